@@ -1,0 +1,28 @@
+// Makes a checkout ready to run: installs the locked packages if they are missing or out of date, then compiles.
+// Plain JavaScript without dependencies, because it runs before there are any.
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+const [major] = process.versions.node.split(".").map(Number);
+if (major < 20) fail(`Retort needs Node 20.11 or newer; this is ${process.version}`);
+
+const installed = "node_modules/.package-lock.json";
+if (!existsSync(installed) || statSync(installed).mtimeMs < statSync("package-lock.json").mtimeMs) {
+  console.error("retort: installing packages …");
+  // The CPU libraries come with the package; the GPU image runs onnxruntime's own download step explicitly.
+  run("npm", ["ci", "--no-fund", "--no-audit", "--loglevel=error"], { ONNXRUNTIME_NODE_INSTALL: "skip" });
+}
+run(process.execPath, ["node_modules/typescript/bin/tsc"]);
+if (existsSync("dist/services/cli.js")) chmodSync("dist/services/cli.js", 0o755);
+
+function run(command, args, env = {}) {
+  const { status, error } = spawnSync(command, args, { stdio: ["ignore", 2, 2], env: { ...process.env, ...env } });
+  if (error || status !== 0) fail(`"${command} ${args.join(" ")}" failed${error ? `: ${error.message}` : ""}`);
+}
+
+function fail(message) {
+  console.error(`retort: ${message}`);
+  process.exit(1);
+}

@@ -1,0 +1,100 @@
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { Attribute, Dim, Graph, Node, Value } from "./graph.js";
+import { dtypeInfo, type Tensor } from "./tensor.js";
+
+/** Opsets that every graph of ours imports: the standard one, and ONNX Runtime's contrib operators. */
+const opsets = [
+  { domain: "", version: 21 },
+  { domain: "com.microsoft", version: 1 },
+];
+const irVersion = 10;
+
+/** Serialises a graph as an ONNX ModelProto (field numbers from onnx.proto, ONNX 1.17). */
+export function encodeModel(graph: Graph): Uint8Array {
+  const model = new BinaryWriter();
+  model.tag(1, WireType.Varint).int64(irVersion);
+  model.tag(2, WireType.LengthDelimited).string("retort");
+  message(model, 7, (w) => writeGraph(w, graph));
+  for (const { domain, version } of opsets) {
+    message(model, 8, (w) => w.tag(1, WireType.LengthDelimited).string(domain).tag(2, WireType.Varint).int64(version));
+  }
+  return model.finish();
+}
+
+function writeGraph(w: BinaryWriter, graph: Graph): void {
+  for (const node of graph.nodes) message(w, 1, (n) => writeNode(n, node));
+  // An output has a name of its own: an Identity gives it one, and the runtime removes it again.
+  for (const { name, value } of graph.outputs) {
+    message(w, 1, (n) => {
+      n.tag(1, WireType.LengthDelimited).string(value.name).tag(2, WireType.LengthDelimited).string(name);
+      n.tag(4, WireType.LengthDelimited).string("Identity");
+    });
+  }
+  w.tag(2, WireType.LengthDelimited).string(graph.name);
+  for (const [name, { tensor }] of graph.initializers) message(w, 5, (t) => writeTensor(t, tensor, name));
+  for (const value of graph.inputs) message(w, 11, (v) => writeValueInfo(v, value.name, value));
+  for (const { name, value } of graph.outputs) message(w, 12, (v) => writeValueInfo(v, name, value));
+}
+
+function writeNode(w: BinaryWriter, node: Node): void {
+  for (const input of node.inputs) w.tag(1, WireType.LengthDelimited).string(input?.name ?? "");
+  for (const output of node.outputs) w.tag(2, WireType.LengthDelimited).string(output.name);
+  w.tag(4, WireType.LengthDelimited).string(node.op);
+  for (const [name, attribute] of Object.entries(node.attributes)) message(w, 5, (a) => writeAttribute(a, name, attribute));
+  if (node.domain) w.tag(7, WireType.LengthDelimited).string(node.domain);
+}
+
+function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute): void {
+  w.tag(1, WireType.LengthDelimited).string(name);
+  const type = (code: number) => w.tag(20, WireType.Varint).int32(code);
+  if (typeof attribute === "number") {
+    w.tag(3, WireType.Varint).int64(attribute);
+    type(2);
+  } else if (typeof attribute === "string") {
+    w.tag(4, WireType.LengthDelimited).string(attribute);
+    type(3);
+  } else if (Array.isArray(attribute)) {
+    for (const i of attribute as readonly number[]) w.tag(8, WireType.Varint).int64(i);
+    type(7);
+  } else if ("float" in attribute) {
+    w.tag(2, WireType.Bit32).float(attribute.float);
+    type(1);
+  } else if ("nodes" in attribute) {
+    message(w, 6, (g) => writeGraph(g, attribute));
+    type(5);
+  } else {
+    message(w, 5, (t) => writeTensor(t, attribute as Tensor, ""));
+    type(4);
+  }
+}
+
+function writeTensor(w: BinaryWriter, tensor: Tensor, name: string): void {
+  for (const dim of tensor.dims) w.tag(1, WireType.Varint).int64(dim);
+  w.tag(2, WireType.Varint).int32(dtypeInfo[tensor.dtype].code);
+  if (name) w.tag(8, WireType.LengthDelimited).string(name);
+  const { buffer, byteOffset, byteLength } = tensor.data;
+  w.tag(9, WireType.LengthDelimited).bytes(new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+function writeValueInfo(w: BinaryWriter, name: string, value: Value): void {
+  w.tag(1, WireType.LengthDelimited).string(name);
+  message(w, 2, (type) =>
+    message(type, 1, (tensor) => {
+      tensor.tag(1, WireType.Varint).int32(dtypeInfo[value.dtype].code);
+      message(tensor, 2, (shape) => {
+        for (const dim of value.shape) message(shape, 1, (d) => writeDim(d, dim));
+      });
+    }),
+  );
+}
+
+function writeDim(w: BinaryWriter, dim: Dim): void {
+  if (typeof dim === "number") w.tag(1, WireType.Varint).int64(dim);
+  else w.tag(2, WireType.LengthDelimited).string(dim);
+}
+
+function message(w: BinaryWriter, field: number, write: (inner: BinaryWriter) => void): void {
+  w.tag(field, WireType.LengthDelimited).fork();
+  write(w);
+  w.join();
+}

@@ -1,0 +1,150 @@
+import { type DType, float32, type Tensor } from "./tensor.js";
+
+/** One dimension: a fixed size, or the name of a size that is known only when the graph runs. */
+export type Dim = number | string;
+export type Shape = readonly Dim[];
+
+export type Attribute = number | { readonly float: number } | string | readonly number[] | Tensor | Graph;
+export type Attributes = { readonly [name: string]: Attribute };
+
+/** One operator application. An absent optional input is `undefined`. */
+export interface Node {
+  readonly op: string;
+  readonly domain: string;
+  readonly inputs: readonly (Value | undefined)[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Attributes;
+}
+
+/** A tensor-valued edge of a graph: what one node makes and others read. */
+export class Value {
+  readonly graph: Graph;
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  /** The node that makes this value; undefined for graph inputs and initializers. */
+  readonly producer: Node | undefined;
+
+  constructor(graph: Graph, name: string, dtype: DType, shape: Shape, producer?: Node) {
+    this.graph = graph;
+    this.name = name;
+    this.dtype = dtype;
+    this.shape = shape;
+    this.producer = producer;
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+}
+
+/** What one output of a node will be. */
+export interface OutputType {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/**
+ * A graph under construction, in the order in which its nodes run.
+ *
+ * Operator functions (`add(a, b)`, …) append to the graph of their operands. A graph made with a `parent` is the body of
+ * a control-flow operator: it may read every value of its ancestors by name. Names are unique over the whole family.
+ */
+export class Graph {
+  readonly name: string;
+  readonly parent: Graph | undefined;
+  readonly nodes: Node[] = [];
+  readonly inputs: Value[] = [];
+  readonly outputs: { readonly name: string; readonly value: Value }[] = [];
+  readonly initializers = new Map<string, { readonly value: Value; readonly tensor: Tensor }>();
+  readonly #names: { next: number; readonly taken: Set<string> };
+  readonly #constants = new Map<string, Value>();
+
+  constructor(name: string, parent?: Graph) {
+    this.name = name;
+    this.parent = parent;
+    this.#names = parent ? parent.#names : { next: 0, taken: new Set() };
+  }
+
+  /** Declares an input that every run must feed. */
+  input(name: string, dtype: DType, shape: Shape): Value {
+    const value = new Value(this, this.#claim(name), dtype, shape);
+    this.inputs.push(value);
+    return value;
+  }
+
+  /** Declares `value` as an output under `name`. */
+  output(name: string, value: Value): void {
+    this.outputs.push({ name: this.#claim(name), value });
+  }
+
+  /** A constant that is stored in the model under its own name (weights). */
+  initializer(name: string, tensor: Tensor): Value {
+    const value = new Value(this, this.#claim(name), tensor.dtype, tensor.dims);
+    this.initializers.set(value.name, { value, tensor });
+    return value;
+  }
+
+  /** A small unnamed constant; equal constants share one initializer. */
+  constant(tensor: Tensor): Value {
+    const key = `${tensor.dtype}[${tensor.dims}]${tensor.data.join()}`;
+    const known = this.#constants.get(key);
+    if (known) return known;
+    const value = this.initializer(this.fresh("const"), tensor);
+    this.#constants.set(key, value);
+    return value;
+  }
+
+  /** A float32 scalar constant. */
+  scalar(x: number): Value {
+    return this.constant(float32([x], []));
+  }
+
+  /** Appends a node and returns its outputs. */
+  node(
+    op: string,
+    inputs: readonly (Value | undefined)[],
+    outputs: readonly OutputType[],
+    attributes: Attributes = {},
+    domain = "",
+  ): readonly Value[] {
+    const made: Value[] = [];
+    const node: Node = { op, domain, inputs, outputs: made, attributes };
+    for (const { dtype, shape } of outputs) made.push(new Value(this, this.fresh(op), dtype, shape, node));
+    this.nodes.push(node);
+    return made;
+  }
+
+  /** True if `value` may be read from this graph: it belongs to this graph or to one of its ancestors. */
+  sees(value: Value): boolean {
+    return value.graph === this || (this.parent?.sees(value) ?? false);
+  }
+
+  /** A name that nothing in this family of graphs has yet. */
+  fresh(stem: string): string {
+    return `${stem}_${this.#names.next++}`;
+  }
+
+  #claim(name: string): string {
+    if (this.#names.taken.has(name)) throw new Error(`graph ${this.name}: the name "${name}" is already taken`);
+    this.#names.taken.add(name);
+    return name;
+  }
+}
+
+/** The innermost graph among the operands' graphs: where an operator over them must be placed. */
+export function graphOf(...values: readonly (Value | undefined)[]): Graph {
+  let innermost: Graph | undefined;
+  for (const value of values) {
+    if (value && (!innermost || (value.graph !== innermost && depth(value.graph) > depth(innermost)))) innermost = value.graph;
+  }
+  if (!innermost) throw new Error("an operator needs at least one operand");
+  for (const value of values) {
+    if (value && !innermost.sees(value)) throw new Error(`"${value.name}" is not visible from graph ${innermost.name}`);
+  }
+  return innermost;
+}
+
+function depth(graph: Graph): number {
+  return graph.parent ? 1 + depth(graph.parent) : 0;
+}

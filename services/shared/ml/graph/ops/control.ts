@@ -1,0 +1,32 @@
+import { type Graph, graphOf, type OutputType, type Value } from "../graph.js";
+
+/**
+ * ONNX Loop. `body` takes (iteration int64 [], condition bool [], …state) and gives (condition, …state, …scanned):
+ * the state goes from one iteration to the next, each scanned output is stacked along a new first axis.
+ *
+ * @param tripCount int64 [] or undefined; @param condition bool [] or undefined
+ * @param scanned types of the stacked outputs, their first dimension included
+ * @returns the final state, then the stacked outputs
+ */
+export function loop(
+  graph: Graph,
+  body: Graph,
+  tripCount: Value | undefined,
+  condition: Value | undefined,
+  state: readonly Value[],
+  scanned: readonly OutputType[],
+): { readonly state: readonly Value[]; readonly scanned: readonly Value[] } {
+  const types = [...state.map(({ dtype, shape }) => ({ dtype, shape })), ...scanned];
+  if (body.parent !== graph) throw new Error(`Loop: the body ${body.name} must be a child of ${graph.name}`);
+  if (body.inputs.length !== state.length + 2)
+    throw new Error(`Loop: the body takes ${body.inputs.length} inputs for ${state.length} states`);
+  if (body.outputs.length !== types.length + 1)
+    throw new Error(`Loop: the body gives ${body.outputs.length} outputs, not ${types.length + 1}`);
+  const made = graph.node("Loop", [tripCount, condition, ...state], types, { body });
+  return { state: made.slice(0, state.length), scanned: made.slice(state.length) };
+}
+
+/** ONNX If: the outputs of one of two branch graphs, which take no inputs and see everything outside. */
+export function ifElse(condition: Value, thenBranch: Graph, elseBranch: Graph, outputs: readonly OutputType[]): readonly Value[] {
+  return graphOf(condition).node("If", [condition], outputs, { then_branch: thenBranch, else_branch: elseBranch });
+}

@@ -1,0 +1,67 @@
+import { graphOf, type Value } from "../graph.js";
+import { type DType, dtypeInfo } from "../tensor.js";
+import { broadcast } from "./broadcast.js";
+
+/** A number stands for a float32 scalar constant (int32/int64 beside an integer operand is written out by the caller). */
+export type Operand = Value | number;
+
+function unary(op: string, x: Value, dtype: DType = x.dtype): Value {
+  return x.graph.node(op, [x], [{ dtype, shape: x.shape }])[0]!;
+}
+
+function binary(op: string, a: Operand, b: Operand, dtype?: DType): Value {
+  const graph = graphOf(...[a, b].filter((x) => typeof x !== "number"));
+  const [left, right] = [a, b].map((x) => (typeof x === "number" ? graph.scalar(x) : x)) as [Value, Value];
+  if (left.dtype !== right.dtype) throw new Error(`${op}: operands are ${left.dtype} and ${right.dtype}`);
+  return graph.node(op, [left, right], [{ dtype: dtype ?? left.dtype, shape: broadcast(op, left.shape, right.shape) }])[0]!;
+}
+
+export const add = (a: Operand, b: Operand): Value => binary("Add", a, b);
+export const sub = (a: Operand, b: Operand): Value => binary("Sub", a, b);
+export const mul = (a: Operand, b: Operand): Value => binary("Mul", a, b);
+export const div = (a: Operand, b: Operand): Value => binary("Div", a, b);
+export const pow = (a: Operand, b: Operand): Value => binary("Pow", a, b);
+export const max = (a: Operand, b: Operand): Value => binary("Max", a, b);
+export const min = (a: Operand, b: Operand): Value => binary("Min", a, b);
+export const equal = (a: Operand, b: Operand): Value => binary("Equal", a, b, "bool");
+export const less = (a: Operand, b: Operand): Value => binary("Less", a, b, "bool");
+export const lessOrEqual = (a: Operand, b: Operand): Value => binary("LessOrEqual", a, b, "bool");
+export const greater = (a: Operand, b: Operand): Value => binary("Greater", a, b, "bool");
+export const greaterOrEqual = (a: Operand, b: Operand): Value => binary("GreaterOrEqual", a, b, "bool");
+export const and = (a: Value, b: Value): Value => binary("And", a, b, "bool");
+export const or = (a: Value, b: Value): Value => binary("Or", a, b, "bool");
+
+export const abs = (x: Value): Value => unary("Abs", x);
+export const exp = (x: Value): Value => unary("Exp", x);
+export const floor = (x: Value): Value => unary("Floor", x);
+export const identity = (x: Value): Value => unary("Identity", x);
+export const log = (x: Value): Value => unary("Log", x);
+export const neg = (x: Value): Value => unary("Neg", x);
+export const not = (x: Value): Value => unary("Not", x, "bool");
+export const reciprocal = (x: Value): Value => unary("Reciprocal", x);
+export const sigmoid = (x: Value): Value => unary("Sigmoid", x);
+export const sign = (x: Value): Value => unary("Sign", x);
+export const softplus = (x: Value): Value => unary("Softplus", x);
+export const sqrt = (x: Value): Value => unary("Sqrt", x);
+export const tanh = (x: Value): Value => unary("Tanh", x);
+
+/** Converts the elements to `dtype`; the value itself when it has that type already. */
+export function cast(x: Value, dtype: DType): Value {
+  if (x.dtype === dtype) return x;
+  return x.graph.node("Cast", [x], [{ dtype, shape: x.shape }], { to: dtypeInfo[dtype].code })[0]!;
+}
+
+/** `condition ? a : b`, elementwise. */
+export function where(condition: Value, a: Operand, b: Operand): Value {
+  const graph = graphOf(condition, ...[a, b].filter((x) => typeof x !== "number"));
+  const [yes, no] = [a, b].map((x) => (typeof x === "number" ? graph.scalar(x) : x)) as [Value, Value];
+  if (yes.dtype !== no.dtype) throw new Error(`Where: operands are ${yes.dtype} and ${no.dtype}`);
+  const shape = broadcast("Where", condition.shape, yes.shape, no.shape);
+  return graph.node("Where", [condition, yes, no], [{ dtype: yes.dtype, shape }])[0]!;
+}
+
+/** Limits float32 elements to [lower, upper]. */
+export function clip(x: Value, lower: number, upper: number): Value {
+  const { graph } = x;
+  return graph.node("Clip", [x, graph.scalar(lower), graph.scalar(upper)], [{ dtype: x.dtype, shape: x.shape }])[0]!;
+}

@@ -1,0 +1,31 @@
+import { graphOf, type Value } from "../graph.js";
+
+const contrib = "com.microsoft";
+
+/**
+ * Root-mean-square norm over the last axis: y = x / sqrt(mean(x²) + epsilon) · scale.
+ * The second result is 1 / sqrt(mean(x²) + epsilon), with the last axis kept as 1; the gradient needs it.
+ */
+export function simplifiedLayerNormalization(x: Value, scale: Value, epsilon: number): readonly [y: Value, inverseRms: Value] {
+  const outputs = [
+    { dtype: x.dtype, shape: x.shape },
+    { dtype: "float32" as const, shape: [...x.shape.slice(0, -1), 1] },
+  ];
+  const attributes = { axis: -1, epsilon: { float: epsilon }, stash_type: 1 };
+  const [y, inverseRms] = graphOf(x, scale).node("SimplifiedLayerNormalization", [x, scale], outputs, attributes);
+  return [y!, inverseRms!];
+}
+
+/** x · sigmoid(alpha · x); with alpha = 1 the SiLU activation. */
+export function quickGelu(x: Value, alpha = 1): Value {
+  return x.graph.node("QuickGelu", [x], [{ dtype: x.dtype, shape: x.shape }], { alpha: { float: alpha } }, contrib)[0]!;
+}
+
+/**
+ * Rotary position embedding on x [B, H, T, Dh]: halves of the last axis are rotated by the angle of their position.
+ * `positions_BT` is int64; `cos` and `sin` are tables [maximum position, Dh/2]. Half-split form, as Hugging Face llama.
+ */
+export function rotaryEmbedding(x: Value, positions_BT: Value, cos: Value, sin: Value): Value {
+  const inputs = [x, positions_BT, cos, sin];
+  return graphOf(...inputs).node("RotaryEmbedding", inputs, [{ dtype: x.dtype, shape: x.shape }], { interleaved: 0 }, contrib)[0]!;
+}

@@ -1,0 +1,28 @@
+import { type Dim, graphOf, type Shape, type Value } from "../graph.js";
+import { broadcast } from "./broadcast.js";
+
+function matMulShape(op: string, a: Shape, b: Shape): Shape {
+  const [inner, outer] = [a.at(-1), b.at(-2)];
+  if (a.length < 2 || b.length < 2 || inner !== outer) throw new Error(`${op}: cannot multiply [${a}] by [${b}]`);
+  return [...broadcast(op, a.slice(0, -2), b.slice(0, -2)), a.at(-2)!, b.at(-1)!];
+}
+
+const swapLast = (shape: Shape): Dim[] => [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!];
+
+/** Matrix product over the last two axes; leading axes broadcast. */
+export function matMul(a: Value, b: Value): Value {
+  return graphOf(a, b).node("MatMul", [a, b], [{ dtype: a.dtype, shape: matMulShape("MatMul", a.shape, b.shape) }])[0]!;
+}
+
+export interface FusedMatMulOptions {
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  readonly alpha?: number;
+}
+
+/** alpha · op(a) · op(b), where op swaps the last two axes if asked (com.microsoft.FusedMatMul): no transposed copy is made. */
+export function fusedMatMul(a: Value, b: Value, { transA = false, transB = false, alpha = 1 }: FusedMatMulOptions = {}): Value {
+  const shape = matMulShape("FusedMatMul", transA ? swapLast(a.shape) : a.shape, transB ? swapLast(b.shape) : b.shape);
+  const attributes = { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha: { float: alpha } };
+  return graphOf(a, b).node("FusedMatMul", [a, b], [{ dtype: a.dtype, shape }], attributes, "com.microsoft")[0]!;
+}

@@ -1,0 +1,75 @@
+import ort from "onnxruntime-node";
+import { encodeModel } from "../graph/encode.js";
+import type { Graph, Value } from "../graph/graph.js";
+import type { DType, Tensor } from "../graph/tensor.js";
+
+/** Where a session computes. */
+export type Device = "cpu" | "cuda" | "webgpu";
+
+export interface SessionOptions {
+  readonly device: Device;
+  /** Threads inside one operator (CPU). */
+  readonly threads: number;
+}
+
+export type Feeds = Readonly<Record<string, Tensor>>;
+
+/**
+ * A compiled graph. `run` and `create` block the calling thread, so a session lives in a worker thread (never on the
+ * thread that serves gRPC and NATS).
+ */
+export class Session {
+  readonly #session: ort.InferenceSession;
+
+  private constructor(session: ort.InferenceSession) {
+    this.#session = session;
+  }
+
+  /** Compiles `graph`. Fails with the runtime's message when the device is not available or the graph is malformed. */
+  static async create(graph: Graph, options: SessionOptions): Promise<Session> {
+    const session = await ort.InferenceSession.create(encodeModel(graph), {
+      executionProviders: options.device === "cpu" ? ["cpu"] : [options.device, "cpu"],
+      intraOpNumThreads: options.threads,
+      interOpNumThreads: 1,
+      enableCpuMemArena: false,
+      enableMemPattern: false,
+      extra: { session: { intra_op: { allow_spinning: "0" } } },
+    });
+    return new Session(session);
+  }
+
+  /**
+   * Runs the graph once. `into` gives arrays that outputs are written to, by name: an output that is listed there is
+   * not allocated anew. Inputs are read in place.
+   */
+  async run(feeds: Feeds, into: Feeds = {}): Promise<Record<string, Tensor>> {
+    const fetches: Record<string, ort.Tensor | null> = {};
+    for (const name of this.#session.outputNames) fetches[name] = into[name] ? toOrt(into[name]) : null;
+    const inputs = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]));
+    const results = await this.#session.run(inputs, fetches);
+    return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrt(tensor)]));
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+function toOrt(tensor: Tensor): ort.Tensor {
+  return new ort.Tensor(tensor.dtype as ort.Tensor.Type, tensor.data as ort.Tensor.DataType, tensor.dims as number[]) as ort.Tensor;
+}
+
+function fromOrt(tensor: ort.Tensor): Tensor {
+  return { dtype: tensor.type as DType, dims: tensor.dims, data: tensor.data } as Tensor;
+}
+
+/** Compiles a graph whose outputs are `outputs`, runs it once and releases it: for tests and one-off computations. */
+export async function evaluate(graph: Graph, outputs: Readonly<Record<string, Value>>, feeds: Feeds): Promise<Record<string, Tensor>> {
+  for (const [name, value] of Object.entries(outputs)) graph.output(name, value);
+  const session = await Session.create(graph, { device: "cpu", threads: 1 });
+  try {
+    return await session.run(feeds);
+  } finally {
+    await session.release();
+  }
+}
