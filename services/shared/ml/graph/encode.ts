@@ -39,7 +39,7 @@ function writeGraph(w: BinaryWriter, graph: Graph): void {
 function writeNode(w: BinaryWriter, node: Node): void {
   for (const input of node.inputs) w.tag(1, WireType.LengthDelimited).string(input?.name ?? "");
   for (const output of node.outputs) w.tag(2, WireType.LengthDelimited).string(output.name);
-  w.tag(4, WireType.LengthDelimited).string(node.op);
+  w.tag(4, WireType.LengthDelimited).string(node.op === "StopGradient" ? "Identity" : node.op);
   for (const [name, attribute] of Object.entries(node.attributes)) message(w, 5, (a) => writeAttribute(a, name, attribute));
   if (node.domain) w.tag(7, WireType.LengthDelimited).string(node.domain);
 }

@@ -65,3 +65,14 @@ export function clip(x: Value, lower: number, upper: number): Value {
   const { graph } = x;
   return graph.node("Clip", [x, graph.scalar(lower), graph.scalar(upper)], [{ dtype: x.dtype, shape: x.shape }])[0]!;
 }
+
+/** The sum of values of one shape. */
+export function sum(terms: readonly Value[]): Value {
+  const first = terms[0]!;
+  return graphOf(...terms).node("Sum", [...terms], [{ dtype: first.dtype, shape: first.shape }])[0]!;
+}
+
+/** The value itself, through which no gradient flows. Identity with a mark that only differentiation reads. */
+export function stopGradient(x: Value): Value {
+  return x.graph.node("StopGradient", [x], [{ dtype: x.dtype, shape: x.shape }])[0]!;
+}

@@ -133,6 +133,11 @@ export function trilu(x: Value, upper: boolean): Value {
   return x.graph.node("Trilu", [x], [{ dtype: x.dtype, shape: x.shape }], { upper: upper ? 1 : 0 })[0]!;
 }
 
+/** Zeros of the type and shape of a value. */
+export function zerosLike(x: Value): Value {
+  return constantOfShape(shapeOf(x), x.shape, fillOf(x.dtype, 0));
+}
+
 /** The element type as a tensor of one element, for {@link constantOfShape}. */
 export function fillOf(dtype: DType, x: number): Tensor {
   if (dtype === "int64") return int64([x]);

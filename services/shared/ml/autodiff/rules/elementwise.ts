@@ -1,0 +1,83 @@
+import type { Value } from "../../graph/graph.js";
+import * as op from "../../graph/ops/index.js";
+import type { DType } from "../../graph/tensor.js";
+import { inputOf, outputOf, type Rule, rule } from "../rule.js";
+import { unbroadcast } from "../unbroadcast.js";
+
+const floats: readonly DType[] = ["float16", "float32", "float64"];
+
+/** A rule for two broadcast operands from the gradients before summation over broadcast axes. */
+function binary(derive: (g: Value, a: Value, b: Value, y: Value) => readonly [Value, Value]): Rule {
+  return rule((g, node) => {
+    const [a, b] = [inputOf(node, 0), inputOf(node, 1)];
+    const [da, db] = derive(g, a, b, outputOf(node, 0));
+    return [unbroadcast(da, a), unbroadcast(db, b)];
+  });
+}
+
+/** A rule for one operand: dx from g, x and y. */
+function unary(derive: (g: Value, x: Value, y: Value) => Value): Rule {
+  return rule((g, node) => [derive(g, inputOf(node, 0), outputOf(node, 0))]);
+}
+
+/** Chooses g where `mask` holds, else zero. */
+const masked = (mask: Value, g: Value): Value => op.where(mask, g, 0);
+
+export const elementwiseRules = {
+  // d|x| = sign(x)
+  Abs: unary((g, x) => op.mul(g, op.sign(x))),
+  // d(a+b) = da + db
+  Add: binary((g) => [g, g]),
+  // identity between float types
+  Cast: unary((g, x) => (floats.includes(x.dtype) ? op.cast(g, x.dtype) : g)),
+  // 1 inside the bounds, 0 outside
+  Clip: rule((g, node) => {
+    const [x, lower, upper] = [inputOf(node, 0), inputOf(node, 1), inputOf(node, 2)];
+    return [masked(op.and(op.greaterOrEqual(x, lower), op.lessOrEqual(x, upper)), g)];
+  }),
+  // d(a/b) = da/b − (a/b) db/b
+  Div: binary((g, _a, b, y) => {
+    const da = op.div(g, b);
+    return [da, op.neg(op.mul(da, y))];
+  }),
+  // d eˣ = eˣ
+  Exp: unary((g, _x, y) => op.mul(g, y)),
+  Identity: unary((g) => g),
+  // d log x = 1/x
+  Log: unary((g, x) => op.div(g, x)),
+  // the larger operand gets the gradient; the first one on a tie
+  Max: binary((g, a, b) => {
+    const first = op.greaterOrEqual(a, b);
+    return [masked(first, g), masked(op.not(first), g)];
+  }),
+  // the smaller operand gets the gradient; the first one on a tie
+  Min: binary((g, a, b) => {
+    const first = op.lessOrEqual(a, b);
+    return [masked(first, g), masked(op.not(first), g)];
+  }),
+  // d(ab) = b da + a db
+  Mul: binary((g, a, b) => [op.mul(g, b), op.mul(g, a)]),
+  Neg: unary((g) => op.neg(g)),
+  // d aᵇ = b aᵇ⁻¹ da (constant exponent)
+  Pow: rule((g, node) => {
+    const [a, b] = [inputOf(node, 0), inputOf(node, 1)];
+    return [unbroadcast(op.mul(g, op.mul(b, op.pow(a, op.sub(b, 1)))), a)];
+  }),
+  // d(1/x) = −1/x²
+  Reciprocal: unary((g, _x, y) => op.neg(op.mul(g, op.mul(y, y)))),
+  // σ' = σ(1−σ)
+  Sigmoid: unary((g, _x, y) => op.mul(g, op.mul(y, op.sub(1, y)))),
+  // d log(1+eˣ) = σ(x)
+  Softplus: unary((g, x) => op.mul(g, op.sigmoid(x))),
+  // d√x = 1/(2√x)
+  Sqrt: unary((g, _x, y) => op.div(op.mul(g, 0.5), y)),
+  // d(a−b) = da − db
+  Sub: binary((g) => [g, op.neg(g)]),
+  // tanh' = 1 − tanh²
+  Tanh: unary((g, _x, y) => op.mul(g, op.sub(1, op.mul(y, y)))),
+  // the chosen operand gets the gradient
+  Where: rule((g, node) => {
+    const [condition, a, b] = [inputOf(node, 0), inputOf(node, 1), inputOf(node, 2)];
+    return [undefined, unbroadcast(masked(condition, g), a), unbroadcast(masked(op.not(condition), g), b)];
+  }),
+} satisfies Record<string, Rule>;

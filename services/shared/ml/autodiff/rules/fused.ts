@@ -1,0 +1,27 @@
+import * as op from "../../graph/ops/index.js";
+import { inputOf, outputOf, type Rule, rule } from "../rule.js";
+
+export const fusedRules = {
+  // y = x σ(αx): dx = g (σ + α y (1−σ))
+  QuickGelu: rule((g, node) => {
+    const alpha = (node.attributes["alpha"] as { float: number }).float;
+    const x = inputOf(node, 0);
+    const gate = op.sigmoid(alpha === 1 ? x : op.mul(x, alpha));
+    const slope = op.mul(outputOf(node, 0), op.sub(1, gate));
+    return [op.mul(g, op.add(gate, alpha === 1 ? slope : op.mul(slope, alpha)))];
+  }),
+  // a rotation: dx is g rotated back
+  RotaryEmbedding: rule((g, node) => {
+    const [, positions, cos, sin] = [inputOf(node, 0), inputOf(node, 1), inputOf(node, 2), inputOf(node, 3)];
+    return [op.rotaryEmbedding(g, positions, cos, op.neg(sin)), undefined, undefined, undefined];
+  }),
+  // y = x̂ s with x̂ = x r, r = 1/rms: ds = Σ g x̂, dx = r (g s − x̂ mean(g s x̂))
+  SimplifiedLayerNormalization: rule((g, node) => {
+    const [x, scale, inverseRms] = [inputOf(node, 0), inputOf(node, 1), outputOf(node, 1)];
+    const normalised = op.mul(x, inverseRms);
+    const product = op.mul(g, normalised);
+    const leading = Array.from({ length: x.rank - 1 }, (_, axis) => axis);
+    const mean = op.reduceMean(op.mul(product, scale), [-1], true);
+    return [op.mul(inverseRms, op.sub(op.mul(g, scale), op.mul(normalised, mean))), op.reduceSum(product, leading)];
+  }),
+} satisfies Record<string, Rule>;

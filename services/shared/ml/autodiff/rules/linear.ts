@@ -1,0 +1,43 @@
+import type { Value } from "../../graph/graph.js";
+import * as op from "../../graph/ops/index.js";
+import { inputOf, type Rule, rule } from "../rule.js";
+import { unbroadcast } from "../unbroadcast.js";
+
+interface Product {
+  readonly transA: boolean;
+  readonly transB: boolean;
+  readonly alpha: number;
+}
+
+/** [..., M, N] as [all rows, N], so that a product with a matrix is one GEMM. */
+const rows = (x: Value): Value => (x.rank === 2 ? x : op.reshape(x, [`rows(${x.shape.slice(0, -1)})`, x.shape.at(-1)!], flat(x)));
+
+const flat = (x: Value): Value | undefined =>
+  typeof x.shape.at(-1) === "number" ? undefined : op.concat([minusOne(x), op.dimOf(x, -1)], 0);
+
+const minusOne = (x: Value): Value => x.graph.constant({ dtype: "int64", dims: [1], data: BigInt64Array.of(-1n) });
+
+/**
+ * Gradients of y = alpha · op(a) op(b):
+ *   a plain: dA = g op(b)ᵀ   a transposed: dA = op(b) gᵀ   b plain: dB = op(a)ᵀ g   b transposed: dB = gᵀ op(a)
+ */
+function productGradients(g: Value, a: Value, b: Value, { transA, transB, alpha }: Product): readonly [Value, Value] {
+  const da = transA ? op.fusedMatMul(b, g, { transA: transB, transB: true, alpha }) : op.fusedMatMul(g, b, { transB: !transB, alpha });
+  if (!transA && b.rank === 2 && a.rank > 2) {
+    const [left, right] = [rows(a), rows(g)];
+    const same = op.withShape(right, [left.shape[0]!, right.shape[1]!]);
+    const db = transB ? op.fusedMatMul(same, left, { transA: true, alpha }) : op.fusedMatMul(left, same, { transA: true, alpha });
+    return [da, db];
+  }
+  const db = transB ? op.fusedMatMul(g, a, { transA: true, transB: transA, alpha }) : op.fusedMatMul(a, g, { transA: !transA, alpha });
+  return [unbroadcast(da, a), unbroadcast(db, b)];
+}
+
+export const linearRules = {
+  FusedMatMul: rule((g, node) => {
+    const { transA, transB, alpha } = node.attributes;
+    const factor = (alpha as { float: number }).float;
+    return productGradients(g, inputOf(node, 0), inputOf(node, 1), { transA: transA === 1, transB: transB === 1, alpha: factor });
+  }),
+  MatMul: rule((g, node) => productGradients(g, inputOf(node, 0), inputOf(node, 1), { transA: false, transB: false, alpha: 1 })),
+} satisfies Record<string, Rule>;

@@ -1,0 +1,83 @@
+import type { Node, Value } from "../../graph/graph.js";
+import * as op from "../../graph/ops/index.js";
+import { inputOf, type Rule, rule } from "../rule.js";
+import { unbroadcast } from "../unbroadcast.js";
+
+/** The gradient in the shape of the first input. */
+const sameShape: Rule = rule((g, node) => {
+  const x = inputOf(node, 0);
+  return [op.reshape(g, x.shape, op.shapeOf(x))];
+});
+
+/** The parts' gradients, cut out of the joined one. */
+const concatRule: Rule = rule((g, node) => {
+  const axis = node.attributes["axis"] as number;
+  const parts = node.inputs as readonly Value[];
+  if (parts.every((part) => typeof part.shape[axis] === "number"))
+    return op.split(
+      g,
+      axis,
+      parts.map((part) => part.shape[axis] as number),
+    );
+  let start: Value = g.graph.constant({ dtype: "int64", dims: [1], data: BigInt64Array.of(0n) });
+  return parts.map((part) => {
+    const end = op.add(start, op.dimOf(part, axis));
+    const piece = op.slice(g, axis, start, end, part.shape[axis]!);
+    start = end;
+    return piece;
+  });
+});
+
+/** Rows of the gradient are added up at the indices they were read from. */
+const gatherRule: Rule = rule((g, node) => {
+  const [x, indices] = [inputOf(node, 0), inputOf(node, 1)];
+  if (node.attributes["axis"] !== 0) throw new Error("Gather: only the gradient along axis 0 is defined");
+  const where = op.unsqueeze(op.cast(indices, "int64"), [-1]);
+  return [op.scatterND(op.zerosLike(x), where, g, "add"), undefined];
+});
+
+const gatherElementsRule: Rule = rule((g, node) => {
+  const [x, indices] = [inputOf(node, 0), inputOf(node, 1)];
+  return [op.scatterElements(op.zerosLike(x), indices, g, node.attributes["axis"] as number, "add"), undefined];
+});
+
+/** The gradient between zeros of what was cut off on either side. */
+const sliceRule: Rule = rule((g, node) => {
+  const [x, start, end, axes] = node.inputs as readonly [Value, Value, Value, Value];
+  const axis = Number((axes.graph.initializers.get(axes.name)!.tensor.data as BigInt64Array)[0]);
+  const size = x.shape[axis]!;
+  const whole = op.zerosLike(x);
+  const zero = x.graph.constant({ dtype: "int64", dims: [1], data: BigInt64Array.of(0n) });
+  const before = op.slice(whole, axis, zero, start, "before");
+  const after = op.slice(whole, axis, end, op.dimOf(x, axis), "after");
+  return [op.concat([before, g, after], axis, size)];
+});
+
+function splitRule(node: Node, gradients: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
+  const axis = node.attributes["axis"] as number;
+  const parts = node.outputs.map((output, i) => gradients[i] ?? op.zerosLike(output));
+  return [op.concat(parts, axis, inputOf(node, 0).shape[axis]!)];
+}
+
+export const shapeRules = {
+  Concat: concatRule,
+  Expand: rule((g, node) => [unbroadcast(g, inputOf(node, 0))]),
+  Gather: gatherRule,
+  GatherElements: gatherElementsRule,
+  Reshape: sameShape,
+  Slice: sliceRule,
+  Split: splitRule,
+  Squeeze: sameShape,
+  // the inverse permutation
+  Transpose: rule((g, node) => {
+    const perm = node.attributes["perm"] as readonly number[];
+    return [
+      op.transpose(
+        g,
+        perm.map((_, axis) => perm.indexOf(axis)),
+      ),
+    ];
+  }),
+  Trilu: rule((g, node) => [op.trilu(g, node.attributes["upper"] === 1)]),
+  Unsqueeze: sameShape,
+} satisfies Record<string, Rule>;

@@ -1,0 +1,91 @@
+import type { Rule } from "./rule.js";
+import { elementwiseRules } from "./rules/elementwise.js";
+import { fusedRules } from "./rules/fused.js";
+import { linearRules } from "./rules/linear.js";
+import { reduceRules } from "./rules/reduce.js";
+import { shapeRules } from "./rules/shape.js";
+
+/** Operators through which a gradient flows. */
+export const differentiableOps = [
+  "Abs",
+  "Add",
+  "Cast",
+  "Clip",
+  "Concat",
+  "CumSum",
+  "Div",
+  "Exp",
+  "Expand",
+  "FusedMatMul",
+  "Gather",
+  "GatherElements",
+  "Identity",
+  "Log",
+  "LogSoftmax",
+  "MatMul",
+  "Max",
+  "Min",
+  "Mul",
+  "Neg",
+  "Pow",
+  "QuickGelu",
+  "Reciprocal",
+  "ReduceLogSumExp",
+  "ReduceMax",
+  "ReduceMean",
+  "ReduceMin",
+  "ReduceSum",
+  "ReduceSumSquare",
+  "Reshape",
+  "RotaryEmbedding",
+  "Sigmoid",
+  "SimplifiedLayerNormalization",
+  "Slice",
+  "Softmax",
+  "Softplus",
+  "Split",
+  "Sqrt",
+  "Squeeze",
+  "Sub",
+  "Tanh",
+  "TopK",
+  "Transpose",
+  "Trilu",
+  "Unsqueeze",
+  "Where",
+] as const;
+
+/** Operators whose result is constant almost everywhere, or an integer or a truth value: no gradient flows through them. */
+export const nonDifferentiableOps = [
+  "And",
+  "ArgMax",
+  "ConstantOfShape",
+  "Equal",
+  "Floor",
+  "Greater",
+  "GreaterOrEqual",
+  "Less",
+  "LessOrEqual",
+  "Not",
+  "Or",
+  "Range",
+  "Shape",
+  "Sign",
+  "StopGradient",
+] as const;
+
+/**
+ * Operators that only backward and inference graphs contain; differentiating through them is refused.
+ */
+export const forwardOnlyOps = ["If", "Loop", "ScatterElements", "ScatterND", "Sum"] as const;
+
+export type DifferentiableOp = (typeof differentiableOps)[number];
+
+/** The derivative of every differentiable operator. Total: an operator without a rule does not compile. */
+export const rules: { readonly [Op in DifferentiableOp]: Rule } = {
+  ...elementwiseRules,
+  ...fusedRules,
+  ...linearRules,
+  ...reduceRules,
+  ...shapeRules,
+};
