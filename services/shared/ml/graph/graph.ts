@@ -95,6 +95,11 @@ export class Graph {
     return value;
   }
 
+  /** The constant of this name: stored at the first call, shared by later ones. */
+  constantNamed(name: string, tensor: Tensor): Value {
+    return this.initializers.get(name)?.value ?? this.initializer(name, tensor);
+  }
+
   /** A float32 scalar constant. */
   scalar(x: number): Value {
     return this.constant(float32([x], []));

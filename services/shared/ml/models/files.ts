@@ -1,0 +1,121 @@
+import { constants } from "node:fs";
+import { access, copyFile, mkdir, open, readdir, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { RetortError } from "../../base/errors.js";
+import type { Tensor } from "../graph/tensor.js";
+import { Tokenizer } from "../text/tokenizer.js";
+import { parseConfig } from "./config.js";
+import { checkWeights, type Model } from "./model.js";
+import type { Weights } from "./params.js";
+import { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
+
+type Json = Record<string, unknown>;
+
+/**
+ * Loads a Hugging Face model directory: config.json, model.safetensors (or shards with their index), tokenizer.json,
+ * and, where present, tokenizer_config.json and generation_config.json.
+ *
+ * @throws NotFound or InvalidArgument naming the file, the field or tensor, and the way out
+ */
+export async function loadModel(directory: string): Promise<Model> {
+  const rawConfig = await readJson(directory, "config.json");
+  const generation = (await exists(join(directory, "generation_config.json"))) ? await readJson(directory, "generation_config.json") : {};
+  const config = parseConfig(rawConfig, generation, join(directory, "config.json"));
+  const params = await readWeights(directory);
+  // Some exporters store the tied head a second time.
+  if (config.tieWordEmbeddings) params.delete("lm_head.weight");
+  for (const name of params.keys()) if (name.endsWith(".rotary_emb.inv_freq")) params.delete(name);
+  checkWeights(config, params, directory);
+  const tokenizer = await Tokenizer.load(directory);
+  return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: { ...rawConfig, ...carried(generation) } };
+}
+
+const carried = (generation: Json): Json => (generation.eos_token_id === undefined ? {} : { eos_token_id: generation.eos_token_id });
+
+function withTokenizerIds(config: Model["config"], tokenizer: Tokenizer): Model["config"] {
+  return {
+    ...config,
+    bosId: config.bosId ?? tokenizer.specials.bosId,
+    eosIds: config.eosIds.length ? config.eosIds : tokenizer.specials.eosId === undefined ? [] : [tokenizer.specials.eosId],
+    padId: config.padId ?? tokenizer.specials.padId,
+  };
+}
+
+async function readWeights(directory: string): Promise<Map<string, Tensor<"float32">>> {
+  const single = join(directory, "model.safetensors");
+  if (await exists(single)) return decodeSafetensors(await readFile(single), single);
+  if (!(await exists(join(directory, "model.safetensors.index.json")))) {
+    throw new RetortError(
+      "NotFound",
+      `${directory} has no model.safetensors (nor model.safetensors.index.json); save the model with safe_serialization=True`,
+    );
+  }
+  const index = (await readJson(directory, "model.safetensors.index.json")) as { weight_map?: Record<string, string> };
+  const params = new Map<string, Tensor<"float32">>();
+  for (const shard of new Set(Object.values(index.weight_map ?? {}))) {
+    const file = join(directory, shard);
+    for (const [name, tensor] of decodeSafetensors(await readBytes(file), file)) params.set(name, tensor);
+  }
+  return params;
+}
+
+/** Files beside the weights that are copied when a model is saved next to where it came from. */
+const companions = ["generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+
+/**
+ * Saves a model as a Hugging Face directory. Every file is written beside its name and renamed, the weights last, so
+ * that a directory with weights is complete.
+ *
+ * @param from the directory the model came from: its tokenizer and generation files are copied as they are
+ */
+export async function saveModel(directory: string, model: Omit<Model, "params"> & { params: Weights }, from?: string): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  for (const file of from ? (await readdir(from)).filter((name) => companions.includes(name)) : [])
+    await copyFile(join(from!, file), join(directory, file));
+  if (!from)
+    for (const [name, text] of Object.entries(model.tokenizer.files)) await writeAtomically(join(directory, name), Buffer.from(text));
+  await writeAtomically(join(directory, "config.json"), Buffer.from(`${JSON.stringify(model.rawConfig, null, 2)}\n`));
+  await writeAtomically(join(directory, "model.safetensors"), encodeSafetensors(model.params));
+}
+
+/** Writes beside the name, syncs, and renames: a reader sees the old file or the new one, never a part. */
+export async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  const handle = await open(temporary, "w");
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, path);
+}
+
+async function readJson(directory: string, name: string): Promise<Json> {
+  const path = join(directory, name);
+  const text = (await readBytes(path)).toString();
+  try {
+    return JSON.parse(text) as Json;
+  } catch (error) {
+    throw new RetortError("InvalidArgument", `${path} is not JSON: ${(error as Error).message}`);
+  }
+}
+
+async function readBytes(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new RetortError(
+      "NotFound",
+      `${path} cannot be read (${(error as NodeJS.ErrnoException).code}); a Hugging Face model directory is expected there`,
+      { cause: error },
+    );
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,61 @@
+import { createHash } from "node:crypto";
+import { RetortError } from "../../base/errors.js";
+import { float32 } from "../graph/tensor.js";
+import { deriveSeed, normals } from "../random.js";
+import type { Tokenizer } from "../text/tokenizer.js";
+import { type ModelConfig, parseConfig } from "./config.js";
+import { paramSpecs, type Weights } from "./params.js";
+
+/** A model in memory: what it computes, its weights and its words. */
+export interface Model {
+  readonly config: ModelConfig;
+  readonly params: Weights;
+  readonly tokenizer: Tokenizer;
+  /** config.json as it came, kept for saving. */
+  readonly rawConfig: Readonly<Record<string, unknown>>;
+}
+
+/** SHA-256 over names, dimensions and bytes of the weights in order of name, hexadecimal: the identity of a model. */
+export function digestOf(weights: Weights): string {
+  const hash = createHash("sha256");
+  for (const name of [...weights.keys()].sort()) {
+    const { dims, data } = weights.get(name)!;
+    hash.update(`${name}[${dims}]`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest("hex");
+}
+
+/**
+ * A model from scratch: projections and embeddings from N(0, initializer_range²), norms 1, biases 0.
+ * The same config and seed give the same bits.
+ */
+export function initModel(rawConfig: Readonly<Record<string, unknown>>, tokenizer: Tokenizer, seed: bigint): Model {
+  const config = parseConfig(rawConfig);
+  const params = new Map(
+    paramSpecs(config).map(({ name, dims }, index) => {
+      const size = dims.reduce((a, b) => a * b, 1);
+      if (name.endsWith("norm.weight")) return [name, float32(new Float32Array(size).fill(1), dims)];
+      if (name.endsWith(".bias")) return [name, float32(new Float32Array(size), dims)];
+      return [name, float32(normals(deriveSeed(seed, index), size, config.initializerRange), dims)];
+    }),
+  );
+  return { config, params, tokenizer, rawConfig };
+}
+
+/** Checks that the weights are exactly those the config calls for. */
+export function checkWeights(config: ModelConfig, weights: ReadonlyMap<string, { dims: readonly number[] }>, file: string): void {
+  const specs = paramSpecs(config);
+  const known = new Set(specs.map(({ name }) => name));
+  for (const { name, dims } of specs) {
+    const found = weights.get(name);
+    if (!found)
+      throw new RetortError("InvalidArgument", `${file}: tensor ${name} is missing; config.json calls for it with shape [${dims}]`);
+    if (found.dims.join() !== dims.join()) {
+      throw new RetortError("InvalidArgument", `${file}: tensor ${name} has shape [${found.dims}]; config.json calls for [${dims}]`);
+    }
+  }
+  for (const name of weights.keys()) {
+    if (!known.has(name))
+      throw new RetortError("InvalidArgument", `${file}: tensor ${name} does not belong to a ${config.architecture} model of this config`);
+  }
+}

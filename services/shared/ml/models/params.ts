@@ -1,0 +1,64 @@
+import type { Graph, Value } from "../graph/graph.js";
+import type { Tensor } from "../graph/tensor.js";
+import type { ModelConfig } from "./config.js";
+
+/** Weights by their Hugging Face names, in Hugging Face's layout ([out, in] for projections). */
+export type Weights = ReadonlyMap<string, Tensor<"float32">>;
+
+/** The weights as values of a graph, by the same names. */
+export type Params = ReadonlyMap<string, Value>;
+
+export interface ParamSpec {
+  readonly name: string;
+  readonly dims: readonly number[];
+}
+
+/** Name and dimensions of every weight of a model, in the order of the forward pass. */
+export function paramSpecs(config: ModelConfig): ParamSpec[] {
+  const { hiddenSize: d, intermediateSize: f, headDim, vocabSize } = config;
+  const specs: ParamSpec[] = [{ name: "model.embed_tokens.weight", dims: [vocabSize, d] }];
+  for (let layer = 0; layer < config.layers; layer++) {
+    const add = (name: string, dims: readonly number[]) => specs.push({ name: `model.layers.${layer}.${name}`, dims });
+    add("input_layernorm.weight", [d]);
+    for (const [name, heads] of [
+      ["q", config.heads],
+      ["k", config.kvHeads],
+      ["v", config.kvHeads],
+    ] as const) {
+      add(`self_attn.${name}_proj.weight`, [heads * headDim, d]);
+      if (config.qkvBias) add(`self_attn.${name}_proj.bias`, [heads * headDim]);
+    }
+    if (config.qkNorm) {
+      add("self_attn.q_norm.weight", [headDim]);
+      add("self_attn.k_norm.weight", [headDim]);
+    }
+    add("self_attn.o_proj.weight", [d, config.heads * headDim]);
+    // Llama's attention_bias also covers the output projection; the Qwen families have none there.
+    if (config.qkvBias && config.architecture === "llama") add("self_attn.o_proj.bias", [d]);
+    add("post_attention_layernorm.weight", [d]);
+    add("mlp.gate_proj.weight", [f, d]);
+    add("mlp.up_proj.weight", [f, d]);
+    add("mlp.down_proj.weight", [d, f]);
+  }
+  specs.push({ name: "model.norm.weight", dims: [d] });
+  if (!config.tieWordEmbeddings) specs.push({ name: "lm_head.weight", dims: [vocabSize, d] });
+  return specs;
+}
+
+/** Number of weights of a model. */
+export function parameterCount(config: ModelConfig): number {
+  return paramSpecs(config).reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0);
+}
+
+/** Declares the weights in a graph: as inputs that every run feeds, or as constants with the given values. */
+export function declareParams(graph: Graph, config: ModelConfig, as: "inputs" | Weights): Params {
+  return new Map(
+    paramSpecs(config).map(({ name, dims }) => [
+      name,
+      as === "inputs" ? graph.input(name, "float32", dims) : graph.initializer(name, as.get(name)!),
+    ]),
+  );
+}
+
+/** The name of the weight that turns hidden states into logits: the embedding itself when they are tied. */
+export const headName = (config: ModelConfig): string => (config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");

@@ -1,0 +1,88 @@
+import { RetortError } from "../../base/errors.js";
+import { sizeOf, type Tensor } from "../graph/tensor.js";
+
+/**
+ * The safetensors format (Hugging Face): an 8-byte little-endian header length, a JSON header
+ * {name: {dtype, shape, data_offsets}}, then the tensors' bytes.
+ */
+interface Entry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
+
+/** Serialises float32 tensors, sorted by name; `metadata` goes into the header's __metadata__. */
+export function encodeSafetensors(
+  tensors: ReadonlyMap<string, Tensor<"float32">>,
+  metadata: Record<string, string> = { format: "pt" },
+): Uint8Array {
+  const names = [...tensors.keys()].sort();
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let offset = 0;
+  for (const name of names) {
+    const { dims, data } = tensors.get(name)!;
+    header[name] = { dtype: "F32", shape: dims, data_offsets: [offset, offset + data.byteLength] };
+    offset += data.byteLength;
+  }
+  const text = JSON.stringify(header);
+  // The data must start at a multiple of 8: spaces fill the header up.
+  const head = Buffer.from(text.padEnd(text.length + ((8 - (Buffer.byteLength(text) % 8)) % 8)));
+  const bytes = new Uint8Array(8 + head.length + offset);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(head.length), true);
+  bytes.set(head, 8);
+  let at = 8 + head.length;
+  for (const name of names) {
+    const { data } = tensors.get(name)!;
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    at += data.byteLength;
+  }
+  return bytes;
+}
+
+/**
+ * Reads a safetensors file's bytes; float16 and bfloat16 are widened to float32.
+ * Tensors that are float32 already share the memory of `bytes` where alignment allows.
+ *
+ * @throws DataLoss if the file is cut off or malformed; InvalidArgument for another element type, naming the tensor
+ */
+export function decodeSafetensors(bytes: Uint8Array, file = "model.safetensors"): Map<string, Tensor<"float32">> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = bytes.length >= 8 ? Number(view.getBigUint64(0, true)) : Number.POSITIVE_INFINITY;
+  if (8 + length > bytes.length) throw new RetortError("DataLoss", `${file}: not a safetensors file, or cut off (${bytes.length} bytes)`);
+  const header = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + 8, length).toString()) as Record<string, Entry>;
+  const start = 8 + length;
+  const tensors = new Map<string, Tensor<"float32">>();
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === "__metadata__") continue;
+    const [from, to] = entry.data_offsets;
+    if (start + to > bytes.length) throw new RetortError("DataLoss", `${file}: tensor ${name} ends after the file; it is cut off`);
+    const data = widen(bytes.subarray(start + from, start + to), entry.dtype, `${file}: tensor ${name}`);
+    if (data.length !== sizeOf(entry.shape))
+      throw new RetortError("DataLoss", `${file}: tensor ${name} has ${data.length} elements for shape [${entry.shape}]`);
+    tensors.set(name, { dtype: "float32", dims: entry.shape, data });
+  }
+  return tensors;
+}
+
+function widen(bytes: Uint8Array, dtype: string, what: string): Float32Array {
+  const aligned = (size: number) => (bytes.byteOffset % size === 0 ? bytes : bytes.slice());
+  if (dtype === "F32") {
+    const source = aligned(4);
+    return new Float32Array(source.buffer, source.byteOffset, source.byteLength / 4);
+  }
+  if (dtype !== "F16" && dtype !== "BF16") throw new RetortError("InvalidArgument", `${what} is ${dtype}; supported: F32, F16, BF16`);
+  const source = aligned(2);
+  const half = new Uint16Array(source.buffer, source.byteOffset, source.byteLength / 2);
+  if (dtype === "BF16") return new Float32Array(Uint32Array.from(half, (bits) => bits << 16).buffer);
+  return Float32Array.from(half, halfToFloat);
+}
+
+/** IEEE 754 binary16 bits as a number. */
+export function halfToFloat(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
