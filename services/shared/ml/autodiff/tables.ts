@@ -38,6 +38,7 @@ export const differentiableOps = [
   "ReduceSumSquare",
   "Reshape",
   "RotaryEmbedding",
+  "ScatterElements",
   "Sigmoid",
   "SimplifiedLayerNormalization",
   "Slice",
@@ -77,7 +78,7 @@ export const nonDifferentiableOps = [
 /**
  * Operators that only backward and inference graphs contain; differentiating through them is refused.
  */
-export const forwardOnlyOps = ["If", "Loop", "ScatterElements", "ScatterND", "Sum"] as const;
+export const forwardOnlyOps = ["If", "Loop", "ScatterND", "Sum"] as const;
 
 export type DifferentiableOp = (typeof differentiableOps)[number];
 

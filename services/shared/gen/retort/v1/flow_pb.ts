@@ -335,7 +335,7 @@ export type Sequence = Message<"retort.v1.Sequence"> & {
   completionIds?: Array | undefined;
 
   /**
-   * float32 [N]: log-probability of each token under the distribution it was drawn from. Absent for dataset text.
+   * float32 [N]: log-probability of each token under the sampling weights at temperature 1. Absent for dataset text.
    *
    * @generated from field: retort.v1.Array sampler_logprobs = 5;
    */

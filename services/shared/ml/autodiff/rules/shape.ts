@@ -41,6 +41,14 @@ const gatherElementsRule: Rule = rule((g, node) => {
   return [op.scatterElements(op.zerosLike(x), indices, g, node.attributes["axis"] as number, "add"), undefined];
 });
 
+/** What was overwritten gets nothing; what was put there gets the gradient at its place. */
+const scatterElementsRule: Rule = rule((g, node) => {
+  if (node.attributes.reduction !== "none") throw new Error("ScatterElements: only the gradient without reduction is defined");
+  const [indices, updates] = [inputOf(node, 1), inputOf(node, 2)];
+  const axis = node.attributes.axis as number;
+  return [op.scatterElements(g, indices, op.zerosLike(updates), axis), undefined, op.gatherElements(g, indices, axis)];
+});
+
 /** The gradient between zeros of what was cut off on either side. */
 const sliceRule: Rule = rule((g, node) => {
   const [x, start, end, axes] = node.inputs as readonly [Value, Value, Value, Value];
@@ -65,6 +73,7 @@ export const shapeRules = {
   Gather: gatherRule,
   GatherElements: gatherElementsRule,
   Reshape: sameShape,
+  ScatterElements: scatterElementsRule,
   Slice: sliceRule,
   Split: splitRule,
   Squeeze: sameShape,

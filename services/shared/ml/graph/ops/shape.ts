@@ -138,6 +138,11 @@ export function zerosLike(x: Value): Value {
   return constantOfShape(shapeOf(x), x.shape, fillOf(x.dtype, 0));
 }
 
+/** A float32 constant repeated to the shape of a value. */
+export function constantLike(x: Value, fill: number): Value {
+  return constantOfShape(shapeOf(x), x.shape, fillOf("float32", fill));
+}
+
 /** The element type as a tensor of one element, for {@link constantOfShape}. */
 export function fillOf(dtype: DType, x: number): Tensor {
   if (dtype === "int64") return int64([x]);

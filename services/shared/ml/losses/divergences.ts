@@ -1,0 +1,87 @@
+// Dimensions: R rows (completion tokens), C classes (the vocabulary, or the top k and a tail).
+import type { Value } from "../graph/graph.js";
+import * as op from "../graph/ops/index.js";
+
+/** Settings that some divergences read. */
+export interface DivergenceOptions {
+  /** jsd: weight of the teacher in the mixture. */
+  readonly beta: number;
+  /** skew_kl, skew_reverse_kl: share of the first distribution in the mixture. */
+  readonly skew: number;
+  /** mix: weight of the forward KL. */
+  readonly weight: number;
+  /** jsd: divide by β(1−β). */
+  readonly normalizeJsd: boolean;
+}
+
+/**
+ * A divergence of the student's distribution q from the teacher's p, per row.
+ *
+ * @param logp_RC teacher log-probabilities, constants, each ≥ {@link logFloor}
+ * @param logq_RC student log-probabilities, differentiated through
+ * @returns [R], nats
+ */
+export type Divergence = (logp_RC: Value, logq_RC: Value, options: DivergenceOptions) => Value;
+
+/** Teacher log-probabilities below this are raised to it: exp of it is 0 in float32, and 0·log stays finite. */
+export const logFloor = -1e4;
+
+/** Smallest mixture probability whose logarithm is taken; below it both parts are 0 in float32. */
+const probabilityFloor = 1e-37;
+
+const sumClasses = (x_RC: Value): Value => op.reduceSum(x_RC, [-1]);
+const mixture = (first: Value, share: number, second: Value): Value => op.add(op.mul(first, share), op.mul(second, 1 - share));
+const safeLog = (x: Value): Value => op.log(op.max(x, probabilityFloor));
+
+/** KL(p‖q) = Σ p (log p − log q). Gradient in the student's logits: q − p. */
+export const forwardKl: Divergence = (logp, logq) => sumClasses(op.mul(op.exp(logp), op.sub(logp, logq)));
+
+/** KL(q‖p) = Σ q (log q − log p). Gradient: q ∘ (r − Σ q r), r = log q − log p. */
+export const reverseKl: Divergence = (logp, logq) => sumClasses(op.mul(op.exp(logq), op.sub(logq, logp)));
+
+/**
+ * JSD(β) = β KL(p‖m) + (1−β) KL(q‖m), m = βp + (1−β)q (Agarwal et al. 2024).
+ * It vanishes at both ends, so β = 0 means forward KL and β = 1 reverse KL, as its limits after division do.
+ */
+export const jsd: Divergence = (logp, logq, options) => {
+  const { beta, normalizeJsd } = options;
+  if (beta === 0) return forwardKl(logp, logq, options);
+  if (beta === 1) return reverseKl(logp, logq, options);
+  const [p, q] = [op.exp(logp), op.exp(logq)];
+  const logm = safeLog(mixture(p, beta, q));
+  const terms = op.add(op.mul(op.mul(p, beta), op.sub(logp, logm)), op.mul(op.mul(q, 1 - beta), op.sub(logq, logm)));
+  const value = sumClasses(terms);
+  return normalizeJsd ? op.div(value, beta * (1 - beta)) : value;
+};
+
+/** Total variation: ½ Σ |p − q|. */
+export const tvd: Divergence = (logp, logq) => op.mul(sumClasses(op.abs(op.sub(op.exp(logp), op.exp(logq)))), 0.5);
+
+/** KL(p ‖ s p + (1−s) q) (Ko et al. 2024, DistiLLM). */
+export const skewKl: Divergence = (logp, logq, { skew }) => {
+  const p = op.exp(logp);
+  return sumClasses(op.mul(p, op.sub(logp, safeLog(mixture(p, skew, op.exp(logq))))));
+};
+
+/** KL(q ‖ s q + (1−s) p) (Ko et al. 2024, DistiLLM). */
+export const skewReverseKl: Divergence = (logp, logq, { skew }) => {
+  const q = op.exp(logq);
+  return sumClasses(op.mul(q, op.sub(logq, safeLog(mixture(q, skew, op.exp(logp))))));
+};
+
+/** w KL(p‖q) + (1−w) KL(q‖p). */
+export const mix: Divergence = (logp, logq, options) =>
+  op.add(op.mul(forwardKl(logp, logq, options), options.weight), op.mul(reverseKl(logp, logq, options), 1 - options.weight));
+
+/** Every divergence between two distributions, by the name that specs use. */
+export const divergences = {
+  forward_kl: forwardKl,
+  jsd,
+  mix,
+  reverse_kl: reverseKl,
+  skew_kl: skewKl,
+  skew_reverse_kl: skewReverseKl,
+  tvd,
+} as const satisfies Record<string, Divergence>;
+
+export type DivergenceName = keyof typeof divergences;

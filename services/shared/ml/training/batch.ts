@@ -1,0 +1,183 @@
+import { RetortError } from "../../base/errors.js";
+import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
+import { comparesDistributions, needsTeacher, type Objective } from "../losses/objective.js";
+import type { Score } from "../scoring/score.js";
+
+/** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */
+export interface TrainSequence {
+  readonly promptIds: Int32Array;
+  /** The end token included. */
+  readonly completionIds: Int32Array;
+  readonly score?: Score;
+  /** Reward less its baseline. */
+  readonly advantage?: number;
+  /** Log-probability of each token under the sampler's weights at temperature 1; absent for dataset text. */
+  readonly samplerLogprobs?: Float32Array;
+}
+
+/** Sequences of one micro-batch, with the place of each in the step's batch. */
+export interface MicroBatch {
+  readonly members: readonly number[];
+  readonly feeds: Readonly<Record<string, Tensor>>;
+  /** Completion tokens, without the rows that fill up the last block. */
+  readonly rows: number;
+}
+
+/**
+ * Weight of each of a sequence's rows in the step's mean. `sequence`: 1/(L_y · number of sequences); `token`: 1/tokens
+ * of the whole step. The denominators belong to the step, so that a split into micro-batches changes nothing.
+ */
+export function rowWeights(batch: readonly TrainSequence[], normalisation: Objective["normalisation"]): number[] {
+  const tokens = batch.reduce((sum, { completionIds }) => sum + completionIds.length, 0);
+  return batch.map(({ completionIds }) => (normalisation === "token" ? 1 / tokens : 1 / (completionIds.length * batch.length)));
+}
+
+/** Splits a batch by length into micro-batches of at most `budget` tokens, padding included; a longer sequence stands alone. */
+export function splitBatch(batch: readonly TrainSequence[], budget: number): number[][] {
+  const length = (i: number) => batch[i]!.promptIds.length + batch[i]!.completionIds.length - 1;
+  const total = batch.reduce((longest, _, i) => Math.max(longest, length(i)), 0) * batch.length;
+  if (total <= budget) return [batch.map((_, i) => i)];
+  const order = batch.map((_, i) => i).sort((a, b) => length(b) - length(a) || a - b);
+  const parts: number[][] = [];
+  for (const i of order) {
+    const last = parts.at(-1);
+    if (last && (last.length + 1) * length(last[0]!) <= budget) last.push(i);
+    else parts.push([i]);
+  }
+  return parts;
+}
+
+/**
+ * Lays sequences out as the step graph's inputs: ids right-padded to the longest, and one row per completion token. The
+ * last token of a sequence is predicted and never read, so it is not an input. Rows are filled up with weight 0 to a
+ * multiple of `blockRows`.
+ */
+export function microBatch(
+  batch: readonly TrainSequence[],
+  members: readonly number[],
+  objective: Objective,
+  vocab: number,
+  blockRows: number,
+  padId: number,
+): MicroBatch {
+  const weights = rowWeights(batch, objective.normalisation);
+  const sequences = members.map((i) => batch[i]!);
+  const time = Math.max(...sequences.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1));
+  const rows = sequences.reduce((sum, { completionIds }) => sum + completionIds.length, 0);
+  const padded = blockRows ? Math.ceil(rows / blockRows) * blockRows : rows;
+  const ids = new Int32Array(sequences.length * time).fill(padId);
+  const positions = new BigInt64Array(sequences.length * time);
+  const columns = emptyColumns(padded);
+  const signal = comparesDistributions(objective) ? emptySignal(objective, padded, vocab) : undefined;
+  let row = 0;
+  sequences.forEach((sequence, b) => {
+    const { promptIds, completionIds } = sequence;
+    if (promptIds.length === 0 || completionIds.length === 0)
+      throw new RetortError("InvalidArgument", `sequence ${members[b]}: prompt and completion need at least one token each`);
+    const start = b * time;
+    ids.set(promptIds, start);
+    ids.set(completionIds.subarray(0, -1), start + promptIds.length);
+    for (let t = 0; t < time; t++) positions[start + t] = BigInt(t);
+    fillRows(columns, row, sequence, start + promptIds.length - 1, weights[members[b]!]!);
+    if (needsTeacher(objective)) fillScore(columns, signal, row, sequence, members[b]!, objective, vocab);
+    row += completionIds.length;
+  });
+  const shape = [sequences.length, time];
+  const floats = (data: Float32Array) => float32(data, [padded]);
+  return {
+    members,
+    rows,
+    feeds: {
+      ids: int32(ids, shape),
+      positions: { dtype: "int64", dims: shape, data: positions },
+      rows: { dtype: "int64", dims: [padded], data: columns.places },
+      labels: int32(columns.labels, [padded]),
+      weights: floats(columns.weights),
+      samplerLogprobs: floats(columns.samplerLogprobs),
+      sampled: floats(columns.sampled),
+      advantages: floats(columns.advantages),
+      teacherLogprobs: floats(columns.teacherLogprobs),
+      ...signalFeeds(signal, objective, padded, vocab),
+    },
+  };
+}
+
+const emptyColumns = (rows: number) => ({
+  places: new BigInt64Array(rows),
+  labels: new Int32Array(rows),
+  weights: new Float32Array(rows),
+  samplerLogprobs: new Float32Array(rows),
+  sampled: new Float32Array(rows),
+  advantages: new Float32Array(rows),
+  teacherLogprobs: new Float32Array(rows),
+});
+
+type Columns = ReturnType<typeof emptyColumns>;
+type SignalArrays = { full?: Float32Array; ids?: Int32Array; top?: Float32Array; tail?: Float32Array };
+
+function emptySignal({ signal, k }: Objective, rows: number, vocab: number): SignalArrays {
+  if (signal === "full") return { full: new Float32Array(rows * vocab) };
+  const ids = new Int32Array(rows * k);
+  for (let i = 0; i < ids.length; i++) ids[i] = i % k;
+  return { ids, top: new Float32Array(rows * k), tail: new Float32Array(rows) };
+}
+
+function fillRows(columns: Columns, row: number, sequence: TrainSequence, firstPlace: number, weight: number): void {
+  const { completionIds, samplerLogprobs, advantage } = sequence;
+  const count = completionIds.length;
+  for (let n = 0; n < count; n++) columns.places[row + n] = BigInt(firstPlace + n);
+  columns.labels.set(completionIds, row);
+  columns.weights.fill(weight, row, row + count);
+  columns.advantages.fill(advantage ?? 0, row, row + count);
+  if (!samplerLogprobs) return;
+  if (samplerLogprobs.length !== count)
+    throw new RetortError("InvalidArgument", `samplerLogprobs has ${samplerLogprobs.length} entries for ${count} completion tokens`);
+  columns.samplerLogprobs.set(samplerLogprobs, row);
+  columns.sampled.fill(1, row, row + count);
+}
+
+function fillScore(
+  columns: Columns,
+  arrays: SignalArrays | undefined,
+  row: number,
+  sequence: TrainSequence,
+  member: number,
+  { signal, k }: Objective,
+  vocab: number,
+): void {
+  const { score, completionIds } = sequence;
+  const count = completionIds.length;
+  if (!score) throw new RetortError("InvalidArgument", `sequence ${member} has no teacher score, and the objective needs one`);
+  checkLength(score.logprobs, count, member, "logprobs");
+  columns.teacherLogprobs.set(score.logprobs, row);
+  if (arrays?.full) arrays.full.set(checkLength(score.full, count * vocab, member, "full"), row * vocab);
+  if (arrays?.ids && score.signal.k !== k)
+    throw new RetortError("InvalidArgument", `sequence ${member}: the score has k=${score.signal.k}, the objective k=${k}`);
+  if (!arrays?.ids) {
+    if (arrays && score.signal.kind !== signal)
+      throw new RetortError(
+        "InvalidArgument",
+        `sequence ${member}: the score's signal is ${score.signal.kind}, the objective needs ${signal}`,
+      );
+    return;
+  }
+  arrays.ids.set(checkLength(score.ids, count * k, member, "ids"), row * k);
+  arrays.top!.set(checkLength(score.topLogprobs, count * k, member, "topLogprobs"), row * k);
+  arrays.tail!.set(checkLength(score.tail, count, member, "tail"), row);
+}
+
+function checkLength<T extends { length: number }>(array: T | undefined, expected: number, member: number, what: string): T {
+  if (array?.length !== expected)
+    throw new RetortError("InvalidArgument", `sequence ${member}: score.${what} has ${array?.length ?? 0} elements, expected ${expected}`);
+  return array;
+}
+
+function signalFeeds(arrays: SignalArrays | undefined, { k }: Objective, rows: number, vocab: number): Record<string, Tensor> {
+  if (!arrays) return {};
+  if (arrays.full) return { "signal.full": float32(arrays.full, [rows, vocab]) };
+  return {
+    "signal.ids": int32(arrays.ids!, [rows, k]),
+    "signal.top": float32(arrays.top!, [rows, k]),
+    "signal.tail": float32(arrays.tail!, [rows]),
+  };
+}

@@ -1,0 +1,61 @@
+// Dimensions: R rows (completion tokens), D width, V vocabulary.
+import { gradientsOf } from "../autodiff/gradients.js";
+import { Graph, type Value } from "../graph/graph.js";
+import * as op from "../graph/ops/index.js";
+import { int64 } from "../graph/tensor.js";
+import { type Objective, type RowInputs, rowLosses } from "../losses/objective.js";
+
+/** The vocabulary part of a step: its loss, what it reports per row, and its gradients, already computed. */
+export interface HeadResult {
+  readonly loss: Value;
+  readonly distance_R: Value;
+  readonly logprobs_R: Value;
+  readonly entropy_R: Value;
+  readonly hiddenGradient_RD: Value;
+  readonly headGradient_VD: Value;
+}
+
+/** Loss and gradients of all rows at once: holds several [R, V] arrays. */
+export function plainHead(objective: Objective, hidden_RD: Value, head_VD: Value, rows: RowInputs): HeadResult {
+  const logits_RV = op.fusedMatMul(hidden_RD, head_VD, { transB: true });
+  const { loss, distance_R, logprobs_R, entropy_R } = rowLosses(objective, logits_RV, rows);
+  const [hiddenGradient_RD, headGradient_VD] = gradientsOf(loss, [hidden_RD, head_VD]) as [Value, Value];
+  return { loss, distance_R, logprobs_R, entropy_R, hiddenGradient_RD, headGradient_VD };
+}
+
+/**
+ * The same in a Loop over blocks of `block` rows, each differentiated inside its iteration, so that memory holds arrays
+ * of [block, V] only. The number of rows must be a multiple of `block`; rows of weight 0 fill up.
+ */
+export function blockedHead(objective: Objective, hidden_RD: Value, head_VD: Value, rows: RowInputs, block: number): HeadResult {
+  const { graph } = hidden_RD;
+  const body = new Graph("head", graph);
+  const iteration = body.input("head.iteration", "int64", []);
+  body.input("head.condition", "bool", []);
+  const lossSoFar = body.input("head.loss", "float32", []);
+  const gradientSoFar = body.input("head.gradient", "float32", head_VD.shape);
+  const start = op.reshape(op.mul(iteration, body.constant(int64([block], []))), [1]);
+  const end = op.add(start, body.constant(int64([block])));
+  const cut = (x: Value) => op.slice(x, 0, start, end, block);
+  const { signal, ...perRow } = rows;
+  const blockRows = {
+    ...mapValues(perRow, cut),
+    signal: mapValues(signal, cut),
+  } as RowInputs;
+  const part = plainHead(objective, cut(hidden_RD), head_VD, blockRows);
+  body.output("head.continue", body.constant({ dtype: "bool", dims: [], data: Uint8Array.of(1) }));
+  body.output("head.lossOut", op.add(lossSoFar, part.loss));
+  body.output("head.gradientOut", op.add(gradientSoFar, part.headGradient_VD));
+  for (const name of ["distance_R", "logprobs_R", "entropy_R", "hiddenGradient_RD"] as const) body.output(`head.${name}`, part[name]);
+  const blocks = op.div(op.squeeze(op.dimOf(hidden_RD, 0), [0]), graph.constant(int64([block], [])));
+  const stacked = ["blocks", block];
+  const width = hidden_RD.shape[1]!;
+  const types = [stacked, stacked, stacked, [...stacked, width]].map((shape) => ({ dtype: "float32" as const, shape }));
+  const { state, scanned } = op.loop(graph, body, blocks, undefined, [graph.scalar(0), op.zerosLike(head_VD)], types);
+  const [distance_R, logprobs_R, entropy_R] = scanned.slice(0, 3).map((x) => op.reshape(x, [hidden_RD.shape[0]!])) as [Value, Value, Value];
+  const hiddenGradient_RD = op.reshape(scanned[3]!, hidden_RD.shape);
+  return { loss: state[0]!, headGradient_VD: state[1]!, distance_R, logprobs_R, entropy_R, hiddenGradient_RD };
+}
+
+const mapValues = <T>(record: Readonly<Record<string, T>>, map: (value: T) => T): Record<string, T> =>
+  Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));

@@ -1,0 +1,92 @@
+import type { Tensor } from "../graph/tensor.js";
+import type { MicroBatch, TrainSequence } from "./batch.js";
+
+/** What an optimiser step reports. Divergences and entropies in nats. */
+export interface StepStats {
+  readonly loss: number;
+  /** Mean distance, weighted as the objective normalises it. */
+  readonly divergence: number;
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+  readonly completionTokens: number;
+  /** Mean entropy of the student per completion token. */
+  readonly entropy: number;
+  /** KL between sampler and learner, estimator k3 = r − 1 − log r with r = q_learner/q_sampler, per sampled token. */
+  readonly mismatchKl: number;
+  /** (Σw)² / Σw² over the sequences' importance weights, as a share of the sampled sequences; 1 where none was sampled. */
+  readonly effectiveSampleShare: number;
+  /** Mean distance of each sequence, in the order of the batch. */
+  readonly sequenceDivergence: Float32Array;
+}
+
+/** Gathers the per-row outputs of the micro-batches of one step. */
+export class StatsCollector {
+  readonly #batch: readonly TrainSequence[];
+  readonly #weights: readonly number[];
+  readonly #sequenceDivergence: Float32Array;
+  readonly #logRatios: number[] = [];
+  #loss = 0;
+  #divergence = 0;
+  #entropy = 0;
+  #tokens = 0;
+  #mismatch = 0;
+  #sampledTokens = 0;
+
+  constructor(batch: readonly TrainSequence[], weights: readonly number[]) {
+    this.#batch = batch;
+    this.#weights = weights;
+    this.#sequenceDivergence = new Float32Array(batch.length);
+  }
+
+  add({ members }: MicroBatch, outputs: Readonly<Record<string, Tensor>>): void {
+    const [distance, logprobs, entropy] = ["distance", "logprobs", "entropy"].map((name) => outputs[name]!.data as Float32Array) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    this.#loss += (outputs.loss!.data as Float32Array)[0]!;
+    let row = 0;
+    for (const member of members) {
+      const { completionIds, samplerLogprobs } = this.#batch[member]!;
+      let [total, logRatio] = [0, 0];
+      for (let n = 0; n < completionIds.length; n++, row++) {
+        total += distance[row]!;
+        this.#entropy += entropy[row]!;
+        if (samplerLogprobs) {
+          const difference = logprobs[row]! - samplerLogprobs[n]!;
+          logRatio += difference;
+          this.#mismatch += Math.exp(difference) - 1 - difference;
+        }
+      }
+      if (samplerLogprobs) {
+        this.#logRatios.push(logRatio);
+        this.#sampledTokens += completionIds.length;
+      }
+      this.#tokens += completionIds.length;
+      this.#divergence += total * this.#weights[member]!;
+      this.#sequenceDivergence[member] = total / completionIds.length;
+    }
+  }
+
+  finish(gradientNorm: number, learningRate: number): StepStats {
+    return {
+      loss: this.#loss,
+      divergence: this.#divergence,
+      gradientNorm,
+      learningRate,
+      completionTokens: this.#tokens,
+      entropy: this.#entropy / this.#tokens,
+      mismatchKl: this.#sampledTokens ? this.#mismatch / this.#sampledTokens : 0,
+      effectiveSampleShare: effectiveShare(this.#logRatios),
+      sequenceDivergence: this.#sequenceDivergence,
+    };
+  }
+}
+
+function effectiveShare(logRatios: readonly number[]): number {
+  if (logRatios.length === 0) return 1;
+  const largest = Math.max(...logRatios);
+  const weights = logRatios.map((logRatio) => Math.exp(logRatio - largest));
+  const total = weights.reduce((a, b) => a + b, 0);
+  return total ** 2 / weights.reduce((sum, weight) => sum + weight ** 2, 0) / weights.length;
+}

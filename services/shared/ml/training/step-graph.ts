@@ -1,0 +1,93 @@
+// Dimensions: B batch, T position, R rows (completion tokens), D width.
+import { gradients } from "../autodiff/gradients.js";
+import { Graph, type Value } from "../graph/graph.js";
+import * as op from "../graph/ops/index.js";
+import { declareRows, type Objective } from "../losses/objective.js";
+import { causalAttention } from "../models/attention.js";
+import type { ModelConfig } from "../models/config.js";
+import { hiddenStates } from "../models/decoder.js";
+import { declareParams, headName, type Params, paramSpecs } from "../models/params.js";
+import { type AdamWOptions, adamw, clipFactor, decays, globalNorm } from "../optim/adamw.js";
+import { blockedHead, plainHead } from "./head.js";
+
+export interface StepGraphOptions {
+  readonly config: ModelConfig;
+  readonly objective: Objective;
+  readonly optimizer: AdamWOptions & { readonly maxGradNorm: number };
+  /** Rows per block of the vocabulary loss; 0 takes all rows at once. */
+  readonly blockRows: number;
+}
+
+interface Gradients {
+  readonly params: Params;
+  readonly names: readonly string[];
+  readonly values: readonly Value[];
+}
+
+/** Forward, loss and backward of one micro-batch; declares the inputs and the per-row outputs. */
+function lossAndGradients(graph: Graph, { config, objective, blockRows }: StepGraphOptions): Gradients {
+  const params = declareParams(graph, config, "inputs");
+  const ids_BT = graph.input("ids", "int32", ["B", "T"]);
+  const positions_BT = graph.input("positions", "int64", ["B", "T"]);
+  // Position in the flattened [B·T] of the token that predicts each completion token.
+  const places_R = graph.input("rows", "int64", ["R"]);
+  const rows = declareRows(graph, objective, "R", config.vocabSize);
+  const hidden_BTD = hiddenStates(config, params, ids_BT, positions_BT, causalAttention());
+  const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
+  const head_VD = params.get(headName(config))!;
+  const head = blockRows ? blockedHead(objective, hidden_RD, head_VD, rows, blockRows) : plainHead(objective, hidden_RD, head_VD, rows);
+  graph.output("loss", head.loss);
+  graph.output("distance", head.distance_R);
+  graph.output("logprobs", head.logprobs_R);
+  graph.output("entropy", head.entropy_R);
+  const names = paramSpecs(config).map(({ name }) => name);
+  const wrt = names.map((name) => params.get(name)!);
+  const values = gradients([{ value: hidden_RD, seed: head.hiddenGradient_RD }], wrt);
+  const at = names.indexOf(headName(config));
+  values[at] = config.tieWordEmbeddings ? op.add(values[at]!, head.headGradient_VD) : head.headGradient_VD;
+  return { params, names, values };
+}
+
+/** Clipping and AdamW over the gradients: declares the optimiser's inputs and the new state as outputs. */
+function update(graph: Graph, { params, names, values }: Gradients, { optimizer }: StepGraphOptions): void {
+  const scalar = (name: string) => graph.input(name, "float32", []);
+  const step = { learningRate: scalar("learningRate"), stepSize: scalar("stepSize"), correction: scalar("correction") };
+  const norm = globalNorm(values);
+  graph.output("gradientNorm", norm);
+  const scale = clipFactor(norm, optimizer.maxGradNorm);
+  names.forEach((name, i) => {
+    const param = params.get(name)!;
+    const state = { param, m: graph.input(`m:${name}`, "float32", param.shape), v: graph.input(`v:${name}`, "float32", param.shape) };
+    const next = adamw(state, values[i]!, scale, step, optimizer, decays(name));
+    graph.output(`next:${name}`, next.param);
+    graph.output(`next:m:${name}`, next.m);
+    graph.output(`next:v:${name}`, next.v);
+  });
+}
+
+/** The whole optimiser step of a batch that is one micro-batch. */
+export function stepGraph(options: StepGraphOptions): Graph {
+  const graph = new Graph("train-step");
+  update(graph, lossAndGradients(graph, options), options);
+  return graph;
+}
+
+/** Adds the gradients of one micro-batch to those of the earlier ones. */
+export function accumulateGraph(options: StepGraphOptions): Graph {
+  const graph = new Graph("accumulate");
+  const { names, params, values } = lossAndGradients(graph, options);
+  names.forEach((name, i) => {
+    graph.output(`next:g:${name}`, op.add(graph.input(`g:${name}`, "float32", params.get(name)!.shape), values[i]!));
+  });
+  return graph;
+}
+
+/** Applies accumulated gradients. */
+export function applyGraph(options: StepGraphOptions): Graph {
+  const graph = new Graph("apply");
+  const params = declareParams(graph, options.config, "inputs");
+  const names = [...params.keys()];
+  const values = names.map((name) => graph.input(`g:${name}`, "float32", params.get(name)!.shape));
+  update(graph, { params, names, values }, options);
+  return graph;
+}

@@ -1,0 +1,167 @@
+import { RetortError } from "../../base/errors.js";
+import { float32, type Tensor } from "../graph/tensor.js";
+import type { Objective } from "../losses/objective.js";
+import type { ModelConfig } from "../models/config.js";
+import { paramSpecs, type Weights } from "../models/params.js";
+import { type AdamWOptions, adamwScalars } from "../optim/adamw.js";
+import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
+import { microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
+import { StatsCollector, type StepStats } from "./stats.js";
+import { accumulateGraph, applyGraph, stepGraph } from "./step-graph.js";
+
+export interface TrainerOptions extends SessionOptions {
+  readonly objective: Objective;
+  readonly optimizer: AdamWOptions & { readonly maxGradNorm: number };
+  /** Most tokens of one micro-batch, padding included. */
+  readonly microBatchTokens: number;
+}
+
+/** What training changes: the weights, AdamW's two moments, and how many updates were made. */
+export interface TrainerState {
+  readonly params: Weights;
+  readonly m: Weights;
+  readonly v: Weights;
+  readonly updates: number;
+}
+
+/** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
+const plainLimit = 1 << 23;
+
+type Buffers = Record<string, Tensor<"float32">>;
+
+/**
+ * Trains a model: each call of {@link step} is one optimiser step. Calls must not overlap. It blocks its thread, so it
+ * belongs in a worker.
+ *
+ * Weights and moments live in two sets of arrays: a step reads one and writes the other, and only a step whose loss and
+ * gradient are finite makes the written set current.
+ */
+export class Trainer {
+  readonly #config: ModelConfig;
+  readonly #names: readonly string[];
+  readonly #sessions = new Map<string, Session>();
+  #options: TrainerOptions;
+  #current: Buffers;
+  #spare: Buffers;
+  #updates: number;
+
+  constructor(config: ModelConfig, weights: Weights, options: TrainerOptions, state?: TrainerState) {
+    this.#config = config;
+    this.#options = options;
+    this.#names = paramSpecs(config).map(({ name }) => name);
+    this.#current = buffers(state?.params ?? weights, state?.m, state?.v);
+    this.#spare = buffers(weights);
+    this.#updates = state?.updates ?? 0;
+  }
+
+  /** Changes what is minimised from the next step on; the optimiser's state stays. */
+  async configure(options: TrainerOptions): Promise<void> {
+    if (JSON.stringify(options) === JSON.stringify(this.#options)) return;
+    await this.release();
+    this.#options = options;
+  }
+
+  /**
+   * One optimiser step on a batch at a learning rate.
+   *
+   * @throws InvalidArgument for a sequence that does not fit the objective, before anything is computed;
+   *   DataLoss if the loss or the gradient is not finite: the weights are then unchanged
+   */
+  async step(batch: readonly TrainSequence[], learningRate: number): Promise<StepStats> {
+    if (batch.length === 0) throw new RetortError("InvalidArgument", "a step needs at least one sequence");
+    const { objective, microBatchTokens, optimizer } = this.#options;
+    const parts = splitBatch(batch, microBatchTokens);
+    const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation));
+    const scalars = adamwScalars(this.#updates + 1, learningRate, optimizer);
+    const feeds: Feeds = Object.fromEntries(Object.entries(scalars).map(([name, x]) => [name, float32([x], [])]));
+    const norm =
+      parts.length === 1 ? await this.#whole(batch, parts[0]!, feeds, stats) : await this.#accumulated(batch, parts, feeds, stats);
+    const result = stats.finish(norm, learningRate);
+    if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) {
+      throw new RetortError(
+        "DataLoss",
+        `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards, or lower the learning rate`,
+      );
+    }
+    [this.#current, this.#spare] = [this.#spare, this.#current];
+    this.#updates++;
+    return result;
+  }
+
+  /** The current weights; copies, which later steps do not change. */
+  params(): Map<string, Tensor<"float32">> {
+    return this.#copy("");
+  }
+
+  state(): TrainerState {
+    return { params: this.params(), m: this.#copy("m:"), v: this.#copy("v:"), updates: this.#updates };
+  }
+
+  async release(): Promise<void> {
+    for (const session of this.#sessions.values()) await session.release();
+    this.#sessions.clear();
+  }
+
+  async #whole(batch: readonly TrainSequence[], members: readonly number[], scalars: Feeds, stats: StatsCollector): Promise<number> {
+    const { part, blockRows } = this.#layOut(batch, members);
+    const session = await this.#session("step", blockRows);
+    const outputs = await session.run({ ...part.feeds, ...scalars, ...this.#current }, prefixed(this.#spare, "next:"));
+    stats.add(part, outputs);
+    return (outputs.gradientNorm!.data as Float32Array)[0]!;
+  }
+
+  async #accumulated(batch: readonly TrainSequence[], parts: readonly number[][], scalars: Feeds, stats: StatsCollector): Promise<number> {
+    const weights = Object.fromEntries(this.#names.map((name) => [name, this.#current[name]!]));
+    let sums: Buffers = zeros(weights, "g:");
+    for (const members of parts) {
+      const { part, blockRows } = this.#layOut(batch, members);
+      const session = await this.#session("accumulate", blockRows);
+      const outputs = await session.run({ ...part.feeds, ...weights, ...sums });
+      stats.add(part, outputs);
+      sums = Object.fromEntries(this.#names.map((name) => [`g:${name}`, outputs[`next:g:${name}`] as Tensor<"float32">]));
+    }
+    const session = await this.#session("apply", 0);
+    const outputs = await session.run({ ...scalars, ...sums, ...this.#current }, prefixed(this.#spare, "next:"));
+    return (outputs.gradientNorm!.data as Float32Array)[0]!;
+  }
+
+  #layOut(batch: readonly TrainSequence[], members: readonly number[]) {
+    const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
+    const { vocabSize, padId } = this.#config;
+    const blockRows = rows * vocabSize > plainLimit ? Math.max(64, Math.floor(plainLimit / vocabSize / 2)) : 0;
+    return { part: microBatch(batch, members, this.#options.objective, vocabSize, blockRows, padId ?? 0), blockRows };
+  }
+
+  async #session(kind: "step" | "accumulate" | "apply", blockRows: number): Promise<Session> {
+    const key = `${kind}/${blockRows}`;
+    const known = this.#sessions.get(key);
+    if (known) return known;
+    const { objective, optimizer } = this.#options;
+    const build = { step: stepGraph, accumulate: accumulateGraph, apply: applyGraph }[kind];
+    const session = await Session.create(build({ config: this.#config, objective, optimizer, blockRows }), this.#options);
+    this.#sessions.set(key, session);
+    return session;
+  }
+
+  #copy(prefix: string): Map<string, Tensor<"float32">> {
+    return new Map(this.#names.map((name) => [name, copyOf(this.#current[`${prefix}${name}`]!)]));
+  }
+}
+
+const copyOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(data.slice(), dims);
+const zeroOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(new Float32Array(data.length), dims);
+
+function buffers(params: Weights, m?: Weights, v?: Weights): Buffers {
+  const all: Buffers = {};
+  for (const [name, tensor] of params) {
+    all[name] = copyOf(tensor);
+    all[`m:${name}`] = m ? copyOf(m.get(name)!) : zeroOf(tensor);
+    all[`v:${name}`] = v ? copyOf(v.get(name)!) : zeroOf(tensor);
+  }
+  return all;
+}
+
+const zeros = (like: Buffers, prefix: string): Buffers =>
+  Object.fromEntries(Object.entries(like).map(([name, tensor]) => [`${prefix}${name}`, zeroOf(tensor)]));
+const prefixed = (all: Buffers, prefix: string): Buffers =>
+  Object.fromEntries(Object.entries(all).map(([name, tensor]) => [`${prefix}${name}`, tensor]));
