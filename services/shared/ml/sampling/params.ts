@@ -1,0 +1,29 @@
+import { RetortError } from "../../base/errors.js";
+
+/** How completions are drawn. */
+export interface SamplingParams {
+  /** Divides the logits; 0 is greedy. */
+  readonly temperature: number;
+  /** Keep only the k most probable tokens; 0 keeps all. */
+  readonly topK: number;
+  /** Keep the smallest set of most probable tokens whose mass reaches topP; 1 keeps all. */
+  readonly topP: number;
+  readonly maxNewTokens: number;
+  /** A completion ends with the first of these, which belongs to it. */
+  readonly stopIds: readonly number[];
+}
+
+/** Refuses settings outside their bounds, naming the field and its value. */
+export function checkSamplingParams({ temperature, topK, topP, maxNewTokens }: SamplingParams): void {
+  const refuse = (field: string, value: number, bound: string) => {
+    throw new RetortError("InvalidArgument", `sampling.${field} is ${value}; it must be ${bound}`);
+  };
+  if (!(temperature >= 0 && Number.isFinite(temperature))) refuse("temperature", temperature, "0 (greedy) or more");
+  if (!(Number.isInteger(topK) && topK >= 0)) refuse("topK", topK, "a whole number, 0 to keep all tokens");
+  if (!(topP > 0 && topP <= 1)) refuse("topP", topP, "above 0 and at most 1");
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1)) refuse("maxNewTokens", maxNewTokens, "a whole number of at least 1");
+}
+
+/** The parts of the settings that decide a graph's structure; temperature and length are inputs of the graph. */
+export const samplingKind = ({ temperature, topK, topP, stopIds }: SamplingParams): string =>
+  `${temperature === 0}/${topK}/${topP}/${stopIds}`;
