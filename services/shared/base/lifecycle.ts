@@ -1,0 +1,99 @@
+import { errorTable, RetortError } from "./errors.js";
+import type { Log } from "./log.js";
+
+/** Something a process runs: started in order, stopped in reverse order. */
+export interface Service {
+  readonly name: string;
+  start?(): Promise<void>;
+  /** Stops taking in work, finishes or hands back what is in hand, and lets go of everything. */
+  stop?(): Promise<void>;
+}
+
+export type LifecycleState = "new" | "starting" | "running" | "stopping" | "terminated" | "failed";
+
+/** The services of one process. */
+export class Lifecycle {
+  readonly #services: readonly Service[];
+  readonly #log: Log;
+  readonly #started: Service[] = [];
+  state: LifecycleState = "new";
+
+  constructor(services: readonly Service[], log: Log) {
+    this.#services = services;
+    this.#log = log;
+  }
+
+  /** Starts every service; if one fails, those before it are stopped again and its error is thrown. */
+  async start(): Promise<void> {
+    this.state = "starting";
+    for (const service of this.#services) {
+      try {
+        this.#started.push(service);
+        await service.start?.();
+      } catch (error) {
+        await this.stop();
+        this.state = "failed";
+        throw error;
+      }
+    }
+    this.state = "running";
+  }
+
+  /** Stops what was started, last first. A service that fails to stop does not keep the others from stopping. */
+  async stop(): Promise<void> {
+    if (this.state === "stopping" || this.state === "terminated") return;
+    this.state = "stopping";
+    for (const service of this.#started.reverse()) {
+      await service
+        .stop?.()
+        .catch((error: unknown) => this.#log.error({ err: error, service: service.name }, "a service did not stop cleanly"));
+    }
+    this.#started.length = 0;
+    this.state = "terminated";
+  }
+}
+
+export interface ProcessOptions {
+  readonly log: Log;
+  /** How long a stop may take before the process exits anyway. */
+  readonly graceMs: number;
+}
+
+/**
+ * Runs a process to its end: starts the services, then waits for a signal, for `finished`, or for a failure; stops and
+ * exits. A second signal exits at once. The exit code follows from the error's code.
+ *
+ * @param finished settles when the work is done by itself; rejects when the process has failed
+ */
+export async function runProcess(services: readonly Service[], finished: Promise<void>, { log, graceMs }: ProcessOptions): Promise<never> {
+  const lifecycle = new Lifecycle(services, log);
+  let failure: RetortError | undefined;
+  const signalled = new Promise<void>((resolve) => {
+    let signals = 0;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        if (++signals > 1) process.exit(errorTable.Cancelled.exit);
+        log.info({ signal }, "stopping");
+        resolve();
+      });
+    }
+  });
+  const crashed = new Promise<never>((_, reject) => {
+    process.on("unhandledRejection", reject);
+    process.on("uncaughtException", reject);
+  });
+  try {
+    await Promise.race([lifecycle.start(), crashed]);
+    await Promise.race([signalled, finished, crashed]);
+  } catch (error) {
+    failure = RetortError.from(error);
+    log.fatal({ err: failure, code: failure.code }, failure.message);
+  }
+  const late = setTimeout(() => {
+    log.error({ graceMs }, "the stop took longer than its grace period");
+    process.exit(errorTable.DeadlineExceeded.exit);
+  }, graceMs);
+  await lifecycle.stop();
+  clearTimeout(late);
+  process.exit(failure ? errorTable[failure.code].exit : 0);
+}

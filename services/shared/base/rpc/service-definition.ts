@@ -1,0 +1,24 @@
+import { type DescMethod, type DescService, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
+
+type Message = MessageShape<DescMethod["input"]>;
+
+/** The grpc-js definition of one method of a generated service. */
+export function methodDefinition(method: DescMethod): MethodDefinition<Message, Message> {
+  const write = (descriptor: DescMethod["input"]) => (message: Message) => Buffer.from(toBinary(descriptor, message));
+  const read = (descriptor: DescMethod["input"]) => (bytes: Buffer) => fromBinary(descriptor, bytes);
+  return {
+    path: `/${method.parent.typeName}/${method.name}`,
+    requestStream: method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming",
+    responseStream: method.methodKind === "server_streaming" || method.methodKind === "bidi_streaming",
+    requestSerialize: write(method.input),
+    requestDeserialize: read(method.input),
+    responseSerialize: write(method.output),
+    responseDeserialize: read(method.output),
+  };
+}
+
+/** The grpc-js definition of a generated service. */
+export function serviceDefinition(service: DescService): ServiceDefinition {
+  return Object.fromEntries(service.methods.map((method) => [method.name, methodDefinition(method)]));
+}

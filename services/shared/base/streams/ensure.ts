@@ -1,0 +1,35 @@
+import type { ConsumerConfig, StreamConfig } from "@nats-io/jetstream";
+import { isApiError, type Streams } from "./connection.js";
+
+/** Makes a stream, or brings an existing one to this configuration. */
+export async function ensureStream(streams: Streams, config: Partial<StreamConfig> & { readonly name: string }): Promise<void> {
+  try {
+    await streams.manager.streams.info(config.name);
+  } catch (error) {
+    if (!isApiError(error, "streamNotFound")) throw error;
+    await streams.manager.streams.add(config);
+    return;
+  }
+  await streams.manager.streams.update(config.name, config);
+}
+
+/** Makes a durable consumer; one that exists is brought to this configuration. */
+export async function ensureConsumer(
+  streams: Streams,
+  stream: string,
+  config: Partial<ConsumerConfig> & { readonly durable_name: string },
+): Promise<void> {
+  await streams.manager.consumers.add(stream, config);
+}
+
+/** Removes a durable consumer if it is there. */
+export async function removeConsumer(streams: Streams, stream: string, durable: string): Promise<void> {
+  await streams.manager.consumers.delete(stream, durable).catch((error: unknown) => {
+    if (!isApiError(error, "consumerNotFound") && !isApiError(error, "streamNotFound")) throw error;
+  });
+}
+
+/** Removes what a stream holds under a subject filter. */
+export async function purge(streams: Streams, stream: string, filter: string): Promise<void> {
+  await streams.manager.streams.purge(stream, { filter });
+}
