@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { access, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { RetortError } from "./errors.js";
@@ -56,6 +56,8 @@ const unavailable = (why: string): RetortError =>
 export interface NatsServer {
   readonly url: string;
   readonly process: ChildProcess;
+  /** Settles with the reason when the server has ended, asked or not. */
+  readonly exited: Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -88,28 +90,36 @@ export async function startNatsServer({ binary, directory, port, host = "127.0.0
       "",
     ].join("\n"),
   );
+  // A reason found in the log must be this start's.
+  await rm(log, { force: true });
   const child = spawn(binary, ["-c", config], { stdio: "ignore" });
-  const ended = new Promise<never>((_, reject) => {
-    child.once("error", reject);
-    child.once("exit", async (code) => {
-      const text = await readFile(log, "utf8").catch(() => "");
-      const reason = /\[FTL\] (.*)/.exec(text)?.[1] ?? `exit code ${code}`;
-      reject(
-        new RetortError(
-          "FailedPrecondition",
-          `nats-server on ${host}:${port} did not start: ${reason}; choose another port (--nats-port) or set RETORT_NATS_URL to the server that is running`,
-        ),
-      );
-    });
+  const exited = new Promise<string>((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    child.once("exit", (code, signal) => resolve(signal ?? `exit code ${code}`));
   });
-  ended.catch(() => {});
-  const url = await Promise.race([readPort(join(ports, `nats-server_${child.pid}.ports`)), ended]);
-  const stop = async () => {
-    if (child.exitCode !== null) return;
-    child.kill("SIGTERM");
-    await Promise.race([new Promise((resolve) => child.once("exit", resolve)), sleep(5000).then(() => child.kill("SIGKILL"))]);
-  };
-  return { url, process: child, stop };
+  const url = await Promise.race([
+    readPort(join(ports, `${basename(binary)}_${child.pid}.ports`)),
+    exited.then(async (reason) => {
+      throw notStarted(`${host}:${port}`, /\[FTL\] (.*)/.exec(await readFile(log, "utf8").catch(() => ""))?.[1] ?? reason);
+    }),
+  ]).catch((error: unknown) => {
+    child.kill("SIGKILL");
+    throw error;
+  });
+  return { url, process: child, exited, stop: () => stop(child, exited) };
+}
+
+const notStarted = (address: string, reason: string): RetortError =>
+  new RetortError(
+    "FailedPrecondition",
+    `nats-server on ${address} did not start: ${reason}; choose another port (--nats-port) or set RETORT_NATS_URL to the server that is running`,
+  );
+
+async function stop(child: ChildProcess, exited: Promise<string>): Promise<void> {
+  child.kill("SIGTERM");
+  const late = setTimeout(() => child.kill("SIGKILL"), 5000);
+  await exited;
+  clearTimeout(late);
 }
 
 async function readPort(file: string): Promise<string> {

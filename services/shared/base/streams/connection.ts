@@ -58,10 +58,20 @@ export class Streams {
   }
 }
 
-/** JetStream's own error codes that we act on (nats-server errors.json). */
-const apiCodes = { wrongLastSequence: 10071, maxMessagesPerSubject: 10077, streamNotFound: 10059, consumerNotFound: 10014 } as const;
+/**
+ * JetStream's own errors that we act on, by their number (nats-server errors.json) and, where one number serves for
+ * several, their text: 10077 is also what a stream that is full answers.
+ */
+const apiErrors = {
+  wrongLastSequence: { code: 10071 },
+  maxMessagesPerSubject: { code: 10077, text: "maximum messages per subject exceeded" },
+  noMessageFound: { code: 10037 },
+  streamNotFound: { code: 10059 },
+  consumerNotFound: { code: 10014 },
+} as const satisfies Record<string, { code: number; text?: string }>;
 
 /** True if an error is this one of JetStream's. */
-export function isApiError(error: unknown, name: keyof typeof apiCodes): boolean {
-  return error instanceof JetStreamApiError && error.code === apiCodes[name];
+export function isApiError(error: unknown, name: keyof typeof apiErrors): boolean {
+  const expected: { readonly code: number; readonly text?: string } = apiErrors[name];
+  return error instanceof JetStreamApiError && error.code === expected.code && error.message.includes(expected.text ?? "");
 }

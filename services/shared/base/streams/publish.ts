@@ -1,47 +1,61 @@
-import pRetry, { AbortError } from "p-retry";
+import { JetStreamApiError } from "@nats-io/jetstream";
+import { RequestError } from "@nats-io/transport-node";
+import pRetry from "p-retry";
 import { RetortError } from "../errors.js";
 import { isApiError, type Streams } from "./connection.js";
 
+/** How a message is published. */
 export interface PublishOptions {
   /** The server drops a second message with this id within its duplicate window. */
   readonly messageId: string;
-  /** How long to keep trying while the server is away. Default 60000. */
+  /** How long to keep trying while the server is away or the stream is full. Default 60000. */
   readonly timeoutMs?: number;
 }
 
+/** Patience of one attempt: short at first, since an acknowledgement lost with the connection never comes. */
+const attemptTimeoutMs = (attempt: number): number => Math.min(20_000, 1000 * 2 ** attempt);
+
 /**
- * Publishes to a stream and waits until it is stored. While the server is away the same message is tried again under
- * the same id.
+ * Publishes to a stream and waits until it is stored. While the server is away or the stream is full, the same message
+ * is tried again under the same id.
  *
  * @returns `stored`, or `refused` if the stream holds one message per subject and has one already
- * @throws InvalidArgument if the message exceeds what the server takes; Unavailable after `timeoutMs`
+ * @throws InvalidArgument if the message exceeds what the server takes; after `timeoutMs` ResourceExhausted if the
+ *   stream is full, FailedPrecondition if no stream has the subject, else Unavailable
  */
 export async function publish(streams: Streams, subject: string, data: Uint8Array, options: PublishOptions): Promise<"stored" | "refused"> {
-  const limit = streams.connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
-  if (data.length > limit) {
-    throw new RetortError(
-      "InvalidArgument",
-      `a record of ${data.length} bytes for ${subject} exceeds the NATS server's max_payload of ${limit}; use fewer prompts per task (rollouts.promptsPerTask) or a smaller signal (top_k)`,
-    );
-  }
-  const send = async () => {
+  const { messageId, timeoutMs = 60_000 } = options;
+  checkSize(streams, subject, data);
+  const send = async (attempt: number) => {
     try {
-      await streams.js.publish(subject, data, { msgID: options.messageId });
+      await streams.js.publish(subject, data, { msgID: messageId, timeout: attemptTimeoutMs(attempt) });
       return "stored" as const;
     } catch (error) {
       if (isApiError(error, "maxMessagesPerSubject")) return "refused" as const;
-      if (isApiError(error, "streamNotFound")) throw new AbortError(error as Error);
       throw error;
     }
   };
-  try {
-    return await pRetry(send, {
-      retries: Number.POSITIVE_INFINITY,
-      minTimeout: 100,
-      maxTimeout: 2000,
-      maxRetryTime: options.timeoutMs ?? 60_000,
-    });
-  } catch (error) {
-    throw new RetortError("Unavailable", `${subject} could not be stored: ${(error as Error).message}`, { cause: error });
+  const patience = { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 2000, maxRetryTime: timeoutMs };
+  return pRetry(send, patience).catch((error: Error) => {
+    throw explain(error, subject, timeoutMs);
+  });
+}
+
+function checkSize(streams: Streams, subject: string, data: Uint8Array): void {
+  const limit = streams.connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
+  if (data.length <= limit) return;
+  const way = "use fewer prompts per task (rollouts.promptsPerTask) or a smaller signal (top_k)";
+  const message = `a record of ${data.length} bytes for ${subject} exceeds the NATS server's max_payload of ${limit} bytes; ${way}`;
+  throw new RetortError("InvalidArgument", message);
+}
+
+function explain(error: Error, subject: string, timeoutMs: number): RetortError {
+  const failed = `${subject} could not be stored within ${timeoutMs} ms`;
+  if (error.cause instanceof RequestError && error.cause.isNoResponders())
+    return new RetortError("FailedPrecondition", `${failed}: no stream has this subject`, { cause: error });
+  if (error instanceof JetStreamApiError) {
+    const message = `${failed}: its stream refuses it (${error.message}); raise the stream's byte limit or start more consumers`;
+    return new RetortError("ResourceExhausted", message, { cause: error });
   }
+  return new RetortError("Unavailable", `${failed}: ${error.message}; is the NATS server running?`, { cause: error });
 }

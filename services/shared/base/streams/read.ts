@@ -1,5 +1,5 @@
 import { DeliverPolicy } from "@nats-io/jetstream";
-import type { Streams } from "./connection.js";
+import { isApiError, type Streams } from "./connection.js";
 
 /** A stored message, as read without taking it away. */
 export interface Stored {
@@ -43,7 +43,7 @@ export async function* follow(
 /** The last message of a subject, if there is one. */
 export async function lastMessage(streams: Streams, stream: string, subject: string): Promise<Uint8Array | undefined> {
   const message = await streams.manager.streams.getMessage(stream, { last_by_subj: subject }).catch((error: Error) => {
-    if (/no message found/i.test(error.message)) return null;
+    if (isApiError(error, "noMessageFound")) return null;
     throw error;
   });
   return message?.data;
