@@ -30,6 +30,28 @@ export async function loadModel(directory: string): Promise<Model> {
   return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: { ...rawConfig, ...carried(generation) } };
 }
 
+/**
+ * A model from the files of its directory, held in memory: config.json, model.safetensors, tokenizer.json and, where
+ * there is one, tokenizer_config.json.
+ */
+export function modelFromFiles(files: Readonly<Record<string, Uint8Array>>): Model {
+  const text = (name: string) => (files[name] ? Buffer.from(files[name]).toString() : undefined);
+  const rawConfig = JSON.parse(text("config.json") ?? "{}") as Json;
+  const config = parseConfig(rawConfig);
+  const params = decodeSafetensors(files["model.safetensors"] ?? new Uint8Array());
+  checkWeights(config, params, "model.safetensors");
+  const names = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
+  const tokenizer = new Tokenizer(Object.fromEntries(names.flatMap((name) => (files[name] ? [[name, text(name)!]] : []))));
+  return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig };
+}
+
+/** The inverse of {@link modelFromFiles}. */
+export function modelToFiles(model: Model): Record<string, Uint8Array> {
+  const texts = { ...model.tokenizer.files, "config.json": `${JSON.stringify(model.rawConfig, null, 2)}\n` };
+  const encoded = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new Uint8Array(Buffer.from(text))]));
+  return { ...encoded, "model.safetensors": encodeSafetensors(model.params) };
+}
+
 const carried = (generation: Json): Json => (generation.eos_token_id === undefined ? {} : { eos_token_id: generation.eos_token_id });
 
 function withTokenizerIds(config: Model["config"], tokenizer: Tokenizer): Model["config"] {

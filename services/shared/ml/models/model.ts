@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
+import { deriveSeed, normals } from "../../base/random.js";
 import { float32 } from "../graph/tensor.js";
-import { deriveSeed, normals } from "../random.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { type ModelConfig, parseConfig } from "./config.js";
 import { paramSpecs, type Weights } from "./params.js";

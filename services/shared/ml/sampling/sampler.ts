@@ -1,9 +1,9 @@
 import { RetortError } from "../../base/errors.js";
+import { generator } from "../../base/random.js";
 import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import { maskedScore } from "../models/attention.js";
 import type { ModelConfig } from "../models/config.js";
 import type { Weights } from "../models/params.js";
-import { generator } from "../random.js";
 import { Session, type SessionOptions } from "../runtime/session.js";
 import { cacheName, continueGraph, startGraph } from "./decode-graph.js";
 import { checkSamplingParams, type SamplingParams, samplingKind } from "./params.js";

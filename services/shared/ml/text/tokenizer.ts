@@ -31,12 +31,13 @@ export class Tokenizer {
   readonly #template: string | undefined;
   readonly #config: Json;
 
-  constructor(files: Readonly<Record<string, string>>, chatTemplate?: string) {
+  constructor(files: Readonly<Record<string, string>>) {
     this.files = files;
     const model = JSON.parse(files["tokenizer.json"]!) as Json;
     this.#config = JSON.parse(files["tokenizer_config.json"] ?? "{}") as Json;
     this.#inner = new HuggingFaceTokenizer(model, this.#config);
-    this.#template = chatTemplate ?? (typeof this.#config.chat_template === "string" ? this.#config.chat_template : undefined);
+    this.#template =
+      files["chat_template.jinja"] ?? (typeof this.#config.chat_template === "string" ? this.#config.chat_template : undefined);
     this.specials = { bosId: this.#special("bos_token"), eosId: this.#special("eos_token"), padId: this.#special("pad_token") };
     this.digest = sha256(JSON.stringify([[...this.#vocabulary(model)].sort(([, a], [, b]) => a - b), this.specials]));
     this.templateDigest = sha256(this.#template ?? "");
@@ -56,7 +57,11 @@ export class Tokenizer {
         `${directory} has no tokenizer.json; save it with the fast tokenizer (AutoTokenizer(…, use_fast=True).save_pretrained)`,
       );
     }
-    return new Tokenizer({ "tokenizer.json": model, ...(config === undefined ? {} : { "tokenizer_config.json": config }) }, template);
+    return new Tokenizer({
+      "tokenizer.json": model,
+      ...optional("tokenizer_config.json", config),
+      ...optional("chat_template.jinja", template),
+    });
   }
 
   /** Token ids of a text; with `addSpecial`, what the tokenizer puts around every text (a start token, say). */
@@ -90,6 +95,8 @@ export class Tokenizer {
     return all;
   }
 }
+
+const optional = (name: string, text: string | undefined): Record<string, string> => (text === undefined ? {} : { [name]: text });
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 

@@ -1,0 +1,69 @@
+import { RetortError } from "../shared/base/errors.js";
+import type { EvaluateInput } from "../shared/gen/retort/v1/reward_pb.js";
+import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
+import { textMetrics } from "../shared/ml/text/metrics/table.js";
+
+/** What a completion got: the weighted sum, and its terms by the reward's name. */
+export interface Evaluation {
+  readonly value: number;
+  readonly components: Readonly<Record<string, number>>;
+}
+
+type Input = Pick<EvaluateInput, "prompt" | "completion" | "reference" | "completionTokens">;
+
+/** Evaluates a batch elsewhere: another server of RewardService. */
+export type External = (address: string, inputs: readonly Input[]) => Promise<readonly number[]>;
+
+/** Rewards that need nothing but the texts, by the name that specs use. */
+export const rewards: Readonly<Record<string, (input: Input, spec: RewardSpec) => number>> = {
+  ...Object.fromEntries(
+    Object.entries(textMetrics).map(([name, metric]) => [name, ({ completion, reference }: Input) => metric(completion, reference)]),
+  ),
+  /** 1 up to the target, then falling in proportion to 0 at twice the target. */
+  length: ({ completionTokens }, { targetTokens }) => Math.max(0, Math.min(1, 2 - completionTokens / Math.max(1, targetTokens))),
+  /** 1 if the pattern is found. */
+  regex: ({ completion }, { pattern }) => (new RegExp(pattern, "u").test(completion) ? 1 : 0),
+};
+
+/** Every reward's name. */
+export const rewardKinds = [...Object.keys(rewards), "external"].sort();
+
+/**
+ * Evaluates completions: the weighted sum of the rewards.
+ *
+ * @throws InvalidArgument for an unknown reward or a broken pattern; DataLoss for a value that is not finite
+ */
+export async function evaluate(inputs: readonly Input[], specs: readonly RewardSpec[], external: External): Promise<Evaluation[]> {
+  const terms = await Promise.all(specs.map((spec) => evaluateTerm(inputs, spec, external)));
+  return inputs.map((_, i) => {
+    const components: Record<string, number> = {};
+    let value = 0;
+    specs.forEach(({ kind, weight }, t) => {
+      const term = terms[t]![i]!;
+      if (!Number.isFinite(term))
+        throw new RetortError("DataLoss", `reward ${kind} gave ${term} for completion ${i}; a reward must be finite`);
+      components[kind] = (components[kind] ?? 0) + term;
+      value += (weight ?? 1) * term;
+    });
+    return { value, components };
+  });
+}
+
+async function evaluateTerm(inputs: readonly Input[], spec: RewardSpec, external: External): Promise<readonly number[]> {
+  if (spec.kind === "external") {
+    const values = await external(spec.address, inputs);
+    if (values.length !== inputs.length)
+      throw new RetortError("DataLoss", `the reward server ${spec.address} gave ${values.length} rewards for ${inputs.length} completions`);
+    return values;
+  }
+  const reward = rewards[spec.kind];
+  if (!reward)
+    throw new RetortError("InvalidArgument", `there is no reward "${spec.kind}"; known: ${rewardKinds.join(", ")}`, {
+      fieldPath: "rewards.kind",
+    });
+  try {
+    return inputs.map((input) => reward(input, spec));
+  } catch (error) {
+    throw new RetortError("InvalidArgument", `reward ${spec.kind}: ${(error as Error).message}`, { cause: error });
+  }
+}

@@ -1,0 +1,92 @@
+import { hostname } from "node:os";
+import { create } from "@bufbuild/protobuf";
+import { RetortError } from "../shared/base/errors.js";
+import type { Service } from "../shared/base/lifecycle.js";
+import type { RoleContext, RoleParts } from "../shared/base/role.js";
+import { createClient } from "../shared/base/rpc/client.js";
+import type { ModelSettings } from "../shared/base/settings.js";
+import { type Consumption, consume, type Delivery } from "../shared/base/streams/consume.js";
+import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
+import { joinRun, type Membership, registration } from "../shared/flow/runs/membership.js";
+import { publishReward } from "../shared/flow/scores/publish-results.js";
+import { durables, streamNames } from "../shared/flow/streams.js";
+import { RewardSchema, type Rollout } from "../shared/gen/retort/v1/flow_pb.js";
+import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
+import { type External, evaluate } from "./evaluator.js";
+import { rewardService } from "./service.js";
+
+const worker = `${hostname()}/${process.pid}`;
+
+/** The reward role: judges the rollouts of a run, or completions for whoever calls it. */
+export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
+  const { settings, log, metrics } = context;
+  const evaluated = metrics.counter("completions_total", "completions evaluated");
+  const duration = metrics.seconds("evaluate", "time to evaluate a rollout");
+  const external: External = async (address, inputs) => {
+    const client = createClient(RewardService, address, { timeoutMs: 60_000, maxMessageBytes: settings.maxMessageBytes });
+    try {
+      const { rewards } = await client.evaluate({ inputs: [...inputs], rewards: [] });
+      return rewards.map(({ value }) => value);
+    } finally {
+      client.close();
+    }
+  };
+  let membership: Membership | undefined;
+  let consumption: Consumption | undefined;
+  let fail: (error: RetortError) => void = () => {};
+  const finished = new Promise<void>((_, reject) => {
+    fail = reject;
+  });
+  const judge = async ({ data, attempt }: Delivery) => {
+    const rollout = readRollout(data);
+    if (!rollout.rewarded) return;
+    const { streams, spec, run } = membership!;
+    const started = performance.now();
+    const written = rollout.sequences.filter(({ failure }) => !failure);
+    const values = await evaluate(written.map(inputOf), spec.rewards, external).catch((error: unknown) => {
+      const { message, disposition } = RetortError.from(error);
+      if (disposition === "giveBack" && attempt < run.maxAttempts) throw error;
+      return message;
+    });
+    const seconds = (performance.now() - started) / 1000;
+    await publishReward(streams, create(RewardSchema, { key: rollout.key, rewards: records(rollout, values), worker, seconds }));
+    evaluated.inc(written.length);
+    duration.observe(seconds);
+  };
+  const work: Service = {
+    name: "rollouts",
+    start: async () => {
+      if (!settings.run) return;
+      membership = await joinRun(settings.run, settings, `reward-${settings.index}`);
+      consumption = consume(membership.streams, {
+        stream: streamNames.rollouts,
+        durable: durables.reward(settings.run),
+        concurrency: 8,
+        log,
+        handler: judge,
+      });
+      consumption.done.catch((error: RetortError) => fail(error));
+      await registration(context, () => membership!).start!();
+    },
+    stop: async () => {
+      await consumption?.stop();
+      if (membership) await registration(context, () => membership!).stop!();
+      await membership?.streams.close();
+    },
+  };
+  return { before: [], implementations: [rewardService(external)], after: [work], finished };
+}
+
+function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {
+  return { prompt: promptText, completion: completionText, reference, completionTokens: completionIds?.shape[0] ?? 0 };
+}
+
+/** One record per sequence: its evaluation, or why it has none. */
+function records({ sequences }: Rollout, values: Awaited<ReturnType<typeof evaluate>> | string) {
+  let next = 0;
+  return sequences.map(({ failure }) => {
+    if (failure || typeof values === "string") return { failure: failure || (values as string) };
+    const { value, components } = values[next++]!;
+    return { value, components: { ...components } };
+  });
+}

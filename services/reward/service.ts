@@ -1,0 +1,19 @@
+import { RetortError } from "../shared/base/errors.js";
+import { type Implementation, implement } from "../shared/base/rpc/server.js";
+import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
+import { type External, evaluate, rewardKinds } from "./evaluator.js";
+
+/** RewardService over the built-in rewards. */
+export function rewardService(external: External): Implementation {
+  return implement(RewardService, {
+    describe: async () => ({ kinds: rewardKinds }),
+    evaluate: async ({ inputs, rewards }) => {
+      if (rewards.length === 0)
+        throw new RetortError("InvalidArgument", `rewards is empty; name at least one of ${rewardKinds.join(", ")}`, {
+          fieldPath: "rewards",
+        });
+      const evaluations = await evaluate(inputs, rewards, external);
+      return { rewards: evaluations.map(({ value, components }) => ({ value, components: { ...components } })) };
+    },
+  });
+}

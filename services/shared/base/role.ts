@@ -1,0 +1,57 @@
+import { readFile } from "node:fs/promises";
+import { RetortError } from "./errors.js";
+import { runProcess, type Service } from "./lifecycle.js";
+import { createLog, type Log } from "./log.js";
+import { Metrics, metricsServer } from "./metrics.js";
+import { type Implementation, RpcServer } from "./rpc/server.js";
+import type { ProcessSettings } from "./settings.js";
+
+/** What a role's process has from the start. */
+export interface RoleContext<S extends ProcessSettings> {
+  readonly role: string;
+  readonly settings: S;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Ports that the process listens on; known once its servers have started. */
+  readonly ports: () => { readonly grpcPort: number; readonly healthPort: number; readonly metricsPort: number };
+}
+
+/** What a role adds: services that start before its gRPC server and after it, and what it implements. */
+export interface RoleParts {
+  readonly before: readonly Service[];
+  readonly implementations: readonly Implementation[];
+  readonly after: readonly Service[];
+  /** Settles when the role's work is done by itself, rejects when it has failed; absent for a role that serves for ever. */
+  readonly finished?: Promise<void>;
+}
+
+/** Runs a role as this process, to its end. */
+export async function runRole<S extends ProcessSettings>(
+  role: string,
+  settings: S,
+  build: (context: RoleContext<S>) => RoleParts,
+): Promise<never> {
+  const { host, logFormat, logLevel, graceMs } = settings;
+  const log = createLog(role, { level: logLevel, format: logFormat });
+  const metrics = new Metrics(role);
+  const metricsEndpoint = metricsServer(metrics.registry, host, settings.metricsPort);
+  let rpc: RpcServer | undefined;
+  const ports = () => ({ grpcPort: rpc?.port ?? 0, healthPort: rpc?.healthPort ?? 0, metricsPort: metricsEndpoint.port() });
+  const parts = build({ role, settings, log, metrics, ports });
+  const { maxMessageBytes, port, healthPort, token } = settings;
+  const options = { host, port, healthPort, maxMessageBytes, token, tls: await readTls(settings) };
+  rpc = new RpcServer(parts.implementations, options, log);
+  const announce: Service = {
+    name: "announce",
+    start: async () => log.info({ ...ports(), host }, `${role} is serving`),
+  };
+  const services = [metricsEndpoint, ...parts.before, rpc, announce, ...parts.after];
+  return runProcess(services, parts.finished ?? new Promise(() => {}), { log, graceMs });
+}
+
+async function readTls({ tlsCert, tlsKey, tlsCa }: ProcessSettings) {
+  if (!tlsCert && !tlsKey) return undefined;
+  if (!tlsCert || !tlsKey) throw new RetortError("InvalidArgument", "--tls-cert and --tls-key belong together; give both");
+  const [cert, key, ca] = await Promise.all([readFile(tlsCert), readFile(tlsKey), tlsCa ? readFile(tlsCa) : undefined]);
+  return { cert, key, ca };
+}

@@ -1,0 +1,55 @@
+import { deriveSeed, permutation, uniform } from "../../base/random.js";
+import type { Purpose } from "../../gen/retort/v1/flow_pb.js";
+import { lambdaAt, type Phase, phaseOf, type ResolvedRun } from "../runs/resolve.js";
+
+/** What one optimiser step will train on: a pure function of the run and the step. */
+export interface StepPlan {
+  readonly step: number;
+  readonly phase: Phase;
+  /** True: the student writes; false: the dataset's texts are used. */
+  readonly onPolicy: boolean;
+  /** Dataset rows of each task's prompts. */
+  readonly tasks: readonly (readonly number[])[];
+}
+
+/** Streams of random numbers that must not be mixed up. */
+const streams = { lambda: 1, order: 2, sampling: 3 } as const;
+
+/** Plans a step. Rows are dealt from an order that is shuffled anew each epoch: every row once per epoch. */
+export function planStep(run: ResolvedRun, rows: number, step: number): StepPlan {
+  const phase = phaseOf(run, step);
+  const onPolicy = uniform(run.seed, streams.lambda, step) < lambdaAt(phase, step);
+  const first = promptsBefore(run, step);
+  const orders = new Map<number, Uint32Array>();
+  const dealt = Array.from({ length: phase.batchSize }, (_, i) => {
+    const epoch = Math.floor((first + i) / rows);
+    let order = orders.get(epoch);
+    if (!order) orders.set(epoch, (order = permutation(deriveSeed(run.seed, streams.order, epoch), rows)));
+    return order[(first + i) % rows]!;
+  });
+  return { step, phase, onPolicy, tasks: split(dealt, promptsPerTask(run, phase)) };
+}
+
+/** Prompts of one task: as the spec says, else the batch shared out over the students. */
+export function promptsPerTask({ promptsPerTask, replicas }: ResolvedRun, { batchSize }: Phase): number {
+  return promptsPerTask || Math.ceil(batchSize / Math.max(1, replicas.student));
+}
+
+/** Cuts a list into parts of at most `size`. */
+export function split<T>(list: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));
+}
+
+function promptsBefore({ phases }: ResolvedRun, step: number): number {
+  return phases.reduce(
+    (sum, { firstStep, lastStep, batchSize }) => sum + Math.max(0, Math.min(lastStep, step - 1) - firstStep + 1) * batchSize,
+    0,
+  );
+}
+
+/** Seed of a task's samples. */
+export const taskSeed = (run: ResolvedRun, purpose: Purpose, step: number, task: number): bigint =>
+  deriveSeed(run.seed, streams.sampling, purpose, step, task);
+
+/** Seed of sample j of prompt i of a task. */
+export const sampleSeed = (taskSeed: bigint, prompt: number, sample: number): bigint => deriveSeed(taskSeed, prompt, sample);

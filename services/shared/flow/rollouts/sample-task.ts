@@ -1,0 +1,86 @@
+import { hostname } from "node:os";
+import { fromBinary } from "@bufbuild/protobuf";
+import { RetortError } from "../../base/errors.js";
+import type { Log } from "../../base/log.js";
+import { checkMessage } from "../../base/rpc/server.js";
+import type { Streams } from "../../base/streams/connection.js";
+import type { Delivery } from "../../base/streams/consume.js";
+import { type PromptTask, PromptTaskSchema, type Sequence } from "../../gen/retort/v1/flow_pb.js";
+import { resolveSampling, type SamplingSettings } from "../runs/resolve.js";
+import { publishRollout } from "./publish-rollout.js";
+import { failedSequence, rolloutOf, samplesOf, type TaskSample, type WrittenCompletion, writtenSequence } from "./sequences.js";
+
+/** What the sampler needs of its surroundings. */
+export interface SamplerContext {
+  readonly streams: Streams;
+  readonly log: Log;
+  /** Brings the model to an allowed policy version and says which. */
+  readonly ensureVersion: (min: number, max: number) => Promise<number>;
+  readonly sample: (requests: readonly TaskSample[], sampling: SamplingSettings) => Promise<WrittenCompletion[]>;
+  /** Runs one thing at a time: no version changes between choosing it and sampling with it. */
+  readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly maxAttempts: number;
+  readonly now: () => number;
+  readonly done: (sequences: readonly Sequence[], seconds: number) => void;
+}
+
+const worker = `${hostname()}/${process.pid}`;
+
+/**
+ * Handles one task: samples every prompt, stores the rollout, sends it on. A prompt that cannot be sampled is a recorded
+ * outcome; so is the whole task at its last attempt. Handling a task twice is harmless: the first stored rollout counts.
+ */
+export async function sampleTask({ data, attempt }: Delivery, context: SamplerContext): Promise<void> {
+  const task = readTask(data);
+  const started = context.now();
+  const sequences = await context
+    .exclusive(() => sampleAll(task, context))
+    .catch((error: unknown) => {
+      const { message, disposition } = RetortError.from(error);
+      if (disposition === "giveBack" && attempt < context.maxAttempts) throw error;
+      context.log.warn({ step: task.key?.step, task: task.key?.task, attempt }, `the task failed for good: ${message}`);
+      return samplesOf(task).map((sample) => failedSequence(task, sample, message));
+    });
+  const seconds = (context.now() - started) / 1000;
+  await publishRollout(context.streams, rolloutOf(task, sequences, worker, seconds));
+  context.done(sequences, seconds);
+}
+
+function readTask(data: Uint8Array): PromptTask {
+  const task = fromBinary(PromptTaskSchema, data);
+  checkMessage(PromptTaskSchema, task);
+  return task;
+}
+
+async function sampleAll(task: PromptTask, context: SamplerContext): Promise<Sequence[]> {
+  const version = await context.ensureVersion(task.minPolicyVersion, task.maxPolicyVersion);
+  const sampling = resolveSampling(task.sampling);
+  const samples = samplesOf(task);
+  try {
+    const completions = await context.sample(samples, sampling);
+    return samples.map((sample, i) => writtenSequence(task, sample, completions[i]!, version));
+  } catch (error) {
+    if (RetortError.from(error).code !== "InvalidArgument") throw error;
+    // One prompt is at fault: each alone, so that the others are not lost with it.
+    const sequences: Sequence[] = [];
+    for (const sample of samples) sequences.push(await sampleOne(task, sample, sampling, version, context));
+    return sequences;
+  }
+}
+
+async function sampleOne(
+  task: PromptTask,
+  sample: TaskSample,
+  sampling: SamplingSettings,
+  version: number,
+  context: SamplerContext,
+): Promise<Sequence> {
+  try {
+    const [completion] = await context.sample([sample], sampling);
+    return writtenSequence(task, sample, completion!, version);
+  } catch (error) {
+    const known = RetortError.from(error);
+    if (known.code !== "InvalidArgument") throw error;
+    return failedSequence(task, sample, known.message);
+  }
+}

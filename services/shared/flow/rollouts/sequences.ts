@@ -1,0 +1,85 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  FinishReason,
+  type PromptTask,
+  type Rollout,
+  RolloutSchema,
+  type Sequence,
+  SequenceSchema,
+  Source,
+} from "../../gen/retort/v1/flow_pb.js";
+import { toInt32, toRecord } from "../arrays.js";
+import { sampleSeed } from "../prompts/plan.js";
+
+/** A completion as a sampler gives it. */
+export interface WrittenCompletion {
+  readonly ids: Int32Array;
+  readonly logprobs: Float32Array;
+  readonly text: string;
+  readonly finish: "stop" | "length";
+}
+
+/** One sample that a task asks for. */
+export interface TaskSample {
+  readonly promptIds: Int32Array;
+  readonly seed: bigint;
+  readonly prompt: number;
+  readonly sample: number;
+}
+
+/** The samples of a task, prompt by prompt. */
+export function samplesOf(task: PromptTask): TaskSample[] {
+  return task.prompts.flatMap((prompt, i) => {
+    const promptIds = toInt32(prompt.ids, `prompt ${i}`);
+    return Array.from({ length: task.samplesPerPrompt }, (_, sample) => ({
+      prompt: i,
+      sample,
+      promptIds,
+      seed: sampleSeed(task.seed, i, sample),
+    }));
+  });
+}
+
+/** The sequence of a sample that was written with one policy version. */
+export function writtenSequence(
+  task: PromptTask,
+  { prompt, sample, promptIds }: TaskSample,
+  completion: WrittenCompletion,
+  version: number,
+): Sequence {
+  const { text, reference, index } = task.prompts[prompt]!;
+  return create(SequenceSchema, {
+    prompt,
+    sample,
+    index,
+    promptText: text,
+    reference,
+    completionText: completion.text,
+    promptIds: toRecord(promptIds),
+    completionIds: toRecord(completion.ids),
+    samplerLogprobs: toRecord(completion.logprobs),
+    policyVersions: toRecord(new Uint32Array(completion.ids.length).fill(version)),
+    finish: completion.finish === "stop" ? FinishReason.STOP : FinishReason.LENGTH,
+  });
+}
+
+/** The sequence of a sample that could not be written: a recorded outcome. */
+export function failedSequence(task: PromptTask, { prompt, sample }: Pick<TaskSample, "prompt" | "sample">, failure: string): Sequence {
+  const { text, reference, index } = task.prompts[prompt]!;
+  return create(SequenceSchema, { prompt, sample, index, promptText: text, reference, failure });
+}
+
+/** The rollout of a task. */
+export function rolloutOf(task: PromptTask, sequences: Sequence[], worker: string, seconds: number): Rollout {
+  const { key, teacher, signal, rewarded, sampler } = task;
+  return create(RolloutSchema, {
+    key,
+    source: sampler ? Source.TEACHER : Source.STUDENT,
+    sequences,
+    teacher,
+    signal,
+    rewarded,
+    worker,
+    seconds,
+  });
+}

@@ -1,0 +1,44 @@
+import { join } from "node:path";
+import type { Service } from "../../base/lifecycle.js";
+import type { RoleContext } from "../../base/role.js";
+import type { ModelSettings } from "../../base/settings.js";
+import { Streams } from "../../base/streams/connection.js";
+import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
+import { DirectoryStore } from "../weights/directory-store.js";
+import type { WeightStore } from "../weights/store.js";
+import { type ResolvedRun, resolveRun } from "./resolve.js";
+import { RunStore } from "./state.js";
+
+/** A process's place in a run: its connection, the run's spec and state, and the weights. */
+export interface Membership {
+  readonly runId: string;
+  readonly streams: Streams;
+  readonly runs: RunStore;
+  readonly store: WeightStore;
+  readonly spec: RunSpec;
+  readonly run: ResolvedRun;
+}
+
+/** Connects to a run. @throws Unavailable if NATS is not there, NotFound if the run is not */
+export async function joinRun(runId: string, { nats, natsCredentials, dataDir }: ModelSettings, name: string): Promise<Membership> {
+  const streams = await Streams.connect({ url: nats, name: `${name}/${runId}`, credentials: natsCredentials });
+  const runs = await RunStore.open(streams);
+  const { spec } = await runs.get(runId);
+  return { runId, streams, runs, store: new DirectoryStore(join(dataDir, "weights")), spec: spec!, run: resolveRun(spec!) };
+}
+
+/** Registers a process in its run while it lives. */
+export function registration({ role, settings, ports }: RoleContext<ModelSettings>, membership: () => Membership): Service {
+  const { index } = settings;
+  return {
+    name: "registration",
+    start: () => {
+      const { runs, runId } = membership();
+      return runs.register(runId, { role, index, pid: process.pid, ...ports() });
+    },
+    stop: async () => {
+      const { runs, runId } = membership();
+      await runs.unregister(runId, { role, index });
+    },
+  };
+}

@@ -1,0 +1,171 @@
+import type { SamplingParams } from "../../gen/retort/v1/flow_pb.js";
+import type { ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_pb.js";
+import { presets } from "./presets.js";
+
+/** A phase with every default and its preset filled in. */
+export interface Phase {
+  readonly name: string;
+  /** First and last optimiser step, 1-based over the whole run. */
+  readonly firstStep: number;
+  readonly lastStep: number;
+  readonly batchSize: number;
+  readonly samplesPerPrompt: number;
+  readonly lambda: number;
+  readonly lambdaEnd: number;
+  readonly objective: ObjectiveSettings;
+  readonly optimizer: OptimizerSettings;
+  readonly sampling: SamplingSettings;
+}
+
+export interface ObjectiveSettings {
+  readonly divergence: "cross_entropy" | "forward_kl" | "jsd" | "mix" | "opd" | "reverse_kl" | "skew_kl" | "skew_reverse_kl" | "tvd";
+  readonly beta: number;
+  readonly skew: number;
+  readonly weight: number;
+  readonly alpha: number;
+  readonly signal: "full" | "top_k";
+  readonly k: number;
+  readonly studentTemperature: number;
+  readonly teacherTemperature: number;
+  readonly normalisation: "sequence" | "token";
+  readonly normalizeJsd: boolean;
+  readonly baseline: "group" | "batch" | "none";
+  readonly klCoef: number;
+  readonly ratioClip: number;
+}
+
+export interface OptimizerSettings {
+  readonly learningRate: number;
+  readonly schedule: "constant" | "linear" | "cosine";
+  readonly warmupSteps: number;
+  readonly weightDecay: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly maxGradNorm: number;
+  readonly microBatchTokens: number;
+}
+
+export interface SamplingSettings {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly maxNewTokens: number;
+}
+
+/** A run with every default filled in. */
+export interface ResolvedRun {
+  readonly seed: bigint;
+  readonly phases: readonly Phase[];
+  readonly totalSteps: number;
+  readonly maxStaleness: number;
+  /** 0: derived from the batch and the replicas. */
+  readonly promptsPerTask: number;
+  readonly maxAttempts: number;
+  readonly stepTimeoutMs: number;
+  readonly teachers: readonly string[];
+  readonly replicas: Readonly<Record<RoleName, number>>;
+}
+
+export type RoleName = "student" | "teacher" | "reward" | "learner";
+
+/** The parts of an objective that need a teacher's score. */
+export const needsScore = ({ alpha, divergence }: ObjectiveSettings): boolean => alpha > 0 && divergence !== "cross_entropy";
+/** True if rewards enter the objective. */
+export const needsReward = ({ alpha }: ObjectiveSettings): boolean => alpha < 1;
+/** The student's share of the steps, linear over the phase. */
+export function lambdaAt(phase: Phase, step: number): number {
+  const span = phase.lastStep - phase.firstStep;
+  return span === 0 ? phase.lambda : phase.lambda + ((phase.lambdaEnd - phase.lambda) * (step - phase.firstStep)) / span;
+}
+
+/** The phase that a step belongs to. */
+export const phaseOf = (run: ResolvedRun, step: number): Phase => run.phases.find(({ lastStep }) => step <= lastStep)!;
+
+export const teacherName = (name: string): string => name || "default";
+
+/** Fills in defaults and presets. The spec must be valid. */
+export function resolveRun(spec: RunSpec): ResolvedRun {
+  let last = 0;
+  const phases = spec.phases.map((phase) => {
+    const resolved = resolvePhase(phase, last + 1);
+    last = resolved.lastStep;
+    return resolved;
+  });
+  const { rollouts, roles } = spec;
+  const rewarded = phases.some(({ objective }) => needsReward(objective));
+  const count = (role: RoleSpec | undefined) => role?.replicas || 1;
+  return {
+    seed: BigInt(spec.seed),
+    phases,
+    totalSteps: last,
+    maxStaleness: rollouts?.maxStaleness ?? 1,
+    promptsPerTask: rollouts?.promptsPerTask ?? 0,
+    maxAttempts: rollouts?.maxAttempts || 3,
+    stepTimeoutMs: rollouts?.stepTimeoutMs || 600_000,
+    teachers: spec.teachers.map(({ name }) => teacherName(name)),
+    replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
+  };
+}
+
+function resolvePhase(phase: PhaseSpec, firstStep: number): Phase {
+  const name = phase.preset || "gkd";
+  const preset = presets[name]!;
+  const lambda = phase.lambda ?? preset.lambda;
+  const samplesPerPrompt = phase.samplesPerPrompt || 1;
+  return {
+    name: phase.name || name,
+    firstStep,
+    lastStep: firstStep + phase.steps - 1,
+    batchSize: phase.batchSize || 32,
+    samplesPerPrompt,
+    lambda,
+    lambdaEnd: phase.lambdaEnd ?? lambda,
+    objective: resolveObjective(preset.objective, phase.objective, samplesPerPrompt),
+    optimizer: resolveOptimizer(phase.optimizer),
+    sampling: resolveSampling(phase.sampling),
+  };
+}
+
+function resolveObjective(preset: Partial<ObjectiveSpec>, given: ObjectiveSpec | undefined, samplesPerPrompt: number): ObjectiveSettings {
+  const numeric = (
+    key: "beta" | "skew" | "weight" | "alpha" | "studentTemperature" | "teacherTemperature" | "klCoef" | "ratioClip",
+    fallback: number,
+  ) => given?.[key] ?? preset[key] ?? fallback;
+  return {
+    divergence: (given?.divergence || preset.divergence || "jsd") as ObjectiveSettings["divergence"],
+    beta: numeric("beta", 0.5),
+    skew: numeric("skew", 0.1),
+    weight: numeric("weight", 0.5),
+    alpha: numeric("alpha", 1),
+    signal: (given?.signal || preset.signal || "full") as ObjectiveSettings["signal"],
+    k: given?.topK || 64,
+    studentTemperature: numeric("studentTemperature", 1),
+    teacherTemperature: numeric("teacherTemperature", 1),
+    normalisation: (given?.normalisation || preset.normalisation || "sequence") as ObjectiveSettings["normalisation"],
+    normalizeJsd: given?.normalizeJsd ?? false,
+    baseline: (given?.baseline || (samplesPerPrompt > 1 ? "group" : "batch")) as ObjectiveSettings["baseline"],
+    klCoef: numeric("klCoef", 1),
+    ratioClip: numeric("ratioClip", 10),
+  };
+}
+
+const resolveOptimizer = (given: OptimizerSpec | undefined): OptimizerSettings => ({
+  learningRate: given?.learningRate ?? 1e-3,
+  schedule: (given?.schedule || "constant") as OptimizerSettings["schedule"],
+  warmupSteps: given?.warmupSteps ?? 0,
+  weightDecay: given?.weightDecay ?? 0,
+  beta1: given?.beta1 ?? 0.9,
+  beta2: given?.beta2 ?? 0.999,
+  epsilon: given?.epsilon ?? 1e-8,
+  maxGradNorm: given?.maxGradNorm ?? 1,
+  microBatchTokens: given?.microBatchTokens || 16384,
+});
+
+/** Sampling settings with their defaults. */
+export const resolveSampling = (given: SamplingParams | undefined): SamplingSettings => ({
+  temperature: given?.temperature ?? 1,
+  topK: given?.topK ?? 0,
+  topP: given?.topP ?? 1,
+  maxNewTokens: given?.maxNewTokens ?? 128,
+});

@@ -1,0 +1,103 @@
+import { AckPolicy, DiscardPolicy, RetentionPolicy, StorageType } from "@nats-io/jetstream";
+import type { Streams } from "../base/streams/connection.js";
+import { ensureConsumer, ensureStream, purge, removeConsumer } from "../base/streams/ensure.js";
+import { subjects } from "./subjects.js";
+
+/** Names of the streams, in the order of the flow. */
+export const streamNames = {
+  prompts: "RETORT_PROMPTS",
+  rollouts: "RETORT_ROLLOUTS",
+  results: "RETORT_RESULTS",
+  events: "RETORT_EVENTS",
+} as const;
+
+/** The durable consumers of a run. */
+export const durables = {
+  student: (runId: string): string => `student-${runId}`,
+  writer: (runId: string, teacher: string): string => `writer-${runId}-${teacher}`,
+  teacher: (runId: string, teacher: string): string => `teacher-${runId}-${teacher}`,
+  reward: (runId: string): string => `reward-${runId}`,
+} as const;
+
+const gibibyte = 1024 ** 3;
+const file = { storage: StorageType.File } as const;
+
+/** The streams. A full one refuses new records until older ones are consumed: publishers wait, nothing is dropped. */
+const definitions = [
+  {
+    ...file,
+    name: streamNames.prompts,
+    subjects: ["retort.prompts.>"],
+    retention: RetentionPolicy.Workqueue,
+    discard: DiscardPolicy.New,
+    max_bytes: gibibyte,
+  },
+  {
+    ...file,
+    name: streamNames.rollouts,
+    subjects: ["retort.rollouts.>"],
+    retention: RetentionPolicy.Interest,
+    discard: DiscardPolicy.New,
+    max_bytes: 2 * gibibyte,
+  },
+  {
+    ...file,
+    name: streamNames.results,
+    subjects: ["retort.results.>"],
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.New,
+    // Exactly once without a time window: the first result of a task stays, every later one is refused.
+    max_msgs_per_subject: 1,
+    discard_new_per_subject: true,
+    max_bytes: 8 * gibibyte,
+  },
+  {
+    ...file,
+    name: streamNames.events,
+    subjects: ["retort.events.>"],
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.Old,
+    max_bytes: gibibyte,
+  },
+] as const;
+
+/** Makes the streams; harmless if they exist. */
+export async function ensureStreams(streams: Streams): Promise<void> {
+  for (const definition of definitions) await ensureStream(streams, { ...definition, subjects: [...definition.subjects] });
+}
+
+/** Who takes part in a run, as far as its consumers depend on it. */
+export interface RunConsumers {
+  readonly runId: string;
+  readonly teachers: readonly string[];
+  readonly rewarded: boolean;
+  readonly maxAttempts: number;
+}
+
+const ackWaitNanos = 30e9;
+
+/** Makes a run's consumers: before the first record, since a rollout without a consumer would vanish. */
+export async function ensureRun(streams: Streams, { runId, teachers, rewarded, maxAttempts }: RunConsumers): Promise<void> {
+  const common = { ack_policy: AckPolicy.Explicit, ack_wait: ackWaitNanos, max_deliver: maxAttempts, max_ack_pending: 1000 };
+  const consumer = (stream: string, durable_name: string, filter_subject: string) =>
+    ensureConsumer(streams, stream, { ...common, durable_name, filter_subject });
+  await consumer(streamNames.prompts, durables.student(runId), subjects.prompts(runId, ""));
+  for (const teacher of teachers) {
+    await consumer(streamNames.prompts, durables.writer(runId, teacher), subjects.prompts(runId, teacher));
+    await consumer(streamNames.rollouts, durables.teacher(runId, teacher), subjects.rollouts(runId, teacher));
+  }
+  if (rewarded) await consumer(streamNames.rollouts, durables.reward(runId), subjects.rollouts(runId));
+}
+
+/** Takes away a run's consumers and records, its events excepted. */
+export async function removeRun(streams: Streams, { runId, teachers }: RunConsumers): Promise<void> {
+  await removeConsumer(streams, streamNames.prompts, durables.student(runId));
+  await removeConsumer(streams, streamNames.rollouts, durables.reward(runId));
+  for (const teacher of teachers) {
+    await removeConsumer(streams, streamNames.prompts, durables.writer(runId, teacher));
+    await removeConsumer(streams, streamNames.rollouts, durables.teacher(runId, teacher));
+  }
+  await purge(streams, streamNames.prompts, `retort.prompts.${runId}.>`);
+  await purge(streams, streamNames.rollouts, `retort.rollouts.${runId}.>`);
+  await purge(streams, streamNames.results, subjects.results(runId));
+}

@@ -1,0 +1,39 @@
+import { RetortError } from "../base/errors.js";
+import { Purpose, type TaskKey } from "../gen/retort/v1/flow_pb.js";
+
+/** Letter before the number in a subject's step token, by purpose. */
+const letters = { [Purpose.TRAIN]: "", [Purpose.EVALUATE]: "e", [Purpose.DATASET]: "d" } as const;
+
+/** `17` for step 17, `e17` for the evaluation of version 17, `d0` for the writing of the dataset. */
+export function stepToken({ purpose, step }: Pick<TaskKey, "purpose" | "step">): string {
+  if (purpose === Purpose.UNSPECIFIED) throw new RetortError("InvalidArgument", "a task key needs a purpose");
+  return `${letters[purpose]}${step}`;
+}
+
+/** The three kinds of result that a task may have. */
+export type ResultKind = "rollout" | "score" | "reward";
+
+/** Who writes a task's completions: the student, or a teacher by name. */
+export const samplerToken = (sampler: string): string => (sampler === "" ? "student" : `teacher-${sampler}`);
+
+/** Every subject of the flow. */
+export const subjects = {
+  prompt: (key: TaskKey, sampler: string): string => `retort.prompts.${key.runId}.${samplerToken(sampler)}.${stepToken(key)}.${key.task}`,
+  prompts: (runId: string, sampler: string): string => `retort.prompts.${runId}.${samplerToken(sampler)}.>`,
+  rollout: (key: TaskKey, teacher: string): string => `retort.rollouts.${key.runId}.${teacher || "none"}.${stepToken(key)}.${key.task}`,
+  rollouts: (runId: string, teacher?: string): string => `retort.rollouts.${runId}.${teacher ?? "*"}.>`,
+  result: (key: TaskKey, kind: ResultKind): string => `retort.results.${key.runId}.${stepToken(key)}.${key.task}.${kind}`,
+  results: (runId: string, step?: Pick<TaskKey, "purpose" | "step">): string =>
+    `retort.results.${runId}.${step ? `${stepToken(step)}.>` : ">"}`,
+  event: (runId: string, kind: string): string => `retort.events.${runId}.${kind}`,
+  events: (runId: string): string => `retort.events.${runId}.>`,
+} as const;
+
+/** What a result's subject says: `retort.results.<run>.<step>.<task>.<kind>`. */
+export function parseResult(subject: string): { readonly step: string; readonly task: number; readonly kind: ResultKind } {
+  const [, , , step, task, kind] = subject.split(".");
+  return { step: step!, task: Number(task), kind: kind as ResultKind };
+}
+
+/** Id under which a task's record is published: the same work has the same id. */
+export const messageId = (key: TaskKey, what: string): string => `${key.runId}/${stepToken(key)}/${key.task}/${key.attempt}/${what}`;

@@ -1,0 +1,4 @@
+import { exposeWorker } from "../../base/workers.js";
+import { ModelHost } from "./model-host.js";
+
+exposeWorker(new ModelHost());

@@ -1,0 +1,10 @@
+import { z } from "zod";
+import { modelSettings } from "../shared/base/settings.js";
+
+/** Settings of a student process. */
+export const studentSettings = modelSettings.extend({
+  chunkTokens: z.coerce.number().int().min(1).default(64).describe("tokens per call into the runtime; finished rows leave between calls"),
+  maxRows: z.coerce.number().int().min(1).default(64).describe("most sequences that are written together"),
+});
+
+export type StudentSettings = z.infer<typeof studentSettings>;

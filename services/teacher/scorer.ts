@@ -1,0 +1,123 @@
+import { hostname } from "node:os";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { RetortError } from "../shared/base/errors.js";
+import type { Streams } from "../shared/base/streams/connection.js";
+import type { Delivery } from "../shared/base/streams/consume.js";
+import { toInt32, toRecord, toUint32 } from "../shared/flow/arrays.js";
+import { sequencesDigest } from "../shared/flow/rollouts/digest.js";
+import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
+import { publishScore } from "../shared/flow/scores/publish-results.js";
+import {
+  Purpose,
+  type Rollout,
+  type Sequence,
+  type SequenceScoreSchema,
+  type SignalSpec,
+  TeacherScoreSchema,
+} from "../shared/gen/retort/v1/flow_pb.js";
+import type { Score, Signal } from "../shared/ml/scoring/score.js";
+import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
+
+type SequenceScoreInit = MessageInitShape<typeof SequenceScoreSchema>;
+
+/** What the scorer needs of its surroundings. */
+export interface ScorerContext {
+  readonly streams: Streams;
+  readonly teacher: string;
+  readonly digest: string;
+  readonly maxStaleness: number;
+  readonly maxAttempts: number;
+  readonly score: (inputs: readonly ScoreInput[], signal: Signal) => Promise<readonly Score[]>;
+  readonly now: () => number;
+  readonly done: (tokens: number, seconds: number) => void;
+}
+
+const worker = `${hostname()}/${process.pid}`;
+
+/**
+ * Handles one rollout: scores every sequence that was written, stores the score. A sequence that cannot be scored, or is
+ * too stale to be worth it, is a recorded outcome. Handling a rollout twice is harmless: the first stored score counts.
+ */
+export async function scoreRollout({ data, attempt }: Delivery, context: ScorerContext): Promise<void> {
+  const rollout = readRollout(data);
+  const started = context.now();
+  const signal = signalOf(rollout.signal);
+  const scores = await scoreAll(rollout, signal, context).catch((error: unknown) => {
+    const { message, disposition } = RetortError.from(error);
+    if (disposition === "fail" || (disposition === "giveBack" && attempt < context.maxAttempts)) throw error;
+    return rollout.sequences.map((): SequenceScoreInit => ({ failure: message }));
+  });
+  const seconds = (context.now() - started) / 1000;
+  const record = create(TeacherScoreSchema, {
+    key: rollout.key,
+    teacher: context.teacher,
+    teacherDigest: context.digest,
+    signal: rollout.signal,
+    sequencesDigest: sequencesDigest(rollout.sequences),
+    scores,
+    worker,
+    seconds,
+  });
+  await publishScore(context.streams, record);
+  context.done(
+    rollout.sequences.reduce((sum, { completionIds }) => sum + (completionIds?.shape[0] ?? 0), 0),
+    seconds,
+  );
+}
+
+/** The signal that a record asks for. @throws Unimplemented naming a kind that this teacher cannot give */
+export function signalOf(spec: SignalSpec | undefined): Signal {
+  const { kind = "", k = 0, temperature = 1 } = spec ?? {};
+  if (kind !== "full" && kind !== "top_k")
+    throw new RetortError("Unimplemented", `signal.kind is "${kind}"; this teacher gives full and top_k`);
+  return { kind, k, temperature };
+}
+
+async function scoreAll(rollout: Rollout, signal: Signal, context: ScorerContext): Promise<SequenceScoreInit[]> {
+  const outcomes = rollout.sequences.map((sequence) => sequence.failure || staleness(rollout, sequence, context.maxStaleness));
+  const good = rollout.sequences.filter((_, i) => !outcomes[i]);
+  const scores = await scoreGood(good.map(inputOf), signal, context.score);
+  const queue = scores.values();
+  return outcomes.map((failure) => (failure ? { failure } : queue.next().value!));
+}
+
+function inputOf({ promptIds, completionIds }: Sequence): ScoreInput {
+  return { promptIds: toInt32(promptIds, "promptIds"), completionIds: toInt32(completionIds, "completionIds") };
+}
+
+/** Scores all at once; if one of them is at fault, each alone. */
+async function scoreGood(inputs: readonly ScoreInput[], signal: Signal, score: ScorerContext["score"]): Promise<SequenceScoreInit[]> {
+  if (inputs.length === 0) return [];
+  try {
+    return (await score(inputs, signal)).map(scoreRecord);
+  } catch (error) {
+    const known = RetortError.from(error);
+    if (known.code !== "InvalidArgument" || inputs.length === 1) {
+      if (known.code === "InvalidArgument") return [{ failure: known.message }];
+      throw error;
+    }
+    const results: SequenceScoreInit[] = [];
+    for (const input of inputs) results.push(...(await scoreGood([input], signal, score)));
+    return results;
+  }
+}
+
+/** Why a sequence is too old for its step, or nothing: checked before the forward pass is paid for. */
+function staleness({ key }: Rollout, { policyVersions }: Sequence, maxStaleness: number): string {
+  if (key!.purpose !== Purpose.TRAIN || !policyVersions) return "";
+  const oldest = toUint32(policyVersions, "policyVersions").reduce((a, b) => Math.min(a, b));
+  const age = key!.step - 1 - oldest;
+  return age > maxStaleness ? `sampled ${age} versions before its step; maxStaleness is ${maxStaleness}` : "";
+}
+
+/** A score as a record. */
+export function scoreRecord({ logprobs, full, ids, topLogprobs, tail, signal }: Score): SequenceScoreInit {
+  const length = logprobs.length;
+  return {
+    logprobs: toRecord(logprobs),
+    ...(full ? { full: toRecord(full, [length, full.length / length]) } : {}),
+    ...(ids ? { ids: toRecord(ids, [length, signal.k]) } : {}),
+    ...(topLogprobs ? { topLogprobs: toRecord(topLogprobs, [length, signal.k]) } : {}),
+    ...(tail ? { tailLogprobs: toRecord(tail) } : {}),
+  };
+}

@@ -1,0 +1,60 @@
+import { RetortError } from "../shared/base/errors.js";
+import { type Implementation, implement } from "../shared/base/rpc/server.js";
+import { toInt32, toRecord } from "../shared/flow/arrays.js";
+import { sampleSeed } from "../shared/flow/prompts/plan.js";
+import { promptOf, type SamplingModel, samplePieces } from "../shared/flow/rollouts/sample-stream.js";
+import { resolveSampling } from "../shared/flow/runs/resolve.js";
+import { type ScoreRequest, TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
+import type { ModelDescription } from "../shared/ml/host/model-host.js";
+import type { Score, Signal } from "../shared/ml/scoring/score.js";
+import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
+import { scoreRecord, signalOf } from "./scorer.js";
+
+/** What the service needs of its model. */
+export interface TeacherModel extends SamplingModel {
+  describe(): ModelDescription;
+  readonly device: string;
+  score(inputs: readonly ScoreInput[], signal: Signal): Promise<readonly Score[]>;
+}
+
+/** TeacherService over a model. */
+export function teacherService(model: TeacherModel): Implementation {
+  return implement(TeacherService, {
+    describe: async () => {
+      const { digest, tokenizerDigest, templateDigest, architecture, vocabSize, maxPositions, eosIds, padId, parameters } =
+        model.describe();
+      const words = { tokenizerDigest, templateDigest, eosIds: [...eosIds], padId };
+      return {
+        modelDigest: digest,
+        ...words,
+        architecture,
+        vocabSize,
+        maxPositions,
+        parameters: BigInt(parameters),
+        dtype: "float32",
+        device: model.device,
+      };
+    },
+    score: async (request) => {
+      const inputs = await inputsOf(model, request);
+      const scores = await model.score(inputs, signalOf(request.signal));
+      const completionIds = inputs.map((input) => toRecord(input.completionIds));
+      return { scores: scores.map(scoreRecord), signal: request.signal, teacherDigest: model.describe().digest, completionIds };
+    },
+    async *sample({ request }, { signal }) {
+      const pieces = samplePieces(model, request!, resolveSampling(request!.sampling), sampleSeed, signal);
+      for await (const piece of pieces) yield { piece };
+    },
+  });
+}
+
+async function inputsOf(model: TeacherModel, { sequences }: ScoreRequest): Promise<ScoreInput[]> {
+  const prompts = await model.encode(sequences.map(({ prompt }, i) => promptOf(prompt!, `sequences[${i}].prompt.ids`)));
+  const texts = sequences.map(({ completion }) => (completion.case === "text" ? completion.value : ""));
+  const encoded = await model.encode(texts);
+  return sequences.map(({ completion }, i) => {
+    if (completion.case === undefined) throw new RetortError("InvalidArgument", `sequences[${i}].completion is missing; give text or ids`);
+    const completionIds = completion.case === "ids" ? toInt32(completion.value, `sequences[${i}].ids`) : encoded[i]!;
+    return { promptIds: prompts[i]!, completionIds };
+  });
+}
