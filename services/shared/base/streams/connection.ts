@@ -1,9 +1,11 @@
+import { EventEmitter, once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { JetStreamApiError, type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { RetortError } from "../errors.js";
 
+/** Where NATS is and how to get in. */
 export interface StreamsOptions {
   /** nats://host:port, or several separated by commas. */
   readonly url: string;
@@ -14,18 +16,52 @@ export interface StreamsOptions {
   readonly connectTimeoutMs?: number;
 }
 
+/** How long JetStream may take to answer one request. */
+const apiTimeoutMs = 10_000;
+
 /** One process's connection to NATS JetStream. It outlives outages of the server: it reconnects for ever. */
 export class Streams {
   readonly connection: NatsConnection;
   readonly js: JetStreamClient;
   readonly manager: JetStreamManager;
   readonly kv: Kvm;
+  #connected = true;
+  readonly #changes = new EventEmitter().setMaxListeners(0);
 
   private constructor(connection: NatsConnection, manager: JetStreamManager) {
     this.connection = connection;
-    this.js = jetstream(connection, { timeout: 20_000 });
+    this.js = jetstream(connection, { timeout: apiTimeoutMs });
     this.manager = manager;
     this.kv = new Kvm(this.js);
+    void this.#watch();
+  }
+
+  async #watch(): Promise<void> {
+    for await (const { type } of this.connection.status()) {
+      if (type === "disconnect") this.#connected = false;
+      else if (type === "reconnect") this.#connected = true;
+      else continue;
+      this.#changes.emit("change");
+    }
+    this.#connected = false;
+    this.#changes.emit("change");
+  }
+
+  /**
+   * Runs a request on a live connection: waits for one first, and gives up as soon as it is lost, since an answer that
+   * was under way then never comes. Only for requests that may be repeated.
+   *
+   * @throws Unavailable if the connection is lost, or not there within `waitMs`
+   */
+  async live<T>(request: () => Promise<T>, waitMs: number): Promise<T> {
+    if (!this.#connected) await once(this.#changes, "change", { signal: AbortSignal.timeout(waitMs) }).catch(() => {});
+    if (!this.#connected) throw new RetortError("Unavailable", `the NATS server is away (waited ${waitMs} ms)`);
+    const done = new AbortController();
+    const lost = once(this.#changes, "change", { signal: done.signal }).then(() => {
+      throw new RetortError("Unavailable", "the connection to the NATS server was lost");
+    });
+    lost.catch(() => {});
+    return Promise.race([request(), lost]).finally(() => done.abort());
   }
 
   /** @throws Unavailable naming the URL if no server answers; FailedPrecondition if it has no JetStream */
@@ -45,7 +81,7 @@ export class Streams {
       );
     });
     try {
-      return new Streams(connection, await jetstreamManager(connection, { timeout: 20_000 }));
+      return new Streams(connection, await jetstreamManager(connection, { timeout: apiTimeoutMs }));
     } catch (error) {
       await connection.close();
       throw new RetortError("FailedPrecondition", `NATS at ${url} has no JetStream; start nats-server with -js`, { cause: error });
@@ -68,6 +104,7 @@ const apiErrors = {
   noMessageFound: { code: 10037 },
   streamNotFound: { code: 10059 },
   consumerNotFound: { code: 10014 },
+  consumerExists: { code: 10148 },
 } as const satisfies Record<string, { code: number; text?: string }>;
 
 /** True if an error is this one of JetStream's. */

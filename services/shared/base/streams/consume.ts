@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JsMsg } from "@nats-io/jetstream";
+import { millis } from "@nats-io/transport-node";
 import { RetortError } from "../errors.js";
 import type { Log } from "../log.js";
 import { isApiError, type Streams } from "./connection.js";
@@ -10,8 +11,11 @@ export interface Delivery {
   readonly data: Uint8Array;
   /** 1 for the first delivery. */
   readonly attempt: number;
+  /** Aborted when the consumption stops: a handler that would take long may give up then, and the message goes to somebody else. */
+  readonly signal: AbortSignal;
 }
 
+/** What to consume, and what to do with each message. */
 export interface ConsumeOptions {
   readonly stream: string;
   readonly durable: string;
@@ -24,6 +28,7 @@ export interface ConsumeOptions {
   readonly retryDelayMs?: number;
 }
 
+/** A running consumption. */
 export interface Consumption {
   /** Stops pulling, and waits until what is in hand is finished or given back. */
   stop(): Promise<void>;
@@ -41,31 +46,50 @@ export function consume(streams: Streams, options: ConsumeOptions): Consumption 
   const inHand = new Set<Promise<void>>();
   let fail: (error: RetortError) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
-    fail = reject;
+    fail = (error) => {
+      stopping.abort();
+      reject(error);
+    };
   });
   failed.catch(() => {});
-  const loop = async () => {
-    while (!stopping.signal.aborted) {
-      try {
-        await pull(streams, options, stopping.signal, inHand, fail);
-      } catch (error) {
-        if (stopping.signal.aborted) return;
-        if (isApiError(error, "streamNotFound") || isApiError(error, "consumerNotFound")) {
-          options.log.debug({ stream: options.stream, durable: options.durable }, "the consumer is gone");
-        } else options.log.warn({ err: error }, "pulling failed; trying again");
-        await sleep(500);
-      }
-    }
-  };
-  const running = loop();
+  const running = pullForEver(streams, options, stopping.signal, inHand, fail);
   return {
-    done: Promise.race([running, failed]),
+    done: Promise.race([failed, running.then(() => (stopping.signal.aborted ? Promise.race([failed, settled(inHand)]) : undefined))]),
     stop: async () => {
       stopping.abort();
       await running;
-      await Promise.allSettled(inHand);
+      await settled(inHand);
     },
   };
+}
+
+const settled = async (inHand: ReadonlySet<Promise<void>>): Promise<void> => {
+  await Promise.all(inHand);
+};
+
+async function pullForEver(
+  streams: Streams,
+  options: ConsumeOptions,
+  stop: AbortSignal,
+  inHand: Set<Promise<void>>,
+  fail: (error: RetortError) => void,
+): Promise<void> {
+  const { stream, durable, log } = options;
+  for (let failures = 0; !stop.aborted; failures++) {
+    try {
+      // The consumer is looked up again after every failure: it may have been made anew.
+      await pull(streams, options, stop, inHand, fail);
+      return;
+    } catch (error) {
+      if (stop.aborted) return;
+      const gone = isApiError(error, "streamNotFound") || isApiError(error, "consumerNotFound");
+      log[gone ? "debug" : "warn"](
+        { err: error, stream, durable, failures },
+        gone ? "the consumer is gone" : "pulling failed; trying again",
+      );
+      await sleep(Math.min(5000, 100 * 2 ** Math.min(failures, 6)), undefined, { signal: stop }).catch(() => {});
+    }
+  }
 }
 
 async function pull(
@@ -75,44 +99,67 @@ async function pull(
   inHand: Set<Promise<void>>,
   fail: (error: RetortError) => void,
 ): Promise<void> {
-  const consumer = await streams.js.consumers.get(options.stream, options.durable);
+  const consumer = await streams.live(() => streams.js.consumers.get(options.stream, options.durable), reconnectWaitMs);
+  const { ack_wait } = (await consumer.info(true)).config;
+  // Three signs of life within the time after which the server takes a message for lost.
+  const heartbeatMs = millis(ack_wait ?? defaultAckWaitNanos) / 3;
   while (!stop.aborted) {
-    const batch = await consumer.fetch({ max_messages: Math.max(1, options.concurrency - inHand.size), expires: 1000 });
+    const batch = await consumer.fetch({ max_messages: options.concurrency - inHand.size, expires: 1000 });
     const onStop = () => batch.stop();
     stop.addEventListener("abort", onStop, { once: true });
-    for await (const message of batch) {
-      if (stop.aborted) {
-        message.nak();
-        continue;
+    try {
+      for await (const message of batch) {
+        if (stop.aborted) {
+          answer(message, options.log, () => message.nak());
+          continue;
+        }
+        const work = handle(message, options, heartbeatMs, stop, fail).finally(() => inHand.delete(work));
+        inHand.add(work);
       }
-      const work = handle(message, options, fail).finally(() => inHand.delete(work));
-      inHand.add(work);
+    } finally {
+      stop.removeEventListener("abort", onStop);
     }
-    stop.removeEventListener("abort", onStop);
     if (inHand.size >= options.concurrency) await Promise.race(inHand);
   }
 }
 
-/** Well below JetStream's default of 30 s until a message counts as lost. */
-const heartbeatMs = 8000;
+const defaultAckWaitNanos = 30e9;
+const reconnectWaitMs = 5000;
 
 async function handle(
   message: JsMsg,
   { handler, log, retryDelayMs = 1000 }: ConsumeOptions,
+  heartbeatMs: number,
+  stop: AbortSignal,
   fail: (error: RetortError) => void,
 ): Promise<void> {
-  const heartbeat = setInterval(() => message.working(), heartbeatMs);
+  const heartbeat = setInterval(() => answer(message, log, () => message.working()), heartbeatMs);
+  const { subject, data } = message;
+  const attempt = message.info.deliveryCount;
   try {
-    await handler({ subject: message.subject, data: message.data, attempt: message.info.deliveryCount });
-    message.ack();
+    await handler({ subject, data, attempt, signal: stop });
+    answer(message, log, () => message.ack());
   } catch (thrown) {
     const error = RetortError.from(thrown);
     const { disposition } = error;
-    log.warn({ err: error, subject: message.subject, attempt: message.info.deliveryCount, disposition }, "a message failed");
-    if (disposition === "terminate") message.term(error.message);
-    else message.nak(retryDelayMs);
+    log.warn({ err: error, subject, attempt, disposition }, "a message failed");
+    answer(message, log, () => {
+      if (disposition === "terminate") message.term(error.message.slice(0, maxReasonLength));
+      else message.nak(stop.aborted ? 0 : retryDelayMs);
+    });
     if (disposition === "fail") fail(error);
   } finally {
     clearInterval(heartbeat);
+  }
+}
+
+const maxReasonLength = 512;
+
+/** An answer that cannot be sent is no failure: the server delivers the message again, and doing it twice is harmless. */
+function answer(message: JsMsg, log: Log, send: () => void): void {
+  try {
+    send();
+  } catch (error) {
+    log.debug({ err: error, subject: message.subject }, "the answer to a message could not be sent; it will come again");
   }
 }

@@ -19,7 +19,10 @@ export async function ensureConsumer(
   stream: string,
   config: Partial<ConsumerConfig> & { readonly durable_name: string },
 ): Promise<void> {
-  await streams.manager.consumers.add(stream, config);
+  await streams.manager.consumers.add(stream, config).catch(async (error: unknown) => {
+    if (!isApiError(error, "consumerExists")) throw error;
+    await streams.manager.consumers.update(stream, config.durable_name, config);
+  });
 }
 
 /** Removes a durable consumer if it is there. */

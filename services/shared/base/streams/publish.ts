@@ -12,8 +12,8 @@ export interface PublishOptions {
   readonly timeoutMs?: number;
 }
 
-/** Patience of one attempt: short at first, since an acknowledgement lost with the connection never comes. */
-const attemptTimeoutMs = (attempt: number): number => Math.min(20_000, 1000 * 2 ** attempt);
+/** Patience of one attempt: short at first, since an acknowledgement can get lost. */
+const attemptTimeoutMs = (attempt: number): number => Math.min(20_000, 2500 * 2 ** attempt);
 
 /**
  * Publishes to a stream and waits until it is stored. While the server is away or the stream is full, the same message
@@ -28,7 +28,7 @@ export async function publish(streams: Streams, subject: string, data: Uint8Arra
   checkSize(streams, subject, data);
   const send = async (attempt: number) => {
     try {
-      await streams.js.publish(subject, data, { msgID: messageId, timeout: attemptTimeoutMs(attempt) });
+      await streams.live(() => streams.js.publish(subject, data, { msgID: messageId, timeout: attemptTimeoutMs(attempt) }), timeoutMs);
       return "stored" as const;
     } catch (error) {
       if (isApiError(error, "maxMessagesPerSubject")) return "refused" as const;
