@@ -102,10 +102,11 @@ export class RetortError extends Error {
     return errorTable[this.code].exit;
   }
 
-  /** This error as plain data; `fromData` is its inverse. The cause's message is folded into the stack only. */
+  /** This error as plain data; `fromData` is its inverse. The cause becomes part of the stack. */
   toJSON(): RetortErrorData {
-    const { code, message, retry, problems, stack } = this;
-    return { code, message, retry, problems, ...(stack === undefined ? {} : { stack }) };
+    const { code, message, retry, problems } = this;
+    const cause = (this.cause as { stack?: unknown } | undefined)?.stack;
+    return { code, message, retry, problems, stack: typeof cause === "string" ? `${this.stack}\nCaused by: ${cause}` : this.stack };
   }
 
   /** Rebuilds an error from its plain data, keeping the remote stack. */

@@ -16,28 +16,60 @@ Comlink.transferHandlers.set("throw", {
 /** A worker thread's methods, each returning a promise. */
 export type WorkerClient<T> = Comlink.Remote<T>;
 
+/** A running worker thread. */
 export interface WorkerHandle<T> {
+  /** Its methods. A call in progress rejects when the thread ends, whatever the reason. */
   readonly api: WorkerClient<T>;
   /** Settles when the thread has ended by itself: a crash. */
   readonly crashed: Promise<RetortError>;
+  /** Ends the thread at once; calls in progress reject as Cancelled. */
   terminate(): Promise<void>;
 }
 
 /** Starts a worker thread whose module calls {@link exposeWorker} and gives access to its methods. */
 export function spawnWorker<T>(module: URL): WorkerHandle<T> {
   const worker = new Worker(module);
-  let stopping = false;
+  const pending = new Set<(error: RetortError) => void>();
+  let ended: RetortError | undefined;
+  const end = (error: RetortError) => {
+    ended ??= error;
+    for (const reject of pending) reject(ended);
+    pending.clear();
+  };
   const crashed = new Promise<RetortError>((resolve) => {
-    worker.once("error", (error) => resolve(RetortError.from(error)));
-    worker.once("exit", (code) => {
-      if (!stopping) resolve(new RetortError("Internal", `the worker thread ${module.pathname} ended with code ${code}`));
-    });
+    const crash = (error: RetortError) => {
+      if (ended) return;
+      end(error);
+      resolve(error);
+    };
+    const name = module.pathname.split("/").at(-1);
+    worker.once("error", (error) =>
+      crash(new RetortError("Internal", `the worker thread ${name} crashed: ${error.message}`, { cause: error })),
+    );
+    worker.once("exit", (code) => crash(new RetortError("Internal", `the worker thread ${name} ended by itself with code ${code}`)));
   });
+  const remote = Comlink.wrap<T>(nodeEndpoint(worker)) as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  // Comlink alone would leave a call for ever without an answer when its thread is gone.
+  const call = (method: string, args: unknown[]) =>
+    new Promise((resolve, reject) => {
+      if (ended) return reject(ended);
+      pending.add(reject);
+      remote[method]!(...args)
+        .then(resolve, reject)
+        .finally(() => pending.delete(reject));
+    });
+  const api = new Proxy(
+    {},
+    {
+      // A client must not look like a promise, or awaiting it would call a method named `then`.
+      get: (_, method) => (typeof method === "string" && method !== "then" ? (...args: unknown[]) => call(method, args) : undefined),
+    },
+  ) as WorkerClient<T>;
   return {
-    api: Comlink.wrap<T>(nodeEndpoint(worker)),
+    api,
     crashed,
     terminate: async () => {
-      stopping = true;
+      end(new RetortError("Cancelled", "the worker thread was stopped"));
       await worker.terminate();
     },
   };
