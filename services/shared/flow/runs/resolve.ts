@@ -127,7 +127,12 @@ function resolvePhase(phase: PhaseSpec, firstStep: number): Phase {
   };
 }
 
-function resolveObjective(preset: Partial<ObjectiveSpec>, given: ObjectiveSpec | undefined, samplesPerPrompt: number): ObjectiveSettings {
+/** An objective with its preset and defaults filled in. */
+export function resolveObjective(
+  preset: Partial<ObjectiveSpec>,
+  given: Partial<ObjectiveSpec> | undefined,
+  samplesPerPrompt: number,
+): ObjectiveSettings {
   const numeric = (
     key: "beta" | "skew" | "weight" | "alpha" | "studentTemperature" | "teacherTemperature" | "klCoef" | "ratioClip",
     fallback: number,
@@ -150,7 +155,8 @@ function resolveObjective(preset: Partial<ObjectiveSpec>, given: ObjectiveSpec |
   };
 }
 
-const resolveOptimizer = (given: OptimizerSpec | undefined): OptimizerSettings => ({
+/** Optimiser settings with their defaults. */
+export const resolveOptimizer = (given: OptimizerSpec | undefined): OptimizerSettings => ({
   learningRate: given?.learningRate ?? 1e-3,
   schedule: (given?.schedule || "constant") as OptimizerSettings["schedule"],
   warmupSteps: given?.warmupSteps ?? 0,

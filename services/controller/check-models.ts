@@ -1,0 +1,91 @@
+import { access, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Problem, RetortError } from "../shared/base/errors.js";
+import { readDataset } from "../shared/flow/prompts/dataset.js";
+import { needsScore, type ResolvedRun, resolveRun, teacherName } from "../shared/flow/runs/resolve.js";
+import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
+import { type ModelConfig, parseConfig } from "../shared/ml/models/config.js";
+import { Tokenizer } from "../shared/ml/text/tokenizer.js";
+
+interface Inspected {
+  readonly config: ModelConfig | undefined;
+  readonly tokenizer: Tokenizer;
+}
+
+/** Everything that is wrong between a spec and the models and datasets it names. The spec itself must be valid. */
+export async function checkModels(spec: RunSpec): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const attempt = async <T>(fieldPath: string, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      problems.push({ fieldPath, description: RetortError.from(error).message });
+      return undefined;
+    }
+  };
+  const run = resolveRun(spec);
+  const student = spec.student!.init
+    ? await attempt("student.init.tokenizer", async () => ({
+        config: undefined,
+        tokenizer: await Tokenizer.load(spec.student!.init!.tokenizer || spec.teachers[0]!.model),
+      }))
+    : await attempt("student.model", () => inspect(spec.student!.model));
+  for (const [i, { name, model }] of spec.teachers.entries()) {
+    const field = `teachers[${i}].model`;
+    const teacher = await attempt(field, () => inspect(model));
+    if (student && teacher) problems.push(...compare(student, teacher, field, teacherName(name), run));
+  }
+  if (spec.data!.path) await attempt("data.path", () => readable(spec.data!.path));
+  if (spec.evaluation?.path) await attempt("evaluation.path", () => readable(spec.evaluation!.path));
+  return problems;
+}
+
+const readable = (path: string): Promise<unknown> =>
+  /\.(jsonl|json)$/.test(path) ? nonEmpty(path) : access(path).catch(() => readDataset(path, noColumns, 1));
+
+const noColumns = { prompt: "", completion: "", reference: "", messages: "", teacher: "" };
+
+async function nonEmpty(path: string): Promise<void> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    throw new RetortError("NotFound", `${path} cannot be read (${error.code}); give a .jsonl or .parquet file or a directory of them`);
+  });
+  if (text.trim() === "") throw new RetortError("InvalidArgument", `${path} is empty; a dataset needs at least one row`);
+}
+
+async function inspect(directory: string): Promise<Inspected> {
+  const read = async (name: string, fallback?: string) => {
+    const text = await readFile(join(directory, name), "utf8").catch((error: NodeJS.ErrnoException) => {
+      if (fallback !== undefined) return fallback;
+      throw new RetortError(
+        "NotFound",
+        `${join(directory, name)} cannot be read (${error.code}); a Hugging Face model directory is expected there`,
+      );
+    });
+    return JSON.parse(text) as Record<string, unknown>;
+  };
+  const config = parseConfig(await read("config.json"), await read("generation_config.json", "{}"), join(directory, "config.json"));
+  return { config, tokenizer: await Tokenizer.load(directory) };
+}
+
+function compare(student: Inspected, teacher: Inspected, fieldPath: string, name: string, run: ResolvedRun): Problem[] {
+  const problems: Problem[] = [];
+  const problem = (description: string) => problems.push({ fieldPath, description });
+  if (student.tokenizer.digest !== teacher.tokenizer.digest) {
+    problem(
+      `the teacher "${name}" has another tokenizer than the student; token-level distillation needs the same vocabulary and special tokens`,
+    );
+  }
+  const [own, other] = [student.config?.vocabSize, teacher.config!.vocabSize];
+  if (own !== undefined && own !== other) {
+    problem(`the teacher "${name}" has a vocabulary of ${other}, the student of ${own}; resize one of them (padded embeddings count)`);
+  }
+  for (const [i, { objective }] of run.phases.entries()) {
+    if (needsScore(objective) && objective.signal === "top_k" && objective.k > other) {
+      problems.push({
+        fieldPath: `phases[${i}].objective.topK`,
+        description: `is ${objective.k}; the vocabulary of teacher "${name}" has ${other}`,
+      });
+    }
+  }
+  return problems;
+}

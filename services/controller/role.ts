@@ -1,0 +1,41 @@
+import { join, resolve } from "node:path";
+import type { Service } from "../shared/base/lifecycle.js";
+import type { RoleContext, RoleParts } from "../shared/base/role.js";
+import { Streams } from "../shared/base/streams/connection.js";
+import { RunStore } from "../shared/flow/runs/state.js";
+import { ensureStreams } from "../shared/flow/streams.js";
+import { DirectoryStore } from "../shared/flow/weights/directory-store.js";
+import type { ControllerSettings } from "./config.js";
+import { LocalLauncher } from "./local-launcher.js";
+import { type ControllerContext, controllerService } from "./service.js";
+import { Supervisor } from "./supervisor.js";
+
+/** The controller: always on, small, without a model. */
+export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {
+  const dataDir = resolve(settings.dataDir);
+  const going = metrics.gauge("runs", "runs that are not over");
+  let parts: ControllerContext | undefined;
+  let streams: Streams | undefined;
+  const connect: Service = {
+    name: "nats",
+    start: async () => {
+      streams = await Streams.connect({ url: settings.nats, name: "controller", credentials: settings.natsCredentials });
+      await ensureStreams(streams);
+      const runs = await RunStore.open(streams);
+      const { nats, logLevel, maxRestarts } = settings;
+      const launcher = new LocalLauncher({ nats, dataDir, logLevel, graceMs: 10_000 });
+      const supervisor = new Supervisor({ streams, runs, launcher, log, maxRestarts });
+      parts = { streams, runs, store: new DirectoryStore(join(dataDir, "weights")), supervisor, now: () => new Date() };
+    },
+    stop: async () => streams?.close(),
+  };
+  const adopt: Service = {
+    name: "runs",
+    start: async () => {
+      await parts!.supervisor.adopt();
+      going.set((await parts!.runs.list()).filter(({ finished }) => !finished).length);
+    },
+    stop: async () => parts?.supervisor.close(),
+  };
+  return { before: [connect], implementations: [controllerService(() => parts!)], after: [adopt] };
+}

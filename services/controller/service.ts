@@ -1,0 +1,146 @@
+import { createReadStream } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { type Problem, RetortError } from "../shared/base/errors.js";
+import { type Implementation, implement } from "../shared/base/rpc/server.js";
+import type { Streams } from "../shared/base/streams/connection.js";
+import { publishEvent, watchEvents } from "../shared/flow/runs/events.js";
+import { resolveRun } from "../shared/flow/runs/resolve.js";
+import { checkSpec } from "../shared/flow/runs/spec.js";
+import { isOver, newRun, type RunStore } from "../shared/flow/runs/state.js";
+import type { WeightStore } from "../shared/flow/weights/store.js";
+import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
+import { type Run, type RunSpec, RunState } from "../shared/gen/retort/v1/run_pb.js";
+import { checkModels } from "./check-models.js";
+import { checkGoing, type Supervisor } from "./supervisor.js";
+
+export interface ControllerContext {
+  readonly streams: Streams;
+  readonly runs: RunStore;
+  readonly store: WeightStore;
+  readonly supervisor: Supervisor;
+  readonly now: () => Date;
+}
+
+const chunkBytes = 1024 * 1024;
+
+/** ControllerService: runs are started, watched and stopped here. The state is NATS's; this holds none. */
+export function controllerService(context: () => ControllerContext): Implementation {
+  return implement(ControllerService, {
+    startRun: async ({ spec }) => ({ run: await startRun(context(), spec!) }),
+    validateRun: async ({ spec }) => ({
+      problems: (await problemsOf(spec!)).map(({ fieldPath, description }) => ({ field: fieldPath, message: description })),
+      warnings: warningsOf(spec!),
+    }),
+    getRun: async ({ runId }) => ({ run: await context().runs.get(runId) }),
+    listRuns: async () => ({ runs: await context().runs.list() }),
+    watchRun: ({ runId, fromSequence }, { signal }) => watchRun(context(), runId, Number(fromSequence), signal),
+    pauseRun: async ({ runId }) => ({ run: await steer(context(), runId, "pause") }),
+    resumeRun: async ({ runId }) => ({ run: await resumeRun(context(), runId) }),
+    stopRun: async ({ runId }) => ({ run: await steer(context(), runId, "stop") }),
+    getWeights: ({ runId, version }) => sendWeights(context(), runId, version),
+  });
+}
+
+async function problemsOf(spec: RunSpec): Promise<Problem[]> {
+  const problems = checkSpec(spec);
+  return problems.length ? problems : checkModels(spec);
+}
+
+/** Things that are allowed and unusual. */
+function warningsOf(spec: RunSpec): { field: string; message: string }[] {
+  if (checkSpec(spec).length) return [];
+  return resolveRun(spec).phases.flatMap(({ objective: { divergence, beta, normalizeJsd } }, i) => {
+    const extreme = divergence === "jsd" && !normalizeJsd && ((beta > 0 && beta < 0.05) || (beta < 1 && beta > 0.95));
+    if (!extreme) return [];
+    return [
+      {
+        field: `phases[${i}].objective.beta`,
+        message: `is ${beta}: the gradient of JSD(β) shrinks towards both ends; set normalizeJsd or raise the learning rate`,
+      },
+    ];
+  });
+}
+
+async function startRun({ runs, supervisor, now }: ControllerContext, spec: RunSpec): Promise<Run> {
+  const problems = await problemsOf(spec);
+  if (problems.length) throw RetortError.ofProblems("the run spec", problems);
+  const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");
+  const run = newRun({
+    runId: `${spec.name}-${stamp}-${Math.random().toString(36).slice(2, 5)}`,
+    spec,
+    state: RunState.PENDING,
+    created: timestampNow(),
+    totalSteps: resolveRun(spec).totalSteps,
+  });
+  await runs.create(run);
+  await runs.setControl(run.runId, "run");
+  await supervisor.launch(run);
+  return run;
+}
+
+async function* watchRun({ streams, runs }: ControllerContext, runId: string, fromSequence: number, signal: AbortSignal) {
+  await runs.get(runId);
+  for await (const event of watchEvents(streams, runId, fromSequence, signal)) {
+    yield { event };
+    if (event.event.case !== "stateChanged" || !isOver(event.event.value.state)) continue;
+    // A run that was resumed has an end in the middle of its events.
+    if (isOver((await runs.get(runId)).state)) return;
+  }
+}
+
+async function steer({ runs, streams }: ControllerContext, runId: string, control: "pause" | "stop"): Promise<Run> {
+  checkGoing(await runs.get(runId), control === "pause" ? "paused" : "stopped");
+  await runs.setControl(runId, control);
+  if (control === "pause") return runs.get(runId);
+  const run = await runs.update(runId, (next) => {
+    if (isOver(next.state)) return false;
+    next.state = RunState.STOPPING;
+    return true;
+  });
+  await publishEvent(streams, runId, { case: "stateChanged", value: { state: RunState.STOPPING, message: "" } }, `stopping/${run.fence}`);
+  return run;
+}
+
+async function resumeRun({ runs, supervisor }: ControllerContext, runId: string): Promise<Run> {
+  const before = await runs.get(runId);
+  if (before.state === RunState.SUCCEEDED)
+    throw new RetortError("FailedPrecondition", `run ${runId} has succeeded; there is nothing to resume`);
+  await runs.setControl(runId, "run");
+  if (!isOver(before.state)) return before;
+  const run = await runs.update(runId, (next) => {
+    Object.assign(next, { state: RunState.PENDING, message: "", finished: undefined });
+    return true;
+  });
+  await supervisor.launch(run);
+  return run;
+}
+
+async function* sendWeights({ runs, store }: ControllerContext, runId: string, version: number | undefined) {
+  const run = await runs.get(runId);
+  const newest = version ?? (await runs.policy(runId));
+  if (newest === undefined) throw new RetortError("NotFound", `run ${runId} has no weights yet`);
+  const manifest = await store.manifest(runId, newest);
+  if (!manifest)
+    throw new RetortError("NotFound", `run ${runId} does not keep version ${newest}; kept: ${(await store.list(runId)).join(", ")}`);
+  yield { part: { case: "manifest" as const, value: manifest } };
+  if (version === undefined && run.output) {
+    for (const name of (await readdir(run.output)).sort())
+      yield* sendFile(name, createReadStream(join(run.output, name), { highWaterMark: chunkBytes }));
+    return;
+  }
+  for (const [name, bytes] of await store.get(runId, newest)) yield* sendFile(name, pieces(bytes));
+}
+
+async function* sendFile(name: string, source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+  let offset = 0;
+  for await (const data of source) {
+    yield { part: { case: "chunk" as const, value: { name, offset: BigInt(offset), data: data as Uint8Array<ArrayBuffer> } } };
+    offset += data.length;
+  }
+}
+
+function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes);
+}

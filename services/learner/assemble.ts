@@ -1,0 +1,158 @@
+import { RetortError } from "../shared/base/errors.js";
+import { toFloat32, toInt32, toUint32 } from "../shared/flow/arrays.js";
+import { sequencesDigest } from "../shared/flow/rollouts/digest.js";
+import type { Phase } from "../shared/flow/runs/resolve.js";
+import { FinishReason, type Sequence, type SequenceScore, Source } from "../shared/gen/retort/v1/flow_pb.js";
+import type { Score, Signal } from "../shared/ml/scoring/score.js";
+import type { TrainSequence } from "../shared/ml/training/batch.js";
+import type { TaskResults } from "./results.js";
+
+/** A failure of one prompt or sample: consumed, reported, left out. */
+export interface Failure {
+  readonly task: number;
+  readonly prompt: number;
+  readonly reason: string;
+}
+
+/** The records of one step as a batch to train on, with what its event reports. */
+export interface Assembled {
+  readonly batch: readonly TrainSequence[];
+  readonly failures: readonly Failure[];
+  readonly reward: number | undefined;
+  readonly stalenessMean: number;
+  readonly stalenessMax: number;
+  readonly meanLength: number;
+  readonly finishedShare: number;
+  readonly sampleSeconds: number;
+  readonly scoreSeconds: number;
+  readonly signalBytesPerToken: number;
+}
+
+interface Member {
+  readonly sequence: TrainSequence;
+  readonly group: string;
+  readonly reward: number;
+  readonly staleness: readonly number[];
+  readonly finished: boolean;
+}
+
+/**
+ * Turns the records of a step into a batch. Sequences that failed anywhere are left out; rewards become advantages by
+ * their baseline.
+ *
+ * @throws DataLoss if a score does not belong to its rollout, or was made with another signal than asked for
+ */
+export function assemble(results: readonly TaskResults[], phase: Phase, step: number): Assembled {
+  const failures: Failure[] = [];
+  const members: Member[] = [];
+  let signalBytes = 0;
+  results.forEach((result, task) => {
+    const { rollout, score } = result;
+    if (score) checkScore(result, task);
+    rollout!.sequences.forEach((sequence, i) => {
+      const reason = sequence.failure || score?.scores[i]?.failure || result.reward?.rewards[i]?.failure;
+      if (reason) {
+        failures.push({ task, prompt: sequence.prompt, reason });
+        return;
+      }
+      signalBytes += score ? payloadBytes(score.scores[i]!) : 0;
+      members.push(memberOf(result, i, task, step));
+    });
+  });
+  const rewarded = results.some(({ reward }) => reward);
+  const advantages = advantagesOf(members, phase.objective.baseline);
+  const ages = members.flatMap(({ staleness }) => staleness);
+  const tokens = members.reduce((sum, { sequence }) => sum + sequence.completionIds.length, 0);
+  return {
+    batch: members.map(({ sequence }, i) => (rewarded ? { ...sequence, advantage: advantages[i]! } : sequence)),
+    failures,
+    reward: rewarded ? mean(members.map(({ reward }) => reward)) : undefined,
+    stalenessMean: mean(ages),
+    stalenessMax: ages.reduce((a, b) => Math.max(a, b), 0),
+    meanLength: mean(members.map(({ sequence }) => sequence.completionIds.length)),
+    finishedShare: mean(members.map(({ finished }) => (finished ? 1 : 0))),
+    sampleSeconds: sum(results.map(({ rollout }) => rollout?.seconds ?? 0)),
+    scoreSeconds: sum(results.map(({ score }) => score?.seconds ?? 0)),
+    signalBytesPerToken: tokens ? signalBytes / tokens : 0,
+  };
+}
+
+const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
+const mean = (list: readonly number[]): number => (list.length ? sum(list) / list.length : 0);
+
+function checkScore({ rollout, score }: TaskResults, task: number): void {
+  const refuse = (what: string) => {
+    throw new RetortError(
+      "DataLoss",
+      `task ${task}: the teacher's score ${what}; do all teachers of the run have the same version and settings?`,
+    );
+  };
+  if (score!.scores.length !== rollout!.sequences.length)
+    refuse(`has ${score!.scores.length} entries for ${rollout!.sequences.length} sequences`);
+  if (score!.sequencesDigest !== sequencesDigest(rollout!.sequences)) refuse("belongs to other sequences (digest)");
+  const [asked, given] = [rollout!.signal, score!.signal];
+  if (asked?.kind !== given?.kind || asked?.k !== given?.k || asked?.temperature !== given?.temperature) {
+    refuse(
+      `was made with ${given?.kind} k=${given?.k} temperature=${given?.temperature}, and ${asked?.kind} k=${asked?.k} temperature=${asked?.temperature} was asked for`,
+    );
+  }
+}
+
+function memberOf({ rollout, score, reward }: TaskResults, i: number, task: number, step: number): Member {
+  const sequence = rollout!.sequences[i]!;
+  const sampled = rollout!.source === Source.STUDENT;
+  const completionIds = toInt32(sequence.completionIds, "completionIds");
+  const versions = sampled ? Array.from(toUint32(sequence.policyVersions, "policyVersions")) : [];
+  return {
+    sequence: {
+      promptIds: toInt32(sequence.promptIds, "promptIds"),
+      completionIds,
+      ...(score ? { score: scoreOf(score.scores[i]!, signalOf(rollout!)) } : {}),
+      ...(sampled ? { samplerLogprobs: toFloat32(sequence.samplerLogprobs, "samplerLogprobs") } : {}),
+    },
+    group: `${task}/${sequence.prompt}`,
+    reward: reward?.rewards[i]?.value ?? 0,
+    staleness: versions.map((version) => step - 1 - version),
+    finished: isFinished(sequence),
+  };
+}
+
+const isFinished = ({ finish }: Sequence): boolean => finish === FinishReason.STOP;
+
+const signalOf = ({ signal }: { signal?: { kind: string; k: number; temperature: number } }): Signal => ({
+  kind: signal!.kind as Signal["kind"],
+  k: signal!.k,
+  temperature: signal!.temperature,
+});
+
+/** A score record as the trainer takes it. @throws DataLoss for NaN or +Infinity */
+export function scoreOf({ logprobs, full, ids, topLogprobs, tailLogprobs }: SequenceScore, signal: Signal): Score {
+  const floats = (record: typeof logprobs, what: string) => {
+    const data = toFloat32(record, what);
+    const bad = data.findIndex((x) => Number.isNaN(x) || x === Number.POSITIVE_INFINITY);
+    if (bad >= 0) throw new RetortError("DataLoss", `the teacher's ${what}[${bad}] is ${data[bad]}; look for overflow in the teacher`);
+    return data;
+  };
+  return {
+    signal,
+    logprobs: floats(logprobs, "logprobs"),
+    ...(full ? { full: floats(full, "full") } : {}),
+    ...(ids ? { ids: toInt32(ids, "ids") } : {}),
+    ...(topLogprobs ? { topLogprobs: floats(topLogprobs, "topLogprobs") } : {}),
+    ...(tailLogprobs ? { tail: floats(tailLogprobs, "tailLogprobs") } : {}),
+  };
+}
+
+const payloadBytes = (score: SequenceScore): number =>
+  sum([score.logprobs, score.full, score.ids, score.topLogprobs, score.tailLogprobs].map((array) => array?.data.length ?? 0));
+
+/** Reward less the mean of its group, of the batch, or nothing. */
+function advantagesOf(members: readonly Member[], baseline: Phase["objective"]["baseline"]): number[] {
+  if (baseline === "none") return members.map(({ reward }) => reward);
+  const groups = new Map<string, number[]>();
+  for (const { group, reward } of members) {
+    const key = baseline === "group" ? group : "batch";
+    groups.set(key, [...(groups.get(key) ?? []), reward]);
+  }
+  return members.map(({ group, reward }) => reward - mean(groups.get(baseline === "group" ? group : "batch")!));
+}

@@ -1,0 +1,108 @@
+import { RetortError } from "../shared/base/errors.js";
+import { toInt32 } from "../shared/flow/arrays.js";
+import { resolveSampling, teacherName } from "../shared/flow/runs/resolve.js";
+import { stepToken } from "../shared/flow/subjects.js";
+import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
+import { type Dataset, type DatasetLimits, fitting, type Item, loadDataset } from "./dataset.js";
+import { issueWriting } from "./issue.js";
+import type { RunContext } from "./run.js";
+import type { StudentDescription } from "./train-host.js";
+
+/** Everything a run reads: what it trains on and what it is measured with. */
+export interface PreparedData extends Dataset {
+  readonly heldOut: readonly Item[];
+}
+
+/** Prompts of one dataset-writing task. */
+const writingTaskSize = 32;
+
+/** Reads the dataset, lets a teacher write what is to be written, and reads the held-out rows. */
+export async function prepareData(context: RunContext, student: StudentDescription): Promise<PreparedData> {
+  const { membership, host } = context;
+  const { spec, run } = membership;
+  const data = spec.data!;
+  const limits: DatasetLimits = {
+    maxPositions: student.maxPositions,
+    maxNewTokens: Math.max(...run.phases.map(({ sampling }) => sampling.maxNewTokens)),
+    eosId: student.eosIds[0],
+  };
+  const read = data.path ? await loadDataset(host, data, data.path, data.limit, limits) : undefined;
+  const dataset = data.generate ? await writeTexts(context, read, student, limits) : read!;
+  checkTeachers(dataset.items, run.teachers);
+  const evaluation = spec.evaluation;
+  const heldOut = evaluation?.path ? (await loadDataset(host, data, evaluation.path, evaluation.limit || 128, limits)).items : [];
+  return { ...dataset, heldOut };
+}
+
+function checkTeachers(items: readonly Item[], teachers: readonly string[]): void {
+  const stray = items.findIndex(({ teacher }) => teacher !== "" && !teachers.includes(teacher));
+  if (stray < 0) return;
+  throw new RetortError(
+    "InvalidArgument",
+    `row ${stray + 1} names the teacher "${items[stray]!.teacher}"; the run has: ${teachers.join(", ") || "none"}`,
+    { fieldPath: "data.teacherField" },
+  );
+}
+
+/** Has a teacher complete the dataset's prompts, or write whole texts whose beginnings become prompts. */
+async function writeTexts(
+  context: RunContext,
+  read: Dataset | undefined,
+  student: StudentDescription,
+  limits: DatasetLimits,
+): Promise<Dataset> {
+  const { membership, results, onStep } = context;
+  const { spec, run } = membership;
+  const generate = spec.data!.generate!;
+  if (!read && student.bosId === undefined)
+    throw new RetortError(
+      "InvalidArgument",
+      "the student's tokenizer has no start token to write texts from; give data.path with prompts",
+      { fieldPath: "data.generate" },
+    );
+  const blank: Item = {
+    promptIds: Int32Array.of(student.bosId ?? 0),
+    promptText: "",
+    completionIds: undefined,
+    reference: "",
+    teacher: "",
+  };
+  const items = read?.items ?? Array.from({ length: generate.texts }, () => blank);
+  onStep(0, `the teacher writes ${items.length} texts`);
+  const sampling = generate.sampling ? resolveSampling(generate.sampling) : { ...run.phases[0]!.sampling, temperature: 1 };
+  const request = {
+    purpose: Purpose.DATASET,
+    step: 0,
+    items,
+    sampling,
+    samplesPerPrompt: 1,
+    sampler: teacherName(generate.teacher || run.teachers[0]!),
+    scored: false,
+    firstTask: 0,
+    promptsPerTask: writingTaskSize,
+    signal: {},
+  } as const;
+  const tasks = await issueWriting(membership, request);
+  const found = await results.wait(stepToken(request), tasks, run.stepTimeoutMs, async () => false);
+  const sequences = found!.flatMap(({ rollout }) => rollout!.sequences.filter(({ failure }) => !failure));
+  const written = sequences.map((sequence) => {
+    const ids = [toInt32(sequence.promptIds, "promptIds"), toInt32(sequence.completionIds, "completionIds")] as const;
+    return read ? { ...items[sequence.index]!, completionIds: ids[1] } : cut(ids[0], ids[1], generate.promptTokens || 16);
+  });
+  const texts = await context.host.decode(written.map(({ promptIds }) => promptIds));
+  return fitting(
+    written.map((item, i) => (read ? item : { ...item, promptText: texts[i]! })),
+    0,
+    limits,
+    "the written texts",
+  );
+}
+
+/** A text's first tokens as the prompt, the rest as its completion. A text that is shorter keeps one token to complete. */
+function cut(start: Int32Array, text: Int32Array, promptTokens: number): Item {
+  const at = Math.min(promptTokens - start.length, text.length - 1);
+  const promptIds = new Int32Array(start.length + at);
+  promptIds.set(start);
+  promptIds.set(text.subarray(0, at), start.length);
+  return { promptIds, promptText: "", completionIds: text.slice(at), reference: "", teacher: "" };
+}

@@ -1,0 +1,123 @@
+import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { RetortError } from "../shared/base/errors.js";
+import type { Service } from "../shared/base/lifecycle.js";
+import type { RoleContext, RoleParts } from "../shared/base/role.js";
+import { threadCount } from "../shared/base/settings.js";
+import { spawnWorker } from "../shared/base/workers.js";
+import { publishEvent } from "../shared/flow/runs/events.js";
+import { joinRun, type Membership, registration } from "../shared/flow/runs/membership.js";
+import { isOver } from "../shared/flow/runs/state.js";
+import { RunState } from "../shared/gen/retort/v1/run_pb.js";
+import type { LearnerSettings } from "./config.js";
+import { ResultsReader } from "./results.js";
+import { type Ending, LearnerRun } from "./run.js";
+import { learnerService } from "./service.js";
+import { Standalone } from "./standalone.js";
+import type { TrainHost } from "./train-host.js";
+
+/** The learner: trains the student of a run, or takes optimiser steps on batches that it is given. */
+export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
+  const { settings, log, metrics } = context;
+  const worker = spawnWorker<TrainHost>(new URL("./train-worker.js", import.meta.url));
+  const stepGauge = metrics.gauge("step", "last finished optimiser step");
+  const lossGauge = metrics.gauge("loss", "loss of the last step");
+  const divergenceGauge = metrics.gauge("divergence_nats", "divergence of the last step");
+  const tokens = metrics.counter("trained_tokens_total", "completion tokens trained on");
+  const duration = metrics.seconds("step_duration", "time of an optimiser step, waiting included");
+  const stopping = new AbortController();
+  const status = { step: 0, totalSteps: 0, activity: "starting" };
+  const trainer = { device: settings.device, threads: threadCount(settings.threads) };
+  const standalone = new Standalone(worker.api, settings.model, trainer);
+  let membership: Membership | undefined;
+  let running: Promise<void> = Promise.resolve();
+  let end: () => void = () => {};
+  let fail: (error: RetortError) => void = () => {};
+  const finished = new Promise<void>((resolve, reject) => {
+    end = resolve;
+    fail = reject;
+  });
+  worker.crashed.then((error) => fail(error));
+  const connect: Service = {
+    name: "run",
+    start: async () => {
+      if (!settings.run) return standalone.open();
+      membership = await joinRun(settings.run, settings, "learner");
+      status.totalSteps = membership.run.totalSteps;
+    },
+    stop: async () => {
+      await membership?.streams.close();
+      await worker.terminate();
+    },
+  };
+  const work: Service = {
+    name: "training",
+    start: async () => {
+      const { streams, runId } = membership!;
+      const results = new ResultsReader(streams, runId);
+      results.read(stopping.signal);
+      const run = new LearnerRun({
+        membership: membership!,
+        host: worker.api,
+        results,
+        log,
+        dataDir: settings.dataDir,
+        ...trainer,
+        stop: stopping.signal,
+        onStep: (step, activity, stats, seconds) => {
+          Object.assign(status, { step, activity });
+          stepGauge.set(step);
+          if (!stats) return;
+          lossGauge.set(stats.loss);
+          divergenceGauge.set(stats.divergence);
+          tokens.inc(stats.completionTokens);
+          duration.observe(seconds!);
+        },
+      });
+      running = run.execute().then(
+        async (ending) => {
+          await conclude(membership!, ending);
+          end();
+        },
+        async (thrown: unknown) => {
+          const error = RetortError.from(thrown);
+          if (error.retry === "never") await recordFailure(membership!, error);
+          fail(error);
+        },
+      );
+    },
+    stop: async () => {
+      stopping.abort();
+      await running;
+    },
+  };
+  const service = learnerService({
+    runId: settings.run ?? "",
+    status: () => (settings.run ? status : { step: standalone.steps, totalSteps: 0, activity: "waiting for calls" }),
+    step: (request) => standalone.step(request),
+    save: async (path) => ({
+      checkpoint: { step: settings.run ? status.step : standalone.steps, path, digest: await worker.api.save(path, true) },
+    }),
+  });
+  const after = settings.run ? [registration(context, () => membership!), work] : [];
+  return { before: [connect], implementations: [service], after, finished: settings.run ? finished : undefined };
+}
+
+/** Records how a run ended. A learner that was only asked to leave records nothing: the run goes on elsewhere. */
+async function conclude(membership: Membership, ending: Ending): Promise<void> {
+  if (ending === "handedBack") return;
+  await record(membership, ending === "succeeded" ? RunState.SUCCEEDED : RunState.STOPPED, "");
+}
+
+async function recordFailure(membership: Membership, { message, code }: RetortError): Promise<void> {
+  if (code === "Aborted") return;
+  await record(membership, RunState.FAILED, message);
+}
+
+async function record({ runs, streams, runId }: Membership, state: RunState, message: string): Promise<void> {
+  const run = await runs.update(runId, (next) => {
+    if (isOver(next.state)) return false;
+    Object.assign(next, { state, message, finished: timestampNow() });
+    return true;
+  });
+  await publishEvent(streams, runId, { case: "stateChanged", value: { state, message } }, `ended/${state}/${run.fence}`);
+}

@@ -1,0 +1,366 @@
+import { join } from "node:path";
+import { RetortError } from "../shared/base/errors.js";
+import type { Log } from "../shared/base/log.js";
+import { purge } from "../shared/base/streams/ensure.js";
+import type { WorkerClient } from "../shared/base/workers.js";
+import { planStep } from "../shared/flow/prompts/plan.js";
+import { publishEvent } from "../shared/flow/runs/events.js";
+import type { Membership } from "../shared/flow/runs/membership.js";
+import { type Phase, phaseOf } from "../shared/flow/runs/resolve.js";
+import { ensureRun, ensureStreams, streamNames } from "../shared/flow/streams.js";
+import { stepToken, subjects } from "../shared/flow/subjects.js";
+import { Purpose, type Source } from "../shared/gen/retort/v1/flow_pb.js";
+import { RunState } from "../shared/gen/retort/v1/run_pb.js";
+import { learningRate } from "../shared/ml/optim/schedule.js";
+import type { StepStats } from "../shared/ml/training/stats.js";
+import type { TrainerOptions } from "../shared/ml/training/trainer.js";
+import { type Assembled, assemble } from "./assemble.js";
+import { Checkpoints } from "./checkpoints.js";
+import type { Item } from "./dataset.js";
+import { evaluationFigures } from "./evaluate.js";
+import { issueStep, issueWriting, signalFor } from "./issue.js";
+import { prepareData } from "./prepare.js";
+import type { ResultsReader } from "./results.js";
+import { studentSource } from "./student-source.js";
+import type { TrainHost } from "./train-host.js";
+
+export interface RunContext {
+  readonly membership: Membership;
+  readonly host: WorkerClient<TrainHost>;
+  readonly results: ResultsReader;
+  readonly log: Log;
+  readonly dataDir: string;
+  readonly device: TrainerOptions["device"];
+  readonly threads: number;
+  /** Aborted when the process is asked to stop. */
+  readonly stop: AbortSignal;
+  readonly onStep: (step: number, activity: string, stats?: StepStats, seconds?: number) => void;
+}
+
+/** How a run's learner came to its end. */
+export type Ending = "succeeded" | "stopped" | "handedBack";
+
+/**
+ * A run from its newest checkpoint to its end. The learner alone knows the step: it issues the prompts of steps up to
+ * `maxStaleness` ahead, collects each step's results in order, trains, and publishes the next version.
+ */
+export class LearnerRun {
+  readonly #context: RunContext;
+  readonly #checkpoints: Checkpoints;
+  readonly #directory: string;
+  #fence = 0n;
+  #step = 0;
+  #saved = -1;
+  #items: readonly Item[] = [];
+  #heldOut: readonly Item[] = [];
+  readonly #issued = new Map<number, number>();
+
+  constructor(context: RunContext) {
+    this.#context = context;
+    this.#directory = join(context.dataDir, "runs", context.membership.runId);
+    this.#checkpoints = new Checkpoints(join(this.#directory, "checkpoints"), context.membership.spec.checkpoints?.keep || 2);
+  }
+
+  async execute(): Promise<Ending> {
+    const { membership, host } = this.#context;
+    const { runs, runId, run, spec } = membership;
+    await ensureStreams(membership.streams);
+    await ensureRun(membership.streams, { runId, teachers: run.teachers, rewarded: run.replicas.reward > 0, maxAttempts: run.maxAttempts });
+    this.#fence = await runs.fence(runId);
+    const checkpoint = await this.#checkpoints.newest();
+    this.#step = checkpoint?.step ?? 0;
+    this.#saved = this.#step;
+    const student = await host.open(studentSource(spec), this.#trainerOptions(phaseOf(run, Math.max(1, this.#step))), checkpoint?.path);
+    await this.#publishWeights(true);
+    this.#context.log.info({ step: this.#step, parameters: student.parameters }, "the student is loaded");
+    const data = await prepareData(this.#context, student);
+    this.#items = data.items;
+    this.#heldOut = data.heldOut;
+    await this.#state(RunState.RUNNING, "");
+    await publishEvent(
+      membership.streams,
+      runId,
+      { case: "datasetReady", value: { rows: data.items.length, dropped: { ...data.dropped } } },
+      `dataset/${this.#fence}`,
+    );
+    if (this.#step === 0) await this.#evaluate();
+    return this.#loop();
+  }
+
+  async #loop(): Promise<Ending> {
+    const { run } = this.#context.membership;
+    while (this.#step < run.totalSteps) {
+      const ending = await this.#controlled();
+      if (ending) return ending;
+      const phase = phaseOf(run, this.#step + 1);
+      if (phase.firstStep === this.#step + 1) await this.#enter(phase);
+      if (!(await this.#advance(phase))) continue;
+      await this.#routine();
+    }
+    return this.#finish();
+  }
+
+  /** Checkpoints and evaluations that are due after a step. */
+  async #routine(): Promise<void> {
+    const { spec, run } = this.#context.membership;
+    const due = (every: number | undefined) => Boolean(every) && this.#step % every! === 0 && this.#step < run.totalSteps;
+    if (due(spec.checkpoints?.everySteps)) await this.#checkpoint();
+    if (due(spec.evaluation?.everySteps)) await this.#evaluate();
+  }
+
+  async #enter(phase: Phase): Promise<void> {
+    const { streams, runId } = this.#context.membership;
+    const { name, firstStep, lastStep } = phase;
+    await this.#context.host.configure(this.#trainerOptions(phase));
+    await publishEvent(streams, runId, { case: "phaseStarted", value: { name, firstStep, lastStep } }, `phase/${firstStep}/${this.#fence}`);
+  }
+
+  /** One optimiser step. False if it was interrupted before its batch was complete. */
+  async #advance(phase: Phase): Promise<boolean> {
+    const { membership, results, host, onStep } = this.#context;
+    const { run } = membership;
+    const step = this.#step + 1;
+    const started = performance.now();
+    await this.#issueAhead(step);
+    const token = stepToken({ purpose: Purpose.TRAIN, step });
+    onStep(this.#step, `waiting for the results of step ${step}`);
+    const found = await results.wait(token, this.#issued.get(step)!, run.stepTimeoutMs, () => this.#interrupted());
+    if (!found) return false;
+    const collected = performance.now();
+    const assembled = assemble(found, phase, step);
+    await this.#reportFailures(assembled, step);
+    if (assembled.batch.length === 0) {
+      throw new RetortError(
+        "FailedPrecondition",
+        `step ${step}: every prompt failed; the first one: ${assembled.failures[0]?.reason ?? "unknown"}`,
+      );
+    }
+    onStep(this.#step, `training step ${step}`);
+    const rate = learningRate(
+      { ...phase.optimizer, kind: phase.optimizer.schedule, totalSteps: phase.lastStep - phase.firstStep + 1 },
+      step - phase.firstStep + 1,
+    );
+    const stats = await host.step(assembled.batch, rate);
+    const trained = performance.now();
+    this.#step = step;
+    await this.#publishWeights(false);
+    const published = performance.now();
+    results.forget(token);
+    this.#issued.delete(step);
+    const times = {
+      seconds: published - started,
+      waitSeconds: collected - started,
+      trainSeconds: trained - collected,
+      publishSeconds: published - trained,
+    };
+    const source = found[0]!.rollout!.source;
+    await this.#reportStep(phase, assembled, stats, times, source);
+    await purge(membership.streams, streamNames.results, subjects.results(membership.runId, { purpose: Purpose.TRAIN, step }));
+    onStep(step, "", stats, times.seconds / 1000);
+    return true;
+  }
+
+  /** Hands out the steps whose policy version exists: this one and `maxStaleness` more. */
+  async #issueAhead(step: number): Promise<void> {
+    const { membership } = this.#context;
+    const { run } = membership;
+    for (let ahead = step; ahead <= Math.min(run.totalSteps, step + run.maxStaleness); ahead++) {
+      if (this.#issued.has(ahead)) continue;
+      this.#issued.set(ahead, await issueStep(membership, planStep(run, this.#items.length, ahead), this.#items));
+    }
+  }
+
+  /** Stores the current version and announces it; versions that nothing can ask for any more are deleted. */
+  async #publishWeights(whole: boolean): Promise<void> {
+    const { membership, host } = this.#context;
+    const { store, runs, run, runId } = membership;
+    await this.#guard();
+    const files = new Map(Object.entries(await host.files(whole)));
+    if (whole && this.#step > 0) await store.put(runId, 0, files, this.#fence);
+    await store.put(runId, this.#step, files, this.#fence);
+    await runs.setPolicy(runId, this.#step);
+    const old = this.#step - run.maxStaleness - 2;
+    // Version 0 stays: config and tokenizer come with it.
+    if (old > 0) await store.delete(runId, old);
+  }
+
+  /** Refuses to go on when another learner has taken the run over. */
+  async #guard(): Promise<void> {
+    const { runs, runId } = this.#context.membership;
+    const { fence } = await runs.get(runId);
+    if (fence !== this.#fence)
+      throw new RetortError("Aborted", `run ${runId} was taken over by another learner (fence ${fence}, ours ${this.#fence})`, {
+        retry: "never",
+      });
+  }
+
+  async #reportFailures({ failures }: Assembled, step: number): Promise<void> {
+    const { streams, runId } = this.#context.membership;
+    for (const { task, prompt, reason } of failures) {
+      const key = { runId, purpose: Purpose.TRAIN, step, task, attempt: 1 };
+      await publishEvent(
+        streams,
+        runId,
+        { case: "taskFailed", value: { key, prompt, reason } },
+        `failed/${step}/${task}/${prompt}/${this.#fence}`,
+      );
+    }
+  }
+
+  async #reportStep(
+    phase: Phase,
+    assembled: Assembled,
+    stats: StepStats,
+    ms: Readonly<Record<"seconds" | "waitSeconds" | "trainSeconds" | "publishSeconds", number>>,
+    source: Source,
+  ): Promise<void> {
+    const { streams, runId, run, runs } = this.#context.membership;
+    const step = this.#step;
+    const { batch, failures, ...figures } = assembled;
+    const times = Object.fromEntries(Object.entries(ms).map(([name, value]) => [name, value / 1000]));
+    const { sequenceDivergence, completionTokens, ...rest } = stats;
+    const value = {
+      step,
+      totalSteps: run.totalSteps,
+      phase: phase.name,
+      source,
+      sequences: batch.length,
+      failedPrompts: failures.length,
+      completionTokens,
+      tasksInFlight: [...this.#issued.values()].reduce((a, b) => a + b, 0),
+      ...figures,
+      ...rest,
+      ...times,
+    };
+    await publishEvent(streams, runId, { case: "stepFinished", value }, `step/${step}/${this.#fence}`);
+    await runs.update(runId, (next) => {
+      next.step = step;
+      return true;
+    });
+  }
+
+  async #checkpoint(): Promise<void> {
+    if (this.#saved === this.#step) return;
+    const { streams, runId } = this.#context.membership;
+    await this.#guard();
+    const { path, digest } = await this.#checkpoints.save(this.#context.host, this.#step);
+    this.#saved = this.#step;
+    await publishEvent(
+      streams,
+      runId,
+      { case: "checkpointSaved", value: { step: this.#step, path, digest } },
+      `checkpoint/${this.#step}/${this.#fence}`,
+    );
+  }
+
+  async #evaluate(): Promise<void> {
+    if (this.#heldOut.length === 0) return;
+    const { membership, results, host, onStep } = this.#context;
+    const { run, spec, streams, runId } = membership;
+    onStep(this.#step, `evaluating version ${this.#step}`);
+    const started = performance.now();
+    const phase = phaseOf(run, Math.max(1, this.#step));
+    const request = {
+      purpose: Purpose.EVALUATE,
+      step: this.#step,
+      items: this.#heldOut,
+      sampler: "",
+      promptsPerTask: Math.ceil(this.#heldOut.length / run.replicas.student),
+      signal: { ...signalFor(phase.objective), kind: "top_k", k: 1, temperature: 1 },
+    } as const;
+    const greedy = await issueWriting(membership, {
+      ...request,
+      sampling: { ...phase.sampling, temperature: 0 },
+      samplesPerPrompt: 1,
+      scored: false,
+      firstTask: 0,
+    });
+    const plain = { temperature: 1, topK: 0, topP: 1, maxNewTokens: phase.sampling.maxNewTokens };
+    const samples = spec.evaluation?.samplesPerPrompt || 1;
+    const sampled = await issueWriting(membership, {
+      ...request,
+      sampling: plain,
+      samplesPerPrompt: samples,
+      scored: run.teachers.length > 0,
+      firstTask: greedy,
+    });
+    const token = stepToken(request);
+    const found = await results.wait(token, greedy + sampled, run.stepTimeoutMs, async () => false);
+    const seconds = (performance.now() - started) / 1000;
+    const figures = await evaluationFigures(
+      host,
+      found!.slice(0, greedy),
+      found!.slice(greedy),
+      spec.evaluation?.metric || "exact_match",
+      this.#step,
+      seconds,
+    );
+    await publishEvent(streams, runId, { case: "evaluationFinished", value: figures }, `evaluation/${this.#step}/${this.#fence}`);
+    results.forget(token);
+    await purge(streams, streamNames.results, subjects.results(runId, request));
+  }
+
+  async #interrupted(): Promise<boolean> {
+    const { membership, stop } = this.#context;
+    return stop.aborted || (await membership.runs.control(membership.runId)) !== "run";
+  }
+
+  /** Pauses and stops as the controller wants it. */
+  async #controlled(): Promise<Ending | undefined> {
+    const { membership, stop, onStep } = this.#context;
+    const { runs, runId } = membership;
+    let paused = false;
+    for (;;) {
+      if (stop.aborted) {
+        await this.#checkpoint();
+        return "handedBack";
+      }
+      const control = await runs.control(runId);
+      if (control === "stop") {
+        await this.#checkpoint();
+        return "stopped";
+      }
+      if (control === "run") {
+        if (paused) await this.#state(RunState.RUNNING, "");
+        return undefined;
+      }
+      if (!paused) {
+        await this.#checkpoint();
+        await this.#state(RunState.PAUSED, "");
+        onStep(this.#step, "paused");
+        paused = true;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+  }
+
+  async #finish(): Promise<Ending> {
+    const { membership, host } = this.#context;
+    await this.#evaluate();
+    await this.#checkpoint();
+    const output = membership.spec.output || join(this.#directory, "student");
+    await host.save(output, false);
+    await membership.runs.update(membership.runId, (run) => {
+      run.output = output;
+      return true;
+    });
+    return "succeeded";
+  }
+
+  async #state(state: RunState, message: string): Promise<void> {
+    const { runs, runId, streams, run } = this.#context.membership;
+    await runs.update(runId, (next) => {
+      next.state = state;
+      next.message = message;
+      next.totalSteps = run.totalSteps;
+      return true;
+    });
+    await publishEvent(streams, runId, { case: "stateChanged", value: { state, message } }, `state/${state}/${this.#step}/${this.#fence}`);
+  }
+
+  #trainerOptions({ objective, optimizer }: Phase): TrainerOptions {
+    const { device, threads } = this.#context;
+    const { microBatchTokens, beta1, beta2, epsilon, weightDecay, maxGradNorm } = optimizer;
+    return { device, threads, objective, microBatchTokens, optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm } };
+  }
+}

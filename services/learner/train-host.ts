@@ -1,0 +1,115 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { RetortError } from "../shared/base/errors.js";
+import { loadModel, modelToFiles, saveModel, writeAtomically } from "../shared/ml/models/files.js";
+import { digestOf, initModel, type Model } from "../shared/ml/models/model.js";
+import { parameterCount } from "../shared/ml/models/params.js";
+import { decodeSafetensors, encodeSafetensors } from "../shared/ml/models/safetensors.js";
+import { Tokenizer } from "../shared/ml/text/tokenizer.js";
+import type { TrainSequence } from "../shared/ml/training/batch.js";
+import type { StepStats } from "../shared/ml/training/stats.js";
+import { Trainer, type TrainerOptions } from "../shared/ml/training/trainer.js";
+
+/** Where the student comes from: a directory, or a config to start from scratch with a directory's tokenizer. */
+export type StudentSource =
+  | { readonly directory: string }
+  | { readonly config: Readonly<Record<string, unknown>>; readonly tokenizer: string; readonly seed: bigint };
+
+/** What the learner must know of its student. */
+export interface StudentDescription {
+  readonly parameters: number;
+  readonly maxPositions: number;
+  readonly vocabSize: number;
+  readonly bosId: number | undefined;
+  readonly eosIds: readonly number[];
+  readonly tokenizerDigest: string;
+}
+
+/** The model that is trained, in a thread of its own. Calls must not overlap. */
+export class TrainHost {
+  #model: Model | undefined;
+  #trainer: Trainer | undefined;
+  #directory: string | undefined;
+
+  /** Loads or makes the student; `checkpoint` is the directory of one to go on from. */
+  async open(source: StudentSource, options: TrainerOptions, checkpoint?: string): Promise<StudentDescription> {
+    this.#directory = "directory" in source ? source.directory : undefined;
+    this.#model = "directory" in source ? await loadModel(source.directory) : await fromScratch(source);
+    const { config, tokenizer } = this.#model;
+    if (checkpoint) this.#model = { ...this.#model, params: (await loadModel(checkpoint)).params };
+    this.#trainer = new Trainer(config, this.#model.params, options, checkpoint ? await readState(checkpoint, this.#model) : undefined);
+    const { maxPositions, vocabSize, bosId, eosIds } = config;
+    return { parameters: parameterCount(config), maxPositions, vocabSize, bosId, eosIds, tokenizerDigest: tokenizer.digest };
+  }
+
+  encode(texts: readonly string[], addSpecial: boolean): Int32Array[] {
+    return texts.map((text) => this.#opened.tokenizer.encode(text, { addSpecial }));
+  }
+
+  decode(sequences: readonly Int32Array[]): string[] {
+    return sequences.map((ids) => this.#opened.tokenizer.decode(ids));
+  }
+
+  /** Each token's own text, for reports. */
+  pieces(ids: Int32Array): string[] {
+    return Array.from(ids, (id) => this.#opened.tokenizer.decode([id], { skipSpecial: false }));
+  }
+
+  applyChatTemplate(messages: readonly { role: string; content: string }[]): string {
+    return this.#opened.tokenizer.applyChatTemplate(messages);
+  }
+
+  async configure(options: TrainerOptions): Promise<void> {
+    await this.#training.configure(options);
+  }
+
+  async step(batch: readonly TrainSequence[], learningRate: number): Promise<StepStats> {
+    return this.#training.step(batch, learningRate);
+  }
+
+  /** The current version's files: the weights, and with `whole` also config and tokenizer. */
+  files(whole: boolean): Record<string, Uint8Array> {
+    const params = this.#training.params();
+    return whole ? modelToFiles({ ...this.#opened, params }) : { "model.safetensors": encodeSafetensors(params) };
+  }
+
+  /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Gives the weights' digest. */
+  async save(directory: string, state: boolean): Promise<string> {
+    const { params, m, v, updates } = this.#training.state();
+    await saveModel(directory, { ...this.#opened, params }, this.#directory);
+    if (state) {
+      const moments = new Map<string, typeof m extends ReadonlyMap<string, infer T> ? T : never>(
+        [...m].map(([name, tensor]) => [`m:${name}`, tensor] as const),
+      );
+      for (const [name, tensor] of v) moments.set(`v:${name}`, tensor);
+      await writeAtomically(join(directory, "optimizer.safetensors"), encodeSafetensors(moments, { updates: String(updates) }));
+    }
+    return digestOf(params);
+  }
+
+  get #opened(): Model {
+    if (!this.#model) throw new RetortError("FailedPrecondition", "no student is loaded yet");
+    return this.#model;
+  }
+
+  get #training(): Trainer {
+    if (!this.#trainer) throw new RetortError("FailedPrecondition", "no student is loaded yet");
+    return this.#trainer;
+  }
+}
+
+async function fromScratch({ config, tokenizer, seed }: Extract<StudentSource, { config: unknown }>): Promise<Model> {
+  const words = await Tokenizer.load(tokenizer);
+  const donor = JSON.parse(await readFile(join(tokenizer, "config.json"), "utf8")) as Record<string, unknown>;
+  const shared = Object.fromEntries(["vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"].map((key) => [key, donor[key]]));
+  return initModel({ ...shared, ...config }, words, seed);
+}
+
+async function readState(checkpoint: string, model: Model) {
+  const path = join(checkpoint, "optimizer.safetensors");
+  const moments = decodeSafetensors(await readFile(path), path);
+  const part = (prefix: string) =>
+    new Map([...moments].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [])));
+  const { step } = JSON.parse(await readFile(join(checkpoint, "state.json"), "utf8")) as { step: number };
+  return { params: model.params, m: part("m:"), v: part("v:"), updates: step };
+}
