@@ -1,0 +1,86 @@
+import { gradientsOf } from "../../services/shared/ml/autodiff/gradients.js";
+import { Graph } from "../../services/shared/ml/graph/graph.js";
+import { float32, int32, type Tensor } from "../../services/shared/ml/graph/tensor.js";
+import { declareRows, type Objective, rowLosses } from "../../services/shared/ml/losses/objective.js";
+import { evaluate, type Feeds } from "../../services/shared/ml/runtime/session.js";
+
+/** Everything that one evaluation of a loss reads. Log-probabilities may be -Infinity. */
+export interface LossCase {
+  readonly rows: number;
+  readonly vocab: number;
+  readonly logits: readonly number[];
+  readonly labels: readonly number[];
+  readonly weights: readonly number[];
+  readonly advantages?: readonly number[];
+  readonly samplerLogprobs?: readonly number[];
+  readonly sampled?: readonly number[];
+  readonly teacherLogprobs?: readonly number[];
+  readonly signal: {
+    readonly full?: readonly number[];
+    readonly ids?: readonly number[];
+    readonly top?: readonly number[];
+    readonly tail?: readonly number[];
+  };
+}
+
+export interface LossResult {
+  readonly loss: number;
+  readonly rows: Float32Array;
+  readonly logprobs: Float32Array;
+  readonly entropy: Float32Array;
+  readonly gradient: Float32Array;
+}
+
+/** An objective with every field set: forward KL on the whole distribution. */
+export const plainObjective: Objective = {
+  divergence: "forward_kl",
+  beta: 0.5,
+  skew: 0.1,
+  weight: 0.5,
+  normalizeJsd: false,
+  signal: "full",
+  k: 3,
+  alpha: 1,
+  studentTemperature: 1,
+  klCoef: 1,
+  ratioClip: 5,
+  normalisation: "sequence",
+};
+
+/** Value and gradient (in the student's logits) of a loss, computed by the graph that training uses. */
+export async function lossOf(objective: Partial<Objective>, input: LossCase): Promise<LossResult> {
+  const full = { ...plainObjective, ...objective };
+  const { rows: count, vocab } = input;
+  const graph = new Graph("loss");
+  const logits = graph.input("logits", "float32", ["R", vocab]);
+  const rows = declareRows(graph, full, "R", vocab);
+  const result = rowLosses(full, logits, rows);
+  const [gradient] = gradientsOf(result.loss, [logits]);
+  const zeros = new Array<number>(count).fill(0);
+  const floats = (data: readonly number[] = zeros) => float32(data, [count]);
+  const { full: whole, ids, top, tail } = input.signal;
+  const feeds: Record<string, Tensor | undefined> = {
+    logits: float32(input.logits, [count, vocab]),
+    labels: int32(input.labels, [count]),
+    weights: floats(input.weights),
+    samplerLogprobs: floats(input.samplerLogprobs),
+    sampled: floats(input.sampled),
+    advantages: floats(input.advantages),
+    teacherLogprobs: floats(input.teacherLogprobs),
+    "signal.full": whole && float32(whole, [count, vocab]),
+    "signal.ids": ids && int32(ids, [count, ids.length / count]),
+    "signal.top": top && float32(top, [count, top.length / count]),
+    "signal.tail": tail && float32(tail, [count]),
+  };
+  const declared = Object.fromEntries(graph.inputs.map(({ name }) => [name, feeds[name]!])) as Feeds;
+  const outputs = {
+    loss: result.loss,
+    rows: result.distance_R,
+    logprobs: result.logprobs_R,
+    entropy: result.entropy_R,
+    gradient: gradient!,
+  };
+  const values = await evaluate(graph, outputs, declared);
+  const data = (name: keyof typeof outputs) => values[name]!.data as Float32Array;
+  return { loss: data("loss")[0]!, rows: data("rows"), logprobs: data("logprobs"), entropy: data("entropy"), gradient: data("gradient") };
+}
