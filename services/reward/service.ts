@@ -1,5 +1,5 @@
 import { RetortError } from "../shared/base/errors.js";
-import { type Implementation, implement } from "../shared/base/rpc/server.js";
+import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
 import { type External, evaluate, rewardKinds } from "./evaluator.js";
 

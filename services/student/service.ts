@@ -1,4 +1,4 @@
-import { type Implementation, implement } from "../shared/base/rpc/server.js";
+import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { sampleSeed } from "../shared/flow/prompts/plan.js";
 import { type SamplingModel, samplePieces } from "../shared/flow/rollouts/sample-stream.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";

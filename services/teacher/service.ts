@@ -1,5 +1,5 @@
 import { RetortError } from "../shared/base/errors.js";
-import { type Implementation, implement } from "../shared/base/rpc/server.js";
+import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { toInt32, toRecord } from "../shared/flow/arrays.js";
 import { sampleSeed } from "../shared/flow/prompts/plan.js";
 import { promptOf, type SamplingModel, samplePieces } from "../shared/flow/rollouts/sample-stream.js";

@@ -3,7 +3,8 @@ import { RetortError } from "./errors.js";
 import { runProcess, type Service } from "./lifecycle.js";
 import { createLog, type Log } from "./log.js";
 import { Metrics, metricsServer } from "./metrics.js";
-import { type Implementation, RpcServer } from "./rpc/server.js";
+import type { Implementation } from "./rpc/handlers.js";
+import { RpcServer } from "./rpc/server.js";
 import type { ProcessSettings } from "./settings.js";
 
 /** What a role's process has from the start. */

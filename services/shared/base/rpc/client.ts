@@ -3,9 +3,11 @@ import grpc from "@grpc/grpc-js";
 import { methodDefinition } from "./service-definition.js";
 import { fromStatus } from "./status.js";
 
+/** Limits of one call. */
 export interface CallOptions {
-  /** Default: the client's. */
+  /** Default: the client's for a unary call, none for a stream. */
   readonly timeoutMs?: number;
+  /** Cancels the call; a stream then ends without an error. */
   readonly signal?: AbortSignal;
 }
 
@@ -22,6 +24,7 @@ export type Client<S extends DescService> = {
       : never;
 } & { close(): void };
 
+/** How a client calls. */
 export interface ClientOptions {
   /** Deadline of unary calls. Streams have none unless asked. */
   readonly timeoutMs: number;
@@ -31,61 +34,87 @@ export interface ClientOptions {
   readonly token?: string;
 }
 
-/** A typed client of a generated service at host:port. It reconnects by itself, and retries what never left. */
+/**
+ * A typed client of a generated service at host:port. It reconnects by itself, and repeats a call only if it never left
+ * this machine. Failures are RetortErrors with the server's code, message and problems.
+ */
 export function createClient<S extends DescService>(service: S, address: string, options: ClientOptions): Client<S> {
-  const { tls, maxMessageBytes } = options;
+  const { tls, maxMessageBytes, token } = options;
   const credentials = tls ? grpc.credentials.createSsl(tls.ca, tls.key ?? null, tls.cert ?? null) : grpc.credentials.createInsecure();
-  const inner = new grpc.Client(address, credentials, {
+  const channel = new grpc.Client(address, credentials, {
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
+    // A lost server is asked again after a second at most, not after grpc-js's two minutes.
+    "grpc.max_reconnect_backoff_ms": 1000,
   });
   const metadata = () => {
     const made = new grpc.Metadata();
-    if (options.token) made.set("authorization", `Bearer ${options.token}`);
+    if (token !== undefined) made.set("authorization", `Bearer ${token}`);
     return made;
   };
-  const methods = service.methods.map((method) => [method.localName, caller(inner, method, address, options, metadata)]);
-  return { ...Object.fromEntries(methods), close: () => inner.close() } as Client<S>;
+  const methods = service.methods.map((method) => {
+    const make = method.methodKind === "unary" ? unaryCaller : streamCaller;
+    return [method.localName, make({ channel, method, address, options, metadata })];
+  });
+  return { ...Object.fromEntries(methods), close: () => channel.close() } as Client<S>;
 }
 
-function caller(inner: grpc.Client, method: DescMethod, address: string, options: ClientOptions, metadata: () => grpc.Metadata) {
+interface Callee {
+  readonly channel: grpc.Client;
+  readonly method: DescMethod;
+  readonly address: string;
+  readonly options: ClientOptions;
+  readonly metadata: () => grpc.Metadata;
+}
+
+function unaryCaller({ channel, method, address, options, metadata }: Callee) {
   const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
-  const deadline = (timeoutMs: number | undefined) => (timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs });
-  if (method.methodKind === "unary") {
-    return (request: never, call: CallOptions = {}) =>
-      new Promise((resolve, reject) => {
-        const message = create(method.input, request);
-        const timeout = deadline(call.timeoutMs ?? options.timeoutMs);
-        const running = inner.makeUnaryRequest(
-          path,
-          requestSerialize,
-          responseDeserialize,
-          message,
-          metadata(),
-          timeout,
-          (error, response) => (error ? reject(fromStatus(error, address)) : resolve(response)),
-        );
-        call.signal?.addEventListener("abort", () => running.cancel(), { once: true });
-      });
-  }
-  return async function* (request: never, call: CallOptions = {}) {
+  return (request: never, { timeoutMs = options.timeoutMs, signal }: CallOptions = {}) =>
+    new Promise((resolve, reject) => {
+      const message = create(method.input, request);
+      let release = () => {};
+      const call = channel.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        message,
+        metadata(),
+        { deadline: Date.now() + timeoutMs },
+        (error, response) => {
+          release();
+          if (error) reject(fromStatus(error, address));
+          else resolve(response);
+        },
+      );
+      release = cancelWith(signal, call);
+    });
+}
+
+function streamCaller({ channel, method, address, metadata }: Callee) {
+  const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
+  return async function* (request: never, { timeoutMs, signal }: CallOptions = {}) {
     const message = create(method.input, request);
-    const stream = inner.makeServerStreamRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      message,
-      metadata(),
-      deadline(call.timeoutMs),
-    );
-    call.signal?.addEventListener("abort", () => stream.cancel(), { once: true });
+    const limits = timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+    const call = channel.makeServerStreamRequest(path, requestSerialize, responseDeserialize, message, metadata(), limits);
+    const release = cancelWith(signal, call);
     try {
-      yield* stream;
+      yield* call;
     } catch (error) {
-      if (call.signal?.aborted) return;
+      if (signal?.aborted) return;
       throw fromStatus(error, address);
     } finally {
-      stream.cancel();
+      release();
+      // After an early `break` the call would otherwise go on, and its cancellation be an error that nobody hears.
+      call.on("error", () => {});
+      call.cancel();
     }
   };
+}
+
+/** Cancels a call when the signal is aborted; returns what lets go of the signal. */
+function cancelWith(signal: AbortSignal | undefined, call: { cancel(): void }): () => void {
+  const cancel = () => call.cancel();
+  if (signal?.aborted) cancel();
+  signal?.addEventListener("abort", cancel, { once: true });
+  return () => signal?.removeEventListener("abort", cancel);
 }

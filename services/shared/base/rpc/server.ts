@@ -1,56 +1,13 @@
-import {
-  create,
-  type DescFile,
-  type DescMessage,
-  type DescService,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
-import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import { createValidator } from "@bufbuild/protovalidate";
 import grpc from "@grpc/grpc-js";
-import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
 import { RetortError } from "../errors.js";
 import type { Service } from "../lifecycle.js";
 import type { Log } from "../log.js";
-import { methodDefinition, serviceDefinition } from "./service-definition.js";
-import { toStatus } from "./status.js";
+import { grpcHandlers, type Implementation } from "./handlers.js";
+import { reflection } from "./reflection.js";
+import { serviceDefinition } from "./service-definition.js";
 
-/** What a handler learns of its call. */
-export interface CallContext {
-  /** Aborted when the caller cancels or its deadline passes. */
-  readonly signal: AbortSignal;
-  readonly metadata: grpc.Metadata;
-}
-
-type Methods<S extends DescService> = S["method"];
-
-/** One function per method of a generated service: a promise for a unary one, an async iterable for a stream of answers. */
-export type Handlers<S extends DescService> = {
-  [K in keyof Methods<S>]: Methods<S>[K] extends {
-    methodKind: "unary";
-    input: infer I extends DescMessage;
-    output: infer O extends DescMessage;
-  }
-    ? (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>>
-    : Methods<S>[K] extends { methodKind: "server_streaming"; input: infer I extends DescMessage; output: infer O extends DescMessage }
-      ? (request: MessageShape<I>, context: CallContext) => AsyncIterable<MessageInitShape<O>>
-      : never;
-};
-
-/** A generated service with its implementation. */
-export interface Implementation {
-  readonly service: DescService;
-  readonly handlers: Readonly<Record<string, unknown>>;
-}
-
-/** Joins a generated service and its handlers; every method must be there. */
-export function implement<S extends DescService>(service: S, handlers: Handlers<S>): Implementation {
-  return { service, handlers: handlers as Readonly<Record<string, unknown>> };
-}
-
+/** Where and how a server listens. */
 export interface RpcServerOptions {
   readonly host: string;
   /** 0 takes a free port. */
@@ -83,8 +40,8 @@ export class RpcServer implements Service {
     });
     this.#names = ["", ...implementations.map(({ service }) => service.typeName)];
     this.#health = new HealthImplementation(Object.fromEntries(this.#names.map((name) => [name, "NOT_SERVING" as const])));
-    for (const { service, handlers } of implementations)
-      this.#server.addService(serviceDefinition(service), wrapAll(service, handlers, options.token, log));
+    for (const implementation of implementations)
+      this.#server.addService(serviceDefinition(implementation.service), grpcHandlers(implementation, options.token, log));
     this.#health.addToServer(this.#server);
     this.#health.addToServer(this.#healthServer);
     reflection(implementations.map(({ service }) => service)).addToServer(this.#server);
@@ -127,122 +84,10 @@ function shutdown(server: grpc.Server, patienceMs: number): Promise<void> {
 
 function bind(server: grpc.Server, host: string, port: number, credentials: grpc.ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, credentials, (error, bound) => {
+    server.bindAsync(`${host.includes(":") ? `[${host}]` : host}:${port}`, credentials, (error, bound) => {
       if (!error) return resolve(bound);
       const message = `cannot listen on ${host}:${port}: ${error.message}; is another process using the port? Choose another, or 0 for any`;
       reject(new RetortError("FailedPrecondition", message, { cause: error }));
     });
   });
-}
-
-const validator = createValidator();
-
-function wrapAll(
-  service: DescService,
-  handlers: Readonly<Record<string, unknown>>,
-  token: string | undefined,
-  log: Log,
-): grpc.UntypedServiceImplementation {
-  return Object.fromEntries(
-    service.methods.map((method) => {
-      const handler = handlers[method.localName] as (request: unknown, context: CallContext) => unknown;
-      const prepare = (call: { request: unknown; metadata: grpc.Metadata } & NodeJS.EventEmitter): CallContext => {
-        authorise(call.metadata, token);
-        const result = validator.validate(method.input, call.request as MessageShape<DescMessage>);
-        if (result.kind !== "valid") throw violations(method.input.typeName, result);
-        const controller = new AbortController();
-        call.on("cancelled", () => controller.abort());
-        return { signal: controller.signal, metadata: call.metadata };
-      };
-      const report = (error: unknown) => {
-        const known = RetortError.from(error);
-        if (known.code === "Internal" || known.code === "Unknown") log.error({ err: known, method: method.name }, "a call failed");
-        return toStatus(known);
-      };
-      const answer = (message: unknown) => create(method.output, message as MessageInitShape<DescMessage>);
-      if (method.methodKind === "unary") {
-        const unary: grpc.handleUnaryCall<unknown, unknown> = (call, done) => {
-          Promise.resolve()
-            .then(() => handler(call.request, prepare(call as never)))
-            .then((message) => done(null, answer(message)))
-            .catch((error: unknown) => done(report(error)));
-        };
-        return [method.name, unary];
-      }
-      const stream: grpc.handleServerStreamingCall<unknown, unknown> = (call) => {
-        pump(call, () => handler(call.request, prepare(call as never)) as AsyncIterable<unknown>, answer).catch((error: unknown) =>
-          call.emit("error", report(error)),
-        );
-      };
-      return [method.name, stream];
-    }),
-  );
-}
-
-/** Sends a stream's messages no faster than the caller takes them. */
-async function pump(
-  call: grpc.ServerWritableStream<unknown, unknown>,
-  open: () => AsyncIterable<unknown>,
-  answer: (message: unknown) => unknown,
-): Promise<void> {
-  for await (const message of open()) {
-    if (call.cancelled) return;
-    if (!call.write(answer(message)))
-      await new Promise<void>((resolve) => {
-        call.once("drain", resolve);
-        call.once("cancelled", resolve);
-      });
-  }
-  call.end();
-}
-
-function authorise(metadata: grpc.Metadata, token: string | undefined): void {
-  if (token === undefined || metadata.get("authorization")[0] === `Bearer ${token}`) return;
-  throw new RetortError("Unauthenticated", "this server needs a token: send the metadata `authorization: Bearer <token>`");
-}
-
-/** Checks a message against the rules in its proto; one error lists all violations. */
-export function checkMessage<D extends DescMessage>(descriptor: D, message: MessageShape<D>): void {
-  const result = validator.validate(descriptor, message);
-  if (result.kind !== "valid") throw violations(descriptor.typeName, result);
-}
-
-function violations(
-  type: string,
-  result: { kind: string; violations?: readonly { field: readonly unknown[]; message: string }[]; error?: Error },
-): RetortError {
-  const problems = (result.violations ?? []).map((violation) => ({ fieldPath: pathOf(violation), description: violation.message }));
-  if (problems.length === 0) return RetortError.from(result.error);
-  return RetortError.ofProblems(type.split(".").at(-1)!, problems);
-}
-
-function pathOf(violation: object): string {
-  // A violation prints itself as "path: message [rule]".
-  const text = String(violation);
-  const end = text.indexOf(": ");
-  return end > 0 ? text.slice(0, end) : "";
-}
-
-/** Reflection over generated descriptors, for tools such as grpcurl. */
-function reflection(services: readonly DescService[]): ReflectionService {
-  const files = new Map<string, Buffer>();
-  const visit = (file: DescFile) => {
-    if (files.has(file.name)) return;
-    for (const dependency of file.dependencies) visit(dependency);
-    files.set(file.name, Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto)));
-  };
-  for (const service of services) visit(service.file);
-  const fileDescriptorProtos = [...files.values()];
-  const described = Object.fromEntries(
-    services.map((service) => [
-      service.typeName,
-      Object.fromEntries(
-        service.methods.map((method) => [
-          method.name,
-          { ...methodDefinition(method), requestType: { fileDescriptorProtos }, responseType: { fileDescriptorProtos } },
-        ]),
-      ),
-    ]),
-  );
-  return new ReflectionService(described as never);
 }

@@ -1,14 +1,35 @@
 import grpc from "@grpc/grpc-js";
+import { Any, BadRequest } from "nice-grpc-error-details";
+import { Status } from "nice-grpc-error-details/lib/proto/google/rpc/status.js";
 import { codeFromGrpc, errorTable, type Problem, RetortError } from "../errors.js";
 
-/** Metadata key that carries an error's problems as JSON. */
-const problemsKey = "retort-problems-bin";
+/** Metadata key of gRPC's richer error model: a google.rpc.Status whose details are one google.rpc.BadRequest. */
+const detailsKey = "grpc-status-details-bin";
 
-/** A RetortError as what grpc-js sends. */
+/** Bounds of what an error takes in the trailers: peers refuse headers beyond 8 to 16 KiB. */
+const maxMessageLength = 2000;
+const maxProblemsBytes = 4000;
+
+/** A RetortError as what grpc-js sends. Problems beyond 4 kB are left out, and the message is cut at 2000 characters. */
 export function toStatus(error: RetortError): grpc.ServiceError {
+  const code = errorTable[error.code].grpc;
+  const details = error.message.length > maxMessageLength ? `${error.message.slice(0, maxMessageLength)} …` : error.message;
   const metadata = new grpc.Metadata();
-  if (error.problems.length) metadata.set(problemsKey, Buffer.from(JSON.stringify(error.problems)));
-  return Object.assign(new Error(error.message), { code: errorTable[error.code].grpc, details: error.message, metadata });
+  if (error.problems.length > 0) metadata.set(detailsKey, Buffer.from(encodeStatus(code, details, error.problems)));
+  return Object.assign(new Error(details), { code, details, metadata });
+}
+
+function encodeStatus(code: number, message: string, problems: readonly Problem[]): Uint8Array {
+  let bytes = 0;
+  const fieldViolations = problems
+    .filter(({ fieldPath, description }) => {
+      bytes += Buffer.byteLength(fieldPath + description);
+      return bytes <= maxProblemsBytes;
+    })
+    .map(({ fieldPath, description }) => ({ field: fieldPath, description }));
+  const value = Buffer.from(BadRequest.encode(BadRequest.fromPartial({ fieldViolations })).finish());
+  const details = [Any.fromPartial({ typeUrl: `type.googleapis.com/${BadRequest.$type}`, value })];
+  return Status.encode(Status.fromPartial({ code, message, details })).finish();
 }
 
 /** What grpc-js threw as a RetortError; `where` says who was called. */
@@ -16,10 +37,26 @@ export function fromStatus(thrown: unknown, where: string): RetortError {
   const { code, details, metadata } = thrown as Partial<grpc.ServiceError>;
   if (typeof code !== "number") return RetortError.from(thrown);
   const name = codeFromGrpc(code);
-  const problems = metadata?.get(problemsKey)[0];
-  const message =
-    name === "Unavailable"
-      ? `${where} cannot be reached (${details}); is it running, and is the address right?`
-      : (details ?? String(thrown));
-  return new RetortError(name, message, { cause: thrown, problems: problems ? (JSON.parse(problems.toString()) as Problem[]) : [] });
+  const said = details ?? String(thrown);
+  return new RetortError(name, explain(name, said, where), { cause: thrown, problems: decodeProblems(metadata?.get(detailsKey)[0]) });
+}
+
+/** What grpc-js itself says, completed by where it happened and the way out. */
+function explain(code: string, said: string, where: string): string {
+  if (code === "ResourceExhausted" && /message.* larger than/i.test(said))
+    return `${where}: ${said}; raise maxMessageBytes there and here, or send less`;
+  if (code === "DeadlineExceeded" && /^Deadline exceeded/i.test(said))
+    return `${where} did not answer in time (${said}); is it overloaded, or is timeoutMs too short?`;
+  if (code === "Unavailable" && /^(No connection established|Name resolution failed|Connection dropped)/.test(said))
+    return `${where} cannot be reached (${said}); is it running, and is the address right?`;
+  return said;
+}
+
+function decodeProblems(bytes: string | Buffer | undefined): readonly Problem[] {
+  if (!Buffer.isBuffer(bytes)) return [];
+  const { details } = Status.decode(bytes);
+  return details
+    .filter(({ typeUrl }) => typeUrl.endsWith(`/${BadRequest.$type}`))
+    .flatMap(({ value }) => BadRequest.decode(value).fieldViolations)
+    .map(({ field, description }) => ({ fieldPath: field, description }));
 }

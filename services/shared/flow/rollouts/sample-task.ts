@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { fromBinary } from "@bufbuild/protobuf";
 import { RetortError } from "../../base/errors.js";
 import type { Log } from "../../base/log.js";
-import { checkMessage } from "../../base/rpc/server.js";
+import { checkMessage } from "../../base/rpc/check-message.js";
 import type { Streams } from "../../base/streams/connection.js";
 import type { Delivery } from "../../base/streams/consume.js";
 import { type PromptTask, PromptTaskSchema, type Sequence } from "../../gen/retort/v1/flow_pb.js";

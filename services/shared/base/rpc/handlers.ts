@@ -1,0 +1,127 @@
+import { timingSafeEqual } from "node:crypto";
+import { create, type DescMessage, type DescMethod, type DescService, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import type grpc from "@grpc/grpc-js";
+import { RetortError } from "../errors.js";
+import type { Log } from "../log.js";
+import { checkMessage } from "./check-message.js";
+import { toStatus } from "./status.js";
+
+/** What a handler learns of its call. */
+export interface CallContext {
+  /** Aborted when the caller cancels or its deadline passes. */
+  readonly signal: AbortSignal;
+  readonly metadata: grpc.Metadata;
+}
+
+type Methods<S extends DescService> = S["method"];
+
+/** One function per method of a generated service: a promise for a unary one, an async iterable for a stream of answers. */
+export type Handlers<S extends DescService> = {
+  [K in keyof Methods<S>]: Methods<S>[K] extends {
+    methodKind: "unary";
+    input: infer I extends DescMessage;
+    output: infer O extends DescMessage;
+  }
+    ? (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>>
+    : Methods<S>[K] extends { methodKind: "server_streaming"; input: infer I extends DescMessage; output: infer O extends DescMessage }
+      ? (request: MessageShape<I>, context: CallContext) => AsyncIterable<MessageInitShape<O>>
+      : never;
+};
+
+/** A generated service with its implementation. */
+export interface Implementation {
+  readonly service: DescService;
+  readonly handlers: Readonly<Record<string, unknown>>;
+}
+
+/** Joins a generated service and its handlers; every method must be there. */
+export function implement<S extends DescService>(service: S, handlers: Handlers<S>): Implementation {
+  return { service, handlers: handlers as Readonly<Record<string, unknown>> };
+}
+
+type Handler = (request: unknown, context: CallContext) => unknown;
+
+/**
+ * What grpc-js serves for an implementation. Each call is authorised, its request checked against the rules in its proto,
+ * and its failure turned into a status; failures that mean a bug are logged.
+ */
+export function grpcHandlers(
+  { service, handlers }: Implementation,
+  token: string | undefined,
+  log: Log,
+): grpc.UntypedServiceImplementation {
+  return Object.fromEntries(
+    service.methods.map((method) => {
+      const handler = handlers[method.localName] as Handler;
+      return [method.name, method.methodKind === "unary" ? unary(method, handler, token, log) : serverStream(method, handler, token, log)];
+    }),
+  );
+}
+
+function unary(method: DescMethod, handler: Handler, token: string | undefined, log: Log): grpc.handleUnaryCall<unknown, unknown> {
+  return (call, done) => {
+    admit(call, method, token)
+      .then((context) => handler(call.request, context))
+      .then((message) => done(null, answer(method, message)))
+      .catch((error: unknown) => done(report(error, method, log)));
+  };
+}
+
+function serverStream(
+  method: DescMethod,
+  handler: Handler,
+  token: string | undefined,
+  log: Log,
+): grpc.handleServerStreamingCall<unknown, unknown> {
+  return (call) => {
+    admit(call, method, token)
+      .then((context) => pump(call, handler(call.request, context) as AsyncIterable<unknown>, method, context.signal))
+      .catch((error: unknown) => call.emit("error", report(error, method, log)));
+  };
+}
+
+/** Sends a stream's messages no faster than the caller takes them. */
+async function pump(
+  call: grpc.ServerWritableStream<unknown, unknown>,
+  messages: AsyncIterable<unknown>,
+  method: DescMethod,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const message of messages) {
+    if (signal.aborted) return;
+    if (call.write(answer(method, message))) continue;
+    await new Promise<void>((resolve) => {
+      call.once("drain", resolve);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+  call.end();
+}
+
+type AnyCall = { readonly request: unknown; readonly metadata: grpc.Metadata; readonly cancelled: boolean } & NodeJS.EventEmitter;
+
+async function admit(call: AnyCall, method: DescMethod, token: string | undefined): Promise<CallContext> {
+  const controller = new AbortController();
+  call.once("cancelled", () => controller.abort(new RetortError("Cancelled", "the caller is gone, or its deadline has passed")));
+  authorise(call.metadata, token);
+  checkMessage(method.input, call.request as MessageShape<DescMessage>);
+  return { signal: controller.signal, metadata: call.metadata };
+}
+
+function authorise(metadata: grpc.Metadata, token: string | undefined): void {
+  if (token === undefined) return;
+  const shown = Buffer.from(String(metadata.get("authorization")[0] ?? ""));
+  const expected = Buffer.from(`Bearer ${token}`);
+  if (shown.length === expected.length && timingSafeEqual(shown, expected)) return;
+  throw new RetortError("Unauthenticated", "this server needs a token: send the metadata `authorization: Bearer <token>`");
+}
+
+function report(error: unknown, method: DescMethod, log: Log): grpc.ServiceError {
+  const known = RetortError.from(error);
+  if (known.code === "Internal" || known.code === "Unknown") log.error({ err: known, method: method.name }, "a call failed");
+  return toStatus(known);
+}
+
+function answer(method: DescMethod, message: unknown): MessageShape<DescMessage> {
+  return create(method.output, message as MessageInitShape<DescMessage>);
+}
