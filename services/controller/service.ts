@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { type Problem, RetortError } from "../shared/base/errors.js";
-import { type Implementation, implement } from "../shared/base/rpc/server.js";
+import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import type { Streams } from "../shared/base/streams/connection.js";
 import { publishEvent, watchEvents } from "../shared/flow/runs/events.js";
 import { resolveRun } from "../shared/flow/runs/resolve.js";

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
-import { type Implementation, implement } from "../shared/base/rpc/server.js";
+import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import type { SaveResponseSchema, StepRequest, StepResponseSchema } from "../shared/gen/retort/v1/learner_pb.js";
 import { LearnerService } from "../shared/gen/retort/v1/learner_pb.js";
 
