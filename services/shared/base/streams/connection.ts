@@ -88,6 +88,13 @@ export class Streams {
     }
   }
 
+  /** Calls back when the connection is lost; returns what stops that. */
+  onLost(callback: () => void): () => void {
+    const changed = () => this.#connected || callback();
+    this.#changes.on("change", changed);
+    return () => this.#changes.off("change", changed);
+  }
+
   /** Sends what is still in the buffer, then closes. */
   async close(): Promise<void> {
     await this.connection.drain().catch(() => this.connection.close());

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { DeliverPolicy } from "@nats-io/jetstream";
+import { RetortError } from "../errors.js";
 import { isApiError, type Streams } from "./connection.js";
 
 /** A stored message, as read without taking it away. */
@@ -11,7 +13,9 @@ export interface Stored {
 
 /**
  * Reads what a stream holds under a subject filter, in order, from a sequence on, and follows it until the signal.
- * It survives reconnects: it goes on after the last message it gave.
+ * Each message comes once: after an outage it goes on behind the last message it gave.
+ *
+ * @throws FailedPrecondition if there is no such stream
  */
 export async function* follow(
   streams: Streams,
@@ -20,14 +24,40 @@ export async function* follow(
   fromSequence: number,
   signal: AbortSignal,
 ): AsyncGenerator<Stored> {
-  const consumer = await streams.js.consumers.get(stream, {
-    filter_subjects: [filter],
-    ...(fromSequence > 1
-      ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: fromSequence }
-      : { deliver_policy: DeliverPolicy.All }),
-  });
-  const messages = await consumer.consume({ max_messages: 64 });
+  let next = Math.max(1, fromSequence);
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      for await (const stored of followWhileLive(streams, stream, filter, next, signal)) {
+        next = stored.sequence + 1;
+        failures = 0;
+        yield stored;
+      }
+    } catch (error) {
+      if (isApiError(error, "streamNotFound"))
+        throw new RetortError("FailedPrecondition", `there is no stream ${stream}`, { cause: error });
+      // An outage passes, however long it takes; anything else has a minute at most.
+      if (RetortError.from(error).disposition !== "giveBack" && failures > 30) throw error;
+    }
+    await sleep(Math.min(2000, 50 * 2 ** Math.min(failures, 6)), undefined, { signal }).catch(() => {});
+  }
+}
+
+/** How long a quiet server may take to show that it still knows its reader. */
+const heartbeatMs = 5000;
+
+async function* followWhileLive(
+  streams: Streams,
+  stream: string,
+  filter: string,
+  next: number,
+  signal: AbortSignal,
+): AsyncGenerator<Stored> {
+  const start = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: next };
+  const consumer = await streams.live(() => streams.js.consumers.get(stream, { filter_subjects: [filter], ...start }), heartbeatMs);
+  const messages = await consumer.consume({ max_messages: 64, idle_heartbeat: heartbeatMs, expires: 3 * heartbeatMs });
   const stop = () => messages.stop();
+  // The reader lives in the server's memory: after an outage it must be made anew.
+  const forget = streams.onLost(stop);
   signal.addEventListener("abort", stop, { once: true });
   try {
     for await (const message of messages) {
@@ -36,7 +66,10 @@ export async function* follow(
     }
   } finally {
     signal.removeEventListener("abort", stop);
-    await messages.close();
+    forget();
+    stop();
+    // The server also forgets it by itself after a while.
+    streams.live(() => consumer.delete(), 0).catch(() => {});
   }
 }
 
