@@ -66,10 +66,13 @@ export class ModelHost {
     return { architecture, vocabSize, maxPositions, bosId, eosIds, padId, ...digests, parameters: parameterCount(config) };
   }
 
-  /** Replaces the weights by those of a safetensors file. */
+  /** Replaces the weights by those of a safetensors file. The sampler's graphs are kept where its weights are inputs. */
   async useWeights(bytes: Uint8Array): Promise<void> {
-    this.#model = { ...this.#opened, params: decodeSafetensors(bytes) };
-    await this.#release();
+    const params = decodeSafetensors(bytes);
+    this.#model = { ...this.#opened, params };
+    await this.#sampler?.setWeights(params);
+    await this.#scorer?.release();
+    this.#scorer = undefined;
   }
 
   encode(prompts: readonly PromptInput[]): Int32Array[] {

@@ -1,37 +1,33 @@
 // Dimensions: B batch rows, P prompt positions, S cached positions, N tokens of this chunk, V vocabulary,
-// H heads, G key/value heads, X heads per group (H/G), E head size.
+// G key/value heads, X heads per group, R = X + 2 rotated slots per group, E head size.
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { int64 } from "../graph/tensor.js";
+import { float32, int64 } from "../graph/tensor.js";
 import { causalAttention } from "../models/attention.js";
 import type { ModelConfig } from "../models/config.js";
-import { type Attention, type AttentionInputs, hiddenStates, logits } from "../models/decoder.js";
-import { declareParams, type Params, type Weights } from "../models/params.js";
-import { drawTokens } from "./draw.js";
+import { type Attention, hiddenStates, logits } from "../models/decoder.js";
+import { declareParams, type Weights } from "../models/params.js";
+import { append, declareStepWeights, decodeStep, type LayerCache, type StepWeights } from "./decode-step.js";
+import { type Drawn, drawTokens } from "./draw.js";
 import type { SamplingParams } from "./params.js";
 
 export interface DecodeGraphOptions {
   readonly config: ModelConfig;
-  readonly weights: Weights;
+  /** Constants with these values, or inputs that every run feeds. */
+  readonly weights: Weights | "inputs";
   readonly params: SamplingParams;
   /** Give the keys and values out, so that a later chunk can go on. */
   readonly keepCache: boolean;
 }
 
-/** Keys and values of one layer, [B, G, S, E] each. */
-interface LayerCache {
-  readonly k: Value;
-  readonly v: Value;
-}
-
-/** Token, position and end mark of each row as they enter a step. */
+/** Token, position and life of each row as they enter the Loop. */
 interface Rows {
-  /** int64 [B] */
+  /** int64 [B, 1] */
   readonly token: Value;
   /** int64 [B]: rotary position of the token */
   readonly position: Value;
-  /** bool [B] */
-  readonly finished: Value;
+  /** float32 [B, 1]: 1, or 0 once the row has drawn a stop token */
+  readonly alive: Value;
 }
 
 /** Names of a layer's cache in feeds and outputs. */
@@ -39,8 +35,10 @@ export const cacheName = (part: "k" | "v", layer: number): string => `${part}.${
 
 /**
  * The first chunk: reads the prompts, draws their first token, then goes on in a Loop.
- * Inputs: ids [B, P] int32 right-padded, lengths [B] int64, mask [B, P], uniforms [N, B], steps [] (further tokens),
- * temperature []. Outputs: first, firstLogprobs [B]; tokens, logprobs [N, B]; finished [B]; the cache if kept.
+ * Inputs: ids [B, P] int32 right-padded, lengths [B] int64, mask [B, 1, 1, P], firstBlock and firstToken [B, 1],
+ * blockUniforms and tokenUniforms [N, B, 1] (negated), steps [] (further tokens), temperature [].
+ * Outputs: first, firstLogprobs, firstSamplingLogprobs [B, 1]; tokens, logprobs, samplingLogprobs [N, B, 1]; alive [B, 1];
+ * the cache if kept.
  */
 export function startGraph(options: DecodeGraphOptions): Graph {
   const { config, params } = options;
@@ -61,16 +59,20 @@ export function startGraph(options: DecodeGraphOptions): Graph {
   const hidden_BPD = hiddenStates(config, weights, ids_BP, positions_BP, remember);
   const last_B1 = op.unsqueeze(op.sub(lengths_B, graph.constant(int64([1], []))), [1]);
   const hidden_BD = lastRows(hidden_BPD, last_B1, config.hiddenSize);
-  const firstUniforms_B = graph.input("firstUniforms", "float32", ["B"]);
-  const { tokens_B, logprobs_B } = drawTokens(logits(config, weights, hidden_BD), firstUniforms_B, inputs.temperature, params);
-  const rows = { token: tokens_B, position: lengths_B, finished: isStop(tokens_B, params.stopIds) };
-  graph.output("first", tokens_B);
-  graph.output("firstLogprobs", logprobs_B);
-  decodeLoop(graph, options, weights, rows, cache, inputs);
+  const uniforms = {
+    block_B1: graph.input("firstBlock", "float32", ["B", 1]),
+    token_B1: graph.input("firstToken", "float32", ["B", 1]),
+  };
+  const drawn = drawTokens(logits(config, weights, hidden_BD), uniforms, inputs.temperature, params);
+  graph.output("first", drawn.tokens_B1);
+  graph.output("firstLogprobs", drawn.logprobs_B1);
+  graph.output("firstSamplingLogprobs", drawn.samplingLogprobs_B1);
+  const rows = { token: drawn.tokens_B1, position: lengths_B, alive: stays(drawn, config, params) };
+  decodeLoop(graph, options, declareStepWeights(graph, config, options.weights, weights), rows, cache, inputs);
   return graph;
 }
 
-/** A later chunk: goes on from a cache. Inputs as for {@link startGraph}, with token, position, finished and k.i, v.i. */
+/** A later chunk: goes on from a cache. Inputs as for {@link startGraph}, with token, position, aliveIn and k.i, v.i. */
 export function continueGraph(options: DecodeGraphOptions): Graph {
   const { config } = options;
   const graph = new Graph("continue");
@@ -82,24 +84,26 @@ export function continueGraph(options: DecodeGraphOptions): Graph {
     v: graph.input(cacheName("v", layer), "float32", shape),
   }));
   const rows = {
-    token: graph.input("token", "int64", ["B"]),
+    token: graph.input("token", "int64", ["B", 1]),
     position: graph.input("position", "int64", ["B"]),
-    finished: graph.input("finishedIn", "bool", ["B"]),
+    alive: graph.input("aliveIn", "float32", ["B", 1]),
   };
-  decodeLoop(graph, options, weights, rows, cache, inputs);
+  decodeLoop(graph, options, declareStepWeights(graph, config, options.weights, weights), rows, cache, inputs);
   return graph;
 }
 
 interface CommonInputs {
-  readonly mask_BS: Value;
-  readonly uniforms_NB: Value;
+  readonly mask_B11S: Value;
+  readonly block_NB1: Value;
+  readonly token_NB1: Value;
   readonly steps: Value;
   readonly temperature: Value;
 }
 
 const declareCommon = (graph: Graph, cached: string): CommonInputs => ({
-  mask_BS: graph.input("mask", "float32", ["B", cached]),
-  uniforms_NB: graph.input("uniforms", "float32", ["N", "B"]),
+  mask_B11S: graph.input("mask", "float32", ["B", 1, 1, cached]),
+  block_NB1: graph.input("blockUniforms", "float32", ["N", "B", 1]),
+  token_NB1: graph.input("tokenUniforms", "float32", ["N", "B", 1]),
   steps: graph.input("steps", "int64", []),
   temperature: graph.input("temperature", "float32", []),
 });
@@ -115,96 +119,85 @@ function lastRows(x_BPD: Value, index_B1: Value, width: number): Value {
   return op.squeeze(op.gatherElements(x_BPD, places, 1), [1]);
 }
 
-function isStop(tokens_B: Value, stopIds: readonly number[]): Value {
-  const { graph } = tokens_B;
-  const hits = stopIds.map((id) => op.equal(tokens_B, graph.constant(int64([id], []))));
-  return hits.length ? hits.reduce((a, b) => op.or(a, b)) : op.less(tokens_B, graph.constant(int64([0], [])));
+/** 1 where the drawn token lets the row go on, 0 where it is a stop token: float32 [B, 1]. */
+function stays({ tokens_B1 }: Drawn, { vocabSize }: ModelConfig, { stopIds }: SamplingParams): Value {
+  const goesOn = new Float32Array(vocabSize).fill(1);
+  for (const id of stopIds) goesOn[id] = 0;
+  return op.gather(tokens_B1.graph.constantNamed(`goesOn.${tokens_B1.graph.name}`, float32(goesOn, [vocabSize])), tokens_B1);
 }
 
+/** bool []: some row is still alive. */
+const anyAlive = (alive_B1: Value): Value => op.cast(op.reduceMax(alive_B1), "bool");
+
 /**
- * The Loop: each iteration reads one token per row and draws the next. What was cached before is read from outside and
- * never copied; only the keys and values of this chunk are carried from iteration to iteration.
+ * The Loop: each iteration reads one token per row and draws the next, until `steps` or until no row is alive. What was
+ * cached before is read from outside and never copied; only the keys and values of this chunk go from iteration to
+ * iteration. Rows that are no longer alive go on drawing; the caller cuts what follows a stop token.
  */
 function decodeLoop(
   graph: Graph,
   options: DecodeGraphOptions,
-  weights: Params,
+  weights: StepWeights,
   rows: Rows,
-  cache: readonly LayerCache[],
+  far: readonly LayerCache[],
   inputs: CommonInputs,
 ): void {
   const { config, params, keepCache } = options;
+  const positions_NBR = slotPositions(graph, config, rows.position, inputs.block_NB1);
   const body = new Graph("decode", graph);
   const iteration = body.input("iteration", "int64", []);
   body.input("condition", "bool", []);
-  const token_B = body.input("step.token", "int64", ["B"]);
-  const position_B = body.input("step.position", "int64", ["B"]);
-  const finished_B = body.input("step.finished", "bool", ["B"]);
+  const token_B1 = body.input("step.token", "int64", ["B", 1]);
+  const alive_B1 = body.input("step.alive", "float32", ["B", 1]);
   const shape = ["B", config.kvHeads, "n", config.headDim];
-  const recent = cache.map((_, layer) => ({
-    k: body.input(`recent.k.${layer}`, "float32", shape),
-    v: body.input(`recent.v.${layer}`, "float32", shape),
+  const near = far.map((_, layer) => ({
+    k: body.input(`near.k.${layer}`, "float32", shape),
+    v: body.input(`near.v.${layer}`, "float32", shape),
   }));
-  const grown: LayerCache[] = [];
-  const attention: Attention = (layer) => {
-    const now = { k: append(recent[layer.layer]!.k, layer.k), v: append(recent[layer.layer]!.v, layer.v) };
-    grown.push(now);
-    return joinedAttention(layer, cache[layer.layer]!, now, inputs.mask_BS);
-  };
-  const column = (x_B: Value) => op.unsqueeze(x_B, [1]);
-  const hidden_B1D = hiddenStates(config, weights, column(token_B), column(position_B), attention);
-  const uniforms_B = op.squeeze(op.gather(inputs.uniforms_NB, op.unsqueeze(iteration, [0])), [0]);
-  const { tokens_B, logprobs_B } = drawTokens(logits(config, weights, op.squeeze(hidden_B1D, [1])), uniforms_B, inputs.temperature, params);
-  const ended_B = op.or(finished_B, isStop(tokens_B, params.stopIds));
-  body.output("again", op.greater(op.reduceMax(op.cast(op.not(ended_B), "float32")), 0));
-  body.output("next.token", tokens_B);
-  body.output("next.position", op.add(position_B, body.constant(int64([1], []))));
-  body.output("next.finished", ended_B);
+  const now = (x: Value) => op.gather(x, iteration);
+  const stepInputs = { token_B1, positions_BR: now(positions_NBR), far, near, mask_B11S: inputs.mask_B11S };
+  const { hidden_B1D, grown } = decodeStep(config, weights, stepInputs);
+  const logits_BV = logits(config, weights.params, op.reshape(hidden_B1D, ["B", config.hiddenSize]));
+  const uniforms = { block_B1: now(inputs.block_NB1), token_B1: now(inputs.token_NB1) };
+  const drawn = drawTokens(logits_BV, uniforms, inputs.temperature, params);
+  const next_B1 = op.mul(alive_B1, stays(drawn, config, params));
+  body.output("again", anyAlive(next_B1));
+  body.output("next.token", drawn.tokens_B1);
+  body.output("next.alive", next_B1);
   grown.forEach(({ k, v }, layer) => {
     body.output(`grown.k.${layer}`, k);
     body.output(`grown.v.${layer}`, v);
   });
-  body.output("drawn", tokens_B);
-  body.output("drawnLogprobs", logprobs_B);
-  const anyAlive = op.greater(op.reduceMax(op.cast(op.not(rows.finished), "float32")), 0);
+  body.output("drawn", drawn.tokens_B1);
+  body.output("drawnLogprobs", drawn.logprobs_B1);
+  body.output("drawnSamplingLogprobs", drawn.samplingLogprobs_B1);
   const empty = emptyCache(graph, config, rows.token);
-  const state = [rows.token, rows.position, rows.finished, ...cache.flatMap(() => [empty, empty])];
-  const types = [
-    { dtype: "int64" as const, shape: ["N", "B"] },
-    { dtype: "float32" as const, shape: ["N", "B"] },
-  ];
-  const result = op.loop(graph, body, inputs.steps, anyAlive, state, types);
+  const state = [rows.token, rows.alive, ...far.flatMap(() => [empty, empty])];
+  const float = { dtype: "float32" as const, shape: ["N", "B", 1] };
+  const result = op.loop(graph, body, inputs.steps, anyAlive(rows.alive), state, [{ ...float, dtype: "int64" }, float, float]);
   graph.output("tokens", result.scanned[0]!);
   graph.output("logprobs", result.scanned[1]!);
-  graph.output("finished", result.state[2]!);
+  graph.output("samplingLogprobs", result.scanned[2]!);
+  graph.output("alive", result.state[1]!);
   if (!keepCache) return;
-  cache.forEach(({ k, v }, layer) => {
-    graph.output(`next.${cacheName("k", layer)}`, append(k, result.state[3 + 2 * layer]!));
-    graph.output(`next.${cacheName("v", layer)}`, append(v, result.state[4 + 2 * layer]!));
+  far.forEach(({ k, v }, layer) => {
+    graph.output(`next.${cacheName("k", layer)}`, append(k, result.state[2 + 2 * layer]!));
+    graph.output(`next.${cacheName("v", layer)}`, append(v, result.state[3 + 2 * layer]!));
   });
 }
 
-const append = (before: Value, now: Value): Value => op.concat([before, now], 2, `${before.shape[2]}+`);
+/** Rotary position of every slot in every step, int64 [N, B, R]: start + n for queries and key, 0 for the value. */
+function slotPositions(graph: Graph, config: ModelConfig, start_B: Value, uniforms_NB1: Value): Value {
+  const integer = (x: number) => graph.constant(int64([x], []));
+  const steps_N = op.range(integer(0), op.squeeze(op.dimOf(uniforms_NB1, 0), [0]), integer(1), "N");
+  const position_NB1 = op.add(op.unsqueeze(steps_N, [1, 2]), op.unsqueeze(start_B, [0, 2]));
+  const share = config.heads / config.kvHeads;
+  const rotated = graph.constant(int64([...new Array<number>(share + 1).fill(1), 0]));
+  return op.mul(position_NB1, rotated);
+}
 
 /** No keys yet: [B, G, 0, E]. */
 function emptyCache(graph: Graph, config: ModelConfig, rows: Value): Value {
   const shape = op.concat([op.dimOf(rows, 0), graph.constant(int64([config.kvHeads, 0, config.headDim]))], 0);
   return op.constantOfShape(shape, ["B", config.kvHeads, "n", config.headDim], op.fillOf("float32", 0));
-}
-
-/** One query per row against the earlier cache and this chunk's keys: one softmax over both. */
-function joinedAttention({ q, k }: AttentionInputs, before: LayerCache, now: LayerCache, mask_BS: Value): Value {
-  const [batch, heads, , size] = q.shape as [string, number, number, number];
-  const groups = k.shape[1] as number;
-  const q_BGXE = op.reshape(q, [batch, groups, heads / groups, size]);
-  const alpha = 1 / Math.sqrt(size);
-  const far = op.add(op.fusedMatMul(q_BGXE, before.k, { transB: true, alpha }), op.unsqueeze(mask_BS, [1, 2]));
-  const near = op.fusedMatMul(q_BGXE, now.k, { transB: true, alpha });
-  const weights = op.softmax(op.concat([far, near], 3, "all"));
-  const border = op.dimOf(before.k, 2);
-  const zero = q.graph.constant(int64([0]));
-  const farWeights = op.slice(weights, 3, zero, border, before.k.shape[2]!);
-  const nearWeights = op.slice(weights, 3, border, q.graph.constant(int64([2 ** 31])), now.k.shape[2]!);
-  const out = op.add(op.matMul(farWeights, before.v), op.matMul(nearWeights, now.v));
-  return op.reshape(out, [batch, heads, 1, size]);
 }

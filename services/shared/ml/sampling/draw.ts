@@ -1,59 +1,146 @@
-// Dimensions: B batch rows, V vocabulary.
-import type { Value } from "../graph/graph.js";
+// Dimensions: B batch rows, V vocabulary, N blocks, M tokens of a block (V ≤ N·M), W candidates in falling order.
+import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
+import { float32, int64 } from "../graph/tensor.js";
 import type { SamplingParams } from "./params.js";
 
-/** Score of a token that truncation took away: its probability is 0 in float32. */
-const removed = -1e9;
+/** The two uniforms of one draw, fed negated ({@link negatedUniform}): which block of the vocabulary, which token in it. */
+export interface Uniforms {
+  /** float32 [B, 1] */
+  readonly block_B1: Value;
+  /** float32 [B, 1] */
+  readonly token_B1: Value;
+}
 
-/** A mass that every cumulative sum must reach before a token is taken: skips tokens of probability 0 at u = 0. */
-const tinyMass = 1e-30;
+/** One token per row: int64 [B, 1], and its log-probabilities, float32 [B, 1]. */
+export interface Drawn {
+  readonly tokens_B1: Value;
+  /** Under the model: log-softmax of its logits. */
+  readonly logprobs_B1: Value;
+  /** Under the distribution that was drawn from: temperature and truncation applied; 0 when greedy. */
+  readonly samplingLogprobs_B1: Value;
+}
+
+/** Up to here one level of cumulative sums is as cheap as two. */
+const oneLevel = 128;
+/** Up to here a cumulative sum is a product with a triangle of ones, which beats the serial CumSum. */
+const widestTriangle = 1024;
+/** How many candidates top-p tries before it sorts the whole vocabulary. */
+const nucleusGuess = 128;
+
+/** 24 random bits as −u, u in (0, 1) and clear of both ends by more than the rounding of a cumulative sum. */
+export const negatedUniform = (bits: number): number => -(((bits >>> 8) / 2 ** 24) * (1 - 2 ** -18) + 2 ** -19);
 
 /**
- * Draws one token per row from softmax(logits / temperature), truncated: inverse CDF at a given uniform.
+ * Draws one token per row from softmax(logits / temperature), truncated to top-k, then top-p.
  *
- * @param logits_BV float32; @param uniforms_B float32 in [0, 1); @param temperature float32 []
- * @returns tokens int64 [B], and their log-probability at temperature 1 without truncation, float32 [B]
+ * Without truncation the inverse CDF works on two levels, a block of tokens by its mass and a token inside it, so that no
+ * sum runs serially over the vocabulary and nothing is sorted. With truncation it works on the kept candidates.
+ *
+ * @param logits_BV float32; @param temperature float32 []
  */
-export function drawTokens(
-  logits_BV: Value,
-  uniforms_B: Value,
-  temperature: Value,
-  params: SamplingParams,
-): { tokens_B: Value; logprobs_B: Value } {
-  const tokens_B =
-    params.temperature === 0 ? op.argMax(logits_BV) : inverseCdf(truncate(op.div(logits_BV, temperature), params), uniforms_B);
-  const logprobs_B = op.squeeze(op.sub(op.gatherElements(logits_BV, op.unsqueeze(tokens_B, [1])), op.reduceLogSumExp(logits_BV)), [1]);
-  return { tokens_B, logprobs_B };
-}
-
-/** Index of the first token at which the cumulative mass reaches u times the whole. */
-function inverseCdf(scores_BV: Value, uniforms_B: Value): Value {
-  const vocab = scores_BV.shape[1] as number;
-  const mass_BV = op.exp(op.sub(scores_BV, op.reduceMax(scores_BV, [1], true)));
-  const cdf_BV = op.cumSum(mass_BV, 1);
-  const total_B1 = op.slice(cdf_BV, 1, vocab - 1, vocab);
-  const target_B1 = op.max(op.mul(op.unsqueeze(uniforms_B, [1]), total_B1), tinyMass);
-  const before_BV = op.cast(op.less(cdf_BV, target_B1), "float32");
-  return op.cast(op.reduceSum(before_BV, [1]), "int64");
-}
-
-/** Takes away what top-k and top-p leave out. Tokens that tie with the last one kept stay. */
-function truncate(scores_BV: Value, { topK, topP }: SamplingParams): Value {
-  const vocab = scores_BV.shape[1] as number;
-  let kept_BV = scores_BV;
-  if (topK > 0 && topK < vocab) {
-    const [best_BK] = op.topK(kept_BV, topK);
-    kept_BV = op.where(op.greaterOrEqual(kept_BV, op.slice(best_BK, 1, topK - 1, topK)), kept_BV, removed);
+export function drawTokens(logits_BV: Value, uniforms: Uniforms, temperature: Value, params: SamplingParams): Drawn {
+  const vocab = logits_BV.shape[1] as number;
+  const truncated = (params.topK > 0 && params.topK < vocab) || params.topP < 1;
+  if (params.temperature === 0) {
+    const tokens_B1 = op.argMax(logits_BV, -1, true);
+    const logprobs_B1 = op.gatherElements(op.logSoftmax(logits_BV), tokens_B1);
+    return { tokens_B1, logprobs_B1, samplingLogprobs_B1: op.mul(logprobs_B1, 0) };
   }
+  const unit = params.temperature === 1;
+  const p_BV = op.softmax(unit ? logits_BV : op.div(logits_BV, temperature));
+  const { tokens_B1, probability_B1 } = truncated ? drawTruncated(p_BV, uniforms, params) : drawPlain(p_BV, uniforms);
+  const samplingLogprobs_B1 = op.log(probability_B1);
+  if (unit && !truncated) return { tokens_B1, logprobs_B1: samplingLogprobs_B1, samplingLogprobs_B1 };
+  return { tokens_B1, logprobs_B1: op.gatherElements(op.logSoftmax(logits_BV), tokens_B1), samplingLogprobs_B1 };
+}
+
+interface Pick {
+  readonly tokens_B1: Value;
+  readonly probability_B1: Value;
+}
+
+function drawPlain(p_BV: Value, { block_B1, token_B1 }: Uniforms): Pick {
+  const vocab = p_BV.shape[1] as number;
+  if (vocab <= oneLevel) return picked(p_BV, firstAbove(p_BV, token_B1));
+  const size = blockSize(vocab);
+  const blocks = Math.ceil(vocab / size);
+  const p_BNM = op.reshape(padded(p_BV, blocks * size), ["B", blocks, size]);
+  const at_B1 = firstAbove(normalised(op.reduceSum(p_BNM, [2])), block_B1);
+  const inside_B1 = firstAbove(normalised(op.gatherRows(p_BNM, at_B1)), token_B1);
+  const { graph } = p_BV;
+  return picked(p_BV, op.add(op.mul(at_B1, graph.constant(int64([size], []))), inside_B1));
+}
+
+const picked = (p_BV: Value, tokens_B1: Value): Pick => ({ tokens_B1, probability_B1: op.gatherElements(p_BV, tokens_B1) });
+
+function drawTruncated(p_BV: Value, { token_B1 }: Uniforms, { topK, topP }: SamplingParams): Pick {
+  const vocab = p_BV.shape[1] as number;
+  const [best_BW, ids_BW] = topK > 0 && topK < vocab ? op.topK(p_BV, topK) : nucleus(p_BV, topP);
+  let q_BW = topK > 0 ? normalised(best_BW) : best_BW;
   if (topP < 1) {
-    const width = topK > 0 ? Math.min(topK, vocab) : vocab;
-    const [sorted_BW] = op.topK(kept_BV, width);
-    const probabilities_BW = op.softmax(sorted_BW);
     // A token stays while the mass before it is below topP: never empty, and the one that crosses the line stays.
-    const stays_BW = op.less(op.cumSum(probabilities_BW, 1, { exclusive: true }), scores_BV.graph.scalar(topP));
-    const lowest_B1 = op.reduceMin(op.where(stays_BW, sorted_BW, -removed), [1], true);
-    kept_BV = op.where(op.greaterOrEqual(kept_BV, lowest_B1), kept_BV, removed);
+    const stays_BW = op.less(op.cumSum(q_BW, 1, { exclusive: true }), q_BW.graph.scalar(topP));
+    q_BW = normalised(op.mul(q_BW, op.cast(stays_BW, "float32")));
   }
-  return kept_BV;
+  const at_B1 = firstAbove(q_BW, token_B1);
+  return { tokens_B1: op.gatherElements(ids_BW, at_B1), probability_B1: op.gatherElements(q_BW, at_B1) };
+}
+
+/** Probabilities in falling order that hold at least topP, with their ids: few if few do for every row, else all. */
+function nucleus(p_BV: Value, topP: number): readonly [Value, Value] {
+  const vocab = p_BV.shape[1] as number;
+  if (vocab <= nucleusGuess) return op.topK(p_BV, vocab);
+  const { graph } = p_BV;
+  const [few_BW, fewIds_BW] = op.topK(p_BV, nucleusGuess);
+  const enough = op.greater(op.reduceMin(op.reduceSum(few_BW, [1])), topP + 1e-5);
+  const branch = (name: string, values: readonly Value[]) => {
+    const body = values[0]!.graph === graph ? new Graph(name, graph) : values[0]!.graph;
+    values.forEach((value, i) => {
+      body.output(graph.fresh(`${name}.${i}`), value);
+    });
+    return body;
+  };
+  const whole = new Graph("whole", graph);
+  const all = whole.node("TopK", [p_BV, whole.constant(int64([vocab]))], [p_BV, { dtype: "int64", shape: p_BV.shape }], { axis: -1 });
+  const types = [
+    { dtype: p_BV.dtype, shape: ["B", "W"] },
+    { dtype: "int64" as const, shape: ["B", "W"] },
+  ];
+  const [values, ids] = op.ifElse(enough, branch("few", [few_BW, fewIds_BW]), branch("whole", all), types);
+  return [values!, ids!];
+}
+
+const normalised = (p: Value): Value => op.div(p, op.reduceSum(p, [1], true));
+
+/** Index of the first element at which the running sum of p [B, W] exceeds u: int64 [B, 1]. `negated_B1` is −u. */
+function firstAbove(p_BW: Value, negated_B1: Value): Value {
+  const width = p_BW.shape[1]!;
+  const short = typeof width === "number" && width <= widestTriangle;
+  const over_BW = short ? op.gemm(p_BW, triangle(p_BW, width), negated_B1) : op.add(op.cumSum(p_BW, 1), negated_B1);
+  return op.argMax(op.sign(over_BW), 1, true);
+}
+
+/** [W, W]: 1 on and above the diagonal, so that p · triangle is the inclusive running sum. */
+function triangle({ graph }: Value, width: number): Value {
+  const data = new Float32Array(width * width);
+  for (let row = 0; row < width; row++) data.fill(1, row * width + row, (row + 1) * width);
+  return graph.constantNamed(`triangle.${graph.name}.${width}`, float32(data, [width, width]));
+}
+
+/** A divisor of the vocabulary's size near its root, so that blocks need no padding; else the root rounded up. */
+export function blockSize(vocab: number): number {
+  const root = Math.sqrt(vocab);
+  const divisors = Array.from({ length: Math.floor(3 * root) }, (_, i) => i + 1).filter((size) => vocab % size === 0 && size * 3 >= root);
+  const distance = (size: number) => Math.abs(Math.log(size / root));
+  return divisors.length ? divisors.reduce((a, b) => (distance(b) < distance(a) ? b : a)) : Math.ceil(root);
+}
+
+/** Zeros behind the last column, up to `width` columns. */
+function padded(p_BV: Value, width: number): Value {
+  const missing = width - (p_BV.shape[1] as number);
+  if (missing === 0) return p_BV;
+  const { graph } = p_BV;
+  const sizes = op.concat([op.dimOf(p_BV, 0), graph.constant(int64([missing]))], 0);
+  return op.concat([p_BV, op.constantOfShape(sizes, [p_BV.shape[0]!, missing], op.fillOf("float32", 0))], 1);
 }

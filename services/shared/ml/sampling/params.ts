@@ -26,4 +26,4 @@ export function checkSamplingParams({ temperature, topK, topP, maxNewTokens }: S
 
 /** The parts of the settings that decide a graph's structure; temperature and length are inputs of the graph. */
 export const samplingKind = ({ temperature, topK, topP, stopIds }: SamplingParams): string =>
-  `${temperature === 0}/${topK}/${topP}/${stopIds}`;
+  `${[0, 1].includes(temperature) ? temperature : "any"}/${topK}/${topP}/${stopIds}`;

@@ -3,14 +3,16 @@ import { generator } from "../../base/random.js";
 import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import { maskedScore } from "../models/attention.js";
 import type { ModelConfig } from "../models/config.js";
-import type { Weights } from "../models/params.js";
-import { Session, type SessionOptions } from "../runtime/session.js";
+import { parameterCount, type Weights } from "../models/params.js";
+import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { cacheName, continueGraph, startGraph } from "./decode-graph.js";
+import { fuseProjections } from "./decode-step.js";
+import { negatedUniform } from "./draw.js";
 import { checkSamplingParams, type SamplingParams, samplingKind } from "./params.js";
 
 export interface SampleRequest {
   readonly promptIds: Int32Array;
-  /** The n-th token of the completion is drawn with the n-th number of the stream that this names. */
+  /** The n-th token of the completion is drawn with the n-th pair of numbers of the stream that this names. */
   readonly seed: bigint;
 }
 
@@ -19,6 +21,8 @@ export interface Completion {
   readonly ids: Int32Array;
   /** Log-probability of each token under the model at temperature 1, whatever it was drawn with. */
   readonly logprobs: Float32Array;
+  /** Log-probability of each token under what it was drawn from: temperature and truncation applied; 0 when greedy. */
+  readonly samplingLogprobs: Float32Array;
   readonly finish: "stop" | "length";
 }
 
@@ -27,7 +31,19 @@ export interface SamplerOptions extends SessionOptions {
   readonly chunkTokens: number;
   /** Most rows that are decoded together. */
   readonly maxRows: number;
+  /** Feed the weights to each run instead of compiling them in; by default as the model's size makes it pay. */
+  readonly weightsAsInputs?: boolean;
 }
+
+/**
+ * Up to this many parameters the weights are inputs of the graphs, beyond constants of them. Constants are packed for the
+ * matrix products (8 % faster steps at 0.5M parameters, 15 % at 4M, several times at 100M and small batches), but every
+ * new version compiles the graphs anew (18 ms at 0.5M, 40 to 60 ms at 4M: as much as it saves over 2,000 tokens).
+ */
+const largestFedModel = 8_000_000;
+
+/** Below this many parameters a second thread costs more in waiting than it takes over (0.5M: 34 ms instead of 24). */
+const smallestThreadedModel = 1_500_000;
 
 /** A row that is being written. */
 interface Row {
@@ -36,6 +52,7 @@ interface Row {
   readonly next: () => number;
   readonly ids: number[];
   readonly logprobs: number[];
+  readonly samplingLogprobs: number[];
 }
 
 /**
@@ -46,18 +63,25 @@ export class Sampler {
   readonly #config: ModelConfig;
   readonly #options: SamplerOptions;
   readonly #sessions = new Map<string, Session>();
+  readonly #asInputs: boolean;
   #weights: Weights;
+  #weightFeeds: Feeds = {};
 
   constructor(config: ModelConfig, weights: Weights, options: SamplerOptions) {
     this.#config = config;
+    const size = parameterCount(config);
+    this.#options = { ...options, spinning: true, threads: size < smallestThreadedModel ? 1 : options.threads };
+    this.#asInputs = options.weightsAsInputs ?? size <= largestFedModel;
     this.#weights = weights;
-    this.#options = options;
+    this.#feedWeights();
   }
 
-  /** Uses other weights from the next call on. The weights are compiled into the sessions, so those are made anew. */
+  /** Uses other weights of the same config from the next call on. */
   async setWeights(weights: Weights): Promise<void> {
-    await this.release();
+    // Constants are compiled into the sessions; inputs are not.
+    if (!this.#asInputs) await this.release();
     this.#weights = weights;
+    this.#feedWeights();
   }
 
   /**
@@ -72,7 +96,7 @@ export class Sampler {
     onChunk?: (pieces: readonly Piece[]) => void,
   ): Promise<Completion[]> {
     checkSamplingParams(params);
-    requests.forEach((request, i) => this.check(request, params, i));
+    for (const [i, request] of requests.entries()) this.check(request, params, i);
     const completions: Completion[] = [];
     for (let start = 0; start < requests.length; start += this.#options.maxRows) {
       const rows = requests.slice(start, start + this.#options.maxRows).map((request, i) => newRow(request, start + i));
@@ -103,11 +127,15 @@ export class Sampler {
     this.#sessions.clear();
   }
 
+  #feedWeights(): void {
+    if (this.#asInputs) this.#weightFeeds = Object.fromEntries([...this.#weights, ...fuseProjections(this.#config, this.#weights)]);
+  }
+
   async #group(rows: readonly Row[], params: SamplingParams, onChunk?: (pieces: readonly Piece[]) => void): Promise<void> {
     const once = params.maxNewTokens <= this.#options.chunkTokens;
     let chunk = await this.#start(rows, params, !once);
     this.#report(chunk, onChunk);
-    while (chunk.written < params.maxNewTokens && chunk.finished.includes(0)) {
+    while (chunk.written < params.maxNewTokens && chunk.alive.includes(1)) {
       chunk = await this.#continue(dropFinished(chunk), params);
       this.#report(chunk, onChunk);
     }
@@ -127,73 +155,65 @@ export class Sampler {
     });
     const steps = Math.min(params.maxNewTokens, this.#options.chunkTokens) - 1;
     const session = await this.#session("start", params, keepCache);
-    const firstUniforms = Float32Array.from(rows, ({ next }) => toUniform(next()));
+    const first = uniformsFor(rows, 1);
     const outputs = await session.run({
+      ...this.#weightFeeds,
       ids: int32(ids, [rows.length, longest]),
       lengths: int64(rows.map(({ request }) => request.promptIds.length)),
-      mask: float32(mask, [rows.length, longest]),
-      firstUniforms: float32(firstUniforms, [rows.length]),
+      mask: float32(mask, [rows.length, 1, 1, longest]),
+      firstBlock: float32(first.block, [rows.length, 1]),
+      firstToken: float32(first.token, [rows.length, 1]),
       ...drawFeeds(rows, steps, params),
     });
     const lengths = rows.map(({ request }) => request.promptIds.length);
-    const first = { tokens: outputs.first!, logprobs: outputs.firstLogprobs! };
-    return this.#take(rows, lengths, { mask, cached: longest }, params, outputs, 0, keepCache, first);
+    const drawn = [
+      { tokens: outputs.first!, logprobs: outputs.firstLogprobs!, samplingLogprobs: outputs.firstSamplingLogprobs! },
+      drawnIn(outputs),
+    ];
+    return this.#take(rows, lengths, { mask, cached: longest, written: 0 }, params, outputs, drawn, keepCache);
   }
 
   async #continue(state: Chunk, params: SamplingParams): Promise<Chunk> {
     const { rows, mask, cached, written } = state;
     const steps = Math.min(params.maxNewTokens - written, this.#options.chunkTokens);
     const session = await this.#session("continue", params, true);
-    const token = int64(rows.map(({ ids }) => ids.at(-1)!));
+    const token = int64(
+      rows.map(({ ids }) => ids.at(-1)!),
+      [rows.length, 1],
+    );
     const position = int64(state.lengths.map((length) => length + written - 1));
     const outputs = await session.run({
+      ...this.#weightFeeds,
       token,
       position,
-      finishedIn: { dtype: "bool", dims: [rows.length], data: state.finished },
-      mask: float32(mask, [rows.length, cached]),
+      aliveIn: float32(state.alive, [rows.length, 1]),
+      mask: float32(mask, [rows.length, 1, 1, cached]),
       ...state.cache,
       ...drawFeeds(rows, steps, params),
     });
-    return this.#take(rows, state.lengths, state, params, outputs, written, true);
+    return this.#take(rows, state.lengths, state, params, outputs, [drawnIn(outputs)], true);
   }
 
   /** Reads a chunk's tokens into its rows. */
   #take(
     rows: readonly Row[],
     lengths: readonly number[],
-    { mask, cached }: { mask: Float32Array; cached: number },
+    { mask, cached, written }: Pick<Chunk, "mask" | "cached" | "written">,
     params: SamplingParams,
     outputs: Readonly<Record<string, Tensor>>,
-    written: number,
+    drawn: readonly DrawnTensors[],
     keepCache: boolean,
-    first?: { tokens: Tensor; logprobs: Tensor },
   ): Chunk {
-    const stops = new Set(params.stopIds);
-    const pieces = rows.map(({ index }) => ({ index, ids: [] as number[], logprobs: [] as number[] }));
-    const put = (b: number, token: number, logprob: number) => {
-      const { ids, logprobs } = rows[b]!;
-      if (ids.length && stops.has(ids.at(-1)!)) return;
-      ids.push(token);
-      logprobs.push(logprob);
-      pieces[b]!.ids.push(token);
-      pieces[b]!.logprobs.push(logprob);
-    };
-    const read = (tokens: Tensor, logprobs: Tensor) => {
-      for (let i = 0; i < tokens.data.length; i++) put(i % rows.length, Number(tokens.data[i]), logprobs.data[i] as number);
-    };
-    if (first) read(first.tokens, first.logprobs);
-    read(outputs.tokens!, outputs.logprobs!);
     const steps = outputs.tokens!.dims[0]!;
-    const cache = keepCache ? readCache(outputs, this.#config.layers) : {};
-    const longer = keepCache ? extendMask(mask, rows.length, cached, steps) : mask;
+    const pieces = collect(rows, drawn, new Set(params.stopIds));
     return {
       rows,
       lengths,
-      mask: longer,
+      mask: keepCache ? extendMask(mask, rows.length, cached, steps) : mask,
       cached: cached + steps,
-      cache,
-      written: written + steps + (first ? 1 : 0),
-      finished: outputs.finished!.data as Uint8Array,
+      cache: keepCache ? readCache(outputs, this.#config.layers) : {},
+      written: written + drawn.reduce((sum, { tokens }) => sum + tokens.data.length / rows.length, 0),
+      alive: outputs.alive!.data as Float32Array,
       pieces: pieces.filter(({ ids }) => ids.length > 0),
     };
   }
@@ -203,7 +223,8 @@ export class Sampler {
     const known = this.#sessions.get(key);
     if (known) return known;
     const build = kind === "start" ? startGraph : continueGraph;
-    const session = await Session.create(build({ config: this.#config, weights: this.#weights, params, keepCache }), this.#options);
+    const weights = this.#asInputs ? "inputs" : this.#weights;
+    const session = await Session.create(build({ config: this.#config, weights, params, keepCache }), this.#options);
     this.#sessions.set(key, session);
     return session;
   }
@@ -226,26 +247,75 @@ interface Chunk {
   readonly cache: Readonly<Record<string, Tensor>>;
   /** Tokens written per row, those after an end included. */
   readonly written: number;
-  readonly finished: Uint8Array;
+  /** [B]: 1, or 0 for a row that has drawn a stop token. */
+  readonly alive: Float32Array;
   readonly pieces: readonly Piece[];
 }
 
-const newRow = (request: SampleRequest, index: number): Row => ({ request, index, next: generator(request.seed), ids: [], logprobs: [] });
+/** Tokens and log-probabilities as a graph gives them, [N, B, 1] or [B, 1]. */
+type DrawnTensors = Record<"tokens" | "logprobs" | "samplingLogprobs", Tensor>;
 
-/** 24 random bits as a number in [0, 1), exact in float32. */
-const toUniform = (bits: number): number => (bits >>> 8) / 2 ** 24;
+const drawnIn = ({ tokens, logprobs, samplingLogprobs }: Readonly<Record<string, Tensor>>): DrawnTensors => ({
+  tokens: tokens!,
+  logprobs: logprobs!,
+  samplingLogprobs: samplingLogprobs!,
+});
 
-function completionOf({ ids, logprobs }: Row, { stopIds }: SamplingParams): Completion {
-  const finish = stopIds.includes(ids.at(-1)!) ? "stop" : "length";
-  return { ids: Int32Array.from(ids), logprobs: Float32Array.from(logprobs), finish };
+const newRow = (request: SampleRequest, index: number): Row => ({
+  request,
+  index,
+  next: generator(request.seed),
+  ids: [],
+  logprobs: [],
+  samplingLogprobs: [],
+});
+
+/** Puts the drawn tokens behind their rows, nothing behind a stop token, and gives what each row got. */
+function collect(rows: readonly Row[], drawn: readonly DrawnTensors[], stops: ReadonlySet<number>): Piece[] {
+  const before = rows.map(({ ids }) => ids.length);
+  for (const { tokens, logprobs, samplingLogprobs } of drawn) {
+    for (let i = 0; i < tokens.data.length; i++) {
+      const row = rows[i % rows.length]!;
+      if (row.ids.length && stops.has(row.ids.at(-1)!)) continue;
+      row.ids.push(Number(tokens.data[i]));
+      row.logprobs.push(logprobs.data[i] as number);
+      row.samplingLogprobs.push(samplingLogprobs.data[i] as number);
+    }
+  }
+  return rows.map(({ index, ids, logprobs }, b) => ({ index, ids: ids.slice(before[b]), logprobs: logprobs.slice(before[b]) }));
+}
+
+function completionOf({ ids, logprobs, samplingLogprobs }: Row, { stopIds }: SamplingParams): Completion {
+  return {
+    ids: Int32Array.from(ids),
+    logprobs: Float32Array.from(logprobs),
+    samplingLogprobs: Float32Array.from(samplingLogprobs),
+    finish: stopIds.includes(ids.at(-1)!) ? "stop" : "length",
+  };
+}
+
+/** The next `steps` pairs of uniforms of every row, step by step, negated as the graph wants them. */
+function uniformsFor(rows: readonly Row[], steps: number): { block: Float32Array; token: Float32Array } {
+  const block = new Float32Array(steps * rows.length);
+  const token = new Float32Array(steps * rows.length);
+  rows.forEach(({ next }, b) => {
+    for (let n = 0; n < steps; n++) {
+      block[n * rows.length + b] = negatedUniform(next());
+      token[n * rows.length + b] = negatedUniform(next());
+    }
+  });
+  return { block, token };
 }
 
 function drawFeeds(rows: readonly Row[], steps: number, { temperature }: SamplingParams): Record<string, Tensor> {
-  const uniforms = new Float32Array(steps * rows.length);
-  rows.forEach(({ next }, b) => {
-    for (let n = 0; n < steps; n++) uniforms[n * rows.length + b] = toUniform(next());
-  });
-  return { uniforms: float32(uniforms, [steps, rows.length]), steps: int64([steps], []), temperature: float32([temperature || 1], []) };
+  const { block, token } = uniformsFor(rows, steps);
+  const dims = [steps, rows.length, 1];
+  return {
+    blockUniforms: float32(block, dims),
+    tokenUniforms: float32(token, dims),
+    steps: int64([steps], []),
+    temperature: float32([temperature || 1], []),
+  };
 }
 
 function readCache(outputs: Readonly<Record<string, Tensor>>, layers: number): Record<string, Tensor> {
@@ -262,13 +332,13 @@ function extendMask(mask: Float32Array, rows: number, cached: number, steps: num
 
 /** Takes finished rows out when they are at least a quarter, so that the rest costs less. */
 function dropFinished(chunk: Chunk): Chunk {
-  const alive = chunk.rows.flatMap((_, b) => (chunk.finished[b] ? [] : [b]));
+  const alive = chunk.rows.flatMap((_, b) => (chunk.alive[b] ? [b] : []));
   if (alive.length > chunk.rows.length * 0.75) return chunk;
   const pick = <T>(list: readonly T[]) => alive.map((b) => list[b]!);
   const rowsOf = (data: Float32Array) => {
     const size = data.length / chunk.rows.length;
     const out = new Float32Array(size * alive.length);
-    alive.forEach((b, i) => out.set(data.subarray(b * size, (b + 1) * size), i * size));
+    for (const [i, b] of alive.entries()) out.set(data.subarray(b * size, (b + 1) * size), i * size);
     return out;
   };
   const cache = Object.fromEntries(
@@ -283,6 +353,6 @@ function dropFinished(chunk: Chunk): Chunk {
     lengths: pick(chunk.lengths),
     mask: rowsOf(chunk.mask),
     cache,
-    finished: new Uint8Array(alive.length),
+    alive: new Float32Array(alive.length).fill(1),
   };
 }

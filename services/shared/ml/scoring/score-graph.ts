@@ -7,6 +7,9 @@ import { hiddenStates, logits } from "../models/decoder.js";
 import { declareParams, type Weights } from "../models/params.js";
 import type { Signal } from "./score.js";
 
+/** Stands for the log-probability of a class that is left out of a sum. */
+const removed = -3e38;
+
 /**
  * One forward over prompt and completion; logits only at the rows that predict a completion token, and only the answer
  * of the signal leaves the graph.
@@ -36,8 +39,10 @@ export function scoreGraph(config: ModelConfig, weights: Weights, signal: Pick<S
     graph.output("tail", op.reduceSum(op.mul(op.slice(top_RK, 1, 0, 1), 0), [1]));
     return graph;
   }
-  // The rest's mass as a sum of its own: 1 − Σ exp would cancel to nothing for a confident teacher.
-  const rest_RV = op.scatterElements(op.exp(logp_RV), ids_RK, op.constantLike(ids_RK, 0));
-  graph.output("tail", op.log(op.reduceSum(rest_RV, [1])));
+  // The rest's mass as a logsumexp of its own: 1 − Σ exp would cancel to nothing, and Σ exp could underflow.
+  const rest_RV = op.scatterElements(logp_RV, ids_RK, op.constantLike(top_RK, removed));
+  const largest_R1 = op.reduceMax(rest_RV, [1], true);
+  const mass_R1 = op.reduceSum(op.exp(op.sub(rest_RV, largest_R1)), [1], true);
+  graph.output("tail", op.squeeze(op.add(op.log(mass_R1), largest_R1), [1]));
   return graph;
 }

@@ -38,7 +38,7 @@ export class Scorer {
    */
   async score(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
     this.#checkSignal(signal);
-    inputs.forEach((input, i) => this.check(input, i));
+    for (const [i, input] of inputs.entries()) this.check(input, i);
     const scores = new Array<Score>(inputs.length);
     for (const members of this.#batches(inputs)) {
       const results = await this.#forward(

@@ -16,6 +16,19 @@ export function simplifiedLayerNormalization(x: Value, scale: Value, epsilon: nu
   return [y!, inverseRms!];
 }
 
+/**
+ * Sum and norm in one pass: s = x + skip, y = s / sqrt(mean(s²) + epsilon) · scale over the last axis.
+ * x and skip are [B, T, D]. No gradient: the plain pair add + simplifiedLayerNormalization has one.
+ */
+export function skipSimplifiedLayerNormalization(x: Value, skip: Value, scale: Value, epsilon: number): readonly [y: Value, sum: Value] {
+  const same = { dtype: x.dtype, shape: x.shape };
+  const inverse = { dtype: "float32" as const, shape: [...x.shape.slice(0, -1), 1] };
+  const attributes = { epsilon: { float: epsilon } };
+  const outputs = [same, inverse, inverse, same];
+  const made = graphOf(x, skip, scale).node("SkipSimplifiedLayerNormalization", [x, skip, scale], outputs, attributes, contrib);
+  return [made[0]!, made[3]!];
+}
+
 /** x · sigmoid(alpha · x); with alpha = 1 the SiLU activation. */
 export function quickGelu(x: Value, alpha = 1): Value {
   return x.graph.node("QuickGelu", [x], [{ dtype: x.dtype, shape: x.shape }], { alpha: { float: alpha } }, contrib)[0]!;

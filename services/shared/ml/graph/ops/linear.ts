@@ -26,3 +26,8 @@ export function fusedMatMul(a: Value, b: Value, { transA = false, transB = false
   const attributes = { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha: { float: alpha } };
   return graphOf(a, b).node("FusedMatMul", [a, b], [{ dtype: a.dtype, shape }], attributes, "com.microsoft")[0]!;
 }
+
+/** a · b + c for matrices a [M, K] and b [K, N]; c broadcasts to [M, N]. */
+export function gemm(a: Value, b: Value, c: Value): Value {
+  return graphOf(a, b, c).node("Gemm", [a, b, c], [{ dtype: a.dtype, shape: matMulShape("Gemm", a.shape, b.shape) }])[0]!;
+}

@@ -102,6 +102,12 @@ export function gatherElements(x: Value, indices: Value, axis = -1): Value {
   return graphOf(x, indices).node("GatherElements", [x, indices], [{ dtype: x.dtype, shape: indices.shape }], { axis: at })[0]!;
 }
 
+/** For each batch row b the slice x[b, indices[b]]: x [B, N, …], indices int64 [B, 1], result [B, …]. */
+export function gatherRows(x: Value, indices: Value): Value {
+  const shape = [x.shape[0]!, ...x.shape.slice(2)];
+  return graphOf(x, indices).node("GatherND", [x, indices], [{ dtype: x.dtype, shape }], { batch_dims: 1 })[0]!;
+}
+
 /** A copy of x in which updates[i][j] is put (or added) at indices[i][j] along `axis`. */
 export function scatterElements(x: Value, indices: Value, updates: Value, axis = -1, reduction: "none" | "add" = "none"): Value {
   const attributes = { axis: normaliseAxis(axis, x.rank), reduction };
