@@ -9,6 +9,7 @@ export interface Service {
   stop?(): Promise<void>;
 }
 
+/** Where a process is in its life. */
 export type LifecycleState = "new" | "starting" | "running" | "stopping" | "terminated" | "failed";
 
 /** The services of one process. */
@@ -23,25 +24,32 @@ export class Lifecycle {
     this.#log = log;
   }
 
-  /** Starts every service; if one fails, those before it are stopped again and its error is thrown. */
+  /** Starts every service; if one fails, those before it are stopped again and its error is thrown. A `stop` meanwhile ends it early. */
   async start(): Promise<void> {
     this.state = "starting";
     for (const service of this.#services) {
+      if (this.#stopped()) return;
       try {
         this.#started.push(service);
         await service.start?.();
       } catch (error) {
+        // What a stop interrupts may well throw.
+        if (this.#stopped()) return;
         await this.stop();
         this.state = "failed";
         throw error;
       }
     }
-    this.state = "running";
+    if (!this.#stopped()) this.state = "running";
+  }
+
+  #stopped(): boolean {
+    return this.state === "stopping" || this.state === "terminated";
   }
 
   /** Stops what was started, last first. A service that fails to stop does not keep the others from stopping. */
   async stop(): Promise<void> {
-    if (this.state === "stopping" || this.state === "terminated") return;
+    if (this.#stopped()) return;
     this.state = "stopping";
     for (const service of this.#started.reverse()) {
       await service
@@ -53,6 +61,7 @@ export class Lifecycle {
   }
 }
 
+/** How a process runs. */
 export interface ProcessOptions {
   readonly log: Log;
   /** How long a stop may take before the process exits anyway. */
@@ -82,9 +91,9 @@ export async function runProcess(services: readonly Service[], finished: Promise
     process.on("unhandledRejection", reject);
     process.on("uncaughtException", reject);
   });
+  const over = Promise.race([signalled, finished, crashed]);
   try {
-    await Promise.race([lifecycle.start(), crashed]);
-    await Promise.race([signalled, finished, crashed]);
+    await Promise.race([lifecycle.start().then(() => over), over]);
   } catch (error) {
     failure = RetortError.from(error);
     log.fatal({ err: failure, code: failure.code }, failure.message);
