@@ -17,9 +17,11 @@ export interface HeadResult {
 
 /** Loss and gradients of all rows at once: holds several [R, V] arrays. */
 export function plainHead(objective: Objective, hidden_RD: Value, head_VD: Value, rows: RowInputs): HeadResult {
-  const logits_RV = op.fusedMatMul(hidden_RD, head_VD, { transB: true });
+  // Cut off from the body: a tied head is also the embedding, whose share of the gradient the body's backward gives.
+  const input_RD = op.stopGradient(hidden_RD);
+  const logits_RV = op.fusedMatMul(input_RD, head_VD, { transB: true });
   const { loss, distance_R, logprobs_R, entropy_R } = rowLosses(objective, logits_RV, rows);
-  const [hiddenGradient_RD, headGradient_VD] = gradientsOf(loss, [hidden_RD, head_VD]) as [Value, Value];
+  const [hiddenGradient_RD, headGradient_VD] = gradientsOf(loss, [input_RD, head_VD]) as [Value, Value];
   return { loss, distance_R, logprobs_R, entropy_R, hiddenGradient_RD, headGradient_VD };
 }
 
