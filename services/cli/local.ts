@@ -1,0 +1,112 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { openSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { RetortError } from "../shared/base/errors.js";
+import { findNatsServer, type NatsServer, startNatsServer } from "../shared/base/nats-server.js";
+import { type Client, createClient } from "../shared/base/rpc/client.js";
+import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
+
+/** The program of all roles. */
+export const mainProgram = fileURLToPath(new URL("../main.js", import.meta.url));
+
+export type ControllerClient = Client<typeof ControllerService>;
+
+export const connectController = (address: string, token?: string): ControllerClient =>
+  createClient(ControllerService, address, { timeoutMs: 60_000, maxMessageBytes: 64 * 1024 * 1024, token });
+
+export interface LocalOptions {
+  readonly dataDir: string;
+  /** gRPC port of the controller; 0 takes a free one. */
+  readonly port: number;
+  /** Port of nats-server; 0 takes a free one. */
+  readonly natsPort: number;
+  readonly progress: (sentence: string) => void;
+}
+
+/** NATS and a controller on this machine. */
+export interface LocalService {
+  readonly address: string;
+  readonly nats: string;
+  /** Settles when one of the two has ended by itself. */
+  readonly ended: Promise<RetortError>;
+  stop(): Promise<void>;
+}
+
+/** Starts NATS (unless RETORT_NATS_URL names one) and the controller; both write under the data directory. */
+export async function startLocal({ dataDir, port, natsPort, progress }: LocalOptions): Promise<LocalService> {
+  await mkdir(dataDir, { recursive: true });
+  let nats: NatsServer | undefined;
+  let url = process.env.RETORT_NATS_URL;
+  if (!url) {
+    const binary = await findNatsServer(progress);
+    nats = await startNatsServer({ binary, directory: join(dataDir, "nats"), port: natsPort });
+    url = nats.url;
+  }
+  const log = join(dataDir, "controller.log");
+  const child = spawnRole("controller", ["--nats", url, "--data-dir", dataDir, "--port", String(port), "--log-format", "json"], log);
+  const exited = once(child, "exit").then(
+    async ([code]) => new RetortError("FailedPrecondition", `the controller ended (code ${code}): ${await lastMessage(log)}`),
+  );
+  try {
+    const bound = await Promise.race([boundPort(log, child.pid!), exited]);
+    if (bound instanceof RetortError) throw bound;
+    const address = `127.0.0.1:${bound}`;
+    await writeFile(join(dataDir, "address"), `${address}\n`);
+    const stop = async () => {
+      await end(child, 30_000);
+      await nats?.stop();
+    };
+    return { address, nats: url, ended: exited, stop };
+  } catch (error) {
+    child.kill("SIGKILL");
+    await nats?.stop();
+    throw error;
+  }
+}
+
+/** Starts a role as a child of this process; its output goes to a file, or to this terminal without one. */
+export function spawnRole(role: string, argv: readonly string[], log?: string): ChildProcess {
+  const output = log ? openSync(log, "w") : "inherit";
+  return spawn(process.execPath, [mainProgram, `--role=${role}`, ...argv], {
+    stdio: ["ignore", output, output],
+    detached: log !== undefined,
+  });
+}
+
+/** Ends a child: politely, then not. */
+export async function end(child: ChildProcess, graceMs: number): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGTERM");
+  const late = setTimeout(() => child.kill("SIGKILL"), graceMs);
+  await exited;
+  clearTimeout(late);
+}
+
+/** The gRPC port that a role's log tells of. */
+export async function boundPort(log: string, pid: number, timeoutMs = 60_000): Promise<number> {
+  for (const started = Date.now(); Date.now() - started < timeoutMs; await sleep(30)) {
+    for (const line of await logLines(log)) if (line.pid === pid && typeof line.grpcPort === "number") return line.grpcPort;
+  }
+  throw new RetortError("DeadlineExceeded", `process ${pid} did not serve within ${timeoutMs} ms; see ${log}`);
+}
+
+async function lastMessage(log: string): Promise<string> {
+  const lines = await logLines(log);
+  return String(lines.reverse().find(({ level }) => Number(level) >= 50)?.msg ?? `see ${log}`);
+}
+
+async function logLines(log: string): Promise<Record<string, unknown>[]> {
+  const text = await readFile(log, "utf8").catch(() => "");
+  return text.split("\n").flatMap((line) => {
+    try {
+      return [JSON.parse(line) as Record<string, unknown>];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -1,0 +1,108 @@
+import { SingleBar } from "cli-progress";
+import pc from "picocolors";
+import type { EvaluationFinished, RunEvent, StepFinished } from "../shared/gen/retort/v1/run_pb.js";
+import { RunState } from "../shared/gen/retort/v1/run_pb.js";
+
+const digits = (x: number, n = 3): string => (Number.isFinite(x) ? x.toFixed(n) : String(x));
+
+/** One line about a finished step. */
+export function stepLine(step: StepFinished): string {
+  const rate = step.seconds > 0 ? step.completionTokens / step.seconds : 0;
+  const parts = [
+    `${step.phase} divergence ${digits(step.divergence, 4)}`,
+    step.reward === undefined ? "" : `reward ${digits(step.reward)}`,
+    `${rate.toFixed(0)} tok/s`,
+    `stale ${digits(step.stalenessMean, 1)}`,
+    `in flight ${step.tasksInFlight}`,
+  ];
+  return parts.filter(Boolean).join(" · ");
+}
+
+/** One line about an evaluation. */
+export function evaluationLine({ version, metric, greedy, sampled, reverseKl, teacherNll }: EvaluationFinished): string {
+  const share = (x: number | undefined) => (x === undefined ? "–" : `${(100 * x).toFixed(1)} %`);
+  const parts = [`greedy ${metric} ${share(greedy)}`, `at temperature 1 ${share(sampled)}`];
+  if (reverseKl !== undefined) parts.push(`KL(student‖teacher) ${digits(reverseKl)}`, `teacher NLL ${digits(teacherNll ?? Number.NaN)}`);
+  return `version ${version}: ${parts.join(", ")}`;
+}
+
+/** Shows a run's events on a terminal: a bar on standard error, and lines for what matters. Without a terminal, lines only. */
+export class ProgressView {
+  readonly #bar: SingleBar | undefined;
+  readonly #out: NodeJS.WriteStream;
+  #started = false;
+  #lastLine = 0;
+
+  constructor(out: NodeJS.WriteStream) {
+    this.#out = out;
+    if (out.isTTY)
+      this.#bar = new SingleBar({
+        stream: out,
+        format: `{bar} {value}/{total} ETA {eta_formatted} {line}`,
+        barsize: 24,
+        hideCursor: true,
+        clearOnComplete: true,
+        etaBuffer: 20,
+      });
+  }
+
+  show({ event }: RunEvent): void {
+    switch (event.case) {
+      case "stepFinished":
+        this.#step(event.value);
+        break;
+      case "evaluationFinished":
+        this.#line(pc.cyan(evaluationLine(event.value)));
+        break;
+      case "phaseStarted":
+        this.#line(pc.bold(`phase ${event.value.name}: steps ${event.value.firstStep}–${event.value.lastStep}`));
+        break;
+      case "datasetReady":
+        this.#line(
+          `dataset: ${event.value.rows} rows${Object.entries(event.value.dropped)
+            .map(([reason, count]) => `, ${count} dropped (${reason})`)
+            .join("")}`,
+        );
+        break;
+      case "checkpointSaved":
+        this.#line(pc.dim(`checkpoint at step ${event.value.step}: ${event.value.path}`));
+        break;
+      case "taskFailed":
+        this.#line(pc.yellow(`a prompt failed at step ${event.value.key?.step}: ${event.value.reason}`));
+        break;
+      case "warning":
+        this.#line(pc.yellow(event.value.message));
+        break;
+      case "stateChanged": {
+        const { state, message } = event.value;
+        const text = `run ${RunState[state].toLowerCase()}${message ? `: ${message}` : ""}`;
+        this.#line(state === RunState.FAILED ? pc.red(text) : pc.green(text));
+      }
+    }
+  }
+
+  close(): void {
+    this.#bar?.stop();
+  }
+
+  #step(step: StepFinished): void {
+    if (!this.#bar) {
+      // Without a terminal a line every two seconds is enough.
+      if (Date.now() - this.#lastLine < 2000 && step.step !== step.totalSteps) return;
+      this.#lastLine = Date.now();
+      this.#out.write(`step ${step.step}/${step.totalSteps} ${stepLine(step)}\n`);
+      return;
+    }
+    if (this.#started) this.#bar.update(step.step, { line: stepLine(step) });
+    else this.#bar.start(step.totalSteps, step.step, { line: stepLine(step) });
+    this.#started = true;
+  }
+
+  #line(text: string): void {
+    if (this.#bar && this.#started) {
+      this.#bar.stop();
+      this.#started = false;
+    }
+    this.#out.write(`${text}\n`);
+  }
+}

@@ -1,0 +1,60 @@
+import { readFile } from "node:fs/promises";
+import { toJson } from "@bufbuild/protobuf";
+import { RetortError } from "../shared/base/errors.js";
+import { parseSpec } from "../shared/flow/runs/spec.js";
+import { isOver } from "../shared/flow/runs/state.js";
+import { type EvaluationFinished, type Run, RunSchema, type RunSpec, RunState, type StepFinished } from "../shared/gen/retort/v1/run_pb.js";
+import type { ControllerClient } from "./local.js";
+import { ProgressView } from "./progress.js";
+
+/** Reads the spec of a YAML file. */
+export async function readSpec(path: string): Promise<RunSpec> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    throw new RetortError("NotFound", `the run spec ${path} cannot be read (${error.code})`);
+  });
+  return parseSpec(text, path);
+}
+
+/** What a run said while it was watched. */
+export interface RunHistory {
+  readonly run: Run;
+  readonly steps: readonly StepFinished[];
+  readonly evaluations: readonly EvaluationFinished[];
+}
+
+/** Follows a run to its end, showing progress; aborting the signal detaches. */
+export async function watchRun(
+  controller: ControllerClient,
+  runId: string,
+  signal: AbortSignal,
+  view = new ProgressView(process.stderr),
+): Promise<RunHistory> {
+  const steps: StepFinished[] = [];
+  const evaluations: EvaluationFinished[] = [];
+  try {
+    for await (const { event } of controller.watchRun({ runId }, { signal })) {
+      if (!event) continue;
+      view.show(event);
+      if (event.event.case === "stepFinished") steps.push(event.event.value);
+      if (event.event.case === "evaluationFinished") evaluations.push(event.event.value);
+    }
+  } finally {
+    view.close();
+  }
+  const { run } = await controller.getRun({ runId });
+  return { run: run!, steps, evaluations };
+}
+
+/** A run as plain JSON. */
+export const runJson = (run: Run): unknown => toJson(RunSchema, run);
+
+/** Turns the end of a watched run into an error if it failed. */
+export function checkSucceeded({ runId, state, message }: Run): void {
+  if (state === RunState.FAILED) throw new RetortError("Aborted", `run ${runId} failed: ${message}`, { retry: "never" });
+}
+
+/** A line about a run, for lists. */
+export function runRow({ runId, state, step, totalSteps, created }: Run): string[] {
+  const time = created ? new Date(Number(created.seconds) * 1000).toISOString().slice(0, 19).replace("T", " ") : "";
+  return [runId, RunState[state].toLowerCase(), `${step}/${totalSteps}`, time, isOver(state) ? "" : "watch it: retort watch"];
+}
