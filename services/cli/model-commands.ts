@@ -1,12 +1,12 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { RetortError } from "../shared/base/errors.js";
 import { createClient } from "../shared/base/rpc/client.js";
 import { StudentService } from "../shared/gen/retort/v1/student_pb.js";
-import { num2words } from "../shared/ml/text/tasks/num2words.js";
 import { boundPort, end, spawnRole } from "./local.js";
+import { tasks, writeTask } from "./task-files.js";
 
 interface SampleOptions {
   readonly model: string;
@@ -45,12 +45,13 @@ export function addModelCommands(program: Command): void {
     .action((prompts: string[], options: SampleOptions) => sample(program, prompts.length ? prompts : [""], options));
   program
     .command("task <name> <dir>")
-    .description("write a generated task's dataset as JSONL: num2words")
-    .action(async (name: string, directory: string) => {
-      if (name !== num2words.name) throw new RetortError("InvalidArgument", `there is no task "${name}"; known: ${num2words.name}`);
-      await mkdir(directory, { recursive: true });
-      await writeFile(join(directory, "all.jsonl"), num2words.examples.map((example) => `${JSON.stringify(example)}\n`).join(""));
-      console.log(join(directory, "all.jsonl"));
+    .description(`write a generated task: datasets as JSONL, and a tokenizer to start models with (${Object.keys(tasks).join(", ")})`)
+    .option("--train <n>", "training examples; the rest is held out", "600")
+    .option("--sft <n>", "training examples for the supervised start", "150")
+    .option("--seed <n>", "seed of the split", "1")
+    .action(async (name: string, directory: string, { train, sft, seed }: Record<"train" | "sft" | "seed", string>) => {
+      const files = await writeTask(name, directory, { train: Number(train), sft: Number(sft), seed: BigInt(seed) });
+      console.log(program.opts().json ? JSON.stringify(files) : files.join("\n"));
     });
 }
 

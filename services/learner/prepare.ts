@@ -83,8 +83,9 @@ async function writeTexts(
     signal: {},
   } as const;
   const tasks = await issueWriting(membership, request);
-  const found = await results.wait(stepToken(request), tasks, run.stepTimeoutMs, async () => false);
-  const sequences = found!.flatMap(({ rollout }) => rollout!.sequences.filter(({ failure }) => !failure));
+  const found = await results.wait(stepToken(request), tasks, run.stepTimeoutMs, async () => context.stop.aborted);
+  if (!found) throw new RetortError("Cancelled", "stopped while the teacher was writing");
+  const sequences = found.flatMap(({ rollout }) => rollout!.sequences.filter(({ failure }) => !failure));
   const written = sequences.map((sequence) => {
     const ids = [toInt32(sequence.promptIds, "promptIds"), toInt32(sequence.completionIds, "completionIds")] as const;
     return read ? { ...items[sequence.index]!, completionIds: ids[1] } : cut(ids[0], ids[1], generate.promptTokens || 16);

@@ -80,6 +80,7 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
         },
         async (thrown: unknown) => {
           const error = RetortError.from(thrown);
+          if (error.code === "Cancelled") return end();
           if (error.retry === "never") await recordFailure(membership!, error);
           fail(error);
         },

@@ -285,7 +285,8 @@ export class LearnerRun {
       firstTask: greedy,
     });
     const token = stepToken(request);
-    const found = await results.wait(token, greedy + sampled, run.stepTimeoutMs, async () => false);
+    const found = await results.wait(token, greedy + sampled, run.stepTimeoutMs, async () => this.#context.stop.aborted);
+    if (!found) throw new RetortError("Cancelled", "stopped during an evaluation");
     const seconds = (performance.now() - started) / 1000;
     const figures = await evaluationFigures(
       host,

@@ -41,5 +41,5 @@ function checked(record: ArrayRecord | undefined, type: ArrayType, size: number,
       `${what}: ${record.data.byteLength} bytes of ${ArrayType[record.type]} for shape [${record.shape}]; expected ${ArrayType[type]}`,
     );
   }
-  return record.data.slice().buffer as ArrayBuffer;
+  return new Uint8Array(record.data).buffer;
 }
