@@ -7,7 +7,6 @@ import { rewardSettings } from "./reward/config.js";
 import { rewardRole } from "./reward/role.js";
 import { RetortError } from "./shared/base/errors.js";
 import { runRole } from "./shared/base/role.js";
-import { readSettings } from "./shared/base/settings.js";
 import { studentSettings } from "./student/config.js";
 import { studentRole } from "./student/role.js";
 import { teacherSettings } from "./teacher/config.js";
@@ -17,11 +16,11 @@ type Arguments = readonly string[];
 
 /** Every role that this program can be: its settings and how it is built. */
 const roles: Readonly<Record<string, (argv: Arguments) => Promise<never>>> = {
-  controller: (argv) => runRole("controller", readSettings(controllerSettings, argv, process.env), controllerRole),
-  learner: (argv) => runRole("learner", readSettings(learnerSettings, argv, process.env), learnerRole),
-  reward: (argv) => runRole("reward", readSettings(rewardSettings, argv, process.env), rewardRole),
-  student: (argv) => runRole("student", readSettings(studentSettings, argv, process.env), studentRole),
-  teacher: (argv) => runRole("teacher", readSettings(teacherSettings, argv, process.env), teacherRole),
+  controller: (argv) => runRole("controller", controllerSettings, argv, controllerRole),
+  learner: (argv) => runRole("learner", learnerSettings, argv, learnerRole),
+  reward: (argv) => runRole("reward", rewardSettings, argv, rewardRole),
+  student: (argv) => runRole("student", studentSettings, argv, studentRole),
+  teacher: (argv) => runRole("teacher", teacherSettings, argv, teacherRole),
 };
 
 /** One image, one program: `--role=NAME` decides what this process is. */

@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { RetortError } from "./errors.js";
 import type { Service } from "./lifecycle.js";
 
 /** A role's metrics, named `retort_<role>_<what>_<unit>`. */
@@ -18,6 +19,7 @@ export class Metrics {
     return new Counter({ name: this.#prefix + name, help, labelNames, registers: [this.registry] });
   }
 
+  /** Something that rises and falls. */
   gauge<L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Gauge<L> {
     return new Gauge({ name: this.#prefix + name, help, labelNames, registers: [this.registry] });
   }
@@ -46,7 +48,10 @@ export function metricsServer(registry: Registry, host: string, port: number): S
     port: () => (server.address() as AddressInfo).port,
     start: () =>
       new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
+        server.once("error", (error) => {
+          const message = `cannot serve metrics on ${host}:${port}: ${error.message}; choose another --metrics-port, or 0 for any`;
+          reject(new RetortError("FailedPrecondition", message, { cause: error }));
+        });
         server.listen(port, host, resolve);
       }),
     stop: () => new Promise<void>((resolve) => server.close(() => resolve())),

@@ -1,11 +1,12 @@
 import { readFile } from "node:fs/promises";
+import type { z } from "zod";
 import { RetortError } from "./errors.js";
 import { runProcess, type Service } from "./lifecycle.js";
 import { createLog, type Log } from "./log.js";
 import { Metrics, metricsServer } from "./metrics.js";
 import type { Implementation } from "./rpc/handlers.js";
 import { RpcServer } from "./rpc/server.js";
-import type { ProcessSettings } from "./settings.js";
+import { type ProcessSettings, type processSettings, readSettings, unlikeDefaults } from "./settings.js";
 
 /** What a role's process has from the start. */
 export interface RoleContext<S extends ProcessSettings> {
@@ -26,14 +27,17 @@ export interface RoleParts {
   readonly finished?: Promise<void>;
 }
 
-/** Runs a role as this process, to its end. */
-export async function runRole<S extends ProcessSettings>(
+/** Runs a role as this process, to its end. Its settings come from the arguments, the environment and a file. */
+export async function runRole<S extends typeof processSettings>(
   role: string,
-  settings: S,
-  build: (context: RoleContext<S>) => RoleParts,
+  schema: S,
+  argv: readonly string[],
+  build: (context: RoleContext<z.infer<S>>) => RoleParts,
 ): Promise<never> {
+  const settings = readSettings(schema, argv, process.env);
   const { host, logFormat, logLevel, graceMs } = settings;
   const log = createLog(role, { level: logLevel, format: logFormat });
+  log.info({ settings: unlikeDefaults(schema, settings) }, "settings that are unlike their defaults");
   const metrics = new Metrics(role);
   const metricsEndpoint = metricsServer(metrics.registry, host, settings.metricsPort);
   let rpc: RpcServer | undefined;

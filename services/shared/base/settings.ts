@@ -1,11 +1,16 @@
+import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { RetortError } from "./errors.js";
 
 /** What every role's process is told. Units are in the names. */
 export const processSettings = z.strictObject({
-  nats: z.string().default("nats://127.0.0.1:4222").describe("NATS servers: nats://host:port, separated by commas"),
+  nats: z
+    .string()
+    .default("nats://127.0.0.1:4222")
+    .meta({ description: "NATS servers: nats://host:port, separated by commas", variable: "RETORT_NATS_URL" }),
   natsCredentials: z.string().optional().describe("path of a NATS credentials file"),
   host: z.string().default("127.0.0.1").describe("address to listen on"),
   port: z.coerce.number().int().min(0).max(65535).default(0).describe("gRPC port; 0 takes a free one"),
@@ -15,7 +20,7 @@ export const processSettings = z.strictObject({
   tlsCert: z.string().optional().describe("path of the server's certificate (PEM)"),
   tlsKey: z.string().optional().describe("path of the server's key (PEM)"),
   tlsCa: z.string().optional().describe("path of the authority (PEM) whose certificates clients must show"),
-  token: z.string().optional().describe("bearer token that callers must send"),
+  token: z.string().optional().meta({ description: "bearer token that callers must send", secret: true }),
   maxMessageBytes: z.coerce
     .number()
     .int()
@@ -36,7 +41,9 @@ export const modelSettings = processSettings.extend({
   threads: z.coerce.number().int().min(0).default(0).describe("threads inside one operator; 0 takes the machine's cores"),
 });
 
+/** Parsed {@link processSettings}. */
 export type ProcessSettings = z.infer<typeof processSettings>;
+/** Parsed {@link modelSettings}. */
 export type ModelSettings = z.infer<typeof modelSettings>;
 
 /** The number of threads that a setting asks for. */
@@ -44,34 +51,70 @@ export const threadCount = (threads: number): number => threads || availablePara
 
 const camel = (flag: string): string => flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-const upper = (name: string): string => `RETORT_${kebab(name).replaceAll("-", "_").toUpperCase()}`;
+
+/** The environment variable of a setting: RETORT_HEALTH_PORT for `healthPort`, unless its schema names another. */
+const variableOf = (schema: z.ZodObject, name: string): string =>
+  (schema.shape[name]!.meta()?.variable as string | undefined) ?? `RETORT_${kebab(name).replaceAll("-", "_").toUpperCase()}`;
+
+type Given = Readonly<Record<string, unknown>>;
 
 /**
- * Reads settings: flags (`--health-port 1`) win over the environment (RETORT_HEALTH_PORT), that over the defaults.
+ * Reads settings: flags (`--health-port 1`) win over the environment (RETORT_HEALTH_PORT), that over a YAML file
+ * (`--config FILE`, keys as in the schema), that over the defaults. An empty variable counts as unset.
  *
- * @throws InvalidArgument that names every unknown or malformed setting
+ * @throws InvalidArgument that names every unknown or malformed setting, its value and where it came from
  */
 export function readSettings<S extends z.ZodObject>(schema: S, argv: readonly string[], env: NodeJS.ProcessEnv): z.infer<S> {
-  const names = Object.keys(schema.shape);
-  const options = Object.fromEntries(names.map((name) => [kebab(name), { type: "string" as const }]));
-  let flags: Record<string, string | undefined>;
-  try {
-    flags = parseArgs({ args: [...argv], options, strict: true }).values as Record<string, string | undefined>;
-  } catch (error) {
-    throw new RetortError(
-      "InvalidArgument",
-      `${(error as Error).message}; known settings: ${names.map((name) => `--${kebab(name)}`).join(" ")}`,
-    );
-  }
-  const given: Record<string, string | undefined> = Object.fromEntries(
-    names.flatMap((name) => (env[upper(name)] === undefined ? [] : [[name, env[upper(name)]]])),
-  );
-  for (const [flag, value] of Object.entries(flags)) given[camel(flag)] = value;
+  const { config, ...flags } = readFlags(schema, argv);
+  const sources: readonly [string, Given][] = [
+    [`${config}`, config === undefined ? {} : readFile(config)],
+    ["the environment", readEnvironment(schema, env)],
+    ["the command line", flags],
+  ];
+  const given: Given = Object.assign({}, ...sources.map(([, values]) => values));
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => ({
-    fieldPath: `--${kebab(String(path[0]))}`,
-    description: `${message} (given: ${given[String(path[0])]})`,
-  }));
+  const problems = parsed.error.issues.flatMap((issue) => {
+    const names = issue.code === "unrecognized_keys" ? issue.keys : [String(issue.path[0])];
+    return names.map((name) => {
+      const source = sources.findLast(([, values]) => name in values)?.[0];
+      return { fieldPath: `--${kebab(name)}`, description: `${issue.message} (given: ${String(given[name])}, by ${source})` };
+    });
+  });
   throw RetortError.ofProblems("settings", problems);
+}
+
+function readFlags(schema: z.ZodObject, argv: readonly string[]): Readonly<Record<string, string>> {
+  const flags = [...Object.keys(schema.shape), "config"].map(kebab);
+  try {
+    const options = Object.fromEntries(flags.map((flag) => [flag, { type: "string" as const }]));
+    const { values } = parseArgs({ args: [...argv], options, strict: true });
+    return Object.fromEntries(Object.entries(values).map(([flag, value]) => [camel(flag), String(value)]));
+  } catch (error) {
+    const known = flags.map((flag) => `--${flag}`).join(" ");
+    throw new RetortError("InvalidArgument", `${(error as Error).message}; known settings: ${known}`);
+  }
+}
+
+function readEnvironment(schema: z.ZodObject, env: NodeJS.ProcessEnv): Given {
+  const set = Object.keys(schema.shape).map((name) => [name, env[variableOf(schema, name)]] as const);
+  return Object.fromEntries(set.filter(([, value]) => value !== undefined && value !== ""));
+}
+
+function readFile(path: string): Given {
+  let value: unknown;
+  try {
+    value = parseYaml(readFileSync(path, "utf8")) ?? {};
+  } catch (error) {
+    throw new RetortError("InvalidArgument", `the settings file ${path} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  if (typeof value === "object" && !Array.isArray(value)) return value as Given;
+  throw new RetortError("InvalidArgument", `the settings file ${path} must hold \`name: value\` lines`);
+}
+
+/** The settings that are unlike their defaults, for the first line of a log; secrets are not shown. */
+export function unlikeDefaults<S extends z.ZodObject>(schema: S, settings: z.infer<S>): Given {
+  const shape: Readonly<Record<string, z.core.$ZodType>> = schema.shape;
+  const changed = Object.entries(settings).filter(([name, value]) => value !== z.safeParse(shape[name]!, undefined).data);
+  return Object.fromEntries(changed.map(([name, value]) => [name, z.globalRegistry.get(shape[name]!)?.secret ? "***" : value]));
 }
