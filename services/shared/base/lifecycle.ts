@@ -96,7 +96,9 @@ export async function runProcess(services: readonly Service[], finished: Promise
     await Promise.race([lifecycle.start().then(() => over), over]);
   } catch (error) {
     failure = RetortError.from(error);
-    log.fatal({ err: failure, code: failure.code }, failure.message);
+    const { code, problems, message } = failure;
+    // The stack says something about a bug only.
+    log.fatal(code === "Internal" || code === "Unknown" ? { err: failure, code } : { code, problems }, message);
   }
   const late = setTimeout(() => {
     log.error({ graceMs }, "the stop took longer than its grace period");

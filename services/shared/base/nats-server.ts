@@ -1,49 +1,60 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { access, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { RetortError } from "./errors.js";
 
-/** The nats-server that is built when none is found. */
-const version = "v2.12.1";
+/** The nats-server that is built when none is found. Go checks it against its checksum database. */
+const version = "v2.12.15";
+
+/** The oldest that has all we use. */
+const oldest = [2, 10] as const;
+
+const startTimeoutMs = 20_000;
 
 /** Largest message; NATS recommends no more. */
 const maxPayloadBytes = 8 * 1024 * 1024;
+
+const run = promisify(execFile);
 
 /**
  * Finds a nats-server binary: on the PATH, or one built earlier into the cache, or built now with Go.
  *
  * @param progress called with a sentence when something takes long
+ * @param env the environment: PATH, XDG_CACHE_HOME
  * @throws FailedPrecondition with the ways to get one
  */
-export async function findNatsServer(progress: (sentence: string) => void): Promise<string> {
-  const run = promisify(execFile);
-  const works = (path: string) =>
-    run(path, ["--version"]).then(
-      () => true,
-      () => false,
-    );
-  if (await works("nats-server")) return "nats-server";
-  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "retort", `nats-server-${version}`);
+export async function findNatsServer(progress: (sentence: string) => void, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+  const cache = join(env.XDG_CACHE_HOME || join(env.HOME ?? homedir(), ".cache"), "retort", `nats-server-${version}`);
   const cached = join(cache, "nats-server");
-  if (await works(cached)) return cached;
-  if (
-    await run("go", ["version"]).then(
-      () => true,
-      () => false,
-    )
-  ) {
-    progress(`building nats-server ${version} with Go (once, about a minute) …`);
-    await run("go", ["install", `github.com/nats-io/nats-server/v2@${version}`], {
-      env: { ...process.env, GOBIN: cache, GOFLAGS: "" },
-    }).catch((error: Error) => {
-      throw unavailable(`building it with Go failed: ${error.message.split("\n").slice(-3).join(" ")}`);
-    });
-    return cached;
+  for (const candidate of ["nats-server", cached]) {
+    const found = await versionOf(candidate, env);
+    if (found !== undefined && isRecent(found)) return candidate;
+    if (found !== undefined) progress(`the nats-server on the PATH is ${found}; Retort needs ${oldest.join(".")} or newer`);
   }
-  throw unavailable("neither nats-server nor Go is on the PATH");
+  const hasGo = await run("go", ["version"], { env }).catch(() => undefined);
+  if (!hasGo) throw unavailable("neither a recent nats-server nor Go is on the PATH");
+  progress(`building nats-server ${version} with Go (once, about a minute) …`);
+  // An empty GOFLAGS: the user's own must not change what is built.
+  await run("go", ["install", `github.com/nats-io/nats-server/v2@${version}`], { env: { ...env, GOBIN: cache, GOFLAGS: "" } }).catch(
+    (error: Error) => {
+      throw unavailable(`building it with Go failed: ${error.message.trim().split("\n").slice(-3).join(" ")}`);
+    },
+  );
+  return cached;
+}
+
+/** The version that a binary says it is, like 2.12.1; undefined if it does not run. */
+async function versionOf(binary: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const answer = await run(binary, ["--version"], { env }).catch(() => undefined);
+  return /v(\d+\.\d+\.\d+)/.exec(answer?.stdout ?? "")?.[1];
+}
+
+function isRecent(found: string): boolean {
+  const [major = 0, minor = 0] = found.split(".").map(Number);
+  return major > oldest[0] || (major === oldest[0] && minor >= oldest[1]);
 }
 
 const unavailable = (why: string): RetortError =>
@@ -97,8 +108,10 @@ export async function startNatsServer({ binary, directory, port, host = "127.0.0
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => resolve(signal ?? `exit code ${code}`));
   });
+  const gone = new AbortController();
+  exited.then(() => gone.abort());
   const url = await Promise.race([
-    readPort(join(ports, `${basename(binary)}_${child.pid}.ports`)),
+    readPort(join(ports, `${basename(binary)}_${child.pid}.ports`), gone.signal),
     exited.then(async (reason) => {
       throw notStarted(`${host}:${port}`, /\[FTL\] (.*)/.exec(await readFile(log, "utf8").catch(() => ""))?.[1] ?? reason);
     }),
@@ -122,17 +135,17 @@ async function stop(child: ChildProcess, exited: Promise<string>): Promise<void>
   clearTimeout(late);
 }
 
-async function readPort(file: string): Promise<string> {
-  for (const started = Date.now(); Date.now() - started < 20_000; await sleep(25)) {
-    if (
-      !(await access(file).then(
-        () => true,
-        () => false,
-      ))
-    )
-      continue;
-    const { nats } = JSON.parse(await readFile(file, "utf8")) as { nats: string[] };
-    if (nats[0]) return nats[0];
+/** Waits for the file in which the server says where it listens. */
+async function readPort(file: string, gone: AbortSignal): Promise<string> {
+  for (const started = Date.now(); Date.now() - started < startTimeoutMs && !gone.aborted; await sleep(25)) {
+    // Not there yet, or half written.
+    const url = await readFile(file, "utf8")
+      .then(
+        (text) => (JSON.parse(text) as { nats: string[] }).nats[0],
+        () => undefined,
+      )
+      .catch(() => undefined);
+    if (url) return url;
   }
-  throw new RetortError("DeadlineExceeded", "nats-server did not say within 20 s which port it listens on");
+  throw new RetortError("DeadlineExceeded", `nats-server did not say within ${startTimeoutMs} ms which port it listens on`);
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findNatsServer, type NatsServer, startNatsServer } from "../../../services/shared/base/nats-server.js";
@@ -63,5 +63,53 @@ describe("startNatsServer()", () => {
   it("says that the program cannot be run", async () => {
     const error = await startNatsServer({ binary: "/nowhere/nats-server", directory, port: 0 }).catch((e: unknown) => e);
     expect(error).toMatchObject({ code: "FailedPrecondition", message: expect.stringContaining("ENOENT") });
+  });
+});
+
+describe("findNatsServer()", () => {
+  let home: string;
+  beforeEach(async () => {
+    home = await mkdtemp(join(tmpdir(), "retort-home-"));
+    await mkdir(join(home, "bin"));
+  });
+  afterEach(() => rm(home, { recursive: true, force: true }));
+
+  /** A program that answers with a text, on a PATH that has nothing else. */
+  const install = async (name: string, script: string): Promise<void> => {
+    const path = join(home, "bin", name);
+    await writeFile(path, `#!/bin/sh\n${script}\n`);
+    await chmod(path, 0o755);
+  };
+  const env = () => ({ PATH: join(home, "bin"), HOME: home });
+  const find = (heard: string[] = []) => findNatsServer((sentence) => heard.push(sentence), env());
+
+  it("takes the one on the PATH", async () => {
+    await install("nats-server", "echo nats-server: v2.10.0");
+    expect(await find()).toBe("nats-server");
+  });
+
+  it("builds one with Go into the cache, once, when the one on the PATH is too old", async () => {
+    await install("nats-server", "echo nats-server: v2.9.25");
+    const target = '"$GOBIN/nats-server"';
+    const build = `/bin/mkdir -p "$GOBIN"; printf '#!/bin/sh\\necho nats-server: v2.12.15\\n' > ${target}; /bin/chmod +x ${target}`;
+    await install("go", `if [ "$1" = install ]; then ${build}; fi`);
+    const heard: string[] = [];
+    const path = await find(heard);
+    expect(path).toContain(join(home, ".cache", "retort"));
+    expect(heard).toEqual([expect.stringContaining("2.9.25"), expect.stringContaining("building")]);
+    await install("go", "exit 1");
+    expect(await find()).toBe(path);
+  });
+
+  it("says how to get one when there is no way", async () => {
+    await expect(find()).rejects.toMatchObject({
+      code: "FailedPrecondition",
+      message: expect.stringMatching(/Install nats-server.*Go.*RETORT_NATS_URL/),
+    });
+  });
+
+  it("says why Go could not build it", async () => {
+    await install("go", 'if [ "$1" = install ]; then echo "no network" >&2; exit 1; fi');
+    await expect(find()).rejects.toMatchObject({ code: "FailedPrecondition", message: expect.stringContaining("no network") });
   });
 });
