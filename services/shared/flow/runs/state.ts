@@ -1,7 +1,7 @@
 import { clone, create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { KV } from "@nats-io/kv";
 import { RetortError } from "../../base/errors.js";
-import { isApiError, type Streams } from "../../base/streams/connection.js";
+import type { Streams } from "../../base/streams/connection.js";
+import { KeyValue } from "../../base/streams/key-value.js";
 import { type Run, RunSchema, RunState } from "../../gen/retort/v1/run_pb.js";
 
 /** What the controller wants of a run's learner. */
@@ -17,31 +17,29 @@ export interface RoleRegistration {
   readonly metricsPort: number;
 }
 
-const text = new TextEncoder();
+const text = new TextDecoder();
 
 /** The states in which nothing of a run is running any more. */
 export const isOver = (state: RunState): boolean => state === RunState.SUCCEEDED || state === RunState.FAILED || state === RunState.STOPPED;
 
 /** The durable state of runs: the key-value bucket `retort_runs`. */
 export class RunStore {
-  readonly #kv: KV;
+  readonly #kv: KeyValue;
 
-  private constructor(kv: KV) {
+  private constructor(kv: KeyValue) {
     this.#kv = kv;
   }
 
   static async open(streams: Streams): Promise<RunStore> {
-    return new RunStore(await streams.kv.create("retort_runs", { history: 1 }));
+    return new RunStore(await KeyValue.open(streams, "retort_runs"));
   }
 
   /** @throws AlreadyExists if there is a run of this id */
   async create(run: Run): Promise<void> {
-    try {
-      await this.#kv.create(run.runId, toBinary(RunSchema, run));
-    } catch (error) {
-      if (isApiError(error, "wrongLastSequence")) throw new RetortError("AlreadyExists", `run ${run.runId} exists already`);
-      throw error;
-    }
+    await this.#kv.create(run.runId, toBinary(RunSchema, run)).catch((error: unknown) => {
+      if (RetortError.from(error).code !== "AlreadyExists") throw error;
+      throw new RetortError("AlreadyExists", `run ${run.runId} exists already; choose another id`, { cause: error });
+    });
   }
 
   /** @throws NotFound naming the id */
@@ -52,7 +50,7 @@ export class RunStore {
   /** Every run, newest first. */
   async list(): Promise<Run[]> {
     const ids: string[] = [];
-    for await (const key of await this.#kv.keys()) if (!key.includes(".")) ids.push(key);
+    for (const key of await this.#kv.keys()) if (!key.includes(".")) ids.push(key);
     const runs = await Promise.all(ids.map((id) => this.get(id)));
     return runs.sort((a, b) => Number((b.created?.seconds ?? 0n) - (a.created?.seconds ?? 0n)));
   }
@@ -69,7 +67,7 @@ export class RunStore {
         await this.#kv.update(runId, toBinary(RunSchema, next), revision);
         return next;
       } catch (error) {
-        if (!isApiError(error, "wrongLastSequence")) throw error;
+        if (RetortError.from(error).code !== "Aborted") throw error;
       }
     }
     throw new RetortError("Aborted", `run ${runId} is being changed by somebody else all the time`);
@@ -85,54 +83,49 @@ export class RunStore {
   }
 
   async setControl(runId: string, control: Control): Promise<void> {
-    await this.#kv.put(`${runId}.control`, text.encode(control));
+    await this.#kv.put(`${runId}.control`, control);
   }
 
   async control(runId: string): Promise<Control> {
-    return ((await this.#kv.get(`${runId}.control`))?.string() as Control | undefined) ?? "run";
+    const entry = await this.#kv.get(`${runId}.control`);
+    return entry ? (text.decode(entry.value) as Control) : "run";
   }
 
   /** Announces the newest version that can be loaded. */
   async setPolicy(runId: string, version: number): Promise<void> {
-    await this.#kv.put(`${runId}.policy`, text.encode(String(version)));
+    await this.#kv.put(`${runId}.policy`, String(version));
   }
 
   async policy(runId: string): Promise<number | undefined> {
     const entry = await this.#kv.get(`${runId}.policy`);
-    return entry ? Number(entry.string()) : undefined;
+    return entry ? Number(text.decode(entry.value)) : undefined;
   }
 
   /** The announced versions, the current one first, until the signal. */
   async *watchPolicy(runId: string, signal: AbortSignal): AsyncGenerator<number> {
-    const watcher = await this.#kv.watch({ key: `${runId}.policy` });
-    const stop = () => watcher.stop();
-    signal.addEventListener("abort", stop, { once: true });
-    for await (const entry of watcher) {
-      if (signal.aborted) return;
-      if (entry.operation === "PUT") yield Number(entry.string());
-    }
+    for await (const version of this.#kv.watch(`${runId}.policy`, signal)) yield Number(text.decode(version));
   }
 
   async register(runId: string, registration: RoleRegistration): Promise<void> {
-    await this.#kv.put(`${runId}.roles.${registration.role}.${registration.index}`, text.encode(JSON.stringify(registration)));
+    await this.#kv.put(`${runId}.roles.${registration.role}.${registration.index}`, JSON.stringify(registration));
   }
 
   async unregister(runId: string, { role, index }: Pick<RoleRegistration, "role" | "index">): Promise<void> {
-    await this.#kv.purge(`${runId}.roles.${role}.${index}`);
+    await this.#kv.delete(`${runId}.roles.${role}.${index}`);
   }
 
   async registrations(runId: string): Promise<RoleRegistration[]> {
     const found: RoleRegistration[] = [];
-    for await (const key of await this.#kv.keys(`${runId}.roles.>`)) {
+    for (const key of await this.#kv.keys(`${runId}.roles.>`)) {
       const entry = await this.#kv.get(key);
-      if (entry && entry.operation === "PUT") found.push(JSON.parse(entry.string()) as RoleRegistration);
+      if (entry) found.push(JSON.parse(text.decode(entry.value)) as RoleRegistration);
     }
     return found;
   }
 
   async #read(runId: string): Promise<{ run: Run; revision: number }> {
     const entry = await this.#kv.get(runId);
-    if (!entry || entry.operation !== "PUT") throw new RetortError("NotFound", `there is no run ${runId}; \`retort runs\` lists them`);
+    if (!entry) throw new RetortError("NotFound", `there is no run ${runId}; \`retort runs\` lists them`);
     return { run: fromBinary(RunSchema, entry.value), revision: entry.revision };
   }
 }

@@ -1,0 +1,117 @@
+import type { KV } from "@nats-io/kv";
+import { RequestError } from "@nats-io/transport-node";
+import pRetry from "p-retry";
+import { RetortError } from "../errors.js";
+import { isApiError, type Streams } from "./connection.js";
+import { follow } from "./read.js";
+
+/** A value and the revision to name when it is changed by compare-and-set. */
+export interface Entry {
+  readonly value: Uint8Array;
+  readonly revision: number;
+}
+
+/** How long one operation may take, outages of the server included. */
+const timeoutMs = 60_000;
+
+/** A key-value bucket. Operations outlast a server that goes away and comes back. Values must not be empty. */
+export class KeyValue {
+  readonly #streams: Streams;
+  readonly #kv: KV;
+  readonly #bucket: string;
+
+  private constructor(streams: Streams, kv: KV, bucket: string) {
+    this.#streams = streams;
+    this.#kv = kv;
+    this.#bucket = bucket;
+  }
+
+  /** Opens a bucket that keeps the newest value of each key; makes it if it is not there. */
+  static async open(streams: Streams, bucket: string): Promise<KeyValue> {
+    const kv = await retrying(streams, `bucket ${bucket}`, () => streams.kv.create(bucket, { history: 1 }));
+    return new KeyValue(streams, kv, bucket);
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    const entry = await this.#retrying(key, () => this.#kv.get(key));
+    return entry?.operation === "PUT" ? { value: entry.value, revision: entry.revision } : undefined;
+  }
+
+  async put(key: string, value: Uint8Array | string): Promise<void> {
+    await this.#retrying(key, () => this.#kv.put(key, value));
+  }
+
+  /** @throws AlreadyExists if the key has another value */
+  async create(key: string, value: Uint8Array): Promise<void> {
+    try {
+      await this.#retrying(key, () => this.#kv.create(key, value));
+    } catch (error) {
+      if (!isApiError(error, "wrongLastSequence")) throw error;
+      // The answer to an attempt that succeeded may have been lost.
+      const stored = await this.get(key);
+      if (stored && Buffer.compare(stored.value, value) === 0) return;
+      throw new RetortError("AlreadyExists", `${key} exists already`, { cause: error });
+    }
+  }
+
+  /**
+   * Compare-and-set. If the answer to an attempt that succeeded is lost in an outage, this too is Aborted: one that
+   * cannot tell its own write from another's must not believe that it won.
+   *
+   * @throws Aborted if the value is no longer of this revision: read it again, change it again
+   */
+  async update(key: string, value: Uint8Array, revision: number): Promise<void> {
+    try {
+      await this.#retrying(key, () => this.#kv.update(key, value, revision));
+    } catch (error) {
+      if (!isApiError(error, "wrongLastSequence")) throw error;
+      throw new RetortError("Aborted", `${key} was changed by somebody else`, { cause: error });
+    }
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#retrying(key, () => this.#kv.purge(key));
+  }
+
+  /** The keys that match a subject filter; `>` for all. */
+  async keys(filter = ">"): Promise<string[]> {
+    return this.#retrying(filter, async () => {
+      const found: string[] = [];
+      for await (const key of await this.#kv.keys(filter)) found.push(key);
+      return found;
+    });
+  }
+
+  /** The values of a key, the current one first, until the signal. A value that is replaced at once may be skipped. */
+  async *watch(key: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    for await (const { data } of follow(this.#streams, `KV_${this.#bucket}`, `$KV.${this.#bucket}.${key}`, 0, signal)) {
+      // What marks a deletion is empty.
+      if (data.length > 0) yield data;
+    }
+  }
+
+  #retrying<T>(key: string, request: () => Promise<T>): Promise<T> {
+    return retrying(this.#streams, `${this.#bucket}/${key}`, request);
+  }
+}
+
+/** Repeats a request while the server is away; for requests that may be done twice. */
+function retrying<T>(streams: Streams, what: string, request: () => Promise<T>): Promise<T> {
+  return pRetry(() => streams.live(request, timeoutMs), {
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: 50,
+    maxTimeout: 2000,
+    maxRetryTime: timeoutMs,
+    shouldRetry: ({ error }) => isAway(error),
+  }).catch((error: Error) => {
+    if (isAway(error))
+      throw new RetortError("Unavailable", `${what}: no answer from NATS within ${timeoutMs} ms (${error.message})`, { cause: error });
+    throw error;
+  });
+}
+
+/** True for what a server that is away, or that has just come back, answers. */
+function isAway(error: Error): boolean {
+  const noResponders = [error, error.cause].some((e) => e instanceof RequestError && e.isNoResponders());
+  return noResponders || ["Unavailable", "DeadlineExceeded"].includes(RetortError.from(error).code);
+}
