@@ -86,7 +86,7 @@ describe("KeyValue", () => {
     const during = Promise.all([
       store.get("v"),
       store.put("p", "put"),
-      store.update("v", bytes("2"), revision),
+      store.update("v", bytes("2"), revision).catch(wasLost),
       store.create("c", bytes("c")),
     ]);
     await sleep(400);
