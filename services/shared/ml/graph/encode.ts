@@ -1,5 +1,6 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type { Attribute, Dim, Graph, Node, Value } from "./graph.js";
+import { liveParts } from "./prune.js";
 import { dtypeInfo, type Tensor } from "./tensor.js";
 
 /** Opsets that every graph of ours imports: the standard one, and ONNX Runtime's contrib operators. */
@@ -9,7 +10,7 @@ const opsets = [
 ];
 const irVersion = 10;
 
-/** Serialises a graph as an ONNX ModelProto (field numbers from onnx.proto, ONNX 1.17). */
+/** Serialises what a graph's outputs depend on as an ONNX ModelProto (field numbers from onnx.proto, ONNX 1.17). */
 export function encodeModel(graph: Graph): Uint8Array {
   const model = new BinaryWriter();
   model.tag(1, WireType.Varint).int64(irVersion);
@@ -22,7 +23,8 @@ export function encodeModel(graph: Graph): Uint8Array {
 }
 
 function writeGraph(w: BinaryWriter, graph: Graph): void {
-  for (const node of graph.nodes) message(w, 1, (n) => writeNode(n, node));
+  const { nodes, reads } = liveParts(graph);
+  for (const node of nodes) message(w, 1, (n) => writeNode(n, node));
   // An output has a name of its own: an Identity gives it one, and the runtime removes it again.
   for (const { name, value } of graph.outputs) {
     message(w, 1, (n) => {
@@ -31,7 +33,7 @@ function writeGraph(w: BinaryWriter, graph: Graph): void {
     });
   }
   w.tag(2, WireType.LengthDelimited).string(graph.name);
-  for (const [name, { tensor }] of graph.initializers) message(w, 5, (t) => writeTensor(t, tensor, name));
+  for (const [name, { tensor }] of graph.initializers) if (reads.has(name)) message(w, 5, (t) => writeTensor(t, tensor, name));
   for (const value of graph.inputs) message(w, 11, (v) => writeValueInfo(v, value.name, value));
   for (const { name, value } of graph.outputs) message(w, 12, (v) => writeValueInfo(v, name, value));
 }

@@ -26,18 +26,21 @@ export type Divergence = (logp_RC: Value, logq_RC: Value, options: DivergenceOpt
 /** Teacher log-probabilities below this are raised to it: exp of it is 0 in float32, and 0·log stays finite. */
 export const logFloor = -1e4;
 
-/** Smallest mixture probability whose logarithm is taken; below it both parts are 0 in float32. */
+/** Added to a mixture's probability under the logarithm: lost in rounding unless both parts are 0 in float32. */
 const probabilityFloor = 1e-37;
 
 const sumClasses = (x_RC: Value): Value => op.reduceSum(x_RC, [-1]);
 const mixture = (first: Value, share: number, second: Value): Value => op.add(op.mul(first, share), op.mul(second, 1 - share));
-const safeLog = (x: Value): Value => op.log(op.max(x, probabilityFloor));
+const safeLog = (x: Value): Value => op.log(op.add(x, probabilityFloor));
+
+// Where a class's share is q·f(q) and f's own derivative adds up to nothing over normalised classes, f is held constant:
+// the gradient is the same, without its cancelling terms and their passes over [R, C].
 
 /** KL(p‖q) = Σ p (log p − log q). Gradient in the student's logits: q − p. */
 export const forwardKl: Divergence = (logp, logq) => sumClasses(op.mul(op.exp(logp), op.sub(logp, logq)));
 
 /** KL(q‖p) = Σ q (log q − log p). Gradient: q ∘ (r − Σ q r), r = log q − log p. */
-export const reverseKl: Divergence = (logp, logq) => sumClasses(op.mul(op.exp(logq), op.sub(logq, logp)));
+export const reverseKl: Divergence = (logp, logq) => sumClasses(op.mul(op.exp(logq), op.stopGradient(op.sub(logq, logp))));
 
 /**
  * JSD(β) = β KL(p‖m) + (1−β) KL(q‖m), m = βp + (1−β)q (Agarwal et al. 2024).
@@ -48,9 +51,10 @@ export const jsd: Divergence = (logp, logq, options) => {
   if (beta === 0) return forwardKl(logp, logq, options);
   if (beta === 1) return reverseKl(logp, logq, options);
   const [p, q] = [op.exp(logp), op.exp(logq)];
-  const logm = safeLog(mixture(p, beta, q));
-  const terms = op.add(op.mul(op.mul(p, beta), op.sub(logp, logm)), op.mul(op.mul(q, 1 - beta), op.sub(logq, logm)));
-  const value = sumClasses(terms);
+  const logm = op.stopGradient(safeLog(mixture(p, beta, q)));
+  const ofTeacher = op.mul(sumClasses(op.mul(p, op.sub(logp, logm))), beta);
+  const ofStudent = op.mul(sumClasses(op.mul(q, op.sub(op.stopGradient(logq), logm))), 1 - beta);
+  const value = op.add(ofTeacher, ofStudent);
   return normalizeJsd ? op.div(value, beta * (1 - beta)) : value;
 };
 

@@ -25,7 +25,7 @@ export interface TrainerState {
 }
 
 /** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
-const plainLimit = 1 << 23;
+const plainLimit = 1 << 22;
 
 type Buffers = Record<string, Tensor<"float32">>;
 
