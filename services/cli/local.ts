@@ -39,6 +39,7 @@ export interface LocalService {
 /** Starts NATS (unless RETORT_NATS_URL names one) and the controller; both write under the data directory. */
 export async function startLocal({ dataDir, port, natsPort, progress }: LocalOptions): Promise<LocalService> {
   await mkdir(dataDir, { recursive: true });
+  await claim(dataDir);
   let nats: NatsServer | undefined;
   let url = process.env.RETORT_NATS_URL;
   if (!url) {
@@ -65,6 +66,25 @@ export async function startLocal({ dataDir, port, natsPort, progress }: LocalOpt
     child.kill("SIGKILL");
     await nats?.stop();
     throw error;
+  }
+}
+
+/** Refuses a data directory that another live process of ours uses. */
+async function claim(dataDir: string): Promise<void> {
+  const file = join(dataDir, "pid");
+  const owner = Number(await readFile(file, "utf8").catch(() => "0"));
+  if (owner && owner !== process.pid && isAlive(owner)) {
+    throw new RetortError("FailedPrecondition", `process ${owner} uses ${dataDir} already; stop it, or give another --data-dir`);
+  }
+  await writeFile(file, `${process.pid}\n`);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -95,7 +115,8 @@ export async function boundPort(log: string, pid: number, timeoutMs = 60_000): P
   throw new RetortError("DeadlineExceeded", `process ${pid} did not serve within ${timeoutMs} ms; see ${log}`);
 }
 
-async function lastMessage(log: string): Promise<string> {
+/** The last error that a role's log tells of. */
+export async function lastMessage(log: string): Promise<string> {
   const lines = await logLines(log);
   return String(lines.reverse().find(({ level }) => Number(level) >= 50)?.msg ?? `see ${log}`);
 }

@@ -1,11 +1,13 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Command } from "commander";
 import { RetortError } from "../shared/base/errors.js";
-import { createClient } from "../shared/base/rpc/client.js";
-import { StudentService } from "../shared/gen/retort/v1/student_pb.js";
-import { boundPort, end, spawnRole } from "./local.js";
+import { readDataset } from "../shared/flow/prompts/dataset.js";
+import { loadModel, saveModel } from "../shared/ml/models/files.js";
+import { digestOf } from "../shared/ml/models/model.js";
+import { type TextMetric, textMetrics } from "../shared/ml/text/metrics/table.js";
+import { evaluateModel } from "./evaluate.js";
+import { spawnRole } from "./local.js";
+import { serveModel } from "./model-server.js";
+import { tableOf } from "./table.js";
 import { tasks, writeTask } from "./task-files.js";
 
 interface SampleOptions {
@@ -44,6 +46,25 @@ export function addModelCommands(program: Command): void {
     .option("--device <device>", "cpu, cuda or webgpu", "cpu")
     .action((prompts: string[], options: SampleOptions) => sample(program, prompts.length ? prompts : [""], options));
   program
+    .command("eval")
+    .description("measure a model on held-out rows, greedy and at temperature 1, and against a teacher")
+    .requiredOption("--model <dir>", "Hugging Face model directory")
+    .requiredOption("--data <file>", "JSONL or Parquet with prompt and reference (or completion)")
+    .option("--teacher <dir>", "model directory to compare with, token by token")
+    .option("--metric <name>", Object.keys(textMetrics).join(", "), "exact_match")
+    .option("--limit <n>", "rows; 0 takes all", "0")
+    .option("--max <n>", "most new tokens", "128")
+    .option("--seed <n>", "seed", "0")
+    .action((options: EvalOptions) => evaluate(program, options));
+  program
+    .command("export <model> <dir>")
+    .description("check a model directory and write it anew: config.json, model.safetensors (float32), tokenizer")
+    .action(async (model: string, directory: string) => {
+      const loaded = await loadModel(model);
+      await saveModel(directory, loaded, model);
+      console.log(program.opts().json ? JSON.stringify({ directory, digest: digestOf(loaded.params) }) : directory);
+    });
+  program
     .command("task <name> <dir>")
     .description(`write a generated task: datasets as JSONL, and a tokenizer to start models with (${Object.keys(tasks).join(", ")})`)
     .option("--train <n>", "training examples; the rest is held out", "600")
@@ -56,17 +77,8 @@ export function addModelCommands(program: Command): void {
 }
 
 async function sample(program: Command, prompts: readonly string[], options: SampleOptions): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "retort-"));
-  const log = join(directory, "student.log");
-  const child = spawnRole("student", ["--model", options.model, "--device", options.device, "--log-format", "json"], log);
+  const { client, stop } = await serveModel(options.model, options.device);
   try {
-    const port = await Promise.race([
-      boundPort(log, child.pid!),
-      new Promise<never>((_, reject) =>
-        child.once("exit", () => reject(new RetortError("FailedPrecondition", `the model ${options.model} could not be served`))),
-      ),
-    ]);
-    const client = createClient(StudentService, `127.0.0.1:${port}`, { timeoutMs: 600_000, maxMessageBytes: 64 * 1024 * 1024 });
     const texts = prompts.map(() => Array.from({ length: Number(options.count) }, () => ""));
     const sampling = {
       temperature: Number(options.temperature),
@@ -80,12 +92,48 @@ async function sample(program: Command, prompts: readonly string[], options: Sam
       samplesPerPrompt: Number(options.count),
       seed: BigInt(options.seed),
     };
-    for await (const { prompt, sample: index, text } of client.sample(request)) texts[prompt]![index] += text;
-    client.close();
+    for await (const { piece } of client.sample({ request })) texts[piece!.prompt]![piece!.sample] += piece!.text;
     if (program.opts().json) console.log(JSON.stringify(prompts.map((prompt, i) => ({ prompt, completions: texts[i] }))));
     else for (const [i, prompt] of prompts.entries()) for (const text of texts[i]!) console.log(`${prompt}${text}`);
   } finally {
-    await end(child, 5000);
-    await rm(directory, { recursive: true, force: true });
+    await stop();
+  }
+}
+
+interface EvalOptions {
+  readonly model: string;
+  readonly data: string;
+  readonly teacher?: string;
+  readonly metric: string;
+  readonly limit: string;
+  readonly max: string;
+  readonly seed: string;
+}
+
+async function evaluate(program: Command, options: EvalOptions): Promise<void> {
+  if (!(options.metric in textMetrics))
+    throw new RetortError("InvalidArgument", `there is no metric "${options.metric}"; known: ${Object.keys(textMetrics).join(", ")}`);
+  const rows = await readDataset(
+    options.data,
+    { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" },
+    Number(options.limit),
+  );
+  const model = await serveModel(options.model);
+  try {
+    const teacher = options.teacher ? await serveModel(options.teacher) : undefined;
+    const progress = (done: number, total: number) => console.error(`${done}/${total} rows`);
+    const { samples, greedySamples, ...figures } = await evaluateModel(model, teacher, rows, {
+      metric: options.metric as TextMetric,
+      maxNewTokens: Number(options.max),
+      seed: Number(options.seed),
+      progress,
+    }).finally(() => teacher?.stop());
+    const rows = Object.entries(figures).map(([name, value]) => [
+      name,
+      typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : String(value),
+    ]);
+    console.log(program.opts().json ? JSON.stringify(figures) : tableOf(["figure", "value"], rows, process.stdout));
+  } finally {
+    await model.stop();
   }
 }

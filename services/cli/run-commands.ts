@@ -1,10 +1,10 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import Table from "cli-table3";
 import type { Command } from "commander";
 import { RetortError } from "../shared/base/errors.js";
 import { type ControllerClient, connectController, startLocal } from "./local.js";
 import { checkSucceeded, readSpec, runJson, runRow, watchRun } from "./runs.js";
+import { tableOf } from "./table.js";
 
 interface ControllerOptions {
   readonly controller?: string;
@@ -43,9 +43,7 @@ export function addRunCommands(program: Command): void {
   command("runs", "list runs, newest first").action((options: ControllerOptions) =>
     withController(options, async (controller) => {
       const { runs } = await controller.listRuns({});
-      const table = new Table({ head: ["run", "state", "step", "started", ""] });
-      for (const run of runs) table.push(runRow(run));
-      print(program, runs.map(runJson), table.toString());
+      print(program, runs.map(runJson), tableOf(["run", "state", "step", "started", ""], runs.map(runRow), process.stdout));
     }),
   );
   for (const [name, description, method] of [

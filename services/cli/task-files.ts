@@ -23,7 +23,11 @@ export async function writeTask(name: string, directory: string, { train, sft, s
   const task = tasks[name];
   if (!task) throw new RetortError("InvalidArgument", `there is no task "${name}"; known: ${Object.keys(tasks).join(", ")}`);
   const { examples } = task;
-  if (!(sft <= train && train < examples.length)) throw new RetortError("InvalidArgument", `--train ${train} and --sft ${sft}: ${name} has ${examples.length} examples, some must stay held out`);
+  if (!(sft <= train && train < examples.length))
+    throw new RetortError(
+      "InvalidArgument",
+      `--train ${train} and --sft ${sft}: ${name} has ${examples.length} examples, some must stay held out`,
+    );
   const shuffled = Array.from(permutation(seed, examples.length), (i) => examples[i]!);
   const parts = { all: examples, train: shuffled.slice(0, train), sft: shuffled.slice(0, sft), "held-out": shuffled.slice(train) };
   await mkdir(join(directory, "tokenizer"), { recursive: true });

@@ -1,6 +1,126 @@
+import { access, mkdir, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { SingleBar } from "cli-progress";
 import type { Command } from "commander";
+import pc from "picocolors";
+import { readDataset } from "../../shared/flow/prompts/dataset.js";
+import { evaluateModel } from "../evaluate.js";
+import { type ControllerClient, connectController, startLocal } from "../local.js";
+import { type ModelServer, serveModel } from "../model-server.js";
+import { checkSucceeded, type RunHistory, readSpec, watchRun } from "../runs.js";
+import { tableOf } from "../table.js";
+import { writeTask } from "../task-files.js";
+import { type Contender, reportHtml, tableHead, tableRow } from "./report.js";
+
+const examples = fileURLToPath(new URL("../../../../deploy/examples/num2words/", import.meta.url));
+const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
+const say = (text: string): void => console.error(text);
 
 /** Adds `retort demo`. */
 export function addDemoCommand(program: Command): void {
-  program.command("demo").description("the main job in three minutes: distil on-policy, compare, report");
+  program
+    .command("demo")
+    .description("the main job in two minutes: distil a student on-policy, compare, write report.html")
+    .option("--retrain", "make the data, the teacher and the student's supervised start anew as well")
+    .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort/demo")
+    .option("--report <file>", "where the report goes", "report.html")
+    .action(async (options: { retrain?: boolean; dataDir: string; report: string }) => {
+      const contenders = await demo(resolve(options.dataDir), options.retrain ?? false, resolve(options.report));
+      if (program.opts().json)
+        console.log(
+          JSON.stringify(
+            contenders.map(({ name, data, evaluation: { greedySamples, samples, ...figures } }) => ({ name, data, ...figures })),
+          ),
+        );
+    });
+}
+
+/** The methods that the demo compares: each a run spec beside the others. */
+const methods = [
+  { spec: "supervised-kd.yaml", name: "supervised KD", data: "150 examples with answers" },
+  { spec: "supervised-kd-all.yaml", name: "supervised KD, four times the answers", data: "600 examples with answers" },
+  { spec: "on-policy.yaml", name: "on-policy GKD", data: "600 prompts, no answers" },
+] as const;
+
+async function demo(dataDir: string, retrain: boolean, report: string): Promise<Contender[]> {
+  const started = performance.now();
+  await rm(dataDir, { recursive: true, force: true });
+  await mkdir(dataDir, { recursive: true });
+  const service = await startLocal({ dataDir, port: 0, natsPort: 0, progress: say });
+  const controller = connectController(service.address);
+  try {
+    const made = await access(join(examples, "models/student/model.safetensors")).then(
+      () => true,
+      () => false,
+    );
+    if (retrain || !made) await makeModels(controller);
+    const students: { name: string; data: string; directory: string; history?: RunHistory }[] = [
+      { name: "teacher", data: "all 1000 examples", directory: join(examples, "models/teacher") },
+      { name: "SFT student", data: "150 examples with answers", directory: join(examples, "models/student") },
+    ];
+    for (const { spec, name, data } of methods) {
+      say(pc.bold(`\n${name} (${spec})`));
+      const history = await runSpec(controller, spec);
+      students.push({ name, data, directory: history.run.output, history });
+    }
+    const contenders = await compareAll(students);
+    say(`\n${tableOf(tableHead, contenders.map(tableRow), process.stderr)}`);
+    await writeFile(report, reportHtml(contenders, (performance.now() - started) / 1000));
+    say(`\ncurves, samples before and after, and divergence over the text: ${report}`);
+    return contenders;
+  } finally {
+    controller.close();
+    await service.stop();
+  }
+}
+
+/** The data, the teacher and the supervised start of the student: what the repository carries. */
+async function makeModels(controller: ControllerClient): Promise<void> {
+  await writeTask("num2words", join(examples, "data"), { train: 600, sft: 150, seed: 1n });
+  for (const spec of ["teacher.yaml", "sft.yaml"]) {
+    say(pc.bold(`\n${spec}`));
+    await runSpec(controller, spec);
+  }
+}
+
+async function runSpec(controller: ControllerClient, name: string): Promise<RunHistory> {
+  const { run } = await controller.startRun({ spec: await readSpec(join(examples, name)) });
+  const history = await watchRun(controller, run!.runId, new AbortController().signal);
+  checkSucceeded(history.run);
+  return history;
+}
+
+async function compareAll(
+  students: readonly { name: string; data: string; directory: string; history?: RunHistory }[],
+): Promise<Contender[]> {
+  const rows = await readDataset(join(examples, "data/held-out.jsonl"), columns);
+  say(pc.bold("\nmeasuring every model on the held-out numbers"));
+  const bar = new SingleBar({
+    stream: process.stderr,
+    format: "{bar} {percentage} %",
+    barsize: 24,
+    noTTYOutput: false,
+    clearOnComplete: true,
+  });
+  bar.start(rows.length * students.length, 0);
+  const teacher = await serveModel(students[0]!.directory);
+  const contenders: Contender[] = [];
+  try {
+    for (const [i, { name, data, directory, history }] of students.entries()) {
+      const model: ModelServer = i === 0 ? teacher : await serveModel(directory);
+      const stop = () => (model === teacher ? undefined : model.stop());
+      const evaluation = await evaluateModel(model, teacher, rows, {
+        metric: "exact_match",
+        maxNewTokens: 32,
+        seed: 1,
+        progress: (done) => bar.update(i * rows.length + done),
+      }).finally(stop);
+      contenders.push({ name, data, evaluation, history });
+    }
+  } finally {
+    bar.stop();
+    await teacher.stop();
+  }
+  return contenders;
 }

@@ -18,7 +18,9 @@ export interface SamplingModel {
     onPieces: (
       pieces: readonly { readonly index: number; readonly ids: readonly number[]; readonly logprobs: readonly number[] }[],
     ) => void,
-  ): Promise<readonly { readonly ids: Int32Array; readonly text: string; readonly finish: "stop" | "length" }[]>;
+  ): Promise<
+    readonly { readonly ids: Int32Array; readonly logprobs: Float32Array; readonly text: string; readonly finish: "stop" | "length" }[]
+  >;
 }
 
 /** A prompt of a request as a model takes it. */
@@ -47,6 +49,7 @@ export async function* samplePieces(
   let wake: () => void = () => {};
   let ended = false;
   const work = model.sample(requests, sampling, (pieces) => {
+    if (ended) return;
     for (const { index, ids, logprobs } of pieces) {
       const { prompt, sample } = requests[index]!;
       written[index]!.push(...ids);
@@ -73,8 +76,17 @@ export async function* samplePieces(
     if (!ended) await new Promise<void>((resolve) => (wake = resolve));
   }
   const completions = await settled;
-  for (const [i, { finish, text }] of completions.entries()) {
+  for (const [i, { ids, logprobs, finish, text }] of completions.entries()) {
     const { prompt, sample } = requests[i]!;
-    yield { prompt, sample, text: text.slice(sent[i]!.length), finish: finish === "stop" ? FinishReason.STOP : FinishReason.LENGTH };
+    // Pieces come by another channel than the end and may be late: what they have not brought yet comes now.
+    const known = written[i]!.length;
+    const rest = known < ids.length ? { ids: toRecord(ids.slice(known)), logprobs: toRecord(logprobs.slice(known)) } : {};
+    yield {
+      prompt,
+      sample,
+      ...rest,
+      text: text.slice(sent[i]!.length),
+      finish: finish === "stop" ? FinishReason.STOP : FinishReason.LENGTH,
+    };
   }
 }

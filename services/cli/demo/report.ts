@@ -1,0 +1,116 @@
+import * as echarts from "echarts";
+import type { Evaluation, Sample } from "../evaluate.js";
+import type { RunHistory } from "../runs.js";
+
+/** One line of the demo's comparison. */
+export interface Contender {
+  readonly name: string;
+  /** What it was given to learn from. */
+  readonly data: string;
+  readonly evaluation: Evaluation;
+  readonly history?: RunHistory;
+}
+
+const escape = (text: string): string => text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
+const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
+const nats = (x: number | undefined): string => (x === undefined ? "–" : x.toFixed(3));
+
+/** The table's rows as text: name, greedy, temperature 1, KL both ways. */
+export const tableHead = ["", "learns from", "greedy exact match", "exact match at T=1", "KL(teacher‖student)", "KL(student‖teacher)"];
+export const tableRow = ({ name, data, evaluation }: Contender): string[] => [
+  name,
+  data,
+  percent(evaluation.greedy),
+  percent(evaluation.sampled),
+  nats(evaluation.forwardKl),
+  nats(evaluation.reverseKl),
+];
+
+/** A line chart as SVG text, drawn without a browser. */
+function chart(
+  title: string,
+  axis: string,
+  series: readonly { name: string; points: readonly (readonly [number, number])[] }[],
+  log: boolean,
+): string {
+  const drawing = echarts.init(null, null, { renderer: "svg", ssr: true, width: 640, height: 320 });
+  drawing.setOption({
+    animation: false,
+    title: { text: title, textStyle: { fontSize: 14 } },
+    legend: { top: 24 },
+    grid: { top: 64, left: 56, right: 16, bottom: 40 },
+    xAxis: { type: "value", name: "optimiser step", nameLocation: "middle", nameGap: 24 },
+    yAxis: { type: log ? "log" : "value", name: axis },
+    series: series.map(({ name, points }) => ({ name, type: "line", showSymbol: false, data: points.map((point) => [...point]) })),
+  });
+  const svg = drawing.renderToSVGString();
+  drawing.dispose();
+  return svg;
+}
+
+/** Smooths a curve for the eye: mean over a window that ends at each point. */
+function smooth(points: readonly (readonly [number, number])[], window = 15): (readonly [number, number])[] {
+  return points.map(([x], i) => {
+    const part = points.slice(Math.max(0, i - window + 1), i + 1);
+    return [x, part.reduce((sum, [, y]) => sum + y, 0) / part.length] as const;
+  });
+}
+
+/** A completion with each character coloured by the divergence of its token. */
+function heat({ prompt, text, reference, divergence }: Sample): string {
+  const strongest = 4;
+  // One token is one character here; the end token has no text.
+  const spans = Array.from(text, (character, n) => {
+    const value = divergence?.[n] ?? 0;
+    const alpha = Math.min(1, value / strongest).toFixed(2);
+    return `<span style="background:rgba(220,60,40,${alpha})" title="${value.toFixed(3)} nats">${escape(character)}</span>`;
+  });
+  const mark = text.trim() === reference.trim() ? "✓" : "✗";
+  return `<code>${escape(prompt)}${spans.join("")}</code> <span class="${mark === "✓" ? "good" : "bad"}">${mark}</span>`;
+}
+
+/** The report as one HTML file that needs nothing else. */
+export function reportHtml(contenders: readonly Contender[], seconds: number): string {
+  const trained = contenders.filter(({ history }) => history);
+  const curves = trained.map(({ name, history }) => ({
+    name,
+    points: smooth(history!.steps.map(({ step, divergence }) => [step, Math.max(divergence, 1e-4)] as const)),
+  }));
+  const quality = trained.map(({ name, history }) => ({
+    name,
+    points: history!.evaluations.map(({ version, greedy }) => [version, 100 * (greedy ?? 0)] as const),
+  }));
+  const start = contenders.find(({ name }) => name.startsWith("SFT"))!;
+  const best = contenders.at(-1)!;
+  const shown = best.evaluation.samples
+    .flatMap((_, i) => (start.evaluation.samples[i]!.text === best.evaluation.samples[i]!.text ? [] : [i]))
+    .slice(0, 16);
+  const rows = (list: readonly (readonly string[])[], cell: string) =>
+    list.map((row) => `<tr>${row.map((text) => `<${cell}>${escape(text)}</${cell}>`).join("")}</tr>`).join("\n");
+  const pairs = shown
+    .map(
+      (i) =>
+        `<tr><td>${escape(best.evaluation.samples[i]!.reference)}</td><td>${heat(start.evaluation.samples[i]!)}</td><td>${heat(best.evaluation.samples[i]!)}</td></tr>`,
+    )
+    .join("\n");
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Retort: on-policy distillation, a small run</title>
+<style>
+body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}
+table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #ddd;padding:.35rem .7rem;text-align:left}th{background:#f6f6f6}
+tr:last-child td{font-weight:600}.pairs tr:last-child td{font-weight:400}code{font-size:14px}.good{color:#17803d}.bad{color:#b91c1c}.charts{display:flex;flex-wrap:wrap;gap:1rem}
+</style></head><body>
+<h1>On-policy distillation, a small run</h1>
+<p>A teacher of about 100,000 parameters writes numbers in words ("347=" → "three hundred forty seven"). A student of about
+3,000 parameters was first trained on 150 examples. Then it was distilled in different ways, through Retort's services, in ${seconds.toFixed(0)} seconds on this machine.
+Every figure is measured on 400 numbers that no student has seen.</p>
+<table><thead>${rows([tableHead], "th")}</thead><tbody>${rows(contenders.map(tableRow), "td")}</tbody></table>
+<p>On-policy distillation trains on what the student itself writes; the teacher judges every token of it, so it needs prompts
+but no reference answers. KL is the mean per token over the student's own samples at temperature 1, in nats.</p>
+<div class="charts">${chart("What each method minimises", "nats per token", curves, true)}${chart("Greedy exact match on held-out numbers", "percent", quality, false)}</div>
+<h2>Before and after</h2>
+<p>Samples at temperature 1. The redder a character, the further the teacher's next-token distribution was from the student's at that point.</p>
+<table class="pairs"><thead><tr><th>reference</th><th>${escape(start.name)}</th><th>${escape(best.name)}</th></tr></thead><tbody>${pairs}</tbody></table>
+</body></html>
+`;
+}

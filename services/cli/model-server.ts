@@ -1,0 +1,43 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { RetortError } from "../shared/base/errors.js";
+import { type Client, createClient } from "../shared/base/rpc/client.js";
+import { TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
+import { boundPort, end, lastMessage, spawnRole } from "./local.js";
+
+/** A model directory behind a TeacherService of its own, which can both write and score. */
+export interface ModelServer {
+  readonly client: Client<typeof TeacherService>;
+  stop(): Promise<void>;
+}
+
+/** Serves a model directory on a free port of this machine. @throws the reason if it cannot be loaded */
+export async function serveModel(model: string, device = "cpu"): Promise<ModelServer> {
+  const directory = await mkdtemp(join(tmpdir(), "retort-"));
+  const log = join(directory, "role.log");
+  const child = spawnRole("teacher", ["--model", model, "--device", device, "--log-format", "json"], log);
+  const stop = async () => {
+    await end(child, 5000);
+    await rm(directory, { recursive: true, force: true });
+  };
+  const failed = once(child, "exit").then(async () => {
+    throw new RetortError("FailedPrecondition", `the model ${model} cannot be served: ${await lastMessage(log)}`);
+  });
+  failed.catch(() => {});
+  try {
+    const port = await Promise.race([boundPort(log, child.pid!), failed]);
+    const client = createClient(TeacherService, `127.0.0.1:${port}`, { timeoutMs: 600_000, maxMessageBytes: 64 * 1024 * 1024 });
+    return {
+      client,
+      stop: async () => {
+        client.close();
+        await stop();
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
