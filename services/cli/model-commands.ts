@@ -128,11 +128,11 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
       seed: Number(options.seed),
       progress,
     }).finally(() => teacher?.stop());
-    const rows = Object.entries(figures).map(([name, value]) => [
+    const lines = Object.entries(figures).map(([name, value]) => [
       name,
       typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : String(value),
     ]);
-    console.log(program.opts().json ? JSON.stringify(figures) : tableOf(["figure", "value"], rows, process.stdout));
+    console.log(program.opts().json ? JSON.stringify(figures) : tableOf(["figure", "value"], lines, process.stdout));
   } finally {
     await model.stop();
   }

@@ -107,8 +107,8 @@ async function gemmRate(): Promise<number> {
 
 /** Milliseconds of PyTorch's step on the same shapes, from the peers' script; undefined without RETORT_PEERS_PYTHON. */
 function peerMs(model: string): number | undefined {
-  const python = process.env["RETORT_PEERS_PYTHON"];
-  const script = process.env["RETORT_PEERS_TRAIN"];
+  const python = process.env.RETORT_PEERS_PYTHON;
+  const script = process.env.RETORT_PEERS_TRAIN;
   if (!python || !script) return undefined;
   const { stdout } = spawnSync(python, [script, "--model", model, "--loss", "sliced"], { encoding: "utf8" });
   const last = stdout.trim().split("\n").at(-1) ?? "{}";

@@ -36,7 +36,7 @@ describe("adamw()", () => {
       const outputs = await session.run({ ...state, ...Object.fromEntries(scalars), gradient: float32(golden.gradients[index]!, dims) });
       const next = (name: "param" | "m" | "v") => float32(outputs[`next:${name}`]!.data as Float32Array, dims);
       state = { param: next("param"), m: next("m"), v: next("v") };
-      expectAllClose(outputs["norm"]!.data as Float32Array, [expected.gradientNorm], { rtol: 1e-6 }, "norm");
+      expectAllClose(outputs.norm!.data as Float32Array, [expected.gradientNorm], { rtol: 1e-6 }, "norm");
       expectAllClose(state.param.data, expected.param, { rtol: 1e-6, atol: 1e-7 }, `weights after step ${index + 1}`);
     }
     await session.release();

@@ -25,7 +25,7 @@ describe.each(["tied", "untied"] as const)("a tiny llama with %s head against Py
 
   it.each([0, 1, 2, 5, 64])("has the gradients of autograd, vocabulary loss in blocks of %i rows", async (blockRows) => {
     const outputs = await firstGradients(trace, blockRows);
-    expectAllClose(outputs["loss"]!.data as Float32Array, [trace.steps[0]!.loss], { rtol: 1e-6 }, "loss");
+    expectAllClose(outputs.loss!.data as Float32Array, [trace.steps[0]!.loss], { rtol: 1e-6 }, "loss");
     for (const [name, expected] of Object.entries(trace.firstGradients))
       expectAllClose(outputs[`next:g:${name}`]!.data as Float32Array, expected, { rtol: 1e-5, atol: 2e-6 }, name);
   });

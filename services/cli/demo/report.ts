@@ -11,7 +11,8 @@ export interface Contender {
   readonly history?: RunHistory;
 }
 
-const escape = (text: string): string => text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
+const escapeHtml = (text: string): string =>
+  text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
 const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
 const nats = (x: number | undefined): string => (x === undefined ? "–" : x.toFixed(3));
 
@@ -63,10 +64,10 @@ function heat({ prompt, text, reference, divergence }: Sample): string {
   const spans = Array.from(text, (character, n) => {
     const value = divergence?.[n] ?? 0;
     const alpha = Math.min(1, value / strongest).toFixed(2);
-    return `<span style="background:rgba(220,60,40,${alpha})" title="${value.toFixed(3)} nats">${escape(character)}</span>`;
+    return `<span style="background:rgba(220,60,40,${alpha})" title="${value.toFixed(3)} nats">${escapeHtml(character)}</span>`;
   });
   const mark = text.trim() === reference.trim() ? "✓" : "✗";
-  return `<code>${escape(prompt)}${spans.join("")}</code> <span class="${mark === "✓" ? "good" : "bad"}">${mark}</span>`;
+  return `<code>${escapeHtml(prompt)}${spans.join("")}</code> <span class="${mark === "✓" ? "good" : "bad"}">${mark}</span>`;
 }
 
 /** The report as one HTML file that needs nothing else. */
@@ -86,11 +87,11 @@ export function reportHtml(contenders: readonly Contender[], seconds: number): s
     .flatMap((_, i) => (start.evaluation.samples[i]!.text === best.evaluation.samples[i]!.text ? [] : [i]))
     .slice(0, 16);
   const rows = (list: readonly (readonly string[])[], cell: string) =>
-    list.map((row) => `<tr>${row.map((text) => `<${cell}>${escape(text)}</${cell}>`).join("")}</tr>`).join("\n");
+    list.map((row) => `<tr>${row.map((text) => `<${cell}>${escapeHtml(text)}</${cell}>`).join("")}</tr>`).join("\n");
   const pairs = shown
     .map(
       (i) =>
-        `<tr><td>${escape(best.evaluation.samples[i]!.reference)}</td><td>${heat(start.evaluation.samples[i]!)}</td><td>${heat(best.evaluation.samples[i]!)}</td></tr>`,
+        `<tr><td>${escapeHtml(best.evaluation.samples[i]!.reference)}</td><td>${heat(start.evaluation.samples[i]!)}</td><td>${heat(best.evaluation.samples[i]!)}</td></tr>`,
     )
     .join("\n");
   return `<!doctype html>
@@ -110,7 +111,7 @@ but no reference answers. KL is the mean per token over the student's own sample
 <div class="charts">${chart("What each method minimises", "nats per token", curves, true)}${chart("Greedy exact match on held-out numbers", "percent", quality, false)}</div>
 <h2>Before and after</h2>
 <p>Samples at temperature 1. The redder a character, the further the teacher's next-token distribution was from the student's at that point.</p>
-<table class="pairs"><thead><tr><th>reference</th><th>${escape(start.name)}</th><th>${escape(best.name)}</th></tr></thead><tbody>${pairs}</tbody></table>
+<table class="pairs"><thead><tr><th>reference</th><th>${escapeHtml(start.name)}</th><th>${escapeHtml(best.name)}</th></tr></thead><tbody>${pairs}</tbody></table>
 </body></html>
 `;
 }

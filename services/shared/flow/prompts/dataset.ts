@@ -34,7 +34,7 @@ export async function readDataset(path: string, columns: Columns, limit = 0): Pr
   const rows: Row[] = [];
   for (const file of await filesOf(path)) {
     const objects = file.endsWith(".parquet") ? await readParquet(file) : parseLines(await readFile(file, "utf8"), file);
-    objects.forEach((object, i) => rows.push(toRow(object, columns, `${file} row ${i + 1}`)));
+    for (const [i, object] of objects.entries()) rows.push(toRow(object, columns, `${file} row ${i + 1}`));
     if (limit && rows.length >= limit) break;
   }
   if (rows.length === 0)

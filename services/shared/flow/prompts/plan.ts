@@ -23,8 +23,8 @@ export function planStep(run: ResolvedRun, rows: number, step: number): StepPlan
   const orders = new Map<number, Uint32Array>();
   const dealt = Array.from({ length: phase.batchSize }, (_, i) => {
     const epoch = Math.floor((first + i) / rows);
-    let order = orders.get(epoch);
-    if (!order) orders.set(epoch, (order = permutation(deriveSeed(run.seed, streams.order, epoch), rows)));
+    const order = orders.get(epoch) ?? permutation(deriveSeed(run.seed, streams.order, epoch), rows);
+    orders.set(epoch, order);
     return order[(first + i) % rows]!;
   });
   return { step, phase, onPolicy, tasks: split(dealt, promptsPerTask(run, phase)) };

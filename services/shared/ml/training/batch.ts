@@ -1,5 +1,5 @@
 import { RetortError } from "../../base/errors.js";
-import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
+import { float32, int32, type Tensor } from "../graph/tensor.js";
 import { comparesDistributions, needsTeacher, type Objective } from "../losses/objective.js";
 import type { Score } from "../scoring/score.js";
 

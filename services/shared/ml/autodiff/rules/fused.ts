@@ -4,7 +4,7 @@ import { inputOf, outputOf, type Rule, rule } from "../rule.js";
 export const fusedRules = {
   // y = x σ(αx): dx = g (σ + α y (1−σ))
   QuickGelu: rule((g, node) => {
-    const alpha = (node.attributes["alpha"] as { float: number }).float;
+    const alpha = (node.attributes.alpha as { float: number }).float;
     const x = inputOf(node, 0);
     const gate = op.sigmoid(alpha === 1 ? x : op.mul(x, alpha));
     const slope = op.mul(outputOf(node, 0), op.sub(1, gate));

@@ -12,7 +12,7 @@ function axesOf(node: Node): number[] {
 
 /** A reduced value with the reduced axes back as size 1. */
 function keepDims(x: Value, node: Node): Value {
-  return node.attributes["keepdims"] === 1 ? x : op.unsqueeze(x, axesOf(node));
+  return node.attributes.keepdims === 1 ? x : op.unsqueeze(x, axesOf(node));
 }
 
 /** A kept-dimension gradient repeated to the shape of `x`. */
@@ -43,7 +43,7 @@ export const reduceRules = {
   }),
   // dx = g − softmax(x) Σg
   LogSoftmax: rule((g, node) => {
-    const axis = node.attributes["axis"] as number;
+    const axis = node.attributes.axis as number;
     return [op.sub(g, op.mul(op.exp(outputOf(node, 0)), op.reduceSum(g, [axis], true)))];
   }),
   // d log Σeˣ = softmax(x)
@@ -59,7 +59,7 @@ export const reduceRules = {
   // dx = y (g − Σ g y)
   Softmax: rule((g, node) => {
     const y = outputOf(node, 0);
-    const axis = node.attributes["axis"] as number;
+    const axis = node.attributes.axis as number;
     return [op.mul(y, op.sub(g, op.reduceSum(op.mul(g, y), [axis], true)))];
   }),
   // the values' gradient goes back to where each value came from

@@ -11,7 +11,7 @@ const sameShape: Rule = rule((g, node) => {
 
 /** The parts' gradients, cut out of the joined one. */
 const concatRule: Rule = rule((g, node) => {
-  const axis = node.attributes["axis"] as number;
+  const axis = node.attributes.axis as number;
   const parts = node.inputs as readonly Value[];
   if (parts.every((part) => typeof part.shape[axis] === "number"))
     return op.split(
@@ -43,7 +43,7 @@ const gatherRule: Rule = rule((g, node) => {
 
 const gatherElementsRule: Rule = rule((g, node) => {
   const [x, indices] = [inputOf(node, 0), inputOf(node, 1)];
-  return [op.scatterElements(op.zerosLike(x), indices, g, node.attributes["axis"] as number, "add"), undefined];
+  return [op.scatterElements(op.zerosLike(x), indices, g, node.attributes.axis as number, "add"), undefined];
 });
 
 /** What was overwritten gets nothing; what was put there gets the gradient at its place. */
@@ -67,7 +67,7 @@ const sliceRule: Rule = rule((g, node) => {
 });
 
 function splitRule(node: Node, gradients: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
-  const axis = node.attributes["axis"] as number;
+  const axis = node.attributes.axis as number;
   const parts = node.outputs.map((output, i) => gradients[i] ?? op.zerosLike(output));
   return [op.concat(parts, axis, inputOf(node, 0).shape[axis]!)];
 }
@@ -84,7 +84,7 @@ export const shapeRules = {
   Squeeze: sameShape,
   // the inverse permutation
   Transpose: rule((g, node) => {
-    const perm = node.attributes["perm"] as readonly number[];
+    const perm = node.attributes.perm as readonly number[];
     return [
       op.transpose(
         g,
@@ -92,6 +92,6 @@ export const shapeRules = {
       ),
     ];
   }),
-  Trilu: rule((g, node) => [op.trilu(g, node.attributes["upper"] === 1)]),
+  Trilu: rule((g, node) => [op.trilu(g, node.attributes.upper === 1)]),
   Unsqueeze: sameShape,
 } satisfies Record<string, Rule>;
