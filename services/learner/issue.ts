@@ -61,12 +61,22 @@ const promptRecord = ({ promptIds, promptText, reference }: Item, index: number)
   reference,
 });
 
-/** Hands out the tasks of an optimiser step; issuing a step again is harmless. Gives the number of tasks. */
-export async function issueStep({ streams, run, runId }: Membership, plan: StepPlan, items: readonly Item[]): Promise<number> {
+/**
+ * Hands out the tasks of an optimiser step; issuing a step again is harmless. Gives the number of tasks.
+ *
+ * @param attempt the learner's fence: a learner that takes over issues again what the one before it had issued, and the
+ *   server must not take that for duplicates, whose results have been purged
+ */
+export async function issueStep(
+  { streams, run, runId }: Membership,
+  plan: StepPlan,
+  items: readonly Item[],
+  attempt: number,
+): Promise<number> {
   const { phase, step } = plan;
   const all = shares(plan.tasks, items, run.teachers, needsScore(phase.objective) ? signalFor(phase.objective) : undefined);
   const rewarded = plan.onPolicy && needsReward(phase.objective);
-  const key = (task: number) => ({ runId, purpose: Purpose.TRAIN, step, task, attempt: 1 });
+  const key = (task: number) => ({ runId, purpose: Purpose.TRAIN, step, task, attempt });
   for (const [task, share] of all.entries()) {
     if (!plan.onPolicy) {
       await publishRollout(
@@ -115,6 +125,8 @@ function datasetSequence(
 export interface WriteRequest {
   readonly purpose: Purpose.DATASET | Purpose.EVALUATE;
   readonly step: number;
+  /** As of {@link issueStep}; 1 where results are kept for the next learner. */
+  readonly attempt: number;
   readonly items: readonly Item[];
   readonly sampling: SamplingSettings;
   readonly samplesPerPrompt: number;
@@ -128,7 +140,7 @@ export interface WriteRequest {
 
 /** Hands out prompts to be written by the student at one version, or by a teacher. Gives the number of tasks. */
 export async function issueWriting({ streams, run, runId }: Membership, request: WriteRequest): Promise<number> {
-  const { purpose, step, items, sampling, samplesPerPrompt, sampler, firstTask, scored } = request;
+  const { purpose, step, items, sampling, samplesPerPrompt, sampler, firstTask, scored, attempt } = request;
   const rows = split(
     items.map((_, i) => i),
     request.promptsPerTask,
@@ -139,7 +151,7 @@ export async function issueWriting({ streams, run, runId }: Membership, request:
     await publishTask(
       streams,
       create(PromptTaskSchema, {
-        key: { runId, purpose, step, task, attempt: 1 },
+        key: { runId, purpose, step, task, attempt },
         prompts: share.items.map((item, j) => promptRecord(item, share.rows[j]!)),
         samplesPerPrompt,
         sampling,

@@ -73,6 +73,7 @@ async function writeTexts(
   const request = {
     purpose: Purpose.DATASET,
     step: 0,
+    attempt: 1,
     items,
     sampling,
     samplesPerPrompt: 1,

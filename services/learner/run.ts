@@ -166,7 +166,7 @@ export class LearnerRun {
     const { run } = membership;
     for (let ahead = step; ahead <= Math.min(run.totalSteps, step + run.maxStaleness); ahead++) {
       if (this.#issued.has(ahead)) continue;
-      this.#issued.set(ahead, await issueStep(membership, planStep(run, this.#items.length, ahead), this.#items));
+      this.#issued.set(ahead, await issueStep(membership, planStep(run, this.#items.length, ahead), this.#items, Number(this.#fence)));
     }
   }
 
@@ -197,7 +197,7 @@ export class LearnerRun {
   async #reportFailures({ failures }: Assembled, step: number): Promise<void> {
     const { streams, runId } = this.#context.membership;
     for (const { task, prompt, reason } of failures) {
-      const key = { runId, purpose: Purpose.TRAIN, step, task, attempt: 1 };
+      const key = { runId, purpose: Purpose.TRAIN, step, task, attempt: Number(this.#fence) };
       await publishEvent(
         streams,
         runId,
@@ -263,6 +263,7 @@ export class LearnerRun {
     const request = {
       purpose: Purpose.EVALUATE,
       step: this.#step,
+      attempt: Number(this.#fence),
       items: this.#heldOut,
       sampler: "",
       promptsPerTask: Math.ceil(this.#heldOut.length / run.replicas.student),

@@ -45,7 +45,7 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
     const written = rollout.sequences.filter(({ failure }) => !failure);
     const values = await evaluate(written.map(inputOf), spec.rewards, external).catch((error: unknown) => {
       const { message, disposition } = RetortError.from(error);
-      if (disposition === "giveBack" && attempt < run.maxAttempts) throw error;
+      if (disposition !== "terminate" && attempt < run.maxAttempts) throw error;
       return message;
     });
     const seconds = (performance.now() - started) / 1000;

@@ -31,7 +31,11 @@ export class Policy {
 
   /** Follows the announcements until the signal. */
   async follow(signal: AbortSignal): Promise<void> {
-    for await (const version of this.#runs.watchPolicy(this.#runId, signal)) this.#latest = version;
+    for await (const version of this.#runs.watchPolicy(this.#runId, signal)) {
+      // A learner that resumed from a checkpoint makes versions of these numbers anew: the loaded one may be another.
+      if (version < this.version) this.version = -1;
+      this.#latest = version;
+    }
   }
 
   /** The files of the first version: config and tokenizer come with it. Waits until it is there. */

@@ -44,7 +44,8 @@ export async function scoreRollout({ data, attempt }: Delivery, context: ScorerC
   const signal = signalOf(rollout.signal);
   const scores = await scoreAll(rollout, signal, context).catch((error: unknown) => {
     const { message, disposition } = RetortError.from(error);
-    if (disposition === "fail" || (disposition === "giveBack" && attempt < context.maxAttempts)) throw error;
+    // A bug or a crash may be this process's own: another one gets to try, until the last attempt.
+    if (disposition !== "terminate" && attempt < context.maxAttempts) throw error;
     return rollout.sequences.map((): SequenceScoreInit => ({ failure: message }));
   });
   const seconds = (context.now() - started) / 1000;

@@ -12,6 +12,9 @@ export interface PublishOptions {
   readonly timeoutMs?: number;
 }
 
+/** What became of a message. */
+export type Published = "stored" | "duplicate" | "refused";
+
 /** Patience of one attempt: short at first, since an acknowledgement can get lost. */
 const attemptTimeoutMs = (attempt: number): number => Math.min(20_000, 2500 * 2 ** attempt);
 
@@ -19,17 +22,19 @@ const attemptTimeoutMs = (attempt: number): number => Math.min(20_000, 2500 * 2 
  * Publishes to a stream and waits until it is stored. While the server is away or the stream is full, the same message
  * is tried again under the same id.
  *
- * @returns `stored`, or `refused` if the stream holds one message per subject and has one already
+ * @returns `stored`; `duplicate` if the server has a message of this id already, with whatever bytes; `refused` if the
+ *   stream holds one message per subject and has one already
  * @throws InvalidArgument if the message exceeds what the server takes; after `timeoutMs` ResourceExhausted if the
  *   stream is full, FailedPrecondition if no stream has the subject, else Unavailable
  */
-export async function publish(streams: Streams, subject: string, data: Uint8Array, options: PublishOptions): Promise<"stored" | "refused"> {
+export async function publish(streams: Streams, subject: string, data: Uint8Array, options: PublishOptions): Promise<Published> {
   const { messageId, timeoutMs = 60_000 } = options;
   checkSize(streams, subject, data);
   const send = async (attempt: number) => {
     try {
-      await streams.live(() => streams.js.publish(subject, data, { msgID: messageId, timeout: attemptTimeoutMs(attempt) }), timeoutMs);
-      return "stored" as const;
+      const request = { msgID: messageId, timeout: attemptTimeoutMs(attempt) };
+      const { duplicate } = await streams.live(() => streams.js.publish(subject, data, request), timeoutMs);
+      return duplicate ? ("duplicate" as const) : ("stored" as const);
     } catch (error) {
       if (isApiError(error, "maxMessagesPerSubject")) return "refused" as const;
       throw error;

@@ -1,9 +1,10 @@
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import { RetortError } from "../../base/errors.js";
 import type { Streams } from "../../base/streams/connection.js";
 import { publish } from "../../base/streams/publish.js";
 import { lastMessage } from "../../base/streams/read.js";
 import { type Rollout, RolloutSchema, type TaskKey } from "../../gen/retort/v1/flow_pb.js";
+import { readRecord } from "../read-record.js";
 import { streamNames } from "../streams.js";
 import { messageId, subjects } from "../subjects.js";
 
@@ -17,15 +18,15 @@ export async function publishRollout(streams: Streams, rollout: Rollout): Promis
   const outcome = await publish(streams, subjects.result(key, "rollout"), bytes, { messageId: messageId(key, "rollout") });
   const kept = outcome === "stored" ? bytes : await storedRollout(streams, key);
   if (!rollout.teacher && !rollout.rewarded) return;
-  await publish(streams, subjects.rollout(key, rollout.teacher), kept, { messageId: messageId({ ...key, attempt: 0 }, "sent") });
+  await publish(streams, subjects.rollout(key, rollout.teacher), kept, { messageId: messageId(key, "sent") });
 }
 
 async function storedRollout(streams: Streams, key: TaskKey): Promise<Uint8Array> {
   const bytes = await lastMessage(streams, streamNames.results, subjects.result(key, "rollout"));
   if (!bytes)
-    throw new RetortError("Aborted", `the rollout of task ${key.task} was refused and is not stored; its step has been trained already`);
+    throw new RetortError("FailedPrecondition", `the rollout of task ${key.task} came too late: step ${key.step} has been trained already`);
   return bytes;
 }
 
-/** Reads a rollout record. */
-export const readRollout = (bytes: Uint8Array): Rollout => fromBinary(RolloutSchema, bytes);
+/** Reads a rollout record. @throws DataLoss if the bytes are no rollout */
+export const readRollout = (bytes: Uint8Array): Rollout => readRecord(RolloutSchema, bytes);

@@ -1,11 +1,10 @@
 import { hostname } from "node:os";
-import { fromBinary } from "@bufbuild/protobuf";
 import { RetortError } from "../../base/errors.js";
 import type { Log } from "../../base/log.js";
-import { checkMessage } from "../../base/rpc/check-message.js";
 import type { Streams } from "../../base/streams/connection.js";
 import type { Delivery } from "../../base/streams/consume.js";
 import { type PromptTask, PromptTaskSchema, type Sequence } from "../../gen/retort/v1/flow_pb.js";
+import { readRecord } from "../read-record.js";
 import { resolveSampling, type SamplingSettings } from "../runs/resolve.js";
 import { publishRollout } from "./publish-rollout.js";
 import { failedSequence, rolloutOf, samplesOf, type TaskSample, type WrittenCompletion, writtenSequence } from "./sequences.js";
@@ -31,25 +30,20 @@ const worker = `${hostname()}/${process.pid}`;
  * outcome; so is the whole task at its last attempt. Handling a task twice is harmless: the first stored rollout counts.
  */
 export async function sampleTask({ data, attempt }: Delivery, context: SamplerContext): Promise<void> {
-  const task = readTask(data);
+  const task = readRecord(PromptTaskSchema, data);
   const started = context.now();
   const sequences = await context
     .exclusive(() => sampleAll(task, context))
     .catch((error: unknown) => {
       const { message, disposition } = RetortError.from(error);
-      if (disposition === "giveBack" && attempt < context.maxAttempts) throw error;
+      // A bug or a crash may be this process's own: another one gets to try, until the last attempt.
+      if (disposition !== "terminate" && attempt < context.maxAttempts) throw error;
       context.log.warn({ step: task.key?.step, task: task.key?.task, attempt }, `the task failed for good: ${message}`);
       return samplesOf(task).map((sample) => failedSequence(task, sample, message));
     });
   const seconds = (context.now() - started) / 1000;
   await publishRollout(context.streams, rolloutOf(task, sequences, worker, seconds));
   context.done(sequences, seconds);
-}
-
-function readTask(data: Uint8Array): PromptTask {
-  const task = fromBinary(PromptTaskSchema, data);
-  checkMessage(PromptTaskSchema, task);
-  return task;
 }
 
 async function sampleAll(task: PromptTask, context: SamplerContext): Promise<Sequence[]> {
