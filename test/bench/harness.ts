@@ -54,7 +54,7 @@ export class Peer implements Contender {
   constructor(name: string, script: string, args: readonly string[]) {
     this.name = name;
     const python = process.env.RETORT_PEERS_PYTHON!;
-    this.#process = spawn(python, [`test/bench/peers/${script}`, "--threads", String(threads), ...args], {
+    this.#process = spawn(python, [`test/bench/peers/${script}`, "--serve", "--threads", String(threads), ...args], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     this.#lines = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();

@@ -16,7 +16,16 @@ async function bench(shape: Shape, peers: boolean, roof: number): Promise<void> 
   const scorer = new Scorer(model.config, model.params, { device: "cpu", threads, batchTokens: 8192 });
   const directory = await saveForPeers(model);
   const peer = peers
-    ? new Peer("torch, logits only", "score.py", ["--model", directory, "--batch", `${load.batch}`, "--length", `${length}`])
+    ? new Peer("torch", "score.py", [
+        "--model",
+        directory,
+        "--batch",
+        `${load.batch}`,
+        "--prompt",
+        `${load.prompt}`,
+        "--new",
+        `${load.fresh}`,
+      ])
     : undefined;
   const ours = [
     { name: "retort, full", run: () => scorer.score(inputs, { kind: "full", k: 0, temperature: 1 }) },
