@@ -37,9 +37,9 @@ function chart(
   const drawing = echarts.init(null, null, { renderer: "svg", ssr: true, width: 640, height: 320 });
   drawing.setOption({
     animation: false,
-    title: { text: title, textStyle: { fontSize: 14 } },
-    legend: { top: 24 },
-    grid: { top: 64, left: 56, right: 16, bottom: 40 },
+    title: { text: title, left: 0, textStyle: { fontSize: 14 } },
+    legend: { top: 26, left: 0 },
+    grid: { top: 80, left: 56, right: 16, bottom: 40 },
     xAxis: { type: "value", name: "optimiser step", nameLocation: "middle", nameGap: 24 },
     yAxis: { type: log ? "log" : "value", name: axis },
     series: series.map(({ name, points }) => ({ name, type: "line", showSymbol: false, data: points.map((point) => [...point]) })),
