@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type RunEvent, RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
+import { digestOfStudent, LocalCluster, tinySpec } from "../support/local-run.js";
+
+// Synchronous on-policy distillation: with one worker per role, its result is a function of the spec alone. That makes
+// "nothing was lost and nothing done twice" a comparison of two digests, whatever happened on the way.
+const spec = tinySpec(
+  "synchronous",
+  `
+rollouts: { maxStaleness: 0 }
+checkpoints: { everySteps: 4 }
+roles: { student: { threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1 } }
+phases:
+  - preset: on_policy_kd
+    steps: 12
+    batchSize: 8
+    sampling: { maxNewTokens: 16 }
+    optimizer: { learningRate: 0.001 }
+`,
+);
+
+describe("a synchronous run", () => {
+  let cluster: LocalCluster;
+  let undisturbed: string;
+
+  beforeAll(async () => {
+    cluster = await LocalCluster.start();
+    const { run } = await cluster.watch(await cluster.begin(spec));
+    expect(run.message).toBe("");
+    expect(run.state).toBe(RunState.SUCCEEDED);
+    undisturbed = await digestOfStudent(run);
+  });
+  afterAll(() => cluster.stop());
+
+  const stepOf = ({ event }: RunEvent) => (event.case === "stepFinished" ? event.value.step : 0);
+  const stepsOf = (events: readonly RunEvent[]) => events.map(stepOf).filter((step) => step > 0);
+  const all = Array.from({ length: 12 }, (_, i) => i + 1);
+
+  it("gives the same weights again", async () => {
+    const { run, events } = await cluster.watch(await cluster.begin(spec));
+    expect(stepsOf(events)).toEqual(all);
+    expect(await digestOfStudent(run)).toBe(undisturbed);
+  });
+
+  it("gives the same weights when it is stopped and resumed", async () => {
+    const runId = await cluster.begin(spec);
+    const first = await cluster.watch(runId, async (event) => {
+      if (stepOf(event) === 5) await cluster.controller.stopRun({ runId });
+    });
+    expect(first.run.state).toBe(RunState.STOPPED);
+    expect(stepsOf(first.events).length).toBeLessThan(12);
+    await cluster.controller.resumeRun({ runId });
+    const second = await cluster.watch(runId);
+    expect(second.run.state).toBe(RunState.SUCCEEDED);
+    expect(await digestOfStudent(second.run)).toBe(undisturbed);
+  });
+
+  it.each(["student", "teacher", "learner"])("gives the same weights when its %s is killed", async (role) => {
+    const runId = await cluster.begin(spec);
+    let killed = 0;
+    const { run, events } = await cluster.watch(runId, async (event) => {
+      if (stepOf(event) !== 6 || killed) return;
+      killed = await cluster.pidOf(runId, role);
+      process.kill(killed, "SIGKILL");
+    });
+    expect(killed).toBeGreaterThan(0);
+    expect(run.message).toBe("");
+    expect(run.state).toBe(RunState.SUCCEEDED);
+    expect([...new Set(stepsOf(events))]).toEqual(all);
+    expect(await digestOfStudent(run)).toBe(undisturbed);
+  });
+
+  it("leaves nothing in the streams but its events", async () => {
+    const runId = await cluster.begin(spec);
+    await cluster.watch(runId);
+    await sleep(1000);
+    for (const stream of ["RETORT_PROMPTS", "RETORT_ROLLOUTS", "RETORT_RESULTS"])
+      expect([stream, await cluster.left(stream, runId)]).toEqual([stream, 0]);
+    expect(await cluster.left("RETORT_EVENTS", runId)).toBeGreaterThan(12);
+  });
+});
