@@ -6,7 +6,7 @@ import { createLog, type Log } from "./log.js";
 import { Metrics, metricsServer } from "./metrics.js";
 import type { Implementation } from "./rpc/handlers.js";
 import { RpcServer } from "./rpc/server.js";
-import { type ProcessSettings, type processSettings, readSettings, unlikeDefaults } from "./settings.js";
+import { describeSettings, type ProcessSettings, type processSettings, readSettings, unlikeDefaults } from "./settings.js";
 
 /** What a role's process has from the start. */
 export interface RoleContext<S extends ProcessSettings> {
@@ -34,6 +34,10 @@ export async function runRole<S extends typeof processSettings>(
   argv: readonly string[],
   build: (context: RoleContext<z.infer<S>>) => RoleParts,
 ): Promise<never> {
+  if (argv.includes("--help")) {
+    console.log(`settings of ${role}:\n${describeSettings(schema)}`);
+    process.exit(0);
+  }
   const settings = readSettings(schema, argv, process.env);
   const { host, logFormat, logLevel, graceMs } = settings;
   const log = createLog(role, { level: logLevel, format: logFormat });

@@ -118,3 +118,15 @@ export function unlikeDefaults<S extends z.ZodObject>(schema: S, settings: z.inf
   const changed = Object.entries(settings).filter(([name, value]) => value !== z.safeParse(shape[name]!, undefined).data);
   return Object.fromEntries(changed.map(([name, value]) => [name, z.globalRegistry.get(shape[name]!)?.secret ? "***" : value]));
 }
+
+/** The settings of a schema as text: flag, default and meaning, one to a line. */
+export function describeSettings(schema: z.ZodObject): string {
+  const { properties = {} } = z.toJSONSchema(schema, { io: "input" }) as {
+    properties?: Record<string, { description?: string; default?: unknown }>;
+  };
+  const lines = Object.entries(properties).map(([name, { description = "", default: fallback }]) => {
+    const value = fallback === undefined ? "" : ` (default ${JSON.stringify(fallback)})`;
+    return `  --${kebab(name).padEnd(20)} ${description}${value}; ${variableOf(schema, name)}`;
+  });
+  return lines.join("\n");
+}
