@@ -1,11 +1,13 @@
-import { exactMatch, numericMatch } from "./answers.js";
-import { bleu } from "./bleu.js";
+import { exactMatch, normalizedMatch, numericMatch } from "./answers.js";
+import { bleu, bleuCharacters } from "./bleu.js";
 import { rougeL, rougeN } from "./rouge.js";
 
-/** Measures of a completion against a reference, in [0, 1]. */
+/** Measures of a completion against a reference, in [0, 1], by the name that specs use. */
 export const textMetrics = {
   bleu,
+  bleu_characters: bleuCharacters,
   exact_match: exactMatch,
+  normalized_match: normalizedMatch,
   numeric: numericMatch,
   rouge1: (candidate: string, reference: string): number => rougeN(candidate, reference, 1),
   rouge2: (candidate: string, reference: string): number => rougeN(candidate, reference, 2),
