@@ -3,6 +3,7 @@ import { toFloat32, toInt32, toRecord } from "../shared/flow/arrays.js";
 import type { Row } from "../shared/flow/prompts/dataset.js";
 import { split } from "../shared/flow/prompts/plan.js";
 import type { SequenceScore } from "../shared/gen/retort/v1/flow_pb.js";
+import { selfBleu } from "../shared/ml/text/metrics/bleu.js";
 import { type TextMetric, textMetrics } from "../shared/ml/text/metrics/table.js";
 import type { ModelServer } from "./model-server.js";
 
@@ -22,6 +23,8 @@ export interface Evaluation {
   readonly rows: number;
   readonly greedy: number;
   readonly sampled: number;
+  /** Self-BLEU over words of the samples: how much they resemble each other; absent for a single row. */
+  readonly selfBleu?: number;
   /** KL(teacher ‖ model) and KL(model ‖ teacher). */
   readonly forwardKl?: number;
   readonly reverseKl?: number;
@@ -66,6 +69,7 @@ export async function evaluateModel(
     rows: rows.length,
     greedy: quality(greedySamples),
     sampled: quality(samples),
+    ...(samples.length < 2 ? {} : { selfBleu: selfBleu(samples.map(({ text }) => text)) }),
     ...divergences,
     greedySamples,
     samples,
