@@ -61,12 +61,21 @@ export async function startLocal({ dataDir, port, natsPort, progress }: LocalOpt
       await end(child, 30_000);
       await nats?.stop();
     };
-    return { address, nats: url, ended: exited, stop };
+    return { address, nats: url, ended: Promise.race([exited, natsEnded(nats, dataDir)]), stop };
   } catch (error) {
     child.kill("SIGKILL");
     await nats?.stop();
     throw error;
   }
+}
+
+/** Settles when a nats-server of ours has ended; never for one that is not ours. */
+async function natsEnded(nats: NatsServer | undefined, dataDir: string): Promise<RetortError> {
+  const reason = await (nats?.exited ?? new Promise<never>(() => {}));
+  return new RetortError(
+    "FailedPrecondition",
+    `nats-server ended (${reason}); see ${join(dataDir, "nats", "nats.log")}, then start \`retort up\` again`,
+  );
 }
 
 /** Refuses a data directory that another live process of ours uses. */

@@ -12,7 +12,10 @@ interface ControllerOptions {
   readonly token?: string;
 }
 
-const print = (program: Command, value: unknown, text: string): void => console.log(program.opts().json ? JSON.stringify(value) : text);
+function print(program: Command, value: unknown, text: string): void {
+  if (program.opts().json) console.log(JSON.stringify(value));
+  else if (text) console.log(text);
+}
 
 /** Adds the commands that talk to a controller. */
 export function addRunCommands(program: Command): void {

@@ -1,0 +1,177 @@
+import { spawn } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { LocalCluster } from "../support/local-run.js";
+
+const cli = resolve("dist/services/cli.js");
+const examples = resolve("deploy/examples/num2words");
+
+interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `retort` to its end. */
+function retort(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Result> {
+  const child = spawn(process.execPath, [cli, ...argv], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (text: Buffer) => {
+    stdout += text;
+  });
+  child.stderr.on("data", (text: Buffer) => {
+    stderr += text;
+  });
+  return new Promise((done) => child.once("close", (code) => done({ code, stdout, stderr })));
+}
+
+/** The process id of the nats-server in a data directory, once `retort up` is ready. */
+async function natsPid(data: string): Promise<number> {
+  for (;;) {
+    const ready = await readFile(join(data, "address")).catch(() => undefined);
+    const [name] = ready ? await readdir(join(data, "nats", "ports")) : [];
+    if (name) return Number(/_(\d+)\.ports/.exec(name)![1]);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+/** One clear error: a sentence, no stack, nothing on standard output, and an exit code that is not a crash's. */
+function expectClear({ code, stdout, stderr }: Result, message: RegExp): void {
+  expect(stderr).toMatch(message);
+  expect(stderr).not.toMatch(/^\s+at /m);
+  expect(stdout).toBe("");
+  expect([64, 65, 66, 69, 73, 75, 77, 78]).toContain(code);
+}
+
+const good = {
+  name: "bad",
+  student: { model: join(examples, "models/student") },
+  teachers: [{ model: join(examples, "models/teacher") }],
+  data: { path: join(examples, "data/train.jsonl") },
+  phases: [{ preset: "gkd", steps: 2 } as Record<string, unknown>],
+};
+
+describe("retort run, given a bad spec", () => {
+  let cluster: LocalCluster;
+  let directory: string;
+  beforeAll(async () => {
+    cluster = await LocalCluster.start();
+    directory = await mkdtemp(join(tmpdir(), "retort-bad-"));
+  });
+  afterAll(async () => {
+    await rm(directory, { recursive: true });
+    await cluster.stop();
+  });
+
+  const run = async (spec: unknown): Promise<Result> => {
+    const path = join(directory, "spec.yaml");
+    await writeFile(path, typeof spec === "string" ? spec : JSON.stringify(spec));
+    return retort(["run", path, "--data-dir", cluster.directory]);
+  };
+  const file = async (name: string, text: string): Promise<string> => {
+    const path = join(directory, name);
+    await writeFile(path, text);
+    return path;
+  };
+  const model = async (name: string, config: unknown): Promise<string> => {
+    await mkdir(join(directory, name), { recursive: true });
+    await file(`${name}/config.json`, JSON.stringify(config));
+    return join(directory, name);
+  };
+
+  it.each<[string, () => unknown, RegExp]>([
+    ["a field that does not exist", () => ({ ...good, phasess: [] }), /phasess/],
+    ["a field of the wrong type", () => ({ ...good, phases: [{ steps: "many" }] }), /steps/],
+    ["text that is no YAML", () => "a: [", /spec\.yaml/],
+    ["nothing", () => "", /spec\.yaml|name|student/],
+    ["lambda beyond 1", () => ({ ...good, phases: [{ steps: 2, lambda: 1.5 }] }), /phases\[0\]\.lambda/],
+    ["a preset that does not exist", () => ({ ...good, phases: [{ steps: 2, preset: "magic" }] }), /phases\[0\]\.preset/],
+    ["a model directory that is not there", () => ({ ...good, student: { model: "/nowhere/model" } }), /student\.model.*\/nowhere\/model/s],
+    ["a dataset that is not there", () => ({ ...good, data: { path: "/nowhere.jsonl" } }), /\/nowhere\.jsonl/],
+    [
+      "several mistakes",
+      () => ({ ...good, student: { model: "/nowhere" }, phases: [{ steps: 2, lambda: -1 }, { steps: 0 }] }),
+      /lambda[\s\S]*steps/,
+    ],
+  ])("names %s", async (_, spec, message) => {
+    expectClear(await run(spec()), message);
+  });
+
+  it("names an architecture that it does not know", async () => {
+    const unknown = await model("mamba", { model_type: "mamba", architectures: ["MambaForCausalLM"] });
+    expectClear(await run({ ...good, student: { model: unknown } }), /mamba[\s\S]*llama/i);
+  });
+
+  it("names an empty dataset", async () => {
+    expectClear(await run({ ...good, data: { path: await file("empty.jsonl", "") } }), /empty\.jsonl/);
+  });
+
+  it("names the row of a dataset that is no JSON", async () => {
+    expectClear(await run({ ...good, data: { path: await file("rows.jsonl", '{"prompt": "a"}\n{"prompt"\n') } }), /rows\.jsonl.*2/s);
+  });
+
+  it("leaves no run behind", async () => {
+    const { runs } = await cluster.controller.listRuns({});
+    expect(runs.filter(({ finished }) => !finished)).toEqual([]);
+  });
+});
+
+describe("retort, without what it needs", () => {
+  let directory: string;
+  let occupied: Server;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "retort-bad-"));
+    occupied = createServer();
+    await new Promise<void>((done) => occupied.listen(0, "127.0.0.1", done));
+  });
+  afterAll(async () => {
+    occupied.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+  const port = () => String((occupied.address() as { port: number }).port);
+  const data = () => ["--data-dir", join(directory, "data")];
+
+  it("says that no controller is known", async () => {
+    expectClear(await retort(["runs", ...data()]), /retort up/);
+  });
+
+  it("says that the controller cannot be reached", async () => {
+    expectClear(await retort(["runs", "--controller", "127.0.0.1:1"]), /127\.0\.0\.1:1 cannot be reached/);
+  });
+
+  it("says that NATS cannot be reached, and ends", async () => {
+    expectClear(
+      await retort(["up", "--port", "0", ...data()], { RETORT_NATS_URL: "nats://127.0.0.1:1" }),
+      /nats:\/\/127\.0\.0\.1:1 cannot be reached/,
+    );
+  });
+
+  it("says that the port for NATS is in use, and ends", async () => {
+    expectClear(await retort(["up", "--port", "0", "--nats-port", port(), ...data()]), new RegExp(`${port()}[\\s\\S]*in use`));
+  });
+
+  it("says that the controller's port is in use, and ends with NATS stopped", async () => {
+    expectClear(await retort(["up", "--port", port(), ...data()]), new RegExp(`${port()}[\\s\\S]*in use`));
+  });
+
+  it("ends, and says why, when its NATS server is lost", async () => {
+    const started = retort(["up", "--port", "0", ...data()]);
+    const pid = await natsPid(join(directory, "data"));
+    process.kill(pid, "SIGKILL");
+    const { code, stderr } = await started;
+    expect(stderr).toMatch(/nats-server ended \(SIGKILL\)/);
+    expect(code).toBe(78);
+  });
+
+  it("says that a model directory is not there", async () => {
+    expectClear(await retort(["serve", "teacher", "--model", "/nowhere/model"]), /\/nowhere\/model/);
+  });
+
+  it("names an unknown command and an unknown role", async () => {
+    expect((await retort(["distill"])).code).not.toBe(0);
+    expectClear(await retort(["serve", "judge"]), /judge[\s\S]*teacher/);
+  });
+});
