@@ -1,0 +1,7 @@
+import { join } from "node:path";
+
+/** The small random models that test/golden/models.py writes, one for each trait of the supported decoders. */
+export const modelFixtures = ["llama", "llama-linear", "llama-scaled", "qwen2", "qwen3"] as const;
+
+/** Directory of a fixture; tests run from the project's root. */
+export const modelFixture = (name: string): string => join(process.cwd(), "test", "golden", "fixtures", "models", name);
