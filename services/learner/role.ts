@@ -4,6 +4,7 @@ import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { threadCount } from "../shared/base/settings.js";
 import { spawnWorker } from "../shared/base/workers.js";
+import { recordExhausted } from "../shared/flow/rollouts/exhausted.js";
 import { publishEvent } from "../shared/flow/runs/events.js";
 import { joinRun, type Membership, registration } from "../shared/flow/runs/membership.js";
 import { isOver } from "../shared/flow/runs/state.js";
@@ -30,6 +31,7 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
   const standalone = new Standalone(worker.api, settings.model, trainer);
   let membership: Membership | undefined;
   let running: Promise<void> = Promise.resolve();
+  let stopRecording: () => void = () => {};
   let end: () => void = () => {};
   let fail: (error: RetortError) => void = () => {};
   const finished = new Promise<void>((resolve, reject) => {
@@ -55,6 +57,7 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
       const { streams, runId } = membership!;
       const results = new ResultsReader(streams, runId);
       results.read(stopping.signal);
+      stopRecording = recordExhausted(streams, runId, log);
       const run = new LearnerRun({
         membership: membership!,
         host: worker.api,
@@ -87,6 +90,7 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
       );
     },
     stop: async () => {
+      stopRecording();
       stopping.abort();
       await running;
     },
