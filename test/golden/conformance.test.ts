@@ -72,8 +72,11 @@ function nameOf(value: ConformanceCase, first: ConformanceCase): string {
 }
 
 const largest = { value: 0, gradient: 0 };
+/** Keeps the largest error, in units of the expected number where that is above 1. */
 const note = (of: keyof typeof largest, actual: ArrayLike<number>, expected: ArrayLike<number>) => {
-  for (let i = 0; i < expected.length; i++) largest[of] = Math.max(largest[of], Math.abs(actual[i]! - expected[i]!));
+  for (let i = 0; i < expected.length; i++) {
+    largest[of] = Math.max(largest[of], Math.abs(actual[i]! - expected[i]!) / Math.max(1, Math.abs(expected[i]!)));
+  }
 };
 
 describe.each(files)("conformance: $file", ({ cases }) => {
