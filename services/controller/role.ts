@@ -1,10 +1,10 @@
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { Streams } from "../shared/base/streams/connection.js";
 import { RunStore } from "../shared/flow/runs/state.js";
 import { ensureStreams } from "../shared/flow/streams.js";
-import { DirectoryStore } from "../shared/flow/weights/directory-store.js";
+import { openWeightStore } from "../shared/flow/weights/open.js";
 import type { ControllerSettings } from "./config.js";
 import { LocalLauncher } from "./local-launcher.js";
 import { type ControllerContext, controllerService } from "./service.js";
@@ -25,7 +25,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       const { nats, logLevel, maxRestarts } = settings;
       const launcher = new LocalLauncher({ nats, dataDir, logLevel, graceMs: 10_000 });
       const supervisor = new Supervisor({ streams, runs, launcher, log, maxRestarts });
-      parts = { streams, runs, store: new DirectoryStore(join(dataDir, "weights")), supervisor, now: () => new Date() };
+      parts = { streams, runs, store: openWeightStore({ ...settings, dataDir }, streams), supervisor, now: () => new Date() };
     },
     stop: async () => streams?.close(),
   };

@@ -41,7 +41,13 @@ export class Policy {
   /** The files of the first version: config and tokenizer come with it. Waits until it is there. */
   async first(signal: AbortSignal): Promise<WeightsFiles> {
     while (!signal.aborted) {
-      if (await this.#store.manifest(this.#runId, 0)) return this.#store.get(this.#runId, 0);
+      if (await this.#store.manifest(this.#runId, 0)) {
+        const files = await this.#store.get(this.#runId, 0).catch((error: unknown) => {
+          // A learner that takes over stores it anew: it is away for a moment.
+          if (RetortError.from(error).code !== "NotFound") throw error;
+        });
+        if (files) return files;
+      }
       await sleep(50);
     }
     throw new RetortError("Cancelled", "stopped before the run's first weights were there");

@@ -16,6 +16,10 @@ export const processSettings = z.strictObject({
   port: z.coerce.number().int().min(0).max(65535).default(0).describe("gRPC port; 0 takes a free one"),
   healthPort: z.coerce.number().int().min(0).max(65535).default(0).describe("port of the health service; 0 takes a free one"),
   metricsPort: z.coerce.number().int().min(0).max(65535).default(0).describe("port of /metrics; 0 takes a free one"),
+  weightStore: z
+    .enum(["directory", "nats"])
+    .default("directory")
+    .describe("where policy versions are kept: in dataDir, which all roles then share, or in NATS"),
   dataDir: z.string().default(".retort").describe("directory for runs and weights"),
   tlsCert: z.string().optional().describe("path of the server's certificate (PEM)"),
   tlsKey: z.string().optional().describe("path of the server's key (PEM)"),

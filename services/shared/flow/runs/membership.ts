@@ -1,10 +1,9 @@
-import { join } from "node:path";
 import type { Service } from "../../base/lifecycle.js";
 import type { RoleContext } from "../../base/role.js";
 import type { ModelSettings } from "../../base/settings.js";
 import { Streams } from "../../base/streams/connection.js";
 import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
-import { DirectoryStore } from "../weights/directory-store.js";
+import { openWeightStore } from "../weights/open.js";
 import type { WeightStore } from "../weights/store.js";
 import { type ResolvedRun, resolveRun } from "./resolve.js";
 import { RunStore } from "./state.js";
@@ -20,11 +19,12 @@ export interface Membership {
 }
 
 /** Connects to a run. @throws Unavailable if NATS is not there, NotFound if the run is not */
-export async function joinRun(runId: string, { nats, natsCredentials, dataDir }: ModelSettings, name: string): Promise<Membership> {
+export async function joinRun(runId: string, settings: ModelSettings, name: string): Promise<Membership> {
+  const { nats, natsCredentials } = settings;
   const streams = await Streams.connect({ url: nats, name: `${name}/${runId}`, credentials: natsCredentials });
   const runs = await RunStore.open(streams);
   const { spec } = await runs.get(runId);
-  return { runId, streams, runs, store: new DirectoryStore(join(dataDir, "weights")), spec: spec!, run: resolveRun(spec!) };
+  return { runId, streams, runs, store: openWeightStore(settings, streams), spec: spec!, run: resolveRun(spec!) };
 }
 
 /** Registers a process in its run while it lives. */

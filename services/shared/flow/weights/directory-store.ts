@@ -5,7 +5,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../../base/errors.js";
 import { type WeightsManifest, WeightsManifestSchema } from "../../gen/retort/v1/flow_pb.js";
-import type { WeightStore, WeightsFiles } from "./store.js";
+import { olderFence, type WeightStore, type WeightsFiles, wrongDigest } from "./store.js";
 
 const manifestName = "manifest.binpb";
 
@@ -18,6 +18,10 @@ export class DirectoryStore implements WeightStore {
   }
 
   async put(runId: string, version: number, files: WeightsFiles, fence: bigint): Promise<WeightsManifest> {
+    const stored = await this.manifest(runId, version);
+    if (stored && stored.fence > fence) throw olderFence(runId, version, stored.fence, fence);
+    // A version that is replaced does not exist meanwhile: its files and its manifest would not fit.
+    await this.delete(runId, version);
     const directory = this.#path(runId, version);
     await mkdir(directory, { recursive: true });
     for (const [name, bytes] of files) await write(join(directory, name), bytes);
@@ -42,9 +46,12 @@ export class DirectoryStore implements WeightStore {
     if (!manifest) throw new RetortError("NotFound", `run ${runId} has no stored version ${version}`);
     const files = new Map<string, Uint8Array>();
     for (const { name, digest } of manifest.files) {
-      const bytes = await readFile(join(this.#path(runId, version), name));
-      if (sha256(bytes) !== digest)
-        throw new RetortError("DataLoss", `run ${runId} version ${version}: ${name} does not have the digest of its manifest`);
+      const bytes = await readFile(join(this.#path(runId, version), name)).catch((error: NodeJS.ErrnoException) => {
+        throw error.code === "ENOENT"
+          ? new RetortError("NotFound", `version ${version} of run ${runId} was deleted while it was read`)
+          : error;
+      });
+      if (sha256(bytes) !== digest) throw wrongDigest(runId, version, name);
       files.set(name, bytes);
     }
     return files;
@@ -74,6 +81,8 @@ async function write(path: string, bytes: Uint8Array): Promise<void> {
   const handle = await open(temporary, "w");
   try {
     await handle.writeFile(bytes);
+    // On the disk before the name is: a power cut must not leave a whole manifest over half a file.
+    await handle.sync();
   } finally {
     await handle.close();
   }

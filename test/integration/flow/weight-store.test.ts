@@ -1,0 +1,108 @@
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Objm } from "@nats-io/obj";
+import type { Streams } from "../../../services/shared/base/streams/connection.js";
+import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
+import { NatsStore } from "../../../services/shared/flow/weights/nats-store.js";
+import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
+import { TestNats } from "../../support/nats.js";
+
+const run = "run-a";
+const filled = (bytes: number, seed: number) => Uint8Array.from({ length: bytes }, (_, i) => (i * 31 + seed) % 251);
+const version = (seed: number) =>
+  new Map([
+    ["config.json", filled(100, seed)],
+    ["model.safetensors", filled(3_000_001, seed)],
+  ]);
+
+let nats: TestNats;
+let streams: Streams;
+let directory: string;
+beforeAll(async () => {
+  nats = await TestNats.start();
+  streams = await nats.connect();
+});
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "retort-weights-"));
+});
+afterEach(async () => {
+  await rm(directory, { recursive: true });
+  const objects = new Objm(streams.js);
+  await (await objects.create(`retort_weights_${run}`)).destroy();
+});
+afterAll(() => nats.stop());
+
+const stores: [string, () => WeightStore, (version: number, file: string) => Promise<void>][] = [
+  [
+    "DirectoryStore",
+    () => new DirectoryStore(directory),
+    (version, file) => writeFile(join(directory, run, String(version), file), filled(100, 9)),
+  ],
+  [
+    "NatsStore",
+    () => new NatsStore(streams),
+    async (version, file) => {
+      const bucket = await new Objm(streams.js).create(`retort_weights_${run}`);
+      await bucket.putBlob({ name: `${version}/${file}` }, filled(100, 9));
+    },
+  ],
+];
+
+describe.each(stores)("%s", (_, open, damage) => {
+  it("gives back the bytes it was given, also to another process", async () => {
+    const manifest = await open().put(run, 3, version(1), 1n);
+    expect(manifest.files.map(({ name, sizeBytes }) => [name, sizeBytes])).toEqual([
+      ["config.json", 100n],
+      ["model.safetensors", 3_000_001n],
+    ]);
+    const files = await open().get(run, 3);
+    expect([...files.keys()]).toEqual(["config.json", "model.safetensors"]);
+    for (const [name, bytes] of version(1)) expect(Buffer.compare(files.get(name)!, bytes)).toBe(0);
+    expect((await open().manifest(run, 3))?.fence).toBe(1n);
+  });
+
+  it("lists versions in rising order, and forgets what is deleted", async () => {
+    const store = open();
+    for (const n of [10, 2, 0]) await store.put(run, n, version(n), 1n);
+    expect(await store.list(run)).toEqual([0, 2, 10]);
+    await store.delete(run, 2);
+    await store.delete(run, 2);
+    expect(await store.list(run)).toEqual([0, 10]);
+    await expect(store.get(run, 2)).rejects.toMatchObject({ code: "NotFound", message: expect.stringContaining("version 2") });
+    expect(await store.list("run-b")).toEqual([]);
+  });
+
+  it("refuses a learner that was replaced, and lets the later one replace what it left", async () => {
+    const store = open();
+    await store.put(run, 1, version(1), 1n);
+    await store.put(run, 1, version(2), 2n);
+    await expect(store.put(run, 1, version(3), 1n)).rejects.toMatchObject({ code: "Aborted", retry: "never" });
+    expect(Buffer.compare((await store.get(run, 1)).get("config.json")!, filled(100, 2))).toBe(0);
+  });
+
+  it("never gives out a file that is not what its manifest says", async () => {
+    await open().put(run, 1, version(1), 1n);
+    await damage(1, "model.safetensors");
+    await expect(open().get(run, 1)).rejects.toMatchObject({ code: "DataLoss", message: expect.stringContaining("model.safetensors") });
+  });
+
+  it("has no version while it is being written: the manifest comes last", async () => {
+    const store = open();
+    const writing = store.put(run, 5, version(1), 1n);
+    let before = 0;
+    for (let done = false; !done; ) {
+      done = await Promise.race([writing.then(() => true), new Promise<false>((next) => setTimeout(next, 1, false))]);
+      if (!done && !(await open().manifest(run, 5))) before++;
+    }
+    expect(before).toBeGreaterThan(0);
+    expect((await store.get(run, 5)).size).toBe(2);
+  });
+});
+
+describe("DirectoryStore", () => {
+  it("leaves no temporary files", async () => {
+    await new DirectoryStore(directory).put(run, 1, version(1), 1n);
+    expect((await readdir(join(directory, run, "1"))).sort()).toEqual(["config.json", "manifest.binpb", "model.safetensors"]);
+  });
+});
