@@ -1,4 +1,5 @@
 // Dimensions: R rows (completion tokens), V vocabulary, C classes.
+import { RetortError } from "../../base/errors.js";
 import type { Dim, Graph, Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import type { SignalKind } from "../scoring/score.js";
@@ -23,6 +24,31 @@ export interface Objective extends DivergenceOptions {
   readonly klCoef: number;
   readonly ratioClip: number;
   readonly normalisation: "sequence" | "token";
+}
+
+/**
+ * Checks an objective's settings against their bounds.
+ *
+ * @throws InvalidArgument that lists every setting out of bounds
+ */
+export function checkObjective(objective: Objective, vocab: number): void {
+  const topK = comparesDistributions(objective) && objective.signal === "top_k";
+  const bounds: readonly (readonly [keyof Objective, number, number])[] = [
+    ["alpha", 0, 1],
+    ["beta", 0, 1],
+    ["skew", 0, 1],
+    ["weight", 0, 1],
+    ["studentTemperature", 1e-3, 1e3],
+    ["ratioClip", 1, Number.MAX_VALUE],
+    ["klCoef", 0, Number.MAX_VALUE],
+    ...(topK ? [["k", 1, vocab] as const] : []),
+  ];
+  const problems = bounds.flatMap(([field, lowest, highest]) => {
+    const value = objective[field] as number;
+    if (value >= lowest && value <= highest) return [];
+    return [{ fieldPath: `objective.${field}`, description: `is ${value}; it must lie in [${lowest}, ${highest}]` }];
+  });
+  if (problems.length > 0) throw RetortError.ofProblems("objective", problems);
 }
 
 /** Per-row inputs of the loss, all of length R. */

@@ -72,13 +72,12 @@ export function microBatch(
   let row = 0;
   sequences.forEach((sequence, b) => {
     const { promptIds, completionIds } = sequence;
-    if (promptIds.length === 0 || completionIds.length === 0)
-      throw new RetortError("InvalidArgument", `sequence ${members[b]}: prompt and completion need at least one token each`);
+    checkSequence(sequence, members[b]!, vocab);
     const start = b * time;
     ids.set(promptIds, start);
     ids.set(completionIds.subarray(0, -1), start + promptIds.length);
     for (let t = 0; t < time; t++) positions[start + t] = BigInt(t);
-    fillRows(columns, row, sequence, start + promptIds.length - 1, weights[members[b]!]!);
+    fillRows(columns, row, sequence, start + promptIds.length - 1, weights[members[b]!]!, members[b]!);
     if (needsTeacher(objective)) fillScore(columns, signal, row, sequence, members[b]!, objective, vocab);
     row += completionIds.length;
   });
@@ -122,7 +121,18 @@ function emptySignal({ signal, k }: Objective, rows: number, vocab: number): Sig
   return { ids, top: new Float32Array(rows * k), tail: new Float32Array(rows) };
 }
 
-function fillRows(columns: Columns, row: number, sequence: TrainSequence, firstPlace: number, weight: number): void {
+/** What would otherwise fail inside the graph with a message about an operator, or poison the weights. */
+function checkSequence({ promptIds, completionIds, advantage }: TrainSequence, member: number, vocab: number): void {
+  if (promptIds.length === 0 || completionIds.length === 0)
+    throw new RetortError("InvalidArgument", `sequence ${member}: prompt and completion need at least one token each`);
+  for (const id of [...promptIds, ...completionIds])
+    if (id < 0 || id >= vocab)
+      throw new RetortError("InvalidArgument", `sequence ${member}: token id ${id} is outside the student's vocabulary of ${vocab}`);
+  if (advantage !== undefined && !Number.isFinite(advantage))
+    throw new RetortError("InvalidArgument", `sequence ${member}: the advantage is ${advantage}; look for a reward that is not finite`);
+}
+
+function fillRows(columns: Columns, row: number, sequence: TrainSequence, firstPlace: number, weight: number, member: number): void {
   const { completionIds, samplerLogprobs, advantage } = sequence;
   const count = completionIds.length;
   for (let n = 0; n < count; n++) columns.places[row + n] = BigInt(firstPlace + n);
@@ -131,7 +141,11 @@ function fillRows(columns: Columns, row: number, sequence: TrainSequence, firstP
   columns.advantages.fill(advantage ?? 0, row, row + count);
   if (!samplerLogprobs) return;
   if (samplerLogprobs.length !== count)
-    throw new RetortError("InvalidArgument", `samplerLogprobs has ${samplerLogprobs.length} entries for ${count} completion tokens`);
+    throw new RetortError(
+      "InvalidArgument",
+      `sequence ${member}: samplerLogprobs has ${samplerLogprobs.length} entries for ${count} completion tokens`,
+    );
+  checkLogprobs(samplerLogprobs, member, "samplerLogprobs");
   columns.samplerLogprobs.set(samplerLogprobs, row);
   columns.sampled.fill(1, row, row + count);
 }
@@ -149,8 +163,9 @@ function fillScore(
   const count = completionIds.length;
   if (!score) throw new RetortError("InvalidArgument", `sequence ${member} has no teacher score, and the objective needs one`);
   checkLength(score.logprobs, count, member, "logprobs");
-  columns.teacherLogprobs.set(score.logprobs, row);
-  if (arrays?.full) arrays.full.set(checkLength(score.full, count * vocab, member, "full"), row * vocab);
+  columns.teacherLogprobs.set(checkLogprobs(score.logprobs, member, "score.logprobs"), row);
+  if (arrays?.full)
+    arrays.full.set(checkLogprobs(checkLength(score.full, count * vocab, member, "full"), member, "score.full"), row * vocab);
   if (arrays?.ids && score.signal.k !== k)
     throw new RetortError("InvalidArgument", `sequence ${member}: the score has k=${score.signal.k}, the objective k=${k}`);
   if (!arrays?.ids) {
@@ -162,8 +177,20 @@ function fillScore(
     return;
   }
   arrays.ids.set(checkLength(score.ids, count * k, member, "ids"), row * k);
-  arrays.top!.set(checkLength(score.topLogprobs, count * k, member, "topLogprobs"), row * k);
-  arrays.tail!.set(checkLength(score.tail, count, member, "tail"), row);
+  const top = checkLength(score.topLogprobs, count * k, member, "topLogprobs");
+  arrays.top!.set(checkLogprobs(top, member, "score.topLogprobs"), row * k);
+  arrays.tail!.set(checkLogprobs(checkLength(score.tail, count, member, "tail"), member, "score.tail"), row);
+}
+
+/** Rounding may lift a log-probability above 0 by this much. */
+const logprobSlack = 1e-3;
+
+/** Refuses what is no log-probability: NaN, +Infinity, or above 0. -Infinity (probability 0) is one. */
+function checkLogprobs(logprobs: Float32Array, member: number, what: string): Float32Array {
+  for (let i = 0; i < logprobs.length; i++)
+    if (!(logprobs[i]! <= logprobSlack))
+      throw new RetortError("InvalidArgument", `sequence ${member}: ${what}[${i}] is ${logprobs[i]}, which is no log-probability`);
+  return logprobs;
 }
 
 function checkLength<T extends { length: number }>(array: T | undefined, expected: number, member: number, what: string): T {

@@ -1,6 +1,6 @@
 import { RetortError } from "../../base/errors.js";
 import { float32, type Tensor } from "../graph/tensor.js";
-import type { Objective } from "../losses/objective.js";
+import { checkObjective, type Objective } from "../losses/objective.js";
 import type { ModelConfig } from "../models/config.js";
 import { paramSpecs, type Weights } from "../models/params.js";
 import { type AdamWOptions, adamwScalars } from "../optim/adamw.js";
@@ -46,6 +46,7 @@ export class Trainer {
   #updates: number;
 
   constructor(config: ModelConfig, weights: Weights, options: TrainerOptions, state?: TrainerState) {
+    checkObjective(options.objective, config.vocabSize);
     this.#config = config;
     this.#options = options;
     this.#names = paramSpecs(config).map(({ name }) => name);
@@ -57,6 +58,7 @@ export class Trainer {
   /** Changes what is minimised from the next step on; the optimiser's state stays. */
   async configure(options: TrainerOptions): Promise<void> {
     if (JSON.stringify(options) === JSON.stringify(this.#options)) return;
+    checkObjective(options.objective, this.#config.vocabSize);
     await this.release();
     this.#options = options;
   }
@@ -69,6 +71,13 @@ export class Trainer {
    */
   async step(batch: readonly TrainSequence[], learningRate: number): Promise<StepStats> {
     if (batch.length === 0) throw new RetortError("InvalidArgument", "a step needs at least one sequence");
+    const { maxPositions } = this.#config;
+    const long = batch.findIndex(({ promptIds, completionIds }) => promptIds.length + completionIds.length > maxPositions);
+    if (long >= 0)
+      throw new RetortError(
+        "InvalidArgument",
+        `sequence ${long}: prompt and completion together exceed the model's ${maxPositions} positions; lower maxNewTokens or drop the prompt`,
+      );
     const { objective, microBatchTokens, optimizer } = this.#options;
     const parts = splitBatch(batch, microBatchTokens);
     const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation));
