@@ -3,7 +3,7 @@ import { RetortError } from "../shared/base/errors.js";
 import type { Log } from "../shared/base/log.js";
 import { purge } from "../shared/base/streams/ensure.js";
 import type { WorkerClient } from "../shared/base/workers.js";
-import { planStep } from "../shared/flow/prompts/plan.js";
+import { planStep, type RecordSize, taskCapacity } from "../shared/flow/prompts/plan.js";
 import { publishEvent } from "../shared/flow/runs/events.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
 import { type Phase, phaseOf } from "../shared/flow/runs/resolve.js";
@@ -37,6 +37,9 @@ export interface RunContext {
   readonly onStep: (step: number, activity: string, stats?: StepStats, seconds?: number) => void;
 }
 
+/** Most prompts of one evaluation task. */
+const evaluationTaskSize = 256;
+
 /** How a run's learner came to its end. */
 export type Ending = "succeeded" | "stopped" | "handedBack";
 
@@ -53,6 +56,7 @@ export class LearnerRun {
   #saved = -1;
   #items: readonly Item[] = [];
   #heldOut: readonly Item[] = [];
+  #recordSize: RecordSize = { vocabSize: 0, maxTokens: 0, maxPayloadBytes: 0 };
   readonly #issued = new Map<number, number>();
 
   constructor(context: RunContext) {
@@ -76,6 +80,14 @@ export class LearnerRun {
     const data = await prepareData(this.#context, student);
     this.#items = data.items;
     this.#heldOut = data.heldOut;
+    this.#recordSize = {
+      vocabSize: student.vocabSize,
+      maxTokens: Math.max(
+        ...run.phases.map(({ sampling }) => sampling.maxNewTokens),
+        ...data.items.map(({ completionIds }) => completionIds?.length ?? 0),
+      ),
+      maxPayloadBytes: membership.streams.connection.info?.max_payload ?? 1024 * 1024,
+    };
     await this.#state(RunState.RUNNING, "");
     await publishEvent(
       membership.streams,
@@ -166,7 +178,8 @@ export class LearnerRun {
     const { run } = membership;
     for (let ahead = step; ahead <= Math.min(run.totalSteps, step + run.maxStaleness); ahead++) {
       if (this.#issued.has(ahead)) continue;
-      this.#issued.set(ahead, await issueStep(membership, planStep(run, this.#items.length, ahead), this.#items, Number(this.#fence)));
+      const plan = planStep(run, this.#items.length, ahead, taskCapacity(phaseOf(run, ahead), this.#recordSize));
+      this.#issued.set(ahead, await issueStep(membership, plan, this.#items, Number(this.#fence)));
     }
   }
 
@@ -266,7 +279,7 @@ export class LearnerRun {
       attempt: Number(this.#fence),
       items: this.#heldOut,
       sampler: "",
-      promptsPerTask: Math.ceil(this.#heldOut.length / run.replicas.student),
+      promptsPerTask: Math.min(evaluationTaskSize, Math.ceil(this.#heldOut.length / run.replicas.student)),
       signal: { ...signalFor(phase.objective), kind: "top_k", k: 1, temperature: 1 },
     } as const;
     const greedy = await issueWriting(membership, {

@@ -49,17 +49,23 @@ export async function scoreRollout({ data, attempt }: Delivery, context: ScorerC
     return rollout.sequences.map((): SequenceScoreInit => ({ failure: message }));
   });
   const seconds = (context.now() - started) / 1000;
-  const record = create(TeacherScoreSchema, {
-    key: rollout.key,
-    teacher: context.teacher,
-    teacherDigest: context.digest,
-    signal: rollout.signal,
-    sequencesDigest: sequencesDigest(rollout.sequences),
-    scores,
-    worker,
-    seconds,
+  const recordOf = (scores: SequenceScoreInit[]) =>
+    create(TeacherScoreSchema, {
+      key: rollout.key,
+      teacher: context.teacher,
+      teacherDigest: context.digest,
+      signal: rollout.signal,
+      sequencesDigest: sequencesDigest(rollout.sequences),
+      scores,
+      worker,
+      seconds,
+    });
+  await publishScore(context.streams, recordOf(scores)).catch((error: unknown) => {
+    const { code, message } = RetortError.from(error);
+    if (code !== "InvalidArgument") throw error;
+    // Too large for a message: an outcome too, or the learner would wait for it.
+    return publishScore(context.streams, recordOf(rollout.sequences.map(() => ({ failure: message }))));
   });
-  await publishScore(context.streams, record);
   context.done(
     rollout.sequences.reduce((sum, { completionIds }) => sum + (completionIds?.shape[0] ?? 0), 0),
     seconds,

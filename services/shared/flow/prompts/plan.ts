@@ -1,6 +1,7 @@
+import { RetortError } from "../../base/errors.js";
 import { deriveSeed, permutation, uniform } from "../../base/random.js";
 import type { Purpose } from "../../gen/retort/v1/flow_pb.js";
-import { lambdaAt, type Phase, phaseOf, type ResolvedRun } from "../runs/resolve.js";
+import { lambdaAt, needsScore, type Phase, phaseOf, type ResolvedRun } from "../runs/resolve.js";
 
 /** What one optimiser step will train on: a pure function of the run and the step. */
 export interface StepPlan {
@@ -15,8 +16,12 @@ export interface StepPlan {
 /** Streams of random numbers that must not be mixed up. */
 const streams = { lambda: 1, order: 2, sampling: 3 } as const;
 
-/** Plans a step. Rows are dealt from an order that is shuffled anew each epoch: every row once per epoch. */
-export function planStep(run: ResolvedRun, rows: number, step: number): StepPlan {
+/**
+ * Plans a step. Rows are dealt from an order that is shuffled anew each epoch: every row once per epoch.
+ *
+ * @param capacity most prompts whose records fit into one message; see {@link taskCapacity}
+ */
+export function planStep(run: ResolvedRun, rows: number, step: number, capacity = Number.POSITIVE_INFINITY): StepPlan {
   const phase = phaseOf(run, step);
   const onPolicy = uniform(run.seed, streams.lambda, step) < lambdaAt(phase, step);
   const first = promptsBefore(run, step);
@@ -27,12 +32,42 @@ export function planStep(run: ResolvedRun, rows: number, step: number): StepPlan
     orders.set(epoch, order);
     return order[(first + i) % rows]!;
   });
-  return { step, phase, onPolicy, tasks: split(dealt, promptsPerTask(run, phase)) };
+  return { step, phase, onPolicy, tasks: split(dealt, Math.min(capacity, promptsPerTask(run, phase))) };
 }
 
 /** Prompts of one task: as the spec says, else the batch shared out over the students. */
 export function promptsPerTask({ promptsPerTask, replicas }: ResolvedRun, { batchSize }: Phase): number {
   return promptsPerTask || Math.ceil(batchSize / Math.max(1, replicas.student));
+}
+
+/** What decides the size of a task's largest record, the teacher's score. */
+export interface RecordSize {
+  readonly vocabSize: number;
+  /** Longest completion, in tokens. */
+  readonly maxTokens: number;
+  /** Largest message that the NATS server takes. */
+  readonly maxPayloadBytes: number;
+}
+
+/** Share of a message that the arrays may take; the rest is for texts and framing. */
+const payloadShare = 0.9;
+
+/**
+ * Most prompts of one task whose records fit into a message.
+ *
+ * @throws InvalidArgument if not even one prompt's do, with the way out
+ */
+export function taskCapacity({ objective, samplesPerPrompt }: Phase, { vocabSize, maxTokens, maxPayloadBytes }: RecordSize): number {
+  const perToken = !needsScore(objective) ? 0 : objective.signal === "full" ? 4 * vocabSize + 4 : 8 * objective.k + 8;
+  // Ids, log-probabilities and versions travel in the rollout.
+  const perPrompt = samplesPerPrompt * maxTokens * Math.max(perToken, 16);
+  const capacity = Math.floor((payloadShare * maxPayloadBytes) / perPrompt);
+  if (capacity >= 1) return capacity;
+  throw new RetortError(
+    "InvalidArgument",
+    `one prompt's teacher scores may take ${perPrompt} bytes (${samplesPerPrompt} samples × ${maxTokens} tokens × ${perToken} bytes), more than NATS's max_payload of ${maxPayloadBytes}; use objective.signal: top_k, fewer samplesPerPrompt or a smaller sampling.maxNewTokens`,
+    { fieldPath: "phases.objective.signal" },
+  );
 }
 
 /** Cuts a list into parts of at most `size`. */
