@@ -1,0 +1,163 @@
+import type { Tensor } from "../../../../../services/shared/ml/graph/tensor.js";
+import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
+import type { TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
+import { Trainer, type TrainerOptions } from "../../../../../services/shared/ml/training/trainer.js";
+import { expectAllClose } from "../../../../support/all-close.js";
+import { goldenTrain, trainSetup } from "../../../../support/golden-train.js";
+
+const setup = trainSetup(goldenTrain.untied);
+const rate = 0.01;
+
+const trainerWith = (objective: Partial<Objective> = {}, options: Partial<TrainerOptions> = {}) =>
+  new Trainer(setup.config, setup.weights, { ...setup.options, ...options, objective: { ...setup.options.objective, ...objective } });
+
+const bitsOf = (params: ReadonlyMap<string, Tensor<"float32">>) =>
+  [...params].map(([name, { data }]) => `${name}:${Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64")}`);
+
+/** The learner's own log-probabilities and entropies of the batch: what a step of learning rate 0 reports. */
+async function learnerLogprobs(batch: readonly TrainSequence[]): Promise<number[]> {
+  const trainer = trainerWith({ divergence: "cross_entropy" });
+  const singles = await Promise.all(batch.map(async () => 0));
+  for (const [i, sequence] of batch.entries()) singles[i] = -(await trainer.step([sequence], 0)).sequenceDivergence[0]!;
+  await trainer.release();
+  return singles;
+}
+
+describe("Trainer", () => {
+  it.each(["sequence", "token"] as const)("gives the same update however a batch is split, normalised by %s", async (normalisation) => {
+    const updates = await Promise.all(
+      [1000, 18, 1].map(async (microBatchTokens) => {
+        const trainer = trainerWith({ normalisation }, { microBatchTokens });
+        const stats = await trainer.step(setup.batch, rate);
+        await trainer.release();
+        return stats;
+      }),
+    );
+    for (const { loss, gradientNorm, divergence, sequenceDivergence } of updates.slice(1)) {
+      expectAllClose([loss, gradientNorm, divergence], [updates[0]!.loss, updates[0]!.gradientNorm, updates[0]!.divergence], {
+        rtol: 1e-5,
+      });
+      expectAllClose(sequenceDivergence, updates[0]!.sequenceDivergence, { rtol: 1e-5 });
+    }
+  });
+
+  it("normalises by sequence as the mean of means, by token as the mean over tokens", async () => {
+    const [bySequence, byToken] = await Promise.all(
+      (["sequence", "token"] as const).map(async (normalisation) => {
+        const trainer = trainerWith({ normalisation });
+        const stats = await trainer.step(setup.batch, 0);
+        await trainer.release();
+        return stats;
+      }),
+    );
+    const means = [...bySequence!.sequenceDivergence];
+    const lengths = setup.batch.map(({ completionIds }) => completionIds.length);
+    expectAllClose([bySequence!.loss], [means.reduce((a, b) => a + b) / means.length]);
+    const tokens = lengths.reduce((a, b) => a + b);
+    expect(byToken!.completionTokens).toBe(tokens);
+    expectAllClose([byToken!.loss], [means.reduce((sum, mean, i) => sum + mean * lengths[i]!, 0) / tokens]);
+  });
+
+  it("makes bit-identical weights from the same inputs, also after a restore in the middle", async () => {
+    const [straight, other] = [trainerWith(), trainerWith()];
+    for (let step = 0; step < 4; step++) await straight.step(setup.batch, rate);
+    for (let step = 0; step < 2; step++) await other.step(setup.batch, rate);
+    const resumed = new Trainer(setup.config, setup.weights, setup.options, other.state());
+    for (let step = 0; step < 2; step++) await resumed.step(setup.batch, rate);
+    expect(bitsOf(resumed.params())).toEqual(bitsOf(straight.params()));
+    expect(resumed.state().updates).toBe(4);
+    for (const trainer of [straight, other, resumed]) await trainer.release();
+  });
+
+  it("keeps weights and moments when a step overflows, and says so", async () => {
+    const broken = new Map(setup.weights);
+    const norm = broken.get("model.norm.weight")!;
+    broken.set("model.norm.weight", { ...norm, data: norm.data.map(() => 3e38) });
+    const trainer = new Trainer(setup.config, broken, setup.options);
+    const before = bitsOf(trainer.params());
+    await expect(trainer.step(setup.batch, rate)).rejects.toMatchObject({ code: "DataLoss" });
+    expect(bitsOf(trainer.params())).toEqual(before);
+    expect(trainer.state().updates).toBe(0);
+    await trainer.release();
+  });
+
+  it("learns the end token although it is also the pad token, and from a completion that is the end token alone", async () => {
+    expect(setup.config.padId).toBe(setup.config.eosIds[0]);
+    const trainer = trainerWith({ divergence: "cross_entropy" });
+    const ends = [setup.batch[2]!];
+    const first = await trainer.step(ends, rate);
+    expect(first.completionTokens).toBe(1);
+    for (let step = 0; step < 20; step++) await trainer.step(ends, rate);
+    expect((await trainer.step(ends, 0)).loss).toBeLessThan(first.loss / 4);
+    await trainer.release();
+  });
+
+  it("raises what a positive advantage names and lowers what a negative one does, by reward alone", async () => {
+    const sampler = await learnerLogprobs(setup.batch);
+    const rewarded = setup.batch.slice(0, 2).map((sequence, i) => ({
+      ...sequence,
+      advantage: i === 0 ? 1 : -1,
+      samplerLogprobs: new Float32Array(sequence.completionIds.length).fill(sampler[i]!),
+    }));
+    const trainer = trainerWith({ alpha: 0 });
+    for (let step = 0; step < 3; step++) await trainer.step(rewarded, 0.003);
+    const after = await trainer.step(rewarded, 0);
+    // Without a divergence the report is the negative log-likelihood.
+    expect(-after.sequenceDivergence[0]!).toBeGreaterThan(sampler[0]!);
+    expect(-after.sequenceDivergence[1]!).toBeLessThan(sampler[1]!);
+    await trainer.release();
+  });
+
+  it("reports no mismatch when sampler and learner agree, and k3 where they do not", async () => {
+    const single = [setup.batch[2]!];
+    const [own] = await learnerLogprobs(single);
+    const trainer = trainerWith();
+    const step = (gap: number) => trainer.step([{ ...single[0]!, samplerLogprobs: Float32Array.of(own! - gap) }], 0);
+    expectAllClose([(await step(0)).mismatchKl], [0], { atol: 1e-7 });
+    expectAllClose([(await step(0.5)).mismatchKl], [Math.exp(0.5) - 1 - 0.5], { rtol: 1e-4 });
+    const mixed = await trainer.step(
+      [
+        { ...single[0]!, samplerLogprobs: Float32Array.of(own! - 2) },
+        { ...single[0]!, samplerLogprobs: Float32Array.of(own!) },
+      ],
+      0,
+    );
+    const weights = [Math.exp(2), 1];
+    expectAllClose([mixed.effectiveSampleShare], [(weights[0]! + weights[1]!) ** 2 / (weights[0]! ** 2 + weights[1]! ** 2) / 2], {
+      rtol: 1e-4,
+    });
+    await trainer.release();
+  });
+});
+
+describe("Trainer refuses", () => {
+  const [first] = setup.batch as [TrainSequence];
+  const score = first.score!;
+  const full = score.full!;
+  it.each<[string, Partial<TrainSequence>, RegExp]>([
+    ["a sequence without a score", { score: undefined }, /no teacher score/],
+    ["a score of another vocabulary", { score: { ...score, full: full.subarray(4) } }, /score\.full has 48 elements, expected 52/],
+    ["NaN in a score", { score: { ...score, full: full.with(7, Number.NaN) } }, /score\.full\[7\] is NaN/],
+    ["a score above probability 1", { score: { ...score, logprobs: score.logprobs.with(0, 2) } }, /score\.logprobs\[0\] is 2/],
+    ["an empty completion", { completionIds: new Int32Array(0) }, /at least one token/],
+    ["an empty prompt", { promptIds: new Int32Array(0) }, /at least one token/],
+    ["a token outside the vocabulary", { promptIds: Int32Array.of(13) }, /token id 13 is outside the student's vocabulary of 13/],
+    ["a sequence longer than the model's positions", { promptIds: new Int32Array(40) }, /exceed the model's 32 positions/],
+    ["sampler log-probabilities of another length", { samplerLogprobs: new Float32Array(3) }, /3 entries for 4 completion tokens/],
+    ["an infinite advantage", { advantage: Number.POSITIVE_INFINITY }, /advantage is Infinity/],
+  ])("%s, and leaves the weights alone", async (_, change, message) => {
+    const trainer = trainerWith();
+    await expect(trainer.step([{ ...first, ...change }], rate)).rejects.toMatchObject({
+      code: "InvalidArgument",
+      message: expect.stringMatching(message),
+    });
+    expect(bitsOf(trainer.params())).toEqual(bitsOf(setup.weights));
+    await trainer.release();
+  });
+
+  it("settings out of bounds, all at once", () => {
+    expect(() => trainerWith({ alpha: 2, studentTemperature: 0, signal: "top_k", k: 14 })).toThrow(
+      /3 problems[\s\S]*objective\.alpha[\s\S]*objective\.studentTemperature[\s\S]*objective\.k/,
+    );
+  });
+});
