@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { RetortError } from "../shared/base/errors.js";
 import { findNatsServer, type NatsServer, startNatsServer } from "../shared/base/nats-server.js";
-import { type Client, createClient } from "../shared/base/rpc/client.js";
+import { type Client, type ClientOptions, createClient } from "../shared/base/rpc/client.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 
 /** The program of all roles. */
@@ -15,8 +15,8 @@ export const mainProgram = fileURLToPath(new URL("../main.js", import.meta.url))
 
 export type ControllerClient = Client<typeof ControllerService>;
 
-export const connectController = (address: string, token?: string): ControllerClient =>
-  createClient(ControllerService, address, { timeoutMs: 60_000, maxMessageBytes: 64 * 1024 * 1024, token });
+export const connectController = (address: string, access: Pick<ClientOptions, "token" | "tls"> = {}): ControllerClient =>
+  createClient(ControllerService, address, { timeoutMs: 60_000, maxMessageBytes: 64 * 1024 * 1024, ...access });
 
 export interface LocalOptions {
   readonly dataDir: string;

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
-import { Streams } from "../shared/base/streams/connection.js";
+import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
 import { RunStore } from "../shared/flow/runs/state.js";
 import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
@@ -19,7 +19,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
   const connect: Service = {
     name: "nats",
     start: async () => {
-      streams = await Streams.connect({ url: settings.nats, name: "controller", credentials: settings.natsCredentials });
+      streams = await Streams.connect(streamsOptions(settings, "controller"));
       await ensureStreams(streams);
       const runs = await RunStore.open(streams);
       const { nats, logLevel, maxRestarts } = settings;

@@ -142,6 +142,13 @@ describe("retort, without what it needs", () => {
     expectClear(await retort(["runs", "--controller", "127.0.0.1:1"]), /127\.0\.0\.1:1 cannot be reached/);
   });
 
+  it("names TLS files that do not belong together, and one that is not there", async () => {
+    expectClear(await retort(["runs", "--controller", "127.0.0.1:1", "--tls-cert", "a.crt"]), /--tls-key/);
+    const files = ["--tls-cert", "a.crt", "--tls-key", "a.key"];
+    expectClear(await retort(["runs", "--controller", "127.0.0.1:1", ...files]), /--tls-ca/);
+    expectClear(await retort(["runs", "--controller", "127.0.0.1:1", ...files, "--tls-ca", "/nowhere/ca.crt"]), /\/nowhere\/ca\.crt/);
+  });
+
   it("says that NATS cannot be reached, and ends", async () => {
     expectClear(
       await retort(["up", "--port", "0", ...data()], { RETORT_NATS_URL: "nats://127.0.0.1:1" }),

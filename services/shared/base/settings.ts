@@ -12,6 +12,9 @@ export const processSettings = z.strictObject({
     .default("nats://127.0.0.1:4222")
     .meta({ description: "NATS servers: nats://host:port, separated by commas", variable: "RETORT_NATS_URL" }),
   natsCredentials: z.string().optional().describe("path of a NATS credentials file"),
+  natsTlsCa: z.string().optional().describe("path of the authority (PEM) that the NATS servers' certificates come from"),
+  natsTlsCert: z.string().optional().describe("path of this client's certificate (PEM), for NATS servers that ask for one"),
+  natsTlsKey: z.string().optional().describe("path of this client's key (PEM)"),
   host: z.string().default("127.0.0.1").describe("address to listen on"),
   port: z.coerce.number().int().min(0).max(65535).default(0).describe("gRPC port; 0 takes a free one"),
   healthPort: z.coerce.number().int().min(0).max(65535).default(0).describe("port of the health service; 0 takes a free one"),

@@ -4,6 +4,7 @@ import { JetStreamApiError, type JetStreamClient, type JetStreamManager, jetstre
 import { Kvm } from "@nats-io/kv";
 import { connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { RetortError } from "../errors.js";
+import type { ProcessSettings } from "../settings.js";
 
 /** Where NATS is and how to get in. */
 export interface StreamsOptions {
@@ -13,7 +14,18 @@ export interface StreamsOptions {
   readonly name: string;
   /** Path of a credentials file. */
   readonly credentials?: string;
+  /** Paths of PEM files: the servers' authority, and this client's certificate and key where the servers ask for one. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   readonly connectTimeoutMs?: number;
+}
+
+/** How the settings of a process say to connect. */
+export function streamsOptions(settings: ProcessSettings, name: string): StreamsOptions {
+  const { nats, natsCredentials, natsTlsCa, natsTlsCert, natsTlsKey } = settings;
+  if ((natsTlsCert === undefined) !== (natsTlsKey === undefined))
+    throw new RetortError("InvalidArgument", "--nats-tls-cert and --nats-tls-key belong together; give both");
+  const tls = natsTlsCa || natsTlsCert ? { ca: natsTlsCa, cert: natsTlsCert, key: natsTlsKey } : undefined;
+  return { url: nats, name, credentials: natsCredentials, tls };
 }
 
 /** How long JetStream may take to answer one request. */
@@ -65,7 +77,7 @@ export class Streams {
   }
 
   /** @throws Unavailable naming the URL if no server answers; FailedPrecondition if it has no JetStream */
-  static async connect({ url, name, credentials, connectTimeoutMs = 10_000 }: StreamsOptions): Promise<Streams> {
+  static async connect({ url, name, credentials, tls, connectTimeoutMs = 10_000 }: StreamsOptions): Promise<Streams> {
     const authenticator = credentials ? credsAuthenticator(await readFile(credentials)) : undefined;
     const connection = await connect({
       servers: url.split(","),
@@ -73,6 +85,7 @@ export class Streams {
       maxReconnectAttempts: -1,
       timeout: connectTimeoutMs,
       ...(authenticator ? { authenticator } : {}),
+      ...(tls ? { tls: { caFile: tls.ca, certFile: tls.cert, keyFile: tls.key } } : {}),
     }).catch((error: Error) => {
       throw new RetortError(
         "Unavailable",

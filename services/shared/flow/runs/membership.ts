@@ -1,7 +1,7 @@
 import type { Service } from "../../base/lifecycle.js";
 import type { RoleContext } from "../../base/role.js";
 import type { ModelSettings } from "../../base/settings.js";
-import { Streams } from "../../base/streams/connection.js";
+import { Streams, streamsOptions } from "../../base/streams/connection.js";
 import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
 import { openWeightStore } from "../weights/open.js";
 import type { WeightStore } from "../weights/store.js";
@@ -20,8 +20,7 @@ export interface Membership {
 
 /** Connects to a run. @throws Unavailable if NATS is not there, NotFound if the run is not */
 export async function joinRun(runId: string, settings: ModelSettings, name: string): Promise<Membership> {
-  const { nats, natsCredentials } = settings;
-  const streams = await Streams.connect({ url: nats, name: `${name}/${runId}`, credentials: natsCredentials });
+  const streams = await Streams.connect(streamsOptions(settings, `${name}/${runId}`));
   const runs = await RunStore.open(streams);
   const { spec } = await runs.get(runId);
   return { runId, streams, runs, store: openWeightStore(settings, streams), spec: spec!, run: resolveRun(spec!) };
