@@ -102,6 +102,7 @@ export function spawnRole(role: string, argv: readonly string[], log?: string): 
   const output = log ? openSync(log, "w") : "inherit";
   return spawn(process.execPath, [mainProgram, `--role=${role}`, ...argv], {
     stdio: ["ignore", output, output],
+    env: process.env,
     detached: log !== undefined,
   });
 }

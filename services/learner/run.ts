@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import type { Log } from "../shared/base/log.js";
 import { purge } from "../shared/base/streams/ensure.js";
+import { type OpenSpan, openSpan, traced } from "../shared/base/tracing.js";
 import type { WorkerClient } from "../shared/base/workers.js";
 import { planStep, type RecordSize, taskCapacity } from "../shared/flow/prompts/plan.js";
 import { publishEvent } from "../shared/flow/runs/events.js";
@@ -57,7 +58,7 @@ export class LearnerRun {
   #items: readonly Item[] = [];
   #heldOut: readonly Item[] = [];
   #recordSize: RecordSize = { vocabSize: 0, maxTokens: 0, maxPayloadBytes: 0 };
-  readonly #issued = new Map<number, number>();
+  readonly #issued = new Map<number, { readonly tasks: number; readonly span: OpenSpan }>();
 
   constructor(context: RunContext) {
     this.#context = context;
@@ -129,14 +130,23 @@ export class LearnerRun {
 
   /** One optimiser step. False if it was interrupted before its batch was complete. */
   async #advance(phase: Phase): Promise<boolean> {
-    const { membership, results, host, onStep } = this.#context;
-    const { run } = membership;
     const step = this.#step + 1;
     const started = performance.now();
     await this.#issueAhead(step);
+    const { tasks, span } = this.#issued.get(step)!;
+    const done = await span.run(() => this.#train(phase, step, tasks, started));
+    if (!done) return false;
+    this.#issued.delete(step);
+    span.end();
+    return true;
+  }
+
+  async #train(phase: Phase, step: number, tasks: number, started: number): Promise<boolean> {
+    const { membership, results, host, onStep } = this.#context;
+    const { run } = membership;
     const token = stepToken({ purpose: Purpose.TRAIN, step });
     onStep(this.#step, `waiting for the results of step ${step}`);
-    const found = await results.wait(token, this.#issued.get(step)!, run.stepTimeoutMs, () => this.#interrupted());
+    const found = await results.wait(token, tasks, run.stepTimeoutMs, () => this.#interrupted());
     if (!found) return false;
     const collected = performance.now();
     const assembled = assemble(found, phase, step);
@@ -152,13 +162,12 @@ export class LearnerRun {
       { ...phase.optimizer, kind: phase.optimizer.schedule, totalSteps: phase.lastStep - phase.firstStep + 1 },
       step - phase.firstStep + 1,
     );
-    const stats = await host.step(assembled.batch, rate);
+    const stats = await traced("train", {}, () => host.step(assembled.batch, rate));
     const trained = performance.now();
     this.#step = step;
-    await this.#publishWeights(false);
+    await traced("publish weights", {}, () => this.#publishWeights(false));
     const published = performance.now();
     results.forget(token);
-    this.#issued.delete(step);
     const times = {
       seconds: published - started,
       waitSeconds: collected - started,
@@ -179,7 +188,9 @@ export class LearnerRun {
     for (let ahead = step; ahead <= Math.min(run.totalSteps, step + run.maxStaleness); ahead++) {
       if (this.#issued.has(ahead)) continue;
       const plan = planStep(run, this.#items.length, ahead, taskCapacity(phaseOf(run, ahead), this.#recordSize));
-      this.#issued.set(ahead, await issueStep(membership, plan, this.#items, Number(this.#fence)));
+      const span = openSpan("step", { run: membership.runId, step: ahead });
+      const tasks = await span.run(() => issueStep(membership, plan, this.#items, Number(this.#fence)));
+      this.#issued.set(ahead, { tasks, span });
     }
   }
 
@@ -240,7 +251,7 @@ export class LearnerRun {
       sequences: batch.length,
       failedPrompts: failures.length,
       completionTokens,
-      tasksInFlight: [...this.#issued.values()].reduce((a, b) => a + b, 0),
+      tasksInFlight: [...this.#issued].reduce((sum, [ahead, { tasks }]) => (ahead > step ? sum + tasks : sum), 0),
       ...figures,
       ...rest,
       ...times,

@@ -61,6 +61,7 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
       consumption = consume(membership.streams, {
         stream: streamNames.rollouts,
         durable: durables.reward(settings.run),
+        span: "evaluate",
         concurrency: 8,
         log,
         handler: judge,

@@ -98,6 +98,7 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
       consumption = consume(streams, {
         stream: streamNames.prompts,
         durable: durables.student(runId),
+        span: "sample",
         concurrency: 2,
         log,
         handler: (delivery) => sampleTask(delivery, taskContext),

@@ -97,6 +97,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       const scores = consume(streams, {
         stream: streamNames.rollouts,
         durable: durables.teacher(runId, settings.teacher),
+        span: "score",
         concurrency: 2,
         log,
         handler: (delivery) => scoreRollout(delivery, scoring),
@@ -104,6 +105,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       const texts = consume(streams, {
         stream: streamNames.prompts,
         durable: durables.writer(runId, settings.teacher),
+        span: "write",
         concurrency: 1,
         log,
         handler: (delivery) => sampleTask(delivery, writing),

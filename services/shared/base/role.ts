@@ -7,6 +7,7 @@ import { Metrics, metricsServer } from "./metrics.js";
 import type { Implementation } from "./rpc/handlers.js";
 import { RpcServer } from "./rpc/server.js";
 import { describeSettings, type ProcessSettings, type processSettings, readSettings, unlikeDefaults } from "./settings.js";
+import { tracing } from "./tracing.js";
 
 /** What a role's process has from the start. */
 export interface RoleContext<S extends ProcessSettings> {
@@ -54,7 +55,7 @@ export async function runRole<S extends typeof processSettings>(
     name: "announce",
     start: async () => log.info({ ...ports(), host }, `${role} is serving`),
   };
-  const services = [metricsEndpoint, ...parts.before, rpc, announce, ...parts.after];
+  const services = [tracing(role, settings.traceEndpoint, log), metricsEndpoint, ...parts.before, rpc, announce, ...parts.after];
   return runProcess(services, parts.finished ?? new Promise(() => {}), { log, graceMs });
 }
 

@@ -36,6 +36,10 @@ export const processSettings = z.strictObject({
     .describe("largest gRPC message"),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   logFormat: z.enum(["json", "pretty"]).default(process.stderr.isTTY ? "pretty" : "json"),
+  traceEndpoint: z
+    .url()
+    .optional()
+    .meta({ description: "OTLP/HTTP endpoint that receives traces, as http://host:4318", variable: "OTEL_EXPORTER_OTLP_ENDPOINT" }),
   graceMs: z.coerce.number().int().min(0).default(25_000).describe("how long a stop may take"),
 });
 

@@ -1,5 +1,6 @@
 import { create, type DescMessage, type DescMethod, type DescService, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import grpc from "@grpc/grpc-js";
+import { traceHeaders } from "../tracing.js";
 import { methodDefinition } from "./service-definition.js";
 import { fromStatus } from "./status.js";
 
@@ -49,6 +50,7 @@ export function createClient<S extends DescService>(service: S, address: string,
   });
   const metadata = () => {
     const made = new grpc.Metadata();
+    for (const [name, value] of Object.entries(traceHeaders())) made.set(name, value);
     if (token !== undefined) made.set("authorization", `Bearer ${token}`);
     return made;
   };

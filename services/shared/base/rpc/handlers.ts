@@ -3,6 +3,7 @@ import { create, type DescMessage, type DescMethod, type DescService, type Messa
 import type grpc from "@grpc/grpc-js";
 import { RetortError } from "../errors.js";
 import type { Log } from "../log.js";
+import { traced, traceOf } from "../tracing.js";
 import { checkMessage } from "./check-message.js";
 import { toStatus } from "./status.js";
 
@@ -61,7 +62,7 @@ export function grpcHandlers(
 function unary(method: DescMethod, handler: Handler, token: string | undefined, log: Log): grpc.handleUnaryCall<unknown, unknown> {
   return (call, done) => {
     admit(call, method, token)
-      .then((context) => handler(call.request, context))
+      .then((context) => inTrace(method, call.metadata, async () => handler(call.request, context)))
       .then((message) => done(null, answer(method, message)))
       .catch((error: unknown) => done(report(error, method, log)));
   };
@@ -75,10 +76,21 @@ function serverStream(
 ): grpc.handleServerStreamingCall<unknown, unknown> {
   return (call) => {
     admit(call, method, token)
-      .then((context) => pump(call, handler(call.request, context) as AsyncIterable<unknown>, method, context.signal))
+      .then((context) =>
+        inTrace(method, call.metadata, () => pump(call, handler(call.request, context) as AsyncIterable<unknown>, method, context.signal)),
+      )
       .catch((error: unknown) => call.emit("error", report(error, method, log)));
   };
 }
+
+/** Runs a call as a span of its caller's trace. */
+const inTrace = <T>(method: DescMethod, metadata: grpc.Metadata, work: () => Promise<T>): Promise<T> =>
+  traced(
+    `${method.parent.typeName}/${method.name}`,
+    { "rpc.system": "grpc" },
+    work,
+    traceOf((name) => metadata.get(name)[0]?.toString()),
+  );
 
 /** Sends a stream's messages no faster than the caller takes them. */
 async function pump(

@@ -3,6 +3,7 @@ import type { JsMsg } from "@nats-io/jetstream";
 import { millis } from "@nats-io/transport-node";
 import { RetortError } from "../errors.js";
 import type { Log } from "../log.js";
+import { traced, traceOf } from "../tracing.js";
 import { isApiError, type Streams } from "./connection.js";
 
 /** A message as its handler sees it. */
@@ -24,6 +25,8 @@ export interface ConsumeOptions {
   /** Handles one message; it may come again after a crash, so doing it twice must be harmless. */
   readonly handler: (delivery: Delivery) => Promise<void>;
   readonly log: Log;
+  /** What handling a message is called in traces. Default: the stream's name. */
+  readonly span?: string;
   /** Pause before a message that was given back comes again. Default 1000. */
   readonly retryDelayMs?: number;
 }
@@ -128,7 +131,7 @@ const reconnectWaitMs = 5000;
 
 async function handle(
   message: JsMsg,
-  { handler, log, retryDelayMs = 1000 }: ConsumeOptions,
+  { handler, log, stream, span = stream, retryDelayMs = 1000 }: ConsumeOptions,
   heartbeatMs: number,
   stop: AbortSignal,
   fail: (error: RetortError) => void,
@@ -137,7 +140,8 @@ async function handle(
   const { subject, data } = message;
   const attempt = message.info.deliveryCount;
   try {
-    await handler({ subject, data, attempt, signal: stop });
+    const sender = traceOf((name) => message.headers?.get(name));
+    await traced(span, { subject, attempt }, () => handler({ subject, data, attempt, signal: stop }), sender);
     answer(message, log, () => message.ack());
   } catch (thrown) {
     const error = RetortError.from(thrown);

@@ -1,7 +1,8 @@
 import { JetStreamApiError } from "@nats-io/jetstream";
-import { RequestError } from "@nats-io/transport-node";
+import { headers, RequestError } from "@nats-io/transport-node";
 import pRetry from "p-retry";
 import { RetortError } from "../errors.js";
+import { traceHeaders } from "../tracing.js";
 import { isApiError, type Streams } from "./connection.js";
 
 /** How a message is published. */
@@ -20,7 +21,7 @@ const attemptTimeoutMs = (attempt: number): number => Math.min(20_000, 2500 * 2 
 
 /**
  * Publishes to a stream and waits until it is stored. While the server is away or the stream is full, the same message
- * is tried again under the same id.
+ * is tried again under the same id. The trace at hand goes along in the headers.
  *
  * @returns `stored`; `duplicate` if the server has a message of this id already, with whatever bytes; `refused` if the
  *   stream holds one message per subject and has one already
@@ -30,9 +31,11 @@ const attemptTimeoutMs = (attempt: number): number => Math.min(20_000, 2500 * 2 
 export async function publish(streams: Streams, subject: string, data: Uint8Array, options: PublishOptions): Promise<Published> {
   const { messageId, timeoutMs = 60_000 } = options;
   checkSize(streams, subject, data);
+  const trace = headers();
+  for (const [name, value] of Object.entries(traceHeaders())) trace.set(name, value);
   const send = async (attempt: number) => {
     try {
-      const request = { msgID: messageId, timeout: attemptTimeoutMs(attempt) };
+      const request = { msgID: messageId, headers: trace, timeout: attemptTimeoutMs(attempt) };
       const { duplicate } = await streams.live(() => streams.js.publish(subject, data, request), timeoutMs);
       return duplicate ? ("duplicate" as const) : ("stored" as const);
     } catch (error) {

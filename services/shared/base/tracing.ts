@@ -1,0 +1,82 @@
+import { type Attributes, type Context, context, diag, propagation, type Span, SpanStatusCode, trace } from "@opentelemetry/api";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
+import { resourceFromAttributes } from "@opentelemetry/resources";
+import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
+import type { Service } from "./lifecycle.js";
+import type { Log } from "./log.js";
+
+/**
+ * Makes this process part of traces: one trace per optimiser step, over every role that works on it. The context travels
+ * as W3C `traceparent` in NATS headers and gRPC metadata, exported or not, so that log lines of one step share a traceId.
+ *
+ * @param endpoint where spans go (OTLP over HTTP, `/v1/traces` is appended); without one they go nowhere
+ */
+export function tracing(role: string, endpoint: string | undefined, log: Log): Service {
+  const exporter = endpoint && new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, "")}/v1/traces` });
+  const provider = new NodeTracerProvider({
+    resource: resourceFromAttributes({ "service.name": `retort-${role}`, "service.instance.id": String(process.pid) }),
+    spanProcessors: exporter ? [new BatchSpanProcessor(exporter)] : [],
+  });
+  return {
+    name: "tracing",
+    start: async () => {
+      const warn = (message: string) => log.warn(`tracing: ${message}`);
+      const quiet = () => {};
+      diag.setLogger({ error: warn, warn, info: quiet, debug: quiet, verbose: quiet });
+      provider.register();
+    },
+    stop: () => provider.shutdown(),
+  };
+}
+
+const tracer = () => trace.getTracer("retort");
+
+/** A span that outlives the call that opened it. */
+export interface OpenSpan {
+  /** Runs work as part of the span. */
+  run<T>(work: () => Promise<T>): Promise<T>;
+  end(): void;
+}
+
+/** Opens the first span of a new trace. */
+export function openSpan(name: string, attributes: Attributes): OpenSpan {
+  const span = tracer().startSpan(name, { attributes, root: true });
+  const within = trace.setSpan(context.active(), span);
+  return { run: (work) => context.with(within, work), end: () => span.end() };
+}
+
+/** Runs work as a span of the trace at hand, or of the one that a message or call came with. */
+export function traced<T>(name: string, attributes: Attributes, work: () => Promise<T>, parent: Context = context.active()): Promise<T> {
+  return tracer().startActiveSpan(name, { attributes }, parent, async (span) => {
+    try {
+      return await work();
+    } catch (error) {
+      markFailed(span, error);
+      throw error;
+    } finally {
+      span.end();
+    }
+  });
+}
+
+function markFailed(span: Span, error: unknown): void {
+  span.recordException(error as Error);
+  span.setStatus({ code: SpanStatusCode.ERROR, message: (error as Error).message });
+}
+
+/** The headers that carry the trace at hand to another process; none outside a trace. */
+export function traceHeaders(): Readonly<Record<string, string>> {
+  const carrier: Record<string, string> = {};
+  propagation.inject(context.active(), carrier);
+  return carrier;
+}
+
+/** The trace that a message or call came with. */
+export const traceOf = (header: (name: string) => string | undefined): Context =>
+  propagation.extract(context.active(), header, { get: (read, name) => read(name), keys: () => [] });
+
+/** What a log line says of the trace it was written in. */
+export function traceFields(): { readonly traceId?: string } {
+  const span = trace.getActiveSpan();
+  return span ? { traceId: span.spanContext().traceId } : {};
+}
