@@ -34,12 +34,12 @@ function chart(
   series: readonly { name: string; points: readonly (readonly [number, number])[] }[],
   log: boolean,
 ): string {
-  const drawing = echarts.init(null, null, { renderer: "svg", ssr: true, width: 640, height: 320 });
+  const drawing = echarts.init(null, null, { renderer: "svg", ssr: true, width: 560, height: 330 });
   drawing.setOption({
     animation: false,
     title: { text: title, left: 0, textStyle: { fontSize: 14 } },
-    legend: { top: 26, left: 0 },
-    grid: { top: 80, left: 56, right: 16, bottom: 40 },
+    legend: { top: 34, left: 0 },
+    grid: { top: 94, left: 56, right: 16, bottom: 40 },
     xAxis: { type: "value", name: "optimiser step", nameLocation: "middle", nameGap: 24 },
     yAxis: { type: log ? "log" : "value", name: axis },
     series: series.map(({ name, points }) => ({ name, type: "line", showSymbol: false, data: points.map((point) => [...point]) })),
