@@ -3,13 +3,13 @@ import { rm } from "node:fs/promises";
 import { parameterCount } from "../../services/shared/ml/models/params.js";
 import { Sampler } from "../../services/shared/ml/sampling/sampler.js";
 import { gemmRate, havePeers, Peer, race, threads } from "./harness.js";
-import { benchModel, load, type Shape, saveForPeers, shapes, tokenRows } from "./shapes.js";
-
-const params = { temperature: 1, topK: 0, topP: 1, maxNewTokens: load.fresh, stopIds: [] };
-const requests = tokenRows(load.batch, load.prompt).map((promptIds, row) => ({ promptIds, seed: BigInt(row) }));
+import { benchModel, loadArguments, loads, type Shape, saveForPeers, shapes, tokenRows } from "./shapes.js";
 
 async function bench(shape: Shape, peers: boolean, roof: number): Promise<void> {
   const model = benchModel(shape, "student");
+  const load = loads[shape];
+  const params = { temperature: 1, topK: 0, topP: 1, maxNewTokens: load.fresh, stopIds: [] };
+  const requests = tokenRows(load.batch, load.prompt).map((promptIds, row) => ({ promptIds, seed: BigInt(row) }));
   const sampler = (chunkTokens: number) =>
     new Sampler(model.config, model.params, { device: "cpu", threads, chunkTokens, maxRows: load.batch });
   const [looped, stepped] = [sampler(64), sampler(1)];
@@ -18,14 +18,13 @@ async function bench(shape: Shape, peers: boolean, roof: number): Promise<void> 
     return looped.sample(requests, params);
   };
   const directory = await saveForPeers(model);
-  const args = ["--model", directory, "--batch", `${load.batch}`, "--prompt", `${load.prompt}`, "--new", `${load.fresh}`];
-  const peer = peers ? new Peer("hf generate", "generate.py", args) : undefined;
+  const peer = peers ? new Peer("hf generate", "generate.py", ["--model", directory, ...loadArguments(load)]) : undefined;
   const ours = [
     { name: "retort", run: () => looped.sample(requests, params) },
     { name: "retort, new weights each time", run: swapped },
     { name: "retort, one run per token", run: () => stepped.sample(requests, params) },
   ];
-  const seconds = await race([...ours, ...(peer ? [peer] : [])], 9);
+  const seconds = await race([...ours, ...(peer ? [peer] : [])], load.repetitions);
   peer?.stop();
   await rm(directory, { recursive: true });
   await looped.release();
@@ -36,11 +35,13 @@ async function bench(shape: Shape, peers: boolean, roof: number): Promise<void> 
   for (const [name, s] of seconds) {
     const share = ((flop / s / 1e9 / roof) * 100).toFixed(0);
     const line = `${Math.round(tokens / s)} tokens/s, ${((s * 1000) / load.fresh).toFixed(2)} ms/step, ${share} % of the roof`;
-    console.log(`decode ${shape}: ${name}: ${line}, ${(s / first).toFixed(2)}x the time of retort`);
+    console.log(
+      `decode ${shape}, batch ${load.batch}, ${load.prompt}+${load.fresh} tokens: ${name}: ${line}, ${(s / first).toFixed(2)}x the time of retort`,
+    );
   }
 }
 
 const roof = await gemmRate();
-console.log(`decode: batch ${load.batch}, ${load.prompt}+${load.fresh} tokens, ${threads} threads, roof ${roof.toFixed(0)} GFLOP/s`);
+console.log(`decode: ${threads} threads, roof ${roof.toFixed(0)} GFLOP/s`);
 const peers = havePeers();
 for (const shape of shapes) await bench(shape, peers, roof);

@@ -6,11 +6,10 @@ import { checkSucceeded } from "../../services/cli/runs.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import type { StepFinished } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { havePeers, median, Peer } from "./harness.js";
-import { benchModel, load, type Shape, saveForPeers, shapes } from "./shapes.js";
+import { benchModel, type Load, loadArguments, loads, type Shape, saveForPeers, shapes } from "./shapes.js";
 
-/** Steps of one run; the first ones start the sessions. */
-const steps = 14;
-const warmup = 4;
+/** Steps of a run that are not counted: the first ones start the sessions. */
+const warmup = 3;
 
 /** Median seconds of an on-policy step and completion tokens of it, through all the services. */
 async function retort(
@@ -18,6 +17,7 @@ async function retort(
   teacher: string,
   maxStaleness: number,
   directory: string,
+  load: Load,
 ): Promise<{ seconds: number; tokens: number; figures: StepFinished }> {
   const rows = Array.from({ length: 64 }, (_, row) => ({
     prompt: Array.from({ length: load.prompt }, (_, i) => "abc"[(row * 7 + i * i) % 3]).join(""),
@@ -30,7 +30,15 @@ async function retort(
     data: { path: join(directory, "prompts.jsonl") },
     rollouts: { maxStaleness },
     phases: [
-      { preset: "gkd", lambda: 1, steps, batchSize: load.batch, sampling: { maxNewTokens: load.fresh }, optimizer: { learningRate: 1e-5 } },
+      {
+        preset: "gkd",
+        lambda: 1,
+        objective: { signal: load.signal },
+        steps: warmup + load.repetitions,
+        batchSize: load.batch,
+        sampling: { maxNewTokens: load.fresh },
+        optimizer: { learningRate: 1e-5 },
+      },
     ],
   };
   const service = await startLocal({ dataDir: join(directory, "data"), port: 0, natsPort: 0, progress: console.error });
@@ -53,24 +61,14 @@ async function retort(
 async function bench(shape: Shape, peers: boolean): Promise<void> {
   const [student, teacher] = [await saveForPeers(benchModel(shape, "student")), await saveForPeers(benchModel(shape, "teacher"))];
   const directory = await mkdtemp(join(tmpdir(), "retort-bench-"));
-  const args = [
-    "--student",
-    student,
-    "--teacher",
-    teacher,
-    "--batch",
-    `${load.batch}`,
-    "--prompt",
-    `${load.prompt}`,
-    "--new",
-    `${load.fresh}`,
-  ];
+  const load = loads[shape];
+  const args = ["--student", student, "--teacher", teacher, ...loadArguments(load)];
   const peer = peers ? new Peer("trl", "gkd_step.py", args) : undefined;
   const trl: number[] = [];
   const rates: Record<string, number> = {};
   for (const maxStaleness of [0, 1]) {
-    for (let i = 0; peer && i < 4; i++) trl.push(await peer.run());
-    const { seconds, tokens, figures } = await retort(student, teacher, maxStaleness, directory);
+    for (let i = 0; peer && i < Math.ceil(load.repetitions / 3); i++) trl.push(await peer.run());
+    const { seconds, tokens, figures } = await retort(student, teacher, maxStaleness, directory, load);
     rates[maxStaleness] = tokens / seconds;
     const parts = [
       `sampling ${figures.sampleSeconds.toFixed(3)}`,

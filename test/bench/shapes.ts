@@ -5,17 +5,41 @@ import { saveModel } from "../../services/shared/ml/models/files.js";
 import { initModel, type Model } from "../../services/shared/ml/models/model.js";
 import { characterTokenizer } from "../../services/shared/ml/text/character-tokenizer.js";
 
+const smollm2 = [49152, 576, 30, 9, 3, 1536] as const;
+
 /** vocabulary, width, layers, heads, key/value heads, feed-forward width */
 const sizes = {
   tiny: { student: [512, 128, 2, 4, 2, 384], teacher: [512, 256, 4, 8, 4, 768] },
   medium: { student: [4096, 256, 4, 8, 4, 704], teacher: [4096, 512, 8, 8, 8, 1408] },
+  smollm2: { student: smollm2, teacher: smollm2 },
 } as const;
 
 export type Shape = keyof typeof sizes;
-export const shapes = Object.keys(sizes) as Shape[];
 
-/** Batch, prompt tokens and new tokens that every shape is raced at. */
-export const load = { batch: 32, prompt: 16, fresh: 64 };
+/** Batch, prompt tokens and new tokens that a shape is raced at, and how often. */
+export interface Load {
+  readonly batch: number;
+  readonly prompt: number;
+  readonly fresh: number;
+  readonly repetitions: number;
+  /** What the teacher sends in a whole step. */
+  readonly signal: string;
+}
+
+export const loads: Readonly<Record<Shape, Load>> = {
+  tiny: { batch: 32, prompt: 16, fresh: 64, repetitions: 15, signal: "full" },
+  medium: { batch: 32, prompt: 16, fresh: 64, repetitions: 7, signal: "full" },
+  smollm2: { batch: 8, prompt: 32, fresh: 64, repetitions: 3, signal: "top_k" },
+};
+
+/** A load as the peers' arguments. */
+export const loadArguments = ({ batch, prompt, fresh }: Load): string[] =>
+  Object.entries({ batch, prompt, new: fresh }).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+
+/** The shapes to race: RETORT_BENCH_SHAPES, or the two that take a minute. */
+export const shapes = (process.env.RETORT_BENCH_SHAPES ?? "tiny,medium").split(",") as Shape[];
+for (const shape of shapes)
+  if (!(shape in sizes)) throw new Error(`RETORT_BENCH_SHAPES names "${shape}"; shapes: ${Object.keys(sizes).join(", ")}`);
 
 /** A model of a shape with random weights. */
 export function benchModel(shape: Shape, role: "student" | "teacher"): Model {
