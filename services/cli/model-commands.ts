@@ -4,11 +4,12 @@ import { readDataset } from "../shared/flow/prompts/dataset.js";
 import { loadModel, saveModel } from "../shared/ml/models/files.js";
 import { digestOf } from "../shared/ml/models/model.js";
 import { type TextMetric, textMetrics } from "../shared/ml/text/metrics/table.js";
+import { tasks } from "../shared/ml/text/tasks/table.js";
 import { evaluateModel } from "./evaluate.js";
 import { spawnRole } from "./local.js";
 import { serveModel } from "./model-server.js";
 import { tableOf } from "./table.js";
-import { tasks, writeTask } from "./task-files.js";
+import { writeTask } from "./task-files.js";
 
 interface SampleOptions {
   readonly model: string;
@@ -69,9 +70,12 @@ export function addModelCommands(program: Command): void {
     .description(`write a generated task: datasets as JSONL, and a tokenizer to start models with (${Object.keys(tasks).join(", ")})`)
     .option("--train <n>", "training examples; the rest is held out", "600")
     .option("--sft <n>", "training examples for the supervised start", "150")
+    .option("--variants <n>", "valid completions of each example in all.jsonl, for tasks with many", "1")
     .option("--seed <n>", "seed of the split", "1")
-    .action(async (name: string, directory: string, { train, sft, seed }: Record<"train" | "sft" | "seed", string>) => {
-      const files = await writeTask(name, directory, { train: Number(train), sft: Number(sft), seed: BigInt(seed) });
+    .action(async (name: string, directory: string, options: Record<"train" | "sft" | "variants" | "seed", string>) => {
+      const { train, sft, variants, seed } = options;
+      const split = { train: Number(train), sft: Number(sft), variants: Number(variants), seed: BigInt(seed) };
+      const files = await writeTask(name, directory, split);
       console.log(program.opts().json ? JSON.stringify(files) : files.join("\n"));
     });
 }

@@ -2,6 +2,7 @@ import { RetortError } from "../shared/base/errors.js";
 import type { EvaluateInput } from "../shared/gen/retort/v1/reward_pb.js";
 import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
 import { textMetrics } from "../shared/ml/text/metrics/table.js";
+import { tasks } from "../shared/ml/text/tasks/table.js";
 
 /** What a completion got: the weighted sum, and its terms by the reward's name. */
 export interface Evaluation {
@@ -23,6 +24,12 @@ export const rewards: Readonly<Record<string, (input: Input, spec: RewardSpec) =
   length: ({ completionTokens }, { targetTokens }) => Math.max(0, Math.min(1, 2 - completionTokens / Math.max(1, targetTokens))),
   /** 1 if the pattern is found. */
   regex: ({ completion }, { pattern }) => (new RegExp(pattern, "u").test(completion) ? 1 : 0),
+  /** A generated task's own check. */
+  task: ({ prompt, completion }, { task }) => {
+    const generated = tasks[task];
+    if (!generated) throw new Error(`there is no generated task "${task}"; known: ${Object.keys(tasks).join(", ")}`);
+    return generated.check(prompt, completion);
+  },
 };
 
 /** Every reward's name. */

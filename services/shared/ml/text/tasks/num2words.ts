@@ -1,3 +1,4 @@
+import { characterTokenizer } from "../character-tokenizer.js";
 import type { GeneratedTask } from "./task.js";
 
 const small = [
@@ -18,6 +19,7 @@ export function inWords(number: number): string {
 /** Numbers to words, character by character: "347=" is completed to "three hundred forty seven". 1000 examples. */
 export const num2words: GeneratedTask = {
   name: "num2words",
-  alphabet: "0123456789= abcdefghijklmnopqrstuvwxyz",
-  examples: Array.from({ length: 1000 }, (_, number) => ({ prompt: `${number}=`, completion: inWords(number) })),
+  tokenizer: () => characterTokenizer("0123456789= abcdefghijklmnopqrstuvwxyz"),
+  examples: () => Array.from({ length: 1000 }, (_, number) => ({ prompt: `${number}=`, completion: inWords(number) })),
+  check: (prompt, completion) => (completion.trim() === inWords(Number.parseInt(prompt, 10)) ? 1 : 0),
 };

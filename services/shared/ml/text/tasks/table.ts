@@ -1,0 +1,12 @@
+import { calculator } from "./calculator.js";
+import { gridNav } from "./grid-nav.js";
+import { heldOutInstructions, instructions } from "./instructions.js";
+import { names } from "./names.js";
+import { num2words } from "./num2words.js";
+import { summaries } from "./summaries.js";
+import type { GeneratedTask } from "./task.js";
+
+/** The tasks that Retort makes itself, by name. */
+export const tasks: Readonly<Record<string, GeneratedTask>> = Object.fromEntries(
+  [calculator, gridNav, heldOutInstructions, instructions, names, num2words, summaries].map((task) => [task.name, task]),
+);
