@@ -5,6 +5,18 @@ import { processSettings } from "../shared/base/settings.js";
 export const controllerSettings = processSettings.extend({
   port: z.coerce.number().int().min(0).max(65535).default(7070).describe("gRPC port; 0 takes a free one"),
   maxRestarts: z.coerce.number().int().min(0).default(3).describe("how often a process of a run is started again after a crash"),
+  launcher: z
+    .enum(["kubernetes", "local"])
+    .default("local")
+    .describe("where the roles of a run live: as pods of a cluster, or as processes of this machine"),
+  namespace: z.string().optional().describe("namespace of the pods; default: the controller's own, or the kubeconfig's"),
+  podTemplate: z.string().optional().describe("YAML file with a pod template per role (services/controller/kubernetes/pod-template.ts)"),
+  owner: z.string().optional().describe("ConfigMap that owns what the launcher makes: when it goes, every run's pods go"),
+  natsMonitor: z
+    .string()
+    .optional()
+    .describe("host:port of NATS monitoring; with it and KEDA, a role's pods follow the length of its queue from zero"),
+  natsAccount: z.string().default("$G").describe("NATS account whose queues KEDA looks at"),
 });
 
 export type ControllerSettings = z.infer<typeof controllerSettings>;

@@ -3,43 +3,79 @@ import { createWriteStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Log } from "../shared/base/log.js";
 import type { Run } from "../shared/gen/retort/v1/run_pb.js";
-import type { Exit, Launcher, RoleInstance } from "./launcher.js";
+import { askedToLeave, type Exit, hopelessExits, type Launcher, lastError, type RoleSet } from "./launcher.js";
 
 export interface LocalLauncherOptions {
   readonly nats: string;
   readonly dataDir: string;
   readonly logLevel: string;
+  /** How often one process is started again after a crash. */
+  readonly maxRestarts: number;
   /** How long a process may take to stop before it is killed. */
   readonly graceMs: number;
+  readonly log: Log;
 }
 
 const main = fileURLToPath(new URL("../main.js", import.meta.url));
 
+/** One process of a set. */
+interface Instance {
+  readonly set: RoleSet;
+  readonly index: number;
+}
+
+interface Entry extends Instance {
+  readonly run: Run;
+  child: ChildProcess | undefined;
+  restarts: number;
+  stopping: boolean;
+  timer?: NodeJS.Timeout;
+}
+
 /** Runs roles as child processes; each writes its log under the run's directory. */
 export class LocalLauncher implements Launcher {
   readonly #options: LocalLauncherOptions;
-  readonly #children = new Map<string, { instance: RoleInstance; child: ChildProcess; stopping: boolean }>();
-  #listener: (exit: Exit) => void = () => {};
+  readonly #entries = new Map<string, Entry>();
+  #handle: ((exit: Exit) => Promise<void>) | undefined;
+  /** Ends that came before anybody watched. */
+  readonly #early: Exit[] = [];
 
   constructor(options: LocalLauncherOptions) {
     this.#options = options;
   }
 
-  onExit(listener: (exit: Exit) => void): void {
-    this.#listener = listener;
+  async watch(handle: (exit: Exit) => Promise<void>): Promise<void> {
+    this.#handle = handle;
+    for (const exit of this.#early.splice(0)) this.#tell(exit);
   }
 
-  async launch(run: Run, instance: RoleInstance): Promise<void> {
-    const key = keyOf(instance);
-    if (this.#children.has(key)) return;
-    const { dataDir } = this.#options;
-    const logs = join(dataDir, "runs", run.runId, "logs");
-    await mkdir(logs, { recursive: true });
-    const log = createWriteStream(join(logs, `${nameOf(instance)}.log`), { flags: "a" });
-    const child = spawn(process.execPath, [main, ...this.#arguments(run, instance)], { stdio: ["ignore", "pipe", "pipe"] });
-    const entry = { instance, child, stopping: false };
-    this.#children.set(key, entry);
+  async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
+    await mkdir(this.#logs(run.runId), { recursive: true });
+    for (const set of sets) {
+      for (let index = 0; index < set.replicas; index++) {
+        const key = `${set.runId}/${nameOf({ set, index })}`;
+        if (this.#entries.has(key)) continue;
+        const entry: Entry = { set, index, run, child: undefined, restarts: 0, stopping: false };
+        this.#entries.set(key, entry);
+        this.#start(key, entry);
+      }
+    }
+  }
+
+  async stop(runId: string): Promise<void> {
+    await this.#end([...this.#entries].filter(([, { run }]) => run.runId === runId));
+  }
+
+  async close(): Promise<void> {
+    await this.#end([...this.#entries]);
+  }
+
+  #start(key: string, entry: Entry): void {
+    const log = createWriteStream(join(this.#logs(entry.run.runId), `${nameOf(entry)}.log`), { flags: "a" });
+    const child = spawn(process.execPath, [main, ...this.#arguments(entry)], { stdio: ["ignore", "pipe", "pipe"] });
+    entry.child = child;
     let message = "";
     child.stdout.pipe(log, { end: false });
     child.stderr.on("data", (chunk: Buffer) => {
@@ -48,24 +84,40 @@ export class LocalLauncher implements Launcher {
     });
     child.once("close", (code, signal) => {
       log.end();
-      this.#children.delete(key);
-      if (!entry.stopping) this.#listener({ instance, code: code ?? 128, message: message || (signal ? `ended by ${signal}` : "") });
+      entry.child = undefined;
+      if (!entry.stopping) this.#exited(key, entry, code ?? 128, message || (signal ? `ended by ${signal}` : ""));
     });
   }
 
-  async stop(runId: string): Promise<void> {
-    await this.#end([...this.#children.values()].filter(({ instance }) => instance.runId === runId));
+  /** Starts a process again, or tells of its end if that is no use. */
+  #exited(key: string, entry: Entry, code: number, message: string): void {
+    const { set, index } = entry;
+    const done = set.role === "learner" && code === 0;
+    if (!done && !askedToLeave.includes(code)) entry.restarts++;
+    const { restarts } = entry;
+    if (!done) this.#options.log.warn({ ...set, index, code, restarts }, `a process ended: ${message || "no message"}`);
+    if (!done && !hopelessExits.includes(code) && restarts <= this.#options.maxRestarts) {
+      entry.timer = setTimeout(() => this.#start(key, entry), Math.min(10_000, 250 * 2 ** restarts));
+      return;
+    }
+    this.#entries.delete(key);
+    this.#tell({ set, code, message });
   }
 
-  async close(): Promise<void> {
-    await this.#end([...this.#children.values()]);
+  #tell(exit: Exit): void {
+    // Whoever handles it logs what goes wrong with that.
+    if (this.#handle) this.#handle(exit).catch(() => {});
+    else this.#early.push(exit);
   }
 
-  async #end(entries: readonly { child: ChildProcess; stopping: boolean }[]): Promise<void> {
+  async #end(entries: readonly [string, Entry][]): Promise<void> {
     await Promise.all(
-      entries.map(async (entry) => {
+      entries.map(async ([key, entry]) => {
         entry.stopping = true;
+        clearTimeout(entry.timer);
+        this.#entries.delete(key);
         const { child } = entry;
+        if (!child) return;
         const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
         child.kill("SIGTERM");
         const timer = setTimeout(() => child.kill("SIGKILL"), this.#options.graceMs);
@@ -75,7 +127,11 @@ export class LocalLauncher implements Launcher {
     );
   }
 
-  #arguments({ runId, spec }: Run, { role, index, teacher }: RoleInstance): string[] {
+  #logs(runId: string): string {
+    return join(this.#options.dataDir, "runs", runId, "logs");
+  }
+
+  #arguments({ run: { runId, spec }, set: { role, teacher }, index }: Entry): string[] {
     const { nats, dataDir, logLevel } = this.#options;
     const { device, threads } = spec?.roles?.[role] ?? { device: "", threads: 0 };
     const flags: Record<string, string | number | undefined> = {
@@ -91,19 +147,5 @@ export class LocalLauncher implements Launcher {
   }
 }
 
-const nameOf = ({ role, index, teacher }: RoleInstance): string => [role, teacher, index].filter((part) => part !== undefined).join("-");
-const keyOf = (instance: RoleInstance): string => `${instance.runId}/${nameOf(instance)}`;
-
-/** The message of the last error line in a piece of a JSON log. */
-function lastError(text: string): string | undefined {
-  for (const line of text.trim().split("\n").reverse()) {
-    try {
-      const { level, msg } = JSON.parse(line) as { level: number; msg: string };
-      if (level >= 50) return msg;
-    } catch {
-      // Not a log line: what a crashing runtime prints is as good a reason as any.
-      if (line.includes("Error")) return line;
-    }
-  }
-  return undefined;
-}
+const nameOf = ({ set: { role, teacher }, index }: Instance): string =>
+  [role, teacher, index].filter((part) => part !== undefined).join("-");

@@ -6,7 +6,7 @@ import { RunStore } from "../shared/flow/runs/state.js";
 import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
 import type { ControllerSettings } from "./config.js";
-import { LocalLauncher } from "./local-launcher.js";
+import { openLauncher } from "./open-launcher.js";
 import { type ControllerContext, controllerService } from "./service.js";
 import { Supervisor } from "./supervisor.js";
 
@@ -22,9 +22,8 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       streams = await Streams.connect(streamsOptions(settings, "controller"));
       await ensureStreams(streams);
       const runs = await RunStore.open(streams);
-      const { nats, logLevel, maxRestarts } = settings;
-      const launcher = new LocalLauncher({ nats, dataDir, logLevel, graceMs: 10_000 });
-      const supervisor = new Supervisor({ streams, runs, launcher, log, maxRestarts });
+      const launcher = await openLauncher({ ...settings, dataDir }, log);
+      const supervisor = new Supervisor({ streams, runs, launcher, log });
       parts = { streams, runs, store: openWeightStore({ ...settings, dataDir }, streams), supervisor, now: () => new Date() };
     },
     stop: async () => streams?.close(),

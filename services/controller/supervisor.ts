@@ -1,4 +1,5 @@
 import { timestampNow } from "@bufbuild/protobuf/wkt";
+import pLimit, { type LimitFunction } from "p-limit";
 import { RetortError } from "../shared/base/errors.js";
 import type { Log } from "../shared/base/log.js";
 import type { Streams } from "../shared/base/streams/connection.js";
@@ -7,45 +8,41 @@ import { type ResolvedRun, resolveRun } from "../shared/flow/runs/resolve.js";
 import { isOver, type RunStore } from "../shared/flow/runs/state.js";
 import { ensureRun, removeRun } from "../shared/flow/streams.js";
 import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
-import type { Exit, Launcher, RoleInstance } from "./launcher.js";
+import type { Exit, Launcher, RoleSet } from "./launcher.js";
 
 export interface SupervisorOptions {
   readonly streams: Streams;
   readonly runs: RunStore;
   readonly launcher: Launcher;
   readonly log: Log;
-  readonly maxRestarts: number;
 }
 
-/** Exit codes after which the same process would fail again: its input is bad (sysexits). */
-const hopeless = new Set([64, 65, 66, 73, 77, 78]);
-
-/** Keeps the processes of every run that is not over, and takes them away when it is. */
+/** Keeps the roles of every run that is not over, and takes them away when it is. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #restarts = new Map<string, number>();
+  /** One thing at a time per run: what takes a run's consumers away must not meet what makes them. */
+  readonly #turns = new Map<string, LimitFunction>();
   #closing = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    options.launcher.onExit((exit) => {
-      this.#exited(exit).catch((error: unknown) =>
-        options.log.error({ err: error, ...exit.instance }, "handling the end of a process failed"),
-      );
-    });
   }
 
-  /** Takes up every run that is not over: after a restart of the controller. */
+  /** Takes up every run that is not over, after a restart of the controller, and begins to hear of ends. */
   async adopt(): Promise<void> {
-    for (const run of await this.#options.runs.list()) if (!isOver(run.state)) await this.launch(run);
+    const { runs, launcher, log } = this.#options;
+    for (const run of await runs.list()) if (!isOver(run.state)) await this.launch(run);
+    await launcher.watch((exit) =>
+      this.#inTurn(exit.set.runId, () => this.#exited(exit)).catch((error: unknown) => {
+        log.error({ err: error, ...exit.set }, "handling the end of a role failed");
+        throw error;
+      }),
+    );
   }
 
-  /** Makes a run's consumers and starts its processes; what is there already is left alone. */
-  async launch(run: Run): Promise<void> {
-    const { launcher, streams } = this.#options;
-    const resolved = resolveRun(run.spec!);
-    await ensureRun(streams, consumersOf(run, resolved));
-    for (const instance of instancesOf(run, resolved)) await launcher.launch(run, instance);
+  /** Makes a run's consumers and starts its roles; what is there already is left alone. */
+  launch(run: Run): Promise<void> {
+    return this.#inTurn(run.runId, () => this.#launch(run));
   }
 
   async close(): Promise<void> {
@@ -53,27 +50,35 @@ export class Supervisor {
     await this.#options.launcher.close();
   }
 
-  /** Ends what is left of a run that is over. */
-  async cleanUp(run: Run): Promise<void> {
+  async #launch(run: Run): Promise<void> {
     const { launcher, streams } = this.#options;
-    await launcher.stop(run.runId);
-    await removeRun(streams, consumersOf(run, resolveRun(run.spec!)));
+    const resolved = resolveRun(run.spec!);
+    await ensureRun(streams, consumersOf(run, resolved));
+    await launcher.launch(run, roleSetsOf(run, resolved));
   }
 
-  async #exited({ instance, code, message }: Exit): Promise<void> {
+  /** Ends what is left of a run that is over. */
+  async #cleanUp(run: Run): Promise<void> {
+    const { launcher, streams, runs } = this.#options;
+    await launcher.stop(run.runId);
+    await removeRun(streams, consumersOf(run, resolveRun(run.spec!)));
+    // Processes that were killed did not sign off.
+    for (const { name } of await runs.registrations(run.runId)) await runs.unregister(run.runId, name);
+  }
+
+  async #exited({ set: { runId, role }, code, message }: Exit): Promise<void> {
     if (this.#closing) return;
-    const { runs, launcher, log, maxRestarts } = this.#options;
-    const { runId, role } = instance;
-    const run = await runs.get(runId);
-    if (isOver(run.state)) return this.cleanUp(run);
-    const key = `${runId}/${role}/${instance.teacher ?? ""}/${instance.index}`;
-    const restarts = (this.#restarts.get(key) ?? 0) + 1;
-    this.#restarts.set(key, restarts);
-    log.warn({ ...instance, code, restarts }, `a process ended: ${message || "no message"}`);
-    if (hopeless.has(code) || restarts > maxRestarts)
-      return this.#fail(run, `${role} ${instance.index} ended with code ${code}: ${message || "see its log"}`);
-    await new Promise((resolve) => setTimeout(resolve, Math.min(10_000, 250 * 2 ** restarts)));
-    if (!this.#closing && !isOver((await runs.get(runId)).state)) await launcher.launch(run, instance);
+    const { runs, launcher } = this.#options;
+    const run = await runs.get(runId).catch(async (error: unknown) => {
+      // What serves a run that nobody knows of any more has nothing to do.
+      if (RetortError.from(error).code !== "NotFound") throw error;
+      await launcher.stop(runId);
+    });
+    if (!run) return;
+    if (isOver(run.state)) return this.#cleanUp(run);
+    // A learner is done when its run is over: somebody resumed the run since.
+    if (role === "learner" && code === 0) return this.#launch(run);
+    await this.#fail(run, `${role} ended with code ${code}: ${message || "see its log"}`);
   }
 
   async #fail({ runId }: Run, message: string): Promise<void> {
@@ -84,7 +89,15 @@ export class Supervisor {
       return true;
     });
     await publishEvent(streams, runId, { case: "stateChanged", value: { state: RunState.FAILED, message } }, `failed/${run.fence}`);
-    await this.cleanUp(run);
+    await this.#cleanUp(run);
+  }
+
+  #inTurn(runId: string, work: () => Promise<void>): Promise<void> {
+    const turn = this.#turns.get(runId) ?? pLimit(1);
+    this.#turns.set(runId, turn);
+    return turn(work).finally(() => {
+      if (turn.activeCount + turn.pendingCount === 0) this.#turns.delete(runId);
+    });
   }
 }
 
@@ -92,17 +105,15 @@ function consumersOf({ runId }: Run, { teachers, replicas, maxAttempts }: Resolv
   return { runId, teachers, rewarded: replicas.reward > 0, maxAttempts };
 }
 
-/** Every process of a run. */
-function instancesOf({ runId }: Run, { teachers, replicas }: ResolvedRun): RoleInstance[] {
-  const many = (count: number, make: (index: number) => RoleInstance) => Array.from({ length: count }, (_, index) => make(index));
-  return [
-    ...many(replicas.student, (index) => ({ runId, role: "student", index })),
-    ...teachers.flatMap((teacher, t) =>
-      many(replicas.teacher, (index) => ({ runId, role: "teacher", index: t * replicas.teacher + index, teacher })),
-    ),
-    ...many(replicas.reward, (index) => ({ runId, role: "reward", index })),
-    { runId, role: "learner", index: 0 },
+/** The roles of a run. The learner is first: where there are owners, it is the others'. */
+function roleSetsOf({ runId }: Run, { teachers, replicas }: ResolvedRun): RoleSet[] {
+  const sets: RoleSet[] = [
+    { runId, role: "learner", replicas: 1 },
+    { runId, role: "student", replicas: replicas.student },
+    ...teachers.map((teacher): RoleSet => ({ runId, role: "teacher", teacher, replicas: replicas.teacher })),
+    { runId, role: "reward", replicas: replicas.reward },
   ];
+  return sets.filter(({ replicas: count }) => count > 0);
 }
 
 /** Refuses an action on a run that is over. */

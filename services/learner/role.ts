@@ -11,7 +11,7 @@ import { isOver } from "../shared/flow/runs/state.js";
 import { RunState } from "../shared/gen/retort/v1/run_pb.js";
 import type { LearnerSettings } from "./config.js";
 import { ResultsReader } from "./results.js";
-import { type Ending, LearnerRun } from "./run.js";
+import { LearnerRun } from "./run.js";
 import { learnerService } from "./service.js";
 import { Standalone } from "./standalone.js";
 import type { TrainHost } from "./train-host.js";
@@ -78,12 +78,12 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
       });
       running = run.execute().then(
         async (ending) => {
-          await conclude(membership!, ending);
+          if (ending === "handedBack") return fail(handedBack(membership!));
+          await record(membership!, ending === "succeeded" ? RunState.SUCCEEDED : RunState.STOPPED, "");
           end();
         },
         async (thrown: unknown) => {
           const error = RetortError.from(thrown);
-          if (error.code === "Cancelled") return end();
           if (error.retry === "never") await recordFailure(membership!, error);
           fail(error);
         },
@@ -107,11 +107,9 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
   return { before: [connect], implementations: [service], after, finished: settings.run ? finished : undefined };
 }
 
-/** Records how a run ended. A learner that was only asked to leave records nothing: the run goes on elsewhere. */
-async function conclude(membership: Membership, ending: Ending): Promise<void> {
-  if (ending === "handedBack") return;
-  await record(membership, ending === "succeeded" ? RunState.SUCCEEDED : RunState.STOPPED, "");
-}
+/** A learner that was only asked to leave records nothing, and its exit code says so: the run goes on in another one. */
+const handedBack = ({ runId }: Membership): RetortError =>
+  new RetortError("Cancelled", `this learner was asked to leave; run ${runId} goes on in the next one`);
 
 async function recordFailure(membership: Membership, { message, code }: RetortError): Promise<void> {
   if (code === "Aborted") return;

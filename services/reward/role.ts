@@ -57,7 +57,7 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
     name: "rollouts",
     start: async () => {
       if (!settings.run) return;
-      membership = await joinRun(settings.run, settings, `reward-${settings.index}`);
+      membership = await joinRun(settings.run, settings, "reward");
       consumption = consume(membership.streams, {
         stream: streamNames.rollouts,
         durable: durables.reward(settings.run),

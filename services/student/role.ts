@@ -46,7 +46,7 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
     name: "model",
     start: async () => {
       if (settings.run) {
-        membership = await joinRun(settings.run, settings, `student-${settings.index}`);
+        membership = await joinRun(settings.run, settings, "student");
         const { runId, runs, store } = membership;
         policy = new Policy(runId, runs, store, (bytes) => host.api.useWeights(bytes), log);
         policy.follow(stopping.signal).catch((error: unknown) => fail(RetortError.from(error)));

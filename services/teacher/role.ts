@@ -37,7 +37,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const model: Service = {
     name: "model",
     start: async () => {
-      if (settings.run) membership = await joinRun(settings.run, settings, `teacher-${settings.teacher}-${settings.index}`);
+      if (settings.run) membership = await joinRun(settings.run, settings, "teacher", settings.teacher);
       const directory = membership?.spec.teachers.find(({ name }) => teacherName(name) === settings.teacher)?.model ?? settings.model;
       if (!directory)
         throw new RetortError(

@@ -70,9 +70,10 @@ export interface ProcessOptions {
 
 /**
  * Runs a process to its end: starts the services, then waits for a signal, for `finished`, or for a failure; stops and
- * exits. A second signal exits at once. The exit code follows from the error's code.
+ * exits. A second signal exits at once. The exit code follows from the error's code. A process that a signal ends before it
+ * has started, or whose work rejects with Cancelled when it is stopped, exits as cancelled: its work is not done.
  *
- * @param finished settles when the work is done by itself; rejects when the process has failed
+ * @param finished settles when the work is done by itself; rejects when the process has failed, or was cut short
  */
 export async function runProcess(services: readonly Service[], finished: Promise<void>, { log, graceMs }: ProcessOptions): Promise<never> {
   const lifecycle = new Lifecycle(services, log);
@@ -100,11 +101,19 @@ export async function runProcess(services: readonly Service[], finished: Promise
     // The stack says something about a bug only.
     log.fatal(code === "Internal" || code === "Unknown" ? { err: failure, code } : { code, problems }, message);
   }
+  if (lifecycle.state === "starting") failure ??= new RetortError("Cancelled", "stopped before it had started");
   const late = setTimeout(() => {
     log.error({ graceMs }, "the stop took longer than its grace period");
     process.exit(errorTable.DeadlineExceeded.exit);
   }, graceMs);
   await lifecycle.stop();
   clearTimeout(late);
+  failure ??= await outcome(finished);
   process.exit(failure ? errorTable[failure.code].exit : 0);
+}
+
+/** What work has rejected with, if it has settled at all. */
+async function outcome(work: Promise<void>): Promise<RetortError | undefined> {
+  const settled = await Promise.race([work, new Promise<void>((resolve) => setImmediate(resolve))]).catch((error: unknown) => error);
+  return settled === undefined ? undefined : RetortError.from(settled);
 }

@@ -46,7 +46,12 @@ export const processSettings = z.strictObject({
 /** What a role that runs a model is told besides. */
 export const modelSettings = processSettings.extend({
   run: z.string().optional().describe("id of the run to serve; without it the role stands alone"),
-  index: z.coerce.number().int().min(0).default(0).describe("number of this process among those of its role"),
+  index: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .optional()
+    .describe("number of this process among its like; without it the host's name tells them apart"),
   model: z.string().optional().describe("model directory, for a role that stands alone"),
   device: z.enum(["cpu", "cuda", "webgpu"]).default("cpu").describe("where the model runs"),
   threads: z.coerce.number().int().min(0).default(0).describe("threads inside one operator; 0 takes the machine's cores"),

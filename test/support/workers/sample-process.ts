@@ -20,11 +20,14 @@ const service = (name: string): Service => ({
   stop: async () => {
     if (end === "slow-stop" && name === "a") await sleep(60_000);
     note(`stop ${name}`);
+    if (end === "hand-back" && name === "a") cutShort(new RetortError("Cancelled", "not done"));
     if (end === "fail-to-stop" && name === "b") throw new Error("stuck");
   },
 });
 
+let cutShort: (error: RetortError) => void = () => {};
 const finished = new Promise<void>((resolve, reject) => {
+  cutShort = reject;
   setTimeout(() => {
     if (end === "finish") resolve();
     if (end === "bad-spec") reject(new RetortError("InvalidArgument", "beta is 2"));

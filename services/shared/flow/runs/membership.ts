@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { Service } from "../../base/lifecycle.js";
 import type { RoleContext } from "../../base/role.js";
 import type { ModelSettings } from "../../base/settings.js";
@@ -11,6 +12,8 @@ import { RunStore } from "./state.js";
 /** A process's place in a run: its connection, the run's spec and state, and the weights. */
 export interface Membership {
   readonly runId: string;
+  /** What tells this process from the run's others: its role, its teacher, and its number or its pod's name. */
+  readonly name: string;
   readonly streams: Streams;
   readonly runs: RunStore;
   readonly store: WeightStore;
@@ -18,26 +21,31 @@ export interface Membership {
   readonly run: ResolvedRun;
 }
 
-/** Connects to a run. @throws Unavailable if NATS is not there, NotFound if the run is not */
-export async function joinRun(runId: string, settings: ModelSettings, name: string): Promise<Membership> {
+/**
+ * Connects to a run.
+ *
+ * @param kind the role, and the teacher's name where there is one
+ * @throws Unavailable if NATS is not there, NotFound if the run is not
+ */
+export async function joinRun(runId: string, settings: ModelSettings, ...kind: readonly string[]): Promise<Membership> {
+  const name = [...kind, settings.index ?? hostname()].join("-");
   const streams = await Streams.connect(streamsOptions(settings, `${name}/${runId}`));
   const runs = await RunStore.open(streams);
   const { spec } = await runs.get(runId);
-  return { runId, streams, runs, store: openWeightStore(settings, streams), spec: spec!, run: resolveRun(spec!) };
+  return { runId, name, streams, runs, store: openWeightStore(settings, streams), spec: spec!, run: resolveRun(spec!) };
 }
 
 /** Registers a process in its run while it lives. */
-export function registration({ role, settings, ports }: RoleContext<ModelSettings>, membership: () => Membership): Service {
-  const { index } = settings;
+export function registration({ role, ports }: RoleContext<ModelSettings>, membership: () => Membership): Service {
   return {
     name: "registration",
     start: () => {
-      const { runs, runId } = membership();
-      return runs.register(runId, { role, index, pid: process.pid, ...ports() });
+      const { runs, runId, name } = membership();
+      return runs.register(runId, { role, name, pid: process.pid, ...ports() });
     },
     stop: async () => {
-      const { runs, runId } = membership();
-      await runs.unregister(runId, { role, index });
+      const { runs, runId, name } = membership();
+      await runs.unregister(runId, name);
     },
   };
 }

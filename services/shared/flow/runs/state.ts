@@ -10,7 +10,8 @@ export type Control = "run" | "pause" | "stop";
 /** A process that serves a run, as it registered itself. */
 export interface RoleRegistration {
   readonly role: string;
-  readonly index: number;
+  /** What tells it from the run's other processes. */
+  readonly name: string;
   readonly pid: number;
   readonly grpcPort: number;
   readonly healthPort: number;
@@ -107,11 +108,11 @@ export class RunStore {
   }
 
   async register(runId: string, registration: RoleRegistration): Promise<void> {
-    await this.#kv.put(`${runId}.roles.${registration.role}.${registration.index}`, JSON.stringify(registration));
+    await this.#kv.put(`${runId}.roles.${registration.name}`, JSON.stringify(registration));
   }
 
-  async unregister(runId: string, { role, index }: Pick<RoleRegistration, "role" | "index">): Promise<void> {
-    await this.#kv.delete(`${runId}.roles.${role}.${index}`);
+  async unregister(runId: string, name: string): Promise<void> {
+    await this.#kv.delete(`${runId}.roles.${name}`);
   }
 
   async registrations(runId: string): Promise<RoleRegistration[]> {

@@ -65,10 +65,16 @@ describe("runProcess()", () => {
     expect(outcome.code).toBe(0);
   });
 
+  it("exits as cancelled when SIGTERM cuts its work short", async () => {
+    const outcome = await run("hand-back", terminateAt("start b"));
+    expect(outcome.notes).toEqual(["start a", "start b", "stop b", "stop a"]);
+    expect(outcome.code).toBe(130);
+  });
+
   it("does not wait for a start that a signal interrupts", async () => {
     const outcome = await run("slow-start", terminateAt("starting b"));
     expect(outcome.notes).toEqual(["start a", "starting b", "stop b", "stop a"]);
-    expect(outcome.code).toBe(0);
+    expect(outcome.code).toBe(130);
     expect(outcome.tookMs).toBeLessThan(1000);
   });
 

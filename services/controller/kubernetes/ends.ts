@@ -1,0 +1,57 @@
+import type { V1Job, V1Pod } from "@kubernetes/client-node";
+import { hopelessExits, lastError } from "../launcher.js";
+import { containerName } from "./pod-template.js";
+
+/** Exit code and last words of a role's container. */
+export interface End {
+  readonly code: number;
+  readonly message: string;
+}
+
+/** Code of a container that ended without telling one, as the local launcher has it. */
+const unknownCode = 128;
+
+const holds = (job: V1Job, type: string) =>
+  job.status?.conditions?.find((condition) => condition.type === type && condition.status === "True");
+
+/** True if a learner's Job will start no pod any more. */
+export const isFinished = (job: V1Job): boolean => holds(job, "Complete") !== undefined || holds(job, "Failed") !== undefined;
+
+/**
+ * How a learner's Job ended, from its pods: the newest end counts.
+ *
+ * @returns undefined while it is running
+ */
+export function endOfJob(job: V1Job, pods: readonly V1Pod[]): End | undefined {
+  if (holds(job, "Complete")) return { code: 0, message: "" };
+  const failed = holds(job, "Failed");
+  if (!failed) return undefined;
+  const ends = pods.flatMap((pod) => terminationOf(pod) ?? []).sort((a, b) => a.finished - b.finished);
+  const { code, message } = ends.at(-1) ?? { code: unknownCode, message: "" };
+  return { code, message: message || failed.message || failed.reason || "" };
+}
+
+/**
+ * How a pod that is started again and again came to its end: its input is bad, or it crashed too often.
+ *
+ * @returns undefined for a pod that may go on
+ */
+export function endOfPod(pod: V1Pod, maxRestarts: number): End | undefined {
+  const status = statusOf(pod);
+  const end = terminationOf(pod);
+  if (!status || !end) return undefined;
+  return hopelessExits.includes(end.code) || status.restartCount > maxRestarts ? end : undefined;
+}
+
+const statusOf = ({ status }: V1Pod) => status?.containerStatuses?.find(({ name }) => name === containerName);
+
+function terminationOf(pod: V1Pod): (End & { readonly finished: number }) | undefined {
+  const status = statusOf(pod);
+  const terminated = status?.state?.terminated ?? status?.lastState?.terminated;
+  if (!terminated) return undefined;
+  const { exitCode, message = "", reason = "", finishedAt } = terminated;
+  // An "Error" says no more than the code does; "OOMKilled" does.
+  const words = lastError(message) ?? (reason === "Error" || reason === "Completed" ? "" : reason);
+  // A watch gives what a list gives as a Date as its text.
+  return { code: exitCode ?? unknownCode, message: words, finished: finishedAt ? new Date(finishedAt).getTime() : 0 };
+}

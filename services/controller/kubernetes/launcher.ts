@@ -1,0 +1,170 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { V1Job, V1Pod } from "@kubernetes/client-node";
+import { RetortError } from "../../shared/base/errors.js";
+import type { Log } from "../../shared/base/log.js";
+import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
+import type { Exit, Launcher, RoleSet } from "../launcher.js";
+import { type Cluster, kinds } from "./cluster.js";
+import { type End, endOfJob, endOfPod, isFinished } from "./ends.js";
+import { labels, nameOf, selectorOf } from "./labels.js";
+import { learnerJob, type ManifestContext, type Owner, roleDeployment } from "./manifests.js";
+import type { PodTemplates } from "./pod-template.js";
+import { type QueueMonitor, scaledObject } from "./scaled-object.js";
+
+export interface KubernetesLauncherOptions {
+  readonly cluster: Cluster;
+  readonly templates: PodTemplates;
+  /** ConfigMap that owns every run; without it, runs outlive an uninstall. */
+  readonly owner?: string;
+  readonly maxRestarts: number;
+  /** Where the queues' lengths are told; without it, and without KEDA, the spec's replicas run from start to end. */
+  readonly monitor?: QueueMonitor;
+  readonly log: Log;
+}
+
+/** How long a run's pods may take to go: their grace period, and what the kubelet needs. */
+const goneTimeoutMs = 10 * 60_000;
+
+/** How often an end is told again when its handling failed. */
+const retellMs = 5000;
+
+/**
+ * Runs roles as pods: the learner as a Job, every other role as a Deployment that the Job owns. Kubernetes starts again
+ * what crashes; this tells of what that does not help. All its state is the cluster's: a new controller adopts it.
+ */
+export class KubernetesLauncher implements Launcher {
+  readonly #options: KubernetesLauncherOptions;
+  readonly #label: string;
+  readonly #told = new Set<string>();
+  readonly #watches: (() => Promise<void>)[] = [];
+  readonly #closed = new AbortController();
+
+  constructor(options: KubernetesLauncherOptions) {
+    this.#options = options;
+    this.#label = options.owner ?? "none";
+  }
+
+  async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
+    const { cluster, monitor } = this.#options;
+    const [learner, ...others] = sets;
+    const job = await this.#learner(run, learner!);
+    const owner: Owner = { apiVersion: "batch/v1", kind: "Job", name: job.metadata!.name!, uid: job.metadata!.uid! };
+    const scaled = monitor && (await cluster.knows(kinds.scaledObject)) ? monitor : undefined;
+    for (const set of others) {
+      const spec = run.spec?.roles?.[set.role];
+      // A run keeps the pods that it began with, whatever an upgrade has made of the templates.
+      if (!(await this.#isOwned(kinds.deployment, set, owner)))
+        await cluster.apply(roleDeployment(set, spec, this.#context(), owner, scaled ? 0 : set.replicas));
+      if (scaled && !(await this.#isOwned(kinds.scaledObject, set, owner)))
+        await cluster.apply(scaledObject(set, this.#context(), owner, scaled));
+    }
+  }
+
+  async stop(runId: string): Promise<void> {
+    const { cluster } = this.#options;
+    const selector = selectorOf(this.#label, runId);
+    // The Job goes first: with it goes what it owns, even if this process does not live to see it.
+    const found = await Promise.all(
+      [kinds.job, kinds.deployment].map(async (kind) => (await cluster.list(kind, selector)).map(({ metadata }) => ({ kind, metadata }))),
+    );
+    for (const { kind, metadata } of found.flat()) await cluster.delete(kind, metadata!.name!);
+    for (const deadline = Date.now() + goneTimeoutMs; ; await sleep(500)) {
+      const left = [...(await cluster.list(kinds.pod, selector)), ...(await cluster.list(kinds.job, selector))];
+      if (left.length === 0) return;
+      if (Date.now() > deadline)
+        throw new RetortError(
+          "DeadlineExceeded",
+          `waited ${goneTimeoutMs} ms for run ${runId} to go; left: ${left.map(nameIn).join(", ")}`,
+        );
+    }
+  }
+
+  async watch(handle: (exit: Exit) => Promise<void>): Promise<void> {
+    const { cluster, maxRestarts, log } = this.#options;
+    const selector = selectorOf(this.#label);
+    const jobEnded = async (job: V1Job) => {
+      if (!isFinished(job) || job.metadata?.deletionTimestamp) return;
+      const runSelector = `${selectorOf(this.#label, job.metadata!.labels![labels.run]!)},${labels.component}=learner`;
+      await this.#tell(job.metadata!, endOfJob(job, await cluster.list<V1Pod>(kinds.pod, runSelector)), handle);
+    };
+    const podEnded = async (pod: V1Pod) => {
+      if (pod.metadata?.labels?.[labels.component] === "learner" || pod.metadata?.deletionTimestamp) return;
+      await this.#tell(pod.metadata!, endOfPod(pod, maxRestarts), handle);
+    };
+    const retelling =
+      <T extends V1Job | V1Pod>(ended: (object: T) => Promise<void>) =>
+      (object: T) =>
+        void this.#persist(() => ended(object));
+    this.#watches.push(
+      cluster.watch<V1Job>(kinds.job, selector, retelling(jobEnded), log),
+      cluster.watch<V1Pod>(kinds.pod, selector, retelling(podEnded), log),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await Promise.all(this.#watches.map((stop) => stop()));
+  }
+
+  #context(): ManifestContext {
+    const { cluster, templates, maxRestarts } = this.#options;
+    return { namespace: cluster.namespace, templates, owner: this.#label, maxRestarts };
+  }
+
+  /** The run's learner: the one that is there, or a new one in place of one that has ended. */
+  async #learner(run: Run, set: RoleSet): Promise<V1Job> {
+    const { cluster } = this.#options;
+    const found = await cluster.read<V1Job>(kinds.job, nameOf(set));
+    if (found && !isFinished(found) && !found.metadata?.deletionTimestamp) return found;
+    if (found) await this.stop(run.runId);
+    return cluster.create(learnerJob(set, run.spec?.roles?.learner, this.#context(), await this.#owner()));
+  }
+
+  async #owner(): Promise<Owner | undefined> {
+    const { cluster, owner } = this.#options;
+    if (owner === undefined) return undefined;
+    const { apiVersion, kind } = kinds.configMap;
+    const found = await cluster.read(kinds.configMap, owner);
+    if (!found)
+      throw new RetortError(
+        "FailedPrecondition",
+        `there is no ConfigMap ${owner} in namespace ${cluster.namespace}; --owner must name one`,
+      );
+    return { apiVersion, kind, name: owner, uid: found.metadata!.uid! };
+  }
+
+  async #isOwned(kind: (typeof kinds)["deployment" | "scaledObject"], set: RoleSet, { uid }: Owner): Promise<boolean> {
+    const found = await this.#options.cluster.read(kind, nameOf(set));
+    return found?.metadata?.ownerReferences?.some((reference) => reference.uid === uid) ?? false;
+  }
+
+  /** Tells of an end once, however often its object changes. */
+  async #tell({ uid, labels: found }: Metadata, end: End | undefined, handle: (exit: Exit) => Promise<void>): Promise<void> {
+    if (!end || this.#told.has(uid!)) return;
+    this.#told.add(uid!);
+    const { [labels.run]: runId, [labels.component]: role, [labels.teacher]: teacher } = found!;
+    try {
+      await handle({ set: { runId: runId!, role: role as RoleSet["role"], teacher, replicas: 1 }, ...end });
+    } catch (error) {
+      this.#told.delete(uid!);
+      throw error;
+    }
+  }
+
+  /** Repeats what depends on NATS and the API server until it succeeds. */
+  async #persist(work: () => Promise<void>): Promise<void> {
+    const { signal } = this.#closed;
+    while (!signal.aborted) {
+      try {
+        return await work();
+      } catch (error) {
+        this.#options.log.warn({ err: error }, `handling an end failed; trying again in ${retellMs} ms`);
+        await sleep(retellMs, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+}
+
+type Metadata = NonNullable<V1Pod["metadata"]>;
+
+const nameIn = ({ metadata }: { metadata?: { name?: string } }): string => metadata?.name ?? "";

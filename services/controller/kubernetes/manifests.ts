@@ -1,0 +1,119 @@
+import type { V1Container, V1Deployment, V1Job, V1OwnerReference, V1PodTemplateSpec } from "@kubernetes/client-node";
+import type { RoleSpec } from "../../shared/gen/retort/v1/run_pb.js";
+import { askedToLeave, hopelessExits, type RoleSet } from "../launcher.js";
+import { labels, labelsOf, nameOf } from "./labels.js";
+import { containerName, type PodTemplates } from "./pod-template.js";
+
+/** What a run's objects are made from, besides the run. */
+export interface ManifestContext {
+  readonly namespace: string;
+  readonly templates: PodTemplates;
+  /** Value of the owner label. */
+  readonly owner: string;
+  /** How often a learner is started again after a crash. */
+  readonly maxRestarts: number;
+}
+
+/** What an object is owned by: it goes when its owner goes. */
+export type Owner = Pick<V1OwnerReference, "apiVersion" | "kind" | "name" | "uid">;
+
+/** A learner that ended stays for its log until the controller has removed it, and no longer than this without one. */
+const ttlSecondsAfterFinished = 24 * 3600;
+
+/**
+ * The learner of a run: a Job, so that there is one at a time, and a new one only when the old one is gone. A bad input
+ * fails it at once; a pod that was asked to leave or preempted is replaced and counts as no failure.
+ */
+export function learnerJob(set: RoleSet, spec: RoleSpec | undefined, context: ManifestContext, owner: Owner | undefined): V1Job {
+  return {
+    apiVersion: "batch/v1",
+    kind: "Job",
+    metadata: metadataOf(set, context, owner),
+    spec: {
+      backoffLimit: context.maxRestarts,
+      podReplacementPolicy: "Failed",
+      ttlSecondsAfterFinished,
+      podFailurePolicy: {
+        rules: [
+          { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
+          { action: "Ignore", onExitCodes: { containerName, operator: "In", values: [...askedToLeave] } },
+          { action: "FailJob", onExitCodes: { containerName, operator: "In", values: [...hopelessExits] } },
+        ],
+      },
+      template: podTemplateOf(set, spec, context, "Never"),
+    },
+  };
+}
+
+/** The pods of a role that takes tasks from a queue: a Deployment. Without `replicas` an autoscaler decides how many. */
+export function roleDeployment(
+  set: RoleSet,
+  spec: RoleSpec | undefined,
+  context: ManifestContext,
+  owner: Owner,
+  replicas: number | undefined,
+): V1Deployment {
+  const { runId, role, teacher } = set;
+  const { [labels.run]: run, [labels.component]: component, [labels.teacher]: name } = labelsOf({ runId, role, teacher }, context.owner);
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: metadataOf(set, context, owner),
+    spec: {
+      ...(replicas === undefined ? {} : { replicas }),
+      // A task that a lost pod had comes back by itself, and a node may not hold one pod more.
+      strategy: { type: "Recreate" },
+      selector: {
+        matchLabels: { [labels.run]: run!, [labels.component]: component!, ...(name === undefined ? {} : { [labels.teacher]: name }) },
+      },
+      template: podTemplateOf(set, spec, context, "Always"),
+    },
+  };
+}
+
+/** Name, labels and owner of an object of a run. */
+export function metadataOf(set: RoleSet, { namespace, owner: label }: ManifestContext, owner: Owner | undefined) {
+  return {
+    name: nameOf(set),
+    namespace,
+    labels: labelsOf(set, label),
+    // Not `blockOwnerDeletion`: it needs rights over the owner's finalizers, and nothing here waits for it.
+    ...(owner ? { ownerReferences: [{ apiVersion: owner.apiVersion, kind: owner.kind, name: owner.name, uid: owner.uid }] } : {}),
+  };
+}
+
+function podTemplateOf(
+  set: RoleSet,
+  spec: RoleSpec | undefined,
+  { templates, owner }: ManifestContext,
+  restartPolicy: "Always" | "Never",
+): V1PodTemplateSpec {
+  const { metadata, spec: pod } = templates[set.role];
+  return {
+    metadata: { ...metadata, labels: { ...metadata?.labels, ...labelsOf(set, owner) } },
+    spec: {
+      // A Service named `retort` would otherwise put RETORT_PORT=tcp://… into every pod's environment.
+      enableServiceLinks: false,
+      ...pod!,
+      restartPolicy,
+      containers: pod!.containers.map((container) => (container.name === containerName ? roleContainer(container, set, spec) : container)),
+    },
+  };
+}
+
+function roleContainer(container: V1Container, { runId, role, teacher }: RoleSet, spec: RoleSpec | undefined): V1Container {
+  const flags: Readonly<Record<string, string | number | undefined>> = {
+    role,
+    run: runId,
+    teacher,
+    device: spec?.device || undefined,
+    threads: spec?.threads || undefined,
+  };
+  const own = Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
+  return {
+    // The last lines of the log are then the reason that the run's record gives.
+    terminationMessagePolicy: "FallbackToLogsOnError",
+    ...container,
+    args: [...own, ...(container.args ?? [])],
+  };
+}

@@ -1,0 +1,64 @@
+import type { KubernetesObject } from "@kubernetes/client-node";
+import { durables, streamNames } from "../../shared/flow/streams.js";
+import type { RoleSet } from "../launcher.js";
+import { kinds } from "./cluster.js";
+import { nameOf } from "./labels.js";
+import { type ManifestContext, metadataOf, type Owner } from "./manifests.js";
+
+/** Where KEDA asks NATS for the length of a queue. */
+export interface QueueMonitor {
+  /** host:port of the monitoring endpoint. */
+  readonly address: string;
+  readonly account: string;
+}
+
+/** Tasks (waiting or in hand) per pod: what a process takes at once. */
+const tasksPerPod = 2;
+
+/** How often the queues are looked at. */
+const pollingSeconds = 5;
+
+/** How long a role may be idle before its last pod goes: longer than a train step, shorter than a GPU hour hurts. */
+const cooldownSeconds = 120;
+
+interface ScaledObject extends KubernetesObject {
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+/** KEDA's object that makes a role's Deployment follow the lag of its consumers, from none to the set's replicas. */
+export function scaledObject(set: RoleSet, context: ManifestContext, owner: Owner, { address, account }: QueueMonitor): ScaledObject {
+  const { apiVersion, kind } = kinds.scaledObject;
+  return {
+    apiVersion,
+    kind,
+    metadata: metadataOf(set, context, owner),
+    spec: {
+      scaleTargetRef: { name: nameOf(set) },
+      minReplicaCount: 0,
+      maxReplicaCount: set.replicas,
+      pollingInterval: pollingSeconds,
+      cooldownPeriod: cooldownSeconds,
+      triggers: queuesOf(set).map(({ stream, consumer }) => ({
+        type: "nats-jetstream",
+        metadata: { natsServerMonitoringEndpoint: address, account, stream, consumer, lagThreshold: String(tasksPerPod) },
+      })),
+    },
+  };
+}
+
+/** The queues that a role works on. */
+function queuesOf({ runId, role, teacher }: RoleSet): readonly { stream: string; consumer: string }[] {
+  switch (role) {
+    case "student":
+      return [{ stream: streamNames.prompts, consumer: durables.student(runId) }];
+    case "teacher":
+      return [
+        { stream: streamNames.rollouts, consumer: durables.teacher(runId, teacher!) },
+        { stream: streamNames.prompts, consumer: durables.writer(runId, teacher!) },
+      ];
+    case "reward":
+      return [{ stream: streamNames.rollouts, consumer: durables.reward(runId) }];
+    case "learner":
+      return [];
+  }
+}
