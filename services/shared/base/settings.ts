@@ -20,9 +20,14 @@ export const processSettings = z.strictObject({
   healthPort: z.coerce.number().int().min(0).max(65535).default(0).describe("port of the health service; 0 takes a free one"),
   metricsPort: z.coerce.number().int().min(0).max(65535).default(0).describe("port of /metrics; 0 takes a free one"),
   weightStore: z
-    .enum(["directory", "nats"])
+    .enum(["directory", "nats", "s3"])
     .default("directory")
-    .describe("where policy versions are kept: in dataDir, which all roles then share, or in NATS"),
+    .describe("where policy versions are kept: in dataDir, which all roles then share, in NATS, or in a bucket of S3"),
+  weightUrl: z.string().optional().describe("bucket of the s3 weight store, as s3://bucket/prefix"),
+  s3Endpoint: z
+    .url()
+    .optional()
+    .meta({ description: "S3 server other than Amazon's, as http://host:port", variable: "AWS_ENDPOINT_URL_S3" }),
   dataDir: z.string().default(".retort").describe("directory for runs and weights"),
   tlsCert: z.string().optional().describe("path of the server's certificate (PEM)"),
   tlsKey: z.string().optional().describe("path of the server's key (PEM)"),

@@ -5,8 +5,10 @@ import { Objm } from "@nats-io/obj";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
 import { NatsStore } from "../../../services/shared/flow/weights/nats-store.js";
+import { S3Store } from "../../../services/shared/flow/weights/s3-store.js";
 import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
 import { TestNats } from "../../support/nats.js";
+import { TestS3 } from "../../support/s3.js";
 
 const run = "run-a";
 const filled = (bytes: number, seed: number) => Uint8Array.from({ length: bytes }, (_, i) => (i * 31 + seed) % 251);
@@ -19,19 +21,25 @@ const version = (seed: number) =>
 let nats: TestNats;
 let streams: Streams;
 let directory: string;
+let s3: TestS3;
 beforeAll(async () => {
   nats = await TestNats.start();
   streams = await nats.connect();
+  s3 = await TestS3.start("weights");
 });
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "retort-weights-"));
 });
 afterEach(async () => {
   await rm(directory, { recursive: true });
+  await rm(s3.path("weights", "team"), { recursive: true, force: true });
   const objects = new Objm(streams.js);
   await (await objects.create(`retort_weights_${run}`)).destroy();
 });
-afterAll(() => nats.stop());
+afterAll(async () => {
+  await nats.stop();
+  await s3.stop();
+});
 
 const stores: [string, () => WeightStore, (version: number, file: string) => Promise<void>][] = [
   [
@@ -46,6 +54,11 @@ const stores: [string, () => WeightStore, (version: number, file: string) => Pro
       const bucket = await new Objm(streams.js).create(`retort_weights_${run}`);
       await bucket.putBlob({ name: `${version}/${file}` }, filled(100, 9));
     },
+  ],
+  [
+    "S3Store",
+    () => new S3Store({ url: "s3://weights/team/a", endpoint: s3.endpoint }),
+    (version, file) => writeFile(s3.path("weights", join("team/a", run, String(version), file)), filled(100, 9)),
   ],
 ];
 
@@ -104,5 +117,19 @@ describe("DirectoryStore", () => {
   it("leaves no temporary files", async () => {
     await new DirectoryStore(directory).put(run, 1, version(1), 1n);
     expect((await readdir(join(directory, run, "1"))).sort()).toEqual(["config.json", "manifest.binpb", "model.safetensors"]);
+  });
+});
+
+describe("S3Store", () => {
+  it.each(["weights", "https://weights", "s3://"])("refuses %p as a bucket", (url) => {
+    expect(() => new S3Store({ url })).toThrow(/s3:\/\/bucket/);
+  });
+
+  it("says what to check when the bucket is not there", async () => {
+    const store = new S3Store({ url: "s3://nowhere", endpoint: s3.endpoint });
+    await expect(store.put(run, 1, version(1), 1n)).rejects.toMatchObject({
+      code: "FailedPrecondition",
+      message: expect.stringMatching(/nowhere.*--weight-url/),
+    });
   });
 });

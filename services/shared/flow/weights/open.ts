@@ -1,11 +1,21 @@
 import { join } from "node:path";
+import { RetortError } from "../../base/errors.js";
 import type { ProcessSettings } from "../../base/settings.js";
 import type { Streams } from "../../base/streams/connection.js";
 import { DirectoryStore } from "./directory-store.js";
 import { NatsStore } from "./nats-store.js";
+import { S3Store } from "./s3-store.js";
 import type { WeightStore } from "./store.js";
 
 /** The weight store that the settings name: all processes of a run must name the same. */
-export function openWeightStore({ weightStore, dataDir }: ProcessSettings, streams: Streams): WeightStore {
-  return weightStore === "nats" ? new NatsStore(streams) : new DirectoryStore(join(dataDir, "weights"));
+export function openWeightStore({ weightStore, weightUrl, s3Endpoint, dataDir }: ProcessSettings, streams: Streams): WeightStore {
+  switch (weightStore) {
+    case "directory":
+      return new DirectoryStore(join(dataDir, "weights"));
+    case "nats":
+      return new NatsStore(streams);
+    case "s3":
+      if (!weightUrl) throw new RetortError("InvalidArgument", "--weight-store s3 needs --weight-url s3://bucket/prefix");
+      return new S3Store({ url: weightUrl, endpoint: s3Endpoint });
+  }
 }

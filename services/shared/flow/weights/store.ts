@@ -1,4 +1,3 @@
-import { RetortError } from "../../base/errors.js";
 import type { WeightsManifest } from "../../gen/retort/v1/flow_pb.js";
 
 /** Files of one version, by name. */
@@ -19,13 +18,3 @@ export interface WeightStore {
   /** Harmless if the version does not exist. */
   delete(runId: string, version: number): Promise<void>;
 }
-
-/** A learner that was replaced tries to store a version. */
-export const olderFence = (runId: string, version: number, stored: bigint, own: bigint): RetortError =>
-  new RetortError("Aborted", `version ${version} of run ${runId} was stored by a later learner (fence ${stored}, ours ${own})`, {
-    retry: "never",
-  });
-
-/** A stored file is not what its manifest says. */
-export const wrongDigest = (runId: string, version: number, name: string): RetortError =>
-  new RetortError("DataLoss", `run ${runId} version ${version}: ${name} does not have the digest of its manifest`);

@@ -1,0 +1,82 @@
+import { createHash } from "node:crypto";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { RetortError } from "../../base/errors.js";
+import { type WeightsManifest, WeightsManifestSchema } from "../../gen/retort/v1/flow_pb.js";
+import type { WeightStore, WeightsFiles } from "./store.js";
+
+const manifestName = "manifest.binpb";
+
+/**
+ * A weight store over anything that keeps bytes under names. The order of writes makes versions whole: while a version
+ * is replaced or removed its manifest is away, and a manifest is written after the files that it lists.
+ */
+export abstract class BlobStore implements WeightStore {
+  /** Stores bytes whole or not at all, in place of what had the name. */
+  protected abstract write(runId: string, version: number, name: string, bytes: Uint8Array): Promise<void>;
+  /** The bytes; undefined if nothing has the name. */
+  protected abstract read(runId: string, version: number, name: string): Promise<Uint8Array | undefined>;
+  /** Harmless if nothing has the name. */
+  protected abstract remove(runId: string, version: number, name: string): Promise<void>;
+  /** The versions of a run under which a file of this name is stored, in any order. */
+  protected abstract versionsWith(runId: string, name: string): Promise<number[]>;
+
+  async put(runId: string, version: number, files: WeightsFiles, fence: bigint): Promise<WeightsManifest> {
+    const stored = await this.manifest(runId, version);
+    if (stored && stored.fence > fence) throw olderFence(runId, version, stored.fence, fence);
+    if (stored) await this.#removeAll(stored);
+    for (const [name, bytes] of files) await this.write(runId, version, name, bytes);
+    const manifest = create(WeightsManifestSchema, {
+      runId,
+      version,
+      fence,
+      created: timestampNow(),
+      files: [...files].map(([name, bytes]) => ({ name, sizeBytes: BigInt(bytes.length), digest: sha256(bytes) })),
+    });
+    await this.write(runId, version, manifestName, toBinary(WeightsManifestSchema, manifest));
+    return manifest;
+  }
+
+  async manifest(runId: string, version: number): Promise<WeightsManifest | undefined> {
+    const bytes = await this.read(runId, version, manifestName);
+    return bytes && fromBinary(WeightsManifestSchema, bytes);
+  }
+
+  async get(runId: string, version: number): Promise<WeightsFiles> {
+    const manifest = await this.manifest(runId, version);
+    if (!manifest) throw new RetortError("NotFound", `run ${runId} has no stored version ${version}`);
+    const files = new Map<string, Uint8Array>();
+    for (const { name, digest } of manifest.files) {
+      const bytes = await this.read(runId, version, name);
+      if (!bytes) throw new RetortError("NotFound", `version ${version} of run ${runId} was deleted while it was read`);
+      if (sha256(bytes) !== digest) throw wrongDigest(runId, version, name);
+      files.set(name, bytes);
+    }
+    return files;
+  }
+
+  async list(runId: string): Promise<number[]> {
+    return (await this.versionsWith(runId, manifestName)).sort((a, b) => a - b);
+  }
+
+  async delete(runId: string, version: number): Promise<void> {
+    const manifest = await this.manifest(runId, version);
+    if (manifest) await this.#removeAll(manifest);
+  }
+
+  async #removeAll({ runId, version, files }: WeightsManifest): Promise<void> {
+    for (const name of [manifestName, ...files.map((file) => file.name)]) await this.remove(runId, version, name);
+  }
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** A learner that was replaced tries to store a version. */
+const olderFence = (runId: string, version: number, stored: bigint, own: bigint): RetortError =>
+  new RetortError("Aborted", `version ${version} of run ${runId} was stored by a later learner (fence ${stored}, ours ${own})`, {
+    retry: "never",
+  });
+
+/** A stored file is not what its manifest says. */
+const wrongDigest = (runId: string, version: number, name: string): RetortError =>
+  new RetortError("DataLoss", `run ${runId} version ${version}: ${name} does not have the digest of its manifest`);

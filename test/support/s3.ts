@@ -1,0 +1,85 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { eventually } from "./nats.js";
+
+const run = promisify(execFile);
+
+/** The S3 server that is built when none is on the PATH. */
+const version = "v1.8.0";
+
+const user = "retort-test";
+const secret = "retort-test-secret";
+
+/** A real S3 server over a directory (Versity's gateway): found on the PATH, or built once with Go into the cache. */
+export class TestS3 {
+  readonly endpoint: string;
+  readonly #process: ChildProcess;
+  readonly #directory: string;
+
+  private constructor(endpoint: string, process: ChildProcess, directory: string) {
+    this.endpoint = endpoint;
+    this.#process = process;
+    this.#directory = directory;
+  }
+
+  /** Starts it with one bucket, and with credentials for this process. */
+  static async start(bucket: string): Promise<TestS3> {
+    const binary = await findGateway();
+    const directory = await mkdtemp(join(tmpdir(), "retort-s3-"));
+    await mkdir(join(directory, bucket));
+    const port = await freePort();
+    const child = spawn(binary, ["--access", user, "--secret", secret, "--port", `127.0.0.1:${port}`, "--quiet", "posix", directory], {
+      stdio: "ignore",
+    });
+    const endpoint = `http://127.0.0.1:${port}`;
+    // Any answer will do: without a signature it is "access denied".
+    await eventually("the S3 server answers", () =>
+      fetch(endpoint).then(
+        () => true,
+        () => false,
+      ),
+    );
+    Object.assign(process.env, { AWS_ACCESS_KEY_ID: user, AWS_SECRET_ACCESS_KEY: secret, AWS_REGION: "us-east-1" });
+    return new TestS3(endpoint, child, directory);
+  }
+
+  /** Where an object's bytes lie. */
+  path(bucket: string, key: string): string {
+    return join(this.#directory, bucket, key);
+  }
+
+  async stop(): Promise<void> {
+    const gone = new Promise((resolve) => this.#process.once("exit", resolve));
+    this.#process.kill("SIGTERM");
+    await gone;
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+async function findGateway(): Promise<string> {
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "retort", `versitygw-${version}`);
+  for (const candidate of ["versitygw", join(cache, "versitygw")]) {
+    const works = await run(candidate, ["--version"]).then(
+      () => true,
+      () => false,
+    );
+    if (works) return candidate;
+  }
+  console.log(`building the S3 server of the tests (versitygw ${version}) with Go, once …`);
+  await run("go", ["install", `github.com/versity/versitygw/cmd/versitygw@${version}`], {
+    env: { ...process.env, GOBIN: cache, GOFLAGS: "" },
+  });
+  return join(cache, "versitygw");
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as { port: number };
+  await new Promise((done) => server.close(done));
+  return port;
+}
