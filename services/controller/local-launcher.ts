@@ -4,13 +4,13 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Log } from "../shared/base/log.js";
+import { type ProcessSettings, toFlags } from "../shared/base/settings.js";
 import type { Run } from "../shared/gen/retort/v1/run_pb.js";
 import { askedToLeave, type Exit, hopelessExits, type Launcher, lastError, type RoleSet } from "./launcher.js";
 
 export interface LocalLauncherOptions {
-  readonly nats: string;
-  readonly dataDir: string;
-  readonly logLevel: string;
+  /** The controller's own; what every process of a run needs of them is passed on. */
+  readonly settings: ProcessSettings;
   /** How often one process is started again after a crash. */
   readonly maxRestarts: number;
   /** How long a process may take to stop before it is killed. */
@@ -19,6 +19,21 @@ export interface LocalLauncherOptions {
 }
 
 const main = fileURLToPath(new URL("../main.js", import.meta.url));
+
+/** Settings that are the same in every process of an installation. */
+const passedOn = [
+  "dataDir",
+  "logLevel",
+  "nats",
+  "natsCredentials",
+  "natsTlsCa",
+  "natsTlsCert",
+  "natsTlsKey",
+  "s3Endpoint",
+  "traceEndpoint",
+  "weightStore",
+  "weightUrl",
+] as const satisfies readonly (keyof ProcessSettings)[];
 
 /** One process of a set. */
 interface Instance {
@@ -128,22 +143,14 @@ export class LocalLauncher implements Launcher {
   }
 
   #logs(runId: string): string {
-    return join(this.#options.dataDir, "runs", runId, "logs");
+    return join(this.#options.settings.dataDir, "runs", runId, "logs");
   }
 
   #arguments({ run: { runId, spec }, set: { role, teacher }, index }: Entry): string[] {
-    const { nats, dataDir, logLevel } = this.#options;
     const { device, threads } = spec?.roles?.[role] ?? { device: "", threads: 0 };
-    const flags: Record<string, string | number | undefined> = {
-      run: runId,
-      index,
-      nats,
-      "data-dir": dataDir,
-      "log-format": "json",
-      "log-level": logLevel,
-    };
-    Object.assign(flags, { device: device || undefined, threads: threads || undefined, teacher });
-    return [`--role=${role}`, ...Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]))];
+    const own = { run: runId, index, logFormat: "json", device: device || undefined, threads: threads || undefined, teacher };
+    const { settings } = this.#options;
+    return [`--role=${role}`, ...toFlags({ ...Object.fromEntries(passedOn.map((name) => [name, settings[name]])), ...own })];
   }
 }
 

@@ -9,8 +9,8 @@ const graceMs = 10_000;
 
 /** The launcher that the settings name. @throws InvalidArgument or NotFound if it lacks something */
 export async function openLauncher(settings: ControllerSettings, log: Log): Promise<Launcher> {
-  const { nats, dataDir, logLevel, maxRestarts, owner, natsMonitor, natsAccount } = settings;
-  if (settings.launcher === "local") return new LocalLauncher({ nats, dataDir, logLevel, maxRestarts, graceMs, log });
+  const { maxRestarts, owner, natsMonitor, natsAccount } = settings;
+  if (settings.launcher === "local") return new LocalLauncher({ settings, maxRestarts, graceMs, log });
   if (!settings.podTemplate)
     throw new RetortError("InvalidArgument", "--launcher=kubernetes needs --pod-template FILE, a YAML file with a pod template per role");
   // Not above: the client of Kubernetes is large, and a laptop does without it.

@@ -79,6 +79,10 @@ const variableOf = (schema: z.ZodObject, name: string): string =>
 
 type Given = Readonly<Record<string, unknown>>;
 
+/** Settings as the flags that {@link readSettings} reads; those that are undefined are left out. */
+export const toFlags = (settings: Given): string[] =>
+  Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [`--${kebab(name)}=${value}`]));
+
 /**
  * Reads settings: flags (`--health-port 1`) win over the environment (RETORT_HEALTH_PORT), that over a YAML file
  * (`--config FILE`, keys as in the schema), that over the defaults. An empty variable counts as unset.

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import { modelSettings, processSettings, readSettings, unlikeDefaults } from "../../../../services/shared/base/settings.js";
+import { modelSettings, processSettings, readSettings, toFlags, unlikeDefaults } from "../../../../services/shared/base/settings.js";
 
 describe("readSettings()", () => {
   let directory: string;
@@ -78,5 +78,13 @@ describe("processSettings", () => {
     };
     expect(schema.additionalProperties).toBe(false);
     expect(schema.properties.port).toMatchObject({ description: expect.stringContaining("gRPC port"), maximum: 65535 });
+  });
+});
+
+describe("toFlags()", () => {
+  it("writes what readSettings() reads", () => {
+    const settings = { weightStore: "s3", weightUrl: "s3://bucket/a=b", maxMessageBytes: 70_000, natsCredentials: undefined } as const;
+    expect(toFlags(settings)).toEqual(["--weight-store=s3", "--weight-url=s3://bucket/a=b", "--max-message-bytes=70000"]);
+    expect(readSettings(processSettings, toFlags(settings), {})).toMatchObject(settings);
   });
 });
