@@ -26,7 +26,8 @@ export class S3Store extends BlobStore {
       throw new RetortError("InvalidArgument", `--weight-url is "${url}"; it must be s3://bucket or s3://bucket/prefix`, {
         fieldPath: "weightUrl",
       });
-    this.#client = new S3Client(endpoint ? { endpoint, forcePathStyle: true } : {});
+    // What is read is checked against the manifest's SHA-256.
+    this.#client = new S3Client({ responseChecksumValidation: "WHEN_REQUIRED", ...(endpoint ? { endpoint, forcePathStyle: true } : {}) });
     this.#bucket = bucket;
     this.#prefix = prefix && `${prefix.replace(/\/$/, "")}/`;
   }

@@ -83,8 +83,12 @@ describe("processSettings", () => {
 
 describe("toFlags()", () => {
   it("writes what readSettings() reads", () => {
-    const settings = { weightStore: "s3", weightUrl: "s3://bucket/a=b", maxMessageBytes: 70_000, natsCredentials: undefined } as const;
-    expect(toFlags(settings)).toEqual(["--weight-store=s3", "--weight-url=s3://bucket/a=b", "--max-message-bytes=70000"]);
+    const settings = { weightStore: "s3", weightUrl: "s3://bucket/a=b", maxMessageBytes: 70_000 } as const;
+    expect(toFlags({ ...settings, natsCredentials: undefined })).toEqual([
+      "--weight-store=s3",
+      "--weight-url=s3://bucket/a=b",
+      "--max-message-bytes=70000",
+    ]);
     expect(readSettings(processSettings, toFlags(settings), {})).toMatchObject(settings);
   });
 });
