@@ -44,7 +44,8 @@ export async function startLocal({ dataDir, port, natsPort, progress }: LocalOpt
   let url = process.env.RETORT_NATS_URL;
   if (!url) {
     const binary = await findNatsServer(progress);
-    nats = await startNatsServer({ binary, directory: join(dataDir, "nats"), port: natsPort });
+    // The controller and its runs still write to it when they stop.
+    nats = await startNatsServer({ binary, directory: join(dataDir, "nats"), port: natsPort, ownGroup: true });
     url = nats.url;
   }
   const log = join(dataDir, "controller.log");

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import { type Client, createClient } from "../shared/base/rpc/client.js";
+import type { Row } from "../shared/flow/prompts/dataset.js";
 import { TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
+import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 import { boundPort, end, lastMessage, spawnRole } from "./local.js";
 
 /** A model directory behind a TeacherService of its own, which can both write and score. */
@@ -40,4 +42,21 @@ export async function serveModel(model: string, device = "cpu"): Promise<ModelSe
     await stop();
     throw error;
   }
+}
+
+/** Most new tokens that are asked for where the user names no number. */
+const usualTokens = 128;
+
+/** As many new tokens as usual, or as the model's context leaves beside the longest of the prompts. */
+export async function roomFor({ client }: ModelServer, directory: string, prompts: readonly Row["prompt"][]): Promise<number> {
+  const { maxPositions } = await client.describe({});
+  const tokenizer = await Tokenizer.load(directory);
+  const lengths = prompts.map((prompt) =>
+    typeof prompt === "string"
+      ? tokenizer.encode(prompt, { addSpecial: true }).length
+      : tokenizer.encode(tokenizer.applyChatTemplate(prompt)).length,
+  );
+  const longest = lengths.reduce((a, b) => Math.max(a, b), 0);
+  // One at least: the model then says which prompt is too long.
+  return Math.max(1, Math.min(usualTokens, maxPositions - longest));
 }

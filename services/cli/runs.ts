@@ -2,7 +2,6 @@ import { readFile } from "node:fs/promises";
 import { toJson } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import { parseSpec } from "../shared/flow/runs/spec.js";
-import { isOver } from "../shared/flow/runs/state.js";
 import { type EvaluationFinished, type Run, RunSchema, type RunSpec, RunState, type StepFinished } from "../shared/gen/retort/v1/run_pb.js";
 import type { ControllerClient } from "./local.js";
 import { ProgressView } from "./progress.js";
@@ -53,8 +52,9 @@ export function checkSucceeded({ runId, state, message }: Run): void {
   if (state === RunState.FAILED) throw new RetortError("Aborted", `run ${runId} failed: ${message}`, { retry: "never" });
 }
 
-/** A line about a run, for lists. */
-export function runRow({ runId, state, step, totalSteps, created }: Run): string[] {
+/** A line about a run, for lists: id, state, step, start, and what it made. */
+export function runRow({ runId, state, step, totalSteps, created, output, message }: Run): string[] {
   const time = created ? new Date(Number(created.seconds) * 1000).toISOString().slice(0, 19).replace("T", " ") : "";
-  return [runId, RunState[state].toLowerCase(), `${step}/${totalSteps}`, time, isOver(state) ? "" : "watch it: retort watch"];
+  const reason = message.length > 60 ? `${message.slice(0, 60)}…` : message;
+  return [runId, RunState[state].toLowerCase(), `${step}/${totalSteps}`, time, output || reason];
 }

@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { type Problem, RetortError } from "../shared/base/errors.js";
@@ -117,20 +117,39 @@ async function resumeRun({ runs, supervisor }: ControllerContext, runId: string)
   return run;
 }
 
+/** The trained student's files; without one, or when a version is named, that version's, with config and tokenizer. */
 async function* sendWeights({ runs, store }: ControllerContext, runId: string, version: number | undefined) {
   const run = await runs.get(runId);
-  const newest = version ?? (await runs.policy(runId));
-  if (newest === undefined) throw new RetortError("NotFound", `run ${runId} has no weights yet`);
-  const manifest = await store.manifest(runId, newest);
-  if (!manifest)
-    throw new RetortError("NotFound", `run ${runId} does not keep version ${newest}; kept: ${(await store.list(runId)).join(", ")}`);
-  yield { part: { case: "manifest" as const, value: manifest } };
   if (version === undefined && run.output) {
-    for (const name of (await readdir(run.output)).sort())
-      yield* sendFile(name, createReadStream(join(run.output, name), { highWaterMark: chunkBytes }));
+    const names = (await readdir(run.output)).sort();
+    const files = await Promise.all(names.map(async (name) => ({ name, sizeBytes: BigInt((await stat(join(run.output, name))).size) })));
+    yield { part: { case: "manifest" as const, value: { runId, version: run.step, fence: run.fence, files } } };
+    for (const name of names) yield* sendFile(name, createReadStream(join(run.output, name), { highWaterMark: chunkBytes }));
     return;
   }
-  for (const [name, bytes] of await store.get(runId, newest)) yield* sendFile(name, pieces(bytes));
+  const { manifest, files } = await readVersion({ runs, store }, runId, version);
+  yield { part: { case: "manifest" as const, value: manifest } };
+  for (const [name, bytes] of files) yield* sendFile(name, pieces(bytes));
+}
+
+/** How often the newest version may be replaced while it is read. */
+const maxReads = 10;
+
+async function readVersion({ runs, store }: Pick<ControllerContext, "runs" | "store">, runId: string, version: number | undefined) {
+  for (let reads = 1; ; reads++) {
+    const wanted = version ?? (await runs.policy(runId));
+    if (wanted === undefined) throw new RetortError("NotFound", `run ${runId} has no weights yet`);
+    try {
+      const manifest = await store.manifest(runId, wanted);
+      if (!manifest)
+        throw new RetortError("NotFound", `run ${runId} does not keep version ${wanted}; kept: ${(await store.list(runId)).join(", ")}`);
+      // Config and tokenizer come with version 0; a later one's weights take the place of its.
+      return { manifest, files: new Map([...(await store.get(runId, 0)), ...(await store.get(runId, wanted))]) };
+    } catch (error) {
+      // The learner deletes old versions; there is a newer one then.
+      if (version !== undefined || reads === maxReads || RetortError.from(error).code !== "NotFound") throw error;
+    }
+  }
 }
 
 async function* sendFile(name: string, source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {

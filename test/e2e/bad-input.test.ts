@@ -1,32 +1,11 @@
-import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { LocalCluster } from "../support/local-run.js";
+import { type CliResult, retort } from "../support/retort.js";
 
-const cli = resolve("dist/services/cli.js");
 const examples = resolve("deploy/examples/num2words");
-
-interface Result {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs `retort` to its end. */
-function retort(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Result> {
-  const child = spawn(process.execPath, [cli, ...argv], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.on("data", (text: Buffer) => {
-    stdout += text;
-  });
-  child.stderr.on("data", (text: Buffer) => {
-    stderr += text;
-  });
-  return new Promise((done) => child.once("close", (code) => done({ code, stdout, stderr })));
-}
 
 /** The process id of the nats-server in a data directory, once `retort up` is ready. */
 async function natsPid(data: string): Promise<number> {
@@ -39,7 +18,7 @@ async function natsPid(data: string): Promise<number> {
 }
 
 /** One clear error: a sentence, no stack, nothing on standard output, and an exit code that is not a crash's. */
-function expectClear({ code, stdout, stderr }: Result, message: RegExp): void {
+function expectClear({ code, stdout, stderr }: CliResult, message: RegExp): void {
   expect(stderr).toMatch(message);
   expect(stderr).not.toMatch(/^\s+at /m);
   expect(stdout).toBe("");
@@ -66,7 +45,7 @@ describe("retort run, given a bad spec", () => {
     await cluster.stop();
   });
 
-  const run = async (spec: unknown): Promise<Result> => {
+  const run = async (spec: unknown): Promise<CliResult> => {
     const path = join(directory, "spec.yaml");
     await writeFile(path, typeof spec === "string" ? spec : JSON.stringify(spec));
     return retort(["run", path, "--data-dir", cluster.directory]);

@@ -1,10 +1,11 @@
 import { access, mkdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { SingleBar } from "cli-progress";
 import type { Command } from "commander";
 import pc from "picocolors";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
+import { startBar } from "../bar.js";
+import { addCommand, print } from "../command.js";
 import { evaluateModel } from "../evaluate.js";
 import { type ControllerClient, connectController, startLocal } from "../local.js";
 import { type ModelServer, serveModel } from "../model-server.js";
@@ -19,20 +20,20 @@ const say = (text: string): void => console.error(text);
 
 /** Adds `retort demo`. */
 export function addDemoCommand(program: Command): void {
-  program
-    .command("demo")
-    .description("the main job in two minutes: distil a student on-policy, compare, write report.html")
+  addCommand(program, "Start here:", "demo", "the main job in two minutes: distil a student on-policy, compare, write report.html", [
+    ["demo", "with the teacher and the start that the repository carries"],
+    ["demo --retrain --report /tmp/report.html", "makes those anew first"],
+  ])
     .option("--retrain", "make the data, the teacher and the student's supervised start anew as well")
     .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort/demo")
     .option("--report <file>", "where the report goes", "report.html")
     .action(async (options: { retrain?: boolean; dataDir: string; report: string }) => {
       const contenders = await demo(resolve(options.dataDir), options.retrain ?? false, resolve(options.report));
-      if (program.opts().json)
-        console.log(
-          JSON.stringify(
-            contenders.map(({ name, data, evaluation: { greedySamples, samples, ...figures } }) => ({ name, data, ...figures })),
-          ),
-        );
+      print(
+        program,
+        contenders.map(({ name, data, evaluation: { greedySamples, samples, ...figures } }) => ({ name, data, ...figures })),
+        "",
+      );
     });
 }
 
@@ -96,14 +97,7 @@ async function compareAll(
 ): Promise<Contender[]> {
   const rows = await readDataset(join(examples, "data/held-out.jsonl"), columns);
   say(pc.bold("\nmeasuring every model on the held-out numbers"));
-  const bar = new SingleBar({
-    stream: process.stderr,
-    format: "{bar} {percentage} %",
-    barsize: 24,
-    noTTYOutput: false,
-    clearOnComplete: true,
-  });
-  bar.start(rows.length * students.length, 0);
+  const bar = startBar("measuring", rows.length * students.length);
   const teacher = await serveModel(students[0]!.directory);
   const contenders: Contender[] = [];
   try {

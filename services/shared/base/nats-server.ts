@@ -79,10 +79,18 @@ export interface NatsServerOptions {
   /** 0 or -1 takes a free port. */
   readonly port: number;
   readonly host?: string;
+  /** Give it a process group of its own, which Ctrl-C in a terminal does not reach: whoever started it ends it. */
+  readonly ownGroup?: boolean;
 }
 
 /** Starts a nats-server with JetStream in a directory and waits until it answers. */
-export async function startNatsServer({ binary, directory, port, host = "127.0.0.1" }: NatsServerOptions): Promise<NatsServer> {
+export async function startNatsServer({
+  binary,
+  directory,
+  port,
+  host = "127.0.0.1",
+  ownGroup = false,
+}: NatsServerOptions): Promise<NatsServer> {
   await mkdir(directory, { recursive: true });
   const ports = join(directory, "ports");
   await rm(ports, { recursive: true, force: true });
@@ -103,7 +111,7 @@ export async function startNatsServer({ binary, directory, port, host = "127.0.0
   );
   // A reason found in the log must be this start's.
   await rm(log, { force: true });
-  const child = spawn(binary, ["-c", config], { stdio: "ignore" });
+  const child = spawn(binary, ["-c", config], { stdio: "ignore", detached: ownGroup });
   const exited = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => resolve(signal ?? `exit code ${code}`));

@@ -10,19 +10,33 @@ const opsets = [
 ];
 const irVersion = 10;
 
-/** Serialises what a graph's outputs depend on as an ONNX ModelProto (field numbers from onnx.proto, ONNX 1.17). */
-export function encodeModel(graph: Graph): Uint8Array {
+/** A file beside the model that holds its large tensors: a protobuf message must stay below 2 GiB. */
+export interface ExternalData {
+  /** The file's name, relative to the model's. */
+  readonly location: string;
+  /** Smaller tensors stay in the model. */
+  readonly minBytes: number;
+  /** Takes a tensor's bytes and says where in the file they are. */
+  readonly store: (bytes: Uint8Array) => number;
+}
+
+/**
+ * Serialises what a graph's outputs depend on as an ONNX ModelProto (field numbers from onnx.proto, ONNX 1.17).
+ *
+ * @param external where large initializers go; without it everything is in the result
+ */
+export function encodeModel(graph: Graph, external?: ExternalData): Uint8Array {
   const model = new BinaryWriter();
   model.tag(1, WireType.Varint).int64(irVersion);
   model.tag(2, WireType.LengthDelimited).string("retort");
-  message(model, 7, (w) => writeGraph(w, graph));
+  message(model, 7, (w) => writeGraph(w, graph, external));
   for (const { domain, version } of opsets) {
     message(model, 8, (w) => w.tag(1, WireType.LengthDelimited).string(domain).tag(2, WireType.Varint).int64(version));
   }
   return model.finish();
 }
 
-function writeGraph(w: BinaryWriter, graph: Graph): void {
+function writeGraph(w: BinaryWriter, graph: Graph, external?: ExternalData): void {
   const { nodes, reads } = liveParts(graph);
   for (const node of nodes) message(w, 1, (n) => writeNode(n, node));
   // An output has a name of its own: an Identity gives it one, and the runtime removes it again.
@@ -33,7 +47,7 @@ function writeGraph(w: BinaryWriter, graph: Graph): void {
     });
   }
   w.tag(2, WireType.LengthDelimited).string(graph.name);
-  for (const [name, { tensor }] of graph.initializers) if (reads.has(name)) message(w, 5, (t) => writeTensor(t, tensor, name));
+  for (const [name, { tensor }] of graph.initializers) if (reads.has(name)) message(w, 5, (t) => writeTensor(t, tensor, name, external));
   for (const value of graph.inputs) message(w, 11, (v) => writeValueInfo(v, value.name, value));
   for (const { name, value } of graph.outputs) message(w, 12, (v) => writeValueInfo(v, name, value));
 }
@@ -70,12 +84,20 @@ function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute): vo
   }
 }
 
-function writeTensor(w: BinaryWriter, tensor: Tensor, name: string): void {
+function writeTensor(w: BinaryWriter, tensor: Tensor, name: string, external?: ExternalData): void {
   for (const dim of tensor.dims) w.tag(1, WireType.Varint).int64(dim);
   w.tag(2, WireType.Varint).int32(dtypeInfo[tensor.dtype].code);
   if (name) w.tag(8, WireType.LengthDelimited).string(name);
   const { buffer, byteOffset, byteLength } = tensor.data;
-  w.tag(9, WireType.LengthDelimited).bytes(new Uint8Array(buffer, byteOffset, byteLength));
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  if (!external || byteLength < external.minBytes) {
+    w.tag(9, WireType.LengthDelimited).bytes(bytes);
+    return;
+  }
+  const entries = { location: external.location, offset: String(external.store(bytes)), length: String(byteLength) };
+  for (const [key, value] of Object.entries(entries))
+    message(w, 13, (entry) => entry.tag(1, WireType.LengthDelimited).string(key).tag(2, WireType.LengthDelimited).string(value));
+  w.tag(14, WireType.Varint).int32(1);
 }
 
 function writeValueInfo(w: BinaryWriter, name: string, value: Value): void {

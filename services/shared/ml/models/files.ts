@@ -6,7 +6,6 @@ import type { Tensor } from "../graph/tensor.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { parseConfig } from "./config.js";
 import { checkWeights, type Model } from "./model.js";
-import type { Weights } from "./params.js";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
 
 type Json = Record<string, unknown>;
@@ -90,14 +89,19 @@ const companions = ["generation_config.json", "tokenizer.json", "tokenizer_confi
  *
  * @param from the directory the model came from: its tokenizer and generation files are copied as they are
  */
-export async function saveModel(directory: string, model: Omit<Model, "params"> & { params: Weights }, from?: string): Promise<void> {
+export async function saveModel(directory: string, model: Model, from?: string): Promise<void> {
+  await saveCompanions(directory, model, from);
+  await writeAtomically(join(directory, "model.safetensors"), encodeSafetensors(model.params));
+}
+
+/** Saves what a model directory holds besides the weights: config, tokenizer, generation settings. */
+export async function saveCompanions(directory: string, model: Omit<Model, "params">, from?: string): Promise<void> {
   await mkdir(directory, { recursive: true });
   for (const file of from ? (await readdir(from)).filter((name) => companions.includes(name)) : [])
     await copyFile(join(from!, file), join(directory, file));
   if (!from)
     for (const [name, text] of Object.entries(model.tokenizer.files)) await writeAtomically(join(directory, name), Buffer.from(text));
   await writeAtomically(join(directory, "config.json"), Buffer.from(`${JSON.stringify(model.rawConfig, null, 2)}\n`));
-  await writeAtomically(join(directory, "model.safetensors"), encodeSafetensors(model.params));
 }
 
 /** Writes beside the name, syncs, and renames: a reader sees the old file or the new one, never a part. */

@@ -1,0 +1,113 @@
+import { mkdir, mkdtemp, open, rename, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { type Command, Option } from "commander";
+import { RetortError } from "../shared/base/errors.js";
+import { loadModel, saveModel } from "../shared/ml/models/files.js";
+import { digestOf } from "../shared/ml/models/model.js";
+import { saveOnnx } from "../shared/ml/models/onnx.js";
+import { parameterCount } from "../shared/ml/models/params.js";
+import { addCommand, print, wholeNumber } from "./command.js";
+import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
+import type { ControllerClient } from "./local.js";
+
+interface ExportOptions extends ControllerOptions {
+  readonly out: string;
+  readonly format: "hf" | "onnx";
+  readonly policyVersion?: number;
+}
+
+/** What an export made. */
+interface Exported {
+  readonly source: string;
+  readonly format: string;
+  readonly directory: string;
+  /** For a run. */
+  readonly policyVersion?: number;
+  readonly parameters: number;
+  /** SHA-256 of the weights, hexadecimal. */
+  readonly digest: string;
+}
+
+/** Adds `retort export`. */
+export function addExportCommand(program: Command): void {
+  const command = addCommand(
+    program,
+    "Models and data:",
+    "export <source>",
+    "save the student of a run, or a model directory, for use elsewhere",
+    [
+      ["export my-run-251125-… --out ./student", "the trained student (or the newest weights) as a Hugging Face directory"],
+      ["export my-run-251125-… --policy-version 40 --out ./v40", "one policy version, while the run keeps it"],
+      ["export ./student --format onnx --out ./onnx", "one ONNX model that stock onnxruntime and transformers.js run"],
+    ],
+  )
+    .requiredOption("--out <dir>", "where it goes")
+    .addOption(new Option("--format <format>", "what is written").choices(["hf", "onnx"]).default("hf"))
+    .option("--policy-version <n>", "policy version of the run (default: the trained student, else the newest)", wholeNumber(0));
+  controllerOptions(command).action(async (source: string, options: ExportOptions) => {
+    const exported = await exportModel(source, options);
+    print(program, exported, `${exported.directory}: ${exported.parameters} parameters, ${exported.digest.slice(0, 12)}`);
+  });
+}
+
+async function exportModel(source: string, options: ExportOptions): Promise<Exported> {
+  if (await isDirectory(source)) {
+    if (options.policyVersion !== undefined)
+      throw new RetortError("InvalidArgument", `--policy-version ${options.policyVersion} belongs to a run, and ${source} is a directory`);
+    return convert(source, source, options);
+  }
+  if (/[/\\]/.test(source))
+    throw new RetortError("NotFound", `there is no directory ${source}; give a model directory, or the id of a run`);
+  const fetched = await mkdtemp(join(tmpdir(), "retort-export-"));
+  try {
+    const policyVersion = await withController(options, (controller) => fetchWeights(controller, source, options.policyVersion, fetched));
+    return { ...(await convert(source, fetched, options)), policyVersion };
+  } finally {
+    await rm(fetched, { recursive: true, force: true });
+  }
+}
+
+const isDirectory = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+
+/** Checks a model directory by loading it, then writes it anew. */
+async function convert(source: string, from: string, { out, format }: ExportOptions): Promise<Exported> {
+  const model = await loadModel(from);
+  if (format === "onnx") await saveOnnx(out, model, from);
+  else await saveModel(out, model, from);
+  return { source, format, directory: out, parameters: parameterCount(model.config), digest: digestOf(model.params) };
+}
+
+/** Fetches the files of a run's weights, each under its name when it is whole. Gives the policy version. */
+async function fetchWeights(controller: ControllerClient, runId: string, version: number | undefined, directory: string): Promise<number> {
+  await mkdir(directory, { recursive: true });
+  let found = 0;
+  let name = "";
+  let file: Awaited<ReturnType<typeof open>> | undefined;
+  const finish = async () => {
+    await file?.close();
+    if (file) await rename(join(directory, `${name}.part`), join(directory, name));
+    file = undefined;
+  };
+  try {
+    for await (const { part } of controller.getWeights({ runId, version })) {
+      if (part.case === "manifest") found = part.value.version;
+      if (part.case !== "chunk") continue;
+      if (part.value.name !== name) {
+        await finish();
+        // A name from elsewhere must not lead out of the directory.
+        name = basename(part.value.name);
+        file = await open(join(directory, `${name}.part`), "w");
+      }
+      await file!.write(part.value.data);
+    }
+    await finish();
+  } finally {
+    await file?.close();
+  }
+  return found;
+}

@@ -1,0 +1,62 @@
+import { spawn } from "node:child_process";
+import type { Command } from "commander";
+import { addCommand, wantsJson } from "./command.js";
+import { mainProgram } from "./local.js";
+
+/** Adds `retort serve`: one role as a process of its own, in the foreground. */
+export function addServeCommand(program: Command): void {
+  addCommand(
+    program,
+    "Models and data:",
+    "serve <role> [settings...]",
+    "run one role alone, until Ctrl-C: student, teacher, reward, learner or controller",
+    [
+      ["serve teacher --model DIR --port 7071", "a scoring server for any program"],
+      ["serve reward --port 7072", "a server of the built-in rewards"],
+      ["serve teacher --help", "the settings of that role"],
+      ["serve --json teacher --model DIR", "its address as JSON, once it serves"],
+    ],
+  )
+    .passThroughOptions()
+    .allowUnknownOption()
+    .action((role: string, settings: string[]) => {
+      const rest = settings.filter((setting) => setting !== "--json");
+      serve(role, rest, wantsJson(program) || rest.length < settings.length);
+    });
+}
+
+function serve(role: string, settings: readonly string[], json: boolean): void {
+  const argv = [mainProgram, `--role=${role}`, ...settings, ...(json ? ["--log-format=json"] : [])];
+  // In a process group of its own: Ctrl-C would else reach it twice, from the terminal and from here, and a role takes
+  // the second for impatience.
+  const child = spawn(process.execPath, argv, { stdio: ["ignore", "inherit", json ? "pipe" : "inherit"], detached: true });
+  if (child.stderr) {
+    child.stderr.pipe(process.stderr);
+    announceOnce(child.stderr, role, child.pid!);
+  }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
+  child.once("exit", (code) => process.exit(code ?? 1));
+}
+
+/** Prints where a role serves, as soon as its log says so. */
+function announceOnce(log: NodeJS.ReadableStream, role: string, pid: number): void {
+  let rest = "";
+  const look = (chunk: Buffer) => {
+    const lines = `${rest}${chunk}`.split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) {
+      const ports = portsOf(line);
+      if (!ports) continue;
+      console.log(JSON.stringify({ role, pid, ...ports }));
+      log.off("data", look);
+      return;
+    }
+  };
+  log.on("data", look);
+}
+
+function portsOf(line: string): Record<string, unknown> | undefined {
+  if (!line.includes('"grpcPort"')) return undefined;
+  const { host, grpcPort, healthPort, metricsPort } = JSON.parse(line) as Record<string, unknown>;
+  return { address: `${host}:${grpcPort}`, healthPort, metricsPort };
+}

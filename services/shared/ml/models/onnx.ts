@@ -1,0 +1,97 @@
+// Dimensions: B batch, S new position, T position with the past, G key/value heads, E head size, V vocabulary.
+import { closeSync, openSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { type ExternalData, encodeModel } from "../graph/encode.js";
+import { Graph, type Value } from "../graph/graph.js";
+import * as op from "../graph/ops/index.js";
+import { int64 } from "../graph/tensor.js";
+import { maskedAttention, maskedScore } from "./attention.js";
+import type { ModelConfig } from "./config.js";
+import { hiddenStates, logits } from "./decoder.js";
+import { saveCompanions, writeAtomically } from "./files.js";
+import type { Model } from "./model.js";
+import { declareParams, type Weights } from "./params.js";
+
+/**
+ * A decoder as a model that stands alone, with the names that Optimum and transformers.js use.
+ * Inputs: input_ids [B, S], attention_mask [B, T] (1 where there is a token), position_ids [B, S], all int64, and
+ * past_key_values.N.key/.value [B, G, T-S, E], of length 0 at the start.
+ * Outputs: logits [B, S, V] and present.N.key/.value [B, G, T, E], the past of the next call. Batch, S and T are free.
+ */
+export function onnxGraph(config: ModelConfig, weights: Weights): Graph {
+  const graph = new Graph("decoder");
+  const params = declareParams(graph, config, weights);
+  const ids_BS = graph.input("input_ids", "int64", ["batch", "sequence"]);
+  const present_BT = graph.input("attention_mask", "int64", ["batch", "total"]);
+  const positions_BS = graph.input("position_ids", "int64", ["batch", "sequence"]);
+  const past = Array.from({ length: config.layers }, (_, layer) =>
+    kinds.map((kind) => graph.input(`past_key_values.${layer}.${kind}`, "float32", ["batch", config.kvHeads, "past", config.headDim])),
+  );
+  const mask_B1ST = pastMask(ids_BS, present_BT);
+  const cache: Value[][] = [];
+  const hidden_BSD = hiddenStates(config, params, ids_BS, positions_BS, ({ layer, q, k, v }) => {
+    const whole = [k, v].map((fresh, i) => op.concat([past[layer]![i]!, fresh], 2, "total"));
+    cache.push(whole);
+    return maskedAttention(q, whole[0]!, whole[1]!, mask_B1ST);
+  });
+  graph.output("logits", logits(config, params, hidden_BSD));
+  for (const [layer, values] of cache.entries())
+    for (const [i, kind] of kinds.entries()) graph.output(`present.${layer}.${kind}`, values[i]!);
+  return graph;
+}
+
+const kinds = ["key", "value"] as const;
+
+/** [B, 1, S, T]: 0 where a new position may see a token, itself and the past included; else the masked score. */
+function pastMask(ids_BS: Value, present_BT: Value): Value {
+  const { graph } = ids_BS;
+  const [zero, one] = [graph.constant(int64([0], [])), graph.constant(int64([1], []))];
+  const total = op.squeeze(op.dimOf(present_BT, 1), [0]);
+  const columns_T = op.range(zero, total, one, "total");
+  const rows_S = op.range(op.sub(total, op.squeeze(op.dimOf(ids_BS, 1), [0])), total, one, "sequence");
+  const causal_ST = op.lessOrEqual(op.unsqueeze(columns_T, [0]), op.unsqueeze(rows_S, [1]));
+  const seen = op.and(op.unsqueeze(op.greater(present_BT, zero), [1, 2]), op.unsqueeze(causal_ST, [0, 1]));
+  return op.where(seen, 0, maskedScore);
+}
+
+/** What fits into one file: a protobuf message must stay below 2 GiB, and the graph takes some of it. */
+const maxModelBytes = 2 ** 31 - 2 ** 24;
+
+/**
+ * Saves a model as DIR/model.onnx with its config and tokenizer. Weights that do not fit into one file go to
+ * model.onnx.data beside it.
+ *
+ * @param from as of {@link saveModel}
+ * @returns the names of the model's own files
+ */
+export async function saveOnnx(directory: string, model: Model, from?: string, maxBytes = maxModelBytes): Promise<string[]> {
+  await saveCompanions(directory, model, from);
+  const graph = onnxGraph(model.config, model.params);
+  const size = [...graph.initializers.values()].reduce((sum, { tensor }) => sum + tensor.data.byteLength, 0);
+  const name = "model.onnx";
+  if (size <= maxBytes) {
+    await writeAtomically(join(directory, name), encodeModel(graph));
+    return [name];
+  }
+  const { external, close } = dataFile(directory, `${name}.data`);
+  try {
+    await writeAtomically(join(directory, name), encodeModel(graph, external));
+  } finally {
+    close();
+  }
+  return [name, external.location];
+}
+
+/** A file that tensors are appended to, each at the start of a page so that it can be mapped into memory. */
+function dataFile(directory: string, location: string): { external: ExternalData; close: () => void } {
+  const pageBytes = 4096;
+  const file = openSync(join(directory, location), "w");
+  let end = 0;
+  const store = (bytes: Uint8Array) => {
+    const offset = Math.ceil(end / pageBytes) * pageBytes;
+    for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done, offset + done);
+    end = offset + bytes.length;
+    return offset;
+  };
+  return { external: { location, minBytes: 1024, store }, close: () => closeSync(file) };
+}
