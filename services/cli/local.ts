@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { openSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { RetortError } from "../shared/base/errors.js";
 import { findNatsServer, type NatsServer, startNatsServer } from "../shared/base/nats-server.js";
+import { endLeftover } from "../shared/base/processes.js";
 import { type Client, type ClientOptions, createClient } from "../shared/base/rpc/client.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 
@@ -40,6 +41,7 @@ export interface LocalService {
 export async function startLocal({ dataDir, port, natsPort, progress }: LocalOptions): Promise<LocalService> {
   await mkdir(dataDir, { recursive: true });
   await claim(dataDir);
+  await endLeftovers(dataDir, progress);
   let nats: NatsServer | undefined;
   let url = process.env.RETORT_NATS_URL;
   if (!url) {
@@ -50,6 +52,7 @@ export async function startLocal({ dataDir, port, natsPort, progress }: LocalOpt
   }
   const log = join(dataDir, "controller.log");
   const child = spawnRole("controller", ["--nats", url, "--data-dir", dataDir, "--port", String(port), "--log-format", "json"], log);
+  await writeFile(join(dataDir, controllerPid), `${child.pid}\n`);
   const exited = once(child, "exit").then(
     async ([code]) => new RetortError("FailedPrecondition", `the controller ended (code ${code}): ${await lastMessage(log)}`),
   );
@@ -89,6 +92,20 @@ async function claim(dataDir: string): Promise<void> {
   await writeFile(file, `${process.pid}\n`);
 }
 
+const controllerPid = "controller.pid";
+
+/**
+ * Ends what a `retort up` that was killed has left running: the controller first, which saves its runs' checkpoints, then
+ * the nats-server, since two on the same files would ruin them.
+ */
+async function endLeftovers(dataDir: string, progress: LocalOptions["progress"]): Promise<void> {
+  const controller = Number(await readFile(join(dataDir, controllerPid), "utf8").catch(() => "0"));
+  const ports = await readdir(join(dataDir, "nats", "ports")).catch(() => []);
+  const servers = ports.map((name) => Number(/_(\d+)\.ports$/.exec(name)?.[1]));
+  for (const pid of [controller, ...servers])
+    if (pid && (await endLeftover(pid, dataDir, 30_000))) progress(`ended process ${pid}, which an earlier \`retort up\` had left behind`);
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -101,7 +118,7 @@ function isAlive(pid: number): boolean {
 /** Starts a role as a child of this process; its output goes to a file, or to this terminal without one. */
 export function spawnRole(role: string, argv: readonly string[], log?: string): ChildProcess {
   const output = log ? openSync(log, "w") : "inherit";
-  return spawn(process.execPath, [mainProgram, `--role=${role}`, ...argv], {
+  return spawn(process.execPath, [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...argv], {
     stdio: ["ignore", output, output],
     env: process.env,
     detached: log !== undefined,

@@ -148,7 +148,15 @@ export class LocalLauncher implements Launcher {
 
   #arguments({ run: { runId, spec }, set: { role, teacher }, index }: Entry): string[] {
     const { device, threads } = spec?.roles?.[role] ?? { device: "", threads: 0 };
-    const own = { run: runId, index, logFormat: "json", device: device || undefined, threads: threads || undefined, teacher };
+    const own = {
+      run: runId,
+      index,
+      exitWithParent: true,
+      logFormat: "json",
+      device: device || undefined,
+      threads: threads || undefined,
+      teacher,
+    };
     const { settings } = this.#options;
     return [`--role=${role}`, ...toFlags({ ...Object.fromEntries(passedOn.map((name) => [name, settings[name]])), ...own })];
   }

@@ -4,6 +4,7 @@ import { RetortError } from "./errors.js";
 import { runProcess, type Service } from "./lifecycle.js";
 import { createLog, type Log } from "./log.js";
 import { Metrics, metricsServer } from "./metrics.js";
+import { parentGone } from "./processes.js";
 import type { Implementation } from "./rpc/handlers.js";
 import { RpcServer } from "./rpc/server.js";
 import { describeSettings, type ProcessSettings, type processSettings, readSettings, unlikeDefaults } from "./settings.js";
@@ -56,7 +57,8 @@ export async function runRole<S extends typeof processSettings>(
     start: async () => log.info({ ...ports(), host }, `${role} is serving`),
   };
   const services = [tracing(role, settings.traceEndpoint, log), metricsEndpoint, ...parts.before, rpc, announce, ...parts.after];
-  return runProcess(services, parts.finished ?? new Promise(() => {}), { log, graceMs });
+  const finished = parts.finished ?? new Promise<void>(() => {});
+  return runProcess(services, settings.exitWithParent ? Promise.race([finished, parentGone()]) : finished, { log, graceMs });
 }
 
 async function readTls({ tlsCert, tlsKey, tlsCa }: ProcessSettings) {

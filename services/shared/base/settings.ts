@@ -45,6 +45,7 @@ export const processSettings = z.strictObject({
     .url()
     .optional()
     .meta({ description: "OTLP/HTTP endpoint that receives traces, as http://host:4318", variable: "OTEL_EXPORTER_OTLP_ENDPOINT" }),
+  exitWithParent: z.stringbool().default(false).describe("stop when the process that started this one is gone: true or false"),
   graceMs: z.coerce.number().int().min(0).default(25_000).describe("how long a stop may take"),
 });
 
