@@ -2,8 +2,9 @@ import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Problem, RetortError } from "../shared/base/errors.js";
 import { readDataset } from "../shared/flow/prompts/dataset.js";
-import { needsScore, type ResolvedRun, resolveRun, teacherName } from "../shared/flow/runs/resolve.js";
+import { type ResolvedRun, resolveRun, teacherName } from "../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
+import { objectiveProblems } from "../shared/ml/losses/objective.js";
 import { type ModelConfig, parseConfig } from "../shared/ml/models/config.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 
@@ -79,13 +80,11 @@ function compare(student: Inspected, teacher: Inspected, fieldPath: string, name
   if (own !== undefined && own !== other) {
     problem(`the teacher "${name}" has a vocabulary of ${other}, the student of ${own}; resize one of them (padded embeddings count)`);
   }
-  for (const [i, { objective }] of run.phases.entries()) {
-    if (needsScore(objective) && objective.signal === "top_k" && objective.k > other) {
-      problems.push({
-        fieldPath: `phases[${i}].objective.topK`,
-        description: `is ${objective.k}; the vocabulary of teacher "${name}" has ${other}`,
-      });
-    }
-  }
-  return problems;
+  return [...problems, ...checkObjectives(run, other)];
 }
+
+/** What the losses refuse of a run's objectives. @param vocab size of the vocabulary, if it is known */
+export const checkObjectives = ({ phases }: ResolvedRun, vocab?: number): Problem[] =>
+  phases.flatMap(({ objective }, i) =>
+    objectiveProblems(objective, vocab).map(({ fieldPath, description }) => ({ fieldPath: `phases[${i}].${fieldPath}`, description })),
+  );

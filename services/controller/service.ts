@@ -12,7 +12,7 @@ import { isOver, newRun, type RunStore } from "../shared/flow/runs/state.js";
 import type { WeightStore } from "../shared/flow/weights/store.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import { type Run, type RunSpec, RunState } from "../shared/gen/retort/v1/run_pb.js";
-import { checkModels } from "./check-models.js";
+import { checkModels, checkObjectives } from "./check-models.js";
 import { checkGoing, type Supervisor } from "./supervisor.js";
 
 export interface ControllerContext {
@@ -44,7 +44,7 @@ export function controllerService(context: () => ControllerContext): Implementat
 }
 
 async function problemsOf(spec: RunSpec): Promise<Problem[]> {
-  const problems = checkSpec(spec);
+  const problems = checkSpec(spec, checkObjectives);
   return problems.length ? problems : checkModels(spec);
 }
 

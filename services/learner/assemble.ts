@@ -2,10 +2,11 @@ import { RetortError } from "../shared/base/errors.js";
 import { toFloat32, toInt32, toUint32 } from "../shared/flow/arrays.js";
 import { sequencesDigest } from "../shared/flow/rollouts/digest.js";
 import type { Phase } from "../shared/flow/runs/resolve.js";
-import { FinishReason, type Sequence, type SequenceScore, Source } from "../shared/gen/retort/v1/flow_pb.js";
-import type { Score, Signal } from "../shared/ml/scoring/score.js";
+import { payloadBytes } from "../shared/flow/scores/payload.js";
+import { FinishReason, type Sequence, Source } from "../shared/gen/retort/v1/flow_pb.js";
 import type { TrainSequence } from "../shared/ml/training/batch.js";
 import type { TaskResults } from "./results.js";
+import { firstTokens, scoreOf, signalOf } from "./score.js";
 
 /** A failure of one prompt or sample: consumed, reported, left out. */
 export interface Failure {
@@ -44,8 +45,9 @@ interface Member {
  */
 export function assemble(results: readonly TaskResults[], phase: Phase, step: number): Assembled {
   const failures: Failure[] = [];
-  const members: Member[] = [];
+  const members: (Member & { readonly tokens: number })[] = [];
   let signalBytes = 0;
+  let scoredTokens = 0;
   results.forEach((result, task) => {
     const { rollout, score } = result;
     if (score) checkScore(result, task);
@@ -55,25 +57,29 @@ export function assemble(results: readonly TaskResults[], phase: Phase, step: nu
         failures.push({ task, prompt: sequence.prompt, reason });
         return;
       }
-      signalBytes += score ? payloadBytes(score.scores[i]!) : 0;
-      members.push(memberOf(result, i, task, step));
+      const member = memberOf(result, i, task, step);
+      const tokens = member.sequence.completionIds.length;
+      if (score) {
+        signalBytes += payloadBytes(score.scores[i]!) + (sequence.studentTopIds?.data.length ?? 0);
+        scoredTokens += tokens;
+      }
+      members.push({ ...member, tokens, sequence: firstTokens(member.sequence, phase.objective.prefixTokens) });
     });
   });
   const rewarded = results.some(({ reward }) => reward);
   const advantages = advantagesOf(members, phase.objective.baseline);
   const ages = members.flatMap(({ staleness }) => staleness);
-  const tokens = members.reduce((sum, { sequence }) => sum + sequence.completionIds.length, 0);
   return {
     batch: members.map(({ sequence }, i) => (rewarded ? { ...sequence, advantage: advantages[i]! } : sequence)),
     failures,
     reward: rewarded ? mean(members.map(({ reward }) => reward)) : undefined,
     stalenessMean: mean(ages),
     stalenessMax: ages.reduce((a, b) => Math.max(a, b), 0),
-    meanLength: mean(members.map(({ sequence }) => sequence.completionIds.length)),
+    meanLength: mean(members.map(({ tokens }) => tokens)),
     finishedShare: mean(members.map(({ finished }) => (finished ? 1 : 0))),
     sampleSeconds: sum(results.map(({ rollout }) => rollout?.seconds ?? 0)),
     scoreSeconds: sum(results.map(({ score }) => score?.seconds ?? 0)),
-    signalBytesPerToken: tokens ? signalBytes / tokens : 0,
+    signalBytesPerToken: scoredTokens ? signalBytes / scoredTokens : 0,
   };
 }
 
@@ -90,12 +96,10 @@ function checkScore({ rollout, score }: TaskResults, task: number): void {
   if (score!.scores.length !== rollout!.sequences.length)
     refuse(`has ${score!.scores.length} entries for ${rollout!.sequences.length} sequences`);
   if (score!.sequencesDigest !== sequencesDigest(rollout!.sequences)) refuse("belongs to other sequences (digest)");
-  const [asked, given] = [rollout!.signal, score!.signal];
-  if (asked?.kind !== given?.kind || asked?.k !== given?.k || asked?.temperature !== given?.temperature) {
-    refuse(
-      `was made with ${given?.kind} k=${given?.k} temperature=${given?.temperature}, and ${asked?.kind} k=${asked?.k} temperature=${asked?.temperature} was asked for`,
-    );
-  }
+  const [asked, given] = [rollout!.signal, score!.signal].map((signal) =>
+    signal ? `${signal.kind} k=${signal.k} temperature=${signal.temperature} ${signal.hiddenDtype}`.trim() : "no signal",
+  );
+  if (asked !== given) refuse(`was made with ${given}, and ${asked} was asked for`);
 }
 
 function memberOf({ rollout, score, reward }: TaskResults, i: number, task: number, step: number): Member {
@@ -107,7 +111,7 @@ function memberOf({ rollout, score, reward }: TaskResults, i: number, task: numb
     sequence: {
       promptIds: toInt32(sequence.promptIds, "promptIds"),
       completionIds,
-      ...(score ? { score: scoreOf(score.scores[i]!, signalOf(rollout!)) } : {}),
+      ...(score ? { score: scoreOf(score.scores[i]!, signalOf(rollout!.signal), sequence, score.headDigest) } : {}),
       ...(sampled ? { samplerLogprobs: toFloat32(sequence.samplerLogprobs, "samplerLogprobs") } : {}),
     },
     group: `${task}/${sequence.prompt}`,
@@ -118,33 +122,6 @@ function memberOf({ rollout, score, reward }: TaskResults, i: number, task: numb
 }
 
 const isFinished = ({ finish }: Sequence): boolean => finish === FinishReason.STOP;
-
-const signalOf = ({ signal }: { signal?: { kind: string; k: number; temperature: number } }): Signal => ({
-  kind: signal!.kind as Signal["kind"],
-  k: signal!.k,
-  temperature: signal!.temperature,
-});
-
-/** A score record as the trainer takes it. @throws DataLoss for NaN or +Infinity */
-export function scoreOf({ logprobs, full, ids, topLogprobs, tailLogprobs }: SequenceScore, signal: Signal): Score {
-  const floats = (record: typeof logprobs, what: string) => {
-    const data = toFloat32(record, what);
-    const bad = data.findIndex((x) => Number.isNaN(x) || x === Number.POSITIVE_INFINITY);
-    if (bad >= 0) throw new RetortError("DataLoss", `the teacher's ${what}[${bad}] is ${data[bad]}; look for overflow in the teacher`);
-    return data;
-  };
-  return {
-    signal,
-    logprobs: floats(logprobs, "logprobs"),
-    ...(full ? { full: floats(full, "full") } : {}),
-    ...(ids ? { ids: toInt32(ids, "ids") } : {}),
-    ...(topLogprobs ? { topLogprobs: floats(topLogprobs, "topLogprobs") } : {}),
-    ...(tailLogprobs ? { tail: floats(tailLogprobs, "tailLogprobs") } : {}),
-  };
-}
-
-const payloadBytes = (score: SequenceScore): number =>
-  sum([score.logprobs, score.full, score.ids, score.topLogprobs, score.tailLogprobs].map((array) => array?.data.length ?? 0));
 
 /** Reward less the mean of its group, of the batch, or nothing. */
 function advantagesOf(members: readonly Member[], baseline: Phase["objective"]["baseline"]): number[] {

@@ -5,7 +5,7 @@ import { type StepPlan, split, taskSeed } from "../shared/flow/prompts/plan.js";
 import { publishTask } from "../shared/flow/prompts/publish-task.js";
 import { publishRollout } from "../shared/flow/rollouts/publish-rollout.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
-import { needsReward, needsScore, type ObjectiveSettings, type SamplingSettings } from "../shared/flow/runs/resolve.js";
+import { needsReward, needsScore, type ObjectiveSettings, type Phase, type SamplingSettings } from "../shared/flow/runs/resolve.js";
 import {
   FinishReason,
   type PromptSchema,
@@ -16,6 +16,7 @@ import {
   type SignalSpecSchema,
   Source,
 } from "../shared/gen/retort/v1/flow_pb.js";
+import { hasK } from "../shared/ml/scoring/score.js";
 import type { Item } from "./dataset.js";
 
 /** Who scores a set of prompts. */
@@ -31,10 +32,11 @@ interface Share extends Scoring {
 }
 
 /** The teacher's answer that an objective needs. */
-export const signalFor = ({ signal, k, teacherTemperature }: ObjectiveSettings): MessageInitShape<typeof SignalSpecSchema> => ({
-  kind: signal,
-  k: signal === "top_k" ? k : 0,
-  temperature: teacherTemperature,
+export const signalFor = (objective: ObjectiveSettings): MessageInitShape<typeof SignalSpecSchema> => ({
+  kind: objective.signal,
+  k: hasK(objective.signal) ? objective.k : 0,
+  temperature: objective.teacherTemperature,
+  hiddenDtype: objective.signal === "hidden" ? objective.hiddenDtype : "",
 });
 
 /** One task per share of rows that have the same teacher. */
@@ -86,7 +88,7 @@ export async function issueStep(
           source: Source.DATASET,
           teacher: share.teacher,
           signal: share.signal,
-          sequences: share.items.map(datasetSequence),
+          sequences: share.items.map((item, prompt) => datasetSequence(item, prompt, phase.objective.prefixTokens)),
         }),
       );
       continue;
@@ -97,7 +99,7 @@ export async function issueStep(
         key: key(task),
         prompts: share.items.map((item, i) => promptRecord(item, share.rows[i]!)),
         samplesPerPrompt: phase.samplesPerPrompt,
-        sampling: phase.sampling,
+        sampling: rewarded ? phase.sampling : withinPrefix(phase),
         seed: taskSeed(run, Purpose.TRAIN, step, task),
         minPolicyVersion: Math.max(0, step - 1 - run.maxStaleness),
         maxPolicyVersion: step - 1,
@@ -111,14 +113,27 @@ export async function issueStep(
   return all.length;
 }
 
+/** Where no reward judges the whole completion, what does not count need not be sampled. */
+function withinPrefix({ sampling, objective: { prefixTokens } }: Phase): SamplingSettings {
+  return prefixTokens ? { ...sampling, maxNewTokens: Math.min(sampling.maxNewTokens, prefixTokens) } : sampling;
+}
+
+/** A row of the dataset as a sequence; of its completion the first `prefixTokens`, or all of it for 0. */
 function datasetSequence(
   { promptIds, promptText, completionIds, reference }: Item,
   prompt: number,
+  prefixTokens: number,
 ): MessageInitShape<typeof SequenceSchema> {
   const common = { prompt, promptText, reference };
   if (!completionIds)
     return { ...common, failure: "the dataset has no completion for this prompt; phases with lambda below 1 need one (or data.generate)" };
-  return { ...common, promptIds: toRecord(promptIds), completionIds: toRecord(completionIds), finish: FinishReason.STOP };
+  const cut = prefixTokens > 0 && prefixTokens < completionIds.length;
+  return {
+    ...common,
+    promptIds: toRecord(promptIds),
+    completionIds: toRecord(cut ? completionIds.slice(0, prefixTokens) : completionIds),
+    finish: cut ? FinishReason.LENGTH : FinishReason.STOP,
+  };
 }
 
 /** A set of prompts to be written once, besides the optimiser steps. */

@@ -23,6 +23,7 @@ import { issueStep, issueWriting, signalFor } from "./issue.js";
 import { prepareData } from "./prepare.js";
 import type { ResultsReader } from "./results.js";
 import { studentSource } from "./student-source.js";
+import { loadHeads } from "./teacher-heads.js";
 import type { TrainHost } from "./train-host.js";
 
 export interface RunContext {
@@ -57,7 +58,7 @@ export class LearnerRun {
   #saved = -1;
   #items: readonly Item[] = [];
   #heldOut: readonly Item[] = [];
-  #recordSize: RecordSize = { vocabSize: 0, maxTokens: 0, maxPayloadBytes: 0 };
+  #recordSize: RecordSize = { vocabSize: 0, hiddenSize: 0, maxTokens: 0, maxPayloadBytes: 0 };
   readonly #issued = new Map<number, { readonly tasks: number; readonly span: OpenSpan }>();
 
   constructor(context: RunContext) {
@@ -78,11 +79,13 @@ export class LearnerRun {
     const student = await host.open(studentSource(spec), this.#trainerOptions(phaseOf(run, Math.max(1, this.#step))), checkpoint?.path);
     await this.#publishWeights(true);
     this.#context.log.info({ step: this.#step, parameters: student.parameters }, "the student is loaded");
+    const hiddenSize = await loadHeads(host, spec, run);
     const data = await prepareData(this.#context, student);
     this.#items = data.items;
     this.#heldOut = data.heldOut;
     this.#recordSize = {
       vocabSize: student.vocabSize,
+      hiddenSize,
       maxTokens: Math.max(
         ...run.phases.map(({ sampling }) => sampling.maxNewTokens),
         ...data.items.map(({ completionIds }) => completionIds?.length ?? 0),

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import { loadModel, modelToFiles, saveModel, writeAtomically } from "../shared/ml/models/files.js";
+import { loadHead } from "../shared/ml/models/head.js";
 import { digestOf, initModel, type Model } from "../shared/ml/models/model.js";
 import { parameterCount } from "../shared/ml/models/params.js";
 import { decodeSafetensors, encodeSafetensors } from "../shared/ml/models/safetensors.js";
@@ -57,6 +58,12 @@ export class TrainHost {
 
   applyChatTemplate(messages: readonly { role: string; content: string }[]): string {
     return this.#opened.tokenizer.applyChatTemplate(messages);
+  }
+
+  /** Loads the head of a teacher's model directory, for the signal `hidden`; gives its digest and the width of its states. */
+  async addHead(directory: string): Promise<{ readonly digest: string; readonly hiddenSize: number }> {
+    const head = await loadHead(directory);
+    return { digest: this.#training.addHead(head), hiddenSize: head.dims[1]! };
   }
 
   async configure(options: TrainerOptions): Promise<void> {

@@ -21,7 +21,8 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const { settings, log, metrics } = context;
   const host = spawnModelHost();
   const exclusive = pLimit(1);
-  const tokens = metrics.counter("scored_tokens_total", "completion tokens scored");
+  const tokens = metrics.counter("scored_tokens_total", "completion tokens scored", ["signal"]);
+  const signalBytes = metrics.counter("signal_bytes_total", "bytes of teacher signal sent", ["signal"]);
   const rollouts = metrics.counter("rollouts_total", "rollouts scored");
   const duration = metrics.seconds("score", "time to score a rollout");
   const consumptions: Consumption[] = [];
@@ -74,12 +75,14 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       const { streams, runId, run } = membership;
       const { maxAttempts, maxStaleness } = run;
       const common = { streams, maxAttempts, now: () => performance.now() };
-      const done = (count: number, seconds: number) => {
+      const done = (count: number, seconds: number, bytes: number, signal: string) => {
         rollouts.inc();
-        tokens.inc(count);
+        tokens.inc({ signal }, count);
+        signalBytes.inc({ signal }, bytes);
         duration.observe(seconds);
       };
-      const scoring = { ...common, teacher: settings.teacher, digest: description!.digest, maxStaleness, score: teacher.score, done };
+      const { digest, headDigest } = description!;
+      const scoring = { ...common, teacher: settings.teacher, digest, headDigest, maxStaleness, score: teacher.score, done };
       const writing = {
         ...common,
         log,

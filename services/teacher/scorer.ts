@@ -3,20 +3,15 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import type { Streams } from "../shared/base/streams/connection.js";
 import type { Delivery } from "../shared/base/streams/consume.js";
-import { toInt32, toRecord, toUint32 } from "../shared/flow/arrays.js";
+import { toInt32, toUint32 } from "../shared/flow/arrays.js";
 import { sequencesDigest } from "../shared/flow/rollouts/digest.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
+import { payloadBytes } from "../shared/flow/scores/payload.js";
 import { publishScore } from "../shared/flow/scores/publish-results.js";
-import {
-  Purpose,
-  type Rollout,
-  type Sequence,
-  type SequenceScoreSchema,
-  type SignalSpec,
-  TeacherScoreSchema,
-} from "../shared/gen/retort/v1/flow_pb.js";
+import { Purpose, type Rollout, type Sequence, type SequenceScoreSchema, TeacherScoreSchema } from "../shared/gen/retort/v1/flow_pb.js";
 import type { Score, Signal } from "../shared/ml/scoring/score.js";
 import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
+import { scoreRecord, signalOf } from "./signal.js";
 
 type SequenceScoreInit = MessageInitShape<typeof SequenceScoreSchema>;
 
@@ -25,11 +20,14 @@ export interface ScorerContext {
   readonly streams: Streams;
   readonly teacher: string;
   readonly digest: string;
+  /** Digest of the weights that turn hidden states into logits. */
+  readonly headDigest: string;
   readonly maxStaleness: number;
   readonly maxAttempts: number;
   readonly score: (inputs: readonly ScoreInput[], signal: Signal) => Promise<readonly Score[]>;
   readonly now: () => number;
-  readonly done: (tokens: number, seconds: number) => void;
+  /** Told of every rollout: completion tokens, seconds, and bytes of signal that were sent for them. */
+  readonly done: (tokens: number, seconds: number, bytes: number, signal: Signal["kind"]) => void;
 }
 
 const worker = `${hostname()}/${process.pid}`;
@@ -54,6 +52,7 @@ export async function scoreRollout({ data, attempt }: Delivery, context: ScorerC
       key: rollout.key,
       teacher: context.teacher,
       teacherDigest: context.digest,
+      headDigest: signal.kind === "hidden" ? context.headDigest : "",
       signal: rollout.signal,
       sequencesDigest: sequencesDigest(rollout.sequences),
       scores,
@@ -69,15 +68,9 @@ export async function scoreRollout({ data, attempt }: Delivery, context: ScorerC
   context.done(
     rollout.sequences.reduce((sum, { completionIds }) => sum + (completionIds?.shape[0] ?? 0), 0),
     seconds,
+    scores.reduce((sum, score) => sum + payloadBytes(score), 0),
+    signal.kind,
   );
-}
-
-/** The signal that a record asks for. @throws Unimplemented naming a kind that this teacher cannot give */
-export function signalOf(spec: SignalSpec | undefined): Signal {
-  const { kind = "", k = 0, temperature = 1 } = spec ?? {};
-  if (kind !== "full" && kind !== "top_k")
-    throw new RetortError("Unimplemented", `signal.kind is "${kind}"; this teacher gives full and top_k`);
-  return { kind, k, temperature };
 }
 
 async function scoreAll(rollout: Rollout, signal: Signal, context: ScorerContext): Promise<SequenceScoreInit[]> {
@@ -88,21 +81,24 @@ async function scoreAll(rollout: Rollout, signal: Signal, context: ScorerContext
   return outcomes.map((failure) => (failure ? { failure } : queue.next().value!));
 }
 
-function inputOf({ promptIds, completionIds }: Sequence): ScoreInput {
-  return { promptIds: toInt32(promptIds, "promptIds"), completionIds: toInt32(completionIds, "completionIds") };
+function inputOf({ promptIds, completionIds, studentTopIds }: Sequence): ScoreInput {
+  return {
+    promptIds: toInt32(promptIds, "promptIds"),
+    completionIds: toInt32(completionIds, "completionIds"),
+    ...(studentTopIds ? { studentTopIds: toInt32(studentTopIds, "studentTopIds") } : {}),
+  };
 }
 
 /** Scores all at once; if one of them is at fault, each alone. */
 async function scoreGood(inputs: readonly ScoreInput[], signal: Signal, score: ScorerContext["score"]): Promise<SequenceScoreInit[]> {
   if (inputs.length === 0) return [];
   try {
-    return (await score(inputs, signal)).map(scoreRecord);
+    return (await score(inputs, signal)).map((one, i) => scoreRecord(one, inputs[i]!.completionIds.length));
   } catch (error) {
     const known = RetortError.from(error);
-    if (known.code !== "InvalidArgument" || inputs.length === 1) {
-      if (known.code === "InvalidArgument") return [{ failure: known.message }];
-      throw error;
-    }
+    const ofInput = known.code === "InvalidArgument" || known.code === "OutOfRange";
+    if (!ofInput) throw error;
+    if (inputs.length === 1) return [{ failure: known.message }];
     const results: SequenceScoreInit[] = [];
     for (const input of inputs) results.push(...(await scoreGood([input], signal, score)));
     return results;
@@ -115,16 +111,4 @@ function staleness({ key }: Rollout, { policyVersions }: Sequence, maxStaleness:
   const oldest = toUint32(policyVersions, "policyVersions").reduce((a, b) => Math.min(a, b));
   const age = key!.step - 1 - oldest;
   return age > maxStaleness ? `sampled ${age} versions before its step; maxStaleness is ${maxStaleness}` : "";
-}
-
-/** A score as a record. */
-export function scoreRecord({ logprobs, full, ids, topLogprobs, tail, signal }: Score): SequenceScoreInit {
-  const length = logprobs.length;
-  return {
-    logprobs: toRecord(logprobs),
-    ...(full ? { full: toRecord(full, [length, full.length / length]) } : {}),
-    ...(ids ? { ids: toRecord(ids, [length, signal.k]) } : {}),
-    ...(topLogprobs ? { topLogprobs: toRecord(topLogprobs, [length, signal.k]) } : {}),
-    ...(tail ? { tailLogprobs: toRecord(tail) } : {}),
-  };
 }

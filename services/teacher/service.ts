@@ -8,7 +8,7 @@ import { type ScoreRequest, TeacherService } from "../shared/gen/retort/v1/teach
 import type { ModelDescription } from "../shared/ml/host/model-host.js";
 import type { Score, Signal } from "../shared/ml/scoring/score.js";
 import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
-import { scoreRecord, signalOf } from "./scorer.js";
+import { scoreRecord, signalOf } from "./signal.js";
 
 /** What the service needs of its model. */
 export interface TeacherModel extends SamplingModel {
@@ -21,8 +21,8 @@ export interface TeacherModel extends SamplingModel {
 export function teacherService(model: TeacherModel): Implementation {
   return implement(TeacherService, {
     describe: async () => {
-      const { digest, tokenizerDigest, templateDigest, architecture, vocabSize, maxPositions, eosIds, padId, parameters } =
-        model.describe();
+      const { digest, tokenizerDigest, templateDigest, architecture, eosIds, padId, parameters, ...sizes } = model.describe();
+      const { vocabSize, maxPositions, hiddenSize, headDigest } = sizes;
       const words = { tokenizerDigest, templateDigest, eosIds: [...eosIds], padId };
       return {
         modelDigest: digest,
@@ -30,6 +30,8 @@ export function teacherService(model: TeacherModel): Implementation {
         architecture,
         vocabSize,
         maxPositions,
+        hiddenSize,
+        headDigest,
         parameters: BigInt(parameters),
         dtype: "float32",
         device: model.device,
@@ -37,9 +39,16 @@ export function teacherService(model: TeacherModel): Implementation {
     },
     score: async (request) => {
       const inputs = await inputsOf(model, request);
-      const scores = await model.score(inputs, signalOf(request.signal));
-      const completionIds = inputs.map((input) => toRecord(input.completionIds));
-      return { scores: scores.map(scoreRecord), signal: request.signal, teacherDigest: model.describe().digest, completionIds };
+      const signal = signalOf(request.signal);
+      const scores = await model.score(inputs, signal);
+      const { digest, headDigest } = model.describe();
+      return {
+        scores: scores.map((score, i) => scoreRecord(score, inputs[i]!.completionIds.length)),
+        signal: request.signal,
+        teacherDigest: digest,
+        headDigest: signal.kind === "hidden" ? headDigest : "",
+        completionIds: inputs.map((input) => toRecord(input.completionIds)),
+      };
     },
     async *sample({ request }, { signal }) {
       const pieces = samplePieces(model, request!, resolveSampling(request!.sampling), sampleSeed, signal);
@@ -52,9 +61,10 @@ async function inputsOf(model: TeacherModel, { sequences }: ScoreRequest): Promi
   const prompts = await model.encode(sequences.map(({ prompt }, i) => promptOf(prompt!, `sequences[${i}].prompt.ids`)));
   const texts = sequences.map(({ completion }) => (completion.case === "text" ? completion.value : ""));
   const encoded = await model.encode(texts);
-  return sequences.map(({ completion }, i) => {
+  return sequences.map(({ completion, studentTopIds }, i) => {
     if (completion.case === undefined) throw new RetortError("InvalidArgument", `sequences[${i}].completion is missing; give text or ids`);
     const completionIds = completion.case === "ids" ? toInt32(completion.value, `sequences[${i}].ids`) : encoded[i]!;
-    return { promptIds: prompts[i]!, completionIds };
+    const chosen = studentTopIds ? { studentTopIds: toInt32(studentTopIds, `sequences[${i}].studentTopIds`) } : {};
+    return { promptIds: prompts[i]!, completionIds, ...chosen };
   });
 }

@@ -5,23 +5,11 @@ import type { Objective } from "../../services/shared/ml/losses/objective.js";
 import { parameterCount } from "../../services/shared/ml/models/params.js";
 import type { TrainSequence } from "../../services/shared/ml/training/batch.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
+import { plainObjective } from "../support/loss.js";
 import { gemmRate, havePeers, Peer, race, threads } from "./harness.js";
 import { benchModel, type Load, loadArguments, loads, type Shape, saveForPeers, shapes, tokenRows } from "./shapes.js";
 
-const objective: Objective = {
-  divergence: "jsd",
-  beta: 0.5,
-  skew: 0.1,
-  weight: 0.5,
-  normalizeJsd: false,
-  signal: "full",
-  k: 0,
-  alpha: 1,
-  studentTemperature: 1,
-  klCoef: 1,
-  ratioClip: 5,
-  normalisation: "token",
-};
+const objective: Objective = { ...plainObjective, divergence: "jsd", normalisation: "token" };
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 
 /** Sequences with a made-up teacher's distribution over each completion token. */

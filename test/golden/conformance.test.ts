@@ -3,11 +3,13 @@ import { gradientsOf } from "../../services/shared/ml/autodiff/gradients.js";
 import { Graph } from "../../services/shared/ml/graph/graph.js";
 import * as op from "../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
-import { declareRows, type Objective, rowLosses } from "../../services/shared/ml/losses/objective.js";
+import type { Objective } from "../../services/shared/ml/losses/objective.js";
+import { declareRows, rowLosses } from "../../services/shared/ml/losses/row-losses.js";
 import { evaluate } from "../../services/shared/ml/runtime/session.js";
 import { microBatch } from "../../services/shared/ml/training/batch.js";
 import { expectAllClose, type Tolerance } from "../support/all-close.js";
 import { type ConformanceCase, type ConformanceInput, trainSequences } from "../support/conformance.js";
+import { plainObjective } from "../support/loss.js";
 
 const directory = "test/golden/conformance";
 const read = (file: string) => JSON.parse(readFileSync(`${directory}/${file}`, "utf8"));
@@ -19,6 +21,7 @@ const files = readdirSync(`${directory}/cases`).map((file) => {
 
 function objectiveOf({ objective: o }: ConformanceCase): Objective {
   return {
+    ...plainObjective,
     divergence: o.divergence,
     signal: o.signal,
     k: o.k,
@@ -28,6 +31,7 @@ function objectiveOf({ objective: o }: ConformanceCase): Objective {
     normalizeJsd: o.normalize_jsd,
     alpha: o.alpha,
     studentTemperature: o.student_temperature,
+    teacherTemperature: o.teacher_temperature,
     klCoef: o.kl_coef,
     ratioClip: o.ratio_clip,
     normalisation: o.normalisation,

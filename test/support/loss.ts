@@ -1,7 +1,8 @@
 import { gradientsOf } from "../../services/shared/ml/autodiff/gradients.js";
 import { Graph } from "../../services/shared/ml/graph/graph.js";
 import { float32, int32, type Tensor } from "../../services/shared/ml/graph/tensor.js";
-import { declareRows, type Objective, rowLosses } from "../../services/shared/ml/losses/objective.js";
+import type { Objective } from "../../services/shared/ml/losses/objective.js";
+import { declareRows, rowLosses } from "../../services/shared/ml/losses/row-losses.js";
 import { evaluate, type Feeds } from "../../services/shared/ml/runtime/session.js";
 
 /** Everything that one evaluation of a loss reads. Log-probabilities may be -Infinity. */
@@ -20,6 +21,11 @@ export interface LossCase {
     readonly ids?: readonly number[];
     readonly top?: readonly number[];
     readonly tail?: readonly number[];
+    readonly counts?: readonly number[];
+    readonly entropy?: readonly number[];
+    /** [rows, E] and [vocab, E]. */
+    readonly hidden?: readonly number[];
+    readonly head?: readonly number[];
   };
 }
 
@@ -37,12 +43,19 @@ export const plainObjective: Objective = {
   beta: 0.5,
   skew: 0.1,
   weight: 0.5,
+  headMass: 0.5,
+  entropyThreshold: 0.8,
+  forwardWeight: 1,
   normalizeJsd: false,
   signal: "full",
   k: 3,
+  hiddenDtype: "float32",
   alpha: 1,
   studentTemperature: 1,
+  teacherTemperature: 1,
+  temperatureSquared: false,
   klCoef: 1,
+  klBaseline: false,
   ratioClip: 5,
   normalisation: "sequence",
 };
@@ -58,7 +71,7 @@ export async function lossOf(objective: Partial<Objective>, input: LossCase): Pr
   const [gradient] = gradientsOf(result.loss, [logits]);
   const zeros = new Array<number>(count).fill(0);
   const floats = (data: readonly number[] = zeros) => float32(data, [count]);
-  const { full: whole, ids, top, tail } = input.signal;
+  const { full: whole, ids, top, tail, counts, entropy, hidden, head } = input.signal;
   const feeds: Record<string, Tensor | undefined> = {
     logits: float32(input.logits, [count, vocab]),
     labels: int32(input.labels, [count]),
@@ -71,6 +84,10 @@ export async function lossOf(objective: Partial<Objective>, input: LossCase): Pr
     "signal.ids": ids && int32(ids, [count, ids.length / count]),
     "signal.top": top && float32(top, [count, top.length / count]),
     "signal.tail": tail && float32(tail, [count]),
+    "signal.counts": counts && float32(counts, [count, counts.length / count]),
+    "signal.entropy": entropy && float32(entropy, [count]),
+    "signal.hidden": hidden && float32(hidden, [count, hidden.length / count]),
+    "signal.head": head && float32(head, [vocab, head.length / vocab]),
   };
   const declared = Object.fromEntries(graph.inputs.map(({ name }) => [name, feeds[name]!])) as Feeds;
   const outputs = {

@@ -31,6 +31,15 @@ export function toUint32(record: ArrayRecord | undefined, what: string): Uint32A
   return new Uint32Array(checked(record, ArrayType.UINT32, 4, what));
 }
 
+/** The uint16 array of a record (numbers, or the bits of float16). @throws DataLoss if type, shape and bytes do not agree */
+export function toUint16(record: ArrayRecord | undefined, what: string, type = ArrayType.UINT16): Uint16Array {
+  return new Uint16Array(checked(record, type, 2, what));
+}
+
+/** float16 bits as a record. */
+export const toHalfRecord = (bits: Uint16Array, shape: readonly number[]): ArrayRecord =>
+  create(ArraySchema, { ...toRecord(bits, shape), type: ArrayType.FLOAT16 });
+
 /** The bytes in memory of their own, which starts where any element type may start. */
 function checked(record: ArrayRecord | undefined, type: ArrayType, size: number, what: string): ArrayBuffer {
   if (!record) throw new RetortError("DataLoss", `${what} is missing`);

@@ -48,7 +48,9 @@ export async function sampleTask({ data, attempt }: Delivery, context: SamplerCo
 
 async function sampleAll(task: PromptTask, context: SamplerContext): Promise<Sequence[]> {
   const version = await context.ensureVersion(task.minPolicyVersion, task.maxPolicyVersion);
-  const sampling = resolveSampling(task.sampling);
+  const { signal } = task;
+  const topIds = signal?.kind === "student_top_k" ? { topIds: signal.k } : {};
+  const sampling = { ...resolveSampling(task.sampling), ...topIds };
   const samples = samplesOf(task);
   try {
     const completions = await context.sample(samples, sampling);

@@ -15,6 +15,8 @@ import { sampleSeed } from "../prompts/plan.js";
 export interface WrittenCompletion {
   readonly ids: Int32Array;
   readonly logprobs: Float32Array;
+  /** [N, k]: the most probable tokens at each position, where they were asked for. */
+  readonly topIds?: Int32Array;
   readonly text: string;
   readonly finish: "stop" | "length";
 }
@@ -58,6 +60,8 @@ export function writtenSequence(
     promptIds: toRecord(promptIds),
     completionIds: toRecord(completion.ids),
     samplerLogprobs: toRecord(completion.logprobs),
+    studentTopIds:
+      completion.topIds && toRecord(completion.topIds, [completion.ids.length, completion.topIds.length / completion.ids.length]),
     policyVersions: toRecord(new Uint32Array(completion.ids.length).fill(version)),
     finish: completion.finish === "stop" ? FinishReason.STOP : FinishReason.LENGTH,
   });

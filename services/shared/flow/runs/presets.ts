@@ -17,7 +17,7 @@ export const presets: Readonly<Record<string, Preset>> = {
   imitkd: { lambda: 0.5, objective: { divergence: "forward_kl" } },
   on_policy_kd: { lambda: 1, objective: { divergence: "forward_kl" } },
   /** Thinking Machines 2025: sampled reverse KL as a policy gradient. */
-  opd: { lambda: 1, objective: { divergence: "opd", normalisation: "token" } },
+  opd: { lambda: 1, objective: { divergence: "opd", signal: "sampled", normalisation: "token" } },
   /** The reward alone. */
   rl: { lambda: 1, objective: { divergence: "reverse_kl", alpha: 0 } },
   /** Reward and reverse KL. */

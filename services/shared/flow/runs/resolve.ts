@@ -18,20 +18,39 @@ export interface Phase {
 }
 
 export interface ObjectiveSettings {
-  readonly divergence: "cross_entropy" | "forward_kl" | "jsd" | "mix" | "opd" | "reverse_kl" | "skew_kl" | "skew_reverse_kl" | "tvd";
+  readonly divergence:
+    | "adaptive_kl"
+    | "cross_entropy"
+    | "entropy_aware"
+    | "forward_kl"
+    | "jsd"
+    | "mix"
+    | "opd"
+    | "reverse_kl"
+    | "skew_kl"
+    | "skew_reverse_kl"
+    | "tvd";
   readonly beta: number;
   readonly skew: number;
   readonly weight: number;
   readonly alpha: number;
-  readonly signal: "full" | "top_k";
+  readonly signal: "full" | "hidden" | "random_k" | "sampled" | "student_top_k" | "top_k";
   readonly k: number;
+  readonly hiddenDtype: "float16" | "float32";
+  readonly headMass: number;
+  readonly entropyThreshold: number;
+  readonly forwardWeight: number;
   readonly studentTemperature: number;
   readonly teacherTemperature: number;
   readonly normalisation: "sequence" | "token";
   readonly normalizeJsd: boolean;
   readonly baseline: "group" | "batch" | "none";
   readonly klCoef: number;
+  readonly klBaseline: boolean;
   readonly ratioClip: number;
+  readonly temperatureSquared: boolean;
+  /** 0: all completion tokens count. */
+  readonly prefixTokens: number;
 }
 
 export interface OptimizerSettings {
@@ -51,6 +70,8 @@ export interface SamplingSettings {
   readonly topK: number;
   readonly topP: number;
   readonly maxNewTokens: number;
+  /** How many of the most probable tokens to report at each position; absent: none. */
+  readonly topIds?: number;
 }
 
 /** A run with every default filled in. */
@@ -127,16 +148,26 @@ function resolvePhase(phase: PhaseSpec, firstStep: number): Phase {
   };
 }
 
+type NumericSetting =
+  | "alpha"
+  | "beta"
+  | "entropyThreshold"
+  | "forwardWeight"
+  | "headMass"
+  | "klCoef"
+  | "ratioClip"
+  | "skew"
+  | "studentTemperature"
+  | "teacherTemperature"
+  | "weight";
+
 /** An objective with its preset and defaults filled in. */
 export function resolveObjective(
   preset: Partial<ObjectiveSpec>,
   given: Partial<ObjectiveSpec> | undefined,
   samplesPerPrompt: number,
 ): ObjectiveSettings {
-  const numeric = (
-    key: "beta" | "skew" | "weight" | "alpha" | "studentTemperature" | "teacherTemperature" | "klCoef" | "ratioClip",
-    fallback: number,
-  ) => given?.[key] ?? preset[key] ?? fallback;
+  const numeric = (key: NumericSetting, fallback: number) => given?.[key] ?? preset[key] ?? fallback;
   return {
     divergence: (given?.divergence || preset.divergence || "jsd") as ObjectiveSettings["divergence"],
     beta: numeric("beta", 0.5),
@@ -145,13 +176,20 @@ export function resolveObjective(
     alpha: numeric("alpha", 1),
     signal: (given?.signal || preset.signal || "full") as ObjectiveSettings["signal"],
     k: given?.topK || 64,
+    hiddenDtype: (given?.hiddenDtype || "float16") as ObjectiveSettings["hiddenDtype"],
+    headMass: numeric("headMass", 0.5),
+    entropyThreshold: numeric("entropyThreshold", 0.8),
+    forwardWeight: numeric("forwardWeight", 1),
     studentTemperature: numeric("studentTemperature", 1),
     teacherTemperature: numeric("teacherTemperature", 1),
     normalisation: (given?.normalisation || preset.normalisation || "sequence") as ObjectiveSettings["normalisation"],
     normalizeJsd: given?.normalizeJsd ?? false,
     baseline: (given?.baseline || (samplesPerPrompt > 1 ? "group" : "batch")) as ObjectiveSettings["baseline"],
     klCoef: numeric("klCoef", 1),
+    klBaseline: given?.klBaseline ?? false,
     ratioClip: numeric("ratioClip", 10),
+    temperatureSquared: given?.temperatureSquared ?? false,
+    prefixTokens: given?.prefixTokens ?? 0,
   };
 }
 

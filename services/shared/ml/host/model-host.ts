@@ -1,7 +1,8 @@
 import { RetortError } from "../../base/errors.js";
 import { loadModel, modelFromFiles } from "../models/files.js";
+import { headDigest } from "../models/head.js";
 import { digestOf, type Model } from "../models/model.js";
-import { parameterCount } from "../models/params.js";
+import { headName, parameterCount } from "../models/params.js";
 import { decodeSafetensors } from "../models/safetensors.js";
 import type { SessionOptions } from "../runtime/session.js";
 import type { SamplingParams } from "../sampling/params.js";
@@ -27,6 +28,9 @@ export interface ModelDescription {
   readonly templateDigest: string;
   readonly vocabSize: number;
   readonly maxPositions: number;
+  readonly hiddenSize: number;
+  /** Digest of the weights that turn hidden states into logits. */
+  readonly headDigest: string;
   readonly parameters: number;
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
@@ -61,9 +65,14 @@ export class ModelHost {
 
   describe(): ModelDescription {
     const { config, params, tokenizer } = this.#opened;
-    const { architecture, vocabSize, maxPositions, bosId, eosIds, padId } = config;
-    const digests = { digest: digestOf(params), tokenizerDigest: tokenizer.digest, templateDigest: tokenizer.templateDigest };
-    return { architecture, vocabSize, maxPositions, bosId, eosIds, padId, ...digests, parameters: parameterCount(config) };
+    const { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId } = config;
+    const digests = {
+      digest: digestOf(params),
+      headDigest: headDigest(params.get(headName(config))!),
+      tokenizerDigest: tokenizer.digest,
+      templateDigest: tokenizer.templateDigest,
+    };
+    return { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId, ...digests, parameters: parameterCount(config) };
   }
 
   /** Replaces the weights by those of a safetensors file. The sampler's graphs are kept where its weights are inputs. */

@@ -10,6 +10,12 @@ export interface DivergenceOptions {
   readonly skew: number;
   /** mix: weight of the forward KL. */
   readonly weight: number;
+  /** adaptive_kl: mass of the teacher's most probable classes that are the head. */
+  readonly headMass: number;
+  /** entropy_aware: the forward KL is added where the teacher's entropy is above this, in nats. */
+  readonly entropyThreshold: number;
+  /** entropy_aware: weight of the forward KL there. */
+  readonly forwardWeight: number;
   /** jsd: divide by β(1−β). */
   readonly normalizeJsd: boolean;
 }
@@ -77,8 +83,36 @@ export const skewReverseKl: Divergence = (logp, logq, { skew }) => {
 export const mix: Divergence = (logp, logq, options) =>
   op.add(op.mul(forwardKl(logp, logq, options), options.weight), op.mul(reverseKl(logp, logq, options), 1 - options.weight));
 
+/**
+ * Adaptive KL (Wu et al. 2024, arXiv 2404.02657): h KL(p‖q) + (1−h) KL(q‖p), where h is the head's share of Σ |p − q|.
+ * The head is the smallest set of the teacher's most probable classes whose mass reaches headMass (the paper's μ). h is
+ * held constant.
+ */
+export const adaptiveKl: Divergence = (logp, logq, options) => {
+  const [p_RC, order_RC] = op.topK(op.exp(logp), logp.shape[1] as number);
+  const gap_RC = op.abs(op.sub(p_RC, op.gatherElements(op.exp(op.stopGradient(logq)), order_RC)));
+  const before_RC = op.cumSum(p_RC, 1, { exclusive: true });
+  const head_RC = op.cast(op.less(before_RC, options.headMass), "float32");
+  const share_R = op.div(sumClasses(op.mul(gap_RC, head_RC)), op.add(sumClasses(gap_RC), probabilityFloor));
+  const ofTail = op.mul(reverseKl(logp, logq, options), op.sub(1, share_R));
+  return op.add(op.mul(forwardKl(logp, logq, options), share_R), ofTail);
+};
+
+/**
+ * Entropy-aware on-policy distillation (Jin et al. 2026, arXiv 2603.07079): KL(q‖p) + w · [H(p) > τ] · KL(p‖q), with
+ * τ = entropyThreshold and w = forwardWeight. The paper estimates the reverse KL from the sampled token; here it is exact.
+ */
+export const entropyAware: Divergence = (logp, logq, options) => {
+  const entropy_R = op.neg(sumClasses(op.mul(op.exp(logp), logp)));
+  const gate_R = op.cast(op.greater(entropy_R, options.entropyThreshold), "float32");
+  const forward_R = op.mul(op.mul(forwardKl(logp, logq, options), gate_R), options.forwardWeight);
+  return op.add(reverseKl(logp, logq, options), forward_R);
+};
+
 /** Every divergence between two distributions, by the name that specs use. */
 export const divergences = {
+  adaptive_kl: adaptiveKl,
+  entropy_aware: entropyAware,
   forward_kl: forwardKl,
   jsd,
   mix,

@@ -70,7 +70,15 @@ function toOrt(tensor: Tensor): ort.Tensor {
 }
 
 function fromOrt(tensor: ort.Tensor): Tensor {
-  return { dtype: tensor.type as DType, dims: tensor.dims, data: tensor.data } as Tensor;
+  const { data } = tensor;
+  // Newer runtimes of JavaScript give float16 as numbers; ours travels as bits.
+  const bits = tensor.type === "float16" && !(data instanceof Uint16Array);
+  const view = data as Float32Array;
+  return {
+    dtype: tensor.type as DType,
+    dims: tensor.dims,
+    data: bits ? new Uint16Array(view.buffer, view.byteOffset, view.length) : data,
+  } as Tensor;
 }
 
 /** Compiles a graph whose outputs are `outputs`, runs it once and releases it: for tests and one-off computations. */

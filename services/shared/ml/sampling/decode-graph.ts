@@ -38,7 +38,7 @@ export const cacheName = (part: "k" | "v", layer: number): string => `${part}.${
  * Inputs: ids [B, P] int32 right-padded, lengths [B] int64, mask [B, 1, 1, P], firstBlock and firstToken [B, 1],
  * blockUniforms and tokenUniforms [N, B, 1] (negated), steps [] (further tokens), temperature [].
  * Outputs: first, firstLogprobs, firstSamplingLogprobs [B, 1]; tokens, logprobs, samplingLogprobs [N, B, 1]; alive [B, 1];
- * the cache if kept.
+ * if asked for, firstTopIds [B, K] and topIds [N, B, K]; the cache if kept.
  */
 export function startGraph(options: DecodeGraphOptions): Graph {
   const { config, params } = options;
@@ -63,8 +63,10 @@ export function startGraph(options: DecodeGraphOptions): Graph {
     block_B1: graph.input("firstBlock", "float32", ["B", 1]),
     token_B1: graph.input("firstToken", "float32", ["B", 1]),
   };
-  const drawn = drawTokens(logits(config, weights, hidden_BD), uniforms, inputs.temperature, params);
+  const logits_BV = logits(config, weights, hidden_BD);
+  const drawn = drawTokens(logits_BV, uniforms, inputs.temperature, params);
   graph.output("first", drawn.tokens_B1);
+  if (params.topIds) graph.output("firstTopIds", mostProbable(logits_BV, params.topIds));
   graph.output("firstLogprobs", drawn.logprobs_B1);
   graph.output("firstSamplingLogprobs", drawn.samplingLogprobs_B1);
   const rows = { token: drawn.tokens_B1, position: lengths_B, alive: stays(drawn, config, params) };
@@ -91,6 +93,9 @@ export function continueGraph(options: DecodeGraphOptions): Graph {
   decodeLoop(graph, options, declareStepWeights(graph, config, options.weights, weights), rows, cache, inputs);
   return graph;
 }
+
+/** The k most probable tokens in falling order, int32 [B, K]. */
+const mostProbable = (logits_BV: Value, k: number): Value => op.cast(op.topK(logits_BV, k)[1], "int32");
 
 interface CommonInputs {
   readonly mask_B11S: Value;
@@ -171,13 +176,16 @@ function decodeLoop(
   body.output("drawn", drawn.tokens_B1);
   body.output("drawnLogprobs", drawn.logprobs_B1);
   body.output("drawnSamplingLogprobs", drawn.samplingLogprobs_B1);
+  if (params.topIds) body.output("drawnTopIds", mostProbable(logits_BV, params.topIds));
   const empty = emptyCache(graph, config, rows.token);
   const state = [rows.token, rows.alive, ...far.flatMap(() => [empty, empty])];
   const float = { dtype: "float32" as const, shape: ["N", "B", 1] };
-  const result = op.loop(graph, body, inputs.steps, anyAlive(rows.alive), state, [{ ...float, dtype: "int64" }, float, float]);
+  const ids = params.topIds ? [{ dtype: "int32" as const, shape: ["N", "B", params.topIds] }] : [];
+  const result = op.loop(graph, body, inputs.steps, anyAlive(rows.alive), state, [{ ...float, dtype: "int64" }, float, float, ...ids]);
   graph.output("tokens", result.scanned[0]!);
   graph.output("logprobs", result.scanned[1]!);
   graph.output("samplingLogprobs", result.scanned[2]!);
+  if (params.topIds) graph.output("topIds", result.scanned[3]!);
   graph.output("alive", result.state[1]!);
   if (!keepCache) return;
   far.forEach(({ k, v }, layer) => {

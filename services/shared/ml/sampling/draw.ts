@@ -60,16 +60,24 @@ interface Pick {
   readonly probability_B1: Value;
 }
 
-function drawPlain(p_BV: Value, { block_B1, token_B1 }: Uniforms): Pick {
+const drawPlain = (p_BV: Value, uniforms: Uniforms): Pick => picked(p_BV, inverseCdf(p_BV)(uniforms));
+
+/**
+ * Prepares independent draws from the rows of p [B, V]: each call gives one token per row, int64 [B, 1]. What does not
+ * depend on the uniforms is computed once, where p is, also if the draws are made inside a Loop.
+ */
+export function inverseCdf(p_BV: Value): (uniforms: Uniforms) => Value {
   const vocab = p_BV.shape[1] as number;
-  if (vocab <= oneLevel) return picked(p_BV, firstAbove(p_BV, token_B1));
+  if (vocab <= oneLevel) return ({ token_B1 }) => firstAbove(p_BV, token_B1);
   const size = blockSize(vocab);
   const blocks = Math.ceil(vocab / size);
-  const p_BNM = op.reshape(padded(p_BV, blocks * size), ["B", blocks, size]);
-  const at_B1 = firstAbove(normalised(op.reduceSum(p_BNM, [2])), block_B1);
-  const inside_B1 = firstAbove(normalised(op.gatherRows(p_BNM, at_B1)), token_B1);
-  const { graph } = p_BV;
-  return picked(p_BV, op.add(op.mul(at_B1, graph.constant(int64([size], []))), inside_B1));
+  const p_BNM = op.reshape(padded(p_BV, blocks * size), [p_BV.shape[0]!, blocks, size]);
+  const mass_BN = normalised(op.reduceSum(p_BNM, [2]));
+  return ({ block_B1, token_B1 }) => {
+    const at_B1 = firstAbove(mass_BN, block_B1);
+    const inside_B1 = firstAbove(normalised(op.gatherRows(p_BNM, at_B1)), token_B1);
+    return op.add(op.mul(at_B1, p_BV.graph.constant(int64([size], []))), inside_B1);
+  };
 }
 
 const picked = (p_BV: Value, tokens_B1: Value): Pick => ({ tokens_B1, probability_B1: op.gatherElements(p_BV, tokens_B1) });

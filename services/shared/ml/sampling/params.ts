@@ -11,10 +11,12 @@ export interface SamplingParams {
   readonly maxNewTokens: number;
   /** A completion ends with the first of these, which belongs to it. */
   readonly stopIds: readonly number[];
+  /** How many of the most probable tokens to report at each position, in falling order; absent: none. */
+  readonly topIds?: number;
 }
 
 /** Refuses settings outside their bounds, naming the field and its value. */
-export function checkSamplingParams({ temperature, topK, topP, maxNewTokens }: SamplingParams): void {
+export function checkSamplingParams({ temperature, topK, topP, maxNewTokens, topIds = 0 }: SamplingParams, vocab: number): void {
   const refuse = (field: string, value: number, bound: string) => {
     throw new RetortError("InvalidArgument", `sampling.${field} is ${value}; it must be ${bound}`);
   };
@@ -22,8 +24,9 @@ export function checkSamplingParams({ temperature, topK, topP, maxNewTokens }: S
   if (!(Number.isInteger(topK) && topK >= 0)) refuse("topK", topK, "a whole number, 0 to keep all tokens");
   if (!(topP > 0 && topP <= 1)) refuse("topP", topP, "above 0 and at most 1");
   if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1)) refuse("maxNewTokens", maxNewTokens, "a whole number of at least 1");
+  if (!(Number.isInteger(topIds) && topIds >= 0 && topIds <= vocab)) refuse("topIds", topIds, `0 to the vocabulary's ${vocab}`);
 }
 
 /** The parts of the settings that decide a graph's structure; temperature and length are inputs of the graph. */
-export const samplingKind = ({ temperature, topK, topP, stopIds }: SamplingParams): string =>
-  `${[0, 1].includes(temperature) ? temperature : "any"}/${topK}/${topP}/${stopIds}`;
+export const samplingKind = ({ temperature, topK, topP, stopIds, topIds }: SamplingParams): string =>
+  `${[0, 1].includes(temperature) ? temperature : "any"}/${topK}/${topP}/${stopIds}/${topIds ?? 0}`;

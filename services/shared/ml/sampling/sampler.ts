@@ -23,6 +23,8 @@ export interface Completion {
   readonly logprobs: Float32Array;
   /** Log-probability of each token under what it was drawn from: temperature and truncation applied; 0 when greedy. */
   readonly samplingLogprobs: Float32Array;
+  /** [N, topIds]: at each position the most probable tokens in falling order; present if they were asked for. */
+  readonly topIds?: Int32Array;
   readonly finish: "stop" | "length";
 }
 
@@ -53,6 +55,7 @@ interface Row {
   readonly ids: number[];
   readonly logprobs: number[];
   readonly samplingLogprobs: number[];
+  readonly topIds: number[];
 }
 
 /**
@@ -95,7 +98,7 @@ export class Sampler {
     params: SamplingParams,
     onChunk?: (pieces: readonly Piece[]) => void,
   ): Promise<Completion[]> {
-    checkSamplingParams(params);
+    checkSamplingParams(params, this.#config.vocabSize);
     for (const [i, request] of requests.entries()) this.check(request, params, i);
     const completions: Completion[] = [];
     for (let start = 0; start < requests.length; start += this.#options.maxRows) {
@@ -167,7 +170,12 @@ export class Sampler {
     });
     const lengths = rows.map(({ request }) => request.promptIds.length);
     const drawn = [
-      { tokens: outputs.first!, logprobs: outputs.firstLogprobs!, samplingLogprobs: outputs.firstSamplingLogprobs! },
+      {
+        tokens: outputs.first!,
+        logprobs: outputs.firstLogprobs!,
+        samplingLogprobs: outputs.firstSamplingLogprobs!,
+        topIds: outputs.firstTopIds,
+      },
       drawnIn(outputs),
     ];
     return this.#take(rows, lengths, { mask, cached: longest, written: 0 }, params, outputs, drawn, keepCache);
@@ -252,13 +260,14 @@ interface Chunk {
   readonly pieces: readonly Piece[];
 }
 
-/** Tokens and log-probabilities as a graph gives them, [N, B, 1] or [B, 1]. */
-type DrawnTensors = Record<"tokens" | "logprobs" | "samplingLogprobs", Tensor>;
+/** Tokens and log-probabilities as a graph gives them, [N, B, 1] or [B, 1]; the most probable tokens, [N, B, K] or [B, K]. */
+type DrawnTensors = Record<"tokens" | "logprobs" | "samplingLogprobs", Tensor> & { readonly topIds: Tensor | undefined };
 
-const drawnIn = ({ tokens, logprobs, samplingLogprobs }: Readonly<Record<string, Tensor>>): DrawnTensors => ({
+const drawnIn = ({ tokens, logprobs, samplingLogprobs, topIds }: Readonly<Record<string, Tensor>>): DrawnTensors => ({
   tokens: tokens!,
   logprobs: logprobs!,
   samplingLogprobs: samplingLogprobs!,
+  topIds,
 });
 
 const newRow = (request: SampleRequest, index: number): Row => ({
@@ -268,28 +277,32 @@ const newRow = (request: SampleRequest, index: number): Row => ({
   ids: [],
   logprobs: [],
   samplingLogprobs: [],
+  topIds: [],
 });
 
 /** Puts the drawn tokens behind their rows, nothing behind a stop token, and gives what each row got. */
 function collect(rows: readonly Row[], drawn: readonly DrawnTensors[], stops: ReadonlySet<number>): Piece[] {
   const before = rows.map(({ ids }) => ids.length);
-  for (const { tokens, logprobs, samplingLogprobs } of drawn) {
+  for (const { tokens, logprobs, samplingLogprobs, topIds } of drawn) {
+    const k = topIds?.dims.at(-1) ?? 0;
     for (let i = 0; i < tokens.data.length; i++) {
       const row = rows[i % rows.length]!;
       if (row.ids.length && stops.has(row.ids.at(-1)!)) continue;
       row.ids.push(Number(tokens.data[i]));
       row.logprobs.push(logprobs.data[i] as number);
       row.samplingLogprobs.push(samplingLogprobs.data[i] as number);
+      if (topIds) row.topIds.push(...(topIds.data as Int32Array).subarray(i * k, (i + 1) * k));
     }
   }
   return rows.map(({ index, ids, logprobs }, b) => ({ index, ids: ids.slice(before[b]), logprobs: logprobs.slice(before[b]) }));
 }
 
-function completionOf({ ids, logprobs, samplingLogprobs }: Row, { stopIds }: SamplingParams): Completion {
+function completionOf({ ids, logprobs, samplingLogprobs, topIds }: Row, { stopIds, topIds: asked }: SamplingParams): Completion {
   return {
     ids: Int32Array.from(ids),
     logprobs: Float32Array.from(logprobs),
     samplingLogprobs: Float32Array.from(samplingLogprobs),
+    ...(asked ? { topIds: Int32Array.from(topIds) } : {}),
     finish: stopIds.includes(ids.at(-1)!) ? "stop" : "length",
   };
 }

@@ -2,14 +2,19 @@ import { RetortError } from "../../base/errors.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config.js";
 import type { Weights } from "../models/params.js";
-import { Session, type SessionOptions } from "../runtime/session.js";
-import type { Score, Signal } from "./score.js";
+import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
+import { answers } from "./answers.js";
+import { checkClasses } from "./classes.js";
+import { drawUniforms } from "./draws.js";
+import { hasK, largestK, type Score, type Signal } from "./score.js";
 import { scoreGraph } from "./score-graph.js";
 
 /** A prompt and the completion to score; at least one token each. */
 export interface ScoreInput {
   readonly promptIds: Int32Array;
   readonly completionIds: Int32Array;
+  /** [N, k]: the classes that `student_top_k` asks about, all different at each token. */
+  readonly studentTopIds?: Int32Array;
 }
 
 export interface ScorerOptions extends SessionOptions {
@@ -34,11 +39,15 @@ export class Scorer {
    * Scores every completion token of each sequence.
    *
    * @throws InvalidArgument for a sequence that is empty or longer than the model's positions, a token outside the
-   *   vocabulary, or a signal with k outside 1..V or a temperature that is not positive
+   *   vocabulary, student_top_k without its classes, or a signal with k out of bounds or a temperature that is not
+   *   positive; OutOfRange for a hidden state that float16 cannot hold
    */
   async score(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
     this.#checkSignal(signal);
-    for (const [i, input] of inputs.entries()) this.check(input, i);
+    for (const [i, input] of inputs.entries()) {
+      this.check(input, i);
+      if (signal.kind === "student_top_k") this.#checkChosen(input, signal.k, i);
+    }
     const scores = new Array<Score>(inputs.length);
     for (const members of this.#batches(inputs)) {
       const results = await this.#forward(
@@ -74,9 +83,20 @@ export class Scorer {
   #checkSignal({ kind, k, temperature }: Signal): void {
     const { vocabSize } = this.#config;
     if (!(temperature > 0)) throw new RetortError("InvalidArgument", `signal.temperature is ${temperature}; it must be above 0`);
-    if (kind === "top_k" && !(Number.isInteger(k) && k >= 1 && k <= vocabSize)) {
-      throw new RetortError("InvalidArgument", `signal.k is ${k}; top_k needs a whole number from 1 to the vocabulary's ${vocabSize}`);
+    const largest = largestK(kind, vocabSize);
+    if (hasK(kind) && !(Number.isInteger(k) && k >= 1 && k <= largest)) {
+      const bound = kind === "random_k" ? `${largest}` : `the vocabulary's ${largest}`;
+      throw new RetortError("InvalidArgument", `signal.k is ${k}; ${kind} needs a whole number from 1 to ${bound}`);
     }
+  }
+
+  #checkChosen({ completionIds, studentTopIds }: ScoreInput, k: number, index: number): void {
+    if (studentTopIds?.length !== completionIds.length * k)
+      throw new RetortError(
+        "InvalidArgument",
+        `sequence ${index}: studentTopIds has ${studentTopIds?.length ?? 0} elements; student_top_k needs ${k} for each of the ${completionIds.length} tokens`,
+      );
+    checkClasses(studentTopIds, k, this.#config.vocabSize, `sequence ${index}: studentTopIds`);
   }
 
   /** Sequences by length, so that little is padding, in batches within the token budget. */
@@ -112,12 +132,14 @@ export class Scorer {
       rows: { dtype: "int64", dims: [rows], data: places },
       labels: int32(labels, [rows]),
       temperature: float32([signal.temperature], []),
+      ...signalFeeds(inputs, signal, rows),
     });
-    return cut(outputs, inputs, signal, this.#config.vocabSize);
+    return cut(outputs, inputs, signal, this.#config.vocabSize, rows);
   }
 
   async #session(signal: Signal): Promise<Session> {
-    const key = signal.kind === "full" ? "full" : `top_k/${signal.k}`;
+    // The number of draws is an input of the graph.
+    const key = `${signal.kind}/${signal.kind === "random_k" ? "" : signal.k}/${signal.hiddenDtype ?? ""}`;
     const known = this.#sessions.get(key);
     if (known) return known;
     const session = await Session.create(scoreGraph(this.#config, this.#weights, signal), this.#options);
@@ -126,18 +148,31 @@ export class Scorer {
   }
 }
 
+/** What a signal reads besides the text. */
+function signalFeeds(inputs: readonly ScoreInput[], { kind, k }: Signal, rows: number): Feeds {
+  if (kind === "random_k") return drawUniforms(inputs, k);
+  if (kind !== "student_top_k") return {};
+  const chosen = new Int32Array(rows * k);
+  let at = 0;
+  for (const { studentTopIds } of inputs) {
+    chosen.set(studentTopIds!, at);
+    at += studentTopIds!.length;
+  }
+  return { studentTopIds: int32(chosen, [rows, k]) };
+}
+
 /** Each sequence's part of the outputs of one forward. */
-function cut(outputs: Readonly<Record<string, Tensor>>, inputs: readonly ScoreInput[], signal: Signal, vocab: number): Score[] {
-  const { k } = signal;
+function cut(
+  outputs: Readonly<Record<string, Tensor>>,
+  inputs: readonly ScoreInput[],
+  signal: Signal,
+  vocab: number,
+  rows: number,
+): Score[] {
   let row = 0;
-  return inputs.map(({ completionIds }) => {
+  return inputs.map(({ completionIds, studentTopIds }) => {
     const [from, to] = [row, row + completionIds.length];
     row = to;
-    const part = <T extends Float32Array | Int32Array>(name: string, width: number) =>
-      outputs[name]!.data.slice(from * width, to * width) as T;
-    const logprobs = part<Float32Array>("logprobs", 1);
-    if (signal.kind === "full") return { signal, logprobs, full: part<Float32Array>("full", vocab) };
-    const tail = k === vocab ? new Float32Array(to - from).fill(Number.NEGATIVE_INFINITY) : part<Float32Array>("tail", 1);
-    return { signal, logprobs, ids: part<Int32Array>("topIds", k), topLogprobs: part<Float32Array>("top", k), tail };
+    return { signal, ...answers[signal.kind]({ outputs, from, to, rows, signal, vocab, studentTopIds }) };
   });
 }

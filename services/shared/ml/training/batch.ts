@@ -1,7 +1,9 @@
 import { RetortError } from "../../base/errors.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
-import { comparesDistributions, needsTeacher, type Objective } from "../losses/objective.js";
+import { needsTeacher, type Objective, readsSignal } from "../losses/objective.js";
 import type { Score } from "../scoring/score.js";
+import { checkLength, checkLogprobs, checkSignal } from "./score-checks.js";
+import { type ScorePart, signalFeeds, type TeacherHeads } from "./signal-feeds.js";
 
 /** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */
 export interface TrainSequence {
@@ -32,12 +34,26 @@ export function rowWeights(batch: readonly TrainSequence[], normalisation: Objec
   return batch.map(({ completionIds }) => (normalisation === "token" ? 1 / tokens : 1 / (completionIds.length * batch.length)));
 }
 
-/** Splits a batch by length into micro-batches of at most `budget` tokens, padding included; a longer sequence stands alone. */
+/**
+ * Splits a batch by length into micro-batches of at most `budget` tokens, padding included; a longer sequence stands
+ * alone. Hidden states of teachers with different heads come into different ones.
+ */
 export function splitBatch(batch: readonly TrainSequence[], budget: number): number[][] {
+  const heads = new Map<string, number[]>();
+  batch.forEach(({ score }, i) => {
+    const key = score?.headDigest ?? "";
+    const own = heads.get(key) ?? [];
+    heads.set(key, own);
+    own.push(i);
+  });
+  return [...heads.values()].flatMap((members) => splitMembers(batch, members, budget));
+}
+
+function splitMembers(batch: readonly TrainSequence[], members: readonly number[], budget: number): number[][] {
   const length = (i: number) => batch[i]!.promptIds.length + batch[i]!.completionIds.length - 1;
-  const total = batch.reduce((longest, _, i) => Math.max(longest, length(i)), 0) * batch.length;
-  if (total <= budget) return [batch.map((_, i) => i)];
-  const order = batch.map((_, i) => i).sort((a, b) => length(b) - length(a) || a - b);
+  const total = members.reduce((longest, i) => Math.max(longest, length(i)), 0) * members.length;
+  if (total <= budget) return [[...members]];
+  const order = [...members].sort((a, b) => length(b) - length(a) || a - b);
   const parts: number[][] = [];
   for (const i of order) {
     const last = parts.at(-1);
@@ -59,6 +75,7 @@ export function microBatch(
   vocab: number,
   blockRows: number,
   padId: number,
+  heads: TeacherHeads = new Map(),
 ): MicroBatch {
   const weights = rowWeights(batch, objective.normalisation);
   const sequences = members.map((i) => batch[i]!);
@@ -68,7 +85,7 @@ export function microBatch(
   const ids = new Int32Array(sequences.length * time).fill(padId);
   const positions = new BigInt64Array(sequences.length * time);
   const columns = emptyColumns(padded);
-  const signal = comparesDistributions(objective) ? emptySignal(objective, padded, vocab) : undefined;
+  const parts: ScorePart[] = [];
   let row = 0;
   sequences.forEach((sequence, b) => {
     const { promptIds, completionIds } = sequence;
@@ -78,7 +95,7 @@ export function microBatch(
     ids.set(completionIds.subarray(0, -1), start + promptIds.length);
     for (let t = 0; t < time; t++) positions[start + t] = BigInt(t);
     fillRows(columns, row, sequence, start + promptIds.length - 1, weights[members[b]!]!, members[b]!);
-    if (needsTeacher(objective)) fillScore(columns, signal, row, sequence, members[b]!, objective, vocab);
+    if (needsTeacher(objective)) parts.push(scorePart(columns, row, sequence, members[b]!, objective));
     row += completionIds.length;
   });
   const shape = [sequences.length, time];
@@ -96,7 +113,7 @@ export function microBatch(
       sampled: floats(columns.sampled),
       advantages: floats(columns.advantages),
       teacherLogprobs: floats(columns.teacherLogprobs),
-      ...signalFeeds(signal, objective, padded, vocab),
+      ...(readsSignal(objective) ? signalFeeds[objective.signal]({ objective, vocab, rows: padded, parts }, heads) : {}),
     },
   };
 }
@@ -112,14 +129,6 @@ const emptyColumns = (rows: number) => ({
 });
 
 type Columns = ReturnType<typeof emptyColumns>;
-type SignalArrays = { full?: Float32Array; ids?: Int32Array; top?: Float32Array; tail?: Float32Array };
-
-function emptySignal({ signal, k }: Objective, rows: number, vocab: number): SignalArrays {
-  if (signal === "full") return { full: new Float32Array(rows * vocab) };
-  const ids = new Int32Array(rows * k);
-  for (let i = 0; i < ids.length; i++) ids[i] = i % k;
-  return { ids, top: new Float32Array(rows * k), tail: new Float32Array(rows) };
-}
 
 /** What would otherwise fail inside the graph with a message about an operator, or poison the weights. */
 function checkSequence({ promptIds, completionIds, advantage }: TrainSequence, member: number, vocab: number): void {
@@ -150,61 +159,15 @@ function fillRows(columns: Columns, row: number, sequence: TrainSequence, firstP
   columns.sampled.fill(1, row, row + count);
 }
 
-function fillScore(
-  columns: Columns,
-  arrays: SignalArrays | undefined,
-  row: number,
-  sequence: TrainSequence,
-  member: number,
-  { signal, k }: Objective,
-  vocab: number,
-): void {
+/** Checks a sequence's score, notes the log-probabilities of its tokens, and says where its rows are. */
+function scorePart(columns: Columns, row: number, sequence: TrainSequence, member: number, objective: Objective): ScorePart {
   const { score, completionIds } = sequence;
   const count = completionIds.length;
   if (!score) throw new RetortError("InvalidArgument", `sequence ${member} has no teacher score, and the objective needs one`);
-  checkLength(score.logprobs, count, member, "logprobs");
-  columns.teacherLogprobs.set(checkLogprobs(score.logprobs, member, "score.logprobs"), row);
-  if (arrays?.full)
-    arrays.full.set(checkLogprobs(checkLength(score.full, count * vocab, member, "full"), member, "score.full"), row * vocab);
-  if (arrays?.ids && score.signal.k !== k)
-    throw new RetortError("InvalidArgument", `sequence ${member}: the score has k=${score.signal.k}, the objective k=${k}`);
-  if (!arrays?.ids) {
-    if (arrays && score.signal.kind !== signal)
-      throw new RetortError(
-        "InvalidArgument",
-        `sequence ${member}: the score's signal is ${score.signal.kind}, the objective needs ${signal}`,
-      );
-    return;
+  checkSignal(score, objective, member);
+  if (objective.signal !== "hidden") {
+    checkLength(score.logprobs, count, member, "logprobs");
+    columns.teacherLogprobs.set(checkLogprobs(score.logprobs!, member, "score.logprobs"), row);
   }
-  arrays.ids.set(checkLength(score.ids, count * k, member, "ids"), row * k);
-  const top = checkLength(score.topLogprobs, count * k, member, "topLogprobs");
-  arrays.top!.set(checkLogprobs(top, member, "score.topLogprobs"), row * k);
-  arrays.tail!.set(checkLogprobs(checkLength(score.tail, count, member, "tail"), member, "score.tail"), row);
-}
-
-/** Rounding may lift a log-probability above 0 by this much. */
-const logprobSlack = 1e-3;
-
-/** Refuses what is no log-probability: NaN, +Infinity, or above 0. -Infinity (probability 0) is one. */
-function checkLogprobs(logprobs: Float32Array, member: number, what: string): Float32Array {
-  for (let i = 0; i < logprobs.length; i++)
-    if (!(logprobs[i]! <= logprobSlack))
-      throw new RetortError("InvalidArgument", `sequence ${member}: ${what}[${i}] is ${logprobs[i]}, which is no log-probability`);
-  return logprobs;
-}
-
-function checkLength<T extends { length: number }>(array: T | undefined, expected: number, member: number, what: string): T {
-  if (array?.length !== expected)
-    throw new RetortError("InvalidArgument", `sequence ${member}: score.${what} has ${array?.length ?? 0} elements, expected ${expected}`);
-  return array;
-}
-
-function signalFeeds(arrays: SignalArrays | undefined, { k }: Objective, rows: number, vocab: number): Record<string, Tensor> {
-  if (!arrays) return {};
-  if (arrays.full) return { "signal.full": float32(arrays.full, [rows, vocab]) };
-  return {
-    "signal.ids": int32(arrays.ids!, [rows, k]),
-    "signal.top": float32(arrays.top!, [rows, k]),
-    "signal.tail": float32(arrays.tail!, [rows]),
-  };
+  return { score, member, row, count };
 }

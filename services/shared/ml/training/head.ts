@@ -3,7 +3,8 @@ import { gradientsOf } from "../autodiff/gradients.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { int64 } from "../graph/tensor.js";
-import { type Objective, type RowInputs, rowLosses } from "../losses/objective.js";
+import type { Objective } from "../losses/objective.js";
+import { type LossInputs, type RowInputs, rowLosses } from "../losses/row-losses.js";
 
 /** The vocabulary part of a step: its loss, what it reports per row, and its gradients, already computed. */
 export interface HeadResult {
@@ -16,11 +17,11 @@ export interface HeadResult {
 }
 
 /** Loss and gradients of all rows at once: holds several [R, V] arrays. */
-export function plainHead(objective: Objective, hidden_RD: Value, head_VD: Value, rows: RowInputs): HeadResult {
+export function plainHead(objective: Objective, hidden_RD: Value, head_VD: Value, inputs: LossInputs): HeadResult {
   // Cut off from the body: a tied head is also the embedding, whose share of the gradient the body's backward gives.
   const input_RD = op.stopGradient(hidden_RD);
   const logits_RV = op.fusedMatMul(input_RD, head_VD, { transB: true });
-  const { loss, distance_R, logprobs_R, entropy_R } = rowLosses(objective, logits_RV, rows);
+  const { loss, distance_R, logprobs_R, entropy_R } = rowLosses(objective, logits_RV, inputs);
   const [hiddenGradient_RD, headGradient_VD] = gradientsOf(loss, [input_RD, head_VD]) as [Value, Value];
   return { loss, distance_R, logprobs_R, entropy_R, hiddenGradient_RD, headGradient_VD };
 }
@@ -29,7 +30,7 @@ export function plainHead(objective: Objective, hidden_RD: Value, head_VD: Value
  * The same in a Loop over blocks of `block` rows, each differentiated inside its iteration, so that memory holds arrays
  * of [block, V] only. The number of rows must be a multiple of `block`; rows of weight 0 fill up.
  */
-export function blockedHead(objective: Objective, hidden_RD: Value, head_VD: Value, rows: RowInputs, block: number): HeadResult {
+export function blockedHead(objective: Objective, hidden_RD: Value, head_VD: Value, inputs: LossInputs, block: number): HeadResult {
   const { graph } = hidden_RD;
   const body = new Graph("head", graph);
   const iteration = body.input("head.iteration", "int64", []);
@@ -39,12 +40,12 @@ export function blockedHead(objective: Objective, hidden_RD: Value, head_VD: Val
   const start = op.reshape(op.mul(iteration, body.constant(int64([block], []))), [1]);
   const end = op.add(start, body.constant(int64([block])));
   const cut = (x: Value) => op.slice(x, 0, start, end, block);
-  const { signal, ...perRow } = rows;
-  const blockRows = {
-    ...mapValues(perRow, cut),
-    signal: mapValues(signal, cut),
-  } as RowInputs;
-  const part = plainHead(objective, cut(hidden_RD), head_VD, blockRows);
+  const { rows, signal } = inputs;
+  const blockInputs = {
+    rows: mapValues({ ...rows }, cut) as unknown as RowInputs,
+    signal: { perRow: mapValues(signal.perRow, cut), shared: signal.shared },
+  };
+  const part = plainHead(objective, cut(hidden_RD), head_VD, blockInputs);
   body.output("head.continue", body.constant({ dtype: "bool", dims: [], data: Uint8Array.of(1) }));
   body.output("head.lossOut", op.add(lossSoFar, part.loss));
   body.output("head.gradientOut", op.add(gradientSoFar, part.headGradient_VD));

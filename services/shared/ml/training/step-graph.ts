@@ -2,7 +2,8 @@
 import { gradients } from "../autodiff/gradients.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { declareRows, type Objective } from "../losses/objective.js";
+import type { Objective } from "../losses/objective.js";
+import { declareRows } from "../losses/row-losses.js";
 import { causalAttention } from "../models/attention.js";
 import type { ModelConfig } from "../models/config.js";
 import { hiddenStates } from "../models/decoder.js";

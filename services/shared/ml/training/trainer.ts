@@ -2,6 +2,7 @@ import { RetortError } from "../../base/errors.js";
 import { float32, type Tensor } from "../graph/tensor.js";
 import { checkObjective, type Objective } from "../losses/objective.js";
 import type { ModelConfig } from "../models/config.js";
+import { headDigest } from "../models/head.js";
 import { paramSpecs, type Weights } from "../models/params.js";
 import { type AdamWOptions, adamwScalars } from "../optim/adamw.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
@@ -40,6 +41,7 @@ export class Trainer {
   readonly #config: ModelConfig;
   readonly #names: readonly string[];
   readonly #sessions = new Map<string, Session>();
+  readonly #heads = new Map<string, Tensor<"float32">>();
   #options: TrainerOptions;
   #current: Buffers;
   #spare: Buffers;
@@ -61,6 +63,23 @@ export class Trainer {
     checkObjective(options.objective, this.#config.vocabSize);
     await this.release();
     this.#options = options;
+  }
+
+  /**
+   * Takes the weights [V, E] that turn a teacher's hidden states into logits, for the signal `hidden`; gives their digest.
+   *
+   * @throws InvalidArgument if the teacher's vocabulary is of another size
+   */
+  addHead(head: Tensor<"float32">): string {
+    const { vocabSize } = this.#config;
+    if (head.dims[0] !== vocabSize)
+      throw new RetortError(
+        "InvalidArgument",
+        `the teacher's head speaks of ${head.dims[0]} classes, the student's vocabulary has ${vocabSize}`,
+      );
+    const digest = headDigest(head);
+    this.#heads.set(digest, head);
+    return digest;
   }
 
   /**
@@ -138,7 +157,7 @@ export class Trainer {
     const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
     const { vocabSize, padId } = this.#config;
     const blockRows = rows * vocabSize > plainLimit ? Math.max(64, Math.floor(plainLimit / vocabSize / 2)) : 0;
-    return { part: microBatch(batch, members, this.#options.objective, vocabSize, blockRows, padId ?? 0), blockRows };
+    return { part: microBatch(batch, members, this.#options.objective, vocabSize, blockRows, padId ?? 0, this.#heads), blockRows };
   }
 
   async #session(kind: "step" | "accumulate" | "apply", blockRows: number): Promise<Session> {

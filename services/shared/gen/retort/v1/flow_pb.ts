@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/flow.proto.
  */
 export const file_retort_v1_flow: GenFile = /*@__PURE__*/
-  fileDesc("ChRyZXRvcnQvdjEvZmxvdy5wcm90bxIJcmV0b3J0LnYxIlQKBUFycmF5Ei4KBHR5cGUYASABKA4yFC5yZXRvcnQudjEuQXJyYXlUeXBlQgq6SAeCAQQQASAAEg0KBXNoYXBlGAIgAygNEgwKBGRhdGEYAyABKAwirQEKB1Rhc2tLZXkSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kEi8KB3B1cnBvc2UYAiABKA4yEi5yZXRvcnQudjEuUHVycG9zZUIKukgHggEEEAEgABIMCgRzdGVwGAMgASgNEgwKBHRhc2sYBCABKA0SGAoHYXR0ZW1wdBgFIAEoDUIHukgEKgIoASLWAQoOU2FtcGxpbmdQYXJhbXMSMQoLdGVtcGVyYXR1cmUYASABKAFCF7pIFBISGQAAAAAAAFlAKQAAAAAAAAAASACIAQESDQoFdG9wX2sYAiABKA0SKwoFdG9wX3AYAyABKAFCF7pIFBISGQAAAAAAAPA/IQAAAAAAAAAASAGIAQESKAoObWF4X25ld190b2tlbnMYBCABKA1CC7pICCoGGICAQCgBSAKIAQFCDgoMX3RlbXBlcmF0dXJlQggKBl90b3BfcEIRCg9fbWF4X25ld190b2tlbnMiXwoGUHJvbXB0Eg0KBWluZGV4GAEgASgNEiUKA2lkcxgCIAEoCzIQLnJldG9ydC52MS5BcnJheUIGukgDyAEBEgwKBHRleHQYAyABKAkSEQoJcmVmZXJlbmNlGAQgASgJIogBCgpTaWduYWxTcGVjEkoKBGtpbmQYASABKAlCPLpIOXI3UgRmdWxsUgZoaWRkZW5SCHJhbmRvbV9rUgdzYW1wbGVkUg1zdHVkZW50X3RvcF9rUgV0b3BfaxIJCgFrGAIgASgNEiMKC3RlbXBlcmF0dXJlGAMgASgBQg66SAsSCSEAAAAAAAAAACKMAwoKUHJvbXB0VGFzaxInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEiwKB3Byb21wdHMYAiADKAsyES5yZXRvcnQudjEuUHJvbXB0Qgi6SAWSAQIIARIjChJzYW1wbGVzX3Blcl9wcm9tcHQYAyABKA1CB7pIBCoCKAESMwoIc2FtcGxpbmcYBCABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXNCBrpIA8gBARIMCgRzZWVkGAUgASgEEhoKEm1pbl9wb2xpY3lfdmVyc2lvbhgGIAEoDRIaChJtYXhfcG9saWN5X3ZlcnNpb24YByABKA0SDwoHc2FtcGxlchgIIAEoCRIPCgd0ZWFjaGVyGAkgASgJEiUKBnNpZ25hbBgKIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEhAKCHJld2FyZGVkGAsgASgIEiwKCGRlYWRsaW5lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLbAgoIU2VxdWVuY2USDgoGcHJvbXB0GAEgASgNEg4KBnNhbXBsZRgCIAEoDRIkCgpwcm9tcHRfaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5EigKDmNvbXBsZXRpb25faWRzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5EioKEHNhbXBsZXJfbG9ncHJvYnMYBSABKAsyEC5yZXRvcnQudjEuQXJyYXkSKQoPcG9saWN5X3ZlcnNpb25zGAYgASgLMhAucmV0b3J0LnYxLkFycmF5EicKBmZpbmlzaBgHIAEoDjIXLnJldG9ydC52MS5GaW5pc2hSZWFzb24SEwoLcHJvbXB0X3RleHQYCCABKAkSFwoPY29tcGxldGlvbl90ZXh0GAkgASgJEhEKCXJlZmVyZW5jZRgKIAEoCRINCgVpbmRleBgLIAEoDRIPCgdmYWlsdXJlGAwgASgJIugBCgdSb2xsb3V0EicKA2tleRgBIAEoCzISLnJldG9ydC52MS5UYXNrS2V5Qga6SAPIAQESIQoGc291cmNlGAIgASgOMhEucmV0b3J0LnYxLlNvdXJjZRImCglzZXF1ZW5jZXMYAyADKAsyEy5yZXRvcnQudjEuU2VxdWVuY2USDwoHdGVhY2hlchgEIAEoCRIlCgZzaWduYWwYBSABKAsyFS5yZXRvcnQudjEuU2lnbmFsU3BlYxIQCghyZXdhcmRlZBgGIAEoCBIOCgZ3b3JrZXIYByABKAkSDwoHc2Vjb25kcxgIIAEoASKYAgoNU2VxdWVuY2VTY29yZRIiCghsb2dwcm9icxgBIAEoCzIQLnJldG9ydC52MS5BcnJheRIeCgRmdWxsGAIgASgLMhAucmV0b3J0LnYxLkFycmF5Eh0KA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheRImCgx0b3BfbG9ncHJvYnMYBCABKAsyEC5yZXRvcnQudjEuQXJyYXkSJwoNdGFpbF9sb2dwcm9icxgFIAEoCzIQLnJldG9ydC52MS5BcnJheRIgCgZoaWRkZW4YBiABKAsyEC5yZXRvcnQudjEuQXJyYXkSIAoGY291bnRzGAcgASgLMhAucmV0b3J0LnYxLkFycmF5Eg8KB2ZhaWx1cmUYCCABKAki7AEKDFRlYWNoZXJTY29yZRInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEg8KB3RlYWNoZXIYAiABKAkSFgoOdGVhY2hlcl9kaWdlc3QYAyABKAkSJQoGc2lnbmFsGAQgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWMSGAoQc2VxdWVuY2VzX2RpZ2VzdBgFIAEoCRIoCgZzY29yZXMYBiADKAsyGC5yZXRvcnQudjEuU2VxdWVuY2VTY29yZRIOCgZ3b3JrZXIYByABKAkSDwoHc2Vjb25kcxgIIAEoASKiAQoOU2VxdWVuY2VSZXdhcmQSDQoFdmFsdWUYASABKAESPQoKY29tcG9uZW50cxgCIAMoCzIpLnJldG9ydC52MS5TZXF1ZW5jZVJld2FyZC5Db21wb25lbnRzRW50cnkSDwoHZmFpbHVyZRgDIAEoCRoxCg9Db21wb25lbnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASJ+CgZSZXdhcmQSJwoDa2V5GAEgASgLMhIucmV0b3J0LnYxLlRhc2tLZXlCBrpIA8gBARIqCgdyZXdhcmRzGAIgAygLMhkucmV0b3J0LnYxLlNlcXVlbmNlUmV3YXJkEg4KBndvcmtlchgDIAEoCRIPCgdzZWNvbmRzGAQgASgBIj8KC1dlaWdodHNGaWxlEgwKBG5hbWUYASABKAkSEgoKc2l6ZV9ieXRlcxgCIAEoBBIOCgZkaWdlc3QYAyABKAkilQEKD1dlaWdodHNNYW5pZmVzdBIOCgZydW5faWQYASABKAkSDwoHdmVyc2lvbhgCIAEoDRIlCgVmaWxlcxgDIAMoCzIWLnJldG9ydC52MS5XZWlnaHRzRmlsZRIrCgdjcmVhdGVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVmZW5jZRgFIAEoBCqbAQoJQXJyYXlUeXBlEhoKFkFSUkFZX1RZUEVfVU5TUEVDSUZJRUQQABIWChJBUlJBWV9UWVBFX0ZMT0FUMzIQARIWChJBUlJBWV9UWVBFX0ZMT0FUMTYQAhIUChBBUlJBWV9UWVBFX0lOVDMyEAMSFQoRQVJSQVlfVFlQRV9VSU5UMzIQBBIVChFBUlJBWV9UWVBFX1VJTlQxNhAFKmAKB1B1cnBvc2USFwoTUFVSUE9TRV9VTlNQRUNJRklFRBAAEhEKDVBVUlBPU0VfVFJBSU4QARIUChBQVVJQT1NFX0VWQUxVQVRFEAISEwoPUFVSUE9TRV9EQVRBU0VUEAMqXAoGU291cmNlEhYKElNPVVJDRV9VTlNQRUNJRklFRBAAEhIKDlNPVVJDRV9TVFVERU5UEAESEgoOU09VUkNFX1RFQUNIRVIQAhISCg5TT1VSQ0VfREFUQVNFVBADKl8KDEZpbmlzaFJlYXNvbhIdChlGSU5JU0hfUkVBU09OX1VOU1BFQ0lGSUVEEAASFgoSRklOSVNIX1JFQVNPTl9TVE9QEAESGAoURklOSVNIX1JFQVNPTl9MRU5HVEgQAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChRyZXRvcnQvdjEvZmxvdy5wcm90bxIJcmV0b3J0LnYxIlQKBUFycmF5Ei4KBHR5cGUYASABKA4yFC5yZXRvcnQudjEuQXJyYXlUeXBlQgq6SAeCAQQQASAAEg0KBXNoYXBlGAIgAygNEgwKBGRhdGEYAyABKAwirQEKB1Rhc2tLZXkSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kEi8KB3B1cnBvc2UYAiABKA4yEi5yZXRvcnQudjEuUHVycG9zZUIKukgHggEEEAEgABIMCgRzdGVwGAMgASgNEgwKBHRhc2sYBCABKA0SGAoHYXR0ZW1wdBgFIAEoDUIHukgEKgIoASLWAQoOU2FtcGxpbmdQYXJhbXMSMQoLdGVtcGVyYXR1cmUYASABKAFCF7pIFBISGQAAAAAAAFlAKQAAAAAAAAAASACIAQESDQoFdG9wX2sYAiABKA0SKwoFdG9wX3AYAyABKAFCF7pIFBISGQAAAAAAAPA/IQAAAAAAAAAASAGIAQESKAoObWF4X25ld190b2tlbnMYBCABKA1CC7pICCoGGICAQCgBSAKIAQFCDgoMX3RlbXBlcmF0dXJlQggKBl90b3BfcEIRCg9fbWF4X25ld190b2tlbnMiXwoGUHJvbXB0Eg0KBWluZGV4GAEgASgNEiUKA2lkcxgCIAEoCzIQLnJldG9ydC52MS5BcnJheUIGukgDyAEBEgwKBHRleHQYAyABKAkSEQoJcmVmZXJlbmNlGAQgASgJIrkBCgpTaWduYWxTcGVjEkoKBGtpbmQYASABKAlCPLpIOXI3UgRmdWxsUgZoaWRkZW5SCHJhbmRvbV9rUgdzYW1wbGVkUg1zdHVkZW50X3RvcF9rUgV0b3BfaxIJCgFrGAIgASgNEiMKC3RlbXBlcmF0dXJlGAMgASgBQg66SAsSCSEAAAAAAAAAABIvCgxoaWRkZW5fZHR5cGUYBCABKAlCGbpIFnIUUgBSB2Zsb2F0MTZSB2Zsb2F0MzIijAMKClByb21wdFRhc2sSJwoDa2V5GAEgASgLMhIucmV0b3J0LnYxLlRhc2tLZXlCBrpIA8gBARIsCgdwcm9tcHRzGAIgAygLMhEucmV0b3J0LnYxLlByb21wdEIIukgFkgECCAESIwoSc2FtcGxlc19wZXJfcHJvbXB0GAMgASgNQge6SAQqAigBEjMKCHNhbXBsaW5nGAQgASgLMhkucmV0b3J0LnYxLlNhbXBsaW5nUGFyYW1zQga6SAPIAQESDAoEc2VlZBgFIAEoBBIaChJtaW5fcG9saWN5X3ZlcnNpb24YBiABKA0SGgoSbWF4X3BvbGljeV92ZXJzaW9uGAcgASgNEg8KB3NhbXBsZXIYCCABKAkSDwoHdGVhY2hlchgJIAEoCRIlCgZzaWduYWwYCiABKAsyFS5yZXRvcnQudjEuU2lnbmFsU3BlYxIQCghyZXdhcmRlZBgLIAEoCBIsCghkZWFkbGluZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihgMKCFNlcXVlbmNlEg4KBnByb21wdBgBIAEoDRIOCgZzYW1wbGUYAiABKA0SJAoKcHJvbXB0X2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheRIoCg5jb21wbGV0aW9uX2lkcxgEIAEoCzIQLnJldG9ydC52MS5BcnJheRIqChBzYW1wbGVyX2xvZ3Byb2JzGAUgASgLMhAucmV0b3J0LnYxLkFycmF5EikKD3BvbGljeV92ZXJzaW9ucxgGIAEoCzIQLnJldG9ydC52MS5BcnJheRInCgZmaW5pc2gYByABKA4yFy5yZXRvcnQudjEuRmluaXNoUmVhc29uEhMKC3Byb21wdF90ZXh0GAggASgJEhcKD2NvbXBsZXRpb25fdGV4dBgJIAEoCRIRCglyZWZlcmVuY2UYCiABKAkSDQoFaW5kZXgYCyABKA0SDwoHZmFpbHVyZRgMIAEoCRIpCg9zdHVkZW50X3RvcF9pZHMYDSABKAsyEC5yZXRvcnQudjEuQXJyYXki6AEKB1JvbGxvdXQSJwoDa2V5GAEgASgLMhIucmV0b3J0LnYxLlRhc2tLZXlCBrpIA8gBARIhCgZzb3VyY2UYAiABKA4yES5yZXRvcnQudjEuU291cmNlEiYKCXNlcXVlbmNlcxgDIAMoCzITLnJldG9ydC52MS5TZXF1ZW5jZRIPCgd0ZWFjaGVyGAQgASgJEiUKBnNpZ25hbBgFIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEhAKCHJld2FyZGVkGAYgASgIEg4KBndvcmtlchgHIAEoCRIPCgdzZWNvbmRzGAggASgBIrsCCg1TZXF1ZW5jZVNjb3JlEiIKCGxvZ3Byb2JzGAEgASgLMhAucmV0b3J0LnYxLkFycmF5Eh4KBGZ1bGwYAiABKAsyEC5yZXRvcnQudjEuQXJyYXkSHQoDaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5EiYKDHRvcF9sb2dwcm9icxgEIAEoCzIQLnJldG9ydC52MS5BcnJheRInCg10YWlsX2xvZ3Byb2JzGAUgASgLMhAucmV0b3J0LnYxLkFycmF5EiAKBmhpZGRlbhgGIAEoCzIQLnJldG9ydC52MS5BcnJheRIgCgZjb3VudHMYByABKAsyEC5yZXRvcnQudjEuQXJyYXkSDwoHZmFpbHVyZRgIIAEoCRIhCgdlbnRyb3B5GAkgASgLMhAucmV0b3J0LnYxLkFycmF5IoECCgxUZWFjaGVyU2NvcmUSJwoDa2V5GAEgASgLMhIucmV0b3J0LnYxLlRhc2tLZXlCBrpIA8gBARIPCgd0ZWFjaGVyGAIgASgJEhYKDnRlYWNoZXJfZGlnZXN0GAMgASgJEiUKBnNpZ25hbBgEIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEhgKEHNlcXVlbmNlc19kaWdlc3QYBSABKAkSKAoGc2NvcmVzGAYgAygLMhgucmV0b3J0LnYxLlNlcXVlbmNlU2NvcmUSDgoGd29ya2VyGAcgASgJEg8KB3NlY29uZHMYCCABKAESEwoLaGVhZF9kaWdlc3QYCSABKAkiogEKDlNlcXVlbmNlUmV3YXJkEg0KBXZhbHVlGAEgASgBEj0KCmNvbXBvbmVudHMYAiADKAsyKS5yZXRvcnQudjEuU2VxdWVuY2VSZXdhcmQuQ29tcG9uZW50c0VudHJ5Eg8KB2ZhaWx1cmUYAyABKAkaMQoPQ29tcG9uZW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEifgoGUmV3YXJkEicKA2tleRgBIAEoCzISLnJldG9ydC52MS5UYXNrS2V5Qga6SAPIAQESKgoHcmV3YXJkcxgCIAMoCzIZLnJldG9ydC52MS5TZXF1ZW5jZVJld2FyZBIOCgZ3b3JrZXIYAyABKAkSDwoHc2Vjb25kcxgEIAEoASI/CgtXZWlnaHRzRmlsZRIMCgRuYW1lGAEgASgJEhIKCnNpemVfYnl0ZXMYAiABKAQSDgoGZGlnZXN0GAMgASgJIpUBCg9XZWlnaHRzTWFuaWZlc3QSDgoGcnVuX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKA0SJQoFZmlsZXMYAyADKAsyFi5yZXRvcnQudjEuV2VpZ2h0c0ZpbGUSKwoHY3JlYXRlZBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZmVuY2UYBSABKAQqmwEKCUFycmF5VHlwZRIaChZBUlJBWV9UWVBFX1VOU1BFQ0lGSUVEEAASFgoSQVJSQVlfVFlQRV9GTE9BVDMyEAESFgoSQVJSQVlfVFlQRV9GTE9BVDE2EAISFAoQQVJSQVlfVFlQRV9JTlQzMhADEhUKEUFSUkFZX1RZUEVfVUlOVDMyEAQSFQoRQVJSQVlfVFlQRV9VSU5UMTYQBSpgCgdQdXJwb3NlEhcKE1BVUlBPU0VfVU5TUEVDSUZJRUQQABIRCg1QVVJQT1NFX1RSQUlOEAESFAoQUFVSUE9TRV9FVkFMVUFURRACEhMKD1BVUlBPU0VfREFUQVNFVBADKlwKBlNvdXJjZRIWChJTT1VSQ0VfVU5TUEVDSUZJRUQQABISCg5TT1VSQ0VfU1RVREVOVBABEhIKDlNPVVJDRV9URUFDSEVSEAISEgoOU09VUkNFX0RBVEFTRVQQAypfCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * A dense row-major array. `data` holds product(shape) elements, little-endian, without padding.
@@ -201,11 +201,18 @@ export type SignalSpec = Message<"retort.v1.SignalSpec"> & {
   k: number;
 
   /**
-   * Divides the teacher's logits before the softmax.
+   * Divides the teacher's logits before the softmax. `hidden` carries none: the learner divides.
    *
    * @generated from field: double temperature = 3;
    */
   temperature: number;
+
+  /**
+   * hidden: element type of the states, float16 | float32. Default float16.
+   *
+   * @generated from field: string hidden_dtype = 4;
+   */
+  hiddenDtype: string;
 };
 
 /**
@@ -276,7 +283,8 @@ export type PromptTask = Message<"retort.v1.PromptTask"> & {
   teacher: string;
 
   /**
-   * What the scoring teacher must answer with; unset when nobody scores.
+   * What the scoring teacher must answer with; unset when nobody scores. For student_top_k the student sends its k most
+   * probable tokens along.
    *
    * @generated from field: retort.v1.SignalSpec signal = 10;
    */
@@ -381,6 +389,14 @@ export type Sequence = Message<"retort.v1.Sequence"> & {
    * @generated from field: string failure = 12;
    */
   failure: string;
+
+  /**
+   * int32 [N, k]: at each position the student's k most probable tokens, in falling order, under the weights that
+   * sampled. Present where the signal is `student_top_k`.
+   *
+   * @generated from field: retort.v1.Array student_top_ids = 13;
+   */
+  studentTopIds?: Array | undefined;
 };
 
 /**
@@ -456,7 +472,7 @@ export const RolloutSchema: GenMessage<Rollout> = /*@__PURE__*/
  */
 export type SequenceScore = Message<"retort.v1.SequenceScore"> & {
   /**
-   * float32 [N]: the given token. All kinds but `hidden` and `random_k`.
+   * float32 [N]: the given token. All kinds but `hidden`.
    *
    * @generated from field: retort.v1.Array logprobs = 1;
    */
@@ -470,21 +486,22 @@ export type SequenceScore = Message<"retort.v1.SequenceScore"> & {
   full?: Array | undefined;
 
   /**
-   * int32 [N, k]: classes in falling order of probability. `top_k`, `student_top_k`, `random_k`.
+   * int32 [N, k]: classes in falling order of probability (`top_k`). int32 [N, U]: the classes that were drawn
+   * (`random_k`); U is the largest number of different ones at a token, other tokens are filled up with class 0.
    *
    * @generated from field: retort.v1.Array ids = 3;
    */
   ids?: Array | undefined;
 
   /**
-   * float32 [N, k]: their log-probabilities. `top_k`, `student_top_k`.
+   * float32 [N, k]: their log-probabilities (`top_k`), or those of the sequence's student_top_ids (`student_top_k`).
    *
    * @generated from field: retort.v1.Array top_logprobs = 4;
    */
   topLogprobs?: Array | undefined;
 
   /**
-   * float32 [N]: log of the mass outside `ids`; -inf if there is none. `top_k`, `student_top_k`.
+   * float32 [N]: log of the mass outside these classes; -inf if there is none. `top_k`, `student_top_k`.
    *
    * @generated from field: retort.v1.Array tail_logprobs = 5;
    */
@@ -498,7 +515,7 @@ export type SequenceScore = Message<"retort.v1.SequenceScore"> & {
   hidden?: Array | undefined;
 
   /**
-   * uint16 [N, k]: how often each of `ids` was drawn. `random_k`.
+   * uint16 [N, U]: how often each of `ids` was drawn; a token's counts add up to k. `random_k`.
    *
    * @generated from field: retort.v1.Array counts = 7;
    */
@@ -510,6 +527,13 @@ export type SequenceScore = Message<"retort.v1.SequenceScore"> & {
    * @generated from field: string failure = 8;
    */
   failure: string;
+
+  /**
+   * float32 [N]: entropy of the teacher's distribution, in nats. `random_k`.
+   *
+   * @generated from field: retort.v1.Array entropy = 9;
+   */
+  entropy?: Array | undefined;
 };
 
 /**
@@ -570,6 +594,13 @@ export type TeacherScore = Message<"retort.v1.TeacherScore"> & {
    * @generated from field: double seconds = 8;
    */
   seconds: number;
+
+  /**
+   * hidden: SHA-256 of the weights that turn the states into logits, hexadecimal.
+   *
+   * @generated from field: string head_digest = 9;
+   */
+  headDigest: string;
 };
 
 /**

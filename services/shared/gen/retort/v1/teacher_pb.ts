@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/teacher.proto.
  */
 export const file_retort_v1_teacher: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxIh8KHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0Io4CCh5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USFAoMbW9kZWxfZGlnZXN0GAEgASgJEhgKEHRva2VuaXplcl9kaWdlc3QYAiABKAkSFwoPdGVtcGxhdGVfZGlnZXN0GAMgASgJEhQKDGFyY2hpdGVjdHVyZRgEIAEoCRISCgp2b2NhYl9zaXplGAUgASgNEg8KB2Vvc19pZHMYBiADKAUSEwoGcGFkX2lkGAcgASgFSACIAQESEgoKcGFyYW1ldGVycxgIIAEoBBIVCg1tYXhfcG9zaXRpb25zGAkgASgNEg0KBWR0eXBlGAogASgJEg4KBmRldmljZRgLIAEoCUIJCgdfcGFkX2lkInsKClNjb3JlSW5wdXQSLgoGcHJvbXB0GAEgASgLMhYucmV0b3J0LnYxLlByb21wdElucHV0Qga6SAPIAQESDgoEdGV4dBgCIAEoCUgAEh8KA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheUgAQgwKCmNvbXBsZXRpb24idAoMU2NvcmVSZXF1ZXN0EjUKCXNlcXVlbmNlcxgBIAMoCzIVLnJldG9ydC52MS5TY29yZUlucHV0Qgu6SAiSAQUIARCAIBItCgZzaWduYWwYAiABKAsyFS5yZXRvcnQudjEuU2lnbmFsU3BlY0IGukgDyAEBIqIBCg1TY29yZVJlc3BvbnNlEigKBnNjb3JlcxgBIAMoCzIYLnJldG9ydC52MS5TZXF1ZW5jZVNjb3JlEiUKBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEhYKDnRlYWNoZXJfZGlnZXN0GAMgASgJEigKDmNvbXBsZXRpb25faWRzGAQgAygLMhAucmV0b3J0LnYxLkFycmF5IlAKG1RlYWNoZXJTZXJ2aWNlU2FtcGxlUmVxdWVzdBIxCgdyZXF1ZXN0GAEgASgLMhgucmV0b3J0LnYxLlNhbXBsZVJlcXVlc3RCBrpIA8gBASJIChxUZWFjaGVyU2VydmljZVNhbXBsZVJlc3BvbnNlEigKBXBpZWNlGAEgASgLMhkucmV0b3J0LnYxLlNhbXBsZVJlc3BvbnNlMooCCg5UZWFjaGVyU2VydmljZRJfCghEZXNjcmliZRIoLnJldG9ydC52MS5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVxdWVzdBopLnJldG9ydC52MS5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USOgoFU2NvcmUSFy5yZXRvcnQudjEuU2NvcmVSZXF1ZXN0GhgucmV0b3J0LnYxLlNjb3JlUmVzcG9uc2USWwoGU2FtcGxlEiYucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVxdWVzdBonLnJldG9ydC52MS5UZWFjaGVyU2VydmljZVNhbXBsZVJlc3BvbnNlMAFiBnByb3RvMw", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_student]);
+  fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxIh8KHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0IrgCCh5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USFAoMbW9kZWxfZGlnZXN0GAEgASgJEhgKEHRva2VuaXplcl9kaWdlc3QYAiABKAkSFwoPdGVtcGxhdGVfZGlnZXN0GAMgASgJEhQKDGFyY2hpdGVjdHVyZRgEIAEoCRISCgp2b2NhYl9zaXplGAUgASgNEg8KB2Vvc19pZHMYBiADKAUSEwoGcGFkX2lkGAcgASgFSACIAQESEgoKcGFyYW1ldGVycxgIIAEoBBIVCg1tYXhfcG9zaXRpb25zGAkgASgNEg0KBWR0eXBlGAogASgJEg4KBmRldmljZRgLIAEoCRITCgtoaWRkZW5fc2l6ZRgMIAEoDRITCgtoZWFkX2RpZ2VzdBgNIAEoCUIJCgdfcGFkX2lkIqYBCgpTY29yZUlucHV0Ei4KBnByb21wdBgBIAEoCzIWLnJldG9ydC52MS5Qcm9tcHRJbnB1dEIGukgDyAEBEg4KBHRleHQYAiABKAlIABIfCgNpZHMYAyABKAsyEC5yZXRvcnQudjEuQXJyYXlIABIpCg9zdHVkZW50X3RvcF9pZHMYBCABKAsyEC5yZXRvcnQudjEuQXJyYXlCDAoKY29tcGxldGlvbiJ0CgxTY29yZVJlcXVlc3QSNQoJc2VxdWVuY2VzGAEgAygLMhUucmV0b3J0LnYxLlNjb3JlSW5wdXRCC7pICJIBBQgBEIAgEi0KBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjQga6SAPIAQEitwEKDVNjb3JlUmVzcG9uc2USKAoGc2NvcmVzGAEgAygLMhgucmV0b3J0LnYxLlNlcXVlbmNlU2NvcmUSJQoGc2lnbmFsGAIgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWMSFgoOdGVhY2hlcl9kaWdlc3QYAyABKAkSKAoOY29tcGxldGlvbl9pZHMYBCADKAsyEC5yZXRvcnQudjEuQXJyYXkSEwoLaGVhZF9kaWdlc3QYBSABKAkiUAobVGVhY2hlclNlcnZpY2VTYW1wbGVSZXF1ZXN0EjEKB3JlcXVlc3QYASABKAsyGC5yZXRvcnQudjEuU2FtcGxlUmVxdWVzdEIGukgDyAEBIkgKHFRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVzcG9uc2USKAoFcGllY2UYASABKAsyGS5yZXRvcnQudjEuU2FtcGxlUmVzcG9uc2UyigIKDlRlYWNoZXJTZXJ2aWNlEl8KCERlc2NyaWJlEigucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0GikucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXNwb25zZRI6CgVTY29yZRIXLnJldG9ydC52MS5TY29yZVJlcXVlc3QaGC5yZXRvcnQudjEuU2NvcmVSZXNwb25zZRJbCgZTYW1wbGUSJi5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VTYW1wbGVSZXF1ZXN0GicucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_student]);
 
 /**
  * @generated from message retort.v1.TeacherServiceDescribeRequest
@@ -90,6 +90,20 @@ export type TeacherServiceDescribeResponse = Message<"retort.v1.TeacherServiceDe
    * @generated from field: string device = 11;
    */
   device: string;
+
+  /**
+   * Width of a hidden state.
+   *
+   * @generated from field: uint32 hidden_size = 12;
+   */
+  hiddenSize: number;
+
+  /**
+   * SHA-256 of the weights that turn hidden states into logits, hexadecimal.
+   *
+   * @generated from field: string head_digest = 13;
+   */
+  headDigest: string;
 };
 
 /**
@@ -126,6 +140,13 @@ export type ScoreInput = Message<"retort.v1.ScoreInput"> & {
     value: Array;
     case: "ids";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * int32 [N, k]: the classes that student_top_k asks about, at each token of the completion.
+   *
+   * @generated from field: retort.v1.Array student_top_ids = 4;
+   */
+  studentTopIds?: Array | undefined;
 };
 
 /**
@@ -182,6 +203,13 @@ export type ScoreResponse = Message<"retort.v1.ScoreResponse"> & {
    * @generated from field: repeated retort.v1.Array completion_ids = 4;
    */
   completionIds: Array[];
+
+  /**
+   * As in Describe; for signal `hidden`.
+   *
+   * @generated from field: string head_digest = 5;
+   */
+  headDigest: string;
 };
 
 /**

@@ -12,6 +12,8 @@ const settings: readonly [DivergenceName, Partial<DivergenceOptions>][] = [
   ["jsd", { beta: 1 }],
   ["jsd", { beta: 0.1 }],
   ["jsd", { beta: 0.9, normalizeJsd: true }],
+  ["adaptive_kl", { headMass: 0.9 }],
+  ["entropy_aware", { entropyThreshold: 1.2, forwardWeight: 0.3 }],
 ];
 
 const draws = (seed: bigint, scale = 1.5) => Array.from(normals(seed, rows * vocab, scale));
@@ -62,7 +64,7 @@ describe.each(["full", "top_k"] as const)("divergences over the signal %s", (sig
     if (name !== "tvd") expectAllClose(equal.gradient, new Array(rows * vocab).fill(0), { atol: 1e-6 });
   });
 
-  it.each(settings)("%s %o has the slope of its value in every logit", async (name, options) => {
+  it.each(settings.filter(([name]) => name !== "adaptive_kl"))("%s %o has the slope of its value in every logit", async (name, options) => {
     const [student, teacher] = [draws(13n), draws(14n)];
     const { gradient } = await evaluate(name, options, student, teacher);
     const step = 1e-2;
@@ -115,6 +117,60 @@ describe("jsd()", () => {
     const near = await evaluate("jsd", { beta: 0.001, normalizeJsd: true });
     const { rows: limit } = await evaluate("forward_kl", {});
     expectAllClose(near.rows, limit, { rtol: 2e-2 });
+  });
+});
+
+describe("adaptiveKl()", () => {
+  const logits = { student: draws(15n), teacher: draws(16n) };
+  const evaluate = (divergence: DivergenceName, options: Partial<DivergenceOptions> = {}) =>
+    lossOf({ divergence, ...options }, caseOf(logits.student, logits.teacher, "full"));
+  const probabilities = (x: readonly number[], row: number) =>
+    logSoftmax(x)
+      .slice(row * vocab, (row + 1) * vocab)
+      .map(Math.exp);
+
+  it.each([0.2, 0.5, 0.8])("weighs both KLs by the gaps of head (mass %d) and tail, which it holds constant", async (headMass) => {
+    const [adaptive, forward, reverse] = await Promise.all([
+      evaluate("adaptive_kl", { headMass }),
+      evaluate("forward_kl"),
+      evaluate("reverse_kl"),
+    ]);
+    for (let row = 0; row < rows; row++) {
+      const [p, q] = [probabilities(logits.teacher, row), probabilities(logits.student, row)];
+      const order = p.map((_, v) => v).sort((a, b) => p[b]! - p[a]!);
+      let [before, head, all] = [0, 0, 0];
+      for (const v of order) {
+        const gap = Math.abs(p[v]! - q[v]!);
+        all += gap;
+        if (before < headMass) head += gap;
+        before += p[v]!;
+      }
+      const share = head / all;
+      const blend = (a: Float32Array, b: Float32Array) => Array.from(a, (x, i) => share * x + (1 - share) * b[i]!);
+      const at = (x: Float32Array) => x.subarray(row * vocab, (row + 1) * vocab);
+      expectAllClose([adaptive.rows[row]!], [share * forward.rows[row]! + (1 - share) * reverse.rows[row]!], { rtol: 1e-5 });
+      expectAllClose(at(adaptive.gradient), blend(at(forward.gradient), at(reverse.gradient)), { rtol: 1e-5, atol: 1e-6 });
+    }
+  });
+});
+
+describe("entropyAware()", () => {
+  it("is the reverse KL, and where the teacher's entropy is above the threshold the forward KL besides", async () => {
+    // One certain teacher, one uncertain, one in between.
+    const teacher = [9, 0, 0, 0, 0, 0, 0, 0.1, 0.2, 0, 0.1, 0, 2.5, 0, 0, 0, 0, 0];
+    const evaluate = (divergence: DivergenceName) =>
+      lossOf({ divergence, entropyThreshold: 0.8, forwardWeight: 0.7 }, caseOf(draws(17n), teacher, "full"));
+    const [aware, forward, reverse] = await Promise.all(
+      ["entropy_aware", "forward_kl", "reverse_kl"].map((name) => evaluate(name as DivergenceName)),
+    );
+    const gate = [0, 0.7, 0.7];
+    expectAllClose(
+      aware!.rows,
+      reverse!.rows.map((x, row) => x + gate[row]! * forward!.rows[row]!),
+      { rtol: 1e-5 },
+    );
+    const blend = reverse!.gradient.map((x, i) => x + gate[Math.floor(i / vocab)]! * forward!.gradient[i]!);
+    expectAllClose(aware!.gradient, blend, { rtol: 1e-5 });
   });
 });
 

@@ -37,7 +37,7 @@ async function mismatch({ config, params: weights }: Model, from: readonly Sampl
   const inputs = completions.map(({ ids }, i) => ({ promptIds: from[i]!.promptIds, completionIds: ids }));
   const scores = await scorer.score(inputs, { kind: "full", k: 0, temperature: 1 });
   await scorer.release();
-  const differences = completions.flatMap(({ logprobs }, i) => Array.from(logprobs, (x, n) => Math.abs(x - scores[i]!.logprobs[n]!)));
+  const differences = completions.flatMap(({ logprobs }, i) => Array.from(logprobs, (x, n) => Math.abs(x - scores[i]!.logprobs![n]!)));
   return { worst: Math.max(...differences), scores };
 }
 

@@ -37,10 +37,10 @@ describe("Scorer.score()", () => {
     const scores = await score(full);
     scores.forEach((one, i) => {
       const { completionIds } = inputs[i]!;
-      expect(one.logprobs).toHaveLength(completionIds.length);
+      expect(one.logprobs!).toHaveLength(completionIds.length);
       completionIds.forEach((id, n) => {
         expect(logSumExp(rowOf(one, n))).toBeCloseTo(0, 4);
-        expect(one.logprobs[n]).toBe(rowOf(one, n)[id]);
+        expect(one.logprobs![n]).toBe(rowOf(one, n)[id]);
       });
     });
   });
@@ -73,8 +73,8 @@ describe("Scorer.score()", () => {
   it.each([1, 5, 149, 150])("top_k with k = %d is the likeliest classes of the full distribution and the mass of the rest", async (k) => {
     const [all, top] = [await score({ ...full, temperature: 0.8 }), await score({ kind: "top_k", k, temperature: 0.8 })];
     top.forEach((one, i) => {
-      expect(worst(one.logprobs, all[i]!.logprobs)).toBeLessThan(1e-5);
-      for (let n = 0; n < one.logprobs.length; n++) {
+      expect(worst(one.logprobs!, all[i]!.logprobs!)).toBeLessThan(1e-5);
+      for (let n = 0; n < one.logprobs!.length; n++) {
         const row = rowOf(all[i]!, n);
         const order = row.map((_, id) => id).sort((a, b) => row[b]! - row[a]! || a - b);
         expect([...one.ids!.subarray(n * k, (n + 1) * k)]).toEqual(order.slice(0, k));
@@ -92,7 +92,7 @@ describe("Scorer.score()", () => {
     const [all, top] = [await score({ kind: "full", ...signal }), await score({ kind: "top_k", ...signal })];
     let extreme = 0;
     all.forEach((one, i) => {
-      one.logprobs.forEach((_, n) => {
+      one.logprobs!.forEach((_, n) => {
         const rest = logSumExp(
           rowOf(one, n)
             .sort((a, b) => b - a)
@@ -110,7 +110,7 @@ describe("Scorer.score()", () => {
     const signal = { k: 3, temperature: 0.02 };
     const [all, top] = [await score({ kind: "full", ...signal }), await score({ kind: "top_k", ...signal })];
     all.forEach((one, i) => {
-      one.logprobs.forEach((_, n) => {
+      one.logprobs!.forEach((_, n) => {
         const rest = logSumExp(
           rowOf(one, n)
             .sort((a, b) => b - a)

@@ -138,7 +138,7 @@ describe("Trainer refuses", () => {
     ["a sequence without a score", { score: undefined }, /no teacher score/],
     ["a score of another vocabulary", { score: { ...score, full: full.subarray(4) } }, /score\.full has 48 elements, expected 52/],
     ["NaN in a score", { score: { ...score, full: full.with(7, Number.NaN) } }, /score\.full\[7\] is NaN/],
-    ["a score above probability 1", { score: { ...score, logprobs: score.logprobs.with(0, 2) } }, /score\.logprobs\[0\] is 2/],
+    ["a score above probability 1", { score: { ...score, logprobs: score.logprobs!.with(0, 2) } }, /score\.logprobs\[0\] is 2/],
     ["an empty completion", { completionIds: new Int32Array(0) }, /at least one token/],
     ["an empty prompt", { promptIds: new Int32Array(0) }, /at least one token/],
     ["a token outside the vocabulary", { promptIds: Int32Array.of(13) }, /token id 13 is outside the student's vocabulary of 13/],
@@ -157,7 +157,7 @@ describe("Trainer refuses", () => {
 
   it("settings out of bounds, all at once", () => {
     expect(() => trainerWith({ alpha: 2, studentTemperature: 0, signal: "top_k", k: 14 })).toThrow(
-      /3 problems[\s\S]*objective\.alpha[\s\S]*objective\.studentTemperature[\s\S]*objective\.k/,
+      /3 problems[\s\S]*objective\.alpha[\s\S]*objective\.studentTemperature[\s\S]*objective\.topK: is 14; it must lie in \[1, 13/,
     );
   });
 });

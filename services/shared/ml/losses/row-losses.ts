@@ -1,0 +1,132 @@
+// Dimensions: R rows (completion tokens), V vocabulary, C classes.
+import type { Dim, Graph, Value } from "../graph/graph.js";
+import * as op from "../graph/ops/index.js";
+import { divergences, logFloor, reverseKl } from "./divergences.js";
+import { needsTeacher, type Objective, readsSignal } from "./objective.js";
+import { type Classes, type EstimateForm, type SignalInputs, signalForms } from "./signals.js";
+
+/** Inputs of the loss with one element per row, of length R. */
+export interface RowInputs {
+  /** int32: the completion token. */
+  readonly labels: Value;
+  /** float32: weight of the row in the step's mean; 0 for padding rows. */
+  readonly weights: Value;
+  /** float32: log-probability the sampler gave the token at temperature 1; the learner's own where `sampled` is 0. */
+  readonly samplerLogprobs: Value;
+  /** float32: 1 where a sampler drew the token, 0 for dataset text. */
+  readonly sampled: Value;
+  /** float32: advantage of the sequence. */
+  readonly advantages: Value;
+  /** float32: the teacher's log-probability of the token (`opd`). */
+  readonly teacherLogprobs: Value;
+}
+
+/** All that the loss reads besides the student's logits. */
+export interface LossInputs {
+  readonly rows: RowInputs;
+  readonly signal: SignalInputs;
+}
+
+/** Declares the loss's inputs in a graph. */
+export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab: number): LossInputs {
+  const floats = (name: string) => graph.input(name, "float32", [rows]);
+  return {
+    rows: {
+      labels: graph.input("labels", "int32", [rows]),
+      weights: floats("weights"),
+      samplerLogprobs: floats("samplerLogprobs"),
+      sampled: floats("sampled"),
+      advantages: floats("advantages"),
+      teacherLogprobs: floats("teacherLogprobs"),
+    },
+    signal: readsSignal(objective)
+      ? signalForms[objective.signal].declare(graph, rows, { ...objective, vocab })
+      : { perRow: {}, shared: {} },
+  };
+}
+
+/** What the loss says about each row, [R], besides the scalar loss. */
+export interface RowLosses {
+  /** Weighted sum over the rows: this part's share of the step's loss. */
+  readonly loss: Value;
+  readonly distance_R: Value;
+  /** log q of the token at temperature 1. */
+  readonly logprobs_R: Value;
+  /** −Σ q log q at temperature 1. */
+  readonly entropy_R: Value;
+}
+
+const given = (scores_RV: Value, labels_R: Value): Value => op.squeeze(op.gatherElements(scores_RV, op.unsqueeze(labels_R, [1])), [1]);
+
+/** The loss of rows whose student logits are given. */
+export function rowLosses(objective: Objective, logits_RV: Value, inputs: LossInputs): RowLosses {
+  const { rows } = inputs;
+  const logq_RV = op.logSoftmax(logits_RV);
+  const logprobs_R = given(logq_RV, rows.labels);
+  const frozen = op.stopGradient(logq_RV);
+  const entropy_R = op.neg(op.reduceSum(op.mul(op.exp(frozen), frozen), [-1]));
+  const ratio_R = importanceRatio(objective, op.stopGradient(logprobs_R), rows);
+  const distance_R = distance(objective, logits_RV, logprobs_R, ratio_R, inputs);
+  let perRow_R = objective.alpha === 1 ? distance_R.loss : op.mul(distance_R.loss, objective.alpha);
+  if (objective.alpha < 1) {
+    const reinforce_R = op.mul(op.mul(rows.advantages, ratio_R), logprobs_R);
+    perRow_R = op.sub(perRow_R, op.mul(reinforce_R, 1 - objective.alpha));
+  }
+  return { loss: op.reduceSum(op.mul(perRow_R, rows.weights)), distance_R: distance_R.report, logprobs_R, entropy_R };
+}
+
+/** ρ = min(q/q_sampler, clip) on sampled tokens, 1 on dataset text. */
+function importanceRatio(objective: Objective, logprobs_R: Value, rows: RowInputs): Value {
+  const difference = op.mul(op.sub(logprobs_R, rows.samplerLogprobs), rows.sampled);
+  return op.exp(op.min(difference, Math.log(objective.ratioClip)));
+}
+
+/** The distance per row, as it enters the loss and as it is reported. */
+interface Distance {
+  readonly loss: Value;
+  readonly report: Value;
+}
+
+function distance(objective: Objective, logits_RV: Value, logprobs_R: Value, ratio_R: Value, inputs: LossInputs): Distance {
+  const { divergence, studentTemperature, temperatureSquared } = objective;
+  if (divergence === "cross_entropy" || !needsTeacher(objective)) {
+    const loss = op.neg(logprobs_R);
+    return { loss, report: loss };
+  }
+  if (divergence === "opd") return policyGradient(objective, logits_RV, logprobs_R, ratio_R, inputs);
+  const scaled_RV = studentTemperature === 1 ? logits_RV : op.div(logits_RV, studentTemperature);
+  const form = signalForms[objective.signal];
+  const value_R =
+    "forwardKl" in form
+      ? estimate(form, objective, scaled_RV, inputs)
+      : divergences[divergence](...pair(classes(objective, scaled_RV, inputs)), objective);
+  return { loss: temperatureSquared ? op.mul(value_R, studentTemperature ** 2) : value_R, report: value_R };
+}
+
+const estimate = (form: EstimateForm, objective: Objective, logits_RV: Value, { signal }: LossInputs): Value =>
+  form.forwardKl(signal, logits_RV, { ...objective, vocab: logits_RV.shape[1] as number });
+
+const pair = ({ logp_RC, logq_RC }: Classes): [Value, Value] => [logp_RC, logq_RC];
+
+/** Both distributions over the signal's classes. A signal without any has been refused before a graph is built. */
+function classes(objective: Objective, logits_RV: Value, { signal }: LossInputs): Classes {
+  const form = signalForms[objective.signal];
+  if (!("classes" in form)) throw new Error(`${objective.signal} carries no distribution`);
+  return form.classes(signal, logits_RV, { ...objective, vocab: logits_RV.shape[1] as number });
+}
+
+/**
+ * opd: policy gradient of the sampled reverse KL (Thinking Machines 2025). The advantage is A = −c (log q − log p − b),
+ * held constant; the loss is −A ρ log q. b is 0, or with klBaseline the expectation of the log-ratio over the student's
+ * tokens, KL(q‖p) at this prefix (Oh et al. 2026, vOPD, arXiv 2605.07865). Any b that does not look at the token leaves the
+ * expected gradient as it is, so over k classes and the rest (where KL is a lower bound) it is still unbiased.
+ */
+function policyGradient(objective: Objective, logits_RV: Value, logprobs_R: Value, ratio_R: Value, inputs: LossInputs): Distance {
+  const frozen_RV = op.stopGradient(logits_RV);
+  const both = readsSignal(objective) ? classes(objective, frozen_RV, inputs) : undefined;
+  const { labels, teacherLogprobs } = inputs.rows;
+  const teacher_R = objective.signal === "hidden" ? given(both!.logp_RC, labels) : op.max(teacherLogprobs, logFloor);
+  const gap_R = op.sub(op.stopGradient(logprobs_R), teacher_R);
+  const centred_R = objective.klBaseline ? op.sub(gap_R, reverseKl(both!.logp_RC, both!.logq_RC, objective)) : gap_R;
+  return { loss: op.mul(op.mul(op.mul(centred_R, objective.klCoef), ratio_R), logprobs_R), report: gap_R };
+}

@@ -1,0 +1,66 @@
+import { divergences } from "../../../../../services/shared/ml/losses/divergences.js";
+import { objectiveProblems } from "../../../../../services/shared/ml/losses/objective.js";
+import { type ObjectiveName, permits, refusal } from "../../../../../services/shared/ml/losses/permits.js";
+import { signalForms } from "../../../../../services/shared/ml/losses/signals.js";
+import type { SignalKind } from "../../../../../services/shared/ml/scoring/score.js";
+import { plainObjective } from "../../../../support/loss.js";
+
+const kinds = Object.keys(signalForms) as SignalKind[];
+const names = Object.keys(permits) as ObjectiveName[];
+
+describe("permits", () => {
+  it("says yes or no for every objective and signal there is", () => {
+    expect(new Set(names)).toEqual(new Set([...Object.keys(divergences), "cross_entropy", "opd"]));
+    for (const name of names) expect(Object.keys(permits[name]).sort()).toEqual([...kinds].sort());
+  });
+
+  it("lets sampled give opd alone, and random_k the forward KL alone", () => {
+    const given = (kind: SignalKind) => names.filter((name) => name !== "cross_entropy" && permits[name][kind]);
+    expect(given("sampled")).toEqual(["opd"]);
+    expect(given("random_k")).toEqual(["forward_kl"]);
+    for (const kind of ["full", "hidden", "student_top_k", "top_k"] as const) expect(given(kind)).toHaveLength(names.length - 1);
+  });
+});
+
+describe("objectiveProblems()", () => {
+  it.each<[ObjectiveName, SignalKind, RegExp]>([
+    [
+      "jsd",
+      "sampled",
+      /is sampled, which cannot give jsd; use one of full, hidden, student_top_k, top_k, or a divergence that sampled gives: opd/,
+    ],
+    ["reverse_kl", "random_k", /is random_k, which cannot give reverse_kl;.*random_k gives: forward_kl/],
+    ["opd", "random_k", /is random_k, which cannot give opd/],
+  ])("refuses %s from %s and says the way out", (divergence, signal, message) => {
+    const [problem, ...others] = objectiveProblems({ ...plainObjective, divergence, signal });
+    expect(others).toEqual([]);
+    expect(problem).toMatchObject({ fieldPath: "objective.signal", description: expect.stringMatching(message) });
+  });
+
+  it("refuses the exact baseline of opd where no distribution is sent, and only the baseline", () => {
+    expect(refusal("opd", "sampled", false)).toBeUndefined();
+    expect(refusal("opd", "sampled", true)).toMatch(/opd with klBaseline/);
+  });
+
+  it.each<[SignalKind, number, number]>([
+    ["top_k", 14, 13],
+    ["student_top_k", 14, 13],
+    ["random_k", 65_536, 65_535],
+    ["top_k", 0, 13],
+  ])("refuses %s with k = %d", (signal, k, highest) => {
+    const [problem] = objectiveProblems({ ...plainObjective, signal, k }, 13);
+    expect(problem).toMatchObject({
+      fieldPath: "objective.topK",
+      description: expect.stringContaining(`is ${k}; it must lie in [1, ${highest}`),
+    });
+  });
+
+  it("does not ask for a teacher's signal where alpha is 0 or nothing is compared", () => {
+    expect(objectiveProblems({ ...plainObjective, divergence: "reverse_kl", signal: "sampled", alpha: 0 })).toEqual([]);
+    expect(objectiveProblems({ ...plainObjective, divergence: "cross_entropy", signal: "sampled" })).toEqual([]);
+  });
+
+  it.each(["studentTemperature", "teacherTemperature"] as const)("refuses a %s of 0", (field) => {
+    expect(objectiveProblems({ ...plainObjective, [field]: 0 })).toMatchObject([{ fieldPath: `objective.${field}` }]);
+  });
+});
