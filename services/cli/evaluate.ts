@@ -5,7 +5,7 @@ import { split } from "../shared/flow/prompts/plan.js";
 import type { SequenceScore } from "../shared/gen/retort/v1/flow_pb.js";
 import { selfBleu } from "../shared/ml/text/metrics/bleu.js";
 import { type TextMetric, textMetrics } from "../shared/ml/text/metrics/table.js";
-import type { ModelServer } from "./model-server.js";
+import { type ModelServer, promptOf } from "./model-server.js";
 
 /** A completion of one row, token by token. */
 export interface Sample {
@@ -84,12 +84,7 @@ async function write(
 ): Promise<Sample[]> {
   const texts = rows.map(() => "");
   const ids = rows.map(() => [] as number[]);
-  const prompts = rows.map(({ prompt }) => ({
-    input:
-      typeof prompt === "string"
-        ? { case: "text" as const, value: prompt }
-        : { case: "conversation" as const, value: { messages: prompt.map((message) => ({ ...message })) } },
-  }));
+  const prompts = rows.map(({ prompt }) => promptOf(prompt));
   const request = { prompts, sampling: { temperature, maxNewTokens }, seed: BigInt(seed) };
   for await (const { piece } of client.sample({ request })) {
     texts[piece!.prompt] += piece!.text;

@@ -5,7 +5,7 @@ import { tasks } from "../shared/ml/text/tasks/table.js";
 import { startBar } from "./bar.js";
 import { addCommand, decimal, print, wholeNumber } from "./command.js";
 import { evaluateModel } from "./evaluate.js";
-import { roomFor, serveModel } from "./model-server.js";
+import { promptOf, roomFor, serveModel } from "./model-server.js";
 import { tableOf } from "./table.js";
 import { writeTask } from "./task-files.js";
 
@@ -17,6 +17,8 @@ interface SampleOptions {
   readonly max?: number;
   readonly count: number;
   readonly seed: number;
+  readonly chat?: boolean;
+  readonly system?: string;
   readonly device: string;
 }
 
@@ -28,12 +30,15 @@ export function addModelCommands(program: Command): void {
     ['sample "347=" --model deploy/examples/num2words/models/teacher', "one completion at temperature 1"],
     ['sample "12=" "13=" --model DIR --temperature 0 --json', "greedy, as JSON"],
     ['sample "Once upon a time" --model DIR --count 4 --max 200', "four of at most 200 tokens"],
+    ['sample --chat "What is the capital of France?" --model DIR', "as a user's message, in the model's chat template"],
   ])
     .requiredOption("--model <dir>", "Hugging Face model directory")
     .option("--temperature <t>", "0 is greedy", decimal(0, 100), 1)
     .option("--top-k <k>", "keep the k most probable tokens; 0 keeps all", wholeNumber(0), 0)
     .option("--top-p <p>", "keep the smallest set of tokens with this mass", decimal(Number.MIN_VALUE, 1), 1)
     .option("--max <n>", "most new tokens (default: 128, or what the model's context leaves)", wholeNumber(1))
+    .option("--chat", "put each prompt into the model's chat template, as a user's message")
+    .option("--system <text>", "with --chat: the system's message before it")
     .option("--count <n>", "samples per prompt", wholeNumber(1), 1)
     .option("--seed <n>", "the same seed gives the same samples", wholeNumber(0), 0)
     .addOption(device())
@@ -75,10 +80,11 @@ async function sample(program: Command, prompts: readonly string[], options: Sam
   const { client, stop } = server;
   const bar = startBar("sampling", prompts.length * count);
   try {
-    const maxNewTokens = options.max ?? (await roomFor(server, model, prompts));
+    const inputs = prompts.map((text) => (options.chat ? conversation(text, options.system) : text));
+    const maxNewTokens = options.max ?? (await roomFor(server, model, inputs));
     const texts = prompts.map(() => Array.from({ length: count }, () => ""));
     const request = {
-      prompts: prompts.map((text) => ({ input: { case: "text" as const, value: text } })),
+      prompts: inputs.map(promptOf),
       sampling: { temperature, topK, topP, maxNewTokens },
       samplesPerPrompt: count,
       seed: BigInt(seed),
@@ -89,7 +95,7 @@ async function sample(program: Command, prompts: readonly string[], options: Sam
       if (piece!.finish) bar.update(++done);
     }
     bar.stop();
-    const lines = prompts.flatMap((prompt, i) => texts[i]!.map((text) => `${prompt}${text}`));
+    const lines = prompts.flatMap((prompt, i) => texts[i]!.map((text) => (options.chat ? text : `${prompt}${text}`)));
     print(
       program,
       prompts.map((prompt, i) => ({ prompt, completions: texts[i] })),
@@ -100,6 +106,11 @@ async function sample(program: Command, prompts: readonly string[], options: Sam
     await stop();
   }
 }
+
+const conversation = (text: string, system?: string): { role: string; content: string }[] => [
+  ...(system === undefined ? [] : [{ role: "system", content: system }]),
+  { role: "user", content: text },
+];
 
 interface EvalOptions {
   readonly model: string;

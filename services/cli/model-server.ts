@@ -60,3 +60,11 @@ export async function roomFor({ client }: ModelServer, directory: string, prompt
   // One at least: the model then says which prompt is too long.
   return Math.max(1, Math.min(usualTokens, maxPositions - longest));
 }
+
+/** A prompt as a request has it: text, or messages for the model's chat template. */
+export const promptOf = (prompt: Row["prompt"]) => ({
+  input:
+    typeof prompt === "string"
+      ? { case: "text" as const, value: prompt }
+      : { case: "conversation" as const, value: { messages: prompt.map((message) => ({ ...message })) } },
+});
