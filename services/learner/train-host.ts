@@ -6,6 +6,7 @@ import { loadHead } from "../shared/ml/models/head.js";
 import { digestOf, initModel, type Model } from "../shared/ml/models/model.js";
 import { parameterCount } from "../shared/ml/models/params.js";
 import { decodeSafetensors, encodeSafetensors } from "../shared/ml/models/safetensors.js";
+import { checkDevice } from "../shared/ml/runtime/device.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 import type { TrainSequence } from "../shared/ml/training/batch.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
@@ -34,6 +35,7 @@ export class TrainHost {
 
   /** Loads or makes the student; `checkpoint` is the directory of one to go on from. */
   async open(source: StudentSource, options: TrainerOptions, checkpoint?: string): Promise<StudentDescription> {
+    await checkDevice(options.device);
     this.#directory = "directory" in source ? source.directory : undefined;
     this.#model = "directory" in source ? await loadModel(source.directory) : await fromScratch(source);
     const { config, tokenizer } = this.#model;

@@ -56,11 +56,13 @@ export class Policy {
   /**
    * Brings the sampler to the newest announced version within [min, max].
    *
-   * @throws DeadlineExceeded if no such version is announced in time; the task goes back and is tried again
+   * @throws DeadlineExceeded if no such version is announced in time, Cancelled when the signal comes first; either way
+   *   the task goes back and is tried again
    */
-  async ensure(min: number, max: number, timeoutMs: number): Promise<number> {
+  async ensure(min: number, max: number, timeoutMs: number, signal: AbortSignal): Promise<number> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
+      if (signal.aborted) throw new RetortError("Cancelled", `stopped while waiting for a policy version in ${min}..${max}`);
       const target = Math.min(this.#latest, max);
       if (target >= min && target === this.version) return target;
       if (target >= min && (await this.#load(target))) return target;

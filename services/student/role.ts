@@ -80,8 +80,8 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         sample,
         maxAttempts: run.maxAttempts,
         now: () => performance.now(),
-        ensureVersion: async (min: number, max: number) => {
-          const version = await policy!.ensure(min, max, 20_000);
+        ensureVersion: async (min: number, max: number, signal: AbortSignal) => {
+          const version = await policy!.ensure(min, max, 20_000, signal);
           versionGauge.set(version);
           return version;
         },

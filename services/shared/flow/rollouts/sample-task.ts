@@ -14,7 +14,7 @@ export interface SamplerContext {
   readonly streams: Streams;
   readonly log: Log;
   /** Brings the model to an allowed policy version and says which. */
-  readonly ensureVersion: (min: number, max: number) => Promise<number>;
+  readonly ensureVersion: (min: number, max: number, signal: AbortSignal) => Promise<number>;
   readonly sample: (requests: readonly TaskSample[], sampling: SamplingSettings) => Promise<WrittenCompletion[]>;
   /** Runs one thing at a time: no version changes between choosing it and sampling with it. */
   readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
@@ -29,11 +29,11 @@ const worker = `${hostname()}/${process.pid}`;
  * Handles one task: samples every prompt, stores the rollout, sends it on. A prompt that cannot be sampled is a recorded
  * outcome; so is the whole task at its last attempt. Handling a task twice is harmless: the first stored rollout counts.
  */
-export async function sampleTask({ data, attempt }: Delivery, context: SamplerContext): Promise<void> {
+export async function sampleTask({ data, attempt, signal }: Delivery, context: SamplerContext): Promise<void> {
   const task = readRecord(PromptTaskSchema, data);
   const started = context.now();
   const sequences = await context
-    .exclusive(() => sampleAll(task, context))
+    .exclusive(() => sampleAll(task, signal, context))
     .catch((error: unknown) => {
       const { message, disposition } = RetortError.from(error);
       // A bug or a crash may be this process's own: another one gets to try, until the last attempt.
@@ -46,8 +46,8 @@ export async function sampleTask({ data, attempt }: Delivery, context: SamplerCo
   context.done(sequences, seconds);
 }
 
-async function sampleAll(task: PromptTask, context: SamplerContext): Promise<Sequence[]> {
-  const version = await context.ensureVersion(task.minPolicyVersion, task.maxPolicyVersion);
+async function sampleAll(task: PromptTask, stop: AbortSignal, context: SamplerContext): Promise<Sequence[]> {
+  const version = await context.ensureVersion(task.minPolicyVersion, task.maxPolicyVersion, stop);
   const { signal } = task;
   const topIds = signal?.kind === "student_top_k" ? { topIds: signal.k } : {};
   const sampling = { ...resolveSampling(task.sampling), ...topIds };

@@ -4,6 +4,7 @@ import { headDigest } from "../models/head.js";
 import { digestOf, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/params.js";
 import { decodeSafetensors } from "../models/safetensors.js";
+import { checkDevice } from "../runtime/device.js";
 import type { SessionOptions } from "../runtime/session.js";
 import type { SamplingParams } from "../sampling/params.js";
 import { type Completion, type Piece, type SampleRequest, Sampler } from "../sampling/sampler.js";
@@ -57,6 +58,7 @@ export class ModelHost {
 
   /** Loads a model; every other method needs it. */
   async open(source: ModelSource, options: HostOptions): Promise<ModelDescription> {
+    await checkDevice(options.device);
     this.#model = "directory" in source ? await loadModel(source.directory) : modelFromFiles(source.files);
     this.#options = options;
     await this.#release();
