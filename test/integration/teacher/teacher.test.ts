@@ -79,7 +79,7 @@ describe("a teacher process", () => {
     await scorer.release();
     for (const [i, { logprobs, ids, topLogprobs, tailLogprobs }] of score.scores.entries()) {
       expect(Array.from(toInt32(ids, "ids"))).toEqual(Array.from(expected[i]!.ids!));
-      expectAllClose(toFloat32(logprobs, "logprobs"), expected[i]!.logprobs, { rtol: 1e-4 });
+      expectAllClose(toFloat32(logprobs, "logprobs"), expected[i]!.logprobs!, { rtol: 1e-4 });
       expectAllClose(toFloat32(topLogprobs, "topLogprobs"), expected[i]!.topLogprobs!, { rtol: 1e-4 });
       expectAllClose(toFloat32(tailLogprobs, "tail"), expected[i]!.tail!, { rtol: 1e-4 });
     }
