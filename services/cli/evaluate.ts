@@ -1,14 +1,22 @@
-// Dimensions: N completion tokens, V vocabulary.
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { RetortError } from "../shared/base/errors.js";
 import { toFloat32, toInt32, toRecord } from "../shared/flow/arrays.js";
 import type { Row } from "../shared/flow/prompts/dataset.js";
 import { split } from "../shared/flow/prompts/plan.js";
 import type { SequenceScore } from "../shared/gen/retort/v1/flow_pb.js";
-import { selfBleu } from "../shared/ml/text/metrics/bleu.js";
-import { type TextMetric, textMetrics } from "../shared/ml/text/metrics/table.js";
-import { type ModelServer, promptOf } from "./model-server.js";
+import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { PromptInputSchema } from "../shared/gen/retort/v1/student_pb.js";
+import { type TokenDivergences, tokenDivergences } from "../shared/ml/evaluation/divergence.js";
+import { type Figures, figuresOf, type JudgedSample } from "../shared/ml/evaluation/figures.js";
+import type { Score } from "../shared/ml/scoring/score.js";
+import type { BleuUnit } from "../shared/ml/text/metrics/bleu-tokens.js";
+import type { TextMetric } from "../shared/ml/text/metrics/table.js";
+import { type ModelServer, promptOf, type RewardServer } from "./model-server.js";
 
 /** A completion of one row, token by token. */
 export interface Sample {
+  /** Position of its row. */
+  readonly row: number;
   readonly prompt: string;
   readonly reference: string;
   readonly text: string;
@@ -17,118 +25,175 @@ export interface Sample {
   readonly divergence?: Float32Array;
 }
 
+/** The figures of the samples at one temperature. */
+export interface SampledFigures extends Figures {
+  readonly temperature: number;
+}
+
 /** What an evaluation says about a model. Divergences are exact, per token of the model's own samples, in nats. */
-export interface Evaluation {
-  readonly metric: string;
+export interface Evaluation extends Omit<Figures, "quality" | "length"> {
+  readonly metric: TextMetric | undefined;
   readonly rows: number;
-  readonly greedy: number;
-  readonly sampled: number;
-  /** Self-BLEU over words of the samples: how much they resemble each other; absent for a single row. */
-  readonly selfBleu?: number;
-  /** KL(teacher ‖ model) and KL(model ‖ teacher). */
-  readonly forwardKl?: number;
-  readonly reverseKl?: number;
-  /** Mean negative log-likelihood that the teacher gives the model's samples. */
-  readonly teacherNll?: number;
+  /** Mean metric of the greedy completions, and of the samples at the first temperature; absent without references. */
+  readonly greedy?: number;
+  readonly sampled?: number;
+  readonly greedyReward?: number;
+  /** Every temperature's figures; those of the first are this record's own too. */
+  readonly temperatures: readonly SampledFigures[];
   readonly greedySamples: readonly Sample[];
+  /** At the first temperature. */
   readonly samples: readonly Sample[];
 }
 
 export interface EvaluateOptions {
-  readonly metric: TextMetric;
+  readonly metric: TextMetric | undefined;
   readonly maxNewTokens: number;
   readonly seed: number;
+  readonly temperatures: readonly number[];
+  readonly samplesPerPrompt: number;
+  readonly passAt: readonly number[];
+  readonly selfBleuUnit: BleuUnit;
+  readonly rewards: readonly RewardSpec[];
   readonly progress: (done: number, total: number) => void;
 }
 
-/** Rows of one call. */
-const batchRows = 64;
+/** What judges the completions besides references. */
+export interface Judges {
+  readonly teacher?: ModelServer;
+  readonly rewards?: RewardServer;
+}
 
-/** Measures a model on rows: greedy, at temperature 1, and against a teacher. */
+/** Rows of one call, and bytes that one call's distributions may take. */
+const batchRows = 64;
+const scoreBytes = 256 * 1024 * 1024;
+
+interface Written extends Sample {
+  readonly input: MessageInitShape<typeof PromptInputSchema>;
+}
+
+/** Measures a model on rows: greedy, on samples at each temperature, and against a teacher and rewards. */
 export async function evaluateModel(
   model: ModelServer,
-  teacher: ModelServer | undefined,
+  judges: Judges,
   rows: readonly Row[],
   options: EvaluateOptions,
 ): Promise<Evaluation> {
-  const measure = textMetrics[options.metric];
-  const greedySamples: Sample[] = [];
-  const samples: Sample[] = [];
-  const totals = { forward: 0, reverse: 0, nll: 0, tokens: 0 };
-  for (const batch of split(rows, batchRows)) {
-    greedySamples.push(...(await write(model, batch, 0, options)));
-    const drawn = await write(model, batch, 1, options);
-    samples.push(...(teacher ? await compare(model, teacher, drawn, totals) : drawn));
-    options.progress(samples.length, rows.length);
-  }
-  const quality = (list: readonly Sample[]) => list.reduce((sum, { text, reference }) => sum + measure(text, reference), 0) / list.length;
-  const { forward, reverse, nll, tokens } = totals;
-  const divergences = teacher ? { forwardKl: forward / tokens, reverseKl: reverse / tokens, teacherNll: nll / tokens } : {};
+  const { temperatures, metric, progress } = options;
+  const total = rows.length * (temperatures.length + 1);
+  let done = 0;
+  const measure = async (temperature: number, count: number, passAt: readonly number[], teacher?: ModelServer) => {
+    const samples: Written[] = [];
+    for (const batch of split([...rows.entries()], batchRows)) {
+      samples.push(...(await write(model, batch, temperature, count, options)));
+      done += batch.length;
+      progress(done, total);
+    }
+    return judge(model, { ...judges, teacher }, samples, { ...options, passAt });
+  };
+  const greedy = await measure(0, 1, []);
+  const sampled = [];
+  for (const temperature of temperatures)
+    sampled.push({ temperature, ...(await measure(temperature, options.samplesPerPrompt, options.passAt, judges.teacher)) });
+  const { quality, length, ...first } = sampled[0]!.figures;
   return {
-    metric: options.metric,
+    metric,
     rows: rows.length,
-    greedy: quality(greedySamples),
-    sampled: quality(samples),
-    ...(samples.length < 2 ? {} : { selfBleu: selfBleu(samples.map(({ text }) => text)) }),
-    ...divergences,
-    greedySamples,
-    samples,
+    ...given({ greedy: greedy.figures.quality, sampled: quality, greedyReward: greedy.figures.reward }),
+    ...first,
+    temperatures: sampled.map(({ temperature, figures }) => ({ temperature, ...figures })),
+    greedySamples: greedy.samples,
+    samples: sampled[0]!.samples,
   };
 }
 
+const given = <T extends object>(record: T): T =>
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T;
+
 async function write(
   { client }: ModelServer,
-  rows: readonly Row[],
+  rows: readonly (readonly [number, Row])[],
   temperature: number,
+  count: number,
   { maxNewTokens, seed }: EvaluateOptions,
-): Promise<Sample[]> {
-  const texts = rows.map(() => "");
-  const ids = rows.map(() => [] as number[]);
-  const prompts = rows.map(({ prompt }) => promptOf(prompt));
-  const request = { prompts, sampling: { temperature, maxNewTokens }, seed: BigInt(seed) };
+): Promise<Written[]> {
+  const written = rows.flatMap(([row, { prompt, reference }]) =>
+    Array.from({ length: count }, () => ({ row, prompt, reference: reference ?? "", text: "", ids: [] as number[] })),
+  );
+  const inputs = rows.map(([, { prompt }]) => promptOf(prompt));
+  // Each row draws from a stream of its own, however the rows are cut into calls.
+  const request = {
+    prompts: inputs,
+    sampling: { temperature, maxNewTokens },
+    seed: BigInt(seed) + BigInt(rows[0]![0]),
+    samplesPerPrompt: count,
+  };
   for await (const { piece } of client.sample({ request })) {
-    texts[piece!.prompt] += piece!.text;
-    if (piece!.ids) ids[piece!.prompt]!.push(...toInt32(piece!.ids, "ids"));
+    const sample = written[piece!.prompt * count + piece!.sample]!;
+    sample.text += piece!.text;
+    if (piece!.ids) sample.ids.push(...toInt32(piece!.ids, "ids"));
   }
-  return rows.map(({ prompt, reference }, i) => ({
+  return written.map(({ prompt, ids, ...sample }, i) => ({
+    ...sample,
     prompt: typeof prompt === "string" ? prompt : (prompt.at(-1)?.content ?? ""),
-    reference: reference ?? "",
-    text: texts[i]!,
-    ids: Int32Array.from(ids[i]!),
+    ids: Int32Array.from(ids),
+    input: inputs[Math.floor(i / count)]!,
   }));
 }
 
-type Totals = Record<"forward" | "reverse" | "nll" | "tokens", number>;
-
-/** Scores samples under both models and adds their divergences up. */
-async function compare(model: ModelServer, teacher: ModelServer, samples: readonly Sample[], totals: Totals): Promise<Sample[]> {
-  const sequences = samples.map(({ prompt, ids }) => ({
-    prompt: { input: { case: "text" as const, value: prompt } },
-    completion: { case: "ids" as const, value: toRecord(ids) },
-  }));
-  const signal = { kind: "full", k: 0, temperature: 1 };
-  const [own, other] = await Promise.all([model, teacher].map(({ client }) => client.score({ sequences, signal })));
-  return samples.map((sample, i) => ({ ...sample, divergence: divergenceOf(own!.scores[i]!, other!.scores[i]!, totals) }));
+/** Figures over samples, and the samples with what the teacher says of each token. */
+async function judge(
+  model: ModelServer,
+  { teacher, rewards }: Judges,
+  samples: readonly Written[],
+  options: EvaluateOptions,
+): Promise<{ figures: Figures; samples: Sample[] }> {
+  const divergences = teacher ? await compare(model, teacher, samples) : [];
+  const values = rewards ? await reward(rewards, samples, options.rewards) : [];
+  const judged = samples.map(
+    ({ row, text, reference, ids }, i): JudgedSample => ({
+      prompt: row,
+      text,
+      reference,
+      tokens: ids.length,
+      ...given({ reward: values[i], divergences: divergences[i] }),
+    }),
+  );
+  return {
+    figures: figuresOf(judged, options),
+    samples: samples.map(({ input, ...sample }, i) => ({ ...sample, ...given({ divergence: divergences[i]?.forwardKl }) })),
+  };
 }
 
-function divergenceOf(student: SequenceScore, teacher: SequenceScore, totals: Totals): Float32Array {
-  const [logq_NV, logp_NV, logp_N] = [
-    toFloat32(student.full, "full"),
-    toFloat32(teacher.full, "full"),
-    toFloat32(teacher.logprobs, "logprobs"),
-  ];
-  const vocab = logp_NV.length / logp_N.length;
-  return logp_N.map((logp, n) => {
-    let [forward, reverse] = [0, 0];
-    for (let v = n * vocab; v < (n + 1) * vocab; v++) {
-      const difference = logp_NV[v]! - logq_NV[v]!;
-      forward += Math.exp(logp_NV[v]!) * difference;
-      reverse -= Math.exp(logq_NV[v]!) * difference;
+/** Scores samples under both models, as many at a time as the distributions' size allows. */
+async function compare(model: ModelServer, teacher: ModelServer, samples: readonly Written[]): Promise<TokenDivergences[]> {
+  const { vocabSize } = await model.client.describe({});
+  const longest = Math.max(1, ...samples.map(({ ids }) => ids.length));
+  const perCall = Math.max(1, Math.floor(scoreBytes / (longest * vocabSize * 4)));
+  const found: TokenDivergences[] = [];
+  for (const part of split(samples, perCall)) {
+    const sequences = part.map(({ input, ids }) => ({ prompt: input, completion: { case: "ids" as const, value: toRecord(ids) } }));
+    const signal = { kind: "full", k: 0, temperature: 1 };
+    const [own, other] = await Promise.all([model, teacher].map(({ client }) => client.score({ sequences, signal })));
+    found.push(...part.map((_, i) => tokenDivergences(scoreOf(own!.scores[i]!), scoreOf(other!.scores[i]!))));
+  }
+  return found;
+}
+
+const scoreOf = ({ logprobs, full }: SequenceScore): Score => ({
+  signal: { kind: "full", k: 0, temperature: 1 },
+  logprobs: toFloat32(logprobs, "logprobs"),
+  full: toFloat32(full, "full"),
+});
+
+async function reward({ client }: RewardServer, samples: readonly Written[], rewards: readonly RewardSpec[]): Promise<number[]> {
+  const values: number[] = [];
+  for (const part of split(samples, batchRows)) {
+    const inputs = part.map(({ prompt, text, reference, ids }) => ({ prompt, completion: text, reference, completionTokens: ids.length }));
+    const { rewards: answers } = await client.evaluate({ inputs, rewards: [...rewards] });
+    for (const { value, failure } of answers) {
+      if (failure) throw new RetortError("DataLoss", `a reward failed: ${failure}`);
+      values.push(value);
     }
-    totals.forward += forward;
-    totals.reverse += reverse;
-    totals.nll -= logp;
-    totals.tokens++;
-    return forward;
-  });
+  }
+  return values;
 }

@@ -1,12 +1,9 @@
 import { type Command, Option } from "commander";
-import { readDataset } from "../shared/flow/prompts/dataset.js";
-import { type TextMetric, textMetrics } from "../shared/ml/text/metrics/table.js";
 import { tasks } from "../shared/ml/text/tasks/table.js";
 import { startBar } from "./bar.js";
 import { addCommand, decimal, print, wholeNumber } from "./command.js";
-import { evaluateModel } from "./evaluate.js";
+import { addEvalCommand } from "./eval-command.js";
 import { promptOf, roomFor, serveModel } from "./model-server.js";
-import { tableOf } from "./table.js";
 import { writeTask } from "./task-files.js";
 
 interface SampleOptions {
@@ -43,19 +40,7 @@ export function addModelCommands(program: Command): void {
     .option("--seed <n>", "the same seed gives the same samples", wholeNumber(0), 0)
     .addOption(device())
     .action((prompts: string[], options: SampleOptions) => sample(program, prompts.length ? prompts : [""], options));
-  addCommand(program, "Models and data:", "eval", "measure a model on held-out rows, greedy and at temperature 1, and against a teacher", [
-    ["eval --model DIR --data held-out.jsonl", "exact match"],
-    ["eval --model DIR --teacher DIR --data held-out.jsonl --metric rouge_l", "and both KLs, exact, on the model's own samples"],
-  ])
-    .requiredOption("--model <dir>", "Hugging Face model directory")
-    .requiredOption("--data <file>", "JSONL or Parquet with prompt and reference (or completion)")
-    .option("--teacher <dir>", "model directory to compare with, token by token")
-    .addOption(new Option("--metric <name>", "how completions are judged").choices(Object.keys(textMetrics)).default("exact_match"))
-    .option("--limit <n>", "rows; 0 takes all", wholeNumber(0), 0)
-    .option("--max <n>", "most new tokens (default: 128, or what the model's context leaves)", wholeNumber(1))
-    .option("--seed <n>", "seed of the samples", wholeNumber(0), 0)
-    .addOption(device())
-    .action((options: EvalOptions) => evaluate(program, options));
+  addEvalCommand(program);
   addCommand(
     program,
     "Models and data:",
@@ -111,44 +96,3 @@ const conversation = (text: string, system?: string): { role: string; content: s
   ...(system === undefined ? [] : [{ role: "system", content: system }]),
   { role: "user", content: text },
 ];
-
-interface EvalOptions {
-  readonly model: string;
-  readonly data: string;
-  readonly teacher?: string;
-  readonly metric: TextMetric;
-  readonly limit: number;
-  readonly max?: number;
-  readonly seed: number;
-  readonly device: string;
-}
-
-const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
-
-async function evaluate(program: Command, options: EvalOptions): Promise<void> {
-  const { metric, seed, device } = options;
-  const rows = await readDataset(options.data, columns, options.limit);
-  const prompts = rows.map(({ prompt }) => prompt);
-  const model = await serveModel(options.model, device);
-  try {
-    const room = options.max ?? (await roomFor(model, options.model, prompts));
-    const teacher = options.teacher ? await serveModel(options.teacher, device) : undefined;
-    const bar = startBar("evaluating", rows.length);
-    const { samples, greedySamples, ...figures } = await evaluateModel(model, teacher, rows, {
-      metric,
-      maxNewTokens: room,
-      seed,
-      progress: (done) => bar.update(done),
-    }).finally(async () => {
-      bar.stop();
-      await teacher?.stop();
-    });
-    const lines = Object.entries(figures).map(([name, value]) => [
-      name,
-      typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : String(value),
-    ]);
-    print(program, figures, tableOf(["figure", "value"], lines, process.stdout));
-  } finally {
-    await model.stop();
-  }
-}

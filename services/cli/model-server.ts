@@ -5,39 +5,67 @@ import { join } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import { type Client, createClient } from "../shared/base/rpc/client.js";
 import type { Row } from "../shared/flow/prompts/dataset.js";
+import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
 import { TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 import { boundPort, end, lastMessage, spawnRole } from "./local.js";
 
-/** A model directory behind a TeacherService of its own, which can both write and score. */
-export interface ModelServer {
-  readonly client: Client<typeof TeacherService>;
+/** A role that runs beside this process, for the length of a command. */
+export interface Served<C> {
+  readonly client: C;
   stop(): Promise<void>;
 }
 
+/** A model directory behind a TeacherService of its own, which can both write and score. */
+export type ModelServer = Served<Client<typeof TeacherService>>;
+
+/** The built-in rewards behind a RewardService of their own. */
+export type RewardServer = Served<Client<typeof RewardService>>;
+
+/** Both ends are ours: a whole vocabulary's distribution over one long completion must fit. */
+const maxMessageBytes = 1024 ** 3;
+const clientOptions = { timeoutMs: 600_000, maxMessageBytes };
+
 /** Serves a model directory on a free port of this machine. @throws the reason if it cannot be loaded */
 export async function serveModel(model: string, device = "cpu"): Promise<ModelServer> {
+  const { address, stop } = await serveRole("teacher", ["--model", model, "--device", device], `the model ${model} cannot be served`);
+  return served(createClient(TeacherService, address, clientOptions), stop);
+}
+
+/** Serves the rewards on a free port of this machine. */
+export async function serveRewards(): Promise<RewardServer> {
+  const { address, stop } = await serveRole("reward", [], "the rewards cannot be served");
+  return served(createClient(RewardService, address, clientOptions), stop);
+}
+
+function served<C extends { close(): void }>(client: C, stop: () => Promise<void>): Served<C> {
+  return {
+    client,
+    stop: async () => {
+      client.close();
+      await stop();
+    },
+  };
+}
+
+async function serveRole(
+  role: string,
+  argv: readonly string[],
+  complaint: string,
+): Promise<{ address: string; stop: () => Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), "retort-"));
   const log = join(directory, "role.log");
-  const child = spawnRole("teacher", ["--model", model, "--device", device, "--log-format", "json"], log);
+  const child = spawnRole(role, [...argv, "--log-format", "json", "--max-message-bytes", String(maxMessageBytes)], log);
   const stop = async () => {
     await end(child, 5000);
     await rm(directory, { recursive: true, force: true });
   };
   const failed = once(child, "exit").then(async () => {
-    throw new RetortError("FailedPrecondition", `the model ${model} cannot be served: ${await lastMessage(log)}`);
+    throw new RetortError("FailedPrecondition", `${complaint}: ${await lastMessage(log)}`);
   });
   failed.catch(() => {});
   try {
-    const port = await Promise.race([boundPort(log, child.pid!), failed]);
-    const client = createClient(TeacherService, `127.0.0.1:${port}`, { timeoutMs: 600_000, maxMessageBytes: 64 * 1024 * 1024 });
-    return {
-      client,
-      stop: async () => {
-        client.close();
-        await stop();
-      },
-    };
+    return { address: `127.0.0.1:${await Promise.race([boundPort(log, child.pid!), failed])}`, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -1,6 +1,6 @@
 import { SingleBar } from "cli-progress";
 import pc from "picocolors";
-import type { EvaluationFinished, RunEvent, StepFinished } from "../shared/gen/retort/v1/run_pb.js";
+import type { EvaluationFinished, RunEvent, SampledFigures, StepFinished } from "../shared/gen/retort/v1/run_pb.js";
 import { RunState } from "../shared/gen/retort/v1/run_pb.js";
 
 const digits = (x: number, n = 3): string => (Number.isFinite(x) ? x.toFixed(n) : String(x));
@@ -18,12 +18,31 @@ export function stepLine(step: StepFinished): string {
   return parts.filter(Boolean).join(" · ");
 }
 
-/** One line about an evaluation. */
-export function evaluationLine({ version, metric, greedy, sampled, reverseKl, teacherNll }: EvaluationFinished): string {
-  const share = (x: number | undefined) => (x === undefined ? "–" : `${(100 * x).toFixed(1)} %`);
-  const parts = [`greedy ${metric} ${share(greedy)}`, `at temperature 1 ${share(sampled)}`];
-  if (reverseKl !== undefined) parts.push(`KL(student‖teacher) ${digits(reverseKl)}`, `teacher NLL ${digits(teacherNll ?? Number.NaN)}`);
-  return `version ${version}: ${parts.join(", ")}`;
+const share = (x: number): string => `${(100 * x).toFixed(1)} %`;
+
+/** A few words about an evaluation: what was measured, in order of what people ask first. */
+export function evaluationLine({ version, metric, greedy, greedyReward, samples, failed, failure }: EvaluationFinished): string {
+  const parts = [
+    greedy === undefined ? "" : `greedy ${metric} ${share(greedy)}`,
+    greedyReward === undefined ? "" : `greedy reward ${digits(greedyReward)}`,
+    ...samples.map(sampledWords),
+    failed ? `${failed} completions failed: ${failure}` : "",
+  ];
+  return `version ${version}: ${parts.filter(Boolean).join(", ")}`;
+}
+
+function sampledWords({ temperature, quality, passAt, reward, forwardKl, reverseKl, teacherNll, selfBleu }: SampledFigures): string {
+  const figure = (name: string, x: number | undefined, show = digits) => (x === undefined ? "" : `${name} ${show(x)}`);
+  const parts = [
+    figure("", quality, share).trim(),
+    ...passAt.map(({ k, value }) => `pass@${k} ${share(value)}`),
+    figure("reward", reward),
+    figure("KL(teacher‖student)", forwardKl),
+    figure("KL(student‖teacher)", reverseKl),
+    figure("teacher NLL", teacherNll),
+    figure("Self-BLEU", selfBleu),
+  ];
+  return `at temperature ${temperature} ${parts.filter(Boolean).join(", ")}`;
 }
 
 /** Shows a run's events on a terminal: a bar on standard error, and lines for what matters. Without a terminal, lines only. */
@@ -67,6 +86,11 @@ export class ProgressView {
       case "checkpointSaved":
         this.#line(pc.dim(`checkpoint at step ${event.value.step}: ${event.value.path}`));
         break;
+      case "bestCheckpoint": {
+        const { step, metric, value, path } = event.value;
+        this.#line(pc.dim(`best ${metric} so far: ${digits(value, 4)} at step ${step}: ${path}`));
+        break;
+      }
       case "taskFailed":
         this.#line(pc.yellow(`a prompt failed at step ${event.value.key?.step}: ${event.value.reason}`));
         break;

@@ -1,9 +1,10 @@
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { RetortError } from "../shared/base/errors.js";
 import { isOver } from "../shared/flow/runs/state.js";
-import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
+import { EvaluationFinishedSchema, type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { addCommand, print, wholeNumber } from "./command.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { type ControllerClient, startLocal } from "./local.js";
@@ -148,14 +149,7 @@ async function watch(program: Command, controller: ControllerClient, runId: stri
   };
   process.once("SIGINT", leave);
   const { run, evaluations } = await watchRun(controller, runId, detach.signal).finally(() => process.off("SIGINT", leave));
-  const figures = evaluations.map(({ version, metric, greedy, sampled, reverseKl, teacherNll }) => ({
-    version,
-    metric,
-    greedy,
-    sampled,
-    reverseKl,
-    teacherNll,
-  }));
+  const figures = evaluations.map((one) => toJson(EvaluationFinishedSchema, { ...one, examples: [] }));
   const detached = detach.signal.aborted;
   print(program, { run: runJson(run), evaluations: figures, detached }, run.output && !detached ? run.output : "");
   if (!detached) checkSucceeded(run);

@@ -1,79 +1,91 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { WorkerClient } from "../shared/base/workers.js";
-import { toFloat32, toInt32 } from "../shared/flow/arrays.js";
-import type { Sequence, SequenceScore } from "../shared/gen/retort/v1/flow_pb.js";
-import type { EvaluationFinishedSchema, ExampleSchema } from "../shared/gen/retort/v1/run_pb.js";
-import { type TextMetric, textMetrics } from "../shared/ml/text/metrics/table.js";
-import type { TaskResults } from "./results.js";
-import type { TrainHost } from "./train-host.js";
+import { RetortError } from "../shared/base/errors.js";
+import { purge } from "../shared/base/streams/ensure.js";
+import { promptsPerMessage, type RecordSize } from "../shared/flow/prompts/plan.js";
+import type { EvaluationSettings } from "../shared/flow/runs/evaluation.js";
+import { phaseOf } from "../shared/flow/runs/resolve.js";
+import { streamNames } from "../shared/flow/streams.js";
+import { stepToken, subjects } from "../shared/flow/subjects.js";
+import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
+import type { Item } from "./dataset.js";
+import { type EvaluationFigures, evaluationFigures } from "./figures.js";
+import { issueWriting } from "./issue.js";
+import type { RunContext } from "./run.js";
 
-type Figures = MessageInitShape<typeof EvaluationFinishedSchema>;
-
-/** A sequence of an evaluation with its score, if a teacher scored it. */
-interface Judged {
-  readonly sequence: Sequence;
-  readonly score: SequenceScore | undefined;
+/** Which version is measured, and on what. */
+export interface EvaluationRequest {
+  readonly version: number;
+  /** The learner's fence; results of an earlier one have been purged. */
+  readonly attempt: number;
+  readonly items: readonly Item[];
+  readonly settings: EvaluationSettings;
+  readonly recordSize: RecordSize;
 }
 
-const flatten = (results: readonly TaskResults[]): Judged[] =>
-  results.flatMap(({ rollout, score }) =>
-    rollout!.sequences.flatMap((sequence, i) =>
-      sequence.failure || score?.scores[i]?.failure ? [] : [{ sequence, score: score?.scores[i] }],
-    ),
+/** Most prompts of one evaluation task. */
+const mostPrompts = 256;
+/** Classes of the teacher's answer where whole distributions are too large, and how many must fit a message not to be. */
+const topClasses = 64;
+const promptsWorthFull = 8;
+
+/** The teacher's answer to ask for, and how many prompts a task may have so that it fits a message. */
+export function evaluationSignal(samples: number, maxNewTokens: number, size: Pick<RecordSize, "vocabSize" | "maxPayloadBytes">) {
+  const capacity = (perToken: number) => promptsPerMessage(samples * maxNewTokens * perToken, size);
+  const whole = capacity(4 * size.vocabSize + 4);
+  if (whole >= promptsWorthFull) return { signal: { kind: "full", k: 0, temperature: 1 }, capacity: whole };
+  const k = Math.min(topClasses, size.vocabSize);
+  const capped = capacity(8 * k + 8);
+  if (capped >= 1) return { signal: { kind: "top_k", k, temperature: 1 }, capacity: capped };
+  throw new RetortError(
+    "InvalidArgument",
+    `the scores of one prompt's ${samples} samples of up to ${maxNewTokens} tokens do not fit NATS's max_payload of ${size.maxPayloadBytes} bytes; lower evaluation.samplesPerPrompt or evaluation.maxNewTokens`,
+    { fieldPath: "evaluation.samplesPerPrompt" },
   );
-
-const mean = (list: readonly number[]): number | undefined => (list.length ? list.reduce((a, b) => a + b, 0) / list.length : undefined);
-
-/** How many examples an evaluation carries. */
-const exampleCount = 6;
+}
 
 /**
- * The figures of an evaluation from its greedy and its sampled completions. Divergences are means over tokens of the
- * student's own samples: forward and reverse KL estimated from the log-probabilities of the sampled tokens only where
- * the signal is not `full`.
+ * Measures one policy version: the students complete the held-out prompts greedily and at each temperature, the teachers
+ * and the reward role judge the samples, and their records become figures.
+ *
+ * @throws Cancelled if the process is asked to stop meanwhile
  */
-export async function evaluationFigures(
-  host: WorkerClient<TrainHost>,
-  greedy: readonly TaskResults[],
-  sampled: readonly TaskResults[],
-  metric: string,
-  version: number,
-  seconds: number,
-): Promise<Figures> {
-  const measure = textMetrics[metric as TextMetric];
-  const quality = (judged: readonly Judged[]) =>
-    mean(judged.flatMap(({ sequence }) => (sequence.reference === "" ? [] : [measure(sequence.completionText, sequence.reference)])));
-  const [best, drawn] = [flatten(greedy), flatten(sampled)];
-  const scored = drawn.filter(({ score }) => score);
-  const tokens = scored.map(divergenceOf);
-  const all = (pick: (divergence: TokenDivergence) => Float32Array) => mean(tokens.flatMap((token) => Array.from(pick(token))));
-  return {
-    version,
-    prompts: best.length,
-    metric,
-    greedy: quality(best),
-    sampled: quality(drawn),
-    reverseKl: all(({ logRatio }) => logRatio),
-    teacherNll: all(({ teacherNll }) => teacherNll),
-    seconds,
-    examples: await Promise.all((scored.length ? scored : best).slice(0, exampleCount).map((judged) => exampleOf(host, judged))),
-  };
-}
-
-/** Per token of a sample: log q − log p, whose mean is an unbiased estimate of KL(student ‖ teacher), and −log p. */
-interface TokenDivergence {
-  readonly logRatio: Float32Array;
-  readonly teacherNll: Float32Array;
-}
-
-function divergenceOf({ sequence, score }: Judged): TokenDivergence {
-  const [student, teacher] = [toFloat32(sequence.samplerLogprobs, "samplerLogprobs"), toFloat32(score!.logprobs, "logprobs")];
-  return { logRatio: student.map((logq, n) => logq - teacher[n]!), teacherNll: teacher.map((logp) => -logp) };
-}
-
-async function exampleOf(host: WorkerClient<TrainHost>, judged: Judged): Promise<MessageInitShape<typeof ExampleSchema>> {
-  const { promptText, completionText, reference, completionIds } = judged.sequence;
-  const tokens = await host.pieces(toInt32(completionIds, "completionIds"));
-  const divergence = judged.score ? Array.from(divergenceOf(judged).logRatio) : [];
-  return { prompt: promptText, completion: completionText, reference, tokens, divergence };
+export async function evaluateVersion(context: RunContext, request: EvaluationRequest): Promise<EvaluationFigures> {
+  const { membership, results, stop } = context;
+  const { run, spec, runId, streams } = membership;
+  const { version, items, settings } = request;
+  const started = performance.now();
+  const phase = phaseOf(run, Math.max(1, version));
+  const maxNewTokens = settings.maxNewTokens || phase.sampling.maxNewTokens;
+  const { signal, capacity } = evaluationSignal(settings.samplesPerPrompt, maxNewTokens, request.recordSize);
+  const common = {
+    purpose: Purpose.EVALUATE,
+    step: version,
+    attempt: request.attempt,
+    items,
+    sampler: "",
+    promptsPerTask: Math.min(mostPrompts, capacity, Math.ceil(items.length / run.replicas.student)),
+    signal,
+    rewarded: spec.rewards.length > 0,
+  } as const;
+  const plain = { topK: 0, topP: 1, maxNewTokens };
+  const sets = [
+    { sampling: { ...plain, temperature: 0 }, samplesPerPrompt: 1, scored: false },
+    ...settings.temperatures.map((temperature) => ({
+      sampling: { ...plain, temperature },
+      samplesPerPrompt: settings.samplesPerPrompt,
+      scored: run.teachers.length > 0,
+    })),
+  ];
+  const ends: number[] = [];
+  for (const set of sets) {
+    const firstTask = ends.at(-1) ?? 0;
+    ends.push(firstTask + (await issueWriting(membership, { ...common, ...set, firstTask })));
+  }
+  const token = stepToken(common);
+  const found = await results.wait(token, ends.at(-1)!, run.stepTimeoutMs, async () => stop.aborted);
+  if (!found) throw new RetortError("Cancelled", "stopped during an evaluation");
+  const [greedy, ...sampled] = ends.map((end, i) => found.slice(ends[i - 1] ?? 0, end));
+  const figures = await evaluationFigures(context.host, greedy!, sampled, settings);
+  results.forget(token);
+  await purge(streams, streamNames.results, subjects.results(runId, common));
+  return { ...figures, version, seconds: (performance.now() - started) / 1000 };
 }

@@ -148,6 +148,7 @@ export interface WriteRequest {
   /** Empty for the student. */
   readonly sampler: string;
   readonly scored: boolean;
+  readonly rewarded: boolean;
   readonly firstTask: number;
   readonly promptsPerTask: number;
   readonly signal: MessageInitShape<typeof SignalSpecSchema>;
@@ -176,6 +177,7 @@ export async function issueWriting({ streams, run, runId }: Membership, request:
         sampler,
         teacher: share.teacher,
         signal: share.signal,
+        rewarded: request.rewarded,
         deadline: timestampFromMs(Date.now() + run.stepTimeoutMs),
       }),
     );

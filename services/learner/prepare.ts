@@ -1,5 +1,6 @@
 import { RetortError } from "../shared/base/errors.js";
 import { toInt32 } from "../shared/flow/arrays.js";
+import { type EvaluationSettings, referencesNeededBy } from "../shared/flow/runs/evaluation.js";
 import { resolveSampling, teacherName } from "../shared/flow/runs/resolve.js";
 import { stepToken } from "../shared/flow/subjects.js";
 import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
@@ -29,8 +30,10 @@ export async function prepareData(context: RunContext, student: StudentDescripti
   const read = data.path ? await loadDataset(host, data, data.path, data.limit, limits) : undefined;
   const dataset = data.generate ? await writeTexts(context, read, student, limits) : read!;
   checkTeachers(dataset.items, run.teachers);
-  const evaluation = spec.evaluation;
-  const heldOut = evaluation?.path ? (await loadDataset(host, data, evaluation.path, evaluation.limit || 128, limits)).items : [];
+  const { evaluation } = run;
+  const heldOut = evaluation ? (await loadDataset(host, data, evaluation.path, evaluation.limit, roomFor(evaluation, limits))).items : [];
+  checkTeachers(heldOut, run.teachers);
+  if (evaluation) checkReferences(heldOut, evaluation);
   return { ...dataset, heldOut };
 }
 
@@ -41,6 +44,21 @@ function checkTeachers(items: readonly Item[], teachers: readonly string[]): voi
     "InvalidArgument",
     `row ${stray + 1} names the teacher "${items[stray]!.teacher}"; the run has: ${teachers.join(", ") || "none"}`,
     { fieldPath: "data.teacherField" },
+  );
+}
+
+/** The limits of held-out rows, which may be completed at another length than the training rows. */
+const roomFor = ({ maxNewTokens }: EvaluationSettings, limits: DatasetLimits): DatasetLimits =>
+  maxNewTokens ? { ...limits, maxNewTokens } : limits;
+
+/** Refuses an evaluation that compares with references where no row has one. */
+function checkReferences(heldOut: readonly Item[], settings: EvaluationSettings): void {
+  const setting = referencesNeededBy(settings);
+  if (!setting || heldOut.some(({ reference }) => reference !== "")) return;
+  throw new RetortError(
+    "InvalidArgument",
+    `${setting}, and no row of ${settings.path} has a reference (nor a completion); name the column with data.referenceField, or leave the setting out`,
+    { fieldPath: "evaluation.path" },
   );
 }
 
@@ -79,6 +97,7 @@ async function writeTexts(
     samplesPerPrompt: 1,
     sampler: teacherName(generate.teacher || run.teachers[0]!),
     scored: false,
+    rewarded: false,
     firstTask: 0,
     promptsPerTask: writingTaskSize,
     signal: {},

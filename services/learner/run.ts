@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import type { Log } from "../shared/base/log.js";
 import { purge } from "../shared/base/streams/ensure.js";
@@ -11,15 +12,17 @@ import { type Phase, phaseOf } from "../shared/flow/runs/resolve.js";
 import { ensureRun, ensureStreams, streamNames } from "../shared/flow/streams.js";
 import { stepToken, subjects } from "../shared/flow/subjects.js";
 import { Purpose, type Source } from "../shared/gen/retort/v1/flow_pb.js";
-import { RunState } from "../shared/gen/retort/v1/run_pb.js";
+import { BestCheckpointSchema, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { learningRate } from "../shared/ml/optim/schedule.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import type { TrainerOptions } from "../shared/ml/training/trainer.js";
 import { type Assembled, assemble } from "./assemble.js";
+import { BestKeeper } from "./best.js";
 import { Checkpoints } from "./checkpoints.js";
 import type { Item } from "./dataset.js";
-import { evaluationFigures } from "./evaluate.js";
-import { issueStep, issueWriting, signalFor } from "./issue.js";
+import { evaluateVersion } from "./evaluate.js";
+import { bestValue } from "./figures.js";
+import { issueStep } from "./issue.js";
 import { prepareData } from "./prepare.js";
 import type { ResultsReader } from "./results.js";
 import { studentSource } from "./student-source.js";
@@ -39,9 +42,6 @@ export interface RunContext {
   readonly onStep: (step: number, activity: string, stats?: StepStats, seconds?: number) => void;
 }
 
-/** Most prompts of one evaluation task. */
-const evaluationTaskSize = 256;
-
 /** How a run's learner came to its end. */
 export type Ending = "succeeded" | "stopped" | "handedBack";
 
@@ -52,6 +52,7 @@ export type Ending = "succeeded" | "stopped" | "handedBack";
 export class LearnerRun {
   readonly #context: RunContext;
   readonly #checkpoints: Checkpoints;
+  readonly #best: BestKeeper | undefined;
   readonly #directory: string;
   #fence = 0n;
   #step = 0;
@@ -64,7 +65,10 @@ export class LearnerRun {
   constructor(context: RunContext) {
     this.#context = context;
     this.#directory = join(context.dataDir, "runs", context.membership.runId);
-    this.#checkpoints = new Checkpoints(join(this.#directory, "checkpoints"), context.membership.spec.checkpoints?.keep || 2);
+    const { run, spec } = context.membership;
+    this.#checkpoints = new Checkpoints(join(this.#directory, "checkpoints"), spec.checkpoints?.keep || 2);
+    const keepBest = run.evaluation?.keepBest;
+    this.#best = keepBest && new BestKeeper(join(this.#directory, "best"), keepBest);
   }
 
   async execute(): Promise<Ending> {
@@ -120,8 +124,9 @@ export class LearnerRun {
   async #routine(): Promise<void> {
     const { spec, run } = this.#context.membership;
     const due = (every: number | undefined) => Boolean(every) && this.#step % every! === 0 && this.#step < run.totalSteps;
+    // In this order: a version that is resumed from has been evaluated.
+    if (due(run.evaluation?.everySteps)) await this.#evaluate();
     if (due(spec.checkpoints?.everySteps)) await this.#checkpoint();
-    if (due(spec.evaluation?.everySteps)) await this.#evaluate();
   }
 
   async #enter(phase: Phase): Promise<void> {
@@ -281,52 +286,25 @@ export class LearnerRun {
   }
 
   async #evaluate(): Promise<void> {
-    if (this.#heldOut.length === 0) return;
-    const { membership, results, host, onStep } = this.#context;
-    const { run, spec, streams, runId } = membership;
+    const { membership, host, onStep } = this.#context;
+    const { run, streams, runId } = membership;
+    if (!run.evaluation || this.#heldOut.length === 0) return;
     onStep(this.#step, `evaluating version ${this.#step}`);
-    const started = performance.now();
-    const phase = phaseOf(run, Math.max(1, this.#step));
-    const request = {
-      purpose: Purpose.EVALUATE,
-      step: this.#step,
+    const figures = await evaluateVersion(this.#context, {
+      version: this.#step,
       attempt: Number(this.#fence),
       items: this.#heldOut,
-      sampler: "",
-      promptsPerTask: Math.min(evaluationTaskSize, Math.ceil(this.#heldOut.length / run.replicas.student)),
-      signal: { ...signalFor(phase.objective), kind: "top_k", k: 1, temperature: 1 },
-    } as const;
-    const greedy = await issueWriting(membership, {
-      ...request,
-      sampling: { ...phase.sampling, temperature: 0 },
-      samplesPerPrompt: 1,
-      scored: false,
-      firstTask: 0,
+      settings: run.evaluation,
+      recordSize: this.#recordSize,
     });
-    const plain = { temperature: 1, topK: 0, topP: 1, maxNewTokens: phase.sampling.maxNewTokens };
-    const samples = spec.evaluation?.samplesPerPrompt || 1;
-    const sampled = await issueWriting(membership, {
-      ...request,
-      sampling: plain,
-      samplesPerPrompt: samples,
-      scored: run.teachers.length > 0,
-      firstTask: greedy,
-    });
-    const token = stepToken(request);
-    const found = await results.wait(token, greedy + sampled, run.stepTimeoutMs, async () => this.#context.stop.aborted);
-    if (!found) throw new RetortError("Cancelled", "stopped during an evaluation");
-    const seconds = (performance.now() - started) / 1000;
-    const figures = await evaluationFigures(
-      host,
-      found!.slice(0, greedy),
-      found!.slice(greedy),
-      spec.evaluation?.metric || "exact_match",
-      this.#step,
-      seconds,
-    );
     await publishEvent(streams, runId, { case: "evaluationFinished", value: figures }, `evaluation/${this.#step}/${this.#fence}`);
-    results.forget(token);
-    await purge(streams, streamNames.results, subjects.results(runId, request));
+    const best = await this.#best?.consider(host, this.#step, bestValue(figures, this.#best.metric));
+    if (!best) return;
+    await membership.runs.update(runId, (next) => {
+      next.best = create(BestCheckpointSchema, best);
+      return true;
+    });
+    await publishEvent(streams, runId, { case: "bestCheckpoint", value: best }, `best/${this.#step}/${this.#fence}`);
   }
 
   async #interrupted(): Promise<boolean> {

@@ -1,12 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
+import { type TokenDivergences, tokenDivergences } from "../shared/ml/evaluation/divergence.js";
 import { loadModel, modelToFiles, saveModel, writeAtomically } from "../shared/ml/models/files.js";
 import { loadHead } from "../shared/ml/models/head.js";
 import { digestOf, initModel, type Model } from "../shared/ml/models/model.js";
 import { parameterCount } from "../shared/ml/models/params.js";
 import { decodeSafetensors, encodeSafetensors } from "../shared/ml/models/safetensors.js";
 import { checkDevice } from "../shared/ml/runtime/device.js";
+import type { Score } from "../shared/ml/scoring/score.js";
+import { type ScoreInput, Scorer } from "../shared/ml/scoring/scorer.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 import type { TrainSequence } from "../shared/ml/training/batch.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
@@ -32,12 +35,14 @@ export class TrainHost {
   #model: Model | undefined;
   #trainer: Trainer | undefined;
   #directory: string | undefined;
+  #options: TrainerOptions | undefined;
 
   /** Loads or makes the student; `checkpoint` is the directory of one to go on from. */
   async open(source: StudentSource, options: TrainerOptions, checkpoint?: string): Promise<StudentDescription> {
     await checkDevice(options.device);
     this.#directory = "directory" in source ? source.directory : undefined;
     this.#model = "directory" in source ? await loadModel(source.directory) : await fromScratch(source);
+    this.#options = options;
     const { config, tokenizer } = this.#model;
     if (checkpoint) this.#model = { ...this.#model, params: (await loadModel(checkpoint)).params };
     this.#trainer = new Trainer(config, this.#model.params, options, checkpoint ? await readState(checkpoint, this.#model) : undefined);
@@ -69,11 +74,28 @@ export class TrainHost {
   }
 
   async configure(options: TrainerOptions): Promise<void> {
+    this.#options = options;
     await this.#training.configure(options);
   }
 
   async step(batch: readonly TrainSequence[], learningRate: number): Promise<StepStats> {
     return this.#training.step(batch, learningRate);
+  }
+
+  /** Divergences of the current weights from a teacher, token by token, on sequences that the teacher has scored. */
+  async divergences(inputs: readonly (ScoreInput & { readonly score: Score })[]): Promise<TokenDivergences[]> {
+    const { config } = this.#opened;
+    const scorer = new Scorer(config, this.#training.params(), { ...this.#options!, batchTokens: this.#options!.microBatchTokens });
+    try {
+      const found: TokenDivergences[] = [];
+      for (const part of byTokens(inputs, Math.floor(mostElements / config.vocabSize))) {
+        const own = await scorer.score(part, { kind: "full", k: 0, temperature: 1 });
+        found.push(...part.map(({ score }, i) => tokenDivergences(own[i]!, score)));
+      }
+      return found;
+    } finally {
+      await scorer.release();
+    }
   }
 
   /** The current version's files: the weights, and with `whole` also config and tokenizer. */
@@ -105,6 +127,24 @@ export class TrainHost {
     if (!this.#trainer) throw new RetortError("FailedPrecondition", "no student is loaded yet");
     return this.#trainer;
   }
+}
+
+/** Most elements of the [tokens, V] arrays held at once. */
+const mostElements = 1 << 24;
+
+/** Cuts a list where its completions reach so many tokens; at least one to a part. */
+function byTokens<T extends ScoreInput>(inputs: readonly T[], tokens: number): T[][] {
+  const parts: T[][] = [];
+  let room = 0;
+  for (const input of inputs) {
+    room -= input.completionIds.length;
+    if (room < 0 || parts.length === 0) {
+      parts.push([]);
+      room = tokens - input.completionIds.length;
+    }
+    parts.at(-1)!.push(input);
+  }
+  return parts;
 }
 
 async function fromScratch({ config, tokenizer, seed }: Extract<StudentSource, { config: unknown }>): Promise<Model> {

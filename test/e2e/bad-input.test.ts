@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { LocalCluster } from "../support/local-run.js";
-import { type CliResult, retort } from "../support/retort.js";
+import { type CliResult, expectClear, retort } from "../support/retort.js";
 
 const examples = resolve("deploy/examples/num2words");
 
@@ -15,14 +15,6 @@ async function natsPid(data: string): Promise<number> {
     if (name) return Number(/_(\d+)\.ports/.exec(name)![1]);
     await new Promise((done) => setTimeout(done, 50));
   }
-}
-
-/** One clear error: a sentence, no stack, nothing on standard output, and an exit code that is not a crash's. */
-function expectClear({ code, stdout, stderr }: CliResult, message: RegExp): void {
-  expect(stderr).toMatch(message);
-  expect(stderr).not.toMatch(/^\s+at /m);
-  expect(stdout).toBe("");
-  expect([64, 65, 66, 69, 73, 75, 77, 78]).toContain(code);
 }
 
 const good = {

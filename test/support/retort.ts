@@ -47,3 +47,11 @@ export function startRetort(argv: readonly string[], env: NodeJS.ProcessEnv = {}
 
 /** Runs `retort` to its end. */
 export const retort = (argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CliResult> => startRetort(argv, env).ended;
+
+/** One clear error: a sentence, no stack, nothing on standard output, and an exit code that is not a crash's. */
+export function expectClear({ code, stdout, stderr }: CliResult, message: RegExp): void {
+  expect(stderr).toMatch(message);
+  expect(stderr).not.toMatch(/^\s+at /m);
+  expect(stdout).toBe("");
+  expect([64, 65, 66, 69, 73, 75, 77, 78]).toContain(code);
+}

@@ -104,11 +104,16 @@ async function compareAll(
     for (const [i, { name, data, directory, history }] of students.entries()) {
       const model: ModelServer = i === 0 ? teacher : await serveModel(directory);
       const stop = () => (model === teacher ? undefined : model.stop());
-      const evaluation = await evaluateModel(model, teacher, rows, {
+      const evaluation = await evaluateModel(model, { teacher }, rows, {
         metric: "exact_match",
         maxNewTokens: 32,
         seed: 1,
-        progress: (done) => bar.update(i * rows.length + done),
+        temperatures: [1],
+        samplesPerPrompt: 1,
+        passAt: [],
+        selfBleuUnit: "character",
+        rewards: [],
+        progress: (done, total) => bar.update((i + done / total) * rows.length),
       }).finally(stop);
       contenders.push({ name, data, evaluation, history });
     }

@@ -13,11 +13,19 @@ export interface Contender {
 
 const escapeHtml = (text: string): string =>
   text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
-const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
+const percent = (x: number | undefined): string => (x === undefined ? "–" : `${(100 * x).toFixed(1)} %`);
 const nats = (x: number | undefined): string => (x === undefined ? "–" : x.toFixed(3));
 
-/** The table's rows as text: name, greedy, temperature 1, KL both ways. */
-export const tableHead = ["", "learns from", "greedy exact match", "exact match at T=1", "KL(teacher‖student)", "KL(student‖teacher)"];
+/** The table's rows as text: name, greedy, temperature 1, KL both ways, Self-BLEU over characters of the samples. */
+export const tableHead = [
+  "",
+  "learns from",
+  "greedy exact match",
+  "exact match at T=1",
+  "KL(teacher‖student)",
+  "KL(student‖teacher)",
+  "Self-BLEU",
+];
 export const tableRow = ({ name, data, evaluation }: Contender): string[] => [
   name,
   data,
@@ -25,6 +33,7 @@ export const tableRow = ({ name, data, evaluation }: Contender): string[] => [
   percent(evaluation.sampled),
   nats(evaluation.forwardKl),
   nats(evaluation.reverseKl),
+  nats(evaluation.selfBleu),
 ];
 
 /** A line chart as SVG text, drawn without a browser. */

@@ -92,6 +92,10 @@ function scoreBytes(
   return bytes[signal];
 }
 
+/** Most prompts whose arrays of `perPromptBytes` each fit into a message. */
+export const promptsPerMessage = (perPromptBytes: number, { maxPayloadBytes }: Pick<RecordSize, "maxPayloadBytes">): number =>
+  Math.floor((payloadShare * maxPayloadBytes) / perPromptBytes);
+
 /** Cuts a list into parts of at most `size`. */
 export function split<T>(list: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));

@@ -1,5 +1,6 @@
 import type { SamplingParams } from "../../gen/retort/v1/flow_pb.js";
 import type { ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_pb.js";
+import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
 import { presets } from "./presets.js";
 
 /** A phase with every default and its preset filled in. */
@@ -86,6 +87,8 @@ export interface ResolvedRun {
   readonly stepTimeoutMs: number;
   readonly teachers: readonly string[];
   readonly replicas: Readonly<Record<RoleName, number>>;
+  /** undefined if nothing is evaluated. */
+  readonly evaluation: EvaluationSettings | undefined;
 }
 
 export type RoleName = "student" | "teacher" | "reward" | "learner";
@@ -114,7 +117,9 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     return resolved;
   });
   const { rollouts, roles } = spec;
-  const rewarded = phases.some(({ objective }) => needsReward(objective));
+  const evaluation = resolveEvaluation(spec.evaluation);
+  // An evaluation reports the rewards too, whether or not a phase trains on them.
+  const rewarded = phases.some(({ objective }) => needsReward(objective)) || (spec.rewards.length > 0 && evaluation !== undefined);
   const count = (role: RoleSpec | undefined) => role?.replicas || 1;
   return {
     seed: BigInt(spec.seed),
@@ -126,6 +131,7 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     stepTimeoutMs: rollouts?.stepTimeoutMs || 600_000,
     teachers: spec.teachers.map(({ name }) => teacherName(name)),
     replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
+    evaluation,
   };
 }
 

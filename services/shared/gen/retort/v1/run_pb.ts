@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/run.proto.
  */
 export const file_retort_v1_run: GenFile = /*@__PURE__*/
-  fileDesc("ChNyZXRvcnQvdjEvcnVuLnByb3RvEglyZXRvcnQudjEi7gMKB1J1blNwZWMSOQoEbmFtZRgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCwzOX1bYS16MC05XSk/JBIMCgRzZWVkGAIgASgNEi8KB3N0dWRlbnQYAyABKAsyFi5yZXRvcnQudjEuU3R1ZGVudFNwZWNCBrpIA8gBARIoCgh0ZWFjaGVycxgEIAMoCzIWLnJldG9ydC52MS5UZWFjaGVyU3BlYxIpCgRkYXRhGAUgASgLMhMucmV0b3J0LnYxLkRhdGFTcGVjQga6SAPIAQESLgoGcGhhc2VzGAYgAygLMhQucmV0b3J0LnYxLlBoYXNlU3BlY0IIukgFkgECCAESKAoIcm9sbG91dHMYByABKAsyFi5yZXRvcnQudjEuUm9sbG91dFNwZWMSJgoHcmV3YXJkcxgIIAMoCzIVLnJldG9ydC52MS5SZXdhcmRTcGVjEi0KCmV2YWx1YXRpb24YCSABKAsyGS5yZXRvcnQudjEuRXZhbHVhdGlvblNwZWMSLgoLY2hlY2twb2ludHMYCiABKAsyGS5yZXRvcnQudjEuQ2hlY2twb2ludFNwZWMSIwoFcm9sZXMYCyABKAsyFC5yZXRvcnQudjEuUm9sZXNTcGVjEg4KBm91dHB1dBgMIAEoCSLaAQoLU3R1ZGVudFNwZWMSDQoFbW9kZWwYASABKAkSIQoEaW5pdBgCIAEoCzITLnJldG9ydC52MS5Jbml0U3BlYzqYAbpIlAEakQEKFXN0dWRlbnQubW9kZWxfb3JfaW5pdBJSZ2l2ZSBlaXRoZXIgYG1vZGVsYCAoYSBtb2RlbCBkaXJlY3RvcnkpIG9yIGBpbml0YCAoYSBjb25maWcgdG8gc3RhcnQgZnJvbSBzY3JhdGNoKRokKHRoaXMubW9kZWwgIT0gJycpICE9IGhhcyh0aGlzLmluaXQpIuYCCghJbml0U3BlYxIwCgxhcmNoaXRlY3R1cmUYASABKAlCGrpIF3IVUgVsbGFtYVIFcXdlbjJSBXF3ZW4zEhwKC2hpZGRlbl9zaXplGAIgASgNQge6SAQqAigBEiIKEWludGVybWVkaWF0ZV9zaXplGAMgASgNQge6SAQqAigBEhcKBmxheWVycxgEIAEoDUIHukgEKgIoARIWCgVoZWFkcxgFIAEoDUIHukgEKgIoARIQCghrdl9oZWFkcxgGIAEoDRIQCghoZWFkX2RpbRgHIAEoDRIVCg1tYXhfcG9zaXRpb25zGAggASgNEiAKE3RpZV93b3JkX2VtYmVkZGluZ3MYCSABKAhIAIgBARISCgpyb3BlX3RoZXRhGAogASgBEhkKEWluaXRpYWxpemVyX3JhbmdlGAsgASgBEhEKCXRva2VuaXplchgMIAEoCUIWChRfdGllX3dvcmRfZW1iZWRkaW5ncyJjCgtUZWFjaGVyU3BlYxI8CgRuYW1lGAEgASgJQi66SCtyKTInXihbYS16MC05XShbYS16MC05LV17MCwyOX1bYS16MC05XSk/KT8kEhYKBW1vZGVsGAIgASgJQge6SARyAhABIvgCCghEYXRhU3BlYxIMCgRwYXRoGAEgASgJEhQKDHByb21wdF9maWVsZBgCIAEoCRIYChBjb21wbGV0aW9uX2ZpZWxkGAMgASgJEhcKD3JlZmVyZW5jZV9maWVsZBgEIAEoCRIWCg5tZXNzYWdlc19maWVsZBgFIAEoCRIVCg10ZWFjaGVyX2ZpZWxkGAYgASgJEhkKEW1heF9wcm9tcHRfdG9rZW5zGAcgASgNEg0KBWxpbWl0GAggASgNEikKCGdlbmVyYXRlGAkgASgLMhcucmV0b3J0LnYxLkdlbmVyYXRlU3BlYzqQAbpIjAEaiQEKFWRhdGEucGF0aF9vcl9nZW5lcmF0ZRJJZ2l2ZSBgcGF0aGAgKGEgZGF0YXNldCksIGBnZW5lcmF0ZWAgKHRleHRzIHdyaXR0ZW4gYnkgYSB0ZWFjaGVyKSwgb3IgYm90aBoldGhpcy5wYXRoICE9ICcnIHx8IGhhcyh0aGlzLmdlbmVyYXRlKSJyCgxHZW5lcmF0ZVNwZWMSDwoHdGVhY2hlchgBIAEoCRINCgV0ZXh0cxgCIAEoDRIVCg1wcm9tcHRfdG9rZW5zGAMgASgNEisKCHNhbXBsaW5nGAQgASgLMhkucmV0b3J0LnYxLlNhbXBsaW5nUGFyYW1zIs4DCglQaGFzZVNwZWMSDAoEbmFtZRgBIAEoCRJqCgZwcmVzZXQYAiABKAlCWrpIV3JVUgBSCWZfZGlzdGlsbFIDZ2tkUgZpbWl0a2RSDG9uX3BvbGljeV9rZFIDb3BkUgJybFIGcmxfZ2tkUgZzZXFfa2RSA3NmdFINc3VwZXJ2aXNlZF9rZBIWCgVzdGVwcxgDIAEoDUIHukgEKgIoARISCgpiYXRjaF9zaXplGAQgASgNEiwKBmxhbWJkYRgFIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAABIAIgBARIwCgpsYW1iZGFfZW5kGAYgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgBiAEBEisKCW9iamVjdGl2ZRgHIAEoCzIYLnJldG9ydC52MS5PYmplY3RpdmVTcGVjEisKCW9wdGltaXplchgIIAEoCzIYLnJldG9ydC52MS5PcHRpbWl6ZXJTcGVjEisKCHNhbXBsaW5nGAkgASgLMhkucmV0b3J0LnYxLlNhbXBsaW5nUGFyYW1zEhoKEnNhbXBsZXNfcGVyX3Byb21wdBgKIAEoDUIJCgdfbGFtYmRhQg0KC19sYW1iZGFfZW5kIosJCg1PYmplY3RpdmVTcGVjEowBCgpkaXZlcmdlbmNlGAEgASgJQni6SHVyc1IAUgthZGFwdGl2ZV9rbFINY3Jvc3NfZW50cm9weVINZW50cm9weV9hd2FyZVIKZm9yd2FyZF9rbFIDanNkUgNtaXhSA29wZFIKcmV2ZXJzZV9rbFIHc2tld19rbFIPc2tld19yZXZlcnNlX2tsUgN0dmQSKgoEYmV0YRgCIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAABIAIgBARIqCgRza2V3GAMgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgBiAEBEiwKBndlaWdodBgEIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAABIAogBARIrCgVhbHBoYRgFIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAABIA4gBARJOCgZzaWduYWwYBiABKAlCPrpIO3I5UgBSBGZ1bGxSBmhpZGRlblIIcmFuZG9tX2tSB3NhbXBsZWRSDXN0dWRlbnRfdG9wX2tSBXRvcF9rEg0KBXRvcF9rGAcgASgNEjAKE3N0dWRlbnRfdGVtcGVyYXR1cmUYCCABKAFCDrpICxIJIQAAAAAAAAAASASIAQESMAoTdGVhY2hlcl90ZW1wZXJhdHVyZRgJIAEoAUIOukgLEgkhAAAAAAAAAABIBYgBARIvCg1ub3JtYWxpc2F0aW9uGAogASgJQhi6SBVyE1IAUghzZXF1ZW5jZVIFdG9rZW4SFQoNbm9ybWFsaXplX2pzZBgLIAEoCBItCghiYXNlbGluZRgMIAEoCUIbukgYchZSAFIFYmF0Y2hSBWdyb3VwUgRub25lEiQKB2tsX2NvZWYYDSABKAFCDrpICxIJKQAAAAAAAAAASAaIAQESJwoKcmF0aW9fY2xpcBgOIAEoAUIOukgLEgkpAAAAAAAA8D9IB4gBARIvCgxoaWRkZW5fZHR5cGUYDyABKAlCGbpIFnIUUgBSB2Zsb2F0MTZSB2Zsb2F0MzISLwoJaGVhZF9tYXNzGBAgASgBQhe6SBQSEhkAAAAAAADwPyEAAAAAAAAAAEgIiAEBEi4KEWVudHJvcHlfdGhyZXNob2xkGBEgASgBQg66SAsSCSkAAAAAAAAAAEgJiAEBEisKDmZvcndhcmRfd2VpZ2h0GBIgASgBQg66SAsSCSkAAAAAAAAAAEgKiAEBEhMKC2tsX2Jhc2VsaW5lGBMgASgIEhUKDXByZWZpeF90b2tlbnMYFCABKA0SGwoTdGVtcGVyYXR1cmVfc3F1YXJlZBgVIAEoCEIHCgVfYmV0YUIHCgVfc2tld0IJCgdfd2VpZ2h0QggKBl9hbHBoYUIWChRfc3R1ZGVudF90ZW1wZXJhdHVyZUIWChRfdGVhY2hlcl90ZW1wZXJhdHVyZUIKCghfa2xfY29lZkINCgtfcmF0aW9fY2xpcEIMCgpfaGVhZF9tYXNzQhQKEl9lbnRyb3B5X3RocmVzaG9sZEIRCg9fZm9yd2FyZF93ZWlnaHQizgMKDU9wdGltaXplclNwZWMSKgoNbGVhcm5pbmdfcmF0ZRgBIAEoAUIOukgLEgkhAAAAAAAAAABIAIgBARIzCghzY2hlZHVsZRgCIAEoCUIhukgechxSAFIIY29uc3RhbnRSBmNvc2luZVIGbGluZWFyEhQKDHdhcm11cF9zdGVwcxgDIAEoDRIpCgx3ZWlnaHRfZGVjYXkYBCABKAFCDrpICxIJKQAAAAAAAAAASAGIAQESKwoFYmV0YTEYBSABKAFCF7pIFBISEQAAAAAAAPA/KQAAAAAAAAAASAKIAQESKwoFYmV0YTIYBiABKAFCF7pIFBISEQAAAAAAAPA/KQAAAAAAAAAASAOIAQESJAoHZXBzaWxvbhgHIAEoAUIOukgLEgkhAAAAAAAAAABIBIgBARIqCg1tYXhfZ3JhZF9ub3JtGAggASgBQg66SAsSCSkAAAAAAAAAAEgFiAEBEhoKEm1pY3JvX2JhdGNoX3Rva2VucxgJIAEoDUIQCg5fbGVhcm5pbmdfcmF0ZUIPCg1fd2VpZ2h0X2RlY2F5QggKBl9iZXRhMUIICgZfYmV0YTJCCgoIX2Vwc2lsb25CEAoOX21heF9ncmFkX25vcm0ijgEKC1JvbGxvdXRTcGVjEiQKDW1heF9zdGFsZW5lc3MYASABKA1CCLpIBSoDGIAISACIAQESGAoQcHJvbXB0c19wZXJfdGFzaxgCIAEoDRIUCgxtYXhfYXR0ZW1wdHMYAyABKA0SFwoPc3RlcF90aW1lb3V0X21zGAQgASgNQhAKDl9tYXhfc3RhbGVuZXNzItwDCgpSZXdhcmRTcGVjEooBCgRraW5kGAEgASgJQny6SHlyd1IEYmxldVIPYmxldV9jaGFyYWN0ZXJzUgtleGFjdF9tYXRjaFIIZXh0ZXJuYWxSBmxlbmd0aFIQbm9ybWFsaXplZF9tYXRjaFIHbnVtZXJpY1IFcmVnZXhSBnJvdWdlMVIGcm91Z2UyUgdyb3VnZV9sUgR0YXNrEhMKBndlaWdodBgCIAEoAUgAiAEBEg8KB3BhdHRlcm4YAyABKAkSFQoNdGFyZ2V0X3Rva2VucxgEIAEoDRIPCgdhZGRyZXNzGAUgASgJEgwKBHRhc2sYDCABKAk62QG6SNUBGtIBCgtyZXdhcmQudGFzaxI2a2luZCBgdGFza2AgbmVlZHMgYHRhc2tgLCB0aGUgbmFtZSBvZiBhIGdlbmVyYXRlZCB0YXNrGooBdGhpcy5raW5kICE9ICd0YXNrJyB8fCB0aGlzLnRhc2sgaW4gWydjYWxjdWxhdG9yJywgJ2dyaWQtbmF2JywgJ2luc3RydWN0aW9ucycsICdpbnN0cnVjdGlvbnMtaGVsZC1vdXQnLCAnbmFtZXMnLCAnbnVtMndvcmRzJywgJ3N1bW1hcmllcyddQgkKB193ZWlnaHQibgoORXZhbHVhdGlvblNwZWMSDAoEcGF0aBgBIAEoCRINCgVsaW1pdBgCIAEoDRITCgtldmVyeV9zdGVwcxgDIAEoDRIaChJzYW1wbGVzX3Blcl9wcm9tcHQYBCABKA0SDgoGbWV0cmljGAUgASgJIjMKDkNoZWNrcG9pbnRTcGVjEhMKC2V2ZXJ5X3N0ZXBzGAEgASgNEgwKBGtlZXAYAiABKA0iYwoIUm9sZVNwZWMSGgoIcmVwbGljYXMYASABKA1CCLpIBSoDGIAIEioKBmRldmljZRgCIAEoCUIaukgXchVSAFIDY3B1UgRjdWRhUgZ3ZWJncHUSDwoHdGhyZWFkcxgDIAEoDSKiAQoJUm9sZXNTcGVjEiQKB3N0dWRlbnQYASABKAsyEy5yZXRvcnQudjEuUm9sZVNwZWMSJAoHdGVhY2hlchgCIAEoCzITLnJldG9ydC52MS5Sb2xlU3BlYxIjCgZyZXdhcmQYAyABKAsyEy5yZXRvcnQudjEuUm9sZVNwZWMSJAoHbGVhcm5lchgEIAEoCzITLnJldG9ydC52MS5Sb2xlU3BlYyKJAgoDUnVuEg4KBnJ1bl9pZBgBIAEoCRIgCgRzcGVjGAIgASgLMhIucmV0b3J0LnYxLlJ1blNwZWMSIgoFc3RhdGUYAyABKA4yEy5yZXRvcnQudjEuUnVuU3RhdGUSDwoHbWVzc2FnZRgEIAEoCRIrCgdjcmVhdGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghmaW5pc2hlZBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEc3RlcBgHIAEoDRITCgt0b3RhbF9zdGVwcxgIIAEoDRIOCgZvdXRwdXQYCSABKAkSDQoFZmVuY2UYCiABKAQi8gMKCFJ1bkV2ZW50Eg4KBnJ1bl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCg1zdGF0ZV9jaGFuZ2VkGAQgASgLMhcucmV0b3J0LnYxLlN0YXRlQ2hhbmdlZEgAEjAKDXN0ZXBfZmluaXNoZWQYBSABKAsyFy5yZXRvcnQudjEuU3RlcEZpbmlzaGVkSAASPAoTZXZhbHVhdGlvbl9maW5pc2hlZBgGIAEoCzIdLnJldG9ydC52MS5FdmFsdWF0aW9uRmluaXNoZWRIABI2ChBjaGVja3BvaW50X3NhdmVkGAcgASgLMhoucmV0b3J0LnYxLkNoZWNrcG9pbnRTYXZlZEgAEiwKC3Rhc2tfZmFpbGVkGAggASgLMhUucmV0b3J0LnYxLlRhc2tGYWlsZWRIABIwCg1kYXRhc2V0X3JlYWR5GAkgASgLMhcucmV0b3J0LnYxLkRhdGFzZXRSZWFkeUgAEjAKDXBoYXNlX3N0YXJ0ZWQYCiABKAsyFy5yZXRvcnQudjEuUGhhc2VTdGFydGVkSAASJQoHd2FybmluZxgLIAEoCzISLnJldG9ydC52MS5XYXJuaW5nSABCBwoFZXZlbnQiQwoMU3RhdGVDaGFuZ2VkEiIKBXN0YXRlGAEgASgOMhMucmV0b3J0LnYxLlJ1blN0YXRlEg8KB21lc3NhZ2UYAiABKAkiQwoMUGhhc2VTdGFydGVkEgwKBG5hbWUYASABKAkSEgoKZmlyc3Rfc3RlcBgCIAEoDRIRCglsYXN0X3N0ZXAYAyABKA0igwEKDERhdGFzZXRSZWFkeRIMCgRyb3dzGAEgASgNEjUKB2Ryb3BwZWQYAiADKAsyJC5yZXRvcnQudjEuRGF0YXNldFJlYWR5LkRyb3BwZWRFbnRyeRouCgxEcm9wcGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASIaCgdXYXJuaW5nEg8KB21lc3NhZ2UYASABKAkiXQoKVGFza0ZhaWxlZBIfCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleRITCgZwcm9tcHQYAiABKA1IAIgBARIOCgZyZWFzb24YAyABKAlCCQoHX3Byb21wdCI9Cg9DaGVja3BvaW50U2F2ZWQSDAoEc3RlcBgBIAEoDRIMCgRwYXRoGAIgASgJEg4KBmRpZ2VzdBgDIAEoCSL6BAoMU3RlcEZpbmlzaGVkEgwKBHN0ZXAYASABKA0SEwoLdG90YWxfc3RlcHMYAiABKA0SDQoFcGhhc2UYAyABKAkSIQoGc291cmNlGAQgASgOMhEucmV0b3J0LnYxLlNvdXJjZRIMCgRsb3NzGAUgASgBEhIKCmRpdmVyZ2VuY2UYBiABKAESEwoGcmV3YXJkGAcgASgBSACIAQESFQoNbGVhcm5pbmdfcmF0ZRgIIAEoARIVCg1ncmFkaWVudF9ub3JtGAkgASgBEhEKCXNlcXVlbmNlcxgKIAEoDRIZChFjb21wbGV0aW9uX3Rva2VucxgLIAEoDRIPCgdlbnRyb3B5GAwgASgBEhMKC21pc21hdGNoX2tsGA0gASgBEh4KFmVmZmVjdGl2ZV9zYW1wbGVfc2hhcmUYDiABKAESFgoOc3RhbGVuZXNzX21lYW4YDyABKAESFQoNc3RhbGVuZXNzX21heBgQIAEoDRIWCg5mYWlsZWRfcHJvbXB0cxgRIAEoDRIPCgdzZWNvbmRzGBIgASgBEhQKDHdhaXRfc2Vjb25kcxgTIAEoARIVCg10cmFpbl9zZWNvbmRzGBQgASgBEhcKD3B1Ymxpc2hfc2Vjb25kcxgVIAEoARIWCg5zYW1wbGVfc2Vjb25kcxgWIAEoARIVCg1zY29yZV9zZWNvbmRzGBcgASgBEh4KFnNpZ25hbF9ieXRlc19wZXJfdG9rZW4YGCABKAESFwoPdGFza3NfaW5fZmxpZ2h0GBkgASgNEhMKC21lYW5fbGVuZ3RoGBogASgBEhYKDmZpbmlzaGVkX3NoYXJlGBsgASgBQgkKB19yZXdhcmQiuQIKEkV2YWx1YXRpb25GaW5pc2hlZBIPCgd2ZXJzaW9uGAEgASgNEg8KB3Byb21wdHMYAiABKA0SEwoGZ3JlZWR5GAMgASgBSACIAQESFAoHc2FtcGxlZBgEIAEoAUgBiAEBEg4KBm1ldHJpYxgFIAEoCRIXCgpmb3J3YXJkX2tsGAYgASgBSAKIAQESFwoKcmV2ZXJzZV9rbBgHIAEoAUgDiAEBEhgKC3RlYWNoZXJfbmxsGAggASgBSASIAQESDwoHc2Vjb25kcxgJIAEoARIkCghleGFtcGxlcxgKIAMoCzISLnJldG9ydC52MS5FeGFtcGxlQgkKB19ncmVlZHlCCgoIX3NhbXBsZWRCDQoLX2ZvcndhcmRfa2xCDQoLX3JldmVyc2Vfa2xCDgoMX3RlYWNoZXJfbmxsImQKB0V4YW1wbGUSDgoGcHJvbXB0GAEgASgJEhIKCmNvbXBsZXRpb24YAiABKAkSEQoJcmVmZXJlbmNlGAMgASgJEg4KBnRva2VucxgEIAMoCRISCgpkaXZlcmdlbmNlGAUgAygCKscBCghSdW5TdGF0ZRIZChVSVU5fU1RBVEVfVU5TUEVDSUZJRUQQABIVChFSVU5fU1RBVEVfUEVORElORxABEhUKEVJVTl9TVEFURV9SVU5OSU5HEAISFAoQUlVOX1NUQVRFX1BBVVNFRBADEhYKElJVTl9TVEFURV9TVE9QUElORxAEEhcKE1JVTl9TVEFURV9TVUNDRUVERUQQBRIUChBSVU5fU1RBVEVfRkFJTEVEEAYSFQoRUlVOX1NUQVRFX1NUT1BQRUQQB2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_flow]);
+  fileDesc("ChNyZXRvcnQvdjEvcnVuLnByb3RvEglyZXRvcnQudjEi7gMKB1J1blNwZWMSOQoEbmFtZRgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCwzOX1bYS16MC05XSk/JBIMCgRzZWVkGAIgASgNEi8KB3N0dWRlbnQYAyABKAsyFi5yZXRvcnQudjEuU3R1ZGVudFNwZWNCBrpIA8gBARIoCgh0ZWFjaGVycxgEIAMoCzIWLnJldG9ydC52MS5UZWFjaGVyU3BlYxIpCgRkYXRhGAUgASgLMhMucmV0b3J0LnYxLkRhdGFTcGVjQga6SAPIAQESLgoGcGhhc2VzGAYgAygLMhQucmV0b3J0LnYxLlBoYXNlU3BlY0IIukgFkgECCAESKAoIcm9sbG91dHMYByABKAsyFi5yZXRvcnQudjEuUm9sbG91dFNwZWMSJgoHcmV3YXJkcxgIIAMoCzIVLnJldG9ydC52MS5SZXdhcmRTcGVjEi0KCmV2YWx1YXRpb24YCSABKAsyGS5yZXRvcnQudjEuRXZhbHVhdGlvblNwZWMSLgoLY2hlY2twb2ludHMYCiABKAsyGS5yZXRvcnQudjEuQ2hlY2twb2ludFNwZWMSIwoFcm9sZXMYCyABKAsyFC5yZXRvcnQudjEuUm9sZXNTcGVjEg4KBm91dHB1dBgMIAEoCSLaAQoLU3R1ZGVudFNwZWMSDQoFbW9kZWwYASABKAkSIQoEaW5pdBgCIAEoCzITLnJldG9ydC52MS5Jbml0U3BlYzqYAbpIlAEakQEKFXN0dWRlbnQubW9kZWxfb3JfaW5pdBJSZ2l2ZSBlaXRoZXIgYG1vZGVsYCAoYSBtb2RlbCBkaXJlY3RvcnkpIG9yIGBpbml0YCAoYSBjb25maWcgdG8gc3RhcnQgZnJvbSBzY3JhdGNoKRokKHRoaXMubW9kZWwgIT0gJycpICE9IGhhcyh0aGlzLmluaXQpIuYCCghJbml0U3BlYxIwCgxhcmNoaXRlY3R1cmUYASABKAlCGrpIF3IVUgVsbGFtYVIFcXdlbjJSBXF3ZW4zEhwKC2hpZGRlbl9zaXplGAIgASgNQge6SAQqAigBEiIKEWludGVybWVkaWF0ZV9zaXplGAMgASgNQge6SAQqAigBEhcKBmxheWVycxgEIAEoDUIHukgEKgIoARIWCgVoZWFkcxgFIAEoDUIHukgEKgIoARIQCghrdl9oZWFkcxgGIAEoDRIQCghoZWFkX2RpbRgHIAEoDRIVCg1tYXhfcG9zaXRpb25zGAggASgNEiAKE3RpZV93b3JkX2VtYmVkZGluZ3MYCSABKAhIAIgBARISCgpyb3BlX3RoZXRhGAogASgBEhkKEWluaXRpYWxpemVyX3JhbmdlGAsgASgBEhEKCXRva2VuaXplchgMIAEoCUIWChRfdGllX3dvcmRfZW1iZWRkaW5ncyJjCgtUZWFjaGVyU3BlYxI8CgRuYW1lGAEgASgJQi66SCtyKTInXihbYS16MC05XShbYS16MC05LV17MCwyOX1bYS16MC05XSk/KT8kEhYKBW1vZGVsGAIgASgJQge6SARyAhABIvgCCghEYXRhU3BlYxIMCgRwYXRoGAEgASgJEhQKDHByb21wdF9maWVsZBgCIAEoCRIYChBjb21wbGV0aW9uX2ZpZWxkGAMgASgJEhcKD3JlZmVyZW5jZV9maWVsZBgEIAEoCRIWCg5tZXNzYWdlc19maWVsZBgFIAEoCRIVCg10ZWFjaGVyX2ZpZWxkGAYgASgJEhkKEW1heF9wcm9tcHRfdG9rZW5zGAcgASgNEg0KBWxpbWl0GAggASgNEikKCGdlbmVyYXRlGAkgASgLMhcucmV0b3J0LnYxLkdlbmVyYXRlU3BlYzqQAbpIjAEaiQEKFWRhdGEucGF0aF9vcl9nZW5lcmF0ZRJJZ2l2ZSBgcGF0aGAgKGEgZGF0YXNldCksIGBnZW5lcmF0ZWAgKHRleHRzIHdyaXR0ZW4gYnkgYSB0ZWFjaGVyKSwgb3IgYm90aBoldGhpcy5wYXRoICE9ICcnIHx8IGhhcyh0aGlzLmdlbmVyYXRlKSJyCgxHZW5lcmF0ZVNwZWMSDwoHdGVhY2hlchgBIAEoCRINCgV0ZXh0cxgCIAEoDRIVCg1wcm9tcHRfdG9rZW5zGAMgASgNEisKCHNhbXBsaW5nGAQgASgLMhkucmV0b3J0LnYxLlNhbXBsaW5nUGFyYW1zIs4DCglQaGFzZVNwZWMSDAoEbmFtZRgBIAEoCRJqCgZwcmVzZXQYAiABKAlCWrpIV3JVUgBSCWZfZGlzdGlsbFIDZ2tkUgZpbWl0a2RSDG9uX3BvbGljeV9rZFIDb3BkUgJybFIGcmxfZ2tkUgZzZXFfa2RSA3NmdFINc3VwZXJ2aXNlZF9rZBIWCgVzdGVwcxgDIAEoDUIHukgEKgIoARISCgpiYXRjaF9zaXplGAQgASgNEiwKBmxhbWJkYRgFIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAABIAIgBARIwCgpsYW1iZGFfZW5kGAYgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgBiAEBEisKCW9iamVjdGl2ZRgHIAEoCzIYLnJldG9ydC52MS5PYmplY3RpdmVTcGVjEisKCW9wdGltaXplchgIIAEoCzIYLnJldG9ydC52MS5PcHRpbWl6ZXJTcGVjEisKCHNhbXBsaW5nGAkgASgLMhkucmV0b3J0LnYxLlNhbXBsaW5nUGFyYW1zEhoKEnNhbXBsZXNfcGVyX3Byb21wdBgKIAEoDUIJCgdfbGFtYmRhQg0KC19sYW1iZGFfZW5kIosJCg1PYmplY3RpdmVTcGVjEowBCgpkaXZlcmdlbmNlGAEgASgJQni6SHVyc1IAUgthZGFwdGl2ZV9rbFINY3Jvc3NfZW50cm9weVINZW50cm9weV9hd2FyZVIKZm9yd2FyZF9rbFIDanNkUgNtaXhSA29wZFIKcmV2ZXJzZV9rbFIHc2tld19rbFIPc2tld19yZXZlcnNlX2tsUgN0dmQSKgoEYmV0YRgCIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAABIAIgBARIqCgRza2V3GAMgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgBiAEBEiwKBndlaWdodBgEIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAABIAogBARIrCgVhbHBoYRgFIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAABIA4gBARJOCgZzaWduYWwYBiABKAlCPrpIO3I5UgBSBGZ1bGxSBmhpZGRlblIIcmFuZG9tX2tSB3NhbXBsZWRSDXN0dWRlbnRfdG9wX2tSBXRvcF9rEg0KBXRvcF9rGAcgASgNEjAKE3N0dWRlbnRfdGVtcGVyYXR1cmUYCCABKAFCDrpICxIJIQAAAAAAAAAASASIAQESMAoTdGVhY2hlcl90ZW1wZXJhdHVyZRgJIAEoAUIOukgLEgkhAAAAAAAAAABIBYgBARIvCg1ub3JtYWxpc2F0aW9uGAogASgJQhi6SBVyE1IAUghzZXF1ZW5jZVIFdG9rZW4SFQoNbm9ybWFsaXplX2pzZBgLIAEoCBItCghiYXNlbGluZRgMIAEoCUIbukgYchZSAFIFYmF0Y2hSBWdyb3VwUgRub25lEiQKB2tsX2NvZWYYDSABKAFCDrpICxIJKQAAAAAAAAAASAaIAQESJwoKcmF0aW9fY2xpcBgOIAEoAUIOukgLEgkpAAAAAAAA8D9IB4gBARIvCgxoaWRkZW5fZHR5cGUYDyABKAlCGbpIFnIUUgBSB2Zsb2F0MTZSB2Zsb2F0MzISLwoJaGVhZF9tYXNzGBAgASgBQhe6SBQSEhkAAAAAAADwPyEAAAAAAAAAAEgIiAEBEi4KEWVudHJvcHlfdGhyZXNob2xkGBEgASgBQg66SAsSCSkAAAAAAAAAAEgJiAEBEisKDmZvcndhcmRfd2VpZ2h0GBIgASgBQg66SAsSCSkAAAAAAAAAAEgKiAEBEhMKC2tsX2Jhc2VsaW5lGBMgASgIEhUKDXByZWZpeF90b2tlbnMYFCABKA0SGwoTdGVtcGVyYXR1cmVfc3F1YXJlZBgVIAEoCEIHCgVfYmV0YUIHCgVfc2tld0IJCgdfd2VpZ2h0QggKBl9hbHBoYUIWChRfc3R1ZGVudF90ZW1wZXJhdHVyZUIWChRfdGVhY2hlcl90ZW1wZXJhdHVyZUIKCghfa2xfY29lZkINCgtfcmF0aW9fY2xpcEIMCgpfaGVhZF9tYXNzQhQKEl9lbnRyb3B5X3RocmVzaG9sZEIRCg9fZm9yd2FyZF93ZWlnaHQizgMKDU9wdGltaXplclNwZWMSKgoNbGVhcm5pbmdfcmF0ZRgBIAEoAUIOukgLEgkhAAAAAAAAAABIAIgBARIzCghzY2hlZHVsZRgCIAEoCUIhukgechxSAFIIY29uc3RhbnRSBmNvc2luZVIGbGluZWFyEhQKDHdhcm11cF9zdGVwcxgDIAEoDRIpCgx3ZWlnaHRfZGVjYXkYBCABKAFCDrpICxIJKQAAAAAAAAAASAGIAQESKwoFYmV0YTEYBSABKAFCF7pIFBISEQAAAAAAAPA/KQAAAAAAAAAASAKIAQESKwoFYmV0YTIYBiABKAFCF7pIFBISEQAAAAAAAPA/KQAAAAAAAAAASAOIAQESJAoHZXBzaWxvbhgHIAEoAUIOukgLEgkhAAAAAAAAAABIBIgBARIqCg1tYXhfZ3JhZF9ub3JtGAggASgBQg66SAsSCSkAAAAAAAAAAEgFiAEBEhoKEm1pY3JvX2JhdGNoX3Rva2VucxgJIAEoDUIQCg5fbGVhcm5pbmdfcmF0ZUIPCg1fd2VpZ2h0X2RlY2F5QggKBl9iZXRhMUIICgZfYmV0YTJCCgoIX2Vwc2lsb25CEAoOX21heF9ncmFkX25vcm0ijgEKC1JvbGxvdXRTcGVjEiQKDW1heF9zdGFsZW5lc3MYASABKA1CCLpIBSoDGIAISACIAQESGAoQcHJvbXB0c19wZXJfdGFzaxgCIAEoDRIUCgxtYXhfYXR0ZW1wdHMYAyABKA0SFwoPc3RlcF90aW1lb3V0X21zGAQgASgNQhAKDl9tYXhfc3RhbGVuZXNzItwDCgpSZXdhcmRTcGVjEooBCgRraW5kGAEgASgJQny6SHlyd1IEYmxldVIPYmxldV9jaGFyYWN0ZXJzUgtleGFjdF9tYXRjaFIIZXh0ZXJuYWxSBmxlbmd0aFIQbm9ybWFsaXplZF9tYXRjaFIHbnVtZXJpY1IFcmVnZXhSBnJvdWdlMVIGcm91Z2UyUgdyb3VnZV9sUgR0YXNrEhMKBndlaWdodBgCIAEoAUgAiAEBEg8KB3BhdHRlcm4YAyABKAkSFQoNdGFyZ2V0X3Rva2VucxgEIAEoDRIPCgdhZGRyZXNzGAUgASgJEgwKBHRhc2sYDCABKAk62QG6SNUBGtIBCgtyZXdhcmQudGFzaxI2a2luZCBgdGFza2AgbmVlZHMgYHRhc2tgLCB0aGUgbmFtZSBvZiBhIGdlbmVyYXRlZCB0YXNrGooBdGhpcy5raW5kICE9ICd0YXNrJyB8fCB0aGlzLnRhc2sgaW4gWydjYWxjdWxhdG9yJywgJ2dyaWQtbmF2JywgJ2luc3RydWN0aW9ucycsICdpbnN0cnVjdGlvbnMtaGVsZC1vdXQnLCAnbmFtZXMnLCAnbnVtMndvcmRzJywgJ3N1bW1hcmllcyddQgkKB193ZWlnaHQi2QMKDkV2YWx1YXRpb25TcGVjEgwKBHBhdGgYASABKAkSDQoFbGltaXQYAiABKA0SEwoLZXZlcnlfc3RlcHMYAyABKA0SGgoSc2FtcGxlc19wZXJfcHJvbXB0GAQgASgNEm8KBm1ldHJpYxgFIAEoCUJfukhcclpSAFIEYmxldVIPYmxldV9jaGFyYWN0ZXJzUgtleGFjdF9tYXRjaFIQbm9ybWFsaXplZF9tYXRjaFIHbnVtZXJpY1IGcm91Z2UxUgZyb3VnZTJSB3JvdWdlX2wSNgoMdGVtcGVyYXR1cmVzGAYgAygBQiC6SB2SARoQCBgBIhQSEhkAAAAAAABZQCEAAAAAAAAAABIhCgdwYXNzX2F0GAcgAygNQhC6SA2SAQoQEBgBIgQqAigBEmMKCWtlZXBfYmVzdBgIIAEoCUJQukhNcktSAFIKZm9yd2FyZF9rbFIGZ3JlZWR5UgpyZXZlcnNlX2tsUgZyZXdhcmRSB3NhbXBsZWRSCXNlbGZfYmxldVILdGVhY2hlcl9ubGwSMAoOc2VsZl9ibGV1X3VuaXQYCSABKAlCGLpIFXITUgBSCWNoYXJhY3RlclIEd29yZBIWCg5tYXhfbmV3X3Rva2VucxgKIAEoDSIzCg5DaGVja3BvaW50U3BlYxITCgtldmVyeV9zdGVwcxgBIAEoDRIMCgRrZWVwGAIgASgNImMKCFJvbGVTcGVjEhoKCHJlcGxpY2FzGAEgASgNQgi6SAUqAxiACBIqCgZkZXZpY2UYAiABKAlCGrpIF3IVUgBSA2NwdVIEY3VkYVIGd2ViZ3B1Eg8KB3RocmVhZHMYAyABKA0iogEKCVJvbGVzU3BlYxIkCgdzdHVkZW50GAEgASgLMhMucmV0b3J0LnYxLlJvbGVTcGVjEiQKB3RlYWNoZXIYAiABKAsyEy5yZXRvcnQudjEuUm9sZVNwZWMSIwoGcmV3YXJkGAMgASgLMhMucmV0b3J0LnYxLlJvbGVTcGVjEiQKB2xlYXJuZXIYBCABKAsyEy5yZXRvcnQudjEuUm9sZVNwZWMisgIKA1J1bhIOCgZydW5faWQYASABKAkSIAoEc3BlYxgCIAEoCzISLnJldG9ydC52MS5SdW5TcGVjEiIKBXN0YXRlGAMgASgOMhMucmV0b3J0LnYxLlJ1blN0YXRlEg8KB21lc3NhZ2UYBCABKAkSKwoHY3JlYXRlZBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZmluaXNoZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHN0ZXAYByABKA0SEwoLdG90YWxfc3RlcHMYCCABKA0SDgoGb3V0cHV0GAkgASgJEg0KBWZlbmNlGAogASgEEicKBGJlc3QYCyABKAsyGS5yZXRvcnQudjEuQmVzdENoZWNrcG9pbnQiqAQKCFJ1bkV2ZW50Eg4KBnJ1bl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCg1zdGF0ZV9jaGFuZ2VkGAQgASgLMhcucmV0b3J0LnYxLlN0YXRlQ2hhbmdlZEgAEjAKDXN0ZXBfZmluaXNoZWQYBSABKAsyFy5yZXRvcnQudjEuU3RlcEZpbmlzaGVkSAASPAoTZXZhbHVhdGlvbl9maW5pc2hlZBgGIAEoCzIdLnJldG9ydC52MS5FdmFsdWF0aW9uRmluaXNoZWRIABI2ChBjaGVja3BvaW50X3NhdmVkGAcgASgLMhoucmV0b3J0LnYxLkNoZWNrcG9pbnRTYXZlZEgAEiwKC3Rhc2tfZmFpbGVkGAggASgLMhUucmV0b3J0LnYxLlRhc2tGYWlsZWRIABIwCg1kYXRhc2V0X3JlYWR5GAkgASgLMhcucmV0b3J0LnYxLkRhdGFzZXRSZWFkeUgAEjAKDXBoYXNlX3N0YXJ0ZWQYCiABKAsyFy5yZXRvcnQudjEuUGhhc2VTdGFydGVkSAASJQoHd2FybmluZxgLIAEoCzISLnJldG9ydC52MS5XYXJuaW5nSAASNAoPYmVzdF9jaGVja3BvaW50GAwgASgLMhkucmV0b3J0LnYxLkJlc3RDaGVja3BvaW50SABCBwoFZXZlbnQiQwoMU3RhdGVDaGFuZ2VkEiIKBXN0YXRlGAEgASgOMhMucmV0b3J0LnYxLlJ1blN0YXRlEg8KB21lc3NhZ2UYAiABKAkiQwoMUGhhc2VTdGFydGVkEgwKBG5hbWUYASABKAkSEgoKZmlyc3Rfc3RlcBgCIAEoDRIRCglsYXN0X3N0ZXAYAyABKA0igwEKDERhdGFzZXRSZWFkeRIMCgRyb3dzGAEgASgNEjUKB2Ryb3BwZWQYAiADKAsyJC5yZXRvcnQudjEuRGF0YXNldFJlYWR5LkRyb3BwZWRFbnRyeRouCgxEcm9wcGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASIaCgdXYXJuaW5nEg8KB21lc3NhZ2UYASABKAkiXQoKVGFza0ZhaWxlZBIfCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleRITCgZwcm9tcHQYAiABKA1IAIgBARIOCgZyZWFzb24YAyABKAlCCQoHX3Byb21wdCI9Cg9DaGVja3BvaW50U2F2ZWQSDAoEc3RlcBgBIAEoDRIMCgRwYXRoGAIgASgJEg4KBmRpZ2VzdBgDIAEoCSJbCg5CZXN0Q2hlY2twb2ludBIMCgRzdGVwGAEgASgNEgwKBHBhdGgYAiABKAkSDgoGZGlnZXN0GAMgASgJEg4KBm1ldHJpYxgEIAEoCRINCgV2YWx1ZRgFIAEoASL6BAoMU3RlcEZpbmlzaGVkEgwKBHN0ZXAYASABKA0SEwoLdG90YWxfc3RlcHMYAiABKA0SDQoFcGhhc2UYAyABKAkSIQoGc291cmNlGAQgASgOMhEucmV0b3J0LnYxLlNvdXJjZRIMCgRsb3NzGAUgASgBEhIKCmRpdmVyZ2VuY2UYBiABKAESEwoGcmV3YXJkGAcgASgBSACIAQESFQoNbGVhcm5pbmdfcmF0ZRgIIAEoARIVCg1ncmFkaWVudF9ub3JtGAkgASgBEhEKCXNlcXVlbmNlcxgKIAEoDRIZChFjb21wbGV0aW9uX3Rva2VucxgLIAEoDRIPCgdlbnRyb3B5GAwgASgBEhMKC21pc21hdGNoX2tsGA0gASgBEh4KFmVmZmVjdGl2ZV9zYW1wbGVfc2hhcmUYDiABKAESFgoOc3RhbGVuZXNzX21lYW4YDyABKAESFQoNc3RhbGVuZXNzX21heBgQIAEoDRIWCg5mYWlsZWRfcHJvbXB0cxgRIAEoDRIPCgdzZWNvbmRzGBIgASgBEhQKDHdhaXRfc2Vjb25kcxgTIAEoARIVCg10cmFpbl9zZWNvbmRzGBQgASgBEhcKD3B1Ymxpc2hfc2Vjb25kcxgVIAEoARIWCg5zYW1wbGVfc2Vjb25kcxgWIAEoARIVCg1zY29yZV9zZWNvbmRzGBcgASgBEh4KFnNpZ25hbF9ieXRlc19wZXJfdG9rZW4YGCABKAESFwoPdGFza3NfaW5fZmxpZ2h0GBkgASgNEhMKC21lYW5fbGVuZ3RoGBogASgBEhYKDmZpbmlzaGVkX3NoYXJlGBsgASgBQgkKB19yZXdhcmQi+gMKEkV2YWx1YXRpb25GaW5pc2hlZBIPCgd2ZXJzaW9uGAEgASgNEg8KB3Byb21wdHMYAiABKA0SEwoGZ3JlZWR5GAMgASgBSACIAQESFAoHc2FtcGxlZBgEIAEoAUgBiAEBEg4KBm1ldHJpYxgFIAEoCRIXCgpmb3J3YXJkX2tsGAYgASgBSAKIAQESFwoKcmV2ZXJzZV9rbBgHIAEoAUgDiAEBEhgKC3RlYWNoZXJfbmxsGAggASgBSASIAQESDwoHc2Vjb25kcxgJIAEoARIkCghleGFtcGxlcxgKIAMoCzISLnJldG9ydC52MS5FeGFtcGxlEioKB3NhbXBsZXMYCyADKAsyGS5yZXRvcnQudjEuU2FtcGxlZEZpZ3VyZXMSGgoNZ3JlZWR5X3Jld2FyZBgMIAEoAUgFiAEBEhMKBnJld2FyZBgNIAEoAUgGiAEBEhYKCXNlbGZfYmxldRgOIAEoAUgHiAEBEg4KBmZhaWxlZBgPIAEoDRIPCgdmYWlsdXJlGBAgASgJQgkKB19ncmVlZHlCCgoIX3NhbXBsZWRCDQoLX2ZvcndhcmRfa2xCDQoLX3JldmVyc2Vfa2xCDgoMX3RlYWNoZXJfbmxsQhAKDl9ncmVlZHlfcmV3YXJkQgkKB19yZXdhcmRCDAoKX3NlbGZfYmxldSLLAgoOU2FtcGxlZEZpZ3VyZXMSEwoLdGVtcGVyYXR1cmUYASABKAESFAoHcXVhbGl0eRgCIAEoAUgAiAEBEiIKB3Bhc3NfYXQYAyADKAsyES5yZXRvcnQudjEuUGFzc0F0EhMKBnJld2FyZBgEIAEoAUgBiAEBEhcKCmZvcndhcmRfa2wYBSABKAFIAogBARIXCgpyZXZlcnNlX2tsGAYgASgBSAOIAQESGAoLdGVhY2hlcl9ubGwYByABKAFIBIgBARIWCglzZWxmX2JsZXUYCCABKAFIBYgBARITCgZsZW5ndGgYCSABKAFIBogBAUIKCghfcXVhbGl0eUIJCgdfcmV3YXJkQg0KC19mb3J3YXJkX2tsQg0KC19yZXZlcnNlX2tsQg4KDF90ZWFjaGVyX25sbEIMCgpfc2VsZl9ibGV1QgkKB19sZW5ndGgiIgoGUGFzc0F0EgkKAWsYASABKA0SDQoFdmFsdWUYAiABKAEiZAoHRXhhbXBsZRIOCgZwcm9tcHQYASABKAkSEgoKY29tcGxldGlvbhgCIAEoCRIRCglyZWZlcmVuY2UYAyABKAkSDgoGdG9rZW5zGAQgAygJEhIKCmRpdmVyZ2VuY2UYBSADKAIqxwEKCFJ1blN0YXRlEhkKFVJVTl9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVJVTl9TVEFURV9QRU5ESU5HEAESFQoRUlVOX1NUQVRFX1JVTk5JTkcQAhIUChBSVU5fU1RBVEVfUEFVU0VEEAMSFgoSUlVOX1NUQVRFX1NUT1BQSU5HEAQSFwoTUlVOX1NUQVRFX1NVQ0NFRURFRBAFEhQKEFJVTl9TVEFURV9GQUlMRUQQBhIVChFSVU5fU1RBVEVfU1RPUFBFRBAHYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_flow]);
 
 /**
  * Everything that decides a run.
@@ -774,6 +774,9 @@ export const RewardSpecSchema: GenMessage<RewardSpec> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 10);
 
 /**
+ * How policy versions are measured: greedy, and on samples at each of `temperatures`; against the references by `metric`,
+ * against the prompt's teacher token by token, and by the run's rewards, as far as there are any.
+ *
  * @generated from message retort.v1.EvaluationSpec
  */
 export type EvaluationSpec = Message<"retort.v1.EvaluationSpec"> & {
@@ -799,18 +802,57 @@ export type EvaluationSpec = Message<"retort.v1.EvaluationSpec"> & {
   everySteps: number;
 
   /**
-   * Samples per prompt at temperature 1. Default 1.
+   * Samples per prompt at each temperature. Default 1.
    *
    * @generated from field: uint32 samples_per_prompt = 4;
    */
   samplesPerPrompt: number;
 
   /**
-   * exact_match | rouge_l | … against the reference. Default exact_match.
+   * bleu | bleu_characters | exact_match | normalized_match | numeric | rouge1 | rouge2 | rouge_l, against the reference.
+   * Default: exact_match where the rows have references, else none.
    *
    * @generated from field: string metric = 5;
    */
   metric: string;
+
+  /**
+   * Sampling temperatures. Default: 1. The divergences are between the distributions at temperature 1 whatever these are.
+   *
+   * @generated from field: repeated double temperatures = 6;
+   */
+  temperatures: number[];
+
+  /**
+   * The k's of pass@k, each at most samples_per_prompt. It needs a metric that is 0 or 1 (exact_match, normalized_match,
+   * numeric). Default: none.
+   *
+   * @generated from field: repeated uint32 pass_at = 7;
+   */
+  passAt: number[];
+
+  /**
+   * forward_kl | greedy | reverse_kl | reward | sampled | self_bleu | teacher_nll: the checkpoint of the version with the
+   * best such figure (at the first temperature) is kept, however many newer ones there are. The highest greedy, sampled
+   * and reward is best, the lowest of the others. Default: none is kept.
+   *
+   * @generated from field: string keep_best = 8;
+   */
+  keepBest: string;
+
+  /**
+   * word | character: what Self-BLEU counts. Default word.
+   *
+   * @generated from field: string self_bleu_unit = 9;
+   */
+  selfBleuUnit: string;
+
+  /**
+   * Sampling: longest completion in tokens. Default: that of the phase being trained.
+   *
+   * @generated from field: uint32 max_new_tokens = 10;
+   */
+  maxNewTokens: number;
 };
 
 /**
@@ -832,7 +874,7 @@ export type CheckpointSpec = Message<"retort.v1.CheckpointSpec"> & {
   everySteps: number;
 
   /**
-   * How many of the newest are kept. Default 2.
+   * How many of the newest are kept, besides the best one (evaluation.keep_best). Default 2.
    *
    * @generated from field: uint32 keep = 2;
    */
@@ -976,6 +1018,13 @@ export type Run = Message<"retort.v1.Run"> & {
    * @generated from field: uint64 fence = 10;
    */
   fence: bigint;
+
+  /**
+   * The checkpoint with the best evaluation, where the spec asks to keep it.
+   *
+   * @generated from field: retort.v1.BestCheckpoint best = 11;
+   */
+  best?: BestCheckpoint | undefined;
 };
 
 /**
@@ -1057,6 +1106,12 @@ export type RunEvent = Message<"retort.v1.RunEvent"> & {
      */
     value: Warning;
     case: "warning";
+  } | {
+    /**
+     * @generated from field: retort.v1.BestCheckpoint best_checkpoint = 12;
+     */
+    value: BestCheckpoint;
+    case: "bestCheckpoint";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1214,6 +1269,49 @@ export type CheckpointSaved = Message<"retort.v1.CheckpointSaved"> & {
  */
 export const CheckpointSavedSchema: GenMessage<CheckpointSaved> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 22);
+
+/**
+ * A checkpoint whose evaluation was better than every earlier one's.
+ *
+ * @generated from message retort.v1.BestCheckpoint
+ */
+export type BestCheckpoint = Message<"retort.v1.BestCheckpoint"> & {
+  /**
+   * @generated from field: uint32 step = 1;
+   */
+  step: number;
+
+  /**
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * SHA-256 of the weights, hexadecimal.
+   *
+   * @generated from field: string digest = 3;
+   */
+  digest: string;
+
+  /**
+   * What was compared (evaluation.keep_best), and what it was.
+   *
+   * @generated from field: string metric = 4;
+   */
+  metric: string;
+
+  /**
+   * @generated from field: double value = 5;
+   */
+  value: number;
+};
+
+/**
+ * Describes the message retort.v1.BestCheckpoint.
+ * Use `create(BestCheckpointSchema)` to create a new message.
+ */
+export const BestCheckpointSchema: GenMessage<BestCheckpoint> = /*@__PURE__*/
+  messageDesc(file_retort_v1_run, 23);
 
 /**
  * The figures of one optimiser step. Divergences and entropies are in nats.
@@ -1386,10 +1484,12 @@ export type StepFinished = Message<"retort.v1.StepFinished"> & {
  * Use `create(StepFinishedSchema)` to create a new message.
  */
 export const StepFinishedSchema: GenMessage<StepFinished> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 23);
+  messageDesc(file_retort_v1_run, 24);
 
 /**
- * The figures of an evaluation of one policy version.
+ * The figures of an evaluation of one policy version. Divergences are means per token over the student's own samples, in
+ * nats, between the distributions at temperature 1: exact where the teacher's whole distribution fits a message, else
+ * between the teacher's 64 most probable classes and the rest as one more, which is a lower bound.
  *
  * @generated from message retort.v1.EvaluationFinished
  */
@@ -1405,7 +1505,7 @@ export type EvaluationFinished = Message<"retort.v1.EvaluationFinished"> & {
   prompts: number;
 
   /**
-   * Mean metric of greedy completions and of samples at temperature 1.
+   * Mean metric of greedy completions, and of samples at the first temperature; absent without references.
    *
    * @generated from field: optional double greedy = 3;
    */
@@ -1417,12 +1517,14 @@ export type EvaluationFinished = Message<"retort.v1.EvaluationFinished"> & {
   sampled?: number | undefined;
 
   /**
+   * Empty without references.
+   *
    * @generated from field: string metric = 5;
    */
   metric: string;
 
   /**
-   * Mean per-token divergence on the student's own samples, KL(teacher || student) and KL(student || teacher).
+   * At the first temperature: KL(teacher || student) and KL(student || teacher).
    *
    * @generated from field: optional double forward_kl = 6;
    */
@@ -1434,7 +1536,7 @@ export type EvaluationFinished = Message<"retort.v1.EvaluationFinished"> & {
   reverseKl?: number | undefined;
 
   /**
-   * Mean negative log-likelihood per token that the teacher gives the student's samples.
+   * At the first temperature: mean negative log-likelihood per token that the teacher gives the samples.
    *
    * @generated from field: optional double teacher_nll = 8;
    */
@@ -1449,6 +1551,46 @@ export type EvaluationFinished = Message<"retort.v1.EvaluationFinished"> & {
    * @generated from field: repeated retort.v1.Example examples = 10;
    */
   examples: Example[];
+
+  /**
+   * Everything that was measured at each temperature, in the spec's order.
+   *
+   * @generated from field: repeated retort.v1.SampledFigures samples = 11;
+   */
+  samples: SampledFigures[];
+
+  /**
+   * Mean reward of greedy completions, and of samples at the first temperature; absent without rewards.
+   *
+   * @generated from field: optional double greedy_reward = 12;
+   */
+  greedyReward?: number | undefined;
+
+  /**
+   * @generated from field: optional double reward = 13;
+   */
+  reward?: number | undefined;
+
+  /**
+   * At the first temperature; see SampledFigures.
+   *
+   * @generated from field: optional double self_bleu = 14;
+   */
+  selfBleu?: number | undefined;
+
+  /**
+   * Completions that could not be sampled, scored or rewarded, and were left out of what they are missing for.
+   *
+   * @generated from field: uint32 failed = 15;
+   */
+  failed: number;
+
+  /**
+   * Why the first of them failed.
+   *
+   * @generated from field: string failure = 16;
+   */
+  failure: string;
 };
 
 /**
@@ -1456,7 +1598,98 @@ export type EvaluationFinished = Message<"retort.v1.EvaluationFinished"> & {
  * Use `create(EvaluationFinishedSchema)` to create a new message.
  */
 export const EvaluationFinishedSchema: GenMessage<EvaluationFinished> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 24);
+  messageDesc(file_retort_v1_run, 25);
+
+/**
+ * What was measured on samples at one temperature.
+ *
+ * @generated from message retort.v1.SampledFigures
+ */
+export type SampledFigures = Message<"retort.v1.SampledFigures"> & {
+  /**
+   * @generated from field: double temperature = 1;
+   */
+  temperature: number;
+
+  /**
+   * Mean metric.
+   *
+   * @generated from field: optional double quality = 2;
+   */
+  quality?: number | undefined;
+
+  /**
+   * @generated from field: repeated retort.v1.PassAt pass_at = 3;
+   */
+  passAt: PassAt[];
+
+  /**
+   * @generated from field: optional double reward = 4;
+   */
+  reward?: number | undefined;
+
+  /**
+   * @generated from field: optional double forward_kl = 5;
+   */
+  forwardKl?: number | undefined;
+
+  /**
+   * @generated from field: optional double reverse_kl = 6;
+   */
+  reverseKl?: number | undefined;
+
+  /**
+   * @generated from field: optional double teacher_nll = 7;
+   */
+  teacherNll?: number | undefined;
+
+  /**
+   * Self-BLEU in [0, 1], 1 where the student always writes the same. With several samples per prompt: over a prompt's
+   * samples, averaged over the prompts; with one: over all of them, at most the first 256.
+   *
+   * @generated from field: optional double self_bleu = 8;
+   */
+  selfBleu?: number | undefined;
+
+  /**
+   * Mean length in tokens.
+   *
+   * @generated from field: optional double length = 9;
+   */
+  length?: number | undefined;
+};
+
+/**
+ * Describes the message retort.v1.SampledFigures.
+ * Use `create(SampledFiguresSchema)` to create a new message.
+ */
+export const SampledFiguresSchema: GenMessage<SampledFigures> = /*@__PURE__*/
+  messageDesc(file_retort_v1_run, 26);
+
+/**
+ * pass@k averaged over the prompts: the probability that at least one of k samples passes, by the unbiased estimator of
+ * Chen et al. 2021.
+ *
+ * @generated from message retort.v1.PassAt
+ */
+export type PassAt = Message<"retort.v1.PassAt"> & {
+  /**
+   * @generated from field: uint32 k = 1;
+   */
+  k: number;
+
+  /**
+   * @generated from field: double value = 2;
+   */
+  value: number;
+};
+
+/**
+ * Describes the message retort.v1.PassAt.
+ * Use `create(PassAtSchema)` to create a new message.
+ */
+export const PassAtSchema: GenMessage<PassAt> = /*@__PURE__*/
+  messageDesc(file_retort_v1_run, 27);
 
 /**
  * A prompt with a completion, for people to read.
@@ -1497,7 +1730,7 @@ export type Example = Message<"retort.v1.Example"> & {
  * Use `create(ExampleSchema)` to create a new message.
  */
 export const ExampleSchema: GenMessage<Example> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 25);
+  messageDesc(file_retort_v1_run, 28);
 
 /**
  * @generated from enum retort.v1.RunState

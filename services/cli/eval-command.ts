@@ -1,0 +1,162 @@
+import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { parse as parseYaml } from "yaml";
+import { RetortError } from "../shared/base/errors.js";
+import { checkMessage } from "../shared/base/rpc/check-message.js";
+import { readDataset } from "../shared/flow/prompts/dataset.js";
+import { passAtProblems } from "../shared/flow/runs/evaluation.js";
+import { type RewardSpec, RewardSpecSchema } from "../shared/gen/retort/v1/run_pb.js";
+import type { BleuUnit } from "../shared/ml/text/metrics/bleu-tokens.js";
+import { type TextMetric, textMetrics } from "../shared/ml/text/metrics/table.js";
+import { startBar } from "./bar.js";
+import { addCommand, decimal, print, wholeNumber } from "./command.js";
+import { type Evaluation, evaluateModel } from "./evaluate.js";
+import { roomFor, serveModel, serveRewards } from "./model-server.js";
+import { tableOf } from "./table.js";
+
+interface EvalOptions {
+  readonly model: string;
+  readonly data: string;
+  readonly teacher?: string;
+  readonly metric?: TextMetric;
+  readonly limit: number;
+  readonly max?: number;
+  readonly seed: number;
+  readonly temperature: readonly number[];
+  readonly samples: number;
+  readonly passAt: readonly number[];
+  readonly selfBleuUnit: BleuUnit;
+  readonly reward: readonly RewardSpec[];
+  readonly device: string;
+  readonly prompt: string;
+  readonly completion: string;
+  readonly reference: string;
+  readonly messages: string;
+}
+
+/** Adds `retort eval`. */
+export function addEvalCommand(program: Command): void {
+  addCommand(
+    program,
+    "Models and data:",
+    "eval",
+    "measure a model on held-out rows: greedy, on samples, against a teacher and by rewards",
+    [
+      ["eval --model DIR --data held-out.jsonl", "exact match"],
+      ["eval --model DIR --teacher DIR --data held-out.jsonl --metric rouge_l", "and both KLs, exact, on the model's own samples"],
+      ["eval --model DIR --data gsm8k --prompt question --reference answer --metric numeric --samples 8 --pass-at 1,8", "pass@8"],
+    ],
+  )
+    .requiredOption("--model <dir>", "Hugging Face model directory")
+    .requiredOption("--data <file>", "JSONL or Parquet, or a directory of them")
+    .option("--teacher <dir>", "model directory to compare with, token by token")
+    .addOption(
+      new Option("--metric <name>", "how completions are judged (default: exact_match where there are references)").choices(
+        Object.keys(textMetrics),
+      ),
+    )
+    .option("--temperature <list>", "sampling temperatures, separated by commas", listOf(decimal(Number.MIN_VALUE, 100)), [1])
+    .option("--samples <n>", "samples per prompt at each temperature", wholeNumber(1), 1)
+    .option("--pass-at <list>", "the k's of pass@k, separated by commas", listOf(wholeNumber(1)), [])
+    .option("--reward <spec>", "a reward by kind, or as in a run's spec: '{kind: regex, pattern: …}'; may be repeated", addReward, [])
+    .addOption(new Option("--self-bleu-unit <unit>", "what Self-BLEU counts").choices(["word", "character"]).default("word"))
+    .option("--limit <n>", "rows; 0 takes all", wholeNumber(0), 0)
+    .option("--max <n>", "most new tokens (default: 128, or what the model's context leaves)", wholeNumber(1))
+    .option("--seed <n>", "seed of the samples", wholeNumber(0), 0)
+    .addOption(new Option("--device <device>", "where the model runs").choices(["cpu", "cuda", "webgpu"]).default("cpu"))
+    .option("--prompt <column>", "column of the prompts", "prompt")
+    .option("--completion <column>", "column of the completions", "completion")
+    .option("--reference <column>", "column of the references", "reference")
+    .option("--messages <column>", "column of the conversations", "messages")
+    .action((options: EvalOptions) => evaluate(program, options));
+}
+
+const listOf =
+  (read: (text: string) => number) =>
+  (list: string): number[] =>
+    list.split(",").map((item) => read(item));
+
+const addReward = (text: string, before: readonly RewardSpec[]): RewardSpec[] => [...before, rewardOf(text)];
+
+function rewardOf(text: string): RewardSpec {
+  try {
+    const parsed: unknown = parseYaml(text);
+    const spec = fromJson(RewardSpecSchema, (typeof parsed === "string" ? { kind: parsed } : parsed) as JsonValue);
+    checkMessage(RewardSpecSchema, spec);
+    return spec;
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}; give a kind (length), or a spec ({kind: regex, pattern: "^a"}).`);
+  }
+}
+
+async function evaluate(program: Command, options: EvalOptions): Promise<void> {
+  const { metric, samples, passAt, reward } = options;
+  const problems = passAtProblems(passAt, samples, metric ?? "");
+  if (problems.length) throw RetortError.ofProblems("retort eval", problems);
+  const { prompt, completion, reference, messages } = options;
+  const rows = await readDataset(options.data, { prompt, completion, reference, messages, teacher: "teacher" }, options.limit);
+  const referenced = rows.some((row) => row.reference);
+  if ((metric || passAt.length) && !referenced)
+    throw new RetortError(
+      "InvalidArgument",
+      `${metric ? `--metric ${metric}` : "--pass-at"} compares with references, and ${options.data} has no column "${reference}" (nor "${completion}"); name it with --reference, or leave the option out`,
+    );
+  const stops: (() => Promise<void>)[] = [];
+  const started = async <T extends { stop(): Promise<void> }>(server: Promise<T>): Promise<T> => {
+    const running = await server;
+    stops.push(() => running.stop());
+    return running;
+  };
+  try {
+    const model = await started(serveModel(options.model, options.device));
+    const teacher = options.teacher ? { teacher: await started(serveModel(options.teacher, options.device)) } : {};
+    const judge = reward.length ? { rewards: await started(serveRewards()) } : {};
+    const prompts = rows.map((row) => row.prompt);
+    const maxNewTokens = options.max ?? (await roomFor(model, options.model, prompts));
+    const bar = startBar("evaluating", rows.length * (1 + options.temperature.length));
+    stops.push(async () => bar.stop());
+    const evaluation = await evaluateModel(model, { ...teacher, ...judge }, rows, {
+      metric: metric ?? (referenced ? "exact_match" : undefined),
+      maxNewTokens,
+      seed: options.seed,
+      temperatures: options.temperature,
+      samplesPerPrompt: samples,
+      passAt,
+      selfBleuUnit: options.selfBleuUnit,
+      rewards: reward,
+      progress: (done) => bar.update(done),
+    });
+    bar.stop();
+    const { samples: drawn, greedySamples, ...figures } = evaluation;
+    print(program, figures, tableOf(["figure", "value"], linesOf(evaluation), process.stdout));
+  } finally {
+    for (const stop of stops) await stop();
+  }
+}
+
+const digits = (x: number): string => (Number.isInteger(x) ? String(x) : x.toFixed(4));
+
+/** An evaluation as the lines of a table. */
+function linesOf({ metric, rows, greedy, greedyReward, temperatures }: Evaluation): [string, string][] {
+  const lines: [string, string][] = [
+    ["metric", metric ?? "none"],
+    ["rows", String(rows)],
+  ];
+  if (greedy !== undefined) lines.push(["greedy", digits(greedy)]);
+  if (greedyReward !== undefined) lines.push(["greedy reward", digits(greedyReward)]);
+  for (const { temperature, passAt, ...rest } of temperatures) {
+    const at = temperatures.length > 1 ? ` at ${temperature}` : "";
+    for (const [name, value] of Object.entries(rest)) lines.push([`${labels[name] ?? name}${at}`, digits(value)]);
+    for (const { k, value } of passAt) lines.push([`pass@${k}${at}`, digits(value)]);
+  }
+  return lines;
+}
+
+/** What the figures of samples are called. */
+const labels: Readonly<Record<string, string>> = {
+  quality: "sampled",
+  forwardKl: "KL(teacher‖model)",
+  reverseKl: "KL(model‖teacher)",
+  teacherNll: "teacher NLL",
+  selfBleu: "Self-BLEU",
+};

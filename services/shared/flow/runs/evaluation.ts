@@ -1,0 +1,93 @@
+import type { Problem } from "../../base/errors.js";
+import type { EvaluationSpec, RunSpec } from "../../gen/retort/v1/run_pb.js";
+
+/** The figures by which a best checkpoint can be chosen, and whether more of it is better. */
+export const bestFigures = {
+  forward_kl: "lowest",
+  greedy: "highest",
+  reverse_kl: "lowest",
+  reward: "highest",
+  sampled: "highest",
+  self_bleu: "lowest",
+  teacher_nll: "lowest",
+} as const;
+
+export type BestFigure = keyof typeof bestFigures;
+
+/** How a run evaluates, with every default filled in. */
+export interface EvaluationSettings {
+  readonly path: string;
+  readonly limit: number;
+  /** 0: only before the first step and after the last. */
+  readonly everySteps: number;
+  readonly samplesPerPrompt: number;
+  /** Empty: exact_match where the rows have references, else none. */
+  readonly metric: string;
+  readonly temperatures: readonly number[];
+  readonly passAt: readonly number[];
+  readonly keepBest: BestFigure | undefined;
+  readonly selfBleuUnit: "word" | "character";
+  /** 0: that of the phase. */
+  readonly maxNewTokens: number;
+}
+
+/** Fills in an evaluation's defaults; undefined if the run has none. */
+export function resolveEvaluation(spec: EvaluationSpec | undefined): EvaluationSettings | undefined {
+  if (!spec?.path) return undefined;
+  const { path, everySteps, metric, passAt, maxNewTokens } = spec;
+  return {
+    path,
+    everySteps,
+    metric,
+    passAt,
+    maxNewTokens,
+    limit: spec.limit || 128,
+    samplesPerPrompt: spec.samplesPerPrompt || 1,
+    temperatures: spec.temperatures.length ? spec.temperatures : [1],
+    keepBest: (spec.keepBest || undefined) as BestFigure | undefined,
+    selfBleuUnit: (spec.selfBleuUnit || "word") as "word" | "character",
+  };
+}
+
+/** Metrics that say of a completion whether it is right: what pass@k counts. */
+const binaryMetrics = ["exact_match", "normalized_match", "numeric"];
+
+/** What is wrong between the k's of pass@k, the samples and the metric; the field names are those of EvaluationSpec. */
+export function passAtProblems(passAt: readonly number[], samplesPerPrompt: number, metric: string): Problem[] {
+  const problems = passAt.flatMap((k) => {
+    if (k <= samplesPerPrompt) return [];
+    const description = `is ${k}; pass@${k} needs at least ${k} samples per prompt, and samplesPerPrompt is ${samplesPerPrompt}: raise it or lower k`;
+    return [{ fieldPath: "evaluation.passAt", description }];
+  });
+  if (passAt.length && metric && !binaryMetrics.includes(metric))
+    problems.push({
+      fieldPath: "evaluation.metric",
+      description: `is ${metric}, which is no yes or no; pass@k counts completions that are right by ${binaryMetrics.join(", ")}`,
+    });
+  return problems;
+}
+
+/** What is wrong with a run's evaluation and can be seen without opening its rows. */
+export function evaluationProblems({ evaluation: spec, teachers, rewards }: RunSpec): Problem[] {
+  if (!spec) return [];
+  const settings = resolveEvaluation(spec);
+  const problems: Problem[] = [];
+  const problem = (field: string, description: string) => problems.push({ fieldPath: `evaluation.${field}`, description });
+  if (!settings) {
+    problem("path", "is missing; an evaluation needs held-out rows");
+    return problems;
+  }
+  const { keepBest } = settings;
+  problems.push(...passAtProblems(settings.passAt, settings.samplesPerPrompt, settings.metric));
+  if (keepBest === "reward" && rewards.length === 0) problem("keepBest", "is reward, and `rewards` is empty");
+  if ((keepBest === "forward_kl" || keepBest === "reverse_kl" || keepBest === "teacher_nll") && teachers.length === 0)
+    problem("keepBest", `is ${keepBest}, which a teacher gives, and \`teachers\` is empty`);
+  return problems;
+}
+
+/** The setting that needs references where the held-out rows have none; undefined if all is well. */
+export function referencesNeededBy({ metric, passAt, keepBest }: EvaluationSettings): string | undefined {
+  if (metric) return `evaluation.metric is ${metric}`;
+  if (passAt.length) return `evaluation.passAt is ${passAt.join(", ")}`;
+  return keepBest === "greedy" || keepBest === "sampled" ? `evaluation.keepBest is ${keepBest}` : undefined;
+}

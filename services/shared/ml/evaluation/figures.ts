@@ -1,0 +1,91 @@
+import { type TextMetric, textMetrics } from "../text/metrics/table.js";
+import type { TokenDivergences } from "./divergence.js";
+import { passAtK } from "./pass-at-k.js";
+import { type BleuUnit, selfBleuOf } from "./self-bleu.js";
+
+/** One completion of an evaluation, as far as it was judged. */
+export interface JudgedSample {
+  /** Which prompt: samples of one prompt share it. */
+  readonly prompt: number;
+  readonly text: string;
+  /** Empty if there is none. */
+  readonly reference: string;
+  readonly tokens: number;
+  readonly reward?: number;
+  readonly divergences?: TokenDivergences;
+}
+
+/** What is measured on the samples. */
+export interface FigureOptions {
+  /** Absent: no measure against references. */
+  readonly metric: TextMetric | undefined;
+  /** The k's of pass@k. */
+  readonly passAt: readonly number[];
+  readonly selfBleuUnit: BleuUnit;
+}
+
+/** pass@k for one k, averaged over the prompts. */
+export interface PassAt {
+  readonly k: number;
+  readonly value: number;
+}
+
+/** Figures of a set of completions. What could not be measured is absent. */
+export interface Figures {
+  /** Mean of the metric over the completions that have a reference. */
+  readonly quality?: number;
+  readonly passAt: readonly PassAt[];
+  readonly reward?: number;
+  /** Means per token, in nats. */
+  readonly forwardKl?: number;
+  readonly reverseKl?: number;
+  readonly teacherNll?: number;
+  readonly selfBleu?: number;
+  /** Mean length in tokens. */
+  readonly length?: number;
+}
+
+/** Figures over completions of one model at one temperature. */
+export function figuresOf(samples: readonly JudgedSample[], { metric, passAt, selfBleuUnit }: FigureOptions): Figures {
+  const byPrompt = groupsOf(samples);
+  const measure = metric && textMetrics[metric];
+  const referenced = measure ? samples.filter(({ reference }) => reference !== "") : [];
+  const divergences = samples.flatMap(({ divergences }) => (divergences ? [divergences] : []));
+  const overTokens = (name: keyof TokenDivergences) => meanOf(divergences.flatMap((one) => Array.from(one[name])));
+  return defined({
+    quality: meanOf(referenced.map(({ text, reference }) => measure!(text, reference))),
+    passAt: measure ? passAt.map((k) => ({ k, value: meanPass(byPrompt, measure, k) })) : [],
+    reward: meanOf(samples.flatMap(({ reward }) => (reward === undefined ? [] : [reward]))),
+    forwardKl: overTokens("forwardKl"),
+    reverseKl: overTokens("reverseKl"),
+    teacherNll: overTokens("teacherNll"),
+    selfBleu: selfBleuOf(
+      byPrompt.map((group) => group.map(({ text }) => text)),
+      selfBleuUnit,
+    ),
+    length: meanOf(samples.map(({ tokens }) => tokens)),
+  });
+}
+
+const meanOf = (list: readonly number[]): number | undefined => (list.length ? list.reduce((a, b) => a + b, 0) / list.length : undefined);
+
+function groupsOf(samples: readonly JudgedSample[]): JudgedSample[][] {
+  const groups = new Map<number, JudgedSample[]>();
+  for (const sample of samples) {
+    const group = groups.get(sample.prompt);
+    if (group) group.push(sample);
+    else groups.set(sample.prompt, [sample]);
+  }
+  return [...groups.values()];
+}
+
+/** Mean over the prompts that have a reference and k samples. A completion passes if its metric is 1. */
+function meanPass(groups: readonly (readonly JudgedSample[])[], measure: (text: string, reference: string) => number, k: number): number {
+  const passes = groups
+    .filter((group) => group[0]!.reference !== "" && group.length >= k)
+    .map((group) => passAtK(group.length, group.filter(({ text, reference }) => measure(text, reference) >= 1).length, k));
+  return meanOf(passes) ?? Number.NaN;
+}
+
+const defined = <T extends object>(record: T): T =>
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T;
