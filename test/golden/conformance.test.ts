@@ -3,13 +3,12 @@ import { gradientsOf } from "../../services/shared/ml/autodiff/gradients.js";
 import { Graph } from "../../services/shared/ml/graph/graph.js";
 import * as op from "../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
-import type { Objective } from "../../services/shared/ml/losses/objective.js";
 import { declareRows, rowLosses } from "../../services/shared/ml/losses/row-losses.js";
+import { headDigest } from "../../services/shared/ml/models/head.js";
 import { evaluate } from "../../services/shared/ml/runtime/session.js";
 import { microBatch } from "../../services/shared/ml/training/batch.js";
 import { expectAllClose, type Tolerance } from "../support/all-close.js";
-import { type ConformanceCase, type ConformanceInput, trainSequences } from "../support/conformance.js";
-import { plainObjective } from "../support/loss.js";
+import { type ConformanceCase, type ConformanceInput, countedOf, headOf, objectiveOf, trainSequences } from "../support/conformance.js";
 
 const directory = "test/golden/conformance";
 const read = (file: string) => JSON.parse(readFileSync(`${directory}/${file}`, "utf8"));
@@ -18,25 +17,6 @@ const files = readdirSync(`${directory}/cases`).map((file) => {
   const { cases } = read(`cases/${file}`) as { cases: ConformanceCase[] };
   return { file, cases };
 });
-
-function objectiveOf({ objective: o }: ConformanceCase): Objective {
-  return {
-    ...plainObjective,
-    divergence: o.divergence,
-    signal: o.signal,
-    k: o.k,
-    beta: o.beta,
-    skew: o.skew,
-    weight: o.weight,
-    normalizeJsd: o.normalize_jsd,
-    alpha: o.alpha,
-    studentTemperature: o.student_temperature,
-    teacherTemperature: o.teacher_temperature,
-    klCoef: o.kl_coef,
-    ratioClip: o.ratio_clip,
-    normalisation: o.normalisation,
-  };
-}
 
 /** Value, and gradient in all of the student's logits [B, T, V], through the layout and the loss that training uses. */
 async function run(value: ConformanceCase, input: ConformanceInput): Promise<{ loss: number; gradient: Float32Array }> {
@@ -49,6 +29,7 @@ async function run(value: ConformanceCase, input: ConformanceInput): Promise<{ l
     input.vocab,
     0,
     0,
+    new Map([[headDigest(headOf(input)), headOf(input)]]),
   );
   const graph = new Graph("conformance");
   const logits = graph.input("logits", "float32", ["P", input.vocab]);
@@ -56,17 +37,30 @@ async function run(value: ConformanceCase, input: ConformanceInput): Promise<{ l
   const rows = declareRows(graph, objective, "R", input.vocab);
   const { loss } = rowLosses(objective, op.gather(logits, places, 0), rows);
   const [gradient] = gradientsOf(loss, [logits]);
-  const flat = input.student_logits.flat(2);
+  // Where only a prefix counts, the batch is shorter than the input: what it leaves out has no gradient.
+  const time = feeds.ids!.dims[1]!;
+  const flat = input.student_logits.flatMap((positions) => positions.slice(0, time)).flat();
   const student = float32(flat, [flat.length / input.vocab, input.vocab]);
   const fed = Object.fromEntries(graph.inputs.map(({ name }) => [name, name === "logits" ? student : feeds[name]!]));
   const outputs = await evaluate(graph, { loss, gradient: gradient! }, fed);
-  return { loss: (outputs.loss!.data as Float32Array)[0]!, gradient: outputs.gradient!.data as Float32Array };
+  return { loss: (outputs.loss!.data as Float32Array)[0]!, gradient: spread(outputs.gradient!.data as Float32Array, time, input) };
 }
 
-/** The expected gradient at every position: rows of the case where the mask is 1, 0 elsewhere. */
-function everywhere(gradient: readonly (readonly number[])[], { mask, vocab }: ConformanceInput): number[] {
+/** A gradient [B, T, V] as one in all of the input's positions. */
+function spread(gradient: Float32Array, time: number, { student_logits, vocab }: ConformanceInput): Float32Array {
+  const positions = student_logits[0]!.length;
+  const out = new Float32Array(student_logits.length * positions * vocab);
+  student_logits.forEach((_, b) => {
+    out.set(gradient.subarray(b * time * vocab, (b + 1) * time * vocab), b * positions * vocab);
+  });
+  return out;
+}
+
+/** The expected gradient at every position: rows of the case where one counts, 0 elsewhere. */
+function everywhere(value: ConformanceCase, input: ConformanceInput): number[] {
   let row = 0;
-  return mask.flat().flatMap((counted) => (counted ? gradient[row++]! : new Array<number>(vocab).fill(0)));
+  const counted = countedOf(value, input).flat();
+  return counted.flatMap((counts) => (counts ? value.gradient[row++]! : new Array<number>(input.vocab).fill(0)));
 }
 
 /** A short name: the settings that are unlike the first case's. */
@@ -87,7 +81,7 @@ describe.each(files)("conformance: $file", ({ cases }) => {
   it.each(cases.map((value, i) => [`${i}: ${nameOf(value, cases[0]!)}`, value] as const))("%s", async (_, value) => {
     const input = inputs[value.input]!;
     const { loss, gradient } = await run(value, input);
-    const expected = everywhere(value.gradient, input);
+    const expected = everywhere(value, input);
     const tolerance: Tolerance = value.tolerance;
     expectAllClose([loss], [value.value], tolerance, "value");
     expectAllClose(gradient, expected, tolerance, "gradient");

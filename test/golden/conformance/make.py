@@ -11,8 +11,9 @@ import pathlib
 
 import torch
 
+from losses import INF, closed_form, completion_mask, loss, mask_of, signal_of, token_logprobs
+
 HERE = pathlib.Path(__file__).parent
-INF = float("inf")
 torch.set_default_dtype(torch.float64)
 
 # name: (prompt length, completion length) of each sequence; vocabulary; scale of the logits
@@ -48,125 +49,15 @@ def make_input(name, number):
         ids[ids == 4] = 2
         ids[(ids == 3) | (ids == 5)] = 6
     own = token_logprobs(student, ids)
+    # Another teacher, given by its hidden states and its head.
+    other, width = torch.Generator().manual_seed(2000 + number), 4
+    head = torch.round(torch.randn(vocab, width, generator=other) * scale / width**0.5, decimals=4)
+    hidden = torch.round(torch.randn(len(lengths), total - 1, width, generator=other), decimals=4)
     # The first sequence is nearly fresh, later ones are stale enough for the ratio to be clipped.
     sampler = own + torch.arange(len(lengths))[:, None] * -2.5 + 0.3 * torch.randn(own.shape, generator=g)
     advantages = torch.round(torch.randn(len(lengths), generator=g), decimals=3)
-    return dict(ids=ids, lengths=lengths, vocab=vocab, student=student, teacher=teacher, mask=mask,
+    return dict(ids=ids, lengths=lengths, vocab=vocab, student=student, teacher=teacher, mask=mask, hidden=hidden, head=head,
                 sampler=torch.round(sampler, decimals=6).clamp(max=0), advantages=advantages)
-
-
-def completion_mask(lengths, total):
-    """[B, L-1]: true where position t predicts a completion token."""
-    t = torch.arange(total - 1)
-    return torch.stack([(t >= p - 1) & (t < p - 1 + c) for p, c in lengths])
-
-
-def token_logprobs(logits, ids):
-    return logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
-
-
-def xlogx(a, log_ratio):
-    """a * log_ratio with 0 * anything = 0."""
-    return torch.where(a > 0, a * torch.where(a > 0, log_ratio, torch.zeros_like(a)), torch.zeros_like(a))
-
-
-def kl(a, b):
-    """KL(a || b) = sum a log(a / b), from log-probabilities, over the last axis."""
-    safe_a, safe_b = a.clamp(min=-1e300), b.clamp(min=-1e300)
-    return xlogx(a.exp(), safe_a - safe_b).sum(-1)
-
-
-def weighted_log_sum(a, weight, b):
-    return torch.logaddexp(a + math.log(weight), b + math.log(1 - weight))
-
-
-def divergence(kind, p, q, o):
-    """Per position, from log-probabilities of teacher (p) and student (q)."""
-    if kind == "jsd" and o["beta"] in (0, 1):
-        kind = "forward_kl" if o["beta"] == 0 else "reverse_kl"
-    if kind == "forward_kl":
-        return kl(p, q)
-    if kind == "reverse_kl":
-        return kl(q, p)
-    if kind == "jsd":
-        m = weighted_log_sum(p, o["beta"], q)
-        value = o["beta"] * kl(p, m) + (1 - o["beta"]) * kl(q, m)
-        return value / (o["beta"] * (1 - o["beta"])) if o["normalize_jsd"] else value
-    if kind == "tvd":
-        return (p.exp() - q.exp()).abs().sum(-1) / 2
-    if kind == "skew_kl":
-        return kl(p, weighted_log_sum(p, o["skew"], q))
-    if kind == "skew_reverse_kl":
-        return kl(q, weighted_log_sum(q, o["skew"], p))
-    return o["weight"] * kl(p, q) + (1 - o["weight"]) * kl(q, p)  # mix
-
-
-def bucketed(logprobs, chosen):
-    """The chosen classes, and the rest as one more class."""
-    rest = torch.ones_like(logprobs, dtype=torch.bool).scatter(-1, chosen, False)
-    tail = torch.where(rest, logprobs, torch.full_like(logprobs, -INF)).logsumexp(-1, keepdim=True)
-    return torch.cat([logprobs.gather(-1, chosen), tail], -1)
-
-
-def signal_of(x, o):
-    """What the teacher sends for the completion positions: [R, V], or [R, k] classes and the tail's log-mass."""
-    p = (x["teacher"][x["mask"]] / o["teacher_temperature"]).log_softmax(-1)
-    if o["signal"] == "full":
-        return {"logprobs": p}
-    top, ids = p.topk(o["k"], -1)
-    tail = bucketed(p, ids)[:, -1] if o["k"] < x["vocab"] else torch.full((len(p),), -INF)
-    return {"ids": ids, "logprobs": top, "tail": tail}
-
-
-def loss(x, o, z):
-    """The scalar loss as a function of the student's logits [B, L-1, V]."""
-    mask, ids = x["mask"], x["ids"]
-    token = token_logprobs(z, ids)[mask]
-    if o["divergence"] == "cross_entropy":
-        distance = -token
-    elif o["divergence"] == "opd":
-        teacher = token_logprobs(x["teacher"] / o["teacher_temperature"], ids)[mask]
-        distance = -(-o["kl_coef"] * (token.detach() - teacher)) * ratio(x, o, token) * token
-    else:
-        q = (z[mask] / o["student_temperature"]).log_softmax(-1)
-        p = (x["teacher"][mask] / o["teacher_temperature"]).log_softmax(-1)
-        if o["signal"] == "top_k":
-            chosen = p.topk(o["k"], -1)[1]
-            if o["k"] < x["vocab"]:
-                p, q = bucketed(p, chosen), bucketed(q, chosen)
-        distance = divergence(o["divergence"], p, q, o)
-    advantage = x["advantages"][:, None].expand(mask.shape)[mask]
-    per_row = o["alpha"] * distance - (1 - o["alpha"]) * advantage * ratio(x, o, token) * token
-    return (per_row * row_weights(x, o)).sum()
-
-
-def ratio(x, o, token):
-    """min(q / q_sampler, clip), held constant."""
-    return (token.detach() - x["sampler"][x["mask"]]).exp().clamp(max=o["ratio_clip"])
-
-
-def row_weights(x, o):
-    rows = x["mask"].sum(1, keepdim=True)
-    each = 1 / rows.sum() if o["normalisation"] == "token" else 1 / (rows * len(rows))
-    return each.expand(x["mask"].shape)[x["mask"]]
-
-
-def closed_form(x, o):
-    """Gradient at the completion rows where the papers give one (full signal), else None."""
-    kind = o["divergence"]
-    if o["alpha"] != 1 or (kind not in ("forward_kl", "reverse_kl", "jsd") or o["signal"] != "full"):
-        return None
-    q = (x["student"][x["mask"]] / o["student_temperature"]).log_softmax(-1)
-    p = (x["teacher"][x["mask"]] / o["teacher_temperature"]).log_softmax(-1)
-    beta = {"forward_kl": 0, "reverse_kl": 1}.get(kind, o["beta"])
-    if beta == 0:
-        gradient = q.exp() - p.exp()
-    else:
-        r, factor = (q - p, 1) if beta == 1 else (q - weighted_log_sum(p, beta, q), 1 - beta)
-        gradient = factor * q.exp() * (r - (q.exp() * r).sum(-1, keepdim=True))
-        if o["normalize_jsd"] and beta != 1:
-            gradient = gradient / (beta * (1 - beta))
-    return gradient * row_weights(x, o)[:, None] / o["student_temperature"]
 
 
 def finite_difference(x, o, gradient):
@@ -175,51 +66,57 @@ def finite_difference(x, o, gradient):
     direction = torch.randn(x["student"].shape, generator=g) * x["mask"][..., None]
     step = 1e-6
     slope = (loss(x, o, x["student"] + step * direction) - loss(x, o, x["student"] - step * direction)) / (2 * step)
-    # The importance ratio is a constant of the loss, but not of a difference quotient.
-    if o["alpha"] == 1 and o["divergence"] != "opd":
+    # The importance ratio and the weights of adaptive_kl are constants of the loss, but not of a difference quotient.
+    if o["alpha"] == 1 and o["divergence"] not in ("opd", "adaptive_kl"):
         assert abs(slope - (gradient * direction).sum()) < 1e-6 * max(1, abs(slope)), (o, slope, (gradient * direction).sum())
 
 
 DEFAULTS = dict(signal="full", k=3, beta=0.5, skew=0.1, weight=0.5, normalize_jsd=False, alpha=1, student_temperature=1,
-                teacher_temperature=1, kl_coef=1, ratio_clip=5, normalisation="sequence")
+                teacher_temperature=1, kl_coef=1, ratio_clip=5, normalisation="sequence", head_mass=0.5, entropy_threshold=0.8,
+                forward_weight=1, kl_baseline=False, temperature_squared=False, prefix_tokens=0)
 
 OBJECTIVES = {
     "forward_kl": [{}], "reverse_kl": [{}], "tvd": [{}],
     "jsd": [{"beta": b} for b in (0, 0.1, 0.5, 0.9, 1)] + [{"beta": 0.1, "normalize_jsd": True}],
     "skew_kl": [{"skew": s} for s in (0.1, 0.5)], "skew_reverse_kl": [{"skew": s} for s in (0.1, 0.5)],
-    "mix": [{"weight": w} for w in (0.2, 0.8)],
+    "mix": [{"weight": w} for w in (0.2, 0.8)], "adaptive_kl": [{"head_mass": m} for m in (0.5, 0.9)],
+    "entropy_aware": [{"entropy_threshold": t, "forward_weight": w} for t, w in ((0.8, 1), (1.2, 0.3))],
 }
 SOURCES = {
     "forward_kl": "Hinton et al. 2015; Agarwal et al. 2024 (arXiv 2306.13649)", "reverse_kl": "Gu et al. 2024 (arXiv 2306.08543)",
     "jsd": "Agarwal et al. 2024 (arXiv 2306.13649), eq. 1; beta 0 and 1 are the KLs that it tends to after division",
     "tvd": "Wen et al. 2023 (arXiv 2307.15190)", "skew_kl": "Ko et al. 2024 (arXiv 2402.03898)",
     "skew_reverse_kl": "Ko et al. 2024 (arXiv 2402.03898)", "mix": "weighted sum of the two KLs",
+    "adaptive_kl": "Wu et al. 2024 (arXiv 2404.02657); its weights are held constant",
+    "entropy_aware": "Jin et al. 2026 (arXiv 2603.07079); the reverse KL exact instead of sampled",
+    "random_k": "Anshumann et al. 2025 (arXiv 2503.16870), with the teacher itself as proposal",
     "cross_entropy": "negative log-likelihood of the given tokens",
-    "opd": "Thinking Machines 2025, On-Policy Distillation: sampled reverse KL as a policy gradient, importance ratio clipped",
+    "opd": "Thinking Machines 2025, On-Policy Distillation: sampled reverse KL as a policy gradient, importance ratio clipped; "
+           "kl_baseline: Oh et al. 2026 (arXiv 2605.07865), the control variate KL(student || teacher)",
     "reward": "Agarwal et al. 2024, section 3.1: alpha * divergence + (1 - alpha) * REINFORCE with an importance ratio",
 }
 
 
 def infinite(kind, o, name):
     """A reverse KL is infinite where the teacher rules a class out."""
-    return name == "ruled_out" and (kind in ("reverse_kl", "mix") or (kind == "jsd" and o.get("beta") == 1))
+    reverse = kind in ("reverse_kl", "mix", "adaptive_kl", "entropy_aware") or (kind == "jsd" and o.get("beta") == 1)
+    return name == "ruled_out" and (reverse or o.get("kl_baseline", False)) and o.get("signal") != "hidden"
 
 
 def plan():
     """Yields (file, layout, options)."""
     for kind, variants in OBJECTIVES.items():
         for name in LAYOUTS:
-            for i, variant in enumerate(v for v in variants if not infinite(kind, v, name)):
-                full = {**variant, "divergence": kind}
-                for normalisation in ("sequence", "token"):
-                    yield kind, name, {**full, "normalisation": normalisation}
-                    yield kind, name, {**full, "normalisation": normalisation, "signal": "top_k", "k": 1 + 2 * (i % 2)}
-                yield kind, name, {**full, "signal": "top_k", "k": LAYOUTS[name][1]}
+            for i, variant in enumerate(variants):
+                yield from over_signals(kind, name, i, variant)
         for variant in variants:
             for temperatures in ((0.7, 1.8), (2, 2)):
-                for signal in ("full", "top_k"):
+                for signal in ("full", "top_k", "hidden"):
                     yield kind, "right_padding", {**variant, "divergence": kind, "signal": signal, "normalisation": "token",
-                                                  "student_temperature": temperatures[0], "teacher_temperature": temperatures[1]}
+                                                  "student_temperature": temperatures[0], "teacher_temperature": temperatures[1],
+                                                  "temperature_squared": signal == "hidden"}
+            for signal in ("full", "student_top_k"):
+                yield kind, "right_padding", {**variant, "divergence": kind, "signal": signal, "prefix_tokens": 2}
     for name in LAYOUTS:
         for normalisation in ("sequence", "token"):
             yield "cross_entropy", name, {"divergence": "cross_entropy", "normalisation": normalisation}
@@ -228,13 +125,36 @@ def plan():
             yield "reward", name, {"divergence": "forward_kl", "alpha": 0, "normalisation": normalisation}
             for kind in ("forward_kl", "tvd", "opd"):
                 yield "reward", name, {"divergence": kind, "alpha": 0.25, "normalisation": normalisation}
+            for k in (1, 20):
+                yield "random_k", name, {"divergence": "forward_kl", "signal": "random_k", "k": k, "normalisation": normalisation}
+        for signal in ("full", "hidden", "sampled", "student_top_k", "top_k"):
+            yield "opd", name, {"divergence": "opd", "signal": signal, "normalisation": "token"}
+            if signal != "sampled":
+                yield "opd", name, {"divergence": "opd", "signal": signal, "normalisation": "token", "kl_baseline": True}
+        yield "cross_entropy", name, {"divergence": "cross_entropy", "prefix_tokens": 1}
+        yield "reward", name, {"divergence": "forward_kl", "alpha": 0.25, "prefix_tokens": 2}
+    yield "random_k", "right_padding", {"divergence": "forward_kl", "signal": "random_k", "k": 8, "student_temperature": 0.7,
+                                        "teacher_temperature": 1.8, "temperature_squared": True}
+
+
+def over_signals(kind, name, number, variant):
+    """One objective in one layout, over every signal that carries a distribution."""
+    full, vocab = {**variant, "divergence": kind}, LAYOUTS[name][1]
+    k = 1 + 2 * (number % 2)
+    for normalisation in ("sequence", "token"):
+        yield kind, name, {**full, "normalisation": normalisation}
+        yield kind, name, {**full, "normalisation": normalisation, "signal": "top_k", "k": k}
+    yield kind, name, {**full, "signal": "top_k", "k": vocab}
+    yield kind, name, {**full, "signal": "student_top_k", "k": 4 - k, "normalisation": "token"}
+    yield kind, name, {**full, "signal": "student_top_k", "k": vocab}
+    yield kind, name, {**full, "signal": "hidden"}
 
 
 def compare_with_trl(x, o, value, gradient):
     """TRL's loss on the same tensors, where it has this objective. Gives the largest difference, NaN, or None."""
     if o["divergence"] not in ("forward_kl", "reverse_kl", "jsd") or o["signal"] != "full" or o["normalize_jsd"]:
         return None
-    if o["student_temperature"] != o["teacher_temperature"] or o["normalisation"] != "token" or o["alpha"] != 1:
+    if o["prefix_tokens"] or o["temperature_squared"] or o["student_temperature"] != o["teacher_temperature"] or o["normalisation"] != "token" or o["alpha"] != 1:
         return None
     from trl.experimental.gkd import GKDTrainer
 
@@ -263,14 +183,17 @@ def main():
     files, trl, checked = {}, {}, 0
     for file, name, options in plan():
         o, x = {**DEFAULTS, **options}, inputs[name]
+        if infinite(o["divergence"], options, name):
+            continue
+        mask = mask_of(x, o)
         z = x["student"].clone().requires_grad_(True)
         value = loss(x, o, z)
         (gradient,) = torch.autograd.grad(value, z)
-        assert value.isfinite() and gradient.isfinite().all() and gradient[~x["mask"]].abs().sum() == 0, (name, o)
+        assert value.isfinite() and gradient.isfinite().all() and gradient[~mask].abs().sum() == 0, (name, o)
         finite_difference(x, o, gradient)
         closed = closed_form(x, o)
         if closed is not None and name != "ruled_out":
-            assert torch.allclose(closed, gradient[x["mask"]], rtol=1e-9, atol=1e-12), (name, o)
+            assert torch.allclose(closed, gradient[mask], rtol=1e-9, atol=1e-12), (name, o)
             checked += 1
         try:
             difference = compare_with_trl(x, o, value.item(), gradient)
@@ -279,9 +202,9 @@ def main():
         if difference is not None:
             trl.setdefault(name, []).append(difference)
         case = {"input": name, "objective": o, "tolerance": tolerance(x), "value": numbers(value.item()),
-                "gradient": numbers(gradient[x["mask"]].tolist())}
-        if o["divergence"] not in ("cross_entropy", "opd") and o["alpha"] > 0:
-            case["signal"] = {k: numbers(v.tolist()) for k, v in signal_of(x, o).items()} if o["signal"] == "top_k" else {}
+                "gradient": numbers(gradient[mask].tolist())}
+        if o["divergence"] != "cross_entropy" and o["alpha"] > 0:
+            case["signal"] = {k: numbers(v.tolist()) for k, v in signal_of(x, o).items()}
         files.setdefault(file, []).append(case)
     (HERE / "cases").mkdir(exist_ok=True)
     for file, cases in files.items():
@@ -292,7 +215,7 @@ def main():
             "vocab": x["vocab"], "prompt_lengths": [p for p, _ in x["lengths"]], "completion_lengths": [c for _, c in x["lengths"]],
             "ids": x["ids"].tolist(), "mask": x["mask"].int().tolist(), "student_logits": numbers(x["student"].tolist()),
             "teacher_logits": numbers(x["teacher"].tolist()), "sampler_logprobs": numbers(x["sampler"].tolist()),
-            "advantages": numbers(x["advantages"].tolist()),
+            "advantages": numbers(x["advantages"].tolist()), "teacher_head": numbers(x["head"].tolist()),
         }
         for name, x in inputs.items()
     }
