@@ -6,6 +6,7 @@ const benches = {
   decode: "completions by the sampler, against one run per token and Hugging Face generate",
   scoring: "teacher scores, against a plain forward in PyTorch",
   "train-step": "one optimiser step, against PyTorch",
+  "loss-memory": "peak memory of the vocabulary loss over 50,000 classes, in blocks of rows against all at once",
   "on-policy-step": "a whole synchronous step through the services, against TRL's GKDTrainer",
 } as const;
 

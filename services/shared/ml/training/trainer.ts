@@ -15,6 +15,8 @@ export interface TrainerOptions extends SessionOptions {
   readonly optimizer: AdamWOptions & { readonly maxGradNorm: number };
   /** Most tokens of one micro-batch, padding included. */
   readonly microBatchTokens: number;
+  /** Rows per block of the vocabulary loss; 0 takes all at once. By default blocks are used where they save memory. */
+  readonly blockRows?: number;
 }
 
 /** What training changes: the weights, AdamW's two moments, and how many updates were made. */
@@ -27,6 +29,8 @@ export interface TrainerState {
 
 /** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
 const plainLimit = 1 << 22;
+/** Fewer rows per block would starve the matrix products. */
+const minimumBlock = 64;
 
 type Buffers = Record<string, Tensor<"float32">>;
 
@@ -156,7 +160,8 @@ export class Trainer {
   #layOut(batch: readonly TrainSequence[], members: readonly number[]) {
     const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
     const { vocabSize, padId } = this.#config;
-    const blockRows = rows * vocabSize > plainLimit ? Math.max(64, Math.floor(plainLimit / vocabSize / 2)) : 0;
+    const byDefault = rows * vocabSize > plainLimit ? Math.max(minimumBlock, Math.floor(plainLimit / vocabSize / 2)) : 0;
+    const blockRows = this.#options.blockRows ?? byDefault;
     return { part: microBatch(batch, members, this.#options.objective, vocabSize, blockRows, padId ?? 0, this.#heads), blockRows };
   }
 
