@@ -27,6 +27,8 @@ export interface Assembled {
   readonly sampleSeconds: number;
   readonly scoreSeconds: number;
   readonly signalBytesPerToken: number;
+  readonly cacheLookups: number;
+  readonly cacheHits: number;
 }
 
 interface Member {
@@ -80,6 +82,8 @@ export function assemble(results: readonly TaskResults[], phase: Phase, step: nu
     sampleSeconds: sum(results.map(({ rollout }) => rollout?.seconds ?? 0)),
     scoreSeconds: sum(results.map(({ score }) => score?.seconds ?? 0)),
     signalBytesPerToken: scoredTokens ? signalBytes / scoredTokens : 0,
+    cacheLookups: sum(results.map(({ score }) => score?.cacheLookups ?? 0)),
+    cacheHits: sum(results.map(({ score }) => score?.cacheHits ?? 0)),
   };
 }
 

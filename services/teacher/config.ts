@@ -5,6 +5,12 @@ import { modelSettings } from "../shared/base/settings.js";
 export const teacherSettings = modelSettings.extend({
   teacher: z.string().default("default").describe("name of the teacher in the run's spec"),
   batchTokens: z.coerce.number().int().min(1).default(8192).describe("most tokens of one forward, padding included"),
+  scoreCacheBytes: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(2 * 1024 ** 3)
+    .describe("bytes of dataDir that scores of dataset text may take, to be used again over epochs and runs; 0 keeps none"),
 });
 
 export type TeacherSettings = z.infer<typeof teacherSettings>;

@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import pLimit from "p-limit";
 import { RetortError } from "../shared/base/errors.js";
+import { FileCache } from "../shared/base/file-cache.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { threadCount } from "../shared/base/settings.js";
@@ -13,18 +15,31 @@ import type { HostOptions, ModelDescription } from "../shared/ml/host/model-host
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
 import type { Piece } from "../shared/ml/sampling/sampler.js";
 import type { TeacherSettings } from "./config.js";
+import { type CacheOutcome, ScoreCache } from "./score-cache.js";
 import { scoreRollout } from "./scorer.js";
 import { type TeacherModel, teacherService } from "./service.js";
 
 /** The teacher: scores the rollouts of a run and writes its texts, or does either for whoever calls it. */
 export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const { settings, log, metrics } = context;
+  const { batchTokens, device } = settings;
   const host = spawnModelHost();
   const exclusive = pLimit(1);
   const tokens = metrics.counter("scored_tokens_total", "completion tokens scored", ["signal"]);
   const signalBytes = metrics.counter("signal_bytes_total", "bytes of teacher signal sent", ["signal"]);
   const rollouts = metrics.counter("rollouts_total", "rollouts scored");
   const duration = metrics.seconds("score", "time to score a rollout");
+  const lookups = metrics.counter("cache_lookups_total", "sequences looked up in the score cache", ["outcome"]);
+  const cacheBytes = metrics.gauge("cache_bytes", "bytes of the score cache on the disk");
+  const openCache = async ({ digest, configDigest }: ModelDescription) => {
+    if (settings.scoreCacheBytes === 0) return undefined;
+    const now = () => Date.now();
+    const files = await FileCache.open(join(settings.dataDir, "scores"), { maxBytes: settings.scoreCacheBytes, now });
+    return new ScoreCache(files, `${digest}/${configDigest}/${device}`, log, (outcome: CacheOutcome) => {
+      lookups.inc({ outcome });
+      cacheBytes.set(files.bytes);
+    });
+  };
   const consumptions: Consumption[] = [];
   let membership: Membership | undefined;
   let description: ModelDescription | undefined;
@@ -33,7 +48,6 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
     fail = reject;
   });
   host.crashed.then((error) => fail(error));
-  const { batchTokens, device } = settings;
   const options: HostOptions = { device, threads: threadCount(settings.threads), chunkTokens: 64, maxRows: 64, batchTokens };
   const model: Service = {
     name: "model",
@@ -82,7 +96,8 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
         duration.observe(seconds);
       };
       const { digest, headDigest } = description!;
-      const scoring = { ...common, teacher: settings.teacher, digest, headDigest, maxStaleness, score: teacher.score, done };
+      const cache = await openCache(description!);
+      const scoring = { ...common, teacher: settings.teacher, digest, headDigest, maxStaleness, cache, score: teacher.score, done };
       const writing = {
         ...common,
         log,

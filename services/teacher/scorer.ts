@@ -8,9 +8,17 @@ import { sequencesDigest } from "../shared/flow/rollouts/digest.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
 import { payloadBytes } from "../shared/flow/scores/payload.js";
 import { publishScore } from "../shared/flow/scores/publish-results.js";
-import { Purpose, type Rollout, type Sequence, type SequenceScoreSchema, TeacherScoreSchema } from "../shared/gen/retort/v1/flow_pb.js";
+import {
+  Purpose,
+  type Rollout,
+  type Sequence,
+  type SequenceScoreSchema,
+  Source,
+  TeacherScoreSchema,
+} from "../shared/gen/retort/v1/flow_pb.js";
 import type { Score, Signal } from "../shared/ml/scoring/score.js";
 import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
+import type { ScoreCache } from "./score-cache.js";
 import { scoreRecord, signalOf } from "./signal.js";
 
 type SequenceScoreInit = MessageInitShape<typeof SequenceScoreSchema>;
@@ -24,6 +32,8 @@ export interface ScorerContext {
   readonly headDigest: string;
   readonly maxStaleness: number;
   readonly maxAttempts: number;
+  /** For text that is not the student's; undefined keeps nothing. */
+  readonly cache: ScoreCache | undefined;
   readonly score: (inputs: readonly ScoreInput[], signal: Signal) => Promise<readonly Score[]>;
   readonly now: () => number;
   /** Told of every rollout: completion tokens, seconds, and bytes of signal that were sent for them. */
@@ -40,7 +50,8 @@ export async function scoreRollout({ data, attempt }: Delivery, context: ScorerC
   const rollout = readRollout(data);
   const started = context.now();
   const signal = signalOf(rollout.signal);
-  const scores = await scoreAll(rollout, signal, context).catch((error: unknown) => {
+  const cached = { lookups: 0, hits: 0 };
+  const scores = await scoreAll(rollout, signal, context, cached).catch((error: unknown) => {
     const { message, disposition } = RetortError.from(error);
     // A bug or a crash may be this process's own: another one gets to try, until the last attempt.
     if (disposition !== "terminate" && attempt < context.maxAttempts) throw error;
@@ -58,6 +69,8 @@ export async function scoreRollout({ data, attempt }: Delivery, context: ScorerC
       scores,
       worker,
       seconds,
+      cacheLookups: cached.lookups,
+      cacheHits: cached.hits,
     });
   await publishScore(context.streams, recordOf(scores)).catch((error: unknown) => {
     const { code, message } = RetortError.from(error);
@@ -73,12 +86,23 @@ export async function scoreRollout({ data, attempt }: Delivery, context: ScorerC
   );
 }
 
-async function scoreAll(rollout: Rollout, signal: Signal, context: ScorerContext): Promise<SequenceScoreInit[]> {
+async function scoreAll(
+  rollout: Rollout,
+  signal: Signal,
+  context: ScorerContext,
+  cached: { lookups: number; hits: number },
+): Promise<SequenceScoreInit[]> {
   const outcomes = rollout.sequences.map((sequence) => sequence.failure || staleness(rollout, sequence, context.maxStaleness));
-  const good = rollout.sequences.filter((_, i) => !outcomes[i]);
-  const scores = await scoreGood(good.map(inputOf), signal, context.score);
-  const queue = scores.values();
-  return outcomes.map((failure) => (failure ? { failure } : queue.next().value!));
+  const inputs = rollout.sequences.filter((_, i) => !outcomes[i]).map(inputOf);
+  const cache = rollout.source === Source.STUDENT ? undefined : context.cache;
+  const known = await cache?.find(inputs, signal);
+  if (known) Object.assign(cached, { lookups: inputs.length, hits: known.hits });
+  const missing = inputs.filter((_, i) => !known?.scores[i]);
+  const made = await scoreGood(missing, signal, context.score);
+  await cache?.keep(missing, signal, made);
+  const fresh = made.values();
+  const scores = inputs.map((_, i) => known?.scores[i] ?? fresh.next().value!).values();
+  return outcomes.map((failure) => (failure ? { failure } : scores.next().value!));
 }
 
 function inputOf({ promptIds, completionIds, studentTopIds }: Sequence): ScoreInput {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
 import { loadModel, modelFromFiles } from "../models/files.js";
 import { headDigest } from "../models/head.js";
@@ -32,6 +33,8 @@ export interface ModelDescription {
   readonly hiddenSize: number;
   /** Digest of the weights that turn hidden states into logits. */
   readonly headDigest: string;
+  /** SHA-256 of what the forward pass needs to know besides the weights. */
+  readonly configDigest: string;
   readonly parameters: number;
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
@@ -71,6 +74,7 @@ export class ModelHost {
     const digests = {
       digest: digestOf(params),
       headDigest: headDigest(params.get(headName(config))!),
+      configDigest: createHash("sha256").update(JSON.stringify(config)).digest("hex"),
       tokenizerDigest: tokenizer.digest,
       templateDigest: tokenizer.templateDigest,
     };
