@@ -4,6 +4,7 @@ import { type EvaluationSettings, referencesNeededBy } from "../shared/flow/runs
 import { resolveSampling, teacherName } from "../shared/flow/runs/resolve.js";
 import { stepToken } from "../shared/flow/subjects.js";
 import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
+import type { DataSpec } from "../shared/gen/retort/v1/run_pb.js";
 import { type Dataset, type DatasetLimits, fitting, type Item, loadDataset } from "./dataset.js";
 import { issueWriting } from "./issue.js";
 import type { RunContext } from "./run.js";
@@ -31,10 +32,29 @@ export async function prepareData(context: RunContext, student: StudentDescripti
   const dataset = data.generate ? await writeTexts(context, read, student, limits) : read!;
   checkTeachers(dataset.items, run.teachers);
   const { evaluation } = run;
-  const heldOut = evaluation ? (await loadDataset(host, data, evaluation.path, evaluation.limit, roomFor(evaluation, limits))).items : [];
+  if (!evaluation) return { ...dataset, heldOut: [] };
+  const { items, heldOut } = await heldOutRows(host, data, dataset.items, evaluation, roomFor(evaluation, limits));
   checkTeachers(heldOut, run.teachers);
-  if (evaluation) checkReferences(heldOut, evaluation);
-  return { ...dataset, heldOut };
+  checkReferences(heldOut, evaluation);
+  return { ...dataset, items, heldOut };
+}
+
+/** Reads the held-out rows, or takes them off the end of the dataset. */
+async function heldOutRows(
+  host: RunContext["host"],
+  data: DataSpec,
+  items: readonly Item[],
+  { path, holdOut, limit }: EvaluationSettings,
+  limits: DatasetLimits,
+): Promise<Pick<PreparedData, "items" | "heldOut">> {
+  if (path) return { items, heldOut: (await loadDataset(host, data, path, limit, limits)).items };
+  if (holdOut >= items.length)
+    throw new RetortError("InvalidArgument", `is ${holdOut}, and the dataset has ${items.length} rows; leave some to train on`, {
+      fieldPath: "evaluation.holdOut",
+    });
+  const rest = items.length - holdOut;
+  const heldOut = fitting(items.slice(rest), data.maxPromptTokens, limits, "the held-out part of the dataset").items;
+  return { items: items.slice(0, rest), heldOut };
 }
 
 function checkTeachers(items: readonly Item[], teachers: readonly string[]): void {
@@ -57,7 +77,7 @@ function checkReferences(heldOut: readonly Item[], settings: EvaluationSettings)
   if (!setting || heldOut.some(({ reference }) => reference !== "")) return;
   throw new RetortError(
     "InvalidArgument",
-    `${setting}, and no row of ${settings.path} has a reference (nor a completion); name the column with data.referenceField, or leave the setting out`,
+    `${setting}, and no row of ${settings.path || "the held-out part of the dataset"} has a reference (nor a completion); name the column with data.referenceField, or leave the setting out`,
     { fieldPath: "evaluation.path" },
   );
 }

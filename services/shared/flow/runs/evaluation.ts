@@ -16,7 +16,9 @@ export type BestFigure = keyof typeof bestFigures;
 
 /** How a run evaluates, with every default filled in. */
 export interface EvaluationSettings {
+  /** Empty: the rows are held out of the dataset. */
   readonly path: string;
+  readonly holdOut: number;
   readonly limit: number;
   /** 0: only before the first step and after the last. */
   readonly everySteps: number;
@@ -33,10 +35,11 @@ export interface EvaluationSettings {
 
 /** Fills in an evaluation's defaults; undefined if the run has none. */
 export function resolveEvaluation(spec: EvaluationSpec | undefined): EvaluationSettings | undefined {
-  if (!spec?.path) return undefined;
-  const { path, everySteps, metric, passAt, maxNewTokens } = spec;
+  if (!spec) return undefined;
+  const { path, holdOut, everySteps, metric, passAt, maxNewTokens } = spec;
   return {
     path,
+    holdOut,
     everySteps,
     metric,
     passAt,
@@ -70,13 +73,9 @@ export function passAtProblems(passAt: readonly number[], samplesPerPrompt: numb
 /** What is wrong with a run's evaluation and can be seen without opening its rows. */
 export function evaluationProblems({ evaluation: spec, teachers, rewards }: RunSpec): Problem[] {
   if (!spec) return [];
-  const settings = resolveEvaluation(spec);
+  const settings = resolveEvaluation(spec)!;
   const problems: Problem[] = [];
   const problem = (field: string, description: string) => problems.push({ fieldPath: `evaluation.${field}`, description });
-  if (!settings) {
-    problem("path", "is missing; an evaluation needs held-out rows");
-    return problems;
-  }
   const { keepBest } = settings;
   problems.push(...passAtProblems(settings.passAt, settings.samplesPerPrompt, settings.metric));
   if (keepBest === "reward" && rewards.length === 0) problem("keepBest", "is reward, and `rewards` is empty");

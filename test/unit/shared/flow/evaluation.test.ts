@@ -45,7 +45,7 @@ describe("an evaluation in a run's spec", () => {
       teacher,
     ],
     ["a best divergence without a teacher", "{ path: h.jsonl, keepBest: reverse_kl }", /^evaluation\.keepBest is reverse_kl/, ""],
-    ["no rows", "{ everySteps: 5 }", /^evaluation\.path is missing/, teacher],
+    ["no rows", "{ everySteps: 5 }", /^evaluation give either `path`.*`holdOut`/, teacher],
   ])("is refused with %s", (_, evaluation, message, more) => {
     const found = problems(evaluation, more);
     expect(found).toHaveLength(1);

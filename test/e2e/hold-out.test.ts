@@ -1,0 +1,35 @@
+import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
+import { LocalCluster, tinySpec } from "../support/local-run.js";
+
+const spec = (holdOut: string) =>
+  tinySpec(
+    "held-out",
+    `evaluation: { holdOut: ${holdOut} }\nphases: [{ preset: on_policy_kd, steps: 1, batchSize: 4, sampling: { maxNewTokens: 8 } }]`,
+  );
+
+describe("a run that holds rows out of its dataset", () => {
+  let cluster: LocalCluster;
+  beforeAll(async () => {
+    cluster = await LocalCluster.start();
+  });
+  afterAll(() => cluster.stop());
+
+  it("measures on the last ones and trains on the others", async () => {
+    const { run, events } = await cluster.watch(await cluster.begin(spec("40")));
+    expect([run.state, run.message]).toEqual([RunState.SUCCEEDED, ""]);
+    const rows = events.flatMap(({ event }) => (event.case === "datasetReady" ? [event.value.rows] : []));
+    expect(rows).toEqual([560]);
+    const prompts = events.flatMap(({ event }) => (event.case === "evaluationFinished" ? [event.value.prompts] : []));
+    expect(prompts).toEqual([40, 40]);
+  });
+
+  it("fails if nothing is left to train on", async () => {
+    const { run } = await cluster.watch(await cluster.begin(spec("600")));
+    expect(run.state).toBe(RunState.FAILED);
+    expect(run.message).toMatch(/600.*dataset has 600 rows/);
+  });
+
+  it("is refused together with a path, before it starts", async () => {
+    await expect(cluster.begin(spec("4, path: data/held-out.jsonl"))).rejects.toThrow(/path.*holdOut/);
+  });
+});
