@@ -81,6 +81,8 @@ export interface NatsServerOptions {
   readonly host?: string;
   /** Give it a process group of its own, which Ctrl-C in a terminal does not reach: whoever started it ends it. */
   readonly ownGroup?: boolean;
+  /** Most that JetStream keeps on the disk. Default: the server's, three quarters of what is free. */
+  readonly storageBytes?: number;
 }
 
 /** Starts a nats-server with JetStream in a directory and waits until it answers. */
@@ -89,6 +91,7 @@ export async function startNatsServer({
   directory,
   port,
   host = "127.0.0.1",
+  storageBytes,
   ownGroup = false,
 }: NatsServerOptions): Promise<NatsServer> {
   await mkdir(directory, { recursive: true });
@@ -105,7 +108,7 @@ export async function startNatsServer({
       `max_payload: ${maxPayloadBytes}`,
       `ports_file_dir: ${JSON.stringify(ports)}`,
       `log_file: ${JSON.stringify(log)}`,
-      `jetstream { store_dir: ${JSON.stringify(join(directory, "jetstream"))} }`,
+      `jetstream { store_dir: ${JSON.stringify(join(directory, "jetstream"))}${storageBytes ? `, max_file_store: ${storageBytes}` : ""} }`,
       "",
     ].join("\n"),
   );

@@ -1,5 +1,6 @@
 import { AckPolicy, DiscardPolicy, RetentionPolicy, StorageType } from "@nats-io/jetstream";
-import type { Streams } from "../base/streams/connection.js";
+import { RetortError } from "../base/errors.js";
+import { isApiError, type Streams } from "../base/streams/connection.js";
 import { ensureConsumer, ensureStream, purge, removeConsumer } from "../base/streams/ensure.js";
 import { subjects } from "./subjects.js";
 
@@ -61,9 +62,36 @@ const definitions = [
   },
 ] as const;
 
-/** Makes the streams; harmless if they exist. */
+/** The smallest share of their sizes with which the streams are still of use: 64 MiB of results. */
+const smallestShare = 1 / 128;
+
+/**
+ * Makes the streams; harmless if they exist, and those keep their sizes. On a server (or account) whose storage is
+ * smaller than they are, they are made smaller, and leave half of it to the weights.
+ *
+ * @throws ResourceExhausted if the storage is too small for any use
+ */
 export async function ensureStreams(streams: Streams): Promise<void> {
-  for (const definition of definitions) await ensureStream(streams, { ...definition, subjects: [...definition.subjects] });
+  const made = new Set<string>();
+  const attempt = async (share: number): Promise<boolean> => {
+    for (const { subjects: own, max_bytes, ...definition } of definitions) {
+      const config = { ...definition, subjects: [...own] };
+      const size = { max_bytes: Math.floor(max_bytes * share) };
+      try {
+        if (await ensureStream(streams, config, size, made.has(definition.name))) made.add(definition.name);
+      } catch (error) {
+        if (isApiError(error, "insufficientStorage") || isApiError(error, "accountResourcesExceeded")) return false;
+        throw error;
+      }
+    }
+    return true;
+  };
+  if (await attempt(1)) return;
+  // Those that were made take the room: they shrink with the rest, and once more for the weights.
+  for (let share = 1 / 2; share >= smallestShare; share /= 2) if (await attempt(share)) return void (await attempt(share / 2));
+  throw new RetortError("ResourceExhausted", "the NATS server's JetStream storage is too small; give it 256 MiB or more (max_file_store)", {
+    retry: "never",
+  });
 }
 
 /** Who takes part in a run, as far as its consumers depend on it. */

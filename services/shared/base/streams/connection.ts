@@ -119,6 +119,8 @@ export class Streams {
  * several, their text: 10077 is also what a stream that is full answers.
  */
 const apiErrors = {
+  accountResourcesExceeded: { code: 10002 },
+  insufficientStorage: { code: 10047 },
   wrongLastSequence: { code: 10071 },
   maxMessagesPerSubject: { code: 10077, text: "maximum messages per subject exceeded" },
   noMessageFound: { code: 10037 },

@@ -1,16 +1,28 @@
 import type { ConsumerConfig, StreamConfig } from "@nats-io/jetstream";
 import { isApiError, type Streams } from "./connection.js";
 
-/** Makes a stream, or brings an existing one to this configuration. */
-export async function ensureStream(streams: Streams, config: Partial<StreamConfig> & { readonly name: string }): Promise<void> {
+/**
+ * Makes a stream, or brings an existing one to this configuration.
+ *
+ * @param initial what a new stream has besides; an existing one has it only if `reset`
+ * @returns true if the stream has `initial` from now on
+ */
+export async function ensureStream(
+  streams: Streams,
+  config: Partial<StreamConfig> & { readonly name: string },
+  initial: Partial<StreamConfig> = {},
+  reset = false,
+): Promise<boolean> {
   try {
     await streams.manager.streams.info(config.name);
   } catch (error) {
     if (!isApiError(error, "streamNotFound")) throw error;
-    await streams.manager.streams.add(config);
-    return;
+    await streams.manager.streams.add({ ...config, ...initial });
+    return true;
   }
-  await streams.manager.streams.update(config.name, config);
+  // An update changes what it names and leaves the rest.
+  await streams.manager.streams.update(config.name, reset ? { ...config, ...initial } : config);
+  return reset;
 }
 
 /** Makes a durable consumer; one that exists is brought to this configuration. */
