@@ -31,7 +31,7 @@ export class Supervisor {
   /** Takes up every run that is not over, after a restart of the controller, and begins to hear of ends. */
   async adopt(): Promise<void> {
     const { runs, launcher, log } = this.#options;
-    for (const run of await runs.list()) if (!isOver(run.state)) await this.launch(run);
+    for (const run of await runs.list()) if (!isOver(run.state)) await this.#inTurn(run.runId, () => this.#adopt(run));
     await launcher.watch((exit) =>
       this.#inTurn(exit.set.runId, () => this.#exited(exit)).catch((error: unknown) => {
         log.error({ err: error, ...exit.set }, "handling the end of a role failed");
@@ -40,14 +40,37 @@ export class Supervisor {
     );
   }
 
-  /** Makes a run's consumers and starts its roles; what is there already is left alone. */
+  /** Makes a run's consumers and starts its roles; what is there already is left alone. A run that cannot be launched has failed. */
   launch(run: Run): Promise<void> {
-    return this.#inTurn(run.runId, () => this.#launch(run));
+    return this.#inTurn(run.runId, () => this.#launchOrFail(run));
   }
 
   async close(): Promise<void> {
     this.#closing = true;
     await this.#options.launcher.close();
+  }
+
+  /** A run that can never be launched again must not keep the controller from the others. */
+  async #adopt(run: Run): Promise<void> {
+    try {
+      await this.#launch(run);
+    } catch (error) {
+      const { retry, message } = RetortError.from(error);
+      if (retry === "later") throw error;
+      await this.#fail(run, message);
+    }
+  }
+
+  async #launchOrFail(run: Run): Promise<void> {
+    try {
+      await this.#launch(run);
+    } catch (error) {
+      const { log } = this.#options;
+      await this.#fail(run, RetortError.from(error).message).catch((failure: unknown) =>
+        log.error({ err: failure }, "giving a run up failed"),
+      );
+      throw error;
+    }
   }
 
   async #launch(run: Run): Promise<void> {
@@ -77,7 +100,7 @@ export class Supervisor {
     if (!run) return;
     if (isOver(run.state)) return this.#cleanUp(run);
     // A learner is done when its run is over: somebody resumed the run since.
-    if (role === "learner" && code === 0) return this.#launch(run);
+    if (role === "learner" && code === 0) return this.#launchOrFail(run);
     await this.#fail(run, `${role} ended with code ${code}: ${message || "see its log"}`);
   }
 

@@ -1,5 +1,5 @@
 import type { V1Job, V1Pod } from "@kubernetes/client-node";
-import { hopelessExits, lastError } from "../launcher.js";
+import { askedToLeave, hopelessExits, lastError } from "../launcher.js";
 import { containerName } from "./pod-template.js";
 
 /** Exit code and last words of a role's container. */
@@ -39,7 +39,8 @@ export function endOfJob(job: V1Job, pods: readonly V1Pod[]): End | undefined {
 export function endOfPod(pod: V1Pod, maxRestarts: number): End | undefined {
   const status = statusOf(pod);
   const end = terminationOf(pod);
-  if (!status || !end) return undefined;
+  // One that a probe or a drain ended did not crash: it may be waiting for a learner whose node is still being made.
+  if (!status || !end || askedToLeave.includes(end.code)) return undefined;
   return hopelessExits.includes(end.code) || status.restartCount > maxRestarts ? end : undefined;
 }
 

@@ -53,6 +53,10 @@ describe("endOfPod()", () => {
     expect(endOfPod(pod({ exitCode: 70 }, { restarts: 3, running: true }), 3)).toBeUndefined();
   });
 
+  it("is nothing for a pod that a probe ended, however often", () => {
+    expect(endOfPod(pod({ exitCode: 130 }, { restarts: 9, running: true }), 3)).toBeUndefined();
+  });
+
   it("is an end when the input is bad, at the first crash", () => {
     expect(endOfPod(pod({ exitCode: 78, message: line(60, "cuda is not available") }), 3)).toMatchObject({
       code: 78,

@@ -1,0 +1,171 @@
+import { create } from "@bufbuild/protobuf";
+import type { V1Deployment, V1Job } from "@kubernetes/client-node";
+import { Cluster, kinds } from "../../../services/controller/kubernetes/cluster.js";
+import { selectorOf } from "../../../services/controller/kubernetes/labels.js";
+import { KubernetesLauncher } from "../../../services/controller/kubernetes/launcher.js";
+import type { PodTemplates } from "../../../services/controller/kubernetes/pod-template.js";
+import type { Exit, RoleSet } from "../../../services/controller/launcher.js";
+import { createLog } from "../../../services/shared/base/log.js";
+import { type Run, RunSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { findKubeApi, howToGetOne, KubeApi, tokens } from "../../support/kube-api.js";
+import { finishJob, grantRights, installKeda, makePod } from "../../support/kube-objects.js";
+import { eventually } from "../../support/nats.js";
+
+const programs = findKubeApi();
+if (!programs) console.log(`skipped: the Kubernetes launcher against a real API server; it ${howToGetOne}`);
+const log = createLog("test", { level: "silent", format: "json" });
+const namespace = "default";
+const owner = "release-roles";
+
+const templatesOf = (image: string, limits?: Record<string, string>): PodTemplates => {
+  const template = { spec: { containers: [{ name: "retort", image, resources: { limits } }] } };
+  return { learner: template, reward: template, student: template, teacher: template };
+};
+const runOf = (runId: string): Run => create(RunSchema, { runId });
+const setsOf = (runId: string): RoleSet[] => [
+  { runId, role: "learner", replicas: 1 },
+  { runId, role: "student", replicas: 3 },
+  { runId, role: "teacher", teacher: "math", replicas: 1 },
+];
+
+(programs ? describe : describe.skip)("KubernetesLauncher, against a real API server", () => {
+  const api = new KubeApi();
+  let cluster: Cluster;
+  const open: KubernetesLauncher[] = [];
+
+  /** A launcher with no more rights than the documentation lists. */
+  const launcher = (options: Partial<ConstructorParameters<typeof KubernetesLauncher>[0]> = {}): KubernetesLauncher => {
+    const restricted = new Cluster(api.config(tokens.controller), namespace);
+    const made = new KubernetesLauncher({
+      cluster: restricted,
+      templates: templatesOf("retort:1"),
+      owner,
+      maxRestarts: 3,
+      log,
+      ...options,
+    });
+    open.push(made);
+    return made;
+  };
+  const jobOf = (runId: string) => cluster.read<V1Job>(kinds.job, `${runId}-learner`);
+  const studentsOf = (runId: string) => cluster.read<V1Deployment>(kinds.deployment, `${runId}-student`);
+  const watched = async (handle: (exit: Exit) => void, watching = launcher()) => {
+    const exits: Exit[] = [];
+    await watching.watch(async (exit) => {
+      exits.push(exit);
+      handle(exit);
+    });
+    return exits;
+  };
+
+  beforeAll(async () => {
+    await api.start(programs!);
+    cluster = new Cluster(api.config(tokens.admin), namespace);
+    await grantRights(api, namespace, owner);
+  });
+  afterEach(async () => {
+    for (const launched of open.splice(0)) await launched.close();
+  });
+  afterAll(() => api.stop());
+
+  it("makes what the API server accepts: a Job that the release owns, Deployments that the Job owns", async () => {
+    await launcher().launch(runOf("first"), setsOf("first"));
+    const job = await jobOf("first");
+    const release = await cluster.read(kinds.configMap, owner);
+    expect(job!.metadata!.ownerReferences).toMatchObject([{ kind: "ConfigMap", name: owner, uid: release!.metadata!.uid }]);
+    const deployments = await cluster.list<V1Deployment>(kinds.deployment, selectorOf(owner, "first"));
+    expect(deployments.map(({ metadata, spec }) => [metadata!.name, spec!.replicas])).toEqual([
+      ["first-student", 3],
+      ["first-teacher-math", 1],
+    ]);
+    for (const { metadata } of deployments) expect(metadata!.ownerReferences).toMatchObject([{ kind: "Job", uid: job!.metadata!.uid }]);
+  });
+
+  it("adopts a run after a restart as it is, whatever the templates say now", async () => {
+    await launcher().launch(runOf("adopted"), setsOf("adopted"));
+    const [job, students] = [await jobOf("adopted"), await studentsOf("adopted")];
+    await launcher({ templates: templatesOf("retort:2") }).launch(runOf("adopted"), setsOf("adopted"));
+    expect((await jobOf("adopted"))!.metadata!.uid).toBe(job!.metadata!.uid);
+    expect((await studentsOf("adopted"))!.metadata).toMatchObject({ uid: students!.metadata!.uid, generation: 1 });
+  });
+
+  it("makes again what was deleted meanwhile", async () => {
+    await launcher().launch(runOf("mended"), setsOf("mended"));
+    await cluster.delete(kinds.deployment, "mended-student");
+    await launcher().launch(runOf("mended"), setsOf("mended"));
+    expect(await studentsOf("mended")).toBeDefined();
+  });
+
+  it("puts a new learner in the place of one that has ended", async () => {
+    await launcher().launch(runOf("resumed"), setsOf("resumed"));
+    const before = await jobOf("resumed");
+    await finishJob(api, before!, "Complete");
+    await launcher().launch(runOf("resumed"), setsOf("resumed"));
+    const after = await jobOf("resumed");
+    expect(after!.metadata!.uid).not.toBe(before!.metadata!.uid);
+    expect((await studentsOf("resumed"))!.metadata!.ownerReferences).toMatchObject([{ uid: after!.metadata!.uid }]);
+  });
+
+  it("takes one run away and leaves another", async () => {
+    await launcher().launch(runOf("leaving"), setsOf("leaving"));
+    await launcher().launch(runOf("staying"), setsOf("staying"));
+    await launcher().stop("leaving");
+    expect(await jobOf("leaving")).toBeUndefined();
+    expect(await studentsOf("leaving")).toBeUndefined();
+    expect(await jobOf("staying")).toBeDefined();
+  });
+
+  it("tells once how a learner ended, with its last error, also when that was before it watched", async () => {
+    await launcher().launch(runOf("failed"), setsOf("failed"));
+    await makePod(api, "failed", "learner", owner, { exitCode: 66, message: '{"level":60,"msg":"no such model"}' });
+    await finishJob(api, (await jobOf("failed"))!, "Failed");
+    const exits = await watched(() => {});
+    await eventually("the end is told", () => exits.some(({ set }) => set.runId === "failed"));
+    expect(exits.filter(({ set }) => set.runId === "failed")).toEqual([
+      { set: { runId: "failed", role: "learner", teacher: undefined, replicas: 1 }, code: 66, message: "no such model" },
+    ]);
+  });
+
+  it("tells of a role whose pods cannot work, as it happens", async () => {
+    const exits = await watched(() => {});
+    await launcher().launch(runOf("hopeless"), setsOf("hopeless"));
+    await makePod(api, "hopeless", "student", owner, { exitCode: 78, message: '{"level":60,"msg":"cuda is not available"}' });
+    await makePod(api, "hopeless", "reward", owner, { exitCode: 1, message: "" });
+    await eventually("the end is told", () => exits.some(({ set }) => set.runId === "hopeless"));
+    expect(exits.filter(({ set }) => set.runId === "hopeless")).toMatchObject([
+      { set: { role: "student" }, code: 78, message: "cuda is not available" },
+    ]);
+  });
+
+  it("follows queues by KEDA where it is installed, from zero", async () => {
+    const monitor = { address: "nats:8222", account: "$G" };
+    await launcher({ monitor }).launch(runOf("fixed"), setsOf("fixed"));
+    expect((await studentsOf("fixed"))!.spec!.replicas).toBe(3);
+    await installKeda(api);
+    await eventually("the kind is served", () => cluster.knows(kinds.scaledObject));
+    // The server takes in a new kind's schema a moment after it serves the kind.
+    const launch = () => launcher({ monitor }).launch(runOf("scaled"), setsOf("scaled"));
+    await eventually("the schema is known", () =>
+      launch().then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect((await studentsOf("scaled"))!.spec!.replicas).toBe(0);
+    expect(await cluster.read(kinds.scaledObject, "scaled-student")).toMatchObject({
+      spec: { scaleTargetRef: { name: "scaled-student" }, maxReplicaCount: 3 },
+    });
+  });
+
+  it("says what the API server refuses, and which owner is missing", async () => {
+    const bad = launcher({ templates: templatesOf("retort:1", { memory: "lots" }) });
+    await expect(bad.launch(runOf("refused"), setsOf("refused"))).rejects.toMatchObject({
+      code: "InvalidArgument",
+      message: expect.stringMatching(/create Job refused-learner.*quantities must match/s),
+    });
+    await expect(launcher({ owner: "nobody" }).launch(runOf("ownerless"), setsOf("ownerless"))).rejects.toMatchObject({
+      code: "PermissionDenied",
+      message: expect.stringMatching(/nobody/),
+    });
+  });
+});

@@ -1,0 +1,141 @@
+import { create } from "@bufbuild/protobuf";
+import type { Exit, Launcher, RoleSet } from "../../../services/controller/launcher.js";
+import { Supervisor } from "../../../services/controller/supervisor.js";
+import { RetortError } from "../../../services/shared/base/errors.js";
+import { createLog } from "../../../services/shared/base/log.js";
+import type { Streams } from "../../../services/shared/base/streams/connection.js";
+import { isOver, newRun, RunStore } from "../../../services/shared/flow/runs/state.js";
+import { durables, ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
+import { RunSpecSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { TestNats } from "../../support/nats.js";
+
+const log = createLog("test", { level: "silent", format: "json" });
+const spec = create(RunSpecSchema, {
+  name: "r",
+  student: { model: "s" },
+  teachers: [{ model: "t" }],
+  data: { path: "d" },
+  phases: [{ steps: 1 }],
+});
+
+/** Launches nothing, and ends what it is told to. */
+class FakeLauncher implements Launcher {
+  readonly launched: string[] = [];
+  readonly stopped: string[] = [];
+  refuse: RetortError | undefined;
+  #handle: (exit: Exit) => Promise<void> = async () => {};
+
+  async launch({ runId }: { runId: string }, sets: readonly RoleSet[]): Promise<void> {
+    if (this.refuse) throw this.refuse;
+    this.launched.push(`${runId}: ${sets.map(({ role, replicas }) => `${role}*${replicas}`).join(" ")}`);
+  }
+  async stop(runId: string): Promise<void> {
+    this.stopped.push(runId);
+  }
+  async watch(handle: (exit: Exit) => Promise<void>): Promise<void> {
+    this.#handle = handle;
+  }
+  async close(): Promise<void> {}
+
+  end(runId: string, role: RoleSet["role"], code: number, message = ""): Promise<void> {
+    return this.#handle({ set: { runId, role, replicas: 1 }, code, message });
+  }
+}
+
+describe("Supervisor", () => {
+  let nats: TestNats;
+  let streams: Streams;
+  let runs: RunStore;
+  let launcher: FakeLauncher;
+  let supervisor: Supervisor;
+
+  const begin = async (runId: string, state = RunState.RUNNING) => {
+    const run = newRun({ runId, spec, state });
+    await runs.create(run);
+    return run;
+  };
+  const consumers = async () => (await streams.manager.consumers.list(streamNames.prompts).next()).map(({ name }) => name);
+
+  beforeAll(async () => {
+    nats = await TestNats.start();
+    streams = await nats.connect();
+    await ensureStreams(streams);
+    runs = await RunStore.open(streams);
+  });
+  beforeEach(async () => {
+    launcher = new FakeLauncher();
+    supervisor = new Supervisor({ streams, runs, launcher, log });
+    await supervisor.adopt();
+    launcher.launched.length = 0;
+  });
+  afterEach(async () => {
+    for (const { runId } of await runs.list())
+      await runs.update(runId, (run) => {
+        run.state = RunState.STOPPED;
+        return true;
+      });
+  });
+  afterAll(() => nats.stop());
+
+  it("launches the learner first, with the consumers made", async () => {
+    await supervisor.launch(await begin("launched"));
+    expect(launcher.launched).toEqual(["launched: learner*1 student*1 teacher*1"]);
+    expect(await consumers()).toContain(durables.student("launched"));
+  });
+
+  it("takes up what is not over after a restart, and nothing else", async () => {
+    await begin("going");
+    await begin("over", RunState.SUCCEEDED);
+    await new Supervisor({ streams, runs, launcher, log }).adopt();
+    expect(launcher.launched.map((line) => line.split(":")[0])).toEqual(["going"]);
+  });
+
+  it("takes away what is left of a run that is over, its consumers too", async () => {
+    await supervisor.launch(await begin("done"));
+    await runs.register("done", { role: "student", name: "student-0", pid: 1, grpcPort: 1, healthPort: 1, metricsPort: 1 });
+    await runs.update("done", (run) => {
+      run.state = RunState.SUCCEEDED;
+      return true;
+    });
+    await launcher.end("done", "learner", 0);
+    expect(launcher.stopped).toEqual(["done"]);
+    expect(await consumers()).not.toContain(durables.student("done"));
+    expect(await runs.registrations("done")).toEqual([]);
+  });
+
+  it("fails a run whose role ended, and says how", async () => {
+    await supervisor.launch(await begin("lost"));
+    await launcher.end("lost", "student", 78, "cuda is not available");
+    expect(await runs.get("lost")).toMatchObject({ state: RunState.FAILED, message: "student ended with code 78: cuda is not available" });
+    expect(launcher.stopped).toEqual(["lost"]);
+  });
+
+  it("goes on with a run that was resumed before its old learner had gone", async () => {
+    await supervisor.launch(await begin("resumed"));
+    await launcher.end("resumed", "learner", 0);
+    expect(launcher.launched).toHaveLength(2);
+    expect((await runs.get("resumed")).state).toBe(RunState.RUNNING);
+  });
+
+  it("stops what serves a run that nobody knows of", async () => {
+    await launcher.end("unknown", "student", 70);
+    expect(launcher.stopped).toEqual(["unknown"]);
+  });
+
+  it("fails a run that cannot be launched, and tells the caller", async () => {
+    launcher.refuse = new RetortError("PermissionDenied", "the cluster refused to create Job x");
+    await expect(supervisor.launch(await begin("refused"))).rejects.toBe(launcher.refuse);
+    expect(await runs.get("refused")).toMatchObject({ state: RunState.FAILED, message: "the cluster refused to create Job x" });
+  });
+
+  it.each([
+    ["never", "PermissionDenied", true],
+    ["later", "Unavailable", false],
+  ] as const)("at a restart, gives a run up if its launch may work %s", async (_, code, failed) => {
+    await begin(`adopted-${code.toLowerCase()}`);
+    launcher.refuse = new RetortError(code, "no");
+    const adopting = new Supervisor({ streams, runs, launcher, log }).adopt();
+    await (failed ? adopting : expect(adopting).rejects.toBe(launcher.refuse));
+    expect(isOver((await runs.get(`adopted-${code.toLowerCase()}`)).state)).toBe(failed);
+  });
+});
