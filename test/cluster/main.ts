@@ -1,0 +1,116 @@
+import { randomBytes } from "node:crypto";
+import type { RunEvent } from "../../services/shared/gen/retort/v1/run_pb.js";
+import { shell } from "./support/commands.js";
+import { footprint } from "./support/footprint.js";
+import { buildImages } from "./support/images.js";
+import { Installation } from "./support/installation.js";
+import { execute, fetchedDigests, gone, storedDigest, succeeded, type Watched } from "./support/runs.js";
+
+/**
+ * The proof on a real cluster: image, chart, runs over gRPC, disturbances, and nothing left. Takes the cluster of KUBECONFIG
+ * and, in RETORT_IMAGE_LOAD, the command that brings local images into it, their names appended:
+ *
+ *     RETORT_IMAGE_LOAD="kind load docker-image" npm run test:cluster
+ *
+ * RETORT_STORAGE_CLASS names a storage class other than the default, RETORT_DOCKER a docker other than the PATH's,
+ * RETORT_IMAGE_BASE a base image with node, RETORT_IMAGE_NETWORK the network of the build.
+ */
+const steps = 20;
+const seconds = (ms: number): string => (ms / 1000).toFixed(1);
+const started = Date.now();
+const say = (sentence: string): void => console.log(`${seconds(Date.now() - started).padStart(7)}s  ${sentence}`);
+
+function check(what: string, holds: boolean, detail = ""): void {
+  if (!holds) throw new Error(`not so: ${what}${detail ? ` (${detail})` : ""}`);
+  say(`ok: ${what}`);
+}
+
+/** A run that nobody disturbs: it ends, its weights come over gRPC as they are, and its pods go. */
+async function undisturbed(installation: Installation, name: string): Promise<{ watched: Watched; digest: string }> {
+  const watched = await execute(installation, name, steps);
+  succeeded(watched);
+  const { run, firstStepMs, endMs } = watched;
+  say(`${name}: first trained step after ${seconds(firstStepMs)} s, end after ${seconds(endMs)} s`);
+  const digest = (await fetchedDigests(installation, run.runId)).get("model.safetensors");
+  check(`${name}: the weights fetched over gRPC are those that the learner stored`, digest === (await storedDigest(installation, run)));
+  await gone(installation, run.runId);
+  check(`${name}: nothing of it runs any more`, true);
+  return { watched, digest: digest! };
+}
+
+/** A run that loses a pod of every role and its controller: each at a step of its own. */
+async function disturbed(installation: Installation, expected: string): Promise<void> {
+  const { kubectl } = installation;
+  const lose = async (role: string, runId: string) => {
+    const selector = `retort/run=${runId},app.kubernetes.io/component=${role}`;
+    const pods = await kubectl.names("pods", selector);
+    await kubectl.run("delete", "--wait=false", ...pods);
+    say(`disturbed: deleted ${pods.join(", ")}`);
+  };
+  const upgrade = async () => {
+    await installation.upgrade("controller.settings.logLevel=debug");
+    say("disturbed: upgraded the release; a new controller has taken over");
+  };
+  const acts = new Map<number, (runId: string) => Promise<void>>([
+    [3, (runId) => lose("student", runId)],
+    [6, (runId) => lose("teacher", runId)],
+    [9, (runId) => lose("reward", runId)],
+    [12, (runId) => lose("learner", runId)],
+    [15, upgrade],
+  ]);
+  const acting: Promise<void>[] = [];
+  const onEvent = ({ event }: RunEvent, runId: string) => {
+    if (event.case !== "stepFinished") return;
+    const act = acts.get(event.value.step);
+    acts.delete(event.value.step);
+    if (act) acting.push(act(runId));
+  };
+  const watched = await execute(installation, "disturbed", steps, onEvent);
+  await Promise.all(acting);
+  succeeded(watched);
+  check("disturbed: it lost a pod of every role and its controller, and succeeded", acts.size === 0);
+  check("disturbed: a second learner took it over", watched.run.fence > 1n, `fence ${watched.run.fence}`);
+  const digest = (await fetchedDigests(installation, watched.run.runId)).get("model.safetensors");
+  check("disturbed: its weights are, bit for bit, those of the undisturbed runs", digest === expected, `${digest} ${expected}`);
+  await gone(installation, watched.run.runId);
+  check("disturbed: nothing of it runs any more", true);
+}
+
+async function idle(namespace: string): Promise<void> {
+  const pods = await footprint(namespace);
+  say(`idle: ${pods.size} pods, ${[...pods].map(([name, mebibytes]) => `${name} ${mebibytes} MiB`).join(", ")}`);
+  check("idle: only the controller and NATS run", pods.size === 2);
+}
+
+async function main(): Promise<void> {
+  const load = process.env.RETORT_IMAGE_LOAD;
+  if (!load)
+    throw new Error('RETORT_IMAGE_LOAD must say how images come into the cluster: "kind load docker-image", "k3d image import", …');
+  const id = randomBytes(3).toString("hex");
+  const images = await buildImages(id);
+  await shell(`${load} ${images.retort} ${images.nats} >&2`);
+  say("the images are built and in the cluster");
+  const namespace = `retort-test-${id}`;
+  const installation = await Installation.install(namespace, images);
+  say(`installed into ${namespace}`);
+  try {
+    const cold = await undisturbed(installation, "cold");
+    await idle(namespace);
+    const warm = await undisturbed(installation, "warm");
+    check("the same seed gives the same weights", cold.digest === warm.digest);
+    await disturbed(installation, warm.digest);
+    await idle(namespace);
+    const left = await installation.uninstall();
+    check("helm uninstall leaves nothing", left.length === 0);
+  } finally {
+    await installation.remove();
+  }
+}
+
+main().then(
+  () => say("all of it holds"),
+  (error: Error) => {
+    console.error(`test:cluster: ${error.message}`);
+    process.exit(1);
+  },
+);
