@@ -3,7 +3,7 @@ import { Graph } from "../../services/shared/ml/graph/graph.js";
 import { float32, int32, type Tensor } from "../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../services/shared/ml/losses/objective.js";
 import { declareRows, rowLosses } from "../../services/shared/ml/losses/row-losses.js";
-import { evaluate, type Feeds } from "../../services/shared/ml/runtime/session.js";
+import { Session } from "../../services/shared/ml/runtime/session.js";
 
 /** Everything that one evaluation of a loss reads. Log-probabilities may be -Infinity. */
 export interface LossCase {
@@ -60,19 +60,38 @@ export const plainObjective: Objective = {
   normalisation: "sequence",
 };
 
-/** Value and gradient (in the student's logits) of a loss, computed by the graph that training uses. */
-export async function lossOf(objective: Partial<Objective>, input: LossCase): Promise<LossResult> {
+/** A loss that is compiled once and evaluated at many inputs. */
+export interface LossProgram {
+  /** Value and gradient (in the student's logits). */
+  run(input: LossCase): Promise<LossResult>;
+  release(): Promise<void>;
+}
+
+/** Compiles a loss: the graph that training uses. */
+export async function compileLoss(objective: Partial<Objective>, vocab: number): Promise<LossProgram> {
   const full = { ...plainObjective, ...objective };
-  const { rows: count, vocab } = input;
   const graph = new Graph("loss");
   const logits = graph.input("logits", "float32", ["R", vocab]);
-  const rows = declareRows(graph, full, "R", vocab);
-  const result = rowLosses(full, logits, rows);
+  const result = rowLosses(full, logits, declareRows(graph, full, "R", vocab));
   const [gradient] = gradientsOf(result.loss, [logits]);
+  const outputs = { loss: result.loss, rows: result.distance_R, logprobs: result.logprobs_R, entropy: result.entropy_R };
+  for (const [name, value] of Object.entries({ ...outputs, gradient: gradient! })) graph.output(`out.${name}`, value);
+  const session = await Session.create(graph, { device: "cpu", threads: 1 });
+  const run = async (input: LossCase): Promise<LossResult> => {
+    const feeds = feedsOf(input);
+    const values = await session.run(Object.fromEntries(graph.inputs.map(({ name }) => [name, feeds[name]!])));
+    const data = (name: keyof LossResult) => values[`out.${name}`]!.data as Float32Array;
+    return { loss: data("loss")[0]!, rows: data("rows"), logprobs: data("logprobs"), entropy: data("entropy"), gradient: data("gradient") };
+  };
+  return { run, release: () => session.release() };
+}
+
+function feedsOf(input: LossCase): Record<string, Tensor | undefined> {
+  const { rows: count, vocab } = input;
   const zeros = new Array<number>(count).fill(0);
   const floats = (data: readonly number[] = zeros) => float32(data, [count]);
   const { full: whole, ids, top, tail, counts, entropy, hidden, head } = input.signal;
-  const feeds: Record<string, Tensor | undefined> = {
+  return {
     logits: float32(input.logits, [count, vocab]),
     labels: int32(input.labels, [count]),
     weights: floats(input.weights),
@@ -89,15 +108,14 @@ export async function lossOf(objective: Partial<Objective>, input: LossCase): Pr
     "signal.hidden": hidden && float32(hidden, [count, hidden.length / count]),
     "signal.head": head && float32(head, [vocab, head.length / vocab]),
   };
-  const declared = Object.fromEntries(graph.inputs.map(({ name }) => [name, feeds[name]!])) as Feeds;
-  const outputs = {
-    loss: result.loss,
-    rows: result.distance_R,
-    logprobs: result.logprobs_R,
-    entropy: result.entropy_R,
-    gradient: gradient!,
-  };
-  const values = await evaluate(graph, outputs, declared);
-  const data = (name: keyof typeof outputs) => values[name]!.data as Float32Array;
-  return { loss: data("loss")[0]!, rows: data("rows"), logprobs: data("logprobs"), entropy: data("entropy"), gradient: data("gradient") };
+}
+
+/** Value and gradient (in the student's logits) of a loss at one input. */
+export async function lossOf(objective: Partial<Objective>, input: LossCase): Promise<LossResult> {
+  const program = await compileLoss(objective, input.vocab);
+  try {
+    return await program.run(input);
+  } finally {
+    await program.release();
+  }
 }
