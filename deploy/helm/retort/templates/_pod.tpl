@@ -1,0 +1,159 @@
+{{- /*
+What the pods of the controller and of every role share. The argument is a dict of root, role (a name), config (its
+values), data (whether the data volume is mounted) and graceSeconds.
+*/ -}}
+
+{{- define "retort.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- /* Settings as environment: a flag of the launcher then wins over them. */ -}}
+{{- define "retort.env" -}}
+{{- $v := .root.Values -}}
+{{- $set := dict
+  "RETORT_NATS_URL" (include "retort.nats.url" .root)
+  "RETORT_HOST" "0.0.0.0"
+  "RETORT_PORT" "7070"
+  "RETORT_HEALTH_PORT" "7071"
+  "RETORT_METRICS_PORT" "7072"
+  "RETORT_DATA_DIR" "/data"
+  "RETORT_WEIGHT_STORE" $v.weights.store
+  "RETORT_GRACE_MS" (printf "%d000" (max 1 (sub (int .graceSeconds) 5))) -}}
+{{- if eq $v.weights.store "s3" }}
+  {{- $_ := set $set "RETORT_WEIGHT_URL" (required "weights.url is needed for weights.store s3: s3://bucket/prefix" $v.weights.url) }}
+  {{- with $v.weights.endpoint }}{{ $_ := set $set "AWS_ENDPOINT_URL_S3" . }}{{ end }}
+  {{- with $v.weights.region }}{{ $_ := set $set "AWS_REGION" . }}{{ end }}
+{{- end -}}
+{{- if gt (int .config.gpus) 0 }}{{ $_ := set $set "RETORT_DEVICE" "cuda" }}{{ end -}}
+{{- with $v.tracing.endpoint }}{{ $_ := set $set "OTEL_EXPORTER_OTLP_ENDPOINT" . }}{{ end -}}
+{{- if $v.tls.existingSecret }}
+  {{- $_ := set $set "RETORT_TLS_CERT" "/etc/retort/tls/tls.crt" }}
+  {{- $_ := set $set "RETORT_TLS_KEY" "/etc/retort/tls/tls.key" }}
+  {{- if $v.tls.clientAuth }}{{ $_ := set $set "RETORT_TLS_CA" "/etc/retort/tls/ca.crt" }}{{ end }}
+{{- end -}}
+{{- if $v.nats.credentials.existingSecret }}{{ $_ := set $set "RETORT_NATS_CREDENTIALS" "/etc/retort/nats/nats.creds" }}{{ end -}}
+{{- if $v.nats.tls.existingSecret }}
+  {{- $_ := set $set "RETORT_NATS_TLS_CA" "/etc/retort/nats-tls/ca.crt" }}
+  {{- if $v.nats.tls.clientCertificate }}
+    {{- $_ := set $set "RETORT_NATS_TLS_CERT" "/etc/retort/nats-tls/tls.crt" }}
+    {{- $_ := set $set "RETORT_NATS_TLS_KEY" "/etc/retort/nats-tls/tls.key" }}
+  {{- end }}
+{{- end -}}
+{{- range $name, $value := merge (deepCopy .config.settings) $v.settings }}
+  {{- /* A number comes from YAML as a float, and a large one would be written with an exponent. */}}
+  {{- if kindIs "float64" $value }}{{ $value = printf "%.0f" $value }}{{ end }}
+  {{- $_ := set $set (printf "RETORT_%s" (snakecase $name | upper)) (toString $value) }}
+{{- end -}}
+{{- range $name, $value := $set }}
+- { name: {{ $name }}, value: {{ $value | quote }} }
+{{- end }}
+{{- if and (eq $v.weights.store "s3") $v.weights.existingSecret }}
+{{- range $key := list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+- name: {{ $key }}
+  valueFrom: { secretKeyRef: { name: {{ $v.weights.existingSecret }}, key: {{ $key }} } }
+{{- end }}
+{{- end }}
+{{- with $v.token.existingSecret }}
+- name: RETORT_TOKEN
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: {{ $v.token.key }} } }
+{{- end }}
+{{- with .config.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "retort.ports" -}}
+- { name: grpc, containerPort: 7070 }
+- { name: health, containerPort: 7071 }
+- { name: metrics, containerPort: 7072 }
+{{- end }}
+
+{{- /* The health port never waits for the model, so a long task does not look like a dead process. */ -}}
+{{- define "retort.probes" -}}
+startupProbe:
+  grpc: { port: 7071 }
+  periodSeconds: 5
+  failureThreshold: {{ max 1 (div (int .startupSeconds) 5) }}
+readinessProbe:
+  grpc: { port: 7071 }
+  periodSeconds: 5
+livenessProbe:
+  grpc: { port: 7071 }
+  periodSeconds: 20
+  timeoutSeconds: 5
+  failureThreshold: 6
+{{- end }}
+
+{{- define "retort.mounts" -}}
+- { name: tmp, mountPath: /tmp }
+{{- if .data }}
+- { name: data, mountPath: /data }
+{{- end }}
+{{- if .root.Values.models.source }}
+- { name: models, mountPath: {{ .root.Values.models.mountPath }}, readOnly: true }
+{{- end }}
+{{- if .root.Values.tls.existingSecret }}
+- { name: tls, mountPath: /etc/retort/tls, readOnly: true }
+{{- end }}
+{{- if .root.Values.nats.credentials.existingSecret }}
+- { name: nats-credentials, mountPath: /etc/retort/nats, readOnly: true }
+{{- end }}
+{{- if .root.Values.nats.tls.existingSecret }}
+- { name: nats-tls, mountPath: /etc/retort/nats-tls, readOnly: true }
+{{- end }}
+{{- if gt (int .config.gpus) 0 }}
+- { name: shm, mountPath: /dev/shm }
+{{- end }}
+{{- end }}
+
+{{- define "retort.volumes" -}}
+- { name: tmp, emptyDir: {} }
+{{- if .data }}
+- name: data
+  persistentVolumeClaim: { claimName: {{ .root.Values.data.existingClaim | default (printf "%s-data" (include "retort.name" .root)) }} }
+{{- end }}
+{{- with .root.Values.models.source }}
+- name: models
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.tls.existingSecret }}
+- { name: tls, secret: { secretName: {{ . }}, defaultMode: 0440 } }
+{{- end }}
+{{- with .root.Values.nats.credentials }}
+{{- if .existingSecret }}
+- name: nats-credentials
+  secret: { secretName: {{ .existingSecret }}, defaultMode: 0440, items: [{ key: {{ .key }}, path: nats.creds }] }
+{{- end }}
+{{- end }}
+{{- with .root.Values.nats.tls.existingSecret }}
+- { name: nats-tls, secret: { secretName: {{ . }}, defaultMode: 0440 } }
+{{- end }}
+{{- if gt (int .config.gpus) 0 }}
+- { name: shm, emptyDir: { medium: Memory, sizeLimit: {{ .config.shmSize }} } }
+{{- end }}
+{{- end }}
+
+{{- /* Where a pod may run; GPU nodes are usually tainted with the name of their resource. */ -}}
+{{- define "retort.placement" -}}
+{{- range $field := list "nodeSelector" "affinity" "topologySpreadConstraints" "runtimeClassName" "priorityClassName" }}
+{{- with index $.config $field }}
+{{ dict $field . | toYaml }}
+{{- end }}
+{{- end }}
+{{- $tolerations := .config.tolerations }}
+{{- if gt (int .config.gpus) 0 }}
+{{- $tolerations = append $tolerations (dict "key" .config.gpuResource "operator" "Exists" "effect" "NoSchedule") }}
+{{- end }}
+{{- with $tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}

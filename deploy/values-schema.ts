@@ -1,0 +1,226 @@
+/**
+ * Writes deploy/helm/retort/values.schema.json: what the chart's values may hold. The `settings` of the controller and of
+ * each role are those of services/<role>/config.ts; the rest is described here.
+ *
+ *     node dist/deploy/values-schema.js           writes it
+ *     node dist/deploy/values-schema.js --check   fails if it is not what would be written
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { z } from "zod";
+import { controllerSettings } from "../services/controller/config.js";
+import { learnerSettings } from "../services/learner/config.js";
+import { rewardSettings } from "../services/reward/config.js";
+import { modelSettings, processSettings } from "../services/shared/base/settings.js";
+import { studentSettings } from "../services/student/config.js";
+import { teacherSettings } from "../services/teacher/config.js";
+
+/** Settings that the chart or the launcher decides, by way of other values: never in `settings`. */
+const decided = new Set([
+  ...[
+    "dataDir",
+    "exitWithParent",
+    "graceMs",
+    "healthPort",
+    "host",
+    "metricsPort",
+    "port",
+    "s3Endpoint",
+    "traceEndpoint",
+    "weightStore",
+    "weightUrl",
+  ],
+  ...["nats", "natsCredentials", "natsTlsCa", "natsTlsCert", "natsTlsKey", "tlsCa", "tlsCert", "tlsKey", "token"],
+  ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
+  ...["index", "model", "run", "teacher"],
+]);
+
+/** The settings of a schema that values may give, each optional: what is left out takes the program's default. */
+function settingsOf(schema: z.ZodObject, description: string) {
+  const free = Object.entries(schema.shape).filter(([name]) => !decided.has(name));
+  for (const [name, field] of free)
+    if (field.meta()?.variable) throw new Error(`the chart does not know the environment variable of the setting ${name}`);
+  return z.strictObject(Object.fromEntries(free)).partial().describe(description);
+}
+
+const structure = (description: string) => z.record(z.string(), z.unknown()).describe(description);
+const list = (description: string) => z.array(z.unknown()).describe(description);
+const count = (description: string) => z.int().min(0).describe(description);
+const quantity = (description: string) => z.union([z.string(), z.number()]).describe(`${description}, as 10Gi`);
+const texts = (description: string) => z.record(z.string(), z.string()).describe(description);
+const pullPolicy = z.enum(["Always", "IfNotPresent", "Never"]);
+const resources = z.strictObject({ requests: structure("least"), limits: structure("most") }).partial();
+
+const placement = {
+  nodeSelector: texts("labels of the nodes that may be used"),
+  tolerations: list("tolerations (core/v1)"),
+  affinity: structure("affinity (core/v1)"),
+  priorityClassName: z.string(),
+};
+
+const roleValues = (settings: z.ZodObject, description: string) =>
+  z
+    .strictObject({
+      gpus: count("GPUs per pod; with any, the CUDA image, a toleration of their taint and /dev/shm in memory"),
+      gpuResource: z.string().describe("name of the GPU resource, as nvidia.com/gpu"),
+      shmSize: quantity("size of /dev/shm"),
+      resources: resources.describe("requests and limits of a pod, GPUs excepted"),
+      settings,
+      ...placement,
+      topologySpreadConstraints: list("spread over nodes or zones (core/v1)"),
+      runtimeClassName: z.string().describe("runtime class, as nvidia"),
+      podLabels: texts("further labels of the pods"),
+      podAnnotations: texts("annotations of the pods"),
+      env: z.array(z.looseObject({ name: z.string() })).describe("further environment variables (core/v1)"),
+      startupSeconds: count("how long a start, loading the model, may take"),
+      terminationGracePeriodSeconds: z.int().min(10).describe("how long a stop may take"),
+    })
+    .partial()
+    .describe(description);
+
+const image = {
+  repository: z.string().min(1),
+  tag: z.string(),
+  pullPolicy,
+};
+
+const values = z
+  .strictObject({
+    image: z
+      .strictObject({ ...image, cudaTag: z.string().describe("default: the tag with -cuda"), pullSecrets: z.array(z.string()) })
+      .partial(),
+    settings: settingsOf(processSettings, "settings of every process"),
+    controller: z
+      .strictObject({
+        settings: settingsOf(controllerSettings, "settings of the controller"),
+        resources,
+        ...placement,
+        service: z
+          .strictObject({
+            type: z.enum(["ClusterIP", "LoadBalancer", "NodePort"]),
+            port: z.int().min(1).max(65535),
+            annotations: texts("annotations of the Service"),
+          })
+          .partial(),
+        podDisruptionBudget: z.union([
+          z.strictObject({ maxUnavailable: z.union([z.int().min(0), z.string()]) }),
+          z.strictObject({ minAvailable: z.union([z.int().min(0), z.string()]) }),
+        ]),
+      })
+      .partial()
+      .describe("the one process that is always on"),
+    roleDefaults: roleValues(settingsOf(modelSettings, "settings of every role"), "what every role begins with"),
+    roles: z
+      .strictObject({
+        learner: roleValues(settingsOf(learnerSettings, "settings of a learner"), "trains; one pod per run"),
+        reward: roleValues(settingsOf(rewardSettings, "settings of a reward"), "judges completions"),
+        student: roleValues(settingsOf(studentSettings, "settings of a student"), "writes completions"),
+        teacher: roleValues(settingsOf(teacherSettings, "settings of a teacher"), "scores completions"),
+      })
+      .partial()
+      .describe("the pods of a run"),
+    data: z
+      .strictObject({
+        existingClaim: z.string().describe("a PersistentVolumeClaim to use instead of an own one"),
+        size: quantity("size of the volume"),
+        storageClassName: z.string(),
+        accessModes: z.array(z.enum(["ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"])).min(1),
+        keep: z.boolean().describe("leave the volume at an uninstall"),
+        roles: z.array(z.enum(["learner", "reward", "student", "teacher"])).describe("roles that mount it; the controller always does"),
+      })
+      .partial()
+      .describe("runs, checkpoints and trained students"),
+    models: z
+      .strictObject({
+        mountPath: z.string().regex(/^\//),
+        source: structure("a volume source (core/v1): persistentVolumeClaim, csi or image"),
+      })
+      .partial()
+      .describe("models and datasets that specs name"),
+    weights: z
+      .strictObject({
+        store: processSettings.shape.weightStore.unwrap(),
+        url: z
+          .string()
+          .regex(/^(s3:\/\/.+)?$/)
+          .describe(processSettings.shape.weightUrl.description!),
+        endpoint: z.string().describe(processSettings.shape.s3Endpoint.meta()!.description!),
+        region: z.string().describe("region of the bucket"),
+        existingSecret: z.string().describe("Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+      })
+      .partial()
+      .describe("where students find new weights"),
+    nats: z
+      .strictObject({
+        enabled: z.boolean().describe("a nats-server of this release"),
+        url: z
+          .string()
+          .regex(/^((nats|tls):\/\/[^,]+(,(nats|tls):\/\/[^,]+)*)?$/)
+          .describe("NATS servers of your own, separated by commas"),
+        monitor: z.string().describe("host:port of NATS monitoring, for KEDA"),
+        account: z.string().describe(controllerSettings.shape.natsAccount.description!),
+        credentials: z.strictObject({ existingSecret: z.string(), key: z.string() }).partial(),
+        tls: z.strictObject({ existingSecret: z.string(), clientCertificate: z.boolean() }).partial(),
+        image: z.strictObject(image).partial(),
+        resources,
+        storage: z
+          .strictObject({
+            size: quantity("size of the volume"),
+            maxFileStore: quantity("most that JetStream stores"),
+            storageClassName: z.string(),
+            keep: z.boolean(),
+          })
+          .partial(),
+        ...placement,
+      })
+      .partial(),
+    tls: z
+      .strictObject({
+        existingSecret: z.string().describe("Secret with tls.crt, tls.key and ca.crt"),
+        clientAuth: z.boolean().describe("callers must show a certificate of ca.crt"),
+      })
+      .partial(),
+    token: z.strictObject({ existingSecret: z.string().describe("Secret with the bearer token of callers"), key: z.string() }).partial(),
+    autoscaling: z.strictObject({ enabled: z.boolean().describe("let KEDA, if it is there, scale a run's pods by their queue") }).partial(),
+    tracing: z.strictObject({ endpoint: z.string().describe(processSettings.shape.traceEndpoint.meta()!.description!) }).partial(),
+    metrics: z
+      .strictObject({
+        serviceMonitor: z
+          .strictObject({ enabled: z.boolean(), intervalSeconds: z.int().min(1), labels: texts("labels that your Prometheus selects by") })
+          .partial(),
+      })
+      .partial(),
+    networkPolicies: z
+      .strictObject({
+        enabled: z.boolean(),
+        callers: list("NetworkPolicyPeers that may call the controller; empty: anybody"),
+        scrapers: list("NetworkPolicyPeers that may read metrics; empty: anybody"),
+        rewardEgress: list("NetworkPolicyEgressRules of the reward role, for rewards that other servers evaluate"),
+        apiServerPorts: z.array(z.int()).min(1),
+        natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: anybody"),
+      })
+      .partial(),
+    podSecurityContext: structure("securityContext of every pod (core/v1)"),
+    serviceAccount: z.strictObject({ annotations: texts("annotations of the ServiceAccounts") }).partial(),
+    test: z.strictObject({ spec: z.string().describe("run spec that `helm test` starts, by its path in the image") }).partial(),
+    global: structure("values that a parent chart shares with all of its parts"),
+  })
+  .partial()
+  .describe("Values of the retort chart. Generated by `npm run gen`: do not edit.");
+
+const schema = z.toJSONSchema(values, {
+  io: "input",
+  target: "draft-7",
+  override: ({ jsonSchema, path }) => {
+    // A pod has no terminal; the machine that generates this may have one.
+    if (path.at(-1) === "logFormat") jsonSchema.default = "json";
+  },
+});
+
+const file = resolve("deploy/helm/retort/values.schema.json");
+const text = `${JSON.stringify(schema, null, 2)}\n`;
+if (!process.argv.includes("--check")) writeFileSync(file, text);
+else if (readFileSync(file, "utf8") !== text) {
+  console.error(`${file} is not what the settings say; run npm run gen`);
+  process.exitCode = 1;
+}

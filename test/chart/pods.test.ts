@@ -1,0 +1,124 @@
+import { restrictions } from "./support/pod-security.js";
+import { describeChart, environmentOf, examples, find, type Manifest, podsOf, render } from "./support/render.js";
+
+const everyPod = ["controller", "learner", "reward", "student", "teacher", "test"];
+
+describeChart("every pod", () => {
+  it.each([undefined, ...examples])("is admitted under the restricted Pod Security Standard: %s", async (example) => {
+    const pods = podsOf(await render({ example }));
+    const names = example === "external-nats-mtls" ? everyPod : [...everyPod, "nats"];
+    expect(pods.map(([name]) => name).sort()).toEqual(names.sort());
+    expect(pods.map(([name, pod]) => [name, restrictions(pod)])).toEqual(pods.map(([name]) => [name, []]));
+  });
+
+  it("writes to volumes only, and asks for memory", async () => {
+    for (const [, { spec }] of podsOf(await render())) {
+      for (const container of spec.containers) {
+        expect(container.securityContext.readOnlyRootFilesystem).toBe(true);
+        expect(container.resources).toMatchObject({ requests: { memory: expect.any(String) }, limits: { memory: expect.any(String) } });
+      }
+    }
+  });
+
+  it("has no token of Kubernetes' API, the controller's excepted, and no variables of Services", async () => {
+    for (const [name, { spec }] of podsOf(await render())) {
+      expect([name, spec.automountServiceAccountToken]).toEqual([name, name === "controller"]);
+      expect(spec.serviceAccountName).toBe(name === "controller" ? "retort-controller" : "retort-role");
+      expect(spec.enableServiceLinks).toBe(false);
+    }
+  });
+});
+
+describe("restrictions()", () => {
+  const secure = { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } };
+  const pod = (spec: object, container: object = {}) =>
+    ({
+      metadata: { name: "p" },
+      spec: {
+        securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
+        containers: [{ name: "c", securityContext: { ...secure, ...container } }],
+        ...spec,
+      },
+    }) as unknown as Manifest;
+
+  it("finds nothing wrong with a secure pod", () => {
+    expect(restrictions(pod({}))).toEqual([]);
+  });
+
+  it.each<[string, Manifest, string]>([
+    ["the node's network", pod({ hostNetwork: true }), "hostNetwork"],
+    ["a directory of the node", pod({ volumes: [{ name: "v", hostPath: { path: "/" } }] }), "volume v: hostPath"],
+    ["a pod without a seccomp profile", pod({ securityContext: { runAsNonRoot: true } }), "c: seccompProfile"],
+    ["a pod that may be root", pod({ securityContext: { seccompProfile: { type: "RuntimeDefault" } } }), "c: runAsNonRoot"],
+    ["root", pod({}, { runAsUser: 0 }), "c: runAsUser"],
+    ["escalation", pod({}, { allowPrivilegeEscalation: undefined }), "c: allowPrivilegeEscalation"],
+    ["kept capabilities", pod({}, { capabilities: {} }), "c: capabilities.drop"],
+    ["added capabilities", pod({}, { capabilities: { drop: ["ALL"], add: ["SYS_ADMIN"] } }), "c: capabilities.add"],
+  ])("finds %s", (_, manifest, problem) => {
+    expect(restrictions(manifest)).toContain(problem);
+  });
+});
+
+describeChart("a role's pod", () => {
+  const podOf = async (role: string, options: Parameters<typeof render>[0]): Promise<Manifest> =>
+    podsOf(await render(options)).find(([name]) => name === role)![1];
+
+  it("with GPUs has them, the CUDA image, a toleration and shared memory", async () => {
+    const { spec } = await podOf("teacher", { example: "multi-gpu-keda" });
+    const [container] = spec.containers;
+    expect(container.image).toBe("registry.example.com/retort:0.1.0-cuda");
+    expect(container.resources.limits).toEqual({ memory: "192Gi", "nvidia.com/gpu": 1 });
+    expect(spec.tolerations).toEqual([{ key: "nvidia.com/gpu", operator: "Exists", effect: "NoSchedule" }]);
+    expect(spec).toMatchObject({ runtimeClassName: "nvidia", nodeSelector: { "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3" } });
+    expect(spec.volumes).toContainEqual({ name: "shm", emptyDir: { medium: "Memory", sizeLimit: "1Gi" } });
+    expect(container.volumeMounts).toContainEqual({ name: "shm", mountPath: "/dev/shm" });
+  });
+
+  it("without GPUs has none of that", async () => {
+    const { spec } = await podOf("reward", { example: "multi-gpu-keda" });
+    expect(spec.containers[0].image).toBe("registry.example.com/retort:0.1.0");
+    expect(spec.tolerations).toBeUndefined();
+    expect(JSON.stringify(spec)).not.toMatch(/shm|nvidia\.com\/gpu/);
+  });
+
+  it("may take as long to start as its values say, and is asked at the health port", async () => {
+    const [container] = (await podOf("teacher", { example: "multi-gpu-keda" })).spec.containers;
+    const { periodSeconds, failureThreshold } = container.startupProbe;
+    expect(periodSeconds * failureThreshold).toBe(3600);
+    for (const probe of ["startupProbe", "readinessProbe", "livenessProbe"]) expect(container[probe].grpc).toEqual({ port: 7071 });
+    expect(container.ports).toContainEqual({ name: "health", containerPort: 7071 });
+  });
+
+  it("has longer to stop than its process takes", async () => {
+    for (const role of ["learner", "reward", "student", "teacher"]) {
+      const pod = await podOf(role, {});
+      expect(Number(environmentOf(pod).RETORT_GRACE_MS)).toBeLessThan(pod.spec.terminationGracePeriodSeconds * 1000);
+    }
+  });
+
+  it("mounts models read-only, and the data volume where the values say", async () => {
+    const manifests = await render({ example: "multi-gpu-keda" });
+    for (const [name, { spec }] of podsOf(manifests).filter(([pod]) => !["nats", "test"].includes(pod))) {
+      const mounts = Object.fromEntries(spec.containers[0].volumeMounts.map((mount: { name: string }) => [mount.name, mount]));
+      expect(mounts.models).toEqual({ name: "models", mountPath: "/models", readOnly: true });
+      expect([name, "data" in mounts]).toEqual([name, ["controller", "learner"].includes(name)]);
+    }
+    expect(find(manifests, "PersistentVolumeClaim", "retort-data").spec.accessModes).toEqual(["ReadWriteMany"]);
+  });
+});
+
+describeChart("the controller's pod", () => {
+  it("starts anew when the pod templates change", async () => {
+    const checksum = async (set: string[]) =>
+      find(await render({ set }), "Deployment", "retort").spec.template.metadata.annotations["checksum/roles"];
+    expect(await checksum(["roles.student.gpus=1"])).not.toBe(await checksum([]));
+    expect(await checksum(["controller.service.port=7071"])).toBe(await checksum([]));
+  });
+
+  it("tells KEDA's way to NATS only when scaling is wanted", async () => {
+    const args = async (set: string[]) =>
+      find(await render({ set }), "Deployment", "retort").spec.template.spec.containers[0].args.join(" ");
+    expect(await args([])).toContain("--nats-monitor=retort-nats.distill.svc:8222");
+    expect(await args(["autoscaling.enabled=false"])).not.toContain("nats-monitor");
+  });
+});

@@ -1,0 +1,14 @@
+import { findGoTool, getGoTool, hasGo, helm, kubeconform } from "../../support/go-tool.js";
+import { getSchemas } from "./schemas.js";
+
+/** Runs once before the chart's tests: gets what they check with. Building it beside other tests would starve those. */
+export default async function setup(): Promise<void> {
+  if (!(await hasGo())) {
+    const missing = (await findGoTool(helm)) && (await findGoTool(kubeconform)) ? "the schemas of Kubernetes" : "helm and kubeconform";
+    console.warn(`chart tests are skipped: Go is not on the PATH, and ${missing} come by way of it; install Go to run them`);
+    return;
+  }
+  await getGoTool(helm);
+  await getGoTool(kubeconform);
+  await getSchemas();
+}
