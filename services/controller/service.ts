@@ -5,7 +5,7 @@ import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { type Problem, RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import type { Streams } from "../shared/base/streams/connection.js";
-import { publishEvent, watchEvents } from "../shared/flow/runs/events.js";
+import { changedSince, publishEvent, watchEvents } from "../shared/flow/runs/events.js";
 import { resolveRun } from "../shared/flow/runs/resolve.js";
 import { checkSpec } from "../shared/flow/runs/spec.js";
 import { isOver, newRun, type RunStore } from "../shared/flow/runs/state.js";
@@ -86,7 +86,7 @@ async function* watchRun({ streams, runs }: ControllerContext, runId: string, fr
     yield { event };
     if (event.event.case !== "stateChanged" || !isOver(event.event.value.state)) continue;
     // A run that was resumed has an end in the middle of its events.
-    if (isOver((await runs.get(runId)).state)) return;
+    if (isOver((await runs.get(runId)).state) && !(await changedSince(streams, runId, event.sequence))) return;
   }
 }
 

@@ -81,14 +81,15 @@ export class RunBench {
     this.store = new DirectoryStore(join(directory, "weights"));
   }
 
-  /** @param body the spec without name and models */
+  /** @param body the spec without name and models; and without data, if any will do */
   static async start(body: string): Promise<RunBench> {
+    const data = /^data:/m.test(body) ? "" : "data: { path: data/train.jsonl }\n";
+    const text = `name: bench\nstudent: { model: models/student }\nteachers: [{ model: models/teacher }]\n${data}${body}`;
+    const spec = parseSpec(text, example("spec.yaml"));
     const nats = await TestNats.start();
     const streams = await nats.connect();
     await ensureStreams(streams);
     const bench = new RunBench(await mkdtemp(join(tmpdir(), "retort-bench-")), nats, streams, await RunStore.open(streams));
-    const text = `name: bench\nstudent: { model: models/student }\nteachers: [{ model: models/teacher }]\ndata: { path: data/train.jsonl }\n${body}`;
-    const spec = parseSpec(text, example("spec.yaml"));
     const { totalSteps, maxAttempts, teachers } = resolveRun(spec);
     await bench.runs.create(newRun({ runId: bench.runId, spec, state: RunState.RUNNING, totalSteps }));
     await ensureRun(streams, { runId: bench.runId, teachers, rewarded: true, maxAttempts });

@@ -75,9 +75,17 @@ async function* followWhileLive(
 
 /** The last message of a subject, if there is one. */
 export async function lastMessage(streams: Streams, stream: string, subject: string): Promise<Uint8Array | undefined> {
-  const message = await streams.manager.streams.getMessage(stream, { last_by_subj: subject }).catch((error: Error) => {
+  return (await last(streams, stream, subject))?.data;
+}
+
+/** The sequence number of a subject's last message; 0 if there is none. */
+export async function lastSequence(streams: Streams, stream: string, subject: string): Promise<number> {
+  return (await last(streams, stream, subject))?.seq ?? 0;
+}
+
+async function last(streams: Streams, stream: string, subject: string) {
+  return streams.manager.streams.getMessage(stream, { last_by_subj: subject }).catch((error: Error) => {
     if (isApiError(error, "noMessageFound")) return null;
     throw error;
   });
-  return message?.data;
 }

@@ -2,7 +2,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import type { Streams } from "../../base/streams/connection.js";
 import { publish } from "../../base/streams/publish.js";
-import { follow } from "../../base/streams/read.js";
+import { follow, lastSequence } from "../../base/streams/read.js";
 import { type RunEvent, RunEventSchema } from "../../gen/retort/v1/run_pb.js";
 import { streamNames } from "../streams.js";
 import { subjects } from "../subjects.js";
@@ -28,4 +28,9 @@ export async function* watchEvents(streams: Streams, runId: string, fromSequence
     event.sequence = BigInt(sequence);
     yield event;
   }
+}
+
+/** True if a run has changed its state again since the event of this sequence number. */
+export async function changedSince(streams: Streams, runId: string, sequence: bigint): Promise<boolean> {
+  return (await lastSequence(streams, streamNames.events, subjects.event(runId, "stateChanged"))) > Number(sequence);
 }
