@@ -5,6 +5,7 @@ import { wantsJson } from "./cli/command.js";
 import { addDemoCommand } from "./cli/demo/command.js";
 import { addExportCommand } from "./cli/export.js";
 import { addModelCommands } from "./cli/model-commands.js";
+import { addReproduceCommand } from "./cli/reproduce/command.js";
 import { addRunCommands } from "./cli/run-commands.js";
 import { addServeCommand } from "./cli/serve.js";
 import { errorTable, RetortError } from "./shared/base/errors.js";
@@ -54,6 +55,7 @@ Exit codes: 0 done, 64 wrong input, 66 not found, 69 no server, 70 a bug, 75 try
   });
 
 addDemoCommand(program);
+addReproduceCommand(program);
 addRunCommands(program);
 addModelCommands(program);
 addExportCommand(program);

@@ -194,7 +194,23 @@ describe("retort --help", () => {
     const { stdout } = await retort(["--help"]);
     const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!).filter((name) => name !== "retort");
     expect(commands.sort()).toEqual(
-      ["demo", "eval", "export", "pause", "resume", "run", "runs", "sample", "serve", "stop", "task", "up", "validate", "watch"].sort(),
+      [
+        "demo",
+        "eval",
+        "export",
+        "pause",
+        "reproduce",
+        "resume",
+        "run",
+        "runs",
+        "sample",
+        "serve",
+        "stop",
+        "task",
+        "up",
+        "validate",
+        "watch",
+      ].sort(),
     );
     for (const command of commands) {
       const help = await retort([command, "--help"]);

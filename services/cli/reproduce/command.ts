@@ -1,0 +1,101 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
+import type { Command } from "commander";
+import pc from "picocolors";
+import { RetortError } from "../../shared/base/errors.js";
+import { addCommand, print, wholeNumber } from "../command.js";
+import { tableOf } from "../table.js";
+import { type Analysis, analyse } from "./analyse.js";
+import type { Experiment } from "./experiment.js";
+import { experiments } from "./experiments/table.js";
+import { drawFigure, toPng } from "./figures.js";
+import { jobsOf, sftJob, teacherJob } from "./jobs.js";
+import { armTable, paragraph, reportMarkdown, type Start } from "./markdown.js";
+import { Places } from "./places.js";
+import type { Terminal } from "./progress-bar.js";
+import { runJobs } from "./runner.js";
+
+interface Options {
+  readonly seeds: number;
+  readonly quick: boolean;
+  readonly jobs: number;
+  readonly dataDir: string;
+  readonly out: string;
+  /** What people read while it runs. */
+  readonly terminal: Terminal;
+}
+
+/** Adds `retort reproduce`. */
+export function addReproduceCommand(program: Command): void {
+  const known = Object.keys(experiments).join(", ");
+  addCommand(program, "Start here:", "reproduce <name>", `the paper's experiments, small but real: ${known}, or all`, [
+    ["reproduce divergences --quick", "fewer arms, steps and seeds, to see it work"],
+    ["reproduce all", "every experiment with five seeds; goes on where it was interrupted"],
+  ])
+    .option("--seeds <n>", "seeds of every arm (default: 5, with --quick 2)", wholeNumber(1))
+    .option("--quick", "fewer arms, steps and seeds: all experiments in about 20 minutes on two cores")
+    .option("--jobs <n>", "runs side by side", wholeNumber(1), availableParallelism())
+    .option("--data-dir <dir>", "directory for models and finished runs, which are never done again", ".retort/reproduce")
+    .option("--out <dir>", "directory for tables and figures", "reproduction")
+    .action(async (name: string, given: { seeds?: number; quick?: boolean; jobs: number; dataDir: string; out: string }) => {
+      const { quick = false, seeds = quick ? 2 : 5, jobs } = given;
+      const options = { quick, seeds, jobs, dataDir: resolve(given.dataDir), out: resolve(given.out), terminal: process.stderr };
+      const chosen = name === "all" ? Object.values(experiments) : [experiments[name]];
+      if (!chosen[0]) throw new RetortError("InvalidArgument", `there is no experiment "${name}"; known: ${known}, all`);
+      const reports = [];
+      for (const experiment of chosen) reports.push(await reproduce(experiment!, options));
+      print(program, reports, "");
+    });
+}
+
+/** Runs an experiment and writes its report: report.md, result.json and the figures as SVG and PNG. */
+export async function reproduce(experiment: Experiment, options: Options): Promise<unknown> {
+  const { seeds, quick, jobs, dataDir, out, terminal } = options;
+  const say = (text: string): unknown => terminal.write(`${text}\n`);
+  say(pc.bold(`\n${experiment.name}: ${experiment.title}`));
+  const places = new Places(dataDir);
+  const arms = jobsOf(experiment, seeds, quick, places);
+  const starts = experiment.parts.map(({ recipe }) => [teacherJob(recipe, places), sftJob(recipe, places)] as const);
+  const needed = [...starts.flat(), ...arms.flatMap((arm) => arm.jobs)];
+  const outcomes = await runJobs(needed, { places, sideBySide: experiment.alone ? 1 : jobs, terminal });
+  const analysis = analyse(experiment, arms, outcomes);
+  const models = starts.map(
+    ([teacher, student]): Start => ({
+      teacher: outcomes.get(teacher.digest)!,
+      student: outcomes.get(student.digest)!,
+    }),
+  );
+  const directory = join(out, experiment.name);
+  await mkdir(directory, { recursive: true });
+  const command = `retort reproduce ${experiment.name} --seeds ${seeds}${quick ? " --quick" : ""}`;
+  await writeFile(join(directory, "report.md"), reportMarkdown(analysis, models, seeds, command));
+  const result = resultJson(analysis, command, seeds);
+  await writeFile(join(directory, "result.json"), `${JSON.stringify(result, null, 1)}\n`);
+  for (const part of analysis.parts)
+    for (const figure of part.part.figures) {
+      const svg = drawFigure(figure, part);
+      const path = join(directory, `${part.part.recipe.name}-${figure.name}`);
+      await writeFile(`${path}.svg`, svg);
+      await writeFile(`${path}.png`, toPng(svg));
+    }
+  tell(analysis, terminal);
+  say(`report, figures and numbers: ${directory}`);
+  return result;
+}
+
+function resultJson({ experiment, parts }: Analysis, command: string, seeds: number) {
+  const { name, title } = experiment;
+  return {
+    ...{ name, title, command, seeds },
+    parts: parts.map(({ part, arms, orderings }) => ({ task: part.recipe.name, arms, orderings })),
+  };
+}
+
+function tell({ parts }: Analysis, terminal: Terminal): void {
+  for (const part of parts) {
+    const { head, rows } = armTable(part);
+    terminal.write(`\n${part.part.recipe.name}\n${tableOf(head, rows, terminal)}\n`);
+    for (const ordering of part.orderings) terminal.write(`${paragraph(ordering)}\n`);
+  }
+}

@@ -1,0 +1,85 @@
+import { less, more } from "../contrasts.js";
+import type { Arm, Experiment } from "../experiment.js";
+import { type Divergence, gkd } from "../objectives.js";
+import { num2words, quickTraining, training } from "../recipes.js";
+
+const bounds = [0, 1, 4, 16, 64];
+const compared: readonly Divergence[] = ["FKL", "RKL"];
+const nameOf = (divergence: Divergence, bound: number): string => `${divergence}, staleness ≤ ${bound}`;
+const arms: readonly Arm[] = compared.flatMap((divergence) =>
+  bounds.map((bound) => ({
+    ...gkd(divergence, 1),
+    name: nameOf(divergence, bound),
+    maxStaleness: bound,
+    quick: [0, 1, 64].includes(bound),
+  })),
+);
+
+const over = (measure: string) =>
+  compared.map((divergence) => ({
+    name: divergence,
+    points: bounds.map((bound) => ({ arm: nameOf(divergence, bound), x: bound, y: measure })),
+  }));
+
+/** AsyncOPD's question (arXiv 2606.24143): what do stale rollouts cost, and what do they buy? */
+export const stalenessExperiment: Experiment = {
+  name: "staleness",
+  title: "Stale rollouts",
+  about:
+    "On-policy distillation with rollouts at most S versions old (`rollouts.maxStaleness`), forward and reverse KL: quality, and completion tokens per second. Its runs have the machine to themselves. AsyncOPD finds the teacher-weighted forward KL robust and the student-weighted reverse KL vulnerable.",
+  alone: true,
+  parts: [
+    {
+      recipe: num2words,
+      training,
+      quick: quickTraining,
+      arms,
+      columns: [
+        { measure: "staleness", label: "mean staleness" },
+        { measure: "greedy", label: "greedy", format: "percent" },
+        { measure: "sampled", label: "at temperature 1", format: "percent" },
+        { measure: "tokensPerSecond", label: "tokens per second" },
+      ],
+      figures: [
+        {
+          name: "quality",
+          title: "Quality over the staleness bound",
+          kind: "lines",
+          x: "maxStaleness, versions",
+          y: "greedy exact match",
+          percent: true,
+          series: over("greedy"),
+        },
+        {
+          name: "throughput",
+          title: "Throughput over the staleness bound",
+          kind: "lines",
+          x: "maxStaleness, versions",
+          y: "completion tokens per second",
+          series: over("tokensPerSecond"),
+        },
+      ],
+      orderings: [
+        {
+          id: "asynchronous",
+          says: "a staleness of one version is faster and costs no quality that shows",
+          contrasts: compared.map((divergence) => more(nameOf(divergence, 1), nameOf(divergence, 0), "tokensPerSecond")),
+        },
+        {
+          id: "AsyncOPD",
+          says: "stale rollouts hurt reverse KL more than forward KL",
+          contrasts: [
+            less(nameOf("RKL", 64), nameOf("RKL", 0), "greedy"),
+            {
+              says: "loss of RKL > loss of FKL, from 0 to 64",
+              value: (reading) =>
+                reading(nameOf("RKL", 0), "greedy") -
+                reading(nameOf("RKL", 64), "greedy") -
+                (reading(nameOf("FKL", 0), "greedy") - reading(nameOf("FKL", 64), "greedy")),
+            },
+          ],
+        },
+      ],
+    },
+  ],
+};

@@ -1,0 +1,151 @@
+import { join } from "node:path";
+import type { Also, Arm, Experiment, ModelRecipe, Part, Recipe, SpecInit, Training } from "./experiment.js";
+import { digestOf, type Places } from "./places.js";
+import { datasetVersion } from "./task-data.js";
+
+/** A run to be done once: what it is, and the runs whose students it needs. */
+export interface Job {
+  readonly label: string;
+  readonly digest: string;
+  readonly spec: ReturnType<Places["complete"]>["spec"];
+  readonly after: readonly Job[];
+  readonly recipe: Recipe;
+  /** Where the run's student goes. */
+  readonly output: string;
+  /** What its student is also measured by. */
+  readonly also?: Also;
+}
+
+/** The jobs of an arm, one for each seed. */
+export interface ArmJobs {
+  readonly part: Part;
+  readonly arm: Arm;
+  readonly jobs: readonly Job[];
+}
+
+/** One thread for each process: several runs side by side use the cores better than one run's threads do. */
+const roles = { student: { threads: 1 }, teacher: { threads: 1 }, reward: { threads: 1 }, learner: { threads: 1 } };
+
+/** Directory of a recipe's datasets. */
+export const dataOf = ({ task, alsoTaught = "", train, sft, variants }: Recipe, places: Places): string =>
+  places.data(digestOf(JSON.stringify({ datasetVersion, task, alsoTaught, train, sft, variants })));
+
+const rewardsOf = ({ judge, task }: Recipe) => (judge === "task" ? [{ kind: "task", task }] : []);
+
+function fromScratch(recipe: Recipe, which: "teacher" | "student", places: Places): Job {
+  const model: ModelRecipe = recipe[which];
+  const data = dataOf(recipe, places);
+  const { hiddenSize, intermediateSize, layers, heads, kvHeads, initializerRange } = model;
+  const size = { hiddenSize, intermediateSize, layers, heads, kvHeads, initializerRange, maxPositions: recipe.maxPositions };
+  const { digest, spec } = places.complete({
+    name: `${recipe.name}-${which === "teacher" ? "teacher" : "sft"}`,
+    seed: which === "teacher" ? 1 : 2,
+    student: { init: { architecture: "llama", ...size, tokenizer: join(data, "tokenizer") } },
+    data: { path: join(data, which === "teacher" ? "all.jsonl" : "sft.jsonl") },
+    rewards: rewardsOf(recipe),
+    evaluation: { path: join(data, "held-out.jsonl"), limit: 200 },
+    roles,
+    phases: [
+      {
+        preset: "sft",
+        steps: model.steps,
+        batchSize: model.batchSize,
+        sampling: { maxNewTokens: recipe.maxNewTokens },
+        optimizer: { learningRate: model.learningRate, schedule: "cosine", warmupSteps: Math.ceil(model.steps / 20) },
+      },
+    ],
+  });
+  const label = which === "teacher" ? `${recipe.name}: teacher` : `${recipe.name}: SFT student`;
+  return { label, digest, spec, after: [], recipe, output: places.model(digest) };
+}
+
+/** The runs that make a recipe's models. */
+export const teacherJob = (recipe: Recipe, places: Places): Job => fromScratch(recipe, "teacher", places);
+export const sftJob = (recipe: Recipe, places: Places): Job => fromScratch(recipe, "student", places);
+
+/** Training settings in force. */
+export const trainingOf = ({ training, quick }: Part, isQuick: boolean): Training => ({ ...training, ...(isQuick ? quick : {}) });
+
+function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Places, start: Job): Job {
+  const { recipe } = part;
+  const training = trainingOf(part, isQuick);
+  const data = dataOf(recipe, places);
+  const teacher = teacherJob(recipe, places);
+  const steps = Math.max(1, Math.round(training.steps * (arm.stepShare ?? 1)));
+  const rows = arm.data === "train" ? recipe.train : recipe.sft;
+  const writers = arm.written === "start" ? [{ name: "start", model: start.output }] : [];
+  const generate = arm.written && {
+    teacher: arm.written === "start" ? "start" : "default",
+    sampling: { temperature: 1, maxNewTokens: recipe.maxNewTokens },
+  };
+  const init: SpecInit = {
+    name: recipe.name,
+    seed,
+    student: { model: start.output },
+    teachers: [{ name: "default", model: teacher.output }, ...writers],
+    data: {
+      path: join(data, arm.data === "train" ? "train.jsonl" : "sft.jsonl"),
+      limit: arm.share === undefined ? 0 : Math.max(1, Math.round(rows * arm.share)),
+      generate,
+    },
+    rollouts: { maxStaleness: arm.maxStaleness ?? 0 },
+    rewards: [...(arm.rewards ?? part.rewards ?? rewardsOf(recipe))],
+    evaluation: {
+      path: join(data, "held-out.jsonl"),
+      limit: training.rows,
+      temperatures: [...(training.temperatures ?? [1])],
+      samplesPerPrompt: training.samplesPerPrompt ?? 1,
+      passAt: [...(training.passAt ?? [])],
+      metric: recipe.metric ?? "exact_match",
+      selfBleuUnit: "character",
+    },
+    roles,
+    phases: [
+      {
+        steps,
+        batchSize: training.batchSize,
+        sampling: { maxNewTokens: recipe.maxNewTokens },
+        optimizer: {
+          learningRate: training.learningRate,
+          schedule: training.schedule,
+          warmupSteps: Math.min(training.warmupSteps, steps - 1),
+        },
+        ...arm.phase,
+      },
+    ],
+  };
+  const { digest, spec } = places.complete(init);
+  const label = `${recipe.name}: ${arm.name}, seed ${seed}`;
+  return { label, digest, spec, after: [teacher, start], recipe, output: places.model(digest), also: part.also };
+}
+
+/** Every run of an experiment. Seeds count from 1. */
+export function jobsOf({ parts }: Experiment, seeds: number, isQuick: boolean, places: Places): ArmJobs[] {
+  return parts.flatMap((part) => {
+    const arms = part.arms.filter(({ quick }) => !isQuick || quick !== false);
+    const made = new Map<string, readonly Job[]>();
+    const jobsOfArm = (arm: Arm): readonly Job[] => {
+      const known = made.get(arm.name);
+      if (known) return known;
+      const first = arm.from === undefined ? undefined : jobsOfArm(arms.find(({ name }) => name === arm.from)!);
+      const jobs = Array.from({ length: seeds }, (_, i) =>
+        armJob(part, arm, i + 1, isQuick, places, first?.[i] ?? sftJob(part.recipe, places)),
+      );
+      made.set(arm.name, jobs);
+      return jobs;
+    };
+    return arms.map((arm) => ({ part, arm, jobs: jobsOfArm(arm) }));
+  });
+}
+
+/** The jobs and everything that they need, each once, needed ones first. */
+export function withNeeded(jobs: readonly Job[]): Job[] {
+  const ordered = new Map<string, Job>();
+  const add = (job: Job): void => {
+    if (ordered.has(job.digest)) return;
+    job.after.forEach(add);
+    ordered.set(job.digest, job);
+  };
+  jobs.forEach(add);
+  return [...ordered.values()];
+}
