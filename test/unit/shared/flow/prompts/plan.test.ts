@@ -1,0 +1,125 @@
+import fc from "fast-check";
+import { planStep, sampleSeed, split, taskCapacity, taskSeed } from "../../../../../services/shared/flow/prompts/plan.js";
+import { Purpose } from "../../../../../services/shared/gen/retort/v1/flow_pb.js";
+import { runOf } from "../../../../support/run-spec.js";
+
+/** Runs of one to three phases, and datasets to go with them. */
+const runs = fc.record({
+  seed: fc.nat(1e6),
+  rows: fc.integer({ min: 1, max: 50 }),
+  promptsPerTask: fc.nat(7),
+  students: fc.integer({ min: 1, max: 4 }),
+  phases: fc.array(
+    fc.record({
+      steps: fc.integer({ min: 1, max: 12 }),
+      batchSize: fc.integer({ min: 1, max: 20 }),
+      lambda: fc.double({ min: 0, max: 1, noNaN: true }),
+    }),
+    { minLength: 1, maxLength: 3 },
+  ),
+});
+type Case = typeof runs extends fc.Arbitrary<infer T> ? T : never;
+const resolved = ({ seed, promptsPerTask, students, phases }: Case) =>
+  runOf(phases, { seed, rollouts: { promptsPerTask }, roles: { student: { replicas: students } } });
+const steps = (total: number) => Array.from({ length: total }, (_, i) => i + 1);
+
+describe("planStep()", () => {
+  it("deals every row once per epoch, over all phases", () => {
+    fc.assert(
+      fc.property(runs, (given) => {
+        const run = resolved(given);
+        const dealt = steps(run.totalSteps).flatMap((step) => planStep(run, given.rows, step).tasks.flat());
+        expect(dealt).toHaveLength(
+          run.phases.reduce((sum, { firstStep, lastStep, batchSize }) => sum + (lastStep - firstStep + 1) * batchSize, 0),
+        );
+        for (const epoch of split(dealt, given.rows)) {
+          expect(new Set(epoch).size).toBe(epoch.length);
+          for (const row of epoch) expect(row >= 0 && row < given.rows).toBe(true);
+        }
+      }),
+      { seed: 1, numRuns: 200 },
+    );
+  });
+
+  it("is a function of seed and step alone: the order of planning, and what was planned before, change nothing", () => {
+    fc.assert(
+      fc.property(runs, (given) => {
+        const forwards = resolved(given);
+        const plans = steps(forwards.totalSteps).map((step) => planStep(forwards, given.rows, step));
+        const again = resolved(given);
+        const backwards = steps(again.totalSteps)
+          .reverse()
+          .map((step) => planStep(again, given.rows, step));
+        expect(backwards.reverse().map(({ tasks, onPolicy }) => [tasks, onPolicy])).toEqual(
+          plans.map(({ tasks, onPolicy }) => [tasks, onPolicy]),
+        );
+      }),
+      { seed: 2, numRuns: 100 },
+    );
+  });
+
+  it("cuts a step into tasks of at most the asked size and the capacity, without losing a prompt", () => {
+    fc.assert(
+      fc.property(runs, fc.integer({ min: 1, max: 9 }), (given, capacity) => {
+        const run = resolved(given);
+        for (const step of steps(run.totalSteps)) {
+          const { tasks, phase } = planStep(run, given.rows, step, capacity);
+          const most = given.promptsPerTask || Math.ceil(phase.batchSize / given.students);
+          for (const task of tasks) expect(task.length).toBeLessThanOrEqual(Math.min(most, capacity));
+          expect(tasks.flat()).toEqual(planStep(run, given.rows, step).tasks.flat());
+          expect(tasks.flat()).toHaveLength(phase.batchSize);
+        }
+      }),
+      { seed: 3, numRuns: 100 },
+    );
+  });
+
+  it("draws lambda once per step: never for 0, always for 1, and its share in between", () => {
+    const share = (lambda: number) => {
+      const run = runOf([{ steps: 4000, lambda, batchSize: 1 }], { seed: 9 });
+      return steps(4000).filter((step) => planStep(run, 10, step).onPolicy).length / 4000;
+    };
+    expect([share(0), share(1)]).toEqual([0, 1]);
+    // Four standard deviations of the share.
+    expect(Math.abs(share(0.3) - 0.3)).toBeLessThan(4 * Math.sqrt((0.3 * 0.7) / 4000));
+  });
+
+  it("goes through the rows in another order in each epoch, and with each seed", () => {
+    const order = (seed: number, step: number) => planStep(runOf([{ steps: 5, batchSize: 40 }], { seed }), 40, step).tasks.flat();
+    expect(order(1, 1)).not.toEqual(order(1, 2));
+    expect(order(1, 1)).not.toEqual(order(2, 1));
+  });
+});
+
+describe("taskSeed() and sampleSeed()", () => {
+  it("give every sample of a run a seed of its own", () => {
+    const run = runOf([{ steps: 3 }], { seed: 4 });
+    const seeds = [Purpose.TRAIN, Purpose.EVALUATE, Purpose.DATASET].flatMap((purpose) =>
+      steps(6).flatMap((step) =>
+        steps(6).flatMap((task) =>
+          steps(4).flatMap((prompt) => [0, 1].map((sample) => sampleSeed(taskSeed(run, purpose, step, task), prompt, sample))),
+        ),
+      ),
+    );
+    expect(new Set(seeds).size).toBe(seeds.length);
+  });
+});
+
+describe("taskCapacity()", () => {
+  const size = { vocabSize: 1000, hiddenSize: 0, maxTokens: 100, maxPayloadBytes: 8 * 2 ** 20 };
+  const capacity = (objective: object, samplesPerPrompt = 1, more = {}) =>
+    taskCapacity(runOf([{ steps: 1, samplesPerPrompt, objective }]).phases[0]!, { ...size, ...more });
+
+  it("lets as many prompts into a task as its largest record has room for", () => {
+    const room = 0.9 * size.maxPayloadBytes;
+    expect(capacity({ signal: "full" })).toBe(Math.floor(room / (100 * 4004)));
+    expect(capacity({ signal: "full" }, 4)).toBe(Math.floor(room / (400 * 4004)));
+    expect(capacity({ signal: "top_k", topK: 8 })).toBe(Math.floor(room / (100 * 72)));
+    // Without scores the rollout is the largest.
+    expect(capacity({ divergence: "cross_entropy" })).toBe(Math.floor(room / (100 * 16)));
+  });
+
+  it("says what to do when not even one prompt fits", () => {
+    expect(() => capacity({ signal: "full" }, 1, { vocabSize: 150_000 })).toThrow(/max_payload of 8388608.*signal: top_k/);
+  });
+});
