@@ -70,7 +70,11 @@ export interface Arm {
   readonly name: string;
   /** The arm whose student this one starts from, at the same seed. Default: the SFT student. */
   readonly from?: string;
-  /** Rows to train on: those of supervised fine-tuning (default), as the paper has it, or all of `train`. Where lambda is 1 only their prompts are used. */
+  /**
+   * Rows to train on: all of `train` (default), the same for every lambda, or those of supervised fine-tuning alone. Where
+   * lambda is 1 only their prompts are used. An SFT student knows its own few rows by heart (num2words: right on all 150),
+   * so that what it writes for them is their references, and on-policy and supervised distillation are the same there.
+   */
   readonly data?: "train" | "sft";
   /** Share of those rows, the first ones. Default 1. */
   readonly share?: number;

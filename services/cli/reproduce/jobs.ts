@@ -72,7 +72,7 @@ function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Pl
   const data = dataOf(recipe, places);
   const teacher = teacherJob(recipe, places);
   const steps = Math.max(1, Math.round(training.steps * (arm.stepShare ?? 1)));
-  const rows = arm.data === "train" ? recipe.train : recipe.sft;
+  const rows = arm.data === "sft" ? recipe.sft : recipe.train;
   const writers = arm.written === "start" ? [{ name: "start", model: start.output }] : [];
   const generate = arm.written && {
     teacher: arm.written === "start" ? "start" : "default",
@@ -84,7 +84,7 @@ function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Pl
     student: { model: start.output },
     teachers: [{ name: "default", model: teacher.output }, ...writers],
     data: {
-      path: join(data, arm.data === "train" ? "train.jsonl" : "sft.jsonl"),
+      path: join(data, arm.data === "sft" ? "sft.jsonl" : "train.jsonl"),
       limit: arm.share === undefined ? 0 : Math.max(1, Math.round(rows * arm.share)),
       generate,
     },

@@ -7,11 +7,11 @@ const ks = [1, 4, 16, 64];
 const rewards = [{ kind: "task", task: calculator.task }];
 /** As many completions in a step as the other arms have, in groups that give the reward its baseline. */
 const groups = { batchSize: 16, samplesPerPrompt: 4 };
-const offPolicy: Arm = { name: "off-policy", data: "train", written: "teacher", phase: { preset: "seq_kd" } };
+const offPolicy: Arm = { name: "off-policy", written: "teacher", phase: { preset: "seq_kd" } };
 const next = (name: string, phase: Arm["phase"], more: Partial<Arm> = {}): Arm => ({
   name: `off-policy, then ${name}`,
   from: "off-policy",
-  data: "train",
+
   phase,
   rewards,
   ...more,
@@ -24,7 +24,7 @@ const arms: readonly Arm[] = [
   next("RL", { preset: "rl", ...groups }),
   next("on-policy", onPolicyPhase),
   next("on-policy and RL", { preset: "rl_gkd", objective: { ...divergences.RKL, alpha: 0.5 }, ...groups }),
-  { name: "on-policy alone, twice as long", data: "train", phase: onPolicyPhase, stepShare: 2 },
+  { name: "on-policy alone, twice as long", phase: onPolicyPhase, stepShare: 2 },
 ];
 
 /** After Table 21 of the Qwen3 technical report (arXiv 2505.09388). */

@@ -7,6 +7,7 @@ import { mathematicsExperiment } from "./mathematics.js";
 import { offVsOnPolicyExperiment } from "./off-vs-on-policy.js";
 import { rlExperiment } from "./rl.js";
 import { stalenessExperiment } from "./staleness.js";
+import { summarisationExperiment } from "./summarisation.js";
 import { taskAgnosticExperiment } from "./task-agnostic.js";
 
 /** The paper's experiments by name. */
@@ -20,6 +21,7 @@ export const experiments: Readonly<Record<string, Experiment>> = Object.fromEntr
     offVsOnPolicyExperiment,
     rlExperiment,
     stalenessExperiment,
+    summarisationExperiment,
     taskAgnosticExperiment,
   ].map((experiment) => [experiment.name, experiment]),
 );
