@@ -22,9 +22,13 @@ export class ResultsReader {
   #changed: () => void = () => {};
   #failure: unknown;
 
-  constructor(streams: Streams, runId: string) {
+  readonly #askMs: number;
+
+  /** @param askMs how often a wait asks whether it is interrupted, besides at every arrival */
+  constructor(streams: Streams, runId: string, askMs = 1000) {
     this.#streams = streams;
     this.#runId = runId;
+    this.#askMs = askMs;
   }
 
   /** Reads until the signal; what a run left from an earlier life comes first. */
@@ -50,19 +54,21 @@ export class ResultsReader {
   /**
    * Waits until a step's tasks are complete.
    *
-   * @param interrupted asked about once a second; true ends the wait with undefined
+   * @param interrupted true ends the wait with undefined
    * @throws DeadlineExceeded that says what is missing
    */
   async wait(step: string, tasks: number, timeoutMs: number, interrupted: () => Promise<boolean>): Promise<TaskResults[] | undefined> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       if (this.#failure) throw RetortError.from(this.#failure);
+      // From before the look: what arrives while `interrupted` is asked must wake this too.
+      const arrival = this.#next();
       const found = Array.from({ length: tasks }, (_, task) => this.#steps.get(step)?.get(task) ?? {});
       if (found.every(isComplete)) return found;
       if (Date.now() > deadline)
         throw new RetortError("DeadlineExceeded", `step ${step}: waited ${timeoutMs} ms; ${missing(found)}`, { retry: "never" });
       if (await interrupted()) return undefined;
-      await this.#next(1000);
+      await arrival;
     }
   }
 
@@ -71,9 +77,9 @@ export class ResultsReader {
     this.#steps.delete(step);
   }
 
-  #next(timeoutMs: number): Promise<void> {
+  #next(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
+      const timer = setTimeout(resolve, this.#askMs).unref();
       this.#changed = () => {
         clearTimeout(timer);
         resolve();
