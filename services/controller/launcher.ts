@@ -20,6 +20,21 @@ export interface Exit {
   readonly message: string;
 }
 
+/** Why a process of a run does not start, though it may yet. */
+export interface Delay {
+  readonly runId: string;
+  /** The same for the same reason: it is told again after a restart of the controller. */
+  readonly key: string;
+  readonly message: string;
+}
+
+/** Who a launcher tells what happens. */
+export interface Watcher {
+  /** Logs what goes wrong in here; a cluster's launcher then tells it again. */
+  ended(exit: Exit): Promise<void>;
+  delayed(delay: Delay): Promise<void>;
+}
+
 /**
  * Where a run's roles live: as processes of this machine, or as pods of a cluster. A launcher keeps them alive by itself:
  * it starts one that crashed again, `maxRestarts` times.
@@ -29,8 +44,8 @@ export interface Launcher {
   launch(run: Run, sets: readonly RoleSet[]): Promise<void>;
   /** Ends every process of a run and waits until they are gone. */
   stop(runId: string): Promise<void>;
-  /** Begins to tell of ends. `handle` logs what goes wrong; a cluster's launcher tells it again then. */
-  watch(handle: (exit: Exit) => Promise<void>): Promise<void>;
+  /** Begins to tell what happens, and tells what has happened already. */
+  watch(watcher: Watcher): Promise<void>;
   /** Stops telling. Processes of this machine end with the controller; pods stay, and the next controller takes them up. */
   close(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Log } from "../shared/base/log.js";
 import { type ProcessSettings, toFlags } from "../shared/base/settings.js";
 import type { Run } from "../shared/gen/retort/v1/run_pb.js";
-import { askedToLeave, type Exit, hopelessExits, type Launcher, lastError, type RoleSet } from "./launcher.js";
+import { askedToLeave, type Exit, hopelessExits, type Launcher, lastError, type RoleSet, type Watcher } from "./launcher.js";
 
 export interface LocalLauncherOptions {
   /** The controller's own; what every process of a run needs of them is passed on. */
@@ -53,7 +53,7 @@ interface Entry extends Instance {
 export class LocalLauncher implements Launcher {
   readonly #options: LocalLauncherOptions;
   readonly #entries = new Map<string, Entry>();
-  #handle: ((exit: Exit) => Promise<void>) | undefined;
+  #watcher: Watcher | undefined;
   /** Ends that came before anybody watched. */
   readonly #early: Exit[] = [];
 
@@ -61,8 +61,8 @@ export class LocalLauncher implements Launcher {
     this.#options = options;
   }
 
-  async watch(handle: (exit: Exit) => Promise<void>): Promise<void> {
-    this.#handle = handle;
+  async watch(watcher: Watcher): Promise<void> {
+    this.#watcher = watcher;
     for (const exit of this.#early.splice(0)) this.#tell(exit);
   }
 
@@ -120,8 +120,8 @@ export class LocalLauncher implements Launcher {
   }
 
   #tell(exit: Exit): void {
-    // Whoever handles it logs what goes wrong with that.
-    if (this.#handle) this.#handle(exit).catch(() => {});
+    // The watcher logs what goes wrong with that.
+    if (this.#watcher) this.#watcher.ended(exit).catch(() => {});
     else this.#early.push(exit);
   }
 

@@ -121,7 +121,7 @@ async function resumeRun({ runs, supervisor }: ControllerContext, runId: string)
 async function* sendWeights({ runs, store }: ControllerContext, runId: string, version: number | undefined) {
   const run = await runs.get(runId);
   if (version === undefined && run.output) {
-    const names = (await readdir(run.output)).sort();
+    const names = (await readdir(run.output).catch((error: NodeJS.ErrnoException) => Promise.reject(outOfReach(run, error)))).sort();
     const files = await Promise.all(names.map(async (name) => ({ name, sizeBytes: BigInt((await stat(join(run.output, name))).size) })));
     yield { part: { case: "manifest" as const, value: { runId, version: run.step, fence: run.fence, files } } };
     for (const name of names) yield* sendFile(name, createReadStream(join(run.output, name), { highWaterMark: chunkBytes }));
@@ -131,6 +131,13 @@ async function* sendWeights({ runs, store }: ControllerContext, runId: string, v
   yield { part: { case: "manifest" as const, value: manifest } };
   for (const [name, bytes] of files) yield* sendFile(name, pieces(bytes));
 }
+
+/** Where pods share no volume, the learner's directory is not the controller's. */
+const outOfReach = ({ runId, output, step }: Run, { code }: NodeJS.ErrnoException): RetortError =>
+  new RetortError(
+    "NotFound",
+    `the student of run ${runId} is in ${output}, which the controller cannot read (${code}); give it the volume that the learner wrote to, or ask for version ${step}`,
+  );
 
 /** How often the newest version may be replaced while it is read. */
 const maxReads = 10;

@@ -8,7 +8,7 @@ import { type ResolvedRun, resolveRun } from "../shared/flow/runs/resolve.js";
 import { isOver, type RunStore } from "../shared/flow/runs/state.js";
 import { ensureRun, removeRun } from "../shared/flow/streams.js";
 import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
-import type { Exit, Launcher, RoleSet } from "./launcher.js";
+import type { Delay, Exit, Launcher, RoleSet } from "./launcher.js";
 
 export interface SupervisorOptions {
   readonly streams: Streams;
@@ -32,12 +32,12 @@ export class Supervisor {
   async adopt(): Promise<void> {
     const { runs, launcher, log } = this.#options;
     for (const run of await runs.list()) if (!isOver(run.state)) await this.#inTurn(run.runId, () => this.#adopt(run));
-    await launcher.watch((exit) =>
-      this.#inTurn(exit.set.runId, () => this.#exited(exit)).catch((error: unknown) => {
+    const ended = (exit: Exit) =>
+      this.#inTurn(exit.set.runId, () => this.#ended(exit)).catch((error: unknown) => {
         log.error({ err: error, ...exit.set }, "handling the end of a role failed");
         throw error;
-      }),
-    );
+      });
+    await launcher.watch({ ended, delayed: (delay) => this.#delayed(delay) });
   }
 
   /** Makes a run's consumers and starts its roles; what is there already is left alone. A run that cannot be launched has failed. */
@@ -89,7 +89,14 @@ export class Supervisor {
     for (const { name } of await runs.registrations(run.runId)) await runs.unregister(run.runId, name);
   }
 
-  async #exited({ set: { runId, role }, code, message }: Exit): Promise<void> {
+  /** Says in the run's events why it is not going on. */
+  async #delayed({ runId, key, message }: Delay): Promise<void> {
+    const { streams, log } = this.#options;
+    log.warn({ runId }, message);
+    await publishEvent(streams, runId, { case: "warning", value: { message } }, `delayed/${key}`);
+  }
+
+  async #ended({ set: { runId, role }, code, message }: Exit): Promise<void> {
     if (this.#closing) return;
     const { runs, launcher } = this.#options;
     const run = await runs.get(runId).catch(async (error: unknown) => {

@@ -45,7 +45,7 @@ async function rightsNeeded(manifests: readonly Manifest[]): Promise<Set<string>
   ] as const;
   try {
     await launcher.launch(run, sets);
-    await launcher.watch(async () => {});
+    await launcher.watch({ ended: async () => {}, delayed: async () => {} });
     await eventually("jobs and pods are watched", () => ["watch batch/jobs", "watch pods"].every((right) => api.needed.has(right)));
     await launcher.launch(run, sets);
     await launcher.stop("run");

@@ -4,7 +4,7 @@ import { shell } from "./support/commands.js";
 import { footprint } from "./support/footprint.js";
 import { buildImages } from "./support/images.js";
 import { Installation } from "./support/installation.js";
-import { execute, fetchedDigests, gone, storedDigest, succeeded, type Watched } from "./support/runs.js";
+import { begin, execute, fetchedDigests, gone, storedDigest, succeeded, type Watched } from "./support/runs.js";
 
 /**
  * The proof on a real cluster: image, chart, runs over gRPC, disturbances, and nothing left. Takes the cluster of KUBECONFIG
@@ -100,8 +100,12 @@ async function main(): Promise<void> {
     check("the same seed gives the same weights", cold.digest === warm.digest);
     await disturbed(installation, warm.digest);
     await idle(namespace);
+    await installation.test();
+    check("helm test passes", true);
+    const going = await begin(installation, "going");
+    say(`${going} trains; uninstalling`);
     const left = await installation.uninstall();
-    check("helm uninstall leaves nothing", left.length === 0);
+    check("helm uninstall leaves nothing, of the run that was going neither", left.length === 0);
   } finally {
     await installation.remove();
   }

@@ -1,13 +1,16 @@
-import type { Exit, Launcher, RoleSet } from "../../services/controller/launcher.js";
+import type { Launcher, RoleSet, Watcher } from "../../services/controller/launcher.js";
 import type { Run } from "../../services/shared/gen/retort/v1/run_pb.js";
 
 /** A launcher that starts nothing and remembers what it was asked for. */
 export class FakeLauncher implements Launcher {
   readonly launched: { readonly runId: string; readonly sets: readonly RoleSet[] }[] = [];
   readonly stopped: string[] = [];
-  #handle: (exit: Exit) => Promise<void> = async () => {};
+  /** What a launch fails with, if it is to fail. */
+  refuse: Error | undefined;
+  watcher: Watcher | undefined;
 
   async launch({ runId }: Run, sets: readonly RoleSet[]): Promise<void> {
+    if (this.refuse) throw this.refuse;
     this.launched.push({ runId, sets });
   }
 
@@ -15,16 +18,16 @@ export class FakeLauncher implements Launcher {
     this.stopped.push(runId);
   }
 
-  async watch(handle: (exit: Exit) => Promise<void>): Promise<void> {
-    this.#handle = handle;
+  async watch(watcher: Watcher): Promise<void> {
+    this.watcher = watcher;
   }
 
   async close(): Promise<void> {
-    this.#handle = async () => {};
+    this.watcher = undefined;
   }
 
   /** Tells that processes of a role came to an end that their launcher does not mend. */
-  end(runId: string, role: RoleSet["role"], code: number, message = ""): Promise<void> {
-    return this.#handle({ set: { runId, role, replicas: 1 }, code, message });
+  async end(runId: string, role: RoleSet["role"], code: number, message = ""): Promise<void> {
+    await this.watcher?.ended({ set: { runId, role, replicas: 1 }, code, message });
   }
 }

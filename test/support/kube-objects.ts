@@ -44,22 +44,26 @@ export async function finishJob(api: KubeApi, { metadata }: V1Job, type: "Comple
   await batch.replaceNamespacedJobStatus({ name, namespace, body });
 }
 
-/** A pod of a role whose container has ended, as a kubelet reports it. */
+/** A pod of a role whose container has ended or waits, as a kubelet reports it. */
 export async function makePod(
   api: KubeApi,
   runId: string,
   role: RoleSet["role"],
   owner: string,
-  { exitCode, message }: { readonly exitCode: number; readonly message: string },
+  what: { readonly message: string; readonly exitCode: number } | { readonly message: string; readonly waiting: string },
 ): Promise<void> {
   const core = api.config(tokens.admin).makeApiClient(CoreV1Api);
   const [namespace, name] = ["default", `${runId}-${role}-0`];
   const metadata = { name, labels: labelsOf({ runId, role }, owner) };
   const containers = [{ name: "retort", image: "retort:1" }];
   const body = await core.createNamespacedPod({ namespace, body: { metadata, spec: { containers } } });
-  const terminated = { exitCode, message, reason: "Error", startedAt: new Date(), finishedAt: new Date() };
-  const container = { name: "retort", image: "retort:1", imageID: "", ready: false, restartCount: 0, state: { terminated } };
-  body.status = { phase: "Failed", containerStatuses: [container] };
+  const now = new Date();
+  const state =
+    "waiting" in what
+      ? { waiting: { reason: what.waiting, message: what.message } }
+      : { terminated: { ...what, reason: "Error", startedAt: now, finishedAt: now } };
+  const container = { name: "retort", image: "retort:1", imageID: "", ready: false, restartCount: 0, state };
+  body.status = { phase: "waiting" in what ? "Pending" : "Failed", containerStatuses: [container] };
   await core.replaceNamespacedPodStatus({ name, namespace, body });
 }
 

@@ -44,6 +44,35 @@ export function endOfPod(pod: V1Pod, maxRestarts: number): End | undefined {
   return hopelessExits.includes(end.code) || status.restartCount > maxRestarts ? end : undefined;
 }
 
+/** Why a pod does not start. */
+export interface PodDelay {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What a container waits for that does not come by itself. "ContainerCreating" and the pause after a crash do. */
+const stuck: ReadonlySet<string> = new Set([
+  "CreateContainerConfigError",
+  "CreateContainerError",
+  "ErrImageNeverPull",
+  "ErrImagePull",
+  "ImagePullBackOff",
+  "InvalidImageName",
+  "RunContainerError",
+]);
+
+/**
+ * Why a pod does not start: no node takes it, or its container cannot be made.
+ *
+ * @returns undefined for a pod that is on its way
+ */
+export function delayOf(pod: V1Pod): PodDelay | undefined {
+  const scheduled = pod.status?.conditions?.find(({ type }) => type === "PodScheduled");
+  if (scheduled?.status === "False" && scheduled.reason) return { reason: scheduled.reason, message: scheduled.message ?? "" };
+  const waiting = statusOf(pod)?.state?.waiting;
+  return waiting?.reason && stuck.has(waiting.reason) ? { reason: waiting.reason, message: waiting.message ?? "" } : undefined;
+}
+
 const statusOf = ({ status }: V1Pod) => status?.containerStatuses?.find(({ name }) => name === containerName);
 
 function terminationOf(pod: V1Pod): (End & { readonly finished: number }) | undefined {

@@ -3,9 +3,9 @@ import type { V1Job, V1Pod } from "@kubernetes/client-node";
 import { RetortError } from "../../shared/base/errors.js";
 import type { Log } from "../../shared/base/log.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
-import type { Exit, Launcher, RoleSet } from "../launcher.js";
+import type { Launcher, RoleSet, Watcher } from "../launcher.js";
 import { type Cluster, kinds } from "./cluster.js";
-import { type End, endOfJob, endOfPod, isFinished } from "./ends.js";
+import { delayOf, type End, endOfJob, endOfPod, isFinished, type PodDelay } from "./ends.js";
 import { labels, nameOf, selectorOf } from "./labels.js";
 import { learnerJob, type ManifestContext, type Owner, roleDeployment } from "./manifests.js";
 import type { PodTemplates } from "./pod-template.js";
@@ -79,17 +79,19 @@ export class KubernetesLauncher implements Launcher {
     }
   }
 
-  async watch(handle: (exit: Exit) => Promise<void>): Promise<void> {
+  async watch(watcher: Watcher): Promise<void> {
     const { cluster, maxRestarts, log } = this.#options;
     const selector = selectorOf(this.#label);
     const jobEnded = async (job: V1Job) => {
       if (!isFinished(job) || job.metadata?.deletionTimestamp) return;
       const runSelector = `${selectorOf(this.#label, job.metadata!.labels![labels.run]!)},${labels.component}=learner`;
-      await this.#tell(job.metadata!, endOfJob(job, await cluster.list<V1Pod>(kinds.pod, runSelector)), handle);
+      await this.#tell(job.metadata!, endOfJob(job, await cluster.list<V1Pod>(kinds.pod, runSelector)), watcher);
     };
-    const podEnded = async (pod: V1Pod) => {
-      if (pod.metadata?.labels?.[labels.component] === "learner" || pod.metadata?.deletionTimestamp) return;
-      await this.#tell(pod.metadata!, endOfPod(pod, maxRestarts), handle);
+    const podChanged = async (pod: V1Pod) => {
+      if (pod.metadata?.deletionTimestamp) return;
+      await this.#tellDelay(pod.metadata!, delayOf(pod), watcher);
+      // The Job says when a learner has ended for good.
+      if (pod.metadata?.labels?.[labels.component] !== "learner") await this.#tell(pod.metadata!, endOfPod(pod, maxRestarts), watcher);
     };
     const retelling =
       <T extends V1Job | V1Pod>(ended: (object: T) => Promise<void>) =>
@@ -97,7 +99,7 @@ export class KubernetesLauncher implements Launcher {
         void this.#persist(() => ended(object));
     this.#watches.push(
       cluster.watch<V1Job>(kinds.job, selector, retelling(jobEnded), log),
-      cluster.watch<V1Pod>(kinds.pod, selector, retelling(podEnded), log),
+      cluster.watch<V1Pod>(kinds.pod, selector, retelling(podChanged), log),
     );
   }
 
@@ -138,15 +140,29 @@ export class KubernetesLauncher implements Launcher {
     return found?.metadata?.ownerReferences?.some((reference) => reference.uid === uid) ?? false;
   }
 
-  /** Tells of an end once, however often its object changes. */
-  async #tell({ uid, labels: found }: Metadata, end: End | undefined, handle: (exit: Exit) => Promise<void>): Promise<void> {
-    if (!end || this.#told.has(uid!)) return;
-    this.#told.add(uid!);
+  /** Tells of an end, once, however often its object changes. */
+  async #tell({ uid, labels: found }: Metadata, end: End | undefined, watcher: Watcher): Promise<void> {
+    if (!end) return;
     const { [labels.run]: runId, [labels.component]: role, [labels.teacher]: teacher } = found!;
+    const set: RoleSet = { runId: runId!, role: role as RoleSet["role"], teacher, replicas: 1 };
+    await this.#once(uid!, () => watcher.ended({ set, ...end }));
+  }
+
+  async #tellDelay({ uid, name, labels: found }: Metadata, delay: PodDelay | undefined, watcher: Watcher): Promise<void> {
+    if (!delay) return;
+    const key = `${uid}/${delay.reason}`;
+    const message = `pod ${name} does not start: ${delay.reason}: ${delay.message}`;
+    await this.#once(key, () => watcher.delayed({ runId: found![labels.run]!, key, message }));
+  }
+
+  /** Does what a key stands for once, or again if it failed. */
+  async #once(key: string, work: () => Promise<void>): Promise<void> {
+    if (this.#told.has(key)) return;
+    this.#told.add(key);
     try {
-      await handle({ set: { runId: runId!, role: role as RoleSet["role"], teacher, replicas: 1 }, ...end });
+      await work();
     } catch (error) {
-      this.#told.delete(uid!);
+      this.#told.delete(key);
       throw error;
     }
   }

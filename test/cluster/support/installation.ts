@@ -39,6 +39,11 @@ export class Installation {
     await this.#helm("upgrade", "--wait", "--timeout", "5m", ...values.flatMap((value) => ["--set", value]));
   }
 
+  /** The chart's own test: a run of a few steps, started from a pod of the release. */
+  async test(): Promise<void> {
+    await command("helm", ["-n", this.kubectl.namespace, "test", release, "--timeout", "5m"]);
+  }
+
   /** Uninstalls the release and waits until nothing is left in the namespace but what every namespace has. */
   async uninstall(): Promise<string[]> {
     await this.#stopForwarding();

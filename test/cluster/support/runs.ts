@@ -33,6 +33,13 @@ roles: { student: { threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1
     example,
   );
 
+/** Starts a run that nobody waits for, and gives its id once it trains. */
+export async function begin({ controller }: Installation, name: string): Promise<string> {
+  const { run } = await controller.startRun({ spec: spec(name, 100_000) });
+  for await (const { event } of controller.watchRun({ runId: run!.runId })) if (event!.event.case === "stepFinished") break;
+  return run!.runId;
+}
+
 /** What became of a run, and when (milliseconds since it was started). */
 export interface Watched {
   readonly run: Run;

@@ -4,7 +4,7 @@ import { Cluster, kinds } from "../../../services/controller/kubernetes/cluster.
 import { selectorOf } from "../../../services/controller/kubernetes/labels.js";
 import { KubernetesLauncher } from "../../../services/controller/kubernetes/launcher.js";
 import type { PodTemplates } from "../../../services/controller/kubernetes/pod-template.js";
-import type { Exit, RoleSet } from "../../../services/controller/launcher.js";
+import type { Delay, Exit, RoleSet } from "../../../services/controller/launcher.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { type Run, RunSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { findKubeApi, howToGetOne, KubeApi, tokens } from "../../support/kube-api.js";
@@ -32,6 +32,7 @@ const setsOf = (runId: string): RoleSet[] => [
   const api = new KubeApi();
   let cluster: Cluster;
   const open: KubernetesLauncher[] = [];
+  const delays: Delay[] = [];
 
   /** A launcher with no more rights than the documentation lists. */
   const launcher = (options: Partial<ConstructorParameters<typeof KubernetesLauncher>[0]> = {}): KubernetesLauncher => {
@@ -49,11 +50,14 @@ const setsOf = (runId: string): RoleSet[] => [
   };
   const jobOf = (runId: string) => cluster.read<V1Job>(kinds.job, `${runId}-learner`);
   const studentsOf = (runId: string) => cluster.read<V1Deployment>(kinds.deployment, `${runId}-student`);
-  const watched = async (handle: (exit: Exit) => void, watching = launcher()) => {
+  const watched = async (handle: (exit: Exit) => void = () => {}, watching = launcher()) => {
     const exits: Exit[] = [];
-    await watching.watch(async (exit) => {
-      exits.push(exit);
-      handle(exit);
+    await watching.watch({
+      ended: async (exit) => {
+        handle(exit);
+        exits.push(exit);
+      },
+      delayed: async (delay) => void delays.push(delay),
     });
     return exits;
   };
@@ -119,7 +123,7 @@ const setsOf = (runId: string): RoleSet[] => [
     await launcher().launch(runOf("failed"), setsOf("failed"));
     await makePod(api, "failed", "learner", owner, { exitCode: 66, message: '{"level":60,"msg":"no such model"}' });
     await finishJob(api, (await jobOf("failed"))!, "Failed");
-    const exits = await watched(() => {});
+    const exits = await watched();
     await eventually("the end is told", () => exits.some(({ set }) => set.runId === "failed"));
     expect(exits.filter(({ set }) => set.runId === "failed")).toEqual([
       { set: { runId: "failed", role: "learner", teacher: undefined, replicas: 1 }, code: 66, message: "no such model" },
@@ -127,7 +131,7 @@ const setsOf = (runId: string): RoleSet[] => [
   });
 
   it("tells of a role whose pods cannot work, as it happens", async () => {
-    const exits = await watched(() => {});
+    const exits = await watched();
     await launcher().launch(runOf("hopeless"), setsOf("hopeless"));
     await makePod(api, "hopeless", "student", owner, { exitCode: 78, message: '{"level":60,"msg":"cuda is not available"}' });
     await makePod(api, "hopeless", "reward", owner, { exitCode: 1, message: "" });
@@ -135,6 +139,13 @@ const setsOf = (runId: string): RoleSet[] => [
     expect(exits.filter(({ set }) => set.runId === "hopeless")).toMatchObject([
       { set: { role: "student" }, code: 78, message: "cuda is not available" },
     ]);
+  });
+
+  it("says why a pod does not start", async () => {
+    await watched();
+    await makePod(api, "waiting", "teacher", owner, { waiting: "ErrImagePull", message: "not found" });
+    await eventually("the delay is told", () => delays.some(({ runId }) => runId === "waiting"));
+    expect(delays).toMatchObject([{ runId: "waiting", message: "pod waiting-teacher-0 does not start: ErrImagePull: not found" }]);
   });
 
   it("follows queues by KEDA where it is installed, from zero", async () => {

@@ -1,12 +1,13 @@
 import { create } from "@bufbuild/protobuf";
-import type { Exit, Launcher, RoleSet } from "../../../services/controller/launcher.js";
 import { Supervisor } from "../../../services/controller/supervisor.js";
 import { RetortError } from "../../../services/shared/base/errors.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
+import { watchEvents } from "../../../services/shared/flow/runs/events.js";
 import { isOver, newRun, RunStore } from "../../../services/shared/flow/runs/state.js";
 import { durables, ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
 import { RunSpecSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { FakeLauncher } from "../../support/fake-launcher.js";
 import { TestNats } from "../../support/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
@@ -17,30 +18,6 @@ const spec = create(RunSpecSchema, {
   data: { path: "d" },
   phases: [{ steps: 1 }],
 });
-
-/** Launches nothing, and ends what it is told to. */
-class FakeLauncher implements Launcher {
-  readonly launched: string[] = [];
-  readonly stopped: string[] = [];
-  refuse: RetortError | undefined;
-  #handle: (exit: Exit) => Promise<void> = async () => {};
-
-  async launch({ runId }: { runId: string }, sets: readonly RoleSet[]): Promise<void> {
-    if (this.refuse) throw this.refuse;
-    this.launched.push(`${runId}: ${sets.map(({ role, replicas }) => `${role}*${replicas}`).join(" ")}`);
-  }
-  async stop(runId: string): Promise<void> {
-    this.stopped.push(runId);
-  }
-  async watch(handle: (exit: Exit) => Promise<void>): Promise<void> {
-    this.#handle = handle;
-  }
-  async close(): Promise<void> {}
-
-  end(runId: string, role: RoleSet["role"], code: number, message = ""): Promise<void> {
-    return this.#handle({ set: { runId, role, replicas: 1 }, code, message });
-  }
-}
 
 describe("Supervisor", () => {
   let nats: TestNats;
@@ -79,7 +56,7 @@ describe("Supervisor", () => {
 
   it("launches the learner first, with the consumers made", async () => {
     await supervisor.launch(await begin("launched"));
-    expect(launcher.launched).toEqual(["launched: learner*1 student*1 teacher*1"]);
+    expect(launcher.launched.map(({ sets }) => sets.map(({ role }) => role))).toEqual([["learner", "student", "teacher"]]);
     expect(await consumers()).toContain(durables.student("launched"));
   });
 
@@ -87,7 +64,7 @@ describe("Supervisor", () => {
     await begin("going");
     await begin("over", RunState.SUCCEEDED);
     await new Supervisor({ streams, runs, launcher, log }).adopt();
-    expect(launcher.launched.map((line) => line.split(":")[0])).toEqual(["going"]);
+    expect(launcher.launched.map(({ runId }) => runId)).toEqual(["going"]);
   });
 
   it("takes away what is left of a run that is over, its consumers too", async () => {
@@ -115,6 +92,19 @@ describe("Supervisor", () => {
     await launcher.end("resumed", "learner", 0);
     expect(launcher.launched).toHaveLength(2);
     expect((await runs.get("resumed")).state).toBe(RunState.RUNNING);
+  });
+
+  it("says in a run's events why it does not go on, once for the same reason", async () => {
+    await begin("waiting");
+    const delay = { runId: "waiting", key: "pod/Unschedulable", message: "pod x does not start: Unschedulable" };
+    for (let times = 0; times < 2; times++) await launcher.watcher!.delayed(delay);
+    await launcher.watcher!.delayed({ ...delay, key: "pod/ErrImagePull", message: "pod x does not start: ErrImagePull" });
+    const messages: string[] = [];
+    for await (const { event } of watchEvents(streams, "waiting", 0, AbortSignal.timeout(10_000))) {
+      if (event.case === "warning") messages.push(event.value.message);
+      if (messages.length === 2) break;
+    }
+    expect(messages).toEqual(["pod x does not start: Unschedulable", "pod x does not start: ErrImagePull"]);
   });
 
   it("stops what serves a run that nobody knows of", async () => {

@@ -1,5 +1,5 @@
 import type { V1Job, V1Pod } from "@kubernetes/client-node";
-import { endOfJob, endOfPod, isFinished } from "../../../services/controller/kubernetes/ends.js";
+import { delayOf, endOfJob, endOfPod, isFinished } from "../../../services/controller/kubernetes/ends.js";
 
 const job = (type?: string, message?: string): V1Job => ({
   status: { conditions: type ? [{ type: "Suspended", status: "False" } as const, { type, status: "True", message }] : [] },
@@ -67,5 +67,24 @@ describe("endOfPod()", () => {
   it("is an end after too many crashes, with what Kubernetes knows if the process said nothing", () => {
     const crashed = pod({ exitCode: 137, reason: "OOMKilled" }, { restarts: 4, running: true });
     expect(endOfPod(crashed, 3)).toMatchObject({ code: 137, message: "OOMKilled" });
+  });
+});
+
+describe("delayOf()", () => {
+  const waiting = (reason: string, message?: string) =>
+    ({ status: { containerStatuses: [{ name: "retort", state: { waiting: { reason, message } } }] } }) as V1Pod;
+
+  it("is what the scheduler says", () => {
+    const message = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.";
+    const conditions = [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message }];
+    expect(delayOf({ status: { conditions } })).toEqual({ reason: "Unschedulable", message });
+  });
+
+  it("is what keeps a container from being made", () => {
+    expect(delayOf(waiting("ImagePullBackOff", "no such image"))).toEqual({ reason: "ImagePullBackOff", message: "no such image" });
+  });
+
+  it.each(["ContainerCreating", "PodInitializing", "CrashLoopBackOff"])("is nothing while a pod is on its way: %s", (reason) => {
+    expect(delayOf(waiting(reason))).toBeUndefined();
   });
 });
