@@ -1,7 +1,8 @@
-import { access, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Problem, RetortError } from "../shared/base/errors.js";
-import { readDataset } from "../shared/flow/prompts/dataset.js";
+import { columnsIn, columnsOf, readDataset } from "../shared/flow/prompts/dataset.js";
+import { heldOutNeeds, type RowNeeds, rowProblems, trainingNeeds } from "../shared/flow/prompts/needs.js";
 import { type ResolvedRun, resolveRun, teacherName } from "../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
 import { objectiveProblems } from "../shared/ml/losses/objective.js";
@@ -36,21 +37,23 @@ export async function checkModels(spec: RunSpec): Promise<Problem[]> {
     const teacher = await attempt(field, () => inspect(model));
     if (student && teacher) problems.push(...compare(student, teacher, field, teacherName(name), run));
   }
-  if (spec.data!.path) await attempt("data.path", () => readable(spec.data!.path));
-  if (spec.evaluation?.path) await attempt("evaluation.path", () => readable(spec.evaluation!.path));
+  for (const needs of [
+    spec.data!.path ? trainingNeeds(spec, run) : undefined,
+    spec.evaluation?.path ? heldOutNeeds(spec, run) : undefined,
+  ]) {
+    const found = needs && (await attempt(`${needs.field}.path`, () => checkHead(spec, needs)));
+    problems.push(...(found ?? []));
+  }
   return problems;
 }
 
-const readable = (path: string): Promise<unknown> =>
-  /\.(jsonl|json)$/.test(path) ? nonEmpty(path) : access(path).catch(() => readDataset(path, noColumns, 1));
+/** Rows that are looked at before a run starts; its learner looks at all of them. */
+const headRows = 1000;
 
-const noColumns = { prompt: "", completion: "", reference: "", messages: "", teacher: "" };
-
-async function nonEmpty(path: string): Promise<void> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new RetortError("NotFound", `${path} cannot be read (${error.code}); give a .jsonl or .parquet file or a directory of them`);
-  });
-  if (text.trim() === "") throw new RetortError("InvalidArgument", `${path} is empty; a dataset needs at least one row`);
+/** What is wrong with a dataset's first rows. */
+async function checkHead(spec: RunSpec, needs: RowNeeds): Promise<Problem[]> {
+  const rows = await readDataset(needs.path, columnsOf(spec.data!), headRows);
+  return rowProblems(rows, needs, await columnsIn(needs.path), rows.length < headRows);
 }
 
 async function inspect(directory: string): Promise<Inspected> {

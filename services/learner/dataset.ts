@@ -1,6 +1,7 @@
 import { RetortError } from "../shared/base/errors.js";
 import type { WorkerClient } from "../shared/base/workers.js";
-import { type Row, readDataset } from "../shared/flow/prompts/dataset.js";
+import { columnsIn, columnsOf, type Row, readDataset } from "../shared/flow/prompts/dataset.js";
+import { checkRows, type RowNeeds } from "../shared/flow/prompts/needs.js";
 import type { DataSpec } from "../shared/gen/retort/v1/run_pb.js";
 import type { TrainHost } from "./train-host.js";
 
@@ -27,24 +28,21 @@ export interface DatasetLimits {
   readonly eosId: number | undefined;
 }
 
-/** The columns that a spec names, with the defaults. */
-export const columnsOf = ({ promptField, completionField, referenceField, messagesField, teacherField }: DataSpec) => ({
-  prompt: promptField || "prompt",
-  completion: completionField || "completion",
-  reference: referenceField || "reference",
-  messages: messagesField || "messages",
-  teacher: teacherField || "teacher",
-});
-
-/** Reads and tokenises a dataset. Rows that do not fit are dropped and counted, never cut. */
+/**
+ * Reads and tokenises a dataset. Rows that do not fit are dropped and counted, never cut.
+ *
+ * @throws InvalidArgument if the rows are not what the run needs, or none of them fits
+ */
 export async function loadDataset(
   host: WorkerClient<TrainHost>,
   data: DataSpec,
-  path: string,
+  needs: RowNeeds,
   limit: number,
   limits: DatasetLimits,
 ): Promise<Dataset> {
+  const { path } = needs;
   const rows = await readDataset(path, columnsOf(data), limit);
+  checkRows(rows, needs, await columnsIn(path));
   const prompts = await Promise.all(rows.map((row) => promptText(host, row)));
   const promptIds = await host.encode(prompts, true);
   const completionIds = await host.encode(

@@ -1,6 +1,8 @@
 import { RetortError } from "../shared/base/errors.js";
 import { toInt32 } from "../shared/flow/arrays.js";
-import { type EvaluationSettings, referencesNeededBy } from "../shared/flow/runs/evaluation.js";
+import { columnsIn } from "../shared/flow/prompts/dataset.js";
+import { checkRows, heldOutNeeds, type RowNeeds, trainingNeeds } from "../shared/flow/prompts/needs.js";
+import type { EvaluationSettings } from "../shared/flow/runs/evaluation.js";
 import { resolveSampling, teacherName } from "../shared/flow/runs/resolve.js";
 import { stepToken } from "../shared/flow/subjects.js";
 import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
@@ -28,14 +30,12 @@ export async function prepareData(context: RunContext, student: StudentDescripti
     maxNewTokens: Math.max(...run.phases.map(({ sampling }) => sampling.maxNewTokens)),
     eosId: student.eosIds[0],
   };
-  const read = data.path ? await loadDataset(host, data, data.path, data.limit, limits) : undefined;
+  const read = data.path ? await loadDataset(host, data, trainingNeeds(spec, run), data.limit, limits) : undefined;
   const dataset = data.generate ? await writeTexts(context, read, student, limits) : read!;
-  checkTeachers(dataset.items, run.teachers);
   const { evaluation } = run;
-  if (!evaluation) return { ...dataset, heldOut: [] };
-  const { items, heldOut } = await heldOutRows(host, data, dataset.items, evaluation, roomFor(evaluation, limits));
-  checkTeachers(heldOut, run.teachers);
-  checkReferences(heldOut, evaluation);
+  const needs = heldOutNeeds(spec, run);
+  if (!evaluation || !needs) return { ...dataset, heldOut: [] };
+  const { items, heldOut } = await heldOutRows(host, data, dataset.items, evaluation, needs, roomFor(evaluation, limits));
   return { ...dataset, items, heldOut };
 }
 
@@ -45,42 +45,23 @@ async function heldOutRows(
   data: DataSpec,
   items: readonly Item[],
   { path, holdOut, limit }: EvaluationSettings,
+  needs: RowNeeds,
   limits: DatasetLimits,
 ): Promise<Pick<PreparedData, "items" | "heldOut">> {
-  if (path) return { items, heldOut: (await loadDataset(host, data, path, limit, limits)).items };
+  if (path) return { items, heldOut: (await loadDataset(host, data, needs, limit, limits)).items };
   if (holdOut >= items.length)
     throw new RetortError("InvalidArgument", `is ${holdOut}, and the dataset has ${items.length} rows; leave some to train on`, {
       fieldPath: "evaluation.holdOut",
     });
   const rest = items.length - holdOut;
   const heldOut = fitting(items.slice(rest), data.maxPromptTokens, limits, "the held-out part of the dataset").items;
+  checkRows(heldOut, needs, data.path ? await columnsIn(data.path) : []);
   return { items: items.slice(0, rest), heldOut };
-}
-
-function checkTeachers(items: readonly Item[], teachers: readonly string[]): void {
-  const stray = items.findIndex(({ teacher }) => teacher !== "" && !teachers.includes(teacher));
-  if (stray < 0) return;
-  throw new RetortError(
-    "InvalidArgument",
-    `row ${stray + 1} names the teacher "${items[stray]!.teacher}"; the run has: ${teachers.join(", ") || "none"}`,
-    { fieldPath: "data.teacherField" },
-  );
 }
 
 /** The limits of held-out rows, which may be completed at another length than the training rows. */
 const roomFor = ({ maxNewTokens }: EvaluationSettings, limits: DatasetLimits): DatasetLimits =>
   maxNewTokens ? { ...limits, maxNewTokens } : limits;
-
-/** Refuses an evaluation that compares with references where no row has one. */
-function checkReferences(heldOut: readonly Item[], settings: EvaluationSettings): void {
-  const setting = referencesNeededBy(settings);
-  if (!setting || heldOut.some(({ reference }) => reference !== "")) return;
-  throw new RetortError(
-    "InvalidArgument",
-    `${setting}, and no row of ${settings.path || "the held-out part of the dataset"} has a reference (nor a completion); name the column with data.referenceField, or leave the setting out`,
-    { fieldPath: "evaluation.path" },
-  );
-}
 
 /** Has a teacher complete the dataset's prompts, or write whole texts whose beginnings become prompts. */
 async function writeTexts(

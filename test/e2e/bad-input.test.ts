@@ -84,6 +84,42 @@ describe("retort run, given a bad spec", () => {
     expectClear(await run({ ...good, data: { path: await file("rows.jsonl", '{"prompt": "a"}\n{"prompt"\n') } }), /rows\.jsonl.*2/s);
   });
 
+  it.each<[string, string, Record<string, unknown>, RegExp]>([
+    [
+      "a teacher that a row names and the run does not have",
+      '{"prompt": "1=", "teacher": "math"}',
+      {},
+      /data\.path.*"math"; the run has: default/,
+    ],
+    ["a column that is not there", '{"question": "1=", "answer": "one"}', {}, /"prompt".*it has: question, answer.*data\.promptField/s],
+    [
+      "completions that are not there",
+      '{"prompt": "1=", "answer": "one"}',
+      { phases: [{ preset: "sft", steps: 1 }] },
+      /completion.*columns prompt, answer.*data\.completionField/s,
+    ],
+    [
+      "references that a reward needs",
+      '{"prompt": "1="}',
+      { phases: [{ preset: "rl_gkd", steps: 1 }], rewards: [{ kind: "numeric" }] },
+      /reward numeric compares with references.*data\.referenceField/s,
+    ],
+  ])("names %s, before anything is started", async (_, row, more, message) => {
+    expectClear(
+      await run({ ...good, phases: [{ preset: "on_policy_kd", steps: 1 }], ...more, data: { path: await file("bad.jsonl", row) } }),
+      message,
+    );
+  });
+
+  it("names a metric that needs references, and a k beyond the samples", async () => {
+    const bare = await file("bare.jsonl", '{"prompt": "1="}');
+    expectClear(await run({ ...good, evaluation: { path: bare, metric: "numeric" } }), /evaluation\.metric is numeric.*has a reference/s);
+    expectClear(
+      await run({ ...good, evaluation: { path: good.data.path, passAt: [8], samplesPerPrompt: 2 } }),
+      /evaluation\.passAt: is 8.*samplesPerPrompt is 2/s,
+    );
+  });
+
   it("leaves no run behind", async () => {
     const { runs } = await cluster.controller.listRuns({});
     expect(runs.filter(({ finished }) => !finished)).toEqual([]);

@@ -72,6 +72,13 @@ export class LocalCluster {
     return found.pid;
   }
 
+  /** The metrics that every process of a role reports. */
+  async metricsOf(runId: string, role: string): Promise<string[]> {
+    const found = (await this.#runs.registrations(runId)).filter((registration) => registration.role === role);
+    const ports = found.map(({ metricsPort }) => metricsPort);
+    return Promise.all(ports.map(async (port) => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()));
+  }
+
   /** Number of messages that a run has left in a stream. */
   async left(stream: string, runId: string): Promise<number> {
     const { state } = await this.#streams.manager.streams.info(stream, { subjects_filter: `retort.*.${runId}.>` });

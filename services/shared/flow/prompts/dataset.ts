@@ -1,48 +1,65 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
+import { compressors } from "hyparquet-compressors";
 import { RetortError } from "../../base/errors.js";
+import type { DataSpec } from "../../gen/retort/v1/run_pb.js";
+import { type ChatMessage, type Columns, type Row, toRow } from "./row.js";
 
-/** Column names of a dataset. */
-export interface Columns {
-  readonly prompt: string;
-  readonly completion: string;
-  readonly reference: string;
-  readonly messages: string;
-  readonly teacher: string;
-}
-
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
-}
-
-/** One row: a prompt as text or messages, and what else the dataset has. */
-export interface Row {
-  readonly prompt: string | readonly ChatMessage[];
-  readonly completion: string | undefined;
-  readonly reference: string | undefined;
-  readonly teacher: string | undefined;
-}
+export type { ChatMessage, Columns, Row };
 
 /**
  * Reads JSONL (.jsonl, .json) and Parquet files, or every such file of a directory in order of name.
  *
+ * @param limit reads only so many rows; 0 reads all
  * @throws NotFound if there is no such file; InvalidArgument naming file, row and column
  */
 export async function readDataset(path: string, columns: Columns, limit = 0): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const file of await filesOf(path)) {
-    const objects = file.endsWith(".parquet") ? await readParquet(file) : parseLines(await readFile(file, "utf8"), file);
-    for (const [i, object] of objects.entries()) rows.push(toRow(object, columns, `${file} row ${i + 1}`));
-    if (limit && rows.length >= limit) break;
-  }
+  for await (const { object, where } of objectsOf(path, limit)) rows.push(toRow(object, columns, where));
   if (rows.length === 0)
     throw new RetortError("InvalidArgument", `${path} has no rows; a dataset needs at least one prompt`, { fieldPath: "data.path" });
-  return limit ? rows.slice(0, limit) : rows;
+  return rows;
+}
+
+/** Names of the columns of a dataset's first row. */
+export async function columnsIn(path: string): Promise<string[]> {
+  for await (const { object } of objectsOf(path, 1)) return Object.keys(object);
+  return [];
+}
+
+/** The columns that a spec names, with the defaults. */
+export const columnsOf = ({ promptField, completionField, referenceField, messagesField, teacherField }: DataSpec): Columns => ({
+  prompt: promptField || "prompt",
+  completion: completionField || "completion",
+  reference: referenceField || "reference",
+  messages: messagesField || "messages",
+  teacher: teacherField || "teacher",
+});
+
+interface Located {
+  readonly object: Record<string, unknown>;
+  /** File and row, for errors. */
+  readonly where: string;
+}
+
+async function* objectsOf(path: string, limit: number): AsyncGenerator<Located> {
+  let count = 0;
+  for (const file of await filesOf(path)) {
+    const left = limit ? limit - count : 0;
+    for await (const located of file.endsWith(".parquet") ? readParquet(file, left) : readLines(file)) {
+      yield located;
+      if (++count === limit) return;
+    }
+  }
 }
 
 const isData = (name: string): boolean => /\.(jsonl|json|parquet)$/.test(name);
+
+const refused = (message: string, cause?: unknown): RetortError =>
+  new RetortError("InvalidArgument", message, { fieldPath: "data.path", cause });
 
 async function filesOf(path: string): Promise<string[]> {
   const info = await stat(path).catch((error: Error) => {
@@ -53,45 +70,42 @@ async function filesOf(path: string): Promise<string[]> {
   });
   if (!info.isDirectory()) {
     if (isData(path)) return [path];
-    throw new RetortError("InvalidArgument", `${path} is neither .jsonl, .json nor .parquet`, { fieldPath: "data.path" });
+    throw refused(`${path} is neither .jsonl, .json nor .parquet`);
   }
   const names = (await readdir(path)).filter(isData).sort();
+  if (names.length === 0) throw refused(`the directory ${path} has no .jsonl, .json or .parquet file`);
   return names.map((name) => join(path, name));
 }
 
-async function readParquet(file: string): Promise<Record<string, unknown>[]> {
-  return parquetReadObjects({ file: await asyncBufferFromFile(file) });
+/** @param limit rows at most; 0 reads all */
+async function* readParquet(file: string, limit: number): AsyncGenerator<Located> {
+  const objects = await asyncBufferFromFile(file)
+    .then((buffer) => parquetReadObjects({ file: buffer, compressors, ...(limit ? { rowEnd: limit } : {}) }))
+    .catch((error: Error) => {
+      throw refused(`${file} cannot be read as Parquet: ${error.message}`, error);
+    });
+  for (const [i, object] of objects.entries()) yield { object, where: `${file} row ${i + 1}` };
 }
 
-function parseLines(text: string, file: string): Record<string, unknown>[] {
-  return text.split("\n").flatMap((line, i) => {
-    if (line.trim() === "") return [];
-    try {
-      return [JSON.parse(line) as Record<string, unknown>];
-    } catch (error) {
-      throw new RetortError("InvalidArgument", `${file} line ${i + 1} is not JSON: ${(error as Error).message}`, {
-        fieldPath: "data.path",
-      });
-    }
-  });
-}
-
-function toRow(object: Record<string, unknown>, columns: Columns, where: string): Row {
-  const text = (column: keyof Columns): string | undefined => {
-    const value = object[columns[column]];
-    if (value === undefined || value === null) return undefined;
-    if (typeof value === "string") return value;
-    throw new RetortError("InvalidArgument", `${where}: column "${columns[column]}" is not text`, { fieldPath: `data.${column}Field` });
-  };
-  const messages = object[columns.messages];
-  const prompt = Array.isArray(messages) ? (messages as ChatMessage[]) : text("prompt");
-  if (prompt === undefined) {
-    const found = Object.keys(object).join(", ");
-    throw new RetortError(
-      "InvalidArgument",
-      `${where} has no column "${columns.prompt}" (nor "${columns.messages}"); it has: ${found}. Name the column with data.promptField`,
-      { fieldPath: "data.promptField" },
-    );
+async function* readLines(file: string): AsyncGenerator<Located> {
+  const lines = createInterface({ input: createReadStream(file, "utf8"), crlfDelay: Number.POSITIVE_INFINITY });
+  let number = 0;
+  for await (const line of lines) {
+    number++;
+    if (line.trim() === "") continue;
+    const where = `${file} line ${number}`;
+    yield { object: parseLine(line, where), where };
   }
-  return { prompt, completion: text("completion"), reference: text("reference") ?? text("completion"), teacher: text("teacher") };
+}
+
+function parseLine(line: string, where: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    throw refused(`${where} is not JSON: ${(error as Error).message}; a dataset has one JSON object on each line`);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw refused(`${where} is no JSON object; a dataset has one JSON object on each line`);
+  return value as Record<string, unknown>;
 }
