@@ -43,16 +43,18 @@ interface Member {
  * Turns the records of a step into a batch. Sequences that failed anywhere are left out; rewards become advantages by
  * their baseline.
  *
- * @throws DataLoss if a score does not belong to its rollout, or was made with another signal than asked for
+ * @throws DataLoss if a score does not belong to its rollout, was made with another signal than asked for or by another
+ *   teacher of that name, or if a reward is not finite
  */
 export function assemble(results: readonly TaskResults[], phase: Phase, step: number): Assembled {
   const failures: Failure[] = [];
   const members: (Member & { readonly tokens: number })[] = [];
   let signalBytes = 0;
   let scoredTokens = 0;
+  const digests = new Map<string, string>();
   results.forEach((result, task) => {
     const { rollout, score } = result;
-    if (score) checkScore(result, task);
+    if (score) checkScore(result, task, digests);
     rollout!.sequences.forEach((sequence, i) => {
       const reason = sequence.failure || score?.scores[i]?.failure || result.reward?.rewards[i]?.failure;
       if (reason) {
@@ -90,7 +92,8 @@ export function assemble(results: readonly TaskResults[], phase: Phase, step: nu
 const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
 const mean = (list: readonly number[]): number => (list.length ? sum(list) / list.length : 0);
 
-function checkScore({ rollout, score }: TaskResults, task: number): void {
+/** @param digests of each teacher that has scored this step so far, by name */
+function checkScore({ rollout, score }: TaskResults, task: number, digests: Map<string, string>): void {
   const refuse = (what: string) => {
     throw new RetortError(
       "DataLoss",
@@ -104,9 +107,22 @@ function checkScore({ rollout, score }: TaskResults, task: number): void {
     signal ? `${signal.kind} k=${signal.k} temperature=${signal.temperature} ${signal.hiddenDtype}`.trim() : "no signal",
   );
   if (asked !== given) refuse(`was made with ${given}, and ${asked} was asked for`);
+  const known = digests.get(score!.teacher) ?? score!.teacherDigest;
+  digests.set(score!.teacher, known);
+  if (known !== score!.teacherDigest)
+    refuse(`was made by "${score!.teacher}" with weights ${score!.teacherDigest}, others of the step with ${known}`);
 }
 
-function memberOf({ rollout, score, reward }: TaskResults, i: number, task: number, step: number): Member {
+/** The reward of a sequence; 0 where none was asked for. */
+function rewardOf({ reward }: TaskResults, i: number, task: number): number {
+  const value = reward?.rewards[i]?.value ?? 0;
+  if (!Number.isFinite(value))
+    throw new RetortError("DataLoss", `task ${task}: rewards[${i}].value is ${value}; a reward must be a finite number, or a failure`);
+  return value;
+}
+
+function memberOf(result: TaskResults, i: number, task: number, step: number): Member {
+  const { rollout, score } = result;
   const sequence = rollout!.sequences[i]!;
   const sampled = rollout!.source === Source.STUDENT;
   const completionIds = toInt32(sequence.completionIds, "completionIds");
@@ -119,7 +135,7 @@ function memberOf({ rollout, score, reward }: TaskResults, i: number, task: numb
       ...(sampled ? { samplerLogprobs: toFloat32(sequence.samplerLogprobs, "samplerLogprobs") } : {}),
     },
     group: `${task}/${sequence.prompt}`,
-    reward: reward?.rewards[i]?.value ?? 0,
+    reward: rewardOf(result, i, task),
     staleness: versions.map((version) => step - 1 - version),
     finished: isFinished(sequence),
   };

@@ -57,13 +57,19 @@ export class Standalone {
   /** Loads the head that the request names, once, and gives its digest. */
   async #head({ teacherModel, headDigest }: StepRequest): Promise<string> {
     if (!teacherModel)
-      throw new RetortError("InvalidArgument", "is empty; the signal hidden needs the teacher's model directory to make logits from", {
-        fieldPath: "teacherModel",
-      });
+      throw new RetortError(
+        "InvalidArgument",
+        "teacherModel is empty; the signal hidden needs the teacher's model directory to make logits from",
+        {
+          fieldPath: "teacherModel",
+        },
+      );
     const known = this.#heads.get(teacherModel) ?? (await this.#host.addHead(teacherModel)).digest;
     this.#heads.set(teacherModel, known);
     if (headDigest && headDigest !== known)
-      throw new RetortError("InvalidArgument", `is ${headDigest}; the head in ${teacherModel} has ${known}`, { fieldPath: "headDigest" });
+      throw new RetortError("InvalidArgument", `headDigest is ${headDigest}; the head in ${teacherModel} has ${known}`, {
+        fieldPath: "headDigest",
+      });
     return known;
   }
 

@@ -1,8 +1,10 @@
-import type { Tensor } from "../../../../../services/shared/ml/graph/tensor.js";
+import { normals } from "../../../../../services/shared/base/random.js";
+import { float32, type Tensor } from "../../../../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
 import type { TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
 import { Trainer, type TrainerOptions } from "../../../../../services/shared/ml/training/trainer.js";
 import { expectAllClose } from "../../../../support/all-close.js";
+import { logSoftmaxRows } from "../../../../support/distributions.js";
 import { goldenTrain, trainSetup } from "../../../../support/golden-train.js";
 
 const setup = trainSetup(goldenTrain.untied);
@@ -158,6 +160,45 @@ describe("Trainer refuses", () => {
   it("settings out of bounds, all at once", () => {
     expect(() => trainerWith({ alpha: 2, studentTemperature: 0, signal: "top_k", k: 14 })).toThrow(
       /3 problems[\s\S]*objective\.alpha[\s\S]*objective\.studentTemperature[\s\S]*objective\.topK: is 14; it must lie in \[1, 13/,
+    );
+  });
+});
+
+describe("Trainer with the hidden states of two teachers", () => {
+  const { config } = setup;
+  const widths = [3, 4];
+  const teachers = widths.map((width, i) => float32(normals(BigInt(20 + i), config.vocabSize * width, 1), [config.vocabSize, width]));
+  const states = setup.batch.map(({ completionIds }, i) => normals(BigInt(30 + i), completionIds.length * widths[i % 2]!, 1));
+
+  it("takes the step that their whole distributions give, each through its own head", async () => {
+    const whole = trainerWith({ divergence: "jsd" });
+    const hidden = trainerWith({ divergence: "jsd", signal: "hidden", hiddenDtype: "float32" });
+    const digests = teachers.map((head) => hidden.addHead(head));
+    const signal = { kind: "hidden", k: 0, temperature: 1, hiddenDtype: "float32" } as const;
+    const byStates = setup.batch.map((sequence, i) => ({
+      ...sequence,
+      score: { signal, hidden: states[i]!, headDigest: digests[i % 2]! },
+    }));
+    const byWhole = setup.batch.map((sequence, i) => ({ ...sequence, score: { ...sequence.score!, full: distribution(i) } }));
+    const [expected, found] = [await whole.step(byWhole, rate), await hidden.step(byStates, rate)];
+    const figures = ({ loss, gradientNorm, sequenceDivergence }: typeof expected) => [loss, gradientNorm, ...sequenceDivergence];
+    expectAllClose(figures(found), figures(expected), { rtol: 1e-5 });
+    for (const trainer of [whole, hidden]) await trainer.release();
+  });
+
+  /** What sequence i's head makes of its states. */
+  function distribution(i: number): Float32Array {
+    const [head, width] = [teachers[i % 2]!.data, widths[i % 2]!];
+    const logits = Array.from({ length: (states[i]!.length / width) * config.vocabSize }, (_, at) => {
+      const [n, v] = [Math.floor(at / config.vocabSize), at % config.vocabSize];
+      return Array.from({ length: width }, (_, d) => states[i]![n * width + d]! * head[v * width + d]!).reduce((a, b) => a + b);
+    });
+    return Float32Array.from(logSoftmaxRows(logits, config.vocabSize));
+  }
+
+  it("refuses a head of another vocabulary", () => {
+    expect(() => trainerWith().addHead(float32(new Float32Array(4), [2, 2]))).toThrow(
+      /the teacher's head speaks of 2 classes, the student's vocabulary has 13/,
     );
   });
 });

@@ -1,0 +1,180 @@
+import type { ChildProcess } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { boundPort, end, spawnRole } from "../../../services/cli/local.js";
+import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
+import { toRecord } from "../../../services/shared/flow/arrays.js";
+import { LearnerService } from "../../../services/shared/gen/retort/v1/learner_pb.js";
+import { type ScoreResponse, TeacherService } from "../../../services/shared/gen/retort/v1/teacher_pb.js";
+import { expectAllClose } from "../../support/all-close.js";
+
+const [vocab, k] = [41, 6];
+const models = resolve("deploy/examples/num2words/models");
+/** Prompts and completions in token ids. */
+const texts = [
+  [Int32Array.of(1, 12, 13, 14), Int32Array.of(20, 21, 22, 23, 2)],
+  [Int32Array.of(1, 9), Int32Array.of(30, 2)],
+] as const;
+/** k classes at each token, in the order of the vocabulary or all of it. */
+const chosen = (tokens: number, count: number) =>
+  toRecord(
+    Int32Array.from({ length: tokens * count }, (_, i) => (Math.floor(i / count) + (i % count)) % vocab),
+    [tokens, count],
+  );
+
+// A teacher and a learner that stand alone: what anyone can build a trainer of their own from.
+describe("a teacher's Score and a learner's Step", () => {
+  let directory: string;
+  let children: ChildProcess[];
+  let teacher: Client<typeof TeacherService>;
+  let learner: Client<typeof LearnerService>;
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "retort-step-"));
+    const roles = ["teacher", "learner"] as const;
+    const log = (role: string) => join(directory, `${role}.log`);
+    children = roles.map((role) => {
+      const model = join(models, role === "teacher" ? "teacher" : "student");
+      return spawnRole(role, ["--model", model, "--threads", "1", "--log-format", "json", "--data-dir", directory], log(role));
+    });
+    const ports = await Promise.all(roles.map((role, i) => boundPort(log(role), children[i]!.pid!)));
+    const options = { timeoutMs: 60_000, maxMessageBytes: 64 * 1024 * 1024 };
+    teacher = createClient(TeacherService, `127.0.0.1:${ports[0]}`, options);
+    learner = createClient(LearnerService, `127.0.0.1:${ports[1]}`, options);
+  });
+  afterAll(async () => {
+    teacher.close();
+    learner.close();
+    await Promise.all(children.map((child) => end(child, 5000)));
+    await rm(directory, { recursive: true });
+  });
+
+  interface Signal {
+    readonly kind: string;
+    readonly k?: number;
+    readonly temperature?: number;
+    readonly hiddenDtype?: string;
+  }
+  const full = { temperature: 1, k: 0, hiddenDtype: "" };
+
+  async function score(signal: Signal): Promise<ScoreResponse> {
+    const sequences = texts.map(([prompt, completion]) => ({
+      prompt: { input: { case: "ids" as const, value: toRecord(prompt) } },
+      completion: { case: "ids" as const, value: toRecord(completion) },
+      ...(signal.kind === "student_top_k" ? { studentTopIds: chosen(completion.length, signal.k!) } : {}),
+    }));
+    return teacher.score({ sequences, signal: { ...full, ...signal } });
+  }
+
+  /** Scores the texts and takes a step of rate 0 on them. */
+  async function step(signal: Signal, objective: Record<string, unknown>, more: { readonly teacherModel?: string } = {}) {
+    const { scores, headDigest } = await score(signal);
+    const sequences = texts.map(([prompt, completion], i) => ({
+      sequence: {
+        promptIds: toRecord(prompt),
+        completionIds: toRecord(completion),
+        ...(signal.kind === "student_top_k" ? { studentTopIds: chosen(completion.length, signal.k!) } : {}),
+      },
+      score: scores[i]!,
+    }));
+    const { result } = await learner.step({
+      sequences,
+      signal: { ...full, ...signal },
+      objective: { signal: signal.kind, topK: signal.k ?? 0, ...objective },
+      optimizer: { learningRate: 1e-12 },
+      ...(signal.kind === "hidden" ? { teacherModel: join(models, "teacher"), headDigest } : {}),
+      ...more,
+    });
+    return result!;
+  }
+
+  it("describes what hidden states and their head are", async () => {
+    const { hiddenSize, headDigest, vocabSize } = await teacher.describe({});
+    expect({ hiddenSize, vocabSize }).toEqual({ hiddenSize: 64, vocabSize: vocab });
+    expect(headDigest).toMatch(/^[0-9a-f]{64}$/);
+    expect((await score({ kind: "hidden" })).headDigest).toBe(headDigest);
+  });
+
+  it.each<[string, Signal, number, number]>([
+    ["the teacher's classes, all of them", { kind: "top_k", k: vocab }, 8 * vocab + 8, 1e-4],
+    ["the student's classes, all of them", { kind: "student_top_k", k: vocab }, 8 * vocab + 8, 1e-4],
+    ["hidden states in float32", { kind: "hidden", hiddenDtype: "float32" }, 4 * 64, 1e-4],
+    ["hidden states in float16", { kind: "hidden", hiddenDtype: "float16" }, 2 * 64, 1e-2],
+  ])("give from %s the step of the whole distribution", async (_, signal, bytes, rtol) => {
+    const objective = { divergence: "jsd", teacherTemperature: 1.5, hiddenDtype: signal.hiddenDtype ?? "" };
+    const whole = await step({ kind: "full", temperature: 1.5 }, objective);
+    const same = await step({ ...signal, temperature: 1.5 }, objective);
+    const figures = ({ loss, gradientNorm }: typeof whole) => [loss, gradientNorm];
+    expectAllClose(figures(same), figures(whole), { rtol, atol: 1e-6 });
+    expect(same.signalBytesPerToken).toBe(bytes);
+    expect(whole.signalBytesPerToken).toBe(4 * vocab + 4);
+  });
+
+  it("give a coarser divergence from k classes of the student's choice, and an estimate from draws", async () => {
+    const whole = await step({ kind: "full" }, { divergence: "forward_kl" });
+    const coarse = await step({ kind: "student_top_k", k }, { divergence: "forward_kl" });
+    expect(coarse.loss).toBeGreaterThan(0);
+    expect(coarse.loss).toBeLessThanOrEqual(whole.loss * (1 + 1e-5));
+    const drawn = await step({ kind: "random_k", k: 20_000 }, { divergence: "forward_kl" });
+    expect(Math.abs(drawn.loss - whole.loss)).toBeLessThan(0.05);
+  });
+
+  it("give the policy gradient from the tokens' log-probabilities alone", async () => {
+    const whole = await step({ kind: "full" }, { divergence: "opd" });
+    const sampled = await step({ kind: "sampled" }, { divergence: "opd" });
+    expectAllClose([sampled.loss, sampled.gradientNorm], [whole.loss, whole.gradientNorm], { rtol: 1e-4 });
+    expect(sampled.signalBytesPerToken).toBe(4);
+  });
+
+  it("count only a prefix, if asked", async () => {
+    expect((await step({ kind: "full" }, { prefixTokens: 1 })).completionTokens).toBe(2);
+  });
+
+  it.each<[string, () => Promise<unknown>, RegExp]>([
+    [
+      "a divergence that the signal cannot give",
+      () => step({ kind: "sampled" }, { divergence: "jsd" }),
+      /objective\.signal.*is sampled, which cannot give jsd/,
+    ],
+    [
+      "more classes than there are",
+      () => step({ kind: "top_k", k: 42 }, {}),
+      /signal\.k is 42; top_k needs a whole number from 1 to the vocabulary's 41/,
+    ],
+    [
+      "classes that nobody chose",
+      () =>
+        teacher.score({
+          sequences: [
+            { prompt: { input: { case: "ids", value: toRecord(texts[1][0]) } }, completion: { case: "ids", value: toRecord(texts[1][1]) } },
+          ],
+          signal: { ...full, kind: "student_top_k", k: 2 },
+        }),
+      /studentTopIds has 0 elements/,
+    ],
+    ["a score of another k", () => step({ kind: "top_k", k: 4 }, { topK: 5 }), /the score's k is 4, the objective needs 5/],
+    [
+      "a score at another temperature",
+      () => step({ kind: "full", temperature: 2 }, {}),
+      /the score's temperature is 2, the objective needs 1/,
+    ],
+    [
+      "states without a head",
+      () => step({ kind: "hidden" }, {}, { teacherModel: "" }),
+      /teacherModel is empty; the signal hidden needs the teacher's model directory/,
+    ],
+    [
+      "states of another head",
+      () => step({ kind: "hidden" }, {}, { teacherModel: join(models, "student") }),
+      /headDigest is [0-9a-f]{64}; the head in .*student has/,
+    ],
+    [
+      "a head that is not there",
+      () => step({ kind: "hidden" }, {}, { teacherModel: "/nowhere" }),
+      /\/nowhere\/config\.json cannot be read/,
+    ],
+  ])("refuse %s", async (_, call, message) => {
+    await expect(call()).rejects.toThrow(message);
+  });
+});
