@@ -1,0 +1,96 @@
+import { access, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { LocalLauncher } from "../../services/controller/local-launcher.js";
+import { createLog } from "../../services/shared/base/log.js";
+import { processSettings, readSettings } from "../../services/shared/base/settings.js";
+import { newRun } from "../../services/shared/flow/runs/state.js";
+import { availableDevices, checkDevice, devices } from "../../services/shared/ml/runtime/device.js";
+import type { Device } from "../../services/shared/ml/runtime/session.js";
+import { eventually } from "../support/nats.js";
+import { example, RoleProcess, RunBench } from "../support/run-bench.js";
+import { specOf } from "../support/run-spec.js";
+
+describe("the device setting", () => {
+  let available: Device[];
+  /** A device that this machine has not. */
+  let missing: Device | undefined;
+  beforeAll(async () => {
+    available = await availableDevices();
+    missing = devices.find((device) => !available.includes(device));
+    if (!missing) console.log("this machine has every device: what happens without one is not tested here");
+  });
+  const expected = () => new RegExp(`device ${missing} is not available here.*available: ${available.join(", ")}`);
+
+  it("allows the CPU everywhere", async () => {
+    expect(available).toContain("cpu");
+    await expect(checkDevice("cpu")).resolves.toBeUndefined();
+  });
+
+  it.each(["student", "teacher", "learner"])(
+    "ends a %s that stands alone before it serves, with the devices that there are",
+    async (role) => {
+      if (!missing) return;
+      const started = new RoleProcess([`--role=${role}`, "--log-format=json", "--model", example("models/student"), "--device", missing]);
+      expect(await started.exit).toBe(78);
+      expect(started.log).toMatch(expected());
+      expect(started.log).not.toContain("is serving");
+    },
+  );
+
+  it("ends the processes of a run likewise: their launcher must not try again", async () => {
+    if (!missing) return;
+    const bench = await RunBench.start("phases: [{ preset: on_policy_kd, steps: 1 }]");
+    try {
+      await bench.announce(0);
+      for (const role of ["student", "teacher", "learner"]) {
+        const started = bench.role(role, `--device=${missing}`);
+        expect(await started.exit).toBe(78);
+        expect(started.log).toMatch(expected());
+      }
+    } finally {
+      await bench.stop();
+    }
+  });
+});
+
+describe("LocalLauncher", () => {
+  it("gives every role the device and threads that the spec names for it", async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "retort-launcher-"));
+    // Nothing answers there: the processes say how they were started, and end.
+    const settings = readSettings(processSettings, ["--nats=nats://127.0.0.1:1", `--data-dir=${dataDir}`], {});
+    const log = createLog("test", { level: "silent", format: "json" });
+    const launcher = new LocalLauncher({ settings, maxRestarts: 0, graceMs: 5000, log });
+    const roles = {
+      student: { device: "cuda", threads: 2 },
+      teacher: { device: "webgpu", threads: 3 },
+      reward: { device: "cpu", threads: 4 },
+      learner: { device: "cuda", threads: 5 },
+    };
+    const runId = "launched";
+    try {
+      const sets = (["learner", "student", "teacher", "reward"] as const).map((role) => ({
+        runId,
+        role,
+        replicas: 1,
+        ...(role === "teacher" ? { teacher: "t" } : {}),
+      }));
+      await launcher.launch(newRun({ runId, spec: specOf({ roles }) }), sets);
+      for (const [role, { device, threads }] of Object.entries(roles)) {
+        const file = join(dataDir, "runs", runId, "logs", role === "teacher" ? "teacher-t-0.log" : `${role}-0.log`);
+        const said = async () =>
+          access(file).then(
+            () => readFile(file, "utf8"),
+            () => "",
+          );
+        await eventually(`${role} says how it was started`, async () => (await said()).includes('"settings":'), 60_000);
+        const first = JSON.parse((await said()).split("\n")[0]!) as { settings: Record<string, unknown> };
+        // What is a default is not said.
+        expect(first.settings).toMatchObject({ run: runId, threads, ...(device === "cpu" ? {} : { device }) });
+      }
+    } finally {
+      await launcher.close();
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  });
+});
