@@ -101,7 +101,9 @@ describeChart("a role's pod", () => {
     for (const [name, { spec }] of podsOf(manifests).filter(([pod]) => !["nats", "test"].includes(pod))) {
       const mounts = Object.fromEntries(spec.containers[0].volumeMounts.map((mount: { name: string }) => [mount.name, mount]));
       expect(mounts.models).toEqual({ name: "models", mountPath: "/models", readOnly: true });
-      expect([name, "data" in mounts]).toEqual([name, ["controller", "learner"].includes(name)]);
+      expect(mounts.data).toEqual({ name: "data", mountPath: "/data" });
+      const shared = { persistentVolumeClaim: { claimName: "retort-data" } };
+      expect(spec.volumes).toContainEqual({ name: "data", ...(["controller", "learner"].includes(name) ? shared : { emptyDir: {} }) });
     }
     expect(find(manifests, "PersistentVolumeClaim", "retort-data").spec.accessModes).toEqual(["ReadWriteMany"]);
   });

@@ -29,6 +29,8 @@ export interface Watched {
 export class LocalCluster {
   readonly directory: string;
   readonly controller: ControllerClient;
+  /** host:port of the controller. */
+  readonly address: string;
   readonly #service: LocalService;
   readonly #streams: Streams;
   readonly #runs: RunStore;
@@ -36,6 +38,7 @@ export class LocalCluster {
   private constructor(directory: string, service: LocalService, streams: Streams, runs: RunStore) {
     this.directory = directory;
     this.#service = service;
+    this.address = service.address;
     this.controller = connectController(service.address);
     this.#streams = streams;
     this.#runs = runs;

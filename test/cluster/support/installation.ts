@@ -98,6 +98,8 @@ function valuesOf({ retort, nats }: Images): string[] {
     `nats.image.tag=${natsTag}`,
     "nats.image.pullPolicy=Never",
     "nats.storage.size=4Gi",
+    // The streams reserve 12 GiB that a short run never fills.
+    "nats.storage.maxFileStore=20Gi",
     "data.size=1Gi",
     ...(storageClass ? [`nats.storage.storageClassName=${storageClass}`, `data.storageClassName=${storageClass}`] : []),
     ...["controller", "nats", "roles.learner", "roles.reward", "roles.student", "roles.teacher"].map(

@@ -1,6 +1,6 @@
 {{- /*
-What the pods of the controller and of every role share. The argument is a dict of root, role (a name), config (its
-values), data (whether the data volume is mounted) and graceSeconds.
+What the pods of the controller and of every role share. The argument is a dict of root, config (the values of the role),
+graceSeconds, and data: true mounts the release's data volume at /data, false one of the pod's own; without it there is none.
 */ -}}
 
 {{- define "retort.containerSecurity" -}}
@@ -88,7 +88,7 @@ livenessProbe:
 
 {{- define "retort.mounts" -}}
 - { name: tmp, mountPath: /tmp }
-{{- if .data }}
+{{- if hasKey . "data" }}
 - { name: data, mountPath: /data }
 {{- end }}
 {{- if .root.Values.models.source }}
@@ -110,7 +110,10 @@ livenessProbe:
 
 {{- define "retort.volumes" -}}
 - { name: tmp, emptyDir: {} }
-{{- if .data }}
+{{- if and (hasKey . "data") (not .data) }}
+# What a process keeps for itself, as a teacher its scores.
+- { name: data, emptyDir: {} }
+{{- else if .data }}
 - name: data
   persistentVolumeClaim: { claimName: {{ .root.Values.data.existingClaim | default (printf "%s-data" (include "retort.name" .root)) }} }
 {{- end }}

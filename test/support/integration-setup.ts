@@ -1,0 +1,12 @@
+import { resolve } from "node:path";
+import { getGoTool, grpcurl, hasGo } from "./go-tool.js";
+import { pythonWith } from "./python.js";
+
+/** What the example clients' Python needs. */
+export const requirements = resolve("deploy/examples/clients/python/requirements.txt");
+
+/** Runs once before the integration tests: gets what they call Retort with, since building it beside other tests would starve those. */
+export default async function setup(): Promise<void> {
+  if (await hasGo()) await getGoTool(grpcurl);
+  await pythonWith("grpcio", requirements);
+}
