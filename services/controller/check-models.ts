@@ -9,7 +9,9 @@ import { objectiveProblems } from "../shared/ml/losses/objective.js";
 import { type ModelConfig, parseConfig } from "../shared/ml/models/config.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 
-interface Inspected {
+/** What a model directory says of its model, without the weights. */
+export interface Inspected {
+  /** Undefined for a student that is made from scratch. */
   readonly config: ModelConfig | undefined;
   readonly tokenizer: Tokenizer;
 }
@@ -56,7 +58,8 @@ async function checkHead(spec: RunSpec, needs: RowNeeds): Promise<Problem[]> {
   return rowProblems(rows, needs, await columnsIn(needs.path), rows.length < headRows);
 }
 
-async function inspect(directory: string): Promise<Inspected> {
+/** Reads a model directory's config and tokenizer. @throws NotFound or InvalidArgument naming the file and the way out */
+export async function inspect(directory: string): Promise<Inspected> {
   const read = async (name: string, fallback?: string) => {
     const text = await readFile(join(directory, name), "utf8").catch((error: NodeJS.ErrnoException) => {
       if (fallback !== undefined) return fallback;

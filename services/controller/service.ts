@@ -14,6 +14,7 @@ import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import { type Run, type RunSpec, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { checkModels, checkObjectives } from "./check-models.js";
 import { checkGoing, type Supervisor } from "./supervisor.js";
+import { warningsOf } from "./warnings.js";
 
 export interface ControllerContext {
   readonly streams: Streams;
@@ -29,10 +30,10 @@ const chunkBytes = 1024 * 1024;
 export function controllerService(context: () => ControllerContext): Implementation {
   return implement(ControllerService, {
     startRun: async ({ spec }) => ({ run: await startRun(context(), spec!) }),
-    validateRun: async ({ spec }) => ({
-      problems: (await problemsOf(spec!)).map(({ fieldPath, description }) => ({ field: fieldPath, message: description })),
-      warnings: warningsOf(spec!),
-    }),
+    validateRun: async ({ spec }) => {
+      const problems = (await problemsOf(spec!)).map(({ fieldPath, description }) => ({ field: fieldPath, message: description }));
+      return { problems, warnings: problems.length ? [] : await warningsOf(spec!) };
+    },
     getRun: async ({ runId }) => ({ run: await context().runs.get(runId) }),
     listRuns: async () => ({ runs: await context().runs.list() }),
     watchRun: ({ runId, fromSequence }, { signal }) => watchRun(context(), runId, Number(fromSequence), signal),
@@ -46,21 +47,6 @@ export function controllerService(context: () => ControllerContext): Implementat
 async function problemsOf(spec: RunSpec): Promise<Problem[]> {
   const problems = checkSpec(spec, checkObjectives);
   return problems.length ? problems : checkModels(spec);
-}
-
-/** Things that are allowed and unusual. */
-function warningsOf(spec: RunSpec): { field: string; message: string }[] {
-  if (checkSpec(spec).length) return [];
-  return resolveRun(spec).phases.flatMap(({ objective: { divergence, beta, normalizeJsd } }, i) => {
-    const extreme = divergence === "jsd" && !normalizeJsd && ((beta > 0 && beta < 0.05) || (beta < 1 && beta > 0.95));
-    if (!extreme) return [];
-    return [
-      {
-        field: `phases[${i}].objective.beta`,
-        message: `is ${beta}: the gradient of JSD(β) shrinks towards both ends; set normalizeJsd or raise the learning rate`,
-      },
-    ];
-  });
 }
 
 async function startRun({ runs, supervisor, now }: ControllerContext, spec: RunSpec): Promise<Run> {

@@ -1,0 +1,96 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { checkModels } from "../../../services/controller/check-models.js";
+import { warningsOf } from "../../../services/controller/warnings.js";
+import { signalFor } from "../../../services/learner/issue.js";
+import { resolveRun } from "../../../services/shared/flow/runs/resolve.js";
+import { type RunSpec, RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+
+const example = resolve("deploy/examples/num2words");
+const specOf = (teacher: string, phase: Record<string, unknown> = {}): RunSpec =>
+  fromJson(RunSpecSchema, {
+    name: "models",
+    student: { model: join(example, "models/student") },
+    teachers: [{ model: teacher }],
+    data: { path: join(example, "data/train.jsonl") },
+    phases: [{ steps: 1, ...phase }],
+  } as JsonValue);
+
+describe("a run's models", () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), "retort-models-"));
+    for (const file of ["config.json", "tokenizer.json", "tokenizer_config.json"])
+      await cp(join(example, "models/teacher", file), join(directory, file));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+  const change = async (file: string, edit: (json: Record<string, unknown>) => void) => {
+    const json = JSON.parse(await readFile(join(directory, file), "utf8")) as Record<string, unknown>;
+    edit(json);
+    await writeFile(join(directory, file), JSON.stringify(json));
+  };
+
+  it("fit, and give nothing to warn of", async () => {
+    expect(await checkModels(specOf(directory))).toEqual([]);
+    expect(await warningsOf(specOf(directory))).toEqual([]);
+  });
+
+  it("are refused with vocabularies of different sizes, padded embeddings included", async () => {
+    await change("config.json", (config) => {
+      config.vocab_size = 64;
+    });
+    expect(await checkModels(specOf(directory))).toEqual([
+      {
+        fieldPath: "teachers[0].model",
+        description: expect.stringMatching(/vocabulary of 64, the student of 41; resize one of them \(padded/),
+      },
+    ]);
+  });
+
+  it("are refused with other words", async () => {
+    await change("tokenizer.json", (tokenizer) => {
+      (tokenizer.added_tokens as { content: string }[])[0]!.content = "<other>";
+    });
+    const [problem] = await checkModels(specOf(directory));
+    expect(problem!.description).toMatch(/another tokenizer than the student/);
+  });
+
+  it("are warned of when they end texts by different tokens", async () => {
+    await change("config.json", (config) => {
+      config.eos_token_id = 7;
+    });
+    expect(await checkModels(specOf(directory))).toEqual([]);
+    expect(await warningsOf(specOf(directory))).toEqual([
+      { field: "teachers[0].model", message: expect.stringMatching(/ends texts with token 7, the student with \d+: .*eos_token_id/) },
+    ]);
+  });
+
+  it("are warned of when the teacher knows another chat template", async () => {
+    await writeFile(join(directory, "chat_template.jinja"), "{% for m in messages %}[{{ m.content }}]{% endfor %}");
+    expect(await warningsOf(specOf(directory))).toEqual([
+      { field: "teachers[0].model", message: expect.stringMatching(/another chat template than the student.*chat_template/) },
+    ]);
+  });
+
+  it.each([0.001, 0.97])("are warned of a jsd that hardly moves them: β = %d", async (beta) => {
+    expect(await warningsOf(specOf(directory, { objective: { divergence: "jsd", beta } }))).toMatchObject([
+      { field: "phases[0].objective.beta" },
+    ]);
+    expect(await warningsOf(specOf(directory, { objective: { divergence: "jsd", beta, normalizeJsd: true } }))).toEqual([]);
+  });
+});
+
+describe("the three temperatures of a run", () => {
+  it("are three: how samples are drawn never enters the loss, nor what the teacher is asked", () => {
+    const phase = (fields: Record<string, unknown>) => resolveRun(specOf("x", fields)).phases[0]!;
+    const drawn = phase({ sampling: { temperature: 0.3 } });
+    expect(drawn.sampling.temperature).toBe(0.3);
+    expect(drawn.objective).toMatchObject({ studentTemperature: 1, teacherTemperature: 1 });
+    expect(signalFor(drawn.objective)).toMatchObject({ temperature: 1 });
+    const judged = phase({ sampling: { temperature: 0.3 }, objective: { teacherTemperature: 2, studentTemperature: 1.5 } });
+    expect(signalFor(judged.objective)).toMatchObject({ temperature: 2 });
+    expect(judged).toMatchObject({ sampling: { temperature: 0.3 }, objective: { studentTemperature: 1.5 } });
+  });
+});
