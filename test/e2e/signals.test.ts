@@ -6,11 +6,12 @@ const vocab = 41;
 /** Width of the example teacher's hidden states. */
 const width = 64;
 
-const spec = (objective: string, more = "") =>
+const spec = (objective: string, more = "", top = "") =>
   tinySpec(
     "signals",
     `
 rollouts: { maxStaleness: 0 }
+${top}
 roles: { student: { threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1 } }
 phases:
   - preset: on_policy_kd
@@ -30,8 +31,8 @@ describe("runs that differ in what the teacher sends only", () => {
   });
   afterAll(() => cluster.stop());
 
-  async function stepsOf(objective: string, more?: string): Promise<StepFinished[]> {
-    const { run, events } = await cluster.watch(await cluster.begin(spec(objective, more)));
+  async function stepsOf(objective: string, more?: string, top?: string): Promise<StepFinished[]> {
+    const { run, events } = await cluster.watch(await cluster.begin(spec(objective, more, top)));
     expect(run.message).toBe("");
     expect(run.state).toBe(RunState.SUCCEEDED);
     return events.flatMap(({ event }) => (event.case === "stepFinished" ? [event.value] : []));
@@ -90,6 +91,13 @@ describe("runs that differ in what the teacher sends only", () => {
     }
     const dataset = await stepsOf("divergence: forward_kl, prefixTokens: 3", "lambda: 0");
     for (const { completionTokens } of dataset) expect(completionTokens).toBeLessThanOrEqual(8 * 3);
+    // A reward must see the whole completion, of which again only the prefix counts.
+    const rewarded = await stepsOf("divergence: forward_kl, alpha: 0.5, prefixTokens: 3", "", "rewards: [{ kind: rouge_l }]");
+    for (const { completionTokens, meanLength, reward } of rewarded) {
+      expect(completionTokens).toBeLessThanOrEqual(8 * 3);
+      expect(meanLength).toBeGreaterThan(3);
+      expect(reward).toBeGreaterThan(0);
+    }
   });
 
   it.each<[string, string, RegExp]>([
