@@ -122,8 +122,7 @@ function classes(objective: Objective, logits_RV: Value, { signal }: LossInputs)
  * expected gradient as it is, so over k classes and the rest (where KL is a lower bound) it is still unbiased.
  */
 function policyGradient(objective: Objective, logits_RV: Value, logprobs_R: Value, ratio_R: Value, inputs: LossInputs): Distance {
-  const frozen_RV = op.stopGradient(logits_RV);
-  const both = readsSignal(objective) ? classes(objective, frozen_RV, inputs) : undefined;
+  const both = readsSignal(objective) ? classes(objective, op.stopGradient(logits_RV), inputs) : undefined;
   const { labels, teacherLogprobs } = inputs.rows;
   const teacher_R = objective.signal === "hidden" ? given(both!.logp_RC, labels) : op.max(teacherLogprobs, logFloor);
   const gap_R = op.sub(op.stopGradient(logprobs_R), teacher_R);
