@@ -8,12 +8,17 @@ import { tasks } from "../shared/ml/text/tasks/table.js";
 export interface Evaluation {
   readonly value: number;
   readonly components: Readonly<Record<string, number>>;
+  /** Why there is no reward; then the value does not count. */
+  readonly failure?: string;
 }
+
+/** One term for one completion: a number, or why there is none. */
+export type Term = number | { readonly failure: string };
 
 type Input = Pick<EvaluateInput, "prompt" | "completion" | "reference" | "completionTokens">;
 
 /** Evaluates a batch elsewhere: another server of RewardService. */
-export type External = (address: string, inputs: readonly Input[]) => Promise<readonly number[]>;
+export type External = (address: string, inputs: readonly Input[]) => Promise<readonly Term[]>;
 
 /** Rewards that need nothing but the texts, by the name that specs use. */
 export const rewards: Readonly<Record<string, (input: Input, spec: RewardSpec) => number>> = {
@@ -37,26 +42,35 @@ export const rewardKinds = [...Object.keys(rewards), "external"].sort();
 
 /**
  * Evaluates completions: the weighted sum of the rewards.
+ * A completion for which a reward fails, or is not finite, has a failure that names the reward; the others keep theirs.
  *
- * @throws InvalidArgument for an unknown reward or a broken pattern; DataLoss for a value that is not finite
+ * @throws InvalidArgument for an unknown reward or a broken pattern
  */
 export async function evaluate(inputs: readonly Input[], specs: readonly RewardSpec[], external: External): Promise<Evaluation[]> {
   const terms = await Promise.all(specs.map((spec) => evaluateTerm(inputs, spec, external)));
-  return inputs.map((_, i) => {
-    const components: Record<string, number> = {};
-    let value = 0;
-    specs.forEach(({ kind, weight }, t) => {
-      const term = terms[t]![i]!;
-      if (!Number.isFinite(term))
-        throw new RetortError("DataLoss", `reward ${kind} gave ${term} for completion ${i}; a reward must be finite`);
-      components[kind] = (components[kind] ?? 0) + term;
-      value += (weight ?? 1) * term;
-    });
-    return { value, components };
-  });
+  return inputs.map((_, i) =>
+    combine(
+      specs,
+      terms.map((values) => values[i]!),
+    ),
+  );
 }
 
-async function evaluateTerm(inputs: readonly Input[], spec: RewardSpec, external: External): Promise<readonly number[]> {
+function combine(specs: readonly RewardSpec[], terms: readonly Term[]): Evaluation {
+  const components: Record<string, number> = {};
+  let value = 0;
+  for (const [t, { kind, weight, address }] of specs.entries()) {
+    const term = terms[t]!;
+    const name = kind === "external" ? `${kind} at ${address}` : kind;
+    if (typeof term === "object") return { value: 0, components: {}, failure: `reward ${name} failed: ${term.failure}` };
+    if (!Number.isFinite(term)) return { value: 0, components: {}, failure: `reward ${name} gave ${term}; a reward must be finite` };
+    components[kind] = (components[kind] ?? 0) + term;
+    value += (weight ?? 1) * term;
+  }
+  return { value, components };
+}
+
+async function evaluateTerm(inputs: readonly Input[], spec: RewardSpec, external: External): Promise<readonly Term[]> {
   if (spec.kind === "external") {
     const values = await external(spec.address, inputs);
     if (values.length !== inputs.length)

@@ -26,7 +26,7 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
     const client = createClient(RewardService, address, { timeoutMs: 60_000, maxMessageBytes: settings.maxMessageBytes });
     try {
       const { rewards } = await client.evaluate({ inputs: [...inputs], rewards: [] });
-      return rewards.map(({ value }) => value);
+      return rewards.map(({ value, failure }) => (failure ? { failure } : value));
     } finally {
       client.close();
     }
@@ -87,7 +87,7 @@ function records({ sequences }: Rollout, values: Awaited<ReturnType<typeof evalu
   let next = 0;
   return sequences.map(({ failure }) => {
     if (failure || typeof values === "string") return { failure: failure || (values as string) };
-    const { value, components } = values[next++]!;
-    return { value, components: { ...components } };
+    const { components, ...rest } = values[next++]!;
+    return { ...rest, components: { ...components } };
   });
 }

@@ -13,7 +13,7 @@ export function rewardService(external: External): Implementation {
           fieldPath: "rewards",
         });
       const evaluations = await evaluate(inputs, rewards, external);
-      return { rewards: evaluations.map(({ value, components }) => ({ value, components: { ...components } })) };
+      return { rewards: evaluations.map(({ components, ...rest }) => ({ ...rest, components: { ...components } })) };
     },
   });
 }

@@ -6,6 +6,7 @@ import { type Problem, RetortError } from "../../base/errors.js";
 import { type RunSpec, RunSpecSchema } from "../../gen/retort/v1/run_pb.js";
 import { evaluationProblems } from "./evaluation.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, resolveRun, teacherName } from "./resolve.js";
+import { rewardProblems } from "./rewards.js";
 
 /**
  * Reads a run spec from YAML. Paths in it are relative to its file.
@@ -81,7 +82,7 @@ export function checkSpec(spec: RunSpec, more: (run: ResolvedRun) => readonly Pr
         `is student_top_k with lambda ${Math.min(phase.lambda, phase.lambdaEnd)}: the student chooses the classes while it samples, and dataset text is not sampled; use lambda 1, or top_k`,
       );
   });
-  return [...problems, ...more(run), ...evaluationProblems(spec)];
+  return [...problems, ...more(run), ...evaluationProblems(spec), ...rewardProblems(spec.rewards)];
 }
 
 /** True if a phase has steps on dataset text, for which no student has chosen the classes that its signal asks about. */
