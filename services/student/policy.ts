@@ -18,6 +18,8 @@ export class Policy {
   readonly #use: UseWeights;
   readonly #log: Log;
   #latest = -1;
+  /** How often the announcements went back to an earlier version. */
+  #returns = 0;
   /** The version that the sampler has now; -1 before the first. */
   version = -1;
 
@@ -32,8 +34,12 @@ export class Policy {
   /** Follows the announcements until the signal. */
   async follow(signal: AbortSignal): Promise<void> {
     for await (const version of this.#runs.watchPolicy(this.#runId, signal)) {
-      // A learner that resumed from a checkpoint makes versions of these numbers anew: the loaded one may be another.
-      if (version < this.version) this.version = -1;
+      // A learner that resumed from a checkpoint makes versions of these numbers anew: what is loaded, or being loaded, may
+      // be another.
+      if (version < this.#latest) {
+        this.version = -1;
+        this.#returns++;
+      }
       this.#latest = version;
     }
   }
@@ -77,6 +83,7 @@ export class Policy {
   }
 
   async #load(version: number): Promise<boolean> {
+    const returns = this.#returns;
     try {
       const files = await this.#store.get(this.#runId, version);
       await this.#use(files.get("model.safetensors")!);
@@ -87,6 +94,7 @@ export class Policy {
       await sleep(20);
       return false;
     }
+    if (returns !== this.#returns) return false;
     this.version = version;
     return true;
   }

@@ -1,0 +1,149 @@
+import { RetortError } from "../../../services/shared/base/errors.js";
+import { createLog } from "../../../services/shared/base/log.js";
+import type { RunStore } from "../../../services/shared/flow/runs/state.js";
+import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
+import { Policy } from "../../../services/student/policy.js";
+
+/** A promise that a test settles. */
+function later<T>() {
+  let settle: (value: T) => void = () => {};
+  const promise = new Promise<T>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, settle };
+}
+
+/** A learner that announces when it is told to, and a store that answers as it is told to. */
+class Learner {
+  readonly used: string[] = [];
+  readonly stop = new AbortController();
+  /** What the store has: the bytes of each version, as text. */
+  get: (version: number) => Promise<string> = async (version) => `weights ${version}`;
+  #announcement = later<number>();
+  #heard = later<void>();
+  readonly policy: Policy;
+
+  constructor() {
+    const learner = this;
+    const runs = {
+      async *watchPolicy() {
+        while (!learner.stop.signal.aborted) {
+          yield await learner.#announcement.promise;
+          // Asked for the next one: this one has been taken in.
+          const { settle } = learner.#heard;
+          [learner.#announcement, learner.#heard] = [later(), later()];
+          settle();
+        }
+      },
+    } as unknown as RunStore;
+    const store = {
+      get: async (_: string, version: number) => new Map([["model.safetensors", new TextEncoder().encode(await learner.get(version))]]),
+    } as unknown as WeightStore;
+    const use = async (bytes: Uint8Array) => void this.used.push(new TextDecoder().decode(bytes));
+    this.policy = new Policy("run", runs, store, use, createLog("test", { level: "silent", format: "json" }));
+    void this.policy.follow(this.stop.signal);
+  }
+
+  async announce(version: number): Promise<void> {
+    const { promise } = this.#heard;
+    this.#announcement.settle(version);
+    await promise;
+  }
+
+  ensure(min: number, max: number, timeoutMs = 60_000): Promise<number> {
+    return this.policy.ensure(min, max, timeoutMs, this.stop.signal);
+  }
+}
+
+describe("Policy", () => {
+  let learner: Learner;
+  beforeEach(() => {
+    learner = new Learner();
+  });
+  afterEach(() => learner.stop.abort());
+
+  it("takes the newest announced version that a task allows, and loads each once", async () => {
+    await learner.announce(3);
+    expect([await learner.ensure(0, 5), await learner.ensure(1, 3), await learner.ensure(0, 2), await learner.ensure(2, 2)]).toEqual([
+      3, 3, 2, 2,
+    ]);
+    expect(learner.used).toEqual(["weights 3", "weights 2"]);
+  });
+
+  it("waits for weights that are slow to come, however tight the bound: nobody is turned away", async () => {
+    const [asked, slow] = [later<void>(), later<string>()];
+    learner.get = (version) => {
+      asked.settle();
+      return version === 1 ? slow.promise : Promise.resolve(`weights ${version}`);
+    };
+    const tasks = [learner.ensure(1, 1)];
+    await learner.announce(1);
+    await asked.promise;
+    // The learner is further already when the push of version 1 is done.
+    await learner.announce(2);
+    slow.settle("weights 1");
+    expect(await Promise.all(tasks)).toEqual([1]);
+    expect(await learner.ensure(2, 2)).toBe(2);
+    expect(learner.used).toEqual(["weights 1", "weights 2"]);
+  });
+
+  it("goes on to a newer version when the announced one is deleted while it is loaded", async () => {
+    learner.get = async (version) => {
+      if (version === 4) throw new RetortError("NotFound", "version 4 of run run was deleted while it was read");
+      return `weights ${version}`;
+    };
+    await learner.announce(4);
+    const found = learner.ensure(3, 9);
+    await learner.announce(7);
+    expect(await found).toBe(7);
+    expect(learner.used).toEqual(["weights 7"]);
+  });
+
+  it("loads a version anew when a learner that resumed made it anew", async () => {
+    await learner.announce(3);
+    await learner.ensure(3, 3);
+    learner.get = async (version) => `weights ${version} of the second learner`;
+    await learner.announce(2);
+    await learner.announce(3);
+    expect(await learner.ensure(3, 3)).toBe(3);
+    expect(learner.used).toEqual(["weights 3", "weights 3 of the second learner"]);
+  });
+
+  it("does not take what it was loading for the version that a resumed learner made anew meanwhile", async () => {
+    const [asked, slow] = [later<void>(), later<string>()];
+    learner.get = () => {
+      asked.settle();
+      return slow.promise;
+    };
+    await learner.announce(3);
+    const found = learner.ensure(3, 3);
+    await asked.promise;
+    learner.get = async (version) => `weights ${version} of the second learner`;
+    await learner.announce(2);
+    await learner.announce(3);
+    slow.settle("weights 3");
+    expect(await found).toBe(3);
+    expect(learner.used.at(-1)).toBe("weights 3 of the second learner");
+  });
+
+  it("says what it waited for when that does not come", async () => {
+    await learner.announce(2);
+    await expect(learner.ensure(5, 6, 30)).rejects.toMatchObject({
+      code: "DeadlineExceeded",
+      disposition: "giveBack",
+      message: "waited 30 ms for a policy version in 5..6 of run run; the newest announced is 2",
+    });
+  });
+
+  it("gives up at once when it is stopped, and the task goes back", async () => {
+    const waiting = learner.ensure(5, 6);
+    learner.stop.abort();
+    await expect(waiting).rejects.toMatchObject({ code: "Cancelled", disposition: "giveBack" });
+  });
+
+  it("passes on what else is wrong with the weights", async () => {
+    learner.get = () => Promise.reject(new RetortError("DataLoss", "the digest is another"));
+    await learner.announce(1);
+    await expect(learner.ensure(1, 1)).rejects.toMatchObject({ code: "DataLoss" });
+  });
+});
