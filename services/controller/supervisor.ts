@@ -17,6 +17,9 @@ export interface SupervisorOptions {
   readonly log: Log;
 }
 
+/** How long a controller that is asked to stop waits for NATS if it is away. */
+const patienceMs = 5000;
+
 /** Keeps the roles of every run that is not over, and takes them away when it is. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
@@ -47,6 +50,7 @@ export class Supervisor {
 
   async close(): Promise<void> {
     this.#closing = true;
+    this.#options.streams.hurry(patienceMs);
     await this.#options.launcher.close();
   }
 

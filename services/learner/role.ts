@@ -6,7 +6,7 @@ import { threadCount } from "../shared/base/settings.js";
 import { spawnWorker } from "../shared/base/workers.js";
 import { recordExhausted } from "../shared/flow/rollouts/exhausted.js";
 import { publishEvent } from "../shared/flow/runs/events.js";
-import { joinRun, type Membership, registration } from "../shared/flow/runs/membership.js";
+import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
 import { isOver } from "../shared/flow/runs/state.js";
 import { RunState } from "../shared/gen/retort/v1/run_pb.js";
 import type { LearnerSettings } from "./config.js";
@@ -103,7 +103,7 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
       checkpoint: { step: settings.run ? status.step : standalone.steps, path, digest: await worker.api.save(path, true) },
     }),
   });
-  const after = settings.run ? [registration(context, () => membership!), work] : [];
+  const after = settings.run ? [registration(context, () => membership!), work, patience(() => membership)] : [];
   return { before: [connect], implementations: [service], after, finished: settings.run ? finished : undefined };
 }
 

@@ -7,7 +7,7 @@ import { createClient } from "../shared/base/rpc/client.js";
 import type { ModelSettings } from "../shared/base/settings.js";
 import { type Consumption, consume, type Delivery } from "../shared/base/streams/consume.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
-import { joinRun, type Membership, registration } from "../shared/flow/runs/membership.js";
+import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
 import { publishReward } from "../shared/flow/scores/publish-results.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
 import { RewardSchema, type Rollout } from "../shared/gen/retort/v1/flow_pb.js";
@@ -75,7 +75,7 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
       await membership?.streams.close();
     },
   };
-  return { before: [], implementations: [rewardService(external)], after: [work], finished };
+  return { before: [], implementations: [rewardService(external)], after: [work, patience(() => membership)], finished };
 }
 
 function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {

@@ -6,7 +6,7 @@ import { threadCount } from "../shared/base/settings.js";
 import { type Consumption, consume } from "../shared/base/streams/consume.js";
 import { callback } from "../shared/base/workers.js";
 import { sampleTask } from "../shared/flow/rollouts/sample-task.js";
-import { joinRun, type Membership, registration } from "../shared/flow/runs/membership.js";
+import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
 import type { HostOptions, HostSampling } from "../shared/ml/host/model-host.js";
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
@@ -127,6 +127,6 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
       tokensSampled: done.tokens,
     }),
   );
-  const after = settings.run ? [registration(context, () => membership!), work] : [];
+  const after = settings.run ? [registration(context, () => membership!), work, patience(() => membership)] : [];
   return { before: [model], implementations: [service], after, finished };
 }

@@ -8,7 +8,7 @@ import { threadCount } from "../shared/base/settings.js";
 import { type Consumption, consume } from "../shared/base/streams/consume.js";
 import { callback } from "../shared/base/workers.js";
 import { sampleTask } from "../shared/flow/rollouts/sample-task.js";
-import { joinRun, type Membership, registration } from "../shared/flow/runs/membership.js";
+import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
 import { teacherName } from "../shared/flow/runs/resolve.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
 import type { HostOptions, ModelDescription } from "../shared/ml/host/model-host.js";
@@ -135,6 +135,6 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       await Promise.all(consumptions.map((consumption) => consumption.stop()));
     },
   };
-  const after = settings.run ? [registration(context, () => membership!), work] : [];
+  const after = settings.run ? [registration(context, () => membership!), work, patience(() => membership)] : [];
   return { before: [model], implementations: [teacherService(teacher)], after, finished };
 }

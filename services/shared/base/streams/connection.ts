@@ -38,6 +38,8 @@ export class Streams {
   readonly manager: JetStreamManager;
   readonly kv: Kvm;
   #connected = true;
+  /** When waiting for a lost server is over. */
+  #deadline = Number.POSITIVE_INFINITY;
   readonly #changes = new EventEmitter().setMaxListeners(0);
 
   private constructor(connection: NatsConnection, manager: JetStreamManager) {
@@ -66,7 +68,7 @@ export class Streams {
    * @throws Unavailable if the connection is lost, or not there within `waitMs`
    */
   async live<T>(request: () => Promise<T>, waitMs: number): Promise<T> {
-    if (!this.#connected) await once(this.#changes, "change", { signal: AbortSignal.timeout(waitMs) }).catch(() => {});
+    if (!this.#connected && !this.givenUp) await this.#change(waitMs);
     if (!this.#connected) throw new RetortError("Unavailable", `the NATS server is away (waited ${waitMs} ms)`);
     const done = new AbortController();
     const lost = once(this.#changes, "change", { signal: done.signal }).then(() => {
@@ -74,6 +76,25 @@ export class Streams {
     });
     lost.catch(() => {});
     return Promise.race([request(), lost]).finally(() => done.abort());
+  }
+
+  /** For a process that is asked to stop: from now on nothing waits longer than this for a server that is away. */
+  hurry(patienceMs: number): void {
+    this.#deadline = Date.now() + patienceMs;
+    setTimeout(() => this.#changes.emit("hurry"), patienceMs + 1).unref();
+  }
+
+  /** True once a lost server is waited for no more. */
+  get givenUp(): boolean {
+    return !this.#connected && Date.now() >= this.#deadline;
+  }
+
+  async #change(waitMs: number): Promise<void> {
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, AbortSignal.timeout(waitMs)]);
+    const event = (name: string) => once(this.#changes, name, { signal }).catch(() => {});
+    await Promise.race([event("change"), event("hurry")]);
+    over.abort();
   }
 
   /** @throws Unavailable naming the URL if no server answers; FailedPrecondition if it has no JetStream */
@@ -110,7 +131,9 @@ export class Streams {
 
   /** Sends what is still in the buffer, then closes. */
   async close(): Promise<void> {
-    await this.connection.drain().catch(() => this.connection.close());
+    // What is in the buffer of a connection that is lost goes nowhere.
+    if (this.#connected) await this.connection.drain().catch(() => this.connection.close());
+    else await this.connection.close();
   }
 }
 

@@ -102,7 +102,7 @@ function retrying<T>(streams: Streams, what: string, request: () => Promise<T>):
     minTimeout: 50,
     maxTimeout: 2000,
     maxRetryTime: timeoutMs,
-    shouldRetry: ({ error }) => isAway(error),
+    shouldRetry: ({ error }) => isAway(error) && !streams.givenUp,
   }).catch((error: Error) => {
     if (isAway(error))
       throw new RetortError("Unavailable", `${what}: no answer from NATS within ${timeoutMs} ms (${error.message})`, { cause: error });

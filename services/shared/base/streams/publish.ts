@@ -43,7 +43,13 @@ export async function publish(streams: Streams, subject: string, data: Uint8Arra
       throw error;
     }
   };
-  const patience = { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 2000, maxRetryTime: timeoutMs };
+  const patience = {
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: 50,
+    maxTimeout: 2000,
+    maxRetryTime: timeoutMs,
+    shouldRetry: () => !streams.givenUp,
+  };
   return pRetry(send, patience).catch((error: Error) => {
     throw explain(error, subject, timeoutMs);
   });

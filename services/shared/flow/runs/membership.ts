@@ -49,3 +49,11 @@ export function registration({ role, ports }: RoleContext<ModelSettings>, member
     },
   };
 }
+
+/** How long a process that is asked to stop waits for NATS if it is away: an uninstall may have taken it. */
+const patienceMs = 5000;
+
+/** Comes last among a process's services, and so stops first: what stops after it does not wait long for a lost server. */
+export function patience(membership: () => Membership | undefined): Service {
+  return { name: "patience", stop: async () => membership()?.streams.hurry(patienceMs) };
+}
