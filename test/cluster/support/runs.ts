@@ -79,7 +79,7 @@ export async function execute(
   }
 }
 
-/** Calls until the controller answers: right after an installation the port-forward may not be there yet. */
+/** Calls until the controller answers: after an installation or an upgrade the port-forward may not be there yet. */
 async function retried<T>(call: () => Promise<T>): Promise<T> {
   for (let tries = 0; ; tries++) {
     try {
@@ -92,7 +92,11 @@ async function retried<T>(call: () => Promise<T>): Promise<T> {
 }
 
 /** The trained student's files, fetched over gRPC: SHA-256 of each by name. */
-export async function fetchedDigests({ controller }: Installation, runId: string): Promise<Map<string, string>> {
+export function fetchedDigests(installation: Installation, runId: string): Promise<Map<string, string>> {
+  return retried(() => fetchDigests(installation, runId));
+}
+
+async function fetchDigests({ controller }: Installation, runId: string): Promise<Map<string, string>> {
   const hashes = new Map<string, ReturnType<typeof createHash>>();
   for await (const { part } of controller.getWeights({ runId })) {
     if (part.case !== "chunk") continue;
