@@ -34,9 +34,9 @@ describe("retort eval", () => {
     expect(temperatures[1].selfBleu).toBeGreaterThan(temperatures[0].selfBleu);
     expect(first).toMatchObject({ metric: "exact_match", rows: 16, sampled: temperatures[0].quality });
     expect(first.greedyReward).toBeCloseTo(2 + first.greedy, 10);
-    // Over all 400 held-out numbers they are 0.405 and 0.489 (README.md).
-    expect(Math.abs(first.forwardKl - 0.405)).toBeLessThan(0.2);
-    expect(Math.abs(first.reverseKl - 0.489)).toBeLessThan(0.2);
+    // Over all 400 held-out numbers they are 0.370 and 0.463 (README.md).
+    expect(Math.abs(first.forwardKl - 0.37)).toBeLessThan(0.2);
+    expect(Math.abs(first.reverseKl - 0.463)).toBeLessThan(0.2);
   });
 
   it("finds no divergence of a model from itself", async () => {

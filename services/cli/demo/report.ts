@@ -16,7 +16,7 @@ const escapeHtml = (text: string): string =>
 const percent = (x: number | undefined): string => (x === undefined ? "–" : `${(100 * x).toFixed(1)} %`);
 const nats = (x: number | undefined): string => (x === undefined ? "–" : x.toFixed(3));
 
-/** The table's rows as text: name, greedy, temperature 1, KL both ways, Self-BLEU over characters of the samples. */
+/** The table's rows as text: name, greedy, temperature 1, KL both ways. */
 export const tableHead = [
   "",
   "learns from",
@@ -33,7 +33,6 @@ export const tableRow = ({ name, data, evaluation }: Contender): string[] => [
   percent(evaluation.sampled),
   nats(evaluation.forwardKl),
   nats(evaluation.reverseKl),
-  nats(evaluation.selfBleu),
 ];
 
 /** A line chart as SVG text, drawn without a browser. */
