@@ -18,6 +18,8 @@ export const file_retort_v1_controller: GenFile = /*@__PURE__*/
   fileDesc("ChpyZXRvcnQvdjEvY29udHJvbGxlci5wcm90bxIJcmV0b3J0LnYxIjsKD1N0YXJ0UnVuUmVxdWVzdBIoCgRzcGVjGAEgASgLMhIucmV0b3J0LnYxLlJ1blNwZWNCBrpIA8gBASIvChBTdGFydFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iPgoSVmFsaWRhdGVSdW5SZXF1ZXN0EigKBHNwZWMYASABKAsyEi5yZXRvcnQudjEuUnVuU3BlY0IGukgDyAEBIikKB1Byb2JsZW0SDQoFZmllbGQYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJhChNWYWxpZGF0ZVJ1blJlc3BvbnNlEiQKCHByb2JsZW1zGAEgAygLMhIucmV0b3J0LnYxLlByb2JsZW0SJAoId2FybmluZ3MYAiADKAsyEi5yZXRvcnQudjEuUHJvYmxlbSIoCg1HZXRSdW5SZXF1ZXN0EhcKBnJ1bl9pZBgBIAEoCUIHukgEcgIQASItCg5HZXRSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIhEKD0xpc3RSdW5zUmVxdWVzdCIwChBMaXN0UnVuc1Jlc3BvbnNlEhwKBHJ1bnMYASADKAsyDi5yZXRvcnQudjEuUnVuIkEKD1dhdGNoUnVuUmVxdWVzdBIXCgZydW5faWQYASABKAlCB7pIBHICEAESFQoNZnJvbV9zZXF1ZW5jZRgCIAEoBCI2ChBXYXRjaFJ1blJlc3BvbnNlEiIKBWV2ZW50GAEgASgLMhMucmV0b3J0LnYxLlJ1bkV2ZW50IioKD1BhdXNlUnVuUmVxdWVzdBIXCgZydW5faWQYASABKAlCB7pIBHICEAEiLwoQUGF1c2VSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIisKEFJlc3VtZVJ1blJlcXVlc3QSFwoGcnVuX2lkGAEgASgJQge6SARyAhABIjAKEVJlc3VtZVJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iKQoOU3RvcFJ1blJlcXVlc3QSFwoGcnVuX2lkGAEgASgJQge6SARyAhABIi4KD1N0b3BSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIk4KEUdldFdlaWdodHNSZXF1ZXN0EhcKBnJ1bl9pZBgBIAEoCUIHukgEcgIQARIUCgd2ZXJzaW9uGAIgASgNSACIAQFCCgoIX3ZlcnNpb24icwoSR2V0V2VpZ2h0c1Jlc3BvbnNlEi4KCG1hbmlmZXN0GAEgASgLMhoucmV0b3J0LnYxLldlaWdodHNNYW5pZmVzdEgAEiUKBWNodW5rGAIgASgLMhQucmV0b3J0LnYxLkZpbGVDaHVua0gAQgYKBHBhcnQiNwoJRmlsZUNodW5rEgwKBG5hbWUYASABKAkSDgoGb2Zmc2V0GAIgASgEEgwKBGRhdGEYAyABKAwyjQUKEUNvbnRyb2xsZXJTZXJ2aWNlEkMKCFN0YXJ0UnVuEhoucmV0b3J0LnYxLlN0YXJ0UnVuUmVxdWVzdBobLnJldG9ydC52MS5TdGFydFJ1blJlc3BvbnNlEkwKC1ZhbGlkYXRlUnVuEh0ucmV0b3J0LnYxLlZhbGlkYXRlUnVuUmVxdWVzdBoeLnJldG9ydC52MS5WYWxpZGF0ZVJ1blJlc3BvbnNlEj0KBkdldFJ1bhIYLnJldG9ydC52MS5HZXRSdW5SZXF1ZXN0GhkucmV0b3J0LnYxLkdldFJ1blJlc3BvbnNlEkMKCExpc3RSdW5zEhoucmV0b3J0LnYxLkxpc3RSdW5zUmVxdWVzdBobLnJldG9ydC52MS5MaXN0UnVuc1Jlc3BvbnNlEkUKCFdhdGNoUnVuEhoucmV0b3J0LnYxLldhdGNoUnVuUmVxdWVzdBobLnJldG9ydC52MS5XYXRjaFJ1blJlc3BvbnNlMAESQwoIUGF1c2VSdW4SGi5yZXRvcnQudjEuUGF1c2VSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLlBhdXNlUnVuUmVzcG9uc2USRgoJUmVzdW1lUnVuEhsucmV0b3J0LnYxLlJlc3VtZVJ1blJlcXVlc3QaHC5yZXRvcnQudjEuUmVzdW1lUnVuUmVzcG9uc2USQAoHU3RvcFJ1bhIZLnJldG9ydC52MS5TdG9wUnVuUmVxdWVzdBoaLnJldG9ydC52MS5TdG9wUnVuUmVzcG9uc2USSwoKR2V0V2VpZ2h0cxIcLnJldG9ydC52MS5HZXRXZWlnaHRzUmVxdWVzdBodLnJldG9ydC52MS5HZXRXZWlnaHRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_run]);
 
 /**
+ * A run to start.
+ *
  * @generated from message retort.v1.StartRunRequest
  */
 export type StartRunRequest = Message<"retort.v1.StartRunRequest"> & {
@@ -35,6 +37,8 @@ export const StartRunRequestSchema: GenMessage<StartRunRequest> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 0);
 
 /**
+ * The run that was started, with its id.
+ *
  * @generated from message retort.v1.StartRunResponse
  */
 export type StartRunResponse = Message<"retort.v1.StartRunResponse"> & {
@@ -52,6 +56,8 @@ export const StartRunResponseSchema: GenMessage<StartRunResponse> = /*@__PURE__*
   messageDesc(file_retort_v1_controller, 1);
 
 /**
+ * A run to check.
+ *
  * @generated from message retort.v1.ValidateRunRequest
  */
 export type ValidateRunRequest = Message<"retort.v1.ValidateRunRequest"> & {
@@ -97,6 +103,8 @@ export const ProblemSchema: GenMessage<Problem> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 3);
 
 /**
+ * What is wrong with a spec, and what is unusual in it.
+ *
  * @generated from message retort.v1.ValidateRunResponse
  */
 export type ValidateRunResponse = Message<"retort.v1.ValidateRunResponse"> & {
@@ -123,6 +131,8 @@ export const ValidateRunResponseSchema: GenMessage<ValidateRunResponse> = /*@__P
   messageDesc(file_retort_v1_controller, 4);
 
 /**
+ * Which run.
+ *
  * @generated from message retort.v1.GetRunRequest
  */
 export type GetRunRequest = Message<"retort.v1.GetRunRequest"> & {
@@ -140,6 +150,8 @@ export const GetRunRequestSchema: GenMessage<GetRunRequest> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 5);
 
 /**
+ * The run.
+ *
  * @generated from message retort.v1.GetRunResponse
  */
 export type GetRunResponse = Message<"retort.v1.GetRunResponse"> & {
@@ -157,6 +169,8 @@ export const GetRunResponseSchema: GenMessage<GetRunResponse> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 6);
 
 /**
+ * All runs.
+ *
  * @generated from message retort.v1.ListRunsRequest
  */
 export type ListRunsRequest = Message<"retort.v1.ListRunsRequest"> & {
@@ -170,6 +184,8 @@ export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 7);
 
 /**
+ * The runs, newest first.
+ *
  * @generated from message retort.v1.ListRunsResponse
  */
 export type ListRunsResponse = Message<"retort.v1.ListRunsResponse"> & {
@@ -187,6 +203,8 @@ export const ListRunsResponseSchema: GenMessage<ListRunsResponse> = /*@__PURE__*
   messageDesc(file_retort_v1_controller, 8);
 
 /**
+ * Which run to follow, and from where.
+ *
  * @generated from message retort.v1.WatchRunRequest
  */
 export type WatchRunRequest = Message<"retort.v1.WatchRunRequest"> & {
@@ -211,6 +229,8 @@ export const WatchRunRequestSchema: GenMessage<WatchRunRequest> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 9);
 
 /**
+ * One event of the run.
+ *
  * @generated from message retort.v1.WatchRunResponse
  */
 export type WatchRunResponse = Message<"retort.v1.WatchRunResponse"> & {
@@ -228,6 +248,8 @@ export const WatchRunResponseSchema: GenMessage<WatchRunResponse> = /*@__PURE__*
   messageDesc(file_retort_v1_controller, 10);
 
 /**
+ * Which run to pause.
+ *
  * @generated from message retort.v1.PauseRunRequest
  */
 export type PauseRunRequest = Message<"retort.v1.PauseRunRequest"> & {
@@ -245,6 +267,8 @@ export const PauseRunRequestSchema: GenMessage<PauseRunRequest> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 11);
 
 /**
+ * The run; it is paused once its learner has saved a checkpoint.
+ *
  * @generated from message retort.v1.PauseRunResponse
  */
 export type PauseRunResponse = Message<"retort.v1.PauseRunResponse"> & {
@@ -262,6 +286,8 @@ export const PauseRunResponseSchema: GenMessage<PauseRunResponse> = /*@__PURE__*
   messageDesc(file_retort_v1_controller, 12);
 
 /**
+ * Which run to continue.
+ *
  * @generated from message retort.v1.ResumeRunRequest
  */
 export type ResumeRunRequest = Message<"retort.v1.ResumeRunRequest"> & {
@@ -279,6 +305,8 @@ export const ResumeRunRequestSchema: GenMessage<ResumeRunRequest> = /*@__PURE__*
   messageDesc(file_retort_v1_controller, 13);
 
 /**
+ * The run.
+ *
  * @generated from message retort.v1.ResumeRunResponse
  */
 export type ResumeRunResponse = Message<"retort.v1.ResumeRunResponse"> & {
@@ -296,6 +324,8 @@ export const ResumeRunResponseSchema: GenMessage<ResumeRunResponse> = /*@__PURE_
   messageDesc(file_retort_v1_controller, 14);
 
 /**
+ * Which run to end.
+ *
  * @generated from message retort.v1.StopRunRequest
  */
 export type StopRunRequest = Message<"retort.v1.StopRunRequest"> & {
@@ -313,6 +343,8 @@ export const StopRunRequestSchema: GenMessage<StopRunRequest> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 15);
 
 /**
+ * The run; it has ended once its learner has saved a checkpoint.
+ *
  * @generated from message retort.v1.StopRunResponse
  */
 export type StopRunResponse = Message<"retort.v1.StopRunResponse"> & {
@@ -330,6 +362,8 @@ export const StopRunResponseSchema: GenMessage<StopRunResponse> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 16);
 
 /**
+ * Which weights to send.
+ *
  * @generated from message retort.v1.GetWeightsRequest
  */
 export type GetWeightsRequest = Message<"retort.v1.GetWeightsRequest"> & {
@@ -385,6 +419,8 @@ export const GetWeightsResponseSchema: GenMessage<GetWeightsResponse> = /*@__PUR
   messageDesc(file_retort_v1_controller, 18);
 
 /**
+ * A piece of a file; the pieces of one file come in order.
+ *
  * @generated from message retort.v1.FileChunk
  */
 export type FileChunk = Message<"retort.v1.FileChunk"> & {
@@ -438,6 +474,8 @@ export const ControllerService: GenService<{
     output: typeof ValidateRunResponseSchema;
   },
   /**
+   * A run as it is now. NOT_FOUND if there is none of this id.
+   *
    * @generated from rpc retort.v1.ControllerService.GetRun
    */
   getRun: {

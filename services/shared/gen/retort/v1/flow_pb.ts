@@ -878,6 +878,8 @@ export const SourceSchema: GenEnum<Source> = /*@__PURE__*/
   enumDesc(file_retort_v1_flow, 2);
 
 /**
+ * Why a completion ended.
+ *
  * @generated from enum retort.v1.FinishReason
  */
 export enum FinishReason {

@@ -18,6 +18,8 @@ export const file_retort_v1_learner: GenFile = /*@__PURE__*/
   fileDesc("ChdyZXRvcnQvdjEvbGVhcm5lci5wcm90bxIJcmV0b3J0LnYxIiAKHkxlYXJuZXJTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdCJmCh9MZWFybmVyU2VydmljZUdldFN0YXR1c1Jlc3BvbnNlEg4KBnJ1bl9pZBgBIAEoCRIMCgRzdGVwGAIgASgNEhMKC3RvdGFsX3N0ZXBzGAMgASgNEhAKCGFjdGl2aXR5GAQgASgJIpMBCg5TY29yZWRTZXF1ZW5jZRItCghzZXF1ZW5jZRgBIAEoCzITLnJldG9ydC52MS5TZXF1ZW5jZUIGukgDyAEBEicKBXNjb3JlGAIgASgLMhgucmV0b3J0LnYxLlNlcXVlbmNlU2NvcmUSKQoGcmV3YXJkGAMgASgLMhkucmV0b3J0LnYxLlNlcXVlbmNlUmV3YXJkIvIBCgtTdGVwUmVxdWVzdBI2CglzZXF1ZW5jZXMYASADKAsyGS5yZXRvcnQudjEuU2NvcmVkU2VxdWVuY2VCCLpIBZIBAggBEiUKBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEisKCW9iamVjdGl2ZRgDIAEoCzIYLnJldG9ydC52MS5PYmplY3RpdmVTcGVjEisKCW9wdGltaXplchgEIAEoCzIYLnJldG9ydC52MS5PcHRpbWl6ZXJTcGVjEhUKDXRlYWNoZXJfbW9kZWwYBSABKAkSEwoLaGVhZF9kaWdlc3QYBiABKAkiNwoMU3RlcFJlc3BvbnNlEicKBnJlc3VsdBgBIAEoCzIXLnJldG9ydC52MS5TdGVwRmluaXNoZWQiJAoLU2F2ZVJlcXVlc3QSFQoEcGF0aBgBIAEoCUIHukgEcgIQASI+CgxTYXZlUmVzcG9uc2USLgoKY2hlY2twb2ludBgBIAEoCzIaLnJldG9ydC52MS5DaGVja3BvaW50U2F2ZWQy5gEKDkxlYXJuZXJTZXJ2aWNlEmIKCUdldFN0YXR1cxIpLnJldG9ydC52MS5MZWFybmVyU2VydmljZUdldFN0YXR1c1JlcXVlc3QaKi5yZXRvcnQudjEuTGVhcm5lclNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZRI3CgRTdGVwEhYucmV0b3J0LnYxLlN0ZXBSZXF1ZXN0GhcucmV0b3J0LnYxLlN0ZXBSZXNwb25zZRI3CgRTYXZlEhYucmV0b3J0LnYxLlNhdmVSZXF1ZXN0GhcucmV0b3J0LnYxLlNhdmVSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_run]);
 
 /**
+ * The learner that is asked.
+ *
  * @generated from message retort.v1.LearnerServiceGetStatusRequest
  */
 export type LearnerServiceGetStatusRequest = Message<"retort.v1.LearnerServiceGetStatusRequest"> & {
@@ -31,6 +33,8 @@ export const LearnerServiceGetStatusRequestSchema: GenMessage<LearnerServiceGetS
   messageDesc(file_retort_v1_learner, 0);
 
 /**
+ * What the learner is doing.
+ *
  * @generated from message retort.v1.LearnerServiceGetStatusResponse
  */
 export type LearnerServiceGetStatusResponse = Message<"retort.v1.LearnerServiceGetStatusResponse"> & {
@@ -94,6 +98,8 @@ export const ScoredSequenceSchema: GenMessage<ScoredSequence> = /*@__PURE__*/
   messageDesc(file_retort_v1_learner, 2);
 
 /**
+ * A batch to train on.
+ *
  * @generated from message retort.v1.StepRequest
  */
 export type StepRequest = Message<"retort.v1.StepRequest"> & {
@@ -140,6 +146,8 @@ export const StepRequestSchema: GenMessage<StepRequest> = /*@__PURE__*/
   messageDesc(file_retort_v1_learner, 3);
 
 /**
+ * The figures of the step.
+ *
  * @generated from message retort.v1.StepResponse
  */
 export type StepResponse = Message<"retort.v1.StepResponse"> & {
@@ -157,6 +165,8 @@ export const StepResponseSchema: GenMessage<StepResponse> = /*@__PURE__*/
   messageDesc(file_retort_v1_learner, 4);
 
 /**
+ * Where to save.
+ *
  * @generated from message retort.v1.SaveRequest
  */
 export type SaveRequest = Message<"retort.v1.SaveRequest"> & {
@@ -176,6 +186,8 @@ export const SaveRequestSchema: GenMessage<SaveRequest> = /*@__PURE__*/
   messageDesc(file_retort_v1_learner, 5);
 
 /**
+ * What was saved.
+ *
  * @generated from message retort.v1.SaveResponse
  */
 export type SaveResponse = Message<"retort.v1.SaveResponse"> & {
@@ -199,6 +211,8 @@ export const SaveResponseSchema: GenMessage<SaveResponse> = /*@__PURE__*/
  */
 export const LearnerService: GenService<{
   /**
+   * What the learner is doing.
+   *
    * @generated from rpc retort.v1.LearnerService.GetStatus
    */
   getStatus: {

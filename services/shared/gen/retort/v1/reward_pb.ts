@@ -18,6 +18,8 @@ export const file_retort_v1_reward: GenFile = /*@__PURE__*/
   fileDesc("ChZyZXRvcnQvdjEvcmV3YXJkLnByb3RvEglyZXRvcnQudjEiHgocUmV3YXJkU2VydmljZURlc2NyaWJlUmVxdWVzdCIuCh1SZXdhcmRTZXJ2aWNlRGVzY3JpYmVSZXNwb25zZRINCgVraW5kcxgBIAMoCSJhCg1FdmFsdWF0ZUlucHV0Eg4KBnByb21wdBgBIAEoCRISCgpjb21wbGV0aW9uGAIgASgJEhEKCXJlZmVyZW5jZRgDIAEoCRIZChFjb21wbGV0aW9uX3Rva2VucxgEIAEoDSJtCg9FdmFsdWF0ZVJlcXVlc3QSMgoGaW5wdXRzGAEgAygLMhgucmV0b3J0LnYxLkV2YWx1YXRlSW5wdXRCCLpIBZIBAggBEiYKB3Jld2FyZHMYAiADKAsyFS5yZXRvcnQudjEuUmV3YXJkU3BlYyI+ChBFdmFsdWF0ZVJlc3BvbnNlEioKB3Jld2FyZHMYASADKAsyGS5yZXRvcnQudjEuU2VxdWVuY2VSZXdhcmQyswEKDVJld2FyZFNlcnZpY2USXQoIRGVzY3JpYmUSJy5yZXRvcnQudjEuUmV3YXJkU2VydmljZURlc2NyaWJlUmVxdWVzdBooLnJldG9ydC52MS5SZXdhcmRTZXJ2aWNlRGVzY3JpYmVSZXNwb25zZRJDCghFdmFsdWF0ZRIaLnJldG9ydC52MS5FdmFsdWF0ZVJlcXVlc3QaGy5yZXRvcnQudjEuRXZhbHVhdGVSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_run]);
 
 /**
+ * The server that is asked.
+ *
  * @generated from message retort.v1.RewardServiceDescribeRequest
  */
 export type RewardServiceDescribeRequest = Message<"retort.v1.RewardServiceDescribeRequest"> & {
@@ -31,6 +33,8 @@ export const RewardServiceDescribeRequestSchema: GenMessage<RewardServiceDescrib
   messageDesc(file_retort_v1_reward, 0);
 
 /**
+ * Which rewards this server has.
+ *
  * @generated from message retort.v1.RewardServiceDescribeResponse
  */
 export type RewardServiceDescribeResponse = Message<"retort.v1.RewardServiceDescribeResponse"> & {
@@ -50,6 +54,8 @@ export const RewardServiceDescribeResponseSchema: GenMessage<RewardServiceDescri
   messageDesc(file_retort_v1_reward, 1);
 
 /**
+ * One completion to judge.
+ *
  * @generated from message retort.v1.EvaluateInput
  */
 export type EvaluateInput = Message<"retort.v1.EvaluateInput"> & {
@@ -84,6 +90,8 @@ export const EvaluateInputSchema: GenMessage<EvaluateInput> = /*@__PURE__*/
   messageDesc(file_retort_v1_reward, 2);
 
 /**
+ * Completions to judge together.
+ *
  * @generated from message retort.v1.EvaluateRequest
  */
 export type EvaluateRequest = Message<"retort.v1.EvaluateRequest"> & {
@@ -133,6 +141,8 @@ export const EvaluateResponseSchema: GenMessage<EvaluateResponse> = /*@__PURE__*
  */
 export const RewardService: GenService<{
   /**
+   * Which rewards this server has.
+   *
    * @generated from rpc retort.v1.RewardService.Describe
    */
   describe: {
@@ -141,6 +151,8 @@ export const RewardService: GenService<{
     output: typeof RewardServiceDescribeResponseSchema;
   },
   /**
+   * Judges a batch of completions.
+   *
    * @generated from rpc retort.v1.RewardService.Evaluate
    */
   evaluate: {

@@ -109,6 +109,8 @@ export const RunSpecSchema: GenMessage<RunSpec> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 0);
 
 /**
+ * The model that is trained.
+ *
  * @generated from message retort.v1.StudentSpec
  */
 export type StudentSpec = Message<"retort.v1.StudentSpec"> & {
@@ -225,6 +227,8 @@ export const InitSpecSchema: GenMessage<InitSpec> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 2);
 
 /**
+ * A model that scores, and writes when asked.
+ *
  * @generated from message retort.v1.TeacherSpec
  */
 export type TeacherSpec = Message<"retort.v1.TeacherSpec"> & {
@@ -361,6 +365,8 @@ export const GenerateSpecSchema: GenMessage<GenerateSpec> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 5);
 
 /**
+ * A stretch of steps with one objective.
+ *
  * @generated from message retort.v1.PhaseSpec
  */
 export type PhaseSpec = Message<"retort.v1.PhaseSpec"> & {
@@ -438,6 +444,8 @@ export const PhaseSpecSchema: GenMessage<PhaseSpec> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 6);
 
 /**
+ * What a phase minimises.
+ *
  * @generated from message retort.v1.ObjectiveSpec
  */
 export type ObjectiveSpec = Message<"retort.v1.ObjectiveSpec"> & {
@@ -601,6 +609,8 @@ export const ObjectiveSpecSchema: GenMessage<ObjectiveSpec> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 7);
 
 /**
+ * How a phase steps: AdamW and its schedule.
+ *
  * @generated from message retort.v1.OptimizerSpec
  */
 export type OptimizerSpec = Message<"retort.v1.OptimizerSpec"> & {
@@ -676,6 +686,8 @@ export const OptimizerSpecSchema: GenMessage<OptimizerSpec> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 8);
 
 /**
+ * How far students may run ahead, and how work is cut and repeated.
+ *
  * @generated from message retort.v1.RolloutSpec
  */
 export type RolloutSpec = Message<"retort.v1.RolloutSpec"> & {
@@ -871,6 +883,8 @@ export const EvaluationSpecSchema: GenMessage<EvaluationSpec> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 11);
 
 /**
+ * When the run is saved.
+ *
  * @generated from message retort.v1.CheckpointSpec
  */
 export type CheckpointSpec = Message<"retort.v1.CheckpointSpec"> & {
@@ -932,6 +946,8 @@ export const RoleSpecSchema: GenMessage<RoleSpec> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 13);
 
 /**
+ * Where and how often each role runs.
+ *
  * @generated from message retort.v1.RolesSpec
  */
 export type RolesSpec = Message<"retort.v1.RolesSpec"> & {
@@ -1131,6 +1147,8 @@ export const RunEventSchema: GenMessage<RunEvent> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 16);
 
 /**
+ * The run is in another state now.
+ *
  * @generated from message retort.v1.StateChanged
  */
 export type StateChanged = Message<"retort.v1.StateChanged"> & {
@@ -1153,6 +1171,8 @@ export const StateChangedSchema: GenMessage<StateChanged> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 17);
 
 /**
+ * The steps of a phase begin.
+ *
  * @generated from message retort.v1.PhaseStarted
  */
 export type PhaseStarted = Message<"retort.v1.PhaseStarted"> & {
@@ -1204,6 +1224,8 @@ export const DatasetReadySchema: GenMessage<DatasetReady> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 19);
 
 /**
+ * Something that the run outlives and somebody should know.
+ *
  * @generated from message retort.v1.Warning
  */
 export type Warning = Message<"retort.v1.Warning"> & {
@@ -1221,6 +1243,8 @@ export const WarningSchema: GenMessage<Warning> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 20);
 
 /**
+ * A prompt, or a whole task, was left out of its step.
+ *
  * @generated from message retort.v1.TaskFailed
  */
 export type TaskFailed = Message<"retort.v1.TaskFailed"> & {
@@ -1250,6 +1274,8 @@ export const TaskFailedSchema: GenMessage<TaskFailed> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 21);
 
 /**
+ * The run can be resumed from here.
+ *
  * @generated from message retort.v1.CheckpointSaved
  */
 export type CheckpointSaved = Message<"retort.v1.CheckpointSaved"> & {
@@ -1754,6 +1780,8 @@ export const ExampleSchema: GenMessage<Example> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 28);
 
 /**
+ * Where a run is in its life.
+ *
  * @generated from enum retort.v1.RunState
  */
 export enum RunState {

@@ -74,6 +74,8 @@ export const ConversationSchema: GenMessage<Conversation> = /*@__PURE__*/
   messageDesc(file_retort_v1_student, 1);
 
 /**
+ * One turn of a conversation.
+ *
  * @generated from message retort.v1.Message
  */
 export type Message = Message$1<"retort.v1.Message"> & {
@@ -98,6 +100,8 @@ export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
   messageDesc(file_retort_v1_student, 2);
 
 /**
+ * Prompts to complete.
+ *
  * @generated from message retort.v1.SampleRequest
  */
 export type SampleRequest = Message$1<"retort.v1.SampleRequest"> & {
@@ -182,6 +186,8 @@ export const SampleResponseSchema: GenMessage<SampleResponse> = /*@__PURE__*/
   messageDesc(file_retort_v1_student, 4);
 
 /**
+ * The student that is asked.
+ *
  * @generated from message retort.v1.StudentServiceGetStatusRequest
  */
 export type StudentServiceGetStatusRequest = Message$1<"retort.v1.StudentServiceGetStatusRequest"> & {
@@ -195,6 +201,8 @@ export const StudentServiceGetStatusRequestSchema: GenMessage<StudentServiceGetS
   messageDesc(file_retort_v1_student, 5);
 
 /**
+ * What the student is doing.
+ *
  * @generated from message retort.v1.StudentServiceGetStatusResponse
  */
 export type StudentServiceGetStatusResponse = Message$1<"retort.v1.StudentServiceGetStatusResponse"> & {
@@ -245,6 +253,8 @@ export const StudentService: GenService<{
     output: typeof SampleResponseSchema;
   },
   /**
+   * What the student is doing.
+   *
    * @generated from rpc retort.v1.StudentService.GetStatus
    */
   getStatus: {

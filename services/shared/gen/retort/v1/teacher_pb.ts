@@ -18,6 +18,8 @@ export const file_retort_v1_teacher: GenFile = /*@__PURE__*/
   fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxIh8KHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0IrgCCh5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USFAoMbW9kZWxfZGlnZXN0GAEgASgJEhgKEHRva2VuaXplcl9kaWdlc3QYAiABKAkSFwoPdGVtcGxhdGVfZGlnZXN0GAMgASgJEhQKDGFyY2hpdGVjdHVyZRgEIAEoCRISCgp2b2NhYl9zaXplGAUgASgNEg8KB2Vvc19pZHMYBiADKAUSEwoGcGFkX2lkGAcgASgFSACIAQESEgoKcGFyYW1ldGVycxgIIAEoBBIVCg1tYXhfcG9zaXRpb25zGAkgASgNEg0KBWR0eXBlGAogASgJEg4KBmRldmljZRgLIAEoCRITCgtoaWRkZW5fc2l6ZRgMIAEoDRITCgtoZWFkX2RpZ2VzdBgNIAEoCUIJCgdfcGFkX2lkIqYBCgpTY29yZUlucHV0Ei4KBnByb21wdBgBIAEoCzIWLnJldG9ydC52MS5Qcm9tcHRJbnB1dEIGukgDyAEBEg4KBHRleHQYAiABKAlIABIfCgNpZHMYAyABKAsyEC5yZXRvcnQudjEuQXJyYXlIABIpCg9zdHVkZW50X3RvcF9pZHMYBCABKAsyEC5yZXRvcnQudjEuQXJyYXlCDAoKY29tcGxldGlvbiJ0CgxTY29yZVJlcXVlc3QSNQoJc2VxdWVuY2VzGAEgAygLMhUucmV0b3J0LnYxLlNjb3JlSW5wdXRCC7pICJIBBQgBEIAgEi0KBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjQga6SAPIAQEitwEKDVNjb3JlUmVzcG9uc2USKAoGc2NvcmVzGAEgAygLMhgucmV0b3J0LnYxLlNlcXVlbmNlU2NvcmUSJQoGc2lnbmFsGAIgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWMSFgoOdGVhY2hlcl9kaWdlc3QYAyABKAkSKAoOY29tcGxldGlvbl9pZHMYBCADKAsyEC5yZXRvcnQudjEuQXJyYXkSEwoLaGVhZF9kaWdlc3QYBSABKAkiUAobVGVhY2hlclNlcnZpY2VTYW1wbGVSZXF1ZXN0EjEKB3JlcXVlc3QYASABKAsyGC5yZXRvcnQudjEuU2FtcGxlUmVxdWVzdEIGukgDyAEBIkgKHFRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVzcG9uc2USKAoFcGllY2UYASABKAsyGS5yZXRvcnQudjEuU2FtcGxlUmVzcG9uc2UyigIKDlRlYWNoZXJTZXJ2aWNlEl8KCERlc2NyaWJlEigucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0GikucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXNwb25zZRI6CgVTY29yZRIXLnJldG9ydC52MS5TY29yZVJlcXVlc3QaGC5yZXRvcnQudjEuU2NvcmVSZXNwb25zZRJbCgZTYW1wbGUSJi5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VTYW1wbGVSZXF1ZXN0GicucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_student]);
 
 /**
+ * The teacher that is asked.
+ *
  * @generated from message retort.v1.TeacherServiceDescribeRequest
  */
 export type TeacherServiceDescribeRequest = Message<"retort.v1.TeacherServiceDescribeRequest"> & {
@@ -31,6 +33,8 @@ export const TeacherServiceDescribeRequestSchema: GenMessage<TeacherServiceDescr
   messageDesc(file_retort_v1_teacher, 0);
 
 /**
+ * What a teacher is: two that agree in the digests score alike.
+ *
  * @generated from message retort.v1.TeacherServiceDescribeResponse
  */
 export type TeacherServiceDescribeResponse = Message<"retort.v1.TeacherServiceDescribeResponse"> & {
@@ -114,6 +118,8 @@ export const TeacherServiceDescribeResponseSchema: GenMessage<TeacherServiceDesc
   messageDesc(file_retort_v1_teacher, 1);
 
 /**
+ * One prompt with the completion to score.
+ *
  * @generated from message retort.v1.ScoreInput
  */
 export type ScoreInput = Message<"retort.v1.ScoreInput"> & {
@@ -157,6 +163,8 @@ export const ScoreInputSchema: GenMessage<ScoreInput> = /*@__PURE__*/
   messageDesc(file_retort_v1_teacher, 2);
 
 /**
+ * Sequences to score, and what to say about each token.
+ *
  * @generated from message retort.v1.ScoreRequest
  */
 export type ScoreRequest = Message<"retort.v1.ScoreRequest"> & {
@@ -179,6 +187,8 @@ export const ScoreRequestSchema: GenMessage<ScoreRequest> = /*@__PURE__*/
   messageDesc(file_retort_v1_teacher, 3);
 
 /**
+ * `scores[i]` belongs to `sequences[i]` of the request.
+ *
  * @generated from message retort.v1.ScoreResponse
  */
 export type ScoreResponse = Message<"retort.v1.ScoreResponse"> & {
@@ -220,6 +230,8 @@ export const ScoreResponseSchema: GenMessage<ScoreResponse> = /*@__PURE__*/
   messageDesc(file_retort_v1_teacher, 4);
 
 /**
+ * What to complete.
+ *
  * @generated from message retort.v1.TeacherServiceSampleRequest
  */
 export type TeacherServiceSampleRequest = Message<"retort.v1.TeacherServiceSampleRequest"> & {
@@ -237,6 +249,8 @@ export const TeacherServiceSampleRequestSchema: GenMessage<TeacherServiceSampleR
   messageDesc(file_retort_v1_teacher, 5);
 
 /**
+ * The next piece of a completion.
+ *
  * @generated from message retort.v1.TeacherServiceSampleResponse
  */
 export type TeacherServiceSampleResponse = Message<"retort.v1.TeacherServiceSampleResponse"> & {
@@ -280,6 +294,8 @@ export const TeacherService: GenService<{
     output: typeof ScoreResponseSchema;
   },
   /**
+   * Completes prompts; sends each piece of text as it is written.
+   *
    * @generated from rpc retort.v1.TeacherService.Sample
    */
   sample: {
