@@ -130,7 +130,7 @@ const maxReads = 10;
 
 async function readVersion({ runs, store }: Pick<ControllerContext, "runs" | "store">, runId: string, version: number | undefined) {
   for (let reads = 1; ; reads++) {
-    const wanted = version ?? (await runs.policy(runId));
+    const wanted = version ?? (await runs.policy(runId))?.version;
     if (wanted === undefined) throw new RetortError("NotFound", `run ${runId} has no weights yet`);
     try {
       const manifest = await store.manifest(runId, wanted);

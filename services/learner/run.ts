@@ -210,7 +210,7 @@ export class LearnerRun {
     const files = new Map(Object.entries(await host.files(whole)));
     if (whole && this.#step > 0) await store.put(runId, 0, files, this.#fence);
     await store.put(runId, this.#step, files, this.#fence);
-    await runs.setPolicy(runId, this.#step);
+    await runs.setPolicy(runId, { version: this.#step, fence: this.#fence });
     const old = this.#step - run.maxStaleness - 2;
     // Version 0 stays: config and tokenizer come with it.
     if (old > 0) await store.delete(runId, old);

@@ -18,8 +18,8 @@ export class Policy {
   readonly #use: UseWeights;
   readonly #log: Log;
   #latest = -1;
-  /** How often the announcements went back to an earlier version. */
-  #returns = 0;
+  /** Of the learner that announced it. */
+  #fence = 0n;
   /** The version that the sampler has now; -1 before the first. */
   version = -1;
 
@@ -33,13 +33,11 @@ export class Policy {
 
   /** Follows the announcements until the signal. */
   async follow(signal: AbortSignal): Promise<void> {
-    for await (const version of this.#runs.watchPolicy(this.#runId, signal)) {
+    for await (const { version, fence } of this.#runs.watchPolicy(this.#runId, signal)) {
       // A learner that resumed from a checkpoint makes versions of these numbers anew: what is loaded, or being loaded, may
       // be another.
-      if (version < this.#latest) {
-        this.version = -1;
-        this.#returns++;
-      }
+      if (fence !== this.#fence) this.version = -1;
+      this.#fence = fence;
       this.#latest = version;
     }
   }
@@ -83,7 +81,7 @@ export class Policy {
   }
 
   async #load(version: number): Promise<boolean> {
-    const returns = this.#returns;
+    const fence = this.#fence;
     try {
       const files = await this.#store.get(this.#runId, version);
       await this.#use(files.get("model.safetensors")!);
@@ -94,7 +92,7 @@ export class Policy {
       await sleep(20);
       return false;
     }
-    if (returns !== this.#returns) return false;
+    if (fence !== this.#fence) return false;
     this.version = version;
     return true;
   }

@@ -93,7 +93,7 @@ export class FakeWorkers {
       rows: task.prompts.map(({ index }) => index),
       minVersion: task.minPolicyVersion,
       maxVersion: task.maxPolicyVersion,
-      announced: await runs.policy(runId),
+      announced: (await runs.policy(runId))?.version,
     });
     const { ignore, failure, score } = this.behaviour;
     if (ignore?.(task)) return;

@@ -114,7 +114,7 @@ export class RunBench {
   async announce(version: number, model?: Model): Promise<void> {
     const files = new Map(Object.entries(modelToFiles(model ?? (await loadModel(example("models/student"))))));
     await this.store.put(this.runId, version, files, 1n);
-    await this.runs.setPolicy(this.runId, version);
+    await this.runs.setPolicy(this.runId, { version, fence: 1n });
   }
 
   /** The stored result of a task, as soon as there is one. */

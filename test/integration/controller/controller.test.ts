@@ -232,7 +232,7 @@ describe("a controller", () => {
       1n,
     );
     await store.put(runId, 3, new Map([["model.safetensors", text("new")]]), 1n);
-    await runs.setPolicy(runId, 3);
+    await runs.setPolicy(runId, { version: 3, fence: 1n });
     expect(await files()).toEqual({ version: "3", "config.json": "{}", "model.safetensors": "new" });
     expect(await files(0)).toEqual({ version: "0", "config.json": "{}", "model.safetensors": "old" });
     await expect(files(2)).rejects.toMatchObject({ code: "NotFound", message: expect.stringContaining("kept: 0, 3") });

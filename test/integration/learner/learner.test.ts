@@ -133,7 +133,7 @@ describe("a learner process", () => {
     expect(await checkpoints()).toEqual(["step-00000002", "step-00000003"]);
     const before = workers.seen.length;
     // What watchers have of the announcement may be old or nothing at all.
-    await bench.runs.setPolicy(bench.runId, 0);
+    await bench.runs.setPolicy(bench.runId, { version: 0, fence: 1n });
     workers.behaviour = {};
     expect(await bench.role("learner").exit).toBe(0);
     const again = workers.seen.slice(before);

@@ -1,6 +1,6 @@
 import { RetortError } from "../../../services/shared/base/errors.js";
 import { createLog } from "../../../services/shared/base/log.js";
-import type { RunStore } from "../../../services/shared/flow/runs/state.js";
+import type { PolicyAnnouncement, RunStore } from "../../../services/shared/flow/runs/state.js";
 import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
 import { Policy } from "../../../services/student/policy.js";
 
@@ -19,7 +19,7 @@ class Learner {
   readonly stop = new AbortController();
   /** What the store has: the bytes of each version, as text. */
   get: (version: number) => Promise<string> = async (version) => `weights ${version}`;
-  #announcement = later<number>();
+  #announcement = later<PolicyAnnouncement>();
   #heard = later<void>();
   readonly policy: Policy;
 
@@ -44,9 +44,9 @@ class Learner {
     void this.policy.follow(this.stop.signal);
   }
 
-  async announce(version: number): Promise<void> {
+  async announce(version: number, fence = 1n): Promise<void> {
     const { promise } = this.#heard;
-    this.#announcement.settle(version);
+    this.#announcement.settle({ version, fence });
     await promise;
   }
 
@@ -103,8 +103,8 @@ describe("Policy", () => {
     await learner.announce(3);
     await learner.ensure(3, 3);
     learner.get = async (version) => `weights ${version} of the second learner`;
-    await learner.announce(2);
-    await learner.announce(3);
+    // Its announcements of versions 2 and 3 came while this student was cut off.
+    await learner.announce(4, 2n);
     expect(await learner.ensure(3, 3)).toBe(3);
     expect(learner.used).toEqual(["weights 3", "weights 3 of the second learner"]);
   });
@@ -119,8 +119,8 @@ describe("Policy", () => {
     const found = learner.ensure(3, 3);
     await asked.promise;
     learner.get = async (version) => `weights ${version} of the second learner`;
-    await learner.announce(2);
-    await learner.announce(3);
+    // Its announcements of versions 2 and 3 came while this student was cut off.
+    await learner.announce(4, 2n);
     slow.settle("weights 3");
     expect(await found).toBe(3);
     expect(learner.used.at(-1)).toBe("weights 3 of the second learner");

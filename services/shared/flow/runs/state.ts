@@ -7,6 +7,12 @@ import { type Run, RunSchema, RunState } from "../../gen/retort/v1/run_pb.js";
 /** What the controller wants of a run's learner. */
 export type Control = "run" | "pause" | "stop";
 
+/** The newest version that can be loaded, and the fence of the learner that made it: another learner's is another policy. */
+export interface PolicyAnnouncement {
+  readonly version: number;
+  readonly fence: bigint;
+}
+
 /** A process that serves a run, as it registered itself. */
 export interface RoleRegistration {
   readonly role: string;
@@ -19,6 +25,11 @@ export interface RoleRegistration {
 }
 
 const text = new TextDecoder();
+
+function announcementOf(value: Uint8Array): PolicyAnnouncement {
+  const [fence = "0", version] = text.decode(value).split("/");
+  return { version: Number(version), fence: BigInt(fence) };
+}
 
 /** The states in which nothing of a run is running any more. */
 export const isOver = (state: RunState): boolean => state === RunState.SUCCEEDED || state === RunState.FAILED || state === RunState.STOPPED;
@@ -93,18 +104,18 @@ export class RunStore {
   }
 
   /** Announces the newest version that can be loaded. */
-  async setPolicy(runId: string, version: number): Promise<void> {
-    await this.#kv.put(`${runId}.policy`, String(version));
+  async setPolicy(runId: string, { version, fence }: PolicyAnnouncement): Promise<void> {
+    await this.#kv.put(`${runId}.policy`, `${fence}/${version}`);
   }
 
-  async policy(runId: string): Promise<number | undefined> {
+  async policy(runId: string): Promise<PolicyAnnouncement | undefined> {
     const entry = await this.#kv.get(`${runId}.policy`);
-    return entry ? Number(text.decode(entry.value)) : undefined;
+    return entry && announcementOf(entry.value);
   }
 
-  /** The announced versions, the current one first, until the signal. */
-  async *watchPolicy(runId: string, signal: AbortSignal): AsyncGenerator<number> {
-    for await (const version of this.#kv.watch(`${runId}.policy`, signal)) yield Number(text.decode(version));
+  /** What is announced, the current announcement first, until the signal. One may be missed where a later one follows. */
+  async *watchPolicy(runId: string, signal: AbortSignal): AsyncGenerator<PolicyAnnouncement> {
+    for await (const version of this.#kv.watch(`${runId}.policy`, signal)) yield announcementOf(version);
   }
 
   async register(runId: string, registration: RoleRegistration): Promise<void> {
