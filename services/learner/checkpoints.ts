@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { WorkerClient } from "../shared/base/workers.js";
-import { writeAtomically } from "../shared/ml/models/files.js";
+import { writeAtomically } from "../shared/base/write-atomically.js";
 import type { TrainHost } from "./train-host.js";
 
 const stateName = "state.json";

@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
+import { writeAtomically } from "../shared/base/write-atomically.js";
 import { type TokenDivergences, tokenDivergences } from "../shared/ml/evaluation/divergence.js";
-import { loadModel, modelToFiles, saveModel, writeAtomically } from "../shared/ml/models/files.js";
+import { loadModel, modelToFiles, saveModel } from "../shared/ml/models/files.js";
 import { loadHead } from "../shared/ml/models/head.js";
 import { digestOf, initModel, type Model } from "../shared/ml/models/model.js";
 import { parameterCount } from "../shared/ml/models/params.js";

@@ -29,7 +29,7 @@ export interface Load {
 export const loads: Readonly<Record<Shape, Load>> = {
   tiny: { batch: 32, prompt: 16, fresh: 64, repetitions: 15, signal: "full" },
   medium: { batch: 32, prompt: 16, fresh: 64, repetitions: 7, signal: "full" },
-  smollm2: { batch: 8, prompt: 32, fresh: 64, repetitions: 3, signal: "top_k" },
+  smollm2: { batch: 8, prompt: 32, fresh: 64, repetitions: 3, signal: "hidden" },
 };
 
 /** A load as the peers' arguments. */

@@ -1,5 +1,6 @@
-import { mkdir, open, readdir, readFile, rename, rm, rmdir } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
+import { writeAtomically } from "../../base/write-atomically.js";
 import { BlobStore } from "./blob-store.js";
 
 /** Versions in a directory that all roles share: `<root>/<run>/<version>/<file>`. */
@@ -12,18 +13,9 @@ export class DirectoryStore extends BlobStore {
   }
 
   protected async write(runId: string, version: number, name: string, bytes: Uint8Array): Promise<void> {
-    const path = join(this.#path(runId, version), name);
     await mkdir(this.#path(runId, version), { recursive: true });
-    const temporary = `${path}.${process.pid}.tmp`;
-    const handle = await open(temporary, "w");
-    try {
-      await handle.writeFile(bytes);
-      // On the disk before the name is: a power cut must not leave a whole manifest over half a file.
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
+    // On the disk before the name is: a power cut must not leave a whole manifest over half a file.
+    await writeAtomically(join(this.#path(runId, version), name), bytes);
   }
 
   protected async read(runId: string, version: number, name: string): Promise<Uint8Array | undefined> {

@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { access, copyFile, mkdir, open, readdir, readFile, rename } from "node:fs/promises";
+import { access, copyFile, mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
+import { writeAtomically } from "../../base/write-atomically.js";
 import type { Tensor } from "../graph/tensor.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { parseConfig } from "./config.js";
@@ -102,19 +103,6 @@ export async function saveCompanions(directory: string, model: Omit<Model, "para
   if (!from)
     for (const [name, text] of Object.entries(model.tokenizer.files)) await writeAtomically(join(directory, name), Buffer.from(text));
   await writeAtomically(join(directory, "config.json"), Buffer.from(`${JSON.stringify(model.rawConfig, null, 2)}\n`));
-}
-
-/** Writes beside the name, syncs, and renames: a reader sees the old file or the new one, never a part. */
-export async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const handle = await open(temporary, "w");
-  try {
-    await handle.writeFile(bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, path);
 }
 
 async function readJson(directory: string, name: string): Promise<Json> {

@@ -1,6 +1,7 @@
 // Dimensions: B batch, S new position, T position with the past, G key/value heads, E head size, V vocabulary.
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { writeAtomically } from "../../base/write-atomically.js";
 import { type ExternalData, encodeModel } from "../graph/encode.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
@@ -8,7 +9,7 @@ import { int64 } from "../graph/tensor.js";
 import { maskedAttention, maskedScore } from "./attention.js";
 import type { ModelConfig } from "./config.js";
 import { hiddenStates, logits } from "./decoder.js";
-import { saveCompanions, writeAtomically } from "./files.js";
+import { saveCompanions } from "./files.js";
 import type { Model } from "./model.js";
 import { declareParams, type Weights } from "./params.js";
 
