@@ -31,6 +31,14 @@ export const kubeconform: GoTool = {
   probe: ["-v", /v|development/],
 };
 
+/** A real S3 server over a directory. */
+export const versitygw: GoTool = {
+  name: "versitygw",
+  package: "github.com/versity/versitygw/cmd/versitygw",
+  version: "v1.8.0",
+  probe: ["--version", /Version/i],
+};
+
 /** Retort's folder in the user's cache. */
 export const cacheDirectory = (): string => join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "retort");
 

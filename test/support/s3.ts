@@ -1,20 +1,15 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { getGoTool, versitygw } from "./go-tool.js";
 import { eventually } from "./nats.js";
-
-const run = promisify(execFile);
-
-/** The S3 server that is built when none is on the PATH. */
-const version = "v1.8.0";
 
 const user = "retort-test";
 const secret = "retort-test-secret";
 
-/** A real S3 server over a directory (Versity's gateway): found on the PATH, or built once with Go into the cache. */
+/** A real S3 server over a directory (Versity's gateway). */
 export class TestS3 {
   readonly endpoint: string;
   readonly #process: ChildProcess;
@@ -28,7 +23,7 @@ export class TestS3 {
 
   /** Starts it with one bucket, and with credentials for this process. */
   static async start(bucket: string): Promise<TestS3> {
-    const binary = await findGateway();
+    const binary = await getGoTool(versitygw);
     const directory = await mkdtemp(join(tmpdir(), "retort-s3-"));
     await mkdir(join(directory, bucket));
     const port = await freePort();
@@ -58,22 +53,6 @@ export class TestS3 {
     await gone;
     await rm(this.#directory, { recursive: true, force: true });
   }
-}
-
-async function findGateway(): Promise<string> {
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "retort", `versitygw-${version}`);
-  for (const candidate of ["versitygw", join(cache, "versitygw")]) {
-    const works = await run(candidate, ["--version"]).then(
-      () => true,
-      () => false,
-    );
-    if (works) return candidate;
-  }
-  console.log(`building the S3 server of the tests (versitygw ${version}) with Go, once …`);
-  await run("go", ["install", `github.com/versity/versitygw/cmd/versitygw@${version}`], {
-    env: { ...process.env, GOBIN: cache, GOFLAGS: "" },
-  });
-  return join(cache, "versitygw");
 }
 
 async function freePort(): Promise<number> {
