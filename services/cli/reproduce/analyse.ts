@@ -66,7 +66,8 @@ function judge(
   bySeed: ReadonlyMap<string, readonly Readonly<Record<string, number>>[]>,
   seeds: number,
 ): JudgedOrdering {
-  const contrasts = ordering.contrasts.map(({ says, value }) => {
+  const counted = ordering.contrasts.filter(({ between = [] }) => !between.some((arm) => bySeed.has(arm)));
+  const contrasts = counted.map(({ says, value }) => {
     const perSeed = Array.from({ length: seeds }, (_, i) => value((arm, measure) => bySeed.get(arm)?.[i]?.[measure] ?? Number.NaN));
     const result = estimate(perSeed);
     return { says, estimate: result, verdict: verdictOf(result) };

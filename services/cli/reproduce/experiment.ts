@@ -98,6 +98,8 @@ export type Reading = (arm: string, measure: string) => number;
 export interface Contrast {
   readonly says: string;
   readonly value: (reading: Reading) => number;
+  /** Arms that lie between the two compared: if any of them was run, this comparison is left to its neighbours. */
+  readonly between?: readonly string[];
 }
 
 /** One of the orderings that the paper shows, as contrasts between arms. */

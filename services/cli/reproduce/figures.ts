@@ -52,7 +52,7 @@ function valueAxis({ y, percent, log }: Figure) {
 }
 
 function lines(figure: Figure, part: AnalysedPart) {
-  const drawn = figure.series.map((one) => ({ one, points: pointsOf(one, part) }));
+  const drawn = figure.series.map((one) => ({ one, points: pointsOf(one, part) })).filter(({ points }) => points.length > 0);
   return {
     ...common(figure),
     xAxis: { type: "value" as const, scale: true, ...axis(figure.x, 30) },
@@ -72,27 +72,41 @@ function lines(figure: Figure, part: AnalysedPart) {
   };
 }
 
+/** Widths of bars, shares of a bar and of a group; the whiskers must agree with them. */
+const layout = { barGap: "20%", barCategoryGap: "24%" } as const;
+
 function bars(figure: Figure, part: AnalysedPart) {
+  const found = figure.series
+    .map(({ name, points }) => ({
+      name,
+      values: new Map(points.flatMap(({ arm, x, y }) => entryOf(String(x), part.arms.find((one) => one.name === arm)?.measures[y]))),
+    }))
+    .filter(({ values }) => values.size > 0);
   const names = [...new Set(figure.series.flatMap(({ points }) => points.map(({ x }) => String(x))))];
-  const found = figure.series.map(({ name, points }) => ({
-    name,
-    values: names.map((x) => {
-      const point = points.find((one) => String(one.x) === x);
-      return point && part.arms.find(({ name }) => name === point.arm)?.measures[point.y];
-    }),
-  }));
-  const shown = names.filter((_, i) => found.some(({ values }) => values[i]));
+  const shown = names.filter((x) => found.some(({ values }) => values.has(x)));
   return {
     ...common(figure),
     xAxis: { type: "category" as const, data: shown, ...axis(figure.x, 44), axisLabel: { interval: 0, fontFamily, fontSize: 11 } },
-    yAxis: valueAxis(figure),
-    series: found.map(({ name, values }) => ({
-      name,
-      type: "bar" as const,
-      data: names.flatMap((x, i) => (shown.includes(x) ? [values[i] ? scaled(values[i].mean, figure.percent) : null] : [])),
-    })),
+    yAxis: { ...valueAxis(figure), scale: false },
+    series: [
+      ...found.map(({ name, values }) => ({
+        name,
+        type: "bar" as const,
+        ...layout,
+        data: shown.map((x) => (values.has(x) ? scaled(values.get(x)!.mean, figure.percent) : null)),
+      })),
+      ...found.map(({ name, values }, i) =>
+        whiskers(
+          name,
+          shown.flatMap((x, at) => (values.has(x) ? [[at, ...ends(values.get(x)!, figure.percent)]] : [])),
+          { index: i, count: found.length },
+        ),
+      ),
+    ],
   };
 }
+
+const entryOf = (x: string, value: Estimate | undefined): [string, Estimate][] => (value && !Number.isNaN(value.mean) ? [[x, value]] : []);
 
 /** A series' points whose arms were run, in order of x. */
 function pointsOf({ points, scatter }: Series, { arms }: AnalysedPart): Drawn[] {
@@ -115,20 +129,27 @@ interface Drawing {
   value(dimension: number): number;
   coord(point: readonly number[]): number[];
   visual(name: "color"): string;
+  barLayout(options: typeof layout & { readonly count: number }): readonly { readonly offsetCenter: number }[];
 }
 
-/** A vertical line from one end of the error to the other at each point. */
-function whiskers(name: string, data: readonly (readonly number[])[]) {
+/**
+ * A vertical line from one end of the error to the other at each point.
+ *
+ * @param bar which bar of how many in a group it belongs to; absent for points of a line
+ */
+function whiskers(name: string, data: readonly (readonly number[])[], bar?: { readonly index: number; readonly count: number }) {
   return {
     name,
     type: "custom" as const,
-    z: 1,
+    z: bar ? 3 : 1,
     data: data.map((row) => [...row]),
     encode: { x: 0, y: [1, 2] },
     renderItem: (_: unknown, api: Drawing) => {
-      const [x, low] = api.coord([api.value(0), api.value(1)]);
+      const [at, low] = api.coord([api.value(0), api.value(1)]);
       const [, high] = api.coord([api.value(0), api.value(2)]);
-      return { type: "line" as const, shape: { x1: x, y1: low, x2: x, y2: high }, style: { stroke: api.visual("color"), lineWidth: 1.5 } };
+      const x = at! + (bar ? api.barLayout({ ...layout, count: bar.count })[bar.index]!.offsetCenter : 0);
+      const style = { stroke: bar ? "#333" : api.visual("color"), lineWidth: 1.5 };
+      return { type: "line" as const, shape: { x1: x, y1: low, x2: x, y2: high }, style };
     },
   };
 }

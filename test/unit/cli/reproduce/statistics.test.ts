@@ -57,16 +57,30 @@ describe("contrasts", () => {
     list.map(({ says, value }) => [says, value(reading)]);
 
   it("of a descending list compare neighbours, and the ends", () => {
-    expect(evaluated(descending(["a", "b", "c"], "m"))).toEqual([
+    const pairs = evaluated(descending(["a", "b", "c"], "m"));
+    expect(pairs).toEqual([
       ["a > b", 1],
-      ["b > c", 2],
       ["a > c", 3],
+      ["b > c", 2],
     ]);
     expect(evaluated(ascending(["c", "a"], "m"))).toEqual([["c < a", 3]]);
   });
 
-  it("of spreads compare the widest differences, and are unmeasured if an arm is", () => {
+  it("of a list with arms that were not run compare the neighbours among the others", () => {
+    const between = Object.fromEntries(descending(["a", "b", "c", "d"], "m").map((one) => [one.says, one.between]));
+    expect(between).toEqual({
+      "a > b": undefined,
+      "a > c": ["b"],
+      "a > d": undefined,
+      "b > c": undefined,
+      "b > d": ["c"],
+      "c > d": undefined,
+    });
+  });
+
+  it("of spreads compare the widest differences over the arms that were run", () => {
     expect(wider("", [["a", "c"], "m"], [["a", "b"], "m"]).value(reading)).toBe(2);
+    expect(wider("", [["a", "c", "x"], "m"], [["a", "b"], "m"]).value(reading)).toBe(2);
     expect(wider("", [["a", "x"], "m"], [["a", "b"], "m"]).value(reading)).toBeNaN();
   });
 });
