@@ -12,7 +12,8 @@ import { isOver, newRun, type RunStore } from "../shared/flow/runs/state.js";
 import type { WeightStore } from "../shared/flow/weights/store.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import { type Run, type RunSpec, RunState } from "../shared/gen/retort/v1/run_pb.js";
-import { checkModels, checkObjectives } from "./check-models.js";
+import { checkModels, checkObjectives, inspect } from "./check-models.js";
+import { chooseSignals } from "./choose-signal.js";
 import { checkGoing, type Supervisor } from "./supervisor.js";
 import { warningsOf } from "./warnings.js";
 
@@ -52,6 +53,8 @@ async function problemsOf(spec: RunSpec): Promise<Problem[]> {
 async function startRun({ runs, supervisor, now }: ControllerContext, spec: RunSpec): Promise<Run> {
   const problems = await problemsOf(spec);
   if (problems.length) throw RetortError.ofProblems("the run spec", problems);
+  const [teacher] = spec.teachers;
+  if (teacher) chooseSignals(spec, (await inspect(teacher.model)).config!.vocabSize);
   const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");
   const run = newRun({
     runId: `${spec.name}-${stamp}-${Math.random().toString(36).slice(2, 5)}`,

@@ -33,7 +33,6 @@ async function retort(
       {
         preset: "gkd",
         lambda: 1,
-        objective: { signal: load.signal },
         steps: warmup + load.repetitions,
         batchSize: load.batch,
         sampling: { maxNewTokens: load.fresh },

@@ -22,14 +22,12 @@ export interface Load {
   readonly prompt: number;
   readonly fresh: number;
   readonly repetitions: number;
-  /** What the teacher sends in a whole step. */
-  readonly signal: string;
 }
 
 export const loads: Readonly<Record<Shape, Load>> = {
-  tiny: { batch: 32, prompt: 16, fresh: 64, repetitions: 15, signal: "full" },
-  medium: { batch: 32, prompt: 16, fresh: 64, repetitions: 7, signal: "full" },
-  smollm2: { batch: 8, prompt: 32, fresh: 64, repetitions: 3, signal: "hidden" },
+  tiny: { batch: 32, prompt: 16, fresh: 64, repetitions: 15 },
+  medium: { batch: 32, prompt: 16, fresh: 64, repetitions: 7 },
+  smollm2: { batch: 8, prompt: 32, fresh: 64, repetitions: 3 },
 };
 
 /** A load as the peers' arguments. */

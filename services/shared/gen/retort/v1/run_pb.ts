@@ -485,7 +485,8 @@ export type ObjectiveSpec = Message<"retort.v1.ObjectiveSpec"> & {
   alpha?: number | undefined;
 
   /**
-   * What the teacher sends per token: full | hidden | random_k | sampled | student_top_k | top_k. Default full. `sampled`
+   * What the teacher sends per token: full | hidden | random_k | sampled | student_top_k | top_k. Default:
+   * full, or hidden beyond a vocabulary of 256 (both are exact; a Step on a learner that stands alone: full). `sampled`
    * permits opd only, `random_k` forward_kl only; `student_top_k` needs lambda 1.
    *
    * @generated from field: string signal = 6;
