@@ -17,15 +17,7 @@ const percent = (x: number | undefined): string => (x === undefined ? "–" : `$
 const nats = (x: number | undefined): string => (x === undefined ? "–" : x.toFixed(3));
 
 /** The table's rows as text: name, greedy, temperature 1, KL both ways. */
-export const tableHead = [
-  "",
-  "learns from",
-  "greedy exact match",
-  "exact match at T=1",
-  "KL(teacher‖student)",
-  "KL(student‖teacher)",
-  "Self-BLEU",
-];
+export const tableHead = ["", "learns from", "greedy exact match", "exact match at T=1", "KL(teacher‖student)", "KL(student‖teacher)"];
 export const tableRow = ({ name, data, evaluation }: Contender): string[] => [
   name,
   data,
