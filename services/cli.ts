@@ -8,6 +8,7 @@ import { addModelCommands } from "./cli/model-commands.js";
 import { addReproduceCommand } from "./cli/reproduce/command.js";
 import { addRunCommands } from "./cli/run-commands.js";
 import { addServeCommand } from "./cli/serve.js";
+import { addTrainClassifierCommand } from "./cli/train-classifier.js";
 import { errorTable, RetortError } from "./shared/base/errors.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
@@ -58,6 +59,7 @@ addDemoCommand(program);
 addReproduceCommand(program);
 addRunCommands(program);
 addModelCommands(program);
+addTrainClassifierCommand(program);
 addExportCommand(program);
 addServeCommand(program);
 

@@ -5,6 +5,7 @@ import { RetortError } from "../shared/base/errors.js";
 import { checkMessage } from "../shared/base/rpc/check-message.js";
 import { readDataset } from "../shared/flow/prompts/dataset.js";
 import { passAtProblems } from "../shared/flow/runs/evaluation.js";
+import { rewardProblems } from "../shared/flow/runs/rewards.js";
 import { type RewardSpec, RewardSpecSchema } from "../shared/gen/retort/v1/run_pb.js";
 import type { BleuUnit } from "../shared/ml/text/metrics/bleu-tokens.js";
 import { type TextMetric, textMetrics } from "../shared/ml/text/metrics/table.js";
@@ -91,7 +92,7 @@ function rewardOf(text: string): RewardSpec {
 
 async function evaluate(program: Command, options: EvalOptions): Promise<void> {
   const { metric, samples, passAt, reward } = options;
-  const problems = passAtProblems(passAt, samples, metric ?? "");
+  const problems = [...passAtProblems(passAt, samples, metric ?? ""), ...rewardProblems(reward)];
   if (problems.length) throw RetortError.ofProblems("retort eval", problems);
   const { prompt, completion, reference, messages } = options;
   const rows = await readDataset(options.data, { prompt, completion, reference, messages, teacher: "teacher" }, options.limit);
@@ -110,7 +111,7 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
   try {
     const model = await started(serveModel(options.model, options.device));
     const teacher = options.teacher ? { teacher: await started(serveModel(options.teacher, options.device)) } : {};
-    const judge = reward.length ? { rewards: await started(serveRewards()) } : {};
+    const judge = reward.length ? { rewards: await started(serveRewards(options.device)) } : {};
     const prompts = rows.map((row) => row.prompt);
     const maxNewTokens = options.max ?? (await roomFor(model, options.model, prompts));
     const bar = startBar("evaluating", rows.length * (1 + options.temperature.length));
@@ -137,19 +138,27 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
 const digits = (x: number): string => (Number.isInteger(x) ? String(x) : x.toFixed(4));
 
 /** An evaluation as the lines of a table. */
-function linesOf({ metric, rows, greedy, greedyReward, temperatures }: Evaluation): [string, string][] {
+function linesOf({ metric, rows, greedy, greedyReward, greedyRewardComponents, temperatures }: Evaluation): [string, string][] {
   const lines: [string, string][] = [
     ["metric", metric ?? "none"],
     ["rows", String(rows)],
   ];
   if (greedy !== undefined) lines.push(["greedy", digits(greedy)]);
   if (greedyReward !== undefined) lines.push(["greedy reward", digits(greedyReward)]);
-  for (const { temperature, passAt, ...rest } of temperatures) {
+  lines.push(...components("greedy reward", greedyRewardComponents));
+  for (const { temperature, passAt, rewardComponents, ...rest } of temperatures) {
     const at = temperatures.length > 1 ? ` at ${temperature}` : "";
     for (const [name, value] of Object.entries(rest)) lines.push([`${labels[name] ?? name}${at}`, digits(value)]);
+    lines.push(...components(`reward${at}`, rewardComponents));
     for (const { k, value } of passAt) lines.push([`pass@${k}${at}`, digits(value)]);
   }
   return lines;
+}
+
+/** The terms of a reward, where it has several. */
+function components(name: string, terms: Readonly<Record<string, number>>): [string, string][] {
+  const all = Object.entries(terms);
+  return all.length > 1 ? all.map(([kind, value]) => [`${name}: ${kind}`, digits(value)]) : [];
 }
 
 /** What the figures of samples are called. */

@@ -38,6 +38,7 @@ export interface Evaluation extends Omit<Figures, "quality" | "length"> {
   readonly greedy?: number;
   readonly sampled?: number;
   readonly greedyReward?: number;
+  readonly greedyRewardComponents: Readonly<Record<string, number>>;
   /** Every temperature's figures; those of the first are this record's own too. */
   readonly temperatures: readonly SampledFigures[];
   readonly greedySamples: readonly Sample[];
@@ -99,6 +100,7 @@ export async function evaluateModel(
     metric,
     rows: rows.length,
     ...given({ greedy: greedy.figures.quality, sampled: quality, greedyReward: greedy.figures.reward }),
+    greedyRewardComponents: greedy.figures.rewardComponents,
     ...first,
     temperatures: sampled.map(({ temperature, figures }) => ({ temperature, ...figures })),
     greedySamples: greedy.samples,
@@ -155,7 +157,8 @@ async function judge(
       text,
       reference,
       tokens: ids.length,
-      ...given({ reward: values[i], divergences: divergences[i] }),
+      ...values[i],
+      ...given({ divergences: divergences[i] }),
     }),
   );
   return {
@@ -185,14 +188,16 @@ const scoreOf = ({ logprobs, full }: SequenceScore): Score => ({
   full: toFloat32(full, "full"),
 });
 
-async function reward({ client }: RewardServer, samples: readonly Written[], rewards: readonly RewardSpec[]): Promise<number[]> {
-  const values: number[] = [];
+type Rewarded = Required<Pick<JudgedSample, "reward" | "rewardComponents">>;
+
+async function reward({ client }: RewardServer, samples: readonly Written[], rewards: readonly RewardSpec[]): Promise<Rewarded[]> {
+  const values: Rewarded[] = [];
   for (const part of split(samples, batchRows)) {
     const inputs = part.map(({ prompt, text, reference, ids }) => ({ prompt, completion: text, reference, completionTokens: ids.length }));
     const { rewards: answers } = await client.evaluate({ inputs, rewards: [...rewards] });
-    for (const { value, failure } of answers) {
+    for (const { value, components, failure } of answers) {
       if (failure) throw new RetortError("DataLoss", `a reward failed: ${failure}`);
-      values.push(value);
+      values.push({ reward: value, rewardComponents: components });
     }
   }
   return values;

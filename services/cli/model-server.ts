@@ -32,9 +32,9 @@ export async function serveModel(model: string, device = "cpu"): Promise<ModelSe
   return served(createClient(TeacherService, address, clientOptions), stop);
 }
 
-/** Serves the rewards on a free port of this machine. */
-export async function serveRewards(): Promise<RewardServer> {
-  const { address, stop } = await serveRole("reward", [], "the rewards cannot be served");
+/** Serves the rewards on a free port of this machine. @param device where classifiers run */
+export async function serveRewards(device = "cpu"): Promise<RewardServer> {
+  const { address, stop } = await serveRole("reward", ["--device", device], "the rewards cannot be served");
   return served(createClient(RewardService, address, clientOptions), stop);
 }
 

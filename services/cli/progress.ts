@@ -22,22 +22,30 @@ export function stepLine(step: StepFinished): string {
 const share = (x: number): string => `${(100 * x).toFixed(1)} %`;
 
 /** A few words about an evaluation: what was measured, in order of what people ask first. */
-export function evaluationLine({ version, metric, greedy, greedyReward, samples, failed, failure }: EvaluationFinished): string {
+export function evaluationLine(evaluation: EvaluationFinished): string {
+  const { version, metric, greedy, greedyReward, greedyRewardComponents, samples, failed, failure } = evaluation;
   const parts = [
     greedy === undefined ? "" : `greedy ${metric} ${share(greedy)}`,
-    greedyReward === undefined ? "" : `greedy reward ${digits(greedyReward)}`,
+    greedyReward === undefined ? "" : `greedy reward ${digits(greedyReward)}${terms(greedyRewardComponents)}`,
     ...samples.map(sampledWords),
     failed ? `${failed} completions failed: ${failure}` : "",
   ];
   return `version ${version}: ${parts.filter(Boolean).join(", ")}`;
 }
 
-function sampledWords({ temperature, quality, passAt, reward, forwardKl, reverseKl, teacherNll, selfBleu }: SampledFigures): string {
+/** The terms of a reward, where it has several. */
+function terms(components: Readonly<Record<string, number>>): string {
+  const all = Object.entries(components);
+  return all.length > 1 ? ` (${all.map(([kind, value]) => `${kind} ${digits(value)}`).join(", ")})` : "";
+}
+
+function sampledWords(sampled: SampledFigures): string {
+  const { temperature, quality, passAt, reward, rewardComponents, forwardKl, reverseKl, teacherNll, selfBleu } = sampled;
   const figure = (name: string, x: number | undefined, show = digits) => (x === undefined ? "" : `${name} ${show(x)}`);
   const parts = [
     figure("", quality, share).trim(),
     ...passAt.map(({ k, value }) => `pass@${k} ${share(value)}`),
-    figure("reward", reward),
+    figure("reward", reward) + terms(rewardComponents),
     figure("KL(teacher‖student)", forwardKl),
     figure("KL(student‖teacher)", reverseKl),
     figure("teacher NLL", teacherNll),

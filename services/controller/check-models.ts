@@ -1,12 +1,14 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Problem, RetortError } from "../shared/base/errors.js";
 import { columnsIn, columnsOf, readDataset } from "../shared/flow/prompts/dataset.js";
 import { heldOutNeeds, type RowNeeds, rowProblems, trainingNeeds } from "../shared/flow/prompts/needs.js";
 import { type ResolvedRun, resolveRun, teacherName } from "../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
+import { classOf } from "../shared/ml/classification/labels.js";
+import { inspectClassifier } from "../shared/ml/classification/open-classifier.js";
 import { objectiveProblems } from "../shared/ml/losses/objective.js";
 import { type ModelConfig, parseConfig } from "../shared/ml/models/config.js";
+import { readModelJson } from "../shared/ml/models/load-tensor.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 
 /** What a model directory says of its model, without the weights. */
@@ -39,6 +41,11 @@ export async function checkModels(spec: RunSpec): Promise<Problem[]> {
     const teacher = await attempt(field, () => inspect(model));
     if (student && teacher) problems.push(...compare(student, teacher, field, teacherName(name), run));
   }
+  for (const [i, { kind, model, label }] of spec.rewards.entries()) {
+    if (kind !== "classifier") continue;
+    const labels = await attempt(`rewards[${i}].model`, () => inspectClassifier(model));
+    if (labels) await attempt(`rewards[${i}].label`, async () => classOf(label, labels));
+  }
   for (const needs of [
     spec.data!.path ? trainingNeeds(spec, run) : undefined,
     spec.evaluation?.path ? heldOutNeeds(spec, run) : undefined,
@@ -60,17 +67,9 @@ async function checkHead(spec: RunSpec, needs: RowNeeds): Promise<Problem[]> {
 
 /** Reads a model directory's config and tokenizer. @throws NotFound or InvalidArgument naming the file and the way out */
 export async function inspect(directory: string): Promise<Inspected> {
-  const read = async (name: string, fallback?: string) => {
-    const text = await readFile(join(directory, name), "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (fallback !== undefined) return fallback;
-      throw new RetortError(
-        "NotFound",
-        `${join(directory, name)} cannot be read (${error.code}); a Hugging Face model directory is expected there`,
-      );
-    });
-    return JSON.parse(text) as Record<string, unknown>;
-  };
-  const config = parseConfig(await read("config.json"), await read("generation_config.json", "{}"), join(directory, "config.json"));
+  const raw = await readModelJson(directory, "config.json");
+  const generation = await readModelJson(directory, "generation_config.json", {});
+  const config = parseConfig(raw, generation, join(directory, "config.json"));
   return { config, tokenizer: await Tokenizer.load(directory) };
 }
 

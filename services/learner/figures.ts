@@ -46,7 +46,8 @@ export async function evaluationFigures(
     const judged = await samplesOf(host, drawn[i]!);
     if (i === 0) first = judged;
     const figures = figuresOf(judged, options);
-    samples.push({ temperature, ...figures, passAt: figures.passAt.map((one) => ({ ...one })) });
+    const rewardComponents = { ...figures.rewardComponents };
+    samples.push({ temperature, ...figures, rewardComponents, passAt: figures.passAt.map((one) => ({ ...one })) });
   }
   const { quality, forwardKl, reverseKl, teacherNll, reward, selfBleu } = samples[0]!;
   const shown = drawn[0]!.some(({ score }) => score) ? drawn[0]! : written!;
@@ -55,6 +56,7 @@ export async function evaluationFigures(
     metric: options.metric ?? "",
     greedy: best.quality,
     greedyReward: best.reward,
+    greedyRewardComponents: { ...best.rewardComponents },
     sampled: quality,
     ...{ forwardKl, reverseKl, teacherNll, reward, selfBleu, samples },
     failed: failures.length,
@@ -102,7 +104,7 @@ async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[
   const found = new Map<Judged, TokenDivergences>(scored.map((one, i) => [one, divergences[i]!]));
   return written.map((one) => {
     const { index, completionText, reference, completionIds } = one.sequence;
-    const judgedReward = one.reward && !one.reward.failure ? { reward: one.reward.value } : {};
+    const judgedReward = one.reward && !one.reward.failure ? { reward: one.reward.value, rewardComponents: one.reward.components } : {};
     const divergences = found.get(one);
     return {
       prompt: index,

@@ -15,10 +15,16 @@ export interface Evaluation {
 /** One term for one completion: a number, or why there is none. */
 export type Term = number | { readonly failure: string };
 
-type Input = Pick<EvaluateInput, "prompt" | "completion" | "reference" | "completionTokens">;
+/** A completion with what it is judged by. */
+export type Input = Pick<EvaluateInput, "prompt" | "completion" | "reference" | "completionTokens">;
 
-/** Evaluates a batch elsewhere: another server of RewardService. */
-export type External = (address: string, inputs: readonly Input[]) => Promise<readonly Term[]>;
+/** Rewards that more than the texts is needed for: each judges a batch, one term per completion. */
+export interface Judges {
+  /** A classifier in a worker thread. */
+  readonly classifier: (inputs: readonly Input[], spec: RewardSpec) => Promise<readonly Term[]>;
+  /** Another server of RewardService. */
+  readonly external: (inputs: readonly Input[], spec: RewardSpec) => Promise<readonly Term[]>;
+}
 
 /** Rewards that need nothing but the texts, by the name that specs use. */
 export const rewards: Readonly<Record<string, (input: Input, spec: RewardSpec) => number>> = {
@@ -38,7 +44,7 @@ export const rewards: Readonly<Record<string, (input: Input, spec: RewardSpec) =
 };
 
 /** Every reward's name. */
-export const rewardKinds = [...Object.keys(rewards), "external"].sort();
+export const rewardKinds = [...Object.keys(rewards), "classifier", "external"].sort();
 
 /**
  * Evaluates completions: the weighted sum of the rewards.
@@ -46,8 +52,8 @@ export const rewardKinds = [...Object.keys(rewards), "external"].sort();
  *
  * @throws InvalidArgument for an unknown reward or a broken pattern
  */
-export async function evaluate(inputs: readonly Input[], specs: readonly RewardSpec[], external: External): Promise<Evaluation[]> {
-  const terms = await Promise.all(specs.map((spec) => evaluateTerm(inputs, spec, external)));
+export async function evaluate(inputs: readonly Input[], specs: readonly RewardSpec[], judges: Judges): Promise<Evaluation[]> {
+  const terms = await Promise.all(specs.map((spec) => evaluateTerm(inputs, spec, judges)));
   return inputs.map((_, i) =>
     combine(
       specs,
@@ -59,9 +65,10 @@ export async function evaluate(inputs: readonly Input[], specs: readonly RewardS
 function combine(specs: readonly RewardSpec[], terms: readonly Term[]): Evaluation {
   const components: Record<string, number> = {};
   let value = 0;
-  for (const [t, { kind, weight, address }] of specs.entries()) {
+  for (const [t, { kind, weight, address, model }] of specs.entries()) {
     const term = terms[t]!;
-    const name = kind === "external" ? `${kind} at ${address}` : kind;
+    const where = kind === "external" ? ` at ${address}` : kind === "classifier" ? ` ${model}` : "";
+    const name = `${kind}${where}`;
     if (typeof term === "object") return { value: 0, components: {}, failure: `reward ${name} failed: ${term.failure}` };
     if (!Number.isFinite(term)) return { value: 0, components: {}, failure: `reward ${name} gave ${term}; a reward must be finite` };
     components[kind] = (components[kind] ?? 0) + term;
@@ -70,9 +77,10 @@ function combine(specs: readonly RewardSpec[], terms: readonly Term[]): Evaluati
   return { value, components };
 }
 
-async function evaluateTerm(inputs: readonly Input[], spec: RewardSpec, external: External): Promise<readonly Term[]> {
+async function evaluateTerm(inputs: readonly Input[], spec: RewardSpec, judges: Judges): Promise<readonly Term[]> {
+  if (spec.kind === "classifier") return judges.classifier(inputs, spec);
   if (spec.kind === "external") {
-    const values = await external(spec.address, inputs);
+    const values = await judges.external(inputs, spec);
     if (values.length !== inputs.length)
       throw new RetortError("DataLoss", `the reward server ${spec.address} gave ${values.length} rewards for ${inputs.length} completions`);
     return values;

@@ -4,7 +4,7 @@ import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { createClient } from "../shared/base/rpc/client.js";
-import type { ModelSettings } from "../shared/base/settings.js";
+import { type ModelSettings, threadCount } from "../shared/base/settings.js";
 import { type Consumption, consume, type Delivery } from "../shared/base/streams/consume.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
 import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
@@ -12,17 +12,21 @@ import { publishReward } from "../shared/flow/scores/publish-results.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
 import { RewardSchema, type Rollout } from "../shared/gen/retort/v1/flow_pb.js";
 import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
-import { type External, evaluate } from "./evaluator.js";
+import { Classifiers } from "./classifiers.js";
+import { evaluate, type Judges } from "./evaluator.js";
 import { rewardService } from "./service.js";
 
 const worker = `${hostname()}/${process.pid}`;
+
+/** Most tokens of one forward of a classifier, padding included. */
+const batchTokens = 8192;
 
 /** The reward role: judges the rollouts of a run, or completions for whoever calls it. */
 export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
   const { settings, log, metrics } = context;
   const evaluated = metrics.counter("completions_total", "completions evaluated");
   const duration = metrics.seconds("evaluate", "time to evaluate a rollout");
-  const external: External = async (address, inputs) => {
+  const external: Judges["external"] = async (inputs, { address }) => {
     const client = createClient(RewardService, address, { timeoutMs: 60_000, maxMessageBytes: settings.maxMessageBytes });
     try {
       const { rewards } = await client.evaluate({ inputs: [...inputs], rewards: [] });
@@ -31,6 +35,9 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
       client.close();
     }
   };
+  const { device, threads } = settings;
+  const classifiers = new Classifiers({ device, threads: threadCount(threads), batchTokens }, (error) => fail(error));
+  const judges: Judges = { external, classifier: (inputs, spec) => classifiers.judge(inputs, spec) };
   let membership: Membership | undefined;
   let consumption: Consumption | undefined;
   let fail: (error: RetortError) => void = () => {};
@@ -43,7 +50,7 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
     const { streams, spec, run } = membership!;
     const started = performance.now();
     const written = rollout.sequences.filter(({ failure }) => !failure);
-    const values = await evaluate(written.map(inputOf), spec.rewards, external).catch((error: unknown) => {
+    const values = await evaluate(written.map(inputOf), spec.rewards, judges).catch((error: unknown) => {
       const { message, disposition } = RetortError.from(error);
       if (disposition !== "terminate" && attempt < run.maxAttempts) throw error;
       return message;
@@ -58,6 +65,7 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
     start: async () => {
       if (!settings.run) return;
       membership = await joinRun(settings.run, settings, "reward");
+      for (const reward of membership.spec.rewards.filter(({ kind }) => kind === "classifier")) await classifiers.open(reward);
       consumption = consume(membership.streams, {
         stream: streamNames.rollouts,
         durable: durables.reward(settings.run),
@@ -71,11 +79,12 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
     },
     stop: async () => {
       await consumption?.stop();
+      await classifiers.stop();
       if (membership) await registration(context, () => membership!).stop!();
       await membership?.streams.close();
     },
   };
-  return { before: [], implementations: [rewardService(external)], after: [work, patience(() => membership)], finished };
+  return { before: [], implementations: [rewardService(judges)], after: [work, patience(() => membership)], finished };
 }
 
 function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {

@@ -1,10 +1,10 @@
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
-import { type External, evaluate, rewardKinds } from "./evaluator.js";
+import { evaluate, type Judges, rewardKinds } from "./evaluator.js";
 
-/** RewardService over the built-in rewards. */
-export function rewardService(external: External): Implementation {
+/** RewardService over the rewards. */
+export function rewardService(judges: Judges): Implementation {
   return implement(RewardService, {
     describe: async () => ({ kinds: rewardKinds }),
     evaluate: async ({ inputs, rewards }) => {
@@ -12,7 +12,7 @@ export function rewardService(external: External): Implementation {
         throw new RetortError("InvalidArgument", `rewards is empty; name at least one of ${rewardKinds.join(", ")}`, {
           fieldPath: "rewards",
         });
-      const evaluations = await evaluate(inputs, rewards, external);
+      const evaluations = await evaluate(inputs, rewards, judges);
       return { rewards: evaluations.map(({ components, ...rest }) => ({ ...rest, components: { ...components } })) };
     },
   });

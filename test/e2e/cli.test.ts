@@ -121,6 +121,8 @@ describe("retort, as its user types it", () => {
     ["sample --model /nope", 78, /\/nope/],
     ["eval --model TEACHER --data /nope.jsonl", 66, /\/nope\.jsonl/],
     ["eval --model TEACHER", 64, /--data/],
+    ["train-classifier --model TEACHER --data /nope.jsonl --out x", 66, /\/nope\.jsonl/],
+    ["train-classifier --model TEACHER --data x.jsonl --out x --labels one", 64, /--labels.*two or more/],
     ["serve judge", 64, /judge.*teacher/],
     ["distill", 64, /distill/],
   ])("ends `retort %s` with code %i, one sentence, and JSON if that was asked for", async (line, expected, message) => {
@@ -192,7 +194,7 @@ describe("retort, as its user types it", () => {
 describe("retort --help", () => {
   it("names every command, and each command's help ends with examples and knows --json", async () => {
     const { stdout } = await retort(["--help"]);
-    const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!).filter((name) => name !== "retort");
+    const commands = [...stdout.matchAll(/^ {2}([a-z][a-z-]*) /gm)].map(([, name]) => name!).filter((name) => name !== "retort");
     expect(commands.sort()).toEqual(
       [
         "demo",
@@ -207,6 +209,7 @@ describe("retort --help", () => {
         "serve",
         "stop",
         "task",
+        "train-classifier",
         "up",
         "validate",
         "watch",

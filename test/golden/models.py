@@ -59,7 +59,10 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def randomised(config, seed):
     """A float32 model whose every weight is random, norms and biases included, so that none can be left out unseen."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
+    return randomised_weights(AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval())
+
+
+def randomised_weights(model):
     with torch.no_grad():
         for name, weight in model.named_parameters():
             noise = torch.randn_like(weight)

@@ -5,3 +5,6 @@ export const modelFixtures = ["llama", "llama-linear", "llama-scaled", "qwen2", 
 
 /** Directory of a fixture; tests run from the project's root. */
 export const modelFixture = (name: string): string => join(process.cwd(), "test", "golden", "fixtures", "models", name);
+
+/** Directory of a classifier that test/golden/classifiers.py writes. */
+export const classifierFixture = (name: string): string => join(process.cwd(), "test", "golden", "fixtures", "classifiers", name);

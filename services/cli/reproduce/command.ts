@@ -7,14 +7,15 @@ import { RetortError } from "../../shared/base/errors.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import { tableOf } from "../table.js";
 import { type Analysis, analyse } from "./analyse.js";
+import { storedClassifier } from "./classifier-job.js";
 import type { Experiment } from "./experiment.js";
 import { experiments } from "./experiments/table.js";
 import { drawFigure, toPng } from "./figures.js";
-import { jobsOf, sftJob, teacherJob } from "./jobs.js";
+import { classifierJob, jobsOf, sftJob, teacherJob } from "./jobs.js";
 import { armTable, paragraph, reportMarkdown, type Start } from "./markdown.js";
 import { Places } from "./places.js";
 import type { Terminal } from "./progress-bar.js";
-import { runJobs } from "./runner.js";
+import { runJobs, workOf } from "./runner.js";
 
 interface Options {
   readonly seeds: number;
@@ -43,10 +44,28 @@ export function addReproduceCommand(program: Command): void {
       const options = { quick, seeds, jobs, dataDir: resolve(given.dataDir), out: resolve(given.out), terminal: process.stderr };
       const chosen = name === "all" ? Object.values(experiments) : [experiments[name]];
       if (!chosen[0]) throw new RetortError("InvalidArgument", `there is no experiment "${name}"; known: ${known}, all`);
+      if (chosen.length > 1) await prepare(chosen as Experiment[], options);
       const reports = [];
       for (const experiment of chosen) reports.push(await reproduce(experiment!, options));
       print(program, reports, "");
     });
+}
+
+/** The runs that make an experiment's models: teacher and SFT student of every part, and the classifier where there is one. */
+const startsOf = ({ parts }: Experiment, places: Places) =>
+  parts.map(({ recipe }) => ({
+    teacher: teacherJob(recipe, places),
+    student: sftJob(recipe, places),
+    classifier: classifierJob(recipe, places),
+  }));
+
+/** Makes the models of all experiments, the longest first, so that no core is idle for long. */
+async function prepare(chosen: readonly Experiment[], { dataDir, jobs, terminal }: Options): Promise<void> {
+  const places = new Places(dataDir);
+  const needed = chosen.flatMap((experiment) => startsOf(experiment, places).flatMap((start) => Object.values(start)));
+  terminal.write(pc.bold("\nThe models that the experiments start from\n"));
+  const known = needed.filter((job) => job !== undefined).sort((a, b) => workOf(b) - workOf(a));
+  await runJobs(known, { places, sideBySide: jobs, terminal });
 }
 
 /** Runs an experiment and writes its report: report.md, result.json and the figures as SVG and PNG. */
@@ -56,15 +75,18 @@ export async function reproduce(experiment: Experiment, options: Options): Promi
   say(pc.bold(`\n${experiment.name}: ${experiment.title}`));
   const places = new Places(dataDir);
   const arms = jobsOf(experiment, seeds, quick, places);
-  const starts = experiment.parts.map(({ recipe }) => [teacherJob(recipe, places), sftJob(recipe, places)] as const);
-  const needed = [...starts.flat(), ...arms.flatMap((arm) => arm.jobs)];
+  const starts = startsOf(experiment, places);
+  const needed = [...starts.flatMap(({ teacher, student }) => [teacher, student]), ...arms.flatMap((arm) => arm.jobs)];
   const outcomes = await runJobs(needed, { places, sideBySide: experiment.alone ? 1 : jobs, terminal });
   const analysis = analyse(experiment, arms, outcomes);
-  const models = starts.map(
-    ([teacher, student]): Start => ({
-      teacher: outcomes.get(teacher.digest)!,
-      student: outcomes.get(student.digest)!,
-    }),
+  const models = await Promise.all(
+    starts.map(
+      async ({ teacher, student, classifier }): Promise<Start> => ({
+        teacher: outcomes.get(teacher.digest)!,
+        student: outcomes.get(student.digest)!,
+        classifier: classifier && (await storedClassifier(classifier, places)),
+      }),
+    ),
   );
   const directory = join(out, experiment.name);
   await mkdir(directory, { recursive: true });

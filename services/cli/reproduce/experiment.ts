@@ -19,6 +19,15 @@ export interface ModelRecipe {
   readonly learningRate: number;
 }
 
+/** A judge that `retort train-classifier` makes of the teacher, from right and mistaken completions of the task. */
+export interface ClassifierRecipe {
+  /** Completions of either kind per example. */
+  readonly variants: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+}
+
 /** A task with the two models that its experiments start from. */
 export interface Recipe {
   readonly name: string;
@@ -39,6 +48,8 @@ export interface Recipe {
   readonly metric?: "numeric" | "rouge_l";
   readonly teacher: ModelRecipe;
   readonly student: ModelRecipe;
+  /** A third model: then the reward of every arm is the classifier's, and the task's own check is only reported. */
+  readonly classifier?: ClassifierRecipe;
   /** By which rule the sizes were chosen, and the numbers. */
   readonly sizes: string;
 }
@@ -83,7 +94,6 @@ export interface Arm {
   readonly phase: PhaseInit;
   /** Share of the part's steps. Default 1. */
   readonly stepShare?: number;
-  readonly rewards?: readonly RewardInit[];
   readonly maxStaleness?: number;
   /** False: left out with --quick. */
   readonly quick?: boolean;

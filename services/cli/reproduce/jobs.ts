@@ -1,26 +1,39 @@
 import { join } from "node:path";
-import type { Also, Arm, Experiment, ModelRecipe, Part, Recipe, SpecInit, Training } from "./experiment.js";
+import type { Also, Arm, ClassifierRecipe, Experiment, ModelRecipe, Part, Recipe, SpecInit, Training } from "./experiment.js";
 import { digestOf, type Places } from "./places.js";
 import { datasetVersion } from "./task-data.js";
 
-/** A run to be done once: what it is, and the runs whose students it needs. */
-export interface Job {
+/** Something to be done once that makes a model, and the jobs whose models it needs. */
+interface AnyJob {
   readonly label: string;
   readonly digest: string;
-  readonly spec: ReturnType<Places["complete"]>["spec"];
   readonly after: readonly Job[];
   readonly recipe: Recipe;
-  /** Where the run's student goes. */
+  /** Where its model goes. */
   readonly output: string;
+}
+
+/** A run through the controller. */
+export interface RunJob extends AnyJob {
+  readonly kind: "run";
+  readonly spec: ReturnType<Places["complete"]>["spec"];
   /** What its student is also measured by. */
   readonly also?: Also;
 }
+
+/** A `retort train-classifier`. */
+export interface ClassifierJob extends AnyJob {
+  readonly kind: "classifier";
+  readonly training: ClassifierRecipe;
+}
+
+export type Job = ClassifierJob | RunJob;
 
 /** The jobs of an arm, one for each seed. */
 export interface ArmJobs {
   readonly part: Part;
   readonly arm: Arm;
-  readonly jobs: readonly Job[];
+  readonly jobs: readonly RunJob[];
 }
 
 /** One thread for each process: several runs side by side use the cores better than one run's threads do. */
@@ -32,7 +45,19 @@ export const dataOf = ({ task, alsoTaught = "", train, sft, variants }: Recipe, 
 
 const rewardsOf = ({ judge, task }: Recipe) => (judge === "task" ? [{ kind: "task", task }] : []);
 
-function fromScratch(recipe: Recipe, which: "teacher" | "student", places: Places): Job {
+/** The class of right completions. */
+export const rightLabel = "right";
+
+/** What every arm is rewarded by: the classifier, where there is one, and then the task's own check to be seen beside it. */
+const armRewards = (recipe: Recipe, classifier: ClassifierJob | undefined) =>
+  classifier
+    ? [
+        { kind: "classifier", model: classifier.output, label: rightLabel },
+        ...rewardsOf(recipe).map((reward) => ({ ...reward, weight: 0 })),
+      ]
+    : rewardsOf(recipe);
+
+function fromScratch(recipe: Recipe, which: "teacher" | "student", places: Places): RunJob {
   const model: ModelRecipe = recipe[which];
   const data = dataOf(recipe, places);
   const { hiddenSize, intermediateSize, layers, heads, kvHeads, initializerRange } = model;
@@ -56,21 +81,31 @@ function fromScratch(recipe: Recipe, which: "teacher" | "student", places: Place
     ],
   });
   const label = which === "teacher" ? `${recipe.name}: teacher` : `${recipe.name}: SFT student`;
-  return { label, digest, spec, after: [], recipe, output: places.model(digest) };
+  return { kind: "run", label, digest, spec, after: [], recipe, output: places.model(digest) };
 }
 
 /** The runs that make a recipe's models. */
-export const teacherJob = (recipe: Recipe, places: Places): Job => fromScratch(recipe, "teacher", places);
-export const sftJob = (recipe: Recipe, places: Places): Job => fromScratch(recipe, "student", places);
+export const teacherJob = (recipe: Recipe, places: Places): RunJob => fromScratch(recipe, "teacher", places);
+export const sftJob = (recipe: Recipe, places: Places): RunJob => fromScratch(recipe, "student", places);
+
+/** The training of a recipe's classifier, if it has one. */
+export function classifierJob(recipe: Recipe, places: Places): ClassifierJob | undefined {
+  const { classifier: training, name } = recipe;
+  if (!training) return undefined;
+  const teacher = teacherJob(recipe, places);
+  const digest = digestOf(JSON.stringify({ datasetVersion, teacher: teacher.digest, training }));
+  return { kind: "classifier", label: `${name}: classifier`, digest, after: [teacher], recipe, output: places.model(digest), training };
+}
 
 /** Training settings in force. */
 export const trainingOf = ({ training, quick }: Part, isQuick: boolean): Training => ({ ...training, ...(isQuick ? quick : {}) });
 
-function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Places, start: Job): Job {
+function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Places, start: RunJob): RunJob {
   const { recipe } = part;
   const training = trainingOf(part, isQuick);
   const data = dataOf(recipe, places);
   const teacher = teacherJob(recipe, places);
+  const classifier = classifierJob(recipe, places);
   const steps = Math.max(1, Math.round(training.steps * (arm.stepShare ?? 1)));
   const rows = arm.data === "sft" ? recipe.sft : recipe.train;
   const writers = arm.written === "start" ? [{ name: "start", model: start.output }] : [];
@@ -89,7 +124,7 @@ function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Pl
       generate,
     },
     rollouts: { maxStaleness: arm.maxStaleness ?? 0 },
-    rewards: [...(arm.rewards ?? part.rewards ?? rewardsOf(recipe))],
+    rewards: [...(part.rewards ?? armRewards(recipe, classifier))],
     evaluation: {
       path: join(data, "held-out.jsonl"),
       limit: training.rows,
@@ -116,15 +151,16 @@ function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Pl
   };
   const { digest, spec } = places.complete(init);
   const label = `${recipe.name}: ${arm.name}, seed ${seed}`;
-  return { label, digest, spec, after: [teacher, start], recipe, output: places.model(digest), also: part.also };
+  const after = [teacher, start, ...(classifier ? [classifier] : [])];
+  return { kind: "run", label, digest, spec, after, recipe, output: places.model(digest), also: part.also };
 }
 
 /** Every run of an experiment. Seeds count from 1. */
 export function jobsOf({ parts }: Experiment, seeds: number, isQuick: boolean, places: Places): ArmJobs[] {
   return parts.flatMap((part) => {
     const arms = part.arms.filter(({ quick }) => !isQuick || quick !== false);
-    const made = new Map<string, readonly Job[]>();
-    const jobsOfArm = (arm: Arm): readonly Job[] => {
+    const made = new Map<string, readonly RunJob[]>();
+    const jobsOfArm = (arm: Arm): readonly RunJob[] => {
       const known = made.get(arm.name);
       if (known) return known;
       const first = arm.from === undefined ? undefined : jobsOfArm(arms.find(({ name }) => name === arm.from)!);

@@ -1,3 +1,4 @@
+import type { TrainedClassifier } from "../train-classifier.js";
 import type { AnalysedPart, Analysis, ArmFigures, JudgedOrdering } from "./analyse.js";
 import type { Column, Grid } from "./experiment.js";
 import { measuresOf, type Outcome } from "./outcome.js";
@@ -68,6 +69,7 @@ export function paragraph({ id, says, verdict, contrasts }: JudgedOrdering): str
 export interface Start {
   readonly teacher: Outcome;
   readonly student: Outcome;
+  readonly classifier?: TrainedClassifier;
 }
 
 /** An experiment's report as Markdown; figures lie beside it. */
@@ -82,16 +84,19 @@ export function reportMarkdown({ experiment, parts }: Analysis, starts: readonly
   ].join("\n\n");
 }
 
-function partMarkdown(analysed: AnalysedPart, { teacher, student }: Start): string {
+function partMarkdown(analysed: AnalysedPart, { teacher, student, classifier }: Start): string {
   const { part, arms, orderings } = analysed;
   const { head, rows } = armTable(analysed);
   const score = (outcome: Outcome) => {
     const { greedy, sampled } = measuresOf(outcome, part.recipe.judge);
     return `${(100 * greedy!).toFixed(1)} % greedy and ${(100 * sampled!).toFixed(1)} % at temperature 1`;
   };
+  const judge = classifier
+    ? ` Classifier: right on ${(100 * classifier.accuracy!).toFixed(1)} % of ${classifier.heldOut} held-out completions.`
+    : "";
   return [
     `## ${part.recipe.name}`,
-    `Teacher: ${score(teacher)}. SFT student: ${score(student)}. ${part.recipe.sizes}`,
+    `Teacher: ${score(teacher)}. SFT student: ${score(student)}.${judge} ${part.recipe.sizes}`,
     ...orderings.map(paragraph),
     table(head, rows),
     ...(part.grids ?? []).flatMap((grid) => [`${grid.title}:`, gridTable(grid, arms)]),

@@ -5,7 +5,7 @@ import { textMetrics } from "../../shared/ml/text/metrics/table.js";
 import { tasks } from "../../shared/ml/text/tasks/table.js";
 import { type ModelServer, serveModel } from "../model-server.js";
 import type { Also } from "./experiment.js";
-import { dataOf, type Job } from "./jobs.js";
+import { dataOf, type RunJob } from "./jobs.js";
 import type { Places } from "./places.js";
 
 const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
@@ -13,7 +13,7 @@ const columns = { prompt: "prompt", completion: "completion", reference: "refere
 const [limit, batch] = [400, 100];
 
 /** Measures a job's finished student, served alone, on greedy completions. */
-export async function measureAlso({ recipe, output }: Job, { rows, measures }: Also, places: Places): Promise<Record<string, number>> {
+export async function measureAlso({ recipe, output }: RunJob, { rows, measures }: Also, places: Places): Promise<Record<string, number>> {
   const { task, alsoTaught = task, maxNewTokens } = recipe;
   const { check } = tasks[rows === "held-out" ? task : alsoTaught]!;
   const examples = everyOther(await readDataset(join(dataOf(recipe, places), `${rows}.jsonl`), columns));

@@ -122,16 +122,25 @@ export function measuresOf(outcome: Outcome, judge: "task" | "exact_match"): Rec
   });
 }
 
-function accuracies({ greedy, sampled, greedyReward, reward }: EvaluationFinished, judge: "task" | "exact_match") {
-  return judge === "task" ? { greedy: greedyReward, sampled: reward } : { greedy, sampled };
+function accuracies(evaluation: EvaluationFinished, judge: "task" | "exact_match") {
+  const { greedy, sampled, greedyReward, greedyRewardComponents, reward, samples } = evaluation;
+  if (judge === "exact_match") return { greedy, sampled };
+  return { greedy: checkOf(greedyReward, greedyRewardComponents), sampled: checkOf(reward, samples[0]?.rewardComponents ?? {}) };
 }
+
+/** The task's own check, where it is one term of a reward or the whole of it. */
+const checkOf = (reward: number | undefined, { task }: Readonly<Record<string, number>>): number | undefined => task ?? reward;
 
 /** Figures at each temperature as `sampled@0.5`, and pass@k as `pass@8`. */
 function samplesOf({ samples }: EvaluationFinished, judge: "task" | "exact_match"): Record<string, number | undefined> {
   const passes = samples[0]?.passAt.map(({ k, value }) => [`pass@${k}`, value] as const) ?? [];
-  const byTemperature = samples.flatMap(({ temperature, quality, reward, selfBleu, teacherNll }) => {
+  const byTemperature = samples.flatMap(({ temperature, quality, reward, rewardComponents, selfBleu, teacherNll }) => {
     const at = (name: string, value: number | undefined) => [`${name}@${temperature}`, value] as const;
-    return [at("sampled", judge === "task" ? reward : quality), at("selfBleu", selfBleu), at("teacherNll", teacherNll)];
+    return [
+      at("sampled", judge === "task" ? checkOf(reward, rewardComponents) : quality),
+      at("selfBleu", selfBleu),
+      at("teacherNll", teacherNll),
+    ];
   });
   return Object.fromEntries([...passes, ...byTemperature]);
 }

@@ -6,7 +6,7 @@ import { writeAtomically } from "../../shared/base/write-atomically.js";
 import { type EvaluationFinished, EvaluationFinishedSchema, RunState, type StepFinished } from "../../shared/gen/retort/v1/run_pb.js";
 import { Tokenizer } from "../../shared/ml/text/tokenizer.js";
 import type { ControllerClient } from "../local.js";
-import { dataOf, type Job } from "./jobs.js";
+import { dataOf, type RunJob } from "./jobs.js";
 import { measureAlso } from "./measure-also.js";
 import { type Cost, isScored, type Outcome, parametersOf, totalsOf, trainingFlops } from "./outcome.js";
 import type { Places } from "./places.js";
@@ -21,7 +21,7 @@ export interface Bench {
 }
 
 /** Runs a job through the controller, gives what came of it, and leaves nothing but its student. */
-export async function runJob(job: Job, bench: Bench, onStep: (step: StepFinished) => void): Promise<Outcome> {
+export async function runJob(job: RunJob, bench: Bench, onStep: (step: StepFinished) => void): Promise<Outcome> {
   const { places, controller, directory, sideBySide } = bench;
   const started = performance.now();
   await rm(job.output, { recursive: true, force: true });
@@ -64,7 +64,7 @@ export async function runJob(job: Job, bench: Bench, onStep: (step: StepFinished
 /** An evaluation without its examples, which are for people to read. */
 const plain = (evaluation: EvaluationFinished): JsonValue => toJson(EvaluationFinishedSchema, { ...evaluation, examples: [] });
 
-async function costOf({ spec, output, recipe }: Job, places: Places): Promise<Cost> {
+async function costOf({ spec, output, recipe }: RunJob, places: Places): Promise<Cost> {
   const data = dataOf(recipe, places);
   const tokenizer = await Tokenizer.load(join(data, "tokenizer"));
   const lines = (await readFile(spec.data!.path, "utf8")).trim().split("\n");
@@ -84,7 +84,7 @@ async function costOf({ spec, output, recipe }: Job, places: Places): Promise<Co
 }
 
 /** The stored outcome of a job, if it was done before and measured as the job asks. */
-export async function storedOutcome({ digest, also }: Job, places: Places): Promise<Outcome | undefined> {
+export async function storedOutcome({ digest, also }: RunJob, places: Places): Promise<Outcome | undefined> {
   const text = await readFile(places.result(digest), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;
   const outcome = JSON.parse(text) as Outcome;

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pLimit from "p-limit";
 import { type ControllerClient, connectController, startLocal } from "../local.js";
-import { dataOf, type Job, withNeeded } from "./jobs.js";
+import { runClassifierJob, storedClassifier } from "./classifier-job.js";
+import { type ClassifierJob, dataOf, type Job, type RunJob, withNeeded } from "./jobs.js";
 import { measuresOf, type Outcome } from "./outcome.js";
 import type { Places } from "./places.js";
 import { RunsProgress, type Terminal } from "./progress-bar.js";
@@ -20,9 +21,10 @@ export interface RunnerOptions {
 /** Work of a run in units of one optimiser step over one prompt; its fixed cost is worth about this many. */
 const overhead = 3000;
 
-function workOf({ spec }: Job): number {
+export function workOf(job: Job): number {
+  if (job.kind === "classifier") return job.training.epochs * job.recipe.train * 2 * job.training.variants;
   return (
-    overhead + spec.phases.reduce((sum, { steps, batchSize, samplesPerPrompt }) => sum + steps * batchSize * (samplesPerPrompt || 1), 0)
+    overhead + job.spec.phases.reduce((sum, { steps, batchSize, samplesPerPrompt }) => sum + steps * batchSize * (samplesPerPrompt || 1), 0)
   );
 }
 
@@ -38,41 +40,56 @@ export async function runJobs(jobs: readonly Job[], options: RunnerOptions): Pro
   for (const folder of ["data", "models", "results"]) await mkdir(join(places.root, folder), { recursive: true });
   for (const { recipe } of all) await writeData(recipe, dataOf(recipe, places));
   const outcomes = new Map<string, Outcome>();
+  const left: Job[] = [];
   for (const job of all) {
-    const outcome = await storedOutcome(job, places);
-    if (outcome) outcomes.set(job.digest, outcome);
+    const done = job.kind === "run" ? await storedOutcome(job, places) : await storedClassifier(job, places);
+    if (!done) left.push(job);
+    else if ("spec" in done) outcomes.set(job.digest, done);
   }
-  const left = all.filter(({ digest }) => !outcomes.has(digest));
   if (left.length === 0) return outcomes;
   terminal.write(`${left.length} runs to do, ${all.length - left.length} done before\n`);
   await withService(terminal, async (controller, directory) => {
-    for (const outcome of await doAll(left, controller, directory, options)) outcomes.set(outcome.digest, outcome);
+    for (const outcome of await doAll(left, controller, directory, options)) if (outcome) outcomes.set(outcome.digest, outcome);
   });
   return outcomes;
 }
 
-async function doAll(jobs: readonly Job[], controller: ControllerClient, directory: string, options: RunnerOptions): Promise<Outcome[]> {
+/** The outcomes in the order of the jobs; none for a classifier. */
+async function doAll(
+  jobs: readonly Job[],
+  controller: ControllerClient,
+  directory: string,
+  options: RunnerOptions,
+): Promise<(Outcome | undefined)[]> {
   const { places, sideBySide, terminal } = options;
   const progress = new RunsProgress(
     terminal,
     jobs.reduce((sum, job) => sum + workOf(job), 0),
   );
   const limit = pLimit(sideBySide);
-  const started = new Map<string, Promise<Outcome>>();
+  const started = new Map<string, Promise<Outcome | undefined>>();
   let failure: unknown;
-  const perform = async (job: Job): Promise<Outcome> => {
+  const run = async (job: RunJob): Promise<Outcome> => {
+    const perStep = (workOf(job) - overhead) / job.spec.phases.reduce((sum, { steps }) => sum + steps, 0);
+    const outcome = await runJob(job, { places, controller, directory, sideBySide }, ({ step, totalSteps }) =>
+      progress.advance(perStep, `${job.label}, step ${step}/${totalSteps}`),
+    );
+    await storeOutcome(outcome, places);
+    progress.advance(overhead, job.label);
+    progress.finished(job.label, summary(job, outcome));
+    return outcome;
+  };
+  const classify = async (job: ClassifierJob): Promise<undefined> => {
+    const { accuracy, seconds } = await runClassifierJob(job, places);
+    progress.advance(workOf(job), job.label);
+    progress.finished(job.label, `right on ${(100 * accuracy!).toFixed(1)} % of held-out completions, ${seconds.toFixed(0)} s`);
+  };
+  const perform = async (job: Job): Promise<Outcome | undefined> => {
     // What a job needs comes before it in the list, so its promise is there; waiting happens outside the limit.
     await Promise.all(job.after.map(({ digest }) => started.get(digest)));
     return limit(async () => {
       if (failure) throw failure;
-      const perStep = (workOf(job) - overhead) / job.spec.phases.reduce((sum, { steps }) => sum + steps, 0);
-      const outcome = await runJob(job, { places, controller, directory, sideBySide }, ({ step, totalSteps }) =>
-        progress.advance(perStep, `${job.label}, step ${step}/${totalSteps}`),
-      );
-      await storeOutcome(outcome, places);
-      progress.advance(overhead, job.label);
-      progress.finished(job.label, summary(job, outcome));
-      return outcome;
+      return job.kind === "run" ? run(job) : classify(job);
     });
   };
   for (const job of jobs) {
@@ -91,7 +108,7 @@ async function doAll(jobs: readonly Job[], controller: ControllerClient, directo
   }
 }
 
-function summary({ recipe }: Job, outcome: Outcome): string {
+function summary({ recipe }: RunJob, outcome: Outcome): string {
   const { greedy, sampled, teacherNll } = measuresOf(outcome, recipe.judge);
   const share = (name: string, value: number | undefined) => (value === undefined ? "" : `${name} ${(100 * value).toFixed(1)} %`);
   const nll = teacherNll === undefined ? "" : `teacher NLL ${teacherNll.toFixed(3)}`;

@@ -1,11 +1,11 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { evaluate, type Term } from "../../../services/reward/evaluator.js";
+import { evaluate, type Judges, type Term } from "../../../services/reward/evaluator.js";
 import { rewardProblems } from "../../../services/shared/flow/runs/rewards.js";
 import { type RewardSpec, RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
 
 const reward = (fields: MessageInitShape<typeof RewardSpecSchema>): RewardSpec => create(RewardSpecSchema, fields);
 const input = (completion: string, reference = "", completionTokens = 1) => ({ prompt: "p", completion, reference, completionTokens });
-const none = async () => [];
+const none: Judges = { classifier: async () => [], external: async () => [] };
 const rewardOf = async (fields: MessageInitShape<typeof RewardSpecSchema>, completion: string, reference = "", tokens = 1) =>
   (await evaluate([input(completion, reference, tokens)], [reward(fields)], none))[0]!.value;
 
@@ -46,7 +46,7 @@ describe("evaluate()", () => {
     const found = await evaluate(
       answers.map(() => input("x")),
       specs,
-      async () => answers,
+      { ...none, external: async () => answers },
     );
     expect(found.map(({ value, failure }) => failure ?? value)).toEqual([
       1,
@@ -65,6 +65,11 @@ describe("rewardProblems()", () => {
     [{ kind: "external" }, "rewards[0].address", /is "".*host:port/],
     [{ kind: "external", address: "judge" }, "rewards[0].address", /is "judge"/],
     [{ kind: "exact_match", weight: Number.NaN }, "rewards[0].weight", /is NaN/],
+    [{ kind: "classifier" }, "rewards[0].model", /is missing/],
+    [{ kind: "classifier", model: "m", template: "{{ completion" }, "rewards[0].template", /no Jinja/],
+    [{ kind: "classifier", model: "m", template: "{{ answer }}" }, "rewards[0].template", /names "answer".*prompt, completion, reference/],
+    [{ kind: "classifier", model: "m", template: "{{ prompt }}" }, "rewards[0].template", /the same reward/],
+    [{ kind: "classifier", model: "m", pairTemplate: "{{ x }}" }, "rewards[0].pairTemplate", /names "x"/],
   ])("finds what is wrong with %p", (fields, fieldPath, description) => {
     expect(rewardProblems([reward(fields)])).toEqual([{ fieldPath, description: expect.stringMatching(description) }]);
   });
@@ -74,6 +79,8 @@ describe("rewardProblems()", () => {
       { kind: "regex", pattern: "a" },
       { kind: "length", targetTokens: 3 },
       { kind: "external", address: "[::1]:80", weight: -1 },
+      { kind: "classifier", model: "m" },
+      { kind: "classifier", model: "m", template: "{{ prompt }}", pairTemplate: "{{ completion | trim }}" },
     ];
     expect(rewardProblems(specs.map(reward))).toEqual([]);
   });

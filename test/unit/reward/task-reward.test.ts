@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
-import { evaluate, rewardKinds } from "../../../services/reward/evaluator.js";
+import { evaluate, type Judges, rewardKinds } from "../../../services/reward/evaluator.js";
 import { checkSpec, parseSpec } from "../../../services/shared/flow/runs/spec.js";
 import { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { tasks } from "../../../services/shared/ml/text/tasks/table.js";
 
-const external = async () => [];
+const none: Judges = { classifier: async () => [], external: async () => [] };
 const input = { prompt: "a1>c2=", completion: "RUR", reference: "RRU", completionTokens: 4 };
 const spec = (reward: string) =>
   parseSpec(`{name: t, student: {model: m}, data: {path: d.jsonl}, rewards: [${reward}], phases: [{preset: sft, steps: 1}]}`, "spec.yaml");
@@ -12,13 +12,13 @@ const spec = (reward: string) =>
 describe("reward task", () => {
   it("pays what the task's own check says, whatever the reference", async () => {
     const reward = create(RewardSpecSchema, { kind: "task", task: "grid-nav" });
-    const values = await evaluate([input, { ...input, completion: "RU" }], [reward], external);
+    const values = await evaluate([input, { ...input, completion: "RU" }], [reward], none);
     expect(values.map(({ value }) => value)).toEqual([1, 0]);
   });
 
   it("is refused for a task that does not exist", async () => {
     const reward = create(RewardSpecSchema, { kind: "task", task: "chess" });
-    await expect(evaluate([input], [reward], external)).rejects.toThrow(/no generated task "chess"; known: calculator, grid-nav/);
+    await expect(evaluate([input], [reward], none)).rejects.toThrow(/no generated task "chess"; known: calculator, grid-nav/);
     expect(checkSpec(spec("{kind: task, task: chess}"))[0]).toMatchObject({ fieldPath: "rewards[0]" });
     expect(checkSpec(spec("{kind: task}"))[0]!.description).toMatch(/needs `task`/);
   });

@@ -4,16 +4,13 @@ import { divergences } from "../objectives.js";
 import { calculator, quickTraining, training } from "../recipes.js";
 
 const ks = [1, 4, 16, 64];
-const rewards = [{ kind: "task", task: calculator.task }];
 /** As many completions in a step as the other arms have, in groups that give the reward its baseline. */
 const groups = { batchSize: 16, samplesPerPrompt: 4 };
 const offPolicy: Arm = { name: "off-policy", written: "teacher", phase: { preset: "seq_kd" } };
 const next = (name: string, phase: Arm["phase"], more: Partial<Arm> = {}): Arm => ({
   name: `off-policy, then ${name}`,
   from: "off-policy",
-
   phase,
-  rewards,
   ...more,
 });
 const onPolicyPhase = { preset: "gkd", lambda: 1, objective: { ...divergences.RKL } };

@@ -3,8 +3,6 @@ import type { Arm, Experiment } from "../experiment.js";
 import { divergences, gkd, gkdName } from "../objectives.js";
 import { quickTraining, summaries, training } from "../recipes.js";
 
-/** Faithfulness to the report, in the paper's place of an entailment classifier's judgement. */
-const rewards = [{ kind: "task", task: summaries.task }];
 const alphas = [0.25, 0.5];
 const rlName = (alpha: number): string => `RL + on-policy GKD, α=${alpha}`;
 
@@ -17,7 +15,6 @@ const arms: readonly Arm[] = [
     (alpha): Arm => ({
       name: rlName(alpha),
       phase: { preset: "rl_gkd", objective: { ...divergences.RKL, alpha } },
-      rewards,
       quick: alpha === 0.5,
     }),
   ),
@@ -29,7 +26,7 @@ export const summarisationExperiment: Experiment = {
   name: "summarisation",
   title: "Summaries of reports",
   about:
-    "Reports in a small language, each with 24 right summaries. ROUGE is against one of them, so that even the teacher is far from 1; faithfulness is the share of stated facts that the report bears out. The reward of the RL arms is faithfulness, in the place of the paper's entailment classifier.",
+    "Reports in a small language, each with 24 right summaries. ROUGE is against one of them, so that even the teacher is far from 1; faithfulness is the share of stated facts that the report bears out, which the task itself knows. The reward of the RL arms is the judgement of a classifier, as in the paper: Retort trained it from the teacher, on faithful summaries and on summaries with a mistake; no student saw the true check.",
   parts: [
     {
       recipe: summaries,
@@ -43,6 +40,7 @@ export const summarisationExperiment: Experiment = {
         { measure: "rougeL", label: "ROUGE-L", format: "percent" },
         { measure: "greedy", label: "faithful, greedy", format: "percent" },
         { measure: "sampled", label: "faithful, at temperature 1", format: "percent" },
+        { measure: "reward", label: "reward, at temperature 1", format: "percent" },
         { measure: "teacherNll", label: "teacher NLL" },
         { measure: "selfBleu", label: "Self-BLEU" },
       ],
@@ -65,8 +63,11 @@ export const summarisationExperiment: Experiment = {
         },
         {
           id: "O6",
-          says: "the reward makes summaries more faithful than distillation alone",
-          contrasts: alphas.map((alpha) => more(rlName(alpha), onPolicy, "sampled")),
+          says: "the classifier's reward makes summaries more faithful, by the classifier and in truth, than distillation alone",
+          contrasts: alphas.flatMap((alpha) => [
+            { ...more(rlName(alpha), onPolicy, "reward"), says: `α=${alpha}, by the classifier` },
+            { ...more(rlName(alpha), onPolicy, "sampled"), says: `α=${alpha}, in truth` },
+          ]),
         },
       ],
     },

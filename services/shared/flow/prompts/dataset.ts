@@ -18,7 +18,7 @@ export type { ChatMessage, Columns, Row };
  */
 export async function readDataset(path: string, columns: Columns, limit = 0): Promise<Row[]> {
   const rows: Row[] = [];
-  for await (const { object, where } of objectsOf(path, limit)) rows.push(toRow(object, columns, where));
+  for await (const { object, where } of readObjects(path, limit)) rows.push(toRow(object, columns, where));
   if (rows.length === 0)
     throw new RetortError("InvalidArgument", `${path} has no rows; a dataset needs at least one prompt`, { fieldPath: "data.path" });
   return rows;
@@ -26,7 +26,7 @@ export async function readDataset(path: string, columns: Columns, limit = 0): Pr
 
 /** Names of the columns of a dataset's first row. */
 export async function columnsIn(path: string): Promise<string[]> {
-  for await (const { object } of objectsOf(path, 1)) return Object.keys(object);
+  for await (const { object } of readObjects(path, 1)) return Object.keys(object);
   return [];
 }
 
@@ -39,13 +39,15 @@ export const columnsOf = ({ promptField, completionField, referenceField, messag
   teacher: teacherField || "teacher",
 });
 
-interface Located {
+/** A row as it stands in its file. */
+export interface Located {
   readonly object: Record<string, unknown>;
   /** File and row, for errors. */
   readonly where: string;
 }
 
-async function* objectsOf(path: string, limit: number): AsyncGenerator<Located> {
+/** The rows of a dataset as they are; files and errors as in {@link readDataset}. @param limit rows at most; 0 gives all */
+export async function* readObjects(path: string, limit = 0): AsyncGenerator<Located> {
   let count = 0;
   for (const file of await filesOf(path)) {
     const left = limit ? limit - count : 0;

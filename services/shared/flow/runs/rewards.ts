@@ -1,5 +1,12 @@
-import type { Problem } from "../../base/errors.js";
+import { type Problem, RetortError } from "../../base/errors.js";
 import type { RewardSpec } from "../../gen/retort/v1/run_pb.js";
+import { parseTemplate } from "../prompts/text-template.js";
+
+/** What a classifier reads unless a reward says otherwise. */
+export const defaultTemplate = "{{ prompt }}{{ completion }}";
+
+/** What a reward's templates can name. */
+const templateNames = ["prompt", "completion", "reference"];
 
 /** What is wrong with a run's rewards: what a kind needs and is not given, or cannot be meant. */
 export function rewardProblems(rewards: readonly RewardSpec[]): Problem[] {
@@ -9,7 +16,10 @@ export function rewardProblems(rewards: readonly RewardSpec[]): Problem[] {
   });
 }
 
-function wrongWith({ kind, weight, pattern, targetTokens, address }: RewardSpec): readonly [string, string] | undefined {
+type Wrong = readonly [field: string, description: string] | undefined;
+
+function wrongWith(reward: RewardSpec): Wrong {
+  const { kind, weight, pattern, targetTokens, address } = reward;
   if (weight !== undefined && !Number.isFinite(weight)) return ["weight", `is ${weight}; a weight must be finite`];
   if (kind === "regex") {
     if (pattern === "") return ["pattern", "is empty, which every completion matches; give a regular expression"];
@@ -18,7 +28,27 @@ function wrongWith({ kind, weight, pattern, targetTokens, address }: RewardSpec)
   }
   if (kind === "length" && targetTokens === 0) return ["targetTokens", "is missing; say how many tokens cost nothing"];
   if (kind === "external" && !/^.+:\d+$/.test(address)) return ["address", `is "${address}"; give host:port of a server of RewardService`];
-  return undefined;
+  return kind === "classifier" ? wrongWithClassifier(reward) : undefined;
+}
+
+function wrongWithClassifier({ model, template, pairTemplate }: RewardSpec): Wrong {
+  if (model === "") return ["model", "is missing; name a classifier's directory, or an ONNX file"];
+  const read: string[] = [];
+  for (const [field, source] of [
+    ["template", template || defaultTemplate],
+    ["pairTemplate", pairTemplate],
+  ] as const) {
+    try {
+      const { names } = parseTemplate(source);
+      const stray = names.find((name) => !templateNames.includes(name));
+      if (stray) return [field, `names "${stray}"; a template can name ${templateNames.join(", ")}`];
+      read.push(...names);
+    } catch (error) {
+      return [field, RetortError.from(error).message];
+    }
+  }
+  if (read.includes("completion")) return undefined;
+  return ["template", "does not name the completion, so that every completion would get the same reward; add {{ completion }}"];
 }
 
 function syntaxError(pattern: string): string | undefined {

@@ -40,6 +40,7 @@ function withAbsolutePaths(spec: RunSpec, base: string): RunSpec {
     if (spec.student.init) spec.student.init.tokenizer = absolute(spec.student.init.tokenizer);
   }
   for (const teacher of spec.teachers) teacher.model = absolute(teacher.model);
+  for (const reward of spec.rewards) reward.model = absolute(reward.model);
   if (spec.data) spec.data.path = absolute(spec.data.path);
   if (spec.evaluation) spec.evaluation.path = absolute(spec.evaluation.path);
   spec.output = absolute(spec.output);

@@ -12,6 +12,8 @@ export interface JudgedSample {
   readonly reference: string;
   readonly tokens: number;
   readonly reward?: number;
+  /** Terms of the reward by their kind, unweighted. */
+  readonly rewardComponents?: Readonly<Record<string, number>>;
   readonly divergences?: TokenDivergences;
 }
 
@@ -36,6 +38,8 @@ export interface Figures {
   readonly quality?: number;
   readonly passAt: readonly PassAt[];
   readonly reward?: number;
+  /** Mean of each term of the reward. */
+  readonly rewardComponents: Readonly<Record<string, number>>;
   /** Means per token, in nats. */
   readonly forwardKl?: number;
   readonly reverseKl?: number;
@@ -56,6 +60,7 @@ export function figuresOf(samples: readonly JudgedSample[], { metric, passAt, se
     quality: meanOf(referenced.map(({ text, reference }) => measure!(text, reference))),
     passAt: measure ? passAt.map((k) => ({ k, value: meanPass(byPrompt, measure, k) })) : [],
     reward: meanOf(samples.flatMap(({ reward }) => (reward === undefined ? [] : [reward]))),
+    rewardComponents: meanComponents(samples.flatMap(({ rewardComponents }) => (rewardComponents ? [rewardComponents] : []))),
     forwardKl: overTokens("forwardKl"),
     reverseKl: overTokens("reverseKl"),
     teacherNll: overTokens("teacherNll"),
@@ -68,6 +73,11 @@ export function figuresOf(samples: readonly JudgedSample[], { metric, passAt, se
 }
 
 const meanOf = (list: readonly number[]): number | undefined => (list.length ? list.reduce((a, b) => a + b, 0) / list.length : undefined);
+
+function meanComponents(rewarded: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const names = Object.keys(rewarded[0] ?? {});
+  return Object.fromEntries(names.map((name) => [name, meanOf(rewarded.map((components) => components[name]!))!]));
+}
 
 function groupsOf(samples: readonly JudgedSample[]): JudgedSample[][] {
   const groups = new Map<number, JudgedSample[]>();

@@ -6,26 +6,35 @@ import { writeAtomically } from "../../base/write-atomically.js";
 import type { Tensor } from "../graph/tensor.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { parseConfig } from "./config.js";
+import { readModelJson } from "./load-tensor.js";
 import { checkWeights, type Model } from "./model.js";
+import { paramSpecs } from "./params.js";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
 
 type Json = Record<string, unknown>;
 
 /**
- * Loads a Hugging Face model directory: config.json, model.safetensors (or shards with their index), tokenizer.json,
- * and, where present, tokenizer_config.json and generation_config.json.
+ * Loads the language model of a Hugging Face directory: config.json, model.safetensors (or shards with their index),
+ * tokenizer.json, and, where present, tokenizer_config.json and generation_config.json.
  *
  * @throws NotFound or InvalidArgument naming the file, the field or tensor, and the way out
  */
 export async function loadModel(directory: string): Promise<Model> {
-  const rawConfig = await readJson(directory, "config.json");
-  const generation = (await exists(join(directory, "generation_config.json"))) ? await readJson(directory, "generation_config.json") : {};
+  const model = await readModel(directory);
+  const params = new Map(model.params);
+  // Some exporters store the tied head a second time.
+  if (model.config.tieWordEmbeddings) params.delete("lm_head.weight");
+  checkWeights(paramSpecs(model.config), params, directory);
+  return { ...model, params };
+}
+
+/** Reads a Hugging Face directory with whatever weights it has; see {@link loadModel}. */
+export async function readModel(directory: string): Promise<Model> {
+  const rawConfig = await readModelJson(directory, "config.json");
+  const generation = await readModelJson(directory, "generation_config.json", {});
   const config = parseConfig(rawConfig, generation, join(directory, "config.json"));
   const params = await readWeights(directory);
-  // Some exporters store the tied head a second time.
-  if (config.tieWordEmbeddings) params.delete("lm_head.weight");
   for (const name of params.keys()) if (name.endsWith(".rotary_emb.inv_freq")) params.delete(name);
-  checkWeights(config, params, directory);
   const tokenizer = await Tokenizer.load(directory);
   return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: { ...rawConfig, ...carried(generation) } };
 }
@@ -39,7 +48,7 @@ export function modelFromFiles(files: Readonly<Record<string, Uint8Array>>): Mod
   const rawConfig = JSON.parse(text("config.json") ?? "{}") as Json;
   const config = parseConfig(rawConfig);
   const params = decodeSafetensors(files["model.safetensors"] ?? new Uint8Array());
-  checkWeights(config, params, "model.safetensors");
+  checkWeights(paramSpecs(config), params, "model.safetensors");
   const names = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
   const tokenizer = new Tokenizer(Object.fromEntries(names.flatMap((name) => (files[name] ? [[name, text(name)!]] : []))));
   return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig };
@@ -72,7 +81,7 @@ async function readWeights(directory: string): Promise<Map<string, Tensor<"float
       `${directory} has no model.safetensors (nor model.safetensors.index.json); save the model with safe_serialization=True`,
     );
   }
-  const index = (await readJson(directory, "model.safetensors.index.json")) as { weight_map?: Record<string, string> };
+  const index = (await readModelJson(directory, "model.safetensors.index.json")) as { weight_map?: Record<string, string> };
   const params = new Map<string, Tensor<"float32">>();
   for (const shard of new Set(Object.values(index.weight_map ?? {}))) {
     const file = join(directory, shard);
@@ -103,16 +112,6 @@ export async function saveCompanions(directory: string, model: Omit<Model, "para
   if (!from)
     for (const [name, text] of Object.entries(model.tokenizer.files)) await writeAtomically(join(directory, name), Buffer.from(text));
   await writeAtomically(join(directory, "config.json"), Buffer.from(`${JSON.stringify(model.rawConfig, null, 2)}\n`));
-}
-
-async function readJson(directory: string, name: string): Promise<Json> {
-  const path = join(directory, name);
-  const text = (await readBytes(path)).toString();
-  try {
-    return JSON.parse(text) as Json;
-  } catch (error) {
-    throw new RetortError("InvalidArgument", `${path} is not JSON: ${(error as Error).message}`);
-  }
 }
 
 async function readBytes(path: string): Promise<Buffer> {

@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
-import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import type { Tensor } from "../graph/tensor.js";
 import { parseConfig } from "./config.js";
+import { loadTensor, readModelJson } from "./load-tensor.js";
 import { headName } from "./params.js";
-import { decodeSafetensors } from "./safetensors.js";
 
 /** SHA-256 over dimensions and bytes of the weights that turn hidden states into logits, hexadecimal. */
 export function headDigest({ dims, data }: Tensor<"float32">): string {
@@ -20,60 +19,13 @@ export function headDigest({ dims, data }: Tensor<"float32">): string {
  * @throws NotFound or InvalidArgument naming the file or tensor that is missing
  */
 export async function loadHead(directory: string): Promise<Tensor<"float32">> {
-  const config = parseConfig(await readJson(join(directory, "config.json")), {}, join(directory, "config.json"));
+  const config = parseConfig(await readModelJson(directory, "config.json"), {}, join(directory, "config.json"));
   const name = headName(config);
-  const index = await readJson(join(directory, "model.safetensors.index.json"), {});
-  const file = join(directory, (index.weight_map as Record<string, string> | undefined)?.[name] ?? "model.safetensors");
-  const head = await readTensor(file, name);
+  const head = await loadTensor(directory, name);
   if (head.dims.join() !== `${config.vocabSize},${config.hiddenSize}`)
     throw new RetortError(
       "InvalidArgument",
-      `${file}: tensor ${name} has shape [${head.dims}]; config.json calls for [${config.vocabSize},${config.hiddenSize}]`,
+      `${directory}: tensor ${name} has shape [${head.dims}]; config.json calls for [${config.vocabSize},${config.hiddenSize}]`,
     );
   return head;
-}
-
-/** One tensor of a safetensors file; the rest of the file is not read. */
-async function readTensor(path: string, name: string): Promise<Tensor<"float32">> {
-  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    throw new RetortError("NotFound", `${path} cannot be read (${error.code}); the learner needs the teacher's head for the signal hidden`);
-  });
-  try {
-    const read = async (position: number, length: number) => {
-      const bytes = new Uint8Array(length);
-      const { bytesRead } = await file.read(bytes, 0, length, position);
-      if (bytesRead < length) throw new RetortError("DataLoss", `${path}: not a safetensors file, or cut off`);
-      return bytes;
-    };
-    const length = Number(new DataView((await read(0, 8)).buffer).getBigUint64(0, true));
-    if (8 + length > (await file.stat()).size) throw new RetortError("DataLoss", `${path}: not a safetensors file, or cut off`);
-    const header = JSON.parse(Buffer.from(await read(8, length)).toString()) as Record<string, { data_offsets: [number, number] }>;
-    const entry = header[name];
-    if (!entry) throw new RetortError("InvalidArgument", `${path}: tensor ${name} is missing`);
-    const [from, to] = entry.data_offsets;
-    return decodeSafetensors(alone(name, { ...entry, data_offsets: [0, to - from] }, await read(8 + length + from, to - from)), path).get(
-      name,
-    )!;
-  } finally {
-    await file.close();
-  }
-}
-
-/** A safetensors file with one tensor. */
-function alone(name: string, entry: unknown, data: Uint8Array): Uint8Array {
-  const text = JSON.stringify({ [name]: entry });
-  const head = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8));
-  const bytes = new Uint8Array(8 + head.length + data.length);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(head.length), true);
-  bytes.set(head, 8);
-  bytes.set(data, 8 + head.length);
-  return bytes;
-}
-
-async function readJson(path: string, fallback?: Record<string, unknown>): Promise<Record<string, unknown>> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (fallback) return JSON.stringify(fallback);
-    throw new RetortError("NotFound", `${path} cannot be read (${error.code}); a Hugging Face model directory is expected there`);
-  });
-  return JSON.parse(text) as Record<string, unknown>;
 }

@@ -4,7 +4,7 @@ import { deriveSeed, normals } from "../../base/random.js";
 import { float32 } from "../graph/tensor.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { type ModelConfig, parseConfig } from "./config.js";
-import { paramSpecs, type Weights } from "./params.js";
+import { type ParamSpec, paramSpecs, type Weights } from "./params.js";
 
 /** A model in memory: what it computes, its weights and its words. */
 export interface Model {
@@ -42,9 +42,8 @@ export function initModel(rawConfig: Readonly<Record<string, unknown>>, tokenize
   return { config, params, tokenizer, rawConfig };
 }
 
-/** Checks that the weights are exactly those the config calls for. */
-export function checkWeights(config: ModelConfig, weights: ReadonlyMap<string, { dims: readonly number[] }>, file: string): void {
-  const specs = paramSpecs(config);
+/** Checks that weights are exactly those that a config calls for. @throws InvalidArgument naming file and tensor */
+export function checkWeights(specs: readonly ParamSpec[], weights: ReadonlyMap<string, { dims: readonly number[] }>, file: string): void {
   const known = new Set(specs.map(({ name }) => name));
   for (const { name, dims } of specs) {
     const found = weights.get(name);
@@ -56,6 +55,6 @@ export function checkWeights(config: ModelConfig, weights: ReadonlyMap<string, {
   }
   for (const name of weights.keys()) {
     if (!known.has(name))
-      throw new RetortError("InvalidArgument", `${file}: tensor ${name} does not belong to a ${config.architecture} model of this config`);
+      throw new RetortError("InvalidArgument", `${file}: tensor ${name} does not belong to a model of this config.json`);
   }
 }

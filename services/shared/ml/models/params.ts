@@ -13,8 +13,8 @@ export interface ParamSpec {
   readonly dims: readonly number[];
 }
 
-/** Name and dimensions of every weight of a model, in the order of the forward pass. */
-export function paramSpecs(config: ModelConfig): ParamSpec[] {
+/** Name and dimensions of every weight from the embedding to the last norm, in the order of the forward pass. */
+export function bodySpecs(config: ModelConfig): ParamSpec[] {
   const { hiddenSize: d, intermediateSize: f, headDim, vocabSize } = config;
   const specs: ParamSpec[] = [{ name: "model.embed_tokens.weight", dims: [vocabSize, d] }];
   for (let layer = 0; layer < config.layers; layer++) {
@@ -41,8 +41,13 @@ export function paramSpecs(config: ModelConfig): ParamSpec[] {
     add("mlp.down_proj.weight", [d, f]);
   }
   specs.push({ name: "model.norm.weight", dims: [d] });
-  if (!config.tieWordEmbeddings) specs.push({ name: "lm_head.weight", dims: [vocabSize, d] });
   return specs;
+}
+
+/** Name and dimensions of every weight of a language model, in the order of the forward pass. */
+export function paramSpecs(config: ModelConfig): ParamSpec[] {
+  const head = { name: "lm_head.weight", dims: [config.vocabSize, config.hiddenSize] };
+  return [...bodySpecs(config), ...(config.tieWordEmbeddings ? [] : [head])];
 }
 
 /** Number of weights of a model. */
@@ -50,15 +55,16 @@ export function parameterCount(config: ModelConfig): number {
   return paramSpecs(config).reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0);
 }
 
-/** Declares the weights in a graph: as inputs that every run feeds, or as constants with the given values. */
-export function declareParams(graph: Graph, config: ModelConfig, as: "inputs" | Weights): Params {
+/** Declares weights in a graph: as inputs that every run feeds, or as constants with the given values. */
+export function declareWeights(graph: Graph, specs: readonly ParamSpec[], as: "inputs" | Weights): Params {
   return new Map(
-    paramSpecs(config).map(({ name, dims }) => [
-      name,
-      as === "inputs" ? graph.input(name, "float32", dims) : graph.initializer(name, as.get(name)!),
-    ]),
+    specs.map(({ name, dims }) => [name, as === "inputs" ? graph.input(name, "float32", dims) : graph.initializer(name, as.get(name)!)]),
   );
 }
+
+/** Declares a language model's weights; see {@link declareWeights}. */
+export const declareParams = (graph: Graph, config: ModelConfig, as: "inputs" | Weights): Params =>
+  declareWeights(graph, paramSpecs(config), as);
 
 /** The name of the weight that turns hidden states into logits: the embedding itself when they are tied. */
 export const headName = (config: ModelConfig): string => (config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");

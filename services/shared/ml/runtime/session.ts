@@ -1,4 +1,5 @@
 import ort from "onnxruntime-node";
+import { RetortError } from "../../base/errors.js";
 import { encodeModel } from "../graph/encode.js";
 import type { Graph, Value } from "../graph/graph.js";
 import type { DType, Tensor } from "../graph/tensor.js";
@@ -37,15 +38,23 @@ export class Session {
 
   /** Compiles `graph`. Fails with the runtime's message when the device is not available or the graph is malformed. */
   static async create(graph: Graph, options: SessionOptions): Promise<Session> {
-    const session = await ort.InferenceSession.create(encodeModel(graph), {
-      executionProviders: options.device === "cpu" ? ["cpu"] : [options.device, "cpu"],
-      intraOpNumThreads: options.threads,
-      interOpNumThreads: 1,
-      enableCpuMemArena: options.memoryArena ?? false,
-      enableMemPattern: false,
-      extra: { session: { intra_op: { allow_spinning: options.spinning ? "1" : "0" }, force_spinning_stop: "1" } },
+    return new Session(await ort.InferenceSession.create(encodeModel(graph), runtimeOptions(options)));
+  }
+
+  /** Opens an ONNX file that some other program wrote. @throws InvalidArgument with the runtime's message if it cannot */
+  static async load(path: string, options: SessionOptions): Promise<Session> {
+    const session = await ort.InferenceSession.create(path, runtimeOptions(options)).catch((error: Error) => {
+      throw new RetortError("InvalidArgument", `${path} cannot be opened as an ONNX model: ${error.message}`, { cause: error });
     });
     return new Session(session);
+  }
+
+  get inputNames(): readonly string[] {
+    return this.#session.inputNames;
+  }
+
+  get outputNames(): readonly string[] {
+    return this.#session.outputNames;
   }
 
   /**
@@ -63,6 +72,17 @@ export class Session {
   async release(): Promise<void> {
     await this.#session.release();
   }
+}
+
+function runtimeOptions({ device, threads, memoryArena, spinning }: SessionOptions): ort.InferenceSession.SessionOptions {
+  return {
+    executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    enableCpuMemArena: memoryArena ?? false,
+    enableMemPattern: false,
+    extra: { session: { intra_op: { allow_spinning: spinning ? "1" : "0" }, force_spinning_stop: "1" } },
+  };
 }
 
 function toOrt(tensor: Tensor): ort.Tensor {

@@ -2,6 +2,7 @@ import { RetortError } from "../../base/errors.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config.js";
 import type { Weights } from "../models/params.js";
+import { batchesWithin } from "../runtime/batches.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { answers } from "./answers.js";
 import { checkClasses } from "./classes.js";
@@ -49,7 +50,8 @@ export class Scorer {
       if (signal.kind === "student_top_k") this.#checkChosen(input, signal.k, i);
     }
     const scores = new Array<Score>(inputs.length);
-    for (const members of this.#batches(inputs)) {
+    const lengths = inputs.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1);
+    for (const members of batchesWithin(lengths, this.#options.batchTokens)) {
       const results = await this.#forward(
         members.map((i) => inputs[i]!),
         signal,
@@ -97,18 +99,6 @@ export class Scorer {
         `sequence ${index}: studentTopIds has ${studentTopIds?.length ?? 0} elements; student_top_k needs ${k} for each of the ${completionIds.length} tokens`,
       );
     checkClasses(studentTopIds, k, this.#config.vocabSize, `sequence ${index}: studentTopIds`);
-  }
-
-  /** Sequences by length, so that little is padding, in batches within the token budget. */
-  #batches(inputs: readonly ScoreInput[]): number[][] {
-    const length = (i: number) => inputs[i]!.promptIds.length + inputs[i]!.completionIds.length - 1;
-    const batches: number[][] = [];
-    for (const i of inputs.map((_, i) => i).sort((a, b) => length(b) - length(a) || a - b)) {
-      const last = batches.at(-1);
-      if (last && (last.length + 1) * length(last[0]!) <= this.#options.batchTokens) last.push(i);
-      else batches.push([i]);
-    }
-    return batches;
   }
 
   async #forward(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {

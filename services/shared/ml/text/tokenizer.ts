@@ -18,6 +18,12 @@ export interface SpecialIds {
   readonly padId: number | undefined;
 }
 
+/** Token ids of a text or a pair of texts, and which of the two each token belongs to (0 or 1). */
+export interface EncodedText {
+  readonly ids: Int32Array;
+  readonly typeIds: Int32Array;
+}
+
 /** A tokenizer as Hugging Face's tokenizer.json describes it, with its special tokens and chat template. */
 export class Tokenizer {
   /** tokenizer.json and tokenizer_config.json as text, by file name. */
@@ -67,6 +73,14 @@ export class Tokenizer {
   /** Token ids of a text; with `addSpecial`, what the tokenizer puts around every text (a start token, say). */
   encode(text: string, { addSpecial = false }: { addSpecial?: boolean } = {}): Int32Array {
     return Int32Array.from(this.#inner.encode(text, { add_special_tokens: addSpecial }).ids);
+  }
+
+  /** A text, or two, with what the tokenizer puts around and between them. */
+  encodeText(text: string, pair?: string): EncodedText {
+    const options = { text_pair: pair ?? null, add_special_tokens: true, return_token_type_ids: true } as const;
+    const { ids, token_type_ids } = this.#inner.encode(text, options) as { ids: number[]; token_type_ids?: number[] };
+    // Only tokenizers that put something around a text give types.
+    return { ids: Int32Array.from(ids), typeIds: token_type_ids ? Int32Array.from(token_type_ids) : new Int32Array(ids.length) };
   }
 
   /** The text of token ids. */

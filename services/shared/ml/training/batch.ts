@@ -1,6 +1,7 @@
 import { RetortError } from "../../base/errors.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal } from "../losses/objective.js";
+import { batchesWithin } from "../runtime/batches.js";
 import type { Score } from "../scoring/score.js";
 import { checkLength, checkLogprobs, checkSignal } from "./score-checks.js";
 import { type ScorePart, signalFeeds, type TeacherHeads } from "./signal-feeds.js";
@@ -53,14 +54,7 @@ function splitMembers(batch: readonly TrainSequence[], members: readonly number[
   const length = (i: number) => batch[i]!.promptIds.length + batch[i]!.completionIds.length - 1;
   const total = members.reduce((longest, i) => Math.max(longest, length(i)), 0) * members.length;
   if (total <= budget) return [[...members]];
-  const order = [...members].sort((a, b) => length(b) - length(a) || a - b);
-  const parts: number[][] = [];
-  for (const i of order) {
-    const last = parts.at(-1);
-    if (last && (last.length + 1) * length(last[0]!) <= budget) last.push(i);
-    else parts.push([i]);
-  }
-  return parts;
+  return batchesWithin(members.map(length), budget).map((part) => part.map((i) => members[i]!));
 }
 
 /**

@@ -1,28 +1,22 @@
 // Dimensions: B batch, T position, R rows (completion tokens), D width.
 import { gradients } from "../autodiff/gradients.js";
-import { Graph, type Value } from "../graph/graph.js";
+import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import type { Objective } from "../losses/objective.js";
 import { declareRows } from "../losses/row-losses.js";
 import { causalAttention } from "../models/attention.js";
 import type { ModelConfig } from "../models/config.js";
 import { hiddenStates } from "../models/decoder.js";
-import { declareParams, headName, type Params, paramSpecs } from "../models/params.js";
-import { type AdamWOptions, adamw, clipFactor, decays, globalNorm } from "../optim/adamw.js";
+import { declareParams, headName, paramSpecs } from "../models/params.js";
 import { blockedHead, plainHead } from "./head.js";
+import { type Gradients, type OptimizerOptions, update } from "./update.js";
 
 export interface StepGraphOptions {
   readonly config: ModelConfig;
   readonly objective: Objective;
-  readonly optimizer: AdamWOptions & { readonly maxGradNorm: number };
+  readonly optimizer: OptimizerOptions;
   /** Rows per block of the vocabulary loss; 0 takes all rows at once. */
   readonly blockRows: number;
-}
-
-interface Gradients {
-  readonly params: Params;
-  readonly names: readonly string[];
-  readonly values: readonly Value[];
 }
 
 /** Forward, loss and backward of one micro-batch; declares the inputs and the per-row outputs. */
@@ -49,27 +43,10 @@ function lossAndGradients(graph: Graph, { config, objective, blockRows }: StepGr
   return { params, names, values };
 }
 
-/** Clipping and AdamW over the gradients: declares the optimiser's inputs and the new state as outputs. */
-function update(graph: Graph, { params, names, values }: Gradients, { optimizer }: StepGraphOptions): void {
-  const scalar = (name: string) => graph.input(name, "float32", []);
-  const step = { learningRate: scalar("learningRate"), stepSize: scalar("stepSize"), correction: scalar("correction") };
-  const norm = globalNorm(values);
-  graph.output("gradientNorm", norm);
-  const scale = clipFactor(norm, optimizer.maxGradNorm);
-  names.forEach((name, i) => {
-    const param = params.get(name)!;
-    const state = { param, m: graph.input(`m:${name}`, "float32", param.shape), v: graph.input(`v:${name}`, "float32", param.shape) };
-    const next = adamw(state, values[i]!, scale, step, optimizer, decays(name));
-    graph.output(`next:${name}`, next.param);
-    graph.output(`next:m:${name}`, next.m);
-    graph.output(`next:v:${name}`, next.v);
-  });
-}
-
 /** The whole optimiser step of a batch that is one micro-batch. */
 export function stepGraph(options: StepGraphOptions): Graph {
   const graph = new Graph("train-step");
-  update(graph, lossAndGradients(graph, options), options);
+  update(graph, lossAndGradients(graph, options), options.optimizer);
   return graph;
 }
 
@@ -89,6 +66,6 @@ export function applyGraph(options: StepGraphOptions): Graph {
   const params = declareParams(graph, options.config, "inputs");
   const names = [...params.keys()];
   const values = names.map((name) => graph.input(`g:${name}`, "float32", params.get(name)!.shape));
-  update(graph, { params, names, values }, options);
+  update(graph, { params, names, values }, options.optimizer);
   return graph;
 }

@@ -1,30 +1,23 @@
 import { RetortError } from "../../base/errors.js";
-import { float32, type Tensor } from "../graph/tensor.js";
+import type { Tensor } from "../graph/tensor.js";
 import { checkObjective, type Objective } from "../losses/objective.js";
 import type { ModelConfig } from "../models/config.js";
 import { headDigest } from "../models/head.js";
 import { paramSpecs, type Weights } from "../models/params.js";
-import { type AdamWOptions, adamwScalars } from "../optim/adamw.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
+import { type Buffers, OptimizerState, type TrainerState, zeroOf } from "./optimizer-state.js";
 import { StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, applyGraph, stepGraph } from "./step-graph.js";
+import type { OptimizerOptions } from "./update.js";
 
 export interface TrainerOptions extends SessionOptions {
   readonly objective: Objective;
-  readonly optimizer: AdamWOptions & { readonly maxGradNorm: number };
+  readonly optimizer: OptimizerOptions;
   /** Most tokens of one micro-batch, padding included. */
   readonly microBatchTokens: number;
   /** Rows per block of the vocabulary loss; 0 takes all at once. By default blocks are used where they save memory. */
   readonly blockRows?: number;
-}
-
-/** What training changes: the weights, AdamW's two moments, and how many updates were made. */
-export interface TrainerState {
-  readonly params: Weights;
-  readonly m: Weights;
-  readonly v: Weights;
-  readonly updates: number;
 }
 
 /** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
@@ -32,33 +25,26 @@ const plainLimit = 1 << 22;
 /** Fewer rows per block would starve the matrix products. */
 const minimumBlock = 64;
 
-type Buffers = Record<string, Tensor<"float32">>;
-
 /**
  * Trains a model: each call of {@link step} is one optimiser step. Calls must not overlap. It blocks its thread, so it
  * belongs in a worker.
  *
- * Weights and moments live in two sets of arrays: a step reads one and writes the other, and only a step whose loss and
- * gradient are finite makes the written set current.
+ * A step whose loss or gradient is not finite leaves the weights as they were.
  */
 export class Trainer {
   readonly #config: ModelConfig;
   readonly #names: readonly string[];
   readonly #sessions = new Map<string, Session>();
   readonly #heads = new Map<string, Tensor<"float32">>();
+  readonly #state: OptimizerState;
   #options: TrainerOptions;
-  #current: Buffers;
-  #spare: Buffers;
-  #updates: number;
 
   constructor(config: ModelConfig, weights: Weights, options: TrainerOptions, state?: TrainerState) {
     checkObjective(options.objective, config.vocabSize);
     this.#config = config;
     this.#options = options;
     this.#names = paramSpecs(config).map(({ name }) => name);
-    this.#current = buffers(state?.params ?? weights, state?.m, state?.v);
-    this.#spare = buffers(weights);
-    this.#updates = state?.updates ?? 0;
+    this.#state = new OptimizerState(state ?? weights);
   }
 
   /** Changes what is minimised from the next step on; the optimiser's state stays. */
@@ -104,8 +90,7 @@ export class Trainer {
     const { objective, microBatchTokens, optimizer } = this.#options;
     const parts = splitBatch(batch, microBatchTokens);
     const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation));
-    const scalars = adamwScalars(this.#updates + 1, learningRate, optimizer);
-    const feeds: Feeds = Object.fromEntries(Object.entries(scalars).map(([name, x]) => [name, float32([x], [])]));
+    const feeds = this.#state.scalars(learningRate, optimizer);
     const norm =
       parts.length === 1 ? await this.#whole(batch, parts[0]!, feeds, stats) : await this.#accumulated(batch, parts, feeds, stats);
     const result = stats.finish(norm, learningRate);
@@ -115,18 +100,17 @@ export class Trainer {
         `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards, or lower the learning rate`,
       );
     }
-    [this.#current, this.#spare] = [this.#spare, this.#current];
-    this.#updates++;
+    this.#state.advance();
     return result;
   }
 
   /** The current weights; copies, which later steps do not change. */
   params(): Map<string, Tensor<"float32">> {
-    return this.#copy("");
+    return this.#state.params();
   }
 
   state(): TrainerState {
-    return { params: this.params(), m: this.#copy("m:"), v: this.#copy("v:"), updates: this.#updates };
+    return this.#state.copy();
   }
 
   async release(): Promise<void> {
@@ -137,13 +121,13 @@ export class Trainer {
   async #whole(batch: readonly TrainSequence[], members: readonly number[], scalars: Feeds, stats: StatsCollector): Promise<number> {
     const { part, blockRows } = this.#layOut(batch, members);
     const session = await this.#session("step", blockRows);
-    const outputs = await session.run({ ...part.feeds, ...scalars, ...this.#current }, prefixed(this.#spare, "next:"));
+    const outputs = await session.run({ ...part.feeds, ...scalars, ...this.#state.current }, this.#state.next);
     stats.add(part, outputs);
     return (outputs.gradientNorm!.data as Float32Array)[0]!;
   }
 
   async #accumulated(batch: readonly TrainSequence[], parts: readonly number[][], scalars: Feeds, stats: StatsCollector): Promise<number> {
-    const weights = Object.fromEntries(this.#names.map((name) => [name, this.#current[name]!]));
+    const weights = Object.fromEntries(this.#names.map((name) => [name, this.#state.current[name]!]));
     let sums: Buffers = zeros(weights, "g:");
     for (const members of parts) {
       const { part, blockRows } = this.#layOut(batch, members);
@@ -153,7 +137,7 @@ export class Trainer {
       sums = Object.fromEntries(this.#names.map((name) => [`g:${name}`, outputs[`next:g:${name}`] as Tensor<"float32">]));
     }
     const session = await this.#session("apply", 0);
-    const outputs = await session.run({ ...scalars, ...sums, ...this.#current }, prefixed(this.#spare, "next:"));
+    const outputs = await session.run({ ...scalars, ...sums, ...this.#state.current }, this.#state.next);
     return (outputs.gradientNorm!.data as Float32Array)[0]!;
   }
 
@@ -178,26 +162,7 @@ export class Trainer {
     this.#sessions.set(key, session);
     return session;
   }
-
-  #copy(prefix: string): Map<string, Tensor<"float32">> {
-    return new Map(this.#names.map((name) => [name, copyOf(this.#current[`${prefix}${name}`]!)]));
-  }
-}
-
-const copyOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(data.slice(), dims);
-const zeroOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(new Float32Array(data.length), dims);
-
-function buffers(params: Weights, m?: Weights, v?: Weights): Buffers {
-  const all: Buffers = {};
-  for (const [name, tensor] of params) {
-    all[name] = copyOf(tensor);
-    all[`m:${name}`] = m ? copyOf(m.get(name)!) : zeroOf(tensor);
-    all[`v:${name}`] = v ? copyOf(v.get(name)!) : zeroOf(tensor);
-  }
-  return all;
 }
 
 const zeros = (like: Buffers, prefix: string): Buffers =>
   Object.fromEntries(Object.entries(like).map(([name, tensor]) => [`${prefix}${name}`, zeroOf(tensor)]));
-const prefixed = (all: Buffers, prefix: string): Buffers =>
-  Object.fromEntries(Object.entries(all).map(([name, tensor]) => [`${prefix}${name}`, tensor]));

@@ -61,6 +61,19 @@ describe("measuresOf()", () => {
     expect(measuresOf(outcome, "task")).toMatchObject({ greedy: 0.625, gain: 0.5, sampled: 0.25, "sampled@0.5": 0.6 });
   });
 
+  it("reads the task's check also where it is one term of the reward", () => {
+    const judged = toJson(
+      EvaluationFinishedSchema,
+      create(EvaluationFinishedSchema, {
+        greedyReward: 5,
+        reward: 4,
+        greedyRewardComponents: { classifier: 5, task: 0.5 },
+        samples: [{ temperature: 1, reward: 4, rewardComponents: { classifier: 4, task: 0.25 } }],
+      }),
+    );
+    expect(measuresOf({ ...outcome, last: judged }, "task")).toMatchObject({ greedy: 0.5, sampled: 0.25, "sampled@1": 0.25, reward: 4 });
+  });
+
   it("names figures by temperature and k, takes over what was also measured, and leaves out what was not", () => {
     const measures = measuresOf(outcome, "task");
     expect(measures).toMatchObject({ "selfBleu@0.5": 0.8, "pass@4": 0.9, otherKinds: 0.1, flops: 5, tokensPerSecond: 22 / 4 });

@@ -63,15 +63,48 @@ function report(draw: () => number): string {
   return `${shuffled(actors.map((who, i) => sentence({ who, verb: acts[i]!, object: pick(deeds[acts[i]!]!.objects) }))).join(" ")} sum:`;
 }
 
-function summary({ prompt }: Pick<Example, "prompt">, variant: number): string {
-  const facts = factsOf(prompt);
-  const topic = topicOf(facts);
-  const draw = generator(deriveSeed(7n, variant, ...Array.from(prompt, (symbol) => symbol.charCodeAt(0))));
+const drawFor = (prompt: string, ...path: readonly number[]): (() => number) =>
+  generator(deriveSeed(7n, ...path, ...Array.from(prompt, (symbol) => symbol.charCodeAt(0))));
+
+/** Two of the facts about the topic, in the order that they are told. */
+function chosen(facts: readonly Fact[], topic: string, draw: () => number): [Fact, Fact] {
   const own = facts.filter(({ who }) => who === topic);
   const first = draw() % own.length;
   const second = (first + 1 + (draw() % (own.length - 1))) % own.length;
-  const told = [own[first]!, own[second]!].map(({ verb, object }) => `${draw() % 2 ? verb : deeds[verb]!.other} ${object}`);
-  return ` ${topic} ${told.join(" and ")}`;
+  return [own[first]!, own[second]!];
+}
+
+/** Words of a summary; each deed in either of its two words. */
+function tell(who: string, facts: readonly Fact[], draw: () => number): string {
+  const told = facts.map(({ verb, object }) => `${draw() % 2 ? verb : deeds[verb]!.other} ${object}`);
+  return ` ${who} ${told.join(" and ")}`;
+}
+
+function summary({ prompt }: Pick<Example, "prompt">, variant: number): string {
+  const facts = factsOf(prompt);
+  const draw = drawFor(prompt, variant);
+  const topic = topicOf(facts);
+  return tell(topic, chosen(facts, topic, draw), draw);
+}
+
+/** A summary with one mistake: another person, a fact told twice, a fact of another person, another object, or another deed. */
+function mistaken({ prompt }: Pick<Example, "prompt">, variant: number): string {
+  const facts = factsOf(prompt);
+  const draw = drawFor(prompt, variant, 1);
+  const pick = <T>(list: readonly T[]): T => list[draw() % list.length]!;
+  const topic = topicOf(facts);
+  const [kept, fact] = chosen(facts, topic, draw);
+  const mistakes = [
+    () => tell(pick(facts.filter(({ who }) => who !== topic)).who, [kept, fact], draw),
+    () => tell(topic, [kept, kept], draw),
+    () => tell(topic, [kept, pick(facts.filter(({ who }) => who !== topic))], draw),
+    () => tell(topic, [kept, { ...fact, object: pick(deeds[fact.verb]!.objects.filter((object) => object !== fact.object)) }], draw),
+    () => {
+      const verb = pick(verbs.filter((one) => !facts.some((known) => known.verb === one)));
+      return tell(topic, [kept, { who: topic, verb, object: pick(deeds[verb]!.objects) }], draw);
+    },
+  ];
+  return pick(mistakes)();
 }
 
 const plain = (verb: string): string => verbs.find((known) => deeds[known]!.other === verb) ?? verb;
@@ -92,6 +125,7 @@ export const summaries: GeneratedTask = {
     return Array.from(all, (prompt): Example => ({ prompt, completion: summary({ prompt }, 0) }));
   },
   vary: summary,
+  corrupt: mistaken,
   check: (prompt, completion) => {
     const facts = factsOf(prompt);
     const [who, ...rest] = completion.trim().split(" ");

@@ -20,6 +20,8 @@ export interface GeneratedTask {
    * Absent where there is one answer.
    */
   readonly vary?: (example: Example, variant: number) => string;
+  /** Wrong completion number `variant` of an example, of the kind that a model may write. Absent where nothing asks for it. */
+  readonly corrupt?: (example: Example, variant: number) => string;
   /** How right a completion is, in [0, 1], whatever the reference says: what reward `task` pays. */
   readonly check: (prompt: string, completion: string) => number;
 }

@@ -1,0 +1,63 @@
+import { RetortError } from "../shared/base/errors.js";
+import { readObjects } from "../shared/flow/prompts/dataset.js";
+import { parseTemplate } from "../shared/flow/prompts/text-template.js";
+
+/** A text with the name of its class. */
+export interface NamedText {
+  readonly text: string;
+  readonly label: string;
+}
+
+export interface LabelledColumns {
+  /** Column of the classes. */
+  readonly label: string;
+  /** Jinja over the columns; by default the column `text`, or premise and hypothesis one after the other. */
+  readonly template: string | undefined;
+}
+
+/**
+ * Reads texts with their classes from a dataset (JSONL or Parquet).
+ *
+ * @throws NotFound if there is no such file; InvalidArgument naming file, row and column
+ */
+export async function readLabelledTexts(path: string, columns: LabelledColumns): Promise<NamedText[]> {
+  const texts: NamedText[] = [];
+  let template = columns.template === undefined ? undefined : parseTemplate(columns.template);
+  for await (const { object, where } of readObjects(path)) {
+    template ??= parseTemplate("text" in object || !("premise" in object) ? "{{ text }}" : "{{ premise }}{{ hypothesis }}");
+    for (const name of [...template.names, columns.label])
+      if (object[name] === undefined || object[name] === null) throw lacks(where, name, object, columns.label);
+    const label = object[columns.label];
+    if (!["string", "number", "bigint", "boolean"].includes(typeof label))
+      throw new RetortError(
+        "InvalidArgument",
+        `${where}: column "${columns.label}" is ${JSON.stringify(label)}; the name or number of a class is expected there`,
+      );
+    texts.push({ text: template.render(object), label: String(label) });
+  }
+  return texts;
+}
+
+function lacks(where: string, name: string, object: Readonly<Record<string, unknown>>, label: string): RetortError {
+  const out = name === label ? "name the classes' column with --label-column" : "name the texts' columns with --template '{{ column }}'";
+  return new RetortError("InvalidArgument", `${where} has no "${name}"; it has: ${Object.keys(object).join(", ")}; ${out}`);
+}
+
+/**
+ * The classes there are: those given, or those of the texts, numbers in order of size and names in order of letters.
+ *
+ * @throws InvalidArgument if a text is of none of them, or there are fewer than two
+ */
+export function classesOf(texts: readonly NamedText[], given: readonly string[] | undefined): string[] {
+  const found = [...new Set(texts.map(({ label }) => label))];
+  const stray = given && found.find((label) => !given.includes(label));
+  if (stray !== undefined)
+    throw new RetortError("InvalidArgument", `the data has the class "${stray}", and --labels are ${given!.join(", ")}`);
+  const classes = given ? [...given] : found.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  if (classes.length < 2)
+    throw new RetortError(
+      "InvalidArgument",
+      `the data has ${found.length ? `one class, "${found[0]}"` : "no rows"}; a classifier needs at least two classes to tell apart`,
+    );
+  return classes;
+}

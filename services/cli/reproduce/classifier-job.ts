@@ -1,0 +1,54 @@
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { writeAtomically } from "../../shared/base/write-atomically.js";
+import { tasks } from "../../shared/ml/text/tasks/table.js";
+import type { TrainedClassifier } from "../train-classifier.js";
+import { type ClassifierJob, dataOf, rightLabel } from "./jobs.js";
+import type { Places } from "./places.js";
+
+const retort = fileURLToPath(new URL("../../cli.js", import.meta.url));
+
+/** Trains a classifier with the command that users have, in a process of its own, and keeps what it said. */
+export async function runClassifierJob(job: ClassifierJob, places: Places): Promise<TrainedClassifier> {
+  const { output, digest, training } = job;
+  await rm(output, { recursive: true, force: true });
+  const directory = places.data(digest);
+  await mkdir(directory, { recursive: true });
+  const data = join(directory, "labelled.jsonl");
+  await writeFile(data, await labelled(job, places));
+  const { epochs, batchSize, learningRate } = training;
+  const argv = ["--model", job.after[0]!.output, "--data", data, "--out", output, "--threads", "1"];
+  const settings = ["--epochs", epochs, "--batch-size", batchSize, "--learning-rate", learningRate].map(String);
+  const { stdout } = await promisify(execFile)(process.execPath, [retort, "--json", "train-classifier", ...argv, ...settings]);
+  await writeAtomically(places.result(digest), Buffer.from(stdout));
+  return JSON.parse(stdout) as TrainedClassifier;
+}
+
+/** What was said of a classifier that was trained before. */
+export async function storedClassifier({ digest }: ClassifierJob, places: Places): Promise<TrainedClassifier | undefined> {
+  const text = await readFile(places.result(digest), "utf8").catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as TrainedClassifier);
+}
+
+/** Right and mistaken completions of the prompts that are trained on, as many of either. */
+async function labelled({ recipe, training }: ClassifierJob, places: Places): Promise<string> {
+  const { vary, corrupt, check } = tasks[recipe.task]!;
+  const text = await readFile(join(dataOf(recipe, places), "train.jsonl"), "utf8");
+  const examples = text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { prompt: string; completion: string });
+  const rows = examples.flatMap((example) =>
+    Array.from({ length: training.variants }, (_, variant) => [vary!(example, variant), corrupt!(example, variant)])
+      .flat()
+      .map((hypothesis) => ({
+        premise: example.prompt,
+        hypothesis,
+        label: check(example.prompt, hypothesis) === 1 ? rightLabel : "mistaken",
+      })),
+  );
+  return rows.map((row) => `${JSON.stringify(row)}\n`).join("");
+}

@@ -1,0 +1,148 @@
+import { availableParallelism } from "node:os";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { RetortError } from "../shared/base/errors.js";
+import { deriveSeed, permutation } from "../shared/base/random.js";
+import { withClasses } from "../shared/ml/classification/classifier.js";
+import type { LabelledText } from "../shared/ml/classification/classifier-trainer.js";
+import { type EpochFigures, fineTune, stepsOf } from "../shared/ml/classification/fine-tune.js";
+import { loadModel, saveModel } from "../shared/ml/models/files.js";
+import { digestOf, type Model } from "../shared/ml/models/model.js";
+import { checkDevice } from "../shared/ml/runtime/device.js";
+import type { Device } from "../shared/ml/runtime/session.js";
+import { startBar } from "./bar.js";
+import { addCommand, decimal, print, wholeNumber } from "./command.js";
+import { classesOf, type NamedText, readLabelledTexts } from "./labelled-texts.js";
+import { tableOf } from "./table.js";
+
+export interface TrainClassifierOptions {
+  readonly model: string;
+  readonly data: string;
+  readonly out: string;
+  readonly template?: string;
+  readonly labelColumn: string;
+  readonly labels?: readonly string[];
+  readonly heldOut: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  readonly seed: number;
+  readonly device: Device;
+  readonly threads: number;
+}
+
+/** What a training came to. */
+export interface TrainedClassifier {
+  readonly directory: string;
+  readonly labels: readonly string[];
+  /** Texts that it was trained on, that were held out, and that were longer than the model's positions. */
+  readonly texts: number;
+  readonly heldOut: number;
+  readonly tooLong: number;
+  readonly epochs: readonly EpochFigures[];
+  /** Of the held-out texts, after the last epoch; and what always saying the commonest class would be right on. */
+  readonly accuracy: number | undefined;
+  readonly commonest: number | undefined;
+  readonly seconds: number;
+  /** SHA-256 of the weights, hexadecimal. */
+  readonly digest: string;
+}
+
+/** Adds `retort train-classifier`. */
+export function addTrainClassifierCommand(program: Command): void {
+  addCommand(program, "Models and data:", "train-classifier", "train a classifier of texts from a model, to reward completions with", [
+    ["train-classifier --model DIR --data labelled.jsonl --out ./judge", 'rows such as {"text": "…", "label": "good"}'],
+    ["train-classifier --model DIR --data nli.parquet --out ./judge", "rows with premise, hypothesis and label"],
+    ["train-classifier --model DIR --data rows.jsonl --template '{{ prompt }} {{ answer }}' --out ./judge", "any columns"],
+  ])
+    .requiredOption("--model <dir>", "Hugging Face model directory to start from: llama, qwen2 or qwen3")
+    .requiredOption("--data <file>", "labelled texts: JSONL or Parquet, or a directory of them")
+    .requiredOption("--out <dir>", "where the classifier goes, as transformers' …ForSequenceClassification")
+    .option("--template <text>", "Jinja over the columns (default: {{ text }}, or {{ premise }}{{ hypothesis }})")
+    .option("--label-column <column>", "column of the classes", "label")
+    .option("--labels <list>", "classes in the order of the logits, separated by commas (default: those of the data)", listOfLabels)
+    .option("--held-out <share>", "share of the texts, drawn at random, that accuracy is measured on", decimal(0, 0.9), 0.1)
+    .option("--epochs <n>", "times that every text is trained on", wholeNumber(1), 3)
+    .option("--batch-size <n>", "texts of an optimiser step", wholeNumber(1), 32)
+    .option("--learning-rate <x>", "at the first step; it falls linearly to 0", decimal(Number.MIN_VALUE), 5e-5)
+    .option("--seed <n>", "seed of the class weights, the held-out texts and the order", wholeNumber(0), 0)
+    .option("--threads <n>", "threads inside one operator", wholeNumber(1), availableParallelism())
+    .addOption(new Option("--device <device>", "where the model is trained").choices(["cpu", "cuda", "webgpu"]).default("cpu"))
+    .action(async (options: TrainClassifierOptions) => {
+      const trained = await trainClassifier(options);
+      const { epochs, ...figures } = trained;
+      print(program, trained, `${tableOf(["epoch", "loss", "accuracy"], rowsOf(epochs), process.stdout)}\n${summaryOf(figures)}`);
+    });
+}
+
+function listOfLabels(text: string): string[] {
+  const labels = text.split(",").map((label) => label.trim());
+  if (labels.length >= 2 && new Set(labels).size === labels.length && !labels.includes("")) return labels;
+  throw new InvalidArgumentError("It must be two or more different names, separated by commas.");
+}
+
+/** Trains a classifier and saves it. @throws InvalidArgument or NotFound naming the option or file at fault, before training */
+export async function trainClassifier(options: TrainClassifierOptions): Promise<TrainedClassifier> {
+  const { seed, device, threads, epochs, batchSize, learningRate } = options;
+  const started = performance.now();
+  await checkDevice(device);
+  const named = await readLabelledTexts(options.data, { label: options.labelColumn, template: options.template });
+  const labels = classesOf(named, options.labels);
+  const model = await loadModel(options.model);
+  const { texts, tooLong } = encode(model, named, labels);
+  const { train, heldOut } = split(texts, options.heldOut, BigInt(seed));
+  const bar = startBar("training", stepsOf(train.length, options));
+  const figures: EpochFigures[] = [];
+  try {
+    const trained = await fineTune(withClasses(model, labels, deriveSeed(BigInt(seed), 0)), train, heldOut, {
+      ...{ epochs, batchSize, learningRate, device, threads, seed: BigInt(seed) },
+      onStep: (done) => bar.update(done),
+      onEpoch: (epoch) => figures.push(epoch),
+    });
+    await saveModel(options.out, trained, options.model);
+    return {
+      ...{ directory: options.out, labels, texts: train.length, heldOut: heldOut.length, tooLong, epochs: figures },
+      accuracy: figures.at(-1)!.accuracy,
+      commonest: heldOut.length
+        ? Math.max(...labels.map((_, i) => heldOut.filter(({ label }) => label === i).length)) / heldOut.length
+        : undefined,
+      seconds: (performance.now() - started) / 1000,
+      digest: digestOf(trained.params),
+    };
+  } finally {
+    bar.stop();
+  }
+}
+
+/** Texts in the model's tokens; those that do not fit are left out and counted, never cut. */
+function encode({ tokenizer, config }: Model, named: readonly NamedText[], labels: readonly string[]) {
+  const all = named.map(({ text, label }): LabelledText => ({ ids: tokenizer.encodeText(text).ids, label: labels.indexOf(label) }));
+  const empty = all.findIndex(({ ids }) => ids.length === 0);
+  if (empty >= 0) throw new RetortError("InvalidArgument", `text ${empty + 1} of the data is empty; every row needs a text`);
+  const texts = all.filter(({ ids }) => ids.length <= config.maxPositions);
+  if (texts.length === 0)
+    throw new RetortError(
+      "InvalidArgument",
+      `every text is longer than the model's ${config.maxPositions} positions; shorten them, or take a model with more`,
+    );
+  return { texts, tooLong: all.length - texts.length };
+}
+
+function split(texts: readonly LabelledText[], share: number, seed: bigint) {
+  const order = permutation(deriveSeed(seed, 1), texts.length);
+  const count = Math.floor(texts.length * share);
+  const at = (part: Uint32Array) => Array.from(part, (i) => texts[i]!);
+  return { heldOut: at(order.subarray(0, count)), train: at(order.subarray(count)) };
+}
+
+const percent = (share: number | undefined): string => (share === undefined ? "" : `${(100 * share).toFixed(1)} %`);
+
+const rowsOf = (epochs: readonly EpochFigures[]): string[][] =>
+  epochs.map(({ epoch, loss, accuracy }) => [String(epoch), loss.toFixed(4), percent(accuracy)]);
+
+function summaryOf({ directory, labels, texts, heldOut, tooLong, accuracy, commonest }: Omit<TrainedClassifier, "epochs">): string {
+  const right = heldOut
+    ? `, right on ${percent(accuracy)} of ${heldOut} held-out ones (always the commonest class: ${percent(commonest)})`
+    : "";
+  const lost = tooLong ? `; ${tooLong} texts are longer than the model's positions and were left out` : "";
+  return `${directory}: tells ${labels.join(", ")} apart, trained on ${texts} texts${right}${lost}`;
+}

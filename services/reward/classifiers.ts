@@ -1,0 +1,72 @@
+import type { RetortError } from "../shared/base/errors.js";
+import type { WorkerHandle } from "../shared/base/workers.js";
+import { parseTemplate } from "../shared/flow/prompts/text-template.js";
+import { defaultTemplate } from "../shared/flow/runs/rewards.js";
+import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
+import { classOf } from "../shared/ml/classification/labels.js";
+import type { ClassifierOptions } from "../shared/ml/classification/text-classifier.js";
+import type { ClassifierDescription, ClassifierHost, Judgement } from "../shared/ml/host/classifier-host.js";
+import { spawnClassifierHost } from "../shared/ml/host/spawn.js";
+import type { Input, Term } from "./evaluator.js";
+
+interface Opened {
+  readonly worker: WorkerHandle<ClassifierHost>;
+  readonly description: Promise<ClassifierDescription>;
+}
+
+/** The classifiers of a process, each in a worker thread of its own that is started when it is first asked for. */
+export class Classifiers {
+  readonly #options: ClassifierOptions;
+  readonly #onCrash: (error: RetortError) => void;
+  readonly #opened = new Map<string, Opened>();
+
+  constructor(options: ClassifierOptions, onCrash: (error: RetortError) => void) {
+    this.#options = options;
+    this.#onCrash = onCrash;
+  }
+
+  /** Opens a reward's classifier and looks for its class. @throws NotFound or InvalidArgument naming file or class */
+  async open({ model, label }: RewardSpec): Promise<void> {
+    classOf(label, (await this.#open(model).description).labels);
+  }
+
+  /** The reward of each completion: the probability of the label, or the only logit of a model with one. */
+  async judge(inputs: readonly Input[], { model, label, template, pairTemplate }: RewardSpec): Promise<Term[]> {
+    const { worker, description } = this.#open(model);
+    const index = classOf(label, (await description).labels);
+    const text = parseTemplate(template || defaultTemplate);
+    const pair = pairTemplate ? parseTemplate(pairTemplate) : undefined;
+    const judgements = await worker.api.classify(
+      inputs.map((input) => ({ text: text.render({ ...input }), ...(pair ? { pair: pair.render({ ...input }) } : {}) })),
+    );
+    return judgements.map((judgement: Judgement) => ("failure" in judgement ? judgement : rewardOf(judgement, index)));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#opened.values()].map(({ worker }) => worker.terminate()));
+  }
+
+  #open(model: string): Opened {
+    const known = this.#opened.get(model);
+    if (known) return known;
+    const worker = spawnClassifierHost();
+    worker.crashed.then(this.#onCrash);
+    const description = worker.api.open(model, this.#options);
+    const opened = { worker, description };
+    this.#opened.set(model, opened);
+    // What cannot be opened now may be there at the next call.
+    description.catch(() => {
+      this.#opened.delete(model);
+      return worker.terminate();
+    });
+    return opened;
+  }
+}
+
+/** Softmax of the logits at a class; the logit itself where there is only one. */
+function rewardOf(logits: Float32Array, index: number | undefined): number {
+  if (index === undefined) return logits[0]!;
+  const largest = Math.max(...logits);
+  const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+  return Math.exp(logits[index]! - largest) / total;
+}

@@ -1,0 +1,46 @@
+// Dimensions: B batch, T position, D width, C classes.
+import type { Graph, Value } from "../graph/graph.js";
+import * as op from "../graph/ops/index.js";
+import { int32, type Tensor } from "../graph/tensor.js";
+import { causalAttention } from "../models/attention.js";
+import type { ModelConfig } from "../models/config.js";
+import { hiddenStates } from "../models/decoder.js";
+import type { Params } from "../models/params.js";
+import { scoreName } from "./classifier.js";
+
+/**
+ * A decoder's class logits, read at each text's last token. Declares the inputs that {@link textFeeds} makes.
+ *
+ * @returns [B, C]
+ */
+export function classLogits(graph: Graph, config: ModelConfig, params: Params): Value {
+  const ids_BT = graph.input("ids", "int32", ["B", "T"]);
+  const positions_BT = graph.input("positions", "int64", ["B", "T"]);
+  // Places in the flattened [B·T].
+  const last_B = graph.input("last", "int64", ["B"]);
+  const hidden_BTD = hiddenStates(config, params, ids_BT, positions_BT, causalAttention());
+  const hidden_BD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), last_B);
+  return op.fusedMatMul(hidden_BD, params.get(scoreName)!, { transB: true });
+}
+
+/** Texts as inputs of {@link classLogits}: right-padded ids, positions, and where each text ends. */
+export function textFeeds(texts: readonly Int32Array[], padId: number | undefined): Record<string, Tensor> {
+  const time = Math.max(...texts.map(({ length }) => length));
+  const ids = new Int32Array(texts.length * time).fill(padId ?? 0);
+  texts.forEach((text, b) => {
+    ids.set(text, b * time);
+  });
+  const dims = [texts.length, time];
+  return {
+    ids: int32(ids, dims),
+    positions: { dtype: "int64", dims, data: BigInt64Array.from({ length: ids.length }, (_, i) => BigInt(i % time)) },
+    last: { dtype: "int64", dims: [texts.length], data: BigInt64Array.from(texts, (text, b) => BigInt(b * time + lastOf(text, padId))) },
+  };
+}
+
+/** The last token that is no padding, as transformers looks for it: a pad token that ends a text itself is passed over too. */
+function lastOf(text: Int32Array, padId: number | undefined): number {
+  let last = text.length - 1;
+  while (last > 0 && text[last] === padId) last--;
+  return last;
+}

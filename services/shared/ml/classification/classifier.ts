@@ -1,0 +1,64 @@
+import { RetortError } from "../../base/errors.js";
+import { normals } from "../../base/random.js";
+import { float32 } from "../graph/tensor.js";
+import type { ModelConfig } from "../models/config.js";
+import { readModel } from "../models/files.js";
+import { checkWeights, type Model } from "../models/model.js";
+import { bodySpecs, type ParamSpec } from "../models/params.js";
+import { labelsIn } from "./labels.js";
+
+/** A decoder that tells classes apart, as Hugging Face's `…ForSequenceClassification` saves it: `score.weight` [C, D] in the place of the head. */
+export interface Classifier extends Model {
+  /** Name of each class, in the order of the logits. */
+  readonly labels: readonly string[];
+}
+
+/** The weight that turns the last token's hidden state into one logit per class: [C, D]. */
+export const scoreName = "score.weight";
+
+/** Name and dimensions of every weight of a classifier. */
+export const classifierSpecs = (config: ModelConfig, classes: number): ParamSpec[] => [
+  ...bodySpecs(config),
+  { name: scoreName, dims: [classes, config.hiddenSize] },
+];
+
+/**
+ * Loads a classifier from a Hugging Face directory.
+ *
+ * @throws NotFound or InvalidArgument naming the file, the field or tensor, and the way out
+ */
+export async function loadClassifier(directory: string): Promise<Classifier> {
+  const model = await readModel(directory);
+  const score = model.params.get(scoreName);
+  if (!score) throw noClassifier(directory);
+  const labels = labelsIn(model.rawConfig, score.dims[0]!);
+  checkWeights(classifierSpecs(model.config, labels.length), model.params, directory);
+  return { ...model, labels };
+}
+
+/** Why a model directory is no classifier. */
+export const noClassifier = (directory: string): RetortError =>
+  new RetortError(
+    "InvalidArgument",
+    `${directory} has no tensor ${scoreName}, so it is no classifier; train one with \`retort train-classifier\`, or save one with a …ForSequenceClassification class of transformers`,
+  );
+
+const prefixes = { llama: "Llama", qwen2: "Qwen2", qwen3: "Qwen3" } as const;
+
+/** A classifier to be trained: a language model without its head, and class weights from N(0, initializer_range²). */
+export function withClasses({ config, params, tokenizer, rawConfig }: Model, labels: readonly string[], seed: bigint): Classifier {
+  const weights = new Map(params);
+  weights.delete("lm_head.weight");
+  const dims = [labels.length, config.hiddenSize];
+  weights.set(scoreName, float32(normals(seed, labels.length * config.hiddenSize, config.initializerRange), dims));
+  // Without a pad token transformers refuses batches; what decoders lack it for is the end token's by custom.
+  const padId = config.padId ?? config.eosIds[0] ?? 0;
+  const raw = {
+    ...rawConfig,
+    architectures: [`${prefixes[config.architecture]}ForSequenceClassification`],
+    id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
+    label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
+    pad_token_id: padId,
+  };
+  return { config: { ...config, padId }, params: weights, tokenizer, rawConfig: raw, labels };
+}

@@ -1,0 +1,51 @@
+import { access } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { RetortError } from "../../base/errors.js";
+import { parseConfig } from "../models/config.js";
+import { loadTensor, readModelJson } from "../models/load-tensor.js";
+import { Tokenizer } from "../text/tokenizer.js";
+import { loadClassifier, noClassifier, scoreName } from "./classifier.js";
+import { decoderClassifier } from "./decoder-classifier.js";
+import { labelsIn } from "./labels.js";
+import { openOnnxClassifier } from "./onnx-classifier.js";
+import type { ClassifierOptions, TextClassifier } from "./text-classifier.js";
+
+/**
+ * Opens a classifier: a Hugging Face directory of a supported decoder with `score.weight`, or an ONNX file with its
+ * tokenizer beside it.
+ *
+ * @throws NotFound or InvalidArgument naming the file, the field or tensor, and the way out
+ */
+export async function openClassifier(path: string, options: ClassifierOptions): Promise<TextClassifier> {
+  await checkThere(path);
+  return path.endsWith(".onnx") ? openOnnxClassifier(path, options) : decoderClassifier(await loadClassifier(path), options);
+}
+
+/**
+ * The classes of a classifier, without loading its weights or running it; undefined for an ONNX file with no config.json
+ * beside it, which only a run tells.
+ *
+ * @throws NotFound or InvalidArgument naming the file, the field or tensor, and the way out
+ */
+export async function inspectClassifier(path: string): Promise<string[] | undefined> {
+  await checkThere(path);
+  const exported = path.endsWith(".onnx");
+  const directory = exported ? dirname(path) : path;
+  await Tokenizer.load(directory);
+  if (exported) {
+    const { id2label } = await readModelJson(directory, "config.json", {});
+    return id2label ? labelsIn({ id2label }, Object.keys(id2label).length) : undefined;
+  }
+  const raw = await readModelJson(directory, "config.json");
+  parseConfig(raw, {}, join(directory, "config.json"));
+  const score = await loadTensor(directory, scoreName).catch((error: RetortError) => {
+    throw error.code === "InvalidArgument" ? noClassifier(directory) : error;
+  });
+  return labelsIn(raw, score.dims[0]!);
+}
+
+async function checkThere(path: string): Promise<void> {
+  await access(path).catch(() => {
+    throw new RetortError("NotFound", `there is no ${path}; name a classifier's Hugging Face directory, or an ONNX file`);
+  });
+}

@@ -1,0 +1,4 @@
+import { exposeWorker } from "../../base/workers.js";
+import { ClassifierHost } from "./classifier-host.js";
+
+exposeWorker(new ClassifierHost());

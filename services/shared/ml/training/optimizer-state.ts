@@ -1,0 +1,84 @@
+import { float32, type Tensor } from "../graph/tensor.js";
+import type { Weights } from "../models/params.js";
+import { type AdamWOptions, adamwScalars } from "../optim/adamw.js";
+import type { Feeds } from "../runtime/session.js";
+
+/** What training changes: the weights, AdamW's two moments, and how many updates were made. */
+export interface TrainerState {
+  readonly params: Weights;
+  readonly m: Weights;
+  readonly v: Weights;
+  readonly updates: number;
+}
+
+/** Arrays by the names of a graph's inputs. */
+export type Buffers = Record<string, Tensor<"float32">>;
+
+/**
+ * Weights and moments in two sets of arrays: a step's graph (see `update`) reads `current` and writes `next`, and
+ * `advance` makes what was written current. A step that went wrong is undone by not advancing.
+ */
+export class OptimizerState {
+  readonly #names: readonly string[];
+  #current: Buffers;
+  #spare: Buffers;
+  #updates: number;
+
+  /** From the weights alone, or to go on from where a trainer was. */
+  constructor(from: Weights | TrainerState) {
+    const state = "updates" in from ? from : undefined;
+    const params = "updates" in from ? from.params : from;
+    this.#names = [...params.keys()];
+    this.#current = buffers(params, state?.m, state?.v);
+    this.#spare = buffers(params);
+    this.#updates = state?.updates ?? 0;
+  }
+
+  get current(): Readonly<Buffers> {
+    return this.#current;
+  }
+
+  get next(): Readonly<Buffers> {
+    return Object.fromEntries(Object.entries(this.#spare).map(([name, tensor]) => [`next:${name}`, tensor]));
+  }
+
+  /** The scalars of the coming update. */
+  scalars(learningRate: number, options: AdamWOptions): Feeds {
+    const scalars = adamwScalars(this.#updates + 1, learningRate, options);
+    return Object.fromEntries(Object.entries(scalars).map(([name, x]) => [name, float32([x], [])]));
+  }
+
+  advance(): void {
+    [this.#current, this.#spare] = [this.#spare, this.#current];
+    this.#updates++;
+  }
+
+  /** The weights; copies, which later steps do not change. */
+  params(): Map<string, Tensor<"float32">> {
+    return this.#copy("");
+  }
+
+  /** All of it; copies. */
+  copy(): TrainerState {
+    return { params: this.params(), m: this.#copy("m:"), v: this.#copy("v:"), updates: this.#updates };
+  }
+
+  #copy(prefix: string): Map<string, Tensor<"float32">> {
+    return new Map(this.#names.map((name) => [name, copyOf(this.#current[`${prefix}${name}`]!)]));
+  }
+}
+
+const copyOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(data.slice(), dims);
+
+/** Zeros of the same shape. */
+export const zeroOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(new Float32Array(data.length), dims);
+
+function buffers(params: Weights, m?: Weights, v?: Weights): Buffers {
+  const all: Buffers = {};
+  for (const [name, tensor] of params) {
+    all[name] = copyOf(tensor);
+    all[`m:${name}`] = m ? copyOf(m.get(name)!) : zeroOf(tensor);
+    all[`v:${name}`] = v ? copyOf(v.get(name)!) : zeroOf(tensor);
+  }
+  return all;
+}
