@@ -1,26 +1,34 @@
 #!/usr/bin/env node
-import { controllerSettings } from "./controller/config.js";
-import { controllerRole } from "./controller/role.js";
-import { learnerSettings } from "./learner/config.js";
-import { learnerRole } from "./learner/role.js";
-import { rewardSettings } from "./reward/config.js";
-import { rewardRole } from "./reward/role.js";
 import { RetortError } from "./shared/base/errors.js";
 import { runRole } from "./shared/base/role.js";
-import { studentSettings } from "./student/config.js";
-import { studentRole } from "./student/role.js";
-import { teacherSettings } from "./teacher/config.js";
-import { teacherRole } from "./teacher/role.js";
 
 type Arguments = readonly string[];
 
-/** Every role that this program can be: its settings and how it is built. */
+/** Every role that this program can be: its settings and how it is built. Only the one that it is gets loaded. */
 const roles: Readonly<Record<string, (argv: Arguments) => Promise<never>>> = {
-  controller: (argv) => runRole("controller", controllerSettings, argv, controllerRole),
-  learner: (argv) => runRole("learner", learnerSettings, argv, learnerRole),
-  reward: (argv) => runRole("reward", rewardSettings, argv, rewardRole),
-  student: (argv) => runRole("student", studentSettings, argv, studentRole),
-  teacher: (argv) => runRole("teacher", teacherSettings, argv, teacherRole),
+  controller: async (argv) => {
+    const [{ controllerSettings }, { controllerRole }] = await Promise.all([
+      import("./controller/config.js"),
+      import("./controller/role.js"),
+    ]);
+    return runRole("controller", controllerSettings, argv, controllerRole);
+  },
+  learner: async (argv) => {
+    const [{ learnerSettings }, { learnerRole }] = await Promise.all([import("./learner/config.js"), import("./learner/role.js")]);
+    return runRole("learner", learnerSettings, argv, learnerRole);
+  },
+  reward: async (argv) => {
+    const [{ rewardSettings }, { rewardRole }] = await Promise.all([import("./reward/config.js"), import("./reward/role.js")]);
+    return runRole("reward", rewardSettings, argv, rewardRole);
+  },
+  student: async (argv) => {
+    const [{ studentSettings }, { studentRole }] = await Promise.all([import("./student/config.js"), import("./student/role.js")]);
+    return runRole("student", studentSettings, argv, studentRole);
+  },
+  teacher: async (argv) => {
+    const [{ teacherSettings }, { teacherRole }] = await Promise.all([import("./teacher/config.js"), import("./teacher/role.js")]);
+    return runRole("teacher", teacherSettings, argv, teacherRole);
+  },
 };
 
 /** One image, one program: `--role=NAME` decides what this process is. */

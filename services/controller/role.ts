@@ -24,7 +24,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       const runs = await RunStore.open(streams);
       const launcher = await openLauncher({ ...settings, dataDir }, log);
       const supervisor = new Supervisor({ streams, runs, launcher, log });
-      parts = { streams, runs, store: openWeightStore({ ...settings, dataDir }, streams), supervisor, now: () => new Date() };
+      parts = { streams, runs, store: await openWeightStore({ ...settings, dataDir }, streams), supervisor, now: () => new Date() };
     },
     stop: async () => streams?.close(),
   };

@@ -29,9 +29,11 @@ function roomOf(file: string): string {
 /** Files of ours that a file imports; type-only imports count for the arrows, not for cycles. */
 function importsOf(file: string): { readonly target: string; readonly typeOnly: boolean }[] {
   const text = readFileSync(join(root, file), "utf8");
-  return [...text.matchAll(/^(import|export) (type )?[^;]*?from "(\.[^"]+)\.js";/gms)].map(([, , type, path]) => ({
+  const written = [...text.matchAll(/^(?:import|export) (type )?[^;]*?from "(\.[^"]+)\.js";/gms)];
+  const dynamic = [...text.matchAll(/()import\("(\.[^"]+)\.js"\)/g)];
+  return [...written, ...dynamic].map(([, type, path]) => ({
     target: relative(root, join(root, dirname(file), `${path}.ts`)),
-    typeOnly: type !== undefined,
+    typeOnly: type === "type ",
   }));
 }
 

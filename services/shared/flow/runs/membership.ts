@@ -32,7 +32,7 @@ export async function joinRun(runId: string, settings: ModelSettings, ...kind: r
   const streams = await Streams.connect(streamsOptions(settings, `${name}/${runId}`));
   const runs = await RunStore.open(streams);
   const { spec } = await runs.get(runId);
-  return { runId, name, streams, runs, store: openWeightStore(settings, streams), spec: spec!, run: resolveRun(spec!) };
+  return { runId, name, streams, runs, store: await openWeightStore(settings, streams), spec: spec!, run: resolveRun(spec!) };
 }
 
 /** Registers a process in its run while it lives. */

@@ -4,11 +4,13 @@ import type { ProcessSettings } from "../../base/settings.js";
 import type { Streams } from "../../base/streams/connection.js";
 import { DirectoryStore } from "./directory-store.js";
 import { NatsStore } from "./nats-store.js";
-import { S3Store } from "./s3-store.js";
 import type { WeightStore } from "./store.js";
 
 /** The weight store that the settings name: all processes of a run must name the same. */
-export function openWeightStore({ weightStore, weightUrl, s3Endpoint, dataDir }: ProcessSettings, streams: Streams): WeightStore {
+export async function openWeightStore(
+  { weightStore, weightUrl, s3Endpoint, dataDir }: ProcessSettings,
+  streams: Streams,
+): Promise<WeightStore> {
   switch (weightStore) {
     case "directory":
       return new DirectoryStore(join(dataDir, "weights"));
@@ -16,6 +18,7 @@ export function openWeightStore({ weightStore, weightUrl, s3Endpoint, dataDir }:
       return new NatsStore(streams);
     case "s3":
       if (!weightUrl) throw new RetortError("InvalidArgument", "--weight-store s3 needs --weight-url s3://bucket/prefix");
-      return new S3Store({ url: weightUrl, endpoint: s3Endpoint });
+      // The client of S3 is large; only who needs it waits for it.
+      return new (await import("./s3-store.js")).S3Store({ url: weightUrl, endpoint: s3Endpoint });
   }
 }
