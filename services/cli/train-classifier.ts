@@ -22,9 +22,11 @@ export interface TrainClassifierOptions {
   readonly labelColumn: string;
   readonly labels?: readonly string[];
   readonly heldOut: number;
+  readonly testData?: string;
   readonly epochs: number;
   readonly batchSize: number;
   readonly learningRate: number;
+  readonly warmup: number;
   readonly seed: number;
   readonly device: Device;
   readonly threads: number;
@@ -61,9 +63,11 @@ export function addTrainClassifierCommand(program: Command): void {
     .option("--label-column <column>", "column of the classes", "label")
     .option("--labels <list>", "classes in the order of the logits, separated by commas (default: those of the data)", listOfLabels)
     .option("--held-out <share>", "share of the texts, drawn at random, that accuracy is measured on", decimal(0, 0.9), 0.1)
+    .option("--test-data <file>", "labelled texts to measure accuracy on instead; then none is held out")
     .option("--epochs <n>", "times that every text is trained on", wholeNumber(1), 3)
     .option("--batch-size <n>", "texts of an optimiser step", wholeNumber(1), 32)
-    .option("--learning-rate <x>", "at the first step; it falls linearly to 0", decimal(Number.MIN_VALUE), 5e-5)
+    .option("--learning-rate <x>", "the highest; it then falls linearly to 0", decimal(Number.MIN_VALUE), 5e-5)
+    .option("--warmup <share>", "share of the steps over which the learning rate rises", decimal(0, 0.9), 0.1)
     .option("--seed <n>", "seed of the class weights, the held-out texts and the order", wholeNumber(0), 0)
     .option("--threads <n>", "threads inside one operator", wholeNumber(1), availableParallelism())
     .addOption(new Option("--device <device>", "where the model is trained").choices(["cpu", "cuda", "webgpu"]).default("cpu"))
@@ -82,19 +86,23 @@ function listOfLabels(text: string): string[] {
 
 /** Trains a classifier and saves it. @throws InvalidArgument or NotFound naming the option or file at fault, before training */
 export async function trainClassifier(options: TrainClassifierOptions): Promise<TrainedClassifier> {
-  const { seed, device, threads, epochs, batchSize, learningRate } = options;
+  const { seed, device, threads, epochs, batchSize, learningRate, warmup } = options;
   const started = performance.now();
   await checkDevice(device);
-  const named = await readLabelledTexts(options.data, { label: options.labelColumn, template: options.template });
-  const labels = classesOf(named, options.labels);
+  const columns = { label: options.labelColumn, template: options.template };
+  const named = await readLabelledTexts(options.data, columns);
+  const tested = options.testData === undefined ? [] : await readLabelledTexts(options.testData, columns);
+  const labels = classesOf([...named, ...tested], options.labels);
   const model = await loadModel(options.model);
   const { texts, tooLong } = encode(model, named, labels);
-  const { train, heldOut } = split(texts, options.heldOut, BigInt(seed));
+  const { train, heldOut } = tested.length
+    ? { train: texts, heldOut: encode(model, tested, labels).texts }
+    : split(texts, options.heldOut, BigInt(seed));
   const bar = startBar("training", stepsOf(train.length, options));
   const figures: EpochFigures[] = [];
   try {
     const trained = await fineTune(withClasses(model, labels, deriveSeed(BigInt(seed), 0)), train, heldOut, {
-      ...{ epochs, batchSize, learningRate, device, threads, seed: BigInt(seed) },
+      ...{ epochs, batchSize, learningRate, warmup, device, threads, seed: BigInt(seed) },
       onStep: (done) => bar.update(done),
       onEpoch: (epoch) => figures.push(epoch),
     });

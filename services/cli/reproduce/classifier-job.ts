@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
 import { tasks } from "../../shared/ml/text/tasks/table.js";
+import type { Example } from "../../shared/ml/text/tasks/task.js";
 import type { TrainedClassifier } from "../train-classifier.js";
 import { type ClassifierJob, dataOf, rightLabel } from "./jobs.js";
 import type { Places } from "./places.js";
@@ -17,10 +18,11 @@ export async function runClassifierJob(job: ClassifierJob, places: Places): Prom
   await rm(output, { recursive: true, force: true });
   const directory = places.data(digest);
   await mkdir(directory, { recursive: true });
-  const data = join(directory, "labelled.jsonl");
-  await writeFile(data, await labelled(job, places));
+  const [data, testData] = ["train.jsonl", "held-out.jsonl"].map((name) => join(directory, name)) as [string, string];
+  await writeFile(data, await labelled(job, places, "train.jsonl", training.variants));
+  await writeFile(testData, await labelled(job, places, "held-out.jsonl", 1));
   const { epochs, batchSize, learningRate } = training;
-  const argv = ["--model", job.after[0]!.output, "--data", data, "--out", output, "--threads", "1"];
+  const argv = ["--model", job.after[0]!.output, "--data", data, "--test-data", testData, "--out", output, "--threads", "1"];
   const settings = ["--epochs", epochs, "--batch-size", batchSize, "--learning-rate", learningRate].map(String);
   const { stdout } = await promisify(execFile)(process.execPath, [retort, "--json", "train-classifier", ...argv, ...settings]);
   await writeAtomically(places.result(digest), Buffer.from(stdout));
@@ -33,22 +35,18 @@ export async function storedClassifier({ digest }: ClassifierJob, places: Places
   return text === undefined ? undefined : (JSON.parse(text) as TrainedClassifier);
 }
 
-/** Right and mistaken completions of the prompts that are trained on, as many of either. */
-async function labelled({ recipe, training }: ClassifierJob, places: Places): Promise<string> {
+/** Right and mistaken completions of the prompts of a dataset, as many of either. */
+async function labelled({ recipe }: ClassifierJob, places: Places, file: string, variants: number): Promise<string> {
   const { vary, corrupt, check } = tasks[recipe.task]!;
-  const text = await readFile(join(dataOf(recipe, places), "train.jsonl"), "utf8");
-  const examples = text
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as { prompt: string; completion: string });
-  const rows = examples.flatMap((example) =>
-    Array.from({ length: training.variants }, (_, variant) => [vary!(example, variant), corrupt!(example, variant)])
-      .flat()
-      .map((hypothesis) => ({
-        premise: example.prompt,
-        hypothesis,
-        label: check(example.prompt, hypothesis) === 1 ? rightLabel : "mistaken",
-      })),
-  );
+  const lines = (await readFile(join(dataOf(recipe, places), file), "utf8")).trim().split("\n");
+  const rows = lines.flatMap((line) => {
+    const example = JSON.parse(line) as Example;
+    const completions = Array.from({ length: variants }, (_, variant) => [vary!(example, variant), corrupt!(example, variant)]).flat();
+    return completions.map((hypothesis) => ({
+      premise: example.prompt,
+      hypothesis,
+      label: check(example.prompt, hypothesis) === 1 ? rightLabel : "mistaken",
+    }));
+  });
   return rows.map((row) => `${JSON.stringify(row)}\n`).join("");
 }

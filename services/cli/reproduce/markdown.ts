@@ -92,7 +92,7 @@ function partMarkdown(analysed: AnalysedPart, { teacher, student, classifier }: 
     return `${(100 * greedy!).toFixed(1)} % greedy and ${(100 * sampled!).toFixed(1)} % at temperature 1`;
   };
   const judge = classifier
-    ? ` Classifier: right on ${(100 * classifier.accuracy!).toFixed(1)} % of ${classifier.heldOut} held-out completions.`
+    ? ` Classifier: right on ${(100 * classifier.accuracy!).toFixed(1)} % of ${classifier.heldOut} completions of held-out prompts, half of them mistaken.`
     : "";
   return [
     `## ${part.recipe.name}`,

@@ -10,6 +10,8 @@ export interface FineTuneOptions extends SessionOptions {
   readonly epochs: number;
   readonly batchSize: number;
   readonly learningRate: number;
+  /** Share of the steps over which the learning rate rises. */
+  readonly warmup: number;
   readonly seed: bigint;
   /** Told after every optimiser step how many are done. */
   readonly onStep?: (done: number) => void;
@@ -34,7 +36,7 @@ export const stepsOf = (texts: number, { epochs, batchSize }: Pick<FineTuneOptio
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 
 /**
- * Fine-tunes a whole classifier, as Hugging Face's Trainer does by default: AdamW, clipped to norm 1, the learning rate
+ * Fine-tunes a whole classifier, as Hugging Face's Trainer does: AdamW, clipped to norm 1, the learning rate rising, then
  * falling linearly to 0; every epoch goes through the texts in an order that the seed names.
  */
 export async function fineTune(
@@ -45,7 +47,12 @@ export async function fineTune(
 ): Promise<Classifier> {
   const { epochs, batchSize, seed } = options;
   const totalSteps = stepsOf(texts.length, options);
-  const schedule = { kind: "linear", learningRate: options.learningRate, warmupSteps: 0, totalSteps } as const;
+  const schedule = {
+    kind: "linear",
+    learningRate: options.learningRate,
+    warmupSteps: Math.floor(options.warmup * totalSteps),
+    totalSteps,
+  } as const;
   const trainer = await ClassifierTrainer.create(classifier, optimizer, options);
   try {
     let step = 0;

@@ -19,6 +19,13 @@ describe.each(Object.values(tasks))("$name", (task) => {
     expect(completions.map((completion, i) => task.check(prompts[i]!, completion))).toEqual(completions.map(() => 1));
   });
 
+  it("fails its own mistakes", () => {
+    const mistakes = task.corrupt
+      ? some.flatMap((example) => [0, 1, 2].map((v) => task.check(example.prompt, task.corrupt!(example, v))))
+      : [];
+    expect(mistakes.filter((value) => value === 1)).toEqual([]);
+  });
+
   it("fails the empty text, a text that goes on, and one with a strange end", () => {
     for (const { prompt, completion } of some.slice(0, 50)) {
       for (const wrong of ["", `${completion} ${completion}`, `${completion}?`]) expect(task.check(prompt, wrong)).toBeLessThan(1);
