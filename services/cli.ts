@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import { type Argument, Command } from "commander";
 import { wantsJson } from "./cli/command.js";
 import { addDemoCommand } from "./cli/demo/command.js";
-import { addExportCommand } from "./cli/export.js";
-import { addModelCommands } from "./cli/model-commands.js";
+import { addExportCommand } from "./cli/models/export.js";
+import { addModelCommands } from "./cli/models/model-commands.js";
+import { addTrainClassifierCommand } from "./cli/models/train-classifier.js";
 import { addReproduceCommand } from "./cli/reproduce/command.js";
-import { addRunCommands } from "./cli/run-commands.js";
+import { addRunCommands } from "./cli/runs/run-commands.js";
 import { addServeCommand } from "./cli/serve.js";
-import { addTrainClassifierCommand } from "./cli/train-classifier.js";
 import { errorTable, RetortError } from "./shared/base/errors.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };

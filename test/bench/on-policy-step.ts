@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectController, startLocal } from "../../services/cli/local.js";
-import { checkSucceeded } from "../../services/cli/runs.js";
+import { checkSucceeded } from "../../services/cli/runs/runs.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import type { StepFinished } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { havePeers, median, Peer } from "./harness.js";

@@ -6,12 +6,12 @@ import pc from "picocolors";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
 import { startBar } from "../bar.js";
 import { addCommand, print } from "../command.js";
-import { evaluateModel } from "../evaluate.js";
 import { type ControllerClient, connectController, startLocal } from "../local.js";
-import { type ModelServer, serveModel } from "../model-server.js";
-import { checkSucceeded, type RunHistory, readSpec, watchRun } from "../runs.js";
+import { evaluateModel } from "../models/evaluate.js";
+import { type ModelServer, serveModel } from "../models/model-server.js";
+import { writeTask } from "../models/task-files.js";
+import { checkSucceeded, type RunHistory, readSpec, watchRun } from "../runs/runs.js";
 import { tableOf } from "../table.js";
-import { writeTask } from "../task-files.js";
 import { type Contender, reportHtml, tableHead, tableRow } from "./report.js";
 
 const examples = fileURLToPath(new URL("../../../../deploy/examples/num2words/", import.meta.url));

@@ -1,6 +1,6 @@
 import * as echarts from "echarts";
-import type { Evaluation, Sample } from "../evaluate.js";
-import type { RunHistory } from "../runs.js";
+import type { Evaluation, Sample } from "../models/evaluate.js";
+import type { RunHistory } from "../runs/runs.js";
 
 /** One line of the demo's comparison. */
 export interface Contender {

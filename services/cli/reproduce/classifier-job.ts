@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
 import { tasks } from "../../shared/ml/text/tasks/table.js";
 import type { Example } from "../../shared/ml/text/tasks/task.js";
-import type { TrainedClassifier } from "../train-classifier.js";
+import type { TrainedClassifier } from "../models/train-classifier.js";
 import { type ClassifierJob, dataOf, rightLabel } from "./jobs.js";
 import type { Places } from "./places.js";
 

@@ -1,4 +1,4 @@
-import type { TrainedClassifier } from "../train-classifier.js";
+import type { TrainedClassifier } from "../models/train-classifier.js";
 import type { AnalysedPart, Analysis, ArmFigures, JudgedOrdering } from "./analyse.js";
 import type { Column, Grid } from "./experiment.js";
 import { measuresOf, type Outcome } from "./outcome.js";

@@ -1,7 +1,7 @@
 import { access, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { tasks } from "../../shared/ml/text/tasks/table.js";
-import { jsonl, writeTask } from "../task-files.js";
+import { jsonl, writeTask } from "../models/task-files.js";
 import type { Recipe } from "./experiment.js";
 
 /** Raised when a task's examples or their split change, so that nothing made from the old ones is used again. */

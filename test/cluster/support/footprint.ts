@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { command } from "./commands.js";
 
 interface Summary {
@@ -7,8 +8,21 @@ interface Summary {
   }[];
 }
 
-/** Working set of every pod of a namespace in MiB, as the kubelets measure it. */
+/** How often a kubelet measures a pod anew is its own affair; the first reading of a fresh one takes a while. */
+const [patienceMs, pauseMs] = [60_000, 2000];
+
+/** Working set of every pod of a namespace in MiB, as the kubelets measure it; waits until each has been measured. */
 export async function footprint(namespace: string): Promise<Map<string, number>> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const found = await measured(namespace);
+    if (![...found.values()].includes(0)) return found;
+    if (Date.now() > deadline) throw new Error(`the kubelet has not measured ${[...found].filter(([, size]) => size === 0).join(", ")}`);
+    await sleep(pauseMs);
+  }
+}
+
+async function measured(namespace: string): Promise<Map<string, number>> {
   const nodes = (await command("kubectl", ["get", "nodes", "-o", "name"])).split("\n");
   const found = new Map<string, number>();
   for (const node of nodes) {

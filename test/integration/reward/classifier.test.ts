@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type RewardServer, serveRewards } from "../../../services/cli/model-server.js";
+import { type RewardServer, serveRewards } from "../../../services/cli/models/model-server.js";
 import type { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { classifierFixture } from "../../support/fixtures.js";
 

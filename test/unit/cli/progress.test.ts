@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { evaluationLine, ProgressView, stepLine } from "../../../services/cli/progress.js";
+import { evaluationLine, ProgressView, stepLine } from "../../../services/cli/runs/progress.js";
 import { tableOf } from "../../../services/cli/table.js";
 import { EvaluationFinishedSchema, RunEventSchema, RunState, StepFinishedSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
 

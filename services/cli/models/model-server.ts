@@ -2,13 +2,13 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { RetortError } from "../shared/base/errors.js";
-import { type Client, createClient } from "../shared/base/rpc/client.js";
-import type { Row } from "../shared/flow/prompts/dataset.js";
-import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
-import { TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
-import { Tokenizer } from "../shared/ml/text/tokenizer.js";
-import { boundPort, end, lastMessage, spawnRole } from "./local.js";
+import { RetortError } from "../../shared/base/errors.js";
+import { type Client, createClient } from "../../shared/base/rpc/client.js";
+import type { Row } from "../../shared/flow/prompts/dataset.js";
+import { RewardService } from "../../shared/gen/retort/v1/reward_pb.js";
+import { TeacherService } from "../../shared/gen/retort/v1/teacher_pb.js";
+import { Tokenizer } from "../../shared/ml/text/tokenizer.js";
+import { boundPort, end, lastMessage, spawnRole } from "../local.js";
 
 /** A role that runs beside this process, for the length of a command. */
 export interface Served<C> {

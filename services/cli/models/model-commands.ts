@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
-import { tasks } from "../shared/ml/text/tasks/table.js";
-import { startBar } from "./bar.js";
-import { addCommand, decimal, print, wholeNumber } from "./command.js";
+import { tasks } from "../../shared/ml/text/tasks/table.js";
+import { startBar } from "../bar.js";
+import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { addEvalCommand } from "./eval-command.js";
 import { promptOf, roomFor, serveModel } from "./model-server.js";
 import { writeTask } from "./task-files.js";

@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { RetortError } from "../shared/base/errors.js";
-import { permutation } from "../shared/base/random.js";
-import { tasks } from "../shared/ml/text/tasks/table.js";
-import type { Example, GeneratedTask } from "../shared/ml/text/tasks/task.js";
+import { RetortError } from "../../shared/base/errors.js";
+import { permutation } from "../../shared/base/random.js";
+import { tasks } from "../../shared/ml/text/tasks/table.js";
+import type { Example, GeneratedTask } from "../../shared/ml/text/tasks/task.js";
 
 export interface Split {
   readonly train: number;

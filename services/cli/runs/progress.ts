@@ -1,7 +1,7 @@
 import { SingleBar } from "cli-progress";
 import pc from "picocolors";
-import type { EvaluationFinished, RunEvent, SampledFigures, StepFinished } from "../shared/gen/retort/v1/run_pb.js";
-import { RunState } from "../shared/gen/retort/v1/run_pb.js";
+import type { EvaluationFinished, RunEvent, SampledFigures, StepFinished } from "../../shared/gen/retort/v1/run_pb.js";
+import { RunState } from "../../shared/gen/retort/v1/run_pb.js";
 
 const digits = (x: number, n = 3): string => (Number.isFinite(x) ? x.toFixed(n) : String(x));
 

@@ -1,6 +1,6 @@
-import { RetortError } from "../shared/base/errors.js";
-import { readObjects } from "../shared/flow/prompts/dataset.js";
-import { parseTemplate } from "../shared/flow/prompts/text-template.js";
+import { RetortError } from "../../shared/base/errors.js";
+import { readObjects } from "../../shared/flow/prompts/dataset.js";
+import { parseTemplate } from "../../shared/flow/prompts/text-template.js";
 
 /** A text with the name of its class. */
 export interface NamedText {

@@ -1,16 +1,16 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { RetortError } from "../shared/base/errors.js";
-import { toFloat32, toInt32, toRecord } from "../shared/flow/arrays.js";
-import type { Row } from "../shared/flow/prompts/dataset.js";
-import { split } from "../shared/flow/prompts/plan.js";
-import type { SequenceScore } from "../shared/gen/retort/v1/flow_pb.js";
-import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
-import type { PromptInputSchema } from "../shared/gen/retort/v1/student_pb.js";
-import { type TokenDivergences, tokenDivergences } from "../shared/ml/evaluation/divergence.js";
-import { type Figures, figuresOf, type JudgedSample } from "../shared/ml/evaluation/figures.js";
-import type { Score } from "../shared/ml/scoring/score.js";
-import type { BleuUnit } from "../shared/ml/text/metrics/bleu-tokens.js";
-import type { TextMetric } from "../shared/ml/text/metrics/table.js";
+import { RetortError } from "../../shared/base/errors.js";
+import { toFloat32, toInt32, toRecord } from "../../shared/flow/arrays.js";
+import type { Row } from "../../shared/flow/prompts/dataset.js";
+import { split } from "../../shared/flow/prompts/plan.js";
+import type { SequenceScore } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { RewardSpec } from "../../shared/gen/retort/v1/run_pb.js";
+import type { PromptInputSchema } from "../../shared/gen/retort/v1/student_pb.js";
+import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
+import { type Figures, figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
+import type { Score } from "../../shared/ml/scoring/score.js";
+import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
+import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
 import { type ModelServer, promptOf, type RewardServer } from "./model-server.js";
 
 /** A completion of one row, token by token. */

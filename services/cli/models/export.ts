@@ -2,14 +2,14 @@ import { mkdir, mkdtemp, open, rename, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { type Command, Option } from "commander";
-import { RetortError } from "../shared/base/errors.js";
-import { loadModel, saveModel } from "../shared/ml/models/files.js";
-import { digestOf } from "../shared/ml/models/model.js";
-import { saveOnnx } from "../shared/ml/models/onnx.js";
-import { parameterCount } from "../shared/ml/models/params.js";
-import { addCommand, print, wholeNumber } from "./command.js";
-import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
-import type { ControllerClient } from "./local.js";
+import { RetortError } from "../../shared/base/errors.js";
+import { loadModel, saveModel } from "../../shared/ml/models/files.js";
+import { digestOf } from "../../shared/ml/models/model.js";
+import { saveOnnx } from "../../shared/ml/models/onnx.js";
+import { parameterCount } from "../../shared/ml/models/params.js";
+import { addCommand, print, wholeNumber } from "../command.js";
+import type { ControllerClient } from "../local.js";
+import { type ControllerOptions, controllerOptions, withController } from "../runs/controller.js";
 
 interface ExportOptions extends ControllerOptions {
   readonly out: string;

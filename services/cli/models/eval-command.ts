@@ -1,19 +1,19 @@
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parse as parseYaml } from "yaml";
-import { RetortError } from "../shared/base/errors.js";
-import { checkMessage } from "../shared/base/rpc/check-message.js";
-import { readDataset } from "../shared/flow/prompts/dataset.js";
-import { passAtProblems } from "../shared/flow/runs/evaluation.js";
-import { rewardProblems } from "../shared/flow/runs/rewards.js";
-import { type RewardSpec, RewardSpecSchema } from "../shared/gen/retort/v1/run_pb.js";
-import type { BleuUnit } from "../shared/ml/text/metrics/bleu-tokens.js";
-import { type TextMetric, textMetrics } from "../shared/ml/text/metrics/table.js";
-import { startBar } from "./bar.js";
-import { addCommand, decimal, print, wholeNumber } from "./command.js";
+import { RetortError } from "../../shared/base/errors.js";
+import { checkMessage } from "../../shared/base/rpc/check-message.js";
+import { readDataset } from "../../shared/flow/prompts/dataset.js";
+import { passAtProblems } from "../../shared/flow/runs/evaluation.js";
+import { rewardProblems } from "../../shared/flow/runs/rewards.js";
+import { type RewardSpec, RewardSpecSchema } from "../../shared/gen/retort/v1/run_pb.js";
+import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
+import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
+import { startBar } from "../bar.js";
+import { addCommand, decimal, print, wholeNumber } from "../command.js";
+import { tableOf } from "../table.js";
 import { type Evaluation, evaluateModel } from "./evaluate.js";
 import { roomFor, serveModel, serveRewards } from "./model-server.js";
-import { tableOf } from "./table.js";
 
 interface EvalOptions {
   readonly model: string;

@@ -1,9 +1,16 @@
 import { readFile } from "node:fs/promises";
 import { toJson } from "@bufbuild/protobuf";
-import { RetortError } from "../shared/base/errors.js";
-import { parseSpec } from "../shared/flow/runs/spec.js";
-import { type EvaluationFinished, type Run, RunSchema, type RunSpec, RunState, type StepFinished } from "../shared/gen/retort/v1/run_pb.js";
-import type { ControllerClient } from "./local.js";
+import { RetortError } from "../../shared/base/errors.js";
+import { parseSpec } from "../../shared/flow/runs/spec.js";
+import {
+  type EvaluationFinished,
+  type Run,
+  RunSchema,
+  type RunSpec,
+  RunState,
+  type StepFinished,
+} from "../../shared/gen/retort/v1/run_pb.js";
+import type { ControllerClient } from "../local.js";
 import { ProgressView } from "./progress.js";
 
 /** Reads the spec of a YAML file. */

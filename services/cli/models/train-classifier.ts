@@ -1,18 +1,18 @@
 import { availableParallelism } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { RetortError } from "../shared/base/errors.js";
-import { deriveSeed, permutation } from "../shared/base/random.js";
-import { withClasses } from "../shared/ml/classification/classifier.js";
-import type { LabelledText } from "../shared/ml/classification/classifier-trainer.js";
-import { type EpochFigures, fineTune, stepsOf } from "../shared/ml/classification/fine-tune.js";
-import { loadModel, saveModel } from "../shared/ml/models/files.js";
-import { digestOf, type Model } from "../shared/ml/models/model.js";
-import { checkDevice } from "../shared/ml/runtime/device.js";
-import type { Device } from "../shared/ml/runtime/session.js";
-import { startBar } from "./bar.js";
-import { addCommand, decimal, print, wholeNumber } from "./command.js";
+import { RetortError } from "../../shared/base/errors.js";
+import { deriveSeed, permutation } from "../../shared/base/random.js";
+import { withClasses } from "../../shared/ml/classification/classifier.js";
+import type { LabelledText } from "../../shared/ml/classification/classifier-trainer.js";
+import { type EpochFigures, fineTune, stepsOf } from "../../shared/ml/classification/fine-tune.js";
+import { loadModel, saveModel } from "../../shared/ml/models/files.js";
+import { digestOf, type Model } from "../../shared/ml/models/model.js";
+import { checkDevice } from "../../shared/ml/runtime/device.js";
+import type { Device } from "../../shared/ml/runtime/session.js";
+import { startBar } from "../bar.js";
+import { addCommand, decimal, print, wholeNumber } from "../command.js";
+import { tableOf } from "../table.js";
 import { classesOf, type NamedText, readLabelledTexts } from "./labelled-texts.js";
-import { tableOf } from "./table.js";
 
 export interface TrainClassifierOptions {
   readonly model: string;

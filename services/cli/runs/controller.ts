@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { RetortError } from "../shared/base/errors.js";
-import type { ClientOptions } from "../shared/base/rpc/client.js";
-import { type ControllerClient, connectController } from "./local.js";
+import { RetortError } from "../../shared/base/errors.js";
+import type { ClientOptions } from "../../shared/base/rpc/client.js";
+import { type ControllerClient, connectController } from "../local.js";
 
 /** How a command finds its controller. */
 export interface ControllerOptions {
