@@ -6,13 +6,17 @@ import { reproduce } from "../../services/cli/reproduce/command.js";
 import { more } from "../../services/cli/reproduce/contrasts.js";
 import type { Experiment, Recipe } from "../../services/cli/reproduce/experiment.js";
 import { gkd, gkdName } from "../../services/cli/reproduce/objectives.js";
-import { instructions } from "../../services/cli/reproduce/recipes.js";
+import { instructions, summaries } from "../../services/cli/reproduce/recipes.js";
 
 const few = { hiddenSize: 8, intermediateSize: 8, heads: 2, steps: 3 };
 const recipe: Recipe = { ...instructions, teacher: { ...instructions.teacher, ...few }, student: { ...instructions.student, ...few } };
+const judged: Recipe = {
+  ...{ ...summaries, train: 60, sft: 20, classifier: { variants: 1, epochs: 1, batchSize: 16, learningRate: 1e-3 } },
+  ...{ teacher: { ...summaries.teacher, ...few }, student: { ...summaries.student, ...few } },
+};
 const [supervised, onPolicy] = [gkdName("FKL", 0), gkdName("FKL", 1)];
 
-/** Two arms, one of them in two runs of which the second starts from the first. */
+/** Two arms, one of them in two runs of which the second starts from the first; and one arm that a classifier rewards. */
 const micro: Experiment = {
   name: "micro",
   title: "A micro experiment",
@@ -45,6 +49,15 @@ const micro: Experiment = {
       ],
       orderings: [{ id: "O1", says: "on-policy > supervised", contrasts: [more(onPolicy, supervised, "greedy")] }],
     },
+    {
+      recipe: judged,
+      training: { steps: 2, batchSize: 4, learningRate: 1e-3, schedule: "constant", warmupSteps: 0, rows: 6 },
+      quick: {},
+      arms: [{ name: "RL", phase: { preset: "rl_gkd", objective: { divergence: "reverse_kl", alpha: 0.5 } } }],
+      columns: [{ measure: "reward", label: "reward" }],
+      figures: [],
+      orderings: [],
+    },
   ],
 };
 
@@ -76,6 +89,12 @@ describe("retort reproduce", () => {
     const { parts } = JSON.parse(await readFile(join(out, "result.json"), "utf8")) as {
       parts: { arms: { name: string; measures: Record<string, { mean: number; count: number }> }[] }[];
     };
+    expect(report).toMatch(/Classifier: right on [\d.]+ % of 5880 completions of held-out prompts/);
+    // A probability, by the classifier; the task's own check beside it.
+    const { reward, greedy } = parts[1]!.arms[0]!.measures;
+    expect(reward!.mean).toBeGreaterThan(0);
+    expect(reward!.mean).toBeLessThan(1);
+    expect(greedy!.mean).toBeLessThanOrEqual(1);
     const measures = parts[0]!.arms.find(({ name }) => name === onPolicy)!.measures;
     expect(measures.forwardKl!.mean).toBeGreaterThan(0);
     expect(measures.otherKinds!.count).toBe(1);
@@ -89,13 +108,13 @@ describe("retort reproduce", () => {
         await Promise.all((await readdir(results)).map(async (name) => [name, (await stat(join(results, name))).mtimeMs])),
       );
     const before = await times();
-    // Teacher, SFT student, and three arms.
-    expect(Object.keys(before)).toHaveLength(5);
+    // Teacher, SFT student and three arms; teacher, SFT student, classifier and one arm.
+    expect(Object.keys(before)).toHaveLength(9);
     await rm(join(directory, "out"), { recursive: true });
     await rm(join(results, Object.keys(before)[0]!));
     said = "";
     await reproduce(micro, options());
-    expect(said).toContain("1 runs to do, 4 done before");
+    expect(said).toContain("1 runs to do, 8 done before");
     const after = await times();
     const changed = Object.keys(after).filter((name) => after[name] !== before[name]);
     expect(changed).toEqual([Object.keys(before)[0]]);

@@ -12,7 +12,7 @@ import type { Experiment } from "./experiment.js";
 import { experiments } from "./experiments/table.js";
 import { drawFigure, toPng } from "./figures.js";
 import { classifierJob, jobsOf, sftJob, teacherJob } from "./jobs.js";
-import { armTable, paragraph, reportMarkdown, type Start } from "./markdown.js";
+import { allMarkdown, armTable, paragraph, reportMarkdown, type Start } from "./markdown.js";
 import { Places } from "./places.js";
 import type { Terminal } from "./progress-bar.js";
 import { runJobs, workOf } from "./runner.js";
@@ -45,9 +45,14 @@ export function addReproduceCommand(program: Command): void {
       const chosen = name === "all" ? Object.values(experiments) : [experiments[name]];
       if (!chosen[0]) throw new RetortError("InvalidArgument", `there is no experiment "${name}"; known: ${known}, all`);
       if (chosen.length > 1) await prepare(chosen as Experiment[], options);
-      const reports = [];
+      const reports: Report[] = [];
       for (const experiment of chosen) reports.push(await reproduce(experiment!, options));
-      print(program, reports, "");
+      if (chosen.length > 1) await writeFile(join(options.out, "report.md"), allMarkdown(reports));
+      print(
+        program,
+        reports.map(({ result }) => result),
+        "",
+      );
     });
 }
 
@@ -68,8 +73,15 @@ async function prepare(chosen: readonly Experiment[], { dataDir, jobs, terminal 
   await runJobs(known, { places, sideBySide: jobs, terminal });
 }
 
+/** What came of an experiment. */
+export interface Report {
+  readonly analysis: Analysis;
+  readonly markdown: string;
+  readonly result: unknown;
+}
+
 /** Runs an experiment and writes its report: report.md, result.json and the figures as SVG and PNG. */
-export async function reproduce(experiment: Experiment, options: Options): Promise<unknown> {
+export async function reproduce(experiment: Experiment, options: Options): Promise<Report> {
   const { seeds, quick, jobs, dataDir, out, terminal } = options;
   const say = (text: string): unknown => terminal.write(`${text}\n`);
   say(pc.bold(`\n${experiment.name}: ${experiment.title}`));
@@ -91,7 +103,8 @@ export async function reproduce(experiment: Experiment, options: Options): Promi
   const directory = join(out, experiment.name);
   await mkdir(directory, { recursive: true });
   const command = `retort reproduce ${experiment.name} --seeds ${seeds}${quick ? " --quick" : ""}`;
-  await writeFile(join(directory, "report.md"), reportMarkdown(analysis, models, seeds, command));
+  const markdown = reportMarkdown(analysis, models, seeds, command);
+  await writeFile(join(directory, "report.md"), markdown);
   const result = resultJson(analysis, command, seeds);
   await writeFile(join(directory, "result.json"), `${JSON.stringify(result, null, 1)}\n`);
   for (const part of analysis.parts)
@@ -103,7 +116,7 @@ export async function reproduce(experiment: Experiment, options: Options): Promi
     }
   tell(analysis, terminal);
   say(`report, figures and numbers: ${directory}`);
-  return result;
+  return { analysis, markdown, result };
 }
 
 function resultJson({ experiment, parts }: Analysis, command: string, seeds: number) {

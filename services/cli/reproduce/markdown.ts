@@ -103,3 +103,16 @@ function partMarkdown(analysed: AnalysedPart, { teacher, student, classifier }: 
     ...part.figures.map(({ name, title }) => `![${title}](${part.recipe.name}-${name}.svg)`),
   ].join("\n\n");
 }
+
+/** All experiments: an overview of the orderings with their verdicts, then every report. Figures lie in a folder per experiment. */
+export function allMarkdown(reports: readonly { readonly analysis: Analysis; readonly markdown: string }[]): string {
+  const verdicts = reports.flatMap(({ analysis: { experiment, parts } }) =>
+    parts.flatMap(({ part, orderings }) =>
+      orderings.map(({ id, says, verdict }) => [experiment.name, part.recipe.name, `${id}: ${says}`, verdict]),
+    ),
+  );
+  const sections = reports.map(({ analysis, markdown }) =>
+    markdown.replace(/^(#+ )/gm, "#$1").replace(/\]\(([^)]+\.svg)\)/g, `](${analysis.experiment.name}/$1)`),
+  );
+  return [`# The paper's experiments`, table(["experiment", "task", "ordering", "shown here"], verdicts), ...sections].join("\n\n");
+}

@@ -1,7 +1,7 @@
 import type { AnalysedPart } from "../../../../services/cli/reproduce/analyse.js";
 import type { Figure, Part } from "../../../../services/cli/reproduce/experiment.js";
 import { drawFigure, toPng } from "../../../../services/cli/reproduce/figures.js";
-import { paragraph, show, table } from "../../../../services/cli/reproduce/markdown.js";
+import { allMarkdown, paragraph, show, table } from "../../../../services/cli/reproduce/markdown.js";
 import { recipes, training } from "../../../../services/cli/reproduce/recipes.js";
 import { estimate } from "../../../../services/cli/reproduce/statistics.js";
 
@@ -87,5 +87,16 @@ describe("paragraph()", () => {
     expect(paragraph({ id: "O1", says: "it grows", verdict: "partly shown", contrasts })).toBe(
       "O1, it grows: **partly shown**. It holds beyond the noise for a > b (+0.110 ± 0.010). It does not show for b > c (-0.200).",
     );
+  });
+});
+
+describe("allMarkdown()", () => {
+  it("begins with every ordering's verdict, and finds each report's figures in its folder", () => {
+    const orderings = [{ id: "O1", says: "it grows", verdict: "shown" as const, contrasts: [] }];
+    const experiment = { name: "lambda", title: "Lambda", about: "", parts: [part] };
+    const analysis = { experiment, parts: [{ ...analysed, orderings }] };
+    const markdown = allMarkdown([{ analysis, markdown: "# Lambda\n\n## calculator\n\n![Curve](calculator-curve.svg)\n" }]);
+    expect(markdown).toMatch(/\| lambda +\| calculator \| O1: it grows \| shown +\|/);
+    expect(markdown).toMatch(/\n## Lambda\n\n### calculator\n\n!\[Curve\]\(lambda\/calculator-curve\.svg\)/);
   });
 });
