@@ -1,4 +1,4 @@
-import type { RetortError } from "../shared/base/errors.js";
+import { RetortError } from "../shared/base/errors.js";
 import type { WorkerHandle } from "../shared/base/workers.js";
 import { parseTemplate } from "../shared/flow/prompts/text-template.js";
 import { defaultTemplate } from "../shared/flow/runs/rewards.js";
@@ -13,6 +13,9 @@ interface Opened {
   readonly worker: WorkerHandle<ClassifierHost>;
   readonly description: Promise<ClassifierDescription>;
 }
+
+/** Most classifiers that a process keeps open. */
+const most = 8;
 
 /** The classifiers of a process, each in a worker thread of its own that is started when it is first asked for. */
 export class Classifiers {
@@ -30,16 +33,21 @@ export class Classifiers {
     classOf(label, (await this.#open(model).description).labels);
   }
 
-  /** The reward of each completion: the probability of the label, or the only logit of a model with one. */
+  /**
+   * The reward of each completion: the probability of the label, or the only logit of a model with one.
+   *
+   * @throws NotFound or InvalidArgument naming file or class; ResourceExhausted if too many classifiers are open
+   */
   async judge(inputs: readonly Input[], { model, label, template, pairTemplate }: RewardSpec): Promise<Term[]> {
     const { worker, description } = this.#open(model);
-    const index = classOf(label, (await description).labels);
+    const { labels, multiLabel } = await description;
+    const index = classOf(label, labels);
     const text = parseTemplate(template || defaultTemplate);
     const pair = pairTemplate ? parseTemplate(pairTemplate) : undefined;
     const judgements = await worker.api.classify(
       inputs.map((input) => ({ text: text.render({ ...input }), ...(pair ? { pair: pair.render({ ...input }) } : {}) })),
     );
-    return judgements.map((judgement: Judgement) => ("failure" in judgement ? judgement : rewardOf(judgement, index)));
+    return judgements.map((judgement: Judgement) => ("failure" in judgement ? judgement : rewardOf(judgement, index, multiLabel)));
   }
 
   async stop(): Promise<void> {
@@ -49,6 +57,12 @@ export class Classifiers {
   #open(model: string): Opened {
     const known = this.#opened.get(model);
     if (known) return known;
+    if (this.#opened.size >= most)
+      throw new RetortError(
+        "ResourceExhausted",
+        `${most} classifiers are open here already (${[...this.#opened.keys()].join(", ")}); ask another reward process for ${model}`,
+        { retry: "never" },
+      );
     const worker = spawnClassifierHost();
     worker.crashed.then(this.#onCrash);
     const description = worker.api.open(model, this.#options);
@@ -63,9 +77,10 @@ export class Classifiers {
   }
 }
 
-/** Softmax of the logits at a class; the logit itself where there is only one. */
-function rewardOf(logits: Float32Array, index: number | undefined): number {
+/** The probability of a class: of several one (softmax), or each by itself (sigmoid); the logit itself where there is only one. */
+function rewardOf(logits: Float32Array, index: number | undefined, multiLabel: boolean): number {
   if (index === undefined) return logits[0]!;
+  if (multiLabel) return 1 / (1 + Math.exp(-logits[index]!));
   const largest = Math.max(...logits);
   const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
   return Math.exp(logits[index]! - largest) / total;

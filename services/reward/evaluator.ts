@@ -71,10 +71,18 @@ function combine(specs: readonly RewardSpec[], terms: readonly Term[]): Evaluati
     const name = `${kind}${where}`;
     if (typeof term === "object") return { value: 0, components: {}, failure: `reward ${name} failed: ${term.failure}` };
     if (!Number.isFinite(term)) return { value: 0, components: {}, failure: `reward ${name} gave ${term}; a reward must be finite` };
-    components[kind] = (components[kind] ?? 0) + term;
+    components[keyOf(kind, components)] = term;
     value += (weight ?? 1) * term;
   }
   return { value, components };
+}
+
+/** A term's name: its kind, and of a second one of that kind `kind 2`. */
+function keyOf(kind: string, components: Readonly<Record<string, number>>): string {
+  let count = 1;
+  const key = () => (count === 1 ? kind : `${kind} ${count}`);
+  while (key() in components) count++;
+  return key();
 }
 
 async function evaluateTerm(inputs: readonly Input[], spec: RewardSpec, judges: Judges): Promise<readonly Term[]> {

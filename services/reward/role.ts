@@ -79,12 +79,13 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
     },
     stop: async () => {
       await consumption?.stop();
-      await classifiers.stop();
       if (membership) await registration(context, () => membership!).stop!();
       await membership?.streams.close();
     },
   };
-  return { before: [], implementations: [rewardService(judges)], after: [work, patience(() => membership)], finished };
+  // Ends after the server, whose calls may be waiting for a judgement.
+  const judging: Service = { name: "classifiers", start: async () => {}, stop: () => classifiers.stop() };
+  return { before: [judging], implementations: [rewardService(judges)], after: [work, patience(() => membership)], finished };
 }
 
 function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {

@@ -1,5 +1,6 @@
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
+import { rewardProblems } from "../shared/flow/runs/rewards.js";
 import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
 import { evaluate, type Judges, rewardKinds } from "./evaluator.js";
 
@@ -12,6 +13,8 @@ export function rewardService(judges: Judges): Implementation {
         throw new RetortError("InvalidArgument", `rewards is empty; name at least one of ${rewardKinds.join(", ")}`, {
           fieldPath: "rewards",
         });
+      const problems = rewardProblems(rewards);
+      if (problems.length) throw RetortError.ofProblems("rewards", problems);
       const evaluations = await evaluate(inputs, rewards, judges);
       return { rewards: evaluations.map(({ components, ...rest }) => ({ ...rest, components: { ...components } })) };
     },

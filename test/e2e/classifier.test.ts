@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
+import { classifierFixture } from "../support/fixtures.js";
 import { LocalCluster, tinySpec } from "../support/local-run.js";
 import { expectClear, retort } from "../support/retort.js";
 
@@ -91,12 +92,29 @@ describe("retort train-classifier", () => {
     );
     await check([{ text: "1=" }], [], /has no "label".*--label-column/);
     await check([{ text: "1=", label: "a" }], ["--labels", "b,c"], /has the class "a", and --labels are b, c/);
+    await check([], [], /bad\.jsonl has no rows/);
+    await check([{ text: "", label: "a" }], [], /bad\.jsonl line 1: the text is empty/);
+    await check(
+      [
+        { text: "1=", label: 0 },
+        { text: "2=", label: 1 },
+      ],
+      ["--test-data", await file("empty.jsonl", [])],
+      /empty\.jsonl has no rows/,
+    );
     await check([{ text: "1=", label: ["a"] }], [], /column "label" is \["a"\]/);
     const long = [
       { text: "1".repeat(200), label: 0 },
       { text: "2".repeat(200), label: 1 },
     ];
-    await check(long, [], /every text is longer than the model's 64 positions/);
-    expectClear(await retort(["train-classifier", "--model", model, "--data", "/nowhere.jsonl", ...out]), /nowhere\.jsonl cannot be read/);
+    await check(long, [], /every text of .*bad\.jsonl is longer than the model's 64 positions/);
+    const good = await file("good.jsonl", [
+      { text: "1=", label: 0 },
+      { text: "2=", label: 1 },
+    ]);
+    const at = (argv: readonly string[]) => retort(["train-classifier", "--model", model, "--data", good, ...argv]);
+    expectClear(await at(["--out", model]), /is the model itself/);
+    expectClear(await at(["--out", join(good, "below")]), /cannot be written to/);
+    expectClear(await at(["--model", classifierFixture("llama"), ...out]), /is a classifier already/);
   });
 });

@@ -11,7 +11,7 @@ import { instructions, summaries } from "../../services/cli/reproduce/recipes.js
 const few = { hiddenSize: 8, intermediateSize: 8, heads: 2, steps: 3 };
 const recipe: Recipe = { ...instructions, teacher: { ...instructions.teacher, ...few }, student: { ...instructions.student, ...few } };
 const judged: Recipe = {
-  ...{ ...summaries, train: 60, sft: 20, classifier: { variants: 1, epochs: 1, batchSize: 16, learningRate: 1e-3 } },
+  ...{ ...summaries, train: 60, sft: 20, classifier: { variants: 1, epochs: 1, batchSize: 16, learningRate: 1e-3, warmup: 0, seed: 1 } },
   ...{ teacher: { ...summaries.teacher, ...few }, student: { ...summaries.student, ...few } },
 };
 const [supervised, onPolicy] = [gkdName("FKL", 0), gkdName("FKL", 1)];

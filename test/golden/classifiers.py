@@ -78,28 +78,47 @@ def encoder(name, seed):
     config.save_pretrained(directory)
     with torch.no_grad():
         logits = logits_of(model, fast, PAIRS)
-    names = ["input_ids", "attention_mask", "token_type_ids"]
-    example = fast(*[list(column) for column in zip(*PAIRS)], return_tensors="pt", padding=True)
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=32)}
+    export(directory, model, fast(*[list(column) for column in zip(*PAIRS)], return_tensors="pt", padding=True))
+    write(directory / "golden.json", {"inputs": PAIRS, "logits": logits})
+
+
+def exported_decoder(name, config, seed):
+    """A decoder, which looks for a text's end by its pad token: that is not 0 here."""
+    directory = fresh(name)
+    torch.manual_seed(seed)
+    model = randomised_weights(AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, attn_implementation="eager").eval())
+    fast = tokenizer()
+    fast.pad_token = "<|user|>"
+    fast.save_pretrained(directory)
+    config.save_pretrained(directory)
+    texts = [text for text in TEXTS if "<pad>" not in text]
+    with torch.no_grad():
+        logits = logits_of(model, fast, [[text] for text in texts])
+    export(directory, model, fast(texts, return_tensors="pt", padding=True))
+    write(directory / "golden.json", {"inputs": [[text] for text in texts], "logits": logits})
+
+
+def export(directory, model, example):
+    names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in example]
 
     class Logits(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.model = model
 
-        def forward(self, input_ids, attention_mask, token_type_ids):
-            return self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).logits
+        def forward(self, *inputs):
+            return self.model(**dict(zip(names, inputs))).logits
 
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=model.config.max_position_embeddings)}
     torch.onnx.export(
         Logits().eval(), tuple(example[name] for name in names), directory / "model.onnx", input_names=names, output_names=["logits"],
-        dynamic_shapes={name: axes for name in names}, dynamo=True, external_data=False, optimize=True, verbose=False,
+        dynamic_shapes={"inputs": tuple(axes for _ in names)}, dynamo=True, external_data=False, optimize=True, verbose=False,
     )
     # The exporter notes where in its own source every node comes from.
     exported = onnx.load(directory / "model.onnx")
     for part in [exported.graph, *exported.graph.node, *exported.graph.initializer, *exported.graph.input, *exported.graph.output, *exported.graph.value_info]:
         del part.metadata_props[:]
     onnx.save(exported, directory / "model.onnx")
-    write(directory / "golden.json", {"inputs": PAIRS, "logits": logits})
 
 
 def make():
@@ -109,6 +128,7 @@ def make():
     decoder("llama", LlamaConfig(**base, **names, tie_word_embeddings=False, rope_parameters=plain), 11)
     decoder("qwen3", Qwen3Config(**base, num_labels=1, head_dim=8, tie_word_embeddings=True, rope_parameters=dict(plain, rope_theta=1e6)), 12)
     encoder("encoder", 13)
+    exported_decoder("decoder", LlamaConfig(**dict(base, pad_token_id=3), tie_word_embeddings=False, rope_parameters=plain), 14)
 
 
 def check(directory):

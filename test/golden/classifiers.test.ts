@@ -1,7 +1,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadClassifier, withClasses } from "../../services/shared/ml/classification/classifier.js";
+import { loadClassifier, saveClassifier, withClasses } from "../../services/shared/ml/classification/classifier.js";
 import { inspectClassifier, openClassifier } from "../../services/shared/ml/classification/open-classifier.js";
 import { loadModel, saveModel } from "../../services/shared/ml/models/files.js";
 import { expectAllClose } from "../support/all-close.js";
@@ -30,6 +30,8 @@ describe.each([
   ["llama", "", ["bad", "so-so", "good"]],
   ["qwen3", "", ["LABEL_0"]],
   ["encoder", "model.onnx", ["contradiction", "neutral", "entailment"]],
+  // Its graph looks for the end of a text by a pad token other than 0.
+  ["decoder", "model.onnx", ["LABEL_0", "LABEL_1"]],
 ])("the %s classifier, against transformers", (name, file, labels) => {
   const path = join(classifierFixture(name), file);
 
@@ -42,7 +44,8 @@ describe.each([
     const classifier = await openClassifier(path, options);
     await classifier.release();
     expect(classifier.labels).toEqual(labels);
-    expect(await inspectClassifier(path)).toEqual(labels);
+    // What an exported model has without a config.json that names it, only a run tells.
+    expect(await inspectClassifier(path)).toEqual(name === "decoder" ? undefined : labels);
   });
 });
 
@@ -56,7 +59,7 @@ describe("a classifier's directory", () => {
   it("comes back from a save as it was, with the fields that transformers reads", async () => {
     const from = modelFixture("llama");
     const made = withClasses(await loadModel(from), ["no", "yes"], 3n);
-    await saveModel(directory, made, from);
+    await saveClassifier(directory, made, from);
     const back = await loadClassifier(directory);
     expect(back.labels).toEqual(["no", "yes"]);
     expect([...back.params.keys()].sort()).toEqual([...made.params.keys()].sort());
@@ -69,10 +72,36 @@ describe("a classifier's directory", () => {
     });
   });
 
+  it("gets a pad token where the model has none, in config and tokenizer, since transformers needs one for batches", async () => {
+    const [from, to] = [join(directory, "padless"), join(directory, "padded")];
+    await cp(modelFixture("llama"), from, { recursive: true });
+    for (const name of ["config.json", "generation_config.json", "tokenizer_config.json"]) {
+      const { pad_token, pad_token_id, ...rest } = JSON.parse(await readFile(join(from, name), "utf8"));
+      await writeFile(join(from, name), JSON.stringify(rest));
+    }
+    await saveClassifier(to, withClasses(await loadModel(from), ["no", "yes"], 3n), from);
+    expect(JSON.parse(await readFile(join(to, "config.json"), "utf8")).pad_token_id).toBe(2);
+    expect(JSON.parse(await readFile(join(to, "tokenizer_config.json"), "utf8")).pad_token).toBe("</s>");
+  });
+
+  it("may still have the head that it does not use, and lie in shards", async () => {
+    const kept = join(directory, "kept");
+    const model = await loadModel(modelFixture("llama"));
+    const made = withClasses(model, ["no", "yes"], 3n);
+    const params = new Map(made.params).set("lm_head.weight", model.params.get("lm_head.weight")!);
+    await saveModel(kept, { ...made, params }, modelFixture("llama"));
+    expect((await loadClassifier(kept)).params.has("lm_head.weight")).toBe(false);
+    // A sharded language model: the tensor is in no file of the index.
+    await expect(inspectClassifier(modelFixture("qwen3"))).rejects.toThrow(/qwen3 has no tensor score\.weight/);
+  });
+
   it("says what is missing from one that is none", async () => {
     await expect(openClassifier("/nowhere", options)).rejects.toThrow(/there is no \/nowhere; name a classifier's/);
     for (const open of [openClassifier(modelFixture("llama"), options), inspectClassifier(modelFixture("llama"))])
       await expect(open).rejects.toThrow(/llama has no tensor score.weight, so it is no classifier; train one with/);
+    await writeFile(join(directory, "config.json"), JSON.stringify({ model_type: "bert" }));
+    for (const open of [openClassifier(directory, options), inspectClassifier(directory)])
+      await expect(open).rejects.toThrow(/model_type is "bert".*any other classifier runs as ONNX: export it and name the \.onnx file/);
     const broken = join(directory, "broken");
     await cp(classifierFixture("encoder"), broken, { recursive: true });
     await writeFile(join(broken, "model.onnx"), "no model");

@@ -105,6 +105,7 @@ async function compareAll(
       const model: ModelServer = i === 0 ? teacher : await serveModel(directory);
       const stop = () => (model === teacher ? undefined : model.stop());
       const evaluation = await evaluateModel(model, { teacher }, rows, {
+        promptText: String,
         metric: "exact_match",
         maxNewTokens: 32,
         seed: 1,

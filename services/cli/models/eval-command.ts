@@ -9,6 +9,7 @@ import { rewardProblems } from "../../shared/flow/runs/rewards.js";
 import { type RewardSpec, RewardSpecSchema } from "../../shared/gen/retort/v1/run_pb.js";
 import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
+import { Tokenizer } from "../../shared/ml/text/tokenizer.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { tableOf } from "../table.js";
@@ -116,7 +117,9 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
     const maxNewTokens = options.max ?? (await roomFor(model, options.model, prompts));
     const bar = startBar("evaluating", rows.length * (1 + options.temperature.length));
     stops.push(async () => bar.stop());
+    const tokenizer = await Tokenizer.load(options.model);
     const evaluation = await evaluateModel(model, { ...teacher, ...judge }, rows, {
+      promptText: (prompt) => (typeof prompt === "string" ? prompt : tokenizer.applyChatTemplate(prompt)),
       metric: metric ?? (referenced ? "exact_match" : undefined),
       maxNewTokens,
       seed: options.seed,

@@ -47,6 +47,8 @@ export interface Evaluation extends Omit<Figures, "quality" | "length"> {
 }
 
 export interface EvaluateOptions {
+  /** A prompt as text, as rewards read it: messages in the model's chat template. */
+  readonly promptText: (prompt: Row["prompt"]) => string;
   readonly metric: TextMetric | undefined;
   readonly maxNewTokens: number;
   readonly seed: number;
@@ -116,7 +118,7 @@ async function write(
   rows: readonly (readonly [number, Row])[],
   temperature: number,
   count: number,
-  { maxNewTokens, seed }: EvaluateOptions,
+  { maxNewTokens, promptText, seed }: EvaluateOptions,
 ): Promise<Written[]> {
   const written = rows.flatMap(([row, { prompt, reference }]) =>
     Array.from({ length: count }, () => ({ row, prompt, reference: reference ?? "", text: "", ids: [] as number[] })),
@@ -136,7 +138,7 @@ async function write(
   }
   return written.map(({ prompt, ids, ...sample }, i) => ({
     ...sample,
-    prompt: typeof prompt === "string" ? prompt : (prompt.at(-1)?.content ?? ""),
+    prompt: promptText(prompt),
     ids: Int32Array.from(ids),
     input: inputs[Math.floor(i / count)]!,
   }));

@@ -1,6 +1,6 @@
 import { RetortError } from "../../shared/base/errors.js";
 import { readObjects } from "../../shared/flow/prompts/dataset.js";
-import { parseTemplate } from "../../shared/flow/prompts/text-template.js";
+import { parseTemplate, type TextTemplate } from "../../shared/flow/prompts/text-template.js";
 
 /** A text with the name of its class. */
 export interface NamedText {
@@ -33,9 +33,16 @@ export async function readLabelledTexts(path: string, columns: LabelledColumns):
         "InvalidArgument",
         `${where}: column "${columns.label}" is ${JSON.stringify(label)}; the name or number of a class is expected there`,
       );
-    texts.push({ text: template.render(object), label: String(label) });
+    texts.push({ text: render(template, object, where), label: String(label) });
   }
+  if (texts.length === 0) throw new RetortError("InvalidArgument", `${path} has no rows; a classifier learns from labelled texts`);
   return texts;
+}
+
+function render(template: TextTemplate, object: Readonly<Record<string, unknown>>, where: string): string {
+  const text = template.render(object);
+  if (text === "") throw new RetortError("InvalidArgument", `${where}: the text is empty; every row needs one`);
+  return text;
 }
 
 function lacks(where: string, name: string, object: Readonly<Record<string, unknown>>, label: string): RetortError {
@@ -53,11 +60,8 @@ export function classesOf(texts: readonly NamedText[], given: readonly string[] 
   const stray = given && found.find((label) => !given.includes(label));
   if (stray !== undefined)
     throw new RetortError("InvalidArgument", `the data has the class "${stray}", and --labels are ${given!.join(", ")}`);
-  const classes = given ? [...given] : found.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-  if (classes.length < 2)
-    throw new RetortError(
-      "InvalidArgument",
-      `the data has ${found.length ? `one class, "${found[0]}"` : "no rows"}; a classifier needs at least two classes to tell apart`,
-    );
-  return classes;
+  const numbers = found.every((label) => label.trim() !== "" && Number.isFinite(Number(label)));
+  const classes = given ? [...given] : found.sort(numbers ? (a, b) => Number(a) - Number(b) : (a, b) => a.localeCompare(b, "en"));
+  if (classes.length >= 2) return classes;
+  throw new RetortError("InvalidArgument", `the data has one class, "${found[0]}"; a classifier needs at least two to tell apart`);
 }

@@ -1,11 +1,15 @@
+import { constants } from "node:fs";
+import { access, mkdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { deriveSeed, permutation } from "../../shared/base/random.js";
-import { withClasses } from "../../shared/ml/classification/classifier.js";
+import { saveClassifier, scoreName, withClasses } from "../../shared/ml/classification/classifier.js";
 import type { LabelledText } from "../../shared/ml/classification/classifier-trainer.js";
-import { type EpochFigures, fineTune, stepsOf } from "../../shared/ml/classification/fine-tune.js";
-import { loadModel, saveModel } from "../../shared/ml/models/files.js";
+import { type EpochFigures, fineTune, stepsOf, streams } from "../../shared/ml/classification/fine-tune.js";
+import { loadModel } from "../../shared/ml/models/files.js";
+import { findTensor } from "../../shared/ml/models/load-tensor.js";
 import { digestOf, type Model } from "../../shared/ml/models/model.js";
 import { checkDevice } from "../../shared/ml/runtime/device.js";
 import type { Device } from "../../shared/ml/runtime/session.js";
@@ -73,8 +77,7 @@ export function addTrainClassifierCommand(program: Command): void {
     .addOption(new Option("--device <device>", "where the model is trained").choices(["cpu", "cuda", "webgpu"]).default("cpu"))
     .action(async (options: TrainClassifierOptions) => {
       const trained = await trainClassifier(options);
-      const { epochs, ...figures } = trained;
-      print(program, trained, `${tableOf(["epoch", "loss", "accuracy"], rowsOf(epochs), process.stdout)}\n${summaryOf(figures)}`);
+      print(program, trained, `${epochTable(trained)}\n${summaryOf(trained)}`);
     });
 }
 
@@ -91,24 +94,26 @@ export async function trainClassifier(options: TrainClassifierOptions): Promise<
   await checkDevice(device);
   const columns = { label: options.labelColumn, template: options.template };
   const named = await readLabelledTexts(options.data, columns);
-  const tested = options.testData === undefined ? [] : await readLabelledTexts(options.testData, columns);
-  const labels = classesOf([...named, ...tested], options.labels);
-  const model = await loadModel(options.model);
-  const { texts, tooLong } = encode(model, named, labels);
-  const { train, heldOut } = tested.length
-    ? { train: texts, heldOut: encode(model, tested, labels).texts }
-    : split(texts, options.heldOut, BigInt(seed));
+  const tested = options.testData === undefined ? undefined : await readLabelledTexts(options.testData, columns);
+  const labels = classesOf([...named, ...(tested ?? [])], options.labels);
+  const model = await loadBase(options.model);
+  const data = fitting(model, named, labels, options.data);
+  const test = tested && fitting(model, tested, labels, options.testData!);
+  const { train, heldOut } = test ? { train: data.texts, heldOut: test.texts } : split(data.texts, options.heldOut, BigInt(seed));
+  const untrained = withClasses(model, labels, deriveSeed(BigInt(seed), streams.classWeights));
+  await prepareOutput(options);
   const bar = startBar("training", stepsOf(train.length, options));
   const figures: EpochFigures[] = [];
   try {
-    const trained = await fineTune(withClasses(model, labels, deriveSeed(BigInt(seed), 0)), train, heldOut, {
+    const trained = await fineTune(untrained, train, heldOut, {
       ...{ epochs, batchSize, learningRate, warmup, device, threads, seed: BigInt(seed) },
       onStep: (done) => bar.update(done),
       onEpoch: (epoch) => figures.push(epoch),
     });
-    await saveModel(options.out, trained, options.model);
+    await saveClassifier(options.out, trained, options.model);
     return {
-      ...{ directory: options.out, labels, texts: train.length, heldOut: heldOut.length, tooLong, epochs: figures },
+      ...{ directory: options.out, labels, texts: train.length, heldOut: heldOut.length, epochs: figures },
+      tooLong: data.tooLong + (test?.tooLong ?? 0),
       accuracy: figures.at(-1)!.accuracy,
       commonest: heldOut.length
         ? Math.max(...labels.map((_, i) => heldOut.filter(({ label }) => label === i).length)) / heldOut.length
@@ -121,22 +126,35 @@ export async function trainClassifier(options: TrainClassifierOptions): Promise<
   }
 }
 
+async function loadBase(directory: string): Promise<Model> {
+  if (await findTensor(directory, scoreName))
+    throw new RetortError("InvalidArgument", `--model ${directory} is a classifier already; name the language model to start from`);
+  return loadModel(directory);
+}
+
+/** What would otherwise be found out after training. */
+async function prepareOutput({ model, out }: TrainClassifierOptions): Promise<void> {
+  if (resolve(model) === resolve(out)) throw new RetortError("InvalidArgument", `--out ${out} is the model itself; name another directory`);
+  await mkdir(out, { recursive: true })
+    .then(() => access(out, constants.W_OK))
+    .catch((error: NodeJS.ErrnoException) => {
+      throw new RetortError("PermissionDenied", `--out ${out} cannot be written to (${error.code}); name another directory`);
+    });
+}
+
 /** Texts in the model's tokens; those that do not fit are left out and counted, never cut. */
-function encode({ tokenizer, config }: Model, named: readonly NamedText[], labels: readonly string[]) {
+function fitting({ tokenizer, config }: Model, named: readonly NamedText[], labels: readonly string[], file: string) {
   const all = named.map(({ text, label }): LabelledText => ({ ids: tokenizer.encodeText(text).ids, label: labels.indexOf(label) }));
-  const empty = all.findIndex(({ ids }) => ids.length === 0);
-  if (empty >= 0) throw new RetortError("InvalidArgument", `text ${empty + 1} of the data is empty; every row needs a text`);
   const texts = all.filter(({ ids }) => ids.length <= config.maxPositions);
-  if (texts.length === 0)
-    throw new RetortError(
-      "InvalidArgument",
-      `every text is longer than the model's ${config.maxPositions} positions; shorten them, or take a model with more`,
-    );
-  return { texts, tooLong: all.length - texts.length };
+  if (texts.length) return { texts, tooLong: all.length - texts.length };
+  throw new RetortError(
+    "InvalidArgument",
+    `every text of ${file} is longer than the model's ${config.maxPositions} positions; shorten them, or take a model with more`,
+  );
 }
 
 function split(texts: readonly LabelledText[], share: number, seed: bigint) {
-  const order = permutation(deriveSeed(seed, 1), texts.length);
+  const order = permutation(deriveSeed(seed, streams.heldOut), texts.length);
   const count = Math.floor(texts.length * share);
   const at = (part: Uint32Array) => Array.from(part, (i) => texts[i]!);
   return { heldOut: at(order.subarray(0, count)), train: at(order.subarray(count)) };
@@ -144,10 +162,13 @@ function split(texts: readonly LabelledText[], share: number, seed: bigint) {
 
 const percent = (share: number | undefined): string => (share === undefined ? "" : `${(100 * share).toFixed(1)} %`);
 
-const rowsOf = (epochs: readonly EpochFigures[]): string[][] =>
-  epochs.map(({ epoch, loss, accuracy }) => [String(epoch), loss.toFixed(4), percent(accuracy)]);
+function epochTable({ epochs, heldOut }: TrainedClassifier): string {
+  const columns = heldOut ? 3 : 2;
+  const rows = epochs.map(({ epoch, loss, accuracy }) => [String(epoch), loss.toFixed(4), percent(accuracy)].slice(0, columns));
+  return tableOf(["epoch", "loss", "accuracy"].slice(0, columns), rows, process.stdout);
+}
 
-function summaryOf({ directory, labels, texts, heldOut, tooLong, accuracy, commonest }: Omit<TrainedClassifier, "epochs">): string {
+function summaryOf({ directory, labels, texts, heldOut, tooLong, accuracy, commonest }: TrainedClassifier): string {
   const right = heldOut
     ? `, right on ${percent(accuracy)} of ${heldOut} held-out ones (always the commonest class: ${percent(commonest)})`
     : "";

@@ -3,6 +3,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { RetortError } from "../../shared/base/errors.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
 import { tasks } from "../../shared/ml/text/tasks/table.js";
 import type { Example } from "../../shared/ml/text/tasks/task.js";
@@ -21,12 +22,29 @@ export async function runClassifierJob(job: ClassifierJob, places: Places): Prom
   const [data, testData] = ["train.jsonl", "held-out.jsonl"].map((name) => join(directory, name)) as [string, string];
   await writeFile(data, await labelled(job, places, "train.jsonl", training.variants));
   await writeFile(testData, await labelled(job, places, "held-out.jsonl", 1));
-  const { epochs, batchSize, learningRate } = training;
+  const { epochs, batchSize, learningRate, warmup, seed } = training;
   const argv = ["--model", job.after[0]!.output, "--data", data, "--test-data", testData, "--out", output, "--threads", "1"];
-  const settings = ["--epochs", epochs, "--batch-size", batchSize, "--learning-rate", learningRate].map(String);
-  const { stdout } = await promisify(execFile)(process.execPath, [retort, "--json", "train-classifier", ...argv, ...settings]);
+  const settings = Object.entries({ epochs, "batch-size": batchSize, "learning-rate": learningRate, warmup, seed });
+  const stdout = await command([...argv, ...settings.flatMap(([name, value]) => [`--${name}`, String(value)])]);
   await writeAtomically(places.result(digest), Buffer.from(stdout));
   return JSON.parse(stdout) as TrainedClassifier;
+}
+
+/** Runs `retort train-classifier`, which ends when this process does, and gives its JSON. @throws its error */
+async function command(argv: readonly string[]): Promise<string> {
+  const running = promisify(execFile)(process.execPath, [retort, "--json", "train-classifier", ...argv]);
+  const end = () => running.child.kill();
+  process.once("exit", end);
+  try {
+    return (await running).stdout;
+  } catch (error) {
+    const { stdout = "", message } = error as { stdout?: string; message: string };
+    throw new RetortError("Aborted", stdout ? (JSON.parse(stdout) as { error: { message: string } }).error.message : message, {
+      retry: "never",
+    });
+  } finally {
+    process.off("exit", end);
+  }
 }
 
 /** What was said of a classifier that was trained before. */

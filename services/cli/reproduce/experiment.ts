@@ -26,6 +26,8 @@ export interface ClassifierRecipe {
   readonly epochs: number;
   readonly batchSize: number;
   readonly learningRate: number;
+  readonly warmup: number;
+  readonly seed: number;
 }
 
 /** A task with the two models that its experiments start from. */

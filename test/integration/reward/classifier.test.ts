@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type RewardServer, serveRewards } from "../../../services/cli/models/model-server.js";
@@ -65,6 +66,31 @@ describe("the reward `classifier` of a reward process", () => {
     });
   });
 
+  it("is a probability by itself where a text may belong to several classes, by a model that comes to lie there later", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "retort-classifier-"));
+    try {
+      const several = join(directory, "several");
+      const spec = { model: join(several, "model.onnx"), label: "entailment", template: "{{ prompt }}", pairTemplate: "{{ completion }}" };
+      const { inputs, logits } = await goldenOf("encoder");
+      await expect(judge(inputs as readonly [string, string][], spec)).rejects.toThrow(/there is no .*several/);
+      await cp(classifierFixture("encoder"), several, { recursive: true });
+      const config = JSON.parse(await readFile(join(several, "config.json"), "utf8"));
+      await writeFile(join(several, "config.json"), JSON.stringify({ ...config, problem_type: "multi_label_classification" }));
+      const found = await judge(inputs as readonly [string, string][], spec);
+      found.forEach(({ value }, i) => {
+        expect(value).toBeCloseTo(1 / (1 + Math.exp(-logits[i]![2]!)), 4);
+      });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it("refuses a template that cannot be meant", async () => {
+    await expect(judge([["a", "b"]], { model: classifierFixture("qwen3"), template: "{{ completon }}" })).rejects.toThrow(
+      /rewards\[0\]\.template: names "completon"/,
+    );
+  });
+
   it("fails for a text that is too long, and for that alone", async () => {
     const texts = [
       ["a", "b"],
@@ -72,7 +98,7 @@ describe("the reward `classifier` of a reward process", () => {
     ] as const;
     const [short, long] = await judge(texts, { model: classifierFixture("llama"), label: "good" });
     expect(short!.failure).toBe("");
-    expect(long!.failure).toMatch(/reward classifier .*llama failed: the text has \d+ tokens, and the classifier 64 positions/);
+    expect(long!.failure).toMatch(/reward classifier .*llama failed: the text has \d+ tokens, and the classifier takes 64/);
   });
 
   it("says what is wrong with a label or a model, and goes on", async () => {

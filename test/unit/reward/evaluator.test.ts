@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { evaluate, type Judges, type Term } from "../../../services/reward/evaluator.js";
-import { rewardProblems } from "../../../services/shared/flow/runs/rewards.js";
+import { readsReference, rewardProblems } from "../../../services/shared/flow/runs/rewards.js";
 import { type RewardSpec, RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
 
 const reward = (fields: MessageInitShape<typeof RewardSpecSchema>): RewardSpec => create(RewardSpecSchema, fields);
@@ -40,6 +40,11 @@ describe("evaluate()", () => {
     ]);
   });
 
+  it("keeps terms of one kind apart", async () => {
+    const specs = ["a", "b", "c"].map((pattern) => reward({ kind: "regex", pattern }));
+    expect(await evaluate([input("ac")], specs, none)).toEqual([{ value: 2, components: { regex: 1, "regex 2": 0, "regex 3": 1 } }]);
+  });
+
   it("names the reward that failed or is not finite, for the completion it is about, and rewards the others", async () => {
     const answers: Term[] = [1, Number.NaN, Number.POSITIVE_INFINITY, { failure: "no such language" }];
     const specs = [reward({ kind: "external", address: "judge:1" })];
@@ -67,6 +72,7 @@ describe("rewardProblems()", () => {
     [{ kind: "exact_match", weight: Number.NaN }, "rewards[0].weight", /is NaN/],
     [{ kind: "classifier" }, "rewards[0].model", /is missing/],
     [{ kind: "classifier", model: "m", template: "{{ completion" }, "rewards[0].template", /no Jinja/],
+    [{ kind: "classifier", model: "m", template: "{{ completion | nosuch }}" }, "rewards[0].template", /cannot be filled in/],
     [{ kind: "classifier", model: "m", template: "{{ answer }}" }, "rewards[0].template", /names "answer".*prompt, completion, reference/],
     [{ kind: "classifier", model: "m", template: "{{ prompt }}" }, "rewards[0].template", /the same reward/],
     [{ kind: "classifier", model: "m", pairTemplate: "{{ x }}" }, "rewards[0].pairTemplate", /names "x"/],
@@ -83,5 +89,16 @@ describe("rewardProblems()", () => {
       { kind: "classifier", model: "m", template: "{{ prompt }}", pairTemplate: "{{ completion | trim }}" },
     ];
     expect(rewardProblems(specs.map(reward))).toEqual([]);
+  });
+});
+
+describe("readsReference()", () => {
+  it.each<[MessageInitShape<typeof RewardSpecSchema>, boolean]>([
+    [{ kind: "rouge_l" }, true],
+    [{ kind: "regex", pattern: "a" }, false],
+    [{ kind: "classifier", model: "m" }, false],
+    [{ kind: "classifier", model: "m", template: "{{ completion }}", pairTemplate: "{{ reference }}" }, true],
+  ])("of %p is %p", (fields, expected) => {
+    expect(readsReference(reward(fields))).toBe(expected);
   });
 });

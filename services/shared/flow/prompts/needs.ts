@@ -2,6 +2,7 @@ import { type Problem, RetortError } from "../../base/errors.js";
 import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
 import { referencesNeededBy, resolveEvaluation } from "../runs/evaluation.js";
 import { needsReward, type ResolvedRun } from "../runs/resolve.js";
+import { readsReference } from "../runs/rewards.js";
 import type { Row } from "./row.js";
 
 type JudgedRow = Partial<Pick<Row, "completion" | "reference" | "teacher">>;
@@ -17,20 +18,17 @@ export interface RowNeeds {
   readonly references: string | undefined;
 }
 
-/** Rewards that compare a completion with a reference. */
-const comparing = ["bleu", "bleu_characters", "exact_match", "normalized_match", "numeric", "rouge1", "rouge2", "rouge_l"];
-
 /** What a run's training rows must have. */
 export function trainingNeeds({ data, rewards }: RunSpec, { phases, teachers }: ResolvedRun): RowNeeds {
   const onData = phases.findIndex(({ lambda, lambdaEnd }) => Math.min(lambda, lambdaEnd) < 1);
-  const reward = phases.some(({ objective }) => needsReward(objective)) && rewards.find(({ kind }) => comparing.includes(kind));
+  const reward = phases.some(({ objective }) => needsReward(objective)) && rewards.find(readsReference);
   return {
     path: data!.path,
     field: "data",
     teachers,
     completions:
       onData >= 0 && !data!.generate ? `phases[${onData}] takes steps on the dataset's completions (lambda is below 1)` : undefined,
-    references: reward ? `the reward ${reward.kind} compares with references` : undefined,
+    references: reward ? `the reward ${reward.kind} reads references` : undefined,
   };
 }
 

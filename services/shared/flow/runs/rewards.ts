@@ -8,6 +8,14 @@ export const defaultTemplate = "{{ prompt }}{{ completion }}";
 /** What a reward's templates can name. */
 const templateNames = ["prompt", "completion", "reference"];
 
+/** Rewards that compare a completion with a reference. */
+const comparing = ["bleu", "bleu_characters", "exact_match", "normalized_match", "numeric", "rouge1", "rouge2", "rouge_l"];
+
+/** True if a reward reads the reference. */
+export const readsReference = ({ kind, template, pairTemplate }: RewardSpec): boolean =>
+  comparing.includes(kind) ||
+  (kind === "classifier" && [template, pairTemplate].some((source) => parseTemplate(source).names.includes("reference")));
+
 /** What is wrong with a run's rewards: what a kind needs and is not given, or cannot be meant. */
 export function rewardProblems(rewards: readonly RewardSpec[]): Problem[] {
   return rewards.flatMap((reward, i) => {
@@ -39,9 +47,10 @@ function wrongWithClassifier({ model, template, pairTemplate }: RewardSpec): Wro
     ["pairTemplate", pairTemplate],
   ] as const) {
     try {
-      const { names } = parseTemplate(source);
+      const { names, render } = parseTemplate(source);
       const stray = names.find((name) => !templateNames.includes(name));
       if (stray) return [field, `names "${stray}"; a template can name ${templateNames.join(", ")}`];
+      render(Object.fromEntries(templateNames.map((name) => [name, name])));
       read.push(...names);
     } catch (error) {
       return [field, RetortError.from(error).message];

@@ -6,7 +6,7 @@ import { causalAttention } from "../models/attention.js";
 import type { ModelConfig } from "../models/config.js";
 import { hiddenStates } from "../models/decoder.js";
 import type { Params } from "../models/params.js";
-import { scoreName } from "./classifier.js";
+import { type Classifier, scoreName } from "./classifier.js";
 
 /**
  * A decoder's class logits, read at each text's last token. Declares the inputs that {@link textFeeds} makes.
@@ -22,6 +22,10 @@ export function classLogits(graph: Graph, config: ModelConfig, params: Params): 
   const hidden_BD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), last_B);
   return op.fusedMatMul(hidden_BD, params.get(scoreName)!, { transB: true });
 }
+
+/** The token that transformers takes for padding when it looks for a text's end: config.json's own, wherever else one is named. */
+export const paddingId = ({ rawConfig }: Pick<Classifier, "rawConfig">): number | undefined =>
+  typeof rawConfig.pad_token_id === "number" ? rawConfig.pad_token_id : undefined;
 
 /** Texts as inputs of {@link classLogits}: right-padded ids, positions, and where each text ends. */
 export function textFeeds(texts: readonly Int32Array[], padId: number | undefined): Record<string, Tensor> {

@@ -1,16 +1,16 @@
 // Dimensions: B batch, C classes.
-
 import { RetortError } from "../../base/errors.js";
 import { gradientsOf } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { int32, type Tensor } from "../graph/tensor.js";
+import { float32, int32, type Tensor } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config.js";
 import { declareWeights } from "../models/params.js";
-import { Session, type SessionOptions } from "../runtime/session.js";
+import { batchesWithin } from "../runtime/batches.js";
+import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { OptimizerState } from "../training/optimizer-state.js";
-import { type OptimizerOptions, update } from "../training/update.js";
-import { classLogits, textFeeds } from "./class-logits.js";
+import { accumulate, applyGraph, type Gradients, type OptimizerOptions, update } from "../training/update.js";
+import { classLogits, paddingId, textFeeds } from "./class-logits.js";
 import { type Classifier, classifierSpecs } from "./classifier.js";
 
 /** A text with its class. */
@@ -19,69 +19,56 @@ export interface LabelledText {
   readonly label: number;
 }
 
+export interface ClassifierTrainerOptions extends SessionOptions {
+  readonly optimizer: OptimizerOptions;
+  /** Most tokens of one micro-batch, padding included. */
+  readonly microBatchTokens: number;
+}
+
 /**
- * One optimiser step of a classifier: cross-entropy of the class logits, averaged over the batch, its gradient and AdamW.
- * Inputs: those of {@link classLogits}, labels [B] int32, the weights and the optimiser's. Outputs: loss, gradientNorm and
- * the new state.
+ * Cross-entropy of the class logits and its gradient. Inputs: those of {@link classLogits}, labels [B] int32, weights [B]
+ * (of each text in the step's mean), and the model's weights. Output: loss, Σ weight · cross-entropy.
  */
-export function classifierStepGraph(config: ModelConfig, classes: number, optimizer: OptimizerOptions): Graph {
-  const graph = new Graph("classifier-step");
+function lossAndGradients(graph: Graph, config: ModelConfig, classes: number): Gradients {
   const params = declareWeights(graph, classifierSpecs(config, classes), "inputs");
   const logits_BC = classLogits(graph, config, params);
   const labels_B = graph.input("labels", "int32", ["B"]);
+  const weights_B = graph.input("weights", "float32", ["B"]);
   const logprobs_B = op.squeeze(op.gatherElements(op.logSoftmax(logits_BC), op.unsqueeze(labels_B, [1])), [1]);
-  const loss = op.neg(op.reduceMean(logprobs_B, [0]));
+  const loss = op.neg(op.reduceSum(op.mul(logprobs_B, weights_B)));
   graph.output("loss", loss);
-  const names = [...params.keys()];
-  update(graph, { params, names, values: gradientsOf(loss, [...params.values()]) }, optimizer);
-  return graph;
+  return { params, names: [...params.keys()], values: gradientsOf(loss, [...params.values()]) };
 }
 
-/** Trains a classifier. It blocks its thread; calls must not overlap. */
+/** Trains a classifier: each call of {@link step} is one optimiser step. It blocks its thread; calls must not overlap. */
 export class ClassifierTrainer {
   readonly #classifier: Classifier;
-  readonly #optimizer: OptimizerOptions;
-  readonly #session: Session;
+  readonly #options: ClassifierTrainerOptions;
+  readonly #sessions = new Map<string, Session>();
   readonly #state: OptimizerState;
 
-  private constructor(classifier: Classifier, optimizer: OptimizerOptions, session: Session) {
+  constructor(classifier: Classifier, options: ClassifierTrainerOptions) {
     this.#classifier = classifier;
-    this.#optimizer = optimizer;
-    this.#session = session;
+    this.#options = options;
     this.#state = new OptimizerState(classifier.params);
   }
 
-  static async create(classifier: Classifier, optimizer: OptimizerOptions, options: SessionOptions): Promise<ClassifierTrainer> {
-    const graph = classifierStepGraph(classifier.config, classifier.labels.length, optimizer);
-    return new ClassifierTrainer(classifier, optimizer, await Session.create(graph, { ...options, memoryArena: true }));
-  }
-
   /**
-   * One optimiser step; gives the mean cross-entropy in nats.
+   * One optimiser step on the mean cross-entropy of a batch, which it gives in nats. A batch that is too large is split,
+   * which changes nothing.
    *
    * @throws DataLoss if the loss or the gradient is not finite: the weights are then unchanged
    */
   async step(batch: readonly LabelledText[], learningRate: number): Promise<number> {
-    const { loss, gradientNorm } = await this.#session.run(
-      {
-        ...textFeeds(
-          batch.map(({ ids }) => ids),
-          this.#classifier.config.padId,
-        ),
-        labels: int32(
-          batch.map(({ label }) => label),
-          [batch.length],
-        ),
-        ...this.#state.scalars(learningRate, this.#optimizer),
-        ...this.#state.current,
-      },
-      this.#state.next,
-    );
-    const [value, norm] = [loss!, gradientNorm!].map(({ data }: Tensor) => (data as Float32Array)[0]!) as [number, number];
-    if (!Number.isFinite(value) || !Number.isFinite(norm))
-      throw new RetortError("DataLoss", `loss ${value}, gradient norm ${norm}: the step was not applied; lower the learning rate`);
+    const { optimizer, microBatchTokens } = this.#options;
+    const scalars = this.#state.scalars(learningRate, optimizer);
+    const lengths = batch.map(({ ids }) => ids.length);
+    const whole = Math.max(...lengths) * batch.length <= microBatchTokens;
+    const { loss, norm } = whole ? await this.#whole(batch, scalars) : await this.#accumulated(batch, lengths, scalars);
+    if (!Number.isFinite(loss) || !Number.isFinite(norm))
+      throw new RetortError("DataLoss", `loss ${loss}, gradient norm ${norm}: the step was not applied; lower the learning rate`);
     this.#state.advance();
-    return value;
+    return loss;
   }
 
   /** The classifier with the weights of now. */
@@ -89,7 +76,58 @@ export class ClassifierTrainer {
     return { ...this.#classifier, params: this.#state.params() };
   }
 
-  release(): Promise<void> {
-    return this.#session.release();
+  async release(): Promise<void> {
+    for (const session of this.#sessions.values()) await session.release();
+    this.#sessions.clear();
+  }
+
+  async #whole(batch: readonly LabelledText[], scalars: Feeds) {
+    const session = await this.#session("step");
+    const { loss, gradientNorm } = await session.run(
+      { ...this.#feeds(batch, batch.length), ...scalars, ...this.#state.current },
+      this.#state.next,
+    );
+    return { loss: scalarOf(loss), norm: scalarOf(gradientNorm) };
+  }
+
+  async #accumulated(batch: readonly LabelledText[], lengths: readonly number[], scalars: Feeds) {
+    let sums = this.#state.sums();
+    let loss = 0;
+    const { weights } = this.#state;
+    const session = await this.#session("accumulate");
+    for (const members of batchesWithin(lengths, this.#options.microBatchTokens)) {
+      const part = members.map((i) => batch[i]!);
+      const outputs = await session.run({ ...this.#feeds(part, batch.length), ...weights, ...sums });
+      loss += scalarOf(outputs.loss);
+      sums = this.#state.sums(outputs);
+    }
+    const apply = await this.#session("apply");
+    const { gradientNorm } = await apply.run({ ...scalars, ...sums, ...this.#state.current }, this.#state.next);
+    return { loss, norm: scalarOf(gradientNorm) };
+  }
+
+  #feeds(texts: readonly LabelledText[], count: number): Feeds {
+    const ids = texts.map((text) => text.ids);
+    const labels = texts.map(({ label }) => label);
+    return {
+      ...textFeeds(ids, paddingId(this.#classifier)),
+      labels: int32(labels, [texts.length]),
+      weights: float32(new Float32Array(texts.length).fill(1 / count), [texts.length]),
+    };
+  }
+
+  async #session(kind: "step" | "accumulate" | "apply"): Promise<Session> {
+    const known = this.#sessions.get(kind);
+    if (known) return known;
+    const { config, labels } = this.#classifier;
+    const { optimizer } = this.#options;
+    const graph = kind === "apply" ? applyGraph(classifierSpecs(config, labels.length), optimizer) : new Graph(`classifier-${kind}`);
+    if (kind === "step") update(graph, lossAndGradients(graph, config, labels.length), optimizer);
+    if (kind === "accumulate") accumulate(graph, lossAndGradients(graph, config, labels.length));
+    const session = await Session.create(graph, { ...this.#options, memoryArena: true });
+    this.#sessions.set(kind, session);
+    return session;
   }
 }
+
+const scalarOf = (tensor: Tensor | undefined): number => (tensor!.data as Float32Array)[0]!;

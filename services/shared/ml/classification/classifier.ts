@@ -1,10 +1,14 @@
+import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import { normals } from "../../base/random.js";
+import { writeAtomically } from "../../base/write-atomically.js";
 import { float32 } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config.js";
-import { readModel } from "../models/files.js";
+import { readModel, saveCompanions } from "../models/files.js";
+import { readModelJson } from "../models/load-tensor.js";
 import { checkWeights, type Model } from "../models/model.js";
 import { bodySpecs, type ParamSpec } from "../models/params.js";
+import { encodeSafetensors } from "../models/safetensors.js";
 import { labelsIn } from "./labels.js";
 
 /** A decoder that tells classes apart, as Hugging Face's `…ForSequenceClassification` saves it: `score.weight` [C, D] in the place of the head. */
@@ -29,11 +33,14 @@ export const classifierSpecs = (config: ModelConfig, classes: number): ParamSpec
  */
 export async function loadClassifier(directory: string): Promise<Classifier> {
   const model = await readModel(directory);
-  const score = model.params.get(scoreName);
+  const params = new Map(model.params);
+  // transformers, too, passes over a head that was left in.
+  params.delete("lm_head.weight");
+  const score = params.get(scoreName);
   if (!score) throw noClassifier(directory);
   const labels = labelsIn(model.rawConfig, score.dims[0]!);
-  checkWeights(classifierSpecs(model.config, labels.length), model.params, directory);
-  return { ...model, labels };
+  checkWeights(classifierSpecs(model.config, labels.length), params, directory);
+  return { ...model, params, labels };
 }
 
 /** Why a model directory is no classifier. */
@@ -51,14 +58,31 @@ export function withClasses({ config, params, tokenizer, rawConfig }: Model, lab
   weights.delete("lm_head.weight");
   const dims = [labels.length, config.hiddenSize];
   weights.set(scoreName, float32(normals(seed, labels.length * config.hiddenSize, config.initializerRange), dims));
-  // Without a pad token transformers refuses batches; what decoders lack it for is the end token's by custom.
-  const padId = config.padId ?? config.eosIds[0] ?? 0;
   const raw = {
     ...rawConfig,
     architectures: [`${prefixes[config.architecture]}ForSequenceClassification`],
     id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
     label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
-    pad_token_id: padId,
+    pad_token_id: paddingOf(config),
   };
-  return { config: { ...config, padId }, params: weights, tokenizer, rawConfig: raw, labels };
+  return { config, params: weights, tokenizer, rawConfig: raw, labels };
+}
+
+/** transformers refuses batches without a pad token. Where a model has none its end token serves, as is usual. */
+function paddingOf({ padId, eosIds }: ModelConfig): number {
+  const found = padId ?? eosIds[0];
+  if (found !== undefined) return found;
+  throw new RetortError("InvalidArgument", "the model has neither a pad nor an end token; set pad_token_id in its config.json");
+}
+
+/** Saves a classifier as a Hugging Face directory; see {@link saveModel}. Its tokenizer then has a pad token, too. */
+export async function saveClassifier(directory: string, classifier: Classifier, from?: string): Promise<void> {
+  const { tokenizer, rawConfig } = classifier;
+  await saveCompanions(directory, classifier, from);
+  if (tokenizer.specials.padId === undefined) {
+    const config = await readModelJson(directory, "tokenizer_config.json", {});
+    const pad_token = tokenizer.decode([rawConfig.pad_token_id as number], { skipSpecial: false });
+    await writeAtomically(join(directory, "tokenizer_config.json"), Buffer.from(`${JSON.stringify({ ...config, pad_token }, null, 2)}\n`));
+  }
+  await writeAtomically(join(directory, "model.safetensors"), encodeSafetensors(classifier.params));
 }

@@ -1,32 +1,31 @@
 import { Graph } from "../graph/graph.js";
 import { declareWeights } from "../models/params.js";
 import { Session } from "../runtime/session.js";
-import { classLogits, textFeeds } from "./class-logits.js";
+import { classLogits, paddingId, textFeeds } from "./class-logits.js";
 import { type Classifier, classifierSpecs } from "./classifier.js";
-import { type ClassifierOptions, inBatches, type TextClassifier } from "./text-classifier.js";
+import { type ClassifierOptions, inBatches, isMultiLabel, lengthObstacle, type TextClassifier } from "./text-classifier.js";
 
 /** A classifier in memory, ready to run. */
 export async function decoderClassifier(classifier: Classifier, options: ClassifierOptions): Promise<TextClassifier> {
-  const { config, params, tokenizer, labels } = classifier;
+  const { config, params, tokenizer, labels, rawConfig } = classifier;
   const graph = new Graph("classify");
   graph.output("logits", classLogits(graph, config, declareWeights(graph, classifierSpecs(config, labels.length), params)));
   const session = await Session.create(graph, options);
+  const padId = paddingId(classifier);
+  const feeds = (batch: readonly { ids: Int32Array }[]) =>
+    textFeeds(
+      batch.map(({ ids }) => ids),
+      padId,
+    );
   return {
-    ...{ labels, tokenizer, maxPositions: config.maxPositions },
-    logits: (texts) =>
-      inBatches(
-        texts,
-        options.batchTokens,
-        async (batch) =>
-          (
-            await session.run(
-              textFeeds(
-                batch.map(({ ids }) => ids),
-                config.padId,
-              ),
-            )
-          ).logits!,
-      ),
+    ...{ labels, tokenizer, multiLabel: isMultiLabel(rawConfig) },
+    obstacle: (text) => lengthObstacle(text, config.maxPositions) ?? strayToken(text.ids, config.vocabSize),
+    logits: (texts) => inBatches(texts, options.batchTokens, async (batch) => (await session.run(feeds(batch))).logits!),
     release: () => session.release(),
   };
+}
+
+function strayToken(ids: Int32Array, vocabSize: number): string | undefined {
+  const stray = ids.find((id) => id < 0 || id >= vocabSize);
+  return stray === undefined ? undefined : `token id ${stray} is outside the classifier's vocabulary of ${vocabSize}`;
 }

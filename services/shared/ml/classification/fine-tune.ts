@@ -22,7 +22,7 @@ export interface FineTuneOptions extends SessionOptions {
 /** What an epoch came to. */
 export interface EpochFigures {
   readonly epoch: number;
-  /** Mean cross-entropy of its steps, nats. */
+  /** Mean cross-entropy of its texts as they were trained on, nats. */
   readonly loss: number;
   /** Share of the held-out texts whose class is the likeliest; undefined where none is held out. */
   readonly accuracy: number | undefined;
@@ -32,7 +32,13 @@ export interface EpochFigures {
 export const stepsOf = (texts: number, { epochs, batchSize }: Pick<FineTuneOptions, "epochs" | "batchSize">): number =>
   epochs * Math.ceil(texts / batchSize);
 
-/** AdamW as Hugging Face's Trainer has it by default. */
+/** Streams of random numbers of one seed, for training and for those who prepare it. */
+export const streams = { classWeights: 0, heldOut: 1, order: 2 } as const;
+
+/** Most tokens of one forward, padding included. */
+const batchTokens = 8192;
+
+/** AdamW and its clipping as Hugging Face's Trainer has them by default. */
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 
 /**
@@ -50,14 +56,14 @@ export async function fineTune(
   const schedule = {
     kind: "linear",
     learningRate: options.learningRate,
-    warmupSteps: Math.floor(options.warmup * totalSteps),
+    warmupSteps: Math.ceil(options.warmup * totalSteps),
     totalSteps,
   } as const;
-  const trainer = await ClassifierTrainer.create(classifier, optimizer, options);
+  const trainer = new ClassifierTrainer(classifier, { ...options, optimizer, microBatchTokens: batchTokens });
   try {
     let step = 0;
     for (let epoch = 1; epoch <= epochs; epoch++) {
-      const order = permutation(deriveSeed(seed, epoch), texts.length);
+      const order = permutation(deriveSeed(seed, streams.order, epoch), texts.length);
       let sum = 0;
       for (let at = 0; at < texts.length; at += batchSize) {
         const batch = Array.from(order.subarray(at, at + batchSize), (i) => texts[i]!);
@@ -72,9 +78,6 @@ export async function fineTune(
     await trainer.release();
   }
 }
-
-/** Tokens of one forward of an evaluation. */
-const batchTokens = 8192;
 
 /** Share of texts whose class is the likeliest. */
 export async function accuracyOf(classifier: Classifier, texts: readonly LabelledText[], options: SessionOptions): Promise<number> {

@@ -6,19 +6,20 @@ import { readModelJson } from "../models/load-tensor.js";
 import { Session } from "../runtime/session.js";
 import { type EncodedText, Tokenizer } from "../text/tokenizer.js";
 import { labelsIn } from "./labels.js";
-import { type ClassifierOptions, inBatches, type TextClassifier } from "./text-classifier.js";
+import { type ClassifierOptions, inBatches, isMultiLabel, lengthObstacle, type TextClassifier } from "./text-classifier.js";
 
-/** Inputs of exported classifiers by the names that transformers and Optimum give them: what each holds at a token, and in padding. */
-const inputs: Readonly<Record<string, (text: EncodedText, t: number) => number>> = {
+/** Inputs of exported classifiers by the names that transformers and Optimum give them: what each holds at a place of a text, or in its padding. */
+const inputs: Readonly<Record<string, (text: EncodedText, t: number, padId: number) => number>> = {
   attention_mask: ({ ids }, t) => (t < ids.length ? 1 : 0),
-  input_ids: ({ ids }, t) => ids[t] ?? 0,
+  input_ids: ({ ids }, t, padId) => ids[t] ?? padId,
+  position_ids: (_, t) => t,
   token_type_ids: ({ typeIds }, t) => typeIds[t] ?? 0,
 };
 
 /**
- * Opens a classifier that some other program exported as ONNX: inputs input_ids, attention_mask and, if it has it,
- * token_type_ids, all int64 [B, T]; output logits [B, C]. tokenizer.json must lie beside the file; the names of the classes
- * come from config.json, if that does too.
+ * Opens a classifier that some other program exported as ONNX: inputs input_ids and, if it has them, attention_mask,
+ * token_type_ids and position_ids, all int64 [B, T]; output logits float32 [B, C]. tokenizer.json must lie beside the file;
+ * the names of the classes come from config.json, if that does too.
  *
  * @throws NotFound or InvalidArgument naming the file, what it has and what is needed
  */
@@ -26,37 +27,68 @@ export async function openOnnxClassifier(path: string, options: ClassifierOption
   const directory = dirname(path);
   const tokenizer = await Tokenizer.load(directory);
   const raw = await readModelJson(directory, "config.json", {});
+  const padId = typeof raw.pad_token_id === "number" ? raw.pad_token_id : tokenizer.specials.padId;
   const session = await Session.load(path, options);
-  const { inputNames, outputNames } = session;
-  const foreign = inputNames.find((name) => !inputs[name]);
-  const lacks = !inputNames.includes("input_ids") || !outputNames.includes("logits");
-  if (foreign || lacks) {
-    await session.release();
-    throw new RetortError(
-      "InvalidArgument",
-      `${path} has inputs ${inputNames.join(", ")} and outputs ${outputNames.join(", ")}; a classifier takes input_ids, attention_mask and perhaps token_type_ids, and gives logits`,
-    );
-  }
   const forward = async (texts: readonly EncodedText[]): Promise<Tensor> => {
-    const { logits } = await session.run(Object.fromEntries(inputNames.map((name) => [name, column(texts, inputs[name]!)])));
+    const { logits } = await session.run(Object.fromEntries(session.inputNames.map((name) => [name, column(texts, name, padId ?? 0)])));
     if (logits!.dtype === "float32" && logits!.dims.length === 2) return logits!;
     throw new RetortError("InvalidArgument", `${path}: logits are ${logits!.dtype} [${logits!.dims}]; a classifier gives float32 [B, C]`);
   };
-  const classes = (await forward([tokenizer.encodeText("")].map(atLeastOne))).dims[1]!;
-  return {
-    labels: labelsIn(raw, classes),
-    tokenizer,
-    maxPositions: typeof raw.max_position_embeddings === "number" ? raw.max_position_embeddings : undefined,
-    logits: (texts) => inBatches(texts, options.batchTokens, forward),
-    release: () => session.release(),
-  };
+  try {
+    checkNames(path, session);
+    const probe = tokenizer.encodeText("a");
+    const classes = (await explained(path, forward([probe.ids.length ? probe : { ids: Int32Array.of(0), typeIds: Int32Array.of(0) }])))
+      .dims[1]!;
+    const positions = positionsOf(raw, tokenizer, padId);
+    // A model that is not told what is padding may look for it by the pad token, and of one that has none nobody knows.
+    const padded = padId !== undefined && session.inputNames.includes("attention_mask");
+    return {
+      ...{ labels: labelsIn(raw, classes), multiLabel: isMultiLabel(raw), tokenizer },
+      obstacle: (text) => lengthObstacle(text, positions),
+      logits: (texts) => explained(path, inBatches(texts, options.batchTokens, forward, padded)),
+      release: () => session.release(),
+    };
+  } catch (error) {
+    await session.release();
+    throw error;
+  }
+}
+
+function checkNames(path: string, { inputNames, outputNames }: Session): void {
+  if (inputNames.every((name) => inputs[name]) && inputNames.includes("input_ids") && outputNames.includes("logits")) return;
+  throw new RetortError(
+    "InvalidArgument",
+    `${path} has inputs ${inputNames.join(", ")} and outputs ${outputNames.join(", ")}; a classifier takes input_ids and perhaps ${Object.keys(
+      inputs,
+    )
+      .filter((name) => name !== "input_ids")
+      .join(", ")}, and gives logits`,
+  );
+}
+
+/** What the runtime says of a foreign model is about that model. */
+async function explained<T>(path: string, result: Promise<T>): Promise<T> {
+  return result.catch((error: unknown) => {
+    throw error instanceof RetortError
+      ? error
+      : new RetortError("InvalidArgument", `${path}: ${(error as Error).message}`, { cause: error });
+  });
+}
+
+/** Architectures whose positions count from behind the pad token's id. */
+const shifted = ["camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"];
+
+/** Most tokens of a text: what config.json and the tokenizer allow. */
+function positionsOf(raw: Readonly<Record<string, unknown>>, { maxTokens }: Tokenizer, padId = 0): number {
+  const { max_position_embeddings: embeddings, model_type: type } = raw;
+  const own = typeof embeddings === "number" ? embeddings - (shifted.includes(String(type)) ? padId + 1 : 0) : Number.POSITIVE_INFINITY;
+  return Math.min(own, maxTokens ?? Number.POSITIVE_INFINITY);
 }
 
 /** One input of a batch, [B, T]. */
-function column(texts: readonly EncodedText[], at: (text: EncodedText, t: number) => number): Tensor {
+function column(texts: readonly EncodedText[], name: string, padId: number): Tensor {
   const time = Math.max(...texts.map(({ ids }) => ids.length));
-  const data = BigInt64Array.from({ length: texts.length * time }, (_, i) => BigInt(at(texts[Math.floor(i / time)]!, i % time)));
+  const at = inputs[name]!;
+  const data = BigInt64Array.from({ length: texts.length * time }, (_, i) => BigInt(at(texts[Math.floor(i / time)]!, i % time, padId)));
   return { dtype: "int64", dims: [texts.length, time], data };
 }
-
-const atLeastOne = (text: EncodedText): EncodedText => (text.ids.length ? text : { ids: Int32Array.of(0), typeIds: Int32Array.of(0) });

@@ -2,7 +2,7 @@ import { access } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import { parseConfig } from "../models/config.js";
-import { loadTensor, readModelJson } from "../models/load-tensor.js";
+import { findTensor, readModelJson } from "../models/load-tensor.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { loadClassifier, noClassifier, scoreName } from "./classifier.js";
 import { decoderClassifier } from "./decoder-classifier.js";
@@ -18,7 +18,19 @@ import type { ClassifierOptions, TextClassifier } from "./text-classifier.js";
  */
 export async function openClassifier(path: string, options: ClassifierOptions): Promise<TextClassifier> {
   await checkThere(path);
-  return path.endsWith(".onnx") ? openOnnxClassifier(path, options) : decoderClassifier(await loadClassifier(path), options);
+  if (path.endsWith(".onnx")) return openOnnxClassifier(path, options);
+  checkSupported(await readModelJson(path, "config.json"), path);
+  return decoderClassifier(await loadClassifier(path), options);
+}
+
+/** Other architectures run as ONNX. */
+function checkSupported(raw: Readonly<Record<string, unknown>>, directory: string): void {
+  try {
+    parseConfig(raw, {}, join(directory, "config.json"));
+  } catch (error) {
+    const { message } = RetortError.from(error);
+    throw new RetortError("InvalidArgument", `${message}; any other classifier runs as ONNX: export it and name the .onnx file`);
+  }
 }
 
 /**
@@ -37,10 +49,9 @@ export async function inspectClassifier(path: string): Promise<string[] | undefi
     return id2label ? labelsIn({ id2label }, Object.keys(id2label).length) : undefined;
   }
   const raw = await readModelJson(directory, "config.json");
-  parseConfig(raw, {}, join(directory, "config.json"));
-  const score = await loadTensor(directory, scoreName).catch((error: RetortError) => {
-    throw error.code === "InvalidArgument" ? noClassifier(directory) : error;
-  });
+  checkSupported(raw, directory);
+  const score = await findTensor(directory, scoreName);
+  if (!score) throw noClassifier(directory);
   return labelsIn(raw, score.dims[0]!);
 }
 

@@ -4,10 +4,7 @@ import type { ClassifierInput, ClassifierOptions, TextClassifier } from "../clas
 import { checkDevice } from "../runtime/device.js";
 
 /** What a classifier tells apart. */
-export interface ClassifierDescription {
-  /** Name of each class, in the order of the logits. */
-  readonly labels: readonly string[];
-}
+export type ClassifierDescription = Pick<TextClassifier, "labels" | "multiLabel">;
 
 /** Logits [C] of one text, or why there are none. */
 export type Judgement = Float32Array | { readonly failure: string };
@@ -20,22 +17,18 @@ export class ClassifierHost {
   async open(path: string, options: ClassifierOptions): Promise<ClassifierDescription> {
     await checkDevice(options.device);
     this.#classifier = await openClassifier(path, options);
-    return { labels: this.#classifier.labels };
+    const { labels, multiLabel } = this.#classifier;
+    return { labels, multiLabel };
   }
 
-  /** Judges texts. One that is empty or longer than the model's positions fails alone; nothing is cut off. */
+  /** Judges texts. One that is empty or does not fit the model fails alone; nothing is cut off. */
   async classify(inputs: readonly ClassifierInput[]): Promise<Judgement[]> {
     if (!this.#classifier) throw new RetortError("FailedPrecondition", "no classifier is open yet");
-    const { tokenizer, maxPositions = Number.POSITIVE_INFINITY } = this.#classifier;
+    const { tokenizer } = this.#classifier;
     const texts = inputs.map(({ text, pair }) => tokenizer.encodeText(text, pair));
-    const fits = ({ length }: Int32Array) => length > 0 && length <= maxPositions;
-    const logits = await this.#classifier.logits(texts.filter(({ ids }) => fits(ids)));
+    const failures = texts.map((text) => (text.ids.length ? this.#classifier!.obstacle(text) : "the text is empty"));
+    const logits = await this.#classifier.logits(texts.filter((_, i) => failures[i] === undefined));
     let next = 0;
-    return texts.map(({ ids }) => {
-      if (fits(ids)) return logits[next++]!;
-      return {
-        failure: ids.length ? `the text has ${ids.length} tokens, and the classifier ${maxPositions} positions` : "the text is empty",
-      };
-    });
+    return failures.map((failure) => (failure === undefined ? logits[next++]! : { failure }));
   }
 }

@@ -10,12 +10,20 @@ import { decodeSafetensors } from "./safetensors.js";
  * @throws NotFound or InvalidArgument naming the file or tensor that is missing
  */
 export async function loadTensor(directory: string, name: string): Promise<Tensor<"float32">> {
-  const index = await readModelJson(directory, "model.safetensors.index.json", {});
-  return readTensor(join(directory, (index.weight_map as Record<string, string> | undefined)?.[name] ?? "model.safetensors"), name);
+  const found = await findTensor(directory, name);
+  if (!found) throw new RetortError("InvalidArgument", `${directory}: tensor ${name} is missing`);
+  return found;
+}
+
+/** As {@link loadTensor}; undefined if the model has no such tensor. */
+export async function findTensor(directory: string, name: string): Promise<Tensor<"float32"> | undefined> {
+  const { weight_map } = (await readModelJson(directory, "model.safetensors.index.json", {})) as { weight_map?: Record<string, string> };
+  const file = weight_map ? weight_map[name] : "model.safetensors";
+  return file === undefined ? undefined : readTensor(join(directory, file), name);
 }
 
 /** One tensor of a safetensors file; the rest of the file is not read. */
-async function readTensor(path: string, name: string): Promise<Tensor<"float32">> {
+async function readTensor(path: string, name: string): Promise<Tensor<"float32"> | undefined> {
   const file = await open(path).catch((error: NodeJS.ErrnoException) => {
     throw new RetortError("NotFound", `${path} cannot be read (${error.code}); a Hugging Face model directory is expected there`);
   });
@@ -30,7 +38,7 @@ async function readTensor(path: string, name: string): Promise<Tensor<"float32">
     if (8 + length > (await file.stat()).size) throw new RetortError("DataLoss", `${path}: not a safetensors file, or cut off`);
     const header = JSON.parse(Buffer.from(await read(8, length)).toString()) as Record<string, { data_offsets: [number, number] }>;
     const entry = header[name];
-    if (!entry) throw new RetortError("InvalidArgument", `${path}: tensor ${name} is missing`);
+    if (!entry) return undefined;
     const [from, to] = entry.data_offsets;
     return decodeSafetensors(alone(name, { ...entry, data_offsets: [0, to - from] }, await read(8 + length + from, to - from)), path).get(
       name,
@@ -55,7 +63,7 @@ function alone(name: string, entry: unknown, data: Uint8Array): Uint8Array {
 export async function readModelJson(directory: string, name: string, fallback?: Record<string, unknown>): Promise<Record<string, unknown>> {
   const path = join(directory, name);
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (fallback) return JSON.stringify(fallback);
+    if (fallback && error.code === "ENOENT") return JSON.stringify(fallback);
     throw new RetortError("NotFound", `${path} cannot be read (${error.code}); a Hugging Face model directory is expected there`);
   });
   try {

@@ -75,12 +75,25 @@ export class Tokenizer {
     return Int32Array.from(this.#inner.encode(text, { add_special_tokens: addSpecial }).ids);
   }
 
-  /** A text, or two, with what the tokenizer puts around and between them. */
+  /** Most tokens that a text may have by tokenizer_config.json; undefined if it says nothing. */
+  get maxTokens(): number | undefined {
+    const { model_max_length: length } = this.#config;
+    // transformers writes 1e30 for "not known".
+    return typeof length === "number" && length < 1e9 ? length : undefined;
+  }
+
+  /**
+   * A text, or two, with what the tokenizer puts around and between them. A start token that the text begins with itself,
+   * as chat templates write it, is not put there twice.
+   */
   encodeText(text: string, pair?: string): EncodedText {
     const options = { text_pair: pair ?? null, add_special_tokens: true, return_token_type_ids: true } as const;
     const { ids, token_type_ids } = this.#inner.encode(text, options) as { ids: number[]; token_type_ids?: number[] };
+    const { bosId } = this.specials;
+    const from = bosId !== undefined && ids[0] === bosId && ids[1] === bosId ? 1 : 0;
     // Only tokenizers that put something around a text give types.
-    return { ids: Int32Array.from(ids), typeIds: token_type_ids ? Int32Array.from(token_type_ids) : new Int32Array(ids.length) };
+    const types = token_type_ids ?? ids.map(() => 0);
+    return { ids: Int32Array.from(ids.slice(from)), typeIds: Int32Array.from(types.slice(from)) };
   }
 
   /** The text of token ids. */

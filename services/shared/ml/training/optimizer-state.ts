@@ -42,6 +42,18 @@ export class OptimizerState {
     return Object.fromEntries(Object.entries(this.#spare).map(([name, tensor]) => [`next:${name}`, tensor]));
   }
 
+  /** The weights alone, for a graph that accumulates gradients. */
+  get weights(): Buffers {
+    return Object.fromEntries(this.#names.map((name) => [name, this.#current[name]!]));
+  }
+
+  /** The sums `g:NAME` that such a graph starts from, or that the last one gave. */
+  sums(outputs?: Readonly<Record<string, Tensor>>): Buffers {
+    return Object.fromEntries(
+      this.#names.map((name) => [`g:${name}`, outputs ? (outputs[`next:g:${name}`] as Tensor<"float32">) : zeroOf(this.#current[name]!)]),
+    );
+  }
+
   /** The scalars of the coming update. */
   scalars(learningRate: number, options: AdamWOptions): Feeds {
     const scalars = adamwScalars(this.#updates + 1, learningRate, options);
@@ -70,8 +82,7 @@ export class OptimizerState {
 
 const copyOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(data.slice(), dims);
 
-/** Zeros of the same shape. */
-export const zeroOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(new Float32Array(data.length), dims);
+const zeroOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(new Float32Array(data.length), dims);
 
 function buffers(params: Weights, m?: Weights, v?: Weights): Buffers {
   const all: Buffers = {};

@@ -9,7 +9,7 @@ import type { ModelConfig } from "../models/config.js";
 import { hiddenStates } from "../models/decoder.js";
 import { declareParams, headName, paramSpecs } from "../models/params.js";
 import { blockedHead, plainHead } from "./head.js";
-import { type Gradients, type OptimizerOptions, update } from "./update.js";
+import { accumulate, type Gradients, type OptimizerOptions, update } from "./update.js";
 
 export interface StepGraphOptions {
   readonly config: ModelConfig;
@@ -53,19 +53,6 @@ export function stepGraph(options: StepGraphOptions): Graph {
 /** Adds the gradients of one micro-batch to those of the earlier ones. */
 export function accumulateGraph(options: StepGraphOptions): Graph {
   const graph = new Graph("accumulate");
-  const { names, params, values } = lossAndGradients(graph, options);
-  names.forEach((name, i) => {
-    graph.output(`next:g:${name}`, op.add(graph.input(`g:${name}`, "float32", params.get(name)!.shape), values[i]!));
-  });
-  return graph;
-}
-
-/** Applies accumulated gradients. */
-export function applyGraph(options: StepGraphOptions): Graph {
-  const graph = new Graph("apply");
-  const params = declareParams(graph, options.config, "inputs");
-  const names = [...params.keys()];
-  const values = names.map((name) => graph.input(`g:${name}`, "float32", params.get(name)!.shape));
-  update(graph, { params, names, values }, options.optimizer);
+  accumulate(graph, lossAndGradients(graph, options));
   return graph;
 }

@@ -6,10 +6,10 @@ import { headDigest } from "../models/head.js";
 import { paramSpecs, type Weights } from "../models/params.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
-import { type Buffers, OptimizerState, type TrainerState, zeroOf } from "./optimizer-state.js";
+import { OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { StatsCollector, type StepStats } from "./stats.js";
-import { accumulateGraph, applyGraph, stepGraph } from "./step-graph.js";
-import type { OptimizerOptions } from "./update.js";
+import { accumulateGraph, stepGraph } from "./step-graph.js";
+import { applyGraph, type OptimizerOptions } from "./update.js";
 
 export interface TrainerOptions extends SessionOptions {
   readonly objective: Objective;
@@ -33,7 +33,6 @@ const minimumBlock = 64;
  */
 export class Trainer {
   readonly #config: ModelConfig;
-  readonly #names: readonly string[];
   readonly #sessions = new Map<string, Session>();
   readonly #heads = new Map<string, Tensor<"float32">>();
   readonly #state: OptimizerState;
@@ -43,7 +42,6 @@ export class Trainer {
     checkObjective(options.objective, config.vocabSize);
     this.#config = config;
     this.#options = options;
-    this.#names = paramSpecs(config).map(({ name }) => name);
     this.#state = new OptimizerState(state ?? weights);
   }
 
@@ -127,14 +125,14 @@ export class Trainer {
   }
 
   async #accumulated(batch: readonly TrainSequence[], parts: readonly number[][], scalars: Feeds, stats: StatsCollector): Promise<number> {
-    const weights = Object.fromEntries(this.#names.map((name) => [name, this.#state.current[name]!]));
-    let sums: Buffers = zeros(weights, "g:");
+    const { weights } = this.#state;
+    let sums = this.#state.sums();
     for (const members of parts) {
       const { part, blockRows } = this.#layOut(batch, members);
       const session = await this.#session("accumulate", blockRows);
       const outputs = await session.run({ ...part.feeds, ...weights, ...sums });
       stats.add(part, outputs);
-      sums = Object.fromEntries(this.#names.map((name) => [`g:${name}`, outputs[`next:g:${name}`] as Tensor<"float32">]));
+      sums = this.#state.sums(outputs);
     }
     const session = await this.#session("apply", 0);
     const outputs = await session.run({ ...scalars, ...sums, ...this.#state.current }, this.#state.next);
@@ -154,15 +152,14 @@ export class Trainer {
     const known = this.#sessions.get(key);
     if (known) return known;
     const { objective, optimizer } = this.#options;
-    const build = { step: stepGraph, accumulate: accumulateGraph, apply: applyGraph }[kind];
-    const session = await Session.create(build({ config: this.#config, objective, optimizer, blockRows }), {
-      ...this.#options,
-      memoryArena: true,
-    });
+    const options = { config: this.#config, objective, optimizer, blockRows };
+    const build = {
+      step: () => stepGraph(options),
+      accumulate: () => accumulateGraph(options),
+      apply: () => applyGraph(paramSpecs(this.#config), optimizer),
+    }[kind];
+    const session = await Session.create(build(), { ...this.#options, memoryArena: true });
     this.#sessions.set(key, session);
     return session;
   }
 }
-
-const zeros = (like: Buffers, prefix: string): Buffers =>
-  Object.fromEntries(Object.entries(like).map(([name, tensor]) => [`${prefix}${name}`, zeroOf(tensor)]));

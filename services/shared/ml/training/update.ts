@@ -1,5 +1,6 @@
-import type { Graph, Value } from "../graph/graph.js";
-import type { Params } from "../models/params.js";
+import { Graph, type Value } from "../graph/graph.js";
+import * as op from "../graph/ops/index.js";
+import { declareWeights, type ParamSpec, type Params } from "../models/params.js";
 import { type AdamWOptions, adamw, clipFactor, decays, globalNorm } from "../optim/adamw.js";
 
 export interface OptimizerOptions extends AdamWOptions {
@@ -29,4 +30,21 @@ export function update(graph: Graph, { params, names, values }: Gradients, optim
     graph.output(`next:m:${name}`, next.m);
     graph.output(`next:v:${name}`, next.v);
   });
+}
+
+/** Declares sums of gradients as inputs `g:NAME`, and as outputs `next:g:NAME` the sums with these gradients added. */
+export function accumulate(graph: Graph, { params, names, values }: Gradients): void {
+  names.forEach((name, i) => {
+    graph.output(`next:g:${name}`, op.add(graph.input(`g:${name}`, "float32", params.get(name)!.shape), values[i]!));
+  });
+}
+
+/** Applies accumulated gradients, the inputs `g:NAME`. */
+export function applyGraph(specs: readonly ParamSpec[], optimizer: OptimizerOptions): Graph {
+  const graph = new Graph("apply");
+  const params = declareWeights(graph, specs, "inputs");
+  const names = [...params.keys()];
+  const values = names.map((name) => graph.input(`g:${name}`, "float32", params.get(name)!.shape));
+  update(graph, { params, names, values }, optimizer);
+  return graph;
 }

@@ -635,7 +635,7 @@ export type SequenceReward = Message<"retort.v1.SequenceReward"> & {
   value: number;
 
   /**
-   * The terms of the weighted sum, by the reward's name.
+   * The terms of the weighted sum, by the reward's kind; a second one of that kind is "KIND 2".
    *
    * @generated from field: map<string, double> components = 2;
    */

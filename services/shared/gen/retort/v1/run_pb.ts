@@ -779,8 +779,9 @@ export type RewardSpec = Message<"retort.v1.RewardSpec"> & {
   model: string;
 
   /**
-   * classifier: the class whose probability is the reward, by its name in id2label or by its number. A model with one
-   * logit (a reward model) has none: its logit is the reward.
+   * classifier: the class whose probability is the reward (softmax, or sigmoid where the model's problem_type is
+   * multi_label_classification), by its name in id2label or by its number. A model with one logit (a reward model) has
+   * none: its logit is the reward.
    *
    * @generated from field: string label = 7;
    */
@@ -1672,7 +1673,7 @@ export type EvaluationFinished = Message<"retort.v1.EvaluationFinished"> & {
   failure: string;
 
   /**
-   * Mean of each term of the reward of greedy completions, unweighted, by its kind.
+   * Mean of each term of the reward of greedy completions, unweighted, by its kind; a second one of that kind is "KIND 2".
    *
    * @generated from field: map<string, double> greedy_reward_components = 17;
    */
@@ -1745,7 +1746,7 @@ export type SampledFigures = Message<"retort.v1.SampledFigures"> & {
   length?: number | undefined;
 
   /**
-   * Mean of each term of the reward, unweighted, by its kind.
+   * Mean of each term of the reward, unweighted; named as in greedy_reward_components.
    *
    * @generated from field: map<string, double> reward_components = 10;
    */

@@ -55,7 +55,7 @@ describe("rowProblems()", () => {
   it("wants references for rewards that compare with them, and only for those", () => {
     const phases = "phases: [{ preset: rl_gkd, steps: 1 }]";
     expect(found([row()], `${phases}\nrewards: [{ kind: length, targetTokens: 3 }, { kind: numeric }]`)).toEqual([
-      expect.stringMatching(/^data\.referenceField the reward numeric compares with references.*question, label/),
+      expect.stringMatching(/^data\.referenceField the reward numeric reads references.*question, label/),
     ]);
     expect(found([row()], `${phases}\nrewards: [{ kind: length, targetTokens: 3 }]`)).toEqual([]);
   });

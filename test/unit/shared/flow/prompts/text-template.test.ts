@@ -10,12 +10,23 @@ describe("parseTemplate()", () => {
     ["{{ completion | trim }}{% if reference is defined %}{{ reference.x }}{% endif %}", ["completion", "reference"]],
     ["{% for word in completion.split(' ') %}{{ loop.index }}{{ word }}{% endfor %}", ["completion"]],
     ["{% set answer = completion | upper %}{{ answer }}", ["completion"]],
+    ["{{ completion | join(sep=', ') }}{{ x if y is none else none }}", ["completion", "y", "x"]],
+    ["{% macro f(x, z=1) %}{{ x }}{{ z }}{% endmacro %}{{ f(completion) }}", ["completion"]],
+    ["{% for a, b in completion.items() %}{{ a }}{{ b }}{% endfor %}", ["completion"]],
     ["plain", []],
   ])("knows what %p reads", (source, names) => {
     expect(parseTemplate(source).names).toEqual(names);
   });
 
+  it("takes what Parquet has: whole numbers as bigints, also inside of lists, and columns that it does not read", () => {
+    const values = { n: 12n, list: [{ id: 3n }], unread: new Date() };
+    expect(parseTemplate("{{ n }}/{{ list[0].id }}").render(values)).toBe("12/3");
+  });
+
   it("says what is wrong with a template", () => {
+    expect(() => parseTemplate("{{ x | nosuch }}").render({ x: "a" })).toThrow(
+      /the template "\{\{ x \| nosuch \}\}" cannot be filled in: /,
+    );
     expect(() => parseTemplate("{{ prompt")).toThrow(/the template "\{\{ prompt" is no Jinja: /);
   });
 });

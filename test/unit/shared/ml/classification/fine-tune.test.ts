@@ -3,10 +3,12 @@ import { ClassifierTrainer, type LabelledText } from "../../../../../services/sh
 import { decoderClassifier } from "../../../../../services/shared/ml/classification/decoder-classifier.js";
 import { type EpochFigures, fineTune } from "../../../../../services/shared/ml/classification/fine-tune.js";
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
+import { expectAllClose } from "../../../../support/all-close.js";
 import { smallConfigs, smallModel } from "../../../../support/small-model.js";
 
 const session = { device: "cpu", threads: 1 } as const;
-const plain = { beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0, maxGradNorm: 0 };
+const optimizer = { beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0, maxGradNorm: 0 };
+const trainerOptions = { ...session, optimizer, microBatchTokens: 1000 };
 const texts: readonly LabelledText[] = [
   { ids: Int32Array.of(3, 4, 5), label: 0 },
   { ids: Int32Array.of(9), label: 2 },
@@ -27,7 +29,7 @@ describe.each(Object.keys(smallConfigs) as (keyof typeof smallConfigs)[])("a %s 
   }
 
   it("moves every weight against the slope of the loss", async () => {
-    const trainer = await ClassifierTrainer.create(classifier, plain, session);
+    const trainer = new ClassifierTrainer(classifier, trainerOptions);
     // Without memory and with epsilon 1, AdamW moves by −η g/(|g| + 1): from it the gradient follows.
     const rate = 1;
     expect(await trainer.step(texts, rate)).toBeCloseTo(await loss(classifier.params), 5);
@@ -55,6 +57,17 @@ describe.each(Object.keys(smallConfigs) as (keyof typeof smallConfigs)[])("a %s 
       seen++;
     }
     expect(seen).toBeGreaterThan(classifier.params.size / 2);
+  });
+});
+
+describe("a step that is split into micro-batches", () => {
+  it("changes nothing", async () => {
+    const classifier = withClasses(smallModel(), labels, 4n);
+    const [whole, split] = [1000, 6].map((microBatchTokens) => new ClassifierTrainer(classifier, { ...trainerOptions, microBatchTokens }));
+    expect(await split!.step(texts, 1)).toBeCloseTo(await whole!.step(texts, 1), 6);
+    const moved = whole!.current().params;
+    for (const [name, { data }] of split!.current().params) expectAllClose(data, moved.get(name)!.data, { rtol: 1e-4, atol: 1e-6 }, name);
+    for (const trainer of [whole!, split!]) await trainer.release();
   });
 });
 
@@ -89,7 +102,7 @@ describe("fineTune()", () => {
   it("leaves the weights as they were where a step is not finite", async () => {
     const broken = { ...classifier, params: new Map(classifier.params) };
     broken.params.set("score.weight", float32(new Float32Array(64).fill(Number.NaN), [2, 32]));
-    const trainer = await ClassifierTrainer.create(broken, plain, session);
+    const trainer = new ClassifierTrainer(broken, trainerOptions);
     await expect(trainer.step(counting.slice(0, 4), 1)).rejects.toThrow(/loss NaN.*the step was not applied/);
     expect(trainer.current().params).toEqual(broken.params);
     await trainer.release();

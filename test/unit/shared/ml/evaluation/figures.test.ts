@@ -38,8 +38,10 @@ describe("figuresOf()", () => {
   });
 
   it("averages rewards over the completions that got one, and leaves out what was not measured", () => {
-    const figures = figuresOf([sample(0, "a", "", { reward: 3 }), sample(1, "b", "")], { ...options, metric: undefined });
+    const rewarded = [1, 5].map((x) => sample(x, "a", "", { reward: x, rewardComponents: { regex: x, length: 0.5 } }));
+    const figures = figuresOf([...rewarded, sample(2, "b", "")], { ...options, metric: undefined });
     expect(figures.reward).toBe(3);
+    expect(figures.rewardComponents).toEqual({ regex: 3, length: 0.5 });
     for (const absent of ["quality", "forwardKl", "teacherNll"]) expect(figures).not.toHaveProperty(absent);
   });
 });
