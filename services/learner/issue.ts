@@ -125,13 +125,13 @@ function datasetSequence(
   prefixTokens: number,
 ): MessageInitShape<typeof SequenceSchema> {
   const common = { prompt, promptText, reference };
-  if (!completionIds)
-    return { ...common, failure: "the dataset has no completion for this prompt; phases with lambda below 1 need one (or data.generate)" };
-  const cut = prefixTokens > 0 && prefixTokens < completionIds.length;
+  // Steps on the dataset's texts are planned over rows that have one.
+  const whole = completionIds!;
+  const cut = prefixTokens > 0 && prefixTokens < whole.length;
   return {
     ...common,
     promptIds: toRecord(promptIds),
-    completionIds: toRecord(cut ? completionIds.slice(0, prefixTokens) : completionIds),
+    completionIds: toRecord(cut ? whole.slice(0, prefixTokens) : whole),
     finish: cut ? FinishReason.LENGTH : FinishReason.STOP,
   };
 }

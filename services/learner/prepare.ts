@@ -2,6 +2,7 @@ import { RetortError } from "../shared/base/errors.js";
 import { toInt32 } from "../shared/flow/arrays.js";
 import { columnsIn } from "../shared/flow/prompts/dataset.js";
 import { checkRows, heldOutNeeds, type RowNeeds, trainingNeeds } from "../shared/flow/prompts/needs.js";
+import type { PlanRows } from "../shared/flow/prompts/plan.js";
 import type { EvaluationSettings } from "../shared/flow/runs/evaluation.js";
 import { resolveSampling, teacherName } from "../shared/flow/runs/resolve.js";
 import { stepToken } from "../shared/flow/subjects.js";
@@ -15,6 +16,8 @@ import type { StudentDescription } from "./train-host.js";
 /** Everything a run reads: what it trains on and what it is measured with. */
 export interface PreparedData extends Dataset {
   readonly heldOut: readonly Item[];
+  /** The rows to plan steps over. */
+  readonly rows: PlanRows;
 }
 
 /** Prompts of one dataset-writing task. */
@@ -34,9 +37,21 @@ export async function prepareData(context: RunContext, student: StudentDescripti
   const dataset = data.generate ? await writeTexts(context, read, student, limits) : read!;
   const { evaluation } = run;
   const needs = heldOutNeeds(spec, run);
-  if (!evaluation || !needs) return { ...dataset, heldOut: [] };
-  const { items, heldOut } = await heldOutRows(host, data, dataset.items, evaluation, needs, roomFor(evaluation, limits));
-  return { ...dataset, items, heldOut };
+  const { items, heldOut } =
+    evaluation && needs
+      ? await heldOutRows(host, data, dataset.items, evaluation, needs, roomFor(evaluation, limits))
+      : { items: dataset.items, heldOut: [] };
+  return { ...dataset, items, heldOut, rows: planRows(items, trainingNeeds(spec, run)) };
+}
+
+/** @throws InvalidArgument if steps need completions and no row that is left has one */
+function planRows(items: readonly Item[], { completions, path }: RowNeeds): PlanRows {
+  const completed = [...items.keys()].filter((i) => items[i]!.completionIds);
+  if (completions && completed.length === 0)
+    throw new RetortError("InvalidArgument", `${completions}, and none of the rows of ${path} that are left to train on has one`, {
+      fieldPath: "data",
+    });
+  return { count: items.length, ...(completed.length < items.length ? { completed } : {}) };
 }
 
 /** Reads the held-out rows, or takes them off the end of the dataset. */

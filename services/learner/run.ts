@@ -5,7 +5,7 @@ import type { Log } from "../shared/base/log.js";
 import { purge } from "../shared/base/streams/ensure.js";
 import { type OpenSpan, openSpan, traced } from "../shared/base/tracing.js";
 import type { WorkerClient } from "../shared/base/workers.js";
-import { planStep, type RecordSize, taskCapacity } from "../shared/flow/prompts/plan.js";
+import { type PlanRows, planStep, type RecordSize, taskCapacity } from "../shared/flow/prompts/plan.js";
 import { publishEvent } from "../shared/flow/runs/events.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
 import { type Phase, phaseOf } from "../shared/flow/runs/resolve.js";
@@ -58,6 +58,7 @@ export class LearnerRun {
   #step = 0;
   #saved = -1;
   #items: readonly Item[] = [];
+  #rows: PlanRows = { count: 0 };
   #heldOut: readonly Item[] = [];
   #recordSize: RecordSize = { vocabSize: 0, hiddenSize: 0, maxTokens: 0, maxPayloadBytes: 0 };
   readonly #issued = new Map<number, { readonly tasks: number; readonly span: OpenSpan }>();
@@ -86,6 +87,7 @@ export class LearnerRun {
     const hiddenSize = await loadHeads(host, spec, run);
     const data = await prepareData(this.#context, student);
     this.#items = data.items;
+    this.#rows = data.rows;
     this.#heldOut = data.heldOut;
     this.#recordSize = {
       vocabSize: student.vocabSize,
@@ -100,7 +102,10 @@ export class LearnerRun {
     await publishEvent(
       membership.streams,
       runId,
-      { case: "datasetReady", value: { rows: data.items.length, dropped: { ...data.dropped } } },
+      {
+        case: "datasetReady",
+        value: { rows: data.rows.count, completed: data.rows.completed?.length ?? data.rows.count, dropped: { ...data.dropped } },
+      },
       `dataset/${this.#fence}`,
     );
     if (this.#step === 0) await this.#evaluate();
@@ -195,7 +200,7 @@ export class LearnerRun {
     const { run } = membership;
     for (let ahead = step; ahead <= Math.min(run.totalSteps, step + run.maxStaleness); ahead++) {
       if (this.#issued.has(ahead)) continue;
-      const plan = planStep(run, this.#items.length, ahead, taskCapacity(phaseOf(run, ahead), this.#recordSize));
+      const plan = planStep(run, this.#rows, ahead, taskCapacity(phaseOf(run, ahead), this.#recordSize));
       const span = openSpan("step", { run: membership.runId, step: ahead });
       const tasks = await span.run(() => issueStep(membership, plan, this.#items, Number(this.#fence)));
       this.#issued.set(ahead, { tasks, span });

@@ -1,6 +1,6 @@
 import { SingleBar } from "cli-progress";
 import pc from "picocolors";
-import type { EvaluationFinished, RunEvent, SampledFigures, StepFinished } from "../../shared/gen/retort/v1/run_pb.js";
+import type { DatasetReady, EvaluationFinished, RunEvent, SampledFigures, StepFinished } from "../../shared/gen/retort/v1/run_pb.js";
 import { RunState } from "../../shared/gen/retort/v1/run_pb.js";
 
 const digits = (x: number, n = 3): string => (Number.isFinite(x) ? x.toFixed(n) : String(x));
@@ -32,6 +32,8 @@ export function evaluationLine(evaluation: EvaluationFinished): string {
   ];
   return `version ${version}: ${parts.filter(Boolean).join(", ")}`;
 }
+
+const completedWords = ({ rows, completed }: DatasetReady): string => (completed < rows ? `, ${completed} with a completion` : "");
 
 /** The terms of a reward, where it has several. */
 function terms(components: Readonly<Record<string, number>>): string {
@@ -87,7 +89,7 @@ export class ProgressView {
         break;
       case "datasetReady":
         this.#line(
-          `dataset: ${event.value.rows} rows${Object.entries(event.value.dropped)
+          `dataset: ${event.value.rows} rows${completedWords(event.value)}${Object.entries(event.value.dropped)
             .map(([reason, count]) => `, ${count} dropped (${reason})`)
             .join("")}`,
         );

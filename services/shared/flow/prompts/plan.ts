@@ -16,21 +16,32 @@ export interface StepPlan {
 /** Streams of random numbers that must not be mixed up. */
 const streams = { lambda: 1, order: 2, sampling: 3 } as const;
 
+/** The rows that steps are planned over. */
+export interface PlanRows {
+  readonly count: number;
+  /** Those with a completion, where not every row has one: steps on the dataset's texts use no others. */
+  readonly completed?: readonly number[];
+}
+
 /**
- * Plans a step. Rows are dealt from an order that is shuffled anew each epoch: every row once per epoch.
+ * Plans a step. Rows are dealt from an order that is shuffled anew each epoch: every row once per epoch. Where only some
+ * have a completion, steps on the dataset's texts go through these, at their own pace.
  *
  * @param capacity most prompts whose records fit into one message; see {@link taskCapacity}
  */
-export function planStep(run: ResolvedRun, rows: number, step: number, capacity = Number.POSITIVE_INFINITY): StepPlan {
+export function planStep(run: ResolvedRun, { count, completed }: PlanRows, step: number, capacity = Number.POSITIVE_INFINITY): StepPlan {
   const phase = phaseOf(run, step);
   const onPolicy = uniform(run.seed, streams.lambda, step) < lambdaAt(phase, step);
+  const pool = onPolicy ? undefined : completed;
+  const rows = pool?.length ?? count;
   const first = promptsBefore(run, step);
   const orders = new Map<number, Uint32Array>();
   const dealt = Array.from({ length: phase.batchSize }, (_, i) => {
     const epoch = Math.floor((first + i) / rows);
     const order = orders.get(epoch) ?? permutation(deriveSeed(run.seed, streams.order, epoch), rows);
     orders.set(epoch, order);
-    return order[(first + i) % rows]!;
+    const at = order[(first + i) % rows]!;
+    return pool ? pool[at]! : at;
   });
   return { step, phase, onPolicy, tasks: split(dealt, Math.min(capacity, promptsPerTask(run, phase))) };
 }

@@ -28,7 +28,7 @@ describe("planStep()", () => {
     fc.assert(
       fc.property(runs, (given) => {
         const run = resolved(given);
-        const dealt = steps(run.totalSteps).flatMap((step) => planStep(run, given.rows, step).tasks.flat());
+        const dealt = steps(run.totalSteps).flatMap((step) => planStep(run, { count: given.rows }, step).tasks.flat());
         expect(dealt).toHaveLength(
           run.phases.reduce((sum, { firstStep, lastStep, batchSize }) => sum + (lastStep - firstStep + 1) * batchSize, 0),
         );
@@ -41,15 +41,33 @@ describe("planStep()", () => {
     );
   });
 
+  it("uses only rows with a completion in steps on the dataset's texts, and every row in the others", () => {
+    fc.assert(
+      fc.property(runs, fc.integer({ min: 1, max: 50 }), (given, share) => {
+        const run = resolved(given);
+        const completed = Array.from({ length: Math.min(share, given.rows) }, (_, i) => given.rows - 1 - i);
+        for (const step of steps(run.totalSteps)) {
+          const { tasks, onPolicy } = planStep(run, { count: given.rows, completed }, step);
+          if (onPolicy) expect(tasks).toEqual(planStep(run, { count: given.rows }, step).tasks);
+          else {
+            expect(tasks.flat()).toHaveLength(planStep(run, { count: given.rows }, step).tasks.flat().length);
+            expect(tasks.flat().filter((row) => !completed.includes(row))).toEqual([]);
+          }
+        }
+      }),
+      { seed: 4, numRuns: 200 },
+    );
+  });
+
   it("is a function of seed and step alone: the order of planning, and what was planned before, change nothing", () => {
     fc.assert(
       fc.property(runs, (given) => {
         const forwards = resolved(given);
-        const plans = steps(forwards.totalSteps).map((step) => planStep(forwards, given.rows, step));
+        const plans = steps(forwards.totalSteps).map((step) => planStep(forwards, { count: given.rows }, step));
         const again = resolved(given);
         const backwards = steps(again.totalSteps)
           .reverse()
-          .map((step) => planStep(again, given.rows, step));
+          .map((step) => planStep(again, { count: given.rows }, step));
         expect(backwards.reverse().map(({ tasks, onPolicy }) => [tasks, onPolicy])).toEqual(
           plans.map(({ tasks, onPolicy }) => [tasks, onPolicy]),
         );
@@ -63,10 +81,10 @@ describe("planStep()", () => {
       fc.property(runs, fc.integer({ min: 1, max: 9 }), (given, capacity) => {
         const run = resolved(given);
         for (const step of steps(run.totalSteps)) {
-          const { tasks, phase } = planStep(run, given.rows, step, capacity);
+          const { tasks, phase } = planStep(run, { count: given.rows }, step, capacity);
           const most = given.promptsPerTask || Math.ceil(phase.batchSize / given.students);
           for (const task of tasks) expect(task.length).toBeLessThanOrEqual(Math.min(most, capacity));
-          expect(tasks.flat()).toEqual(planStep(run, given.rows, step).tasks.flat());
+          expect(tasks.flat()).toEqual(planStep(run, { count: given.rows }, step).tasks.flat());
           expect(tasks.flat()).toHaveLength(phase.batchSize);
         }
       }),
@@ -77,7 +95,7 @@ describe("planStep()", () => {
   it("draws lambda once per step: never for 0, always for 1, and its share in between", () => {
     const share = (lambda: number) => {
       const run = runOf([{ steps: 4000, lambda, batchSize: 1 }], { seed: 9 });
-      return steps(4000).filter((step) => planStep(run, 10, step).onPolicy).length / 4000;
+      return steps(4000).filter((step) => planStep(run, { count: 10 }, step).onPolicy).length / 4000;
     };
     expect([share(0), share(1)]).toEqual([0, 1]);
     // Four standard deviations of the share.
@@ -85,7 +103,8 @@ describe("planStep()", () => {
   });
 
   it("goes through the rows in another order in each epoch, and with each seed", () => {
-    const order = (seed: number, step: number) => planStep(runOf([{ steps: 5, batchSize: 40 }], { seed }), 40, step).tasks.flat();
+    const order = (seed: number, step: number) =>
+      planStep(runOf([{ steps: 5, batchSize: 40 }], { seed }), { count: 40 }, step).tasks.flat();
     expect(order(1, 1)).not.toEqual(order(1, 2));
     expect(order(1, 1)).not.toEqual(order(2, 1));
   });
