@@ -49,7 +49,7 @@ function varied({ vary }: GeneratedTask, examples: readonly Example[], variants:
 }
 
 /** Examples as the rows of a dataset. */
-export const jsonl = (examples: readonly Example[]): string => examples.map((example) => `${JSON.stringify(example)}\n`).join("");
+export const jsonl = (examples: readonly Partial<Example>[]): string => examples.map((example) => `${JSON.stringify(example)}\n`).join("");
 
 /** The tokenizer, and a config.json with what a model must know of it. */
 export function tokenizerFiles({ tokenizer }: GeneratedTask): Record<string, string> {

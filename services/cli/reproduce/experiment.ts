@@ -84,11 +84,10 @@ export interface Arm {
   /** The arm whose student this one starts from, at the same seed. Default: the SFT student. */
   readonly from?: string;
   /**
-   * Rows to train on: all of `train` (default), the same for every lambda, or those of supervised fine-tuning alone. Where
-   * lambda is 1 only their prompts are used. An SFT student knows its own few rows by heart (num2words: right on all 150),
-   * so that what it writes for them is their references, and on-policy and supervised distillation are the same there.
+   * Rows to train on: all of `train` with their completions (default), or `few`, all of them, but with completions only for
+   * the rows of supervised fine-tuning. Where lambda is 1 only the prompts are used.
    */
-  readonly data?: "train" | "sft";
+  readonly data?: "train" | "few";
   /** Share of those rows, the first ones. Default 1. */
   readonly share?: number;
   /** Completions are sampled once before step 1, by the teacher or by the student that the arm starts from. */
@@ -181,6 +180,8 @@ export interface Part {
   readonly grids?: readonly Grid[];
   readonly figures: readonly Figure[];
   readonly orderings: readonly Ordering[];
+  /** What the numbers do not say by themselves, such as why an ordering does not show. */
+  readonly note?: string;
 }
 
 /** An experiment of the paper, as data. */

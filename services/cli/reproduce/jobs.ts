@@ -107,7 +107,6 @@ function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Pl
   const teacher = teacherJob(recipe, places);
   const classifier = classifierJob(recipe, places);
   const steps = Math.max(1, Math.round(training.steps * (arm.stepShare ?? 1)));
-  const rows = arm.data === "sft" ? recipe.sft : recipe.train;
   const writers = arm.written === "start" ? [{ name: "start", model: start.output }] : [];
   const generate = arm.written && {
     teacher: arm.written === "start" ? "start" : "default",
@@ -119,8 +118,8 @@ function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Pl
     student: { model: start.output },
     teachers: [{ name: "default", model: teacher.output }, ...writers],
     data: {
-      path: join(data, arm.data === "sft" ? "sft.jsonl" : "train.jsonl"),
-      limit: arm.share === undefined ? 0 : Math.max(1, Math.round(rows * arm.share)),
+      path: join(data, `${arm.data ?? "train"}.jsonl`),
+      limit: arm.share === undefined ? 0 : Math.max(1, Math.round(recipe.train * arm.share)),
       generate,
     },
     rollouts: { maxStaleness: arm.maxStaleness ?? 0 },

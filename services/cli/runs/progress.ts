@@ -33,7 +33,8 @@ export function evaluationLine(evaluation: EvaluationFinished): string {
   return `version ${version}: ${parts.filter(Boolean).join(", ")}`;
 }
 
-const completedWords = ({ rows, completed }: DatasetReady): string => (completed < rows ? `, ${completed} with a completion` : "");
+const completedWords = ({ rows, completed }: DatasetReady): string =>
+  completed > 0 && completed < rows ? `, ${completed} with a completion` : "";
 
 /** The terms of a reward, where it has several. */
 function terms(components: Readonly<Record<string, number>>): string {
