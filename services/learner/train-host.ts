@@ -7,7 +7,8 @@ import { loadModel, modelToFiles, saveModel } from "../shared/ml/models/files.js
 import { loadHead } from "../shared/ml/models/head.js";
 import { digestOf, initModel, type Model } from "../shared/ml/models/model.js";
 import { parameterCount } from "../shared/ml/models/params.js";
-import { decodeSafetensors, encodeSafetensors } from "../shared/ml/models/safetensors.js";
+import { encodeSafetensors } from "../shared/ml/models/safetensors.js";
+import { readTensors } from "../shared/ml/models/safetensors-file.js";
 import { checkDevice } from "../shared/ml/runtime/device.js";
 import type { Score } from "../shared/ml/scoring/score.js";
 import { type ScoreInput, Scorer } from "../shared/ml/scoring/scorer.js";
@@ -157,7 +158,7 @@ async function fromScratch({ config, tokenizer, seed }: Extract<StudentSource, {
 
 async function readState(checkpoint: string, model: Model) {
   const path = join(checkpoint, "optimizer.safetensors");
-  const moments = decodeSafetensors(await readFile(path), path);
+  const moments = await readTensors(path);
   const part = (prefix: string) =>
     new Map([...moments].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [])));
   const { step } = JSON.parse(await readFile(join(checkpoint, "state.json"), "utf8")) as { step: number };

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { access, copyFile, mkdir, readdir, readFile } from "node:fs/promises";
+import { access, copyFile, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import { writeAtomically } from "../../base/write-atomically.js";
@@ -10,6 +10,7 @@ import { readModelJson } from "./load-tensor.js";
 import { checkWeights, type Model } from "./model.js";
 import { paramSpecs } from "./params.js";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
+import { readTensors } from "./safetensors-file.js";
 
 type Json = Record<string, unknown>;
 
@@ -74,7 +75,7 @@ function withTokenizerIds(config: Model["config"], tokenizer: Tokenizer): Model[
 
 async function readWeights(directory: string): Promise<Map<string, Tensor<"float32">>> {
   const single = join(directory, "model.safetensors");
-  if (await exists(single)) return decodeSafetensors(await readFile(single), single);
+  if (await exists(single)) return readTensors(single);
   if (!(await exists(join(directory, "model.safetensors.index.json")))) {
     throw new RetortError(
       "NotFound",
@@ -84,8 +85,7 @@ async function readWeights(directory: string): Promise<Map<string, Tensor<"float
   const index = (await readModelJson(directory, "model.safetensors.index.json")) as { weight_map?: Record<string, string> };
   const params = new Map<string, Tensor<"float32">>();
   for (const shard of new Set(Object.values(index.weight_map ?? {}))) {
-    const file = join(directory, shard);
-    for (const [name, tensor] of decodeSafetensors(await readBytes(file), file)) params.set(name, tensor);
+    for (const [name, tensor] of await readTensors(join(directory, shard))) params.set(name, tensor);
   }
   return params;
 }
@@ -112,18 +112,6 @@ export async function saveCompanions(directory: string, model: Omit<Model, "para
   if (!from)
     for (const [name, text] of Object.entries(model.tokenizer.files)) await writeAtomically(join(directory, name), Buffer.from(text));
   await writeAtomically(join(directory, "config.json"), Buffer.from(`${JSON.stringify(model.rawConfig, null, 2)}\n`));
-}
-
-async function readBytes(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new RetortError(
-      "NotFound",
-      `${path} cannot be read (${(error as NodeJS.ErrnoException).code}); a Hugging Face model directory is expected there`,
-      { cause: error },
-    );
-  }
 }
 
 async function exists(path: string): Promise<boolean> {

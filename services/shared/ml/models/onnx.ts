@@ -1,11 +1,8 @@
 // Dimensions: B batch, S new position, T position with the past, G key/value heads, E head size, V vocabulary.
-import { closeSync, openSync, writeSync } from "node:fs";
-import { join } from "node:path";
-import { writeAtomically } from "../../base/write-atomically.js";
-import { type ExternalData, encodeModel } from "../graph/encode.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { int64 } from "../graph/tensor.js";
+import { writeModel } from "../graph/write-model.js";
 import { maskedAttention, maskedScore } from "./attention.js";
 import type { ModelConfig } from "./config.js";
 import { hiddenStates, logits } from "./decoder.js";
@@ -55,44 +52,13 @@ function pastMask(ids_BS: Value, present_BT: Value): Value {
   return op.where(seen, 0, maskedScore);
 }
 
-/** What fits into one file: a protobuf message must stay below 2 GiB, and the graph takes some of it. */
-const maxModelBytes = 2 ** 31 - 2 ** 24;
-
 /**
- * Saves a model as DIR/model.onnx with its config and tokenizer. Weights that do not fit into one file go to
- * model.onnx.data beside it.
+ * Saves a model as DIR/model.onnx with its config and tokenizer; see {@link writeModel}.
  *
  * @param from as of {@link saveModel}
  * @returns the names of the model's own files
  */
-export async function saveOnnx(directory: string, model: Model, from?: string, maxBytes = maxModelBytes): Promise<string[]> {
+export async function saveOnnx(directory: string, model: Model, from?: string, maxBytes?: number): Promise<string[]> {
   await saveCompanions(directory, model, from);
-  const graph = onnxGraph(model.config, model.params);
-  const size = [...graph.initializers.values()].reduce((sum, { tensor }) => sum + tensor.data.byteLength, 0);
-  const name = "model.onnx";
-  if (size <= maxBytes) {
-    await writeAtomically(join(directory, name), encodeModel(graph));
-    return [name];
-  }
-  const { external, close } = dataFile(directory, `${name}.data`);
-  try {
-    await writeAtomically(join(directory, name), encodeModel(graph, external));
-  } finally {
-    close();
-  }
-  return [name, external.location];
-}
-
-/** A file that tensors are appended to, each at the start of a page so that it can be mapped into memory. */
-function dataFile(directory: string, location: string): { external: ExternalData; close: () => void } {
-  const pageBytes = 4096;
-  const file = openSync(join(directory, location), "w");
-  let end = 0;
-  const store = (bytes: Uint8Array) => {
-    const offset = Math.ceil(end / pageBytes) * pageBytes;
-    for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done, offset + done);
-    end = offset + bytes.length;
-    return offset;
-  };
-  return { external: { location, minBytes: 1024, store }, close: () => closeSync(file) };
+  return writeModel(directory, onnxGraph(model.config, model.params), maxBytes);
 }

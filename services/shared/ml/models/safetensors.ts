@@ -5,7 +5,7 @@ import { sizeOf, type Tensor } from "../graph/tensor.js";
  * The safetensors format (Hugging Face): an 8-byte little-endian header length, a JSON header
  * {name: {dtype, shape, data_offsets}}, then the tensors' bytes.
  */
-interface Entry {
+export interface SafetensorsEntry {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly data_offsets: readonly [number, number];
@@ -46,22 +46,36 @@ export function encodeSafetensors(
  * @throws DataLoss if the file is cut off or malformed; InvalidArgument for another element type, naming the tensor
  */
 export function decodeSafetensors(bytes: Uint8Array, file = "model.safetensors"): Map<string, Tensor<"float32">> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = bytes.length >= 8 ? Number(view.getBigUint64(0, true)) : Number.POSITIVE_INFINITY;
+  const length = bytes.length >= 8 ? headerLength(bytes) : Number.POSITIVE_INFINITY;
   if (8 + length > bytes.length) throw new RetortError("DataLoss", `${file}: not a safetensors file, or cut off (${bytes.length} bytes)`);
-  const header = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + 8, length).toString()) as Record<string, Entry>;
   const start = 8 + length;
   const tensors = new Map<string, Tensor<"float32">>();
-  for (const [name, entry] of Object.entries(header)) {
-    if (name === "__metadata__") continue;
+  for (const [name, entry] of entriesOf(bytes.subarray(8, start))) {
     const [from, to] = entry.data_offsets;
     if (start + to > bytes.length) throw new RetortError("DataLoss", `${file}: tensor ${name} ends after the file; it is cut off`);
-    const data = widen(bytes.subarray(start + from, start + to), entry.dtype, `${file}: tensor ${name}`);
-    if (data.length !== sizeOf(entry.shape))
-      throw new RetortError("DataLoss", `${file}: tensor ${name} has ${data.length} elements for shape [${entry.shape}]`);
-    tensors.set(name, { dtype: "float32", dims: entry.shape, data });
+    tensors.set(name, decodeTensor(bytes.subarray(start + from, start + to), entry, `${file}: tensor ${name}`));
   }
   return tensors;
+}
+
+/** Length of the JSON header, by a file's first 8 bytes. */
+export const headerLength = (bytes: Uint8Array): number => Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
+
+/** The tensors that a header names. */
+export function entriesOf(header: Uint8Array): [string, SafetensorsEntry][] {
+  const { __metadata__, ...entries } = JSON.parse(Buffer.from(header).toString()) as Record<string, SafetensorsEntry>;
+  return Object.entries(entries);
+}
+
+/**
+ * A tensor from its bytes, widened to float32.
+ *
+ * @throws DataLoss if the bytes do not make up its shape; InvalidArgument for another element type
+ */
+export function decodeTensor(bytes: Uint8Array, { dtype, shape }: SafetensorsEntry, what: string): Tensor<"float32"> {
+  const data = widen(bytes, dtype, what);
+  if (data.length !== sizeOf(shape)) throw new RetortError("DataLoss", `${what} has ${data.length} elements for shape [${shape}]`);
+  return { dtype: "float32", dims: shape, data };
 }
 
 function widen(bytes: Uint8Array, dtype: string, what: string): Float32Array {

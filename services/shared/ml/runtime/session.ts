@@ -1,8 +1,12 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import ort from "onnxruntime-node";
 import { RetortError } from "../../base/errors.js";
 import { encodeModel } from "../graph/encode.js";
 import type { Graph, Value } from "../graph/graph.js";
 import type { DType, Tensor } from "../graph/tensor.js";
+import { fitsOneMessage, writeModel } from "../graph/write-model.js";
 
 /** Where a session computes. */
 export type Device = "cpu" | "cuda" | "webgpu";
@@ -36,9 +40,21 @@ export class Session {
     this.#session = session;
   }
 
-  /** Compiles `graph`. Fails with the runtime's message when the device is not available or the graph is malformed. */
-  static async create(graph: Graph, options: SessionOptions): Promise<Session> {
-    return new Session(await ort.InferenceSession.create(encodeModel(graph), runtimeOptions(options)));
+  /**
+   * Compiles `graph`. Fails with the runtime's message when the device is not available or the graph is malformed.
+   *
+   * @param maxBytes constants beyond this go to the runtime by way of a file; default what a protobuf message can hold
+   */
+  static async create(graph: Graph, options: SessionOptions, maxBytes?: number): Promise<Session> {
+    if (fitsOneMessage(graph, maxBytes)) return new Session(await ort.InferenceSession.create(encodeModel(graph), runtimeOptions(options)));
+    const directory = await mkdtemp(join(tmpdir(), "retort-graph-"));
+    try {
+      await writeModel(directory, graph, maxBytes);
+      return new Session(await ort.InferenceSession.create(join(directory, "model.onnx"), runtimeOptions(options)));
+    } finally {
+      // What the runtime has mapped stays until the session ends.
+      await rm(directory, { recursive: true });
+    }
   }
 
   /** Opens an ONNX file that some other program wrote. @throws InvalidArgument with the runtime's message if it cannot */
