@@ -30,7 +30,7 @@ const decided = new Set([
     "weightStore",
     "weightUrl",
   ],
-  ...["nats", "natsCredentials", "natsTlsCa", "natsTlsCert", "natsTlsKey", "tlsCa", "tlsCert", "tlsKey", "token"],
+  ...["nats", "natsCredentials", "natsTlsCa", "natsTlsCert", "natsTlsKey", "rewardToken", "tlsCa", "tlsCert", "tlsKey", "token"],
   ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
   ...["index", "model", "run", "teacher"],
 ]);

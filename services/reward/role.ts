@@ -1,10 +1,11 @@
+import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { createClient } from "../shared/base/rpc/client.js";
-import { type ModelSettings, threadCount } from "../shared/base/settings.js";
+import { threadCount } from "../shared/base/settings.js";
 import { type Consumption, consume, type Delivery } from "../shared/base/streams/consume.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
 import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
@@ -13,6 +14,7 @@ import { durables, streamNames } from "../shared/flow/streams.js";
 import { RewardSchema, type Rollout } from "../shared/gen/retort/v1/flow_pb.js";
 import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
 import { Classifiers } from "./classifiers.js";
+import type { RewardSettings } from "./config.js";
 import { evaluate, type Judges } from "./evaluator.js";
 import { rewardService } from "./service.js";
 
@@ -22,19 +24,11 @@ const worker = `${hostname()}/${process.pid}`;
 const batchTokens = 8192;
 
 /** The reward role: judges the rollouts of a run, or completions for whoever calls it. */
-export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
+export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
   const { settings, log, metrics } = context;
   const evaluated = metrics.counter("completions_total", "completions evaluated");
   const duration = metrics.seconds("evaluate", "time to evaluate a rollout");
-  const external: Judges["external"] = async (inputs, { address }) => {
-    const client = createClient(RewardService, address, { timeoutMs: 60_000, maxMessageBytes: settings.maxMessageBytes });
-    try {
-      const { rewards } = await client.evaluate({ inputs: [...inputs], rewards: [] });
-      return rewards.map(({ value, failure }) => (failure ? { failure } : value));
-    } finally {
-      client.close();
-    }
-  };
+  const external = externalJudge(settings);
   const { device, threads } = settings;
   const classifiers = new Classifiers({ device, threads: threadCount(threads), batchTokens }, (error) => fail(error));
   const judges: Judges = { external, classifier: (inputs, spec) => classifiers.judge(inputs, spec) };
@@ -86,6 +80,21 @@ export function rewardRole(context: RoleContext<ModelSettings>): RoleParts {
   // Ends after the server, whose calls may be waiting for a judgement.
   const judging: Service = { name: "classifiers", start: async () => {}, stop: () => classifiers.stop() };
   return { before: [judging], implementations: [rewardService(judges)], after: [work, patience(() => membership)], finished };
+}
+
+/** Asks another server of RewardService; over TLS where its address begins with https://. */
+function externalJudge({ maxMessageBytes, rewardTlsCa, rewardToken: token }: RewardSettings): Judges["external"] {
+  return async (inputs, { address }) => {
+    const [, scheme, host] = /^(https:\/\/)?(.*)$/.exec(address)!;
+    const ca = rewardTlsCa === undefined ? undefined : await readFile(rewardTlsCa);
+    const client = createClient(RewardService, host!, { timeoutMs: 60_000, maxMessageBytes, token, ...(scheme ? { tls: { ca } } : {}) });
+    try {
+      const { rewards } = await client.evaluate({ inputs: [...inputs], rewards: [] });
+      return rewards.map(({ value, failure }) => (failure ? { failure } : value));
+    } finally {
+      client.close();
+    }
+  };
 }
 
 function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {

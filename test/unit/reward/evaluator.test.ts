@@ -69,6 +69,7 @@ describe("rewardProblems()", () => {
     [{ kind: "length" }, "rewards[0].targetTokens", /is missing/],
     [{ kind: "external" }, "rewards[0].address", /is "".*host:port/],
     [{ kind: "external", address: "judge" }, "rewards[0].address", /is "judge"/],
+    [{ kind: "external", address: "http://judge:80" }, "rewards[0].address", /is "http:\/\/judge:80"/],
     [{ kind: "exact_match", weight: Number.NaN }, "rewards[0].weight", /is NaN/],
     [{ kind: "classifier" }, "rewards[0].model", /is missing/],
     [{ kind: "classifier", model: "m", template: "{{ completion" }, "rewards[0].template", /no Jinja/],
@@ -85,6 +86,7 @@ describe("rewardProblems()", () => {
       { kind: "regex", pattern: "a" },
       { kind: "length", targetTokens: 3 },
       { kind: "external", address: "[::1]:80", weight: -1 },
+      { kind: "external", address: "https://judge.example:443" },
       { kind: "classifier", model: "m" },
       { kind: "classifier", model: "m", template: "{{ prompt }}", pairTemplate: "{{ completion | trim }}" },
     ];

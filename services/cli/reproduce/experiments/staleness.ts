@@ -11,7 +11,7 @@ const arms: readonly Arm[] = compared.flatMap((divergence) =>
     ...gkd(divergence, 1),
     name: nameOf(divergence, bound),
     maxStaleness: bound,
-    quick: [0, 1, 64].includes(bound),
+    quick: bound === 1 ? divergence === "FKL" : [0, 64].includes(bound),
   })),
 );
 

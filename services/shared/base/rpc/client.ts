@@ -30,8 +30,8 @@ export interface ClientOptions {
   /** Deadline of unary calls. Streams have none unless asked. */
   readonly timeoutMs: number;
   readonly maxMessageBytes: number;
-  /** PEM contents of the authority; without it the client speaks plaintext. */
-  readonly tls?: { readonly ca: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
+  /** PEM contents of the authority (default: the system's authorities); without `tls` the client speaks plaintext. */
+  readonly tls?: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
   readonly token?: string;
 }
 
@@ -41,7 +41,9 @@ export interface ClientOptions {
  */
 export function createClient<S extends DescService>(service: S, address: string, options: ClientOptions): Client<S> {
   const { tls, maxMessageBytes, token } = options;
-  const credentials = tls ? grpc.credentials.createSsl(tls.ca, tls.key ?? null, tls.cert ?? null) : grpc.credentials.createInsecure();
+  const credentials = tls
+    ? grpc.credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null)
+    : grpc.credentials.createInsecure();
   const channel = new grpc.Client(address, credentials, {
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,

@@ -35,7 +35,8 @@ function wrongWith(reward: RewardSpec): Wrong {
     if (error) return ["pattern", `is no regular expression: ${error}`];
   }
   if (kind === "length" && targetTokens === 0) return ["targetTokens", "is missing; say how many tokens cost nothing"];
-  if (kind === "external" && !/^.+:\d+$/.test(address)) return ["address", `is "${address}"; give host:port of a server of RewardService`];
+  if (kind === "external" && !/^(https:\/\/)?[^/]+:\d+$/.test(address))
+    return ["address", `is "${address}"; give host:port, or https://host:port, of a server of RewardService`];
   return kind === "classifier" ? wrongWithClassifier(reward) : undefined;
 }
 

@@ -764,7 +764,7 @@ export type RewardSpec = Message<"retort.v1.RewardSpec"> & {
   targetTokens: number;
 
   /**
-   * external: host:port of a server of RewardService.
+   * external: host:port of a server of RewardService, or https://host:port for one behind TLS.
    *
    * @generated from field: string address = 5;
    */
