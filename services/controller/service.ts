@@ -50,7 +50,7 @@ async function problemsOf(spec: RunSpec): Promise<Problem[]> {
   return problems.length ? problems : checkModels(spec);
 }
 
-async function startRun({ runs, supervisor, now }: ControllerContext, spec: RunSpec): Promise<Run> {
+async function startRun({ streams, runs, supervisor, now }: ControllerContext, spec: RunSpec): Promise<Run> {
   const problems = await problemsOf(spec);
   if (problems.length) throw RetortError.ofProblems("the run spec", problems);
   const [teacher] = spec.teachers;
@@ -64,6 +64,8 @@ async function startRun({ runs, supervisor, now }: ControllerContext, spec: RunS
     totalSteps: resolveRun(spec).totalSteps,
   });
   await runs.create(run);
+  for (const [i, { field, message }] of (await warningsOf(spec)).entries())
+    await publishEvent(streams, run.runId, { case: "warning", value: { message: `${field}: ${message}` } }, `warning/${i}`);
   await runs.setControl(run.runId, "run");
   await supervisor.launch(run);
   return run;

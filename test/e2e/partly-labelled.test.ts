@@ -22,7 +22,8 @@ describe("a dataset of which only some rows have completions", () => {
     const data = join(cluster.directory, "partly.jsonl");
     const written = rows.map(({ prompt, completion }, i) => JSON.stringify(i % 8 ? { prompt } : { prompt, completion }));
     await writeFile(data, written.join("\n"));
-    const phases = "phases: [{ preset: gkd, lambda: 0.5, steps: 8, batchSize: 10, sampling: { maxNewTokens: 34 } }]";
+    const phases =
+      "phases: [{ preset: gkd, lambda: 0.5, steps: 8, batchSize: 10, objective: { beta: 0.02 }, sampling: { maxNewTokens: 34 } }]";
     const spec = tinySpec("partly", phases).replace("data/train.jsonl", data);
     const { run, events } = await cluster.watch(await cluster.begin(spec));
     expect([run.state, run.message]).toEqual([RunState.SUCCEEDED, ""]);
@@ -30,6 +31,11 @@ describe("a dataset of which only some rows have completions", () => {
       events.flatMap(({ event }) => (event.case === name ? [event.value as Extract<typeof event, { case: C }>["value"]] : []));
     expect(of("datasetReady")[0]).toMatchObject({ rows: 40, completed: 5, dropped: {} });
     expect(of("taskFailed")).toEqual([]);
+    // What is allowed and unusual about a spec is the first that its events say.
+    expect(events[0]!.event).toMatchObject({
+      case: "warning",
+      value: { message: expect.stringMatching(/phases\[0\]\.objective\.beta: is 0\.02/) },
+    });
     const steps = of("stepFinished");
     expect(new Set(steps.map(({ source }) => source))).toEqual(new Set([Source.STUDENT, Source.DATASET]));
     expect(steps.map(({ sequences }) => sequences)).toEqual(steps.map(() => 10));

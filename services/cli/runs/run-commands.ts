@@ -103,8 +103,6 @@ async function validate(program: Command, controller: ControllerClient, path: st
 
 async function start(program: Command, controller: ControllerClient, path: string, detach: boolean): Promise<void> {
   const spec = await readSpec(path);
-  const { warnings } = await controller.validateRun({ spec });
-  for (const { field, message } of warnings) console.error(`warning: ${field}: ${message}`);
   const { run } = await controller.startRun({ spec });
   if (detach) return print(program, runJson(run!), run!.runId);
   console.error(`run ${run!.runId}`);
