@@ -67,8 +67,9 @@ export const names: Recipe = {
   maxPositions: 32,
   judge: "task",
   teacher: { ...teacher, hiddenSize: 48, intermediateSize: 128, steps: 800 },
-  student: { ...student, hiddenSize: 16, intermediateSize: 32, heads: 2, steps: 300 },
-  sizes: "Accuracy is the share of names that the grammar allows, of which any are right; sizes were not varied.",
+  student: { ...student, hiddenSize: 6, intermediateSize: 12, heads: 1, kvHeads: 1, steps: 300 },
+  sizes:
+    "Accuracy is the share of names that the grammar allows, of which any are right; greedy there is one name for each letter, so that sizes were chosen by the SFT student's accuracy at temperature 1 alone (width 4: 4 %, 6: 36 %, 8: 56 %, 16: 79 %).",
 };
 
 export const calculator: Recipe = {
