@@ -27,7 +27,7 @@ const segments: readonly Arm[] = Array.from({ length: refreshes }, (_, i) => ({
 export const lambdaExperiment: Experiment = {
   name: "lambda",
   title: "The share of the student's own samples",
-  about: `Forward KL over λ, the share of steps on the student's own samples; and how old these samples may be: sampled once from the SFT student, once per quarter of the run (runs in a row, each from the student before and with a fresh optimiser), or anew at every step (λ=1). The learning rate is constant, so that a run in parts is like a run in one.`,
+  about: `Forward KL over λ, the share of steps on the student's own samples; and how old these samples may be: sampled once from the SFT student, once per quarter of the run (runs in a row, each from the student before and with a fresh optimiser), or anew at every step (λ=1). The learning rate is constant, so that a run in parts is like a run in one. Accuracies are compared, not gains: every arm begins with the same student, and the last part of a run in parts with another.`,
   parts: [
     {
       recipe: gridNav,
@@ -36,34 +36,33 @@ export const lambdaExperiment: Experiment = {
       arms: [...curve, once, ...segments],
       columns: [
         { measure: "greedy", label: "greedy", format: "percent" },
-        { measure: "gain", label: "gain, greedy", format: "percent" },
         { measure: "sampled", label: "at temperature 1", format: "percent" },
         { measure: "forwardKl", label: "KL(teacher‖student)" },
       ],
       figures: [
         {
           name: "curve",
-          title: "Gain over λ, forward KL",
+          title: "Greedy accuracy over λ, forward KL",
           kind: "lines",
           x: "λ",
-          y: "greedy gain",
+          y: "greedy accuracy",
           percent: true,
-          series: [{ name: "gain", points: lambdas.map((lambda) => ({ arm: gkdName("FKL", lambda), x: lambda, y: "gain" })) }],
+          series: [{ name: "greedy", points: lambdas.map((lambda) => ({ arm: gkdName("FKL", lambda), x: lambda, y: "greedy" })) }],
         },
         {
           name: "refresh",
-          title: "Gain by the age of the rollouts",
+          title: "Greedy accuracy by the age of the rollouts",
           kind: "bars",
           x: "rollouts sampled",
-          y: "greedy gain",
+          y: "greedy accuracy",
           percent: true,
           series: [
             {
-              name: "gain",
+              name: "greedy",
               points: [
-                { arm: never, x: "once", y: "gain" },
-                { arm: sometimes, x: `${refreshes} times`, y: "gain" },
-                { arm: everyStep, x: "at every step", y: "gain" },
+                { arm: never, x: "once", y: "greedy" },
+                { arm: sometimes, x: `${refreshes} times`, y: "greedy" },
+                { arm: everyStep, x: "at every step", y: "greedy" },
               ],
             },
           ],
@@ -72,13 +71,13 @@ export const lambdaExperiment: Experiment = {
       orderings: [
         {
           id: "O2",
-          says: "the gain grows with λ",
+          says: "accuracy grows with λ",
           contrasts: descending(
             [...lambdas].reverse().map((lambda) => gkdName("FKL", lambda)),
-            "gain",
+            "greedy",
           ),
         },
-        { id: "O2", says: "fresher rollouts give more", contrasts: descending([everyStep, sometimes, never], "gain") },
+        { id: "O2", says: "fresher rollouts give more", contrasts: descending([everyStep, sometimes, never], "greedy") },
       ],
     },
   ],
