@@ -35,9 +35,10 @@ export function verdictOf({ mean, standardError, count }: Estimate): Verdict {
   return mean > 0 ? "leans" : "absent";
 }
 
-/** The verdict on an ordering from those on its contrasts. */
-export function overall(verdicts: readonly Verdict[]): "shown" | "partly shown" | "not shown" | "reversed" {
+/** The verdict on an ordering from those on its contrasts; `mixed` if some of them are shown and others reversed. */
+export function overall(verdicts: readonly Verdict[]): "shown" | "partly shown" | "mixed" | "not shown" | "reversed" {
+  const has = (verdict: Verdict) => verdicts.includes(verdict);
   if (verdicts.length > 0 && verdicts.every((verdict) => verdict === "shown")) return "shown";
-  if (verdicts.some((verdict) => verdict === "reversed")) return "reversed";
-  return verdicts.some((verdict) => verdict === "shown" || verdict === "leans") ? "partly shown" : "not shown";
+  if (has("reversed")) return has("shown") ? "mixed" : "reversed";
+  return has("shown") || has("leans") ? "partly shown" : "not shown";
 }

@@ -43,7 +43,8 @@ describe("overall()", () => {
     [["shown", "leans"], "partly shown"],
     [["leans", "absent"], "partly shown"],
     [["absent"], "not shown"],
-    [["shown", "reversed"], "reversed"],
+    [["shown", "reversed"], "mixed"],
+    [["leans", "absent", "reversed"], "reversed"],
     [[], "not shown"],
   ] as const)("of %j is %s", (verdicts, expected) => {
     expect(overall(verdicts)).toBe(expected);
