@@ -53,6 +53,7 @@ export const offVsOnPolicyExperiment: Experiment = {
           series: arms.map(({ name }) => ({ name, points: ks.map((k) => ({ arm: name, x: `k=${k}`, y: `pass@${k}` })) })),
         },
       ],
+      note: "An answer here is one of ten digits: who guesses at random passes in one of 64 samples nearly always, so that pass@64 measures how much a student still guesses. Reinforcement learning without the teacher ends in writing the same whatever happens (greedy and pass@64 are equal): with a reward of 0 or 1 that few samples earn, and at the learning rate of the other arms, it collapses.",
       orderings: [
         {
           id: "Table 21",
