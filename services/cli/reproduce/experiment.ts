@@ -161,7 +161,8 @@ export interface Figure {
   readonly x: string;
   readonly y: string;
   readonly percent?: boolean;
-  readonly log?: boolean;
+  /** The x axis is logarithmic. */
+  readonly logX?: boolean;
   readonly series: readonly Series[];
 }
 

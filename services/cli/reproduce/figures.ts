@@ -40,22 +40,22 @@ const common = ({ title, series }: Figure) => ({
   backgroundColor: "#fff",
   textStyle: { fontFamily },
   title: { text: title, left: 8, top: 6, textStyle: { fontSize: 15, fontFamily } },
-  legend: { top: 34, left: 8, show: series.length > 1, textStyle: { fontFamily } },
+  legend: { top: 34, left: 8, itemGap: 26, show: series.length > 1, textStyle: { fontFamily } },
   grid: { top: series.length > 5 ? 104 : 84, left: 76, right: 28, bottom: 64 },
 });
 
 const axis = (name: string, gap: number) => ({ name, nameLocation: "middle" as const, nameGap: gap, nameTextStyle: { fontFamily } });
 const scaled = (value: number, percent: boolean | undefined): number => (percent ? 100 * value : value);
 
-function valueAxis({ y, percent, log }: Figure) {
-  return { type: log ? ("log" as const) : ("value" as const), scale: true, ...axis(percent ? `${y}, %` : y, 52) };
+function valueAxis({ y, percent }: Figure) {
+  return { type: "value" as const, scale: true, ...axis(percent ? `${y}, %` : y, 52) };
 }
 
 function lines(figure: Figure, part: AnalysedPart) {
   const drawn = figure.series.map((one) => ({ one, points: pointsOf(one, part) })).filter(({ points }) => points.length > 0);
   return {
     ...common(figure),
-    xAxis: { type: "value" as const, scale: true, ...axis(figure.x, 30) },
+    xAxis: { type: figure.logX ? ("log" as const) : ("value" as const), scale: true, ...axis(figure.x, 30) },
     yAxis: valueAxis(figure),
     series: drawn.flatMap(({ one, points }) => [
       {

@@ -36,9 +36,10 @@ export const rlExperiment: Experiment = {
           name: "trade",
           title: "Reward against distance from the teacher",
           kind: "lines",
-          x: "KL(student‖teacher), nats per token",
+          x: "KL(student‖teacher), nats per token, logarithmic",
           y: "reward",
           percent: true,
+          logX: true,
           series: alphas.map((alpha) => ({
             name: nameOf(alpha),
             scatter: true,
