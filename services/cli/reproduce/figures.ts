@@ -7,7 +7,8 @@ import type { Figure, Series } from "./experiment.js";
 import type { Estimate } from "./statistics.js";
 
 const [width, height] = [720, 420];
-const fontFamily = "DejaVu Sans";
+const font = "DejaVu Sans";
+const fontFamily = `${font}, sans-serif`;
 
 interface Drawn {
   readonly x: number;
@@ -30,7 +31,7 @@ export function toPng(svg: string): Uint8Array {
   const image = new Resvg(svg, {
     background: "white",
     fitTo: { mode: "width", value: 2 * width },
-    font: { fontFiles, loadSystemFonts: false, defaultFontFamily: fontFamily },
+    font: { fontFiles, loadSystemFonts: false, defaultFontFamily: font },
   });
   return image.render().asPng();
 }
