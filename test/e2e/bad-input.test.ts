@@ -102,7 +102,7 @@ describe("retort run, given a bad spec", () => {
       "references that a reward needs",
       '{"prompt": "1="}',
       { phases: [{ preset: "rl_gkd", steps: 1 }], rewards: [{ kind: "numeric" }] },
-      /reward numeric compares with references.*data\.referenceField/s,
+      /reward numeric reads references.*data\.referenceField/s,
     ],
   ])("names %s, before anything is started", async (_, row, more, message) => {
     expectClear(
