@@ -1,7 +1,7 @@
 // Makes a checkout ready to run: installs the locked packages if they are missing or out of date, then compiles.
 // Plain JavaScript without dependencies, because it runs before there are any.
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, statSync } from "node:fs";
+import { chmodSync, existsSync, rmSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
@@ -13,6 +13,8 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync("package-lo
   console.error("retort: installing packages …");
   // The CPU libraries come with the package; the GPU image runs onnxruntime's own download step explicitly.
   run("npm", ["ci", "--no-fund", "--no-audit", "--loglevel=error"], { ONNXRUNTIME_NODE_INSTALL: "skip" });
+  // The compiler would go on from what it made of other packages.
+  rmSync("dist/.tsbuildinfo", { force: true });
 }
 run(process.execPath, ["node_modules/typescript/bin/tsc"]);
 if (existsSync("dist/services/cli.js")) chmodSync("dist/services/cli.js", 0o755);
