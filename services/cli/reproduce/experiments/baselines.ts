@@ -2,7 +2,7 @@ import { more } from "../contrasts.js";
 import type { Arm, Experiment, Part, Recipe, Training } from "../experiment.js";
 import { gkd } from "../objectives.js";
 import { gridNav, num2words, quickTraining, training } from "../recipes.js";
-import { num2wordsTraining } from "./divergences.js";
+import { accuracy, num2wordsTraining } from "./divergences.js";
 
 // Arms that are those of other experiments under another name share their runs: the spec is the same.
 const arms: readonly Arm[] = [
@@ -24,9 +24,7 @@ const part = (recipe: Recipe, own: Training, compared: readonly Arm[]): Part => 
   quick: quickTraining,
   arms: compared,
   columns: [
-    { measure: "greedy", label: "greedy", format: "percent" },
-    { measure: "sampled", label: "at temperature 1", format: "percent" },
-    { measure: "gain", label: "gain, greedy", format: "percent" },
+    ...accuracy,
     { measure: "flops", label: "training", format: "flops" },
     { measure: "seconds", label: "steps", format: "seconds" },
   ],

@@ -45,7 +45,8 @@ export const onPolicyFirst = {
   contrasts: divergenceNames.flatMap((name) => descending([gkdName(name, 1), gkdName(name, 0.5), gkdName(name, 0)], "greedy")),
 };
 
-const accuracy: readonly Column[] = [
+/** Accuracy in the columns of a table. */
+export const accuracy: readonly Column[] = [
   { measure: "greedy", label: "greedy", format: "percent" },
   { measure: "sampled", label: "at temperature 1", format: "percent" },
   { measure: "gain", label: "gain, greedy", format: "percent" },
@@ -70,7 +71,8 @@ const tradeOff = (quality: string, label: string, percent: boolean) => ({
   })),
 });
 
-const byLambda = (measure: string, label: string, name: string) => ({
+/** A measure as bars, a group for each divergence. */
+export const byLambda = (measure: string, label: string, name: string) => ({
   name,
   title: `${label} by λ and divergence`,
   kind: "bars" as const,

@@ -1,33 +1,15 @@
 import type { Experiment, Part, Recipe } from "../experiment.js";
 import { calculator, gridNav, quickTraining, training } from "../recipes.js";
-import { lambdaArms, lambdaGrid, onPolicyFirst } from "./divergences.js";
+import { accuracy, byLambda, lambdaArms, lambdaGrid, onPolicyFirst } from "./divergences.js";
 
 const part = (recipe: Recipe): Part => ({
   recipe,
   training,
   quick: quickTraining,
   arms: lambdaArms.map((arm) => (arm.name.startsWith("JSD") ? { ...arm, quick: false } : arm)),
-  columns: [
-    { measure: "greedy", label: "greedy", format: "percent" },
-    { measure: "sampled", label: "at temperature 1", format: "percent" },
-    { measure: "gain", label: "gain, greedy", format: "percent" },
-    { measure: "forwardKl", label: "KL(teacher‖student)" },
-  ],
+  columns: [...accuracy, { measure: "forwardKl", label: "KL(teacher‖student)" }],
   grids: [lambdaGrid("Greedy gain over the SFT student", "gain"), lambdaGrid("Gain at temperature 1", "sampledGain")],
-  figures: [
-    {
-      name: "gain",
-      title: "Gain by λ and divergence",
-      kind: "bars",
-      x: "",
-      y: "greedy gain",
-      percent: true,
-      series: [0, 0.5, 1].map((lambda) => ({
-        name: `λ=${lambda}`,
-        points: lambdaGrid("", "").columns.map((column) => ({ arm: `${column}, λ=${lambda}`, x: column, y: "gain" })),
-      })),
-    },
-  ],
+  figures: [{ ...byLambda("gain", "greedy gain", "gain"), title: "Gain by λ and divergence" }],
   orderings: [onPolicyFirst],
 });
 

@@ -5,6 +5,7 @@ import type { Tensor } from "../graph/tensor.js";
 import { readModelJson } from "../models/load-tensor.js";
 import { Session } from "../runtime/session.js";
 import { type EncodedText, Tokenizer } from "../text/tokenizer.js";
+import { paddingId } from "./class-logits.js";
 import { labelsIn } from "./labels.js";
 import { type ClassifierOptions, inBatches, isMultiLabel, lengthObstacle, type TextClassifier } from "./text-classifier.js";
 
@@ -27,7 +28,7 @@ export async function openOnnxClassifier(path: string, options: ClassifierOption
   const directory = dirname(path);
   const tokenizer = await Tokenizer.load(directory);
   const raw = await readModelJson(directory, "config.json", {});
-  const padId = typeof raw.pad_token_id === "number" ? raw.pad_token_id : tokenizer.specials.padId;
+  const padId = paddingId({ rawConfig: raw }) ?? tokenizer.specials.padId;
   const session = await Session.load(path, options);
   const forward = async (texts: readonly EncodedText[]): Promise<Tensor> => {
     const { logits } = await session.run(Object.fromEntries(session.inputNames.map((name) => [name, column(texts, name, padId ?? 0)])));
