@@ -45,7 +45,7 @@ export class Classifiers {
     const text = parseTemplate(template || defaultTemplate);
     const pair = pairTemplate ? parseTemplate(pairTemplate) : undefined;
     const judgements = await worker.api.classify(
-      inputs.map((input) => ({ text: text.render({ ...input }), ...(pair ? { pair: pair.render({ ...input }) } : {}) })),
+      inputs.map((input) => ({ text: text.render(input), ...(pair ? { pair: pair.render(input) } : {}) })),
     );
     return judgements.map((judgement: Judgement) => ("failure" in judgement ? judgement : rewardOf(judgement, index, multiLabel)));
   }

@@ -1,10 +1,8 @@
-import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
-import { createClient } from "../shared/base/rpc/client.js";
 import { threadCount } from "../shared/base/settings.js";
 import { type Consumption, consume, type Delivery } from "../shared/base/streams/consume.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
@@ -12,10 +10,10 @@ import { joinRun, type Membership, patience, registration } from "../shared/flow
 import { publishReward } from "../shared/flow/scores/publish-results.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
 import { RewardSchema, type Rollout } from "../shared/gen/retort/v1/flow_pb.js";
-import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
 import { Classifiers } from "./classifiers.js";
 import type { RewardSettings } from "./config.js";
 import { evaluate, type Judges } from "./evaluator.js";
+import { ExternalJudges } from "./external-judges.js";
 import { rewardService } from "./service.js";
 
 const worker = `${hostname()}/${process.pid}`;
@@ -28,10 +26,13 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
   const { settings, log, metrics } = context;
   const evaluated = metrics.counter("completions_total", "completions evaluated");
   const duration = metrics.seconds("evaluate", "time to evaluate a rollout");
-  const external = externalJudge(settings);
+  const external = new ExternalJudges(settings);
   const { device, threads } = settings;
   const classifiers = new Classifiers({ device, threads: threadCount(threads), batchTokens }, (error) => fail(error));
-  const judges: Judges = { external, classifier: (inputs, spec) => classifiers.judge(inputs, spec) };
+  const judges: Judges = {
+    classifier: (inputs, spec) => classifiers.judge(inputs, spec),
+    external: (inputs, spec) => external.judge(inputs, spec),
+  };
   let membership: Membership | undefined;
   let consumption: Consumption | undefined;
   let fail: (error: RetortError) => void = () => {};
@@ -78,23 +79,15 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
     },
   };
   // Ends after the server, whose calls may be waiting for a judgement.
-  const judging: Service = { name: "classifiers", start: async () => {}, stop: () => classifiers.stop() };
-  return { before: [judging], implementations: [rewardService(judges)], after: [work, patience(() => membership)], finished };
-}
-
-/** Asks another server of RewardService; over TLS where its address begins with https://. */
-function externalJudge({ maxMessageBytes, rewardTlsCa, rewardToken: token }: RewardSettings): Judges["external"] {
-  return async (inputs, { address }) => {
-    const [, scheme, host] = /^(https:\/\/)?(.*)$/.exec(address)!;
-    const ca = rewardTlsCa === undefined ? undefined : await readFile(rewardTlsCa);
-    const client = createClient(RewardService, host!, { timeoutMs: 60_000, maxMessageBytes, token, ...(scheme ? { tls: { ca } } : {}) });
-    try {
-      const { rewards } = await client.evaluate({ inputs: [...inputs], rewards: [] });
-      return rewards.map(({ value, failure }) => (failure ? { failure } : value));
-    } finally {
-      client.close();
-    }
+  const judging: Service = {
+    name: "judges",
+    start: async () => {},
+    stop: async () => {
+      external.close();
+      await classifiers.stop();
+    },
   };
+  return { before: [judging], implementations: [rewardService(judges)], after: [work, patience(() => membership)], finished };
 }
 
 function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {

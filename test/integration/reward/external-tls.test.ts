@@ -38,7 +38,7 @@ describe("a reward server behind TLS that asks for a token", () => {
   const ask = async (argv: readonly string[], scheme = "https://") => {
     const settings = readSettings(rewardSettings, argv, {});
     const ports = () => ({ grpcPort: 0, healthPort: 0, metricsPort: 0 });
-    const { implementations } = rewardRole({ role: "reward", settings, log, metrics: new Metrics("reward"), ports });
+    const { before, implementations } = rewardRole({ role: "reward", settings, log, metrics: new Metrics("reward"), ports });
     const reward = new RpcServer(implementations, listen, log);
     await reward.start();
     const client = createClient(RewardService, `127.0.0.1:${reward.port}`, { timeoutMs: 5000, maxMessageBytes: 1e6 });
@@ -50,6 +50,7 @@ describe("a reward server behind TLS that asks for a token", () => {
     } finally {
       client.close();
       await reward.stop();
+      for (const service of before) await service.stop!();
     }
   };
 
