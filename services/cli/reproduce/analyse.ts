@@ -1,4 +1,4 @@
-import type { Experiment, Ordering, Part } from "./experiment.js";
+import type { Column, Experiment, Ordering, Part } from "./experiment.js";
 import type { ArmJobs } from "./jobs.js";
 import { measuresOf, type Outcome } from "./outcome.js";
 import { type Estimate, estimate, overall, type Verdict, verdictOf } from "./statistics.js";
@@ -6,6 +6,9 @@ import { type Estimate, estimate, overall, type Verdict, verdictOf } from "./sta
 /** A contrast's estimate over the seeds, and the verdict on it. */
 export interface JudgedContrast {
   readonly says: string;
+  /** What was compared, as the table's head calls it, and its unit. */
+  readonly measure: string;
+  readonly format: Column["format"];
   readonly estimate: Estimate;
   readonly verdict: Verdict;
 }
@@ -49,7 +52,7 @@ export function analyse(experiment: Experiment, arms: readonly ArmJobs[], outcom
     return {
       part,
       arms: own.map(({ arm }) => ({ name: arm.name, hidden: arm.hidden ?? false, measures: estimates(bySeed.get(arm.name)!) })),
-      orderings: part.orderings.map((ordering) => judge(ordering, bySeed, seeds)),
+      orderings: part.orderings.map((ordering) => judge(ordering, part.columns, bySeed, seeds)),
     };
   });
   return { experiment, parts };
@@ -63,14 +66,16 @@ function estimates(seeds: readonly Readonly<Record<string, number>>[]): Record<s
 /** Judges an ordering; contrasts whose arms were left out are unmeasured and do not count. */
 function judge(
   ordering: Ordering,
+  columns: readonly Column[],
   bySeed: ReadonlyMap<string, readonly Readonly<Record<string, number>>[]>,
   seeds: number,
 ): JudgedOrdering {
   const counted = ordering.contrasts.filter(({ between = [] }) => !between.some((arm) => bySeed.has(arm)));
-  const contrasts = counted.map(({ says, value }) => {
+  const contrasts = counted.map(({ says, measure, value }) => {
     const perSeed = Array.from({ length: seeds }, (_, i) => value((arm, measure) => bySeed.get(arm)?.[i]?.[measure] ?? Number.NaN));
     const result = estimate(perSeed);
-    return { says, estimate: result, verdict: verdictOf(result) };
+    const { label = measure, format } = columns.find((column) => column.measure === measure) ?? {};
+    return { says, measure: label, format, estimate: result, verdict: verdictOf(result) };
   });
   const measured = contrasts.filter(({ verdict }) => verdict !== "unmeasured");
   return { id: ordering.id, says: ordering.says, verdict: overall(measured.map(({ verdict }) => verdict)), contrasts: measured };

@@ -8,7 +8,7 @@ import { addCommand, print, wholeNumber } from "../command.js";
 import { tableOf } from "../table.js";
 import { type Analysis, analyse } from "./analyse.js";
 import { storedClassifier } from "./classifier-job.js";
-import type { Experiment } from "./experiment.js";
+import { type Experiment, quickened } from "./experiment.js";
 import { experiments } from "./experiments/table.js";
 import { drawFigure, toPng } from "./figures.js";
 import { classifierJob, jobsOf, sftJob, teacherJob } from "./jobs.js";
@@ -42,11 +42,12 @@ export function addReproduceCommand(program: Command): void {
     .action(async (name: string, given: { seeds?: number; quick?: boolean; jobs: number; dataDir: string; out: string }) => {
       const { quick = false, seeds = quick ? 2 : 5, jobs } = given;
       const options = { quick, seeds, jobs, dataDir: resolve(given.dataDir), out: resolve(given.out), terminal: process.stderr };
-      const chosen = name === "all" ? Object.values(experiments) : [experiments[name]];
-      if (!chosen[0]) throw new RetortError("InvalidArgument", `there is no experiment "${name}"; known: ${known}, all`);
-      if (chosen.length > 1) await prepare(chosen as Experiment[], options);
+      const named = name === "all" ? Object.values(experiments) : Object.values(experiments).filter((one) => one.name === name);
+      if (!named.length) throw new RetortError("InvalidArgument", `there is no experiment "${name}"; known: ${known}, all`);
+      const chosen = quick ? named.map(quickened) : named;
+      if (chosen.length > 1) await prepare(chosen, options);
       const reports: Report[] = [];
-      for (const experiment of chosen) reports.push(await reproduce(experiment!, options));
+      for (const experiment of chosen) reports.push(await reproduce(experiment, options));
       if (chosen.length > 1) await writeFile(join(options.out, "report.md"), allMarkdown(reports));
       print(
         program,
@@ -86,7 +87,7 @@ export async function reproduce(experiment: Experiment, options: Options): Promi
   const say = (text: string): unknown => terminal.write(`${text}\n`);
   say(pc.bold(`\n${experiment.name}: ${experiment.title}`));
   const places = new Places(dataDir);
-  const arms = jobsOf(experiment, seeds, quick, places);
+  const arms = jobsOf(experiment, seeds, places);
   const starts = startsOf(experiment, places);
   const needed = [...starts.flatMap(({ teacher, student }) => [teacher, student]), ...arms.flatMap((arm) => arm.jobs)];
   const outcomes = await runJobs(needed, { places, sideBySide: experiment.alone ? 1 : jobs, terminal });

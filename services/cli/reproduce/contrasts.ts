@@ -3,12 +3,14 @@ import type { Contrast } from "./experiment.js";
 /** `better` has more of a measure than `worse`. */
 export const more = (better: string, worse: string, measure: string): Contrast => ({
   says: `${better} > ${worse}`,
+  measure,
   value: (reading) => reading(better, measure) - reading(worse, measure),
 });
 
 /** `better` has less of a measure than `worse`. */
 export const less = (better: string, worse: string, measure: string): Contrast => ({
   says: `${better} < ${worse}`,
+  measure,
   value: (reading) => reading(worse, measure) - reading(better, measure),
 });
 
@@ -42,5 +44,6 @@ export const wider = (
   [narrow, narrowMeasure]: readonly [readonly string[], string],
 ): Contrast => ({
   says,
+  measure: wideMeasure,
   value: (reading) => spread(wide.map((arm) => reading(arm, wideMeasure))) - spread(narrow.map((arm) => reading(arm, narrowMeasure))),
 });

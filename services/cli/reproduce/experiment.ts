@@ -95,6 +95,8 @@ export interface Arm {
   readonly phase: PhaseInit;
   /** Share of the part's steps. Default 1. */
   readonly stepShare?: number;
+  /** Default: the part's. */
+  readonly learningRate?: number;
   readonly maxStaleness?: number;
   /** False: left out with --quick. */
   readonly quick?: boolean;
@@ -108,6 +110,8 @@ export type Reading = (arm: string, measure: string) => number;
 /** Something that must come out positive if an ordering shows: evaluated at each seed. */
 export interface Contrast {
   readonly says: string;
+  /** What is compared; the value is shown in the unit of its column. */
+  readonly measure: string;
   readonly value: (reading: Reading) => number;
   /** Arms that lie between the two compared: if any of them was run, this comparison is left to its neighbours. */
   readonly between?: readonly string[];
@@ -195,3 +199,12 @@ export interface Experiment {
   /** True: its runs have the machine to themselves, because their time is a result. */
   readonly alone?: boolean;
 }
+
+/** What --quick runs of an experiment: a part whose arms are all left out goes with them. */
+export const quickened = (experiment: Experiment): Experiment => ({
+  ...experiment,
+  parts: experiment.parts.flatMap((part) => {
+    const arms = part.arms.filter(({ quick }) => quick !== false);
+    return arms.length ? [{ ...part, arms, training: { ...part.training, ...part.quick } }] : [];
+  }),
+});

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Also, Arm, ClassifierRecipe, Experiment, ModelRecipe, Part, Recipe, SpecInit, Training } from "./experiment.js";
+import type { Also, Arm, ClassifierRecipe, Experiment, ModelRecipe, Part, Recipe, SpecInit } from "./experiment.js";
 import { digestOf, type Places } from "./places.js";
 import { datasetVersion } from "./task-data.js";
 
@@ -97,12 +97,8 @@ export function classifierJob(recipe: Recipe, places: Places): ClassifierJob | u
   return { kind: "classifier", label: `${name}: classifier`, digest, after: [teacher], recipe, output: places.model(digest), training };
 }
 
-/** Training settings in force. */
-export const trainingOf = ({ training, quick }: Part, isQuick: boolean): Training => ({ ...training, ...(isQuick ? quick : {}) });
-
-function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Places, start: RunJob): RunJob {
-  const { recipe } = part;
-  const training = trainingOf(part, isQuick);
+function armJob(part: Part, arm: Arm, seed: number, places: Places, start: RunJob): RunJob {
+  const { recipe, training } = part;
   const data = dataOf(recipe, places);
   const teacher = teacherJob(recipe, places);
   const classifier = classifierJob(recipe, places);
@@ -140,7 +136,7 @@ function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Pl
         batchSize: training.batchSize,
         sampling: { maxNewTokens: recipe.maxNewTokens },
         optimizer: {
-          learningRate: training.learningRate,
+          learningRate: arm.learningRate ?? training.learningRate,
           schedule: training.schedule,
           warmupSteps: Math.min(training.warmupSteps, steps - 1),
         },
@@ -155,21 +151,18 @@ function armJob(part: Part, arm: Arm, seed: number, isQuick: boolean, places: Pl
 }
 
 /** Every run of an experiment. Seeds count from 1. */
-export function jobsOf({ parts }: Experiment, seeds: number, isQuick: boolean, places: Places): ArmJobs[] {
+export function jobsOf({ parts }: Experiment, seeds: number, places: Places): ArmJobs[] {
   return parts.flatMap((part) => {
-    const arms = part.arms.filter(({ quick }) => !isQuick || quick !== false);
     const made = new Map<string, readonly RunJob[]>();
     const jobsOfArm = (arm: Arm): readonly RunJob[] => {
       const known = made.get(arm.name);
       if (known) return known;
-      const first = arm.from === undefined ? undefined : jobsOfArm(arms.find(({ name }) => name === arm.from)!);
-      const jobs = Array.from({ length: seeds }, (_, i) =>
-        armJob(part, arm, i + 1, isQuick, places, first?.[i] ?? sftJob(part.recipe, places)),
-      );
+      const first = arm.from === undefined ? undefined : jobsOfArm(part.arms.find(({ name }) => name === arm.from)!);
+      const jobs = Array.from({ length: seeds }, (_, i) => armJob(part, arm, i + 1, places, first?.[i] ?? sftJob(part.recipe, places)));
       made.set(arm.name, jobs);
       return jobs;
     };
-    return arms.map((arm) => ({ part, arm, jobs: jobsOfArm(arm) }));
+    return part.arms.map((arm) => ({ part, arm, jobs: jobsOfArm(arm) }));
   });
 }
 

@@ -47,8 +47,9 @@ function gridTable({ rows, columns, arm, measure, format }: Grid, arms: readonly
   );
 }
 
-const signed = ({ mean, standardError }: Estimate): string =>
-  `${mean > 0 ? "+" : ""}${mean.toFixed(3)}${Number.isNaN(standardError) ? "" : ` ± ${standardError.toFixed(3)}`}`;
+/** A difference with its sign; that of two percentages is in points. */
+const signed = (value: Estimate, format: Column["format"]): string =>
+  `${value.mean > 0 ? "+" : ""}${show(value, format).replace(/%$/, "points")}`;
 
 /** One paragraph: what was meant to show, and whether the numbers show it. */
 export function paragraph({ id, says, verdict, contrasts }: JudgedOrdering): string {
@@ -58,8 +59,11 @@ export function paragraph({ id, says, verdict, contrasts }: JudgedOrdering): str
     ["absent", "does not show"],
     ["reversed", "is the other way round"],
   ] as const;
+  const oneMeasure = new Set(contrasts.map(({ measure }) => measure)).size === 1;
   const parts = groups.flatMap(([kind, text]) => {
-    const list = contrasts.filter((one) => one.verdict === kind).map((one) => `${one.says} (${signed(one.estimate)})`);
+    const list = contrasts
+      .filter((one) => one.verdict === kind)
+      .map((one) => `${one.says} (${oneMeasure ? "" : `${one.measure} `}${signed(one.estimate, one.format)})`);
     return list.length ? [`It ${text} for ${list.join("; ")}.`] : [];
   });
   return `${id}, ${says}: **${verdict}**. ${parts.length ? parts.join(" ") : "No arm of it was run."}`;

@@ -138,4 +138,4 @@ export const training: Training = {
 };
 
 /** What --quick changes of it. */
-export const quickTraining: Partial<Training> = { steps: 120, rows: 200 };
+export const quickTraining: Partial<Training> = { steps: 100, rows: 200 };

@@ -19,6 +19,7 @@ const segments: readonly Arm[] = Array.from({ length: refreshes }, (_, i) => ({
   ...once,
   name: i === refreshes - 1 ? sometimes : `${sometimes}, part ${i + 1}`,
   hidden: i < refreshes - 1,
+  quick: false,
   stepShare: 1 / refreshes,
   ...(i > 0 ? { from: `${sometimes}, part ${i}` } : {}),
 }));

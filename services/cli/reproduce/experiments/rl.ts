@@ -66,19 +66,29 @@ export const rlExperiment: Experiment = {
           says: "pure reinforcement learning collapses: the teacher's NLL and Self-BLEU rise above the SFT student's",
           contrasts: [
             {
-              says: "α=0: teacher NLL > SFT student's",
+              says: "α=0 > SFT student",
+              measure: "teacherNll",
               value: (reading) => reading("α=0", "teacherNll") - reading("α=0", "startTeacherNll"),
             },
-            { says: "α=0: Self-BLEU > SFT student's", value: (reading) => reading("α=0", "selfBleu") - reading("α=0", "startSelfBleu") },
+            {
+              says: "α=0 > SFT student",
+              measure: "selfBleu",
+              value: (reading) => reading("α=0", "selfBleu") - reading("α=0", "startSelfBleu"),
+            },
           ],
         },
         {
           id: "O6",
           says: "α=0.25 has both more reward than the SFT student and a lower teacher NLL",
           contrasts: [
-            { says: "reward > SFT student's", value: (reading) => reading("α=0.25", "reward") - reading("α=0.25", "startReward") },
             {
-              says: "teacher NLL < SFT student's",
+              says: "α=0.25 > SFT student",
+              measure: "reward",
+              value: (reading) => reading("α=0.25", "reward") - reading("α=0.25", "startReward"),
+            },
+            {
+              says: "α=0.25 < SFT student",
+              measure: "teacherNll",
               value: (reading) => reading("α=0.25", "startTeacherNll") - reading("α=0.25", "teacherNll"),
             },
             less("α=0.25", "α=0", "teacherNll"),

@@ -72,6 +72,7 @@ export const stalenessExperiment: Experiment = {
             less(nameOf("RKL", 64), nameOf("RKL", 0), "greedy"),
             {
               says: "loss of RKL > loss of FKL, from 0 to 64",
+              measure: "greedy",
               value: (reading) =>
                 reading(nameOf("RKL", 0), "greedy") -
                 reading(nameOf("RKL", 64), "greedy") -

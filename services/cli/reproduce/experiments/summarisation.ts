@@ -63,11 +63,8 @@ export const summarisationExperiment: Experiment = {
         },
         {
           id: "O6",
-          says: "the classifier's reward makes summaries more faithful, by the classifier and in truth, than distillation alone",
-          contrasts: alphas.flatMap((alpha) => [
-            { ...more(rlName(alpha), onPolicy, "reward"), says: `α=${alpha}, by the classifier` },
-            { ...more(rlName(alpha), onPolicy, "sampled"), says: `α=${alpha}, in truth` },
-          ]),
+          says: "the classifier's reward makes summaries more faithful than distillation alone, by the classifier's reward and in truth",
+          contrasts: alphas.flatMap((alpha) => [more(rlName(alpha), onPolicy, "reward"), more(rlName(alpha), onPolicy, "sampled")]),
         },
       ],
     },

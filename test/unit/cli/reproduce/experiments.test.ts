@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import type { Part, Reading } from "../../../../services/cli/reproduce/experiment.js";
+import { type Part, quickened, type Reading } from "../../../../services/cli/reproduce/experiment.js";
 import { experiments } from "../../../../services/cli/reproduce/experiments/table.js";
 import { jobsOf, sftJob, teacherJob, withNeeded } from "../../../../services/cli/reproduce/jobs.js";
 import { Places } from "../../../../services/cli/reproduce/places.js";
@@ -23,16 +23,21 @@ function mentioned({ figures, grids, orderings }: Part): Set<string> {
 }
 
 describe.each(Object.values(experiments))("$name", (experiment) => {
-  it.each([false, true])("has only specs that the controller takes (quick: %s)", (quick) => {
-    const all = withNeeded(jobsOf(experiment, 2, quick, places).flatMap(({ jobs }) => jobs));
+  const quick = quickened(experiment);
+
+  it.each([
+    ["whole", experiment],
+    ["quick", quick],
+  ])("has only specs that the controller takes (%s)", (_, one) => {
+    const all = withNeeded(jobsOf(one, 2, places).flatMap(({ jobs }) => jobs));
     const jobs = all.filter((job) => job.kind === "run");
     expect(jobs.map(({ label, spec }) => [label, checkSpec(spec)])).toEqual(jobs.map(({ label }) => [label, []]));
   });
 
   it("needs its teacher and its SFT student first", () => {
-    const jobs = withNeeded(jobsOf(experiment, 1, true, places).flatMap(({ jobs }) => jobs));
+    const jobs = withNeeded(jobsOf(quick, 1, places).flatMap(({ jobs }) => jobs));
     const order = jobs.map(({ digest }) => digest);
-    for (const { recipe } of experiment.parts)
+    for (const { recipe } of quick.parts)
       for (const job of [teacherJob(recipe, places), sftJob(recipe, places)]) expect(order).toContain(job.digest);
     for (const [i, { after }] of jobs.entries()) for (const { digest } of after) expect(order.slice(0, i)).toContain(digest);
   });
@@ -46,7 +51,7 @@ describe.each(Object.values(experiments))("$name", (experiment) => {
   });
 
   it("has seeds that differ in nothing else", () => {
-    for (const { jobs } of jobsOf(experiment, 2, true, places)) {
+    for (const { jobs } of jobsOf(quick, 2, places)) {
       const [first, second] = jobs.map(({ spec }) => JSON.stringify(places.json(spec)));
       expect(new Set(jobs.map(({ digest }) => digest)).size).toBe(2);
       expect(first).toContain('"seed":1');
@@ -80,7 +85,7 @@ describe("digests", () => {
   });
 
   it("let experiments share the runs that are the same", () => {
-    const digests = (name: string) => jobsOf(experiments[name]!, 1, false, places).flatMap(({ jobs }) => jobs.map(({ digest }) => digest));
+    const digests = (name: string) => jobsOf(experiments[name]!, 1, places).flatMap(({ jobs }) => jobs.map(({ digest }) => digest));
     const shared = digests("baselines").filter((digest) => digests("divergences").includes(digest));
     // Supervised KD, ImitKD and both on-policy arms.
     expect(shared.length).toBe(4);

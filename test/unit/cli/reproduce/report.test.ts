@@ -79,13 +79,22 @@ describe("table()", () => {
 });
 
 describe("paragraph()", () => {
+  const both = [
+    { says: "a > b", measure: "gain", format: "number", estimate: estimate([0.1, 0.12]), verdict: "shown" },
+    { says: "b > c", measure: "gain", format: "number", estimate: estimate([-0.2]), verdict: "absent" },
+  ] as const;
+
   it("says what was meant to show, whether it did, and by how much", () => {
-    const contrasts = [
-      { says: "a > b", estimate: estimate([0.1, 0.12]), verdict: "shown" as const },
-      { says: "b > c", estimate: estimate([-0.2]), verdict: "absent" as const },
-    ];
+    const contrasts = both;
     expect(paragraph({ id: "O1", says: "it grows", verdict: "partly shown", contrasts })).toBe(
       "O1, it grows: **partly shown**. It holds beyond the noise for a > b (+0.110 ± 0.010). It does not show for b > c (-0.200).",
+    );
+  });
+
+  it("names the measures where there are several, and counts percentages in points", () => {
+    const contrasts = [both[0], { ...both[1], measure: "greedy", format: "percent" as const }];
+    expect(paragraph({ id: "O1", says: "it grows", verdict: "partly shown", contrasts })).toMatch(
+      /for a > b \(gain \+0\.110 ± 0\.010\)\. It does not show for b > c \(greedy -20\.0 points\)\.$/,
     );
   });
 });
