@@ -107,6 +107,8 @@ export function measuresOf(outcome: Outcome, judge: "task" | "exact_match"): Rec
     reverseKl: last!.reverseKl,
     teacherNll: last!.teacherNll,
     startTeacherNll: first!.teacherNll,
+    // Of the student, per token: the cross-entropy to the teacher on its own samples, less the divergence from it.
+    entropy: difference(last!.teacherNll, last!.reverseKl),
     selfBleu: last!.selfBleu,
     startSelfBleu: first!.selfBleu,
     reward: last!.reward,

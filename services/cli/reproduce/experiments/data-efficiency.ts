@@ -2,6 +2,7 @@ import { more } from "../contrasts.js";
 import type { Arm, Experiment } from "../experiment.js";
 import { gkd, gkdName } from "../objectives.js";
 import { gridNav, quickTraining, training } from "../recipes.js";
+import { accuracy } from "./divergences.js";
 
 const shares = [0.05, 0.1, 0.2, 1];
 const nameOf = (share: number): string => (share === 1 ? gkdName("FKL", 1) : `on-policy, ${100 * share} % of the prompts`);
@@ -22,11 +23,7 @@ export const dataEfficiencyExperiment: Experiment = {
       training,
       quick: quickTraining,
       arms: [gkd("FKL", 0), ...onPolicy],
-      columns: [
-        { measure: "greedy", label: "greedy", format: "percent" },
-        { measure: "gain", label: "gain, greedy", format: "percent" },
-        { measure: "sampled", label: "at temperature 1", format: "percent" },
-      ],
+      columns: accuracy,
       figures: [
         {
           name: "share",

@@ -74,6 +74,11 @@ describe("measuresOf()", () => {
     expect(measuresOf({ ...outcome, last: judged }, "task")).toMatchObject({ greedy: 0.5, sampled: 0.25, "sampled@1": 0.25, reward: 4 });
   });
 
+  it("has the student's entropy from the teacher's NLL and the reverse KL on its samples", () => {
+    const last = toJson(EvaluationFinishedSchema, create(EvaluationFinishedSchema, { teacherNll: 1.5, reverseKl: 0.25 }));
+    expect(measuresOf({ ...outcome, last }, "task")).toMatchObject({ entropy: 1.25 });
+  });
+
   it("names figures by temperature and k, takes over what was also measured, and leaves out what was not", () => {
     const measures = measuresOf(outcome, "task");
     expect(measures).toMatchObject({ "selfBleu@0.5": 0.8, "pass@4": 0.9, otherKinds: 0.1, flops: 5, tokensPerSecond: 22 / 4 });
