@@ -2,7 +2,7 @@ import type { Experiment, Part, Recipe } from "../experiment.js";
 import { calculator, gridNav, quickTraining, training } from "../recipes.js";
 import { accuracy, byLambda, lambdaArms, lambdaGrid, onPolicyFirst } from "./divergences.js";
 
-const part = (recipe: Recipe): Part => ({
+const part = (recipe: Recipe, note: string): Part => ({
   recipe,
   training,
   quick: quickTraining,
@@ -11,7 +11,13 @@ const part = (recipe: Recipe): Part => ({
   grids: [lambdaGrid("Greedy gain over the SFT student", "gain"), lambdaGrid("Gain at temperature 1", "sampledGain")],
   figures: [{ ...byLambda("gain", "greedy gain", "gain"), title: "Gain by λ and divergence" }],
   orderings: [onPolicyFirst],
+  note,
 });
+
+const gridNavNote =
+  "With reverse KL half of the steps on own samples are no better than none after 400 steps, but that is early: after 1600 (two seeds) they come to 92.4 %, and none to 74.4 %.";
+const calculatorNote =
+  "400 steps are early here: a student that is right on 16 % loses its way after the first steps of most samples, and learns little from where it then is. After 1600 steps (one seed) JSD 0.5 comes to 56.8 % supervised and 63.0 % on-policy, reverse KL to 65.2 % and 60.5 %. What is quickest is both in a row: off-policy first and then on-policy (`off-vs-on-policy`) is at 53.4 % after 400 steps of each.";
 
 /** Paper, table of GSM8K: gain by λ and divergence, with chains of thought. */
 export const mathematicsExperiment: Experiment = {
@@ -24,5 +30,5 @@ export const mathematicsExperiment: Experiment = {
 | λ=1 | 8.8 | 7.6 | 7.0 | 6.7 | 8.0 |
 | λ=0.5 | 6.8 | 6.2 | 6.4 | 5.9 | 6.9 |
 | λ=0 | 4.7 | 5.1 | 5.1 | 5.0 | 5.7 |`,
-  parts: [part(gridNav), part(calculator)],
+  parts: [part(gridNav, gridNavNote), part(calculator, calculatorNote)],
 };

@@ -83,6 +83,9 @@ export const offVsOnPolicyExperiment: Experiment = {
       arms,
       note: "An answer here is one of ten digits: who guesses at random passes in one of 64 samples nearly always, so that pass@64 measures how much a student still guesses. At the learning rate of the other arms, reinforcement learning without the teacher ends in writing the same whatever happens (greedy and pass@64 are equal): with a reward of 0 or 1 that few samples earn, it collapses; therefore it stands there at a tenth of that rate, too.",
     }),
-    part(gridNav, { arms: arms.map((arm) => ({ ...arm, quick: false })) }),
+    part(gridNav, {
+      arms: arms.map((arm) => ({ ...arm, quick: false })),
+      note: "Greedy is by the task's check; pass@k asks for the one of several right ways that the reference takes, so that it says how much of the teacher's variety a student still has. At a tenth of the learning rate the picture is the report's: reinforcement learning raises what is right at once and not pass@64, on-policy distillation both. On-policy alone for as long is better still: a student that is right on 35 % before any distillation needs no off-policy start.",
+    }),
   ],
 };

@@ -47,6 +47,7 @@ export const taskAgnosticExperiment: Experiment = {
           ],
         },
       ],
+      note: "An answer is at most seven symbols, nearly all of them decided by the instruction: there is little of a text of one's own to lose the way in, which is what on-policy distillation mends. After 1600 steps (one seed) the methods are as near to one another: 48.0 % (FKL, λ=0), 49.2 % (FKL, λ=1), 47.0 % (RKL, λ=1). The teacher's distribution is met better on-policy (forward KL) all the same; reverse KL trades it, and what carries over to other kinds, for samples that are right.",
       orderings: [
         {
           id: "O1",
