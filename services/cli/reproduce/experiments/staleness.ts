@@ -59,10 +59,11 @@ export const stalenessExperiment: Experiment = {
           series: over("tokensPerSecond"),
         },
       ],
+      note: "One version costs no quality that shows: greedy, forward KL loses 0.9 ± 0.6 points against none and reverse KL gains 0.7 ± 1.4. Nor does reverse KL lose from 64, and a reason is at hand: the learner computes the student's distribution anew on every token of a stale sample, which AsyncOPD finds to be the best remedy. What is stale is only which prefixes are visited, and those seem to change little in 64 steps here.",
       orderings: [
         {
           id: "asynchronous",
-          says: "a staleness of one version is faster and costs no quality that shows",
+          says: "a staleness of one version is faster",
           contrasts: compared.map((divergence) => more(nameOf(divergence, 1), nameOf(divergence, 0), "tokensPerSecond")),
         },
         {
