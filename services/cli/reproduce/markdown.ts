@@ -102,7 +102,7 @@ function partMarkdown(analysed: AnalysedPart, { teacher, student, classifier }: 
     `## ${part.recipe.name}`,
     `Teacher: ${score(teacher)}. SFT student: ${score(student)}.${judge} ${part.recipe.sizes}`,
     ...orderings.map(paragraph),
-    ...(part.note ? [part.note] : []),
+    ...(part.note ? [`Note on the full tables (five seeds): ${part.note}`] : []),
     table(head, rows),
     ...(part.grids ?? []).flatMap((grid) => [`${grid.title}:`, gridTable(grid, arms)]),
     ...part.figures.map(({ name, title }) => `![${title}](${part.recipe.name}-${name}.svg)`),

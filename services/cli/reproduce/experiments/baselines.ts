@@ -63,7 +63,7 @@ export const baselinesExperiment: Experiment = {
     part(
       num2words,
       num2wordsTraining,
-      arms.map((arm) => (referring.includes(arm.name) ? { ...arm, data: "few" } : arm)),
+      arms.map((arm) => ({ ...arm, ...(referring.includes(arm.name) ? { data: "few" } : {}), quick: false })),
     ),
     part(gridNav, training, arms),
   ],

@@ -24,7 +24,7 @@ const arms: readonly Arm[] = [
   next("RL, a tenth of the learning rate", { preset: "rl", ...groups }, { learningRate: slowly, quick: false }),
   next("on-policy", onPolicyPhase),
   next("on-policy and RL", { preset: "rl_gkd", objective: { ...divergences.RKL, alpha: 0.5 }, ...groups }, { quick: false }),
-  { name: "on-policy alone, twice as long", phase: onPolicyPhase, stepShare: 2 },
+  { name: "on-policy alone, twice as long", phase: onPolicyPhase, stepShare: 2, quick: false },
 ];
 
 const part = (recipe: Recipe, rest: Pick<Part, "arms" | "note">): Part => ({
