@@ -174,8 +174,8 @@ export interface Figure {
 export interface Part {
   readonly recipe: Recipe;
   readonly training: Training;
-  /** What --quick changes. */
-  readonly quick: Partial<Training>;
+  /** What --quick changes of the training; false: it leaves the part out. */
+  readonly quick: Partial<Training> | false;
   readonly arms: readonly Arm[];
   /** Rewards of every arm: what alpha weighs, and what evaluations report besides the judge. */
   readonly rewards?: readonly RewardInit[];
@@ -200,11 +200,14 @@ export interface Experiment {
   readonly alone?: boolean;
 }
 
-/** What --quick runs of an experiment: a part whose arms are all left out goes with them. */
+/** What --quick runs of an experiment. */
 export const quickened = (experiment: Experiment): Experiment => ({
   ...experiment,
-  parts: experiment.parts.flatMap((part) => {
-    const arms = part.arms.filter(({ quick }) => quick !== false);
-    return arms.length ? [{ ...part, arms, training: { ...part.training, ...part.quick } }] : [];
-  }),
+  parts: experiment.parts
+    .filter(({ quick }) => quick !== false)
+    .map((part) => ({
+      ...part,
+      arms: part.arms.filter(({ quick }) => quick !== false),
+      training: { ...part.training, ...part.quick },
+    })),
 });

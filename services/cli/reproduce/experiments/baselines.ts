@@ -18,10 +18,10 @@ const offPolicy = ["more SFT", "SeqKD", "supervised KD"];
 /** Those that use references; the teacher writes SeqKD's texts for every prompt. */
 const referring = ["more SFT", "supervised KD", "ImitKD", "f-distill (TVD)"];
 
-const part = (recipe: Recipe, own: Training, compared: readonly Arm[]): Part => ({
+const part = (recipe: Recipe, own: Training, quick: Part["quick"], compared: readonly Arm[]): Part => ({
   recipe,
   training: own,
-  quick: quickTraining,
+  quick,
   arms: compared,
   columns: [
     ...accuracy,
@@ -63,8 +63,9 @@ export const baselinesExperiment: Experiment = {
     part(
       num2words,
       num2wordsTraining,
-      arms.map((arm) => ({ ...arm, ...(referring.includes(arm.name) ? { data: "few" } : {}), quick: false })),
+      false,
+      arms.map((arm) => (referring.includes(arm.name) ? { ...arm, data: "few" } : arm)),
     ),
-    part(gridNav, training, arms),
+    part(gridNav, training, quickTraining, arms),
   ],
 };

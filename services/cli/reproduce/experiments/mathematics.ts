@@ -1,15 +1,12 @@
-import type { Arm, Experiment, Part, Recipe } from "../experiment.js";
+import type { Experiment, Part, Recipe } from "../experiment.js";
 import { calculator, gridNav, quickTraining, training } from "../recipes.js";
 import { accuracy, byLambda, lambdaArms, lambdaGrid, onPolicyFirst } from "./divergences.js";
 
-const gridNavArms = lambdaArms.map((arm) => (arm.name.startsWith("JSD") ? { ...arm, quick: false } : arm));
-const calculatorArms = lambdaArms.map((arm) => ({ ...arm, quick: false }));
-
-const part = (recipe: Recipe, arms: readonly Arm[], note: string): Part => ({
+const part = (recipe: Recipe, quick: Part["quick"], note: string): Part => ({
   recipe,
   training,
-  quick: quickTraining,
-  arms,
+  quick,
+  arms: lambdaArms.map((arm) => (arm.name.startsWith("JSD") ? { ...arm, quick: false } : arm)),
   columns: [...accuracy, { measure: "forwardKl", label: "KL(teacher‖student)" }],
   grids: [lambdaGrid("Greedy gain over the SFT student", "gain"), lambdaGrid("Gain at temperature 1", "sampledGain")],
   figures: [{ ...byLambda("gain", "greedy gain", "gain"), title: "Gain by λ and divergence" }],
@@ -33,5 +30,5 @@ export const mathematicsExperiment: Experiment = {
 | λ=1 | 8.8 | 7.6 | 7.0 | 6.7 | 8.0 |
 | λ=0.5 | 6.8 | 6.2 | 6.4 | 5.9 | 6.9 |
 | λ=0 | 4.7 | 5.1 | 5.1 | 5.0 | 5.7 |`,
-  parts: [part(gridNav, gridNavArms, gridNavNote), part(calculator, calculatorArms, calculatorNote)],
+  parts: [part(gridNav, quickTraining, gridNavNote), part(calculator, false, calculatorNote)],
 };

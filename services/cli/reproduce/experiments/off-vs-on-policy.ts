@@ -27,10 +27,10 @@ const arms: readonly Arm[] = [
   { name: "on-policy alone, twice as long", phase: onPolicyPhase, stepShare: 2, quick: false },
 ];
 
-const part = (recipe: Recipe, rest: Pick<Part, "arms" | "note">): Part => ({
+const part = (recipe: Recipe, rest: Pick<Part, "quick" | "note">): Part => ({
   recipe,
   training: { ...training, rows: 100, samplesPerPrompt: 64, passAt: ks },
-  quick: { ...quickTraining, rows: 50 },
+  arms,
   ...rest,
   columns: [
     { measure: "greedy", label: "greedy", format: "percent" },
@@ -80,11 +80,11 @@ export const offVsOnPolicyExperiment: Experiment = {
     "From one student distilled off-policy (on texts that the teacher wrote): more of it, reinforcement learning, on-policy distillation, or both, at equal steps. Cost is that of the last stage. Qwen3-8B, AIME'24 and pass@64: off-policy 55.0 and 90.0; then RL 67.6 and 90.0 at 17,920 GPU hours; then on-policy instead 74.4 and 93.3 at 1,800 GPU hours.",
   parts: [
     part(calculator, {
-      arms,
+      quick: { ...quickTraining, rows: 50 },
       note: "An answer here is one of ten digits: who guesses at random passes in one of 64 samples nearly always, so that pass@64 measures how much a student still guesses. At the learning rate of the other arms, reinforcement learning without the teacher ends in writing the same whatever happens (greedy and pass@64 are equal): with a reward of 0 or 1 that few samples earn, it collapses; therefore it stands there at a tenth of that rate, too.",
     }),
     part(gridNav, {
-      arms: arms.map((arm) => ({ ...arm, quick: false })),
+      quick: false,
       note: "Greedy is by the task's check; pass@k asks for the one of several right ways that the reference takes, so that it says how much of the teacher's variety a student still has. At a tenth of the learning rate the picture is the report's: reinforcement learning raises what is right at once and not pass@64, on-policy distillation both. On-policy alone for as long is better still: a student that is right on 35 % before any distillation needs no off-policy start.",
     }),
   ],

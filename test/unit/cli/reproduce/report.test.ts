@@ -85,8 +85,7 @@ describe("paragraph()", () => {
   ] as const;
 
   it("says what was meant to show, whether it did, and by how much", () => {
-    const contrasts = both;
-    expect(paragraph({ id: "O1", says: "it grows", verdict: "partly shown", contrasts })).toBe(
+    expect(paragraph({ id: "O1", says: "it grows", verdict: "partly shown", contrasts: both })).toBe(
       "O1, it grows: **partly shown**. It holds beyond the noise for a > b (+0.110 ± 0.010). It does not show for b > c (-0.200).",
     );
   });
