@@ -72,7 +72,7 @@ function judge(
 ): JudgedOrdering {
   const counted = ordering.contrasts.filter(({ between = [] }) => !between.some((arm) => bySeed.has(arm)));
   const contrasts = counted.map(({ says, measure, value }) => {
-    const perSeed = Array.from({ length: seeds }, (_, i) => value((arm, measure) => bySeed.get(arm)?.[i]?.[measure] ?? Number.NaN));
+    const perSeed = Array.from({ length: seeds }, (_, i) => value((arm, name) => bySeed.get(arm)?.[i]?.[name] ?? Number.NaN));
     const result = estimate(perSeed);
     const { label = measure, format } = columns.find((column) => column.measure === measure) ?? {};
     return { says, measure: label, format, estimate: result, verdict: verdictOf(result) };
