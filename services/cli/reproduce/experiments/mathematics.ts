@@ -25,10 +25,10 @@ export const mathematicsExperiment: Experiment = {
   title: "Reasoning in steps",
   about: `Two tasks whose answer comes of steps, of which a wrong one can be made good: ways over a grid, whose moves are the chain of thought, and a stack calculator that writes its steps and may take one back. The paper's table for GSM8K, FLAN-T5 XL (27.9 %) to base (10.16 %), gain in accuracy (deploy/examples/gsm8k.yaml is that run for models and data of one's own):
 
-| | FKL | JSD 0.1 | JSD 0.5 | JSD 0.9 | RKL |
-| --- | --- | --- | --- | --- | --- |
-| λ=1 | 8.8 | 7.6 | 7.0 | 6.7 | 8.0 |
-| λ=0.5 | 6.8 | 6.2 | 6.4 | 5.9 | 6.9 |
-| λ=0 | 4.7 | 5.1 | 5.1 | 5.0 | 5.7 |`,
+|       | FKL | JSD 0.1 | JSD 0.5 | JSD 0.9 | RKL |
+| ----- | --- | ------- | ------- | ------- | --- |
+| λ=1   | 8.8 | 7.6     | 7.0     | 6.7     | 8.0 |
+| λ=0.5 | 6.8 | 6.2     | 6.4     | 5.9     | 6.9 |
+| λ=0   | 4.7 | 5.1     | 5.1     | 5.0     | 5.7 |`,
   parts: [part(gridNav, quickTraining, gridNavNote), part(calculator, false, calculatorNote)],
 };
