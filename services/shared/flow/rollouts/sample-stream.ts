@@ -26,7 +26,7 @@ export interface SamplingModel {
 /** A prompt of a request as a model takes it. */
 export function promptOf({ input }: PromptInput, what: string): Prompt {
   if (input.case === "ids") return toInt32(input.value, what);
-  if (input.case === "conversation") return input.value.messages;
+  if (input.case === "conversation") return input.value.messages.map(({ role, content = "" }) => ({ role, content }));
   return input.case === "text" ? input.value : "";
 }
 

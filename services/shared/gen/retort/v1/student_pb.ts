@@ -5,18 +5,20 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Array, FinishReason, SamplingParams } from "./flow_pb.js";
 import { file_retort_v1_flow } from "./flow_pb.js";
-import type { Message as Message$1 } from "@bufbuild/protobuf";
+import type { JsonObject, Message as Message$1 } from "@bufbuild/protobuf";
 
 /**
  * Describes the file retort/v1/student.proto.
  */
 export const file_retort_v1_student: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZXRvcnQvdjEvc3R1ZGVudC5wcm90bxIJcmV0b3J0LnYxIngKC1Byb21wdElucHV0Eg4KBHRleHQYASABKAlIABIfCgNpZHMYAiABKAsyEC5yZXRvcnQudjEuQXJyYXlIABIvCgxjb252ZXJzYXRpb24YAyABKAsyFy5yZXRvcnQudjEuQ29udmVyc2F0aW9uSABCBwoFaW5wdXQiPgoMQ29udmVyc2F0aW9uEi4KCG1lc3NhZ2VzGAEgAygLMhIucmV0b3J0LnYxLk1lc3NhZ2VCCLpIBZIBAggBIigKB01lc3NhZ2USDAoEcm9sZRgBIAEoCRIPCgdjb250ZW50GAIgASgJIqQBCg1TYW1wbGVSZXF1ZXN0EjQKB3Byb21wdHMYASADKAsyFi5yZXRvcnQudjEuUHJvbXB0SW5wdXRCC7pICJIBBQgBEIAgEjMKCHNhbXBsaW5nGAIgASgLMhkucmV0b3J0LnYxLlNhbXBsaW5nUGFyYW1zQga6SAPIAQESGgoSc2FtcGxlc19wZXJfcHJvbXB0GAMgASgNEgwKBHNlZWQYBCABKAQiqgEKDlNhbXBsZVJlc3BvbnNlEg4KBnByb21wdBgBIAEoDRIOCgZzYW1wbGUYAiABKA0SHQoDaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5EiIKCGxvZ3Byb2JzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5EgwKBHRleHQYBSABKAkSJwoGZmluaXNoGAYgASgOMhcucmV0b3J0LnYxLkZpbmlzaFJlYXNvbiIgCh5TdHVkZW50U2VydmljZUdldFN0YXR1c1JlcXVlc3QidQofU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZRIOCgZydW5faWQYASABKAkSFgoOcG9saWN5X3ZlcnNpb24YAiABKA0SEgoKdGFza3NfZG9uZRgDIAEoBBIWCg50b2tlbnNfc2FtcGxlZBgEIAEoBDK1AQoOU3R1ZGVudFNlcnZpY2USPwoGU2FtcGxlEhgucmV0b3J0LnYxLlNhbXBsZVJlcXVlc3QaGS5yZXRvcnQudjEuU2FtcGxlUmVzcG9uc2UwARJiCglHZXRTdGF0dXMSKS5yZXRvcnQudjEuU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0GioucmV0b3J0LnYxLlN0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_retort_v1_flow]);
+  fileDesc("ChdyZXRvcnQvdjEvc3R1ZGVudC5wcm90bxIJcmV0b3J0LnYxIngKC1Byb21wdElucHV0Eg4KBHRleHQYASABKAlIABIfCgNpZHMYAiABKAsyEC5yZXRvcnQudjEuQXJyYXlIABIvCgxjb252ZXJzYXRpb24YAyABKAsyFy5yZXRvcnQudjEuQ29udmVyc2F0aW9uSABCBwoFaW5wdXQilwEKDENvbnZlcnNhdGlvbhIuCghtZXNzYWdlcxgBIAMoCzISLnJldG9ydC52MS5NZXNzYWdlQgi6SAWSAQIIARINCgV0b29scxgCIAEoCRIRCglkb2N1bWVudHMYAyABKAkSNQoUY2hhdF90ZW1wbGF0ZV9rd2FyZ3MYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IkgKB01lc3NhZ2USDAoEcm9sZRgBIAEoCRIUCgdjb250ZW50GAIgASgJSACIAQESDQoFZXh0cmEYAyABKAlCCgoIX2NvbnRlbnQixwEKDVNhbXBsZVJlcXVlc3QSNAoHcHJvbXB0cxgBIAMoCzIWLnJldG9ydC52MS5Qcm9tcHRJbnB1dEILukgIkgEFCAEQgCASMwoIc2FtcGxpbmcYAiABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXNCBrpIA8gBARIaChJzYW1wbGVzX3Blcl9wcm9tcHQYAyABKA0SDAoEc2VlZBgEIAEoBBIhCgRjaGF0GAUgASgLMhMucmV0b3J0LnYxLkNoYXRTcGVjIp8BCghDaGF0U3BlYxIMCgRjaGF0GAEgASgIEg4KBnN5c3RlbRgCIAEoCRI1ChRjaGF0X3RlbXBsYXRlX2t3YXJncxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSFQoNY2hhdF90ZW1wbGF0ZRgEIAEoCRInCgNub3cYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqoBCg5TYW1wbGVSZXNwb25zZRIOCgZwcm9tcHQYASABKA0SDgoGc2FtcGxlGAIgASgNEh0KA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheRIiCghsb2dwcm9icxgEIAEoCzIQLnJldG9ydC52MS5BcnJheRIMCgR0ZXh0GAUgASgJEicKBmZpbmlzaBgGIAEoDjIXLnJldG9ydC52MS5GaW5pc2hSZWFzb24iIAoeU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0InUKH1N0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2USDgoGcnVuX2lkGAEgASgJEhYKDnBvbGljeV92ZXJzaW9uGAIgASgNEhIKCnRhc2tzX2RvbmUYAyABKAQSFgoOdG9rZW5zX3NhbXBsZWQYBCABKAQytQEKDlN0dWRlbnRTZXJ2aWNlEj8KBlNhbXBsZRIYLnJldG9ydC52MS5TYW1wbGVSZXF1ZXN0GhkucmV0b3J0LnYxLlNhbXBsZVJlc3BvbnNlMAESYgoJR2V0U3RhdHVzEikucmV0b3J0LnYxLlN0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdBoqLnJldG9ydC52MS5TdHVkZW50U2VydmljZUdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_retort_v1_flow]);
 
 /**
- * A prompt as text, or as token ids.
+ * A prompt as text, as token ids, or as a conversation.
  *
  * @generated from message retort.v1.PromptInput
  */
@@ -64,6 +66,27 @@ export type Conversation = Message$1<"retort.v1.Conversation"> & {
    * @generated from field: repeated retort.v1.Message messages = 1;
    */
   messages: Message[];
+
+  /**
+   * What the template calls `tools`: a JSON list. JSON text, so that the order of keys and the spelling of numbers stay.
+   *
+   * @generated from field: string tools = 2;
+   */
+  tools: string;
+
+  /**
+   * What the template calls `documents`: a JSON list.
+   *
+   * @generated from field: string documents = 3;
+   */
+  documents: string;
+
+  /**
+   * Names that the template reads for this conversation (enable_thinking, …); they win over those of the request.
+   *
+   * @generated from field: google.protobuf.Struct chat_template_kwargs = 4;
+   */
+  chatTemplateKwargs?: JsonObject | undefined;
 };
 
 /**
@@ -80,16 +103,26 @@ export const ConversationSchema: GenMessage<Conversation> = /*@__PURE__*/
  */
 export type Message = Message$1<"retort.v1.Message"> & {
   /**
-   * system | user | assistant | tool
+   * system | user | assistant | tool | whatever the template knows
    *
    * @generated from field: string role = 1;
    */
   role: string;
 
   /**
-   * @generated from field: string content = 2;
+   * Absent where the turn has none, as one that only calls tools may.
+   *
+   * @generated from field: optional string content = 2;
    */
-  content: string;
+  content?: string | undefined;
+
+  /**
+   * Every other key of the message (tool_calls, name, reasoning_content, …), or content that is a list of parts: a JSON
+   * object.
+   *
+   * @generated from field: string extra = 3;
+   */
+  extra: string;
 };
 
 /**
@@ -126,6 +159,11 @@ export type SampleRequest = Message$1<"retort.v1.SampleRequest"> & {
    * @generated from field: uint64 seed = 4;
    */
   seed: bigint;
+
+  /**
+   * @generated from field: retort.v1.ChatSpec chat = 5;
+   */
+  chat?: ChatSpec | undefined;
 };
 
 /**
@@ -134,6 +172,55 @@ export type SampleRequest = Message$1<"retort.v1.SampleRequest"> & {
  */
 export const SampleRequestSchema: GenMessage<SampleRequest> = /*@__PURE__*/
   messageDesc(file_retort_v1_student, 3);
+
+/**
+ * How prompts become the text that a model reads.
+ *
+ * @generated from message retort.v1.ChatSpec
+ */
+export type ChatSpec = Message$1<"retort.v1.ChatSpec"> & {
+  /**
+   * True: a prompt that is plain text becomes a user's message in the model's chat template. Default: it is read as it is.
+   *
+   * @generated from field: bool chat = 1;
+   */
+  chat: boolean;
+
+  /**
+   * The system's message before every conversation that has none.
+   *
+   * @generated from field: string system = 2;
+   */
+  system: string;
+
+  /**
+   * Names that the template reads (enable_thinking, …).
+   *
+   * @generated from field: google.protobuf.Struct chat_template_kwargs = 3;
+   */
+  chatTemplateKwargs?: JsonObject | undefined;
+
+  /**
+   * Which template, where the tokenizer has several by name. Default: `default`.
+   *
+   * @generated from field: string chat_template = 4;
+   */
+  chatTemplate: string;
+
+  /**
+   * What the template takes for now (strftime_now). Default: the time of the call.
+   *
+   * @generated from field: google.protobuf.Timestamp now = 5;
+   */
+  now?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message retort.v1.ChatSpec.
+ * Use `create(ChatSpecSchema)` to create a new message.
+ */
+export const ChatSpecSchema: GenMessage<ChatSpec> = /*@__PURE__*/
+  messageDesc(file_retort_v1_student, 4);
 
 /**
  * A piece of one completion. Pieces of one completion come in order; those of different completions mix.
@@ -183,7 +270,7 @@ export type SampleResponse = Message$1<"retort.v1.SampleResponse"> & {
  * Use `create(SampleResponseSchema)` to create a new message.
  */
 export const SampleResponseSchema: GenMessage<SampleResponse> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 4);
+  messageDesc(file_retort_v1_student, 5);
 
 /**
  * The student that is asked.
@@ -198,7 +285,7 @@ export type StudentServiceGetStatusRequest = Message$1<"retort.v1.StudentService
  * Use `create(StudentServiceGetStatusRequestSchema)` to create a new message.
  */
 export const StudentServiceGetStatusRequestSchema: GenMessage<StudentServiceGetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 5);
+  messageDesc(file_retort_v1_student, 6);
 
 /**
  * What the student is doing.
@@ -234,7 +321,7 @@ export type StudentServiceGetStatusResponse = Message$1<"retort.v1.StudentServic
  * Use `create(StudentServiceGetStatusResponseSchema)` to create a new message.
  */
 export const StudentServiceGetStatusResponseSchema: GenMessage<StudentServiceGetStatusResponse> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 6);
+  messageDesc(file_retort_v1_student, 7);
 
 /**
  * A model that writes.

@@ -7,7 +7,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Array, SequenceScore, SignalSpec } from "./flow_pb.js";
 import { file_retort_v1_flow } from "./flow_pb.js";
-import type { PromptInput, SampleRequest, SampleResponse } from "./student_pb.js";
+import type { ChatSpec, PromptInput, SampleRequest, SampleResponse } from "./student_pb.js";
 import { file_retort_v1_student } from "./student_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/teacher.proto.
  */
 export const file_retort_v1_teacher: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxIh8KHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0IrgCCh5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USFAoMbW9kZWxfZGlnZXN0GAEgASgJEhgKEHRva2VuaXplcl9kaWdlc3QYAiABKAkSFwoPdGVtcGxhdGVfZGlnZXN0GAMgASgJEhQKDGFyY2hpdGVjdHVyZRgEIAEoCRISCgp2b2NhYl9zaXplGAUgASgNEg8KB2Vvc19pZHMYBiADKAUSEwoGcGFkX2lkGAcgASgFSACIAQESEgoKcGFyYW1ldGVycxgIIAEoBBIVCg1tYXhfcG9zaXRpb25zGAkgASgNEg0KBWR0eXBlGAogASgJEg4KBmRldmljZRgLIAEoCRITCgtoaWRkZW5fc2l6ZRgMIAEoDRITCgtoZWFkX2RpZ2VzdBgNIAEoCUIJCgdfcGFkX2lkIqYBCgpTY29yZUlucHV0Ei4KBnByb21wdBgBIAEoCzIWLnJldG9ydC52MS5Qcm9tcHRJbnB1dEIGukgDyAEBEg4KBHRleHQYAiABKAlIABIfCgNpZHMYAyABKAsyEC5yZXRvcnQudjEuQXJyYXlIABIpCg9zdHVkZW50X3RvcF9pZHMYBCABKAsyEC5yZXRvcnQudjEuQXJyYXlCDAoKY29tcGxldGlvbiJ0CgxTY29yZVJlcXVlc3QSNQoJc2VxdWVuY2VzGAEgAygLMhUucmV0b3J0LnYxLlNjb3JlSW5wdXRCC7pICJIBBQgBEIAgEi0KBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjQga6SAPIAQEitwEKDVNjb3JlUmVzcG9uc2USKAoGc2NvcmVzGAEgAygLMhgucmV0b3J0LnYxLlNlcXVlbmNlU2NvcmUSJQoGc2lnbmFsGAIgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWMSFgoOdGVhY2hlcl9kaWdlc3QYAyABKAkSKAoOY29tcGxldGlvbl9pZHMYBCADKAsyEC5yZXRvcnQudjEuQXJyYXkSEwoLaGVhZF9kaWdlc3QYBSABKAkiUAobVGVhY2hlclNlcnZpY2VTYW1wbGVSZXF1ZXN0EjEKB3JlcXVlc3QYASABKAsyGC5yZXRvcnQudjEuU2FtcGxlUmVxdWVzdEIGukgDyAEBIkgKHFRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVzcG9uc2USKAoFcGllY2UYASABKAsyGS5yZXRvcnQudjEuU2FtcGxlUmVzcG9uc2UyigIKDlRlYWNoZXJTZXJ2aWNlEl8KCERlc2NyaWJlEigucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0GikucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXNwb25zZRI6CgVTY29yZRIXLnJldG9ydC52MS5TY29yZVJlcXVlc3QaGC5yZXRvcnQudjEuU2NvcmVSZXNwb25zZRJbCgZTYW1wbGUSJi5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VTYW1wbGVSZXF1ZXN0GicucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_student]);
+  fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxIh8KHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0IukCCh5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USFAoMbW9kZWxfZGlnZXN0GAEgASgJEhgKEHRva2VuaXplcl9kaWdlc3QYAiABKAkSFwoPdGVtcGxhdGVfZGlnZXN0GAMgASgJEhQKDGFyY2hpdGVjdHVyZRgEIAEoCRISCgp2b2NhYl9zaXplGAUgASgNEg8KB2Vvc19pZHMYBiADKAUSEwoGcGFkX2lkGAcgASgFSACIAQESEgoKcGFyYW1ldGVycxgIIAEoBBIVCg1tYXhfcG9zaXRpb25zGAkgASgNEg0KBWR0eXBlGAogASgJEg4KBmRldmljZRgLIAEoCRITCgtoaWRkZW5fc2l6ZRgMIAEoDRITCgtoZWFkX2RpZ2VzdBgNIAEoCRIXCg9lbmNvZGluZ19kaWdlc3QYDiABKAkSFgoOdG9rZW5pemVyX3NpemUYDyABKA1CCQoHX3BhZF9pZCKmAQoKU2NvcmVJbnB1dBIuCgZwcm9tcHQYASABKAsyFi5yZXRvcnQudjEuUHJvbXB0SW5wdXRCBrpIA8gBARIOCgR0ZXh0GAIgASgJSAASHwoDaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5SAASKQoPc3R1ZGVudF90b3BfaWRzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5QgwKCmNvbXBsZXRpb24ilwEKDFNjb3JlUmVxdWVzdBI1CglzZXF1ZW5jZXMYASADKAsyFS5yZXRvcnQudjEuU2NvcmVJbnB1dEILukgIkgEFCAEQgCASLQoGc2lnbmFsGAIgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWNCBrpIA8gBARIhCgRjaGF0GAMgASgLMhMucmV0b3J0LnYxLkNoYXRTcGVjIrcBCg1TY29yZVJlc3BvbnNlEigKBnNjb3JlcxgBIAMoCzIYLnJldG9ydC52MS5TZXF1ZW5jZVNjb3JlEiUKBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEhYKDnRlYWNoZXJfZGlnZXN0GAMgASgJEigKDmNvbXBsZXRpb25faWRzGAQgAygLMhAucmV0b3J0LnYxLkFycmF5EhMKC2hlYWRfZGlnZXN0GAUgASgJIlAKG1RlYWNoZXJTZXJ2aWNlU2FtcGxlUmVxdWVzdBIxCgdyZXF1ZXN0GAEgASgLMhgucmV0b3J0LnYxLlNhbXBsZVJlcXVlc3RCBrpIA8gBASJIChxUZWFjaGVyU2VydmljZVNhbXBsZVJlc3BvbnNlEigKBXBpZWNlGAEgASgLMhkucmV0b3J0LnYxLlNhbXBsZVJlc3BvbnNlMooCCg5UZWFjaGVyU2VydmljZRJfCghEZXNjcmliZRIoLnJldG9ydC52MS5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVxdWVzdBopLnJldG9ydC52MS5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USOgoFU2NvcmUSFy5yZXRvcnQudjEuU2NvcmVSZXF1ZXN0GhgucmV0b3J0LnYxLlNjb3JlUmVzcG9uc2USWwoGU2FtcGxlEiYucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVxdWVzdBonLnJldG9ydC52MS5UZWFjaGVyU2VydmljZVNhbXBsZVJlc3BvbnNlMAFiBnByb3RvMw", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_student]);
 
 /**
  * The teacher that is asked.
@@ -108,6 +108,20 @@ export type TeacherServiceDescribeResponse = Message<"retort.v1.TeacherServiceDe
    * @generated from field: string head_digest = 13;
    */
   headDigest: string;
+
+  /**
+   * SHA-256 of how text becomes ids, hexadecimal; tokenizer_digest says what the ids mean.
+   *
+   * @generated from field: string encoding_digest = 14;
+   */
+  encodingDigest: string;
+
+  /**
+   * How many ids the tokenizer has; vocab_size may be larger (padded rows).
+   *
+   * @generated from field: uint32 tokenizer_size = 15;
+   */
+  tokenizerSize: number;
 };
 
 /**
@@ -177,6 +191,11 @@ export type ScoreRequest = Message<"retort.v1.ScoreRequest"> & {
    * @generated from field: retort.v1.SignalSpec signal = 2;
    */
   signal?: SignalSpec | undefined;
+
+  /**
+   * @generated from field: retort.v1.ChatSpec chat = 3;
+   */
+  chat?: ChatSpec | undefined;
 };
 
 /**
