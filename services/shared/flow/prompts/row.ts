@@ -9,10 +9,10 @@ export interface Columns {
   readonly teacher: string;
 }
 
-export interface ChatMessage {
+export type ChatMessage = {
   readonly role: string;
   readonly content: string;
-}
+};
 
 /** One row: a prompt as text or messages, and what else the dataset has. */
 export interface Row {

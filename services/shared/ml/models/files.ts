@@ -1,10 +1,10 @@
 import { constants } from "node:fs";
 import { access, copyFile, mkdir, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import { writeAtomically } from "../../base/write-atomically.js";
 import type { Tensor } from "../graph/tensor.js";
-import { Tokenizer } from "../text/tokenizer.js";
+import { isTokenizerFile, Tokenizer, tokenizerPaths } from "../text/tokenizer.js";
 import { parseConfig } from "./config.js";
 import { readModelJson } from "./load-tensor.js";
 import { checkWeights, type Model } from "./model.js";
@@ -50,8 +50,8 @@ export function modelFromFiles(files: Readonly<Record<string, Uint8Array>>): Mod
   const config = parseConfig(rawConfig);
   const params = decodeSafetensors(files["model.safetensors"] ?? new Uint8Array());
   checkWeights(paramSpecs(config), params, "model.safetensors");
-  const names = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
-  const tokenizer = new Tokenizer(Object.fromEntries(names.flatMap((name) => (files[name] ? [[name, text(name)!]] : []))));
+  const names = Object.keys(files).filter((name) => isTokenizerFile(name) || name === "config.json");
+  const tokenizer = new Tokenizer(Object.fromEntries(names.map((name) => [name, text(name)!])));
   return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig };
 }
 
@@ -90,9 +90,6 @@ async function readWeights(directory: string): Promise<Map<string, Tensor<"float
   return params;
 }
 
-/** Files beside the weights that are copied when a model is saved next to where it came from. */
-const companions = ["generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
-
 /**
  * Saves a model as a Hugging Face directory. Every file is written beside its name and renamed, the weights last, so
  * that a directory with weights is complete.
@@ -107,10 +104,18 @@ export async function saveModel(directory: string, model: Model, from?: string):
 /** Saves what a model directory holds besides the weights: config, tokenizer, generation settings. */
 export async function saveCompanions(directory: string, model: Omit<Model, "params">, from?: string): Promise<void> {
   await mkdir(directory, { recursive: true });
-  for (const file of from ? (await readdir(from)).filter((name) => companions.includes(name)) : [])
+  const beside = from
+    ? [...(await tokenizerPaths(from)), ...(await readdir(from)).filter((name) => name === "generation_config.json")]
+    : [];
+  for (const file of beside) {
+    await mkdir(dirname(join(directory, file)), { recursive: true });
     await copyFile(join(from!, file), join(directory, file));
+  }
   if (!from)
-    for (const [name, text] of Object.entries(model.tokenizer.files)) await writeAtomically(join(directory, name), Buffer.from(text));
+    for (const [name, text] of Object.entries(model.tokenizer.files)) {
+      await mkdir(dirname(join(directory, name)), { recursive: true });
+      await writeAtomically(join(directory, name), Buffer.from(text));
+    }
   await writeAtomically(join(directory, "config.json"), Buffer.from(`${JSON.stringify(model.rawConfig, null, 2)}\n`));
 }
 

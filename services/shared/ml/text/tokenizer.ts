@@ -1,21 +1,25 @@
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { Template } from "@huggingface/jinja";
-import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { RetortError } from "../../base/errors.js";
+import { Template } from "../../base/jinja/template.js";
+import { type BuiltTokenizer, buildTokenizer } from "./tokenizer/build.js";
+import { chatTemplates, chooseTemplate } from "./tokenizer/chat-templates.js";
+import { encodingDigest, sha256 } from "./tokenizer/digests.js";
+import { isTokenizerFile, readTokenizerFiles } from "./tokenizer/files.js";
+import { NativeFailure } from "./tokenizer/native.js";
+import { type Json, parseFiles } from "./tokenizer/parse.js";
+import { type ChatMessage, type ChatOptions, renderChat } from "./tokenizer/render-chat.js";
+import { textOf } from "./tokenizer/special-tokens.js";
+import { unknownPiece } from "./tokenizer/unknown-piece.js";
+import { Vocabulary } from "./tokenizer/vocabulary.js";
 
-type Json = Record<string, unknown>;
+export { isTokenizerFile, tokenizerFiles, tokenizerPaths } from "./tokenizer/files.js";
+export type { ChatMessage, ChatOptions } from "./tokenizer/render-chat.js";
 
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
-}
-
+/** Ids of the special tokens that have a part of their own; undefined where the files name none. */
 export interface SpecialIds {
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   readonly padId: number | undefined;
+  readonly unkId: number | undefined;
 }
 
 /** Token ids of a text or a pair of texts, and which of the two each token belongs to (0 or 1). */
@@ -24,62 +28,104 @@ export interface EncodedText {
   readonly typeIds: Int32Array;
 }
 
-/** A tokenizer as Hugging Face's tokenizer.json describes it, with its special tokens and chat template. */
+/**
+ * A tokenizer that gives the ids of AutoTokenizer of transformers 5.24 for the same files: Hugging Face's Rust core, called
+ * synchronously, with special tokens and chat templates as transformers reads them.
+ */
 export class Tokenizer {
-  /** tokenizer.json and tokenizer_config.json as text, by file name. */
+  /** The tokenizer's files as text, by path within a model directory. */
   readonly files: Readonly<Record<string, string>>;
   readonly specials: SpecialIds;
-  /** SHA-256 over the vocabulary (token, id) and the special ids, hexadecimal: equal digests, equal ids for every text. */
-  readonly digest: string;
-  /** SHA-256 of the chat template; of the empty string if there is none. */
+  /** SHA-256 of how text becomes ids: rules, merges, flags of added tokens; not the vocabulary. */
+  readonly encodingDigest: string;
+  /** SHA-256 of the chat template, of all if there are several and no default; of the empty string if there is none. */
   readonly templateDigest: string;
-  readonly #inner: HuggingFaceTokenizer;
-  readonly #template: string | undefined;
+  /** Chat templates by name, `default` for the only one. */
+  readonly templates: ReadonlyMap<string, string>;
+  readonly #built: BuiltTokenizer;
   readonly #config: Json;
+  readonly #compiled = new Map<string, Template>();
+  readonly #vocabulary: Vocabulary;
 
+  /**
+   * @param files texts by path within a model directory; config.json may be among them, for its model_type
+   * @throws InvalidArgument naming the file, the part and the way out, for what transformers raises at or what is not read here
+   */
   constructor(files: Readonly<Record<string, string>>) {
-    this.files = files;
-    const model = JSON.parse(files["tokenizer.json"]!) as Json;
-    this.#config = JSON.parse(files["tokenizer_config.json"] ?? "{}") as Json;
-    this.#inner = new HuggingFaceTokenizer(model, this.#config);
-    this.#template =
-      files["chat_template.jinja"] ?? (typeof this.#config.chat_template === "string" ? this.#config.chat_template : undefined);
-    this.specials = { bosId: this.#special("bos_token"), eosId: this.#special("eos_token"), padId: this.#special("pad_token") };
-    this.digest = sha256(JSON.stringify([[...this.#vocabulary(model)].sort(([, a], [, b]) => a - b), this.specials]));
-    this.templateDigest = sha256(this.#template ?? "");
+    this.files = Object.fromEntries(Object.entries(files).filter(([path]) => isTokenizerFile(path)));
+    const parsed = parseFiles(files);
+    this.#config = parsed.config;
+    this.templates = chatTemplates(this.files, parsed);
+    this.#built = buildTokenizer(parsed, files["tokenizer.json"]!);
+    this.#vocabulary = new Vocabulary(this.#built.native);
+    const id = (name: string) => {
+      const token = this.#built.special.named.get(name);
+      return token === undefined ? undefined : this.tokenToId(textOf(token));
+    };
+    this.specials = { bosId: id("bos_token"), eosId: id("eos_token"), padId: id("pad_token"), unkId: id("unk_token") };
+    const { tokenizer, added, postProcessor } = this.#built;
+    this.encodingDigest = encodingDigest({ tokenizer, added: [...added.values()], postProcessor });
+    const single = this.templates.get("default");
+    this.templateDigest = sha256(single ?? (this.templates.size === 0 ? "" : JSON.stringify([...this.templates].sort())));
   }
 
-  /** Loads the tokenizer of a model directory. */
+  /** Loads the tokenizer of a model directory. @throws NotFound without tokenizer.json, and what the constructor throws */
   static async load(directory: string): Promise<Tokenizer> {
-    const read = (name: string) => readFile(join(directory, name), "utf8").catch(() => undefined);
-    const [model, config, template] = await Promise.all([
-      read("tokenizer.json"),
-      read("tokenizer_config.json"),
-      read("chat_template.jinja"),
-    ]);
-    if (model === undefined) {
-      throw new RetortError(
-        "NotFound",
-        `${directory} has no tokenizer.json; save it with the fast tokenizer (AutoTokenizer(…, use_fast=True).save_pretrained)`,
-      );
+    const files = await readTokenizerFiles(directory);
+    try {
+      return new Tokenizer(files);
+    } catch (error) {
+      const { code, message, problems } = RetortError.from(error);
+      throw new RetortError(code, `${directory}: ${message}`, { problems, cause: error });
     }
-    return new Tokenizer({
-      "tokenizer.json": model,
-      ...optional("tokenizer_config.json", config),
-      ...optional("chat_template.jinja", template),
-    });
   }
 
-  /** Token ids of a text; with `addSpecial`, what the tokenizer puts around every text (a start token, say). */
-  encode(text: string, { addSpecial = false }: { addSpecial?: boolean } = {}): Int32Array {
-    return Int32Array.from(this.#inner.encode(text, { add_special_tokens: addSpecial }).ids);
+  /** SHA-256 over (id, token) of the whole vocabulary, added tokens among them: equal digests, equal meaning of every id. */
+  get digest(): string {
+    return this.#vocabulary.digest;
+  }
+
+  /** The highest id and one: rows that a model needs for it. */
+  get size(): number {
+    return this.#vocabulary.size;
+  }
+
+  /** Ids of added tokens that are special: those that `decode` leaves out. */
+  get specialIds(): ReadonlySet<number> {
+    const special = [...this.#built.added.values()].filter((token) => token.special);
+    return new Set(special.flatMap(({ content }) => this.tokenToId(content) ?? []));
   }
 
   /** Most tokens that a text may have by tokenizer_config.json; undefined if it says nothing. */
   get maxTokens(): number | undefined {
-    const { model_max_length: length } = this.#config;
+    const length = this.#config.model_max_length ?? this.#config.max_len;
     // transformers writes 1e30 for "not known".
     return typeof length === "number" && length < 1e9 ? length : undefined;
+  }
+
+  /** The id of a token, added ones among them. */
+  tokenToId(token: string): number | undefined {
+    return this.#vocabulary.idOf(token);
+  }
+
+  /** The token of an id. */
+  idToToken(id: number): string | undefined {
+    return this.#vocabulary.tokenOf(id);
+  }
+
+  /**
+   * Token ids of a text; with `addSpecial`, what the tokenizer puts around every text (a start token, say).
+   *
+   * @throws InvalidArgument naming the piece that has no token, where there is no token for unknown ones
+   */
+  encode(text: string, options: { addSpecial?: boolean } = {}): Int32Array {
+    return this.encodeAll([text], options)[0]!;
+  }
+
+  /** Token ids of texts, as {@link encode} gives them, in one call of the Rust core. */
+  encodeAll(texts: readonly string[], { addSpecial = false }: { addSpecial?: boolean } = {}): Int32Array[] {
+    texts.forEach(requireText);
+    return this.#asking(texts, () => this.#built.native.encode(texts, addSpecial));
   }
 
   /**
@@ -87,45 +133,72 @@ export class Tokenizer {
    * as chat templates write it, is not put there twice.
    */
   encodeText(text: string, pair?: string): EncodedText {
-    const options = { text_pair: pair ?? null, add_special_tokens: true, return_token_type_ids: true } as const;
-    const { ids, token_type_ids } = this.#inner.encode(text, options) as { ids: number[]; token_type_ids?: number[] };
+    const texts = pair === undefined ? [text] : [text, pair];
+    texts.forEach(requireText);
+    const { ids, typeIds } = this.#asking(texts, () => this.#built.native.encodePair(text, pair ?? null));
     const { bosId } = this.specials;
     const from = bosId !== undefined && ids[0] === bosId && ids[1] === bosId ? 1 : 0;
-    // Only tokenizers that put something around a text give types.
-    const types = token_type_ids ?? ids.map(() => 0);
-    return { ids: Int32Array.from(ids.slice(from)), typeIds: Int32Array.from(types.slice(from)) };
+    return { ids: ids.slice(from), typeIds: typeIds.slice(from) };
   }
 
-  /** The text of token ids. */
-  decode(ids: Iterable<number>, { skipSpecial = true }: { skipSpecial?: boolean } = {}): string {
-    return this.#inner.decode(Array.from(ids), { skip_special_tokens: skipSpecial, clean_up_tokenization_spaces: false });
+  /** The text of token ids, as it was written: nothing is cleaned up. Ids that have no token give no text. */
+  decode(ids: Iterable<number>, options: { skipSpecial?: boolean } = {}): string {
+    return this.decodeAll([ids], options)[0]!;
   }
 
-  /** The prompt that the model's chat template makes of messages. */
-  applyChatTemplate(messages: readonly ChatMessage[], { addGenerationPrompt = true }: { addGenerationPrompt?: boolean } = {}): string {
-    if (!this.#template)
-      throw new RetortError("FailedPrecondition", "this tokenizer has no chat template; give prompts as text instead of messages");
-    const words = { bos_token: tokenText(this.#config.bos_token), eos_token: tokenText(this.#config.eos_token) };
-    return new Template(this.#template).render({ messages, add_generation_prompt: addGenerationPrompt, ...words });
+  /** The texts of sequences of token ids, as {@link decode} gives them, in one call of the Rust core. */
+  decodeAll(sequences: readonly Iterable<number>[], { skipSpecial = true }: { skipSpecial?: boolean } = {}): string[] {
+    const ids = sequences.map((sequence) => Uint32Array.from(sequence, requireId));
+    return this.#built.native.decode(ids, skipSpecial);
   }
 
-  #special(field: string): number | undefined {
-    const text = tokenText(this.#config[field]);
-    return text === undefined ? undefined : this.#inner.token_to_id(text);
+  /** The source of the chat template: the named one, else `tool_use` where there are tools, else `default`; see chooseTemplate. */
+  templateOf(name?: string, hasTools = false): string {
+    return chooseTemplate(this.templates, name, hasTools);
   }
 
-  #vocabulary(model: Json): Map<string, number> {
-    const { vocab } = model.model as { vocab: Record<string, number> | [string, number][] };
-    const entries = Array.isArray(vocab) ? vocab.map(([token], id) => [token, id] as const) : Object.entries(vocab);
-    const all = new Map<string, number>(entries);
-    for (const [id, token] of this.#inner.get_added_tokens_decoder()) all.set(token.content, id);
-    return all;
+  /**
+   * The text that the chat template makes of a conversation, as transformers' apply_chat_template makes it.
+   *
+   * @throws FailedPrecondition if there is no template; InvalidArgument that says why the template failed
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+    const { tools } = options;
+    const source = this.templateOf(options.template, tools !== undefined && tools !== null);
+    const words = Object.fromEntries([...this.#built.special.named].map(([name, token]) => [name, textOf(token)]));
+    return renderChat(source, (text) => this.#compile(text), messages, words, options);
+  }
+
+  #compile(source: string): Template {
+    const known = this.#compiled.get(source);
+    if (known) return known;
+    const template = new Template(source);
+    this.#compiled.set(source, template);
+    return template;
+  }
+
+  #asking<T>(texts: readonly string[], work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof NativeFailure)) throw error;
+      const piece = unknownPiece(this.#built, texts, error.detail.index);
+      const what = piece === undefined ? "a text has no ids" : `${JSON.stringify(piece)} has no token`;
+      throw new RetortError(
+        "InvalidArgument",
+        `${what}: ${error.message}; tokenizer.json's model.unk_token must be in its vocabulary, or texts keep to the vocabulary`,
+        { fieldPath: "text", cause: error },
+      );
+    }
   }
 }
 
-const optional = (name: string, text: string | undefined): Record<string, string> => (text === undefined ? {} : { [name]: text });
+function requireText(text: string): void {
+  if (/\p{Surrogate}/u.test(text))
+    throw new RetortError("InvalidArgument", "a text holds half of a surrogate pair, which no tokenizer reads; mend its encoding");
+}
 
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
-
-const tokenText = (value: unknown): string | undefined =>
-  typeof value === "string" ? value : ((value as { content?: string } | null | undefined)?.content ?? undefined);
+function requireId(id: number): number {
+  if (Number.isInteger(id) && id >= 0 && id <= 0xffffffff) return id;
+  throw new RetortError("InvalidArgument", `${id} is no token id; ids are whole numbers from 0`);
+}

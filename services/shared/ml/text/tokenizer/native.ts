@@ -1,0 +1,87 @@
+import { createHash } from "node:crypto";
+import { createSyncFn } from "synckit";
+import { RetortError } from "../../../base/errors.js";
+import type { Answers, NativeError, Request, TokenizerPlan } from "./plan.js";
+
+type Ask = (request: Request) => Answers[keyof Answers] | { error: NativeError };
+
+let worker: Ask | undefined;
+
+/** Asks this thread's thread of native tokenizers, which starts with the first question and keeps no process alive. */
+function ask<O extends Request["op"]>(request: Request & { op: O }): Answers[O] {
+  let answer: ReturnType<Ask>;
+  try {
+    worker ??= createSyncFn(new URL("./native-worker.js", import.meta.url).href) as Ask;
+    answer = worker(request);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new RetortError("Internal", `the thread of native tokenizers failed: ${message}; start the process again`, { cause: error });
+  }
+  if ("error" in answer) throw new NativeFailure(answer.error);
+  return answer as Answers[O];
+}
+
+/** What the Rust core says of an input that it cannot work with. */
+export class NativeFailure extends Error {
+  override readonly name = "NativeFailure";
+
+  constructor(readonly detail: NativeError) {
+    super(detail.message);
+  }
+}
+
+const alive = new Map<string, WeakRef<NativeTokenizer>>();
+const releases = new FinalizationRegistry<{ handle: number; key: string }>(({ handle, key }) => {
+  if (!alive.get(key)?.deref()) alive.delete(key);
+  ask({ op: "release", handle });
+});
+
+/**
+ * A tokenizer of the Rust core, used synchronously. Equal plans share one; it is released when nobody holds it any more.
+ */
+export class NativeTokenizer {
+  readonly #handle: number;
+
+  private constructor(plan: TokenizerPlan, key: string) {
+    this.#handle = ask({ op: "create", plan }).handle;
+    releases.register(this, { handle: this.#handle, key });
+  }
+
+  /** @throws NativeFailure with the part of tokenizer.json that the core does not read */
+  static of(plan: TokenizerPlan): NativeTokenizer {
+    const rest = JSON.stringify([plan.batches, plan.postProcessor]);
+    const key = createHash("sha256").update(plan.json).update("\0").update(rest).digest("hex");
+    const known = alive.get(key)?.deref();
+    if (known) return known;
+    const made = new NativeTokenizer(plan, key);
+    alive.set(key, new WeakRef(made));
+    return made;
+  }
+
+  /** Token ids of every text. @throws NativeFailure with the index of the text that fails */
+  encode(texts: readonly string[], addSpecial: boolean): Int32Array[] {
+    if (texts.length === 0) return [];
+    const { ids, ends } = ask({ op: "encode", handle: this.#handle, texts, addSpecial });
+    return Array.from(ends, (end, i) => ids.slice(i === 0 ? 0 : ends[i - 1]!, end));
+  }
+
+  /** Token ids of a text or a pair with special tokens, and which of the two each belongs to. */
+  encodePair(text: string, pair: string | null): { ids: Int32Array; typeIds: Int32Array } {
+    return ask({ op: "encodePair", handle: this.#handle, text, pair });
+  }
+
+  /** The texts of token ids; ids that have no token are left out. */
+  decode(sequences: readonly Uint32Array[], skipSpecial: boolean): string[] {
+    return sequences.length === 0 ? [] : ask({ op: "decode", handle: this.#handle, sequences, skipSpecial }).texts;
+  }
+
+  /** Every token with its id, added ones among them, sorted by id. */
+  vocabulary(): { tokens: string[]; ids: Int32Array } {
+    return ask({ op: "vocabulary", handle: this.#handle });
+  }
+
+  /** What normalizer and pre-tokenizer make of a text: the pieces that the model sees. */
+  pieces(text: string): string[] {
+    return ask({ op: "pieces", handle: this.#handle, text }).texts;
+  }
+}

@@ -1,0 +1,27 @@
+import type { BuiltTokenizer } from "./build.js";
+import { NativeFailure, NativeTokenizer } from "./native.js";
+
+/**
+ * The first piece of texts that the model has no token for: a word of the pre-tokenizer, or the one character of it that
+ * is to blame; undefined if that cannot be told.
+ *
+ * @param index which of the texts failed, if that is known
+ */
+export function unknownPiece({ native, tokenizer }: BuiltTokenizer, texts: readonly string[], index = 0): string | undefined {
+  const bare = NativeTokenizer.of({ json: JSON.stringify({ version: "1.0", added_tokens: [], model: tokenizer.model }), batches: [] });
+  const first = (pieces: readonly string[]): string | undefined => {
+    try {
+      bare.encode(pieces, false);
+      return undefined;
+    } catch (error) {
+      return error instanceof NativeFailure ? pieces[error.detail.index ?? 0] : undefined;
+    }
+  };
+  for (const text of texts.slice(index)) {
+    const piece = first(native.pieces(text));
+    if (piece === undefined) continue;
+    const { type } = tokenizer.model as { type?: unknown };
+    return type === "BPE" || type === "Unigram" ? (first([...piece]) ?? piece) : piece;
+  }
+  return undefined;
+}
