@@ -1,12 +1,12 @@
 import { RetortError } from "../shared/base/errors.js";
 import { purge } from "../shared/base/streams/ensure.js";
+import type { Item } from "../shared/codec/examples.js";
 import { promptsPerMessage, type RecordSize } from "../shared/flow/prompts/plan.js";
 import type { EvaluationSettings } from "../shared/flow/runs/evaluation.js";
 import { phaseOf } from "../shared/flow/runs/resolve.js";
 import { streamNames } from "../shared/flow/streams.js";
 import { stepToken, subjects } from "../shared/flow/subjects.js";
 import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
-import type { Item } from "./dataset.js";
 import { type EvaluationFigures, evaluationFigures } from "./figures.js";
 import { issueWriting } from "./issue.js";
 import type { RunContext } from "./run.js";

@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Item } from "../shared/codec/examples.js";
 import { toRecord } from "../shared/flow/arrays.js";
 import { type StepPlan, split, taskSeed } from "../shared/flow/prompts/plan.js";
 import { publishTask } from "../shared/flow/prompts/publish-task.js";
@@ -17,7 +18,6 @@ import {
   Source,
 } from "../shared/gen/retort/v1/flow_pb.js";
 import { hasK } from "../shared/ml/scoring/score.js";
-import type { Item } from "./dataset.js";
 
 /** Who scores a set of prompts. */
 interface Scoring {

@@ -1,14 +1,16 @@
 import { RetortError } from "../shared/base/errors.js";
+import type { Item } from "../shared/codec/examples.js";
 import { toInt32 } from "../shared/flow/arrays.js";
 import { columnsIn } from "../shared/flow/prompts/dataset.js";
 import { checkRows, heldOutNeeds, type RowNeeds, trainingNeeds } from "../shared/flow/prompts/needs.js";
 import type { PlanRows } from "../shared/flow/prompts/plan.js";
+import { chatOfData, type ResolvedChat } from "../shared/flow/runs/chat.js";
 import type { EvaluationSettings } from "../shared/flow/runs/evaluation.js";
 import { resolveSampling, teacherName } from "../shared/flow/runs/resolve.js";
 import { stepToken } from "../shared/flow/subjects.js";
 import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
 import type { DataSpec } from "../shared/gen/retort/v1/run_pb.js";
-import { type Dataset, type DatasetLimits, fitting, type Item, loadDataset } from "./dataset.js";
+import { type Dataset, type DatasetLimits, fitting, loadDataset } from "./dataset.js";
 import { issueWriting } from "./issue.js";
 import type { RunContext } from "./run.js";
 import type { StudentDescription } from "./train-host.js";
@@ -26,20 +28,20 @@ const writingTaskSize = 32;
 /** Reads the dataset, lets a teacher write what is to be written, and reads the held-out rows. */
 export async function prepareData(context: RunContext, student: StudentDescription): Promise<PreparedData> {
   const { membership, host } = context;
-  const { spec, run } = membership;
+  const { spec, run, runs, runId } = membership;
   const data = spec.data!;
   const limits: DatasetLimits = {
     maxPositions: student.maxPositions,
     maxNewTokens: Math.max(...run.phases.map(({ sampling }) => sampling.maxNewTokens)),
-    eosId: student.eosIds[0],
   };
-  const read = data.path ? await loadDataset(host, data, trainingNeeds(spec, run), data.limit, limits) : undefined;
+  const chat = chatOfData(data, (await runs.get(runId)).created);
+  const read = data.path ? await loadDataset(host, data, chat, trainingNeeds(spec, run), data.limit, limits) : undefined;
   const dataset = data.generate ? await writeTexts(context, read, student, limits) : read!;
   const { evaluation } = run;
   const needs = heldOutNeeds(spec, run);
   const { items, heldOut } =
     evaluation && needs
-      ? await heldOutRows(host, data, dataset.items, evaluation, needs, roomFor(evaluation, limits))
+      ? await heldOutRows(host, data, chat, dataset.items, evaluation, needs, roomFor(evaluation, limits))
       : { items: dataset.items, heldOut: [] };
   return { ...dataset, items, heldOut, rows: planRows(items, trainingNeeds(spec, run)) };
 }
@@ -58,12 +60,13 @@ function planRows(items: readonly Item[], { completions, path }: RowNeeds): Plan
 async function heldOutRows(
   host: RunContext["host"],
   data: DataSpec,
+  chat: ResolvedChat,
   items: readonly Item[],
   { path, holdOut, limit }: EvaluationSettings,
   needs: RowNeeds,
   limits: DatasetLimits,
 ): Promise<Pick<PreparedData, "items" | "heldOut">> {
-  if (path) return { items, heldOut: (await loadDataset(host, data, needs, limit, limits)).items };
+  if (path) return { items, heldOut: (await loadDataset(host, data, chat, needs, limit, limits)).items };
   if (holdOut >= items.length)
     throw new RetortError("InvalidArgument", `is ${holdOut}, and the dataset has ${items.length} rows; leave some to train on`, {
       fieldPath: "evaluation.holdOut",

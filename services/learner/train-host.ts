@@ -2,6 +2,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import { writeAtomically } from "../shared/base/write-atomically.js";
+import { type Item, itemsOf } from "../shared/codec/examples.js";
+import { type Columns, columnsIn, readDataset } from "../shared/flow/prompts/dataset.js";
+import { checkRows, type RowNeeds } from "../shared/flow/prompts/needs.js";
 import { type TokenDivergences, tokenDivergences } from "../shared/ml/evaluation/divergence.js";
 import { loadModel, modelToFiles, saveModel } from "../shared/ml/models/files.js";
 import { loadHead } from "../shared/ml/models/head.js";
@@ -12,6 +15,7 @@ import { readTensors } from "../shared/ml/models/safetensors-file.js";
 import { checkDevice } from "../shared/ml/runtime/device.js";
 import type { Score } from "../shared/ml/scoring/score.js";
 import { type ScoreInput, Scorer } from "../shared/ml/scoring/scorer.js";
+import { type ChatSettings, Encoder } from "../shared/ml/text/encoder.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 import type { TrainSequence } from "../shared/ml/training/batch.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
@@ -21,6 +25,16 @@ import { Trainer, type TrainerOptions } from "../shared/ml/training/trainer.js";
 export type StudentSource =
   | { readonly directory: string }
   | { readonly config: Readonly<Record<string, unknown>>; readonly tokenizer: string; readonly seed: bigint };
+
+/** Which rows to read, what they must have, and how they become text. */
+export interface ItemsRequest {
+  readonly path: string;
+  readonly columns: Columns;
+  /** 0 reads all. */
+  readonly limit: number;
+  readonly needs: RowNeeds;
+  readonly chat: ChatSettings;
+}
 
 /** What the learner must know of its student. */
 export interface StudentDescription {
@@ -52,21 +66,24 @@ export class TrainHost {
     return { parameters: parameterCount(config), maxPositions, vocabSize, bosId, eosIds, tokenizerDigest: tokenizer.digest };
   }
 
-  encode(texts: readonly string[], addSpecial: boolean): Int32Array[] {
-    return texts.map((text) => this.#opened.tokenizer.encode(text, { addSpecial }));
+  /** Reads a dataset's rows into tokens. @throws InvalidArgument naming what the rows lack, or the rows that are refused */
+  async readItems({ path, columns, limit, needs, chat }: ItemsRequest): Promise<Item[]> {
+    const rows = await readDataset(path, columns, limit);
+    checkRows(rows, needs, await columnsIn(path));
+    const { tokenizer, config } = this.#opened;
+    return itemsOf(rows, new Encoder(tokenizer, config.eosIds, chat));
   }
 
   decode(sequences: readonly Int32Array[]): string[] {
-    return sequences.map((ids) => this.#opened.tokenizer.decode(ids));
+    return this.#opened.tokenizer.decodeAll(sequences);
   }
 
   /** Each token's own text, for reports. */
   pieces(ids: Int32Array): string[] {
-    return Array.from(ids, (id) => this.#opened.tokenizer.decode([id], { skipSpecial: false }));
-  }
-
-  applyChatTemplate(messages: readonly { role: string; content: string }[]): string {
-    return this.#opened.tokenizer.applyChatTemplate(messages);
+    return this.#opened.tokenizer.decodeAll(
+      Array.from(ids, (id) => [id]),
+      { skipSpecial: false },
+    );
   }
 
   /** Loads the head of a teacher's model directory, for the signal `hidden`; gives its digest and the width of its states. */

@@ -109,8 +109,8 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
   };
   const service = studentService(
     {
-      encode: (prompts) => host.api.encode(prompts),
-      decode: (sequences) => host.api.decode(sequences),
+      encode: (prompts, chat) => host.api.encode(prompts, chat),
+      completionTexts: (sequences) => host.api.completionTexts(sequences),
       sample: (requests, sampling, onPieces) =>
         exclusive(() =>
           host.api.sample(

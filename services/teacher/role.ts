@@ -70,8 +70,9 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const teacher: TeacherModel = {
     device,
     describe: () => description!,
-    encode: (prompts) => host.api.encode(prompts),
-    decode: (sequences) => host.api.decode(sequences),
+    encode: (prompts, chat) => host.api.encode(prompts, chat),
+    completionTexts: (sequences) => host.api.completionTexts(sequences),
+    encodePairs: (pairs, chat) => host.api.encodePairs(pairs, chat),
     score: (inputs, signal) => exclusive(() => host.api.score(inputs, signal)),
     sample: (requests, sampling, onPieces) =>
       exclusive(() =>

@@ -3,9 +3,10 @@ import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { toInt32, toRecord } from "../shared/flow/arrays.js";
 import { sampleSeed } from "../shared/flow/prompts/plan.js";
 import { promptOf, type SamplingModel, samplePieces } from "../shared/flow/rollouts/sample-stream.js";
+import { chatOfCall, type ResolvedChat } from "../shared/flow/runs/chat.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";
 import { type ScoreRequest, TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
-import type { ModelDescription } from "../shared/ml/host/model-host.js";
+import type { ModelDescription, PromptPair } from "../shared/ml/host/model-host.js";
 import type { Score, Signal } from "../shared/ml/scoring/score.js";
 import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
 import { scoreRecord, signalOf } from "./signal.js";
@@ -14,6 +15,8 @@ import { scoreRecord, signalOf } from "./signal.js";
 export interface TeacherModel extends SamplingModel {
   describe(): ModelDescription;
   readonly device: string;
+  /** Prompts with their completions in tokens; a completion that is text is written behind its prompt. */
+  encodePairs(pairs: readonly PromptPair[], chat: ResolvedChat): Promise<{ promptIds: Int32Array; completionIds: Int32Array }[]>;
   score(inputs: readonly ScoreInput[], signal: Signal): Promise<readonly Score[]>;
 }
 
@@ -57,14 +60,17 @@ export function teacherService(model: TeacherModel): Implementation {
   });
 }
 
-async function inputsOf(model: TeacherModel, { sequences }: ScoreRequest): Promise<ScoreInput[]> {
-  const prompts = await model.encode(sequences.map(({ prompt }, i) => promptOf(prompt!, `sequences[${i}].prompt.ids`)));
-  const texts = sequences.map(({ completion }) => (completion.case === "text" ? completion.value : ""));
-  const encoded = await model.encode(texts);
-  return sequences.map(({ completion, studentTopIds }, i) => {
+async function inputsOf(model: TeacherModel, { sequences, chat }: ScoreRequest): Promise<ScoreInput[]> {
+  const wanted = sequences.map(({ prompt, completion }, i) => {
     if (completion.case === undefined) throw new RetortError("InvalidArgument", `sequences[${i}].completion is missing; give text or ids`);
-    const completionIds = completion.case === "ids" ? toInt32(completion.value, `sequences[${i}].ids`) : encoded[i]!;
+    return {
+      prompt: promptOf(prompt!, `sequences[${i}].prompt.ids`),
+      completion: completion.case === "ids" ? toInt32(completion.value, `sequences[${i}].ids`) : completion.value,
+    };
+  });
+  const encoded = await model.encodePairs(wanted, chatOfCall(chat, Date.now()));
+  return sequences.map(({ studentTopIds }, i) => {
     const chosen = studentTopIds ? { studentTopIds: toInt32(studentTopIds, `sequences[${i}].studentTopIds`) } : {};
-    return { promptIds: prompts[i]!, completionIds, ...chosen };
+    return { ...encoded[i]!, ...chosen };
   });
 }

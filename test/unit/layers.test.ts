@@ -7,16 +7,20 @@ const root = fileURLToPath(new URL("../../../services/", import.meta.url));
 
 const roles = ["student", "teacher", "reward", "learner", "controller"];
 
+/** What every role may import. */
+const shared = ["shared/gen", "shared/base", "shared/ml", "shared/flow", "shared/codec"];
+
 /** What each room may import besides itself: the table of services/README.md. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   "shared/gen": [],
   "shared/base": ["shared/gen"],
   "shared/ml": ["shared/base"],
   "shared/flow": ["shared/gen", "shared/base"],
-  ...Object.fromEntries(roles.map((role) => [role, ["shared/gen", "shared/base", "shared/ml", "shared/flow"]])),
-  cli: ["shared/gen", "shared/base", "shared/ml", "shared/flow"],
-  "cli.ts": ["cli", "shared/gen", "shared/base", "shared/ml", "shared/flow"],
-  "main.ts": ["shared/gen", "shared/base", "shared/ml", "shared/flow", ...roles],
+  "shared/codec": ["shared/gen", "shared/base", "shared/ml", "shared/flow"],
+  ...Object.fromEntries(roles.map((role) => [role, shared])),
+  cli: shared,
+  "cli.ts": ["cli", ...shared],
+  "main.ts": [...shared, ...roles],
 };
 
 const files = (readdirSync(root, { recursive: true }) as string[]).filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"));

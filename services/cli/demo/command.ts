@@ -3,12 +3,15 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import pc from "picocolors";
+import { promptOfRow } from "../../shared/codec/examples.js";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
 import { startBar } from "../bar.js";
 import { addCommand, print } from "../command.js";
 import { type ControllerClient, connectController, startLocal } from "../local.js";
+import { chatSettings } from "../models/chat-options.js";
 import { evaluateModel } from "../models/evaluate.js";
 import { type ModelServer, serveModel } from "../models/model-server.js";
+import { wordsOf } from "../models/model-words.js";
 import { writeTask } from "../models/task-files.js";
 import { checkSucceeded, type RunHistory, readSpec, watchRun } from "../runs/runs.js";
 import { tableOf } from "../table.js";
@@ -102,10 +105,11 @@ async function compareAll(
   const contenders: Contender[] = [];
   try {
     for (const [i, { name, data, directory, history }] of students.entries()) {
+      const { encoder } = await wordsOf(directory, chatSettings({}));
       const model: ModelServer = i === 0 ? teacher : await serveModel(directory);
       const stop = () => (model === teacher ? undefined : model.stop());
       const evaluation = await evaluateModel(model, { teacher }, rows, {
-        promptText: String,
+        prompts: encoder.prompts(rows.map(promptOfRow), (i) => rows[i]!.where),
         metric: "exact_match",
         maxNewTokens: 32,
         seed: 1,

@@ -3,20 +3,22 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { parse as parseYaml } from "yaml";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkMessage } from "../../shared/base/rpc/check-message.js";
+import { promptOfRow } from "../../shared/codec/examples.js";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
 import { passAtProblems } from "../../shared/flow/runs/evaluation.js";
 import { rewardProblems } from "../../shared/flow/runs/rewards.js";
 import { type RewardSpec, RewardSpecSchema } from "../../shared/gen/retort/v1/run_pb.js";
 import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
-import { Tokenizer } from "../../shared/ml/text/tokenizer.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { tableOf } from "../table.js";
+import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
 import { type Evaluation, evaluateModel } from "./evaluate.js";
 import { roomFor, serveModel, serveRewards } from "./model-server.js";
+import { wordsOf } from "./model-words.js";
 
-interface EvalOptions {
+interface EvalOptions extends ChatOptions {
   readonly model: string;
   readonly data: string;
   readonly teacher?: string;
@@ -38,7 +40,7 @@ interface EvalOptions {
 
 /** Adds `retort eval`. */
 export function addEvalCommand(program: Command): void {
-  addCommand(
+  const command = addCommand(
     program,
     "Models and data:",
     "eval",
@@ -48,7 +50,8 @@ export function addEvalCommand(program: Command): void {
       ["eval --model DIR --teacher DIR --data held-out.jsonl --metric rouge_l", "and both KLs, exact, on the model's own samples"],
       ["eval --model DIR --data gsm8k --prompt question --reference answer --metric numeric --samples 8 --pass-at 1,8", "pass@8"],
     ],
-  )
+  );
+  addChatOptions(command)
     .requiredOption("--model <dir>", "Hugging Face model directory")
     .requiredOption("--data <file>", "JSONL or Parquet, or a directory of them")
     .option("--teacher <dir>", "model directory to compare with, token by token")
@@ -113,13 +116,13 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
     const model = await started(serveModel(options.model, options.device));
     const teacher = options.teacher ? { teacher: await started(serveModel(options.teacher, options.device)) } : {};
     const judge = reward.length ? { rewards: await started(serveRewards(options.device)) } : {};
-    const prompts = rows.map((row) => row.prompt);
-    const maxNewTokens = options.max ?? (await roomFor(model, options.model, prompts));
+    const { encoder } = await wordsOf(options.model, chatSettings(options));
+    const prompts = encoder.prompts(rows.map(promptOfRow), (i) => rows[i]!.where);
+    const maxNewTokens = options.max ?? (await roomFor(model, prompts));
     const bar = startBar("evaluating", rows.length * (1 + options.temperature.length));
     stops.push(async () => bar.stop());
-    const tokenizer = await Tokenizer.load(options.model);
     const evaluation = await evaluateModel(model, { ...teacher, ...judge }, rows, {
-      promptText: (prompt) => (typeof prompt === "string" ? prompt : tokenizer.applyChatTemplate(prompt)),
+      prompts,
       metric: metric ?? (referenced ? "exact_match" : undefined),
       maxNewTokens,
       seed: options.seed,

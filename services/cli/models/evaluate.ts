@@ -9,9 +9,10 @@ import type { PromptInputSchema } from "../../shared/gen/retort/v1/student_pb.js
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { type Figures, figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
 import type { Score } from "../../shared/ml/scoring/score.js";
+import type { EncodedPrompt } from "../../shared/ml/text/encoder.js";
 import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
-import { type ModelServer, promptOf, type RewardServer } from "./model-server.js";
+import { type ModelServer, promptInput, type RewardServer } from "./model-server.js";
 
 /** A completion of one row, token by token. */
 export interface Sample {
@@ -47,8 +48,8 @@ export interface Evaluation extends Omit<Figures, "quality" | "length"> {
 }
 
 export interface EvaluateOptions {
-  /** A prompt as text, as rewards read it: messages in the model's chat template. */
-  readonly promptText: (prompt: Row["prompt"]) => string;
+  /** Each row's prompt as the model reads it; a teacher is given the same tokens. */
+  readonly prompts: readonly EncodedPrompt[];
   readonly metric: TextMetric | undefined;
   readonly maxNewTokens: number;
   readonly seed: number;
@@ -118,12 +119,12 @@ async function write(
   rows: readonly (readonly [number, Row])[],
   temperature: number,
   count: number,
-  { maxNewTokens, promptText, seed }: EvaluateOptions,
+  { maxNewTokens, prompts, seed }: EvaluateOptions,
 ): Promise<Written[]> {
-  const written = rows.flatMap(([row, { prompt, reference }]) =>
-    Array.from({ length: count }, () => ({ row, prompt, reference: reference ?? "", text: "", ids: [] as number[] })),
+  const written = rows.flatMap(([row, { reference }]) =>
+    Array.from({ length: count }, () => ({ row, prompt: prompts[row]!.text, reference: reference ?? "", text: "", ids: [] as number[] })),
   );
-  const inputs = rows.map(([, { prompt }]) => promptOf(prompt));
+  const inputs = rows.map(([row]) => promptInput(prompts[row]!));
   // Each row draws from a stream of its own, however the rows are cut into calls.
   const request = {
     prompts: inputs,
@@ -136,9 +137,8 @@ async function write(
     sample.text += piece!.text;
     if (piece!.ids) sample.ids.push(...toInt32(piece!.ids, "ids"));
   }
-  return written.map(({ prompt, ids, ...sample }, i) => ({
+  return written.map(({ ids, ...sample }, i) => ({
     ...sample,
-    prompt: promptText(prompt),
     ids: Int32Array.from(ids),
     input: inputs[Math.floor(i / count)]!,
   }));

@@ -2,11 +2,14 @@ import { type Command, Option } from "commander";
 import { tasks } from "../../shared/ml/text/tasks/table.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
+import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
+import { addDataCommand } from "./data-command.js";
 import { addEvalCommand } from "./eval-command.js";
-import { promptOf, roomFor, serveModel } from "./model-server.js";
+import { promptInput, roomFor, serveModel } from "./model-server.js";
+import { wordsOf } from "./model-words.js";
 import { writeTask } from "./task-files.js";
 
-interface SampleOptions {
+interface SampleOptions extends ChatOptions {
   readonly model: string;
   readonly temperature: number;
   readonly topK: number;
@@ -14,8 +17,6 @@ interface SampleOptions {
   readonly max?: number;
   readonly count: number;
   readonly seed: number;
-  readonly chat?: boolean;
-  readonly system?: string;
   readonly device: string;
 }
 
@@ -23,24 +24,24 @@ const device = () => new Option("--device <device>", "where the model runs").cho
 
 /** Adds the commands that work on models and data without a run. */
 export function addModelCommands(program: Command): void {
-  addCommand(program, "Models and data:", "sample [prompt...]", "complete prompts with a model directory", [
+  const sampling = addCommand(program, "Models and data:", "sample [prompt...]", "complete prompts with a model directory", [
     ['sample "347=" --model deploy/examples/num2words/models/teacher', "one completion at temperature 1"],
     ['sample "12=" "13=" --model DIR --temperature 0 --json', "greedy, as JSON"],
     ['sample "Once upon a time" --model DIR --count 4 --max 200', "four of at most 200 tokens"],
     ['sample --chat "What is the capital of France?" --model DIR', "as a user's message, in the model's chat template"],
-  ])
+  ]);
+  addChatOptions(sampling)
     .requiredOption("--model <dir>", "Hugging Face model directory")
     .option("--temperature <t>", "0 is greedy", decimal(0, 100), 1)
     .option("--top-k <k>", "keep the k most probable tokens; 0 keeps all", wholeNumber(0), 0)
     .option("--top-p <p>", "keep the smallest set of tokens with this mass", decimal(Number.MIN_VALUE, 1), 1)
     .option("--max <n>", "most new tokens (default: 128, or what the model's context leaves)", wholeNumber(1))
-    .option("--chat", "put each prompt into the model's chat template, as a user's message")
-    .option("--system <text>", "with --chat: the system's message before it")
     .option("--count <n>", "samples per prompt", wholeNumber(1), 1)
     .option("--seed <n>", "the same seed gives the same samples", wholeNumber(0), 0)
     .addOption(device())
     .action((prompts: string[], options: SampleOptions) => sample(program, prompts.length ? prompts : [""], options));
   addEvalCommand(program);
+  addDataCommand(program);
   addCommand(
     program,
     "Models and data:",
@@ -65,11 +66,12 @@ async function sample(program: Command, prompts: readonly string[], options: Sam
   const { client, stop } = server;
   const bar = startBar("sampling", prompts.length * count);
   try {
-    const inputs = prompts.map((text) => (options.chat ? conversation(text, options.system) : text));
-    const maxNewTokens = options.max ?? (await roomFor(server, model, inputs));
+    const { encoder } = await wordsOf(model, chatSettings(options));
+    const encoded = encoder.prompts(prompts, (i) => `prompt ${i + 1}`);
+    const maxNewTokens = options.max ?? (await roomFor(server, encoded));
     const texts = prompts.map(() => Array.from({ length: count }, () => ""));
     const request = {
-      prompts: inputs.map(promptOf),
+      prompts: encoded.map(promptInput),
       sampling: { temperature, topK, topP, maxNewTokens },
       samplesPerPrompt: count,
       seed: BigInt(seed),
@@ -91,8 +93,3 @@ async function sample(program: Command, prompts: readonly string[], options: Sam
     await stop();
   }
 }
-
-const conversation = (text: string, system?: string): { role: string; content: string }[] => [
-  ...(system === undefined ? [] : [{ role: "system", content: system }]),
-  { role: "user", content: text },
-];

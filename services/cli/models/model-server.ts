@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
 import { type Client, createClient } from "../../shared/base/rpc/client.js";
-import type { Row } from "../../shared/flow/prompts/dataset.js";
+import { toRecord } from "../../shared/flow/arrays.js";
 import { RewardService } from "../../shared/gen/retort/v1/reward_pb.js";
 import { TeacherService } from "../../shared/gen/retort/v1/teacher_pb.js";
-import { Tokenizer } from "../../shared/ml/text/tokenizer.js";
+import type { EncodedPrompt } from "../../shared/ml/text/encoder.js";
 import { boundPort, end, lastMessage, spawnRole } from "../local.js";
 
 /** A role that runs beside this process, for the length of a command. */
@@ -76,23 +76,12 @@ async function serveRole(
 const usualTokens = 128;
 
 /** As many new tokens as usual, or as the model's context leaves beside the longest of the prompts. */
-export async function roomFor({ client }: ModelServer, directory: string, prompts: readonly Row["prompt"][]): Promise<number> {
+export async function roomFor({ client }: ModelServer, prompts: readonly EncodedPrompt[]): Promise<number> {
   const { maxPositions } = await client.describe({});
-  const tokenizer = await Tokenizer.load(directory);
-  const lengths = prompts.map((prompt) =>
-    typeof prompt === "string"
-      ? tokenizer.encode(prompt, { addSpecial: true }).length
-      : tokenizer.encode(tokenizer.applyChatTemplate(prompt)).length,
-  );
-  const longest = lengths.reduce((a, b) => Math.max(a, b), 0);
+  const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   // One at least: the model then says which prompt is too long.
   return Math.max(1, Math.min(usualTokens, maxPositions - longest));
 }
 
-/** A prompt as a request has it: text, or messages for the model's chat template. */
-export const promptOf = (prompt: Row["prompt"]) => ({
-  input:
-    typeof prompt === "string"
-      ? { case: "text" as const, value: prompt }
-      : { case: "conversation" as const, value: { messages: prompt.map((message) => ({ ...message })) } },
-});
+/** A prompt as a request has it. */
+export const promptInput = ({ ids }: EncodedPrompt) => ({ input: { case: "ids" as const, value: toRecord(ids) } });

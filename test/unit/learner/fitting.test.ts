@@ -1,4 +1,5 @@
-import { fitting, type Item } from "../../../services/learner/dataset.js";
+import { fitting } from "../../../services/learner/dataset.js";
+import type { Item } from "../../../services/shared/codec/examples.js";
 
 const item = (promptTokens: number, completionTokens?: number): Item => ({
   promptIds: new Int32Array(promptTokens),

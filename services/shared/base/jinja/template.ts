@@ -19,6 +19,7 @@ export class Template {
    * @throws InvalidArgument with the template's reason
    */
   render(values: Readonly<Record<string, unknown>>): string {
-    return this.#inner.render({ ...values });
+    const { raise_exception, strftime_now, ...rest } = values;
+    return this.#inner.render(rest);
   }
 }

@@ -6,9 +6,9 @@ import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { RetortError } from "../../base/errors.js";
 import type { DataSpec } from "../../gen/retort/v1/run_pb.js";
-import { type ChatMessage, type Columns, type Row, toRow } from "./row.js";
+import { type Columns, type Row, toRow } from "./row.js";
 
-export type { ChatMessage, Columns, Row };
+export type { Columns, Row };
 
 /**
  * Reads JSONL (.jsonl, .json) and Parquet files, or every such file of a directory in order of name.

@@ -9,17 +9,22 @@ export interface Columns {
   readonly teacher: string;
 }
 
-export type ChatMessage = {
-  readonly role: string;
-  readonly content: string;
-};
+/** One message of a conversation, with every key that its row has. */
+export type Message = { readonly role: string } & Readonly<Record<string, unknown>>;
 
 /** One row: a prompt as text or messages, and what else the dataset has. */
 export interface Row {
-  readonly prompt: string | readonly ChatMessage[];
-  readonly completion: string | undefined;
+  readonly prompt: string | readonly Message[];
+  readonly completion: string | readonly Message[] | undefined;
   readonly reference: string | undefined;
   readonly teacher: string | undefined;
+  readonly tools?: readonly unknown[];
+  readonly documents?: readonly unknown[];
+  readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>;
+  /** File and line, for errors. */
+  readonly where: string;
+  /** Position in the dataset, from 1. */
+  readonly number: number;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -44,7 +49,7 @@ export function toRow(object: Json, columns: Columns, where: string): Row {
     );
   }
   const completion = text("completion") ?? answer;
-  return { prompt, completion, reference: text("reference") ?? completion, teacher: text("teacher") };
+  return { prompt, completion, reference: text("reference") ?? completion, teacher: text("teacher"), where, number: 0 };
 }
 
 /** A column's text. A number is as good as its digits: answers often are. */
@@ -60,13 +65,13 @@ function textOf(object: Json, name: string, column: keyof Columns, where: string
 
 const kindOf = (value: unknown): string => (Array.isArray(value) ? "a list" : typeof value === "object" ? "an object" : typeof value);
 
-function conversationOf(value: unknown, name: string, where: string): { prompt: readonly ChatMessage[]; answer?: string } {
+function conversationOf(value: unknown, name: string, where: string): { prompt: readonly Message[]; answer?: string } {
   const refuse = (what: string) =>
     new RetortError("InvalidArgument", `${where}: column "${name}" ${what}; a list of {role, content} is expected there`, {
       fieldPath: "data.messagesField",
     });
   if (!Array.isArray(value) || value.length === 0) throw refuse(`is ${Array.isArray(value) ? "empty" : kindOf(value)}`);
-  const messages = value.map((message: Partial<ChatMessage> | null, i) => {
+  const messages = value.map((message: Partial<{ role: string; content: string }> | null, i) => {
     if (typeof message?.role !== "string" || typeof message.content !== "string")
       throw refuse(`has no role and content as text at message ${i + 1}`);
     return { role: message.role, content: message.content };

@@ -1,17 +1,18 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { FinishReason } from "../../gen/retort/v1/flow_pb.js";
-import type { PromptInput, SampleRequest, SampleResponseSchema } from "../../gen/retort/v1/student_pb.js";
+import type { Conversation, PromptInput, SampleRequest, SampleResponseSchema } from "../../gen/retort/v1/student_pb.js";
 import { toInt32, toRecord } from "../arrays.js";
-import type { ChatMessage } from "../prompts/dataset.js";
+import { chatOfCall, type ResolvedChat } from "../runs/chat.js";
 import type { SamplingSettings } from "../runs/resolve.js";
 
-type Prompt = string | Int32Array | readonly ChatMessage[];
+type Prompt = string | Int32Array | Conversation;
 type Answer = MessageInitShape<typeof SampleResponseSchema>;
 
 /** What a sampling model can do, seen from a service. */
 export interface SamplingModel {
-  encode(prompts: readonly Prompt[]): Promise<Int32Array[]>;
-  decode(sequences: readonly Int32Array[]): Promise<string[]>;
+  encode(prompts: readonly Prompt[], chat: ResolvedChat): Promise<Int32Array[]>;
+  /** The texts of completions behind their prompts. */
+  completionTexts(sequences: readonly { readonly promptIds: Int32Array; readonly ids: Int32Array }[]): Promise<string[]>;
   sample(
     requests: readonly { readonly promptIds: Int32Array; readonly seed: bigint }[],
     sampling: SamplingSettings,
@@ -26,7 +27,7 @@ export interface SamplingModel {
 /** A prompt of a request as a model takes it. */
 export function promptOf({ input }: PromptInput, what: string): Prompt {
   if (input.case === "ids") return toInt32(input.value, what);
-  if (input.case === "conversation") return input.value.messages.map(({ role, content = "" }) => ({ role, content }));
+  if (input.case === "conversation") return input.value;
   return input.case === "text" ? input.value : "";
 }
 
@@ -38,7 +39,10 @@ export async function* samplePieces(
   sampleSeed: (seed: bigint, prompt: number, sample: number) => bigint,
   signal: AbortSignal,
 ): AsyncGenerator<Answer> {
-  const prompts = await model.encode(request.prompts.map((prompt, i) => promptOf(prompt, `prompts[${i}].ids`)));
+  const prompts = await model.encode(
+    request.prompts.map((prompt, i) => promptOf(prompt, `prompts[${i}].ids`)),
+    chatOfCall(request.chat, Date.now()),
+  );
   const samples = request.samplesPerPrompt || 1;
   const requests = prompts.flatMap((promptIds, prompt) =>
     Array.from({ length: samples }, (_, sample) => ({ promptIds, prompt, sample, seed: sampleSeed(request.seed, prompt, sample) })),
@@ -67,7 +71,8 @@ export async function* samplePieces(
       const piece = queue.shift()!;
       const index = (piece.prompt ?? 0) * samples + (piece.sample ?? 0);
       // A character may span tokens of two pieces: text is what the whole says beyond what was sent.
-      const [text] = (await model.decode([Int32Array.from(written[index]!)])) as [string];
+      const { promptIds } = requests[index]!;
+      const [text] = (await model.completionTexts([{ promptIds, ids: Int32Array.from(written[index]!) }])) as [string];
       const fresh = text.startsWith(sent[index]!) && !text.endsWith("\uFFFD") ? text.slice(sent[index]!.length) : "";
       sent[index] += fresh;
       yield { ...piece, text: fresh };

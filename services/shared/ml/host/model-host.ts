@@ -11,7 +11,8 @@ import type { SamplingParams } from "../sampling/params.js";
 import { type Completion, type Piece, type SampleRequest, Sampler } from "../sampling/sampler.js";
 import type { Score, Signal } from "../scoring/score.js";
 import { type ScoreInput, Scorer } from "../scoring/scorer.js";
-import type { ChatMessage } from "../text/tokenizer.js";
+import { fromWire, type WireConversation } from "../text/conversation.js";
+import { type ChatSettings, completionTexts, type EncodedPrompt, Encoder } from "../text/encoder.js";
 
 /** Where a host finds its model: a directory, or the files of one by name. */
 export type ModelSource = { readonly directory: string } | { readonly files: Readonly<Record<string, Uint8Array>> };
@@ -41,8 +42,14 @@ export interface ModelDescription {
   readonly padId: number | undefined;
 }
 
-/** A prompt as text (special tokens in it are recognised), as token ids, or as messages for the chat template. */
-export type PromptInput = string | Int32Array | readonly ChatMessage[];
+/** A prompt as text (special tokens in it are recognised), as token ids, or as a conversation for the chat template. */
+export type PromptInput = string | Int32Array | WireConversation;
+
+/** A prompt with its completion, as text or token ids. */
+export interface PromptPair {
+  readonly prompt: PromptInput;
+  readonly completion: string | Int32Array;
+}
 
 /** A completion with its text, the stop token left out. */
 export interface WrittenCompletion extends Completion {
@@ -90,17 +97,77 @@ export class ModelHost {
     this.#scorer = undefined;
   }
 
-  encode(prompts: readonly PromptInput[]): Int32Array[] {
-    const { tokenizer } = this.#opened;
-    return prompts.map((prompt) => {
-      if (prompt instanceof Int32Array) return prompt;
-      if (typeof prompt === "string") return tokenizer.encode(prompt, { addSpecial: true });
-      return tokenizer.encode(tokenizer.applyChatTemplate(prompt));
-    });
+  /** Prompts in tokens. @throws InvalidArgument naming the prompt */
+  encode(prompts: readonly PromptInput[], chat: ChatSettings): Int32Array[] {
+    return this.#encodePrompts(prompts, chat, (i) => `prompts[${i}]`).map(({ ids }) => ids);
   }
 
-  decode(sequences: readonly Int32Array[]): string[] {
-    return sequences.map((ids) => this.#opened.tokenizer.decode(ids));
+  /**
+   * Prompts and completions in tokens. A completion that is text becomes what is learnt behind such a prompt: behind plain
+   * text its own ids, without an end token; behind a conversation what the template writes for it, its end included.
+   *
+   * @throws InvalidArgument naming the sequence
+   */
+  encodePairs(pairs: readonly PromptPair[], chat: ChatSettings): { promptIds: Int32Array; completionIds: Int32Array }[] {
+    const where = (i: number) => `sequences[${i}]`;
+    const encoder = this.#encoder(chat);
+    const prompts = this.#encodePrompts(
+      pairs.map(({ prompt }) => prompt),
+      chat,
+      where,
+    );
+    const found = pairs.map(({ completion }, i) => ({ promptIds: prompts[i]!.ids, completionIds: completion }));
+    const texts = [...pairs.keys()].filter((i) => typeof pairs[i]!.completion === "string");
+    const isPlain = (i: number) => {
+      const { prompt } = pairs[i]!;
+      return prompt instanceof Int32Array || (typeof prompt === "string" && !chat.chat);
+    };
+    const plain = texts.filter(isPlain);
+    const written = encoder.continuations(
+      plain.map((i) => prompts[i]!),
+      plain.map((i) => pairs[i]!.completion as string),
+    );
+    plain.forEach((i, n) => {
+      found[i]!.completionIds = written[n]!;
+    });
+    const spoken = texts.filter((i) => !isPlain(i));
+    const examples = encoder.examples(
+      spoken.map((i) => ({
+        prompt: promptIn(pairs[i]!.prompt as string | WireConversation, where(i)),
+        completion: pairs[i]!.completion as string,
+      })),
+    );
+    for (const [n, i] of spoken.entries()) {
+      const example = examples[n]!;
+      if (example.refusal !== undefined)
+        throw new RetortError("InvalidArgument", `${where(i)}: ${example.refusal}`, { fieldPath: where(i) });
+      found[i]!.completionIds = example.completion!;
+    }
+    return found as { promptIds: Int32Array; completionIds: Int32Array }[];
+  }
+
+  /** The texts of completions: what prompt and completion say together, less what the prompt says alone. */
+  completionTexts(sequences: readonly { readonly promptIds: Int32Array; readonly ids: Int32Array }[]): string[] {
+    return completionTexts(this.#opened.tokenizer, sequences);
+  }
+
+  #encoder(chat: ChatSettings): Encoder {
+    const { tokenizer, config } = this.#opened;
+    return new Encoder(tokenizer, config.eosIds, chat);
+  }
+
+  #encodePrompts(prompts: readonly PromptInput[], chat: ChatSettings, where: (i: number) => string): EncodedPrompt[] {
+    const texts = [...prompts.entries()].flatMap(([i, prompt]) =>
+      prompt instanceof Int32Array ? [] : [{ i, prompt: promptIn(prompt, where(i)) }],
+    );
+    const encoded = this.#encoder(chat).prompts(
+      texts.map(({ prompt }) => prompt),
+      (n) => where(texts[n]!.i),
+    );
+    const byIndex = new Map(texts.map(({ i }, n) => [i, encoded[n]!]));
+    return prompts.map((prompt, i) =>
+      prompt instanceof Int32Array ? { text: this.#opened.tokenizer.decode(prompt), ids: prompt } : byIndex.get(i)!,
+    );
   }
 
   /** Completes prompts; see {@link Sampler.sample}. */
@@ -112,7 +179,11 @@ export class ModelHost {
     const { config, params, tokenizer } = this.#opened;
     this.#sampler ??= new Sampler(config, params, this.#options!);
     const completions = await this.#sampler.sample(requests, { ...sampling, stopIds: config.eosIds }, onPieces);
-    return completions.map((completion) => ({ ...completion, text: tokenizer.decode(completion.ids) }));
+    const texts = completionTexts(
+      tokenizer,
+      completions.map(({ ids }, i) => ({ promptIds: requests[i]!.promptIds, ids })),
+    );
+    return completions.map((completion, i) => ({ ...completion, text: texts[i]! }));
   }
 
   /** Scores completions; see {@link Scorer.score}. */
@@ -134,3 +205,6 @@ export class ModelHost {
     this.#scorer = undefined;
   }
 }
+
+const promptIn = (prompt: string | WireConversation, where: string) =>
+  typeof prompt === "string" ? prompt : fromWire(prompt, `${where}.conversation`);

@@ -1,0 +1,101 @@
+// Where rows become token ids: what a dataset says (flow) meets the encoder (ml).
+import { RetortError } from "../base/errors.js";
+import type { Row } from "../flow/prompts/row.js";
+import type { Conversation } from "../ml/text/conversation.js";
+import type { Encoder, Example } from "../ml/text/encoder.js";
+
+/** A prompt in the student's tokens, with what the dataset says about it. */
+export interface Item {
+  readonly promptIds: Int32Array;
+  readonly promptText: string;
+  /** The end token included; absent where the dataset has no completion. */
+  readonly completionIds: Int32Array | undefined;
+  readonly reference: string;
+  readonly teacher: string;
+}
+
+/** A row in tokens, or why it has none. */
+export type Outcome =
+  | { readonly row: Row; readonly item: Item; readonly refusal?: undefined }
+  | { readonly row: Row; readonly item?: undefined; readonly refusal: string };
+
+/** Rows that are encoded together: enough for one round trip to the tokenizer to pay, few enough to be gone again soon. */
+const batchRows = 2048;
+
+/** Every row in tokens, or why it has none; nothing is thrown for a row. */
+export function outcomesOf(rows: readonly Row[], encoder: Encoder): Outcome[] {
+  const outcomes: Outcome[] = [];
+  for (let start = 0; start < rows.length; start += batchRows) {
+    const batch = rows.slice(start, start + batchRows);
+    const encoded = encoder.examples(batch.map(exampleOf));
+    batch.forEach((row, i) => {
+      const one = encoded[i]!;
+      if (one.refusal !== undefined) return void outcomes.push({ row, refusal: one.refusal });
+      const { prompt, completion } = one;
+      const item = {
+        promptIds: prompt.ids,
+        promptText: prompt.text,
+        completionIds: completion,
+        reference: row.reference ?? "",
+        teacher: row.teacher ?? "",
+      };
+      outcomes.push({ row, item });
+    });
+  }
+  return outcomes;
+}
+
+/** How many of the refused rows an error names. */
+const namedRows = 10;
+
+/** What is wrong with rows that could not be encoded, in one sentence; undefined if all could. */
+export function refusalOf(outcomes: readonly Outcome[]): string | undefined {
+  const refused = outcomes.filter(({ refusal }) => refusal !== undefined);
+  if (refused.length === 0) return undefined;
+  const first = refused[0]!;
+  const others = refused.slice(1, namedRows).map(({ row }) => row.where);
+  const more = refused.length > namedRows ? ` and ${refused.length - namedRows} more` : "";
+  const rest = others.length ? `; so are ${others.join(", ")}${more}` : "";
+  return `${first.row.where} is refused: ${first.refusal}${rest}. Mend these rows or leave them out; retort data shows each as it is read`;
+}
+
+/** @throws InvalidArgument naming the rows that cannot be encoded, and why the first one cannot */
+export function itemsOf(rows: readonly Row[], encoder: Encoder): Item[] {
+  const outcomes = outcomesOf(rows, encoder);
+  const refusal = refusalOf(outcomes);
+  if (refusal) throw new RetortError("InvalidArgument", refusal, { fieldPath: "data.path" });
+  return outcomes.map(({ item }) => item!);
+}
+
+/** What of a row is its prompt. */
+export type PromptRow = Pick<Row, "prompt" | "tools" | "documents" | "chatTemplateKwargs">;
+
+/** A row's prompt as the encoder takes it. */
+export function promptOfRow({ prompt, tools, documents, chatTemplateKwargs }: PromptRow): string | Conversation {
+  if (typeof prompt === "string" && !tools && !documents && !chatTemplateKwargs) return prompt;
+  const messages = typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
+  return { messages, tools, documents, chatTemplateKwargs };
+}
+
+const exampleOf = (row: Row): Example => ({ prompt: promptOfRow(row), completion: row.completion });
+
+export interface Limits {
+  /** Positions that the model has. */
+  readonly maxPositions: number;
+  /** Most tokens of a prompt. */
+  readonly longestPrompt: number;
+}
+
+/** The limits of a dataset's rows. @param maxPromptTokens 0 for what the context leaves beside `maxNewTokens` */
+export const limitsOf = (maxPromptTokens: number, maxPositions: number, maxNewTokens: number): Limits => ({
+  maxPositions,
+  longestPrompt: Math.min(maxPromptTokens || Number.POSITIVE_INFINITY, maxPositions - maxNewTokens),
+});
+
+/** Why an item does not fit the model's context; undefined if it does. */
+export function misfit({ promptIds, completionIds }: Item, { longestPrompt, maxPositions }: Limits): string | undefined {
+  if (promptIds.length === 0) return "empty prompt";
+  if (promptIds.length > longestPrompt) return "prompt too long";
+  if (completionIds && promptIds.length + completionIds.length > maxPositions) return "completion too long";
+  return undefined;
+}

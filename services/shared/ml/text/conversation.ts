@@ -1,0 +1,66 @@
+import { RetortError } from "../../base/errors.js";
+import { parseJson } from "../../base/json.js";
+import type { ChatMessage } from "./tokenizer.js";
+
+/** What a chat template turns into text: messages, and what else it reads. */
+export interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: readonly unknown[];
+  readonly documents?: readonly unknown[];
+  /** Names that the template reads (enable_thinking, …) for this conversation. */
+  readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * A conversation on its way to another thread or program, as `retort.v1.Conversation` has it. What the template may spell
+ * out (tool calls, say) is JSON text, so that numbers and the order of keys arrive as they were.
+ */
+export interface WireConversation {
+  readonly messages: readonly { readonly role: string; readonly content?: string; readonly extra?: string }[];
+  readonly tools?: string;
+  readonly documents?: string;
+  readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * A conversation from its wire form.
+ *
+ * @param where names the conversation in errors
+ * @throws InvalidArgument naming the field that is not the JSON it should be
+ */
+export function fromWire({ messages, tools, documents, chatTemplateKwargs }: WireConversation, where: string): Conversation {
+  return {
+    messages: messages.map(({ role, content, extra }, i) => ({
+      role,
+      ...(content === undefined ? {} : { content }),
+      ...(extra ? objectIn(extra, `${where}.messages[${i}].extra`, content !== undefined) : {}),
+    })),
+    ...(tools ? { tools: listIn(tools, `${where}.tools`) } : {}),
+    ...(documents ? { documents: listIn(documents, `${where}.documents`) } : {}),
+    ...(chatTemplateKwargs ? { chatTemplateKwargs } : {}),
+  };
+}
+
+function jsonIn(text: string, field: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    throw new RetortError("InvalidArgument", `${field} is not JSON: ${(error as Error).message}`, { fieldPath: field });
+  }
+}
+
+function listIn(text: string, field: string): readonly unknown[] {
+  const value = jsonIn(text, field);
+  if (Array.isArray(value)) return value;
+  throw new RetortError("InvalidArgument", `${field} is no JSON list`, { fieldPath: field });
+}
+
+function objectIn(text: string, field: string, hasContent: boolean): Readonly<Record<string, unknown>> {
+  const value = jsonIn(text, field);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new RetortError("InvalidArgument", `${field} is no JSON object`, { fieldPath: field });
+  for (const key of ["role", ...(hasContent ? ["content"] : [])])
+    if (key in value)
+      throw new RetortError("InvalidArgument", `${field} has the key "${key}", which the message has too`, { fieldPath: field });
+  return value as Readonly<Record<string, unknown>>;
+}
