@@ -9,7 +9,6 @@ import type { RunSpec } from "../../shared/gen/retort/v1/run_pb.js";
 import type { Tokenizer } from "../../shared/ml/text/tokenizer.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import { readSpec } from "../runs/runs.js";
-import { tableOf } from "../table.js";
 import { type ModelWords, wordsOf } from "./model-words.js";
 
 interface DataOptions {
@@ -167,6 +166,10 @@ function rowLines(
   ];
   if (!whole)
     return [...texts, `  ids        ${ids!.filter((_, i) => !mask![i]).join(" ")} | ${ids!.filter((_, i) => mask![i]).join(" ")}`];
-  const table = ids!.map((id, i) => [String(i), String(id), JSON.stringify(tokenizer.idToToken(id) ?? "?"), mask![i] ? "learnt" : ""]);
-  return [...texts, tableOf(["position", "id", "token", ""], table, process.stdout)];
+  const width = Math.max(...ids!.map((id) => String(id).length));
+  const tokens = ids!.map((id, i) => {
+    const place = String(i).padStart(String(ids!.length).length);
+    return `  ${place} ${mask![i] ? "learnt" : "      "} ${String(id).padStart(width)} ${JSON.stringify(tokenizer.idToToken(id) ?? "?")}`;
+  });
+  return [...texts, ...tokens];
 }

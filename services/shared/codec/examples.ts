@@ -2,7 +2,7 @@
 import { RetortError } from "../base/errors.js";
 import type { Row } from "../flow/prompts/row.js";
 import type { Conversation } from "../ml/text/conversation.js";
-import type { Encoder, Example } from "../ml/text/encoder.js";
+import type { EncodedExample, Encoder, Example } from "../ml/text/encoder.js";
 
 /** A prompt in the student's tokens, with what the dataset says about it. */
 export interface Item {
@@ -27,22 +27,16 @@ export function outcomesOf(rows: readonly Row[], encoder: Encoder): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let start = 0; start < rows.length; start += batchRows) {
     const batch = rows.slice(start, start + batchRows);
-    const encoded = encoder.examples(batch.map(exampleOf));
-    batch.forEach((row, i) => {
-      const one = encoded[i]!;
-      if (one.refusal !== undefined) return void outcomes.push({ row, refusal: one.refusal });
-      const { prompt, completion } = one;
-      const item = {
-        promptIds: prompt.ids,
-        promptText: prompt.text,
-        completionIds: completion,
-        reference: row.reference ?? "",
-        teacher: row.teacher ?? "",
-      };
-      outcomes.push({ row, item });
-    });
+    for (const [i, encoded] of encoder.examples(batch.map(exampleOf)).entries()) outcomes.push(outcomeOf(batch[i]!, encoded));
   }
   return outcomes;
+}
+
+function outcomeOf(row: Row, encoded: EncodedExample): Outcome {
+  if (encoded.refusal !== undefined) return { row, refusal: encoded.refusal };
+  const { prompt, completion } = encoded;
+  const { reference = "", teacher = "" } = row;
+  return { row, item: { promptIds: prompt.ids, promptText: prompt.text, completionIds: completion, reference, teacher } };
 }
 
 /** How many of the refused rows an error names. */

@@ -41,6 +41,8 @@ interface Written {
   readonly plain: boolean;
 }
 
+const nothing: Written = { prompt: "", whole: undefined, answer: undefined, plain: true };
+
 /**
  * Turns prompts and completions into token ids: the one place where text that is learnt, sampled from, scored or measured
  * becomes ids.
@@ -81,19 +83,14 @@ export class Encoder {
    */
   examples(inputs: readonly Example[]): EncodedExample[] {
     const written = inputs.map((input) => attempt(() => this.#write(input)));
-    const texts = written.flatMap((one) =>
-      one instanceof RetortError
-        ? []
-        : [
-            { text: one.prompt, plain: one.plain },
-            { text: one.whole ?? "", plain: one.plain },
-          ],
-    );
+    const texts = written.flatMap((one) => {
+      const { prompt, whole = "", plain } = one instanceof RetortError ? nothing : one;
+      return [prompt, whole].map((text) => ({ text, plain }));
+    });
     const ids = this.#encodeAll(texts);
-    let at = 0;
-    return written.map((one): EncodedExample => {
+    return written.map((one, i): EncodedExample => {
       if (one instanceof RetortError) return { refusal: one.message };
-      const [promptIds, whole] = ids.slice(at, (at += 2)) as [Int32Array, Int32Array];
+      const [promptIds, whole] = [ids[2 * i]!, ids[2 * i + 1]!];
       const prompt = { text: one.prompt, ids: promptIds };
       if (one.whole === undefined) return { prompt, completion: undefined };
       const found = attempt(() =>
@@ -152,6 +149,7 @@ export class Encoder {
     const { chatTemplate, chatTemplateKwargs, nowMs } = this.#settings;
     const { tools, documents } = conversation;
     const kwargs = { ...chatTemplateKwargs, ...conversation.chatTemplateKwargs };
+    this.#refuseUnknown(conversation, kwargs);
     return this.#tokenizer.applyChatTemplate(messages, {
       addGenerationPrompt: until === "answer",
       continueFinalMessage: until === "continue",
@@ -161,6 +159,19 @@ export class Encoder {
       template: chatTemplate || undefined,
       now: new Date(nowMs),
     });
+  }
+
+  /** What is given to a template that does not read it would be lost without a word. */
+  #refuseUnknown({ tools, documents }: Conversation, kwargs: Readonly<Record<string, unknown>>): void {
+    const given = [...(tools ? ["tools"] : []), ...(documents ? ["documents"] : []), ...Object.keys(kwargs)];
+    if (given.length === 0) return;
+    const names = this.#tokenizer.templateNames(this.#settings.chatTemplate || undefined, tools !== undefined);
+    const unread = given.filter((name) => !names.includes(name));
+    if (unread.length === 0) return;
+    throw new RetortError(
+      "InvalidArgument",
+      `the chat template does not read ${unread.join(", ")}; it reads ${names.filter((name) => !always.has(name)).join(", ") || "messages alone"}: leave it out, or give the tokenizer a template that does`,
+    );
   }
 
   /** Settings that only a template reads are errors where there is nothing for it to write. */
@@ -246,6 +257,18 @@ export class Encoder {
     return `${JSON.stringify(this.#tokenizer.idToToken(id) ?? "?")} (${id})`;
   }
 }
+
+/** Names that every template is given; the others are worth naming in an error. */
+const always = new Set([
+  "add_generation_prompt",
+  "bos_token",
+  "eos_token",
+  "messages",
+  "pad_token",
+  "raise_exception",
+  "strftime_now",
+  "unk_token",
+]);
 
 /** What to put before a text that is tokenised apart: nothing, or characters that tokenizers keep to themselves. */
 const leads = ["", "\n", "=", "a"];

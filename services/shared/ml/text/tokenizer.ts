@@ -157,6 +157,11 @@ export class Tokenizer {
     return chooseTemplate(this.templates, name, hasTools);
   }
 
+  /** Names that the chat template reads: those it may be given beside the messages, and those it always is. */
+  templateNames(name?: string, hasTools = false): readonly string[] {
+    return this.#compile(this.templateOf(name, hasTools)).names;
+  }
+
   /**
    * The text that the chat template makes of a conversation, as transformers' apply_chat_template makes it.
    *
