@@ -6,7 +6,7 @@ import { checkElementType, firstNonFinite, widenInto } from "./checkpoint/widen.
 import type { SafetensorsEntry } from "./safetensors.js";
 
 /** Bytes of narrower elements that are held at once while they are widened. */
-const pieceBytes = 1 << 26;
+const pieceBytes = 1 << 22;
 
 /**
  * Reads tensors of a safetensors file, widened to float32, one by one: the whole file may be larger than a buffer can be.

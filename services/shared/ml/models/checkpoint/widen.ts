@@ -58,6 +58,15 @@ function widenedHalf(bits: number): number {
 
 /** Index of the first infinity or NaN among float32 numbers, by their bits; -1 if all are finite. */
 export function firstNonFinite(bits: Uint32Array): number {
-  for (let i = 0; i < bits.length; i++) if ((bits[i]! & 0x7f800000) === 0x7f800000) return i;
-  return -1;
+  // An exponent of ones carries into the sign of the sum: no branch for each number.
+  let carried = 0;
+  const even = bits.length & ~3;
+  for (let i = 0; i < even; i += 4)
+    carried |=
+      ((bits[i]! & 0x7f800000) + 0x800000) |
+      ((bits[i + 1]! & 0x7f800000) + 0x800000) |
+      ((bits[i + 2]! & 0x7f800000) + 0x800000) |
+      ((bits[i + 3]! & 0x7f800000) + 0x800000);
+  for (let i = even; i < bits.length; i++) carried |= (bits[i]! & 0x7f800000) + 0x800000;
+  return carried >= 0 ? -1 : bits.findIndex((x) => (x & 0x7f800000) === 0x7f800000);
 }
