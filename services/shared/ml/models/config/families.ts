@@ -27,7 +27,7 @@ const lacks: Readonly<Record<string, string>> = {
   mamba: "state-space layers",
   mamba2: "state-space layers",
   ministral: "sliding windows",
-  mistral: "sliding windows, where its sliding_window is set; without them its parts are those of llama",
+  mistral: "sliding windows, where sliding_window is set",
   mixtral: "experts",
   mpt: "alibi position biases, layer norm and fused projections",
   nemotron: "layer norm of 1 + weight, squared ReLU and a partial rotary embedding",

@@ -36,14 +36,14 @@ const known = new Set([read, ...Object.values(inert)].flatMap(words));
 
 /** Keys of which one value, or some, say what these families do anyway. null, false, 0, "" and empty lists need no line here. */
 const neutral: Readonly<Record<string, readonly unknown[]>> = {
-  activation: ["silu", "swish"],
+  activation: ["silu", "swish", "swiglu"],
   activation_function: ["silu", "swish"],
   apply_rotary_pos_emb: [true],
   attention_type: ["full", "full_attention", "causal"],
   embedding_multiplier: [1],
   embedding_scale: [1],
   embed_scale: [1],
-  hidden_activation: ["silu", "swish"],
+  hidden_activation: ["silu", "swish", "swiglu"],
   is_causal: [true],
   is_decoder: [true, false],
   key_multiplier: [1],
