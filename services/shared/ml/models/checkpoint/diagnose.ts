@@ -30,8 +30,11 @@ export function refuseAdapter(directory: string, names: readonly string[]): void
 export async function missingFile(directory: string, file: string): Promise<RetortError> {
   const names = await namesIn(directory);
   refuseAdapter(directory, names);
-  const path = join(directory, file);
-  return new RetortError("NotFound", `${path} is not there; ${insteadOf(names, file)}`);
+  const what =
+    file === "model.safetensors"
+      ? `${directory} has no model.safetensors (nor model.safetensors.index.json)`
+      : `${join(directory, file)} cannot be read: it is not there`;
+  return new RetortError("NotFound", `${what}; ${insteadOf(names, file)}`);
 }
 
 const others: readonly (readonly [RegExp, string])[] = [

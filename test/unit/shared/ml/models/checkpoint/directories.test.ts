@@ -48,7 +48,7 @@ describe("a model directory", () => {
     [
       "that does not exist",
       () => rm(directory, { recursive: true }).then(() => mkdir(directory)),
-      /config\.json is not there; the directory is empty or does not exist/,
+      /config\.json cannot be read: it is not there; the directory is empty or does not exist/,
     ],
     ["with a config.json that is no JSON", () => write("config.json", "{"), /config\.json is not JSON: .*copy or download it again/],
     ["with an empty config.json", () => write("config.json", " "), /config\.json is empty/],
@@ -84,7 +84,11 @@ describe("a model directory", () => {
       () => Promise.all([remove("config.json", "model.safetensors"), write("m-q4.gguf", "")]),
       /m-q4\.gguf is a GGUF file/,
     ],
-    ["without weights", () => remove("model.safetensors"), /model\.safetensors is not there; it holds config\.json, .*save_pretrained/],
+    [
+      "without weights",
+      () => remove("model.safetensors"),
+      /has no model\.safetensors \(nor .*\); it holds config\.json, .*save_pretrained/,
+    ],
     ["with a file that is cut off", () => truncate(at("model.safetensors"), 9000), /ends after the file; it is cut off/],
     ["with a file of a header alone", () => truncate(at("model.safetensors"), 60), /not a safetensors file, or cut off \(60 bytes\)/],
     ["with a file of something else", () => write("model.safetensors", "PK\u0003\u0004 this is another archive"), /not a safetensors file/],
