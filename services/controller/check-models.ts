@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { type Problem, RetortError } from "../shared/base/errors.js";
 import { columnsIn, columnsOf, readDataset } from "../shared/flow/prompts/dataset.js";
 import { heldOutNeeds, type RowNeeds, rowProblems, trainingNeeds } from "../shared/flow/prompts/needs.js";
@@ -7,8 +6,8 @@ import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
 import { classOf } from "../shared/ml/classification/labels.js";
 import { inspectClassifier } from "../shared/ml/classification/open-classifier.js";
 import { objectiveProblems } from "../shared/ml/losses/objective.js";
-import { type ModelConfig, parseConfig } from "../shared/ml/models/config.js";
-import { readModelJson } from "../shared/ml/models/load-tensor.js";
+import { openLanguageModel } from "../shared/ml/models/checkpoint/check.js";
+import type { ModelConfig } from "../shared/ml/models/config.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 
 /** What a model directory says of its model, without the weights. */
@@ -16,6 +15,8 @@ export interface Inspected {
   /** Undefined for a student that is made from scratch. */
   readonly config: ModelConfig | undefined;
   readonly tokenizer: Tokenizer;
+  /** What is strange about the directory's files, and allowed; each names the directory. */
+  readonly warnings?: readonly string[];
 }
 
 /** Everything that is wrong between a spec and the models and datasets it names. The spec itself must be valid. */
@@ -65,12 +66,14 @@ async function checkHead(spec: RunSpec, needs: RowNeeds): Promise<Problem[]> {
   return rowProblems(rows, needs, await columnsIn(needs.path), rows.length < headRows);
 }
 
-/** Reads a model directory's config and tokenizer. @throws NotFound or InvalidArgument naming the file and the way out */
+/**
+ * Reads a model directory's config and tokenizer, and of its weights the headers: whether every tensor of the config is there.
+ *
+ * @throws NotFound, DataLoss or InvalidArgument naming the file, the field or tensor, and the way out
+ */
 export async function inspect(directory: string): Promise<Inspected> {
-  const raw = await readModelJson(directory, "config.json");
-  const generation = await readModelJson(directory, "generation_config.json", {});
-  const config = parseConfig(raw, generation, join(directory, "config.json"));
-  return { config, tokenizer: await Tokenizer.load(directory) };
+  const { config, warnings } = await openLanguageModel(directory);
+  return { config, tokenizer: await Tokenizer.load(directory), warnings };
 }
 
 function compare(student: Inspected, teacher: Inspected, fieldPath: string, name: string, run: ResolvedRun): Problem[] {

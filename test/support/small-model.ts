@@ -5,6 +5,10 @@ import { characterTokenizer } from "../../services/shared/ml/text/character-toke
 export const smallConfigs = {
   llama: { model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: true },
   "llama, one key per head, own head": { model_type: "llama", num_attention_heads: 2, num_key_value_heads: 2, tie_word_embeddings: false },
+  "llama, all biases": {
+    ...{ model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2 },
+    ...{ attention_bias: true, mlp_bias: true, tie_word_embeddings: true },
+  },
   qwen2: { model_type: "qwen2", num_attention_heads: 4, num_key_value_heads: 1, tie_word_embeddings: true },
   qwen3: { model_type: "qwen3", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, tie_word_embeddings: true },
 } as const;

@@ -7,6 +7,9 @@ import { warningsOf } from "../../../services/controller/warnings.js";
 import { signalFor } from "../../../services/learner/issue.js";
 import { resolveRun } from "../../../services/shared/flow/runs/resolve.js";
 import { type RunSpec, RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { initModel } from "../../../services/shared/ml/models/model.js";
+import { encodeSafetensors } from "../../../services/shared/ml/models/safetensors.js";
+import { Tokenizer } from "../../../services/shared/ml/text/tokenizer.js";
 
 const example = resolve("deploy/examples/num2words");
 const specOf = (teacher: string, phase: Record<string, unknown> = {}): RunSpec =>
@@ -22,7 +25,7 @@ describe("a run's models", () => {
   let directory: string;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), "retort-models-"));
-    for (const file of ["config.json", "tokenizer.json", "tokenizer_config.json"])
+    for (const file of ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
       await cp(join(example, "models/teacher", file), join(directory, file));
   });
   afterEach(() => rm(directory, { recursive: true }));
@@ -41,6 +44,9 @@ describe("a run's models", () => {
     await change("config.json", (config) => {
       config.vocab_size = 64;
     });
+    const config = JSON.parse(await readFile(join(directory, "config.json"), "utf8")) as Record<string, unknown>;
+    const { params } = initModel(config, await Tokenizer.load(directory), 1n);
+    await writeFile(join(directory, "model.safetensors"), encodeSafetensors(params));
     expect(await checkModels(specOf(directory))).toEqual([
       {
         fieldPath: "teachers[0].model",

@@ -1,10 +1,13 @@
 import { access } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { RetortError } from "../../base/errors.js";
+import { openModel } from "../models/checkpoint/check.js";
 import { parseConfig } from "../models/config.js";
-import { findTensor, readModelJson } from "../models/load-tensor.js";
+import { readModelJson } from "../models/load-tensor.js";
+import { checkWeights } from "../models/model.js";
+import { lmHead } from "../models/params.js";
 import { Tokenizer } from "../text/tokenizer.js";
-import { loadClassifier, noClassifier, scoreName } from "./classifier.js";
+import { classifierSpecs, loadClassifier, noClassifier, scoreName } from "./classifier.js";
 import { decoderClassifier } from "./decoder-classifier.js";
 import { labelsIn } from "./labels.js";
 import { openOnnxClassifier } from "./onnx-classifier.js";
@@ -50,9 +53,13 @@ export async function inspectClassifier(path: string): Promise<string[] | undefi
   }
   const raw = await readModelJson(directory, "config.json");
   checkSupported(raw, directory);
-  const score = await findTensor(directory, scoreName);
+  const { config, tensors } = await openModel(directory);
+  const score = tensors.get(scoreName);
   if (!score) throw noClassifier(directory);
-  return labelsIn(raw, score.dims[0]!);
+  const labels = labelsIn(raw, score.entry.shape[0]!);
+  const shapes = new Map([...tensors].filter(([name]) => name !== lmHead).map(([name, { entry }]) => [name, { dims: entry.shape }]));
+  checkWeights(classifierSpecs(config, labels.length), shapes, directory);
+  return labels;
 }
 
 async function checkThere(path: string): Promise<void> {

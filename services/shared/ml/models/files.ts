@@ -1,18 +1,18 @@
-import { constants } from "node:fs";
-import { access, copyFile, mkdir, readdir } from "node:fs/promises";
+import { copyFile, mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { RetortError } from "../../base/errors.js";
 import { writeAtomically } from "../../base/write-atomically.js";
-import type { Tensor } from "../graph/tensor.js";
+import { endsOf } from "../text/ends.js";
 import { isTokenizerFile, Tokenizer, tokenizerPaths } from "../text/tokenizer.js";
+import { type OpenedModel, openLanguageModel, openModel } from "./checkpoint/check.js";
+import { parseModelJson } from "./checkpoint/model-json.js";
+import { readStored } from "./checkpoint/read.js";
+import { exportedConfig } from "./config/exported.js";
 import { parseConfig } from "./config.js";
-import { readModelJson } from "./load-tensor.js";
 import { checkWeights, type Model } from "./model.js";
 import { paramSpecs } from "./params.js";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
-import { readTensors } from "./safetensors-file.js";
 
-type Json = Record<string, unknown>;
+type Json = Readonly<Record<string, unknown>>;
 
 /**
  * Loads the language model of a Hugging Face directory: config.json, model.safetensors (or shards with their index),
@@ -21,23 +21,18 @@ type Json = Record<string, unknown>;
  * @throws NotFound or InvalidArgument naming the file, the field or tensor, and the way out
  */
 export async function loadModel(directory: string): Promise<Model> {
-  const model = await readModel(directory);
-  const params = new Map(model.params);
-  // Some exporters store the tied head a second time.
-  if (model.config.tieWordEmbeddings) params.delete("lm_head.weight");
-  checkWeights(paramSpecs(model.config), params, directory);
-  return { ...model, params };
+  return readOpened(directory, await openLanguageModel(directory));
 }
 
 /** Reads a Hugging Face directory with whatever weights it has; see {@link loadModel}. */
 export async function readModel(directory: string): Promise<Model> {
-  const rawConfig = await readModelJson(directory, "config.json");
-  const generation = await readModelJson(directory, "generation_config.json", {});
-  const config = parseConfig(rawConfig, generation, join(directory, "config.json"));
-  const params = await readWeights(directory);
-  for (const name of params.keys()) if (name.endsWith(".rotary_emb.inv_freq")) params.delete(name);
+  return readOpened(directory, await openModel(directory));
+}
+
+async function readOpened(directory: string, { config, rawConfig, generation, tensors, warnings }: OpenedModel): Promise<Model> {
   const tokenizer = await Tokenizer.load(directory);
-  return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: { ...rawConfig, ...carried(generation) } };
+  const params = await readStored(tensors);
+  return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: { ...rawConfig, ...carried(generation) }, warnings };
 }
 
 /**
@@ -46,7 +41,7 @@ export async function readModel(directory: string): Promise<Model> {
  */
 export function modelFromFiles(files: Readonly<Record<string, Uint8Array>>): Model {
   const text = (name: string) => (files[name] ? Buffer.from(files[name]).toString() : undefined);
-  const rawConfig = JSON.parse(text("config.json") ?? "{}") as Json;
+  const rawConfig = files["config.json"] ? parseModelJson(files["config.json"], "config.json") : {};
   const config = parseConfig(rawConfig);
   const params = decodeSafetensors(files["model.safetensors"] ?? new Uint8Array());
   checkWeights(paramSpecs(config), params, "model.safetensors");
@@ -57,10 +52,12 @@ export function modelFromFiles(files: Readonly<Record<string, Uint8Array>>): Mod
 
 /** The inverse of {@link modelFromFiles}. */
 export function modelToFiles(model: Model): Record<string, Uint8Array> {
-  const texts = { ...model.tokenizer.files, "config.json": `${JSON.stringify(model.rawConfig, null, 2)}\n` };
+  const texts = { ...model.tokenizer.files, "config.json": configText(model) };
   const encoded = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new Uint8Array(Buffer.from(text))]));
   return { ...encoded, "model.safetensors": encodeSafetensors(model.params) };
 }
+
+const configText = (model: Omit<Model, "params">): string => `${JSON.stringify(exportedConfig(model.rawConfig), null, 2)}\n`;
 
 const carried = (generation: Json): Json => (generation.eos_token_id === undefined ? {} : { eos_token_id: generation.eos_token_id });
 
@@ -68,27 +65,11 @@ function withTokenizerIds(config: Model["config"], tokenizer: Tokenizer): Model[
   return {
     ...config,
     bosId: config.bosId ?? tokenizer.specials.bosId,
-    eosIds: config.eosIds.length ? config.eosIds : tokenizer.specials.eosId === undefined ? [] : [tokenizer.specials.eosId],
+    eosIds: endsOf(tokenizer, config.eosIds).ids,
     padId: config.padId ?? tokenizer.specials.padId,
   };
 }
 
-async function readWeights(directory: string): Promise<Map<string, Tensor<"float32">>> {
-  const single = join(directory, "model.safetensors");
-  if (await exists(single)) return readTensors(single);
-  if (!(await exists(join(directory, "model.safetensors.index.json")))) {
-    throw new RetortError(
-      "NotFound",
-      `${directory} has no model.safetensors (nor model.safetensors.index.json); save the model with safe_serialization=True`,
-    );
-  }
-  const index = (await readModelJson(directory, "model.safetensors.index.json")) as { weight_map?: Record<string, string> };
-  const params = new Map<string, Tensor<"float32">>();
-  for (const shard of new Set(Object.values(index.weight_map ?? {}))) {
-    for (const [name, tensor] of await readTensors(join(directory, shard))) params.set(name, tensor);
-  }
-  return params;
-}
 
 /**
  * Saves a model as a Hugging Face directory. Every file is written beside its name and renamed, the weights last, so
@@ -116,12 +97,5 @@ export async function saveCompanions(directory: string, model: Omit<Model, "para
       await mkdir(dirname(join(directory, name)), { recursive: true });
       await writeAtomically(join(directory, name), Buffer.from(text));
     }
-  await writeAtomically(join(directory, "config.json"), Buffer.from(`${JSON.stringify(model.rawConfig, null, 2)}\n`));
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path, constants.R_OK).then(
-    () => true,
-    () => false,
-  );
+  await writeAtomically(join(directory, "config.json"), Buffer.from(configText(model)));
 }

@@ -1,9 +1,7 @@
 import { createHash } from "node:crypto";
-import { join } from "node:path";
-import { RetortError } from "../../base/errors.js";
 import type { Tensor } from "../graph/tensor.js";
-import { parseConfig } from "./config.js";
-import { loadTensor, readModelJson } from "./load-tensor.js";
+import { openLanguageModel } from "./checkpoint/check.js";
+import { readStored } from "./checkpoint/read.js";
 import { headName } from "./params.js";
 
 /** SHA-256 over dimensions and bytes of the weights that turn hidden states into logits, hexadecimal. */
@@ -14,18 +12,12 @@ export function headDigest({ dims, data }: Tensor<"float32">): string {
 
 /**
  * Reads only the head [V, D] of a Hugging Face model directory, widened to float32: `lm_head.weight`, or the embedding
- * where they are tied.
+ * where they are tied, as {@link openLanguageModel} finds it for every reader.
  *
- * @throws NotFound or InvalidArgument naming the file or tensor that is missing
+ * @throws NotFound, DataLoss or InvalidArgument naming the file or tensor, and the way out
  */
 export async function loadHead(directory: string): Promise<Tensor<"float32">> {
-  const config = parseConfig(await readModelJson(directory, "config.json"), {}, join(directory, "config.json"));
+  const { config, tensors } = await openLanguageModel(directory);
   const name = headName(config);
-  const head = await loadTensor(directory, name);
-  if (head.dims.join() !== `${config.vocabSize},${config.hiddenSize}`)
-    throw new RetortError(
-      "InvalidArgument",
-      `${directory}: tensor ${name} has shape [${head.dims}]; config.json calls for [${config.vocabSize},${config.hiddenSize}]`,
-    );
-  return head;
+  return (await readStored(new Map([[name, tensors.get(name)!]]))).get(name)!;
 }

@@ -4,7 +4,7 @@ import { deriveSeed, normals } from "../../base/random.js";
 import { float32 } from "../graph/tensor.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { type ModelConfig, parseConfig } from "./config.js";
-import { type ParamSpec, paramSpecs, type Weights } from "./params.js";
+import { lmHead, type ParamSpec, paramSpecs, type Weights } from "./params.js";
 
 /** A model in memory: what it computes, its weights and its words. */
 export interface Model {
@@ -13,6 +13,8 @@ export interface Model {
   readonly tokenizer: Tokenizer;
   /** config.json as it came, kept for saving. */
   readonly rawConfig: Readonly<Record<string, unknown>>;
+  /** What is strange about the directory it came from, and allowed. */
+  readonly warnings?: readonly string[];
 }
 
 /** SHA-256 over names, dimensions and bytes of the weights in order of name, hexadecimal: the identity of a model. */
@@ -47,14 +49,24 @@ export function checkWeights(specs: readonly ParamSpec[], weights: ReadonlyMap<s
   const known = new Set(specs.map(({ name }) => name));
   for (const { name, dims } of specs) {
     const found = weights.get(name);
-    if (!found)
-      throw new RetortError("InvalidArgument", `${file}: tensor ${name} is missing; config.json calls for it with shape [${dims}]`);
+    if (!found) throw missing(name, dims, file);
     if (found.dims.join() !== dims.join()) {
       throw new RetortError("InvalidArgument", `${file}: tensor ${name} has shape [${found.dims}]; config.json calls for [${dims}]`);
     }
   }
   for (const name of weights.keys()) {
     if (!known.has(name))
-      throw new RetortError("InvalidArgument", `${file}: tensor ${name} does not belong to a model of this config.json`);
+      throw new RetortError(
+        "InvalidArgument",
+        `${file}: tensor ${name} does not belong to a model of this config.json; take the config.json that the weights were saved with`,
+      );
   }
+}
+
+function missing(name: string, dims: readonly number[], file: string): RetortError {
+  const way =
+    name === lmHead
+      ? "; if the model ties its head, say tie_word_embeddings true in config.json; a base model or a classifier has no head: save it as a …ForCausalLM"
+      : "; take the config.json that the weights were saved with, or copy all files again";
+  return new RetortError("InvalidArgument", `${file}: tensor ${name} is missing; config.json calls for it with shape [${dims}]${way}`);
 }

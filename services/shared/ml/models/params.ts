@@ -8,6 +8,11 @@ export type Weights = ReadonlyMap<string, Tensor<"float32">>;
 /** The weights as values of a graph, by the same names. */
 export type Params = ReadonlyMap<string, Value>;
 
+/** Names of the embedding, of a language model's own head and of a classifier's. */
+export const embedding = "model.embed_tokens.weight";
+export const lmHead = "lm_head.weight";
+export const classHead = "score.weight";
+
 export interface ParamSpec {
   readonly name: string;
   readonly dims: readonly number[];
@@ -16,7 +21,7 @@ export interface ParamSpec {
 /** Name and dimensions of every weight from the embedding to the last norm, in the order of the forward pass. */
 export function bodySpecs(config: ModelConfig): ParamSpec[] {
   const { hiddenSize: d, intermediateSize: f, headDim, vocabSize } = config;
-  const specs: ParamSpec[] = [{ name: "model.embed_tokens.weight", dims: [vocabSize, d] }];
+  const specs: ParamSpec[] = [{ name: embedding, dims: [vocabSize, d] }];
   for (let layer = 0; layer < config.layers; layer++) {
     const add = (name: string, dims: readonly number[]) => specs.push({ name: `model.layers.${layer}.${name}`, dims });
     add("input_layernorm.weight", [d]);
@@ -33,12 +38,16 @@ export function bodySpecs(config: ModelConfig): ParamSpec[] {
       add("self_attn.k_norm.weight", [headDim]);
     }
     add("self_attn.o_proj.weight", [d, config.heads * headDim]);
-    // Llama's attention_bias also covers the output projection; the Qwen families have none there.
-    if (config.qkvBias && config.architecture === "llama") add("self_attn.o_proj.bias", [d]);
+    if (config.outputBias) add("self_attn.o_proj.bias", [d]);
     add("post_attention_layernorm.weight", [d]);
-    add("mlp.gate_proj.weight", [f, d]);
-    add("mlp.up_proj.weight", [f, d]);
-    add("mlp.down_proj.weight", [d, f]);
+    for (const [name, dims] of [
+      ["gate", [f, d]],
+      ["up", [f, d]],
+      ["down", [d, f]],
+    ] as const) {
+      add(`mlp.${name}_proj.weight`, dims);
+      if (config.mlpBias) add(`mlp.${name}_proj.bias`, [dims[0]]);
+    }
   }
   specs.push({ name: "model.norm.weight", dims: [d] });
   return specs;
@@ -46,7 +55,7 @@ export function bodySpecs(config: ModelConfig): ParamSpec[] {
 
 /** Name and dimensions of every weight of a language model, in the order of the forward pass. */
 export function paramSpecs(config: ModelConfig): ParamSpec[] {
-  const head = { name: "lm_head.weight", dims: [config.vocabSize, config.hiddenSize] };
+  const head = { name: lmHead, dims: [config.vocabSize, config.hiddenSize] };
   return [...bodySpecs(config), ...(config.tieWordEmbeddings ? [] : [head])];
 }
 
@@ -67,4 +76,4 @@ export const declareParams = (graph: Graph, config: ModelConfig, as: "inputs" | 
   declareWeights(graph, paramSpecs(config), as);
 
 /** The name of the weight that turns hidden states into logits: the embedding itself when they are tied. */
-export const headName = (config: ModelConfig): string => (config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+export const headName = (config: ModelConfig): string => (config.tieWordEmbeddings ? embedding : lmHead);

@@ -1,10 +1,12 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { RetortError } from "../../base/errors.js";
 import type { Tensor } from "../graph/tensor.js";
-import { decodeTensor, entriesOf, headerLength } from "./safetensors.js";
+import { readHeader, readInto } from "./checkpoint/header.js";
+import { checkElementType, firstNonFinite, widenInto } from "./checkpoint/widen.js";
+import type { SafetensorsEntry } from "./safetensors.js";
 
-/** Most bytes of one read: what the system takes. */
-const readBytes = 2 ** 30;
+/** Bytes of narrower elements that are held at once while they are widened. */
+const pieceBytes = 1 << 22;
 
 /**
  * Reads tensors of a safetensors file, widened to float32, one by one: the whole file may be larger than a buffer can be.
@@ -13,32 +15,58 @@ const readBytes = 2 ** 30;
  * @throws NotFound if there is no such file; DataLoss if it is cut off or malformed; InvalidArgument for an element type
  */
 export async function readTensors(path: string, wanted: (name: string) => boolean = () => true): Promise<Map<string, Tensor<"float32">>> {
+  return withFile(path, async (file) => {
+    const { start, entries } = await readHeader(file, path);
+    const tensors = new Map<string, Tensor<"float32">>();
+    for (const [name, entry] of entries.filter(([name]) => wanted(name)))
+      tensors.set(name, await readTensor(file, start, entry, `${path}: tensor ${name}`));
+    return tensors;
+  });
+}
+
+/** Works with an open file, and closes it. @throws NotFound if it cannot be read */
+export async function withFile<T>(path: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
   const file = await open(path).catch((error: NodeJS.ErrnoException) => {
     throw new RetortError("NotFound", `${path} cannot be read (${error.code}); a Hugging Face model directory is expected there`);
   });
   try {
-    const { size } = await file.stat();
-    const length = size >= 8 ? headerLength(await readAt(file, 0, 8)) : Number.POSITIVE_INFINITY;
-    const start = 8 + length;
-    if (start > size) throw new RetortError("DataLoss", `${path}: not a safetensors file, or cut off (${size} bytes)`);
-    const tensors = new Map<string, Tensor<"float32">>();
-    for (const [name, entry] of entriesOf(await readAt(file, 8, length)).filter(([name]) => wanted(name))) {
-      const [from, to] = entry.data_offsets;
-      if (start + to > size) throw new RetortError("DataLoss", `${path}: tensor ${name} ends after the file; it is cut off`);
-      tensors.set(name, decodeTensor(await readAt(file, start + from, to - from), entry, `${path}: tensor ${name}`));
-    }
-    return tensors;
+    return await work(file);
   } finally {
     await file.close();
   }
 }
 
-async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(readBytes, length - done), position + done);
-    if (bytesRead === 0) throw new RetortError("DataLoss", "a safetensors file was cut off while it was read");
-    done += bytesRead;
+/**
+ * Reads one tensor, widened to float32 piece by piece: it takes the memory of the widened numbers and one piece.
+ *
+ * @param start where the file's tensors begin
+ * @param what names file and tensor in errors
+ */
+export async function readTensor(file: FileHandle, start: number, entry: SafetensorsEntry, what: string): Promise<Tensor<"float32">> {
+  const { dtype, shape, data_offsets } = entry;
+  checkElementType(dtype, what);
+  const [from, to] = data_offsets;
+  const size = dtype === "F32" ? 4 : 2;
+  const data = new Float32Array((to - from) / size);
+  if (dtype === "F32") await readInto(file, start + from, new Uint8Array(data.buffer));
+  else {
+    const bits = new Uint32Array(data.buffer);
+    const piece = new Uint8Array(Math.min(pieceBytes, to - from));
+    for (let done = 0; done < to - from; done += piece.length) {
+      const part = piece.subarray(0, Math.min(piece.length, to - from - done));
+      await readInto(file, start + from + done, part);
+      widenInto(bits, done / size, part, dtype);
+    }
   }
-  return bytes;
+  return { dtype: "float32", dims: shape, data };
+}
+
+/** Refuses infinities and NaN among weights. @throws InvalidArgument naming the tensor and the first of them */
+export function checkFinite({ data }: Tensor<"float32">, what: string): void {
+  const at = firstNonFinite(new Uint32Array(data.buffer, data.byteOffset, data.length));
+  if (at < 0) return;
+  throw new RetortError(
+    "InvalidArgument",
+    `${what} holds ${data[at]} (element ${at}); a model with such a weight computes nothing: take an earlier checkpoint, or download it again`,
+  );
 }

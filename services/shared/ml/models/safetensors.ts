@@ -1,5 +1,6 @@
 import { RetortError } from "../../base/errors.js";
 import { sizeOf, type Tensor } from "../graph/tensor.js";
+import { checkElementType, elementBytes, widenInto } from "./checkpoint/widen.js";
 
 /**
  * The safetensors format (Hugging Face): an 8-byte little-endian header length, a JSON header
@@ -68,27 +69,23 @@ export function entriesOf(header: Uint8Array): [string, SafetensorsEntry][] {
 }
 
 /**
- * A tensor from its bytes, widened to float32.
+ * A tensor from its bytes, widened to float32 exactly; see {@link widenInto}.
  *
  * @throws DataLoss if the bytes do not make up its shape; InvalidArgument for another element type
  */
-export function decodeTensor(bytes: Uint8Array, { dtype, shape }: SafetensorsEntry, what: string): Tensor<"float32"> {
-  const data = widen(bytes, dtype, what);
-  if (data.length !== sizeOf(shape)) throw new RetortError("DataLoss", `${what} has ${data.length} elements for shape [${shape}]`);
+export function decodeTensor(
+  bytes: Uint8Array,
+  { dtype, shape }: Pick<SafetensorsEntry, "dtype" | "shape">,
+  what: string,
+): Tensor<"float32"> {
+  checkElementType(dtype, what);
+  const length = bytes.length / elementBytes[dtype]!;
+  if (length !== sizeOf(shape)) throw new RetortError("DataLoss", `${what} has ${length} elements for shape [${shape}]`);
+  if (dtype === "F32" && bytes.byteOffset % 4 === 0)
+    return { dtype: "float32", dims: shape, data: new Float32Array(bytes.buffer, bytes.byteOffset, length) };
+  const data = new Float32Array(length);
+  widenInto(new Uint32Array(data.buffer), 0, bytes, dtype);
   return { dtype: "float32", dims: shape, data };
-}
-
-function widen(bytes: Uint8Array, dtype: string, what: string): Float32Array {
-  const aligned = (size: number) => (bytes.byteOffset % size === 0 ? bytes : bytes.slice());
-  if (dtype === "F32") {
-    const source = aligned(4);
-    return new Float32Array(source.buffer, source.byteOffset, source.byteLength / 4);
-  }
-  if (dtype !== "F16" && dtype !== "BF16") throw new RetortError("InvalidArgument", `${what} is ${dtype}; supported: F32, F16, BF16`);
-  const source = aligned(2);
-  const half = new Uint16Array(source.buffer, source.byteOffset, source.byteLength / 2);
-  if (dtype === "BF16") return new Float32Array(Uint32Array.from(half, (bits) => bits << 16).buffer);
-  return Float32Array.from(half, halfToFloat);
 }
 
 /** IEEE 754 binary16 bits as a number. */

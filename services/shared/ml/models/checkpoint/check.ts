@@ -1,0 +1,60 @@
+import { join } from "node:path";
+import { configWarnings } from "../config/keys.js";
+import { type ModelConfig, parseConfig } from "../config.js";
+import { checkWeights } from "../model.js";
+import { paramSpecs } from "../params.js";
+import { refusePointers } from "./diagnose.js";
+import { readModelJson } from "./model-json.js";
+import { nameTensors } from "./names.js";
+import { type Checkpoint, openCheckpoint, type StoredTensor } from "./open.js";
+import { type PlacedHead, placeHead } from "./place-head.js";
+import { checkElementType } from "./widen.js";
+
+/** What the files of a model directory say, before a weight is read. */
+export interface OpenedModel {
+  readonly config: ModelConfig;
+  readonly rawConfig: Readonly<Record<string, unknown>>;
+  readonly generation: Readonly<Record<string, unknown>>;
+  readonly checkpoint: Checkpoint;
+  /** By the names of a model of this config. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Opens a Hugging Face directory: its config, and where its weights are.
+ *
+ * @throws NotFound, DataLoss or InvalidArgument naming the file, the field or tensor, and the way out
+ */
+export async function openModel(directory: string): Promise<OpenedModel> {
+  await refusePointers(directory);
+  const rawConfig = await readModelJson(directory, "config.json");
+  const generation = await readModelJson(directory, "generation_config.json", {});
+  const config = parseConfig(rawConfig, generation, join(directory, "config.json"));
+  const checkpoint = await openCheckpoint(directory);
+  const tensors = nameTensors(checkpoint, config);
+  const warnings = [...configWarnings(rawConfig), ...checkpoint.warnings].map((warning) => `${directory}: ${warning}`);
+  return { config, rawConfig, generation, checkpoint, tensors, warnings };
+}
+
+/** Opens a directory as a language model, with its head in its place and every tensor that its config calls for. */
+export async function openLanguageModel(directory: string): Promise<OpenedModel> {
+  const opened = await openModel(directory);
+  const placed = await checkCheckpoint(opened);
+  const rawConfig = placed.config === opened.config ? opened.rawConfig : { ...opened.rawConfig, tie_word_embeddings: false };
+  return { ...opened, ...placed, rawConfig, warnings: [...opened.warnings, ...placed.warnings] };
+}
+
+/**
+ * Checks by the headers alone that a directory has every weight of its config, whole, with its shape, and of a type that
+ * can be read.
+ *
+ * @throws InvalidArgument or DataLoss naming directory and tensor
+ */
+export async function checkCheckpoint({ config, tensors, checkpoint }: OpenedModel): Promise<PlacedHead> {
+  for (const { path, stored, entry } of tensors.values()) checkElementType(entry.dtype, `${path}: tensor ${stored}`);
+  const placed = await placeHead(config, tensors, checkpoint.directory);
+  const shapes = new Map([...placed.tensors].map(([name, { entry }]) => [name, { dims: entry.shape }]));
+  checkWeights(paramSpecs(placed.config), shapes, checkpoint.directory);
+  return placed;
+}

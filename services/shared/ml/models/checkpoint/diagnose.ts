@@ -1,0 +1,100 @@
+import { open, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { RetortError } from "../../../base/errors.js";
+
+const pointerStart = "version https://git-lfs.github.com/spec";
+
+/** Whether a file's first bytes are those of a git-lfs pointer, which stands for the file until it is fetched. */
+export const isPointer = (bytes: Uint8Array): boolean => Buffer.from(bytes.subarray(0, 64)).toString("latin1").startsWith(pointerStart);
+
+/** Why a git-lfs pointer cannot be read. */
+export const pointerError = (path: string): RetortError =>
+  new RetortError("InvalidArgument", `${path} is a git-lfs pointer, not the file itself; run \`git lfs pull\` in its repository`);
+
+/** The names in a directory; none if it is not there. */
+export async function namesIn(directory: string): Promise<string[]> {
+  return (await readdir(directory).catch(() => [])).sort();
+}
+
+/** Refuses an adapter's directory, which is no model by itself. @throws InvalidArgument with the way out */
+export function refuseAdapter(directory: string, names: readonly string[]): void {
+  if (!names.includes("adapter_config.json") && !names.includes("adapter_model.safetensors")) return;
+  const beside = names.includes("config.json") ? "; if it is merged already, remove the adapter's files from it" : "";
+  throw new RetortError(
+    "InvalidArgument",
+    `${directory} is a PEFT adapter (adapter_config.json), which transformers puts on its base model; merge it: load it with peft's AutoPeftModelForCausalLM, then merge_and_unload().save_pretrained(DIRECTORY)${beside}`,
+  );
+}
+
+/** Why a directory has no config.json or no weights, by what it has instead. */
+export async function missingFile(directory: string, file: string): Promise<RetortError> {
+  const names = await namesIn(directory);
+  refuseAdapter(directory, names);
+  const what =
+    file === "model.safetensors"
+      ? `${directory} has no model.safetensors (nor model.safetensors.index.json)`
+      : `${join(directory, file)} cannot be read: it is not there`;
+  return new RetortError("NotFound", `${what}; ${insteadOf(names, file)}`);
+}
+
+const others: readonly (readonly [RegExp, string])[] = [
+  [/\.gguf$/, "is a GGUF file: Retort reads Hugging Face directories with safetensors; take the model's original directory"],
+  [
+    /^pytorch_model.*\.bin/,
+    "holds pickled weights: load the model with transformers and save_pretrained it again, which writes safetensors",
+  ],
+  [/^consolidated.*\.(pth|safetensors)$/, "is in the format of the model's makers: take the Hugging Face form of it, or convert it"],
+  [/^(tf_model\.h5|flax_model\.msgpack)$/, "holds the weights for another framework: load them with transformers and save_pretrained"],
+  [/\.(pth|pt|ckpt)$/, "is a PyTorch checkpoint: save the model with transformers' save_pretrained"],
+  [/\.distcp$|^global_step/, "is a checkpoint in parts of several processes: merge it into safetensors first"],
+];
+
+function insteadOf(names: readonly string[], file: string): string {
+  for (const [pattern, message] of others) {
+    const found = names.find((name) => pattern.test(name));
+    if (found !== undefined) return `${found} ${message}`;
+  }
+  if (names.length === 0) return "the directory is empty or does not exist; name a Hugging Face model directory";
+  const shown = `it holds ${names.slice(0, 8).join(", ")}${names.length > 8 ? ", …" : ""}`;
+  const way = file === "config.json" ? "a Hugging Face model directory is expected" : "save the model with transformers' save_pretrained";
+  return `${shown}; ${way}`;
+}
+
+const foreign: readonly (readonly [RegExp, string])[] = [
+  [
+    /\.(qweight|qzeros|g_idx|scales|weight_scale(_inv)?|weight_packed|weight_shape|input_scale|SCB|absmax|quant_map|quant_state\..*|nested_absmax)$/,
+    "belongs to quantised weights (GPTQ, AWQ, FP8, bitsandbytes): dequantise first, or take the model that was quantised",
+  ],
+  [/lora_[AB]|\.base_layer\.|modules_to_save/, "belongs to a PEFT adapter: merge it (merge_and_unload().save_pretrained(DIRECTORY))"],
+  [/^_orig_mod\./, "was saved from a compiled model: save model._orig_mod with save_pretrained, or remove _orig_mod. from the names"],
+  [/^module\./, "was saved from a parallel wrapper: save model.module with save_pretrained, or remove module. from the names"],
+  [/^v_head\.|^(value|critic)_head\./, "is a value head: save the language model alone"],
+  [/\.(experts|gate)\.\d*|block_sparse_moe/, "belongs to a model of experts, which Retort does not compute"],
+  [
+    /^(vision|visual|audio)|multi_modal_projector|vision_tower|language_model\./,
+    "belongs to a model of more than text: save its language model alone",
+  ],
+  [/^transformer\.|^gpt_neox\.|qkv_proj|query_key_value|c_attn|W_pack/, "is named or fused as in another family"],
+];
+
+/** What a tensor of no known place is, and the way out; undefined where its name tells nothing. */
+export function foreignTensor(name: string): string | undefined {
+  return foreign.find(([pattern]) => pattern.test(name))?.[1];
+}
+
+/** The small files of a model directory, which a clone without git-lfs leaves as pointers too. */
+const small = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+
+/** Refuses a directory whose tokenizer or settings are git-lfs pointers. @throws InvalidArgument with the way out */
+export async function refusePointers(directory: string): Promise<void> {
+  for (const name of small) {
+    const file = await open(join(directory, name)).catch(() => undefined);
+    if (!file) continue;
+    try {
+      const { buffer, bytesRead } = await file.read(new Uint8Array(64), 0, 64, 0);
+      if (isPointer(buffer.subarray(0, bytesRead))) throw pointerError(join(directory, name));
+    } finally {
+      await file.close();
+    }
+  }
+}

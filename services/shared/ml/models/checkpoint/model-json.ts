@@ -1,0 +1,36 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { RetortError } from "../../../base/errors.js";
+import { isObject } from "../config/fields.js";
+import { isPointer, missingFile, pointerError } from "./diagnose.js";
+
+/**
+ * A JSON file of a model directory.
+ *
+ * @param fallback what stands for a file that is not there
+ * @throws NotFound or InvalidArgument naming the file, the reason and the way out
+ */
+export async function readModelJson(directory: string, name: string, fallback?: Record<string, unknown>): Promise<Record<string, unknown>> {
+  const path = join(directory, name);
+  const bytes = await readFile(path).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" && fallback) return undefined;
+    if (error.code === "ENOENT") throw await missingFile(directory, name);
+    throw new RetortError("NotFound", `${path} cannot be read (${error.code}); a Hugging Face model directory is expected there`);
+  });
+  return bytes ? parseModelJson(bytes, path) : { ...fallback };
+}
+
+/** The object in a JSON file's bytes. @throws InvalidArgument naming the file and the reason */
+export function parseModelJson(bytes: Uint8Array, path: string): Record<string, unknown> {
+  if (isPointer(bytes)) throw pointerError(path);
+  const text = Buffer.from(bytes).toString();
+  if (text.trim() === "") throw new RetortError("InvalidArgument", `${path} is empty; copy or download it again`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new RetortError("InvalidArgument", `${path} is not JSON: ${(error as Error).message}; copy or download it again`);
+  }
+  if (!isObject(value)) throw new RetortError("InvalidArgument", `${path} is no JSON object; a Hugging Face model directory is expected`);
+  return value as Record<string, unknown>;
+}

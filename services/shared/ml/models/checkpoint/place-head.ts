@@ -1,0 +1,58 @@
+import { join } from "node:path";
+import type { ModelConfig } from "../config.js";
+import { embedding, lmHead } from "../params.js";
+import { readTensor, withFile } from "../safetensors-file.js";
+import { readInto } from "./header.js";
+import type { StoredTensor } from "./open.js";
+
+/** A language model's tensors with its head where it belongs, and the config that says so. */
+export interface PlacedHead {
+  readonly config: ModelConfig;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Decides where a model's head is, as transformers 5 does. Under a tied flag: an equal head is the embedding, another head
+ * is the model's own (and the flag is wrong), and a head without an embedding is both.
+ */
+export async function placeHead(config: ModelConfig, tensors: ReadonlyMap<string, StoredTensor>, directory: string): Promise<PlacedHead> {
+  const [embed, head] = [tensors.get(embedding), tensors.get(lmHead)];
+  if (!config.tieWordEmbeddings || !head) return { config, tensors, warnings: [] };
+  if (embed && !(await sameElements(embed, head)))
+    return {
+      config: { ...config, tieWordEmbeddings: false },
+      tensors,
+      warnings: [
+        `${join(directory, "config.json")} says tie_word_embeddings true, and ${lmHead} differs from ${embedding}: they are not tied, as in transformers; say tie_word_embeddings false there`,
+      ],
+    };
+  const tied = new Map(tensors);
+  tied.delete(lmHead);
+  // A tensor in both places keeps one name.
+  if (!embed) tied.set(embedding, head);
+  return { config, tensors: tied, warnings: [] };
+}
+
+const pieceBytes = 1 << 22;
+
+/** Whether two tensors hold the same numbers; reads on only as long as they do. */
+async function sameElements(a: StoredTensor, b: StoredTensor): Promise<boolean> {
+  if (a.entry.shape.join() !== b.entry.shape.join()) return false;
+  return withFile(a.path, (fileA) =>
+    withFile(b.path, async (fileB) => {
+      if (a.entry.dtype !== b.entry.dtype) {
+        const [one, other] = [await readTensor(fileA, a.start, a.entry, a.stored), await readTensor(fileB, b.start, b.entry, b.stored)];
+        return one.data.every((x, i) => x === other.data[i]);
+      }
+      const length = a.entry.data_offsets[1] - a.entry.data_offsets[0];
+      for (let done = 0; done < length; done += pieceBytes) {
+        const [one, other] = [new Uint8Array(Math.min(pieceBytes, length - done)), new Uint8Array(Math.min(pieceBytes, length - done))];
+        await readInto(fileA, a.start + a.entry.data_offsets[0] + done, one);
+        await readInto(fileB, b.start + b.entry.data_offsets[0] + done, other);
+        if (Buffer.compare(one, other) !== 0) return false;
+      }
+      return true;
+    }),
+  );
+}

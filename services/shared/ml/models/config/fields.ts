@@ -1,0 +1,77 @@
+import { RetortError } from "../../../base/errors.js";
+
+/** The keys of a JSON object, as they came. */
+export type Json = Readonly<Record<string, unknown>>;
+
+/** Whether a JSON value is an object, neither null nor a list. */
+export const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Typed access to a config's fields, with errors that name file, field, value and what is supported. */
+export class Fields {
+  readonly raw: Json;
+  readonly #file: string;
+  readonly #prefix: string;
+
+  constructor(raw: Json, file: string, prefix = "") {
+    this.raw = raw;
+    this.#file = file;
+    this.#prefix = prefix;
+  }
+
+  /** A field as it came; null counts as absent. */
+  get(field: string): unknown {
+    return this.raw[field] ?? undefined;
+  }
+
+  text(field: string, fallback?: string): string {
+    const value = this.get(field) ?? fallback;
+    if (typeof value !== "string") throw this.refused(field, "a string");
+    return value;
+  }
+
+  flag(field: string, fallback = false): boolean {
+    const value = this.get(field) ?? fallback;
+    if (typeof value !== "boolean") throw this.refused(field, "true, false");
+    return value;
+  }
+
+  /** A whole number from 1 on. */
+  size(field: string, fallback?: number): number {
+    const value = this.get(field) ?? fallback;
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 1) throw this.refused(field, "a positive whole number", value);
+    return value;
+  }
+
+  /** A number above 0. */
+  positive(field: string, fallback?: number): number {
+    const value = this.get(field) ?? fallback;
+    if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value)) throw this.refused(field, "a positive number", value);
+    return value;
+  }
+
+  /** Token ids: one, a list, or none. */
+  ids(field: string): number[] {
+    const value = this.get(field) ?? [];
+    const list = Array.isArray(value) ? (value as unknown[]) : [value];
+    if (!list.every((id): id is number => typeof id === "number" && Number.isInteger(id)))
+      throw this.refused(field, "a token id, or a list");
+    // Some configs say -1 where they mean none.
+    return list.filter((id) => id >= 0);
+  }
+
+  /** The object at a field, with errors that name both; absent: empty. */
+  within(field: string): Fields {
+    const value = this.get(field) ?? {};
+    if (!isObject(value)) throw this.refused(field, "an object");
+    return new Fields(value, this.#file, `${this.#prefix}${field}.`);
+  }
+
+  refused(field: string, supported: string, value: unknown = this.raw[field]): RetortError {
+    const found = value === undefined ? "is missing" : `is ${JSON.stringify(value)}`;
+    return this.error(`${this.#prefix}${field} ${found}; supported: ${supported}`);
+  }
+
+  error(what: string): RetortError {
+    return new RetortError("InvalidArgument", `${this.#file}: ${what}`);
+  }
+}

@@ -1,0 +1,90 @@
+// Dimensions: T position, D width, P chosen position, V vocabulary.
+import { readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Graph } from "../../services/shared/ml/graph/graph.js";
+import * as op from "../../services/shared/ml/graph/ops/index.js";
+import { int32, int64 } from "../../services/shared/ml/graph/tensor.js";
+import { causalAttention } from "../../services/shared/ml/models/attention.js";
+import { openLanguageModel } from "../../services/shared/ml/models/checkpoint/check.js";
+import { readStored } from "../../services/shared/ml/models/checkpoint/read.js";
+import { exportedConfig } from "../../services/shared/ml/models/config/exported.js";
+import { type ModelConfig, parseConfig } from "../../services/shared/ml/models/config.js";
+import { hiddenStates, logits } from "../../services/shared/ml/models/decoder.js";
+import { loadHead } from "../../services/shared/ml/models/head.js";
+import { declareParams, headName, type Weights } from "../../services/shared/ml/models/params.js";
+import { encodeSafetensors } from "../../services/shared/ml/models/safetensors.js";
+import { evaluate } from "../../services/shared/ml/runtime/session.js";
+import { expectAllClose } from "../support/all-close.js";
+
+interface Golden {
+  readonly row: readonly number[];
+  readonly positions: readonly number[];
+  readonly cases: Readonly<Record<string, Case>>;
+}
+
+interface Case {
+  /** JSON, or base64 of a safetensors file. */
+  readonly files: Readonly<Record<string, unknown>>;
+  readonly logits: readonly (readonly number[])[];
+  readonly tied: boolean;
+}
+
+const golden = JSON.parse(readFileSync(join(process.cwd(), "test", "golden", "fixtures", "checkpoints.json"), "utf8")) as Golden;
+
+/** Logits [P, V] of the golden row. */
+async function logitsOf(config: ModelConfig, params: Weights): Promise<Float32Array> {
+  const graph = new Graph("forward");
+  const weights = declareParams(graph, config, params);
+  const dims = [1, golden.row.length];
+  const feeds = {
+    ids: int32([...golden.row], dims),
+    positions: int64(
+      golden.row.map((_, t) => t),
+      dims,
+    ),
+    chosen: int64([...golden.positions]),
+  };
+  const [ids_BT, positions_BT] = [graph.input("ids", "int32", [1, "T"]), graph.input("positions", "int64", [1, "T"])];
+  const hidden_BTD = hiddenStates(config, weights, ids_BT, positions_BT, causalAttention());
+  const hidden_PD = op.gather(op.reshape(hidden_BTD, ["T", config.hiddenSize]), graph.input("chosen", "int64", ["P"]));
+  const { found } = await evaluate(graph, { found: logits(config, weights, hidden_PD) }, feeds);
+  return found!.data as Float32Array;
+}
+
+describe.each(Object.keys(golden.cases))("a model directory of the form %s", (name) => {
+  const { files, logits: expected, tied } = golden.cases[name]!;
+  let directory: string;
+  beforeAll(async () => {
+    // A folder that is named is kept, for `checkpoints.py --check`.
+    const root = process.env.RETORT_GOLDEN_SAVED ?? (await mkdtemp(join(tmpdir(), "retort-checkpoints-")));
+    directory = join(root, name);
+    await mkdir(directory, { recursive: true });
+    for (const [file, content] of Object.entries(files))
+      await writeFile(join(directory, file), typeof content === "string" ? Buffer.from(content, "base64") : JSON.stringify(content));
+  });
+  afterAll(async () => {
+    if (!process.env.RETORT_GOLDEN_SAVED) await rm(join(directory, ".."), { recursive: true });
+  });
+
+  it("has the logits that transformers computes, and its head where transformers has it", async () => {
+    const { config, tensors } = await openLanguageModel(directory);
+    const params = await readStored(tensors);
+    expect(config.tieWordEmbeddings).toBe(tied);
+    expectAllClose(await logitsOf(config, params), expected.flat(), { rtol: 1e-5, atol: 2e-5 }, "logits");
+    expect(await loadHead(directory)).toEqual(params.get(headName(config)));
+  });
+
+  it("is the same model once it is saved", async () => {
+    const { config, rawConfig, tensors } = await openLanguageModel(directory);
+    const saved = exportedConfig(rawConfig);
+    expect(parseConfig(saved)).toEqual(config);
+    expect([saved.dtype, saved.torch_dtype]).toEqual(["float32", "float32"]);
+    if (!process.env.RETORT_GOLDEN_SAVED) return;
+    const params = await readStored(tensors);
+    for (const file of Object.keys(files)) await rm(join(directory, file));
+    await writeFile(join(directory, "config.json"), JSON.stringify(saved));
+    await writeFile(join(directory, "model.safetensors"), encodeSafetensors(params));
+  });
+});
