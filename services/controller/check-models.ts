@@ -1,6 +1,8 @@
 import { type Problem, RetortError } from "../shared/base/errors.js";
+import { outcomesOf, refusalOf } from "../shared/codec/examples.js";
 import { columnsIn, columnsOf, readDataset } from "../shared/flow/prompts/dataset.js";
 import { heldOutNeeds, type RowNeeds, rowProblems, trainingNeeds } from "../shared/flow/prompts/needs.js";
+import { chatOfData } from "../shared/flow/runs/chat.js";
 import { type ResolvedRun, resolveRun, teacherName } from "../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
 import { classOf } from "../shared/ml/classification/labels.js";
@@ -8,6 +10,9 @@ import { inspectClassifier } from "../shared/ml/classification/open-classifier.j
 import { objectiveProblems } from "../shared/ml/losses/objective.js";
 import { openLanguageModel } from "../shared/ml/models/checkpoint/check.js";
 import type { ModelConfig } from "../shared/ml/models/config.js";
+import { readDonor } from "../shared/ml/models/donor.js";
+import { Encoder } from "../shared/ml/text/encoder.js";
+import { type Ends, endsOf } from "../shared/ml/text/ends.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 
 /** What a model directory says of its model, without the weights. */
@@ -15,6 +20,7 @@ export interface Inspected {
   /** Undefined for a student that is made from scratch. */
   readonly config: ModelConfig | undefined;
   readonly tokenizer: Tokenizer;
+  readonly ends: Ends;
   /** What is strange about the directory's files, and allowed; each names the directory. */
   readonly warnings?: readonly string[];
 }
@@ -34,7 +40,7 @@ export async function checkModels(spec: RunSpec): Promise<Problem[]> {
   const student = spec.student!.init
     ? await attempt("student.init.tokenizer", async () => ({
         config: undefined,
-        tokenizer: await Tokenizer.load(spec.student!.init!.tokenizer || spec.teachers[0]!.model),
+        ...(await readDonor(spec.student!.init!.tokenizer || spec.teachers[0]!.model)),
       }))
     : await attempt("student.model", () => inspect(spec.student!.model));
   for (const [i, { name, model }] of spec.teachers.entries()) {
@@ -51,7 +57,7 @@ export async function checkModels(spec: RunSpec): Promise<Problem[]> {
     spec.data!.path ? trainingNeeds(spec, run) : undefined,
     spec.evaluation?.path ? heldOutNeeds(spec, run) : undefined,
   ]) {
-    const found = needs && (await attempt(`${needs.field}.path`, () => checkHead(spec, needs)));
+    const found = needs && (await attempt(`${needs.field}.path`, () => checkHead(spec, needs, student)));
     problems.push(...(found ?? []));
   }
   return problems;
@@ -60,10 +66,14 @@ export async function checkModels(spec: RunSpec): Promise<Problem[]> {
 /** Rows that are looked at before a run starts; its learner looks at all of them. */
 const headRows = 1000;
 
-/** What is wrong with a dataset's first rows. */
-async function checkHead(spec: RunSpec, needs: RowNeeds): Promise<Problem[]> {
+/** What is wrong with a dataset's first rows: what they lack, and whether they become text and tokens. */
+async function checkHead(spec: RunSpec, needs: RowNeeds, student: Inspected | undefined): Promise<Problem[]> {
   const rows = await readDataset(needs.path, columnsOf(spec.data!), headRows);
-  return rowProblems(rows, needs, await columnsIn(needs.path), rows.length < headRows);
+  const problems = rowProblems(rows, needs, await columnsIn(needs.path), rows.length < headRows);
+  if (!student) return problems;
+  const encoder = new Encoder(student.tokenizer, student.ends.ids, chatOfData(spec.data, undefined));
+  const refusal = refusalOf(outcomesOf(rows, encoder));
+  return refusal ? [...problems, { fieldPath: `${needs.field}.path`, description: refusal }] : problems;
 }
 
 /**
@@ -73,7 +83,8 @@ async function checkHead(spec: RunSpec, needs: RowNeeds): Promise<Problem[]> {
  */
 export async function inspect(directory: string): Promise<Inspected> {
   const { config, warnings } = await openLanguageModel(directory);
-  return { config, tokenizer: await Tokenizer.load(directory), warnings };
+  const tokenizer = await Tokenizer.load(directory);
+  return { config, tokenizer, ends: endsOf(tokenizer, config.eosIds), warnings };
 }
 
 function compare(student: Inspected, teacher: Inspected, fieldPath: string, name: string, run: ResolvedRun): Problem[] {

@@ -6,6 +6,7 @@ import { type Item, itemsOf } from "../shared/codec/examples.js";
 import { type Columns, columnsIn, readDataset } from "../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../shared/flow/prompts/needs.js";
 import { type TokenDivergences, tokenDivergences } from "../shared/ml/evaluation/divergence.js";
+import { readDonor } from "../shared/ml/models/donor.js";
 import { loadModel, modelToFiles, saveModel } from "../shared/ml/models/files.js";
 import { loadHead } from "../shared/ml/models/head.js";
 import { digestOf, initModel, type Model } from "../shared/ml/models/model.js";
@@ -16,7 +17,6 @@ import { checkDevice } from "../shared/ml/runtime/device.js";
 import type { Score } from "../shared/ml/scoring/score.js";
 import { type ScoreInput, Scorer } from "../shared/ml/scoring/scorer.js";
 import { type ChatSettings, Encoder } from "../shared/ml/text/encoder.js";
-import { Tokenizer } from "../shared/ml/text/tokenizer.js";
 import type { TrainSequence } from "../shared/ml/training/batch.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../shared/ml/training/trainer.js";
@@ -167,10 +167,8 @@ function byTokens<T extends ScoreInput>(inputs: readonly T[], tokens: number): T
 }
 
 async function fromScratch({ config, tokenizer, seed }: Extract<StudentSource, { config: unknown }>): Promise<Model> {
-  const words = await Tokenizer.load(tokenizer);
-  const donor = JSON.parse(await readFile(join(tokenizer, "config.json"), "utf8")) as Record<string, unknown>;
-  const shared = Object.fromEntries(["vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"].map((key) => [key, donor[key]]));
-  return initModel({ ...shared, ...config }, words, seed);
+  const donor = await readDonor(tokenizer);
+  return initModel({ ...donor.shared, ...config }, donor.tokenizer, seed);
 }
 
 async function readState(checkpoint: string, model: Model) {

@@ -1,8 +1,9 @@
 // What a conversation's prompt and answer are in ids: expected values by transformers (encoder.py).
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ChatSettings, Encoder } from "../../services/shared/ml/text/encoder.js";
-import { type ChatMessage, Tokenizer } from "../../services/shared/ml/text/tokenizer.js";
+import { Encoder } from "../../services/shared/ml/text/encoder.js";
+import type { ChatMessage } from "../../services/shared/ml/text/tokenizer.js";
+import { chatSettings, encoderFixtures, type FixtureTokenizer, fixtureTokenizer } from "../support/encoder-fixtures.js";
 
 /** One conversation in one template with one tokenizer: encoded, or `differs` (the first token), or refused by the template. */
 interface GoldenRow {
@@ -22,32 +23,21 @@ interface Golden {
     readonly more: { readonly tools?: readonly unknown[] } & Readonly<Record<string, unknown>>;
   }[];
   readonly cases: readonly {
-    readonly tokenizer: string;
+    readonly tokenizer: FixtureTokenizer;
     readonly template: string;
     readonly ends: readonly number[];
     readonly rows: readonly GoldenRow[];
   }[];
 }
 
-const directory = join(process.cwd(), "test", "golden", "fixtures", "encoder");
-const golden = JSON.parse(readFileSync(join(directory, "golden.json"), "utf8")) as Golden;
-const settings: ChatSettings = { chat: false, system: "", chatTemplateKwargs: {}, chatTemplate: "", nowMs: golden.nowMs };
-
-/** A tokenizer of the fixtures with a template of its own. */
-function tokenizerOf(name: string, template: string): Tokenizer {
-  const read = (file: string) => readFileSync(join(directory, name, file), "utf8");
-  return new Tokenizer({
-    "tokenizer.json": read("tokenizer.json"),
-    "tokenizer_config.json": read("tokenizer_config.json"),
-    "chat_template.jinja": template,
-  });
-}
+const golden = JSON.parse(readFileSync(join(encoderFixtures, "golden.json"), "utf8")) as Golden;
+const settings = chatSettings({ nowMs: golden.nowMs });
 
 describe.each(golden.cases.map((one) => [one.template, one.tokenizer, one] as const))(
   "the template %s over the tokenizer %s",
   (_, __, one) => {
     it("writes prompts and answers that become transformers' ids, or refuses", () => {
-      const encoder = new Encoder(tokenizerOf(one.tokenizer, golden.templates[one.template]!), one.ends, settings);
+      const encoder = new Encoder(fixtureTokenizer(one.tokenizer, golden.templates[one.template]!), one.ends, settings);
       const found = golden.conversations.map(({ prompt, answer, more: { tools, ...chatTemplateKwargs } }) => {
         const [example] = encoder.examples([{ prompt: { messages: prompt, tools, chatTemplateKwargs }, completion: answer }]);
         return example!;

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { limitsOf, misfit, type Outcome, outcomesOf } from "../../shared/codec/examples.js";
@@ -6,6 +7,8 @@ import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { resolveEvaluation } from "../../shared/flow/runs/evaluation.js";
 import { resolveRun } from "../../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_pb.js";
+import { parseConfig } from "../../shared/ml/models/config.js";
+import { readModelJson } from "../../shared/ml/models/load-tensor.js";
 import type { Tokenizer } from "../../shared/ml/text/tokenizer.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import { readSpec } from "../runs/runs.js";
@@ -82,10 +85,13 @@ function source(spec: RunSpec, path: string, heldOut: boolean): { file: string; 
 }
 
 /** The student's words, and how long a sequence may be. */
-async function studentOf({ student, teachers, data }: RunSpec): Promise<ModelWords> {
+async function studentOf({ student, teachers, data }: RunSpec): Promise<ModelWords & { readonly maxPositions: number }> {
   const { model, init } = student!;
   const words = await wordsOf(model || init!.tokenizer || teachers[0]!.model, chatOfData(data, undefined));
-  return init ? { ...words, maxPositions: init.maxPositions || 256 } : words;
+  const maxPositions = init
+    ? init.maxPositions || 256
+    : parseConfig(await readModelJson(model, "config.json"), {}, join(model, "config.json")).maxPositions;
+  return { ...words, maxPositions };
 }
 
 /** A row as it is shown. */

@@ -70,7 +70,6 @@ function withTokenizerIds(config: Model["config"], tokenizer: Tokenizer): Model[
   };
 }
 
-
 /**
  * Saves a model as a Hugging Face directory. Every file is written beside its name and renamed, the weights last, so
  * that a directory with weights is complete.
