@@ -137,6 +137,7 @@ export const typesWithWrongClass: ReadonlySet<string> = new Set(
 /** Classes that make the tokenizer anew from the vocabulary and merges of tokenizer.json, with rules of their own. */
 export const rebuiltClasses: ReadonlySet<string> = new Set(
   words(`
+    ConvBertTokenizer FNetTokenizer ParakeetTokenizer
     AlbertTokenizer BartTokenizer BarthezTokenizer BertTokenizer BigBirdTokenizer BlenderbotTokenizer CLIPTokenizer
     CamembertTokenizer CodeGenTokenizer CodeLlamaTokenizer CohereTokenizer DPRContextEncoderTokenizer
     DPRQuestionEncoderTokenizer DPRReaderTokenizer DebertaTokenizer DebertaV2Tokenizer DistilBertTokenizer EsmcTokenizer

@@ -1,39 +1,13 @@
 import { createHash } from "node:crypto";
-import { createSyncFn } from "synckit";
-import { RetortError } from "../../../base/errors.js";
-import type { Answers, NativeError, Request, TokenizerPlan } from "./plan.js";
+import { ask, tell } from "./bridge.js";
+import type { TokenizerPlan } from "./plan.js";
 
-type Ask = (request: Request) => Answers[keyof Answers] | { error: NativeError };
-
-let worker: Ask | undefined;
-
-/** Asks this thread's thread of native tokenizers, which starts with the first question and keeps no process alive. */
-function ask<O extends Request["op"]>(request: Request & { op: O }): Answers[O] {
-  let answer: ReturnType<Ask>;
-  try {
-    worker ??= createSyncFn(new URL("./native-worker.js", import.meta.url).href) as Ask;
-    answer = worker(request);
-  } catch (error) {
-    const { message } = error as Error;
-    throw new RetortError("Internal", `the thread of native tokenizers failed: ${message}; start the process again`, { cause: error });
-  }
-  if ("error" in answer) throw new NativeFailure(answer.error);
-  return answer as Answers[O];
-}
-
-/** What the Rust core says of an input that it cannot work with. */
-export class NativeFailure extends Error {
-  override readonly name = "NativeFailure";
-
-  constructor(readonly detail: NativeError) {
-    super(detail.message);
-  }
-}
+export { NativeFailure } from "./bridge.js";
 
 const alive = new Map<string, WeakRef<NativeTokenizer>>();
 const releases = new FinalizationRegistry<{ handle: number; key: string }>(({ handle, key }) => {
   if (!alive.get(key)?.deref()) alive.delete(key);
-  ask({ op: "release", handle });
+  tell({ op: "release", handle });
 });
 
 /**

@@ -10,13 +10,19 @@ export interface AddedToken {
   readonly special: boolean;
 }
 
+/** A special token by its text, and its id where the text has none; without it, it is refused. */
+export interface PostToken {
+  readonly text: string;
+  readonly otherwise?: number;
+}
+
 /** A post-processor whose token ids are looked up once the tokens are added. */
 export type PostProcessor =
-  | { readonly type: "template"; readonly single: string; readonly pair: string; readonly tokens: readonly string[] }
+  | { readonly type: "template"; readonly single: string; readonly pair: string; readonly tokens: readonly PostToken[] }
   | {
       readonly type: "roberta";
-      readonly sep: string;
-      readonly cls: string;
+      readonly sep: PostToken;
+      readonly cls: PostToken;
       readonly trimOffsets: boolean;
       readonly addPrefixSpace: boolean;
     };
@@ -41,7 +47,8 @@ export type Request =
 /** The answer of each kind of question. */
 export interface Answers {
   create: { handle: number };
-  release: { released: boolean };
+  /** None is sent. */
+  release: undefined;
   /** All ids one after another, and where each text's end. */
   encode: { ids: Int32Array; ends: Int32Array };
   encodePair: { ids: Int32Array; typeIds: Int32Array };
@@ -52,7 +59,7 @@ export interface Answers {
 }
 
 /** Any answer. */
-export type Answer = Answers[keyof Answers];
+export type Answer = Exclude<Answers[keyof Answers], undefined>;
 
 /** What the native side says of a failure: its message, the part of tokenizer.json or the text of the batch that is at fault. */
 export interface NativeError {

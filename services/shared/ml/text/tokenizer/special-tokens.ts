@@ -30,7 +30,7 @@ export const textOf = (token: NamedToken): string => (typeof token === "string" 
  * @param defaults tokens that the tokenizer's class names where the files name none
  * @throws InvalidArgument naming file and field, where transformers raises
  */
-export function specialTokens(files: ParsedFiles, defaults: Readonly<Record<string, string>> = {}): SpecialTokens {
+export function specialTokens(files: ParsedFiles, defaults: Readonly<Record<string, string | null>> = {}): SpecialTokens {
   const settings: Json = { ...files.config };
   // An empty list of the one name gives way to the other.
   if ("additional_special_tokens" in settings && !hasEntries(settings.extra_special_tokens)) {
@@ -46,12 +46,12 @@ export function specialTokens(files: ParsedFiles, defaults: Readonly<Record<stri
   const padding = files.tokenizer.padding;
   const paddingToken = isRecord(padding) ? padding.pad_token : undefined;
   for (const name of attributes) {
-    const value = name in settings ? settings[name] : (defaults[name] ?? (name === "pad_token" ? paddingToken : undefined));
+    const value = name in settings ? settings[name] : name in defaults ? defaults[name] : name === "pad_token" ? paddingToken : null;
     if (value === null || value === undefined) continue;
     const token = asToken(value, "tokenizer_config.json", name);
     named.set(name, name in settings ? (known.get(textOf(token)) ?? token) : token);
   }
-  for (const [name, value] of modelSpecific) named.set(name, asToken(value, "tokenizer_config.json", name));
+  for (const [name, value] of [...customTokens(settings), ...modelSpecific]) named.set(name, asToken(value, "tokenizer_config.json", name));
   return { named, extra: extraTokens(settings), added: [...added].sort(([a], [b]) => a - b).map(([, token]) => token) };
 }
 
@@ -80,12 +80,19 @@ export function withFlags(token: NamedToken, special: boolean): AddedToken {
   return { ...flags, special, normalized: ("normalized" in flags ? flags.normalized : undefined) ?? !special };
 }
 
-/** Custom names of tokens (`image_token`): keys that end with _token, and a dictionary of extra special tokens. */
+/** Texts under names of the model's own (`image_token`): keys that end with _token, in tokens or in an object of named ones. */
+function customTokens(settings: Json): [name: string, token: unknown][] {
+  const isCustom = (name: string) => !(attributes as readonly string[]).includes(name) && name.endsWith("_token");
+  return Object.entries(settings).filter(([name, value]) => isCustom(name) && (typeof value === "string" || isTypedToken(value)));
+}
+
+/** Takes tokens under names of the model's own out of tokenizer_config.json: texts, and an object of extra special tokens. */
 function takeModelSpecific(settings: Json): Map<string, unknown> {
   const found = new Map<string, unknown>();
-  for (const [name, value] of Object.entries(settings)) {
-    if ((attributes as readonly string[]).includes(name) || !name.endsWith("_token")) continue;
-    if (typeof value === "string" || isTypedToken(value)) found.set(name, value);
+  for (const [name, value] of customTokens(settings)) {
+    if (typeof value !== "string") continue;
+    found.set(name, value);
+    delete settings[name];
   }
   if (isRecord(settings.extra_special_tokens)) {
     for (const [name, value] of Object.entries(settings.extra_special_tokens)) found.set(name, value);
