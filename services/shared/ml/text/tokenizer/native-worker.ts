@@ -36,10 +36,6 @@ async function answer(request: Exclude<Request, { op: "release" }>): Promise<Ans
           request.skipSpecial,
         ),
       };
-    case "vocabulary": {
-      const entries = Object.entries(of(request.handle).getVocab(true)).sort(([, a], [, b]) => a - b);
-      return { tokens: entries.map(([token]) => token), ids: Int32Array.from(entries, ([, id]) => id) };
-    }
     case "pieces": {
       const tokenizer = of(request.handle);
       const normalized = tokenizer.getNormalizer()?.normalizeString(request.text) ?? request.text;
@@ -68,7 +64,7 @@ function create(plan: TokenizerPlan): Answer {
   if (plan.postProcessor) tokenizer.setPostProcessor(postProcessor(plan.postProcessor, tokenizer));
   const handle = nextHandle++;
   held.set(handle, tokenizer);
-  return { handle };
+  return { handle, addedIds: plan.added.map((token) => tokenizer.tokenToId(token)) };
 }
 
 function postProcessor(plan: PostProcessor, tokenizer: Core) {

@@ -15,15 +15,19 @@ const releases = new FinalizationRegistry<{ handle: number; key: string }>(({ ha
  */
 export class NativeTokenizer {
   readonly #handle: number;
+  /** Ids of the plan's added tokens, by text. */
+  readonly addedIds: ReadonlyMap<string, number>;
 
   private constructor(plan: TokenizerPlan, key: string) {
-    this.#handle = ask({ op: "create", plan }).handle;
+    const { handle, addedIds } = ask({ op: "create", plan });
+    this.#handle = handle;
+    this.addedIds = new Map(plan.added.flatMap((token, i) => (addedIds[i] == null ? [] : [[token, addedIds[i]!] as const])));
     releases.register(this, { handle: this.#handle, key });
   }
 
   /** @throws NativeFailure with the part of tokenizer.json that the core does not read */
   static of(plan: TokenizerPlan): NativeTokenizer {
-    const rest = JSON.stringify([plan.batches, plan.postProcessor]);
+    const rest = JSON.stringify([plan.batches, plan.postProcessor, plan.added]);
     const key = createHash("sha256").update(plan.json).update("\0").update(rest).digest("hex");
     const known = alive.get(key)?.deref();
     if (known) return known;
@@ -47,11 +51,6 @@ export class NativeTokenizer {
   /** The texts of token ids; ids that have no token are left out. */
   decode(sequences: readonly Uint32Array[], skipSpecial: boolean): string[] {
     return sequences.length === 0 ? [] : ask({ op: "decode", handle: this.#handle, sequences, skipSpecial }).texts;
-  }
-
-  /** Every token with its id, added ones among them, sorted by id. */
-  vocabulary(): { tokens: string[]; ids: Int32Array } {
-    return ask({ op: "vocabulary", handle: this.#handle });
   }
 
   /** What normalizer and pre-tokenizer make of a text: the pieces that the model sees. */

@@ -32,6 +32,8 @@ export interface TokenizerPlan {
   readonly json: string;
   readonly batches: readonly (readonly AddedToken[])[];
   readonly postProcessor?: PostProcessor;
+  /** Texts of all added tokens, whose ids the answer names. */
+  readonly added: readonly string[];
 }
 
 /** A question to the thread of native tokenizers. */
@@ -41,20 +43,17 @@ export type Request =
   | { readonly op: "encode"; readonly handle: number; readonly texts: readonly string[]; readonly addSpecial: boolean }
   | { readonly op: "encodePair"; readonly handle: number; readonly text: string; readonly pair: string | null }
   | { readonly op: "decode"; readonly handle: number; readonly sequences: readonly Uint32Array[]; readonly skipSpecial: boolean }
-  | { readonly op: "vocabulary"; readonly handle: number }
   | { readonly op: "pieces"; readonly handle: number; readonly text: string };
 
 /** The answer of each kind of question. */
 export interface Answers {
-  create: { handle: number };
+  create: { handle: number; addedIds: (number | null)[] };
   /** None is sent. */
   release: undefined;
   /** All ids one after another, and where each text's end. */
   encode: { ids: Int32Array; ends: Int32Array };
   encodePair: { ids: Int32Array; typeIds: Int32Array };
   decode: { texts: string[] };
-  /** Sorted by id. */
-  vocabulary: { tokens: string[]; ids: Int32Array };
   pieces: { texts: string[] };
 }
 
