@@ -118,6 +118,13 @@ function readLegacy(
   modelSpecific: Map<string, unknown>,
   added: Map<number, Exclude<NamedToken, string>>,
 ): void {
+  const fromMap = new Set<unknown>();
+  const asSpecial = (value: unknown): unknown => {
+    if (!isRecord(value)) return value;
+    const token = { ...value, __type: "AddedToken", special: true };
+    fromMap.add(token);
+    return token;
+  };
   for (const [name, value] of Object.entries(files.specialTokensMap ?? {})) {
     if (name === "extra_special_tokens" && Array.isArray(value)) settings[name] = [...listOf(settings[name]), ...value.map(asSpecial)];
     else if (name === "extra_special_tokens" && isRecord(value))
@@ -125,7 +132,8 @@ function readLegacy(
     else settings[name] = isRecord(value) ? asSpecial(value) : value;
   }
   const named = [...attributes.map((name) => settings[name]), ...listOf(settings.extra_special_tokens)];
-  const special = new Set(named.map((token) => (isRecord(token) ? token.content : token)));
+  // Tokens with flags in tokenizer_config.json are not yet known as tokens where transformers compares texts.
+  const special = new Set(named.map((token) => (isRecord(token) && fromMap.has(token) ? token.content : token)));
   for (const [content, id] of Object.entries(files.addedTokens ?? {})) {
     const isSpecial = special.has(content);
     added.set(Number(id), { content, single_word: false, lstrip: false, rstrip: false, normalized: !isSpecial, special: isSpecial });
@@ -133,8 +141,6 @@ function readLegacy(
   for (const token of listOf(files.tokenizer.added_tokens))
     if (isRecord(token)) added.set(Number(token.id), tokenOf(token, "tokenizer.json", "added_tokens"));
 }
-
-const asSpecial = (value: unknown): unknown => (isRecord(value) ? { ...value, __type: "AddedToken", special: true } : value);
 
 function extraTokens(settings: Json): NamedToken[] {
   const value = settings.extra_special_tokens ?? ("extra_special_tokens" in settings ? null : settings.additional_special_tokens);
