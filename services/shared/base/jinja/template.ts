@@ -19,6 +19,8 @@ export class Template {
    * @throws InvalidArgument with the template's reason
    */
   render(values: Readonly<Record<string, unknown>>): string {
-    return this.#inner.render({ ...values });
+    // The library brings these two itself and takes no others.
+    const { raise_exception: _raise, strftime_now: _now, ...rest } = values;
+    return this.#inner.render(rest);
   }
 }
