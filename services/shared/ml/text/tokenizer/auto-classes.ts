@@ -1,6 +1,6 @@
 /**
  * What transformers 5.24 says of its tokenizer classes (models/auto/tokenization_auto.py), as facts: which class a model type
- * has, and how a class reads tokenizer.json. `test/golden/tokenizers.py --classes` prints them.
+ * has, and how a class reads tokenizer.json. `test/golden/tokenizers/classes.py` prints them.
  */
 
 const words = (text: string): readonly string[] => text.trim().split(/\s+/);
