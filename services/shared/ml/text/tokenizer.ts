@@ -1,18 +1,18 @@
 import { RetortError } from "../../base/errors.js";
 import { Template } from "../../base/jinja/template.js";
 import { buildTokenizer, designTokenizer, type TokenizerDesign } from "./tokenizer/build.js";
-import { chatTemplates, chooseTemplate } from "./tokenizer/chat-templates.js";
+import { type ChatMessage, type ChatOptions, renderChat } from "./tokenizer/chat/render.js";
+import { chatTemplates, chooseTemplate } from "./tokenizer/chat/templates.js";
 import { encodingDigest, sha256 } from "./tokenizer/digests.js";
 import { isTokenizerFile, readTokenizerFiles } from "./tokenizer/files.js";
-import { NativeFailure, type NativeTokenizer } from "./tokenizer/native.js";
+import { NativeFailure, type NativeTokenizer } from "./tokenizer/native/native-tokenizer.js";
 import { type Json, parseFiles } from "./tokenizer/parse.js";
-import { type ChatMessage, type ChatOptions, renderChat } from "./tokenizer/render-chat.js";
 import { type SpecialTokens, textOf } from "./tokenizer/special-tokens.js";
 import { unknownPiece } from "./tokenizer/unknown-piece.js";
 import { Vocabulary } from "./tokenizer/vocabulary.js";
 
+export type { ChatMessage, ChatOptions } from "./tokenizer/chat/render.js";
 export { isTokenizerFile, tokenizerFiles, tokenizerPaths } from "./tokenizer/files.js";
-export type { ChatMessage, ChatOptions } from "./tokenizer/render-chat.js";
 
 /** Ids of the special tokens that have a part of their own; undefined where the files name none. */
 export interface SpecialIds {

@@ -1,8 +1,8 @@
 import { RetortError } from "../../../base/errors.js";
 import { tokenizerClass } from "./classes.js";
-import { NativeFailure, NativeTokenizer } from "./native.js";
+import { NativeFailure, NativeTokenizer } from "./native/native-tokenizer.js";
+import type { AddedToken, PostProcessor, TokenizerPlan } from "./native/plan.js";
 import { isRecord, type Json, type ParsedFiles } from "./parse.js";
-import type { AddedToken, PostProcessor, TokenizerPlan } from "./plan.js";
 import { type Rebuild, rebuilds } from "./rebuilds.js";
 import { type SpecialTokens, specialTokens, textOf, tokensToAdd, withFlags } from "./special-tokens.js";
 
@@ -29,6 +29,9 @@ export function designTokenizer(files: ParsedFiles, text: string): TokenizerDesi
   if (config.split_special_tokens) throw refused("tokenizer_config.json", "split_special_tokens", "is not read; remove it");
   if (config.fix_mistral_regex)
     throw refused("tokenizer_config.json", "fix_mistral_regex", "is not read; put the mended pattern into tokenizer.json");
+  const { fast_tokenizer_files: versions } = config;
+  if (Array.isArray(versions) && versions.some((file) => file !== "tokenizer.json"))
+    throw refused("tokenizer_config.json", "fast_tokenizer_files", "names further tokenizer files; keep tokenizer.json alone");
   return name === "TokenizersBackend" ? asWritten(files, text) : rebuilt(files, name);
 }
 

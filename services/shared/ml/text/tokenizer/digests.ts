@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
+import type { AddedToken, PostProcessor } from "./native/plan.js";
 import { isRecord, type Json } from "./parse.js";
-import type { AddedToken, PostProcessor } from "./plan.js";
 
 /** SHA-256 of a text, hexadecimal. */
 export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");

@@ -2,8 +2,9 @@
  * The tokenizer classes of transformers 5.24 that take only vocabulary, merges and post-processor from tokenizer.json, and
  * bring normalizer, pre-tokenizer and decoder themselves (models/NAME/tokenization_NAME.py).
  */
+
+import type { PostProcessor, PostToken } from "./native/plan.js";
 import type { Json } from "./parse.js";
-import type { PostProcessor, PostToken } from "./plan.js";
 
 /** What a class puts in the place of tokenizer.json's parts. */
 export interface Rebuild {

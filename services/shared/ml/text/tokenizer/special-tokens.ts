@@ -3,8 +3,8 @@
  * and TokenizersBackend.__init__, step by step.
  */
 import { RetortError } from "../../../base/errors.js";
+import type { AddedToken } from "./native/plan.js";
 import { isRecord, type Json, type ParsedFiles } from "./parse.js";
-import type { AddedToken } from "./plan.js";
 
 /** A special token as a configuration names it: its text, or its text with flags (`normalized` is !special if nothing says it). */
 export type NamedToken = string | (Omit<AddedToken, "normalized"> & { readonly normalized?: boolean });

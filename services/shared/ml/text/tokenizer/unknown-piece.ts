@@ -1,4 +1,4 @@
-import { NativeFailure, NativeTokenizer } from "./native.js";
+import { NativeFailure, NativeTokenizer } from "./native/native-tokenizer.js";
 
 /**
  * The first piece of texts that the model has no token for: a word of the pre-tokenizer, or the one character of it that

@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
-import { RetortError } from "../../../base/errors.js";
+import { RetortError } from "../../../../base/errors.js";
 import type { Answers, NativeError, Request } from "./plan.js";
 
 /** What the Rust core says of an input that it cannot work with. */
@@ -64,7 +64,7 @@ export function tell(request: Request & { op: "release" }): void {
 function start(): Bridge {
   const { port1, port2 } = new MessageChannel();
   const state = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  const worker = new Worker(new URL("./native-worker.js", import.meta.url), {
+  const worker = new Worker(new URL("./worker.js", import.meta.url), {
     workerData: { port: port2, state },
     transferList: [port2],
     // Flags of the process (a test runner's, say) are not the thread's.

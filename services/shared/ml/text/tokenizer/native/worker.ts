@@ -1,6 +1,6 @@
 /**
  * The thread that holds the native tokenizers (Hugging Face's Rust core), by handle. Its encode and decode are asynchronous;
- * the thread that asks waits for one answer at a time (native.ts), so that tokenizing is synchronous for everybody else.
+ * the thread that asks waits for one answer at a time (bridge.ts), so that tokenizing is synchronous for everybody else.
  */
 import { type MessagePort, workerData } from "node:worker_threads";
 import { answered, type Reply } from "./bridge.js";
