@@ -36,7 +36,7 @@ let bridge: Bridge | undefined;
  * Asks this thread's thread of native tokenizers and waits for the answer. The thread starts with the first question and
  * keeps no process alive.
  *
- * @throws NativeFailure with what the core says; Internal if the thread is gone
+ * @throws NativeFailure with what the core says; FailedPrecondition without the library; Internal if the thread is gone
  */
 export function ask<O extends Request["op"]>(request: Request & { op: O }): Answers[O] {
   bridge ??= start();
@@ -52,8 +52,17 @@ export function ask<O extends Request["op"]>(request: Request & { op: O }): Answ
     throw new RetortError("Internal", "the thread of native tokenizers gave no answer; start the process again");
   }
   const { message } = received;
-  if ("error" in message) throw new NativeFailure(message.error);
+  if ("error" in message) throw failureOf(message.error);
   return message.answer;
+}
+
+function failureOf(error: NativeError): Error {
+  if (!error.library) return new NativeFailure(error);
+  const { platform, arch } = process;
+  return new RetortError(
+    "FailedPrecondition",
+    `the tokenizers library cannot be loaded on ${platform} ${arch}: ${error.message}; run "npm ci"`,
+  );
 }
 
 /** Tells the thread something that has no answer. */

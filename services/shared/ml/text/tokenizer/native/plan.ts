@@ -60,9 +60,13 @@ export interface Answers {
 /** Any answer. */
 export type Answer = Exclude<Answers[keyof Answers], undefined>;
 
-/** What the native side says of a failure: its message, the part of tokenizer.json or the text of the batch that is at fault. */
+/**
+ * What the native side says of a failure: its message, the part of tokenizer.json or the text of the batch that is at fault,
+ * or that the library itself cannot be loaded.
+ */
 export interface NativeError {
   readonly message: string;
   readonly part?: string;
   readonly index?: number;
+  readonly library?: boolean;
 }

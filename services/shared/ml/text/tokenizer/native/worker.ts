@@ -19,7 +19,7 @@ const parts = ["normalizer", "pre_tokenizer", "post_processor", "decoder"] as co
 
 async function answer(request: Exclude<Request, { op: "release" }>): Promise<Answer> {
   // Here, so that a platform without the library hears of it as an answer.
-  core ??= (await import("tokenizers")).default;
+  core ??= (await import("tokenizers").catch(withoutLibrary)).default;
   switch (request.op) {
     case "create":
       return create(request.plan);
@@ -43,6 +43,10 @@ async function answer(request: Exclude<Request, { op: "release" }>): Promise<Ans
       return { texts: pieces ? pieces.map(([piece]) => piece) : [normalized] };
     }
   }
+}
+
+function withoutLibrary(error: unknown): never {
+  throw { library: true, message: messageOf(error) } satisfies NativeError;
 }
 
 function create(plan: TokenizerPlan): Answer {
@@ -155,8 +159,8 @@ port.on("message", (request: Request) => {
     answer(request).then(
       (found) => reply({ answer: found }),
       (thrown: unknown) => {
-        const { part, index } = (thrown ?? {}) as Partial<NativeError>;
-        reply({ error: { message: messageOf(thrown), part, index } });
+        const { part, index, library } = (thrown ?? {}) as Partial<NativeError>;
+        reply({ error: { message: messageOf(thrown), part, index, library } });
       },
     );
 });
