@@ -12,14 +12,30 @@ if (!root) {
 
 /** onnxruntime-node ships every platform's libraries: bin/napi-v6/<platform>/<arch>/. */
 const native = /onnxruntime-node\/bin\/napi-v\d+\/([^/]+)\/([^/]+)\//;
+/** tokenizers ships a library for every platform, libc included: tokenizers.<platform>-<arch>[-<abi>].node. */
+const tokenizers = /(?:^|\/)tokenizers\/tokenizers\.([a-z0-9]+)-([a-z0-9]+)(?:-([a-z]+))?\.node$/;
+/** glibc names its version in a process's report, musl does not. */
+const libc = process.platform === "linux" ? (process.report.getReport().header.glibcVersionRuntime ? "gnu" : "musl") : "";
+
+/** Whether a path is a native library of another platform. */
+function foreign(path) {
+  const runtime = native.exec(path);
+  if (runtime) return runtime[1] !== process.platform || runtime[2] !== process.arch;
+  const found = tokenizers.exec(path);
+  if (!found) return false;
+  const [, platform, arch, abi = ""] = found;
+  if (platform !== process.platform) return true;
+  // macOS has a library for both of its architectures.
+  if (arch !== process.arch && arch !== "universal") return true;
+  return platform === "linux" && !abi.startsWith(libc);
+}
+
 const unread = /\.(d\.[cm]?ts|[cm]?js\.map|d\.[cm]?ts\.map|tsbuildinfo)$/;
 
 let bytes = 0;
 for (const name of readdirSync(root, { recursive: true })) {
   const path = join(root, name);
-  const found = native.exec(path.split(sep).join("/"));
-  const foreign = found !== null && (found[1] !== process.platform || found[2] !== process.arch);
-  if (!foreign && !unread.test(name)) continue;
+  if (!foreign(path.split(sep).join("/")) && !unread.test(name)) continue;
   const status = statSync(path, { throwIfNoEntry: false });
   if (!status?.isFile()) continue;
   bytes += status.size;

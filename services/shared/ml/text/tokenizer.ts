@@ -1,18 +1,18 @@
 import { RetortError } from "../../base/errors.js";
 import { Template } from "../../base/jinja/template.js";
-import { type BuiltTokenizer, buildTokenizer } from "./tokenizer/build.js";
-import { chatTemplates, chooseTemplate } from "./tokenizer/chat-templates.js";
+import { buildTokenizer, designTokenizer, type TokenizerDesign } from "./tokenizer/build.js";
+import { type ChatMessage, type ChatOptions, renderChat } from "./tokenizer/chat/render.js";
+import { chatTemplates, chooseTemplate } from "./tokenizer/chat/templates.js";
 import { encodingDigest, sha256 } from "./tokenizer/digests.js";
 import { isTokenizerFile, readTokenizerFiles } from "./tokenizer/files.js";
-import { NativeFailure } from "./tokenizer/native.js";
+import { NativeFailure, type NativeTokenizer } from "./tokenizer/native/native-tokenizer.js";
 import { type Json, parseFiles } from "./tokenizer/parse.js";
-import { type ChatMessage, type ChatOptions, renderChat } from "./tokenizer/render-chat.js";
-import { textOf } from "./tokenizer/special-tokens.js";
+import { type SpecialTokens, textOf } from "./tokenizer/special-tokens.js";
 import { unknownPiece } from "./tokenizer/unknown-piece.js";
 import { Vocabulary } from "./tokenizer/vocabulary.js";
 
+export type { ChatMessage, ChatOptions } from "./tokenizer/chat/render.js";
 export { isTokenizerFile, tokenizerFiles, tokenizerPaths } from "./tokenizer/files.js";
-export type { ChatMessage, ChatOptions } from "./tokenizer/render-chat.js";
 
 /** Ids of the special tokens that have a part of their own; undefined where the files name none. */
 export interface SpecialIds {
@@ -36,16 +36,19 @@ export class Tokenizer {
   /** The tokenizer's files as text, by path within a model directory. */
   readonly files: Readonly<Record<string, string>>;
   readonly specials: SpecialIds;
-  /** SHA-256 of how text becomes ids: rules, merges, flags of added tokens; not the vocabulary. */
-  readonly encodingDigest: string;
   /** SHA-256 of the chat template, of all if there are several and no default; of the empty string if there is none. */
   readonly templateDigest: string;
   /** Chat templates by name, `default` for the only one. */
   readonly templates: ReadonlyMap<string, string>;
-  readonly #built: BuiltTokenizer;
+  /** Ids of added tokens that are special: those that `decode` leaves out. */
+  readonly specialIds: ReadonlySet<number>;
+  readonly #given: Readonly<Record<string, string>>;
+  readonly #native: NativeTokenizer;
+  readonly #special: SpecialTokens;
   readonly #config: Json;
   readonly #compiled = new Map<string, Template>();
-  readonly #vocabulary: Vocabulary;
+  #lazyVocabulary: Vocabulary | undefined;
+  #lazyEncodingDigest: string | undefined;
 
   /**
    * @param files texts by path within a model directory; config.json may be among them, for its model_type
@@ -56,15 +59,18 @@ export class Tokenizer {
     const parsed = parseFiles(files);
     this.#config = parsed.config;
     this.templates = chatTemplates(this.files, parsed);
-    this.#built = buildTokenizer(parsed, files["tokenizer.json"]!);
-    this.#vocabulary = new Vocabulary(this.#built.native);
+    this.#given = files;
+    const design = designTokenizer(parsed, files["tokenizer.json"]!);
+    this.#special = design.special;
+    this.#native = buildTokenizer(design);
+    const { addedIds } = this.#native;
     const id = (name: string) => {
-      const token = this.#built.special.named.get(name);
-      return token === undefined ? undefined : this.tokenToId(textOf(token));
+      const token = design.special.named.get(name);
+      return token === undefined ? undefined : addedIds.get(textOf(token));
     };
     this.specials = { bosId: id("bos_token"), eosId: id("eos_token"), padId: id("pad_token"), unkId: id("unk_token") };
-    const { tokenizer, added, postProcessor } = this.#built;
-    this.encodingDigest = encodingDigest({ tokenizer, added: [...added.values()], postProcessor });
+    const special = [...design.added.values()].filter((token) => token.special);
+    this.specialIds = new Set(special.flatMap(({ content }) => addedIds.get(content) ?? []));
     const single = this.templates.get("default");
     this.templateDigest = sha256(single ?? (this.templates.size === 0 ? "" : JSON.stringify([...this.templates].sort())));
   }
@@ -90,10 +96,13 @@ export class Tokenizer {
     return this.#vocabulary.size;
   }
 
-  /** Ids of added tokens that are special: those that `decode` leaves out. */
-  get specialIds(): ReadonlySet<number> {
-    const special = [...this.#built.added.values()].filter((token) => token.special);
-    return new Set(special.flatMap(({ content }) => this.tokenToId(content) ?? []));
+  /** SHA-256 of how text becomes ids: rules, merges, flags of added tokens; not the vocabulary. */
+  get encodingDigest(): string {
+    if (this.#lazyEncodingDigest === undefined) {
+      const { tokenizer, added, plan } = this.#design();
+      this.#lazyEncodingDigest = encodingDigest({ tokenizer, added: [...added.values()], postProcessor: plan.postProcessor });
+    }
+    return this.#lazyEncodingDigest;
   }
 
   /** Most tokens that a text may have by tokenizer_config.json; undefined if it says nothing. */
@@ -105,7 +114,7 @@ export class Tokenizer {
 
   /** The id of a token, added ones among them. */
   tokenToId(token: string): number | undefined {
-    return this.#vocabulary.idOf(token);
+    return this.#native.addedIds.get(token) ?? this.#vocabulary.idOf(token);
   }
 
   /** The token of an id. */
@@ -125,7 +134,7 @@ export class Tokenizer {
   /** Token ids of texts, as {@link encode} gives them, in one call of the Rust core. */
   encodeAll(texts: readonly string[], { addSpecial = false }: { addSpecial?: boolean } = {}): Int32Array[] {
     texts.forEach(requireText);
-    return this.#asking(texts, () => this.#built.native.encode(texts, addSpecial));
+    return this.#asking(texts, () => this.#native.encode(texts, addSpecial));
   }
 
   /**
@@ -135,7 +144,7 @@ export class Tokenizer {
   encodeText(text: string, pair?: string): EncodedText {
     const texts = pair === undefined ? [text] : [text, pair];
     texts.forEach(requireText);
-    const { ids, typeIds } = this.#asking(texts, () => this.#built.native.encodePair(text, pair ?? null));
+    const { ids, typeIds } = this.#asking(texts, () => this.#native.encodePair(text, pair ?? null));
     const { bosId } = this.specials;
     const from = bosId !== undefined && ids[0] === bosId && ids[1] === bosId ? 1 : 0;
     return { ids: ids.slice(from), typeIds: typeIds.slice(from) };
@@ -149,7 +158,7 @@ export class Tokenizer {
   /** The texts of sequences of token ids, as {@link decode} gives them, in one call of the Rust core. */
   decodeAll(sequences: readonly Iterable<number>[], { skipSpecial = true }: { skipSpecial?: boolean } = {}): string[] {
     const ids = sequences.map((sequence) => Uint32Array.from(sequence, requireId));
-    return this.#built.native.decode(ids, skipSpecial);
+    return this.#native.decode(ids, skipSpecial);
   }
 
   /** The source of the chat template: the named one, else `tool_use` where there are tools, else `default`; see chooseTemplate. */
@@ -170,8 +179,18 @@ export class Tokenizer {
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
     const { tools } = options;
     const source = this.templateOf(options.template, tools !== undefined && tools !== null);
-    const words = Object.fromEntries([...this.#built.special.named].map(([name, token]) => [name, textOf(token)]));
+    const words = Object.fromEntries([...this.#special.named].map(([name, token]) => [name, textOf(token)]));
     return renderChat(source, (text) => this.#compile(text), messages, words, options);
+  }
+
+  /** The parsed files are as large as the vocabulary and seldom asked for, so that they are read again and not kept. */
+  #design(): TokenizerDesign {
+    return designTokenizer(parseFiles(this.#given), this.#given["tokenizer.json"]!);
+  }
+
+  get #vocabulary(): Vocabulary {
+    this.#lazyVocabulary ??= new Vocabulary(this.#design().tokenizer.model, this.#native.addedIds);
+    return this.#lazyVocabulary;
   }
 
   #compile(source: string): Template {
@@ -187,7 +206,7 @@ export class Tokenizer {
       return work();
     } catch (error) {
       if (!(error instanceof NativeFailure)) throw error;
-      const piece = unknownPiece(this.#built, texts, error.detail.index);
+      const piece = unknownPiece(this.#native, this.#design().tokenizer.model, texts, error.detail.index);
       const what = piece === undefined ? "a text has no ids" : `${JSON.stringify(piece)} has no token`;
       throw new RetortError(
         "InvalidArgument",

@@ -1,6 +1,6 @@
 /**
  * What transformers 5.24 says of its tokenizer classes (models/auto/tokenization_auto.py), as facts: which class a model type
- * has, and how a class reads tokenizer.json. `test/golden/tokenizers.py --classes` prints them.
+ * has, and how a class reads tokenizer.json. `test/golden/tokenizers/classes.py` prints them.
  */
 
 const words = (text: string): readonly string[] => text.trim().split(/\s+/);
@@ -137,6 +137,7 @@ export const typesWithWrongClass: ReadonlySet<string> = new Set(
 /** Classes that make the tokenizer anew from the vocabulary and merges of tokenizer.json, with rules of their own. */
 export const rebuiltClasses: ReadonlySet<string> = new Set(
   words(`
+    ConvBertTokenizer FNetTokenizer ParakeetTokenizer
     AlbertTokenizer BartTokenizer BarthezTokenizer BertTokenizer BigBirdTokenizer BlenderbotTokenizer CLIPTokenizer
     CamembertTokenizer CodeGenTokenizer CodeLlamaTokenizer CohereTokenizer DPRContextEncoderTokenizer
     DPRQuestionEncoderTokenizer DPRReaderTokenizer DebertaTokenizer DebertaV2Tokenizer DistilBertTokenizer EsmcTokenizer

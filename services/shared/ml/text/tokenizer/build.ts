@@ -1,59 +1,74 @@
 import { RetortError } from "../../../base/errors.js";
 import { tokenizerClass } from "./classes.js";
-import { NativeFailure, NativeTokenizer } from "./native.js";
+import { NativeFailure, NativeTokenizer } from "./native/native-tokenizer.js";
+import type { AddedToken, PostProcessor, TokenizerPlan } from "./native/plan.js";
 import { isRecord, type Json, type ParsedFiles } from "./parse.js";
-import type { AddedToken, PostProcessor, TokenizerPlan } from "./plan.js";
 import { type Rebuild, rebuilds } from "./rebuilds.js";
 import { type SpecialTokens, specialTokens, textOf, tokensToAdd, withFlags } from "./special-tokens.js";
 
 /** A tokenizer as AutoTokenizer of transformers 5.24 makes it of a directory. */
-export interface BuiltTokenizer {
-  readonly native: NativeTokenizer;
+export interface TokenizerDesign {
+  readonly plan: TokenizerPlan;
   readonly special: SpecialTokens;
   /** Added tokens with the flags that they have in the end, by text. */
   readonly added: ReadonlyMap<string, AddedToken>;
-  /** The parts that turn text into ids. */
+  /** tokenizer.json, with the parts that the class puts into it. */
   readonly tokenizer: Json;
-  readonly postProcessor?: PostProcessor;
 }
 
 /**
- * Builds the tokenizer of a directory's files.
+ * What tokenizer a directory's files make.
  *
  * @param text tokenizer.json as it is written
  * @throws InvalidArgument naming file and part for what transformers raises at, for what is not read here, and for ids that
  *   would depend on chance
  */
-export function buildTokenizer(files: ParsedFiles, text: string): BuiltTokenizer {
+export function designTokenizer(files: ParsedFiles, text: string): TokenizerDesign {
   const name = tokenizerClass(files);
   const { config } = files;
   if (config.split_special_tokens) throw refused("tokenizer_config.json", "split_special_tokens", "is not read; remove it");
   if (config.fix_mistral_regex)
     throw refused("tokenizer_config.json", "fix_mistral_regex", "is not read; put the mended pattern into tokenizer.json");
+  const { fast_tokenizer_files: versions } = config;
+  if (Array.isArray(versions) && versions.some((file) => file !== "tokenizer.json"))
+    throw refused("tokenizer_config.json", "fast_tokenizer_files", "names further tokenizer files; keep tokenizer.json alone");
   return name === "TokenizersBackend" ? asWritten(files, text) : rebuilt(files, name);
 }
 
+/** Builds a tokenizer in the Rust core. @throws InvalidArgument naming the part of tokenizer.json that the core does not read */
+export function buildTokenizer({ plan }: TokenizerDesign): NativeTokenizer {
+  try {
+    return NativeTokenizer.of(plan);
+  } catch (error) {
+    if (!(error instanceof NativeFailure)) throw error;
+    const { part, message } = error.detail;
+    const field = part ?? "model";
+    throw new RetortError("InvalidArgument", `tokenizer.json: ${field} cannot be read: ${message}; save it with tokenizers 0.23`, {
+      fieldPath: field,
+      cause: error,
+    });
+  }
+}
+
 /** tokenizer.json as it is, with the tokens that the other files name. */
-function asWritten(files: ParsedFiles, json: string): BuiltTokenizer {
+function asWritten(files: ParsedFiles, json: string): TokenizerDesign {
   const { tokenizer } = files;
   const { dropout } = isRecord(tokenizer.model) ? tokenizer.model : {};
   if (typeof dropout === "number" && dropout > 0)
     throw refused("tokenizer.json", "model.dropout", `is ${dropout}: ids would depend on chance; set it to null`);
   const special = specialTokens(files);
   const present = writtenTokens(tokenizer);
-  const batch = tokensToAdd(
-    special,
-    present.map(({ content }) => content),
-  );
+  const texts = present.map(({ content }) => content);
+  const batch = tokensToAdd(special, texts);
+  const added = lastOf([...present, ...batch]);
   const postProcessor: PostProcessor | undefined = tokenizer.post_processor == null ? plain : undefined;
-  const native = build({ json, batches: batch.length ? [batch] : [], postProcessor });
-  return { native, special, added: lastOf([...present, ...batch]), tokenizer, postProcessor };
+  return { plan: { json, batches: batch.length ? [batch] : [], postProcessor, added: [...added.keys()] }, special, added, tokenizer };
 }
 
 const plain: PostProcessor = { type: "template", single: "$A:0", pair: "$A:0 $B:1", tokens: [] };
 
 /** Vocabulary, merges and post-processor of tokenizer.json under the rules of a class of transformers. */
-function rebuilt(files: ParsedFiles, name: string): BuiltTokenizer {
+function rebuilt(files: ParsedFiles, name: string): TokenizerDesign {
   const rebuild = rebuilds.get(name);
   const written = isRecord(files.tokenizer.model) ? files.tokenizer.model : {};
   if (!rebuild || !fits(rebuild, written)) throw foreign(name, rebuild, written);
@@ -78,8 +93,9 @@ function rebuilt(files: ParsedFiles, name: string): BuiltTokenizer {
   const first = tokensToAdd(special, []);
   const batches = [first, ...(rebuild.again ? [allAgain(special, rebuild.again, first)] : [])].filter(({ length }) => length > 0);
   const postProcessor = rebuild.postProcessor?.(config, text) ?? (tokenizer.post_processor === null ? plain : undefined);
-  const native = build({ json: JSON.stringify(tokenizer), batches, postProcessor });
-  return { native, special, added: lastOf(batches.flat()), tokenizer, postProcessor };
+  const added = lastOf(batches.flat());
+  const plan = { json: JSON.stringify(tokenizer), batches, postProcessor, added: [...added.keys()] };
+  return { plan, special, added, tokenizer };
 }
 
 /** All special tokens once more: by their text alone, or with the flags that they were named with. */
@@ -106,20 +122,6 @@ function foreign(name: string, rebuild: Rebuild | undefined, written: Json): Ret
     "tokenizer_class",
     `${name} ${why}; if tokenizer.json says all, set it to "PreTrainedTokenizerFast" here and in the directory that Python reads`,
   );
-}
-
-function build(plan: TokenizerPlan): NativeTokenizer {
-  try {
-    return NativeTokenizer.of(plan);
-  } catch (error) {
-    if (!(error instanceof NativeFailure)) throw error;
-    const { part, message } = error.detail;
-    const field = part ?? "model";
-    throw new RetortError("InvalidArgument", `tokenizer.json: ${field} cannot be read: ${message}; save it with tokenizers 0.23`, {
-      fieldPath: field,
-      cause: error,
-    });
-  }
 }
 
 /** Added tokens that tokenizer.json itself holds. */

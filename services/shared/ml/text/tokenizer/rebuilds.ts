@@ -2,22 +2,23 @@
  * The tokenizer classes of transformers 5.24 that take only vocabulary, merges and post-processor from tokenizer.json, and
  * bring normalizer, pre-tokenizer and decoder themselves (models/NAME/tokenization_NAME.py).
  */
+
+import type { PostProcessor, PostToken } from "./native/plan.js";
 import type { Json } from "./parse.js";
-import type { PostProcessor } from "./plan.js";
 
 /** What a class puts in the place of tokenizer.json's parts. */
 export interface Rebuild {
   /** The model's kind that the class reads; another one is refused. */
   readonly model: "BPE" | "WordPiece" | "Unigram";
-  /** Special tokens that the class names where the files name none. */
-  readonly defaults: Readonly<Record<string, string>>;
+  /** Special tokens that the class names where the files name none; null where it says that there is none. */
+  readonly defaults: Readonly<Record<string, string | null>>;
   /** Settings of the model beside vocabulary and merges. @param unk the text of the unknown token */
   readonly rules: (settings: Json, unk: string | undefined) => Json;
   readonly normalizer: (settings: Json, charsmap: unknown) => Json | null;
   readonly preTokenizer: (settings: Json) => Json;
   readonly decoder: (settings: Json) => Json;
-  /** The class's own post-processor; without it, tokenizer.json's stays. @param text the text of a special token by name */
-  readonly postProcessor?: (settings: Json, text: (name: string) => string) => PostProcessor;
+  /** The class's own post-processor; without it, tokenizer.json's stays. @param token the text of a special token by name */
+  readonly postProcessor?: (settings: Json, token: (name: string) => string) => PostProcessor;
   /** Whether all special tokens are added once more by their text, without flags ("plain"), or with their flags ("flags"). */
   readonly again?: "plain" | "flags";
 }
@@ -51,7 +52,7 @@ const qwen = (pattern: string, again?: "plain"): Rebuild => ({
 
 const gpt2: Rebuild = {
   model: "BPE",
-  defaults: { unk_token: "<|endoftext|>", bos_token: "<|endoftext|>", eos_token: "<|endoftext|>" },
+  defaults: { unk_token: "<|endoftext|>", bos_token: "<|endoftext|>", eos_token: "<|endoftext|>", pad_token: null },
   rules: bytesBpe,
   normalizer: () => null,
   preTokenizer: (settings) => byteLevel(truthy(settings.add_prefix_space, false)),
@@ -63,10 +64,10 @@ const angles = { bos_token: "<s>", eos_token: "</s>", sep_token: "</s>", cls_tok
 const roberta: Rebuild = {
   ...gpt2,
   defaults: { ...angles, mask_token: "<mask>" },
-  postProcessor: (settings, text) => ({
+  postProcessor: (settings, token) => ({
     type: "roberta",
-    sep: text("sep_token"),
-    cls: text("cls_token"),
+    sep: { text: token("sep_token") },
+    cls: { text: token("cls_token") },
     trimOffsets: truthy(settings.trim_offsets, true),
     addPrefixSpace: truthy(settings.add_prefix_space, false),
   }),
@@ -74,10 +75,12 @@ const roberta: Rebuild = {
 
 const brackets = { unk_token: "[UNK]", sep_token: "[SEP]", pad_token: "[PAD]", cls_token: "[CLS]", mask_token: "[MASK]" };
 
-const aroundPair = (text: (name: string) => string): PostProcessor => {
-  const [cls, sep] = [text("cls_token"), text("sep_token")];
-  return { type: "template", single: `${cls}:0 $A:0 ${sep}:0`, pair: `${cls}:0 $A:0 ${sep}:0 $B:1 ${sep}:1`, tokens: [cls, sep] };
-};
+const aroundPair = (cls: PostToken, sep: PostToken): PostProcessor => ({
+  type: "template",
+  single: `${cls.text}:0 $A:0 ${sep.text}:0`,
+  pair: `${cls.text}:0 $A:0 ${sep.text}:0 $B:1 ${sep.text}:1`,
+  tokens: [cls, sep],
+});
 
 const bert: Rebuild = {
   model: "WordPiece",
@@ -92,7 +95,7 @@ const bert: Rebuild = {
   }),
   preTokenizer: () => ({ type: "BertPreTokenizer" }),
   decoder: () => ({ type: "WordPiece", prefix: "##", cleanup: true }),
-  postProcessor: (_, text) => aroundPair(text),
+  postProcessor: (_, token) => aroundPair({ text: token("cls_token"), otherwise: 2 }, { text: token("sep_token"), otherwise: 3 }),
 };
 
 const spaces = (strip: boolean): Json =>
@@ -179,9 +182,10 @@ export const rebuilds: ReadonlyMap<string, Rebuild> = new Map<string, Rebuild>([
       preTokenizer: (settings) =>
         sequence("pretokenizers", [{ type: "WhitespaceSplit" }, metaspace(truthy(settings.add_prefix_space, true) ? "always" : "never")]),
       decoder: (settings) => metaspace(truthy(settings.add_prefix_space, true) ? "always" : "never"),
-      postProcessor: (_, text) => {
-        const [bos, eos] = [text("bos_token"), text("eos_token")];
-        return { type: "template", single: `${bos} $A ${eos}`, pair: `${bos} $A ${eos} ${eos} $B ${eos}`, tokens: [bos, eos] };
+      postProcessor: (_, token) => {
+        const [bos, eos] = [token("bos_token"), token("eos_token")];
+        const tokens = [{ text: bos }, { text: eos }];
+        return { type: "template", single: `${bos} $A ${eos}`, pair: `${bos} $A ${eos} ${eos} $B ${eos}`, tokens };
       },
     },
   ],

@@ -3,8 +3,8 @@
  * and TokenizersBackend.__init__, step by step.
  */
 import { RetortError } from "../../../base/errors.js";
+import type { AddedToken } from "./native/plan.js";
 import { isRecord, type Json, type ParsedFiles } from "./parse.js";
-import type { AddedToken } from "./plan.js";
 
 /** A special token as a configuration names it: its text, or its text with flags (`normalized` is !special if nothing says it). */
 export type NamedToken = string | (Omit<AddedToken, "normalized"> & { readonly normalized?: boolean });
@@ -30,7 +30,7 @@ export const textOf = (token: NamedToken): string => (typeof token === "string" 
  * @param defaults tokens that the tokenizer's class names where the files name none
  * @throws InvalidArgument naming file and field, where transformers raises
  */
-export function specialTokens(files: ParsedFiles, defaults: Readonly<Record<string, string>> = {}): SpecialTokens {
+export function specialTokens(files: ParsedFiles, defaults: Readonly<Record<string, string | null>> = {}): SpecialTokens {
   const settings: Json = { ...files.config };
   // An empty list of the one name gives way to the other.
   if ("additional_special_tokens" in settings && !hasEntries(settings.extra_special_tokens)) {
@@ -46,12 +46,12 @@ export function specialTokens(files: ParsedFiles, defaults: Readonly<Record<stri
   const padding = files.tokenizer.padding;
   const paddingToken = isRecord(padding) ? padding.pad_token : undefined;
   for (const name of attributes) {
-    const value = name in settings ? settings[name] : (defaults[name] ?? (name === "pad_token" ? paddingToken : undefined));
+    const value = name in settings ? settings[name] : name in defaults ? defaults[name] : name === "pad_token" ? paddingToken : null;
     if (value === null || value === undefined) continue;
     const token = asToken(value, "tokenizer_config.json", name);
     named.set(name, name in settings ? (known.get(textOf(token)) ?? token) : token);
   }
-  for (const [name, value] of modelSpecific) named.set(name, asToken(value, "tokenizer_config.json", name));
+  for (const [name, value] of [...customTokens(settings), ...modelSpecific]) named.set(name, asToken(value, "tokenizer_config.json", name));
   return { named, extra: extraTokens(settings), added: [...added].sort(([a], [b]) => a - b).map(([, token]) => token) };
 }
 
@@ -80,12 +80,19 @@ export function withFlags(token: NamedToken, special: boolean): AddedToken {
   return { ...flags, special, normalized: ("normalized" in flags ? flags.normalized : undefined) ?? !special };
 }
 
-/** Custom names of tokens (`image_token`): keys that end with _token, and a dictionary of extra special tokens. */
+/** Texts under names of the model's own (`image_token`): keys that end with _token, in tokens or in an object of named ones. */
+function customTokens(settings: Json): [name: string, token: unknown][] {
+  const isCustom = (name: string) => !(attributes as readonly string[]).includes(name) && name.endsWith("_token");
+  return Object.entries(settings).filter(([name, value]) => isCustom(name) && (typeof value === "string" || isTypedToken(value)));
+}
+
+/** Takes tokens under names of the model's own out of tokenizer_config.json: texts, and an object of extra special tokens. */
 function takeModelSpecific(settings: Json): Map<string, unknown> {
   const found = new Map<string, unknown>();
-  for (const [name, value] of Object.entries(settings)) {
-    if ((attributes as readonly string[]).includes(name) || !name.endsWith("_token")) continue;
-    if (typeof value === "string" || isTypedToken(value)) found.set(name, value);
+  for (const [name, value] of customTokens(settings)) {
+    if (typeof value !== "string") continue;
+    found.set(name, value);
+    delete settings[name];
   }
   if (isRecord(settings.extra_special_tokens)) {
     for (const [name, value] of Object.entries(settings.extra_special_tokens)) found.set(name, value);
@@ -111,6 +118,13 @@ function readLegacy(
   modelSpecific: Map<string, unknown>,
   added: Map<number, Exclude<NamedToken, string>>,
 ): void {
+  const fromMap = new Set<unknown>();
+  const asSpecial = (value: unknown): unknown => {
+    if (!isRecord(value)) return value;
+    const token = { ...value, __type: "AddedToken", special: true };
+    fromMap.add(token);
+    return token;
+  };
   for (const [name, value] of Object.entries(files.specialTokensMap ?? {})) {
     if (name === "extra_special_tokens" && Array.isArray(value)) settings[name] = [...listOf(settings[name]), ...value.map(asSpecial)];
     else if (name === "extra_special_tokens" && isRecord(value))
@@ -118,7 +132,8 @@ function readLegacy(
     else settings[name] = isRecord(value) ? asSpecial(value) : value;
   }
   const named = [...attributes.map((name) => settings[name]), ...listOf(settings.extra_special_tokens)];
-  const special = new Set(named.map((token) => (isRecord(token) ? token.content : token)));
+  // Tokens with flags in tokenizer_config.json are not yet known as tokens where transformers compares texts.
+  const special = new Set(named.map((token) => (isRecord(token) && fromMap.has(token) ? token.content : token)));
   for (const [content, id] of Object.entries(files.addedTokens ?? {})) {
     const isSpecial = special.has(content);
     added.set(Number(id), { content, single_word: false, lstrip: false, rstrip: false, normalized: !isSpecial, special: isSpecial });
@@ -126,8 +141,6 @@ function readLegacy(
   for (const token of listOf(files.tokenizer.added_tokens))
     if (isRecord(token)) added.set(Number(token.id), tokenOf(token, "tokenizer.json", "added_tokens"));
 }
-
-const asSpecial = (value: unknown): unknown => (isRecord(value) ? { ...value, __type: "AddedToken", special: true } : value);
 
 function extraTokens(settings: Json): NamedToken[] {
   const value = settings.extra_special_tokens ?? ("extra_special_tokens" in settings ? null : settings.additional_special_tokens);

@@ -1,14 +1,15 @@
-import type { BuiltTokenizer } from "./build.js";
-import { NativeFailure, NativeTokenizer } from "./native.js";
+import { NativeFailure, NativeTokenizer } from "./native/native-tokenizer.js";
 
 /**
  * The first piece of texts that the model has no token for: a word of the pre-tokenizer, or the one character of it that
  * is to blame; undefined if that cannot be told.
  *
+ * @param model the model of tokenizer.json
  * @param index which of the texts failed, if that is known
  */
-export function unknownPiece({ native, tokenizer }: BuiltTokenizer, texts: readonly string[], index = 0): string | undefined {
-  const bare = NativeTokenizer.of({ json: JSON.stringify({ version: "1.0", added_tokens: [], model: tokenizer.model }), batches: [] });
+export function unknownPiece(native: NativeTokenizer, model: unknown, texts: readonly string[], index = 0): string | undefined {
+  const json = JSON.stringify({ version: "1.0", added_tokens: [], model });
+  const bare = NativeTokenizer.of({ json, batches: [], added: [] });
   const first = (pieces: readonly string[]): string | undefined => {
     try {
       bare.encode(pieces, false);
@@ -20,7 +21,7 @@ export function unknownPiece({ native, tokenizer }: BuiltTokenizer, texts: reado
   for (const text of texts.slice(index)) {
     const piece = first(native.pieces(text));
     if (piece === undefined) continue;
-    const { type } = tokenizer.model as { type?: unknown };
+    const { type } = model as { type?: unknown };
     return type === "BPE" || type === "Unigram" ? (first([...piece]) ?? piece) : piece;
   }
   return undefined;

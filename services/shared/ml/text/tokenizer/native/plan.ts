@@ -10,13 +10,19 @@ export interface AddedToken {
   readonly special: boolean;
 }
 
+/** A special token by its text, and its id where the text has none; without it, it is refused. */
+export interface PostToken {
+  readonly text: string;
+  readonly otherwise?: number;
+}
+
 /** A post-processor whose token ids are looked up once the tokens are added. */
 export type PostProcessor =
-  | { readonly type: "template"; readonly single: string; readonly pair: string; readonly tokens: readonly string[] }
+  | { readonly type: "template"; readonly single: string; readonly pair: string; readonly tokens: readonly PostToken[] }
   | {
       readonly type: "roberta";
-      readonly sep: string;
-      readonly cls: string;
+      readonly sep: PostToken;
+      readonly cls: PostToken;
       readonly trimOffsets: boolean;
       readonly addPrefixSpace: boolean;
     };
@@ -26,6 +32,8 @@ export interface TokenizerPlan {
   readonly json: string;
   readonly batches: readonly (readonly AddedToken[])[];
   readonly postProcessor?: PostProcessor;
+  /** Texts of all added tokens, whose ids the answer names. */
+  readonly added: readonly string[];
 }
 
 /** A question to the thread of native tokenizers. */
@@ -35,28 +43,30 @@ export type Request =
   | { readonly op: "encode"; readonly handle: number; readonly texts: readonly string[]; readonly addSpecial: boolean }
   | { readonly op: "encodePair"; readonly handle: number; readonly text: string; readonly pair: string | null }
   | { readonly op: "decode"; readonly handle: number; readonly sequences: readonly Uint32Array[]; readonly skipSpecial: boolean }
-  | { readonly op: "vocabulary"; readonly handle: number }
   | { readonly op: "pieces"; readonly handle: number; readonly text: string };
 
 /** The answer of each kind of question. */
 export interface Answers {
-  create: { handle: number };
-  release: { released: boolean };
+  create: { handle: number; addedIds: (number | null)[] };
+  /** None is sent. */
+  release: undefined;
   /** All ids one after another, and where each text's end. */
   encode: { ids: Int32Array; ends: Int32Array };
   encodePair: { ids: Int32Array; typeIds: Int32Array };
   decode: { texts: string[] };
-  /** Sorted by id. */
-  vocabulary: { tokens: string[]; ids: Int32Array };
   pieces: { texts: string[] };
 }
 
 /** Any answer. */
-export type Answer = Answers[keyof Answers];
+export type Answer = Exclude<Answers[keyof Answers], undefined>;
 
-/** What the native side says of a failure: its message, the part of tokenizer.json or the text of the batch that is at fault. */
+/**
+ * What the native side says of a failure: its message, the part of tokenizer.json or the text of the batch that is at fault,
+ * or that the library itself cannot be loaded.
+ */
 export interface NativeError {
   readonly message: string;
   readonly part?: string;
   readonly index?: number;
+  readonly library?: boolean;
 }

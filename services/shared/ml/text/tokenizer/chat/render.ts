@@ -1,7 +1,7 @@
-import { RetortError } from "../../../base/errors.js";
-import { strftime } from "../../../base/jinja/strftime.js";
-import type { Template } from "../../../base/jinja/template.js";
-import { isRecord } from "./parse.js";
+import { RetortError } from "../../../../base/errors.js";
+import { strftime } from "../../../../base/jinja/strftime.js";
+import type { Template } from "../../../../base/jinja/template.js";
+import { isRecord } from "../parse.js";
 
 /** One message of a conversation: who says it, what, and every further key that its template may read. */
 export type ChatMessage = { readonly role: string } & Readonly<Record<string, unknown>>;

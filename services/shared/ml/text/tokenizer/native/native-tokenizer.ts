@@ -1,39 +1,13 @@
 import { createHash } from "node:crypto";
-import { createSyncFn } from "synckit";
-import { RetortError } from "../../../base/errors.js";
-import type { Answers, NativeError, Request, TokenizerPlan } from "./plan.js";
+import { ask, tell } from "./bridge.js";
+import type { TokenizerPlan } from "./plan.js";
 
-type Ask = (request: Request) => Answers[keyof Answers] | { error: NativeError };
-
-let worker: Ask | undefined;
-
-/** Asks this thread's thread of native tokenizers, which starts with the first question and keeps no process alive. */
-function ask<O extends Request["op"]>(request: Request & { op: O }): Answers[O] {
-  let answer: ReturnType<Ask>;
-  try {
-    worker ??= createSyncFn(new URL("./native-worker.js", import.meta.url).href) as Ask;
-    answer = worker(request);
-  } catch (error) {
-    const { message } = error as Error;
-    throw new RetortError("Internal", `the thread of native tokenizers failed: ${message}; start the process again`, { cause: error });
-  }
-  if ("error" in answer) throw new NativeFailure(answer.error);
-  return answer as Answers[O];
-}
-
-/** What the Rust core says of an input that it cannot work with. */
-export class NativeFailure extends Error {
-  override readonly name = "NativeFailure";
-
-  constructor(readonly detail: NativeError) {
-    super(detail.message);
-  }
-}
+export { NativeFailure } from "./bridge.js";
 
 const alive = new Map<string, WeakRef<NativeTokenizer>>();
 const releases = new FinalizationRegistry<{ handle: number; key: string }>(({ handle, key }) => {
   if (!alive.get(key)?.deref()) alive.delete(key);
-  ask({ op: "release", handle });
+  tell({ op: "release", handle });
 });
 
 /**
@@ -41,15 +15,19 @@ const releases = new FinalizationRegistry<{ handle: number; key: string }>(({ ha
  */
 export class NativeTokenizer {
   readonly #handle: number;
+  /** Ids of the plan's added tokens, by text. */
+  readonly addedIds: ReadonlyMap<string, number>;
 
   private constructor(plan: TokenizerPlan, key: string) {
-    this.#handle = ask({ op: "create", plan }).handle;
+    const { handle, addedIds } = ask({ op: "create", plan });
+    this.#handle = handle;
+    this.addedIds = new Map(plan.added.flatMap((token, i) => (addedIds[i] == null ? [] : [[token, addedIds[i]!] as const])));
     releases.register(this, { handle: this.#handle, key });
   }
 
   /** @throws NativeFailure with the part of tokenizer.json that the core does not read */
   static of(plan: TokenizerPlan): NativeTokenizer {
-    const rest = JSON.stringify([plan.batches, plan.postProcessor]);
+    const rest = JSON.stringify([plan.batches, plan.postProcessor, plan.added]);
     const key = createHash("sha256").update(plan.json).update("\0").update(rest).digest("hex");
     const known = alive.get(key)?.deref();
     if (known) return known;
@@ -73,11 +51,6 @@ export class NativeTokenizer {
   /** The texts of token ids; ids that have no token are left out. */
   decode(sequences: readonly Uint32Array[], skipSpecial: boolean): string[] {
     return sequences.length === 0 ? [] : ask({ op: "decode", handle: this.#handle, sequences, skipSpecial }).texts;
-  }
-
-  /** Every token with its id, added ones among them, sorted by id. */
-  vocabulary(): { tokens: string[]; ids: Int32Array } {
-    return ask({ op: "vocabulary", handle: this.#handle });
   }
 
   /** What normalizer and pre-tokenizer make of a text: the pieces that the model sees. */

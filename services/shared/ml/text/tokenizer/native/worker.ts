@@ -1,12 +1,15 @@
 /**
  * The thread that holds the native tokenizers (Hugging Face's Rust core), by handle. Its encode and decode are asynchronous;
- * the thread that asks waits for one answer at a time (native.ts), so that tokenizing is synchronous for everybody else.
+ * the thread that asks waits for one answer at a time (bridge.ts), so that tokenizing is synchronous for everybody else.
  */
-import { runAsWorker } from "synckit";
-import core from "tokenizers";
-import type { Answer, NativeError, PostProcessor, Request, TokenizerPlan } from "./plan.js";
+import { type MessagePort, workerData } from "node:worker_threads";
+import { answered, type Reply } from "./bridge.js";
+import type { Answer, NativeError, PostProcessor, PostToken, Request, TokenizerPlan } from "./plan.js";
 
-type Core = InstanceType<typeof core.Tokenizer>;
+type Module = typeof import("tokenizers");
+type Core = InstanceType<Module["Tokenizer"]>;
+
+let core: Module;
 
 const held = new Map<number, Core>();
 let nextHandle = 1;
@@ -14,12 +17,12 @@ let nextHandle = 1;
 /** The parts of a tokenizer.json that may be absent, in the order in which they are suspected. */
 const parts = ["normalizer", "pre_tokenizer", "post_processor", "decoder"] as const;
 
-async function answer(request: Request): Promise<Answer> {
+async function answer(request: Exclude<Request, { op: "release" }>): Promise<Answer> {
+  // Here, so that a platform without the library hears of it as an answer.
+  core ??= (await import("tokenizers").catch(withoutLibrary)).default;
   switch (request.op) {
     case "create":
       return create(request.plan);
-    case "release":
-      return { released: held.delete(request.handle) };
     case "encode":
       return encode(of(request.handle), request.texts, request.addSpecial);
     case "encodePair": {
@@ -33,10 +36,6 @@ async function answer(request: Request): Promise<Answer> {
           request.skipSpecial,
         ),
       };
-    case "vocabulary": {
-      const entries = Object.entries(of(request.handle).getVocab(true)).sort(([, a], [, b]) => a - b);
-      return { tokens: entries.map(([token]) => token), ids: Int32Array.from(entries, ([, id]) => id) };
-    }
     case "pieces": {
       const tokenizer = of(request.handle);
       const normalized = tokenizer.getNormalizer()?.normalizeString(request.text) ?? request.text;
@@ -44,6 +43,10 @@ async function answer(request: Request): Promise<Answer> {
       return { texts: pieces ? pieces.map(([piece]) => piece) : [normalized] };
     }
   }
+}
+
+function withoutLibrary(error: unknown): never {
+  throw { library: true, message: messageOf(error) } satisfies NativeError;
 }
 
 function create(plan: TokenizerPlan): Answer {
@@ -65,11 +68,15 @@ function create(plan: TokenizerPlan): Answer {
   if (plan.postProcessor) tokenizer.setPostProcessor(postProcessor(plan.postProcessor, tokenizer));
   const handle = nextHandle++;
   held.set(handle, tokenizer);
-  return { handle };
+  return { handle, addedIds: plan.added.map((token) => tokenizer.tokenToId(token)) };
 }
 
 function postProcessor(plan: PostProcessor, tokenizer: Core) {
-  const withId = (token: string): [string, number] => [token, tokenizer.tokenToId(token) ?? 0];
+  const withId = ({ text, otherwise }: PostToken): [string, number] => {
+    const id = tokenizer.tokenToId(text) ?? otherwise;
+    if (id === undefined) throw { part: "post_processor", message: `${JSON.stringify(text)} has no id` } satisfies NativeError;
+    return [text, id];
+  };
   if (plan.type === "template") return core.templateProcessing(plan.single, plan.pair, plan.tokens.map(withId));
   return core.robertaProcessing(withId(plan.sep), withId(plan.cls), plan.trimOffsets, plan.addPrefixSpace);
 }
@@ -135,11 +142,25 @@ function of(handle: number): Core {
 
 const messageOf = (thrown: unknown): string => String((thrown as { message?: unknown } | null)?.message ?? thrown);
 
-runAsWorker(async (request: Request): Promise<Answer | { error: NativeError }> => {
-  try {
-    return await answer(request);
-  } catch (thrown) {
-    const { part, index } = (thrown ?? {}) as Partial<NativeError>;
-    return { error: { message: messageOf(thrown), part, index } };
-  }
+const { port, state } = workerData as { port: MessagePort; state: Int32Array };
+
+function reply(message: Reply): void {
+  port.postMessage(message);
+  Atomics.store(state, 0, answered);
+  Atomics.notify(state, 0);
+}
+
+// A thread that ends while it is asked says so, because the other cannot see it while it waits.
+process.on("exit", (code) => reply({ ended: code }));
+
+port.on("message", (request: Request) => {
+  if (request.op === "release") held.delete(request.handle);
+  else
+    answer(request).then(
+      (found) => reply({ answer: found }),
+      (thrown: unknown) => {
+        const { part, index, library } = (thrown ?? {}) as Partial<NativeError>;
+        reply({ error: { message: messageOf(thrown), part, index, library } });
+      },
+    );
 });

@@ -1,6 +1,6 @@
-import { RetortError } from "../../../base/errors.js";
-import { templateFolder } from "./files.js";
-import { isRecord, type ParsedFiles } from "./parse.js";
+import { RetortError } from "../../../../base/errors.js";
+import { templateFolder } from "../files.js";
+import { isRecord, type ParsedFiles } from "../parse.js";
 
 /**
  * The chat templates of a directory by name, `default` for the only one: chat_template.jinja and additional_chat_templates/
