@@ -8,6 +8,8 @@ const row = (fields: Partial<Row> = {}): Row => ({
   completion: undefined,
   reference: undefined,
   teacher: undefined,
+  where: "d.jsonl line 1",
+  number: 1,
   ...fields,
 });
 const needsOf = (body: string, of: typeof trainingNeeds | typeof heldOutNeeds = trainingNeeds) => {
