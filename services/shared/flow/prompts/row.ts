@@ -34,7 +34,7 @@ export interface Row {
   readonly tools?: readonly unknown[];
   readonly documents?: readonly unknown[];
   readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>;
-  /** File and line (of Parquet and of JSON arrays, row), for errors: "rows/x.jsonl line 3". */
+  /** File and line (of Parquet, row), for errors: "rows/x.jsonl line 3". */
   readonly where: string;
   /** Counts the rows of the dataset over all its files, from 1. */
   readonly number: number;
@@ -113,6 +113,8 @@ function conversationOf(value: unknown, place: Place): Turns {
 /** A column's text or messages. */
 function turnsOf(value: unknown, place: Place): string | readonly Message[] {
   if (Array.isArray(value)) return messagesOf(value, place);
+  if (typeof value === "object" && value !== null && "role" in value)
+    throw refusedColumn(place, "is one message; a list of messages is expected there");
   const text = textOf(value, place)!;
   if (isMessagesAsText(text)) throw refusedColumn(place, unpackText);
   return text;
@@ -138,6 +140,6 @@ function textOf(value: unknown, place: Place): string | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value === "string") return value;
   if (typeof value === "number" || typeof value === "bigint" || value instanceof SpelledNumber) return String(value);
-  const way = typeof value === "boolean" || value instanceof Unreadable ? "; write it as text" : "";
+  const way = typeof value === "boolean" || value instanceof Unreadable ? ": write it as text" : "";
   throw refusedColumn(place, `is ${kindOf(value)}; text is expected there${way}`);
 }

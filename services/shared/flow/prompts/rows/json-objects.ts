@@ -1,12 +1,12 @@
 import { parseJson } from "../../../base/json.js";
 import { decoded, refused } from "./bytes.js";
 import { piecesOf } from "./pieces.js";
-import { Unreadable } from "./unreadable.js";
+import { deepest, Unreadable } from "./unreadable.js";
 
 /** A row as it stands in its file. */
 export interface Located {
   readonly object: Record<string, unknown>;
-  /** File and line (of Parquet and of JSON arrays, row), for errors. */
+  /** File and line (of Parquet, row), for errors. */
   readonly where: string;
 }
 
@@ -32,7 +32,7 @@ function objectIn(text: string, where: string): Record<string, unknown> {
   }
   if (value instanceof Unreadable) throw refused(`${where} is ${value.what} which no column's name may do; rename the columns`);
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw refused(`${where} is no JSON object; ${form}`);
-  if (/\\u[dD][89a-fA-F]/.test(text)) refuseSurrogates(value, where);
+  if (/\\u[dD][89a-fA-F]/.test(text)) refuseSurrogates(value, where, 0);
   return value as Record<string, unknown>;
 }
 
@@ -41,12 +41,14 @@ function reasonOf(text: string, error: Error): string {
   if (text.startsWith("\uFEFF")) return "it begins with a byte order mark, which only a file may begin with";
   const constant = text.length < 1e6 ? /-?\b(?:NaN|Infinity)\b/.exec(text.replace(/"(?:[^"\\]|\\.)*"/g, '""'))?.[0] : undefined;
   if (constant) return `it has ${constant}, which JSON does not know; write null or a text`;
-  if (/^\s*\{/.test(text) && !text.trimEnd().endsWith("}")) return `an object is cut off or goes on in the next line (${error.message})`;
+  if (/^\s*\{/.test(text) && !text.trimEnd().endsWith("}"))
+    return `an object is cut off or goes on in the next line (${error.message}); where the rows are a list within an object, write that list alone`;
   return error.message;
 }
 
 /** Half of a pair of UTF-16 has no bytes in UTF-8, so that no tokenizer could read it. */
-function refuseSurrogates(value: unknown, where: string): void {
+function refuseSurrogates(value: unknown, where: string, depth: number): void {
+  if (depth > deepest) throw refused(`${where} has more than ${deepest} lists and objects within each other; leave them out`);
   if (typeof value === "string") {
     const half = /\p{Surrogate}/u.exec(value)?.[0];
     if (half)
@@ -55,8 +57,8 @@ function refuseSurrogates(value: unknown, where: string): void {
       );
   } else if (typeof value === "object" && value !== null) {
     for (const [key, part] of Object.entries(value)) {
-      refuseSurrogates(key, where);
-      refuseSurrogates(part, where);
+      refuseSurrogates(key, where, depth);
+      refuseSurrogates(part, where, depth + 1);
     }
   }
 }

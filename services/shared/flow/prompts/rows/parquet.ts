@@ -54,15 +54,15 @@ export async function* readParquet(file: string, limit: number): AsyncGenerator<
 }
 
 function structOf(children: readonly SchemaTree[], object: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(children.map((child) => [child.element.name, valueOf(child, object[child.element.name])]));
+  return Object.fromEntries(children.map((child) => [child.element.name, cellOf(child, object[child.element.name])]));
 }
 
-function valueOf(node: SchemaTree, value: unknown): unknown {
+function cellOf(node: SchemaTree, value: unknown): unknown {
   if (value === undefined || value === null) return null;
   if (value instanceof Unreadable) return value;
   const { element, children } = node;
   if (element.converted_type === "MAP" || element.logical_type?.type === "MAP") return new Unreadable("a map");
-  if (Array.isArray(value) && children.length) return value.map((part) => valueOf(memberOf(node), part));
+  if (Array.isArray(value) && children.length) return value.map((part) => cellOf(memberOf(node), part));
   if (children.length) return structOf(children, value as Readonly<Record<string, unknown>>);
   return Array.isArray(value) ? value.map((part) => leafOf(node, part)) : leafOf(node, value);
 }

@@ -3,7 +3,7 @@ import { bytesOf, refused } from "./bytes.js";
 /** The bytes of one JSON value of a file. */
 export interface Piece {
   readonly bytes: Buffer;
-  /** "FILE line N", or "FILE row N" in a JSON array. */
+  /** "FILE line N"; in a JSON array "FILE line N, row M", where N is the line that the row begins in. */
   readonly where: string;
 }
 
@@ -74,6 +74,9 @@ class ArrayScanner {
   readonly #file: string;
   #parts: Buffer[] = [];
   #count = 0;
+  /** Line that is read, and that in which the member begins; 0 while it has not begun. */
+  #line = 1;
+  #begin = 0;
   /** Brackets and braces that are open: 0 before and behind the array, 1 between its members. */
   #depth = 0;
   #ended = false;
@@ -87,9 +90,14 @@ class ArrayScanner {
   *members(chunk: Buffer): Generator<Piece> {
     let from = 0;
     for (let i = 0; i < chunk.length; i++) {
+      if (this.#inString) {
+        i = this.#stringEnd(chunk, i);
+        continue;
+      }
       const byte = chunk[i]!;
-      if (this.#inString) this.#readString(byte);
-      else if (byte === quote) this.#inString = true;
+      if (byte === lineFeed) this.#line++;
+      else if (this.#begin === 0 && this.#depth === 1 && !isSpace(byte)) this.#begin = this.#line;
+      if (byte === quote) this.#inString = true;
       else if (this.#depth === 0) {
         if (this.#ended && !isSpace(byte)) throw this.#refuse("has more behind the end of its list");
         if (byte === open) [this.#depth, from] = [1, i + 1];
@@ -109,17 +117,32 @@ class ArrayScanner {
     if (!this.#ended) throw this.#refuse(`ends within its list, in or behind row ${this.#count + 1}: it was cut off`);
   }
 
-  #readString(byte: number): void {
-    if (this.#escaped) this.#escaped = false;
-    else if (byte === backslash) this.#escaped = true;
-    else if (byte === quote) this.#inString = false;
+  /** Goes on within a string. @returns the position of its last quotation mark, or the chunk's length if it goes on */
+  #stringEnd(chunk: Buffer, start: number): number {
+    let from = this.#escaped ? start + 1 : start;
+    this.#escaped = false;
+    for (;;) {
+      const end = chunk.indexOf(quote, from);
+      const stop = end < 0 ? chunk.length : end;
+      let before = stop - 1;
+      while (before >= from && chunk[before] === backslash) before--;
+      const escaped = (stop - before) % 2 === 0;
+      if (end < 0) {
+        this.#escaped = escaped;
+        return stop;
+      }
+      this.#inString = escaped;
+      if (!escaped) return end;
+      from = end + 1;
+    }
   }
 
   #member(last: Buffer, isLast: boolean): Piece | undefined {
     const bytes = Buffer.concat([...this.#parts, last]);
-    this.#parts = [];
+    const line = this.#begin;
+    [this.#parts, this.#begin] = [[], 0];
     if (isLast && this.#count === 0 && bytes.every(isSpace)) return undefined;
-    return { bytes, where: `${this.#file} row ${++this.#count}` };
+    return { bytes, where: `${this.#file} line ${line}, row ${++this.#count}` };
   }
 
   #refuse(what: string) {

@@ -1,6 +1,6 @@
 import { parseJson } from "../../../base/json.js";
 import type { Row } from "../row.js";
-import { kindOf, type Place, refusedColumn } from "./messages.js";
+import { isObject, kindOf, type Place, refusedColumn } from "./messages.js";
 import { unreadableIn } from "./unreadable.js";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -23,7 +23,6 @@ export function templateColumns(object: Json, where: string): Pick<Row, "tools" 
 }
 
 const isAbsent = (value: unknown): boolean => value === undefined || value === null;
-const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
 
 function listOf(value: unknown, place: Place): unknown {
   if (typeof value !== "string") return value;

@@ -8,12 +8,16 @@ export class Unreadable {
   }
 }
 
-/** The first such value within a value; undefined if there is none. */
-export function unreadableIn(value: unknown): Unreadable | undefined {
+/** Lists and objects within each other that are looked into. */
+export const deepest = 1000;
+
+/** The first such value within a value, or what lies too deep in it; undefined if there is none. */
+export function unreadableIn(value: unknown, depth = 0): Unreadable | undefined {
   if (value instanceof Unreadable) return value;
   if (typeof value !== "object" || value === null) return undefined;
+  if (depth > deepest) return new Unreadable(`more than ${deepest} lists and objects within each other`);
   for (const part of Array.isArray(value) ? value : Object.values(value)) {
-    const found = unreadableIn(part);
+    const found = unreadableIn(part, depth + 1);
     if (found) return found;
   }
   return undefined;
