@@ -170,7 +170,7 @@ describe("readDataset() of rows", () => {
     ["objects over lines", '{\n"prompt":"a"\n}', /line 1 is not JSON: an object .* goes on in the next line/],
     ["a list that is cut off", '[{"prompt":"a"},{"prompt":"b', /ends within its list, in or behind row 2/],
     ["a comma before the end of a list", '[{"prompt":"a"},]', /row 2 is not JSON/],
-    ["two lists", "[{}]\n[{}]", /has more behind the end of its list/],
+    ["two lists", '[{"prompt":"a"}]\n[{"prompt":"b"}]', /has more behind the end of its list/],
     ["a list of texts", '["a"]', /row 1 is no JSON object/],
     ["a bad row of a list over lines", '[\n {"prompt": "a"},\n\n {"prompt":\n 5e}\n]', /line 4, row 2 is not JSON/],
     ["what lies too deep", `{"messages":${"[".repeat(2000)}${"]".repeat(2000)}}`, /message 1 .* is a list/],
@@ -187,7 +187,7 @@ describe("readDataset() of rows", () => {
     ["a format that is not read", "a,b", /rows\.csv is not \.jsonl, \.json or \.parquet/, "rows.csv"],
     ["a packed file that is none", "a", /cannot be unpacked/, "rows.jsonl.gz"],
     ["keys whose order would be lost", '{"prompt":"p","tools":[{"b":1,"2":2}]}', /"tools" has an object with whole numbers for keys/],
-  ])("refuses %s", async (_, text, message, name) => {
+  ])("refuses %s", async (_, text, message, name = "rows.jsonl") => {
     await expect(read(text, name)).rejects.toThrow(message);
   });
 
