@@ -1,5 +1,7 @@
 """Writes the Parquet files that the dataset reader is tested with: python test/golden/data.py (needs pyarrow)."""
 
+import datetime
+import decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,3 +25,23 @@ chats = [
     {"messages": [{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"{n}!"}]} for n in range(3)
 ] + [{"messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "é 東"}]}]
 pq.write_table(pa.Table.from_pylist(chats, pa.schema([("messages", pa.list_(message))])), out / "messages.parquet")
+
+# What is exact in Parquet and what is not: nulls that fill structs, numbers and their spelling, types without a text.
+call = {"id": 7, "arguments": {"x": 1.0}}
+exact = pa.Table.from_pylist(
+    [
+        {
+            "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": None, "tool_calls": [call]}],
+            "tools": '[{"n": 1.0}]',
+            "big": 9007199254740993,
+            "whole": 2.0,
+            "small": 1e-05,
+            "large": 1e16,
+            "price": decimal.Decimal("1.50"),
+            "day": datetime.date(2026, 1, 2),
+            "latin": b"caf\xe9",
+            "missing": float("nan"),
+        }
+    ]
+)
+pq.write_table(exact, out / "exact.parquet")

@@ -1,5 +1,7 @@
 import { RetortError } from "../../shared/base/errors.js";
+import { SpelledNumber } from "../../shared/base/json.js";
 import { readObjects } from "../../shared/flow/prompts/dataset.js";
+import { unreadableIn } from "../../shared/flow/prompts/rows/unreadable.js";
 import { parseTemplate, type TextTemplate } from "../../shared/flow/prompts/text-template.js";
 
 /** A text with the name of its class. */
@@ -16,7 +18,7 @@ export interface LabelledColumns {
 }
 
 /**
- * Reads texts with their classes from a dataset (JSONL or Parquet).
+ * Reads texts with their classes from a dataset (JSON or Parquet).
  *
  * @throws NotFound if there is no such file; InvalidArgument naming file, row and column
  */
@@ -25,10 +27,9 @@ export async function readLabelledTexts(path: string, columns: LabelledColumns):
   let template = columns.template === undefined ? undefined : parseTemplate(columns.template);
   for await (const { object, where } of readObjects(path)) {
     template ??= parseTemplate("text" in object || !("premise" in object) ? "{{ text }}" : "{{ premise }}{{ hypothesis }}");
-    for (const name of [...template.names, columns.label])
-      if (object[name] === undefined || object[name] === null) throw lacks(where, name, object, columns.label);
+    for (const name of [...template.names, columns.label]) checkValue(object, name, where, columns.label);
     const label = object[columns.label];
-    if (!["string", "number", "bigint", "boolean"].includes(typeof label))
+    if (!["string", "number", "bigint", "boolean"].includes(typeof label) && !(label instanceof SpelledNumber))
       throw new RetortError(
         "InvalidArgument",
         `${where}: column "${columns.label}" is ${JSON.stringify(label)}; the name or number of a class is expected there`,
@@ -43,6 +44,12 @@ function render(template: TextTemplate, object: Readonly<Record<string, unknown>
   const text = template.render(object);
   if (text === "") throw new RetortError("InvalidArgument", `${where}: the text is empty; every row needs one`);
   return text;
+}
+
+function checkValue(object: Readonly<Record<string, unknown>>, name: string, where: string, label: string): void {
+  if (object[name] === undefined || object[name] === null) throw lacks(where, name, object, label);
+  const odd = unreadableIn(object[name]);
+  if (odd) throw new RetortError("InvalidArgument", `${where}: column "${name}" is or has ${odd.what}; write it as text`);
 }
 
 function lacks(where: string, name: string, object: Readonly<Record<string, unknown>>, label: string): RetortError {

@@ -1,24 +1,24 @@
-import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
 import { RetortError } from "../../base/errors.js";
 import type { DataSpec } from "../../gen/retort/v1/run_pb.js";
-import { type Columns, type Row, toRow } from "./row.js";
+import { type Columns, type Message, type Row, toRow } from "./row.js";
+import { refused } from "./rows/bytes.js";
+import { type Located, readJson } from "./rows/json-objects.js";
+import { readParquet } from "./rows/parquet.js";
 
-export type { Columns, Row };
+export type { Columns, Located, Message, Row };
 
 /**
- * Reads JSONL (.jsonl, .json) and Parquet files, or every such file of a directory in order of name.
+ * Reads JSONL or JSON arrays (.jsonl, .json, both also packed: .gz) and Parquet files, or every such file of a directory in
+ * order of name.
  *
  * @param limit reads only so many rows; 0 reads all
  * @throws NotFound if there is no such file; InvalidArgument naming file, row and column
  */
 export async function readDataset(path: string, columns: Columns, limit = 0): Promise<Row[]> {
   const rows: Row[] = [];
-  for await (const { object, where } of readObjects(path, limit)) rows.push(toRow(object, columns, where));
+  for await (const { object, where } of readObjects(path, limit)) rows.push(toRow(object, columns, where, rows.length + 1));
   if (rows.length === 0)
     throw new RetortError("InvalidArgument", `${path} has no rows; a dataset needs at least one prompt`, { fieldPath: "data.path" });
   return rows;
@@ -37,31 +37,24 @@ export const columnsOf = ({ promptField, completionField, referenceField, messag
   reference: referenceField || "reference",
   messages: messagesField || "messages",
   teacher: teacherField || "teacher",
+  named: Boolean(promptField) === Boolean(messagesField) ? undefined : promptField ? "prompt" : "messages",
 });
-
-/** A row as it stands in its file. */
-export interface Located {
-  readonly object: Record<string, unknown>;
-  /** File and row, for errors. */
-  readonly where: string;
-}
 
 /** The rows of a dataset as they are; files and errors as in {@link readDataset}. @param limit rows at most; 0 gives all */
 export async function* readObjects(path: string, limit = 0): AsyncGenerator<Located> {
   let count = 0;
   for (const file of await filesOf(path)) {
     const left = limit ? limit - count : 0;
-    for await (const located of file.endsWith(".parquet") ? readParquet(file, left) : readLines(file)) {
+    for await (const located of file.endsWith(".parquet") ? readParquet(file, left) : readJson(file)) {
       yield located;
       if (++count === limit) return;
     }
   }
 }
 
-const isData = (name: string): boolean => /\.(jsonl|json|parquet)$/.test(name);
+const formats = ".jsonl, .json or .parquet (.jsonl.gz, .json.gz)";
 
-const refused = (message: string, cause?: unknown): RetortError =>
-  new RetortError("InvalidArgument", message, { fieldPath: "data.path", cause });
+const isData = (name: string): boolean => /\.((jsonl|json)(\.gz)?|parquet)$/.test(name);
 
 async function filesOf(path: string): Promise<string[]> {
   const info = await stat(path).catch((error: Error) => {
@@ -72,42 +65,9 @@ async function filesOf(path: string): Promise<string[]> {
   });
   if (!info.isDirectory()) {
     if (isData(path)) return [path];
-    throw refused(`${path} is neither .jsonl, .json nor .parquet`);
+    throw refused(`${path} is not ${formats}; convert it, or name it by what it is`);
   }
   const names = (await readdir(path)).filter(isData).sort();
-  if (names.length === 0) throw refused(`the directory ${path} has no .jsonl, .json or .parquet file`);
+  if (names.length === 0) throw refused(`the directory ${path} has no ${formats} file`);
   return names.map((name) => join(path, name));
-}
-
-/** @param limit rows at most; 0 reads all */
-async function* readParquet(file: string, limit: number): AsyncGenerator<Located> {
-  const objects = await asyncBufferFromFile(file)
-    .then((buffer) => parquetReadObjects({ file: buffer, compressors, ...(limit ? { rowEnd: limit } : {}) }))
-    .catch((error: Error) => {
-      throw refused(`${file} cannot be read as Parquet: ${error.message}`, error);
-    });
-  for (const [i, object] of objects.entries()) yield { object, where: `${file} row ${i + 1}` };
-}
-
-async function* readLines(file: string): AsyncGenerator<Located> {
-  const lines = createInterface({ input: createReadStream(file, "utf8"), crlfDelay: Number.POSITIVE_INFINITY });
-  let number = 0;
-  for await (const line of lines) {
-    number++;
-    if (line.trim() === "") continue;
-    const where = `${file} line ${number}`;
-    yield { object: parseLine(line, where), where };
-  }
-}
-
-function parseLine(line: string, where: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (error) {
-    throw refused(`${where} is not JSON: ${(error as Error).message}; a dataset has one JSON object on each line`);
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw refused(`${where} is no JSON object; a dataset has one JSON object on each line`);
-  return value as Record<string, unknown>;
 }

@@ -1,5 +1,6 @@
 import { Template } from "@huggingface/jinja";
 import { RetortError } from "../../base/errors.js";
+import { SpelledNumber } from "../../base/json.js";
 
 /** A text with places to fill in, in Jinja (the language of chat templates): "{{ prompt }}{{ completion }}". */
 export interface TextTemplate {
@@ -32,9 +33,9 @@ export function parseTemplate(source: string): TextTemplate {
   };
 }
 
-/** Parquet's whole numbers are bigints, which Jinja does not know. */
+/** Numbers that Jinja does not know, or would spell otherwise, become their text. */
 function plain(value: unknown): unknown {
-  if (typeof value === "bigint") return String(value);
+  if (typeof value === "bigint" || value instanceof SpelledNumber) return String(value);
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, plain(part)]));

@@ -25,14 +25,19 @@ describe("readDataset()", () => {
     async (codec) => {
       const rows = await readDataset(fixture(`columns-${codec}.parquet`), sums);
       expect(rows).toHaveLength(10);
-      expect(rows[7]).toEqual({ prompt: "7 + 7 =", completion: "twice 7\n#### 14", reference: "14", teacher: "math" });
-      expect(rows[8]).toEqual({ prompt: "8 + 8 =", completion: "twice 8\n#### 16", reference: "16", teacher: undefined });
+      expect(rows[7]).toMatchObject({ number: 8, prompt: "7 + 7 =", completion: "twice 7\n#### 14", reference: "14", teacher: "math" });
+      expect(rows[8]).toMatchObject({ prompt: "8 + 8 =", completion: "twice 8\n#### 16", reference: "16", teacher: undefined });
     },
   );
 
   it("reads conversations, whose last message by the assistant is the completion", async () => {
     const rows = await readDataset(fixture("messages.parquet"), columns);
-    expect(rows[2]).toEqual({ prompt: [{ role: "user", content: "say 2" }], completion: "2!", reference: "2!", teacher: undefined });
+    expect(rows[2]).toMatchObject({
+      prompt: [{ role: "user", content: "say 2" }],
+      completion: [{ role: "assistant", content: "2!" }],
+      reference: "2!",
+      teacher: undefined,
+    });
     expect(rows[3]).toMatchObject({ prompt: [{ role: "system" }, { role: "user", content: "é 東" }], completion: undefined });
   });
 
@@ -63,14 +68,18 @@ describe("readDataset()", () => {
     [
       "a prompt that is not there",
       '{"text": "a", "label": 1}',
-      /line 1 has no column "prompt" \(nor "messages"\); it has: text, label\. .*data\.promptField/,
+      /line 1 has no column "prompt" \(nor "messages"\); it has: text, label\. Name the column with data\.promptField/,
     ],
-    ["a prompt that is no text", '{"prompt": ["a"]}', /line 1: column "prompt" is a list/],
-    ["messages that are none", '{"messages": "hello"}', /column "messages" is string; a list of \{role, content\}/],
+    ["a prompt that is no text", '{"prompt": {"a": 1}}', /line 1: column "prompt" is an object/],
+    ["messages that are none", '{"messages": "hello"}', /column "messages" is text; a list of \{role, content\}/],
     ["an empty conversation", '{"messages": []}', /column "messages" is empty/],
-    ["a message without content", '{"messages": [{"role": "user", "content": "a"}, {"role": "user"}]}', /content as text at message 2/],
+    [
+      "a message without a role",
+      '{"messages": [{"role": "user", "content": "a"}, {"content": "b"}]}',
+      /message 2 of column "messages" has no role/,
+    ],
     ["a conversation that only answers", '{"messages": [{"role": "assistant", "content": "a"}]}', /nothing before the assistant/],
-    ["a line that is a list", "[1, 2]", /line 1 is no JSON object/],
+    ["a list of numbers", "[1, 2]", /row 1 is no JSON object/],
     ["nothing", "\n\n", /rows\.jsonl has no rows/],
   ])("names %s", async (_, text, message) => {
     await expect(readDataset(await file("rows.jsonl", text), columns)).rejects.toThrow(message);
@@ -79,7 +88,7 @@ describe("readDataset()", () => {
   it("names a file that is no Parquet, a directory without data, and a path that is not there", async () => {
     await expect(readDataset(await file("rows.parquet", "no Parquet"), columns)).rejects.toThrow(/rows\.parquet cannot be read as Parquet/);
     await mkdir(join(directory, "empty"));
-    await expect(readDataset(join(directory, "empty"), columns)).rejects.toThrow(/has no \.jsonl, \.json or \.parquet/);
+    await expect(readDataset(join(directory, "empty"), columns)).rejects.toThrow(/has no \.jsonl, \.json or \.parquet /);
     await expect(readDataset(join(directory, "nowhere"), columns)).rejects.toThrow(/nowhere cannot be read/);
   });
 
