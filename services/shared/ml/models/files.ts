@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { access, copyFile, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
+import { type FileBytes, piecesOf } from "../../base/file-bytes.js";
 import { writeAtomically } from "../../base/write-atomically.js";
 import type { Tensor } from "../graph/tensor.js";
 import { Tokenizer } from "../text/tokenizer.js";
@@ -44,8 +45,8 @@ export async function readModel(directory: string): Promise<Model> {
  * A model from the files of its directory, held in memory: config.json, model.safetensors, tokenizer.json and, where
  * there is one, tokenizer_config.json.
  */
-export function modelFromFiles(files: Readonly<Record<string, Uint8Array>>): Model {
-  const text = (name: string) => (files[name] ? Buffer.from(files[name]).toString() : undefined);
+export function modelFromFiles(files: Readonly<Record<string, FileBytes>>): Model {
+  const text = (name: string) => (files[name] ? Buffer.concat(piecesOf(files[name])).toString() : undefined);
   const rawConfig = JSON.parse(text("config.json") ?? "{}") as Json;
   const config = parseConfig(rawConfig);
   const params = decodeSafetensors(files["model.safetensors"] ?? new Uint8Array());
@@ -56,10 +57,10 @@ export function modelFromFiles(files: Readonly<Record<string, Uint8Array>>): Mod
 }
 
 /** The inverse of {@link modelFromFiles}. */
-export function modelToFiles(model: Model): Record<string, Uint8Array> {
+export function modelToFiles(model: Model): Record<string, FileBytes> {
   const texts = { ...model.tokenizer.files, "config.json": `${JSON.stringify(model.rawConfig, null, 2)}\n` };
   const encoded = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new Uint8Array(Buffer.from(text))]));
-  return { ...encoded, "model.safetensors": encodeSafetensors(model.params) };
+  return { ...encoded, "model.safetensors": [...encodeSafetensors(model.params)] };
 }
 
 const carried = (generation: Json): Json => (generation.eos_token_id === undefined ? {} : { eos_token_id: generation.eos_token_id });

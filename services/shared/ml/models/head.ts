@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
+import { updateHash } from "../../base/file-bytes.js";
 import type { Tensor } from "../graph/tensor.js";
 import { parseConfig } from "./config.js";
 import { loadTensor, readModelJson } from "./load-tensor.js";
@@ -9,7 +10,7 @@ import { headName } from "./params.js";
 /** SHA-256 over dimensions and bytes of the weights that turn hidden states into logits, hexadecimal. */
 export function headDigest({ dims, data }: Tensor<"float32">): string {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return createHash("sha256").update(`[${dims}]`).update(bytes).digest("hex");
+  return updateHash(createHash("sha256").update(`[${dims}]`), bytes).digest("hex");
 }
 
 /**
