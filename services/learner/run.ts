@@ -16,6 +16,7 @@ import { BestCheckpointSchema, RunState } from "../shared/gen/retort/v1/run_pb.j
 import { learningRate } from "../shared/ml/optim/schedule.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import type { TrainerOptions } from "../shared/ml/training/trainer.js";
+import { Alarms } from "./alarms.js";
 import { type Assembled, assemble } from "./assemble.js";
 import { BestKeeper } from "./best.js";
 import { Checkpoints } from "./checkpoints.js";
@@ -53,6 +54,7 @@ export class LearnerRun {
   readonly #context: RunContext;
   readonly #checkpoints: Checkpoints;
   readonly #best: BestKeeper | undefined;
+  readonly #alarms: Alarms;
   readonly #directory: string;
   #fence = 0n;
   #step = 0;
@@ -68,6 +70,7 @@ export class LearnerRun {
     this.#directory = join(context.dataDir, "runs", context.membership.runId);
     const { run, spec } = context.membership;
     this.#checkpoints = new Checkpoints(join(this.#directory, "checkpoints"), spec.checkpoints?.keep || 2);
+    this.#alarms = new Alarms(run.maxStaleness === 0);
     const keepBest = run.evaluation?.keepBest;
     this.#best = keepBest && new BestKeeper(join(this.#directory, "best"), keepBest);
   }
@@ -175,7 +178,8 @@ export class LearnerRun {
       { ...phase.optimizer, kind: phase.optimizer.schedule, totalSteps: phase.lastStep - phase.firstStep + 1 },
       step - phase.firstStep + 1,
     );
-    const stats = await traced("train", {}, () => host.step(assembled.batch, rate));
+    const stats = await traced("train", {}, () => host.step(assembled.batch, rate)).catch((error: unknown) => this.#stopped(step, error));
+    await this.#alarm(step, stats);
     const trained = performance.now();
     this.#step = step;
     await traced("publish weights", {}, () => this.#publishWeights(false));
@@ -192,6 +196,27 @@ export class LearnerRun {
     await purge(membership.streams, streamNames.results, subjects.results(membership.runId, { purpose: Purpose.TRAIN, step }));
     onStep(step, "", stats, times.seconds / 1000);
     return true;
+  }
+
+  /**
+   * A step whose loss or gradient is not finite is not applied, and ends the run: the weights are those of the step before,
+   * and no checkpoint is written over an earlier one. The others would only repeat it.
+   */
+  async #stopped(step: number, thrown: unknown): Promise<never> {
+    const { code, message, retry } = RetortError.from(thrown);
+    const why = `step ${step}: ${message}`;
+    if (code === "DataLoss") await this.#sayAlarm(`stopped/${step}`, why);
+    throw new RetortError(code, why, { retry, cause: thrown });
+  }
+
+  async #alarm(step: number, stats: StepStats): Promise<void> {
+    for (const { kind, message } of this.#alarms.of(step, stats)) await this.#sayAlarm(`${kind.replaceAll(" ", "-")}/${step}`, message);
+  }
+
+  async #sayAlarm(id: string, message: string): Promise<void> {
+    const { streams, runId } = this.#context.membership;
+    this.#context.log.error({ step: this.#step }, message);
+    await publishEvent(streams, runId, { case: "warning", value: { message, alarm: true } }, `alarm/${id}/${this.#fence}`);
   }
 
   /** Hands out the steps whose policy version exists: this one and `maxStaleness` more. */
