@@ -16,7 +16,7 @@ import { BestCheckpointSchema, RunState } from "../shared/gen/retort/v1/run_pb.j
 import { learningRate } from "../shared/ml/optim/schedule.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import type { TrainerOptions } from "../shared/ml/training/trainer.js";
-import { Alarms } from "./alarms.js";
+import { Alarms, endOf, publishAlarm } from "./alarms.js";
 import { type Assembled, assemble } from "./assemble.js";
 import { BestKeeper } from "./best.js";
 import { Checkpoints } from "./checkpoints.js";
@@ -178,8 +178,9 @@ export class LearnerRun {
       { ...phase.optimizer, kind: phase.optimizer.schedule, totalSteps: phase.lastStep - phase.firstStep + 1 },
       step - phase.firstStep + 1,
     );
-    const stats = await traced("train", {}, () => host.step(assembled.batch, rate)).catch((error: unknown) => this.#stopped(step, error));
-    await this.#alarm(step, stats);
+    const alarm = (id: string, message: string) => publishAlarm(this.#context, `${id}/${this.#fence}`, message);
+    const stats = await traced("train", {}, () => host.step(assembled.batch, rate)).catch((error: unknown) => endOf(step, error, alarm));
+    for (const { kind, message } of this.#alarms.of(step, stats)) await alarm(`${kind}/${step}`, message);
     const trained = performance.now();
     this.#step = step;
     await traced("publish weights", {}, () => this.#publishWeights(false));
@@ -196,27 +197,6 @@ export class LearnerRun {
     await purge(membership.streams, streamNames.results, subjects.results(membership.runId, { purpose: Purpose.TRAIN, step }));
     onStep(step, "", stats, times.seconds / 1000);
     return true;
-  }
-
-  /**
-   * A step whose loss or gradient is not finite is not applied, and ends the run: the weights are those of the step before,
-   * and no checkpoint is written over an earlier one. The others would only repeat it.
-   */
-  async #stopped(step: number, thrown: unknown): Promise<never> {
-    const { code, message, retry } = RetortError.from(thrown);
-    const why = `step ${step}: ${message}`;
-    if (code === "DataLoss") await this.#sayAlarm(`stopped/${step}`, why);
-    throw new RetortError(code, why, { retry, cause: thrown });
-  }
-
-  async #alarm(step: number, stats: StepStats): Promise<void> {
-    for (const { kind, message } of this.#alarms.of(step, stats)) await this.#sayAlarm(`${kind.replaceAll(" ", "-")}/${step}`, message);
-  }
-
-  async #sayAlarm(id: string, message: string): Promise<void> {
-    const { streams, runId } = this.#context.membership;
-    this.#context.log.error({ step: this.#step }, message);
-    await publishEvent(streams, runId, { case: "warning", value: { message, alarm: true } }, `alarm/${id}/${this.#fence}`);
   }
 
   /** Hands out the steps whose policy version exists: this one and `maxStaleness` more. */

@@ -78,8 +78,7 @@ describe("top_k with any k", () => {
     const scorer = new Scorer(config, params, { ...options, batchTokens: 64 });
     const of = (k: number) => scorer.score([{ promptIds: ids(3, 1), completionIds: ids(4, 9) }], { kind: "top_k", k, temperature: 1 });
     const [[all], [few]] = [await of(150), await of(3)];
-    for (let n = 0; n < 4; n++)
-      expect(few!.topLogprobs!.slice(3 * n, 3 * n + 3)).toEqual(all!.topLogprobs!.slice(150 * n, 150 * n + 3));
+    for (let n = 0; n < 4; n++) expect(few!.topLogprobs!.slice(3 * n, 3 * n + 3)).toEqual(all!.topLogprobs!.slice(150 * n, 150 * n + 3));
     await scorer.release();
   });
 });
