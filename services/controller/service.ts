@@ -3,6 +3,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { type Problem, RetortError } from "../shared/base/errors.js";
+import { chunksOf } from "../shared/base/file-bytes.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import type { Streams } from "../shared/base/streams/connection.js";
 import { changedSince, publishEvent, watchEvents } from "../shared/flow/runs/events.js";
@@ -120,7 +121,7 @@ async function* sendWeights({ runs, store }: ControllerContext, runId: string, v
   }
   const { manifest, files } = await readVersion({ runs, store }, runId, version);
   yield { part: { case: "manifest" as const, value: manifest } };
-  for (const [name, bytes] of files) yield* sendFile(name, pieces(bytes));
+  for (const [name, bytes] of files) yield* sendFile(name, chunksOf(bytes, chunkBytes));
 }
 
 /** Where pods share no volume, the learner's directory is not the controller's. */
@@ -156,8 +157,4 @@ async function* sendFile(name: string, source: AsyncIterable<Uint8Array> | Itera
     yield { part: { case: "chunk" as const, value: { name, offset: BigInt(offset), data: data as Uint8Array<ArrayBuffer> } } };
     offset += data.length;
   }
-}
-
-function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes);
 }

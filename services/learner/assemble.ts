@@ -5,6 +5,7 @@ import type { Phase } from "../shared/flow/runs/resolve.js";
 import { payloadBytes } from "../shared/flow/scores/payload.js";
 import { FinishReason, type Sequence, Source } from "../shared/gen/retort/v1/flow_pb.js";
 import type { TrainSequence } from "../shared/ml/training/batch.js";
+import { advantagesOf } from "./advantages.js";
 import type { TaskResults } from "./results.js";
 import { firstTokens, scoreOf, signalOf } from "./score.js";
 
@@ -142,14 +143,3 @@ function memberOf(result: TaskResults, i: number, task: number, step: number): M
 }
 
 const isFinished = ({ finish }: Sequence): boolean => finish === FinishReason.STOP;
-
-/** Reward less the mean of its group, of the batch, or nothing. */
-function advantagesOf(members: readonly Member[], baseline: Phase["objective"]["baseline"]): number[] {
-  if (baseline === "none") return members.map(({ reward }) => reward);
-  const groups = new Map<string, number[]>();
-  for (const { group, reward } of members) {
-    const key = baseline === "group" ? group : "batch";
-    groups.set(key, [...(groups.get(key) ?? []), reward]);
-  }
-  return members.map(({ group, reward }) => reward - mean(groups.get(baseline === "group" ? group : "batch")!));
-}

@@ -17,6 +17,7 @@ import { BestCheckpointSchema, RunState } from "../shared/gen/retort/v1/run_pb.j
 import { learningRate } from "../shared/ml/optim/schedule.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import type { TrainerOptions } from "../shared/ml/training/trainer.js";
+import { Alarms, endOf, publishAlarm } from "./alarms.js";
 import { type Assembled, assemble } from "./assemble.js";
 import { BestKeeper } from "./best.js";
 import { Checkpoints } from "./checkpoints.js";
@@ -53,6 +54,7 @@ export class LearnerRun {
   readonly #context: RunContext;
   readonly #checkpoints: Checkpoints;
   readonly #best: BestKeeper | undefined;
+  readonly #alarms: Alarms;
   readonly #directory: string;
   #fence = 0n;
   #step = 0;
@@ -68,6 +70,7 @@ export class LearnerRun {
     this.#directory = join(context.dataDir, "runs", context.membership.runId);
     const { run, spec } = context.membership;
     this.#checkpoints = new Checkpoints(join(this.#directory, "checkpoints"), spec.checkpoints?.keep || 2);
+    this.#alarms = new Alarms(run.maxStaleness === 0);
     const keepBest = run.evaluation?.keepBest;
     this.#best = keepBest && new BestKeeper(join(this.#directory, "best"), keepBest);
   }
@@ -175,7 +178,9 @@ export class LearnerRun {
       { ...phase.optimizer, kind: phase.optimizer.schedule, totalSteps: phase.lastStep - phase.firstStep + 1 },
       step - phase.firstStep + 1,
     );
-    const stats = await traced("train", {}, () => host.step(assembled.batch, rate));
+    const alarm = (id: string, message: string) => publishAlarm(this.#context, `${id}/${this.#fence}`, message);
+    const stats = await traced("train", {}, () => host.step(assembled.batch, rate)).catch((error: unknown) => endOf(step, error, alarm));
+    for (const { kind, message } of this.#alarms.of(step, stats)) await alarm(`${kind}/${step}`, message);
     const trained = performance.now();
     this.#step = step;
     await traced("publish weights", {}, () => this.#publishWeights(false));

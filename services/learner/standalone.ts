@@ -1,14 +1,13 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import type { WorkerClient } from "../shared/base/workers.js";
-import { toFloat32, toInt32 } from "../shared/flow/arrays.js";
 import { resolveObjective, resolveOptimizer } from "../shared/flow/runs/resolve.js";
-import { payloadBytes } from "../shared/flow/scores/payload.js";
-import type { ScoredSequence, StepRequest, StepResponseSchema } from "../shared/gen/retort/v1/learner_pb.js";
-import type { Signal } from "../shared/ml/scoring/score.js";
-import type { TrainSequence } from "../shared/ml/training/batch.js";
+import { Source } from "../shared/gen/retort/v1/flow_pb.js";
+import type { StepRequest, StepResponseSchema } from "../shared/gen/retort/v1/learner_pb.js";
+import { learningRate } from "../shared/ml/optim/schedule.js";
 import type { TrainerOptions } from "../shared/ml/training/trainer.js";
-import { firstTokens, scoreOf, signalOf } from "./score.js";
+import { signalOf } from "./score.js";
+import { batchOf, checkStep } from "./step-request.js";
 import type { TrainHost } from "./train-host.js";
 
 /** A learner without a run: optimiser steps on batches that callers send. */
@@ -32,26 +31,24 @@ export class Standalone {
     await this.#host.open({ directory: this.#model }, this.#options({}, undefined));
   }
 
-  /** One step. Calls are taken one after the other by the worker. */
+  /**
+   * One step. Calls are taken one after the other by the worker.
+   *
+   * @throws InvalidArgument naming the field that is at fault, or that nothing would read
+   */
   async step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>> {
-    const { sequences, objective, optimizer } = request;
+    const { objective, optimizer } = request;
+    checkStep(request);
+    const rate = rateOf(request, this.steps + 1);
     const options = this.#options(objective ?? {}, optimizer);
     const signal = signalOf(request.signal);
     const head = signal.kind === "hidden" ? await this.#head(request) : "";
+    const { batch, ...figures } = batchOf(request, signal, head, this.steps);
     await this.#host.configure(options);
-    const { learningRate } = resolveOptimizer(optimizer);
-    const stats = await this.#host.step(
-      sequences.map((sequence) => firstTokens(trainSequence(sequence, signal, head), objective?.prefixTokens ?? 0)),
-      learningRate,
-    );
+    const { sequenceDivergence, ...stats } = await this.#host.step(batch, rate);
     this.steps++;
-    const bytes = sequences.reduce(
-      (sum, { score, sequence }) => sum + payloadBytes(score ?? {}) + (sequence!.studentTopIds?.data.length ?? 0),
-      0,
-    );
-    const tokens = sequences.reduce((sum, { sequence }) => sum + (sequence!.completionIds?.shape[0] ?? 0), 0);
-    const { sequenceDivergence, ...figures } = stats;
-    return { result: { step: this.steps, sequences: sequences.length, signalBytesPerToken: bytes / tokens, ...figures } };
+    const source = batch.some(({ samplerLogprobs }) => samplerLogprobs) ? Source.STUDENT : Source.UNSPECIFIED;
+    return { result: { step: this.steps, totalSteps: request.totalSteps, sequences: batch.length, source, ...figures, ...stats } };
   }
 
   /** Loads the head that the request names, once, and gives its digest. */
@@ -84,12 +81,12 @@ export class Standalone {
   }
 }
 
-function trainSequence({ sequence, score, reward }: ScoredSequence, signal: Signal, head: string): TrainSequence {
-  return {
-    promptIds: toInt32(sequence!.promptIds, "promptIds"),
-    completionIds: toInt32(sequence!.completionIds, "completionIds"),
-    ...(score ? { score: scoreOf(score, signal, sequence!, head) } : {}),
-    ...(reward ? { advantage: reward.value } : {}),
-    ...(sequence!.samplerLogprobs ? { samplerLogprobs: toFloat32(sequence!.samplerLogprobs, "samplerLogprobs") } : {}),
-  };
+/** Learning rate of a step, 1-based over the steps of this process. */
+function rateOf({ optimizer, totalSteps }: StepRequest, step: number): number {
+  const { schedule: kind, ...settings } = resolveOptimizer(optimizer);
+  if (kind !== "constant" && totalSteps === 0)
+    throw new RetortError("InvalidArgument", `optimizer.schedule is ${kind}, and totalSteps is missing; say over how many steps it runs`, {
+      fieldPath: "totalSteps",
+    });
+  return learningRate({ ...settings, kind, totalSteps }, step);
 }

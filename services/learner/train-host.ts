@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
+import { type FileBytes, ownBuffers } from "../shared/base/file-bytes.js";
+import { moved } from "../shared/base/workers.js";
 import { writeAtomically } from "../shared/base/write-atomically.js";
 import { type Item, itemsOf } from "../shared/codec/examples.js";
 import { type Columns, columnsIn, readDataset } from "../shared/flow/prompts/dataset.js";
@@ -117,23 +119,31 @@ export class TrainHost {
     }
   }
 
-  /** The current version's files: the weights, and with `whole` also config and tokenizer. */
-  files(whole: boolean): Record<string, Uint8Array> {
+  /** The current version's files: the weights, and with `whole` also config and tokenizer. The caller's thread gets them as its own. */
+  files(whole: boolean): Record<string, FileBytes> {
     const params = this.#training.params();
-    return whole ? modelToFiles({ ...this.#opened, params }) : { "model.safetensors": encodeSafetensors(params) };
+    const files = whole ? modelToFiles({ ...this.#opened, params }) : { "model.safetensors": [...encodeSafetensors(params)] };
+    return moved(files, Object.values(files).flatMap(ownBuffers));
   }
 
   /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Gives the weights' digest. */
   async save(directory: string, state: boolean): Promise<string> {
+    if (!state) {
+      const params = this.#training.params();
+      await saveModel(directory, { ...this.#opened, params }, this.#directory);
+      return digestOf(params);
+    }
     const { params, m, v, updates } = this.#training.state();
     await saveModel(directory, { ...this.#opened, params }, this.#directory);
-    if (state) {
-      const moments = new Map<string, typeof m extends ReadonlyMap<string, infer T> ? T : never>(
-        [...m].map(([name, tensor]) => [`m:${name}`, tensor] as const),
-      );
-      for (const [name, tensor] of v) moments.set(`v:${name}`, tensor);
-      await writeAtomically(join(directory, "optimizer.safetensors"), encodeSafetensors(moments, { updates: String(updates) }));
-    }
+    const moments = new Map(
+      (
+        [
+          ["m", m],
+          ["v", v],
+        ] as const
+      ).flatMap(([part, tensors]) => [...tensors].map(([name, tensor]) => [`${part}:${name}`, tensor] as const)),
+    );
+    await writeAtomically(join(directory, "optimizer.safetensors"), encodeSafetensors(moments, { updates: String(updates) }));
     return digestOf(params);
   }
 

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../shared/base/errors.js";
+import type { FileBytes } from "../shared/base/file-bytes.js";
 import type { Log } from "../shared/base/log.js";
 import type { RunStore } from "../shared/flow/runs/state.js";
 import type { WeightStore, WeightsFiles } from "../shared/flow/weights/store.js";
 
 /** What takes new weights: the model's worker. */
-export type UseWeights = (bytes: Uint8Array) => Promise<void>;
+export type UseWeights = (bytes: FileBytes) => Promise<void>;
 
 /**
  * Keeps the sampler at a policy version that a task allows. A version is loaded once; the newest one that was announced

@@ -1,10 +1,11 @@
 import pLimit from "p-limit";
 import { RetortError } from "../shared/base/errors.js";
+import { ownBuffers } from "../shared/base/file-bytes.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { threadCount } from "../shared/base/settings.js";
 import { type Consumption, consume } from "../shared/base/streams/consume.js";
-import { callback } from "../shared/base/workers.js";
+import { callback, moved } from "../shared/base/workers.js";
 import { sampleTask } from "../shared/flow/rollouts/sample-task.js";
 import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
@@ -48,9 +49,10 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
       if (settings.run) {
         membership = await joinRun(settings.run, settings, "student");
         const { runId, runs, store } = membership;
-        policy = new Policy(runId, runs, store, (bytes) => host.api.useWeights(bytes), log);
+        policy = new Policy(runId, runs, store, (bytes) => host.api.useWeights(moved(bytes, ownBuffers(bytes))), log);
         policy.follow(stopping.signal).catch((error: unknown) => fail(RetortError.from(error)));
-        await host.api.open({ files: Object.fromEntries(await policy.first(stopping.signal)) }, options);
+        const files = Object.fromEntries(await policy.first(stopping.signal));
+        await host.api.open(moved({ files }, Object.values(files).flatMap(ownBuffers)), options);
         return;
       }
       if (!settings.model)

@@ -5,6 +5,7 @@ import { sampleSeed } from "../shared/flow/prompts/plan.js";
 import { promptOf, type SamplingModel, samplePieces } from "../shared/flow/rollouts/sample-stream.js";
 import { chatOfCall, type ResolvedChat } from "../shared/flow/runs/chat.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";
+import { checkSignalFields } from "../shared/flow/scores/signal-fields.js";
 import { type ScoreRequest, TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
 import type { ModelDescription, PromptPair } from "../shared/ml/host/model-host.js";
 import type { Score, Signal } from "../shared/ml/scoring/score.js";
@@ -42,7 +43,9 @@ export function teacherService(model: TeacherModel): Implementation {
     },
     score: async (request) => {
       const inputs = await inputsOf(model, request);
+      checkSignalFields(request.signal!);
       const signal = signalOf(request.signal);
+      if (signal.kind !== "student_top_k") refuseChosen(request);
       const scores = await model.score(inputs, signal);
       const { digest, headDigest } = model.describe();
       return {
@@ -58,6 +61,17 @@ export function teacherService(model: TeacherModel): Implementation {
       for await (const piece of pieces) yield { piece };
     },
   });
+}
+
+/** Classes that the signal does not ask about. */
+function refuseChosen({ sequences, signal }: ScoreRequest): void {
+  const at = sequences.findIndex(({ studentTopIds }) => studentTopIds !== undefined);
+  if (at >= 0)
+    throw new RetortError(
+      "InvalidArgument",
+      `sequences[${at}].studentTopIds is given; only the signal student_top_k reads it, and signal.kind is ${signal!.kind}`,
+      { fieldPath: `sequences[${at}].studentTopIds` },
+    );
 }
 
 async function inputsOf(model: TeacherModel, { sequences, chat }: ScoreRequest): Promise<ScoreInput[]> {

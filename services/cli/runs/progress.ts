@@ -107,7 +107,7 @@ export class ProgressView {
         this.#line(pc.yellow(`a prompt failed at step ${event.value.key?.step}: ${event.value.reason}`));
         break;
       case "warning":
-        this.#line(pc.yellow(event.value.message));
+        this.#line(event.value.alarm ? pc.red(`alarm: ${event.value.message}`) : pc.yellow(event.value.message));
         break;
       case "stateChanged": {
         const { state, message } = event.value;

@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Objm } from "@nats-io/obj";
+import { type FileBytes, piecesOf } from "../../../services/shared/base/file-bytes.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
 import { NatsStore } from "../../../services/shared/flow/weights/nats-store.js";
@@ -17,6 +19,8 @@ const version = (seed: number) =>
     ["config.json", filled(100, seed)],
     ["model.safetensors", filled(3_000_001, seed)],
   ]);
+
+const same = (a: FileBytes, b: FileBytes) => Buffer.compare(Buffer.concat(piecesOf(a)), Buffer.concat(piecesOf(b))) === 0;
 
 let nats: TestNats;
 let streams: Streams;
@@ -71,8 +75,16 @@ describe.each(stores)("%s", (_, open, damage) => {
     ]);
     const files = await open().get(run, 3);
     expect([...files.keys()]).toEqual(["config.json", "model.safetensors"]);
-    for (const [name, bytes] of version(1)) expect(Buffer.compare(files.get(name)!, bytes)).toBe(0);
+    for (const [name, bytes] of version(1)) expect(same(files.get(name)!, bytes)).toBe(true);
     expect((await open().manifest(run, 3))?.fence).toBe(1n);
+  });
+
+  it("takes a file in pieces and gives back one whole", async () => {
+    const pieces = [filled(24, 1), filled(2_500_000, 2), new Uint8Array(), filled(1, 3), filled(700_000, 4)];
+    const { files } = await open().put(run, 3, new Map([["model.safetensors", pieces]]), 1n);
+    const whole = Buffer.concat(pieces);
+    expect(files[0]).toMatchObject({ sizeBytes: 3_200_025n, digest: createHash("sha256").update(whole).digest("hex") });
+    expect(same((await open().get(run, 3)).get("model.safetensors")!, whole)).toBe(true);
   });
 
   it("lists versions in rising order, and forgets what is deleted", async () => {
@@ -91,7 +103,7 @@ describe.each(stores)("%s", (_, open, damage) => {
     await store.put(run, 1, version(1), 1n);
     await store.put(run, 1, version(2), 2n);
     await expect(store.put(run, 1, version(3), 1n)).rejects.toMatchObject({ code: "Aborted", retry: "never" });
-    expect(Buffer.compare((await store.get(run, 1)).get("config.json")!, filled(100, 2))).toBe(0);
+    expect(same((await store.get(run, 1)).get("config.json")!, filled(100, 2))).toBe(true);
   });
 
   it("never gives out a file that is not what its manifest says", async () => {
@@ -121,6 +133,15 @@ describe("DirectoryStore", () => {
 });
 
 describe("S3Store", () => {
+  it("sends a large file in parts, which appear whole or not at all", async () => {
+    const store = new S3Store({ url: "s3://weights/team/a", endpoint: s3.endpoint, partBytes: 5 * 1024 * 1024 });
+    const pieces = [filled(7_000_001, 1), filled(5_000_000, 2)];
+    await store.put(run, 1, new Map([["model.safetensors", pieces]]), 1n);
+    expect(same((await store.get(run, 1)).get("model.safetensors")!, pieces)).toBe(true);
+    const gone = new S3Store({ url: "s3://nowhere", endpoint: s3.endpoint, partBytes: 5 * 1024 * 1024 });
+    await expect(gone.put(run, 1, new Map([["model.safetensors", pieces]]), 1n)).rejects.toMatchObject({ code: "FailedPrecondition" });
+  });
+
   it.each(["weights", "https://weights", "s3://"])("refuses %p as a bucket", (url) => {
     expect(() => new S3Store({ url })).toThrow(/s3:\/\/bucket/);
   });

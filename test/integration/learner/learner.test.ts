@@ -71,6 +71,15 @@ describe("a learner process", () => {
     expect(digestOf((await loadModel(output)).params)).not.toBe("");
   });
 
+  it("raises an alarm, once, where a synchronous run's samples are not what the student would write", async () => {
+    await begin(body().replace("maxStaleness: 1", "maxStaleness: 0"));
+    expect(await bench.role("learner").exit).toBe(0);
+    const events = await eventsUntil(state(RunState.SUCCEEDED));
+    const alarms = events.flatMap((event) => (event.case === "warning" && event.value.alarm ? [event.value.message] : []));
+    expect(stepsOf(events)[0]!.mismatchKl).toBeGreaterThan(0.01);
+    expect(alarms).toEqual([expect.stringMatching(/^step 1: the mismatch KL is .* nats per token, and the run is synchronous/)]);
+  });
+
   it("goes on with the rest of a batch when prompts fail, and reports each", async () => {
     await begin(body(), { failure: ({ key }, prompt) => (key!.step === 2 && prompt === 0 ? "cannot be written" : "") });
     expect(await bench.role("learner").exit).toBe(0);

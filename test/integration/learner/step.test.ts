@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { boundPort, end, spawnRole } from "../../../services/cli/local.js";
 import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
-import { toRecord } from "../../../services/shared/flow/arrays.js";
+import { toFloat32, toRecord } from "../../../services/shared/flow/arrays.js";
 import { LearnerService } from "../../../services/shared/gen/retort/v1/learner_pb.js";
 import { type ScoreResponse, TeacherService } from "../../../services/shared/gen/retort/v1/teacher_pb.js";
 import { expectAllClose } from "../../support/all-close.js";
@@ -131,7 +131,65 @@ describe("a teacher's Score and a learner's Step", () => {
     expect((await step({ kind: "full" }, { prefixTokens: 1 })).completionTokens).toBe(2);
   });
 
+  const plain = (objective: Record<string, unknown>, optimizer: Record<string, unknown>, totalSteps = 0) =>
+    learner.step({
+      sequences: [0, 1].map((i) => ({
+        sequence: { promptIds: toRecord(texts[i]![0]), completionIds: toRecord(texts[i]![1]), prompt: 0 },
+        reward: { value: i, failure: "" },
+      })),
+      objective: { divergence: "cross_entropy", ...objective },
+      optimizer,
+      totalSteps,
+    });
+
+  it("follow the schedule by the learner's own steps", async () => {
+    const status = await learner.getStatus({});
+    const rate = async (optimizer: Record<string, unknown>, total = 0) =>
+      (await plain({}, { learningRate: 1e-9, ...optimizer }, total)).result!.learningRate;
+    const done = status.step;
+    expect(await rate({})).toBe(1e-9);
+    expect(await rate({ warmupSteps: 100 })).toBeCloseTo((1e-9 * (done + 1)) / 100, 15);
+    expect(await rate({ schedule: "linear" }, 1000)).toBeCloseTo(1e-9 * (1 - (done + 2) / 1000), 15);
+    await expect(rate({ schedule: "cosine" })).rejects.toThrow(/optimizer\.schedule is cosine, and totalSteps is missing/);
+  });
+
+  it("train on rewards less their baseline", async () => {
+    const loss = async (baseline: string) => (await plain({ alpha: 0, baseline }, { learningRate: 1e-12 })).result!;
+    const [none, group] = [await loss("none"), await loss("group")];
+    expect(none.reward).toBe(0.5);
+    expect(group.gradientNorm).not.toBeCloseTo(none.gradientNorm, 3);
+    expect((await loss("")).gradientNorm).toBeCloseTo(group.gradientNorm, 5);
+  });
+
+  it.each<[string, (row: Float32Array) => void]>([
+    ["too much", (row) => row.fill(-1)],
+    ["too little", (row) => row.fill(-20)],
+  ])("refuse a distribution that sums to %s, naming sequence, token and sum", async (_, spoil) => {
+    const signal = { ...full, kind: "full" };
+    const { scores } = await score(signal);
+    const all = toFloat32(scores[1]!.full, "full");
+    spoil(all.subarray(vocab, 2 * vocab));
+    const sequences = texts.map(([prompt, completion], i) => ({
+      sequence: { promptIds: toRecord(prompt), completionIds: toRecord(completion) },
+      score: i === 1 ? { ...scores[i]!, full: toRecord(all, [2, vocab]) } : scores[i]!,
+    }));
+    await expect(learner.step({ sequences, signal })).rejects.toThrow(
+      /sequence 1: the probabilities of score\.full at token 1 sum to .*, not to 1/,
+    );
+  });
+
   it.each<[string, () => Promise<unknown>, RegExp]>([
+    ["a k that the signal has not", () => score({ kind: "full", k: 3 }), /signal\.k is 3; full has none/],
+    ["a temperature that float32 has not", () => score({ kind: "full", temperature: 1e-40 }), /signal\.temperature is 1e-40/],
+    [
+      "a sampling temperature that float32 has not",
+      async () => {
+        for await (const _ of teacher.sample({
+          request: { prompts: [{ input: { case: "ids", value: toRecord(texts[0][0]) } }], sampling: { temperature: 1e-40 } },
+        }));
+      },
+      /temperature.*at least 0\.001/,
+    ],
     [
       "a divergence that the signal cannot give",
       () => step({ kind: "sampled" }, { divergence: "jsd" }),

@@ -58,6 +58,7 @@ describe("ProgressView, without a terminal", () => {
     [{ case: "taskFailed", value: { key: { step: 4 }, reason: "too long" } }, /step 4: too long/],
     [{ case: "checkpointSaved", value: { step: 5, path: "/there" } }, /step 5: \/there/],
     [{ case: "warning", value: { message: "look out" } }, /look out/],
+    [{ case: "warning", value: { message: "the loss is NaN", alarm: true } }, /alarm: the loss is NaN/],
     [{ case: "stateChanged", value: { state: RunState.FAILED, message: "no luck" } }, /run failed: no luck/],
     [{ case: "stateChanged", value: { state: RunState.RUNNING } }, /run running$/],
     [{ case: "stepFinished", value: step }, /^step 3\/9 gkd divergence/],

@@ -1,4 +1,5 @@
 import { RetortError } from "../../../services/shared/base/errors.js";
+import { type FileBytes, piecesOf } from "../../../services/shared/base/file-bytes.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import type { PolicyAnnouncement, RunStore } from "../../../services/shared/flow/runs/state.js";
 import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
@@ -39,7 +40,7 @@ class Learner {
     const store = {
       get: async (_: string, version: number) => new Map([["model.safetensors", new TextEncoder().encode(await learner.get(version))]]),
     } as unknown as WeightStore;
-    const use = async (bytes: Uint8Array) => void this.used.push(new TextDecoder().decode(bytes));
+    const use = async (bytes: FileBytes) => void this.used.push(Buffer.concat(piecesOf(bytes)).toString());
     this.policy = new Policy("run", runs, store, use, createLog("test", { level: "silent", format: "json" }));
     void this.policy.follow(this.stop.signal);
   }

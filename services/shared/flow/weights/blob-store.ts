@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../../base/errors.js";
+import { type FileBytes, lengthOf, sliceOf, updateHash } from "../../base/file-bytes.js";
 import { type WeightsManifest, WeightsManifestSchema } from "../../gen/retort/v1/flow_pb.js";
 import type { WeightStore, WeightsFiles } from "./store.js";
 
@@ -13,9 +14,9 @@ const manifestName = "manifest.binpb";
  */
 export abstract class BlobStore implements WeightStore {
   /** Stores bytes whole or not at all, in place of what had the name. */
-  protected abstract write(runId: string, version: number, name: string, bytes: Uint8Array): Promise<void>;
+  protected abstract write(runId: string, version: number, name: string, bytes: FileBytes): Promise<void>;
   /** The bytes; undefined if nothing has the name. */
-  protected abstract read(runId: string, version: number, name: string): Promise<Uint8Array | undefined>;
+  protected abstract read(runId: string, version: number, name: string): Promise<FileBytes | undefined>;
   /** Harmless if nothing has the name. */
   protected abstract remove(runId: string, version: number, name: string): Promise<void>;
   /** The versions of a run under which a file of this name is stored, in any order. */
@@ -31,7 +32,7 @@ export abstract class BlobStore implements WeightStore {
       version,
       fence,
       created: timestampNow(),
-      files: [...files].map(([name, bytes]) => ({ name, sizeBytes: BigInt(bytes.length), digest: sha256(bytes) })),
+      files: [...files].map(([name, bytes]) => ({ name, sizeBytes: BigInt(lengthOf(bytes)), digest: sha256(bytes) })),
     });
     await this.write(runId, version, manifestName, toBinary(WeightsManifestSchema, manifest));
     return manifest;
@@ -39,13 +40,13 @@ export abstract class BlobStore implements WeightStore {
 
   async manifest(runId: string, version: number): Promise<WeightsManifest | undefined> {
     const bytes = await this.read(runId, version, manifestName);
-    return bytes && fromBinary(WeightsManifestSchema, bytes);
+    return bytes && fromBinary(WeightsManifestSchema, sliceOf(bytes, 0, lengthOf(bytes)));
   }
 
   async get(runId: string, version: number): Promise<WeightsFiles> {
     const manifest = await this.manifest(runId, version);
     if (!manifest) throw new RetortError("NotFound", `run ${runId} has no stored version ${version}`);
-    const files = new Map<string, Uint8Array>();
+    const files = new Map<string, FileBytes>();
     for (const { name, digest } of manifest.files) {
       const bytes = await this.read(runId, version, name);
       if (!bytes) throw new RetortError("NotFound", `version ${version} of run ${runId} was deleted while it was read`);
@@ -69,7 +70,7 @@ export abstract class BlobStore implements WeightStore {
   }
 }
 
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+const sha256 = (bytes: FileBytes): string => updateHash(createHash("sha256"), bytes).digest("hex");
 
 /** A learner that was replaced tries to store a version. */
 const olderFence = (runId: string, version: number, stored: bigint, own: bigint): RetortError =>

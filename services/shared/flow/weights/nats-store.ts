@@ -1,11 +1,13 @@
 import { type ObjectStore, Objm } from "@nats-io/obj";
+import { RetortError } from "../../base/errors.js";
+import { chunksOf, type FileBytes, gather, piecesOf } from "../../base/file-bytes.js";
 import type { Streams } from "../../base/streams/connection.js";
 import { BlobStore } from "./blob-store.js";
 
 /** Size of the pieces in which files travel: far below NATS's largest message, and fast. */
 const chunkBytes = 1024 * 1024;
 
-/** How long a file may take. */
+/** How long a piece may take. */
 const timeoutMs = 120_000;
 
 /** Versions in NATS's object store, for roles that share no directory: one bucket per run, `<version>/<file>` in it. */
@@ -18,14 +20,19 @@ export class NatsStore extends BlobStore {
     this.#objects = new Objm(streams.js);
   }
 
-  protected async write(runId: string, version: number, name: string, bytes: Uint8Array): Promise<void> {
+  protected async write(runId: string, version: number, name: string, bytes: FileBytes): Promise<void> {
     const bucket = await this.#bucket(runId);
-    await bucket.putBlob({ name: `${version}/${name}`, options: { max_chunk_size: chunkBytes } }, bytes, { timeout: timeoutMs });
+    const chunks = ReadableStream.from(chunksOf(piecesOf(bytes), chunkBytes)) as ReadableStream<Uint8Array>;
+    await bucket.put({ name: `${version}/${name}`, options: { max_chunk_size: chunkBytes } }, chunks, { timeout: timeoutMs });
   }
 
-  protected async read(runId: string, version: number, name: string): Promise<Uint8Array | undefined> {
-    const bucket = await this.#bucket(runId);
-    return (await bucket.getBlob(`${version}/${name}`)) ?? undefined;
+  protected async read(runId: string, version: number, name: string): Promise<FileBytes | undefined> {
+    const found = await (await this.#bucket(runId)).get(`${version}/${name}`);
+    if (!found) return undefined;
+    const bytes = await gather(found.info.size, found.data, `version ${version} of run ${runId}: ${name}`);
+    const failed = await found.error;
+    if (failed) throw new RetortError("DataLoss", `version ${version} of run ${runId}: ${name} cannot be read: ${failed.message}`);
+    return bytes;
   }
 
   protected async remove(runId: string, version: number, name: string): Promise<void> {

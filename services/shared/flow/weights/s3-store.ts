@@ -1,5 +1,17 @@
-import { DeleteObjectCommand, GetObjectCommand, NoSuchKey, PutObjectCommand, paginateListObjectsV2, S3Client } from "@aws-sdk/client-s3";
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  NoSuchKey,
+  PutObjectCommand,
+  paginateListObjectsV2,
+  S3Client,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3";
 import { RetortError } from "../../base/errors.js";
+import { type FileBytes, gather, lengthOf, sliceOf } from "../../base/file-bytes.js";
 import { BlobStore } from "./blob-store.js";
 
 export interface S3StoreOptions {
@@ -7,6 +19,14 @@ export interface S3StoreOptions {
   readonly url: string;
   /** A server other than Amazon's, as http://host:port; its buckets are then part of the path, not of the host. */
   readonly endpoint?: string;
+  /** Files beyond this many bytes go up in parts of this size. Default 64 MiB: a file then has at most 10,000 up to 640 GB. */
+  readonly partBytes?: number;
+}
+
+/** An object's place. */
+interface Place {
+  readonly Bucket: string;
+  readonly Key: string;
 }
 
 /**
@@ -17,9 +37,10 @@ export class S3Store extends BlobStore {
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #prefix: string;
+  readonly #partBytes: number;
 
   /** @throws InvalidArgument if the URL names no bucket */
-  constructor({ url, endpoint }: S3StoreOptions) {
+  constructor({ url, endpoint, partBytes = 64 * 1024 * 1024 }: S3StoreOptions) {
     super();
     const [, bucket, prefix = ""] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(url) ?? [];
     if (!bucket)
@@ -29,18 +50,40 @@ export class S3Store extends BlobStore {
     // What is read is checked against the manifest's SHA-256.
     this.#client = new S3Client({ responseChecksumValidation: "WHEN_REQUIRED", ...(endpoint ? { endpoint, forcePathStyle: true } : {}) });
     this.#bucket = bucket;
+    this.#partBytes = partBytes;
     this.#prefix = prefix && `${prefix.replace(/\/$/, "")}/`;
   }
 
-  protected async write(runId: string, version: number, name: string, bytes: Uint8Array): Promise<void> {
-    await this.#call(() => this.#client.send(new PutObjectCommand({ ...this.#object(runId, version, name), Body: bytes })));
+  protected async write(runId: string, version: number, name: string, bytes: FileBytes): Promise<void> {
+    const place = this.#object(runId, version, name);
+    const size = lengthOf(bytes);
+    if (size > this.#partBytes) return this.#call(() => this.#writeParts(place, bytes, size));
+    await this.#call(() => this.#client.send(new PutObjectCommand({ ...place, Body: sliceOf(bytes, 0, size) })));
   }
 
-  protected async read(runId: string, version: number, name: string): Promise<Uint8Array | undefined> {
+  /** The object appears whole with the last call. What was begun and failed is given up, or its parts would be paid for. */
+  async #writeParts(place: Place, bytes: FileBytes, size: number): Promise<void> {
+    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(place));
+    try {
+      const Parts: { ETag: string | undefined; PartNumber: number }[] = [];
+      for (let from = 0; from < size; from += this.#partBytes) {
+        const part = { PartNumber: Parts.length + 1, Body: sliceOf(bytes, from, Math.min(size, from + this.#partBytes)) };
+        const { ETag } = await this.#client.send(new UploadPartCommand({ ...place, UploadId, ...part }));
+        Parts.push({ ETag, PartNumber: part.PartNumber });
+      }
+      await this.#client.send(new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts } }));
+    } catch (error) {
+      await this.#client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {});
+      throw error;
+    }
+  }
+
+  protected async read(runId: string, version: number, name: string): Promise<FileBytes | undefined> {
+    const place = this.#object(runId, version, name);
     return this.#call(async () => {
       try {
-        const { Body } = await this.#client.send(new GetObjectCommand(this.#object(runId, version, name)));
-        return await Body!.transformToByteArray();
+        const { Body, ContentLength = 0 } = await this.#client.send(new GetObjectCommand(place));
+        return await gather(ContentLength, Body as unknown as AsyncIterable<Uint8Array>, place.Key);
       } catch (error) {
         if (error instanceof NoSuchKey) return undefined;
         throw error;
@@ -65,7 +108,7 @@ export class S3Store extends BlobStore {
     });
   }
 
-  #object(runId: string, version: number, name: string): { Bucket: string; Key: string } {
+  #object(runId: string, version: number, name: string): Place {
     return { Bucket: this.#bucket, Key: `${this.#prefix}${runId}/${version}/${name}` };
   }
 

@@ -1,7 +1,8 @@
+import type { FileBytes } from "../../base/file-bytes.js";
 import type { WeightsManifest } from "../../gen/retort/v1/flow_pb.js";
 
 /** Files of one version, by name. */
-export type WeightsFiles = ReadonlyMap<string, Uint8Array>;
+export type WeightsFiles = ReadonlyMap<string, FileBytes>;
 
 /**
  * Where policy versions are kept. A version exists when its manifest does, which is written last; what is read is

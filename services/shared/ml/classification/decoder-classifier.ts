@@ -1,6 +1,8 @@
 import { Graph } from "../graph/graph.js";
 import { declareWeights } from "../models/params.js";
+import { withRoom } from "../models/rotary.js";
 import { Session } from "../runtime/session.js";
+import { Sessions } from "../runtime/sessions.js";
 import { classLogits, paddingId, textFeeds } from "./class-logits.js";
 import { type Classifier, classifierSpecs } from "./classifier.js";
 import { type ClassifierOptions, inBatches, isMultiLabel, lengthObstacle, type TextClassifier } from "./text-classifier.js";
@@ -8,9 +10,15 @@ import { type ClassifierOptions, inBatches, isMultiLabel, lengthObstacle, type T
 /** A classifier in memory, ready to run. */
 export async function decoderClassifier(classifier: Classifier, options: ClassifierOptions): Promise<TextClassifier> {
   const { config, params, tokenizer, labels, rawConfig } = classifier;
-  const graph = new Graph("classify");
-  graph.output("logits", classLogits(graph, config, declareWeights(graph, classifierSpecs(config, labels.length), params)));
-  const session = await Session.create(graph, options);
+  const sessions = new Sessions(config.maxPositions, 1);
+  const compiled = (positions: number) =>
+    sessions.get("classify", positions, (room) => {
+      const graph = new Graph("classify");
+      const weights = declareWeights(graph, classifierSpecs(config, labels.length), params);
+      graph.output("logits", classLogits(graph, withRoom(config, room), weights));
+      return Session.create(graph, options);
+    });
+  await compiled(0);
   const padId = paddingId(classifier);
   const feeds = (batch: readonly { ids: Int32Array }[]) =>
     textFeeds(
@@ -20,8 +28,12 @@ export async function decoderClassifier(classifier: Classifier, options: Classif
   return {
     ...{ labels, tokenizer, multiLabel: isMultiLabel(rawConfig) },
     obstacle: (text) => lengthObstacle(text, config.maxPositions) ?? strayToken(text.ids, config.vocabSize),
-    logits: (texts) => inBatches(texts, options.batchTokens, async (batch) => (await session.run(feeds(batch))).logits!),
-    release: () => session.release(),
+    logits: (texts) =>
+      inBatches(texts, options.batchTokens, async (batch) => {
+        const fed = feeds(batch);
+        return (await (await compiled(fed.ids!.dims[1]!)).run(fed)).logits!;
+      }),
+    release: () => sessions.release(),
   };
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
+import type { FileBytes } from "../../base/file-bytes.js";
 import { loadModel, modelFromFiles } from "../models/files.js";
 import { headDigest } from "../models/head.js";
 import { digestOf, type Model } from "../models/model.js";
@@ -15,7 +16,7 @@ import { fromWire, type WireConversation } from "../text/conversation.js";
 import { type ChatSettings, completionTexts, type EncodedPrompt, Encoder } from "../text/encoder.js";
 
 /** Where a host finds its model: a directory, or the files of one by name. */
-export type ModelSource = { readonly directory: string } | { readonly files: Readonly<Record<string, Uint8Array>> };
+export type ModelSource = { readonly directory: string } | { readonly files: Readonly<Record<string, FileBytes>> };
 
 export interface HostOptions extends SessionOptions {
   readonly chunkTokens: number;
@@ -89,7 +90,7 @@ export class ModelHost {
   }
 
   /** Replaces the weights by those of a safetensors file. The sampler's graphs are kept where its weights are inputs. */
-  async useWeights(bytes: Uint8Array): Promise<void> {
+  async useWeights(bytes: FileBytes): Promise<void> {
     const params = decodeSafetensors(bytes);
     this.#model = { ...this.#opened, params };
     await this.#sampler?.setWeights(params);

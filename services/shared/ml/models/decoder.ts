@@ -25,12 +25,17 @@ export type Attention = (inputs: AttentionInputs) => Value;
  *
  * @param ids_BT int32 or int64 token ids
  * @param positions_BT int64 rotary position of each token
+ * @param tables rotary tables that every position has a row in; by default constants of config.maxPositions rows
  * @returns [B, T, D]
  */
-export function hiddenStates(config: ModelConfig, params: Params, ids_BT: Value, positions_BT: Value, attention: Attention): Value {
-  const { cos, sin } = rotaryTables(config);
-  const root = params.get("model.embed_tokens.weight")!.graph;
-  const tables = { cos: root.constantNamed("rotary.cos", cos), sin: root.constantNamed("rotary.sin", sin) };
+export function hiddenStates(
+  config: ModelConfig,
+  params: Params,
+  ids_BT: Value,
+  positions_BT: Value,
+  attention: Attention,
+  tables: { readonly cos: Value; readonly sin: Value } = constantTables(config, params),
+): Value {
   let x_BTD = op.gather(params.get("model.embed_tokens.weight")!, ids_BT);
   for (let layer = 0; layer < config.layers; layer++) {
     const weight = (name: string) => params.get(`model.layers.${layer}.${name}`);
@@ -41,6 +46,12 @@ export function hiddenStates(config: ModelConfig, params: Params, ids_BT: Value,
     x_BTD = op.add(x_BTD, feedForward(weight, norm(config, x_BTD, weight("post_attention_layernorm.weight")!)));
   }
   return norm(config, x_BTD, params.get("model.norm.weight")!);
+}
+
+function constantTables(config: ModelConfig, params: Params): { cos: Value; sin: Value } {
+  const { cos, sin } = rotaryTables(config);
+  const root = params.get("model.embed_tokens.weight")!.graph;
+  return { cos: root.constantNamed("rotary.cos", cos), sin: root.constantNamed("rotary.sin", sin) };
 }
 
 /** Hidden states to logits, with the head or the tied embedding: [R, D] -> [R, V]. */

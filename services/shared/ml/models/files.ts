@@ -1,5 +1,6 @@
 import { copyFile, mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { type FileBytes, piecesOf } from "../../base/file-bytes.js";
 import { writeAtomically } from "../../base/write-atomically.js";
 import { endsOf } from "../text/ends.js";
 import { isTokenizerFile, Tokenizer, tokenizerPaths } from "../text/tokenizer.js";
@@ -39,22 +40,22 @@ async function readOpened(directory: string, { config, rawConfig, generation, te
  * A model from the files of its directory, held in memory: config.json, model.safetensors, tokenizer.json and, where
  * there is one, tokenizer_config.json.
  */
-export function modelFromFiles(files: Readonly<Record<string, Uint8Array>>): Model {
-  const text = (name: string) => (files[name] ? Buffer.from(files[name]).toString() : undefined);
-  const rawConfig = files["config.json"] ? parseModelJson(files["config.json"], "config.json") : {};
+export function modelFromFiles(files: Readonly<Record<string, FileBytes>>): Model {
+  const bytes = (name: string) => files[name] && Buffer.concat(piecesOf(files[name]));
+  const rawConfig = parseModelJson(bytes("config.json") ?? Buffer.from("{}"), "config.json");
   const config = parseConfig(rawConfig);
   const params = decodeSafetensors(files["model.safetensors"] ?? new Uint8Array());
   checkWeights(paramSpecs(config), params, "model.safetensors");
   const names = Object.keys(files).filter((name) => isTokenizerFile(name) || name === "config.json");
-  const tokenizer = new Tokenizer(Object.fromEntries(names.map((name) => [name, text(name)!])));
+  const tokenizer = new Tokenizer(Object.fromEntries(names.map((name) => [name, bytes(name)!.toString()])));
   return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig };
 }
 
 /** The inverse of {@link modelFromFiles}. */
-export function modelToFiles(model: Model): Record<string, Uint8Array> {
+export function modelToFiles(model: Model): Record<string, FileBytes> {
   const texts = { ...model.tokenizer.files, "config.json": configText(model) };
   const encoded = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new Uint8Array(Buffer.from(text))]));
-  return { ...encoded, "model.safetensors": encodeSafetensors(model.params) };
+  return { ...encoded, "model.safetensors": [...encodeSafetensors(model.params)] };
 }
 
 const configText = (model: Omit<Model, "params">): string => `${JSON.stringify(exportedConfig(model.rawConfig), null, 2)}\n`;

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { updateHash } from "../../base/file-bytes.js";
 import type { Tensor } from "../graph/tensor.js";
 import { openLanguageModel } from "./checkpoint/check.js";
 import { readStored } from "./checkpoint/read.js";
@@ -7,7 +8,7 @@ import { headName } from "./params.js";
 /** SHA-256 over dimensions and bytes of the weights that turn hidden states into logits, hexadecimal. */
 export function headDigest({ dims, data }: Tensor<"float32">): string {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return createHash("sha256").update(`[${dims}]`).update(bytes).digest("hex");
+  return updateHash(createHash("sha256").update(`[${dims}]`), bytes).digest("hex");
 }
 
 /**

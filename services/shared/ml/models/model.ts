@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
+import { updateHash } from "../../base/file-bytes.js";
 import { deriveSeed, normals } from "../../base/random.js";
 import { float32 } from "../graph/tensor.js";
 import type { Tokenizer } from "../text/tokenizer.js";
@@ -22,7 +23,7 @@ export function digestOf(weights: Weights): string {
   const hash = createHash("sha256");
   for (const name of [...weights.keys()].sort()) {
     const { dims, data } = weights.get(name)!;
-    hash.update(`${name}[${dims}]`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    updateHash(hash.update(`${name}[${dims}]`), new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
   return hash.digest("hex");
 }

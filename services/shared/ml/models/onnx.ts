@@ -5,10 +5,11 @@ import { int64 } from "../graph/tensor.js";
 import { writeModel } from "../graph/write-model.js";
 import { maskedAttention, maskedScore } from "./attention.js";
 import type { ModelConfig } from "./config.js";
-import { hiddenStates, logits } from "./decoder.js";
+import { type Attention, hiddenStates, logits } from "./decoder.js";
 import { saveCompanions } from "./files.js";
 import type { Model } from "./model.js";
 import { declareParams, type Weights } from "./params.js";
+import { computedTables } from "./rotary.js";
 
 /**
  * A decoder as a model that stands alone, with the names that Optimum and transformers.js use.
@@ -27,15 +28,25 @@ export function onnxGraph(config: ModelConfig, weights: Weights): Graph {
   );
   const mask_B1ST = pastMask(ids_BS, present_BT);
   const cache: Value[][] = [];
-  const hidden_BSD = hiddenStates(config, params, ids_BS, positions_BS, ({ layer, q, k, v }) => {
+  const attention: Attention = ({ layer, q, k, v }) => {
     const whole = [k, v].map((fresh, i) => op.concat([past[layer]![i]!, fresh], 2, "total"));
     cache.push(whole);
     return maskedAttention(q, whole[0]!, whole[1]!, mask_B1ST);
-  });
+  };
+  const hidden_BSD = hiddenStates(config, params, ids_BS, positions_BS, attention, farTables(config, positions_BS));
   graph.output("logits", logits(config, params, hidden_BSD));
   for (const [layer, values] of cache.entries())
     for (const [i, kind] of kinds.entries()) graph.output(`present.${layer}.${kind}`, values[i]!);
   return graph;
+}
+
+/** Up to here the rotary tables are constants of the file (32 MB at 64 pairs of channels). */
+const longestConstant = 65_536;
+
+/** Tables as long as the positions of the call need, where constants for all that the model has would be the larger part of the file. */
+function farTables(config: ModelConfig, positions_BS: Value): { cos: Value; sin: Value } | undefined {
+  if (config.maxPositions <= longestConstant) return undefined;
+  return computedTables(config, op.add(op.reduceMax(positions_BS), positions_BS.graph.constant(int64([1], []))));
 }
 
 const kinds = ["key", "value"] as const;

@@ -1,4 +1,5 @@
 import { RetortError } from "../../base/errors.js";
+import { type FileBytes, lengthOf, sliceOf } from "../../base/file-bytes.js";
 import { sizeOf, type Tensor } from "../graph/tensor.js";
 import { checkElementType, elementBytes, widenInto } from "./checkpoint/widen.js";
 
@@ -12,33 +13,7 @@ export interface SafetensorsEntry {
   readonly data_offsets: readonly [number, number];
 }
 
-/** Serialises float32 tensors, sorted by name; `metadata` goes into the header's __metadata__. */
-export function encodeSafetensors(
-  tensors: ReadonlyMap<string, Tensor<"float32">>,
-  metadata: Record<string, string> = { format: "pt" },
-): Uint8Array {
-  const names = [...tensors.keys()].sort();
-  const header: Record<string, unknown> = { __metadata__: metadata };
-  let offset = 0;
-  for (const name of names) {
-    const { dims, data } = tensors.get(name)!;
-    header[name] = { dtype: "F32", shape: dims, data_offsets: [offset, offset + data.byteLength] };
-    offset += data.byteLength;
-  }
-  const text = JSON.stringify(header);
-  // The data must start at a multiple of 8: spaces fill the header up.
-  const head = Buffer.from(text.padEnd(text.length + ((8 - (Buffer.byteLength(text) % 8)) % 8)));
-  const bytes = new Uint8Array(8 + head.length + offset);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(head.length), true);
-  bytes.set(head, 8);
-  let at = 8 + head.length;
-  for (const name of names) {
-    const { data } = tensors.get(name)!;
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.byteLength;
-  }
-  return bytes;
-}
+export { encodeSafetensors } from "./safetensors-write.js";
 
 /**
  * Reads a safetensors file's bytes; float16 and bfloat16 are widened to float32.
@@ -46,15 +21,16 @@ export function encodeSafetensors(
  *
  * @throws DataLoss if the file is cut off or malformed; InvalidArgument for another element type, naming the tensor
  */
-export function decodeSafetensors(bytes: Uint8Array, file = "model.safetensors"): Map<string, Tensor<"float32">> {
-  const length = bytes.length >= 8 ? headerLength(bytes) : Number.POSITIVE_INFINITY;
-  if (8 + length > bytes.length) throw new RetortError("DataLoss", `${file}: not a safetensors file, or cut off (${bytes.length} bytes)`);
+export function decodeSafetensors(bytes: FileBytes, file = "model.safetensors"): Map<string, Tensor<"float32">> {
+  const size = lengthOf(bytes);
+  const length = size >= 8 ? headerLength(sliceOf(bytes, 0, 8)) : Number.POSITIVE_INFINITY;
+  if (8 + length > size) throw new RetortError("DataLoss", `${file}: not a safetensors file, or cut off (${size} bytes)`);
   const start = 8 + length;
   const tensors = new Map<string, Tensor<"float32">>();
-  for (const [name, entry] of entriesOf(bytes.subarray(8, start))) {
+  for (const [name, entry] of entriesOf(sliceOf(bytes, 8, start))) {
     const [from, to] = entry.data_offsets;
-    if (start + to > bytes.length) throw new RetortError("DataLoss", `${file}: tensor ${name} ends after the file; it is cut off`);
-    tensors.set(name, decodeTensor(bytes.subarray(start + from, start + to), entry, `${file}: tensor ${name}`));
+    if (start + to > size) throw new RetortError("DataLoss", `${file}: tensor ${name} ends after the file; it is cut off`);
+    tensors.set(name, decodeTensor(sliceOf(bytes, start + from, start + to), entry, `${file}: tensor ${name}`));
   }
   return tensors;
 }

@@ -20,7 +20,9 @@ export function checkSamplingParams({ temperature, topK, topP, maxNewTokens, top
   const refuse = (field: string, value: number, bound: string) => {
     throw new RetortError("InvalidArgument", `sampling.${field} is ${value}; it must be ${bound}`);
   };
-  if (!(temperature >= 0 && Number.isFinite(temperature))) refuse("temperature", temperature, "0 (greedy) or more");
+  // Below, logits divided by it leave what float32 can hold.
+  if (temperature !== 0 && !(temperature >= 1e-3 && temperature <= 1e3))
+    refuse("temperature", temperature, "0 (greedy) or lie in [0.001, 1000]");
   if (!(Number.isInteger(topK) && topK >= 0)) refuse("topK", topK, "a whole number, 0 to keep all tokens");
   if (!(topP > 0 && topP <= 1)) refuse("topP", topP, "above 0 and at most 1");
   if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1)) refuse("maxNewTokens", maxNewTokens, "a whole number of at least 1");

@@ -4,7 +4,9 @@ import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import { maskedScore } from "../models/attention.js";
 import type { ModelConfig } from "../models/config.js";
 import { parameterCount, type Weights } from "../models/params.js";
+import { withRoom } from "../models/rotary.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
+import { Sessions } from "../runtime/sessions.js";
 import { cacheName, continueGraph, startGraph } from "./decode-graph.js";
 import { fuseProjections } from "./decode-step.js";
 import { negatedUniform } from "./draw.js";
@@ -47,6 +49,9 @@ const largestFedModel = 8_000_000;
 /** Below this many parameters a second thread costs more in waiting than it takes over (0.5M: 34 ms instead of 24). */
 const smallestThreadedModel = 1_500_000;
 
+/** Most graphs that are kept: each has a copy of the weights, or a few MB. A way of drawing takes two. */
+const [mostHeavy, mostLight] = [4, 16];
+
 /** A row that is being written. */
 interface Row {
   readonly request: SampleRequest;
@@ -65,7 +70,9 @@ interface Row {
 export class Sampler {
   readonly #config: ModelConfig;
   readonly #options: SamplerOptions;
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions: Sessions;
+  /** Positions that the completions in hand reach. */
+  #reach = 0;
   readonly #asInputs: boolean;
   #weights: Weights;
   #weightFeeds: Feeds = {};
@@ -75,6 +82,7 @@ export class Sampler {
     const size = parameterCount(config);
     this.#options = { ...options, spinning: true, threads: size < smallestThreadedModel ? 1 : options.threads };
     this.#asInputs = options.weightsAsInputs ?? size <= largestFedModel;
+    this.#sessions = new Sessions(config.maxPositions, this.#asInputs ? mostLight : mostHeavy);
     this.#weights = weights;
     this.#feedWeights();
   }
@@ -126,8 +134,7 @@ export class Sampler {
   }
 
   async release(): Promise<void> {
-    for (const session of this.#sessions.values()) await session.release();
-    this.#sessions.clear();
+    await this.#sessions.release();
   }
 
   #feedWeights(): void {
@@ -135,6 +142,7 @@ export class Sampler {
   }
 
   async #group(rows: readonly Row[], params: SamplingParams, onChunk?: (pieces: readonly Piece[]) => void): Promise<void> {
+    this.#reach = Math.max(...rows.map(({ request }) => request.promptIds.length)) + params.maxNewTokens;
     const once = params.maxNewTokens <= this.#options.chunkTokens;
     let chunk = await this.#start(rows, params, !once);
     this.#report(chunk, onChunk);
@@ -228,13 +236,11 @@ export class Sampler {
 
   async #session(kind: "start" | "continue", params: SamplingParams, keepCache: boolean): Promise<Session> {
     const key = `${kind}/${keepCache}/${samplingKind(params)}`;
-    const known = this.#sessions.get(key);
-    if (known) return known;
     const build = kind === "start" ? startGraph : continueGraph;
     const weights = this.#asInputs ? "inputs" : this.#weights;
-    const session = await Session.create(build({ config: this.#config, weights, params, keepCache }), this.#options);
-    this.#sessions.set(key, session);
-    return session;
+    return this.#sessions.get(key, this.#reach, (room) =>
+      Session.create(build({ config: withRoom(this.#config, room), weights, params, keepCache }), this.#options),
+    );
   }
 }
 
@@ -289,12 +295,21 @@ function collect(rows: readonly Row[], drawn: readonly DrawnTensors[], stops: Re
       const row = rows[i % rows.length]!;
       if (row.ids.length && stops.has(row.ids.at(-1)!)) continue;
       row.ids.push(Number(tokens.data[i]));
-      row.logprobs.push(logprobs.data[i] as number);
+      row.logprobs.push(finite(logprobs.data[i] as number, row));
       row.samplingLogprobs.push(samplingLogprobs.data[i] as number);
       if (topIds) row.topIds.push(...(topIds.data as Int32Array).subarray(i * k, (i + 1) * k));
     }
   }
   return rows.map(({ index, ids, logprobs }, b) => ({ index, ids: ids.slice(before[b]), logprobs: logprobs.slice(before[b]) }));
+}
+
+/** Where logits are NaN, every comparison fails and the first token would be drawn. */
+function finite(logprob: number, { index, ids }: Row): number {
+  if (Number.isFinite(logprob)) return logprob;
+  throw new RetortError(
+    "DataLoss",
+    `completion ${index}: the log-probability of token ${ids.length} is ${logprob}; the model's logits are not finite: its weights are damaged, or its activations overflow`,
+  );
 }
 
 function completionOf({ ids, logprobs, samplingLogprobs, topIds }: Row, { stopIds, topIds: asked }: SamplingParams): Completion {

@@ -1,9 +1,11 @@
 import { RetortError } from "../../base/errors.js";
-import { float32, int32, type Tensor } from "../graph/tensor.js";
+import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config.js";
 import type { Weights } from "../models/params.js";
+import { withRoom } from "../models/rotary.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
+import { Sessions } from "../runtime/sessions.js";
 import { answers } from "./answers.js";
 import { checkClasses } from "./classes.js";
 import { drawUniforms } from "./draws.js";
@@ -23,17 +25,21 @@ export interface ScorerOptions extends SessionOptions {
   readonly batchTokens: number;
 }
 
+/** Most graphs that are kept, one for each kind of signal: each holds a copy of the weights. */
+const mostSessions = 2;
+
 /** Scores completions under a model. Calls block their thread and must not overlap; a scorer belongs in a worker. */
 export class Scorer {
   readonly #config: ModelConfig;
   readonly #weights: Weights;
   readonly #options: ScorerOptions;
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions: Sessions;
 
   constructor(config: ModelConfig, weights: Weights, options: ScorerOptions) {
     this.#config = config;
     this.#weights = weights;
     this.#options = options;
+    this.#sessions = new Sessions(config.maxPositions, mostSessions);
   }
 
   /**
@@ -78,13 +84,13 @@ export class Scorer {
   }
 
   async release(): Promise<void> {
-    for (const session of this.#sessions.values()) await session.release();
-    this.#sessions.clear();
+    await this.#sessions.release();
   }
 
   #checkSignal({ kind, k, temperature }: Signal): void {
     const { vocabSize } = this.#config;
-    if (!(temperature > 0)) throw new RetortError("InvalidArgument", `signal.temperature is ${temperature}; it must be above 0`);
+    if (!(temperature >= 1e-3 && temperature <= 1e3))
+      throw new RetortError("InvalidArgument", `signal.temperature is ${temperature}; it must lie in [0.001, 1000]`);
     const largest = largestK(kind, vocabSize);
     if (hasK(kind) && !(Number.isInteger(k) && k >= 1 && k <= largest)) {
       const bound = kind === "random_k" ? `${largest}` : `the vocabulary's ${largest}`;
@@ -115,7 +121,7 @@ export class Scorer {
       labels.set(completionIds, row);
       for (let n = 0; n < completionIds.length; n++) places[row++] = BigInt(b * time + promptIds.length - 1 + n);
     });
-    const session = await this.#session(signal);
+    const session = await this.#session(signal, time);
     const outputs = await session.run({
       ids: int32(ids, [inputs.length, time]),
       positions: { dtype: "int64", dims: [inputs.length, time], data: positions },
@@ -127,20 +133,18 @@ export class Scorer {
     return cut(outputs, inputs, signal, this.#config.vocabSize, rows);
   }
 
-  async #session(signal: Signal): Promise<Session> {
-    // The number of draws is an input of the graph.
-    const key = `${signal.kind}/${signal.kind === "random_k" ? "" : signal.k}/${signal.hiddenDtype ?? ""}`;
-    const known = this.#sessions.get(key);
-    if (known) return known;
-    const session = await Session.create(scoreGraph(this.#config, this.#weights, signal), this.#options);
-    this.#sessions.set(key, session);
-    return session;
+  async #session(signal: Signal, positions: number): Promise<Session> {
+    // The number of classes or draws is an input of the graph.
+    return this.#sessions.get(`${signal.kind}/${signal.hiddenDtype ?? ""}`, positions, (room) =>
+      Session.create(scoreGraph(withRoom(this.#config, room), this.#weights, signal), this.#options),
+    );
   }
 }
 
 /** What a signal reads besides the text. */
 function signalFeeds(inputs: readonly ScoreInput[], { kind, k }: Signal, rows: number): Feeds {
   if (kind === "random_k") return drawUniforms(inputs, k);
+  if (kind === "top_k") return { k: int64([k]) };
   if (kind !== "student_top_k") return {};
   const chosen = new Int32Array(rows * k);
   let at = 0;
@@ -163,6 +167,13 @@ function cut(
   return inputs.map(({ completionIds, studentTopIds }) => {
     const [from, to] = [row, row + completionIds.length];
     row = to;
-    return { signal, ...answers[signal.kind]({ outputs, from, to, rows, signal, vocab, studentTopIds }) };
+    const answer = answers[signal.kind]({ outputs, from, to, rows, signal, vocab, studentTopIds });
+    const bad = answer.logprobs?.findIndex((x) => !(x < Number.POSITIVE_INFINITY)) ?? -1;
+    if (bad >= 0)
+      throw new RetortError(
+        "DataLoss",
+        `the log-probability of a completion's token ${bad} is ${answer.logprobs![bad]}; the model's logits are not finite: its weights are damaged, or its activations overflow`,
+      );
+    return { signal, ...answer };
   });
 }

@@ -31,9 +31,9 @@ function sampled({ logits, labels_R }: ScoredRows): Record<string, Value> {
   return { logprobs: op.sub(given(logits_RV, labels_R), op.squeeze(op.reduceLogSumExp(logits_RV), [1])) };
 }
 
-function topK({ logits, labels_R }: ScoredRows, { k }: Shape): Record<string, Value> {
+function topK({ graph, logits, labels_R }: ScoredRows): Record<string, Value> {
   const logp_RV = op.logSoftmax(logits());
-  const [top_RK, ids_RK] = op.topK(logp_RV, k);
+  const [top_RK, ids_RK] = op.topK(logp_RV, graph.input("k", "int64", [1]));
   return {
     logprobs: given(logp_RV, labels_R),
     top: top_RK,
@@ -42,9 +42,9 @@ function topK({ logits, labels_R }: ScoredRows, { k }: Shape): Record<string, Va
   };
 }
 
-function studentTopK({ graph, logits, labels_R }: ScoredRows, { k }: Shape): Record<string, Value> {
+function studentTopK({ graph, logits, labels_R }: ScoredRows): Record<string, Value> {
   const logp_RV = op.logSoftmax(logits());
-  const ids_RK = graph.input("studentTopIds", "int32", ["R", k]);
+  const ids_RK = graph.input("studentTopIds", "int32", ["R", "K"]);
   const top_RK = op.gatherElements(logp_RV, ids_RK);
   return { logprobs: given(logp_RV, labels_R), top: top_RK, tail: tailOf(logp_RV, ids_RK, top_RK) };
 }

@@ -13,6 +13,27 @@ export function checkLogprobs(logprobs: Float32Array, member: number, what: stri
   return logprobs;
 }
 
+/** Rounding in float32, over a large vocabulary and in a cache's float16 hidden states, moves a sum of probabilities by less. */
+const massSlack = 1e-2;
+
+/**
+ * Refuses rows that are no distribution: [count, width] log-probabilities, with the logarithm of what is outside them.
+ *
+ * @throws InvalidArgument naming the sequence, the array, the token and the sum
+ */
+export function checkMass(rows: Float32Array, count: number, tail: Float32Array | undefined, member: number, what: string): void {
+  const width = rows.length / count;
+  for (let n = 0; n < count; n++) {
+    let mass = tail ? Math.exp(tail[n]!) : 0;
+    for (let i = n * width; i < (n + 1) * width; i++) mass += Math.exp(rows[i]!);
+    if (!(Math.abs(mass - 1) <= massSlack))
+      throw new RetortError(
+        "InvalidArgument",
+        `sequence ${member}: the probabilities of score.${what} at token ${n} sum to ${mass.toPrecision(6)}, not to 1; send log-softmax of the teacher's logits${tail ? ", and in tailLogprobs the log of what is left" : ""}`,
+      );
+  }
+}
+
 /** Refuses an array of a score that is missing or of another length. */
 export function checkLength<T extends { length: number }>(array: T | undefined, expected: number, member: number, what: string): T {
   if (array?.length !== expected)

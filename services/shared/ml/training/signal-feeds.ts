@@ -4,7 +4,7 @@ import { float32, int32, type Tensor } from "../graph/tensor.js";
 import type { Objective } from "../losses/objective.js";
 import { checkClasses } from "../scoring/classes.js";
 import type { Score, SignalKind } from "../scoring/score.js";
-import { checkLength, checkLogprobs } from "./score-checks.js";
+import { checkLength, checkLogprobs, checkMass } from "./score-checks.js";
 
 /** One sequence's score and its place in the micro-batch. */
 export interface ScorePart {
@@ -32,8 +32,10 @@ type Feeds = Record<string, Tensor>;
 
 function full({ rows, vocab, parts }: SignalLayout): Feeds {
   const full = new Float32Array(rows * vocab);
-  for (const { score, member, row, count } of parts)
+  for (const { score, member, row, count } of parts) {
     full.set(checkLogprobs(checkLength(score.full, count * vocab, member, "full"), member, "score.full"), row * vocab);
+    checkMass(score.full!, count, undefined, member, "full");
+  }
   return { "signal.full": float32(full, [rows, vocab]) };
 }
 
@@ -46,6 +48,7 @@ function topK({ rows, vocab, parts, objective: { k } }: SignalLayout): Feeds {
     checkClasses(score.ids!, k, vocab, `sequence ${member}: score.ids`);
     top.set(checkLogprobs(checkLength(score.topLogprobs, count * k, member, "topLogprobs"), member, "score.topLogprobs"), row * k);
     tail.set(checkLogprobs(checkLength(score.tail, count, member, "tail"), member, "score.tail"), row);
+    checkMass(score.topLogprobs!, count, score.tail, member, "topLogprobs");
   }
   return { "signal.ids": int32(ids, [rows, k]), "signal.top": float32(top, [rows, k]), "signal.tail": float32(tail, [rows]) };
 }

@@ -4,8 +4,10 @@ import { checkObjective, type Objective } from "../losses/objective.js";
 import type { ModelConfig } from "../models/config.js";
 import { headDigest } from "../models/head.js";
 import { paramSpecs, type Weights } from "../models/params.js";
+import { withRoom } from "../models/rotary.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
-import { microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
+import { Sessions } from "../runtime/sessions.js";
+import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
 import { OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, stepGraph } from "./step-graph.js";
@@ -33,7 +35,7 @@ const minimumBlock = 64;
  */
 export class Trainer {
   readonly #config: ModelConfig;
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions: Sessions;
   readonly #heads = new Map<string, Tensor<"float32">>();
   readonly #state: OptimizerState;
   #options: TrainerOptions;
@@ -42,6 +44,7 @@ export class Trainer {
     checkObjective(options.objective, config.vocabSize);
     this.#config = config;
     this.#options = options;
+    this.#sessions = new Sessions(config.maxPositions, 8);
     this.#state = new OptimizerState(state ?? weights);
   }
 
@@ -112,13 +115,12 @@ export class Trainer {
   }
 
   async release(): Promise<void> {
-    for (const session of this.#sessions.values()) await session.release();
-    this.#sessions.clear();
+    await this.#sessions.release();
   }
 
   async #whole(batch: readonly TrainSequence[], members: readonly number[], scalars: Feeds, stats: StatsCollector): Promise<number> {
     const { part, blockRows } = this.#layOut(batch, members);
-    const session = await this.#session("step", blockRows);
+    const session = await this.#session("step", blockRows, part);
     const outputs = await session.run({ ...part.feeds, ...scalars, ...this.#state.current }, this.#state.next);
     stats.add(part, outputs);
     return (outputs.gradientNorm!.data as Float32Array)[0]!;
@@ -129,7 +131,7 @@ export class Trainer {
     let sums = this.#state.sums();
     for (const members of parts) {
       const { part, blockRows } = this.#layOut(batch, members);
-      const session = await this.#session("accumulate", blockRows);
+      const session = await this.#session("accumulate", blockRows, part);
       const outputs = await session.run({ ...part.feeds, ...weights, ...sums });
       stats.add(part, outputs);
       sums = this.#state.sums(outputs);
@@ -147,19 +149,16 @@ export class Trainer {
     return { part: microBatch(batch, members, this.#options.objective, vocabSize, blockRows, padId ?? 0, this.#heads), blockRows };
   }
 
-  async #session(kind: "step" | "accumulate" | "apply", blockRows: number): Promise<Session> {
-    const key = `${kind}/${blockRows}`;
-    const known = this.#sessions.get(key);
-    if (known) return known;
+  async #session(kind: "step" | "accumulate" | "apply", blockRows: number, part?: MicroBatch): Promise<Session> {
     const { objective, optimizer } = this.#options;
-    const options = { config: this.#config, objective, optimizer, blockRows };
-    const build = {
-      step: () => stepGraph(options),
-      accumulate: () => accumulateGraph(options),
-      apply: () => applyGraph(paramSpecs(this.#config), optimizer),
-    }[kind];
-    const session = await Session.create(build(), { ...this.#options, memoryArena: true });
-    this.#sessions.set(key, session);
-    return session;
+    return this.#sessions.get(`${kind}/${blockRows}`, part?.feeds.ids?.dims[1] ?? 0, (room) => {
+      const options = { config: withRoom(this.#config, room), objective, optimizer, blockRows };
+      const build = {
+        step: () => stepGraph(options),
+        accumulate: () => accumulateGraph(options),
+        apply: () => applyGraph(paramSpecs(this.#config), optimizer),
+      }[kind];
+      return Session.create(build(), { ...this.#options, memoryArena: true });
+    });
   }
 }

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/learner.proto.
  */
 export const file_retort_v1_learner: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZXRvcnQvdjEvbGVhcm5lci5wcm90bxIJcmV0b3J0LnYxIiAKHkxlYXJuZXJTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdCJmCh9MZWFybmVyU2VydmljZUdldFN0YXR1c1Jlc3BvbnNlEg4KBnJ1bl9pZBgBIAEoCRIMCgRzdGVwGAIgASgNEhMKC3RvdGFsX3N0ZXBzGAMgASgNEhAKCGFjdGl2aXR5GAQgASgJIpMBCg5TY29yZWRTZXF1ZW5jZRItCghzZXF1ZW5jZRgBIAEoCzITLnJldG9ydC52MS5TZXF1ZW5jZUIGukgDyAEBEicKBXNjb3JlGAIgASgLMhgucmV0b3J0LnYxLlNlcXVlbmNlU2NvcmUSKQoGcmV3YXJkGAMgASgLMhkucmV0b3J0LnYxLlNlcXVlbmNlUmV3YXJkIvIBCgtTdGVwUmVxdWVzdBI2CglzZXF1ZW5jZXMYASADKAsyGS5yZXRvcnQudjEuU2NvcmVkU2VxdWVuY2VCCLpIBZIBAggBEiUKBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEisKCW9iamVjdGl2ZRgDIAEoCzIYLnJldG9ydC52MS5PYmplY3RpdmVTcGVjEisKCW9wdGltaXplchgEIAEoCzIYLnJldG9ydC52MS5PcHRpbWl6ZXJTcGVjEhUKDXRlYWNoZXJfbW9kZWwYBSABKAkSEwoLaGVhZF9kaWdlc3QYBiABKAkiNwoMU3RlcFJlc3BvbnNlEicKBnJlc3VsdBgBIAEoCzIXLnJldG9ydC52MS5TdGVwRmluaXNoZWQiJAoLU2F2ZVJlcXVlc3QSFQoEcGF0aBgBIAEoCUIHukgEcgIQASI+CgxTYXZlUmVzcG9uc2USLgoKY2hlY2twb2ludBgBIAEoCzIaLnJldG9ydC52MS5DaGVja3BvaW50U2F2ZWQy5gEKDkxlYXJuZXJTZXJ2aWNlEmIKCUdldFN0YXR1cxIpLnJldG9ydC52MS5MZWFybmVyU2VydmljZUdldFN0YXR1c1JlcXVlc3QaKi5yZXRvcnQudjEuTGVhcm5lclNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZRI3CgRTdGVwEhYucmV0b3J0LnYxLlN0ZXBSZXF1ZXN0GhcucmV0b3J0LnYxLlN0ZXBSZXNwb25zZRI3CgRTYXZlEhYucmV0b3J0LnYxLlNhdmVSZXF1ZXN0GhcucmV0b3J0LnYxLlNhdmVSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_run]);
+  fileDesc("ChdyZXRvcnQvdjEvbGVhcm5lci5wcm90bxIJcmV0b3J0LnYxIiAKHkxlYXJuZXJTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdCJmCh9MZWFybmVyU2VydmljZUdldFN0YXR1c1Jlc3BvbnNlEg4KBnJ1bl9pZBgBIAEoCRIMCgRzdGVwGAIgASgNEhMKC3RvdGFsX3N0ZXBzGAMgASgNEhAKCGFjdGl2aXR5GAQgASgJIpMBCg5TY29yZWRTZXF1ZW5jZRItCghzZXF1ZW5jZRgBIAEoCzITLnJldG9ydC52MS5TZXF1ZW5jZUIGukgDyAEBEicKBXNjb3JlGAIgASgLMhgucmV0b3J0LnYxLlNlcXVlbmNlU2NvcmUSKQoGcmV3YXJkGAMgASgLMhkucmV0b3J0LnYxLlNlcXVlbmNlUmV3YXJkIocCCgtTdGVwUmVxdWVzdBI2CglzZXF1ZW5jZXMYASADKAsyGS5yZXRvcnQudjEuU2NvcmVkU2VxdWVuY2VCCLpIBZIBAggBEiUKBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEisKCW9iamVjdGl2ZRgDIAEoCzIYLnJldG9ydC52MS5PYmplY3RpdmVTcGVjEisKCW9wdGltaXplchgEIAEoCzIYLnJldG9ydC52MS5PcHRpbWl6ZXJTcGVjEhUKDXRlYWNoZXJfbW9kZWwYBSABKAkSEwoLaGVhZF9kaWdlc3QYBiABKAkSEwoLdG90YWxfc3RlcHMYByABKA0iNwoMU3RlcFJlc3BvbnNlEicKBnJlc3VsdBgBIAEoCzIXLnJldG9ydC52MS5TdGVwRmluaXNoZWQiJAoLU2F2ZVJlcXVlc3QSFQoEcGF0aBgBIAEoCUIHukgEcgIQASI+CgxTYXZlUmVzcG9uc2USLgoKY2hlY2twb2ludBgBIAEoCzIaLnJldG9ydC52MS5DaGVja3BvaW50U2F2ZWQy5gEKDkxlYXJuZXJTZXJ2aWNlEmIKCUdldFN0YXR1cxIpLnJldG9ydC52MS5MZWFybmVyU2VydmljZUdldFN0YXR1c1JlcXVlc3QaKi5yZXRvcnQudjEuTGVhcm5lclNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZRI3CgRTdGVwEhYucmV0b3J0LnYxLlN0ZXBSZXF1ZXN0GhcucmV0b3J0LnYxLlN0ZXBSZXNwb25zZRI3CgRTYXZlEhYucmV0b3J0LnYxLlNhdmVSZXF1ZXN0GhcucmV0b3J0LnYxLlNhdmVSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_run]);
 
 /**
  * The learner that is asked.
@@ -69,7 +69,9 @@ export const LearnerServiceGetStatusResponseSchema: GenMessage<LearnerServiceGet
   messageDesc(file_retort_v1_learner, 1);
 
 /**
- * A sequence with what the teacher and the rewards say about it.
+ * A sequence with what the teacher and the rewards say about it. One with a `failure` (its own, the score's or the
+ * reward's) is left out and counts in failed_prompts. Sequences of one `sequence.prompt` are a group of the baseline. The
+ * texts, `reference`, `index` and `sample` are for whoever keeps the records; nothing here reads them.
  *
  * @generated from message retort.v1.ScoredSequence
  */
@@ -136,6 +138,13 @@ export type StepRequest = Message<"retort.v1.StepRequest"> & {
    * @generated from field: string head_digest = 6;
    */
   headDigest: string;
+
+  /**
+   * Steps over which `optimizer.schedule` runs; linear and cosine need it. This learner's own steps count, from 1.
+   *
+   * @generated from field: uint32 total_steps = 7;
+   */
+  totalSteps: number;
 };
 
 /**

@@ -38,13 +38,14 @@ export function argMax(x: Value, axis = -1, keepDims = false): Value {
 }
 
 /** The k largest elements along the last axis, in descending order: values, and their indices (int64). */
-export function topK(x: Value, k: number): readonly [Value, Value] {
-  const shape = [...x.shape.slice(0, -1), k];
+export function topK(x: Value, k: number | Value): readonly [Value, Value] {
+  const fixed = typeof k === "number";
+  const shape = [...x.shape.slice(0, -1), fixed ? k : "K"];
   const outputs = [
     { dtype: x.dtype, shape },
     { dtype: "int64" as const, shape },
   ];
-  const [values, indices] = x.graph.node("TopK", [x, x.graph.constant(int64([k]))], outputs, { axis: -1 });
+  const [values, indices] = x.graph.node("TopK", [x, fixed ? x.graph.constant(int64([k])) : k], outputs, { axis: -1 });
   return [values!, indices!];
 }
 

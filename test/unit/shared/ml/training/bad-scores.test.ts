@@ -13,7 +13,7 @@ const inf = Number.POSITIVE_INFINITY;
 
 /** A good score of two tokens for each signal. */
 const good: Record<string, Omit<Score, "signal">> = {
-  full: { logprobs: floats(-1, -1), full: new Float32Array(2 * vocab).fill(-1.6) },
+  full: { logprobs: floats(-1, -1), full: new Float32Array(2 * vocab).fill(-Math.log(vocab)) },
   hidden: { hidden: floats(1, 2, 3, 4), headDigest: headDigest(head) },
   random_k: {
     logprobs: floats(-1, -1),
@@ -21,7 +21,12 @@ const good: Record<string, Omit<Score, "signal">> = {
     counts: Uint16Array.of(3, 1, 2, 2),
     entropy: floats(1, 1),
   },
-  student_top_k: { logprobs: floats(-1, -1), ids: Int32Array.of(0, 4, 1, 2), topLogprobs: floats(-1, -2, -1, -2), tail: floats(-1, -1) },
+  student_top_k: {
+    logprobs: floats(-1, -1),
+    ids: Int32Array.of(0, 4, 1, 2),
+    topLogprobs: floats(-1, -2, -1, -2),
+    tail: floats(-0.7, -0.7),
+  },
   sampled: { logprobs: floats(-1, -1) },
 };
 const ks: Record<string, number> = { random_k: 4, student_top_k: 2 };
@@ -61,6 +66,14 @@ describe("microBatch()", () => {
       /score\.ids\[1\] is 5, outside the vocabulary of 5/,
     ],
     ["student_top_k", "with a tail above 1", { tail: floats(-1, 0.5) }, {}, /score\.tail\[1\] is 0\.5/],
+    ["full", "of logits", { full: new Float32Array(10).fill(-1) }, {}, /probabilities of score\.full at token 0 sum to 1\.83940, not to 1/],
+    [
+      "student_top_k",
+      "whose tail is missing its mass",
+      { tail: floats(-0.7, -2) },
+      {},
+      /probabilities of score\.topLogprobs at token 1 sum to 0\.63\d+, not to 1; .*tailLogprobs/,
+    ],
     [
       "random_k",
       "with too few draws",

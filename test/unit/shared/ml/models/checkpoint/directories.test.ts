@@ -23,7 +23,7 @@ describe("a model directory", () => {
   const at = (file: string) => join(directory, file);
   const write = (file: string, content: string | Uint8Array) => writeFile(at(file), content);
   const remove = (...files: string[]) => Promise.all(files.map((file) => rm(at(file))));
-  const weights = (tensors: Model["params"], file = "model.safetensors") => write(file, encodeSafetensors(tensors));
+  const weights = (tensors: Model["params"], file = "model.safetensors") => write(file, Buffer.concat([...encodeSafetensors(tensors)]));
   const config = (keys: Readonly<Record<string, unknown>>) => write("config.json", JSON.stringify({ ...model.rawConfig, ...keys }));
   const renamed = (rename: (name: string) => string) => new Map([...model.params].map(([name, tensor]) => [rename(name), tensor]));
   const changed = (name: string, change: (data: Float32Array) => void): Model["params"] => {
