@@ -1,17 +1,19 @@
 // What a conversation's prompt and answer are in ids: expected values by transformers (encoder.py).
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseJson } from "../../services/shared/base/json.js";
 import { Encoder } from "../../services/shared/ml/text/encoder.js";
 import type { ChatMessage } from "../../services/shared/ml/text/tokenizer.js";
 import { chatSettings, encoderFixtures, type FixtureTokenizer, fixtureTokenizer } from "../support/encoder-fixtures.js";
 
-/** One conversation in one template with one tokenizer: encoded, or `differs` (the first token), or refused by the template. */
+/** One conversation in one template with one tokenizer: encoded, or `differs` (the first token), refused by the template, or given names that it does not read. */
 interface GoldenRow {
   readonly text?: string;
   readonly ids?: readonly number[];
   readonly answer?: readonly number[];
   readonly differs?: number;
   readonly raises?: string;
+  readonly unread?: readonly string[];
 }
 
 interface Golden {
@@ -30,7 +32,7 @@ interface Golden {
   }[];
 }
 
-const golden = JSON.parse(readFileSync(join(encoderFixtures, "golden.json"), "utf8")) as Golden;
+const golden = parseJson(readFileSync(join(encoderFixtures, "golden.json"), "utf8")) as Golden;
 const settings = chatSettings({ nowMs: golden.nowMs });
 
 describe.each(golden.cases.map((one) => [one.template, one.tokenizer, one] as const))(
@@ -44,7 +46,8 @@ describe.each(golden.cases.map((one) => [one.template, one.tokenizer, one] as co
       });
       one.rows.forEach((row, i) => {
         const example = found[i]!;
-        if (row.raises) expect([i, example.refusal]).toEqual([i, expect.stringMatching(/template/)]);
+        if (row.unread) expect([i, example.refusal]).toEqual([i, expect.stringContaining(`does not read ${row.unread.join(", ")}`)]);
+        else if (row.raises) expect([i, example.refusal]).toEqual([i, expect.stringMatching(/template/)]);
         else if (row.differs !== undefined) expect([i, example.refusal]).toEqual([i, expect.stringContaining(`token ${row.differs} is`)]);
         else {
           if (example.refusal !== undefined) throw new Error(`conversation ${i} was refused: ${example.refusal}`);

@@ -163,7 +163,11 @@ export class Encoder {
 
   /** What is given to a template that does not read it would be lost without a word. */
   #refuseUnknown({ tools, documents }: Conversation, kwargs: Readonly<Record<string, unknown>>): void {
-    const given = [...(tools ? ["tools"] : []), ...(documents ? ["documents"] : []), ...Object.keys(kwargs)];
+    const given = [
+      ...(tools ? ["tools"] : []),
+      ...(documents ? ["documents"] : []),
+      ...Object.keys(kwargs).filter((name) => kwargs[name] !== null),
+    ];
     if (given.length === 0) return;
     const names = this.#tokenizer.templateNames(this.#settings.chatTemplate || undefined, tools !== undefined);
     const unread = given.filter((name) => !names.includes(name));
