@@ -4,7 +4,8 @@
 
 The tokenizers are trained here on a few lines of our own; the templates are written for this test in the forms of published ones.
 Recorded is, for each tokenizer, template and conversation: the prompt with its generation prompt as text and ids, and the ids of what the
-template writes behind it, up to the last end token; or the first differing token, or that the template refuses, or names that it does not read.
+template writes behind it, up to the last end token; or the first differing token, or that the template refuses, or names that it does not read,
+or that it leaves something out.
 """
 
 import json
@@ -259,6 +260,9 @@ def conversation(fast, template, ends, prompt, answer, more):
         whole = fast.apply_chat_template(prompt + answer, **kwargs)
     except Exception as error:
         return {"raises": type(error).__name__}
+    lost = left_out(prompt, answer, template, whole)
+    if lost:
+        return {"lost": lost}
     ids, all_ids = (fast(t, add_special_tokens=False).input_ids for t in (text, whole))
     differs = next((i for i, x in enumerate(ids) if i >= len(all_ids) or all_ids[i] != x), None)
     if differs is not None:
@@ -266,6 +270,19 @@ def conversation(fast, template, ends, prompt, answer, more):
     rest = all_ids[len(ids) :]
     last = max((i for i, x in enumerate(rest) if x in ends), default=len(rest) - 1)
     return {"text": text, "ids": ids, "answer": rest[: last + 1]}
+
+
+def left_out(prompt, answer, template, text):
+    """What of the messages a template does not write, which is refused: parts of a content, calls of tools, an answer's thoughts."""
+    for i, m in enumerate(prompt + answer):
+        if isinstance(m["content"], list) and any(p["text"].strip() not in text for p in m["content"]):
+            return "the content"
+        if "tojson" in template:
+            continue
+        if m.get("reasoning_content") and i >= len(prompt) and not any(n in template for n in ("reasoning", "thinking")):
+            return "the reasoning_content"
+        if m.get("tool_calls") and "tool_calls" not in template:
+            return "the tool_calls"
 
 
 def reads(template):
@@ -311,7 +328,7 @@ def main():
     conversations = [{"prompt": p, "answer": x, "more": m} for p, x, m in CONVERSATIONS]
     (OUT / "golden.json").write_text(json.dumps({"nowMs": NOW, "templates": table, "conversations": conversations, "cases": cases}, ensure_ascii=False))
     done = [r for c in cases for r in c["rows"]]
-    print(len(done), "rows:", sum("answer" in r for r in done), "encoded,", sum("differs" in r for r in done), "no prefix,", sum("raises" in r for r in done), "refused by the template,", sum("unread" in r for r in done), "with names that it does not read")
+    print(len(done), "rows:", sum("answer" in r for r in done), "encoded,", sum("differs" in r for r in done), "no prefix,", sum("raises" in r for r in done), "refused by the template,", sum("unread" in r for r in done), "with names that it does not read,", sum("lost" in r for r in done), "left out in part")
 
 
 main()

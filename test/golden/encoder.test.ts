@@ -6,7 +6,7 @@ import { Encoder } from "../../services/shared/ml/text/encoder.js";
 import type { ChatMessage } from "../../services/shared/ml/text/tokenizer.js";
 import { chatSettings, encoderFixtures, type FixtureTokenizer, fixtureTokenizer } from "../support/encoder-fixtures.js";
 
-/** One conversation in one template with one tokenizer: encoded, or `differs` (the first token), refused by the template, or given names that it does not read. */
+/** One conversation in one template with one tokenizer: encoded, or `differs` (the first token), refused by the template, given names that it does not read, or left out in part. */
 interface GoldenRow {
   readonly text?: string;
   readonly ids?: readonly number[];
@@ -14,6 +14,7 @@ interface GoldenRow {
   readonly differs?: number;
   readonly raises?: string;
   readonly unread?: readonly string[];
+  readonly lost?: string;
 }
 
 interface Golden {
@@ -47,6 +48,7 @@ describe.each(golden.cases.map((one) => [one.template, one.tokenizer, one] as co
       one.rows.forEach((row, i) => {
         const example = found[i]!;
         if (row.unread) expect([i, example.refusal]).toEqual([i, expect.stringContaining(`does not read ${row.unread.join(", ")}`)]);
+        else if (row.lost) expect([i, example.refusal]).toEqual([i, expect.stringContaining(`leaves out ${row.lost}`)]);
         else if (row.raises) expect([i, example.refusal]).toEqual([i, expect.stringMatching(/template/)]);
         else if (row.differs !== undefined) expect([i, example.refusal]).toEqual([i, expect.stringContaining(`token ${row.differs} is`)]);
         else {

@@ -64,3 +64,44 @@ function objectIn(text: string, field: string, hasContent: boolean): Readonly<Re
       throw new RetortError("InvalidArgument", `${field} has the key "${key}", which the message has too`, { fieldPath: field });
   return value as Readonly<Record<string, unknown>>;
 }
+
+/** Keys of a message that are learnt with it, and the names by which a template reads each. */
+const learntKeys: Readonly<Record<string, readonly string[]>> = {
+  reasoning_content: ["reasoning_content", "thinking", "reasoning"],
+  tool_calls: ["tool_calls"],
+};
+
+/**
+ * Refuses what a template leaves out of a message without a word: the parts of a content that is a list, calls of tools, and
+ * the thoughts of an answer. (Thoughts of earlier turns it leaves out on purpose.)
+ *
+ * @param template its source
+ * @param text what it wrote
+ * @param answer position of the first message that is learnt
+ * @throws InvalidArgument naming the message and what of it is lost
+ */
+export function refuseLost(messages: readonly ChatMessage[], template: string, text: string, answer = messages.length): void {
+  const lost = (i: number, what: string, wayOut: string) =>
+    new RetortError("InvalidArgument", `the chat template leaves out ${what} of message ${i + 1}: ${wayOut}`);
+  for (const [i, message] of messages.entries()) {
+    if (partsOf(message.content).some((part) => !text.includes(part.trim())))
+      throw lost(i, "the content, which is a list of parts", "write it as text");
+    for (const [key, names] of Object.entries(learntKeys)) {
+      const value = message[key];
+      const given = Array.isArray(value) ? value.length > 0 : Boolean(value);
+      const counts = key === "tool_calls" || i >= answer;
+      // A template that dumps whole messages reads every key.
+      if (given && counts && !names.some((name) => template.includes(name)) && !template.includes("tojson"))
+        throw lost(i, `the ${key}`, "take a template that writes it, or leave it out");
+    }
+  }
+}
+
+/** The texts of a content that is a list of parts. */
+function partsOf(content: unknown): string[] {
+  if (!Array.isArray(content)) return [];
+  return content.flatMap((part: unknown) => {
+    const text = typeof part === "object" && part !== null ? (part as { text?: unknown }).text : undefined;
+    return typeof text === "string" ? [text] : [];
+  });
+}

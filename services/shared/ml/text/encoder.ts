@@ -1,5 +1,5 @@
 import { RetortError } from "../../base/errors.js";
-import type { Conversation } from "./conversation.js";
+import { type Conversation, refuseLost } from "./conversation.js";
 import type { ChatMessage, Tokenizer } from "./tokenizer.js";
 
 /** How prompts become the text that a model reads. */
@@ -135,8 +135,13 @@ export class Encoder {
         "the prompt ends with an assistant's message and the completion is one more; put both into one message",
       );
     const text = this.#render(conversation, messages, begun ? "continue" : "answer");
-    if (!answer) return { prompt: text, whole: undefined, answer: undefined, plain: false };
-    return { prompt: text, whole: this.#render(conversation, [...messages, ...answer], "end"), answer: undefined, plain: false };
+    if (!answer) {
+      refuseLost(messages, this.#template(conversation), text);
+      return { prompt: text, whole: undefined, answer: undefined, plain: false };
+    }
+    const whole = this.#render(conversation, [...messages, ...answer], "end");
+    refuseLost([...messages, ...answer], this.#template(conversation), whole, messages.length);
+    return { prompt: text, whole, answer: undefined, plain: false };
   }
 
   #withSystem(messages: readonly ChatMessage[]): readonly ChatMessage[] {
@@ -159,6 +164,10 @@ export class Encoder {
       template: chatTemplate || undefined,
       now: new Date(nowMs),
     });
+  }
+
+  #template({ tools }: Conversation): string {
+    return this.#tokenizer.templateOf(this.#settings.chatTemplate || undefined, tools !== undefined);
   }
 
   /** What is given to a template that does not read it would be lost without a word. */
