@@ -2,10 +2,12 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
 import { type ControllerClient, connectController, type LocalService, startLocal } from "../../services/cli/local.js";
 import { Streams } from "../../services/shared/base/streams/connection.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import { RunStore } from "../../services/shared/flow/runs/state.js";
+import { RolloutSchema, type Sequence } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import type { Run, RunEvent } from "../../services/shared/gen/retort/v1/run_pb.js";
 
 const examples = resolve("deploy/examples/num2words");
@@ -80,6 +82,17 @@ export class LocalCluster {
     const found = (await this.#runs.registrations(runId)).filter((registration) => registration.role === role);
     const ports = found.map(({ metricsPort }) => metricsPort);
     return Promise.all(ports.map(async (port) => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()));
+  }
+
+  /** Gathers every sequence that students and learner send on, as they are; for tests of what flows. */
+  gather(): Sequence[] {
+    const sequences: Sequence[] = [];
+    this.#streams.connection.subscribe("retort.rollouts.>", {
+      callback: (_, { data }) => {
+        sequences.push(...fromBinary(RolloutSchema, data).sequences);
+      },
+    });
+    return sequences;
   }
 
   /** Number of messages that a run has left in a stream. */
