@@ -3,7 +3,7 @@ import { outcomesOf, refusalOf } from "../shared/codec/examples.js";
 import { columnsIn, columnsOf, readDataset } from "../shared/flow/prompts/dataset.js";
 import { heldOutNeeds, type RowNeeds, rowProblems, trainingNeeds } from "../shared/flow/prompts/needs.js";
 import { chatOfData } from "../shared/flow/runs/chat.js";
-import { type ResolvedRun, resolveRun, teacherName } from "../shared/flow/runs/resolve.js";
+import { type ResolvedRun, resolveRun } from "../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
 import { classOf } from "../shared/ml/classification/labels.js";
 import { inspectClassifier } from "../shared/ml/classification/open-classifier.js";
@@ -14,11 +14,14 @@ import { readDonor } from "../shared/ml/models/donor.js";
 import { Encoder } from "../shared/ml/text/encoder.js";
 import { type Ends, endsOf } from "../shared/ml/text/ends.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";
+import { commonRows, type NamedModel, namedTeacher, vocabularyProblems } from "./vocabulary.js";
 
 /** What a model directory says of its model, without the weights. */
 export interface Inspected {
   /** Undefined for a student that is made from scratch. */
   readonly config: ModelConfig | undefined;
+  /** Rows of the vocabulary. */
+  readonly rows: number;
   readonly tokenizer: Tokenizer;
   readonly ends: Ends;
   /** What is strange about the directory's files, and allowed; each names the directory. */
@@ -37,17 +40,14 @@ export async function checkModels(spec: RunSpec): Promise<Problem[]> {
     }
   };
   const run = resolveRun(spec);
-  const student = spec.student!.init
-    ? await attempt("student.init.tokenizer", async () => ({
-        config: undefined,
-        ...(await readDonor(spec.student!.init!.tokenizer || spec.teachers[0]!.model)),
-      }))
-    : await attempt("student.model", () => inspect(spec.student!.model));
-  for (const [i, { name, model }] of spec.teachers.entries()) {
-    const field = `teachers[${i}].model`;
-    const teacher = await attempt(field, () => inspect(model));
-    if (student && teacher) problems.push(...compare(student, teacher, field, teacherName(name), run));
+  const student = await attempt(studentField(spec), () => inspectStudent(spec));
+  const teachers: NamedModel[] = [];
+  for (const [i, { model }] of spec.teachers.entries()) {
+    const teacher = await attempt(`teachers[${i}].model`, () => inspect(model));
+    if (teacher) teachers.push(namedTeacher(spec, i, teacher));
   }
+  if (student) problems.push(...vocabularyProblems(spec, namedStudent(spec, student), teachers));
+  if (teachers.length) problems.push(...checkObjectives(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
   for (const [i, { kind, model, label }] of spec.rewards.entries()) {
     if (kind !== "classifier") continue;
     const labels = await attempt(`rewards[${i}].model`, () => inspectClassifier(model));
@@ -84,23 +84,24 @@ async function checkHead(spec: RunSpec, needs: RowNeeds, student: Inspected | un
 export async function inspect(directory: string): Promise<Inspected> {
   const { config, warnings } = await openLanguageModel(directory);
   const tokenizer = await Tokenizer.load(directory);
-  return { config, tokenizer, ends: endsOf(tokenizer, config.eosIds), warnings };
+  return { config, rows: config.vocabSize, tokenizer, ends: endsOf(tokenizer, config.eosIds), warnings };
 }
 
-function compare(student: Inspected, teacher: Inspected, fieldPath: string, name: string, run: ResolvedRun): Problem[] {
-  const problems: Problem[] = [];
-  const problem = (description: string) => problems.push({ fieldPath, description });
-  if (student.tokenizer.digest !== teacher.tokenizer.digest) {
-    problem(
-      `the teacher "${name}" has another tokenizer than the student; token-level distillation needs the same vocabulary and special tokens`,
-    );
-  }
-  const [own, other] = [student.config?.vocabSize, teacher.config!.vocabSize];
-  if (own !== undefined && own !== other) {
-    problem(`the teacher "${name}" has a vocabulary of ${other}, the student of ${own}; resize one of them (padded embeddings count)`);
-  }
-  return [...problems, ...checkObjectives(run, other)];
+/** Reads what a run's student will be. */
+export async function inspectStudent({ student, teachers }: RunSpec): Promise<Inspected> {
+  if (!student!.init) return inspect(student!.model);
+  const { tokenizer, ends, shared } = await readDonor(student!.init.tokenizer || teachers[0]!.model);
+  return { config: undefined, rows: Number(shared.vocab_size), tokenizer, ends };
 }
+
+const studentField = ({ student }: RunSpec): string => (student!.init ? "student.init.tokenizer" : "student.model");
+
+/** A run's student as a named model. */
+export const namedStudent = (spec: RunSpec, student: Inspected): NamedModel => ({
+  ...student,
+  field: studentField(spec),
+  name: "the student",
+});
 
 /** What the losses refuse of a run's objectives. @param vocab size of the vocabulary, if it is known */
 export const checkObjectives = ({ phases }: ResolvedRun, vocab?: number): Problem[] =>

@@ -13,9 +13,10 @@ import { isOver, newRun, type RunStore } from "../shared/flow/runs/state.js";
 import type { WeightStore } from "../shared/flow/weights/store.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import { type Run, type RunSpec, RunState } from "../shared/gen/retort/v1/run_pb.js";
-import { checkModels, checkObjectives, inspect } from "./check-models.js";
+import { checkModels, checkObjectives, inspect, inspectStudent } from "./check-models.js";
 import { chooseSignals } from "./choose-signal.js";
 import { checkGoing, type Supervisor } from "./supervisor.js";
+import { commonRows } from "./vocabulary.js";
 import { warningsOf } from "./warnings.js";
 
 export interface ControllerContext {
@@ -54,8 +55,12 @@ async function problemsOf(spec: RunSpec): Promise<Problem[]> {
 async function startRun({ streams, runs, supervisor, now }: ControllerContext, spec: RunSpec): Promise<Run> {
   const problems = await problemsOf(spec);
   if (problems.length) throw RetortError.ofProblems("the run spec", problems);
-  const [teacher] = spec.teachers;
-  if (teacher) chooseSignals(spec, (await inspect(teacher.model)).config!.vocabSize);
+  const warnings = await warningsOf(spec);
+  const models = [await inspectStudent(spec), ...(await Promise.all(spec.teachers.map(({ model }) => inspect(model))))];
+  const rows = commonRows(spec, models);
+  // Every role reads it from the spec, so that all distributions range over the same rows.
+  if (models.some((model) => model.rows !== rows)) spec.vocabSize = rows;
+  if (spec.teachers.length) chooseSignals(spec, rows);
   const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");
   const run = newRun({
     runId: `${spec.name}-${stamp}-${Math.random().toString(36).slice(2, 5)}`,
@@ -65,7 +70,7 @@ async function startRun({ streams, runs, supervisor, now }: ControllerContext, s
     totalSteps: resolveRun(spec).totalSteps,
   });
   await runs.create(run);
-  for (const [i, { field, message }] of (await warningsOf(spec)).entries())
+  for (const [i, { field, message }] of warnings.entries())
     await publishEvent(streams, run.runId, { case: "warning", value: { message: `${field}: ${message}` } }, `warning/${i}`);
   await runs.setControl(run.runId, "run");
   await supervisor.launch(run);

@@ -1,6 +1,7 @@
-import { resolveRun, teacherName } from "../shared/flow/runs/resolve.js";
+import { resolveRun } from "../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
-import { type Inspected, inspect } from "./check-models.js";
+import { inspect, inspectStudent, namedStudent } from "./check-models.js";
+import { type NamedModel, namedTeacher, vocabularyWarnings } from "./vocabulary.js";
 
 /** Something that is allowed and unusual. */
 export interface SpecWarning {
@@ -10,7 +11,7 @@ export interface SpecWarning {
 
 /** What is allowed and unusual about a spec that has no problems. */
 export async function warningsOf(spec: RunSpec): Promise<SpecWarning[]> {
-  return [...objectiveWarnings(spec), ...(await teacherWarnings(spec))];
+  return [...objectiveWarnings(spec), ...(await modelWarnings(spec))];
 }
 
 function objectiveWarnings(spec: RunSpec): SpecWarning[] {
@@ -22,38 +23,33 @@ function objectiveWarnings(spec: RunSpec): SpecWarning[] {
   });
 }
 
-/** Teachers that would judge the student by habits which it was never given. */
-async function teacherWarnings(spec: RunSpec): Promise<SpecWarning[]> {
-  if (!spec.student!.model) return [];
-  const student = await inspect(spec.student!.model);
-  const found = spec.teachers.map(async ({ name, model }, i) => {
-    const teacher = await inspect(model);
-    const warn = (message: string): SpecWarning => ({ field: `teachers[${i}].model`, message });
-    const [own, other] = [endsOf(student), endsOf(teacher)];
-    const strange = own.filter((id) => !other.includes(id));
-    return [
-      ...(strange.length
-        ? [
-            warn(
-              `the teacher "${teacherName(name)}" ends texts with token ${other.join(", ")}, the student with ${own.join(", ")}: it will find the student's end improbable; make eos_token_id alike in their config.json`,
-            ),
-          ]
-        : []),
-      ...(student.tokenizer.templateDigest !== teacher.tokenizer.templateDigest
-        ? [
-            warn(
-              `the teacher "${teacherName(name)}" has another chat template than the student, whose template writes the prompts: its scores are of text in a form that it was not trained on; give both the same chat_template`,
-            ),
-          ]
-        : []),
-    ];
-  });
-  return (await Promise.all(found)).flat();
+/** Models whose files are strange, and teachers that would judge the student by habits which it was never given. */
+async function modelWarnings(spec: RunSpec): Promise<SpecWarning[]> {
+  const student = namedStudent(spec, await inspectStudent(spec));
+  const teachers = await Promise.all(spec.teachers.map(async ({ model }, i) => namedTeacher(spec, i, await inspect(model))));
+  const own = [student, ...teachers].flatMap(({ field, warnings = [], ends, name }) =>
+    [...warnings, ...ends.warnings.map((message) => `${name}: ${message}`)].map((message) => ({ field, message })),
+  );
+  const between = teachers.flatMap((teacher) =>
+    [...vocabularyWarnings(spec, student, teacher), ...habits(student, teacher)].map((message) => ({ field: teacher.field, message })),
+  );
+  return [...own, ...between];
 }
 
-/** Tokens that end a text: those of the config, else the tokenizer's. */
-function endsOf({ config, tokenizer }: Inspected): readonly number[] {
-  if (config?.eosIds.length) return config.eosIds;
-  const { eosId } = tokenizer.specials;
-  return eosId === undefined ? [] : [eosId];
+/** In what a teacher was trained otherwise than the student will be. */
+function habits(student: NamedModel, teacher: NamedModel): string[] {
+  const [own, other] = [student.ends.declared, teacher.ends.declared];
+  const strange = own.filter((id) => !other.includes(id));
+  return [
+    ...(strange.length
+      ? [
+          `${teacher.name} ends texts with token ${other.join(", ")}, the student with ${own.join(", ")}: it will find the student's end improbable; make eos_token_id alike in their config.json`,
+        ]
+      : []),
+    ...(student.tokenizer.templateDigest !== teacher.tokenizer.templateDigest
+      ? [
+          `${teacher.name} has another chat template than the student, whose template writes the prompts: its scores are of text in a form that it was not trained on; give both the same chat_template`,
+        ]
+      : []),
+  ];
 }

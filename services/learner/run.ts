@@ -84,7 +84,12 @@ export class LearnerRun {
     const checkpoint = await this.#checkpoints.newest();
     this.#step = checkpoint?.step ?? 0;
     this.#saved = this.#step;
-    const student = await host.open(studentSource(spec), this.#trainerOptions(phaseOf(run, Math.max(1, this.#step))), checkpoint?.path);
+    const student = await host.open(
+      studentSource(spec),
+      this.#trainerOptions(phaseOf(run, Math.max(1, this.#step))),
+      checkpoint?.path,
+      spec.vocabSize,
+    );
     await this.#publishWeights(true);
     this.#context.log.info({ step: this.#step, parameters: student.parameters }, "the student is loaded");
     const hiddenSize = await loadHeads(host, spec, run);

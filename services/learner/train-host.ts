@@ -12,9 +12,10 @@ import { readDonor } from "../shared/ml/models/donor.js";
 import { loadModel, modelToFiles, saveModel } from "../shared/ml/models/files.js";
 import { loadHead } from "../shared/ml/models/head.js";
 import { digestOf, initModel, type Model } from "../shared/ml/models/model.js";
-import { parameterCount } from "../shared/ml/models/params.js";
+import { parameterCount, type Weights } from "../shared/ml/models/params.js";
 import { encodeSafetensors } from "../shared/ml/models/safetensors.js";
 import { readTensors } from "../shared/ml/models/safetensors-file.js";
+import { narrowed, restRows, withRows } from "../shared/ml/models/vocabulary-rows.js";
 import { checkDevice } from "../shared/ml/runtime/device.js";
 import type { Score } from "../shared/ml/scoring/score.js";
 import { type ScoreInput, Scorer } from "../shared/ml/scoring/scorer.js";
@@ -54,16 +55,28 @@ export class TrainHost {
   #trainer: Trainer | undefined;
   #directory: string | undefined;
   #options: TrainerOptions | undefined;
+  /** Rows of the vocabulary that are not trained, and config.json as it says so: what is saved has all rows. */
+  #rest: Weights = new Map();
+  #wholeConfig: Model["rawConfig"] = {};
+  #rows = 0;
 
-  /** Loads or makes the student; `checkpoint` is the directory of one to go on from. */
-  async open(source: StudentSource, options: TrainerOptions, checkpoint?: string): Promise<StudentDescription> {
+  /**
+   * Loads or makes the student; `checkpoint` is the directory of one to go on from.
+   *
+   * @param rows first rows of the vocabulary to train; 0 for all
+   */
+  async open(source: StudentSource, options: TrainerOptions, checkpoint?: string, rows = 0): Promise<StudentDescription> {
     await checkDevice(options.device);
     this.#directory = "directory" in source ? source.directory : undefined;
-    this.#model = "directory" in source ? await loadModel(source.directory) : await fromScratch(source);
+    const whole = "directory" in source ? await loadModel(source.directory) : await fromScratch(source);
+    this.#rest = restRows(whole, rows);
+    this.#wholeConfig = whole.rawConfig;
+    this.#rows = rows;
+    const model = narrowed(checkpoint ? { ...whole, params: (await loadModel(checkpoint)).params } : whole, rows);
+    this.#model = model;
     this.#options = options;
-    const { config, tokenizer } = this.#model;
-    if (checkpoint) this.#model = { ...this.#model, params: (await loadModel(checkpoint)).params };
-    this.#trainer = new Trainer(config, this.#model.params, options, checkpoint ? await readState(checkpoint, this.#model) : undefined);
+    const { config, tokenizer } = model;
+    this.#trainer = new Trainer(config, model.params, options, checkpoint ? await readState(checkpoint, model) : undefined);
     const { maxPositions, vocabSize, bosId, eosIds } = config;
     return { parameters: parameterCount(config), maxPositions, vocabSize, bosId, eosIds, tokenizerDigest: tokenizer.digest };
   }
@@ -90,7 +103,7 @@ export class TrainHost {
 
   /** Loads the head of a teacher's model directory, for the signal `hidden`; gives its digest and the width of its states. */
   async addHead(directory: string): Promise<{ readonly digest: string; readonly hiddenSize: number }> {
-    const head = await loadHead(directory);
+    const head = await loadHead(directory, this.#rows);
     return { digest: this.#training.addHead(head), hiddenSize: head.dims[1]! };
   }
 
@@ -128,13 +141,9 @@ export class TrainHost {
 
   /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Gives the weights' digest. */
   async save(directory: string, state: boolean): Promise<string> {
-    if (!state) {
-      const params = this.#training.params();
-      await saveModel(directory, { ...this.#opened, params }, this.#directory);
-      return digestOf(params);
-    }
+    if (!state) return this.#saveWeights(directory, this.#training.params());
     const { params, m, v, updates } = this.#training.state();
-    await saveModel(directory, { ...this.#opened, params }, this.#directory);
+    const digest = await this.#saveWeights(directory, params);
     const moments = new Map(
       (
         [
@@ -144,6 +153,13 @@ export class TrainHost {
       ).flatMap(([part, tensors]) => [...tensors].map(([name, tensor]) => [`${part}:${name}`, tensor] as const)),
     );
     await writeAtomically(join(directory, "optimizer.safetensors"), encodeSafetensors(moments, { updates: String(updates) }));
+    return digest;
+  }
+
+  /** With all rows of the vocabulary, those that are not trained as they came. */
+  async #saveWeights(directory: string, trained: Weights): Promise<string> {
+    const params = withRows(trained, this.#rest);
+    await saveModel(directory, { ...this.#opened, params, rawConfig: this.#wholeConfig }, this.#directory);
     return digestOf(params);
   }
 

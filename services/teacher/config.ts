@@ -5,6 +5,12 @@ import { modelSettings } from "../shared/base/settings.js";
 export const teacherSettings = modelSettings.extend({
   teacher: z.string().default("default").describe("name of the teacher in the run's spec"),
   batchTokens: z.coerce.number().int().min(1).default(8192).describe("most tokens of one forward, padding included"),
+  vocabSize: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe("rows of the vocabulary that distributions range over, the first ones; 0 for all. In a run the run says so"),
   scoreCacheBytes: z.coerce
     .number()
     .int()

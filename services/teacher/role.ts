@@ -59,7 +59,8 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
           "InvalidArgument",
           "a teacher that stands alone needs --model DIR; one that serves a run needs --run ID and --teacher NAME",
         );
-      description = await host.api.open({ directory }, options);
+      const vocabRows = membership?.spec.vocabSize || settings.vocabSize;
+      description = await host.api.open({ directory }, { ...options, vocabRows });
       log.info({ parameters: description.parameters, architecture: description.architecture }, "the model is loaded");
     },
     stop: async () => {

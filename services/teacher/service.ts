@@ -26,8 +26,8 @@ export function teacherService(model: TeacherModel): Implementation {
   return implement(TeacherService, {
     describe: async () => {
       const { digest, tokenizerDigest, templateDigest, architecture, eosIds, padId, parameters, ...sizes } = model.describe();
-      const { vocabSize, maxPositions, hiddenSize, headDigest } = sizes;
-      const words = { tokenizerDigest, templateDigest, eosIds: [...eosIds], padId };
+      const { vocabSize, tokenizerSize, maxPositions, hiddenSize, headDigest, encodingDigest } = sizes;
+      const words = { tokenizerDigest, tokenizerSize, encodingDigest, templateDigest, eosIds: [...eosIds], padId };
       return {
         modelDigest: digest,
         ...words,

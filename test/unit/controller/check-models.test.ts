@@ -40,27 +40,69 @@ describe("a run's models", () => {
     expect(await warningsOf(specOf(directory))).toEqual([]);
   });
 
-  it("are refused with vocabularies of different sizes, padded embeddings included", async () => {
+  it("may have other (padded) rows: distributions range over those that both have, and the run says so", async () => {
     await change("config.json", (config) => {
       config.vocab_size = 64;
     });
     const config = JSON.parse(await readFile(join(directory, "config.json"), "utf8")) as Record<string, unknown>;
     const { params } = initModel(config, await Tokenizer.load(directory), 1n);
-    await writeFile(join(directory, "model.safetensors"), encodeSafetensors(params));
+    await writeFile(join(directory, "model.safetensors"), Buffer.concat([...encodeSafetensors(params)]));
+    expect(await checkModels(specOf(directory))).toEqual([]);
+    expect(await warningsOf(specOf(directory))).toEqual([
+      {
+        field: "teachers[0].model",
+        message:
+          'the teacher "default" has 64 rows of vocabulary: distributions range over the first 41, which all models have, renormalised; 23 are left out',
+      },
+    ]);
+    const asked = (vocabSize: number) => checkModels(Object.assign(specOf(directory), { vocabSize }));
+    expect(await asked(41)).toEqual([]);
+    expect(await asked(42)).toEqual([{ fieldPath: "vocabSize", description: expect.stringMatching(/is 42, and the student has 41 rows/) }]);
+    expect(await asked(40)).toEqual([
+      {
+        fieldPath: "vocabSize",
+        description: expect.stringMatching(/range over 40 rows, and the tokenizer of the student has ids up to 40/),
+      },
+    ]);
+  });
+
+  it("may have more tokens than one another, and other names of special tokens, and say so", async () => {
+    await change("tokenizer.json", (tokenizer) => {
+      (tokenizer.added_tokens as object[]).push({ ...(tokenizer.added_tokens as object[])[0], id: 41, content: "<more>" });
+    });
+    await change("tokenizer_config.json", (config) => {
+      config.eos_token = "<s>";
+    });
+    await change("config.json", (config) => {
+      config.vocab_size = 48;
+    });
+    const config = JSON.parse(await readFile(join(directory, "config.json"), "utf8")) as Record<string, unknown>;
+    const { params } = initModel(config, await Tokenizer.load(directory), 1n);
+    await writeFile(join(directory, "model.safetensors"), Buffer.concat([...encodeSafetensors(params)]));
+    // The student has no row for the teacher's further token.
     expect(await checkModels(specOf(directory))).toEqual([
       {
         fieldPath: "teachers[0].model",
-        description: expect.stringMatching(/vocabulary of 64, the student of 41; resize one of them \(padded/),
+        description: expect.stringMatching(/range over 41 rows, and the tokenizer of the teacher "default"/),
       },
     ]);
+    const messages = (await warningsOf(specOf(directory))).map(({ message }) => message);
+    expect(messages).toContainEqual(expect.stringContaining('the teacher "default" has tokens that the student has not: <more>'));
+    expect(messages).toContainEqual(expect.stringMatching(/names other special tokens.*eos is <s> \(1\) there and <\/s> \(2\) here/));
+    expect(messages).toContainEqual(expect.stringContaining("turns text into ids otherwise than the student"));
   });
 
   it("are refused with other words", async () => {
     await change("tokenizer.json", (tokenizer) => {
       (tokenizer.added_tokens as { content: string }[])[0]!.content = "<other>";
+      const { vocab } = tokenizer.model as { vocab: Record<string, number> };
+      vocab["<other>"] = vocab["<pad>"]!;
+      delete vocab["<pad>"];
     });
     const [problem] = await checkModels(specOf(directory));
-    expect(problem!.description).toMatch(/another tokenizer than the student/);
+    expect(problem!.description).toMatch(
+      /another vocabulary than the student: id 0 is "<pad>" to the student and "<other>" to the teacher/,
+    );
   });
 
   it("are warned of when they end texts by different tokens", async () => {
@@ -76,6 +118,7 @@ describe("a run's models", () => {
   it("are warned of when the teacher knows another chat template", async () => {
     await writeFile(join(directory, "chat_template.jinja"), "{% for m in messages %}[{{ m.content }}]{% endfor %}");
     expect(await warningsOf(specOf(directory))).toEqual([
+      { field: "teachers[0].model", message: expect.stringMatching(/ends an answer with <pad>/) },
       { field: "teachers[0].model", message: expect.stringMatching(/another chat template than the student.*chat_template/) },
     ]);
   });

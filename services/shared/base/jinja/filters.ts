@@ -1,10 +1,8 @@
 import { TemplateFailure } from "./failure.js";
-import { listFilters } from "./list-filters.js";
+import type { Filter } from "./filter.js";
+import { listFilters, partOf } from "./list-filters.js";
 import { textFilters } from "./text-filters.js";
-import type { Arguments } from "./values.js";
-
-/** What stands behind `|`: a value, and what the filter is called with. */
-export type Filter = (value: unknown, args: Arguments) => unknown;
+import { iterate } from "./values.js";
 
 const refused =
   (name: string): Filter =>
@@ -12,10 +10,25 @@ const refused =
     throw new TemplateFailure(`the filter ${name} is not supported in templates here`);
   };
 
+const map: Filter = (value, { list, named }) => {
+  const items = iterate(value);
+  if (list.length === 0 && named.has("attribute")) {
+    for (const name of named.keys())
+      if (name !== "attribute" && name !== "default") throw new TemplateFailure(`Unexpected keyword argument '${name}'`);
+    return items.map((item) => partOf(item, named.get("attribute"), named.get("default")));
+  }
+  if (list.length === 0) throw new TemplateFailure("map requires a filter argument");
+  const name = String(list[0]);
+  const filter = Object.hasOwn(filters, name) ? filters[name] : undefined;
+  if (!filter) throw new TemplateFailure(`No filter named '${name}'.`);
+  return items.map((item) => filter(item, { list: list.slice(1), named }));
+};
+
 /** The filters of Jinja2, and transformers' tojson. Those that are not written here are refused by name when they are met. */
 export const filters: Readonly<Record<string, Filter>> = {
   ...listFilters,
   ...textFilters,
+  map,
   ...Object.fromEntries(
     ["e", "escape", "forceescape", "pprint", "random", "safe", "urlize", "xmlattr"].map((name) => [name, refused(name)]),
   ),

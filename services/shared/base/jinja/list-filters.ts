@@ -1,15 +1,14 @@
 import { bind, required } from "./arguments.js";
 import { binary } from "./arithmetic.js";
 import { TemplateFailure } from "./failure.js";
-import type { Filter } from "./filters.js";
-import { filters } from "./filters.js";
+import type { Filter } from "./filter.js";
 import { itemOf } from "./members.js";
 import { str } from "./spelling.js";
 import { type Test, tests } from "./tests.js";
 import { type Arguments, Attributes, compare, equal, iterate, toInteger, toText, truth, tupleOf, typeName, Undefined } from "./values.js";
 
 /** A value's part by a dotted name, whose whole numbers are positions. */
-function partOf(value: unknown, attribute: unknown, fallback?: unknown): unknown {
+export function partOf(value: unknown, attribute: unknown, fallback?: unknown): unknown {
   if (attribute === undefined || attribute === null) return value;
   const names = typeof attribute === "bigint" ? [attribute] : toText(attribute, "attribute").split(".");
   let found = value;
@@ -60,20 +59,6 @@ function extreme(what: string, larger: boolean): Filter {
     return items.reduce((best, item) => ((larger ? compare(key(item), key(best)) : compare(key(best), key(item))) > 0 ? item : best));
   };
 }
-
-const map: Filter = (value, { list, named }) => {
-  const items = iterate(value);
-  if (list.length === 0 && named.has("attribute")) {
-    for (const name of named.keys())
-      if (name !== "attribute" && name !== "default") throw new TemplateFailure(`Unexpected keyword argument '${name}'`);
-    return items.map((item) => partOf(item, named.get("attribute"), named.get("default")));
-  }
-  if (list.length === 0) throw new TemplateFailure("map requires a filter argument");
-  const name = String(list[0]);
-  const filter = Object.hasOwn(filters, name) ? filters[name] : undefined;
-  if (!filter) throw new TemplateFailure(`No filter named '${name}'.`);
-  return items.map((item) => filter(item, { list: list.slice(1), named }));
-};
 
 function groupBy(value: unknown, args: Arguments): unknown {
   const bound = bind("groupby", args, ["attribute", "default", "case_sensitive"]);
@@ -202,7 +187,6 @@ export const listFilters: Readonly<Record<string, Filter>> = {
   },
   length: (value) => lengthOf(value),
   list: (value) => [...iterate(value)],
-  map,
   max: extreme("max", true),
   min: extreme("min", false),
   reject: selecting("reject", false, false),

@@ -1,6 +1,6 @@
 import { bind, required } from "./arguments.js";
 import { TemplateFailure } from "./failure.js";
-import type { Filter } from "./filters.js";
+import type { Filter } from "./filter.js";
 import { fixed, formatPercent } from "./formatting.js";
 import { dumps, str } from "./spelling.js";
 import { capitalize, centred, replace, split, splitLines, strip } from "./text-methods.js";

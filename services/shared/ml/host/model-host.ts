@@ -6,6 +6,7 @@ import { headDigest } from "../models/head.js";
 import { digestOf, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/params.js";
 import { decodeSafetensors } from "../models/safetensors.js";
+import { narrowed } from "../models/vocabulary-rows.js";
 import { checkDevice } from "../runtime/device.js";
 import type { SessionOptions } from "../runtime/session.js";
 import type { SamplingParams } from "../sampling/params.js";
@@ -14,6 +15,7 @@ import type { Score, Signal } from "../scoring/score.js";
 import { type ScoreInput, Scorer } from "../scoring/scorer.js";
 import { fromWire, type WireConversation } from "../text/conversation.js";
 import { type ChatSettings, completionTexts, type EncodedPrompt, Encoder } from "../text/encoder.js";
+import type { Tokenizer } from "../text/tokenizer.js";
 
 /** Where a host finds its model: a directory, or the files of one by name. */
 export type ModelSource = { readonly directory: string } | { readonly files: Readonly<Record<string, FileBytes>> };
@@ -22,6 +24,8 @@ export interface HostOptions extends SessionOptions {
   readonly chunkTokens: number;
   readonly maxRows: number;
   readonly batchTokens: number;
+  /** First rows of the vocabulary to use; all if absent or 0. */
+  readonly vocabRows?: number;
 }
 
 /** What a model is, for those who must be sure that two of them fit. */
@@ -30,7 +34,11 @@ export interface ModelDescription {
   readonly digest: string;
   readonly tokenizerDigest: string;
   readonly templateDigest: string;
+  /** Digest of how text becomes ids; {@link tokenizerDigest} says what they mean. */
+  readonly encodingDigest: string;
   readonly vocabSize: number;
+  /** How many ids the tokenizer has. */
+  readonly tokenizerSize: number;
   readonly maxPositions: number;
   readonly hiddenSize: number;
   /** Digest of the weights that turn hidden states into logits. */
@@ -70,7 +78,8 @@ export class ModelHost {
   /** Loads a model; every other method needs it. */
   async open(source: ModelSource, options: HostOptions): Promise<ModelDescription> {
     await checkDevice(options.device);
-    this.#model = "directory" in source ? await loadModel(source.directory) : modelFromFiles(source.files);
+    const whole = "directory" in source ? await loadModel(source.directory) : modelFromFiles(source.files);
+    this.#model = narrowed(whole, options.vocabRows ?? 0);
     this.#options = options;
     await this.#release();
     return this.describe();
@@ -85,8 +94,10 @@ export class ModelHost {
       configDigest: createHash("sha256").update(JSON.stringify(config)).digest("hex"),
       tokenizerDigest: tokenizer.digest,
       templateDigest: tokenizer.templateDigest,
+      encodingDigest: tokenizer.encodingDigest,
     };
-    return { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId, ...digests, parameters: parameterCount(config) };
+    const sizes = { vocabSize, tokenizerSize: tokenizer.size, maxPositions, hiddenSize, parameters: parameterCount(config) };
+    return { architecture, bosId, eosIds, padId, ...digests, ...sizes };
   }
 
   /** Replaces the weights by those of a safetensors file. The sampler's graphs are kept where its weights are inputs. */
@@ -178,7 +189,7 @@ export class ModelHost {
     onPieces?: (pieces: readonly Piece[]) => void,
   ): Promise<WrittenCompletion[]> {
     const { config, params, tokenizer } = this.#opened;
-    this.#sampler ??= new Sampler(config, params, this.#options!);
+    this.#sampler ??= new Sampler(config, params, { ...this.#options!, unsampled: idsWithoutToken(tokenizer, config.vocabSize) });
     const completions = await this.#sampler.sample(requests, { ...sampling, stopIds: config.eosIds }, onPieces);
     const texts = completionTexts(
       tokenizer,
@@ -209,3 +220,9 @@ export class ModelHost {
 
 const promptIn = (prompt: string | WireConversation, where: string) =>
   typeof prompt === "string" ? prompt : fromWire(prompt, `${where}.conversation`);
+
+/** Ids that a model has rows for and its tokenizer no token: padding of the embedding, which must not be written. */
+function idsWithoutToken(tokenizer: Tokenizer, rows: number): Int32Array {
+  const ids = Int32Array.from({ length: rows }, (_, id) => id);
+  return ids.filter((id) => tokenizer.idToToken(id) === undefined);
+}

@@ -3,7 +3,7 @@
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int64 } from "../graph/tensor.js";
-import { causalAttention } from "../models/attention.js";
+import { causalAttention, maskedScore } from "../models/attention.js";
 import type { ModelConfig } from "../models/config.js";
 import { type Attention, hiddenStates, logits } from "../models/decoder.js";
 import { declareParams, type Weights } from "../models/params.js";
@@ -18,6 +18,8 @@ export interface DecodeGraphOptions {
   readonly params: SamplingParams;
   /** Give the keys and values out, so that a later chunk can go on. */
   readonly keepCache: boolean;
+  /** Ids that are never drawn; none if absent. */
+  readonly unsampled?: Int32Array;
 }
 
 /** Token, position and life of each row as they enter the Loop. */
@@ -64,7 +66,7 @@ export function startGraph(options: DecodeGraphOptions): Graph {
     token_B1: graph.input("firstToken", "float32", ["B", 1]),
   };
   const logits_BV = logits(config, weights, hidden_BD);
-  const drawn = drawTokens(logits_BV, uniforms, inputs.temperature, params);
+  const drawn = drawTokens(logits_BV, uniforms, inputs.temperature, params, drawable(logits_BV, options));
   graph.output("first", drawn.tokens_B1);
   if (params.topIds) graph.output("firstTopIds", mostProbable(logits_BV, params.topIds));
   graph.output("firstLogprobs", drawn.logprobs_B1);
@@ -124,6 +126,14 @@ function lastRows(x_BPD: Value, index_B1: Value, width: number): Value {
   return op.squeeze(op.gatherElements(x_BPD, places, 1), [1]);
 }
 
+/** Logits to draw from: those that are never drawn are out of reach. The logits themselves if all may be. */
+function drawable(logits_BV: Value, { unsampled, config: { vocabSize } }: DecodeGraphOptions): Value {
+  if (!unsampled?.length) return logits_BV;
+  const reach = new Float32Array(vocabSize);
+  for (const id of unsampled) reach[id] = maskedScore;
+  return op.add(logits_BV, logits_BV.graph.constantNamed(`reach.${logits_BV.graph.name}`, float32(reach, [vocabSize])));
+}
+
 /** 1 where the drawn token lets the row go on, 0 where it is a stop token: float32 [B, 1]. */
 function stays({ tokens_B1 }: Drawn, { vocabSize }: ModelConfig, { stopIds }: SamplingParams): Value {
   const goesOn = new Float32Array(vocabSize).fill(1);
@@ -164,7 +174,7 @@ function decodeLoop(
   const { hidden_B1D, grown } = decodeStep(config, weights, stepInputs);
   const logits_BV = logits(config, weights.params, op.reshape(hidden_B1D, ["B", config.hiddenSize]));
   const uniforms = { block_B1: now(inputs.block_NB1), token_B1: now(inputs.token_NB1) };
-  const drawn = drawTokens(logits_BV, uniforms, inputs.temperature, params);
+  const drawn = drawTokens(logits_BV, uniforms, inputs.temperature, params, drawable(logits_BV, options));
   const next_B1 = op.mul(alive_B1, stays(drawn, config, params));
   body.output("again", anyAlive(next_B1));
   body.output("next.token", drawn.tokens_B1);

@@ -38,20 +38,27 @@ export const negatedUniform = (bits: number): number => -(((bits >>> 8) / 2 ** 2
  * sum runs serially over the vocabulary and nothing is sorted. With truncation it works on the kept candidates.
  *
  * @param logits_BV float32; @param temperature float32 []
+ * @param drawable_BV the logits with those out of reach that must not be drawn; log-probabilities under the model are of all
  */
-export function drawTokens(logits_BV: Value, uniforms: Uniforms, temperature: Value, params: SamplingParams): Drawn {
+export function drawTokens(
+  logits_BV: Value,
+  uniforms: Uniforms,
+  temperature: Value,
+  params: SamplingParams,
+  drawable_BV: Value = logits_BV,
+): Drawn {
   const vocab = logits_BV.shape[1] as number;
   const truncated = (params.topK > 0 && params.topK < vocab) || params.topP < 1;
   if (params.temperature === 0) {
-    const tokens_B1 = op.argMax(logits_BV, -1, true);
+    const tokens_B1 = op.argMax(drawable_BV, -1, true);
     const logprobs_B1 = op.gatherElements(op.logSoftmax(logits_BV), tokens_B1);
     return { tokens_B1, logprobs_B1, samplingLogprobs_B1: op.mul(logprobs_B1, 0) };
   }
   const unit = params.temperature === 1;
-  const p_BV = op.softmax(unit ? logits_BV : op.div(logits_BV, temperature));
+  const p_BV = op.softmax(unit ? drawable_BV : op.div(drawable_BV, temperature));
   const { tokens_B1, probability_B1 } = truncated ? drawTruncated(p_BV, uniforms, params) : drawPlain(p_BV, uniforms);
   const samplingLogprobs_B1 = op.log(probability_B1);
-  if (unit && !truncated) return { tokens_B1, logprobs_B1: samplingLogprobs_B1, samplingLogprobs_B1 };
+  if (unit && !truncated && drawable_BV === logits_BV) return { tokens_B1, logprobs_B1: samplingLogprobs_B1, samplingLogprobs_B1 };
   return { tokens_B1, logprobs_B1: op.gatherElements(op.logSoftmax(logits_BV), tokens_B1), samplingLogprobs_B1 };
 }
 

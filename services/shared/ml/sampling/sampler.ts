@@ -37,6 +37,8 @@ export interface SamplerOptions extends SessionOptions {
   readonly maxRows: number;
   /** Feed the weights to each run instead of compiling them in; by default as the model's size makes it pay. */
   readonly weightsAsInputs?: boolean;
+  /** Ids that are never drawn: those that the tokenizer has no token for. */
+  readonly unsampled?: Int32Array;
 }
 
 /**
@@ -239,7 +241,10 @@ export class Sampler {
     const build = kind === "start" ? startGraph : continueGraph;
     const weights = this.#asInputs ? "inputs" : this.#weights;
     return this.#sessions.get(key, this.#reach, (room) =>
-      Session.create(build({ config: withRoom(this.#config, room), weights, params, keepCache }), this.#options),
+      Session.create(
+        build({ config: withRoom(this.#config, room), weights, params, keepCache, unsampled: this.#options.unsampled }),
+        this.#options,
+      ),
     );
   }
 }

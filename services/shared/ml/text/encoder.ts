@@ -41,6 +41,12 @@ interface Written {
   readonly plain: boolean;
 }
 
+/** A text, and whether the tokenizer puts around it what it puts around every text. */
+interface PlainText {
+  readonly text: string;
+  readonly plain: boolean;
+}
+
 const nothing: Written = { prompt: "", whole: undefined, answer: undefined, plain: true };
 
 /**
@@ -87,10 +93,12 @@ export class Encoder {
       const { prompt, whole = "", plain } = one instanceof RetortError ? nothing : one;
       return [prompt, whole].map((text) => ({ text, plain }));
     });
-    const ids = this.#encodeAll(texts);
+    const ids = this.#encodeEach(texts);
     return written.map((one, i): EncodedExample => {
       if (one instanceof RetortError) return { refusal: one.message };
       const [promptIds, whole] = [ids[2 * i]!, ids[2 * i + 1]!];
+      if (promptIds instanceof RetortError) return { refusal: promptIds.message };
+      if (whole instanceof RetortError) return { refusal: whole.message };
       const prompt = { text: one.prompt, ids: promptIds };
       if (one.whole === undefined) return { prompt, completion: undefined };
       const found = attempt(() =>
@@ -202,7 +210,13 @@ export class Encoder {
       );
   }
 
-  #encodeAll(texts: readonly { readonly text: string; readonly plain: boolean }[]): Int32Array[] {
+  /** As {@link Encoder.#encodeAll}; a text that has no ids is an error of its own. */
+  #encodeEach(texts: readonly PlainText[]): (Int32Array | RetortError)[] {
+    const all = attempt(() => this.#encodeAll(texts));
+    return all instanceof RetortError ? texts.map((text) => attempt(() => this.#encodeAll([text])[0]!)) : all;
+  }
+
+  #encodeAll(texts: readonly PlainText[]): Int32Array[] {
     const encoded = new Array<Int32Array>(texts.length);
     for (const plain of [true, false]) {
       const members = [...texts.keys()].filter((i) => texts[i]!.plain === plain);

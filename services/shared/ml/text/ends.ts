@@ -4,6 +4,8 @@ import type { Tokenizer } from "./tokenizer.js";
 export interface Ends {
   /** Any of these ends a sequence: those of generation_config.json and config.json, the tokenizer's, the template's. */
   readonly ids: readonly number[];
+  /** Those that the configs name, else the tokenizer's: what the model was trained to end with. */
+  readonly declared: readonly number[];
   /** What people should know: a template whose turns end otherwise, or no end at all. */
   readonly warnings: readonly string[];
 }
@@ -17,26 +19,18 @@ export function endsOf(tokenizer: Tokenizer, declared: readonly number[]): Ends 
   const { eosId } = tokenizer.specials;
   const turn = turnOf(tokenizer);
   const ids = [...new Set([...declared, ...(eosId === undefined ? [] : [eosId]), ...(turn?.end === undefined ? [] : [turn.end])])];
+  const known = declared.length ? declared : eosId === undefined ? [] : [eosId];
+  const found = (...warnings: string[]): Ends => ({ ids, declared: known, warnings });
   const named = (list: readonly number[]) => list.map((id) => `${tokenizer.idToToken(id) ?? "?"} (${id})`).join(", ");
   if (ids.length === 0)
-    return {
-      ids,
-      warnings: ["no token ends a sequence: neither config.json, generation_config.json nor the tokenizer names one; set eos_token_id"],
-    };
-  if (!turn) return { ids, warnings: [] };
+    return found("no token ends a sequence: neither config.json, generation_config.json nor the tokenizer names one; set eos_token_id");
+  if (!turn) return found();
   if (turn.end === undefined)
-    return {
-      ids,
-      warnings: [`the chat template ends an answer with no special token; ${named(ids)} ends a sequence, and answers do not teach it`],
-    };
-  const known = declared.length ? declared : eosId === undefined ? [] : [eosId];
-  if (known.includes(turn.end)) return { ids, warnings: [] };
-  return {
-    ids,
-    warnings: [
-      `the chat template ends an answer with ${named([turn.end])}, and eos_token_id names ${named(known) || "none"}: both end a sequence here; name it in generation_config.json, so that other programs stop there too`,
-    ],
-  };
+    return found(`the chat template ends an answer with no special token; ${named(ids)} ends a sequence, and answers do not teach it`);
+  if (known.includes(turn.end)) return found();
+  return found(
+    `the chat template ends an answer with ${named([turn.end])}, and eos_token_id names ${named(known) || "none"}: both end a sequence here; name it in generation_config.json, so that other programs stop there too`,
+  );
 }
 
 /** An answer that no template changes. */

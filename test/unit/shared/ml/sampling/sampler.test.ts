@@ -18,7 +18,14 @@ const requests: SampleRequest[] = [5, 1, 9, 3, 12, 7].map((length, i) => ({
 
 async function sample(
   settings: Partial<SamplingParams> = {},
-  host: { model?: Model; requests?: SampleRequest[]; chunkTokens?: number; maxRows?: number; weightsAsInputs?: boolean } = {},
+  host: {
+    model?: Model;
+    requests?: SampleRequest[];
+    chunkTokens?: number;
+    maxRows?: number;
+    weightsAsInputs?: boolean;
+    unsampled?: Int32Array;
+  } = {},
 ): Promise<Completion[]> {
   const { config, params: weights } = host.model ?? model;
   const sampler = new Sampler(config, weights, { ...options, ...host });
@@ -144,6 +151,29 @@ describe("Sampler.sample()", () => {
     await expect(sample({}, one([]))).rejects.toThrow("prompt 0: it has no tokens");
     await expect(sample({ maxNewTokens: 95 }, one([3, 4]))).rejects.toThrow("exceed the model's 96 positions");
     await expect(sample({}, one([3, 150]))).rejects.toThrow("token id 150 is outside the vocabulary of 150");
+  });
+});
+
+describe("ids that are never drawn", () => {
+  // Half of the vocabulary, every other id.
+  const unsampled = Int32Array.from({ length: 75 }, (_, i) => 2 * i);
+
+  it.each([
+    ["greedy", { temperature: 0 }],
+    ["at temperature 1", {}],
+    ["at another temperature", { temperature: 2 }],
+    ["among the likeliest few", { topK: 3 }],
+    ["within a mass", { topP: 0.5 }],
+  ] as const)("are left out %s, and the others keep the model's log-probability", async (_, settings) => {
+    for (const weightsAsInputs of [true, false]) {
+      const completions = await sample(settings, { unsampled, weightsAsInputs });
+      for (const { ids } of completions) expect(ids.every((id) => id % 2 === 1)).toBe(true);
+      expect((await mismatch(model, requests, completions)).worst).toBeLessThan(2e-5);
+    }
+  });
+
+  it("change nothing where there are none", async () => {
+    expect(tokensOf(await sample({}, { unsampled: new Int32Array() }))).toEqual(tokensOf(await sample()));
   });
 });
 
