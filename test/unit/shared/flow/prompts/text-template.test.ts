@@ -10,7 +10,7 @@ describe("parseTemplate()", () => {
     ["{{ completion | trim }}{% if reference is defined %}{{ reference.x }}{% endif %}", ["completion", "reference"]],
     ["{% for word in completion.split(' ') %}{{ loop.index }}{{ word }}{% endfor %}", ["completion"]],
     ["{% set answer = completion | upper %}{{ answer }}", ["completion"]],
-    ["{{ completion | join(sep=', ') }}{{ x if y is none else none }}", ["completion", "y", "x"]],
+    ["{{ completion | join(d=', ') }}{{ x if y is none else none }}", ["completion", "x", "y"]],
     ["{% macro f(x, z=1) %}{{ x }}{{ z }}{% endmacro %}{{ f(completion) }}", ["completion"]],
     ["{% for a, b in completion.items() %}{{ a }}{{ b }}{% endfor %}", ["completion"]],
     ["plain", []],
@@ -24,9 +24,8 @@ describe("parseTemplate()", () => {
   });
 
   it("says what is wrong with a template", () => {
-    expect(() => parseTemplate("{{ x | nosuch }}").render({ x: "a" })).toThrow(
-      /the template "\{\{ x \| nosuch \}\}" cannot be filled in: /,
-    );
+    expect(() => parseTemplate("{{ x | nosuch }}")).toThrow(/the template "\{\{ x \| nosuch \}\}" is no Jinja: No filter named 'nosuch'/);
+    expect(() => parseTemplate("{{ x + 1 }}").render({ x: "a" })).toThrow(/the template "\{\{ x \+ 1 \}\}" cannot be filled in: /);
     expect(() => parseTemplate("{{ prompt")).toThrow(/the template "\{\{ prompt" is no Jinja: /);
   });
 });
