@@ -73,7 +73,11 @@ describe("rewardProblems()", () => {
     [{ kind: "exact_match", weight: Number.NaN }, "rewards[0].weight", /is NaN/],
     [{ kind: "classifier" }, "rewards[0].model", /is missing/],
     [{ kind: "classifier", model: "m", template: "{{ completion" }, "rewards[0].template", /no Jinja/],
-    [{ kind: "classifier", model: "m", template: "{{ completion | nosuch }}" }, "rewards[0].template", /cannot be filled in/],
+    [
+      { kind: "classifier", model: "m", template: "{{ completion | nosuch }}" },
+      "rewards[0].template",
+      /is no Jinja: No filter named 'nosuch'/,
+    ],
     [{ kind: "classifier", model: "m", template: "{{ answer }}" }, "rewards[0].template", /names "answer".*prompt, completion, reference/],
     [{ kind: "classifier", model: "m", template: "{{ prompt }}" }, "rewards[0].template", /the same reward/],
     [{ kind: "classifier", model: "m", pairTemplate: "{{ x }}" }, "rewards[0].pairTemplate", /names "x"/],

@@ -1,6 +1,6 @@
 import { TemplateFailure } from "./failure.js";
 import { formatPercent } from "./formatting.js";
-import { compare, equal, isNumber, iterate, keyOf, Tuple, tupleOf, typeName, Undefined, unbool } from "./values.js";
+import { compare, equal, escaped, isNumber, iterate, keyOf, Markup, Tuple, tupleOf, typeName, Undefined, unbool } from "./values.js";
 
 type Binary = (a: unknown, b: unknown) => unknown;
 
@@ -38,6 +38,8 @@ function divided(a: bigint | number, b: bigint | number): { quotient: bigint | n
   return { quotient: Math.floor(x / y), rest: moved };
 }
 
+const isText = (value: unknown): value is string | Markup => typeof value === "string" || value instanceof Markup;
+
 const isWhole = (value: unknown): boolean => typeof value === "bigint" || typeof value === "boolean";
 
 /** Python's binary operators. */
@@ -46,8 +48,9 @@ export const binary: Readonly<Record<string, Binary>> = {
     const pair = numbers(a, b);
     if (pair) return (pair[0] as number) + (pair[1] as number);
     if (typeof a === "string" && typeof b === "string") return a + b;
+    if (isText(a) && isText(b)) return new Markup(escaped(a) + escaped(b));
     if (a instanceof Tuple && b instanceof Tuple) return tupleOf(...a, ...b);
-    if (Array.isArray(a) && Array.isArray(b) && !(a instanceof Tuple) && !(b instanceof Tuple)) return [...a, ...b];
+    if (typeName(a) === "list" && typeName(b) === "list") return [...(a as unknown[]), ...(b as unknown[])];
     if (typeof a === "string" && !(b instanceof Undefined))
       throw new TemplateFailure(`can only concatenate str (not "${typeName(b)}") to str`);
     return unsupported("+", a, b);

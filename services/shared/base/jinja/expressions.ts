@@ -3,11 +3,11 @@ import { binary, comparisons, signed } from "./arithmetic.js";
 import { TemplateFailure } from "./failure.js";
 import { filters } from "./filters.js";
 import { attributeOf, callOf, itemOf, sliceOf } from "./members.js";
-import type { Expression } from "./scope.js";
+import { type Expression, located } from "./scope.js";
 import { str } from "./spelling.js";
 import { tests } from "./tests.js";
 import type { TokenStream } from "./token-stream.js";
-import { type Arguments, iterate, keyOf, Tuple, toText, truth, tupleOf, Undefined } from "./values.js";
+import { type Arguments, iterate, keyOf, Markup, Tuple, toText, truth, tupleOf, Undefined } from "./values.js";
 
 /** What has been read so far: names that expressions read, and names that statements give a value. */
 export interface Names {
@@ -337,7 +337,12 @@ export class Expressions {
     const filter = Object.hasOwn(filters, name) ? filters[name] : undefined;
     if (!filter) throw new TemplateFailure(`No filter named '${name}'.`, line);
     const args = this.stream.is("operator", "(") ? this.callArguments() : noArguments;
-    return located(line, (scope) => filter(value(scope), args(scope)));
+    return located(line, (scope) => {
+      const given = value(scope);
+      if (given instanceof Markup && !ofMarkup.has(name))
+        throw new TemplateFailure(`the filter ${name} on text that is HTML is not supported in templates here`);
+      return filter(given, args(scope));
+    });
   }
 
   #dotted(): string {
@@ -367,6 +372,9 @@ export class Expressions {
   }
 }
 
+/** Filters that take text that is HTML. */
+const ofMarkup = new Set(["d", "default", "e", "escape", "forceescape", "safe", "string", "tojson"]);
+
 /** Calls, as they are made with one more argument: the caller of a call block. */
 const calls = new WeakMap<Expression, (scope: Parameters<Expression>[0], caller: unknown) => unknown>();
 
@@ -378,16 +386,4 @@ const noArguments: Call = () => ({ list: [], named: new Map() });
 function spreadNames(value: unknown): (readonly [string, unknown])[] {
   if (!(value instanceof Map)) throw new TemplateFailure("argument after ** must be a mapping");
   return [...value].map(([key, part]) => [toText(key, "a keyword"), part] as const);
-}
-
-/** An expression whose failures say the line. */
-export function located(line: number, expression: Expression): Expression {
-  return (scope) => {
-    try {
-      return expression(scope);
-    } catch (error) {
-      if (error instanceof TemplateFailure) error.line ??= line;
-      throw error;
-    }
-  };
 }

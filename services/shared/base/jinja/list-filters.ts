@@ -2,10 +2,10 @@ import { bind, required } from "./arguments.js";
 import { binary } from "./arithmetic.js";
 import { TemplateFailure } from "./failure.js";
 import type { Filter } from "./filter.js";
-import { itemOf } from "./members.js";
-import { str } from "./spelling.js";
+import { itemOf, methodOf } from "./members.js";
+import { repr, str } from "./spelling.js";
 import { type Test, tests } from "./tests.js";
-import { type Arguments, Attributes, compare, equal, iterate, toInteger, toText, truth, tupleOf, typeName, Undefined } from "./values.js";
+import { type Arguments, compare, equal, iterate, keyOf, Tuple, toInteger, toText, truth, tupleOf, typeName, Undefined } from "./values.js";
 
 /** A value's part by a dotted name, whose whole numbers are positions. */
 export function partOf(value: unknown, attribute: unknown, fallback?: unknown): unknown {
@@ -46,7 +46,8 @@ function selecting(what: string, wanted: boolean, byAttribute: boolean): Filter 
     const [attribute, ...rest] = args.list;
     if (byAttribute && attribute === undefined) throw new TemplateFailure(`${what} needs the name of an attribute`);
     const test = chosen(what, byAttribute ? { list: rest, named: args.named } : args);
-    return iterate(value).filter((item) => test(byAttribute ? partOf(item, attribute) : item) === wanted);
+    // Nothing, of whatever type, has no items.
+    return (truth(value) ? iterate(value) : []).filter((item) => test(byAttribute ? partOf(item, attribute) : item) === wanted);
   };
 }
 
@@ -133,11 +134,13 @@ function sort(value: unknown, args: Arguments): unknown {
 
 function unique(value: unknown, args: Arguments): unknown {
   const { case_sensitive, attribute } = bind("unique", args, ["case_sensitive", "attribute"]);
-  const seen: unknown[] = [];
+  const seen = new Set<unknown>();
   return iterate(value).filter((item) => {
-    const key = folded(partOf(item, attribute), flag(case_sensitive));
-    if (seen.some((one) => equal(one, key))) return false;
-    seen.push(key);
+    const key = keyOf(folded(partOf(item, attribute), flag(case_sensitive)));
+    // Tuples are equal by their items.
+    const known = key instanceof Tuple ? `tuple ${repr(key)}` : key;
+    if (seen.has(known)) return false;
+    seen.add(known);
     return true;
   });
 }
@@ -160,12 +163,8 @@ function sum(value: unknown, args: Arguments): unknown {
 export const listFilters: Readonly<Record<string, Filter>> = {
   attr: (value, args) => {
     const name = toText(required("attr", bind("attr", args, ["name"]), "name"), "name");
-    // Attributes alone, no items: of the values here, none but `loop` and `namespace()` have any.
-    if (value instanceof Attributes)
-      return value.values.get(name) ?? new Undefined(`'${typeName(value)}' object has no attribute '${name}'`);
-    return value instanceof Map || typeof value === "string" || Array.isArray(value)
-      ? new Undefined(`'${typeName(value)}' object has no attribute '${name}'`)
-      : itemOf(value, name);
+    if (value instanceof Undefined) value.fail();
+    return methodOf(value, name) ?? new Undefined(`'${typeName(value)} object' has no attribute '${name}'`);
   },
   batch,
   count: (value) => lengthOf(value),

@@ -2,7 +2,7 @@
 import { bind } from "./arguments.js";
 import { TemplateFailure } from "./failure.js";
 import { type Expression, type Output, runAll, Scope, type Statement, textOf } from "./scope.js";
-import { type Arguments, Attributes, Callable, equal, iterate, truth, Undefined } from "./values.js";
+import { type Arguments, Attributes, Callable, equal, iterate, truth, tupleOf, Undefined } from "./values.js";
 
 /** Gives targets their values. */
 export type Assign = (scope: Scope, value: unknown) => void;
@@ -116,7 +116,7 @@ export function macroOf(
     const given = bind(`macro '${name}'`, { list: list.slice(0, names.length), named: known }, names);
     for (const { name: parameter, fallback } of parameters)
       own.set(parameter, given[parameter] ?? (parameter in given ? given[parameter] : missing(parameter, fallback, own)));
-    own.set("varargs", list.slice(names.length));
+    own.set("varargs", tupleOf(...list.slice(names.length)));
     own.set("kwargs", rest);
     return textOf(body, own, out);
   });

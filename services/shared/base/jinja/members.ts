@@ -3,7 +3,20 @@ import { bind, required } from "./arguments.js";
 import { TemplateFailure } from "./failure.js";
 import { repr } from "./spelling.js";
 import { textMethods } from "./text-methods.js";
-import { type Arguments, Attributes, Callable, equal, keyOf, Tuple, toInteger, tupleOf, typeName, Undefined } from "./values.js";
+import {
+  type Arguments,
+  Attributes,
+  Callable,
+  equal,
+  keyOf,
+  Tuple,
+  toInteger,
+  tupleOf,
+  typeName,
+  Undefined,
+  View,
+  viewOf,
+} from "./values.js";
 
 type Method<T> = (value: T, args: Arguments) => unknown;
 
@@ -14,9 +27,13 @@ const dictMethods: Readonly<Record<string, Method<Map<unknown, unknown>>>> = {
     const key = keyOf(required("get", bound, "key"));
     return dict.has(key) ? dict.get(key) : (bound.default ?? null);
   },
-  items: (dict) => [...dict].map(([key, value]) => tupleOf(key, value)),
-  keys: (dict) => [...dict.keys()],
-  values: (dict) => [...dict.values()],
+  items: (dict) =>
+    viewOf(
+      "dict_items",
+      [...dict].map(([key, value]) => tupleOf(key, value)),
+    ),
+  keys: (dict) => viewOf("dict_keys", [...dict.keys()]),
+  values: (dict) => viewOf("dict_values", [...dict.values()]),
 };
 
 const listMethods: Readonly<Record<string, Method<readonly unknown[]>>> = {
@@ -49,9 +66,13 @@ export function attributeOf(value: unknown, name: string): unknown {
 export function itemOf(value: unknown, key: unknown): unknown {
   if (value instanceof Undefined) value.fail();
   if (value instanceof Map) {
-    const own = keyOf(key);
-    if (value.has(own)) return value.get(own);
-  } else if ((typeof value === "string" || Array.isArray(value)) && (typeof key === "bigint" || typeof key === "boolean")) {
+    // What cannot be a key is no key of this dict.
+    if (!Array.isArray(key) && !(key instanceof Map) && value.has(keyOf(key))) return value.get(keyOf(key));
+    if (key instanceof Tuple && value.has(key)) return value.get(key);
+  } else if (
+    (typeof value === "string" || (Array.isArray(value) && !(value instanceof View))) &&
+    (typeof key === "bigint" || typeof key === "boolean")
+  ) {
     const list = typeof value === "string" ? [...value] : value;
     const at = Number(key);
     const found = list.at(at);
@@ -70,7 +91,8 @@ function missing(value: unknown, key: unknown): string {
     : `${of} has no element ${typeof key === "bigint" ? key : typeName(key)}`;
 }
 
-function methodOf(value: unknown, name: string): unknown {
+/** A method or attribute; undefined if the value has none of that name. */
+export function methodOf(value: unknown, name: string): unknown {
   if (value instanceof Attributes) return value.values.get(name);
   // A group of the filter groupby is a named tuple.
   if (value instanceof Tuple && (name === "grouper" || name === "list") && Object.hasOwn(value, name))
@@ -83,13 +105,14 @@ function methodOf(value: unknown, name: string): unknown {
   if (changing[kind]?.includes(name)) return new Undefined(`access to attribute '${name}' of '${kind}' object is unsafe.`);
   if (typeof value === "string") return bound(textMethods, value);
   if (value instanceof Map) return bound(dictMethods, value);
-  return Array.isArray(value) ? bound(listMethods, value) : undefined;
+  return Array.isArray(value) && !(value instanceof View) ? bound(listMethods, value) : undefined;
 }
 
 /** `value[start:stop:step]`. */
 export function sliceOf(value: unknown, start: unknown, stop: unknown, step: unknown): unknown {
   if (value instanceof Undefined) value.fail();
-  if (typeof value !== "string" && !Array.isArray(value)) return new Undefined(`${typeName(value)} object has no element slice`);
+  if (typeof value !== "string" && (!Array.isArray(value) || value instanceof View))
+    return new Undefined(`${typeName(value)} object has no element slice`);
   const list = typeof value === "string" ? [...value] : value;
   const by = step === undefined || step === null ? 1 : toInteger(step, "a slice's step");
   if (by === 0) throw new TemplateFailure("slice step cannot be zero");

@@ -70,3 +70,15 @@ export function textOf(body: readonly Statement[], scope: Scope, around: Output)
   runAll(body, scope, out);
   return out.text;
 }
+
+/** An expression whose failures say the line. */
+export function located(line: number, expression: Expression): Expression {
+  return (scope) => {
+    try {
+      return expression(scope);
+    } catch (error) {
+      if (error instanceof TemplateFailure) error.line ??= line;
+      throw error;
+    }
+  };
+}

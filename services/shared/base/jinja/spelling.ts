@@ -1,6 +1,6 @@
 // How Python spells values: str(), repr(), and json.dumps().
 import { TemplateFailure } from "./failure.js";
-import { Attributes, Callable, Tuple, typeName, Undefined } from "./values.js";
+import { Attributes, Callable, Markup, Tuple, typeName, Undefined, View } from "./values.js";
 
 /** A float as Python's repr spells it: the shortest digits, an exponent below 1e-4 and from 1e16 on. */
 export function floatText(value: number): string {
@@ -24,6 +24,7 @@ export function floatText(value: number): string {
 export function str(value: unknown): string {
   if (typeof value === "string") return value;
   if (value instanceof Undefined) return "";
+  if (value instanceof Markup) return value.text;
   return repr(value);
 }
 
@@ -36,6 +37,7 @@ export function repr(value: unknown): string {
   if (typeof value === "string") return textRepr(value);
   if (value instanceof Undefined) return "Undefined";
   if (value instanceof Tuple) return value.length === 1 ? `(${repr(value[0])},)` : `(${value.map(repr).join(", ")})`;
+  if (value instanceof View) return `${value.kind}([${value.map(repr).join(", ")}])`;
   if (Array.isArray(value)) return `[${value.map(repr).join(", ")}]`;
   if (value instanceof Map) return `{${[...value].map(([key, part]) => `${repr(key)}: ${repr(part)}`).join(", ")}}`;
   const name = value instanceof Callable || value instanceof Attributes ? typeName(value) : typeof value;
@@ -51,13 +53,13 @@ function textRepr(text: string): string {
     const code = character.codePointAt(0)!;
     if (character === quote) out += `\\${quote}`;
     else if (short[character]) out += short[character];
-    else if (character !== " " && /[\p{C}\p{Z}]/u.test(character)) out += escaped(code);
+    else if (character !== " " && /[\p{C}\p{Z}]/u.test(character)) out += codeOf(code);
     else out += character;
   }
   return quote + out + quote;
 }
 
-function escaped(code: number): string {
+function codeOf(code: number): string {
   if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
   return code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
 }
@@ -79,7 +81,8 @@ export function dumps(value: unknown, options: JsonOptions, level = 0): string {
   if (typeof value === "number")
     return Number.isFinite(value) ? floatText(value) : Number.isNaN(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
   if (typeof value === "string") return jsonText(value, options.ascii);
-  if (Array.isArray(value))
+  if (value instanceof Markup) return jsonText(value.text, options.ascii);
+  if (Array.isArray(value) && !(value instanceof View))
     return group(
       "[",
       "]",

@@ -1,8 +1,8 @@
 // Statements of Jinja2, by its grammar, as functions that write.
-import { Expressions, located, type Names, withCaller } from "./expressions.js";
+import { Expressions, type Names, withCaller } from "./expressions.js";
 import { TemplateFailure } from "./failure.js";
 import { type Assign, forStatement, macroOf, type Parameter } from "./loops.js";
-import { type Expression, runAll, Scope, type Statement, textOf } from "./scope.js";
+import { type Expression, located, runAll, Scope, type Statement, textOf } from "./scope.js";
 import { str } from "./spelling.js";
 import type { TokenStream } from "./token-stream.js";
 import { Attributes, iterate, truth } from "./values.js";

@@ -97,7 +97,7 @@ export function strftime(date: Date, format: string): string {
   return format.replace(/%([-_0^#]?)(\d*)([EO]?)(.)/gsu, (whole, flag: string, width: string, _modifier, directive: string) => {
     const written = write(parts, directive, flag, width);
     if (written === undefined) return whole;
-    return flag === "^" ? written.toUpperCase() : flag === "#" ? swapped(written, directive) : written;
+    return flag === "^" && directive !== "P" ? written.toUpperCase() : flag === "#" ? swapped(written, directive) : written;
   });
 }
 

@@ -10,11 +10,10 @@ import { toPython } from "./values.js";
 
 /**
  * A Jinja template, rendered as transformers renders chat templates: by Python's Jinja2 3.1 in its immutable sandbox, with
- * trim_blocks and lstrip_blocks, loop controls and `generation`. What is not written here (the filters `escape` and `safe`,
- * say) is refused by name, never rendered otherwise.
+ * trim_blocks and lstrip_blocks, loop controls and `generation`. What is not written here (the filter `urlize`, say) is refused by name, never rendered otherwise.
  */
 export class Template {
-  /** Names that the template reads and gives no value to, sorted. */
+  /** Names that the template reads and gives no value to, in the order in which it reads them. */
   readonly names: readonly string[];
   readonly #body: readonly Statement[];
 
@@ -22,7 +21,7 @@ export class Template {
   constructor(source: string) {
     const names: Names = { read: new Set(), bound: new Set() };
     this.#body = explained(() => new Statements(new TokenStream(tokenize(source)), names).all());
-    this.names = [...names.read].filter((name) => !names.bound.has(name) && !globals.has(name)).sort();
+    this.names = [...names.read].filter((name) => !names.bound.has(name) && !globals.has(name));
   }
 
   /**

@@ -1,7 +1,7 @@
 import { bind, required } from "./arguments.js";
 import { comparisons, contains } from "./arithmetic.js";
 import { TemplateFailure } from "./failure.js";
-import { type Arguments, Callable, equal, isNumber, toInteger, Undefined, unbool } from "./values.js";
+import { type Arguments, Callable, equal, isNumber, Markup, toInteger, Undefined, unbool, View } from "./values.js";
 
 /** What stands behind `is`. */
 export type Test = (value: unknown, args: Arguments) => boolean;
@@ -40,6 +40,12 @@ function remainder(value: unknown, by: number): bigint {
 const isIterable = (value: unknown): boolean =>
   typeof value === "string" || Array.isArray(value) || value instanceof Map || value instanceof Undefined;
 
+const notWritten =
+  (name: string): Test =>
+  () => {
+    throw new TemplateFailure(`the test ${name} is not supported in templates here`);
+  };
+
 /** The tests of Jinja2. */
 export const tests: Readonly<Record<string, Test>> = {
   "!=": ne,
@@ -58,9 +64,10 @@ export const tests: Readonly<Record<string, Test>> = {
   },
   eq,
   equalto: eq,
-  escaped: alone("escaped", () => false),
+  escaped: alone("escaped", (value) => value instanceof Markup),
   even: alone("even", (value) => remainder(value, 2) === 0n),
   false: alone("false", (value) => value === false),
+  filter: notWritten("filter"),
   float: alone("float", (value) => typeof value === "number"),
   ge,
   greaterthan: gt,
@@ -78,8 +85,9 @@ export const tests: Readonly<Record<string, Test>> = {
   number: alone("number", isNumber),
   odd: alone("odd", (value) => remainder(value, 2) !== 0n),
   sameas: against("sameas", (a, b) => (isNumber(a) && isNumber(b) ? typeof a === typeof b && unbool(a) === unbool(b) : a === b)),
-  sequence: alone("sequence", (value) => isIterable(value)),
-  string: alone("string", (value) => typeof value === "string"),
+  sequence: alone("sequence", (value) => isIterable(value) && !(value instanceof View)),
+  string: alone("string", (value) => typeof value === "string" || value instanceof Markup),
+  test: notWritten("test"),
   true: alone("true", (value) => value === true),
   undefined: alone("undefined", (value) => value instanceof Undefined),
   upper: alone("upper", (value) => cased(value, (text) => text.toUpperCase())),

@@ -4,7 +4,7 @@ import type { Filter } from "./filter.js";
 import { fixed, formatPercent } from "./formatting.js";
 import { dumps, str } from "./spelling.js";
 import { capitalize, centred, replace, split, splitLines, strip } from "./text-methods.js";
-import { type Arguments, isNumber, iterate, toInteger, toText, truth, tupleOf, typeName, Undefined, unbool } from "./values.js";
+import { type Arguments, isNumber, iterate, Markup, toInteger, toText, truth, tupleOf, typeName, Undefined, unbool } from "./values.js";
 
 /** Python's int() of text in a base; undefined where it raises a ValueError. */
 function wholeOf(text: string, base: number): bigint | undefined {
@@ -95,10 +95,18 @@ function toJson(value: unknown, args: Arguments): unknown {
   return dumps(value, { indent: width, itemSeparator, keySeparator, sortKeys: truth(sort_keys), ascii: truth(ensure_ascii) });
 }
 
+/** A filter's value that must be text, though others are not turned into it. */
+function textIn(value: unknown, filter: string): string {
+  if (typeof value === "string") return value;
+  if (value instanceof Undefined) value.fail();
+  throw new TemplateFailure(`${filter} needs a str, not ${typeName(value)}`);
+}
+
 function indent(value: unknown, args: Arguments): unknown {
+  const text = textIn(value, "indent");
   const { width = 4n, first = false, blank = false } = bind("indent", args, ["width", "first", "blank"]);
   const space = typeof width === "string" ? width : " ".repeat(toInteger(width, "width"));
-  const lines = splitLines(`${str(value)}\n`);
+  const lines = splitLines(`${text}\n`);
   const [head = "", ...rest] = lines;
   const moved = rest.map((line) => (line || truth(blank) ? space + line : line));
   return [truth(first) ? space + head : head, ...moved].join("\n");
@@ -109,7 +117,11 @@ function truncate(value: unknown, args: Arguments): unknown {
   const length = toInteger(bound.length ?? 255n, "length");
   const end = toText(bound.end ?? "...", "end");
   const leeway = toInteger(bound.leeway ?? 5n, "leeway");
-  const text = [...str(value)];
+  if (value instanceof Undefined || Array.isArray(value) || value instanceof Map) {
+    const size = value instanceof Undefined ? 0 : iterate(value).length;
+    if (size <= length + leeway) return value;
+  }
+  const text = [...textIn(value, "truncate")];
   if (text.length <= length + leeway) return text.join("");
   const cut = text.slice(0, length - [...end].length).join("");
   if (truth(bound.killwords ?? false)) return cut + end;
@@ -137,6 +149,7 @@ function urlEncode(value: unknown): unknown {
       .replace(/%2F/g, safe);
   if (typeof value === "string" || !(Array.isArray(value) || value instanceof Map)) return quote(value, "/");
   const pairs = value instanceof Map ? [...value] : value.map((pair) => iterate(pair));
+  if (pairs.some((pair) => pair.length !== 2)) throw new TemplateFailure("pairs of a name and a value are expected");
   return pairs.map(([key, part]) => `${quote(key, "%2F").replaceAll("%20", "+")}=${quote(part, "%2F").replaceAll("%20", "+")}`).join("&");
 }
 
@@ -189,9 +202,12 @@ export const textFilters: Readonly<Record<string, Filter>> = {
   round,
   string: (value, args) => {
     bind("string", args, []);
-    return str(value);
+    return value instanceof Markup ? value : str(value);
   },
-  striptags: onText("striptags", (text) => split(text.replace(/<!--.*?-->/gs, "").replace(/<.*?>/gs, "")).join(" ")),
+  striptags: onText("striptags", (text) => {
+    if (/&#?\w+;/.test(text)) throw new TemplateFailure("the filter striptags on text with entities is not supported in templates here");
+    return split(text.replace(/<!--.*?-->/gs, "").replace(/<.*?>/gs, "")).join(" ");
+  }),
   title: onText("title", (text) =>
     text
       .split(/([-\s({[<]+)/u)

@@ -64,14 +64,25 @@ export function splitLines(text: string, keep = false): string[] {
 /** Python's str.title(): letters behind anything that is none are upper case. */
 const title = (text: string): string => text.toLowerCase().replace(/\p{L}[\p{L}\p{M}]*/gu, capitalize);
 
+/** Digraphs that have a title case of their own, by their upper case. */
+const digraphs: Readonly<Record<string, string>> = { Ǆ: "ǅ", Ǉ: "ǈ", Ǌ: "ǋ", Ǳ: "ǲ" };
+
 /** Python's str.capitalize(). */
 export function capitalize(text: string): string {
   const [first = "", ...rest] = [...text];
   const upper = first.toUpperCase();
-  // Ligatures and digraphs have a title case of their own: only the first letter is large.
-  const head = [...upper].length > 1 ? upper[0]! + upper.slice(1).toLowerCase() : upper;
+  const [large = "", ...small] = [...upper];
+  // Of a ligature only the first letter is large.
+  const head = digraphs[upper] ?? large + small.join("").toLowerCase();
   return head + rest.join("").toLowerCase();
 }
+
+/** Python's str.swapcase(): letters of neither case stay. */
+const swapped = (letter: string): string => {
+  const [lower, upper] = [letter.toLowerCase(), letter.toUpperCase()];
+  if (letter === lower) return upper;
+  return letter === upper ? lower : letter;
+};
 
 function partition(text: string, separator: string, last: boolean): Tuple {
   if (separator === "") throw new TemplateFailure("empty separator");
@@ -161,7 +172,7 @@ const refused =
 /** The methods of str. */
 export const textMethods: Readonly<Record<string, TextMethod>> = {
   capitalize: plain("capitalize", capitalize),
-  casefold: plain("casefold", (text) => text.toLowerCase().replace(/ß/g, "ss")),
+  casefold: plain("casefold", (text) => Array.from(text, (letter) => letter.toUpperCase().toLowerCase()).join("")),
   center: filling("center", centred),
   count: (text, args) => {
     const bound = bind("count", args, ["sub", "start", "end"]);
@@ -222,9 +233,7 @@ export const textMethods: Readonly<Record<string, TextMethod>> = {
   splitlines: (text, args) => splitLines(text, truth(bind("splitlines", args, ["keepends"]).keepends ?? false)),
   startswith: starts("startswith", (text, fix) => text.startsWith(fix)),
   strip: stripping("strip", "both"),
-  swapcase: plain("swapcase", (text) =>
-    [...text].map((one) => (one === one.toLowerCase() ? one.toUpperCase() : one.toLowerCase())).join(""),
-  ),
+  swapcase: plain("swapcase", (text) => Array.from(text, swapped).join("")),
   title: plain("title", title),
   translate: refused("translate"),
   upper: plain("upper", (text) => text.toUpperCase()),

@@ -18,6 +18,37 @@ export function tupleOf(...items: readonly unknown[]): Tuple {
   return tuple;
 }
 
+/** What a dict's keys(), values() and items() give: iterated over like a list, printed by its kind. */
+export class View extends Array<unknown> {
+  kind = "";
+  static override get [Symbol.species]() {
+    return Array;
+  }
+}
+
+/** A view of a dict. */
+export function viewOf(kind: "dict_items" | "dict_keys" | "dict_values", items: readonly unknown[]): View {
+  const view = new View();
+  view.kind = kind;
+  view.push(...items);
+  return view;
+}
+
+/** Text that is HTML already, as the filters `safe` and `escape` give it: what is joined to it is escaped. */
+export class Markup {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;", '"': "&#34;" };
+
+/** Text as HTML has it; what is HTML stays. */
+export const escaped = (value: string | Markup): string =>
+  value instanceof Markup ? value.text : value.replace(/[&<>'"]/g, (letter) => entities[letter]!);
+
 /** A value that is not there: prints as nothing, is false, and fails with its reason when anything is done with it. */
 export class Undefined {
   readonly reason: string;
@@ -77,6 +108,7 @@ export function truth(value: unknown): boolean {
   if (value instanceof Undefined || value === null || value === "" || value === false) return false;
   if (value === 0n || value === 0) return false;
   if (Array.isArray(value)) return value.length > 0;
+  if (value instanceof Markup) return value.text !== "";
   return !(value instanceof Map && value.size === 0);
 }
 
@@ -95,6 +127,8 @@ export const sameNumber = (a: bigint | number, b: bigint | number): boolean =>
 export function equal(a: unknown, b: unknown): boolean {
   if (isNumber(a) && isNumber(b)) return sameNumber(unbool(a), unbool(b));
   if (a instanceof Undefined) return b instanceof Undefined;
+  if (a instanceof Markup) return equal(a.text, b);
+  if (b instanceof Markup) return a === b.text;
   if (Array.isArray(a) && Array.isArray(b))
     return a instanceof Tuple === b instanceof Tuple && a.length === b.length && a.every((item, i) => equal(item, b[i]));
   if (a instanceof Map && b instanceof Map)
@@ -129,10 +163,12 @@ function compareText(a: string, b: string): number {
 export function typeName(value: unknown): string {
   if (value === null) return "NoneType";
   if (typeof value === "string") return "str";
+  if (value instanceof Markup) return "Markup";
   if (typeof value === "boolean") return "bool";
   if (typeof value === "bigint") return "int";
   if (typeof value === "number") return "float";
   if (value instanceof Tuple) return "tuple";
+  if (value instanceof View) return value.kind;
   if (Array.isArray(value)) return "list";
   if (value instanceof Map) return "dict";
   if (value instanceof Undefined) return "Undefined";
