@@ -76,7 +76,7 @@ describe("rewardProblems()", () => {
     [
       { kind: "classifier", model: "m", template: "{{ completion | nosuch }}" },
       "rewards[0].template",
-      /is no Jinja: No filter named 'nosuch'/,
+      /is no Jinja: .*No filter named 'nosuch'/,
     ],
     [{ kind: "classifier", model: "m", template: "{{ answer }}" }, "rewards[0].template", /names "answer".*prompt, completion, reference/],
     [{ kind: "classifier", model: "m", template: "{{ prompt }}" }, "rewards[0].template", /the same reward/],

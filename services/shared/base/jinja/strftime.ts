@@ -1,118 +1,137 @@
-/** Days and months as the C locale has them. */
+/** C's strftime with the C locale, as Python's datetime.now().strftime() has it: a local time that knows no zone. */
+
 const days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const months = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 
-const dayMs = 24 * 60 * 60 * 1000;
-
-/** The parts of a time in the process's own time zone. */
-interface Parts {
+interface Moment {
   readonly date: Date;
   readonly year: number;
-  /** From 0. */
   readonly month: number;
   readonly day: number;
   readonly hour: number;
-  /** From 0, Sunday. */
+  readonly minute: number;
+  readonly second: number;
   readonly weekday: number;
-  /** From 1. */
+  /** From 0. */
   readonly yearDay: number;
 }
 
-function partsOf(date: Date): Parts {
-  const [year, month, day] = [date.getFullYear(), date.getMonth(), date.getDate()];
-  const yearDay = Math.round((Date.UTC(year, month, day) - Date.UTC(year, 0, 1)) / dayMs) + 1;
-  return { date, year, month, day, hour: date.getHours(), weekday: date.getDay(), yearDay };
-}
+/** A number with its width and what fills it, or a text. */
+type Part = string | readonly [value: number, width: number, fill: "0" | " "];
 
-/** Year and week of ISO 8601: weeks begin on Monday, the first one has the year's first Thursday. */
-function isoWeek({ year, month, day, weekday }: Parts): { readonly year: number; readonly week: number } {
-  const thursday = new Date(Date.UTC(year, month, day + 4 - (weekday || 7)));
-  const first = Date.UTC(thursday.getUTCFullYear(), 0, 1);
-  return { year: thursday.getUTCFullYear(), week: Math.floor((thursday.getTime() - first) / dayMs / 7) + 1 };
-}
+type Directive = (moment: Moment) => Part;
 
-/** A number and how it is filled up, unless a flag says otherwise. */
-type Field = readonly [value: number, width: number, fill?: string];
+const clockHour = ({ hour }: Moment) => ((hour + 11) % 12) + 1;
+const two = (value: number): Part => [value, 2, "0"];
 
-const hour12 = ({ hour }: Parts): number => hour % 12 || 12;
-
-const numbers: Readonly<Record<string, (parts: Parts) => Field>> = {
-  C: ({ year }) => [Math.floor(year / 100), 2],
-  G: (parts) => [isoWeek(parts).year, 4],
-  H: ({ hour }) => [hour, 2],
-  I: (parts) => [hour12(parts), 2],
-  M: ({ date }) => [date.getMinutes(), 2],
-  S: ({ date }) => [date.getSeconds(), 2],
-  U: ({ yearDay, weekday }) => [Math.floor((yearDay + 6 - weekday) / 7), 2],
-  V: (parts) => [isoWeek(parts).week, 2],
-  W: ({ yearDay, weekday }) => [Math.floor((yearDay + 6 - ((weekday + 6) % 7)) / 7), 2],
-  Y: ({ year }) => [year, 1],
-  d: ({ day }) => [day, 2],
-  e: ({ day }) => [day, 2, " "],
-  f: ({ date }) => [date.getMilliseconds() * 1000, 6],
-  g: (parts) => [isoWeek(parts).year % 100, 2],
-  j: ({ yearDay }) => [yearDay, 3],
-  k: ({ hour }) => [hour, 2, " "],
-  l: (parts) => [hour12(parts), 2, " "],
-  m: ({ month }) => [month + 1, 2],
-  s: ({ date }) => [Math.floor(date.getTime() / 1000), 1],
-  u: ({ weekday }) => [weekday || 7, 1],
-  w: ({ weekday }) => [weekday, 1],
-  y: ({ year }) => [year % 100, 2],
-};
-
-const words: Readonly<Record<string, (parts: Parts) => string>> = {
-  "%": () => "%",
+const directives: Readonly<Record<string, Directive>> = {
   A: ({ weekday }) => days[weekday]!,
   B: ({ month }) => months[month]!,
-  // A datetime that no time zone was given to has none to print.
+  C: ({ year }) => two(Math.floor(year / 100)),
+  D: (moment) => formatted(moment, "%m/%d/%y"),
+  F: (moment) => formatted(moment, "%Y-%m-%d"),
+  G: (moment) => [isoWeek(moment).year, 1, "0"],
+  H: ({ hour }) => two(hour),
+  I: (moment) => two(clockHour(moment)),
+  M: ({ minute }) => two(minute),
+  P: ({ hour }) => (hour < 12 ? "am" : "pm"),
+  R: (moment) => formatted(moment, "%H:%M"),
+  S: ({ second }) => two(second),
+  T: (moment) => formatted(moment, "%H:%M:%S"),
+  U: ({ yearDay, weekday }) => two(Math.floor((yearDay + 7 - weekday) / 7)),
+  V: (moment) => two(isoWeek(moment).week),
+  W: ({ yearDay, weekday }) => two(Math.floor((yearDay + 7 - ((weekday + 6) % 7)) / 7)),
+  X: (moment) => formatted(moment, "%H:%M:%S"),
+  Y: ({ year }) => [year, 1, "0"],
   Z: () => "",
   a: ({ weekday }) => days[weekday]!.slice(0, 3),
   b: ({ month }) => months[month]!.slice(0, 3),
+  c: (moment) => formatted(moment, "%a %b %e %H:%M:%S %Y"),
+  d: ({ day }) => two(day),
+  e: ({ day }) => [day, 2, " "],
+  f: ({ date }) => [date.getMilliseconds() * 1000, 6, "0"],
+  g: (moment) => two(isoWeek(moment).year % 100),
   h: ({ month }) => months[month]!.slice(0, 3),
+  j: ({ yearDay }) => [yearDay + 1, 3, "0"],
+  k: ({ hour }) => [hour, 2, " "],
+  l: (moment) => [clockHour(moment), 2, " "],
+  m: ({ month }) => two(month + 1),
   n: () => "\n",
   p: ({ hour }) => (hour < 12 ? "AM" : "PM"),
-  P: ({ hour }) => (hour < 12 ? "am" : "pm"),
+  r: (moment) => formatted(moment, "%I:%M:%S %p"),
+  s: ({ date }) => [Math.floor(date.getTime() / 1000), 1, "0"],
   t: () => "\t",
+  u: ({ weekday }) => [weekday === 0 ? 7 : weekday, 1, "0"],
+  w: ({ weekday }) => [weekday, 1, "0"],
+  x: (moment) => formatted(moment, "%m/%d/%y"),
+  y: ({ year }) => two(year % 100),
   z: () => "",
-};
-
-const composed: Readonly<Record<string, string>> = {
-  D: "%m/%d/%y",
-  F: "%Y-%m-%d",
-  R: "%H:%M",
-  T: "%H:%M:%S",
-  X: "%H:%M:%S",
-  c: "%a %b %e %H:%M:%S %Y",
-  r: "%I:%M:%S %p",
-  x: "%m/%d/%y",
+  "%": () => "%",
 };
 
 /**
- * A time in words, as Python's datetime.now().strftime() writes it in the C locale of a Linux system, in the process's own
- * time zone. A directive that does not exist stays as it is.
+ * A moment as text.
+ *
+ * @param timeZone as "Europe/Berlin"; the process's own when left out
  */
-export function strftime(date: Date, format: string): string {
-  const parts = partsOf(date);
-  return format.replace(/%([-_0^#]?)(\d*)([EO]?)(.)/gsu, (whole, flag: string, width: string, _modifier, directive: string) => {
-    const written = write(parts, directive, flag, width);
-    if (written === undefined) return whole;
-    return flag === "^" && directive !== "P" ? written.toUpperCase() : flag === "#" ? swapped(written, directive) : written;
+export function strftime(date: Date, format: string, timeZone?: string): string {
+  return formatted(timeZone === undefined ? local(date) : inZone(date, timeZone), format);
+}
+
+function formatted(moment: Moment, format: string): string {
+  return format.replace(/%([-_0^#+]*)(\d*)([EO]?)(.)/gs, (whole, flags: string, width: string, _: string, name: string) => {
+    // Python fills these in before C sees the format, so they know no flags.
+    if ("fzZ".includes(name) && whole.length > 2) return name === "f" ? whole : "";
+    const directive = Object.hasOwn(directives, name) ? directives[name] : undefined;
+    return directive === undefined ? whole : styled(directive(moment), flags, width === "" ? undefined : Number(width), name);
   });
 }
 
-const swapped = (text: string, directive: string): string =>
-  directive === "p" || directive === "Z" ? text.toLowerCase() : text.toUpperCase();
-
-function write(parts: Parts, directive: string, flag: string, width: string): string | undefined {
-  const number = Object.hasOwn(numbers, directive) ? numbers[directive] : undefined;
-  if (number) {
-    const [value, digits, fill = "0"] = number(parts);
-    const filled = flag === "_" ? " " : flag === "0" ? "0" : fill;
-    return flag === "-" ? String(value) : String(value).padStart(Number(width || digits), filled);
+function styled(part: Part, flags: string, width: number | undefined, name: string): string {
+  const flag = /[-_0+](?=[^-_0+]*$)/.exec(flags)?.[0];
+  if (typeof part !== "string") {
+    const [value, own, fill] = part;
+    const filler = flag === "_" ? " " : flag === "0" || flag === "+" ? "0" : fill;
+    const size = width ?? own;
+    const sign = value < 0 ? "-" : "";
+    const digits = String(Math.abs(value));
+    if (flag === "-") return (sign + digits).padStart(width ?? 0, " ");
+    return filler === "0" ? sign + digits.padStart(size - sign.length, "0") : (sign + digits).padStart(size, " ");
   }
-  const word = Object.hasOwn(words, directive) ? words[directive] : undefined;
-  if (word) return word(parts).padStart(Number(width || 0), flag === "0" ? "0" : " ");
-  const longer = Object.hasOwn(composed, directive) ? composed[directive] : undefined;
-  return longer && strftime(parts.date, longer);
+  const changesCase = flags.includes("#") && name === "p" ? part.toLowerCase() : flags.includes("#") ? part.toUpperCase() : part;
+  const text = flags.includes("^") && name !== "P" ? part.toUpperCase() : changesCase;
+  return text.padStart(width ?? 0, flag === "0" || flag === "+" ? "0" : " ");
+}
+
+function local(date: Date): Moment {
+  const parts = [date.getFullYear(), date.getMonth(), date.getDate(), date.getHours(), date.getMinutes(), date.getSeconds()] as const;
+  return moment(date, ...parts);
+}
+
+function inZone(date: Date, timeZone: string): Moment {
+  const format = new Intl.DateTimeFormat("en-US-u-ca-gregory-nu-latn", {
+    timeZone,
+    hourCycle: "h23",
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    hour: "numeric",
+    minute: "numeric",
+    second: "numeric",
+  });
+  const parts = Object.fromEntries(format.formatToParts(date).map(({ type, value }) => [type, Number(value)]));
+  return moment(date, parts.year!, parts.month! - 1, parts.day!, parts.hour!, parts.minute!, parts.second!);
+}
+
+function moment(date: Date, year: number, month: number, day: number, hour: number, minute: number, second: number): Moment {
+  const at = Date.UTC(year, month, day);
+  const yearDay = Math.round((at - Date.UTC(year, 0, 1)) / 86_400_000);
+  return { date, year, month, day, hour, minute, second, weekday: new Date(at).getUTCDay(), yearDay };
+}
+
+/** ISO 8601: weeks begin on Monday; the first has the year's first Thursday. */
+function isoWeek({ year, month, day, weekday }: Moment): { readonly year: number; readonly week: number } {
+  const thursday = new Date(Date.UTC(year, month, day + 3 - ((weekday + 6) % 7)));
+  const isoYear = thursday.getUTCFullYear();
+  return { year: isoYear, week: 1 + Math.floor((thursday.getTime() - Date.UTC(isoYear, 0, 1)) / (7 * 86_400_000)) };
 }

@@ -1,56 +1,86 @@
 import { RetortError } from "../errors.js";
-import type { Names } from "./expressions.js";
-import { TemplateFailure } from "./failure.js";
-import { globals } from "./globals.js";
-import { tokenize } from "./lexer.js";
-import { Output, runAll, Scope, type Statement } from "./scope.js";
-import { Statements } from "./statements.js";
-import { TokenStream } from "./token-stream.js";
-import { toPython } from "./values.js";
+import { withBudget } from "./budget.js";
+import { globalNames, globalOf } from "./evaluation/globals.js";
+import { Run, Scope } from "./evaluation/scope.js";
+import { compileFrame, type Step } from "./evaluation/statements.js";
+import { TemplateFault } from "./fault.js";
+import { filters, tests } from "./filters/table.js";
+import { check } from "./syntax/check.js";
+import { findHidden } from "./syntax/hidden.js";
+import { freeNames } from "./syntax/names.js";
+import { parseTemplateSource } from "./syntax/parser.js";
+import { fromJs } from "./values/from-js.js";
+import type { Value } from "./values/value.js";
+
+/** What a rendering may be told beside its values. */
+export interface RenderOptions {
+  /** The time of `strftime_now`, unless the values bring a function of that name; default: now. */
+  readonly now?: Date;
+}
 
 /**
- * A Jinja template, rendered as transformers renders chat templates: by Python's Jinja2 3.1 in its immutable sandbox, with
- * trim_blocks and lstrip_blocks, loop controls and `generation`. What is not written here (the filter `urlize`, say) is refused by name, never rendered otherwise.
+ * A Jinja template, rendered as transformers renders chat templates with Python's Jinja2 3.1: an immutable sandbox with
+ * trim_blocks, lstrip_blocks, `{% generation %}`, break and continue, its tojson, raise_exception and strftime_now.
+ * What it lacks is refused by name.
+ *
+ * @example new Template("{{ [1.0, none] }}").render({}) // [1.0, None]
  */
 export class Template {
-  /** Names that the template reads and gives no value to, in the order in which it reads them. */
-  readonly names: readonly string[];
-  readonly #body: readonly Statement[];
+  readonly #step: Step;
+  readonly #names: readonly string[];
 
-  /** @throws InvalidArgument with what is wrong, and the line */
+  /** @throws InvalidArgument with what the template's syntax lacks, and the line */
   constructor(source: string) {
-    const names: Names = { read: new Set(), bound: new Set() };
-    this.#body = explained(() => new Statements(new TokenStream(tokenize(source)), names).all());
-    this.names = [...names.read].filter((name) => !names.bound.has(name) && !globals.has(name));
+    const { step, names } = located(() => {
+      const body = parseTemplateSource(source);
+      check(body, { filters, tests });
+      findHidden(body);
+      return { step: compileFrame(body), names: freeNames(body).filter((name) => !globalNames.has(name)) };
+    });
+    this.#step = step;
+    this.#names = names;
+  }
+
+  /** Names that the template may read from the values: those that nothing before certainly gives a value to. Globals are none. */
+  get names(): readonly string[] {
+    return this.#names;
   }
 
   /**
-   * The text that the template makes of values. Whole numbers are ints, others floats, and a `SpelledNumber` what its text
-   * says; null is None, what is not given is undefined; functions are called with their positional arguments.
-   *
-   * @throws InvalidArgument with the reason, and the line
+   * @param values by name: strings, booleans, null (None), arrays, plain objects, numbers (whole ones are int), bigints,
+   *   SpelledNumbers, functions (called with their positional arguments); what is undefined is Jinja's Undefined
+   * @throws InvalidArgument with the template's reason, and the line
    */
-  render(values: Readonly<Record<string, unknown>>): string {
-    return explained(() => {
-      const scope = new Scope();
-      for (const [name, callable] of globals) scope.set(name, callable);
-      for (const [name, value] of Object.entries(values)) if (value !== undefined) scope.set(name, toPython(value));
-      const out = new Output();
-      runAll(this.#body, new Scope(scope), out);
-      return out.text;
+  render(values: Readonly<Record<string, unknown>>, { now = new Date() }: RenderOptions = {}): string {
+    return located(() => {
+      const known = new Map<string, Value | undefined>();
+      const lookup = (name: string): Value | undefined => {
+        if (!known.has(name))
+          known.set(name, Object.hasOwn(values, name) && values[name] !== undefined ? fromJs(values[name], name) : globalOf(name, now));
+        return known.get(name);
+      };
+      const run = new Run(lookup, now);
+      withBudget(() => this.#step(new Scope(run, null)));
+      return run.text;
     });
   }
 }
 
-function explained<T>(work: () => T): T {
+/** Runs a part of the work; faults become InvalidArgument with Python's word for them and the line. */
+function located<T>(run: () => T): T {
   try {
-    return work();
+    return run();
   } catch (error) {
-    if (error instanceof TemplateFailure)
-      throw new RetortError("InvalidArgument", `${error.message}${error.line === undefined ? "" : ` (line ${error.line})`}`, {
-        cause: error,
-      });
-    if (error instanceof RangeError) throw new RetortError("InvalidArgument", "it is nested too deeply", { cause: error });
+    if (error instanceof TemplateFault) {
+      const line = error.line === undefined ? "" : ` (line ${error.line})`;
+      throw new RetortError("InvalidArgument", `${error.kind}: ${error.message}${line}`, { cause: error });
+    }
+    // Not `instanceof`: errors of other realms (vm contexts) have their own class.
+    if ((error as { name?: unknown }).name === "RangeError")
+      throw new RetortError(
+        "InvalidArgument",
+        `RecursionError: the template nests too deep or makes too long a text: ${(error as Error).message}`,
+      );
     throw error;
   }
 }

@@ -10,7 +10,7 @@ export interface TextTemplate {
   render(values: Readonly<Record<string, unknown>>): string;
 }
 
-/** @throws InvalidArgument with what the template's syntax lacks, for a filter that does not exist, too */
+/** @throws InvalidArgument with what the template's syntax lacks, or a filter that does not exist */
 export function parseTemplate(source: string): TextTemplate {
   const refused = (what: string, error: unknown) =>
     new RetortError("InvalidArgument", `the template ${JSON.stringify(source)} ${what}: ${(error as Error).message}`, { cause: error });
@@ -25,7 +25,7 @@ export function parseTemplate(source: string): TextTemplate {
     names,
     render: (values) => {
       try {
-        return template.render(Object.fromEntries(names.map((name) => [name, spelled(values[name])])));
+        return template.render(Object.fromEntries(names.map((name) => [name, asSpelled(values[name])])));
       } catch (error) {
         throw refused("cannot be filled in", error);
       }
@@ -33,10 +33,10 @@ export function parseTemplate(source: string): TextTemplate {
   };
 }
 
-/** Numbers of a dataset as it spells them. */
-function spelled(value: unknown): unknown {
+/** Numbers that JavaScript would spell otherwise become their text, as columns of texts have them. */
+function asSpelled(value: unknown): unknown {
   if (value instanceof SpelledNumber) return value.text;
-  if (Array.isArray(value)) return value.map(spelled);
+  if (Array.isArray(value)) return value.map(asSpelled);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, spelled(part)]));
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, asSpelled(part)]));
 }

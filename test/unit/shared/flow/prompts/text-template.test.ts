@@ -1,3 +1,4 @@
+import { SpelledNumber } from "../../../../../services/shared/base/json.js";
 import { parseTemplate } from "../../../../../services/shared/flow/prompts/text-template.js";
 
 describe("parseTemplate()", () => {
@@ -10,7 +11,7 @@ describe("parseTemplate()", () => {
     ["{{ completion | trim }}{% if reference is defined %}{{ reference.x }}{% endif %}", ["completion", "reference"]],
     ["{% for word in completion.split(' ') %}{{ loop.index }}{{ word }}{% endfor %}", ["completion"]],
     ["{% set answer = completion | upper %}{{ answer }}", ["completion"]],
-    ["{{ completion | join(d=', ') }}{{ x if y is none else none }}", ["completion", "x", "y"]],
+    ["{{ completion | join(d=', ') }}{{ x if y is none else none }}", ["completion", "y", "x"]],
     ["{% macro f(x, z=1) %}{{ x }}{{ z }}{% endmacro %}{{ f(completion) }}", ["completion"]],
     ["{% for a, b in completion.items() %}{{ a }}{{ b }}{% endfor %}", ["completion"]],
     ["plain", []],
@@ -23,8 +24,14 @@ describe("parseTemplate()", () => {
     expect(parseTemplate("{{ n }}/{{ list[0].id }}").render(values)).toBe("12/3");
   });
 
+  it("writes numbers as they are spelt", () => {
+    expect(parseTemplate("{{ n }}/{{ list[0] }}").render({ n: new SpelledNumber("0.10"), list: [new SpelledNumber("1.0")] })).toBe(
+      "0.10/1.0",
+    );
+  });
+
   it("says what is wrong with a template", () => {
-    expect(() => parseTemplate("{{ x | nosuch }}")).toThrow(/the template "\{\{ x \| nosuch \}\}" is no Jinja: No filter named 'nosuch'/);
+    expect(() => parseTemplate("{{ x | nosuch }}")).toThrow(/the template "\{\{ x \| nosuch \}\}" is no Jinja: .*No filter named 'nosuch'/);
     expect(() => parseTemplate("{{ x + 1 }}").render({ x: "a" })).toThrow(/the template "\{\{ x \+ 1 \}\}" cannot be filled in: /);
     expect(() => parseTemplate("{{ prompt")).toThrow(/the template "\{\{ prompt" is no Jinja: /);
   });
