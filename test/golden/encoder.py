@@ -16,7 +16,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import PreTrainedTokenizerFast
 
 OUT = Path(__file__).parent / "fixtures" / "encoder"
-NOW = 1767225600000  # 2026-01-01 00:00:00 UTC, milliseconds
+NOW = 1767268800000  # 2026-01-01 12:00:00 UTC, milliseconds: the same day in most time zones
 
 CORPUS = [
     "The weather in Paris is sunny; it's 21 degrees. What is 3+4*5? The answer is 23.",

@@ -158,6 +158,15 @@ written = r"""
 {% set ns = namespace(found=false) %}{% for m in messages if not ns.found %}{% set ns.found = true %}{{ m.role }}{% endfor %}
 {% for loop in numbers %}{% endfor %}
 {% for x in numbers %}{% set loop = 1 %}{% endfor %}
+{% for x in numbers %}{% break %}{% else %}else{% endfor %}|{% for x in numbers %}{% continue %}{% else %}else{% endfor %}|{% for x in numbers %}{% if x == 2 %}{% continue %}{% endif %}{% else %}else{% endfor %}
+{{ 'a' % d.keys() }}
+{{ 'a' % range(2) }}|{{ 'a' % missing }}
+{{ not none[1:] }}|{{ ('a' | upper)[0:] }}
+{% for i in [1] %}{% for j in [1] %}[{{ n }}]{% endfor %}{% set n = 2 %}[{{ n }}]{% endfor %}
+{% macro m() %}{{ n }}{% endmacro %}[{{ m() }}]{% set n = 2 %}[{{ m() }}]
+{% for i in [1] %}[{{ n }}]{% endfor %}{% if false %}{% set n = 2 %}{% endif %}
+{% with n = n %}{{ n }}{% set f = 1 %}{% endwith %}{{ f }}
+{% block b %}{{ n }}{% set n = 3 %}{{ n }}{% endblock %}{{ n }}
 {% break %}
 {% for x in numbers %}{% macro m() %}{% break %}{% endmacro %}{% endfor %}
 {% macro m(a, b=2, c=a) %}{{ a }}{{ b }}{{ c }}{% endmacro %}{{ m(1) }}|{{ m(1, 3) }}|{{ m(b=1, a=0) }}|{{ m(1, 2, c=none) }}|{{ m() }}

@@ -34,8 +34,10 @@ describe("Template against transformers", () => {
       return [];
     });
     expect(wrong).toEqual([]);
-    // These print the blocks of the template, an address in memory on the way, or what C's pow makes of a fraction.
+    // These print the blocks of the template, an address in memory on the way, what C's pow makes of a fraction, or a slice of what has none.
     expect(refused).toEqual([
+      "{{ none[0:1] }}",
+      "{{ not none[1:] }}|{{ ('a' | upper)[0:] }}",
       "{{ self }}",
       ...["(7) ** (-0.5)", "(2.5) ** (1e-5)", "(1e16) ** (2.5)", "(n) ** (1e-5)"].map((power) => `{{ ${power} }}`),
       ...["lower", "upper"].flatMap((test) => ["dict", "words|map('upper')"].map((value) => `{{ (${value}) is ${test} }}`)),
@@ -43,9 +45,13 @@ describe("Template against transformers", () => {
   });
 
   it("has the same text or an error for syntax, methods, filters and values by tables", () => {
-    type Tables = { now: number; context: Record<string, unknown>; cases: { template: string; text?: string; raises?: string }[] };
+    type Tables = {
+      now: [number, number, number, number, number, number];
+      context: Record<string, unknown>;
+      cases: { template: string; text?: string; raises?: string }[];
+    };
     const { now, context, cases } = golden<Tables>("tables");
-    const values = { ...context, strftime_now: (format: string) => strftime(new Date(now), format) };
+    const values = { ...context, strftime_now: (format: string) => strftime(new Date(...now), format) };
     const wrong = cases.flatMap(({ template, text, raises }) => {
       const ours = outcome(() => new Template(template).render(values));
       return ours.text === text && (ours.error !== undefined) === (raises !== undefined) ? [] : [{ template, text, raises, ours }];

@@ -1,6 +1,6 @@
 import { raise, refuse } from "./fault.js";
+import { formatFields } from "./formats/format-fields.js";
 import { dictMethods } from "./methods/dict.js";
-import { formatFields } from "./methods/format-fields.js";
 import { listMethods, rangeMethods, tupleMethods, viewMethods } from "./methods/list.js";
 import type { Methods } from "./methods/method.js";
 import { floatAttributes, intAttributes } from "./methods/numbers.js";

@@ -3,6 +3,7 @@ import { checkSize, spend } from "../budget.js";
 import { raise, refuse, TemplateFault } from "../fault.js";
 import { applyFilter, applyTest } from "../filters/table.js";
 import type { Arguments, Expression, Filter } from "../syntax/ast.js";
+import { partsOf } from "../syntax/names.js";
 import { binary, unary } from "../values/arithmetic.js";
 import { compare } from "../values/compare.js";
 import { Dict, Tuple } from "../values/containers.js";
@@ -130,10 +131,23 @@ function compileComparison({ first, rest }: Of<"Compare">): Code {
 }
 
 function compileSlice(of: Expression, value: Code, slice: Of<"Slice">): Code {
-  // Jinja2 evaluates constants before all else, and there a slice of what has none is Undefined.
-  if (of.type === "Const" && typeof of.value !== "string") return () => new Undefined("a slice of a constant that has none");
   const [start, stop, step] = [slice.start, slice.stop, slice.step].map((part): Code => (part === null ? () => null : compile(part)));
-  return (scope) => getSlice(value(scope), start!(scope), stop!(scope), step!(scope));
+  const run: Code = (scope) => getSlice(value(scope), start!(scope), stop!(scope), step!(scope));
+  return isConstant(of) ? (scope) => constantSlice(() => run(scope)) : run;
+}
+
+function isConstant(node: Expression): boolean {
+  return node.type !== "Name" && node.type !== "Call" && partsOf(node).every(isConstant);
+}
+
+/** A slice of a constant that has none: Jinja2 makes it Undefined where it evaluates it before the rendering, else an error. */
+function constantSlice(slice: () => Value): Value {
+  try {
+    return slice();
+  } catch (error) {
+    if (error instanceof TemplateFault && error.kind === "TypeError") refuse("a slice of a constant that has none");
+    throw error;
+  }
 }
 
 /** A filter over a value that comes from elsewhere, as a block's text; filters before it in a chain are evaluated as well. */

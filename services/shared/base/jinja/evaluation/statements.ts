@@ -204,14 +204,16 @@ function compileFor(node: For): Step {
     const source = test === null ? value : new Lazy(filtered(scope, value));
     const recurse = node.recursive ? (nested: Value, level: number) => scope.run.capture(() => run(scope, nested, level)) : null;
     const loop = new Loop(iterate(source), lengthOf(source), depth, recurse);
+    // As in Jinja2, only a round that reaches its end counts: rounds that break or continue leave the loop empty.
     let isEmpty = true;
     for (let next = loop.next(); !next.done; next = loop.next()) {
       spend(1);
-      isEmpty = false;
       const inner = scope.inner();
       assign(inner, next.value);
       inner.set("loop", loop);
-      if (body(inner) === "break") break;
+      const signal = body(inner);
+      if (signal === "break") break;
+      if (signal === "done") isEmpty = false;
     }
     return isEmpty ? otherwise(scope.inner()) : "done";
   };

@@ -1,9 +1,9 @@
 import { raise, TemplateFault } from "../fault.js";
+import { fixed, roundFloat, roundInt } from "../formats/decimal.js";
+import { parseFloatText, parseIntText } from "../formats/parse-number.js";
 import { binary, toFloat } from "../values/arithmetic.js";
-import { fixed, roundFloat, roundInt } from "../values/decimal.js";
 import { truth } from "../values/iterate.js";
 import { Markup } from "../values/markup.js";
-import { parseFloatText, parseIntText } from "../values/parse-number.js";
 import { floatRepr } from "../values/repr.js";
 import { isUndefined } from "../values/undefined.js";
 import { given, typeName, type Value } from "../values/value.js";

@@ -1,4 +1,4 @@
-import type { Expression, Statement, Target } from "./ast.js";
+import type { Branch, Expression, Statement, Target } from "./ast.js";
 import { partsOf } from "./names.js";
 
 type Body = readonly Statement[];
@@ -22,19 +22,19 @@ export function findHidden(body: Body): void {
 /** What one body knows of its names, as Jinja2's symbol tables do. */
 class Frame {
   readonly #outer: Frame | null;
-  #known: Set<string>;
-  #stored = new Set<string>();
-  #hidden = new Set<string>();
+  /** The body's own names, and whether each is hidden. */
+  #known: Map<string, boolean>;
 
   constructor(outer: Frame | null, parameters: readonly string[]) {
     this.#outer = outer;
-    this.#known = new Set(parameters);
+    this.#known = new Map(parameters.map((name) => [name, false]));
   }
 
   /** The names of a body first, then the bodies within it, which see all of them. */
   analyse(body: Body): void {
     this.#visit(body);
-    if (this.#hidden.size > 0) hidden.set(body, [...this.#hidden]);
+    const names = [...this.#known].flatMap(([name, isHidden]) => (isHidden ? [name] : []));
+    if (names.length > 0) hidden.set(body, names);
     this.#within(body);
   }
 
@@ -45,21 +45,19 @@ class Frame {
 
   #load(node: Expression | null): void {
     if (node === null) return;
-    if (node.type === "Name" && !this.knows(node.name)) this.#known.add(node.name);
+    if (node.type === "Name" && !this.knows(node.name)) this.#known.set(node.name, false);
     for (const part of partsOf(node)) this.#load(part);
   }
 
   #store(target: Target): void {
     if (target.type === "Tuple") for (const item of target.items) this.#store(item);
     else if (target.type === "Name") this.#storeName(target.name);
-    else if (!this.knows(target.namespace)) this.#known.add(target.namespace);
+    else if (!this.knows(target.namespace)) this.#known.set(target.namespace, false);
   }
 
   #storeName(name: string): void {
-    this.#stored.add(name);
     if (this.#known.has(name)) return;
-    this.#known.add(name);
-    if (!this.#outer?.knows(name)) this.#hidden.add(name);
+    this.#known.set(name, !this.#outer?.knows(name));
   }
 
   #visit(body: Body): void {
@@ -79,24 +77,19 @@ class Frame {
     }
   }
 
-  #visitIf([first, ...further]: readonly { readonly test: Expression; readonly body: Body }[], otherwise: Body): void {
-    this.#load(first!.test);
-    const before = { known: this.#known, stored: this.#stored, hidden: this.#hidden };
-    const branch = (visit: () => void) => {
-      [this.#known, this.#stored, this.#hidden] = [new Set(before.known), new Set(before.stored), new Set(before.hidden)];
-      visit();
-      return { known: this.#known, stored: this.#stored, hidden: this.#hidden };
+  /** What only some ways through a template set is not hidden. */
+  #visitIf(branches: readonly Branch[], otherwise: Body): void {
+    const before = this.#known;
+    const known = new Map(before);
+    const branch = (body: Body, test: Expression | null) => {
+      this.#known = new Map(before);
+      this.#load(test);
+      this.#visit(body);
+      for (const [name, isHidden] of this.#known) known.set(name, isHidden && before.has(name));
     };
-    const ends = [
-      branch(() => this.#visit(first!.body)),
-      branch(() => {
-        for (const part of further) this.#visitIf([part], []);
-      }),
-      branch(() => this.#visit(otherwise)),
-    ];
-    const all = (name: "known" | "stored" | "hidden") => new Set(ends.flatMap((end) => [...end[name]]));
-    [this.#known, this.#stored, this.#hidden] = [all("known"), all("stored"), all("hidden")];
-    for (const name of this.#stored) if (!before.stored.has(name) && !ends.every((end) => end.stored.has(name))) this.#hidden.delete(name);
+    for (const { test, body } of branches) branch(body, test);
+    branch(otherwise, null);
+    this.#known = known;
   }
 
   #within(body: Body): void {

@@ -1,8 +1,8 @@
 import { checkSize, maxSize, spend } from "../budget.js";
 import { raise, refuse } from "../fault.js";
+import { exact } from "../formats/decimal.js";
+import { formatPercent } from "../formats/format-percent.js";
 import { Tuple } from "./containers.js";
-import { exact } from "./decimal.js";
-import { formatPercent } from "./format-percent.js";
 import { escapeHtml, Markup } from "./markup.js";
 import { str } from "./repr.js";
 import { isUndefined } from "./undefined.js";
