@@ -13,7 +13,7 @@ import { Tokenizer } from "../../shared/ml/text/tokenizer.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { tableOf } from "../table.js";
-import { type Evaluation, evaluateModel } from "./evaluate.js";
+import { type Evaluation, evaluateModel, type Judges, rowsNote } from "./evaluate.js";
 import { roomFor, serveModel, serveRewards } from "./model-server.js";
 
 interface EvalOptions {
@@ -111,7 +111,9 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
   };
   try {
     const model = await started(serveModel(options.model, options.device));
-    const teacher = options.teacher ? { teacher: await started(serveModel(options.teacher, options.device)) } : {};
+    const teacher: Pick<Judges, "teacher"> = options.teacher ? { teacher: await started(serveModel(options.teacher, options.device)) } : {};
+    const note = teacher.teacher && (await rowsNote(model, teacher.teacher));
+    if (note) process.stderr.write(`${note}\n`);
     const judge = reward.length ? { rewards: await started(serveRewards(options.device)) } : {};
     const prompts = rows.map((row) => row.prompt);
     const maxNewTokens = options.max ?? (await roomFor(model, options.model, prompts));
