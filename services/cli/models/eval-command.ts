@@ -112,8 +112,6 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
   try {
     const model = await started(serveModel(options.model, options.device));
     const teacher: Pick<Judges, "teacher"> = options.teacher ? { teacher: await started(serveModel(options.teacher, options.device)) } : {};
-    const note = teacher.teacher && (await rowsNote(model, teacher.teacher));
-    if (note) process.stderr.write(`${note}\n`);
     const judge = reward.length ? { rewards: await started(serveRewards(options.device)) } : {};
     const prompts = rows.map((row) => row.prompt);
     const maxNewTokens = options.max ?? (await roomFor(model, options.model, prompts));
@@ -134,6 +132,8 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
     });
     bar.stop();
     const { samples: drawn, greedySamples, ...figures } = evaluation;
+    const note = teacher.teacher && (await rowsNote(model, teacher.teacher));
+    if (note) process.stderr.write(`${note}\n`);
     print(program, figures, tableOf(["figure", "value"], linesOf(evaluation), process.stdout));
   } finally {
     for (const stop of stops) await stop();
