@@ -14,7 +14,7 @@ import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { tableOf } from "../table.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
-import { type Evaluation, evaluateModel } from "./evaluate.js";
+import { type Evaluation, evaluateModel, type Judges, rowsNote } from "./evaluate.js";
 import { roomFor, serveModel, serveRewards } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
 
@@ -114,7 +114,7 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
   };
   try {
     const model = await started(serveModel(options.model, options.device));
-    const teacher = options.teacher ? { teacher: await started(serveModel(options.teacher, options.device)) } : {};
+    const teacher: Pick<Judges, "teacher"> = options.teacher ? { teacher: await started(serveModel(options.teacher, options.device)) } : {};
     const judge = reward.length ? { rewards: await started(serveRewards(options.device)) } : {};
     const { encoder } = await wordsOf(options.model, chatSettings(options));
     const prompts = encoder.prompts(rows.map(promptOfRow), (i) => rows[i]!.where);
@@ -135,6 +135,8 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
     });
     bar.stop();
     const { samples: drawn, greedySamples, ...figures } = evaluation;
+    const note = teacher.teacher && (await rowsNote(model, teacher.teacher));
+    if (note) process.stderr.write(`${note}\n`);
     print(program, figures, tableOf(["figure", "value"], linesOf(evaluation), process.stdout));
   } finally {
     for (const stop of stops) await stop();

@@ -171,17 +171,31 @@ async function judge(
 
 /** Scores samples under both models, as many at a time as the distributions' size allows. */
 async function compare(model: ModelServer, teacher: ModelServer, samples: readonly Written[]): Promise<TokenDivergences[]> {
-  const { vocabSize } = await model.client.describe({});
+  const [own, theirs] = await rowsOf(model, teacher);
   const longest = Math.max(1, ...samples.map(({ ids }) => ids.length));
-  const perCall = Math.max(1, Math.floor(scoreBytes / (longest * vocabSize * 4)));
+  const perCall = Math.max(1, Math.floor(scoreBytes / (longest * Math.max(own, theirs) * 4)));
   const found: TokenDivergences[] = [];
   for (const part of split(samples, perCall)) {
     const sequences = part.map(({ input, ids }) => ({ prompt: input, completion: { case: "ids" as const, value: toRecord(ids) } }));
     const signal = { kind: "full", k: 0, temperature: 1 };
-    const [own, other] = await Promise.all([model, teacher].map(({ client }) => client.score({ sequences, signal })));
-    found.push(...part.map((_, i) => tokenDivergences(scoreOf(own!.scores[i]!), scoreOf(other!.scores[i]!))));
+    const [mine, other] = await Promise.all([model, teacher].map(({ client }) => client.score({ sequences, signal })));
+    found.push(...part.map((_, i) => tokenDivergences(scoreOf(mine!.scores[i]!), scoreOf(other!.scores[i]!))));
   }
   return found;
+}
+
+/** Rows of the vocabulary of two models. */
+async function rowsOf(model: ModelServer, teacher: ModelServer): Promise<[number, number]> {
+  const [own, theirs] = await Promise.all([model, teacher].map(({ client }) => client.describe({})));
+  return [own!.vocabSize, theirs!.vocabSize];
+}
+
+/** What to know before a model is compared with a teacher whose vocabulary has another number of rows; undefined if it has not. */
+export async function rowsNote(model: ModelServer, teacher: ModelServer): Promise<string | undefined> {
+  const [own, theirs] = await rowsOf(model, teacher);
+  if (own === theirs) return undefined;
+  const rows = Math.min(own, theirs);
+  return `the model has ${own} rows of vocabulary, the teacher ${theirs}: divergences are over the first ${rows}, which both have, renormalised`;
 }
 
 const scoreOf = ({ logprobs, full }: SequenceScore): Score => ({

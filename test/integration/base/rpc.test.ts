@@ -154,6 +154,26 @@ describe("RpcServer and createClient()", () => {
     await small.stop();
   });
 
+  it.each(["the server", "the client"])(
+    "refuses an answer beyond the limit of %s: sizes and the way out, and no second try",
+    async (end) => {
+      const small = new RpcServer([service], { ...options, maxMessageBytes: end === "the server" ? 1000 : 1 << 20 }, log);
+      await small.start();
+      const address = `127.0.0.1:${small.port}`;
+      const caller = createClient(StudentService, address, { ...limits, maxMessageBytes: end === "the client" ? 1000 : 1 << 20 });
+      const read = async () => {
+        for await (const _ of caller.sample(request(1)));
+      };
+      const error = (await read().catch((e: unknown) => e)) as RetortError;
+      expect(error).toMatchObject({ code: "ResourceExhausted", retry: "never" });
+      expect(error.message).toMatch(/10\d\d\d.*1000.*fewer sequences, or a smaller signal.*maxMessageBytes/);
+      expect(error.message).toContain(address);
+      await expect(caller.getStatus({})).resolves.toMatchObject({ policyVersion: 7 });
+      caller.close();
+      await small.stop();
+    },
+  );
+
   it("refuses a message beyond the client's limit, in words", async () => {
     const big = { ...request(1), prompts: [{ input: { case: "text" as const, value: "x".repeat(2 << 20) } }] };
     const read = async () => {

@@ -1,11 +1,19 @@
 import { timingSafeEqual } from "node:crypto";
-import { create, type DescMessage, type DescMethod, type DescService, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import type grpc from "@grpc/grpc-js";
 import { RetortError } from "../errors.js";
 import type { Log } from "../log.js";
 import { traced, traceOf } from "../tracing.js";
 import { checkMessage } from "./check-message.js";
-import { toStatus } from "./status.js";
+import { tooLargeAdvice, toStatus } from "./status.js";
 
 /** What a handler learns of its call. */
 export interface CallContext {
@@ -40,30 +48,37 @@ export function implement<S extends DescService>(service: S, handlers: Handlers<
   return { service, handlers: handlers as Readonly<Record<string, unknown>> };
 }
 
+/** What a server asks of every call. */
+export interface CallPolicy {
+  /** Largest answer in bytes. */
+  readonly maxMessageBytes: number;
+  /** Callers must show it. */
+  readonly token?: string;
+}
+
 type Handler = (request: unknown, context: CallContext) => unknown;
 
 /**
  * What grpc-js serves for an implementation. Each call is authorised, its request checked against the rules in its proto,
  * and its failure turned into a status; failures that mean a bug are logged.
  */
-export function grpcHandlers(
-  { service, handlers }: Implementation,
-  token: string | undefined,
-  log: Log,
-): grpc.UntypedServiceImplementation {
+export function grpcHandlers({ service, handlers }: Implementation, policy: CallPolicy, log: Log): grpc.UntypedServiceImplementation {
   return Object.fromEntries(
     service.methods.map((method) => {
       const handler = handlers[method.localName] as Handler;
-      return [method.name, method.methodKind === "unary" ? unary(method, handler, token, log) : serverStream(method, handler, token, log)];
+      return [
+        method.name,
+        method.methodKind === "unary" ? unary(method, handler, policy, log) : serverStream(method, handler, policy, log),
+      ];
     }),
   );
 }
 
-function unary(method: DescMethod, handler: Handler, token: string | undefined, log: Log): grpc.handleUnaryCall<unknown, unknown> {
+function unary(method: DescMethod, handler: Handler, policy: CallPolicy, log: Log): grpc.handleUnaryCall<unknown, unknown> {
   return (call, done) => {
-    admit(call, method, token)
+    admit(call, method, policy)
       .then((context) => inTrace(method, call.metadata, async () => handler(call.request, context)))
-      .then((message) => done(null, answer(method, message)))
+      .then((message) => done(null, answer(method, message, policy)))
       .catch((error: unknown) => done(report(error, method, log)));
   };
 }
@@ -71,13 +86,15 @@ function unary(method: DescMethod, handler: Handler, token: string | undefined, 
 function serverStream(
   method: DescMethod,
   handler: Handler,
-  token: string | undefined,
+  policy: CallPolicy,
   log: Log,
 ): grpc.handleServerStreamingCall<unknown, unknown> {
   return (call) => {
-    admit(call, method, token)
+    admit(call, method, policy)
       .then((context) =>
-        inTrace(method, call.metadata, () => pump(call, handler(call.request, context) as AsyncIterable<unknown>, method, context.signal)),
+        inTrace(method, call.metadata, () =>
+          pump(call, handler(call.request, context) as AsyncIterable<unknown>, method, policy, context.signal),
+        ),
       )
       .catch((error: unknown) => call.emit("error", report(error, method, log)));
   };
@@ -97,11 +114,12 @@ async function pump(
   call: grpc.ServerWritableStream<unknown, unknown>,
   messages: AsyncIterable<unknown>,
   method: DescMethod,
+  policy: CallPolicy,
   signal: AbortSignal,
 ): Promise<void> {
   for await (const message of messages) {
     if (signal.aborted) return;
-    if (call.write(answer(method, message))) continue;
+    if (call.write(answer(method, message, policy))) continue;
     await new Promise<void>((resolve) => {
       call.once("drain", resolve);
       signal.addEventListener("abort", () => resolve(), { once: true });
@@ -112,7 +130,7 @@ async function pump(
 
 type AnyCall = { readonly request: unknown; readonly metadata: grpc.Metadata; readonly cancelled: boolean } & NodeJS.EventEmitter;
 
-async function admit(call: AnyCall, method: DescMethod, token: string | undefined): Promise<CallContext> {
+async function admit(call: AnyCall, method: DescMethod, { token }: CallPolicy): Promise<CallContext> {
   const controller = new AbortController();
   call.once("cancelled", () => controller.abort(new RetortError("Cancelled", "the caller is gone, or its deadline has passed")));
   authorise(call.metadata, token);
@@ -134,6 +152,13 @@ function report(error: unknown, method: DescMethod, log: Log): grpc.ServiceError
   return toStatus(known);
 }
 
-function answer(method: DescMethod, message: unknown): MessageShape<DescMessage> {
-  return create(method.output, message as MessageInitShape<DescMessage>);
+/** The bytes of an answer. @throws ResourceExhausted with both sizes if no message may be so large */
+function answer(method: DescMethod, message: unknown, { maxMessageBytes }: CallPolicy): Buffer {
+  const bytes = Buffer.from(toBinary(method.output, create(method.output, message as MessageInitShape<DescMessage>)));
+  if (bytes.length <= maxMessageBytes) return bytes;
+  throw new RetortError(
+    "ResourceExhausted",
+    `the answer of ${method.name} takes ${bytes.length} bytes, and a message may take ${maxMessageBytes}; ${tooLargeAdvice}`,
+    { retry: "never" },
+  );
 }

@@ -41,7 +41,7 @@ export class RpcServer implements Service {
     this.#names = ["", ...implementations.map(({ service }) => service.typeName)];
     this.#health = new HealthImplementation(Object.fromEntries(this.#names.map((name) => [name, "NOT_SERVING" as const])));
     for (const implementation of implementations)
-      this.#server.addService(serviceDefinition(implementation.service), grpcHandlers(implementation, options.token, log));
+      this.#server.addService(serviceDefinition(implementation.service), grpcHandlers(implementation, options, log));
     this.#health.addToServer(this.#server);
     this.#health.addToServer(this.#healthServer);
     reflection(implementations.map(({ service }) => service)).addToServer(this.#server);

@@ -18,7 +18,8 @@ export function methodDefinition(method: DescMethod): MethodDefinition<Message, 
   };
 }
 
-/** The grpc-js definition of a generated service. */
+/** The grpc-js definition of a generated service as a server needs it: its handlers give answers as bytes. */
 export function serviceDefinition(service: DescService): ServiceDefinition {
-  return Object.fromEntries(service.methods.map((method) => [method.name, methodDefinition(method)]));
+  const written = (bytes: Buffer) => bytes;
+  return Object.fromEntries(service.methods.map((method) => [method.name, { ...methodDefinition(method), responseSerialize: written }]));
 }

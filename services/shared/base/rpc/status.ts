@@ -38,13 +38,25 @@ export function fromStatus(thrown: unknown, where: string): RetortError {
   if (typeof code !== "number") return RetortError.from(thrown);
   const name = codeFromGrpc(code);
   const said = details ?? String(thrown);
-  return new RetortError(name, explain(name, said, where), { cause: thrown, problems: decodeProblems(metadata?.get(detailsKey)[0]) });
+  return new RetortError(name, explain(name, said, where), {
+    cause: thrown,
+    problems: decodeProblems(metadata?.get(detailsKey)[0]),
+    // The same message will be too large again.
+    ...(isTooLarge(name, said) ? { retry: "never" as const } : {}),
+  });
 }
+
+/** What to do about a message beyond the limit. */
+export const tooLargeAdvice =
+  "send or ask for less in one call (fewer sequences, or a smaller signal such as top_k), or raise maxMessageBytes there and here";
+
+/** Whether a status means that a message is beyond the limit of one of the ends. */
+const isTooLarge = (code: string, said: string): boolean =>
+  code === "ResourceExhausted" && /message.* larger than|maxMessageBytes/i.test(said);
 
 /** What grpc-js itself says, completed by where it happened and the way out. */
 function explain(code: string, said: string, where: string): string {
-  if (code === "ResourceExhausted" && /message.* larger than/i.test(said))
-    return `${where}: ${said}; raise maxMessageBytes there and here, or send less`;
+  if (isTooLarge(code, said)) return said.includes("maxMessageBytes") ? `${where}: ${said}` : `${where}: ${said}; ${tooLargeAdvice}`;
   if (code === "DeadlineExceeded" && /^Deadline exceeded/i.test(said))
     return `${where} did not answer in time (${said}); is it overloaded, or is timeoutMs too short?`;
   if (code === "Unavailable" && /^(No connection established|Name resolution failed|Connection dropped)/.test(said))

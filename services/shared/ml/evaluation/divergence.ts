@@ -1,4 +1,4 @@
-// Dimensions: N completion tokens, V vocabulary, K top classes, C classes (V, or K + 1 with the tail last).
+// Dimensions: N completion tokens, V rows of vocabulary, R rows that both models have, K top classes, C classes (V, or K + 1 with the tail last).
 import { RetortError } from "../../base/errors.js";
 import type { Score } from "../scoring/score.js";
 
@@ -17,18 +17,51 @@ const term = (logp: number, logq: number): number => (logp === Number.NEGATIVE_I
 
 /**
  * Divergences of a model from a teacher. Exact where the teacher's score is `full`; for `top_k` those between the k + 1
- * classes of the top k and the rest, which are lower bounds.
+ * classes of the top k and the rest, which are lower bounds. Where one model has more rows of vocabulary (padding), both full
+ * distributions range over the first R rows, which both have, renormalised.
  *
  * @param model the model's own score of the same tokens, kind `full`
- * @param teacher kind `full` or `top_k`
+ * @param teacher kind `full`, or `top_k` over as many rows as the model's
  * @throws InvalidArgument if the two do not belong to the same tokens or the teacher's score holds no distribution
  */
 export function tokenDivergences(model: Score, teacher: Score): TokenDivergences {
-  const logp_N = teacher.logprobs ?? new Float32Array();
-  const count = logp_N.length;
-  const logq_NV = model.full;
-  if (!logq_NV || model.logprobs?.length !== count)
+  const count = teacher.logprobs?.length ?? 0;
+  if (!model.full || model.logprobs?.length !== count)
     throw new RetortError("InvalidArgument", `the model's score must be full and over ${count} tokens`);
+  if (teacher.full && teacher.full.length !== model.full.length) {
+    const rows = Math.min(teacher.full.length, model.full.length) / count;
+    return divergencesOf(overRows(model, rows), overRows(teacher, rows));
+  }
+  return divergencesOf(model, teacher);
+}
+
+/** A full score over the first R rows, renormalised: log p[v] − log Σ_{u<R} p[u]. The score itself if it has no more rows. */
+function overRows(score: Score, rows: number): Score {
+  const [logp_N, logp_NV] = [score.logprobs!, score.full!];
+  const count = logp_N.length;
+  const vocab = logp_NV.length / count;
+  if (vocab === rows) return score;
+  const [logprobs, full] = [new Float32Array(count), new Float32Array(count * rows)];
+  for (let n = 0; n < count; n++) {
+    const logp_R = logp_NV.subarray(n * vocab, n * vocab + rows);
+    const mass = logSumExp(logp_R);
+    logprobs[n] = logp_N[n]! - mass;
+    for (let v = 0; v < rows; v++) full[n * rows + v] = logp_R[v]! - mass;
+  }
+  return { ...score, logprobs, full };
+}
+
+function logSumExp(values: Float32Array): number {
+  let highest = Number.NEGATIVE_INFINITY;
+  for (const value of values) highest = Math.max(highest, value);
+  let sum = 0;
+  for (const value of values) sum += Math.exp(value - highest);
+  return highest + Math.log(sum);
+}
+
+function divergencesOf(model: Score, teacher: Score): TokenDivergences {
+  const [logp_N, logq_NV] = [teacher.logprobs!, model.full!];
+  const count = logp_N.length;
   const vocab = logq_NV.length / count;
   const classes = classesOf(teacher, vocab);
   const [forwardKl, reverseKl] = [new Float32Array(count), new Float32Array(count)];
@@ -56,6 +89,11 @@ function classesOf({ full, ids, topLogprobs, tail, signal }: Score, vocab: numbe
   return (n, logq_V, visit) => {
     const chosen = ids.subarray(n * k, (n + 1) * k);
     chosen.forEach((v, i) => {
+      if (v >= logq_V.length)
+        throw new RetortError(
+          "InvalidArgument",
+          `the teacher's top classes have id ${v}, and the model ${logq_V.length} rows; ask for full`,
+        );
       visit(topLogprobs[n * k + i]!, logq_V[v]!);
     });
     if (tail[n]! > Number.NEGATIVE_INFINITY) visit(tail[n]!, restOf(logq_V, chosen));

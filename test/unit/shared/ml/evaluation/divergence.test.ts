@@ -1,5 +1,6 @@
 import { tokenDivergences } from "../../../../../services/shared/ml/evaluation/divergence.js";
 import type { Score } from "../../../../../services/shared/ml/scoring/score.js";
+import { expectAllClose } from "../../../../support/all-close.js";
 
 const logs = (rows: readonly (readonly number[])[]): Float32Array => Float32Array.from(rows.flat().map(Math.log));
 const full = (rows: readonly (readonly number[])[]): Score => ({
@@ -44,6 +45,28 @@ describe("tokenDivergences()", () => {
     const { forwardKl, reverseKl } = tokenDivergences(full([[0.5, 0.5]]), full([[1, 0]]));
     expect(forwardKl[0]).toBeCloseTo(Math.log(2), 6);
     expect(reverseKl[0]).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it.each(["the model", "the teacher"])("ranges over the rows that both have, renormalised, where %s has more", (who) => {
+    const padded = (rows: readonly (readonly number[])[], shares: readonly number[]) =>
+      rows.map((row, n) => [...row.map((x) => x * (1 - 2 * shares[n]!)), shares[n]!, shares[n]!]);
+    const plain = tokenDivergences(full(q), full(p));
+    const [model, teacher] = who === "the model" ? [padded(q, [0.2, 0.45]), p] : [q, padded(p, [0.2, 0.45])];
+    const found = tokenDivergences(full(model), full(teacher));
+    expectAllClose(found.forwardKl, plain.forwardKl, { rtol: 1e-5, atol: 1e-6 }, "forwardKl");
+    expectAllClose(found.reverseKl, plain.reverseKl, { rtol: 1e-5, atol: 1e-6 }, "reverseKl");
+    expectAllClose(found.teacherNll, plain.teacherNll, { rtol: 1e-5, atol: 1e-6 }, "teacherNll");
+  });
+
+  it("refuses top classes that the model has no row for", () => {
+    const cut: Score = {
+      signal: { kind: "top_k", k: 1, temperature: 1 },
+      logprobs: logs([[0.7]]),
+      ids: Int32Array.of(2),
+      topLogprobs: logs([[0.7]]),
+      tail: logs([[0.3]]),
+    };
+    expect(() => tokenDivergences(full([[0.5, 0.5]]), cut)).toThrow(/id 2, and the model 2 rows/);
   });
 
   it("refuses a score without a distribution, and one of other tokens", () => {
