@@ -118,7 +118,7 @@ describe("a run's models", () => {
   it("are warned of when the teacher knows another chat template", async () => {
     await writeFile(join(directory, "chat_template.jinja"), "{% for m in messages %}[{{ m.content }}]{% endfor %}");
     expect(await warningsOf(specOf(directory))).toEqual([
-      { field: "teachers[0].model", message: expect.stringMatching(/ends an answer with <pad>/) },
+      { field: "teachers[0].model", message: expect.stringMatching(/ends an answer with no special token/) },
       { field: "teachers[0].model", message: expect.stringMatching(/another chat template than the student.*chat_template/) },
     ]);
   });

@@ -51,6 +51,9 @@ function turnOf(tokenizer: Tokenizer): { readonly end: number | undefined } | un
   }
   const at = text.lastIndexOf(probe);
   if (at < 0) return undefined;
-  const rest = tokenizer.encode(text.slice(at + probe.length));
-  return { end: rest.find((id) => tokenizer.specialIds.has(id)) };
+  const rest = text.slice(at + probe.length);
+  const special = tokenizer.specialIds;
+  // A special token that the text does not spell stands for what the vocabulary lacks.
+  const isEnd = (id: number) => special.has(id) && rest.includes(tokenizer.idToToken(id)!);
+  return { end: tokenizer.encode(rest).find(isEnd) };
 }
