@@ -67,8 +67,9 @@ export type PromptRow = Pick<Row, "prompt" | "tools" | "documents" | "chatTempla
 /** A row's prompt as the encoder takes it. */
 export function promptOfRow({ prompt, tools, documents, chatTemplateKwargs }: PromptRow): string | Conversation {
   if (typeof prompt === "string" && !tools && !documents && !chatTemplateKwargs) return prompt;
-  const messages = typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
-  return { messages, tools, documents, chatTemplateKwargs };
+  const fromText = typeof prompt === "string";
+  const messages = fromText ? [{ role: "user", content: prompt }] : prompt;
+  return { messages, tools, documents, chatTemplateKwargs, fromText };
 }
 
 const exampleOf = (row: Row): Example => ({ prompt: promptOfRow(row), completion: row.completion });

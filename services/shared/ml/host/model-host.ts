@@ -136,7 +136,7 @@ export class ModelHost {
     };
     const plain = texts.filter(isPlain);
     const written = encoder.continuations(
-      plain.map((i) => prompts[i]!),
+      plain.map((i) => (pairs[i]!.prompt instanceof Int32Array ? this.#spelled(pairs[i]!.prompt) : prompts[i]!)),
       plain.map((i) => pairs[i]!.completion as string),
     );
     plain.forEach((i, n) => {
@@ -168,6 +168,11 @@ export class ModelHost {
     return new Encoder(tokenizer, config.eosIds, chat);
   }
 
+  /** A prompt of token ids with its text. */
+  #spelled(ids: Int32Array): EncodedPrompt {
+    return { text: this.#opened.tokenizer.decode(ids), ids };
+  }
+
   #encodePrompts(prompts: readonly PromptInput[], chat: ChatSettings, where: (i: number) => string): EncodedPrompt[] {
     const texts = [...prompts.entries()].flatMap(([i, prompt]) =>
       prompt instanceof Int32Array ? [] : [{ i, prompt: promptIn(prompt, where(i)) }],
@@ -177,9 +182,7 @@ export class ModelHost {
       (n) => where(texts[n]!.i),
     );
     const byIndex = new Map(texts.map(({ i }, n) => [i, encoded[n]!]));
-    return prompts.map((prompt, i) =>
-      prompt instanceof Int32Array ? { text: this.#opened.tokenizer.decode(prompt), ids: prompt } : byIndex.get(i)!,
-    );
+    return prompts.map((prompt, i) => (prompt instanceof Int32Array ? { text: "", ids: prompt } : byIndex.get(i)!));
   }
 
   /** Completes prompts; see {@link Sampler.sample}. */

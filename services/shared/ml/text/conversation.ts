@@ -9,6 +9,8 @@ export interface Conversation {
   readonly documents?: readonly unknown[];
   /** Names that the template reads (enable_thinking, …) for this conversation. */
   readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>;
+  /** True for a plain prompt that was made a user's message: it is one only where the settings put plain text into the template. */
+  readonly fromText?: boolean;
 }
 
 /**

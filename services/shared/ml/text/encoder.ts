@@ -127,6 +127,11 @@ export class Encoder {
       return { prompt, whole: completion === undefined ? undefined : prompt + completion, answer: completion, plain: true };
     }
     const conversation: Conversation = typeof prompt === "string" ? { messages: [{ role: "user", content: prompt }] } : prompt;
+    if (conversation.fromText && !chat)
+      throw new RetortError(
+        "InvalidArgument",
+        "the row has tools, documents or chat_template_kwargs, which only a chat template reads, and its prompt is plain text; set chat: true, or leave the column out",
+      );
     const messages = this.#withSystem(conversation.messages);
     const answer = typeof completion === "string" ? [{ role: "assistant", content: completion }] : completion;
     const stranger = answer?.find(({ role }) => role !== "assistant");

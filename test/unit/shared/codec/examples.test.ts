@@ -18,9 +18,11 @@ describe("itemsOf()", () => {
     expect(tokenizer.decode(item!.completionIds!)).toBe("three");
   });
 
-  it("puts a plain prompt with tools into the template", () => {
-    const [outcome] = outcomesOf([rowOf(1, { prompt: "weather?", tools: [{}] })], encoder);
-    expect(outcome!.refusal).toMatch(/does not read tools/);
+  it("takes what only a template reads beside a plain prompt where plain prompts go into the template", () => {
+    const row = rowOf(1, { prompt: "weather?", tools: [{}] });
+    expect(outcomesOf([row], encoder)[0]!.refusal).toMatch(/its prompt is plain text; set chat: true/);
+    const chatting = new Encoder(fixtureTokenizer("bytes", `{{ tools | length }}${chatml}`), [], chatSettings({ chat: true }));
+    expect(outcomesOf([row], chatting)[0]!.item!.promptText).toMatch(/^1<\|im_start\|>user\nweather\?/);
   });
 
   it("refuses rows by file and line, and says how many there are", () => {

@@ -147,6 +147,9 @@ export type ScoreInput = Message<"retort.v1.ScoreInput"> & {
    */
   completion: {
     /**
+     * Behind plain text its own ids, without an end token; behind a conversation the assistant's answer as the chat template
+     * writes it, its end included.
+     *
      * @generated from field: string text = 2;
      */
     value: string;
