@@ -88,16 +88,29 @@ export async function inspect(directory: string): Promise<Inspected> {
 }
 
 /** Reads what a run's student will be. */
-export async function inspectStudent({ student, teachers }: RunSpec): Promise<Inspected> {
+async function inspectStudent({ student, teachers }: RunSpec): Promise<Inspected> {
   if (!student!.init) return inspect(student!.model);
   const { tokenizer, ends, shared } = await readDonor(student!.init.tokenizer || teachers[0]!.model);
   return { config: undefined, rows: Number(shared.vocab_size), tokenizer, ends };
 }
 
+/** A run's student, and its teachers in the spec's order. */
+export interface RunModels {
+  readonly student: NamedModel;
+  readonly teachers: readonly NamedModel[];
+}
+
+/** Reads all models of a run, once for all that is asked of them. */
+export async function inspectModels(spec: RunSpec): Promise<RunModels> {
+  const student = namedStudent(spec, await inspectStudent(spec));
+  const teachers = await Promise.all(spec.teachers.map(async ({ model }, i) => namedTeacher(spec, i, await inspect(model))));
+  return { student, teachers };
+}
+
 const studentField = ({ student }: RunSpec): string => (student!.init ? "student.init.tokenizer" : "student.model");
 
 /** A run's student as a named model. */
-export const namedStudent = (spec: RunSpec, student: Inspected): NamedModel => ({
+const namedStudent = (spec: RunSpec, student: Inspected): NamedModel => ({
   ...student,
   field: studentField(spec),
   name: "the student",

@@ -13,7 +13,7 @@ import { isOver, newRun, type RunStore } from "../shared/flow/runs/state.js";
 import type { WeightStore } from "../shared/flow/weights/store.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import { type Run, type RunSpec, RunState } from "../shared/gen/retort/v1/run_pb.js";
-import { checkModels, checkObjectives, inspect, inspectStudent } from "./check-models.js";
+import { checkModels, checkObjectives, inspectModels } from "./check-models.js";
 import { chooseSignals } from "./choose-signal.js";
 import { checkGoing, type Supervisor } from "./supervisor.js";
 import { commonRows } from "./vocabulary.js";
@@ -35,7 +35,7 @@ export function controllerService(context: () => ControllerContext): Implementat
     startRun: async ({ spec }) => ({ run: await startRun(context(), spec!) }),
     validateRun: async ({ spec }) => {
       const problems = (await problemsOf(spec!)).map(({ fieldPath, description }) => ({ field: fieldPath, message: description }));
-      return { problems, warnings: problems.length ? [] : await warningsOf(spec!) };
+      return { problems, warnings: problems.length ? [] : warningsOf(spec!, await inspectModels(spec!)) };
     },
     getRun: async ({ runId }) => ({ run: await context().runs.get(runId) }),
     listRuns: async () => ({ runs: await context().runs.list() }),
@@ -55,8 +55,9 @@ async function problemsOf(spec: RunSpec): Promise<Problem[]> {
 async function startRun({ streams, runs, supervisor, now }: ControllerContext, spec: RunSpec): Promise<Run> {
   const problems = await problemsOf(spec);
   if (problems.length) throw RetortError.ofProblems("the run spec", problems);
-  const warnings = await warningsOf(spec);
-  const models = [await inspectStudent(spec), ...(await Promise.all(spec.teachers.map(({ model }) => inspect(model))))];
+  const inspected = await inspectModels(spec);
+  const warnings = warningsOf(spec, inspected);
+  const models = [inspected.student, ...inspected.teachers];
   const rows = commonRows(spec, models);
   // Every role reads it from the spec, so that all distributions range over the same rows.
   if (models.some((model) => model.rows !== rows)) spec.vocabSize = rows;

@@ -1,7 +1,7 @@
 import { resolveRun } from "../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
-import { inspect, inspectStudent, namedStudent } from "./check-models.js";
-import { type NamedModel, namedTeacher, vocabularyWarnings } from "./vocabulary.js";
+import type { RunModels } from "./check-models.js";
+import { type NamedModel, vocabularyWarnings } from "./vocabulary.js";
 
 /** Something that is allowed and unusual. */
 export interface SpecWarning {
@@ -10,8 +10,8 @@ export interface SpecWarning {
 }
 
 /** What is allowed and unusual about a spec that has no problems. */
-export async function warningsOf(spec: RunSpec): Promise<SpecWarning[]> {
-  return [...objectiveWarnings(spec), ...(await modelWarnings(spec))];
+export function warningsOf(spec: RunSpec, models: RunModels): SpecWarning[] {
+  return [...objectiveWarnings(spec), ...modelWarnings(spec, models)];
 }
 
 function objectiveWarnings(spec: RunSpec): SpecWarning[] {
@@ -24,9 +24,7 @@ function objectiveWarnings(spec: RunSpec): SpecWarning[] {
 }
 
 /** Models whose files are strange, and teachers that would judge the student by habits which it was never given. */
-async function modelWarnings(spec: RunSpec): Promise<SpecWarning[]> {
-  const student = namedStudent(spec, await inspectStudent(spec));
-  const teachers = await Promise.all(spec.teachers.map(async ({ model }, i) => namedTeacher(spec, i, await inspect(model))));
+function modelWarnings(spec: RunSpec, { student, teachers }: RunModels): SpecWarning[] {
   const own = [student, ...teachers].flatMap(({ field, warnings = [], ends, name }) =>
     [...warnings, ...ends.warnings.map((message) => `${name}: ${message}`)].map((message) => ({ field, message })),
   );

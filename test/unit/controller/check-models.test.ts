@@ -2,7 +2,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
-import { checkModels } from "../../../services/controller/check-models.js";
+import { checkModels, inspectModels } from "../../../services/controller/check-models.js";
 import { warningsOf } from "../../../services/controller/warnings.js";
 import { signalFor } from "../../../services/learner/issue.js";
 import { resolveRun } from "../../../services/shared/flow/runs/resolve.js";
@@ -21,6 +21,8 @@ const specOf = (teacher: string, phase: Record<string, unknown> = {}): RunSpec =
     phases: [{ steps: 1, ...phase }],
   } as JsonValue);
 
+const warned = async (spec: RunSpec) => warningsOf(spec, await inspectModels(spec));
+
 describe("a run's models", () => {
   let directory: string;
   beforeEach(async () => {
@@ -37,7 +39,7 @@ describe("a run's models", () => {
 
   it("fit, and give nothing to warn of", async () => {
     expect(await checkModels(specOf(directory))).toEqual([]);
-    expect(await warningsOf(specOf(directory))).toEqual([]);
+    expect(await warned(specOf(directory))).toEqual([]);
   });
 
   it("may have other (padded) rows: distributions range over those that both have, and the run says so", async () => {
@@ -48,7 +50,7 @@ describe("a run's models", () => {
     const { params } = initModel(config, await Tokenizer.load(directory), 1n);
     await writeFile(join(directory, "model.safetensors"), Buffer.concat([...encodeSafetensors(params)]));
     expect(await checkModels(specOf(directory))).toEqual([]);
-    expect(await warningsOf(specOf(directory))).toEqual([
+    expect(await warned(specOf(directory))).toEqual([
       {
         field: "teachers[0].model",
         message:
@@ -86,7 +88,7 @@ describe("a run's models", () => {
         description: expect.stringMatching(/range over 41 rows, and the tokenizer of the teacher "default"/),
       },
     ]);
-    const messages = (await warningsOf(specOf(directory))).map(({ message }) => message);
+    const messages = (await warned(specOf(directory))).map(({ message }) => message);
     expect(messages).toContainEqual(expect.stringContaining('the teacher "default" has tokens that the student has not: <more>'));
     expect(messages).toContainEqual(expect.stringMatching(/names other special tokens.*eos is <s> \(1\) there and <\/s> \(2\) here/));
     expect(messages).toContainEqual(expect.stringContaining("turns text into ids otherwise than the student"));
@@ -110,24 +112,24 @@ describe("a run's models", () => {
       config.eos_token_id = 7;
     });
     expect(await checkModels(specOf(directory))).toEqual([]);
-    expect(await warningsOf(specOf(directory))).toEqual([
+    expect(await warned(specOf(directory))).toEqual([
       { field: "teachers[0].model", message: expect.stringMatching(/ends texts with token 7, the student with \d+: .*eos_token_id/) },
     ]);
   });
 
   it("are warned of when the teacher knows another chat template", async () => {
     await writeFile(join(directory, "chat_template.jinja"), "{% for m in messages %}[{{ m.content }}]{% endfor %}");
-    expect(await warningsOf(specOf(directory))).toEqual([
+    expect(await warned(specOf(directory))).toEqual([
       { field: "teachers[0].model", message: expect.stringMatching(/ends an answer with no special token/) },
       { field: "teachers[0].model", message: expect.stringMatching(/another chat template than the student.*chat_template/) },
     ]);
   });
 
   it.each([0.001, 0.97])("are warned of a jsd that hardly moves them: β = %d", async (beta) => {
-    expect(await warningsOf(specOf(directory, { objective: { divergence: "jsd", beta } }))).toMatchObject([
+    expect(await warned(specOf(directory, { objective: { divergence: "jsd", beta } }))).toMatchObject([
       { field: "phases[0].objective.beta" },
     ]);
-    expect(await warningsOf(specOf(directory, { objective: { divergence: "jsd", beta, normalizeJsd: true } }))).toEqual([]);
+    expect(await warned(specOf(directory, { objective: { divergence: "jsd", beta, normalizeJsd: true } }))).toEqual([]);
   });
 });
 
