@@ -43,6 +43,8 @@ export function controllerService(context: () => ControllerContext): Implementat
     pauseRun: async ({ runId }) => ({ run: await steer(context(), runId, "pause") }),
     resumeRun: async ({ runId }) => ({ run: await resumeRun(context(), runId) }),
     stopRun: async ({ runId }) => ({ run: await steer(context(), runId, "stop") }),
+    deleteRun: async () => Promise.reject(new RetortError("Unimplemented", "not yet")),
+    auditRun: async () => Promise.reject(new RetortError("Unimplemented", "not yet")),
     getWeights: ({ runId, version }) => sendWeights(context(), runId, version),
   });
 }

@@ -7,7 +7,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { WeightsManifest } from "./flow_pb.js";
 import { file_retort_v1_flow } from "./flow_pb.js";
-import type { Run, RunEvent, RunSpec } from "./run_pb.js";
+import type { AuditFinished, Run, RunEvent, RunSpec } from "./run_pb.js";
 import { file_retort_v1_run } from "./run_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/controller.proto.
  */
 export const file_retort_v1_controller: GenFile = /*@__PURE__*/
-  fileDesc("ChpyZXRvcnQvdjEvY29udHJvbGxlci5wcm90bxIJcmV0b3J0LnYxIjsKD1N0YXJ0UnVuUmVxdWVzdBIoCgRzcGVjGAEgASgLMhIucmV0b3J0LnYxLlJ1blNwZWNCBrpIA8gBASIvChBTdGFydFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iPgoSVmFsaWRhdGVSdW5SZXF1ZXN0EigKBHNwZWMYASABKAsyEi5yZXRvcnQudjEuUnVuU3BlY0IGukgDyAEBIikKB1Byb2JsZW0SDQoFZmllbGQYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJhChNWYWxpZGF0ZVJ1blJlc3BvbnNlEiQKCHByb2JsZW1zGAEgAygLMhIucmV0b3J0LnYxLlByb2JsZW0SJAoId2FybmluZ3MYAiADKAsyEi5yZXRvcnQudjEuUHJvYmxlbSIoCg1HZXRSdW5SZXF1ZXN0EhcKBnJ1bl9pZBgBIAEoCUIHukgEcgIQASItCg5HZXRSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIhEKD0xpc3RSdW5zUmVxdWVzdCIwChBMaXN0UnVuc1Jlc3BvbnNlEhwKBHJ1bnMYASADKAsyDi5yZXRvcnQudjEuUnVuIkEKD1dhdGNoUnVuUmVxdWVzdBIXCgZydW5faWQYASABKAlCB7pIBHICEAESFQoNZnJvbV9zZXF1ZW5jZRgCIAEoBCI2ChBXYXRjaFJ1blJlc3BvbnNlEiIKBWV2ZW50GAEgASgLMhMucmV0b3J0LnYxLlJ1bkV2ZW50IioKD1BhdXNlUnVuUmVxdWVzdBIXCgZydW5faWQYASABKAlCB7pIBHICEAEiLwoQUGF1c2VSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIisKEFJlc3VtZVJ1blJlcXVlc3QSFwoGcnVuX2lkGAEgASgJQge6SARyAhABIjAKEVJlc3VtZVJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iKQoOU3RvcFJ1blJlcXVlc3QSFwoGcnVuX2lkGAEgASgJQge6SARyAhABIi4KD1N0b3BSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIk4KEUdldFdlaWdodHNSZXF1ZXN0EhcKBnJ1bl9pZBgBIAEoCUIHukgEcgIQARIUCgd2ZXJzaW9uGAIgASgNSACIAQFCCgoIX3ZlcnNpb24icwoSR2V0V2VpZ2h0c1Jlc3BvbnNlEi4KCG1hbmlmZXN0GAEgASgLMhoucmV0b3J0LnYxLldlaWdodHNNYW5pZmVzdEgAEiUKBWNodW5rGAIgASgLMhQucmV0b3J0LnYxLkZpbGVDaHVua0gAQgYKBHBhcnQiNwoJRmlsZUNodW5rEgwKBG5hbWUYASABKAkSDgoGb2Zmc2V0GAIgASgEEgwKBGRhdGEYAyABKAwyjQUKEUNvbnRyb2xsZXJTZXJ2aWNlEkMKCFN0YXJ0UnVuEhoucmV0b3J0LnYxLlN0YXJ0UnVuUmVxdWVzdBobLnJldG9ydC52MS5TdGFydFJ1blJlc3BvbnNlEkwKC1ZhbGlkYXRlUnVuEh0ucmV0b3J0LnYxLlZhbGlkYXRlUnVuUmVxdWVzdBoeLnJldG9ydC52MS5WYWxpZGF0ZVJ1blJlc3BvbnNlEj0KBkdldFJ1bhIYLnJldG9ydC52MS5HZXRSdW5SZXF1ZXN0GhkucmV0b3J0LnYxLkdldFJ1blJlc3BvbnNlEkMKCExpc3RSdW5zEhoucmV0b3J0LnYxLkxpc3RSdW5zUmVxdWVzdBobLnJldG9ydC52MS5MaXN0UnVuc1Jlc3BvbnNlEkUKCFdhdGNoUnVuEhoucmV0b3J0LnYxLldhdGNoUnVuUmVxdWVzdBobLnJldG9ydC52MS5XYXRjaFJ1blJlc3BvbnNlMAESQwoIUGF1c2VSdW4SGi5yZXRvcnQudjEuUGF1c2VSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLlBhdXNlUnVuUmVzcG9uc2USRgoJUmVzdW1lUnVuEhsucmV0b3J0LnYxLlJlc3VtZVJ1blJlcXVlc3QaHC5yZXRvcnQudjEuUmVzdW1lUnVuUmVzcG9uc2USQAoHU3RvcFJ1bhIZLnJldG9ydC52MS5TdG9wUnVuUmVxdWVzdBoaLnJldG9ydC52MS5TdG9wUnVuUmVzcG9uc2USSwoKR2V0V2VpZ2h0cxIcLnJldG9ydC52MS5HZXRXZWlnaHRzUmVxdWVzdBodLnJldG9ydC52MS5HZXRXZWlnaHRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_run]);
+  fileDesc("ChpyZXRvcnQvdjEvY29udHJvbGxlci5wcm90bxIJcmV0b3J0LnYxIjsKD1N0YXJ0UnVuUmVxdWVzdBIoCgRzcGVjGAEgASgLMhIucmV0b3J0LnYxLlJ1blNwZWNCBrpIA8gBASIvChBTdGFydFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iPgoSVmFsaWRhdGVSdW5SZXF1ZXN0EigKBHNwZWMYASABKAsyEi5yZXRvcnQudjEuUnVuU3BlY0IGukgDyAEBIikKB1Byb2JsZW0SDQoFZmllbGQYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJhChNWYWxpZGF0ZVJ1blJlc3BvbnNlEiQKCHByb2JsZW1zGAEgAygLMhIucmV0b3J0LnYxLlByb2JsZW0SJAoId2FybmluZ3MYAiADKAsyEi5yZXRvcnQudjEuUHJvYmxlbSJMCg1HZXRSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCItCg5HZXRSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIhEKD0xpc3RSdW5zUmVxdWVzdCIwChBMaXN0UnVuc1Jlc3BvbnNlEhwKBHJ1bnMYASADKAsyDi5yZXRvcnQudjEuUnVuImUKD1dhdGNoUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSFQoNZnJvbV9zZXF1ZW5jZRgCIAEoBCI2ChBXYXRjaFJ1blJlc3BvbnNlEiIKBWV2ZW50GAEgASgLMhMucmV0b3J0LnYxLlJ1bkV2ZW50Ik4KD1BhdXNlUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiLwoQUGF1c2VSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIk8KEFJlc3VtZVJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIjAKEVJlc3VtZVJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iWgoOU3RvcFJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kEgsKA25vdxgCIAEoCCIuCg9TdG9wUnVuUmVzcG9uc2USGwoDcnVuGAEgASgLMg4ucmV0b3J0LnYxLlJ1biJPChBEZWxldGVSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCIoChFEZWxldGVSdW5SZXNwb25zZRITCgtmcmVlZF9ieXRlcxgBIAEoBCJOCg9BdWRpdFJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIjsKEEF1ZGl0UnVuUmVzcG9uc2USJwoFYXVkaXQYASABKAsyGC5yZXRvcnQudjEuQXVkaXRGaW5pc2hlZCJyChFHZXRXZWlnaHRzUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSFAoHdmVyc2lvbhgCIAEoDUgAiAEBQgoKCF92ZXJzaW9uInMKEkdldFdlaWdodHNSZXNwb25zZRIuCghtYW5pZmVzdBgBIAEoCzIaLnJldG9ydC52MS5XZWlnaHRzTWFuaWZlc3RIABIlCgVjaHVuaxgCIAEoCzIULnJldG9ydC52MS5GaWxlQ2h1bmtIAEIGCgRwYXJ0IjcKCUZpbGVDaHVuaxIMCgRuYW1lGAEgASgJEg4KBm9mZnNldBgCIAEoBBIMCgRkYXRhGAMgASgMMpoGChFDb250cm9sbGVyU2VydmljZRJDCghTdGFydFJ1bhIaLnJldG9ydC52MS5TdGFydFJ1blJlcXVlc3QaGy5yZXRvcnQudjEuU3RhcnRSdW5SZXNwb25zZRJMCgtWYWxpZGF0ZVJ1bhIdLnJldG9ydC52MS5WYWxpZGF0ZVJ1blJlcXVlc3QaHi5yZXRvcnQudjEuVmFsaWRhdGVSdW5SZXNwb25zZRI9CgZHZXRSdW4SGC5yZXRvcnQudjEuR2V0UnVuUmVxdWVzdBoZLnJldG9ydC52MS5HZXRSdW5SZXNwb25zZRJDCghMaXN0UnVucxIaLnJldG9ydC52MS5MaXN0UnVuc1JlcXVlc3QaGy5yZXRvcnQudjEuTGlzdFJ1bnNSZXNwb25zZRJFCghXYXRjaFJ1bhIaLnJldG9ydC52MS5XYXRjaFJ1blJlcXVlc3QaGy5yZXRvcnQudjEuV2F0Y2hSdW5SZXNwb25zZTABEkMKCFBhdXNlUnVuEhoucmV0b3J0LnYxLlBhdXNlUnVuUmVxdWVzdBobLnJldG9ydC52MS5QYXVzZVJ1blJlc3BvbnNlEkYKCVJlc3VtZVJ1bhIbLnJldG9ydC52MS5SZXN1bWVSdW5SZXF1ZXN0GhwucmV0b3J0LnYxLlJlc3VtZVJ1blJlc3BvbnNlEkAKB1N0b3BSdW4SGS5yZXRvcnQudjEuU3RvcFJ1blJlcXVlc3QaGi5yZXRvcnQudjEuU3RvcFJ1blJlc3BvbnNlEkYKCURlbGV0ZVJ1bhIbLnJldG9ydC52MS5EZWxldGVSdW5SZXF1ZXN0GhwucmV0b3J0LnYxLkRlbGV0ZVJ1blJlc3BvbnNlEkMKCEF1ZGl0UnVuEhoucmV0b3J0LnYxLkF1ZGl0UnVuUmVxdWVzdBobLnJldG9ydC52MS5BdWRpdFJ1blJlc3BvbnNlEksKCkdldFdlaWdodHMSHC5yZXRvcnQudjEuR2V0V2VpZ2h0c1JlcXVlc3QaHS5yZXRvcnQudjEuR2V0V2VpZ2h0c1Jlc3BvbnNlMAFiBnByb3RvMw", [file_buf_validate_validate, file_retort_v1_flow, file_retort_v1_run]);
 
 /**
  * A run to start.
@@ -333,6 +333,13 @@ export type StopRunRequest = Message<"retort.v1.StopRunRequest"> & {
    * @generated from field: string run_id = 1;
    */
   runId: string;
+
+  /**
+   * End its processes at once, without waiting for a checkpoint: it can be resumed from the last one.
+   *
+   * @generated from field: bool now = 2;
+   */
+  now: boolean;
 };
 
 /**
@@ -362,6 +369,84 @@ export const StopRunResponseSchema: GenMessage<StopRunResponse> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 16);
 
 /**
+ * Which run to remove.
+ *
+ * @generated from message retort.v1.DeleteRunRequest
+ */
+export type DeleteRunRequest = Message<"retort.v1.DeleteRunRequest"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+};
+
+/**
+ * Describes the message retort.v1.DeleteRunRequest.
+ * Use `create(DeleteRunRequestSchema)` to create a new message.
+ */
+export const DeleteRunRequestSchema: GenMessage<DeleteRunRequest> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 17);
+
+/**
+ * What was removed.
+ *
+ * @generated from message retort.v1.DeleteRunResponse
+ */
+export type DeleteRunResponse = Message<"retort.v1.DeleteRunResponse"> & {
+  /**
+   * Bytes that are free again, as far as the controller could see them.
+   *
+   * @generated from field: uint64 freed_bytes = 1;
+   */
+  freedBytes: bigint;
+};
+
+/**
+ * Describes the message retort.v1.DeleteRunResponse.
+ * Use `create(DeleteRunResponseSchema)` to create a new message.
+ */
+export const DeleteRunResponseSchema: GenMessage<DeleteRunResponse> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 18);
+
+/**
+ * Which run to account for.
+ *
+ * @generated from message retort.v1.AuditRunRequest
+ */
+export type AuditRunRequest = Message<"retort.v1.AuditRunRequest"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+};
+
+/**
+ * Describes the message retort.v1.AuditRunRequest.
+ * Use `create(AuditRunRequestSchema)` to create a new message.
+ */
+export const AuditRunRequestSchema: GenMessage<AuditRunRequest> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 19);
+
+/**
+ * The account.
+ *
+ * @generated from message retort.v1.AuditRunResponse
+ */
+export type AuditRunResponse = Message<"retort.v1.AuditRunResponse"> & {
+  /**
+   * @generated from field: retort.v1.AuditFinished audit = 1;
+   */
+  audit?: AuditFinished | undefined;
+};
+
+/**
+ * Describes the message retort.v1.AuditRunResponse.
+ * Use `create(AuditRunResponseSchema)` to create a new message.
+ */
+export const AuditRunResponseSchema: GenMessage<AuditRunResponse> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 20);
+
+/**
  * Which weights to send.
  *
  * @generated from message retort.v1.GetWeightsRequest
@@ -385,7 +470,7 @@ export type GetWeightsRequest = Message<"retort.v1.GetWeightsRequest"> & {
  * Use `create(GetWeightsRequestSchema)` to create a new message.
  */
 export const GetWeightsRequestSchema: GenMessage<GetWeightsRequest> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 17);
+  messageDesc(file_retort_v1_controller, 21);
 
 /**
  * First the manifest, then each file's bytes in order.
@@ -416,7 +501,7 @@ export type GetWeightsResponse = Message<"retort.v1.GetWeightsResponse"> & {
  * Use `create(GetWeightsResponseSchema)` to create a new message.
  */
 export const GetWeightsResponseSchema: GenMessage<GetWeightsResponse> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 18);
+  messageDesc(file_retort_v1_controller, 22);
 
 /**
  * A piece of a file; the pieces of one file come in order.
@@ -445,7 +530,7 @@ export type FileChunk = Message<"retort.v1.FileChunk"> & {
  * Use `create(FileChunkSchema)` to create a new message.
  */
 export const FileChunkSchema: GenMessage<FileChunk> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 19);
+  messageDesc(file_retort_v1_controller, 23);
 
 /**
  * Runs: start, watch, stop.
@@ -532,6 +617,27 @@ export const ControllerService: GenService<{
     methodKind: "unary";
     input: typeof StopRunRequestSchema;
     output: typeof StopRunResponseSchema;
+  },
+  /**
+   * Removes a run that is over and all that was kept for it: checkpoints, stored weights, logs, events. What it wrote to
+   * `output` stays. FAILED_PRECONDITION while it is going.
+   *
+   * @generated from rpc retort.v1.ControllerService.DeleteRun
+   */
+  deleteRun: {
+    methodKind: "unary";
+    input: typeof DeleteRunRequestSchema;
+    output: typeof DeleteRunResponseSchema;
+  },
+  /**
+   * Accounts for every sample of every step from what is stored.
+   *
+   * @generated from rpc retort.v1.ControllerService.AuditRun
+   */
+  auditRun: {
+    methodKind: "unary";
+    input: typeof AuditRunRequestSchema;
+    output: typeof AuditRunResponseSchema;
   },
   /**
    * The files of one policy version, or of the trained student.

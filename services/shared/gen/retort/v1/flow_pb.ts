@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/flow.proto.
  */
 export const file_retort_v1_flow: GenFile = /*@__PURE__*/
-  fileDesc("ChRyZXRvcnQvdjEvZmxvdy5wcm90bxIJcmV0b3J0LnYxIlQKBUFycmF5Ei4KBHR5cGUYASABKA4yFC5yZXRvcnQudjEuQXJyYXlUeXBlQgq6SAeCAQQQASAAEg0KBXNoYXBlGAIgAygNEgwKBGRhdGEYAyABKAwirQEKB1Rhc2tLZXkSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kEi8KB3B1cnBvc2UYAiABKA4yEi5yZXRvcnQudjEuUHVycG9zZUIKukgHggEEEAEgABIMCgRzdGVwGAMgASgNEgwKBHRhc2sYBCABKA0SGAoHYXR0ZW1wdBgFIAEoDUIHukgEKgIoASLrAgoOU2FtcGxpbmdQYXJhbXMSxQEKC3RlbXBlcmF0dXJlGAEgASgBQqoBukimAboBjgEKFHNhbXBsaW5nLnRlbXBlcmF0dXJlElhtdXN0IGJlIDAgKGdyZWVkeSkgb3IgYXQgbGVhc3QgMC4wMDE6IGxvZ2l0cyBkaXZpZGVkIGJ5IGxlc3MgbGVhdmUgd2hhdCBmbG9hdDMyIGNhbiBob2xkGhx0aGlzID09IDAuMCB8fCB0aGlzID49IDAuMDAxEhIZAAAAAAAAWUApAAAAAAAAAABIAIgBARINCgV0b3BfaxgCIAEoDRIrCgV0b3BfcBgDIAEoAUIXukgUEhIZAAAAAAAA8D8hAAAAAAAAAABIAYgBARIoCg5tYXhfbmV3X3Rva2VucxgEIAEoDUILukgIKgYYgIBAKAFIAogBAUIOCgxfdGVtcGVyYXR1cmVCCAoGX3RvcF9wQhEKD19tYXhfbmV3X3Rva2VucyJfCgZQcm9tcHQSDQoFaW5kZXgYASABKA0SJQoDaWRzGAIgASgLMhAucmV0b3J0LnYxLkFycmF5Qga6SAPIAQESDAoEdGV4dBgDIAEoCRIRCglyZWZlcmVuY2UYBCABKAkiuQEKClNpZ25hbFNwZWMSSgoEa2luZBgBIAEoCUI8ukg5cjdSBGZ1bGxSBmhpZGRlblIIcmFuZG9tX2tSB3NhbXBsZWRSDXN0dWRlbnRfdG9wX2tSBXRvcF9rEgkKAWsYAiABKA0SIwoLdGVtcGVyYXR1cmUYAyABKAFCDrpICxIJIQAAAAAAAAAAEi8KDGhpZGRlbl9kdHlwZRgEIAEoCUIZukgWchRSAFIHZmxvYXQxNlIHZmxvYXQzMiKMAwoKUHJvbXB0VGFzaxInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEiwKB3Byb21wdHMYAiADKAsyES5yZXRvcnQudjEuUHJvbXB0Qgi6SAWSAQIIARIjChJzYW1wbGVzX3Blcl9wcm9tcHQYAyABKA1CB7pIBCoCKAESMwoIc2FtcGxpbmcYBCABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXNCBrpIA8gBARIMCgRzZWVkGAUgASgEEhoKEm1pbl9wb2xpY3lfdmVyc2lvbhgGIAEoDRIaChJtYXhfcG9saWN5X3ZlcnNpb24YByABKA0SDwoHc2FtcGxlchgIIAEoCRIPCgd0ZWFjaGVyGAkgASgJEiUKBnNpZ25hbBgKIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEhAKCHJld2FyZGVkGAsgASgIEiwKCGRlYWRsaW5lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKGAwoIU2VxdWVuY2USDgoGcHJvbXB0GAEgASgNEg4KBnNhbXBsZRgCIAEoDRIkCgpwcm9tcHRfaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5EigKDmNvbXBsZXRpb25faWRzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5EioKEHNhbXBsZXJfbG9ncHJvYnMYBSABKAsyEC5yZXRvcnQudjEuQXJyYXkSKQoPcG9saWN5X3ZlcnNpb25zGAYgASgLMhAucmV0b3J0LnYxLkFycmF5EicKBmZpbmlzaBgHIAEoDjIXLnJldG9ydC52MS5GaW5pc2hSZWFzb24SEwoLcHJvbXB0X3RleHQYCCABKAkSFwoPY29tcGxldGlvbl90ZXh0GAkgASgJEhEKCXJlZmVyZW5jZRgKIAEoCRINCgVpbmRleBgLIAEoDRIPCgdmYWlsdXJlGAwgASgJEikKD3N0dWRlbnRfdG9wX2lkcxgNIAEoCzIQLnJldG9ydC52MS5BcnJheSLoAQoHUm9sbG91dBInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEiEKBnNvdXJjZRgCIAEoDjIRLnJldG9ydC52MS5Tb3VyY2USJgoJc2VxdWVuY2VzGAMgAygLMhMucmV0b3J0LnYxLlNlcXVlbmNlEg8KB3RlYWNoZXIYBCABKAkSJQoGc2lnbmFsGAUgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWMSEAoIcmV3YXJkZWQYBiABKAgSDgoGd29ya2VyGAcgASgJEg8KB3NlY29uZHMYCCABKAEiuwIKDVNlcXVlbmNlU2NvcmUSIgoIbG9ncHJvYnMYASABKAsyEC5yZXRvcnQudjEuQXJyYXkSHgoEZnVsbBgCIAEoCzIQLnJldG9ydC52MS5BcnJheRIdCgNpZHMYAyABKAsyEC5yZXRvcnQudjEuQXJyYXkSJgoMdG9wX2xvZ3Byb2JzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5EicKDXRhaWxfbG9ncHJvYnMYBSABKAsyEC5yZXRvcnQudjEuQXJyYXkSIAoGaGlkZGVuGAYgASgLMhAucmV0b3J0LnYxLkFycmF5EiAKBmNvdW50cxgHIAEoCzIQLnJldG9ydC52MS5BcnJheRIPCgdmYWlsdXJlGAggASgJEiEKB2VudHJvcHkYCSABKAsyEC5yZXRvcnQudjEuQXJyYXkirAIKDFRlYWNoZXJTY29yZRInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEg8KB3RlYWNoZXIYAiABKAkSFgoOdGVhY2hlcl9kaWdlc3QYAyABKAkSJQoGc2lnbmFsGAQgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWMSGAoQc2VxdWVuY2VzX2RpZ2VzdBgFIAEoCRIoCgZzY29yZXMYBiADKAsyGC5yZXRvcnQudjEuU2VxdWVuY2VTY29yZRIOCgZ3b3JrZXIYByABKAkSDwoHc2Vjb25kcxgIIAEoARITCgtoZWFkX2RpZ2VzdBgJIAEoCRIVCg1jYWNoZV9sb29rdXBzGAogASgNEhIKCmNhY2hlX2hpdHMYCyABKA0iogEKDlNlcXVlbmNlUmV3YXJkEg0KBXZhbHVlGAEgASgBEj0KCmNvbXBvbmVudHMYAiADKAsyKS5yZXRvcnQudjEuU2VxdWVuY2VSZXdhcmQuQ29tcG9uZW50c0VudHJ5Eg8KB2ZhaWx1cmUYAyABKAkaMQoPQ29tcG9uZW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEifgoGUmV3YXJkEicKA2tleRgBIAEoCzISLnJldG9ydC52MS5UYXNrS2V5Qga6SAPIAQESKgoHcmV3YXJkcxgCIAMoCzIZLnJldG9ydC52MS5TZXF1ZW5jZVJld2FyZBIOCgZ3b3JrZXIYAyABKAkSDwoHc2Vjb25kcxgEIAEoASI/CgtXZWlnaHRzRmlsZRIMCgRuYW1lGAEgASgJEhIKCnNpemVfYnl0ZXMYAiABKAQSDgoGZGlnZXN0GAMgASgJIpUBCg9XZWlnaHRzTWFuaWZlc3QSDgoGcnVuX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKA0SJQoFZmlsZXMYAyADKAsyFi5yZXRvcnQudjEuV2VpZ2h0c0ZpbGUSKwoHY3JlYXRlZBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZmVuY2UYBSABKAQqmwEKCUFycmF5VHlwZRIaChZBUlJBWV9UWVBFX1VOU1BFQ0lGSUVEEAASFgoSQVJSQVlfVFlQRV9GTE9BVDMyEAESFgoSQVJSQVlfVFlQRV9GTE9BVDE2EAISFAoQQVJSQVlfVFlQRV9JTlQzMhADEhUKEUFSUkFZX1RZUEVfVUlOVDMyEAQSFQoRQVJSQVlfVFlQRV9VSU5UMTYQBSpgCgdQdXJwb3NlEhcKE1BVUlBPU0VfVU5TUEVDSUZJRUQQABIRCg1QVVJQT1NFX1RSQUlOEAESFAoQUFVSUE9TRV9FVkFMVUFURRACEhMKD1BVUlBPU0VfREFUQVNFVBADKlwKBlNvdXJjZRIWChJTT1VSQ0VfVU5TUEVDSUZJRUQQABISCg5TT1VSQ0VfU1RVREVOVBABEhIKDlNPVVJDRV9URUFDSEVSEAISEgoOU09VUkNFX0RBVEFTRVQQAypfCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChRyZXRvcnQvdjEvZmxvdy5wcm90bxIJcmV0b3J0LnYxIlQKBUFycmF5Ei4KBHR5cGUYASABKA4yFC5yZXRvcnQudjEuQXJyYXlUeXBlQgq6SAeCAQQQASAAEg0KBXNoYXBlGAIgAygNEgwKBGRhdGEYAyABKAwirQEKB1Rhc2tLZXkSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kEi8KB3B1cnBvc2UYAiABKA4yEi5yZXRvcnQudjEuUHVycG9zZUIKukgHggEEEAEgABIMCgRzdGVwGAMgASgNEgwKBHRhc2sYBCABKA0SGAoHYXR0ZW1wdBgFIAEoDUIHukgEKgIoASLrAgoOU2FtcGxpbmdQYXJhbXMSxQEKC3RlbXBlcmF0dXJlGAEgASgBQqoBukimAboBjgEKFHNhbXBsaW5nLnRlbXBlcmF0dXJlElhtdXN0IGJlIDAgKGdyZWVkeSkgb3IgYXQgbGVhc3QgMC4wMDE6IGxvZ2l0cyBkaXZpZGVkIGJ5IGxlc3MgbGVhdmUgd2hhdCBmbG9hdDMyIGNhbiBob2xkGhx0aGlzID09IDAuMCB8fCB0aGlzID49IDAuMDAxEhIZAAAAAAAAWUApAAAAAAAAAABIAIgBARINCgV0b3BfaxgCIAEoDRIrCgV0b3BfcBgDIAEoAUIXukgUEhIZAAAAAAAA8D8hAAAAAAAAAABIAYgBARIoCg5tYXhfbmV3X3Rva2VucxgEIAEoDUILukgIKgYYgIBAKAFIAogBAUIOCgxfdGVtcGVyYXR1cmVCCAoGX3RvcF9wQhEKD19tYXhfbmV3X3Rva2VucyJfCgZQcm9tcHQSDQoFaW5kZXgYASABKA0SJQoDaWRzGAIgASgLMhAucmV0b3J0LnYxLkFycmF5Qga6SAPIAQESDAoEdGV4dBgDIAEoCRIRCglyZWZlcmVuY2UYBCABKAkiuQEKClNpZ25hbFNwZWMSSgoEa2luZBgBIAEoCUI8ukg5cjdSBGZ1bGxSBmhpZGRlblIIcmFuZG9tX2tSB3NhbXBsZWRSDXN0dWRlbnRfdG9wX2tSBXRvcF9rEgkKAWsYAiABKA0SIwoLdGVtcGVyYXR1cmUYAyABKAFCDrpICxIJIQAAAAAAAAAAEi8KDGhpZGRlbl9kdHlwZRgEIAEoCUIZukgWchRSAFIHZmxvYXQxNlIHZmxvYXQzMiKMAwoKUHJvbXB0VGFzaxInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEiwKB3Byb21wdHMYAiADKAsyES5yZXRvcnQudjEuUHJvbXB0Qgi6SAWSAQIIARIjChJzYW1wbGVzX3Blcl9wcm9tcHQYAyABKA1CB7pIBCoCKAESMwoIc2FtcGxpbmcYBCABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXNCBrpIA8gBARIMCgRzZWVkGAUgASgEEhoKEm1pbl9wb2xpY3lfdmVyc2lvbhgGIAEoDRIaChJtYXhfcG9saWN5X3ZlcnNpb24YByABKA0SDwoHc2FtcGxlchgIIAEoCRIPCgd0ZWFjaGVyGAkgASgJEiUKBnNpZ25hbBgKIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEhAKCHJld2FyZGVkGAsgASgIEiwKCGRlYWRsaW5lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKGAwoIU2VxdWVuY2USDgoGcHJvbXB0GAEgASgNEg4KBnNhbXBsZRgCIAEoDRIkCgpwcm9tcHRfaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5EigKDmNvbXBsZXRpb25faWRzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5EioKEHNhbXBsZXJfbG9ncHJvYnMYBSABKAsyEC5yZXRvcnQudjEuQXJyYXkSKQoPcG9saWN5X3ZlcnNpb25zGAYgASgLMhAucmV0b3J0LnYxLkFycmF5EicKBmZpbmlzaBgHIAEoDjIXLnJldG9ydC52MS5GaW5pc2hSZWFzb24SEwoLcHJvbXB0X3RleHQYCCABKAkSFwoPY29tcGxldGlvbl90ZXh0GAkgASgJEhEKCXJlZmVyZW5jZRgKIAEoCRINCgVpbmRleBgLIAEoDRIPCgdmYWlsdXJlGAwgASgJEikKD3N0dWRlbnRfdG9wX2lkcxgNIAEoCzIQLnJldG9ydC52MS5BcnJheSLoAQoHUm9sbG91dBInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEiEKBnNvdXJjZRgCIAEoDjIRLnJldG9ydC52MS5Tb3VyY2USJgoJc2VxdWVuY2VzGAMgAygLMhMucmV0b3J0LnYxLlNlcXVlbmNlEg8KB3RlYWNoZXIYBCABKAkSJQoGc2lnbmFsGAUgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWMSEAoIcmV3YXJkZWQYBiABKAgSDgoGd29ya2VyGAcgASgJEg8KB3NlY29uZHMYCCABKAEiuwIKDVNlcXVlbmNlU2NvcmUSIgoIbG9ncHJvYnMYASABKAsyEC5yZXRvcnQudjEuQXJyYXkSHgoEZnVsbBgCIAEoCzIQLnJldG9ydC52MS5BcnJheRIdCgNpZHMYAyABKAsyEC5yZXRvcnQudjEuQXJyYXkSJgoMdG9wX2xvZ3Byb2JzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5EicKDXRhaWxfbG9ncHJvYnMYBSABKAsyEC5yZXRvcnQudjEuQXJyYXkSIAoGaGlkZGVuGAYgASgLMhAucmV0b3J0LnYxLkFycmF5EiAKBmNvdW50cxgHIAEoCzIQLnJldG9ydC52MS5BcnJheRIPCgdmYWlsdXJlGAggASgJEiEKB2VudHJvcHkYCSABKAsyEC5yZXRvcnQudjEuQXJyYXkirAIKDFRlYWNoZXJTY29yZRInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEg8KB3RlYWNoZXIYAiABKAkSFgoOdGVhY2hlcl9kaWdlc3QYAyABKAkSJQoGc2lnbmFsGAQgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWMSGAoQc2VxdWVuY2VzX2RpZ2VzdBgFIAEoCRIoCgZzY29yZXMYBiADKAsyGC5yZXRvcnQudjEuU2VxdWVuY2VTY29yZRIOCgZ3b3JrZXIYByABKAkSDwoHc2Vjb25kcxgIIAEoARITCgtoZWFkX2RpZ2VzdBgJIAEoCRIVCg1jYWNoZV9sb29rdXBzGAogASgNEhIKCmNhY2hlX2hpdHMYCyABKA0iogEKDlNlcXVlbmNlUmV3YXJkEg0KBXZhbHVlGAEgASgBEj0KCmNvbXBvbmVudHMYAiADKAsyKS5yZXRvcnQudjEuU2VxdWVuY2VSZXdhcmQuQ29tcG9uZW50c0VudHJ5Eg8KB2ZhaWx1cmUYAyABKAkaMQoPQ29tcG9uZW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEifgoGUmV3YXJkEicKA2tleRgBIAEoCzISLnJldG9ydC52MS5UYXNrS2V5Qga6SAPIAQESKgoHcmV3YXJkcxgCIAMoCzIZLnJldG9ydC52MS5TZXF1ZW5jZVJld2FyZBIOCgZ3b3JrZXIYAyABKAkSDwoHc2Vjb25kcxgEIAEoASJhCgtTdGVwQWNjb3VudBIOCgZydW5faWQYASABKAkSDAoEc3RlcBgCIAEoDRINCgVmZW5jZRgDIAEoBBIlCgV0YXNrcxgEIAMoCzIWLnJldG9ydC52MS5UYXNrQWNjb3VudCKCAQoLVGFza0FjY291bnQSDAoEdGFzaxgBIAEoDRIMCgRyb3dzGAIgAygNEhoKEnNhbXBsZXNfcGVyX3Byb21wdBgDIAEoDRIPCgd0cmFpbmVkGAQgASgMEioKCG91dGNvbWVzGAUgAygLMhgucmV0b3J0LnYxLlNhbXBsZU91dGNvbWUiPwoNU2FtcGxlT3V0Y29tZRIOCgZwcm9tcHQYASABKA0SDgoGc2FtcGxlGAIgASgNEg4KBnJlYXNvbhgDIAEoCSI/CgtXZWlnaHRzRmlsZRIMCgRuYW1lGAEgASgJEhIKCnNpemVfYnl0ZXMYAiABKAQSDgoGZGlnZXN0GAMgASgJIpUBCg9XZWlnaHRzTWFuaWZlc3QSDgoGcnVuX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKA0SJQoFZmlsZXMYAyADKAsyFi5yZXRvcnQudjEuV2VpZ2h0c0ZpbGUSKwoHY3JlYXRlZBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZmVuY2UYBSABKAQqmwEKCUFycmF5VHlwZRIaChZBUlJBWV9UWVBFX1VOU1BFQ0lGSUVEEAASFgoSQVJSQVlfVFlQRV9GTE9BVDMyEAESFgoSQVJSQVlfVFlQRV9GTE9BVDE2EAISFAoQQVJSQVlfVFlQRV9JTlQzMhADEhUKEUFSUkFZX1RZUEVfVUlOVDMyEAQSFQoRQVJSQVlfVFlQRV9VSU5UMTYQBSpgCgdQdXJwb3NlEhcKE1BVUlBPU0VfVU5TUEVDSUZJRUQQABIRCg1QVVJQT1NFX1RSQUlOEAESFAoQUFVSUE9TRV9FVkFMVUFURRACEhMKD1BVUlBPU0VfREFUQVNFVBADKlwKBlNvdXJjZRIWChJTT1VSQ0VfVU5TUEVDSUZJRUQQABISCg5TT1VSQ0VfU1RVREVOVBABEhIKDlNPVVJDRV9URUFDSEVSEAISEgoOU09VUkNFX0RBVEFTRVQQAypfCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * A dense row-major array. `data` holds product(shape) elements, little-endian, without padding.
@@ -52,7 +52,7 @@ export const ArraySchema: GenMessage<Array> = /*@__PURE__*/
   messageDesc(file_retort_v1_flow, 0);
 
 /**
- * Names one task of one run. Two records with the same key (attempt aside) describe the same work.
+ * Names one task of one run. Two records with the same key describe the same work; what a learner that was replaced had issued is nobody's any more.
  *
  * @generated from message retort.v1.TaskKey
  */
@@ -82,7 +82,7 @@ export type TaskKey = Message<"retort.v1.TaskKey"> & {
   task: number;
 
   /**
-   * 1 for the first try.
+   * Fence of the learner that issued the task; 1 for PURPOSE_DATASET, whose texts outlive their learner.
    *
    * @generated from field: uint32 attempt = 5;
    */
@@ -691,6 +691,118 @@ export const RewardSchema: GenMessage<Reward> = /*@__PURE__*/
   messageDesc(file_retort_v1_flow, 11);
 
 /**
+ * Learner -> ledger, when a step has been trained: what became of every sample of every prompt that the step issued.
+ *
+ * @generated from message retort.v1.StepAccount
+ */
+export type StepAccount = Message<"retort.v1.StepAccount"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * @generated from field: uint32 step = 2;
+   */
+  step: number;
+
+  /**
+   * Fence of the learner that trained it.
+   *
+   * @generated from field: uint64 fence = 3;
+   */
+  fence: bigint;
+
+  /**
+   * @generated from field: repeated retort.v1.TaskAccount tasks = 4;
+   */
+  tasks: TaskAccount[];
+};
+
+/**
+ * Describes the message retort.v1.StepAccount.
+ * Use `create(StepAccountSchema)` to create a new message.
+ */
+export const StepAccountSchema: GenMessage<StepAccount> = /*@__PURE__*/
+  messageDesc(file_retort_v1_flow, 12);
+
+/**
+ * One task of a step.
+ *
+ * @generated from message retort.v1.TaskAccount
+ */
+export type TaskAccount = Message<"retort.v1.TaskAccount"> & {
+  /**
+   * @generated from field: uint32 task = 1;
+   */
+  task: number;
+
+  /**
+   * Dataset row of each of its prompts.
+   *
+   * @generated from field: repeated uint32 rows = 2;
+   */
+  rows: number[];
+
+  /**
+   * @generated from field: uint32 samples_per_prompt = 3;
+   */
+  samplesPerPrompt: number;
+
+  /**
+   * One bit per sample, prompt by prompt, lowest bit of a byte first: set if it was trained on.
+   *
+   * @generated from field: bytes trained = 4;
+   */
+  trained: Uint8Array;
+
+  /**
+   * Every other sample, with the reason.
+   *
+   * @generated from field: repeated retort.v1.SampleOutcome outcomes = 5;
+   */
+  outcomes: SampleOutcome[];
+};
+
+/**
+ * Describes the message retort.v1.TaskAccount.
+ * Use `create(TaskAccountSchema)` to create a new message.
+ */
+export const TaskAccountSchema: GenMessage<TaskAccount> = /*@__PURE__*/
+  messageDesc(file_retort_v1_flow, 13);
+
+/**
+ * Why a sample was not trained on.
+ *
+ * @generated from message retort.v1.SampleOutcome
+ */
+export type SampleOutcome = Message<"retort.v1.SampleOutcome"> & {
+  /**
+   * Position of the prompt in its task and of the sample of that prompt.
+   *
+   * @generated from field: uint32 prompt = 1;
+   */
+  prompt: number;
+
+  /**
+   * @generated from field: uint32 sample = 2;
+   */
+  sample: number;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message retort.v1.SampleOutcome.
+ * Use `create(SampleOutcomeSchema)` to create a new message.
+ */
+export const SampleOutcomeSchema: GenMessage<SampleOutcome> = /*@__PURE__*/
+  messageDesc(file_retort_v1_flow, 14);
+
+/**
  * A file of a stored version.
  *
  * @generated from message retort.v1.WeightsFile
@@ -719,7 +831,7 @@ export type WeightsFile = Message<"retort.v1.WeightsFile"> & {
  * Use `create(WeightsFileSchema)` to create a new message.
  */
 export const WeightsFileSchema: GenMessage<WeightsFile> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 12);
+  messageDesc(file_retort_v1_flow, 15);
 
 /**
  * Written last: a version exists when its manifest does.
@@ -760,7 +872,7 @@ export type WeightsManifest = Message<"retort.v1.WeightsManifest"> & {
  * Use `create(WeightsManifestSchema)` to create a new message.
  */
 export const WeightsManifestSchema: GenMessage<WeightsManifest> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 13);
+  messageDesc(file_retort_v1_flow, 16);
 
 /**
  * Element type of an Array.

@@ -20,7 +20,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/run.proto.
  */
 export const file_retort_v1_run: GenFile = /*@__PURE__*/
-  fileDesc("ChNyZXRvcnQvdjEvcnVuLnByb3RvEglyZXRvcnQudjEiggQKB1J1blNwZWMSOQoEbmFtZRgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCwzOX1bYS16MC05XSk/JBIMCgRzZWVkGAIgASgNEi8KB3N0dWRlbnQYAyABKAsyFi5yZXRvcnQudjEuU3R1ZGVudFNwZWNCBrpIA8gBARIoCgh0ZWFjaGVycxgEIAMoCzIWLnJldG9ydC52MS5UZWFjaGVyU3BlYxIpCgRkYXRhGAUgASgLMhMucmV0b3J0LnYxLkRhdGFTcGVjQga6SAPIAQESLgoGcGhhc2VzGAYgAygLMhQucmV0b3J0LnYxLlBoYXNlU3BlY0IIukgFkgECCAESKAoIcm9sbG91dHMYByABKAsyFi5yZXRvcnQudjEuUm9sbG91dFNwZWMSJgoHcmV3YXJkcxgIIAMoCzIVLnJldG9ydC52MS5SZXdhcmRTcGVjEi0KCmV2YWx1YXRpb24YCSABKAsyGS5yZXRvcnQudjEuRXZhbHVhdGlvblNwZWMSLgoLY2hlY2twb2ludHMYCiABKAsyGS5yZXRvcnQudjEuQ2hlY2twb2ludFNwZWMSIwoFcm9sZXMYCyABKAsyFC5yZXRvcnQudjEuUm9sZXNTcGVjEg4KBm91dHB1dBgMIAEoCRISCgp2b2NhYl9zaXplGA0gASgNItoBCgtTdHVkZW50U3BlYxINCgVtb2RlbBgBIAEoCRIhCgRpbml0GAIgASgLMhMucmV0b3J0LnYxLkluaXRTcGVjOpgBukiUARqRAQoVc3R1ZGVudC5tb2RlbF9vcl9pbml0ElJnaXZlIGVpdGhlciBgbW9kZWxgIChhIG1vZGVsIGRpcmVjdG9yeSkgb3IgYGluaXRgIChhIGNvbmZpZyB0byBzdGFydCBmcm9tIHNjcmF0Y2gpGiQodGhpcy5tb2RlbCAhPSAnJykgIT0gaGFzKHRoaXMuaW5pdCki5gIKCEluaXRTcGVjEjAKDGFyY2hpdGVjdHVyZRgBIAEoCUIaukgXchVSBWxsYW1hUgVxd2VuMlIFcXdlbjMSHAoLaGlkZGVuX3NpemUYAiABKA1CB7pIBCoCKAESIgoRaW50ZXJtZWRpYXRlX3NpemUYAyABKA1CB7pIBCoCKAESFwoGbGF5ZXJzGAQgASgNQge6SAQqAigBEhYKBWhlYWRzGAUgASgNQge6SAQqAigBEhAKCGt2X2hlYWRzGAYgASgNEhAKCGhlYWRfZGltGAcgASgNEhUKDW1heF9wb3NpdGlvbnMYCCABKA0SIAoTdGllX3dvcmRfZW1iZWRkaW5ncxgJIAEoCEgAiAEBEhIKCnJvcGVfdGhldGEYCiABKAESGQoRaW5pdGlhbGl6ZXJfcmFuZ2UYCyABKAESEQoJdG9rZW5pemVyGAwgASgJQhYKFF90aWVfd29yZF9lbWJlZGRpbmdzImMKC1RlYWNoZXJTcGVjEjwKBG5hbWUYASABKAlCLrpIK3IpMideKFthLXowLTldKFthLXowLTktXXswLDI5fVthLXowLTldKT8pPyQSFgoFbW9kZWwYAiABKAlCB7pIBHICEAEi5AMKCERhdGFTcGVjEgwKBHBhdGgYASABKAkSFAoMcHJvbXB0X2ZpZWxkGAIgASgJEhgKEGNvbXBsZXRpb25fZmllbGQYAyABKAkSFwoPcmVmZXJlbmNlX2ZpZWxkGAQgASgJEhYKDm1lc3NhZ2VzX2ZpZWxkGAUgASgJEhUKDXRlYWNoZXJfZmllbGQYBiABKAkSGQoRbWF4X3Byb21wdF90b2tlbnMYByABKA0SDQoFbGltaXQYCCABKA0SKQoIZ2VuZXJhdGUYCSABKAsyFy5yZXRvcnQudjEuR2VuZXJhdGVTcGVjEgwKBGNoYXQYCiABKAgSDgoGc3lzdGVtGAsgASgJEjUKFGNoYXRfdGVtcGxhdGVfa3dhcmdzGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIVCg1jaGF0X3RlbXBsYXRlGA0gASgJOpABukiMARqJAQoVZGF0YS5wYXRoX29yX2dlbmVyYXRlEklnaXZlIGBwYXRoYCAoYSBkYXRhc2V0KSwgYGdlbmVyYXRlYCAodGV4dHMgd3JpdHRlbiBieSBhIHRlYWNoZXIpLCBvciBib3RoGiV0aGlzLnBhdGggIT0gJycgfHwgaGFzKHRoaXMuZ2VuZXJhdGUpInIKDEdlbmVyYXRlU3BlYxIPCgd0ZWFjaGVyGAEgASgJEg0KBXRleHRzGAIgASgNEhUKDXByb21wdF90b2tlbnMYAyABKA0SKwoIc2FtcGxpbmcYBCABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXMizgMKCVBoYXNlU3BlYxIMCgRuYW1lGAEgASgJEmoKBnByZXNldBgCIAEoCUJaukhXclVSAFIJZl9kaXN0aWxsUgNna2RSBmltaXRrZFIMb25fcG9saWN5X2tkUgNvcGRSAnJsUgZybF9na2RSBnNlcV9rZFIDc2Z0Ug1zdXBlcnZpc2VkX2tkEhYKBXN0ZXBzGAMgASgNQge6SAQqAigBEhIKCmJhdGNoX3NpemUYBCABKA0SLAoGbGFtYmRhGAUgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgAiAEBEjAKCmxhbWJkYV9lbmQYBiABKAFCF7pIFBISGQAAAAAAAPA/KQAAAAAAAAAASAGIAQESKwoJb2JqZWN0aXZlGAcgASgLMhgucmV0b3J0LnYxLk9iamVjdGl2ZVNwZWMSKwoJb3B0aW1pemVyGAggASgLMhgucmV0b3J0LnYxLk9wdGltaXplclNwZWMSKwoIc2FtcGxpbmcYCSABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXMSGgoSc2FtcGxlc19wZXJfcHJvbXB0GAogASgNQgkKB19sYW1iZGFCDQoLX2xhbWJkYV9lbmQiiwkKDU9iamVjdGl2ZVNwZWMSjAEKCmRpdmVyZ2VuY2UYASABKAlCeLpIdXJzUgBSC2FkYXB0aXZlX2tsUg1jcm9zc19lbnRyb3B5Ug1lbnRyb3B5X2F3YXJlUgpmb3J3YXJkX2tsUgNqc2RSA21peFIDb3BkUgpyZXZlcnNlX2tsUgdza2V3X2tsUg9za2V3X3JldmVyc2Vfa2xSA3R2ZBIqCgRiZXRhGAIgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgAiAEBEioKBHNrZXcYAyABKAFCF7pIFBISGQAAAAAAAPA/KQAAAAAAAAAASAGIAQESLAoGd2VpZ2h0GAQgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgCiAEBEisKBWFscGhhGAUgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgDiAEBEk4KBnNpZ25hbBgGIAEoCUI+ukg7cjlSAFIEZnVsbFIGaGlkZGVuUghyYW5kb21fa1IHc2FtcGxlZFINc3R1ZGVudF90b3Bfa1IFdG9wX2sSDQoFdG9wX2sYByABKA0SMAoTc3R1ZGVudF90ZW1wZXJhdHVyZRgIIAEoAUIOukgLEgkhAAAAAAAAAABIBIgBARIwChN0ZWFjaGVyX3RlbXBlcmF0dXJlGAkgASgBQg66SAsSCSEAAAAAAAAAAEgFiAEBEi8KDW5vcm1hbGlzYXRpb24YCiABKAlCGLpIFXITUgBSCHNlcXVlbmNlUgV0b2tlbhIVCg1ub3JtYWxpemVfanNkGAsgASgIEi0KCGJhc2VsaW5lGAwgASgJQhu6SBhyFlIAUgViYXRjaFIFZ3JvdXBSBG5vbmUSJAoHa2xfY29lZhgNIAEoAUIOukgLEgkpAAAAAAAAAABIBogBARInCgpyYXRpb19jbGlwGA4gASgBQg66SAsSCSkAAAAAAADwP0gHiAEBEi8KDGhpZGRlbl9kdHlwZRgPIAEoCUIZukgWchRSAFIHZmxvYXQxNlIHZmxvYXQzMhIvCgloZWFkX21hc3MYECABKAFCF7pIFBISGQAAAAAAAPA/IQAAAAAAAAAASAiIAQESLgoRZW50cm9weV90aHJlc2hvbGQYESABKAFCDrpICxIJKQAAAAAAAAAASAmIAQESKwoOZm9yd2FyZF93ZWlnaHQYEiABKAFCDrpICxIJKQAAAAAAAAAASAqIAQESEwoLa2xfYmFzZWxpbmUYEyABKAgSFQoNcHJlZml4X3Rva2VucxgUIAEoDRIbChN0ZW1wZXJhdHVyZV9zcXVhcmVkGBUgASgIQgcKBV9iZXRhQgcKBV9za2V3QgkKB193ZWlnaHRCCAoGX2FscGhhQhYKFF9zdHVkZW50X3RlbXBlcmF0dXJlQhYKFF90ZWFjaGVyX3RlbXBlcmF0dXJlQgoKCF9rbF9jb2VmQg0KC19yYXRpb19jbGlwQgwKCl9oZWFkX21hc3NCFAoSX2VudHJvcHlfdGhyZXNob2xkQhEKD19mb3J3YXJkX3dlaWdodCLOAwoNT3B0aW1pemVyU3BlYxIqCg1sZWFybmluZ19yYXRlGAEgASgBQg66SAsSCSEAAAAAAAAAAEgAiAEBEjMKCHNjaGVkdWxlGAIgASgJQiG6SB5yHFIAUghjb25zdGFudFIGY29zaW5lUgZsaW5lYXISFAoMd2FybXVwX3N0ZXBzGAMgASgNEikKDHdlaWdodF9kZWNheRgEIAEoAUIOukgLEgkpAAAAAAAAAABIAYgBARIrCgViZXRhMRgFIAEoAUIXukgUEhIRAAAAAAAA8D8pAAAAAAAAAABIAogBARIrCgViZXRhMhgGIAEoAUIXukgUEhIRAAAAAAAA8D8pAAAAAAAAAABIA4gBARIkCgdlcHNpbG9uGAcgASgBQg66SAsSCSEAAAAAAAAAAEgEiAEBEioKDW1heF9ncmFkX25vcm0YCCABKAFCDrpICxIJKQAAAAAAAAAASAWIAQESGgoSbWljcm9fYmF0Y2hfdG9rZW5zGAkgASgNQhAKDl9sZWFybmluZ19yYXRlQg8KDV93ZWlnaHRfZGVjYXlCCAoGX2JldGExQggKBl9iZXRhMkIKCghfZXBzaWxvbkIQCg5fbWF4X2dyYWRfbm9ybSKOAQoLUm9sbG91dFNwZWMSJAoNbWF4X3N0YWxlbmVzcxgBIAEoDUIIukgFKgMYgAhIAIgBARIYChBwcm9tcHRzX3Blcl90YXNrGAIgASgNEhQKDG1heF9hdHRlbXB0cxgDIAEoDRIXCg9zdGVwX3RpbWVvdXRfbXMYBCABKA1CEAoOX21heF9zdGFsZW5lc3MisgQKClJld2FyZFNwZWMSmQEKBGtpbmQYASABKAlCigG6SIYBcoMBUgRibGV1Ug9ibGV1X2NoYXJhY3RlcnNSCmNsYXNzaWZpZXJSC2V4YWN0X21hdGNoUghleHRlcm5hbFIGbGVuZ3RoUhBub3JtYWxpemVkX21hdGNoUgdudW1lcmljUgVyZWdleFIGcm91Z2UxUgZyb3VnZTJSB3JvdWdlX2xSBHRhc2sSEwoGd2VpZ2h0GAIgASgBSACIAQESDwoHcGF0dGVybhgDIAEoCRIVCg10YXJnZXRfdG9rZW5zGAQgASgNEg8KB2FkZHJlc3MYBSABKAkSDQoFbW9kZWwYBiABKAkSDQoFbGFiZWwYByABKAkSEAoIdGVtcGxhdGUYCCABKAkSFQoNcGFpcl90ZW1wbGF0ZRgJIAEoCRIMCgR0YXNrGAwgASgJOtkBukjVARrSAQoLcmV3YXJkLnRhc2sSNmtpbmQgYHRhc2tgIG5lZWRzIGB0YXNrYCwgdGhlIG5hbWUgb2YgYSBnZW5lcmF0ZWQgdGFzaxqKAXRoaXMua2luZCAhPSAndGFzaycgfHwgdGhpcy50YXNrIGluIFsnY2FsY3VsYXRvcicsICdncmlkLW5hdicsICdpbnN0cnVjdGlvbnMnLCAnaW5zdHJ1Y3Rpb25zLWhlbGQtb3V0JywgJ25hbWVzJywgJ251bTJ3b3JkcycsICdzdW1tYXJpZXMnXUIJCgdfd2VpZ2h0Io4FCg5FdmFsdWF0aW9uU3BlYxIMCgRwYXRoGAEgASgJEg0KBWxpbWl0GAIgASgNEhMKC2V2ZXJ5X3N0ZXBzGAMgASgNEhoKEnNhbXBsZXNfcGVyX3Byb21wdBgEIAEoDRJvCgZtZXRyaWMYBSABKAlCX7pIXHJaUgBSBGJsZXVSD2JsZXVfY2hhcmFjdGVyc1ILZXhhY3RfbWF0Y2hSEG5vcm1hbGl6ZWRfbWF0Y2hSB251bWVyaWNSBnJvdWdlMVIGcm91Z2UyUgdyb3VnZV9sEjYKDHRlbXBlcmF0dXJlcxgGIAMoAUIgukgdkgEaEAgYASIUEhIZAAAAAAAAWUAp/Knx0k1iUD8SIQoHcGFzc19hdBgHIAMoDUIQukgNkgEKEBAYASIEKgIoARJjCglrZWVwX2Jlc3QYCCABKAlCULpITXJLUgBSCmZvcndhcmRfa2xSBmdyZWVkeVIKcmV2ZXJzZV9rbFIGcmV3YXJkUgdzYW1wbGVkUglzZWxmX2JsZXVSC3RlYWNoZXJfbmxsEjAKDnNlbGZfYmxldV91bml0GAkgASgJQhi6SBVyE1IAUgljaGFyYWN0ZXJSBHdvcmQSFgoObWF4X25ld190b2tlbnMYCiABKA0SEAoIaG9sZF9vdXQYCyABKA06oAG6SJwBGpkBChtldmFsdWF0aW9uLnBhdGhfb3JfaG9sZF9vdXQSTmdpdmUgZWl0aGVyIGBwYXRoYCAoaGVsZC1vdXQgcm93cykgb3IgYGhvbGRPdXRgIChyb3dzIHRvIHRha2Ugb2ZmIHRoZSBkYXRhc2V0KRoqKHRoaXMucGF0aCAhPSAnJykgIT0gKHRoaXMuaG9sZF9vdXQgIT0gMHUpIjMKDkNoZWNrcG9pbnRTcGVjEhMKC2V2ZXJ5X3N0ZXBzGAEgASgNEgwKBGtlZXAYAiABKA0iYwoIUm9sZVNwZWMSGgoIcmVwbGljYXMYASABKA1CCLpIBSoDGIAIEioKBmRldmljZRgCIAEoCUIaukgXchVSAFIDY3B1UgRjdWRhUgZ3ZWJncHUSDwoHdGhyZWFkcxgDIAEoDSKiAQoJUm9sZXNTcGVjEiQKB3N0dWRlbnQYASABKAsyEy5yZXRvcnQudjEuUm9sZVNwZWMSJAoHdGVhY2hlchgCIAEoCzITLnJldG9ydC52MS5Sb2xlU3BlYxIjCgZyZXdhcmQYAyABKAsyEy5yZXRvcnQudjEuUm9sZVNwZWMSJAoHbGVhcm5lchgEIAEoCzITLnJldG9ydC52MS5Sb2xlU3BlYyKyAgoDUnVuEg4KBnJ1bl9pZBgBIAEoCRIgCgRzcGVjGAIgASgLMhIucmV0b3J0LnYxLlJ1blNwZWMSIgoFc3RhdGUYAyABKA4yEy5yZXRvcnQudjEuUnVuU3RhdGUSDwoHbWVzc2FnZRgEIAEoCRIrCgdjcmVhdGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghmaW5pc2hlZBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEc3RlcBgHIAEoDRITCgt0b3RhbF9zdGVwcxgIIAEoDRIOCgZvdXRwdXQYCSABKAkSDQoFZmVuY2UYCiABKAQSJwoEYmVzdBgLIAEoCzIZLnJldG9ydC52MS5CZXN0Q2hlY2twb2ludCKoBAoIUnVuRXZlbnQSDgoGcnVuX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDXN0YXRlX2NoYW5nZWQYBCABKAsyFy5yZXRvcnQudjEuU3RhdGVDaGFuZ2VkSAASMAoNc3RlcF9maW5pc2hlZBgFIAEoCzIXLnJldG9ydC52MS5TdGVwRmluaXNoZWRIABI8ChNldmFsdWF0aW9uX2ZpbmlzaGVkGAYgASgLMh0ucmV0b3J0LnYxLkV2YWx1YXRpb25GaW5pc2hlZEgAEjYKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyGi5yZXRvcnQudjEuQ2hlY2twb2ludFNhdmVkSAASLAoLdGFza19mYWlsZWQYCCABKAsyFS5yZXRvcnQudjEuVGFza0ZhaWxlZEgAEjAKDWRhdGFzZXRfcmVhZHkYCSABKAsyFy5yZXRvcnQudjEuRGF0YXNldFJlYWR5SAASMAoNcGhhc2Vfc3RhcnRlZBgKIAEoCzIXLnJldG9ydC52MS5QaGFzZVN0YXJ0ZWRIABIlCgd3YXJuaW5nGAsgASgLMhIucmV0b3J0LnYxLldhcm5pbmdIABI0Cg9iZXN0X2NoZWNrcG9pbnQYDCABKAsyGS5yZXRvcnQudjEuQmVzdENoZWNrcG9pbnRIAEIHCgVldmVudCJDCgxTdGF0ZUNoYW5nZWQSIgoFc3RhdGUYASABKA4yEy5yZXRvcnQudjEuUnVuU3RhdGUSDwoHbWVzc2FnZRgCIAEoCSJDCgxQaGFzZVN0YXJ0ZWQSDAoEbmFtZRgBIAEoCRISCgpmaXJzdF9zdGVwGAIgASgNEhEKCWxhc3Rfc3RlcBgDIAEoDSKWAQoMRGF0YXNldFJlYWR5EgwKBHJvd3MYASABKA0SNQoHZHJvcHBlZBgCIAMoCzIkLnJldG9ydC52MS5EYXRhc2V0UmVhZHkuRHJvcHBlZEVudHJ5EhEKCWNvbXBsZXRlZBgDIAEoDRouCgxEcm9wcGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASIpCgdXYXJuaW5nEg8KB21lc3NhZ2UYASABKAkSDQoFYWxhcm0YAiABKAgiXQoKVGFza0ZhaWxlZBIfCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleRITCgZwcm9tcHQYAiABKA1IAIgBARIOCgZyZWFzb24YAyABKAlCCQoHX3Byb21wdCI9Cg9DaGVja3BvaW50U2F2ZWQSDAoEc3RlcBgBIAEoDRIMCgRwYXRoGAIgASgJEg4KBmRpZ2VzdBgDIAEoCSJbCg5CZXN0Q2hlY2twb2ludBIMCgRzdGVwGAEgASgNEgwKBHBhdGgYAiABKAkSDgoGZGlnZXN0GAMgASgJEg4KBm1ldHJpYxgEIAEoCRINCgV2YWx1ZRgFIAEoASKlBQoMU3RlcEZpbmlzaGVkEgwKBHN0ZXAYASABKA0SEwoLdG90YWxfc3RlcHMYAiABKA0SDQoFcGhhc2UYAyABKAkSIQoGc291cmNlGAQgASgOMhEucmV0b3J0LnYxLlNvdXJjZRIMCgRsb3NzGAUgASgBEhIKCmRpdmVyZ2VuY2UYBiABKAESEwoGcmV3YXJkGAcgASgBSACIAQESFQoNbGVhcm5pbmdfcmF0ZRgIIAEoARIVCg1ncmFkaWVudF9ub3JtGAkgASgBEhEKCXNlcXVlbmNlcxgKIAEoDRIZChFjb21wbGV0aW9uX3Rva2VucxgLIAEoDRIPCgdlbnRyb3B5GAwgASgBEhMKC21pc21hdGNoX2tsGA0gASgBEh4KFmVmZmVjdGl2ZV9zYW1wbGVfc2hhcmUYDiABKAESFgoOc3RhbGVuZXNzX21lYW4YDyABKAESFQoNc3RhbGVuZXNzX21heBgQIAEoDRIWCg5mYWlsZWRfcHJvbXB0cxgRIAEoDRIPCgdzZWNvbmRzGBIgASgBEhQKDHdhaXRfc2Vjb25kcxgTIAEoARIVCg10cmFpbl9zZWNvbmRzGBQgASgBEhcKD3B1Ymxpc2hfc2Vjb25kcxgVIAEoARIWCg5zYW1wbGVfc2Vjb25kcxgWIAEoARIVCg1zY29yZV9zZWNvbmRzGBcgASgBEh4KFnNpZ25hbF9ieXRlc19wZXJfdG9rZW4YGCABKAESFwoPdGFza3NfaW5fZmxpZ2h0GBkgASgNEhMKC21lYW5fbGVuZ3RoGBogASgBEhYKDmZpbmlzaGVkX3NoYXJlGBsgASgBEhUKDWNhY2hlX2xvb2t1cHMYHCABKA0SEgoKY2FjaGVfaGl0cxgdIAEoDUIJCgdfcmV3YXJkIpYFChJFdmFsdWF0aW9uRmluaXNoZWQSDwoHdmVyc2lvbhgBIAEoDRIPCgdwcm9tcHRzGAIgASgNEhMKBmdyZWVkeRgDIAEoAUgAiAEBEhQKB3NhbXBsZWQYBCABKAFIAYgBARIOCgZtZXRyaWMYBSABKAkSFwoKZm9yd2FyZF9rbBgGIAEoAUgCiAEBEhcKCnJldmVyc2Vfa2wYByABKAFIA4gBARIYCgt0ZWFjaGVyX25sbBgIIAEoAUgEiAEBEg8KB3NlY29uZHMYCSABKAESJAoIZXhhbXBsZXMYCiADKAsyEi5yZXRvcnQudjEuRXhhbXBsZRIqCgdzYW1wbGVzGAsgAygLMhkucmV0b3J0LnYxLlNhbXBsZWRGaWd1cmVzEhoKDWdyZWVkeV9yZXdhcmQYDCABKAFIBYgBARITCgZyZXdhcmQYDSABKAFIBogBARIWCglzZWxmX2JsZXUYDiABKAFIB4gBARIOCgZmYWlsZWQYDyABKA0SDwoHZmFpbHVyZRgQIAEoCRJbChhncmVlZHlfcmV3YXJkX2NvbXBvbmVudHMYESADKAsyOS5yZXRvcnQudjEuRXZhbHVhdGlvbkZpbmlzaGVkLkdyZWVkeVJld2FyZENvbXBvbmVudHNFbnRyeRo9ChtHcmVlZHlSZXdhcmRDb21wb25lbnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4AUIJCgdfZ3JlZWR5QgoKCF9zYW1wbGVkQg0KC19mb3J3YXJkX2tsQg0KC19yZXZlcnNlX2tsQg4KDF90ZWFjaGVyX25sbEIQCg5fZ3JlZWR5X3Jld2FyZEIJCgdfcmV3YXJkQgwKCl9zZWxmX2JsZXUi0AMKDlNhbXBsZWRGaWd1cmVzEhMKC3RlbXBlcmF0dXJlGAEgASgBEhQKB3F1YWxpdHkYAiABKAFIAIgBARIiCgdwYXNzX2F0GAMgAygLMhEucmV0b3J0LnYxLlBhc3NBdBITCgZyZXdhcmQYBCABKAFIAYgBARIXCgpmb3J3YXJkX2tsGAUgASgBSAKIAQESFwoKcmV2ZXJzZV9rbBgGIAEoAUgDiAEBEhgKC3RlYWNoZXJfbmxsGAcgASgBSASIAQESFgoJc2VsZl9ibGV1GAggASgBSAWIAQESEwoGbGVuZ3RoGAkgASgBSAaIAQESSgoRcmV3YXJkX2NvbXBvbmVudHMYCiADKAsyLy5yZXRvcnQudjEuU2FtcGxlZEZpZ3VyZXMuUmV3YXJkQ29tcG9uZW50c0VudHJ5GjcKFVJld2FyZENvbXBvbmVudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgoKCF9xdWFsaXR5QgkKB19yZXdhcmRCDQoLX2ZvcndhcmRfa2xCDQoLX3JldmVyc2Vfa2xCDgoMX3RlYWNoZXJfbmxsQgwKCl9zZWxmX2JsZXVCCQoHX2xlbmd0aCIiCgZQYXNzQXQSCQoBaxgBIAEoDRINCgV2YWx1ZRgCIAEoASJkCgdFeGFtcGxlEg4KBnByb21wdBgBIAEoCRISCgpjb21wbGV0aW9uGAIgASgJEhEKCXJlZmVyZW5jZRgDIAEoCRIOCgZ0b2tlbnMYBCADKAkSEgoKZGl2ZXJnZW5jZRgFIAMoAirHAQoIUnVuU3RhdGUSGQoVUlVOX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRUlVOX1NUQVRFX1BFTkRJTkcQARIVChFSVU5fU1RBVEVfUlVOTklORxACEhQKEFJVTl9TVEFURV9QQVVTRUQQAxIWChJSVU5fU1RBVEVfU1RPUFBJTkcQBBIXChNSVU5fU1RBVEVfU1VDQ0VFREVEEAUSFAoQUlVOX1NUQVRFX0ZBSUxFRBAGEhUKEVJVTl9TVEFURV9TVE9QUEVEEAdiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_retort_v1_flow]);
+  fileDesc("ChNyZXRvcnQvdjEvcnVuLnByb3RvEglyZXRvcnQudjEiggQKB1J1blNwZWMSOQoEbmFtZRgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCwzOX1bYS16MC05XSk/JBIMCgRzZWVkGAIgASgNEi8KB3N0dWRlbnQYAyABKAsyFi5yZXRvcnQudjEuU3R1ZGVudFNwZWNCBrpIA8gBARIoCgh0ZWFjaGVycxgEIAMoCzIWLnJldG9ydC52MS5UZWFjaGVyU3BlYxIpCgRkYXRhGAUgASgLMhMucmV0b3J0LnYxLkRhdGFTcGVjQga6SAPIAQESLgoGcGhhc2VzGAYgAygLMhQucmV0b3J0LnYxLlBoYXNlU3BlY0IIukgFkgECCAESKAoIcm9sbG91dHMYByABKAsyFi5yZXRvcnQudjEuUm9sbG91dFNwZWMSJgoHcmV3YXJkcxgIIAMoCzIVLnJldG9ydC52MS5SZXdhcmRTcGVjEi0KCmV2YWx1YXRpb24YCSABKAsyGS5yZXRvcnQudjEuRXZhbHVhdGlvblNwZWMSLgoLY2hlY2twb2ludHMYCiABKAsyGS5yZXRvcnQudjEuQ2hlY2twb2ludFNwZWMSIwoFcm9sZXMYCyABKAsyFC5yZXRvcnQudjEuUm9sZXNTcGVjEg4KBm91dHB1dBgMIAEoCRISCgp2b2NhYl9zaXplGA0gASgNItoBCgtTdHVkZW50U3BlYxINCgVtb2RlbBgBIAEoCRIhCgRpbml0GAIgASgLMhMucmV0b3J0LnYxLkluaXRTcGVjOpgBukiUARqRAQoVc3R1ZGVudC5tb2RlbF9vcl9pbml0ElJnaXZlIGVpdGhlciBgbW9kZWxgIChhIG1vZGVsIGRpcmVjdG9yeSkgb3IgYGluaXRgIChhIGNvbmZpZyB0byBzdGFydCBmcm9tIHNjcmF0Y2gpGiQodGhpcy5tb2RlbCAhPSAnJykgIT0gaGFzKHRoaXMuaW5pdCki5gIKCEluaXRTcGVjEjAKDGFyY2hpdGVjdHVyZRgBIAEoCUIaukgXchVSBWxsYW1hUgVxd2VuMlIFcXdlbjMSHAoLaGlkZGVuX3NpemUYAiABKA1CB7pIBCoCKAESIgoRaW50ZXJtZWRpYXRlX3NpemUYAyABKA1CB7pIBCoCKAESFwoGbGF5ZXJzGAQgASgNQge6SAQqAigBEhYKBWhlYWRzGAUgASgNQge6SAQqAigBEhAKCGt2X2hlYWRzGAYgASgNEhAKCGhlYWRfZGltGAcgASgNEhUKDW1heF9wb3NpdGlvbnMYCCABKA0SIAoTdGllX3dvcmRfZW1iZWRkaW5ncxgJIAEoCEgAiAEBEhIKCnJvcGVfdGhldGEYCiABKAESGQoRaW5pdGlhbGl6ZXJfcmFuZ2UYCyABKAESEQoJdG9rZW5pemVyGAwgASgJQhYKFF90aWVfd29yZF9lbWJlZGRpbmdzImMKC1RlYWNoZXJTcGVjEjwKBG5hbWUYASABKAlCLrpIK3IpMideKFthLXowLTldKFthLXowLTktXXswLDI5fVthLXowLTldKT8pPyQSFgoFbW9kZWwYAiABKAlCB7pIBHICEAEi5AMKCERhdGFTcGVjEgwKBHBhdGgYASABKAkSFAoMcHJvbXB0X2ZpZWxkGAIgASgJEhgKEGNvbXBsZXRpb25fZmllbGQYAyABKAkSFwoPcmVmZXJlbmNlX2ZpZWxkGAQgASgJEhYKDm1lc3NhZ2VzX2ZpZWxkGAUgASgJEhUKDXRlYWNoZXJfZmllbGQYBiABKAkSGQoRbWF4X3Byb21wdF90b2tlbnMYByABKA0SDQoFbGltaXQYCCABKA0SKQoIZ2VuZXJhdGUYCSABKAsyFy5yZXRvcnQudjEuR2VuZXJhdGVTcGVjEgwKBGNoYXQYCiABKAgSDgoGc3lzdGVtGAsgASgJEjUKFGNoYXRfdGVtcGxhdGVfa3dhcmdzGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIVCg1jaGF0X3RlbXBsYXRlGA0gASgJOpABukiMARqJAQoVZGF0YS5wYXRoX29yX2dlbmVyYXRlEklnaXZlIGBwYXRoYCAoYSBkYXRhc2V0KSwgYGdlbmVyYXRlYCAodGV4dHMgd3JpdHRlbiBieSBhIHRlYWNoZXIpLCBvciBib3RoGiV0aGlzLnBhdGggIT0gJycgfHwgaGFzKHRoaXMuZ2VuZXJhdGUpInIKDEdlbmVyYXRlU3BlYxIPCgd0ZWFjaGVyGAEgASgJEg0KBXRleHRzGAIgASgNEhUKDXByb21wdF90b2tlbnMYAyABKA0SKwoIc2FtcGxpbmcYBCABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXMizgMKCVBoYXNlU3BlYxIMCgRuYW1lGAEgASgJEmoKBnByZXNldBgCIAEoCUJaukhXclVSAFIJZl9kaXN0aWxsUgNna2RSBmltaXRrZFIMb25fcG9saWN5X2tkUgNvcGRSAnJsUgZybF9na2RSBnNlcV9rZFIDc2Z0Ug1zdXBlcnZpc2VkX2tkEhYKBXN0ZXBzGAMgASgNQge6SAQqAigBEhIKCmJhdGNoX3NpemUYBCABKA0SLAoGbGFtYmRhGAUgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgAiAEBEjAKCmxhbWJkYV9lbmQYBiABKAFCF7pIFBISGQAAAAAAAPA/KQAAAAAAAAAASAGIAQESKwoJb2JqZWN0aXZlGAcgASgLMhgucmV0b3J0LnYxLk9iamVjdGl2ZVNwZWMSKwoJb3B0aW1pemVyGAggASgLMhgucmV0b3J0LnYxLk9wdGltaXplclNwZWMSKwoIc2FtcGxpbmcYCSABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXMSGgoSc2FtcGxlc19wZXJfcHJvbXB0GAogASgNQgkKB19sYW1iZGFCDQoLX2xhbWJkYV9lbmQiiwkKDU9iamVjdGl2ZVNwZWMSjAEKCmRpdmVyZ2VuY2UYASABKAlCeLpIdXJzUgBSC2FkYXB0aXZlX2tsUg1jcm9zc19lbnRyb3B5Ug1lbnRyb3B5X2F3YXJlUgpmb3J3YXJkX2tsUgNqc2RSA21peFIDb3BkUgpyZXZlcnNlX2tsUgdza2V3X2tsUg9za2V3X3JldmVyc2Vfa2xSA3R2ZBIqCgRiZXRhGAIgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgAiAEBEioKBHNrZXcYAyABKAFCF7pIFBISGQAAAAAAAPA/KQAAAAAAAAAASAGIAQESLAoGd2VpZ2h0GAQgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgCiAEBEisKBWFscGhhGAUgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgDiAEBEk4KBnNpZ25hbBgGIAEoCUI+ukg7cjlSAFIEZnVsbFIGaGlkZGVuUghyYW5kb21fa1IHc2FtcGxlZFINc3R1ZGVudF90b3Bfa1IFdG9wX2sSDQoFdG9wX2sYByABKA0SMAoTc3R1ZGVudF90ZW1wZXJhdHVyZRgIIAEoAUIOukgLEgkhAAAAAAAAAABIBIgBARIwChN0ZWFjaGVyX3RlbXBlcmF0dXJlGAkgASgBQg66SAsSCSEAAAAAAAAAAEgFiAEBEi8KDW5vcm1hbGlzYXRpb24YCiABKAlCGLpIFXITUgBSCHNlcXVlbmNlUgV0b2tlbhIVCg1ub3JtYWxpemVfanNkGAsgASgIEi0KCGJhc2VsaW5lGAwgASgJQhu6SBhyFlIAUgViYXRjaFIFZ3JvdXBSBG5vbmUSJAoHa2xfY29lZhgNIAEoAUIOukgLEgkpAAAAAAAAAABIBogBARInCgpyYXRpb19jbGlwGA4gASgBQg66SAsSCSkAAAAAAADwP0gHiAEBEi8KDGhpZGRlbl9kdHlwZRgPIAEoCUIZukgWchRSAFIHZmxvYXQxNlIHZmxvYXQzMhIvCgloZWFkX21hc3MYECABKAFCF7pIFBISGQAAAAAAAPA/IQAAAAAAAAAASAiIAQESLgoRZW50cm9weV90aHJlc2hvbGQYESABKAFCDrpICxIJKQAAAAAAAAAASAmIAQESKwoOZm9yd2FyZF93ZWlnaHQYEiABKAFCDrpICxIJKQAAAAAAAAAASAqIAQESEwoLa2xfYmFzZWxpbmUYEyABKAgSFQoNcHJlZml4X3Rva2VucxgUIAEoDRIbChN0ZW1wZXJhdHVyZV9zcXVhcmVkGBUgASgIQgcKBV9iZXRhQgcKBV9za2V3QgkKB193ZWlnaHRCCAoGX2FscGhhQhYKFF9zdHVkZW50X3RlbXBlcmF0dXJlQhYKFF90ZWFjaGVyX3RlbXBlcmF0dXJlQgoKCF9rbF9jb2VmQg0KC19yYXRpb19jbGlwQgwKCl9oZWFkX21hc3NCFAoSX2VudHJvcHlfdGhyZXNob2xkQhEKD19mb3J3YXJkX3dlaWdodCLOAwoNT3B0aW1pemVyU3BlYxIqCg1sZWFybmluZ19yYXRlGAEgASgBQg66SAsSCSEAAAAAAAAAAEgAiAEBEjMKCHNjaGVkdWxlGAIgASgJQiG6SB5yHFIAUghjb25zdGFudFIGY29zaW5lUgZsaW5lYXISFAoMd2FybXVwX3N0ZXBzGAMgASgNEikKDHdlaWdodF9kZWNheRgEIAEoAUIOukgLEgkpAAAAAAAAAABIAYgBARIrCgViZXRhMRgFIAEoAUIXukgUEhIRAAAAAAAA8D8pAAAAAAAAAABIAogBARIrCgViZXRhMhgGIAEoAUIXukgUEhIRAAAAAAAA8D8pAAAAAAAAAABIA4gBARIkCgdlcHNpbG9uGAcgASgBQg66SAsSCSEAAAAAAAAAAEgEiAEBEioKDW1heF9ncmFkX25vcm0YCCABKAFCDrpICxIJKQAAAAAAAAAASAWIAQESGgoSbWljcm9fYmF0Y2hfdG9rZW5zGAkgASgNQhAKDl9sZWFybmluZ19yYXRlQg8KDV93ZWlnaHRfZGVjYXlCCAoGX2JldGExQggKBl9iZXRhMkIKCghfZXBzaWxvbkIQCg5fbWF4X2dyYWRfbm9ybSKOAQoLUm9sbG91dFNwZWMSJAoNbWF4X3N0YWxlbmVzcxgBIAEoDUIIukgFKgMYgAhIAIgBARIYChBwcm9tcHRzX3Blcl90YXNrGAIgASgNEhQKDG1heF9hdHRlbXB0cxgDIAEoDRIXCg9zdGVwX3RpbWVvdXRfbXMYBCABKA1CEAoOX21heF9zdGFsZW5lc3MisgQKClJld2FyZFNwZWMSmQEKBGtpbmQYASABKAlCigG6SIYBcoMBUgRibGV1Ug9ibGV1X2NoYXJhY3RlcnNSCmNsYXNzaWZpZXJSC2V4YWN0X21hdGNoUghleHRlcm5hbFIGbGVuZ3RoUhBub3JtYWxpemVkX21hdGNoUgdudW1lcmljUgVyZWdleFIGcm91Z2UxUgZyb3VnZTJSB3JvdWdlX2xSBHRhc2sSEwoGd2VpZ2h0GAIgASgBSACIAQESDwoHcGF0dGVybhgDIAEoCRIVCg10YXJnZXRfdG9rZW5zGAQgASgNEg8KB2FkZHJlc3MYBSABKAkSDQoFbW9kZWwYBiABKAkSDQoFbGFiZWwYByABKAkSEAoIdGVtcGxhdGUYCCABKAkSFQoNcGFpcl90ZW1wbGF0ZRgJIAEoCRIMCgR0YXNrGAwgASgJOtkBukjVARrSAQoLcmV3YXJkLnRhc2sSNmtpbmQgYHRhc2tgIG5lZWRzIGB0YXNrYCwgdGhlIG5hbWUgb2YgYSBnZW5lcmF0ZWQgdGFzaxqKAXRoaXMua2luZCAhPSAndGFzaycgfHwgdGhpcy50YXNrIGluIFsnY2FsY3VsYXRvcicsICdncmlkLW5hdicsICdpbnN0cnVjdGlvbnMnLCAnaW5zdHJ1Y3Rpb25zLWhlbGQtb3V0JywgJ25hbWVzJywgJ251bTJ3b3JkcycsICdzdW1tYXJpZXMnXUIJCgdfd2VpZ2h0Io4FCg5FdmFsdWF0aW9uU3BlYxIMCgRwYXRoGAEgASgJEg0KBWxpbWl0GAIgASgNEhMKC2V2ZXJ5X3N0ZXBzGAMgASgNEhoKEnNhbXBsZXNfcGVyX3Byb21wdBgEIAEoDRJvCgZtZXRyaWMYBSABKAlCX7pIXHJaUgBSBGJsZXVSD2JsZXVfY2hhcmFjdGVyc1ILZXhhY3RfbWF0Y2hSEG5vcm1hbGl6ZWRfbWF0Y2hSB251bWVyaWNSBnJvdWdlMVIGcm91Z2UyUgdyb3VnZV9sEjYKDHRlbXBlcmF0dXJlcxgGIAMoAUIgukgdkgEaEAgYASIUEhIZAAAAAAAAWUAp/Knx0k1iUD8SIQoHcGFzc19hdBgHIAMoDUIQukgNkgEKEBAYASIEKgIoARJjCglrZWVwX2Jlc3QYCCABKAlCULpITXJLUgBSCmZvcndhcmRfa2xSBmdyZWVkeVIKcmV2ZXJzZV9rbFIGcmV3YXJkUgdzYW1wbGVkUglzZWxmX2JsZXVSC3RlYWNoZXJfbmxsEjAKDnNlbGZfYmxldV91bml0GAkgASgJQhi6SBVyE1IAUgljaGFyYWN0ZXJSBHdvcmQSFgoObWF4X25ld190b2tlbnMYCiABKA0SEAoIaG9sZF9vdXQYCyABKA06oAG6SJwBGpkBChtldmFsdWF0aW9uLnBhdGhfb3JfaG9sZF9vdXQSTmdpdmUgZWl0aGVyIGBwYXRoYCAoaGVsZC1vdXQgcm93cykgb3IgYGhvbGRPdXRgIChyb3dzIHRvIHRha2Ugb2ZmIHRoZSBkYXRhc2V0KRoqKHRoaXMucGF0aCAhPSAnJykgIT0gKHRoaXMuaG9sZF9vdXQgIT0gMHUpImEKDkNoZWNrcG9pbnRTcGVjEhMKC2V2ZXJ5X3N0ZXBzGAEgASgNEgwKBGtlZXAYAiABKA0SGgoNZXZlcnlfc2Vjb25kcxgDIAEoDUgAiAEBQhAKDl9ldmVyeV9zZWNvbmRzImMKCFJvbGVTcGVjEhoKCHJlcGxpY2FzGAEgASgNQgi6SAUqAxiACBIqCgZkZXZpY2UYAiABKAlCGrpIF3IVUgBSA2NwdVIEY3VkYVIGd2ViZ3B1Eg8KB3RocmVhZHMYAyABKA0iogEKCVJvbGVzU3BlYxIkCgdzdHVkZW50GAEgASgLMhMucmV0b3J0LnYxLlJvbGVTcGVjEiQKB3RlYWNoZXIYAiABKAsyEy5yZXRvcnQudjEuUm9sZVNwZWMSIwoGcmV3YXJkGAMgASgLMhMucmV0b3J0LnYxLlJvbGVTcGVjEiQKB2xlYXJuZXIYBCABKAsyEy5yZXRvcnQudjEuUm9sZVNwZWMimQMKA1J1bhIOCgZydW5faWQYASABKAkSIAoEc3BlYxgCIAEoCzISLnJldG9ydC52MS5SdW5TcGVjEiIKBXN0YXRlGAMgASgOMhMucmV0b3J0LnYxLlJ1blN0YXRlEg8KB21lc3NhZ2UYBCABKAkSKwoHY3JlYXRlZBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZmluaXNoZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHN0ZXAYByABKA0SEwoLdG90YWxfc3RlcHMYCCABKA0SDgoGb3V0cHV0GAkgASgJEg0KBWZlbmNlGAogASgEEicKBGJlc3QYCyABKAsyGS5yZXRvcnQudjEuQmVzdENoZWNrcG9pbnQSLgoKY2hlY2twb2ludBgMIAEoCzIaLnJldG9ydC52MS5DaGVja3BvaW50U2F2ZWQSIQoGd2FudGVkGA0gASgOMhEucmV0b3J0LnYxLldhbnRlZBISCgpzaXplX2J5dGVzGA4gASgEIrkFCghSdW5FdmVudBIOCgZydW5faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoNc3RhdGVfY2hhbmdlZBgEIAEoCzIXLnJldG9ydC52MS5TdGF0ZUNoYW5nZWRIABIwCg1zdGVwX2ZpbmlzaGVkGAUgASgLMhcucmV0b3J0LnYxLlN0ZXBGaW5pc2hlZEgAEjwKE2V2YWx1YXRpb25fZmluaXNoZWQYBiABKAsyHS5yZXRvcnQudjEuRXZhbHVhdGlvbkZpbmlzaGVkSAASNgoQY2hlY2twb2ludF9zYXZlZBgHIAEoCzIaLnJldG9ydC52MS5DaGVja3BvaW50U2F2ZWRIABIsCgt0YXNrX2ZhaWxlZBgIIAEoCzIVLnJldG9ydC52MS5UYXNrRmFpbGVkSAASMAoNZGF0YXNldF9yZWFkeRgJIAEoCzIXLnJldG9ydC52MS5EYXRhc2V0UmVhZHlIABIwCg1waGFzZV9zdGFydGVkGAogASgLMhcucmV0b3J0LnYxLlBoYXNlU3RhcnRlZEgAEiUKB3dhcm5pbmcYCyABKAsyEi5yZXRvcnQudjEuV2FybmluZ0gAEjQKD2Jlc3RfY2hlY2twb2ludBgMIAEoCzIZLnJldG9ydC52MS5CZXN0Q2hlY2twb2ludEgAEjQKD2xlYXJuZXJfc3RhcnRlZBgNIAEoCzIZLnJldG9ydC52MS5MZWFybmVyU3RhcnRlZEgAEjIKDmF1ZGl0X2ZpbmlzaGVkGA4gASgLMhgucmV0b3J0LnYxLkF1ZGl0RmluaXNoZWRIABIlCgd3YWl0aW5nGA8gASgLMhIucmV0b3J0LnYxLldhaXRpbmdIAEIHCgVldmVudCJvCg5MZWFybmVyU3RhcnRlZBINCgVmZW5jZRgBIAEoBBIRCglmcm9tX3N0ZXAYAiABKA0SGQoMbG9zdF9hdF9zdGVwGAMgASgNSACIAQESDwoHbWVzc2FnZRgEIAEoCUIPCg1fbG9zdF9hdF9zdGVwIlcKB1dhaXRpbmcSDgoGd2FpdGVyGAEgASgJEhEKCXdhaXRzX2ZvchgCIAEoCRIPCgdzZWNvbmRzGAMgASgBEhgKEGRlYWRsaW5lX3NlY29uZHMYBCABKAEihgIKDUF1ZGl0RmluaXNoZWQSDQoFaG9sZHMYASABKAgSDQoFc3RlcHMYAiABKA0SDwoHc2FtcGxlcxgDIAEoBBIPCgd0cmFpbmVkGAQgASgEEg4KBmZhaWxlZBgFIAEoBBIWCg5yZXBlYXRlZF9zdGVwcxgGIAEoDRIQCghsZWFybmVycxgHIAEoDRIQCghwcm9ibGVtcxgIIAMoCRI4CghmYWlsdXJlcxgJIAMoCzImLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkLkZhaWx1cmVzRW50cnkaLwoNRmFpbHVyZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIkMKDFN0YXRlQ2hhbmdlZBIiCgVzdGF0ZRgBIAEoDjITLnJldG9ydC52MS5SdW5TdGF0ZRIPCgdtZXNzYWdlGAIgASgJIkMKDFBoYXNlU3RhcnRlZBIMCgRuYW1lGAEgASgJEhIKCmZpcnN0X3N0ZXAYAiABKA0SEQoJbGFzdF9zdGVwGAMgASgNIpYBCgxEYXRhc2V0UmVhZHkSDAoEcm93cxgBIAEoDRI1Cgdkcm9wcGVkGAIgAygLMiQucmV0b3J0LnYxLkRhdGFzZXRSZWFkeS5Ecm9wcGVkRW50cnkSEQoJY29tcGxldGVkGAMgASgNGi4KDERyb3BwZWRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKA06AjgBIikKB1dhcm5pbmcSDwoHbWVzc2FnZRgBIAEoCRINCgVhbGFybRgCIAEoCCJdCgpUYXNrRmFpbGVkEh8KA2tleRgBIAEoCzISLnJldG9ydC52MS5UYXNrS2V5EhMKBnByb21wdBgCIAEoDUgAiAEBEg4KBnJlYXNvbhgDIAEoCUIJCgdfcHJvbXB0Ij0KD0NoZWNrcG9pbnRTYXZlZBIMCgRzdGVwGAEgASgNEgwKBHBhdGgYAiABKAkSDgoGZGlnZXN0GAMgASgJIlsKDkJlc3RDaGVja3BvaW50EgwKBHN0ZXAYASABKA0SDAoEcGF0aBgCIAEoCRIOCgZkaWdlc3QYAyABKAkSDgoGbWV0cmljGAQgASgJEg0KBXZhbHVlGAUgASgBIqUFCgxTdGVwRmluaXNoZWQSDAoEc3RlcBgBIAEoDRITCgt0b3RhbF9zdGVwcxgCIAEoDRINCgVwaGFzZRgDIAEoCRIhCgZzb3VyY2UYBCABKA4yES5yZXRvcnQudjEuU291cmNlEgwKBGxvc3MYBSABKAESEgoKZGl2ZXJnZW5jZRgGIAEoARITCgZyZXdhcmQYByABKAFIAIgBARIVCg1sZWFybmluZ19yYXRlGAggASgBEhUKDWdyYWRpZW50X25vcm0YCSABKAESEQoJc2VxdWVuY2VzGAogASgNEhkKEWNvbXBsZXRpb25fdG9rZW5zGAsgASgNEg8KB2VudHJvcHkYDCABKAESEwoLbWlzbWF0Y2hfa2wYDSABKAESHgoWZWZmZWN0aXZlX3NhbXBsZV9zaGFyZRgOIAEoARIWCg5zdGFsZW5lc3NfbWVhbhgPIAEoARIVCg1zdGFsZW5lc3NfbWF4GBAgASgNEhYKDmZhaWxlZF9wcm9tcHRzGBEgASgNEg8KB3NlY29uZHMYEiABKAESFAoMd2FpdF9zZWNvbmRzGBMgASgBEhUKDXRyYWluX3NlY29uZHMYFCABKAESFwoPcHVibGlzaF9zZWNvbmRzGBUgASgBEhYKDnNhbXBsZV9zZWNvbmRzGBYgASgBEhUKDXNjb3JlX3NlY29uZHMYFyABKAESHgoWc2lnbmFsX2J5dGVzX3Blcl90b2tlbhgYIAEoARIXCg90YXNrc19pbl9mbGlnaHQYGSABKA0SEwoLbWVhbl9sZW5ndGgYGiABKAESFgoOZmluaXNoZWRfc2hhcmUYGyABKAESFQoNY2FjaGVfbG9va3VwcxgcIAEoDRISCgpjYWNoZV9oaXRzGB0gASgNQgkKB19yZXdhcmQilgUKEkV2YWx1YXRpb25GaW5pc2hlZBIPCgd2ZXJzaW9uGAEgASgNEg8KB3Byb21wdHMYAiABKA0SEwoGZ3JlZWR5GAMgASgBSACIAQESFAoHc2FtcGxlZBgEIAEoAUgBiAEBEg4KBm1ldHJpYxgFIAEoCRIXCgpmb3J3YXJkX2tsGAYgASgBSAKIAQESFwoKcmV2ZXJzZV9rbBgHIAEoAUgDiAEBEhgKC3RlYWNoZXJfbmxsGAggASgBSASIAQESDwoHc2Vjb25kcxgJIAEoARIkCghleGFtcGxlcxgKIAMoCzISLnJldG9ydC52MS5FeGFtcGxlEioKB3NhbXBsZXMYCyADKAsyGS5yZXRvcnQudjEuU2FtcGxlZEZpZ3VyZXMSGgoNZ3JlZWR5X3Jld2FyZBgMIAEoAUgFiAEBEhMKBnJld2FyZBgNIAEoAUgGiAEBEhYKCXNlbGZfYmxldRgOIAEoAUgHiAEBEg4KBmZhaWxlZBgPIAEoDRIPCgdmYWlsdXJlGBAgASgJElsKGGdyZWVkeV9yZXdhcmRfY29tcG9uZW50cxgRIAMoCzI5LnJldG9ydC52MS5FdmFsdWF0aW9uRmluaXNoZWQuR3JlZWR5UmV3YXJkQ29tcG9uZW50c0VudHJ5Gj0KG0dyZWVkeVJld2FyZENvbXBvbmVudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgkKB19ncmVlZHlCCgoIX3NhbXBsZWRCDQoLX2ZvcndhcmRfa2xCDQoLX3JldmVyc2Vfa2xCDgoMX3RlYWNoZXJfbmxsQhAKDl9ncmVlZHlfcmV3YXJkQgkKB19yZXdhcmRCDAoKX3NlbGZfYmxldSLQAwoOU2FtcGxlZEZpZ3VyZXMSEwoLdGVtcGVyYXR1cmUYASABKAESFAoHcXVhbGl0eRgCIAEoAUgAiAEBEiIKB3Bhc3NfYXQYAyADKAsyES5yZXRvcnQudjEuUGFzc0F0EhMKBnJld2FyZBgEIAEoAUgBiAEBEhcKCmZvcndhcmRfa2wYBSABKAFIAogBARIXCgpyZXZlcnNlX2tsGAYgASgBSAOIAQESGAoLdGVhY2hlcl9ubGwYByABKAFIBIgBARIWCglzZWxmX2JsZXUYCCABKAFIBYgBARITCgZsZW5ndGgYCSABKAFIBogBARJKChFyZXdhcmRfY29tcG9uZW50cxgKIAMoCzIvLnJldG9ydC52MS5TYW1wbGVkRmlndXJlcy5SZXdhcmRDb21wb25lbnRzRW50cnkaNwoVUmV3YXJkQ29tcG9uZW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCCgoIX3F1YWxpdHlCCQoHX3Jld2FyZEINCgtfZm9yd2FyZF9rbEINCgtfcmV2ZXJzZV9rbEIOCgxfdGVhY2hlcl9ubGxCDAoKX3NlbGZfYmxldUIJCgdfbGVuZ3RoIiIKBlBhc3NBdBIJCgFrGAEgASgNEg0KBXZhbHVlGAIgASgBImQKB0V4YW1wbGUSDgoGcHJvbXB0GAEgASgJEhIKCmNvbXBsZXRpb24YAiABKAkSEQoJcmVmZXJlbmNlGAMgASgJEg4KBnRva2VucxgEIAMoCRISCgpkaXZlcmdlbmNlGAUgAygCKscBCghSdW5TdGF0ZRIZChVSVU5fU1RBVEVfVU5TUEVDSUZJRUQQABIVChFSVU5fU1RBVEVfUEVORElORxABEhUKEVJVTl9TVEFURV9SVU5OSU5HEAISFAoQUlVOX1NUQVRFX1BBVVNFRBADEhYKElJVTl9TVEFURV9TVE9QUElORxAEEhcKE1JVTl9TVEFURV9TVUNDRUVERUQQBRIUChBSVU5fU1RBVEVfRkFJTEVEEAYSFQoRUlVOX1NUQVRFX1NUT1BQRUQQBypTCgZXYW50ZWQSFgoSV0FOVEVEX1VOU1BFQ0lGSUVEEAASDgoKV0FOVEVEX1JVThABEhAKDFdBTlRFRF9QQVVTRRACEg8KC1dBTlRFRF9TVE9QEANiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_retort_v1_flow]);
 
 /**
  * Everything that decides a run.
@@ -961,7 +961,8 @@ export const EvaluationSpecSchema: GenMessage<EvaluationSpec> = /*@__PURE__*/
  */
 export type CheckpointSpec = Message<"retort.v1.CheckpointSpec"> & {
   /**
-   * Default 0: only at the end of the run and when it is paused or stopped.
+   * Every so many steps. Default 0: by time alone (`every_seconds`). There always is one before an evaluation, at the end
+   * of the run, and when it is paused or stopped.
    *
    * @generated from field: uint32 every_steps = 1;
    */
@@ -973,6 +974,13 @@ export type CheckpointSpec = Message<"retort.v1.CheckpointSpec"> & {
    * @generated from field: uint32 keep = 2;
    */
   keep: number;
+
+  /**
+   * After the first step that ends so many seconds after the last checkpoint. Default 600; 0 for none by time.
+   *
+   * @generated from field: optional uint32 every_seconds = 3;
+   */
+  everySeconds?: number | undefined;
 };
 
 /**
@@ -1121,6 +1129,28 @@ export type Run = Message<"retort.v1.Run"> & {
    * @generated from field: retort.v1.BestCheckpoint best = 11;
    */
   best?: BestCheckpoint | undefined;
+
+  /**
+   * The newest checkpoint.
+   *
+   * @generated from field: retort.v1.CheckpointSaved checkpoint = 12;
+   */
+  checkpoint?: CheckpointSaved | undefined;
+
+  /**
+   * What is asked of it. Read, never stored: it has a record of its own.
+   *
+   * @generated from field: retort.v1.Wanted wanted = 13;
+   */
+  wanted: Wanted;
+
+  /**
+   * Bytes of its checkpoints, logs, trained student and stored weights. Read, never stored: 0 where the controller cannot
+   * see them.
+   *
+   * @generated from field: uint64 size_bytes = 14;
+   */
+  sizeBytes: bigint;
 };
 
 /**
@@ -1208,6 +1238,24 @@ export type RunEvent = Message<"retort.v1.RunEvent"> & {
      */
     value: BestCheckpoint;
     case: "bestCheckpoint";
+  } | {
+    /**
+     * @generated from field: retort.v1.LearnerStarted learner_started = 13;
+     */
+    value: LearnerStarted;
+    case: "learnerStarted";
+  } | {
+    /**
+     * @generated from field: retort.v1.AuditFinished audit_finished = 14;
+     */
+    value: AuditFinished;
+    case: "auditFinished";
+  } | {
+    /**
+     * @generated from field: retort.v1.Waiting waiting = 15;
+     */
+    value: Waiting;
+    case: "waiting";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1217,6 +1265,161 @@ export type RunEvent = Message<"retort.v1.RunEvent"> & {
  */
 export const RunEventSchema: GenMessage<RunEvent> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 16);
+
+/**
+ * A learner takes the run over: the first one, or the one that follows a learner that was lost or asked to leave.
+ *
+ * @generated from message retort.v1.LearnerStarted
+ */
+export type LearnerStarted = Message<"retort.v1.LearnerStarted"> & {
+  /**
+   * Fence of this learner.
+   *
+   * @generated from field: uint64 fence = 1;
+   */
+  fence: bigint;
+
+  /**
+   * The run goes on behind this step: the newest checkpoint's, or 0.
+   *
+   * @generated from field: uint32 from_step = 2;
+   */
+  fromStep: number;
+
+  /**
+   * Last step that an earlier learner had finished; the steps between are trained again. Absent for the first learner.
+   *
+   * @generated from field: optional uint32 lost_at_step = 3;
+   */
+  lostAtStep?: number | undefined;
+
+  /**
+   * Why the one before ended, where it could say so.
+   *
+   * @generated from field: string message = 4;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message retort.v1.LearnerStarted.
+ * Use `create(LearnerStartedSchema)` to create a new message.
+ */
+export const LearnerStartedSchema: GenMessage<LearnerStarted> = /*@__PURE__*/
+  messageDesc(file_retort_v1_run, 17);
+
+/**
+ * Something has waited longer than usual. Said again each time the wait has doubled.
+ *
+ * @generated from message retort.v1.Waiting
+ */
+export type Waiting = Message<"retort.v1.Waiting"> & {
+  /**
+   * Who waits, such as `learner`.
+   *
+   * @generated from field: string waiter = 1;
+   */
+  waiter: string;
+
+  /**
+   * For what and for whom, such as "14 teacher scores of step 3 (teacher-math)".
+   *
+   * @generated from field: string waits_for = 2;
+   */
+  waitsFor: string;
+
+  /**
+   * @generated from field: double seconds = 3;
+   */
+  seconds: number;
+
+  /**
+   * When the wait is given up, in seconds after it began; 0 for never.
+   *
+   * @generated from field: double deadline_seconds = 4;
+   */
+  deadlineSeconds: number;
+};
+
+/**
+ * Describes the message retort.v1.Waiting.
+ * Use `create(WaitingSchema)` to create a new message.
+ */
+export const WaitingSchema: GenMessage<Waiting> = /*@__PURE__*/
+  messageDesc(file_retort_v1_run, 18);
+
+/**
+ * Every prompt and sample of every step, accounted for from what is stored.
+ *
+ * @generated from message retort.v1.AuditFinished
+ */
+export type AuditFinished = Message<"retort.v1.AuditFinished"> & {
+  /**
+   * True if each sample of each step is accounted for exactly once.
+   *
+   * @generated from field: bool holds = 1;
+   */
+  holds: boolean;
+
+  /**
+   * Steps that are part of the trained student.
+   *
+   * @generated from field: uint32 steps = 2;
+   */
+  steps: number;
+
+  /**
+   * Samples of those steps: all of them, those that were trained on, and those with another recorded outcome.
+   *
+   * @generated from field: uint64 samples = 3;
+   */
+  samples: bigint;
+
+  /**
+   * @generated from field: uint64 trained = 4;
+   */
+  trained: bigint;
+
+  /**
+   * @generated from field: uint64 failed = 5;
+   */
+  failed: bigint;
+
+  /**
+   * Steps that were trained by a learner that was lost, and trained again by a later one.
+   *
+   * @generated from field: uint32 repeated_steps = 6;
+   */
+  repeatedSteps: number;
+
+  /**
+   * Learners that the run has had.
+   *
+   * @generated from field: uint32 learners = 7;
+   */
+  learners: number;
+
+  /**
+   * What does not hold: each hole and each double, the first 100.
+   *
+   * @generated from field: repeated string problems = 8;
+   */
+  problems: string[];
+
+  /**
+   * Outcomes other than trained, by reason; the 100 most frequent.
+   *
+   * @generated from field: map<string, uint64> failures = 9;
+   */
+  failures: { [key: string]: bigint };
+};
+
+/**
+ * Describes the message retort.v1.AuditFinished.
+ * Use `create(AuditFinishedSchema)` to create a new message.
+ */
+export const AuditFinishedSchema: GenMessage<AuditFinished> = /*@__PURE__*/
+  messageDesc(file_retort_v1_run, 19);
 
 /**
  * The run is in another state now.
@@ -1240,7 +1443,7 @@ export type StateChanged = Message<"retort.v1.StateChanged"> & {
  * Use `create(StateChangedSchema)` to create a new message.
  */
 export const StateChangedSchema: GenMessage<StateChanged> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 17);
+  messageDesc(file_retort_v1_run, 20);
 
 /**
  * The steps of a phase begin.
@@ -1269,7 +1472,7 @@ export type PhaseStarted = Message<"retort.v1.PhaseStarted"> & {
  * Use `create(PhaseStartedSchema)` to create a new message.
  */
 export const PhaseStartedSchema: GenMessage<PhaseStarted> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 18);
+  messageDesc(file_retort_v1_run, 21);
 
 /**
  * Rows that were read or written, and rows that were dropped, by reason.
@@ -1302,7 +1505,7 @@ export type DatasetReady = Message<"retort.v1.DatasetReady"> & {
  * Use `create(DatasetReadySchema)` to create a new message.
  */
 export const DatasetReadySchema: GenMessage<DatasetReady> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 19);
+  messageDesc(file_retort_v1_run, 22);
 
 /**
  * Something that the run outlives and somebody should know.
@@ -1328,7 +1531,7 @@ export type Warning = Message<"retort.v1.Warning"> & {
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 20);
+  messageDesc(file_retort_v1_run, 23);
 
 /**
  * A prompt, or a whole task, was left out of its step.
@@ -1359,7 +1562,7 @@ export type TaskFailed = Message<"retort.v1.TaskFailed"> & {
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 21);
+  messageDesc(file_retort_v1_run, 24);
 
 /**
  * The run can be resumed from here.
@@ -1390,7 +1593,7 @@ export type CheckpointSaved = Message<"retort.v1.CheckpointSaved"> & {
  * Use `create(CheckpointSavedSchema)` to create a new message.
  */
 export const CheckpointSavedSchema: GenMessage<CheckpointSaved> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 22);
+  messageDesc(file_retort_v1_run, 25);
 
 /**
  * A checkpoint whose evaluation was better than every earlier one's.
@@ -1433,7 +1636,7 @@ export type BestCheckpoint = Message<"retort.v1.BestCheckpoint"> & {
  * Use `create(BestCheckpointSchema)` to create a new message.
  */
 export const BestCheckpointSchema: GenMessage<BestCheckpoint> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 23);
+  messageDesc(file_retort_v1_run, 26);
 
 /**
  * The figures of one optimiser step. Divergences and entropies are in nats.
@@ -1619,7 +1822,7 @@ export type StepFinished = Message<"retort.v1.StepFinished"> & {
  * Use `create(StepFinishedSchema)` to create a new message.
  */
 export const StepFinishedSchema: GenMessage<StepFinished> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 24);
+  messageDesc(file_retort_v1_run, 27);
 
 /**
  * The figures of an evaluation of one policy version. Divergences are means per token over the student's own samples, in
@@ -1740,7 +1943,7 @@ export type EvaluationFinished = Message<"retort.v1.EvaluationFinished"> & {
  * Use `create(EvaluationFinishedSchema)` to create a new message.
  */
 export const EvaluationFinishedSchema: GenMessage<EvaluationFinished> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 25);
+  messageDesc(file_retort_v1_run, 28);
 
 /**
  * What was measured on samples at one temperature.
@@ -1813,7 +2016,7 @@ export type SampledFigures = Message<"retort.v1.SampledFigures"> & {
  * Use `create(SampledFiguresSchema)` to create a new message.
  */
 export const SampledFiguresSchema: GenMessage<SampledFigures> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 26);
+  messageDesc(file_retort_v1_run, 29);
 
 /**
  * pass@k averaged over the prompts: the probability that at least one of k samples passes, by the unbiased estimator of
@@ -1838,7 +2041,7 @@ export type PassAt = Message<"retort.v1.PassAt"> & {
  * Use `create(PassAtSchema)` to create a new message.
  */
 export const PassAtSchema: GenMessage<PassAt> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 27);
+  messageDesc(file_retort_v1_run, 30);
 
 /**
  * A prompt with a completion, for people to read.
@@ -1879,7 +2082,7 @@ export type Example = Message<"retort.v1.Example"> & {
  * Use `create(ExampleSchema)` to create a new message.
  */
 export const ExampleSchema: GenMessage<Example> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 28);
+  messageDesc(file_retort_v1_run, 31);
 
 /**
  * Where a run is in its life.
@@ -1939,4 +2142,37 @@ export enum RunState {
  */
 export const RunStateSchema: GenEnum<RunState> = /*@__PURE__*/
   enumDesc(file_retort_v1_run, 0);
+
+/**
+ * What is asked of a run's learner. It outlives every process of the run, and the state follows it.
+ *
+ * @generated from enum retort.v1.Wanted
+ */
+export enum Wanted {
+  /**
+   * @generated from enum value: WANTED_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: WANTED_RUN = 1;
+   */
+  RUN = 1,
+
+  /**
+   * @generated from enum value: WANTED_PAUSE = 2;
+   */
+  PAUSE = 2,
+
+  /**
+   * @generated from enum value: WANTED_STOP = 3;
+   */
+  STOP = 3,
+}
+
+/**
+ * Describes the enum retort.v1.Wanted.
+ */
+export const WantedSchema: GenEnum<Wanted> = /*@__PURE__*/
+  enumDesc(file_retort_v1_run, 1);
 
