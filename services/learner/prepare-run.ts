@@ -3,6 +3,7 @@ import type { RecordSize } from "../shared/flow/prompts/plan.js";
 import { type Phase, phaseOf } from "../shared/flow/runs/resolve.js";
 import { CheckpointSavedSchema } from "../shared/gen/retort/v1/run_pb.js";
 import type { TrainerOptions } from "../shared/ml/training/trainer.js";
+import { recordStart } from "./account.js";
 import type { Checkpoints, Stored } from "./checkpoints.js";
 import { type PreparedData, prepareData } from "./prepare.js";
 import { publishWeights } from "./publisher.js";
@@ -48,7 +49,8 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
 }
 
 /** Says where the run goes on, which learner was lost at which step, and which checkpoints cannot be used. */
-async function chooseCheckpoint({ membership, fence, report, log }: RunContext, checkpoints: Checkpoints): Promise<Stored | undefined> {
+async function chooseCheckpoint(context: RunContext, checkpoints: Checkpoints): Promise<Stored | undefined> {
+  const { membership, fence, report, log } = context;
   const { runs, runId } = membership;
   const { found, refused } = await checkpoints.newest();
   for (const { path, reason } of refused) {
@@ -58,6 +60,7 @@ async function chooseCheckpoint({ membership, fence, report, log }: RunContext, 
   const fromStep = found?.step ?? 0;
   const before = await runs.get(runId);
   await report.event({ case: "learnerStarted", value: { fence, fromStep, ...(fence > 1n ? { lostAtStep: before.step } : {}) } }, "started");
+  await recordStart(context, fromStep);
   await runs.update(runId, (next) => {
     next.step = fromStep;
     next.checkpoint = found && create(CheckpointSavedSchema, { step: fromStep, path: found.path, digest: found.digest });

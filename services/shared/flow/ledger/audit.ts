@@ -69,10 +69,12 @@ function lineage(accounts: readonly StepAccount[], problems: string[]) {
       effective.delete(step);
       repeated++;
     }
-    for (const [i, account] of life.entries()) {
+    // The one of step 0 says no more than where the learner began.
+    const own = life.filter(({ step }) => step > 0);
+    for (const [i, account] of own.entries()) {
       if (account.fromStep !== from)
         problems.push(`step ${account.step}: learner ${fence} says that it began behind step ${account.fromStep}, and ${from}`);
-      if (i > 0 && life[i - 1]!.step === account.step) problems.push(`step ${account.step}: learner ${fence} trained it twice`);
+      if (i > 0 && own[i - 1]!.step === account.step) problems.push(`step ${account.step}: learner ${fence} trained it twice`);
       effective.set(account.step, account);
     }
   }

@@ -691,7 +691,8 @@ export const RewardSchema: GenMessage<Reward> = /*@__PURE__*/
   messageDesc(file_retort_v1_flow, 11);
 
 /**
- * Learner -> ledger, when a step has been trained: what became of every sample of every prompt that the step issued.
+ * Learner -> ledger, when a step has been trained: what became of every sample of every prompt that the step issued. One of
+ * step 0, without tasks, says that a learner has begun.
  *
  * @generated from message retort.v1.StepAccount
  */

@@ -23,6 +23,9 @@ function stepOf(step: number, fence = 1n, fromStep = 0): StepAccount {
   return create(StepAccountSchema, { runId: "r", step, fence, fromStep, tasks });
 }
 
+/** What a learner writes when it begins. */
+const begun = (fence: bigint, fromStep: number): StepAccount => create(StepAccountSchema, { runId: "r", step: 0, fence, fromStep });
+
 const steps = (from: number, to: number, fence = 1n): StepAccount[] =>
   Array.from({ length: to - from }, (_, i) => stepOf(from + i + 1, fence, from));
 
@@ -90,7 +93,7 @@ describe("audit()", () => {
     ["a task is recorded twice", (a) => mapTask(a, (_, account) => (account.tasks[1]!.task = 0)), /task 0 is recorded twice/],
     ["a prompt was left out of its step", (a) => mapTask(a, (task) => task.rows.pop()), /issued 3 prompts, and its plan has 4/],
     ["another row was issued", (a) => mapTask(a, (task) => (task.rows[0] = (task.rows[0]! + 1) % 10)), /issued other rows of the dataset/],
-    ["a step is beyond the run", (a) => [...a, ...steps(5, 6)], /step 6: the run has 5 steps/],
+    ["a step is beyond the run", (a) => [...a, { ...stepOf(5), step: 6 }], /step 6: the run has 5 steps/],
   ])("does not hold where %s", (_, harm, problem) => {
     const { holds, problems } = check(harm(steps(0, 5)));
     expect(holds).toBe(false);
@@ -108,12 +111,13 @@ describe("audit()", () => {
           fence++;
           const start = Math.min(from, reached);
           reached = Math.min(5, start + length);
-          accounts.push(...steps(start, reached, fence));
+          accounts.push(begun(fence, start), ...steps(start, reached, fence));
         }
         // The last one goes on to the end.
-        accounts.push(...steps(reached, 5, fence + 1n));
+        fence++;
+        accounts.push(begun(fence, reached), ...steps(reached, 5, fence));
         expect(check(accounts).problems).toEqual([]);
-        const lost = accounts.findIndex(({ fence: own, step }) => own === fence && step === 5);
+        const lost = accounts.findLastIndex(({ step }) => step === 5);
         if (lost >= 0) expect(check(accounts.filter((_, i) => i !== lost)).holds).toBe(false);
       }),
     );
