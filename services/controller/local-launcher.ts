@@ -18,6 +18,8 @@ export interface LocalLauncherOptions {
   /** How long a process may take to stop before it is killed. */
   readonly graceMs: number;
   readonly log: Log;
+  /** The program that is every role. */
+  readonly program?: string;
 }
 
 const main = fileURLToPath(new URL("../main.js", import.meta.url));
@@ -111,7 +113,9 @@ export class LocalLauncher implements Launcher {
       exited = true;
     };
     // The child watches its standard input: it closes when this process ends, however it ends.
-    const child = spawnSafely([main, ...this.#arguments(entry)], (error) => exit(unavailable, `it could not be started: ${error.message}`));
+    const child = spawnSafely([this.#options.program ?? main, ...this.#arguments(entry)], (error) =>
+      exit(unavailable, `it could not be started: ${error.message}`),
+    );
     if (!child) return;
     entry.child = child;
     child.stdout.on("data", (chunk: Buffer) => log.write(chunk));

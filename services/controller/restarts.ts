@@ -57,7 +57,7 @@ export function causeOf(code: number): Cause {
 /** A span of time in words. */
 export function inWords(ms: number): string {
   const minutes = ms / 60_000;
-  return minutes >= 1 ? `${Math.round(minutes * 10) / 10} minutes` : `${Math.round(ms / 100) / 10} s`;
+  return minutes > 1 ? `${Math.round(minutes * 10) / 10} minutes` : `${Math.round(ms / 100) / 10} s`;
 }
 
 /**

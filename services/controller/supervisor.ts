@@ -9,6 +9,7 @@ import { ensureRun, removeRun } from "../shared/flow/streams.js";
 import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import type { Delay, Exit, Launcher, RoleSet } from "./launcher.js";
 import { persist } from "./persist.js";
+import { inWords } from "./restarts.js";
 import type { RunStorage } from "./storage.js";
 import { Wishes } from "./wishes.js";
 
@@ -228,9 +229,11 @@ export class Supervisor {
     const wish = await runs.wish(runId);
     if (wish.control !== "stop" || this.#wishes.deadlineOf(wish, 0) > Date.now()) return;
     await launcher.stop(runId, "killed");
-    const seconds = Math.round(((wish.deadline ?? 0) - wish.since) / 1000);
+    const allowedMs = (wish.deadline ?? 0) - wish.since;
     const how =
-      seconds > 0 ? `its learner had not saved a checkpoint ${seconds} s after it was asked to stop` : "its processes were ended at once";
+      allowedMs > 0
+        ? `its learner had not saved a checkpoint ${inWords(allowedMs)} after it was asked to stop`
+        : "its processes were ended at once";
     await this.#end(runId, RunState.STOPPED, `${how}; ${resumeWords(await runs.get(runId))}`);
   }
 
