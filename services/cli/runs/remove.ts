@@ -28,9 +28,13 @@ export function removeRuns(program: Command, runIds: readonly string[], options:
     const runs = await Promise.all(ids.map((runId) => overOrLost(controller, runId)));
     if (!options.yes) await confirm(ids, runs);
     const removed: Removed[] = [];
-    for (const [i, runId] of ids.entries()) {
+    // What may not be there comes first: if it is not, nothing has been deleted yet.
+    const order = ids
+      .map((runId, i) => ({ runId, run: runs[i] }))
+      .sort((a, b) => Number(a.run !== undefined) - Number(b.run !== undefined));
+    for (const { runId, run } of order) {
       const { freedBytes } = await controller.deleteRun({ runId });
-      removed.push({ runId, freedBytes: Number(freedBytes), output: runs[i]?.output ?? "" });
+      removed.push({ runId, freedBytes: Number(freedBytes), output: run?.output ?? "" });
     }
     const lines = removed.map(
       ({ runId, freedBytes, output }) =>
