@@ -1,4 +1,3 @@
-import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
@@ -8,7 +7,6 @@ import { tellAudit } from "../shared/flow/ledger/audit-run.js";
 import { recordExhausted } from "../shared/flow/rollouts/exhausted.js";
 import { publishEvent } from "../shared/flow/runs/events.js";
 import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
-import { isOver } from "../shared/flow/runs/state.js";
 import { RunState } from "../shared/gen/retort/v1/run_pb.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import type { LearnerSettings } from "./config.js";
@@ -118,10 +116,6 @@ async function recordFailure(membership: Membership, { message, code }: RetortEr
 /** The end of a run: its audit, then its final state, which ends every watch. */
 async function record({ runs, streams, runId }: Membership, state: RunState, message: string): Promise<void> {
   await tellAudit(streams, await runs.get(runId));
-  const run = await runs.update(runId, (next) => {
-    if (isOver(next.state)) return false;
-    Object.assign(next, { state, message, finished: timestampNow() });
-    return true;
-  });
-  await publishEvent(streams, runId, { case: "stateChanged", value: { state, message } }, `ended/${state}/${run.fence}`);
+  const run = await runs.transition(runId, state, message);
+  if (run) await publishEvent(streams, runId, { case: "stateChanged", value: { state, message } }, `ended/${state}/${run.fence}`);
 }
