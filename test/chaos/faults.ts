@@ -8,8 +8,11 @@ type Undo = (() => Promise<void>) | undefined;
 /** How each deed is done; it returns what ends it. */
 const deeds: Readonly<Record<Deed, (cluster: ChaosCluster, fault: Fault) => Promise<Undo>>> = {
   kill: async (cluster, { victim }) => {
-    await cluster.strike(victim, await some(cluster, victim as Role), "SIGKILL");
-    return undefined;
+    // With the controller its roles go, a moment later.
+    const all = victim === "controller" ? (await cluster.processes()).filter(({ role }) => role !== "nats").map(({ pid }) => pid) : [];
+    const killed = await some(cluster, victim as Role);
+    await cluster.strike(victim, killed, "SIGKILL");
+    return () => replaced(cluster, victim, [...killed, ...all]);
   },
   freeze: async (cluster, { victim }) => {
     const pids = await some(cluster, victim as Role);
@@ -46,6 +49,15 @@ async function some(cluster: ChaosCluster, victim: string): Promise<number[]> {
     await sleep(50);
   }
   throw new Error(`waited 30 s in vain for a ${victim} to strike`);
+}
+
+/** Resolves when none of these runs any more, and another of the kind does; in vain after a while, as at the run's end. */
+async function replaced(cluster: ChaosCluster, victim: string, pids: readonly number[]): Promise<void> {
+  for (const started = performance.now(); performance.now() - started < 30_000; await sleep(100)) {
+    const now = new Set((await cluster.processes()).map(({ pid }) => pid));
+    const next = (await cluster.pids(victim)).some((pid) => !pids.includes(pid));
+    if (next && !pids.some((pid) => now.has(pid))) return;
+  }
 }
 
 /** A fault that is going on. */

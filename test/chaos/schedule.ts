@@ -85,3 +85,24 @@ export function schedule({ seed, count, without = [], hold = 1 }: ScheduleOption
   }
   return faults;
 }
+
+const striking = (deed: Deed, victim: Victim, afterSteps: number, holdMs = 0): Fault => ({
+  deed,
+  victim,
+  afterSteps,
+  delayMs: 150,
+  holdMs,
+});
+
+/** A few faults of different kinds in a minute: the workers die together, since each costs the same wait. */
+export const shortSchedule: readonly Fault[] = [
+  striking("kill", "student", 2),
+  striking("kill", "teacher", 0),
+  striking("kill", "reward", 0),
+  striking("kill", "learner", 2),
+  striking("kill", "nats", 2),
+  striking("lose", "everyone", 1, 2500),
+  striking("freeze", "learner", 1, 2500),
+  striking("fill", "everyone", 2, 1500),
+  striking("kill", "controller", 2),
+];
