@@ -9,16 +9,22 @@ import { advantagesOf } from "./advantages.js";
 import type { TaskResults } from "./results.js";
 import { firstTokens, scoreOf, signalOf } from "./score.js";
 
-/** A failure of one prompt or sample: consumed, reported, left out. */
+/** A failure of one sample: consumed, reported, left out. */
 export interface Failure {
   readonly task: number;
   readonly prompt: number;
+  readonly sample: number;
   readonly reason: string;
 }
+
+/** A sample that is trained on. */
+export type Trained = Omit<Failure, "reason">;
 
 /** The records of one step as a batch to train on, with what its event reports. */
 export interface Assembled {
   readonly batch: readonly TrainSequence[];
+  /** The sample of each sequence of the batch. */
+  readonly trained: readonly Trained[];
   readonly failures: readonly Failure[];
   readonly reward: number | undefined;
   readonly stalenessMean: number;
@@ -32,7 +38,7 @@ export interface Assembled {
   readonly cacheHits: number;
 }
 
-interface Member {
+interface Member extends Trained {
   readonly sequence: TrainSequence;
   readonly group: string;
   readonly reward: number;
@@ -41,9 +47,9 @@ interface Member {
 }
 
 /**
- * Turns the records of a step into a batch. Sequences that failed anywhere are left out; rewards become advantages by
- * their baseline.
+ * Turns the records of a step into a batch. Sequences that failed anywhere are left out; rewards become advantages by their baseline.
  *
+ * @param results what has been held against its tasks ({@link soundResults})
  * @throws DataLoss if a score does not belong to its rollout, was made with another signal than asked for or by another
  *   teacher of that name, or if a reward is not finite
  */
@@ -54,12 +60,14 @@ export function assemble(results: readonly TaskResults[], phase: Phase, step: nu
   let scoredTokens = 0;
   const digests = new Map<string, string>();
   results.forEach((result, task) => {
-    const { rollout, score } = result;
+    const { rollout, score, reward } = result;
     if (score) checkScore(result, task, digests);
+    if (reward) checkReward(result, task);
     rollout!.sequences.forEach((sequence, i) => {
-      const reason = sequence.failure || score?.scores[i]?.failure || result.reward?.rewards[i]?.failure;
+      const { prompt, sample } = sequence;
+      const reason = sequence.failure || score?.scores[i]?.failure || reward?.rewards[i]?.failure;
       if (reason) {
-        failures.push({ task, prompt: sequence.prompt, reason });
+        failures.push({ task, prompt, sample, reason });
         return;
       }
       const member = memberOf(result, i, task, step);
@@ -76,6 +84,7 @@ export function assemble(results: readonly TaskResults[], phase: Phase, step: nu
   const ages = members.flatMap(({ staleness }) => staleness);
   return {
     batch: members.map(({ sequence }, i) => (rewarded ? { ...sequence, advantage: advantages[i]! } : sequence)),
+    trained: members.map(({ task, prompt, sample }) => ({ task, prompt, sample })),
     failures,
     reward: rewarded ? mean(members.map(({ reward }) => reward)) : undefined,
     stalenessMean: mean(ages),
@@ -114,6 +123,14 @@ function checkScore({ rollout, score }: TaskResults, task: number, digests: Map<
     refuse(`was made by "${score!.teacher}" with weights ${score!.teacherDigest}, others of the step with ${known}`);
 }
 
+function checkReward({ rollout, reward }: TaskResults, task: number): void {
+  if (reward!.rewards.length !== rollout!.sequences.length)
+    throw new RetortError(
+      "DataLoss",
+      `task ${task}: there are ${reward!.rewards.length} rewards for ${rollout!.sequences.length} sequences; do all workers of the run have the same version?`,
+    );
+}
+
 /** The reward of a sequence; 0 where none was asked for. */
 function rewardOf({ reward }: TaskResults, i: number, task: number): number {
   const value = reward?.rewards[i]?.value ?? 0;
@@ -129,6 +146,9 @@ function memberOf(result: TaskResults, i: number, task: number, step: number): M
   const completionIds = toInt32(sequence.completionIds, "completionIds");
   const versions = sampled ? Array.from(toUint32(sequence.policyVersions, "policyVersions")) : [];
   return {
+    task,
+    prompt: sequence.prompt,
+    sample: sequence.sample,
     sequence: {
       promptIds: toInt32(sequence.promptIds, "promptIds"),
       completionIds,

@@ -29,7 +29,11 @@ export class BestKeeper {
   }
 
   /** Saves the host's weights if `value` is better than that of the one kept, then lets go of that. Gives the new best. */
-  async consider(host: WorkerClient<TrainHost>, step: number, value: number): Promise<(Best & { readonly path: string }) | undefined> {
+  async consider(
+    host: WorkerClient<TrainHost>,
+    step: number,
+    value: number,
+  ): Promise<(Omit<Best, "files"> & { readonly path: string }) | undefined> {
     const kept = (await readCheckpoints<Best>(this.#root)).filter(({ metric }) => metric === this.#metric);
     if (!Number.isFinite(value) || kept.some((other) => !this.#better(value, other.value))) return undefined;
     const path = join(this.#root, directoryName(step));

@@ -9,7 +9,8 @@ import { stepToken, subjects } from "../shared/flow/subjects.js";
 import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
 import { type EvaluationFigures, evaluationFigures } from "./figures.js";
 import { issueWriting } from "./issue.js";
-import type { RunContext } from "./run.js";
+import type { PlannedTask } from "./planned.js";
+import { type RunContext, waitFor } from "./run-context.js";
 
 /** Which version is measured, and on what. */
 export interface EvaluationRequest {
@@ -46,10 +47,10 @@ export function evaluationSignal(samples: number, maxNewTokens: number, size: Pi
  * Measures one policy version: the students complete the held-out prompts greedily and at each temperature, the teachers
  * and the reward role judge the samples, and their records become figures.
  *
- * @throws Cancelled if the process is asked to stop meanwhile
+ * @returns undefined if the run is to stop meanwhile
  */
-export async function evaluateVersion(context: RunContext, request: EvaluationRequest): Promise<EvaluationFigures> {
-  const { membership, results, stop } = context;
+export async function evaluateVersion(context: RunContext, request: EvaluationRequest): Promise<EvaluationFigures | undefined> {
+  const { membership, results } = context;
   const { run, spec, runId, streams } = membership;
   const { version, items, settings } = request;
   const started = performance.now();
@@ -75,14 +76,15 @@ export async function evaluateVersion(context: RunContext, request: EvaluationRe
       scored: run.teachers.length > 0,
     })),
   ];
+  const planned: PlannedTask[] = [];
   const ends: number[] = [];
   for (const set of sets) {
-    const firstTask = ends.at(-1) ?? 0;
-    ends.push(firstTask + (await issueWriting(membership, { ...common, ...set, firstTask })));
+    planned.push(...(await issueWriting(membership, { ...common, ...set, firstTask: planned.length })));
+    ends.push(planned.length);
   }
   const token = stepToken(common);
-  const found = await results.wait(token, ends.at(-1)!, run.stepTimeoutMs, async () => stop.aborted);
-  if (!found) throw new RetortError("Cancelled", "stopped during an evaluation");
+  const found = await waitFor(context, token, planned);
+  if (!found) return undefined;
   const [greedy, ...sampled] = ends.map((end, i) => found.slice(ends[i - 1] ?? 0, end));
   const figures = await evaluationFigures(context.host, greedy!, sampled, settings);
   results.forget(token);

@@ -18,6 +18,7 @@ import {
   Source,
 } from "../shared/gen/retort/v1/flow_pb.js";
 import { hasK } from "../shared/ml/scoring/score.js";
+import type { PlannedTask } from "./planned.js";
 
 /** Who scores a set of prompts. */
 interface Scoring {
@@ -64,21 +65,29 @@ const promptRecord = ({ promptIds, promptText, reference }: Item, index: number)
 });
 
 /**
- * Hands out the tasks of an optimiser step; issuing a step again is harmless. Gives the number of tasks.
+ * Hands out the tasks of an optimiser step; issuing a step again is harmless. Returns them in their order.
  *
- * @param attempt the learner's fence: a learner that takes over issues again what the one before it had issued, and the
- *   server must not take that for duplicates, whose results have been purged
+ * @param attempt the learner's fence: what an earlier learner had issued is issued again, and its results are no longer asked for
  */
 export async function issueStep(
   { streams, run, runId }: Membership,
   plan: StepPlan,
   items: readonly Item[],
   attempt: number,
-): Promise<number> {
+): Promise<PlannedTask[]> {
   const { phase, step } = plan;
   const all = shares(plan.tasks, items, run.teachers, needsScore(phase.objective) ? signalFor(phase.objective) : undefined);
   const rewarded = plan.onPolicy && needsReward(phase.objective);
-  const key = (task: number) => ({ runId, purpose: Purpose.TRAIN, step, task, attempt });
+  const key = (task: number) => ({ runId, purpose: Purpose.TRAIN as const, step, task, attempt });
+  const sampling = rewarded ? phase.sampling : withinPrefix(phase);
+  const versions = { min: Math.max(0, step - 1 - run.maxStaleness), max: step - 1 };
+  const planned = all.map((share, task): PlannedTask => {
+    const common = { ...plannedOf(share, key(task)), maxNewTokens: sampling.maxNewTokens, versions, rewarded };
+    if (plan.onPolicy) return { ...common, source: Source.STUDENT, samplesPerPrompt: phase.samplesPerPrompt };
+    const prefix = phase.objective.prefixTokens;
+    const prompts = common.prompts.map((prompt, i) => ({ ...prompt, completionIds: withinTokens(share.items[i]!, prefix) }));
+    return { ...common, source: Source.DATASET, samplesPerPrompt: 1, prompts };
+  });
   for (const [task, share] of all.entries()) {
     if (!plan.onPolicy) {
       await publishRollout(
@@ -99,10 +108,10 @@ export async function issueStep(
         key: key(task),
         prompts: share.items.map((item, i) => promptRecord(item, share.rows[i]!)),
         samplesPerPrompt: phase.samplesPerPrompt,
-        sampling: rewarded ? phase.sampling : withinPrefix(phase),
+        sampling,
         seed: taskSeed(run, Purpose.TRAIN, step, task),
-        minPolicyVersion: Math.max(0, step - 1 - run.maxStaleness),
-        maxPolicyVersion: step - 1,
+        minPolicyVersion: versions.min,
+        maxPolicyVersion: versions.max,
         teacher: share.teacher,
         signal: share.signal,
         rewarded,
@@ -110,7 +119,21 @@ export async function issueStep(
       }),
     );
   }
-  return all.length;
+  return planned;
+}
+
+const plannedOf = ({ items, rows, teacher, signal }: Share, key: PlannedTask["key"]) => ({
+  key,
+  prompts: items.map(({ promptIds }, i) => ({ row: rows[i]!, ids: promptIds })),
+  teacher,
+  signal: signal && { kind: signal.kind!, k: signal.k ?? 0 },
+});
+
+/** The first `prefixTokens` of a row's completion, or all of it for 0. */
+function withinTokens({ completionIds }: Item, prefixTokens: number): Int32Array {
+  // Steps on the dataset's texts are planned over rows that have one.
+  const whole = completionIds!;
+  return prefixTokens > 0 ? whole.slice(0, prefixTokens) : whole;
 }
 
 /** Where no reward judges the whole completion, what does not count need not be sampled. */
@@ -119,20 +142,16 @@ function withinPrefix({ sampling, objective: { prefixTokens } }: Phase): Samplin
 }
 
 /** A row of the dataset as a sequence; of its completion the first `prefixTokens`, or all of it for 0. */
-function datasetSequence(
-  { promptIds, promptText, completionIds, reference }: Item,
-  prompt: number,
-  prefixTokens: number,
-): MessageInitShape<typeof SequenceSchema> {
-  const common = { prompt, promptText, reference };
-  // Steps on the dataset's texts are planned over rows that have one.
-  const whole = completionIds!;
-  const cut = prefixTokens > 0 && prefixTokens < whole.length;
+function datasetSequence(item: Item, prompt: number, prefixTokens: number): MessageInitShape<typeof SequenceSchema> {
+  const { promptIds, promptText, reference } = item;
+  const completionIds = withinTokens(item, prefixTokens);
   return {
-    ...common,
+    prompt,
+    promptText,
+    reference,
     promptIds: toRecord(promptIds),
-    completionIds: toRecord(cut ? whole.slice(0, prefixTokens) : whole),
-    finish: cut ? FinishReason.LENGTH : FinishReason.STOP,
+    completionIds: toRecord(completionIds),
+    finish: completionIds.length < item.completionIds!.length ? FinishReason.LENGTH : FinishReason.STOP,
   };
 }
 
@@ -140,7 +159,7 @@ function datasetSequence(
 export interface WriteRequest {
   readonly purpose: Purpose.DATASET | Purpose.EVALUATE;
   readonly step: number;
-  /** As of {@link issueStep}; 1 where results are kept for the next learner. */
+  /** As in {@link issueStep}; 1 for texts that are kept for the next learner. */
   readonly attempt: number;
   readonly items: readonly Item[];
   readonly sampling: SamplingSettings;
@@ -154,16 +173,25 @@ export interface WriteRequest {
   readonly signal: MessageInitShape<typeof SignalSpecSchema>;
 }
 
-/** Hands out prompts to be written by the student at one version, or by a teacher. Gives the number of tasks. */
-export async function issueWriting({ streams, run, runId }: Membership, request: WriteRequest): Promise<number> {
+/** Hands out prompts to be written by the student at one version, or by a teacher. Returns the tasks in their order. */
+export async function issueWriting({ streams, run, runId }: Membership, request: WriteRequest): Promise<PlannedTask[]> {
   const { purpose, step, items, sampling, samplesPerPrompt, sampler, firstTask, scored, attempt } = request;
   const rows = split(
     items.map((_, i) => i),
     request.promptsPerTask,
   );
   const all = shares(rows, items, run.teachers, scored ? request.signal : undefined);
+  const planned: PlannedTask[] = [];
   for (const [i, share] of all.entries()) {
     const task = firstTask + i;
+    planned.push({
+      ...plannedOf(share, { runId, purpose, step, task, attempt }),
+      source: sampler ? Source.TEACHER : Source.STUDENT,
+      samplesPerPrompt,
+      maxNewTokens: sampling.maxNewTokens,
+      versions: { min: step, max: step },
+      rewarded: request.rewarded,
+    });
     await publishTask(
       streams,
       create(PromptTaskSchema, {
@@ -182,5 +210,5 @@ export async function issueWriting({ streams, run, runId }: Membership, request:
       }),
     );
   }
-  return all.length;
+  return planned;
 }

@@ -12,7 +12,7 @@ import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
 import type { DataSpec } from "../shared/gen/retort/v1/run_pb.js";
 import { type Dataset, type DatasetLimits, fitting, loadDataset } from "./dataset.js";
 import { issueWriting } from "./issue.js";
-import type { RunContext } from "./run.js";
+import { type RunContext, waitFor } from "./run-context.js";
 import type { StudentDescription } from "./train-host.js";
 
 /** Everything a run reads: what it trains on and what it is measured with. */
@@ -25,8 +25,12 @@ export interface PreparedData extends Dataset {
 /** Prompts of one dataset-writing task. */
 const writingTaskSize = 32;
 
-/** Reads the dataset, lets a teacher write what is to be written, and reads the held-out rows. */
-export async function prepareData(context: RunContext, student: StudentDescription): Promise<PreparedData> {
+/**
+ * Reads the dataset, has a teacher write what is to be written, and reads the held-out rows.
+ *
+ * @returns undefined if the run is to stop while the teacher writes
+ */
+export async function prepareData(context: RunContext, student: StudentDescription): Promise<PreparedData | undefined> {
   const { membership, host } = context;
   const { spec, run, runs, runId } = membership;
   const data = spec.data!;
@@ -37,6 +41,7 @@ export async function prepareData(context: RunContext, student: StudentDescripti
   const chat = chatOfData(data, (await runs.get(runId)).created);
   const read = data.path ? await loadDataset(host, data, chat, trainingNeeds(spec, run), data.limit, limits) : undefined;
   const dataset = data.generate ? await writeTexts(context, read, student, limits) : read!;
+  if (!dataset) return undefined;
   const { evaluation } = run;
   const needs = heldOutNeeds(spec, run);
   const { items, heldOut } =
@@ -87,8 +92,8 @@ async function writeTexts(
   read: Dataset | undefined,
   student: StudentDescription,
   limits: DatasetLimits,
-): Promise<Dataset> {
-  const { membership, results, onStep } = context;
+): Promise<Dataset | undefined> {
+  const { membership, onStep } = context;
   const { spec, run } = membership;
   const generate = spec.data!.generate!;
   if (!read && student.bosId === undefined)
@@ -121,9 +126,8 @@ async function writeTexts(
     promptsPerTask: writingTaskSize,
     signal: {},
   } as const;
-  const tasks = await issueWriting(membership, request);
-  const found = await results.wait(stepToken(request), tasks, run.stepTimeoutMs, async () => context.stop.aborted);
-  if (!found) throw new RetortError("Cancelled", "stopped while the teacher was writing");
+  const found = await waitFor(context, stepToken(request), await issueWriting(membership, request));
+  if (!found) return undefined;
   const sequences = found.flatMap(({ rollout }) => rollout!.sequences.filter(({ failure }) => !failure));
   const written = sequences.map((sequence) => {
     const ids = [toInt32(sequence.promptIds, "promptIds"), toInt32(sequence.completionIds, "completionIds")] as const;

@@ -4,13 +4,14 @@ import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { threadCount } from "../shared/base/settings.js";
 import { spawnWorker } from "../shared/base/workers.js";
+import { tellAudit } from "../shared/flow/ledger/audit-run.js";
 import { recordExhausted } from "../shared/flow/rollouts/exhausted.js";
 import { publishEvent } from "../shared/flow/runs/events.js";
 import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
 import { isOver } from "../shared/flow/runs/state.js";
 import { RunState } from "../shared/gen/retort/v1/run_pb.js";
+import type { StepStats } from "../shared/ml/training/stats.js";
 import type { LearnerSettings } from "./config.js";
-import { ResultsReader } from "./results.js";
 import { LearnerRun } from "./run.js";
 import { learnerService } from "./service.js";
 import { Standalone } from "./standalone.js";
@@ -55,18 +56,15 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
     name: "training",
     start: async () => {
       const { streams, runId } = membership!;
-      const results = new ResultsReader(streams, runId);
-      results.read(stopping.signal);
       stopRecording = recordExhausted(streams, runId, log);
-      const run = new LearnerRun({
+      const learner = {
         membership: membership!,
         host: worker.api,
-        results,
         log,
         dataDir: settings.dataDir,
         ...trainer,
         stop: stopping.signal,
-        onStep: (step, activity, stats, seconds) => {
+        onStep: (step: number, activity: string, stats?: StepStats, seconds?: number) => {
           Object.assign(status, { step, activity });
           stepGauge.set(step);
           if (!stats) return;
@@ -75,9 +73,10 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
           tokens.inc(stats.completionTokens);
           duration.observe(seconds!);
         },
-      });
-      running = run.execute().then(
+      };
+      running = LearnerRun.execute(learner).then(
         async (ending) => {
+          if (ending === "over") return end();
           if (ending === "handedBack") return fail(handedBack(membership!));
           await record(membership!, ending === "succeeded" ? RunState.SUCCEEDED : RunState.STOPPED, "");
           end();
@@ -116,7 +115,9 @@ async function recordFailure(membership: Membership, { message, code }: RetortEr
   await record(membership, RunState.FAILED, message);
 }
 
+/** The end of a run: its audit, then its final state, which ends every watch. */
 async function record({ runs, streams, runId }: Membership, state: RunState, message: string): Promise<void> {
+  await tellAudit(streams, await runs.get(runId));
   const run = await runs.update(runId, (next) => {
     if (isOver(next.state)) return false;
     Object.assign(next, { state, message, finished: timestampNow() });

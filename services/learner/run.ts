@@ -1,50 +1,42 @@
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
-import type { Log } from "../shared/base/log.js";
 import { purge } from "../shared/base/streams/ensure.js";
+import { lastMessage } from "../shared/base/streams/read.js";
 import { type OpenSpan, openSpan, traced } from "../shared/base/tracing.js";
-import type { WorkerClient } from "../shared/base/workers.js";
-import type { Item } from "../shared/codec/examples.js";
-import { type PlanRows, planStep, type RecordSize, taskCapacity } from "../shared/flow/prompts/plan.js";
-import { publishEvent } from "../shared/flow/runs/events.js";
-import type { Membership } from "../shared/flow/runs/membership.js";
+import { planStep, taskCapacity } from "../shared/flow/prompts/plan.js";
+import { readRecord } from "../shared/flow/read-record.js";
 import { type Phase, phaseOf } from "../shared/flow/runs/resolve.js";
-import { ensureRun, ensureStreams, streamNames } from "../shared/flow/streams.js";
+import { isOver } from "../shared/flow/runs/state.js";
+import { streamNames } from "../shared/flow/streams.js";
 import { stepToken, subjects } from "../shared/flow/subjects.js";
-import { Purpose, type Source } from "../shared/gen/retort/v1/flow_pb.js";
-import { BestCheckpointSchema, RunState } from "../shared/gen/retort/v1/run_pb.js";
+import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
+import { BestCheckpointSchema, CheckpointSavedSchema, RunEventSchema, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { learningRate } from "../shared/ml/optim/schedule.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
-import type { TrainerOptions } from "../shared/ml/training/trainer.js";
+import { recordStep } from "./account.js";
 import { Alarms, endOf, publishAlarm } from "./alarms.js";
-import { type Assembled, assemble } from "./assemble.js";
+import { assemble } from "./assemble.js";
 import { BestKeeper } from "./best.js";
 import { Checkpoints } from "./checkpoints.js";
 import { evaluateVersion } from "./evaluate.js";
 import { bestValue } from "./figures.js";
 import { issueStep } from "./issue.js";
-import { prepareData } from "./prepare.js";
-import type { ResultsReader } from "./results.js";
-import { studentSource } from "./student-source.js";
-import { loadHeads } from "./teacher-heads.js";
-import type { TrainHost } from "./train-host.js";
+import type { PlannedTask } from "./planned.js";
+import { type PreparedRun, prepareRun, trainerOptions } from "./prepare-run.js";
+import { publishWeights } from "./publisher.js";
+import { withRoom } from "./room.js";
+import { guard, type LearnerContext, type RunContext, takeOver, waitFor } from "./run-context.js";
+import { stepFigures } from "./step-figures.js";
 
-export interface RunContext {
-  readonly membership: Membership;
-  readonly host: WorkerClient<TrainHost>;
-  readonly results: ResultsReader;
-  readonly log: Log;
-  readonly dataDir: string;
-  readonly device: TrainerOptions["device"];
-  readonly threads: number;
-  /** Aborted when the process is asked to stop. */
-  readonly stop: AbortSignal;
-  readonly onStep: (step: number, activity: string, stats?: StepStats, seconds?: number) => void;
+/** How a run's learner came to its end; `over` for a run that was over before it began. */
+export type Ending = "succeeded" | "stopped" | "handedBack" | "over";
+
+/** Steps that have been issued and are not trained yet. */
+interface Issued {
+  readonly tasks: readonly PlannedTask[];
+  readonly span: OpenSpan;
 }
-
-/** How a run's learner came to its end. */
-export type Ending = "succeeded" | "stopped" | "handedBack";
 
 /**
  * A run from its newest checkpoint to its end. The learner alone knows the step: it issues the prompts of steps up to
@@ -52,72 +44,61 @@ export type Ending = "succeeded" | "stopped" | "handedBack";
  */
 export class LearnerRun {
   readonly #context: RunContext;
+  readonly #prepared: PreparedRun;
   readonly #checkpoints: Checkpoints;
   readonly #best: BestKeeper | undefined;
   readonly #alarms: Alarms;
   readonly #directory: string;
-  #fence = 0n;
-  #step = 0;
-  #saved = -1;
-  #items: readonly Item[] = [];
-  #rows: PlanRows = { count: 0 };
-  #heldOut: readonly Item[] = [];
-  #recordSize: RecordSize = { vocabSize: 0, hiddenSize: 0, maxTokens: 0, maxPayloadBytes: 0 };
-  readonly #issued = new Map<number, { readonly tasks: number; readonly span: OpenSpan }>();
+  readonly #fromStep: number;
+  #step: number;
+  #saved: number;
+  #savedAt = Date.now();
+  readonly #issued = new Map<number, Issued>();
 
-  constructor(context: RunContext) {
+  private constructor(context: RunContext, prepared: PreparedRun, checkpoints: Checkpoints, directory: string) {
     this.#context = context;
-    this.#directory = join(context.dataDir, "runs", context.membership.runId);
-    const { run, spec } = context.membership;
-    this.#checkpoints = new Checkpoints(join(this.#directory, "checkpoints"), spec.checkpoints?.keep || 2);
+    this.#prepared = prepared;
+    this.#directory = directory;
+    this.#checkpoints = checkpoints;
+    this.#fromStep = prepared.step;
+    this.#step = prepared.step;
+    this.#saved = prepared.step;
+    const { run } = context.membership;
     this.#alarms = new Alarms(run.maxStaleness === 0);
     const keepBest = run.evaluation?.keepBest;
-    this.#best = keepBest && new BestKeeper(join(this.#directory, "best"), keepBest);
+    this.#best = keepBest && new BestKeeper(join(directory, "best"), keepBest);
   }
 
-  async execute(): Promise<Ending> {
-    const { membership, host } = this.#context;
-    const { runs, runId, run, spec } = membership;
-    await ensureStreams(membership.streams);
-    await ensureRun(membership.streams, { runId, teachers: run.teachers, rewarded: run.replicas.reward > 0, maxAttempts: run.maxAttempts });
-    this.#fence = await runs.fence(runId);
-    const checkpoint = await this.#checkpoints.newest();
-    this.#step = checkpoint?.step ?? 0;
-    this.#saved = this.#step;
-    const student = await host.open(
-      studentSource(spec),
-      this.#trainerOptions(phaseOf(run, Math.max(1, this.#step))),
-      checkpoint?.path,
-      spec.vocabSize,
+  /** Takes a run over, and leads it to its end. One that is to stop is not taken up again, and only a resume leaves a final state. */
+  static async execute(learner: LearnerContext): Promise<Ending> {
+    const { runId, runs, spec } = learner.membership;
+    if (isOver((await runs.get(runId)).state)) return "over";
+    const directory = join(learner.dataDir, "runs", runId);
+    const checkpoints = new Checkpoints(join(directory, "checkpoints"), spec.checkpoints?.keep || 2);
+    if ((await runs.control(runId)) === "stop") return stopWithout(learner, checkpoints);
+    const context = await takeOver(learner);
+    const prepared = await prepareRun(context, checkpoints);
+    if (!prepared) return context.stop.aborted ? "handedBack" : "stopped";
+    return new LearnerRun(context, prepared, checkpoints, directory).#lead();
+  }
+
+  async #lead(): Promise<Ending> {
+    const { report } = this.#context;
+    await report.state(RunState.RUNNING, this.#step);
+    const { data } = this.#prepared;
+    const { count, completed } = data.rows;
+    await report.event(
+      { case: "datasetReady", value: { rows: count, completed: completed?.length ?? count, dropped: { ...data.dropped } } },
+      "dataset",
     );
-    await this.#publishWeights(true);
-    this.#context.log.info({ step: this.#step, parameters: student.parameters }, "the student is loaded");
-    const hiddenSize = await loadHeads(host, spec, run);
-    const data = await prepareData(this.#context, student);
-    this.#items = data.items;
-    this.#rows = data.rows;
-    this.#heldOut = data.heldOut;
-    this.#recordSize = {
-      vocabSize: student.vocabSize,
-      hiddenSize,
-      maxTokens: Math.max(
-        ...run.phases.map(({ sampling }) => sampling.maxNewTokens),
-        ...data.items.map(({ completionIds }) => completionIds?.length ?? 0),
-      ),
-      maxPayloadBytes: membership.streams.connection.info?.max_payload ?? 1024 * 1024,
-    };
-    await this.#state(RunState.RUNNING, "");
-    await publishEvent(
-      membership.streams,
-      runId,
-      {
-        case: "datasetReady",
-        value: { rows: data.rows.count, completed: data.rows.completed?.length ?? data.rows.count, dropped: { ...data.dropped } },
-      },
-      `dataset/${this.#fence}`,
-    );
-    if (this.#step === 0) await this.#evaluate();
-    return this.#loop();
+    try {
+      // A version that is resumed from may have been saved before it was evaluated.
+      if (this.#step === 0 || this.#evaluationIsDue()) await this.#evaluate();
+      return await this.#loop();
+    } catch (error) {
+      await this.#saveWhatThereIs(error);
+      throw error;
+    }
   }
 
   async #loop(): Promise<Ending> {
@@ -133,20 +114,32 @@ export class LearnerRun {
     return this.#finish();
   }
 
-  /** Checkpoints and evaluations that are due after a step. */
+  #evaluationIsDue(): boolean {
+    const { run } = this.#context.membership;
+    const every = run.evaluation?.everySteps;
+    return Boolean(every) && this.#step % every! === 0 && this.#step < run.totalSteps;
+  }
+
+  #checkpointIsDue(): boolean {
+    const { checkpoints } = this.#context.membership.spec;
+    const every = checkpoints?.everySteps;
+    if (every && this.#step % every === 0) return true;
+    const seconds = checkpoints?.everySeconds ?? defaultCheckpointSeconds;
+    return seconds > 0 && Date.now() - this.#savedAt >= 1000 * seconds;
+  }
+
+  /** Checkpoints and evaluations that are due after a step. A version is saved before it is evaluated, which takes long. */
   async #routine(): Promise<void> {
-    const { spec, run } = this.#context.membership;
-    const due = (every: number | undefined) => Boolean(every) && this.#step % every! === 0 && this.#step < run.totalSteps;
-    // In this order: a version that is resumed from has been evaluated.
-    if (due(run.evaluation?.everySteps)) await this.#evaluate();
-    if (due(spec.checkpoints?.everySteps)) await this.#checkpoint();
+    if (this.#step >= this.#context.membership.run.totalSteps) return;
+    const evaluates = this.#evaluationIsDue();
+    if (evaluates || this.#checkpointIsDue()) await this.#checkpoint();
+    if (evaluates) await this.#evaluate();
   }
 
   async #enter(phase: Phase): Promise<void> {
-    const { streams, runId } = this.#context.membership;
     const { name, firstStep, lastStep } = phase;
-    await this.#context.host.configure(this.#trainerOptions(phase));
-    await publishEvent(streams, runId, { case: "phaseStarted", value: { name, firstStep, lastStep } }, `phase/${firstStep}/${this.#fence}`);
+    await this.#context.host.configure(trainerOptions(this.#context, phase));
+    await this.#context.report.event({ case: "phaseStarted", value: { name, firstStep, lastStep } }, String(firstStep));
   }
 
   /** One optimiser step. False if it was interrupted before its batch was complete. */
@@ -162,164 +155,141 @@ export class LearnerRun {
     return true;
   }
 
-  async #train(phase: Phase, step: number, tasks: number, started: number): Promise<boolean> {
-    const { membership, results, host, onStep } = this.#context;
-    const { run } = membership;
-    const token = stepToken({ purpose: Purpose.TRAIN, step });
+  async #train(phase: Phase, step: number, tasks: readonly PlannedTask[], started: number): Promise<boolean> {
+    const { membership, results, onStep, fence, report } = this.#context;
+    const key = { purpose: Purpose.TRAIN as const, step, attempt: Number(fence) };
+    const token = stepToken(key);
     onStep(this.#step, `waiting for the results of step ${step}`);
-    const found = await results.wait(token, tasks, run.stepTimeoutMs, () => this.#interrupted());
+    const found = await waitFor(this.#context, token, tasks, () => this.#interrupted());
     if (!found) return false;
     const collected = performance.now();
     const assembled = assemble(found, phase, step);
-    await this.#reportFailures(assembled, step);
+    await report.failures(assembled.failures, step);
     if (assembled.batch.length === 0) {
       throw new RetortError(
         "FailedPrecondition",
         `step ${step}: every prompt failed; the first one: ${assembled.failures[0]?.reason ?? "unknown"}`,
       );
     }
-    onStep(this.#step, `training step ${step}`);
+    onStep(step, `training step ${step}`);
+    const stats = await this.#optimise(phase, step, assembled.batch);
+    const trained = performance.now();
+    this.#step = step;
+    await traced("publish weights", {}, () => publishWeights(this.#context, step, false));
+    const published = performance.now();
+    results.forget(token);
+    await recordStep(this.#context, step, this.#fromStep, tasks, assembled);
+    const source = tasks[0]!.source;
+    const times = { started, collected, trained, published };
+    const inFlight = [...this.#issued].reduce((sum, [ahead, one]) => (ahead > step ? sum + one.tasks.length : sum), 0);
+    const value = { step, totalSteps: membership.run.totalSteps, source, tasksInFlight: inFlight };
+    await report.event({ case: "stepFinished", value: { ...value, ...stepFigures(phase, assembled, stats, times) } }, String(step));
+    await membership.runs.update(membership.runId, (next) => {
+      next.step = step;
+      return true;
+    });
+    await purge(membership.streams, streamNames.results, subjects.results(membership.runId, key));
+    onStep(step, "", stats, (published - started) / 1000);
+    return true;
+  }
+
+  async #optimise(phase: Phase, step: number, batch: Parameters<RunContext["host"]["step"]>[0]): Promise<StepStats> {
     const rate = learningRate(
       { ...phase.optimizer, kind: phase.optimizer.schedule, totalSteps: phase.lastStep - phase.firstStep + 1 },
       step - phase.firstStep + 1,
     );
-    const alarm = (id: string, message: string) => publishAlarm(this.#context, `${id}/${this.#fence}`, message);
-    const stats = await traced("train", {}, () => host.step(assembled.batch, rate)).catch((error: unknown) => endOf(step, error, alarm));
+    const alarm = (id: string, message: string) => publishAlarm(this.#context, `${id}/${this.#context.fence}`, message);
+    const stats = await traced("train", {}, () => this.#context.host.step(batch, rate)).catch((error: unknown) =>
+      endOf(step, error, alarm),
+    );
     for (const { kind, message } of this.#alarms.of(step, stats)) await alarm(`${kind}/${step}`, message);
-    const trained = performance.now();
-    this.#step = step;
-    await traced("publish weights", {}, () => this.#publishWeights(false));
-    const published = performance.now();
-    results.forget(token);
-    const times = {
-      seconds: published - started,
-      waitSeconds: collected - started,
-      trainSeconds: trained - collected,
-      publishSeconds: published - trained,
-    };
-    const source = found[0]!.rollout!.source;
-    await this.#reportStep(phase, assembled, stats, times, source);
-    await purge(membership.streams, streamNames.results, subjects.results(membership.runId, { purpose: Purpose.TRAIN, step }));
-    onStep(step, "", stats, times.seconds / 1000);
-    return true;
+    return stats;
   }
 
   /** Hands out the steps whose policy version exists: this one and `maxStaleness` more. */
   async #issueAhead(step: number): Promise<void> {
-    const { membership } = this.#context;
+    const { membership, fence } = this.#context;
+    const { data, recordSize } = this.#prepared;
     const { run } = membership;
     for (let ahead = step; ahead <= Math.min(run.totalSteps, step + run.maxStaleness); ahead++) {
       if (this.#issued.has(ahead)) continue;
-      const plan = planStep(run, this.#rows, ahead, taskCapacity(phaseOf(run, ahead), this.#recordSize));
+      const plan = planStep(run, data.rows, ahead, taskCapacity(phaseOf(run, ahead), recordSize));
       const span = openSpan("step", { run: membership.runId, step: ahead });
-      const tasks = await span.run(() => issueStep(membership, plan, this.#items, Number(this.#fence)));
+      const tasks = await span.run(() => issueStep(membership, plan, data.items, Number(fence)));
       this.#issued.set(ahead, { tasks, span });
     }
   }
 
-  /** Stores the current version and announces it; versions that nothing can ask for any more are deleted. */
-  async #publishWeights(whole: boolean): Promise<void> {
-    const { membership, host } = this.#context;
-    const { store, runs, run, runId } = membership;
-    await this.#guard();
-    const files = new Map(Object.entries(await host.files(whole)));
-    if (whole && this.#step > 0) await store.put(runId, 0, files, this.#fence);
-    await store.put(runId, this.#step, files, this.#fence);
-    await runs.setPolicy(runId, { version: this.#step, fence: this.#fence });
-    const old = this.#step - run.maxStaleness - 2;
-    // Version 0 stays: config and tokenizer come with it.
-    if (old > 0) await store.delete(runId, old);
-  }
-
-  /** Refuses to go on when another learner has taken the run over. */
-  async #guard(): Promise<void> {
-    const { runs, runId } = this.#context.membership;
-    const { fence } = await runs.get(runId);
-    if (fence !== this.#fence)
-      throw new RetortError("Aborted", `run ${runId} was taken over by another learner (fence ${fence}, ours ${this.#fence})`, {
-        retry: "never",
-      });
-  }
-
-  async #reportFailures({ failures }: Assembled, step: number): Promise<void> {
-    const { streams, runId } = this.#context.membership;
-    for (const { task, prompt, reason } of failures) {
-      const key = { runId, purpose: Purpose.TRAIN, step, task, attempt: Number(this.#fence) };
-      await publishEvent(
-        streams,
-        runId,
-        { case: "taskFailed", value: { key, prompt, reason } },
-        `failed/${step}/${task}/${prompt}/${this.#fence}`,
-      );
-    }
-  }
-
-  async #reportStep(
-    phase: Phase,
-    assembled: Assembled,
-    stats: StepStats,
-    ms: Readonly<Record<"seconds" | "waitSeconds" | "trainSeconds" | "publishSeconds", number>>,
-    source: Source,
-  ): Promise<void> {
-    const { streams, runId, run, runs } = this.#context.membership;
-    const step = this.#step;
-    const { batch, failures, ...figures } = assembled;
-    const times = Object.fromEntries(Object.entries(ms).map(([name, value]) => [name, value / 1000]));
-    const { sequenceDivergence, completionTokens, ...rest } = stats;
-    const value = {
-      step,
-      totalSteps: run.totalSteps,
-      phase: phase.name,
-      source,
-      sequences: batch.length,
-      failedPrompts: failures.length,
-      completionTokens,
-      tasksInFlight: [...this.#issued].reduce((sum, [ahead, { tasks }]) => (ahead > step ? sum + tasks : sum), 0),
-      ...figures,
-      ...rest,
-      ...times,
-    };
-    await publishEvent(streams, runId, { case: "stepFinished", value }, `step/${step}/${this.#fence}`);
-    await runs.update(runId, (next) => {
-      next.step = step;
-      return true;
-    });
-  }
-
   async #checkpoint(): Promise<void> {
     if (this.#saved === this.#step) return;
-    const { streams, runId } = this.#context.membership;
-    await this.#guard();
-    const { path, digest } = await this.#checkpoints.save(this.#context.host, this.#step);
-    this.#saved = this.#step;
-    await publishEvent(
-      streams,
-      runId,
-      { case: "checkpointSaved", value: { step: this.#step, path, digest } },
-      `checkpoint/${this.#step}/${this.#fence}`,
+    const { host, report, membership } = this.#context;
+    const step = this.#step;
+    await guard(this.#context);
+    const what = `the checkpoint of step ${step}`;
+    const { path, digest } = await withRoom(this.#context, what, this.#directory, () => this.#checkpoints.save(host, step));
+    this.#saved = step;
+    this.#savedAt = Date.now();
+    await membership.runs.update(membership.runId, (next) => {
+      next.checkpoint = create(CheckpointSavedSchema, { step, path, digest });
+      return true;
+    });
+    await report.event({ case: "checkpointSaved", value: { step, path, digest } }, String(step));
+  }
+
+  /** Before a failure ends the run: what has been trained can be exported, and resumed from. */
+  async #saveWhatThereIs(error: unknown): Promise<void> {
+    const { code } = RetortError.from(error);
+    // Another learner has the run, or there is no room, which was waited for.
+    if (code === "Aborted" || code === "ResourceExhausted") return;
+    await this.#checkpoint().catch((failure: unknown) =>
+      this.#context.log.error({ err: failure }, "the last checkpoint could not be saved"),
     );
   }
 
-  async #evaluate(): Promise<void> {
-    const { membership, host, onStep } = this.#context;
-    const { run, streams, runId } = membership;
-    if (!run.evaluation || this.#heldOut.length === 0) return;
+  /** Measures the current version, unless it has been. False if the run is to stop meanwhile. */
+  async #evaluate(): Promise<boolean> {
+    const { membership, onStep, report, fence } = this.#context;
+    const { run, runId } = membership;
+    const { data, recordSize } = this.#prepared;
+    if (!run.evaluation || data.heldOut.length === 0 || (await this.#isEvaluated())) return true;
     onStep(this.#step, `evaluating version ${this.#step}`);
     const figures = await evaluateVersion(this.#context, {
       version: this.#step,
-      attempt: Number(this.#fence),
-      items: this.#heldOut,
+      attempt: Number(fence),
+      items: data.heldOut,
       settings: run.evaluation,
-      recordSize: this.#recordSize,
+      recordSize,
     });
-    await publishEvent(streams, runId, { case: "evaluationFinished", value: figures }, `evaluation/${this.#step}/${this.#fence}`);
-    const best = await this.#best?.consider(host, this.#step, bestValue(figures, this.#best.metric));
-    if (!best) return;
+    if (!figures) return false;
+    const best = await this.#considerBest(bestValueOf(this.#best, figures));
+    await report.event({ case: "evaluationFinished", value: figures }, String(this.#step));
+    if (!best) return true;
     await membership.runs.update(runId, (next) => {
       next.best = create(BestCheckpointSchema, best);
       return true;
     });
-    await publishEvent(streams, runId, { case: "bestCheckpoint", value: best }, `best/${this.#step}/${this.#fence}`);
+    await report.event({ case: "bestCheckpoint", value: best }, String(this.#step));
+    return true;
+  }
+
+  #considerBest(value: number) {
+    const best = this.#best;
+    if (!best) return undefined;
+    const what = `the best checkpoint, of step ${this.#step}`;
+    return withRoom(this.#context, what, this.#directory, () => best.consider(this.#context.host, this.#step, value));
+  }
+
+  /** True if this version's figures have been told, by this learner or by the one whose checkpoint it goes on from. */
+  async #isEvaluated(): Promise<boolean> {
+    const { streams, runId } = this.#context.membership;
+    const bytes = await lastMessage(streams, streamNames.events, subjects.event(runId, "evaluationFinished"));
+    if (!bytes) return false;
+    try {
+      const { event } = readRecord(RunEventSchema, bytes);
+      return event.case === "evaluationFinished" && event.value.version === this.#step;
+    } catch {
+      return false;
+    }
   }
 
   async #interrupted(): Promise<boolean> {
@@ -329,7 +299,7 @@ export class LearnerRun {
 
   /** Pauses and stops as the controller wants it. */
   async #controlled(): Promise<Ending | undefined> {
-    const { membership, stop, onStep } = this.#context;
+    const { membership, stop, onStep, report } = this.#context;
     const { runs, runId } = membership;
     let paused = false;
     for (;;) {
@@ -343,12 +313,12 @@ export class LearnerRun {
         return "stopped";
       }
       if (control === "run") {
-        if (paused) await this.#state(RunState.RUNNING, "");
+        if (paused) await report.state(RunState.RUNNING, this.#step);
         return undefined;
       }
       if (!paused) {
         await this.#checkpoint();
-        await this.#state(RunState.PAUSED, "");
+        await report.state(RunState.PAUSED, this.#step);
         onStep(this.#step, "paused");
         paused = true;
       }
@@ -358,31 +328,45 @@ export class LearnerRun {
 
   async #finish(): Promise<Ending> {
     const { membership, host } = this.#context;
-    await this.#evaluate();
     await this.#checkpoint();
+    while (!(await this.#evaluate())) {
+      const ending = await this.#controlled();
+      if (ending) return ending;
+    }
     const output = membership.spec.output || join(this.#directory, "student");
-    await host.save(output, false);
+    await withRoom(this.#context, "the trained student", output, () => host.save(output, false)).catch((error: unknown) => {
+      throw notSaved(error, membership.runId, output);
+    });
     await membership.runs.update(membership.runId, (run) => {
       run.output = output;
       return true;
     });
     return "succeeded";
   }
+}
 
-  async #state(state: RunState, message: string): Promise<void> {
-    const { runs, runId, streams, run } = this.#context.membership;
-    await runs.update(runId, (next) => {
-      next.state = state;
-      next.message = message;
-      next.totalSteps = run.totalSteps;
-      return true;
-    });
-    await publishEvent(streams, runId, { case: "stateChanged", value: { state, message } }, `state/${state}/${this.#step}/${this.#fence}`);
-  }
+/** Stops a run whose learner was lost while it was stopping: what can be resumed is the newest checkpoint. */
+async function stopWithout({ membership: { runs, runId } }: LearnerContext, checkpoints: Checkpoints): Promise<Ending> {
+  const { found } = await checkpoints.newest();
+  await runs.update(runId, (next) => {
+    next.step = found?.step ?? 0;
+    return true;
+  });
+  return "stopped";
+}
 
-  #trainerOptions({ objective, optimizer }: Phase): TrainerOptions {
-    const { device, threads } = this.#context;
-    const { microBatchTokens, beta1, beta2, epsilon, weightDecay, maxGradNorm } = optimizer;
-    return { device, threads, objective, microBatchTokens, optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm } };
-  }
+/** Longest time between two checkpoints, where the spec says nothing. */
+const defaultCheckpointSeconds = 600;
+
+const bestValueOf = (best: BestKeeper | undefined, figures: Parameters<typeof bestValue>[0]): number =>
+  best ? bestValue(figures, best.metric) : Number.NaN;
+
+/** All is trained and in the last checkpoint; only the directory cannot be written. */
+function notSaved(thrown: unknown, runId: string, output: string): RetortError {
+  const { code, message } = RetortError.from(thrown);
+  return new RetortError(
+    code,
+    `the trained student could not be saved to ${output}: ${message}; its weights are in the last checkpoint: retort export ${runId} --out DIR`,
+    { fieldPath: "output", retry: "never", cause: thrown },
+  );
 }

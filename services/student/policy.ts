@@ -1,9 +1,14 @@
+import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../shared/base/errors.js";
 import type { FileBytes } from "../shared/base/file-bytes.js";
 import type { Log } from "../shared/base/log.js";
 import type { RunStore } from "../shared/flow/runs/state.js";
 import type { WeightStore, WeightsFiles } from "../shared/flow/weights/store.js";
+
+/** How often a wait looks for itself, besides at every announcement; and when it is first told of. */
+const lookMs = 1000;
+const tellAfterMs = 60_000;
 
 /** What takes new weights: the model's worker. */
 export type UseWeights = (bytes: FileBytes) => Promise<void>;
@@ -18,6 +23,7 @@ export class Policy {
   readonly #store: WeightStore;
   readonly #use: UseWeights;
   readonly #log: Log;
+  readonly #announcements = new EventEmitter().setMaxListeners(0);
   #latest = -1;
   /** Of the learner that announced it. */
   #fence = 0n;
@@ -35,11 +41,14 @@ export class Policy {
   /** Follows the announcements until the signal. */
   async follow(signal: AbortSignal): Promise<void> {
     for await (const { version, fence } of this.#runs.watchPolicy(this.#runId, signal)) {
-      // A learner that resumed from a checkpoint makes versions of these numbers anew: what is loaded, or being loaded, may
-      // be another.
-      if (fence !== this.#fence) this.version = -1;
+      // A learner that was replaced may still write.
+      if (fence < this.#fence) continue;
+      // One that resumed from a checkpoint makes versions of these numbers again: what is loaded, or being loaded, may be
+      // another.
+      if (fence > this.#fence) this.version = -1;
       this.#fence = fence;
       this.#latest = version;
+      this.#announcements.emit("announcement");
     }
   }
 
@@ -59,26 +68,34 @@ export class Policy {
   }
 
   /**
+   * Waits until the learner with this fence has announced a version of at least `min`. It may wait long: the version may
+   * still be in training. Nothing else waits for it: it is called before the sampler is taken.
+   *
+   * @returns false if a later learner has taken the run over: nobody asks for that one's work any more
+   * @throws Cancelled when the signal comes first
+   */
+  async announced(fence: bigint, min: number, signal: AbortSignal): Promise<boolean> {
+    for (let waitedMs = 0, tellMs = tellAfterMs; ; waitedMs += lookMs) {
+      if (signal.aborted) throw new RetortError("Cancelled", `stopped while waiting for policy version ${min} of run ${this.#runId}`);
+      if (this.#fence > fence) return false;
+      if (this.#fence === fence && this.#latest >= min) return true;
+      if (waitedMs >= tellMs) {
+        this.#log.warn({ min, fence, latest: this.#latest }, `a task has waited ${waitedMs / 1000} s for policy version ${min}`);
+        tellMs *= 2;
+      }
+      await once(this.#announcements, "announcement", { signal: AbortSignal.any([signal, AbortSignal.timeout(lookMs)]) }).catch(() => {});
+    }
+  }
+
+  /**
    * Brings the sampler to the newest announced version within [min, max].
    *
-   * @throws DeadlineExceeded if no such version is announced in time, Cancelled when the signal comes first; either way
-   *   the task goes back and is tried again
+   * @returns undefined if there is none now: another was announced meanwhile; wait for {@link announced} again
    */
-  async ensure(min: number, max: number, timeoutMs: number, signal: AbortSignal): Promise<number> {
-    const deadline = Date.now() + timeoutMs;
-    for (;;) {
-      if (signal.aborted) throw new RetortError("Cancelled", `stopped while waiting for a policy version in ${min}..${max}`);
-      const target = Math.min(this.#latest, max);
-      if (target >= min && target === this.version) return target;
-      if (target >= min && (await this.#load(target))) return target;
-      if (Date.now() > deadline) {
-        throw new RetortError(
-          "DeadlineExceeded",
-          `waited ${timeoutMs} ms for a policy version in ${min}..${max} of run ${this.#runId}; the newest announced is ${this.#latest}`,
-        );
-      }
-      await sleep(5);
-    }
+  async use(min: number, max: number): Promise<number | undefined> {
+    const target = Math.min(this.#latest, max);
+    if (target < min) return undefined;
+    return target === this.version || (await this.#load(target)) ? target : undefined;
   }
 
   async #load(version: number): Promise<boolean> {

@@ -9,6 +9,7 @@ import { callback, moved } from "../shared/base/workers.js";
 import { sampleTask } from "../shared/flow/rollouts/sample-task.js";
 import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
+import type { PromptTask } from "../shared/gen/retort/v1/flow_pb.js";
 import type { HostOptions, HostSampling } from "../shared/ml/host/model-host.js";
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
 import type { Piece, SampleRequest } from "../shared/ml/sampling/sampler.js";
@@ -82,9 +83,11 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         sample,
         maxAttempts: run.maxAttempts,
         now: () => performance.now(),
-        ensureVersion: async (min: number, max: number, signal: AbortSignal) => {
-          const version = await policy!.ensure(min, max, 20_000, signal);
-          versionGauge.set(version);
+        versionExists: ({ key, minPolicyVersion }: PromptTask, signal: AbortSignal) =>
+          policy!.announced(BigInt(key!.attempt), minPolicyVersion, signal),
+        useVersion: async ({ minPolicyVersion, maxPolicyVersion }: PromptTask) => {
+          const version = await policy!.use(minPolicyVersion, maxPolicyVersion);
+          if (version !== undefined) versionGauge.set(version);
           return version;
         },
         exclusive,
@@ -102,6 +105,7 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         durable: durables.student(runId),
         span: "sample",
         concurrency: 2,
+        patienceMs: run.stepTimeoutMs,
         log,
         handler: (delivery) => sampleTask(delivery, taskContext),
       });

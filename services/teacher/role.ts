@@ -104,7 +104,8 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
         ...common,
         log,
         exclusive: <T>(task: () => Promise<T>) => task(),
-        ensureVersion: async () => 0,
+        versionExists: async () => true,
+        useVersion: async () => 0,
         sample: (requests: Parameters<TeacherModel["sample"]>[0], sampling: Parameters<TeacherModel["sample"]>[1]) =>
           exclusive(() =>
             host.api.sample(
@@ -119,6 +120,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
         durable: durables.teacher(runId, settings.teacher),
         span: "score",
         concurrency: 2,
+        patienceMs: run.stepTimeoutMs,
         log,
         handler: (delivery) => scoreRollout(delivery, scoring),
       });
@@ -127,6 +129,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
         durable: durables.writer(runId, settings.teacher),
         span: "write",
         concurrency: 1,
+        patienceMs: run.stepTimeoutMs,
         log,
         handler: (delivery) => sampleTask(delivery, writing),
       });

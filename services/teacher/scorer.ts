@@ -53,8 +53,8 @@ export async function scoreRollout({ data, attempt }: Delivery, context: ScorerC
   const cached = { lookups: 0, hits: 0 };
   const scores = await scoreAll(rollout, signal, context, cached).catch((error: unknown) => {
     const { message, disposition } = RetortError.from(error);
-    // A bug or a crash may be this process's own: another one gets to try, until the last attempt.
-    if (disposition !== "terminate" && attempt < context.maxAttempts) throw error;
+    // What passes by itself is no outcome. A bug may be this process's own: another one gets to try, until the last attempt.
+    if (disposition === "giveBack" || (disposition === "fail" && attempt < context.maxAttempts)) throw error;
     return rollout.sequences.map((): SequenceScoreInit => ({ failure: message }));
   });
   const seconds = (context.now() - started) / 1000;

@@ -113,8 +113,9 @@ export class RunBench {
   /** Stores a policy version and announces it, as the learner does. */
   async announce(version: number, model?: Model): Promise<void> {
     const files = new Map(Object.entries(modelToFiles(model ?? (await loadModel(example("models/student"))))));
-    await this.store.put(this.runId, version, files, 1n);
-    await this.runs.setPolicy(this.runId, { version, fence: 1n });
+    const fence = (await this.runs.policy(this.runId))?.fence ?? 1n;
+    await this.store.put(this.runId, version, files, fence);
+    await this.runs.setPolicy(this.runId, { version, fence });
   }
 
   /** The stored result of a task, as soon as there is one. */

@@ -10,6 +10,7 @@ export const streamNames = {
   rollouts: "RETORT_ROLLOUTS",
   results: "RETORT_RESULTS",
   events: "RETORT_EVENTS",
+  ledger: "RETORT_LEDGER",
 } as const;
 
 /** The durable consumers of a run. */
@@ -60,6 +61,15 @@ const definitions = [
     discard: DiscardPolicy.Old,
     max_bytes: gibibyte,
   },
+  {
+    ...file,
+    name: streamNames.ledger,
+    subjects: ["retort.ledger.>"],
+    retention: RetentionPolicy.Limits,
+    // What became of a sample is never forgotten while its run is kept.
+    discard: DiscardPolicy.New,
+    max_bytes: gibibyte / 2,
+  },
 ] as const;
 
 /** The smallest share of their sizes with which the streams are still of use: 64 MiB of results. */
@@ -105,9 +115,20 @@ export interface RunConsumers {
 /** A lost worker's task goes to another after this; a live one shows itself three times as often. */
 const ackWaitNanos = 15e9;
 
+/**
+ * How often the server delivers a record that no worker answers for: more often than a worker may try it, since a worker
+ * that was killed, stopped or cut off says nothing about what it held.
+ */
+export const mostDeliveries = (maxAttempts: number): number => maxAttempts + 5;
+
 /** Makes a run's consumers: before the first record, since a rollout without a consumer would vanish. */
 export async function ensureRun(streams: Streams, { runId, teachers, rewarded, maxAttempts }: RunConsumers): Promise<void> {
-  const common = { ack_policy: AckPolicy.Explicit, ack_wait: ackWaitNanos, max_deliver: maxAttempts, max_ack_pending: 1000 };
+  const common = {
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: ackWaitNanos,
+    max_deliver: mostDeliveries(maxAttempts),
+    max_ack_pending: 1000,
+  };
   const consumer = (stream: string, durable_name: string, filter_subject: string) =>
     ensureConsumer(streams, stream, { ...common, durable_name, filter_subject });
   await consumer(streamNames.prompts, durables.student(runId), subjects.prompts(runId, ""));
@@ -118,7 +139,17 @@ export async function ensureRun(streams: Streams, { runId, teachers, rewarded, m
   if (rewarded) await consumer(streamNames.rollouts, durables.reward(runId), subjects.rollouts(runId));
 }
 
-/** Takes away a run's consumers and records, its events excepted. */
+/**
+ * Takes away what an earlier learner of a run had issued and what became of it: the learner with this fence issues its steps
+ * again. Texts that a teacher has written for the dataset stay.
+ */
+export async function purgeEarlier(streams: Streams, runId: string, fence: bigint): Promise<void> {
+  await purge(streams, streamNames.prompts, subjects.prompts(runId, ""));
+  await purge(streams, streamNames.rollouts, subjects.rollouts(runId));
+  for (let earlier = 1; earlier < Number(fence); earlier++) await purge(streams, streamNames.results, subjects.resultsOf(runId, earlier));
+}
+
+/** Takes away a run's consumers and records, its events and its ledger excepted. */
 export async function removeRun(streams: Streams, { runId, teachers }: RunConsumers): Promise<void> {
   await removeConsumer(streams, streamNames.prompts, durables.student(runId));
   await removeConsumer(streams, streamNames.rollouts, durables.reward(runId));

@@ -10,6 +10,10 @@ export function stepToken({ purpose, step }: Pick<TaskKey, "purpose" | "step">):
   return `${letters[purpose]}${step}`;
 }
 
+/** Whose the results are: the learner's that issued the task, by its fence; or any learner's, for texts that are written once. */
+const ownerToken = ({ purpose, attempt }: Pick<TaskKey, "purpose" | "attempt">): string =>
+  purpose === Purpose.DATASET ? "kept" : String(attempt);
+
 /** The three kinds of result that a task may have. */
 export type ResultKind = "rollout" | "score" | "reward";
 
@@ -22,17 +26,32 @@ export const subjects = {
   prompts: (runId: string, sampler: string): string => `retort.prompts.${runId}.${samplerToken(sampler)}.>`,
   rollout: (key: TaskKey, teacher: string): string => `retort.rollouts.${key.runId}.${teacher || "none"}.${stepToken(key)}.${key.task}`,
   rollouts: (runId: string, teacher?: string): string => `retort.rollouts.${runId}.${teacher ?? "*"}.>`,
-  result: (key: TaskKey, kind: ResultKind): string => `retort.results.${key.runId}.${stepToken(key)}.${key.task}.${kind}`,
-  results: (runId: string, step?: Pick<TaskKey, "purpose" | "step">): string =>
-    `retort.results.${runId}.${step ? `${stepToken(step)}.>` : ">"}`,
+  result: (key: TaskKey, kind: ResultKind): string =>
+    `retort.results.${key.runId}.${ownerToken(key)}.${stepToken(key)}.${key.task}.${kind}`,
+  results: (runId: string, step?: Pick<TaskKey, "purpose" | "step" | "attempt">): string =>
+    `retort.results.${runId}.${step ? `${ownerToken(step)}.${stepToken(step)}.>` : ">"}`,
+  /** All results of what a learner issued. */
+  resultsOf: (runId: string, fence: number): string => `retort.results.${runId}.${fence}.>`,
+  account: (runId: string, fence: bigint, step: number): string => `retort.ledger.${runId}.${fence}.${step}`,
+  accounts: (runId: string): string => `retort.ledger.${runId}.>`,
   event: (runId: string, kind: string): string => `retort.events.${runId}.${kind}`,
   events: (runId: string): string => `retort.events.${runId}.>`,
 } as const;
 
-/** What a result's subject says: `retort.results.<run>.<step>.<task>.<kind>`. */
-export function parseResult(subject: string): { readonly step: string; readonly task: number; readonly kind: ResultKind } {
-  const [, , , step, task, kind] = subject.split(".");
-  return { step: step!, task: Number(task), kind: kind as ResultKind };
+/** What a result's subject says: `retort.results.<run>.<owner>.<step>.<task>.<kind>`. */
+export interface ResultSubject {
+  /** The learner's fence; undefined for texts that are kept for every learner. */
+  readonly fence: number | undefined;
+  readonly step: string;
+  readonly task: number;
+  readonly kind: ResultKind;
+}
+
+/** Reads a result's subject; undefined if it is none. */
+export function parseResult(subject: string): ResultSubject | undefined {
+  const [, owner, step, task, kind] = /^retort\.results\.[^.]+\.(kept|\d+)\.([ed]?\d+)\.(\d+)\.(rollout|score|reward)$/.exec(subject) ?? [];
+  if (!step) return undefined;
+  return { fence: owner === "kept" ? undefined : Number(owner), step, task: Number(task), kind: kind as ResultKind };
 }
 
 /** Id under which a task's record is published: the same work has the same id. */

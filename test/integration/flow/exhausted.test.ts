@@ -72,7 +72,7 @@ describe("recordExhausted()", () => {
     await dieOver(streamNames.prompts, durables.student(runId), async () => (await stored(0, "rollout")) !== undefined);
     const { sequences, teacher, rewarded } = fromBinary(RolloutSchema, (await stored(0, "rollout"))!);
     expect(sequences.map(({ prompt, sample, failure }) => [prompt, sample, failure])).toEqual(
-      [0, 1].flatMap((prompt) => [0, 1].map((sample) => [prompt, sample, "whoever took it was lost, 2 times"])),
+      [0, 1].flatMap((prompt) => [0, 1].map((sample) => [prompt, sample, "its workers were lost, 7 times"])),
     );
     // Scores and rewards are still due, and will be failures too.
     expect([teacher, rewarded]).toEqual(["default", true]);
@@ -86,7 +86,7 @@ describe("recordExhausted()", () => {
     await dieOver(streamNames.rollouts, durables.teacher(runId, "default"), async () => (await stored(1, "score")) !== undefined);
     const score = fromBinary(TeacherScoreSchema, (await stored(1, "score"))!);
     expect(score).toMatchObject({ signal, sequencesDigest: sequencesDigest(rollout.sequences) });
-    expect(score.scores.map(({ failure }) => failure)).toEqual(Array(2).fill("whoever took it was lost, 2 times"));
+    expect(score.scores.map(({ failure }) => failure)).toEqual(Array(2).fill("its workers were lost, 7 times"));
     await dieOver(streamNames.rollouts, durables.reward(runId), async () => (await stored(1, "reward")) !== undefined);
     expect(fromBinary(RewardSchema, (await stored(1, "reward"))!).rewards.map(({ failure }) => failure)).toHaveLength(2);
   });

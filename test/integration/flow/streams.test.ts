@@ -35,7 +35,7 @@ describe("ensureStreams()", () => {
     await start(2048 * mebibyte);
     await ensureStreams(streams);
     const first = await sizes();
-    expect(first).toEqual([64, 128, 512, 64]);
+    expect(first).toEqual([64, 128, 512, 64, 32]);
     await ensureStreams(streams);
     expect(await sizes()).toEqual(first);
   });
@@ -43,10 +43,10 @@ describe("ensureStreams()", () => {
   it("keeps the sizes that somebody gave them", async () => {
     await start(64 * 1024 * mebibyte);
     await ensureStreams(streams);
-    expect(await sizes()).toEqual([1024, 2048, 8192, 1024]);
+    expect(await sizes()).toEqual([1024, 2048, 8192, 1024, 512]);
     await streams.manager.streams.update(streamNames.events, { max_bytes: 99 * mebibyte });
     await ensureStreams(streams);
-    expect(await sizes()).toEqual([1024, 2048, 8192, 99]);
+    expect(await sizes()).toEqual([1024, 2048, 8192, 99, 512]);
   });
 
   it("refuses a server that is too small, and says how much is needed", async () => {

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { ResultsReader } from "../../../services/learner/results.js";
+import { createLog } from "../../../services/shared/base/log.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { publishRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
 import { publishReward, publishScore } from "../../../services/shared/flow/scores/publish-results.js";
@@ -16,13 +17,15 @@ describe("ResultsReader", () => {
   let stop: AbortController;
   /** It looks at arrivals alone: a test that depends on the clock hangs. */
   const reader = () => {
-    const made = new ResultsReader(streams, runId, 3_600_000);
+    const made = new ResultsReader(streams, runId, 1n, log, 3_600_000);
     void made.read(stop.signal);
     return made;
   };
   const rollout = (task: number, fields: { teacher?: string; rewarded?: boolean } = {}, step = 1) =>
     publishRollout(streams, create(RolloutSchema, { key: key(task, step), sequences: [{ completionText: `${step}/${task}` }], ...fields }));
   const never = async () => false;
+  const unhurried = { timeoutMs: 60_000, interrupted: never };
+  const log = createLog("test", { level: "silent", format: "json" });
 
   beforeAll(async () => {
     nats = await TestNats.start();
@@ -37,7 +40,7 @@ describe("ResultsReader", () => {
   afterAll(() => nats.stop());
 
   it("gives a step's tasks in order when each has all that is due to it, however it arrives", async () => {
-    const found = reader().wait("1", 3, 60_000, never);
+    const found = reader().wait("1", 3, unhurried);
     await publishScore(streams, create(TeacherScoreSchema, { key: key(2) }));
     await publishReward(streams, create(RewardSchema, { key: key(1) }));
     await rollout(2, { teacher: "default" });
@@ -54,7 +57,7 @@ describe("ResultsReader", () => {
 
   it("knows after a restart what was stored before it", async () => {
     await rollout(0, {}, 2);
-    expect(await reader().wait("2", 1, 60_000, never)).toHaveLength(1);
+    expect(await reader().wait("2", 1, unhurried)).toHaveLength(1);
   });
 
   it("does not miss the last result when it arrives while the wait asks whether to go on", async () => {
@@ -63,18 +66,18 @@ describe("ResultsReader", () => {
     const asked = async () => {
       await rollout(0, {}, 3);
       // Another reader has it by now, and this one, which was first, as well.
-      await other.wait("3", 1, 60_000, never);
+      await other.wait("3", 1, unhurried);
       return false;
     };
-    expect(await made.wait("3", 1, 60_000, asked)).toHaveLength(1);
+    expect(await made.wait("3", 1, { timeoutMs: 60_000, interrupted: asked })).toHaveLength(1);
   });
 
   it("says what is missing when its time is up", async () => {
     await rollout(0, { teacher: "default" }, 4);
     await rollout(1, { rewarded: true }, 4);
-    const made = new ResultsReader(streams, runId, 10);
+    const made = new ResultsReader(streams, runId, 1n, log, 10);
     void made.read(stop.signal);
-    await expect(made.wait("4", 4, 500, never)).rejects.toMatchObject({
+    await expect(made.wait("4", 4, { timeoutMs: 500, interrupted: never })).rejects.toMatchObject({
       code: "DeadlineExceeded",
       retry: "never",
       message:
@@ -83,6 +86,6 @@ describe("ResultsReader", () => {
   });
 
   it("ends with nothing when it is interrupted", async () => {
-    expect(await reader().wait("5", 1, 60_000, async () => true)).toBeUndefined();
+    expect(await reader().wait("5", 1, { timeoutMs: 60_000, interrupted: async () => true })).toBeUndefined();
   });
 });

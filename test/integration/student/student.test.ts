@@ -1,4 +1,5 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { publish } from "../../../services/shared/base/streams/publish.js";
 import { toFloat32, toInt32, toRecord, toUint32 } from "../../../services/shared/flow/arrays.js";
 import { sampleSeed } from "../../../services/shared/flow/prompts/plan.js";
 import { publishTask } from "../../../services/shared/flow/prompts/publish-task.js";
@@ -36,9 +37,11 @@ describe("a student process", () => {
   afterAll(() => bench.stop());
 
   let next = 0;
+  /** Fence of the learner that the test is. */
+  let attempt = 1;
   const taskOf = (prompts: readonly (string | Int32Array)[], fields: TaskFields = {}): PromptTask =>
     create(PromptTaskSchema, {
-      key: { runId: "bench", purpose: Purpose.TRAIN, step: 1, task: next++, attempt: 1 },
+      key: { runId: "bench", purpose: Purpose.TRAIN, step: 1, task: next++, attempt },
       prompts: prompts.map((prompt, index) => ({
         index: index + 40,
         text: String(prompt),
@@ -90,7 +93,8 @@ describe("a student process", () => {
     const first = await bench.result(task.key!, "rollout");
     const results = await bench.count(streamNames.results);
     // The same work with another seed, so that a second rollout would show.
-    await publishTask(bench.streams, create(PromptTaskSchema, { ...task, seed: 1n, key: { ...task.key!, attempt: 2 } }));
+    const again = toBinary(PromptTaskSchema, create(PromptTaskSchema, { ...task, seed: 1n }));
+    await publish(bench.streams, subjects.prompt(task.key!, ""), again, { messageId: "again" });
     await bench.idle(streamNames.prompts, durable);
     expect(Buffer.compare((await bench.stored(task.key!, "rollout"))!, first)).toBe(0);
     expect(await bench.count(streamNames.results)).toBe(results);
@@ -103,6 +107,18 @@ describe("a student process", () => {
     expect(sequences.map(({ failure }) => failure !== "")).toEqual([false, true, false]);
     expect(sequences[1]!.failure).toMatch(/100 tokens.*64 positions/);
     expect(sequences[1]!.completionIds).toBeUndefined();
+  });
+
+  it("drops a task whose learner has been replaced, and has no outcome for it", async () => {
+    await bench.runs.setPolicy("bench", { version: 0, fence: 2n });
+    const task = taskOf(["3="], { minPolicyVersion: 7, maxPolicyVersion: 7 });
+    await publishTask(bench.streams, task);
+    await bench.idle(streamNames.prompts, durable);
+    expect(await bench.stored(task.key!, "rollout")).toBeUndefined();
+    attempt = 2;
+    const next = taskOf(["3="]);
+    await publishTask(bench.streams, next);
+    await rolloutFor(next);
   });
 
   it("drops bytes that are no task, and goes on", async () => {

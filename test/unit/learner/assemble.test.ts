@@ -79,8 +79,8 @@ describe("assemble()", () => {
       1,
     );
     expect(result.failures).toEqual([
-      { task: 0, prompt: 1, reason: "too long" },
-      { task: 0, prompt: 2, reason: "judge is away" },
+      { task: 0, prompt: 1, sample: 0, reason: "too long" },
+      { task: 0, prompt: 2, sample: 0, reason: "judge is away" },
     ]);
     expect(result.batch.map(({ completionIds, advantage }) => [completionIds[0], advantage])).toEqual([
       [0, -1],

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Checkpoints } from "../../../services/learner/checkpoints.js";
@@ -24,9 +25,9 @@ describe("Checkpoints", () => {
 
   it("finds the newest, by number and not by name, also in a later life", async () => {
     const checkpoints = new Checkpoints(root, 3);
-    expect(await checkpoints.newest()).toBeUndefined();
+    expect(await checkpoints.newest()).toEqual({ found: undefined, refused: [] });
     for (const step of [9, 100, 20]) await checkpoints.save(host, step);
-    expect(await new Checkpoints(root, 3).newest()).toMatchObject({ step: 100, path: join(root, "step-00000100") });
+    expect((await new Checkpoints(root, 3).newest()).found).toMatchObject({ step: 100, path: join(root, "step-00000100") });
   });
 
   it("keeps as many as it is told", async () => {
@@ -40,10 +41,13 @@ describe("Checkpoints", () => {
     await checkpoints.save(host, 1);
     meanwhile = () => Promise.reject(new Error("the disk is full"));
     await expect(checkpoints.save(host, 2)).rejects.toThrow("the disk is full");
-    expect(await checkpoints.newest()).toMatchObject({ step: 1 });
+    expect(await checkpoints.newest()).toMatchObject({
+      found: { step: 1 },
+      refused: [{ path: join(root, "step-00000002"), reason: expect.stringMatching(/incomplete/) }],
+    });
     meanwhile = async () => {};
     await checkpoints.save(host, 2);
-    expect(await checkpoints.newest()).toMatchObject({ step: 2 });
+    expect(await checkpoints.newest()).toMatchObject({ found: { step: 2 }, refused: [] });
   });
 
   it("makes a checkpoint incomplete before it changes it", async () => {
@@ -51,7 +55,7 @@ describe("Checkpoints", () => {
     await checkpoints.save(host, 5);
     let during: unknown = "not asked";
     meanwhile = async () => {
-      during = await new Checkpoints(root, 2).newest();
+      during = (await new Checkpoints(root, 2).newest()).found;
     };
     await checkpoints.save(host, 5);
     expect(during).toBeUndefined();
@@ -62,7 +66,32 @@ describe("Checkpoints", () => {
     await mkdir(join(root, "lost+found"));
     await writeFile(join(root, "notes.txt"), "by hand");
     await checkpoints.save(host, 7);
-    expect(await checkpoints.newest()).toMatchObject({ step: 7 });
-    expect(JSON.parse(await readFile(join(root, "step-00000007", "state.json"), "utf8"))).toEqual({ step: 7, digest: "digest" });
+    expect((await checkpoints.newest()).found).toMatchObject({ step: 7 });
+    const files = { "model.safetensors": createHash("sha256").update("weights").digest("hex") };
+    expect(JSON.parse(await readFile(join(root, "step-00000007", "state.json"), "utf8"))).toEqual({ step: 7, digest: "digest", files });
+    expect(await readdir(root)).toEqual(expect.arrayContaining(["lost+found", "notes.txt"]));
+  });
+
+  it.each<[string, (path: string) => Promise<void>, RegExp]>([
+    ["has a flipped bit", (path) => writeFile(join(path, "model.safetensors"), "wfights"), /model\.safetensors is not what was written/],
+    ["is cut short", (path) => truncate(join(path, "model.safetensors"), 3), /model\.safetensors is not what was written/],
+    ["has lost a file", (path) => rm(join(path, "model.safetensors")), /model\.safetensors cannot be read \(ENOENT\)/],
+    ["has half a state", (path) => truncate(join(path, "state.json"), 9), /incomplete/],
+    ["says nothing of its files", (path) => writeFile(join(path, "state.json"), '{"step":20,"digest":"d"}'), /lists no files/],
+  ])("takes the one before a newer one that %s, and says why", async (_, harm, reason) => {
+    const checkpoints = new Checkpoints(root, 3);
+    for (const step of [10, 20]) await checkpoints.save(host, step);
+    const path = join(root, "step-00000020");
+    await harm(path);
+    const { found, refused } = await checkpoints.newest();
+    expect(found).toMatchObject({ step: 10 });
+    expect(refused).toEqual([{ path, reason: expect.stringMatching(reason) }]);
+  });
+
+  it("clears away what was left unfinished when the next one is whole", async () => {
+    const checkpoints = new Checkpoints(root, 2);
+    await mkdir(join(root, "step-00000003"));
+    await checkpoints.save(host, 4);
+    expect(await readdir(root)).toEqual(["step-00000004"]);
   });
 });

@@ -23,6 +23,7 @@ class Learner {
   #announcement = later<PolicyAnnouncement>();
   #heard = later<void>();
   readonly policy: Policy;
+  fence = 1n;
 
   constructor() {
     const learner = this;
@@ -46,13 +47,20 @@ class Learner {
   }
 
   async announce(version: number, fence = 1n): Promise<void> {
+    this.fence = fence;
     const { promise } = this.#heard;
     this.#announcement.settle({ version, fence });
     await promise;
   }
 
-  ensure(min: number, max: number, timeoutMs = 60_000): Promise<number> {
-    return this.policy.ensure(min, max, timeoutMs, this.stop.signal);
+  /** What a task does: waits until there may be a version, then takes one. */
+  async ensure(min: number, max: number, fence?: bigint): Promise<number | undefined> {
+    while (await this.policy.announced(fence ?? this.fence, min, this.stop.signal)) {
+      const version = await this.policy.use(min, max);
+      if (version !== undefined) return version;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    return undefined;
   }
 }
 
@@ -71,7 +79,7 @@ describe("Policy", () => {
     expect(learner.used).toEqual(["weights 3", "weights 2"]);
   });
 
-  it("waits for weights that are slow to come, however tight the bound: nobody is turned away", async () => {
+  it("waits for weights that are slow to come, however tight the bound: no task is turned away", async () => {
     const [asked, slow] = [later<void>(), later<string>()];
     learner.get = (version) => {
       asked.settle();
@@ -127,13 +135,21 @@ describe("Policy", () => {
     expect(learner.used.at(-1)).toBe("weights 3 of the second learner");
   });
 
-  it("says what it waited for when that does not come", async () => {
+  it("says at once that a task's learner has been replaced, also to one that waits for that one's next version", async () => {
     await learner.announce(2);
-    await expect(learner.ensure(5, 6, 30)).rejects.toMatchObject({
-      code: "DeadlineExceeded",
-      disposition: "giveBack",
-      message: "waited 30 ms for a policy version in 5..6 of run run; the newest announced is 2",
-    });
+    const waiting = learner.policy.announced(1n, 5, learner.stop.signal);
+    await learner.announce(1, 2n);
+    expect(await waiting).toBe(false);
+    expect(await learner.policy.announced(1n, 0, learner.stop.signal)).toBe(false);
+  });
+
+  it("waits for the announcement of a learner that has only just taken over, and passes over what the one before still says", async () => {
+    await learner.announce(4);
+    const waiting = learner.policy.announced(2n, 3, learner.stop.signal);
+    await learner.announce(3, 2n);
+    expect(await waiting).toBe(true);
+    await learner.announce(9, 1n);
+    expect(await learner.policy.use(0, 100)).toBe(3);
   });
 
   it("gives up at once when it is stopped, and the task goes back", async () => {

@@ -29,6 +29,11 @@ export interface ConsumeOptions {
   readonly span?: string;
   /** Pause before a message that was given back comes again. Default 1000. */
   readonly retryDelayMs?: number;
+  /**
+   * How long a failure that passes by itself (a store or a judge that is away) is tried again in hand, with growing pauses,
+   * before the message is given back: each delivery counts against its last. Default 0.
+   */
+  readonly patienceMs?: number;
 }
 
 /** A running consumption. */
@@ -131,17 +136,19 @@ const reconnectWaitMs = 5000;
 
 async function handle(
   message: JsMsg,
-  { handler, log, stream, span = stream, retryDelayMs = 1000 }: ConsumeOptions,
+  options: ConsumeOptions,
   heartbeatMs: number,
   stop: AbortSignal,
   fail: (error: RetortError) => void,
 ): Promise<void> {
+  const { handler, log, stream, span = stream, retryDelayMs = 1000 } = options;
   const heartbeat = setInterval(() => answer(message, log, () => message.working()), heartbeatMs);
   const { subject, data } = message;
   const attempt = message.info.deliveryCount;
   try {
     const sender = traceOf((name) => message.headers?.get(name));
-    await traced(span, { subject, attempt }, () => handler({ subject, data, attempt, signal: stop }), sender);
+    const delivery = { subject, data, attempt, signal: stop };
+    await traced(span, { subject, attempt }, () => patiently(() => handler(delivery), options, stop), sender);
     answer(message, log, () => message.ack());
   } catch (thrown) {
     const error = RetortError.from(thrown);
@@ -154,6 +161,28 @@ async function handle(
     if (disposition === "fail") fail(error);
   } finally {
     clearInterval(heartbeat);
+  }
+}
+
+const longestPauseMs = 10_000;
+
+/** Tries again while the failure is one that passes by itself. */
+async function patiently(
+  work: () => Promise<void>,
+  { patienceMs = 0, retryDelayMs = 1000, log, stream }: ConsumeOptions,
+  stop: AbortSignal,
+) {
+  const started = Date.now();
+  for (let tries = 0; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      const pauseMs = Math.min(longestPauseMs, retryDelayMs * 2 ** tries);
+      const { disposition } = RetortError.from(error);
+      if (disposition !== "giveBack" || stop.aborted || Date.now() - started + pauseMs > patienceMs) throw error;
+      log.warn({ err: error, stream, pauseMs }, "a message failed for now; trying it again");
+      await sleep(pauseMs, undefined, { signal: stop }).catch(() => {});
+    }
   }
 }
 

@@ -12,7 +12,7 @@ import { publishRollout, readRollout } from "./publish-rollout.js";
 import { failedSequence, rolloutOf, samplesOf } from "./sequences.js";
 
 /**
- * Records the outcome of every record of a run that nobody survived: one whose handling ended its process each time,
+ * Records the outcome of every record of a run that no worker survived: one whose handling ended its process each time,
  * until the server gave it up. Without this its step would wait for it in vain.
  *
  * @returns a function that stops it
@@ -46,7 +46,7 @@ export function recordExhausted(streams: Streams, runId: string, log: Log): () =
   };
 }
 
-const reasonOf = ({ deliveries }: Exhausted): string => `whoever took it was lost, ${deliveries} times`;
+const reasonOf = ({ deliveries }: Exhausted): string => `its workers were lost, ${deliveries} times`;
 
 async function failTask(streams: Streams, message: Exhausted): Promise<void> {
   const task = readRecord(PromptTaskSchema, message.data);

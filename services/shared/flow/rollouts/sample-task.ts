@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../../base/errors.js";
 import type { Log } from "../../base/log.js";
 import type { Streams } from "../../base/streams/connection.js";
@@ -13,8 +14,10 @@ import { failedSequence, rolloutOf, samplesOf, type TaskSample, type WrittenComp
 export interface SamplerContext {
   readonly streams: Streams;
   readonly log: Log;
-  /** Brings the model to an allowed policy version and says which. */
-  readonly ensureVersion: (min: number, max: number, signal: AbortSignal) => Promise<number>;
+  /** Waits until a policy version that the task allows exists; false if its learner has been replaced. */
+  readonly versionExists: (task: PromptTask, signal: AbortSignal) => Promise<boolean>;
+  /** Brings the model to an allowed policy version and returns it; undefined if none can be had just now. */
+  readonly useVersion: (task: PromptTask) => Promise<number | undefined>;
   readonly sample: (requests: readonly TaskSample[], sampling: SamplingSettings) => Promise<WrittenCompletion[]>;
   /** Runs one thing at a time: no version changes between choosing it and sampling with it. */
   readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
@@ -27,27 +30,42 @@ const worker = `${hostname()}/${process.pid}`;
 
 /**
  * Handles one task: samples every prompt, stores the rollout, sends it on. A prompt that cannot be sampled is a recorded
- * outcome; so is the whole task at its last attempt. Handling a task twice is harmless: the first stored rollout counts.
+ * outcome; so is the whole task at its last attempt, if this process or its model is at fault. What passes by itself (weights
+ * that are not there yet, a store that is away) is never a prompt's failure. A task whose learner has been replaced is
+ * dropped. Handling a task twice is harmless: the first stored rollout counts.
  */
 export async function sampleTask({ data, attempt, signal }: Delivery, context: SamplerContext): Promise<void> {
   const task = readRecord(PromptTaskSchema, data);
   const started = context.now();
-  const sequences = await context
-    .exclusive(() => sampleAll(task, signal, context))
-    .catch((error: unknown) => {
-      const { message, disposition } = RetortError.from(error);
-      // A bug or a crash may be this process's own: another one gets to try, until the last attempt.
-      if (disposition !== "terminate" && attempt < context.maxAttempts) throw error;
-      context.log.warn({ step: task.key?.step, task: task.key?.task, attempt }, `the task failed for good: ${message}`);
-      return samplesOf(task).map((sample) => failedSequence(task, sample, message));
-    });
+  const sequences = await sampleWhenReady(task, signal, context).catch((error: unknown) => {
+    const { message, disposition } = RetortError.from(error);
+    // A bug may be this process's own: another one gets to try, until the last attempt.
+    if (disposition === "giveBack" || (disposition === "fail" && attempt < context.maxAttempts)) throw error;
+    context.log.warn({ step: task.key?.step, task: task.key?.task, attempt }, `the task failed for good: ${message}`);
+    return samplesOf(task).map((sample) => failedSequence(task, sample, message));
+  });
+  if (!sequences) return;
   const seconds = (context.now() - started) / 1000;
   await publishRollout(context.streams, rolloutOf(task, sequences, worker, seconds));
   context.done(sequences, seconds);
 }
 
-async function sampleAll(task: PromptTask, stop: AbortSignal, context: SamplerContext): Promise<Sequence[]> {
-  const version = await context.ensureVersion(task.minPolicyVersion, task.maxPolicyVersion, stop);
+/** Undefined for a task whose learner has been replaced. */
+async function sampleWhenReady(task: PromptTask, signal: AbortSignal, context: SamplerContext): Promise<Sequence[] | undefined> {
+  // Outside the lock: a task that must wait keeps no other from the sampler.
+  while (await context.versionExists(task, signal)) {
+    const sequences = await context.exclusive(async () => {
+      const version = await context.useVersion(task);
+      return version === undefined ? undefined : sampleAll(task, version, context);
+    });
+    if (sequences) return sequences;
+    await sleep(20);
+  }
+  context.log.info({ step: task.key?.step, task: task.key?.task }, "a task of a learner that was replaced is dropped");
+  return undefined;
+}
+
+async function sampleAll(task: PromptTask, version: number, context: SamplerContext): Promise<Sequence[]> {
   const { signal } = task;
   const topIds = signal?.kind === "student_top_k" ? { topIds: signal.k } : {};
   const sampling = { ...resolveSampling(task.sampling), ...topIds };

@@ -7,7 +7,8 @@ import { type RunEvent, RunEventSchema } from "../../gen/retort/v1/run_pb.js";
 import { streamNames } from "../streams.js";
 import { subjects } from "../subjects.js";
 
-type EventBody = NonNullable<MessageInitShape<typeof RunEventSchema>["event"]>;
+/** What an event says. */
+export type EventBody = NonNullable<MessageInitShape<typeof RunEventSchema>["event"]>;
 
 /**
  * Publishes an event of a run.

@@ -103,9 +103,24 @@ export class RunStore {
     return entry ? (text.decode(entry.value) as Control) : "run";
   }
 
-  /** Announces the newest version that can be loaded. */
+  /**
+   * Announces the newest version that can be loaded.
+   *
+   * @throws Aborted if a later learner has announced one: this one has been replaced
+   */
   async setPolicy(runId: string, { version, fence }: PolicyAnnouncement): Promise<void> {
-    await this.#kv.put(`${runId}.policy`, `${fence}/${version}`);
+    const key = `${runId}.policy`;
+    const value = new TextEncoder().encode(`${fence}/${version}`);
+    for (let tries = 0; tries < 50; tries++) {
+      const entry = await this.#kv.get(key);
+      if (entry && announcementOf(entry.value).fence > fence) break;
+      try {
+        return await (entry ? this.#kv.update(key, value, entry.revision) : this.#kv.create(key, value));
+      } catch (error) {
+        if (!["Aborted", "AlreadyExists"].includes(RetortError.from(error).code)) throw error;
+      }
+    }
+    throw new RetortError("Aborted", `run ${runId} was taken over by another learner (ours has fence ${fence})`, { retry: "never" });
   }
 
   async policy(runId: string): Promise<PolicyAnnouncement | undefined> {

@@ -27,16 +27,28 @@ describe("subjects", () => {
   it("of results say what they are the result of", () => {
     fc.assert(
       fc.property(keys, kinds, (key, kind) => {
-        expect(parseResult(subjects.result(key, kind))).toEqual({ step: stepToken(key), task: key.task, kind });
+        expect(parseResult(subjects.result(key, kind))).toEqual({
+          fence: key.purpose === Purpose.DATASET ? undefined : key.attempt,
+          step: stepToken(key),
+          task: key.task,
+          kind,
+        });
       }),
     );
   });
+
+  it.each(["retort.results.a.1.2.3.poem", "retort.results.a.1.2.3", "retort.results.a.1.x.3.score", "retort.results.a.b.1.2.3.score"])(
+    "%s is no result's",
+    (subject) => expect(parseResult(subject)).toBeUndefined(),
+  );
 
   it("of different work differ", () => {
     fc.assert(
       fc.property(keys, keys, kinds, kinds, (a, b, kindA, kindB) => {
         const same = a.runId === b.runId && a.purpose === b.purpose && a.step === b.step && a.task === b.task;
-        expect(subjects.result(a, kindA) === subjects.result(b, kindB)).toBe(same && kindA === kindB);
+        // Texts that are written once are kept for every learner; all else is its own learner's.
+        const sameOwner = a.purpose === Purpose.DATASET || a.attempt === b.attempt;
+        expect(subjects.result(a, kindA) === subjects.result(b, kindB)).toBe(same && sameOwner && kindA === kindB);
         expect(messageId(a, "task") === messageId(b, "task")).toBe(same && a.attempt === b.attempt);
       }),
     );
@@ -54,7 +66,10 @@ describe("subjects", () => {
           expect(matches(subjects.rollouts(key.runId), subjects.rollout(key, name))).toBe(true);
         }
         const sameRun = key.runId === other.runId;
-        const sameStep = sameRun && stepToken(key) === stepToken(other);
+        const sameOwner = key.purpose === Purpose.DATASET || key.attempt === other.attempt;
+        const sameStep = sameRun && sameOwner && stepToken(key) === stepToken(other);
+        const written = other.purpose !== Purpose.DATASET && key.attempt === other.attempt;
+        expect(matches(subjects.resultsOf(key.runId, key.attempt), subjects.result(other, "score"))).toBe(sameRun && written);
         expect(matches(subjects.results(key.runId), subjects.result(other, "score"))).toBe(sameRun);
         expect(matches(subjects.results(key.runId, key), subjects.result(other, "score"))).toBe(sameStep);
         expect(matches(subjects.events(key.runId), subjects.event(other.runId, "stepFinished"))).toBe(sameRun);

@@ -1,0 +1,76 @@
+import { create } from "@bufbuild/protobuf";
+import type { RecordSize } from "../shared/flow/prompts/plan.js";
+import { type Phase, phaseOf } from "../shared/flow/runs/resolve.js";
+import { CheckpointSavedSchema } from "../shared/gen/retort/v1/run_pb.js";
+import type { TrainerOptions } from "../shared/ml/training/trainer.js";
+import { recordStart } from "./account.js";
+import type { Checkpoints, Stored } from "./checkpoints.js";
+import { type PreparedData, prepareData } from "./prepare.js";
+import { publishWeights } from "./publisher.js";
+import type { LearnerContext, RunContext } from "./run-context.js";
+import { studentSource } from "./student-source.js";
+import { loadHeads } from "./teacher-heads.js";
+
+/** What a run needs before its first step. */
+export interface PreparedRun {
+  /** The step of the checkpoint that it goes on from, or 0. */
+  readonly step: number;
+  readonly data: PreparedData;
+  readonly recordSize: RecordSize;
+}
+
+/**
+ * Loads the student from the newest sound checkpoint, or as the spec says; announces its version, and reads the data.
+ *
+ * @returns undefined if the run is to stop meanwhile
+ */
+export async function prepareRun(context: RunContext, checkpoints: Checkpoints): Promise<PreparedRun | undefined> {
+  const { membership, host, log } = context;
+  const { run, spec } = membership;
+  const checkpoint = await chooseCheckpoint(context, checkpoints);
+  const step = checkpoint?.step ?? 0;
+  const options = trainerOptions(context, phaseOf(run, Math.max(1, step)));
+  const student = await host.open(studentSource(spec), options, checkpoint?.path, spec.vocabSize);
+  await publishWeights(context, step, true);
+  log.info({ step, parameters: student.parameters }, "the student is loaded");
+  const hiddenSize = await loadHeads(host, spec, run);
+  const data = await prepareData(context, student);
+  if (!data) return undefined;
+  const recordSize = {
+    vocabSize: student.vocabSize,
+    hiddenSize,
+    maxTokens: Math.max(
+      ...run.phases.map(({ sampling }) => sampling.maxNewTokens),
+      ...data.items.map(({ completionIds }) => completionIds?.length ?? 0),
+    ),
+    maxPayloadBytes: membership.streams.connection.info?.max_payload ?? 1024 * 1024,
+  };
+  return { step, data, recordSize };
+}
+
+/** Says where the run goes on, which learner was lost at which step, and which checkpoints cannot be used. */
+async function chooseCheckpoint(context: RunContext, checkpoints: Checkpoints): Promise<Stored | undefined> {
+  const { membership, fence, report, log } = context;
+  const { runs, runId } = membership;
+  const { found, refused } = await checkpoints.newest();
+  for (const { path, reason } of refused) {
+    log.warn({ path, reason }, "a checkpoint cannot be used");
+    await report.warning(`the checkpoint ${path} cannot be used: ${reason}; the run goes on from an earlier one`, path);
+  }
+  const fromStep = found?.step ?? 0;
+  const before = await runs.get(runId);
+  await report.event({ case: "learnerStarted", value: { fence, fromStep, ...(fence > 1n ? { lostAtStep: before.step } : {}) } }, "started");
+  await recordStart(context, fromStep);
+  await runs.update(runId, (next) => {
+    next.step = fromStep;
+    next.checkpoint = found && create(CheckpointSavedSchema, { step: fromStep, path: found.path, digest: found.digest });
+    return true;
+  });
+  return found;
+}
+
+/** A trainer's options in a phase. */
+export function trainerOptions({ device, threads }: LearnerContext, { objective, optimizer }: Phase): TrainerOptions {
+  const { microBatchTokens, beta1, beta2, epsilon, weightDecay, maxGradNorm } = optimizer;
+  return { device, threads, objective, microBatchTokens, optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm } };
+}
