@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ChaosCluster } from "./cluster.js";
+import { watchMemory } from "./memory.js";
 import { tableOf } from "./report.js";
 import { chaosRun, type Outcome } from "./run.js";
 import { type Deed, schedule, shortSchedule } from "./schedule.js";
@@ -106,4 +107,4 @@ async function chaos(): Promise<number> {
   return problems.length ? 1 : 0;
 }
 
-process.exitCode = again() ?? (await chaos());
+process.exitCode = values.memory ? Number(!(await watchMemory(Number(values.minutes), say))) : (again() ?? (await chaos()));
