@@ -7,6 +7,7 @@ import { addExportCommand } from "./cli/models/export.js";
 import { addModelCommands } from "./cli/models/model-commands.js";
 import { addTrainClassifierCommand } from "./cli/models/train-classifier.js";
 import { addReproduceCommand } from "./cli/reproduce/command.js";
+import { addAuditCommand } from "./cli/runs/audit.js";
 import { addRunCommands } from "./cli/runs/run-commands.js";
 import { addServeCommand } from "./cli/serve.js";
 import { errorTable, RetortError } from "./shared/base/errors.js";
@@ -58,6 +59,7 @@ Exit codes: 0 done, 64 wrong input, 66 not found, 69 no server, 70 a bug, 75 try
 addDemoCommand(program);
 addReproduceCommand(program);
 addRunCommands(program);
+addAuditCommand(program);
 addModelCommands(program);
 addTrainClassifierCommand(program);
 addExportCommand(program);

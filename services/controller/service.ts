@@ -6,6 +6,7 @@ import { type Problem, RetortError } from "../shared/base/errors.js";
 import { chunksOf } from "../shared/base/file-bytes.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import type { Streams } from "../shared/base/streams/connection.js";
+import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { changedSince, publishEvent, watchEvents } from "../shared/flow/runs/events.js";
 import { resolveRun } from "../shared/flow/runs/resolve.js";
 import { checkSpec } from "../shared/flow/runs/spec.js";
@@ -44,7 +45,7 @@ export function controllerService(context: () => ControllerContext): Implementat
     resumeRun: async ({ runId }) => ({ run: await resumeRun(context(), runId) }),
     stopRun: async ({ runId }) => ({ run: await steer(context(), runId, "stop") }),
     deleteRun: async () => Promise.reject(new RetortError("Unimplemented", "not yet")),
-    auditRun: async () => Promise.reject(new RetortError("Unimplemented", "not yet")),
+    auditRun: async ({ runId }) => ({ audit: await auditRun(context().streams, await context().runs.get(runId)) }),
     getWeights: ({ runId, version }) => sendWeights(context(), runId, version),
   });
 }

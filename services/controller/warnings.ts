@@ -11,7 +11,13 @@ export interface SpecWarning {
 
 /** What is allowed and unusual about a spec that has no problems. */
 export function warningsOf(spec: RunSpec, models: RunModels): SpecWarning[] {
-  return [...objectiveWarnings(spec), ...modelWarnings(spec, models)];
+  return [...objectiveWarnings(spec), ...checkpointWarnings(spec), ...modelWarnings(spec, models)];
+}
+
+function checkpointWarnings({ checkpoints, evaluation }: RunSpec): SpecWarning[] {
+  if (checkpoints?.everySteps || checkpoints?.everySeconds !== 0 || evaluation?.everySteps) return [];
+  const message = "is 0, and everySteps too: no checkpoint is saved before the end, and a run whose learner is lost begins again at step 1";
+  return [{ field: "checkpoints.everySeconds", message }];
 }
 
 function objectiveWarnings(spec: RunSpec): SpecWarning[] {

@@ -44,6 +44,9 @@ export class ResultsReader {
   readonly #log: Log;
   readonly #askMs: number;
   readonly #steps = new Map<string, Map<number, TaskResults>>();
+  /** Steps whose results came too late: the last one that was trained, and what was measured. */
+  #trainedTo = 0;
+  readonly #measured = new Set<string>();
   #changed: () => void = () => {};
   #failure: unknown;
 
@@ -77,7 +80,7 @@ export class ResultsReader {
       return;
     }
     const { fence, step, task, kind } = parsed;
-    if (fence !== undefined && fence !== this.#fence) return;
+    if ((fence !== undefined && fence !== this.#fence) || this.#isForgotten(step)) return;
     const tasks = this.#steps.get(step) ?? new Map<number, TaskResults>();
     this.#steps.set(step, tasks);
     const results = tasks.get(task) ?? {};
@@ -118,9 +121,15 @@ export class ResultsReader {
     }
   }
 
-  /** Drops a step's results. */
+  /** Drops a step's results, and those that come late. */
   forget(step: string): void {
     this.#steps.delete(step);
+    if (/^\d/.test(step)) this.#trainedTo = Math.max(this.#trainedTo, Number(step));
+    else this.#measured.add(step);
+  }
+
+  #isForgotten(step: string): boolean {
+    return /^\d/.test(step) ? Number(step) <= this.#trainedTo : this.#measured.has(step);
   }
 
   #next(): Promise<void> {

@@ -90,12 +90,14 @@ export class Policy {
   /**
    * Brings the sampler to the newest announced version within [min, max].
    *
-   * @returns undefined if there is none now: another was announced meanwhile; wait for {@link announced} again
+   * @returns `later` if there is none just now: another was announced meanwhile; `never` if they have been deleted because
+   *   the learner is past them: nobody waits for what they would write
    */
-  async use(min: number, max: number): Promise<number | undefined> {
-    const target = Math.min(this.#latest, max);
-    if (target < min) return undefined;
-    return target === this.version || (await this.#load(target)) ? target : undefined;
+  async use(min: number, max: number): Promise<number | "later" | "never"> {
+    const [target, fence] = [Math.min(this.#latest, max), this.#fence];
+    if (target < min) return "later";
+    if (target === this.version || (await this.#load(target))) return target;
+    return fence === this.#fence && target === max && max < this.#latest && this.version !== target ? "never" : "later";
   }
 
   async #load(version: number): Promise<boolean> {

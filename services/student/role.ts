@@ -87,7 +87,7 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
           policy!.announced(BigInt(key!.attempt), minPolicyVersion, signal),
         useVersion: async ({ minPolicyVersion, maxPolicyVersion }: PromptTask) => {
           const version = await policy!.use(minPolicyVersion, maxPolicyVersion);
-          if (version !== undefined) versionGauge.set(version);
+          if (typeof version === "number") versionGauge.set(version);
           return version;
         },
         exclusive,

@@ -1,8 +1,8 @@
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { parse as parseYaml } from "yaml";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkMessage } from "../../shared/base/rpc/check-message.js";
+import { parseYaml } from "../../shared/base/yaml.js";
 import { promptOfRow } from "../../shared/codec/examples.js";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
 import { passAtProblems } from "../../shared/flow/runs/evaluation.js";
@@ -85,7 +85,7 @@ const addReward = (text: string, before: readonly RewardSpec[]): RewardSpec[] =>
 
 function rewardOf(text: string): RewardSpec {
   try {
-    const parsed: unknown = parseYaml(text);
+    const parsed = parseYaml(text, "the reward");
     const spec = fromJson(RewardSpecSchema, (typeof parsed === "string" ? { kind: parsed } : parsed) as JsonValue);
     checkMessage(RewardSpecSchema, spec);
     return spec;

@@ -1,6 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { toJson } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
+import { readRegular } from "../../shared/base/regular-files.js";
+import { mostYamlBytes } from "../../shared/base/yaml.js";
 import { parseSpec } from "../../shared/flow/runs/spec.js";
 import {
   type EvaluationFinished,
@@ -15,10 +16,11 @@ import { ProgressView } from "./progress.js";
 
 /** Reads the spec of a YAML file. */
 export async function readSpec(path: string): Promise<RunSpec> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+  const bytes = await readRegular(path, mostYamlBytes).catch((error: NodeJS.ErrnoException) => {
+    if (error instanceof RetortError) throw error;
     throw new RetortError("NotFound", `the run spec ${path} cannot be read (${error.code})`);
   });
-  return parseSpec(text, path);
+  return parseSpec(bytes.toString(), path);
 }
 
 /** What a run said while it was watched. */

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { RetortError } from "./errors.js";
+import { readRegularSync } from "./regular-files.js";
+import { mostYamlBytes, parseYaml } from "./yaml.js";
 
 /** What every role's process is told. Units are in the names. */
 export const processSettings = z.strictObject({
@@ -128,12 +128,13 @@ function readEnvironment(schema: z.ZodObject, env: NodeJS.ProcessEnv): Given {
 }
 
 function readFile(path: string): Given {
-  let value: unknown;
+  let text: string;
   try {
-    value = parseYaml(readFileSync(path, "utf8")) ?? {};
+    text = readRegularSync(path, mostYamlBytes).toString();
   } catch (error) {
     throw new RetortError("InvalidArgument", `the settings file ${path} cannot be read: ${(error as Error).message}`, { cause: error });
   }
+  const value = parseYaml(text, `the settings file ${path}`) ?? {};
   if (typeof value === "object" && !Array.isArray(value)) return value as Given;
   throw new RetortError("InvalidArgument", `the settings file ${path} must hold \`name: value\` lines`);
 }

@@ -57,7 +57,8 @@ class Learner {
   async ensure(min: number, max: number, fence?: bigint): Promise<number | undefined> {
     while (await this.policy.announced(fence ?? this.fence, min, this.stop.signal)) {
       const version = await this.policy.use(min, max);
-      if (version !== undefined) return version;
+      if (typeof version === "number") return version;
+      if (version === "never") return undefined;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     return undefined;
@@ -141,6 +142,16 @@ describe("Policy", () => {
     await learner.announce(1, 2n);
     expect(await waiting).toBe(false);
     expect(await learner.policy.announced(1n, 0, learner.stop.signal)).toBe(false);
+  });
+
+  it("says when a task's versions are gone for good: the learner is past its step", async () => {
+    learner.get = async (version) => {
+      if (version < 6) throw new RetortError("NotFound", `run run has no stored version ${version}`);
+      return `weights ${version}`;
+    };
+    await learner.announce(9);
+    expect(await learner.policy.use(2, 3)).toBe("never");
+    expect(await learner.policy.use(2, 8)).toBe(8);
   });
 
   it("waits for the announcement of a learner that has only just taken over, and passes over what the one before still says", async () => {

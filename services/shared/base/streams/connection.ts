@@ -17,6 +17,8 @@ export interface StreamsOptions {
   /** Paths of PEM files: the servers' authority, and this client's certificate and key where the servers ask for one. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   readonly connectTimeoutMs?: number;
+  /** How long requests outlast a server that is away or full. Default 60000. */
+  readonly patienceMs?: number;
 }
 
 /** How the settings of a process say to connect. */
@@ -37,16 +39,19 @@ export class Streams {
   readonly js: JetStreamClient;
   readonly manager: JetStreamManager;
   readonly kv: Kvm;
+  /** How long requests outlast a server that is away or full. */
+  readonly patienceMs: number;
   #connected = true;
   /** When waiting for a lost server is over. */
   #deadline = Number.POSITIVE_INFINITY;
   readonly #changes = new EventEmitter().setMaxListeners(0);
 
-  private constructor(connection: NatsConnection, manager: JetStreamManager) {
+  private constructor(connection: NatsConnection, manager: JetStreamManager, patienceMs: number) {
     this.connection = connection;
     this.js = jetstream(connection, { timeout: apiTimeoutMs });
     this.manager = manager;
     this.kv = new Kvm(this.js);
+    this.patienceMs = patienceMs;
     void this.#watch();
   }
 
@@ -98,7 +103,7 @@ export class Streams {
   }
 
   /** @throws Unavailable naming the URL if no server answers; FailedPrecondition if it has no JetStream */
-  static async connect({ url, name, credentials, tls, connectTimeoutMs = 10_000 }: StreamsOptions): Promise<Streams> {
+  static async connect({ url, name, credentials, tls, connectTimeoutMs = 10_000, patienceMs = 60_000 }: StreamsOptions): Promise<Streams> {
     const authenticator = credentials ? credsAuthenticator(await readFile(credentials)) : undefined;
     const connection = await connect({
       servers: url.split(","),
@@ -115,7 +120,7 @@ export class Streams {
       );
     });
     try {
-      return new Streams(connection, await jetstreamManager(connection, { timeout: apiTimeoutMs }));
+      return new Streams(connection, await jetstreamManager(connection, { timeout: apiTimeoutMs }), patienceMs);
     } catch (error) {
       await connection.close();
       throw new RetortError("FailedPrecondition", `NATS at ${url} has no JetStream; start nats-server with -js`, { cause: error });

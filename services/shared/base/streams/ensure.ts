@@ -1,5 +1,6 @@
 import type { ConsumerConfig, StreamConfig } from "@nats-io/jetstream";
 import { isApiError, type Streams } from "./connection.js";
+import { outlast } from "./outlast.js";
 
 /**
  * Makes a stream, or brings an existing one to this configuration.
@@ -14,14 +15,15 @@ export async function ensureStream(
   reset = false,
 ): Promise<boolean> {
   try {
-    await streams.manager.streams.info(config.name);
+    await outlast(streams, config.name, () => streams.manager.streams.info(config.name));
   } catch (error) {
     if (!isApiError(error, "streamNotFound")) throw error;
-    await streams.manager.streams.add({ ...config, ...initial });
+    await outlast(streams, config.name, () => streams.manager.streams.add({ ...config, ...initial }), { full: false });
     return true;
   }
   // An update changes what it names and leaves the rest.
-  await streams.manager.streams.update(config.name, reset ? { ...config, ...initial } : config);
+  const change = reset ? { ...config, ...initial } : config;
+  await outlast(streams, config.name, () => streams.manager.streams.update(config.name, change), { full: false });
   return reset;
 }
 
@@ -31,20 +33,23 @@ export async function ensureConsumer(
   stream: string,
   config: Partial<ConsumerConfig> & { readonly durable_name: string },
 ): Promise<void> {
-  await streams.manager.consumers.add(stream, config).catch(async (error: unknown) => {
-    if (!isApiError(error, "consumerExists")) throw error;
-    await streams.manager.consumers.update(stream, config.durable_name, config);
-  });
+  const { consumers } = streams.manager;
+  await outlast(streams, config.durable_name, () =>
+    consumers.add(stream, config).catch(async (error: unknown) => {
+      if (!isApiError(error, "consumerExists")) throw error;
+      return consumers.update(stream, config.durable_name, config);
+    }),
+  );
 }
 
 /** Removes a durable consumer if it is there. */
 export async function removeConsumer(streams: Streams, stream: string, durable: string): Promise<void> {
-  await streams.manager.consumers.delete(stream, durable).catch((error: unknown) => {
+  await outlast(streams, durable, () => streams.manager.consumers.delete(stream, durable)).catch((error: unknown) => {
     if (!isApiError(error, "consumerNotFound") && !isApiError(error, "streamNotFound")) throw error;
   });
 }
 
 /** Removes what a stream holds under a subject filter. */
 export async function purge(streams: Streams, stream: string, filter: string): Promise<void> {
-  await streams.manager.streams.purge(stream, { filter });
+  await outlast(streams, `${stream} (${filter})`, () => streams.manager.streams.purge(stream, { filter }));
 }

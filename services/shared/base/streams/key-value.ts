@@ -1,8 +1,7 @@
 import type { KV } from "@nats-io/kv";
-import { RequestError } from "@nats-io/transport-node";
-import pRetry from "p-retry";
 import { RetortError } from "../errors.js";
 import { isApiError, type Streams } from "./connection.js";
+import { outlast } from "./outlast.js";
 import { follow } from "./read.js";
 
 /** A value and the revision to name when it is changed by compare-and-set. */
@@ -10,9 +9,6 @@ export interface Entry {
   readonly value: Uint8Array;
   readonly revision: number;
 }
-
-/** How long one operation may take, outages of the server included. */
-const timeoutMs = 60_000;
 
 /** A key-value bucket. Operations outlast a server that goes away and comes back. Values must not be empty. */
 export class KeyValue {
@@ -28,7 +24,7 @@ export class KeyValue {
 
   /** Opens a bucket that keeps the newest value of each key; makes it if it is not there. */
   static async open(streams: Streams, bucket: string): Promise<KeyValue> {
-    const kv = await retrying(streams, `bucket ${bucket}`, () => streams.kv.create(bucket, { history: 1 }));
+    const kv = await outlast(streams, `bucket ${bucket}`, () => streams.kv.create(bucket, { history: 1 }));
     return new KeyValue(streams, kv, bucket);
   }
 
@@ -91,27 +87,6 @@ export class KeyValue {
   }
 
   #retrying<T>(key: string, request: () => Promise<T>): Promise<T> {
-    return retrying(this.#streams, `${this.#bucket}/${key}`, request);
+    return outlast(this.#streams, `${this.#bucket}/${key}`, request);
   }
-}
-
-/** Repeats a request while the server is away; for requests that may be done twice. */
-function retrying<T>(streams: Streams, what: string, request: () => Promise<T>): Promise<T> {
-  return pRetry(() => streams.live(request, timeoutMs), {
-    retries: Number.POSITIVE_INFINITY,
-    minTimeout: 50,
-    maxTimeout: 2000,
-    maxRetryTime: timeoutMs,
-    shouldRetry: ({ error }) => isAway(error) && !streams.givenUp,
-  }).catch((error: Error) => {
-    if (isAway(error))
-      throw new RetortError("Unavailable", `${what}: no answer from NATS within ${timeoutMs} ms (${error.message})`, { cause: error });
-    throw error;
-  });
-}
-
-/** True for what a server that is away, or that has just come back, answers. */
-function isAway(error: Error): boolean {
-  const noResponders = [error, error.cause].some((e) => e instanceof RequestError && e.isNoResponders());
-  return noResponders || ["Unavailable", "DeadlineExceeded"].includes(RetortError.from(error).code);
 }

@@ -9,7 +9,7 @@ import { isApiError, type Streams } from "./connection.js";
 export interface PublishOptions {
   /** The server drops a second message with this id within its duplicate window. */
   readonly messageId: string;
-  /** How long to keep trying while the server is away or the stream is full. Default 60000. */
+  /** How long to keep trying while the server is away or the stream is full. Default: the connection's patience. */
   readonly timeoutMs?: number;
 }
 
@@ -29,7 +29,7 @@ const attemptTimeoutMs = (attempt: number): number => Math.min(20_000, 2500 * 2 
  *   stream is full, FailedPrecondition if no stream has the subject, else Unavailable
  */
 export async function publish(streams: Streams, subject: string, data: Uint8Array, options: PublishOptions): Promise<Published> {
-  const { messageId, timeoutMs = 60_000 } = options;
+  const { messageId, timeoutMs = streams.patienceMs } = options;
   checkSize(streams, subject, data);
   const trace = headers();
   for (const [name, value] of Object.entries(traceHeaders())) trace.set(name, value);

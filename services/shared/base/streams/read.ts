@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DeliverPolicy } from "@nats-io/jetstream";
 import { RetortError } from "../errors.js";
 import { isApiError, type Streams } from "./connection.js";
+import { outlast } from "./outlast.js";
 
 /** A stored message, as read without taking it away. */
 export interface Stored {
@@ -84,7 +85,8 @@ export async function lastSequence(streams: Streams, stream: string, subject: st
 }
 
 async function last(streams: Streams, stream: string, subject: string) {
-  return streams.manager.streams.getMessage(stream, { last_by_subj: subject }).catch((error: Error) => {
+  const ask = () => streams.manager.streams.getMessage(stream, { last_by_subj: subject });
+  return outlast(streams, subject, ask).catch((error: Error) => {
     if (isApiError(error, "noMessageFound")) return null;
     throw error;
   });

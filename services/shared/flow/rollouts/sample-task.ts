@@ -16,8 +16,8 @@ export interface SamplerContext {
   readonly log: Log;
   /** Waits until a policy version that the task allows exists; false if its learner has been replaced. */
   readonly versionExists: (task: PromptTask, signal: AbortSignal) => Promise<boolean>;
-  /** Brings the model to an allowed policy version and returns it; undefined if none can be had just now. */
-  readonly useVersion: (task: PromptTask) => Promise<number | undefined>;
+  /** Brings the model to an allowed policy version and returns it; `later` if none can be had just now, `never` if all are gone. */
+  readonly useVersion: (task: PromptTask) => Promise<number | "later" | "never">;
   readonly sample: (requests: readonly TaskSample[], sampling: SamplingSettings) => Promise<WrittenCompletion[]>;
   /** Runs one thing at a time: no version changes between choosing it and sampling with it. */
   readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
@@ -50,18 +50,19 @@ export async function sampleTask({ data, attempt, signal }: Delivery, context: S
   context.done(sequences, seconds);
 }
 
-/** Undefined for a task whose learner has been replaced. */
+/** Undefined for a task whose learner has been replaced, or is past its step. */
 async function sampleWhenReady(task: PromptTask, signal: AbortSignal, context: SamplerContext): Promise<Sequence[] | undefined> {
   // Outside the lock: a task that must wait keeps no other from the sampler.
   while (await context.versionExists(task, signal)) {
-    const sequences = await context.exclusive(async () => {
+    const made = await context.exclusive(async () => {
       const version = await context.useVersion(task);
-      return version === undefined ? undefined : sampleAll(task, version, context);
+      return typeof version === "number" ? sampleAll(task, version, context) : version;
     });
-    if (sequences) return sequences;
+    if (typeof made !== "string") return made;
+    if (made === "never") break;
     await sleep(20);
   }
-  context.log.info({ step: task.key?.step, task: task.key?.task }, "a task of a learner that was replaced is dropped");
+  context.log.info({ step: task.key?.step, task: task.key?.task }, "a task that nobody waits for any more is dropped");
   return undefined;
 }
 

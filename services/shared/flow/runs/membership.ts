@@ -21,6 +21,9 @@ export interface Membership {
   readonly run: ResolvedRun;
 }
 
+/** How long a run's processes outlast a NATS server that is away or full: nothing that has been computed is dropped before. */
+const memberPatienceMs = 30 * 60_000;
+
 /**
  * Connects to a run.
  *
@@ -29,7 +32,7 @@ export interface Membership {
  */
 export async function joinRun(runId: string, settings: ModelSettings, ...kind: readonly string[]): Promise<Membership> {
   const name = [...kind, settings.index ?? hostname()].join("-");
-  const streams = await Streams.connect(streamsOptions(settings, `${name}/${runId}`));
+  const streams = await Streams.connect({ ...streamsOptions(settings, `${name}/${runId}`), patienceMs: memberPatienceMs });
   const runs = await RunStore.open(streams);
   const { spec } = await runs.get(runId);
   return { runId, name, streams, runs, store: await openWeightStore(settings, streams), spec: spec!, run: resolveRun(spec!) };

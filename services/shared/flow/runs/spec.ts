@@ -1,12 +1,13 @@
 import { dirname, isAbsolute, resolve } from "node:path";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
-import { parse as parseYaml } from "yaml";
 import { type Problem, RetortError } from "../../base/errors.js";
+import { parseYaml } from "../../base/yaml.js";
 import { type RunSpec, RunSpecSchema } from "../../gen/retort/v1/run_pb.js";
 import { evaluationProblems } from "./evaluation.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, resolveRun, teacherName } from "./resolve.js";
 import { rewardProblems } from "./rewards.js";
+import { sizeProblems } from "./sizes.js";
 
 /**
  * Reads a run spec from YAML. Paths in it are relative to its file.
@@ -14,17 +15,19 @@ import { rewardProblems } from "./rewards.js";
  * @throws InvalidArgument naming the file and the field that is unknown or malformed
  */
 export function parseSpec(text: string, file: string): RunSpec {
-  let json: unknown;
-  try {
-    json = parseYaml(text, { prettyErrors: true });
-  } catch (error) {
-    throw new RetortError("InvalidArgument", `${file} is not YAML: ${(error as Error).message}`);
-  }
+  const json = parseYaml(text, file);
+  if (typeof json !== "object" || json === null || Array.isArray(json))
+    throw new RetortError(
+      "InvalidArgument",
+      `${file} holds no fields; write \`name: …\` and the others of RunSpec in proto/retort/v1/run.proto`,
+    );
   let spec: RunSpec;
   try {
     spec = fromJson(RunSpecSchema, json as JsonValue);
   } catch (error) {
-    const reason = (error as Error).message.replace(/^cannot decode (message )?(retort\.v1\.)?/, "").replace("from JSON: ", "");
+    // Which field, and what it should be; not what stands there, since the file may be another's.
+    const said = (error as Error).message.replace(/^cannot decode (message )?(retort\.v1\.)?/, "");
+    const reason = said.replace(/(got|from JSON:?) "[\s\S]*$/, "$1 text").replace("from JSON: ", "");
     throw new RetortError(
       "InvalidArgument",
       `${file}: ${reason}; the fields are those of RunSpec in proto/retort/v1/run.proto, in lowerCamelCase`,
@@ -83,7 +86,7 @@ export function checkSpec(spec: RunSpec, more: (run: ResolvedRun) => readonly Pr
         `is student_top_k with lambda ${Math.min(phase.lambda, phase.lambdaEnd)}: the student chooses the classes while it samples, and dataset text is not sampled; use lambda 1, or top_k`,
       );
   });
-  return [...problems, ...more(run), ...evaluationProblems(spec), ...rewardProblems(spec.rewards)];
+  return [...problems, ...sizeProblems(spec, run), ...more(run), ...evaluationProblems(spec), ...rewardProblems(spec.rewards)];
 }
 
 /** True if a phase has steps on dataset text, for which no student has chosen the classes that its signal asks about. */

@@ -1,0 +1,32 @@
+import { toJson } from "@bufbuild/protobuf";
+import type { Command } from "commander";
+import { RetortError } from "../../shared/base/errors.js";
+import { type AuditFinished, AuditFinishedSchema } from "../../shared/gen/retort/v1/run_pb.js";
+import { addCommand, print } from "../command.js";
+import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
+
+/** Adds `retort audit`. */
+export function addAuditCommand(program: Command): void {
+  const command = addCommand(program, "Runs:", "audit <run>", "account for every sample of every step, from what is stored", [
+    ["audit on-policy-251125-…", "each was trained on, or has another recorded outcome"],
+    ["audit on-policy-251125-… --json | jq .failures", "why samples were not trained on, and how often"],
+  ]);
+  controllerOptions(command).action((runId: string, options: ControllerOptions) =>
+    withController(options, async (controller) => {
+      const { audit } = await controller.auditRun({ runId });
+      print(program, toJson(AuditFinishedSchema, audit!), auditText(audit!));
+      if (!audit!.holds)
+        throw new RetortError("DataLoss", `run ${runId}: ${audit!.problems.length} samples or steps are not accounted for`);
+    }),
+  );
+}
+
+/** An audit as text for people. */
+export function auditText({ steps, samples, trained, failed, repeatedSteps, learners, problems, failures }: AuditFinished): string {
+  const lost = repeatedSteps ? `; ${repeatedSteps} steps were trained again after a learner was lost` : "";
+  return [
+    `${steps} steps, ${samples} samples: ${trained} trained on, ${failed} with another outcome${lost} (learners: ${learners})`,
+    ...Object.entries(failures).map(([reason, times]) => `  ${times} × ${reason}`),
+    ...problems.map((problem) => `  NOT ACCOUNTED FOR: ${problem}`),
+  ].join("\n");
+}

@@ -1,0 +1,119 @@
+import { CST, type Document, isScalar, Lexer, LineCounter, parseDocument, visit, type YAMLError } from "yaml";
+import { RetortError } from "./errors.js";
+
+/** Most bytes of a YAML document. */
+export const mostYamlBytes = 4 * 2 ** 20;
+
+/** Most pieces of one: marks, texts and the space between them. Far more than a spec has, and read within a second. */
+const mostPieces = 300_000;
+
+/** Most aliases, and most values that one may stand for, for each that is written out. */
+const [mostAliases, mostMultiplied] = [1000, 100];
+
+/** Most characters and values that a document may stand for, its aliases written out. */
+const mostMeant = 2 ** 24;
+
+/** Most lists and maps within each other. */
+const deepest = 100;
+
+/**
+ * Reads a YAML document. Errors name the place and the kind of fault, never what stands there: the file may be another's.
+ *
+ * @param what names it in errors: its path
+ * @throws InvalidArgument if it is no YAML, has a key twice, aliases that multiply, or is too large or too deep
+ */
+export function parseYaml(text: string, what: string): unknown {
+  const refused = (why: string) => new RetortError("InvalidArgument", `${what} ${why}`);
+  if (Buffer.byteLength(text) > mostYamlBytes) throw refused(`has more than ${mostYamlBytes} bytes of YAML; leave out what is not needed`);
+  const lineCounter = new LineCounter();
+  const at = (offset: number) => {
+    const { line, col } = lineCounter.linePos(offset);
+    return `line ${line}, column ${col}`;
+  };
+  const outline = outlineOf(text);
+  if (outline) throw refused(outline);
+  try {
+    // Its own check for keys that are there twice is quadratic.
+    const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false, lineCounter, logLevel: "error" });
+    const [error] = document.errors;
+    if (error) throw refused(`is not YAML: ${kindOf(error)} at ${at(error.pos[0])}`);
+    const twice = keyTwice(document);
+    if (twice !== undefined) throw refused(`has the same key twice in one map, again at ${at(twice)}; keep one of them`);
+    const value: unknown = document.toJS({ maxAliasCount: mostMultiplied });
+    if (weightOf(value, new Map()) > mostMeant) throw refused("has aliases that stand for too much in all; write out what they stand for");
+    return value;
+  } catch (error) {
+    if (error instanceof RetortError) throw error;
+    const { name } = error as Error;
+    if (name === "RangeError") throw refused("is nested too deeply; write it flatter");
+    if (name === "ReferenceError")
+      throw refused("has an alias of no anchor, or aliases that stand for too much in all; write out what they stand for");
+    throw refused(`is not YAML that can be read (${name}); write it as plain maps and lists`);
+  }
+}
+
+const kindOf = ({ code }: YAMLError): string => code.toLowerCase().replaceAll("_", " ");
+
+const indicators = ["explicit-key-ind", "map-value-ind", "seq-item-ind"];
+
+/**
+ * What is too much about a document, seen from its pieces alone: how many there are, how many aliases, and how many lists and
+ * maps may be within each other, by what opens them and by how far lines are indented. The library itself would take minutes,
+ * or all of the stack, before it could be asked.
+ */
+function outlineOf(text: string): string | undefined {
+  const columns: number[] = [];
+  let [flow, offset, lineStart, opens, pieces, aliases] = [0, 0, 0, true, 0, 0];
+  for (const source of new Lexer().lex(text)) {
+    const type = CST.tokenType(source);
+    // Marks of the lexer stand for nothing in the text.
+    if (type === "doc-mode" || type === "flow-error-end" || type === "scalar") continue;
+    if (++pieces > mostPieces) return `has more than ${mostPieces} values and marks; put data into a file of its own`;
+    if (type === "alias" && ++aliases > mostAliases) return `has more than ${mostAliases} aliases; write out what they stand for`;
+    if (type === "flow-map-start" || type === "flow-seq-start") flow++;
+    else if (type === "flow-map-end" || type === "flow-seq-end") flow = Math.max(0, flow - 1);
+    if (type === "newline") [lineStart, opens] = [offset + source.length, true];
+    else if (opens && type !== "space") {
+      while (columns.length && columns.at(-1)! >= offset - lineStart) columns.pop();
+      columns.push(offset - lineStart);
+      opens = type !== null && indicators.includes(type);
+    }
+    if (flow + columns.length > deepest) return `has more than ${deepest} lists and maps within each other; write it flatter`;
+    offset += source.length;
+  }
+  return undefined;
+}
+
+/** Characters and values of a value, each counted as often as something refers to it; infinite for one that holds itself. */
+function weightOf(value: unknown, known: Map<object, number>): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 1;
+  const before = known.get(value);
+  if (before !== undefined) return before;
+  known.set(value, Number.POSITIVE_INFINITY);
+  const parts: unknown[] = Array.isArray(value) ? value : Object.entries(value).flat();
+  const weight = parts.reduce((sum: number, part) => sum + weightOf(part, known), 1);
+  known.set(value, weight);
+  return weight;
+}
+
+/** Where a key stands that its map has already; undefined if there is none. */
+function keyTwice(document: Document): number | undefined {
+  let found: number | undefined;
+  visit(document, {
+    Map: (_, { items }) => {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        const value = isScalar(key) ? key.value : key;
+        // A merge key may be there several times.
+        if (seen.has(value) && value !== "<<") {
+          found = (isScalar(key) && key.range?.[0]) || 0;
+          return visit.BREAK;
+        }
+        seen.add(value);
+      }
+      return undefined;
+    },
+  });
+  return found;
+}
