@@ -8,8 +8,9 @@ import { ChaosCluster } from "./cluster.js";
 import { signal } from "./processes.js";
 import { RunWatch } from "./watch.js";
 
-/** Rows of the dataset, all of which are prompts in flight at once: five steps' worth. */
+/** Rows of the dataset, all of which are prompts in flight at once: so many steps' worth. */
 const rows = 100_000;
+const stepsAhead = 25;
 
 const spec = (data: string): string => `
 name: memory
@@ -18,16 +19,16 @@ student: { model: models/student }
 teachers: [{ model: models/teacher }]
 data: { path: ${data} }
 rewards: [{ kind: exact_match }]
-rollouts: { maxStaleness: 4, promptsPerTask: 500, stepTimeoutMs: 7200000 }
+rollouts: { maxStaleness: ${stepsAhead - 1}, promptsPerTask: 250, stepTimeoutMs: 7200000 }
 roles: { student: { replicas: 2, threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1 } }
 checkpoints: { everySteps: 5 }
 phases:
   - preset: rl_gkd
     steps: 100000
-    batchSize: ${rows / 5}
+    batchSize: ${rows / stepsAhead}
     samplesPerPrompt: 1
     objective: { alpha: 0.5, signal: top_k, topK: 8 }
-    sampling: { maxNewTokens: 8 }
+    sampling: { maxNewTokens: 6 }
 `;
 
 /** Resident MiB of one process at one time. */
@@ -55,7 +56,7 @@ export async function watchMemory(minutes: number, say: (line: string) => void):
     stop.abort();
     await slowing;
     await watch.stop();
-    say(`${watch.step} steps of ${rows / 5} prompts`);
+    say(`${watch.step} steps of ${rows / stepsAhead} prompts`);
     return report(samples, minutes, say);
   } finally {
     await cluster.stop();
