@@ -10,7 +10,7 @@ export async function problemsOf(cluster: ChaosCluster, run: Run, events: readon
     ...(run.state === RunState.SUCCEEDED ? [] : [`the run is ${RunState[run.state]}: ${run.message}`]),
     ...(run.state === RunState.SUCCEEDED ? stepProblems(run.totalSteps, events) : []),
     ...promptProblems(events),
-    ...auditProblems(events),
+    ...(await auditProblems(cluster, run, events)),
     ...(await leftProblems(cluster, run.runId)),
   ];
 }
@@ -37,10 +37,17 @@ const promptProblems = (events: readonly RunEvent[]): string[] =>
     return [];
   });
 
-const auditProblems = (events: readonly RunEvent[]): string[] =>
-  events.flatMap(({ event }) =>
-    event.case === "auditFinished" && !event.value.holds ? event.value.problems.map((one) => `audit: ${one}`) : [],
-  );
+/** The audit at the run's end, which its events tell, and another one now. */
+async function auditProblems(cluster: ChaosCluster, { runId, state, totalSteps }: Run, events: readonly RunEvent[]): Promise<string[]> {
+  const told = events.flatMap(({ event }) => (event.case === "auditFinished" ? [event.value] : []));
+  const { audit } = await cluster.ask((controller) => controller.auditRun({ runId }));
+  const problems = [told.at(-1), audit].flatMap((one) => (one && !one.holds ? one.problems.map((problem) => `audit: ${problem}`) : []));
+  if (state !== RunState.SUCCEEDED) return problems;
+  if (told.length === 0) problems.push("no event tells of an audit");
+  const samples = BigInt(totalSteps * sequencesPerStep);
+  if (audit?.trained !== samples) problems.push(`audit: ${audit?.trained} of ${samples} samples were trained on`);
+  return problems;
+}
 
 /** Processes and records of the run that are there though it is over. */
 async function leftProblems(cluster: ChaosCluster, runId: string): Promise<string[]> {

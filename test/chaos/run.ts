@@ -21,7 +21,7 @@ export interface Outcome {
   readonly oddities: readonly string[];
   /** SHA-256 of the trained weights; empty if there are none. */
   readonly digest: string;
-  /** Share of the held-out rows that the last version answers right. */
+  /** KL(student || teacher) of the last version on held-out rows, in nats per token. */
   readonly quality: number | undefined;
   /** Milliseconds of a step, in the middle of all. */
   readonly stepMs: number;
@@ -63,7 +63,7 @@ export async function chaosRun(cluster: ChaosCluster, { spec, faults, paceMs, ha
       problems,
       oddities: odditiesOf(watch.events),
       digest: run!.output ? await digestOfStudent(run!) : "",
-      quality: evaluations.at(-1)?.greedy,
+      quality: evaluations.at(-1)?.reverseKl,
       stepMs: medianStepMs(watch.finished),
       seconds: (performance.now() - began) / 1000,
     };

@@ -13,7 +13,7 @@ rollouts: { maxStaleness: ${staleness}, promptsPerTask: 4 }
 rewards: [{ kind: exact_match }]
 checkpoints: { everySteps: 5 }
 roles: { student: { replicas: ${students}, threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1 } }
-evaluation: { path: data/held-out.jsonl, limit: 64 }
+evaluation: { path: data/held-out.jsonl, limit: ${mode === "sync" ? 32 : 256} }
 phases:
   - preset: rl_gkd
     steps: ${steps}
