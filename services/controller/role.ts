@@ -1,8 +1,11 @@
 import { resolve } from "node:path";
+import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
+import { isLoopback } from "../shared/base/paths.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
 import { keepAside } from "../shared/flow/runs/aside.js";
+import { type SpecRoots, specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunStore } from "../shared/flow/runs/state.js";
 import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
@@ -16,6 +19,7 @@ import { Supervisor } from "./supervisor.js";
 /** The controller: always on, small, without a model. */
 export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {
   const { stopDeadlineMs } = settings;
+  const roots = specRoots(settings);
   const dataDir = resolve(settings.dataDir);
   const going = metrics.gauge("runs", "runs that are not over");
   let parts: ControllerContext | undefined;
@@ -32,7 +36,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       const store = await openWeightStore({ ...settings, dataDir }, streams);
       const storage = new RunStorage({ dataDir, streams, runs, store });
       const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
-      parts = { streams, runs, store, supervisor, storage, stopDeadlineMs, report, now: () => new Date() };
+      parts = { streams, runs, store, supervisor, roots, storage, stopDeadlineMs, report, now: () => new Date() };
       retention = new Retention({ runs, storage, supervisor, keepDays: settings.keepRunsDays, log, now: () => new Date() });
     },
     stop: async () => streams?.close(),
@@ -50,4 +54,19 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
     },
   };
   return { before: [connect], implementations: [controllerService(() => parts!)], after: [adopt] };
+}
+
+/**
+ * Where the paths of specs may lead.
+ *
+ * @throws FailedPrecondition for a controller that others reach and that would open any path for them
+ */
+function specRoots(settings: ControllerSettings): SpecRoots {
+  const { host, roots } = settings;
+  if (!roots && !isLoopback(host))
+    throw new RetortError(
+      "FailedPrecondition",
+      `--host is ${host}, and a spec from there could name any file of this machine; name the directories that specs may name, as --roots /models,/data`,
+    );
+  return specRootsOf(settings);
 }

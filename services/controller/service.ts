@@ -1,16 +1,17 @@
-import { createReadStream } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir } from "node:fs/promises";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { type Problem, RetortError } from "../shared/base/errors.js";
 import { chunksOf } from "../shared/base/file-bytes.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
+import { anywhere, pathProblems, type SpecRoots } from "../shared/flow/runs/paths.js";
 import { resolveRun } from "../shared/flow/runs/resolve.js";
 import { checkSpec } from "../shared/flow/runs/spec.js";
 import { newRun } from "../shared/flow/runs/state.js";
+import { openSendable } from "../shared/flow/weights/sendable.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
+import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import { type Run, type RunSpec, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { checkModels, checkObjectives, inspectModels } from "./check-models.js";
 import { chooseSignals } from "./choose-signal.js";
@@ -30,7 +31,10 @@ export function controllerService(context: () => ControllerContext): Implementat
   return implement(ControllerService, {
     startRun: async ({ spec }) => ({ run: await startRun(context(), spec!) }),
     validateRun: async ({ spec }) => {
-      const problems = (await problemsOf(spec!)).map(({ fieldPath, description }) => ({ field: fieldPath, message: description }));
+      const problems = (await problemsOf(spec!, context().roots)).map(({ fieldPath, description }) => ({
+        field: fieldPath,
+        message: description,
+      }));
       return { problems, warnings: problems.length ? [] : warningsOf(spec!, await inspectModels(spec!)) };
     },
     getRun: async ({ runId }) => ({ run: await described(context(), await context().runs.get(runId)) }),
@@ -45,13 +49,13 @@ export function controllerService(context: () => ControllerContext): Implementat
   });
 }
 
-async function problemsOf(spec: RunSpec): Promise<Problem[]> {
-  const problems = checkSpec(spec, checkObjectives);
+async function problemsOf(spec: RunSpec, roots: SpecRoots = anywhere): Promise<Problem[]> {
+  const problems = [...checkSpec(spec, checkObjectives), ...(await pathProblems(spec, roots))];
   return problems.length ? problems : checkModels(spec);
 }
 
-async function startRun({ streams, runs, supervisor, now }: ControllerContext, spec: RunSpec): Promise<Run> {
-  const problems = await problemsOf(spec);
+async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, spec: RunSpec): Promise<Run> {
+  const problems = await problemsOf(spec, roots);
   if (problems.length) throw RetortError.ofProblems("the run spec", problems);
   const inspected = await inspectModels(spec);
   const warnings = warningsOf(spec, inspected);
@@ -90,17 +94,24 @@ async function* sendWeights({ runs, store }: ControllerContext, runId: string, v
   const run = await runs.get(runId);
   const model = version === undefined ? await modelOf(run) : undefined;
   if (model) {
-    const { directory, names } = model;
-    const files = await Promise.all(names.map(async (name) => ({ name, sizeBytes: BigInt((await stat(join(directory, name))).size) })));
-    const step = directory === run.checkpoint?.path ? run.checkpoint.step : run.step;
-    yield { part: { case: "manifest" as const, value: { runId, version: step, fence: run.fence, files } } };
-    for (const name of names) yield* sendFile(name, createReadStream(join(directory, name), { highWaterMark: chunkBytes }));
-    return;
+    const step = model === run.checkpoint?.path ? run.checkpoint.step : run.step;
+    return yield* sendDirectory(model, { runId, version: step, fence: run.fence });
   }
   if (version === undefined && run.output) throw await outOfReach(run);
   const { manifest, files } = await readVersion({ runs, store }, runId, version);
   yield { part: { case: "manifest" as const, value: manifest } };
   for (const [name, bytes] of files) yield* sendFile(name, chunksOf(bytes, chunkBytes));
+}
+
+async function* sendDirectory(directory: string, version: Pick<WeightsManifest, "runId" | "version" | "fence">) {
+  const sendable = await openSendable(directory);
+  try {
+    const files = sendable.map(({ name, bytes }) => ({ name, sizeBytes: BigInt(bytes) }));
+    yield { part: { case: "manifest" as const, value: { ...version, files } } };
+    for (const { name, file } of sendable) yield* sendFile(name, file.createReadStream({ highWaterMark: chunkBytes, autoClose: false }));
+  } finally {
+    for (const { file } of sendable) await file.close();
+  }
 }
 
 /** Where pods share no volume, the learner's directory is not the controller's. */

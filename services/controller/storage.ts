@@ -1,8 +1,10 @@
-import { access, lstat, readdir, rm, rmdir, stat } from "node:fs/promises";
-import { join, resolve, sep } from "node:path";
+import { lstat, readdir, rm, rmdir, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { isWithin } from "../shared/base/paths.js";
 import type { Streams } from "../shared/base/streams/connection.js";
 import { isOver, type RunStore } from "../shared/flow/runs/state.js";
 import { deleteRun } from "../shared/flow/streams.js";
+import { isModelFile } from "../shared/flow/weights/sendable.js";
 import type { WeightStore } from "../shared/flow/weights/store.js";
 import type { Run } from "../shared/gen/retort/v1/run_pb.js";
 
@@ -15,9 +17,6 @@ export interface RunStorageOptions {
 
 /** How long the size of a run is taken to be what it was, in milliseconds: one that is over, and one that is going. */
 const rememberedMs = { over: 600_000, going: 5000 };
-
-/** What is not part of a model in a checkpoint. */
-const trainingFiles: readonly string[] = ["optimizer.safetensors", "state.json"];
 
 /** What runs take up: their directories, their stored weights and what NATS keeps of them. */
 export class RunStorage {
@@ -34,7 +33,7 @@ export class RunStorage {
     const known = this.#sizes.get(runId);
     if (known && known.until > Date.now()) return known.bytes;
     const directory = this.#directory(runId);
-    const elsewhere = output && !isWithin(output, directory) ? await bytesUnder(output) : 0;
+    const elsewhere = output && !isWithin(resolve(output), directory) ? await bytesUnder(output) : 0;
     const weights = await this.#options.store.bytes(runId).catch(() => 0);
     const bytes = (await bytesUnder(directory)) + elsewhere + weights;
     this.#sizes.set(runId, { bytes, until: Date.now() + (isOver(state) ? rememberedMs.over : rememberedMs.going) });
@@ -89,29 +88,16 @@ export class RunStorage {
 /** The trained student's place in a run's directory, unless its spec names another. */
 const studentName = "student";
 
-/** A directory with a run's student, and the files of it. */
-export interface RunModel {
-  readonly directory: string;
-  readonly names: readonly string[];
+/** The directory of a run's trained student, or of its newest checkpoint if it is over without; undefined if neither can be read from here. */
+export async function modelOf({ output, state, checkpoint }: Run): Promise<string | undefined> {
+  if (output && (await hasModel(output))) return output;
+  return isOver(state) && checkpoint?.path && (await hasModel(checkpoint.path)) ? checkpoint.path : undefined;
 }
 
-/** The trained student of a run, or the newest checkpoint of one that is over without; undefined if neither can be read from here. */
-export async function modelOf({ output, state, checkpoint }: Run): Promise<RunModel | undefined> {
-  const found = output ? await modelIn(output) : undefined;
-  return found ?? (isOver(state) && checkpoint?.path ? modelIn(checkpoint.path) : undefined);
+async function hasModel(directory: string): Promise<boolean> {
+  const names: string[] = await readdir(directory).catch(() => []);
+  return names.includes("config.json") && names.some((name) => name.endsWith(".safetensors") && isModelFile(name));
 }
-
-async function modelIn(directory: string): Promise<RunModel | undefined> {
-  try {
-    await access(join(directory, "config.json"));
-    const names = (await readdir(directory)).filter((name) => !trainingFiles.includes(name)).sort();
-    return names.some((name) => name.endsWith(".safetensors")) ? { directory, names } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const isWithin = (path: string, directory: string): boolean => resolve(path) === directory || resolve(path).startsWith(directory + sep);
 
 /** Bytes of the files under a path; links are not followed. What goes away meanwhile, or cannot be read, counts as nothing. */
 async function bytesUnder(path: string): Promise<number> {
