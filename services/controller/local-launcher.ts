@@ -89,7 +89,8 @@ export class LocalLauncher implements Launcher {
 
   #start(key: string, entry: Entry): void {
     const log = createWriteStream(join(this.#logs(entry.run.runId), `${nameOf(entry)}.log`), { flags: "a" });
-    const child = spawn(process.execPath, [main, ...this.#arguments(entry)], { stdio: ["ignore", "pipe", "pipe"] });
+    // Its standard input closes when this process is gone, and it ends with that.
+    const child = spawn(process.execPath, [main, ...this.#arguments(entry)], { stdio: ["pipe", "pipe", "pipe"] });
     entry.child = child;
     let message = "";
     child.stdout.pipe(log, { end: false });
