@@ -42,6 +42,8 @@ class Supervisor {
       for (const one of [...this.#under]) one.kill();
       process.exit(exitCodes[signal]);
     }
+    // A terminal that was closed takes no words any more, and that must not keep the rest from being ended.
+    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
     console.error(signal === "SIGINT" ? "\nstopping … (Ctrl-C again ends everything at once)" : "stopping …");
     this.#ending = this.#stop(exitCodes[signal]);
   };
