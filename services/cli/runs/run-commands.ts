@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
@@ -6,9 +5,10 @@ import { RetortError } from "../../shared/base/errors.js";
 import { isOver } from "../../shared/flow/runs/state.js";
 import { EvaluationFinishedSchema, type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
-import { addCommand, print, wholeNumber } from "../command.js";
-import { type ControllerClient, startLocal } from "../local.js";
+import { addCommand, print } from "../command.js";
+import type { ControllerClient } from "../local.js";
 import { tableOf } from "../table.js";
+import { addUp } from "../up.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
 import { checkAudit, checkSucceeded, freeBytes, readSpec, runJson, runRow, watchRun } from "./runs.js";
@@ -118,35 +118,6 @@ async function start(program: Command, controller: ControllerClient, path: strin
   if (detach) return print(program, runJson(run!), run!.runId);
   console.error(`run ${run!.runId}`);
   await watch(program, controller, run!.runId);
-}
-
-function addUp(program: Command): void {
-  addCommand(program, "Start here:", "up", "run NATS and the controller on this machine, until Ctrl-C", [
-    ["up", "state goes to .retort/ and is found again by the next up"],
-    ["up --port 0 --data-dir /tmp/r", "a second one beside it: any free port, its own directory"],
-    ["up --json", "the two addresses as JSON, once they serve"],
-  ])
-    .option("--port <port>", "gRPC port of the controller; 0 takes a free one", wholeNumber(0, 65535), 7070)
-    .option("--nats-port <port>", "port of nats-server; 0 takes a free one", wholeNumber(0, 65535), 0)
-    .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort")
-    .action((options: { port: number; natsPort: number; dataDir: string }) => up(program, options));
-}
-
-async function up(program: Command, { port, natsPort, dataDir }: { port: number; natsPort: number; dataDir: string }): Promise<void> {
-  const interrupted = new Promise<undefined>((done) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => done(undefined));
-  });
-  const service = await startLocal({ dataDir: resolve(dataDir), port, natsPort, progress: (sentence) => console.error(sentence) });
-  print(
-    program,
-    { controller: service.address, nats: service.nats },
-    `controller ${service.address}, NATS ${service.nats}; start a run with: retort run SPEC.yaml`,
-  );
-  const failure = await Promise.race([interrupted, service.ended]);
-  console.error("stopping …");
-  await service.stop();
-  if (failure) throw failure;
-  process.exit(0);
 }
 
 async function watch(program: Command, controller: ControllerClient, runId: string): Promise<void> {
