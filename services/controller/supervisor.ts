@@ -168,11 +168,11 @@ export class Supervisor {
     await launcher.launch(run, leaving ? sets.slice(0, 1) : sets);
   }
 
-  /** Ends what is left of a run that is over. */
-  async #cleanUp(run: Run): Promise<void> {
+  /** Ends what is left of a run that is over. @param killed its processes have been ended already */
+  async #cleanUp(run: Run, killed = false): Promise<void> {
     const { launcher, streams, runs, storage, log } = this.#options;
     await ensureEnd(streams, run);
-    await launcher.stop(run.runId);
+    if (!killed) await launcher.stop(run.runId);
     await removeRun(streams, consumersOf(run, resolveRun(run.spec!)));
     // Processes that were killed did not sign off.
     for (const { name } of await runs.registrations(run.runId)) await runs.unregister(run.runId, name);
@@ -235,16 +235,16 @@ export class Supervisor {
       allowedMs > 0
         ? `its learner had not saved a checkpoint ${inWords(allowedMs)} after it was asked to stop`
         : "its processes were ended at once";
-    await this.#end(runId, RunState.STOPPED, `${how}; ${resumeWords(await runs.get(runId))}`);
+    await this.#end(runId, RunState.STOPPED, `${how}; ${resumeWords(await runs.get(runId))}`, true);
   }
 
   /** Records the end of a run, unless it has one, and takes everything away. */
-  async #end(runId: string, state: RunState, message: string): Promise<void> {
+  async #end(runId: string, state: RunState, message: string, killed = false): Promise<void> {
     const { runs, streams } = this.#options;
     const ended = await runs.transition(runId, state, message);
     // Its learner can't account for it any more.
     if (ended) await tellAudit(streams, ended);
-    await this.#cleanUp(ended ?? (await runs.get(runId)));
+    await this.#cleanUp(ended ?? (await runs.get(runId)), killed);
   }
 
   #persist(what: string, runId: string, work: () => Promise<void>): Promise<void> {

@@ -4,6 +4,9 @@ import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { LocalCluster, tinySpec } from "../support/local-run.js";
 import { eventually } from "../support/nats.js";
 
+/** Two starts of all roles on a machine that does other things besides. */
+const timeoutMs = 280_000;
+
 const body = `
 checkpoints: { everySteps: 2 }
 phases: [{ preset: on_policy_kd, steps: 5000, batchSize: 4, sampling: { maxNewTokens: 8 } }]`;
@@ -31,28 +34,36 @@ describe("a run with real processes", () => {
     return [...names];
   };
 
-  it("is stopped at once while its learner is frozen, and exported from what is left", async () => {
-    await pastStep(2);
-    process.kill(await cluster.pidOf(runId, "learner"), "SIGSTOP");
-    const { run } = await cluster.controller.stopRun({ runId, now: true });
-    expect(run!.state).toBe(RunState.STOPPED);
-    expect(run!.message).toMatch(/processes were ended at once; (a resume goes on from the checkpoint of step|there is no checkpoint)/);
-    await expect(cluster.pidOf(runId, "student")).rejects.toThrow(/registered/);
-    expect(await exported()).toEqual(expect.arrayContaining(["config.json", "model.safetensors"]));
-  });
+  it(
+    "is stopped at once while its learner is frozen, and exported from what is left",
+    async () => {
+      await pastStep(2);
+      process.kill(await cluster.pidOf(runId, "learner"), "SIGSTOP");
+      const { run } = await cluster.controller.stopRun({ runId, now: true });
+      expect(run!.state).toBe(RunState.STOPPED);
+      expect(run!.message).toMatch(/processes were ended at once; (a resume goes on from the checkpoint of step|there is no checkpoint)/);
+      await expect(cluster.pidOf(runId, "student")).rejects.toThrow(/registered/);
+      expect(await exported()).toEqual(expect.arrayContaining(["config.json", "model.safetensors"]));
+    },
+    timeoutMs,
+  );
 
-  it("goes on when it is resumed, and stays stopped when its learner is lost over that", async () => {
-    const { step } = await current();
-    await cluster.controller.resumeRun({ runId });
-    await pastStep(step + 1);
-    const learner = await cluster.pidOf(runId, "learner");
-    process.kill(learner, "SIGSTOP");
-    expect((await cluster.controller.stopRun({ runId })).run!.state).toBe(RunState.STOPPING);
-    process.kill(learner, "SIGKILL");
-    await eventually("it is stopped", async () => (await current()).state === RunState.STOPPED, 120_000);
-    const { events } = await cluster.watch(runId);
-    expect(events.at(-1)!.event).toMatchObject({ case: "stateChanged", value: { state: RunState.STOPPED } });
-  });
+  it(
+    "goes on when it is resumed, and stays stopped when its learner is lost over that",
+    async () => {
+      const { step } = await current();
+      await cluster.controller.resumeRun({ runId });
+      await pastStep(step + 1);
+      const learner = await cluster.pidOf(runId, "learner");
+      process.kill(learner, "SIGSTOP");
+      expect((await cluster.controller.stopRun({ runId })).run!.state).toBe(RunState.STOPPING);
+      process.kill(learner, "SIGKILL");
+      await eventually("it is stopped", async () => (await current()).state === RunState.STOPPED, 120_000);
+      const { events } = await cluster.watch(runId);
+      expect(events.at(-1)!.event).toMatchObject({ case: "stateChanged", value: { state: RunState.STOPPED } });
+    },
+    timeoutMs,
+  );
 
   it("leaves nothing when it is deleted", async () => {
     await eventually(

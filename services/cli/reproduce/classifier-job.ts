@@ -39,7 +39,7 @@ async function command(argv: readonly string[]): Promise<string> {
     return (await running).stdout;
   } catch (error) {
     const { stdout = "", message } = error as { stdout?: string; message: string };
-    throw new RetortError("Aborted", stdout ? (JSON.parse(stdout) as { error: { message: string } }).error.message : message, {
+    throw new RetortError("FailedPrecondition", stdout ? (JSON.parse(stdout) as { error: { message: string } }).error.message : message, {
       retry: "never",
     });
   } finally {

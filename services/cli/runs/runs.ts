@@ -65,7 +65,7 @@ export const runJson = (run: Run): unknown => toJson(RunSchema, run);
 
 /** Turns the end of a watched run into an error if it failed. */
 export function checkSucceeded({ runId, state, message }: Run): void {
-  if (state === RunState.FAILED) throw new RetortError("Aborted", `run ${runId} failed: ${message}`, { retry: "never" });
+  if (state === RunState.FAILED) throw new RetortError("FailedPrecondition", `run ${runId} failed: ${message}`);
 }
 
 /** Turns an account that does not hold into an error. */
