@@ -7,7 +7,7 @@ import { ChaosCluster } from "./cluster.js";
 import { watchMemory } from "./memory.js";
 import { tableOf } from "./report.js";
 import { chaosRun, type Outcome } from "./run.js";
-import { type Deed, schedule, shortSchedule } from "./schedule.js";
+import { briefSchedule, type Deed, kindOf, schedule, shortSchedule } from "./schedule.js";
 import { chaosSpec, type Mode } from "./specs.js";
 
 const { values } = parseArgs({
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     faults: { type: "string", default: "60" },
     steps: { type: "string" },
     short: { type: "boolean", default: false },
+    brief: { type: "boolean", default: false },
     hold: { type: "string", default: "1" },
     hang: { type: "string", default: "180" },
     without: { type: "string", multiple: true, default: [] },
@@ -124,4 +125,33 @@ async function chaos(): Promise<number> {
   return problems.length ? 1 : 0;
 }
 
-process.exitCode = values.memory ? Number(!(await watchMemory(Number(values.minutes), say))) : (again() ?? (await chaos()));
+/** Brief runs one after the other, each struck at any time of its life. */
+async function brief(): Promise<number> {
+  const cluster = await ChaosCluster.start({ remark: say, diskMebibytes, controllerFlags: ["--max-restarts", "1000"] });
+  const until = Date.now() + Number(values.minutes) * 60_000;
+  const hangMs = Number(values.hang) * 1000;
+  const without = [...values.without, ...(typeof cluster.disk === "string" ? ["fill"] : [])] as Deed[];
+  const problems: string[] = [];
+  try {
+    const options = { spec: chaosSpec("sync", "brief", 6), paceMs: 0, hangMs, say: () => {} };
+    const undisturbed = await chaosRun(cluster, { ...options, faults: [] });
+    for (let seed = BigInt(values.seed); Date.now() < until && problems.length === 0; seed++) {
+      const faults = briefSchedule(seed, undisturbed.seconds * 1000, without);
+      const outcome = await chaosRun(cluster, { ...options, faults });
+      const found = [...outcome.problems, ...(outcome.problems.length ? [] : compared("sync", outcome, [undisturbed]))];
+      const done = faults.map((fault) => `${kindOf(fault)} +${(fault.delayMs / 1000).toFixed(1)} s`).join(", ");
+      say(`seed ${seed}: ${done}; ${outcome.seconds.toFixed(1)} s, fence ${outcome.run.fence} ${outcome.oddities.join("; ")}`);
+      for (const problem of found) say(`  DOES NOT HOLD: ${problem}`);
+      if (found.length) await keep(cluster);
+      problems.push(...found);
+    }
+  } finally {
+    for (const { role, pid } of await cluster.stop()) problems.push(`process ${pid} (${role}) was left behind`);
+  }
+  say(problems.length ? `${problems.length} things do not hold` : "all holds");
+  return problems.length ? 1 : 0;
+}
+
+process.exitCode = values.memory
+  ? Number(!(await watchMemory(Number(values.minutes), say)))
+  : (again() ?? (await (values.brief ? brief() : chaos())));

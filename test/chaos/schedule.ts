@@ -36,6 +36,7 @@ export const faultKinds: readonly (readonly [deed: Deed, victim: Victim, from: n
   ["freeze", "learner", 4000, 17_000],
   ["freeze", "controller", 3000, 12_000],
   ["freeze", "nats", 2000, 14_000],
+  ["lose", "controller", 3000, 9000],
   ["lose", "student", 3000, 9000],
   ["lose", "teacher", 3000, 9000],
   ["lose", "reward", 3000, 9000],
@@ -106,3 +107,16 @@ export const shortSchedule: readonly Fault[] = [
   striking("fill", "everyone", 2, 1500),
   striking("kill", "controller", 2),
 ];
+
+/** One or two faults within the first milliseconds of a run: its beginning, its few steps and its end alike. */
+export function briefSchedule(seed: bigint, withinMs: number, without: readonly Deed[]): Fault[] {
+  const next = generator(seed);
+  const share = () => next() / 2 ** 32;
+  const kinds = faultKinds.filter(([deed]) => !without.includes(deed));
+  const count = share() < 0.3 ? 2 : 1;
+  const times = Array.from({ length: count }, () => share() * withinMs).sort((a, b) => a - b);
+  return times.map((at, i) => {
+    const [deed, victim, from] = kinds[Math.floor(share() * kinds.length)]!;
+    return { deed, victim, afterSteps: 0, delayMs: Math.round(at - (times[i - 1] ?? 0)), holdMs: Math.min(from, 5000) };
+  });
+}
