@@ -108,6 +108,12 @@ describe("retort, as its user types it", () => {
     expect(watched).toMatchObject({ code: 0, stdout: "" });
     expect(watched.stderr).toMatch(/run stopped/);
     expect((await retort(["stop", run.runId, ...data()])).code).toBe(78);
+
+    expect((await retort(["rm", run.runId, ...data()])).code).toBe(64);
+    expect((await retort(["rm", run.runId, "nope", "--yes", ...data()])).code).toBe(66);
+    const [removed] = await json<{ runId: string; freedBytes: number }[]>("rm", run.runId, "--yes");
+    expect(removed!.freedBytes).toBeGreaterThan(1000);
+    expect((await json<RunJson[]>("runs")).some(({ runId }) => runId === run.runId)).toBe(false);
   });
 
   it.each([
@@ -204,6 +210,7 @@ describe("retort --help", () => {
         "pause",
         "reproduce",
         "resume",
+        "rm",
         "run",
         "runs",
         "sample",

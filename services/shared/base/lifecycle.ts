@@ -109,7 +109,7 @@ export async function runProcess(services: readonly Service[], finished: Promise
   await lifecycle.stop();
   clearTimeout(late);
   failure ??= await outcome(finished);
-  process.exit(failure ? errorTable[failure.code].exit : 0);
+  process.exit(failure?.exitCode ?? 0);
 }
 
 /** What work has rejected with, if it has settled at all. */

@@ -5,6 +5,7 @@ import { createLog } from "../../../services/shared/base/log.js";
 import { type ClientOptions, createClient } from "../../../services/shared/base/rpc/client.js";
 import { implement } from "../../../services/shared/base/rpc/handlers.js";
 import { RpcServer, type RpcServerOptions } from "../../../services/shared/base/rpc/server.js";
+import { Scope } from "../../../services/shared/gen/retort/v1/access_pb.js";
 import { RewardService } from "../../../services/shared/gen/retort/v1/reward_pb.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
@@ -57,7 +58,7 @@ describe("a gRPC server's doors", () => {
     ["", "Unauthenticated"],
     [undefined, "Unauthenticated"],
   ])("take the token `secret` and answer `%s` with %s", async (token, outcome) => {
-    await open({ token: "secret" });
+    await open({ access: { grants: [{ token: "secret", scope: Scope.ADMIN }] } });
     expect(await call({ token })).toBe(outcome);
   });
 
@@ -81,7 +82,7 @@ describe("a gRPC server's doors", () => {
   });
 
   it("leave health open on a port of its own, without certificate and token", async () => {
-    await open({ tls: await makeCertificate(), token: "secret" });
+    await open({ tls: await makeCertificate(), access: { grants: [{ token: "secret", scope: Scope.ADMIN }] } });
     expect(await health(server.healthPort)).toBe("SERVING");
     expect(await health(server.healthPort, "retort.v1.RewardService")).toBe("SERVING");
     server.serving(false);

@@ -10,6 +10,7 @@ import { createClient } from "../../../services/shared/base/rpc/client.js";
 import { implement } from "../../../services/shared/base/rpc/handlers.js";
 import { RpcServer } from "../../../services/shared/base/rpc/server.js";
 import { readSettings } from "../../../services/shared/base/settings.js";
+import { Scope } from "../../../services/shared/gen/retort/v1/access_pb.js";
 import { RewardService } from "../../../services/shared/gen/retort/v1/reward_pb.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
@@ -27,7 +28,7 @@ describe("a reward server behind TLS that asks for a token", () => {
       evaluate: async ({ inputs }) => ({ rewards: inputs.map(({ completion }) => ({ value: completion.length })) }),
     });
     const tls = { cert: Buffer.from(pem.cert), key: Buffer.from(pem.private) };
-    elsewhere = new RpcServer([service], { ...listen, tls, token: "secret" }, log);
+    elsewhere = new RpcServer([service], { ...listen, tls, access: { grants: [{ token: "secret", scope: Scope.ADMIN }] } }, log);
     await elsewhere.start();
   });
   afterAll(async () => {
