@@ -55,8 +55,6 @@ export interface ScheduleOptions {
   readonly count: number;
   /** Faults of the table that cannot be done here. */
   readonly without?: readonly Deed[];
-  /** Factor on how long faults last. Default 1. */
-  readonly hold?: number;
 }
 
 /** The name of a kind of fault, such as "kill learner". */
@@ -66,7 +64,7 @@ export const kindOf = ({ deed, victim }: Pick<Fault, "deed" | "victim">): string
  * The faults of a seed: every kind comes before any comes again, in an order of the seed's; one in five strikes while the
  * one before it lasts.
  */
-export function schedule({ seed, count, without = [], hold = 1 }: ScheduleOptions): Fault[] {
+export function schedule({ seed, count, without = [] }: ScheduleOptions): Fault[] {
   const next = generator(seed);
   const below = (n: number) => Math.floor((next() / 2 ** 32) * n);
   const kinds = faultKinds.filter(([deed]) => !without.includes(deed));
@@ -81,7 +79,7 @@ export function schedule({ seed, count, without = [], hold = 1 }: ScheduleOption
       victim,
       afterSteps: together ? 0 : 1 + below(3),
       delayMs: below(together ? 2500 : 700),
-      holdMs: Math.round((from + below(to - from + 1)) * hold),
+      holdMs: from + below(to - from + 1),
     });
   }
   return faults;
