@@ -18,8 +18,6 @@ export interface ClusterOptions {
   readonly remark: (sentence: string) => void;
   /** MiB of a disk of its own for everything that is written; 0 for none. */
   readonly diskMebibytes: number;
-  /** Flags for the controller besides its own. */
-  readonly controllerFlags?: readonly string[];
 }
 
 /** NATS, a network that can be bad, and a controller, which are started again whenever they end: what `up` and Kubernetes do. */
@@ -64,6 +62,10 @@ export class ChaosCluster {
     const streams = await Streams.connect({ url: nats.url, name: "harness" });
     const cluster = new ChaosCluster(options, { directory, binary, nats, proxy, streams, disk });
     cluster.#keeping = Promise.all([cluster.#keepController(), cluster.#keepNats(), cluster.#askJetStream()]);
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+      process.once(name, () => {
+        cluster.stop().finally(() => process.exit(130));
+      });
     await cluster.controller();
     return cluster;
   }
@@ -143,7 +145,7 @@ export class ChaosCluster {
       const log = join(logs, `${++this.#controllers}.log`);
       try {
         await mkdir(logs, { recursive: true });
-        const child = spawnRole("controller", [...flags, "--port", "0", ...(this.#options.controllerFlags ?? [])], log);
+        const child = spawnRole("controller", [...flags, "--port", "0"], log);
         const exit = once(child, "exit");
         this.#controllerExpected = false;
         const port = await Promise.race([boundPort(log, child.pid!), exit.then(() => undefined)]);

@@ -13,6 +13,8 @@ import { medianStepMs, RunWatch } from "./watch.js";
 /** What became of a run. */
 export interface Outcome {
   readonly run: Run;
+  /** False if it hung. */
+  readonly ended: boolean;
   readonly events: readonly RunEvent[];
   readonly struck: readonly Struck[];
   /** What does not hold. */
@@ -58,6 +60,7 @@ export async function chaosRun(cluster: ChaosCluster, { spec, faults, paceMs, ha
     const evaluations = watch.events.flatMap(({ event }) => (event.case === "evaluationFinished" ? [event.value] : []));
     return {
       run: run!,
+      ended: watch.over,
       events: watch.events,
       struck,
       problems,

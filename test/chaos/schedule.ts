@@ -36,6 +36,7 @@ export const faultKinds: readonly (readonly [deed: Deed, victim: Victim, from: n
   ["freeze", "learner", 4000, 17_000],
   ["freeze", "controller", 3000, 12_000],
   ["freeze", "nats", 2000, 14_000],
+  ["lose", "controller", 3000, 9000],
   ["lose", "student", 3000, 9000],
   ["lose", "teacher", 3000, 9000],
   ["lose", "reward", 3000, 9000],
@@ -54,8 +55,6 @@ export interface ScheduleOptions {
   readonly count: number;
   /** Faults of the table that cannot be done here. */
   readonly without?: readonly Deed[];
-  /** Factor on how long faults last. Default 1. */
-  readonly hold?: number;
 }
 
 /** The name of a kind of fault, such as "kill learner". */
@@ -65,7 +64,7 @@ export const kindOf = ({ deed, victim }: Pick<Fault, "deed" | "victim">): string
  * The faults of a seed: every kind comes before any comes again, in an order of the seed's; one in five strikes while the
  * one before it lasts.
  */
-export function schedule({ seed, count, without = [], hold = 1 }: ScheduleOptions): Fault[] {
+export function schedule({ seed, count, without = [] }: ScheduleOptions): Fault[] {
   const next = generator(seed);
   const below = (n: number) => Math.floor((next() / 2 ** 32) * n);
   const kinds = faultKinds.filter(([deed]) => !without.includes(deed));
@@ -80,7 +79,7 @@ export function schedule({ seed, count, without = [], hold = 1 }: ScheduleOption
       victim,
       afterSteps: together ? 0 : 1 + below(3),
       delayMs: below(together ? 2500 : 700),
-      holdMs: Math.round((from + below(to - from + 1)) * hold),
+      holdMs: from + below(to - from + 1),
     });
   }
   return faults;
@@ -106,3 +105,16 @@ export const shortSchedule: readonly Fault[] = [
   striking("fill", "everyone", 2, 1500),
   striking("kill", "controller", 2),
 ];
+
+/** One or two faults within the first milliseconds of a run: its beginning, its few steps and its end alike. */
+export function briefSchedule(seed: bigint, withinMs: number, without: readonly Deed[]): Fault[] {
+  const next = generator(seed);
+  const share = () => next() / 2 ** 32;
+  const kinds = faultKinds.filter(([deed]) => !without.includes(deed));
+  const count = share() < 0.3 ? 2 : 1;
+  const times = Array.from({ length: count }, () => share() * withinMs).sort((a, b) => a - b);
+  return times.map((at, i) => {
+    const [deed, victim, from] = kinds[Math.floor(share() * kinds.length)]!;
+    return { deed, victim, afterSteps: 0, delayMs: Math.round(at - (times[i - 1] ?? 0)), holdMs: Math.min(from, 5000) };
+  });
+}
