@@ -57,9 +57,18 @@ describe("a reward server behind TLS that asks for a token", () => {
 
   it("judges for who knows its authority and token, and for nobody else", async () => {
     const authority = ["--reward-tls-ca", join(directory, "ca.pem")];
-    expect(await ask([...authority, "--reward-token", "secret"])).toBe(4);
-    expect(await ask([...authority, "--reward-token", "wrong"])).toBe("Unauthenticated");
-    expect(await ask(["--reward-token", "secret"])).toBe("Unavailable");
-    expect(await ask([...authority, "--reward-token", "secret"], "")).toBe("Unavailable");
+    const named = ["--reward-token-hosts", `other:1, localhost:${elsewhere.port}`];
+    expect(await ask([...authority, ...named, "--reward-token", "secret"])).toBe(4);
+    expect(await ask([...authority, ...named, "--reward-token", "wrong"])).toBe("Unauthenticated");
+    expect(await ask([...named, "--reward-token", "secret"])).toBe("Unavailable");
+    expect(await ask([...authority, ...named, "--reward-token", "secret"], "")).toBe("Unavailable");
+  });
+
+  it("gets no token unless the operator names it, whatever a spec says", async () => {
+    const authority = ["--reward-tls-ca", join(directory, "ca.pem")];
+    expect(await ask([...authority, "--reward-token", "secret"])).toBe("Unauthenticated");
+    expect(await ask([...authority, "--reward-token", "secret", "--reward-token-hosts", `127.0.0.1:${elsewhere.port}`])).toBe(
+      "Unauthenticated",
+    );
   });
 });
