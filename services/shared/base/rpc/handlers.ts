@@ -134,6 +134,7 @@ async function admit(call: AnyCall, method: DescMethod, { token }: CallPolicy): 
   const controller = new AbortController();
   call.once("cancelled", () => controller.abort(new RetortError("Cancelled", "the caller is gone, or its deadline has passed")));
   authorise(call.metadata, token);
+  if (call.request instanceof RetortError) throw call.request;
   checkMessage(method.input, call.request as MessageShape<DescMessage>);
   return { signal: controller.signal, metadata: call.metadata };
 }
