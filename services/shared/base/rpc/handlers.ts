@@ -130,6 +130,7 @@ type AnyCall = { readonly request: unknown; readonly metadata: grpc.Metadata; re
 async function admit(call: AnyCall, method: DescMethod): Promise<CallContext> {
   const controller = new AbortController();
   call.once("cancelled", () => controller.abort(new RetortError("Cancelled", "the caller is gone, or its deadline has passed")));
+  if (call.request instanceof RetortError) throw call.request;
   checkMessage(method.input, call.request as MessageShape<DescMessage>);
   return { signal: controller.signal, metadata: call.metadata };
 }

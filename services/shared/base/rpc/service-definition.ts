@@ -1,5 +1,6 @@
 import { type DescMethod, type DescService, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
+import { RetortError } from "../errors.js";
 
 type Message = MessageShape<DescMethod["input"]>;
 
@@ -18,8 +19,28 @@ export function methodDefinition(method: DescMethod): MethodDefinition<Message, 
   };
 }
 
-/** The grpc-js definition of a generated service as a server needs it: its handlers give answers as bytes. */
+/**
+ * The grpc-js definition of a generated service as a server needs it: its handlers give answers as bytes, and get what is wrong
+ * with bytes that are no request, which grpc-js itself would call a bug of the server.
+ */
 export function serviceDefinition(service: DescService): ServiceDefinition {
   const written = (bytes: Buffer) => bytes;
-  return Object.fromEntries(service.methods.map((method) => [method.name, { ...methodDefinition(method), responseSerialize: written }]));
+  return Object.fromEntries(
+    service.methods.map((method) => [
+      method.name,
+      { ...methodDefinition(method), requestDeserialize: requestReader(method), responseSerialize: written },
+    ]),
+  );
 }
+
+/** Reads a request; bytes that are none become the error to answer with. */
+const requestReader =
+  ({ input }: DescMethod) =>
+  (bytes: Buffer): Message | RetortError => {
+    try {
+      return fromBinary(input, bytes);
+    } catch (error) {
+      const message = `${bytes.length} bytes are no ${input.name}: ${(error as Error).message}; was the client made from another version of the proto?`;
+      return new RetortError("InvalidArgument", message, { cause: error });
+    }
+  };
