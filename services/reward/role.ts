@@ -67,7 +67,9 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
     const written = rollout.sequences.filter(({ failure }) => !failure);
     const values = await evaluate(written.map(inputOf), spec.rewards, ofRun).catch((error: unknown) => {
       const { message, disposition } = RetortError.from(error);
-      if (hurry.signal.aborted || (disposition !== "terminate" && attempt < run.maxAttempts)) throw error;
+      // What passes by itself is no outcome. A bug may be this process's own: another one gets to try, until the last attempt.
+      const another = disposition === "giveBack" || (disposition === "fail" && attempt < run.maxAttempts);
+      if (hurry.signal.aborted || another) throw error;
       return message;
     });
     const seconds = (performance.now() - started) / 1000;
@@ -86,6 +88,7 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
         durable: durables.reward(settings.run),
         span: "evaluate",
         concurrency: 8,
+        patienceMs: membership.run.stepTimeoutMs,
         log,
         handler: judge,
       });
