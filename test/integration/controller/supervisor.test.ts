@@ -107,6 +107,15 @@ describe("Supervisor", () => {
     expect(messages).toEqual(["pod x does not start: Unschedulable", "pod x does not start: ErrImagePull"]);
   });
 
+  it("handles an end that came while the server was away, once it is back", async () => {
+    await supervisor.launch(await begin("outage"));
+    await nats.kill();
+    const handled = launcher.end("outage", "student", 78, "cuda is not available");
+    await nats.revive();
+    await handled;
+    expect((await runs.get("outage")).state).toBe(RunState.FAILED);
+  });
+
   it("stops what serves a run that nobody knows of", async () => {
     await launcher.end("unknown", "student", 70);
     expect(launcher.stopped).toEqual(["unknown"]);
