@@ -9,7 +9,7 @@ export const controllerSettings = processSettings.extend({
     .number()
     .int()
     .min(0)
-    .default(3)
+    .default(10)
     .describe("how often a process of a run is started again after a crash, within the window; ten times as often if it was killed"),
   restartWindowMs: z.coerce.number().int().min(1000).default(defaultWindowMs).describe("time in which crashes are counted"),
   stopDeadlineMs: z.coerce
