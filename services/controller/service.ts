@@ -8,16 +8,12 @@ import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import type { Streams } from "../shared/base/streams/connection.js";
 import { changedSince, publishEvent, watchEvents } from "../shared/flow/runs/events.js";
 import { resolveRun } from "../shared/flow/runs/resolve.js";
-import { checkSpec } from "../shared/flow/runs/spec.js";
 import { isOver, newRun, type RunStore } from "../shared/flow/runs/state.js";
 import type { WeightStore } from "../shared/flow/weights/store.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import { type Run, type RunSpec, RunState } from "../shared/gen/retort/v1/run_pb.js";
-import { checkModels, checkObjectives, inspectModels } from "./check-models.js";
-import { chooseSignals } from "./choose-signal.js";
+import { modelProblems, settle, specProblems } from "./inspection.js";
 import { checkGoing, type Supervisor } from "./supervisor.js";
-import { commonRows } from "./vocabulary.js";
-import { warningsOf } from "./warnings.js";
 
 export interface ControllerContext {
   readonly streams: Streams;
@@ -35,7 +31,7 @@ export function controllerService(context: () => ControllerContext): Implementat
     startRun: async ({ spec }) => ({ run: await startRun(context(), spec!) }),
     validateRun: async ({ spec }) => {
       const problems = (await problemsOf(spec!)).map(({ fieldPath, description }) => ({ field: fieldPath, message: description }));
-      return { problems, warnings: problems.length ? [] : warningsOf(spec!, await inspectModels(spec!)) };
+      return { problems, warnings: problems.length ? [] : [...(await settle(spec!)).warnings] };
     },
     getRun: async ({ runId }) => ({ run: await context().runs.get(runId) }),
     listRuns: async () => ({ runs: await context().runs.list() }),
@@ -50,20 +46,14 @@ export function controllerService(context: () => ControllerContext): Implementat
 }
 
 async function problemsOf(spec: RunSpec): Promise<Problem[]> {
-  const problems = checkSpec(spec, checkObjectives);
-  return problems.length ? problems : checkModels(spec);
+  const problems = await specProblems(spec);
+  return problems.length ? problems : modelProblems(spec);
 }
 
-async function startRun({ streams, runs, supervisor, now }: ControllerContext, spec: RunSpec): Promise<Run> {
-  const problems = await problemsOf(spec);
+async function startRun({ streams, runs, supervisor, now }: ControllerContext, given: RunSpec): Promise<Run> {
+  const problems = await problemsOf(given);
   if (problems.length) throw RetortError.ofProblems("the run spec", problems);
-  const inspected = await inspectModels(spec);
-  const warnings = warningsOf(spec, inspected);
-  const models = [inspected.student, ...inspected.teachers];
-  const rows = commonRows(spec, models);
-  // Every role reads it from the spec, so that all distributions range over the same rows.
-  if (models.some((model) => model.rows !== rows)) spec.vocabSize = rows;
-  if (spec.teachers.length) chooseSignals(spec, rows);
+  const { spec, warnings } = await settle(given);
   const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");
   const run = newRun({
     runId: `${spec.name}-${stamp}-${Math.random().toString(36).slice(2, 5)}`,
