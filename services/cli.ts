@@ -10,6 +10,7 @@ import { addReproduceCommand } from "./cli/reproduce/command.js";
 import { addAuditCommand } from "./cli/runs/audit.js";
 import { addRunCommands } from "./cli/runs/run-commands.js";
 import { addServeCommand } from "./cli/serve.js";
+import { supervisor } from "./cli/supervise.js";
 import { errorTable, RetortError } from "./shared/base/errors.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
@@ -65,7 +66,9 @@ addTrainClassifierCommand(program);
 addExportCommand(program);
 addServeCommand(program);
 
-program.parseAsync().catch((thrown: unknown) => {
+program.parseAsync().catch(async (thrown: unknown) => {
+  // What a command says that is being ended is a consequence of that.
+  await supervisor.ending;
   const error = RetortError.from(thrown);
   if (wantsJson(program)) console.log(errorJson(error));
   console.error(`retort: ${error.message}`);

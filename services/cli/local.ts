@@ -1,15 +1,21 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { openSync } from "node:fs";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { closeSync, openSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { RetortError } from "../shared/base/errors.js";
-import { findNatsServer, type NatsServer, startNatsServer } from "../shared/base/nats-server.js";
+import { lockDirectory } from "../shared/base/lock-directory.js";
+import { findNatsServer, type NatsServer } from "../shared/base/nats-server.js";
+import { type DirectoryKind, ownDirectory } from "../shared/base/own-directory.js";
 import { endLeftover } from "../shared/base/processes.js";
 import { type Client, type ClientOptions, createClient } from "../shared/base/rpc/client.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
+import { KeptRunning, type Part } from "./keep-running.js";
+import { type NatsPart, startNatsPart } from "./nats-part.js";
+import { type Supervised, supervisor } from "./supervise.js";
 
 /** The program of all roles. */
 export const mainProgram = fileURLToPath(new URL("../main.js", import.meta.url));
@@ -26,103 +32,133 @@ export interface LocalOptions {
   /** Port of nats-server; 0 takes a free one. */
   readonly natsPort: number;
   readonly progress: (sentence: string) => void;
+  /** What the directory is marked as. Default: data. */
+  readonly kind?: DirectoryKind;
+  /** Takes a directory that holds files of others, too. */
+  readonly force?: boolean;
 }
 
 /** NATS and a controller on this machine. */
 export interface LocalService {
   readonly address: string;
   readonly nats: string;
-  /** Settles when one of the two has ended by itself. */
+  /** Settles when one of the two has ended too often to be started again. */
   readonly ended: Promise<RetortError>;
   stop(): Promise<void>;
 }
 
-/** Starts NATS (unless RETORT_NATS_URL names one) and the controller; both write under the data directory. */
-export async function startLocal({ dataDir, port, natsPort, progress }: LocalOptions): Promise<LocalService> {
-  await mkdir(dataDir, { recursive: true });
-  await claim(dataDir);
-  await endLeftovers(dataDir, progress);
-  let nats: NatsServer | undefined;
-  let url = process.env.RETORT_NATS_URL;
-  if (!url) {
-    const binary = await findNatsServer(progress);
-    // The controller and its runs still write to it when they stop.
-    nats = await startNatsServer({ binary, directory: join(dataDir, "nats"), port: natsPort, ownGroup: true });
-    url = nats.url;
-  }
-  const log = join(dataDir, "controller.log");
-  const child = spawnRole("controller", ["--nats", url, "--data-dir", dataDir, "--port", String(port), "--log-format", "json"], log);
-  await writeFile(join(dataDir, controllerPid), `${child.pid}\n`);
-  const exited = once(child, "exit").then(
-    async ([code]) => new RetortError("FailedPrecondition", `the controller ended (code ${code}): ${await lastMessage(log)}`),
-  );
+/**
+ * Starts NATS (unless RETORT_NATS_URL names one) and the controller, and starts each again when it ends; both write under
+ * the data directory, which this process alone uses. A signal to this process ends both in order.
+ *
+ * @throws FailedPrecondition if the directory is not ours, or in use
+ */
+export async function startLocal({ port, natsPort, progress, kind = "data", force, ...options }: LocalOptions): Promise<LocalService> {
+  const ours = kind === "demo" ? {} : { also: ["demo"] as const, unmarked: [controllerPid, "nats"] };
+  const dataDir = await ownDirectory(options.dataDir, kind, { force, ...ours });
+  const lock = await lockDirectory(dataDir);
+  const parts: Supervised[] = [];
+  let stopped: Promise<void> | undefined;
+  const stopAll = async () => {
+    for (const part of [...parts].reverse()) await part.stop();
+    await lock.release();
+    free();
+  };
+  const stop = () => (stopped ??= stopAll());
+  const kill = () => {
+    for (const part of parts) part.kill();
+  };
+  const free = supervisor.add({ stop, kill });
   try {
-    const bound = await Promise.race([boundPort(log, child.pid!), exited]);
-    if (bound instanceof RetortError) throw bound;
-    const address = `127.0.0.1:${bound}`;
+    await endController(dataDir, progress);
+    let nats: KeptRunning<NatsPart> | undefined;
+    if (!process.env.RETORT_NATS_URL) {
+      const [binary, directory] = [await findNatsServer(progress), join(dataDir, "nats")];
+      const begin = (last?: NatsPart) =>
+        startNatsPart({ binary, directory, port: last ? portOf(last.server.url) : natsPort, say: progress });
+      nats = await KeptRunning.start({ name: "nats-server", begin, say: progress });
+      parts.push(nats);
+    }
+    const url = process.env.RETORT_NATS_URL || nats!.current.server.url;
+    const begin = (last?: ControllerPart) => startController({ dataDir, url, port: last?.port ?? port, nats: nats?.current.server }, !last);
+    const controller = await KeptRunning.start({ name: "the controller", begin, say: progress });
+    parts.push(controller);
+    const address = `127.0.0.1:${controller.current.port}`;
     await writeFile(join(dataDir, "address"), `${address}\n`);
-    const stop = async () => {
-      await end(child, 30_000);
-      await nats?.stop();
-    };
-    return { address, nats: url, ended: Promise.race([exited, natsEnded(nats, dataDir)]), stop };
+    const ended = Promise.race([controller.failed, ...(nats ? [nats.failed] : [])]);
+    return { address, nats: url, ended, stop };
   } catch (error) {
-    child.kill("SIGKILL");
-    await nats?.stop();
+    await stop();
     throw error;
   }
 }
 
-/** Settles when a nats-server of ours has ended; never for one that is not ours. */
-async function natsEnded(nats: NatsServer | undefined, dataDir: string): Promise<RetortError> {
-  const reason = await (nats?.exited ?? new Promise<never>(() => {}));
-  return new RetortError(
-    "FailedPrecondition",
-    `nats-server ended (${reason}); see ${join(dataDir, "nats", "nats.log")}, then start \`retort up\` again`,
-  );
+const portOf = (url: string): number => Number(new URL(url).port);
+
+/** A controller that can be kept running. */
+interface ControllerPart extends Part {
+  readonly port: number;
 }
 
-/** Refuses a data directory that another live process of ours uses. */
-async function claim(dataDir: string): Promise<void> {
-  const file = join(dataDir, "pid");
-  const owner = Number(await readFile(file, "utf8").catch(() => "0"));
-  if (owner && owner !== process.pid && isAlive(owner)) {
-    throw new RetortError("FailedPrecondition", `process ${owner} uses ${dataDir} already; stop it, or give another --data-dir`);
+interface ControllerOptions {
+  readonly dataDir: string;
+  readonly url: string;
+  readonly port: number;
+  readonly nats: NatsServer | undefined;
+}
+
+/** Starts a controller and waits until it serves. */
+async function startController({ dataDir, url, port, nats }: ControllerOptions, first: boolean): Promise<ControllerPart> {
+  const log = join(dataDir, "controller.log");
+  const argv = ["--nats", url, "--data-dir", dataDir, "--port", String(port), "--log-format", "json"];
+  // When this process is killed, NATS goes on until the controller has stopped, too: its runs still write to it.
+  const child = spawnRole("controller", argv, log, { append: !first, lifeline: nats?.process.stdin ?? undefined });
+  await writeFile(join(dataDir, controllerPid), `${child.pid}\n`);
+  const exited = once(child, "exit").then(async ([code, signal]) => `${signal ?? `code ${code}`}: ${await lastMessage(log)}`);
+  try {
+    const bound = await Promise.race([boundPort(log, child.pid!), exited]);
+    if (typeof bound === "string") throw new RetortError("FailedPrecondition", `the controller ended (${bound})`);
+    return { port: bound, ended: exited, stop: () => end(child, 30_000), kill: () => child.kill("SIGKILL") };
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw error;
   }
-  await writeFile(file, `${process.pid}\n`);
 }
 
 const controllerPid = "controller.pid";
 
+/** Ends a controller that an earlier process has left running; it saves its runs' checkpoints. */
+async function endController(dataDir: string, progress: LocalOptions["progress"]): Promise<void> {
+  const pid = Number(await readFile(join(dataDir, controllerPid), "utf8").catch(() => "0"));
+  if (pid > 0 && (await endLeftover(pid, [dataDir, "--role=controller"], 30_000)))
+    progress(`ended the controller (process ${pid}), which an earlier one had left behind`);
+}
+
+/** Where a role's output goes. */
+export interface SpawnOptions {
+  /** Keep what the log has. */
+  readonly append?: boolean;
+  /** A pipe that the role holds open as long as it lives. */
+  readonly lifeline?: Writable;
+}
+
 /**
- * Ends what a `retort up` that was killed has left running: the controller first, which saves its runs' checkpoints, then
- * the nats-server, since two on the same files would ruin them.
+ * Starts a role as a child of this process, with which it ends; its output goes to a file, or to this terminal without one.
  */
-async function endLeftovers(dataDir: string, progress: LocalOptions["progress"]): Promise<void> {
-  const controller = Number(await readFile(join(dataDir, controllerPid), "utf8").catch(() => "0"));
-  const ports = await readdir(join(dataDir, "nats", "ports")).catch(() => []);
-  const servers = ports.map((name) => Number(/_(\d+)\.ports$/.exec(name)?.[1]));
-  for (const pid of [controller, ...servers])
-    if (pid && (await endLeftover(pid, dataDir, 30_000))) progress(`ended process ${pid}, which an earlier \`retort up\` had left behind`);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Starts a role as a child of this process; its output goes to a file, or to this terminal without one. */
-export function spawnRole(role: string, argv: readonly string[], log?: string): ChildProcess {
-  const output = log ? openSync(log, "w") : "inherit";
-  return spawn(process.execPath, [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...argv], {
-    stdio: ["ignore", output, output],
+export function spawnRole(
+  role: string,
+  argv: readonly string[],
+  log?: string,
+  { append = false, lifeline }: SpawnOptions = {},
+): ChildProcess {
+  const output = log ? openSync(log, append ? "a" : "w") : "inherit";
+  const child = spawn(process.execPath, [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...argv], {
+    stdio: ["pipe", output, output, ...(lifeline ? [lifeline] : [])],
     env: process.env,
     detached: log !== undefined,
   });
+  if (typeof output === "number") closeSync(output);
+  return child;
 }
 
 /** Ends a child: politely, then not. */

@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import type { Command } from "commander";
 import { addCommand, wantsJson } from "./command.js";
 import { mainProgram } from "./local.js";
+import { supervisor } from "./supervise.js";
 
 /** Adds `retort serve`: one role as a process of its own, in the foreground. */
 export function addServeCommand(program: Command): void {
@@ -21,21 +23,29 @@ export function addServeCommand(program: Command): void {
     .allowUnknownOption()
     .action((role: string, settings: string[]) => {
       const rest = settings.filter((setting) => setting !== "--json");
-      serve(role, rest, wantsJson(program) || rest.length < settings.length);
+      return serve(role, rest, wantsJson(program) || rest.length < settings.length);
     });
 }
 
-function serve(role: string, settings: readonly string[], json: boolean): void {
-  const argv = [mainProgram, `--role=${role}`, ...settings, ...(json ? ["--log-format=json"] : [])];
+async function serve(role: string, settings: readonly string[], json: boolean): Promise<void> {
+  const argv = [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...settings, ...(json ? ["--log-format=json"] : [])];
   // In a process group of its own: Ctrl-C would else reach it twice, from the terminal and from here, and a role takes
   // the second for impatience.
-  const child = spawn(process.execPath, argv, { stdio: ["ignore", "inherit", json ? "pipe" : "inherit"], detached: true });
+  const child = spawn(process.execPath, argv, { stdio: ["pipe", "inherit", json ? "pipe" : "inherit"], detached: true });
   if (child.stderr) {
     child.stderr.pipe(process.stderr);
     announceOnce(child.stderr, role, child.pid!);
   }
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
-  child.once("exit", (code) => process.exit(code ?? 1));
+  const exited = once(child, "exit");
+  // A role knows by itself how long it may take.
+  const stop = async () => {
+    child.kill("SIGTERM");
+    if (child.exitCode === null && child.signalCode === null) await exited;
+  };
+  supervisor.add({ stop, kill: () => child.kill("SIGKILL") });
+  const [code] = await exited;
+  await supervisor.ending;
+  process.exit(code ?? 1);
 }
 
 /** Prints where a role serves, as soon as its log says so. */

@@ -3,6 +3,7 @@ import { outcomesOf, refusalOf } from "../shared/codec/examples.js";
 import { columnsIn, columnsOf, readDataset } from "../shared/flow/prompts/dataset.js";
 import { heldOutNeeds, type RowNeeds, rowProblems, trainingNeeds } from "../shared/flow/prompts/needs.js";
 import { chatOfData } from "../shared/flow/runs/chat.js";
+import { outputProblems } from "../shared/flow/runs/output.js";
 import { type ResolvedRun, resolveRun } from "../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
 import { classOf } from "../shared/ml/classification/labels.js";
@@ -60,6 +61,7 @@ export async function checkModels(spec: RunSpec): Promise<Problem[]> {
     const found = needs && (await attempt(`${needs.field}.path`, () => checkHead(spec, needs, student)));
     problems.push(...(found ?? []));
   }
+  problems.push(...(await outputProblems(spec)));
   return problems;
 }
 

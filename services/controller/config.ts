@@ -1,10 +1,28 @@
 import { z } from "zod";
 import { processSettings } from "../shared/base/settings.js";
+import { defaultWindowMs } from "./restarts.js";
 
 /** Settings of the controller. */
 export const controllerSettings = processSettings.extend({
   port: z.coerce.number().int().min(0).max(65535).default(7070).describe("gRPC port; 0 takes a free one"),
-  maxRestarts: z.coerce.number().int().min(0).default(3).describe("how often a process of a run is started again after a crash"),
+  maxRestarts: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(10)
+    .describe("how often a process of a run is started again after a crash, within the window; ten times as often if it was killed"),
+  restartWindowMs: z.coerce.number().int().min(1000).default(defaultWindowMs).describe("time in which crashes are counted"),
+  stopDeadlineMs: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(120_000)
+    .describe("how long a run that is stopped may take to save a checkpoint before its processes are killed"),
+  keepRunsDays: z.coerce
+    .number()
+    .min(0)
+    .default(0)
+    .describe("days after which a run that is over is deleted, as by `retort rm`; 0 keeps all"),
   launcher: z
     .enum(["kubernetes", "local"])
     .default("local")

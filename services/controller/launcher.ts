@@ -20,7 +20,7 @@ export interface Exit {
   readonly message: string;
 }
 
-/** Why a process of a run does not start, though it may yet. */
+/** Why a process of a run does not start or stay, though it may yet. */
 export interface Delay {
   readonly runId: string;
   /** The same for the same reason: it is told again after a restart of the controller. */
@@ -30,20 +30,26 @@ export interface Delay {
 
 /** Who a launcher tells what happens. */
 export interface Watcher {
-  /** Logs what goes wrong in here; a cluster's launcher then tells it again. */
+  /** Handles an end; comes back when that is done, however long NATS or the cluster is away. */
   ended(exit: Exit): Promise<void>;
+  /** Says in the run's events what its processes wait for. */
   delayed(delay: Delay): Promise<void>;
+  /** False if a run is over, so that none of its processes is started again. */
+  goesOn?(runId: string): Promise<boolean>;
 }
+
+/** How processes are ended: asked, and killed after their grace, or killed at once. */
+export type Ending = "asked" | "killed";
 
 /**
  * Where a run's roles live: as processes of this machine, or as pods of a cluster. A launcher keeps them alive by itself:
- * it starts one that crashed again, `maxRestarts` times.
+ * it starts one that crashed again, `maxRestarts` times in a window of time (restarts.ts).
  */
 export interface Launcher {
   /** Starts a run's processes; what runs already, also from before a restart of the controller, is left alone. */
   launch(run: Run, sets: readonly RoleSet[]): Promise<void>;
   /** Ends every process of a run and waits until they are gone. */
-  stop(runId: string): Promise<void>;
+  stop(runId: string, ending?: Ending): Promise<void>;
   /** Begins to tell what happens, and tells what has happened already. */
   watch(watcher: Watcher): Promise<void>;
   /** Stops telling. Processes of this machine end with the controller; pods stay, and the next controller takes them up. */

@@ -1,21 +1,25 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Log } from "../shared/base/log.js";
 import { type ProcessSettings, toFlags } from "../shared/base/settings.js";
 import type { Run } from "../shared/gen/retort/v1/run_pb.js";
-import { askedToLeave, type Exit, hopelessExits, type Launcher, lastError, type RoleSet, type Watcher } from "./launcher.js";
+import { type Ending, type Exit, type Launcher, lastError, type RoleSet, type Watcher } from "./launcher.js";
+import { ProcessLog } from "./process-log.js";
+import { codeOfSignal, defaultWindowMs, Restarts } from "./restarts.js";
 
 export interface LocalLauncherOptions {
   /** The controller's own; what every process of a run needs of them is passed on. */
   readonly settings: ProcessSettings;
-  /** How often one process is started again after a crash. */
+  /** How often one process is started again after a crash, within the window of time (default {@link defaultWindowMs}). */
   readonly maxRestarts: number;
+  readonly restartWindowMs?: number;
   /** How long a process may take to stop before it is killed. */
   readonly graceMs: number;
   readonly log: Log;
+  /** The program that is every role. */
+  readonly program?: string;
 }
 
 const main = fileURLToPath(new URL("../main.js", import.meta.url));
@@ -44,7 +48,7 @@ interface Instance {
 interface Entry extends Instance {
   readonly run: Run;
   child: ChildProcess | undefined;
-  restarts: number;
+  readonly restarts: Restarts;
   stopping: boolean;
   timer?: NodeJS.Timeout;
 }
@@ -67,20 +71,30 @@ export class LocalLauncher implements Launcher {
   }
 
   async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
-    await mkdir(this.#logs(run.runId), { recursive: true });
+    const { maxRestarts, restartWindowMs = defaultWindowMs } = this.#options;
     for (const set of sets) {
       for (let index = 0; index < set.replicas; index++) {
         const key = `${set.runId}/${nameOf({ set, index })}`;
         if (this.#entries.has(key)) continue;
-        const entry: Entry = { set, index, run, child: undefined, restarts: 0, stopping: false };
+        const entry: Entry = {
+          set,
+          index,
+          run,
+          child: undefined,
+          restarts: new Restarts({ maxRestarts, windowMs: restartWindowMs }),
+          stopping: false,
+        };
         this.#entries.set(key, entry);
         this.#start(key, entry);
       }
     }
   }
 
-  async stop(runId: string): Promise<void> {
-    await this.#end([...this.#entries].filter(([, { run }]) => run.runId === runId));
+  async stop(runId: string, ending?: Ending): Promise<void> {
+    await this.#end(
+      [...this.#entries].filter(([, { run }]) => run.runId === runId),
+      ending,
+    );
   }
 
   async close(): Promise<void> {
@@ -88,44 +102,74 @@ export class LocalLauncher implements Launcher {
   }
 
   #start(key: string, entry: Entry): void {
-    const log = createWriteStream(join(this.#logs(entry.run.runId), `${nameOf(entry)}.log`), { flags: "a" });
-    const child = spawn(process.execPath, [main, ...this.#arguments(entry)], { stdio: ["ignore", "pipe", "pipe"] });
+    const { log: controllerLog } = this.#options;
+    const say = (sentence: string) => controllerLog.warn({ ...entry.set, index: entry.index }, sentence);
+    const log = new ProcessLog({ path: join(this.#logs(entry.run.runId), `${nameOf(entry)}.log`), say });
+    let [message, exited] = ["", false];
+    const exit = (code: number, words: string) => {
+      log.end();
+      entry.child = undefined;
+      if (!exited && !entry.stopping) this.#exited(key, entry, code, words);
+      exited = true;
+    };
+    // The child watches its standard input: it closes when this process ends, however it ends.
+    const child = spawnSafely([this.#options.program ?? main, ...this.#arguments(entry)], (error) =>
+      exit(unavailable, `it could not be started: ${error.message}`),
+    );
+    if (!child) return;
     entry.child = child;
-    let message = "";
-    child.stdout.pipe(log, { end: false });
+    child.stdout.on("data", (chunk: Buffer) => log.write(chunk));
     child.stderr.on("data", (chunk: Buffer) => {
       log.write(chunk);
       message = lastError(chunk.toString()) ?? message;
     });
-    child.once("close", (code, signal) => {
-      log.end();
-      entry.child = undefined;
-      if (!entry.stopping) this.#exited(key, entry, code ?? 128, message || (signal ? `ended by ${signal}` : ""));
-    });
+    child.once("close", (code, signal) =>
+      exit(code ?? (signal ? codeOfSignal(signal) : 128), message || (signal ? `ended by ${signal}` : "")),
+    );
   }
 
   /** Starts a process again, or tells of its end if that is no use. */
   #exited(key: string, entry: Entry, code: number, message: string): void {
-    const { set, index } = entry;
-    const done = set.role === "learner" && code === 0;
-    if (!done && !askedToLeave.includes(code)) entry.restarts++;
-    const { restarts } = entry;
-    if (!done) this.#options.log.warn({ ...set, index, code, restarts }, `a process ended: ${message || "no message"}`);
-    if (!done && !hopelessExits.includes(code) && restarts <= this.#options.maxRestarts) {
-      entry.timer = setTimeout(() => this.#start(key, entry), Math.min(10_000, 250 * 2 ** restarts));
+    const { set, index, restarts } = entry;
+    const tell = (words: string) => {
+      this.#entries.delete(key);
+      this.#tell({ set, code, message: words });
+    };
+    if (set.role === "learner" && code === 0) {
+      tell(message);
       return;
     }
-    this.#entries.delete(key);
-    this.#tell({ set, code, message });
+    const { restart, cause, count, delayMs, warning } = restarts.note(code, Date.now());
+    this.#options.log.warn({ ...set, index, code, cause, count }, `a process ended: ${message || "no message"}`);
+    if (warning) this.#warn(entry, warning, message);
+    if (restart) entry.timer = setTimeout(() => void this.#again(key, entry, () => tell(message)), delayMs);
+    else tell(cause === "killed" ? restarts.sentence(cause, count) : message);
+  }
+
+  /** Starts a process again, unless its run is over since. */
+  async #again(key: string, entry: Entry, tell: () => void): Promise<void> {
+    const goesOn = (await this.#watcher?.goesOn?.(entry.run.runId).catch(() => true)) ?? true;
+    if (entry.stopping) return;
+    if (goesOn) this.#start(key, entry);
+    else tell();
+  }
+
+  #warn(entry: Entry, warning: string, message: string): void {
+    const { runId } = entry.run;
+    const name = nameOf(entry);
+    const words = `${name} ${warning}${message ? ` (${message})` : ""}; it is started again`;
+    this.#watcher?.delayed({ runId, key: `${name}/${Date.now()}`, message: words }).catch((error: unknown) => {
+      this.#options.log.error({ err: error, runId }, words);
+    });
   }
 
   #tell(exit: Exit): void {
-    // The watcher logs what goes wrong with that.
-    if (this.#watcher) this.#watcher.ended(exit).catch(() => {});
+    const failed = (error: unknown) => this.#options.log.error({ err: error, ...exit.set }, "the end of a process could not be handled");
+    if (this.#watcher) this.#watcher.ended(exit).catch(failed);
     else this.#early.push(exit);
   }
 
-  async #end(entries: readonly [string, Entry][]): Promise<void> {
+  async #end(entries: readonly [string, Entry][], ending: Ending = "asked"): Promise<void> {
     await Promise.all(
       entries.map(async ([key, entry]) => {
         entry.stopping = true;
@@ -133,10 +177,10 @@ export class LocalLauncher implements Launcher {
         this.#entries.delete(key);
         const { child } = entry;
         if (!child) return;
-        const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
-        child.kill("SIGTERM");
+        const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+        child.kill(ending === "killed" ? "SIGKILL" : "SIGTERM");
         const timer = setTimeout(() => child.kill("SIGKILL"), this.#options.graceMs);
-        await closed;
+        await gone;
         clearTimeout(timer);
       }),
     );
@@ -159,6 +203,28 @@ export class LocalLauncher implements Launcher {
     };
     const { settings } = this.#options;
     return [`--role=${role}`, ...toFlags({ ...Object.fromEntries(passedOn.map((name) => [name, settings[name]])), ...own })];
+  }
+}
+
+/** Exit code that stands for a process that the system would not start: for want of memory, processes or files, which passes. */
+const unavailable = 69;
+
+/** Starts a node program with its standard streams as pipes; calls back, and may return nothing, if it cannot be started. */
+function spawnSafely(
+  argv: readonly string[],
+  failed: (error: Error) => void,
+): ChildProcessByStdio<Writable, Readable, Readable> | undefined {
+  try {
+    const child = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "pipe"] });
+    child.once("error", (error) => {
+      // A signal that could not be sent is one, too.
+      if (child.pid === undefined) failed(error);
+    });
+    child.stdin.on("error", () => {});
+    return child;
+  } catch (error) {
+    setImmediate(failed, error as Error);
+    return undefined;
   }
 }
 

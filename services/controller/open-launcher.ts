@@ -9,8 +9,8 @@ const graceMs = 10_000;
 
 /** The launcher that the settings name. @throws InvalidArgument or NotFound if it lacks something */
 export async function openLauncher(settings: ControllerSettings, log: Log): Promise<Launcher> {
-  const { maxRestarts, owner, natsMonitor, natsAccount } = settings;
-  if (settings.launcher === "local") return new LocalLauncher({ settings, maxRestarts, graceMs, log });
+  const { maxRestarts, restartWindowMs, owner, natsMonitor, natsAccount } = settings;
+  if (settings.launcher === "local") return new LocalLauncher({ settings, maxRestarts, restartWindowMs, graceMs, log });
   if (!settings.podTemplate)
     throw new RetortError("InvalidArgument", "--launcher=kubernetes needs --pod-template FILE, a YAML file with a pod template per role");
   // Not above: the client of Kubernetes is large, and a laptop does without it.
@@ -21,5 +21,5 @@ export async function openLauncher(settings: ControllerSettings, log: Log): Prom
   const templates = await readPodTemplates(settings.podTemplate);
   const monitor = natsMonitor === undefined ? undefined : { address: natsMonitor, account: natsAccount };
   log.info({ namespace: cluster.namespace, owner }, "the roles of runs live in the cluster");
-  return new KubernetesLauncher({ cluster, templates, owner, maxRestarts, monitor, log });
+  return new KubernetesLauncher({ cluster, templates, owner, maxRestarts, restartWindowMs, monitor, log });
 }

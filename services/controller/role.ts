@@ -1,30 +1,43 @@
 import { resolve } from "node:path";
+import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
+import { isLoopback } from "../shared/base/paths.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
+import { keepAside } from "../shared/flow/runs/aside.js";
+import { type SpecRoots, specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunStore } from "../shared/flow/runs/state.js";
 import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
 import type { ControllerSettings } from "./config.js";
 import { openLauncher } from "./open-launcher.js";
+import { Retention } from "./retention.js";
 import { type ControllerContext, controllerService } from "./service.js";
+import { RunStorage } from "./storage.js";
 import { Supervisor } from "./supervisor.js";
 
 /** The controller: always on, small, without a model. */
 export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {
+  const { stopDeadlineMs } = settings;
+  const roots = specRoots(settings);
   const dataDir = resolve(settings.dataDir);
   const going = metrics.gauge("runs", "runs that are not over");
   let parts: ControllerContext | undefined;
   let streams: Streams | undefined;
+  let retention: Retention | undefined;
   const connect: Service = {
     name: "nats",
     start: async () => {
       streams = await Streams.connect(streamsOptions(settings, "controller"));
       await ensureStreams(streams);
-      const runs = await RunStore.open(streams);
+      const report = keepAside(streams, log);
+      const runs = await RunStore.open(streams, report);
       const launcher = await openLauncher({ ...settings, dataDir }, log);
-      const supervisor = new Supervisor({ streams, runs, launcher, log });
-      parts = { streams, runs, store: await openWeightStore({ ...settings, dataDir }, streams), supervisor, now: () => new Date() };
+      const store = await openWeightStore({ ...settings, dataDir }, streams);
+      const storage = new RunStorage({ dataDir, streams, runs, store });
+      const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
+      parts = { streams, runs, store, supervisor, roots, storage, stopDeadlineMs, report, now: () => new Date() };
+      retention = new Retention({ runs, storage, supervisor, keepDays: settings.keepRunsDays, log, now: () => new Date() });
     },
     stop: async () => streams?.close(),
   };
@@ -32,9 +45,28 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
     name: "runs",
     start: async () => {
       await parts!.supervisor.adopt();
+      retention!.start();
       going.set((await parts!.runs.list()).filter(({ finished }) => !finished).length);
     },
-    stop: async () => parts?.supervisor.close(),
+    stop: async () => {
+      retention?.stop();
+      await parts?.supervisor.close();
+    },
   };
   return { before: [connect], implementations: [controllerService(() => parts!)], after: [adopt] };
+}
+
+/**
+ * Where the paths of specs may lead.
+ *
+ * @throws FailedPrecondition for a controller that others reach and that would open any path for them
+ */
+function specRoots(settings: ControllerSettings): SpecRoots {
+  const { host, roots } = settings;
+  if (!roots && !isLoopback(host))
+    throw new RetortError(
+      "FailedPrecondition",
+      `--host is ${host}, and a spec from there could name any file of this machine; name the directories that specs may name, as --roots /models,/data`,
+    );
+  return specRootsOf(settings);
 }

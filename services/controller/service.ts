@@ -1,32 +1,28 @@
-import { createReadStream } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir } from "node:fs/promises";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { type Problem, RetortError } from "../shared/base/errors.js";
 import { chunksOf } from "../shared/base/file-bytes.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
-import type { Streams } from "../shared/base/streams/connection.js";
 import { auditRun } from "../shared/flow/ledger/audit-run.js";
-import { changedSince, publishEvent, watchEvents } from "../shared/flow/runs/events.js";
+import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
+import { anywhere, pathProblems, type SpecRoots } from "../shared/flow/runs/paths.js";
 import { resolveRun } from "../shared/flow/runs/resolve.js";
 import { checkSpec } from "../shared/flow/runs/spec.js";
-import { isOver, newRun, type RunStore } from "../shared/flow/runs/state.js";
-import type { WeightStore } from "../shared/flow/weights/store.js";
+import { newRun } from "../shared/flow/runs/state.js";
+import { openSendable } from "../shared/flow/weights/sendable.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
+import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import { type Run, type RunSpec, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { checkModels, checkObjectives, inspectModels } from "./check-models.js";
 import { chooseSignals } from "./choose-signal.js";
-import { checkGoing, type Supervisor } from "./supervisor.js";
+import type { ControllerContext } from "./context.js";
+import { deleteRun, pauseRun, resumeRun, stopRun } from "./steer.js";
+import { modelOf } from "./storage.js";
 import { commonRows } from "./vocabulary.js";
 import { warningsOf } from "./warnings.js";
+import { described, listRuns, watchRun } from "./watch.js";
 
-export interface ControllerContext {
-  readonly streams: Streams;
-  readonly runs: RunStore;
-  readonly store: WeightStore;
-  readonly supervisor: Supervisor;
-  readonly now: () => Date;
-}
+export type { ControllerContext } from "./context.js";
 
 const chunkBytes = 1024 * 1024;
 
@@ -35,28 +31,31 @@ export function controllerService(context: () => ControllerContext): Implementat
   return implement(ControllerService, {
     startRun: async ({ spec }) => ({ run: await startRun(context(), spec!) }),
     validateRun: async ({ spec }) => {
-      const problems = (await problemsOf(spec!)).map(({ fieldPath, description }) => ({ field: fieldPath, message: description }));
+      const problems = (await problemsOf(spec!, context().roots)).map(({ fieldPath, description }) => ({
+        field: fieldPath,
+        message: description,
+      }));
       return { problems, warnings: problems.length ? [] : warningsOf(spec!, await inspectModels(spec!)) };
     },
-    getRun: async ({ runId }) => ({ run: await context().runs.get(runId) }),
-    listRuns: async () => ({ runs: await context().runs.list() }),
+    getRun: async ({ runId }) => ({ run: await described(context(), await context().runs.get(runId)) }),
+    listRuns: async () => ({ runs: await listRuns(context()) }),
     watchRun: ({ runId, fromSequence }, { signal }) => watchRun(context(), runId, Number(fromSequence), signal),
-    pauseRun: async ({ runId }) => ({ run: await steer(context(), runId, "pause") }),
+    pauseRun: async ({ runId }) => ({ run: await pauseRun(context(), runId) }),
     resumeRun: async ({ runId }) => ({ run: await resumeRun(context(), runId) }),
-    stopRun: async ({ runId }) => ({ run: await steer(context(), runId, "stop") }),
-    deleteRun: async () => Promise.reject(new RetortError("Unimplemented", "not yet")),
+    stopRun: async ({ runId, now }) => ({ run: await stopRun(context(), runId, now) }),
+    deleteRun: async ({ runId }) => ({ freedBytes: BigInt(await deleteRun(context(), runId)) }),
     auditRun: async ({ runId }) => ({ audit: await auditRun(context().streams, await context().runs.get(runId)) }),
     getWeights: ({ runId, version }) => sendWeights(context(), runId, version),
   });
 }
 
-async function problemsOf(spec: RunSpec): Promise<Problem[]> {
-  const problems = checkSpec(spec, checkObjectives);
+async function problemsOf(spec: RunSpec, roots: SpecRoots = anywhere): Promise<Problem[]> {
+  const problems = [...checkSpec(spec, checkObjectives), ...(await pathProblems(spec, roots))];
   return problems.length ? problems : checkModels(spec);
 }
 
-async function startRun({ streams, runs, supervisor, now }: ControllerContext, spec: RunSpec): Promise<Run> {
-  const problems = await problemsOf(spec);
+async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, spec: RunSpec): Promise<Run> {
+  const problems = await problemsOf(spec, roots);
   if (problems.length) throw RetortError.ofProblems("the run spec", problems);
   const inspected = await inspectModels(spec);
   const warnings = warningsOf(spec, inspected);
@@ -74,71 +73,58 @@ async function startRun({ streams, runs, supervisor, now }: ControllerContext, s
     totalSteps: resolveRun(spec).totalSteps,
   });
   await runs.create(run);
-  for (const [i, { field, message }] of warnings.entries())
-    await publishEvent(streams, run.runId, { case: "warning", value: { message: `${field}: ${message}` } }, `warning/${i}`);
-  await runs.setControl(run.runId, "run");
-  await supervisor.launch(run);
-  return run;
-}
-
-async function* watchRun({ streams, runs }: ControllerContext, runId: string, fromSequence: number, signal: AbortSignal) {
-  await runs.get(runId);
-  for await (const event of watchEvents(streams, runId, fromSequence, signal)) {
-    yield { event };
-    if (event.event.case !== "stateChanged" || !isOver(event.event.value.state)) continue;
-    // A run that was resumed has an end in the middle of its events.
-    if (isOver((await runs.get(runId)).state) && !(await changedSince(streams, runId, event.sequence))) return;
+  try {
+    await announceStart(streams, run.runId);
+    for (const [i, { field, message }] of warnings.entries())
+      await publishEvent(streams, run.runId, { case: "warning", value: { message: `${field}: ${message}` } }, `warning/${i}`);
+  } catch (error) {
+    // Its caller hears that it was not started: it must not start later.
+    await runs.transition(run.runId, RunState.FAILED, `it was not started: ${RetortError.from(error).message}`);
+    throw error;
   }
-}
-
-async function steer({ runs, streams }: ControllerContext, runId: string, control: "pause" | "stop"): Promise<Run> {
-  checkGoing(await runs.get(runId), control === "pause" ? "paused" : "stopped");
-  await runs.setControl(runId, control);
-  if (control === "pause") return runs.get(runId);
-  const run = await runs.update(runId, (next) => {
-    if (isOver(next.state)) return false;
-    next.state = RunState.STOPPING;
-    return true;
-  });
-  await publishEvent(streams, runId, { case: "stateChanged", value: { state: RunState.STOPPING, message: "" } }, `stopping/${run.fence}`);
-  return run;
-}
-
-async function resumeRun({ runs, supervisor }: ControllerContext, runId: string): Promise<Run> {
-  const before = await runs.get(runId);
-  if (before.state === RunState.SUCCEEDED)
-    throw new RetortError("FailedPrecondition", `run ${runId} has succeeded; there is nothing to resume`);
-  await runs.setControl(runId, "run");
-  if (!isOver(before.state)) return before;
-  const run = await runs.update(runId, (next) => {
-    Object.assign(next, { state: RunState.PENDING, message: "", finished: undefined });
-    return true;
-  });
   await supervisor.launch(run);
   return run;
 }
 
-/** The trained student's files; without one, or when a version is named, that version's, with config and tokenizer. */
+/**
+ * The trained student's files, or those of the newest checkpoint of a run that is over without; without either, or when a
+ * version is named, that version's, with config and tokenizer.
+ */
 async function* sendWeights({ runs, store }: ControllerContext, runId: string, version: number | undefined) {
   const run = await runs.get(runId);
-  if (version === undefined && run.output) {
-    const names = (await readdir(run.output).catch((error: NodeJS.ErrnoException) => Promise.reject(outOfReach(run, error)))).sort();
-    const files = await Promise.all(names.map(async (name) => ({ name, sizeBytes: BigInt((await stat(join(run.output, name))).size) })));
-    yield { part: { case: "manifest" as const, value: { runId, version: run.step, fence: run.fence, files } } };
-    for (const name of names) yield* sendFile(name, createReadStream(join(run.output, name), { highWaterMark: chunkBytes }));
-    return;
+  const model = version === undefined ? await modelOf(run) : undefined;
+  if (model) {
+    const step = model === run.checkpoint?.path ? run.checkpoint.step : run.step;
+    return yield* sendDirectory(model, { runId, version: step, fence: run.fence });
   }
+  if (version === undefined && run.output) throw await outOfReach(run);
   const { manifest, files } = await readVersion({ runs, store }, runId, version);
   yield { part: { case: "manifest" as const, value: manifest } };
   for (const [name, bytes] of files) yield* sendFile(name, chunksOf(bytes, chunkBytes));
 }
 
+async function* sendDirectory(directory: string, version: Pick<WeightsManifest, "runId" | "version" | "fence">) {
+  const sendable = await openSendable(directory);
+  try {
+    const files = sendable.map(({ name, bytes }) => ({ name, sizeBytes: BigInt(bytes) }));
+    yield { part: { case: "manifest" as const, value: { ...version, files } } };
+    for (const { name, file } of sendable) yield* sendFile(name, file.createReadStream({ highWaterMark: chunkBytes, autoClose: false }));
+  } finally {
+    for (const { file } of sendable) await file.close();
+  }
+}
+
 /** Where pods share no volume, the learner's directory is not the controller's. */
-const outOfReach = ({ runId, output, step }: Run, { code }: NodeJS.ErrnoException): RetortError =>
-  new RetortError(
-    "NotFound",
-    `the student of run ${runId} is in ${output}, which the controller cannot read (${code}); give it the volume that the learner wrote to, or ask for version ${step}`,
+async function outOfReach({ runId, output, step }: Run): Promise<RetortError> {
+  const reason = await readdir(output).then(
+    () => "it holds no model",
+    ({ code }: NodeJS.ErrnoException) => code,
   );
+  return new RetortError(
+    "NotFound",
+    `the student of run ${runId} is in ${output}, which the controller cannot read (${reason}); give it the volume that the learner wrote to, or ask for version ${step}`,
+  );
+}
 
 /** How often the newest version may be replaced while it is read. */
 const maxReads = 10;

@@ -55,7 +55,7 @@ function failedRollout({ key, source, prompts, samplesPerPrompt }: PlannedTask, 
  * How a rollout differs from the task that was issued; undefined if it doesn't. Every sample must be there once, for the
  * prompt that was sent; what its tokens are made of is {@link sequenceFault}'s.
  */
-function rolloutFault(rollout: Rollout, planned: PlannedTask): string | undefined {
+export function rolloutFault(rollout: Rollout, planned: PlannedTask): string | undefined {
   const { key, sequences } = rollout;
   for (const name of ["runId", "purpose", "step", "task", "attempt"] as const)
     if (key?.[name] !== planned.key[name]) return `its key has ${name} ${key?.[name]}, and the task ${planned.key[name]}`;

@@ -1,5 +1,7 @@
 import { create } from "@bufbuild/protobuf";
+import { RetortError } from "../shared/base/errors.js";
 import type { RecordSize } from "../shared/flow/prompts/plan.js";
+import { outputProblems } from "../shared/flow/runs/output.js";
 import { type Phase, phaseOf } from "../shared/flow/runs/resolve.js";
 import { CheckpointSavedSchema } from "../shared/gen/retort/v1/run_pb.js";
 import type { TrainerOptions } from "../shared/ml/training/trainer.js";
@@ -23,10 +25,13 @@ export interface PreparedRun {
  * Loads the student from the newest sound checkpoint, or as the spec says; announces its version, and reads the data.
  *
  * @returns undefined if the run is to stop meanwhile
+ * @throws FailedPrecondition if the trained student could not be written where it is to go
  */
 export async function prepareRun(context: RunContext, checkpoints: Checkpoints): Promise<PreparedRun | undefined> {
   const { membership, host, log } = context;
   const { run, spec } = membership;
+  const problems = await outputProblems(spec);
+  if (problems.length) throw RetortError.ofProblems("the run spec", problems, "FailedPrecondition");
   const checkpoint = await chooseCheckpoint(context, checkpoints);
   const step = checkpoint?.step ?? 0;
   const options = trainerOptions(context, phaseOf(run, Math.max(1, step)));

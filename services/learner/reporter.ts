@@ -1,9 +1,8 @@
 import { RetortError } from "../shared/base/errors.js";
 import { type EventBody, publishEvent } from "../shared/flow/runs/events.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
-import { isOver } from "../shared/flow/runs/state.js";
 import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
-import { RunState } from "../shared/gen/retort/v1/run_pb.js";
+import type { RunState } from "../shared/gen/retort/v1/run_pb.js";
 import type { Failure } from "./assemble.js";
 
 /** Tells of a run, as one of its learners: each event under an id that another learner's do not have. */
@@ -48,13 +47,9 @@ export class Reporter {
    */
   async state(state: RunState, step: number): Promise<void> {
     const { runs, runId, run } = this.#membership;
-    const now = await runs.update(runId, (next) => {
-      if (isOver(next.state)) return false;
-      Object.assign(next, { state, message: "", step, totalSteps: run.totalSteps });
-      return true;
-    });
-    if (isOver(now.state))
-      throw new RetortError("FailedPrecondition", `run ${runId} is ${RunState[now.state].toLowerCase()} already; resume it to go on`);
+    const { totalSteps } = run;
+    if (!(await runs.transition(runId, state, "", { step, totalSteps })))
+      throw new RetortError("FailedPrecondition", `run ${runId} is over; resume it to go on`);
     await this.event({ case: "stateChanged", value: { state, message: "" } }, `${state}/${step}`);
   }
 }

@@ -29,6 +29,8 @@ export interface WaitOptions {
   readonly timeoutMs: number;
   /** Asked at every arrival and once a second; true ends the wait. */
   readonly interrupted: () => Promise<boolean>;
+  /** True for a task whose results can't be used, however many are still missing: nothing more is waited for. */
+  readonly spoilt?: (results: TaskResults, task: number) => boolean;
   /** Told what is missing after 30 seconds, and again each time the wait has doubled. */
   readonly waiting?: (missing: string, seconds: number) => void;
 }
@@ -100,7 +102,7 @@ export class ResultsReader {
    * @returns undefined if it was interrupted
    * @throws DeadlineExceeded that says what is missing
    */
-  async wait(step: string, tasks: number, { timeoutMs, interrupted, waiting }: WaitOptions): Promise<TaskResults[] | undefined> {
+  async wait(step: string, tasks: number, { timeoutMs, interrupted, spoilt, waiting }: WaitOptions): Promise<TaskResults[] | undefined> {
     const started = Date.now();
     let tellAfterMs = patienceMs;
     for (;;) {
@@ -108,7 +110,7 @@ export class ResultsReader {
       // From before the look: what arrives while `interrupted` is asked must wake this too.
       const arrival = this.#next();
       const found = Array.from({ length: tasks }, (_, task) => this.#steps.get(step)?.get(task) ?? {});
-      if (found.every(isComplete)) return found;
+      if (found.every((results, task) => isComplete(results) || spoilt?.(results, task))) return found;
       const waitedMs = Date.now() - started;
       if (waitedMs > timeoutMs)
         throw new RetortError("DeadlineExceeded", `step ${step}: waited ${timeoutMs} ms; ${missing(found)}`, { retry: "never" });

@@ -1,4 +1,3 @@
-import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
@@ -8,7 +7,7 @@ import { tellAudit } from "../shared/flow/ledger/audit-run.js";
 import { recordExhausted } from "../shared/flow/rollouts/exhausted.js";
 import { publishEvent } from "../shared/flow/runs/events.js";
 import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
-import { isOver } from "../shared/flow/runs/state.js";
+import { specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunState } from "../shared/gen/retort/v1/run_pb.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import type { LearnerSettings } from "./config.js";
@@ -26,6 +25,7 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
   const divergenceGauge = metrics.gauge("divergence_nats", "divergence of the last step");
   const tokens = metrics.counter("trained_tokens_total", "completion tokens trained on");
   const duration = metrics.seconds("step_duration", "time of an optimiser step, waiting included");
+  const { roots, outputRoots } = specRootsOf(settings);
   const stopping = new AbortController();
   const status = { step: 0, totalSteps: 0, activity: "starting" };
   const trainer = { device: settings.device, threads: threadCount(settings.threads) };
@@ -97,10 +97,14 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
   const service = learnerService({
     runId: settings.run ?? "",
     status: () => (settings.run ? status : { step: standalone.steps, totalSteps: 0, activity: "waiting for calls" }),
-    step: (request) => standalone.step(request),
-    save: async (path) => ({
-      checkpoint: { step: settings.run ? status.step : standalone.steps, path, digest: await worker.api.save(path, true) },
-    }),
+    step: async (request) => {
+      if (request.teacherModel) await roots.check(request.teacherModel, "teacherModel");
+      return standalone.step(request);
+    },
+    save: async (path) => {
+      await outputRoots.check(path, "path");
+      return { checkpoint: { step: settings.run ? status.step : standalone.steps, path, digest: await worker.api.save(path, true) } };
+    },
   });
   const after = settings.run ? [registration(context, () => membership!), work, patience(() => membership)] : [];
   return { before: [connect], implementations: [service], after, finished: settings.run ? finished : undefined };
@@ -118,10 +122,6 @@ async function recordFailure(membership: Membership, { message, code }: RetortEr
 /** The end of a run: its audit, then its final state, which ends every watch. */
 async function record({ runs, streams, runId }: Membership, state: RunState, message: string): Promise<void> {
   await tellAudit(streams, await runs.get(runId));
-  const run = await runs.update(runId, (next) => {
-    if (isOver(next.state)) return false;
-    Object.assign(next, { state, message, finished: timestampNow() });
-    return true;
-  });
-  await publishEvent(streams, runId, { case: "stateChanged", value: { state, message } }, `ended/${state}/${run.fence}`);
+  const run = await runs.transition(runId, state, message);
+  if (run) await publishEvent(streams, runId, { case: "stateChanged", value: { state, message } }, `ended/${state}/${run.fence}`);
 }

@@ -5,7 +5,7 @@ import type { Membership } from "../shared/flow/runs/membership.js";
 import { ensureRun, ensureStreams, purgeEarlier } from "../shared/flow/streams.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import type { TrainerOptions } from "../shared/ml/training/trainer.js";
-import { type PlannedTask, soundResults } from "./planned.js";
+import { type PlannedTask, rolloutFault, soundResults } from "./planned.js";
 import { Reporter } from "./reporter.js";
 import { ResultsReader, type TaskResults } from "./results.js";
 import type { TrainHost } from "./train-host.js";
@@ -70,7 +70,8 @@ export async function waitFor(
     await guard(context);
     return interrupted();
   });
-  const found = await results.wait(token, planned.length, { timeoutMs, interrupted: look, waiting });
+  const spoilt = ({ rollout }: TaskResults, task: number) => rollout !== undefined && rolloutFault(rollout, planned[task]!) !== undefined;
+  const found = await results.wait(token, planned.length, { timeoutMs, interrupted: look, spoilt, waiting });
   return found && soundResults(found, planned);
 }
 

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import { type FileBytes, ownBuffers } from "../shared/base/file-bytes.js";
+import { ownDirectory } from "../shared/base/own-directory.js";
 import { moved } from "../shared/base/workers.js";
 import { writeAtomically } from "../shared/base/write-atomically.js";
 import { type Item, itemsOf } from "../shared/codec/examples.js";
@@ -141,6 +142,8 @@ export class TrainHost {
 
   /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Gives the weights' digest. */
   async save(directory: string, state: boolean): Promise<string> {
+    const unmarked = state ? ["model.safetensors", "optimizer.safetensors"] : undefined;
+    await ownDirectory(directory, state ? "checkpoint" : "output", { unmarked, wayOut: "name another directory" });
     if (!state) return this.#saveWeights(directory, this.#training.params());
     const { params, m, v, updates } = this.#training.state();
     const digest = await this.#saveWeights(directory, params);

@@ -1,18 +1,19 @@
 import { RetortError } from "../shared/base/errors.js";
 import type { WorkerHandle } from "../shared/base/workers.js";
-import { parseTemplate } from "../shared/flow/prompts/text-template.js";
-import { defaultTemplate } from "../shared/flow/runs/rewards.js";
 import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
 import { classOf } from "../shared/ml/classification/labels.js";
 import type { ClassifierOptions } from "../shared/ml/classification/text-classifier.js";
 import type { ClassifierDescription, ClassifierHost, Judgement } from "../shared/ml/host/classifier-host.js";
 import { spawnClassifierHost } from "../shared/ml/host/spawn.js";
-import type { Input, Term } from "./evaluator.js";
+import type { ClassifierText, Input, Term } from "./text-rewards.js";
 
 interface Opened {
   readonly worker: WorkerHandle<ClassifierHost>;
   readonly description: Promise<ClassifierDescription>;
 }
+
+/** Fills a reward's templates in for each completion. */
+type Render = (inputs: readonly Input[], spec: RewardSpec) => Promise<readonly (ClassifierText | { readonly failure: string })[]>;
 
 /** Most classifiers that a process keeps open. */
 const most = 8;
@@ -21,10 +22,13 @@ const most = 8;
 export class Classifiers {
   readonly #options: ClassifierOptions;
   readonly #onCrash: (error: RetortError) => void;
+  readonly #render: Render;
   readonly #opened = new Map<string, Opened>();
 
-  constructor(options: ClassifierOptions, onCrash: (error: RetortError) => void) {
+  /** @param render fills templates in; one that fails is that completion's failure */
+  constructor(options: ClassifierOptions, render: Render, onCrash: (error: RetortError) => void) {
     this.#options = options;
+    this.#render = render;
     this.#onCrash = onCrash;
   }
 
@@ -38,16 +42,18 @@ export class Classifiers {
    *
    * @throws NotFound or InvalidArgument naming file or class; ResourceExhausted if too many classifiers are open
    */
-  async judge(inputs: readonly Input[], { model, label, template, pairTemplate }: RewardSpec): Promise<Term[]> {
+  async judge(inputs: readonly Input[], spec: RewardSpec): Promise<Term[]> {
+    const { model, label } = spec;
     const { worker, description } = this.#open(model);
     const { labels, multiLabel } = await description;
     const index = classOf(label, labels);
-    const text = parseTemplate(template || defaultTemplate);
-    const pair = pairTemplate ? parseTemplate(pairTemplate) : undefined;
-    const judgements = await worker.api.classify(
-      inputs.map((input) => ({ text: text.render(input), ...(pair ? { pair: pair.render(input) } : {}) })),
-    );
-    return judgements.map((judgement: Judgement) => ("failure" in judgement ? judgement : rewardOf(judgement, index, multiLabel)));
+    const texts = await this.#render(inputs, spec);
+    const judgements = await worker.api.classify(texts.filter((text): text is ClassifierText => !("failure" in text)));
+    let next = 0;
+    return texts.map((text) => {
+      const judgement: Judgement = "failure" in text ? text : judgements[next++]!;
+      return "failure" in judgement ? judgement : rewardOf(judgement, index, multiLabel);
+    });
   }
 
   async stop(): Promise<void> {

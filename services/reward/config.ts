@@ -8,6 +8,13 @@ export const rewardSettings = modelSettings.extend({
     .optional()
     .describe("path of the authority (PEM) of external reward servers at https:// addresses; default: the system's authorities"),
   rewardToken: z.string().optional().meta({ description: "bearer token that external reward servers ask for", secret: true }),
+  rewardTokenHosts: z
+    .string()
+    .default("")
+    .describe(
+      "external reward servers that get the token: host:port, separated by commas; one that a run names and this does not gets none",
+    ),
+  rewardTokenPlaintext: z.stringbool().default(false).describe("whether the token may go to other machines without TLS: true or false"),
 });
 
 export type RewardSettings = z.infer<typeof rewardSettings>;

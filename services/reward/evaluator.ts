@@ -1,8 +1,8 @@
 import { RetortError } from "../shared/base/errors.js";
-import type { EvaluateInput } from "../shared/gen/retort/v1/reward_pb.js";
 import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
-import { textMetrics } from "../shared/ml/text/metrics/table.js";
-import { tasks } from "../shared/ml/text/tasks/table.js";
+import { type Input, rewards, type Term } from "./text-rewards.js";
+
+export type { Input, Term };
 
 /** What a completion got: the weighted sum, and its terms by the reward's name. */
 export interface Evaluation {
@@ -12,36 +12,15 @@ export interface Evaluation {
   readonly failure?: string;
 }
 
-/** One term for one completion: a number, or why there is none. */
-export type Term = number | { readonly failure: string };
-
-/** A completion with what it is judged by. */
-export type Input = Pick<EvaluateInput, "prompt" | "completion" | "reference" | "completionTokens">;
-
-/** Rewards that more than the texts is needed for: each judges a batch, one term per completion. */
+/** Who judges a batch by a reward: one term per completion. */
 export interface Judges {
+  /** A thread that holds what follows patterns and templates, and measures that take long for long texts. */
+  readonly text: (inputs: readonly Input[], spec: RewardSpec) => Promise<readonly Term[]>;
   /** A classifier in a worker thread. */
   readonly classifier: (inputs: readonly Input[], spec: RewardSpec) => Promise<readonly Term[]>;
   /** Another server of RewardService. */
   readonly external: (inputs: readonly Input[], spec: RewardSpec) => Promise<readonly Term[]>;
 }
-
-/** Rewards that need nothing but the texts, by the name that specs use. */
-export const rewards: Readonly<Record<string, (input: Input, spec: RewardSpec) => number>> = {
-  ...Object.fromEntries(
-    Object.entries(textMetrics).map(([name, metric]) => [name, ({ completion, reference }: Input) => metric(completion, reference)]),
-  ),
-  /** 1 up to the target, then falling in proportion to 0 at twice the target. */
-  length: ({ completionTokens }, { targetTokens }) => Math.max(0, Math.min(1, 2 - completionTokens / Math.max(1, targetTokens))),
-  /** 1 if the pattern is found. */
-  regex: ({ completion }, { pattern }) => (new RegExp(pattern, "u").test(completion) ? 1 : 0),
-  /** A generated task's own check. */
-  task: ({ prompt, completion }, { task }) => {
-    const generated = tasks[task];
-    if (!generated) throw new Error(`there is no generated task "${task}"; known: ${Object.keys(tasks).join(", ")}`);
-    return generated.check(prompt, completion);
-  },
-};
 
 /** Every reward's name. */
 export const rewardKinds = [...Object.keys(rewards), "classifier", "external"].sort();
@@ -62,6 +41,9 @@ export async function evaluate(inputs: readonly Input[], specs: readonly RewardS
   );
 }
 
+/** Largest size of a term: beyond it the sums of a batch leave what float32 can hold. */
+const largest = 1e20;
+
 function combine(specs: readonly RewardSpec[], terms: readonly Term[]): Evaluation {
   const components: Record<string, number> = {};
   let value = 0;
@@ -71,6 +53,8 @@ function combine(specs: readonly RewardSpec[], terms: readonly Term[]): Evaluati
     const name = `${kind}${where}`;
     if (typeof term === "object") return { value: 0, components: {}, failure: `reward ${name} failed: ${term.failure}` };
     if (!Number.isFinite(term)) return { value: 0, components: {}, failure: `reward ${name} gave ${term}; a reward must be finite` };
+    if (Math.abs(term) > largest)
+      return { value: 0, components: {}, failure: `reward ${name} gave ${term}; a reward must lie within ±${largest}` };
     components[keyOf(kind, components)] = term;
     value += (weight ?? 1) * term;
   }
@@ -93,14 +77,9 @@ async function evaluateTerm(inputs: readonly Input[], spec: RewardSpec, judges: 
       throw new RetortError("DataLoss", `the reward server ${spec.address} gave ${values.length} rewards for ${inputs.length} completions`);
     return values;
   }
-  const reward = rewards[spec.kind];
-  if (!reward)
+  if (!Object.hasOwn(rewards, spec.kind))
     throw new RetortError("InvalidArgument", `there is no reward "${spec.kind}"; known: ${rewardKinds.join(", ")}`, {
       fieldPath: "rewards.kind",
     });
-  try {
-    return inputs.map((input) => reward(input, spec));
-  } catch (error) {
-    throw new RetortError("InvalidArgument", `reward ${spec.kind}: ${(error as Error).message}`, { cause: error });
-  }
+  return judges.text(inputs, spec);
 }

@@ -14,24 +14,44 @@ import { Classifiers } from "./classifiers.js";
 import type { RewardSettings } from "./config.js";
 import { evaluate, type Judges } from "./evaluator.js";
 import { ExternalJudges } from "./external-judges.js";
+import { hostsOf } from "./judge-tokens.js";
 import { rewardService } from "./service.js";
+import { TextJudges } from "./text-judges.js";
 
 const worker = `${hostname()}/${process.pid}`;
 
 /** Most tokens of one forward of a classifier, padding included. */
 const batchTokens = 8192;
 
+/** The longest that a stop waits for completions that are being judged. */
+const longestDrainMs = 5000;
+
 /** The reward role: judges the rollouts of a run, or completions for whoever calls it. */
 export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
   const { settings, log, metrics } = context;
   const evaluated = metrics.counter("completions_total", "completions evaluated");
   const duration = metrics.seconds("evaluate", "time to evaluate a rollout");
+  const texts = new TextJudges();
+  /** Aborted when a stop waits no longer for judgements. */
+  const hurry = new AbortController();
+  if (settings.rewardToken !== undefined && hostsOf(settings.rewardTokenHosts).length === 0)
+    log.warn("the reward token goes nowhere: name the reward servers that get it with --reward-token-hosts");
   const external = new ExternalJudges(settings);
   const { device, threads } = settings;
-  const classifiers = new Classifiers({ device, threads: threadCount(threads), batchTokens }, (error) => fail(error));
+  const classifiers = new Classifiers(
+    { device, threads: threadCount(threads), batchTokens },
+    (inputs, spec) => texts.render(inputs, spec),
+    (error) => fail(error),
+  );
   const judges: Judges = {
+    text: (inputs, spec) => texts.judge(inputs, spec),
     classifier: (inputs, spec) => classifiers.judge(inputs, spec),
-    external: (inputs, spec) => external.judge(inputs, spec),
+    // Whoever calls knows better how long to wait, and may call again.
+    external: (inputs, spec) => external.judge(inputs, spec, { patienceMs: 0, signal: hurry.signal }),
+  };
+  const ofRun: Judges = {
+    ...judges,
+    external: (inputs, spec) => external.judgeOrFail(inputs, spec, { patienceMs: membership!.run.stepTimeoutMs, signal: hurry.signal }),
   };
   let membership: Membership | undefined;
   let consumption: Consumption | undefined;
@@ -45,9 +65,11 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
     const { streams, spec, run } = membership!;
     const started = performance.now();
     const written = rollout.sequences.filter(({ failure }) => !failure);
-    const values = await evaluate(written.map(inputOf), spec.rewards, judges).catch((error: unknown) => {
+    const values = await evaluate(written.map(inputOf), spec.rewards, ofRun).catch((error: unknown) => {
       const { message, disposition } = RetortError.from(error);
-      if (disposition !== "terminate" && attempt < run.maxAttempts) throw error;
+      // What passes by itself is no outcome. A bug may be this process's own: another one gets to try, until the last attempt.
+      const another = disposition === "giveBack" || (disposition === "fail" && attempt < run.maxAttempts);
+      if (hurry.signal.aborted || another) throw error;
       return message;
     });
     const seconds = (performance.now() - started) / 1000;
@@ -66,6 +88,7 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
         durable: durables.reward(settings.run),
         span: "evaluate",
         concurrency: 8,
+        patienceMs: membership.run.stepTimeoutMs,
         log,
         handler: judge,
       });
@@ -73,7 +96,10 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
       await registration(context, () => membership!).start!();
     },
     stop: async () => {
+      // What takes longer to be judged is given back: another reward process, or this one started again, goes on with it.
+      const late = setTimeout(() => void judging.stop!(), Math.min(longestDrainMs, settings.graceMs / 4));
       await consumption?.stop();
+      clearTimeout(late);
       if (membership) await registration(context, () => membership!).stop!();
       await membership?.streams.close();
     },
@@ -83,11 +109,12 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
     name: "judges",
     start: async () => {},
     stop: async () => {
+      hurry.abort(new RetortError("Cancelled", "the reward process stops"));
       external.close();
-      await classifiers.stop();
+      await Promise.all([texts.stop(), classifiers.stop()]);
     },
   };
-  return { before: [judging], implementations: [rewardService(judges)], after: [work, patience(() => membership)], finished };
+  return { before: [judging], implementations: [rewardService(judges, texts)], after: [work, patience(() => membership)], finished };
 }
 
 function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {

@@ -1,11 +1,11 @@
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
-import { rewardProblems } from "../shared/flow/runs/rewards.js";
 import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
 import { evaluate, type Judges, rewardKinds } from "./evaluator.js";
+import type { TextJudges } from "./text-judges.js";
 
 /** RewardService over the rewards. */
-export function rewardService(judges: Judges): Implementation {
+export function rewardService(judges: Judges, texts: TextJudges): Implementation {
   return implement(RewardService, {
     describe: async () => ({ kinds: rewardKinds }),
     evaluate: async ({ inputs, rewards }) => {
@@ -13,7 +13,7 @@ export function rewardService(judges: Judges): Implementation {
         throw new RetortError("InvalidArgument", `rewards is empty; name at least one of ${rewardKinds.join(", ")}`, {
           fieldPath: "rewards",
         });
-      const problems = rewardProblems(rewards);
+      const problems = await texts.problems(rewards);
       if (problems.length) throw RetortError.ofProblems("rewards", problems);
       const evaluations = await evaluate(inputs, rewards, judges);
       return { rewards: evaluations.map(({ components, ...rest }) => ({ ...rest, components: { ...components } })) };

@@ -71,13 +71,14 @@ export class Policy {
    * Waits until the learner with this fence has announced a version of at least `min`. It may wait long: the version may
    * still be in training. Nothing else waits for it: it is called before the sampler is taken.
    *
-   * @returns false if a later learner has taken the run over: nobody asks for that one's work any more
+   * @returns false if no one waits for the task any more: a later learner has taken the run over, or this one has announced a
+   *   version beyond `max`, which it makes when it has what it asked for
    * @throws Cancelled when the signal comes first
    */
-  async announced(fence: bigint, min: number, signal: AbortSignal): Promise<boolean> {
+  async announced(fence: bigint, min: number, max: number, signal: AbortSignal): Promise<boolean> {
     for (let waitedMs = 0, tellMs = tellAfterMs; ; waitedMs += lookMs) {
       if (signal.aborted) throw new RetortError("Cancelled", `stopped while waiting for policy version ${min} of run ${this.#runId}`);
-      if (this.#fence > fence) return false;
+      if (this.#fence > fence || (this.#fence === fence && this.#latest > max)) return false;
       if (this.#fence === fence && this.#latest >= min) return true;
       if (waitedMs >= tellMs) {
         this.#log.warn({ min, fence, latest: this.#latest }, `a task has waited ${waitedMs / 1000} s for policy version ${min}`);
@@ -90,14 +91,12 @@ export class Policy {
   /**
    * Brings the sampler to the newest announced version within [min, max].
    *
-   * @returns `later` if there is none just now: another was announced meanwhile; `never` if they have been deleted because
-   *   the learner is past them: nobody waits for what they would write
+   * @returns undefined if there is none just now, since another was announced meanwhile: wait for {@link announced} again
    */
-  async use(min: number, max: number): Promise<number | "later" | "never"> {
-    const [target, fence] = [Math.min(this.#latest, max), this.#fence];
-    if (target < min) return "later";
-    if (target === this.version || (await this.#load(target))) return target;
-    return fence === this.#fence && target === max && max < this.#latest && this.version !== target ? "never" : "later";
+  async use(min: number, max: number): Promise<number | undefined> {
+    const target = Math.min(this.#latest, max);
+    if (target < min) return undefined;
+    return target === this.version || (await this.#load(target)) ? target : undefined;
   }
 
   async #load(version: number): Promise<boolean> {

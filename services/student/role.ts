@@ -83,11 +83,11 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         sample,
         maxAttempts: run.maxAttempts,
         now: () => performance.now(),
-        versionExists: ({ key, minPolicyVersion }: PromptTask, signal: AbortSignal) =>
-          policy!.announced(BigInt(key!.attempt), minPolicyVersion, signal),
+        versionExists: ({ key, minPolicyVersion, maxPolicyVersion }: PromptTask, signal: AbortSignal) =>
+          policy!.announced(BigInt(key!.attempt), minPolicyVersion, maxPolicyVersion, signal),
         useVersion: async ({ minPolicyVersion, maxPolicyVersion }: PromptTask) => {
           const version = await policy!.use(minPolicyVersion, maxPolicyVersion);
-          if (typeof version === "number") versionGauge.set(version);
+          if (version !== undefined) versionGauge.set(version);
           return version;
         },
         exclusive,

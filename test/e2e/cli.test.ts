@@ -108,6 +108,12 @@ describe("retort, as its user types it", () => {
     expect(watched).toMatchObject({ code: 0, stdout: "" });
     expect(watched.stderr).toMatch(/run stopped/);
     expect((await retort(["stop", run.runId, ...data()])).code).toBe(78);
+
+    expect((await retort(["rm", run.runId, ...data()])).code).toBe(64);
+    expect((await retort(["rm", run.runId, "nope", "--yes", ...data()])).code).toBe(66);
+    const [removed] = await json<{ runId: string; freedBytes: number }[]>("rm", run.runId, "--yes");
+    expect(removed!.freedBytes).toBeGreaterThan(1000);
+    expect((await json<RunJson[]>("runs")).some(({ runId }) => runId === run.runId)).toBe(false);
   });
 
   it.each([
@@ -170,7 +176,7 @@ describe("retort, as its user types it", () => {
       address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
     });
     serving.ctrlC();
-    expect(await serving.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('"stopping"') });
+    expect(await serving.ended).toMatchObject({ code: 130, stderr: expect.stringContaining('"stopping"') });
   });
 
   it("stops a run in order when Ctrl-C ends `up`: the checkpoint is there, and the next `up` goes on from it", async () => {
@@ -180,7 +186,7 @@ describe("retort, as its user types it", () => {
     watching.ctrlC();
     await watching.ended;
     up.ctrlC();
-    expect((await up.ended).code).toBe(0);
+    expect((await up.ended).code).toBe(130);
     expect(await readdir(join(directory, "data", "runs", runId, "checkpoints"))).toHaveLength(1);
     up = startRetort(["up", "--json", "--port", "0", ...data()]);
     await up.output("stdout", /\n/);
@@ -204,6 +210,7 @@ describe("retort --help", () => {
         "pause",
         "reproduce",
         "resume",
+        "rm",
         "run",
         "runs",
         "sample",

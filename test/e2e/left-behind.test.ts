@@ -1,89 +1,63 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { connectController } from "../../services/cli/local.js";
-import { isRunning } from "../../services/shared/base/processes.js";
-import { parseSpec } from "../../services/shared/flow/runs/spec.js";
-import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { tinySpec } from "../support/local-run.js";
+import { canSeeProcesses, descendants } from "../support/descendants.js";
 import { eventually } from "../support/nats.js";
+import { startRetort } from "../support/retort.js";
 
-const cli = resolve("dist/services/cli.js");
-const spec = tinySpec(
-  "left",
-  "phases: [{ preset: on_policy_kd, steps: 400, batchSize: 8, sampling: { maxNewTokens: 8 } }]\ncheckpoints: { everySteps: 5 }",
-);
+const teacher = resolve("deploy/examples/num2words/models/teacher");
+const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGKILL: null } as const;
 
-/** `retort up` as a process of its own, to be killed. */
-class Up {
-  readonly child: ChildProcess;
-  said = "";
+/** Every command that starts processes: its arguments, and how many processes there are when it works. */
+const commands: readonly (readonly [name: string, argv: (directory: string) => string[], processes: number])[] = [
+  ["up", (directory) => ["up", "--port", "0", "--data-dir", join(directory, "data")], 4],
+  ["serve", (directory) => ["serve", "reward", "--data-dir", directory], 2],
+  ["sample", () => ["sample", "1=", "2=", "--model", teacher, "--count", "5000"], 2],
+  // Command, keeper, nats-server, controller, learner, student, teacher.
+  ["demo", (directory) => ["demo", "--data-dir", join(directory, "data"), "--report", join(directory, "report.html")], 6],
+  [
+    "reproduce",
+    (directory) => ["reproduce", "staleness", "--quick", "--data-dir", join(directory, "data"), "--out", join(directory, "out")],
+    6,
+  ],
+];
 
-  constructor(directory: string) {
-    this.child = spawn(process.execPath, [cli, "up", "--port", "0", "--data-dir", directory], {
-      stdio: ["ignore", "ignore", "pipe"],
-      env: process.env,
-    });
-    this.child.stderr!.on("data", (text: Buffer) => {
-      this.said += text;
-    });
-  }
+if (!canSeeProcesses) console.warn("skipped: what commands leave behind is looked for in /proc, which this system has not");
 
-  async end(signal: NodeJS.Signals): Promise<void> {
-    const gone = new Promise((done) => this.child.once("exit", done));
-    this.child.kill(signal);
-    await gone;
-  }
-}
-
-describe("what `retort up` leaves when it is killed", () => {
-  let directory: string;
-  let second: Up | undefined;
+(canSeeProcesses ? describe : describe.skip)("what a command leaves running when it is ended", () => {
+  let root: string;
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), "retort-left-"));
+    root = await mkdtemp(join(tmpdir(), "retort-left-"));
   });
-  afterAll(async () => {
-    await second?.end("SIGTERM");
-    await rm(directory, { recursive: true, force: true });
-  });
+  afterAll(() => rm(root, { recursive: true, force: true }));
 
-  const address = () => readFile(join(directory, "address"), "utf8").then((text) => text.trim());
+  /** Runs a command until all its processes are there, ends it, and returns its exit code when nothing is left of it. */
+  const end = async (argv: readonly string[], processes: number, directory: string, signal: NodeJS.Signals) => {
+    const running = startRetort(argv, { TMPDIR: directory });
+    const left = () => descendants("TMPDIR", directory);
+    let over = false;
+    running.ended.then(() => {
+      over = true;
+    });
+    await eventually("its processes are there", async () => over || (await left()).length >= processes, 120_000);
+    if (over) throw new Error(`the command ended too early: ${(await running.ended).stderr}`);
+    // As a terminal does it: the whole group is told.
+    process.kill(-running.child.pid!, signal);
+    const { code } = await running.ended;
+    await eventually("nothing is left", async () => (await left()).length === 0, 90_000);
+    return code;
+  };
 
-  it("ends, and the next one goes on with its run from the newest checkpoint", async () => {
-    const first = new Up(directory);
-    await eventually("the first one serves", () => address().then(Boolean, () => false));
-    const controller = connectController(await address());
-    const { run } = await controller.startRun({ spec: parseSpec(spec, resolve("deploy/examples/num2words/test.yaml")) });
-    const runId = run!.runId;
-    await eventually("some steps are done", async () => (await controller.getRun({ runId })).run!.step > 6, 60_000);
-    controller.close();
-    const pid = Number(await readFile(join(directory, "controller.pid"), "utf8"));
-    await first.end("SIGKILL");
-    await rm(join(directory, "address"));
-
-    second = new Up(directory);
-    await eventually("the next one serves", () => address().then(Boolean, () => false), 60_000);
-    expect(await isRunning(pid, directory)).toBe(false);
-    expect(second.said).toMatch(/left behind/);
-    const again = connectController(await address());
-    await eventually("the run goes on", async () => (await again.getRun({ runId })).run!.step > 30, 60_000);
-    expect((await again.getRun({ runId })).run!.state).toBe(RunState.RUNNING);
-    await again.stopRun({ runId });
-    await eventually("the run is stopped", async () => (await again.getRun({ runId })).run!.state === RunState.STOPPED, 60_000);
-    again.close();
-  });
-
-  it("ends by itself when no next one comes", async () => {
-    const pid = Number(await readFile(join(directory, "controller.pid"), "utf8"));
-    const up = second!;
-    second = undefined;
-    await up.end("SIGKILL");
-    await eventually("the controller is gone", async () => !(await isRunning(pid, directory)), 30_000);
-    // Its nats-server would be ended by the next one; here nobody comes.
-    const third = new Up(directory);
-    await rm(join(directory, "address"));
-    await eventually("the third one serves", () => address().then(Boolean, () => false), 60_000);
-    await third.end("SIGTERM");
-  });
+  it.each(commands)(
+    "`%s`: nothing, by whatever signal; its exit code tells which",
+    async (name, argv, processes) => {
+      const codes = Object.keys(signals).map(async (signal) => {
+        const directory = join(root, `${name}-${signal}`);
+        await mkdir(directory);
+        return [signal, await end(argv(directory), processes, directory, signal as NodeJS.Signals)] as const;
+      });
+      expect(Object.fromEntries(await Promise.all(codes))).toEqual(signals);
+    },
+    240_000,
+  );
 });

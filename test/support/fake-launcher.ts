@@ -1,10 +1,12 @@
-import type { Launcher, RoleSet, Watcher } from "../../services/controller/launcher.js";
+import type { Ending, Launcher, RoleSet, Watcher } from "../../services/controller/launcher.js";
 import type { Run } from "../../services/shared/gen/retort/v1/run_pb.js";
 
 /** A launcher that starts nothing and remembers what it was asked for. */
 export class FakeLauncher implements Launcher {
   readonly launched: { readonly runId: string; readonly sets: readonly RoleSet[] }[] = [];
   readonly stopped: string[] = [];
+  /** Runs whose processes were killed. */
+  readonly killed: string[] = [];
   /** What a launch fails with, if it is to fail. */
   refuse: Error | undefined;
   watcher: Watcher | undefined;
@@ -14,8 +16,8 @@ export class FakeLauncher implements Launcher {
     this.launched.push({ runId, sets });
   }
 
-  async stop(runId: string): Promise<void> {
-    this.stopped.push(runId);
+  async stop(runId: string, ending: Ending = "asked"): Promise<void> {
+    (ending === "killed" ? this.killed : this.stopped).push(runId);
   }
 
   async watch(watcher: Watcher): Promise<void> {

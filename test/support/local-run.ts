@@ -101,6 +101,11 @@ export class LocalCluster {
     return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
   }
 
+  /** A connection to its NATS, for tests that put things there. */
+  get streams(): Streams {
+    return this.#streams;
+  }
+
   async stop(): Promise<void> {
     this.controller.close();
     await this.#streams.connection.close();

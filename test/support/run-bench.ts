@@ -81,10 +81,11 @@ export class RunBench {
     this.store = new DirectoryStore(join(directory, "weights"));
   }
 
-  /** @param body the spec without name and models; and without data, if any will do */
+  /** @param body the spec without name and student; and without teachers and data, if any will do */
   static async start(body: string): Promise<RunBench> {
     const data = /^data:/m.test(body) ? "" : "data: { path: data/train.jsonl }\n";
-    const text = `name: bench\nstudent: { model: models/student }\nteachers: [{ model: models/teacher }]\n${data}${body}`;
+    const taught = /^teachers:/m.test(body) ? "" : "teachers: [{ model: models/teacher }]\n";
+    const text = `name: bench\nstudent: { model: models/student }\n${taught}${data}${body}`;
     const spec = parseSpec(text, example("spec.yaml"));
     const nats = await TestNats.start();
     const streams = await nats.connect();

@@ -1,8 +1,12 @@
-import { access, mkdir, rm, writeFile } from "node:fs/promises";
+import { access, realpath, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import pc from "picocolors";
+import { RetortError } from "../../shared/base/errors.js";
+import { lockDirectory } from "../../shared/base/lock-directory.js";
+import { checkDeletable, clearDirectory, ownDirectory } from "../../shared/base/own-directory.js";
+import { checkOwnFile } from "../../shared/base/own-file.js";
 import { promptOfRow } from "../../shared/codec/examples.js";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
 import { startBar } from "../bar.js";
@@ -15,11 +19,21 @@ import { wordsOf } from "../models/model-words.js";
 import { writeTask } from "../models/task-files.js";
 import { checkSucceeded, type RunHistory, readSpec, watchRun } from "../runs/runs.js";
 import { tableOf } from "../table.js";
-import { type Contender, reportHtml, tableHead, tableRow } from "./report.js";
+import { type Contender, isReport, reportHtml, tableHead, tableRow } from "./report.js";
 
 const examples = fileURLToPath(new URL("../../../../deploy/examples/num2words/", import.meta.url));
 const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
 const say = (text: string): void => console.error(text);
+
+interface DemoOptions {
+  readonly retrain?: boolean;
+  readonly dataDir: string;
+  readonly report: string;
+  readonly force?: boolean;
+}
+
+/** What a demo before has left in its directory, and this one makes anew. */
+const leftovers = ["nats", "runs", "scores", "weights", "controller.log", "controller.pid", "address"];
 
 /** Adds `retort demo`. */
 export function addDemoCommand(program: Command): void {
@@ -30,8 +44,9 @@ export function addDemoCommand(program: Command): void {
     .option("--retrain", "make the data, the teacher and the student's supervised start anew as well")
     .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort/demo")
     .option("--report <file>", "where the report goes", "report.html")
-    .action(async (options: { retrain?: boolean; dataDir: string; report: string }) => {
-      const contenders = await demo(resolve(options.dataDir), options.retrain ?? false, resolve(options.report));
+    .option("--force", "overwrite a report, and take a data directory, that Retort did not make; nothing is deleted")
+    .action(async (options: DemoOptions) => {
+      const contenders = await demo({ ...options, dataDir: resolve(options.dataDir), report: resolve(options.report) });
       print(
         program,
         contenders.map(({ name, data, evaluation: { greedySamples, samples, ...figures } }) => ({ name, data, ...figures })),
@@ -47,18 +62,15 @@ const methods = [
   { spec: "on-policy.yaml", name: "on-policy GKD", data: "600 prompts, no answers" },
 ] as const;
 
-async function demo(dataDir: string, retrain: boolean, report: string): Promise<Contender[]> {
+async function demo({ dataDir, retrain = false, report, force }: DemoOptions): Promise<Contender[]> {
   const started = performance.now();
-  await rm(dataDir, { recursive: true, force: true });
-  await mkdir(dataDir, { recursive: true });
-  const service = await startLocal({ dataDir, port: 0, natsPort: 0, progress: say });
+  await checkOwnFile(report, { option: "--report", isOurs: isReport, force });
+  await checkExamples(retrain);
+  await startAnew(dataDir, force);
+  const service = await startLocal({ dataDir, port: 0, natsPort: 0, progress: say, kind: "demo", force });
   const controller = connectController(service.address);
   try {
-    const made = await access(join(examples, "models/student/model.safetensors")).then(
-      () => true,
-      () => false,
-    );
-    if (retrain || !made) await makeModels(controller);
+    if (retrain || !(await isThere("models/student/model.safetensors"))) await makeModels(controller);
     const students: { name: string; data: string; directory: string; history?: RunHistory }[] = [
       { name: "teacher", data: "all 1000 examples", directory: join(examples, "models/teacher") },
       { name: "SFT student", data: "150 examples with answers", directory: join(examples, "models/student") },
@@ -79,9 +91,39 @@ async function demo(dataDir: string, retrain: boolean, report: string): Promise<
   }
 }
 
+/** Empties the directory of what a demo before has left, unless a process still works in it. */
+async function startAnew(dataDir: string, force: boolean | undefined): Promise<void> {
+  checkDeletable(await realpath(dataDir).catch(() => dataDir));
+  const directory = await ownDirectory(dataDir, "demo", { force });
+  const lock = await lockDirectory(directory);
+  try {
+    await clearDirectory(directory, "demo", leftovers);
+  } finally {
+    await lock.release();
+  }
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  access(join(examples, path)).then(
+    () => true,
+    () => false,
+  );
+
+/** Only `--retrain` makes anew what is there: a teacher alone, or a student alone, is the user's work. */
+async function checkExamples(retrain: boolean): Promise<void> {
+  const [student, teacher] = [await isThere("models/student/model.safetensors"), await isThere("models/teacher/model.safetensors")];
+  if (student !== teacher && !retrain)
+    throw new RetortError(
+      "FailedPrecondition",
+      `${join(examples, "models")} has a ${student ? "student but no teacher" : "teacher but no student"}; add --retrain to make the data and both anew`,
+    );
+}
+
 /** The data, the teacher and the supervised start of the student: what the repository carries. */
 async function makeModels(controller: ControllerClient): Promise<void> {
-  await writeTask("num2words", join(examples, "data"), { train: 600, sft: 150, seed: 1n });
+  await writeTask("num2words", join(examples, "data"), { train: 600, sft: 150, seed: 1n, force: true });
+  // They came with the repository, or were made here before.
+  for (const model of ["models/teacher", "models/student"]) await ownDirectory(join(examples, model), "output", { force: true });
   for (const spec of ["teacher.yaml", "sft.yaml"]) {
     say(pc.bold(`\n${spec}`));
     await runSpec(controller, spec);

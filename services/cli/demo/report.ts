@@ -70,6 +70,13 @@ function heat({ prompt, text, reference, divergence }: Sample): string {
   return `<code>${escapeHtml(prompt)}${spans.join("")}</code> <span class="${mark === "✓" ? "good" : "bad"}">${mark}</span>`;
 }
 
+/** What tells a report of ours from other files. */
+const mark = "<!-- written by retort demo -->";
+const title = "<title>Retort: on-policy distillation, a small run</title>";
+
+/** Whether a file begins as a report of ours does. */
+export const isReport = (head: string): boolean => head.includes(mark) || head.includes(title);
+
 /** The report as one HTML file that needs nothing else. */
 export function reportHtml(contenders: readonly Contender[], seconds: number): string {
   const trained = contenders.filter(({ history }) => history);
@@ -95,7 +102,8 @@ export function reportHtml(contenders: readonly Contender[], seconds: number): s
     )
     .join("\n");
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Retort: on-policy distillation, a small run</title>
+${mark}
+<html lang="en"><head><meta charset="utf-8">${title}
 <style>
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #ddd;padding:.35rem .7rem;text-align:left}th{background:#f6f6f6}

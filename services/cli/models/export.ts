@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { type Command, Option } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
+import { checkWritable, directoryProblem, isSame, ownDirectory } from "../../shared/base/own-directory.js";
 import { loadModel, saveModel } from "../../shared/ml/models/files.js";
 import { digestOf } from "../../shared/ml/models/model.js";
 import { saveOnnx } from "../../shared/ml/models/onnx.js";
@@ -15,6 +16,7 @@ interface ExportOptions extends ControllerOptions {
   readonly out: string;
   readonly format: "hf" | "onnx";
   readonly policyVersion?: number;
+  readonly force?: boolean;
 }
 
 /** What an export made. */
@@ -43,6 +45,7 @@ export function addExportCommand(program: Command): void {
     ],
   )
     .requiredOption("--out <dir>", "where it goes")
+    .option("--force", "take an --out that holds other files, too; they stay, but for those of the same names")
     .addOption(new Option("--format <format>", "what is written").choices(["hf", "onnx"]).default("hf"))
     .option("--policy-version <n>", "policy version of the run (default: the trained student, else the newest)", wholeNumber(0));
   controllerOptions(command).action(async (source: string, options: ExportOptions) => {
@@ -55,10 +58,15 @@ async function exportModel(source: string, options: ExportOptions): Promise<Expo
   if (await isDirectory(source)) {
     if (options.policyVersion !== undefined)
       throw new RetortError("InvalidArgument", `--policy-version ${options.policyVersion} belongs to a run, and ${source} is a directory`);
+    if (await isSame(source, options.out))
+      throw new RetortError("InvalidArgument", `--out ${options.out} is the model itself; name another directory`);
     return convert(source, source, options);
   }
   if (/[/\\]/.test(source))
     throw new RetortError("NotFound", `there is no directory ${source}; give a model directory, or the id of a run`);
+  // Before anything is fetched, and made when there is something to write.
+  const problem = await directoryProblem(options.out, "export", options);
+  if (problem) throw new RetortError("FailedPrecondition", problem);
   const fetched = await mkdtemp(join(tmpdir(), "retort-export-"));
   try {
     const policyVersion = await withController(options, (controller) => fetchWeights(controller, source, options.policyVersion, fetched));
@@ -75,8 +83,9 @@ const isDirectory = (path: string): Promise<boolean> =>
   );
 
 /** Checks a model directory by loading it, then writes it anew. */
-async function convert(source: string, from: string, { out, format }: ExportOptions): Promise<Exported> {
+async function convert(source: string, from: string, { out, format, force }: ExportOptions): Promise<Exported> {
   const model = await loadModel(from);
+  await checkWritable(await ownDirectory(out, "export", { force }));
   if (format === "onnx") await saveOnnx(out, model, from);
   else await saveModel(out, model, from);
   return { source, format, directory: out, parameters: parameterCount(model.config), digest: digestOf(model.params) };

@@ -20,6 +20,8 @@ interface SampleOptions extends ChatOptions {
   readonly device: string;
 }
 
+type TaskOptions = Record<"train" | "sft" | "variants" | "seed", number> & { readonly force?: boolean };
+
 const device = () => new Option("--device <device>", "where the model runs").choices(["cpu", "cuda", "webgpu"]).default("cpu");
 
 /** Adds the commands that work on models and data without a run. */
@@ -53,9 +55,10 @@ export function addModelCommands(program: Command): void {
     .option("--sft <n>", "training examples for the supervised start", wholeNumber(0), 150)
     .option("--variants <n>", "valid completions of each example in all.jsonl, for tasks with many", wholeNumber(1), 1)
     .option("--seed <n>", "seed of the split", wholeNumber(0), 1)
-    .action(async (name: string, directory: string, options: Record<"train" | "sft" | "variants" | "seed", number>) => {
-      const { train, sft, variants, seed } = options;
-      const files = await writeTask(name, directory, { train, sft, variants, seed: BigInt(seed) });
+    .option("--force", "take a directory that holds other files, too; they stay, but for those of the same names")
+    .action(async (name: string, directory: string, options: TaskOptions) => {
+      const { seed, ...split } = options;
+      const files = await writeTask(name, directory, { ...split, seed: BigInt(seed) });
       print(program, files, files.join("\n"));
     });
 }

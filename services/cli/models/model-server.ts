@@ -9,6 +9,7 @@ import { RewardService } from "../../shared/gen/retort/v1/reward_pb.js";
 import { TeacherService } from "../../shared/gen/retort/v1/teacher_pb.js";
 import type { EncodedPrompt } from "../../shared/ml/text/encoder.js";
 import { boundPort, end, lastMessage, spawnRole } from "../local.js";
+import { supervisor } from "../supervise.js";
 
 /** A role that runs beside this process, for the length of a command. */
 export interface Served<C> {
@@ -56,10 +57,14 @@ async function serveRole(
   const directory = await mkdtemp(join(tmpdir(), "retort-"));
   const log = join(directory, "role.log");
   const child = spawnRole(role, [...argv, "--log-format", "json", "--max-message-bytes", String(maxMessageBytes)], log);
-  const stop = async () => {
+  const stopNow = async () => {
     await end(child, 5000);
     await rm(directory, { recursive: true, force: true });
+    free();
   };
+  let stopped: Promise<void> | undefined;
+  const stop = () => (stopped ??= stopNow());
+  const free = supervisor.add({ stop, kill: () => child.kill("SIGKILL") });
   const failed = once(child, "exit").then(async () => {
     throw new RetortError("FailedPrecondition", `${complaint}: ${await lastMessage(log)}`);
   });

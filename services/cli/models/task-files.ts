@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
+import { ownDirectory } from "../../shared/base/own-directory.js";
 import { permutation } from "../../shared/base/random.js";
 import { tasks } from "../../shared/ml/text/tasks/table.js";
 import type { Example, GeneratedTask } from "../../shared/ml/text/tasks/task.js";
@@ -11,13 +12,15 @@ export interface Split {
   readonly seed: bigint;
   /** Valid completions of each example in all.jsonl, for tasks with many. Default 1. */
   readonly variants?: number;
+  /** Takes a directory that holds files of others, too. */
+  readonly force?: boolean;
 }
 
 /**
  * Writes a task's files: all.jsonl, train.jsonl, sft.jsonl (the first of train) and held-out.jsonl, and a directory
  * `tokenizer` from which models are started. Gives their paths.
  */
-export async function writeTask(name: string, directory: string, { train, sft, seed, variants = 1 }: Split): Promise<string[]> {
+export async function writeTask(name: string, directory: string, { train, sft, seed, variants = 1, force }: Split): Promise<string[]> {
   const task = tasks[name];
   if (!task) throw new RetortError("InvalidArgument", `there is no task "${name}"; known: ${Object.keys(tasks).join(", ")}`);
   const examples = task.examples();
@@ -33,6 +36,7 @@ export async function writeTask(name: string, directory: string, { train, sft, s
     sft: shuffled.slice(0, sft),
     "held-out": shuffled.slice(train),
   };
+  await ownDirectory(directory, "task", { force, unmarked: ["all.jsonl", "held-out.jsonl", "sft.jsonl", "tokenizer", "train.jsonl"] });
   await mkdir(join(directory, "tokenizer"), { recursive: true });
   const files: Record<string, string> = Object.fromEntries(Object.entries(parts).map(([part, list]) => [`${part}.jsonl`, jsonl(list)]));
   for (const [file, text] of Object.entries(tokenizerFiles(task))) files[join("tokenizer", file)] = text;

@@ -1,9 +1,8 @@
-import { constants } from "node:fs";
-import { access, mkdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { RetortError } from "../../shared/base/errors.js";
+import { errorTable, RetortError } from "../../shared/base/errors.js";
+import { checkWritable, isSame, ownDirectory } from "../../shared/base/own-directory.js";
+import { parentGone } from "../../shared/base/processes.js";
 import { deriveSeed, permutation } from "../../shared/base/random.js";
 import { saveClassifier, scoreName, withClasses } from "../../shared/ml/classification/classifier.js";
 import type { LabelledText } from "../../shared/ml/classification/classifier-trainer.js";
@@ -34,6 +33,9 @@ export interface TrainClassifierOptions {
   readonly seed: number;
   readonly device: Device;
   readonly threads: number;
+  /** Takes a directory that holds files of others, too. */
+  readonly force?: boolean;
+  readonly exitWithParent?: boolean;
 }
 
 /** What a training came to. */
@@ -63,6 +65,8 @@ export function addTrainClassifierCommand(program: Command): void {
     .requiredOption("--model <dir>", "Hugging Face model directory to start from: llama, qwen2 or qwen3")
     .requiredOption("--data <file>", "labelled texts: JSONL or Parquet, or a directory of them")
     .requiredOption("--out <dir>", "where the classifier goes, as transformers' …ForSequenceClassification")
+    .option("--force", "take an --out that holds other files, too; they stay, but for those of the same names")
+    .addOption(new Option("--exit-with-parent", "end when standard input closes").hideHelp())
     .option("--template <text>", "Jinja over the columns (default: {{ text }}, or {{ premise }}{{ hypothesis }})")
     .option("--label-column <column>", "column of the classes", "label")
     .option("--labels <list>", "classes in the order of the logits, separated by commas (default: those of the data)", listOfLabels)
@@ -76,6 +80,7 @@ export function addTrainClassifierCommand(program: Command): void {
     .option("--threads <n>", "threads inside one operator", wholeNumber(1), availableParallelism())
     .addOption(new Option("--device <device>", "where the model is trained").choices(["cpu", "cuda", "webgpu"]).default("cpu"))
     .action(async (options: TrainClassifierOptions) => {
+      if (options.exitWithParent) parentGone().then(() => process.exit(errorTable.Cancelled.exit));
       const trained = await trainClassifier(options);
       print(program, trained, `${epochTable(trained)}\n${summaryOf(trained)}`);
     });
@@ -132,14 +137,14 @@ async function loadBase(directory: string): Promise<Model> {
   return loadModel(directory);
 }
 
-/** What would otherwise be found out after training. */
-async function prepareOutput({ model, out }: TrainClassifierOptions): Promise<void> {
-  if (resolve(model) === resolve(out)) throw new RetortError("InvalidArgument", `--out ${out} is the model itself; name another directory`);
-  await mkdir(out, { recursive: true })
-    .then(() => access(out, constants.W_OK))
-    .catch((error: NodeJS.ErrnoException) => {
-      throw new RetortError("PermissionDenied", `--out ${out} cannot be written to (${error.code}); name another directory`);
-    });
+/** What would otherwise be found out after training. Returns the directory. */
+async function prepareOutput({ model, data, testData, out, force }: TrainClassifierOptions): Promise<string> {
+  for (const [option, input] of Object.entries({ "--model": model, "--data": data, "--test-data": testData }))
+    if (input !== undefined && (await isSame(input, out)))
+      throw new RetortError("InvalidArgument", `--out ${out} is ${option} itself; name another directory`);
+  const directory = await ownDirectory(out, "classifier", { force });
+  await checkWritable(directory);
+  return directory;
 }
 
 /** Texts in the model's tokens; those that do not fit are left out and counted, never cut. */

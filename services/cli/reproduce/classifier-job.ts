@@ -32,14 +32,14 @@ export async function runClassifierJob(job: ClassifierJob, places: Places): Prom
 
 /** Runs `retort train-classifier`, which ends when this process does, and gives its JSON. @throws its error */
 async function command(argv: readonly string[]): Promise<string> {
-  const running = promisify(execFile)(process.execPath, [retort, "--json", "train-classifier", ...argv]);
+  const running = promisify(execFile)(process.execPath, [retort, "--json", "train-classifier", "--exit-with-parent", ...argv]);
   const end = () => running.child.kill();
   process.once("exit", end);
   try {
     return (await running).stdout;
   } catch (error) {
     const { stdout = "", message } = error as { stdout?: string; message: string };
-    throw new RetortError("Aborted", stdout ? (JSON.parse(stdout) as { error: { message: string } }).error.message : message, {
+    throw new RetortError("FailedPrecondition", stdout ? (JSON.parse(stdout) as { error: { message: string } }).error.message : message, {
       retry: "never",
     });
   } finally {

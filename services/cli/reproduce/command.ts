@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import pc from "picocolors";
 import { RetortError } from "../../shared/base/errors.js";
+import { ownDirectory } from "../../shared/base/own-directory.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import { tableOf } from "../table.js";
 import { type Analysis, analyse } from "./analyse.js";
@@ -23,6 +24,8 @@ interface Options {
   readonly jobs: number;
   readonly dataDir: string;
   readonly out: string;
+  /** Takes directories that hold files of others, too; they stay. */
+  readonly force?: boolean;
   /** What people read while it runs. */
   readonly terminal: Terminal;
 }
@@ -39,22 +42,26 @@ export function addReproduceCommand(program: Command): void {
     .option("--jobs <n>", "runs side by side", wholeNumber(1), availableParallelism())
     .option("--data-dir <dir>", "directory for models and finished runs, which are never done again", ".retort/reproduce")
     .option("--out <dir>", "directory for tables and figures", "reproduction")
-    .action(async (name: string, given: { seeds?: number; quick?: boolean; jobs: number; dataDir: string; out: string }) => {
-      const { quick = false, seeds = quick ? 2 : 5, jobs } = given;
-      const options = { quick, seeds, jobs, dataDir: resolve(given.dataDir), out: resolve(given.out), terminal: process.stderr };
-      const named = name === "all" ? Object.values(experiments) : Object.values(experiments).filter((one) => one.name === name);
-      if (!named.length) throw new RetortError("InvalidArgument", `there is no experiment "${name}"; known: ${known}, all`);
-      const chosen = quick ? named.map(quickened) : named;
-      if (chosen.length > 1) await prepare(chosen, options);
-      const reports: Report[] = [];
-      for (const experiment of chosen) reports.push(await reproduce(experiment, options));
-      if (chosen.length > 1) await writeFile(join(options.out, "report.md"), allMarkdown(reports));
-      print(
-        program,
-        reports.map(({ result }) => result),
-        "",
-      );
-    });
+    .option("--force", "take directories that hold other files, too; they stay, but for those of the same names")
+    .action(
+      async (name: string, given: Partial<Pick<Options, "seeds" | "quick">> & Pick<Options, "jobs" | "dataDir" | "out" | "force">) => {
+        const { quick = false, seeds = quick ? 2 : 5, jobs, force } = given;
+        const options = { quick, seeds, jobs, force, dataDir: resolve(given.dataDir), out: resolve(given.out), terminal: process.stderr };
+        const named = name === "all" ? Object.values(experiments) : Object.values(experiments).filter((one) => one.name === name);
+        if (!named.length) throw new RetortError("InvalidArgument", `there is no experiment "${name}"; known: ${known}, all`);
+        await ownOut(options);
+        const chosen = quick ? named.map(quickened) : named;
+        if (chosen.length > 1) await prepare(chosen, options);
+        const reports: Report[] = [];
+        for (const experiment of chosen) reports.push(await reproduce(experiment, options));
+        if (chosen.length > 1) await writeFile(join(options.out, "report.md"), allMarkdown(reports));
+        print(
+          program,
+          reports.map(({ result }) => result),
+          "",
+        );
+      },
+    );
 }
 
 /** The runs that make an experiment's models: teacher and SFT student of every part, and the classifier where there is one. */
@@ -66,12 +73,12 @@ const startsOf = ({ parts }: Experiment, places: Places) =>
   }));
 
 /** Makes the models of all experiments, the longest first, so that no core is idle for long. */
-async function prepare(chosen: readonly Experiment[], { dataDir, jobs, terminal }: Options): Promise<void> {
+async function prepare(chosen: readonly Experiment[], { dataDir, jobs, terminal, force }: Options): Promise<void> {
   const places = new Places(dataDir);
   const needed = chosen.flatMap((experiment) => startsOf(experiment, places).flatMap((start) => Object.values(start)));
   terminal.write(pc.bold("\nThe models that the experiments start from\n"));
   const known = needed.filter((job) => job !== undefined).sort((a, b) => workOf(b) - workOf(a));
-  await runJobs(known, { places, sideBySide: jobs, terminal });
+  await runJobs(known, { places, sideBySide: jobs, terminal, force });
 }
 
 /** What came of an experiment. */
@@ -83,14 +90,15 @@ export interface Report {
 
 /** Runs an experiment and writes its report: report.md, result.json and the figures as SVG and PNG. */
 export async function reproduce(experiment: Experiment, options: Options): Promise<Report> {
-  const { seeds, quick, jobs, dataDir, out, terminal } = options;
+  const { seeds, quick, jobs, dataDir, out, terminal, force } = options;
+  await ownOut(options);
   const say = (text: string): unknown => terminal.write(`${text}\n`);
   say(pc.bold(`\n${experiment.name}: ${experiment.title}`));
   const places = new Places(dataDir);
   const arms = jobsOf(experiment, seeds, places);
   const starts = startsOf(experiment, places);
   const needed = [...starts.flatMap(({ teacher, student }) => [teacher, student]), ...arms.flatMap((arm) => arm.jobs)];
-  const outcomes = await runJobs(needed, { places, sideBySide: experiment.alone ? 1 : jobs, terminal });
+  const outcomes = await runJobs(needed, { places, sideBySide: experiment.alone ? 1 : jobs, terminal, force });
   const analysis = analyse(experiment, arms, outcomes);
   const models = await Promise.all(
     starts.map(
@@ -119,6 +127,9 @@ export async function reproduce(experiment: Experiment, options: Options): Promi
   say(`report, figures and numbers: ${directory}`);
   return { analysis, markdown, result };
 }
+
+/** Refuses a directory for the reports that is not ours, before anything is trained. */
+const ownOut = ({ out, force }: Options): Promise<string> => ownDirectory(out, "report", { force });
 
 function resultJson({ experiment, parts }: Analysis, command: string, seeds: number) {
   const { name, title } = experiment;

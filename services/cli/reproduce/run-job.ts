@@ -38,7 +38,7 @@ export async function runJob(job: RunJob, bench: Bench, onStep: (step: StepFinis
   const { run: ended } = await controller.getRun({ runId: run!.runId });
   if (ended!.state !== RunState.SUCCEEDED)
     throw new RetortError(
-      "Aborted",
+      "FailedPrecondition",
       `${job.label} (run ${run!.runId}) ended as ${RunState[ended!.state].toLowerCase()}: ${ended!.message}`,
       {
         retry: "never",

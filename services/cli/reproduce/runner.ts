@@ -1,8 +1,11 @@
+import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pLimit from "p-limit";
+import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type ControllerClient, connectController, startLocal } from "../local.js";
+import { supervisor } from "../supervise.js";
 import { runClassifierJob, storedClassifier } from "./classifier-job.js";
 import { type ClassifierJob, dataOf, type Job, type RunJob, withNeeded } from "./jobs.js";
 import { measuresOf, type Outcome } from "./outcome.js";
@@ -16,6 +19,8 @@ export interface RunnerOptions {
   /** How many runs go side by side. */
   readonly sideBySide: number;
   readonly terminal: Terminal;
+  /** Takes a directory that holds files of others, too; they stay. */
+  readonly force?: boolean;
 }
 
 /** Work of a run in units of one optimiser step over one prompt; its fixed cost is worth about this many. */
@@ -37,6 +42,7 @@ export function workOf(job: Job): number {
 export async function runJobs(jobs: readonly Job[], options: RunnerOptions): Promise<ReadonlyMap<string, Outcome>> {
   const { places, terminal } = options;
   const all = withNeeded(jobs);
+  await ownDirectory(places.root, "reproduction", { force: options.force, unmarked: ["data", "models", "results"] });
   for (const folder of ["data", "models", "results"]) await mkdir(join(places.root, folder), { recursive: true });
   for (const { recipe } of all) await writeData(recipe, dataOf(recipe, places));
   const outcomes = new Map<string, Outcome>();
@@ -122,16 +128,19 @@ async function withService(terminal: Terminal, work: (controller: ControllerClie
   const directory = await mkdtemp(join(tmpdir(), "retort-reproduce-"));
   const service = await startLocal({ dataDir: directory, port: 0, natsPort: 0, progress: (sentence) => terminal.write(`${sentence}\n`) });
   const controller = connectController(service.address);
-  const stop = async () => {
+  const stopNow = async () => {
     controller.close();
     await service.stop();
     await rm(directory, { recursive: true, force: true });
+    free();
   };
-  const interrupt = () => {
-    terminal.write("\nstopping; what is finished is kept, and the same command goes on from there\n");
-    stop().finally(() => process.exit(130));
+  let stopped: Promise<void> | undefined;
+  const stop = () => (stopped ??= stopNow());
+  const stopTold = () => {
+    terminal.write("\nwhat is finished is kept, and the same command goes on from there\n");
+    return stop();
   };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupt);
+  const free = supervisor.add({ stop: stopTold, kill: () => rmSync(directory, { recursive: true, force: true }) });
   try {
     await Promise.race([
       work(controller, directory),
@@ -140,7 +149,6 @@ async function withService(terminal: Terminal, work: (controller: ControllerClie
       }),
     ]);
   } finally {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupt);
     await stop();
   }
 }

@@ -1,6 +1,15 @@
 import { SingleBar } from "cli-progress";
 import pc from "picocolors";
-import type { DatasetReady, EvaluationFinished, RunEvent, SampledFigures, StepFinished } from "../../shared/gen/retort/v1/run_pb.js";
+import type {
+  AuditFinished,
+  DatasetReady,
+  EvaluationFinished,
+  LearnerStarted,
+  RunEvent,
+  SampledFigures,
+  StepFinished,
+  Waiting,
+} from "../../shared/gen/retort/v1/run_pb.js";
 import { RunState } from "../../shared/gen/retort/v1/run_pb.js";
 
 const digits = (x: number, n = 3): string => (Number.isFinite(x) ? x.toFixed(n) : String(x));
@@ -57,6 +66,37 @@ function sampledWords(sampled: SampledFigures): string {
   return `at temperature ${temperature} ${parts.filter(Boolean).join(", ")}`;
 }
 
+/** A few words about a learner that takes a run over, and about the one before it. */
+export function learnerLine({ fence, fromStep, lostAtStep, message }: LearnerStarted): string {
+  const from = fromStep === 0 ? "begins at step 0" : `goes on from the checkpoint of step ${fromStep}`;
+  if (lostAtStep === undefined) return `learner ${fence} ${from}${message ? ` (${message})` : ""}`;
+  return `learner ${fence - 1n} was lost at step ${lostAtStep}${message ? ` (${message})` : ""}; learner ${fence} ${from}`;
+}
+
+/** A few words about something that takes longer than usual. */
+export function waitingLine({ waiter, waitsFor, seconds, deadlineSeconds }: Waiting): string {
+  const limit = deadlineSeconds > 0 ? `, at most ${Math.round(deadlineSeconds)} s` : "";
+  return `${waiter} has waited ${Math.round(seconds)} s for ${waitsFor}${limit}`;
+}
+
+/** Problems of an account that are shown. */
+const shownProblems = 5;
+
+/** The account of a run: one line, and the first problems if it does not hold. */
+export function auditLines(audit: AuditFinished): string[] {
+  const { holds, steps, samples, trained, failed, repeatedSteps, learners, problems } = audit;
+  const parts = [
+    `${steps} steps, ${samples} samples: ${trained} trained`,
+    failed ? `${failed} with another recorded outcome` : "",
+    repeatedSteps ? `${repeatedSteps} steps trained again` : "",
+    learners > 1 ? `${learners} learners` : "",
+  ];
+  const figures = parts.filter(Boolean).join(", ");
+  if (holds) return [`every sample is accounted for: ${figures}`];
+  const more = problems.length > shownProblems ? [`  … and ${problems.length - shownProblems} more`] : [];
+  return [`the account does not hold: ${figures}`, ...problems.slice(0, shownProblems).map((problem) => `  ${problem}`), ...more];
+}
+
 /** Shows a run's events on a terminal: a bar on standard error, and lines for what matters. Without a terminal, lines only. */
 export class ProgressView {
   readonly #bar: SingleBar | undefined;
@@ -108,6 +148,15 @@ export class ProgressView {
         break;
       case "warning":
         this.#line(event.value.alarm ? pc.red(`alarm: ${event.value.message}`) : pc.yellow(event.value.message));
+        break;
+      case "learnerStarted":
+        this.#line((event.value.lostAtStep === undefined ? pc.dim : pc.yellow)(learnerLine(event.value)));
+        break;
+      case "waiting":
+        this.#line(pc.yellow(waitingLine(event.value)));
+        break;
+      case "auditFinished":
+        for (const line of auditLines(event.value)) this.#line((event.value.holds ? pc.dim : pc.red)(line));
         break;
       case "stateChanged": {
         const { state, message } = event.value;

@@ -1,15 +1,17 @@
-import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { isOver } from "../../shared/flow/runs/state.js";
 import { EvaluationFinishedSchema, type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
-import { addCommand, print, wholeNumber } from "../command.js";
-import { type ControllerClient, startLocal } from "../local.js";
+import { bytesInWords } from "../bytes.js";
+import { addCommand, print } from "../command.js";
+import type { ControllerClient } from "../local.js";
 import { tableOf } from "../table.js";
+import { addUp } from "../up.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
-import { checkSucceeded, readSpec, runJson, runRow, watchRun } from "./runs.js";
+import { type RemoveOptions, removeRuns } from "./remove.js";
+import { checkAudit, checkSucceeded, freeBytes, readSpec, runJson, runRow, watchRun } from "./runs.js";
 
 const spec = "deploy/examples/num2words/on-policy.yaml";
 const someRun = "on-policy-251125-…";
@@ -40,10 +42,18 @@ export function addRunCommands(program: Command): void {
   ]).action((options: ControllerOptions) =>
     withController(options, async (controller) => {
       const { runs } = await controller.listRuns({});
-      const table = tableOf(["run", "state", "step", "started (UTC)", "trained student"], runs.map(runRow), process.stdout);
+      const table = tableOf(["run", "state", "step", "started (UTC)", "size", "trained student"], runs.map(runRow), process.stdout);
       print(program, runs.map(runJson), runs.length ? table : "no runs yet; start one: retort run SPEC.yaml");
+      const free = await freeBytes(options.dataDir);
+      if (runs.length && free !== undefined) console.error(`${bytesInWords(free)} free on the disk of ${options.dataDir}`);
     }),
   );
+  command("rm <run...>", "delete runs that are over: checkpoints, stored weights, logs, events; the trained student stays", [
+    [`rm ${someRun}`, "asks first"],
+    [`rm ${someRun} --yes`, "does not ask"],
+  ])
+    .option("--yes", "do not ask")
+    .action((runIds: string[], options: RemoveOptions) => removeRuns(program, runIds, options));
   addSteering(program, command);
 }
 
@@ -58,23 +68,24 @@ function addSteering(
     ["resume", "go on with a paused run, or with a stopped or failed one from its checkpoint", "resumeRun", [RunState.RUNNING]],
   ] as const;
   for (const [name, description, method, goals] of steering) {
-    command(`${name} <run>`, description, [
+    const made = command(`${name} <run>`, description, [
       [`${name} ${someRun}`, `waits until the run is ${RunState[goals[0]].toLowerCase()}`],
       [`${name} ${someRun} --no-wait`, "asks for it and returns"],
-    ])
-      .option("--no-wait", "return at once")
-      .action((runId: string, options: ControllerOptions & { wait: boolean }) =>
-        withController(options, async (controller) => {
-          const { run } = await controller[method]({ runId });
-          const reached = options.wait ? await settled(controller, run!, goals) : run!;
-          print(
-            program,
-            runJson(reached),
-            `${runId}: ${RunState[reached.state].toLowerCase()} at step ${reached.step}/${reached.totalSteps}`,
-          );
-          if (options.wait) checkSucceeded(reached);
-        }),
-      );
+      ...(name === "stop" ? ([[`stop ${someRun} --now`, "ends its processes at once, without a checkpoint"]] as const) : []),
+    ]).option("--no-wait", "return at once");
+    if (name === "stop") made.option("--now", "end its processes at once: a resume goes on from the last checkpoint");
+    made.action((runId: string, options: ControllerOptions & { wait: boolean; now?: boolean }) =>
+      withController(options, async (controller) => {
+        const { run } = await controller[method]({ runId, ...(options.now ? { now: true } : {}) });
+        const reached = options.wait ? await settled(controller, run!, goals) : run!;
+        print(
+          program,
+          runJson(reached),
+          `${runId}: ${RunState[reached.state].toLowerCase()} at step ${reached.step}/${reached.totalSteps}${reached.message ? `: ${reached.message}` : ""}`,
+        );
+        if (options.wait) checkSucceeded(reached);
+      }),
+    );
   }
 }
 
@@ -109,35 +120,6 @@ async function start(program: Command, controller: ControllerClient, path: strin
   await watch(program, controller, run!.runId);
 }
 
-function addUp(program: Command): void {
-  addCommand(program, "Start here:", "up", "run NATS and the controller on this machine, until Ctrl-C", [
-    ["up", "state goes to .retort/ and is found again by the next up"],
-    ["up --port 0 --data-dir /tmp/r", "a second one beside it: any free port, its own directory"],
-    ["up --json", "the two addresses as JSON, once they serve"],
-  ])
-    .option("--port <port>", "gRPC port of the controller; 0 takes a free one", wholeNumber(0, 65535), 7070)
-    .option("--nats-port <port>", "port of nats-server; 0 takes a free one", wholeNumber(0, 65535), 0)
-    .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort")
-    .action((options: { port: number; natsPort: number; dataDir: string }) => up(program, options));
-}
-
-async function up(program: Command, { port, natsPort, dataDir }: { port: number; natsPort: number; dataDir: string }): Promise<void> {
-  const interrupted = new Promise<undefined>((done) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => done(undefined));
-  });
-  const service = await startLocal({ dataDir: resolve(dataDir), port, natsPort, progress: (sentence) => console.error(sentence) });
-  print(
-    program,
-    { controller: service.address, nats: service.nats },
-    `controller ${service.address}, NATS ${service.nats}; start a run with: retort run SPEC.yaml`,
-  );
-  const failure = await Promise.race([interrupted, service.ended]);
-  console.error("stopping …");
-  await service.stop();
-  if (failure) throw failure;
-  process.exit(0);
-}
-
 async function watch(program: Command, controller: ControllerClient, runId: string): Promise<void> {
   const detach = new AbortController();
   // Once: a second Ctrl-C ends this process at once.
@@ -146,9 +128,11 @@ async function watch(program: Command, controller: ControllerClient, runId: stri
     detach.abort();
   };
   process.once("SIGINT", leave);
-  const { run, evaluations } = await watchRun(controller, runId, detach.signal).finally(() => process.off("SIGINT", leave));
+  const { run, evaluations, audit } = await watchRun(controller, runId, detach.signal).finally(() => process.off("SIGINT", leave));
   const figures = evaluations.map((one) => toJson(EvaluationFinishedSchema, { ...one, examples: [] }));
   const detached = detach.signal.aborted;
   print(program, { run: runJson(run), evaluations: figures, detached }, run.output && !detached ? run.output : "");
-  if (!detached) checkSucceeded(run);
+  if (detached) return;
+  checkSucceeded(run);
+  checkAudit(runId, audit);
 }

@@ -1,9 +1,11 @@
+import { statfs } from "node:fs/promises";
 import { toJson } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
 import { readRegular } from "../../shared/base/regular-files.js";
 import { mostYamlBytes } from "../../shared/base/yaml.js";
 import { parseSpec } from "../../shared/flow/runs/spec.js";
 import {
+  type AuditFinished,
   type EvaluationFinished,
   type Run,
   RunSchema,
@@ -11,6 +13,7 @@ import {
   RunState,
   type StepFinished,
 } from "../../shared/gen/retort/v1/run_pb.js";
+import { bytesInWords } from "../bytes.js";
 import type { ControllerClient } from "../local.js";
 import { ProgressView } from "./progress.js";
 
@@ -28,6 +31,8 @@ export interface RunHistory {
   readonly run: Run;
   readonly steps: readonly StepFinished[];
   readonly evaluations: readonly EvaluationFinished[];
+  /** The last account of its samples, if there was one. */
+  readonly audit?: AuditFinished;
 }
 
 /** Follows a run to its end, showing progress; aborting the signal detaches. */
@@ -39,18 +44,20 @@ export async function watchRun(
 ): Promise<RunHistory> {
   const steps: StepFinished[] = [];
   const evaluations: EvaluationFinished[] = [];
+  let audit: AuditFinished | undefined;
   try {
     for await (const { event } of controller.watchRun({ runId }, { signal })) {
       if (!event) continue;
       view.show(event);
       if (event.event.case === "stepFinished") steps.push(event.event.value);
       if (event.event.case === "evaluationFinished") evaluations.push(event.event.value);
+      if (event.event.case === "auditFinished") audit = event.event.value;
     }
   } finally {
     view.close();
   }
   const { run } = await controller.getRun({ runId });
-  return { run: run!, steps, evaluations };
+  return { run: run!, steps, evaluations, ...(audit ? { audit } : {}) };
 }
 
 /** A run as plain JSON. */
@@ -58,12 +65,27 @@ export const runJson = (run: Run): unknown => toJson(RunSchema, run);
 
 /** Turns the end of a watched run into an error if it failed. */
 export function checkSucceeded({ runId, state, message }: Run): void {
-  if (state === RunState.FAILED) throw new RetortError("Aborted", `run ${runId} failed: ${message}`, { retry: "never" });
+  if (state === RunState.FAILED) throw new RetortError("FailedPrecondition", `run ${runId} failed: ${message}`);
 }
 
-/** A line about a run, for lists: id, state, step, start, and what it made. */
-export function runRow({ runId, state, step, totalSteps, created, output, message }: Run): string[] {
+/** Turns an account that does not hold into an error. */
+export function checkAudit(runId: string, audit: AuditFinished | undefined): void {
+  if (!audit || audit.holds) return;
+  const [first = "it does not say why", ...more] = audit.problems;
+  const rest = more.length ? ` (and ${more.length} more; \`retort audit ${runId}\` lists them)` : "";
+  throw new RetortError("DataLoss", `the account of run ${runId} does not hold: ${first}${rest}`);
+}
+
+/** Bytes that are free on the disk of a directory of this machine; undefined if there is no such directory. */
+export const freeBytes = (directory: string): Promise<number | undefined> =>
+  statfs(directory).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => undefined,
+  );
+
+/** A line about a run, for lists: id, state, step, start, size, and what it made. */
+export function runRow({ runId, state, step, totalSteps, created, sizeBytes, output, message }: Run): string[] {
   const time = created ? new Date(Number(created.seconds) * 1000).toISOString().slice(0, 19).replace("T", " ") : "";
   const reason = message.length > 60 ? `${message.slice(0, 60)}…` : message;
-  return [runId, RunState[state].toLowerCase(), `${step}/${totalSteps}`, time, output || reason];
+  return [runId, RunState[state].toLowerCase(), `${step}/${totalSteps}`, time, bytesInWords(Number(sizeBytes)), output || reason];
 }

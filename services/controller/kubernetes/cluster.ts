@@ -127,12 +127,15 @@ export class Cluster {
     let stopped = false;
     informer.on("add", changed);
     informer.on("update", changed);
-    informer.on("error", (error: unknown) => {
+    const again = (error: unknown) => {
       if (stopped) return;
       log.warn({ err: error, resource }, "a watch of the cluster broke; taking it up again");
-      timer = setTimeout(() => void informer.start(), rewatchMs);
-    });
-    void informer.start();
+      clearTimeout(timer);
+      timer = setTimeout(start, rewatchMs);
+    };
+    const start = () => void informer.start().catch(again);
+    informer.on("error", again);
+    start();
     return async () => {
       stopped = true;
       clearTimeout(timer);

@@ -1,5 +1,7 @@
 import type { V1Job, V1Pod } from "@kubernetes/client-node";
-import { askedToLeave, hopelessExits, lastError } from "../launcher.js";
+import { lastError } from "../launcher.js";
+import { type RestartLimits, Restarts, type Verdict } from "../restarts.js";
+import { labels } from "./labels.js";
 import { containerName } from "./pod-template.js";
 
 /** Exit code and last words of a role's container. */
@@ -31,17 +33,44 @@ export function endOfJob(job: V1Job, pods: readonly V1Pod[]): End | undefined {
   return { code, message: message || failed.message || failed.reason || "" };
 }
 
+/** What follows from the newest end of a pod's container. */
+export interface Noted extends Verdict, End {}
+
 /**
- * How a pod that is started again and again came to its end: its input is bad, or it crashed too often.
- *
- * @returns undefined for a pod that may go on
+ * The ends of containers as their pods tell of them, counted in a window: a pod's own count is of its whole life. A learner's
+ * are those of all pods of its Job, any other pod's its own.
  */
-export function endOfPod(pod: V1Pod, maxRestarts: number): End | undefined {
-  const status = statusOf(pod);
-  const end = terminationOf(pod);
-  // One that a probe or a drain ended did not crash: it may be waiting for a learner whose node is still being made.
-  if (!status || !end || askedToLeave.includes(end.code)) return undefined;
-  return hopelessExits.includes(end.code) || status.restartCount > maxRestarts ? end : undefined;
+export class PodEnds {
+  readonly #limits: RestartLimits;
+  readonly #seen = new Map<string, number>();
+  readonly #restarts = new Map<string, Restarts>();
+
+  constructor(limits: RestartLimits) {
+    this.#limits = limits;
+  }
+
+  /** What follows from a pod's newest end; undefined if there is none since the last call. */
+  note(pod: V1Pod): Noted | undefined {
+    const [status, end, { uid = "", ownerReferences, labels: found } = {}] = [statusOf(pod), terminationOf(pod), pod.metadata];
+    if (!status || !end) return undefined;
+    const ends = (status.restartCount ?? 0) + (status.state?.terminated ? 1 : 0);
+    // Those from before this process watched are the business of the one before it.
+    const fresh = ends - (this.#seen.get(uid) ?? ends - 1);
+    if (fresh <= 0) return undefined;
+    this.#seen.set(uid, ends);
+    const key = (found?.[labels.component] === "learner" && ownerReferences?.[0]?.uid) || uid;
+    const restarts = this.#restarts.get(key) ?? new Restarts(this.#limits);
+    this.#restarts.set(key, restarts);
+    const verdict = restarts.note(end.code, end.finished || Date.now(), fresh);
+    const many = !verdict.restart && verdict.cause === "killed" ? restarts.sentence(verdict.cause, verdict.count) : "";
+    return { ...verdict, code: end.code, message: [many, end.message].filter(Boolean).join(" ") };
+  }
+
+  /** Forgets a pod that is gone. */
+  forget({ metadata }: V1Pod): void {
+    this.#seen.delete(metadata?.uid ?? "");
+    this.#restarts.delete(metadata?.uid ?? "");
+  }
 }
 
 /** Why a pod does not start. */
@@ -81,7 +110,7 @@ function terminationOf(pod: V1Pod): (End & { readonly finished: number }) | unde
   if (!terminated) return undefined;
   const { exitCode, message = "", reason = "", finishedAt } = terminated;
   // An "Error" says no more than the code does; "OOMKilled" does.
-  const words = lastError(message) ?? (reason === "Error" || reason === "Completed" ? "" : reason);
+  const words = (reason === "OOMKilled" ? undefined : lastError(message)) ?? (reason === "Error" || reason === "Completed" ? "" : reason);
   // A watch gives what a list gives as a Date as its text.
   return { code: exitCode ?? unknownCode, message: words, finished: finishedAt ? new Date(finishedAt).getTime() : 0 };
 }

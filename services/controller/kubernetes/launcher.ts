@@ -3,9 +3,10 @@ import type { V1Job, V1Pod } from "@kubernetes/client-node";
 import { RetortError } from "../../shared/base/errors.js";
 import type { Log } from "../../shared/base/log.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
-import type { Launcher, RoleSet, Watcher } from "../launcher.js";
+import type { Ending, Launcher, RoleSet, Watcher } from "../launcher.js";
+import { defaultWindowMs } from "../restarts.js";
 import { type Cluster, kinds } from "./cluster.js";
-import { delayOf, type End, endOfJob, endOfPod, isFinished, type PodDelay } from "./ends.js";
+import { delayOf, type End, endOfJob, isFinished, type Noted, type PodDelay, PodEnds } from "./ends.js";
 import { labels, nameOf, selectorOf } from "./labels.js";
 import { learnerJob, type ManifestContext, type Owner, roleDeployment } from "./manifests.js";
 import type { PodTemplates } from "./pod-template.js";
@@ -16,7 +17,9 @@ export interface KubernetesLauncherOptions {
   readonly templates: PodTemplates;
   /** ConfigMap that owns every run; without it, runs outlive an uninstall. */
   readonly owner?: string;
+  /** How often one process is started again after a crash, within the window of time (default {@link defaultWindowMs}). */
   readonly maxRestarts: number;
+  readonly restartWindowMs?: number;
   /** Where the queues' lengths are told; without it, and without KEDA, the spec's replicas run from start to end. */
   readonly monitor?: QueueMonitor;
   readonly log: Log;
@@ -35,6 +38,7 @@ const retellMs = 5000;
 export class KubernetesLauncher implements Launcher {
   readonly #options: KubernetesLauncherOptions;
   readonly #label: string;
+  readonly #ends: PodEnds;
   readonly #told = new Set<string>();
   readonly #watches: (() => Promise<void>)[] = [];
   readonly #closed = new AbortController();
@@ -42,6 +46,7 @@ export class KubernetesLauncher implements Launcher {
   constructor(options: KubernetesLauncherOptions) {
     this.#options = options;
     this.#label = options.owner ?? "none";
+    this.#ends = new PodEnds({ maxRestarts: options.maxRestarts, windowMs: options.restartWindowMs ?? defaultWindowMs });
   }
 
   async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
@@ -60,7 +65,8 @@ export class KubernetesLauncher implements Launcher {
     }
   }
 
-  async stop(runId: string): Promise<void> {
+  /** The kubelets kill what does not leave within its grace; a run that is to be killed is not waited for. */
+  async stop(runId: string, ending: Ending = "asked"): Promise<void> {
     const { cluster } = this.#options;
     const selector = selectorOf(this.#label, runId);
     // The Job goes first: with it goes what it owns, even if this process does not live to see it.
@@ -68,6 +74,7 @@ export class KubernetesLauncher implements Launcher {
       [kinds.job, kinds.deployment].map(async (kind) => (await cluster.list(kind, selector)).map(({ metadata }) => ({ kind, metadata }))),
     );
     for (const { kind, metadata } of found.flat()) await cluster.delete(kind, metadata!.name!);
+    if (ending === "killed") return;
     for (const deadline = Date.now() + goneTimeoutMs; ; await sleep(500)) {
       const left = [...(await cluster.list(kinds.pod, selector)), ...(await cluster.list(kinds.job, selector))];
       if (left.length === 0) return;
@@ -80,26 +87,24 @@ export class KubernetesLauncher implements Launcher {
   }
 
   async watch(watcher: Watcher): Promise<void> {
-    const { cluster, maxRestarts, log } = this.#options;
+    const { cluster, log } = this.#options;
     const selector = selectorOf(this.#label);
     const jobEnded = async (job: V1Job) => {
       if (!isFinished(job) || job.metadata?.deletionTimestamp) return;
       const runSelector = `${selectorOf(this.#label, job.metadata!.labels![labels.run]!)},${labels.component}=learner`;
       await this.#tell(job.metadata!, endOfJob(job, await cluster.list<V1Pod>(kinds.pod, runSelector)), watcher);
     };
-    const podChanged = async (pod: V1Pod) => {
-      if (pod.metadata?.deletionTimestamp) return;
-      await this.#tellDelay(pod.metadata!, delayOf(pod), watcher);
-      // The Job says when a learner has ended for good.
-      if (pod.metadata?.labels?.[labels.component] !== "learner") await this.#tell(pod.metadata!, endOfPod(pod, maxRestarts), watcher);
+    const persist = (work: () => Promise<void>) => void this.#persist(work);
+    const podChanged = (pod: V1Pod) => {
+      if (pod.metadata?.deletionTimestamp) return this.#ends.forget(pod);
+      persist(() => this.#tellDelay(pod.metadata!, delayOf(pod), watcher));
+      // Once per end: what is repeated below must not count it again.
+      const noted = this.#ends.note(pod);
+      if (noted) persist(() => this.#podEnded(pod.metadata!, noted, watcher));
     };
-    const retelling =
-      <T extends V1Job | V1Pod>(ended: (object: T) => Promise<void>) =>
-      (object: T) =>
-        void this.#persist(() => ended(object));
     this.#watches.push(
-      cluster.watch<V1Job>(kinds.job, selector, retelling(jobEnded), log),
-      cluster.watch<V1Pod>(kinds.pod, selector, retelling(podChanged), log),
+      cluster.watch<V1Job>(kinds.job, selector, (job) => persist(() => jobEnded(job)), log),
+      cluster.watch<V1Pod>(kinds.pod, selector, podChanged, log),
     );
   }
 
@@ -108,9 +113,24 @@ export class KubernetesLauncher implements Launcher {
     await Promise.all(this.#watches.map((stop) => stop()));
   }
 
+  /** Tells of what Kubernetes alone does not see: too many ends in the window, and the end of a run that is over. */
+  async #podEnded(metadata: Metadata, noted: Noted, watcher: Watcher): Promise<void> {
+    const { name, uid, labels: found } = metadata;
+    const { [labels.run]: runId, [labels.component]: role } = found!;
+    const { restart, cause, warning, code, message } = noted;
+    // The Job says when a learner has ended because its input is bad.
+    if (!restart && !(role === "learner" && cause === "hopeless")) return this.#tell(metadata, { code, message }, watcher);
+    if (role === "learner" && code !== 0 && (await watcher.goesOn?.(runId!)) === false)
+      return this.#tell(metadata, { code, message }, watcher);
+    if (warning) {
+      const words = `${name} ${warning}${message ? ` (${message})` : ""}; it is started again`;
+      await watcher.delayed({ runId: runId!, key: `${uid}/${cause}/${noted.count}`, message: words });
+    }
+  }
+
   #context(): ManifestContext {
-    const { cluster, templates, maxRestarts } = this.#options;
-    return { namespace: cluster.namespace, templates, owner: this.#label, maxRestarts };
+    const { cluster, templates } = this.#options;
+    return { namespace: cluster.namespace, templates, owner: this.#label };
   }
 
   /** The run's learner: the one that is there, or a new one in place of one that has ended. */
@@ -118,7 +138,9 @@ export class KubernetesLauncher implements Launcher {
     const { cluster } = this.#options;
     const found = await cluster.read<V1Job>(kinds.job, nameOf(set));
     if (found && !isFinished(found) && !found.metadata?.deletionTimestamp) return found;
-    if (found) await this.stop(run.runId);
+    // One whose Job was deleted a moment ago may still be saving its checkpoint.
+    const leaving = `${selectorOf(this.#label, run.runId)},${labels.component}=learner`;
+    if (found || (await cluster.list(kinds.pod, leaving)).length > 0) await this.stop(run.runId);
     return cluster.create(learnerJob(set, run.spec?.roles?.learner, this.#context(), await this.#owner()));
   }
 

@@ -1,6 +1,7 @@
 import type { V1Container, V1Deployment, V1Job, V1OwnerReference, V1PodTemplateSpec } from "@kubernetes/client-node";
 import type { RoleSpec } from "../../shared/gen/retort/v1/run_pb.js";
 import { askedToLeave, hopelessExits, type RoleSet } from "../launcher.js";
+import { away, killed } from "../restarts.js";
 import { labels, labelsOf, nameOf } from "./labels.js";
 import { containerName, type PodTemplates } from "./pod-template.js";
 
@@ -10,8 +11,6 @@ export interface ManifestContext {
   readonly templates: PodTemplates;
   /** Value of the owner label. */
   readonly owner: string;
-  /** How often a learner is started again after a crash. */
-  readonly maxRestarts: number;
 }
 
 /** What an object is owned by: it goes when its owner goes. */
@@ -20,9 +19,16 @@ export type Owner = Pick<V1OwnerReference, "apiVersion" | "kind" | "name" | "uid
 /** A learner that ended stays for its log until the controller has removed it, and no longer than this without one. */
 const ttlSecondsAfterFinished = 24 * 3600;
 
+/** The controller counts a learner's crashes, in a window of time; a Job's own count is of its whole life. */
+const backoffLimit = 1_000_000;
+
+/** Exit codes after which a learner is replaced and that count as no failure, in rising order as a Job wants them. */
+const passing: readonly number[] = [...askedToLeave, ...away, killed].sort((a, b) => a - b);
+
 /**
  * The learner of a run: a Job, so that there is one at a time, and a new one only when the old one is gone. A bad input
- * fails it at once; a pod that was asked to leave or preempted is replaced and counts as no failure.
+ * fails it at once; a pod that was asked to leave, preempted or killed, or that could not
+ * reach what it needs, is replaced and counts as no failure.
  */
 export function learnerJob(set: RoleSet, spec: RoleSpec | undefined, context: ManifestContext, owner: Owner | undefined): V1Job {
   return {
@@ -30,13 +36,13 @@ export function learnerJob(set: RoleSet, spec: RoleSpec | undefined, context: Ma
     kind: "Job",
     metadata: metadataOf(set, context, owner),
     spec: {
-      backoffLimit: context.maxRestarts,
+      backoffLimit,
       podReplacementPolicy: "Failed",
       ttlSecondsAfterFinished,
       podFailurePolicy: {
         rules: [
           { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
-          { action: "Ignore", onExitCodes: { containerName, operator: "In", values: [...askedToLeave] } },
+          { action: "Ignore", onExitCodes: { containerName, operator: "In", values: [...passing] } },
           { action: "FailJob", onExitCodes: { containerName, operator: "In", values: [...hopelessExits] } },
         ],
       },

@@ -97,9 +97,12 @@ export class RetortError extends Error {
     return own === "terminate" && this.retry === "later" ? "giveBack" : own;
   }
 
-  /** Exit code of a process that ends because of this. */
+  /** Exit code of a process that ends because of this: one that asks for another try only if another try may succeed. */
   get exitCode(): number {
-    return errorTable[this.code].exit;
+    const { exit, retry } = errorTable[this.code];
+    if (retry === "never" || this.retry === "later") return exit;
+    // Another process does the work now: this one must not be told from one that crashed as having a bad input.
+    return this.code === "Aborted" ? errorTable.Internal.exit : errorTable.FailedPrecondition.exit;
   }
 
   /** This error as plain data; `fromData` is its inverse. The cause becomes part of the stack. */

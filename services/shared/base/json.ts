@@ -1,3 +1,5 @@
+import { readJson } from "./json-text.js";
+
 /** A JSON number that a JavaScript number would spell otherwise: 0.10, 1.0, or a whole number beyond 2^53. */
 export class SpelledNumber {
   /** As the JSON text has it. */
@@ -30,13 +32,13 @@ const isIndex = /^"(?:0|[1-9]\d{0,9})"$/;
  *
  * @param lostOrder what stands for an object whose keys JavaScript cannot keep in their order ({"b": 1, "2": 1}); by default
  * the object as JavaScript orders it
- * @throws SyntaxError with the position; RangeError if it is nested too deeply
+ * @throws JsonFault with the place and kind of the fault, never what stands there; or if it holds or nests too much
  */
 export function parseJson(text: string, lostOrder?: () => unknown): unknown {
-  const value: unknown = JSON.parse(text);
+  const value = readJson(text);
   if (!mayRespell.test(text) && !(lostOrder && /"\d+"\s*:/.test(text))) return value;
-  let mark = "#";
-  while (text.includes(mark)) mark += "#";
+  const longest = (text.match(/#+/g) ?? []).reduce((most, { length }) => Math.max(most, length), 0);
+  const mark = "#".repeat(longest + 1);
   return restored(JSON.parse(marked(text, mark, lostOrder !== undefined)), mark, lostOrder);
 }
 

@@ -80,7 +80,7 @@ export async function runProcess(services: readonly Service[], finished: Promise
   let failure: RetortError | undefined;
   const signalled = new Promise<void>((resolve) => {
     let signals = 0;
-    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
       process.on(signal, () => {
         if (++signals > 1) process.exit(errorTable.Cancelled.exit);
         log.info({ signal }, "stopping");
@@ -109,7 +109,7 @@ export async function runProcess(services: readonly Service[], finished: Promise
   await lifecycle.stop();
   clearTimeout(late);
   failure ??= await outcome(finished);
-  process.exit(failure ? errorTable[failure.code].exit : 0);
+  process.exit(failure?.exitCode ?? 0);
 }
 
 /** What work has rejected with, if it has settled at all. */

@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import { type Logger, pino } from "pino";
 import pretty from "pino-pretty";
 import { traceFields } from "./tracing.js";
@@ -14,8 +15,47 @@ export interface LogOptions {
 /** A log on standard error (standard output belongs to results), with the role's name and the trace at hand in every line. */
 export function createLog(name: string, { level, format }: LogOptions): Log {
   const stream =
-    format === "pretty"
-      ? pretty({ destination: 2, sync: true, ignore: "pid,hostname", translateTime: "HH:MM:ss" })
-      : pino.destination({ dest: 2, sync: true });
+    format === "pretty" ? pretty({ destination: 2, sync: true, ignore: "pid,hostname", translateTime: "HH:MM:ss" }) : lossyDestination(2);
   return pino({ name, level, mixin: traceFields }, stream);
+}
+
+/** How long a reader of the log that is slow may hold the process up, line by line. */
+const patienceMs = 1000;
+
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Writes lines to a file descriptor at once. A line that cannot be written (a full disk, a closed terminal) is dropped; the
+ * first one that can be written again is preceded by one that says how many are missing.
+ *
+ * @param write as `fs.writeSync`
+ */
+export function lossyDestination(fd: number, write: (fd: number, bytes: Uint8Array) => number = writeSync): { write(line: string): void } {
+  let [dropped, reason] = [0, ""];
+  const put = (line: string): void => {
+    let rest: Uint8Array = Buffer.from(line);
+    for (const deadline = Date.now() + patienceMs; rest.length > 0; ) {
+      try {
+        rest = rest.subarray(write(fd, rest));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EAGAIN" || Date.now() > deadline) throw error;
+        Atomics.wait(pause, 0, 0, 10);
+      }
+    }
+  };
+  return {
+    write: (line) => {
+      try {
+        if (dropped)
+          put(
+            `\n${JSON.stringify({ level: 40, time: Date.now(), pid: process.pid, msg: `${dropped} lines of this log are missing: ${reason}` })}\n`,
+          );
+        dropped = 0;
+        put(line);
+      } catch (error) {
+        dropped++;
+        reason = (error as Error).message;
+      }
+    },
+  };
 }

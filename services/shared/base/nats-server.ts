@@ -1,8 +1,9 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { RetortError } from "./errors.js";
 
@@ -66,10 +67,15 @@ const unavailable = (why: string): RetortError =>
 /** A nats-server that this process started. */
 export interface NatsServer {
   readonly url: string;
+  /** nats-server itself, or its keeper. */
   readonly process: ChildProcess;
+  /** Process id of nats-server itself. */
+  readonly pid: number;
   /** Settles with the reason when the server has ended, asked or not. */
   readonly exited: Promise<string>;
   stop(): Promise<void>;
+  /** Ends it at once. */
+  kill(): void;
 }
 
 export interface NatsServerOptions {
@@ -79,8 +85,11 @@ export interface NatsServerOptions {
   /** 0 or -1 takes a free port. */
   readonly port: number;
   readonly host?: string;
-  /** Give it a process group of its own, which Ctrl-C in a terminal does not reach: whoever started it ends it. */
-  readonly ownGroup?: boolean;
+  /**
+   * Start it in a process group of its own, which Ctrl-C in a terminal does not reach, below a keeper that ends it when
+   * this process, and every other that was handed `process.stdin`, is gone.
+   */
+  readonly kept?: boolean;
   /** Most that JetStream keeps on the disk. Default: the server's, three quarters of what is free. */
   readonly storageBytes?: number;
 }
@@ -92,7 +101,7 @@ export async function startNatsServer({
   port,
   host = "127.0.0.1",
   storageBytes,
-  ownGroup = false,
+  kept = false,
 }: NatsServerOptions): Promise<NatsServer> {
   await mkdir(directory, { recursive: true });
   const ports = join(directory, "ports");
@@ -113,24 +122,41 @@ export async function startNatsServer({
     ].join("\n"),
   );
   // A reason found in the log must be this start's.
-  await rm(log, { force: true });
-  const child = spawn(binary, ["-c", config], { stdio: "ignore", detached: ownGroup });
+  await rename(log, join(directory, "nats.previous.log")).catch(() => {});
+  const child = kept
+    ? spawn(process.execPath, [keeper, binary, "-c", config], { stdio: ["pipe", "ignore", "ignore"], detached: true })
+    : spawn(binary, ["-c", config], { stdio: "ignore" });
   const exited = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => resolve(signal ?? `exit code ${code}`));
   });
   const gone = new AbortController();
   exited.then(() => gone.abort());
-  const url = await Promise.race([
-    readPort(join(ports, `${basename(binary)}_${child.pid}.ports`), gone.signal),
+  const { url, pid } = await Promise.race([
+    readPort(ports, gone.signal),
     exited.then(async (reason) => {
       throw notStarted(`${host}:${port}`, /\[FTL\] (.*)/.exec(await readFile(log, "utf8").catch(() => ""))?.[1] ?? reason);
     }),
   ]).catch((error: unknown) => {
-    child.kill("SIGKILL");
+    // A keeper ends its server when its pipe closes.
+    if (kept) child.stdin?.destroy();
+    else child.kill("SIGKILL");
     throw error;
   });
-  return { url, process: child, exited, stop: () => stop(child, exited) };
+  return { url, process: child, pid, exited, stop: () => stop(child, exited), kill: () => killServer(child, pid) };
+}
+
+const keeper = fileURLToPath(new URL("./nats-keeper.js", import.meta.url));
+
+/** The server itself: a keeper that is killed would leave it, and ends with it. */
+function killServer(child: ChildProcess, pid: number): void {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It was gone before.
+    child.kill("SIGKILL");
+  }
 }
 
 const notStarted = (address: string, reason: string): RetortError =>
@@ -146,19 +172,27 @@ async function stop(child: ChildProcess, exited: Promise<string>): Promise<void>
   clearTimeout(late);
 }
 
-/** Waits for the file in which the server says where it listens. */
-async function readPort(file: string, gone: AbortSignal): Promise<string> {
+/** Waits for the file in which the server says where it listens; the file's name has its process id. */
+async function readPort(directory: string, gone: AbortSignal): Promise<{ url: string; pid: number }> {
   for (const started = Date.now(); Date.now() - started < startTimeoutMs && !gone.aborted; await sleep(25)) {
+    const name = (await readdir(directory).catch(() => [])).find((one) => portsFile.test(one));
     // Not there yet, or half written.
-    const url = await readFile(file, "utf8")
-      .then(
-        (text) => (JSON.parse(text) as { nats: string[] }).nats[0],
-        () => undefined,
-      )
-      .catch(() => undefined);
-    if (url) return url;
+    const url =
+      name &&
+      (await readFile(join(directory, name), "utf8")
+        .then((text) => (JSON.parse(text) as { nats: string[] }).nats[0])
+        .catch(() => undefined));
+    if (url) return { url, pid: Number(portsFile.exec(name)![1]) };
   }
   // Whoever saw it go says why.
   if (gone.aborted) return new Promise(() => {});
   throw new RetortError("DeadlineExceeded", `nats-server did not say within ${startTimeoutMs} ms which port it listens on`);
+}
+
+const portsFile = /_(\d+)\.ports$/;
+
+/** Process ids of the servers that were started in a directory and have not said that they ended. */
+export async function startedServers(directory: string): Promise<number[]> {
+  const names = await readdir(join(directory, "ports")).catch(() => []);
+  return names.map((name) => Number(portsFile.exec(name)?.[1])).filter((pid) => pid > 0);
 }

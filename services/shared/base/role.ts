@@ -4,7 +4,9 @@ import { RetortError } from "./errors.js";
 import { runProcess, type Service } from "./lifecycle.js";
 import { createLog, type Log } from "./log.js";
 import { Metrics, metricsServer } from "./metrics.js";
+import { isLoopback } from "./paths.js";
 import { parentGone } from "./processes.js";
+import { grantsOf } from "./rpc/access.js";
 import type { Implementation } from "./rpc/handlers.js";
 import { RpcServer } from "./rpc/server.js";
 import { describeSettings, type ProcessSettings, type processSettings, readSettings, unlikeDefaults } from "./settings.js";
@@ -49,8 +51,11 @@ export async function runRole<S extends typeof processSettings>(
   let rpc: RpcServer | undefined;
   const ports = () => ({ grpcPort: rpc?.port ?? 0, healthPort: rpc?.healthPort ?? 0, metricsPort: metricsEndpoint.port() });
   const parts = build({ role, settings, log, metrics, ports });
-  const { maxMessageBytes, port, healthPort, token } = settings;
-  const options = { host, port, healthPort, maxMessageBytes, token, tls: await readTls(settings) };
+  const { maxMessageBytes, maxCalls, port, healthPort } = settings;
+  const grants = grantsOf(settings);
+  const options = { host, port, healthPort, maxMessageBytes, access: { grants, maxCalls }, tls: await readTls(settings) };
+  const open = exposure(host, options.tls !== undefined, grants.length > 0);
+  if (open) log.warn(open);
   rpc = new RpcServer(parts.implementations, options, log);
   const announce: Service = {
     name: "announce",
@@ -59,6 +64,13 @@ export async function runRole<S extends typeof processSettings>(
   const services = [tracing(role, settings.traceEndpoint, log), metricsEndpoint, ...parts.before, rpc, announce, ...parts.after];
   const finished = parts.finished ?? new Promise<void>(() => {});
   return runProcess(services, settings.exitWithParent ? Promise.race([finished, parentGone()]) : finished, { log, graceMs });
+}
+
+/** What is open to the network that should not be; undefined for a process that only this machine reaches. */
+function exposure(host: string, tls: boolean, tokens: boolean): string | undefined {
+  if (isLoopback(host) || (tls && tokens)) return undefined;
+  const lacks = [tls ? "" : "TLS (--tls-cert, --tls-key)", tokens ? "" : "tokens (--token)"].filter(Boolean).join(" and ");
+  return `listening on ${host} without ${lacks}: whoever reaches this address can ${tokens ? "read what is said" : "call it"}`;
 }
 
 async function readTls({ tlsCert, tlsKey, tlsCa }: ProcessSettings) {

@@ -32,7 +32,12 @@ export const processSettings = z.strictObject({
   tlsCert: z.string().optional().describe("path of the server's certificate (PEM)"),
   tlsKey: z.string().optional().describe("path of the server's key (PEM)"),
   tlsCa: z.string().optional().describe("path of the authority (PEM) whose certificates clients must show"),
-  token: z.string().optional().meta({ description: "bearer token that callers must send", secret: true }),
+  token: z.string().optional().meta({ description: "bearer token that permits everything; with it, callers must show one", secret: true }),
+  runToken: z.string().optional().meta({ description: "bearer token that permits runs and the use of models (scope run)", secret: true }),
+  readToken: z.string().optional().meta({ description: "bearer token that permits to look (scope read)", secret: true }),
+  maxCalls: z.coerce.number().int().min(1).max(1_000_000).default(1000).describe("most gRPC calls in progress, streams included"),
+  roots: z.string().optional().describe("directories, separated by commas, that paths named by callers must lie in; default: any path"),
+  outputRoots: z.string().optional().describe("directories that callers may have written to; default: roots"),
   maxMessageBytes: z.coerce
     .number()
     .int()

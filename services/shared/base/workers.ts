@@ -26,9 +26,13 @@ export interface WorkerHandle<T> {
   terminate(): Promise<void>;
 }
 
-/** Starts a worker thread whose module calls {@link exposeWorker} and gives access to its methods. */
-export function spawnWorker<T>(module: URL): WorkerHandle<T> {
-  const worker = new Worker(module);
+/**
+ * Starts a worker thread whose module calls {@link exposeWorker} and gives access to its methods.
+ *
+ * @param memoryMb most MiB of its JavaScript heap; a thread that needs more crashes alone. Default: the process's own limit
+ */
+export function spawnWorker<T>(module: URL, memoryMb?: number): WorkerHandle<T> {
+  const worker = new Worker(module, memoryMb === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryMb } });
   const pending = new Set<(error: RetortError) => void>();
   let ended: RetortError | undefined;
   const end = (error: RetortError) => {
@@ -44,7 +48,14 @@ export function spawnWorker<T>(module: URL): WorkerHandle<T> {
     };
     const name = module.pathname.split("/").at(-1);
     worker.once("error", (error) =>
-      crash(new RetortError("Internal", `the worker thread ${name} crashed: ${error.message}`, { cause: error })),
+      crash(
+        (error as NodeJS.ErrnoException).code === "ERR_WORKER_OUT_OF_MEMORY"
+          ? new RetortError("ResourceExhausted", `took more than ${memoryMb ?? "the allowed"} MiB of memory`, {
+              retry: "never",
+              cause: error,
+            })
+          : new RetortError("Internal", `the worker thread ${name} crashed: ${error.message}`, { cause: error }),
+      ),
     );
     worker.once("exit", (code) => crash(new RetortError("Internal", `the worker thread ${name} ended by itself with code ${code}`)));
   });

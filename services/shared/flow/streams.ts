@@ -161,3 +161,22 @@ export async function removeRun(streams: Streams, { runId, teachers }: RunConsum
   await purge(streams, streamNames.rollouts, `retort.rollouts.${runId}.>`);
   await purge(streams, streamNames.results, subjects.results(runId));
 }
+
+/** Takes away all that the streams hold of a run, its events and its ledger too, and its consumers, whatever its spec says. */
+export async function deleteRun(streams: Streams, runId: string): Promise<void> {
+  for (const [stream, flow] of [
+    [streamNames.prompts, "prompts"],
+    [streamNames.rollouts, "rollouts"],
+  ] as const) {
+    const own: string[] = [];
+    for await (const { name, config } of streams.manager.consumers.list(stream))
+      if (config.filter_subject?.startsWith(`retort.${flow}.${runId}.`)) own.push(name);
+    for (const name of own) await removeConsumer(streams, stream, name);
+    await purge(streams, stream, `retort.${flow}.${runId}.>`);
+  }
+  await purge(streams, streamNames.results, subjects.results(runId));
+  await purge(streams, streamNames.events, subjects.events(runId));
+  await purge(streams, streamNames.ledger, subjects.accounts(runId)).catch((error: unknown) => {
+    if (!isApiError(error, "streamNotFound")) throw error;
+  });
+}

@@ -204,10 +204,13 @@ describe("a controller", () => {
     await over(runId, RunState.SUCCEEDED);
     const seen: { kind: string | undefined; sequence: bigint }[] = [];
     for await (const { event } of client.watchRun({ runId })) seen.push({ kind: event!.event.case, sequence: event!.sequence });
-    expect(seen.map(({ kind }) => kind)).toEqual(["stateChanged", "stepFinished", "stateChanged"]);
+    // Pending, stopped, pending again, the step, succeeded.
+    expect(seen.map(({ kind }) => kind)).toEqual([...Array<string>(3).fill("stateChanged"), "stepFinished", "stateChanged"]);
     const rest: (string | undefined)[] = [];
-    for await (const { event } of client.watchRun({ runId, fromSequence: seen[1]!.sequence })) rest.push(event!.event.case);
+    for await (const { event } of client.watchRun({ runId, fromSequence: seen[3]!.sequence })) rest.push(event!.event.case);
     expect(rest).toEqual(["stepFinished", "stateChanged"]);
+    for await (const { event } of client.watchRun({ runId, fromSequence: seen[4]!.sequence + 1n })) rest.push(event!.event.case);
+    expect(rest).toHaveLength(2);
   });
 
   it("sends a version whole: its weights, with the config and tokenizer that came with the first", async () => {

@@ -8,7 +8,7 @@ import { isOver, newRun, RunStore } from "../../../services/shared/flow/runs/sta
 import { durables, ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
 import { RunSpecSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { FakeLauncher } from "../../support/fake-launcher.js";
-import { TestNats } from "../../support/nats.js";
+import { eventually, TestNats } from "../../support/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
 const spec = create(RunSpecSchema, {
@@ -107,6 +107,15 @@ describe("Supervisor", () => {
     expect(messages).toEqual(["pod x does not start: Unschedulable", "pod x does not start: ErrImagePull"]);
   });
 
+  it("handles an end that came while the server was away, once it is back", async () => {
+    await supervisor.launch(await begin("outage"));
+    await nats.kill();
+    const handled = launcher.end("outage", "student", 78, "cuda is not available");
+    await nats.revive();
+    await handled;
+    expect((await runs.get("outage")).state).toBe(RunState.FAILED);
+  });
+
   it("stops what serves a run that nobody knows of", async () => {
     await launcher.end("unknown", "student", 70);
     expect(launcher.stopped).toEqual(["unknown"]);
@@ -118,14 +127,28 @@ describe("Supervisor", () => {
     expect(await runs.get("refused")).toMatchObject({ state: RunState.FAILED, message: "the cluster refused to create Job x" });
   });
 
-  it.each([
-    ["never", "PermissionDenied", true],
-    ["later", "Unavailable", false],
-  ] as const)("at a restart, gives a run up if its launch may work %s", async (_, code, failed) => {
-    await begin(`adopted-${code.toLowerCase()}`);
-    launcher.refuse = new RetortError(code, "no");
-    const adopting = new Supervisor({ streams, runs, launcher, log }).adopt();
-    await (failed ? adopting : expect(adopting).rejects.toBe(launcher.refuse));
-    expect(isOver((await runs.get(`adopted-${code.toLowerCase()}`)).state)).toBe(failed);
+  it("at a restart, gives a run up that can never be launched, and takes up the others", async () => {
+    await begin("never");
+    launcher.refuse = new RetortError("PermissionDenied", "no");
+    const restarted = new Supervisor({ streams, runs, launcher, log });
+    await restarted.adopt();
+    expect(await runs.get("never")).toMatchObject({ state: RunState.FAILED, message: "no" });
+    await restarted.close();
+  });
+
+  it.each(["restart", "start"] as const)("at a %s, launches later what cannot be launched now, and says so", async (when) => {
+    const runId = `later-${when}`;
+    launcher.refuse = new RetortError("Unavailable", "the cluster is away");
+    const next = new Supervisor({ streams, runs, launcher, log });
+    const run = await begin(runId);
+    if (when === "restart") await next.adopt();
+    else await next.launch(run);
+    expect(isOver((await runs.get(runId)).state)).toBe(false);
+    launcher.launched.length = 0;
+    launcher.refuse = undefined;
+    await eventually("the run is launched", () => launcher.launched.some((launched) => launched.runId === runId));
+    for await (const { event } of watchEvents(streams, runId, 0, AbortSignal.timeout(10_000)))
+      if (event.case === "warning" && event.value.message.includes("the cluster is away")) break;
+    await next.close();
   });
 });

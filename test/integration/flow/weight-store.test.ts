@@ -67,6 +67,20 @@ const stores: [string, () => WeightStore, (version: number, file: string) => Pro
 ];
 
 describe.each(stores)("%s", (_, open, damage) => {
+  it("tells how much a run takes up, and deletes all of it, and nothing of another run", async () => {
+    const store = open();
+    expect(await store.bytes(run)).toBe(0);
+    await store.deleteAll(run);
+    for (const number of [0, 7]) await store.put(run, number, version(number), 1n);
+    await store.put(`${run}-2`, 1, version(3), 1n);
+    expect(await store.bytes(run)).toBe(2 * 3_000_101);
+    await store.deleteAll(run);
+    expect([await store.list(run), await store.bytes(run), await store.list(`${run}-2`)]).toEqual([[], 0, [1]]);
+    await store.put(run, 8, version(8), 2n);
+    expect(await open().list(run)).toEqual([8]);
+    await store.deleteAll(`${run}-2`);
+  });
+
   it("gives back the bytes it was given, also to another process", async () => {
     const manifest = await open().put(run, 3, version(1), 1n);
     expect(manifest.files.map(({ name, sizeBytes }) => [name, sizeBytes])).toEqual([

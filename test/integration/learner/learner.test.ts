@@ -186,7 +186,7 @@ describe("a learner process", () => {
     const first = bench.role("learner");
     await eventsUntil(state(RunState.RUNNING));
     expect(await bench.role("learner").exit).toBe(0);
-    expect(await first.exit).toBe(75);
+    expect(await first.exit).toBe(70);
     const { state: final, fence } = await run();
     expect([final, fence]).toEqual([RunState.SUCCEEDED, 2n]);
   });

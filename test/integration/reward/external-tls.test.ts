@@ -10,6 +10,7 @@ import { createClient } from "../../../services/shared/base/rpc/client.js";
 import { implement } from "../../../services/shared/base/rpc/handlers.js";
 import { RpcServer } from "../../../services/shared/base/rpc/server.js";
 import { readSettings } from "../../../services/shared/base/settings.js";
+import { Scope } from "../../../services/shared/gen/retort/v1/access_pb.js";
 import { RewardService } from "../../../services/shared/gen/retort/v1/reward_pb.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
@@ -27,7 +28,7 @@ describe("a reward server behind TLS that asks for a token", () => {
       evaluate: async ({ inputs }) => ({ rewards: inputs.map(({ completion }) => ({ value: completion.length })) }),
     });
     const tls = { cert: Buffer.from(pem.cert), key: Buffer.from(pem.private) };
-    elsewhere = new RpcServer([service], { ...listen, tls, token: "secret" }, log);
+    elsewhere = new RpcServer([service], { ...listen, tls, access: { grants: [{ token: "secret", scope: Scope.ADMIN }] } }, log);
     await elsewhere.start();
   });
   afterAll(async () => {
@@ -56,9 +57,18 @@ describe("a reward server behind TLS that asks for a token", () => {
 
   it("judges for who knows its authority and token, and for nobody else", async () => {
     const authority = ["--reward-tls-ca", join(directory, "ca.pem")];
-    expect(await ask([...authority, "--reward-token", "secret"])).toBe(4);
-    expect(await ask([...authority, "--reward-token", "wrong"])).toBe("Unauthenticated");
-    expect(await ask(["--reward-token", "secret"])).toBe("Unavailable");
-    expect(await ask([...authority, "--reward-token", "secret"], "")).toBe("Unavailable");
+    const named = ["--reward-token-hosts", `other:1, localhost:${elsewhere.port}`];
+    expect(await ask([...authority, ...named, "--reward-token", "secret"])).toBe(4);
+    expect(await ask([...authority, ...named, "--reward-token", "wrong"])).toBe("Unauthenticated");
+    expect(await ask([...named, "--reward-token", "secret"])).toBe("Unavailable");
+    expect(await ask([...authority, ...named, "--reward-token", "secret"], "")).toBe("Unavailable");
+  });
+
+  it("gets no token unless the operator names it, whatever a spec says", async () => {
+    const authority = ["--reward-tls-ca", join(directory, "ca.pem")];
+    expect(await ask([...authority, "--reward-token", "secret"])).toBe("Unauthenticated");
+    expect(await ask([...authority, "--reward-token", "secret", "--reward-token-hosts", `127.0.0.1:${elsewhere.port}`])).toBe(
+      "Unauthenticated",
+    );
   });
 });

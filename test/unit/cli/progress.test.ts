@@ -1,8 +1,16 @@
 import { stripVTControlCharacters } from "node:util";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { bytesInWords } from "../../../services/cli/bytes.js";
 import { evaluationLine, ProgressView, stepLine } from "../../../services/cli/runs/progress.js";
+import { checkAudit } from "../../../services/cli/runs/runs.js";
 import { tableOf } from "../../../services/cli/table.js";
-import { EvaluationFinishedSchema, RunEventSchema, RunState, StepFinishedSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import {
+  AuditFinishedSchema,
+  EvaluationFinishedSchema,
+  RunEventSchema,
+  RunState,
+  StepFinishedSchema,
+} from "../../../services/shared/gen/retort/v1/run_pb.js";
 
 /** A stream that keeps what is written to it. */
 function paper() {
@@ -61,10 +69,30 @@ describe("ProgressView, without a terminal", () => {
     [{ case: "warning", value: { message: "the loss is NaN", alarm: true } }, /alarm: the loss is NaN/],
     [{ case: "stateChanged", value: { state: RunState.FAILED, message: "no luck" } }, /run failed: no luck/],
     [{ case: "stateChanged", value: { state: RunState.RUNNING } }, /run running$/],
+    [{ case: "learnerStarted", value: { fence: 1n } }, /^learner 1 begins at step 0$/],
+    [
+      { case: "learnerStarted", value: { fence: 3n, fromStep: 540, lostAtStep: 545, message: "killed" } },
+      /^learner 2 was lost at step 545 \(killed\); learner 3 goes on from the checkpoint of step 540$/,
+    ],
+    [
+      { case: "waiting", value: { waiter: "learner", waitsFor: "14 scores of step 3", seconds: 61.2, deadlineSeconds: 300 } },
+      /^learner has waited 61 s for 14 scores of step 3, at most 300 s$/,
+    ],
+    [
+      { case: "auditFinished", value: { holds: true, steps: 4, samples: 16n, trained: 15n, failed: 1n, learners: 1 } },
+      /^every sample is accounted for: 4 steps, 16 samples: 15 trained, 1 with another recorded outcome$/,
+    ],
     [{ case: "stepFinished", value: step }, /^step 3\/9 gkd divergence/],
   ])("writes a line about $case", (event, expected) => {
     const [line, ...more] = show(event);
     expect([line, more]).toEqual([expect.stringMatching(expected), []]);
+  });
+
+  it("shows the first problems of an account that does not hold", () => {
+    const problems = Array.from({ length: 7 }, (_, i) => `step ${i}: sample 0 is missing`);
+    const lines = show({ case: "auditFinished", value: { holds: false, steps: 7, samples: 7n, learners: 2, repeatedSteps: 1, problems } });
+    expect(lines[0]).toBe("the account does not hold: 7 steps, 7 samples: 0 trained, 1 steps trained again, 2 learners");
+    expect(lines.slice(1)).toEqual([...problems.slice(0, 5).map((problem) => `  ${problem}`), "  … and 2 more"]);
   });
 
   it("does not flood a log with steps, and never leaves out the last", () => {
@@ -73,6 +101,30 @@ describe("ProgressView, without a terminal", () => {
     expect(lines[0]).toMatch(/^step 1\/9/);
     expect(lines.at(-1)).toMatch(/^step 9\/9/);
     expect(lines.length).toBeLessThan(9);
+  });
+});
+
+describe("checkAudit()", () => {
+  it("is an error for an account that does not hold, and nothing else", () => {
+    expect(() => checkAudit("r", undefined)).not.toThrow();
+    expect(() => checkAudit("r", create(AuditFinishedSchema, { holds: true }))).not.toThrow();
+    expect(() => checkAudit("r", create(AuditFinishedSchema, { problems: ["step 3: a hole", "b"] }))).toThrow(
+      /run r does not hold: step 3: a hole \(and 1 more/,
+    );
+  });
+});
+
+describe("bytesInWords()", () => {
+  it.each([
+    [0, "0 B"],
+    [999, "999 B"],
+    [1000, "1.0 kB"],
+    [12_345_678, "12.3 MB"],
+    [123_456_789, "123 MB"],
+    [999_999_999, "1.0 GB"],
+    [4.2e12, "4.2 TB"],
+  ])("of %d is %s", (bytes, words) => {
+    expect(bytesInWords(bytes)).toBe(words);
   });
 });
 

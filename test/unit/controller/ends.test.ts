@@ -1,5 +1,5 @@
-import type { V1Job, V1Pod } from "@kubernetes/client-node";
-import { delayOf, endOfJob, endOfPod, isFinished } from "../../../services/controller/kubernetes/ends.js";
+import type { V1Job, V1OwnerReference, V1Pod } from "@kubernetes/client-node";
+import { delayOf, endOfJob, isFinished, PodEnds } from "../../../services/controller/kubernetes/ends.js";
 
 const job = (type?: string, message?: string): V1Job => ({
   status: { conditions: type ? [{ type: "Suspended", status: "False" } as const, { type, status: "True", message }] : [] },
@@ -46,27 +46,67 @@ describe("endOfJob()", () => {
   });
 });
 
-describe("endOfPod()", () => {
-  it("is nothing for a pod that never ended, or may crash once more", () => {
-    expect(endOfPod(pod(undefined), 3)).toBeUndefined();
-    expect(endOfPod({ status: {} }, 3)).toBeUndefined();
-    expect(endOfPod(pod({ exitCode: 70 }, { restarts: 3, running: true }), 3)).toBeUndefined();
+describe("PodEnds", () => {
+  const limits = { maxRestarts: 3, windowMs: 600_000 };
+  const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1) + 1000 * seconds).toISOString();
+  /** A pod whose container runs again after so many restarts, the last at a time. */
+  const restarted = (restarts: number, seconds: number, terminated: object = { exitCode: 70 }, uid = "a"): V1Pod => ({
+    ...pod({ finishedAt: at(seconds), ...terminated }, { restarts, running: true }),
+    metadata: { uid },
   });
 
-  it("is nothing for a pod that a probe ended, however often", () => {
-    expect(endOfPod(pod({ exitCode: 130 }, { restarts: 9, running: true }), 3)).toBeUndefined();
+  it("are nothing for a pod that never ended, and nothing again for the same end", () => {
+    const ends = new PodEnds(limits);
+    expect(ends.note(pod(undefined))).toBeUndefined();
+    expect(ends.note({ status: {} })).toBeUndefined();
+    expect(ends.note(restarted(1, 0))).toMatchObject({ restart: true, count: 1 });
+    expect(ends.note(restarted(1, 0))).toBeUndefined();
   });
 
-  it("is an end when the input is bad, at the first crash", () => {
-    expect(endOfPod(pod({ exitCode: 78, message: line(60, "cuda is not available") }), 3)).toMatchObject({
-      code: 78,
+  it("count crashes in the window, not over the pod's life", () => {
+    const ends = new PodEnds(limits);
+    const restarts = [1, 2, 3, 4, 5, 6, 7].map((n) => ends.note(restarted(n, 300 * n))!.restart);
+    expect(restarts).toEqual([true, true, true, true, true, true, true]);
+    expect(ends.note(restarted(8, 2110))!.restart).toBe(true);
+    expect(ends.note(restarted(9, 2120, { exitCode: 139 }))).toMatchObject({ restart: false, code: 139, count: 4 });
+  });
+
+  it("count an end that the watch missed, but none from before it began", () => {
+    const ends = new PodEnds(limits);
+    expect(ends.note(restarted(40, 0))).toMatchObject({ restart: true, count: 1 });
+    expect(ends.note(restarted(44, 60))).toMatchObject({ restart: false, count: 5 });
+  });
+
+  it("do not count what a probe ended, nor what waits for something that is away, and let kills pass ten times as often", () => {
+    const ends = new PodEnds({ maxRestarts: 1, windowMs: 600_000 });
+    for (let n = 1; n < 60; n++) expect(ends.note(restarted(n, n, { exitCode: n % 2 ? 130 : 69 }, "asked"))!.restart).toBe(true);
+    const oom = { exitCode: 137, reason: "OOMKilled", message: line(50, "an older error") };
+    const notes = Array.from({ length: 11 }, (_, n) => ends.note(restarted(n + 1, n, oom, "killed"))!);
+    expect(notes.map(({ restart }) => restart)).toEqual([...Array<boolean>(10).fill(true), false]);
+    expect(notes[2]).toMatchObject({ warning: "was killed 3 times in 10 minutes; out of memory?", message: "OOMKilled" });
+    expect(notes[10]!.message).toBe("was killed 11 times in 10 minutes; out of memory? OOMKilled");
+  });
+
+  it("count a learner's crashes over the pods of its Job, however their order is told", () => {
+    const ends = new PodEnds(limits);
+    const learner = (uid: string, job: string, seconds: number): V1Pod => ({
+      ...pod({ exitCode: 70, finishedAt: at(seconds) }),
+      metadata: { uid, labels: { "app.kubernetes.io/component": "learner" }, ownerReferences: [{ uid: job } as V1OwnerReference] },
+    });
+    expect(ends.note(learner("p3", "job", 30))!.count).toBe(1);
+    expect(ends.note(learner("p0", "job", -3600))!.count).toBe(1);
+    expect(ends.note(learner("p1", "job", 10))!.count).toBe(2);
+    expect(ends.note(learner("other", "another job", 20))!.count).toBe(1);
+    expect(ends.note(learner("p2", "job", 20))!.count).toBe(3);
+    expect(ends.note(learner("p4", "job", 40))).toMatchObject({ count: 4, restart: false });
+  });
+
+  it("end a pod at the first crash when its input is bad", () => {
+    expect(new PodEnds(limits).note(pod({ exitCode: 78, message: line(60, "cuda is not available") }))).toMatchObject({
+      restart: false,
+      cause: "hopeless",
       message: "cuda is not available",
     });
-  });
-
-  it("is an end after too many crashes, with what Kubernetes knows if the process said nothing", () => {
-    const crashed = pod({ exitCode: 137, reason: "OOMKilled" }, { restarts: 4, running: true });
-    expect(endOfPod(crashed, 3)).toMatchObject({ code: 137, message: "OOMKilled" });
   });
 });
 

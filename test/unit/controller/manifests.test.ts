@@ -28,14 +28,17 @@ const context: ManifestContext = {
   namespace: "training",
   templates: { learner: template, reward: template, student: template, teacher: template },
   owner: "release",
-  maxRestarts: 3,
 };
 
 describe("learnerJob()", () => {
   const job = learnerJob(learner, undefined, context, owner);
 
   it("replaces a pod only when it is gone, and never starts a container again in it", () => {
-    expect(job.spec).toMatchObject({ backoffLimit: 3, podReplacementPolicy: "Failed", template: { spec: { restartPolicy: "Never" } } });
+    expect(job.spec).toMatchObject({ podReplacementPolicy: "Failed", template: { spec: { restartPolicy: "Never" } } });
+  });
+
+  it("leaves the counting of crashes, which is in a window of time, to the controller", () => {
+    expect(job.spec!.backoffLimit).toBeGreaterThan(1000);
   });
 
   it("fails at once on a code that says the input is bad, and on no other", () => {
@@ -45,10 +48,16 @@ describe("learnerJob()", () => {
     expect(new Set(fails)).toEqual(new Set([...bad.map(({ exit }) => exit), errorTable.PermissionDenied.exit]));
   });
 
-  it("counts neither a preemption nor a request to leave as a failure", () => {
+  it("counts neither a preemption, nor a request to leave, nor a kill, nor what is away as a failure", () => {
     const ignored = job.spec!.podFailurePolicy!.rules.filter(({ action }) => action === "Ignore");
     expect(ignored.map(({ onPodConditions }) => onPodConditions?.[0]?.type)).toContain("DisruptionTarget");
-    expect(ignored.flatMap(({ onExitCodes }) => onExitCodes?.values ?? [])).toEqual([errorTable.Cancelled.exit, 128 + 15]);
+    expect(ignored.flatMap(({ onExitCodes }) => onExitCodes?.values ?? [])).toEqual([
+      errorTable.Unavailable.exit,
+      errorTable.Aborted.exit,
+      errorTable.Cancelled.exit,
+      128 + 9,
+      128 + 15,
+    ]);
   });
 });
 

@@ -1,11 +1,17 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { evaluate, type Judges, type Term } from "../../../services/reward/evaluator.js";
+import { TextRewards } from "../../../services/reward/text-rewards.js";
 import { readsReference, rewardProblems } from "../../../services/shared/flow/runs/rewards.js";
 import { type RewardSpec, RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
 
 const reward = (fields: MessageInitShape<typeof RewardSpecSchema>): RewardSpec => create(RewardSpecSchema, fields);
 const input = (completion: string, reference = "", completionTokens = 1) => ({ prompt: "p", completion, reference, completionTokens });
-const none: Judges = { classifier: async () => [], external: async () => [] };
+const texts = new TextRewards();
+const none: Judges = {
+  text: async (inputs, spec) => texts.judge(inputs, spec, 0),
+  classifier: async () => [],
+  external: async () => [],
+};
 const rewardOf = async (fields: MessageInitShape<typeof RewardSpecSchema>, completion: string, reference = "", tokens = 1) =>
   (await evaluate([input(completion, reference, tokens)], [reward(fields)], none))[0]!.value;
 

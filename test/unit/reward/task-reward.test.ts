@@ -1,10 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { evaluate, type Judges, rewardKinds } from "../../../services/reward/evaluator.js";
+import { TextRewards } from "../../../services/reward/text-rewards.js";
 import { checkSpec, parseSpec } from "../../../services/shared/flow/runs/spec.js";
 import { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { tasks } from "../../../services/shared/ml/text/tasks/table.js";
 
-const none: Judges = { classifier: async () => [], external: async () => [] };
+const texts = new TextRewards();
+const none: Judges = {
+  text: async (inputs, spec) => texts.judge(inputs, spec, 0),
+  classifier: async () => [],
+  external: async () => [],
+};
 const input = { prompt: "a1>c2=", completion: "RUR", reference: "RRU", completionTokens: 4 };
 const spec = (reward: string) =>
   parseSpec(`{name: t, student: {model: m}, data: {path: d.jsonl}, rewards: [${reward}], phases: [{preset: sft, steps: 1}]}`, "spec.yaml");
@@ -18,7 +24,8 @@ describe("reward task", () => {
 
   it("is refused for a task that does not exist", async () => {
     const reward = create(RewardSpecSchema, { kind: "task", task: "chess" });
-    await expect(evaluate([input], [reward], none)).rejects.toThrow(/no generated task "chess"; known: calculator, grid-nav/);
+    const [found] = await evaluate([input], [reward], none);
+    expect(found!.failure).toMatch(/no generated task "chess"; known: calculator, grid-nav/);
     expect(checkSpec(spec("{kind: task, task: chess}"))[0]).toMatchObject({ fieldPath: "rewards[0]" });
     expect(checkSpec(spec("{kind: task}"))[0]!.description).toMatch(/needs `task`/);
   });

@@ -55,10 +55,9 @@ class Learner {
 
   /** What a task does: waits until there may be a version, then takes one. */
   async ensure(min: number, max: number, fence?: bigint): Promise<number | undefined> {
-    while (await this.policy.announced(fence ?? this.fence, min, this.stop.signal)) {
+    while (await this.policy.announced(fence ?? this.fence, min, max, this.stop.signal)) {
       const version = await this.policy.use(min, max);
-      if (typeof version === "number") return version;
-      if (version === "never") return undefined;
+      if (version !== undefined) return version;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     return undefined;
@@ -74,10 +73,10 @@ describe("Policy", () => {
 
   it("takes the newest announced version that a task allows, and loads each once", async () => {
     await learner.announce(3);
-    expect([await learner.ensure(0, 5), await learner.ensure(1, 3), await learner.ensure(0, 2), await learner.ensure(2, 2)]).toEqual([
-      3, 3, 2, 2,
-    ]);
-    expect(learner.used).toEqual(["weights 3", "weights 2"]);
+    expect([await learner.ensure(0, 5), await learner.ensure(1, 3), await learner.ensure(2, 4)]).toEqual([3, 3, 3]);
+    await learner.announce(4);
+    expect([await learner.ensure(2, 4), await learner.ensure(4, 4)]).toEqual([4, 4]);
+    expect(learner.used).toEqual(["weights 3", "weights 4"]);
   });
 
   it("waits for weights that are slow to come, however tight the bound: no task is turned away", async () => {
@@ -113,8 +112,8 @@ describe("Policy", () => {
     await learner.announce(3);
     await learner.ensure(3, 3);
     learner.get = async (version) => `weights ${version} of the second learner`;
-    // Its announcements of versions 2 and 3 came while this student was cut off.
-    await learner.announce(4, 2n);
+    // Its announcement of version 2 came while this student was cut off.
+    await learner.announce(3, 2n);
     expect(await learner.ensure(3, 3)).toBe(3);
     expect(learner.used).toEqual(["weights 3", "weights 3 of the second learner"]);
   });
@@ -126,37 +125,34 @@ describe("Policy", () => {
       return slow.promise;
     };
     await learner.announce(3);
-    const found = learner.ensure(3, 3);
+    const found = learner.policy.use(3, 3);
     await asked.promise;
     learner.get = async (version) => `weights ${version} of the second learner`;
-    // Its announcements of versions 2 and 3 came while this student was cut off.
-    await learner.announce(4, 2n);
+    // Its announcement of version 2 came while this student was cut off.
+    await learner.announce(3, 2n);
     slow.settle("weights 3");
-    expect(await found).toBe(3);
+    expect(await found).toBeUndefined();
+    expect(await learner.ensure(3, 3)).toBe(3);
     expect(learner.used.at(-1)).toBe("weights 3 of the second learner");
   });
 
   it("says at once that a task's learner has been replaced, also to one that waits for that one's next version", async () => {
     await learner.announce(2);
-    const waiting = learner.policy.announced(1n, 5, learner.stop.signal);
+    const waiting = learner.policy.announced(1n, 5, 6, learner.stop.signal);
     await learner.announce(1, 2n);
     expect(await waiting).toBe(false);
-    expect(await learner.policy.announced(1n, 0, learner.stop.signal)).toBe(false);
+    expect(await learner.policy.announced(1n, 0, 6, learner.stop.signal)).toBe(false);
   });
 
-  it("says when a task's versions are gone for good: the learner is past its step", async () => {
-    learner.get = async (version) => {
-      if (version < 6) throw new RetortError("NotFound", `run run has no stored version ${version}`);
-      return `weights ${version}`;
-    };
-    await learner.announce(9);
-    expect(await learner.policy.use(2, 3)).toBe("never");
-    expect(await learner.policy.use(2, 8)).toBe(8);
+  it("says that a task's step is over when its learner has announced a later version, whether or not the old ones are kept", async () => {
+    await learner.announce(255);
+    expect(await learner.policy.announced(1n, 248, 248, learner.stop.signal)).toBe(false);
+    expect(await learner.policy.announced(1n, 250, 255, learner.stop.signal)).toBe(true);
   });
 
   it("waits for the announcement of a learner that has only just taken over, and passes over what the one before still says", async () => {
     await learner.announce(4);
-    const waiting = learner.policy.announced(2n, 3, learner.stop.signal);
+    const waiting = learner.policy.announced(2n, 3, 4, learner.stop.signal);
     await learner.announce(3, 2n);
     expect(await waiting).toBe(true);
     await learner.announce(9, 1n);

@@ -1,4 +1,3 @@
-import { timingSafeEqual } from "node:crypto";
 import {
   create,
   type DescMessage,
@@ -52,14 +51,12 @@ export function implement<S extends DescService>(service: S, handlers: Handlers<
 export interface CallPolicy {
   /** Largest answer in bytes. */
   readonly maxMessageBytes: number;
-  /** Callers must show it. */
-  readonly token?: string;
 }
 
 type Handler = (request: unknown, context: CallContext) => unknown;
 
 /**
- * What grpc-js serves for an implementation. Each call is authorised, its request checked against the rules in its proto,
+ * What grpc-js serves for an implementation. Each call's request is checked against the rules in its proto,
  * and its failure turned into a status; failures that mean a bug are logged.
  */
 export function grpcHandlers({ service, handlers }: Implementation, policy: CallPolicy, log: Log): grpc.UntypedServiceImplementation {
@@ -76,7 +73,7 @@ export function grpcHandlers({ service, handlers }: Implementation, policy: Call
 
 function unary(method: DescMethod, handler: Handler, policy: CallPolicy, log: Log): grpc.handleUnaryCall<unknown, unknown> {
   return (call, done) => {
-    admit(call, method, policy)
+    admit(call, method)
       .then((context) => inTrace(method, call.metadata, async () => handler(call.request, context)))
       .then((message) => done(null, answer(method, message, policy)))
       .catch((error: unknown) => done(report(error, method, log)));
@@ -90,7 +87,7 @@ function serverStream(
   log: Log,
 ): grpc.handleServerStreamingCall<unknown, unknown> {
   return (call) => {
-    admit(call, method, policy)
+    admit(call, method)
       .then((context) =>
         inTrace(method, call.metadata, () =>
           pump(call, handler(call.request, context) as AsyncIterable<unknown>, method, policy, context.signal),
@@ -130,21 +127,12 @@ async function pump(
 
 type AnyCall = { readonly request: unknown; readonly metadata: grpc.Metadata; readonly cancelled: boolean } & NodeJS.EventEmitter;
 
-async function admit(call: AnyCall, method: DescMethod, { token }: CallPolicy): Promise<CallContext> {
+async function admit(call: AnyCall, method: DescMethod): Promise<CallContext> {
   const controller = new AbortController();
   call.once("cancelled", () => controller.abort(new RetortError("Cancelled", "the caller is gone, or its deadline has passed")));
-  authorise(call.metadata, token);
   if (call.request instanceof RetortError) throw call.request;
   checkMessage(method.input, call.request as MessageShape<DescMessage>);
   return { signal: controller.signal, metadata: call.metadata };
-}
-
-function authorise(metadata: grpc.Metadata, token: string | undefined): void {
-  if (token === undefined) return;
-  const shown = Buffer.from(String(metadata.get("authorization")[0] ?? ""));
-  const expected = Buffer.from(`Bearer ${token}`);
-  if (shown.length === expected.length && timingSafeEqual(shown, expected)) return;
-  throw new RetortError("Unauthenticated", "this server needs a token: send the metadata `authorization: Bearer <token>`");
 }
 
 function report(error: unknown, method: DescMethod, log: Log): grpc.ServiceError {

@@ -3,6 +3,7 @@ import { HealthImplementation } from "grpc-health-check";
 import { RetortError } from "../errors.js";
 import type { Service } from "../lifecycle.js";
 import type { Log } from "../log.js";
+import { type AccessOptions, accessInterceptor } from "./access.js";
 import { grpcHandlers, type Implementation } from "./handlers.js";
 import { reflection } from "./reflection.js";
 import { serviceDefinition } from "./service-definition.js";
@@ -17,9 +18,13 @@ export interface RpcServerOptions {
   readonly maxMessageBytes: number;
   /** PEM contents; without them the server speaks plaintext. With `ca`, clients must show a certificate. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer; readonly ca?: Buffer };
-  /** Callers must send `authorization: Bearer <token>`. */
-  readonly token?: string;
+  /** Who may call, and how much at a time. Default: everyone, 1000 calls. */
+  readonly access?: Partial<AccessOptions>;
 }
+
+/** Most streams of one connection, and how long a client that has gone without a word is kept, in milliseconds. */
+const maxStreams = 256;
+const keepalive = { timeMs: 60_000, timeoutMs: 20_000 };
 
 /** A gRPC server: the given services, reflection, and the standard health service on its own port and the main one. */
 export class RpcServer implements Service {
@@ -34,9 +39,14 @@ export class RpcServer implements Service {
 
   constructor(implementations: readonly Implementation[], options: RpcServerOptions, log: Log) {
     this.#options = options;
+    const services = implementations.map(({ service }) => service);
     this.#server = new grpc.Server({
       "grpc.max_receive_message_length": options.maxMessageBytes,
       "grpc.max_send_message_length": options.maxMessageBytes,
+      "grpc.max_concurrent_streams": maxStreams,
+      "grpc.keepalive_time_ms": keepalive.timeMs,
+      "grpc.keepalive_timeout_ms": keepalive.timeoutMs,
+      interceptors: [accessInterceptor(services, { grants: [], maxCalls: 1000, ...options.access })],
     });
     this.#names = ["", ...implementations.map(({ service }) => service.typeName)];
     this.#health = new HealthImplementation(Object.fromEntries(this.#names.map((name) => [name, "NOT_SERVING" as const])));
@@ -44,7 +54,7 @@ export class RpcServer implements Service {
       this.#server.addService(serviceDefinition(implementation.service), grpcHandlers(implementation, options, log));
     this.#health.addToServer(this.#server);
     this.#health.addToServer(this.#healthServer);
-    reflection(implementations.map(({ service }) => service)).addToServer(this.#server);
+    reflection(services).addToServer(this.#server);
   }
 
   async start(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { KV } from "@nats-io/kv";
 import { RetortError } from "../errors.js";
 import { isApiError, type Streams } from "./connection.js";
+import { purge } from "./ensure.js";
 import { outlast } from "./outlast.js";
 import { follow } from "./read.js";
 
@@ -28,6 +29,7 @@ export class KeyValue {
     return new KeyValue(streams, kv, bucket);
   }
 
+  /** Its newest value; undefined if there is none. */
   async get(key: string): Promise<Entry | undefined> {
     const entry = await this.#retrying(key, () => this.#kv.get(key));
     return entry?.operation === "PUT" ? { value: entry.value, revision: entry.revision } : undefined;
@@ -65,8 +67,17 @@ export class KeyValue {
     }
   }
 
-  async delete(key: string): Promise<void> {
-    await this.#retrying(key, () => this.#kv.purge(key));
+  /** Removes a key, harmless if it is not there; with a revision only if its value is still that one. */
+  async delete(key: string, revision?: number): Promise<void> {
+    const options = revision === undefined ? {} : { previousSeq: revision };
+    await this.#retrying(key, () => this.#kv.purge(key, options)).catch((error: unknown) => {
+      if (revision === undefined || !isApiError(error, "wrongLastSequence")) throw error;
+    });
+  }
+
+  /** Removes all keys that match a subject filter, with what marks them as deleted. */
+  async erase(filter: string): Promise<void> {
+    await this.#retrying(filter, () => purge(this.#streams, `KV_${this.#bucket}`, `$KV.${this.#bucket}.${filter}`));
   }
 
   /** The keys that match a subject filter; `>` for all. */

@@ -14,10 +14,10 @@ import { failedSequence, rolloutOf, samplesOf, type TaskSample, type WrittenComp
 export interface SamplerContext {
   readonly streams: Streams;
   readonly log: Log;
-  /** Waits until a policy version that the task allows exists; false if its learner has been replaced. */
+  /** Waits until a policy version that the task allows exists; false if nobody waits for the task any more. */
   readonly versionExists: (task: PromptTask, signal: AbortSignal) => Promise<boolean>;
-  /** Brings the model to an allowed policy version and returns it; `later` if none can be had just now, `never` if all are gone. */
-  readonly useVersion: (task: PromptTask) => Promise<number | "later" | "never">;
+  /** Brings the model to an allowed policy version and returns it; undefined if none can be had just now. */
+  readonly useVersion: (task: PromptTask) => Promise<number | undefined>;
   readonly sample: (requests: readonly TaskSample[], sampling: SamplingSettings) => Promise<WrittenCompletion[]>;
   /** Runs one thing at a time: no version changes between choosing it and sampling with it. */
   readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
@@ -54,12 +54,11 @@ export async function sampleTask({ data, attempt, signal }: Delivery, context: S
 async function sampleWhenReady(task: PromptTask, signal: AbortSignal, context: SamplerContext): Promise<Sequence[] | undefined> {
   // Outside the lock: a task that must wait keeps no other from the sampler.
   while (await context.versionExists(task, signal)) {
-    const made = await context.exclusive(async () => {
+    const sequences = await context.exclusive(async () => {
       const version = await context.useVersion(task);
-      return typeof version === "number" ? sampleAll(task, version, context) : version;
+      return version === undefined ? undefined : sampleAll(task, version, context);
     });
-    if (typeof made !== "string") return made;
-    if (made === "never") break;
+    if (sequences) return sequences;
     await sleep(20);
   }
   context.log.info({ step: task.key?.step, task: task.key?.task }, "a task that nobody waits for any more is dropped");

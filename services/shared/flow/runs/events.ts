@@ -1,11 +1,12 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate, timestampNow } from "@bufbuild/protobuf/wkt";
 import type { Streams } from "../../base/streams/connection.js";
 import { publish } from "../../base/streams/publish.js";
-import { follow, lastSequence } from "../../base/streams/read.js";
-import { type RunEvent, RunEventSchema } from "../../gen/retort/v1/run_pb.js";
+import { follow, lastMessage, lastSequence } from "../../base/streams/read.js";
+import { type Run, type RunEvent, RunEventSchema, RunState } from "../../gen/retort/v1/run_pb.js";
 import { streamNames } from "../streams.js";
 import { subjects } from "../subjects.js";
+import { type Report, warn } from "./aside.js";
 
 /** What an event says. */
 export type EventBody = NonNullable<MessageInitShape<typeof RunEventSchema>["event"]>;
@@ -22,16 +23,87 @@ export async function publishEvent(streams: Streams, runId: string, event: Event
   });
 }
 
-/** A run's events in order from a sequence number on, then as they come, until the signal. */
-export async function* watchEvents(streams: Streams, runId: string, fromSequence: number, signal: AbortSignal): AsyncGenerator<RunEvent> {
-  for await (const { data, sequence } of follow(streams, streamNames.events, subjects.events(runId), fromSequence, signal)) {
-    const event = fromBinary(RunEventSchema, data);
+/**
+ * A run's events in order from a sequence number on, then as they come, until the signal. In the place of one that cannot be
+ * read comes a warning; one comes first if the beginning, where that was asked for, is gone.
+ *
+ * @param report what is done about an event that cannot be read
+ */
+export async function* watchEvents(
+  streams: Streams,
+  runId: string,
+  fromSequence: number,
+  signal: AbortSignal,
+  report: Report = warn,
+): AsyncGenerator<RunEvent> {
+  let first = fromSequence <= 1;
+  for await (const { data, sequence, time } of follow(streams, streamNames.events, subjects.events(runId), fromSequence, signal)) {
+    const event = decodeEvent(runId, data);
+    const warning = (message: string) =>
+      create(RunEventSchema, {
+        runId,
+        sequence: BigInt(sequence),
+        time: timestampFromDate(time),
+        event: { case: "warning", value: { message } },
+      });
+    if (first && (await beginningGone(streams, event)))
+      yield warning(
+        `the beginning of this run's events is gone: the stream keeps ${await capacity(streams)}, and newer events took its room`,
+      );
+    first = false;
+    if (event instanceof Error) {
+      await report({ place: `events.${sequence}`, bytes: data, reason: event.message });
+      yield warning(`event ${sequence} of this run cannot be read (${event.message}) and is left out`);
+      continue;
+    }
     event.sequence = BigInt(sequence);
     yield event;
   }
 }
 
+/** An event as stored; an error for bytes that are none of this run's. */
+function decodeEvent(runId: string, data: Uint8Array): RunEvent | Error {
+  try {
+    const event = fromBinary(RunEventSchema, data);
+    return event.runId === runId ? event : new Error("it is not of this run");
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+/** How every run's events begin: it waits for its learner. */
+export const announceStart = (streams: Streams, runId: string): Promise<void> =>
+  publishEvent(streams, runId, { case: "stateChanged", value: { state: RunState.PENDING, message: "" } }, "created");
+
+/** True if the first event that is left of a run is not the one that it began with, and the stream has let events go. */
+async function beginningGone(streams: Streams, first: RunEvent | Error): Promise<boolean> {
+  const begun = !(first instanceof Error) && first.event.case === "stateChanged" && first.event.value.state === RunState.PENDING;
+  return !begun && (await streams.manager.streams.info(streamNames.events)).state.first_seq > 1;
+}
+
+async function capacity(streams: Streams): Promise<string> {
+  const { config } = await streams.manager.streams.info(streamNames.events);
+  return `${Math.ceil(config.max_bytes / 1024 ** 2)} MiB`;
+}
+
 /** True if a run has changed its state again since the event of this sequence number. */
 export async function changedSince(streams: Streams, runId: string, sequence: bigint): Promise<boolean> {
   return (await lastSequence(streams, streamNames.events, subjects.event(runId, "stateChanged"))) > Number(sequence);
+}
+
+/** The sequence number of a run's last event; 0 if it has none. */
+export const lastEvent = (streams: Streams, runId: string): Promise<number> =>
+  lastSequence(streams, streamNames.events, subjects.events(runId));
+
+/** Publishes that a run is over if its events do not say so, as when its learner died between the record and the event. */
+export async function ensureEnd(streams: Streams, { runId, state, message, finished }: Run): Promise<void> {
+  const last = await lastMessage(streams, streamNames.events, subjects.event(runId, "stateChanged"));
+  const event = last && decodeEvent(runId, last);
+  if (event && !(event instanceof Error) && event.event.case === "stateChanged" && event.event.value.state === state) return;
+  await publishEvent(
+    streams,
+    runId,
+    { case: "stateChanged", value: { state, message } },
+    `ended/${state}/${finished?.seconds}.${finished?.nanos}`,
+  );
 }

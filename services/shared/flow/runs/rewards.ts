@@ -31,11 +31,12 @@ function wrongWith(reward: RewardSpec): Wrong {
   if (weight !== undefined && !Number.isFinite(weight)) return ["weight", `is ${weight}; a weight must be finite`];
   if (kind === "regex") {
     if (pattern === "") return ["pattern", "is empty, which every completion matches; give a regular expression"];
+    if (groupDepth(pattern) > deepestGroup) return ["pattern", `has more than ${deepestGroup} groups within each other; write it flatter`];
     const error = syntaxError(pattern);
     if (error) return ["pattern", `is no regular expression: ${error}`];
   }
   if (kind === "length" && targetTokens === 0) return ["targetTokens", "is missing; say how many tokens cost nothing"];
-  if (kind === "external" && !/^(https:\/\/)?[^/]+:\d+$/.test(address))
+  if (kind === "external" && !/^(https:\/\/)?(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?):\d{1,5}$/i.test(address))
     return ["address", `is "${address}"; give host:port, or https://host:port, of a server of RewardService`];
   return kind === "classifier" ? wrongWithClassifier(reward) : undefined;
 }
@@ -61,11 +62,25 @@ function wrongWithClassifier({ model, template, pairTemplate }: RewardSpec): Wro
   return ["template", "does not name the completion, so that every completion would get the same reward; add {{ completion }}"];
 }
 
+/** Most groups within each other: compiling more takes longer than it could be stopped. */
+const deepestGroup = 100;
+
+/** At least how many groups of a pattern are within each other; brackets that are escaped or in classes count too. */
+function groupDepth(pattern: string): number {
+  let [depth, most] = [0, 0];
+  for (const character of pattern) {
+    if (character === "(") most = Math.max(most, ++depth);
+    else if (character === ")") depth = Math.max(0, depth - 1);
+  }
+  return most;
+}
+
 function syntaxError(pattern: string): string | undefined {
   try {
     new RegExp(pattern, "u");
     return undefined;
   } catch (error) {
-    return (error as Error).message;
+    // The engine's sentence begins with the whole pattern.
+    return (error as Error).message.replace(/^Invalid regular expression: .*: (?=[^:]*$)/s, "");
   }
 }

@@ -19,6 +19,8 @@ export abstract class BlobStore implements WeightStore {
   protected abstract read(runId: string, version: number, name: string): Promise<FileBytes | undefined>;
   /** Harmless if nothing has the name. */
   protected abstract remove(runId: string, version: number, name: string): Promise<void>;
+  /** Removes all that is stored under a run, half-written versions too. */
+  protected abstract removeRun(runId: string): Promise<void>;
   /** The versions of a run under which a file of this name is stored, in any order. */
   protected abstract versionsWith(runId: string, name: string): Promise<number[]>;
 
@@ -63,6 +65,16 @@ export abstract class BlobStore implements WeightStore {
   async delete(runId: string, version: number): Promise<void> {
     const manifest = await this.manifest(runId, version);
     if (manifest) await this.#removeAll(manifest);
+  }
+
+  async bytes(runId: string): Promise<number> {
+    const manifests = await Promise.all((await this.list(runId)).map((version) => this.manifest(runId, version)));
+    return manifests.flatMap((manifest) => manifest?.files ?? []).reduce((sum, { sizeBytes }) => sum + Number(sizeBytes), 0);
+  }
+
+  async deleteAll(runId: string): Promise<void> {
+    for (const version of await this.list(runId)) await this.delete(runId, version);
+    await this.removeRun(runId);
   }
 
   async #removeAll({ runId, version, files }: WeightsManifest): Promise<void> {

@@ -48,6 +48,10 @@ export class DirectoryStore extends BlobStore {
     return found.flatMap((path) => (path.endsWith(`/${name}`) ? [Number(path.split("/")[0])] : []));
   }
 
+  protected async removeRun(runId: string): Promise<void> {
+    await rm(join(this.#root, runId), { recursive: true, force: true });
+  }
+
   #path(runId: string, version: number): string {
     return join(this.#root, runId, String(version));
   }

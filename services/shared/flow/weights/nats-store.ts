@@ -1,7 +1,7 @@
 import { type ObjectStore, Objm } from "@nats-io/obj";
 import { RetortError } from "../../base/errors.js";
 import { chunksOf, type FileBytes, gather, piecesOf } from "../../base/file-bytes.js";
-import type { Streams } from "../../base/streams/connection.js";
+import { isApiError, type Streams } from "../../base/streams/connection.js";
 import { BlobStore } from "./blob-store.js";
 
 /** Size of the pieces in which files travel: far below NATS's largest message, and fast. */
@@ -9,6 +9,8 @@ const chunkBytes = 1024 * 1024;
 
 /** How long a piece may take. */
 const timeoutMs = 120_000;
+
+const bucketName = (runId: string): string => `retort_weights_${runId}`;
 
 /** Versions in NATS's object store, for roles that share no directory: one bucket per run, `<version>/<file>` in it. */
 export class NatsStore extends BlobStore {
@@ -27,7 +29,7 @@ export class NatsStore extends BlobStore {
   }
 
   protected async read(runId: string, version: number, name: string): Promise<FileBytes | undefined> {
-    const found = await (await this.#bucket(runId)).get(`${version}/${name}`);
+    const found = await (await this.#existing(runId))?.get(`${version}/${name}`);
     if (!found) return undefined;
     const bytes = await gather(found.info.size, found.data, `version ${version} of run ${runId}: ${name}`);
     const failed = await found.error;
@@ -36,18 +38,33 @@ export class NatsStore extends BlobStore {
   }
 
   protected async remove(runId: string, version: number, name: string): Promise<void> {
-    const bucket = await this.#bucket(runId);
-    await bucket.delete(`${version}/${name}`);
+    await (await this.#existing(runId))?.delete(`${version}/${name}`);
   }
 
   protected async versionsWith(runId: string, name: string): Promise<number[]> {
-    const bucket = await this.#bucket(runId);
+    const bucket = await this.#existing(runId);
+    if (!bucket) return [];
     const kept = (await bucket.list()).filter(({ deleted }) => !deleted).map((object) => object.name.split("/"));
     return kept.flatMap(([version, file]) => (file === name ? [Number(version)] : []));
   }
 
+  protected async removeRun(runId: string): Promise<void> {
+    await (await this.#existing(runId))?.destroy();
+    this.#buckets.delete(runId);
+  }
+
+  /** A run's bucket if it has one: one that is only read must not be made, or it would outlive its run. */
+  async #existing(runId: string): Promise<ObjectStore | undefined> {
+    try {
+      return await this.#objects.open(bucketName(runId));
+    } catch (error) {
+      if (isApiError(error, "streamNotFound") || (error as Error).message.includes("not found")) return undefined;
+      throw error;
+    }
+  }
+
   #bucket(runId: string): Promise<ObjectStore> {
-    const bucket = this.#buckets.get(runId) ?? this.#objects.create(`retort_weights_${runId}`);
+    const bucket = this.#buckets.get(runId) ?? this.#objects.create(bucketName(runId));
     this.#buckets.set(runId, bucket);
     // One that could not be opened is tried again.
     bucket.catch(() => this.#buckets.delete(runId));

@@ -108,6 +108,14 @@ export class S3Store extends BlobStore {
     });
   }
 
+  protected async removeRun(runId: string): Promise<void> {
+    const place = { Bucket: this.#bucket, Prefix: `${this.#prefix}${runId}/` };
+    await this.#call(async () => {
+      for await (const { Contents = [] } of paginateListObjectsV2({ client: this.#client }, place))
+        for (const { Key = "" } of Contents) await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key }));
+    });
+  }
+
   #object(runId: string, version: number, name: string): Place {
     return { Bucket: this.#bucket, Key: `${this.#prefix}${runId}/${version}/${name}` };
   }

@@ -18,4 +18,8 @@ export interface WeightStore {
   list(runId: string): Promise<number[]>;
   /** Harmless if the version does not exist. */
   delete(runId: string, version: number): Promise<void>;
+  /** Bytes of a run's versions. */
+  bytes(runId: string): Promise<number>;
+  /** Deletes all versions of a run and what keeps them. Harmless if there are none. */
+  deleteAll(runId: string): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { RetortError } from "../../base/errors.js";
 import { parseJson } from "../../base/json.js";
+import { jsonError } from "../../base/json-text.js";
 import type { ChatMessage } from "./tokenizer.js";
 
 /** What a chat template turns into text: messages, and what else it reads. */
@@ -47,7 +48,7 @@ function jsonIn(text: string, field: string): unknown {
   try {
     return parseJson(text);
   } catch (error) {
-    throw new RetortError("InvalidArgument", `${field} is not JSON: ${(error as Error).message}`, { fieldPath: field });
+    throw new RetortError("InvalidArgument", jsonError(error, field), { fieldPath: field });
   }
 }
 

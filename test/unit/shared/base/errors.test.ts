@@ -24,6 +24,20 @@ describe("errorTable", () => {
   });
 });
 
+describe("exitCode", () => {
+  const passing = [69, 75, 130];
+
+  it.each(Object.keys(errorTable) as ErrorCode[])("of %s asks for another try only if one may succeed", (code) => {
+    expect(passing).not.toContain(new RetortError(code, "x", { retry: "never" }).exitCode);
+    expect(new RetortError(code, "x").exitCode).toBe(errorTable[code].exit);
+  });
+
+  it("of what can never succeed is one of a bad input, except where another process does the work now", () => {
+    expect(new RetortError("DeadlineExceeded", "x", { retry: "never" }).exitCode).toBe(78);
+    expect(new RetortError("Aborted", "x", { retry: "never" }).exitCode).toBe(70);
+  });
+});
+
 describe("RetortError", () => {
   it.each<[ErrorCode, string]>([
     ["InvalidArgument", "terminate"],

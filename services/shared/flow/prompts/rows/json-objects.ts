@@ -1,4 +1,5 @@
 import { parseJson } from "../../../base/json.js";
+import { jsonError } from "../../../base/json-text.js";
 import { decoded, refused } from "./bytes.js";
 import { piecesOf } from "./pieces.js";
 import { deepest, Unreadable } from "./unreadable.js";
@@ -28,7 +29,8 @@ function objectIn(text: string, where: string): Record<string, unknown> {
   try {
     value = parseJson(text, lostOrder);
   } catch (error) {
-    throw refused(`${where} is not JSON: ${reasonOf(text, error as Error)}; ${form}`, error);
+    const reason = reasonOf(text, error);
+    throw refused(`${reason ? `${where} is not JSON: ${reason}` : jsonError(error, where)}; ${form}`);
   }
   if (value instanceof Unreadable) throw refused(`${where} is ${value.what} which no column's name may do; rename the columns`);
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw refused(`${where} is no JSON object; ${form}`);
@@ -36,14 +38,14 @@ function objectIn(text: string, where: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-function reasonOf(text: string, error: Error): string {
-  if (error instanceof RangeError) return "it is nested too deeply";
+/** What is likely meant by a text that is not JSON. */
+function reasonOf(text: string, error: unknown): string | undefined {
   if (text.startsWith("\uFEFF")) return "it begins with a byte order mark, which only a file may begin with";
   const constant = text.length < 1e6 ? /-?\b(?:NaN|Infinity)\b/.exec(text.replace(/"(?:[^"\\]|\\.)*"/g, '""'))?.[0] : undefined;
   if (constant) return `it has ${constant}, which JSON does not know; write null or a text`;
   if (/^\s*\{/.test(text) && !text.trimEnd().endsWith("}"))
-    return `an object is cut off or goes on in the next line (${error.message}); where the rows are a list within an object, write that list alone`;
-  return error.message;
+    return `an object is cut off or goes on in the next line (${(error as Error).message}); where the rows are a list within an object, write that list alone`;
+  return undefined;
 }
 
 /** Half of a pair of UTF-16 has no bytes in UTF-8, so that no tokenizer could read it. */

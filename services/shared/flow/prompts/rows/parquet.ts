@@ -1,8 +1,10 @@
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema, type SchemaTree } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { parquetReadObjects, parquetSchema, type SchemaTree } from "hyparquet";
+import { RetortError } from "../../../base/errors.js";
 import { parseJson, SpelledNumber } from "../../../base/json.js";
-import { refused } from "./bytes.js";
+import { checkUnchanged } from "../../../base/regular-files.js";
+import { opened, refused } from "./bytes.js";
 import type { Located } from "./json-objects.js";
+import { checkedCompressors, checkGroup, openParquet } from "./parquet-file.js";
 import { Unreadable } from "./unreadable.js";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -20,7 +22,11 @@ const parsers = {
   dateFromDays: time,
   jsonFromBytes: (bytes: Uint8Array | undefined): unknown => {
     const json = text(bytes);
-    return typeof json === "string" ? parseJson(json) : json;
+    try {
+      return typeof json === "string" ? parseJson(json) : json;
+    } catch {
+      return new Unreadable("text that is not JSON");
+    }
   },
   stringFromBytes: text,
   timestampFromMicroseconds: time,
@@ -33,23 +39,37 @@ const parsers = {
  * nothing for it; numbers are spelt as Python spells them.
  *
  * @param limit rows at most; 0 reads all
- * @throws InvalidArgument if it is no Parquet
+ * @throws InvalidArgument if it is no Parquet, or holds more in one row group than memory should; DataLoss if it is changed
+ * while it is read
  */
 export async function* readParquet(file: string, limit: number): AsyncGenerator<Located> {
   const fail = (error: Error): never => {
-    throw refused(`${file} cannot be read as Parquet: ${error.message}`, error);
+    if (error instanceof RetortError) throw error;
+    // What the library says may hold what it read.
+    throw refused(
+      `${file} cannot be read as Parquet: ${/^it |^a /.test(error.message) ? error.message : "it is malformed"}; write it anew`,
+      error,
+    );
   };
-  const buffer = await asyncBufferFromFile(file).catch(fail);
-  const metadata = await parquetMetadataAsync(buffer, { parsers } as object).catch(fail);
-  const { children } = parquetSchema(metadata);
-  let start = 0;
-  for (const { num_rows } of metadata.row_groups) {
-    const rowEnd = Math.min(start + Number(num_rows), limit || Number.POSITIVE_INFINITY);
-    if (rowEnd <= start) return;
-    const options = { file: buffer, metadata, compressors, parsers, rowStart: start, rowEnd };
-    const objects = await parquetReadObjects(options as Parameters<typeof parquetReadObjects>[0]).catch(fail);
-    for (const [i, object] of objects.entries()) yield { object: structOf(children, object), where: `${file} row ${start + i + 1}` };
-    start = rowEnd;
+  const handle = await opened(file);
+  try {
+    const before = await handle.stat();
+    const parquet = await openParquet(handle, file, parsers).catch(fail);
+    const { buffer, metadata } = parquet;
+    const { children } = parquetSchema(metadata);
+    let start = 0;
+    for (const [group, { num_rows }] of metadata.row_groups.entries()) {
+      const rowEnd = Math.min(start + Number(num_rows), limit || Number.POSITIVE_INFINITY);
+      if (rowEnd <= start) return;
+      await checkGroup(parquet, group, file).catch(fail);
+      const options = { file: buffer, metadata, compressors: checkedCompressors, parsers, rowStart: start, rowEnd };
+      const objects = await parquetReadObjects(options as Parameters<typeof parquetReadObjects>[0]).catch(fail);
+      for (const [i, object] of objects.entries()) yield { object: structOf(children, object), where: `${file} row ${start + i + 1}` };
+      start = rowEnd;
+    }
+    checkUnchanged(before, await handle.stat(), file);
+  } finally {
+    await handle.close();
   }
 }
 

@@ -1,5 +1,10 @@
 import { bytesOf, refused } from "./bytes.js";
 
+/** Most bytes of one row, and of the white space before the first. */
+const mostBytes = 64 * 2 ** 20;
+
+const tooLong = (where: string) => refused(`${where} has more than ${mostBytes} bytes; a row is one prompt: cut it, or leave it out`);
+
 /** The bytes of one JSON value of a file. */
 export interface Piece {
   readonly bytes: Buffer;
@@ -15,19 +20,26 @@ const isSpace = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 
  * Cuts a file into JSON values: its lines, or, where it begins with a square bracket, the members of its one array. Lines end
  * at a line feed alone, whatever else Unicode calls the end of a line.
  *
- * @throws InvalidArgument naming the file, if an array does not end or has something behind its end
+ * @throws InvalidArgument naming the file, if an array does not end or has something behind its end, or a value is too long
  */
 export async function* piecesOf(file: string): AsyncGenerator<Piece> {
   const chunks = bytesOf(file);
-  const { isArray, all } = await lookedAt(chunks);
+  const { isArray, all } = await lookedAt(chunks, file);
   yield* isArray ? membersOf(all, file) : linesOf(all, file);
 }
 
 /** Looks at the first byte that is no space. */
-async function lookedAt(chunks: AsyncGenerator<Buffer>): Promise<{ readonly isArray: boolean; readonly all: AsyncIterable<Buffer> }> {
+async function lookedAt(
+  chunks: AsyncGenerator<Buffer>,
+  file: string,
+): Promise<{ readonly isArray: boolean; readonly all: AsyncIterable<Buffer> }> {
   const seen: Buffer[] = [];
   let first: number | undefined;
-  while (first === undefined) {
+  for (let bytes = 0; first === undefined; bytes += seen.at(-1)!.length) {
+    if (bytes > mostBytes) {
+      await chunks.return(undefined);
+      throw tooLong(`${file}: the white space before its first row`);
+    }
     const { value, done } = await chunks.next();
     if (done) break;
     seen.push(value);
@@ -45,22 +57,28 @@ async function lookedAt(chunks: AsyncGenerator<Buffer>): Promise<{ readonly isAr
 }
 
 async function* linesOf(chunks: AsyncIterable<Buffer>, file: string): AsyncGenerator<Piece> {
-  let [number, parts] = [0, [] as Buffer[]];
-  const line = (last: Buffer): Piece[] => {
-    const bytes = parts.length ? Buffer.concat([...parts, last]) : last;
-    parts = [];
+  let [number, held, parts] = [0, 0, [] as Buffer[]];
+  // No iterable: an empty one for each of millions of empty lines would keep everything else waiting.
+  const line = (last: Buffer): Piece | undefined => {
     number++;
-    return bytes.every(isSpace) ? [] : [{ bytes, where: `${file} line ${number}` }];
+    if (held + last.length > mostBytes) throw tooLong(`${file} line ${number}`);
+    const bytes = parts.length ? Buffer.concat([...parts, last]) : last;
+    [held, parts] = [0, []];
+    return bytes.every(isSpace) ? undefined : { bytes, where: `${file} line ${number}` };
   };
   for await (const chunk of chunks) {
     let at = 0;
     for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, at)) {
-      yield* line(chunk.subarray(at, end));
-      at = end + 1;
+      const piece = line(chunk.subarray(at, end));
+      if (piece) yield piece;
+      for (at = end + 1; chunk[at] === lineFeed; at++) number++;
     }
     parts.push(chunk.subarray(at));
+    held += chunk.length - at;
+    if (held > mostBytes) throw tooLong(`${file} line ${number + 1}`);
   }
-  yield* line(Buffer.alloc(0));
+  const piece = line(Buffer.alloc(0));
+  if (piece) yield piece;
 }
 
 async function* membersOf(chunks: AsyncIterable<Buffer>, file: string): AsyncGenerator<Piece> {
@@ -73,6 +91,7 @@ async function* membersOf(chunks: AsyncIterable<Buffer>, file: string): AsyncGen
 class ArrayScanner {
   readonly #file: string;
   #parts: Buffer[] = [];
+  #held = 0;
   #count = 0;
   /** Line that is read, and that in which the member begins; 0 while it has not begun. */
   #line = 1;
@@ -109,7 +128,9 @@ class ArrayScanner {
       } else if (byte === open || byte === openBrace) this.#depth++;
       else if (byte === close || byte === closeBrace) this.#depth--;
     }
-    if (!this.#ended) this.#parts.push(chunk.subarray(from));
+    if (this.#ended) return;
+    this.#parts.push(chunk.subarray(from));
+    this.#hold(chunk.length - from);
   }
 
   /** @throws InvalidArgument if the array has not ended */
@@ -137,10 +158,17 @@ class ArrayScanner {
     }
   }
 
+  /** Counts the bytes of the member that is read. @throws InvalidArgument if it is too long */
+  #hold(bytes: number): void {
+    this.#held += bytes;
+    if (this.#held > mostBytes) throw tooLong(`${this.#file} line ${this.#begin || this.#line}, row ${this.#count + 1}`);
+  }
+
   #member(last: Buffer, isLast: boolean): Piece | undefined {
+    this.#hold(last.length);
     const bytes = Buffer.concat([...this.#parts, last]);
     const line = this.#begin;
-    [this.#parts, this.#begin] = [[], 0];
+    [this.#parts, this.#held, this.#begin] = [[], 0, 0];
     if (isLast && this.#count === 0 && bytes.every(isSpace)) return undefined;
     return { bytes, where: `${this.#file} line ${line}, row ${++this.#count}` };
   }

@@ -1,4 +1,5 @@
 import { parseJson } from "../../../base/json.js";
+import { jsonError } from "../../../base/json-text.js";
 import type { Row } from "../row.js";
 import { isObject, kindOf, type Place, refusedColumn } from "./messages.js";
 import { unreadableIn } from "./unreadable.js";
@@ -29,7 +30,7 @@ function listOf(value: unknown, place: Place): unknown {
   try {
     return parseJson(value);
   } catch (error) {
-    throw refusedColumn(place, `is text that is not JSON (${(error as Error).message}); a list of objects is expected there`);
+    throw refusedColumn(place, `${jsonError(error, "is text that")}; a list of objects is expected there`);
   }
 }
 

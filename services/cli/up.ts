@@ -1,0 +1,37 @@
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { addCommand, print, wholeNumber } from "./command.js";
+import { startLocal } from "./local.js";
+
+interface UpOptions {
+  readonly port: number;
+  readonly natsPort: number;
+  readonly dataDir: string;
+  readonly force?: boolean;
+}
+
+/** Adds `retort up`. */
+export function addUp(program: Command): void {
+  addCommand(program, "Start here:", "up", "run NATS and the controller on this machine, until Ctrl-C", [
+    ["up", "state goes to .retort/ and is found again by the next up"],
+    ["up --port 0 --data-dir /tmp/r", "a second one beside it: any free port, its own directory"],
+    ["up --json", "the two addresses as JSON, once they serve"],
+  ])
+    .option("--port <port>", "gRPC port of the controller; 0 takes a free one", wholeNumber(0, 65535), 7070)
+    .option("--nats-port <port>", "port of nats-server; 0 takes a free one", wholeNumber(0, 65535), 0)
+    .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort")
+    .option("--force", "take a data directory that holds other files, too; they stay")
+    .action((options: UpOptions) => up(program, options));
+}
+
+async function up(program: Command, { dataDir, ...options }: UpOptions): Promise<void> {
+  const service = await startLocal({ ...options, dataDir: resolve(dataDir), progress: (sentence) => console.error(sentence) });
+  print(
+    program,
+    { controller: service.address, nats: service.nats },
+    `controller ${service.address}, NATS ${service.nats}; start a run with: retort run SPEC.yaml`,
+  );
+  const failure = await service.ended;
+  await service.stop();
+  throw failure;
+}

@@ -1,0 +1,111 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { type DescMethod, type DescService, getOption } from "@bufbuild/protobuf";
+import grpc from "@grpc/grpc-js";
+import { Scope, scope } from "../../gen/retort/v1/access_pb.js";
+import { RetortError } from "../errors.js";
+import type { ProcessSettings } from "../settings.js";
+import { toStatus } from "./status.js";
+
+/** A bearer token, and what it permits. */
+export interface Grant {
+  readonly token: string;
+  readonly scope: Scope;
+}
+
+/** What a server asks of its callers. */
+export interface AccessOptions {
+  /** Without any, every caller may do everything. */
+  readonly grants: readonly Grant[];
+  /** Most calls in progress, streams included; health checks don't count. */
+  readonly maxCalls: number;
+}
+
+/**
+ * The tokens of a process's settings.
+ *
+ * @throws InvalidArgument if there are lesser ones without one that permits everything, or two are alike
+ */
+export function grantsOf({ token, runToken, readToken }: Pick<ProcessSettings, "token" | "runToken" | "readToken">): Grant[] {
+  if (!token && (runToken || readToken))
+    throw new RetortError("InvalidArgument", "--run-token and --read-token need --token, which permits everything; give it too");
+  const grants = [
+    { token, scope: Scope.ADMIN },
+    { token: runToken, scope: Scope.RUN },
+    { token: readToken, scope: Scope.READ },
+  ].filter((grant): grant is Grant => grant.token !== undefined);
+  if (new Set(grants.map((grant) => grant.token)).size < grants.length)
+    throw new RetortError("InvalidArgument", "two of --token, --run-token and --read-token are alike; give each scope a token of its own");
+  return grants;
+}
+
+/** The least scope that a method asks for, as its proto says. @throws Internal for a method without one */
+export function scopeOf(method: DescMethod): Scope {
+  const declared = getOption(method, scope);
+  if (declared === Scope.UNSPECIFIED)
+    throw new RetortError("Internal", `${method.parent.typeName}/${method.name} declares no scope; add option (scope) to its proto`);
+  return declared;
+}
+
+/** Health must be seen by whoever watches the process; reflection tells what there is to call. */
+const openPath = "/grpc.health.v1.Health/";
+const reflectionPath = /^\/grpc\.reflection\./;
+
+/**
+ * Lets a call in, before its message is read: its caller's token must permit the method, and there must be room for one more
+ * call.
+ */
+export function accessInterceptor(services: readonly DescService[], { grants, maxCalls }: AccessOptions): grpc.ServerInterceptor {
+  const scopes = new Map(
+    services.flatMap(({ typeName, methods }) => methods.map((method): [string, Scope] => [`/${typeName}/${method.name}`, scopeOf(method)])),
+  );
+  let calls = 0;
+  return ({ path }, call) => {
+    if (path.startsWith(openPath)) return new grpc.ServerInterceptingCall(call);
+    const needed = scopes.get(path) ?? (reflectionPath.test(path) ? Scope.READ : Scope.ADMIN);
+    let counted = false;
+    const release = () => {
+      if (counted) calls--;
+      counted = false;
+    };
+    return new grpc.ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMetadata: (metadata, admit) => {
+            const refused = refusal(metadata, grants, needed) ?? overload(calls, maxCalls);
+            if (refused) return call.sendStatus(toStatus(refused));
+            counted = true;
+            calls++;
+            admit(metadata);
+          },
+          onCancel: release,
+        }),
+      sendStatus: (status, next) => {
+        release();
+        next(status);
+      },
+    });
+  };
+}
+
+function overload(calls: number, maxCalls: number): RetortError | undefined {
+  if (calls < maxCalls) return undefined;
+  return new RetortError("ResourceExhausted", `${calls} calls are in progress, and maxCalls is ${maxCalls}; try again later, or raise it`);
+}
+
+/** Why a caller may not call; undefined if it may. Every token is compared, in a time that does not tell how much of it is right. */
+function refusal(metadata: grpc.Metadata, grants: readonly Grant[], needed: Scope): RetortError | undefined {
+  if (grants.length === 0) return undefined;
+  const shown = digest(String(metadata.get("authorization")[0] ?? ""));
+  let permitted = Scope.UNSPECIFIED;
+  for (const { token, scope: own } of grants) if (timingSafeEqual(shown, digest(`Bearer ${token}`))) permitted = own;
+  if (permitted === Scope.UNSPECIFIED)
+    return new RetortError("Unauthenticated", "this server needs a token: send the metadata `authorization: Bearer <token>`");
+  if (permitted >= needed) return undefined;
+  return new RetortError(
+    "PermissionDenied",
+    `this call needs a token of scope ${nameOf(needed)}, and the one shown has scope ${nameOf(permitted)}`,
+  );
+}
+
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+const nameOf = (one: Scope): string => Scope[one].toLowerCase();

@@ -1,0 +1,43 @@
+import type { Problem } from "../../base/errors.js";
+import { Roots } from "../../base/paths.js";
+import type { ProcessSettings } from "../../base/settings.js";
+import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
+
+/** Which paths a spec may name. */
+export interface SpecRoots {
+  /** Of models and data. */
+  readonly roots: Roots;
+  readonly outputRoots: Roots;
+}
+
+/** Every path is permitted. */
+export const anywhere: SpecRoots = { roots: new Roots(undefined, "--roots"), outputRoots: new Roots(undefined, "--output-roots") };
+
+/** The roots of a process's settings. Where nothing is said of output, it goes where models and data are. */
+export const specRootsOf = ({ roots, outputRoots }: Pick<ProcessSettings, "roots" | "outputRoots">): SpecRoots => ({
+  roots: new Roots(roots, "--roots"),
+  outputRoots: new Roots(outputRoots ?? roots, outputRoots ? "--output-roots" : "--roots"),
+});
+
+/** Every path of a spec that is not permitted. It is asked before any of them is opened. */
+export async function pathProblems(spec: RunSpec, { roots, outputRoots }: SpecRoots): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  for (const [fieldPath, path] of inputPaths(spec)) {
+    const description = path && (await roots.refusal(path));
+    if (description) problems.push({ fieldPath, description });
+  }
+  const refused = spec.output && (await outputRoots.refusal(spec.output));
+  return refused ? [...problems, { fieldPath: "output", description: refused }] : problems;
+}
+
+/** The files and directories that a run of a spec reads, by field; empty where there is none. */
+export function inputPaths({ student, teachers, data, evaluation, rewards }: RunSpec): [fieldPath: string, path: string][] {
+  return [
+    ["student.model", student?.model ?? ""],
+    ["student.init.tokenizer", student?.init?.tokenizer ?? ""],
+    ...teachers.map(({ model }, i): [string, string] => [`teachers[${i}].model`, model]),
+    ["data.path", data?.path ?? ""],
+    ["evaluation.path", evaluation?.path ?? ""],
+    ...rewards.map(({ model }, i): [string, string] => [`rewards[${i}].model`, model]),
+  ];
+}
