@@ -148,7 +148,7 @@ describe("checkOwnFile()", () => {
   it.each([
     ["theirs", /--report .*theirs holds what Retort did not write.*--force/],
     ["directory", /is a directory/],
-    ["theirs/below", /cannot be made/],
+    ["theirs/below", /cannot be written \(ENOTDIR\)/],
   ])("refuses %s", async (name, message) => {
     await write("theirs", "a thesis");
     await mkdir(join(root, "directory"));
