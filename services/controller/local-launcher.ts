@@ -7,6 +7,7 @@ import type { Log } from "../shared/base/log.js";
 import { type ProcessSettings, toFlags } from "../shared/base/settings.js";
 import type { Run } from "../shared/gen/retort/v1/run_pb.js";
 import { askedToLeave, type Exit, hopelessExits, type Launcher, lastError, type RoleSet, type Watcher } from "./launcher.js";
+import { checkProcesses } from "./process-limit.js";
 
 export interface LocalLauncherOptions {
   /** The controller's own; what every process of a run needs of them is passed on. */
@@ -67,6 +68,7 @@ export class LocalLauncher implements Launcher {
   }
 
   async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
+    checkProcesses(sets);
     await mkdir(this.#logs(run.runId), { recursive: true });
     for (const set of sets) {
       for (let index = 0; index < set.replicas; index++) {
