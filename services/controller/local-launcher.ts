@@ -6,6 +6,7 @@ import type { Log } from "../shared/base/log.js";
 import { type ProcessSettings, toFlags } from "../shared/base/settings.js";
 import type { Run } from "../shared/gen/retort/v1/run_pb.js";
 import { type Ending, type Exit, type Launcher, lastError, type RoleSet, type Watcher } from "./launcher.js";
+import { checkProcesses } from "./process-limit.js";
 import { ProcessLog } from "./process-log.js";
 import { codeOfSignal, defaultWindowMs, Restarts } from "./restarts.js";
 
@@ -71,6 +72,7 @@ export class LocalLauncher implements Launcher {
   }
 
   async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
+    checkProcesses(sets);
     const { maxRestarts, restartWindowMs = defaultWindowMs } = this.#options;
     for (const set of sets) {
       for (let index = 0; index < set.replicas; index++) {
