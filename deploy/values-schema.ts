@@ -30,7 +30,8 @@ const decided = new Set([
     "weightStore",
     "weightUrl",
   ],
-  ...["nats", "natsCredentials", "natsTlsCa", "natsTlsCert", "natsTlsKey", "rewardToken", "tlsCa", "tlsCert", "tlsKey", "token"],
+  ...["nats", "natsCredentials", "natsTlsCa", "natsTlsCert", "natsTlsKey", "rewardToken", "tlsCa", "tlsCert", "tlsKey"],
+  ...["token", "runToken", "readToken", "roots", "outputRoots"],
   ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
   ...["index", "model", "run", "teacher"],
 ]);
@@ -180,7 +181,15 @@ const values = z
         clientAuth: z.boolean().describe("callers must show a certificate of ca.crt"),
       })
       .partial(),
-    token: z.strictObject({ existingSecret: z.string().describe("Secret with the bearer token of callers"), key: z.string() }).partial(),
+    token: z
+      .strictObject({
+        existingSecret: z.string().describe("Secret with the bearer tokens of callers"),
+        key: z.string().describe("of the one that permits everything"),
+        runKey: z.string().describe("of the one for runs and the use of models; empty: none"),
+        readKey: z.string().describe("of the one for looking; empty: none"),
+      })
+      .partial(),
+    roots: z.array(z.string().regex(/^\/[^,]*$/)).describe("further directories that specs may name"),
     autoscaling: z.strictObject({ enabled: z.boolean().describe("let KEDA, if it is there, scale a run's pods by their queue") }).partial(),
     tracing: z.strictObject({ endpoint: z.string().describe(processSettings.shape.traceEndpoint.meta()!.description!) }).partial(),
     metrics: z

@@ -37,6 +37,8 @@ describeChart("the settings of a pod's process", () => {
         metricsPort: 7072,
         dataDir: "/data",
         weightStore: "nats",
+        roots: "/models,/data,/app/deploy/examples",
+        outputRoots: "/data",
       });
     }
     expect(read("learner")).toMatchObject({ device: "cpu", graceMs: 295_000 });
@@ -55,6 +57,17 @@ describeChart("the settings of a pod's process", () => {
     expect(read("student")).toMatchObject({ logLevel: "debug", chunkTokens: 16, threads: 4, maxMessageBytes: 134_217_728 });
     expect(read("teacher")).toMatchObject({ logLevel: "warn", batchTokens: 65_536, threads: 4 });
     expect(read("controller")).toMatchObject({ logLevel: "warn", maxRestarts: 7 });
+  });
+
+  it("permit further directories, and give lesser tokens where the Secret has them", async () => {
+    const set = ['roots=["/mnt/shared"]', 'token={"existingSecret":"retort-token","runKey":"run","readKey":"look"}'];
+    const read = await settingsOf({ set });
+    expect(read("controller")).toMatchObject({
+      roots: "/models,/data,/app/deploy/examples,/mnt/shared",
+      token: "retort-token/token",
+      runToken: "retort-token/run",
+      readToken: "retort-token/look",
+    });
   });
 
   it("name the mounted files of an external NATS, of TLS and of tokens", async () => {

@@ -7,6 +7,7 @@ const spec = (name: string, steps: number): string =>
   tinySpec(
     name,
     `
+rollouts: { promptsPerTask: 2 }
 roles: { student: { threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1 } }
 phases: [{ preset: on_policy_kd, steps: ${steps}, batchSize: 4, sampling: { maxNewTokens: 6 } }]`,
   );
@@ -43,23 +44,28 @@ describe("a run beside poisoned ones", () => {
       for (const key of [`${runId}.policy`, `${runId}.control`, `${runId}.roles.rubbish`, "rubbish"])
         await kv.put(key, Uint8Array.of(255, 254, 253));
     });
-    expect([RunState.SUCCEEDED, RunState.FAILED]).toContain(watched.run.state);
-    if (watched.run.state === RunState.FAILED) expect(watched.run.message).not.toBe("");
+    // What was lost is recorded, and what cannot be read of its ledger makes its audit fail.
+    expect([watched.run.message, watched.run.state]).toEqual(["", RunState.SUCCEEDED]);
+    const reasons = watched.events.flatMap(({ event }) => (event.case === "taskFailed" ? [event.value.reason] : []));
+    expect(reasons.join("\n")).toMatch(/cannot be read/);
+    const audits = watched.events.flatMap(({ event }) => (event.case === "auditFinished" ? [event.value] : []));
+    expect(audits.map(({ holds, problems }) => [holds, problems.some((one) => one.includes("cannot be read"))])).toEqual([[false, true]]);
     const { run } = await cluster.watch(other);
     expect([run.message, run.state, run.step]).toEqual(["", RunState.SUCCEEDED, 30]);
     expect((await cluster.controller.listRuns({})).runs.map((listed) => listed.runId)).toEqual(expect.arrayContaining([runId, other]));
-  });
+  }, 300_000);
 
   it("may have a judge that never answers: its run ends within the step's time, and says whom it waited for", async () => {
     const judge = await serveJudge(silentJudge);
     try {
       const text = spec("silent", 3).replace("on_policy_kd", "rl_gkd").replace("batchSize", "samplesPerPrompt: 2, batchSize");
-      const more = `rewards: [{ kind: external, address: "${judge.address}" }]\nrollouts: { stepTimeoutMs: 4000 }`;
-      const { run } = await cluster.watch(await cluster.begin(`${text}\n${more}`));
+      const more = `rewards: [{ kind: external, address: "${judge.address}" }]`;
+      const timed = text.replace("promptsPerTask: 2", "promptsPerTask: 2, stepTimeoutMs: 4000");
+      const { run } = await cluster.watch(await cluster.begin(`${timed}\n${more}`));
       expect(run.state).toBe(RunState.FAILED);
       expect(run.message).toMatch(/127\.0\.0\.1|rewards/);
     } finally {
       await judge.stop();
     }
-  });
+  }, 300_000);
 });

@@ -19,6 +19,8 @@ capabilities: { drop: [ALL] }
   "RETORT_HEALTH_PORT" "7071"
   "RETORT_METRICS_PORT" "7072"
   "RETORT_DATA_DIR" "/data"
+  "RETORT_ROOTS" (join "," (concat (list $v.models.mountPath "/data" "/app/deploy/examples") $v.roots))
+  "RETORT_OUTPUT_ROOTS" "/data"
   "RETORT_WEIGHT_STORE" $v.weights.store
   "RETORT_GRACE_MS" (printf "%d000" (max 1 (sub (int .graceSeconds) 5))) -}}
 {{- if eq $v.weights.store "s3" }}
@@ -55,9 +57,13 @@ capabilities: { drop: [ALL] }
   valueFrom: { secretKeyRef: { name: {{ $v.weights.existingSecret }}, key: {{ $key }} } }
 {{- end }}
 {{- end }}
-{{- with $v.token.existingSecret }}
-- name: RETORT_TOKEN
-  valueFrom: { secretKeyRef: { name: {{ . }}, key: {{ $v.token.key }} } }
+{{- if $v.token.existingSecret }}
+{{- range $variable, $key := dict "RETORT_TOKEN" $v.token.key "RETORT_RUN_TOKEN" $v.token.runKey "RETORT_READ_TOKEN" $v.token.readKey }}
+{{- with $key }}
+- name: {{ $variable }}
+  valueFrom: { secretKeyRef: { name: {{ $v.token.existingSecret }}, key: {{ . }} } }
+{{- end }}
+{{- end }}
 {{- end }}
 {{- with .config.env }}
 {{ toYaml . }}
