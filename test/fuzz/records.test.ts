@@ -32,12 +32,19 @@ const phase = run.phases[0]!;
 function arrived<D extends DescMessage>(random: Random, descriptor: D, message: MessageShape<D>): Uint8Array {
   const kind = random.int(10);
   if (kind === 0) return random.bytes(random.int(60));
-  const bytes = toBinary(descriptor, kind < 8 ? mutatedMessage(random, descriptor, message) : kind === 8 ? randomMessage(random, descriptor) : message);
+  const bytes = toBinary(
+    descriptor,
+    kind < 8 ? mutatedMessage(random, descriptor, message) : kind === 8 ? randomMessage(random, descriptor) : message,
+  );
   return kind === 9 ? mutatedBytes(random, bytes) : bytes;
 }
 
 /** A record of a kind, if what arrived is one. */
-async function readable<D extends DescMessage>(random: Random, descriptor: D, message: MessageShape<D>): Promise<MessageShape<D> | undefined> {
+async function readable<D extends DescMessage>(
+  random: Random,
+  descriptor: D,
+  message: MessageShape<D>,
+): Promise<MessageShape<D> | undefined> {
   const bytes = arrived(random, descriptor, message);
   const outcome = await outcomeOf(() => readRecord(descriptor, bytes));
   return "value" in outcome ? outcome.value : undefined;
@@ -49,7 +56,8 @@ function expectSound(batch: readonly TrainSequence[]): void {
     if (promptIds.length === 0 || completionIds.length === 0) throw new Error("a sequence without tokens is trained on");
     if (samplerLogprobs?.some(Number.isNaN)) throw new Error("NaN among the sampler's log-probabilities");
     if (advantage !== undefined && !Number.isFinite(advantage)) throw new Error(`the advantage ${advantage}`);
-    for (const array of [score?.full, score?.logprobs]) if (array?.some((x) => Number.isNaN(x) || x > 1)) throw new Error("a score that is none");
+    for (const array of [score?.full, score?.logprobs])
+      if (array?.some((x) => Number.isNaN(x) || x > 1)) throw new Error("a score that is none");
   }
   const numbers = new Map<string, number>();
   for (const members of splitBatch(batch, phase.optimizer.microBatchTokens)) {
@@ -80,7 +88,8 @@ describe("a record that may be anything", () => {
       const { batch, trained: kept, failures, ...figures } = outcome.value;
       const places = [...kept, ...failures].map(({ prompt, sample }) => `${prompt}/${sample}`).sort();
       expect(places).toEqual(["0/0", "0/1", "1/0", "1/1"]);
-      for (const [name, value] of Object.entries(figures)) if (value !== undefined && !Number.isFinite(value)) throw new Error(`${name} is ${value}`);
+      for (const [name, value] of Object.entries(figures))
+        if (value !== undefined && !Number.isFinite(value)) throw new Error(`${name} is ${value}`);
       const sound = await outcomeOf(() => expectSound(batch));
       if ("value" in sound) trained += batch.length;
     });
@@ -115,7 +124,8 @@ describe("a record that may be anything", () => {
       }
       const found = audit(accounts, { run, lastStep: 4, rows: random.pick([undefined, { count: 12 }]), learners: 2 });
       const { samples, trained, failed } = found;
-      if (found.holds && BigInt(samples) !== BigInt(trained) + BigInt(failed)) throw new Error(`it holds with ${samples} = ${trained} + ${failed}`);
+      if (found.holds && BigInt(samples) !== BigInt(trained) + BigInt(failed))
+        throw new Error(`it holds with ${samples} = ${trained} + ${failed}`);
       // Steps 1 to 3 are recorded by nobody, or by who knows whom: it must not hold.
       if (found.holds) throw new Error("it holds without the first steps");
     }));

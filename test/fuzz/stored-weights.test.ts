@@ -18,7 +18,8 @@ const content = new Map([
 function foreign(random: Random, manifest: WeightsManifest): WeightsManifest {
   const copy = clone(WeightsManifestSchema, manifest);
   const kind = random.int(3);
-  if (kind === 0) copy.files[0]!.name = random.pick(["../../outside", "../0/config.json", "/etc/passwd", "a/b", "..", ".", "", "\0", "manifest.binpb"]);
+  if (kind === 0)
+    copy.files[0]!.name = random.pick(["../../outside", "../0/config.json", "/etc/passwd", "a/b", "..", ".", "", "\0", "manifest.binpb"]);
   else if (kind === 1) copy.runId = random.pick(["other", "..", ".", "../outside", ""]);
   else copy.version = random.pick([0, 2, 7]);
   return copy;
@@ -48,7 +49,10 @@ describe("a stored version whose manifest may be anything", () => {
       const bytes =
         kind === 0
           ? mutatedBytes(random, toBinary(WeightsManifestSchema, manifest))
-          : toBinary(WeightsManifestSchema, kind === 1 ? mutatedMessage(random, WeightsManifestSchema, manifest) : foreign(random, manifest));
+          : toBinary(
+              WeightsManifestSchema,
+              kind === 1 ? mutatedMessage(random, WeightsManifestSchema, manifest) : foreign(random, manifest),
+            );
       await writeFile(join(root, "run", "1", "manifest.binpb"), bytes);
       const read = await outcomeOf(() => store.get("run", 1));
       if ("value" in read)

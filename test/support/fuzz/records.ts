@@ -88,9 +88,15 @@ export const score = create(TeacherScoreSchema, {
 });
 
 /** What an honest judge says of it. */
-export const reward = create(RewardSchema, { key, rewards: [1, 0, 0.5, 2].map((value) => ({ value, components: { length: value } })), seconds: 1 });
+export const reward = create(RewardSchema, {
+  key,
+  rewards: [1, 0, 0.5, 2].map((value) => ({ value, components: { length: value } })),
+  seconds: 1,
+});
 
-const tasks = [{ task: 0, rows: [7, 9], samplesPerPrompt: 2, trained: new Uint8Array([7]), outcomes: [{ prompt: 1, sample: 1, reason: "no" }] }];
+const tasks = [
+  { task: 0, rows: [7, 9], samplesPerPrompt: 2, trained: new Uint8Array([7]), outcomes: [{ prompt: 1, sample: 1, reason: "no" }] },
+];
 
 /** The account of its step. */
 export const account = create(StepAccountSchema, { runId: "r", step: 4, fence: 2n, fromStep: 3, tasks });
@@ -104,7 +110,10 @@ export const records = [
   [StepAccountSchema, account],
   [RunEventSchema, create(RunEventSchema, { runId: "r", event: { case: "stateChanged", value: { state: RunState.RUNNING } } })],
   [RunSchema, create(RunSchema, { runId: "r", spec: specOf(), state: RunState.RUNNING, totalSteps: 9, fence: 2n })],
-  [WeightsManifestSchema, create(WeightsManifestSchema, { runId: "r", version: 1, fence: 2n, files: [{ name: "a", sizeBytes: 3n, digest: "0a" }] })],
+  [
+    WeightsManifestSchema,
+    create(WeightsManifestSchema, { runId: "r", version: 1, fence: 2n, files: [{ name: "a", sizeBytes: 3n, digest: "0a" }] }),
+  ],
 ] as const;
 
 /** Streams that take what is published and keep it, by subject. */

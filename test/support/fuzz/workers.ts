@@ -27,9 +27,8 @@ export async function sampled(data: Uint8Array, random: Random): Promise<Uint8Ar
     streams,
     log,
     sample,
-    versionExists: async () => true,
-    useVersion: async ({ minPolicyVersion, maxPolicyVersion }) =>
-      minPolicyVersion > maxPolicyVersion || random.chance(0.05) ? "never" : maxPolicyVersion,
+    versionExists: async ({ minPolicyVersion, maxPolicyVersion }) => minPolicyVersion <= maxPolicyVersion && random.chance(0.95),
+    useVersion: async ({ maxPolicyVersion }) => maxPolicyVersion,
     exclusive: (work) => work(),
     maxAttempts: 3,
     now: () => 0,
