@@ -16,6 +16,8 @@ export interface KeepOptions<P extends Part> {
   /** Starts it: the first time, or again after one that has ended. */
   readonly begin: (last: P | undefined) => Promise<P>;
   readonly say: (sentence: string) => void;
+  /** Waits before a new start until there is what it needs. Returns whether that was missing: ends then do not count. */
+  readonly ready?: (signal: AbortSignal) => Promise<boolean>;
   /** It is given up when it ends this often within the window. */
   readonly maxDeaths?: number;
   readonly windowMs?: number;
@@ -42,7 +44,7 @@ export class KeptRunning<P extends Part> {
 
   /** Starts it. @throws why it cannot be started the first time */
   static async start<P extends Part>(options: KeepOptions<P>): Promise<KeptRunning<P>> {
-    const whole = { maxDeaths: 5, windowMs: 60_000, backoffMs: 250, ...options };
+    const whole = { maxDeaths: 5, windowMs: 60_000, backoffMs: 250, ready: async () => false, ...options };
     return new KeptRunning(whole, await whole.begin(undefined));
   }
 
@@ -60,9 +62,11 @@ export class KeptRunning<P extends Part> {
   }
 
   async #keep(): Promise<RetortError> {
-    const { name, say, maxDeaths, windowMs } = this.#options;
+    const { name, say, maxDeaths, windowMs, ready } = this.#options;
     let reason = await this.current.ended;
     while (!this.#stop.signal.aborted) {
+      if (await ready(this.#stop.signal)) this.#deaths.length = 0;
+      if (this.#stop.signal.aborted) break;
       this.#deaths.push(Date.now());
       const recent = this.#deaths.filter((at) => Date.now() - at < windowMs).length;
       if (recent >= maxDeaths)

@@ -13,6 +13,7 @@ import { type DirectoryKind, ownDirectory } from "../shared/base/own-directory.j
 import { endLeftover } from "../shared/base/processes.js";
 import { type Client, type ClientOptions, createClient } from "../shared/base/rpc/client.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
+import { waitForSpace } from "./disk-space.js";
 import { KeptRunning, type Part } from "./keep-running.js";
 import { type NatsPart, startNatsPart } from "./nats-part.js";
 import { type Supervised, supervisor } from "./supervise.js";
@@ -69,6 +70,8 @@ export async function startLocal({ port, natsPort, progress, kind = "data", forc
     for (const part of parts) part.kill();
   };
   const free = supervisor.add({ stop, kill });
+  const spaceFor = (name: string) => (signal: AbortSignal) =>
+    waitForSpace(dataDir, signal, () => progress(`${name} ended; the disk of ${dataDir} is full: make room, and everything goes on`));
   try {
     await endController(dataDir, progress);
     let nats: KeptRunning<NatsPart> | undefined;
@@ -76,12 +79,12 @@ export async function startLocal({ port, natsPort, progress, kind = "data", forc
       const [binary, directory] = [await findNatsServer(progress), join(dataDir, "nats")];
       const begin = (last?: NatsPart) =>
         startNatsPart({ binary, directory, port: last ? portOf(last.server.url) : natsPort, say: progress });
-      nats = await KeptRunning.start({ name: "nats-server", begin, say: progress });
+      nats = await KeptRunning.start({ name: "nats-server", begin, say: progress, ready: spaceFor("nats-server") });
       parts.push(nats);
     }
     const url = process.env.RETORT_NATS_URL || nats!.current.server.url;
     const begin = (last?: ControllerPart) => startController({ dataDir, url, port: last?.port ?? port, nats: nats?.current.server }, !last);
-    const controller = await KeptRunning.start({ name: "the controller", begin, say: progress });
+    const controller = await KeptRunning.start({ name: "the controller", begin, say: progress, ready: spaceFor("the controller") });
     parts.push(controller);
     const address = `127.0.0.1:${controller.current.port}`;
     await writeFile(join(dataDir, "address"), `${address}\n`);

@@ -1,8 +1,9 @@
-import { open, stat, statfs } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type NatsServer, startedServers, startNatsServer } from "../shared/base/nats-server.js";
 import { endLeftover } from "../shared/base/processes.js";
+import { waitForSpace } from "./disk-space.js";
 import type { Part } from "./keep-running.js";
 
 /** A nats-server that can be kept running. */
@@ -17,9 +18,6 @@ export interface NatsPartOptions {
   readonly port: number;
   readonly say: (sentence: string) => void;
 }
-
-/** Space that a disabled JetStream waits for, in bytes. */
-const neededBytes = 64 * 1024 * 1024;
 
 /**
  * Starts a nats-server, after what an earlier one has left running is ended: two on the same files would ruin them. When
@@ -53,11 +51,8 @@ async function watchJetStream(directory: string, say: (sentence: string) => void
     read = Math.max(read, end - 200);
   }
   if (!signal.aborted) say("nats-server has stopped storing, since its disk is full; it starts again when there is space");
-  for (; !signal.aborted; await wait()) {
-    const space = await statfs(directory).catch(() => undefined);
-    if (space && (space.blocks === 0 || space.bavail * space.bsize >= neededBytes)) return "its disk was full and has space again";
-  }
-  return new Promise(() => {});
+  await waitForSpace(directory, signal);
+  return signal.aborted ? new Promise(() => {}) : "its disk was full and has space again";
 }
 
 /** A file's text from a place on; empty if there is none. */

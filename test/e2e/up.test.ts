@@ -45,8 +45,8 @@ describe("`retort up`", () => {
     );
   /** Waits until the run is two steps further than it is. */
   const goesOn = async () => {
-    let from = -1;
-    await eventually("the run is going", async () => (from = await step()) >= 0, 120_000);
+    await eventually("the run is going", async () => (await step()) >= 0, 120_000);
+    const from = await step();
     await eventually("the run goes on", async () => (await step()) >= from + 2, 120_000);
   };
 

@@ -62,6 +62,16 @@ describe("KeptRunning", () => {
     await kept.stop();
   });
 
+  it("counts no ends for which something was missing that it waits for", async () => {
+    const kept = await start({ ready: async () => true });
+    for (let i = 0; i < 5; i++) {
+      await eventually("it runs", () => begun.length === i + 1 && kept.current === begun[i]);
+      begun[i]!.end("code 1");
+    }
+    await eventually("it runs", () => begun.length === 6);
+    await kept.stop();
+  });
+
   it("stops for good, also one that is just being started", async () => {
     let go!: () => void;
     const held = new Promise<void>((resolve) => {
