@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
+import { makeDirectory } from "../shared/base/make-directory.js";
 import type { WorkerClient } from "../shared/base/workers.js";
 import { writeAtomically } from "../shared/base/write-atomically.js";
 import type { TrainHost } from "./train-host.js";
@@ -40,7 +41,7 @@ export interface Refused {
 /** Writes a checkpoint: its state comes last, so that a directory with one is complete. Returns the weights' digest. */
 export async function writeCheckpoint(host: WorkerClient<TrainHost>, path: string, state: { readonly step: number }): Promise<string> {
   await rm(join(path, stateName), { force: true });
-  await mkdir(path, { recursive: true });
+  await makeDirectory(path);
   const digest = await host.save(path, true);
   const files = await digestsIn(path);
   await writeAtomically(join(path, stateName), Buffer.from(`${JSON.stringify({ ...state, digest, files })}\n`));

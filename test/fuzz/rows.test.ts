@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { JsonValue } from "@bufbuild/protobuf";
-import { readDataset, type Row } from "../../services/shared/flow/prompts/dataset.js";
+import { type Row, readDataset } from "../../services/shared/flow/prompts/dataset.js";
 import { mutatedBytes } from "../support/fuzz/bytes.js";
 import { fuzz, outcomeOf, secret } from "../support/fuzz/cases.js";
 import type { Random } from "../support/fuzz/random.js";
@@ -12,9 +12,15 @@ import { mutatedJson } from "../support/fuzz/structures.js";
 const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
 const rows: JsonValue[] = [
   { prompt: "1 + 1 =", completion: "2", reference: "2", teacher: "a" },
-  { messages: [{ role: "user", content: "hi" }, { role: "assistant", content: null, tool_calls: [{ id: 1.0 }] }], tools: [{ type: "function" }] },
+  {
+    messages: [
+      { role: "user", content: "hi" },
+      { role: "assistant", content: null, tool_calls: [{ id: 1.0 }] },
+    ],
+    tools: [{ type: "function" }],
+  },
   { prompt: [{ role: "user", content: [{ type: "text", text: "é👩" }] }], completion: "x", chat_template_kwargs: { thinking: false } },
-  { prompt: secret, note: [1e400, -0, "\ud800", { a: {} }] as unknown as JsonValue },
+  { prompt: secret, note: [1e300, -0, "\ud800", { a: {} }] as unknown as JsonValue },
 ];
 const packed = ["columns-gzip", "columns-none", "columns-snappy", "columns-zstd", "exact", "messages"];
 
@@ -32,8 +38,10 @@ function expectRows(read: readonly Row[]): void {
     Array.isArray(value) && value.every((message) => typeof (message as { role?: unknown } | null)?.role === "string");
   for (const [i, { prompt, completion, reference, teacher, number }] of read.entries()) {
     if (typeof prompt !== "string" && !isMessages(prompt)) throw new Error(`row ${i} has the prompt ${JSON.stringify(prompt)}`);
-    if (completion !== undefined && typeof completion !== "string" && !isMessages(completion)) throw new Error(`row ${i} has no such completion`);
-    for (const text of [reference, teacher]) if (text !== undefined && typeof text !== "string") throw new Error(`row ${i} has no such text`);
+    if (completion !== undefined && typeof completion !== "string" && !isMessages(completion))
+      throw new Error(`row ${i} has no such completion`);
+    for (const text of [reference, teacher])
+      if (text !== undefined && typeof text !== "string") throw new Error(`row ${i} has no such text`);
     if (number !== i + 1) throw new Error(`row ${i} is called ${number}`);
   }
 }

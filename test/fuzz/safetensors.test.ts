@@ -31,13 +31,28 @@ function fileOf(text: string, length: bigint = BigInt(Buffer.byteLength(text)), 
 /** Headers that are wrong in ways that only this format has. */
 const wrong: readonly ((random: Random) => Buffer)[] = [
   (random) => fileOf(JSON.stringify(header), random.pick([0n, 1n, 7n, 100_000_001n, 2n ** 31n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n])),
-  (random) => fileOf(withEntry({ shape: random.pick([[2 ** 32, 2 ** 32], [2 ** 53], [2 ** 27, 2 ** 27, 0], [-2, -3], [1.5, 4], [6.000001]]) })),
-  (random) => fileOf(withEntry({ data_offsets: random.pick([[8, 32], [24, 0], [-24, 0], [72, 96], [0, 2 ** 53], [1e300, 1e301], [0.5, 24.5]]) })),
+  (random) =>
+    fileOf(withEntry({ shape: random.pick([[2 ** 32, 2 ** 32], [2 ** 53], [2 ** 27, 2 ** 27, 0], [-2, -3], [1.5, 4], [6.000001]]) })),
+  (random) =>
+    fileOf(
+      withEntry({
+        data_offsets: random.pick([
+          [8, 32],
+          [24, 0],
+          [-24, 0],
+          [72, 96],
+          [0, 2 ** 53],
+          [1e300, 1e301],
+          [0.5, 24.5],
+        ]),
+      }),
+    ),
   (random) => fileOf(withEntry({ dtype: random.pick(["F64", "I8", "f32", "", "__proto__", "constructor", "F8_E4M3", "toString"]) })),
   (random) => fileOf(JSON.stringify(header).replace("second", random.pick(["first", "last", "__proto__", "\\u0066irst", ""]))),
   (random) => fileOf(JSON.stringify(header), undefined, data.subarray(0, random.int(97))),
   (random) => fileOf(`${JSON.stringify(header)}${" ".repeat(random.pick([1, 7, 5000]))}`),
-  (random) => fileOf(random.pick(["", "null", "[]", "1", '"x"', "{", "{}", "[".repeat(20_000), `{"a":${"[".repeat(20_000)}`, `{"${secret}`])),
+  (random) =>
+    fileOf(random.pick(["", "null", "[]", "1", '"x"', "{", "{}", "[".repeat(20_000), `{"a":${"[".repeat(20_000)}`, `{"${secret}`])),
 ];
 
 const withEntry = (fields: object): string => JSON.stringify({ ...header, first: { ...header.first, ...fields } });
@@ -62,7 +77,8 @@ function expectExactly(file: Buffer, tensors: ReadonlyMap<string, Tensor<"float3
     const { dtype, shape, data_offsets } = said[name]!;
     const bytes = file.subarray(start + data_offsets[0], start + data_offsets[1]);
     if (String(dims) !== String(shape) || sizeOf(dims) !== values.length) throw new Error(`${name} has shape [${dims}] for [${shape}]`);
-    if (values.length * (dtype === "F32" ? 4 : 2) !== bytes.length) throw new Error(`${name} has ${values.length} values of ${bytes.length} bytes`);
+    if (values.length * (dtype === "F32" ? 4 : 2) !== bytes.length)
+      throw new Error(`${name} has ${values.length} values of ${bytes.length} bytes`);
     if (dtype === "F32" && !Buffer.from(values.buffer, values.byteOffset, values.byteLength).equals(bytes))
       throw new Error(`${name} has other values than its file`);
   }

@@ -58,7 +58,8 @@ function replace(holder: Holder, key: string, value: JsonValue): void {
 
 function retyped(random: Random, value: JsonValue): JsonValue {
   if (typeof value === "number") return random.pick([String(value), value + 0.5, -value, value === 0, null]);
-  if (typeof value === "string") return random.pick([Number(value) || 0, [value], { [value]: value }, value.length, null, value.toUpperCase()]);
+  if (typeof value === "string")
+    return random.pick([Number(value) || 0, [value], { [value]: value }, value.length, null, value.toUpperCase()]);
   if (typeof value === "boolean") return random.pick([Number(value), String(value), !value, null]);
   return random.pick([null, 0, "", JSON.stringify(value ?? {}).slice(0, 200)]);
 }

@@ -30,34 +30,52 @@ export interface AuditedRun {
  * @param accounts the run's ledger, in any order
  */
 export function audit(accounts: readonly StepAccount[], { run, lastStep, rows, learners }: AuditedRun): Audit {
-  const problems: string[] = [];
+  const problems = new Problems();
   const { effective, repeated } = lineage(accounts, problems);
   const counts = { samples: 0, trained: 0, failed: 0 };
   const failures = new Map<string, number>();
-  const last = Math.max(lastStep, ...effective.keys());
+  const trained = [...effective.keys()].filter((step) => step <= run.totalSteps);
+  const last = trained.reduce((a, b) => Math.max(a, b), lastStep);
   for (let step = 1; step <= last; step++) {
     const account = effective.get(step);
-    if (!account) problems.push(`step ${step}: it was trained, and nothing is recorded of its samples`);
-    else if (step > run.totalSteps) problems.push(`step ${step}: the run has ${run.totalSteps} steps`);
-    else problems.push(...stepProblems(account, run, rows), ...count(account, counts, failures));
+    if (!account) problems.add(() => `step ${step}: it was trained, and nothing is recorded of its samples`);
+    else if (step <= run.totalSteps) {
+      checkPlan(account, run, rows, problems);
+      count(account, counts, failures, problems);
+    }
   }
+  for (const step of effective.keys()) if (step > run.totalSteps) problems.add(() => `step ${step}: the run has ${run.totalSteps} steps`);
   const frequent = [...failures].sort((a, b) => b[1] - a[1]).slice(0, mostListed);
   return {
-    holds: problems.length === 0,
+    holds: problems.count === 0,
     steps: effective.size,
     samples: BigInt(counts.samples),
     trained: BigInt(counts.trained),
     failed: BigInt(counts.failed),
     repeatedSteps: repeated,
     learners,
-    problems:
-      problems.length > mostListed ? [...problems.slice(0, mostListed - 1), `and ${problems.length - mostListed + 1} more`] : problems,
+    problems: problems.list(),
     failures: Object.fromEntries(frequent.map(([reason, times]) => [reason, BigInt(times)])),
   };
 }
 
+/** What does not hold: all are counted, and as many kept as are listed. */
+class Problems {
+  readonly #kept: string[] = [];
+  count = 0;
+
+  add(problem: () => string): void {
+    if (++this.count <= mostListed) this.#kept.push(problem());
+  }
+
+  list(): string[] {
+    if (this.count <= mostListed) return this.#kept;
+    return [...this.#kept.slice(0, mostListed - 1), `and ${this.count - mostListed + 1} more`];
+  }
+}
+
 /** The account of each step that counts: a later learner's in place of those that it trained again. */
-function lineage(accounts: readonly StepAccount[], problems: string[]) {
+function lineage(accounts: readonly StepAccount[], problems: Problems) {
   const effective = new Map<number, StepAccount>();
   let repeated = 0;
   const fences = [...new Set(accounts.map(({ fence }) => fence))].sort((a, b) => (a < b ? -1 : 1));
@@ -73,8 +91,8 @@ function lineage(accounts: readonly StepAccount[], problems: string[]) {
     const own = life.filter(({ step }) => step > 0);
     for (const [i, account] of own.entries()) {
       if (account.fromStep !== from)
-        problems.push(`step ${account.step}: learner ${fence} says that it began behind step ${account.fromStep}, and ${from}`);
-      if (i > 0 && own[i - 1]!.step === account.step) problems.push(`step ${account.step}: learner ${fence} trained it twice`);
+        problems.add(() => `step ${account.step}: learner ${fence} says that it began behind step ${account.fromStep}, and ${from}`);
+      if (i > 0 && own[i - 1]!.step === account.step) problems.add(() => `step ${account.step}: learner ${fence} trained it twice`);
       effective.set(account.step, account);
     }
   }
@@ -82,14 +100,17 @@ function lineage(accounts: readonly StepAccount[], problems: string[]) {
 }
 
 /** How a step's tasks differ from its plan. */
-function stepProblems({ step, tasks }: StepAccount, run: ResolvedRun, rows: PlanRows | undefined): string[] {
+function checkPlan({ step, tasks }: StepAccount, run: ResolvedRun, rows: PlanRows | undefined, problems: Problems): void {
   const { batchSize } = phaseOf(run, step);
   const issued = tasks.flatMap((task) => task.rows);
-  if (issued.length !== batchSize) return [`step ${step}: it issued ${issued.length} prompts, and its plan has ${batchSize}`];
-  if (!rows) return [];
+  if (issued.length !== batchSize) {
+    problems.add(() => `step ${step}: it issued ${issued.length} prompts, and its plan has ${batchSize}`);
+    return;
+  }
+  if (!rows) return;
   const planned = planStep(run, rows, step).tasks.flat();
   const sorted = (list: readonly number[]) => [...list].sort((a, b) => a - b).join(" ");
-  return sorted(issued) === sorted(planned) ? [] : [`step ${step}: it issued other rows of the dataset than its plan has`];
+  if (sorted(issued) !== sorted(planned)) problems.add(() => `step ${step}: it issued other rows of the dataset than its plan has`);
 }
 
 /** Counts a step's samples, and tells of each that is missing or double. */
@@ -97,12 +118,12 @@ function count(
   { step, tasks }: StepAccount,
   counts: { samples: number; trained: number; failed: number },
   failures: Map<string, number>,
-): string[] {
-  const problems: string[] = [];
+  problems: Problems,
+): void {
   const numbers = new Set<number>();
   for (const account of tasks) {
     const { task, rows, samplesPerPrompt, outcomes } = account;
-    if (numbers.has(task)) problems.push(`step ${step}: task ${task} is recorded twice`);
+    if (numbers.has(task)) problems.add(() => `step ${step}: task ${task} is recorded twice`);
     numbers.add(task);
     const times = outcomeTimes(account);
     counts.samples += rows.length * samplesPerPrompt;
@@ -112,19 +133,18 @@ function count(
       counts.trained += trained;
       counts.failed += failed;
       if (trained + failed !== 1)
-        problems.push(
-          `step ${step}, ${placeOf(account, i)}: ${trained + failed === 0 ? "it has no outcome" : "it has more than one outcome"}`,
+        problems.add(
+          () => `step ${step}, ${placeOf(account, i)}: ${trained + failed === 0 ? "it has no outcome" : "it has more than one outcome"}`,
         );
     }
     for (const at of times.keys())
       if (at >= rows.length * samplesPerPrompt)
-        problems.push(`step ${step}, ${placeOf(account, at)}: it has an outcome, and was not issued`);
+        problems.add(() => `step ${step}, ${placeOf(account, at)}: it has an outcome, and was not issued`);
     for (const { reason } of outcomes) {
-      if (!reason) problems.push(`step ${step}, task ${task}: an outcome has no reason`);
+      if (!reason) problems.add(() => `step ${step}, task ${task}: an outcome has no reason`);
       failures.set(reason, (failures.get(reason) ?? 0) + 1);
     }
   }
-  return problems;
 }
 
 function outcomeTimes({ outcomes, samplesPerPrompt }: TaskAccount): Map<number, number> {

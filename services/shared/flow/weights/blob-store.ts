@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../../base/errors.js";
 import { type FileBytes, lengthOf, sliceOf, updateHash } from "../../base/file-bytes.js";
 import { type WeightsManifest, WeightsManifestSchema } from "../../gen/retort/v1/flow_pb.js";
+import { readRecord } from "../read-record.js";
 import type { WeightStore, WeightsFiles } from "./store.js";
 
 const manifestName = "manifest.binpb";
@@ -42,7 +43,7 @@ export abstract class BlobStore implements WeightStore {
 
   async manifest(runId: string, version: number): Promise<WeightsManifest | undefined> {
     const bytes = await this.read(runId, version, manifestName);
-    return bytes && fromBinary(WeightsManifestSchema, sliceOf(bytes, 0, lengthOf(bytes)));
+    return bytes && manifestOf(runId, version, sliceOf(bytes, 0, lengthOf(bytes)));
   }
 
   async get(runId: string, version: number): Promise<WeightsFiles> {
@@ -81,6 +82,20 @@ export abstract class BlobStore implements WeightStore {
     for (const name of [manifestName, ...files.map((file) => file.name)]) await this.remove(runId, version, name);
   }
 }
+
+/** Reads a manifest. @throws DataLoss if it is none, another version's, or names files that do not lie beside it */
+function manifestOf(runId: string, version: number, bytes: Uint8Array): WeightsManifest {
+  const what = `the manifest of run ${runId} version ${version}`;
+  const refused = (why: string) => new RetortError("DataLoss", `${what} ${why}; the version was damaged or tampered with: use another one`);
+  const manifest = readRecord(WeightsManifestSchema, bytes);
+  if (manifest.runId !== runId || manifest.version !== version) throw refused("is another version's");
+  if (manifest.files.some(({ name }) => !isFileName(name))) throw refused("names a file that does not lie beside it");
+  return manifest;
+}
+
+/** True for names of files that are in a version's own directory, or below it. */
+const isFileName = (name: string): boolean =>
+  name !== manifestName && !name.includes("\0") && name.split(/[/\\]/).every((part) => part !== "" && part !== "." && part !== "..");
 
 const sha256 = (bytes: FileBytes): string => updateHash(createHash("sha256"), bytes).digest("hex");
 

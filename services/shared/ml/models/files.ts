@@ -1,6 +1,7 @@
-import { copyFile, mkdir, readdir } from "node:fs/promises";
+import { copyFile, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type FileBytes, piecesOf } from "../../base/file-bytes.js";
+import { makeDirectory } from "../../base/make-directory.js";
 import { writeAtomically } from "../../base/write-atomically.js";
 import { endsOf } from "../text/ends.js";
 import { isTokenizerFile, Tokenizer, tokenizerPaths } from "../text/tokenizer.js";
@@ -84,17 +85,17 @@ export async function saveModel(directory: string, model: Model, from?: string):
 
 /** Saves what a model directory holds besides the weights: config, tokenizer, generation settings. */
 export async function saveCompanions(directory: string, model: Omit<Model, "params">, from?: string): Promise<void> {
-  await mkdir(directory, { recursive: true });
+  await makeDirectory(directory);
   const beside = from
     ? [...(await tokenizerPaths(from)), ...(await readdir(from)).filter((name) => name === "generation_config.json")]
     : [];
   for (const file of beside) {
-    await mkdir(dirname(join(directory, file)), { recursive: true });
+    await makeDirectory(dirname(join(directory, file)));
     await copyFile(join(from!, file), join(directory, file));
   }
   if (!from)
     for (const [name, text] of Object.entries(model.tokenizer.files)) {
-      await mkdir(dirname(join(directory, name)), { recursive: true });
+      await makeDirectory(dirname(join(directory, name)));
       await writeAtomically(join(directory, name), Buffer.from(text));
     }
   await writeAtomically(join(directory, "config.json"), Buffer.from(configText(model)));

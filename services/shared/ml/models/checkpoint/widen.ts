@@ -27,7 +27,8 @@ export function widenInto(bits: Uint32Array, at: number, bytes: Uint8Array, dtyp
     new Uint8Array(bits.buffer, bits.byteOffset + 4 * at, bytes.length).set(bytes);
     return;
   }
-  const source = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  // Not slice(): a Buffer's shares its memory.
+  const source = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
   const half = new Uint16Array(source.buffer, source.byteOffset, source.byteLength >> 1);
   if (dtype === "BF16") for (let i = 0; i < half.length; i++) bits[at + i] = half[i]! << 16;
   else {

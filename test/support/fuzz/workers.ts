@@ -1,0 +1,61 @@
+import { RetortError } from "../../../services/shared/base/errors.js";
+import { createLog } from "../../../services/shared/base/log.js";
+import type { Delivery } from "../../../services/shared/base/streams/consume.js";
+import { sampleTask } from "../../../services/shared/flow/rollouts/sample-task.js";
+import type { TaskSample } from "../../../services/shared/flow/rollouts/sequences.js";
+import type { SamplingSettings } from "../../../services/shared/flow/runs/resolve.js";
+import { scoreRollout } from "../../../services/teacher/scorer.js";
+import type { Random } from "./random.js";
+import { keepingStreams, vocab } from "./records.js";
+
+const log = createLog("fuzz", { level: "silent", format: "json" });
+
+const delivery = (data: Uint8Array): Delivery => ({ subject: "x", data, attempt: 3, signal: new AbortController().signal });
+
+/** What a student stores for a task, by a model that refuses what a real one refuses; undefined if it drops the task. */
+export async function sampled(data: Uint8Array, random: Random): Promise<Uint8Array | undefined> {
+  const { streams, kept } = keepingStreams();
+  const sample = async (requests: readonly TaskSample[], { topIds = 0 }: SamplingSettings) =>
+    requests.map(({ promptIds }) => {
+      if (promptIds.length === 0 || promptIds.some((id) => id < 0 || id >= vocab))
+        throw new RetortError("InvalidArgument", "the prompt has no tokens, or others than the model");
+      const ids = Int32Array.of(3, 2);
+      const top = topIds ? { topIds: new Int32Array(2 * Math.min(topIds, vocab)) } : {};
+      return { ids, logprobs: Float32Array.of(-1, -2), text: "x", finish: "stop" as const, ...top };
+    });
+  await sampleTask(delivery(data), {
+    streams,
+    log,
+    sample,
+    versionExists: async ({ minPolicyVersion, maxPolicyVersion }) => minPolicyVersion <= maxPolicyVersion && random.chance(0.95),
+    useVersion: async ({ maxPolicyVersion }) => maxPolicyVersion,
+    exclusive: (work) => work(),
+    maxAttempts: 3,
+    now: () => 0,
+    done: () => {},
+  });
+  return [...kept].find(([subject]) => subject.startsWith("retort.results."))?.[1];
+}
+
+/** What a teacher stores for a rollout, by a model that refuses what a real one refuses. */
+export async function scored(data: Uint8Array): Promise<Uint8Array | undefined> {
+  const { streams, kept } = keepingStreams();
+  await scoreRollout(delivery(data), {
+    streams,
+    teacher: "default",
+    digest: "d",
+    headDigest: "h",
+    maxStaleness: 1,
+    maxAttempts: 3,
+    cache: undefined,
+    score: async (inputs, signal) =>
+      inputs.map(({ promptIds, completionIds }) => {
+        if (promptIds.length === 0 || completionIds.length === 0) throw new RetortError("InvalidArgument", "a sequence has no tokens");
+        const logprobs = new Float32Array(completionIds.length).fill(-1);
+        return { signal, logprobs, full: new Float32Array(completionIds.length * vocab).fill(-1) };
+      }),
+    now: () => 0,
+    done: () => {},
+  });
+  return [...kept.values()][0];
+}
