@@ -53,6 +53,7 @@ export class ChaosCluster {
     this.#natsPort = Number(new URL(parts.nats.url).port);
   }
 
+  /** Starts everything in a new directory; a signal that ends this process ends it all. */
   static async start(options: ClusterOptions): Promise<ChaosCluster> {
     const binary = await findNatsServer((sentence) => console.log(sentence));
     const directory = await mkdtemp(join(tmpdir(), "retort-chaos-"));
@@ -100,12 +101,13 @@ export class ChaosCluster {
   }
 
   /** Sends a signal to processes of a kind, and says that an end of it is wanted. Returns how many there were. */
-  async strike(role: string, pids: readonly number[], name: NodeJS.Signals): Promise<number> {
+  strike(role: string, pids: readonly number[], name: NodeJS.Signals): number {
     if (role === "nats" && name === "SIGKILL") this.#natsExpected = true;
     if (role === "controller" && name === "SIGKILL") this.#controllerExpected = true;
     return pids.filter((pid) => signal(pid, name)).length;
   }
 
+  /** Ends everything and removes its directory; returns the processes that were left behind, which are killed. */
   async stop(): Promise<Listed[]> {
     this.#stopping = true;
     this.proxy.clear();
