@@ -37,6 +37,8 @@ export class ChaosCluster {
   #natsExpected = false;
   #controllerExpected = false;
   #stopping = false;
+  /** Until when nats-server is not started again, in milliseconds since 1970. */
+  #downUntil = 0;
   #keeping: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -105,6 +107,11 @@ export class ChaosCluster {
     if (role === "nats" && name === "SIGKILL") this.#natsExpected = true;
     if (role === "controller" && name === "SIGKILL") this.#controllerExpected = true;
     return pids.filter((pid) => signal(pid, name)).length;
+  }
+
+  /** From now on for so long nats-server is not started again when it ends. */
+  keepDown(ms: number): void {
+    this.#downUntil = Date.now() + ms;
   }
 
   /** Ends everything and removes its directory; returns the processes that were left behind, which are killed. */
@@ -177,6 +184,7 @@ export class ChaosCluster {
 
   async #reviveNats(): Promise<void> {
     for (; !this.#stopping; await sleep(500)) {
+      if (Date.now() < this.#downUntil) continue;
       try {
         this.#nats = await startNatsServer({ binary: this.#binary, directory: join(this.directory, "nats"), port: this.#natsPort });
         return;

@@ -14,6 +14,12 @@ const deeds: Readonly<Record<Deed, (cluster: ChaosCluster, fault: Fault) => Prom
     cluster.strike(victim, killed, "SIGKILL");
     return () => replaced(cluster, victim, [...killed, ...all]);
   },
+  down: async (cluster, { victim, holdMs }) => {
+    cluster.keepDown(holdMs);
+    const killed = await some(cluster, victim as Role);
+    cluster.strike(victim, killed, "SIGKILL");
+    return () => replaced(cluster, victim, killed);
+  },
   freeze: async (cluster, { victim }) => {
     const pids = await some(cluster, victim as Role);
     cluster.strike(victim, pids, "SIGSTOP");
