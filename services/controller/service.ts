@@ -7,19 +7,15 @@ import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
 import { anywhere, pathProblems, type SpecRoots } from "../shared/flow/runs/paths.js";
 import { resolveRun } from "../shared/flow/runs/resolve.js";
-import { checkSpec } from "../shared/flow/runs/spec.js";
 import { newRun } from "../shared/flow/runs/state.js";
 import { openSendable } from "../shared/flow/weights/sendable.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import { type Run, type RunSpec, RunState } from "../shared/gen/retort/v1/run_pb.js";
-import { checkModels, checkObjectives, inspectModels } from "./check-models.js";
-import { chooseSignals } from "./choose-signal.js";
 import type { ControllerContext } from "./context.js";
+import { modelProblems, settle, specProblems } from "./inspection.js";
 import { deleteRun, pauseRun, resumeRun, stopRun } from "./steer.js";
 import { modelOf } from "./storage.js";
-import { commonRows } from "./vocabulary.js";
-import { warningsOf } from "./warnings.js";
 import { described, listRuns, watchRun } from "./watch.js";
 
 export type { ControllerContext } from "./context.js";
@@ -35,7 +31,7 @@ export function controllerService(context: () => ControllerContext): Implementat
         field: fieldPath,
         message: description,
       }));
-      return { problems, warnings: problems.length ? [] : warningsOf(spec!, await inspectModels(spec!)) };
+      return { problems, warnings: problems.length ? [] : [...(await settle(spec!)).warnings] };
     },
     getRun: async ({ runId }) => ({ run: await described(context(), await context().runs.get(runId)) }),
     listRuns: async () => ({ runs: await listRuns(context()) }),
@@ -50,20 +46,14 @@ export function controllerService(context: () => ControllerContext): Implementat
 }
 
 async function problemsOf(spec: RunSpec, roots: SpecRoots = anywhere): Promise<Problem[]> {
-  const problems = [...checkSpec(spec, checkObjectives), ...(await pathProblems(spec, roots))];
-  return problems.length ? problems : checkModels(spec);
+  const problems = [...(await specProblems(spec)), ...(await pathProblems(spec, roots))];
+  return problems.length ? problems : modelProblems(spec);
 }
 
-async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, spec: RunSpec): Promise<Run> {
-  const problems = await problemsOf(spec, roots);
+async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec): Promise<Run> {
+  const problems = await problemsOf(given, roots);
   if (problems.length) throw RetortError.ofProblems("the run spec", problems);
-  const inspected = await inspectModels(spec);
-  const warnings = warningsOf(spec, inspected);
-  const models = [inspected.student, ...inspected.teachers];
-  const rows = commonRows(spec, models);
-  // Every role reads it from the spec, so that all distributions range over the same rows.
-  if (models.some((model) => model.rows !== rows)) spec.vocabSize = rows;
-  if (spec.teachers.length) chooseSignals(spec, rows);
+  const { spec, warnings } = await settle(given);
   const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");
   const run = newRun({
     runId: `${spec.name}-${stamp}-${Math.random().toString(36).slice(2, 5)}`,

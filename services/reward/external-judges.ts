@@ -18,8 +18,8 @@ export interface Patience {
   readonly signal: AbortSignal;
 }
 
-/** Longest time of one call, and the pauses between calls, in milliseconds. */
-const [callMs, firstPauseMs, longestPauseMs] = [60_000, 250, 5000];
+/** Longest time of one call, the least that the last one gets, and the pauses between calls, in milliseconds. */
+const [callMs, leastMs, firstPauseMs, longestPauseMs] = [60_000, 5000, 250, 5000];
 
 /** Most completions, and characters of theirs, of one call. */
 const [callInputs, callCharacters] = [4096, 2 ** 23];
@@ -76,7 +76,7 @@ export class ExternalJudges {
 
   #ask(inputs: readonly Input[], address: string, until: number, { patienceMs, signal }: Patience): Promise<Term[]> {
     const left = () => until - performance.now();
-    const ask = () => this.#call(inputs, address, patienceMs ? Math.max(1, Math.min(callMs, left())) : callMs, signal);
+    const ask = () => this.#call(inputs, address, patienceMs ? Math.max(leastMs, Math.min(callMs, left())) : callMs, signal);
     return pRetry(ask, {
       retries: Number.MAX_SAFE_INTEGER,
       minTimeout: firstPauseMs,

@@ -23,6 +23,9 @@ const worker = `${hostname()}/${process.pid}`;
 /** Most tokens of one forward of a classifier, padding included. */
 const batchTokens = 8192;
 
+/** How long a judge may be away: until there is just time left for its failure to be recorded before the step gives up. */
+const patienceOf = (stepTimeoutMs: number): number => Math.max(stepTimeoutMs / 2, stepTimeoutMs - 15_000);
+
 /** The longest that a stop waits for completions that are being judged. */
 const longestDrainMs = 5000;
 
@@ -51,7 +54,8 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
   };
   const ofRun: Judges = {
     ...judges,
-    external: (inputs, spec) => external.judgeOrFail(inputs, spec, { patienceMs: membership!.run.stepTimeoutMs, signal: hurry.signal }),
+    external: (inputs, spec) =>
+      external.judgeOrFail(inputs, spec, { patienceMs: patienceOf(membership!.run.stepTimeoutMs), signal: hurry.signal }),
   };
   let membership: Membership | undefined;
   let consumption: Consumption | undefined;

@@ -129,6 +129,8 @@ export class RetortError extends Error {
     if (typeof thrown !== "object" || thrown === null || !("message" in thrown))
       return new RetortError("Unknown", String(thrown), { cause: thrown });
     const { name, message, code } = thrown as { name?: unknown; message: unknown; code?: unknown };
+    if (code === "ERR_INVALID_ARG_VALUE" && /null bytes/.test(String(message)))
+      return new RetortError("InvalidArgument", "a path holds a NUL character, which no file's name can; remove it", { cause: thrown });
     return new RetortError(codeOf(name, code), String(message), { cause: thrown });
   }
 

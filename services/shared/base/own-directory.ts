@@ -57,15 +57,15 @@ export async function directoryProblem(path: string, kind: DirectoryKind, option
   const { force = false, also = [], unmarked, wayOut = usualWayOut } = options;
   const place = await placeOf(path);
   if (place === "absent") return undefined;
-  if (place !== "directory") return `${path} is ${place}, not a directory; name another directory`;
+  if (place !== "directory") return `${path} is ${place}; name another directory`;
   const marker = await readMarker(path);
-  if (marker && (marker.kind === kind || also.includes(marker.kind)) && !(marker.adopted && kind === "demo" && !force)) return undefined;
+  if (marker && [kind, ...also].includes(marker.kind) && !(marker.adopted && kind === "demo" && !force)) return undefined;
   const names = (await readdir(path)).sort();
   const strangers = marker ? names.filter((name) => name !== markerName) : await withoutOurs(path, names);
   if (strangers.length === 0 || force) return undefined;
   if (!marker && unmarked?.every((name) => names.includes(name))) return undefined;
   const listed = strangers.slice(0, 3).join(", ") + (strangers.length > 3 ? ` and ${strangers.length - 3} more` : "");
-  const why = marker && marker.kind !== kind ? `was made as a ${marker.kind} directory` : `holds what Retort did not make`;
+  const why = marker && marker.kind !== kind ? `was made for another purpose (${marker.kind})` : `holds what Retort did not make`;
   return `${path} ${why} (${listed}); ${wayOut}`;
 }
 
@@ -78,7 +78,7 @@ export async function directoryProblem(path: string, kind: DirectoryKind, option
 export async function ownDirectory(path: string, kind: DirectoryKind, options: OwnDirectoryOptions = {}): Promise<string> {
   const problem = await directoryProblem(path, kind, options);
   if (problem) throw new RetortError("FailedPrecondition", problem);
-  await mkdir(path, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+  await makeDirectory(path).catch((error: NodeJS.ErrnoException) => {
     const { code } = RetortError.from(error);
     throw new RetortError(
       code === "Internal" ? "FailedPrecondition" : code,
@@ -86,8 +86,10 @@ export async function ownDirectory(path: string, kind: DirectoryKind, options: O
     );
   });
   const directory = await realpath(path);
-  if (await readMarker(directory)) return directory;
+  const before = await readMarker(directory);
   const foreign = (await withoutOurs(directory, await readdir(directory))).length > 0;
+  // One that nothing came into changes its purpose.
+  if (before && (foreign || before.kind === kind)) return directory;
   const marker: DirectoryMarker = {
     kind,
     version: 1,
@@ -137,6 +139,30 @@ export async function checkWritable(directory: string): Promise<void> {
   await access(directory, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
     throw new RetortError("PermissionDenied", `${directory} cannot be written to (${error.code}); name another directory`);
   });
+}
+
+/** The directories that a path lacks, the innermost first. */
+export async function missingDirectories(path: string): Promise<string[]> {
+  const missing: string[] = [];
+  for (let at = resolve(path); ; at = dirname(at)) {
+    const isThere = await stat(at).then(
+      () => true,
+      () => false,
+    );
+    if (isThere || at === dirname(at)) return missing;
+    missing.push(at);
+  }
+}
+
+/**
+ * Makes a directory and those above it that are missing, one by one: Node's recursive way never ends where the system says
+ * of an existing directory that it does not exist, as in /proc.
+ */
+export async function makeDirectory(path: string): Promise<void> {
+  for (const directory of (await missingDirectories(path)).reverse())
+    await mkdir(directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
 }
 
 /** What is at a path. A link that leads nowhere is not absent: it would be followed. */

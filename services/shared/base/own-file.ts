@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { access, mkdir, open, stat } from "node:fs/promises";
+import { access, open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { RetortError } from "./errors.js";
+import { makeDirectory } from "./own-directory.js";
 
 /** How a file of ours is told from others', and whether others' are taken as well. */
 export interface OwnFileOptions {
@@ -21,7 +22,7 @@ export async function checkOwnFile(path: string, { option, isOurs, force = false
   const refuse = (why: string, code: "FailedPrecondition" | "PermissionDenied" = "FailedPrecondition") => {
     throw new RetortError(code, `${option} ${path} ${why}`);
   };
-  await mkdir(dirname(path), { recursive: true }).catch(({ code }: NodeJS.ErrnoException) =>
+  await makeDirectory(dirname(path)).catch(({ code }: NodeJS.ErrnoException) =>
     refuse(`cannot be written: ${dirname(path)} cannot be made (${code}); name another file`),
   );
   const found = await stat(path).catch(({ code }: NodeJS.ErrnoException) =>

@@ -2,6 +2,9 @@ import pLimit, { type LimitFunction } from "p-limit";
 import { RetortError } from "./errors.js";
 import { spawnWorker, type WorkerClient, type WorkerHandle } from "./workers.js";
 
+/** How long a thread without work is kept. */
+const idleMs = 30_000;
+
 /** How a pool of worker threads is kept. */
 export interface PoolOptions {
   /** Most threads at a time. */
@@ -28,7 +31,7 @@ export class WorkerPool<T> {
   readonly #module: URL;
   readonly #memoryMb: number;
   readonly #turns: LimitFunction;
-  readonly #idle: WorkerHandle<T>[] = [];
+  readonly #idle: { readonly worker: WorkerHandle<T>; readonly timer: NodeJS.Timeout }[] = [];
   readonly #stopping = new AbortController();
 
   constructor(module: URL, { size, memoryMb }: PoolOptions) {
@@ -47,11 +50,11 @@ export class WorkerPool<T> {
     return this.#turns(async () => {
       const signals = call.signal ? [call.signal, this.#stopping.signal] : [this.#stopping.signal];
       if (signals.some(({ aborted }) => aborted)) throw stopped(call);
-      const worker = this.#idle.pop() ?? spawnWorker<T>(this.#module, this.#memoryMb);
+      const worker = this.#take();
       try {
         const result = await limited(work(worker.api), call, signals);
         if (this.#stopping.signal.aborted) await worker.terminate();
-        else this.#idle.push(worker);
+        else this.#keep(worker);
         return result;
       } catch (error) {
         // Whatever it was, the next call gets a thread that nothing has happened to.
@@ -64,7 +67,29 @@ export class WorkerPool<T> {
   /** Ends every thread; calls in progress and later ones reject as Cancelled. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await Promise.all(this.#idle.splice(0).map((worker) => worker.terminate()));
+    const idle = this.#idle.splice(0);
+    for (const { timer } of idle) clearTimeout(timer);
+    await Promise.all(idle.map(({ worker }) => worker.terminate()));
+  }
+
+  #take(): WorkerHandle<T> {
+    const kept = this.#idle.pop();
+    if (!kept) return spawnWorker<T>(this.#module, this.#memoryMb);
+    clearTimeout(kept.timer);
+    kept.worker.hold(true);
+    return kept.worker;
+  }
+
+  /** A thread that is not needed keeps no process alive, and is not kept for long. */
+  #keep(worker: WorkerHandle<T>): void {
+    const timer = setTimeout(() => {
+      const at = this.#idle.findIndex((one) => one.worker === worker);
+      if (at >= 0) this.#idle.splice(at, 1);
+      void worker.terminate();
+    }, idleMs);
+    timer.unref();
+    worker.hold(false);
+    this.#idle.push({ worker, timer });
   }
 }
 

@@ -22,6 +22,8 @@ export interface WorkerHandle<T> {
   readonly api: WorkerClient<T>;
   /** Settles when the thread has ended by itself: a crash. */
   readonly crashed: Promise<RetortError>;
+  /** Whether the thread keeps its process alive. */
+  hold(isHeld: boolean): void;
   /** Ends the thread at once; calls in progress reject as Cancelled. */
   terminate(): Promise<void>;
 }
@@ -79,6 +81,7 @@ export function spawnWorker<T>(module: URL, memoryMb?: number): WorkerHandle<T> 
   return {
     api,
     crashed,
+    hold: (isHeld) => (isHeld ? worker.ref() : worker.unref()),
     terminate: async () => {
       end(new RetortError("Cancelled", "the worker thread was stopped"));
       await worker.terminate();

@@ -37,7 +37,7 @@ student: { model: models/student }
 teachers: [{ name: a, model: models/teacher }, { name: b, model: models/teacher }]
 data: { path: data/held-out.jsonl, limit: 8 }
 rewards: [{ kind: exact_match, weight: 2 }]
-evaluation: { everySteps: 2, limit: 4 }
+evaluation: { everySteps: 2, holdOut: 4 }
 phases: [{ preset: rl_gkd, steps: 4, batchSize: 4 }, { preset: opd, steps: 1, sampling: { maxNewTokens: 8 } }]`;
 
 describe("ControllerService, asked with anything", () => {
@@ -116,9 +116,12 @@ describe("ControllerService, asked with anything", () => {
     const method = ControllerService.method.validateRun;
     // RunSpec.data (5), DataSpec.chatTemplateKwargs (12), Struct.fields (1): {a: [[[…]]]}
     for (const depth of [50, 500, 5_000, 50_000]) {
-      let value: Buffer = Buffer.alloc(0);
-      for (let n = 0; n < depth; n++) value = field(6, field(1, value));
-      const entry = Buffer.concat([field(1, Buffer.from("a")), field(2, value)]);
+      const heads: Buffer[] = [];
+      for (let n = 0, length = 0; n < 2 * depth; n++) {
+        heads.push(head(n % 2 ? 6 : 1, length));
+        length += heads.at(-1)!.length;
+      }
+      const entry = Buffer.concat([field(1, Buffer.from("a")), field(2, Buffer.concat(heads.reverse()))]);
       const data = field(5, field(12, field(1, entry)));
       const bytes = Buffer.concat([toBinary(ValidateRunRequestSchema, create(ValidateRunRequestSchema, { spec })), field(1, data)]);
       await fuzzed.send(method, bytes);
@@ -126,14 +129,13 @@ describe("ControllerService, asked with anything", () => {
   });
 });
 
-/** A field of wire type 2. */
-function field(number: number, content: Buffer): Buffer {
+/** What stands before a field of wire type 2 of so many bytes. */
+function head(number: number, length: number): Buffer {
   const varint: number[] = [];
-  for (let rest = content.length; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) {
-      varint.push(rest);
-      return Buffer.concat([Buffer.from([number * 8 + 2, ...varint]), content]);
-    }
+  for (let rest = length; ; rest = Math.floor(rest / 128)) {
+    if (rest < 128) return Buffer.from([number * 8 + 2, ...varint, rest]);
     varint.push((rest % 128) | 128);
   }
 }
+
+const field = (number: number, content: Buffer): Buffer => Buffer.concat([head(number, content.length), content]);

@@ -66,7 +66,10 @@ export function mutatedMessage<D extends DescMessage>(random: Random, descriptor
 
 function mutateIn(random: Random, message: ReflectMessage, depth: number): void {
   const inner = random.chance(0.7) ? partsOf(message) : [];
-  if (inner.length && depth < deepest) return mutateIn(random, random.pick(inner), depth + 1);
+  if (inner.length && depth < deepest) {
+    mutateIn(random, random.pick(inner), depth + 1);
+    return;
+  }
   if (message.fields.length === 0) return;
   const set = message.fields.filter((field) => message.isSet(field));
   const field = set.length && random.chance(0.6) ? random.pick(set) : random.pick(message.fields);

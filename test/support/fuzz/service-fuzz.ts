@@ -58,7 +58,7 @@ export class ServiceFuzz {
   }
 
   /**
-   * Asks with random, mutated and broken requests; after every 25, that good ones are answered as before.
+   * Asks with random, mutated and broken requests; after every 50, that good ones are answered as before.
    *
    * @throws if a call is answered as a bug of the server, shows code or secrets, or takes too long; if the server no longer works
    */
@@ -66,7 +66,7 @@ export class ServiceFuzz {
     const before = await this.#goodAnswers();
     await fuzz(this.#service.typeName, share, async (random, i) => {
       await this.#one(random);
-      if (i % 25 === 24) await this.#expectSame(before);
+      if (i % 50 === 49) await this.#expectSame(before);
     });
     await this.#expectSame(before);
   }

@@ -17,6 +17,11 @@ const api = {
   bug: () => {
     (undefined as unknown as { x: () => void }).x();
   },
+  /** Takes memory without end. */
+  hog: () => {
+    const held: unknown[] = [];
+    for (let i = 0; i < 1e6; i++) held.push(Array.from({ length: 1e5 }, () => i));
+  },
   hang: () => new Promise<void>(() => {}),
   crash: () => {
     setImmediate(() => {

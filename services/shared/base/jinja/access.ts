@@ -1,3 +1,4 @@
+import { handle, handleSize } from "./budget.js";
 import { raise, refuse } from "./fault.js";
 import { formatFields } from "./formats/format-fields.js";
 import { dictMethods } from "./methods/dict.js";
@@ -43,7 +44,7 @@ function formatMethod(text: string, name: "format" | "format_map"): Callable {
         raise("IndexError", "Replacement index out of range for positional args tuple"),
       );
     };
-    return formatFields(text, { get, attribute: getAttribute, item: getItem });
+    return handle(formatFields(handle(text), { get, attribute: getAttribute, item: getItem }));
   });
 }
 
@@ -59,7 +60,7 @@ function ownAttribute(value: Value, name: string): Value | undefined {
     const method = methods[name]!;
     if (method === "changes") return unsafe(value, name);
     if (method === "lacks") return refuse(`${typeName(value)}.${name}()`);
-    return new Callable(name, (args, keywords) => method(value, args, keywords));
+    return new Callable(name, (args, keywords) => handle(method(handle(value), args, keywords)));
   }
   if (value instanceof PyObject) return value.attribute(name);
   const attributes =
@@ -97,8 +98,14 @@ function ownItem(value: Value, key: Value): Value | undefined {
   const index = typeof key === "boolean" ? BigInt(key) : key;
   if (typeof index !== "bigint") return undefined;
   if (Array.isArray(value)) return at(value, index);
-  if (typeof value === "string") return at(isWide(value) ? characters(value) : value, index);
+  if (typeof value === "string") {
+    const wide = isWide(handle(value));
+    // Each character becomes a text of its own.
+    if (wide) handleSize(value.length * 8);
+    return at(wide ? characters(value) : value, index);
+  }
   if (value instanceof Markup) {
+    handle(value);
     const character = at(characters(value.text), index);
     return character === undefined ? undefined : new Markup(character as string);
   }
@@ -125,6 +132,7 @@ export function getSlice(value: Value, start: Value, stop: Value, step: Value): 
   if (isUndefined(value)) return value.fail();
   const stride = part(step) ?? 1n;
   if (stride === 0n) raise("ValueError", "slice step cannot be zero");
+  handle(value);
   const pick = <T>(items: readonly T[]): T[] => indices(items.length, part(start), part(stop), stride).map((index) => items[index]!);
   if (typeof value === "string") return pick(characters(value)).join("");
   if (value instanceof Markup) return new Markup(pick(characters(value.text)).join(""));

@@ -1,3 +1,5 @@
+import { handleSize } from "./budget.js";
+
 /** C's strftime with the C locale, as Python's datetime.now().strftime() has it: a local time that knows no zone. */
 
 const days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
@@ -82,6 +84,7 @@ function formatted(moment: Moment, format: string): string {
   return format.replace(/%([-_0^#+]*)(\d*)([EO]?)(.)/gs, (whole, flags: string, width: string, _: string, name: string) => {
     // Python fills these in before C sees the format, so they know no flags.
     if ("fzZ".includes(name) && whole.length > 2) return name === "f" ? whole : "";
+    handleSize(Number(width));
     const directive = Object.hasOwn(directives, name) ? directives[name] : undefined;
     return directive === undefined ? whole : styled(directive(moment), flags, width === "" ? undefined : Number(width), name);
   });

@@ -6,6 +6,7 @@ import { compileFrame, type Step } from "./evaluation/statements.js";
 import { TemplateFault } from "./fault.js";
 import { filters, tests } from "./filters/table.js";
 import { check } from "./syntax/check.js";
+import { checkDepth, checkSource } from "./syntax/depth.js";
 import { findHidden } from "./syntax/hidden.js";
 import { freeNames } from "./syntax/names.js";
 import { parseTemplateSource } from "./syntax/parser.js";
@@ -32,7 +33,9 @@ export class Template {
   /** @throws InvalidArgument with what the template's syntax lacks, and the line */
   constructor(source: string) {
     const { step, names } = located(() => {
+      checkSource(source);
       const body = parseTemplateSource(source);
+      checkDepth(body);
       check(body, { filters, tests });
       findHidden(body);
       return { step: compileFrame(body), names: freeNames(body).filter((name) => !globalNames.has(name)) };
@@ -77,10 +80,7 @@ function located<T>(run: () => T): T {
     }
     // Not `instanceof`: errors of other realms (vm contexts) have their own class.
     if ((error as { name?: unknown }).name === "RangeError")
-      throw new RetortError(
-        "InvalidArgument",
-        `RecursionError: the template nests too deep or makes too long a text: ${(error as Error).message}`,
-      );
+      throw new RetortError("InvalidArgument", "RecursionError: the template nests too deep or makes too long a text");
     throw error;
   }
 }

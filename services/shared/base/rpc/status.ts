@@ -13,11 +13,14 @@ const maxProblemsBytes = 4000;
 /** A RetortError as what grpc-js sends. Problems beyond 4 kB are left out, and the message is cut at 2000 characters. */
 export function toStatus(error: RetortError): grpc.ServiceError {
   const code = errorTable[error.code].grpc;
-  const details = error.message.length > maxMessageLength ? `${error.message.slice(0, maxMessageLength)} …` : error.message;
+  const details = wellFormed(error.message.length > maxMessageLength ? `${error.message.slice(0, maxMessageLength)} …` : error.message);
   const metadata = new grpc.Metadata();
   if (error.problems.length > 0) metadata.set(detailsKey, Buffer.from(encodeStatus(code, details, error.problems)));
   return Object.assign(new Error(details), { code, details, metadata });
 }
+
+/** Half of a surrogate pair, which a message that quotes or is cut may hold, becomes U+FFFD: grpc-js throws at it, and never answers. */
+const wellFormed = (text: string): string => Buffer.from(text).toString();
 
 function encodeStatus(code: number, message: string, problems: readonly Problem[]): Uint8Array {
   let bytes = 0;

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, realpath, rm, rmdir, stat, statfs } from "node:fs/promises";
+import { open, readdir, realpath, rm, rmdir, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Problem } from "../../base/errors.js";
-import { directoryProblem } from "../../base/own-directory.js";
+import { directoryProblem, makeDirectory, missingDirectories } from "../../base/own-directory.js";
 import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
 import { inputPaths } from "./paths.js";
 
@@ -41,7 +41,7 @@ async function overlapOf(output: string, spec: RunSpec): Promise<string | undefi
 
 /** Identities of what is at a path and of every directory above it; undefined for what does not exist. */
 async function chainOf(path: string): Promise<(string | undefined)[]> {
-  const missing = await missingOf(path);
+  const missing = await missingDirectories(path);
   const chain: (string | undefined)[] = missing.map(() => undefined);
   for (let at = await realpath(missing.length ? dirname(missing.at(-1)!) : path); ; at = dirname(at)) {
     const { dev, ino } = await stat(at);
@@ -50,24 +50,11 @@ async function chainOf(path: string): Promise<(string | undefined)[]> {
   }
 }
 
-/** The directories that a path lacks, the innermost first. */
-async function missingOf(path: string): Promise<string[]> {
-  const missing: string[] = [];
-  for (let at = path; ; at = dirname(at)) {
-    const isThere = await stat(at).then(
-      () => true,
-      () => false,
-    );
-    if (isThere || at === dirname(at)) return missing;
-    missing.push(at);
-  }
-}
-
 /** Makes the directory and a file in it, and removes both again. */
 async function probe(output: string, bytes: number, tries = 3): Promise<string | undefined> {
-  const made = await missingOf(output);
+  const made = await missingDirectories(output);
   try {
-    await mkdir(output, { recursive: true });
+    await makeDirectory(output);
     await writeProbe(join(output, `.retort-probe-${randomUUID()}`));
     const { bavail, bsize, blocks } = await statfs(output);
     // A file system that counts no blocks has no bound.

@@ -1,5 +1,6 @@
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { RetortError } from "../../base/errors.js";
+import { withRegular } from "../../base/regular-files.js";
 import type { Tensor } from "../graph/tensor.js";
 import { readHeader, readInto } from "./checkpoint/header.js";
 import { checkElementType, firstNonFinite, widenInto } from "./checkpoint/widen.js";
@@ -24,16 +25,12 @@ export async function readTensors(path: string, wanted: (name: string) => boolea
   });
 }
 
-/** Works with an open file, and closes it. @throws NotFound if it cannot be read */
+/** Works with an open file, and closes it. @throws NotFound if it cannot be read; DataLoss if it is changed meanwhile */
 export async function withFile<T>(path: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
-  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+  return withRegular(path, work).catch((error: NodeJS.ErrnoException) => {
+    if (error instanceof RetortError || error.code === undefined) throw error;
     throw new RetortError("NotFound", `${path} cannot be read (${error.code}); a Hugging Face model directory is expected there`);
   });
-  try {
-    return await work(file);
-  } finally {
-    await file.close();
-  }
 }
 
 /**
@@ -48,13 +45,13 @@ export async function readTensor(file: FileHandle, start: number, entry: Safeten
   const [from, to] = data_offsets;
   const size = dtype === "F32" ? 4 : 2;
   const data = new Float32Array((to - from) / size);
-  if (dtype === "F32") await readInto(file, start + from, new Uint8Array(data.buffer));
+  if (dtype === "F32") await readInto(file, start + from, new Uint8Array(data.buffer), what);
   else {
     const bits = new Uint32Array(data.buffer);
     const piece = new Uint8Array(Math.min(pieceBytes, to - from));
     for (let done = 0; done < to - from; done += piece.length) {
       const part = piece.subarray(0, Math.min(piece.length, to - from - done));
-      await readInto(file, start + from + done, part);
+      await readInto(file, start + from + done, part, what);
       widenInto(bits, done / size, part, dtype);
     }
   }

@@ -1,18 +1,12 @@
 import { RetortError } from "../../base/errors.js";
 import { type FileBytes, lengthOf, sliceOf } from "../../base/file-bytes.js";
 import { sizeOf, type Tensor } from "../graph/tensor.js";
+import { entriesOf, type SafetensorsEntry } from "./checkpoint/entries.js";
 import { checkElementType, elementBytes, widenInto } from "./checkpoint/widen.js";
 
-/**
- * The safetensors format (Hugging Face): an 8-byte little-endian header length, a JSON header
- * {name: {dtype, shape, data_offsets}}, then the tensors' bytes.
- */
-export interface SafetensorsEntry {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data_offsets: readonly [number, number];
-}
-
+// The safetensors format (Hugging Face): an 8-byte little-endian header length, a JSON header {name: {dtype, shape,
+// data_offsets}}, then the tensors' bytes.
+export type { SafetensorsEntry } from "./checkpoint/entries.js";
 export { encodeSafetensors } from "./safetensors-write.js";
 
 /**
@@ -27,9 +21,8 @@ export function decodeSafetensors(bytes: FileBytes, file = "model.safetensors"):
   if (8 + length > size) throw new RetortError("DataLoss", `${file}: not a safetensors file, or cut off (${size} bytes)`);
   const start = 8 + length;
   const tensors = new Map<string, Tensor<"float32">>();
-  for (const [name, entry] of entriesOf(sliceOf(bytes, 8, start))) {
+  for (const [name, entry] of entriesOf(sliceOf(bytes, 8, start), file, size - start)) {
     const [from, to] = entry.data_offsets;
-    if (start + to > size) throw new RetortError("DataLoss", `${file}: tensor ${name} ends after the file; it is cut off`);
     tensors.set(name, decodeTensor(sliceOf(bytes, start + from, start + to), entry, `${file}: tensor ${name}`));
   }
   return tensors;
@@ -37,12 +30,6 @@ export function decodeSafetensors(bytes: FileBytes, file = "model.safetensors"):
 
 /** Length of the JSON header, by a file's first 8 bytes. */
 export const headerLength = (bytes: Uint8Array): number => Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
-
-/** The tensors that a header names. */
-export function entriesOf(header: Uint8Array): [string, SafetensorsEntry][] {
-  const { __metadata__, ...entries } = JSON.parse(Buffer.from(header).toString()) as Record<string, SafetensorsEntry>;
-  return Object.entries(entries);
-}
 
 /**
  * A tensor from its bytes, widened to float32 exactly; see {@link widenInto}.

@@ -48,7 +48,7 @@ describe("ownDirectory()", () => {
     ["a link to a directory of others", "link", /holds what Retort did not make \(thesis\)/],
     ["one with a hidden file", "hidden", /\.git/],
     ["a marker that is no file of ours", "forged", /\.retort-directory|thesis/],
-    ["one that was made for another purpose", "other", /was made as a export directory|was made as an export directory/],
+    ["one that was made for another purpose", "other", /was made for another purpose \(export\)/],
   ])("refuses %s", async (_, name, message) => {
     await write("file");
     await write("theirs/thesis");
@@ -89,6 +89,13 @@ describe("ownDirectory()", () => {
     await ownDirectory(path, "demo", { force: true });
     await clearDirectory(path, "demo", ["runs"]);
     expect(await readFile(join(path, "runs/thesis"), "utf8")).toBe("mine");
+  });
+});
+
+describe("makeDirectory()", () => {
+  it("ends where the system says of an existing directory that it does not exist", async () => {
+    if (process.platform !== "linux") return;
+    await expect(ownDirectory("/proc/retort/x", "output")).rejects.toThrow(/\/proc\/retort\/x cannot be made \(E\w+\)/);
   });
 });
 
@@ -141,7 +148,7 @@ describe("checkOwnFile()", () => {
   it.each([
     ["theirs", /--report .*theirs holds what Retort did not write.*--force/],
     ["directory", /is a directory/],
-    ["theirs/below", /cannot be made/],
+    ["theirs/below", /cannot be written \(ENOTDIR\)/],
   ])("refuses %s", async (name, message) => {
     await write("theirs", "a thesis");
     await mkdir(join(root, "directory"));

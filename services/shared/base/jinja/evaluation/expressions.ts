@@ -1,5 +1,5 @@
 import { getAttribute, getItem, getSlice } from "../access.js";
-import { checkSize, spend } from "../budget.js";
+import { handle, handleSize, nested, spend } from "../budget.js";
 import { raise, refuse, TemplateFault } from "../fault.js";
 import { applyFilter, applyTest } from "../filters/table.js";
 import type { Arguments, Expression, Filter } from "../syntax/ast.js";
@@ -36,7 +36,7 @@ const compilers: { readonly [T in Expression["type"]]: (node: Of<T>) => Code } =
     const parts = items.map(compile);
     return (scope) => {
       const texts = parts.map((part) => str(part(scope)));
-      checkSize(texts.reduce((size, text) => size + text.length, 0));
+      handleSize(texts.reduce((size, text) => size + text.length, 0));
       return texts.join("");
     };
   },
@@ -123,7 +123,7 @@ function compileComparison({ first, rest }: Of<"Compare">): Code {
     let left = start(scope);
     for (const { operator, right } of steps) {
       const value = right(scope);
-      if (!compare(operator, left, value)) return false;
+      if (!compare(operator, handle(left), handle(value))) return false;
       left = value;
     }
     return true;
@@ -207,7 +207,8 @@ function compileCall(of: Expression, args: Arguments): Code {
 /** Calls a function, a method, a class or a macro; raises TypeError for what cannot be called. */
 export function call(callee: Value, args: readonly Value[], keywords: Keywords): Value {
   spend(1);
-  if (callee instanceof PyObject && callee.call !== undefined) return callee.call(args, keywords);
+  const run = callee instanceof PyObject ? callee.call : undefined;
+  if (run !== undefined) return nested(() => run(args, keywords));
   const type = callee instanceof Markup ? "Markup" : typeName(callee);
   throw new TemplateFault("TypeError", `'${type}' object is not callable`);
 }

@@ -1,4 +1,4 @@
-import { spend } from "../budget.js";
+import { nested as deeper, handle, spend } from "../budget.js";
 import { raise, TemplateFault } from "../fault.js";
 import type { Arguments, For, Statement, Target } from "../syntax/ast.js";
 import { hiddenNames } from "../syntax/hidden.js";
@@ -202,7 +202,9 @@ function compileFor(node: For): Step {
 
   const run = (scope: Scope, value: Value, depth: number): Signal => {
     const source = test === null ? value : new Lazy(filtered(scope, value));
-    const recurse = node.recursive ? (nested: Value, level: number) => scope.run.capture(() => run(scope, nested, level)) : null;
+    const recurse = node.recursive
+      ? (inside: Value, level: number) => scope.run.capture(() => deeper(() => run(scope, inside, level)))
+      : null;
     const loop = new Loop(iterate(source), lengthOf(source), depth, recurse);
     // As in Jinja2, only a round that reaches its end counts: rounds that break or continue leave the loop empty.
     let isEmpty = true;
@@ -222,6 +224,6 @@ function compileFor(node: For): Step {
 
 function lengthOf(value: Value): number | undefined {
   if (Array.isArray(value)) return value.length;
-  if (typeof value === "string") return [...value].length;
+  if (typeof value === "string") return [...handle(value)].length;
   return value instanceof PyObject ? value.length : undefined;
 }

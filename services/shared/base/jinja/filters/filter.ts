@@ -1,4 +1,5 @@
 import { getItem } from "../access.js";
+import { spend } from "../budget.js";
 import { raise } from "../fault.js";
 import { bind } from "../methods/method.js";
 import { Markup } from "../values/markup.js";
@@ -52,6 +53,7 @@ export function attributeGetter(path: Value | undefined, otherwise?: Value): (va
   const parts = partsOf(path ?? null);
   const fallback = otherwise ?? null;
   return (value) => {
+    spend(parts.length);
     let item = value;
     for (const part of parts) {
       item = getItem(item, part);

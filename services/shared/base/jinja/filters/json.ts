@@ -1,3 +1,4 @@
+import { handle, handleSize, nested, spend } from "../budget.js";
 import { raise, refuse } from "../fault.js";
 import { sorted } from "../values/compare.js";
 import { Dict, Tuple } from "../values/containers.js";
@@ -35,6 +36,11 @@ function indentOf(indent: Value): string | null {
 
 /** @param line a line break and the indentation of what holds the value */
 function dump(value: Value, style: Style, line: string): string {
+  spend(1);
+  return handle(nested(() => written(value, style, line)));
+}
+
+function written(value: Value, style: Style, line: string): string {
   if (typeof value === "string" || value instanceof Markup) return quote(str(value), style.ascii);
   if (value === null || typeof value === "boolean" || typeof value === "bigint" || typeof value === "number") return scalar(value);
   if (value instanceof Dict) {
@@ -56,6 +62,8 @@ function dump(value: Value, style: Style, line: string): string {
 
 function enclose(open: string, parts: readonly string[], close: string, { indent, between }: Style, line: string): string {
   if (parts.length === 0) return open + close;
+  const each = between.length + (indent === null ? 0 : line.length + indent.length);
+  handleSize(parts.reduce((size, part) => size + part.length + each, 0));
   return indent === null ? open + parts.join(between) + close : open + line + indent + parts.join(between + line + indent) + line + close;
 }
 
@@ -99,6 +107,11 @@ function prettyPrint(value: Value): string {
 }
 
 function sortedRepr(value: Value): string {
+  spend(1);
+  return handle(nested(() => sortedParts(value)));
+}
+
+function sortedParts(value: Value): string {
   if (Array.isArray(value)) return `[${value.map(sortedRepr).join(", ")}]`;
   if (value instanceof Tuple) return `(${value.items.map(sortedRepr).join(", ")}${value.items.length === 1 ? "," : ""})`;
   if (!(value instanceof Dict)) return value instanceof PyObject ? value.repr() : repr(value);

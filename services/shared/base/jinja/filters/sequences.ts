@@ -36,7 +36,10 @@ function* batches(value: Value, [size, fill]: Given): Generator<Value> {
     batch.push(item);
   }
   if (batch.length === 0) return;
-  if (fill !== undefined && fill !== null) while (batch.length < count) batch.push(fill);
+  if (fill !== undefined && fill !== null && count > batch.length) {
+    spend(count - batch.length);
+    while (batch.length < count) batch.push(fill);
+  }
   yield batch;
 }
 
@@ -47,6 +50,7 @@ function* slices(value: Value, [slices, fill]: Given): Generator<Value> {
   const size = Math.floor(items.length / count);
   const extra = items.length - size * count;
   for (let index = 0, at = 0; index < count; index++) {
+    spend(1);
     const end = at + size + (index < extra ? 1 : 0);
     const slice = items.slice(at, end);
     if (fill !== undefined && fill !== null && index >= extra) slice.push(fill);

@@ -1,3 +1,4 @@
+import { handle } from "../budget.js";
 import { raise } from "../fault.js";
 import { hashKey } from "../values/hash.js";
 import type { Keywords, Value } from "../values/value.js";
@@ -23,13 +24,14 @@ export const tests: ReadonlyMap<string, Test> = new Map<string, Test>([
 /** Applies a filter by its name; raises for a name that none has. */
 export function applyFilter(name: string, value: Value, args: readonly Value[], keywords: Keywords): Value {
   const filter = filters.get(name) ?? raise("TemplateRuntimeError", `No filter named '${name}' found.`);
-  return filter(value, args, keywords, tools);
+  handle(value);
+  return handle(filter(value, args, keywords, tools));
 }
 
 /** Applies a test by its name; raises for a name that none has. */
 export function applyTest(name: string, value: Value, args: readonly Value[], keywords: Keywords): boolean {
   const test = tests.get(name) ?? raise("TemplateRuntimeError", `No test named '${name}'.`);
-  return test(value, args, keywords);
+  return test(handle(value), args, keywords);
 }
 
 const tools: Tools = { filter: applyFilter, test: applyTest };

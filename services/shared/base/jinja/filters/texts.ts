@@ -1,5 +1,6 @@
+import { checkSize, handle, handleSize } from "../budget.js";
 import { raise, refuse } from "../fault.js";
-import { justify, replace, split, splitLines, strip } from "../methods/text.js";
+import { joined, justify, replace, split, splitLines, strip } from "../methods/text.js";
 import { capitalized } from "../methods/unicode.js";
 import { binary } from "../values/arithmetic.js";
 import { Dict, Tuple } from "../values/containers.js";
@@ -33,9 +34,15 @@ const format: Filter = (value, args, keywords) => {
   return binary("%", value instanceof Markup ? value : str(value), keywords.size > 0 ? new Dict(keywords) : new Tuple(args));
 };
 
+function spacesOf(width: number): string {
+  checkSize(width);
+  return " ".repeat(Math.max(0, width));
+}
+
 function indent(value: Value, [width, first, blank]: readonly (Value | undefined)[]): Value {
-  const indention = typeof width === "string" || width instanceof Markup ? textOf(width) : " ".repeat(Math.max(0, whole(width, 4)));
+  const indention = typeof width === "string" || width instanceof Markup ? textOf(width) : spacesOf(whole(width, 4));
   const lines = splitLines(`${textOf(value)}\n`, false);
+  handleSize(lines.reduce((size, line) => size + line.length + indention.length + 1, 0));
   const keepsBlank = blank === undefined || !truth(blank);
   const indented = lines.map((line, index) => (index === 0 || (keepsBlank && line === "") ? line : indention + line)).join("\n");
   const text = first !== undefined && truth(first) ? indention + indented : indented;
@@ -44,7 +51,7 @@ function indent(value: Value, [width, first, blank]: readonly (Value | undefined
 
 function join(value: Value, [mark, attribute]: readonly (Value | undefined)[]): string {
   const items = attribute === undefined || attribute === null ? listOf(value) : listOf(value).map(attributeGetter(attribute));
-  return items.map(str).join(mark === undefined ? "" : str(mark));
+  return joined(items.map(str), mark === undefined ? "" : str(mark));
 }
 
 const entities: Readonly<Record<string, string>> = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&#34;": '"' };
@@ -56,6 +63,7 @@ function stripTags(value: Value): string {
     ["<", ">"],
   ] as const) {
     for (let from = text.indexOf(begin); from !== -1; from = text.indexOf(begin)) {
+      handle(text);
       const to = text.indexOf(end, from);
       if (to === -1) break;
       text = text.slice(0, from) + text.slice(to + end.length);

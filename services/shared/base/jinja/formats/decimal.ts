@@ -62,6 +62,8 @@ export function roundFloat(value: number, places: number): number {
 /** Python's round(value, places) of an int. */
 export function roundInt(value: bigint, places: number): bigint {
   if (places >= 0) return value;
+  // Beyond the digits of any int that there can be, 2^20 bits.
+  if (places < -400_000) return 0n;
   const unit = 10n ** BigInt(-places);
   return roundHalfEven(value < 0n ? -value : value, unit) * unit * (value < 0n ? -1n : 1n);
 }

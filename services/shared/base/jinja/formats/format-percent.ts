@@ -1,3 +1,4 @@
+import { handleSize, maxSize, spend } from "../budget.js";
 import { raise, refuse } from "../fault.js";
 import { Dict, Range, Tuple } from "../values/containers.js";
 import { characters, codePoints } from "../values/iterate.js";
@@ -31,7 +32,8 @@ export function formatPercent(text: string, values: Value): string {
       precision: precision === undefined ? undefined : count(precision),
       type,
     };
-    if (parsed.width > 2 ** 26 || (parsed.precision ?? 0) > 2 ** 16) raise("MemoryError", "a width beyond the limit");
+    spend(1 + (parsed.precision ?? 0) / 8);
+    if (parsed.width > maxSize || (parsed.precision ?? 0) > 2 ** 16) raise("MemoryError", "a width beyond the limit");
     if (type === "%") return "%";
     return convert(key === undefined ? next() : named(values, key), parsed);
   });
@@ -109,6 +111,7 @@ function whole(value: bigint, base: number, directive: Directive): string {
 
 function padded(prefix: string, text: string, { flags, width }: Directive, zeros: boolean): string {
   const missing = Math.max(0, width - codePoints(prefix) - codePoints(text));
+  handleSize(text.length + missing);
   if (flags.includes("-")) return prefix + text + " ".repeat(missing);
   return zeros && flags.includes("0") ? prefix + "0".repeat(missing) + text : " ".repeat(missing) + prefix + text;
 }

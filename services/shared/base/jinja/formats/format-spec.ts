@@ -1,3 +1,4 @@
+import { handleSize, maxSize, spend } from "../budget.js";
 import { raise, refuse } from "../fault.js";
 import { toFloat } from "../values/arithmetic.js";
 import { characters, codePoints } from "../values/iterate.js";
@@ -36,7 +37,9 @@ function parseSpec(spec: string): Spec {
   if (match === null) return raise("ValueError", `Invalid format specifier '${spec}'`);
   const [, fill, align, sign, negativeZero, alternate, zero, width, mark, precision, type] = match;
   if (negativeZero) refuse("z in a format specifier");
-  if (Number(width) > 2 ** 26 || Number(precision ?? 0) > 2 ** 16)
+  spend(1 + Number(precision ?? 0) / 8);
+  // Group marks are put in anew for each zero that fills the width.
+  if (Number(width) > (mark ? 2 ** 12 : maxSize) || Number(precision ?? 0) > 2 ** 16)
     raise("MemoryError", `the format specifier '${spec}' is beyond the limit`);
   return {
     fill: fill ?? (zero ? "0" : " "),
@@ -113,6 +116,7 @@ function zeroFilled(digits: string, others: number, spec: Spec, size: number): s
 function pad(prefix: string, text: string, { fill, align, width }: Spec): string {
   const missing = width - codePoints(prefix) - codePoints(text);
   if (missing <= 0) return prefix + text;
+  handleSize(missing);
   if (align === "<") return prefix + text + fill.repeat(missing);
   if (align === ">") return fill.repeat(missing) + prefix + text;
   if (align === "=") return prefix + fill.repeat(missing) + text;

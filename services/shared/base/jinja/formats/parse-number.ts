@@ -24,6 +24,9 @@ export function parseIntText(source: string, base = 10): bigint {
   let digits = match[3]!.replaceAll("_", "").toLowerCase();
   if (prefix !== undefined && radix !== own) digits = prefix + digits;
   if (base === 0 && prefix === undefined && /^0+[1-9]/.test(digits)) return fail();
+  // Python's own limit, without which reading takes time that is quadratic in the digits.
+  if (digits.length > 4300)
+    raise("ValueError", `Exceeds the limit (4300 digits) for integer string conversion: value has ${digits.length} digits`);
   let value = 0n;
   for (const digit of digits) {
     const worth = Number.parseInt(digit, 36);

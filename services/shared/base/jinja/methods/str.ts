@@ -5,7 +5,7 @@ import { Markup } from "../values/markup.js";
 import { isPrintable } from "../values/repr.js";
 import { typeName, type Value } from "../values/value.js";
 import { bind, type Method, type Methods } from "./method.js";
-import { count, expandTabs, find, justify, replace, type Span, split, splitLines, startsOrEnds, strip, zeroFill } from "./text.js";
+import { count, expandTabs, find, joined, justify, replace, type Span, split, splitLines, startsOrEnds, strip, zeroFill } from "./text.js";
 import { capitalized, caseFold, isOf, isTitled, kindNames, swapped, titled } from "./unicode.js";
 
 type Given = readonly (Value | undefined)[];
@@ -123,14 +123,13 @@ function parting(name: "partition" | "rpartition"): Method {
 }
 
 function join(self: string, items: Value | undefined): string {
-  return listOf(items ?? null)
-    .map((item, index) => {
-      if (typeof item === "string") return item;
-      return item instanceof Markup
-        ? item.text
-        : raise("TypeError", `sequence item ${index}: expected str instance, ${typeName(item)} found`);
-    })
-    .join(self);
+  const texts = listOf(items ?? null).map((item, index) => {
+    if (typeof item === "string") return item;
+    return item instanceof Markup
+      ? item.text
+      : raise("TypeError", `sequence item ${index}: expected str instance, ${typeName(item)} found`);
+  });
+  return joined(texts, self);
 }
 
 const plain = (name: string, run: (text: string) => Value): Method => method(name, [], run);

@@ -1,3 +1,4 @@
+import { handleSize, spend } from "../budget.js";
 import { raise } from "../fault.js";
 import { characters, codePoints, isWide } from "../values/iterate.js";
 import { spaces, stripLeft, stripRight } from "../values/spaces.js";
@@ -59,6 +60,7 @@ export function split(text: string, separator: string | null, limit: number, fro
   if (separator === "") raise("ValueError", "empty separator");
   if (separator === null) return splitWords(text, limit, fromRight);
   const parts = text.split(separator);
+  spend(parts.length);
   if (limit < 0 || parts.length <= limit + 1) return parts;
   if (fromRight) return [parts.slice(0, parts.length - limit).join(separator), ...parts.slice(parts.length - limit)];
   return [...parts.slice(0, limit), parts.slice(limit).join(separator)];
@@ -67,7 +69,11 @@ export function split(text: string, separator: string | null, limit: number, fro
 const word = new RegExp(`[^${spaces}]+`, "g");
 
 function splitWords(text: string, limit: number, fromRight: boolean): string[] {
-  const words = [...text.matchAll(word)];
+  const words: RegExpExecArray[] = [];
+  for (const found of text.matchAll(word)) {
+    spend(1);
+    words.push(found);
+  }
   if (limit < 0 || words.length <= limit) return words.map(([found]) => found);
   if (!fromRight) return [...words.slice(0, limit).map(([found]) => found), text.slice(words[limit]!.index)];
   const first = words[words.length - limit - 1]!;
@@ -80,12 +86,23 @@ const lines = new RegExp(`([^${breaks}]*)(?:\\r\\n|[${breaks}]|$)`, "g");
 /** Python's splitlines: at every line break that Unicode knows. */
 export function splitLines(text: string, keepEnds: boolean): string[] {
   const found: string[] = [];
-  for (const [line, body] of text.matchAll(lines)) if (line !== "") found.push(keepEnds ? line : body!);
+  for (const [line, body] of text.matchAll(lines)) {
+    spend(1);
+    if (line !== "") found.push(keepEnds ? line : body!);
+  }
   return found;
+}
+
+/** Texts with another between them; raises for a result that is too long. */
+export function joined(texts: readonly string[], mark: string): string {
+  handleSize(texts.reduce((size, text) => size + text.length + mark.length, 0));
+  return texts.join(mark);
 }
 
 /** Python's replace; a negative limit replaces everywhere. */
 export function replace(text: string, old: string, by: string, limit: number): string {
+  const places = old === "" ? text.length + 1 : text.split(old).length - 1;
+  handleSize(text.length + (limit < 0 ? places : Math.min(limit, places)) * Math.max(0, by.length - old.length));
   if (limit < 0 && (old !== "" || !isWide(text))) return text.split(old).length > 1 || old === "" ? everywhere(text, old, by) : text;
   const parts = old === "" ? ["", ...characters(text), ""] : text.split(old);
   const times = limit < 0 ? parts.length - 1 : Math.min(limit, parts.length - 1);
@@ -105,8 +122,8 @@ function everywhere(text: string, old: string, by: string): string {
 /** Python's ljust, rjust and center. */
 export function justify(text: string, width: number, fill: string, side: "left" | "right" | "both"): string {
   const missing = width - codePoints(text);
-  if (missing > 2 ** 26) raise("MemoryError", `a width of ${width} is beyond the limit`);
   if (missing <= 0) return text;
+  handleSize(missing);
   if (side === "left") return text + fill.repeat(missing);
   if (side === "right") return fill.repeat(missing) + text;
   const left = Math.floor(missing / 2) + (missing & width & 1);
@@ -126,6 +143,7 @@ export function expandTabs(text: string, size: number): string {
   for (const character of text) {
     if (character === "\t") {
       const width = size > 0 ? size - (column % size) : 0;
+      handleSize(width);
       result += " ".repeat(width);
       column += width;
     } else {

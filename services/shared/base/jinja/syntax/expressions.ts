@@ -1,11 +1,12 @@
 import type { Arguments, Call, Comparison, Expression, Filter } from "./ast.js";
+import { within } from "./depth.js";
 import { describeToken, type TokenStream } from "./stream.js";
 
 const comparisons = new Set(["==", "!=", ">", ">=", "<", "<="]);
 
 /** An expression, with `a if b else c` unless that is left to who asks. */
 export function parseExpression(stream: TokenStream, conditional = true): Expression {
-  return conditional ? parseCondition(stream) : parseOr(stream);
+  return within(() => (conditional ? parseCondition(stream) : parseOr(stream)));
 }
 
 /** One expression, or several with commas between them, which are a tuple. */
@@ -33,7 +34,7 @@ function parseCondition(stream: TokenStream): Expression {
   let then = parseOr(stream);
   while (stream.skip("name:if")) {
     const test = parseOr(stream);
-    const otherwise = stream.skip("name:else") ? parseCondition(stream) : null;
+    const otherwise = stream.skip("name:else") ? within(() => parseCondition(stream)) : null;
     then = { type: "Condition", test, then, otherwise, line };
   }
   return then;
@@ -55,7 +56,7 @@ function parseAnd(stream: TokenStream): Expression {
 
 function parseNot(stream: TokenStream): Expression {
   const { line } = stream.current;
-  return stream.skip("name:not") ? { type: "Not", of: parseNot(stream), line } : parseComparison(stream);
+  return stream.skip("name:not") ? { type: "Not", of: within(() => parseNot(stream)), line } : parseComparison(stream);
 }
 
 function parseComparison(stream: TokenStream): Expression {
@@ -107,8 +108,8 @@ function parsePower(stream: TokenStream): Expression {
 function parseUnary(stream: TokenStream, filters = true): Expression {
   const { line } = stream.current;
   let node: Expression;
-  if (stream.skip("-")) node = { type: "Neg", of: parseUnary(stream, false), line };
-  else if (stream.skip("+")) node = { type: "Pos", of: parseUnary(stream, false), line };
+  if (stream.skip("-")) node = { type: "Neg", of: within(() => parseUnary(stream, false)), line };
+  else if (stream.skip("+")) node = { type: "Pos", of: within(() => parseUnary(stream, false)), line };
   else node = parsePrimary(stream);
   node = parsePostfix(stream, node);
   return filters ? parseFilters(stream, node) : node;

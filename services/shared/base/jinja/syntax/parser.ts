@@ -1,5 +1,6 @@
 import { raise } from "../fault.js";
 import type { Branch, Call, Expression, Filter, Parameter, Statement, Target } from "./ast.js";
+import { within } from "./depth.js";
 import { parseExpression, parseFilter, parseTuple } from "./expressions.js";
 import { describeToken, matches, TokenStream } from "./stream.js";
 
@@ -48,7 +49,7 @@ class Parser {
     if (parse === undefined) return this.#unexpected(value);
     this.#stream.next();
     this.#tags.push(value);
-    const parsed = parse(this, this.#stream, line);
+    const parsed = within(() => parse(this, this.#stream, line));
     this.#tags.pop();
     return Array.isArray(parsed) ? parsed : [parsed as Statement];
   }

@@ -1,4 +1,4 @@
-import { checkSize, maxSize, spend } from "../budget.js";
+import { checkSize, handle, handleSize, spend } from "../budget.js";
 import { raise, refuse } from "../fault.js";
 import { exact } from "../formats/decimal.js";
 import { formatPercent } from "../formats/format-percent.js";
@@ -23,7 +23,7 @@ function numeric(value: Value): Numeric | undefined {
 
 /** One of Python's binary operators: + - * / // % ** */
 export function binary(operator: string, left: Value, right: Value): Value {
-  if (operator === "%" && typeof left === "string") return formatPercent(left, right);
+  if (operator === "%" && typeof left === "string") return handle(formatPercent(handle(left), right));
   for (const side of [left, right]) if (isUndefined(side)) side.fail();
   if (operator === "%" && left instanceof Markup) return raise("Unimplemented", "% of a text that is marked safe is not supported here");
   const [a, b] = [numeric(left), numeric(right)];
@@ -32,7 +32,7 @@ export function binary(operator: string, left: Value, right: Value): Value {
     if (result !== undefined) return result;
   }
   const result = operator === "+" ? joined(left, right) : operator === "*" ? repeated(left, right, a, b) : undefined;
-  if (result !== undefined) return result;
+  if (result !== undefined) return handle(result);
   return raise("TypeError", `unsupported operand type(s) for ${operator}: '${typeName(left)}' and '${typeName(right)}'`);
 }
 
@@ -45,6 +45,7 @@ function joined(left: Value, right: Value): Value | undefined {
     spend(left.length + right.length);
     return [...left, ...right];
   }
+  if (left instanceof Tuple && right instanceof Tuple) spend(left.items.length + right.items.length);
   if (left instanceof Tuple && right instanceof Tuple) return new Tuple([...left.items, ...right.items]);
   const isText = (value: Value) => typeof value === "string" || value instanceof Markup;
   if (!(left instanceof Markup || right instanceof Markup) || !isText(left) || !isText(right)) return undefined;
@@ -58,11 +59,21 @@ function repeated(left: Value, right: Value, a: Numeric | undefined, b: Numeric 
   if (typeof times !== "bigint") return undefined;
   const isSequence = typeof what === "string" || Array.isArray(what) || what instanceof Tuple || what instanceof Markup;
   if (isSequence && BigInt.asIntN(64, times) !== times) raise("OverflowError", "cannot fit 'int' into an index-sized integer");
-  const size = typeof what === "string" ? what.length : Array.isArray(what) ? what.length : what instanceof Tuple ? what.items.length : 0;
+  const size =
+    typeof what === "string"
+      ? what.length
+      : what instanceof Markup
+        ? what.text.length
+        : Array.isArray(what)
+          ? what.length
+          : what instanceof Tuple
+            ? what.items.length
+            : 0;
   const count = times > 0n ? Number(times) : 0;
-  checkSize(size * count);
+  handleSize(size * count);
+  if (Array.isArray(what) || what instanceof Tuple) spend(size * count);
   if (typeof what === "string") return what.repeat(size === 0 ? 0 : count);
-  if (what instanceof Markup) return new Markup(what.text.repeat(Math.min(count, maxSize)));
+  if (what instanceof Markup) return new Markup(what.text.repeat(size === 0 ? 0 : count));
   const items = (part: readonly Value[]) => Array.from({ length: size === 0 ? 0 : count }, () => part).flat();
   if (Array.isArray(what)) return items(what);
   return what instanceof Tuple ? new Tuple(items(what.items)) : undefined;

@@ -1,3 +1,4 @@
+import { handle, nested, spend } from "../budget.js";
 import { raise } from "../fault.js";
 import { Dict, DictView, Lazy, Range, Tuple } from "./containers.js";
 import { isWide, iterate, listOf } from "./iterate.js";
@@ -14,6 +15,7 @@ function scalar(value: Value): string | bigint | number | undefined {
 
 /** Python's ==. */
 export function equal(left: Value, right: Value): boolean {
+  spend(1);
   if (left === right) return !(typeof left === "number" && Number.isNaN(left));
   const [a, b] = [scalar(left), scalar(right)];
   if (a !== undefined || b !== undefined) {
@@ -26,7 +28,8 @@ export function equal(left: Value, right: Value): boolean {
   if (left instanceof Tuple && right instanceof Tuple) return equalItems(left.items, right.items);
   if (left instanceof Range && right instanceof Range) return equalItems(listOf(left), listOf(right));
   if (left instanceof Dict && right instanceof Dict) {
-    return left.length === right.length && left.entries().every(([key, value]) => right.has(key) && equal(value, right.get(key)!));
+    const same = () => left.entries().every(([key, value]) => right.has(key) && equal(value, right.get(key)!));
+    return left.length === right.length && nested(same);
   }
   if (left instanceof DictView && right instanceof DictView && left.type !== "dict_values" && left.type === right.type) {
     const others = listOf(right);
@@ -36,11 +39,13 @@ export function equal(left: Value, right: Value): boolean {
 }
 
 function equalItems(left: readonly Value[], right: readonly Value[]): boolean {
-  return left.length === right.length && left.every((item, index) => item === right[index] || equal(item, right[index]!));
+  const same = () => left.every((item, index) => item === right[index] || equal(item, right[index]!));
+  return left.length === right.length && nested(same);
 }
 
 /** Whether left comes before right, as Python's <; raises TypeError for values that have no order. */
 export function less(left: Value, right: Value, operator = "<"): boolean {
+  spend(1);
   const [a, b] = [scalar(left), scalar(right)];
   if (a !== undefined && b !== undefined && (typeof a === "string") === (typeof b === "string"))
     return typeof a === "string" ? lessText(a, b as string) : a < (b as bigint | number);
@@ -54,6 +59,8 @@ export function less(left: Value, right: Value, operator = "<"): boolean {
 
 /** By code points, where JavaScript goes by units of UTF-16. */
 function lessText(left: string, right: string): boolean {
+  handle(left);
+  handle(right);
   if (!isWide(left) && !isWide(right)) return left < right;
   const [a, b] = [[...left], [...right]];
   const at = a.findIndex((character, index) => character !== b[index]);
@@ -63,7 +70,7 @@ function lessText(left: string, right: string): boolean {
 
 function lessItems(left: readonly Value[], right: readonly Value[]): boolean {
   for (let index = 0; index < left.length && index < right.length; index++) {
-    if (left[index] !== right[index] && !equal(left[index]!, right[index]!)) return less(left[index]!, right[index]!);
+    if (left[index] !== right[index] && !equal(left[index]!, right[index]!)) return nested(() => less(left[index]!, right[index]!));
   }
   return left.length < right.length;
 }

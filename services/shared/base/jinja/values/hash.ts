@@ -1,3 +1,4 @@
+import { handle, nested, spend } from "../budget.js";
 import { raise } from "../fault.js";
 import { PyObject, type Value } from "./value.js";
 
@@ -18,7 +19,8 @@ export function hashKey(value: Value): unknown {
 
 /** The key of a tuple with these items. */
 export function tupleHash(items: readonly Value[]): unknown {
-  return Symbol.for(`tuple ${JSON.stringify(items.map((item) => tag(hashKey(item))))}`);
+  spend(items.length);
+  return Symbol.for(`tuple ${handle(JSON.stringify(nested(() => items.map((item) => tag(hashKey(item))))))}`);
 }
 
 const numbers = new WeakMap<object, number>();

@@ -1,3 +1,4 @@
+import { handle, nested, spend } from "../budget.js";
 import { Markup } from "./markup.js";
 import { PyObject, type Value } from "./value.js";
 
@@ -20,8 +21,10 @@ export function repr(value: Value): string {
     case "number":
       return floatRepr(value);
   }
-  if (Array.isArray(value)) return `[${value.map(repr).join(", ")}]`;
-  return value instanceof Markup ? `Markup(${quote(value.text)})` : value.repr();
+  spend(1);
+  if (value instanceof Markup) return `Markup(${quote(handle(value.text))})`;
+  const inside = nested(() => (Array.isArray(value) ? `[${value.map(repr).join(", ")}]` : value.repr()));
+  return handle(inside);
 }
 
 /** Python's repr() of a float: the shortest digits that give it back. */

@@ -1,6 +1,7 @@
-import { open, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../../base/errors.js";
+import { openRegular } from "../../../base/regular-files.js";
 
 const pointerStart = "version https://git-lfs.github.com/spec";
 
@@ -88,7 +89,8 @@ const small = ["config.json", "generation_config.json", "tokenizer.json", "token
 /** Refuses a directory whose tokenizer or settings are git-lfs pointers. @throws InvalidArgument with the way out */
 export async function refusePointers(directory: string): Promise<void> {
   for (const name of small) {
-    const file = await open(join(directory, name)).catch(() => undefined);
+    // What cannot be opened is told of where it is read.
+    const file = await openRegular(join(directory, name)).catch(() => undefined);
     if (!file) continue;
     try {
       const { buffer, bytesRead } = await file.read(new Uint8Array(64), 0, 64, 0);

@@ -1,6 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../../base/errors.js";
+import { jsonError, readJson } from "../../../base/json-text.js";
+import { readRegular } from "../../../base/regular-files.js";
 import { isObject } from "../config/fields.js";
 import { isPointer, missingFile, pointerError } from "./diagnose.js";
 
@@ -12,7 +13,8 @@ import { isPointer, missingFile, pointerError } from "./diagnose.js";
  */
 export async function readModelJson(directory: string, name: string, fallback?: Record<string, unknown>): Promise<Record<string, unknown>> {
   const path = join(directory, name);
-  const bytes = await readFile(path).catch(async (error: NodeJS.ErrnoException) => {
+  const bytes = await readRegular(path).catch(async (error: NodeJS.ErrnoException) => {
+    if (error instanceof RetortError) throw error;
     if (error.code === "ENOENT" && fallback) return undefined;
     if (error.code === "ENOENT") throw await missingFile(directory, name);
     throw new RetortError("NotFound", `${path} cannot be read (${error.code}); a Hugging Face model directory is expected there`);
@@ -27,9 +29,9 @@ export function parseModelJson(bytes: Uint8Array, path: string): Record<string, 
   if (text.trim() === "") throw new RetortError("InvalidArgument", `${path} is empty; copy or download it again`);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = readJson(text);
   } catch (error) {
-    throw new RetortError("InvalidArgument", `${path} is not JSON: ${(error as Error).message}; copy or download it again`);
+    throw new RetortError("InvalidArgument", `${jsonError(error, path)}; copy or download it again`);
   }
   if (!isObject(value)) throw new RetortError("InvalidArgument", `${path} is no JSON object; a Hugging Face model directory is expected`);
   return value as Record<string, unknown>;

@@ -104,6 +104,12 @@ async function weightMap(directory: string): Promise<Readonly<Record<string, str
   const entries = typeof weight_map === "object" && weight_map !== null ? Object.entries(weight_map as Record<string, unknown>) : [];
   if (entries.length === 0 || !entries.every(([, file]) => typeof file === "string" && file !== ""))
     throw new RetortError("InvalidArgument", `${join(directory, indexFile)} has no weight_map of tensors to files; download it again`);
+  const outside = entries.find(([, file]) => !/^[^/\\\0]+$/.test(String(file)) || file === "." || file === "..");
+  if (outside)
+    throw new RetortError(
+      "InvalidArgument",
+      `${join(directory, indexFile)} places tensor ${outside[0]} in a file outside of the directory; the files of a model lie beside its index: download it again`,
+    );
   return weight_map as Record<string, string>;
 }
 

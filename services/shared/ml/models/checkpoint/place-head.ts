@@ -48,8 +48,8 @@ async function sameElements(a: StoredTensor, b: StoredTensor): Promise<boolean> 
       const length = a.entry.data_offsets[1] - a.entry.data_offsets[0];
       for (let done = 0; done < length; done += pieceBytes) {
         const [one, other] = [new Uint8Array(Math.min(pieceBytes, length - done)), new Uint8Array(Math.min(pieceBytes, length - done))];
-        await readInto(fileA, a.start + a.entry.data_offsets[0] + done, one);
-        await readInto(fileB, b.start + b.entry.data_offsets[0] + done, other);
+        await readInto(fileA, a.start + a.entry.data_offsets[0] + done, one, a.path);
+        await readInto(fileB, b.start + b.entry.data_offsets[0] + done, other, b.path);
         if (Buffer.compare(one, other) !== 0) return false;
       }
       return true;

@@ -1,6 +1,7 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../../base/errors.js";
+import { mostJsonBytes, readRegular } from "../../../base/regular-files.js";
 
 /** Names of the files of a model directory that say how text becomes ids and how conversations become text. */
 export const tokenizerFiles: readonly string[] = [
@@ -40,10 +41,13 @@ export async function readTokenizerFiles(directory: string): Promise<Record<stri
   return files;
 }
 
+/** Most bytes of tokenizer.json: a vocabulary of millions of tokens, and what one text of the runtime can hold. */
+const mostTokenizerBytes = 512 * 2 ** 20 - 64;
+
 async function readText(directory: string, path: string): Promise<string | undefined> {
   let bytes: Buffer;
   try {
-    bytes = await readFile(join(directory, path));
+    bytes = await readRegular(join(directory, path), path === "tokenizer.json" ? mostTokenizerBytes : mostJsonBytes);
   } catch (error) {
     if ((error as { code?: unknown }).code === "ENOENT" || (error as { code?: unknown }).code === "ENOTDIR") return undefined;
     throw RetortError.from(error);

@@ -1,4 +1,5 @@
 import { RetortError } from "../../../base/errors.js";
+import { jsonError, readJson } from "../../../base/json-text.js";
 
 /** A JSON object. */
 export type Json = Record<string, unknown>;
@@ -18,6 +19,9 @@ export interface ParsedFiles {
   readonly model?: Json;
 }
 
+/** Most values of a file: a vocabulary of millions of tokens with its merges. */
+const mostValues = 32_000_000;
+
 /** Whether a value is a JSON object. */
 export const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
 
@@ -28,9 +32,9 @@ export function parseFiles(files: Readonly<Record<string, string>>): ParsedFiles
     if (text === undefined) return undefined;
     let value: unknown;
     try {
-      value = JSON.parse(text);
+      value = readJson(text, { values: mostValues });
     } catch (error) {
-      throw new RetortError("InvalidArgument", `${name} is not JSON: ${(error as Error).message}; download or save it again`);
+      throw new RetortError("InvalidArgument", `${jsonError(error, name)}; download or save it again`);
     }
     if (isRecord(value)) return value;
     throw new RetortError("InvalidArgument", `${name} must hold a JSON object; download or save it again`);

@@ -17,7 +17,7 @@ describe("outputProblems()", () => {
   afterEach(() => rm(root, { recursive: true, force: true }));
 
   const at = (path: string) => join(root, path);
-  const problems = (output: string, more: MessageInitShape<typeof RunSpecSchema> = {}) =>
+  const problems = (output: string, more: Record<string, unknown> = {}) =>
     outputProblems(
       create(RunSpecSchema, {
         student: { model: at("models/student") },
@@ -58,9 +58,9 @@ describe("outputProblems()", () => {
     ["file", /file is a file/],
     ["file/below", /below a file/],
     ["dangling", /leads nowhere/],
-    ["long".repeat(100), /its name is too long \(ENAMETOOLONG\)/],
-    [`parent/${"long".repeat(100)}/x`, /its name is too long \(ENAMETOOLONG\)/],
-    ["nul\0", /cannot be written to|cannot/],
+    ["long".repeat(100), /ENAMETOOLONG/],
+    [`parent/${"long".repeat(100)}/x`, /ENAMETOOLONG/],
+    ["nul\0", /out of reach/],
   ])("says of %j what is wrong", async (output, message) => {
     await symlink(at("models/student"), at("link"));
     await symlink(at("nowhere"), at("dangling"));
@@ -86,6 +86,7 @@ describe("outputProblems()", () => {
     await writeFile(at("trained/model.safetensors"), "x");
     expect(await problems("trained")).toEqual([]);
     await ownDirectory(at("exported"), "export");
+    await writeFile(at("exported/model.safetensors"), "x");
     expect(await problems("exported")).toMatchObject([{ description: expect.stringContaining("export") }]);
   });
 
