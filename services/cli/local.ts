@@ -9,6 +9,7 @@ import { RetortError } from "../shared/base/errors.js";
 import { findNatsServer, type NatsServer, startNatsServer } from "../shared/base/nats-server.js";
 import { endLeftover } from "../shared/base/processes.js";
 import { type Client, type ClientOptions, createClient } from "../shared/base/rpc/client.js";
+import { natsPermissions } from "../shared/flow/nats-permissions.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 
 /** The program of all roles. */
@@ -32,6 +33,8 @@ export interface LocalOptions {
 export interface LocalService {
   readonly address: string;
   readonly nats: string;
+  /** Directory with the passwords of its users, where this process started it. */
+  readonly natsLogins: string | undefined;
   /** Settles when one of the two has ended by itself. */
   readonly ended: Promise<RetortError>;
   stop(): Promise<void>;
@@ -47,11 +50,15 @@ export async function startLocal({ dataDir, port, natsPort, progress }: LocalOpt
   if (!url) {
     const binary = await findNatsServer(progress);
     // The controller and its runs still write to it when they stop.
-    nats = await startNatsServer({ binary, directory: join(dataDir, "nats"), port: natsPort, ownGroup: true });
+    nats = await startNatsServer({ binary, directory: join(dataDir, "nats"), port: natsPort, ownGroup: true, users: natsPermissions });
     url = nats.url;
   }
   const log = join(dataDir, "controller.log");
-  const child = spawnRole("controller", ["--nats", url, "--data-dir", dataDir, "--port", String(port), "--log-format", "json"], log);
+  const child = spawnRole("controller", ["--data-dir", dataDir, "--port", String(port), "--log-format", "json"], log, {
+    // Not on the command line, which every user of the machine sees.
+    RETORT_NATS_URL: url,
+    ...(nats ? { RETORT_NATS_LOGINS: nats.logins } : {}),
+  });
   await writeFile(join(dataDir, controllerPid), `${child.pid}\n`);
   const exited = once(child, "exit").then(
     async ([code]) => new RetortError("FailedPrecondition", `the controller ended (code ${code}): ${await lastMessage(log)}`),
@@ -65,7 +72,7 @@ export async function startLocal({ dataDir, port, natsPort, progress }: LocalOpt
       await end(child, 30_000);
       await nats?.stop();
     };
-    return { address, nats: url, ended: Promise.race([exited, natsEnded(nats, dataDir)]), stop };
+    return { address, nats: url, natsLogins: nats?.logins, ended: Promise.race([exited, natsEnded(nats, dataDir)]), stop };
   } catch (error) {
     child.kill("SIGKILL");
     await nats?.stop();
@@ -116,11 +123,11 @@ function isAlive(pid: number): boolean {
 }
 
 /** Starts a role as a child of this process; its output goes to a file, or to this terminal without one. */
-export function spawnRole(role: string, argv: readonly string[], log?: string): ChildProcess {
+export function spawnRole(role: string, argv: readonly string[], log?: string, env: NodeJS.ProcessEnv = {}): ChildProcess {
   const output = log ? openSync(log, "w") : "inherit";
   return spawn(process.execPath, [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...argv], {
     stdio: ["ignore", output, output],
-    env: process.env,
+    env: { ...process.env, ...env },
     detached: log !== undefined,
   });
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
+import { redactUrl } from "../../shared/base/redact-url.js";
 import { isOver } from "../../shared/flow/runs/state.js";
 import { EvaluationFinishedSchema, type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
@@ -139,8 +140,8 @@ async function up(program: Command, { port, natsPort, dataDir }: { port: number;
   const service = await startLocal({ dataDir: resolve(dataDir), port, natsPort, progress: (sentence) => console.error(sentence) });
   print(
     program,
-    { controller: service.address, nats: service.nats },
-    `controller ${service.address}, NATS ${service.nats}; start a run with: retort run SPEC.yaml`,
+    { controller: service.address, nats: redactUrl(service.nats) },
+    `controller ${service.address}, NATS ${redactUrl(service.nats)}; start a run with: retort run SPEC.yaml`,
   );
   const failure = await Promise.race([interrupted, service.ended]);
   console.error("stopping …");

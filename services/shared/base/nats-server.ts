@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { RetortError } from "./errors.js";
+import { type NatsUsers, natsUsers } from "./nats-users.js";
 
 /** The nats-server that is built when none is found. Go checks it against its checksum database. */
 const version = "v2.12.15";
@@ -66,6 +67,8 @@ const unavailable = (why: string): RetortError =>
 /** A nats-server that this process started. */
 export interface NatsServer {
   readonly url: string;
+  /** Directory with its users' passwords, where it has users. */
+  readonly logins: string | undefined;
   readonly process: ChildProcess;
   /** Settles with the reason when the server has ended, asked or not. */
   readonly exited: Promise<string>;
@@ -81,6 +84,8 @@ export interface NatsServerOptions {
   readonly host?: string;
   /** Give it a process group of its own, which Ctrl-C in a terminal does not reach: whoever started it ends it. */
   readonly ownGroup?: boolean;
+  /** Who is let in, each with a password that is made for it; without it, everyone. */
+  readonly users?: NatsUsers;
   /** Most that JetStream keeps on the disk. Default: the server's, three quarters of what is free. */
   readonly storageBytes?: number;
 }
@@ -92,6 +97,7 @@ export async function startNatsServer({
   port,
   host = "127.0.0.1",
   storageBytes,
+  users,
   ownGroup = false,
 }: NatsServerOptions): Promise<NatsServer> {
   await mkdir(directory, { recursive: true });
@@ -100,6 +106,7 @@ export async function startNatsServer({
   await mkdir(ports, { recursive: true });
   const config = join(directory, "nats.conf");
   const log = join(directory, "nats.log");
+  const own = users && (await natsUsers(directory, users));
   await writeFile(
     config,
     [
@@ -109,6 +116,7 @@ export async function startNatsServer({
       `ports_file_dir: ${JSON.stringify(ports)}`,
       `log_file: ${JSON.stringify(log)}`,
       `jetstream { store_dir: ${JSON.stringify(join(directory, "jetstream"))}${storageBytes ? `, max_file_store: ${storageBytes}` : ""} }`,
+      ...(own ? [own.config] : []),
       "",
     ].join("\n"),
   );
@@ -130,7 +138,7 @@ export async function startNatsServer({
     child.kill("SIGKILL");
     throw error;
   });
-  return { url, process: child, exited, stop: () => stop(child, exited) };
+  return { url, logins: own?.logins, process: child, exited, stop: () => stop(child, exited) };
 }
 
 const notStarted = (address: string, reason: string): RetortError =>
