@@ -23,6 +23,7 @@ const take = (stream: string): string[] => [
 /** Reads a stream by consumers of its own, which live in the server's memory. `*`: every stream that is not denied. */
 const follow = (stream: string): string[] => [
   `${api}.STREAM.INFO.${stream}`,
+  `${api}.CONSUMER.CREATE.${stream}`,
   `${api}.CONSUMER.CREATE.${stream}.>`,
   `${api}.CONSUMER.INFO.${stream}.*`,
   `${api}.CONSUMER.MSG.NEXT.${stream}.*`,
