@@ -46,14 +46,11 @@ export const processSettings = z.strictObject({
     .describe("largest gRPC message"),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   logFormat: z.enum(["json", "pretty"]).default(process.stderr.isTTY ? "pretty" : "json"),
-  traceEndpoint: z
-    .url()
-    .optional()
-    .meta({
-      description: "OTLP/HTTP endpoint that receives traces, as http://host:4318",
-      variable: "OTEL_EXPORTER_OTLP_ENDPOINT",
-      url: true,
-    }),
+  traceEndpoint: z.url().optional().meta({
+    description: "OTLP/HTTP endpoint that receives traces, as http://host:4318",
+    variable: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    url: true,
+  }),
   exitWithParent: z.stringbool().default(false).describe("stop when the process that started this one is gone: true or false"),
   graceMs: z.coerce.number().int().min(0).default(25_000).describe("how long a stop may take"),
 });
