@@ -103,7 +103,12 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
     },
     save: async (path) => {
       await outputRoots.check(path, "path");
-      return { checkpoint: { step: settings.run ? status.step : standalone.steps, path, digest: await worker.api.save(path, true) } };
+      const saved = async () => ({
+        step: settings.run ? status.step : standalone.steps,
+        path,
+        digest: await worker.api.save(path, true),
+      });
+      return { checkpoint: await standalone.exclusive(saved) };
     },
   });
   const after = settings.run ? [registration(context, () => membership!), work, patience(() => membership)] : [];

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import pLimit from "p-limit";
 import { RetortError } from "../shared/base/errors.js";
 import type { WorkerClient } from "../shared/base/workers.js";
 import { resolveObjective, resolveOptimizer } from "../shared/flow/runs/resolve.js";
@@ -15,6 +16,8 @@ export class Standalone {
   readonly #host: WorkerClient<TrainHost>;
   readonly #model: string | undefined;
   readonly #device: Pick<TrainerOptions, "device" | "threads">;
+  /** One call at a time: a step is several calls of the worker, and none of another may come between. */
+  readonly exclusive = pLimit(1);
   steps = 0;
   /** Digest of the head of each teacher directory that was loaded. */
   readonly #heads = new Map<string, string>();
@@ -32,11 +35,15 @@ export class Standalone {
   }
 
   /**
-   * One step. Calls are taken one after the other by the worker.
+   * One step. Calls are taken one after the other.
    *
    * @throws InvalidArgument naming the field that is at fault, or that nothing would read
    */
-  async step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>> {
+  step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>> {
+    return this.exclusive(() => this.#step(request));
+  }
+
+  async #step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>> {
     const { objective, optimizer } = request;
     checkStep(request);
     const rate = rateOf(request, this.steps + 1);

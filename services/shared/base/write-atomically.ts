@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { chunksOf } from "./file-bytes.js";
 
@@ -7,7 +8,8 @@ import { chunksOf } from "./file-bytes.js";
  * @param bytes whole, or as parts that are taken one by one: the file may be larger than one array can be
  */
 export async function writeAtomically(path: string, bytes: Uint8Array | Iterable<Uint8Array>): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+  // Two writers of one name, in one process too, must not write into each other's file.
+  const temporary = `${path}.${process.pid}.${randomUUID().slice(0, 8)}.tmp`;
   try {
     const handle = await open(temporary, "w");
     try {

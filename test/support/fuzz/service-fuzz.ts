@@ -28,6 +28,9 @@ export interface Fuzzed {
 /** Bytes that a request may take here; the server's limit. */
 const maxMessageBytes = 4 * 1024 * 1024;
 
+/** Most bytes that the process may grow by over all cases; a model's thread and its first steps take a good part of it. */
+const mostGrowth = 768 * 1024 * 1024;
+
 /** Longest that a call may take, on a machine that is busy with other things. */
 const patienceMs = 45_000;
 
@@ -64,11 +67,14 @@ export class ServiceFuzz {
    */
   async run(share: number): Promise<void> {
     const before = await this.#goodAnswers();
+    const { rss } = process.memoryUsage();
     await fuzz(this.#service.typeName, share, async (random, i) => {
       await this.#one(random);
       if (i % 50 === 49) await this.#expectSame(before);
     });
     await this.#expectSame(before);
+    const grown = process.memoryUsage().rss - rss;
+    if (grown > mostGrowth) throw new Error(`the process grew by ${grown} bytes`);
   }
 
   /** Sends one request's bytes. @throws if the answer is not as it must be */

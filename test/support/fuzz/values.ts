@@ -26,7 +26,7 @@ const tellingTexts = [
   "[",
   "(?<a>.)\\k<a>",
   "\\",
-  "$" + "{x}",
+  "#{x}",
   "<|endoftext|></s><s>",
   "twelve",
   "full",
