@@ -53,7 +53,10 @@ describe("secrets", () => {
       const passwords = await Promise.all((await readdir(logins)).map(async (name) => (await readFile(join(logins, name), "utf8")).trim()));
       const secrets = [...marks, ...passwords];
       expect(secrets).toHaveLength(8);
-      const spec = tinySpec("secret", "rewards: [{ kind: exact_match }]\nphases: [{ preset: rl_gkd, steps: 2, batchSize: 4 }]");
+      const spec = tinySpec(
+        "secret",
+        "rewards: [{ kind: exact_match }]\nphases: [{ preset: rl_gkd, steps: 2, batchSize: 4, sampling: { maxNewTokens: 16 } }]",
+      );
       const { run } = await controller.startRun({ spec: parseSpec(spec, resolve("deploy/examples/num2words/test.yaml")) });
       const seen = [service.nats, JSON.stringify(Object.keys(service))];
       for await (const { event } of controller.watchRun({ runId: run!.runId })) {
@@ -67,6 +70,8 @@ describe("secrets", () => {
       stranger.close();
       expect(refused.code).toBe("Unauthenticated");
       seen.push(`${refused.message} ${refused.stack}`, await textsBelow(dataDir));
+      // Where the system tells command lines, those of the roles were among them.
+      if (process.platform === "linux") expect(seen.join("\n")).toContain("--role=student");
       expect(seen.join("\n")).toContain("settings that are unlike their defaults");
       expect(holding(seen.join("\n"), secrets)).toEqual([]);
     } finally {
