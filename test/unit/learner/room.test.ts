@@ -1,7 +1,7 @@
-import { RetortError } from "../../../services/shared/base/errors.js";
-import { createLog } from "../../../services/shared/base/log.js";
 import { withRoom } from "../../../services/learner/room.js";
 import type { RunContext } from "../../../services/learner/run-context.js";
+import { RetortError } from "../../../services/shared/base/errors.js";
+import { createLog } from "../../../services/shared/base/log.js";
 
 const full = () => Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
 
