@@ -43,6 +43,8 @@ export interface LocalOptions {
 export interface LocalService {
   readonly address: string;
   readonly nats: string;
+  /** Directory with the passwords of its users, where this process started it. */
+  readonly natsLogins: string | undefined;
   /** Settles when one of the two has ended too often to be started again. */
   readonly ended: Promise<RetortError>;
   stop(): Promise<void>;
@@ -89,7 +91,7 @@ export async function startLocal({ port, natsPort, progress, kind = "data", forc
     const address = `127.0.0.1:${controller.current.port}`;
     await writeFile(join(dataDir, "address"), `${address}\n`);
     const ended = Promise.race([controller.failed, ...(nats ? [nats.failed] : [])]);
-    return { address, nats: url, ended, stop };
+    return { address, nats: url, natsLogins: nats?.current.server.logins, ended, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -113,9 +115,10 @@ interface ControllerOptions {
 /** Starts a controller and waits until it serves. */
 async function startController({ dataDir, url, port, nats }: ControllerOptions, first: boolean): Promise<ControllerPart> {
   const log = join(dataDir, "controller.log");
-  const argv = ["--nats", url, "--data-dir", dataDir, "--port", String(port), "--log-format", "json"];
+  const argv = ["--data-dir", dataDir, "--port", String(port), "--log-format", "json"];
+  const env = { RETORT_NATS_URL: url, ...(nats?.logins ? { RETORT_NATS_LOGINS: nats.logins } : {}) };
   // When this process is killed, NATS goes on until the controller has stopped, too: its runs still write to it.
-  const child = spawnRole("controller", argv, log, { append: !first, lifeline: nats?.process.stdin ?? undefined });
+  const child = spawnRole("controller", argv, log, { append: !first, lifeline: nats?.process.stdin ?? undefined, env });
   await writeFile(join(dataDir, controllerPid), `${child.pid}\n`);
   const exited = once(child, "exit").then(async ([code, signal]) => `${signal ?? `code ${code}`}: ${await lastMessage(log)}`);
   try {
@@ -143,6 +146,8 @@ export interface SpawnOptions {
   readonly append?: boolean;
   /** A pipe that the role holds open as long as it lives. */
   readonly lifeline?: Writable;
+  /** Added to this process's environment: for what every user of the machine would see on the command line. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /**
@@ -152,12 +157,12 @@ export function spawnRole(
   role: string,
   argv: readonly string[],
   log?: string,
-  { append = false, lifeline }: SpawnOptions = {},
+  { append = false, lifeline, env = {} }: SpawnOptions = {},
 ): ChildProcess {
   const output = log ? openSync(log, append ? "a" : "w") : "inherit";
   const child = spawn(process.execPath, [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...argv], {
     stdio: ["pipe", output, output, ...(lifeline ? [lifeline] : [])],
-    env: process.env,
+    env: { ...process.env, ...env },
     detached: log !== undefined,
   });
   if (typeof output === "number") closeSync(output);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type NatsServer, startedServers, startNatsServer } from "../shared/base/nats-server.js";
 import { endLeftover } from "../shared/base/processes.js";
+import { natsPermissions } from "../shared/flow/nats-permissions.js";
 import { waitForSpace } from "./disk-space.js";
 import type { Part } from "./keep-running.js";
 
@@ -26,7 +27,7 @@ export interface NatsPartOptions {
 export async function startNatsPart({ binary, directory, port, say }: NatsPartOptions): Promise<NatsPart> {
   for (const pid of await startedServers(directory))
     if (await endLeftover(pid, [join(directory, "nats.conf")], 10_000)) say(`ended nats-server (process ${pid}), which was left behind`);
-  const server = await startNatsServer({ binary, directory, port, kept: true });
+  const server = await startNatsServer({ binary, directory, port, kept: true, users: natsPermissions });
   const over = new AbortController();
   const watched = watchJetStream(directory, say, over.signal).then(async (reason) => {
     await server.stop();

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { redactUrl } from "../shared/base/redact-url.js";
 import { addCommand, print, wholeNumber } from "./command.js";
 import { startLocal } from "./local.js";
 
@@ -28,8 +29,8 @@ async function up(program: Command, { dataDir, ...options }: UpOptions): Promise
   const service = await startLocal({ ...options, dataDir: resolve(dataDir), progress: (sentence) => console.error(sentence) });
   print(
     program,
-    { controller: service.address, nats: service.nats },
-    `controller ${service.address}, NATS ${service.nats}; start a run with: retort run SPEC.yaml`,
+    { controller: service.address, nats: redactUrl(service.nats) },
+    `controller ${service.address}, NATS ${redactUrl(service.nats)}; start a run with: retort run SPEC.yaml`,
   );
   const failure = await service.ended;
   await service.stop();

@@ -5,6 +5,7 @@ import { heldOutNeeds, type RowNeeds, rowProblems, trainingNeeds } from "../shar
 import { chatOfData } from "../shared/flow/runs/chat.js";
 import { outputProblems } from "../shared/flow/runs/output.js";
 import { type ResolvedRun, resolveRun } from "../shared/flow/runs/resolve.js";
+import { initProblems } from "../shared/flow/runs/sizes.js";
 import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
 import { classOf } from "../shared/ml/classification/labels.js";
 import { inspectClassifier } from "../shared/ml/classification/open-classifier.js";
@@ -42,6 +43,7 @@ export async function checkModels(spec: RunSpec): Promise<Problem[]> {
   };
   const run = resolveRun(spec);
   const student = await attempt(studentField(spec), () => inspectStudent(spec));
+  if (student && spec.student!.init) problems.push(...initProblems(spec.student!.init, student.rows));
   const teachers: NamedModel[] = [];
   for (const [i, { model }] of spec.teachers.entries()) {
     const teacher = await attempt(`teachers[${i}].model`, () => inspect(model));

@@ -3,9 +3,10 @@ import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Log } from "../shared/base/log.js";
-import { type ProcessSettings, toFlags } from "../shared/base/settings.js";
+import { type ProcessSettings, processSettings, toEnvironment, toFlags } from "../shared/base/settings.js";
 import type { Run } from "../shared/gen/retort/v1/run_pb.js";
 import { type Ending, type Exit, type Launcher, lastError, type RoleSet, type Watcher } from "./launcher.js";
+import { checkProcesses } from "./process-limit.js";
 import { ProcessLog } from "./process-log.js";
 import { codeOfSignal, defaultWindowMs, Restarts } from "./restarts.js";
 
@@ -28,16 +29,17 @@ const main = fileURLToPath(new URL("../main.js", import.meta.url));
 const passedOn = [
   "dataDir",
   "logLevel",
-  "nats",
   "natsCredentials",
+  "natsLogins",
   "natsTlsCa",
   "natsTlsCert",
   "natsTlsKey",
-  "s3Endpoint",
-  "traceEndpoint",
   "weightStore",
   "weightUrl",
 ] as const satisfies readonly (keyof ProcessSettings)[];
+
+/** Those that may hold a password, and are passed on by environment: every user of the machine sees command lines. */
+const passedUnseen = ["nats", "s3Endpoint", "traceEndpoint"] as const satisfies readonly (keyof ProcessSettings)[];
 
 /** One process of a set. */
 interface Instance {
@@ -71,6 +73,7 @@ export class LocalLauncher implements Launcher {
   }
 
   async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
+    checkProcesses(sets);
     const { maxRestarts, restartWindowMs = defaultWindowMs } = this.#options;
     for (const set of sets) {
       for (let index = 0; index < set.replicas; index++) {
@@ -113,7 +116,7 @@ export class LocalLauncher implements Launcher {
       exited = true;
     };
     // The child watches its standard input: it closes when this process ends, however it ends.
-    const child = spawnSafely([this.#options.program ?? main, ...this.#arguments(entry)], (error) =>
+    const child = spawnSafely([this.#options.program ?? main, ...this.#arguments(entry)], this.#environment(), (error) =>
       exit(unavailable, `it could not be started: ${error.message}`),
     );
     if (!child) return;
@@ -190,6 +193,11 @@ export class LocalLauncher implements Launcher {
     return join(this.#options.settings.dataDir, "runs", runId, "logs");
   }
 
+  #environment(): NodeJS.ProcessEnv {
+    const { settings } = this.#options;
+    return { ...process.env, ...toEnvironment(processSettings, Object.fromEntries(passedUnseen.map((name) => [name, settings[name]]))) };
+  }
+
   #arguments({ run: { runId, spec }, set: { role, teacher }, index }: Entry): string[] {
     const { device, threads } = spec?.roles?.[role] ?? { device: "", threads: 0 };
     const own = {
@@ -212,10 +220,11 @@ const unavailable = 69;
 /** Starts a node program with its standard streams as pipes; calls back, and may return nothing, if it cannot be started. */
 function spawnSafely(
   argv: readonly string[],
+  env: NodeJS.ProcessEnv,
   failed: (error: Error) => void,
 ): ChildProcessByStdio<Writable, Readable, Readable> | undefined {
   try {
-    const child = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "pipe"], env });
     child.once("error", (error) => {
       // A signal that could not be sent is one, too.
       if (child.pid === undefined) failed(error);

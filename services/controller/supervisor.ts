@@ -175,7 +175,7 @@ export class Supervisor {
     if (!killed) await launcher.stop(run.runId);
     await removeRun(streams, consumersOf(run, resolveRun(run.spec!)));
     // Processes that were killed did not sign off.
-    for (const { name } of await runs.registrations(run.runId)) await runs.unregister(run.runId, name);
+    for (const registered of await runs.registrations(run.runId)) await runs.unregister(run.runId, registered);
     await storage
       ?.release(run)
       .catch((error: unknown) => log.warn({ err: error, runId: run.runId }, "stored weights of a run could not be deleted"));

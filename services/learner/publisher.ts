@@ -7,7 +7,7 @@ import { guard, type RunContext } from "./run-context.js";
  * @param whole with config and tokenizer, which come with version 0
  */
 export async function publishWeights(context: RunContext, version: number, whole: boolean): Promise<void> {
-  const { membership, host, fence, dataDir } = context;
+  const { membership, host, fence, announced, dataDir } = context;
   const { store, runs, run, runId } = membership;
   await guard(context);
   const files = new Map(Object.entries(await host.files(whole)));
@@ -16,6 +16,7 @@ export async function publishWeights(context: RunContext, version: number, whole
     await store.put(runId, version, files, fence);
   });
   await runs.setPolicy(runId, { version, fence });
+  announced.version = version;
   const old = version - run.maxStaleness - 2;
   // Version 0 stays: config and tokenizer come with it. A learner that takes over clears away what the one before left.
   const gone = whole ? (await store.list(runId)).filter((one) => one <= old || one > version) : [old];

@@ -29,6 +29,8 @@ export interface RunContext extends LearnerContext {
   readonly fence: bigint;
   readonly results: ResultsReader;
   readonly report: Reporter;
+  /** The newest version that was announced. */
+  readonly announced: { version: number | undefined };
 }
 
 /** Takes a run over: an earlier learner's writes are refused from now on, and what it had issued is withdrawn. */
@@ -41,7 +43,7 @@ export async function takeOver(context: LearnerContext): Promise<RunContext> {
   await purgeEarlier(streams, runId, fence);
   const results = new ResultsReader(streams, runId, fence, log);
   void results.read(stop);
-  return { ...context, fence, results, report: new Reporter(membership, fence) };
+  return { ...context, fence, results, report: new Reporter(membership, fence), announced: { version: undefined } };
 }
 
 /** True if the run is to stop, or this process: what takes long is given up then. */
@@ -65,7 +67,11 @@ export async function waitFor(
 ): Promise<TaskResults[] | undefined> {
   const { results, membership, report } = context;
   const timeoutMs = membership.run.stepTimeoutMs;
-  const waiting = (missing: string, seconds: number) => report.waiting("learner", `step ${token}: ${missing}`, seconds, timeoutMs / 1000);
+  const waiting = (missing: string, seconds: number) => {
+    report.waiting("learner", `step ${token}: ${missing}`, seconds, timeoutMs / 1000);
+    // A student that has lost the announcement waits for one.
+    announce(context).catch(() => {});
+  };
   const look = atMostEachSecond(async () => {
     await guard(context);
     return interrupted();
@@ -73,6 +79,11 @@ export async function waitFor(
   const spoilt = ({ rollout }: TaskResults, task: number) => rollout !== undefined && rolloutFault(rollout, planned[task]!) !== undefined;
   const found = await results.wait(token, planned.length, { timeoutMs, interrupted: look, spoilt, waiting });
   return found && soundResults(found, planned);
+}
+
+/** Says again which version there is. */
+async function announce({ membership: { runs, runId }, fence, announced: { version } }: RunContext): Promise<void> {
+  if (version !== undefined) await runs.setPolicy(runId, { version, fence });
 }
 
 /** A question that is asked at every arrival, and costs a request: its answer is no older than a second. */

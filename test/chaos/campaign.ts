@@ -27,7 +27,7 @@ const diskMebibytes = 640;
 export async function campaign(options: CampaignOptions): Promise<string[]> {
   const { mode, minutes, seed: first, faults: planned, short, say, json } = options;
   const count = short ? shortSchedule.length : planned;
-  const steps = options.steps ?? count * (mode === "sync" ? 5 : 12);
+  const steps = options.steps ?? (short ? 30 : count * (mode === "sync" ? 5 : 12));
   const results: object[] = [];
   const problems = await inCluster(options, async (cluster, without) => {
     const until = Date.now() + minutes * 60_000;
@@ -36,7 +36,7 @@ export async function campaign(options: CampaignOptions): Promise<string[]> {
     for (let seed = first; seed === first || (!short && Date.now() < until); seed++) {
       say(`${mode}, seed ${seed}, ${count} faults`);
       const faults = short ? shortSchedule.filter(({ deed }) => !without.includes(deed)) : schedule({ seed, count, without });
-      const outcome = await struck(cluster, options, { spec: chaosSpec(mode, `chaos-${seed}`, steps), faults, undisturbed });
+      const outcome = await struck(cluster, options, { spec: chaosSpec(mode, `chaos-${seed}`, steps, short), faults, undisturbed });
       problems.push(...outcome.problems);
       const same = outcome.digest === undisturbed[0]!.digest;
       results.push({ mode, seed: String(seed), same, ...outcome, run: undefined, events: undefined });
@@ -88,10 +88,10 @@ async function inCluster(
 }
 
 /** Undisturbed runs: one, or two where they differ by themselves. */
-async function references(cluster: ChaosCluster, { mode, hangMs, say }: CampaignOptions, steps: number): Promise<Outcome[]> {
+async function references(cluster: ChaosCluster, { mode, hangMs, say, short }: CampaignOptions, steps: number): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (let i = 0; i < (mode === "sync" ? 1 : 2); i++) {
-    outcomes.push(await chaosRun(cluster, { spec: chaosSpec(mode, "undisturbed", steps), faults: [], paceMs: 0, hangMs, say }));
+    outcomes.push(await chaosRun(cluster, { spec: chaosSpec(mode, "undisturbed", steps, short), faults: [], paceMs: 0, hangMs, say }));
     await tell(cluster, outcomes[i]!, say);
   }
   return outcomes;

@@ -37,6 +37,8 @@ export class ChaosCluster {
   #natsExpected = false;
   #controllerExpected = false;
   #stopping = false;
+  /** Until when nats-server is not started again, in milliseconds since 1970. */
+  #downUntil = 0;
   #keeping: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -53,6 +55,7 @@ export class ChaosCluster {
     this.#natsPort = Number(new URL(parts.nats.url).port);
   }
 
+  /** Starts everything in a new directory; a signal that ends this process ends it all. */
   static async start(options: ClusterOptions): Promise<ChaosCluster> {
     const binary = await findNatsServer((sentence) => console.log(sentence));
     const directory = await mkdtemp(join(tmpdir(), "retort-chaos-"));
@@ -100,12 +103,18 @@ export class ChaosCluster {
   }
 
   /** Sends a signal to processes of a kind, and says that an end of it is wanted. Returns how many there were. */
-  async strike(role: string, pids: readonly number[], name: NodeJS.Signals): Promise<number> {
+  strike(role: string, pids: readonly number[], name: NodeJS.Signals): number {
     if (role === "nats" && name === "SIGKILL") this.#natsExpected = true;
     if (role === "controller" && name === "SIGKILL") this.#controllerExpected = true;
     return pids.filter((pid) => signal(pid, name)).length;
   }
 
+  /** From now on for so long nats-server is not started again when it ends. */
+  keepDown(ms: number): void {
+    this.#downUntil = Date.now() + ms;
+  }
+
+  /** Ends everything and removes its directory; returns the processes that were left behind, which are killed. */
   async stop(): Promise<Listed[]> {
     this.#stopping = true;
     this.proxy.clear();
@@ -175,6 +184,7 @@ export class ChaosCluster {
 
   async #reviveNats(): Promise<void> {
     for (; !this.#stopping; await sleep(500)) {
+      if (Date.now() < this.#downUntil) continue;
       try {
         this.#nats = await startNatsServer({ binary: this.#binary, directory: join(this.directory, "nats"), port: this.#natsPort });
         return;

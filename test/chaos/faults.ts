@@ -11,14 +11,20 @@ const deeds: Readonly<Record<Deed, (cluster: ChaosCluster, fault: Fault) => Prom
     // With the controller its roles go, a moment later.
     const all = victim === "controller" ? (await cluster.processes()).filter(({ role }) => role !== "nats").map(({ pid }) => pid) : [];
     const killed = await some(cluster, victim as Role);
-    await cluster.strike(victim, killed, "SIGKILL");
+    cluster.strike(victim, killed, "SIGKILL");
     return () => replaced(cluster, victim, [...killed, ...all]);
+  },
+  down: async (cluster, { victim, holdMs }) => {
+    cluster.keepDown(holdMs);
+    const killed = await some(cluster, victim as Role);
+    cluster.strike(victim, killed, "SIGKILL");
+    return () => replaced(cluster, victim, killed);
   },
   freeze: async (cluster, { victim }) => {
     const pids = await some(cluster, victim as Role);
-    await cluster.strike(victim, pids, "SIGSTOP");
+    cluster.strike(victim, pids, "SIGSTOP");
     return async () => {
-      await cluster.strike(victim, pids, "SIGCONT");
+      cluster.strike(victim, pids, "SIGCONT");
     };
   },
   lose: async ({ proxy }, { victim }) => weather(() => proxy.set(nameOf(victim), { kind: "lost" }), proxy),

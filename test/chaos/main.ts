@@ -25,7 +25,7 @@ const { values } = parseArgs({
     memory: { type: "boolean", default: false },
     // Seconds without a new step after which a run hangs.
     hang: { type: "string", default: "240" },
-    // Deeds to leave out: kill, freeze, lose, delay, cut, fill.
+    // Deeds to leave out: kill, down, freeze, lose, delay, cut, fill.
     without: { type: "string", multiple: true, default: [] },
     // File for what came out.
     json: { type: "string" },

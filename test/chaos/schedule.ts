@@ -8,7 +8,7 @@ export type Role = (typeof roleNames)[number];
 export type Victim = Role | "controller" | "nats" | "everyone";
 
 /** What happens to the victim. */
-export type Deed = "kill" | "freeze" | "lose" | "delay" | "cut" | "fill";
+export type Deed = "kill" | "down" | "freeze" | "lose" | "delay" | "cut" | "fill";
 
 /** One fault of a schedule. */
 export interface Fault {
@@ -30,6 +30,7 @@ export const faultKinds: readonly (readonly [deed: Deed, victim: Victim, from: n
   ["kill", "learner", 0, 0],
   ["kill", "controller", 0, 0],
   ["kill", "nats", 0, 0],
+  ["down", "nats", 10_000, 40_000],
   ["freeze", "student", 16_000, 19_000],
   ["freeze", "teacher", 16_000, 19_000],
   ["freeze", "reward", 16_000, 19_000],

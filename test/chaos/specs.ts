@@ -3,8 +3,8 @@ import { tinySpec } from "../support/local-run.js";
 /** How the run goes: with staleness 0 and one worker per role its weights are a function of the spec alone. */
 export type Mode = "sync" | "async";
 
-/** A run in which every role has work, of so many steps. */
-export function chaosSpec(mode: Mode, name: string, steps: number): string {
+/** A run in which every role has work, of so many steps; with evaluations before and after, unless it is to be short. */
+export function chaosSpec(mode: Mode, name: string, steps: number, short = false): string {
   const [staleness, students] = mode === "sync" ? [0, 1] : [2, 2];
   return tinySpec(
     name,
@@ -13,7 +13,7 @@ rollouts: { maxStaleness: ${staleness}, promptsPerTask: 4 }
 rewards: [{ kind: exact_match }]
 checkpoints: { everySteps: 5 }
 roles: { student: { replicas: ${students}, threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1 } }
-evaluation: { path: data/held-out.jsonl, limit: ${mode === "sync" ? 32 : 256} }
+${short ? "" : `evaluation: { path: data/held-out.jsonl, limit: ${mode === "sync" ? 32 : 256} }`}
 phases:
   - preset: rl_gkd
     steps: ${steps}

@@ -18,10 +18,8 @@ export class RunWatch {
   readonly #stop = new AbortController();
   readonly #following: Promise<void>;
   #state: RunState = RunState.PENDING;
-  #onEvent: (event: RunEvent) => void = () => {};
 
-  constructor(cluster: ChaosCluster, runId: string, onEvent?: (event: RunEvent) => void) {
-    if (onEvent) this.#onEvent = onEvent;
+  constructor(cluster: ChaosCluster, runId: string) {
     this.#following = this.#follow(cluster, runId);
   }
 
@@ -30,12 +28,9 @@ export class RunWatch {
     return this.finished.at(-1)?.step ?? 0;
   }
 
+  /** True once the run has come to a final state. */
   get over(): boolean {
     return isOver(this.#state);
-  }
-
-  get state(): RunState {
-    return this.#state;
   }
 
   /** Resolves when this step is finished, or the run is over. False if it took too long. */
@@ -45,6 +40,7 @@ export class RunWatch {
     return true;
   }
 
+  /** Stops following. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#following;
@@ -67,7 +63,6 @@ export class RunWatch {
     const { case: kind, value } = event.event;
     if (kind === "stateChanged") this.#state = value.state;
     if (kind === "stepFinished" && value.step > this.step) this.finished.push({ step: value.step, at: performance.now() });
-    this.#onEvent(event);
   }
 }
 

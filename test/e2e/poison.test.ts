@@ -41,8 +41,8 @@ describe("a run beside poisoned ones", () => {
       for (const subject of subjects)
         await publish(cluster.streams, subject, Uint8Array.of(255, 255, 255), { messageId: `rubbish/${subject}` }).catch(() => {});
       const kv = await cluster.streams.kv.open("retort_runs");
-      for (const key of [`${runId}.policy`, `${runId}.control`, `${runId}.roles.rubbish`, "rubbish"])
-        await kv.put(key, Uint8Array.of(255, 254, 253));
+      for (const key of [`${runId}.policy`, `${runId}.control`, "rubbish"]) await kv.put(key, Uint8Array.of(255, 254, 253));
+      await (await cluster.streams.kv.open("retort_roles")).put(`${runId}.student.rubbish`, Uint8Array.of(255, 254, 253));
     });
     // What was lost is recorded, and what cannot be read of its ledger makes its audit fail.
     expect([watched.run.message, watched.run.state]).toEqual(["", RunState.SUCCEEDED]);

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type ControllerClient, connectController, type LocalService, startLocal } from "../../services/cli/local.js";
+import { readLogin } from "../../services/shared/base/nats-users.js";
 import { Streams } from "../../services/shared/base/streams/connection.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import { RunStore } from "../../services/shared/flow/runs/state.js";
@@ -49,7 +50,8 @@ export class LocalCluster {
   static async start(): Promise<LocalCluster> {
     const directory = await mkdtemp(join(tmpdir(), "retort-e2e-"));
     const service = await startLocal({ dataDir: directory, port: 0, natsPort: 0, progress: (sentence) => console.log(sentence) });
-    const streams = await Streams.connect({ url: service.nats, name: "test" });
+    const login = service.natsLogins ? readLogin(service.natsLogins, "controller") : undefined;
+    const streams = await Streams.connect({ url: service.nats, name: "test", login });
     return new LocalCluster(directory, service, streams, await RunStore.open(streams));
   }
 

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { RetortError } from "./errors.js";
+import { type NatsUsers, natsUsers } from "./nats-users.js";
 
 /** The nats-server that is built when none is found. Go checks it against its checksum database. */
 const version = "v2.12.15";
@@ -67,6 +68,8 @@ const unavailable = (why: string): RetortError =>
 /** A nats-server that this process started. */
 export interface NatsServer {
   readonly url: string;
+  /** Directory with its users' passwords, where it has users. */
+  readonly logins: string | undefined;
   /** nats-server itself, or its keeper. */
   readonly process: ChildProcess;
   /** Process id of nats-server itself. */
@@ -90,6 +93,8 @@ export interface NatsServerOptions {
    * this process, and every other that was handed `process.stdin`, is gone.
    */
   readonly kept?: boolean;
+  /** Who is let in, each with a password that is made for it; without it, everyone. */
+  readonly users?: NatsUsers;
   /** Most that JetStream keeps on the disk. Default: the server's, three quarters of what is free. */
   readonly storageBytes?: number;
 }
@@ -101,6 +106,7 @@ export async function startNatsServer({
   port,
   host = "127.0.0.1",
   storageBytes,
+  users,
   kept = false,
 }: NatsServerOptions): Promise<NatsServer> {
   await mkdir(directory, { recursive: true });
@@ -109,6 +115,7 @@ export async function startNatsServer({
   await mkdir(ports, { recursive: true });
   const config = join(directory, "nats.conf");
   const log = join(directory, "nats.log");
+  const own = users && (await natsUsers(directory, users));
   await writeFile(
     config,
     [
@@ -118,6 +125,7 @@ export async function startNatsServer({
       `ports_file_dir: ${JSON.stringify(ports)}`,
       `log_file: ${JSON.stringify(log)}`,
       `jetstream { store_dir: ${JSON.stringify(join(directory, "jetstream"))}${storageBytes ? `, max_file_store: ${storageBytes}` : ""} }`,
+      ...(own ? [own.config] : []),
       "",
     ].join("\n"),
   );
@@ -143,7 +151,7 @@ export async function startNatsServer({
     else child.kill("SIGKILL");
     throw error;
   });
-  return { url, process: child, pid, exited, stop: () => stop(child, exited), kill: () => killServer(child, pid) };
+  return { url, logins: own?.logins, process: child, pid, exited, stop: () => stop(child, exited), kill: () => killServer(child, pid) };
 }
 
 const keeper = fileURLToPath(new URL("./nats-keeper.js", import.meta.url));

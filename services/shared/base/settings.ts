@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { RetortError } from "./errors.js";
+import { redactUrl } from "./redact-url.js";
 import { readRegularSync } from "./regular-files.js";
 import { mostYamlBytes, parseYaml } from "./yaml.js";
 
@@ -10,8 +11,12 @@ export const processSettings = z.strictObject({
   nats: z
     .string()
     .default("nats://127.0.0.1:4222")
-    .meta({ description: "NATS servers: nats://host:port, separated by commas", variable: "RETORT_NATS_URL" }),
+    .meta({ description: "NATS servers: nats://host:port, separated by commas", variable: "RETORT_NATS_URL", url: true }),
   natsCredentials: z.string().optional().describe("path of a NATS credentials file"),
+  natsLogins: z
+    .string()
+    .optional()
+    .describe("directory with a file named as the role that holds its password for NATS; the user's name is the role's"),
   natsTlsCa: z.string().optional().describe("path of the authority (PEM) that the NATS servers' certificates come from"),
   natsTlsCert: z.string().optional().describe("path of this client's certificate (PEM), for NATS servers that ask for one"),
   natsTlsKey: z.string().optional().describe("path of this client's key (PEM)"),
@@ -27,7 +32,7 @@ export const processSettings = z.strictObject({
   s3Endpoint: z
     .url()
     .optional()
-    .meta({ description: "S3 server other than Amazon's, as http://host:port", variable: "AWS_ENDPOINT_URL_S3" }),
+    .meta({ description: "S3 server other than Amazon's, as http://host:port", variable: "AWS_ENDPOINT_URL_S3", url: true }),
   dataDir: z.string().default(".retort").describe("directory for runs and weights"),
   tlsCert: z.string().optional().describe("path of the server's certificate (PEM)"),
   tlsKey: z.string().optional().describe("path of the server's key (PEM)"),
@@ -46,10 +51,11 @@ export const processSettings = z.strictObject({
     .describe("largest gRPC message"),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   logFormat: z.enum(["json", "pretty"]).default(process.stderr.isTTY ? "pretty" : "json"),
-  traceEndpoint: z
-    .url()
-    .optional()
-    .meta({ description: "OTLP/HTTP endpoint that receives traces, as http://host:4318", variable: "OTEL_EXPORTER_OTLP_ENDPOINT" }),
+  traceEndpoint: z.url().optional().meta({
+    description: "OTLP/HTTP endpoint that receives traces, as http://host:4318",
+    variable: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    url: true,
+  }),
   exitWithParent: z.stringbool().default(false).describe("stop when the process that started this one is gone: true or false"),
   graceMs: z.coerce.number().int().min(0).default(25_000).describe("how long a stop may take"),
 });
@@ -89,6 +95,12 @@ type Given = Readonly<Record<string, unknown>>;
 export const toFlags = (settings: Given): string[] =>
   Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [`--${kebab(name)}=${value}`]));
 
+/** Settings as the environment variables that {@link readSettings} reads: for what must not be seen on a command line. */
+export const toEnvironment = (schema: z.ZodObject, settings: Given): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[variableOf(schema, name), String(value)]])),
+  );
+
 /**
  * Reads settings: flags (`--health-port 1`) win over the environment (RETORT_HEALTH_PORT), that over a YAML file
  * (`--config FILE`, keys as in the schema), that over the defaults. An empty variable counts as unset.
@@ -109,7 +121,7 @@ export function readSettings<S extends z.ZodObject>(schema: S, argv: readonly st
     const names = issue.code === "unrecognized_keys" ? issue.keys : [String(issue.path[0])];
     return names.map((name) => {
       const source = sources.findLast(([, values]) => name in values)?.[0];
-      return { fieldPath: `--${kebab(name)}`, description: `${issue.message} (given: ${String(given[name])}, by ${source})` };
+      return { fieldPath: `--${kebab(name)}`, description: `${issue.message} (given: ${shown(schema, name, given[name])}, by ${source})` };
     });
   });
   throw RetortError.ofProblems("settings", problems);
@@ -144,11 +156,18 @@ function readFile(path: string): Given {
   throw new RetortError("InvalidArgument", `the settings file ${path} must hold \`name: value\` lines`);
 }
 
+/** A setting's value as it may be written to a log or an error. */
+function shown(schema: z.ZodObject, name: string, value: unknown): string {
+  const field: z.core.$ZodType | undefined = (schema.shape as Readonly<Record<string, z.core.$ZodType>>)[name];
+  const { secret, url } = (field && z.globalRegistry.get(field)) ?? {};
+  return secret ? "***" : url ? redactUrl(String(value)) : String(value);
+}
+
 /** The settings that are unlike their defaults, for the first line of a log; secrets are not shown. */
 export function unlikeDefaults<S extends z.ZodObject>(schema: S, settings: z.infer<S>): Given {
   const shape: Readonly<Record<string, z.core.$ZodType>> = schema.shape;
   const changed = Object.entries(settings).filter(([name, value]) => value !== z.safeParse(shape[name]!, undefined).data);
-  return Object.fromEntries(changed.map(([name, value]) => [name, z.globalRegistry.get(shape[name]!)?.secret ? "***" : value]));
+  return Object.fromEntries(changed.map(([name, value]) => [name, typeof value === "string" ? shown(schema, name, value) : value]));
 }
 
 /** The settings of a schema as text: flag, default and meaning, one to a line. */

@@ -95,7 +95,8 @@ describe("a record that cannot be read", () => {
   });
 
   it.each(garbage)("is as good as none beside a run: %s as wish, announcement and registration", async (_, bytes) => {
-    for (const key of ["control", "policy", "roles.x"]) await put(`whole.${key}`, bytes);
+    for (const key of ["control", "policy"]) await put(`whole.${key}`, bytes);
+    await streams.js.publish("$KV.retort_roles.whole.student.x", bytes);
     await runs.register("whole", { role: "student", name: "student-0", pid: 1, grpcPort: 1, healthPort: 1, metricsPort: 1 });
     expect(await listed()).toEqual(["whole"]);
     expect(await runs.control("whole")).toBe("run");
@@ -103,7 +104,7 @@ describe("a record that cannot be read", () => {
     expect((await runs.registrations("whole")).map(({ name }) => name)).toEqual(["student-0"]);
     expect((await client.getRun({ runId: "whole" })).run!.state).toBe(RunState.RUNNING);
     const keys = [...(await aside()).keys()];
-    for (const key of ["control", "policy", "roles.x"]) expect(keys).toContain(`runs.whole.${key}`);
+    for (const place of ["runs.whole.control", "runs.whole.policy", "roles.whole.student.x"]) expect(keys).toContain(place);
     // A student hears of the next announcement.
     await put("whole.policy", bytes);
     const leave = new AbortController();

@@ -2,18 +2,22 @@ import { EventEmitter, once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { JetStreamApiError, type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
-import { connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
+import { AuthorizationError, connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { RetortError } from "../errors.js";
+import { inboxOf, type NatsLogin, readLogin } from "../nats-users.js";
+import { redactUrl } from "../redact-url.js";
 import type { ProcessSettings } from "../settings.js";
 
 /** Where NATS is and how to get in. */
 export interface StreamsOptions {
-  /** nats://host:port, or several separated by commas. */
+  /** nats://host:port, or several separated by commas; the first may name user and password, or a token, before its host. */
   readonly url: string;
   /** Name of the client, for the server's logs. */
   readonly name: string;
   /** Path of a credentials file. */
   readonly credentials?: string;
+  /** The role's user; it also has an inbox of its own. */
+  readonly login?: NatsLogin;
   /** Paths of PEM files: the servers' authority, and this client's certificate and key where the servers ask for one. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   readonly connectTimeoutMs?: number;
@@ -21,13 +25,19 @@ export interface StreamsOptions {
   readonly patienceMs?: number;
 }
 
-/** How the settings of a process say to connect. */
-export function streamsOptions(settings: ProcessSettings, name: string): StreamsOptions {
-  const { nats, natsCredentials, natsTlsCa, natsTlsCert, natsTlsKey } = settings;
+/**
+ * How the settings of a process say to connect.
+ *
+ * @param role whose login it uses, where there are logins
+ * @throws FailedPrecondition if the login cannot be read
+ */
+export function streamsOptions(settings: ProcessSettings, name: string, role = name): StreamsOptions {
+  const { nats, natsCredentials, natsLogins, natsTlsCa, natsTlsCert, natsTlsKey } = settings;
   if ((natsTlsCert === undefined) !== (natsTlsKey === undefined))
     throw new RetortError("InvalidArgument", "--nats-tls-cert and --nats-tls-key belong together; give both");
   const tls = natsTlsCa || natsTlsCert ? { ca: natsTlsCa, cert: natsTlsCert, key: natsTlsKey } : undefined;
-  return { url: nats, name, credentials: natsCredentials, tls };
+  const login = natsLogins === undefined ? undefined : readLogin(natsLogins, role);
+  return { url: nats, name, credentials: natsCredentials, login, tls };
 }
 
 /** How long JetStream may take to answer one request. */
@@ -103,16 +113,21 @@ export class Streams {
   }
 
   /** @throws Unavailable naming the URL if no server answers; FailedPrecondition if it has no JetStream */
-  static async connect({ url, name, credentials, tls, connectTimeoutMs = 10_000, patienceMs = 60_000 }: StreamsOptions): Promise<Streams> {
+  static async connect(options: StreamsOptions): Promise<Streams> {
+    const { name, credentials, login, tls, connectTimeoutMs = 10_000, patienceMs = 60_000 } = options;
+    const { servers, access } = serversOf(options.url);
+    const url = redactUrl(options.url);
     const authenticator = credentials ? credsAuthenticator(await readFile(credentials)) : undefined;
     const connection = await connect({
-      servers: url.split(","),
+      servers,
       name,
       maxReconnectAttempts: -1,
       timeout: connectTimeoutMs,
-      ...(authenticator ? { authenticator } : {}),
+      ...(authenticator ? { authenticator } : (login ?? access)),
+      ...(login ? { inboxPrefix: inboxOf(login.user) } : {}),
       ...(tls ? { tls: { caFile: tls.ca, certFile: tls.cert, keyFile: tls.key } } : {}),
     }).catch((error: Error) => {
+      if (error instanceof AuthorizationError) throw notLetIn(url, error, login?.user);
       throw new RetortError(
         "Unavailable",
         `NATS at ${url} cannot be reached (${error.message}); start it (\`retort up\`) or set RETORT_NATS_URL`,
@@ -141,6 +156,35 @@ export class Streams {
     else await this.connection.close();
   }
 }
+
+/** The servers of a URL without who logs in, and that. */
+function serversOf(urls: string): { servers: string[]; access: { user?: string; pass?: string; token?: string } } {
+  const servers: string[] = [];
+  let access = {};
+  for (const url of urls.split(/,(?=[^,@]*:\/\/)|,(?!.*@)/)) {
+    const [, scheme = "", user, pass, host = url] = /^\s*(\w+:\/\/)?(?:([^:]*)(?::(.*))?@)?(.*?)\s*$/s.exec(url) ?? [];
+    servers.push(scheme + host);
+    if (user && Object.keys(access).length === 0)
+      access = pass === undefined ? { token: plain(user) } : { user: plain(user), pass: plain(pass) };
+  }
+  return { servers, access };
+}
+
+/** Without percent signs that stand for characters; one that stands for none is meant. */
+function plain(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+const notLetIn = (url: string, cause: Error, user: string | undefined): RetortError =>
+  new RetortError(
+    "Unavailable",
+    `NATS at ${url} doesn't let ${user === undefined ? "this process" : `the user ${user}`} in (${cause.message}); name user and password in RETORT_NATS_URL (nats://user:password@host:port), or set --nats-credentials or --nats-logins`,
+    { cause },
+  );
 
 /**
  * JetStream's own errors that we act on, by their number (nats-server errors.json) and, where one number serves for

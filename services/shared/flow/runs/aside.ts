@@ -4,7 +4,7 @@ import { KeyValue } from "../../base/streams/key-value.js";
 
 /** A stored record that cannot be read. */
 export interface Unreadable {
-  /** Where it is: `runs.<key>` of the key-value bucket, `events.<sequence>` of the stream. */
+  /** Where it is: `runs.<key>` and `roles.<key>` of the key-value buckets, `events.<sequence>` of the stream. */
   readonly place: string;
   readonly bytes: Uint8Array;
   readonly reason: string;

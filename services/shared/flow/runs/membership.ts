@@ -32,7 +32,7 @@ const memberPatienceMs = 30 * 60_000;
  */
 export async function joinRun(runId: string, settings: ModelSettings, ...kind: readonly string[]): Promise<Membership> {
   const name = [...kind, settings.index ?? hostname()].join("-");
-  const streams = await Streams.connect({ ...streamsOptions(settings, `${name}/${runId}`), patienceMs: memberPatienceMs });
+  const streams = await Streams.connect({ ...streamsOptions(settings, `${name}/${runId}`, kind[0]), patienceMs: memberPatienceMs });
   const runs = await RunStore.open(streams);
   const { spec } = await runs.get(runId);
   return { runId, name, streams, runs, store: await openWeightStore(settings, streams), spec: spec!, run: resolveRun(spec!) };
@@ -48,7 +48,7 @@ export function registration({ role, ports }: RoleContext<ModelSettings>, member
     },
     stop: async () => {
       const { runs, runId, name } = membership();
-      await runs.unregister(runId, name);
+      await runs.unregister(runId, { role, name });
     },
   };
 }

@@ -35,9 +35,13 @@ function announcementOf(value: Uint8Array): PolicyAnnouncement {
   return { version: Number(version), fence: BigInt(fence) };
 }
 
-function registrationOf(value: Uint8Array): RoleRegistration {
+const registrationKey = (runId: string, { role, name }: Pick<RoleRegistration, "role" | "name">): string => `${runId}.${role}.${name}`;
+
+/** A process as it registered itself; its role is the one in the key, which it may write. */
+function registrationOf(key: string, value: Uint8Array): RoleRegistration {
   const found = JSON.parse(text.decode(value)) as RoleRegistration;
   if (typeof found?.role !== "string" || typeof found.name !== "string") throw new Error("it lacks role or name");
+  if (!key.endsWith(`.${found.role}.${found.name}`)) throw new Error("its role or name is not the one that it is kept under");
   return found;
 }
 
@@ -56,24 +60,27 @@ const readers = 16;
 export const isOver = (state: RunState): boolean => state === RunState.SUCCEEDED || state === RunState.FAILED || state === RunState.STOPPED;
 
 /**
- * The durable state of runs: the key-value bucket `retort_runs`. A final state (SUCCEEDED, FAILED, STOPPED) is left by
+ * The durable state of runs: the key-value bucket `retort_runs`, and `retort_roles` for what the roles say of themselves, which
+ * they can write but not read: what one could store and have sent elsewhere, it could say in another's name. A final state (SUCCEEDED, FAILED, STOPPED) is left by
  * {@link RunStore.reopen} alone. A record that cannot be read is reported and left out.
  */
 export class RunStore {
   readonly #kv: KeyValue;
+  readonly #roles: KeyValue;
   readonly #report: Report;
   /** True where what cannot be read is taken out of the bucket. */
   readonly #removes: boolean;
 
-  private constructor(kv: KeyValue, report: Report | undefined) {
+  private constructor(kv: KeyValue, roles: KeyValue, report: Report | undefined) {
     this.#kv = kv;
+    this.#roles = roles;
     this.#report = report ?? warn;
     this.#removes = report !== undefined;
   }
 
   /** @param report keeps what cannot be read, which is then removed; without it, such records are named and stay */
   static async open(streams: Streams, report?: Report): Promise<RunStore> {
-    return new RunStore(await KeyValue.open(streams, "retort_runs"), report);
+    return new RunStore(await KeyValue.open(streams, "retort_runs"), await KeyValue.open(streams, "retort_roles"), report);
   }
 
   /** @throws AlreadyExists if there is a run of this id */
@@ -145,6 +152,7 @@ export class RunStore {
 
   /** Removes all that is kept of a run here; harmless if there is nothing. The run itself goes last. */
   async delete(runId: string): Promise<void> {
+    await this.#roles.erase(`${runId}.>`);
     await this.#kv.erase(`${runId}.>`);
     await this.#kv.erase(runId);
   }
@@ -224,20 +232,20 @@ export class RunStore {
 
   /** Records that a process serves a run. */
   async register(runId: string, registration: RoleRegistration): Promise<void> {
-    await this.#kv.put(`${runId}.roles.${registration.name}`, JSON.stringify(registration));
+    await this.#roles.put(registrationKey(runId, registration), JSON.stringify(registration));
   }
 
   /** Takes a process's record away; harmless if there is none. */
-  async unregister(runId: string, name: string): Promise<void> {
-    await this.#kv.delete(`${runId}.roles.${name}`);
+  async unregister(runId: string, registered: Pick<RoleRegistration, "role" | "name">): Promise<void> {
+    await this.#roles.delete(registrationKey(runId, registered));
   }
 
   /** The processes that serve a run. */
   async registrations(runId: string): Promise<RoleRegistration[]> {
     const found: RoleRegistration[] = [];
-    for (const key of await this.#kv.keys(`${runId}.roles.>`)) {
-      const entry = await this.#kv.get(key);
-      const registration = entry && (await this.#decode(key, entry, registrationOf));
+    for (const key of await this.#roles.keys(`${runId}.>`)) {
+      const entry = await this.#roles.get(key);
+      const registration = entry && (await this.#decode(key, entry, (value) => registrationOf(key, value), true, this.#roles));
       if (registration) found.push(registration);
     }
     return found;
@@ -279,12 +287,18 @@ export class RunStore {
   }
 
   /** A record's value; undefined, and the record reported, if it cannot be read. */
-  async #decode<T>(key: string, { value, revision }: Entry, decode: (value: Uint8Array) => T, remove = true): Promise<T | undefined> {
+  async #decode<T>(
+    key: string,
+    { value, revision }: Entry,
+    decode: (value: Uint8Array) => T,
+    remove = true,
+    kv = this.#kv,
+  ): Promise<T | undefined> {
     try {
       return decode(value);
     } catch (error) {
-      await this.#report({ place: `runs.${key}`, bytes: value, reason: (error as Error).message });
-      if (remove && this.#removes) await this.#kv.delete(key, revision);
+      await this.#report({ place: `${kv === this.#roles ? "roles" : "runs"}.${key}`, bytes: value, reason: (error as Error).message });
+      if (remove && this.#removes) await kv.delete(key, revision);
       return undefined;
     }
   }

@@ -47,8 +47,12 @@ export class S3Store extends BlobStore {
       throw new RetortError("InvalidArgument", `--weight-url is "${url}"; it must be s3://bucket or s3://bucket/prefix`, {
         fieldPath: "weightUrl",
       });
-    // What is read is checked against the manifest's SHA-256.
-    this.#client = new S3Client({ responseChecksumValidation: "WHEN_REQUIRED", ...(endpoint ? { endpoint, forcePathStyle: true } : {}) });
+    // What is read is checked against the manifest's SHA-256; checksums of the client's own would be refused by many servers.
+    this.#client = new S3Client({
+      requestChecksumCalculation: "WHEN_REQUIRED",
+      responseChecksumValidation: "WHEN_REQUIRED",
+      ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
+    });
     this.#bucket = bucket;
     this.#partBytes = partBytes;
     this.#prefix = prefix && `${prefix.replace(/\/$/, "")}/`;
