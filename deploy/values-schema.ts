@@ -1,6 +1,7 @@
 /**
  * Writes deploy/helm/retort/values.schema.json: what the chart's values may hold. The `settings` of the controller and of
- * each role are those of services/<role>/config.ts; the rest is described here.
+ * each role are those of services/<role>/config.ts; the rest is described here. Beside it goes files/nats-permissions.json:
+ * what each role may do in NATS (services/shared/flow/nats-permissions.ts).
  *
  *     node dist/deploy/values-schema.js           writes it
  *     node dist/deploy/values-schema.js --check   fails if it is not what would be written
@@ -12,6 +13,7 @@ import { controllerSettings } from "../services/controller/config.js";
 import { learnerSettings } from "../services/learner/config.js";
 import { rewardSettings } from "../services/reward/config.js";
 import { modelSettings, processSettings } from "../services/shared/base/settings.js";
+import { natsPermissions } from "../services/shared/flow/nats-permissions.js";
 import { studentSettings } from "../services/student/config.js";
 import { teacherSettings } from "../services/teacher/config.js";
 
@@ -30,8 +32,8 @@ const decided = new Set([
     "weightStore",
     "weightUrl",
   ],
-  ...["nats", "natsCredentials", "natsTlsCa", "natsTlsCert", "natsTlsKey", "rewardToken", "tlsCa", "tlsCert", "tlsKey"],
-  ...["token", "runToken", "readToken", "roots", "outputRoots"],
+  ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
+  ...["rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
   ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
   ...["index", "model", "run", "teacher"],
 ]);
@@ -160,6 +162,7 @@ const values = z
           .describe("NATS servers of your own, separated by commas"),
         monitor: z.string().describe("host:port of NATS monitoring, for KEDA"),
         account: z.string().describe(controllerSettings.shape.natsAccount.description!),
+        logins: z.strictObject({ existingSecret: z.string().describe("Secret with a password under each role's name") }).partial(),
         credentials: z.strictObject({ existingSecret: z.string(), key: z.string() }).partial(),
         tls: z.strictObject({ existingSecret: z.string(), clientCertificate: z.boolean() }).partial(),
         image: z.strictObject(image).partial(),
@@ -226,10 +229,13 @@ const schema = z.toJSONSchema(values, {
   },
 });
 
-const file = resolve("deploy/helm/retort/values.schema.json");
-const text = `${JSON.stringify(schema, null, 2)}\n`;
-if (!process.argv.includes("--check")) writeFileSync(file, text);
-else if (readFileSync(file, "utf8") !== text) {
-  console.error(`${file} is not what the settings say; run npm run gen`);
-  process.exitCode = 1;
+const written = { "values.schema.json": schema, "files/nats-permissions.json": natsPermissions };
+for (const [name, content] of Object.entries(written)) {
+  const file = resolve("deploy/helm/retort", name);
+  const text = `${JSON.stringify(content, null, 2)}\n`;
+  if (!process.argv.includes("--check")) writeFileSync(file, text);
+  else if (readFileSync(file, "utf8") !== text) {
+    console.error(`${file} is not what the settings say; run npm run gen`);
+    process.exitCode = 1;
+  }
 }

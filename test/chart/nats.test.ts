@@ -7,7 +7,7 @@ import { findNatsServer } from "../../services/shared/base/nats-server.js";
 import { Streams } from "../../services/shared/base/streams/connection.js";
 import { ensureStreams } from "../../services/shared/flow/streams.js";
 import { eventually } from "../support/nats.js";
-import { describeChart, find, render } from "./support/render.js";
+import { describeChart, environmentOf, find, type Manifest, podsOf, render } from "./support/render.js";
 
 const freePort = (): Promise<number> =>
   new Promise((resolve) => {
@@ -21,27 +21,36 @@ const freePort = (): Promise<number> =>
 interface Served {
   readonly client: string;
   readonly monitor: string;
+  /** The password of a role. */
+  readonly passwordOf: (role: string) => string;
   stop(): Promise<void>;
 }
 
 async function serve(example: string | undefined): Promise<Served> {
   const directory = await mkdtemp(join(tmpdir(), "retort-chart-"));
   const [client, monitor] = [await freePort(), await freePort()];
-  const config = find(await render({ example }), "ConfigMap", "retort-nats").data["nats.conf"] as string;
+  const manifests = await render({ example });
+  const config = find(manifests, "ConfigMap", "retort-nats").data["nats.conf"] as string;
+  const env = environmentOf(find(manifests, "StatefulSet", "retort-nats").spec.template as Manifest);
+  const passwords = find(manifests, "Secret", "retort-nats-logins").data as Record<string, string>;
+  const passwordOf = (role: string) => Buffer.from(passwords[role]!, "base64").toString();
   // Only where it listens and stores differs from the pod.
   const here = config
     .replace("port: 4222", `port: ${client}`)
     .replace("http_port: 8222", `http_port: ${monitor}`)
     .replace("/data", join(directory, "data"));
   await writeFile(join(directory, "nats.conf"), here);
-  const server = spawn(await findNatsServer(console.log), ["--config", join(directory, "nats.conf")], { stdio: "ignore" });
+  const server = spawn(await findNatsServer(console.log), ["--config", join(directory, "nats.conf")], {
+    stdio: "ignore",
+    env: Object.fromEntries(Object.entries(env).map(([name, secret]) => [name, passwordOf(secret.replace("retort-nats-logins/", ""))])),
+  });
   const gone = new Promise<void>((resolve) => server.once("exit", () => resolve()));
   const stop = async () => {
     server.kill();
     await gone;
     await rm(directory, { recursive: true });
   };
-  const served = { client: `nats://127.0.0.1:${client}`, monitor: `http://127.0.0.1:${monitor}`, stop };
+  const served = { client: `nats://127.0.0.1:${client}`, monitor: `http://127.0.0.1:${monitor}`, passwordOf, stop };
   await eventually("the server is healthy", () => isHealthy(served, "/healthz"));
   return served;
 }
@@ -51,22 +60,69 @@ const isHealthy = async ({ monitor }: Served, path: string): Promise<boolean> =>
 
 describeChart("the chart's NATS", () => {
   let nats: Served | undefined;
-  afterEach(async () => nats?.stop());
+  afterEach(async () => {
+    await nats?.stop();
+    nats = undefined;
+  });
+  const connect = (role: string): Promise<Streams> =>
+    Streams.connect({ url: nats!.client, name: "test", login: { user: role, pass: nats!.passwordOf(role) } });
 
   it.each([undefined, "laptop", "single-gpu", "multi-gpu-keda"])(
     "has room for Retort's streams and takes its messages: %s",
     async (example) => {
       nats = await serve(example);
-      const streams = await Streams.connect({ url: nats.client, name: "test" });
+      const streams = await connect("controller");
       try {
         await ensureStreams(streams);
         expect(streams.connection.info?.max_payload).toBe(8 * 1024 ** 2);
-        expect((await streams.manager.getAccountInfo()).streams).toBe(4);
+        expect((await streams.manager.getAccountInfo()).streams).toBe(5);
       } finally {
         await streams.close();
       }
     },
   );
+
+  it("lets in the roles with their rights, and no one without a password", async () => {
+    nats = await serve(undefined);
+    await expect(Streams.connect({ url: nats.client, name: "test" })).rejects.toThrow("RETORT_NATS_URL");
+    for (const role of ["controller", "learner", "reward", "student", "teacher"]) {
+      const streams = await connect(role);
+      const written = streams.connection.request("retort.ledger.r.1.1", "{}", { timeout: 10_000 });
+      // There is no stream yet: it is let through to no one.
+      const expected = ["controller", "learner"].includes(role) ? /no responders/i : /permissions violation/i;
+      await expect(written.catch((error: Error) => Promise.reject(new Error(`${error.message} ${error.cause}`)))).rejects.toThrow(expected);
+      await streams.connection.close();
+    }
+  });
+
+  it("mounts in each pod the password of its own role alone", async () => {
+    for (const [role, { spec }] of podsOf(await render())) {
+      const mounted = spec.volumes.filter(({ name }: { name: string }) => name === "nats-logins");
+      const items = mounted.flatMap(({ secret }: { secret: { items: unknown } }) => secret.items);
+      expect([role, items]).toEqual([role, ["nats", "test"].includes(role) ? [] : [{ key: role, path: role }]]);
+    }
+  });
+
+  it("keeps passwords out of its configuration, and makes none where a Secret is named", async () => {
+    const manifests = await render();
+    const text = JSON.stringify(manifests.filter(({ kind }) => kind !== "Secret"));
+    for (const password of Object.values(find(manifests, "Secret", "retort-nats-logins").data as Record<string, string>))
+      for (const form of [password, Buffer.from(password, "base64").toString()]) expect(text).not.toContain(form);
+    const named = await render({ set: ['nats.logins={"existingSecret":"mine"}'] });
+    expect(named.filter(({ kind }) => kind === "Secret")).toEqual([]);
+    expect(environmentOf(find(named, "StatefulSet", "retort-nats").spec.template as Manifest)).toMatchObject({
+      RETORT_NATS_PASSWORD_STUDENT: "mine/student",
+    });
+  });
+
+  it("gives the logins of a Secret to the pods where NATS is another's, and none without", async () => {
+    const external = ["nats.enabled=false", 'nats.url="nats://far:4222"'];
+    const loginsOf = async (set: readonly string[]) =>
+      podsOf(await render({ set })).map(([, template]) => environmentOf(template).RETORT_NATS_LOGINS);
+    expect(new Set(await loginsOf(external))).toEqual(new Set([undefined]));
+    const given = await loginsOf([...external, 'nats.logins={"existingSecret":"mine"}']);
+    expect(given.filter(Boolean)).toEqual(Array(5).fill("/etc/retort/nats-logins"));
+  });
 
   it("answers the probes of its pod", async () => {
     nats = await serve(undefined);

@@ -44,7 +44,9 @@ export function addRunCommands(program: Command): void {
       const { runs } = await controller.listRuns({});
       const table = tableOf(["run", "state", "step", "started (UTC)", "size", "trained student"], runs.map(runRow), process.stdout);
       print(program, runs.map(runJson), runs.length ? table : "no runs yet; start one: retort run SPEC.yaml");
-      const free = await freeBytes(options.dataDir);
+      // Of another machine's disk nothing is known here.
+      const elsewhere = options.controller ?? process.env.RETORT_CONTROLLER;
+      const free = elsewhere ? undefined : await freeBytes(options.dataDir);
       if (runs.length && free !== undefined) console.error(`${bytesInWords(free)} free on the disk of ${options.dataDir}`);
     }),
   );

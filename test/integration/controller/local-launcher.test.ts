@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import type { Delay, Exit, RoleSet, Watcher } from "../../../services/controller/launcher.js";
 import { LocalLauncher } from "../../../services/controller/local-launcher.js";
 import { createLog } from "../../../services/shared/base/log.js";
-import { processSettings } from "../../../services/shared/base/settings.js";
+import { type ProcessSettings, processSettings } from "../../../services/shared/base/settings.js";
 import { newRun } from "../../../services/shared/flow/runs/state.js";
 import { eventually } from "../../support/nats.js";
 
@@ -38,7 +38,9 @@ describe("LocalLauncher", () => {
       return false;
     }
   };
-  const open = (options: { maxRestarts?: number; restartWindowMs?: number; graceMs?: number; program?: string } = {}) =>
+  const open = (
+    options: { settings?: ProcessSettings; maxRestarts?: number; restartWindowMs?: number; graceMs?: number; program?: string } = {},
+  ) =>
     new LocalLauncher({
       settings: processSettings.parse({ dataDir: directory }),
       maxRestarts: 1,
@@ -71,6 +73,19 @@ describe("LocalLauncher", () => {
     await launcher.stop("r");
     expect(pids.filter(isAlive)).toEqual([]);
     expect([await started(), exits]).toEqual([pids, []]);
+  });
+
+  it("passes on what may hold a password by environment, which no other user sees", async () => {
+    const nats = "nats://user:secret-mark@127.0.0.1:4222";
+    launcher = open({ settings: processSettings.parse({ dataDir: directory, nats, natsLogins: "/logins" }) });
+    await behave("stay");
+    await launcher.launch(run, [student]);
+    await running(1);
+    const [pid] = await started();
+    const argv = (await readFile(join(directory, `argv-${pid}`), "utf8")).split("\n");
+    expect(argv).toContain("--nats-logins=/logins");
+    expect(argv.join(" ")).not.toContain("secret-mark");
+    expect(await readFile(join(directory, `nats-${pid}`), "utf8")).toBe(nats);
   });
 
   it("ends at once what neither listens nor runs, if it is to be killed", async () => {

@@ -1,9 +1,11 @@
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { purge } from "../../../services/shared/base/streams/ensure.js";
 import { toRecord } from "../../../services/shared/flow/arrays.js";
 import { watchEvents } from "../../../services/shared/flow/runs/events.js";
 import { streamNames } from "../../../services/shared/flow/streams.js";
+import { Purpose } from "../../../services/shared/gen/retort/v1/flow_pb.js";
 import { type RunEvent, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { loadModel } from "../../../services/shared/ml/models/files.js";
 import { digestOf } from "../../../services/shared/ml/models/model.js";
@@ -175,8 +177,15 @@ describe("a learner process", () => {
       expect(announced).toBeGreaterThanOrEqual(minVersion);
       expect(minVersion).toBe(step - 2);
     }
-    const finished = stepsOf(await eventsUntil(state(RunState.SUCCEEDED)));
+    const events = await eventsUntil(state(RunState.SUCCEEDED));
+    const finished = stepsOf(events);
     expect(finished.map(({ step }) => step)).toEqual([1, 2, 3, 3, 4, 5, 6]);
+    const [, second] = events.flatMap((event) => (event.case === "learnerStarted" ? [event.value] : []));
+    expect(second).toMatchObject({ fence: 2n, fromStep: 2, lostAtStep: 3 });
+    const warnings = events.flatMap((event) => (event.case === "warning" ? [event.value.message] : []));
+    expect(warnings).toEqual([expect.stringMatching(/step-00000009 cannot be used: it is incomplete/)]);
+    const audits = events.flatMap((event) => (event.case === "auditFinished" ? [event.value] : []));
+    expect(audits).toEqual([expect.objectContaining({ holds: true, steps: 6, samples: 24n, trained: 24n, repeatedSteps: 1, learners: 2 })]);
     // The same results make the same step: nothing was counted twice, nothing was lost.
     expect(finished[3]!.loss).toBe(finished[2]!.loss);
   });
@@ -189,6 +198,62 @@ describe("a learner process", () => {
     expect(await first.exit).toBe(70);
     const { state: final, fence } = await run();
     expect([final, fence]).toEqual([RunState.SUCCEEDED, 2n]);
+  });
+
+  it.each([RunState.FAILED, RunState.STOPPED, RunState.SUCCEEDED])("leaves a run that is over as it is (state %s)", async (over) => {
+    await begin(body());
+    await bench.runs.transition(bench.runId, over, "its end");
+    expect(await bench.role("learner").exit).toBe(0);
+    const { state: final, message, fence } = await run();
+    expect([final, message, fence]).toEqual([over, "its end", 0n]);
+    expect(workers.seen).toEqual([]);
+  });
+
+  it("stops a run whose learner was lost while it was stopping, without taking it up again", async () => {
+    await begin(body(), { ignore: ({ key }) => key!.step === 4 });
+    const first = bench.role("learner");
+    await eventsUntil(finishedStep(3));
+    await first.kill();
+    await bench.runs.setControl(bench.runId, "stop");
+    expect(await bench.role("learner").exit).toBe(0);
+    const { state: final, step, fence } = await run();
+    // What can be resumed is the checkpoint of step 2.
+    expect([final, step, fence]).toEqual([RunState.STOPPED, 2, 1n]);
+  });
+
+  it("refuses an output that cannot be written before it trains", async () => {
+    await begin(`output: ${process.execPath}/student\n${body()}`);
+    expect(await bench.role("learner").exit).toBe(78);
+    expect((await run()).message).toMatch(/output.*cannot be written/);
+    expect(workers.seen).toEqual([]);
+  });
+
+  it("keeps the trained student in a checkpoint when its output cannot be written in the end", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "retort-output-"));
+    const output = join(directory, "student");
+    await begin(`output: ${output}\n${body()}`);
+    const learner = bench.role("learner");
+    await eventsUntil(finishedStep(1));
+    await writeFile(output, "in its way");
+    expect(await learner.exit).not.toBe(0);
+    const { state: final, message, checkpoint } = await run();
+    expect(final).toBe(RunState.FAILED);
+    expect(message).toMatch(/could not be saved to .*its weights are in the last checkpoint: retort export/);
+    expect(checkpoint!.step).toBe(6);
+    expect(digestOf((await loadModel(checkpoint!.path)).params)).toBe(checkpoint!.digest);
+    await rm(directory, { recursive: true });
+  });
+
+  it("evaluates a version that was saved and not measured before its learner was lost", async () => {
+    const evaluated = "evaluation: { holdOut: 4, everySteps: 2 }\n";
+    await begin(evaluated + body(), { ignore: ({ key }) => key!.purpose === Purpose.EVALUATE && key!.step === 2 });
+    const first = bench.role("learner");
+    await eventsUntil((event) => event.case === "checkpointSaved" && event.value.step === 2);
+    await first.kill();
+    workers.behaviour = {};
+    expect(await bench.role("learner").exit).toBe(0);
+    const events = await eventsUntil(state(RunState.SUCCEEDED));
+    expect(events.flatMap((event) => (event.case === "evaluationFinished" ? [event.value.version] : []))).toEqual([0, 2, 4, 6]);
   });
 
   it("holds still while it is paused, and ends with a checkpoint when it is stopped", async () => {

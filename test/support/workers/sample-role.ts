@@ -1,10 +1,12 @@
 // A role's process for tests of its launcher: notes that it was started, then does what the file `behaviour` beside it says.
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 const { values } = parseArgs({ strict: false, args: process.argv.slice(2) });
 const directory = String(values["data-dir"]);
+writeFileSync(join(directory, `argv-${process.pid}`), process.argv.join("\n"));
+writeFileSync(join(directory, `nats-${process.pid}`), process.env.RETORT_NATS_URL ?? "");
 appendFileSync(join(directory, "started"), `${values.role} ${process.pid}\n`);
 const behaviour = readFileSync(join(directory, "behaviour"), "utf8").trim();
 console.log(JSON.stringify({ level: 30, msg: `this is what a ${values.role} prints` }));

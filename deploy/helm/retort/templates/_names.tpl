@@ -29,6 +29,12 @@ nats://{{ include "retort.name" . }}-nats.{{ .Release.Namespace }}.svc:4222
 {{- end -}}
 {{- end }}
 
+{{- /* Secret with a password per role; empty where NATS is not ours and no Secret is named. */ -}}
+{{- define "retort.nats.logins" -}}
+{{- if .Values.nats.logins.existingSecret }}{{ .Values.nats.logins.existingSecret }}
+{{- else if .Values.nats.enabled }}{{ include "retort.name" . }}-nats-logins{{ end -}}
+{{- end }}
+
 {{- define "retort.nats.monitor" -}}
 {{- if .Values.nats.monitor }}{{ .Values.nats.monitor }}
 {{- else if .Values.nats.enabled }}{{ include "retort.name" . }}-nats.{{ .Release.Namespace }}.svc:8222{{ end -}}

@@ -1,6 +1,6 @@
 {{- /*
 What the pods of the controller and of every role share. The argument is a dict of root, config (the values of the role),
-graceSeconds, and data: true mounts the release's data volume at /data, false one of the pod's own; without it there is none.
+graceSeconds, role (of a process that uses NATS), and data: true mounts the release's data volume at /data, false one of the pod's own; without it there is none.
 */ -}}
 
 {{- define "retort.containerSecurity" -}}
@@ -36,6 +36,7 @@ capabilities: { drop: [ALL] }
   {{- if $v.tls.clientAuth }}{{ $_ := set $set "RETORT_TLS_CA" "/etc/retort/tls/ca.crt" }}{{ end }}
 {{- end -}}
 {{- if $v.nats.credentials.existingSecret }}{{ $_ := set $set "RETORT_NATS_CREDENTIALS" "/etc/retort/nats/nats.creds" }}{{ end -}}
+{{- if and .role (include "retort.nats.logins" .root) }}{{ $_ := set $set "RETORT_NATS_LOGINS" "/etc/retort/nats-logins" }}{{ end -}}
 {{- if $v.nats.tls.existingSecret }}
   {{- $_ := set $set "RETORT_NATS_TLS_CA" "/etc/retort/nats-tls/ca.crt" }}
   {{- if $v.nats.tls.clientCertificate }}
@@ -106,6 +107,9 @@ livenessProbe:
 {{- if .root.Values.nats.credentials.existingSecret }}
 - { name: nats-credentials, mountPath: /etc/retort/nats, readOnly: true }
 {{- end }}
+{{- if and .role (include "retort.nats.logins" .root) }}
+- { name: nats-logins, mountPath: /etc/retort/nats-logins, readOnly: true }
+{{- end }}
 {{- if .root.Values.nats.tls.existingSecret }}
 - { name: nats-tls, mountPath: /etc/retort/nats-tls, readOnly: true }
 {{- end }}
@@ -135,6 +139,11 @@ livenessProbe:
 - name: nats-credentials
   secret: { secretName: {{ .existingSecret }}, defaultMode: 0440, items: [{ key: {{ .key }}, path: nats.creds }] }
 {{- end }}
+{{- end }}
+{{- if and .role (include "retort.nats.logins" .root) }}
+# Its own password alone.
+- name: nats-logins
+  secret: { secretName: {{ include "retort.nats.logins" .root }}, defaultMode: 0440, items: [{ key: {{ .role }}, path: {{ .role }} }] }
 {{- end }}
 {{- with .root.Values.nats.tls.existingSecret }}
 - { name: nats-tls, secret: { secretName: {{ . }}, defaultMode: 0440 } }
