@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,8 @@ import { audit } from "../../services/shared/flow/ledger/audit.js";
 import { DirectoryStore } from "../../services/shared/flow/weights/directory-store.js";
 import { WeightsManifestSchema } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import { RewardService } from "../../services/shared/gen/retort/v1/reward_pb.js";
+import { configWarnings } from "../../services/shared/ml/models/config/keys.js";
+import { parseConfig } from "../../services/shared/ml/models/config.js";
 import { decodeSafetensors } from "../../services/shared/ml/models/safetensors.js";
 import { within } from "../support/fuzz/cases.js";
 import { RawClient } from "../support/fuzz/raw-client.js";
@@ -101,6 +104,17 @@ describe("what fuzzing found", () => {
     const long = audit(many, { run, lastStep: 300_000, rows: undefined, learners: 2 });
     expect([long.steps, long.problems.at(-1)]).toEqual([300_000, expect.stringMatching(/^and \d+ more$/)]);
   });
+
+  it.each(["constructor", "toString", "__proto__", "hasOwnProperty"])(
+    "a config.json with the key %s is read as one with any other",
+    (key) => {
+      const config = JSON.parse(readFileSync("deploy/examples/num2words/models/student/config.json", "utf8")) as Record<string, unknown>;
+      Object.defineProperty(config, key, { value: "x", enumerable: true });
+      expect(parseConfig(config).hiddenSize).toBe(config.hidden_size);
+      expect(configWarnings(config)).toEqual([`config.json: ${key} is "x", which no model of type ${String(config.model_type)} reads`]);
+      expect(() => parseConfig({ ...config, model_type: key })).toThrow(RetortError);
+    },
+  );
 
   it("two writers of one file do not write into each other's", async () => {
     const path = join(directory, "file");

@@ -2,7 +2,7 @@ import { RetortError } from "../../../services/shared/base/errors.js";
 import { Random } from "./random.js";
 
 /** Cases of all fuzz tests together, unless RETORT_FUZZ_CASES says otherwise. */
-const defaultCases = 13_000;
+const defaultCases = 16_700;
 
 /** Names every case: RETORT_FUZZ_SEED, or 1. */
 export const fuzzSeed = BigInt(process.env.RETORT_FUZZ_SEED || 1);
@@ -25,6 +25,7 @@ export const casesOf = (share: number): number => Math.max(1, Math.round(share *
 export async function fuzz(name: string, share: number, one: (random: Random, index: number) => unknown): Promise<void> {
   const stream = [...name].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 1_000_003, 7);
   const numbers = only === undefined ? Array.from({ length: casesOf(share) }, (_, i) => i) : [only];
+  process.stderr.write(`fuzz: ${numbers.length} cases of ${name}, RETORT_FUZZ_SEED=${fuzzSeed}\n`);
   for (const i of numbers) {
     try {
       await within(patienceMs, `case ${i}`, Promise.resolve(one(new Random(fuzzSeed, stream, i), i)));

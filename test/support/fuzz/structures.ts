@@ -15,9 +15,12 @@ export function mutatedJson<T extends JsonValue>(random: Random, value: T): Json
   return copy.root;
 }
 
+/** Every list and map of a value; without recursion, since a change may have made it deep. */
 function holdersIn(value: JsonValue): Holder[] {
-  if (typeof value !== "object" || value === null) return [];
-  return [value, ...Object.values(value).flatMap(holdersIn)];
+  const isHolder = (part: JsonValue): part is Holder => typeof part === "object" && part !== null;
+  const found: Holder[] = isHolder(value) ? [value] : [];
+  for (let i = 0; i < found.length; i++) for (const part of Object.values(found[i]!) as JsonValue[]) if (isHolder(part)) found.push(part);
+  return found;
 }
 
 function change(random: Random, holder: Holder): void {
@@ -67,8 +70,8 @@ function retyped(random: Random, value: JsonValue): JsonValue {
 function huge(random: Random, value: JsonValue): JsonValue {
   if (typeof value === "number") return random.pick([2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53, 1e30, -1, 1e308, 65_536, 1_000_000]);
   if (typeof value === "string") return value.repeat(Math.ceil(random.pick([300, 5000]) / (value.length || 1))) || "x".repeat(5000);
-  if (Array.isArray(value)) return Array.from({ length: random.pick([70, 2000]) }, () => value[0] ?? 1);
+  if (Array.isArray(value)) return Array.from({ length: random.pick([70, 300]) }, () => value[0] ?? 1);
   let deep: JsonValue = value;
-  for (let n = random.pick([20, 99, 150, 2000]); n > 0; n--) deep = random.chance(0.5) ? [deep] : { a: deep };
+  for (let n = random.pick([20, 99, 150, 1000]); n > 0; n--) deep = random.chance(0.5) ? [deep] : { a: deep };
   return deep;
 }

@@ -96,7 +96,7 @@ const isNull = (value: unknown): boolean => value === null || value === undefine
 
 /** Whether a key's value leaves the logits of a family as they are, as far as its name tells. */
 function harmless(key: string, value: unknown, family: Architecture): boolean {
-  const agreeing = [...(neutral[key] ?? []), ...(traits[family][key] ?? [])];
+  const agreeing = [neutral, traits[family]].flatMap((values) => (Object.hasOwn(values, key) ? values[key]! : []));
   if (agreeing.includes(value)) return true;
   // SmolLM3 marks the layers that are rotated with 1.
   if (key === "no_rope_layers" && Array.isArray(value) && value.every((one) => one === 1)) return true;
@@ -112,7 +112,8 @@ function harmless(key: string, value: unknown, family: Architecture): boolean {
  */
 export function checkKeys(fields: Fields, family: Architecture): void {
   const strange = Object.entries(fields.raw).filter(
-    ([key, value]) => !known.has(key) && !curious.has(key) && !harmless(key, value, family) && (mathematical.test(key) || key in neutral),
+    ([key, value]) =>
+      !known.has(key) && !curious.has(key) && !harmless(key, value, family) && (mathematical.test(key) || Object.hasOwn(neutral, key)),
   );
   if (strange.length === 0) return;
   const list = strange.map(([key, value]) => `${key} is ${brief(value)}`).join(", ");
@@ -123,7 +124,7 @@ export function checkKeys(fields: Fields, family: Architecture): void {
 
 /** What a config.json says that nothing reads, each with its value; see {@link checkKeys} for what is refused. */
 export function configWarnings(raw: Readonly<Record<string, unknown>>): string[] {
-  const strange = Object.entries(raw).filter(([key, value]) => !known.has(key) && !(key in neutral) && !off(value));
+  const strange = Object.entries(raw).filter(([key, value]) => !known.has(key) && !Object.hasOwn(neutral, key) && !off(value));
   const family = String(raw.model_type);
   const unread = strange
     .filter(([key]) => !mathematical.test(key) || curious.has(key))
