@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ownDirectory } from "../../../../../services/shared/base/own-directory.js";
 import { outputProblems } from "../../../../../services/shared/flow/runs/output.js";
 import { RunSpecSchema } from "../../../../../services/shared/gen/retort/v1/run_pb.js";
