@@ -1,8 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
+import { lastMessage } from "../shared/base/streams/read.js";
 import type { RecordSize } from "../shared/flow/prompts/plan.js";
+import { readRecord } from "../shared/flow/read-record.js";
+import type { Membership } from "../shared/flow/runs/membership.js";
 import { outputProblems } from "../shared/flow/runs/output.js";
 import { type Phase, phaseOf } from "../shared/flow/runs/resolve.js";
+import { streamNames } from "../shared/flow/streams.js";
+import { subjects } from "../shared/flow/subjects.js";
+import { StepAccountSchema } from "../shared/gen/retort/v1/flow_pb.js";
 import { CheckpointSavedSchema } from "../shared/gen/retort/v1/run_pb.js";
 import type { TrainerOptions } from "../shared/ml/training/trainer.js";
 import { recordStart } from "./account.js";
@@ -63,8 +69,8 @@ async function chooseCheckpoint(context: RunContext, checkpoints: Checkpoints): 
     await report.warning(`the checkpoint ${path} cannot be used: ${reason}; the run goes on from an earlier one`, path);
   }
   const fromStep = found?.step ?? 0;
-  const before = await runs.get(runId);
-  await report.event({ case: "learnerStarted", value: { fence, fromStep, ...(fence > 1n ? { lostAtStep: before.step } : {}) } }, "started");
+  const lostAtStep = fence > 1n ? await lastTrained(membership) : undefined;
+  await report.event({ case: "learnerStarted", value: { fence, fromStep, lostAtStep } }, "started");
   await recordStart(context, fromStep);
   await runs.update(runId, (next) => {
     next.step = fromStep;
@@ -72,6 +78,13 @@ async function chooseCheckpoint(context: RunContext, checkpoints: Checkpoints): 
     return true;
   });
   return found;
+}
+
+/** The last step that an earlier learner had trained: the ledger knows of it first. */
+async function lastTrained({ streams, runs, runId }: Membership): Promise<number> {
+  const { step } = await runs.get(runId);
+  const last = await lastMessage(streams, streamNames.ledger, subjects.accounts(runId));
+  return last ? Math.max(step, readRecord(StepAccountSchema, last).step) : step;
 }
 
 /** A trainer's options in a phase. */

@@ -224,7 +224,7 @@ describe("a learner process", () => {
   it("refuses an output that cannot be written before it trains", async () => {
     await begin(`output: ${process.execPath}/student\n${body()}`);
     expect(await bench.role("learner").exit).toBe(78);
-    expect((await run()).message).toMatch(/output.*cannot be written/);
+    expect((await run()).message).toMatch(/output.*below a file/);
     expect(workers.seen).toEqual([]);
   });
 

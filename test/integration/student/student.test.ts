@@ -183,7 +183,10 @@ describe("a student process", () => {
   });
 
   it("finishes what it has in hand when it is stopped, and leaves the run's register", async () => {
-    const task = taskOf(Array.from({ length: 200 }, (_, i) => `${i}=`));
+    const task = taskOf(
+      Array.from({ length: 200 }, (_, i) => `${i}=`),
+      { maxPolicyVersion: 2 },
+    );
     await publishTask(bench.streams, task);
     await bench.inHand(streamNames.prompts, durable);
     expect(await student.stop()).toBe(0);
