@@ -12,14 +12,16 @@ const wayOut = "name another directory, or move what is in it away";
 /**
  * What is wrong with a run's `output`: it is, holds or lies in something that the run reads, it holds what Retort did not
  * make, or it cannot be written to or has too little space. Tries the writing, and leaves nothing behind.
+ *
+ * @param tries false where the run's learner has another file system, or other rights on it, than this process
  */
-export async function outputProblems(spec: RunSpec): Promise<Problem[]> {
+export async function outputProblems(spec: RunSpec, tries = true): Promise<Problem[]> {
   if (!spec.output) return [];
   const output = resolve(spec.output);
   try {
     const overlap = await overlapOf(output, spec);
-    const found =
-      overlap ?? (await directoryProblem(output, "output", { wayOut })) ?? (await probe(output, await sizeOf(spec.student?.model)));
+    const taken = overlap ?? (await directoryProblem(output, "output", { wayOut }));
+    const found = taken ?? (tries ? await probe(output, await sizeOf(spec.student?.model)) : undefined);
     return found ? [{ fieldPath, description: found }] : [];
   } catch (error) {
     return [{ fieldPath, description: unwritable(output, error) }];
