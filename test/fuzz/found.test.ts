@@ -77,6 +77,7 @@ describe("what fuzzing found", () => {
     ["a directory above", { runId: ".." }],
     ["a file elsewhere", { files: [{ name: "../0/config.json" }] }],
     ["no file", { files: [{ name: ".." }] }],
+    ["a name that no file can have", { files: [{ name: "é".repeat(200) }] }],
     ["itself", { files: [{ name: "manifest.binpb" }] }],
   ])("a stored manifest that names %s is refused, and its removal removes nothing", async (_, fields) => {
     const store = new DirectoryStore(directory);

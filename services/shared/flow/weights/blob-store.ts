@@ -93,9 +93,14 @@ function manifestOf(runId: string, version: number, bytes: Uint8Array): WeightsM
   return manifest;
 }
 
+/** Most bytes of one name, as file systems have it. */
+const mostNameBytes = 255;
+
 /** True for names of files that are in a version's own directory, or below it. */
 const isFileName = (name: string): boolean =>
-  name !== manifestName && !name.includes("\0") && name.split(/[/\\]/).every((part) => part !== "" && part !== "." && part !== "..");
+  name !== manifestName &&
+  !name.includes("\0") &&
+  name.split(/[/\\]/).every((part) => part !== "" && part !== "." && part !== ".." && Buffer.byteLength(part) <= mostNameBytes);
 
 const sha256 = (bytes: FileBytes): string => updateHash(createHash("sha256"), bytes).digest("hex");
 
