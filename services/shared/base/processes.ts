@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { fstatSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { RetortError } from "./errors.js";
@@ -61,6 +62,8 @@ export async function parentGone(): Promise<void> {
     await new Promise<void>((gone) => {
       const over = () => gone();
       process.stdin.once("end", over).once("close", over).once("error", over).resume();
+      // Waiting for this alone keeps no process alive.
+      (process.stdin as Partial<Pick<Socket, "unref">>).unref?.();
     });
     return;
   }
