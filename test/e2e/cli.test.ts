@@ -203,6 +203,7 @@ describe("retort --help", () => {
     const commands = [...stdout.matchAll(/^ {2}([a-z][a-z-]*) /gm)].map(([, name]) => name!).filter((name) => name !== "retort");
     expect(commands.sort()).toEqual(
       [
+        "audit",
         "data",
         "demo",
         "eval",
