@@ -7,6 +7,7 @@ import { threadCount } from "../shared/base/settings.js";
 import { type Consumption, consume, type Delivery } from "../shared/base/streams/consume.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
 import { joinRun, type Membership, patience, registration } from "../shared/flow/runs/membership.js";
+import { specRootsOf } from "../shared/flow/runs/paths.js";
 import { publishReward } from "../shared/flow/scores/publish-results.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
 import { RewardSchema, type Rollout } from "../shared/gen/retort/v1/flow_pb.js";
@@ -118,7 +119,12 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
       await Promise.all([texts.stop(), classifiers.stop()]);
     },
   };
-  return { before: [judging], implementations: [rewardService(judges, texts)], after: [work, patience(() => membership)], finished };
+  return {
+    before: [judging],
+    implementations: [rewardService(judges, texts, specRootsOf(settings).roots)],
+    after: [work, patience(() => membership)],
+    finished,
+  };
 }
 
 function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {

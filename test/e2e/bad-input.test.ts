@@ -7,16 +7,6 @@ import { type CliResult, expectClear, retort } from "../support/retort.js";
 
 const examples = resolve("deploy/examples/num2words");
 
-/** The process id of the nats-server in a data directory, once `retort up` is ready. */
-async function natsPid(data: string): Promise<number> {
-  for (;;) {
-    const ready = await readFile(join(data, "address")).catch(() => undefined);
-    const [name] = ready ? await readdir(join(data, "nats", "ports")) : [];
-    if (name) return Number(/_(\d+)\.ports/.exec(name)![1]);
-    await new Promise((done) => setTimeout(done, 50));
-  }
-}
-
 const good = {
   name: "bad",
   student: { model: join(examples, "models/student") },
@@ -169,15 +159,6 @@ describe("retort, without what it needs", () => {
 
   it("says that the controller's port is in use, and ends with NATS stopped", async () => {
     expectClear(await retort(["up", "--port", port(), ...data()]), new RegExp(`${port()}[\\s\\S]*in use`));
-  });
-
-  it("ends, and says why, when its NATS server is lost", async () => {
-    const started = retort(["up", "--port", "0", ...data()]);
-    const pid = await natsPid(join(directory, "data"));
-    process.kill(pid, "SIGKILL");
-    const { code, stderr } = await started;
-    expect(stderr).toMatch(/nats-server ended \(SIGKILL\)/);
-    expect(code).toBe(78);
   });
 
   it("says that a model directory is not there", async () => {
