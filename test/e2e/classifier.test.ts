@@ -113,7 +113,7 @@ describe("retort train-classifier", () => {
       { text: "2=", label: 1 },
     ]);
     const at = (argv: readonly string[]) => retort(["train-classifier", "--model", model, "--data", good, ...argv]);
-    expectClear(await at(["--out", model]), /is the model itself/);
+    expectClear(await at(["--out", model]), /is --model itself/);
     expectClear(await at(["--out", join(good, "below")]), /cannot be written to/);
     expectClear(await at(["--model", classifierFixture("llama"), ...out]), /is a classifier already/);
   });
