@@ -114,7 +114,7 @@ describe("retort train-classifier", () => {
     ]);
     const at = (argv: readonly string[]) => retort(["train-classifier", "--model", model, "--data", good, ...argv]);
     expectClear(await at(["--out", model]), /is --model itself/);
-    expectClear(await at(["--out", join(good, "below")]), /cannot be written to/);
+    expectClear(await at(["--out", join(good, "below")]), /below a file/);
     expectClear(await at(["--model", classifierFixture("llama"), ...out]), /is a classifier already/);
   });
 });
