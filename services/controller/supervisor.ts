@@ -189,22 +189,14 @@ export class Supervisor {
   }
 
   async #goesOn(runId: string): Promise<boolean> {
-    const run = await this.#find(runId);
+    const run = await this.#options.runs.find(runId);
     return run !== undefined && !isOver(run.state);
-  }
-
-  /** A run, if there is one that can be read. */
-  async #find(runId: string): Promise<Run | undefined> {
-    return this.#options.runs.get(runId).catch((error: unknown) => {
-      if (!["NotFound", "DataLoss"].includes(RetortError.from(error).code)) throw error;
-      return undefined;
-    });
   }
 
   async #ended({ set: { runId, role }, code, message }: Exit): Promise<void> {
     if (this.#closing.signal.aborted) return;
     const { runs, launcher } = this.#options;
-    const run = await this.#find(runId);
+    const run = await this.#options.runs.find(runId);
     // What serves a run that is not known any more has nothing to do.
     if (!run) return launcher.stop(runId);
     const { control, since } = await runs.wish(runId);
@@ -225,7 +217,7 @@ export class Supervisor {
   /** Ends a run whose stop is due, whatever its processes do. */
   async #enforce(runId: string): Promise<void> {
     const { runs, launcher } = this.#options;
-    const run = await this.#find(runId);
+    const run = await this.#options.runs.find(runId);
     if (!run || isOver(run.state)) return;
     const wish = await runs.wish(runId);
     if (wish.control !== "stop" || this.#wishes.deadlineOf(wish, 0) > Date.now()) return;

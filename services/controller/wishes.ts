@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { RetortError } from "../shared/base/errors.js";
 import type { Log } from "../shared/base/log.js";
 import type { Streams } from "../shared/base/streams/connection.js";
 import { publishEvent } from "../shared/flow/runs/events.js";
@@ -59,9 +58,7 @@ export class Wishes {
     const { runs, noticeMs = 30_000, enforce } = this.#options;
     for (let told = 0; !signal.aborted; ) {
       const wish = await runs.wish(runId);
-      const run = await runs.get(runId).catch((error: unknown) => {
-        if (!["NotFound", "DataLoss"].includes(RetortError.from(error).code)) throw error;
-      });
+      const run = await runs.find(runId);
       if (!run || isDone(run, wish) || signal.aborted) return;
       const since = wish.since || started;
       const deadline = wish.control === "stop" ? this.deadlineOf(wish, started) : Number.POSITIVE_INFINITY;

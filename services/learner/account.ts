@@ -2,7 +2,7 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { publish } from "../shared/base/streams/publish.js";
 import { subjects } from "../shared/flow/subjects.js";
 import { StepAccountSchema } from "../shared/gen/retort/v1/flow_pb.js";
-import type { Assembled } from "./assemble.js";
+import type { Assembled, Failure } from "./assemble.js";
 import type { PlannedTask } from "./planned.js";
 import type { RunContext } from "./run-context.js";
 
@@ -17,17 +17,15 @@ export async function recordStep(
   planned: readonly PlannedTask[],
   { trained, failures }: Pick<Assembled, "trained" | "failures">,
 ): Promise<void> {
-  const tasks = planned.map(({ prompts, samplesPerPrompt }, task) => {
-    const bits = new Uint8Array(Math.ceil((prompts.length * samplesPerPrompt) / 8));
-    for (const one of trained) if (one.task === task) setBit(bits, one.prompt * samplesPerPrompt + one.sample);
-    return {
-      task,
-      rows: prompts.map(({ row }) => row),
-      samplesPerPrompt,
-      trained: bits,
-      outcomes: failures.filter((failure) => failure.task === task).map(({ prompt, sample, reason }) => ({ prompt, sample, reason })),
-    };
-  });
+  const tasks = planned.map(({ prompts, samplesPerPrompt }, task) => ({
+    task,
+    rows: prompts.map(({ row }) => row),
+    samplesPerPrompt,
+    trained: new Uint8Array(Math.ceil((prompts.length * samplesPerPrompt) / 8)),
+    outcomes: [] as Omit<Failure, "task">[],
+  }));
+  for (const { task, prompt, sample } of trained) setBit(tasks[task]!.trained, prompt * tasks[task]!.samplesPerPrompt + sample);
+  for (const { task, ...outcome } of failures) tasks[task]!.outcomes.push(outcome);
   await write(context, { step, fromStep, tasks });
 }
 

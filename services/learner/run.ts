@@ -20,7 +20,7 @@ import { assemble } from "./assemble.js";
 import { BestKeeper } from "./best.js";
 import { Checkpoints } from "./checkpoints.js";
 import { evaluateVersion } from "./evaluate.js";
-import { bestValue } from "./figures.js";
+import { bestValue, type EvaluationFigures } from "./figures.js";
 import { issueStep } from "./issue.js";
 import type { PlannedTask } from "./planned.js";
 import { type PreparedRun, prepareRun, trainerOptions } from "./prepare-run.js";
@@ -261,7 +261,7 @@ export class LearnerRun {
       recordSize,
     });
     if (!figures) return false;
-    const best = await this.#considerBest(bestValueOf(this.#best, figures));
+    const best = await this.#considerBest(figures);
     await report.event({ case: "evaluationFinished", value: figures }, String(this.#step));
     if (!best) return true;
     await membership.runs.update(runId, (next) => {
@@ -272,11 +272,13 @@ export class LearnerRun {
     return true;
   }
 
-  #considerBest(value: number) {
+  #considerBest(figures: EvaluationFigures) {
     const best = this.#best;
     if (!best) return undefined;
     const what = `the best checkpoint, of step ${this.#step}`;
-    return withRoom(this.#context, what, this.#directory, () => best.consider(this.#context.host, this.#step, value));
+    return withRoom(this.#context, what, this.#directory, () =>
+      best.consider(this.#context.host, this.#step, bestValue(figures, best.metric)),
+    );
   }
 
   /** True if this version's figures have been told, by this learner or by the one whose checkpoint it goes on from. */
@@ -357,9 +359,6 @@ async function stopWithout({ membership: { runs, runId } }: LearnerContext, chec
 
 /** Longest time between two checkpoints, where the spec says nothing. */
 const defaultCheckpointSeconds = 600;
-
-const bestValueOf = (best: BestKeeper | undefined, figures: Parameters<typeof bestValue>[0]): number =>
-  best ? bestValue(figures, best.metric) : Number.NaN;
 
 /** All is trained and in the last checkpoint; only the directory cannot be written. */
 function notSaved(thrown: unknown, runId: string, output: string): RetortError {

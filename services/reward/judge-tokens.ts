@@ -1,5 +1,5 @@
-import { isIP } from "node:net";
 import { RetortError } from "../shared/base/errors.js";
+import { isLoopback } from "../shared/base/paths.js";
 import type { RewardSettings } from "./config.js";
 
 /** Where a judge is. */
@@ -19,13 +19,6 @@ export function addressOf(text: string): JudgeAddress {
   if (!host || !port)
     throw new RetortError("InvalidArgument", `"${text}" is no address of a reward server; give host:port, or https://host:port`);
   return { tls: scheme !== undefined, host: host.toLowerCase(), port: Number(port) };
-}
-
-/** Whether a host is this machine, whatever names are served. */
-export function isLoopback(host: string): boolean {
-  const bare = host.replace(/^\[|\]$/g, "");
-  if (isIP(bare) === 4) return bare.startsWith("127.");
-  return bare === "localhost" || bare === "::1";
 }
 
 /** Which settings decide who gets the token. */

@@ -1,8 +1,10 @@
 import { constants } from "node:fs";
-import { access, lstat, mkdir, readdir, readFile, realpath, rm, stat } from "node:fs/promises";
+import { access, lstat, readdir, readFile, realpath, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, parse, resolve } from "node:path";
 import { RetortError } from "./errors.js";
+import { makeDirectory } from "./make-directory.js";
+import { isWithin } from "./paths.js";
 import { writeAtomically } from "./write-atomically.js";
 
 /** The file that says of a directory that Retort made it, and what for. */
@@ -115,13 +117,12 @@ export async function clearDirectory(path: string, kind: DirectoryKind, names: r
 
 /** Refuses a directory in which nothing may ever be deleted. @param directory with symbolic links resolved */
 export function checkDeletable(directory: string): void {
-  const within = (inner: string) => inner === directory || inner.startsWith(directory.endsWith("/") ? directory : `${directory}/`);
   const reason =
     directory === parse(directory).root
       ? "the root of the file system"
       : directory === resolve(homedir())
         ? "the home directory"
-        : within(process.cwd()) && process.cwd() !== directory
+        : isWithin(process.cwd(), directory) && process.cwd() !== directory
           ? "a directory that the working directory lies in"
           : undefined;
   if (reason)
@@ -139,30 +140,6 @@ export async function checkWritable(directory: string): Promise<void> {
   await access(directory, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
     throw new RetortError("PermissionDenied", `${directory} cannot be written to (${error.code}); name another directory`);
   });
-}
-
-/** The directories that a path lacks, the innermost first. */
-export async function missingDirectories(path: string): Promise<string[]> {
-  const missing: string[] = [];
-  for (let at = resolve(path); ; at = dirname(at)) {
-    const isThere = await stat(at).then(
-      () => true,
-      () => false,
-    );
-    if (isThere || at === dirname(at)) return missing;
-    missing.push(at);
-  }
-}
-
-/**
- * Makes a directory and those above it that are missing, one by one: Node's recursive way never ends where the system says
- * of an existing directory that it does not exist, as in /proc.
- */
-export async function makeDirectory(path: string): Promise<void> {
-  for (const directory of (await missingDirectories(path)).reverse())
-    await mkdir(directory).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error;
-    });
 }
 
 /** What is at a path. A link that leads nowhere is not absent: it would be followed. */

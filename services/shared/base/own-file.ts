@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { access, open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { RetortError } from "./errors.js";
-import { makeDirectory } from "./own-directory.js";
+import { makeDirectory } from "./make-directory.js";
 
 /** How a file of ours is told from others', and whether others' are taken as well. */
 export interface OwnFileOptions {

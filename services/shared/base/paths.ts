@@ -1,9 +1,14 @@
 import { readlink, realpath } from "node:fs/promises";
+import { isIP } from "node:net";
 import { basename, dirname, isAbsolute, join, resolve, sep } from "node:path";
 import { RetortError } from "./errors.js";
 
-/** True for an address that only this machine reaches. */
-export const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127\./.test(host);
+/** True for a host that is this machine, whatever names are served; an address of IPv6 may stand in brackets. */
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, "");
+  if (isIP(bare) === 4) return bare.startsWith("127.");
+  return bare === "localhost" || bare === "::1";
+}
 
 /** Directories that paths named by callers must lie in. */
 export class Roots {
@@ -23,11 +28,6 @@ export class Roots {
     const relative = this.#roots?.find((root) => !isAbsolute(root));
     if (relative !== undefined) throw new RetortError("InvalidArgument", `${setting} has "${relative}"; give absolute directories`);
     if (this.#roots?.length === 0) throw new RetortError("InvalidArgument", `${setting} is empty; leave it out to permit every path`);
-  }
-
-  /** True if some path is not permitted. */
-  get confine(): boolean {
-    return this.#roots !== undefined;
   }
 
   /**

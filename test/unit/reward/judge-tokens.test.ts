@@ -1,4 +1,5 @@
-import { addressOf, isLoopback, tokenFor } from "../../../services/reward/judge-tokens.js";
+import { addressOf, tokenFor } from "../../../services/reward/judge-tokens.js";
+import { isLoopback } from "../../../services/shared/base/paths.js";
 
 const settings = (rewardTokenHosts: string, rewardTokenPlaintext = false) => ({
   rewardToken: "secret",

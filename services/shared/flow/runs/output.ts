@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { open, readdir, realpath, rm, rmdir, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Problem } from "../../base/errors.js";
-import { directoryProblem, makeDirectory, missingDirectories } from "../../base/own-directory.js";
+import { makeDirectory, missingDirectories } from "../../base/make-directory.js";
+import { directoryProblem } from "../../base/own-directory.js";
 import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
 import { inputPaths } from "./paths.js";
 

@@ -96,11 +96,19 @@ export class RunStore {
     return (await this.#read(runId)).run;
   }
 
+  /** A run; undefined if it is not there, or cannot be read. */
+  async find(runId: string): Promise<Run | undefined> {
+    return this.get(runId).catch((error: unknown) => {
+      if (!["NotFound", "DataLoss"].includes(RetortError.from(error).code)) throw error;
+      return undefined;
+    });
+  }
+
   /** Every run that can be read, newest first. */
   async list(): Promise<Run[]> {
     const ids = (await this.#kv.keys()).filter((key) => !key.includes("."));
     const limit = pLimit(readers);
-    const runs = await Promise.all(ids.map((id) => limit(() => this.#find(id))));
+    const runs = await Promise.all(ids.map((id) => limit(() => this.find(id))));
     return runs.flatMap((run) => run ?? []).sort((a, b) => Number((b.created?.seconds ?? 0n) - (a.created?.seconds ?? 0n)));
   }
 
@@ -188,7 +196,7 @@ export class RunStore {
     if (!entry) return { control: "run", since: 0 };
     const wish = await this.#decode(key, entry, (value) => wishOf(text.decode(value)), false);
     if (wish) return wish;
-    const control = wishByState((await this.#find(runId))?.state ?? RunState.UNSPECIFIED);
+    const control = wishByState((await this.find(runId))?.state ?? RunState.UNSPECIFIED);
     // In the place of what cannot be read: a stop that was asked for must stay one when the state has changed.
     if (this.#removes) await this.setControl(runId, control);
     return { control, since: 0 };
@@ -276,14 +284,6 @@ export class RunStore {
         `the record of run ${runId} cannot be read; the controller keeps it in the bucket retort_aside, and \`retort rm ${runId}\` removes what else is left of the run`,
       );
     return { run, revision: entry.revision };
-  }
-
-  /** A run, unless it is not there or cannot be read. */
-  async #find(runId: string): Promise<Run | undefined> {
-    return this.get(runId).catch((error: unknown) => {
-      if (!["NotFound", "DataLoss"].includes(RetortError.from(error).code)) throw error;
-      return undefined;
-    });
   }
 
   /** A record's value; undefined, and the record reported, if it cannot be read. */

@@ -1,6 +1,6 @@
 import { handle, nested, spend } from "../budget.js";
 import { raise } from "../fault.js";
-import { Dict, DictView, Lazy, Range, Tuple } from "./containers.js";
+import { Dict, DictView, Range, Tuple } from "./containers.js";
 import { isWide, iterate, listOf } from "./iterate.js";
 import { Markup } from "./markup.js";
 import { isUndefined } from "./undefined.js";
@@ -124,9 +124,4 @@ export function sorted<T>(items: readonly T[], key: (item: T) => Value, reverse 
   const order = (a: { key: Value }, b: { key: Value }) => (less(a.key, b.key) ? -1 : less(b.key, a.key) ? 1 : 0);
   keyed.sort(reverse ? (a, b) => order(b, a) : order);
   return keyed.map(({ item }) => item);
-}
-
-/** Whether iterating a value uses it up. */
-export function isLazy(value: Value): boolean {
-  return value instanceof Lazy;
 }
