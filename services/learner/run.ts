@@ -2,16 +2,15 @@ import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import { purge } from "../shared/base/streams/ensure.js";
-import { lastMessage } from "../shared/base/streams/read.js";
 import { type OpenSpan, openSpan, traced } from "../shared/base/tracing.js";
 import { planStep, taskCapacity } from "../shared/flow/prompts/plan.js";
-import { readRecord } from "../shared/flow/read-record.js";
+import { lastOf } from "../shared/flow/runs/events.js";
 import { type Phase, phaseOf } from "../shared/flow/runs/resolve.js";
 import { isOver } from "../shared/flow/runs/state.js";
 import { streamNames } from "../shared/flow/streams.js";
 import { stepToken, subjects } from "../shared/flow/subjects.js";
 import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
-import { BestCheckpointSchema, CheckpointSavedSchema, RunEventSchema, RunState } from "../shared/gen/retort/v1/run_pb.js";
+import { BestCheckpointSchema, CheckpointSavedSchema, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { learningRate } from "../shared/ml/optim/schedule.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import { recordStep } from "./account.js";
@@ -284,14 +283,7 @@ export class LearnerRun {
   /** True if this version's figures have been told, by this learner or by the one whose checkpoint it goes on from. */
   async #isEvaluated(): Promise<boolean> {
     const { streams, runId } = this.#context.membership;
-    const bytes = await lastMessage(streams, streamNames.events, subjects.event(runId, "evaluationFinished"));
-    if (!bytes) return false;
-    try {
-      const { event } = readRecord(RunEventSchema, bytes);
-      return event.case === "evaluationFinished" && event.value.version === this.#step;
-    } catch {
-      return false;
-    }
+    return (await lastOf(streams, runId, "evaluationFinished"))?.value.version === this.#step;
   }
 
   async #interrupted(): Promise<boolean> {

@@ -6,6 +6,7 @@ import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
 import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
 import type { RewardSettings } from "./config.js";
 import { addressOf, type JudgeAddress, tokenFor } from "./judge-tokens.js";
+import { partsOf } from "./parts.js";
 import type { Input, Term } from "./text-rewards.js";
 
 type RewardClient = Client<typeof RewardService>;
@@ -47,7 +48,7 @@ export class ExternalJudges {
   async judge(inputs: readonly Input[], { address }: RewardSpec, patience: Patience): Promise<Term[]> {
     const until = performance.now() + patience.patienceMs;
     const terms: Term[] = [];
-    for (const part of partsOf(inputs)) terms.push(...(await this.#ask(part, address, until, patience)));
+    for (const part of partsOf(inputs, callInputs, callCharacters)) terms.push(...(await this.#ask(part, address, until, patience)));
     return terms;
   }
 
@@ -117,19 +118,3 @@ export class ExternalJudges {
 }
 
 const cut = (text: string): string => (text.length > reasonLength ? `${text.slice(0, reasonLength)} …` : text);
-
-/** Parts that fit a message, each of at least one completion. */
-function partsOf(inputs: readonly Input[]): Input[][] {
-  const parts: Input[][] = [[]];
-  let characters = 0;
-  for (const input of inputs) {
-    const own = input.prompt.length + input.completion.length + input.reference.length;
-    if (parts.at(-1)!.length > 0 && (characters + own > callCharacters || parts.at(-1)!.length === callInputs)) {
-      parts.push([]);
-      characters = 0;
-    }
-    parts.at(-1)!.push(input);
-    characters += own;
-  }
-  return parts;
-}

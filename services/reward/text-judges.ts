@@ -2,6 +2,7 @@ import { type Problem, RetortError } from "../shared/base/errors.js";
 import { WorkerPool } from "../shared/base/worker-pool.js";
 import type { WorkerClient } from "../shared/base/workers.js";
 import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
+import { partsOf } from "./parts.js";
 import { type ClassifierText, type Input, type Term, type TextRewards, tookTooLong } from "./text-rewards.js";
 
 /** Threads, and MiB of JavaScript heap of each. */
@@ -44,7 +45,8 @@ export class TextJudges {
 
   async #inTurns<T>(inputs: readonly Input[], what: string, work: Work<T>): Promise<(T | Failed)[]> {
     const results: (T | Failed)[] = [];
-    for (const part of turnsOf(inputs.map(plainInput))) results.push(...(await this.#turn(part, what, work, slowOf(results))));
+    for (const part of partsOf(inputs.map(plainInput), turnInputs, turnCharacters))
+      results.push(...(await this.#turn(part, what, work, slowOf(results))));
     return results;
   }
 
@@ -67,22 +69,6 @@ type Work<T> = (api: WorkerClient<TextRewards>, part: readonly Input[], slow: nu
 
 const slowOf = (results: readonly unknown[]): number =>
   results.filter((one) => typeof one === "object" && one !== null && "failure" in one && String(one.failure).includes(tookTooLong)).length;
-
-/** Parts of few enough completions, and few enough characters unless one alone has more. */
-function turnsOf(inputs: readonly Input[]): Input[][] {
-  const turns: Input[][] = [];
-  let characters = Number.POSITIVE_INFINITY;
-  for (const input of inputs) {
-    const own = input.prompt.length + input.completion.length + input.reference.length;
-    if (characters + own > turnCharacters || turns.at(-1)!.length === turnInputs) {
-      turns.push([]);
-      characters = 0;
-    }
-    turns.at(-1)!.push(input);
-    characters += own;
-  }
-  return turns;
-}
 
 /** Without what a thread cannot be sent. */
 const plainInput = ({ prompt, completion, reference, completionTokens }: Input): Input => ({

@@ -1,12 +1,11 @@
 import { RetortError } from "../../base/errors.js";
 import type { Streams } from "../../base/streams/connection.js";
-import { lastMessage } from "../../base/streams/read.js";
 import { readAll } from "../../base/streams/read-all.js";
 import { type StepAccount, StepAccountSchema } from "../../gen/retort/v1/flow_pb.js";
-import { type Run, RunEventSchema } from "../../gen/retort/v1/run_pb.js";
+import type { Run } from "../../gen/retort/v1/run_pb.js";
 import type { PlanRows } from "../prompts/plan.js";
 import { readRecord } from "../read-record.js";
-import { publishEvent } from "../runs/events.js";
+import { lastOf, publishEvent } from "../runs/events.js";
 import { resolveRun } from "../runs/resolve.js";
 import { streamNames } from "../streams.js";
 import { subjects } from "../subjects.js";
@@ -30,16 +29,8 @@ export async function auditRun(streams: Streams, run: Run): Promise<Audit> {
 
 /** The rows that a run's steps are planned over, where all of them have what every step needs. */
 async function plannedRows(streams: Streams, runId: string): Promise<PlanRows | undefined> {
-  const bytes = await lastMessage(streams, streamNames.events, subjects.event(runId, "datasetReady"));
-  if (!bytes) return undefined;
-  try {
-    const { event } = readRecord(RunEventSchema, bytes);
-    if (event.case !== "datasetReady") return undefined;
-    const { rows, completed } = event.value;
-    return rows === completed ? { count: rows } : undefined;
-  } catch {
-    return undefined;
-  }
+  const ready = (await lastOf(streams, runId, "datasetReady"))?.value;
+  return ready && ready.rows === ready.completed ? { count: ready.rows } : undefined;
 }
 
 /** Audits a run at its end and tells of it. An audit that fails itself doesn't hold, and doesn't keep the run from its end. */

@@ -8,6 +8,9 @@ import { streamNames } from "../streams.js";
 import { subjects } from "../subjects.js";
 import { type Report, warn } from "./aside.js";
 
+type Told = Exclude<RunEvent["event"], { case: undefined }>;
+type ToldOf<K extends Told["case"]> = Extract<Told, { case: K }>;
+
 /** What an event says. */
 export type EventBody = NonNullable<MessageInitShape<typeof RunEventSchema>["event"]>;
 
@@ -91,15 +94,21 @@ export async function changedSince(streams: Streams, runId: string, sequence: bi
   return (await lastSequence(streams, streamNames.events, subjects.event(runId, "stateChanged"))) > Number(sequence);
 }
 
+/** A run's last event of a kind; undefined if there is none that can be read. */
+export async function lastOf<K extends Told["case"]>(streams: Streams, runId: string, kind: K): Promise<ToldOf<K> | undefined> {
+  const data = await lastMessage(streams, streamNames.events, subjects.event(runId, kind));
+  const found = data && decodeEvent(runId, data);
+  if (!found || found instanceof Error || found.event.case !== kind) return undefined;
+  return found.event as ToldOf<K>;
+}
+
 /** The sequence number of a run's last event; 0 if it has none. */
 export const lastEvent = (streams: Streams, runId: string): Promise<number> =>
   lastSequence(streams, streamNames.events, subjects.events(runId));
 
 /** Publishes that a run is over if its events do not say so, as when its learner died between the record and the event. */
 export async function ensureEnd(streams: Streams, { runId, state, message, finished }: Run): Promise<void> {
-  const last = await lastMessage(streams, streamNames.events, subjects.event(runId, "stateChanged"));
-  const event = last && decodeEvent(runId, last);
-  if (event && !(event instanceof Error) && event.event.case === "stateChanged" && event.event.value.state === state) return;
+  if ((await lastOf(streams, runId, "stateChanged"))?.value.state === state) return;
   await publishEvent(
     streams,
     runId,
