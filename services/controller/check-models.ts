@@ -6,7 +6,7 @@ import { chatOfData } from "../shared/flow/runs/chat.js";
 import { outputProblems } from "../shared/flow/runs/output.js";
 import { type ResolvedRun, resolveRun } from "../shared/flow/runs/resolve.js";
 import { initProblems } from "../shared/flow/runs/sizes.js";
-import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { classOf } from "../shared/ml/classification/labels.js";
 import { inspectClassifier } from "../shared/ml/classification/open-classifier.js";
 import { objectiveProblems } from "../shared/ml/losses/objective.js";

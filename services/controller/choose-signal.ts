@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { needsScore, resolveRun } from "../shared/flow/runs/resolve.js";
-import { ObjectiveSpecSchema, type RunSpec } from "../shared/gen/retort/v1/run_pb.js";
+import { ObjectiveSpecSchema, type RunSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 
 /** Up to this vocabulary a whole distribution is small (1 KiB per token), and the learner need not load the teacher's head. */
 const largestFull = 256;

@@ -1,7 +1,7 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Problem } from "../shared/base/errors.js";
 import { checkSpec } from "../shared/flow/runs/spec.js";
-import { RunSpecSchema } from "../shared/gen/retort/v1/run_pb.js";
+import { RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { checkModels, checkObjectives, inspectModels } from "./check-models.js";
 import { chooseSignals } from "./choose-signal.js";
 import { commonRows } from "./vocabulary.js";

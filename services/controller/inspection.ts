@@ -1,7 +1,7 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Problem } from "../shared/base/errors.js";
 import { WorkerPool } from "../shared/base/worker-pool.js";
-import { type RunSpec, RunSpecSchema } from "../shared/gen/retort/v1/run_pb.js";
+import { type RunSpec, RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb.js";
 import type { Inspection } from "./inspection-host.js";
 import type { SpecWarning } from "./warnings.js";
 

@@ -1,6 +1,6 @@
 import type { Problem } from "../shared/base/errors.js";
 import { teacherName } from "../shared/flow/runs/resolve.js";
-import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import type { Tokenizer } from "../shared/ml/text/tokenizer.js";
 import type { Inspected } from "./check-models.js";
 

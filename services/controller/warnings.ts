@@ -1,5 +1,5 @@
 import { resolveRun } from "../shared/flow/runs/resolve.js";
-import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import type { RunModels } from "./check-models.js";
 import { type NamedModel, vocabularyWarnings } from "./vocabulary.js";
 

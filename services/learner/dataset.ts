@@ -4,7 +4,7 @@ import { type Item, limitsOf, misfit } from "../shared/codec/examples.js";
 import { columnsOf } from "../shared/flow/prompts/dataset.js";
 import type { RowNeeds } from "../shared/flow/prompts/needs.js";
 import type { ResolvedChat } from "../shared/flow/runs/chat.js";
-import type { DataSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { DataSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import type { TrainHost } from "./train-host.js";
 
 /** Items, and how many rows were left out, by reason. */

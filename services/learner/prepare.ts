@@ -9,7 +9,7 @@ import type { EvaluationSettings } from "../shared/flow/runs/evaluation.js";
 import { resolveSampling, teacherName } from "../shared/flow/runs/resolve.js";
 import { stepToken } from "../shared/flow/subjects.js";
 import { Purpose } from "../shared/gen/retort/v1/flow_pb.js";
-import type { DataSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { DataSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { type Dataset, type DatasetLimits, fitting, loadDataset } from "./dataset.js";
 import { issueWriting } from "./issue.js";
 import { type RunContext, waitFor } from "./run-context.js";

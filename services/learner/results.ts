@@ -1,4 +1,4 @@
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, MessageValidType } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import type { Log } from "../shared/base/log.js";
 import type { Streams } from "../shared/base/streams/connection.js";
@@ -146,7 +146,7 @@ export class ResultsReader {
 }
 
 function add(results: TaskResults, kind: ResultKind, data: Uint8Array): void {
-  const read = <D extends DescMessage>(descriptor: D): MessageShape<D> => readRecord(descriptor, data);
+  const read = <D extends DescMessage>(descriptor: D): MessageValidType<D> => readRecord(descriptor, data);
   if (kind === "rollout") results.rollout = read(RolloutSchema);
   else if (kind === "score") results.score = read(TeacherScoreSchema);
   else results.reward = read(RewardSchema);

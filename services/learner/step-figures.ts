@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Phase } from "../shared/flow/runs/resolve.js";
-import type { StepFinishedSchema } from "../shared/gen/retort/v1/run_pb.js";
+import type { StepFinishedSchema } from "../shared/gen/retort/v1/events_pb.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import type { Assembled } from "./assemble.js";
 

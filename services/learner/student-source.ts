@@ -1,4 +1,4 @@
-import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import type { StudentSource } from "./train-host.js";
 
 /** Where a run's student comes from. */

@@ -1,6 +1,6 @@
 import type { WorkerClient } from "../shared/base/workers.js";
 import { needsScore, type ResolvedRun } from "../shared/flow/runs/resolve.js";
-import type { RunSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import type { TrainHost } from "./train-host.js";
 
 /**

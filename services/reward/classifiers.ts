@@ -1,6 +1,6 @@
 import { RetortError } from "../shared/base/errors.js";
 import type { WorkerHandle } from "../shared/base/workers.js";
-import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { classOf } from "../shared/ml/classification/labels.js";
 import type { ClassifierOptions } from "../shared/ml/classification/text-classifier.js";
 import type { ClassifierDescription, ClassifierHost, Judgement } from "../shared/ml/host/classifier-host.js";

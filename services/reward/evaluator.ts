@@ -1,5 +1,5 @@
 import { RetortError } from "../shared/base/errors.js";
-import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { type Input, rewards, type Term } from "./text-rewards.js";
 
 export type { Input, Term };

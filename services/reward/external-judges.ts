@@ -3,7 +3,7 @@ import pRetry from "p-retry";
 import { RetortError } from "../shared/base/errors.js";
 import { type Client, createClient } from "../shared/base/rpc/client.js";
 import { RewardService } from "../shared/gen/retort/v1/reward_pb.js";
-import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import type { RewardSettings } from "./config.js";
 import { addressOf, type JudgeAddress, tokenFor } from "./judge-tokens.js";
 import { partsOf } from "./parts.js";

@@ -1,7 +1,7 @@
 import { type Problem, RetortError } from "../shared/base/errors.js";
 import { WorkerPool } from "../shared/base/worker-pool.js";
 import type { WorkerClient } from "../shared/base/workers.js";
-import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { partsOf } from "./parts.js";
 import { type ClassifierText, type Input, type Term, type TextRewards, tookTooLong } from "./text-rewards.js";
 

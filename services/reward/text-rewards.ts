@@ -3,7 +3,7 @@ import { RetortError } from "../shared/base/errors.js";
 import { within } from "../shared/base/time-limit.js";
 import { parseTemplate } from "../shared/flow/prompts/text-template.js";
 import { defaultTemplate, rewardProblems } from "../shared/flow/runs/rewards.js";
-import type { RewardSpec } from "../shared/gen/retort/v1/run_pb.js";
+import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { textMetrics } from "../shared/ml/text/metrics/table.js";
 import { tasks } from "../shared/ml/text/tasks/table.js";
 

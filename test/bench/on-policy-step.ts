@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { connectController, startLocal } from "../../services/cli/local.js";
 import { checkSucceeded } from "../../services/cli/runs/runs.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
-import type { StepFinished } from "../../services/shared/gen/retort/v1/run_pb.js";
+import type { StepFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { havePeers, median, Peer } from "./harness.js";
 import { benchModel, type Load, loadArguments, loads, type Shape, saveForPeers, shapes } from "./shapes.js";
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { streamNames } from "../../services/shared/flow/streams.js";
-import { type Run, type RunEvent, RunState, type StepFinished } from "../../services/shared/gen/retort/v1/run_pb.js";
+import type { RunEvent, StepFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
+import { type Run, RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import type { ChaosCluster } from "./cluster.js";
 import { sequencesPerStep } from "./specs.js";
 

@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
-import type { Run, RunEvent } from "../../services/shared/gen/retort/v1/run_pb.js";
+import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
+import type { Run } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { digestOfStudent } from "../support/local-run.js";
 import { odditiesOf, problemsOf } from "./checks.js";
 import type { ChaosCluster } from "./cluster.js";

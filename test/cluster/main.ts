@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { RunEvent } from "../../services/shared/gen/retort/v1/run_pb.js";
+import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { shell } from "./support/commands.js";
 import { footprint } from "./support/footprint.js";
 import { buildImages } from "./support/images.js";

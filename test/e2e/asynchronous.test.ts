@@ -1,4 +1,5 @@
-import { type RunEvent, RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
+import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
+import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { LocalCluster, tinySpec, type Watched } from "../support/local-run.js";
 
 const maxStaleness = 2;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type RunEvent, RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
+import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
+import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { digestOfStudent, LocalCluster, tinySpec } from "../support/local-run.js";
 
 // Synchronous on-policy distillation: with one worker per role, its result is a function of the spec alone. That makes

@@ -1,10 +1,9 @@
-import { type DescMessage, type Message, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, type Message, type MessageShape, type MessageValidType, toBinary } from "@bufbuild/protobuf";
 import { assemble } from "../../services/learner/assemble.js";
 import { soundResults } from "../../services/learner/planned.js";
 import { audit } from "../../services/shared/flow/ledger/audit.js";
 import { readRecord } from "../../services/shared/flow/read-record.js";
 import {
-  type PromptTask,
   PromptTaskSchema,
   type Reward,
   RewardSchema,
@@ -44,7 +43,7 @@ async function readable<D extends DescMessage>(
   random: Random,
   descriptor: D,
   message: MessageShape<D>,
-): Promise<MessageShape<D> | undefined> {
+): Promise<MessageValidType<D> | undefined> {
   const bytes = arrived(random, descriptor, message);
   const outcome = await outcomeOf(() => readRecord(descriptor, bytes));
   return "value" in outcome ? outcome.value : undefined;
@@ -102,7 +101,7 @@ describe("a record that may be anything", () => {
       const bytes = arrived(random, PromptTaskSchema, task);
       const outcome = await outcomeOf(() => sampled(bytes, random));
       if ("refusal" in outcome || !outcome.value) return;
-      const asked: PromptTask = readRecord(PromptTaskSchema, bytes);
+      const asked = readRecord(PromptTaskSchema, bytes);
       const made = readRecord(RolloutSchema, outcome.value);
       expect(made.sequences).toHaveLength(asked.prompts.length * asked.samplesPerPrompt);
     }));

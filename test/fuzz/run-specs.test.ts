@@ -5,7 +5,7 @@ import { parse, stringify } from "yaml";
 import { checkObjectives } from "../../services/controller/check-models.js";
 import { resolveRun } from "../../services/shared/flow/runs/resolve.js";
 import { checkSpec, parseSpec } from "../../services/shared/flow/runs/spec.js";
-import type { RunSpec } from "../../services/shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { mutatedBytes } from "../support/fuzz/bytes.js";
 import { checkText, fuzz, outcomeOf, secret } from "../support/fuzz/cases.js";
 import type { Random } from "../support/fuzz/random.js";

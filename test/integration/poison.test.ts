@@ -10,6 +10,7 @@ import { rolloutOf, samplesOf, writtenSequence } from "../../services/shared/flo
 import { watchEvents } from "../../services/shared/flow/runs/events.js";
 import { publishScore } from "../../services/shared/flow/scores/publish-results.js";
 import { subjects } from "../../services/shared/flow/subjects.js";
+import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
 import {
   type PromptTask,
   PromptTaskSchema,
@@ -19,7 +20,7 @@ import {
   Source,
   TeacherScoreSchema,
 } from "../../services/shared/gen/retort/v1/flow_pb.js";
-import { type RunEvent, RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
+import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { loadModel } from "../../services/shared/ml/models/files.js";
 import { FakeWorkers } from "../support/fake-workers.js";
 import { eventually } from "../support/nats.js";

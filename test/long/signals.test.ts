@@ -1,4 +1,5 @@
-import { RunState, type StepFinished } from "../../services/shared/gen/retort/v1/run_pb.js";
+import type { StepFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
+import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { expectAllClose } from "../support/all-close.js";
 import { LocalCluster, tinySpec } from "../support/local-run.js";
 

@@ -8,8 +8,9 @@ import { readLogin } from "../../services/shared/base/nats-users.js";
 import { Streams } from "../../services/shared/base/streams/connection.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import { RunStore } from "../../services/shared/flow/runs/state.js";
+import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { RolloutSchema, type Sequence } from "../../services/shared/gen/retort/v1/flow_pb.js";
-import type { Run, RunEvent } from "../../services/shared/gen/retort/v1/run_pb.js";
+import type { Run } from "../../services/shared/gen/retort/v1/run_pb.js";
 
 const examples = resolve("deploy/examples/num2words");
 

@@ -6,7 +6,7 @@ import { columnsOf, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { resolveEvaluation } from "../../shared/flow/runs/evaluation.js";
 import { resolveRun } from "../../shared/flow/runs/resolve.js";
-import type { RunSpec } from "../../shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { parseConfig } from "../../shared/ml/models/config.js";
 import { readModelJson } from "../../shared/ml/models/load-tensor.js";
 import type { Tokenizer } from "../../shared/ml/text/tokenizer.js";

@@ -7,7 +7,7 @@ import { promptOfRow } from "../../shared/codec/examples.js";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
 import { passAtProblems } from "../../shared/flow/runs/evaluation.js";
 import { rewardProblems } from "../../shared/flow/runs/rewards.js";
-import { type RewardSpec, RewardSpecSchema } from "../../shared/gen/retort/v1/run_pb.js";
+import { type RewardSpec, RewardSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
 import { startBar } from "../bar.js";

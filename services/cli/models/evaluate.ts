@@ -4,7 +4,7 @@ import { toFloat32, toInt32, toRecord } from "../../shared/flow/arrays.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import type { SequenceScore } from "../../shared/gen/retort/v1/flow_pb.js";
-import type { RewardSpec } from "../../shared/gen/retort/v1/run_pb.js";
+import type { RewardSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { PromptInputSchema } from "../../shared/gen/retort/v1/student_pb.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { type Figures, figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";

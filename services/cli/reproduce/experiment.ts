@@ -1,7 +1,7 @@
 import type { Message, MessageInitShape } from "@bufbuild/protobuf";
-import type { PhaseSpecSchema, RewardSpecSchema, RunSpecSchema } from "../../shared/gen/retort/v1/run_pb.js";
+import type { PhaseSpecSchema, RewardSpecSchema, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
 
-/** A run spec as a plain object, field by field as in proto/retort/v1/run.proto. */
+/** A run spec as a plain object, field by field as in proto/retort/v1/run_spec.proto. */
 export type SpecInit = MessageInitShape<typeof RunSpecSchema>;
 type PhaseInit = Exclude<MessageInitShape<typeof PhaseSpecSchema>, Message>;
 type RewardInit = MessageInitShape<typeof RewardSpecSchema>;

@@ -2,8 +2,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { needsScore, resolveRun } from "../../shared/flow/runs/resolve.js";
+import { type EvaluationFinished, EvaluationFinishedSchema, type StepFinished } from "../../shared/gen/retort/v1/events_pb.js";
 import { Source } from "../../shared/gen/retort/v1/flow_pb.js";
-import { type EvaluationFinished, EvaluationFinishedSchema, type RunSpec, type StepFinished } from "../../shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { parseConfig } from "../../shared/ml/models/config.js";
 import { parameterCount } from "../../shared/ml/models/params.js";
 

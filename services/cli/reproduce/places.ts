@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { create, type JsonValue, toJson } from "@bufbuild/protobuf";
-import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_pb.js";
+import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { SpecInit } from "./experiment.js";
 
 /** SHA-256 of a text, its first 16 hexadecimal digits. */

@@ -1,7 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
-import { type AuditFinished, AuditFinishedSchema } from "../../shared/gen/retort/v1/run_pb.js";
+import { type AuditFinished, AuditFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { addCommand, print } from "../command.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 

@@ -9,7 +9,7 @@ import type {
   SampledFigures,
   StepFinished,
   Waiting,
-} from "../../shared/gen/retort/v1/run_pb.js";
+} from "../../shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../shared/gen/retort/v1/run_pb.js";
 
 const digits = (x: number, n = 3): string => (Number.isFinite(x) ? x.toFixed(n) : String(x));

@@ -4,15 +4,9 @@ import { RetortError } from "../../shared/base/errors.js";
 import { readRegular } from "../../shared/base/regular-files.js";
 import { mostYamlBytes } from "../../shared/base/yaml.js";
 import { parseSpec } from "../../shared/flow/runs/spec.js";
-import {
-  type AuditFinished,
-  type EvaluationFinished,
-  type Run,
-  RunSchema,
-  type RunSpec,
-  RunState,
-  type StepFinished,
-} from "../../shared/gen/retort/v1/run_pb.js";
+import type { AuditFinished, EvaluationFinished, StepFinished } from "../../shared/gen/retort/v1/events_pb.js";
+import { type Run, RunSchema, RunState } from "../../shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { bytesInWords } from "../bytes.js";
 import type { ControllerClient } from "../local.js";
 import { ProgressView } from "./progress.js";

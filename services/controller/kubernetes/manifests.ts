@@ -1,5 +1,5 @@
 import type { V1Container, V1Deployment, V1Job, V1OwnerReference, V1PodTemplateSpec } from "@kubernetes/client-node";
-import type { RoleSpec } from "../../shared/gen/retort/v1/run_pb.js";
+import type { RoleSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { askedToLeave, hopelessExits, type RoleSet } from "../launcher.js";
 import { away, killed } from "../restarts.js";
 import { labels, labelsOf, nameOf } from "./labels.js";

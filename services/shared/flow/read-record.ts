@@ -1,4 +1,4 @@
-import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type MessageShape, type MessageValidType } from "@bufbuild/protobuf";
 import { RetortError } from "../base/errors.js";
 import { checkMessage } from "../base/rpc/check-message.js";
 
@@ -7,10 +7,8 @@ import { checkMessage } from "../base/rpc/check-message.js";
  *
  * @throws DataLoss if the bytes are no such record, InvalidArgument that lists what is wrong with it
  */
-export function readRecord<D extends DescMessage>(descriptor: D, bytes: Uint8Array): MessageShape<D> {
-  const record = decode(descriptor, bytes);
-  checkMessage(descriptor, record);
-  return record;
+export function readRecord<D extends DescMessage>(descriptor: D, bytes: Uint8Array): MessageValidType<D> {
+  return checkMessage(descriptor, decode(descriptor, bytes));
 }
 
 function decode<D extends DescMessage>(descriptor: D, bytes: Uint8Array): MessageShape<D> {

@@ -18,7 +18,8 @@ import { newRun, RunStore } from "../../../services/shared/flow/runs/state.js";
 import { ensureRun, ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
 import { NatsStore } from "../../../services/shared/flow/weights/nats-store.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
-import { CheckpointSavedSchema, RunSpecSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { CheckpointSavedSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { FakeLauncher } from "../../support/fake-launcher.js";
 import { TestNats } from "../../support/nats.js";
 

@@ -8,7 +8,8 @@ import { watchEvents } from "../../../services/shared/flow/runs/events.js";
 import { newRun, RunStore } from "../../../services/shared/flow/runs/state.js";
 import { ensureStreams } from "../../../services/shared/flow/streams.js";
 import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
-import { CheckpointSavedSchema, RunSpecSchema, RunState, Wanted } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { CheckpointSavedSchema, RunState, Wanted } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { FakeLauncher } from "../../support/fake-launcher.js";
 import { eventually, TestNats } from "../../support/nats.js";
 

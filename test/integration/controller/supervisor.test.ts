@@ -6,7 +6,8 @@ import type { Streams } from "../../../services/shared/base/streams/connection.j
 import { watchEvents } from "../../../services/shared/flow/runs/events.js";
 import { isOver, newRun, RunStore } from "../../../services/shared/flow/runs/state.js";
 import { durables, ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
-import { RunSpecSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { FakeLauncher } from "../../support/fake-launcher.js";
 import { eventually, TestNats } from "../../support/nats.js";
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type RewardServer, serveRewards } from "../../../services/cli/models/model-server.js";
-import type { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import type { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { classifierFixture } from "../../support/fixtures.js";
 
 interface Golden {

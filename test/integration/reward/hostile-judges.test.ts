@@ -7,7 +7,7 @@ import { implement } from "../../../services/shared/base/rpc/handlers.js";
 import { RpcServer } from "../../../services/shared/base/rpc/server.js";
 import { readSettings } from "../../../services/shared/base/settings.js";
 import { RewardService } from "../../../services/shared/gen/retort/v1/reward_pb.js";
-import { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 type Answer = (completions: readonly string[]) => Promise<{ value?: number; failure?: string }[]>;
 

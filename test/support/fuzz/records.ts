@@ -3,6 +3,7 @@ import type { PlannedTask } from "../../../services/learner/planned.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { toRecord } from "../../../services/shared/flow/arrays.js";
 import { sequencesDigest } from "../../../services/shared/flow/rollouts/digest.js";
+import { RunEventSchema } from "../../../services/shared/gen/retort/v1/events_pb.js";
 import {
   PromptTaskSchema,
   Purpose,
@@ -13,7 +14,7 @@ import {
   TeacherScoreSchema,
   WeightsManifestSchema,
 } from "../../../services/shared/gen/retort/v1/flow_pb.js";
-import { RunEventSchema, RunSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { RunSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { specOf } from "../run-spec.js";
 
 /** Vocabulary of the records' model. */

@@ -1,5 +1,5 @@
 import type { ResolvedRun } from "../../../services/shared/flow/runs/resolve.js";
-import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 type Rule = readonly [what: string, holds: boolean];
 
@@ -7,7 +7,7 @@ const within = (value: number, low: number, high: number): boolean => value >= l
 const unique = (names: readonly string[]): boolean => new Set(names).size === names.length;
 
 /**
- * What run.proto's comments rule out and an accepted spec has all the same. Written from the comments alone, not from the checks.
+ * What run_spec.proto's comments rule out and an accepted spec has all the same. Written from the comments alone, not from the checks.
  */
 export function wrongAcceptances(spec: RunSpec, run: ResolvedRun): string[] {
   const rules: Rule[] = [...wholeRules(spec, run), ...run.phases.flatMap((phase) => phaseRules(phase, spec))];

@@ -8,9 +8,9 @@ import {
   AuditFinishedSchema,
   EvaluationFinishedSchema,
   RunEventSchema,
-  RunState,
   StepFinishedSchema,
-} from "../../../services/shared/gen/retort/v1/run_pb.js";
+} from "../../../services/shared/gen/retort/v1/events_pb.js";
+import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 
 /** A stream that keeps what is written to it. */
 function paper() {

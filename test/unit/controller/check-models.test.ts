@@ -6,7 +6,7 @@ import { checkModels, inspectModels } from "../../../services/controller/check-m
 import { warningsOf } from "../../../services/controller/warnings.js";
 import { signalFor } from "../../../services/learner/issue.js";
 import { resolveRun } from "../../../services/shared/flow/runs/resolve.js";
-import { type RunSpec, RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { type RunSpec, RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { initModel } from "../../../services/shared/ml/models/model.js";
 import { encodeSafetensors } from "../../../services/shared/ml/models/safetensors.js";
 import { Tokenizer } from "../../../services/shared/ml/text/tokenizer.js";

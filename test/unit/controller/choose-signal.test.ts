@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { chooseSignals } from "../../../services/controller/choose-signal.js";
 import { resolveRun } from "../../../services/shared/flow/runs/resolve.js";
-import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 const phases = [
   { steps: 1 },

@@ -4,7 +4,7 @@ import { learnerJob, type ManifestContext, roleDeployment } from "../../../servi
 import { scaledObject } from "../../../services/controller/kubernetes/scaled-object.js";
 import type { RoleSet } from "../../../services/controller/launcher.js";
 import { errorTable } from "../../../services/shared/base/errors.js";
-import { RoleSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { RoleSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 const runId = "num2words-251125-101112-abc";
 const learner: RoleSet = { runId, role: "learner", replicas: 1 };

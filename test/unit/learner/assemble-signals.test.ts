@@ -13,7 +13,7 @@ import {
   Source,
   TeacherScoreSchema,
 } from "../../../services/shared/gen/retort/v1/flow_pb.js";
-import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 const vocab = 3;
 const lengths = [2, 3];

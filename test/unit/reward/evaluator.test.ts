@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { evaluate, type Judges, type Term } from "../../../services/reward/evaluator.js";
 import { TextRewards } from "../../../services/reward/text-rewards.js";
 import { readsReference, rewardProblems } from "../../../services/shared/flow/runs/rewards.js";
-import { type RewardSpec, RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { type RewardSpec, RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 const reward = (fields: MessageInitShape<typeof RewardSpecSchema>): RewardSpec => create(RewardSpecSchema, fields);
 const input = (completion: string, reference = "", completionTokens = 1) => ({ prompt: "p", completion, reference, completionTokens });

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { evaluate, type Judges, rewardKinds } from "../../../services/reward/evaluator.js";
 import { TextRewards } from "../../../services/reward/text-rewards.js";
 import { checkSpec, parseSpec } from "../../../services/shared/flow/runs/spec.js";
-import { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { tasks } from "../../../services/shared/ml/text/tasks/table.js";
 
 const texts = new TextRewards();

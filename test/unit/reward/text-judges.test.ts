@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { TextJudges } from "../../../services/reward/text-judges.js";
-import { type RewardSpec, RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { type RewardSpec, RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 const reward = (fields: MessageInitShape<typeof RewardSpecSchema>): RewardSpec => create(RewardSpecSchema, fields);
 const input = (completion: string, reference = "") => ({ prompt: "p", completion, reference, completionTokens: 1 });

@@ -8,7 +8,16 @@ import sys
 from concurrent import futures
 
 import grpc
-from retort.v1 import controller_pb2, controller_pb2_grpc, reward_pb2, reward_pb2_grpc, run_pb2, teacher_pb2, teacher_pb2_grpc
+from retort.v1 import (
+    controller_pb2,
+    controller_pb2_grpc,
+    reward_pb2,
+    reward_pb2_grpc,
+    run_pb2,
+    run_spec_pb2,
+    teacher_pb2,
+    teacher_pb2_grpc,
+)
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--controller", default="localhost:7070")
@@ -69,7 +78,7 @@ class Rewards(reward_pb2_grpc.RewardServiceServicer):
 
 def train(address):
     """Starts a run that is rewarded at an address, and follows it to its end."""
-    spec = run_pb2.RunSpec(
+    spec = run_spec_pb2.RunSpec(
         name="client-example",
         student={"model": os.path.join(options.examples, "models/student")},
         teachers=[{"model": os.path.join(options.examples, "models/teacher")}],

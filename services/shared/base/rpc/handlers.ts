@@ -5,6 +5,7 @@ import {
   type DescService,
   type MessageInitShape,
   type MessageShape,
+  type MessageValidType,
   toBinary,
 } from "@bufbuild/protobuf";
 import type grpc from "@grpc/grpc-js";
@@ -30,9 +31,9 @@ export type Handlers<S extends DescService> = {
     input: infer I extends DescMessage;
     output: infer O extends DescMessage;
   }
-    ? (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>>
+    ? (request: MessageValidType<I>, context: CallContext) => Promise<MessageInitShape<O>>
     : Methods<S>[K] extends { methodKind: "server_streaming"; input: infer I extends DescMessage; output: infer O extends DescMessage }
-      ? (request: MessageShape<I>, context: CallContext) => AsyncIterable<MessageInitShape<O>>
+      ? (request: MessageValidType<I>, context: CallContext) => AsyncIterable<MessageInitShape<O>>
       : never;
 };
 

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { AuditFinishedSchema } from "../../gen/retort/v1/events_pb.js";
 import type { StepAccount, TaskAccount } from "../../gen/retort/v1/flow_pb.js";
-import type { AuditFinishedSchema } from "../../gen/retort/v1/run_pb.js";
 import { type PlanRows, planStep } from "../prompts/plan.js";
 import { phaseOf, type ResolvedRun } from "../runs/resolve.js";
 

@@ -1,5 +1,5 @@
 import { type Problem, RetortError } from "../../base/errors.js";
-import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { referencesNeededBy, resolveEvaluation } from "../runs/evaluation.js";
 import { needsReward, type ResolvedRun } from "../runs/resolve.js";
 import { readsReference } from "../runs/rewards.js";

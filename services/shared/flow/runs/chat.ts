@@ -1,5 +1,5 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
-import type { DataSpec } from "../../gen/retort/v1/run_pb.js";
+import type { DataSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import type { ChatSpec } from "../../gen/retort/v1/student_pb.js";
 
 /** How prompts become the text that a model reads, with every default applied. */

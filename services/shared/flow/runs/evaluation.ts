@@ -1,5 +1,5 @@
 import type { Problem } from "../../base/errors.js";
-import type { EvaluationSpec, RunSpec } from "../../gen/retort/v1/run_pb.js";
+import type { EvaluationSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 
 /** The figures by which a best checkpoint can be chosen, and whether more of it is better. */
 export const bestFigures = {

@@ -3,7 +3,7 @@ import type { Service } from "../../base/lifecycle.js";
 import type { RoleContext } from "../../base/role.js";
 import type { ModelSettings } from "../../base/settings.js";
 import { Streams, streamsOptions } from "../../base/streams/connection.js";
-import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { openWeightStore } from "../weights/open.js";
 import type { WeightStore } from "../weights/store.js";
 import { type ResolvedRun, resolveRun } from "./resolve.js";

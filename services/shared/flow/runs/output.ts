@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import type { Problem } from "../../base/errors.js";
 import { makeDirectory, missingDirectories } from "../../base/make-directory.js";
 import { directoryProblem } from "../../base/own-directory.js";
-import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { inputPaths } from "./paths.js";
 
 const fieldPath = "output";

@@ -1,7 +1,7 @@
 import type { Problem } from "../../base/errors.js";
 import { Roots } from "../../base/paths.js";
 import type { ProcessSettings } from "../../base/settings.js";
-import type { RunSpec } from "../../gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 
 /** Which paths a spec may name. */
 export interface SpecRoots {

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ObjectiveSpecSchema } from "../../gen/retort/v1/run_pb.js";
+import type { ObjectiveSpecSchema } from "../../gen/retort/v1/run_spec_pb.js";
 
 /** What a preset decides: how often the student's own samples are used, and what is minimised. */
 export interface Preset {

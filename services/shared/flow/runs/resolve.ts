@@ -1,5 +1,5 @@
 import type { SamplingParams } from "../../gen/retort/v1/flow_pb.js";
-import type { ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_pb.js";
+import type { ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
 import { presets } from "./presets.js";
 

@@ -1,5 +1,5 @@
 import { type Problem, RetortError } from "../../base/errors.js";
-import type { RewardSpec } from "../../gen/retort/v1/run_pb.js";
+import type { RewardSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { parseTemplate } from "../prompts/text-template.js";
 
 /** What a classifier reads unless a reward says otherwise. */

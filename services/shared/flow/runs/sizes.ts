@@ -1,5 +1,5 @@
 import type { Problem } from "../../base/errors.js";
-import type { InitSpec, RunSpec } from "../../gen/retort/v1/run_pb.js";
+import type { InitSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import type { Phase, ResolvedRun } from "./resolve.js";
 
 /** Most optimiser steps of a run, over all its phases. */

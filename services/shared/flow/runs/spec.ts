@@ -3,7 +3,7 @@ import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import { type Problem, RetortError } from "../../base/errors.js";
 import { parseYaml } from "../../base/yaml.js";
-import { type RunSpec, RunSpecSchema } from "../../gen/retort/v1/run_pb.js";
+import { type RunSpec, RunSpecSchema } from "../../gen/retort/v1/run_spec_pb.js";
 import { evaluationProblems } from "./evaluation.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, resolveRun, teacherName } from "./resolve.js";
 import { rewardProblems } from "./rewards.js";
@@ -19,7 +19,7 @@ export function parseSpec(text: string, file: string): RunSpec {
   if (typeof json !== "object" || json === null || Array.isArray(json))
     throw new RetortError(
       "InvalidArgument",
-      `${file} holds no fields; write \`name: …\` and the others of RunSpec in proto/retort/v1/run.proto`,
+      `${file} holds no fields; write \`name: …\` and the others of RunSpec in proto/retort/v1/run_spec.proto`,
     );
   let spec: RunSpec;
   try {
@@ -30,7 +30,7 @@ export function parseSpec(text: string, file: string): RunSpec {
     const reason = said.replace(/(got|from JSON:?) "[\s\S]*$/, "$1 text").replace("from JSON: ", "");
     throw new RetortError(
       "InvalidArgument",
-      `${file}: ${reason}; the fields are those of RunSpec in proto/retort/v1/run.proto, in lowerCamelCase`,
+      `${file}: ${reason}; the fields are those of RunSpec in proto/retort/v1/run_spec.proto, in lowerCamelCase`,
     );
   }
   return withAbsolutePaths(spec, dirname(resolve(file)));

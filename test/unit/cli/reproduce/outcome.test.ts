@@ -1,7 +1,7 @@
 import { create, toJson } from "@bufbuild/protobuf";
 import { measuresOf, type Outcome, totalsOf, trainingFlops } from "../../../../services/cli/reproduce/outcome.js";
+import { EvaluationFinishedSchema, StepFinishedSchema } from "../../../../services/shared/gen/retort/v1/events_pb.js";
 import { Source } from "../../../../services/shared/gen/retort/v1/flow_pb.js";
-import { EvaluationFinishedSchema, StepFinishedSchema } from "../../../../services/shared/gen/retort/v1/run_pb.js";
 
 const totals = totalsOf([
   create(StepFinishedSchema, { source: Source.STUDENT, sequences: 2, completionTokens: 10, seconds: 1, stalenessMean: 2 }),

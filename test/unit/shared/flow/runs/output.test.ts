@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ownDirectory } from "../../../../../services/shared/base/own-directory.js";
 import { outputProblems } from "../../../../../services/shared/flow/runs/output.js";
-import { RunSpecSchema } from "../../../../../services/shared/gen/retort/v1/run_pb.js";
+import { RunSpecSchema } from "../../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 describe("outputProblems()", () => {
   let root: string;

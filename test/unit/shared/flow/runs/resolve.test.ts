@@ -3,7 +3,7 @@ import { lambdaAt, needsReward, needsScore, phaseOf, resolveRun } from "../../..
 import { runOf, specOf } from "../../../../support/run-spec.js";
 
 describe("resolveRun()", () => {
-  it("fills in the defaults that run.proto promises", () => {
+  it("fills in the defaults that run_spec.proto promises", () => {
     const run = resolveRun(specOf());
     expect(run).toMatchObject({
       seed: 0n,
