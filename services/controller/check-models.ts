@@ -11,7 +11,7 @@ import { classOf } from "../shared/ml/classification/labels.js";
 import { inspectClassifier } from "../shared/ml/classification/open-classifier.js";
 import { objectiveProblems } from "../shared/ml/losses/objective.js";
 import { openLanguageModel } from "../shared/ml/models/checkpoint/check.js";
-import type { ModelConfig } from "../shared/ml/models/config.js";
+import type { ModelConfig } from "../shared/ml/models/config/model-config.js";
 import { readDonor } from "../shared/ml/models/donor.js";
 import { Encoder } from "../shared/ml/text/encoder.js";
 import { type Ends, endsOf } from "../shared/ml/text/ends.js";

@@ -4,7 +4,7 @@ import type { FileBytes } from "../../base/file-bytes.js";
 import { loadModel, modelFromFiles } from "../models/files.js";
 import { headDigest } from "../models/head.js";
 import { digestOf, type Model } from "../models/model.js";
-import { headName, parameterCount } from "../models/params.js";
+import { headName, parameterCount } from "../models/model-params.js";
 import { decodeSafetensors } from "../models/safetensors.js";
 import { narrowed } from "../models/vocabulary-rows.js";
 import { checkDevice } from "../runtime/device.js";

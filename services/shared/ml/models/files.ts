@@ -8,10 +8,10 @@ import { isTokenizerFile, Tokenizer, tokenizerPaths } from "../text/tokenizer.js
 import { type OpenedModel, openLanguageModel, openModel } from "./checkpoint/check.js";
 import { parseModelJson } from "./checkpoint/model-json.js";
 import { readStored } from "./checkpoint/read.js";
-import { exportedConfig } from "./config/exported.js";
-import { parseConfig } from "./config.js";
+import { exportedConfig } from "./exported-config.js";
 import { checkWeights, type Model } from "./model.js";
-import { paramSpecs } from "./params.js";
+import { paramSpecs } from "./model-params.js";
+import { parseConfig } from "./parse-config.js";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
 
 type Json = Readonly<Record<string, unknown>>;

@@ -3,7 +3,7 @@ import { updateHash } from "../../base/file-bytes.js";
 import type { Tensor } from "../graph/tensor.js";
 import { openLanguageModel } from "./checkpoint/check.js";
 import { readStored } from "./checkpoint/read.js";
-import { headName } from "./params.js";
+import { headName } from "./model-params.js";
 import { firstRows } from "./vocabulary-rows.js";
 
 /** SHA-256 over dimensions and bytes of the weights that turn hidden states into logits, hexadecimal. */

@@ -5,7 +5,7 @@ import { readModelJson } from "./checkpoint/model-json.js";
 import { nameTensors } from "./checkpoint/names.js";
 import { openCheckpoint } from "./checkpoint/open.js";
 import { readStored } from "./checkpoint/read.js";
-import { parseConfig } from "./config.js";
+import { parseConfig } from "./parse-config.js";
 
 export { readModelJson } from "./checkpoint/model-json.js";
 

@@ -3,13 +3,15 @@ import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { int64 } from "../graph/tensor.js";
 import { writeModel } from "../graph/write-model.js";
-import { maskedAttention, maskedScore } from "./attention.js";
-import type { ModelConfig } from "./config.js";
-import { type Attention, hiddenStates, logits } from "./decoder.js";
+import type { ModelConfig } from "./config/model-config.js";
 import { saveCompanions } from "./files.js";
+import { maskedAttention, maskedScore } from "./forward/attention.js";
+import { computedTables, type RotaryTables } from "./forward/rotary.js";
+import { type Attention, SequencePass } from "./forward/sequence-pass.js";
+import { hiddenStates, logits } from "./hidden-states.js";
 import type { Model } from "./model.js";
-import { declareParams, type Weights } from "./params.js";
-import { computedTables } from "./rotary.js";
+import { declareModel } from "./model-params.js";
+import type { Weights } from "./param-spec.js";
 
 /**
  * A decoder as a model that stands alone, with the names that Optimum and transformers.js use.
@@ -19,7 +21,7 @@ import { computedTables } from "./rotary.js";
  */
 export function onnxGraph(config: ModelConfig, weights: Weights): Graph {
   const graph = new Graph("decoder");
-  const params = declareParams(graph, config, weights);
+  const params = declareModel(graph, config, weights);
   const ids_BS = graph.input("input_ids", "int64", ["batch", "sequence"]);
   const present_BT = graph.input("attention_mask", "int64", ["batch", "total"]);
   const positions_BS = graph.input("position_ids", "int64", ["batch", "sequence"]);
@@ -28,12 +30,15 @@ export function onnxGraph(config: ModelConfig, weights: Weights): Graph {
   );
   const mask_B1ST = pastMask(ids_BS, present_BT);
   const cache: Value[][] = [];
-  const attention: Attention = ({ layer, q, k, v }) => {
+  const attend: Attention = ({ layer, q, k, v }) => {
     const whole = [k, v].map((fresh, i) => op.concat([past[layer]![i]!, fresh], 2, "total"));
     cache.push(whole);
     return maskedAttention(q, whole[0]!, whole[1]!, mask_B1ST);
   };
-  const hidden_BSD = hiddenStates(config, params, ids_BS, positions_BS, attention, farTables(config, positions_BS));
+  const hidden_BSD = hiddenStates(
+    new SequencePass(config, params, { positions_BT: positions_BS, attend, tables: farTables(config, positions_BS) }),
+    ids_BS,
+  );
   graph.output("logits", logits(config, params, hidden_BSD));
   for (const [layer, values] of cache.entries())
     for (const [i, kind] of kinds.entries()) graph.output(`present.${layer}.${kind}`, values[i]!);
@@ -44,7 +49,7 @@ export function onnxGraph(config: ModelConfig, weights: Weights): Graph {
 const longestConstant = 65_536;
 
 /** Tables as long as the positions of the call need, where constants for all that the model has would be the larger part of the file. */
-function farTables(config: ModelConfig, positions_BS: Value): { cos: Value; sin: Value } | undefined {
+function farTables(config: ModelConfig, positions_BS: Value): RotaryTables<Value> | undefined {
   if (config.maxPositions <= longestConstant) return undefined;
   return computedTables(config, op.add(op.reduceMax(positions_BS), positions_BS.graph.constant(int64([1], []))));
 }

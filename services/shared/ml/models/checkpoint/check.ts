@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { configWarnings } from "../config/keys.js";
-import { type ModelConfig, parseConfig } from "../config.js";
+import type { ModelConfig } from "../config/model-config.js";
 import { checkWeights } from "../model.js";
-import { paramSpecs } from "../params.js";
+import { paramSpecs } from "../model-params.js";
+import { parseConfig } from "../parse-config.js";
 import { refusePointers } from "./diagnose.js";
 import { readModelJson } from "./model-json.js";
 import { nameTensors } from "./names.js";

@@ -1,6 +1,6 @@
-import { exportedConfig } from "../../../../../services/shared/ml/models/config/exported.js";
 import { configWarnings } from "../../../../../services/shared/ml/models/config/keys.js";
-import { parseConfig } from "../../../../../services/shared/ml/models/config.js";
+import { exportedConfig } from "../../../../../services/shared/ml/models/exported-config.js";
+import { parseConfig } from "../../../../../services/shared/ml/models/parse-config.js";
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -1,8 +1,8 @@
 // Dimensions: B batch, T position of queries, U of keys, H heads, G key/value heads, E head size.
-import type { Value } from "../graph/graph.js";
-import * as op from "../graph/ops/index.js";
-import { int64 } from "../graph/tensor.js";
-import type { Attention } from "./decoder.js";
+import type { Value } from "../../graph/graph.js";
+import * as op from "../../graph/ops/index.js";
+import { int64 } from "../../graph/tensor.js";
+import type { Attention } from "./sequence-pass.js";
 
 /** Added to the scores of positions that must not be seen. Finite, so that a fully masked row stays finite. */
 export const maskedScore = -1e9;

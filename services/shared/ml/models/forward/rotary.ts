@@ -1,7 +1,14 @@
-import type { Value } from "../graph/graph.js";
-import * as op from "../graph/ops/index.js";
-import { float32, int64, type Tensor } from "../graph/tensor.js";
-import type { ModelConfig, RopeScaling } from "./config.js";
+import type { Graph, Value } from "../../graph/graph.js";
+import * as op from "../../graph/ops/index.js";
+import { float32, int64, type Tensor } from "../../graph/tensor.js";
+import type { ModelConfig } from "../config/model-config.js";
+import type { RopeScaling } from "../config/rope.js";
+
+/** Cosines and sines [positions, E/2] of the rotary embedding. */
+export interface RotaryTables<T> {
+  readonly cos: T;
+  readonly sin: T;
+}
 
 /** A config for a graph whose positions stay below `room`: its rotary tables are no longer than that. */
 export const withRoom = (config: ModelConfig, room: number): ModelConfig => ({
@@ -10,7 +17,7 @@ export const withRoom = (config: ModelConfig, room: number): ModelConfig => ({
 });
 
 /** Cosine and sine tables [positions, headDim/2] of the rotary embedding (Su et al. 2021; scaling as transformers does it). */
-export function rotaryTables(config: ModelConfig, positions = config.maxPositions): { cos: Tensor<"float32">; sin: Tensor<"float32"> } {
+export function rotaryTables(config: ModelConfig, positions = config.maxPositions): RotaryTables<Tensor<"float32">> {
   const half = config.headDim / 2;
   const cos = new Float32Array(positions * half);
   const sin = new Float32Array(positions * half);
@@ -25,13 +32,20 @@ export function rotaryTables(config: ModelConfig, positions = config.maxPosition
   return { cos: float32(cos, [positions, half]), sin: float32(sin, [positions, half]) };
 }
 
+/** The tables as constants of a graph's root, which its loops read too. */
+export function constantTables(graph: Graph, config: ModelConfig): RotaryTables<Value> {
+  if (graph.parent) return constantTables(graph.parent, config);
+  const { cos, sin } = rotaryTables(config);
+  return { cos: graph.constantNamed("rotary.cos", cos), sin: graph.constantNamed("rotary.sin", sin) };
+}
+
 /**
  * The same tables, computed where they are used and as long as a length says: for a graph that stands alone and must
  * serve every position that the model has. Equal to {@link rotaryTables} up to the rounding of the runtime's cosine.
  *
  * @param length int64 []
  */
-export function computedTables(config: ModelConfig, length: Value): { cos: Value; sin: Value } {
+export function computedTables(config: ModelConfig, length: Value): RotaryTables<Value> {
   const { graph } = length;
   const half = config.headDim / 2;
   const positions = op.range(graph.constant(int64([0], [])), length, graph.constant(int64([1], [])), "table");
