@@ -12,7 +12,7 @@ import { inspectClassifier } from "../shared/ml/classification/open-classifier.j
 import { objectiveProblems } from "../shared/ml/losses/objective.js";
 import { openLanguageModel } from "../shared/ml/models/checkpoint/check.js";
 import type { ModelConfig } from "../shared/ml/models/config/model-config.js";
-import { readDonor } from "../shared/ml/models/donor.js";
+import { readDonor } from "../shared/ml/models/files/donor.js";
 import { Encoder } from "../shared/ml/text/encoder.js";
 import { type Ends, endsOf } from "../shared/ml/text/ends.js";
 import { Tokenizer } from "../shared/ml/text/tokenizer.js";

@@ -1,5 +1,4 @@
-import type { Problem } from "../shared/base/errors.js";
-import { RetortError } from "../shared/base/errors.js";
+import { type Problem, RetortError } from "../shared/base/errors.js";
 import { within } from "../shared/base/time-limit.js";
 import { parseTemplate } from "../shared/flow/prompts/text-template.js";
 import { defaultTemplate, rewardProblems } from "../shared/flow/runs/rewards.js";

@@ -10,14 +10,14 @@ import { openLanguageModel } from "../../services/shared/ml/models/checkpoint/ch
 import { readStored } from "../../services/shared/ml/models/checkpoint/read.js";
 import type { ModelConfig } from "../../services/shared/ml/models/config/model-config.js";
 import { exportedConfig } from "../../services/shared/ml/models/exported-config.js";
+import { loadHead } from "../../services/shared/ml/models/files/load-head.js";
 import { causalAttention } from "../../services/shared/ml/models/forward/attention.js";
 import { SequencePass } from "../../services/shared/ml/models/forward/sequence-pass.js";
-import { loadHead } from "../../services/shared/ml/models/head.js";
 import { hiddenStates, logits } from "../../services/shared/ml/models/hidden-states.js";
 import { declareModel, headName } from "../../services/shared/ml/models/model-params.js";
 import type { Weights } from "../../services/shared/ml/models/param-spec.js";
 import { parseConfig } from "../../services/shared/ml/models/parse-config.js";
-import { encodeSafetensors } from "../../services/shared/ml/models/safetensors.js";
+import { encodeSafetensors } from "../../services/shared/ml/models/safetensors/safetensors.js";
 import { evaluate } from "../../services/shared/ml/runtime/session.js";
 import { expectAllClose } from "../support/all-close.js";
 

@@ -5,7 +5,7 @@ import * as op from "../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
 import { declareRows, rowLosses } from "../../services/shared/ml/losses/row-losses.js";
 import { decoderInputs } from "../../services/shared/ml/models/architectures/sequence-inputs.js";
-import { headDigest } from "../../services/shared/ml/models/head.js";
+import { headDigest } from "../../services/shared/ml/models/model.js";
 import { evaluate } from "../../services/shared/ml/runtime/session.js";
 import { microBatch } from "../../services/shared/ml/training/batch.js";
 import { expectAllClose, type Tolerance } from "../support/all-close.js";

@@ -5,7 +5,7 @@ import { gradientsOf } from "../../services/shared/ml/autodiff/gradients.js";
 import { Graph, type Value } from "../../services/shared/ml/graph/graph.js";
 import * as op from "../../services/shared/ml/graph/ops/index.js";
 import { int32, int64, type Tensor } from "../../services/shared/ml/graph/tensor.js";
-import { loadModel } from "../../services/shared/ml/models/files.js";
+import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
 import { causalAttention } from "../../services/shared/ml/models/forward/attention.js";
 import { SequencePass } from "../../services/shared/ml/models/forward/sequence-pass.js";
 import { hiddenStates, logits } from "../../services/shared/ml/models/hidden-states.js";

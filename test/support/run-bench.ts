@@ -15,7 +15,7 @@ import { type ResultKind, subjects } from "../../services/shared/flow/subjects.j
 import { DirectoryStore } from "../../services/shared/flow/weights/directory-store.js";
 import type { TaskKey } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { loadModel, modelToFiles } from "../../services/shared/ml/models/files.js";
+import { loadModel, modelToFiles } from "../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../services/shared/ml/models/model.js";
 import { eventually, TestNats } from "./nats.js";
 

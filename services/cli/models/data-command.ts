@@ -7,7 +7,7 @@ import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { resolveEvaluation } from "../../shared/flow/runs/evaluation.js";
 import { resolveRun } from "../../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { readModelJson } from "../../shared/ml/models/load-tensor.js";
+import { readModelJson } from "../../shared/ml/models/files/load-tensor.js";
 import { parseConfig } from "../../shared/ml/models/parse-config.js";
 import type { Tokenizer } from "../../shared/ml/text/tokenizer.js";
 import { addCommand, print, wholeNumber } from "../command.js";

@@ -8,7 +8,7 @@ import { signalFor } from "../../../services/learner/issue.js";
 import { resolveRun } from "../../../services/shared/flow/runs/resolve.js";
 import { type RunSpec, RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { initModel } from "../../../services/shared/ml/models/model.js";
-import { encodeSafetensors } from "../../../services/shared/ml/models/safetensors.js";
+import { encodeSafetensors } from "../../../services/shared/ml/models/safetensors/safetensors.js";
 import { Tokenizer } from "../../../services/shared/ml/text/tokenizer.js";
 
 const example = resolve("deploy/examples/num2words");

@@ -5,12 +5,12 @@ import { writeAtomically } from "../../base/write-atomically.js";
 import { float32 } from "../graph/tensor.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
-import { readModel, saveCompanions } from "../models/files.js";
-import { readModelJson } from "../models/load-tensor.js";
+import { readModelJson } from "../models/files/load-tensor.js";
+import { readModel, saveCompanions } from "../models/files/model-files.js";
 import { checkWeights, type Model } from "../models/model.js";
 import { bodySpecs, classHead } from "../models/model-params.js";
 import type { ParamSpec } from "../models/param-spec.js";
-import { encodeSafetensors } from "../models/safetensors.js";
+import { encodeSafetensors } from "../models/safetensors/safetensors.js";
 import { labelsIn } from "./labels.js";
 
 /** A decoder that tells classes apart, as Hugging Face's `…ForSequenceClassification` saves it: `score.weight` [C, D] in the place of the head. */

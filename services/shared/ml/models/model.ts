@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
 import { updateHash } from "../../base/file-bytes.js";
 import { deriveSeed, normals } from "../../base/random.js";
-import { float32 } from "../graph/tensor.js";
+import { float32, type Tensor } from "../graph/tensor.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { architectureOf } from "./architectures/table.js";
 import type { ModelConfig } from "./config/model-config.js";
@@ -29,6 +29,12 @@ export function digestOf(weights: Weights): string {
     updateHash(hash.update(`${name}[${dims}]`), new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
   return hash.digest("hex");
+}
+
+/** SHA-256 over dimensions and bytes of the weights that turn hidden states into logits, hexadecimal. */
+export function headDigest({ dims, data }: Tensor<"float32">): string {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return updateHash(createHash("sha256").update(`[${dims}]`), bytes).digest("hex");
 }
 
 /**

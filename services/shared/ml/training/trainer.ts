@@ -4,7 +4,7 @@ import { checkObjective, type Objective } from "../losses/objective.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { withRoom } from "../models/forward/rotary.js";
-import { headDigest } from "../models/head.js";
+import { headDigest } from "../models/model.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { type Trainable, wholeModel } from "../models/trainable.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { architectureOf } from "../architectures/table.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { readTensor, withFile } from "../safetensors-file.js";
-import { readInto } from "./header.js";
+import { readInto } from "../safetensors/header.js";
+import { readTensor, withFile } from "../safetensors/safetensors-file.js";
 import type { StoredTensor } from "./open.js";
 
 /** A language model's tensors with its head where it belongs, and the config that says so. */

@@ -2,7 +2,7 @@ import { deriveSeed, normals } from "../../../../../services/shared/base/random.
 import { float32, type Tensor } from "../../../../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
 import { decoderInputs } from "../../../../../services/shared/ml/models/architectures/sequence-inputs.js";
-import { headDigest } from "../../../../../services/shared/ml/models/head.js";
+import { headDigest } from "../../../../../services/shared/ml/models/model.js";
 import { wholeModel } from "../../../../../services/shared/ml/models/trainable.js";
 import { Session } from "../../../../../services/shared/ml/runtime/session.js";
 import type { Score } from "../../../../../services/shared/ml/scoring/score.js";

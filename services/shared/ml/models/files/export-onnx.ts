@@ -1,17 +1,17 @@
 // Dimensions: B batch, S new position, T position with the past, G key/value heads, E head size, V vocabulary.
-import { Graph, type Value } from "../graph/graph.js";
-import * as op from "../graph/ops/index.js";
-import { int64 } from "../graph/tensor.js";
-import { writeModel } from "../graph/write-model.js";
-import type { ModelConfig } from "./config/model-config.js";
-import { saveCompanions } from "./files.js";
-import { maskedAttention, maskedScore } from "./forward/attention.js";
-import { computedTables, type RotaryTables } from "./forward/rotary.js";
-import { type Attention, SequencePass } from "./forward/sequence-pass.js";
-import { hiddenStates, logits } from "./hidden-states.js";
-import type { Model } from "./model.js";
-import { declareModel } from "./model-params.js";
-import type { Weights } from "./param-spec.js";
+import { Graph, type Value } from "../../graph/graph.js";
+import * as op from "../../graph/ops/index.js";
+import { int64 } from "../../graph/tensor.js";
+import { writeModel } from "../../graph/write-model.js";
+import type { ModelConfig } from "../config/model-config.js";
+import { maskedAttention, maskedScore } from "../forward/attention.js";
+import { computedTables, type RotaryTables } from "../forward/rotary.js";
+import { type Attention, SequencePass } from "../forward/sequence-pass.js";
+import { hiddenStates, logits } from "../hidden-states.js";
+import type { Model } from "../model.js";
+import { declareModel } from "../model-params.js";
+import type { Weights } from "../param-spec.js";
+import { saveCompanions } from "./model-files.js";
 
 /**
  * A decoder as a model that stands alone, with the names that Optimum and transformers.js use.

@@ -1,13 +1,13 @@
 import { join } from "node:path";
-import { RetortError } from "../../base/errors.js";
-import type { Tensor } from "../graph/tensor.js";
-import { readModelJson } from "./checkpoint/model-json.js";
-import { nameTensors } from "./checkpoint/names.js";
-import { openCheckpoint } from "./checkpoint/open.js";
-import { readStored } from "./checkpoint/read.js";
-import { parseConfig } from "./parse-config.js";
+import { RetortError } from "../../../base/errors.js";
+import type { Tensor } from "../../graph/tensor.js";
+import { readModelJson } from "../checkpoint/model-json.js";
+import { nameTensors } from "../checkpoint/names.js";
+import { openCheckpoint } from "../checkpoint/open.js";
+import { readStored } from "../checkpoint/read.js";
+import { parseConfig } from "../parse-config.js";
 
-export { readModelJson } from "./checkpoint/model-json.js";
+export { readModelJson } from "../checkpoint/model-json.js";
 
 /**
  * Reads one tensor of a Hugging Face model directory, widened to float32, and nothing else of the weights.

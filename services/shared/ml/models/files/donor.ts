@@ -1,7 +1,7 @@
-import { type Ends, endsOf } from "../text/ends.js";
-import { Tokenizer } from "../text/tokenizer.js";
-import { readModelJson } from "./checkpoint/model-json.js";
-import { Fields } from "./config/fields.js";
+import { type Ends, endsOf } from "../../text/ends.js";
+import { Tokenizer } from "../../text/tokenizer.js";
+import { readModelJson } from "../checkpoint/model-json.js";
+import { Fields } from "../config/fields.js";
 
 /** What a student from scratch takes from the directory whose tokenizer it uses. The directory's model may be of any family. */
 export interface Donor {

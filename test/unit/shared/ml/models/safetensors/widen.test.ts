@@ -1,5 +1,5 @@
-import { firstNonFinite } from "../../../../../../services/shared/ml/models/checkpoint/widen.js";
-import { decodeTensor, halfToFloat } from "../../../../../../services/shared/ml/models/safetensors.js";
+import { decodeTensor, halfToFloat } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
+import { firstNonFinite } from "../../../../../../services/shared/ml/models/safetensors/widen.js";
 
 const all = Uint16Array.from({ length: 1 << 16 }, (_, bits) => bits);
 const bytesOf = (half: Uint16Array) => new Uint8Array(half.buffer);

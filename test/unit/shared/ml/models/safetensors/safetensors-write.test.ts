@@ -1,5 +1,5 @@
-import { float32, type Tensor } from "../../../../../services/shared/ml/graph/tensor.js";
-import { decodeSafetensors, encodeSafetensors } from "../../../../../services/shared/ml/models/safetensors.js";
+import { float32, type Tensor } from "../../../../../../services/shared/ml/graph/tensor.js";
+import { decodeSafetensors, encodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
 
 const tensors = new Map([
   ["b", float32(Float32Array.of(1, -2, 3.5), [3])],

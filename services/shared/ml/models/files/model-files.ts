@@ -1,18 +1,18 @@
 import { copyFile, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type FileBytes, piecesOf } from "../../base/file-bytes.js";
-import { makeDirectory } from "../../base/make-directory.js";
-import { writeAtomically } from "../../base/write-atomically.js";
-import { endsOf } from "../text/ends.js";
-import { isTokenizerFile, Tokenizer, tokenizerPaths } from "../text/tokenizer.js";
-import { type OpenedModel, openLanguageModel, openModel } from "./checkpoint/check.js";
-import { parseModelJson } from "./checkpoint/model-json.js";
-import { readStored } from "./checkpoint/read.js";
-import { exportedConfig } from "./exported-config.js";
-import { checkWeights, type Model } from "./model.js";
-import { paramSpecs } from "./model-params.js";
-import { parseConfig } from "./parse-config.js";
-import { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
+import { type FileBytes, piecesOf } from "../../../base/file-bytes.js";
+import { makeDirectory } from "../../../base/make-directory.js";
+import { writeAtomically } from "../../../base/write-atomically.js";
+import { endsOf } from "../../text/ends.js";
+import { isTokenizerFile, Tokenizer, tokenizerPaths } from "../../text/tokenizer.js";
+import { type OpenedModel, openLanguageModel, openModel } from "../checkpoint/check.js";
+import { parseModelJson } from "../checkpoint/model-json.js";
+import { readStored } from "../checkpoint/read.js";
+import { exportedConfig } from "../exported-config.js";
+import { checkWeights, type Model } from "../model.js";
+import { paramSpecs } from "../model-params.js";
+import { parseConfig } from "../parse-config.js";
+import { decodeSafetensors, encodeSafetensors } from "../safetensors/safetensors.js";
 
 type Json = Readonly<Record<string, unknown>>;
 

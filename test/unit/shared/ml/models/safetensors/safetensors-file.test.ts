@@ -1,9 +1,9 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decodeSafetensors } from "../../../../../services/shared/ml/models/safetensors.js";
-import { readTensors } from "../../../../../services/shared/ml/models/safetensors-file.js";
-import { modelFixture } from "../../../../support/fixtures.js";
+import { decodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
+import { readTensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors-file.js";
+import { modelFixture } from "../../../../../support/fixtures.js";
 
 describe("readTensors()", () => {
   const path = join(modelFixture("llama-linear"), "model.safetensors");

@@ -2,19 +2,19 @@ import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ort from "onnxruntime-node";
-import { Graph } from "../../../../../services/shared/ml/graph/graph.js";
-import { int32, int64 } from "../../../../../services/shared/ml/graph/tensor.js";
-import { loadModel } from "../../../../../services/shared/ml/models/files.js";
-import { causalAttention } from "../../../../../services/shared/ml/models/forward/attention.js";
-import { SequencePass } from "../../../../../services/shared/ml/models/forward/sequence-pass.js";
-import { hiddenStates, logits } from "../../../../../services/shared/ml/models/hidden-states.js";
-import type { Model } from "../../../../../services/shared/ml/models/model.js";
-import { declareModel } from "../../../../../services/shared/ml/models/model-params.js";
-import { saveOnnx } from "../../../../../services/shared/ml/models/onnx.js";
-import { evaluate } from "../../../../../services/shared/ml/runtime/session.js";
-import { expectAllClose } from "../../../../support/all-close.js";
-import { modelFixture } from "../../../../support/fixtures.js";
-import { smallConfigs, smallModel } from "../../../../support/small-model.js";
+import { Graph } from "../../../../../../services/shared/ml/graph/graph.js";
+import { int32, int64 } from "../../../../../../services/shared/ml/graph/tensor.js";
+import { saveOnnx } from "../../../../../../services/shared/ml/models/files/export-onnx.js";
+import { loadModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
+import { causalAttention } from "../../../../../../services/shared/ml/models/forward/attention.js";
+import { SequencePass } from "../../../../../../services/shared/ml/models/forward/sequence-pass.js";
+import { hiddenStates, logits } from "../../../../../../services/shared/ml/models/hidden-states.js";
+import type { Model } from "../../../../../../services/shared/ml/models/model.js";
+import { declareModel } from "../../../../../../services/shared/ml/models/model-params.js";
+import { evaluate } from "../../../../../../services/shared/ml/runtime/session.js";
+import { expectAllClose } from "../../../../../support/all-close.js";
+import { modelFixture } from "../../../../../support/fixtures.js";
+import { smallConfigs, smallModel } from "../../../../../support/small-model.js";
 
 /** The engine's logits of whole rows of one length: [B·T·V]. */
 async function engineLogits({ config, params }: Model, rows: readonly number[][]): Promise<Float32Array> {

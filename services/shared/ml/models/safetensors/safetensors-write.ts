@@ -1,4 +1,4 @@
-import type { Tensor } from "../graph/tensor.js";
+import type { Tensor } from "../../graph/tensor.js";
 
 /**
  * A safetensors file that is made part by part as it is read: the header, then each tensor's own bytes, which are views. So

@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { RetortError } from "../../../base/errors.js";
-import { isPointer, pointerError } from "./diagnose.js";
 import { entriesOf, type SafetensorsEntry } from "./entries.js";
+import { isPointer, pointerError } from "./pointer.js";
 
 /** Where the tensors of a safetensors file lie. */
 export interface SafetensorsHeader {

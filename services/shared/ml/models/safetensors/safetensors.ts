@@ -1,12 +1,12 @@
-import { RetortError } from "../../base/errors.js";
-import { type FileBytes, lengthOf, sliceOf } from "../../base/file-bytes.js";
-import { sizeOf, type Tensor } from "../graph/tensor.js";
-import { entriesOf, type SafetensorsEntry } from "./checkpoint/entries.js";
-import { checkElementType, elementBytes, widenInto } from "./checkpoint/widen.js";
+import { RetortError } from "../../../base/errors.js";
+import { type FileBytes, lengthOf, sliceOf } from "../../../base/file-bytes.js";
+import { sizeOf, type Tensor } from "../../graph/tensor.js";
+import { entriesOf, type SafetensorsEntry } from "./entries.js";
+import { checkElementType, elementBytes, widenInto } from "./widen.js";
 
 // The safetensors format (Hugging Face): an 8-byte little-endian header length, a JSON header {name: {dtype, shape,
 // data_offsets}}, then the tensors' bytes.
-export type { SafetensorsEntry } from "./checkpoint/entries.js";
+export type { SafetensorsEntry } from "./entries.js";
 export { encodeSafetensors } from "./safetensors-write.js";
 
 /**

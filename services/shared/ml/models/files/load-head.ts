@@ -1,16 +1,8 @@
-import { createHash } from "node:crypto";
-import { updateHash } from "../../base/file-bytes.js";
-import type { Tensor } from "../graph/tensor.js";
-import { openLanguageModel } from "./checkpoint/check.js";
-import { readStored } from "./checkpoint/read.js";
-import { headName } from "./model-params.js";
-import { firstRows } from "./vocabulary-rows.js";
-
-/** SHA-256 over dimensions and bytes of the weights that turn hidden states into logits, hexadecimal. */
-export function headDigest({ dims, data }: Tensor<"float32">): string {
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return updateHash(createHash("sha256").update(`[${dims}]`), bytes).digest("hex");
-}
+import type { Tensor } from "../../graph/tensor.js";
+import { openLanguageModel } from "../checkpoint/check.js";
+import { readStored } from "../checkpoint/read.js";
+import { headName } from "../model-params.js";
+import { firstRows } from "../vocabulary-rows.js";
 
 /**
  * Reads only the head [V, D] of a Hugging Face model directory, widened to float32: `lm_head.weight`, or the embedding
