@@ -15,8 +15,8 @@ import { hiddenStates, logits } from "../../services/shared/ml/models/decoder.js
 import { loadHead } from "../../services/shared/ml/models/head.js";
 import { declareParams, headName, type Weights } from "../../services/shared/ml/models/params.js";
 import { encodeSafetensors } from "../../services/shared/ml/models/safetensors.js";
-import { evaluate } from "../../services/shared/ml/runtime/session.js";
 import { expectAllClose } from "../support/all-close.js";
+import { evaluate } from "../support/evaluate.js";
 
 interface Golden {
   readonly row: readonly number[];

@@ -10,8 +10,8 @@ import { hiddenStates, logits } from "../../services/shared/ml/models/decoder.js
 import { loadModel } from "../../services/shared/ml/models/files.js";
 import type { Model } from "../../services/shared/ml/models/model.js";
 import { declareParams } from "../../services/shared/ml/models/params.js";
-import { evaluate } from "../../services/shared/ml/runtime/session.js";
 import { expectAllClose } from "../support/all-close.js";
+import { evaluate } from "../support/evaluate.js";
 import { modelFixture, modelFixtures } from "../support/fixtures.js";
 
 interface Golden {
