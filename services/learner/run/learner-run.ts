@@ -6,7 +6,7 @@ import { type OpenSpan, openSpan, traced } from "../../shared/base/tracing.js";
 import { planStep, taskCapacity } from "../../shared/flow/prompts/plan.js";
 import { lastOf } from "../../shared/flow/runs/events.js";
 import { type Phase, phaseOf } from "../../shared/flow/runs/resolve.js";
-import { isOver } from "../../shared/flow/runs/state.js";
+import { isOver } from "../../shared/flow/runs/run-store.js";
 import { streamNames } from "../../shared/flow/streams.js";
 import { stepToken, subjects } from "../../shared/flow/subjects.js";
 import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
