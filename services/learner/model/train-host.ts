@@ -25,6 +25,7 @@ import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
+import { checkpointState, stateName } from "./checkpoint-state.js";
 
 /** Where the student comes from: a directory, or a config to start from scratch with a directory's tokenizer. */
 export type StudentSource =
@@ -206,6 +207,6 @@ async function readState(checkpoint: string, model: Model) {
   const moments = await readTensors(path);
   const part = (prefix: string) =>
     new Map([...moments].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [])));
-  const { step } = JSON.parse(await readFile(join(checkpoint, "state.json"), "utf8")) as { step: number };
+  const { step } = checkpointState.parse(JSON.parse(await readFile(join(checkpoint, stateName), "utf8")));
   return { params: model.params, m: part("m:"), v: part("v:"), updates: step };
 }
