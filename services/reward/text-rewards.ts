@@ -4,7 +4,7 @@ import { parseTemplate } from "../shared/flow/prompts/text-template.js";
 import { defaultTemplate, rewardProblems } from "../shared/flow/runs/rewards.js";
 import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { textMetrics } from "../shared/ml/text/metrics/table.js";
-import { tasks } from "../shared/ml/text/tasks/table.js";
+import { tasks } from "../shared/tasks/table.js";
 
 /** A completion with what it is judged by. */
 export interface Input {

@@ -1,6 +1,6 @@
 import { type DescMessage, type Message, type MessageShape, type MessageValidType, toBinary } from "@bufbuild/protobuf";
-import { assemble } from "../../services/learner/assemble.js";
-import { soundResults } from "../../services/learner/planned.js";
+import { assemble } from "../../services/learner/step/assemble.js";
+import { soundResults } from "../../services/learner/tasks/planned-task.js";
 import { audit } from "../../services/shared/flow/ledger/audit.js";
 import { readRecord } from "../../services/shared/flow/read-record.js";
 import {

@@ -6,10 +6,10 @@ import { float32 } from "../../services/shared/ml/graph/tensor.js";
 import { declareRows, rowLosses } from "../../services/shared/ml/losses/row-losses.js";
 import { decoderInputs } from "../../services/shared/ml/models/architectures/sequence-inputs.js";
 import { headDigest } from "../../services/shared/ml/models/model.js";
-import { evaluate } from "../../services/shared/ml/runtime/session.js";
 import { microBatch } from "../../services/shared/ml/training/batch.js";
 import { expectAllClose, type Tolerance } from "../support/all-close.js";
 import { type ConformanceCase, type ConformanceInput, countedOf, headOf, objectiveOf, trainSequences } from "../support/conformance.js";
+import { evaluate } from "../support/evaluate.js";
 
 const directory = "test/golden/conformance";
 const read = (file: string) => JSON.parse(readFileSync(`${directory}/${file}`, "utf8"));

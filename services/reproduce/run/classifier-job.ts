@@ -6,8 +6,8 @@ import { promisify } from "node:util";
 import type { TrainedClassifier } from "../../cli/models/train-classifier.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
-import { tasks } from "../../shared/ml/text/tasks/table.js";
-import type { Example } from "../../shared/ml/text/tasks/task.js";
+import { tasks } from "../../shared/tasks/table.js";
+import type { Example } from "../../shared/tasks/task.js";
 import { type ClassifierJob, dataOf, rightLabel } from "../plan/jobs.js";
 import type { Places } from "../plan/places.js";
 

@@ -3,7 +3,7 @@ import { type ModelServer, serveModel } from "../../cli/models/model-server.js";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import { textMetrics } from "../../shared/ml/text/metrics/table.js";
-import { tasks } from "../../shared/ml/text/tasks/table.js";
+import { tasks } from "../../shared/tasks/table.js";
 import type { Also } from "../plan/experiment.js";
 import { dataOf, type RunJob } from "../plan/jobs.js";
 import type { Places } from "../plan/places.js";

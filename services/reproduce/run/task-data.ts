@@ -1,8 +1,8 @@
 import { access, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { tasks } from "../../shared/ml/text/tasks/table.js";
-import type { Example } from "../../shared/ml/text/tasks/task.js";
-import { jsonl, writeTask } from "../../shared/ml/text/tasks/task-files.js";
+import { tasks } from "../../shared/tasks/table.js";
+import type { Example } from "../../shared/tasks/task.js";
+import { jsonl, writeTask } from "../../shared/tasks/task-files.js";
 import type { Recipe } from "../plan/experiment.js";
 
 /** Raised when a task's examples or their split change, so that nothing made from the old ones is used again. */

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { inspect } from "../../../../../../services/controller/check-models.js";
+import { inspect } from "../../../../../../services/controller/check/check-models.js";
 import { loadHead } from "../../../../../../services/shared/ml/models/files/load-head.js";
 import { loadModel, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";

@@ -11,8 +11,8 @@ import { SequencePass } from "../../../../../../services/shared/ml/models/forwar
 import { hiddenStates, logits } from "../../../../../../services/shared/ml/models/hidden-states.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
 import { declareModel } from "../../../../../../services/shared/ml/models/model-params.js";
-import { evaluate } from "../../../../../../services/shared/ml/runtime/session.js";
 import { expectAllClose } from "../../../../../support/all-close.js";
+import { evaluate } from "../../../../../support/evaluate.js";
 import { modelFixture } from "../../../../../support/fixtures.js";
 import { smallConfigs, smallModel } from "../../../../../support/small-model.js";
 
