@@ -9,7 +9,7 @@ import { checkDeletable, clearDirectory, ownDirectory } from "../../shared/base/
 import { checkOwnFile } from "../../shared/base/own-file.js";
 import { promptOfRow } from "../../shared/codec/examples.js";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
-import { writeTask } from "../../shared/ml/text/tasks/task-files.js";
+import { writeTask } from "../../shared/tasks/task-files.js";
 import { startBar } from "../bar.js";
 import { addCommand, print } from "../command.js";
 import { type ControllerClient, connectController, startLocal } from "../local.js";
