@@ -1,0 +1,105 @@
+import { RetortError } from "../../shared/base/errors.js";
+import { purge } from "../../shared/base/streams/ensure.js";
+import type { Item } from "../../shared/codec/examples.js";
+import { promptsPerMessage, type RecordSize } from "../../shared/flow/prompts/plan.js";
+import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
+import type { Membership } from "../../shared/flow/runs/membership.js";
+import { phaseOf } from "../../shared/flow/runs/resolve.js";
+import { streamNames } from "../../shared/flow/streams.js";
+import { stepToken, subjects } from "../../shared/flow/subjects.js";
+import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { RunContext } from "../context/run-context.js";
+import { waitForResults } from "../context/wait-for-results.js";
+import { issueWriting, type WriteRequest } from "../tasks/issue-writing.js";
+import type { PlannedTask } from "../tasks/planned-task.js";
+import { type EvaluationFigures, evaluationFigures } from "./evaluation-figures.js";
+
+/** Which version is measured, and on what. */
+export interface EvaluationRequest {
+  readonly version: number;
+  /** The learner's fence; results of an earlier one have been purged. */
+  readonly attempt: number;
+  readonly items: readonly Item[];
+  readonly settings: EvaluationSettings;
+  readonly recordSize: RecordSize;
+}
+
+/** Most prompts of one evaluation task. */
+const mostPrompts = 256;
+/** Classes of the teacher's answer where whole distributions are too large, and how many must fit a message not to be. */
+const topClasses = 64;
+const promptsWorthFull = 8;
+
+/** The teacher's answer to ask for, and how many prompts a task may have so that it fits a message. */
+export function evaluationSignal(samples: number, maxNewTokens: number, size: Pick<RecordSize, "vocabSize" | "maxPayloadBytes">) {
+  const capacity = (perToken: number) => promptsPerMessage(samples * maxNewTokens * perToken, size);
+  const whole = capacity(4 * size.vocabSize + 4);
+  if (whole >= promptsWorthFull) return { signal: { kind: "full", k: 0, temperature: 1 }, capacity: whole };
+  const k = Math.min(topClasses, size.vocabSize);
+  const capped = capacity(8 * k + 8);
+  if (capped >= 1) return { signal: { kind: "top_k", k, temperature: 1 }, capacity: capped };
+  throw new RetortError(
+    "InvalidArgument",
+    `the scores of one prompt's ${samples} samples of up to ${maxNewTokens} tokens do not fit NATS's max_payload of ${size.maxPayloadBytes} bytes; lower evaluation.samplesPerPrompt or evaluation.maxNewTokens`,
+    { fieldPath: "evaluation.samplesPerPrompt" },
+  );
+}
+
+/** Completions of all held-out prompts that are sampled alike. */
+type SampleSet = Pick<WriteRequest, "sampling" | "samplesPerPrompt" | "signal">;
+
+/**
+ * Measures one policy version: the students complete the held-out prompts greedily and at each temperature, the teachers
+ * and the reward role judge the samples, and their records become figures.
+ *
+ * @returns undefined if the run is to stop meanwhile
+ */
+export async function evaluateVersion(context: RunContext, request: EvaluationRequest): Promise<EvaluationFigures | undefined> {
+  const { membership, results, host } = context;
+  const { runId, streams } = membership;
+  const { version, attempt, settings } = request;
+  const startedMs = performance.now();
+  const { greedy, drawn, planned } = await issueSets(membership, request);
+  const key = { purpose: Purpose.EVALUATE as const, step: version, attempt };
+  const token = stepToken(key);
+  const found = await waitForResults(context, token, planned);
+  if (!found) return undefined;
+  const part = ({ from, to }: Part) => found.slice(from, to);
+  const figures = await evaluationFigures(host, part(greedy), drawn.map(part), settings);
+  results.forget(token);
+  await purge(streams, streamNames.results, subjects.results(runId, key));
+  return { ...figures, version, seconds: (performance.now() - startedMs) / 1000 };
+}
+
+/** The tasks of one set of samples: from a number up to, without, another. */
+interface Part {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Hands out every set of samples, the greedy one first. */
+async function issueSets(membership: Membership, request: EvaluationRequest) {
+  const { run, spec } = membership;
+  const { version, attempt, items, settings } = request;
+  const maxNewTokens = settings.maxNewTokens || phaseOf(run, Math.max(1, version)).sampling.maxNewTokens;
+  const { signal, capacity } = evaluationSignal(settings.samplesPerPrompt, maxNewTokens, request.recordSize);
+  const planned: PlannedTask[] = [];
+  const issue = async (set: SampleSet): Promise<Part> => {
+    const from = planned.length;
+    const tasks = await issueWriting(membership, {
+      ...set,
+      ...{ purpose: Purpose.EVALUATE, step: version, attempt, items, sampler: "", firstTask: from },
+      rewarded: spec.rewards.length > 0,
+      promptsPerTask: Math.min(mostPrompts, capacity, Math.ceil(items.length / run.replicas.student)),
+    });
+    planned.push(...tasks);
+    return { from, to: planned.length };
+  };
+  const plain = { topK: 0, topP: 1, maxNewTokens };
+  const greedy = await issue({ sampling: { ...plain, temperature: 0 }, samplesPerPrompt: 1, signal: undefined });
+  const drawn: Part[] = [];
+  const asked = run.teachers.length > 0 ? signal : undefined;
+  for (const temperature of settings.temperatures)
+    drawn.push(await issue({ sampling: { ...plain, temperature }, samplesPerPrompt: settings.samplesPerPrompt, signal: asked }));
+  return { greedy, drawn, planned };
+}

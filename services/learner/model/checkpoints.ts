@@ -1,0 +1,85 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { makeDirectory } from "../../shared/base/make-directory.js";
+import type { WorkerClient } from "../../shared/base/workers.js";
+import { writeAtomically } from "../../shared/base/write-atomically.js";
+import { checkpointNames, checkpointState, directoryName, readCheckpoints, readState, type Stored, stateName } from "./checkpoint-state.js";
+import type { TrainHost } from "./train-host.js";
+
+/** A checkpoint that cannot be resumed from. */
+export interface Refused {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** Writes a checkpoint: its state comes last, so that a directory with one is complete. Returns the weights' digest. */
+export async function writeCheckpoint(host: WorkerClient<TrainHost>, path: string, state: { readonly step: number }): Promise<string> {
+  await rm(join(path, stateName), { force: true });
+  await makeDirectory(path);
+  const digest = await host.save(path, true);
+  const files = await digestsIn(path);
+  await writeAtomically(join(path, stateName), Buffer.from(`${JSON.stringify({ ...state, digest, files })}\n`));
+  return digest;
+}
+
+async function digestsIn(path: string): Promise<Record<string, string>> {
+  const names = (await readdir(path, { withFileTypes: true })).filter((entry) => entry.isFile() && entry.name !== stateName);
+  const digests: Record<string, string> = {};
+  for (const { name } of names.sort((a, b) => (a.name < b.name ? -1 : 1))) digests[name] = await sha256(join(path, name));
+  return digests;
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path, { highWaterMark: 4 * 1024 * 1024 }), hash);
+  return hash.digest("hex");
+}
+
+/** Why a checkpoint's files are not those that were written; undefined if they are. */
+async function fault({ path, files }: Stored): Promise<string | undefined> {
+  if (Object.keys(files).length === 0) return "its state lists no files";
+  for (const [name, digest] of Object.entries(files)) {
+    const found = await sha256(join(path, name)).catch((error: NodeJS.ErrnoException) => error);
+    if (typeof found !== "string") return `${name} cannot be read (${found.code ?? found.message})`;
+    if (found !== digest)
+      return `${name} is not what was written: it has the SHA-256 ${found.slice(0, 12)}…, and had ${digest.slice(0, 12)}…`;
+  }
+  return undefined;
+}
+
+/** A run's checkpoints: each a Hugging Face directory with the optimiser's state. `state.json` is written last. */
+export class Checkpoints {
+  readonly #root: string;
+  readonly #keep: number;
+
+  constructor(root: string, keep: number) {
+    this.#root = root;
+    this.#keep = keep;
+  }
+
+  /** Saves one, then removes those beyond the number to keep, and what was left unfinished. */
+  async save(host: WorkerClient<TrainHost>, step: number): Promise<{ path: string; digest: string }> {
+    const path = join(this.#root, directoryName(step));
+    const digest = await writeCheckpoint(host, path, { step });
+    const kept = (await readCheckpoints(this.#root, checkpointState)).slice(-this.#keep).map((stored) => stored.path);
+    for (const name of await checkpointNames(this.#root))
+      if (!kept.includes(join(this.#root, name))) await rm(join(this.#root, name), { recursive: true, force: true });
+    return { path, digest };
+  }
+
+  /** The newest complete one whose files are as they were written, and the newer ones that are not or are incomplete. */
+  async newest(): Promise<{ readonly found: Stored | undefined; readonly refused: readonly Refused[] }> {
+    const refused: Refused[] = [];
+    for (const name of (await checkpointNames(this.#root)).sort((a, b) => Number(b.slice(5)) - Number(a.slice(5)))) {
+      const path = join(this.#root, name);
+      const stored = await readState(path, checkpointState);
+      const reason = stored ? await fault(stored) : "it is incomplete: its state was never written, or cannot be read";
+      if (!reason) return { found: stored, refused };
+      refused.push({ path, reason });
+    }
+    return { found: undefined, refused };
+  }
+}
