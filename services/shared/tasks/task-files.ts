@@ -6,6 +6,7 @@ import { permutation } from "../base/random.js";
 import { tasks } from "./table.js";
 import type { Example, GeneratedTask } from "./task.js";
 
+/** How many examples of a task go into which file. */
 export interface Split {
   readonly train: number;
   readonly sft: number;
