@@ -4,7 +4,6 @@ import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import {
   LearnerService,
   type SaveResponseSchema,
-  type StepRequest,
   type StepRequestValid,
   type StepResponseSchema,
 } from "../shared/gen/retort/v1/learner_pb.js";
