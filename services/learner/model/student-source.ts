@@ -1,4 +1,5 @@
 import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import { architectureOf } from "../../shared/ml/models/architectures/table.js";
 import type { StudentSource } from "./train-host.js";
 
 /** Where a run's student comes from. */
@@ -19,7 +20,7 @@ export function studentSource({ student, teachers, seed }: RunSpecValid): Studen
     initializer_range: init.initializerRange || 0.02,
     rms_norm_eps: 1e-5,
     hidden_act: "silu",
-    architectures: [{ llama: "LlamaForCausalLM", qwen2: "Qwen2ForCausalLM", qwen3: "Qwen3ForCausalLM" }[init.architecture]!],
+    architectures: [`${architectureOf(init).className}ForCausalLM`],
     torch_dtype: "float32",
   };
   return { config, tokenizer: init.tokenizer || teachers[0]!.model, seed: BigInt(seed) };

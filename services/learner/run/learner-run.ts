@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { traced } from "../../shared/base/tracing.js";
 import { type Phase, phaseOf } from "../../shared/flow/runs/resolve.js";
-import { isOver } from "../../shared/flow/runs/state.js";
+import { isOver } from "../../shared/flow/runs/run-store.js";
 import { RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { publishWeights } from "../context/publish-weights.js";
 import type { LearnerContext, RunContext } from "../context/run-context.js";

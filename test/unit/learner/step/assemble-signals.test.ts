@@ -1,5 +1,4 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { assemble } from "../../../../services/learner/step/assemble.js";
 import type { CompleteResults } from "../../../../services/learner/tasks/results-reader.js";
 import { toHalfRecord, toRecord } from "../../../../services/shared/flow/arrays.js";
