@@ -47,7 +47,7 @@ export class Lifecycle {
   }
 
   #stopped(): boolean {
-    return this.state === "stopping" || this.state === "terminated";
+    return this.state === "stopping" || this.state === "terminated" || this.state === "failed";
   }
 
   /** Stops what was started, last first. A service that fails to stop does not keep the others from stopping. */
