@@ -24,10 +24,10 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
       implementations: [studentService(model, status)],
       join: async (membership) => {
         const { runId, runs, store } = membership;
-        const followed = new Policy(runId, runs, store, (bytes) => model.useWeights(bytes), log);
+        const followed = new Policy(runId, runs, store, (files) => model.useWeights(files), log);
         policy = followed;
         followed.follow(closing).catch(fail);
-        await model.openFiles(Object.fromEntries(await followed.first(closing)));
+        await model.openFiles(await followed.first(closing));
         return () => [sampleTasks(membership, model, followed, meters, log)];
       },
       alone: async () => {

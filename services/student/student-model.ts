@@ -1,9 +1,10 @@
 import pLimit from "p-limit";
 import type { RetortError } from "../shared/base/errors.js";
-import { type FileBytes, ownBuffers } from "../shared/base/file-bytes.js";
+import { ownBuffers } from "../shared/base/file-bytes.js";
 import { threadCount } from "../shared/base/settings.js";
 import { callback, moved, type WorkerHandle } from "../shared/base/workers.js";
 import type { SamplingModel } from "../shared/flow/rollouts/sample-stream.js";
+import type { WeightsFiles } from "../shared/flow/weights/store.js";
 import type { HostOptions, HostSampling, ModelDescription, ModelHost } from "../shared/ml/host/model-host.js";
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
 import type { Piece, SampleRequest } from "../shared/ml/sampling/sampler.js";
@@ -34,13 +35,13 @@ export class StudentModel implements SamplingModel {
   }
 
   /** Opens a model of its files, which the thread takes over. */
-  openFiles(files: Record<string, FileBytes>): Promise<ModelDescription> {
-    return this.#worker.api.open(moved({ files }, Object.values(files).flatMap(ownBuffers)), this.#options);
+  openFiles(files: WeightsFiles): Promise<ModelDescription> {
+    return this.#worker.api.open(moved({ files: Object.fromEntries(files) }, buffersOf(files)), this.#options);
   }
 
-  /** Takes other weights, as the bytes of a safetensors file, which the thread takes over. */
-  useWeights(bytes: FileBytes): Promise<void> {
-    return this.#worker.api.useWeights(moved(bytes, ownBuffers(bytes)));
+  /** Takes other weights: the files of a version, which the thread takes over. */
+  useWeights(files: WeightsFiles): Promise<void> {
+    return this.#worker.api.useWeights(moved(Object.fromEntries(files), buffersOf(files)));
   }
 
   encode(...[prompts, chat]: Parameters<SamplingModel["encode"]>): Promise<Int32Array[]> {
@@ -68,3 +69,5 @@ export class StudentModel implements SamplingModel {
     return this.#worker.terminate();
   }
 }
+
+const buffersOf = (files: WeightsFiles): ArrayBufferLike[] => [...files.values()].flatMap(ownBuffers);

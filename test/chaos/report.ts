@@ -1,4 +1,4 @@
-import { tableOf as textTable } from "../../services/cli/table.js";
+import { tableOf as textTable } from "../../services/cli/text-table.js";
 import { type Fault, kindOf } from "./schedule.js";
 import type { RunWatch } from "./watch.js";
 

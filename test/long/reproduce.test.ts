@@ -2,11 +2,11 @@ import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import { reproduce } from "../../services/cli/reproduce/command.js";
-import { more } from "../../services/cli/reproduce/contrasts.js";
-import type { Experiment, Recipe } from "../../services/cli/reproduce/experiment.js";
-import { gkd, gkdName } from "../../services/cli/reproduce/objectives.js";
-import { instructions, summaries } from "../../services/cli/reproduce/recipes.js";
+import { more } from "../../services/reproduce/plan/contrasts.js";
+import type { Experiment, Recipe } from "../../services/reproduce/plan/experiment.js";
+import { gkd, gkdName } from "../../services/reproduce/plan/objectives.js";
+import { instructions, summaries } from "../../services/reproduce/plan/recipes.js";
+import { reproduce } from "../../services/reproduce/reproduce.js";
 
 const few = { hiddenSize: 8, intermediateSize: 8, heads: 2, steps: 3 };
 const recipe: Recipe = { ...instructions, teacher: { ...instructions.teacher, ...few }, student: { ...instructions.student, ...few } };

@@ -9,16 +9,16 @@ import { checkDeletable, clearDirectory, ownDirectory } from "../../shared/base/
 import { checkOwnFile } from "../../shared/base/own-file.js";
 import { promptOfRow } from "../../shared/codec/examples.js";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
+import { writeTask } from "../../shared/tasks/task-files.js";
 import { startBar } from "../bar.js";
 import { addCommand, print } from "../command.js";
 import { type ControllerClient, connectController, startLocal } from "../local.js";
 import { chatSettings } from "../models/chat-options.js";
-import { evaluateModel } from "../models/evaluate.js";
+import { evaluateModel } from "../models/evaluate-model.js";
 import { type ModelServer, serveModel } from "../models/model-server.js";
 import { wordsOf } from "../models/model-words.js";
-import { writeTask } from "../models/task-files.js";
 import { checkSucceeded, type RunHistory, readSpec, watchRun } from "../runs/runs.js";
-import { tableOf } from "../table.js";
+import { tableOf } from "../text-table.js";
 import { type Contender, isReport, reportHtml, tableHead, tableRow } from "./report.js";
 
 const examples = fileURLToPath(new URL("../../../../deploy/examples/num2words/", import.meta.url));

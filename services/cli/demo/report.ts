@@ -1,5 +1,5 @@
 import * as echarts from "echarts";
-import type { Evaluation, Sample } from "../models/evaluate.js";
+import type { Evaluation, Sample } from "../models/evaluate-model.js";
 import type { RunHistory } from "../runs/runs.js";
 
 /** One line of the demo's comparison. */

@@ -12,9 +12,9 @@ import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
-import { tableOf } from "../table.js";
+import { tableOf } from "../text-table.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
-import { type Evaluation, evaluateModel, type Judges, rowsNote } from "./evaluate.js";
+import { type Evaluation, evaluateModel, type Judges, rowsNote } from "./evaluate-model.js";
 import { roomFor, serveModel, serveRewards } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
 

@@ -15,7 +15,7 @@ import { checkDevice } from "../../shared/ml/runtime/device.js";
 import type { Device } from "../../shared/ml/runtime/session.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
-import { tableOf } from "../table.js";
+import { tableOf } from "../text-table.js";
 import { classesOf, type NamedText, readLabelledTexts } from "./labelled-texts.js";
 
 export interface TrainClassifierOptions {

@@ -8,7 +8,7 @@ import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
 import { addCommand, print } from "../command.js";
 import type { ControllerClient } from "../local.js";
-import { tableOf } from "../table.js";
+import { tableOf } from "../text-table.js";
 import { addUp } from "../up.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";

@@ -137,9 +137,13 @@ export class TrainHost {
 
   /** The current version's files: the weights, and with `whole` also config and tokenizer. The caller's thread gets them as its own. */
   files(whole: boolean): Record<string, FileBytes> {
-    const params = this.#training.params();
-    const files = whole ? modelToFiles({ ...this.#opened, params }) : { "model.safetensors": [...encodeSafetensors(params)] };
+    const files = whole ? modelToFiles({ ...this.#opened, params: this.#training.params() }) : this.#published();
     return moved(files, Object.values(files).flatMap(ownBuffers));
+  }
+
+  #published(): Record<string, FileBytes> {
+    const { file, weights } = this.#training.published();
+    return { [file]: [...encodeSafetensors(weights)] };
   }
 
   /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Gives the weights' digest. */

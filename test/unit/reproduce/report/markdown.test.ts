@@ -1,0 +1,110 @@
+import type { Figure, Part } from "../../../../services/reproduce/plan/experiment.js";
+import { recipes, training } from "../../../../services/reproduce/plan/recipes.js";
+import type { AnalysedPart } from "../../../../services/reproduce/report/analyse.js";
+import { drawFigure, toPng } from "../../../../services/reproduce/report/charts.js";
+import { allMarkdown, paragraph, show, table } from "../../../../services/reproduce/report/markdown.js";
+import { estimate } from "../../../../services/reproduce/report/statistics.js";
+
+const figure = (kind: Figure["kind"]): Figure => ({
+  ...{ name: "f", title: "A title", kind, x: "over", y: "gain", percent: true },
+  series: ["one", "two", "never run"].map((name, i) => ({
+    name,
+    points: [1, 2].map((x) => ({ arm: i === 2 ? "absent" : `${name}${x}`, x: kind === "bars" ? `at ${x}` : x, y: "gain" })),
+  })),
+});
+
+const part: Part = { recipe: recipes[0]!, training, quick: {}, arms: [], columns: [], figures: [], orderings: [] };
+const analysed: AnalysedPart = {
+  part,
+  arms: ["one1", "one2", "two1", "two2"].map((name, i) => ({
+    name,
+    hidden: false,
+    measures: { gain: estimate([0.1 * i, 0.1 * i + 0.02]) },
+  })),
+  orderings: [],
+};
+
+describe("drawFigure()", () => {
+  it.each(["bars", "lines"] as const)("draws %s with title, axes and the series that were run", (kind) => {
+    const svg = drawFigure(figure(kind), analysed);
+    expect(svg).toMatch(/^<svg [^>]*width="720" height="420"/);
+    for (const text of ["A title", "over", "gain, %", "one", "two"]) expect(svg).toContain(`>${text}</text>`);
+    expect(svg).not.toContain("never run");
+  });
+
+  it("gives every bar a whisker of its standard error in its middle", () => {
+    const svg = drawFigure(figure("bars"), analysed);
+    const whiskers = [...svg.matchAll(/<path d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"[^>]*stroke="#333"/g)].map((match) =>
+      match.slice(1).map(Number),
+    );
+    expect(whiskers).toHaveLength(4);
+    const xs = whiskers.map(([x]) => x);
+    expect(new Set(xs).size).toBe(4);
+    for (const [x1, y1, x2, y2] of whiskers) {
+      expect(x1).toBe(x2);
+      // ± 0.01, in percent ± 1, on an axis of 0 to 35.
+      expect(Math.abs(y1! - y2!)).toBeGreaterThan(5);
+    }
+  });
+});
+
+describe("toPng()", () => {
+  it("draws twice the size, and text", () => {
+    const png = Buffer.from(toPng(drawFigure(figure("lines"), analysed)));
+    expect([png.readUInt32BE(16), png.readUInt32BE(20)]).toEqual([1440, 840]);
+    const blank = toPng('<svg xmlns="http://www.w3.org/2000/svg" width="720" height="420"></svg>');
+    const word = toPng(
+      '<svg xmlns="http://www.w3.org/2000/svg" width="720" height="420"><text x="9" y="99" font-family="DejaVu Sans">word</text></svg>',
+    );
+    expect(word.length).toBeGreaterThan(blank.length);
+  });
+});
+
+describe("show()", () => {
+  it.each([
+    [[0.25, 0.27], "percent", "26.0 ± 1.0 %"],
+    [[1.5], "number", "1.500"],
+    [[2.5e9, 2.5e9], "flops", "2.5 ± 0.0 GFLOP"],
+    [[120, 122], "seconds", "121 ± 1.000 s"],
+    [[], "number", "–"],
+  ] as const)("of %j as %s is %s", (values, format, text) => {
+    expect(show(estimate(values), format)).toBe(text);
+  });
+});
+
+describe("table()", () => {
+  it("is Markdown with even columns", () => {
+    expect(table(["", "b"], [["long", "1"]])).toBe("|      | b   |\n| ---- | --- |\n| long | 1   |");
+  });
+});
+
+describe("paragraph()", () => {
+  const both = [
+    { says: "a > b", measure: "gain", format: "number", estimate: estimate([0.1, 0.12]), verdict: "shown" },
+    { says: "b > c", measure: "gain", format: "number", estimate: estimate([-0.2]), verdict: "absent" },
+  ] as const;
+
+  it("says what was meant to show, whether it did, and by how much", () => {
+    expect(paragraph({ id: "O1", says: "it grows", verdict: "partly shown", contrasts: both })).toBe(
+      "O1, it grows: **partly shown**. It holds beyond the noise for a > b (+0.110 ± 0.010). It does not show for b > c (-0.200).",
+    );
+  });
+
+  it("names the measures where there are several, and counts percentages in points", () => {
+    const contrasts = [both[0], { ...both[1], measure: "greedy", format: "percent" as const }];
+    expect(paragraph({ id: "O1", says: "it grows", verdict: "partly shown", contrasts })).toMatch(
+      /for a > b \(gain \+0\.110 ± 0\.010\)\. It does not show for b > c \(greedy -20\.0 points\)\.$/,
+    );
+  });
+});
+
+describe("allMarkdown()", () => {
+  it("begins with every ordering's verdict, and finds each report's figures in its folder", () => {
+    const orderings = [{ id: "O1", says: "it grows", verdict: "shown" as const, contrasts: [] }];
+    const experiment = { name: "lambda", title: "Lambda", about: "", parts: [part] };
+    const analysis = { experiment, parts: [{ ...analysed, orderings }] };
+    const markdown = allMarkdown([{ analysis, markdown: "# Lambda\n\n## calculator\n\n![Curve](calculator-curve.svg)\n" }]);
+    expect(markdown).toMatch(/\| lambda +\| calculator \| O1: it grows \| shown +\|/);
+    expect(markdown).toMatch(/\n## Lambda\n\n### calculator\n\n!\[Curve\]\(lambda\/calculator-curve\.svg\)/);
+  });
+});
