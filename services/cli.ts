@@ -6,11 +6,11 @@ import { addDemoCommand } from "./cli/demo/command.js";
 import { addExportCommand } from "./cli/models/export.js";
 import { addModelCommands } from "./cli/models/model-commands.js";
 import { addTrainClassifierCommand } from "./cli/models/train-classifier.js";
+import { addReproduceCommand } from "./cli/reproduce/command.js";
 import { addAuditCommand } from "./cli/runs/audit.js";
 import { addRunCommands } from "./cli/runs/run-commands.js";
 import { addServeCommand } from "./cli/serve.js";
 import { supervisor } from "./cli/supervise.js";
-import { addReproduceCommand } from "./reproduce/reproduce.js";
 import { errorTable, RetortError } from "./shared/base/errors.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
+import { reproduceHost } from "../../services/cli/reproduce/host.js";
 import { more } from "../../services/reproduce/plan/contrasts.js";
 import type { Experiment, Recipe } from "../../services/reproduce/plan/experiment.js";
 import { gkd, gkdName } from "../../services/reproduce/plan/objectives.js";
@@ -68,7 +69,14 @@ describe("retort reproduce", () => {
   terminal.on("data", (chunk: Buffer) => {
     said += chunk;
   });
-  const options = () => ({ seeds: 1, quick: false, jobs: 2, dataDir: join(directory, "data"), out: join(directory, "out"), terminal });
+  const options = () => ({
+    seeds: 1,
+    quick: false,
+    jobs: 2,
+    dataDir: join(directory, "data"),
+    out: join(directory, "out"),
+    host: reproduceHost(terminal),
+  });
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), "retort-reproduce-test-"));

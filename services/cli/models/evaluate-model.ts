@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { defined } from "../../shared/base/defined.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { toFloat32, toInt32, toRecord } from "../../shared/flow/arrays.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
@@ -102,7 +103,7 @@ export async function evaluateModel(
   return {
     metric,
     rows: rows.length,
-    ...given({ greedy: greedy.figures.quality, sampled: quality, greedyReward: greedy.figures.reward }),
+    ...defined({ greedy: greedy.figures.quality, sampled: quality, greedyReward: greedy.figures.reward }),
     greedyRewardComponents: greedy.figures.rewardComponents,
     ...first,
     temperatures: sampled.map(({ temperature, figures }) => ({ temperature, ...figures })),
@@ -110,9 +111,6 @@ export async function evaluateModel(
     samples: sampled[0]!.samples,
   };
 }
-
-const given = <T extends object>(record: T): T =>
-  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T;
 
 async function write(
   { client }: ModelServer,
@@ -160,12 +158,12 @@ async function judge(
       reference,
       tokens: ids.length,
       ...values[i],
-      ...given({ divergences: divergences[i] }),
+      ...defined({ divergences: divergences[i] }),
     }),
   );
   return {
     figures: figuresOf(judged, options),
-    samples: samples.map(({ input, ...sample }, i) => ({ ...sample, ...given({ divergence: divergences[i]?.forwardKl }) })),
+    samples: samples.map(({ input, ...sample }, i) => ({ ...sample, ...defined({ divergence: divergences[i]?.forwardKl }) })),
   };
 }
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { datasetVersion } from "../run/task-data.js";
+import { found } from "../../shared/base/found.js";
+import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { Also, Arm, ClassifierRecipe, Experiment, ModelRecipe, Part, Recipe, SpecInit } from "./experiment.js";
 import { digestOf, type Places } from "./places.js";
 
@@ -16,7 +17,7 @@ interface AnyJob {
 /** A run through the controller. */
 export interface RunJob extends AnyJob {
   readonly kind: "run";
-  readonly spec: ReturnType<Places["complete"]>["spec"];
+  readonly spec: RunSpecValid;
   /** What its student is also measured by. */
   readonly also?: Also;
 }
@@ -25,8 +26,11 @@ export interface RunJob extends AnyJob {
 export interface ClassifierJob extends AnyJob {
   readonly kind: "classifier";
   readonly training: ClassifierRecipe;
+  /** The run that makes the model that it starts from. */
+  readonly teacher: RunJob;
 }
 
+/** Anything that makes a model. */
 export type Job = ClassifierJob | RunJob;
 
 /** The jobs of an arm, one for each seed. */
@@ -38,6 +42,9 @@ export interface ArmJobs {
 
 /** One thread for each process: several runs side by side use the cores better than one run's threads do. */
 const roles = { student: { threads: 1 }, teacher: { threads: 1 }, reward: { threads: 1 }, learner: { threads: 1 } };
+
+/** Raised when a task's examples or their split change, so that nothing made from the old ones is used again. */
+const datasetVersion = 1;
 
 /** Directory of a recipe's datasets. */
 export const dataOf = ({ task, alsoTaught = "", train, sft, variants }: Recipe, places: Places): string =>
@@ -84,8 +91,10 @@ function fromScratch(recipe: Recipe, which: "teacher" | "student", places: Place
   return { kind: "run", label, digest, spec, after: [], recipe, output: places.model(digest) };
 }
 
-/** The runs that make a recipe's models. */
+/** The run that makes a recipe's teacher. */
 export const teacherJob = (recipe: Recipe, places: Places): RunJob => fromScratch(recipe, "teacher", places);
+
+/** The run that makes the student that a recipe's arms start from. */
 export const sftJob = (recipe: Recipe, places: Places): RunJob => fromScratch(recipe, "student", places);
 
 /** The training of a recipe's classifier, if it has one. */
@@ -94,57 +103,62 @@ export function classifierJob(recipe: Recipe, places: Places): ClassifierJob | u
   if (!training) return undefined;
   const teacher = teacherJob(recipe, places);
   const digest = digestOf(JSON.stringify({ datasetVersion, teacher: teacher.digest, training }));
-  return { kind: "classifier", label: `${name}: classifier`, digest, after: [teacher], recipe, output: places.model(digest), training };
+  const output = places.model(digest);
+  return { kind: "classifier", label: `${name}: classifier`, digest, after: [teacher], teacher, recipe, output, training };
+}
+
+/** What an arm's run trains on: rows, and texts that a model writes before step 1. */
+function armData(part: Part, arm: Arm, places: Places): SpecInit["data"] {
+  const { recipe } = part;
+  return {
+    path: join(dataOf(recipe, places), `${arm.data ?? "train"}.jsonl`),
+    limit: arm.share === undefined ? 0 : Math.max(1, Math.round(recipe.train * arm.share)),
+    generate: arm.written && {
+      teacher: arm.written === "start" ? "start" : "default",
+      sampling: { temperature: 1, maxNewTokens: recipe.maxNewTokens },
+    },
+  };
+}
+
+/** How an arm's run is measured before and after. */
+const armEvaluation = ({ recipe, training }: Part, places: Places): SpecInit["evaluation"] => ({
+  path: join(dataOf(recipe, places), "held-out.jsonl"),
+  limit: training.rows,
+  temperatures: [...(training.temperatures ?? [1])],
+  samplesPerPrompt: training.samplesPerPrompt ?? 1,
+  passAt: [...(training.passAt ?? [])],
+  metric: recipe.metric ?? "exact_match",
+  selfBleuUnit: "character",
+});
+
+/** How an arm's run trains. */
+function armPhases({ recipe, training }: Part, arm: Arm): SpecInit["phases"] {
+  const steps = Math.max(1, Math.round(training.steps * (arm.stepShare ?? 1)));
+  const optimizer = {
+    learningRate: arm.learningRate ?? training.learningRate,
+    schedule: training.schedule,
+    warmupSteps: Math.min(training.warmupSteps, steps - 1),
+  };
+  return [{ steps, batchSize: training.batchSize, sampling: { maxNewTokens: recipe.maxNewTokens }, optimizer, ...arm.phase }];
 }
 
 function armJob(part: Part, arm: Arm, seed: number, places: Places, start: RunJob): RunJob {
-  const { recipe, training } = part;
-  const data = dataOf(recipe, places);
+  const { recipe } = part;
   const teacher = teacherJob(recipe, places);
   const classifier = classifierJob(recipe, places);
-  const steps = Math.max(1, Math.round(training.steps * (arm.stepShare ?? 1)));
   const writers = arm.written === "start" ? [{ name: "start", model: start.output }] : [];
-  const generate = arm.written && {
-    teacher: arm.written === "start" ? "start" : "default",
-    sampling: { temperature: 1, maxNewTokens: recipe.maxNewTokens },
-  };
-  const init: SpecInit = {
+  const { digest, spec } = places.complete({
     name: recipe.name,
     seed,
     student: { model: start.output },
     teachers: [{ name: "default", model: teacher.output }, ...writers],
-    data: {
-      path: join(data, `${arm.data ?? "train"}.jsonl`),
-      limit: arm.share === undefined ? 0 : Math.max(1, Math.round(recipe.train * arm.share)),
-      generate,
-    },
+    data: armData(part, arm, places),
     rollouts: { maxStaleness: arm.maxStaleness ?? 0 },
     rewards: [...(part.rewards ?? armRewards(recipe, classifier))],
-    evaluation: {
-      path: join(data, "held-out.jsonl"),
-      limit: training.rows,
-      temperatures: [...(training.temperatures ?? [1])],
-      samplesPerPrompt: training.samplesPerPrompt ?? 1,
-      passAt: [...(training.passAt ?? [])],
-      metric: recipe.metric ?? "exact_match",
-      selfBleuUnit: "character",
-    },
+    evaluation: armEvaluation(part, places),
     roles,
-    phases: [
-      {
-        steps,
-        batchSize: training.batchSize,
-        sampling: { maxNewTokens: recipe.maxNewTokens },
-        optimizer: {
-          learningRate: arm.learningRate ?? training.learningRate,
-          schedule: training.schedule,
-          warmupSteps: Math.min(training.warmupSteps, steps - 1),
-        },
-        ...arm.phase,
-      },
-    ],
-  };
-  const { digest, spec } = places.complete(init);
+    phases: armPhases(part, arm),
+  });
   const label = `${recipe.name}: ${arm.name}, seed ${seed}`;
   const after = [teacher, start, ...(classifier ? [classifier] : [])];
   return { kind: "run", label, digest, spec, after, recipe, output: places.model(digest), also: part.also };
@@ -157,7 +171,7 @@ export function jobsOf({ parts }: Experiment, seeds: number, places: Places): Ar
     const jobsOfArm = (arm: Arm): readonly RunJob[] => {
       const known = made.get(arm.name);
       if (known) return known;
-      const first = arm.from === undefined ? undefined : jobsOfArm(part.arms.find(({ name }) => name === arm.from)!);
+      const first = arm.from === undefined ? undefined : jobsOfArm(armNamed(part, arm.from));
       const jobs = Array.from({ length: seeds }, (_, i) => armJob(part, arm, i + 1, places, first?.[i] ?? sftJob(part.recipe, places)));
       made.set(arm.name, jobs);
       return jobs;
@@ -165,6 +179,12 @@ export function jobsOf({ parts }: Experiment, seeds: number, places: Places): Ar
     return part.arms.map((arm) => ({ part, arm, jobs: jobsOfArm(arm) }));
   });
 }
+
+const armNamed = ({ arms, recipe }: Part, wanted: string): Arm =>
+  found(
+    arms.find(({ name }) => name === wanted),
+    `the arm "${wanted}" of ${recipe.name}`,
+  );
 
 /** The jobs and everything that they need, each once, needed ones first. */
 export function withNeeded(jobs: readonly Job[]): Job[] {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { create, type JsonValue, toJson } from "@bufbuild/protobuf";
-import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import { checkMessage } from "../../shared/base/rpc/check-message.js";
+import { type RunSpec, RunSpecSchema, type RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { SpecInit } from "./experiment.js";
 
 /** SHA-256 of a text, its first 16 hexadecimal digits. */
@@ -15,14 +16,17 @@ export class Places {
     this.root = root;
   }
 
+  /** Directory of a recipe's datasets. */
   data(digest: string): string {
     return join(this.root, "data", digest);
   }
 
+  /** Directory of a model. */
   model(digest: string): string {
     return join(this.root, "models", digest);
   }
 
+  /** File with what came of a job. */
   result(digest: string): string {
     return join(this.root, "results", `${digest}.json`);
   }
@@ -30,11 +34,13 @@ export class Places {
   /**
    * A spec with the digest of its content as the directory of its student. Paths under the root count as they are below
    * it, so that the digest does not depend on where the root is.
+   *
+   * @throws InvalidArgument if it breaks a rule of its proto
    */
-  complete(spec: SpecInit): { readonly digest: string; readonly spec: RunSpec } {
+  complete(spec: SpecInit): { readonly digest: string; readonly spec: RunSpecValid } {
     const plain = toJson(RunSpecSchema, create(RunSpecSchema, spec));
     const digest = digestOf(JSON.stringify(plain).replaceAll(`"${this.root}/`, '"/'));
-    return { digest, spec: create(RunSpecSchema, { ...spec, output: this.model(digest) }) };
+    return { digest, spec: checkMessage(RunSpecSchema, create(RunSpecSchema, { ...spec, output: this.model(digest) })) };
   }
 
   /** A spec as JSON, for the record. */

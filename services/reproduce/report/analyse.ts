@@ -1,5 +1,6 @@
+import { found } from "../../shared/base/found.js";
 import type { Column, Experiment, Ordering, Part } from "../plan/experiment.js";
-import type { ArmJobs } from "../plan/jobs.js";
+import type { ArmJobs, RunJob } from "../plan/jobs.js";
 import { measuresOf, type Outcome } from "../run/outcome.js";
 import { type Estimate, estimate, overall, type Verdict, verdictOf } from "./statistics.js";
 
@@ -43,15 +44,16 @@ export interface Analysis {
 
 /** The numbers of an experiment from the outcomes of its runs. */
 export function analyse(experiment: Experiment, arms: readonly ArmJobs[], outcomes: ReadonlyMap<string, Outcome>): Analysis {
+  const outcomeOf = ({ digest, label }: RunJob) => found(outcomes.get(digest), `the outcome of ${label}`);
   const parts = experiment.parts.map((part) => {
     const own = arms.filter((one) => one.part === part);
     const bySeed = new Map(
-      own.map(({ arm, jobs }) => [arm.name, jobs.map(({ digest }) => measuresOf(outcomes.get(digest)!, part.recipe.judge))] as const),
+      own.map(({ arm, jobs }) => [arm.name, jobs.map((job) => measuresOf(outcomeOf(job), part.recipe.judge))] as const),
     );
     const seeds = own[0]?.jobs.length ?? 0;
     return {
       part,
-      arms: own.map(({ arm }) => ({ name: arm.name, hidden: arm.hidden ?? false, measures: estimates(bySeed.get(arm.name)!) })),
+      arms: own.map(({ arm }) => ({ name: arm.name, hidden: arm.hidden ?? false, measures: estimates(bySeed.get(arm.name) ?? []) })),
       orderings: part.orderings.map((ordering) => judge(ordering, part.columns, bySeed, seeds)),
     };
   });

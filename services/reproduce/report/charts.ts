@@ -1,7 +1,6 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { Resvg } from "@resvg/resvg-js";
-import * as echarts from "echarts";
+import { optionalPackage } from "../../shared/base/optional-package.js";
 import type { Figure, Series } from "../plan/experiment.js";
 import type { AnalysedPart } from "./analyse.js";
 import type { Estimate } from "./statistics.js";
@@ -15,25 +14,38 @@ interface Drawn {
   readonly y: Estimate;
 }
 
-/** A figure as SVG text, drawn without a browser; bars and whiskers are ± one standard error over the seeds. */
-export function drawFigure(figure: Figure, part: AnalysedPart): string {
-  const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
-  chart.setOption(figure.kind === "bars" ? bars(figure, part) : lines(figure, part));
-  const svg = chart.renderToSVGString();
-  chart.dispose();
-  return svg;
+/** What draws. */
+export interface Charts {
+  /** A figure as SVG text, drawn without a browser; bars and whiskers are ± one standard error over the seeds. */
+  drawFigure(figure: Figure, part: AnalysedPart): string;
+  /** An SVG as a PNG of twice its size. The font comes with a package, so that every machine draws the same. */
+  toPng(svg: string): Uint8Array;
 }
 
-/** An SVG as a PNG of twice its size. The font comes with a package, so that every machine draws the same. */
-export function toPng(svg: string): Uint8Array {
-  const fonts = dirname(createRequire(import.meta.url).resolve("dejavu-fonts-ttf/package.json"));
+/** Loads the packages that draw. @throws FailedPrecondition if one of them is not installed */
+export async function openCharts(): Promise<Charts> {
+  const echarts = await optionalPackage("echarts", () => import("echarts"));
+  const { Resvg } = await optionalPackage("@resvg/resvg-js", () => import("@resvg/resvg-js"));
+  const require = createRequire(import.meta.url);
+  const fonts = await optionalPackage("dejavu-fonts-ttf", async () => dirname(require.resolve("dejavu-fonts-ttf/package.json")));
   const fontFiles = ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf"].map((file) => join(fonts, "ttf", file));
-  const image = new Resvg(svg, {
-    background: "white",
-    fitTo: { mode: "width", value: 2 * width },
-    font: { fontFiles, loadSystemFonts: false, defaultFontFamily: font },
-  });
-  return image.render().asPng();
+  return {
+    drawFigure: (figure, part) => {
+      const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
+      chart.setOption(figure.kind === "bars" ? bars(figure, part) : lines(figure, part));
+      const svg = chart.renderToSVGString();
+      chart.dispose();
+      return svg;
+    },
+    toPng: (svg) => {
+      const image = new Resvg(svg, {
+        background: "white",
+        fitTo: { mode: "width", value: 2 * width },
+        font: { fontFiles, loadSystemFonts: false, defaultFontFamily: font },
+      });
+      return image.render().asPng();
+    },
+  };
 }
 
 const common = ({ title, series }: Figure) => ({
@@ -94,12 +106,12 @@ function bars(figure: Figure, part: AnalysedPart) {
         name,
         type: "bar" as const,
         ...layout,
-        data: shown.map((x) => (values.has(x) ? scaled(values.get(x)!.mean, figure.percent) : null)),
+        data: shown.map((x) => optional(values.get(x), ({ mean }) => scaled(mean, figure.percent)) ?? null),
       })),
       ...found.map(({ name, values }, i) =>
         whiskers(
           name,
-          shown.flatMap((x, at) => (values.has(x) ? [[at, ...ends(values.get(x)!, figure.percent)]] : [])),
+          shown.flatMap((x, at) => optional(values.get(x), (value) => [[at, ...ends(value, figure.percent)]]) ?? []),
           { index: i, count: found.length },
         ),
       ),
@@ -108,6 +120,8 @@ function bars(figure: Figure, part: AnalysedPart) {
 }
 
 const entryOf = (x: string, value: Estimate | undefined): [string, Estimate][] => (value && !Number.isNaN(value.mean) ? [[x, value]] : []);
+
+const optional = <T, R>(value: T | undefined, use: (value: T) => R): R | undefined => (value === undefined ? undefined : use(value));
 
 /** A series' points whose arms were run, in order of x. */
 function pointsOf({ points, scatter }: Series, { arms }: AnalysedPart): Drawn[] {

@@ -1,5 +1,6 @@
-import type { TrainedClassifier } from "../../cli/models/train-classifier.js";
+import { found } from "../../shared/base/found.js";
 import type { Column, Grid } from "../plan/experiment.js";
+import type { TrainedJudge } from "../run/classifier-job.js";
 import { measuresOf, type Outcome } from "../run/outcome.js";
 import type { AnalysedPart, Analysis, ArmFigures, JudgedOrdering } from "./analyse.js";
 import type { Estimate } from "./statistics.js";
@@ -24,7 +25,7 @@ export function show(value: Estimate | undefined, format: Column["format"] = "nu
 
 /** A Markdown table. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((cell, i) => Math.max(3, cell.length, ...rows.map((row) => row[i]!.length)));
+  const widths = head.map((cell, i) => Math.max(3, cell.length, ...rows.map((row) => (row[i] ?? "").length)));
   const line = (cells: readonly string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(" | ")} |`;
   return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rows.map(line)].join("\n");
 }
@@ -73,12 +74,12 @@ export function paragraph({ id, says, verdict, contrasts }: JudgedOrdering): str
 export interface Start {
   readonly teacher: Outcome;
   readonly student: Outcome;
-  readonly classifier?: TrainedClassifier;
+  readonly classifier?: TrainedJudge;
 }
 
 /** An experiment's report as Markdown; figures lie beside it. */
 export function reportMarkdown({ experiment, parts }: Analysis, starts: readonly Start[], seeds: number, command: string): string {
-  const sections = parts.map((analysed, i) => partMarkdown(analysed, starts[i]!));
+  const sections = parts.map((analysed, i) => partMarkdown(analysed, found(starts[i], `the start of ${analysed.part.recipe.name}`)));
   return [
     `# ${experiment.title}`,
     experiment.about,
@@ -92,11 +93,11 @@ function partMarkdown(analysed: AnalysedPart, { teacher, student, classifier }: 
   const { part, arms, orderings } = analysed;
   const { head, rows } = armTable(analysed);
   const score = (outcome: Outcome) => {
-    const { greedy, sampled } = measuresOf(outcome, part.recipe.judge);
-    return `${(100 * greedy!).toFixed(1)} % greedy and ${(100 * sampled!).toFixed(1)} % at temperature 1`;
+    const { greedy = Number.NaN, sampled = Number.NaN } = measuresOf(outcome, part.recipe.judge);
+    return `${(100 * greedy).toFixed(1)} % greedy and ${(100 * sampled).toFixed(1)} % at temperature 1`;
   };
   const judge = classifier
-    ? ` Classifier: right on ${(100 * classifier.accuracy!).toFixed(1)} % of ${classifier.heldOut} completions of held-out prompts, half of them mistaken.`
+    ? ` Classifier: right on ${(100 * classifier.accuracy).toFixed(1)} % of ${classifier.heldOut} completions of held-out prompts, half of them mistaken.`
     : "";
   return [
     `## ${part.recipe.name}`,

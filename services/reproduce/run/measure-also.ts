@@ -1,23 +1,29 @@
 import { join } from "node:path";
-import { type ModelServer, serveModel } from "../../cli/models/model-server.js";
+import { found } from "../../shared/base/found.js";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import { textMetrics } from "../../shared/ml/text/metrics/table.js";
-import { tasks } from "../../shared/tasks/table.js";
+import { taskNamed } from "../../shared/tasks/table.js";
 import type { Also } from "../plan/experiment.js";
 import { dataOf, type RunJob } from "../plan/jobs.js";
 import type { Places } from "../plan/places.js";
+import type { Host, ServedModel } from "./host.js";
 
 const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
 /** Rows that are measured, and rows of one call. */
 const [limit, batch] = [400, 100];
 
-/** Measures a job's finished student, served alone, on greedy completions. */
-export async function measureAlso({ recipe, output }: RunJob, { rows, measures }: Also, places: Places): Promise<Record<string, number>> {
+/** Measures a job's finished student, served alone, on greedy completions. Returns the mean of each measure by its name. */
+export async function measureAlso(
+  { recipe, output }: RunJob,
+  { rows, measures }: Also,
+  places: Places,
+  host: Host,
+): Promise<Record<string, number>> {
   const { task, alsoTaught = task, maxNewTokens } = recipe;
-  const { check } = tasks[rows === "held-out" ? task : alsoTaught]!;
+  const { check } = taskNamed(rows === "held-out" ? task : alsoTaught);
   const examples = everyOther(await readDataset(join(dataOf(recipe, places), `${rows}.jsonl`), columns));
-  const server = await serveModel(output);
+  const server = await host.serveModel(output);
   try {
     const texts: string[] = [];
     for (const part of split(examples, batch))
@@ -47,10 +53,12 @@ function everyOther<T>(rows: readonly T[]): T[] {
   return rows.filter((_, i) => i % stride === 0);
 }
 
-async function complete({ client }: ModelServer, prompts: readonly string[], maxNewTokens: number): Promise<string[]> {
+async function complete({ client }: ServedModel, prompts: readonly string[], maxNewTokens: number): Promise<string[]> {
   const texts = prompts.map(() => "");
   const inputs = prompts.map((value) => ({ input: { case: "text" as const, value } }));
-  for await (const { piece } of client.sample({ request: { prompts: inputs, sampling: { temperature: 0, maxNewTokens } } }))
-    texts[piece!.prompt] += piece!.text;
+  for await (const answer of client.sample({ request: { prompts: inputs, sampling: { temperature: 0, maxNewTokens } } })) {
+    const { prompt, text } = found(answer.piece, "the piece of the model's answer");
+    texts[prompt] += text;
+  }
   return texts;
 }

@@ -93,28 +93,29 @@ export async function parametersOf(directory: string): Promise<number> {
 
 /** The measures of a run by name; what was not measured is absent. */
 export function measuresOf(outcome: Outcome, judge: "task" | "exact_match"): Record<string, number> {
-  const [first, last] = [outcome.first, outcome.last].map((json) => fromJson(EvaluationFinishedSchema, json));
-  const before = accuracies(first!, judge);
-  const after = accuracies(last!, judge);
+  const first = fromJson(EvaluationFinishedSchema, outcome.first);
+  const last = fromJson(EvaluationFinishedSchema, outcome.last);
+  const before = accuracies(first, judge);
+  const after = accuracies(last, judge);
   const { totals, flops, wallSeconds, also } = outcome;
-  return defined({
+  return measured({
     ...after,
-    quality: last!.greedy,
+    quality: last.greedy,
     gain: difference(after.greedy, before.greedy),
     sampledGain: difference(after.sampled, before.sampled),
     startGreedy: before.greedy,
     startSampled: before.sampled,
-    forwardKl: last!.forwardKl,
-    reverseKl: last!.reverseKl,
-    teacherNll: last!.teacherNll,
-    startTeacherNll: first!.teacherNll,
+    forwardKl: last.forwardKl,
+    reverseKl: last.reverseKl,
+    teacherNll: last.teacherNll,
+    startTeacherNll: first.teacherNll,
     // Of the student, per token: the cross-entropy to the teacher on its own samples, less the divergence from it.
-    entropy: difference(last!.teacherNll, last!.reverseKl),
-    selfBleu: last!.selfBleu,
-    startSelfBleu: first!.selfBleu,
-    reward: last!.reward,
-    startReward: first!.reward,
-    ...samplesOf(last!, judge),
+    entropy: difference(last.teacherNll, last.reverseKl),
+    selfBleu: last.selfBleu,
+    startSelfBleu: first.selfBleu,
+    reward: last.reward,
+    startReward: first.reward,
+    ...samplesOf(last, judge),
     flops,
     wallSeconds,
     seconds: totals.seconds,
@@ -151,5 +152,5 @@ function samplesOf({ samples }: EvaluationFinished, judge: "task" | "exact_match
 const difference = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined || b === undefined ? undefined : a - b;
 
-const defined = (record: Readonly<Record<string, number | undefined>>): Record<string, number> =>
-  Object.fromEntries(Object.entries(record).filter((entry): entry is [string, number] => entry[1] !== undefined));
+const measured = (record: Readonly<Record<string, number | undefined>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(record).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])));

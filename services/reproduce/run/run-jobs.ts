@@ -1,24 +1,23 @@
-import { rmSync } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import pLimit from "p-limit";
-import { type ControllerClient, connectController, startLocal } from "../../cli/local.js";
-import { supervisor } from "../../cli/supervise.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type ClassifierJob, dataOf, type Job, type RunJob, withNeeded } from "../plan/jobs.js";
 import type { Places } from "../plan/places.js";
 import { runClassifierJob, storedClassifier } from "./classifier-job.js";
+import type { Host } from "./host.js";
 import { measuresOf, type Outcome } from "./outcome.js";
-import { runJob, storedOutcome, storeOutcome } from "./run-job.js";
-import { RunsProgress, type Terminal } from "./runs-progress.js";
+import { type Bench, runJob, storedOutcome, storeOutcome } from "./run-job.js";
+import { RunsProgress } from "./runs-progress.js";
 import { writeData } from "./task-data.js";
+import { withService } from "./with-service.js";
 
+/** Where jobs are done, and how many at a time. */
 export interface RunnerOptions {
   readonly places: Places;
   /** How many runs go side by side. */
   readonly sideBySide: number;
-  readonly terminal: Terminal;
+  readonly host: Host;
   /** Takes a directory that holds files of others, too; they stay. */
   readonly force?: boolean;
 }
@@ -26,6 +25,7 @@ export interface RunnerOptions {
 /** Work of a run in units of one optimiser step over one prompt; its fixed cost is worth about this many. */
 const overhead = 3000;
 
+/** How much work a job is, in units of one optimiser step over one prompt. */
 export function workOf(job: Job): number {
   if (job.kind === "classifier") return job.training.epochs * job.recipe.train * 2 * job.training.variants;
   return (
@@ -35,12 +35,12 @@ export function workOf(job: Job): number {
 
 /**
  * Does every job and what it needs, several side by side, each at most once ever: a finished run's outcome is kept under
- * the digest of its spec. Gives the outcomes by digest.
+ * the digest of its spec. Returns the outcomes by digest.
  *
  * @throws the error of the first run that failed, after those beside it have ended and been kept
  */
 export async function runJobs(jobs: readonly Job[], options: RunnerOptions): Promise<ReadonlyMap<string, Outcome>> {
-  const { places, terminal } = options;
+  const { places, host, sideBySide } = options;
   const all = withNeeded(jobs);
   await ownDirectory(places.root, "reproduction", { force: options.force, unmarked: ["data", "models", "results"] });
   for (const folder of ["data", "models", "results"]) await mkdir(join(places.root, folder), { recursive: true });
@@ -53,49 +53,27 @@ export async function runJobs(jobs: readonly Job[], options: RunnerOptions): Pro
     else if ("spec" in done) outcomes.set(job.digest, done);
   }
   if (left.length === 0) return outcomes;
-  terminal.write(`${left.length} runs to do, ${all.length - left.length} done before\n`);
-  await withService(terminal, async (controller, directory) => {
-    for (const outcome of await doAll(left, controller, directory, options)) if (outcome) outcomes.set(outcome.digest, outcome);
+  host.terminal.write(`${left.length} runs to do, ${all.length - left.length} done before\n`);
+  await withService(host, async ({ controller }, directory) => {
+    const made = await doAll(left, { places, host, controller, directory, sideBySide });
+    for (const outcome of made) if (outcome) outcomes.set(outcome.digest, outcome);
   });
   return outcomes;
 }
 
 /** The outcomes in the order of the jobs; none for a classifier. */
-async function doAll(
-  jobs: readonly Job[],
-  controller: ControllerClient,
-  directory: string,
-  options: RunnerOptions,
-): Promise<(Outcome | undefined)[]> {
-  const { places, sideBySide, terminal } = options;
-  const progress = new RunsProgress(
-    terminal,
-    jobs.reduce((sum, job) => sum + workOf(job), 0),
-  );
-  const limit = pLimit(sideBySide);
+async function doAll(jobs: readonly Job[], bench: Bench): Promise<(Outcome | undefined)[]> {
+  const total = jobs.reduce((sum, job) => sum + workOf(job), 0);
+  const progress = new RunsProgress(bench.host.terminal, total);
+  const limit = pLimit(bench.sideBySide);
   const started = new Map<string, Promise<Outcome | undefined>>();
   let failure: unknown;
-  const run = async (job: RunJob): Promise<Outcome> => {
-    const perStep = (workOf(job) - overhead) / job.spec.phases.reduce((sum, { steps }) => sum + steps, 0);
-    const outcome = await runJob(job, { places, controller, directory, sideBySide }, ({ step, totalSteps }) =>
-      progress.advance(perStep, `${job.label}, step ${step}/${totalSteps}`),
-    );
-    await storeOutcome(outcome, places);
-    progress.advance(overhead, job.label);
-    progress.finished(job.label, summary(job, outcome));
-    return outcome;
-  };
-  const classify = async (job: ClassifierJob): Promise<undefined> => {
-    const { accuracy, seconds } = await runClassifierJob(job, places);
-    progress.advance(workOf(job), job.label);
-    progress.finished(job.label, `right on ${(100 * accuracy!).toFixed(1)} % of held-out completions, ${seconds.toFixed(0)} s`);
-  };
   const perform = async (job: Job): Promise<Outcome | undefined> => {
     // What a job needs comes before it in the list, so its promise is there; waiting happens outside the limit.
     await Promise.all(job.after.map(({ digest }) => started.get(digest)));
     return limit(async () => {
       if (failure) throw failure;
-      return job.kind === "run" ? run(job) : classify(job);
+      return job.kind === "run" ? doRun(job, bench, progress) : classify(job, bench.places, progress);
     });
   };
   for (const job of jobs) {
@@ -114,6 +92,21 @@ async function doAll(
   }
 }
 
+async function doRun(job: RunJob, bench: Bench, progress: RunsProgress): Promise<Outcome> {
+  const perStep = (workOf(job) - overhead) / job.spec.phases.reduce((sum, { steps }) => sum + steps, 0);
+  const outcome = await runJob(job, bench, ({ step, totalSteps }) => progress.advance(perStep, `${job.label}, step ${step}/${totalSteps}`));
+  await storeOutcome(outcome, bench.places);
+  progress.advance(overhead, job.label);
+  progress.finished(job.label, summary(job, outcome));
+  return outcome;
+}
+
+async function classify(job: ClassifierJob, places: Places, progress: RunsProgress): Promise<undefined> {
+  const { accuracy, seconds } = await runClassifierJob(job, places);
+  progress.advance(workOf(job), job.label);
+  progress.finished(job.label, `right on ${(100 * accuracy).toFixed(1)} % of held-out completions, ${seconds.toFixed(0)} s`);
+}
+
 function summary({ recipe }: RunJob, outcome: Outcome): string {
   const { greedy, sampled, teacherNll } = measuresOf(outcome, recipe.judge);
   const share = (name: string, value: number | undefined) => (value === undefined ? "" : `${name} ${(100 * value).toFixed(1)} %`);
@@ -121,34 +114,4 @@ function summary({ recipe }: RunJob, outcome: Outcome): string {
   return [share("greedy", greedy), share("at temperature 1", sampled), nll, `${outcome.wallSeconds.toFixed(0)} s`]
     .filter(Boolean)
     .join(", ");
-}
-
-/** A service of its own in a directory of its own; gone afterwards, also after Ctrl-C. */
-async function withService(terminal: Terminal, work: (controller: ControllerClient, directory: string) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "retort-reproduce-"));
-  const service = await startLocal({ dataDir: directory, port: 0, natsPort: 0, progress: (sentence) => terminal.write(`${sentence}\n`) });
-  const controller = connectController(service.address);
-  const stopNow = async () => {
-    controller.close();
-    await service.stop();
-    await rm(directory, { recursive: true, force: true });
-    free();
-  };
-  let stopped: Promise<void> | undefined;
-  const stop = () => (stopped ??= stopNow());
-  const stopTold = () => {
-    terminal.write("\nwhat is finished is kept, and the same command goes on from there\n");
-    return stop();
-  };
-  const free = supervisor.add({ stop: stopTold, kill: () => rmSync(directory, { recursive: true, force: true }) });
-  try {
-    await Promise.race([
-      work(controller, directory),
-      service.ended.then((error) => {
-        throw error;
-      }),
-    ]);
-  } finally {
-    await stop();
-  }
 }

@@ -1,7 +1,5 @@
 import { SingleBar } from "cli-progress";
-
-/** Where progress is shown; a terminal or not. */
-export type Terminal = NodeJS.WritableStream & { readonly isTTY?: boolean };
+import type { Terminal } from "./host.js";
 
 /** Shows how far a set of runs is, with an estimate of the time left: a bar on a terminal, else a line per finished run. */
 export class RunsProgress {
@@ -40,6 +38,7 @@ export class RunsProgress {
     else this.#out.write(`${Math.floor((100 * this.#done) / this.#total)} % · ETA ${this.#left()} · ${text}\n`);
   }
 
+  /** Takes the bar away. */
   stop(): void {
     this.#bar?.stop();
   }

@@ -1,12 +1,9 @@
 import { access, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { tasks } from "../../shared/tasks/table.js";
+import { taskNamed } from "../../shared/tasks/table.js";
 import type { Example } from "../../shared/tasks/task.js";
 import { jsonl, writeTask } from "../../shared/tasks/task-files.js";
 import type { Recipe } from "../plan/experiment.js";
-
-/** Raised when a task's examples or their split change, so that nothing made from the old ones is used again. */
-export const datasetVersion = 1;
 
 const isThere = (path: string): Promise<boolean> =>
   access(path).then(
@@ -38,7 +35,7 @@ async function writeTaskData(recipe: Recipe, directory: string): Promise<void> {
   await rm(partial, { recursive: true, force: true });
   await writeTask(task, partial, { train, sft, variants, seed: 1n });
   if (alsoTaught) {
-    const more = tasks[alsoTaught]!.examples();
+    const more = taskNamed(alsoTaught).examples();
     const all = join(partial, "all.jsonl");
     await writeFile(all, (await readFile(all, "utf8")) + jsonl(more));
     await writeFile(join(partial, "also-held-out.jsonl"), jsonl(more));

@@ -1,11 +1,17 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../base/errors.js";
+import { found } from "../base/found.js";
 import { ownDirectory } from "../base/own-directory.js";
 import { permutation } from "../base/random.js";
-import { tasks } from "./table.js";
+import { taskNamed } from "./table.js";
 import type { Example, GeneratedTask } from "./task.js";
 
+<<<<<<< HEAD
+/** How many examples of a task go into which file. */
+=======
+/** How the examples of a task are split into files. */
+>>>>>>> h5
 export interface Split {
   readonly train: number;
   readonly sft: number;
@@ -18,11 +24,12 @@ export interface Split {
 
 /**
  * Writes a task's files: all.jsonl, train.jsonl, sft.jsonl (the first of train) and held-out.jsonl, and a directory
- * `tokenizer` from which models are started. Gives their paths.
+ * `tokenizer` from which models are started. Returns their paths.
+ *
+ * @throws InvalidArgument if there is no such task, or too few examples
  */
 export async function writeTask(name: string, directory: string, { train, sft, seed, variants = 1, force }: Split): Promise<string[]> {
-  const task = tasks[name];
-  if (!task) throw new RetortError("InvalidArgument", `there is no task "${name}"; known: ${Object.keys(tasks).join(", ")}`);
+  const task = taskNamed(name);
   const examples = task.examples();
   if (!(sft <= train && train < examples.length))
     throw new RetortError(
@@ -58,7 +65,8 @@ export const jsonl = (examples: readonly Partial<Example>[]): string => examples
 /** The tokenizer, and a config.json with what a model must know of it. */
 export function tokenizerFiles({ tokenizer }: GeneratedTask): Record<string, string> {
   const { files, specials } = tokenizer();
-  const { vocab } = (JSON.parse(files["tokenizer.json"]!) as { model: { vocab: Record<string, number> } }).model;
+  const json = found(files["tokenizer.json"], "the tokenizer's tokenizer.json");
+  const { vocab } = (JSON.parse(json) as { model: { vocab: Record<string, number> } }).model;
   const { bosId, eosId, padId } = specials;
   const config = { vocab_size: Object.keys(vocab).length, bos_token_id: bosId, eos_token_id: eosId, pad_token_id: padId };
   return { ...files, "config.json": `${JSON.stringify(config, null, 2)}\n` };

@@ -21,6 +21,7 @@ import type { Tokenizer } from "../text/tokenizer.js";
 /** Where a host finds its model: a directory, or the files of one by name. */
 export type ModelSource = { readonly directory: string } | { readonly files: Readonly<Record<string, FileBytes>> };
 
+/** How a model is opened in a worker thread; as {@link SamplerOptions} and {@link ScorerOptions} have it. */
 export interface HostOptions extends SessionOptions {
   readonly chunkTokens: number;
   readonly maxRows: number;

@@ -15,6 +15,7 @@ import { StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, stepGraph } from "./step-graph.js";
 import { applyGraph, type OptimizerOptions } from "./update.js";
 
+/** How a model is trained, whatever the batch. */
 export interface TrainerOptions extends SessionOptions {
   readonly objective: Objective;
   readonly optimizer: OptimizerOptions;
