@@ -13,6 +13,7 @@ import type { ModelDescription } from "../shared/ml/host/model-host.js";
 import type { TeacherModel } from "./backends/backend.js";
 import { backends } from "./backends/table.js";
 import type { TeacherSettings } from "./config.js";
+import { describingTeacher } from "./describing-role.js";
 import { type CacheOutcome, ScoreCache } from "./score-cache.js";
 import { scoreRollout } from "./scorer.js";
 import { teacherService } from "./service.js";
@@ -22,6 +23,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const { settings, log, metrics } = context;
   const { batchTokens, device } = settings;
   const backend = backends.onnx({ device, threads: threadCount(settings.threads), batchTokens });
+  if (settings.describeOnly) return describingTeacher(settings.model, backend);
   const tokens = metrics.counter("scored_tokens_total", "completion tokens scored", ["signal"]);
   const signalBytes = metrics.counter("signal_bytes_total", "bytes of teacher signal sent", ["signal"]);
   const rollouts = metrics.counter("rollouts_total", "rollouts scored");
@@ -117,5 +119,15 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
     },
   };
   const after = settings.run ? [registration(context, () => membership!), work, patience(() => membership)] : [];
-  return { before: [opening], implementations: [teacherService(() => model!)], after, finished };
+  return {
+    before: [opening],
+    implementations: [
+      teacherService(
+        () => model!,
+        () => model!,
+      ),
+    ],
+    after,
+    finished,
+  };
 }

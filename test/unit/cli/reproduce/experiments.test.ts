@@ -4,7 +4,7 @@ import { experiments } from "../../../../services/cli/reproduce/experiments/tabl
 import { jobsOf, sftJob, teacherJob, withNeeded } from "../../../../services/cli/reproduce/jobs.js";
 import { Places } from "../../../../services/cli/reproduce/places.js";
 import { recipes } from "../../../../services/cli/reproduce/recipes.js";
-import { checkSpec } from "../../../../services/shared/flow/runs/spec.js";
+import { checkSpec } from "../../../../services/shared/flow/runs/check-spec.js";
 import { tasks } from "../../../../services/shared/tasks/table.js";
 
 const places = new Places(resolve("/somewhere"));
