@@ -1,3 +1,4 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { toInt32, toRecord } from "../shared/flow/arrays.js";
@@ -6,32 +7,20 @@ import { promptOf, samplePieces } from "../shared/flow/rollouts/sample-stream.js
 import { chatOfCall } from "../shared/flow/runs/chat.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";
 import { checkSignalFields } from "../shared/flow/scores/signal-fields.js";
-import { type ScoreRequestValid, TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
+import { type ScoreRequestValid, TeacherService, type TeacherServiceDescribeResponseSchema } from "../shared/gen/retort/v1/teacher_pb.js";
 import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
-import type { TeacherModel } from "./backends/backend.js";
+import type { DescribedTeacher, TeacherFacts, TeacherModel } from "./backends/backend.js";
 import { scoreRecord, signalOf } from "./signal.js";
 
-/** TeacherService over a model. @param opened the model; it is asked for at each call, which come once it is open */
-export function teacherService(opened: () => TeacherModel): Implementation {
+/**
+ * TeacherService over a teacher. Both are asked for at each call, and calls come once the process is ready.
+ *
+ * @param described what Describe is answered from
+ * @param opened what scores and samples; throws where nothing does
+ */
+export function teacherService(described: () => DescribedTeacher, opened: () => TeacherModel): Implementation {
   return implement(TeacherService, {
-    describe: async () => {
-      const { description, device } = opened();
-      const { digest, tokenizerDigest, templateDigest, architecture, eosIds, padId, parameters, ...sizes } = description;
-      const { vocabSize, tokenizerSize, maxPositions, hiddenSize, headDigest, encodingDigest } = sizes;
-      const words = { tokenizerDigest, tokenizerSize, encodingDigest, templateDigest, eosIds: [...eosIds], padId };
-      return {
-        modelDigest: digest,
-        ...words,
-        architecture,
-        vocabSize,
-        maxPositions,
-        hiddenSize,
-        headDigest,
-        parameters: BigInt(parameters),
-        dtype: "float32",
-        device,
-      };
-    },
+    describe: async ({ vocabulary }) => descriptionOf(await described().facts(vocabulary)),
     score: async (request) => {
       const model = opened();
       const inputs = await inputsOf(model, request);
@@ -53,6 +42,24 @@ export function teacherService(opened: () => TeacherModel): Implementation {
       for await (const piece of pieces) yield { piece };
     },
   });
+}
+
+/** A teacher's facts as Describe answers them. */
+function descriptionOf(facts: TeacherFacts): MessageInitShape<typeof TeacherServiceDescribeResponseSchema> {
+  const { ends, specials, weights, parameters, warnings, vocabulary, ...plain } = facts;
+  return {
+    ...plain,
+    modelDigest: weights?.digest ?? "",
+    headDigest: weights?.headDigest ?? "",
+    parameters: BigInt(parameters),
+    dtype: "float32",
+    eosIds: [...ends.ids],
+    declaredEosIds: [...ends.declared],
+    endWarnings: [...ends.warnings],
+    warnings: [...warnings],
+    specialTokens: specials,
+    vocabulary: vocabulary && { ids: [...vocabulary.ids], tokens: [...vocabulary.tokens] },
+  };
 }
 
 /** Classes that the signal does not ask about. */

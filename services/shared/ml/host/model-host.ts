@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
 import type { FileBytes } from "../../base/file-bytes.js";
 import { loadModel, modelFromFiles } from "../models/files/model-files.js";
+import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/model-params.js";
 import { pick } from "../models/param-spec.js";
@@ -100,6 +101,11 @@ export class ModelHost {
     };
     const sizes = { vocabSize, tokenizerSize: tokenizer.size, maxPositions, hiddenSize, parameters: parameterCount(config) };
     return { architecture, bosId, eosIds, padId, ...digests, ...sizes };
+  }
+
+  /** What the files of a model directory say; see {@link outlineModel}. No model needs to be open. */
+  outline(directory: string, vocabulary: boolean): Promise<ModelOutline> {
+    return outlineModel(directory, vocabulary);
   }
 
   /**

@@ -2,26 +2,23 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
-import { checkModels, inspectModels } from "../../../../services/controller/check/check-models.js";
-import { warningsOf } from "../../../../services/controller/check/warnings.js";
 import { signalFor } from "../../../../services/learner/tasks/issue-step.js";
 import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
 import { type RunSpec, RunSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { initModel } from "../../../../services/shared/ml/models/model.js";
 import { encodeSafetensors } from "../../../../services/shared/ml/models/safetensors/safetensors.js";
 import { Tokenizer } from "../../../../services/shared/ml/text/tokenizer.js";
+import { problemsOf, warningsOfRun } from "../../../support/check-run.js";
 
 const example = resolve("deploy/examples/num2words");
-const specOf = (teacher: string, phase: Record<string, unknown> = {}): RunSpec =>
+const specOf = (teacher: string, phase: Record<string, unknown> = {}, student = join(example, "models/student")): RunSpec =>
   fromJson(RunSpecSchema, {
     name: "models",
-    student: { model: join(example, "models/student") },
+    student: { model: student },
     teachers: [{ model: teacher }],
     data: { path: join(example, "data/train.jsonl") },
     phases: [{ steps: 1, ...phase }],
   } as JsonValue);
-
-const warned = async (spec: RunSpec) => warningsOf(spec, await inspectModels(spec));
 
 describe("a run's models", () => {
   let directory: string;
@@ -38,8 +35,8 @@ describe("a run's models", () => {
   };
 
   it("fit, and give nothing to warn of", async () => {
-    expect(await checkModels(specOf(directory))).toEqual([]);
-    expect(await warned(specOf(directory))).toEqual([]);
+    expect(await problemsOf(specOf(directory))).toEqual([]);
+    expect(await warningsOfRun(specOf(directory))).toEqual([]);
   });
 
   it("may have other (padded) rows: distributions range over those that both have, and the run says so", async () => {
@@ -49,15 +46,15 @@ describe("a run's models", () => {
     const config = JSON.parse(await readFile(join(directory, "config.json"), "utf8")) as Record<string, unknown>;
     const { params } = initModel(config, await Tokenizer.load(directory), 1n);
     await writeFile(join(directory, "model.safetensors"), Buffer.concat([...encodeSafetensors(params)]));
-    expect(await checkModels(specOf(directory))).toEqual([]);
-    expect(await warned(specOf(directory))).toEqual([
+    expect(await problemsOf(specOf(directory))).toEqual([]);
+    expect(await warningsOfRun(specOf(directory))).toEqual([
       {
         field: "teachers[0].model",
         message:
           'the teacher "default" has 64 rows of vocabulary: distributions range over the first 41, which all models have, renormalised; 23 are left out',
       },
     ]);
-    const asked = (vocabSize: number) => checkModels(Object.assign(specOf(directory), { vocabSize }));
+    const asked = (vocabSize: number) => problemsOf(Object.assign(specOf(directory), { vocabSize }));
     expect(await asked(41)).toEqual([]);
     expect(await asked(42)).toEqual([{ fieldPath: "vocabSize", description: expect.stringMatching(/is 42, and the student has 41 rows/) }]);
     expect(await asked(40)).toEqual([
@@ -82,13 +79,17 @@ describe("a run's models", () => {
     const { params } = initModel(config, await Tokenizer.load(directory), 1n);
     await writeFile(join(directory, "model.safetensors"), Buffer.concat([...encodeSafetensors(params)]));
     // The student has no row for the teacher's further token.
-    expect(await checkModels(specOf(directory))).toEqual([
+    expect(await problemsOf(specOf(directory))).toEqual([
       {
         fieldPath: "teachers[0].model",
         description: expect.stringMatching(/range over 41 rows, and the tokenizer of the teacher "default"/),
       },
     ]);
-    const messages = (await warned(specOf(directory))).map(({ message }) => message);
+    // One that has gets to know what is unusual.
+    const student = join(directory, "student");
+    for (const file of ["config.json", "model.safetensors"]) await cp(join(directory, file), join(student, file));
+    for (const file of ["tokenizer.json", "tokenizer_config.json"]) await cp(join(example, "models/student", file), join(student, file));
+    const messages = (await warningsOfRun(specOf(directory, {}, student))).map(({ message }) => message);
     expect(messages).toContainEqual(expect.stringContaining('the teacher "default" has tokens that the student has not: <more>'));
     expect(messages).toContainEqual(expect.stringMatching(/names other special tokens.*eos is <s> \(1\) there and <\/s> \(2\) here/));
     expect(messages).toContainEqual(expect.stringContaining("turns text into ids otherwise than the student"));
@@ -101,7 +102,7 @@ describe("a run's models", () => {
       vocab["<other>"] = vocab["<pad>"]!;
       delete vocab["<pad>"];
     });
-    const [problem] = await checkModels(specOf(directory));
+    const [problem] = await problemsOf(specOf(directory));
     expect(problem!.description).toMatch(
       /another vocabulary than the student: id 0 is "<pad>" to the student and "<other>" to the teacher/,
     );
@@ -111,25 +112,25 @@ describe("a run's models", () => {
     await change("config.json", (config) => {
       config.eos_token_id = 7;
     });
-    expect(await checkModels(specOf(directory))).toEqual([]);
-    expect(await warned(specOf(directory))).toEqual([
+    expect(await problemsOf(specOf(directory))).toEqual([]);
+    expect(await warningsOfRun(specOf(directory))).toEqual([
       { field: "teachers[0].model", message: expect.stringMatching(/ends texts with token 7, the student with \d+: .*eos_token_id/) },
     ]);
   });
 
   it("are warned of when the teacher knows another chat template", async () => {
     await writeFile(join(directory, "chat_template.jinja"), "{% for m in messages %}[{{ m.content }}]{% endfor %}");
-    expect(await warned(specOf(directory))).toEqual([
+    expect(await warningsOfRun(specOf(directory))).toEqual([
       { field: "teachers[0].model", message: expect.stringMatching(/ends an answer with no special token/) },
       { field: "teachers[0].model", message: expect.stringMatching(/another chat template than the student.*chat_template/) },
     ]);
   });
 
   it.each([0.001, 0.97])("are warned of a jsd that hardly moves them: β = %d", async (beta) => {
-    expect(await warned(specOf(directory, { objective: { divergence: "jsd", beta } }))).toMatchObject([
+    expect(await warningsOfRun(specOf(directory, { objective: { divergence: "jsd", beta } }))).toMatchObject([
       { field: "phases[0].objective.beta" },
     ]);
-    expect(await warned(specOf(directory, { objective: { divergence: "jsd", beta, normalizeJsd: true } }))).toEqual([]);
+    expect(await warningsOfRun(specOf(directory, { objective: { divergence: "jsd", beta, normalizeJsd: true } }))).toEqual([]);
   });
 });
 
