@@ -1,4 +1,4 @@
-import type { RunSpec, RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { architectureOf } from "../../shared/ml/models/architectures/table.js";
 import type { StudentSource } from "./train-host.js";
 

@@ -7,6 +7,7 @@ import { Source } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { StepRequestValid, StepResponseSchema } from "../../shared/gen/retort/v1/learner_pb.js";
 import { learningRate } from "../../shared/ml/optim/schedule.js";
 import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
+import type { LearnerStatus } from "../context/run-context.js";
 import type { TrainHost } from "../model/train-host.js";
 import { signalOf } from "../score.js";
 import { batchOf, checkStep } from "./step-request.js";
@@ -28,6 +29,12 @@ export class Standalone {
     this.#device = device;
   }
 
+  /** Where it is. */
+  status(): LearnerStatus {
+    return { step: this.steps, totalSteps: 0, activity: "waiting for calls" };
+  }
+
+  /** Loads the model. @throws InvalidArgument if none is named */
   async open(): Promise<void> {
     if (!this.#model)
       throw new RetortError("InvalidArgument", "a learner that stands alone needs --model DIR; one that serves a run needs --run ID");
