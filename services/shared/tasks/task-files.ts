@@ -7,7 +7,7 @@ import { permutation } from "../base/random.js";
 import { taskNamed } from "./table.js";
 import type { Example, GeneratedTask } from "./task.js";
 
-/** How the examples of a task are split into files. */
+/** How many examples of a task go into which file. */
 export interface Split {
   readonly train: number;
   readonly sft: number;
