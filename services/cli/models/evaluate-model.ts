@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { defined } from "../../shared/base/defined.js";
 import { RetortError } from "../../shared/base/errors.js";
+import { found } from "../../shared/base/found.js";
 import { toFloat32, toInt32, toRecord } from "../../shared/flow/arrays.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
@@ -13,7 +14,7 @@ import type { Score } from "../../shared/ml/scoring/score.js";
 import type { EncodedPrompt } from "../../shared/ml/text/encoder.js";
 import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
-import { type ModelServer, promptInput, type RewardServer } from "./model-server.js";
+import { type ModelServer, pieceOf, promptInput, type RewardServer } from "./model-server.js";
 
 /** A completion of one row, token by token. */
 export interface Sample {
@@ -48,6 +49,7 @@ export interface Evaluation extends Omit<Figures, "quality" | "length"> {
   readonly samples: readonly Sample[];
 }
 
+/** How a model is measured. */
 export interface EvaluateOptions {
   /** Each row's prompt as the model reads it; a teacher is given the same tokens. */
   readonly prompts: readonly EncodedPrompt[];
@@ -99,7 +101,8 @@ export async function evaluateModel(
   const sampled = [];
   for (const temperature of temperatures)
     sampled.push({ temperature, ...(await measure(temperature, options.samplesPerPrompt, options.passAt, judges.teacher)) });
-  const { quality, length, ...first } = sampled[0]!.figures;
+  const { figures, samples } = found(sampled[0], "the first of the temperatures");
+  const { quality, length, ...first } = figures;
   return {
     metric,
     rows: rows.length,
@@ -108,7 +111,7 @@ export async function evaluateModel(
     ...first,
     temperatures: sampled.map(({ temperature, figures }) => ({ temperature, ...figures })),
     greedySamples: greedy.samples,
-    samples: sampled[0]!.samples,
+    samples,
   };
 }
 
@@ -130,10 +133,11 @@ async function write(
     seed: BigInt(seed) + BigInt(rows[0]![0]),
     samplesPerPrompt: count,
   };
-  for await (const { piece } of client.sample({ request })) {
-    const sample = written[piece!.prompt * count + piece!.sample]!;
-    sample.text += piece!.text;
-    if (piece!.ids) sample.ids.push(...toInt32(piece!.ids, "ids"));
+  for await (const answer of client.sample({ request })) {
+    const piece = pieceOf(answer);
+    const sample = written[piece.prompt * count + piece.sample]!;
+    sample.text += piece.text;
+    if (piece.ids) sample.ids.push(...toInt32(piece.ids, "ids"));
   }
   return written.map(({ ids, ...sample }, i) => ({
     ...sample,
@@ -172,20 +176,21 @@ async function compare(model: ModelServer, teacher: ModelServer, samples: readon
   const [own, theirs] = await rowsOf(model, teacher);
   const longest = Math.max(1, ...samples.map(({ ids }) => ids.length));
   const perCall = Math.max(1, Math.floor(scoreBytes / (longest * Math.max(own, theirs) * 4)));
-  const found: TokenDivergences[] = [];
+  const divergences: TokenDivergences[] = [];
   for (const part of split(samples, perCall)) {
     const sequences = part.map(({ input, ids }) => ({ prompt: input, completion: { case: "ids" as const, value: toRecord(ids) } }));
     const signal = { kind: "full", k: 0, temperature: 1 };
-    const [mine, other] = await Promise.all([model, teacher].map(({ client }) => client.score({ sequences, signal })));
-    found.push(...part.map((_, i) => tokenDivergences(scoreOf(mine!.scores[i]!), scoreOf(other!.scores[i]!))));
+    const request = { sequences, signal };
+    const [mine, other] = await Promise.all([model.client.score(request), teacher.client.score(request)]);
+    divergences.push(...part.map((_, i) => tokenDivergences(scoreOf(mine.scores[i]!), scoreOf(other.scores[i]!))));
   }
-  return found;
+  return divergences;
 }
 
 /** Rows of the vocabulary of two models. */
 async function rowsOf(model: ModelServer, teacher: ModelServer): Promise<[number, number]> {
-  const [own, theirs] = await Promise.all([model, teacher].map(({ client }) => client.describe({})));
-  return [own!.vocabSize, theirs!.vocabSize];
+  const [own, theirs] = await Promise.all([model.client.describe({}), teacher.client.describe({})]);
+  return [own.vocabSize, theirs.vocabSize];
 }
 
 /** What to know before a model is compared with a teacher whose vocabulary has another number of rows; undefined if it has not. */
