@@ -4,9 +4,10 @@ import { RetortError } from "../../shared/base/errors.js";
 import type { WorkerClient } from "../../shared/base/workers.js";
 import { resolveObjective, resolveOptimizer } from "../../shared/flow/runs/resolve.js";
 import { Source } from "../../shared/gen/retort/v1/flow_pb.js";
-import type { StepRequest, StepResponseSchema } from "../../shared/gen/retort/v1/learner_pb.js";
+import type { StepRequestValid, StepResponseSchema } from "../../shared/gen/retort/v1/learner_pb.js";
 import { learningRate } from "../../shared/ml/optim/schedule.js";
 import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
+import type { LearnerStatus } from "../context/run-context.js";
 import type { TrainHost } from "../model/train-host.js";
 import { signalOf } from "../score.js";
 import { batchOf, checkStep } from "./step-request.js";
@@ -28,6 +29,12 @@ export class Standalone {
     this.#device = device;
   }
 
+  /** Where it is. */
+  status(): LearnerStatus {
+    return { step: this.steps, totalSteps: 0, activity: "waiting for calls" };
+  }
+
+  /** Loads the model. @throws InvalidArgument if none is named */
   async open(): Promise<void> {
     if (!this.#model)
       throw new RetortError("InvalidArgument", "a learner that stands alone needs --model DIR; one that serves a run needs --run ID");
@@ -39,11 +46,11 @@ export class Standalone {
    *
    * @throws InvalidArgument naming the field that is at fault, or that nothing would read
    */
-  step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>> {
+  step(request: StepRequestValid): Promise<MessageInitShape<typeof StepResponseSchema>> {
     return this.exclusive(() => this.#step(request));
   }
 
-  async #step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>> {
+  async #step(request: StepRequestValid): Promise<MessageInitShape<typeof StepResponseSchema>> {
     const { objective, optimizer } = request;
     checkStep(request);
     const rate = rateOf(request, this.steps + 1);
@@ -59,7 +66,7 @@ export class Standalone {
   }
 
   /** Loads the head that the request names, once, and gives its digest. */
-  async #head({ teacherModel, headDigest }: StepRequest): Promise<string> {
+  async #head({ teacherModel, headDigest }: StepRequestValid): Promise<string> {
     if (!teacherModel)
       throw new RetortError(
         "InvalidArgument",
@@ -77,7 +84,7 @@ export class Standalone {
     return known;
   }
 
-  #options(objective: Partial<NonNullable<StepRequest["objective"]>>, optimizer: StepRequest["optimizer"]): TrainerOptions {
+  #options(objective: Partial<NonNullable<StepRequestValid["objective"]>>, optimizer: StepRequestValid["optimizer"]): TrainerOptions {
     const { microBatchTokens, beta1, beta2, epsilon, weightDecay, maxGradNorm } = resolveOptimizer(optimizer);
     return {
       ...this.#device,
@@ -89,7 +96,7 @@ export class Standalone {
 }
 
 /** Learning rate of a step, 1-based over the steps of this process. */
-function rateOf({ optimizer, totalSteps }: StepRequest, step: number): number {
+function rateOf({ optimizer, totalSteps }: StepRequestValid, step: number): number {
   const { schedule: kind, ...settings } = resolveOptimizer(optimizer);
   if (kind !== "constant" && totalSteps === 0)
     throw new RetortError("InvalidArgument", `optimizer.schedule is ${kind}, and totalSteps is missing; say over how many steps it runs`, {
