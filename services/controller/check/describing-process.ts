@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { deferred } from "../../shared/base/deferred.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { toFlags } from "../../shared/base/settings.js";
 import { lastError } from "../launch/launcher.js";
@@ -32,19 +33,18 @@ export class DescribingProcess {
     this.#child = start(model, memoryMb, token);
     const { stdin, stderr } = this.#child;
     stdin.on("error", () => {});
+    const [ended, server] = [deferred<RetortError>(), deferred<TeacherServer>()];
+    this.ended = ended.promise;
+    this.server = server.promise;
     let log = "";
-    this.ended = new Promise((resolve) => {
-      this.#child.once("error", ({ message }) => resolve(new RetortError("Unavailable", `no teacher can be started: ${message}`)));
-      this.#child.once("close", (code, signal) => resolve(meaningOf(code ?? signal ?? "", lastError(log), { model, memoryMb })));
+    this.#child.once("error", ({ message }) => ended.resolve(new RetortError("Unavailable", `no teacher can be started: ${message}`)));
+    this.#child.once("close", (code, signal) => ended.resolve(meaningOf(code ?? signal ?? "", lastError(log), { model, memoryMb })));
+    stderr.on("data", (chunk: Buffer) => {
+      log = (log + chunk.toString()).slice(-keptLog);
+      const port = /"grpcPort":(\d+)/.exec(log)?.[1];
+      if (port) server.resolve({ address: `127.0.0.1:${port}`, token });
     });
-    this.server = new Promise((resolve, reject) => {
-      stderr.on("data", (chunk: Buffer) => {
-        log = (log + chunk.toString()).slice(-keptLog);
-        const port = /"grpcPort":(\d+)/.exec(log)?.[1];
-        if (port) resolve({ address: `127.0.0.1:${port}`, token });
-      });
-      void this.ended.then(reject);
-    });
+    this.ended.then(server.reject);
     this.server.catch(() => {});
   }
 

@@ -1,4 +1,5 @@
 import pLimit from "p-limit";
+import { deferred } from "../../shared/base/deferred.js";
 import type { RetortError } from "../../shared/base/errors.js";
 import { callback, type WorkerClient, type WorkerHandle } from "../../shared/base/workers.js";
 import type { ModelHost } from "../../shared/ml/host/model-host.js";
@@ -14,10 +15,7 @@ const [chunkTokens, maxRows] = [64, 64];
 export function onnxBackend(options: BackendOptions): TeacherBackend {
   const { device } = options;
   let host: WorkerHandle<ModelHost> | undefined;
-  let lose: (error: RetortError) => void = () => {};
-  const crashed = new Promise<RetortError>((resolve) => {
-    lose = resolve;
-  });
+  const { promise: crashed, resolve: lose } = deferred<RetortError>();
   return {
     crashed,
     close: async () => host?.terminate(),
