@@ -22,7 +22,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What a room may load besides, when it is needed: by `import()` alone. */
-<<<<<<< HEAD
 const mayLoad: Readonly<Record<string, readonly string[]>> = { cli: ["reproduce"], "cli.ts": ["reproduce"] };
 
 /** How many `!` services/ may have on what isn't an index: what is parsed needs none. Lower it when there are fewer. */
@@ -31,16 +30,10 @@ const mostAssertions = 345;
 /** Where the tree doesn't hold yet. */
 const notYet = {
   arrows: [/^reproduce\/.* imports cli\//, /^cli\.ts imports reproduce\//],
-  fileCircles: [
-    /^controller\/check\/check-models.ts,/,
-    /^shared\/base\/jinja\/evaluation\//,
-    /^shared\/base\/lifecycle.ts,/,
-    /^shared\/flow\/prompts\/row.ts,/,
-  ],
+  fileCircles: [/^controller\/check\/check-models.ts,/, /^shared\/base\/jinja\/evaluation\//, /^shared\/flow\/prompts\/row.ts,/],
   folderCircles: [
     /^reproduce: plan, run$/,
     /^controller\/check: /,
-    /^shared\/base: lifecycle.ts,/,
     /^shared\/flow: prompts, runs$/,
     /^shared\/base\/jinja/,
     /^shared\/flow\/prompts: row.ts, rows$/,
@@ -55,18 +48,12 @@ const files = sourcesOf("services");
 const texts = new Map(files.map((file) => [file, textOf("services", file)]));
 const imports = new Map<string, readonly Import[]>([...texts].map(([file, text]) => [file, importsIn(text, file)]));
 const written = [...texts].filter(([file]) => !file.startsWith("shared/gen/"));
-=======
-const mayLoad: Readonly<Record<string, readonly string[]>> = { cli: ["reproduce"] };
-
-const files = (readdirSync(root, { recursive: true }) as string[]).filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"));
->>>>>>> h5
 
 function roomOf(file: string): string {
   const [first = "", second] = file.split("/");
   return first === "shared" ? `shared/${second}` : first;
 }
 
-<<<<<<< HEAD
 describe("the arrows between rooms", () => {
   it("are those of services/README.md", () => {
     const wrong = [...imports].flatMap(([file, own]) =>
@@ -74,27 +61,6 @@ describe("the arrows between rooms", () => {
         const [from, to] = [roomOf(file), roomOf(target)];
         const allowed = from === to || mayImport[from]?.includes(to) || (dynamic && mayLoad[from]?.includes(to));
         return allowed ? [] : [`${file} imports ${target}`];
-=======
-/** Files of ours that a file imports; type-only imports count for the arrows, not for cycles. */
-function importsOf(file: string): { readonly target: string; readonly typeOnly: boolean; readonly dynamic: boolean }[] {
-  const text = readFileSync(join(root, file), "utf8");
-  const written = [...text.matchAll(/^(?:import|export) (type )?[^;]*?from "(\.[^"]+)\.js";/gms)];
-  const dynamic = [...text.matchAll(/()import\("(\.[^"]+)\.js"\)/g)];
-  return [...written, ...dynamic].map((match) => ({
-    target: relative(root, join(root, dirname(file), `${match[2]}.ts`)),
-    typeOnly: match[1] === "type ",
-    dynamic: dynamic.includes(match),
-  }));
-}
-
-describe("the arrows between folders", () => {
-  it("are those of services/README.md", () => {
-    const wrong = files.flatMap((file) =>
-      importsOf(file).flatMap(({ target, dynamic }) => {
-        const [from, to] = [roomOf(file), roomOf(target)];
-        if (from === to || mayImport[from]?.includes(to) || (dynamic && mayLoad[from]?.includes(to))) return [];
-        return [`${file} imports ${target}`];
->>>>>>> h5
       }),
     );
     expect(but(notYet.arrows, wrong)).toEqual([]);

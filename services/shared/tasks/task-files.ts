@@ -7,11 +7,7 @@ import { permutation } from "../base/random.js";
 import { taskNamed } from "./table.js";
 import type { Example, GeneratedTask } from "./task.js";
 
-<<<<<<< HEAD
 /** How many examples of a task go into which file. */
-=======
-/** How the examples of a task are split into files. */
->>>>>>> h5
 export interface Split {
   readonly train: number;
   readonly sft: number;
