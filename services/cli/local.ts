@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { RetortError } from "../shared/base/errors.js";
+import { found } from "../shared/base/found.js";
 import { lockDirectory } from "../shared/base/lock-directory.js";
 import { lastErrorIn } from "../shared/base/log.js";
 import { findNatsServer, type NatsServer } from "../shared/base/nats-server.js";
@@ -88,7 +89,7 @@ export async function startLocal({ port, natsPort, progress, kind = "data", forc
       nats = await KeptRunning.start({ name: "nats-server", begin, say: progress, ready: spaceFor("nats-server") });
       parts.push(nats);
     }
-    const url = process.env.RETORT_NATS_URL || nats!.current.server.url;
+    const url = process.env.RETORT_NATS_URL || found(nats, "nats-server").current.server.url;
     const begin = (last?: ControllerPart) => startController({ dataDir, url, port: last?.port ?? port, nats: nats?.current.server }, !last);
     const controller = await KeptRunning.start({ name: "the controller", begin, say: progress, ready: spaceFor("the controller") });
     parts.push(controller);

@@ -22,7 +22,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What a room may load besides, when it is needed: by `import()` alone. */
-const mayLoad: Readonly<Record<string, readonly string[]>> = { cli: ["reproduce"], "cli.ts": ["reproduce"] };
+const mayLoad: Readonly<Record<string, readonly string[]>> = { cli: ["reproduce"] };
 
 /** How many `!` services/ may have on what isn't an index: what is parsed needs none. Lower it when there are fewer. */
 const mostAssertions = 345;
