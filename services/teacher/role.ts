@@ -9,8 +9,6 @@ import type { TeacherSettings } from "./config.js";
 import { describingTeacher } from "./describing-role.js";
 import { TeacherMeters } from "./meters.js";
 import { scoreRollouts, writeTexts } from "./run-work.js";
-import { type CacheOutcome, ScoreCache } from "./score-cache.js";
-import { scoreRollout } from "./scorer.js";
 import { teacherService } from "./service.js";
 
 /** The teacher: scores the rollouts of a run and writes its texts, or does either for its callers. */
