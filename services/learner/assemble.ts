@@ -1,13 +1,13 @@
 import { RetortError } from "../shared/base/errors.js";
+import { firstTokens, scoreOf, signalOf } from "../shared/codec/score-record.js";
 import { toFloat32, toInt32, toUint32 } from "../shared/flow/arrays.js";
+import { payloadBytes } from "../shared/flow/results/payload.js";
 import { sequencesDigest } from "../shared/flow/rollouts/digest.js";
 import type { Phase } from "../shared/flow/runs/resolve.js";
-import { payloadBytes } from "../shared/flow/scores/payload.js";
 import { FinishReason, type Sequence, Source } from "../shared/gen/retort/v1/flow_pb.js";
 import type { TrainSequence } from "../shared/ml/training/batch.js";
 import { advantagesOf } from "./advantages.js";
 import type { TaskResults } from "./results.js";
-import { firstTokens, scoreOf, signalOf } from "./score.js";
 
 /** A failure of one sample: consumed, reported, left out. */
 export interface Failure {

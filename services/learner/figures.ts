@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { WorkerClient } from "../shared/base/workers.js";
+import { scoreOf, signalOf } from "../shared/codec/score-record.js";
 import { toInt32 } from "../shared/flow/arrays.js";
 import type { BestFigure, EvaluationSettings } from "../shared/flow/runs/evaluation.js";
 import type { EvaluationFinishedSchema, ExampleSchema } from "../shared/gen/retort/v1/events_pb.js";
@@ -8,7 +9,6 @@ import type { TokenDivergences } from "../shared/ml/evaluation/divergence.js";
 import { figuresOf, type JudgedSample } from "../shared/ml/evaluation/figures.js";
 import type { TextMetric } from "../shared/ml/text/metrics/table.js";
 import type { TaskResults } from "./results.js";
-import { scoreOf, signalOf } from "./score.js";
 import type { TrainHost } from "./train-host.js";
 
 /** An evaluation's event, less the version and the time that it took. */

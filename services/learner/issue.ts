@@ -17,7 +17,7 @@ import {
   type SignalSpecSchema,
   Source,
 } from "../shared/gen/retort/v1/flow_pb.js";
-import { hasK } from "../shared/ml/scoring/score.js";
+import { hasK } from "../shared/ml/signals/score.js";
 import type { PlannedTask } from "./planned.js";
 
 /** Who scores a set of prompts. */

@@ -2,12 +2,12 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import pLimit from "p-limit";
 import { RetortError } from "../shared/base/errors.js";
 import type { WorkerClient } from "../shared/base/workers.js";
+import { signalOf } from "../shared/codec/score-record.js";
 import { resolveObjective, resolveOptimizer } from "../shared/flow/runs/resolve.js";
 import { Source } from "../shared/gen/retort/v1/flow_pb.js";
 import type { StepRequest, StepResponseSchema } from "../shared/gen/retort/v1/learner_pb.js";
 import { learningRate } from "../shared/ml/optim/schedule.js";
 import type { TrainerOptions } from "../shared/ml/training/trainer.js";
-import { signalOf } from "./score.js";
 import { batchOf, checkStep } from "./step-request.js";
 import type { TrainHost } from "./train-host.js";
 

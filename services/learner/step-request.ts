@@ -1,14 +1,14 @@
 import { RetortError } from "../shared/base/errors.js";
+import { firstTokens, scoreOf } from "../shared/codec/score-record.js";
+import { checkSignalFields } from "../shared/codec/signal-spec.js";
 import { toFloat32, toInt32, toUint32 } from "../shared/flow/arrays.js";
+import { payloadBytes } from "../shared/flow/results/payload.js";
 import { needsReward, resolveObjective } from "../shared/flow/runs/resolve.js";
-import { payloadBytes } from "../shared/flow/scores/payload.js";
-import { checkSignalFields } from "../shared/flow/scores/signal-fields.js";
 import { FinishReason } from "../shared/gen/retort/v1/flow_pb.js";
 import type { ScoredSequence, StepRequest } from "../shared/gen/retort/v1/learner_pb.js";
-import type { Signal } from "../shared/ml/scoring/score.js";
+import type { Signal } from "../shared/ml/signals/score.js";
 import type { TrainSequence } from "../shared/ml/training/batch.js";
 import { advantagesOf } from "./advantages.js";
-import { firstTokens, scoreOf } from "./score.js";
 
 /** A batch to train on, with what its report says of it. */
 export interface StepBatch {

@@ -4,10 +4,10 @@ import { RetortError } from "../shared/base/errors.js";
 import type { Streams } from "../shared/base/streams/connection.js";
 import type { Delivery } from "../shared/base/streams/consume.js";
 import { toInt32, toUint32 } from "../shared/flow/arrays.js";
+import { payloadBytes } from "../shared/flow/results/payload.js";
+import { publishScore } from "../shared/flow/results/publish-results.js";
 import { sequencesDigest } from "../shared/flow/rollouts/digest.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
-import { payloadBytes } from "../shared/flow/scores/payload.js";
-import { publishScore } from "../shared/flow/scores/publish-results.js";
 import {
   Purpose,
   type Rollout,
@@ -16,8 +16,8 @@ import {
   Source,
   TeacherScoreSchema,
 } from "../shared/gen/retort/v1/flow_pb.js";
-import type { Score, Signal } from "../shared/ml/scoring/score.js";
 import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
+import type { Score, Signal } from "../shared/ml/signals/score.js";
 import type { ScoreCache } from "./score-cache.js";
 import { scoreRecord, signalOf } from "./signal.js";
 

@@ -1,15 +1,15 @@
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
+import { checkSignalFields } from "../shared/codec/signal-spec.js";
 import { toInt32, toRecord } from "../shared/flow/arrays.js";
 import { sampleSeed } from "../shared/flow/prompts/plan.js";
 import { promptOf, type SamplingModel, samplePieces } from "../shared/flow/rollouts/sample-stream.js";
 import { chatOfCall, type ResolvedChat } from "../shared/flow/runs/chat.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";
-import { checkSignalFields } from "../shared/flow/scores/signal-fields.js";
 import { type ScoreRequest, TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
 import type { ModelDescription, PromptPair } from "../shared/ml/host/model-host.js";
-import type { Score, Signal } from "../shared/ml/scoring/score.js";
 import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
+import type { Score, Signal } from "../shared/ml/signals/score.js";
 import { scoreRecord, signalOf } from "./signal.js";
 
 /** What the service needs of its model. */

@@ -2,8 +2,8 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import { toHalfRecord, toRecord } from "../shared/flow/arrays.js";
 import type { SequenceScoreSchema, SignalSpec } from "../shared/gen/retort/v1/flow_pb.js";
-import type { HiddenDtype, Score, Signal, SignalKind } from "../shared/ml/scoring/score.js";
 import { signalOutputs } from "../shared/ml/scoring/signal-outputs.js";
+import type { HiddenDtype, Score, Signal, SignalKind } from "../shared/ml/signals/score.js";
 
 /** The signal that a record asks for. @throws Unimplemented naming a kind that this teacher cannot give */
 export function signalOf(spec: SignalSpec | undefined): Signal {

@@ -6,7 +6,7 @@ import { float32 } from "../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../services/shared/ml/losses/objective.js";
 import { headDigest } from "../../services/shared/ml/models/head.js";
 import { initModel } from "../../services/shared/ml/models/model.js";
-import type { Score } from "../../services/shared/ml/scoring/score.js";
+import type { Score } from "../../services/shared/ml/signals/score.js";
 import { characterTokenizer } from "../../services/shared/ml/text/character-tokenizer.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
 import { plainObjective } from "../support/loss.js";

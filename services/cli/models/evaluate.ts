@@ -8,7 +8,7 @@ import type { RewardSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { PromptInputSchema } from "../../shared/gen/retort/v1/student_pb.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { type Figures, figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
-import type { Score } from "../../shared/ml/scoring/score.js";
+import type { Score } from "../../shared/ml/signals/score.js";
 import type { EncodedPrompt } from "../../shared/ml/text/encoder.js";
 import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";

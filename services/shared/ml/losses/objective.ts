@@ -1,5 +1,5 @@
 import { type Problem, RetortError } from "../../base/errors.js";
-import { type HiddenDtype, hasK, largestK, type SignalKind } from "../scoring/score.js";
+import { type HiddenDtype, hasK, largestK, type SignalKind } from "../signals/score.js";
 import { type DivergenceOptions, divergences } from "./divergences.js";
 import { type ObjectiveName, refusal } from "./permits.js";
 

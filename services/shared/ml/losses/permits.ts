@@ -1,4 +1,4 @@
-import type { SignalKind } from "../scoring/score.js";
+import type { SignalKind } from "../signals/score.js";
 import type { DivergenceName } from "./divergences.js";
 
 /** Everything that an objective may minimise beside a reward. */

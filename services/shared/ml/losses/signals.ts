@@ -2,7 +2,7 @@
 // classes, E width of the teacher's hidden states.
 import type { Dim, Graph, Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import type { HiddenDtype, SignalKind } from "../scoring/score.js";
+import type { HiddenDtype, SignalKind } from "../signals/score.js";
 import { logFloor } from "./divergences.js";
 
 /** What a graph is fed of one teacher signal. */

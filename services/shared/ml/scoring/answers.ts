@@ -1,7 +1,7 @@
 import { RetortError } from "../../base/errors.js";
 import type { Tensor } from "../graph/tensor.js";
-import { countDraws } from "./draws.js";
-import type { Score, Signal, SignalKind } from "./score.js";
+import { countDraws } from "../signals/draws.js";
+import type { Score, Signal, SignalKind } from "../signals/score.js";
 
 /** The rows of one sequence in the outputs of a forward. */
 export interface AnswerRows {

@@ -5,7 +5,7 @@ import { causalAttention } from "../models/attention.js";
 import type { ModelConfig } from "../models/config.js";
 import { hiddenStates, logits } from "../models/decoder.js";
 import { declareParams, type Weights } from "../models/params.js";
-import type { Signal } from "./score.js";
+import type { Signal } from "../signals/score.js";
 import { signalOutputs } from "./signal-outputs.js";
 
 /**

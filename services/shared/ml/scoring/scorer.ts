@@ -6,10 +6,10 @@ import { withRoom } from "../models/rotary.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
+import { drawUniforms } from "../signals/draws.js";
+import { hasK, largestK, type Score, type Signal } from "../signals/score.js";
 import { answers } from "./answers.js";
 import { checkClasses } from "./classes.js";
-import { drawUniforms } from "./draws.js";
-import { hasK, largestK, type Score, type Signal } from "./score.js";
 import { scoreGraph } from "./score-graph.js";
 
 /** A prompt and the completion to score; at least one token each. */

@@ -2,7 +2,7 @@
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { inverseCdf } from "../sampling/draw.js";
-import type { Signal, SignalKind } from "./score.js";
+import type { Signal, SignalKind } from "../signals/score.js";
 
 /** What a forward offers to a signal; the logits are computed only if it asks for them. */
 export interface ScoredRows {

@@ -2,8 +2,8 @@ import { RetortError } from "../../base/errors.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal } from "../losses/objective.js";
 import { batchesWithin } from "../runtime/batches.js";
-import type { Score } from "../scoring/score.js";
-import { checkLength, checkLogprobs, checkSignal } from "./score-checks.js";
+import { checkLength, checkLogprobs, checkSignal } from "../signals/checks.js";
+import type { Score } from "../signals/score.js";
 import { type ScorePart, signalFeeds, type TeacherHeads } from "./signal-feeds.js";
 
 /** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */

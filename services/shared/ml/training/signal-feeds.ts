@@ -3,8 +3,8 @@ import { RetortError } from "../../base/errors.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
 import type { Objective } from "../losses/objective.js";
 import { checkClasses } from "../scoring/classes.js";
-import type { Score, SignalKind } from "../scoring/score.js";
-import { checkLength, checkLogprobs, checkMass } from "./score-checks.js";
+import { checkLength, checkLogprobs, checkMass } from "../signals/checks.js";
+import type { Score, SignalKind } from "../signals/score.js";
 
 /** One sequence's score and its place in the micro-batch. */
 export interface ScorePart {

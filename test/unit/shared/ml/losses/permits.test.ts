@@ -2,7 +2,7 @@ import { divergences } from "../../../../../services/shared/ml/losses/divergence
 import { objectiveProblems } from "../../../../../services/shared/ml/losses/objective.js";
 import { type ObjectiveName, permits, refusal } from "../../../../../services/shared/ml/losses/permits.js";
 import { signalForms } from "../../../../../services/shared/ml/losses/signals.js";
-import type { SignalKind } from "../../../../../services/shared/ml/scoring/score.js";
+import type { SignalKind } from "../../../../../services/shared/ml/signals/score.js";
 import { plainObjective } from "../../../../support/loss.js";
 
 const kinds = Object.keys(signalForms) as SignalKind[];

@@ -3,7 +3,7 @@ import { float32, type Tensor } from "../../../../../services/shared/ml/graph/te
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
 import { headDigest } from "../../../../../services/shared/ml/models/head.js";
 import { Session } from "../../../../../services/shared/ml/runtime/session.js";
-import type { Score } from "../../../../../services/shared/ml/scoring/score.js";
+import type { Score } from "../../../../../services/shared/ml/signals/score.js";
 import { microBatch, type TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
 import { accumulateGraph } from "../../../../../services/shared/ml/training/step-graph.js";
 import { expectAllClose } from "../../../../support/all-close.js";

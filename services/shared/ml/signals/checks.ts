@@ -1,6 +1,6 @@
 import { RetortError } from "../../base/errors.js";
 import type { Objective } from "../losses/objective.js";
-import { hasK, type Score } from "../scoring/score.js";
+import { hasK, type Score } from "./score.js";
 
 /** Rounding may lift a log-probability above 0 by this much. */
 const logprobSlack = 1e-3;

@@ -1,5 +1,5 @@
-import { RetortError } from "../../base/errors.js";
-import type { SignalSpec } from "../../gen/retort/v1/flow_pb.js";
+import { RetortError } from "../base/errors.js";
+import type { SignalSpec } from "../gen/retort/v1/flow_pb.js";
 
 const withK: readonly string[] = ["random_k", "student_top_k", "top_k"];
 

@@ -1,14 +1,8 @@
-import { RetortError } from "../shared/base/errors.js";
-import { toFloat32, toInt32, toUint16 } from "../shared/flow/arrays.js";
-import {
-  type Array as ArrayRecord,
-  ArrayType,
-  type Sequence,
-  type SequenceScore,
-  type SignalSpec,
-} from "../shared/gen/retort/v1/flow_pb.js";
-import type { HiddenDtype, Score, Signal } from "../shared/ml/scoring/score.js";
-import type { TrainSequence } from "../shared/ml/training/batch.js";
+import { RetortError } from "../base/errors.js";
+import { toFloat32, toInt32, toUint16 } from "../flow/arrays.js";
+import { type Array as ArrayRecord, ArrayType, type Sequence, type SequenceScore, type SignalSpec } from "../gen/retort/v1/flow_pb.js";
+import type { HiddenDtype, Score, Signal } from "../ml/signals/score.js";
+import type { TrainSequence } from "../ml/training/batch.js";
 
 /** A signal's record as scorer and trainer name it; absent fields have their defaults. */
 export function signalOf(spec: SignalSpec | undefined): Signal {
