@@ -17,7 +17,7 @@ import {
   type SignalSpecSchema,
   Source,
 } from "../shared/gen/retort/v1/flow_pb.js";
-import { hasK } from "../shared/ml/signals/score.js";
+import { signals } from "../shared/ml/signals/table.js";
 import type { PlannedTask } from "./planned.js";
 
 /** Who scores a set of prompts. */
@@ -35,7 +35,7 @@ interface Share extends Scoring {
 /** The teacher's answer that an objective needs. */
 export const signalFor = (objective: ObjectiveSettings): MessageInitShape<typeof SignalSpecSchema> => ({
   kind: objective.signal,
-  k: hasK(objective.signal) ? objective.k : 0,
+  k: signals[objective.signal].largestK ? objective.k : 0,
   temperature: objective.teacherTemperature,
   hiddenDtype: objective.signal === "hidden" ? objective.hiddenDtype : "",
 });

@@ -16,8 +16,8 @@ import {
   Source,
   TeacherScoreSchema,
 } from "../shared/gen/retort/v1/flow_pb.js";
-import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
 import type { Score, Signal } from "../shared/ml/signals/score.js";
+import type { ScoreInput } from "../shared/ml/signals/signal.js";
 import type { ScoreCache } from "./score-cache.js";
 import { scoreRecord, signalOf } from "./signal.js";
 

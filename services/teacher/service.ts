@@ -8,8 +8,8 @@ import { chatOfCall, type ResolvedChat } from "../shared/flow/runs/chat.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";
 import { type ScoreRequest, TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
 import type { ModelDescription, PromptPair } from "../shared/ml/host/model-host.js";
-import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
 import type { Score, Signal } from "../shared/ml/signals/score.js";
+import type { ScoreInput } from "../shared/ml/signals/signal.js";
 import { scoreRecord, signalOf } from "./signal.js";
 
 /** What the service needs of its model. */

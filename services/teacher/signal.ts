@@ -1,16 +1,14 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { RetortError } from "../shared/base/errors.js";
 import { toHalfRecord, toRecord } from "../shared/flow/arrays.js";
 import type { SequenceScoreSchema, SignalSpec } from "../shared/gen/retort/v1/flow_pb.js";
-import { signalOutputs } from "../shared/ml/scoring/signal-outputs.js";
-import type { HiddenDtype, Score, Signal, SignalKind } from "../shared/ml/signals/score.js";
+import type { HiddenDtype } from "../shared/ml/signals/hidden-dtype.js";
+import type { Score, Signal } from "../shared/ml/signals/score.js";
+import { signalKindOf } from "../shared/ml/signals/table.js";
 
 /** The signal that a record asks for. @throws Unimplemented naming a kind that this teacher cannot give */
 export function signalOf(spec: SignalSpec | undefined): Signal {
   const { kind = "", k = 0, temperature = 1, hiddenDtype = "" } = spec ?? {};
-  if (!(kind in signalOutputs))
-    throw new RetortError("Unimplemented", `signal.kind is "${kind}"; this teacher gives ${Object.keys(signalOutputs).join(", ")}`);
-  const signal = { kind: kind as SignalKind, k, temperature };
+  const signal = { kind: signalKindOf(kind), k, temperature };
   return kind === "hidden" ? { ...signal, hiddenDtype: (hiddenDtype || "float16") as HiddenDtype } : signal;
 }
 

@@ -58,7 +58,7 @@ function expectSound(batch: readonly TrainSequence[]): void {
   }
   const numbers = new Set<string>();
   for (const members of splitBatch(batch, phase.optimizer.microBatchTokens)) {
-    const { feeds } = microBatch(batch, members, phase.objective, vocab, 0, 0);
+    const { feeds } = microBatch(batch, members, { objective: phase.objective, vocab, blockRows: 0, padId: 0 });
     for (const [name, { data }] of Object.entries(feeds)) if (data instanceof Float32Array && data.some(Number.isNaN)) numbers.add(name);
   }
   for (const { score } of batch)

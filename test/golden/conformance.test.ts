@@ -25,11 +25,7 @@ async function run(value: ConformanceCase, input: ConformanceInput): Promise<{ l
   const { feeds } = microBatch(
     batch,
     batch.map((_, i) => i),
-    objective,
-    input.vocab,
-    0,
-    0,
-    new Map([[headDigest(headOf(input)), headOf(input)]]),
+    { objective, vocab: input.vocab, blockRows: 0, padId: 0, heads: new Map([[headDigest(headOf(input)), headOf(input)]]) },
   );
   const graph = new Graph("conformance");
   const logits = graph.input("logits", "float32", ["P", input.vocab]);

@@ -10,7 +10,7 @@ import { type GoldenTrace, goldenTrain, trainSetup } from "../support/golden-tra
 /** The gradients of the first step, with the vocabulary loss in blocks of `blockRows` (0: all rows at once). */
 async function firstGradients(trace: GoldenTrace, blockRows: number) {
   const { config, weights, batch, options } = trainSetup(trace);
-  const { feeds } = microBatch(batch, [0, 1, 2], options.objective, config.vocabSize, blockRows, 0);
+  const { feeds } = microBatch(batch, [0, 1, 2], { objective: options.objective, vocab: config.vocabSize, blockRows, padId: 0 });
   const session = await Session.create(accumulateGraph({ config, ...options, blockRows }), options);
   const zeros = Object.fromEntries(
     [...weights].map(([name, { data, dims }]) => [`g:${name}`, float32(new Float32Array(data.length), dims)]),

@@ -1,7 +1,8 @@
 import { RetortError } from "../base/errors.js";
 import { toFloat32, toInt32, toUint16 } from "../flow/arrays.js";
 import { type Array as ArrayRecord, ArrayType, type Sequence, type SequenceScore, type SignalSpec } from "../gen/retort/v1/flow_pb.js";
-import type { HiddenDtype, Score, Signal } from "../ml/signals/score.js";
+import type { HiddenDtype } from "../ml/signals/hidden-dtype.js";
+import type { Score, Signal } from "../ml/signals/score.js";
 import type { TrainSequence } from "../ml/training/batch.js";
 
 /** A signal's record as scorer and trainer name it; absent fields have their defaults. */

@@ -1,10 +1,11 @@
 import { RetortError } from "../../base/errors.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
-import { needsTeacher, type Objective, readsSignal } from "../losses/objective.js";
+import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
 import { batchesWithin } from "../runtime/batches.js";
-import { checkLength, checkLogprobs, checkSignal } from "../signals/checks.js";
-import type { Score } from "../signals/score.js";
-import { type ScorePart, signalFeeds, type TeacherHeads } from "./signal-feeds.js";
+import { checkLength, checkLogprobs } from "../signals/checks.js";
+import { checkSignal, type Score } from "../signals/score.js";
+import type { ScorePart, TeacherHeads } from "../signals/signal.js";
+import { signals } from "../signals/table.js";
 
 /** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */
 export interface TrainSequence {
@@ -57,20 +58,27 @@ function splitMembers(batch: readonly TrainSequence[], members: readonly number[
   return batchesWithin(members.map(length), budget).map((part) => part.map((i) => members[i]!));
 }
 
+/** What decides how sequences are laid out. */
+export interface BatchLayout {
+  readonly objective: Objective;
+  readonly vocab: number;
+  /** Rows are filled up with weight 0 to a multiple of it; 0 leaves them as they are. */
+  readonly blockRows: number;
+  /** Stands to the right of shorter sequences. */
+  readonly padId: number;
+  /** For signals that need the teacher's head. */
+  readonly heads?: TeacherHeads;
+}
+
 /**
  * Lays sequences out as the step graph's inputs: ids right-padded to the longest, and one row per completion token. The
- * last token of a sequence is predicted and never read, so it is not an input. Rows are filled up with weight 0 to a
- * multiple of `blockRows`.
+ * last token of a sequence is predicted and never read, so it is not an input.
+ *
+ * @param batch of the whole step; @param members of it that this micro-batch has
+ * @throws InvalidArgument naming the sequence and what of it does not fit the objective
  */
-export function microBatch(
-  batch: readonly TrainSequence[],
-  members: readonly number[],
-  objective: Objective,
-  vocab: number,
-  blockRows: number,
-  padId: number,
-  heads: TeacherHeads = new Map(),
-): MicroBatch {
+export function microBatch(batch: readonly TrainSequence[], members: readonly number[], layout: BatchLayout): MicroBatch {
+  const { objective, vocab, blockRows, padId } = layout;
   const weights = rowWeights(batch, objective.normalisation);
   const sequences = members.map((i) => batch[i]!);
   const time = Math.max(...sequences.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1));
@@ -83,33 +91,32 @@ export function microBatch(
   let row = 0;
   sequences.forEach((sequence, b) => {
     const { promptIds, completionIds } = sequence;
-    checkSequence(sequence, members[b]!, vocab);
+    const member = members[b]!;
+    checkSequence(sequence, member, vocab);
     const start = b * time;
     ids.set(promptIds, start);
     ids.set(completionIds.subarray(0, -1), start + promptIds.length);
     for (let t = 0; t < time; t++) positions[start + t] = BigInt(t);
-    fillRows(columns, row, sequence, start + promptIds.length - 1, weights[members[b]!]!, members[b]!);
-    if (needsTeacher(objective)) parts.push(scorePart(columns, row, sequence, members[b]!, objective));
+    fillRows(columns, sequence, { member, row, firstPlace: start + promptIds.length - 1, weight: weights[member]! });
+    if (needsTeacher(objective)) parts.push(scorePart(columns, row, sequence, member, objective));
     row += completionIds.length;
   });
   const shape = [sequences.length, time];
-  const floats = (data: Float32Array) => float32(data, [padded]);
   return {
     members,
     rows,
     feeds: {
       ids: int32(ids, shape),
       positions: { dtype: "int64", dims: shape, data: positions },
-      rows: { dtype: "int64", dims: [padded], data: columns.places },
-      labels: int32(columns.labels, [padded]),
-      weights: floats(columns.weights),
-      samplerLogprobs: floats(columns.samplerLogprobs),
-      sampled: floats(columns.sampled),
-      advantages: floats(columns.advantages),
-      teacherLogprobs: floats(columns.teacherLogprobs),
-      ...(readsSignal(objective) ? signalFeeds[objective.signal]({ objective, vocab, rows: padded, parts }, heads) : {}),
+      ...columnFeeds(columns),
+      ...(readsSignal(objective) ? signalFeeds(parts, padded, layout) : {}),
     },
   };
+}
+
+function signalFeeds(parts: readonly ScorePart[], rows: number, { objective, vocab, heads = new Map() }: BatchLayout) {
+  const { signal, k, hiddenDtype } = objective;
+  return signals[signal].layout({ k, hiddenDtype, vocab, rows, parts, heads });
 }
 
 const emptyColumns = (rows: number) => ({
@@ -124,6 +131,13 @@ const emptyColumns = (rows: number) => ({
 
 type Columns = ReturnType<typeof emptyColumns>;
 
+/** The columns as the loss's inputs, one element per row. */
+function columnFeeds({ places, labels, ...columns }: Columns): Record<string, Tensor> {
+  const dims = [labels.length];
+  const floats = Object.entries(columns).map(([name, data]) => [name, float32(data, dims)] as const);
+  return { rows: { dtype: "int64", dims, data: places }, labels: int32(labels, dims), ...Object.fromEntries(floats) };
+}
+
 /** What would otherwise fail inside the graph with a message about an operator, or poison the weights. */
 function checkSequence({ promptIds, completionIds, advantage }: TrainSequence, member: number, vocab: number): void {
   if (promptIds.length === 0 || completionIds.length === 0)
@@ -135,7 +149,17 @@ function checkSequence({ promptIds, completionIds, advantage }: TrainSequence, m
     throw new RetortError("InvalidArgument", `sequence ${member}: the advantage is ${advantage}; look for a reward that is not finite`);
 }
 
-function fillRows(columns: Columns, row: number, sequence: TrainSequence, firstPlace: number, weight: number, member: number): void {
+/** Where a sequence's rows are, what they predict from, and what they weigh. */
+interface RowPlace {
+  readonly member: number;
+  /** Its first row. */
+  readonly row: number;
+  /** Position in the flattened [B·T] of the token before the completion. */
+  readonly firstPlace: number;
+  readonly weight: number;
+}
+
+function fillRows(columns: Columns, sequence: TrainSequence, { member, row, firstPlace, weight }: RowPlace): void {
   const { completionIds, samplerLogprobs, advantage } = sequence;
   const count = completionIds.length;
   for (let n = 0; n < count; n++) columns.places[row + n] = BigInt(firstPlace + n);
@@ -158,10 +182,10 @@ function scorePart(columns: Columns, row: number, sequence: TrainSequence, membe
   const { score, completionIds } = sequence;
   const count = completionIds.length;
   if (!score) throw new RetortError("InvalidArgument", `sequence ${member} has no teacher score, and the objective needs one`);
-  checkSignal(score, objective, member);
-  if (objective.signal !== "hidden") {
-    checkLength(score.logprobs, count, member, "logprobs");
-    columns.teacherLogprobs.set(checkLogprobs(score.logprobs!, member, "score.logprobs"), row);
+  checkSignal(score, signalOf(objective), member);
+  if (!signals[objective.signal].needsHead) {
+    const given = checkLength(score.logprobs, count, member, "logprobs");
+    columns.teacherLogprobs.set(checkLogprobs(given, member, "score.logprobs"), row);
   }
   return { score, member, row, count };
 }

@@ -146,7 +146,8 @@ export class Trainer {
     const { vocabSize, padId } = this.#config;
     const byDefault = rows * vocabSize > plainLimit ? Math.max(minimumBlock, Math.floor(plainLimit / vocabSize / 2)) : 0;
     const blockRows = this.#options.blockRows ?? byDefault;
-    return { part: microBatch(batch, members, this.#options.objective, vocabSize, blockRows, padId ?? 0, this.#heads), blockRows };
+    const layout = { objective: this.#options.objective, vocab: vocabSize, blockRows, padId: padId ?? 0, heads: this.#heads };
+    return { part: microBatch(batch, members, layout), blockRows };
   }
 
   async #session(kind: "step" | "accumulate" | "apply", blockRows: number, part?: MicroBatch): Promise<Session> {

@@ -40,7 +40,7 @@ function lay(kind: Objective["signal"], change: Partial<Score> = {}, signal: Par
     completionIds: Int32Array.of(2, 3),
     score: { ...good[kind], ...change, signal: asked },
   };
-  return microBatch([sequence], [0], objective, vocab, 0, 0, heads);
+  return microBatch([sequence], [0], { objective, vocab, blockRows: 0, padId: 0, heads });
 }
 
 describe("microBatch()", () => {

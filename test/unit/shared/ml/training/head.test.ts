@@ -60,7 +60,7 @@ async function gradients(objective: Objective, blockRows: number, tied: boolean)
   const { config, params } = smallModel(tied ? smallConfigs.llama : smallConfigs["llama, one key per head, own head"]);
   const batch = sequences.map((sequence) => scored(sequence, objective));
   const order = batch.map((_, i) => i);
-  const { feeds } = microBatch(batch, order, objective, vocab, blockRows, 0, heads);
+  const { feeds } = microBatch(batch, order, { objective, vocab, blockRows, padId: 0, heads });
   const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
   const session = await Session.create(accumulateGraph({ config, objective, optimizer, blockRows }), { device: "cpu", threads: 1 });
   const zeros = [...params].map(([name, { dims, data }]) => [`g:${name}`, float32(new Float32Array(data.length), dims)] as const);
