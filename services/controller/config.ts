@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { processSettings } from "../shared/base/settings.js";
-import { defaultWindowMs } from "./restarts.js";
+import { defaultWindowMs } from "./launch/restarts.js";
 
 /** Settings of the controller. */
 export const controllerSettings = processSettings.extend({

@@ -1,8 +1,8 @@
 import { RetortError } from "../shared/base/errors.js";
 import type { Log } from "../shared/base/log.js";
 import type { ControllerSettings } from "./config.js";
-import type { Launcher } from "./launcher.js";
-import { LocalLauncher } from "./local-launcher.js";
+import type { Launcher } from "./launch/launcher.js";
+import { LocalLauncher } from "./local/local-launcher.js";
 
 /** How long a process of this machine may take to stop. */
 const graceMs = 10_000;

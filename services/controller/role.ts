@@ -6,15 +6,15 @@ import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
 import { keepAside } from "../shared/flow/runs/aside.js";
 import { type SpecRoots, specRootsOf } from "../shared/flow/runs/paths.js";
-import { RunStore } from "../shared/flow/runs/state.js";
+import { RunStore } from "../shared/flow/runs/run-store.js";
 import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
 import type { ControllerSettings } from "./config.js";
 import { openLauncher } from "./open-launcher.js";
-import { Retention } from "./retention.js";
+import { Retention } from "./runs/retention.js";
+import { RunStorage } from "./runs/storage.js";
+import { Supervisor } from "./runs/supervisor.js";
 import { type ControllerContext, controllerService } from "./service.js";
-import { RunStorage } from "./storage.js";
-import { Supervisor } from "./supervisor.js";
 
 /** The controller: always on, small, without a model. */
 export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {

@@ -7,19 +7,19 @@ import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
 import { anywhere, pathProblems, type SpecRoots } from "../shared/flow/runs/paths.js";
 import { resolveRun } from "../shared/flow/runs/resolve.js";
-import { newRun } from "../shared/flow/runs/state.js";
+import { newRun } from "../shared/flow/runs/run-store.js";
 import { openSendable } from "../shared/flow/weights/sendable.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
-import type { ControllerContext } from "./context.js";
-import { modelProblems, settle, specProblems } from "./inspection.js";
-import { deleteRun, pauseRun, resumeRun, stopRun } from "./steer.js";
-import { modelOf } from "./storage.js";
-import { described, listRuns, watchRun } from "./watch.js";
+import { modelProblems, settle, specProblems } from "./check/inspection.js";
+import type { ControllerContext } from "./runs/context.js";
+import { deleteRun, pauseRun, resumeRun, stopRun } from "./runs/steer.js";
+import { modelOf } from "./runs/storage.js";
+import { described, listRuns, watchRun } from "./runs/watch.js";
 
-export type { ControllerContext } from "./context.js";
+export type { ControllerContext } from "./runs/context.js";
 
 const chunkBytes = 1024 * 1024;
 

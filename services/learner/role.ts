@@ -11,15 +11,15 @@ import { specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunState } from "../shared/gen/retort/v1/run_pb.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
 import type { LearnerSettings } from "./config.js";
-import { LearnerRun } from "./run.js";
+import type { TrainHost } from "./model/train-host.js";
+import { LearnerRun } from "./run/learner-run.js";
 import { learnerService } from "./service.js";
-import { Standalone } from "./standalone.js";
-import type { TrainHost } from "./train-host.js";
+import { Standalone } from "./standalone/standalone.js";
 
 /** The learner: trains the student of a run, or takes optimiser steps on batches that it is given. */
 export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
   const { settings, log, metrics } = context;
-  const worker = spawnWorker<TrainHost>(new URL("./train-worker.js", import.meta.url));
+  const worker = spawnWorker<TrainHost>(new URL("./model/train-worker.js", import.meta.url));
   const stepGauge = metrics.gauge("step", "last finished optimiser step");
   const lossGauge = metrics.gauge("loss", "loss of the last step");
   const divergenceGauge = metrics.gauge("divergence_nats", "divergence of the last step");

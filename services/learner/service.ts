@@ -1,8 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
-import type { SaveResponseSchema, StepRequest, StepResponseSchema } from "../shared/gen/retort/v1/learner_pb.js";
-import { LearnerService } from "../shared/gen/retort/v1/learner_pb.js";
+import { LearnerService, type SaveResponseSchema, type StepRequest, type StepResponseSchema } from "../shared/gen/retort/v1/learner_pb.js";
 
 /** What the service says and does. */
 export interface LearnerHandle {

@@ -1,11 +1,10 @@
-import type { Problem } from "../shared/base/errors.js";
-import { RetortError } from "../shared/base/errors.js";
+import { type Problem, RetortError } from "../shared/base/errors.js";
 import { within } from "../shared/base/time-limit.js";
 import { parseTemplate } from "../shared/flow/prompts/text-template.js";
 import { defaultTemplate, rewardProblems } from "../shared/flow/runs/rewards.js";
 import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { textMetrics } from "../shared/ml/text/metrics/table.js";
-import { tasks } from "../shared/ml/text/tasks/table.js";
+import { tasks } from "../shared/tasks/table.js";
 
 /** A completion with what it is judged by. */
 export interface Input {

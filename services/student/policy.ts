@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../shared/base/errors.js";
 import type { FileBytes } from "../shared/base/file-bytes.js";
 import type { Log } from "../shared/base/log.js";
-import type { RunStore } from "../shared/flow/runs/state.js";
+import type { RunStore } from "../shared/flow/runs/run-store.js";
 import type { WeightStore, WeightsFiles } from "../shared/flow/weights/store.js";
 
 /** How often a wait looks for itself, besides at every announcement; and when it is first told of. */

@@ -3,29 +3,20 @@ import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { checkSignalFields } from "../shared/codec/signal-spec.js";
 import { toInt32, toRecord } from "../shared/flow/arrays.js";
 import { sampleSeed } from "../shared/flow/prompts/plan.js";
-import { promptOf, type SamplingModel, samplePieces } from "../shared/flow/rollouts/sample-stream.js";
-import { chatOfCall, type ResolvedChat } from "../shared/flow/runs/chat.js";
+import { promptOf, samplePieces } from "../shared/flow/rollouts/sample-stream.js";
+import { chatOfCall } from "../shared/flow/runs/chat.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";
-import { type ScoreRequest, TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
-import type { ModelDescription, PromptPair } from "../shared/ml/host/model-host.js";
-import type { Score, Signal } from "../shared/ml/signals/score.js";
+import { type ScoreRequestValid, TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
 import type { ScoreInput } from "../shared/ml/signals/signal.js";
+import type { TeacherModel } from "./backends/backend.js";
 import { scoreRecord, signalOf } from "./signal.js";
 
-/** What the service needs of its model. */
-export interface TeacherModel extends SamplingModel {
-  describe(): ModelDescription;
-  readonly device: string;
-  /** Prompts with their completions in tokens; a completion that is text is written behind its prompt. */
-  encodePairs(pairs: readonly PromptPair[], chat: ResolvedChat): Promise<{ promptIds: Int32Array; completionIds: Int32Array }[]>;
-  score(inputs: readonly ScoreInput[], signal: Signal): Promise<readonly Score[]>;
-}
-
-/** TeacherService over a model. */
-export function teacherService(model: TeacherModel): Implementation {
+/** TeacherService over a model. @param opened the model; it is asked for at each call, which come once it is open */
+export function teacherService(opened: () => TeacherModel): Implementation {
   return implement(TeacherService, {
     describe: async () => {
-      const { digest, tokenizerDigest, templateDigest, architecture, eosIds, padId, parameters, ...sizes } = model.describe();
+      const { description, device } = opened();
+      const { digest, tokenizerDigest, templateDigest, architecture, eosIds, padId, parameters, ...sizes } = description;
       const { vocabSize, tokenizerSize, maxPositions, hiddenSize, headDigest, encodingDigest } = sizes;
       const words = { tokenizerDigest, tokenizerSize, encodingDigest, templateDigest, eosIds: [...eosIds], padId };
       return {
@@ -38,16 +29,17 @@ export function teacherService(model: TeacherModel): Implementation {
         headDigest,
         parameters: BigInt(parameters),
         dtype: "float32",
-        device: model.device,
+        device,
       };
     },
     score: async (request) => {
+      const model = opened();
       const inputs = await inputsOf(model, request);
-      checkSignalFields(request.signal!);
+      checkSignalFields(request.signal);
       const signal = signalOf(request.signal);
       if (signal.kind !== "student_top_k") refuseChosen(request);
       const scores = await model.score(inputs, signal);
-      const { digest, headDigest } = model.describe();
+      const { digest, headDigest } = model.description;
       return {
         scores: scores.map((score, i) => scoreRecord(score, inputs[i]!.completionIds.length)),
         signal: request.signal,
@@ -57,28 +49,28 @@ export function teacherService(model: TeacherModel): Implementation {
       };
     },
     async *sample({ request }, { signal }) {
-      const pieces = samplePieces(model, request!, resolveSampling(request!.sampling), sampleSeed, signal);
+      const pieces = samplePieces(opened(), request, resolveSampling(request.sampling), sampleSeed, signal);
       for await (const piece of pieces) yield { piece };
     },
   });
 }
 
 /** Classes that the signal does not ask about. */
-function refuseChosen({ sequences, signal }: ScoreRequest): void {
+function refuseChosen({ sequences, signal }: ScoreRequestValid): void {
   const at = sequences.findIndex(({ studentTopIds }) => studentTopIds !== undefined);
   if (at >= 0)
     throw new RetortError(
       "InvalidArgument",
-      `sequences[${at}].studentTopIds is given; only the signal student_top_k reads it, and signal.kind is ${signal!.kind}`,
+      `sequences[${at}].studentTopIds is given; only the signal student_top_k reads it, and signal.kind is ${signal.kind}`,
       { fieldPath: `sequences[${at}].studentTopIds` },
     );
 }
 
-async function inputsOf(model: TeacherModel, { sequences, chat }: ScoreRequest): Promise<ScoreInput[]> {
+async function inputsOf(model: TeacherModel, { sequences, chat }: ScoreRequestValid): Promise<ScoreInput[]> {
   const wanted = sequences.map(({ prompt, completion }, i) => {
     if (completion.case === undefined) throw new RetortError("InvalidArgument", `sequences[${i}].completion is missing; give text or ids`);
     return {
-      prompt: promptOf(prompt!, `sequences[${i}].prompt.ids`),
+      prompt: promptOf(prompt, `sequences[${i}].prompt.ids`),
       completion: completion.case === "ids" ? toInt32(completion.value, `sequences[${i}].ids`) : completion.value,
     };
   });

@@ -1,6 +1,6 @@
 /** Tokens per second of sampling: ours against one run per token, and against Hugging Face `generate` if it is at hand. */
 import { rm } from "node:fs/promises";
-import { parameterCount } from "../../services/shared/ml/models/params.js";
+import { parameterCount } from "../../services/shared/ml/models/model-params.js";
 import { Sampler } from "../../services/shared/ml/sampling/sampler.js";
 import { gemmRate, havePeers, Peer, race, threads } from "./harness.js";
 import { benchModel, loadArguments, loads, type Shape, saveForPeers, shapes, tokenRows } from "./shapes.js";

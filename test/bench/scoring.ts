@@ -1,6 +1,6 @@
 /** Completion tokens per second of a teacher's scoring, against PyTorch's forward if it is at hand. */
 import { rm } from "node:fs/promises";
-import { parameterCount } from "../../services/shared/ml/models/params.js";
+import { parameterCount } from "../../services/shared/ml/models/model-params.js";
 import { Scorer } from "../../services/shared/ml/scoring/scorer.js";
 import { gemmRate, havePeers, Peer, race, threads } from "./harness.js";
 import { benchModel, loadArguments, loads, type Shape, saveForPeers, shapes, tokenRows } from "./shapes.js";

@@ -1,7 +1,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { saveModel } from "../../services/shared/ml/models/files.js";
+import { saveModel } from "../../services/shared/ml/models/files/model-files.js";
 import { initModel, type Model } from "../../services/shared/ml/models/model.js";
 import { characterTokenizer } from "../../services/shared/ml/text/character-tokenizer.js";
 

@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import { normals } from "../../services/shared/base/random.js";
 import type { Objective } from "../../services/shared/ml/losses/objective.js";
-import { parameterCount } from "../../services/shared/ml/models/params.js";
+import { parameterCount } from "../../services/shared/ml/models/model-params.js";
 import type { TrainSequence } from "../../services/shared/ml/training/batch.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
 import { plainObjective } from "../support/loss.js";

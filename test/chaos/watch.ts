@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { watchEvents } from "../../services/shared/flow/runs/events.js";
-import { isOver } from "../../services/shared/flow/runs/state.js";
+import { isOver } from "../../services/shared/flow/runs/run-store.js";
 import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import type { ChaosCluster } from "./cluster.js";

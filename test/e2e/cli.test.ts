@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import ort from "onnxruntime-node";
-import { loadModel } from "../../services/shared/ml/models/files.js";
+import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
 import { digestOf } from "../../services/shared/ml/models/model.js";
 import { type CliProcess, retort, startRetort } from "../support/retort.js";
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toInt32 } from "../../services/shared/flow/arrays.js";
 import { type Run, RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { saveModel } from "../../services/shared/ml/models/files.js";
+import { saveModel } from "../../services/shared/ml/models/files/model-files.js";
 import { initModel } from "../../services/shared/ml/models/model.js";
 import { fixtureTokenizer } from "../support/encoder-fixtures.js";
 import { LocalCluster } from "../support/local-run.js";

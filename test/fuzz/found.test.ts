@@ -15,8 +15,8 @@ import { DirectoryStore } from "../../services/shared/flow/weights/directory-sto
 import { WeightsManifestSchema } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import { RewardService } from "../../services/shared/gen/retort/v1/reward_pb.js";
 import { configWarnings } from "../../services/shared/ml/models/config/keys.js";
-import { parseConfig } from "../../services/shared/ml/models/config.js";
-import { decodeSafetensors } from "../../services/shared/ml/models/safetensors.js";
+import { parseConfig } from "../../services/shared/ml/models/parse-config.js";
+import { decodeSafetensors } from "../../services/shared/ml/models/safetensors/safetensors.js";
 import { within } from "../support/fuzz/cases.js";
 import { RawClient } from "../support/fuzz/raw-client.js";
 import { account } from "../support/fuzz/records.js";

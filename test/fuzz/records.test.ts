@@ -1,6 +1,6 @@
 import { type DescMessage, type Message, type MessageShape, type MessageValidType, toBinary } from "@bufbuild/protobuf";
-import { assemble } from "../../services/learner/assemble.js";
-import { soundResults } from "../../services/learner/planned.js";
+import { assemble } from "../../services/learner/step/assemble.js";
+import { soundResults } from "../../services/learner/tasks/planned-task.js";
 import { audit } from "../../services/shared/flow/ledger/audit.js";
 import { readRecord } from "../../services/shared/flow/read-record.js";
 import {
@@ -13,6 +13,7 @@ import {
   type TeacherScore,
   TeacherScoreSchema,
 } from "../../services/shared/gen/retort/v1/flow_pb.js";
+import { decoderInputs } from "../../services/shared/ml/models/architectures/sequence-inputs.js";
 import { microBatch, splitBatch, type TrainSequence } from "../../services/shared/ml/training/batch.js";
 import { mutatedBytes } from "../support/fuzz/bytes.js";
 import { fuzz, outcomeOf } from "../support/fuzz/cases.js";
@@ -57,8 +58,8 @@ function expectSound(batch: readonly TrainSequence[]): void {
     if (advantage !== undefined && !Number.isFinite(advantage)) throw new Error(`the advantage ${advantage}`);
   }
   const numbers = new Set<string>();
-  for (const members of splitBatch(batch, phase.optimizer.microBatchTokens)) {
-    const { feeds } = microBatch(batch, members, { objective: phase.objective, vocab, blockRows: 0, padId: 0 });
+  for (const members of splitBatch(batch, phase.optimizer.microBatchTokens, decoderInputs)) {
+    const { feeds } = microBatch(batch, members, { inputs: decoderInputs, padId: 0, vocab, objective: phase.objective, blockRows: 0 });
     for (const [name, { data }] of Object.entries(feeds)) if (data instanceof Float32Array && data.some(Number.isNaN)) numbers.add(name);
   }
   for (const { score } of batch)

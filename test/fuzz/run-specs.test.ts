@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { parse, stringify } from "yaml";
-import { checkObjectives } from "../../services/controller/check-models.js";
+import { checkObjectives } from "../../services/controller/check/check-models.js";
 import { resolveRun } from "../../services/shared/flow/runs/resolve.js";
 import { checkSpec, parseSpec } from "../../services/shared/flow/runs/spec.js";
 import type { RunSpec } from "../../services/shared/gen/retort/v1/run_spec_pb.js";

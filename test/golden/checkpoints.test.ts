@@ -6,17 +6,20 @@ import { join } from "node:path";
 import { Graph } from "../../services/shared/ml/graph/graph.js";
 import * as op from "../../services/shared/ml/graph/ops/index.js";
 import { int32, int64 } from "../../services/shared/ml/graph/tensor.js";
-import { causalAttention } from "../../services/shared/ml/models/attention.js";
 import { openLanguageModel } from "../../services/shared/ml/models/checkpoint/check.js";
 import { readStored } from "../../services/shared/ml/models/checkpoint/read.js";
-import { exportedConfig } from "../../services/shared/ml/models/config/exported.js";
-import { type ModelConfig, parseConfig } from "../../services/shared/ml/models/config.js";
-import { hiddenStates, logits } from "../../services/shared/ml/models/decoder.js";
-import { loadHead } from "../../services/shared/ml/models/head.js";
-import { declareParams, headName, type Weights } from "../../services/shared/ml/models/params.js";
-import { encodeSafetensors } from "../../services/shared/ml/models/safetensors.js";
-import { evaluate } from "../../services/shared/ml/runtime/session.js";
+import type { ModelConfig } from "../../services/shared/ml/models/config/model-config.js";
+import { exportedConfig } from "../../services/shared/ml/models/exported-config.js";
+import { loadHead } from "../../services/shared/ml/models/files/load-head.js";
+import { causalAttention } from "../../services/shared/ml/models/forward/attention.js";
+import { SequencePass } from "../../services/shared/ml/models/forward/sequence-pass.js";
+import { hiddenStates, logits } from "../../services/shared/ml/models/hidden-states.js";
+import { declareModel, headName } from "../../services/shared/ml/models/model-params.js";
+import type { Weights } from "../../services/shared/ml/models/param-spec.js";
+import { parseConfig } from "../../services/shared/ml/models/parse-config.js";
+import { encodeSafetensors } from "../../services/shared/ml/models/safetensors/safetensors.js";
 import { expectAllClose } from "../support/all-close.js";
+import { evaluate } from "../support/evaluate.js";
 
 interface Golden {
   readonly row: readonly number[];
@@ -36,7 +39,7 @@ const golden = JSON.parse(readFileSync(join(process.cwd(), "test", "golden", "fi
 /** Logits [P, V] of the golden row. */
 async function logitsOf(config: ModelConfig, params: Weights): Promise<Float32Array> {
   const graph = new Graph("forward");
-  const weights = declareParams(graph, config, params);
+  const weights = declareModel(graph, config, params);
   const dims = [1, golden.row.length];
   const feeds = {
     ids: int32([...golden.row], dims),
@@ -47,7 +50,7 @@ async function logitsOf(config: ModelConfig, params: Weights): Promise<Float32Ar
     chosen: int64([...golden.positions]),
   };
   const [ids_BT, positions_BT] = [graph.input("ids", "int32", [1, "T"]), graph.input("positions", "int64", [1, "T"])];
-  const hidden_BTD = hiddenStates(config, weights, ids_BT, positions_BT, causalAttention());
+  const hidden_BTD = hiddenStates(new SequencePass(config, weights, { positions_BT, attend: causalAttention() }), ids_BT);
   const hidden_PD = op.gather(op.reshape(hidden_BTD, ["T", config.hiddenSize]), graph.input("chosen", "int64", ["P"]));
   const { found } = await evaluate(graph, { found: logits(config, weights, hidden_PD) }, feeds);
   return found!.data as Float32Array;

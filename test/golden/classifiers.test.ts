@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadClassifier, saveClassifier, withClasses } from "../../services/shared/ml/classification/classifier.js";
 import { inspectClassifier, openClassifier } from "../../services/shared/ml/classification/open-classifier.js";
-import { loadModel, saveModel } from "../../services/shared/ml/models/files.js";
+import { loadModel, saveModel } from "../../services/shared/ml/models/files/model-files.js";
 import { expectAllClose } from "../support/all-close.js";
 import { classifierFixture, modelFixture } from "../support/fixtures.js";
 

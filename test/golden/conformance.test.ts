@@ -4,11 +4,12 @@ import { Graph } from "../../services/shared/ml/graph/graph.js";
 import * as op from "../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
 import { declareRows, rowLosses } from "../../services/shared/ml/losses/row-losses.js";
-import { headDigest } from "../../services/shared/ml/models/head.js";
-import { evaluate } from "../../services/shared/ml/runtime/session.js";
+import { decoderInputs } from "../../services/shared/ml/models/architectures/sequence-inputs.js";
+import { headDigest } from "../../services/shared/ml/models/model.js";
 import { microBatch } from "../../services/shared/ml/training/batch.js";
 import { expectAllClose, type Tolerance } from "../support/all-close.js";
 import { type ConformanceCase, type ConformanceInput, countedOf, headOf, objectiveOf, trainSequences } from "../support/conformance.js";
+import { evaluate } from "../support/evaluate.js";
 
 const directory = "test/golden/conformance";
 const read = (file: string) => JSON.parse(readFileSync(`${directory}/${file}`, "utf8"));
@@ -25,7 +26,14 @@ async function run(value: ConformanceCase, input: ConformanceInput): Promise<{ l
   const { feeds } = microBatch(
     batch,
     batch.map((_, i) => i),
-    { objective, vocab: input.vocab, blockRows: 0, padId: 0, heads: new Map([[headDigest(headOf(input)), headOf(input)]]) },
+    {
+      inputs: decoderInputs,
+      padId: 0,
+      vocab: input.vocab,
+      objective,
+      blockRows: 0,
+      heads: new Map([[headDigest(headOf(input)), headOf(input)]]),
+    },
   );
   const graph = new Graph("conformance");
   const logits = graph.input("logits", "float32", ["P", input.vocab]);

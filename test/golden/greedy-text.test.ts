@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { loadModel } from "../../services/shared/ml/models/files.js";
+import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
 import { Sampler } from "../../services/shared/ml/sampling/sampler.js";
 
 const directory = "../shared/models/babyllama-105";

@@ -5,13 +5,14 @@ import { gradientsOf } from "../../services/shared/ml/autodiff/gradients.js";
 import { Graph, type Value } from "../../services/shared/ml/graph/graph.js";
 import * as op from "../../services/shared/ml/graph/ops/index.js";
 import { int32, int64, type Tensor } from "../../services/shared/ml/graph/tensor.js";
-import { causalAttention } from "../../services/shared/ml/models/attention.js";
-import { hiddenStates, logits } from "../../services/shared/ml/models/decoder.js";
-import { loadModel } from "../../services/shared/ml/models/files.js";
+import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
+import { causalAttention } from "../../services/shared/ml/models/forward/attention.js";
+import { SequencePass } from "../../services/shared/ml/models/forward/sequence-pass.js";
+import { hiddenStates, logits } from "../../services/shared/ml/models/hidden-states.js";
 import type { Model } from "../../services/shared/ml/models/model.js";
-import { declareParams } from "../../services/shared/ml/models/params.js";
-import { evaluate } from "../../services/shared/ml/runtime/session.js";
+import { declareModel, paramSpecs } from "../../services/shared/ml/models/model-params.js";
 import { expectAllClose } from "../support/all-close.js";
+import { evaluate } from "../support/evaluate.js";
 import { modelFixture, modelFixtures } from "../support/fixtures.js";
 
 interface Golden {
@@ -27,11 +28,11 @@ const goldenOf = (name: string) => JSON.parse(readFileSync(join(modelFixture(nam
 /** The logits of real positions only, all rows padded to one batch: [R, V], and what to feed. */
 function forward(model: Model, rows: Golden["rows"], as: "inputs" | "initializers") {
   const graph = new Graph("forward");
-  const params = declareParams(graph, model.config, as === "inputs" ? "inputs" : model.params);
+  const params = declareModel(graph, model.config, as === "inputs" ? "inputs" : model.params);
   const ids_BT = graph.input("ids", "int32", ["B", "T"]);
   const positions_BT = graph.input("positions", "int64", ["B", "T"]);
   const rows_R = graph.input("rows", "int64", ["R"]);
-  const hidden_BTD = hiddenStates(model.config, params, ids_BT, positions_BT, causalAttention());
+  const hidden_BTD = hiddenStates(new SequencePass(model.config, params, { positions_BT, attend: causalAttention() }), ids_BT);
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", model.config.hiddenSize]), rows_R);
   const length = Math.max(...rows.map((row) => row.length));
   const filler = model.config.padId ?? 0;
@@ -67,8 +68,11 @@ describe.each(modelFixtures)("the %s decoder, against transformers", (name) => {
   it("has the same gradient for every weight", async () => {
     const model = await loadModel(modelFixture(name));
     const { graph, params, feeds, logits_RV } = forward(model, golden.rows, "inputs");
-    const names = [...params.keys()];
-    const gradients = gradientsOf(sumOfSquares(logits_RV), [...params.values()]);
+    const names = paramSpecs(model.config).map(({ name }) => name);
+    const gradients = gradientsOf(
+      sumOfSquares(logits_RV),
+      names.map((weight) => params.weight(weight)),
+    );
     const found = await evaluate(graph, Object.fromEntries(names.map((weight, i) => [`gradient of ${weight}`, gradients[i]!])), feeds);
     expect(names.sort()).toEqual(Object.keys(golden.gradients).sort());
     for (const weight of names) {

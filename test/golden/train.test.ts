@@ -1,4 +1,6 @@
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
+import { decoderInputs } from "../../services/shared/ml/models/architectures/sequence-inputs.js";
+import { wholeModel } from "../../services/shared/ml/models/trainable.js";
 import { learningRate } from "../../services/shared/ml/optim/schedule.js";
 import { Session } from "../../services/shared/ml/runtime/session.js";
 import { microBatch } from "../../services/shared/ml/training/batch.js";
@@ -10,8 +12,14 @@ import { type GoldenTrace, goldenTrain, trainSetup } from "../support/golden-tra
 /** The gradients of the first step, with the vocabulary loss in blocks of `blockRows` (0: all rows at once). */
 async function firstGradients(trace: GoldenTrace, blockRows: number) {
   const { config, weights, batch, options } = trainSetup(trace);
-  const { feeds } = microBatch(batch, [0, 1, 2], { objective: options.objective, vocab: config.vocabSize, blockRows, padId: 0 });
-  const session = await Session.create(accumulateGraph({ config, ...options, blockRows }), options);
+  const { feeds } = microBatch(batch, [0, 1, 2], {
+    inputs: decoderInputs,
+    padId: 0,
+    vocab: config.vocabSize,
+    objective: options.objective,
+    blockRows,
+  });
+  const session = await Session.create(accumulateGraph({ config, trainable: wholeModel(config), ...options, blockRows }), options);
   const zeros = Object.fromEntries(
     [...weights].map(([name, { data, dims }]) => [`g:${name}`, float32(new Float32Array(data.length), dims)]),
   );

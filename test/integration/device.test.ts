@@ -1,10 +1,10 @@
 import { access, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { LocalLauncher } from "../../services/controller/local-launcher.js";
+import { LocalLauncher } from "../../services/controller/local/local-launcher.js";
 import { createLog } from "../../services/shared/base/log.js";
 import { processSettings, readSettings } from "../../services/shared/base/settings.js";
-import { newRun } from "../../services/shared/flow/runs/state.js";
+import { newRun } from "../../services/shared/flow/runs/run-store.js";
 import { availableDevices, checkDevice, devices } from "../../services/shared/ml/runtime/device.js";
 import type { Device } from "../../services/shared/ml/runtime/session.js";
 import { eventually } from "../support/nats.js";

@@ -21,7 +21,7 @@ import {
   TeacherScoreSchema,
 } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { loadModel } from "../../services/shared/ml/models/files.js";
+import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
 import { FakeWorkers } from "../support/fake-workers.js";
 import { eventually } from "../support/nats.js";
 import { flipBit } from "../support/poison.js";

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
-import { encodeSafetensors } from "../../services/shared/ml/models/safetensors.js";
-import { readTensors } from "../../services/shared/ml/models/safetensors-file.js";
+import { encodeSafetensors } from "../../services/shared/ml/models/safetensors/safetensors.js";
+import { readTensors } from "../../services/shared/ml/models/safetensors/safetensors-file.js";
 import { expectAllClose } from "../support/all-close.js";
 import { LocalCluster } from "../support/local-run.js";
 

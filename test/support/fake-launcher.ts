@@ -1,4 +1,4 @@
-import type { Ending, Launcher, RoleSet, Watcher } from "../../services/controller/launcher.js";
+import type { Ending, Launcher, RoleSet, Watcher } from "../../services/controller/launch/launcher.js";
 import type { Run } from "../../services/shared/gen/retort/v1/run_pb.js";
 
 /** A launcher that starts nothing and remembers what it was asked for. */

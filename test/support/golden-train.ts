@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { float32, type Tensor } from "../../services/shared/ml/graph/tensor.js";
-import { type ModelConfig, parseConfig } from "../../services/shared/ml/models/config.js";
-import { paramSpecs } from "../../services/shared/ml/models/params.js";
+import type { ModelConfig } from "../../services/shared/ml/models/config/model-config.js";
+import { paramSpecs } from "../../services/shared/ml/models/model-params.js";
+import { parseConfig } from "../../services/shared/ml/models/parse-config.js";
 import type { Schedule } from "../../services/shared/ml/optim/schedule.js";
 import type { TrainSequence } from "../../services/shared/ml/training/batch.js";
 import type { TrainerOptions } from "../../services/shared/ml/training/trainer.js";

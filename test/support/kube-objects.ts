@@ -7,7 +7,7 @@ import {
   type V1JobCondition,
 } from "@kubernetes/client-node";
 import { labelsOf } from "../../services/controller/kubernetes/labels.js";
-import type { RoleSet } from "../../services/controller/launcher.js";
+import type { RoleSet } from "../../services/controller/launch/launcher.js";
 import { type KubeApi, tokens } from "./kube-api.js";
 
 /** The owner of runs, and the rights that services/README.md lists, for the controller's token. */

@@ -8,14 +8,14 @@ import type { Streams } from "../../services/shared/base/streams/connection.js";
 import { publish } from "../../services/shared/base/streams/publish.js";
 import { lastMessage } from "../../services/shared/base/streams/read.js";
 import { resolveRun } from "../../services/shared/flow/runs/resolve.js";
+import { newRun, RunStore } from "../../services/shared/flow/runs/run-store.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
-import { newRun, RunStore } from "../../services/shared/flow/runs/state.js";
 import { ensureRun, ensureStreams, streamNames } from "../../services/shared/flow/streams.js";
 import { type ResultKind, subjects } from "../../services/shared/flow/subjects.js";
 import { DirectoryStore } from "../../services/shared/flow/weights/directory-store.js";
 import type { TaskKey } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { loadModel, modelToFiles } from "../../services/shared/ml/models/files.js";
+import { loadModel, modelToFiles } from "../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../services/shared/ml/models/model.js";
 import { eventually, TestNats } from "./nats.js";
 

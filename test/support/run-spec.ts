@@ -1,7 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type ResolvedRun, resolveRun } from "../../services/shared/flow/runs/resolve.js";
-import type { PhaseSpecSchema } from "../../services/shared/gen/retort/v1/run_spec_pb.js";
-import { type RunSpec, RunSpecSchema } from "../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { type PhaseSpecSchema, type RunSpec, RunSpecSchema } from "../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 type Init = Exclude<MessageInitShape<typeof RunSpecSchema>, { $typeName: "retort.v1.RunSpec" }>;
 

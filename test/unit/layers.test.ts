@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL("../../../services/", import.meta.url));
 const roles = ["student", "teacher", "reward", "learner", "controller"];
 
 /** What every role may import. */
-const shared = ["shared/gen", "shared/base", "shared/ml", "shared/flow", "shared/codec"];
+const shared = ["shared/gen", "shared/base", "shared/ml", "shared/flow", "shared/codec", "shared/tasks"];
 
 /** What each room may import besides itself: the table of services/README.md. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
@@ -17,6 +17,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "shared/ml": ["shared/base"],
   "shared/flow": ["shared/gen", "shared/base"],
   "shared/codec": ["shared/gen", "shared/base", "shared/ml", "shared/flow"],
+  "shared/tasks": ["shared/base", "shared/ml"],
   ...Object.fromEntries(roles.map((role) => [role, shared])),
   cli: shared,
   "cli.ts": ["cli", ...shared],

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { tasks } from "../../shared/ml/text/tasks/table.js";
+import { tasks } from "../../shared/tasks/table.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";

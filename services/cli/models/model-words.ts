@@ -1,5 +1,5 @@
 import type { ResolvedChat } from "../../shared/flow/runs/chat.js";
-import { readDonor } from "../../shared/ml/models/donor.js";
+import { readDonor } from "../../shared/ml/models/files/donor.js";
 import { Encoder } from "../../shared/ml/text/encoder.js";
 import type { Tokenizer } from "../../shared/ml/text/tokenizer.js";
 

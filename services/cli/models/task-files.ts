@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { permutation } from "../../shared/base/random.js";
-import { tasks } from "../../shared/ml/text/tasks/table.js";
-import type { Example, GeneratedTask } from "../../shared/ml/text/tasks/task.js";
+import { tasks } from "../../shared/tasks/table.js";
+import type { Example, GeneratedTask } from "../../shared/tasks/task.js";
 
 export interface Split {
   readonly train: number;

@@ -4,12 +4,13 @@ import { errorTable, RetortError } from "../../shared/base/errors.js";
 import { checkWritable, isSame, ownDirectory } from "../../shared/base/own-directory.js";
 import { parentGone } from "../../shared/base/processes.js";
 import { deriveSeed, permutation } from "../../shared/base/random.js";
-import { saveClassifier, scoreName, withClasses } from "../../shared/ml/classification/classifier.js";
+import { saveClassifier, withClasses } from "../../shared/ml/classification/classifier.js";
 import type { LabelledText } from "../../shared/ml/classification/classifier-trainer.js";
 import { type EpochFigures, fineTune, stepsOf, streams } from "../../shared/ml/classification/fine-tune.js";
-import { loadModel } from "../../shared/ml/models/files.js";
-import { findTensor } from "../../shared/ml/models/load-tensor.js";
+import { findTensor } from "../../shared/ml/models/files/load-tensor.js";
+import { loadModel } from "../../shared/ml/models/files/model-files.js";
 import { digestOf, type Model } from "../../shared/ml/models/model.js";
+import { classHead } from "../../shared/ml/models/model-params.js";
 import { checkDevice } from "../../shared/ml/runtime/device.js";
 import type { Device } from "../../shared/ml/runtime/session.js";
 import { startBar } from "../bar.js";
@@ -132,7 +133,7 @@ export async function trainClassifier(options: TrainClassifierOptions): Promise<
 }
 
 async function loadBase(directory: string): Promise<Model> {
-  if (await findTensor(directory, scoreName))
+  if (await findTensor(directory, classHead))
     throw new RetortError("InvalidArgument", `--model ${directory} is a classifier already; name the language model to start from`);
   return loadModel(directory);
 }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import { textMetrics } from "../../shared/ml/text/metrics/table.js";
-import { tasks } from "../../shared/ml/text/tasks/table.js";
+import { tasks } from "../../shared/tasks/table.js";
 import { type ModelServer, serveModel } from "../models/model-server.js";
 import type { Also } from "./experiment.js";
 import { dataOf, type RunJob } from "./jobs.js";

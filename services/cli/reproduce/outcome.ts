@@ -5,8 +5,8 @@ import { needsScore, resolveRun } from "../../shared/flow/runs/resolve.js";
 import { type EvaluationFinished, EvaluationFinishedSchema, type StepFinished } from "../../shared/gen/retort/v1/events_pb.js";
 import { Source } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { parseConfig } from "../../shared/ml/models/config.js";
-import { parameterCount } from "../../shared/ml/models/params.js";
+import { parameterCount } from "../../shared/ml/models/model-params.js";
+import { parseConfig } from "../../shared/ml/models/parse-config.js";
 
 /** Sums over a run's steps. */
 export interface Totals {

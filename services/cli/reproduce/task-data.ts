@@ -1,7 +1,7 @@
 import { access, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { tasks } from "../../shared/ml/text/tasks/table.js";
-import type { Example } from "../../shared/ml/text/tasks/task.js";
+import { tasks } from "../../shared/tasks/table.js";
+import type { Example } from "../../shared/tasks/task.js";
 import { jsonl, writeTask } from "../models/task-files.js";
 import type { Recipe } from "./experiment.js";
 

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
-import { isOver } from "../../shared/flow/runs/state.js";
+import { isOver } from "../../shared/flow/runs/run-store.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
 import { print } from "../command.js";

@@ -1,6 +1,6 @@
 import type { V1Job, V1Pod } from "@kubernetes/client-node";
-import { lastError } from "../launcher.js";
-import { type RestartLimits, Restarts, type Verdict } from "../restarts.js";
+import { lastError } from "../launch/launcher.js";
+import { type RestartLimits, Restarts, type Verdict } from "../launch/restarts.js";
 import { labels } from "./labels.js";
 import { containerName } from "./pod-template.js";
 

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { RoleSet } from "../launcher.js";
+import type { RoleSet } from "../launch/launcher.js";
 
 /** Labels of every object and pod that the launcher makes. Network policies and `kubectl -l` select by them. */
 export const labels = {

@@ -1,7 +1,7 @@
 import type { V1Container, V1Deployment, V1Job, V1OwnerReference, V1PodTemplateSpec } from "@kubernetes/client-node";
 import type { RoleSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { askedToLeave, hopelessExits, type RoleSet } from "../launcher.js";
-import { away, killed } from "../restarts.js";
+import { askedToLeave, hopelessExits, type RoleSet } from "../launch/launcher.js";
+import { away, killed } from "../launch/restarts.js";
 import { labels, labelsOf, nameOf } from "./labels.js";
 import { containerName, type PodTemplates } from "./pod-template.js";
 

@@ -1,6 +1,6 @@
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { durables, streamNames } from "../../shared/flow/streams.js";
-import type { RoleSet } from "../launcher.js";
+import type { RoleSet } from "../launch/launcher.js";
 import { kinds } from "./cluster.js";
 import { nameOf } from "./labels.js";
 import { type ManifestContext, metadataOf, type Owner } from "./manifests.js";

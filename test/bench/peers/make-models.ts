@@ -1,6 +1,6 @@
 /** Writes the models of the benches as Hugging Face directories: `node dist/test/bench/peers/make-models.js DIR [tiny|medium …]`. */
 import { join } from "node:path";
-import { saveModel } from "../../../services/shared/ml/models/files.js";
+import { saveModel } from "../../../services/shared/ml/models/files/model-files.js";
 import { benchModel, type Shape, shapes } from "../shapes.js";
 
 const [directory, ...names] = process.argv.slice(2);

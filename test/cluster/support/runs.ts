@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isOver } from "../../../services/shared/flow/runs/run-store.js";
 import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
-import { isOver } from "../../../services/shared/flow/runs/state.js";
 import type { RunEvent } from "../../../services/shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { until } from "./commands.js";

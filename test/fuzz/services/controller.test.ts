@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
-import { Supervisor } from "../../../services/controller/supervisor.js";
 import { createLog } from "../../../services/shared/base/log.js";
+import { newRun, RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
-import { newRun, RunStore } from "../../../services/shared/flow/runs/state.js";
 import { ensureStreams } from "../../../services/shared/flow/streams.js";
 import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
 import {

@@ -1,15 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
-import { Supervisor } from "../../../services/controller/supervisor.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
 import { RpcServer } from "../../../services/shared/base/rpc/server.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { publishEvent } from "../../../services/shared/flow/runs/events.js";
+import { RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
-import { RunStore } from "../../../services/shared/flow/runs/state.js";
 import { ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
 import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";

@@ -4,7 +4,7 @@ import { Cluster, kinds } from "../../../services/controller/kubernetes/cluster.
 import { selectorOf } from "../../../services/controller/kubernetes/labels.js";
 import { KubernetesLauncher } from "../../../services/controller/kubernetes/launcher.js";
 import type { PodTemplates } from "../../../services/controller/kubernetes/pod-template.js";
-import type { Delay, Exit, RoleSet } from "../../../services/controller/launcher.js";
+import type { Delay, Exit, RoleSet } from "../../../services/controller/launch/launcher.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { type Run, RunSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { findKubeApi, howToGetOne, KubeApi, tokens } from "../../support/kube-api.js";

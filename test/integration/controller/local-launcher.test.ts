@@ -2,11 +2,11 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { Delay, Exit, RoleSet, Watcher } from "../../../services/controller/launcher.js";
-import { LocalLauncher } from "../../../services/controller/local-launcher.js";
+import type { Delay, Exit, RoleSet, Watcher } from "../../../services/controller/launch/launcher.js";
+import { LocalLauncher } from "../../../services/controller/local/local-launcher.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { type ProcessSettings, processSettings } from "../../../services/shared/base/settings.js";
-import { newRun } from "../../../services/shared/flow/runs/state.js";
+import { newRun } from "../../../services/shared/flow/runs/run-store.js";
 import { eventually } from "../../support/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });

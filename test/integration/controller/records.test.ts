@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
+import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
-import { Supervisor } from "../../../services/controller/supervisor.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
 import { RpcServer } from "../../../services/shared/base/rpc/server.js";
@@ -8,7 +8,7 @@ import type { Streams } from "../../../services/shared/base/streams/connection.j
 import { KeyValue } from "../../../services/shared/base/streams/key-value.js";
 import { keepAside } from "../../../services/shared/flow/runs/aside.js";
 import { announceStart, publishEvent } from "../../../services/shared/flow/runs/events.js";
-import { newRun, RunStore } from "../../../services/shared/flow/runs/state.js";
+import { newRun, RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
 import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";

@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
-import type { ControllerContext } from "../../../services/controller/context.js";
-import { pauseRun, resumeRun, stopRun } from "../../../services/controller/steer.js";
-import { Supervisor } from "../../../services/controller/supervisor.js";
+import type { ControllerContext } from "../../../services/controller/runs/context.js";
+import { pauseRun, resumeRun, stopRun } from "../../../services/controller/runs/steer.js";
+import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { watchEvents } from "../../../services/shared/flow/runs/events.js";
-import { newRun, RunStore } from "../../../services/shared/flow/runs/state.js";
+import { newRun, RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { ensureStreams } from "../../../services/shared/flow/streams.js";
 import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
 import { CheckpointSavedSchema, RunState, Wanted } from "../../../services/shared/gen/retort/v1/run_pb.js";

@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
-import { Supervisor } from "../../../services/controller/supervisor.js";
+import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { RetortError } from "../../../services/shared/base/errors.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { watchEvents } from "../../../services/shared/flow/runs/events.js";
-import { isOver, newRun, RunStore } from "../../../services/shared/flow/runs/state.js";
+import { isOver, newRun, RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { durables, ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";

@@ -6,7 +6,7 @@ import { findNatsServer, type NatsServer, startNatsServer } from "../../../servi
 import { readLogin } from "../../../services/shared/base/nats-users.js";
 import { Streams } from "../../../services/shared/base/streams/connection.js";
 import { natsPermissions } from "../../../services/shared/flow/nats-permissions.js";
-import { RunStore } from "../../../services/shared/flow/runs/state.js";
+import { RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { durables, ensureRun, ensureStreams } from "../../../services/shared/flow/streams.js";
 
 type Role = keyof typeof natsPermissions;

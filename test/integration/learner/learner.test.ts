@@ -8,7 +8,7 @@ import { streamNames } from "../../../services/shared/flow/streams.js";
 import type { RunEvent } from "../../../services/shared/gen/retort/v1/events_pb.js";
 import { Purpose } from "../../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
-import { loadModel } from "../../../services/shared/ml/models/files.js";
+import { loadModel } from "../../../services/shared/ml/models/files/model-files.js";
 import { digestOf } from "../../../services/shared/ml/models/model.js";
 import { type Behaviour, FakeWorkers } from "../../support/fake-workers.js";
 import { RunBench } from "../../support/run-bench.js";

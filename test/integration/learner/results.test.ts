@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { ResultsReader } from "../../../services/learner/results.js";
+import { ResultsReader } from "../../../services/learner/tasks/results-reader.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { publishReward, publishScore } from "../../../services/shared/flow/results/publish-results.js";

@@ -8,7 +8,7 @@ import { rolloutOf, samplesOf, writtenSequence } from "../../../services/shared/
 import { durables, streamNames } from "../../../services/shared/flow/streams.js";
 import { subjects } from "../../../services/shared/flow/subjects.js";
 import { type PromptTask, PromptTaskSchema, Purpose, RolloutSchema, Source } from "../../../services/shared/gen/retort/v1/flow_pb.js";
-import { loadModel } from "../../../services/shared/ml/models/files.js";
+import { loadModel } from "../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../services/shared/ml/models/model.js";
 import { Sampler } from "../../../services/shared/ml/sampling/sampler.js";
 import { expectAllClose } from "../../support/all-close.js";

@@ -16,7 +16,7 @@ import {
   type TeacherScore,
   TeacherScoreSchema,
 } from "../../../services/shared/gen/retort/v1/flow_pb.js";
-import { loadModel } from "../../../services/shared/ml/models/files.js";
+import { loadModel } from "../../../services/shared/ml/models/files/model-files.js";
 import { digestOf, type Model } from "../../../services/shared/ml/models/model.js";
 import { Scorer } from "../../../services/shared/ml/scoring/scorer.js";
 import { expectAllClose } from "../../support/all-close.js";

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { PlannedTask } from "../../../services/learner/planned.js";
+import type { PlannedTask } from "../../../services/learner/tasks/planned-task.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { toRecord } from "../../../services/shared/flow/arrays.js";
 import { sequencesDigest } from "../../../services/shared/flow/rollouts/digest.js";

@@ -1,5 +1,4 @@
-import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { ScalarType } from "@bufbuild/protobuf";
+import { type JsonObject, type JsonValue, ScalarType } from "@bufbuild/protobuf";
 import type { Random } from "./random.js";
 
 const [most32, most64] = [2 ** 32 - 1, 2n ** 64n - 1n];

@@ -3,7 +3,7 @@ import { evaluate, type Judges, rewardKinds } from "../../../services/reward/eva
 import { TextRewards } from "../../../services/reward/text-rewards.js";
 import { checkSpec, parseSpec } from "../../../services/shared/flow/runs/spec.js";
 import { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
-import { tasks } from "../../../services/shared/ml/text/tasks/table.js";
+import { tasks } from "../../../services/shared/tasks/table.js";
 
 const texts = new TextRewards();
 const none: Judges = {

@@ -1,7 +1,7 @@
 import { RetortError } from "../../../services/shared/base/errors.js";
 import { type FileBytes, piecesOf } from "../../../services/shared/base/file-bytes.js";
 import { createLog } from "../../../services/shared/base/log.js";
-import type { PolicyAnnouncement, RunStore } from "../../../services/shared/flow/runs/state.js";
+import type { PolicyAnnouncement, RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
 import { Policy } from "../../../services/student/policy.js";
 

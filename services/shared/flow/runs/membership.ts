@@ -7,7 +7,7 @@ import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { openWeightStore } from "../weights/open.js";
 import type { WeightStore } from "../weights/store.js";
 import { type ResolvedRun, resolveRun } from "./resolve.js";
-import { RunStore } from "./state.js";
+import { RunStore } from "./run-store.js";
 
 /** A process's place in a run: its connection, the run's spec and state, and the weights. */
 export interface Membership {

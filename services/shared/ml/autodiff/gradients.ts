@@ -1,10 +1,13 @@
 import { graphOf, type Node, type Value } from "../graph/graph.js";
 import { sum, zerosLike } from "../graph/ops/index.js";
+import { readsOf } from "../graph/prune.js";
+import { refusal } from "./rule.js";
 import { type DifferentiableOp, nonDifferentiableOps, rules } from "./tables.js";
 
-/** A value and dLoss/dvalue, of the value's shape. */
+/** What differentiation starts from at one output. */
 export interface Seed {
   readonly value: Value;
+  /** dLoss/dvalue, of the value's shape and element type. */
   readonly seed: Value;
 }
 
@@ -14,49 +17,51 @@ export interface Seed {
  *
  * Values in `wrt` on which nothing depends get zeros. A loss over several values is the sum of their contributions.
  *
- * @throws if the path crosses an operator without a derivative, naming it
+ * @throws Unimplemented if the path crosses an operator, or one of its inputs, without a derivative, naming it
  */
 export function gradients(outputs: readonly Seed[], wrt: readonly Value[]): Value[] {
   const graph = graphOf(...outputs.map(({ value }) => value));
   const parts = new Map<string, Value[]>();
   for (const { value, seed } of outputs) collect(parts, value, seed);
-  const onPath = dependents(graph.nodes, wrt);
+  const path = dependents(graph.nodes, wrt);
   const targets = new Set(wrt.map(({ name }) => name));
-  // A snapshot: the backward nodes are appended to the same list.
-  for (const node of [...graph.nodes].reverse()) {
-    if (!onPath.has(node)) continue;
+  for (const node of path.nodes.reverse()) {
     const received = node.outputs.map((output) => total(parts, output, targets));
     if (received.every((gradient) => gradient === undefined)) continue;
-    const given = derivative(node)(node, received);
+    const derived = ruleOf(node)(node, received);
     node.inputs.forEach((input, i) => {
-      const gradient = given[i];
-      if (input && gradient && isFloat(input)) collect(parts, input, gradient);
+      if (!input || !isFloat(input) || !path.values.has(input.name)) return;
+      const gradient = derived[i];
+      if (!gradient) throw refusal(node, `has no derivative in its input ${i}, "${input.name}"; stop the gradient before it`);
+      collect(parts, input, gradient);
     });
   }
   return wrt.map((value) => total(parts, value, new Set()) ?? zerosLike(value));
 }
 
-/** Gradients of a scalar loss. */
+/** The gradients of a scalar loss, each of its value's shape. @throws as {@link gradients} */
 export function gradientsOf(loss: Value, wrt: readonly Value[]): Value[] {
   return gradients([{ value: loss, seed: loss.graph.scalar(1) }], wrt);
 }
 
-function derivative(node: Node): (typeof rules)[DifferentiableOp] {
-  if (node.op in rules) return rules[node.op as DifferentiableOp];
-  if ((nonDifferentiableOps as readonly string[]).includes(node.op)) return () => [];
-  throw new Error(`${node.op} has no derivative: add a rule in autodiff/rules, or stop the gradient before it`);
+const isDifferentiable = (op: string): op is DifferentiableOp => op in rules;
+
+function ruleOf(node: Node): (typeof rules)[DifferentiableOp] {
+  if (isDifferentiable(node.op)) return rules[node.op];
+  throw refusal(node, "has no derivative: add a rule in autodiff/rules, or stop the gradient before it");
 }
 
-/** The nodes whose result depends on one of the values. */
-function dependents(nodes: readonly Node[], wrt: readonly Value[]): Set<Node> {
-  const reached = new Set(wrt.map(({ name }) => name));
-  const found = new Set<Node>();
-  for (const node of nodes) {
-    if (!node.inputs.some((input) => input && reached.has(input.name))) continue;
-    found.add(node);
-    for (const output of node.outputs) reached.add(output.name);
-  }
-  return found;
+const stops: ReadonlySet<string> = new Set(nonDifferentiableOps);
+
+/** What a gradient may flow through: the nodes, in running order, and the names of the values that depend on one of `wrt`. */
+function dependents(nodes: readonly Node[], wrt: readonly Value[]): { readonly nodes: Node[]; readonly values: ReadonlySet<string> } {
+  const values = new Set(wrt.map(({ name }) => name));
+  const found = nodes.filter((node) => {
+    if (stops.has(node.op) || !readsOf(node).some((name) => values.has(name))) return false;
+    for (const output of node.outputs) values.add(output.name);
+    return true;
+  });
+  return { nodes: found, values };
 }
 
 function collect(parts: Map<string, Value[]>, value: Value, gradient: Value): void {
@@ -69,7 +74,7 @@ function collect(parts: Map<string, Value[]>, value: Value, gradient: Value): vo
 function total(parts: Map<string, Value[]>, value: Value, keep: ReadonlySet<string>): Value | undefined {
   const list = parts.get(value.name);
   if (!list) return undefined;
-  const gradient = list.length === 1 ? list[0]! : sum(list);
+  const gradient = sum(list);
   if (keep.has(value.name)) parts.set(value.name, [gradient]);
   else parts.delete(value.name);
   return gradient;

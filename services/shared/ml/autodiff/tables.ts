@@ -10,7 +10,6 @@ export const differentiableOps = [
   "Abs",
   "Add",
   "Cast",
-  "Clip",
   "Concat",
   "CumSum",
   "Div",
@@ -19,7 +18,6 @@ export const differentiableOps = [
   "FusedMatMul",
   "Gather",
   "GatherElements",
-  "Identity",
   "Log",
   "LogSoftmax",
   "MatMul",
@@ -29,7 +27,6 @@ export const differentiableOps = [
   "Neg",
   "Pow",
   "QuickGelu",
-  "Reciprocal",
   "ReduceLogSumExp",
   "ReduceMax",
   "ReduceMean",
@@ -43,7 +40,6 @@ export const differentiableOps = [
   "SimplifiedLayerNormalization",
   "Slice",
   "Softmax",
-  "Softplus",
   "Split",
   "Sqrt",
   "Squeeze",
@@ -62,24 +58,18 @@ export const nonDifferentiableOps = [
   "ArgMax",
   "ConstantOfShape",
   "Equal",
-  "Floor",
   "Greater",
   "GreaterOrEqual",
   "Less",
   "LessOrEqual",
   "Not",
-  "Or",
   "Range",
   "Shape",
   "Sign",
   "StopGradient",
 ] as const;
 
-/**
- * Operators that only backward and inference graphs contain; differentiating through them is refused.
- */
-export const forwardOnlyOps = ["If", "Loop", "ScatterND", "Sum"] as const;
-
+/** One of the operators through which a gradient flows. */
 export type DifferentiableOp = (typeof differentiableOps)[number];
 
 /** The derivative of every differentiable operator. Total: an operator without a rule does not compile. */

@@ -2,11 +2,14 @@
 import type { Graph, Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { int32, type Tensor } from "../graph/tensor.js";
-import { causalAttention } from "../models/attention.js";
-import type { ModelConfig } from "../models/config.js";
-import { hiddenStates } from "../models/decoder.js";
-import type { Params } from "../models/params.js";
-import { type Classifier, scoreName } from "./classifier.js";
+import { architectureOf } from "../models/architectures/table.js";
+import type { ModelConfig } from "../models/config/model-config.js";
+import { causalAttention } from "../models/forward/attention.js";
+import { SequencePass } from "../models/forward/sequence-pass.js";
+import { graphWeights, type Params } from "../models/graph-weights.js";
+import { hiddenStates } from "../models/hidden-states.js";
+import { classHead } from "../models/model-params.js";
+import type { Classifier } from "./classifier.js";
 
 /**
  * A decoder's class logits, read at each text's last token. Declares the inputs that {@link textFeeds} makes.
@@ -14,13 +17,13 @@ import { type Classifier, scoreName } from "./classifier.js";
  * @returns [B, C]
  */
 export function classLogits(graph: Graph, config: ModelConfig, params: Params): Value {
-  const ids_BT = graph.input("ids", "int32", ["B", "T"]);
-  const positions_BT = graph.input("positions", "int64", ["B", "T"]);
+  const { ids_BT, positions_BT } = architectureOf(config).inputs.declare(graph);
   // Places in the flattened [B·T].
   const last_B = graph.input("last", "int64", ["B"]);
-  const hidden_BTD = hiddenStates(config, params, ids_BT, positions_BT, causalAttention());
+  const weights = graphWeights(params);
+  const hidden_BTD = hiddenStates(new SequencePass(config, weights, { positions_BT, attend: causalAttention() }), ids_BT);
   const hidden_BD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), last_B);
-  return op.fusedMatMul(hidden_BD, params.get(scoreName)!, { transB: true });
+  return op.fusedMatMul(hidden_BD, weights.weight(classHead), { transB: true });
 }
 
 /** The token that transformers takes for padding when it looks for a text's end: config.json's own, wherever else one is named. */

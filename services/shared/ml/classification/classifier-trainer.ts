@@ -4,12 +4,12 @@ import { gradientsOf } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
-import type { ModelConfig } from "../models/config.js";
-import { declareWeights } from "../models/params.js";
+import type { ModelConfig } from "../models/config/model-config.js";
+import { declareWeights } from "../models/graph-weights.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { OptimizerState } from "../training/optimizer-state.js";
-import { accumulate, applyGraph, type Gradients, type OptimizerOptions, update } from "../training/update.js";
+import { accumulate, applyGraph, type Gradient, type OptimizerOptions, update, withGradients } from "../training/update.js";
 import { classLogits, paddingId, textFeeds } from "./class-logits.js";
 import { type Classifier, classifierSpecs } from "./classifier.js";
 
@@ -29,15 +29,17 @@ export interface ClassifierTrainerOptions extends SessionOptions {
  * Cross-entropy of the class logits and its gradient. Inputs: those of {@link classLogits}, labels [B] int32, weights [B]
  * (of each text in the step's mean), and the model's weights. Output: loss, Σ weight · cross-entropy.
  */
-function lossAndGradients(graph: Graph, config: ModelConfig, classes: number): Gradients {
-  const params = declareWeights(graph, classifierSpecs(config, classes), "inputs");
+function lossAndGradients(graph: Graph, config: ModelConfig, classes: number): Gradient[] {
+  const specs = classifierSpecs(config, classes);
+  const params = declareWeights(graph, specs, "inputs");
   const logits_BC = classLogits(graph, config, params);
   const labels_B = graph.input("labels", "int32", ["B"]);
   const weights_B = graph.input("weights", "float32", ["B"]);
   const logprobs_B = op.squeeze(op.gatherElements(op.logSoftmax(logits_BC), op.unsqueeze(labels_B, [1])), [1]);
   const loss = op.neg(op.reduceSum(op.mul(logprobs_B, weights_B)));
   graph.output("loss", loss);
-  return { params, names: [...params.keys()], values: gradientsOf(loss, [...params.values()]) };
+  const wrt = [...params.values()];
+  return withGradients(specs, wrt, gradientsOf(loss, wrt));
 }
 
 /** Trains a classifier: each call of {@link step} is one optimiser step. It blocks its thread; calls must not overlap. */
@@ -50,7 +52,7 @@ export class ClassifierTrainer {
   constructor(classifier: Classifier, options: ClassifierTrainerOptions) {
     this.#classifier = classifier;
     this.#options = options;
-    this.#state = new OptimizerState(classifier.params);
+    this.#state = new OptimizerState(classifierSpecs(classifier.config, classifier.labels.length), classifier.params);
   }
 
   /**

@@ -3,12 +3,14 @@ import { RetortError } from "../../base/errors.js";
 import { normals } from "../../base/random.js";
 import { writeAtomically } from "../../base/write-atomically.js";
 import { float32 } from "../graph/tensor.js";
-import type { ModelConfig } from "../models/config.js";
-import { readModel, saveCompanions } from "../models/files.js";
-import { readModelJson } from "../models/load-tensor.js";
+import { architectureOf } from "../models/architectures/table.js";
+import type { ModelConfig } from "../models/config/model-config.js";
+import { readModelJson } from "../models/files/load-tensor.js";
+import { readModel, saveCompanions } from "../models/files/model-files.js";
 import { checkWeights, type Model } from "../models/model.js";
-import { bodySpecs, type ParamSpec } from "../models/params.js";
-import { encodeSafetensors } from "../models/safetensors.js";
+import { bodySpecs, classHead } from "../models/model-params.js";
+import type { ParamSpec } from "../models/param-spec.js";
+import { encodeSafetensors } from "../models/safetensors/safetensors.js";
 import { labelsIn } from "./labels.js";
 
 /** A decoder that tells classes apart, as Hugging Face's `…ForSequenceClassification` saves it: `score.weight` [C, D] in the place of the head. */
@@ -17,13 +19,10 @@ export interface Classifier extends Model {
   readonly labels: readonly string[];
 }
 
-/** The weight that turns the last token's hidden state into one logit per class: [C, D]. */
-export const scoreName = "score.weight";
-
 /** Name and dimensions of every weight of a classifier. */
 export const classifierSpecs = (config: ModelConfig, classes: number): ParamSpec[] => [
   ...bodySpecs(config),
-  { name: scoreName, dims: [classes, config.hiddenSize] },
+  { name: classHead, dims: [classes, config.hiddenSize], kind: "matrix" },
 ];
 
 /**
@@ -35,8 +34,8 @@ export async function loadClassifier(directory: string): Promise<Classifier> {
   const model = await readModel(directory);
   const params = new Map(model.params);
   // transformers, too, passes over a head that was left in.
-  params.delete("lm_head.weight");
-  const score = params.get(scoreName);
+  params.delete(architectureOf(model.config).head);
+  const score = params.get(classHead);
   if (!score) throw noClassifier(directory);
   const labels = labelsIn(model.rawConfig, score.dims[0]!);
   checkWeights(classifierSpecs(model.config, labels.length), params, directory);
@@ -47,20 +46,18 @@ export async function loadClassifier(directory: string): Promise<Classifier> {
 export const noClassifier = (directory: string): RetortError =>
   new RetortError(
     "InvalidArgument",
-    `${directory} has no tensor ${scoreName}, so it is no classifier; train one with \`retort train-classifier\`, or save one with a …ForSequenceClassification class of transformers`,
+    `${directory} has no tensor ${classHead}, so it is no classifier; train one with \`retort train-classifier\`, or save one with a …ForSequenceClassification class of transformers`,
   );
-
-const prefixes = { llama: "Llama", qwen2: "Qwen2", qwen3: "Qwen3" } as const;
 
 /** A classifier to be trained: a language model without its head, and class weights from N(0, initializer_range²). */
 export function withClasses({ config, params, tokenizer, rawConfig }: Model, labels: readonly string[], seed: bigint): Classifier {
   const weights = new Map(params);
-  weights.delete("lm_head.weight");
+  weights.delete(architectureOf(config).head);
   const dims = [labels.length, config.hiddenSize];
-  weights.set(scoreName, float32(normals(seed, labels.length * config.hiddenSize, config.initializerRange), dims));
+  weights.set(classHead, float32(normals(seed, labels.length * config.hiddenSize, config.initializerRange), dims));
   const raw = {
     ...rawConfig,
-    architectures: [`${prefixes[config.architecture]}ForSequenceClassification`],
+    architectures: [`${architectureOf(config).className}ForSequenceClassification`],
     id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
     label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
     pad_token_id: paddingOf(config),

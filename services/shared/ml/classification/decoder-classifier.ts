@@ -1,6 +1,6 @@
 import { Graph } from "../graph/graph.js";
-import { declareWeights } from "../models/params.js";
-import { withRoom } from "../models/rotary.js";
+import { withRoom } from "../models/forward/rotary.js";
+import { declareWeights } from "../models/graph-weights.js";
 import { Session } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { classLogits, paddingId, textFeeds } from "./class-logits.js";

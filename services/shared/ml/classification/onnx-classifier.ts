@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import type { Tensor } from "../graph/tensor.js";
-import { readModelJson } from "../models/load-tensor.js";
+import { readModelJson } from "../models/files/load-tensor.js";
 import { Session } from "../runtime/session.js";
 import { type EncodedText, Tokenizer } from "../text/tokenizer.js";
 import { paddingId } from "./class-logits.js";

@@ -1,13 +1,14 @@
 import { access } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { RetortError } from "../../base/errors.js";
+import { architectureOf } from "../models/architectures/table.js";
 import { openModel } from "../models/checkpoint/check.js";
-import { parseConfig } from "../models/config.js";
-import { readModelJson } from "../models/load-tensor.js";
+import { readModelJson } from "../models/files/load-tensor.js";
 import { checkWeights } from "../models/model.js";
-import { lmHead } from "../models/params.js";
+import { classHead } from "../models/model-params.js";
+import { parseConfig } from "../models/parse-config.js";
 import { Tokenizer } from "../text/tokenizer.js";
-import { classifierSpecs, loadClassifier, noClassifier, scoreName } from "./classifier.js";
+import { classifierSpecs, loadClassifier, noClassifier } from "./classifier.js";
 import { decoderClassifier } from "./decoder-classifier.js";
 import { labelsIn } from "./labels.js";
 import { openOnnxClassifier } from "./onnx-classifier.js";
@@ -54,10 +55,12 @@ export async function inspectClassifier(path: string): Promise<string[] | undefi
   const raw = await readModelJson(directory, "config.json");
   checkSupported(raw, directory);
   const { config, tensors } = await openModel(directory);
-  const score = tensors.get(scoreName);
+  const score = tensors.get(classHead);
   if (!score) throw noClassifier(directory);
   const labels = labelsIn(raw, score.entry.shape[0]!);
-  const shapes = new Map([...tensors].filter(([name]) => name !== lmHead).map(([name, { entry }]) => [name, { dims: entry.shape }]));
+  const shapes = new Map(
+    [...tensors].filter(([name]) => name !== architectureOf(config).head).map(([name, { entry }]) => [name, { dims: entry.shape }]),
+  );
   checkWeights(classifierSpecs(config, labels.length), shapes, directory);
   return labels;
 }

@@ -1,3 +1,4 @@
+import { RetortError } from "../../base/errors.js";
 import { type DType, float32, type Tensor } from "./tensor.js";
 
 /** One dimension: a fixed size, or the name of a size that is known only when the graph runs. */
@@ -131,7 +132,7 @@ export class Graph {
   }
 
   #claim(name: string): string {
-    if (this.#names.taken.has(name)) throw new Error(`graph ${this.name}: the name "${name}" is already taken`);
+    if (this.#names.taken.has(name)) throw new RetortError("Internal", `graph ${this.name}: the name "${name}" is already taken`);
     this.#names.taken.add(name);
     return name;
   }
@@ -143,9 +144,9 @@ export function graphOf(...values: readonly (Value | undefined)[]): Graph {
   for (const value of values) {
     if (value && (!innermost || (value.graph !== innermost && depth(value.graph) > depth(innermost)))) innermost = value.graph;
   }
-  if (!innermost) throw new Error("an operator needs at least one operand");
+  if (!innermost) throw new RetortError("Internal", "an operator needs at least one operand");
   for (const value of values) {
-    if (value && !innermost.sees(value)) throw new Error(`"${value.name}" is not visible from graph ${innermost.name}`);
+    if (value && !innermost.sees(value)) throw new RetortError("Internal", `"${value.name}" is not visible from graph ${innermost.name}`);
   }
   return innermost;
 }

@@ -19,12 +19,16 @@ export function liveParts(graph: Graph): LiveParts {
     const node = graph.nodes[i]!;
     if (!node.outputs.some(({ name }) => reads.has(name))) continue;
     live.push(node);
-    for (const input of node.inputs) if (input) reads.add(input.name);
-    for (const attribute of Object.values(node.attributes)) {
-      if (isGraph(attribute)) for (const name of liveParts(attribute).reads) reads.add(name);
-    }
+    for (const name of readsOf(node)) reads.add(name);
   }
   return { nodes: live.reverse(), reads };
+}
+
+/** Names of all values that a node reads: its inputs, and what the graphs in its attributes (bodies, branches) read. */
+export function readsOf(node: Node): string[] {
+  const inputs = node.inputs.flatMap((input) => (input ? [input.name] : []));
+  const nested = Object.values(node.attributes).filter(isGraph);
+  return [...inputs, ...nested.flatMap((graph) => [...liveParts(graph).reads])];
 }
 
 const isGraph = (attribute: Attribute): attribute is Graph => typeof attribute === "object" && "nodes" in attribute;

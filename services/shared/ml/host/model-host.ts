@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
 import type { FileBytes } from "../../base/file-bytes.js";
-import { loadModel, modelFromFiles } from "../models/files.js";
-import { headDigest } from "../models/head.js";
-import { digestOf, type Model } from "../models/model.js";
-import { headName, parameterCount } from "../models/params.js";
-import { decodeSafetensors } from "../models/safetensors.js";
+import { loadModel, modelFromFiles } from "../models/files/model-files.js";
+import { digestOf, headDigest, type Model } from "../models/model.js";
+import { headName, parameterCount } from "../models/model-params.js";
+import { decodeSafetensors } from "../models/safetensors/safetensors.js";
 import { narrowed } from "../models/vocabulary-rows.js";
 import { checkDevice } from "../runtime/device.js";
 import type { SessionOptions } from "../runtime/session.js";

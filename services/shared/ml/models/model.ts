@@ -2,10 +2,13 @@ import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
 import { updateHash } from "../../base/file-bytes.js";
 import { deriveSeed, normals } from "../../base/random.js";
-import { float32 } from "../graph/tensor.js";
+import { float32, type Tensor } from "../graph/tensor.js";
 import type { Tokenizer } from "../text/tokenizer.js";
-import { type ModelConfig, parseConfig } from "./config.js";
-import { lmHead, type ParamSpec, paramSpecs, type Weights } from "./params.js";
+import { architectureOf } from "./architectures/table.js";
+import type { ModelConfig } from "./config/model-config.js";
+import { paramSpecs } from "./model-params.js";
+import { elementsOf, type ParamSpec, type Weights } from "./param-spec.js";
+import { parseConfig } from "./parse-config.js";
 
 /** A model in memory: what it computes, its weights and its words. */
 export interface Model {
@@ -28,18 +31,27 @@ export function digestOf(weights: Weights): string {
   return hash.digest("hex");
 }
 
+/** SHA-256 over dimensions and bytes of the weights that turn hidden states into logits, hexadecimal. */
+export function headDigest({ dims, data }: Tensor<"float32">): string {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return updateHash(createHash("sha256").update(`[${dims}]`), bytes).digest("hex");
+}
+
 /**
- * A model from scratch: projections and embeddings from N(0, initializer_range²), norms 1, biases 0.
+ * A model from scratch, with weights as its family begins: in Llama's, matrices from N(0, initializer_range²), norms 1, biases 0.
  * The same config and seed give the same bits.
  */
 export function initModel(rawConfig: Readonly<Record<string, unknown>>, tokenizer: Tokenizer, seed: bigint): Model {
   const config = parseConfig(rawConfig);
+  const { initial } = architectureOf(config);
   const params = new Map(
-    paramSpecs(config).map(({ name, dims }, index) => {
-      const size = dims.reduce((a, b) => a * b, 1);
-      if (name.endsWith("norm.weight")) return [name, float32(new Float32Array(size).fill(1), dims)];
-      if (name.endsWith(".bias")) return [name, float32(new Float32Array(size), dims)];
-      return [name, float32(normals(deriveSeed(seed, index), size, config.initializerRange), dims)];
+    paramSpecs(config).map((spec, index) => {
+      const { name, dims } = spec;
+      const size = elementsOf([spec]);
+      const value = initial(spec);
+      const data =
+        value === "normal" ? normals(deriveSeed(seed, index), size, config.initializerRange) : new Float32Array(size).fill(value);
+      return [name, float32(data, dims)];
     }),
   );
   return { config, params, tokenizer, rawConfig };
@@ -48,9 +60,10 @@ export function initModel(rawConfig: Readonly<Record<string, unknown>>, tokenize
 /** Checks that weights are exactly those that a config calls for. @throws InvalidArgument naming file and tensor */
 export function checkWeights(specs: readonly ParamSpec[], weights: ReadonlyMap<string, { dims: readonly number[] }>, file: string): void {
   const known = new Set(specs.map(({ name }) => name));
-  for (const { name, dims } of specs) {
+  for (const spec of specs) {
+    const { name, dims } = spec;
     const found = weights.get(name);
-    if (!found) throw missing(name, dims, file);
+    if (!found) throw missing(spec, file);
     if (found.dims.join() !== dims.join()) {
       throw new RetortError("InvalidArgument", `${file}: tensor ${name} has shape [${found.dims}]; config.json calls for [${dims}]`);
     }
@@ -64,9 +77,9 @@ export function checkWeights(specs: readonly ParamSpec[], weights: ReadonlyMap<s
   }
 }
 
-function missing(name: string, dims: readonly number[], file: string): RetortError {
+function missing({ name, dims, kind }: ParamSpec, file: string): RetortError {
   const way =
-    name === lmHead
+    kind === "head"
       ? "; if the model ties its head, say tie_word_embeddings true in config.json; a base model or a classifier has no head: save it as a …ForCausalLM"
       : "; take the config.json that the weights were saved with, or copy all files again";
   return new RetortError("InvalidArgument", `${file}: tensor ${name} is missing; config.json calls for it with shape [${dims}]${way}`);

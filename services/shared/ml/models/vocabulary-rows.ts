@@ -1,10 +1,11 @@
 // Dimensions: V rows of the vocabulary, C of them that are used, D width.
 import { float32, type Tensor } from "../graph/tensor.js";
 import type { Model } from "./model.js";
-import { headName, type Weights } from "./params.js";
+import { embeddingName, headName } from "./model-params.js";
+import type { Weights } from "./param-spec.js";
 
 /** The weights that have a row for every id: the embedding, and the head if it is not tied to it. */
-const perId = ({ config }: Pick<Model, "config">): ReadonlySet<string> => new Set(["model.embed_tokens.weight", headName(config)]);
+const perId = ({ config }: Pick<Model, "config">): ReadonlySet<string> => new Set([embeddingName(config), headName(config)]);
 
 /**
  * A model of the first rows of its vocabulary: embedding and head are cut to [C, D], so that every distribution ranges over

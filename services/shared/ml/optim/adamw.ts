@@ -1,5 +1,6 @@
 import type { Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
+import type { ParamSpec } from "../models/param-spec.js";
 
 export interface AdamWOptions {
   readonly beta1: number;
@@ -56,7 +57,7 @@ export function adamwScalars(
 }
 
 /** Weight decay applies to matrices only: not to norms and biases, as Hugging Face's Trainer has it. */
-export const decays = (name: string): boolean => !name.endsWith("norm.weight") && !name.endsWith(".bias");
+export const decays = (kind: ParamSpec["kind"]): boolean => kind === "matrix" || kind === "head";
 
 /** Global norm of gradients: √Σ‖g‖². */
 export function globalNorm(gradients: readonly Value[]): Value {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import ort from "onnxruntime-node";
 import { RetortError } from "../../base/errors.js";
 import { encodeModel } from "../graph/encode.js";
-import type { Graph, Value } from "../graph/graph.js";
+import type { Graph } from "../graph/graph.js";
 import type { DType, Tensor } from "../graph/tensor.js";
 import { fitsOneMessage, writeModel } from "../graph/write-model.js";
 
@@ -115,15 +115,4 @@ function fromOrt(tensor: ort.Tensor): Tensor {
     dims: tensor.dims,
     data: bits ? new Uint16Array(view.buffer, view.byteOffset, view.length) : data,
   } as Tensor;
-}
-
-/** Compiles a graph whose outputs are `outputs`, runs it once and releases it: for tests and one-off computations. */
-export async function evaluate(graph: Graph, outputs: Readonly<Record<string, Value>>, feeds: Feeds): Promise<Record<string, Tensor>> {
-  for (const [name, value] of Object.entries(outputs)) graph.output(name, value);
-  const session = await Session.create(graph, { device: "cpu", threads: 1 });
-  try {
-    return await session.run(feeds);
-  } finally {
-    await session.release();
-  }
 }

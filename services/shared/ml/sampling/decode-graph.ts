@@ -3,11 +3,15 @@
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int64 } from "../graph/tensor.js";
-import { causalAttention, maskedScore } from "../models/attention.js";
-import type { ModelConfig } from "../models/config.js";
-import { type Attention, hiddenStates, logits } from "../models/decoder.js";
-import { declareParams, type Weights } from "../models/params.js";
-import { append, declareStepWeights, decodeStep, type LayerCache, type StepWeights } from "./decode-step.js";
+import type { ModelConfig } from "../models/config/model-config.js";
+import { causalAttention, maskedScore } from "../models/forward/attention.js";
+import { declareFused, type FusedProjection } from "../models/forward/fused-projections.js";
+import { type Attention, SequencePass } from "../models/forward/sequence-pass.js";
+import { append, type LayerCache, StepPass } from "../models/forward/step-pass.js";
+import type { GraphWeights } from "../models/graph-weights.js";
+import { attentionsOf, hiddenStates, logits } from "../models/hidden-states.js";
+import { declareModel } from "../models/model-params.js";
+import type { Weights } from "../models/param-spec.js";
 import { type Drawn, drawTokens } from "./draw.js";
 import type { SamplingParams } from "./params.js";
 
@@ -45,7 +49,7 @@ export const cacheName = (part: "k" | "v", layer: number): string => `${part}.${
 export function startGraph(options: DecodeGraphOptions): Graph {
   const { config, params } = options;
   const graph = new Graph("start");
-  const weights = declareParams(graph, config, options.weights);
+  const weights = declareModel(graph, config, options.weights);
   const ids_BP = graph.input("ids", "int32", ["B", "P"]);
   const lengths_B = graph.input("lengths", "int64", ["B"]);
   const inputs = declareCommon(graph, "P");
@@ -58,7 +62,7 @@ export function startGraph(options: DecodeGraphOptions): Graph {
     cache.push({ k: layer.k, v: layer.v });
     return causal(layer);
   };
-  const hidden_BPD = hiddenStates(config, weights, ids_BP, positions_BP, remember);
+  const hidden_BPD = hiddenStates(new SequencePass(config, weights, { positions_BT: positions_BP, attend: remember }), ids_BP);
   const last_B1 = op.unsqueeze(op.sub(lengths_B, graph.constant(int64([1], []))), [1]);
   const hidden_BD = lastRows(hidden_BPD, last_B1, config.hiddenSize);
   const uniforms = {
@@ -72,7 +76,7 @@ export function startGraph(options: DecodeGraphOptions): Graph {
   graph.output("firstLogprobs", drawn.logprobs_B1);
   graph.output("firstSamplingLogprobs", drawn.samplingLogprobs_B1);
   const rows = { token: drawn.tokens_B1, position: lengths_B, alive: stays(drawn, config, params) };
-  decodeLoop(graph, options, declareStepWeights(graph, config, options.weights, weights), rows, cache, inputs);
+  decodeLoop(graph, options, stepWeights(graph, options, weights), rows, cache, inputs);
   return graph;
 }
 
@@ -80,7 +84,7 @@ export function startGraph(options: DecodeGraphOptions): Graph {
 export function continueGraph(options: DecodeGraphOptions): Graph {
   const { config } = options;
   const graph = new Graph("continue");
-  const weights = declareParams(graph, config, options.weights);
+  const weights = declareModel(graph, config, options.weights);
   const inputs = declareCommon(graph, "S");
   const shape = ["B", config.kvHeads, "S", config.headDim];
   const cache = Array.from({ length: config.layers }, (_, layer) => ({
@@ -92,9 +96,20 @@ export function continueGraph(options: DecodeGraphOptions): Graph {
     position: graph.input("position", "int64", ["B"]),
     alive: graph.input("aliveIn", "float32", ["B", 1]),
   };
-  decodeLoop(graph, options, declareStepWeights(graph, config, options.weights, weights), rows, cache, inputs);
+  decodeLoop(graph, options, stepWeights(graph, options, weights), rows, cache, inputs);
   return graph;
 }
+
+/** Weights of the pass of one token: the model's own, and its projections in their fused form. */
+interface StepWeights {
+  readonly own: GraphWeights;
+  readonly fused: readonly FusedProjection[];
+}
+
+const stepWeights = (graph: Graph, { config, weights }: DecodeGraphOptions, own: GraphWeights): StepWeights => ({
+  own,
+  fused: declareFused(graph, config, weights, attentionsOf(config)),
+});
 
 /** The k most probable tokens in falling order, int32 [B, K]. */
 const mostProbable = (logits_BV: Value, k: number): Value => op.cast(op.topK(logits_BV, k)[1], "int32");
@@ -170,16 +185,17 @@ function decodeLoop(
     v: body.input(`near.v.${layer}`, "float32", shape),
   }));
   const now = (x: Value) => op.gather(x, iteration);
-  const stepInputs = { token_B1, positions_BR: now(positions_NBR), far, near, mask_B11S: inputs.mask_B11S };
-  const { hidden_B1D, grown } = decodeStep(config, weights, stepInputs);
-  const logits_BV = logits(config, weights.params, op.reshape(hidden_B1D, ["B", config.hiddenSize]));
+  const place = { positions_BR: now(positions_NBR), far, near, mask_B11S: inputs.mask_B11S };
+  const pass = new StepPass(config, weights.own, weights.fused, place);
+  const hidden_B1D = hiddenStates(pass, token_B1);
+  const logits_BV = logits(config, weights.own, op.reshape(hidden_B1D, ["B", config.hiddenSize]));
   const uniforms = { block_B1: now(inputs.block_NB1), token_B1: now(inputs.token_NB1) };
   const drawn = drawTokens(logits_BV, uniforms, inputs.temperature, params, drawable(logits_BV, options));
   const next_B1 = op.mul(alive_B1, stays(drawn, config, params));
   body.output("again", anyAlive(next_B1));
   body.output("next.token", drawn.tokens_B1);
   body.output("next.alive", next_B1);
-  grown.forEach(({ k, v }, layer) => {
+  pass.grown.forEach(({ k, v }, layer) => {
     body.output(`grown.k.${layer}`, k);
     body.output(`grown.v.${layer}`, v);
   });

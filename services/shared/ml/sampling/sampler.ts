@@ -1,14 +1,16 @@
 import { RetortError } from "../../base/errors.js";
 import { generator } from "../../base/random.js";
 import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
-import { maskedScore } from "../models/attention.js";
-import type { ModelConfig } from "../models/config.js";
-import { parameterCount, type Weights } from "../models/params.js";
-import { withRoom } from "../models/rotary.js";
+import type { ModelConfig } from "../models/config/model-config.js";
+import { maskedScore } from "../models/forward/attention.js";
+import { fuseProjections } from "../models/forward/fused-projections.js";
+import { withRoom } from "../models/forward/rotary.js";
+import { attentionsOf } from "../models/hidden-states.js";
+import { parameterCount } from "../models/model-params.js";
+import type { Weights } from "../models/param-spec.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { cacheName, continueGraph, startGraph } from "./decode-graph.js";
-import { fuseProjections } from "./decode-step.js";
 import { negatedUniform } from "./draw.js";
 import { checkSamplingParams, type SamplingParams, samplingKind } from "./params.js";
 
@@ -140,7 +142,9 @@ export class Sampler {
   }
 
   #feedWeights(): void {
-    if (this.#asInputs) this.#weightFeeds = Object.fromEntries([...this.#weights, ...fuseProjections(this.#config, this.#weights)]);
+    if (!this.#asInputs) return;
+    const fused = fuseProjections(this.#config, this.#weights, attentionsOf(this.#config));
+    this.#weightFeeds = Object.fromEntries([...this.#weights, ...fused]);
   }
 
   async #group(rows: readonly Row[], params: SamplingParams, onChunk?: (pieces: readonly Piece[]) => void): Promise<void> {

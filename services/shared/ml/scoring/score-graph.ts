@@ -1,10 +1,13 @@
 // Dimensions: B batch, T position, R rows (completion tokens), D width.
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { causalAttention } from "../models/attention.js";
-import type { ModelConfig } from "../models/config.js";
-import { hiddenStates, logits } from "../models/decoder.js";
-import { declareParams, type Weights } from "../models/params.js";
+import { architectureOf } from "../models/architectures/table.js";
+import type { ModelConfig } from "../models/config/model-config.js";
+import { causalAttention } from "../models/forward/attention.js";
+import { SequencePass } from "../models/forward/sequence-pass.js";
+import { hiddenStates, logits } from "../models/hidden-states.js";
+import { declareModel } from "../models/model-params.js";
+import type { Weights } from "../models/param-spec.js";
 import { defaultHiddenDtype } from "../signals/hidden-dtype.js";
 import type { Signal } from "../signals/score.js";
 import { signals } from "../signals/table.js";
@@ -17,13 +20,12 @@ import { signals } from "../signals/table.js";
  */
 export function scoreGraph(config: ModelConfig, weights: Weights, signal: Pick<Signal, "kind" | "hiddenDtype">): Graph {
   const graph = new Graph("score");
-  const params = declareParams(graph, config, weights);
-  const ids_BT = graph.input("ids", "int32", ["B", "T"]);
-  const positions_BT = graph.input("positions", "int64", ["B", "T"]);
+  const params = declareModel(graph, config, weights);
+  const { ids_BT, positions_BT } = architectureOf(config).inputs.declare(graph);
   const places_R = graph.input("rows", "int64", ["R"]);
   const labels_R = graph.input("labels", "int32", ["R"]);
   const temperature = graph.input("temperature", "float32", []);
-  const hidden_BTD = hiddenStates(config, params, ids_BT, positions_BT, causalAttention());
+  const hidden_BTD = hiddenStates(new SequencePass(config, params, { positions_BT, attend: causalAttention() }), ids_BT);
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const rows = { graph, hidden_RD, labels_R, logits: () => op.div(logits(config, params, hidden_RD), temperature) };
   const outputs = signals[signal.kind].outputs(rows, signal.hiddenDtype ?? defaultHiddenDtype);

@@ -1,8 +1,9 @@
 import { RetortError } from "../../base/errors.js";
-import { float32, int32 } from "../graph/tensor.js";
-import type { ModelConfig } from "../models/config.js";
-import type { Weights } from "../models/params.js";
-import { withRoom } from "../models/rotary.js";
+import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
+import { architectureOf } from "../models/architectures/table.js";
+import type { ModelConfig } from "../models/config/model-config.js";
+import { withRoom } from "../models/forward/rotary.js";
+import type { Weights } from "../models/param-spec.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
@@ -48,7 +49,7 @@ export class Scorer {
       signals[signal.kind].check?.(input, signal.k, this.#config.vocabSize, i);
     }
     const scores = new Array<Score>(inputs.length);
-    const lengths = inputs.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1);
+    const lengths = inputs.map(architectureOf(this.#config).inputs.length);
     for (const members of batchesWithin(lengths, this.#options.batchTokens)) {
       const results = await this.#forward(
         members.map((i) => inputs[i]!),
@@ -91,23 +92,18 @@ export class Scorer {
   }
 
   async #forward(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
-    const time = Math.max(...inputs.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1));
-    const rows = inputs.reduce((sum, { completionIds }) => sum + completionIds.length, 0);
-    const ids = new Int32Array(inputs.length * time);
-    const positions = BigInt64Array.from({ length: ids.length }, (_, i) => BigInt(i % time));
-    const places = new BigInt64Array(rows);
+    const { length, layOut } = architectureOf(this.#config).inputs;
+    const { feeds, places } = layOut(inputs, 0);
+    const rows = places.length;
     const labels = new Int32Array(rows);
     let row = 0;
-    inputs.forEach(({ promptIds, completionIds }, b) => {
-      ids.set(promptIds, b * time);
-      ids.set(completionIds.subarray(0, -1), b * time + promptIds.length);
+    for (const { completionIds } of inputs) {
       labels.set(completionIds, row);
-      for (let n = 0; n < completionIds.length; n++) places[row++] = BigInt(b * time + promptIds.length - 1 + n);
-    });
-    const session = await this.#session(signal, time);
+      row += completionIds.length;
+    }
+    const session = await this.#session(signal, Math.max(...inputs.map(length)));
     const outputs = await session.run({
-      ids: int32(ids, [inputs.length, time]),
-      positions: { dtype: "int64", dims: [inputs.length, time], data: positions },
+      ...feeds,
       rows: { dtype: "int64", dims: [rows], data: places },
       labels: int32(labels, [rows]),
       temperature: float32([signal.temperature], []),

@@ -1,6 +1,7 @@
 import { RetortError } from "../../base/errors.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
+import type { SequenceInputs } from "../models/architectures/sequence-inputs.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { checkLength, checkLogprobs } from "../signals/checks.js";
 import { checkSignal, type Score } from "../signals/score.js";
@@ -36,11 +37,24 @@ export function rowWeights(batch: readonly TrainSequence[], normalisation: Objec
   return batch.map(({ completionIds }) => (normalisation === "token" ? 1 / tokens : 1 / (completionIds.length * batch.length)));
 }
 
+/** How sequences become the inputs of a step's graph. */
+export interface BatchLayout {
+  /** What the student's forward pass is fed. */
+  readonly inputs: SequenceInputs;
+  readonly padId: number;
+  readonly vocab: number;
+  readonly objective: Objective;
+  /** Rows are filled up with weight 0 to a multiple of this; 0 leaves them. */
+  readonly blockRows: number;
+  /** Teachers' heads by their digests, for signals that need one. */
+  readonly heads?: TeacherHeads;
+}
+
 /**
  * Splits a batch by length into micro-batches of at most `budget` tokens, padding included; a longer sequence stands
  * alone. Hidden states of teachers with different heads come into different ones.
  */
-export function splitBatch(batch: readonly TrainSequence[], budget: number): number[][] {
+export function splitBatch(batch: readonly TrainSequence[], budget: number, { length }: Pick<SequenceInputs, "length">): number[][] {
   const heads = new Map<string, number[]>();
   batch.forEach(({ score }, i) => {
     const key = score?.headDigest ?? "";
@@ -48,66 +62,46 @@ export function splitBatch(batch: readonly TrainSequence[], budget: number): num
     heads.set(key, own);
     own.push(i);
   });
-  return [...heads.values()].flatMap((members) => splitMembers(batch, members, budget));
+  return [...heads.values()].flatMap((members) => splitMembers(members, (i) => length(batch[i]!), budget));
 }
 
-function splitMembers(batch: readonly TrainSequence[], members: readonly number[], budget: number): number[][] {
-  const length = (i: number) => batch[i]!.promptIds.length + batch[i]!.completionIds.length - 1;
+function splitMembers(members: readonly number[], length: (i: number) => number, budget: number): number[][] {
   const total = members.reduce((longest, i) => Math.max(longest, length(i)), 0) * members.length;
   if (total <= budget) return [[...members]];
   return batchesWithin(members.map(length), budget).map((part) => part.map((i) => members[i]!));
 }
 
-/** What decides how sequences are laid out. */
-export interface BatchLayout {
-  readonly objective: Objective;
-  readonly vocab: number;
-  /** Rows are filled up with weight 0 to a multiple of it; 0 leaves them as they are. */
-  readonly blockRows: number;
-  /** Stands to the right of shorter sequences. */
-  readonly padId: number;
-  /** For signals that need the teacher's head. */
-  readonly heads?: TeacherHeads;
-}
-
 /**
- * Lays sequences out as the step graph's inputs: ids right-padded to the longest, and one row per completion token. The
- * last token of a sequence is predicted and never read, so it is not an input.
+ * Lays sequences out as the step graph's inputs: texts as the student's forward pass reads them, and one row per completion
+ * token.
  *
- * @param batch of the whole step; @param members of it that this micro-batch has
- * @throws InvalidArgument naming the sequence and what of it does not fit the objective
+ * @throws InvalidArgument naming the sequence, and the array or token that is at fault
  */
 export function microBatch(batch: readonly TrainSequence[], members: readonly number[], layout: BatchLayout): MicroBatch {
-  const { objective, vocab, blockRows, padId } = layout;
+  const { inputs, padId, vocab, objective, blockRows } = layout;
   const weights = rowWeights(batch, objective.normalisation);
   const sequences = members.map((i) => batch[i]!);
-  const time = Math.max(...sequences.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1));
-  const rows = sequences.reduce((sum, { completionIds }) => sum + completionIds.length, 0);
+  sequences.forEach((sequence, i) => {
+    checkSequence(sequence, members[i]!, vocab);
+  });
+  const { feeds, places } = inputs.layOut(sequences, padId);
+  const rows = places.length;
   const padded = blockRows ? Math.ceil(rows / blockRows) * blockRows : rows;
-  const ids = new Int32Array(sequences.length * time).fill(padId);
-  const positions = new BigInt64Array(sequences.length * time);
   const columns = emptyColumns(padded);
+  columns.places.set(places);
   const parts: ScorePart[] = [];
   let row = 0;
-  sequences.forEach((sequence, b) => {
-    const { promptIds, completionIds } = sequence;
-    const member = members[b]!;
-    checkSequence(sequence, member, vocab);
-    const start = b * time;
-    ids.set(promptIds, start);
-    ids.set(completionIds.subarray(0, -1), start + promptIds.length);
-    for (let t = 0; t < time; t++) positions[start + t] = BigInt(t);
-    fillRows(columns, sequence, { member, row, firstPlace: start + promptIds.length - 1, weight: weights[member]! });
+  sequences.forEach((sequence, i) => {
+    const member = members[i]!;
+    fillRows(columns, row, sequence, weights[member]!, member);
     if (needsTeacher(objective)) parts.push(scorePart(columns, row, sequence, member, objective));
-    row += completionIds.length;
+    row += sequence.completionIds.length;
   });
-  const shape = [sequences.length, time];
   return {
     members,
     rows,
     feeds: {
-      ids: int32(ids, shape),
-      positions: { dtype: "int64", dims: shape, data: positions },
+      ...feeds,
       ...columnFeeds(columns),
       ...(readsSignal(objective) ? signalFeeds(parts, padded, layout) : {}),
     },
@@ -149,20 +143,9 @@ function checkSequence({ promptIds, completionIds, advantage }: TrainSequence, m
     throw new RetortError("InvalidArgument", `sequence ${member}: the advantage is ${advantage}; look for a reward that is not finite`);
 }
 
-/** Where a sequence's rows are, what they predict from, and what they weigh. */
-interface RowPlace {
-  readonly member: number;
-  /** Its first row. */
-  readonly row: number;
-  /** Position in the flattened [B·T] of the token before the completion. */
-  readonly firstPlace: number;
-  readonly weight: number;
-}
-
-function fillRows(columns: Columns, sequence: TrainSequence, { member, row, firstPlace, weight }: RowPlace): void {
+function fillRows(columns: Columns, row: number, sequence: TrainSequence, weight: number, member: number): void {
   const { completionIds, samplerLogprobs, advantage } = sequence;
   const count = completionIds.length;
-  for (let n = 0; n < count; n++) columns.places[row + n] = BigInt(firstPlace + n);
   columns.labels.set(completionIds, row);
   columns.weights.fill(weight, row, row + count);
   columns.advantages.fill(advantage ?? 0, row, row + count);

@@ -1,9 +1,9 @@
 import { float32, type Tensor } from "../graph/tensor.js";
-import type { Weights } from "../models/params.js";
+import { found, type ParamSpec, pick, type Weights } from "../models/param-spec.js";
 import { type AdamWOptions, adamwScalars } from "../optim/adamw.js";
 import type { Feeds } from "../runtime/session.js";
 
-/** What training changes: the weights, AdamW's two moments, and how many updates were made. */
+/** What training changes: the trained parameters, AdamW's two moments, and how many updates were made. */
 export interface TrainerState {
   readonly params: Weights;
   readonly m: Weights;
@@ -24,12 +24,15 @@ export class OptimizerState {
   #spare: Buffers;
   #updates: number;
 
-  /** From the weights alone, or to go on from where a trainer was. */
-  constructor(from: Weights | TrainerState) {
+  /**
+   * @param specs the parameters that are trained
+   * @param from their values, maybe among others, to begin with them; or where a trainer was, to go on from there
+   */
+  constructor(specs: readonly ParamSpec[], from: Weights | TrainerState) {
     const state = "updates" in from ? from : undefined;
-    const params = "updates" in from ? from.params : from;
+    const params = pick(state?.params ?? (from as Weights), specs);
     this.#names = [...params.keys()];
-    this.#current = buffers(params, state?.m, state?.v);
+    this.#current = buffers(params, state);
     this.#spare = buffers(params);
     this.#updates = state?.updates ?? 0;
   }
@@ -42,7 +45,7 @@ export class OptimizerState {
     return Object.fromEntries(Object.entries(this.#spare).map(([name, tensor]) => [`next:${name}`, tensor]));
   }
 
-  /** The weights alone, for a graph that accumulates gradients. */
+  /** The trained parameters alone, for a graph that accumulates gradients. */
   get weights(): Buffers {
     return Object.fromEntries(this.#names.map((name) => [name, this.#current[name]!]));
   }
@@ -65,7 +68,7 @@ export class OptimizerState {
     this.#updates++;
   }
 
-  /** The weights; copies, which later steps do not change. */
+  /** The trained parameters; copies, which later steps do not change. */
   params(): Map<string, Tensor<"float32">> {
     return this.#copy("");
   }
@@ -84,12 +87,12 @@ const copyOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32
 
 const zeroOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(new Float32Array(data.length), dims);
 
-function buffers(params: Weights, m?: Weights, v?: Weights): Buffers {
+function buffers(params: Weights, moments?: Pick<TrainerState, "m" | "v">): Buffers {
   const all: Buffers = {};
   for (const [name, tensor] of params) {
     all[name] = copyOf(tensor);
-    all[`m:${name}`] = m ? copyOf(m.get(name)!) : zeroOf(tensor);
-    all[`v:${name}`] = v ? copyOf(v.get(name)!) : zeroOf(tensor);
+    all[`m:${name}`] = moments ? copyOf(found(moments.m, name)) : zeroOf(tensor);
+    all[`v:${name}`] = moments ? copyOf(found(moments.v, name)) : zeroOf(tensor);
   }
   return all;
 }

@@ -4,15 +4,21 @@ import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import type { Objective } from "../losses/objective.js";
 import { declareRows } from "../losses/row-losses.js";
-import { causalAttention } from "../models/attention.js";
-import type { ModelConfig } from "../models/config.js";
-import { hiddenStates } from "../models/decoder.js";
-import { declareParams, headName, paramSpecs } from "../models/params.js";
+import { architectureOf } from "../models/architectures/table.js";
+import type { ModelConfig } from "../models/config/model-config.js";
+import { causalAttention } from "../models/forward/attention.js";
+import { SequencePass } from "../models/forward/sequence-pass.js";
+import { declareWeights, graphWeights } from "../models/graph-weights.js";
+import { hiddenStates } from "../models/hidden-states.js";
+import { headName } from "../models/model-params.js";
+import type { Trainable } from "../models/trainable.js";
 import { blockedHead, plainHead } from "./head.js";
-import { accumulate, type Gradients, type OptimizerOptions, update } from "./update.js";
+import { accumulate, type Gradient, type OptimizerOptions, update, withGradients } from "./update.js";
 
+/** What a step's graph is made of. */
 export interface StepGraphOptions {
   readonly config: ModelConfig;
+  readonly trainable: Trainable;
   readonly objective: Objective;
   readonly optimizer: OptimizerOptions;
   /** Rows per block of the vocabulary loss; 0 takes all rows at once. */
@@ -20,27 +26,30 @@ export interface StepGraphOptions {
 }
 
 /** Forward, loss and backward of one micro-batch; declares the inputs and the per-row outputs. */
-function lossAndGradients(graph: Graph, { config, objective, blockRows }: StepGraphOptions): Gradients {
-  const params = declareParams(graph, config, "inputs");
-  const ids_BT = graph.input("ids", "int32", ["B", "T"]);
-  const positions_BT = graph.input("positions", "int64", ["B", "T"]);
+function lossAndGradients(graph: Graph, { config, trainable, objective, blockRows }: StepGraphOptions): Gradient[] {
+  const { specs, frozen } = trainable;
+  const params = declareWeights(graph, [...specs, ...frozen], "inputs");
+  const weights = trainable.weights(params);
+  const { ids_BT, positions_BT } = architectureOf(config).inputs.declare(graph);
   // Position in the flattened [B·T] of the token that predicts each completion token.
   const places_R = graph.input("rows", "int64", ["R"]);
   const rows = declareRows(graph, objective, "R", config.vocabSize);
-  const hidden_BTD = hiddenStates(config, params, ids_BT, positions_BT, causalAttention());
+  const hidden_BTD = hiddenStates(new SequencePass(config, weights, { positions_BT, attend: causalAttention() }), ids_BT);
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
-  const head_VD = params.get(headName(config))!;
+  const head_VD = weights.weight(headName(config));
   const head = blockRows ? blockedHead(objective, hidden_RD, head_VD, rows, blockRows) : plainHead(objective, hidden_RD, head_VD, rows);
   graph.output("loss", head.loss);
   graph.output("distance", head.distance_R);
   graph.output("logprobs", head.logprobs_R);
   graph.output("entropy", head.entropy_R);
-  const names = paramSpecs(config).map(({ name }) => name);
-  const wrt = names.map((name) => params.get(name)!);
-  const values = gradients([{ value: hidden_RD, seed: head.hiddenGradient_RD }], wrt);
-  const at = names.indexOf(headName(config));
-  values[at] = config.tieWordEmbeddings ? op.add(values[at]!, head.headGradient_VD) : head.headGradient_VD;
-  return { params, names, values };
+  // A tied head is the embedding too, and a low-rank one is made of others: its gradient goes on from there.
+  const seeds = [
+    { value: hidden_RD, seed: head.hiddenGradient_RD },
+    { value: head_VD, seed: head.headGradient_VD },
+  ];
+  const trained = graphWeights(params);
+  const wrt = specs.map(({ name }) => trained.weight(name));
+  return withGradients(specs, wrt, gradients(seeds, wrt));
 }
 
 /** The whole optimiser step of a batch that is one micro-batch. */

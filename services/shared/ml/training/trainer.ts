@@ -1,10 +1,12 @@
 import { RetortError } from "../../base/errors.js";
 import type { Tensor } from "../graph/tensor.js";
 import { checkObjective, type Objective } from "../losses/objective.js";
-import type { ModelConfig } from "../models/config.js";
-import { headDigest } from "../models/head.js";
-import { paramSpecs, type Weights } from "../models/params.js";
-import { withRoom } from "../models/rotary.js";
+import { architectureOf } from "../models/architectures/table.js";
+import type { ModelConfig } from "../models/config/model-config.js";
+import { withRoom } from "../models/forward/rotary.js";
+import { headDigest } from "../models/model.js";
+import { pick, type Weights } from "../models/param-spec.js";
+import { type Trainable, wholeModel } from "../models/trainable.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
@@ -38,14 +40,28 @@ export class Trainer {
   readonly #sessions: Sessions;
   readonly #heads = new Map<string, Tensor<"float32">>();
   readonly #state: OptimizerState;
+  readonly #trainable: Trainable;
+  readonly #frozen: Weights;
   #options: TrainerOptions;
 
-  constructor(config: ModelConfig, weights: Weights, options: TrainerOptions, state?: TrainerState) {
+  /**
+   * @param weights all that the forward pass reads, trained and frozen
+   * @param state to go on from where a trainer was
+   */
+  constructor(
+    config: ModelConfig,
+    weights: Weights,
+    options: TrainerOptions,
+    state?: TrainerState,
+    trainable: Trainable = wholeModel(config),
+  ) {
     checkObjective(options.objective, config.vocabSize);
     this.#config = config;
+    this.#trainable = trainable;
+    this.#frozen = pick(weights, trainable.frozen);
     this.#options = options;
     this.#sessions = new Sessions(config.maxPositions, 8);
-    this.#state = new OptimizerState(state ?? weights);
+    this.#state = new OptimizerState(trainable.specs, state ?? weights);
   }
 
   /** Changes what is minimised from the next step on; the optimiser's state stays. */
@@ -89,7 +105,7 @@ export class Trainer {
         `sequence ${long}: prompt and completion together exceed the model's ${maxPositions} positions; lower maxNewTokens or drop the prompt`,
       );
     const { objective, microBatchTokens, optimizer } = this.#options;
-    const parts = splitBatch(batch, microBatchTokens);
+    const parts = splitBatch(batch, microBatchTokens, architectureOf(this.#config).inputs);
     const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation));
     const feeds = this.#state.scalars(learningRate, optimizer);
     const norm =
@@ -105,9 +121,9 @@ export class Trainer {
     return result;
   }
 
-  /** The current weights; copies, which later steps do not change. */
-  params(): Map<string, Tensor<"float32">> {
-    return this.#state.params();
+  /** The model's current weights; those that are trained are copies, which later steps do not change. */
+  params(): Weights {
+    return this.#trainable.merged(this.#state.params(), this.#frozen);
   }
 
   state(): TrainerState {
@@ -121,7 +137,7 @@ export class Trainer {
   async #whole(batch: readonly TrainSequence[], members: readonly number[], scalars: Feeds, stats: StatsCollector): Promise<number> {
     const { part, blockRows } = this.#layOut(batch, members);
     const session = await this.#session("step", blockRows, part);
-    const outputs = await session.run({ ...part.feeds, ...scalars, ...this.#state.current }, this.#state.next);
+    const outputs = await session.run({ ...part.feeds, ...scalars, ...this.#frozenFeeds, ...this.#state.current }, this.#state.next);
     stats.add(part, outputs);
     return (outputs.gradientNorm!.data as Float32Array)[0]!;
   }
@@ -132,7 +148,7 @@ export class Trainer {
     for (const members of parts) {
       const { part, blockRows } = this.#layOut(batch, members);
       const session = await this.#session("accumulate", blockRows, part);
-      const outputs = await session.run({ ...part.feeds, ...weights, ...sums });
+      const outputs = await session.run({ ...part.feeds, ...this.#frozenFeeds, ...weights, ...sums });
       stats.add(part, outputs);
       sums = this.#state.sums(outputs);
     }
@@ -141,23 +157,29 @@ export class Trainer {
     return (outputs.gradientNorm!.data as Float32Array)[0]!;
   }
 
+  get #frozenFeeds(): Feeds {
+    return Object.fromEntries(this.#frozen);
+  }
+
   #layOut(batch: readonly TrainSequence[], members: readonly number[]) {
     const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
     const { vocabSize, padId } = this.#config;
     const byDefault = rows * vocabSize > plainLimit ? Math.max(minimumBlock, Math.floor(plainLimit / vocabSize / 2)) : 0;
     const blockRows = this.#options.blockRows ?? byDefault;
-    const layout = { objective: this.#options.objective, vocab: vocabSize, blockRows, padId: padId ?? 0, heads: this.#heads };
+    const { inputs } = architectureOf(this.#config);
+    const { objective } = this.#options;
+    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads };
     return { part: microBatch(batch, members, layout), blockRows };
   }
 
   async #session(kind: "step" | "accumulate" | "apply", blockRows: number, part?: MicroBatch): Promise<Session> {
     const { objective, optimizer } = this.#options;
     return this.#sessions.get(`${kind}/${blockRows}`, part?.feeds.ids?.dims[1] ?? 0, (room) => {
-      const options = { config: withRoom(this.#config, room), objective, optimizer, blockRows };
+      const options = { config: withRoom(this.#config, room), trainable: this.#trainable, objective, optimizer, blockRows };
       const build = {
         step: () => stepGraph(options),
         accumulate: () => accumulateGraph(options),
-        apply: () => applyGraph(paramSpecs(this.#config), optimizer),
+        apply: () => applyGraph(this.#trainable.specs, optimizer),
       }[kind];
       return Session.create(build(), { ...this.#options, memoryArena: true });
     });

@@ -5,7 +5,7 @@ import { jobsOf, sftJob, teacherJob, withNeeded } from "../../../../services/cli
 import { Places } from "../../../../services/cli/reproduce/places.js";
 import { recipes } from "../../../../services/cli/reproduce/recipes.js";
 import { checkSpec } from "../../../../services/shared/flow/runs/spec.js";
-import { tasks } from "../../../../services/shared/ml/text/tasks/table.js";
+import { tasks } from "../../../../services/shared/tasks/table.js";
 
 const places = new Places(resolve("/somewhere"));
 

@@ -23,6 +23,7 @@ function unary(derive: (g: Value, x: Value, y: Value) => Value): Rule {
 /** Chooses g where `mask` holds, else zero. */
 const masked = (mask: Value, g: Value): Value => op.where(mask, g, 0);
 
+/** Derivatives of the operators that work element by element; g is the gradient of the result y. */
 export const elementwiseRules = {
   // d|x| = sign(x)
   Abs: unary((g, x) => op.mul(g, op.sign(x))),
@@ -30,11 +31,6 @@ export const elementwiseRules = {
   Add: binary((g) => [g, g]),
   // identity between float types
   Cast: unary((g, x) => (floats.includes(x.dtype) ? op.cast(g, x.dtype) : g)),
-  // 1 inside the bounds, 0 outside
-  Clip: rule((g, node) => {
-    const [x, lower, upper] = [inputOf(node, 0), inputOf(node, 1), inputOf(node, 2)];
-    return [masked(op.and(op.greaterOrEqual(x, lower), op.lessOrEqual(x, upper)), g)];
-  }),
   // d(a/b) = da/b − (a/b) db/b
   Div: binary((g, _a, b, y) => {
     const da = op.div(g, b);
@@ -42,7 +38,6 @@ export const elementwiseRules = {
   }),
   // d eˣ = eˣ
   Exp: unary((g, _x, y) => op.mul(g, y)),
-  Identity: unary((g) => g),
   // d log x = 1/x
   Log: unary((g, x) => op.div(g, x)),
   // the larger operand gets the gradient; the first one on a tie
@@ -58,17 +53,13 @@ export const elementwiseRules = {
   // d(ab) = b da + a db
   Mul: binary((g, a, b) => [op.mul(g, b), op.mul(g, a)]),
   Neg: unary((g) => op.neg(g)),
-  // d aᵇ = b aᵇ⁻¹ da (constant exponent)
+  // d aᵇ = b aᵇ⁻¹ da; no derivative in the exponent
   Pow: rule((g, node) => {
     const [a, b] = [inputOf(node, 0), inputOf(node, 1)];
-    return [unbroadcast(op.mul(g, op.mul(b, op.pow(a, op.sub(b, 1)))), a)];
+    return [unbroadcast(op.mul(g, op.mul(b, op.pow(a, op.sub(b, 1)))), a), undefined];
   }),
-  // d(1/x) = −1/x²
-  Reciprocal: unary((g, _x, y) => op.neg(op.mul(g, op.mul(y, y)))),
   // σ' = σ(1−σ)
   Sigmoid: unary((g, _x, y) => op.mul(g, op.mul(y, op.sub(1, y)))),
-  // d log(1+eˣ) = σ(x)
-  Softplus: unary((g, x) => op.mul(g, op.sigmoid(x))),
   // d√x = 1/(2√x)
   Sqrt: unary((g, _x, y) => op.div(op.mul(g, 0.5), y)),
   // d(a−b) = da − db

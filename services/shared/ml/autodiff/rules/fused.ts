@@ -1,10 +1,11 @@
 import * as op from "../../graph/ops/index.js";
-import { inputOf, outputOf, type Rule, rule } from "../rule.js";
+import { floatOf, inputOf, outputOf, type Rule, rule } from "../rule.js";
 
+/** Derivatives of the operators that do several things in one pass; g is the gradient of the first result y. */
 export const fusedRules = {
   // y = x σ(αx): dx = g (σ + α y (1−σ))
   QuickGelu: rule((g, node) => {
-    const alpha = (node.attributes.alpha as { float: number }).float;
+    const alpha = floatOf(node, "alpha");
     const x = inputOf(node, 0);
     const gate = op.sigmoid(alpha === 1 ? x : op.mul(x, alpha));
     const slope = op.mul(outputOf(node, 0), op.sub(1, gate));
@@ -12,7 +13,7 @@ export const fusedRules = {
   }),
   // a rotation: dx is g rotated back
   RotaryEmbedding: rule((g, node) => {
-    const [, positions, cos, sin] = [inputOf(node, 0), inputOf(node, 1), inputOf(node, 2), inputOf(node, 3)];
+    const [positions, cos, sin] = [inputOf(node, 1), inputOf(node, 2), inputOf(node, 3)];
     return [op.rotaryEmbedding(g, positions, cos, op.neg(sin)), undefined, undefined, undefined];
   }),
   // y = x̂ s with x̂ = x r, r = 1/rms: ds = Σ g x̂, dx = r (g s − x̂ mean(g s x̂))

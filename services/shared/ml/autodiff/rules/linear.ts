@@ -1,6 +1,6 @@
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
-import { inputOf, type Rule, rule } from "../rule.js";
+import { floatOf, inputOf, integerOf, type Rule, rule } from "../rule.js";
 import { unbroadcast } from "../unbroadcast.js";
 
 interface Product {
@@ -33,11 +33,11 @@ function productGradients(g: Value, a: Value, b: Value, { transA, transB, alpha 
   return [unbroadcast(da, a), unbroadcast(db, b)];
 }
 
+/** Derivatives of matrix products; g is the gradient of the product. */
 export const linearRules = {
   FusedMatMul: rule((g, node) => {
-    const { transA, transB, alpha } = node.attributes;
-    const factor = (alpha as { float: number }).float;
-    return productGradients(g, inputOf(node, 0), inputOf(node, 1), { transA: transA === 1, transB: transB === 1, alpha: factor });
+    const [transA, transB] = [integerOf(node, "transA") === 1, integerOf(node, "transB") === 1];
+    return productGradients(g, inputOf(node, 0), inputOf(node, 1), { transA, transB, alpha: floatOf(node, "alpha") });
   }),
   MatMul: rule((g, node) => productGradients(g, inputOf(node, 0), inputOf(node, 1), { transA: false, transB: false, alpha: 1 })),
 } satisfies Record<string, Rule>;

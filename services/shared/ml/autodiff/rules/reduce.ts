@@ -1,18 +1,13 @@
 import type { Node, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
-import { inputOf, outputOf, type Rule, rule } from "../rule.js";
+import { constantOf, inputOf, integerOf, outputOf, type Rule, rule } from "../rule.js";
 
 /** The reduced axes of a node, read back from its constant second input. */
-function axesOf(node: Node): number[] {
-  const axes = inputOf(node, 1);
-  const constant = axes.graph.initializers.get(axes.name);
-  if (!constant) throw new Error(`${node.op}: the axes must be constant to be differentiated`);
-  return Array.from(constant.tensor.data as BigInt64Array, Number);
-}
+const axesOf = (node: Node): number[] => constantOf(node, 1);
 
 /** A reduced value with the reduced axes back as size 1. */
 function keepDims(x: Value, node: Node): Value {
-  return node.attributes.keepdims === 1 ? x : op.unsqueeze(x, axesOf(node));
+  return integerOf(node, "keepdims") === 1 ? x : op.unsqueeze(x, axesOf(node));
 }
 
 /** A kept-dimension gradient repeated to the shape of `x`. */
@@ -33,17 +28,16 @@ const extremum: Rule = rule((g, node) => {
   return [op.mul(op.div(hit, op.reduceSum(hit, axesOf(node), true)), keepDims(g, node))];
 });
 
+/** Derivatives of the operators that work along axes; g is the gradient of the first result y. */
 export const reduceRules = {
   // reverse running sum of the gradient
   CumSum: rule((g, node) => {
-    const axis = inputOf(node, 1);
-    const at = Number((axis.graph.initializers.get(axis.name)!.tensor.data as BigInt64Array)[0]);
-    const { exclusive, reverse } = node.attributes;
-    return [op.cumSum(g, at, { exclusive: exclusive === 1, reverse: reverse !== 1 })];
+    const [axis] = axesOf(node) as [number];
+    return [op.cumSum(g, axis, { exclusive: integerOf(node, "exclusive") === 1, reverse: integerOf(node, "reverse") !== 1 })];
   }),
   // dx = g − softmax(x) Σg
   LogSoftmax: rule((g, node) => {
-    const axis = node.attributes.axis as number;
+    const axis = integerOf(node, "axis");
     return [op.sub(g, op.mul(op.exp(outputOf(node, 0)), op.reduceSum(g, [axis], true)))];
   }),
   // d log Σeˣ = softmax(x)
@@ -59,7 +53,7 @@ export const reduceRules = {
   // dx = y (g − Σ g y)
   Softmax: rule((g, node) => {
     const y = outputOf(node, 0);
-    const axis = node.attributes.axis as number;
+    const axis = integerOf(node, "axis");
     return [op.mul(y, op.sub(g, op.reduceSum(op.mul(g, y), [axis], true)))];
   }),
   // the values' gradient goes back to where each value came from

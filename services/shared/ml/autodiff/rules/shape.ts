@@ -1,6 +1,6 @@
 import type { Node, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
-import { inputOf, type Rule, rule } from "../rule.js";
+import { constantOf, inputOf, integerOf, integersOf, type Rule, refusal, rule } from "../rule.js";
 import { unbroadcast } from "../unbroadcast.js";
 
 /** The gradient in the shape of the first input. */
@@ -11,14 +11,10 @@ const sameShape: Rule = rule((g, node) => {
 
 /** The parts' gradients, cut out of the joined one. */
 const concatRule: Rule = rule((g, node) => {
-  const axis = node.attributes.axis as number;
-  const parts = node.inputs as readonly Value[];
-  if (parts.every((part) => typeof part.shape[axis] === "number"))
-    return op.split(
-      g,
-      axis,
-      parts.map((part) => part.shape[axis] as number),
-    );
+  const axis = integerOf(node, "axis");
+  const parts = node.inputs.map((_, i) => inputOf(node, i));
+  const sizes = parts.flatMap(({ shape }) => (typeof shape[axis] === "number" ? [shape[axis]] : []));
+  if (sizes.length === parts.length) return op.split(g, axis, sizes);
   let start: Value = g.graph.constant({ dtype: "int64", dims: [1], data: BigInt64Array.of(0n) });
   return parts.map((part) => {
     const end = op.add(start, op.dimOf(part, axis));
@@ -34,7 +30,7 @@ const concatRule: Rule = rule((g, node) => {
  */
 const gatherRule: Rule = rule((g, node) => {
   const [x, indices] = [inputOf(node, 0), inputOf(node, 1)];
-  if (node.attributes.axis !== 0 || x.rank !== 2) throw new Error("Gather: only the gradient of the rows of a matrix is defined");
+  if (integerOf(node, "axis") !== 0 || x.rank !== 2) throw refusal(node, "has a derivative only for the rows of a matrix (axis 0, rank 2)");
   const width = x.shape[1]!;
   const rows = op.reshape(g, ["rows", width]);
   const places = op.expand(op.reshape(indices, ["rows", 1]), op.shapeOf(rows), rows.shape);
@@ -43,21 +39,21 @@ const gatherRule: Rule = rule((g, node) => {
 
 const gatherElementsRule: Rule = rule((g, node) => {
   const [x, indices] = [inputOf(node, 0), inputOf(node, 1)];
-  return [op.scatterElements(op.zerosLike(x), indices, g, node.attributes.axis as number, "add"), undefined];
+  return [op.scatterElements(op.zerosLike(x), indices, g, integerOf(node, "axis"), "add"), undefined];
 });
 
 /** What was overwritten gets nothing; what was put there gets the gradient at its place. */
 const scatterElementsRule: Rule = rule((g, node) => {
-  if (node.attributes.reduction !== "none") throw new Error("ScatterElements: only the gradient without reduction is defined");
+  if (node.attributes.reduction !== "none") throw refusal(node, "has a derivative only without a reduction");
   const [indices, updates] = [inputOf(node, 1), inputOf(node, 2)];
-  const axis = node.attributes.axis as number;
+  const axis = integerOf(node, "axis");
   return [op.scatterElements(g, indices, op.zerosLike(updates), axis), undefined, op.gatherElements(g, indices, axis)];
 });
 
 /** The gradient between zeros of what was cut off on either side. */
 const sliceRule: Rule = rule((g, node) => {
-  const [x, start, end, axes] = node.inputs as readonly [Value, Value, Value, Value];
-  const axis = Number((axes.graph.initializers.get(axes.name)!.tensor.data as BigInt64Array)[0]);
+  const [x, start, end] = [inputOf(node, 0), inputOf(node, 1), inputOf(node, 2)];
+  const [axis] = constantOf(node, 3) as [number];
   const size = x.shape[axis]!;
   const whole = op.zerosLike(x);
   const zero = x.graph.constant({ dtype: "int64", dims: [1], data: BigInt64Array.of(0n) });
@@ -67,11 +63,12 @@ const sliceRule: Rule = rule((g, node) => {
 });
 
 function splitRule(node: Node, gradients: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
-  const axis = node.attributes.axis as number;
+  const axis = integerOf(node, "axis");
   const parts = node.outputs.map((output, i) => gradients[i] ?? op.zerosLike(output));
   return [op.concat(parts, axis, inputOf(node, 0).shape[axis]!)];
 }
 
+/** Derivatives of the operators that move elements without changing them; g is the gradient of the first result. */
 export const shapeRules = {
   Concat: concatRule,
   Expand: rule((g, node) => [unbroadcast(g, inputOf(node, 0))]),
@@ -84,7 +81,7 @@ export const shapeRules = {
   Squeeze: sameShape,
   // the inverse permutation
   Transpose: rule((g, node) => {
-    const perm = node.attributes.perm as readonly number[];
+    const perm = integersOf(node, "perm");
     return [
       op.transpose(
         g,
@@ -92,6 +89,6 @@ export const shapeRules = {
       ),
     ];
   }),
-  Trilu: rule((g, node) => [op.trilu(g, node.attributes.upper === 1)]),
+  Trilu: rule((g, node) => [op.trilu(g, integerOf(node, "upper") === 1)]),
   Unsqueeze: sameShape,
 } satisfies Record<string, Rule>;

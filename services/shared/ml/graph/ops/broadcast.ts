@@ -1,3 +1,4 @@
+import { RetortError } from "../../../base/errors.js";
 import type { Dim, Shape } from "../graph.js";
 
 /**
@@ -11,7 +12,8 @@ export function broadcast(op: string, ...shapes: readonly Shape[]): Shape {
     for (const shape of shapes) {
       const dim = shape[axis - rank + shape.length] ?? 1;
       if (dim === 1 || dim === result) continue;
-      if (result !== 1) throw new Error(`${op}: shapes ${shapes.map((s) => `[${s}]`).join(" and ")} do not broadcast at axis ${axis}`);
+      if (result !== 1)
+        throw new RetortError("Internal", `${op}: shapes ${shapes.map((s) => `[${s}]`).join(" and ")} do not broadcast at axis ${axis}`);
       result = dim;
     }
     return result;
@@ -21,6 +23,6 @@ export function broadcast(op: string, ...shapes: readonly Shape[]): Shape {
 /** The axis counted from the front. */
 export function normaliseAxis(axis: number, rank: number): number {
   const normal = axis < 0 ? axis + rank : axis;
-  if (normal < 0 || normal >= rank) throw new Error(`axis ${axis} is out of range for rank ${rank}`);
+  if (normal < 0 || normal >= rank) throw new RetortError("Internal", `axis ${axis} is out of range for rank ${rank}`);
   return normal;
 }

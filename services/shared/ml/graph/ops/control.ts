@@ -1,3 +1,4 @@
+import { RetortError } from "../../../base/errors.js";
 import { type Graph, graphOf, type OutputType, type Value } from "../graph.js";
 
 /**
@@ -17,11 +18,11 @@ export function loop(
   scanned: readonly OutputType[],
 ): { readonly state: readonly Value[]; readonly scanned: readonly Value[] } {
   const types = [...state.map(({ dtype, shape }) => ({ dtype, shape })), ...scanned];
-  if (body.parent !== graph) throw new Error(`Loop: the body ${body.name} must be a child of ${graph.name}`);
+  if (body.parent !== graph) throw new RetortError("Internal", `Loop: the body ${body.name} must be a child of ${graph.name}`);
   if (body.inputs.length !== state.length + 2)
-    throw new Error(`Loop: the body takes ${body.inputs.length} inputs for ${state.length} states`);
+    throw new RetortError("Internal", `Loop: the body takes ${body.inputs.length} inputs for ${state.length} states`);
   if (body.outputs.length !== types.length + 1)
-    throw new Error(`Loop: the body gives ${body.outputs.length} outputs, not ${types.length + 1}`);
+    throw new RetortError("Internal", `Loop: the body gives ${body.outputs.length} outputs, not ${types.length + 1}`);
   const made = graph.node("Loop", [tripCount, condition, ...state], types, { body });
   return { state: made.slice(0, state.length), scanned: made.slice(state.length) };
 }

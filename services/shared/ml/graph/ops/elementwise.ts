@@ -1,3 +1,4 @@
+import { RetortError } from "../../../base/errors.js";
 import { graphOf, type Value } from "../graph.js";
 import { type DType, dtypeInfo } from "../tensor.js";
 import { broadcast } from "./broadcast.js";
@@ -12,7 +13,7 @@ function unary(op: string, x: Value, dtype: DType = x.dtype): Value {
 function binary(op: string, a: Operand, b: Operand, dtype?: DType): Value {
   const graph = graphOf(...[a, b].filter((x) => typeof x !== "number"));
   const [left, right] = [a, b].map((x) => (typeof x === "number" ? graph.scalar(x) : x)) as [Value, Value];
-  if (left.dtype !== right.dtype) throw new Error(`${op}: operands are ${left.dtype} and ${right.dtype}`);
+  if (left.dtype !== right.dtype) throw new RetortError("Internal", `${op}: operands are ${left.dtype} and ${right.dtype}`);
   return graph.node(op, [left, right], [{ dtype: dtype ?? left.dtype, shape: broadcast(op, left.shape, right.shape) }])[0]!;
 }
 
@@ -29,19 +30,14 @@ export const lessOrEqual = (a: Operand, b: Operand): Value => binary("LessOrEqua
 export const greater = (a: Operand, b: Operand): Value => binary("Greater", a, b, "bool");
 export const greaterOrEqual = (a: Operand, b: Operand): Value => binary("GreaterOrEqual", a, b, "bool");
 export const and = (a: Value, b: Value): Value => binary("And", a, b, "bool");
-export const or = (a: Value, b: Value): Value => binary("Or", a, b, "bool");
 
 export const abs = (x: Value): Value => unary("Abs", x);
 export const exp = (x: Value): Value => unary("Exp", x);
-export const floor = (x: Value): Value => unary("Floor", x);
-export const identity = (x: Value): Value => unary("Identity", x);
 export const log = (x: Value): Value => unary("Log", x);
 export const neg = (x: Value): Value => unary("Neg", x);
 export const not = (x: Value): Value => unary("Not", x, "bool");
-export const reciprocal = (x: Value): Value => unary("Reciprocal", x);
 export const sigmoid = (x: Value): Value => unary("Sigmoid", x);
 export const sign = (x: Value): Value => unary("Sign", x);
-export const softplus = (x: Value): Value => unary("Softplus", x);
 export const sqrt = (x: Value): Value => unary("Sqrt", x);
 export const tanh = (x: Value): Value => unary("Tanh", x);
 
@@ -55,20 +51,16 @@ export function cast(x: Value, dtype: DType): Value {
 export function where(condition: Value, a: Operand, b: Operand): Value {
   const graph = graphOf(condition, ...[a, b].filter((x) => typeof x !== "number"));
   const [yes, no] = [a, b].map((x) => (typeof x === "number" ? graph.scalar(x) : x)) as [Value, Value];
-  if (yes.dtype !== no.dtype) throw new Error(`Where: operands are ${yes.dtype} and ${no.dtype}`);
+  if (yes.dtype !== no.dtype) throw new RetortError("Internal", `Where: operands are ${yes.dtype} and ${no.dtype}`);
   const shape = broadcast("Where", condition.shape, yes.shape, no.shape);
   return graph.node("Where", [condition, yes, no], [{ dtype: yes.dtype, shape }])[0]!;
 }
 
-/** Limits float32 elements to [lower, upper]. */
-export function clip(x: Value, lower: number, upper: number): Value {
-  const { graph } = x;
-  return graph.node("Clip", [x, graph.scalar(lower), graph.scalar(upper)], [{ dtype: x.dtype, shape: x.shape }])[0]!;
-}
-
-/** The sum of values of one shape. */
+/** The sum of values of one shape; of one value, that value. @throws Internal of no value at all */
 export function sum(terms: readonly Value[]): Value {
-  const first = terms[0]!;
+  const [first, ...others] = terms;
+  if (!first) throw new RetortError("Internal", "Sum: there is nothing to add up");
+  if (others.length === 0) return first;
   return graphOf(...terms).node("Sum", [...terms], [{ dtype: first.dtype, shape: first.shape }])[0]!;
 }
 

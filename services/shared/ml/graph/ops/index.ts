@@ -1,3 +1,4 @@
+export * from "./activations.js";
 export * from "./broadcast.js";
 export * from "./control.js";
 export * from "./elementwise.js";

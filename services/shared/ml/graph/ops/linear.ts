@@ -1,9 +1,10 @@
+import { RetortError } from "../../../base/errors.js";
 import { type Dim, graphOf, type Shape, type Value } from "../graph.js";
 import { broadcast } from "./broadcast.js";
 
 function matMulShape(op: string, a: Shape, b: Shape): Shape {
   const [inner, outer] = [a.at(-1), b.at(-2)];
-  if (a.length < 2 || b.length < 2 || inner !== outer) throw new Error(`${op}: cannot multiply [${a}] by [${b}]`);
+  if (a.length < 2 || b.length < 2 || inner !== outer) throw new RetortError("Internal", `${op}: cannot multiply [${a}] by [${b}]`);
   return [...broadcast(op, a.slice(0, -2), b.slice(0, -2)), a.at(-2)!, b.at(-1)!];
 }
 

@@ -1,10 +1,11 @@
+import { RetortError } from "../../../base/errors.js";
 import { type Dim, graphOf, type Shape, Value } from "../graph.js";
 import { type DType, int64, type Tensor } from "../tensor.js";
 import { normaliseAxis } from "./broadcast.js";
 
 /** The same value under another symbolic shape, where the builder knows more than inference does. Adds no node. */
 export function withShape(x: Value, shape: Shape): Value {
-  if (shape.length !== x.rank) throw new Error(`withShape: [${x.shape}] has another rank than [${shape}]`);
+  if (shape.length !== x.rank) throw new RetortError("Internal", `withShape: [${x.shape}] has another rank than [${shape}]`);
   return new Value(x.graph, x.name, x.dtype, shape, x.producer);
 }
 
@@ -31,7 +32,8 @@ export function reshape(x: Value, shape: Shape, target?: Value): Value {
     inferred++;
     return -1;
   });
-  if (!target && inferred > 1) throw new Error(`Reshape: [${x.shape}] to [${shape}] leaves ${inferred} sizes open; pass their values`);
+  if (!target && inferred > 1)
+    throw new RetortError("Internal", `Reshape: [${x.shape}] to [${shape}] leaves ${inferred} sizes open; pass their values`);
   const graph = graphOf(x, target);
   return graph.node("Reshape", [x, target ?? graph.constant(int64(sizes))], [{ dtype: x.dtype, shape }])[0]!;
 }
@@ -60,7 +62,7 @@ export function concat(parts: readonly Value[], axis: number, size?: Dim): Value
   const at = normaliseAxis(axis, first.rank);
   const dims = parts.map((part) => part.shape[at]!);
   const total = dims.every((dim) => typeof dim === "number") ? dims.reduce((a, b) => a + b, 0) : size;
-  if (total === undefined) throw new Error(`Concat: sizes [${dims}] are not all known; name their sum`);
+  if (total === undefined) throw new RetortError("Internal", `Concat: sizes [${dims}] are not all known; name their sum`);
   const shape = first.shape.map((dim, i) => (i === at ? total : dim));
   return graphOf(...parts).node("Concat", [...parts], [{ dtype: first.dtype, shape }], { axis: at })[0]!;
 }
@@ -76,7 +78,7 @@ export function split(x: Value, axis: number, sizes: readonly number[]): readonl
 export function slice(x: Value, axis: number, start: number | Value, end: number | Value, size?: Dim): Value {
   const at = normaliseAxis(axis, x.rank);
   const length = size ?? (typeof start === "number" && typeof end === "number" ? sliceLength(x.shape[at]!, start, end) : undefined);
-  if (length === undefined) throw new Error("Slice: name the size of a slice whose bounds are not numbers");
+  if (length === undefined) throw new RetortError("Internal", "Slice: name the size of a slice whose bounds are not numbers");
   const graph = graphOf(x, ...[start, end].filter((bound) => typeof bound !== "number"));
   const bound = (b: number | Value) => (typeof b === "number" ? graph.constant(int64([b])) : b);
   const shape = x.shape.map((dim, i) => (i === at ? length : dim));
@@ -112,11 +114,6 @@ export function gatherRows(x: Value, indices: Value): Value {
 export function scatterElements(x: Value, indices: Value, updates: Value, axis = -1, reduction: "none" | "add" = "none"): Value {
   const attributes = { axis: normaliseAxis(axis, x.rank), reduction };
   return graphOf(x, indices, updates).node("ScatterElements", [x, indices, updates], [{ dtype: x.dtype, shape: x.shape }], attributes)[0]!;
-}
-
-/** A copy of x in which row updates[n] is put (or added) at the position indices[n] names (int64 [..., depth]). */
-export function scatterND(x: Value, indices: Value, updates: Value, reduction: "none" | "add" = "none"): Value {
-  return graphOf(x, indices, updates).node("ScatterND", [x, indices, updates], [{ dtype: x.dtype, shape: x.shape }], { reduction })[0]!;
 }
 
 /** x repeated along its axes of size 1 to the sizes in `target` (int64 vector), which are `shape`. */

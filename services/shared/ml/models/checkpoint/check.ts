@@ -1,14 +1,15 @@
 import { join } from "node:path";
 import { configWarnings } from "../config/keys.js";
-import { type ModelConfig, parseConfig } from "../config.js";
+import type { ModelConfig } from "../config/model-config.js";
 import { checkWeights } from "../model.js";
-import { paramSpecs } from "../params.js";
+import { paramSpecs } from "../model-params.js";
+import { parseConfig } from "../parse-config.js";
+import { checkElementType } from "../safetensors/widen.js";
 import { refusePointers } from "./diagnose.js";
 import { readModelJson } from "./model-json.js";
 import { nameTensors } from "./names.js";
 import { type Checkpoint, openCheckpoint, type StoredTensor } from "./open.js";
 import { type PlacedHead, placeHead } from "./place-head.js";
-import { checkElementType } from "./widen.js";
 
 /** What the files of a model directory say, before a weight is read. */
 export interface OpenedModel {

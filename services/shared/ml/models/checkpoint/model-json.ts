@@ -3,7 +3,8 @@ import { RetortError } from "../../../base/errors.js";
 import { jsonError, readJson } from "../../../base/json-text.js";
 import { readRegular } from "../../../base/regular-files.js";
 import { isObject } from "../config/fields.js";
-import { isPointer, missingFile, pointerError } from "./diagnose.js";
+import { isPointer, pointerError } from "../safetensors/pointer.js";
+import { missingFile } from "./diagnose.js";
 
 /**
  * A JSON file of a model directory.

@@ -1,6 +1,7 @@
 import { RetortError } from "../../../base/errors.js";
-import type { ModelConfig } from "../config.js";
-import { bodySpecs, classHead, lmHead } from "../params.js";
+import { architectureOf } from "../architectures/table.js";
+import type { ModelConfig } from "../config/model-config.js";
+import { bodySpecs, classHead } from "../model-params.js";
 import { foreignTensor } from "./diagnose.js";
 import type { Checkpoint, StoredTensor } from "./open.js";
 
@@ -12,7 +13,7 @@ import type { Checkpoint, StoredTensor } from "./open.js";
  * @throws InvalidArgument naming a tensor that belongs to no such model, and the way out
  */
 export function nameTensors({ directory, tensors }: Checkpoint, config: ModelConfig): Map<string, StoredTensor> {
-  const wanted = new Set([...bodySpecs(config).map(({ name }) => name), lmHead, classHead]);
+  const wanted = new Set([...bodySpecs(config).map(({ name }) => name), architectureOf(config).head, classHead]);
   const named = new Map<string, StoredTensor>();
   for (const [stored, tensor] of tensors) {
     if (stored.endsWith(".rotary_emb.inv_freq")) continue;

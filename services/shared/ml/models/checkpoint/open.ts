@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { RetortError } from "../../../base/errors.js";
-import type { SafetensorsEntry } from "../safetensors.js";
-import { withFile } from "../safetensors-file.js";
+import { readHeader } from "../safetensors/header.js";
+import type { SafetensorsEntry } from "../safetensors/safetensors.js";
+import { withFile } from "../safetensors/safetensors-file.js";
 import { missingFile, namesIn, refuseAdapter } from "./diagnose.js";
-import { readHeader } from "./header.js";
 import { readModelJson } from "./model-json.js";
 
 /** Where a tensor lies: nothing of it is read yet. */

@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import type { ModelConfig } from "../config.js";
-import { embedding, lmHead } from "../params.js";
-import { readTensor, withFile } from "../safetensors-file.js";
-import { readInto } from "./header.js";
+import { architectureOf } from "../architectures/table.js";
+import type { ModelConfig } from "../config/model-config.js";
+import { readInto } from "../safetensors/header.js";
+import { readTensor, withFile } from "../safetensors/safetensors-file.js";
 import type { StoredTensor } from "./open.js";
 
 /** A language model's tensors with its head where it belongs, and the config that says so. */
@@ -17,18 +17,19 @@ export interface PlacedHead {
  * is the model's own (and the flag is wrong), and a head without an embedding is both.
  */
 export async function placeHead(config: ModelConfig, tensors: ReadonlyMap<string, StoredTensor>, directory: string): Promise<PlacedHead> {
-  const [embed, head] = [tensors.get(embedding), tensors.get(lmHead)];
+  const { embedding, head: headName } = architectureOf(config);
+  const [embed, head] = [tensors.get(embedding), tensors.get(headName)];
   if (!config.tieWordEmbeddings || !head) return { config, tensors, warnings: [] };
   if (embed && !(await sameElements(embed, head)))
     return {
       config: { ...config, tieWordEmbeddings: false },
       tensors,
       warnings: [
-        `${join(directory, "config.json")} says tie_word_embeddings true, and ${lmHead} differs from ${embedding}: they are not tied, as in transformers; say tie_word_embeddings false there`,
+        `${join(directory, "config.json")} says tie_word_embeddings true, and ${headName} differs from ${embedding}: they are not tied, as in transformers; say tie_word_embeddings false there`,
       ],
     };
   const tied = new Map(tensors);
-  tied.delete(lmHead);
+  tied.delete(headName);
   // A tensor in both places keeps one name.
   if (!embed) tied.set(embedding, head);
   return { config, tensors: tied, warnings: [] };

@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import type { Tensor } from "../../graph/tensor.js";
-import { checkFinite, readTensor, withFile } from "../safetensors-file.js";
+import { checkFinite, readTensor, withFile } from "../safetensors/safetensors-file.js";
 import type { StoredTensor } from "./open.js";
 
 /**

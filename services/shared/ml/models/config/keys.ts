@@ -1,4 +1,3 @@
-import type { Architecture } from "../architectures.js";
 import { type Fields, isObject } from "./fields.js";
 
 /** Keys that the parser reads, or that say what file this is. */
@@ -77,12 +76,13 @@ const mathematical = new RegExp(
 /** Keys of another kind that a decoder does not read, whatever their names say, and that are worth a word. */
 const curious = new Set(["dual_chunk_attention_config", "num_nextn_predict_layers"]);
 
-/** Traits of a family under the names that other families give them, and the values that agree with it. */
-const traits: Readonly<Record<Architecture, Readonly<Record<string, readonly unknown[]>>>> = {
-  llama: {},
-  qwen2: { add_qkv_bias: [true], qkv_bias: [true] },
-  qwen3: { qk_layernorm: [true], qk_norm: [true], use_qk_norm: [true] },
-};
+/** What keys that other families have mean to a family. */
+export interface KeyMeanings {
+  /** Keys that name a trait of the family, with the values that agree with it. */
+  readonly agreeing: Readonly<Record<string, readonly unknown[]>>;
+  /** Keys whose false denies a trait of the family. */
+  readonly denying?: RegExp;
+}
 
 const off = (value: unknown): boolean =>
   value === null ||
@@ -95,13 +95,12 @@ const off = (value: unknown): boolean =>
 const isNull = (value: unknown): boolean => value === null || value === undefined;
 
 /** Whether a key's value leaves the logits of a family as they are, as far as its name tells. */
-function harmless(key: string, value: unknown, family: Architecture): boolean {
-  const agreeing = [neutral, traits[family]].flatMap((values) => (Object.hasOwn(values, key) ? values[key]! : []));
-  if (agreeing.includes(value)) return true;
+function harmless(key: string, value: unknown, { agreeing, denying }: KeyMeanings): boolean {
+  const values = [neutral, agreeing].flatMap((meanings) => (Object.hasOwn(meanings, key) ? (meanings[key] ?? []) : []));
+  if (values.includes(value)) return true;
   // SmolLM3 marks the layers that are rotated with 1.
   if (key === "no_rope_layers" && Array.isArray(value) && value.every((one) => one === 1)) return true;
-  const denies = family === "qwen3" ? /^(use_)?qk_(layer)?norm$/ : family === "qwen2" ? /^(add_)?qkv_bias$/ : /^$/;
-  return noOff.test(key) || denies.test(key) ? isNull(value) : off(value);
+  return noOff.test(key) || denying?.test(key) ? isNull(value) : off(value);
 }
 
 /**
@@ -110,10 +109,10 @@ function harmless(key: string, value: unknown, family: Architecture): boolean {
  *
  * @throws InvalidArgument naming every such key with its value, and the way out
  */
-export function checkKeys(fields: Fields, family: Architecture): void {
+export function checkKeys(fields: Fields, family: string, meanings: KeyMeanings): void {
   const strange = Object.entries(fields.raw).filter(
     ([key, value]) =>
-      !known.has(key) && !curious.has(key) && !harmless(key, value, family) && (mathematical.test(key) || Object.hasOwn(neutral, key)),
+      !known.has(key) && !curious.has(key) && !harmless(key, value, meanings) && (mathematical.test(key) || Object.hasOwn(neutral, key)),
   );
   if (strange.length === 0) return;
   const list = strange.map(([key, value]) => `${key} is ${brief(value)}`).join(", ");

@@ -1,9 +1,9 @@
 import { generator } from "../../../../../services/shared/base/random.js";
 import { Graph } from "../../../../../services/shared/ml/graph/graph.js";
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
-import { evaluate } from "../../../../../services/shared/ml/runtime/session.js";
 import { blockSize, drawTokens, negatedUniform } from "../../../../../services/shared/ml/sampling/draw.js";
 import type { SamplingParams } from "../../../../../services/shared/ml/sampling/params.js";
+import { evaluate } from "../../../../support/evaluate.js";
 
 const plain: SamplingParams = { temperature: 1, topK: 0, topP: 1, maxNewTokens: 1, stopIds: [] };
 

@@ -1,7 +1,7 @@
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
-import { headDigest } from "../../../../../services/shared/ml/models/head.js";
-import { headName } from "../../../../../services/shared/ml/models/params.js";
-import { halfToFloat } from "../../../../../services/shared/ml/models/safetensors.js";
+import { headDigest } from "../../../../../services/shared/ml/models/model.js";
+import { headName } from "../../../../../services/shared/ml/models/model-params.js";
+import { halfToFloat } from "../../../../../services/shared/ml/models/safetensors/safetensors.js";
 import { Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
 import type { Score, Signal } from "../../../../../services/shared/ml/signals/score.js";
 import type { ScoreInput } from "../../../../../services/shared/ml/signals/signal.js";

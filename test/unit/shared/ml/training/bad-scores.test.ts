@@ -1,6 +1,7 @@
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
-import { headDigest } from "../../../../../services/shared/ml/models/head.js";
+import { decoderInputs } from "../../../../../services/shared/ml/models/architectures/sequence-inputs.js";
+import { headDigest } from "../../../../../services/shared/ml/models/model.js";
 import type { Score, Signal } from "../../../../../services/shared/ml/signals/score.js";
 import { microBatch, splitBatch, type TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
 import { plainObjective } from "../../../../support/loss.js";
@@ -40,7 +41,7 @@ function lay(kind: Objective["signal"], change: Partial<Score> = {}, signal: Par
     completionIds: Int32Array.of(2, 3),
     score: { ...good[kind], ...change, signal: asked },
   };
-  return microBatch([sequence], [0], { objective, vocab, blockRows: 0, padId: 0, heads });
+  return microBatch([sequence], [0], { inputs: decoderInputs, padId: 0, vocab, objective, blockRows: 0, heads });
 }
 
 describe("microBatch()", () => {
@@ -106,10 +107,10 @@ describe("splitBatch()", () => {
       score: { signal: { kind: "hidden", k: 0, temperature: 1 }, headDigest },
     });
     const batch = [sequence("a", 2), sequence("b", 3), sequence("a", 4), sequence("b", 1)];
-    expect(splitBatch(batch, 1000)).toEqual([
+    expect(splitBatch(batch, 1000, decoderInputs)).toEqual([
       [0, 2],
       [1, 3],
     ]);
-    expect(splitBatch(batch, 4).flat().sort()).toEqual([0, 1, 2, 3]);
+    expect(splitBatch(batch, 4, decoderInputs).flat().sort()).toEqual([0, 1, 2, 3]);
   });
 });

@@ -1,7 +1,9 @@
 import { deriveSeed, normals } from "../../../../../services/shared/base/random.js";
 import { float32, type Tensor } from "../../../../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
-import { headDigest } from "../../../../../services/shared/ml/models/head.js";
+import { decoderInputs } from "../../../../../services/shared/ml/models/architectures/sequence-inputs.js";
+import { headDigest } from "../../../../../services/shared/ml/models/model.js";
+import { wholeModel } from "../../../../../services/shared/ml/models/trainable.js";
 import { Session } from "../../../../../services/shared/ml/runtime/session.js";
 import type { Score } from "../../../../../services/shared/ml/signals/score.js";
 import { microBatch, type TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
@@ -60,9 +62,10 @@ async function gradients(objective: Objective, blockRows: number, tied: boolean)
   const { config, params } = smallModel(tied ? smallConfigs.llama : smallConfigs["llama, one key per head, own head"]);
   const batch = sequences.map((sequence) => scored(sequence, objective));
   const order = batch.map((_, i) => i);
-  const { feeds } = microBatch(batch, order, { objective, vocab, blockRows, padId: 0, heads });
+  const { feeds } = microBatch(batch, order, { inputs: decoderInputs, padId: 0, vocab, objective, blockRows, heads });
   const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
-  const session = await Session.create(accumulateGraph({ config, objective, optimizer, blockRows }), { device: "cpu", threads: 1 });
+  const options = { config, trainable: wholeModel(config), objective, optimizer, blockRows };
+  const session = await Session.create(accumulateGraph(options), { device: "cpu", threads: 1 });
   const zeros = [...params].map(([name, { dims, data }]) => [`g:${name}`, float32(new Float32Array(data.length), dims)] as const);
   const outputs = await session.run({ ...feeds, ...Object.fromEntries(params), ...Object.fromEntries(zeros) });
   await session.release();

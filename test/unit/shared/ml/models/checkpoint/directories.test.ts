@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { inspect } from "../../../../../../services/controller/check-models.js";
-import { loadModel, saveModel } from "../../../../../../services/shared/ml/models/files.js";
-import { loadHead } from "../../../../../../services/shared/ml/models/head.js";
+import { inspect } from "../../../../../../services/controller/check/check-models.js";
+import { loadHead } from "../../../../../../services/shared/ml/models/files/load-head.js";
+import { loadModel, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
-import { encodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors.js";
+import { encodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
 import { smallModel } from "../../../../../support/small-model.js";
 
 const model = smallModel({ model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: false });

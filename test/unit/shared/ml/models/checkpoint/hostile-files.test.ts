@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readModelJson } from "../../../../../../services/shared/ml/models/checkpoint/model-json.js";
 import { openCheckpoint } from "../../../../../../services/shared/ml/models/checkpoint/open.js";
-import { decodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors.js";
-import { withFile } from "../../../../../../services/shared/ml/models/safetensors-file.js";
+import { decodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
+import { withFile } from "../../../../../../services/shared/ml/models/safetensors/safetensors-file.js";
 import { readTokenizerFiles } from "../../../../../../services/shared/ml/text/tokenizer/files.js";
 import { parseFiles } from "../../../../../../services/shared/ml/text/tokenizer/parse.js";
 

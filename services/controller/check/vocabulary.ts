@@ -1,0 +1,117 @@
+import type { Problem } from "../../shared/base/errors.js";
+import { teacherName } from "../../shared/flow/runs/resolve.js";
+import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { Tokenizer } from "../../shared/ml/text/tokenizer.js";
+import type { Inspected } from "./check-models.js";
+
+/** A model of a run with the field of the spec that names it. */
+export interface NamedModel extends Inspected {
+  readonly field: string;
+  /** As it is called in a sentence. */
+  readonly name: string;
+}
+
+/** A teacher as a named model. */
+export const namedTeacher = (spec: RunSpec, i: number, inspected: Inspected): NamedModel => ({
+  ...inspected,
+  field: `teachers[${i}].model`,
+  name: `the teacher "${teacherName(spec.teachers[i]!.name)}"`,
+});
+
+/** Rows of the vocabulary that all models of a run have, unless the spec says how many to use. */
+export const commonRows = ({ vocabSize }: RunSpec, models: readonly Inspected[]): number =>
+  vocabSize || Math.min(...models.map(({ rows }) => rows));
+
+/** What keeps models from sharing one vocabulary. */
+export function vocabularyProblems(spec: RunSpec, student: NamedModel, teachers: readonly NamedModel[]): Problem[] {
+  const models = [student, ...teachers];
+  const rows = commonRows(spec, models);
+  const problems = teachers.flatMap((teacher) => {
+    const differ = differenceOf(student.tokenizer, teacher.tokenizer);
+    if (!differ?.conflict) return [];
+    const { id, own, other } = differ.conflict;
+    const description = `${teacher.name} has another vocabulary than the student: id ${id} is ${JSON.stringify(own)} to the student and ${JSON.stringify(other)} to the teacher; token-level distillation needs ids of one meaning`;
+    return [{ fieldPath: teacher.field, description }];
+  });
+  const short = models.find((model) => model.rows < spec.vocabSize);
+  if (short)
+    problems.push({
+      fieldPath: "vocabSize",
+      description: `is ${spec.vocabSize}, and ${short.name} has ${short.rows} rows; leave it out for the rows that all have`,
+    });
+  const crowded = models.find(({ tokenizer }) => tokenizer.size > rows);
+  if (crowded && problems.length === 0)
+    problems.push({
+      fieldPath: spec.vocabSize ? "vocabSize" : crowded.field,
+      description: `distributions would range over ${rows} rows, and the tokenizer of ${crowded.name} has ids up to ${crowded.tokenizer.size - 1}; the embeddings must have a row for each (resize_token_embeddings)`,
+    });
+  return problems;
+}
+
+/** What is allowed, and worth knowing, about models that share a vocabulary. */
+export function vocabularyWarnings(spec: RunSpec, student: NamedModel, teacher: NamedModel): string[] {
+  const rows = commonRows(spec, [student, teacher]);
+  const larger = [student, teacher].filter((model) => model.rows > rows);
+  return [
+    ...larger.map(
+      (model) =>
+        `${model.name} has ${model.rows} rows of vocabulary: distributions range over the first ${rows}, which all models have, renormalised; ${model.rows - rows} are left out`,
+    ),
+    ...extraTokens(student, teacher),
+    ...specialNames(student, teacher),
+    ...(student.tokenizer.encodingDigest === teacher.tokenizer.encodingDigest
+      ? []
+      : [
+          `${teacher.name} turns text into ids otherwise than the student (tokenizer.json: normalizer, pre_tokenizer, merges, post_processor or flags of added tokens): it scores the student's ids, which it would not have chosen itself`,
+        ]),
+  ];
+}
+
+interface Difference {
+  /** The first id that both have a token for, and not the same. */
+  readonly conflict?: { readonly id: number; readonly own: string; readonly other: string };
+  /** Tokens that only one of them has. */
+  readonly own: readonly string[];
+  readonly other: readonly string[];
+}
+
+/** How the vocabularies of two tokenizers differ; undefined if they don't. */
+export function differenceOf(one: Tokenizer, two: Tokenizer): Difference | undefined {
+  if (one.digest === two.digest) return undefined;
+  const [own, other]: [string[], string[]] = [[], []];
+  for (let id = 0; id < Math.max(one.size, two.size); id++) {
+    const [a, b] = [one.idToToken(id), two.idToToken(id)];
+    if (a !== undefined && b !== undefined && a !== b) return { conflict: { id, own: a, other: b }, own, other };
+    if (a !== undefined && b === undefined) own.push(a);
+    if (b !== undefined && a === undefined) other.push(b);
+  }
+  return { own, other };
+}
+
+/** How many tokens a warning names. */
+const namedTokens = 6;
+
+function extraTokens(student: NamedModel, teacher: NamedModel): string[] {
+  const differ = differenceOf(student.tokenizer, teacher.tokenizer);
+  const told = (who: string, without: string, tokens: readonly string[]) => {
+    if (tokens.length === 0) return [];
+    const more = tokens.length > namedTokens ? ` and ${tokens.length - namedTokens} more` : "";
+    return [
+      `${who} has tokens that ${without} has not: ${tokens.slice(0, namedTokens).join(" ")}${more}; to ${without} they are untrained rows`,
+    ];
+  };
+  return differ ? [...told("the student", teacher.name, differ.own), ...told(teacher.name, "the student", differ.other)] : [];
+}
+
+/** Special tokens whose names mean other ids; no more than names, since ids mean the same. */
+function specialNames(student: NamedModel, teacher: NamedModel): string[] {
+  const names = { bosId: "bos", eosId: "eos", padId: "pad", unkId: "unk" } as const;
+  const say = ({ tokenizer }: NamedModel, key: keyof typeof names) => {
+    const id = tokenizer.specials[key];
+    return id === undefined ? "none" : `${tokenizer.idToToken(id)} (${id})`;
+  };
+  const differ = (Object.keys(names) as (keyof typeof names)[]).filter((key) => say(student, key) !== say(teacher, key));
+  if (differ.length === 0) return [];
+  const list = differ.map((key) => `${names[key]} is ${say(teacher, key)} there and ${say(student, key)} here`);
+  return [`${teacher.name} names other special tokens than the student, whose names count: ${list.join(", ")}`];
+}

@@ -1,0 +1,59 @@
+import { resolveRun } from "../../shared/flow/runs/resolve.js";
+import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { RunModels } from "./check-models.js";
+import { type NamedModel, vocabularyWarnings } from "./vocabulary.js";
+
+/** Something that is allowed and unusual. */
+export interface SpecWarning {
+  readonly field: string;
+  readonly message: string;
+}
+
+/** What is allowed and unusual about a spec that has no problems. */
+export function warningsOf(spec: RunSpec, models: RunModels): SpecWarning[] {
+  return [...objectiveWarnings(spec), ...checkpointWarnings(spec), ...modelWarnings(spec, models)];
+}
+
+function checkpointWarnings({ checkpoints, evaluation }: RunSpec): SpecWarning[] {
+  if (checkpoints?.everySteps || checkpoints?.everySeconds !== 0 || evaluation?.everySteps) return [];
+  const message = "is 0, and everySteps too: no checkpoint is saved before the end, and a run whose learner is lost begins again at step 1";
+  return [{ field: "checkpoints.everySeconds", message }];
+}
+
+function objectiveWarnings(spec: RunSpec): SpecWarning[] {
+  return resolveRun(spec).phases.flatMap(({ objective: { divergence, beta, normalizeJsd } }, i) => {
+    const extreme = divergence === "jsd" && !normalizeJsd && ((beta > 0 && beta < 0.05) || (beta < 1 && beta > 0.95));
+    if (!extreme) return [];
+    const message = `is ${beta}: the gradient of JSD(β) shrinks towards both ends; set normalizeJsd or raise the learning rate`;
+    return [{ field: `phases[${i}].objective.beta`, message }];
+  });
+}
+
+/** Models whose files are strange, and teachers that would judge the student by habits which it was never given. */
+function modelWarnings(spec: RunSpec, { student, teachers }: RunModels): SpecWarning[] {
+  const own = [student, ...teachers].flatMap(({ field, warnings = [], ends, name }) =>
+    [...warnings, ...ends.warnings.map((message) => `${name}: ${message}`)].map((message) => ({ field, message })),
+  );
+  const between = teachers.flatMap((teacher) =>
+    [...vocabularyWarnings(spec, student, teacher), ...habits(student, teacher)].map((message) => ({ field: teacher.field, message })),
+  );
+  return [...own, ...between];
+}
+
+/** In what a teacher was trained otherwise than the student will be. */
+function habits(student: NamedModel, teacher: NamedModel): string[] {
+  const [own, other] = [student.ends.declared, teacher.ends.declared];
+  const strange = own.filter((id) => !other.includes(id));
+  return [
+    ...(strange.length
+      ? [
+          `${teacher.name} ends texts with token ${other.join(", ")}, the student with ${own.join(", ")}: it will find the student's end improbable; make eos_token_id alike in their config.json`,
+        ]
+      : []),
+    ...(student.tokenizer.templateDigest !== teacher.tokenizer.templateDigest
+      ? [
+          `${teacher.name} has another chat template than the student, whose template writes the prompts: its scores are of text in a form that it was not trained on; give both the same chat_template`,
+        ]
+      : []),
+  ];
+}

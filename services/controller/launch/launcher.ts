@@ -1,0 +1,77 @@
+import type { RoleName } from "../../shared/flow/runs/resolve.js";
+import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
+
+/** Processes of a run that are alike: one role, or one teacher of it. */
+export interface RoleSet {
+  readonly runId: string;
+  readonly role: RoleName;
+  /** The teacher's name, for the teacher role. */
+  readonly teacher?: string;
+  /** How many there are; where a queue decides, how many there may be. */
+  readonly replicas: number;
+}
+
+/** How a process of a run came to an end after which its launcher does not start it again. */
+export interface Exit {
+  readonly set: RoleSet;
+  /** Process exit code; 0 for a learner whose run is over. */
+  readonly code: number;
+  /** The last error it reported, if any. */
+  readonly message: string;
+}
+
+/** Why a process of a run does not start or stay, though it may yet. */
+export interface Delay {
+  readonly runId: string;
+  /** The same for the same reason: it is told again after a restart of the controller. */
+  readonly key: string;
+  readonly message: string;
+}
+
+/** Who a launcher tells what happens. */
+export interface Watcher {
+  /** Handles an end; comes back when that is done, however long NATS or the cluster is away. */
+  ended(exit: Exit): Promise<void>;
+  /** Says in the run's events what its processes wait for. */
+  delayed(delay: Delay): Promise<void>;
+  /** False if a run is over, so that none of its processes is started again. */
+  goesOn?(runId: string): Promise<boolean>;
+}
+
+/** How processes are ended: asked, and killed after their grace, or killed at once. */
+export type Ending = "asked" | "killed";
+
+/**
+ * Where a run's roles live: as processes of this machine, or as pods of a cluster. A launcher keeps them alive by itself:
+ * it starts one that crashed again, `maxRestarts` times in a window of time (restarts.ts).
+ */
+export interface Launcher {
+  /** Starts a run's processes; what runs already, also from before a restart of the controller, is left alone. */
+  launch(run: Run, sets: readonly RoleSet[]): Promise<void>;
+  /** Ends every process of a run and waits until they are gone. */
+  stop(runId: string, ending?: Ending): Promise<void>;
+  /** Begins to tell what happens, and tells what has happened already. */
+  watch(watcher: Watcher): Promise<void>;
+  /** Stops telling. Processes of this machine end with the controller; pods stay, and the next controller takes them up. */
+  close(): Promise<void>;
+}
+
+/** Exit codes after which the same process would fail again: its input is bad (sysexits). */
+export const hopelessExits: readonly number[] = [64, 65, 66, 73, 77, 78];
+
+/** Exit codes of a process that was asked to leave: its work goes on in the one that replaces it. */
+export const askedToLeave: readonly number[] = [130, 143];
+
+/** The message of the last error line in a piece of a JSON log. */
+export function lastError(text: string): string | undefined {
+  for (const line of text.trim().split("\n").reverse()) {
+    try {
+      const { level, msg } = JSON.parse(line) as { level: number; msg: string };
+      if (level >= 50) return msg;
+    } catch {
+      // Not a log line: what a crashing runtime prints is as good a reason as any.
+      if (line.includes("Error")) return line;
+    }
+  }
+  return undefined;
+}

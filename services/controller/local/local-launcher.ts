@@ -1,0 +1,241 @@
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
+import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import type { Log } from "../../shared/base/log.js";
+import { type ProcessSettings, processSettings, toEnvironment, toFlags } from "../../shared/base/settings.js";
+import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
+import { type Ending, type Exit, type Launcher, lastError, type RoleSet, type Watcher } from "../launch/launcher.js";
+import { codeOfSignal, defaultWindowMs, Restarts } from "../launch/restarts.js";
+import { checkProcesses } from "./process-limit.js";
+import { ProcessLog } from "./process-log.js";
+
+export interface LocalLauncherOptions {
+  /** The controller's own; what every process of a run needs of them is passed on. */
+  readonly settings: ProcessSettings;
+  /** How often one process is started again after a crash, within the window of time (default {@link defaultWindowMs}). */
+  readonly maxRestarts: number;
+  readonly restartWindowMs?: number;
+  /** How long a process may take to stop before it is killed. */
+  readonly graceMs: number;
+  readonly log: Log;
+  /** The program that is every role. */
+  readonly program?: string;
+}
+
+const main = fileURLToPath(new URL("../../main.js", import.meta.url));
+
+/** Settings that are the same in every process of an installation. */
+const passedOn = [
+  "dataDir",
+  "logLevel",
+  "natsCredentials",
+  "natsLogins",
+  "natsTlsCa",
+  "natsTlsCert",
+  "natsTlsKey",
+  "weightStore",
+  "weightUrl",
+] as const satisfies readonly (keyof ProcessSettings)[];
+
+/** Those that may hold a password, and are passed on by environment: every user of the machine sees command lines. */
+const passedUnseen = ["nats", "s3Endpoint", "traceEndpoint"] as const satisfies readonly (keyof ProcessSettings)[];
+
+/** One process of a set. */
+interface Instance {
+  readonly set: RoleSet;
+  readonly index: number;
+}
+
+interface Entry extends Instance {
+  readonly run: Run;
+  child: ChildProcess | undefined;
+  readonly restarts: Restarts;
+  stopping: boolean;
+  timer?: NodeJS.Timeout;
+}
+
+/** Runs roles as child processes; each writes its log under the run's directory. */
+export class LocalLauncher implements Launcher {
+  readonly #options: LocalLauncherOptions;
+  readonly #entries = new Map<string, Entry>();
+  #watcher: Watcher | undefined;
+  /** Ends that came before anybody watched. */
+  readonly #early: Exit[] = [];
+
+  constructor(options: LocalLauncherOptions) {
+    this.#options = options;
+  }
+
+  async watch(watcher: Watcher): Promise<void> {
+    this.#watcher = watcher;
+    for (const exit of this.#early.splice(0)) this.#tell(exit);
+  }
+
+  async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
+    checkProcesses(sets);
+    const { maxRestarts, restartWindowMs = defaultWindowMs } = this.#options;
+    for (const set of sets) {
+      for (let index = 0; index < set.replicas; index++) {
+        const key = `${set.runId}/${nameOf({ set, index })}`;
+        if (this.#entries.has(key)) continue;
+        const entry: Entry = {
+          set,
+          index,
+          run,
+          child: undefined,
+          restarts: new Restarts({ maxRestarts, windowMs: restartWindowMs }),
+          stopping: false,
+        };
+        this.#entries.set(key, entry);
+        this.#start(key, entry);
+      }
+    }
+  }
+
+  async stop(runId: string, ending?: Ending): Promise<void> {
+    await this.#end(
+      [...this.#entries].filter(([, { run }]) => run.runId === runId),
+      ending,
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#end([...this.#entries]);
+  }
+
+  #start(key: string, entry: Entry): void {
+    const { log: controllerLog } = this.#options;
+    const say = (sentence: string) => controllerLog.warn({ ...entry.set, index: entry.index }, sentence);
+    const log = new ProcessLog({ path: join(this.#logs(entry.run.runId), `${nameOf(entry)}.log`), say });
+    let [message, exited] = ["", false];
+    const exit = (code: number, words: string) => {
+      log.end();
+      entry.child = undefined;
+      if (!exited && !entry.stopping) this.#exited(key, entry, code, words);
+      exited = true;
+    };
+    // The child watches its standard input: it closes when this process ends, however it ends.
+    const child = spawnSafely([this.#options.program ?? main, ...this.#arguments(entry)], this.#environment(), (error) =>
+      exit(unavailable, `it could not be started: ${error.message}`),
+    );
+    if (!child) return;
+    entry.child = child;
+    child.stdout.on("data", (chunk: Buffer) => log.write(chunk));
+    child.stderr.on("data", (chunk: Buffer) => {
+      log.write(chunk);
+      message = lastError(chunk.toString()) ?? message;
+    });
+    child.once("close", (code, signal) =>
+      exit(code ?? (signal ? codeOfSignal(signal) : 128), message || (signal ? `ended by ${signal}` : "")),
+    );
+  }
+
+  /** Starts a process again, or tells of its end if that is no use. */
+  #exited(key: string, entry: Entry, code: number, message: string): void {
+    const { set, index, restarts } = entry;
+    const tell = (words: string) => {
+      this.#entries.delete(key);
+      this.#tell({ set, code, message: words });
+    };
+    if (set.role === "learner" && code === 0) {
+      tell(message);
+      return;
+    }
+    const { restart, cause, count, delayMs, warning } = restarts.note(code, Date.now());
+    this.#options.log.warn({ ...set, index, code, cause, count }, `a process ended: ${message || "no message"}`);
+    if (warning) this.#warn(entry, warning, message);
+    if (restart) entry.timer = setTimeout(() => void this.#again(key, entry, () => tell(message)), delayMs);
+    else tell(cause === "killed" ? restarts.sentence(cause, count) : message);
+  }
+
+  /** Starts a process again, unless its run is over since. */
+  async #again(key: string, entry: Entry, tell: () => void): Promise<void> {
+    const goesOn = (await this.#watcher?.goesOn?.(entry.run.runId).catch(() => true)) ?? true;
+    if (entry.stopping) return;
+    if (goesOn) this.#start(key, entry);
+    else tell();
+  }
+
+  #warn(entry: Entry, warning: string, message: string): void {
+    const { runId } = entry.run;
+    const name = nameOf(entry);
+    const words = `${name} ${warning}${message ? ` (${message})` : ""}; it is started again`;
+    this.#watcher?.delayed({ runId, key: `${name}/${Date.now()}`, message: words }).catch((error: unknown) => {
+      this.#options.log.error({ err: error, runId }, words);
+    });
+  }
+
+  #tell(exit: Exit): void {
+    const failed = (error: unknown) => this.#options.log.error({ err: error, ...exit.set }, "the end of a process could not be handled");
+    if (this.#watcher) this.#watcher.ended(exit).catch(failed);
+    else this.#early.push(exit);
+  }
+
+  async #end(entries: readonly [string, Entry][], ending: Ending = "asked"): Promise<void> {
+    await Promise.all(
+      entries.map(async ([key, entry]) => {
+        entry.stopping = true;
+        clearTimeout(entry.timer);
+        this.#entries.delete(key);
+        const { child } = entry;
+        if (!child) return;
+        const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+        child.kill(ending === "killed" ? "SIGKILL" : "SIGTERM");
+        const timer = setTimeout(() => child.kill("SIGKILL"), this.#options.graceMs);
+        await gone;
+        clearTimeout(timer);
+      }),
+    );
+  }
+
+  #logs(runId: string): string {
+    return join(this.#options.settings.dataDir, "runs", runId, "logs");
+  }
+
+  #environment(): NodeJS.ProcessEnv {
+    const { settings } = this.#options;
+    return { ...process.env, ...toEnvironment(processSettings, Object.fromEntries(passedUnseen.map((name) => [name, settings[name]]))) };
+  }
+
+  #arguments({ run: { runId, spec }, set: { role, teacher }, index }: Entry): string[] {
+    const { device, threads } = spec?.roles?.[role] ?? { device: "", threads: 0 };
+    const own = {
+      run: runId,
+      index,
+      exitWithParent: true,
+      logFormat: "json",
+      device: device || undefined,
+      threads: threads || undefined,
+      teacher,
+    };
+    const { settings } = this.#options;
+    return [`--role=${role}`, ...toFlags({ ...Object.fromEntries(passedOn.map((name) => [name, settings[name]])), ...own })];
+  }
+}
+
+/** Exit code that stands for a process that the system would not start: for want of memory, processes or files, which passes. */
+const unavailable = 69;
+
+/** Starts a node program with its standard streams as pipes; calls back, and may return nothing, if it cannot be started. */
+function spawnSafely(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+  failed: (error: Error) => void,
+): ChildProcessByStdio<Writable, Readable, Readable> | undefined {
+  try {
+    const child = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "pipe"], env });
+    child.once("error", (error) => {
+      // A signal that could not be sent is one, too.
+      if (child.pid === undefined) failed(error);
+    });
+    child.stdin.on("error", () => {});
+    return child;
+  } catch (error) {
+    setImmediate(failed, error as Error);
+    return undefined;
+  }
+}
+
+const nameOf = ({ set: { role, teacher }, index }: Instance): string =>
+  [role, teacher, index].filter((part) => part !== undefined).join("-");

@@ -1,0 +1,24 @@
+import type { Streams } from "../../shared/base/streams/connection.js";
+import type { Report } from "../../shared/flow/runs/aside.js";
+import type { SpecRoots } from "../../shared/flow/runs/paths.js";
+import type { RunStore } from "../../shared/flow/runs/run-store.js";
+import type { WeightStore } from "../../shared/flow/weights/store.js";
+import type { RunStorage } from "./storage.js";
+import type { Supervisor } from "./supervisor.js";
+
+/** What the methods of ControllerService work with. */
+export interface ControllerContext {
+  readonly streams: Streams;
+  readonly runs: RunStore;
+  readonly store: WeightStore;
+  readonly supervisor: Supervisor;
+  /** Where the paths of specs may lead. Default: anywhere. */
+  readonly roots?: SpecRoots;
+  readonly now: () => Date;
+  /** Where runs keep their files; without it sizes are unknown, and no run can be deleted. */
+  readonly storage?: RunStorage;
+  /** How long a stop may take. Default 120000. */
+  readonly stopDeadlineMs?: number;
+  /** What is done about an event that cannot be read. */
+  readonly report?: Report;
+}

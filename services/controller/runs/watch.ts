@@ -1,0 +1,44 @@
+import { clone } from "@bufbuild/protobuf";
+import { changedSince, ensureEnd, lastEvent, watchEvents } from "../../shared/flow/runs/events.js";
+import { isOver } from "../../shared/flow/runs/run-store.js";
+import { wantedOf } from "../../shared/flow/runs/wish.js";
+import { type Run, RunSchema } from "../../shared/gen/retort/v1/run_pb.js";
+import type { ControllerContext } from "./context.js";
+
+/** A run with what is read and never stored: what is asked of it, and its size. */
+export async function described({ runs, storage }: ControllerContext, run: Run): Promise<Run> {
+  const next = clone(RunSchema, run);
+  next.wanted = wantedOf(await runs.control(run.runId));
+  next.sizeBytes = BigInt((await storage?.bytes(run)) ?? 0);
+  return next;
+}
+
+/** Every run that can be read, newest first, with what is never stored. */
+export async function listRuns(context: ControllerContext): Promise<Run[]> {
+  const described: Run[] = [];
+  // One after the other: sizes are read from the disk.
+  for (const run of await context.runs.list()) described.push(await describedOrAsIs(context, run));
+  return described;
+}
+
+/** A run of a list; one of which something cannot be read is listed as it is. */
+const describedOrAsIs = (context: ControllerContext, run: Run): Promise<Run> => described(context, run).catch(() => run);
+
+/**
+ * A run's events from a sequence number on; ends when the run has ended and its last event was sent, and at once if there is
+ * none left to send.
+ */
+export async function* watchRun({ streams, runs, report }: ControllerContext, runId: string, fromSequence: number, signal: AbortSignal) {
+  const run = await runs.get(runId);
+  if (isOver(run.state)) {
+    await ensureEnd(streams, run);
+    if ((await lastEvent(streams, runId)) < fromSequence) return;
+  }
+  for await (const event of watchEvents(streams, runId, fromSequence, signal, report)) {
+    yield { event };
+    // A warning may stand in the place of an event that cannot be read.
+    if (event.event.case !== "stateChanged" && event.event.case !== "warning") continue;
+    // A run that was resumed has an end in the middle of its events.
+    if (isOver((await runs.get(runId)).state) && !(await changedSince(streams, runId, event.sequence))) return;
+  }
+}

@@ -1,0 +1,55 @@
+import { RetortError } from "../../shared/base/errors.js";
+import { type EventBody, publishEvent } from "../../shared/flow/runs/events.js";
+import type { Membership } from "../../shared/flow/runs/membership.js";
+import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { RunState } from "../../shared/gen/retort/v1/run_pb.js";
+import type { Failure } from "../step/assemble.js";
+
+/** Tells of a run, as one of its learners: each event under an id that another learner's do not have. */
+export class Reporter {
+  readonly #membership: Membership;
+  readonly #fence: bigint;
+
+  constructor(membership: Membership, fence: bigint) {
+    this.#membership = membership;
+    this.#fence = fence;
+  }
+
+  /** @param id tells the event from this learner's others of its kind */
+  async event(event: EventBody, id: string): Promise<void> {
+    const { streams, runId } = this.#membership;
+    await publishEvent(streams, runId, event, `${event.case}/${id}/${this.#fence}`);
+  }
+
+  /** @param alarm something is wrong with the training itself */
+  warning(message: string, id: string, alarm = false): Promise<void> {
+    return this.event({ case: "warning", value: { message, alarm } }, id);
+  }
+
+  /** Tells of a wait without making anyone wait for that. */
+  waiting(waiter: string, waitsFor: string, seconds: number, deadlineSeconds: number): void {
+    const value = { waiter, waitsFor, seconds, deadlineSeconds };
+    this.event({ case: "waiting", value }, `${waiter}/${waitsFor}/${Math.round(seconds)}`).catch(() => {});
+  }
+
+  async failures(failures: readonly Failure[], step: number): Promise<void> {
+    const { runId } = this.#membership;
+    for (const { task, prompt, sample, reason } of failures) {
+      const key = { runId, purpose: Purpose.TRAIN as const, step, task, attempt: Number(this.#fence) };
+      await this.event({ case: "taskFailed", value: { key, prompt, reason } }, `${step}/${task}/${prompt}/${sample}`);
+    }
+  }
+
+  /**
+   * Records and tells of the state of a run that is going.
+   *
+   * @throws FailedPrecondition if the run is over: only a resume leaves a final state
+   */
+  async state(state: RunState, step: number): Promise<void> {
+    const { runs, runId, run } = this.#membership;
+    const { totalSteps } = run;
+    if (!(await runs.transition(runId, state, "", { step, totalSteps })))
+      throw new RetortError("FailedPrecondition", `run ${runId} is over; resume it to go on`);
+    await this.event({ case: "stateChanged", value: { state, message: "" } }, `${state}/${step}`);
+  }
+}

@@ -1,0 +1,144 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { WorkerClient } from "../../shared/base/workers.js";
+import { scoreOf, signalOf } from "../../shared/codec/score-record.js";
+import { toInt32 } from "../../shared/flow/arrays.js";
+import type { BestFigure, EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
+import type { EvaluationFinishedSchema, ExampleSchema } from "../../shared/gen/retort/v1/events_pb.js";
+import type { Sequence, SequenceReward, SequenceScore, SignalSpec } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { TokenDivergences } from "../../shared/ml/evaluation/divergence.js";
+import { figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
+import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
+import type { TrainHost } from "../model/train-host.js";
+import type { TaskResults } from "../tasks/results-reader.js";
+
+/** An evaluation's event, less the version and the time that it took. */
+export type EvaluationFigures = MessageInitShape<typeof EvaluationFinishedSchema>;
+
+/** A completion with what teacher and reward role said of it. */
+interface Judged {
+  readonly sequence: Sequence;
+  readonly score: SequenceScore | undefined;
+  readonly signal: SignalSpec | undefined;
+  readonly reward: SequenceReward | undefined;
+}
+
+/** How many examples an evaluation carries. */
+const exampleCount = 6;
+
+/**
+ * The figures of an evaluation from the records of its greedy completions and of its samples.
+ *
+ * @param sampled in the order of the settings' temperatures
+ */
+export async function evaluationFigures(
+  host: WorkerClient<TrainHost>,
+  greedy: readonly TaskResults[],
+  sampled: readonly (readonly TaskResults[])[],
+  settings: EvaluationSettings,
+): Promise<EvaluationFigures> {
+  const [written, ...drawn] = [greedy, ...sampled].map((results) => results.flatMap(judgedOf));
+  const failures = [written!, ...drawn].flat().flatMap((judged) => failureOf(judged) || []);
+  const options = { metric: metricOf(settings, written!), passAt: settings.passAt, selfBleuUnit: settings.selfBleuUnit };
+  const best = figuresOf(await samplesOf(host, written!), { ...options, passAt: [] });
+  const samples = [];
+  let first: readonly JudgedSample[] = [];
+  for (const [i, temperature] of settings.temperatures.entries()) {
+    const judged = await samplesOf(host, drawn[i]!);
+    if (i === 0) first = judged;
+    const figures = figuresOf(judged, options);
+    const rewardComponents = { ...figures.rewardComponents };
+    samples.push({ temperature, ...figures, rewardComponents, passAt: figures.passAt.map((one) => ({ ...one })) });
+  }
+  const { quality, forwardKl, reverseKl, teacherNll, reward, selfBleu } = samples[0]!;
+  const shown = drawn[0]!.some(({ score }) => score) ? drawn[0]! : written!;
+  return {
+    prompts: new Set(written!.map(({ sequence }) => sequence.index)).size,
+    metric: options.metric ?? "",
+    greedy: best.quality,
+    greedyReward: best.reward,
+    greedyRewardComponents: { ...best.rewardComponents },
+    sampled: quality,
+    ...{ forwardKl, reverseKl, teacherNll, reward, selfBleu, samples },
+    failed: failures.length,
+    failure: failures[0] ?? "",
+    examples: await examplesOf(host, shown, shown === written ? [] : first),
+  };
+}
+
+/** The figure that a best checkpoint is chosen by; NaN where it could not be measured. */
+export function bestValue(figures: EvaluationFigures, figure: BestFigure): number {
+  const { greedy, sampled, forwardKl, reverseKl, reward, selfBleu, teacherNll } = figures;
+  const values = {
+    forward_kl: forwardKl,
+    greedy,
+    reverse_kl: reverseKl,
+    reward,
+    sampled,
+    self_bleu: selfBleu,
+    teacher_nll: teacherNll,
+  } satisfies Record<BestFigure, number | undefined>;
+  return values[figure] ?? Number.NaN;
+}
+
+/** The metric to use: that of the settings, else exact match where there are references. */
+const metricOf = ({ metric }: EvaluationSettings, judged: readonly Judged[]): TextMetric | undefined =>
+  (metric as TextMetric) || (judged.some(({ sequence }) => sequence.reference !== "") ? "exact_match" : undefined);
+
+const judgedOf = ({ rollout, score, reward }: TaskResults): Judged[] =>
+  rollout!.sequences.map((sequence, i) => ({
+    sequence,
+    signal: rollout!.signal,
+    score: score?.scores[i],
+    reward: reward?.rewards[i],
+  }));
+
+const failureOf = ({ sequence, score, reward }: Judged): string => sequence.failure || score?.failure || reward?.failure || "";
+
+const isWritten = ({ sequence }: Judged): boolean => sequence.failure === "";
+
+/** The completions that were written, in order, with their divergences from the teacher where one scored them. */
+async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[]): Promise<JudgedSample[]> {
+  const written = judged.filter(isWritten);
+  const scored = written.filter(({ score }) => score && !score.failure);
+  const divergences = scored.length ? await host.divergences(scored.map(scoredInput)) : [];
+  const found = new Map<Judged, TokenDivergences>(scored.map((one, i) => [one, divergences[i]!]));
+  return written.map((one) => {
+    const { index, completionText, reference, completionIds } = one.sequence;
+    const judgedReward = one.reward && !one.reward.failure ? { reward: one.reward.value, rewardComponents: one.reward.components } : {};
+    const divergences = found.get(one);
+    return {
+      prompt: index,
+      text: completionText,
+      reference,
+      tokens: completionIds?.shape[0] ?? 0,
+      ...judgedReward,
+      ...(divergences ? { divergences } : {}),
+    };
+  });
+}
+
+function scoredInput({ sequence, score, signal }: Judged) {
+  return {
+    promptIds: toInt32(sequence.promptIds, "promptIds"),
+    completionIds: toInt32(sequence.completionIds, "completionIds"),
+    score: scoreOf(score!, signalOf(signal), sequence, ""),
+  };
+}
+
+async function examplesOf(
+  host: WorkerClient<TrainHost>,
+  judged: readonly Judged[],
+  samples: readonly JudgedSample[],
+): Promise<MessageInitShape<typeof ExampleSchema>[]> {
+  return Promise.all(
+    judged
+      .filter(isWritten)
+      .slice(0, exampleCount)
+      .map(async ({ sequence }, i) => {
+        const { promptText, completionText, reference, completionIds } = sequence;
+        const tokens = await host.pieces(toInt32(completionIds, "completionIds"));
+        const divergence = Array.from(samples[i]?.divergences?.forwardKl ?? []);
+        return { prompt: promptText, completion: completionText, reference, tokens, divergence };
+      }),
+  );
+}

@@ -1,0 +1,14 @@
+import type { WorkerClient } from "../../shared/base/workers.js";
+import { needsScore, type ResolvedRun } from "../../shared/flow/runs/resolve.js";
+import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { TrainHost } from "./train-host.js";
+
+/**
+ * Loads the heads of all teachers if some phase's teachers send hidden states; gives the widest state's size, 0 without.
+ * A score names its head by digest, so that states of other weights are refused before they are trained on.
+ */
+export async function loadHeads(host: WorkerClient<TrainHost>, { teachers }: RunSpec, { phases }: ResolvedRun): Promise<number> {
+  if (!phases.some(({ objective }) => needsScore(objective) && objective.signal === "hidden")) return 0;
+  const heads = await Promise.all(teachers.map(({ model }) => host.addHead(model)));
+  return Math.max(...heads.map(({ hiddenSize }) => hiddenSize));
+}

@@ -1,0 +1,212 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { RetortError } from "../../shared/base/errors.js";
+import { type FileBytes, ownBuffers } from "../../shared/base/file-bytes.js";
+import { ownDirectory } from "../../shared/base/own-directory.js";
+import { moved } from "../../shared/base/workers.js";
+import { writeAtomically } from "../../shared/base/write-atomically.js";
+import { type Item, itemsOf } from "../../shared/codec/examples.js";
+import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
+import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
+import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
+import { readDonor } from "../../shared/ml/models/files/donor.js";
+import { loadHead } from "../../shared/ml/models/files/load-head.js";
+import { loadModel, modelToFiles, saveModel } from "../../shared/ml/models/files/model-files.js";
+import { digestOf, initModel, type Model } from "../../shared/ml/models/model.js";
+import { parameterCount } from "../../shared/ml/models/model-params.js";
+import type { Weights } from "../../shared/ml/models/param-spec.js";
+import { encodeSafetensors } from "../../shared/ml/models/safetensors/safetensors.js";
+import { readTensors } from "../../shared/ml/models/safetensors/safetensors-file.js";
+import { narrowed, restRows, withRows } from "../../shared/ml/models/vocabulary-rows.js";
+import { checkDevice } from "../../shared/ml/runtime/device.js";
+import { Scorer } from "../../shared/ml/scoring/scorer.js";
+import type { Score } from "../../shared/ml/signals/score.js";
+import type { ScoreInput } from "../../shared/ml/signals/signal.js";
+import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
+import type { TrainSequence } from "../../shared/ml/training/batch.js";
+import type { StepStats } from "../../shared/ml/training/stats.js";
+import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
+
+/** Where the student comes from: a directory, or a config to start from scratch with a directory's tokenizer. */
+export type StudentSource =
+  | { readonly directory: string }
+  | { readonly config: Readonly<Record<string, unknown>>; readonly tokenizer: string; readonly seed: bigint };
+
+/** Which rows to read, what they must have, and how they become text. */
+export interface ItemsRequest {
+  readonly path: string;
+  readonly columns: Columns;
+  /** 0 reads all. */
+  readonly limit: number;
+  readonly needs: RowNeeds;
+  readonly chat: ChatSettings;
+}
+
+/** What the learner must know of its student. */
+export interface StudentDescription {
+  readonly parameters: number;
+  readonly maxPositions: number;
+  readonly vocabSize: number;
+  readonly bosId: number | undefined;
+  readonly eosIds: readonly number[];
+  readonly tokenizerDigest: string;
+}
+
+/** The model that is trained, in a thread of its own. Calls must not overlap. */
+export class TrainHost {
+  #model: Model | undefined;
+  #trainer: Trainer | undefined;
+  #directory: string | undefined;
+  #options: TrainerOptions | undefined;
+  /** Rows of the vocabulary that are not trained, and config.json as it says so: what is saved has all rows. */
+  #rest: Weights = new Map();
+  #wholeConfig: Model["rawConfig"] = {};
+  #rows = 0;
+
+  /**
+   * Loads or makes the student; `checkpoint` is the directory of one to go on from.
+   *
+   * @param rows first rows of the vocabulary to train; 0 for all
+   */
+  async open(source: StudentSource, options: TrainerOptions, checkpoint?: string, rows = 0): Promise<StudentDescription> {
+    await checkDevice(options.device);
+    this.#directory = "directory" in source ? source.directory : undefined;
+    const whole = "directory" in source ? await loadModel(source.directory) : await fromScratch(source);
+    this.#rest = restRows(whole, rows);
+    this.#wholeConfig = whole.rawConfig;
+    this.#rows = rows;
+    const model = narrowed(checkpoint ? { ...whole, params: (await loadModel(checkpoint)).params } : whole, rows);
+    this.#model = model;
+    this.#options = options;
+    const { config, tokenizer } = model;
+    this.#trainer = new Trainer(config, model.params, options, checkpoint ? await readState(checkpoint, model) : undefined);
+    const { maxPositions, vocabSize, bosId, eosIds } = config;
+    return { parameters: parameterCount(config), maxPositions, vocabSize, bosId, eosIds, tokenizerDigest: tokenizer.digest };
+  }
+
+  /** Reads a dataset's rows into tokens. @throws InvalidArgument naming what the rows lack, or the rows that are refused */
+  async readItems({ path, columns, limit, needs, chat }: ItemsRequest): Promise<Item[]> {
+    const rows = await readDataset(path, columns, limit);
+    checkRows(rows, needs, await columnsIn(path));
+    const { tokenizer, config } = this.#opened;
+    return itemsOf(rows, new Encoder(tokenizer, config.eosIds, chat));
+  }
+
+  decode(sequences: readonly Int32Array[]): string[] {
+    return this.#opened.tokenizer.decodeAll(sequences);
+  }
+
+  /** Each token's own text, for reports. */
+  pieces(ids: Int32Array): string[] {
+    return this.#opened.tokenizer.decodeAll(
+      Array.from(ids, (id) => [id]),
+      { skipSpecial: false },
+    );
+  }
+
+  /** Loads the head of a teacher's model directory, for the signal `hidden`; gives its digest and the width of its states. */
+  async addHead(directory: string): Promise<{ readonly digest: string; readonly hiddenSize: number }> {
+    const head = await loadHead(directory, this.#rows);
+    return { digest: this.#training.addHead(head), hiddenSize: head.dims[1]! };
+  }
+
+  async configure(options: TrainerOptions): Promise<void> {
+    this.#options = options;
+    await this.#training.configure(options);
+  }
+
+  async step(batch: readonly TrainSequence[], learningRate: number): Promise<StepStats> {
+    return this.#training.step(batch, learningRate);
+  }
+
+  /** Divergences of the current weights from a teacher, token by token, on sequences that the teacher has scored. */
+  async divergences(inputs: readonly (ScoreInput & { readonly score: Score })[]): Promise<TokenDivergences[]> {
+    const { config } = this.#opened;
+    const scorer = new Scorer(config, this.#training.params(), { ...this.#options!, batchTokens: this.#options!.microBatchTokens });
+    try {
+      const found: TokenDivergences[] = [];
+      for (const part of byTokens(inputs, Math.floor(mostElements / config.vocabSize))) {
+        const own = await scorer.score(part, { kind: "full", k: 0, temperature: 1 });
+        found.push(...part.map(({ score }, i) => tokenDivergences(own[i]!, score)));
+      }
+      return found;
+    } finally {
+      await scorer.release();
+    }
+  }
+
+  /** The current version's files: the weights, and with `whole` also config and tokenizer. The caller's thread gets them as its own. */
+  files(whole: boolean): Record<string, FileBytes> {
+    const params = this.#training.params();
+    const files = whole ? modelToFiles({ ...this.#opened, params }) : { "model.safetensors": [...encodeSafetensors(params)] };
+    return moved(files, Object.values(files).flatMap(ownBuffers));
+  }
+
+  /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Gives the weights' digest. */
+  async save(directory: string, state: boolean): Promise<string> {
+    const unmarked = state ? ["model.safetensors", "optimizer.safetensors"] : undefined;
+    await ownDirectory(directory, state ? "checkpoint" : "output", { unmarked, wayOut: "name another directory" });
+    if (!state) return this.#saveWeights(directory, this.#training.params());
+    const { params, m, v, updates } = this.#training.state();
+    const digest = await this.#saveWeights(directory, params);
+    const moments = new Map(
+      (
+        [
+          ["m", m],
+          ["v", v],
+        ] as const
+      ).flatMap(([part, tensors]) => [...tensors].map(([name, tensor]) => [`${part}:${name}`, tensor] as const)),
+    );
+    await writeAtomically(join(directory, "optimizer.safetensors"), encodeSafetensors(moments, { updates: String(updates) }));
+    return digest;
+  }
+
+  /** With all rows of the vocabulary, those that are not trained as they came. */
+  async #saveWeights(directory: string, trained: Weights): Promise<string> {
+    const params = withRows(trained, this.#rest);
+    await saveModel(directory, { ...this.#opened, params, rawConfig: this.#wholeConfig }, this.#directory);
+    return digestOf(params);
+  }
+
+  get #opened(): Model {
+    if (!this.#model) throw new RetortError("FailedPrecondition", "no student is loaded yet");
+    return this.#model;
+  }
+
+  get #training(): Trainer {
+    if (!this.#trainer) throw new RetortError("FailedPrecondition", "no student is loaded yet");
+    return this.#trainer;
+  }
+}
+
+/** Most elements of the [tokens, V] arrays held at once. */
+const mostElements = 1 << 24;
+
+/** Cuts a list where its completions reach so many tokens; at least one to a part. */
+function byTokens<T extends ScoreInput>(inputs: readonly T[], tokens: number): T[][] {
+  const parts: T[][] = [];
+  let room = 0;
+  for (const input of inputs) {
+    room -= input.completionIds.length;
+    if (room < 0 || parts.length === 0) {
+      parts.push([]);
+      room = tokens - input.completionIds.length;
+    }
+    parts.at(-1)!.push(input);
+  }
+  return parts;
+}
+
+async function fromScratch({ config, tokenizer, seed }: Extract<StudentSource, { config: unknown }>): Promise<Model> {
+  const donor = await readDonor(tokenizer);
+  return initModel({ ...donor.shared, ...config }, donor.tokenizer, seed);
+}
+
+async function readState(checkpoint: string, model: Model) {
+  const path = join(checkpoint, "optimizer.safetensors");
+  const moments = await readTensors(path);
+  const part = (prefix: string) =>
+    new Map([...moments].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [])));
+  const { step } = JSON.parse(await readFile(join(checkpoint, "state.json"), "utf8")) as { step: number };
+  return { params: model.params, m: part("m:"), v: part("v:"), updates: step };
+}

@@ -1,0 +1,94 @@
+import { create } from "@bufbuild/protobuf";
+import { RetortError } from "../../shared/base/errors.js";
+import { lastMessage } from "../../shared/base/streams/read.js";
+import type { RecordSize } from "../../shared/flow/prompts/plan.js";
+import { readRecord } from "../../shared/flow/read-record.js";
+import type { Membership } from "../../shared/flow/runs/membership.js";
+import { outputProblems } from "../../shared/flow/runs/output.js";
+import { type Phase, phaseOf } from "../../shared/flow/runs/resolve.js";
+import { streamNames } from "../../shared/flow/streams.js";
+import { subjects } from "../../shared/flow/subjects.js";
+import { StepAccountSchema } from "../../shared/gen/retort/v1/flow_pb.js";
+import { CheckpointSavedSchema } from "../../shared/gen/retort/v1/run_pb.js";
+import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
+import { publishWeights } from "../context/publish-weights.js";
+import type { LearnerContext, RunContext } from "../context/run-context.js";
+import { type PreparedData, prepareData } from "../data/prepare-data.js";
+import type { Checkpoints, Stored } from "../model/checkpoints.js";
+import { studentSource } from "../model/student-source.js";
+import { loadHeads } from "../model/teacher-heads.js";
+import { recordStart } from "../step/account.js";
+
+/** What a run needs before its first step. */
+export interface PreparedRun {
+  /** The step of the checkpoint that it goes on from, or 0. */
+  readonly step: number;
+  readonly data: PreparedData;
+  readonly recordSize: RecordSize;
+}
+
+/**
+ * Loads the student from the newest sound checkpoint, or as the spec says; announces its version, and reads the data.
+ *
+ * @returns undefined if the run is to stop meanwhile
+ * @throws FailedPrecondition if the trained student could not be written where it is to go
+ */
+export async function prepareRun(context: RunContext, checkpoints: Checkpoints): Promise<PreparedRun | undefined> {
+  const { membership, host, log } = context;
+  const { run, spec } = membership;
+  const problems = await outputProblems(spec);
+  if (problems.length) throw RetortError.ofProblems("the run spec", problems, "FailedPrecondition");
+  const checkpoint = await chooseCheckpoint(context, checkpoints);
+  const step = checkpoint?.step ?? 0;
+  const options = trainerOptions(context, phaseOf(run, Math.max(1, step)));
+  const student = await host.open(studentSource(spec), options, checkpoint?.path, spec.vocabSize);
+  await publishWeights(context, step, true);
+  log.info({ step, parameters: student.parameters }, "the student is loaded");
+  const hiddenSize = await loadHeads(host, spec, run);
+  const data = await prepareData(context, student);
+  if (!data) return undefined;
+  const recordSize = {
+    vocabSize: student.vocabSize,
+    hiddenSize,
+    maxTokens: Math.max(
+      ...run.phases.map(({ sampling }) => sampling.maxNewTokens),
+      ...data.items.map(({ completionIds }) => completionIds?.length ?? 0),
+    ),
+    maxPayloadBytes: membership.streams.connection.info?.max_payload ?? 1024 * 1024,
+  };
+  return { step, data, recordSize };
+}
+
+/** Says where the run goes on, which learner was lost at which step, and which checkpoints cannot be used. */
+async function chooseCheckpoint(context: RunContext, checkpoints: Checkpoints): Promise<Stored | undefined> {
+  const { membership, fence, report, log } = context;
+  const { runs, runId } = membership;
+  const { found, refused } = await checkpoints.newest();
+  for (const { path, reason } of refused) {
+    log.warn({ path, reason }, "a checkpoint cannot be used");
+    await report.warning(`the checkpoint ${path} cannot be used: ${reason}; the run goes on from an earlier one`, path);
+  }
+  const fromStep = found?.step ?? 0;
+  const lostAtStep = fence > 1n ? await lastTrained(membership) : undefined;
+  await report.event({ case: "learnerStarted", value: { fence, fromStep, lostAtStep } }, "started");
+  await recordStart(context, fromStep);
+  await runs.update(runId, (next) => {
+    next.step = fromStep;
+    next.checkpoint = found && create(CheckpointSavedSchema, { step: fromStep, path: found.path, digest: found.digest });
+    return true;
+  });
+  return found;
+}
+
+/** The last step that an earlier learner had trained: the ledger knows of it first. */
+async function lastTrained({ streams, runs, runId }: Membership): Promise<number> {
+  const { step } = await runs.get(runId);
+  const last = await lastMessage(streams, streamNames.ledger, subjects.accounts(runId));
+  return last ? Math.max(step, readRecord(StepAccountSchema, last).step) : step;
+}
+
+/** A trainer's options in a phase. */
+export function trainerOptions({ device, threads }: LearnerContext, { objective, optimizer }: Phase): TrainerOptions {
+  const { microBatchTokens, beta1, beta2, epsilon, weightDecay, maxGradNorm } = optimizer;
+  return { device, threads, objective, microBatchTokens, optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm } };
+}

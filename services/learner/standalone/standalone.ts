@@ -1,0 +1,99 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import pLimit from "p-limit";
+import { RetortError } from "../../shared/base/errors.js";
+import type { WorkerClient } from "../../shared/base/workers.js";
+import { signalOf } from "../../shared/codec/score-record.js";
+import { resolveObjective, resolveOptimizer } from "../../shared/flow/runs/resolve.js";
+import { Source } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { StepRequest, StepResponseSchema } from "../../shared/gen/retort/v1/learner_pb.js";
+import { learningRate } from "../../shared/ml/optim/schedule.js";
+import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
+import type { TrainHost } from "../model/train-host.js";
+import { batchOf, checkStep } from "./step-request.js";
+
+/** A learner without a run: optimiser steps on batches that callers send. */
+export class Standalone {
+  readonly #host: WorkerClient<TrainHost>;
+  readonly #model: string | undefined;
+  readonly #device: Pick<TrainerOptions, "device" | "threads">;
+  /** One call at a time: a step is several calls of the worker, and none of another may come between. */
+  readonly exclusive = pLimit(1);
+  steps = 0;
+  /** Digest of the head of each teacher directory that was loaded. */
+  readonly #heads = new Map<string, string>();
+
+  constructor(host: WorkerClient<TrainHost>, model: string | undefined, device: Pick<TrainerOptions, "device" | "threads">) {
+    this.#host = host;
+    this.#model = model;
+    this.#device = device;
+  }
+
+  async open(): Promise<void> {
+    if (!this.#model)
+      throw new RetortError("InvalidArgument", "a learner that stands alone needs --model DIR; one that serves a run needs --run ID");
+    await this.#host.open({ directory: this.#model }, this.#options({}, undefined));
+  }
+
+  /**
+   * One step. Calls are taken one after the other.
+   *
+   * @throws InvalidArgument naming the field that is at fault, or that nothing would read
+   */
+  step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>> {
+    return this.exclusive(() => this.#step(request));
+  }
+
+  async #step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>> {
+    const { objective, optimizer } = request;
+    checkStep(request);
+    const rate = rateOf(request, this.steps + 1);
+    const options = this.#options(objective ?? {}, optimizer);
+    const signal = signalOf(request.signal);
+    const head = signal.kind === "hidden" ? await this.#head(request) : "";
+    const { batch, ...figures } = batchOf(request, signal, head, this.steps);
+    await this.#host.configure(options);
+    const { sequenceDivergence, ...stats } = await this.#host.step(batch, rate);
+    this.steps++;
+    const source = batch.some(({ samplerLogprobs }) => samplerLogprobs) ? Source.STUDENT : Source.UNSPECIFIED;
+    return { result: { step: this.steps, totalSteps: request.totalSteps, sequences: batch.length, source, ...figures, ...stats } };
+  }
+
+  /** Loads the head that the request names, once, and gives its digest. */
+  async #head({ teacherModel, headDigest }: StepRequest): Promise<string> {
+    if (!teacherModel)
+      throw new RetortError(
+        "InvalidArgument",
+        "teacherModel is empty; the signal hidden needs the teacher's model directory to make logits from",
+        {
+          fieldPath: "teacherModel",
+        },
+      );
+    const known = this.#heads.get(teacherModel) ?? (await this.#host.addHead(teacherModel)).digest;
+    this.#heads.set(teacherModel, known);
+    if (headDigest && headDigest !== known)
+      throw new RetortError("InvalidArgument", `headDigest is ${headDigest}; the head in ${teacherModel} has ${known}`, {
+        fieldPath: "headDigest",
+      });
+    return known;
+  }
+
+  #options(objective: Partial<NonNullable<StepRequest["objective"]>>, optimizer: StepRequest["optimizer"]): TrainerOptions {
+    const { microBatchTokens, beta1, beta2, epsilon, weightDecay, maxGradNorm } = resolveOptimizer(optimizer);
+    return {
+      ...this.#device,
+      objective: resolveObjective({}, objective, 1),
+      microBatchTokens,
+      optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm },
+    };
+  }
+}
+
+/** Learning rate of a step, 1-based over the steps of this process. */
+function rateOf({ optimizer, totalSteps }: StepRequest, step: number): number {
+  const { schedule: kind, ...settings } = resolveOptimizer(optimizer);
+  if (kind !== "constant" && totalSteps === 0)
+    throw new RetortError("InvalidArgument", `optimizer.schedule is ${kind}, and totalSteps is missing; say over how many steps it runs`, {
+      fieldPath: "totalSteps",
+    });
+  return learningRate({ ...settings, kind, totalSteps }, step);
+}

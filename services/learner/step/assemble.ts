@@ -1,0 +1,165 @@
+import { RetortError } from "../../shared/base/errors.js";
+import { firstTokens, scoreOf, signalOf } from "../../shared/codec/score-record.js";
+import { toFloat32, toInt32, toUint32 } from "../../shared/flow/arrays.js";
+import { payloadBytes } from "../../shared/flow/results/payload.js";
+import { sequencesDigest } from "../../shared/flow/rollouts/digest.js";
+import type { Phase } from "../../shared/flow/runs/resolve.js";
+import { FinishReason, type Sequence, Source } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { TrainSequence } from "../../shared/ml/training/batch.js";
+import type { TaskResults } from "../tasks/results-reader.js";
+import { advantagesOf } from "./advantages.js";
+
+/** A failure of one sample: consumed, reported, left out. */
+export interface Failure {
+  readonly task: number;
+  readonly prompt: number;
+  readonly sample: number;
+  readonly reason: string;
+}
+
+/** A sample that is trained on. */
+export type Trained = Omit<Failure, "reason">;
+
+/** The records of one step as a batch to train on, with what its event reports. */
+export interface Assembled {
+  readonly batch: readonly TrainSequence[];
+  /** The sample of each sequence of the batch. */
+  readonly trained: readonly Trained[];
+  readonly failures: readonly Failure[];
+  readonly reward: number | undefined;
+  readonly stalenessMean: number;
+  readonly stalenessMax: number;
+  readonly meanLength: number;
+  readonly finishedShare: number;
+  readonly sampleSeconds: number;
+  readonly scoreSeconds: number;
+  readonly signalBytesPerToken: number;
+  readonly cacheLookups: number;
+  readonly cacheHits: number;
+}
+
+interface Member extends Trained {
+  readonly sequence: TrainSequence;
+  readonly group: string;
+  readonly reward: number;
+  readonly staleness: readonly number[];
+  readonly finished: boolean;
+}
+
+/**
+ * Turns the records of a step into a batch. Sequences that failed anywhere are left out; rewards become advantages by their baseline.
+ *
+ * @param results what has been held against its tasks ({@link soundResults})
+ * @throws DataLoss if a score does not belong to its rollout, was made with another signal than asked for or by another
+ *   teacher of that name, or if a reward is not finite
+ */
+export function assemble(results: readonly TaskResults[], phase: Phase, step: number): Assembled {
+  const failures: Failure[] = [];
+  const members: (Member & { readonly tokens: number })[] = [];
+  let signalBytes = 0;
+  let scoredTokens = 0;
+  const digests = new Map<string, string>();
+  results.forEach((result, task) => {
+    const { rollout, score, reward } = result;
+    if (score) checkScore(result, task, digests);
+    if (reward) checkReward(result, task);
+    rollout!.sequences.forEach((sequence, i) => {
+      const { prompt, sample } = sequence;
+      const reason = sequence.failure || score?.scores[i]?.failure || reward?.rewards[i]?.failure;
+      if (reason) {
+        failures.push({ task, prompt, sample, reason });
+        return;
+      }
+      const member = memberOf(result, i, task, step);
+      const tokens = member.sequence.completionIds.length;
+      if (score) {
+        signalBytes += payloadBytes(score.scores[i]!) + (sequence.studentTopIds?.data.length ?? 0);
+        scoredTokens += tokens;
+      }
+      members.push({ ...member, tokens, sequence: firstTokens(member.sequence, phase.objective.prefixTokens) });
+    });
+  });
+  const rewarded = results.some(({ reward }) => reward);
+  const advantages = advantagesOf(members, phase.objective.baseline);
+  const ages = members.flatMap(({ staleness }) => staleness);
+  return {
+    batch: members.map(({ sequence }, i) => (rewarded ? { ...sequence, advantage: advantages[i]! } : sequence)),
+    trained: members.map(({ task, prompt, sample }) => ({ task, prompt, sample })),
+    failures,
+    reward: rewarded ? mean(members.map(({ reward }) => reward)) : undefined,
+    stalenessMean: mean(ages),
+    stalenessMax: ages.reduce((a, b) => Math.max(a, b), 0),
+    meanLength: mean(members.map(({ tokens }) => tokens)),
+    finishedShare: mean(members.map(({ finished }) => (finished ? 1 : 0))),
+    sampleSeconds: sum(results.map(({ rollout }) => rollout?.seconds ?? 0)),
+    scoreSeconds: sum(results.map(({ score }) => score?.seconds ?? 0)),
+    signalBytesPerToken: scoredTokens ? signalBytes / scoredTokens : 0,
+    cacheLookups: sum(results.map(({ score }) => score?.cacheLookups ?? 0)),
+    cacheHits: sum(results.map(({ score }) => score?.cacheHits ?? 0)),
+  };
+}
+
+const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
+const mean = (list: readonly number[]): number => (list.length ? sum(list) / list.length : 0);
+
+/** @param digests of each teacher that has scored this step so far, by name */
+function checkScore({ rollout, score }: TaskResults, task: number, digests: Map<string, string>): void {
+  const refuse = (what: string) => {
+    throw new RetortError(
+      "DataLoss",
+      `task ${task}: the teacher's score ${what}; do all teachers of the run have the same version and settings?`,
+    );
+  };
+  if (score!.scores.length !== rollout!.sequences.length)
+    refuse(`has ${score!.scores.length} entries for ${rollout!.sequences.length} sequences`);
+  if (score!.sequencesDigest !== sequencesDigest(rollout!.sequences)) refuse("belongs to other sequences (digest)");
+  const [asked, given] = [rollout!.signal, score!.signal].map((signal) =>
+    signal ? `${signal.kind} k=${signal.k} temperature=${signal.temperature} ${signal.hiddenDtype}`.trim() : "no signal",
+  );
+  if (asked !== given) refuse(`was made with ${given}, and ${asked} was asked for`);
+  const known = digests.get(score!.teacher) ?? score!.teacherDigest;
+  digests.set(score!.teacher, known);
+  if (known !== score!.teacherDigest)
+    refuse(`was made by "${score!.teacher}" with weights ${score!.teacherDigest}, others of the step with ${known}`);
+}
+
+function checkReward({ rollout, reward }: TaskResults, task: number): void {
+  if (reward!.rewards.length !== rollout!.sequences.length)
+    throw new RetortError(
+      "DataLoss",
+      `task ${task}: there are ${reward!.rewards.length} rewards for ${rollout!.sequences.length} sequences; do all workers of the run have the same version?`,
+    );
+}
+
+/** The reward of a sequence; 0 where none was asked for. */
+function rewardOf({ reward }: TaskResults, i: number, task: number): number {
+  const value = reward?.rewards[i]?.value ?? 0;
+  if (!Number.isFinite(value))
+    throw new RetortError("DataLoss", `task ${task}: rewards[${i}].value is ${value}; a reward must be a finite number, or a failure`);
+  return value;
+}
+
+function memberOf(result: TaskResults, i: number, task: number, step: number): Member {
+  const { rollout, score } = result;
+  const sequence = rollout!.sequences[i]!;
+  const sampled = rollout!.source === Source.STUDENT;
+  const completionIds = toInt32(sequence.completionIds, "completionIds");
+  const versions = sampled ? Array.from(toUint32(sequence.policyVersions, "policyVersions")) : [];
+  return {
+    task,
+    prompt: sequence.prompt,
+    sample: sequence.sample,
+    sequence: {
+      promptIds: toInt32(sequence.promptIds, "promptIds"),
+      completionIds,
+      ...(score ? { score: scoreOf(score.scores[i]!, signalOf(rollout!.signal), sequence, score.headDigest) } : {}),
+      ...(sampled ? { samplerLogprobs: toFloat32(sequence.samplerLogprobs, "samplerLogprobs") } : {}),
+    },
+    group: `${task}/${sequence.prompt}`,
+    reward: rewardOf(result, i, task),
+    staleness: versions.map((version) => step - 1 - version),
+    finished: isFinished(sequence),
+  };
+}
+
+const isFinished = ({ finish }: Sequence): boolean => finish === FinishReason.STOP;

@@ -1,0 +1,119 @@
+import { create } from "@bufbuild/protobuf";
+import { toFloat32, toInt32, toUint32 } from "../../shared/flow/arrays.js";
+import {
+  Purpose,
+  type Rollout,
+  RolloutSchema,
+  type Sequence,
+  type SignalSpec,
+  Source,
+  type TaskKey,
+} from "../../shared/gen/retort/v1/flow_pb.js";
+import type { TaskResults } from "./results-reader.js";
+
+/** A task as the learner issued it: what its rollout is held against. */
+export interface PlannedTask {
+  readonly key: Pick<TaskKey, "runId" | "purpose" | "step" | "task" | "attempt">;
+  /** Dataset row and token ids of each prompt; for dataset text also the completion that was sent. */
+  readonly prompts: readonly { readonly row: number; readonly ids: Int32Array; readonly completionIds?: Int32Array }[];
+  readonly samplesPerPrompt: number;
+  readonly source: Source;
+  readonly maxNewTokens: number;
+  /** Policy versions that may have sampled its tokens. */
+  readonly versions: { readonly min: number; readonly max: number };
+  readonly teacher: string;
+  readonly signal: Pick<SignalSpec, "kind" | "k"> | undefined;
+  readonly rewarded: boolean;
+}
+
+/**
+ * Holds what arrived against what was asked, before it is used. What is not as asked has failed: a whole task, where its
+ * rollout is another one's or cannot be read; else the sequences that are at fault.
+ *
+ * @param found one per task, complete
+ */
+export function soundResults(found: readonly TaskResults[], planned: readonly PlannedTask[]): TaskResults[] {
+  return found.map((results, i) => {
+    const task = planned[i]!;
+    const fault = results.unreadable ?? rolloutFault(results.rollout!, task);
+    if (fault) return { rollout: failedRollout(task, `what came for the task cannot be used: ${fault}`) };
+    const { sequences, ...rollout } = results.rollout!;
+    const failures = sequences.map((sequence) => sequence.failure || sequenceFault(sequence, task) || "");
+    return { ...results, rollout: { ...rollout, sequences: sequences.map((sequence, j) => ({ ...sequence, failure: failures[j]! })) } };
+  });
+}
+
+/** Every sample of a task, failed. */
+function failedRollout({ key, source, prompts, samplesPerPrompt }: PlannedTask, failure: string): Rollout {
+  const sequences = prompts.flatMap(({ row }, prompt) =>
+    Array.from({ length: samplesPerPrompt }, (_, sample) => ({ prompt, sample, index: row, failure })),
+  );
+  return create(RolloutSchema, { key, source, sequences });
+}
+
+/**
+ * How a rollout differs from the task that was issued; undefined if it doesn't. Every sample must be there once, for the
+ * prompt that was sent; what its tokens are made of is {@link sequenceFault}'s.
+ */
+export function rolloutFault(rollout: Rollout, planned: PlannedTask): string | undefined {
+  const { key, sequences } = rollout;
+  for (const name of ["runId", "purpose", "step", "task", "attempt"] as const)
+    if (key?.[name] !== planned.key[name]) return `its key has ${name} ${key?.[name]}, and the task ${planned.key[name]}`;
+  if (rollout.source !== planned.source) return `it comes from ${Source[rollout.source]}, and ${Source[planned.source]} was asked`;
+  if (rollout.teacher !== planned.teacher) return `it names the teacher "${rollout.teacher}", and the task "${planned.teacher}"`;
+  if (rollout.rewarded !== planned.rewarded) return `it ${rollout.rewarded ? "asks" : "does not ask"} for a reward, unlike the task`;
+  if (rollout.signal?.kind !== planned.signal?.kind || (rollout.signal?.k ?? 0) !== (planned.signal?.k ?? 0))
+    return `it asks for the signal ${rollout.signal?.kind} k=${rollout.signal?.k}, and the task for ${planned.signal?.kind} k=${planned.signal?.k}`;
+  const { prompts, samplesPerPrompt } = planned;
+  if (sequences.length !== prompts.length * samplesPerPrompt)
+    return `it has ${sequences.length} sequences for ${prompts.length} prompts with ${samplesPerPrompt} samples each`;
+  for (const [i, { prompt, sample, index }] of sequences.entries()) {
+    const [wantedPrompt, wantedSample] = [Math.floor(i / samplesPerPrompt), i % samplesPerPrompt];
+    if (prompt !== wantedPrompt || sample !== wantedSample)
+      return `sequence ${i} is sample ${sample} of prompt ${prompt}; sample ${wantedSample} of prompt ${wantedPrompt} belongs there`;
+    if (planned.source !== Source.DATASET && index !== prompts[prompt]!.row)
+      return `prompt ${prompt} is row ${index} of the dataset, and row ${prompts[prompt]!.row} was sent`;
+  }
+  return undefined;
+}
+
+/** What is wrong with one written sequence of a rollout that is otherwise as planned; undefined if nothing is. */
+function sequenceFault(sequence: Sequence, planned: PlannedTask): string | undefined {
+  const prompt = planned.prompts[sequence.prompt]!;
+  try {
+    if (!same(toInt32(sequence.promptIds, "promptIds"), prompt.ids)) return `prompt ${sequence.prompt} has other token ids than were sent`;
+    const ids = toInt32(sequence.completionIds, "completionIds");
+    if (planned.source === Source.DATASET)
+      return same(ids, prompt.completionIds!) ? undefined : `the completion of prompt ${sequence.prompt} is not the dataset's`;
+    if (ids.length < 1 || ids.length > planned.maxNewTokens)
+      return `a completion has ${ids.length} tokens; 1 to ${planned.maxNewTokens} were asked for`;
+    if (ids.some((id) => id < 0)) return "a completion has a negative token id";
+    return planned.source === Source.STUDENT ? sampledFault(sequence, ids.length, planned) : undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function sampledFault(sequence: Sequence, tokens: number, { versions, signal, key }: PlannedTask): string | undefined {
+  const logprobs = toFloat32(sequence.samplerLogprobs, "samplerLogprobs");
+  const made = toUint32(sequence.policyVersions, "policyVersions");
+  if (logprobs.length !== tokens || made.length !== tokens)
+    return `${tokens} tokens have ${logprobs.length} samplerLogprobs and ${made.length} policyVersions`;
+  const odd = logprobs.findIndex((value) => Number.isNaN(value) || value > 1e-3);
+  if (odd >= 0) return `samplerLogprobs[${odd}] is ${logprobs[odd]}`;
+  const late = made.find((version) => version < versions.min || version > versions.max);
+  if (late !== undefined) return outsideBound(late, key, versions);
+  if (signal?.kind !== "student_top_k") return undefined;
+  const chosen = toInt32(sequence.studentTopIds, "studentTopIds").length;
+  // Of a vocabulary with fewer than k classes, all are chosen.
+  return chosen > 0 && chosen % tokens === 0 && chosen <= tokens * signal.k
+    ? undefined
+    : `studentTopIds has ${chosen} entries for ${tokens} tokens`;
+}
+
+const outsideBound = (version: number, { purpose, step }: PlannedTask["key"], { min, max }: PlannedTask["versions"]): string =>
+  purpose === Purpose.TRAIN && version < min
+    ? `sampled ${step - 1 - version} versions before its step; maxStaleness is ${step - 1 - min}`
+    : `sampled with policy version ${version}; ${min} to ${max} were asked for`;
+
+const same = (a: Int32Array, b: Int32Array): boolean => a.length === b.length && a.every((id, i) => id === b[i]);

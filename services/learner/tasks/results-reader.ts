@@ -1,0 +1,170 @@
+import type { DescMessage, MessageValidType } from "@bufbuild/protobuf";
+import { RetortError } from "../../shared/base/errors.js";
+import type { Log } from "../../shared/base/log.js";
+import type { Streams } from "../../shared/base/streams/connection.js";
+import { follow } from "../../shared/base/streams/read.js";
+import { readRecord } from "../../shared/flow/read-record.js";
+import { streamNames } from "../../shared/flow/streams.js";
+import { parseResult, type ResultKind, subjects } from "../../shared/flow/subjects.js";
+import {
+  type Reward,
+  RewardSchema,
+  type Rollout,
+  RolloutSchema,
+  type TeacherScore,
+  TeacherScoreSchema,
+} from "../../shared/gen/retort/v1/flow_pb.js";
+
+/** What has arrived for one task. */
+export interface TaskResults {
+  rollout?: Rollout;
+  score?: TeacherScore;
+  reward?: Reward;
+  /** Why one of them cannot be read: nothing more will come for the task, since the first result of a kind stays. */
+  unreadable?: string;
+}
+
+/** How a wait for results goes. */
+export interface WaitOptions {
+  readonly timeoutMs: number;
+  /** Asked at every arrival and once a second; true ends the wait. */
+  readonly interrupted: () => Promise<boolean>;
+  /** True for a task whose results can't be used, however many are still missing: nothing more is waited for. */
+  readonly spoilt?: (results: TaskResults, task: number) => boolean;
+  /** Told what is missing after 30 seconds, and again each time the wait has doubled. */
+  readonly waiting?: (missing: string, seconds: number) => void;
+}
+
+/** When a wait is first told of. */
+const patienceMs = 30_000;
+
+/** Reads the results of what one learner issued, as they are stored, and lets it wait for those of one step. */
+export class ResultsReader {
+  readonly #streams: Streams;
+  readonly #runId: string;
+  readonly #fence: number;
+  readonly #log: Log;
+  readonly #askMs: number;
+  readonly #steps = new Map<string, Map<number, TaskResults>>();
+  /** Steps whose results came too late: the last one that was trained, and what was measured. */
+  #trainedTo = 0;
+  readonly #measured = new Set<string>();
+  #changed: () => void = () => {};
+  #failure: unknown;
+
+  /**
+   * @param fence the learner's; results of another one's tasks are passed over
+   * @param askMs how often a wait asks whether it is interrupted, besides at every arrival
+   */
+  constructor(streams: Streams, runId: string, fence: bigint, log: Log, askMs = 1000) {
+    this.#streams = streams;
+    this.#runId = runId;
+    this.#fence = Number(fence);
+    this.#log = log;
+    this.#askMs = askMs;
+  }
+
+  /** Reads until the signal; what is stored already comes first. */
+  async read(signal: AbortSignal): Promise<void> {
+    try {
+      const stored = follow(this.#streams, streamNames.results, subjects.results(this.#runId), 0, signal);
+      for await (const { subject, data } of stored) this.#take(subject, data);
+    } catch (error) {
+      this.#failure = error;
+      this.#changed();
+    }
+  }
+
+  #take(subject: string, data: Uint8Array): void {
+    const parsed = parseResult(subject);
+    if (!parsed) {
+      this.#log.warn({ subject }, "a record under no result's subject is passed over");
+      return;
+    }
+    const { fence, step, task, kind } = parsed;
+    if ((fence !== undefined && fence !== this.#fence) || this.#isForgotten(step)) return;
+    const tasks = this.#steps.get(step) ?? new Map<number, TaskResults>();
+    this.#steps.set(step, tasks);
+    const results = tasks.get(task) ?? {};
+    tasks.set(task, results);
+    try {
+      add(results, kind, data);
+    } catch (error) {
+      results.unreadable ??= `its ${kind} cannot be read: ${RetortError.from(error).message}`;
+      this.#log.error({ subject, err: error }, "a result that cannot be read");
+    }
+    this.#changed();
+  }
+
+  /**
+   * Waits until the first `tasks` tasks of a step are complete.
+   *
+   * @returns undefined if it was interrupted
+   * @throws DeadlineExceeded that says what is missing
+   */
+  async wait(step: string, tasks: number, { timeoutMs, interrupted, spoilt, waiting }: WaitOptions): Promise<TaskResults[] | undefined> {
+    const started = Date.now();
+    let tellAfterMs = patienceMs;
+    for (;;) {
+      if (this.#failure) throw RetortError.from(this.#failure);
+      // From before the look: what arrives while `interrupted` is asked must wake this too.
+      const arrival = this.#next();
+      const found = Array.from({ length: tasks }, (_, task) => this.#steps.get(step)?.get(task) ?? {});
+      if (found.every((results, task) => isComplete(results) || spoilt?.(results, task))) return found;
+      const waitedMs = Date.now() - started;
+      if (waitedMs > timeoutMs)
+        throw new RetortError("DeadlineExceeded", `step ${step}: waited ${timeoutMs} ms; ${missing(found)}`, { retry: "never" });
+      if (waitedMs > tellAfterMs) {
+        waiting?.(missing(found), waitedMs / 1000);
+        tellAfterMs *= 2;
+      }
+      if (await interrupted()) return undefined;
+      await arrival;
+    }
+  }
+
+  /** Drops a step's results, and those that come late. */
+  forget(step: string): void {
+    this.#steps.delete(step);
+    if (/^\d/.test(step)) this.#trainedTo = Math.max(this.#trainedTo, Number(step));
+    else this.#measured.add(step);
+  }
+
+  #isForgotten(step: string): boolean {
+    return /^\d/.test(step) ? Number(step) <= this.#trainedTo : this.#measured.has(step);
+  }
+
+  #next(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#askMs).unref();
+      this.#changed = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+function add(results: TaskResults, kind: ResultKind, data: Uint8Array): void {
+  const read = <D extends DescMessage>(descriptor: D): MessageValidType<D> => readRecord(descriptor, data);
+  if (kind === "rollout") results.rollout = read(RolloutSchema);
+  else if (kind === "score") results.score = read(TeacherScoreSchema);
+  else results.reward = read(RewardSchema);
+}
+
+/** True if nothing more will come for a task. */
+function isComplete({ rollout, score, reward, unreadable }: TaskResults): boolean {
+  if (unreadable) return true;
+  if (!rollout) return false;
+  return (rollout.teacher === "" || score !== undefined) && (!rollout.rewarded || reward !== undefined);
+}
+
+function missing(found: readonly TaskResults[]): string {
+  const count = (test: (results: TaskResults) => boolean) => found.filter((results) => !results.unreadable && test(results)).length;
+  const parts = [
+    [count(({ rollout }) => !rollout), "rollouts (are students running?)"],
+    [count(({ rollout, score }) => Boolean(rollout?.teacher && !score)), "teacher scores (are teachers running?)"],
+    [count(({ rollout, reward }) => Boolean(rollout?.rewarded && !reward)), "rewards (is the reward role running?)"],
+  ] as const;
+  return `missing of ${found.length} tasks: ${parts.flatMap(([n, what]) => (n ? [`${n} ${what}`] : [])).join(", ")}`;
+}

@@ -1,0 +1,42 @@
+import type { Value } from "../../graph/graph.js";
+import type { Fields } from "../config/fields.js";
+import type { KeyMeanings } from "../config/keys.js";
+import type { ModelConfig } from "../config/model-config.js";
+import type { Pass, Residual, SelfAttention } from "../forward/pass.js";
+import type { ParamSpec } from "../param-spec.js";
+import type { SequenceInputs } from "./sequence-inputs.js";
+
+/**
+ * A family of models: all that tells it from the others. A new family is a file in this folder, which may take over what it
+ * shares with another (`{ ...llama, … }`), and a line in the table. Everything that runs or trains a model goes by it.
+ */
+export interface Architecture {
+  /** Stem of its classes in transformers, as in `LlamaForCausalLM`. */
+  readonly className: string;
+  readonly keys: KeyMeanings;
+  /** `max_position_embeddings` where a config.json has none. */
+  readonly maxPositions: number;
+  /** Name of the embedding [V, D]: the head too, where a model ties them. */
+  readonly embedding: string;
+  /** Name of a language model's own head [V, D]. */
+  readonly head: string;
+  /** The model of a config.json. Every key that matters is read or refused. @throws InvalidArgument naming the field */
+  readonly parse: (read: Fields) => ModelConfig;
+  /** Every weight from the embedding to the last norm, in the order of the forward pass. */
+  readonly params: (config: ModelConfig) => ParamSpec[];
+  /** What a weight's elements are in a model from scratch: one number, or `normal` for N(0, initializer_range²). */
+  readonly initial: (spec: ParamSpec) => number | "normal";
+  /** What the forward pass of a text is fed. */
+  readonly inputs: SequenceInputs;
+  /** The embedded tokens, int32 or int64 ids, as they enter the first block: [B, T, D]. */
+  readonly embed: (pass: Pass, ids_BT: Value) => Value;
+  /** The attention of a layer. */
+  readonly attention: (config: ModelConfig, layer: number) => SelfAttention;
+  /**
+   * One layer: what it adds to the residual stream. It is written with the operations of a pass, which has two forms: whole
+   * sequences, and one token at a time with what came before in a cache.
+   */
+  readonly block: (pass: Pass, x: Residual, attention: SelfAttention) => void;
+  /** The hidden states of the stream behind the last block: [B, T, D]. */
+  readonly finish: (x: Residual) => Value;
+}

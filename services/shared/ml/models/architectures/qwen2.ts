@@ -1,0 +1,15 @@
+import { decoderConfig, plainTraits } from "../config/decoder-config.js";
+import type { Architecture } from "./architecture.js";
+import { llama } from "./llama.js";
+
+/** Qwen2 and Qwen2.5: a Llama with biases on queries, keys and values. */
+export const qwen2: Architecture = {
+  ...llama,
+  className: "Qwen2",
+  keys: { agreeing: { add_qkv_bias: [true], qkv_bias: [true] }, denying: /^(add_)?qkv_bias$/ },
+  maxPositions: 32768,
+  parse(read) {
+    const defaults = { maxPositions: qwen2.maxPositions, kvHeads: 32, windows: "switched", mlpBias: false } as const;
+    return decoderConfig(read, defaults, { ...plainTraits, qkvBias: true });
+  },
+};

@@ -1,0 +1,16 @@
+import { decoderConfig, plainTraits } from "../config/decoder-config.js";
+import type { Architecture } from "./architecture.js";
+import { llama } from "./llama.js";
+
+/** Qwen3: a Llama with a norm over each head of queries and keys. */
+export const qwen3: Architecture = {
+  ...llama,
+  className: "Qwen3",
+  keys: { agreeing: { qk_layernorm: [true], qk_norm: [true], use_qk_norm: [true] }, denying: /^(use_)?qk_(layer)?norm$/ },
+  maxPositions: 32768,
+  parse(read) {
+    const bias = read.flag("attention_bias");
+    const defaults = { maxPositions: qwen3.maxPositions, headDim: 128, kvHeads: 32, windows: "switched", mlpBias: false } as const;
+    return decoderConfig(read, defaults, { ...plainTraits, qkvBias: bias, outputBias: bias, qkNorm: true });
+  },
+};

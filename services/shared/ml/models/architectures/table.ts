@@ -1,0 +1,21 @@
+import { RetortError } from "../../../base/errors.js";
+import type { ModelConfig } from "../config/model-config.js";
+import type { Architecture } from "./architecture.js";
+import { llama } from "./llama.js";
+import { qwen2 } from "./qwen2.js";
+import { qwen3 } from "./qwen3.js";
+
+/** Every supported family, by Hugging Face's `model_type`. */
+export const architectures = { llama, qwen2, qwen3 } as const satisfies Record<string, Architecture>;
+
+/** `model_type` of a supported family. */
+export type ArchitectureName = keyof typeof architectures;
+
+/** Whether a `model_type` is that of a supported family. */
+export const isArchitecture = (name: unknown): name is ArchitectureName => typeof name === "string" && Object.hasOwn(architectures, name);
+
+/** The family of a model. @throws Internal for a config that no parser made */
+export function architectureOf({ architecture }: Pick<ModelConfig, "architecture">): Architecture {
+  if (isArchitecture(architecture)) return architectures[architecture];
+  throw new RetortError("Internal", `${architecture} is no architecture of the table`);
+}

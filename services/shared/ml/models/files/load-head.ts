@@ -1,0 +1,19 @@
+import type { Tensor } from "../../graph/tensor.js";
+import { openLanguageModel } from "../checkpoint/check.js";
+import { readStored } from "../checkpoint/read.js";
+import { headName } from "../model-params.js";
+import { firstRows } from "../vocabulary-rows.js";
+
+/**
+ * Reads only the head [V, D] of a Hugging Face model directory, widened to float32: `lm_head.weight`, or the embedding
+ * where they are tied, as {@link openLanguageModel} finds it for every reader.
+ *
+ * @param rows how many of the first rows; 0 for all
+ * @throws NotFound, DataLoss or InvalidArgument naming the file or tensor, and the way out
+ */
+export async function loadHead(directory: string, rows = 0): Promise<Tensor<"float32">> {
+  const { config, tensors } = await openLanguageModel(directory);
+  const name = headName(config);
+  const head = (await readStored(new Map([[name, tensors.get(name)!]]))).get(name)!;
+  return rows && rows < config.vocabSize ? firstRows(head, rows) : head;
+}

@@ -1,0 +1,55 @@
+// Dimensions: B batch, T position of queries, U of keys, H heads, G key/value heads, E head size.
+import type { Value } from "../../graph/graph.js";
+import * as op from "../../graph/ops/index.js";
+import { int64 } from "../../graph/tensor.js";
+import type { Attention } from "./sequence-pass.js";
+
+/** Added to the scores of positions that must not be seen. Finite, so that a fully masked row stays finite. */
+export const maskedScore = -1e9;
+
+/**
+ * Plain causal attention from differentiable operators: softmax(q kᵀ / √E + mask) v.
+ *
+ * Rows are right-padded, so the causal mask alone keeps padding out of every real position.
+ */
+export function causalAttention(): Attention {
+  let mask: Value | undefined;
+  return ({ q, k, v }) => {
+    mask ??= causalMask(q, q.shape[2] as string);
+    return maskedAttention(q, k, v, mask);
+  };
+}
+
+/**
+ * softmax(q kᵀ / √E + mask) v: q [B, H, T, E] against k and v [B, G, U, E], which may be longer; `mask` broadcasts to
+ * [B, H, T, U]. Gives [B, H, T, E].
+ *
+ * Heads that share keys and values are stacked along the position axis, so that neither is repeated in memory.
+ */
+export function maskedAttention(q: Value, k: Value, v: Value, mask: Value): Value {
+  const [batch, heads, time, size] = q.shape as [string, number, string, number];
+  const [, groups, keys] = k.shape as [string, number, string];
+  const share = heads / groups;
+  const q_BGXE = share === 1 ? q : op.reshape(q, [batch, groups, `${share}${time}`, size]);
+  let scores = op.fusedMatMul(q_BGXE, k, { transB: true, alpha: 1 / Math.sqrt(size) });
+  if (share > 1)
+    scores = op.reshape(scores, [batch, heads, time, keys], op.concat([op.dimOf(q, 0), op.dimOf(q, 1), op.dimOf(q, 2), op.dimOf(k, 2)], 0));
+  let weights = op.softmax(op.add(scores, mask));
+  if (share > 1)
+    weights = op.reshape(
+      weights,
+      [batch, groups, `${share}${time}`, keys],
+      op.concat([op.dimOf(k, 0), op.dimOf(k, 1), op.mul(op.dimOf(q, 2), q.graph.constant(int64([share]))), op.dimOf(k, 2)], 0),
+    );
+  const out = op.matMul(weights, v);
+  return share === 1 ? out : op.reshape(out, [batch, heads, time, size], op.shapeOf(q));
+}
+
+/** [T, T]: 0 where column ≤ row, else the masked score. */
+function causalMask(q: Value, time: string): Value {
+  const length = op.dimOf(q, 2);
+  const square = op.concat([length, length], 0);
+  const ones = op.constantOfShape(square, [time, time], { dtype: "float32", dims: [1], data: Float32Array.of(1) });
+  // Strictly above the diagonal: shift by excluding the diagonal itself.
+  return op.mul(op.sub(op.trilu(ones, true), op.mul(op.trilu(ones, true), op.trilu(ones, false))), maskedScore);
+}

@@ -1,0 +1,36 @@
+import { RetortError } from "../../base/errors.js";
+import type { Graph, Value } from "../graph/graph.js";
+import { found, type ParamSpec, type Weights } from "./param-spec.js";
+
+/** A model's weights as values of a graph, by its own names: what a forward pass reads, wherever they come from. */
+export interface GraphWeights {
+  /** @throws Internal naming a weight that the graph does without */
+  weight(name: string): Value;
+  /** Undefined for a weight that the model does without, such as a bias. */
+  optional(name: string): Value | undefined;
+}
+
+/** Values of a graph by the names of weights. */
+export type Params = ReadonlyMap<string, Value>;
+
+/** Weights that are values of a graph as they are. */
+export function graphWeights(params: Params): GraphWeights {
+  return {
+    optional: (name) => params.get(name),
+    weight(name) {
+      const value = params.get(name);
+      if (!value) throw new RetortError("Internal", `the graph has no weight ${name}; it has ${[...params.keys()].join(", ")}`);
+      return value;
+    },
+  };
+}
+
+/** Declares weights in a graph: as inputs that every run feeds, or as constants with the given values. */
+export function declareWeights(graph: Graph, specs: readonly ParamSpec[], as: "inputs" | Weights): Params {
+  return new Map(
+    specs.map(({ name, dims }) => {
+      if (as === "inputs") return [name, graph.input(name, "float32", dims)];
+      return [name, graph.initializer(name, found(as, name))];
+    }),
+  );
+}

@@ -1,0 +1,32 @@
+// Dimensions: B batch, T position, D width, R rows, V vocabulary.
+import type { Value } from "../graph/graph.js";
+import * as op from "../graph/ops/index.js";
+import { architectureOf } from "./architectures/table.js";
+import type { ModelConfig } from "./config/model-config.js";
+import type { Pass, SelfAttention } from "./forward/pass.js";
+import type { GraphWeights } from "./graph-weights.js";
+import { headName } from "./model-params.js";
+
+/**
+ * The forward pass of a model, from token ids to hidden states after the final norm.
+ *
+ * @param ids_BT int32 or int64 token ids
+ * @returns [B, T, D]
+ */
+export function hiddenStates(pass: Pass, ids_BT: Value): Value {
+  const { embed, block, finish } = architectureOf(pass.config);
+  const x = pass.residual(embed(pass, ids_BT));
+  for (const attention of attentionsOf(pass.config)) block(pass, x, attention);
+  return finish(x);
+}
+
+/** The attention of every layer, in order. */
+export function attentionsOf(config: ModelConfig): SelfAttention[] {
+  const { attention } = architectureOf(config);
+  return Array.from({ length: config.layers }, (_, layer) => attention(config, layer));
+}
+
+/** Hidden states to logits, with the head or the tied embedding: [R, D] -> [R, V]. */
+export function logits(config: ModelConfig, weights: GraphWeights, hidden_RD: Value): Value {
+  return op.fusedMatMul(hidden_RD, weights.weight(headName(config)), { transB: true });
+}

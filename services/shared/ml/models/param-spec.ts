@@ -1,0 +1,28 @@
+import { RetortError } from "../../base/errors.js";
+import type { Tensor } from "../graph/tensor.js";
+
+/** Weights by their Hugging Face names, in Hugging Face's layout ([out, in] for projections). */
+export type Weights = ReadonlyMap<string, Tensor<"float32">>;
+
+/** One weight of a model. */
+export interface ParamSpec {
+  readonly name: string;
+  readonly dims: readonly number[];
+  /** What it is: weight decay, which spares biases and norms, and initial values go by it. `head` is a language model's own. */
+  readonly kind: "bias" | "head" | "matrix" | "norm";
+}
+
+/** How many numbers weights hold. */
+export const elementsOf = (specs: readonly ParamSpec[]): number =>
+  specs.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0);
+
+/** A weight by its name. @throws Internal naming it if it isn't there */
+export function found(weights: Weights, name: string): Tensor<"float32"> {
+  const tensor = weights.get(name);
+  if (!tensor) throw new RetortError("Internal", `weight ${name} is missing`);
+  return tensor;
+}
+
+/** The weights that specs name, in their order. @throws Internal naming one that isn't there */
+export const pick = (weights: Weights, specs: readonly ParamSpec[]): Weights =>
+  new Map(specs.map(({ name }) => [name, found(weights, name)]));

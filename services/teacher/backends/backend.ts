@@ -1,0 +1,52 @@
+import type { RetortError } from "../../shared/base/errors.js";
+import type { SamplingModel } from "../../shared/flow/rollouts/sample-stream.js";
+import type { ResolvedChat } from "../../shared/flow/runs/chat.js";
+import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
+import type { ModelDescription, PromptPair, WrittenCompletion } from "../../shared/ml/host/model-host.js";
+import type { Piece, SampleRequest } from "../../shared/ml/sampling/sampler.js";
+import type { Score, Signal } from "../../shared/ml/signals/score.js";
+import type { ScoreInput } from "../../shared/ml/signals/signal.js";
+
+/** A teacher's model, open: what a run's scores and texts come from. Calls may overlap; the model takes them in turn. */
+export interface TeacherModel extends SamplingModel {
+  readonly description: ModelDescription;
+  /** Where it computes, as Describe says it. */
+  readonly device: string;
+  /** Prompts with their completions in tokens; a completion that is text is written behind its prompt. */
+  encodePairs(pairs: readonly PromptPair[], chat: ResolvedChat): Promise<{ promptIds: Int32Array; completionIds: Int32Array }[]>;
+  /** Scores every completion token of each sequence, `scores[i]` those of `inputs[i]`. */
+  score(inputs: readonly ScoreInput[], signal: Signal): Promise<readonly Score[]>;
+  /** Completes prompts; `onPieces` hears of what is written as it is written. */
+  sample(
+    requests: readonly SampleRequest[],
+    sampling: SamplingSettings,
+    onPieces?: (pieces: readonly Piece[]) => void,
+  ): Promise<WrittenCompletion[]>;
+}
+
+/** Which model a teacher is. */
+export interface TeacherSource {
+  /** What `teachers[].model` of the run's spec says, or --model. */
+  readonly model: string;
+  /** First rows of the vocabulary that distributions range over; 0 for all. */
+  readonly vocabRows: number;
+}
+
+/** A kind of teacher: how its model is opened, and closed again. Everything that role.ts and service.ts know of models. */
+export interface TeacherBackend {
+  /** Opens the model. @throws NotFound, DataLoss or InvalidArgument naming what cannot be opened, and the way out */
+  open(source: TeacherSource): Promise<TeacherModel>;
+  /** Settles when the model is lost by itself: the process has failed then. */
+  readonly crashed: Promise<RetortError>;
+  /** Closes the model at once; calls in progress reject as Cancelled. */
+  close(): Promise<void>;
+}
+
+/** What every backend is told of its process. */
+export interface BackendOptions {
+  readonly device: "cpu" | "cuda" | "webgpu";
+  /** Threads inside one operator. */
+  readonly threads: number;
+  /** Most tokens of one forward, padding included. */
+  readonly batchTokens: number;
+}

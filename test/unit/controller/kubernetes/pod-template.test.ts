@@ -1,0 +1,34 @@
+import { stringify } from "yaml";
+import { parsePodTemplates } from "../../../../services/controller/kubernetes/pod-template.js";
+
+const pod = (extra: object = {}) => ({ spec: { containers: [{ name: "retort", image: "retort:1" }], ...extra } });
+const all = { learner: pod(), reward: pod(), student: pod({ nodeSelector: { gpu: "yes" } }), teacher: pod() };
+
+describe("parsePodTemplates()", () => {
+  it("gives a template per role and keeps what it does not know", () => {
+    const templates = parsePodTemplates(stringify(all), "file");
+    expect(templates.student.spec).toEqual({ containers: [{ name: "retort", image: "retort:1" }], nodeSelector: { gpu: "yes" } });
+  });
+
+  it.each([
+    ["a role that is missing", { ...all, teacher: undefined }, /teacher/],
+    ["a role that does not exist", { ...all, pupil: pod() }, /pupil/],
+    [
+      "a container without an image",
+      { ...all, reward: { spec: { containers: [{ name: "retort" }] } } },
+      /reward\.spec\.containers\.0\.image/,
+    ],
+    [
+      "no container of the role",
+      { ...all, learner: { spec: { containers: [{ name: "main", image: "x" }] } } },
+      /learner\.spec\.containers: needs exactly one container named "retort"/,
+    ],
+    ["nothing", undefined, /the pod templates in file/],
+  ])("refuses %s by its path", (_, value, message) => {
+    expect(() => parsePodTemplates(stringify(value), "file")).toThrow(message);
+  });
+
+  it("refuses what is not YAML", () => {
+    expect(() => parsePodTemplates("a: [", "file")).toThrow(/the pod templates in file are not YAML/);
+  });
+});

@@ -1,0 +1,225 @@
+import { configWarnings } from "../../../../../services/shared/ml/models/config/keys.js";
+import { exportedConfig } from "../../../../../services/shared/ml/models/exported-config.js";
+import { parseConfig } from "../../../../../services/shared/ml/models/parse-config.js";
+
+type Json = Readonly<Record<string, unknown>>;
+
+const sizes = { vocab_size: 64, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 3, num_attention_heads: 4 };
+const config = (keys: Json): Json => ({ model_type: "llama", ...sizes, max_position_embeddings: 128, ...keys });
+const qwen3 = (keys: Json): Json => config({ model_type: "qwen3", ...keys });
+const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+
+describe("parseConfig()", () => {
+  it.each<[string, Json, RegExp]>([
+    ["a multiplier of Granite", config({ attention_multiplier: 0.0078125 }), /attention_multiplier is 0.0078125: a model of type llama/],
+    ["several at once", config({ residual_multiplier: 0.22, logits_scaling: 8 }), /residual_multiplier is 0.22, logits_scaling is 8/],
+    ["a multiplier of 0", config({ embedding_multiplier: 0 }), /embedding_multiplier is 0/],
+    ["an interleaved rotation", config({ rope_interleaved: true }), /rope_interleaved is true/],
+    ["DeepSeek's word for it", config({ rope_interleave: true }), /rope_interleave is true/],
+    [
+      "soft caps",
+      config({ attn_logit_softcapping: 50, final_logit_softcapping: 30 }),
+      /attn_logit_softcapping is 50, final_logit_softcapping is 30/,
+    ],
+    ["another score scale", qwen3({ query_pre_attn_scalar: 256 }), /query_pre_attn_scalar is 256/],
+    ["layers without rotation", config({ no_rope_layers: [1, 0, 1] }), /no_rope_layers/],
+    ["experts", qwen3({ num_experts: 8 }), /num_experts is 8/],
+    ["latent attention", config({ kv_lora_rank: 64 }), /kv_lora_rank is 64/],
+    ["attention both ways", config({ is_causal: false }), /is_causal is false/],
+    ["no head norms", qwen3({ use_qk_norm: false }), /use_qk_norm is false/],
+    ["head norms where there are none", config({ qk_norm: true }), /qk_norm is true/],
+    [
+      "MiniCPM's scales",
+      config({ scale_emb: 12, scale_depth: 1.4, dim_model_base: 256 }),
+      /scale_emb is 12, scale_depth is 1.4, dim_model_base/,
+    ],
+    [
+      "another activation under Gemma's name",
+      config({ hidden_activation: "gelu_pytorch_tanh" }),
+      /hidden_activation is "gelu_pytorch_tanh"/,
+    ],
+    ["weights in a file of another name", config({ transformers_weights: "x.safetensors" }), /transformers_weights/],
+    ["another activation", config({ hidden_act: "gelu" }), /hidden_act is "gelu"; supported: silu/],
+    ["biases that the family lacks", qwen3({ mlp_bias: true }), /mlp_bias is true; supported: false/],
+    ["part of each head rotated", config({ partial_rotary_factor: 0.5 }), /partial_rotary_factor is 0.5; supported: 1/],
+    [
+      "the same within rope_parameters",
+      config({ rope_parameters: { partial_rotary_factor: 0.5 } }),
+      /rope_parameters\.partial_rotary_factor is 0.5/,
+    ],
+    [
+      "yarn",
+      config({ rope_scaling: { type: "yarn", factor: 4 } }),
+      /rope_scaling\.type is "yarn"; supported: default, linear, dynamic, llama3; .*remove/,
+    ],
+    ["longrope", config({ rope_parameters: { rope_type: "longrope" } }), /rope_parameters\.rope_type is "longrope"/],
+    ["a scaling of no known kind", config({ rope_scaling: { rope_type: "mrope" } }), /rope_scaling\.rope_type is "mrope"/],
+    [
+      "scalings by layer type",
+      config({ rope_parameters: { full_attention: { rope_type: "default" } } }),
+      /rope_parameters\.full_attention/,
+    ],
+    [
+      "llama3 without its factors",
+      config({ rope_scaling: { rope_type: "llama3", factor: 8 } }),
+      /rope_scaling\.low_freq_factor is missing/,
+    ],
+    [
+      "a base of null",
+      config({ rope_parameters: { rope_type: "default", rope_theta: null } }),
+      /rope_theta is null; supported: a positive number/,
+    ],
+    [
+      "quantised weights",
+      config({ quantization_config: { quant_method: "gptq", bits: 4 } }),
+      /quantization_config .*gptq.*dequantise first/,
+    ],
+    ["MLX's word for them", config({ quantization: { bits: 4 } }), /quantization .*dequantise first/],
+    ["a tied flag that is a word", config({ tie_word_embeddings: "false" }), /tie_word_embeddings is "false"; supported: true, false/],
+    ["a number in a string", config({ rms_norm_eps: "1e-06" }), /rms_norm_eps is "1e-06"/],
+    [
+      "heads that cannot share keys",
+      config({ num_key_value_heads: 3 }),
+      /num_key_value_heads is 3; supported: a divisor of num_attention_heads/,
+    ],
+    [
+      "a window in a family of windows",
+      qwen3({ use_sliding_window: true, sliding_window: 32, max_window_layers: 1 }),
+      /sliding_window is 32, below max_position_embeddings 128.*set max_position_embeddings to 32/,
+    ],
+    [
+      "layer types with a window",
+      qwen3({ use_sliding_window: true, sliding_window: 64, layer_types: ["full_attention", "full_attention", "sliding_attention"] }),
+      /sliding_window is 64/,
+    ],
+    [
+      "layer types that slide without a window",
+      qwen3({ layer_types: ["full_attention", "sliding_attention", "full_attention"] }),
+      /layer_types has sliding_attention without/,
+    ],
+    [
+      "layers of another kind",
+      qwen3({ layer_types: ["linear_attention", "full_attention", "full_attention"] }),
+      /layer_types is "linear_attention"/,
+    ],
+    ["too few layer types", qwen3({ layer_types: ["full_attention"] }), /layer_types .*all 3 layers/],
+    ["Mistral under the name of llama", config({ sliding_window: 32 }), /sliding_window is 32/],
+    [
+      "Mistral under its own name",
+      config({ model_type: "mistral" }),
+      /model_type is "mistral"; supported: llama, qwen2, qwen3\. it needs sliding windows/,
+    ],
+    [
+      "a family of no name here",
+      config({ model_type: "novel" }),
+      /model_type is "novel"; supported: llama, qwen2, qwen3\. another family has parts of its own/,
+    ],
+    ["a name of Object", config({ model_type: "toString" }), /model_type is "toString"/],
+    ["no family", config({ model_type: undefined }), /model_type is missing; supported: llama/],
+    [
+      "a wrapper around a text model",
+      { model_type: "qwen2_5_vl", text_config: qwen3({}) },
+      /a model of more than text around a language model \(text_config, of type "qwen3"\)/,
+    ],
+    ["a wrapper under a known name", config({ vision_config: { depth: 2 } }), /vision_config .*language models alone/],
+  ])("refuses %s", (_, raw, message) => {
+    expect(() => parseConfig(raw, {}, "DIR/config.json")).toThrow(message);
+    expect(() => parseConfig(raw, {}, "DIR/config.json")).toThrow(/^DIR\/config\.json: /);
+    expect(() => parseConfig(raw)).not.toThrow(/rename/);
+  });
+
+  it.each<[string, Json]>([
+    [
+      "settings that are off",
+      { attention_multiplier: null, rope_interleaved: false, num_experts: 0, use_mrope: false, sliding_window: null },
+    ],
+    [
+      "settings that say what is",
+      { residual_multiplier: 1, hidden_activation: "silu", is_causal: true, no_rope_layers: [1, 1, 1], logit_scale: 1.0 },
+    ],
+    ["settings of training and generation", { attention_dropout: 0.1, temperature: 0.7, use_cache: false, gradient_checkpointing: true }],
+    ["windows beyond the context", { sliding_window: 128 }],
+    ["the other name of silu", { hidden_act: "swish" }],
+    ["a token id of -1", { pad_token_id: -1 }],
+    ["contexts of a million", { max_position_embeddings: 1010000 }],
+  ])("passes %s", (_, keys) => {
+    const { maxPositions, padId, ...rest } = parseConfig(config(keys));
+    expect({ ...rest, padId: undefined }).toEqual({ ...parseConfig(config({})), maxPositions: undefined, padId: undefined });
+  });
+
+  it("takes the defaults of each family for what a config leaves out", () => {
+    const left = { ...sizes, num_attention_heads: 64, hidden_size: 128 };
+    const found = ["llama", "qwen2", "qwen3"].map((model_type) => parseConfig({ ...left, model_type }));
+    expect(
+      found.map(({ headDim, kvHeads, maxPositions, ropeTheta, tieWordEmbeddings }) => [
+        headDim,
+        kvHeads,
+        maxPositions,
+        ropeTheta,
+        tieWordEmbeddings,
+      ]),
+    ).toEqual([
+      [2, 64, 2048, 10000, false],
+      [2, 32, 32768, 10000, false],
+      [128, 32, 32768, 10000, false],
+    ]);
+  });
+});
+
+describe("configWarnings()", () => {
+  it.each<[string, Json, RegExp[]]>([
+    [
+      "nothing of an ordinary config",
+      { architectures: ["LlamaForCausalLM"], torch_dtype: "bfloat16", unsloth_version: "1", rope_interleaved: false },
+      [],
+    ],
+    ["a key that nothing reads", { my_laboratory: "Z" }, [/my_laboratory is "Z", which no model of type llama reads/]],
+    ["chunked attention of long contexts", { dual_chunk_attention_config: { chunk_size: 8 } }, [/dual_chunk_attention_config/]],
+    ["a class of another family", { architectures: ["MistralForCausalLM"] }, [/MistralForCausalLM.*computed as llama/]],
+    ["two scalings", { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_type: "default" } }, [/rope_scaling is read/]],
+    [
+      "one scaling said twice",
+      { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_type: "linear", factor: 2, rope_theta: 10000 } },
+      [],
+    ],
+  ])("names %s", (_, keys, messages) => {
+    const found = configWarnings(config(keys));
+    expect(found).toHaveLength(messages.length);
+    for (const [i, message] of messages.entries()) expect(found[i]).toMatch(message);
+  });
+});
+
+describe("exportedConfig()", () => {
+  it.each<[string, Json, Json]>([
+    [
+      "a plain base",
+      { rope_parameters: { rope_type: "default", rope_theta: 5e5 } },
+      { rope_theta: 5e5, rope_scaling: null, rope_parameters: { rope_type: "default", rope_theta: 5e5 } },
+    ],
+    [
+      "llama3 with its length outside",
+      { rope_theta: 5e5, rope_scaling: llama3, original_max_position_embeddings: 32 },
+      {
+        rope_theta: 5e5,
+        rope_scaling: { ...llama3, original_max_position_embeddings: 32 },
+        rope_parameters: { ...llama3, original_max_position_embeddings: 32, rope_theta: 5e5 },
+      },
+    ],
+    [
+      "the oldest spelling",
+      { rope_scaling: { type: "linear", factor: 2 } },
+      {
+        rope_theta: 10000,
+        rope_scaling: { rope_type: "linear", factor: 2 },
+        rope_parameters: { rope_type: "linear", factor: 2, rope_theta: 10000 },
+      },
+    ],
+  ])("spells %s for transformers 4 and 5", (_, keys, expected) => {
+    const raw = config({ dtype: "bfloat16", ...keys });
+    const saved = exportedConfig(raw);
+    expect(saved).toMatchObject({ ...expected, dtype: "float32", torch_dtype: "float32" });
+    expect(parseConfig(saved)).toEqual(parseConfig(raw));
+    expect(configWarnings(saved)).toEqual([]);
+    expect(exportedConfig(saved)).toEqual(saved);
+  });
+});

@@ -1,0 +1,135 @@
+import { normals } from "../../../../../services/shared/base/random.js";
+import * as op from "../../../../../services/shared/ml/graph/ops/index.js";
+import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
+import type { Params } from "../../../../../services/shared/ml/models/graph-weights.js";
+import { graphWeights } from "../../../../../services/shared/ml/models/graph-weights.js";
+import { paramSpecs } from "../../../../../services/shared/ml/models/model-params.js";
+import { elementsOf, found, type ParamSpec, type Weights } from "../../../../../services/shared/ml/models/param-spec.js";
+import { someOf, type Trainable } from "../../../../../services/shared/ml/models/trainable.js";
+import { Trainer } from "../../../../../services/shared/ml/training/trainer.js";
+import { expectAllClose } from "../../../../support/all-close.js";
+import { goldenTrain, trainSetup } from "../../../../support/golden-train.js";
+
+const rate = 0.01;
+
+/** The query projections as W + B A of rank 2, with A and B trained and all else frozen: what a low-rank adapter will be. */
+function lowRank(specs: readonly ParamSpec[]): Trainable {
+  const adapted = specs.filter(({ name }) => name.endsWith("q_proj.weight"));
+  const factors = adapted.flatMap(({ name, dims }): ParamSpec[] => [
+    { name: `${name}.A`, dims: [2, dims[1]!], kind: "matrix" },
+    { name: `${name}.B`, dims: [dims[0]!, 2], kind: "matrix" },
+  ]);
+  return {
+    specs: factors,
+    frozen: specs,
+    weights: (params: Params) => {
+      const own = graphWeights(params);
+      const product = (name: string) => op.fusedMatMul(own.weight(`${name}.B`), own.weight(`${name}.A`));
+      const effective = new Map(adapted.map(({ name }) => [name, op.add(own.weight(name), product(name))]));
+      return graphWeights(new Map([...params, ...effective]));
+    },
+    merged: (trained, frozen) => {
+      const merged = new Map(frozen);
+      for (const { name, dims } of adapted) merged.set(name, float32(sumOf(trained, frozen, name), dims));
+      return merged;
+    },
+    published: "adapter",
+  };
+}
+
+/** W + B A in float64, rounded. */
+function sumOf(trained: Weights, frozen: Weights, name: string): Float32Array {
+  const [a, b, w] = [found(trained, `${name}.A`), found(trained, `${name}.B`), found(frozen, name)];
+  const width = w.dims[1]!;
+  return w.data.map((x, i) => {
+    const [row, column] = [Math.floor(i / width), i % width];
+    return x + b.data[2 * row]! * a.data[column]! + b.data[2 * row + 1]! * a.data[width + column]!;
+  });
+}
+
+describe.each(["tied", "untied"] as const)("a trainer, head %s,", (kind) => {
+  const { config, weights, batch, options } = trainSetup(goldenTrain[kind]);
+  const specs = paramSpecs(config);
+
+  it("that trains some weights moves these as one that trains all, in its first step without clipping, and no other", async () => {
+    const chosen = ({ name }: ParamSpec) => name.includes("layers.1.");
+    const unclipped = { ...options, optimizer: { ...options.optimizer, maxGradNorm: 0 } };
+    const [some, all] = [
+      new Trainer(config, weights, unclipped, undefined, someOf(specs, chosen)),
+      new Trainer(config, weights, unclipped),
+    ];
+    const stats = [await some.step(batch, rate), await all.step(batch, rate)];
+    expect(stats[0]!.loss).toBe(stats[1]!.loss);
+    expect(stats[0]!.gradientNorm).toBeLessThan(stats[1]!.gradientNorm);
+    for (const spec of specs) {
+      const expected = chosen(spec) ? all.params() : weights;
+      expect({ [spec.name]: found(some.params(), spec.name).data }).toEqual({ [spec.name]: found(expected, spec.name).data });
+    }
+    expect([...some.state().m.keys()]).toEqual(specs.filter(chosen).map(({ name }) => name));
+    await some.release();
+    await all.release();
+  });
+
+  it("that trains low-rank factors is at each step the model that they make with the frozen weights", async () => {
+    const trainable = lowRank(specs);
+    const factors = trainable.specs.map((spec, i) => [spec.name, float32(normals(BigInt(i), elementsOf([spec]), 0.3), spec.dims)] as const);
+    for (const microBatchTokens of [1000, 18]) {
+      const parts = { ...options, microBatchTokens };
+      const adapted = new Trainer(config, new Map([...weights, ...factors]), parts, undefined, trainable);
+      for (let step = 0; step < 3; step++) {
+        const whole = new Trainer(config, adapted.params(), parts);
+        const expected = await whole.step(batch, 0);
+        const { loss, sequenceDivergence } = await adapted.step(batch, rate);
+        expectAllClose([loss, ...sequenceDivergence], [expected.loss, ...expected.sequenceDivergence], { rtol: 1e-4, atol: 1e-6 });
+        await whole.release();
+      }
+      const { params, m } = adapted.state();
+      expect([...params.keys()]).toEqual(trainable.specs.map(({ name }) => name));
+      expect([...m.values()].every(({ data }) => data.some((x) => x !== 0))).toBe(true);
+      await adapted.release();
+    }
+  });
+
+  it("that trains low-rank factors has the gradient that the loss has in them", async () => {
+    const trainable = lowRank(specs);
+    const factors = trainable.specs.map((spec, i) => [spec.name, float32(normals(BigInt(i), elementsOf([spec]), 0.3), spec.dims)] as const);
+    // Plain gradient descent to first order: AdamW's first step from zero moments moves each number by the rate, against its gradient.
+    const start = new Map([...weights, ...factors]);
+    const lossAt = async (at: Weights) => {
+      const trainer = new Trainer(config, at, options, undefined, trainable);
+      const { loss } = await trainer.step(batch, 0);
+      await trainer.release();
+      return loss;
+    };
+    const trainer = new Trainer(
+      config,
+      start,
+      { ...options, optimizer: { ...options.optimizer, weightDecay: 0, maxGradNorm: 0 } },
+      undefined,
+      trainable,
+    );
+    await trainer.step(batch, rate);
+    const { m } = trainer.state();
+    await trainer.release();
+    const beta1 = options.optimizer.beta1;
+    for (const { name, dims } of trainable.specs) {
+      const at = found(start, name);
+      const gradient = found(m, name).data.map((x) => x / (1 - beta1));
+      const steepest = gradient.reduce((best, x, i) => (Math.abs(x) > Math.abs(gradient[best]!) ? i : best), 0);
+      const moved = (by: number) =>
+        new Map([
+          ...start,
+          [
+            name,
+            float32(
+              at.data.map((x, i) => (i === steepest ? x + by : x)),
+              dims,
+            ),
+          ],
+        ]);
+      const h = 0.02;
+      const slope = ((await lossAt(moved(h))) - (await lossAt(moved(-h)))) / (2 * h);
+      expectAllClose([slope], [gradient[steepest]!], { rtol: 0.02, atol: 1e-4 });
+    }
+  });
+});
