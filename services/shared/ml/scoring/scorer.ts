@@ -1,5 +1,5 @@
 import { RetortError } from "../../base/errors.js";
-import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
+import { float32, int32 } from "../graph/tensor.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { withRoom } from "../models/forward/rotary.js";
