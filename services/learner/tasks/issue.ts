@@ -1,12 +1,13 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Item } from "../../shared/codec/examples.js";
+import { signalFor } from "../../shared/codec/signal-spec.js";
 import { toRecord } from "../../shared/flow/arrays.js";
 import { type StepPlan, split, taskSeed } from "../../shared/flow/prompts/plan.js";
 import { publishTask } from "../../shared/flow/prompts/publish-task.js";
 import { publishRollout } from "../../shared/flow/rollouts/publish-rollout.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
-import { needsReward, needsScore, type ObjectiveSettings, type Phase, type SamplingSettings } from "../../shared/flow/runs/resolve.js";
+import { needsReward, needsScore, type Phase, type SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import {
   FinishReason,
   type PromptSchema,
@@ -17,7 +18,6 @@ import {
   type SignalSpecSchema,
   Source,
 } from "../../shared/gen/retort/v1/flow_pb.js";
-import { signals } from "../../shared/ml/signals/table.js";
 import type { PlannedTask } from "./planned-task.js";
 
 /** Who scores a set of prompts. */
@@ -31,14 +31,6 @@ interface Share extends Scoring {
   readonly items: readonly Item[];
   readonly rows: readonly number[];
 }
-
-/** The teacher's answer that an objective needs. */
-export const signalFor = (objective: ObjectiveSettings): MessageInitShape<typeof SignalSpecSchema> => ({
-  kind: objective.signal,
-  k: signals[objective.signal].largestK ? objective.k : 0,
-  temperature: objective.teacherTemperature,
-  hiddenDtype: objective.signal === "hidden" ? objective.hiddenDtype : "",
-});
 
 /** One task per share of rows that have the same teacher. */
 function shares(

@@ -26,6 +26,10 @@ export const isSignalKind = (kind: string): kind is SignalKind => Object.hasOwn(
 /** Every kind of signal, sorted by name. */
 export const signalKinds: readonly SignalKind[] = Object.keys(signals).filter(isSignalKind);
 
+/** The names of the kinds that have some property, for messages. */
+export const kindsThat = (has: (signal: SignalDefinition) => unknown): string =>
+  signalKinds.filter((kind) => has(signals[kind])).join(", ");
+
 /** The kind of signal of that name. @throws Unimplemented naming it, and those there are */
 export function signalKindOf(kind: string): SignalKind {
   if (isSignalKind(kind)) return kind;

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { checkModels, inspectModels } from "../../../../services/controller/check/check-models.js";
 import { warningsOf } from "../../../../services/controller/check/warnings.js";
-import { signalFor } from "../../../../services/learner/tasks/issue.js";
+import { signalFor } from "../../../../services/shared/codec/signal-spec.js";
 import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
 import { type RunSpec, RunSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { initModel } from "../../../../services/shared/ml/models/model.js";
