@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
  * Builds the image where no registry can be reached: the locked packages are installed and the program is compiled on
  * this machine, which must have the platform and the C library of the base.
  *
- *     npm run image -- --tag retort:0.1.0 --base local/debian:12 --node local/node:20 [--variant cuda] [--network host]
+ *     npm run image -- --tag retort:0.1.0 --base local/debian:12 --node local/node:24 [--variant cuda] [--network host]
  */
 const { values } = parseArgs({
   options: {
@@ -25,7 +25,7 @@ const context = ".retort/image";
 rmSync(context, { recursive: true, force: true });
 mkdirSync(context, { recursive: true });
 for (const file of ["package.json", "package-lock.json"]) cpSync(file, `${context}/${file}`);
-run("npm", ["ci", "--omit=dev", "--prefix", context, "--no-fund", "--no-audit", "--loglevel=error"], {
+run("npm", ["ci", "--omit=dev", "--omit=optional", "--prefix", context, "--no-fund", "--no-audit", "--loglevel=error"], {
   ONNXRUNTIME_NODE_INSTALL: variant === "cuda" ? "cuda12" : "skip",
 });
 cpSync("dist/services", `${context}/dist/services`, { recursive: true });

@@ -5,8 +5,10 @@ import { chmodSync, existsSync, rmSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
-const [major] = process.versions.node.split(".").map(Number);
-if (major < 20) fail(`Retort needs Node 20.11 or newer; this is ${process.version}`);
+const [major, minor] = process.versions.node.split(".").map(Number);
+// As `engines` of package.json has it.
+if (major < 20 || (major === 20 && minor < 19))
+  fail(`Retort needs Node 20.19 or newer; this is ${process.version}. Install one, such as 24 (https://nodejs.org), and run this again`);
 
 const installed = "node_modules/.package-lock.json";
 if (!existsSync(installed) || statSync(installed).mtimeMs < statSync("package-lock.json").mtimeMs) {

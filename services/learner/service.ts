@@ -1,13 +1,19 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
-import { LearnerService, type SaveResponseSchema, type StepRequest, type StepResponseSchema } from "../shared/gen/retort/v1/learner_pb.js";
+import {
+  LearnerService,
+  type SaveResponseSchema,
+  type StepRequestValid,
+  type StepResponseSchema,
+} from "../shared/gen/retort/v1/learner_pb.js";
 
 /** What the service says and does. */
 export interface LearnerHandle {
   readonly runId: string;
+  /** Where it is. */
   status(): { readonly step: number; readonly totalSteps: number; readonly activity: string };
-  step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>>;
+  step(request: StepRequestValid): Promise<MessageInitShape<typeof StepResponseSchema>>;
   save(path: string): Promise<MessageInitShape<typeof SaveResponseSchema>>;
 }
 

@@ -1,7 +1,6 @@
 import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../shared/base/errors.js";
-import type { FileBytes } from "../shared/base/file-bytes.js";
 import type { Log } from "../shared/base/log.js";
 import type { RunStore } from "../shared/flow/runs/run-store.js";
 import type { WeightStore, WeightsFiles } from "../shared/flow/weights/store.js";
@@ -11,7 +10,7 @@ const lookMs = 1000;
 const tellAfterMs = 60_000;
 
 /** What takes new weights: the model's worker. */
-export type UseWeights = (bytes: FileBytes) => Promise<void>;
+export type UseWeights = (files: WeightsFiles) => Promise<void>;
 
 /**
  * Keeps the sampler at a policy version that a task allows. A version is loaded once; the newest one that was announced
@@ -102,8 +101,7 @@ export class Policy {
   async #load(version: number): Promise<boolean> {
     const fence = this.#fence;
     try {
-      const files = await this.#store.get(this.#runId, version);
-      await this.#use(files.get("model.safetensors")!);
+      await this.#use(await this.#store.get(this.#runId, version));
     } catch (error) {
       // It may have been deleted since it was announced; a newer announcement is then on its way.
       if (RetortError.from(error).code !== "NotFound") throw error;

@@ -50,7 +50,13 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
       if (settings.run) {
         membership = await joinRun(settings.run, settings, "student");
         const { runId, runs, store } = membership;
-        policy = new Policy(runId, runs, store, (bytes) => host.api.useWeights(moved(bytes, ownBuffers(bytes))), log);
+        policy = new Policy(
+          runId,
+          runs,
+          store,
+          (files) => host.api.useWeights(moved(Object.fromEntries(files), [...files.values()].flatMap(ownBuffers))),
+          log,
+        );
         policy.follow(stopping.signal).catch((error: unknown) => fail(RetortError.from(error)));
         const files = Object.fromEntries(await policy.first(stopping.signal));
         await host.api.open(moved({ files }, Object.values(files).flatMap(ownBuffers)), options);

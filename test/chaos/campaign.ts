@@ -2,7 +2,7 @@ import { cp, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ChaosCluster } from "./cluster.js";
-import { tableOf } from "./report.js";
+import { faultTable } from "./report.js";
 import { chaosRun, type Outcome } from "./run.js";
 import { briefSchedule, type Deed, kindOf, schedule, shortSchedule } from "./schedule.js";
 import { chaosSpec, type Mode } from "./specs.js";
@@ -110,7 +110,7 @@ async function struck(
 
 async function tell(cluster: ChaosCluster, outcome: Outcome, say: CampaignOptions["say"]): Promise<void> {
   const { run, struck: faults, problems, oddities, seconds, stepMs, quality } = outcome;
-  if (faults.length) say(tableOf(faults));
+  if (faults.length) say(faultTable(faults));
   say(
     `${run.runId}: ${run.step} of ${run.totalSteps} steps in ${seconds.toFixed(0)} s (${stepMs.toFixed(0)} ms a step), ` +
       `${faults.length} faults, ${quality?.toFixed(4) ?? "?"} nats from the teacher, ${run.fence} learners`,

@@ -2,7 +2,7 @@ import { createWriteStream } from "node:fs";
 import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { tableOf } from "../../services/cli/table.js";
+import { textTable } from "../../services/cli/text-table.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import { ChaosCluster } from "./cluster.js";
 import { signal } from "./processes.js";
@@ -113,7 +113,7 @@ function report(samples: ReadonlyMap<string, readonly Sample[]>, minutes: number
     return { name, first: sizes[0]!, last: sizes.at(-1)!, most: Math.max(...sizes), slope: slopeOf(half) };
   });
   say(
-    tableOf(
+    textTable(
       ["process", "first MiB", "last", "most", "MiB/min, second half"],
       rows.map(({ name, first, last, most, slope }) => [name, ...[first, last, most].map((n) => n.toFixed(0)), slope.toFixed(2)]),
       process.stdout,

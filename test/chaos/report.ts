@@ -1,4 +1,4 @@
-import { tableOf as textTable } from "../../services/cli/table.js";
+import { textTable } from "../../services/cli/text-table.js";
 import { type Fault, kindOf } from "./schedule.js";
 import type { RunWatch } from "./watch.js";
 
@@ -27,7 +27,7 @@ export const lineOf = ({ fault, step, seconds, lost }: Struck, number: number): 
   `  next step after ${seconds.toFixed(1).padStart(5)} s, ${lost.toFixed(1).padStart(5)} s lost${fault.afterSteps ? "" : "  (during the one before)"}`;
 
 /** The faults by kind: how many, and the seconds lost over each. */
-export function tableOf(struck: readonly Struck[]): string {
+export function faultTable(struck: readonly Struck[]): string {
   const kinds = [...new Set(struck.map(({ fault }) => kindOf(fault)))].sort();
   const rows = kinds.map((kind) => {
     const own = struck.filter(({ fault }) => kindOf(fault) === kind);

@@ -2,11 +2,12 @@ import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import { reproduce } from "../../services/cli/reproduce/command.js";
-import { more } from "../../services/cli/reproduce/contrasts.js";
-import type { Experiment, Recipe } from "../../services/cli/reproduce/experiment.js";
-import { gkd, gkdName } from "../../services/cli/reproduce/objectives.js";
-import { instructions, summaries } from "../../services/cli/reproduce/recipes.js";
+import { reproduceHost } from "../../services/cli/reproduce/host.js";
+import { more } from "../../services/reproduce/plan/contrasts.js";
+import type { Experiment, Recipe } from "../../services/reproduce/plan/experiment.js";
+import { gkd, gkdName } from "../../services/reproduce/plan/objectives.js";
+import { instructions, summaries } from "../../services/reproduce/plan/recipes.js";
+import { reproduce } from "../../services/reproduce/reproduce.js";
 
 const few = { hiddenSize: 8, intermediateSize: 8, heads: 2, steps: 3 };
 const recipe: Recipe = { ...instructions, teacher: { ...instructions.teacher, ...few }, student: { ...instructions.student, ...few } };
@@ -68,7 +69,14 @@ describe("retort reproduce", () => {
   terminal.on("data", (chunk: Buffer) => {
     said += chunk;
   });
-  const options = () => ({ seeds: 1, quick: false, jobs: 2, dataDir: join(directory, "data"), out: join(directory, "out"), terminal });
+  const options = () => ({
+    seeds: 1,
+    quick: false,
+    jobs: 2,
+    dataDir: join(directory, "data"),
+    out: join(directory, "out"),
+    host: reproduceHost(terminal),
+  });
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), "retort-reproduce-test-"));

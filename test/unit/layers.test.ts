@@ -1,9 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
-
-/** The checkout's services folder, seen from dist/test/unit. */
-const root = fileURLToPath(new URL("../../../services/", import.meta.url));
+import { dirname, relative } from "node:path";
+import { assertions, circles, type Import, importsIn, sourcesOf, textOf, undocumented } from "../support/sources.js";
 
 const roles = ["student", "teacher", "reward", "learner", "controller"];
 
@@ -20,84 +16,126 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "shared/tasks": ["shared/base", "shared/ml"],
   ...Object.fromEntries(roles.map((role) => [role, shared])),
   cli: shared,
+  reproduce: shared,
   "cli.ts": ["cli", ...shared],
   "main.ts": [...shared, ...roles],
 };
 
-const files = (readdirSync(root, { recursive: true }) as string[]).filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"));
+/** What a room may load besides, when it is needed: by `import()` alone. */
+const mayLoad: Readonly<Record<string, readonly string[]>> = { cli: ["reproduce"] };
+
+/** How many `!` services/ may have on what isn't an index: what is parsed needs none. Lower it when there are fewer. */
+const mostAssertions = 345;
+
+/** Where the tree doesn't hold yet. */
+const notYet = {
+  arrows: [/^reproduce\/.* imports cli\//, /^cli\.ts imports reproduce\//],
+  fileCircles: [
+    /^controller\/check\/check-models.ts,/,
+    /^shared\/base\/jinja\/evaluation\//,
+    /^shared\/base\/lifecycle.ts,/,
+    /^shared\/flow\/prompts\/row.ts,/,
+  ],
+  folderCircles: [
+    /^reproduce: plan, run$/,
+    /^controller\/check: /,
+    /^shared\/base: lifecycle.ts,/,
+    /^shared\/flow: prompts, runs$/,
+    /^shared\/base\/jinja/,
+    /^shared\/flow\/prompts: row.ts, rows$/,
+  ],
+  undocumented: [/^shared\/flow\/runs\/resolve.ts:/, /^shared\/codec\/examples.ts:/, /^shared\/ml\/scoring\/scorer.ts:/],
+} as const;
+
+/** Without what is known not to hold yet. */
+const but = (known: readonly RegExp[], lines: readonly string[]): string[] => lines.filter((line) => !known.some((one) => one.test(line)));
+
+const files = sourcesOf("services");
+const texts = new Map(files.map((file) => [file, textOf("services", file)]));
+const imports = new Map<string, readonly Import[]>([...texts].map(([file, text]) => [file, importsIn(text, file)]));
+const written = [...texts].filter(([file]) => !file.startsWith("shared/gen/"));
 
 function roomOf(file: string): string {
-  const [first, second] = file.split("/");
-  return first === "shared" ? `shared/${second}` : first!;
+  const [first = "", second] = file.split("/");
+  return first === "shared" ? `shared/${second}` : first;
 }
 
-/** Files of ours that a file imports; type-only imports count for the arrows, not for cycles. */
-function importsOf(file: string): { readonly target: string; readonly typeOnly: boolean }[] {
-  const text = readFileSync(join(root, file), "utf8");
-  const written = [...text.matchAll(/^(?:import|export) (type )?[^;]*?from "(\.[^"]+)\.js";/gms)];
-  const dynamic = [...text.matchAll(/()import\("(\.[^"]+)\.js"\)/g)];
-  return [...written, ...dynamic].map(([, type, path]) => ({
-    target: relative(root, join(root, dirname(file), `${path}.ts`)),
-    typeOnly: type === "type ",
-  }));
-}
-
-describe("the arrows between folders", () => {
+describe("the arrows between rooms", () => {
   it("are those of services/README.md", () => {
-    const wrong = files.flatMap((file) =>
-      importsOf(file).flatMap(({ target }) => {
+    const wrong = [...imports].flatMap(([file, own]) =>
+      own.flatMap(({ target, dynamic }) => {
         const [from, to] = [roomOf(file), roomOf(target)];
-        return from === to || mayImport[from]?.includes(to) ? [] : [`${file} imports ${target}`];
+        const allowed = from === to || mayImport[from]?.includes(to) || (dynamic && mayLoad[from]?.includes(to));
+        return allowed ? [] : [`${file} imports ${target}`];
       }),
     );
-    expect(wrong).toEqual([]);
+    expect(but(notYet.arrows, wrong)).toEqual([]);
   });
 
   it("leave no room out of the table", () => {
     expect([...new Set(files.map(roomOf))].filter((room) => !(room in mayImport))).toEqual([]);
   });
 
-  it("see every import of a file", () => {
-    expect(importsOf("main.ts").map(({ target }) => target)).toContain("student/role.ts");
+  it("lead to files that are there", () => {
+    const lost = [...imports].flatMap(([file, own]) =>
+      own.flatMap(({ target }) => (texts.has(target) ? [] : [`${file} imports ${target}`])),
+    );
+    expect(lost).toEqual([]);
+    expect(imports.get("main.ts")?.map(({ target }) => target)).toContain("student/role.ts");
   });
 });
 
-describe("imports", () => {
-  it("have no cycles", () => {
-    const done = new Set<string>();
-    const cycles: string[] = [];
-    const visit = (file: string, path: readonly string[]): void => {
-      if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(" -> "));
-      if (done.has(file) || path.includes(file)) return;
-      for (const { target, typeOnly } of importsOf(file)) if (!typeOnly) visit(target, [...path, file]);
-      done.add(file);
-    };
-    for (const file of files) visit(file, []);
-    expect(cycles).toEqual([]);
+describe("imports, those of types included", () => {
+  it("make no circle of files", () => {
+    const arrows = new Map([...imports].map(([file, own]) => [file, own.map(({ target }) => target)]));
+    expect(but(notYet.fileCircles, circles(arrows).map(String))).toEqual([]);
+  });
+
+  /**
+   * The entries of a folder are its files and its subfolders, each subfolder with all below it as one thing. They are in
+   * layers: no two subfolders need each other, and a file beside a subfolder is above it (a table that collects its
+   * files) or below it (a type that they share), not both.
+   */
+  it("make no circle of a folder's entries", () => {
+    const byFolder = new Map<string, Map<string, Set<string>>>();
+    for (const [file, own] of imports) for (const { target } of own) addEntryArrow(byFolder, file, target);
+    const found = [...byFolder].flatMap(([folder, arrows]) => circles(arrows).map((circle) => `${folder}: ${circle.join(", ")}`));
+    expect(but(notYet.folderCircles, found)).toEqual([]);
   });
 });
+
+/** Notes for the innermost folder that holds both files which of its entries needs which. */
+function addEntryArrow(byFolder: Map<string, Map<string, Set<string>>>, file: string, target: string): void {
+  let folder = dirname(file);
+  while (folder !== "." && !target.startsWith(`${folder}/`)) folder = dirname(folder);
+  const [from = "", to = ""] = [file, target].map((path) => relative(folder, path).split("/")[0]);
+  if (from === to) return;
+  const arrows = byFolder.get(folder) ?? new Map<string, Set<string>>();
+  byFolder.set(folder, arrows.set(from, (arrows.get(from) ?? new Set()).add(to)));
+}
 
 describe("files", () => {
   it("have at most 400 lines, the generated ones excepted", () => {
-    const long = files.filter((file) => !file.startsWith("shared/gen/") && readFileSync(join(root, file), "utf8").split("\n").length > 401);
-    expect(long).toEqual([]);
+    const own = ["services", "test", "deploy"].flatMap((folder) =>
+      sourcesOf(folder, [".ts", ".mjs"]).map((file) => ({ path: `${folder}/${file}`, lines: textOf(folder, file).split("\n").length - 1 })),
+    );
+    const long = own.filter(({ path, lines }) => lines > 400 && !path.startsWith("services/shared/gen/"));
+    expect(long.map(({ path, lines }) => `${path}: ${lines}`)).toEqual([]);
   });
 
-  it("of shared/ say what each export is", () => {
-    // One-line operators (export const exp = …) are named as in the ONNX specification, which documents them; index files hold no code.
-    const silent = files
-      .filter((file) => file.startsWith("shared/") && !file.startsWith("shared/gen/"))
-      .flatMap((file) => undocumented(file).map((name) => `${file}: ${name}`));
-    expect(silent).toEqual([]);
+  it("of shared/ say of each export what it is", () => {
+    const silent = written.flatMap(([file, text]) =>
+      file.startsWith("shared/") ? undocumented(text).flatMap((name) => (isOperator(file, text, name) ? [] : [`${file}: ${name}`])) : [],
+    );
+    expect(but(notYet.undocumented, silent)).toEqual([]);
+  });
+
+  it(`assert at most ${mostAssertions} times that something is there`, () => {
+    const count = written.reduce((sum, [, text]) => sum + assertions(text), 0);
+    expect(count).toBeLessThanOrEqual(mostAssertions);
   });
 });
 
-/** Exported functions and classes without a doc comment above them. */
-function undocumented(file: string): string[] {
-  const lines = readFileSync(join(root, file), "utf8").split("\n");
-  return lines.flatMap((line, i) => {
-    const name = /^export (?:async )?(?:abstract )?(?:function\*?|class) (\w+)/.exec(line)?.[1];
-    if (!name || file.startsWith("shared/ml/graph/ops/")) return [];
-    return lines[i - 1]?.trimEnd().endsWith("*/") ? [] : [name];
-  });
-}
+/** One-line operators (export const exp = …) are named as in the ONNX specification, which documents them. */
+const isOperator = (file: string, text: string, name: string): boolean =>
+  file.startsWith("shared/ml/graph/ops/") && new RegExp(`^export const ${name} = .*;$`, "m").test(text);

@@ -5,20 +5,21 @@ import type { Command } from "commander";
 import pc from "picocolors";
 import { RetortError } from "../../shared/base/errors.js";
 import { lockDirectory } from "../../shared/base/lock-directory.js";
+import { optionalPackage } from "../../shared/base/optional-package.js";
 import { checkDeletable, clearDirectory, ownDirectory } from "../../shared/base/own-directory.js";
 import { checkOwnFile } from "../../shared/base/own-file.js";
 import { promptOfRow } from "../../shared/codec/examples.js";
 import { readDataset } from "../../shared/flow/prompts/dataset.js";
+import { writeTask } from "../../shared/tasks/task-files.js";
 import { startBar } from "../bar.js";
 import { addCommand, print } from "../command.js";
 import { type ControllerClient, connectController, startLocal } from "../local.js";
 import { chatSettings } from "../models/chat-options.js";
-import { evaluateModel } from "../models/evaluate.js";
+import { evaluateModel } from "../models/evaluate-model.js";
 import { type ModelServer, serveModel } from "../models/model-server.js";
 import { wordsOf } from "../models/model-words.js";
-import { writeTask } from "../models/task-files.js";
 import { checkSucceeded, type RunHistory, readSpec, watchRun } from "../runs/runs.js";
-import { tableOf } from "../table.js";
+import { textTable } from "../text-table.js";
 import { type Contender, isReport, reportHtml, tableHead, tableRow } from "./report.js";
 
 const examples = fileURLToPath(new URL("../../../../deploy/examples/num2words/", import.meta.url));
@@ -66,6 +67,7 @@ async function demo({ dataDir, retrain = false, report, force }: DemoOptions): P
   const started = performance.now();
   await checkOwnFile(report, { option: "--report", isOurs: isReport, force });
   await checkExamples(retrain);
+  const charts = await optionalPackage("echarts", () => import("echarts"));
   await startAnew(dataDir, force);
   const service = await startLocal({ dataDir, port: 0, natsPort: 0, progress: say, kind: "demo", force });
   const controller = connectController(service.address);
@@ -81,8 +83,8 @@ async function demo({ dataDir, retrain = false, report, force }: DemoOptions): P
       students.push({ name, data, directory: history.run.output, history });
     }
     const contenders = await compareAll(students);
-    say(`\n${tableOf(tableHead, contenders.map(tableRow), process.stderr)}`);
-    await writeFile(report, reportHtml(contenders, (performance.now() - started) / 1000));
+    say(`\n${textTable(tableHead, contenders.map(tableRow), process.stderr)}`);
+    await writeFile(report, reportHtml(contenders, (performance.now() - started) / 1000, charts));
     say(`\ncurves, samples before and after, and divergence over the text: ${report}`);
     return contenders;
   } finally {

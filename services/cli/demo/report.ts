@@ -1,5 +1,5 @@
-import * as echarts from "echarts";
-import type { Evaluation, Sample } from "../models/evaluate.js";
+import type * as echarts from "echarts";
+import type { Evaluation, Sample } from "../models/evaluate-model.js";
 import type { RunHistory } from "../runs/runs.js";
 
 /** One line of the demo's comparison. */
@@ -27,14 +27,18 @@ export const tableRow = ({ name, data, evaluation }: Contender): string[] => [
   nats(evaluation.reverseKl),
 ];
 
+/** The chart library, which the demo alone loads. */
+export type Charts = Pick<typeof echarts, "init">;
+
+/** A line of a chart: pairs of step and value. */
+interface Curve {
+  readonly name: string;
+  readonly points: readonly (readonly [number, number])[];
+}
+
 /** A line chart as SVG text, drawn without a browser. */
-function chart(
-  title: string,
-  axis: string,
-  series: readonly { name: string; points: readonly (readonly [number, number])[] }[],
-  log: boolean,
-): string {
-  const drawing = echarts.init(null, null, { renderer: "svg", ssr: true, width: 560, height: 330 });
+function chart(charts: Charts, title: string, axis: string, series: readonly Curve[], log: boolean): string {
+  const drawing = charts.init(null, null, { renderer: "svg", ssr: true, width: 560, height: 330 });
   drawing.setOption({
     animation: false,
     title: { text: title, left: 0, textStyle: { fontSize: 14 } },
@@ -78,7 +82,7 @@ const title = "<title>Retort: on-policy distillation, a small run</title>";
 export const isReport = (head: string): boolean => head.includes(mark) || head.includes(title);
 
 /** The report as one HTML file that needs nothing else. */
-export function reportHtml(contenders: readonly Contender[], seconds: number): string {
+export function reportHtml(contenders: readonly Contender[], seconds: number, charts: Charts): string {
   const trained = contenders.filter(({ history }) => history);
   const curves = trained.map(({ name, history }) => ({
     name,
@@ -116,7 +120,7 @@ Every figure is measured on 400 numbers that no student has seen.</p>
 <table><thead>${rows([tableHead], "th")}</thead><tbody>${rows(contenders.map(tableRow), "td")}</tbody></table>
 <p>On-policy distillation trains on what the student itself writes; the teacher judges every token of it, so it needs prompts
 but no reference answers. KL is the mean per token over the student's own samples at temperature 1, in nats.</p>
-<div class="charts">${chart("What each method minimises", "nats per token", curves, true)}${chart("Greedy exact match on held-out numbers", "percent", quality, false)}</div>
+<div class="charts">${chart(charts, "What each method minimises", "nats per token", curves, true)}${chart(charts, "Greedy exact match on held-out numbers", "percent", quality, false)}</div>
 <h2>Before and after</h2>
 <p>Samples at temperature 1. The redder a character, the further the teacher's next-token distribution was from the student's at that point.</p>
 <table class="pairs"><thead><tr><th>reference</th><th>${escapeHtml(start.name)}</th><th>${escapeHtml(best.name)}</th></tr></thead><tbody>${pairs}</tbody></table>

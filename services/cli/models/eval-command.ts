@@ -12,9 +12,9 @@ import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
-import { tableOf } from "../table.js";
+import { textTable } from "../text-table.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
-import { type Evaluation, evaluateModel, type Judges, rowsNote } from "./evaluate.js";
+import { type Evaluation, evaluateModel, type Judges, rowsNote } from "./evaluate-model.js";
 import { roomFor, serveModel, serveRewards } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
 
@@ -137,7 +137,7 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
     const { samples: drawn, greedySamples, ...figures } = evaluation;
     const note = teacher.teacher && (await rowsNote(model, teacher.teacher));
     if (note) process.stderr.write(`${note}\n`);
-    print(program, figures, tableOf(["figure", "value"], linesOf(evaluation), process.stdout));
+    print(program, figures, textTable(["figure", "value"], linesOf(evaluation), process.stdout));
   } finally {
     for (const stop of stops) await stop();
   }

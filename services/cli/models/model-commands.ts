@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { tasks } from "../../shared/tasks/table.js";
+import { writeTask } from "../../shared/tasks/task-files.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
@@ -7,7 +8,6 @@ import { addDataCommand } from "./data-command.js";
 import { addEvalCommand } from "./eval-command.js";
 import { promptInput, roomFor, serveModel } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
-import { writeTask } from "./task-files.js";
 
 interface SampleOptions extends ChatOptions {
   readonly model: string;

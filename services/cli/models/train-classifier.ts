@@ -15,7 +15,7 @@ import { checkDevice } from "../../shared/ml/runtime/device.js";
 import type { Device } from "../../shared/ml/runtime/session.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
-import { tableOf } from "../table.js";
+import { textTable } from "../text-table.js";
 import { classesOf, type NamedText, readLabelledTexts } from "./labelled-texts.js";
 
 export interface TrainClassifierOptions {
@@ -171,7 +171,7 @@ const percent = (share: number | undefined): string => (share === undefined ? ""
 function epochTable({ epochs, heldOut }: TrainedClassifier): string {
   const columns = heldOut ? 3 : 2;
   const rows = epochs.map(({ epoch, loss, accuracy }) => [String(epoch), loss.toFixed(4), percent(accuracy)].slice(0, columns));
-  return tableOf(["epoch", "loss", "accuracy"].slice(0, columns), rows, process.stdout);
+  return textTable(["epoch", "loss", "accuracy"].slice(0, columns), rows, process.stdout);
 }
 
 function summaryOf({ directory, labels, texts, heldOut, tooLong, accuracy, commonest }: TrainedClassifier): string {

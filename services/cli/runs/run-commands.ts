@@ -8,7 +8,7 @@ import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
 import { addCommand, print } from "../command.js";
 import type { ControllerClient } from "../local.js";
-import { tableOf } from "../table.js";
+import { textTable } from "../text-table.js";
 import { addUp } from "../up.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
@@ -43,7 +43,7 @@ export function addRunCommands(program: Command): void {
   ]).action((options: ControllerOptions) =>
     withController(options, async (controller) => {
       const { runs } = await controller.listRuns({});
-      const table = tableOf(["run", "state", "step", "started (UTC)", "size", "trained student"], runs.map(runRow), process.stdout);
+      const table = textTable(["run", "state", "step", "started (UTC)", "size", "trained student"], runs.map(runRow), process.stdout);
       print(program, runs.map(runJson), runs.length ? table : "no runs yet; start one: retort run SPEC.yaml");
       // Of another machine's disk nothing is known here.
       const elsewhere = options.controller ?? process.env.RETORT_CONTROLLER;

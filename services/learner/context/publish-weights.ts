@@ -1,4 +1,5 @@
-import { guard, type RunContext } from "./run-context.js";
+import { guard } from "./guard.js";
+import type { RunContext } from "./run-context.js";
 import { withRoom } from "./with-room.js";
 
 /**
@@ -7,16 +8,15 @@ import { withRoom } from "./with-room.js";
  * @param whole with config and tokenizer, which come with version 0
  */
 export async function publishWeights(context: RunContext, version: number, whole: boolean): Promise<void> {
-  const { membership, host, fence, announced, dataDir } = context;
-  const { store, runs, run, runId } = membership;
+  const { membership, host, fence, announcer, dataDir } = context;
+  const { store, run, runId } = membership;
   await guard(context);
   const files = new Map(Object.entries(await host.files(whole)));
   await withRoom(context, `policy version ${version}`, dataDir, async () => {
     if (whole && version > 0) await store.put(runId, 0, files, fence);
     await store.put(runId, version, files, fence);
   });
-  await runs.setPolicy(runId, { version, fence });
-  announced.version = version;
+  await announcer.announce(version);
   const old = version - run.maxStaleness - 2;
   // Version 0 stays: config and tokenizer come with it. A learner that takes over clears away what the one before left.
   const gone = whole ? (await store.list(runId)).filter((one) => one <= old || one > version) : [old];

@@ -3,9 +3,9 @@ import { type EventBody, publishEvent } from "../../shared/flow/runs/events.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { RunState } from "../../shared/gen/retort/v1/run_pb.js";
-import type { Failure } from "../step/assemble.js";
+import type { SampleFailure } from "../tasks/sample.js";
 
-/** Tells of a run, as one of its learners: each event under an id that another learner's do not have. */
+/** Reports on a run, as one of its learners: each event has an id that no other learner uses. */
 export class Reporter {
   readonly #membership: Membership;
   readonly #fence: bigint;
@@ -26,13 +26,14 @@ export class Reporter {
     return this.event({ case: "warning", value: { message, alarm } }, id);
   }
 
-  /** Tells of a wait without making anyone wait for that. */
+  /** Reports a wait, without making the caller wait for that. */
   waiting(waiter: string, waitsFor: string, seconds: number, deadlineSeconds: number): void {
     const value = { waiter, waitsFor, seconds, deadlineSeconds };
     this.event({ case: "waiting", value }, `${waiter}/${waitsFor}/${Math.round(seconds)}`).catch(() => {});
   }
 
-  async failures(failures: readonly Failure[], step: number): Promise<void> {
+  /** Reports the samples of a step that failed. */
+  async failures(failures: readonly SampleFailure[], step: number): Promise<void> {
     const { runId } = this.#membership;
     for (const { task, prompt, sample, reason } of failures) {
       const key = { runId, purpose: Purpose.TRAIN as const, step, task, attempt: Number(this.#fence) };
@@ -41,7 +42,7 @@ export class Reporter {
   }
 
   /**
-   * Records and tells of the state of a run that is going.
+   * Records and reports the state of a run that is going.
    *
    * @throws FailedPrecondition if the run is over: only a resume leaves a final state
    */

@@ -1,7 +1,8 @@
 import { statfs } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../../shared/base/errors.js";
-import { isStopping, type RunContext } from "./run-context.js";
+import { isStopping } from "./guard.js";
+import type { RunContext } from "./run-context.js";
 
 /** Longest wait for a full disk: a night and a morning, for an operator to come. */
 const deadlineMs = 24 * 3600 * 1000;
@@ -17,14 +18,14 @@ const longestPauseMs = 10_000;
  * @throws ResourceExhausted that names the disk after a day, or when the run is to stop meanwhile
  */
 export async function withRoom<T>(context: RunContext, what: string, directory: string, write: () => Promise<T>): Promise<T> {
-  const started = Date.now();
+  const startedMs = Date.now();
   for (let tries = 0; ; tries++) {
     try {
       return await write();
     } catch (error) {
       const { code, message } = RetortError.from(error);
       if (code !== "ResourceExhausted") throw error;
-      const waitedMs = Date.now() - started;
+      const waitedMs = Date.now() - startedMs;
       if (waitedMs > deadlineMs || (await isStopping(context)))
         throw new RetortError("ResourceExhausted", `${what} could not be written to ${directory}: ${message}`, { cause: error });
       // Told at once, and then each time the number of tries has doubled.

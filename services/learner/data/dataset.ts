@@ -13,10 +13,17 @@ export interface Dataset {
   readonly dropped: Readonly<Record<string, number>>;
 }
 
+/** What a row must fit into, in tokens. */
 export interface DatasetLimits {
   readonly maxPositions: number;
   /** Room that each prompt must leave. */
   readonly maxNewTokens: number;
+}
+
+/** Where rows come from, and how they become text. */
+export interface DatasetSource {
+  readonly data: DataSpec;
+  readonly chat: ResolvedChat;
 }
 
 /**
@@ -26,8 +33,7 @@ export interface DatasetLimits {
  */
 export async function loadDataset(
   host: WorkerClient<TrainHost>,
-  data: DataSpec,
-  chat: ResolvedChat,
+  { data, chat }: DatasetSource,
   needs: RowNeeds,
   limit: number,
   limits: DatasetLimits,

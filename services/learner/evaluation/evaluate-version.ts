@@ -4,14 +4,16 @@ import type { Item } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { promptsPerMessage, type RecordSize } from "../../shared/codec/task-capacity.js";
 import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
+import type { Membership } from "../../shared/flow/runs/membership.js";
 import { phaseOf } from "../../shared/flow/runs/resolve.js";
 import { streamNames } from "../../shared/flow/streams.js";
 import { stepToken, subjects } from "../../shared/flow/subjects.js";
 import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { Signal } from "../../shared/ml/signals/score.js";
 import { signals } from "../../shared/ml/signals/table.js";
-import { type RunContext, waitFor } from "../context/run-context.js";
-import { issueWriting } from "../tasks/issue.js";
+import type { RunContext } from "../context/run-context.js";
+import { waitForResults } from "../context/wait-for-results.js";
+import { issueWriting, type WriteRequest } from "../tasks/issue-writing.js";
 import type { PlannedTask } from "../tasks/planned-task.js";
 import { type EvaluationFigures, evaluationFigures } from "./evaluation-figures.js";
 
@@ -49,6 +51,9 @@ export function evaluationSignal(samples: number, maxNewTokens: number, size: Pi
   );
 }
 
+/** Completions of all held-out prompts that are sampled alike. */
+type SampleSet = Pick<WriteRequest, "sampling" | "samplesPerPrompt" | "signal">;
+
 /**
  * Measures one policy version: the students complete the held-out prompts greedily and at each temperature, the teachers
  * and the reward role judge the samples, and their records become figures.
@@ -56,44 +61,51 @@ export function evaluationSignal(samples: number, maxNewTokens: number, size: Pi
  * @returns undefined if the run is to stop meanwhile
  */
 export async function evaluateVersion(context: RunContext, request: EvaluationRequest): Promise<EvaluationFigures | undefined> {
-  const { membership, results } = context;
-  const { run, spec, runId, streams } = membership;
-  const { version, items, settings } = request;
-  const started = performance.now();
-  const phase = phaseOf(run, Math.max(1, version));
-  const maxNewTokens = settings.maxNewTokens || phase.sampling.maxNewTokens;
-  const { signal, capacity } = evaluationSignal(settings.samplesPerPrompt, maxNewTokens, request.recordSize);
-  const common = {
-    purpose: Purpose.EVALUATE,
-    step: version,
-    attempt: request.attempt,
-    items,
-    sampler: "",
-    promptsPerTask: Math.min(mostPrompts, capacity, Math.ceil(items.length / run.replicas.student)),
-    signal,
-    rewarded: spec.rewards.length > 0,
-  } as const;
-  const plain = { topK: 0, topP: 1, maxNewTokens };
-  const sets = [
-    { sampling: { ...plain, temperature: 0 }, samplesPerPrompt: 1, scored: false },
-    ...settings.temperatures.map((temperature) => ({
-      sampling: { ...plain, temperature },
-      samplesPerPrompt: settings.samplesPerPrompt,
-      scored: run.teachers.length > 0,
-    })),
-  ];
-  const planned: PlannedTask[] = [];
-  const ends: number[] = [];
-  for (const set of sets) {
-    planned.push(...(await issueWriting(membership, { ...common, ...set, firstTask: planned.length })));
-    ends.push(planned.length);
-  }
-  const token = stepToken(common);
-  const found = await waitFor(context, token, planned);
+  const { membership, results, host } = context;
+  const { runId, streams } = membership;
+  const { version, attempt, settings } = request;
+  const startedMs = performance.now();
+  const { greedy, drawn, planned } = await issueSets(membership, request);
+  const key = { purpose: Purpose.EVALUATE as const, step: version, attempt };
+  const token = stepToken(key);
+  const found = await waitForResults(context, token, planned);
   if (!found) return undefined;
-  const [greedy, ...sampled] = ends.map((end, i) => found.slice(ends[i - 1] ?? 0, end));
-  const figures = await evaluationFigures(context.host, greedy!, sampled, settings);
+  const part = ({ from, to }: Part) => found.slice(from, to);
+  const figures = await evaluationFigures(host, part(greedy), drawn.map(part), settings);
   results.forget(token);
-  await purge(streams, streamNames.results, subjects.results(runId, common));
-  return { ...figures, version, seconds: (performance.now() - started) / 1000 };
+  await purge(streams, streamNames.results, subjects.results(runId, key));
+  return { ...figures, version, seconds: (performance.now() - startedMs) / 1000 };
+}
+
+/** The tasks of one set of samples: from a number up to, without, another. */
+interface Part {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Hands out every set of samples, the greedy one first. */
+async function issueSets(membership: Membership, request: EvaluationRequest) {
+  const { run, spec } = membership;
+  const { version, attempt, items, settings } = request;
+  const maxNewTokens = settings.maxNewTokens || phaseOf(run, Math.max(1, version)).sampling.maxNewTokens;
+  const { signal, capacity } = evaluationSignal(settings.samplesPerPrompt, maxNewTokens, request.recordSize);
+  const planned: PlannedTask[] = [];
+  const issue = async (set: SampleSet): Promise<Part> => {
+    const from = planned.length;
+    const tasks = await issueWriting(membership, {
+      ...set,
+      ...{ purpose: Purpose.EVALUATE, step: version, attempt, items, sampler: "", firstTask: from },
+      rewarded: spec.rewards.length > 0,
+      promptsPerTask: Math.min(mostPrompts, capacity, Math.ceil(items.length / run.replicas.student)),
+    });
+    planned.push(...tasks);
+    return { from, to: planned.length };
+  };
+  const plain = { topK: 0, topP: 1, maxNewTokens };
+  const greedy = await issue({ sampling: { ...plain, temperature: 0 }, samplesPerPrompt: 1, signal: undefined });
+  const drawn: Part[] = [];
+  const asked = run.teachers.length > 0 ? signal : undefined;
+  for (const temperature of settings.temperatures)
+    drawn.push(await issue({ sampling: { ...plain, temperature }, samplesPerPrompt: settings.samplesPerPrompt, signal: asked }));
+  return { greedy, drawn, planned };
 }

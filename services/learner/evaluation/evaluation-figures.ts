@@ -11,7 +11,7 @@ import type { TokenDivergences } from "../../shared/ml/evaluation/divergence.js"
 import { figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
 import type { TrainHost } from "../model/train-host.js";
-import type { TaskResults } from "../tasks/results-reader.js";
+import type { CompleteResults } from "../tasks/results-reader.js";
 
 /** An evaluation's event, less the version and the time that it took. */
 export type EvaluationFigures = MessageInitShape<typeof EvaluationFinishedSchema>;
@@ -34,14 +34,15 @@ const exampleCount = 6;
  */
 export async function evaluationFigures(
   host: WorkerClient<TrainHost>,
-  greedy: readonly TaskResults[],
-  sampled: readonly (readonly TaskResults[])[],
+  greedy: readonly CompleteResults[],
+  sampled: readonly (readonly CompleteResults[])[],
   settings: EvaluationSettings,
 ): Promise<EvaluationFigures> {
-  const [written, ...drawn] = [greedy, ...sampled].map((results) => results.flatMap(judgedOf));
-  const failures = [written!, ...drawn].flat().flatMap((judged) => failureOf(judged) || []);
-  const options = { metric: metricOf(settings, written!), passAt: settings.passAt, selfBleuUnit: settings.selfBleuUnit };
-  const best = figuresOf(await samplesOf(host, written!), { ...options, passAt: [] });
+  const written = greedy.flatMap(judgedOf);
+  const drawn = sampled.map((results) => results.flatMap(judgedOf));
+  const failures = [written, ...drawn].flat().flatMap((judged) => failureOf(judged) || []);
+  const options = { metric: metricOf(settings, written), passAt: settings.passAt, selfBleuUnit: settings.selfBleuUnit };
+  const best = figuresOf(await samplesOf(host, written), { ...options, passAt: [] });
   const samples = [];
   let first: readonly JudgedSample[] = [];
   for (const [i, temperature] of settings.temperatures.entries()) {
@@ -52,9 +53,9 @@ export async function evaluationFigures(
     samples.push({ temperature, ...figures, rewardComponents, passAt: figures.passAt.map((one) => ({ ...one })) });
   }
   const { quality, forwardKl, reverseKl, teacherNll, reward, selfBleu } = samples[0]!;
-  const shown = drawn[0]!.some(({ score }) => score) ? drawn[0]! : written!;
+  const shown = drawn[0]!.some(({ score }) => score) ? drawn[0]! : written;
   return {
-    prompts: new Set(written!.map(({ sequence }) => sequence.index)).size,
+    prompts: new Set(written.map(({ sequence }) => sequence.index)).size,
     metric: options.metric ?? "",
     greedy: best.quality,
     greedyReward: best.reward,
@@ -86,22 +87,26 @@ export function bestValue(figures: EvaluationFigures, figure: BestFigure): numbe
 const metricOf = ({ metric }: EvaluationSettings, judged: readonly Judged[]): TextMetric | undefined =>
   (metric as TextMetric) || (judged.some(({ sequence }) => sequence.reference !== "") ? "exact_match" : undefined);
 
-const judgedOf = ({ rollout, score, reward }: TaskResults): Judged[] =>
-  rollout!.sequences.map((sequence, i) => ({
+const judgedOf = ({ rollout, score, reward }: CompleteResults): Judged[] =>
+  rollout.sequences.map((sequence, i) => ({
     sequence,
-    signal: rollout!.signal,
+    signal: rollout.signal,
     score: score?.scores[i],
     reward: reward?.rewards[i],
   }));
 
 const failureOf = ({ sequence, score, reward }: Judged): string => sequence.failure || score?.failure || reward?.failure || "";
 
+type Scored = Judged & { readonly score: SequenceScore };
+
+const isScored = (judged: Judged): judged is Scored => judged.score !== undefined && !judged.score.failure;
+
 const isWritten = ({ sequence }: Judged): boolean => sequence.failure === "";
 
 /** The completions that were written, in order, with their divergences from the teacher where one scored them. */
 async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[]): Promise<JudgedSample[]> {
   const written = judged.filter(isWritten);
-  const scored = written.filter(({ score }) => score && !score.failure);
+  const scored = written.filter(isScored);
   const divergences = scored.length ? await host.divergences(scored.map(scoredInput)) : [];
   const found = new Map<Judged, TokenDivergences>(scored.map((one, i) => [one, divergences[i]!]));
   return written.map((one) => {
@@ -119,11 +124,11 @@ async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[
   });
 }
 
-function scoredInput({ sequence, score, signal }: Judged) {
+function scoredInput({ sequence, score, signal }: Scored) {
   const input = scoreInput(sequence);
   const asked = signal ? signalOf(signal) : wholeDistribution;
   const context = { signal: asked, tokens: input.completionIds.length, headDigest: "", studentTopIds: sequence.studentTopIds };
-  return { ...input, score: fromScoreRecord(score!, context) };
+  return { ...input, score: fromScoreRecord(score, context) };
 }
 
 async function examplesOf(

@@ -1,15 +1,24 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import type { WorkerClient } from "../../shared/base/workers.js";
 import { type BestFigure, bestFigures } from "../../shared/flow/runs/evaluation.js";
-import { type CheckpointState, directoryName, readCheckpoints, writeCheckpoint } from "./checkpoints.js";
+import { checkpointState, directoryName, readCheckpoints } from "./checkpoint-state.js";
+import { writeCheckpoint } from "./checkpoints.js";
 import type { TrainHost } from "./train-host.js";
 
-/** A checkpoint with the figure it was kept for. */
-export interface Best extends CheckpointState {
+/** A version that has become the best, and where it is kept. */
+export interface Best {
+  readonly step: number;
   readonly metric: BestFigure;
   readonly value: number;
+  /** SHA-256 of the weights, hexadecimal. */
+  readonly digest: string;
+  readonly path: string;
 }
+
+/** The state of a checkpoint that was kept for a figure. */
+const bestState = (metric: BestFigure) => checkpointState.extend({ metric: z.literal(metric), value: z.number() });
 
 /**
  * Keeps the checkpoint of the version with the best figure of an evaluation, in a directory of its own that the run's
@@ -24,17 +33,14 @@ export class BestKeeper {
     this.#metric = metric;
   }
 
+  /** The figure that decides. */
   get metric(): BestFigure {
     return this.#metric;
   }
 
-  /** Saves the host's weights if `value` is better than that of the one kept, then lets go of that. Gives the new best. */
-  async consider(
-    host: WorkerClient<TrainHost>,
-    step: number,
-    value: number,
-  ): Promise<(Omit<Best, "files"> & { readonly path: string }) | undefined> {
-    const kept = (await readCheckpoints<Best>(this.#root)).filter(({ metric }) => metric === this.#metric);
+  /** Saves the host's weights if `value` is better than that of the one kept, then deletes that one. Returns the new best, if it is. */
+  async consider(host: WorkerClient<TrainHost>, step: number, value: number): Promise<Best | undefined> {
+    const kept = await readCheckpoints(this.#root, bestState(this.#metric));
     if (!Number.isFinite(value) || kept.some((other) => !this.#better(value, other.value))) return undefined;
     const path = join(this.#root, directoryName(step));
     const state = { step, metric: this.#metric, value };

@@ -1,11 +1,11 @@
-import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { architectureOf } from "../../shared/ml/models/architectures/table.js";
 import type { StudentSource } from "./train-host.js";
 
 /** Where a run's student comes from. */
-export function studentSource({ student, teachers, seed }: RunSpec): StudentSource {
-  if (!student?.init) return { directory: student!.model };
-  const { init } = student;
+export function studentSource({ student, teachers, seed }: RunSpecValid): StudentSource {
+  const { init, model } = student;
+  if (!init) return { directory: model };
   const config = {
     model_type: init.architecture,
     hidden_size: init.hiddenSize,

@@ -26,6 +26,7 @@ import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
+import { checkpointState, stateName } from "./checkpoint-state.js";
 
 /** Where the student comes from: a directory, or a config to start from scratch with a directory's tokenizer. */
 export type StudentSource =
@@ -137,9 +138,13 @@ export class TrainHost {
 
   /** The current version's files: the weights, and with `whole` also config and tokenizer. The caller's thread gets them as its own. */
   files(whole: boolean): Record<string, FileBytes> {
-    const params = this.#training.params();
-    const files = whole ? modelToFiles({ ...this.#opened, params }) : { "model.safetensors": [...encodeSafetensors(params)] };
+    const files = whole ? modelToFiles({ ...this.#opened, params: this.#training.params() }) : this.#published();
     return moved(files, Object.values(files).flatMap(ownBuffers));
+  }
+
+  #published(): Record<string, FileBytes> {
+    const { file, weights } = this.#training.published();
+    return { [file]: [...encodeSafetensors(weights)] };
   }
 
   /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Gives the weights' digest. */
@@ -207,6 +212,6 @@ async function readState(checkpoint: string, model: Model) {
   const moments = await readTensors(path);
   const part = (prefix: string) =>
     new Map([...moments].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [])));
-  const { step } = JSON.parse(await readFile(join(checkpoint, "state.json"), "utf8")) as { step: number };
+  const { step } = checkpointState.parse(JSON.parse(await readFile(join(checkpoint, stateName), "utf8")));
   return { params: model.params, m: part("m:"), v: part("v:"), updates: step };
 }

@@ -5,7 +5,7 @@ import type { WorkerClient } from "../../shared/base/workers.js";
 import { signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { resolveObjective, resolveOptimizer } from "../../shared/flow/runs/resolve.js";
 import { Source } from "../../shared/gen/retort/v1/flow_pb.js";
-import type { StepRequest, StepResponseSchema } from "../../shared/gen/retort/v1/learner_pb.js";
+import type { StepRequestValid, StepResponseSchema } from "../../shared/gen/retort/v1/learner_pb.js";
 import { learningRate } from "../../shared/ml/optim/schedule.js";
 import { signals } from "../../shared/ml/signals/table.js";
 import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
@@ -40,11 +40,11 @@ export class Standalone {
    *
    * @throws InvalidArgument naming the field that is at fault, or that nothing would read
    */
-  step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>> {
+  step(request: StepRequestValid): Promise<MessageInitShape<typeof StepResponseSchema>> {
     return this.exclusive(() => this.#step(request));
   }
 
-  async #step(request: StepRequest): Promise<MessageInitShape<typeof StepResponseSchema>> {
+  async #step(request: StepRequestValid): Promise<MessageInitShape<typeof StepResponseSchema>> {
     const { objective, optimizer } = request;
     checkStep(request);
     const rate = rateOf(request, this.steps + 1);
@@ -60,7 +60,7 @@ export class Standalone {
   }
 
   /** Loads the head that the request names, once, and gives its digest. */
-  async #head({ teacherModel, headDigest }: StepRequest): Promise<string> {
+  async #head({ teacherModel, headDigest }: StepRequestValid): Promise<string> {
     if (!teacherModel)
       throw new RetortError(
         "InvalidArgument",
@@ -78,7 +78,7 @@ export class Standalone {
     return known;
   }
 
-  #options(objective: Partial<NonNullable<StepRequest["objective"]>>, optimizer: StepRequest["optimizer"]): TrainerOptions {
+  #options(objective: Partial<NonNullable<StepRequestValid["objective"]>>, optimizer: StepRequestValid["optimizer"]): TrainerOptions {
     const { microBatchTokens, beta1, beta2, epsilon, weightDecay, maxGradNorm } = resolveOptimizer(optimizer);
     return {
       ...this.#device,
@@ -90,7 +90,7 @@ export class Standalone {
 }
 
 /** Learning rate of a step, 1-based over the steps of this process. */
-function rateOf({ optimizer, totalSteps }: StepRequest, step: number): number {
+function rateOf({ optimizer, totalSteps }: StepRequestValid, step: number): number {
   const { schedule: kind, ...settings } = resolveOptimizer(optimizer);
   if (kind !== "constant" && totalSteps === 0)
     throw new RetortError("InvalidArgument", `optimizer.schedule is ${kind}, and totalSteps is missing; say over how many steps it runs`, {

@@ -4,7 +4,8 @@ import { subjects } from "../../shared/flow/subjects.js";
 import { StepAccountSchema } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { RunContext } from "../context/run-context.js";
 import type { PlannedTask } from "../tasks/planned-task.js";
-import type { Assembled, Failure } from "./assemble.js";
+import type { SampleFailure } from "../tasks/sample.js";
+import type { Assembled } from "./assemble.js";
 
 /** Writes into the ledger that this learner goes on behind a step: what an earlier one had trained beyond it counts no more. */
 export const recordStart = (context: RunContext, fromStep: number): Promise<void> => write(context, { step: 0, fromStep });
@@ -22,7 +23,7 @@ export async function recordStep(
     rows: prompts.map(({ row }) => row),
     samplesPerPrompt,
     trained: new Uint8Array(Math.ceil((prompts.length * samplesPerPrompt) / 8)),
-    outcomes: [] as Omit<Failure, "task">[],
+    outcomes: [] as Omit<SampleFailure, "task">[],
   }));
   for (const { task, prompt, sample } of trained) setBit(tasks[task]!.trained, prompt * tasks[task]!.samplesPerPrompt + sample);
   for (const { task, ...outcome } of failures) tasks[task]!.outcomes.push(outcome);

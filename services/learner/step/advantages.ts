@@ -10,13 +10,19 @@ export interface Rewarded {
 export function advantagesOf(members: readonly Rewarded[], baseline: ObjectiveSettings["baseline"]): number[] {
   if (baseline === "none") return members.map(({ reward }) => reward);
   const sums = new Map<string, { total: number; count: number }>();
-  const key = ({ group }: Rewarded) => (baseline === "group" ? group : "batch");
+  const sumFor = ({ group }: Rewarded) => {
+    const key = baseline === "group" ? group : "batch";
+    const sum = sums.get(key) ?? { total: 0, count: 0 };
+    sums.set(key, sum);
+    return sum;
+  };
   for (const member of members) {
-    const sum = sums.get(key(member)) ?? { total: 0, count: 0 };
-    sums.set(key(member), { total: sum.total + member.reward, count: sum.count + 1 });
+    const sum = sumFor(member);
+    sum.total += member.reward;
+    sum.count++;
   }
   return members.map((member) => {
-    const { total, count } = sums.get(key(member))!;
+    const { total, count } = sumFor(member);
     return member.reward - total / count;
   });
 }

@@ -5,28 +5,18 @@ import { toUint32 } from "../../shared/flow/arrays.js";
 import { payloadBytes } from "../../shared/flow/results/payload.js";
 import { sequencesDigest } from "../../shared/flow/rollouts/digest.js";
 import type { Phase } from "../../shared/flow/runs/resolve.js";
-import { FinishReason, type Sequence, Source } from "../../shared/gen/retort/v1/flow_pb.js";
+import { FinishReason, type Reward, type Rollout, type Sequence, Source, type TeacherScore } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
-import type { TaskResults } from "../tasks/results-reader.js";
+import type { CompleteResults } from "../tasks/results-reader.js";
+import type { Sample, SampleFailure } from "../tasks/sample.js";
 import { advantagesOf } from "./advantages.js";
-
-/** A failure of one sample: consumed, reported, left out. */
-export interface Failure {
-  readonly task: number;
-  readonly prompt: number;
-  readonly sample: number;
-  readonly reason: string;
-}
-
-/** A sample that is trained on. */
-export type Trained = Omit<Failure, "reason">;
 
 /** The records of one step as a batch to train on, with what its event reports. */
 export interface Assembled {
   readonly batch: readonly TrainSequence[];
   /** The sample of each sequence of the batch. */
-  readonly trained: readonly Trained[];
-  readonly failures: readonly Failure[];
+  readonly trained: readonly Sample[];
+  readonly failures: readonly SampleFailure[];
   readonly reward: number | undefined;
   readonly stalenessMean: number;
   readonly stalenessMax: number;
@@ -39,7 +29,7 @@ export interface Assembled {
   readonly cacheHits: number;
 }
 
-interface Member extends Trained {
+interface Member extends Sample {
   readonly sequence: TrainSequence;
   readonly group: string;
   readonly reward: number;
@@ -54,17 +44,17 @@ interface Member extends Trained {
  * @throws DataLoss if a score does not belong to its rollout, was made with another signal than asked for or by another
  *   teacher of that name, or if a reward is not finite
  */
-export function assemble(results: readonly TaskResults[], phase: Phase, step: number): Assembled {
-  const failures: Failure[] = [];
+export function assemble(results: readonly CompleteResults[], phase: Phase, step: number): Assembled {
+  const failures: SampleFailure[] = [];
   const members: (Member & { readonly tokens: number })[] = [];
   let signalBytes = 0;
   let scoredTokens = 0;
   const digests = new Map<string, string>();
   results.forEach((result, task) => {
     const { rollout, score, reward } = result;
-    if (score) checkScore(result, task, digests);
-    if (reward) checkReward(result, task);
-    rollout!.sequences.forEach((sequence, i) => {
+    if (score) checkScore(rollout, score, task, digests);
+    if (reward) checkReward(rollout, reward, task);
+    rollout.sequences.forEach((sequence, i) => {
       const { prompt, sample } = sequence;
       const reason = sequence.failure || score?.scores[i]?.failure || reward?.rewards[i]?.failure;
       if (reason) {
@@ -104,47 +94,46 @@ const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0)
 const mean = (list: readonly number[]): number => (list.length ? sum(list) / list.length : 0);
 
 /** @param digests of each teacher that has scored this step so far, by name */
-function checkScore({ rollout, score }: TaskResults, task: number, digests: Map<string, string>): void {
+function checkScore({ sequences, signal }: Rollout, score: TeacherScore, task: number, digests: Map<string, string>): void {
   const refuse = (what: string) => {
     throw new RetortError(
       "DataLoss",
       `task ${task}: the teacher's score ${what}; do all teachers of the run have the same version and settings?`,
     );
   };
-  if (score!.scores.length !== rollout!.sequences.length)
-    refuse(`has ${score!.scores.length} entries for ${rollout!.sequences.length} sequences`);
-  if (score!.sequencesDigest !== sequencesDigest(rollout!.sequences)) refuse("belongs to other sequences (digest)");
-  const [asked, given] = [rollout!.signal, score!.signal].map((signal) =>
+  if (score.scores.length !== sequences.length) refuse(`has ${score.scores.length} entries for ${sequences.length} sequences`);
+  if (score.sequencesDigest !== sequencesDigest(sequences)) refuse("belongs to other sequences (digest)");
+  const [asked, given] = [signal, score.signal].map((signal) =>
     signal ? `${signal.kind} k=${signal.k} temperature=${signal.temperature} ${signal.hiddenDtype}`.trim() : "no signal",
   );
   if (asked !== given) refuse(`was made with ${given}, and ${asked} was asked for`);
-  const known = digests.get(score!.teacher) ?? score!.teacherDigest;
-  digests.set(score!.teacher, known);
-  if (known !== score!.teacherDigest)
-    refuse(`was made by "${score!.teacher}" with weights ${score!.teacherDigest}, others of the step with ${known}`);
+  const known = digests.get(score.teacher) ?? score.teacherDigest;
+  digests.set(score.teacher, known);
+  if (known !== score.teacherDigest)
+    refuse(`was made by "${score.teacher}" with weights ${score.teacherDigest}, others of the step with ${known}`);
 }
 
-function checkReward({ rollout, reward }: TaskResults, task: number): void {
-  if (reward!.rewards.length !== rollout!.sequences.length)
+function checkReward({ sequences }: Rollout, { rewards }: Reward, task: number): void {
+  if (rewards.length !== sequences.length)
     throw new RetortError(
       "DataLoss",
-      `task ${task}: there are ${reward!.rewards.length} rewards for ${rollout!.sequences.length} sequences; do all workers of the run have the same version?`,
+      `task ${task}: there are ${rewards.length} rewards for ${sequences.length} sequences; do all workers of the run have the same version?`,
     );
 }
 
 /** The reward of a sequence; 0 where none was asked for. */
-function rewardOf({ reward }: TaskResults, i: number, task: number): number {
+function rewardOf({ reward }: CompleteResults, i: number, task: number): number {
   const value = reward?.rewards[i]?.value ?? 0;
   if (!Number.isFinite(value))
     throw new RetortError("DataLoss", `task ${task}: rewards[${i}].value is ${value}; a reward must be a finite number, or a failure`);
   return value;
 }
 
-function memberOf(result: TaskResults, i: number, task: number, step: number): Member {
+function memberOf(result: CompleteResults, i: number, task: number, step: number): Member {
   const { rollout, score } = result;
-  const sequence = rollout!.sequences[i]!;
-  const sampled = rollout!.source === Source.STUDENT;
-  const signal = rollout!.signal ? signalOf(rollout!.signal) : wholeDistribution;
+  const sequence = rollout.sequences[i]!;
+  const sampled = rollout.source === Source.STUDENT;
+  const signal = rollout.signal ? signalOf(rollout.signal) : wholeDistribution;
   const records = { sequence, score: score?.scores[i], signal, headDigest: score?.headDigest ?? "", sampled };
   const versions = sampled ? Array.from(toUint32(sequence.policyVersions, "policyVersions")) : [];
   return {

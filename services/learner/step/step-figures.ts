@@ -4,12 +4,12 @@ import type { StepFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import type { Assembled } from "./assemble.js";
 
-/** When the parts of a step were done, in milliseconds of `performance.now()`. */
+/** When the parts of a step were done, on the clock of `performance.now()`. */
 export interface StepTimes {
-  readonly started: number;
-  readonly collected: number;
-  readonly trained: number;
-  readonly published: number;
+  readonly startedMs: number;
+  readonly collectedMs: number;
+  readonly trainedMs: number;
+  readonly publishedMs: number;
 }
 
 /** The figures of a step's event, from its batch and from what the trainer says of it. */
@@ -17,7 +17,7 @@ export function stepFigures(
   { name }: Phase,
   assembled: Assembled,
   stats: StepStats,
-  { started, collected, trained, published }: StepTimes,
+  { startedMs, collectedMs, trainedMs, publishedMs }: StepTimes,
 ): MessageInitShape<typeof StepFinishedSchema> {
   const { batch, failures, trained: _, ...figures } = assembled;
   const { sequenceDivergence, ...rest } = stats;
@@ -27,9 +27,9 @@ export function stepFigures(
     failedPrompts: failures.length,
     ...figures,
     ...rest,
-    seconds: (published - started) / 1000,
-    waitSeconds: (collected - started) / 1000,
-    trainSeconds: (trained - collected) / 1000,
-    publishSeconds: (published - trained) / 1000,
+    seconds: (publishedMs - startedMs) / 1000,
+    waitSeconds: (collectedMs - startedMs) / 1000,
+    trainSeconds: (trainedMs - collectedMs) / 1000,
+    publishSeconds: (publishedMs - trainedMs) / 1000,
   };
 }

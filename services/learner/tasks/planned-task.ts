@@ -9,13 +9,21 @@ import {
   Source,
   type TaskKey,
 } from "../../shared/gen/retort/v1/flow_pb.js";
-import type { TaskResults } from "./results-reader.js";
+import type { CompleteResults, SettledResults } from "./results-reader.js";
+
+/** A prompt as the learner sent it. */
+export interface PlannedPrompt {
+  /** Of the dataset. */
+  readonly row: number;
+  readonly ids: Int32Array;
+  /** The completion that was sent with it, for dataset text. */
+  readonly completionIds?: Int32Array;
+}
 
 /** A task as the learner issued it: what its rollout is held against. */
 export interface PlannedTask {
   readonly key: Pick<TaskKey, "runId" | "purpose" | "step" | "task" | "attempt">;
-  /** Dataset row and token ids of each prompt; for dataset text also the completion that was sent. */
-  readonly prompts: readonly { readonly row: number; readonly ids: Int32Array; readonly completionIds?: Int32Array }[];
+  readonly prompts: readonly PlannedPrompt[];
   readonly samplesPerPrompt: number;
   readonly source: Source;
   readonly maxNewTokens: number;
@@ -30,18 +38,26 @@ export interface PlannedTask {
  * Holds what arrived against what was asked, before it is used. What is not as asked has failed: a whole task, where its
  * rollout is another one's or cannot be read; else the sequences that are at fault.
  *
- * @param found one per task, complete
+ * @param found one per task
  */
-export function soundResults(found: readonly TaskResults[], planned: readonly PlannedTask[]): TaskResults[] {
+export function soundResults(found: readonly SettledResults[], planned: readonly PlannedTask[]): CompleteResults[] {
   return found.map((results, i) => {
     const task = planned[i]!;
-    const fault = results.unreadable ?? rolloutFault(results.rollout!, task);
-    if (fault) return { rollout: failedRollout(task, `what came for the task cannot be used: ${fault}`) };
-    const { sequences, ...rollout } = results.rollout!;
-    const failures = sequences.map((sequence) => sequence.failure || sequenceFault(sequence, task) || "");
-    return { ...results, rollout: { ...rollout, sequences: sequences.map((sequence, j) => ({ ...sequence, failure: failures[j]! })) } };
+    if (results.unreadable !== undefined) return failed(task, results.unreadable);
+    const { rollout } = results;
+    const fault = rolloutFault(rollout, task);
+    if (fault) return failed(task, fault);
+    const sequences = rollout.sequences.map((sequence) => ({
+      ...sequence,
+      failure: sequence.failure || sequenceFault(sequence, task) || "",
+    }));
+    return { ...results, rollout: { ...rollout, sequences } };
   });
 }
+
+const failed = (task: PlannedTask, fault: string): CompleteResults => ({
+  rollout: failedRollout(task, `what came for the task cannot be used: ${fault}`),
+});
 
 /** Every sample of a task, failed. */
 function failedRollout({ key, source, prompts, samplesPerPrompt }: PlannedTask, failure: string): Rollout {
@@ -84,7 +100,9 @@ function sequenceFault(sequence: Sequence, planned: PlannedTask): string | undef
     if (!same(toInt32(sequence.promptIds, "promptIds"), prompt.ids)) return `prompt ${sequence.prompt} has other token ids than were sent`;
     const ids = toInt32(sequence.completionIds, "completionIds");
     if (planned.source === Source.DATASET)
-      return same(ids, prompt.completionIds!) ? undefined : `the completion of prompt ${sequence.prompt} is not the dataset's`;
+      return prompt.completionIds && same(ids, prompt.completionIds)
+        ? undefined
+        : `the completion of prompt ${sequence.prompt} is not the dataset's`;
     if (ids.length < 1 || ids.length > planned.maxNewTokens)
       return `a completion has ${ids.length} tokens; 1 to ${planned.maxNewTokens} were asked for`;
     if (ids.some((id) => id < 0)) return "a completion has a negative token id";

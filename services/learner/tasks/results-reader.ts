@@ -24,13 +24,29 @@ export interface TaskResults {
   unreadable?: string;
 }
 
+/** A task's rollout, with the score and the reward that it asked for. */
+export interface CompleteResults {
+  readonly rollout: Rollout;
+  readonly score?: TeacherScore;
+  readonly reward?: Reward;
+  readonly unreadable?: undefined;
+}
+
+/** Results of a task of which one cannot be read. */
+export interface UnreadableResults {
+  readonly unreadable: string;
+}
+
+/** Results of a task for which nothing more is waited for. */
+export type SettledResults = CompleteResults | UnreadableResults;
+
 /** How a wait for results goes. */
 export interface WaitOptions {
   readonly timeoutMs: number;
   /** Asked at every arrival and once a second; true ends the wait. */
   readonly interrupted: () => Promise<boolean>;
-  /** True for a task whose results can't be used, however many are still missing: nothing more is waited for. */
-  readonly spoilt?: (results: TaskResults, task: number) => boolean;
+  /** True for a task whose rollout can't be used, whatever else is still missing: nothing more is waited for. */
+  readonly spoilt?: (rollout: Rollout, task: number) => boolean;
   /** Told what is missing after 30 seconds, and again each time the wait has doubled. */
   readonly waiting?: (missing: string, seconds: number) => void;
 }
@@ -102,15 +118,19 @@ export class ResultsReader {
    * @returns undefined if it was interrupted
    * @throws DeadlineExceeded that says what is missing
    */
-  async wait(step: string, tasks: number, { timeoutMs, interrupted, spoilt, waiting }: WaitOptions): Promise<TaskResults[] | undefined> {
+  async wait(step: string, tasks: number, { timeoutMs, interrupted, spoilt, waiting }: WaitOptions): Promise<SettledResults[] | undefined> {
     const started = Date.now();
     let tellAfterMs = patienceMs;
+    const isSettled = (results: TaskResults, task: number): results is SettledResults =>
+      isComplete(results) ||
+      results.unreadable !== undefined ||
+      (results.rollout !== undefined && spoilt?.(results.rollout, task) === true);
     for (;;) {
       if (this.#failure) throw RetortError.from(this.#failure);
       // From before the look: what arrives while `interrupted` is asked must wake this too.
       const arrival = this.#next();
       const found = Array.from({ length: tasks }, (_, task) => this.#steps.get(step)?.get(task) ?? {});
-      if (found.every((results, task) => isComplete(results) || spoilt?.(results, task))) return found;
+      if (found.every(isSettled)) return found;
       const waitedMs = Date.now() - started;
       if (waitedMs > timeoutMs)
         throw new RetortError("DeadlineExceeded", `step ${step}: waited ${timeoutMs} ms; ${missing(found)}`, { retry: "never" });
@@ -152,10 +172,10 @@ function add(results: TaskResults, kind: ResultKind, data: Uint8Array): void {
   else results.reward = read(RewardSchema);
 }
 
-/** True if nothing more will come for a task. */
-function isComplete({ rollout, score, reward, unreadable }: TaskResults): boolean {
-  if (unreadable) return true;
-  if (!rollout) return false;
+/** True if a task has its rollout, and all that this asked for. */
+export function isComplete(results: TaskResults): results is CompleteResults {
+  const { rollout, score, reward, unreadable } = results;
+  if (unreadable !== undefined || !rollout) return false;
   return (rollout.teacher === "" || score !== undefined) && (!rollout.rewarded || reward !== undefined);
 }
 

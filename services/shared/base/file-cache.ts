@@ -3,6 +3,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from "node:f
 import { dirname, join } from "node:path";
 import { RetortError } from "./errors.js";
 
+/** What a cache of files is made with; `now` is the clock, in milliseconds since 1970. */
 export interface FileCacheOptions {
   /** Bytes that all entries together may take on the disk. */
   readonly maxBytes: number;

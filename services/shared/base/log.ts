@@ -6,6 +6,7 @@ import { traceFields } from "./tracing.js";
 /** A structured log; fields first, then the sentence. */
 export type Log = Logger;
 
+/** How a process logs; `level` is one of pino's. */
 export interface LogOptions {
   readonly level: string;
   /** Lines of JSON, or lines for people. */

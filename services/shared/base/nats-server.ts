@@ -81,6 +81,7 @@ export interface NatsServer {
   kill(): void;
 }
 
+/** What a nats-server of our own is started with. */
 export interface NatsServerOptions {
   readonly binary: string;
   /** Directory for JetStream's files, the configuration and the log. */

@@ -1,3 +1,4 @@
+import { RetortError } from "../base/errors.js";
 import { calculator } from "./calculator.js";
 import { gridNav } from "./grid-nav.js";
 import { heldOutInstructions, instructions } from "./instructions.js";
@@ -10,3 +11,10 @@ import type { GeneratedTask } from "./task.js";
 export const tasks: Readonly<Record<string, GeneratedTask>> = Object.fromEntries(
   [calculator, gridNav, heldOutInstructions, instructions, names, num2words, summaries].map((task) => [task.name, task]),
 );
+
+/** A task by its name. @throws InvalidArgument that lists the tasks that there are */
+export function taskNamed(name: string): GeneratedTask {
+  const task = tasks[name];
+  if (!task) throw new RetortError("InvalidArgument", `there is no task "${name}"; known: ${Object.keys(tasks).join(", ")}`);
+  return task;
+}

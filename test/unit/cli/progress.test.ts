@@ -3,7 +3,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { bytesInWords } from "../../../services/cli/bytes.js";
 import { evaluationLine, ProgressView, stepLine } from "../../../services/cli/runs/progress.js";
 import { checkAudit } from "../../../services/cli/runs/runs.js";
-import { tableOf } from "../../../services/cli/table.js";
+import { textTable } from "../../../services/cli/text-table.js";
 import {
   AuditFinishedSchema,
   EvaluationFinishedSchema,
@@ -128,9 +128,9 @@ describe("bytesInWords()", () => {
   });
 });
 
-describe("tableOf()", () => {
+describe("textTable()", () => {
   it("aligns its columns, without colour where there is no terminal", () => {
-    const lines = tableOf(
+    const lines = textTable(
       ["name", "n"],
       [
         ["a", "1"],

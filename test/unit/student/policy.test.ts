@@ -1,8 +1,8 @@
 import { RetortError } from "../../../services/shared/base/errors.js";
-import { type FileBytes, piecesOf } from "../../../services/shared/base/file-bytes.js";
+import { piecesOf } from "../../../services/shared/base/file-bytes.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import type { PolicyAnnouncement, RunStore } from "../../../services/shared/flow/runs/run-store.js";
-import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
+import type { WeightStore, WeightsFiles } from "../../../services/shared/flow/weights/store.js";
 import { Policy } from "../../../services/student/policy.js";
 
 /** A promise that a test settles. */
@@ -41,7 +41,8 @@ class Learner {
     const store = {
       get: async (_: string, version: number) => new Map([["model.safetensors", new TextEncoder().encode(await learner.get(version))]]),
     } as unknown as WeightStore;
-    const use = async (bytes: FileBytes) => void this.used.push(Buffer.concat(piecesOf(bytes)).toString());
+    const use = async (files: WeightsFiles) =>
+      void this.used.push([...files.values()].map((bytes) => Buffer.concat(piecesOf(bytes)).toString()).join());
     this.policy = new Policy("run", runs, store, use, createLog("test", { level: "silent", format: "json" }));
     void this.policy.follow(this.stop.signal);
   }

@@ -12,6 +12,7 @@ export const bestFigures = {
   teacher_nll: "lowest",
 } as const;
 
+/** A figure by which the best version of a student can be kept. */
 export type BestFigure = keyof typeof bestFigures;
 
 /** How a run evaluates, with every default filled in. */

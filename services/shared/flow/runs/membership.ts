@@ -1,9 +1,11 @@
 import { hostname } from "node:os";
+import { RetortError } from "../../base/errors.js";
 import type { Service } from "../../base/lifecycle.js";
 import type { RoleContext } from "../../base/role.js";
+import { checkMessage } from "../../base/rpc/check-message.js";
 import type { ModelSettings } from "../../base/settings.js";
 import { Streams, streamsOptions } from "../../base/streams/connection.js";
-import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import { RunSpecSchema, type RunSpecValid } from "../../gen/retort/v1/run_spec_pb.js";
 import { openWeightStore } from "../weights/open.js";
 import type { WeightStore } from "../weights/store.js";
 import { type ResolvedRun, resolveRun } from "./resolve.js";
@@ -17,7 +19,7 @@ export interface Membership {
   readonly streams: Streams;
   readonly runs: RunStore;
   readonly store: WeightStore;
-  readonly spec: RunSpec;
+  readonly spec: RunSpecValid;
   readonly run: ResolvedRun;
 }
 
@@ -28,14 +30,16 @@ const memberPatienceMs = 30 * 60_000;
  * Connects to a run.
  *
  * @param kind the role, and the teacher's name where there is one
- * @throws Unavailable if NATS is not there, NotFound if the run is not
+ * @throws Unavailable if NATS is not there, NotFound if the run is not, InvalidArgument if its spec breaks its rules
  */
 export async function joinRun(runId: string, settings: ModelSettings, ...kind: readonly string[]): Promise<Membership> {
   const name = [...kind, settings.index ?? hostname()].join("-");
   const streams = await Streams.connect({ ...streamsOptions(settings, `${name}/${runId}`, kind[0]), patienceMs: memberPatienceMs });
   const runs = await RunStore.open(streams);
-  const { spec } = await runs.get(runId);
-  return { runId, name, streams, runs, store: await openWeightStore(settings, streams), spec: spec!, run: resolveRun(spec!) };
+  const { spec: stored } = await runs.get(runId);
+  if (!stored) throw new RetortError("DataLoss", `run ${runId} has no spec; start it again`);
+  const spec = checkMessage(RunSpecSchema, stored);
+  return { runId, name, streams, runs, store: await openWeightStore(settings, streams), spec, run: resolveRun(spec) };
 }
 
 /** Registers a process in its run while it lives. */

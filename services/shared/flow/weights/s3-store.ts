@@ -14,6 +14,7 @@ import { RetortError } from "../../base/errors.js";
 import { type FileBytes, gather, lengthOf, sliceOf } from "../../base/file-bytes.js";
 import { BlobStore } from "./blob-store.js";
 
+/** Where an S3 store keeps its objects, and in what sizes it sends them. */
 export interface S3StoreOptions {
   /** s3://bucket or s3://bucket/prefix */
   readonly url: string;

@@ -19,6 +19,7 @@ export interface LabelledText {
   readonly label: number;
 }
 
+/** How a classifier is trained, whatever the batch. */
 export interface ClassifierTrainerOptions extends SessionOptions {
   readonly optimizer: OptimizerOptions;
   /** Most tokens of one micro-batch, padding included. */

@@ -6,6 +6,7 @@ import type { Classifier } from "./classifier.js";
 import { ClassifierTrainer, type LabelledText } from "./classifier-trainer.js";
 import { decoderClassifier } from "./decoder-classifier.js";
 
+/** How a classifier is fine-tuned on labelled texts, and who hears of it. */
 export interface FineTuneOptions extends SessionOptions {
   readonly epochs: number;
   readonly batchSize: number;

@@ -31,6 +31,7 @@ export const isMultiLabel = (rawConfig: Readonly<Record<string, unknown>>): bool
 export const lengthObstacle = ({ ids }: EncodedText, positions: number): string | undefined =>
   ids.length > positions ? `the text has ${ids.length} tokens, and the classifier takes ${positions}` : undefined;
 
+/** How a classifier computes. */
 export interface ClassifierOptions extends SessionOptions {
   /** Most tokens of one forward, padding included. */
   readonly batchTokens: number;

@@ -1,3 +1,4 @@
+import { defined } from "../../base/defined.js";
 import { type TextMetric, textMetrics } from "../text/metrics/table.js";
 import type { TokenDivergences } from "./divergence.js";
 import { passAtK } from "./pass-at-k.js";
@@ -96,6 +97,3 @@ function meanPass(groups: readonly (readonly JudgedSample[])[], measure: (text: 
     .map((group) => passAtK(group.length, group.filter(({ text, reference }) => measure(text, reference) >= 1).length, k));
   return meanOf(passes) ?? Number.NaN;
 }
-
-const defined = <T extends object>(record: T): T =>
-  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T;

@@ -3,9 +3,12 @@ import { type DType, float32, type Tensor } from "./tensor.js";
 
 /** One dimension: a fixed size, or the name of a size that is known only when the graph runs. */
 export type Dim = number | string;
+/** The dimensions of a value; empty for a scalar. */
 export type Shape = readonly Dim[];
 
+/** What a node's attribute may be: an integer, a float, a text, integers, a tensor, or a graph (a body or branch). */
 export type Attribute = number | { readonly float: number } | string | readonly number[] | Tensor | Graph;
+/** A node's attributes, by their names in the ONNX specification. */
 export type Attributes = { readonly [name: string]: Attribute };
 
 /** One operator application. An absent optional input is `undefined`. */

@@ -4,7 +4,9 @@ import type { FileBytes } from "../../base/file-bytes.js";
 import { loadModel, modelFromFiles } from "../models/files/model-files.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/model-params.js";
+import { pick } from "../models/param-spec.js";
 import { decodeSafetensors } from "../models/safetensors/safetensors.js";
+import { publishedFiles, wholeModel } from "../models/trainable.js";
 import { narrowed } from "../models/vocabulary-rows.js";
 import { checkDevice } from "../runtime/device.js";
 import type { SessionOptions } from "../runtime/session.js";
@@ -20,6 +22,7 @@ import type { Tokenizer } from "../text/tokenizer.js";
 /** Where a host finds its model: a directory, or the files of one by name. */
 export type ModelSource = { readonly directory: string } | { readonly files: Readonly<Record<string, FileBytes>> };
 
+/** How a model is opened in a worker thread; as {@link SamplerOptions} and {@link ScorerOptions} have it. */
 export interface HostOptions extends SessionOptions {
   readonly chunkTokens: number;
   readonly maxRows: number;
@@ -100,9 +103,22 @@ export class ModelHost {
     return { architecture, bosId, eosIds, padId, ...digests, ...sizes };
   }
 
-  /** Replaces the weights by those of a safetensors file. The sampler's graphs are kept where its weights are inputs. */
-  async useWeights(bytes: FileBytes): Promise<void> {
-    const params = decodeSafetensors(bytes);
+  /**
+   * Goes over to another version of the weights, by the files that its learner published. The sampler's graphs are kept where
+   * its weights are inputs.
+   *
+   * @throws DataLoss naming the file that is missing
+   */
+  async useWeights(files: Readonly<Record<string, FileBytes>>): Promise<void> {
+    const { config } = this.#opened;
+    const { published, frozen, merged } = wholeModel(config);
+    const bytes = files[publishedFiles[published]];
+    if (!bytes)
+      throw new RetortError(
+        "DataLoss",
+        `the version has the files ${Object.keys(files).join(", ")}, and ${publishedFiles[published]} is missing`,
+      );
+    const params = merged(decodeSafetensors(bytes), pick(this.#opened.params, frozen));
     this.#model = { ...this.#opened, params };
     await this.#sampler?.setWeights(params);
     await this.#scorer?.release();

@@ -119,4 +119,5 @@ export const divergences = {
   tvd,
 } as const satisfies Record<string, Divergence>;
 
+/** The name of a divergence in the table, as a run's objective writes it. */
 export type DivergenceName = keyof typeof divergences;

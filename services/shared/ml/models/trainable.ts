@@ -16,9 +16,12 @@ export interface Trainable {
   readonly weights: (params: Params) => GraphWeights;
   /** The weights of the model by its own names, made of those that are trained and frozen now. */
   readonly merged: (trained: Weights, frozen: Weights) => Weights;
-  /** What another process needs to have a new version: the model's weights, or what is trained alone. */
-  readonly published: "adapter" | "full";
+  /** What a new version is published as: the model's weights, or what is trained alone. */
+  readonly published: keyof typeof publishedFiles;
 }
+
+/** The file that holds a published version's weights, by what is published. */
+export const publishedFiles = { adapter: "adapter_model.safetensors", full: "model.safetensors" } as const;
 
 /** All parameters of a language model are trained. */
 export const wholeModel = (config: ModelConfig): Trainable => allOf(paramSpecs(config));

@@ -2,6 +2,7 @@ import type { Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import type { ParamSpec } from "../models/param-spec.js";
 
+/** The constants of AdamW, named as in torch.optim.AdamW. */
 export interface AdamWOptions {
   readonly beta1: number;
   readonly beta2: number;
@@ -18,6 +19,7 @@ export interface AdamWStep {
   readonly correction: Value;
 }
 
+/** One weight, and the running means of its gradient (m) and of the gradient's square (v): three values of one shape, float32. */
 export interface AdamWState {
   readonly param: Value;
   readonly m: Value;

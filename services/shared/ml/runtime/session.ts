@@ -11,6 +11,7 @@ import { fitsOneMessage, writeModel } from "../graph/write-model.js";
 /** Where a session computes. */
 export type Device = "cpu" | "cuda" | "webgpu";
 
+/** Where and how a graph is computed. */
 export interface SessionOptions {
   readonly device: Device;
   /** Threads inside one operator (CPU). */
@@ -27,6 +28,7 @@ export interface SessionOptions {
   readonly spinning?: boolean;
 }
 
+/** A tensor for each input of a graph, by name. */
 export type Feeds = Readonly<Record<string, Tensor>>;
 
 /**

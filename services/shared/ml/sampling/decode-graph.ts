@@ -15,6 +15,7 @@ import type { Weights } from "../models/param-spec.js";
 import { type Drawn, drawTokens } from "./draw.js";
 import type { SamplingParams } from "./params.js";
 
+/** What the graphs of decoding are built from. */
 export interface DecodeGraphOptions {
   readonly config: ModelConfig;
   /** Constants with these values, or inputs that every run feeds. */

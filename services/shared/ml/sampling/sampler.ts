@@ -14,12 +14,14 @@ import { cacheName, continueGraph, startGraph } from "./decode-graph.js";
 import { negatedUniform } from "./draw.js";
 import { checkSamplingParams, type SamplingParams, samplingKind } from "./params.js";
 
+/** One completion that is wanted. */
 export interface SampleRequest {
   readonly promptIds: Int32Array;
   /** The n-th token of the completion is drawn with the n-th pair of numbers of the stream that this names. */
   readonly seed: bigint;
 }
 
+/** What was sampled for one request: N tokens. */
 export interface Completion {
   /** At least one token; the stop token included. */
   readonly ids: Int32Array;
@@ -32,6 +34,7 @@ export interface Completion {
   readonly finish: "stop" | "length";
 }
 
+/** How a sampler computes; its samples don't depend on it. */
 export interface SamplerOptions extends SessionOptions {
   /** Tokens per call into the runtime; between calls finished rows leave. */
   readonly chunkTokens: number;

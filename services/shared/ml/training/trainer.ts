@@ -6,7 +6,7 @@ import type { ModelConfig } from "../models/config/model-config.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { headDigest } from "../models/model.js";
 import { pick, type Weights } from "../models/param-spec.js";
-import { type Trainable, wholeModel } from "../models/trainable.js";
+import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
@@ -15,6 +15,7 @@ import { StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, stepGraph } from "./step-graph.js";
 import { applyGraph, type OptimizerOptions } from "./update.js";
 
+/** How a model is trained, whatever the batch. */
 export interface TrainerOptions extends SessionOptions {
   readonly objective: Objective;
   readonly optimizer: OptimizerOptions;
@@ -126,6 +127,13 @@ export class Trainer {
     return this.#trainable.merged(this.#state.params(), this.#frozen);
   }
 
+  /** What a new version is published as, by the file that holds it: the model's weights, or those that are trained. */
+  published(): { readonly file: string; readonly weights: Weights } {
+    const { published } = this.#trainable;
+    return { file: publishedFiles[published], weights: published === "full" ? this.params() : this.#state.params() };
+  }
+
+  /** Where the trainer is; copies. */
   state(): TrainerState {
     return this.#state.copy();
   }

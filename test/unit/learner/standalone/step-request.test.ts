@@ -2,7 +2,11 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { batchOf, checkStep } from "../../../../services/learner/standalone/step-request.js";
 import { toRecord } from "../../../../services/shared/flow/arrays.js";
 import { FinishReason, type SequenceSchema } from "../../../../services/shared/gen/retort/v1/flow_pb.js";
-import { type ScoredSequenceSchema, StepRequestSchema } from "../../../../services/shared/gen/retort/v1/learner_pb.js";
+import {
+  type ScoredSequenceSchema,
+  StepRequestSchema,
+  type StepRequestValid,
+} from "../../../../services/shared/gen/retort/v1/learner_pb.js";
 
 const full = { kind: "full", k: 0, temperature: 1 } as const;
 type Sequence = MessageInitShape<typeof SequenceSchema>;
@@ -16,7 +20,7 @@ function one(prompt: number, more: One = {}, sequence: Sequence = {}): One {
 }
 const rewarded = (prompt: number, value: number) => one(prompt, { reward: { value } });
 const request = (sequences: readonly One[], more: MessageInitShape<typeof StepRequestSchema> = {}) =>
-  create(StepRequestSchema, { sequences: [...sequences], ...more });
+  create(StepRequestSchema, { sequences: [...sequences], ...more }) as StepRequestValid;
 const batch = (sequences: readonly One[], more: MessageInitShape<typeof StepRequestSchema> = {}, steps = 0) =>
   batchOf(request(sequences, more), full, "", steps);
 const advantages = (sequences: readonly One[], baseline = "") =>

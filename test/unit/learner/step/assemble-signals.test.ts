@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { assemble } from "../../../../services/learner/step/assemble.js";
-import type { TaskResults } from "../../../../services/learner/tasks/results-reader.js";
+import type { CompleteResults } from "../../../../services/learner/tasks/results-reader.js";
 import { toHalfRecord, toRecord } from "../../../../services/shared/flow/arrays.js";
 import { sequencesDigest } from "../../../../services/shared/flow/rollouts/digest.js";
 import { type Phase, resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
@@ -48,7 +48,7 @@ function results({
   rewards?: number[];
   digest?: string;
   teacherDigest?: string;
-} = {}): TaskResults {
+} = {}): CompleteResults {
   const key = { runId: "test", purpose: 1, step: 3, task: 0, attempt: 1 };
   const rollout = create(RolloutSchema, {
     key,
@@ -94,13 +94,13 @@ describe("assemble(), of each signal", () => {
       tailLogprobs: toRecord(uniform(n)),
     }));
     const result = results({ signal, scores });
-    result.rollout!.sequences.forEach((sequence, i) => {
+    result.rollout.sequences.forEach((sequence, i) => {
       sequence.studentTopIds = toRecord(
         Int32Array.from({ length: 2 * lengths[i]! }, (_, j) => j % 3),
         [lengths[i]!, 2],
       );
     });
-    result.score!.sequencesDigest = sequencesDigest(result.rollout!.sequences);
+    result.score!.sequencesDigest = sequencesDigest(result.rollout.sequences);
     const { batch, signalBytesPerToken } = assemble([result], phaseOf({ signal: "student_top_k", topK: 2 }), 3);
     expect([...batch[0]!.score!.ids!]).toEqual([0, 1, 2, 0]);
     expect(signalBytesPerToken).toBe(8 * 2 + 8);

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { assemble } from "../../../../services/learner/step/assemble.js";
-import type { TaskResults } from "../../../../services/learner/tasks/results-reader.js";
+import type { CompleteResults } from "../../../../services/learner/tasks/results-reader.js";
 import { toRecord } from "../../../../services/shared/flow/arrays.js";
 import { sequencesDigest } from "../../../../services/shared/flow/rollouts/digest.js";
 import {
@@ -26,7 +26,7 @@ const sampled = (prompt: number, length: number, version = 0, finish = FinishRea
 });
 
 /** What arrived for a task: its rollout, an honest score, and rewards if there are values. */
-function arrived(sequences: MessageInitShape<typeof SequenceSchema>[], rewards?: readonly (number | string)[]): TaskResults {
+function arrived(sequences: MessageInitShape<typeof SequenceSchema>[], rewards?: readonly (number | string)[]): CompleteResults {
   const rollout = create(RolloutSchema, { source: Source.STUDENT, sequences, signal, seconds: 2 });
   const score = create(TeacherScoreSchema, {
     signal,
@@ -104,7 +104,7 @@ describe("assemble()", () => {
     expect(assemble(tasks, phase(baseline), 1).batch.map(({ advantage }) => advantage)).toEqual(expected);
   });
 
-  it.each<[string, (results: TaskResults) => void, RegExp]>([
+  it.each<[string, (results: CompleteResults) => void, RegExp]>([
     ["of other sequences", ({ score }) => (score!.sequencesDigest = "x"), /task 0.*other sequences/],
     ["of fewer sequences", ({ score }) => score!.scores.pop(), /1 entries for 2/],
     ["at another temperature", ({ score }) => (score!.signal!.temperature = 2), /temperature=2.*temperature=1/],

@@ -15,6 +15,7 @@ export function matMul(a: Value, b: Value): Value {
   return graphOf(a, b).node("MatMul", [a, b], [{ dtype: a.dtype, shape: matMulShape("MatMul", a.shape, b.shape) }])[0]!;
 }
 
+/** Which operands of a product have their last two axes swapped (default neither), and its factor (default 1). */
 export interface FusedMatMulOptions {
   readonly transA?: boolean;
   readonly transB?: boolean;

@@ -38,10 +38,12 @@ export function reshape(x: Value, shape: Shape, target?: Value): Value {
   return graph.node("Reshape", [x, target ?? graph.constant(int64(sizes))], [{ dtype: x.dtype, shape }])[0]!;
 }
 
+/** The axes in another order: axis i of the result is axis perm[i] of x. */
 export function transpose(x: Value, perm: readonly number[]): Value {
   return x.graph.node("Transpose", [x], [{ dtype: x.dtype, shape: perm.map((axis) => x.shape[axis]!) }], { perm })[0]!;
 }
 
+/** x with new axes of size 1, at these places of the result; negative ones count from its end. */
 export function unsqueeze(x: Value, axes: readonly number[]): Value {
   const rank = x.rank + axes.length;
   const added = new Set(axes.map((axis) => normaliseAxis(axis, rank)));
@@ -50,6 +52,7 @@ export function unsqueeze(x: Value, axes: readonly number[]): Value {
   return x.graph.node("Unsqueeze", [x, x.graph.constant(int64([...added]))], [{ dtype: x.dtype, shape }])[0]!;
 }
 
+/** x without these axes, which are of size 1; negative ones count from the end. */
 export function squeeze(x: Value, axes: readonly number[]): Value {
   const removed = new Set(axes.map((axis) => normaliseAxis(axis, x.rank)));
   const shape = x.shape.filter((_, axis) => !removed.has(axis));

@@ -39,7 +39,7 @@ export const llama: Architecture = {
 
 /** down·(silu(gate·x) ∘ up·x) */
 function gatedFeedForward(pass: Pass, name: string, x: Value): Value {
-  const gate_BTF = op.quickGelu(pass.linear(`${name}.gate_proj`, x));
+  const gate_BTF = op.silu(pass.linear(`${name}.gate_proj`, x));
   return pass.linear(`${name}.down_proj`, op.mul(gate_BTF, pass.linear(`${name}.up_proj`, x)));
 }
 

@@ -14,4 +14,5 @@ export const textMetrics = {
   rouge_l: rougeL,
 } as const;
 
+/** The name of a metric of texts, as evaluations and rewards write it. */
 export type TextMetric = keyof typeof textMetrics;

@@ -14,8 +14,9 @@ export class NativeFailure extends Error {
 /** The longest that one call may take, milliseconds: far beyond any, so that a dead thread is an error and no standstill. */
 const patience = 600_000;
 
-/** States of the word that the two threads share. */
+/** The state of the shared word while a question is open. */
 export const waiting = 0;
+/** The state of the shared word once the thread has answered. */
 export const answered = 1;
 
 /** What comes back of a question: its answer, what is wrong with the input, or that the thread ended. */

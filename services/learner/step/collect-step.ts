@@ -1,0 +1,28 @@
+import { RetortError } from "../../shared/base/errors.js";
+import { stepToken } from "../../shared/flow/subjects.js";
+import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
+import { isInterrupted } from "../context/guard.js";
+import type { RunContext } from "../context/run-context.js";
+import { waitForResults } from "../context/wait-for-results.js";
+import { type Assembled, assemble } from "./assemble.js";
+import type { IssuedStep } from "./issued-steps.js";
+
+/**
+ * Waits for the results of a step and makes its batch of them; what failed is reported.
+ *
+ * @returns undefined if the run is to pause or to stop meanwhile
+ * @throws FailedPrecondition if every prompt failed
+ */
+export async function collectStep(context: RunContext, { step, phase, tasks }: IssuedStep): Promise<Assembled | undefined> {
+  const { progress, report } = context;
+  progress.doing(step - 1, `waiting for the results of step ${step}`);
+  const found = await waitForResults(context, stepToken({ purpose: Purpose.TRAIN, step }), tasks, isInterrupted);
+  if (!found) return undefined;
+  const assembled = assemble(found, phase, step);
+  await report.failures(assembled.failures, step);
+  if (assembled.batch.length === 0) {
+    const first = assembled.failures[0]?.reason ?? "unknown";
+    throw new RetortError("FailedPrecondition", `step ${step}: every prompt failed; the first one: ${first}`);
+  }
+  return assembled;
+}

@@ -1,0 +1,28 @@
+import { traced } from "../../shared/base/tracing.js";
+import type { Phase } from "../../shared/flow/runs/resolve.js";
+import { learningRate } from "../../shared/ml/optim/schedule.js";
+import type { TrainSequence } from "../../shared/ml/training/batch.js";
+import type { StepStats } from "../../shared/ml/training/stats.js";
+import type { RunContext } from "../context/run-context.js";
+import { type Alarms, endOf, publishAlarm } from "./alarms.js";
+
+/**
+ * Trains the student on a step's batch, and raises the alarms that begin with it.
+ *
+ * @throws what ends the run, with the step before its message
+ */
+export async function optimise(
+  context: RunContext,
+  alarms: Alarms,
+  { optimizer, firstStep, lastStep }: Phase,
+  step: number,
+  batch: readonly TrainSequence[],
+): Promise<StepStats> {
+  const { host, fence, progress } = context;
+  progress.doing(step, `training step ${step}`);
+  const rate = learningRate({ ...optimizer, kind: optimizer.schedule, totalSteps: lastStep - firstStep + 1 }, step - firstStep + 1);
+  const alarm = (id: string, message: string) => publishAlarm(context, `${id}/${fence}`, message);
+  const stats = await traced("train", {}, () => host.step(batch, rate)).catch((error: unknown) => endOf(step, error, alarm));
+  for (const { kind, message } of alarms.of(step, stats)) await alarm(`${kind}/${step}`, message);
+  return stats;
+}

@@ -1,0 +1,47 @@
+import type { Item } from "../../shared/codec/examples.js";
+import { split } from "../../shared/flow/prompts/plan.js";
+import type { Membership } from "../../shared/flow/runs/membership.js";
+import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
+import { type Purpose, Source } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { PlannedTask } from "./planned-task.js";
+import { plannedShare, publishShare, type SignalInit, sharesOf } from "./shares.js";
+
+/** A set of prompts to be written once, besides the optimiser steps. */
+export interface WriteRequest {
+  readonly purpose: Purpose.DATASET | Purpose.EVALUATE;
+  readonly step: number;
+  /** The learner's fence; 1 for texts that are kept for the next learner. */
+  readonly attempt: number;
+  readonly items: readonly Item[];
+  readonly sampling: SamplingSettings;
+  readonly samplesPerPrompt: number;
+  /** Empty for the student. */
+  readonly sampler: string;
+  /** What the teachers say of it; undefined where nothing is scored. */
+  readonly signal: SignalInit | undefined;
+  readonly rewarded: boolean;
+  /** The number of the first of its tasks. */
+  readonly firstTask: number;
+  readonly promptsPerTask: number;
+}
+
+/** Hands out prompts to be written by the student at one version, or by a teacher. Returns the tasks in their order. */
+export async function issueWriting(membership: Membership, request: WriteRequest): Promise<readonly PlannedTask[]> {
+  const { run, runId } = membership;
+  const { purpose, step, attempt, items, sampling, samplesPerPrompt, sampler, rewarded } = request;
+  const rows = split([...items.keys()], request.promptsPerTask);
+  const shares = sharesOf(rows, items, run.teachers, request.signal);
+  const planned = shares.map(
+    (share, i): PlannedTask => ({
+      ...plannedShare(share),
+      key: { runId, purpose, step, task: request.firstTask + i, attempt },
+      source: sampler ? Source.TEACHER : Source.STUDENT,
+      samplesPerPrompt,
+      maxNewTokens: sampling.maxNewTokens,
+      versions: { min: step, max: step },
+      rewarded,
+    }),
+  );
+  for (const [i, share] of shares.entries()) await publishShare(membership, share, planned[i]!, sampling, sampler);
+  return planned;
+}

@@ -1,0 +1,80 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Item } from "../../shared/codec/examples.js";
+import { toRecord } from "../../shared/flow/arrays.js";
+import { taskSeed } from "../../shared/flow/prompts/plan.js";
+import { publishTask } from "../../shared/flow/prompts/publish-task.js";
+import type { Membership } from "../../shared/flow/runs/membership.js";
+import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
+import { type PromptSchema, PromptTaskSchema, type SignalSpecSchema } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { PlannedTask } from "./planned-task.js";
+
+/** A signal as records are made with it. */
+export type SignalInit = MessageInitShape<typeof SignalSpecSchema>;
+
+/** The rows of one task, and the teacher that scores them all. */
+export interface Share {
+  /** Empty for rows that nobody scores. */
+  readonly teacher: string;
+  readonly signal: SignalInit | undefined;
+  readonly items: readonly Item[];
+  /** The items' rows of the dataset. */
+  readonly rows: readonly number[];
+}
+
+/**
+ * One task per share of rows that have the same teacher.
+ *
+ * @param tasks rows that would go together, were there one teacher
+ * @param teachers of the run: the first one scores rows that name none
+ * @param signal undefined where nothing is scored
+ */
+export function sharesOf(
+  tasks: readonly (readonly number[])[],
+  items: readonly Item[],
+  teachers: readonly string[],
+  signal: SignalInit | undefined,
+): Share[] {
+  return tasks.flatMap((rows) => {
+    const byTeacher = new Map<string, number[]>();
+    for (const row of rows) {
+      const teacher = signal ? items[row]!.teacher || teachers[0]! : "";
+      byTeacher.set(teacher, [...(byTeacher.get(teacher) ?? []), row]);
+    }
+    return [...byTeacher].map(([teacher, own]) => ({ teacher, signal, rows: own, items: own.map((row) => items[row]!) }));
+  });
+}
+
+/** What a planned task says of its share. */
+export function plannedShare({ items, rows, teacher, signal }: Share): Pick<PlannedTask, "prompts" | "teacher" | "signal"> {
+  return {
+    prompts: items.map(({ promptIds }, i) => ({ row: rows[i]!, ids: promptIds })),
+    teacher,
+    signal: signal && { kind: signal.kind ?? "", k: signal.k ?? 0 },
+  };
+}
+
+/**
+ * Hands a planned task to those who sample it.
+ *
+ * @param sampler the teacher that writes; empty for the student
+ */
+export async function publishShare(
+  { streams, run }: Membership,
+  { items, rows, teacher, signal }: Share,
+  { key, samplesPerPrompt, versions, rewarded }: PlannedTask,
+  sampling: SamplingSettings,
+  sampler = "",
+): Promise<void> {
+  const prompts = items.map(({ promptIds, promptText, reference }, i): MessageInitShape<typeof PromptSchema> => {
+    return { index: rows[i]!, ids: toRecord(promptIds), text: promptText, reference };
+  });
+  const task = create(PromptTaskSchema, {
+    ...{ key, prompts, samplesPerPrompt, sampling, sampler, teacher, signal, rewarded },
+    seed: taskSeed(run, key.purpose, key.step, key.task),
+    minPolicyVersion: versions.min,
+    maxPolicyVersion: versions.max,
+    deadline: timestampFromMs(Date.now() + run.stepTimeoutMs),
+  });
+  await publishTask(streams, task);
+}

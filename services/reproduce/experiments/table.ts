@@ -1,0 +1,27 @@
+import type { Experiment } from "../plan/experiment.js";
+import { baselinesExperiment } from "./baselines.js";
+import { dataEfficiencyExperiment } from "./data-efficiency.js";
+import { divergencesExperiment } from "./divergences.js";
+import { lambdaExperiment } from "./lambda.js";
+import { mathematicsExperiment } from "./mathematics.js";
+import { offVsOnPolicyExperiment } from "./off-vs-on-policy.js";
+import { rlExperiment } from "./rl.js";
+import { stalenessExperiment } from "./staleness.js";
+import { summarisationExperiment } from "./summarisation.js";
+import { taskAgnosticExperiment } from "./task-agnostic.js";
+
+/** The paper's experiments by name. */
+export const experiments: Readonly<Record<string, Experiment>> = Object.fromEntries(
+  [
+    baselinesExperiment,
+    dataEfficiencyExperiment,
+    divergencesExperiment,
+    lambdaExperiment,
+    mathematicsExperiment,
+    offVsOnPolicyExperiment,
+    rlExperiment,
+    stalenessExperiment,
+    summarisationExperiment,
+    taskAgnosticExperiment,
+  ].map((experiment) => [experiment.name, experiment]),
+);

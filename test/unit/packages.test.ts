@@ -1,0 +1,52 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The checkout, seen from dist/test/unit. */
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+
+interface Locked {
+  readonly packages: Readonly<
+    Record<string, { readonly dev?: boolean; readonly optional?: boolean; readonly engines?: { readonly node?: string } }>
+  >;
+}
+const { packages } = JSON.parse(read("package-lock.json")) as Locked;
+const { optionalDependencies, engines } = JSON.parse(read("package.json")) as {
+  readonly optionalDependencies: Readonly<Record<string, string>>;
+  readonly engines: { readonly node: string };
+};
+
+describe("optional packages", () => {
+  it("are those that draw charts, and nothing that a role needs: the image leaves them out", () => {
+    const left = Object.entries(packages).flatMap(([path, { optional, dev }]) =>
+      optional && !dev ? [path.replace("node_modules/", "")] : [],
+    );
+    const drawing = /^(echarts|zrender|tslib|dejavu-fonts-ttf|@resvg\/resvg-js(-.*)?)$/;
+    // Of cli-table3, which prints without colours where it is missing.
+    expect(left.filter((name) => !drawing.test(name))).toEqual(["@colors/colors"]);
+    expect(left).toEqual(expect.arrayContaining(Object.keys(optionalDependencies)));
+  });
+
+  it("are imported by nothing before it draws", () => {
+    const names = Object.keys(optionalDependencies).join("|");
+    const early = new RegExp(`^(import|export) (?!type )[^;]*?from "(${names})"`, "m");
+    const files = (readdirSync(join(root, "services"), { recursive: true }) as string[]).filter((name) => name.endsWith(".ts"));
+    expect(early.test('import { init } from "echarts";')).toBe(true);
+    expect(files.filter((file) => early.test(read(join("services", file))))).toEqual([]);
+  });
+
+  it("are left out of the image in both ways of making it", () => {
+    expect(read("deploy/Dockerfile")).toContain("npm prune --omit=dev --omit=optional");
+    expect(read("deploy/image.ts")).toContain('"--omit=optional"');
+  });
+});
+
+describe("the oldest Node", () => {
+  it("is the same in package.json, in what checks it, and in the README", () => {
+    const oldest = /^>=(\d+\.\d+)$/.exec(engines.node)?.[1];
+    expect(oldest).toBeDefined();
+    expect(read("deploy/setup.mjs")).toContain(`Retort needs Node ${oldest} or newer`);
+    expect(read("README.md")).toContain(`Node ${oldest} or newer`);
+  });
+});
