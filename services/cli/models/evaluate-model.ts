@@ -1,7 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { defined } from "../../shared/base/defined.js";
 import { RetortError } from "../../shared/base/errors.js";
-import { toFloat32, toInt32, toRecord } from "../../shared/flow/arrays.js";
+import { fromScoreRecord } from "../../shared/codec/score-record.js";
+import { wholeDistribution } from "../../shared/codec/signal-spec.js";
+import { toInt32, toRecord } from "../../shared/flow/arrays.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import type { SequenceScore } from "../../shared/gen/retort/v1/flow_pb.js";
@@ -175,9 +177,10 @@ async function compare(model: ModelServer, teacher: ModelServer, samples: readon
   const found: TokenDivergences[] = [];
   for (const part of split(samples, perCall)) {
     const sequences = part.map(({ input, ids }) => ({ prompt: input, completion: { case: "ids" as const, value: toRecord(ids) } }));
-    const signal = { kind: "full", k: 0, temperature: 1 };
-    const [mine, other] = await Promise.all([model, teacher].map(({ client }) => client.score({ sequences, signal })));
-    found.push(...part.map((_, i) => tokenDivergences(scoreOf(mine!.scores[i]!), scoreOf(other!.scores[i]!))));
+    const [mine, other] = await Promise.all([model, teacher].map(({ client }) => client.score({ sequences, signal: wholeDistribution })));
+    found.push(
+      ...part.map(({ ids }, i) => tokenDivergences(scoreOf(mine!.scores[i]!, ids.length), scoreOf(other!.scores[i]!, ids.length))),
+    );
   }
   return found;
 }
@@ -196,11 +199,8 @@ export async function rowsNote(model: ModelServer, teacher: ModelServer): Promis
   return `the model has ${own} rows of vocabulary, the teacher ${theirs}: divergences are over the first ${rows}, which both have, renormalised`;
 }
 
-const scoreOf = ({ logprobs, full }: SequenceScore): Score => ({
-  signal: { kind: "full", k: 0, temperature: 1 },
-  logprobs: toFloat32(logprobs, "logprobs"),
-  full: toFloat32(full, "full"),
-});
+const scoreOf = (record: SequenceScore, tokens: number): Score =>
+  fromScoreRecord(record, { signal: wholeDistribution, tokens, headDigest: "" });
 
 type Rewarded = Required<Pick<JudgedSample, "reward" | "rewardComponents">>;
 

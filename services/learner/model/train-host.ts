@@ -6,6 +6,7 @@ import { ownDirectory } from "../../shared/base/own-directory.js";
 import { moved } from "../../shared/base/workers.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
+import { wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
@@ -127,7 +128,7 @@ export class TrainHost {
     try {
       const found: TokenDivergences[] = [];
       for (const part of byTokens(inputs, Math.floor(mostElements / config.vocabSize))) {
-        const own = await scorer.score(part, { kind: "full", k: 0, temperature: 1 });
+        const own = await scorer.score(part, wholeDistribution);
         found.push(...part.map(({ score }, i) => tokenDivergences(own[i]!, score)));
       }
       return found;
