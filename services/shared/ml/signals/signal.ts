@@ -103,7 +103,10 @@ export interface SignalLayout {
 export interface SignalDefinition {
   /** The largest k for a vocabulary of this size; undefined for a kind that has no k. */
   readonly largestK: ((vocab: number) => number) | undefined;
-  /** True if the student names the classes while it samples: they come with the sequence, as `studentTopIds`. */
+  /**
+   * True if the student names the classes while it samples: they come with the sequence, as `studentTopIds`. That a student is
+   * asked for them is flow's (rollouts/sample-task.ts).
+   */
   readonly studentChooses: boolean;
   /**
    * True if the learner makes the distribution of what is sent, with the weights of the teacher's head. Such a score names
