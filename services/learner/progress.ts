@@ -1,13 +1,6 @@
 import type { Metrics } from "../shared/base/metrics.js";
 import type { StepStats } from "../shared/ml/training/stats.js";
-import type { Progress } from "./context/run-context.js";
-
-/** Where a learner is, as its service says it. */
-export interface LearnerStatus {
-  readonly step: number;
-  readonly totalSteps: number;
-  readonly activity: string;
-}
+import type { LearnerStatus, Progress } from "./context/run-context.js";
 
 /** What the learner of a run is doing: its status and its metrics. */
 export class LearnerProgress implements Progress {
@@ -17,6 +10,7 @@ export class LearnerProgress implements Progress {
   readonly #tokens;
   readonly #duration;
   #step = 0;
+  #totalSteps = 0;
   #activity = "starting";
 
   constructor(metrics: Metrics) {
@@ -25,6 +19,11 @@ export class LearnerProgress implements Progress {
     this.#divergence = metrics.gauge("divergence_nats", "divergence of the last step");
     this.#tokens = metrics.counter("trained_tokens_total", "completion tokens trained on");
     this.#duration = metrics.seconds("step_duration", "time of an optimiser step, waiting included");
+  }
+
+  /** How many steps the run has. */
+  expect(totalSteps: number): void {
+    this.#totalSteps = totalSteps;
   }
 
   doing(step: number, activity: string): void {
@@ -41,8 +40,8 @@ export class LearnerProgress implements Progress {
     this.#duration.observe(seconds);
   }
 
-  /** @param totalSteps of the run; 0 before it is known */
-  status(totalSteps: number): LearnerStatus {
-    return { step: this.#step, totalSteps, activity: this.#activity };
+  /** Where it is. */
+  status(): LearnerStatus {
+    return { step: this.#step, totalSteps: this.#totalSteps, activity: this.#activity };
   }
 }

@@ -1,34 +1,43 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
+import type { WorkerClient } from "../shared/base/workers.js";
+import type { SpecRoots } from "../shared/flow/runs/paths.js";
 import {
   LearnerService,
   type SaveResponseSchema,
   type StepRequestValid,
   type StepResponseSchema,
 } from "../shared/gen/retort/v1/learner_pb.js";
+import type { LearnerStatus } from "./context/run-context.js";
+import type { TrainHost } from "./model/train-host.js";
+import type { Standalone } from "./standalone/standalone.js";
 
-/** What the service says and does. */
-export interface LearnerHandle {
+/** What the service speaks for. */
+export interface ServedLearner {
+  /** Empty for a learner that stands alone. */
   readonly runId: string;
-  /** Where it is. */
-  status(): { readonly step: number; readonly totalSteps: number; readonly activity: string };
-  step(request: StepRequestValid): Promise<MessageInitShape<typeof StepResponseSchema>>;
-  save(path: string): Promise<MessageInitShape<typeof SaveResponseSchema>>;
+  readonly host: WorkerClient<TrainHost>;
+  readonly standalone: Standalone;
+  status(): LearnerStatus;
 }
 
-/** LearnerService over a learner. Training on a given batch is for learners that stand alone. */
-export function learnerService(learner: LearnerHandle): Implementation {
+/** LearnerService over a learner. Training on a given batch is for learners that stand alone. @param roots where paths of callers may lie */
+export function learnerService({ runId, host, standalone, status }: ServedLearner, { roots, outputRoots }: SpecRoots): Implementation {
   return implement(LearnerService, {
-    getStatus: async () => ({ runId: learner.runId, ...learner.status() }),
+    getStatus: async () => ({ runId, ...status() }),
     step: async (request) => {
-      if (learner.runId)
+      if (runId)
         throw new RetortError(
           "FailedPrecondition",
-          `this learner serves run ${learner.runId}; start one without --run to train on batches of your own`,
+          `this learner serves run ${runId}; start one without --run to train on batches of your own`,
         );
-      return learner.step(request);
+      if (request.teacherModel) await roots.check(request.teacherModel, "teacherModel");
+      return standalone.step(request);
     },
-    save: ({ path }) => learner.save(path),
+    save: async ({ path }) => {
+      await outputRoots.check(path, "path");
+      const saved = async () => ({ step: status().step, path, digest: await host.save(path, true) });
+      return { checkpoint: await standalone.exclusive(saved) };
+    },
   });
 }

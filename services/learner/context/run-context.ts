@@ -16,6 +16,13 @@ export interface Progress {
   stepFinished(step: number, stats: StepStats, seconds: number): void;
 }
 
+/** Where a learner is, as its service says it. */
+export interface LearnerStatus {
+  readonly step: number;
+  readonly totalSteps: number;
+  readonly activity: string;
+}
+
 /** What a learner has before it takes its run over. */
 export interface LearnerContext {
   readonly membership: Membership;

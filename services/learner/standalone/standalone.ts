@@ -9,6 +9,7 @@ import type { StepRequestValid, StepResponseSchema } from "../../shared/gen/reto
 import { learningRate } from "../../shared/ml/optim/schedule.js";
 import { signals } from "../../shared/ml/signals/table.js";
 import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
+import type { LearnerStatus } from "../context/run-context.js";
 import type { TrainHost } from "../model/train-host.js";
 import { batchOf, checkStep } from "./step-request.js";
 
@@ -29,6 +30,12 @@ export class Standalone {
     this.#device = device;
   }
 
+  /** Where it is. */
+  status(): LearnerStatus {
+    return { step: this.steps, totalSteps: 0, activity: "waiting for calls" };
+  }
+
+  /** Loads the model. @throws InvalidArgument if none is named */
   async open(): Promise<void> {
     if (!this.#model)
       throw new RetortError("InvalidArgument", "a learner that stands alone needs --model DIR; one that serves a run needs --run ID");

@@ -5,7 +5,7 @@ import type { Log } from "./log.js";
 export interface Service {
   readonly name: string;
   start?(): Promise<void>;
-  /** Stops taking in work, finishes or hands back what is in hand, and lets go of everything. */
+  /** Stops taking in work, finishes or hands back what is in hand, and closes what it has opened. */
   stop?(): Promise<void>;
 }
 
@@ -16,12 +16,15 @@ export type LifecycleState = "new" | "starting" | "running" | "stopping" | "term
 export class Lifecycle {
   readonly #services: readonly Service[];
   readonly #log: Log;
+  readonly #onStop: () => void;
   readonly #started: Service[] = [];
   state: LifecycleState = "new";
 
-  constructor(services: readonly Service[], log: Log) {
+  /** @param onStop called once, before the first service is stopped */
+  constructor(services: readonly Service[], log: Log, onStop: () => void = () => {}) {
     this.#services = services;
     this.#log = log;
+    this.#onStop = onStop;
   }
 
   /** Starts every service; if one fails, those before it are stopped again and its error is thrown. A `stop` meanwhile ends it early. */
@@ -44,13 +47,14 @@ export class Lifecycle {
   }
 
   #stopped(): boolean {
-    return this.state === "stopping" || this.state === "terminated";
+    return this.state === "stopping" || this.state === "terminated" || this.state === "failed";
   }
 
   /** Stops what was started, last first. A service that fails to stop does not keep the others from stopping. */
   async stop(): Promise<void> {
     if (this.#stopped()) return;
     this.state = "stopping";
+    this.#onStop();
     for (const service of this.#started.reverse()) {
       await service
         .stop?.()
@@ -66,6 +70,8 @@ export interface ProcessOptions {
   readonly log: Log;
   /** How long a stop may take before the process exits anyway. */
   readonly graceMs: number;
+  /** Called once, before the first service is stopped. */
+  readonly onStop?: () => void;
 }
 
 /**
@@ -75,8 +81,9 @@ export interface ProcessOptions {
  *
  * @param finished settles when the work is done by itself; rejects when the process has failed, or was cut short
  */
-export async function runProcess(services: readonly Service[], finished: Promise<void>, { log, graceMs }: ProcessOptions): Promise<never> {
-  const lifecycle = new Lifecycle(services, log);
+export async function runProcess(services: readonly Service[], finished: Promise<void>, options: ProcessOptions): Promise<never> {
+  const { log, graceMs, onStop } = options;
+  const lifecycle = new Lifecycle(services, log, onStop);
   let failure: RetortError | undefined;
   const signalled = new Promise<void>((resolve) => {
     let signals = 0;

@@ -29,6 +29,8 @@ export interface RoleParts {
   readonly after: readonly Service[];
   /** Settles when the role's work is done by itself, rejects when it has failed; absent for a role that serves for ever. */
   readonly finished?: Promise<void>;
+  /** Called once when the process stops, before any service does. */
+  readonly onStop?: () => void;
 }
 
 /** Runs a role as this process, to its end. Its settings come from the arguments, the environment and a file. */
@@ -63,7 +65,8 @@ export async function runRole<S extends typeof processSettings>(
   };
   const services = [tracing(role, settings.traceEndpoint, log), metricsEndpoint, ...parts.before, rpc, announce, ...parts.after];
   const finished = parts.finished ?? new Promise<void>(() => {});
-  return runProcess(services, settings.exitWithParent ? Promise.race([finished, parentGone()]) : finished, { log, graceMs });
+  const over = settings.exitWithParent ? Promise.race([finished, parentGone()]) : finished;
+  return runProcess(services, over, { log, graceMs, onStop: parts.onStop });
 }
 
 /** What is open to the network that should not be; undefined for a process that only this machine reaches. */

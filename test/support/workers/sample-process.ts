@@ -38,4 +38,5 @@ const finished = new Promise<void>((resolve, reject) => {
 
 // Keeps the process alive as a server would.
 setInterval(() => {}, 1000);
-await runProcess([service("a"), service("b")], finished, { log: createLog("sample", { level: "info", format: "json" }), graceMs: 1500 });
+const log = createLog("sample", { level: "info", format: "json" });
+await runProcess([service("a"), service("b")], finished, { log, graceMs: 1500, onStop: () => note("stopping") });

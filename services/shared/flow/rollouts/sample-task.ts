@@ -4,7 +4,7 @@ import { RetortError } from "../../base/errors.js";
 import type { Log } from "../../base/log.js";
 import type { Streams } from "../../base/streams/connection.js";
 import type { Delivery } from "../../base/streams/consume.js";
-import { type PromptTask, PromptTaskSchema, type Sequence } from "../../gen/retort/v1/flow_pb.js";
+import { PromptTaskSchema, type PromptTaskValid, type Sequence } from "../../gen/retort/v1/flow_pb.js";
 import { readRecord } from "../read-record.js";
 import { resolveSampling, type SamplingSettings } from "../runs/resolve.js";
 import { publishRollout } from "./publish-rollout.js";
@@ -15,9 +15,9 @@ export interface SamplerContext {
   readonly streams: Streams;
   readonly log: Log;
   /** Waits until a policy version that the task allows exists; false if nobody waits for the task any more. */
-  readonly versionExists: (task: PromptTask, signal: AbortSignal) => Promise<boolean>;
+  readonly versionExists: (task: PromptTaskValid, signal: AbortSignal) => Promise<boolean>;
   /** Brings the model to an allowed policy version and returns it; undefined if none can be had just now. */
-  readonly useVersion: (task: PromptTask) => Promise<number | undefined>;
+  readonly useVersion: (task: PromptTaskValid) => Promise<number | undefined>;
   readonly sample: (requests: readonly TaskSample[], sampling: SamplingSettings) => Promise<WrittenCompletion[]>;
   /** Runs one thing at a time: no version changes between choosing it and sampling with it. */
   readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
@@ -41,7 +41,7 @@ export async function sampleTask({ data, attempt, signal }: Delivery, context: S
     const { message, disposition } = RetortError.from(error);
     // A bug may be this process's own: another one gets to try, until the last attempt.
     if (disposition === "giveBack" || (disposition === "fail" && attempt < context.maxAttempts)) throw error;
-    context.log.warn({ step: task.key?.step, task: task.key?.task, attempt }, `the task failed for good: ${message}`);
+    context.log.warn({ step: task.key.step, task: task.key.task, attempt }, `the task failed for good: ${message}`);
     return samplesOf(task).map((sample) => failedSequence(task, sample, message));
   });
   if (!sequences) return;
@@ -51,7 +51,7 @@ export async function sampleTask({ data, attempt, signal }: Delivery, context: S
 }
 
 /** Undefined for a task whose learner has been replaced, or is past its step. */
-async function sampleWhenReady(task: PromptTask, signal: AbortSignal, context: SamplerContext): Promise<Sequence[] | undefined> {
+async function sampleWhenReady(task: PromptTaskValid, signal: AbortSignal, context: SamplerContext): Promise<Sequence[] | undefined> {
   // Outside the lock: a task that must wait keeps no other from the sampler.
   while (await context.versionExists(task, signal)) {
     const sequences = await context.exclusive(async () => {
@@ -61,11 +61,11 @@ async function sampleWhenReady(task: PromptTask, signal: AbortSignal, context: S
     if (sequences) return sequences;
     await sleep(20);
   }
-  context.log.info({ step: task.key?.step, task: task.key?.task }, "a task that nobody waits for any more is dropped");
+  context.log.info({ step: task.key.step, task: task.key.task }, "a task that nobody waits for any more is dropped");
   return undefined;
 }
 
-async function sampleAll(task: PromptTask, version: number, context: SamplerContext): Promise<Sequence[]> {
+async function sampleAll(task: PromptTaskValid, version: number, context: SamplerContext): Promise<Sequence[]> {
   const { signal } = task;
   const topIds = signal?.kind === "student_top_k" ? { topIds: signal.k } : {};
   const sampling = { ...resolveSampling(task.sampling), ...topIds };
@@ -83,7 +83,7 @@ async function sampleAll(task: PromptTask, version: number, context: SamplerCont
 }
 
 async function sampleOne(
-  task: PromptTask,
+  task: PromptTaskValid,
   sample: TaskSample,
   sampling: SamplingSettings,
   version: number,

@@ -42,25 +42,17 @@ export async function joinRun(runId: string, settings: ModelSettings, ...kind: r
   return { runId, name, streams, runs, store: await openWeightStore(settings, streams), spec, run: resolveRun(spec) };
 }
 
-/** Registers a process in its run while it lives. */
-export function registration({ role, ports }: RoleContext<ModelSettings>, membership: () => Membership): Service {
+/** Registers a process in its run while it lives; nothing for one without a run. */
+export function registration({ role, ports }: RoleContext<ModelSettings>, membership: () => Membership | undefined): Service {
   return {
     name: "registration",
-    start: () => {
-      const { runs, runId, name } = membership();
-      return runs.register(runId, { role, name, pid: process.pid, ...ports() });
+    start: async () => {
+      const joined = membership();
+      if (joined) await joined.runs.register(joined.runId, { role, name: joined.name, pid: process.pid, ...ports() });
     },
     stop: async () => {
-      const { runs, runId, name } = membership();
-      await runs.unregister(runId, { role, name });
+      const joined = membership();
+      if (joined) await joined.runs.unregister(joined.runId, { role, name: joined.name });
     },
   };
-}
-
-/** How long a process that is asked to stop waits for NATS if it is away: an uninstall may have taken it. */
-const patienceMs = 5000;
-
-/** Comes last among a process's services, and so stops first: what stops after it does not wait long for a lost server. */
-export function patience(membership: () => Membership | undefined): Service {
-  return { name: "patience", stop: async () => membership()?.streams.hurry(patienceMs) };
 }

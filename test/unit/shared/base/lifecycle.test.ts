@@ -41,9 +41,9 @@ describe("runProcess()", () => {
     ["bad-spec", 64],
     ["reject", 70],
     ["throw", 70],
-  ])("starts in order, stops in reverse and exits by its outcome: %s, code %i", async (end, code) => {
+  ])("starts in order, says that it stops, stops in reverse and exits by its outcome: %s, code %i", async (end, code) => {
     const outcome = await run(end);
-    expect(outcome.notes).toEqual(["start a", "start b", "stop b", "stop a"]);
+    expect(outcome.notes).toEqual(["start a", "start b", "stopping", "stop b", "stop a"]);
     expect(outcome.code).toBe(code);
   });
 
@@ -54,33 +54,33 @@ describe("runProcess()", () => {
 
   it("stops what was started when a service cannot start", async () => {
     const outcome = await run("fail-to-start");
-    expect(outcome.notes).toEqual(["start a", "stop b", "stop a"]);
+    expect(outcome.notes).toEqual(["start a", "stopping", "stop b", "stop a"]);
     expect(outcome.code).toBe(78);
     expect(outcome.log).toContain("port 1 is in use");
   });
 
   it("stops at SIGTERM and exits with 0", async () => {
     const outcome = await run("wait", terminateAt("start b"));
-    expect(outcome.notes).toEqual(["start a", "start b", "stop b", "stop a"]);
+    expect(outcome.notes).toEqual(["start a", "start b", "stopping", "stop b", "stop a"]);
     expect(outcome.code).toBe(0);
   });
 
   it("exits as cancelled when SIGTERM cuts its work short", async () => {
     const outcome = await run("hand-back", terminateAt("start b"));
-    expect(outcome.notes).toEqual(["start a", "start b", "stop b", "stop a"]);
+    expect(outcome.notes).toEqual(["start a", "start b", "stopping", "stop b", "stop a"]);
     expect(outcome.code).toBe(130);
   });
 
   it("does not wait for a start that a signal interrupts", async () => {
     const outcome = await run("slow-start", terminateAt("starting b"));
-    expect(outcome.notes).toEqual(["start a", "starting b", "stop b", "stop a"]);
+    expect(outcome.notes).toEqual(["start a", "starting b", "stopping", "stop b", "stop a"]);
     expect(outcome.code).toBe(130);
     expect(outcome.tookMs).toBeLessThan(1000);
   });
 
   it("stops the others when one cannot stop", async () => {
     const outcome = await run("fail-to-stop", terminateAt("start b"));
-    expect(outcome.notes).toEqual(["start a", "start b", "stop b", "stop a"]);
+    expect(outcome.notes).toEqual(["start a", "start b", "stopping", "stop b", "stop a"]);
     expect(outcome.log).toContain("stuck");
   });
 

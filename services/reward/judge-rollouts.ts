@@ -1,0 +1,86 @@
+import { hostname } from "node:os";
+import { create } from "@bufbuild/protobuf";
+import { RetortError } from "../shared/base/errors.js";
+import type { RoleContext } from "../shared/base/role.js";
+import { consume, type Delivery } from "../shared/base/streams/consume.js";
+import { publishReward } from "../shared/flow/results/publish-results.js";
+import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
+import type { Work } from "../shared/flow/runs/member-role.js";
+import type { Membership } from "../shared/flow/runs/membership.js";
+import { durables, streamNames } from "../shared/flow/streams.js";
+import { RewardSchema, type Rollout } from "../shared/gen/retort/v1/flow_pb.js";
+import type { RewardSettings } from "./config.js";
+import { evaluate } from "./evaluator.js";
+import type { RewardMeters } from "./meters.js";
+import type { RewardJudges } from "./reward-judges.js";
+
+const worker = `${hostname()}/${process.pid}`;
+
+/** The longest that a stop waits for completions that are being judged. */
+const longestDrainMs = 5000;
+
+/** Judges the rollouts of a run that ask for a reward. */
+export function judgeRollouts(
+  { settings, log }: RoleContext<RewardSettings>,
+  membership: Membership,
+  judges: RewardJudges,
+  meters: RewardMeters,
+): Work {
+  const { streams, runId, run } = membership;
+  const consumption = consume(streams, {
+    stream: streamNames.rollouts,
+    durable: durables.reward(runId),
+    span: "evaluate",
+    concurrency: 8,
+    patienceMs: run.stepTimeoutMs,
+    log,
+    handler: (delivery) => judgeRollout(delivery, membership, judges, meters),
+  });
+  return {
+    done: consumption.done,
+    stop: async () => {
+      // What takes longer to be judged is given back: another reward process, or this one started again, goes on with it.
+      const late = setTimeout(() => void judges.stop(), Math.min(longestDrainMs, settings.graceMs / 4));
+      await consumption.stop();
+      clearTimeout(late);
+    },
+  };
+}
+
+/** Handles one rollout. Doing it twice is harmless: the first stored reward counts. */
+async function judgeRollout(
+  { data, attempt }: Delivery,
+  { streams, spec, run }: Membership,
+  judges: RewardJudges,
+  meters: RewardMeters,
+): Promise<void> {
+  const rollout = readRollout(data);
+  if (!rollout.rewarded) return;
+  const started = performance.now();
+  const written = rollout.sequences.filter(({ failure }) => !failure);
+  const values = await evaluate(written.map(inputOf), spec.rewards, judges.forRun(run.stepTimeoutMs)).catch((error: unknown) => {
+    const { message, disposition } = RetortError.from(error);
+    // What passes by itself is no outcome. A bug may be this process's own: another one gets to try, until the last attempt.
+    const another = disposition === "giveBack" || (disposition === "fail" && attempt < run.maxAttempts);
+    if (judges.hurry.aborted || another) throw error;
+    return message;
+  });
+  const seconds = (performance.now() - started) / 1000;
+  await publishReward(streams, create(RewardSchema, { key: rollout.key, rewards: records(rollout, values), worker, seconds }));
+  meters.evaluated(written.length, seconds);
+}
+
+function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {
+  return { prompt: promptText, completion: completionText, reference, completionTokens: completionIds?.shape[0] ?? 0 };
+}
+
+/** One record per sequence: its evaluation, or why it has none. */
+function records({ sequences }: Rollout, values: Awaited<ReturnType<typeof evaluate>> | string) {
+  let next = 0;
+  return sequences.map(({ failure }) => {
+    if (failure) return { failure };
+    if (typeof values === "string") return { failure: values };
+    const { components, ...rest } = values[next++]!;
+    return { ...rest, components: { ...components } };
+  });
+}

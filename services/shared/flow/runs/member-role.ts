@@ -1,0 +1,91 @@
+import { deferred } from "../../base/deferred.js";
+import type { Service } from "../../base/lifecycle.js";
+import type { RoleContext, RoleParts } from "../../base/role.js";
+import type { Implementation } from "../../base/rpc/handlers.js";
+import type { ModelSettings } from "../../base/settings.js";
+import { joinRun, type Membership, registration } from "./membership.js";
+
+/** Something that a process does for its run. */
+export interface Work {
+  /** Resolves when it is done by itself, or has been stopped; rejects when it has failed. */
+  readonly done: Promise<void>;
+  /** Stops taking in work, and finishes or hands back what is in hand. */
+  stop(): Promise<void>;
+}
+
+/** Begins the work of a role, once its server serves. */
+export type BeginWork = () => readonly Work[] | Promise<readonly Work[]>;
+
+/** A role that serves a run, or stands alone and serves callers. */
+export interface MemberRole {
+  readonly implementations: readonly Implementation[];
+  /** Opens what the role of a run works with, before its server starts. Returns what begins the work. */
+  join(membership: Membership): Promise<BeginWork>;
+  /** Opens what a role that stands alone works with. */
+  alone(): Promise<void>;
+  /** Closes it, after everything else has stopped; also while it is being opened. */
+  close(): Promise<void>;
+}
+
+/** What a role is told of its process. */
+export interface MemberProcess {
+  /** Ends the process with an error, in order. */
+  readonly fail: (error: unknown) => void;
+  /** Aborted right before {@link MemberRole.close}. */
+  readonly closing: AbortSignal;
+}
+
+/** How long a process that is asked to stop waits for NATS if it is away: an uninstall may have taken it. */
+const patienceMs = 5000;
+
+/**
+ * The wiring that student, teacher, reward and learner have in common. It opens the model, of the run or alone; serves; and in
+ * a run registers and works. It stops in reverse order, and then does not wait long for a server that is away.
+ *
+ * @param kind what tells the process from others of its run: the role, and the teacher's name where there is one
+ * @param build makes the role; nothing has started yet
+ */
+export function memberRole(
+  context: RoleContext<ModelSettings>,
+  kind: readonly [role: string, ...names: string[]],
+  build: (process: MemberProcess) => MemberRole,
+): RoleParts {
+  const { settings } = context;
+  const finished = deferred<void>();
+  const closing = new AbortController();
+  const role = build({ fail: finished.reject, closing: closing.signal });
+  let membership: Membership | undefined;
+  let begin: BeginWork | undefined;
+  let work: readonly Work[] = [];
+  const model: Service = {
+    name: "model",
+    start: async () => {
+      if (!settings.run) return role.alone();
+      membership = await joinRun(settings.run, settings, ...kind);
+      begin = await role.join(membership);
+    },
+    stop: async () => {
+      closing.abort();
+      await membership?.streams.close();
+      await role.close();
+    },
+  };
+  const working: Service = {
+    name: "work",
+    start: async () => {
+      work = (await begin?.()) ?? [];
+      // A role that stands alone serves for ever.
+      if (begin) Promise.all(work.map(({ done }) => done)).then(() => finished.resolve(), finished.reject);
+    },
+    stop: async () => {
+      await Promise.all(work.map((one) => one.stop()));
+    },
+  };
+  return {
+    before: [model],
+    implementations: role.implementations,
+    after: [registration(context, () => membership), working],
+    finished: finished.promise,
+    onStop: () => membership?.streams.hurry(patienceMs),
+  };
+}

@@ -1,0 +1,82 @@
+import { join } from "node:path";
+import { FileCache } from "../shared/base/file-cache.js";
+import type { Log } from "../shared/base/log.js";
+import type { RoleContext } from "../shared/base/role.js";
+import { type Consumption, consume } from "../shared/base/streams/consume.js";
+import { type SamplerContext, sampleTask } from "../shared/flow/rollouts/sample-task.js";
+import type { Membership } from "../shared/flow/runs/membership.js";
+import { durables, streamNames } from "../shared/flow/streams.js";
+import type { TeacherModel } from "./backends/backend.js";
+import type { TeacherSettings } from "./config.js";
+import type { TeacherMeters } from "./meters.js";
+import { ScoreCache } from "./score-cache.js";
+import { scoreRollout } from "./scorer.js";
+
+/** Scores the rollouts of a run that name this teacher. */
+export async function scoreRollouts(
+  { settings, log }: RoleContext<TeacherSettings>,
+  { streams, runId, run }: Membership,
+  model: TeacherModel,
+  meters: TeacherMeters,
+): Promise<Consumption> {
+  const { maxAttempts, maxStaleness, stepTimeoutMs } = run;
+  const { teacher } = settings;
+  const { digest, headDigest } = model.description;
+  const cache = await openCache(settings, model, meters, log);
+  const scoring = {
+    ...{ streams, teacher, digest, headDigest, maxStaleness, maxAttempts, cache },
+    score: model.score,
+    now: () => performance.now(),
+    done: meters.rolloutScored.bind(meters),
+  };
+  return consume(streams, {
+    stream: streamNames.rollouts,
+    durable: durables.teacher(runId, teacher),
+    span: "score",
+    concurrency: 2,
+    patienceMs: stepTimeoutMs,
+    log,
+    handler: (delivery) => scoreRollout(delivery, scoring),
+  });
+}
+
+/** Writes the texts that a run asks of this teacher. */
+export function writeTexts(
+  { settings, log }: RoleContext<TeacherSettings>,
+  { streams, runId, run }: Membership,
+  { sample }: TeacherModel,
+): Consumption {
+  const context: SamplerContext = {
+    streams,
+    log,
+    sample,
+    maxAttempts: run.maxAttempts,
+    now: () => performance.now(),
+    // Its weights never change.
+    exclusive: (work) => work(),
+    versionExists: async () => true,
+    useVersion: async () => 0,
+    done: () => {},
+  };
+  return consume(streams, {
+    stream: streamNames.prompts,
+    durable: durables.writer(runId, settings.teacher),
+    span: "write",
+    concurrency: 1,
+    patienceMs: run.stepTimeoutMs,
+    log,
+    handler: (delivery) => sampleTask(delivery, context),
+  });
+}
+
+/** The scores that are kept for this model on this device; undefined where the settings keep none. */
+async function openCache(
+  { scoreCacheBytes, dataDir, device }: TeacherSettings,
+  { description: { digest, configDigest } }: TeacherModel,
+  meters: TeacherMeters,
+  log: Log,
+): Promise<ScoreCache | undefined> {
+  if (scoreCacheBytes === 0) return undefined;
+  const files = await FileCache.open(join(dataDir, "scores"), { maxBytes: scoreCacheBytes, now: () => Date.now() });
+  return new ScoreCache(files, `${digest}/${configDigest}/${device}`, log, (outcome) => meters.lookedUp(outcome, files.bytes));
+}
