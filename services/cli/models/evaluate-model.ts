@@ -2,7 +2,9 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { defined } from "../../shared/base/defined.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
-import { toFloat32, toInt32, toRecord } from "../../shared/flow/arrays.js";
+import { fromScoreRecord } from "../../shared/codec/score-record.js";
+import { wholeDistribution } from "../../shared/codec/signal-spec.js";
+import { toInt32, toRecord } from "../../shared/flow/arrays.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import type { SequenceScore } from "../../shared/gen/retort/v1/flow_pb.js";
@@ -10,7 +12,7 @@ import type { RewardSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { PromptInputSchema } from "../../shared/gen/retort/v1/student_pb.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { type Figures, figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
-import type { Score } from "../../shared/ml/scoring/score.js";
+import type { Score } from "../../shared/ml/signals/score.js";
 import type { EncodedPrompt } from "../../shared/ml/text/encoder.js";
 import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
@@ -179,10 +181,10 @@ async function compare(model: ModelServer, teacher: ModelServer, samples: readon
   const divergences: TokenDivergences[] = [];
   for (const part of split(samples, perCall)) {
     const sequences = part.map(({ input, ids }) => ({ prompt: input, completion: { case: "ids" as const, value: toRecord(ids) } }));
-    const signal = { kind: "full", k: 0, temperature: 1 };
-    const request = { sequences, signal };
-    const [mine, other] = await Promise.all([model.client.score(request), teacher.client.score(request)]);
-    divergences.push(...part.map((_, i) => tokenDivergences(scoreOf(mine.scores[i]!), scoreOf(other.scores[i]!))));
+    const [mine, other] = await Promise.all([model, teacher].map(({ client }) => client.score({ sequences, signal: wholeDistribution })));
+    divergences.push(
+      ...part.map(({ ids }, i) => tokenDivergences(scoreOf(mine!.scores[i]!, ids.length), scoreOf(other!.scores[i]!, ids.length))),
+    );
   }
   return divergences;
 }
@@ -201,11 +203,8 @@ export async function rowsNote(model: ModelServer, teacher: ModelServer): Promis
   return `the model has ${own} rows of vocabulary, the teacher ${theirs}: divergences are over the first ${rows}, which both have, renormalised`;
 }
 
-const scoreOf = ({ logprobs, full }: SequenceScore): Score => ({
-  signal: { kind: "full", k: 0, temperature: 1 },
-  logprobs: toFloat32(logprobs, "logprobs"),
-  full: toFloat32(full, "full"),
-});
+const scoreOf = (record: SequenceScore, tokens: number): Score =>
+  fromScoreRecord(record, { signal: wholeDistribution, tokens, headDigest: "" });
 
 type Rewarded = Required<Pick<JudgedSample, "reward" | "rewardComponents">>;
 
