@@ -1,6 +1,6 @@
 import { type Problem, RetortError } from "../shared/base/errors.js";
+import { parseTemplate } from "../shared/base/jinja/text-template.js";
 import { within } from "../shared/base/time-limit.js";
-import { parseTemplate } from "../shared/flow/prompts/text-template.js";
 import { defaultTemplate, rewardProblems } from "../shared/flow/runs/rewards.js";
 import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { textMetrics } from "../shared/ml/text/metrics/table.js";
