@@ -9,7 +9,6 @@ import { traceFields } from "./trace-fields.js";
 export type Log = Logger;
 
 /** How a process logs; `level` is one of pino's. */
-/** What a log has. */
 export interface LogOptions {
   readonly level: string;
   /** Lines of JSON, or lines for people. */

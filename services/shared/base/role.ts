@@ -11,7 +11,7 @@ import { grantsOf } from "./rpc/access.js";
 import type { Implementation } from "./rpc/handlers.js";
 import { RpcServer } from "./rpc/server.js";
 import { describeSettings, type ProcessSettings, type processSettings, readSettings, unlikeDefaults } from "./settings.js";
-import { tracingService } from "./tracing-service.js";
+import { tracing } from "./tracing.js";
 
 /** What a role's process has from the start. */
 export interface RoleContext<S extends ProcessSettings> {
@@ -67,7 +67,7 @@ export async function runRole<S extends typeof processSettings>(
       await tellParent({ serving: { ...ports(), host } });
     },
   };
-  const services = [tracingService(role, settings.traceEndpoint, log), metricsEndpoint, ...parts.before, rpc, announce, ...parts.after];
+  const services = [tracing(role, settings.traceEndpoint, log), metricsEndpoint, ...parts.before, rpc, announce, ...parts.after];
   const finished = parts.finished ?? new Promise<void>(() => {});
   const over = settings.exitWithParent ? Promise.race([finished, parentGone()]) : finished;
   return runProcess(services, over, { log, graceMs, onStop: parts.onStop });
