@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { RetortError } from "./shared/base/errors.js";
+import { tellParent } from "./shared/base/ready.js";
 import { runRole } from "./shared/base/role.js";
 
 type Arguments = readonly string[];
@@ -43,8 +44,9 @@ async function main([first = "", ...rest]: Arguments): Promise<never> {
   return start(rest);
 }
 
-main(process.argv.slice(2)).catch((thrown: unknown) => {
+main(process.argv.slice(2)).catch(async (thrown: unknown) => {
   const error = RetortError.from(thrown);
   console.error(`retort: ${error.message}`);
+  await tellParent({ error: error.toJSON() });
   process.exit(error.exitCode);
 });

@@ -4,13 +4,15 @@ import { closeSync, openSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { RetortError } from "../shared/base/errors.js";
+import { found } from "../shared/base/found.js";
 import { lockDirectory } from "../shared/base/lock-directory.js";
+import { lastErrorIn } from "../shared/base/log.js";
 import { findNatsServer, type NatsServer } from "../shared/base/nats-server.js";
 import { type DirectoryKind, ownDirectory } from "../shared/base/own-directory.js";
 import { endLeftover } from "../shared/base/processes.js";
+import { whenServing } from "../shared/base/ready.js";
 import { type Client, type ClientOptions, createClient } from "../shared/base/rpc/client.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import { waitForSpace } from "./disk-space.js";
@@ -21,11 +23,14 @@ import { type Supervised, supervisor } from "./supervise.js";
 /** The program of all roles. */
 export const mainProgram = fileURLToPath(new URL("../main.js", import.meta.url));
 
+/** A client of a controller. */
 export type ControllerClient = Client<typeof ControllerService>;
 
+/** Connects to a controller at host:port. */
 export const connectController = (address: string, access: Pick<ClientOptions, "token" | "tls"> = {}): ControllerClient =>
   createClient(ControllerService, address, { timeoutMs: 60_000, maxMessageBytes: 64 * 1024 * 1024, ...access });
 
+/** How NATS and a controller run on this machine. */
 export interface LocalOptions {
   readonly dataDir: string;
   /** gRPC port of the controller; 0 takes a free one. */
@@ -84,7 +89,7 @@ export async function startLocal({ port, natsPort, progress, kind = "data", forc
       nats = await KeptRunning.start({ name: "nats-server", begin, say: progress, ready: spaceFor("nats-server") });
       parts.push(nats);
     }
-    const url = process.env.RETORT_NATS_URL || nats!.current.server.url;
+    const url = process.env.RETORT_NATS_URL || found(nats, "nats-server").current.server.url;
     const begin = (last?: ControllerPart) => startController({ dataDir, url, port: last?.port ?? port, nats: nats?.current.server }, !last);
     const controller = await KeptRunning.start({ name: "the controller", begin, say: progress, ready: spaceFor("the controller") });
     parts.push(controller);
@@ -119,17 +124,24 @@ async function startController({ dataDir, url, port, nats }: ControllerOptions, 
   const env = { RETORT_NATS_URL: url, ...(nats?.logins ? { RETORT_NATS_LOGINS: nats.logins } : {}) };
   // When this process is killed, NATS goes on until the controller has stopped, too: its runs still write to it.
   const child = spawnRole("controller", argv, log, { append: !first, lifeline: nats?.process.stdin ?? undefined, env });
+  const serving = whenServing(child, { log, timeoutMs: longestStartMs });
+  // It may fail while the id is written.
+  serving.catch(() => {});
   await writeFile(join(dataDir, controllerPid), `${child.pid}\n`);
-  const exited = once(child, "exit").then(async ([code, signal]) => `${signal ?? `code ${code}`}: ${await lastMessage(log)}`);
+  const ended = once(child, "exit").then(
+    async ([code, signal]) => `${signal ?? `code ${code}`}: ${(await lastErrorIn(log)) ?? `see ${log}`}`,
+  );
   try {
-    const bound = await Promise.race([boundPort(log, child.pid!), exited]);
-    if (typeof bound === "string") throw new RetortError("FailedPrecondition", `the controller ended (${bound})`);
-    return { port: bound, ended: exited, stop: () => end(child, 30_000), kill: () => child.kill("SIGKILL") };
+    const { grpcPort } = await serving;
+    return { port: grpcPort, ended, stop: () => end(child, 30_000), kill: () => child.kill("SIGKILL") };
   } catch (error) {
     child.kill("SIGKILL");
-    throw error;
+    throw new RetortError("FailedPrecondition", `the controller does not serve: ${RetortError.from(error).message}`, { cause: error });
   }
 }
+
+/** How long a process may take to serve. */
+export const longestStartMs = 60_000;
 
 const controllerPid = "controller.pid";
 
@@ -152,6 +164,7 @@ export interface SpawnOptions {
 
 /**
  * Starts a role as a child of this process, with which it ends; its output goes to a file, or to this terminal without one.
+ * `whenServing(child)` says where it serves.
  */
 export function spawnRole(
   role: string,
@@ -161,7 +174,7 @@ export function spawnRole(
 ): ChildProcess {
   const output = log ? openSync(log, append ? "a" : "w") : "inherit";
   const child = spawn(process.execPath, [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...argv], {
-    stdio: ["pipe", output, output, ...(lifeline ? [lifeline] : [])],
+    stdio: ["pipe", output, output, "ipc", ...(lifeline ? [lifeline] : [])],
     env: { ...process.env, ...env },
     detached: log !== undefined,
   });
@@ -177,29 +190,4 @@ export async function end(child: ChildProcess, graceMs: number): Promise<void> {
   const late = setTimeout(() => child.kill("SIGKILL"), graceMs);
   await exited;
   clearTimeout(late);
-}
-
-/** The gRPC port that a role's log tells of. */
-export async function boundPort(log: string, pid: number, timeoutMs = 60_000): Promise<number> {
-  for (const started = Date.now(); Date.now() - started < timeoutMs; await sleep(30)) {
-    for (const line of await logLines(log)) if (line.pid === pid && typeof line.grpcPort === "number") return line.grpcPort;
-  }
-  throw new RetortError("DeadlineExceeded", `process ${pid} did not serve within ${timeoutMs} ms; see ${log}`);
-}
-
-/** The last error that a role's log tells of. */
-export async function lastMessage(log: string): Promise<string> {
-  const lines = await logLines(log);
-  return String(lines.reverse().find(({ level }) => Number(level) >= 50)?.msg ?? `see ${log}`);
-}
-
-async function logLines(log: string): Promise<Record<string, unknown>[]> {
-  const text = await readFile(log, "utf8").catch(() => "");
-  return text.split("\n").flatMap((line) => {
-    try {
-      return [JSON.parse(line) as Record<string, unknown>];
-    } catch {
-      return [];
-    }
-  });
 }

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Command } from "commander";
+import { type Serving, whenServing } from "../shared/base/ready.js";
 import { addCommand, wantsJson } from "./command.js";
 import { mainProgram } from "./local.js";
 import { supervisor } from "./supervise.js";
@@ -31,11 +32,13 @@ async function serve(role: string, settings: readonly string[], json: boolean): 
   const argv = [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...settings, ...(json ? ["--log-format=json"] : [])];
   // In a process group of its own: Ctrl-C would else reach it twice, from the terminal and from here, and a role takes
   // the second for impatience.
-  const child = spawn(process.execPath, argv, { stdio: ["pipe", "inherit", json ? "pipe" : "inherit"], detached: true });
-  if (child.stderr) {
-    child.stderr.pipe(process.stderr);
-    announceOnce(child.stderr, role, child.pid!);
-  }
+  const child = spawn(process.execPath, argv, { stdio: ["pipe", "inherit", "inherit", "ipc"], detached: true });
+  // Why it does not serve is in its log, which is this terminal's.
+  if (json)
+    whenServing(child).then(
+      (serving) => announce(role, child.pid, serving),
+      () => {},
+    );
   const exited = once(child, "exit");
   // A role knows by itself how long it may take.
   const stop = async () => {
@@ -48,25 +51,6 @@ async function serve(role: string, settings: readonly string[], json: boolean): 
   process.exit(code ?? 1);
 }
 
-/** Prints where a role serves, as soon as its log says so. */
-function announceOnce(log: NodeJS.ReadableStream, role: string, pid: number): void {
-  let rest = "";
-  const look = (chunk: Buffer) => {
-    const lines = `${rest}${chunk}`.split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) {
-      const ports = portsOf(line);
-      if (!ports) continue;
-      console.log(JSON.stringify({ role, pid, ...ports }));
-      log.off("data", look);
-      return;
-    }
-  };
-  log.on("data", look);
-}
-
-function portsOf(line: string): Record<string, unknown> | undefined {
-  if (!line.includes('"grpcPort"')) return undefined;
-  const { host, grpcPort, healthPort, metricsPort } = JSON.parse(line) as Record<string, unknown>;
-  return { address: `${host}:${grpcPort}`, healthPort, metricsPort };
+function announce(role: string, pid: number | undefined, { host, grpcPort, healthPort, metricsPort }: Serving): void {
+  console.log(JSON.stringify({ role, pid, address: `${host}:${grpcPort}`, healthPort, metricsPort }));
 }

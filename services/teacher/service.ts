@@ -1,16 +1,17 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
+import { toScoreRecord } from "../shared/codec/score-record.js";
+import { checkChosen, checkSignalFields, signalOf } from "../shared/codec/signal-spec.js";
 import { toInt32, toRecord } from "../shared/flow/arrays.js";
 import { sampleSeed } from "../shared/flow/prompts/plan.js";
 import { promptOf, samplePieces } from "../shared/flow/rollouts/sample-stream.js";
 import { chatOfCall } from "../shared/flow/runs/chat.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";
-import { checkSignalFields } from "../shared/flow/scores/signal-fields.js";
 import { type ScoreRequestValid, TeacherService, type TeacherServiceDescribeResponseSchema } from "../shared/gen/retort/v1/teacher_pb.js";
-import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
+import type { ScoreInput } from "../shared/ml/signals/signal.js";
+import { signals } from "../shared/ml/signals/table.js";
 import type { DescribedTeacher, TeacherFacts, TeacherModel } from "./backends/backend.js";
-import { scoreRecord, signalOf } from "./signal.js";
 
 /**
  * TeacherService over a teacher. Both are asked for at each call, and calls come once the process is ready.
@@ -26,14 +27,14 @@ export function teacherService(described: (model: string) => DescribedTeacher, o
       const inputs = await inputsOf(model, request);
       checkSignalFields(request.signal);
       const signal = signalOf(request.signal);
-      if (signal.kind !== "student_top_k") refuseChosen(request);
+      checkChosen(signal.kind, request.sequences, (i) => `sequences[${i}].studentTopIds`);
       const scores = await model.score(inputs, signal);
       const { digest, headDigest } = model.description;
       return {
-        scores: scores.map((score, i) => scoreRecord(score, inputs[i]!.completionIds.length)),
+        scores: scores.map((score, i) => toScoreRecord(score, inputs[i]!.completionIds.length)),
         signal: request.signal,
         teacherDigest: digest,
-        headDigest: signal.kind === "hidden" ? headDigest : "",
+        headDigest: signals[signal.kind].needsHead ? headDigest : "",
         completionIds: inputs.map((input) => toRecord(input.completionIds)),
       };
     },
@@ -60,17 +61,6 @@ function descriptionOf(facts: TeacherFacts): MessageInitShape<typeof TeacherServ
     specialTokens: specials,
     vocabulary: vocabulary && { ids: [...vocabulary.ids], tokens: [...vocabulary.tokens] },
   };
-}
-
-/** Classes that the signal does not ask about. */
-function refuseChosen({ sequences, signal }: ScoreRequestValid): void {
-  const at = sequences.findIndex(({ studentTopIds }) => studentTopIds !== undefined);
-  if (at >= 0)
-    throw new RetortError(
-      "InvalidArgument",
-      `sequences[${at}].studentTopIds is given; only the signal student_top_k reads it, and signal.kind is ${signal.kind}`,
-      { fieldPath: `sequences[${at}].studentTopIds` },
-    );
 }
 
 async function inputsOf(model: TeacherModel, { sequences, chat }: ScoreRequestValid): Promise<ScoreInput[]> {

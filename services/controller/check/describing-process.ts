@@ -5,8 +5,8 @@ import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { deferred } from "../../shared/base/deferred.js";
 import { RetortError } from "../../shared/base/errors.js";
+import { lastError } from "../../shared/base/log.js";
 import { toFlags } from "../../shared/base/settings.js";
-import { lastError } from "../launch/launcher.js";
 import type { TeacherServer } from "./ask-teacher.js";
 
 const main = fileURLToPath(new URL("../../main.js", import.meta.url));

@@ -1,5 +1,5 @@
 import type { V1Job, V1Pod } from "@kubernetes/client-node";
-import { lastError } from "../launch/launcher.js";
+import { lastError } from "../../shared/base/log.js";
 import { type RestartLimits, Restarts, type Verdict } from "../launch/restarts.js";
 import { labels } from "./labels.js";
 import { containerName } from "./pod-template.js";

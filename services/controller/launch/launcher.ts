@@ -61,17 +61,3 @@ export const hopelessExits: readonly number[] = [64, 65, 66, 73, 77, 78];
 
 /** Exit codes of a process that was asked to leave: its work goes on in the one that replaces it. */
 export const askedToLeave: readonly number[] = [130, 143];
-
-/** The message of the last error line in a piece of a JSON log. */
-export function lastError(text: string): string | undefined {
-  for (const line of text.trim().split("\n").reverse()) {
-    try {
-      const { level, msg } = JSON.parse(line) as { level: number; msg: string };
-      if (level >= 50) return msg;
-    } catch {
-      // Not a log line: what a crashing runtime prints is as good a reason as any.
-      if (line.includes("Error")) return line;
-    }
-  }
-  return undefined;
-}

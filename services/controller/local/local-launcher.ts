@@ -2,10 +2,10 @@ import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_p
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import type { Log } from "../../shared/base/log.js";
+import { ErrorFinder, type Log } from "../../shared/base/log.js";
 import { type ProcessSettings, processSettings, toEnvironment, toFlags } from "../../shared/base/settings.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
-import { type Ending, type Exit, type Launcher, lastError, type RoleSet, type Watcher } from "../launch/launcher.js";
+import type { Ending, Exit, Launcher, RoleSet, Watcher } from "../launch/launcher.js";
 import { codeOfSignal, defaultWindowMs, Restarts } from "../launch/restarts.js";
 import { checkProcesses } from "./process-limit.js";
 import { ProcessLog } from "./process-log.js";
@@ -108,7 +108,8 @@ export class LocalLauncher implements Launcher {
     const { log: controllerLog } = this.#options;
     const say = (sentence: string) => controllerLog.warn({ ...entry.set, index: entry.index }, sentence);
     const log = new ProcessLog({ path: join(this.#logs(entry.run.runId), `${nameOf(entry)}.log`), say });
-    let [message, exited] = ["", false];
+    const errors = new ErrorFinder();
+    let exited = false;
     const exit = (code: number, words: string) => {
       log.end();
       entry.child = undefined;
@@ -124,10 +125,10 @@ export class LocalLauncher implements Launcher {
     child.stdout.on("data", (chunk: Buffer) => log.write(chunk));
     child.stderr.on("data", (chunk: Buffer) => {
       log.write(chunk);
-      message = lastError(chunk.toString()) ?? message;
+      errors.read(chunk);
     });
     child.once("close", (code, signal) =>
-      exit(code ?? (signal ? codeOfSignal(signal) : 128), message || (signal ? `ended by ${signal}` : "")),
+      exit(code ?? (signal ? codeOfSignal(signal) : 128), errors.last || (signal ? `ended by ${signal}` : "")),
     );
   }
 

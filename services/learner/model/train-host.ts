@@ -6,6 +6,7 @@ import { ownDirectory } from "../../shared/base/own-directory.js";
 import { moved } from "../../shared/base/workers.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
+import { wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
@@ -19,8 +20,9 @@ import { encodeSafetensors } from "../../shared/ml/models/safetensors/safetensor
 import { readTensors } from "../../shared/ml/models/safetensors/safetensors-file.js";
 import { narrowed, restRows, withRows } from "../../shared/ml/models/vocabulary-rows.js";
 import { checkDevice } from "../../shared/ml/runtime/device.js";
-import type { Score } from "../../shared/ml/scoring/score.js";
-import { type ScoreInput, Scorer } from "../../shared/ml/scoring/scorer.js";
+import { Scorer } from "../../shared/ml/scoring/scorer.js";
+import type { Score } from "../../shared/ml/signals/score.js";
+import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
@@ -52,16 +54,24 @@ export interface StudentDescription {
   readonly tokenizerDigest: string;
 }
 
+/** A student that is loaded, and its trainer. */
+interface LoadedStudent {
+  readonly model: Model;
+  readonly trainer: Trainer;
+  /** What the trainer was told last. */
+  options: TrainerOptions;
+  /** Where it came from; undefined for one that was made from scratch. */
+  readonly directory: string | undefined;
+  /** First rows of the vocabulary that are trained; 0 for all. */
+  readonly rows: number;
+  /** The rows that are not trained, and config.json as it says so: what is saved has all rows. */
+  readonly rest: Weights;
+  readonly wholeConfig: Model["rawConfig"];
+}
+
 /** The model that is trained, in a thread of its own. Calls must not overlap. */
 export class TrainHost {
-  #model: Model | undefined;
-  #trainer: Trainer | undefined;
-  #directory: string | undefined;
-  #options: TrainerOptions | undefined;
-  /** Rows of the vocabulary that are not trained, and config.json as it says so: what is saved has all rows. */
-  #rest: Weights = new Map();
-  #wholeConfig: Model["rawConfig"] = {};
-  #rows = 0;
+  #student: LoadedStudent | undefined;
 
   /**
    * Loads or makes the student; `checkpoint` is the directory of one to go on from.
@@ -70,16 +80,12 @@ export class TrainHost {
    */
   async open(source: StudentSource, options: TrainerOptions, checkpoint?: string, rows = 0): Promise<StudentDescription> {
     await checkDevice(options.device);
-    this.#directory = "directory" in source ? source.directory : undefined;
+    const directory = "directory" in source ? source.directory : undefined;
     const whole = "directory" in source ? await loadModel(source.directory) : await fromScratch(source);
-    this.#rest = restRows(whole, rows);
-    this.#wholeConfig = whole.rawConfig;
-    this.#rows = rows;
     const model = narrowed(checkpoint ? { ...whole, params: (await loadModel(checkpoint)).params } : whole, rows);
-    this.#model = model;
-    this.#options = options;
     const { config, tokenizer } = model;
-    this.#trainer = new Trainer(config, model.params, options, checkpoint ? await readState(checkpoint, model) : undefined);
+    const trainer = new Trainer(config, model.params, options, checkpoint ? await readState(checkpoint, model) : undefined);
+    this.#student = { model, trainer, options, directory, rows, rest: restRows(whole, rows), wholeConfig: whole.rawConfig };
     const { maxPositions, vocabSize, bosId, eosIds } = config;
     return { parameters: parameterCount(config), maxPositions, vocabSize, bosId, eosIds, tokenizerDigest: tokenizer.digest };
   }
@@ -88,45 +94,51 @@ export class TrainHost {
   async readItems({ path, columns, limit, needs, chat }: ItemsRequest): Promise<Item[]> {
     const rows = await readDataset(path, columns, limit);
     checkRows(rows, needs, await columnsIn(path));
-    const { tokenizer, config } = this.#opened;
+    const { tokenizer, config } = this.#loaded.model;
     return itemsOf(rows, new Encoder(tokenizer, config.eosIds, chat));
   }
 
+  /** The texts of tokens. */
   decode(sequences: readonly Int32Array[]): string[] {
-    return this.#opened.tokenizer.decodeAll(sequences);
+    return this.#loaded.model.tokenizer.decodeAll(sequences);
   }
 
   /** Each token's own text, for reports. */
   pieces(ids: Int32Array): string[] {
-    return this.#opened.tokenizer.decodeAll(
+    return this.#loaded.model.tokenizer.decodeAll(
       Array.from(ids, (id) => [id]),
       { skipSpecial: false },
     );
   }
 
-  /** Loads the head of a teacher's model directory, for the signal `hidden`; gives its digest and the width of its states. */
+  /** Loads the head of a teacher's model directory, for the signal `hidden`; returns its digest and the width of its states. */
   async addHead(directory: string): Promise<{ readonly digest: string; readonly hiddenSize: number }> {
-    const head = await loadHead(directory, this.#rows);
-    return { digest: this.#training.addHead(head), hiddenSize: head.dims[1]! };
+    const { trainer, rows } = this.#loaded;
+    const head = await loadHead(directory, rows);
+    return { digest: trainer.addHead(head), hiddenSize: head.dims[1]! };
   }
 
+  /** Changes what is minimised from the next step on. */
   async configure(options: TrainerOptions): Promise<void> {
-    this.#options = options;
-    await this.#training.configure(options);
+    const student = this.#loaded;
+    student.options = options;
+    await student.trainer.configure(options);
   }
 
+  /** One optimiser step. */
   async step(batch: readonly TrainSequence[], learningRate: number): Promise<StepStats> {
-    return this.#training.step(batch, learningRate);
+    return this.#loaded.trainer.step(batch, learningRate);
   }
 
   /** Divergences of the current weights from a teacher, token by token, on sequences that the teacher has scored. */
   async divergences(inputs: readonly (ScoreInput & { readonly score: Score })[]): Promise<TokenDivergences[]> {
-    const { config } = this.#opened;
-    const scorer = new Scorer(config, this.#training.params(), { ...this.#options!, batchTokens: this.#options!.microBatchTokens });
+    const { model, trainer, options } = this.#loaded;
+    const { config } = model;
+    const scorer = new Scorer(config, trainer.params(), { ...options, batchTokens: options.microBatchTokens });
     try {
       const found: TokenDivergences[] = [];
       for (const part of byTokens(inputs, Math.floor(mostElements / config.vocabSize))) {
-        const own = await scorer.score(part, { kind: "full", k: 0, temperature: 1 });
+        const own = await scorer.score(part, wholeDistribution);
         found.push(...part.map(({ score }, i) => tokenDivergences(own[i]!, score)));
       }
       return found;
@@ -137,21 +149,18 @@ export class TrainHost {
 
   /** The current version's files: the weights, and with `whole` also config and tokenizer. The caller's thread gets them as its own. */
   files(whole: boolean): Record<string, FileBytes> {
-    const files = whole ? modelToFiles({ ...this.#opened, params: this.#training.params() }) : this.#published();
+    const { model, trainer } = this.#loaded;
+    const files = whole ? modelToFiles({ ...model, params: trainer.params() }) : publishedBy(trainer);
     return moved(files, Object.values(files).flatMap(ownBuffers));
   }
 
-  #published(): Record<string, FileBytes> {
-    const { file, weights } = this.#training.published();
-    return { [file]: [...encodeSafetensors(weights)] };
-  }
-
-  /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Gives the weights' digest. */
+  /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Returns the weights' digest. */
   async save(directory: string, state: boolean): Promise<string> {
     const unmarked = state ? ["model.safetensors", "optimizer.safetensors"] : undefined;
     await ownDirectory(directory, state ? "checkpoint" : "output", { unmarked, wayOut: "name another directory" });
-    if (!state) return this.#saveWeights(directory, this.#training.params());
-    const { params, m, v, updates } = this.#training.state();
+    const { trainer } = this.#loaded;
+    if (!state) return this.#saveWeights(directory, trainer.params());
+    const { params, m, v, updates } = trainer.state();
     const digest = await this.#saveWeights(directory, params);
     const moments = new Map(
       (
@@ -167,20 +176,22 @@ export class TrainHost {
 
   /** With all rows of the vocabulary, those that are not trained as they came. */
   async #saveWeights(directory: string, trained: Weights): Promise<string> {
-    const params = withRows(trained, this.#rest);
-    await saveModel(directory, { ...this.#opened, params, rawConfig: this.#wholeConfig }, this.#directory);
+    const { model, rest, wholeConfig, directory: origin } = this.#loaded;
+    const params = withRows(trained, rest);
+    await saveModel(directory, { ...model, params, rawConfig: wholeConfig }, origin);
     return digestOf(params);
   }
 
-  get #opened(): Model {
-    if (!this.#model) throw new RetortError("FailedPrecondition", "no student is loaded yet");
-    return this.#model;
+  get #loaded(): LoadedStudent {
+    if (!this.#student) throw new RetortError("FailedPrecondition", "no student is loaded yet");
+    return this.#student;
   }
+}
 
-  get #training(): Trainer {
-    if (!this.#trainer) throw new RetortError("FailedPrecondition", "no student is loaded yet");
-    return this.#trainer;
-  }
+/** The file that is published for a version after the first: its weights. */
+function publishedBy(trainer: Trainer): Record<string, FileBytes> {
+  const { file, weights } = trainer.published();
+  return { [file]: [...encodeSafetensors(weights)] };
 }
 
 /** Most elements of the [tokens, V] arrays held at once. */
@@ -189,14 +200,16 @@ const mostElements = 1 << 24;
 /** Cuts a list where its completions reach so many tokens; at least one to a part. */
 function byTokens<T extends ScoreInput>(inputs: readonly T[], tokens: number): T[][] {
   const parts: T[][] = [];
+  let part: T[] = [];
   let room = 0;
   for (const input of inputs) {
     room -= input.completionIds.length;
     if (room < 0 || parts.length === 0) {
-      parts.push([]);
+      part = [];
+      parts.push(part);
       room = tokens - input.completionIds.length;
     }
-    parts.at(-1)!.push(input);
+    part.push(input);
   }
   return parts;
 }

@@ -1,5 +1,6 @@
 import { errorTable, RetortError } from "./errors.js";
 import type { Log } from "./log.js";
+import { tellParent } from "./ready.js";
 
 /** Something a process runs: started in order, stopped in reverse order. */
 export interface Service {
@@ -116,6 +117,7 @@ export async function runProcess(services: readonly Service[], finished: Promise
   await lifecycle.stop();
   clearTimeout(late);
   failure ??= await outcome(finished);
+  if (failure) await tellParent({ error: failure.toJSON() });
   process.exit(failure?.exitCode ?? 0);
 }
 

@@ -1,12 +1,14 @@
 import { writeSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { type Logger, pino } from "pino";
 import pretty from "pino-pretty";
-import { traceFields } from "./tracing.js";
+import { traceFields } from "./trace-fields.js";
 
 /** A structured log; fields first, then the sentence. */
 export type Log = Logger;
 
 /** How a process logs; `level` is one of pino's. */
+/** What a log has. */
 export interface LogOptions {
   readonly level: string;
   /** Lines of JSON, or lines for people. */
@@ -59,4 +61,64 @@ export function lossyDestination(fd: number, write: (fd: number, bytes: Uint8Arr
       }
     },
   };
+}
+
+/** From this level on a line is an error. */
+const errorLevel = 50;
+
+/** Finds the last error in a log of JSON lines that comes in pieces. */
+export class ErrorFinder {
+  readonly #decoder = new TextDecoder();
+  #line = "";
+  #last: string | undefined;
+
+  /** Reads the next piece; a line may go on in the one after it. */
+  read(piece: Uint8Array): void {
+    const lines = (this.#line + this.#decoder.decode(piece, { stream: true })).split("\n");
+    this.#line = (lines.pop() ?? "").slice(-longestLine);
+    for (const line of lines) this.#last = errorOf(line) ?? this.#last;
+  }
+
+  /** The message of the last error so far; undefined if there was none. */
+  get last(): string | undefined {
+    return errorOf(this.#line) ?? this.#last;
+  }
+}
+
+/** Characters of an unfinished line that are kept. */
+const longestLine = 1 << 16;
+
+/** The message of a line that is an error. What a crashing runtime prints, which is no JSON, is as good a reason as any. */
+function errorOf(line: string): string | undefined {
+  try {
+    const { level, msg } = JSON.parse(line) as { readonly level?: unknown; readonly msg?: unknown };
+    return Number(level) >= errorLevel ? String(msg) : undefined;
+  } catch {
+    return line.includes("Error") ? line : undefined;
+  }
+}
+
+/** The message of the last error in a log of JSON lines, or in the end of one. */
+export function lastError(text: string): string | undefined {
+  const finder = new ErrorFinder();
+  finder.read(Buffer.from(text));
+  return finder.last;
+}
+
+/** Bytes at a log file's end that are searched. */
+const searchedBytes = 1 << 18;
+
+/** The message of the last error near the end of a log file; undefined if there is none, or no such file. */
+export async function lastErrorIn(path: string): Promise<string | undefined> {
+  const file = await open(path).catch(() => undefined);
+  if (!file) return undefined;
+  try {
+    const { size } = await file.stat();
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(searchedBytes), position: Math.max(0, size - searchedBytes) });
+    const text = buffer.toString("utf8", 0, bytesRead);
+    // The first line is half a line.
+    return lastError(size > searchedBytes ? text.slice(text.indexOf("\n") + 1) : text);
+  } finally {
+    await file.close();
+  }
 }

@@ -6,6 +6,7 @@ import { createLog, type Log } from "./log.js";
 import { Metrics, metricsServer } from "./metrics.js";
 import { isLoopback } from "./paths.js";
 import { parentGone } from "./processes.js";
+import { type Serving, tellParent } from "./ready.js";
 import { grantsOf } from "./rpc/access.js";
 import type { Implementation } from "./rpc/handlers.js";
 import { RpcServer } from "./rpc/server.js";
@@ -19,7 +20,7 @@ export interface RoleContext<S extends ProcessSettings> {
   readonly log: Log;
   readonly metrics: Metrics;
   /** Ports that the process listens on; known once its servers have started. */
-  readonly ports: () => { readonly grpcPort: number; readonly healthPort: number; readonly metricsPort: number };
+  readonly ports: () => Omit<Serving, "host">;
 }
 
 /** What a role adds: services that start before its gRPC server and after it, and what it implements. */
@@ -61,7 +62,10 @@ export async function runRole<S extends typeof processSettings>(
   rpc = new RpcServer(parts.implementations, options, log);
   const announce: Service = {
     name: "announce",
-    start: async () => log.info({ ...ports(), host }, `${role} is serving`),
+    start: async () => {
+      log.info({ ...ports(), host }, `${role} is serving`);
+      await tellParent({ serving: { ...ports(), host } });
+    },
   };
   const services = [tracing(role, settings.traceEndpoint, log), metricsEndpoint, ...parts.before, rpc, announce, ...parts.after];
   const finished = parts.finished ?? new Promise<void>(() => {});

@@ -79,9 +79,3 @@ export function traceHeaders(): Readonly<Record<string, string>> {
 /** The trace that a message or call came with. */
 export const traceOf = (header: (name: string) => string | undefined): Context =>
   propagation.extract(context.active(), header, { get: (read, name) => read(name), keys: () => [] });
-
-/** What a log line says of the trace it was written in. */
-export function traceFields(): { readonly traceId?: string } {
-  const span = trace.getActiveSpan();
-  return span ? { traceId: span.spanContext().traceId } : {};
-}

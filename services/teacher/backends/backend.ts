@@ -5,8 +5,8 @@ import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import type { ModelDescription, PromptPair, WrittenCompletion } from "../../shared/ml/host/model-host.js";
 import type { ModelOutline } from "../../shared/ml/models/files/outline-model.js";
 import type { Piece, SampleRequest } from "../../shared/ml/sampling/sampler.js";
-import type { Score, Signal } from "../../shared/ml/scoring/score.js";
-import type { ScoreInput } from "../../shared/ml/scoring/scorer.js";
+import type { Score, Signal } from "../../shared/ml/signals/score.js";
+import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 
 /** What a teacher says of itself: what its files say, and as far as it is open, what its weights are. */
 export interface TeacherFacts extends ModelOutline {

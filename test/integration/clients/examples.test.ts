@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { boundPort, end, spawnRole } from "../../../services/cli/local.js";
+import { end, spawnRole } from "../../../services/cli/local.js";
+import { whenServing } from "../../../services/shared/base/ready.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { findGoTool, grpcurl } from "../../support/go-tool.js";
 import { requirements } from "../../support/integration-setup.js";
@@ -31,7 +32,7 @@ describe("a program that uses only the protos", () => {
     cluster = await LocalCluster.start();
     const log = join(directory, "teacher.log");
     teacher = spawnRole("teacher", ["--model", join(examples, "models/teacher"), "--log-format", "json"], log);
-    teacherAddress = `127.0.0.1:${await boundPort(log, teacher.pid!)}`;
+    teacherAddress = `127.0.0.1:${(await whenServing(teacher, { log })).grpcPort}`;
   });
   afterAll(async () => {
     await end(teacher, 5000);

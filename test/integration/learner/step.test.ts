@@ -2,7 +2,8 @@ import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { boundPort, end, spawnRole } from "../../../services/cli/local.js";
+import { end, spawnRole } from "../../../services/cli/local.js";
+import { whenServing } from "../../../services/shared/base/ready.js";
 import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
 import { toFloat32, toRecord } from "../../../services/shared/flow/arrays.js";
 import { LearnerService } from "../../../services/shared/gen/retort/v1/learner_pb.js";
@@ -38,7 +39,7 @@ describe("a teacher's Score and a learner's Step", () => {
       const model = join(models, role === "teacher" ? "teacher" : "student");
       return spawnRole(role, ["--model", model, "--threads", "1", "--log-format", "json", "--data-dir", directory], log(role));
     });
-    const ports = await Promise.all(roles.map((role, i) => boundPort(log(role), children[i]!.pid!)));
+    const ports = await Promise.all(children.map(async (child, i) => (await whenServing(child, { log: log(roles[i]!) })).grpcPort));
     const options = { timeoutMs: 60_000, maxMessageBytes: 64 * 1024 * 1024 };
     teacher = createClient(TeacherService, `127.0.0.1:${ports[0]}`, options);
     learner = createClient(LearnerService, `127.0.0.1:${ports[1]}`, options);

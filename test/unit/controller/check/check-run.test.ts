@@ -2,7 +2,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
-import { signalFor } from "../../../../services/learner/tasks/issue-step.js";
+import { signalFor } from "../../../../services/shared/codec/signal-spec.js";
 import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
 import { type RunSpec, RunSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { initModel } from "../../../../services/shared/ml/models/model.js";

@@ -2,12 +2,10 @@ import { createHash } from "node:crypto";
 import { generator } from "../../base/random.js";
 import { float32, type Tensor } from "../graph/tensor.js";
 import { negatedUniform } from "../sampling/draw.js";
+import type { ScoreInput } from "./signal.js";
 
 /** The sequence that is scored; its draws are a function of it, so that scoring it again gives the same answer. */
-interface Text {
-  readonly promptIds: Int32Array;
-  readonly completionIds: Int32Array;
-}
+type Text = Pick<ScoreInput, "promptIds" | "completionIds">;
 
 /** Seed of a sequence's draws: the first 64 bits of SHA-256 over its tokens. */
 function seedOf({ promptIds, completionIds }: Text): bigint {

@@ -1,11 +1,13 @@
 import { RetortError } from "../../base/errors.js";
-import type { Objective } from "../losses/objective.js";
-import { hasK, type Score } from "../scoring/score.js";
 
 /** Rounding may lift a log-probability above 0 by this much. */
 const logprobSlack = 1e-3;
 
-/** Refuses what is no log-probability: NaN, +Infinity, or above 0. -Infinity (probability 0) is one. */
+/**
+ * Refuses what is no log-probability: NaN, +Infinity, or above 0. -Infinity (probability 0) is one.
+ *
+ * @throws InvalidArgument naming the sequence, the array and the place
+ */
 export function checkLogprobs(logprobs: Float32Array, member: number, what: string): Float32Array {
   for (let i = 0; i < logprobs.length; i++)
     if (!(logprobs[i]! <= logprobSlack))
@@ -34,7 +36,7 @@ export function checkMass(rows: Float32Array, count: number, tail: Float32Array 
   }
 }
 
-/** Refuses an array of a score that is missing or of another length. */
+/** Refuses an array of a score that is missing or of another length. @throws InvalidArgument naming the sequence and the array */
 export function checkLength<T extends { length: number }>(array: T | undefined, expected: number, member: number, what: string): T {
   if (array?.length !== expected)
     throw new RetortError("InvalidArgument", `sequence ${member}: score.${what} has ${array?.length ?? 0} elements, expected ${expected}`);
@@ -42,17 +44,18 @@ export function checkLength<T extends { length: number }>(array: T | undefined, 
 }
 
 /**
- * Refuses a score that was made with another signal than the objective needs.
+ * Checks classes [N, k]: each inside the vocabulary, no two alike at one token (one that came twice would count twice).
  *
- * @throws InvalidArgument naming the sequence, the field, what was asked for and what was given
+ * @throws InvalidArgument naming the place and the class
  */
-export function checkSignal({ signal: given }: Score, objective: Objective, member: number): void {
-  const refuse = (field: string, found: unknown, needed: unknown) => {
-    throw new RetortError("InvalidArgument", `sequence ${member}: the score's ${field} is ${found}, the objective needs ${needed}`);
-  };
-  if (given.kind !== objective.signal) refuse("signal", given.kind, objective.signal);
-  if (hasK(given.kind) && given.k !== objective.k) refuse("k", given.k, objective.k);
-  if (given.temperature !== objective.teacherTemperature) refuse("temperature", given.temperature, objective.teacherTemperature);
-  const dtype = given.hiddenDtype ?? "float16";
-  if (given.kind === "hidden" && dtype !== objective.hiddenDtype) refuse("hiddenDtype", dtype, objective.hiddenDtype);
+export function checkClasses(ids: Int32Array, k: number, vocab: number, what: string): void {
+  // The token, counted from 1, at which a class was seen last.
+  const seen = new Int32Array(vocab);
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i]!;
+    const token = Math.floor(i / k) + 1;
+    if (id < 0 || id >= vocab) throw new RetortError("InvalidArgument", `${what}[${i}] is ${id}, outside the vocabulary of ${vocab}`);
+    if (seen[id] === token) throw new RetortError("InvalidArgument", `${what}[${i}] is ${id}, which stands twice at token ${token - 1}`);
+    seen[id] = token;
+  }
 }
