@@ -2,12 +2,7 @@ import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import type { WorkerClient } from "../shared/base/workers.js";
 import type { SpecRoots } from "../shared/flow/runs/paths.js";
-import {
-  LearnerService,
-  type SaveResponseSchema,
-  type StepRequestValid,
-  type StepResponseSchema,
-} from "../shared/gen/retort/v1/learner_pb.js";
+import { LearnerService } from "../shared/gen/retort/v1/learner_pb.js";
 import type { LearnerStatus } from "./context/run-context.js";
 import type { TrainHost } from "./model/train-host.js";
 import type { Standalone } from "./standalone/standalone.js";
