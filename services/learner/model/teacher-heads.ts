@@ -4,7 +4,7 @@ import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { TrainHost } from "./train-host.js";
 
 /**
- * Loads the heads of all teachers if some phase's teachers send hidden states; gives the widest state's size, 0 without.
+ * Loads the heads of all teachers if some phase's teachers send hidden states; returns the widest state's size, 0 if none does.
  * A score names its head by digest, so that states of other weights are refused before they are trained on.
  */
 export async function loadHeads(host: WorkerClient<TrainHost>, { teachers }: RunSpec, { phases }: ResolvedRun): Promise<number> {
