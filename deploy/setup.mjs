@@ -1,7 +1,7 @@
 // Makes a checkout ready to run: installs the locked packages if they are missing or out of date, then compiles.
 // Plain JavaScript without dependencies, because it runs before there are any.
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
@@ -18,8 +18,21 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync("package-lo
   // The compiler would go on from what it made of other packages.
   rmSync("dist/.tsbuildinfo", { force: true });
 }
+removeStale();
 run(process.execPath, ["node_modules/typescript/bin/tsc"]);
 if (existsSync("dist/services/cli.js")) chmodSync("dist/services/cli.js", 0o755);
+
+/** Removes what was compiled from sources that are gone: tests that have moved would run twice. */
+function removeStale() {
+  for (const folder of ["deploy", "services", "test"]) {
+    if (!existsSync(`dist/${folder}`)) continue;
+    for (const file of readdirSync(`dist/${folder}`, { recursive: true })) {
+      const path = `${folder}/${file}`;
+      if (path.endsWith(".js") && !existsSync(path.replace(/\.js$/, ".ts")))
+        for (const end of ["", ".map"]) rmSync(`dist/${path}${end}`, { force: true });
+    }
+  }
+}
 
 function run(command, args, env = {}) {
   const { status, error } = spawnSync(command, args, { stdio: ["ignore", 2, 2], env: { ...process.env, ...env } });

@@ -35,7 +35,7 @@ const decided = new Set([
   ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
   ...["rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
   ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
-  ...["index", "model", "run", "teacher"],
+  ...["describeOnly", "index", "model", "run", "teacher"],
 ]);
 
 /** The settings of a schema that values may give, each optional: what is left out takes the program's default. */

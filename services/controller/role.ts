@@ -5,7 +5,7 @@ import { isLoopback } from "../shared/base/paths.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
 import { keepAside } from "../shared/flow/runs/aside.js";
-import { type SpecRoots, specRootsOf } from "../shared/flow/runs/paths.js";
+import { type RootSettings, specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunStore } from "../shared/flow/runs/run-store.js";
 import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
@@ -19,7 +19,7 @@ import { type ControllerContext, controllerService } from "./service.js";
 /** The controller: always on, small, without a model. */
 export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {
   const { stopDeadlineMs } = settings;
-  const roots = specRoots(settings);
+  const roots = rootSettings(settings);
   const dataDir = resolve(settings.dataDir);
   const going = metrics.gauge("runs", "runs that are not over");
   let parts: ControllerContext | undefined;
@@ -61,12 +61,14 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
  *
  * @throws FailedPrecondition for a controller that others reach and that would open any path for them
  */
-function specRoots(settings: ControllerSettings): SpecRoots {
-  const { host, roots } = settings;
+function rootSettings(settings: ControllerSettings): RootSettings {
+  const { host, roots, outputRoots } = settings;
   if (!roots && !isLoopback(host))
     throw new RetortError(
       "FailedPrecondition",
       `--host is ${host}, and a spec from there could name any file of this machine; name the directories that specs may name, as --roots /models,/data`,
     );
-  return specRootsOf(settings);
+  // A root that is none must be known now, and not at the first spec.
+  specRootsOf(settings);
+  return { roots, outputRoots };
 }

@@ -1,19 +1,18 @@
 import { readdir } from "node:fs/promises";
+import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
-import { type Problem, RetortError } from "../shared/base/errors.js";
+import { RetortError } from "../shared/base/errors.js";
 import { chunksOf } from "../shared/base/file-bytes.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
-import { anywhere, pathProblems, type SpecRoots } from "../shared/flow/runs/paths.js";
-import { resolveRun } from "../shared/flow/runs/resolve.js";
 import { newRun } from "../shared/flow/runs/run-store.js";
 import { openSendable } from "../shared/flow/weights/sendable.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
-import type { RunSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
-import { modelProblems, settle, specProblems } from "./check/inspection.js";
+import { type RunSpec, RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb.js";
+import { checkRun } from "./check/inspector.js";
 import type { ControllerContext } from "./runs/context.js";
 import { deleteRun, pauseRun, resumeRun, stopRun } from "./runs/steer.js";
 import { modelOf } from "./runs/storage.js";
@@ -26,13 +25,11 @@ const chunkBytes = 1024 * 1024;
 /** ControllerService: runs are started, watched and stopped here. The state is NATS's; this holds none. */
 export function controllerService(context: () => ControllerContext): Implementation {
   return implement(ControllerService, {
-    startRun: async ({ spec }) => ({ run: await startRun(context(), spec!) }),
+    startRun: async ({ spec }) => ({ run: await startRun(context(), spec) }),
     validateRun: async ({ spec }) => {
-      const problems = (await problemsOf(spec!, context().roots)).map(({ fieldPath, description }) => ({
-        field: fieldPath,
-        message: description,
-      }));
-      return { problems, warnings: problems.length ? [] : [...(await settle(spec!)).warnings] };
+      const verdict = await checkRun(spec ?? create(RunSpecSchema), context().roots);
+      if ("spec" in verdict) return { problems: [], warnings: [...verdict.warnings] };
+      return { problems: verdict.problems.map(({ fieldPath, description }) => ({ field: fieldPath, message: description })), warnings: [] };
     },
     getRun: async ({ runId }) => ({ run: await described(context(), await context().runs.get(runId)) }),
     listRuns: async () => ({ runs: await listRuns(context()) }),
@@ -46,22 +43,17 @@ export function controllerService(context: () => ControllerContext): Implementat
   });
 }
 
-async function problemsOf(spec: RunSpec, roots: SpecRoots = anywhere): Promise<Problem[]> {
-  const problems = [...(await specProblems(spec)), ...(await pathProblems(spec, roots))];
-  return problems.length ? problems : modelProblems(spec);
-}
-
-async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec): Promise<Run> {
-  const problems = await problemsOf(given, roots);
-  if (problems.length) throw RetortError.ofProblems("the run spec", problems);
-  const { spec, warnings } = await settle(given);
+async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec | undefined): Promise<Run> {
+  const verdict = await checkRun(given ?? create(RunSpecSchema), roots);
+  if ("problems" in verdict) throw RetortError.ofProblems("the run spec", verdict.problems);
+  const { spec, warnings } = verdict;
   const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");
   const run = newRun({
     runId: `${spec.name}-${stamp}-${Math.random().toString(36).slice(2, 5)}`,
     spec,
     state: RunState.PENDING,
     created: timestampNow(),
-    totalSteps: resolveRun(spec).totalSteps,
+    totalSteps: verdict.run.totalSteps,
   });
   await runs.create(run);
   try {

@@ -5,6 +5,7 @@ import { defaultTemplate, rewardProblems } from "../shared/flow/runs/rewards.js"
 import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { textMetrics } from "../shared/ml/text/metrics/table.js";
 import { tasks } from "../shared/tasks/table.js";
+import { taskProblems } from "../shared/tasks/task-problems.js";
 
 /** A completion with what it is judged by. */
 export interface Input {
@@ -52,7 +53,7 @@ export const rewards: Readonly<Record<string, Reward>> = {
 export class TextRewards {
   /** What is wrong with a call's rewards; their templates are rendered to find out. */
   problems(specs: readonly RewardSpec[]): Problem[] {
-    return rewardProblems(specs);
+    return [...rewardProblems(specs), ...taskProblems(specs)];
   }
 
   /**

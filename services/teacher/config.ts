@@ -3,6 +3,7 @@ import { modelSettings } from "../shared/base/settings.js";
 
 /** Settings of a teacher process. */
 export const teacherSettings = modelSettings.extend({
+  describeOnly: z.stringbool().default(false).describe("say what the model's files say of it, and read no weights: true or false"),
   teacher: z.string().default("default").describe("name of the teacher in the run's spec"),
   batchTokens: z.coerce.number().int().min(1).default(8192).describe("most tokens of one forward, padding included"),
   vocabSize: z.coerce

@@ -6,6 +6,7 @@ import { teacherName } from "../shared/flow/runs/resolve.js";
 import type { TeacherModel } from "./backends/backend.js";
 import { backends } from "./backends/table.js";
 import type { TeacherSettings } from "./config.js";
+import { describingTeacher } from "./describing-role.js";
 import { TeacherMeters } from "./meters.js";
 import { scoreRollouts, writeTexts } from "./run-work.js";
 import { teacherService } from "./service.js";
@@ -14,8 +15,9 @@ import { teacherService } from "./service.js";
 export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const { settings, log, metrics } = context;
   const { device, threads, batchTokens, teacher } = settings;
+  const backend = backends.onnx({ device, threads: threadCount(threads), batchTokens });
+  if (settings.describeOnly) return describingTeacher(settings.model, backend);
   return memberRole(context, ["teacher", teacher], ({ fail }) => {
-    const backend = backends.onnx({ device, threads: threadCount(threads), batchTokens });
     const meters = new TeacherMeters(metrics);
     let model: TeacherModel | undefined;
     backend.crashed.then(fail);
@@ -35,7 +37,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       throw new RetortError("Unavailable", "the teacher's model is still being opened; call again");
     };
     return {
-      implementations: [teacherService(opened)],
+      implementations: [teacherService(opened, opened)],
       join: async (membership) => {
         const { teachers, vocabSize } = membership.spec;
         const opened = await open(teachers.find(({ name }) => teacherName(name) === teacher)?.model, vocabSize || undefined);

@@ -4,8 +4,8 @@ import { RetortError } from "../shared/base/errors.js";
 import type { FileCache } from "../shared/base/file-cache.js";
 import type { Log } from "../shared/base/log.js";
 import { SequenceScoreSchema } from "../shared/gen/retort/v1/flow_pb.js";
-import type { Signal } from "../shared/ml/scoring/score.js";
-import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
+import type { Signal } from "../shared/ml/signals/score.js";
+import type { ScoreInput } from "../shared/ml/signals/signal.js";
 
 type SequenceScoreInit = MessageInitShape<typeof SequenceScoreSchema>;
 

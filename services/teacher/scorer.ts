@@ -3,23 +3,26 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import type { Streams } from "../shared/base/streams/connection.js";
 import type { Delivery } from "../shared/base/streams/consume.js";
-import { toInt32, toUint32 } from "../shared/flow/arrays.js";
+import { toScoreRecord } from "../shared/codec/score-record.js";
+import { signalOf } from "../shared/codec/signal-spec.js";
+import { scoreInput } from "../shared/codec/train-sequence.js";
+import { toUint32 } from "../shared/flow/arrays.js";
+import { payloadBytes } from "../shared/flow/results/payload.js";
+import { publishScore } from "../shared/flow/results/publish-results.js";
 import { sequencesDigest } from "../shared/flow/rollouts/digest.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
-import { payloadBytes } from "../shared/flow/scores/payload.js";
-import { publishScore } from "../shared/flow/scores/publish-results.js";
 import {
   Purpose,
-  type Rollout,
+  type RolloutValid,
   type Sequence,
   type SequenceScoreSchema,
   Source,
   TeacherScoreSchema,
 } from "../shared/gen/retort/v1/flow_pb.js";
-import type { Score, Signal } from "../shared/ml/scoring/score.js";
-import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
+import type { Score, Signal } from "../shared/ml/signals/score.js";
+import type { ScoreInput } from "../shared/ml/signals/signal.js";
+import { signals } from "../shared/ml/signals/table.js";
 import type { ScoreCache } from "./score-cache.js";
-import { scoreRecord, signalOf } from "./signal.js";
 
 type SequenceScoreInit = MessageInitShape<typeof SequenceScoreSchema>;
 
@@ -49,6 +52,7 @@ const worker = `${hostname()}/${process.pid}`;
 export async function scoreRollout({ data, attempt }: Delivery, context: ScorerContext): Promise<void> {
   const rollout = readRollout(data);
   const started = context.now();
+  if (!rollout.signal) throw new RetortError("InvalidArgument", "the rollout asks for no signal; one that names a teacher must");
   const signal = signalOf(rollout.signal);
   const cached = { lookups: 0, hits: 0 };
   const scores = await scoreAll(rollout, signal, context, cached).catch((error: unknown) => {
@@ -63,7 +67,7 @@ export async function scoreRollout({ data, attempt }: Delivery, context: ScorerC
       key: rollout.key,
       teacher: context.teacher,
       teacherDigest: context.digest,
-      headDigest: signal.kind === "hidden" ? context.headDigest : "",
+      headDigest: signals[signal.kind].needsHead ? context.headDigest : "",
       signal: rollout.signal,
       sequencesDigest: sequencesDigest(rollout.sequences),
       scores,
@@ -87,37 +91,29 @@ export async function scoreRollout({ data, attempt }: Delivery, context: ScorerC
 }
 
 async function scoreAll(
-  rollout: Rollout,
+  rollout: RolloutValid,
   signal: Signal,
   context: ScorerContext,
   cached: { lookups: number; hits: number },
 ): Promise<SequenceScoreInit[]> {
   const outcomes = rollout.sequences.map((sequence) => sequence.failure || staleness(rollout, sequence, context.maxStaleness));
-  const inputs = rollout.sequences.filter((_, i) => !outcomes[i]).map(inputOf);
+  const inputs = rollout.sequences.filter((_, i) => !outcomes[i]).map((sequence) => scoreInput(sequence));
   const cache = rollout.source === Source.STUDENT ? undefined : context.cache;
   const known = await cache?.find(inputs, signal);
   if (known) Object.assign(cached, { lookups: inputs.length, hits: known.hits });
   const missing = inputs.filter((_, i) => !known?.scores[i]);
   const made = await scoreGood(missing, signal, context.score);
   await cache?.keep(missing, signal, made);
-  const fresh = made.values();
-  const scores = inputs.map((_, i) => known?.scores[i] ?? fresh.next().value!).values();
-  return outcomes.map((failure) => (failure ? { failure } : scores.next().value!));
-}
-
-function inputOf({ promptIds, completionIds, studentTopIds }: Sequence): ScoreInput {
-  return {
-    promptIds: toInt32(promptIds, "promptIds"),
-    completionIds: toInt32(completionIds, "completionIds"),
-    ...(studentTopIds ? { studentTopIds: toInt32(studentTopIds, "studentTopIds") } : {}),
-  };
+  let [taken, at] = [0, 0];
+  const scores = inputs.map((_, i) => known?.scores[i] ?? made[taken++]!);
+  return outcomes.map((failure) => (failure ? { failure } : scores[at++]!));
 }
 
 /** Scores all at once; if one of them is at fault, each alone. */
 async function scoreGood(inputs: readonly ScoreInput[], signal: Signal, score: ScorerContext["score"]): Promise<SequenceScoreInit[]> {
   if (inputs.length === 0) return [];
   try {
-    return (await score(inputs, signal)).map((one, i) => scoreRecord(one, inputs[i]!.completionIds.length));
+    return (await score(inputs, signal)).map((one, i) => toScoreRecord(one, inputs[i]!.completionIds.length));
   } catch (error) {
     const known = RetortError.from(error);
     const ofInput = known.code === "InvalidArgument" || known.code === "OutOfRange";
@@ -130,9 +126,9 @@ async function scoreGood(inputs: readonly ScoreInput[], signal: Signal, score: S
 }
 
 /** Why a sequence is too old for its step, or nothing: checked before the forward pass is paid for. */
-function staleness({ key }: Rollout, { policyVersions }: Sequence, maxStaleness: number): string {
-  if (key!.purpose !== Purpose.TRAIN || !policyVersions) return "";
+function staleness({ key }: RolloutValid, { policyVersions }: Sequence, maxStaleness: number): string {
+  if (key.purpose !== Purpose.TRAIN || !policyVersions) return "";
   const oldest = toUint32(policyVersions, "policyVersions").reduce((a, b) => Math.min(a, b));
-  const age = key!.step - 1 - oldest;
+  const age = key.step - 1 - oldest;
   return age > maxStaleness ? `sampled ${age} versions before its step; maxStaleness is ${maxStaleness}` : "";
 }

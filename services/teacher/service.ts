@@ -1,50 +1,40 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
+import { toScoreRecord } from "../shared/codec/score-record.js";
+import { checkChosen, checkSignalFields, signalOf } from "../shared/codec/signal-spec.js";
 import { toInt32, toRecord } from "../shared/flow/arrays.js";
 import { sampleSeed } from "../shared/flow/prompts/plan.js";
 import { promptOf, samplePieces } from "../shared/flow/rollouts/sample-stream.js";
 import { chatOfCall } from "../shared/flow/runs/chat.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";
-import { checkSignalFields } from "../shared/flow/scores/signal-fields.js";
-import { type ScoreRequestValid, TeacherService } from "../shared/gen/retort/v1/teacher_pb.js";
-import type { ScoreInput } from "../shared/ml/scoring/scorer.js";
-import type { TeacherModel } from "./backends/backend.js";
-import { scoreRecord, signalOf } from "./signal.js";
+import { type ScoreRequestValid, TeacherService, type TeacherServiceDescribeResponseSchema } from "../shared/gen/retort/v1/teacher_pb.js";
+import type { ScoreInput } from "../shared/ml/signals/signal.js";
+import { signals } from "../shared/ml/signals/table.js";
+import type { DescribedTeacher, TeacherFacts, TeacherModel } from "./backends/backend.js";
 
-/** TeacherService over a model. @param opened the model; it is asked for at each call, which come once it is open */
-export function teacherService(opened: () => TeacherModel): Implementation {
+/**
+ * TeacherService over a teacher. Both are asked for at each call, and calls come once the process is ready.
+ *
+ * @param described what Describe is answered from
+ * @param opened what scores and samples; throws where nothing does
+ */
+export function teacherService(described: () => DescribedTeacher, opened: () => TeacherModel): Implementation {
   return implement(TeacherService, {
-    describe: async () => {
-      const { description, device } = opened();
-      const { digest, tokenizerDigest, templateDigest, architecture, eosIds, padId, parameters, ...sizes } = description;
-      const { vocabSize, tokenizerSize, maxPositions, hiddenSize, headDigest, encodingDigest } = sizes;
-      const words = { tokenizerDigest, tokenizerSize, encodingDigest, templateDigest, eosIds: [...eosIds], padId };
-      return {
-        modelDigest: digest,
-        ...words,
-        architecture,
-        vocabSize,
-        maxPositions,
-        hiddenSize,
-        headDigest,
-        parameters: BigInt(parameters),
-        dtype: "float32",
-        device,
-      };
-    },
+    describe: async ({ vocabulary }) => descriptionOf(await described().facts(vocabulary)),
     score: async (request) => {
       const model = opened();
       const inputs = await inputsOf(model, request);
       checkSignalFields(request.signal);
       const signal = signalOf(request.signal);
-      if (signal.kind !== "student_top_k") refuseChosen(request);
+      checkChosen(signal.kind, request.sequences, (i) => `sequences[${i}].studentTopIds`);
       const scores = await model.score(inputs, signal);
       const { digest, headDigest } = model.description;
       return {
-        scores: scores.map((score, i) => scoreRecord(score, inputs[i]!.completionIds.length)),
+        scores: scores.map((score, i) => toScoreRecord(score, inputs[i]!.completionIds.length)),
         signal: request.signal,
         teacherDigest: digest,
-        headDigest: signal.kind === "hidden" ? headDigest : "",
+        headDigest: signals[signal.kind].needsHead ? headDigest : "",
         completionIds: inputs.map((input) => toRecord(input.completionIds)),
       };
     },
@@ -55,15 +45,22 @@ export function teacherService(opened: () => TeacherModel): Implementation {
   });
 }
 
-/** Classes that the signal does not ask about. */
-function refuseChosen({ sequences, signal }: ScoreRequestValid): void {
-  const at = sequences.findIndex(({ studentTopIds }) => studentTopIds !== undefined);
-  if (at >= 0)
-    throw new RetortError(
-      "InvalidArgument",
-      `sequences[${at}].studentTopIds is given; only the signal student_top_k reads it, and signal.kind is ${signal.kind}`,
-      { fieldPath: `sequences[${at}].studentTopIds` },
-    );
+/** A teacher's facts as Describe answers them. */
+function descriptionOf(facts: TeacherFacts): MessageInitShape<typeof TeacherServiceDescribeResponseSchema> {
+  const { ends, specials, weights, parameters, warnings, vocabulary, ...plain } = facts;
+  return {
+    ...plain,
+    modelDigest: weights?.digest ?? "",
+    headDigest: weights?.headDigest ?? "",
+    parameters: BigInt(parameters),
+    dtype: "float32",
+    eosIds: [...ends.ids],
+    declaredEosIds: [...ends.declared],
+    endWarnings: [...ends.warnings],
+    warnings: [...warnings],
+    specialTokens: specials,
+    vocabulary: vocabulary && { ids: [...vocabulary.ids], tokens: [...vocabulary.tokens] },
+  };
 }
 
 async function inputsOf(model: TeacherModel, { sequences, chat }: ScoreRequestValid): Promise<ScoreInput[]> {

@@ -5,7 +5,7 @@ import { normals } from "../../services/shared/base/random.js";
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../services/shared/ml/losses/objective.js";
 import { headDigest, initModel } from "../../services/shared/ml/models/model.js";
-import type { Score } from "../../services/shared/ml/scoring/score.js";
+import type { Score } from "../../services/shared/ml/signals/score.js";
 import { characterTokenizer } from "../../services/shared/ml/text/character-tokenizer.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
 import { plainObjective } from "../support/loss.js";

@@ -2,9 +2,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { parse, stringify } from "yaml";
-import { checkObjectives } from "../../services/controller/check/check-models.js";
+import { specChecks } from "../../services/controller/check/spec-checks.js";
+import { checkSpec } from "../../services/shared/flow/runs/check-spec.js";
 import { resolveRun } from "../../services/shared/flow/runs/resolve.js";
-import { checkSpec, parseSpec } from "../../services/shared/flow/runs/spec.js";
+import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import type { RunSpec } from "../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { mutatedBytes } from "../support/fuzz/bytes.js";
 import { checkText, fuzz, outcomeOf, secret } from "../support/fuzz/cases.js";
@@ -58,7 +59,7 @@ function changedSpec(random: Random): string {
 
 /** Problems of a spec, each with its field and a sentence. */
 function problemsOf(spec: RunSpec): number {
-  const problems = checkSpec(spec, checkObjectives);
+  const problems = checkSpec(spec, specChecks);
   for (const { fieldPath, description } of problems) {
     if (fieldPath === "" || description.trim() === "") throw new Error(`a problem names no field: ${fieldPath}: ${description}`);
     checkText(description);

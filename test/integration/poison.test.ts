@@ -5,10 +5,10 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { publish } from "../../services/shared/base/streams/publish.js";
 import { toRecord } from "../../services/shared/flow/arrays.js";
 import { publishTask } from "../../services/shared/flow/prompts/publish-task.js";
+import { publishScore } from "../../services/shared/flow/results/publish-results.js";
 import { publishRollout, readRollout } from "../../services/shared/flow/rollouts/publish-rollout.js";
 import { rolloutOf, samplesOf, writtenSequence } from "../../services/shared/flow/rollouts/sequences.js";
 import { watchEvents } from "../../services/shared/flow/runs/events.js";
-import { publishScore } from "../../services/shared/flow/scores/publish-results.js";
 import { subjects } from "../../services/shared/flow/subjects.js";
 import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
 import {

@@ -1,7 +1,7 @@
 import { float32, type Tensor } from "../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../services/shared/ml/losses/objective.js";
 import { headDigest } from "../../services/shared/ml/models/model.js";
-import type { Score } from "../../services/shared/ml/scoring/score.js";
+import type { Score } from "../../services/shared/ml/signals/score.js";
 import type { TrainSequence } from "../../services/shared/ml/training/batch.js";
 import { plainObjective } from "./loss.js";
 

@@ -4,10 +4,10 @@ import { deriveSeed } from "../../services/shared/base/random.js";
 import { type Consumption, consume } from "../../services/shared/base/streams/consume.js";
 import { toRecord } from "../../services/shared/flow/arrays.js";
 import { readRecord } from "../../services/shared/flow/read-record.js";
+import { publishScore } from "../../services/shared/flow/results/publish-results.js";
 import { sequencesDigest } from "../../services/shared/flow/rollouts/digest.js";
 import { publishRollout } from "../../services/shared/flow/rollouts/publish-rollout.js";
 import { failedSequence, rolloutOf, samplesOf, writtenSequence } from "../../services/shared/flow/rollouts/sequences.js";
-import { publishScore } from "../../services/shared/flow/scores/publish-results.js";
 import { durables, streamNames } from "../../services/shared/flow/streams.js";
 import {
   type ArraySchema,

@@ -18,7 +18,7 @@ import { chatSettings } from "../models/chat-options.js";
 import { evaluateModel } from "../models/evaluate-model.js";
 import { type ModelServer, serveModel } from "../models/model-server.js";
 import { wordsOf } from "../models/model-words.js";
-import { checkSucceeded, type RunHistory, readSpec, watchRun } from "../runs/runs.js";
+import { checkSucceeded, type RunHistory, readSpec, runOf, watchRun } from "../runs/runs.js";
 import { textTable } from "../text-table.js";
 import { type Contender, isReport, reportHtml, tableHead, tableRow } from "./report.js";
 
@@ -73,7 +73,7 @@ async function demo({ dataDir, retrain = false, report, force }: DemoOptions): P
   const controller = connectController(service.address);
   try {
     if (retrain || !(await isThere("models/student/model.safetensors"))) await makeModels(controller);
-    const students: { name: string; data: string; directory: string; history?: RunHistory }[] = [
+    const students: [Student, ...Student[]] = [
       { name: "teacher", data: "all 1000 examples", directory: join(examples, "models/teacher") },
       { name: "SFT student", data: "150 examples with answers", directory: join(examples, "models/student") },
     ];
@@ -133,19 +133,28 @@ async function makeModels(controller: ControllerClient): Promise<void> {
 }
 
 async function runSpec(controller: ControllerClient, name: string): Promise<RunHistory> {
-  const { run } = await controller.startRun({ spec: await readSpec(join(examples, name)) });
-  const history = await watchRun(controller, run!.runId, new AbortController().signal);
+  const { runId } = runOf(await controller.startRun({ spec: await readSpec(join(examples, name)) }));
+  const history = await watchRun(controller, runId, new AbortController().signal);
   checkSucceeded(history.run);
   return history;
 }
 
-async function compareAll(
-  students: readonly { name: string; data: string; directory: string; history?: RunHistory }[],
-): Promise<Contender[]> {
+/** A model that is compared. */
+interface Student {
+  readonly name: string;
+  /** What it learnt from. */
+  readonly data: string;
+  readonly directory: string;
+  /** Of the run that trained it, if it was trained here. */
+  readonly history?: RunHistory;
+}
+
+/** Measures every model on the held-out rows, against the first, the teacher. */
+async function compareAll(students: readonly [Student, ...Student[]]): Promise<Contender[]> {
   const rows = await readDataset(join(examples, "data/held-out.jsonl"), columns);
   say(pc.bold("\nmeasuring every model on the held-out numbers"));
   const bar = startBar("measuring", rows.length * students.length);
-  const teacher = await serveModel(students[0]!.directory);
+  const teacher = await serveModel(students[0].directory);
   const contenders: Contender[] = [];
   try {
     for (const [i, { name, data, directory, history }] of students.entries()) {

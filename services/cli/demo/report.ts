@@ -1,4 +1,5 @@
 import type * as echarts from "echarts";
+import { found } from "../../shared/base/found.js";
 import type { Evaluation, Sample } from "../models/evaluate-model.js";
 import type { RunHistory } from "../runs/runs.js";
 
@@ -12,12 +13,13 @@ export interface Contender {
 }
 
 const escapeHtml = (text: string): string =>
-  text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
+  text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c] ?? c);
 const percent = (x: number | undefined): string => (x === undefined ? "–" : `${(100 * x).toFixed(1)} %`);
 const nats = (x: number | undefined): string => (x === undefined ? "–" : x.toFixed(3));
 
-/** The table's rows as text: name, greedy, temperature 1, KL both ways. */
+/** The head of the comparison's table. */
 export const tableHead = ["", "learns from", "greedy exact match", "exact match at T=1", "KL(teacher‖student)", "KL(student‖teacher)"];
+/** A row of that table: name, what it learns from, greedy, temperature 1, KL both ways. */
 export const tableRow = ({ name, data, evaluation }: Contender): string[] => [
   name,
   data,
@@ -81,30 +83,36 @@ const title = "<title>Retort: on-policy distillation, a small run</title>";
 /** Whether a file begins as a report of ours does. */
 export const isReport = (head: string): boolean => head.includes(mark) || head.includes(title);
 
+/** Samples of two models that differ, side by side, as rows of a table. */
+function pairsOf(start: Contender, best: Contender): string {
+  const others = start.evaluation.samples;
+  return best.evaluation.samples
+    .flatMap((sample, i) => (others[i]?.text === sample.text ? [] : [[sample, others[i]] as const]))
+    .slice(0, 16)
+    .map(
+      ([after, before]) => `<tr><td>${escapeHtml(after.reference)}</td><td>${before ? heat(before) : ""}</td><td>${heat(after)}</td></tr>`,
+    )
+    .join("\n");
+}
+
 /** The report as one HTML file that needs nothing else. */
 export function reportHtml(contenders: readonly Contender[], seconds: number, charts: Charts): string {
-  const trained = contenders.filter(({ history }) => history);
+  const trained = contenders.flatMap(({ name, history }) => (history ? [{ name, history }] : []));
   const curves = trained.map(({ name, history }) => ({
     name,
-    points: smooth(history!.steps.map(({ step, divergence }) => [step, Math.max(divergence, 1e-4)] as const)),
+    points: smooth(history.steps.map(({ step, divergence }) => [step, Math.max(divergence, 1e-4)] as const)),
   }));
   const quality = trained.map(({ name, history }) => ({
     name,
-    points: history!.evaluations.map(({ version, greedy }) => [version, 100 * (greedy ?? 0)] as const),
+    points: history.evaluations.map(({ version, greedy }) => [version, 100 * (greedy ?? 0)] as const),
   }));
-  const start = contenders.find(({ name }) => name.startsWith("SFT"))!;
-  const best = contenders.at(-1)!;
-  const shown = best.evaluation.samples
-    .flatMap((_, i) => (start.evaluation.samples[i]!.text === best.evaluation.samples[i]!.text ? [] : [i]))
-    .slice(0, 16);
+  const start = found(
+    contenders.find(({ name }) => name.startsWith("SFT")),
+    "the SFT student of the comparison",
+  );
+  const best = found(contenders.at(-1), "the last student of the comparison");
   const rows = (list: readonly (readonly string[])[], cell: string) =>
     list.map((row) => `<tr>${row.map((text) => `<${cell}>${escapeHtml(text)}</${cell}>`).join("")}</tr>`).join("\n");
-  const pairs = shown
-    .map(
-      (i) =>
-        `<tr><td>${escapeHtml(best.evaluation.samples[i]!.reference)}</td><td>${heat(start.evaluation.samples[i]!)}</td><td>${heat(best.evaluation.samples[i]!)}</td></tr>`,
-    )
-    .join("\n");
   return `<!doctype html>
 ${mark}
 <html lang="en"><head><meta charset="utf-8">${title}
@@ -123,7 +131,7 @@ but no reference answers. KL is the mean per token over the student's own sample
 <div class="charts">${chart(charts, "What each method minimises", "nats per token", curves, true)}${chart(charts, "Greedy exact match on held-out numbers", "percent", quality, false)}</div>
 <h2>Before and after</h2>
 <p>Samples at temperature 1. The redder a character, the further the teacher's next-token distribution was from the student's at that point.</p>
-<table class="pairs"><thead><tr><th>reference</th><th>${escapeHtml(start.name)}</th><th>${escapeHtml(best.name)}</th></tr></thead><tbody>${pairs}</tbody></table>
+<table class="pairs"><thead><tr><th>reference</th><th>${escapeHtml(start.name)}</th><th>${escapeHtml(best.name)}</th></tr></thead><tbody>${pairsOf(start, best)}</tbody></table>
 </body></html>
 `;
 }

@@ -1,7 +1,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { defined } from "../../shared/base/defined.js";
 import { RetortError } from "../../shared/base/errors.js";
-import { toFloat32, toInt32, toRecord } from "../../shared/flow/arrays.js";
+import { found } from "../../shared/base/found.js";
+import { fromScoreRecord } from "../../shared/codec/score-record.js";
+import { wholeDistribution } from "../../shared/codec/signal-spec.js";
+import { toInt32, toRecord } from "../../shared/flow/arrays.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import type { SequenceScore } from "../../shared/gen/retort/v1/flow_pb.js";
@@ -9,11 +12,11 @@ import type { RewardSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { PromptInputSchema } from "../../shared/gen/retort/v1/student_pb.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { type Figures, figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
-import type { Score } from "../../shared/ml/scoring/score.js";
+import type { Score } from "../../shared/ml/signals/score.js";
 import type { EncodedPrompt } from "../../shared/ml/text/encoder.js";
 import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
-import { type ModelServer, promptInput, type RewardServer } from "./model-server.js";
+import { type ModelServer, pieceOf, promptInput, type RewardServer } from "./model-server.js";
 
 /** A completion of one row, token by token. */
 export interface Sample {
@@ -48,6 +51,7 @@ export interface Evaluation extends Omit<Figures, "quality" | "length"> {
   readonly samples: readonly Sample[];
 }
 
+/** How a model is measured. */
 export interface EvaluateOptions {
   /** Each row's prompt as the model reads it; a teacher is given the same tokens. */
   readonly prompts: readonly EncodedPrompt[];
@@ -99,7 +103,8 @@ export async function evaluateModel(
   const sampled = [];
   for (const temperature of temperatures)
     sampled.push({ temperature, ...(await measure(temperature, options.samplesPerPrompt, options.passAt, judges.teacher)) });
-  const { quality, length, ...first } = sampled[0]!.figures;
+  const { figures, samples } = found(sampled[0], "the first of the temperatures");
+  const { quality, length, ...first } = figures;
   return {
     metric,
     rows: rows.length,
@@ -108,7 +113,7 @@ export async function evaluateModel(
     ...first,
     temperatures: sampled.map(({ temperature, figures }) => ({ temperature, ...figures })),
     greedySamples: greedy.samples,
-    samples: sampled[0]!.samples,
+    samples,
   };
 }
 
@@ -130,10 +135,11 @@ async function write(
     seed: BigInt(seed) + BigInt(rows[0]![0]),
     samplesPerPrompt: count,
   };
-  for await (const { piece } of client.sample({ request })) {
-    const sample = written[piece!.prompt * count + piece!.sample]!;
-    sample.text += piece!.text;
-    if (piece!.ids) sample.ids.push(...toInt32(piece!.ids, "ids"));
+  for await (const answer of client.sample({ request })) {
+    const piece = pieceOf(answer);
+    const sample = written[piece.prompt * count + piece.sample]!;
+    sample.text += piece.text;
+    if (piece.ids) sample.ids.push(...toInt32(piece.ids, "ids"));
   }
   return written.map(({ ids, ...sample }, i) => ({
     ...sample,
@@ -172,20 +178,21 @@ async function compare(model: ModelServer, teacher: ModelServer, samples: readon
   const [own, theirs] = await rowsOf(model, teacher);
   const longest = Math.max(1, ...samples.map(({ ids }) => ids.length));
   const perCall = Math.max(1, Math.floor(scoreBytes / (longest * Math.max(own, theirs) * 4)));
-  const found: TokenDivergences[] = [];
+  const divergences: TokenDivergences[] = [];
   for (const part of split(samples, perCall)) {
     const sequences = part.map(({ input, ids }) => ({ prompt: input, completion: { case: "ids" as const, value: toRecord(ids) } }));
-    const signal = { kind: "full", k: 0, temperature: 1 };
-    const [mine, other] = await Promise.all([model, teacher].map(({ client }) => client.score({ sequences, signal })));
-    found.push(...part.map((_, i) => tokenDivergences(scoreOf(mine!.scores[i]!), scoreOf(other!.scores[i]!))));
+    const [mine, other] = await Promise.all([model, teacher].map(({ client }) => client.score({ sequences, signal: wholeDistribution })));
+    divergences.push(
+      ...part.map(({ ids }, i) => tokenDivergences(scoreOf(mine!.scores[i]!, ids.length), scoreOf(other!.scores[i]!, ids.length))),
+    );
   }
-  return found;
+  return divergences;
 }
 
 /** Rows of the vocabulary of two models. */
 async function rowsOf(model: ModelServer, teacher: ModelServer): Promise<[number, number]> {
-  const [own, theirs] = await Promise.all([model, teacher].map(({ client }) => client.describe({})));
-  return [own!.vocabSize, theirs!.vocabSize];
+  const [own, theirs] = await Promise.all([model.client.describe({}), teacher.client.describe({})]);
+  return [own.vocabSize, theirs.vocabSize];
 }
 
 /** What to know before a model is compared with a teacher whose vocabulary has another number of rows; undefined if it has not. */
@@ -196,11 +203,8 @@ export async function rowsNote(model: ModelServer, teacher: ModelServer): Promis
   return `the model has ${own} rows of vocabulary, the teacher ${theirs}: divergences are over the first ${rows}, which both have, renormalised`;
 }
 
-const scoreOf = ({ logprobs, full }: SequenceScore): Score => ({
-  signal: { kind: "full", k: 0, temperature: 1 },
-  logprobs: toFloat32(logprobs, "logprobs"),
-  full: toFloat32(full, "full"),
-});
+const scoreOf = (record: SequenceScore, tokens: number): Score =>
+  fromScoreRecord(record, { signal: wholeDistribution, tokens, headDigest: "" });
 
 type Rewarded = Required<Pick<JudgedSample, "reward" | "rewardComponents">>;
 

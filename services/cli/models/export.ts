@@ -91,7 +91,7 @@ async function convert(source: string, from: string, { out, format, force }: Exp
   return { source, format, directory: out, parameters: parameterCount(model.config), digest: digestOf(model.params) };
 }
 
-/** Fetches the files of a run's weights, each under its name when it is whole. Gives the policy version. */
+/** Fetches the files of a run's weights, each under its name when it is whole. Returns the policy version. */
 async function fetchWeights(controller: ControllerClient, runId: string, version: number | undefined, directory: string): Promise<number> {
   await mkdir(directory, { recursive: true });
   let found = 0;
@@ -106,13 +106,13 @@ async function fetchWeights(controller: ControllerClient, runId: string, version
     for await (const { part } of controller.getWeights({ runId, version })) {
       if (part.case === "manifest") found = part.value.version;
       if (part.case !== "chunk") continue;
-      if (part.value.name !== name) {
+      if (!file || part.value.name !== name) {
         await finish();
         // A name from elsewhere must not lead out of the directory.
         name = basename(part.value.name);
         file = await open(join(directory, `${name}.part`), "w");
       }
-      await file!.write(part.value.data);
+      await file.write(part.value.data);
     }
     await finish();
   } finally {

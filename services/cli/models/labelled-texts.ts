@@ -10,6 +10,7 @@ export interface NamedText {
   readonly label: string;
 }
 
+/** Where a row has its text and its class. */
 export interface LabelledColumns {
   /** Column of the classes. */
   readonly label: string;
@@ -65,8 +66,8 @@ function lacks(where: string, name: string, object: Readonly<Record<string, unkn
 export function classesOf(texts: readonly NamedText[], given: readonly string[] | undefined): string[] {
   const found = [...new Set(texts.map(({ label }) => label))];
   const stray = given && found.find((label) => !given.includes(label));
-  if (stray !== undefined)
-    throw new RetortError("InvalidArgument", `the data has the class "${stray}", and --labels are ${given!.join(", ")}`);
+  if (given && stray !== undefined)
+    throw new RetortError("InvalidArgument", `the data has the class "${stray}", and --labels are ${given.join(", ")}`);
   const numbers = found.every((label) => label.trim() !== "" && Number.isFinite(Number(label)));
   const classes = given ? [...given] : found.sort(numbers ? (a, b) => Number(a) - Number(b) : (a, b) => a.localeCompare(b, "en"));
   if (classes.length >= 2) return classes;

@@ -6,7 +6,7 @@ import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
 import { addDataCommand } from "./data-command.js";
 import { addEvalCommand } from "./eval-command.js";
-import { promptInput, roomFor, serveModel } from "./model-server.js";
+import { pieceOf, promptInput, roomFor, serveModel } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
 
 interface SampleOptions extends ChatOptions {
@@ -80,9 +80,10 @@ async function sample(program: Command, prompts: readonly string[], options: Sam
       seed: BigInt(seed),
     };
     let done = 0;
-    for await (const { piece } of client.sample({ request })) {
-      texts[piece!.prompt]![piece!.sample] += piece!.text;
-      if (piece!.finish) bar.update(++done);
+    for await (const answer of client.sample({ request })) {
+      const { prompt, sample, text, finish } = pieceOf(answer);
+      texts[prompt]![sample] += text;
+      if (finish) bar.update(++done);
     }
     bar.stop();
     const lines = prompts.flatMap((prompt, i) => texts[i]!.map((text) => (options.chat ? text : `${prompt}${text}`)));

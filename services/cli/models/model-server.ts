@@ -2,11 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
+import { found } from "../../shared/base/found.js";
 import { whenServing } from "../../shared/base/ready.js";
 import { type Client, createClient } from "../../shared/base/rpc/client.js";
 import { toRecord } from "../../shared/flow/arrays.js";
 import { RewardService } from "../../shared/gen/retort/v1/reward_pb.js";
-import { TeacherService } from "../../shared/gen/retort/v1/teacher_pb.js";
+import type { SampleResponse } from "../../shared/gen/retort/v1/student_pb.js";
+import { TeacherService, type TeacherServiceSampleResponse } from "../../shared/gen/retort/v1/teacher_pb.js";
 import type { EncodedPrompt } from "../../shared/ml/text/encoder.js";
 import { end, longestStartMs, spawnRole } from "../local.js";
 import { supervisor } from "../supervise.js";
@@ -84,6 +86,9 @@ export async function roomFor({ client }: ModelServer, prompts: readonly Encoded
   // One at least: the model then says which prompt is too long.
   return Math.max(1, Math.min(usualTokens, maxPositions - longest));
 }
+
+/** The piece of text of a model's answer. */
+export const pieceOf = ({ piece }: TeacherServiceSampleResponse): SampleResponse => found(piece, "the piece of the model's answer");
 
 /** A prompt as a request has it. */
 export const promptInput = ({ ids }: EncodedPrompt) => ({ input: { case: "ids" as const, value: toRecord(ids) } });

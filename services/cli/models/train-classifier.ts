@@ -18,6 +18,7 @@ import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { textTable } from "../text-table.js";
 import { classesOf, type NamedText, readLabelledTexts } from "./labelled-texts.js";
 
+/** Options of `retort train-classifier`. */
 export interface TrainClassifierOptions {
   readonly model: string;
   readonly data: string;
@@ -95,16 +96,16 @@ function listOfLabels(text: string): string[] {
 
 /** Trains a classifier and saves it. @throws InvalidArgument or NotFound naming the option or file at fault, before training */
 export async function trainClassifier(options: TrainClassifierOptions): Promise<TrainedClassifier> {
-  const { seed, device, threads, epochs, batchSize, learningRate, warmup } = options;
+  const { seed, device, threads, epochs, batchSize, learningRate, warmup, testData } = options;
   const started = performance.now();
   await checkDevice(device);
   const columns = { label: options.labelColumn, template: options.template };
   const named = await readLabelledTexts(options.data, columns);
-  const tested = options.testData === undefined ? undefined : await readLabelledTexts(options.testData, columns);
-  const labels = classesOf([...named, ...(tested ?? [])], options.labels);
+  const tested = testData === undefined ? undefined : { texts: await readLabelledTexts(testData, columns), file: testData };
+  const labels = classesOf([...named, ...(tested?.texts ?? [])], options.labels);
   const model = await loadBase(options.model);
   const data = fitting(model, named, labels, options.data);
-  const test = tested && fitting(model, tested, labels, options.testData!);
+  const test = tested && fitting(model, tested.texts, labels, tested.file);
   const { train, heldOut } = test ? { train: data.texts, heldOut: test.texts } : split(data.texts, options.heldOut, BigInt(seed));
   const untrained = withClasses(model, labels, deriveSeed(BigInt(seed), streams.classWeights));
   await prepareOutput(options);
@@ -120,7 +121,7 @@ export async function trainClassifier(options: TrainClassifierOptions): Promise<
     return {
       ...{ directory: options.out, labels, texts: train.length, heldOut: heldOut.length, epochs: figures },
       tooLong: data.tooLong + (test?.tooLong ?? 0),
-      accuracy: figures.at(-1)!.accuracy,
+      accuracy: figures.at(-1)?.accuracy,
       commonest: heldOut.length
         ? Math.max(...labels.map((_, i) => heldOut.filter(({ label }) => label === i).length)) / heldOut.length
         : undefined,

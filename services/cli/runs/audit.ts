@@ -1,6 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
+import { found } from "../../shared/base/found.js";
 import { type AuditFinished, AuditFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { addCommand, print } from "../command.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
@@ -13,10 +14,9 @@ export function addAuditCommand(program: Command): void {
   ]);
   controllerOptions(command).action((runId: string, options: ControllerOptions) =>
     withController(options, async (controller) => {
-      const { audit } = await controller.auditRun({ runId });
-      print(program, toJson(AuditFinishedSchema, audit!), auditText(audit!));
-      if (!audit!.holds)
-        throw new RetortError("DataLoss", `run ${runId}: ${audit!.problems.length} samples or steps are not accounted for`);
+      const audit = found((await controller.auditRun({ runId })).audit, "the audit of the controller's answer");
+      print(program, toJson(AuditFinishedSchema, audit), auditText(audit));
+      if (!audit.holds) throw new RetortError("DataLoss", `run ${runId}: ${audit.problems.length} samples or steps are not accounted for`);
     }),
   );
 }

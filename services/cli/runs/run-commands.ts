@@ -12,7 +12,7 @@ import { textTable } from "../text-table.js";
 import { addUp } from "../up.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
-import { checkAudit, checkSucceeded, freeBytes, readSpec, runJson, runRow, watchRun } from "./runs.js";
+import { checkAudit, checkSucceeded, freeBytes, readSpec, runJson, runOf, runRow, watchRun } from "./runs.js";
 
 const spec = "deploy/examples/num2words/on-policy.yaml";
 const someRun = "on-policy-251125-…";
@@ -79,8 +79,8 @@ function addSteering(
     if (name === "stop") made.option("--now", "end its processes at once: a resume goes on from the last checkpoint");
     made.action((runId: string, options: ControllerOptions & { wait: boolean; now?: boolean }) =>
       withController(options, async (controller) => {
-        const { run } = await controller[method]({ runId, ...(options.now ? { now: true } : {}) });
-        const reached = options.wait ? await settled(controller, run!, goals) : run!;
+        const asked = runOf(await controller[method]({ runId, ...(options.now ? { now: true } : {}) }));
+        const reached = options.wait ? await settled(controller, asked, goals) : asked;
         print(
           program,
           runJson(reached),
@@ -99,7 +99,7 @@ async function settled(controller: ControllerClient, asked: Run, goals: readonly
     if (waited === 5)
       console.error(`waiting for ${run.runId}, which is ${RunState[run.state].toLowerCase()} (Ctrl-C stops waiting, not the run) …`);
     await sleep(200);
-    run = (await controller.getRun({ runId: run.runId })).run!;
+    run = runOf(await controller.getRun({ runId: run.runId }));
   }
   return run;
 }
@@ -117,10 +117,10 @@ async function validate(program: Command, controller: ControllerClient, path: st
 
 async function start(program: Command, controller: ControllerClient, path: string, detach: boolean): Promise<void> {
   const spec = await readSpec(path);
-  const { run } = await controller.startRun({ spec });
-  if (detach) return print(program, runJson(run!), run!.runId);
-  console.error(`run ${run!.runId}`);
-  await watch(program, controller, run!.runId);
+  const run = runOf(await controller.startRun({ spec }));
+  if (detach) return print(program, runJson(run), run.runId);
+  console.error(`run ${run.runId}`);
+  await watch(program, controller, run.runId);
 }
 
 async function watch(program: Command, controller: ControllerClient, runId: string): Promise<void> {

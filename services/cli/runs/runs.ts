@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { toJson } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
+import { found } from "../../shared/base/found.js";
 import { readRegular } from "../../shared/base/regular-files.js";
 import { mostYamlBytes } from "../../shared/base/yaml.js";
 import { parseSpec } from "../../shared/flow/runs/spec.js";
@@ -11,7 +12,10 @@ import { bytesInWords } from "../bytes.js";
 import type { ControllerClient } from "../local.js";
 import { ProgressView } from "./progress.js";
 
-/** Reads the spec of a YAML file. */
+/** The run of a controller's answer. */
+export const runOf = ({ run }: { readonly run?: Run | undefined }): Run => found(run, "the run of the controller's answer");
+
+/** Reads the spec of a YAML file. @throws NotFound or InvalidArgument that names the file */
 export async function readSpec(path: string): Promise<RunSpec> {
   const bytes = await readRegular(path, mostYamlBytes).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof RetortError) throw error;
@@ -50,8 +54,8 @@ export async function watchRun(
   } finally {
     view.close();
   }
-  const { run } = await controller.getRun({ runId });
-  return { run: run!, steps, evaluations, ...(audit ? { audit } : {}) };
+  const run = runOf(await controller.getRun({ runId }));
+  return { run, steps, evaluations, ...(audit ? { audit } : {}) };
 }
 
 /** A run as plain JSON. */

@@ -1,32 +1,43 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { Problem } from "../../shared/base/errors.js";
-import { checkSpec } from "../../shared/flow/runs/spec.js";
+import { type Problem, RetortError } from "../../shared/base/errors.js";
+import { type RootSettings, specRootsOf } from "../../shared/flow/runs/paths.js";
+import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import { RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { checkModels, checkObjectives, inspectModels } from "./check-models.js";
-import { chooseSignals } from "./choose-signal.js";
-import { commonRows } from "./vocabulary.js";
+import { askTeacher, type TeacherServer } from "./ask-teacher.js";
+import { RunCheck } from "./check-run.js";
+import { settled } from "./settle.js";
 import { type SpecWarning, warningsOf } from "./warnings.js";
 
-/** What a thread of the controller does with a spec, which comes as bytes. */
+/** What an inspection came to, fit to be sent to another thread: all problems, or the settled spec as bytes with its warnings. */
+export type Inspected =
+  | { readonly problems: readonly Problem[] }
+  | { readonly spec: Uint8Array; readonly run: ResolvedRun; readonly warnings: readonly SpecWarning[] };
+
+/** One spec at a time, as a thread of the controller looks at it: `begin`, `describe` for each teacher, `finish`. */
 export class Inspection {
-  async problems(bytes: Uint8Array): Promise<Problem[]> {
-    return checkSpec(fromBinary(RunSpecSchema, bytes), checkObjectives);
+  #check: RunCheck | undefined;
+
+  /** Takes a spec, as bytes, and returns the models that teachers are to be asked about. */
+  async begin(spec: Uint8Array, roots: RootSettings): Promise<readonly string[]> {
+    this.#check = await RunCheck.begin(fromBinary(RunSpecSchema, spec), specRootsOf(roots));
+    return this.#check.teachers;
   }
 
-  modelProblems(bytes: Uint8Array): Promise<Problem[]> {
-    return checkModels(fromBinary(RunSpecSchema, bytes));
+  /** Asks a teacher what it is. @throws Unavailable and the like if it does not answer */
+  async describe(model: string, server: TeacherServer): Promise<void> {
+    await this.#begun.describe(model, (digest) => askTeacher(server, digest));
   }
 
-  /** The warnings, and the spec with the rows of its vocabulary and its signals. */
-  async settle(bytes: Uint8Array): Promise<{ readonly spec: Uint8Array; readonly warnings: readonly SpecWarning[] }> {
-    const spec = fromBinary(RunSpecSchema, bytes);
-    const inspected = await inspectModels(spec);
-    const warnings = warningsOf(spec, inspected);
-    const models = [inspected.student, ...inspected.teachers];
-    const rows = commonRows(spec, models);
-    // Every role reads it from the spec, so that all distributions range over the same rows.
-    if (models.some((model) => model.rows !== rows)) spec.vocabSize = rows;
-    if (spec.teachers.length) chooseSignals(spec, rows);
-    return { spec: toBinary(RunSpecSchema, spec), warnings };
+  /** Says what came of it. */
+  async finish(): Promise<Inspected> {
+    const result = await this.#begun.finish();
+    if ("problems" in result) return result;
+    const checked = settled(result.checked);
+    return { spec: toBinary(RunSpecSchema, checked.spec), run: checked.run, warnings: warningsOf(result.checked) };
+  }
+
+  get #begun(): RunCheck {
+    if (!this.#check) throw new RetortError("FailedPrecondition", "no spec is being looked at; call begin first");
+    return this.#check;
   }
 }

@@ -1,33 +1,17 @@
 import type { Problem } from "../../shared/base/errors.js";
-import { teacherName } from "../../shared/flow/runs/resolve.js";
-import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import type { Tokenizer } from "../../shared/ml/text/tokenizer.js";
-import type { Inspected } from "./check-models.js";
-
-/** A model of a run with the field of the spec that names it. */
-export interface NamedModel extends Inspected {
-  readonly field: string;
-  /** As it is called in a sentence. */
-  readonly name: string;
-}
-
-/** A teacher as a named model. */
-export const namedTeacher = (spec: RunSpec, i: number, inspected: Inspected): NamedModel => ({
-  ...inspected,
-  field: `teachers[${i}].model`,
-  name: `the teacher "${teacherName(spec.teachers[i]!.name)}"`,
-});
+import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { NamedModel, Words } from "./named-model.js";
 
 /** Rows of the vocabulary that all models of a run have, unless the spec says how many to use. */
-export const commonRows = ({ vocabSize }: RunSpec, models: readonly Inspected[]): number =>
+export const commonRows = ({ vocabSize }: RunSpecValid, models: readonly NamedModel[]): number =>
   vocabSize || Math.min(...models.map(({ rows }) => rows));
 
 /** What keeps models from sharing one vocabulary. */
-export function vocabularyProblems(spec: RunSpec, student: NamedModel, teachers: readonly NamedModel[]): Problem[] {
+export function vocabularyProblems(spec: RunSpecValid, student: NamedModel, teachers: readonly NamedModel[]): Problem[] {
   const models = [student, ...teachers];
   const rows = commonRows(spec, models);
   const problems = teachers.flatMap((teacher) => {
-    const differ = differenceOf(student.tokenizer, teacher.tokenizer);
+    const differ = differenceOf(student.words, teacher.words);
     if (!differ?.conflict) return [];
     const { id, own, other } = differ.conflict;
     const description = `${teacher.name} has another vocabulary than the student: id ${id} is ${JSON.stringify(own)} to the student and ${JSON.stringify(other)} to the teacher; token-level distillation needs ids of one meaning`;
@@ -39,17 +23,17 @@ export function vocabularyProblems(spec: RunSpec, student: NamedModel, teachers:
       fieldPath: "vocabSize",
       description: `is ${spec.vocabSize}, and ${short.name} has ${short.rows} rows; leave it out for the rows that all have`,
     });
-  const crowded = models.find(({ tokenizer }) => tokenizer.size > rows);
+  const crowded = models.find(({ words }) => words.size > rows);
   if (crowded && problems.length === 0)
     problems.push({
       fieldPath: spec.vocabSize ? "vocabSize" : crowded.field,
-      description: `distributions would range over ${rows} rows, and the tokenizer of ${crowded.name} has ids up to ${crowded.tokenizer.size - 1}; the embeddings must have a row for each (resize_token_embeddings)`,
+      description: `distributions would range over ${rows} rows, and the tokenizer of ${crowded.name} has ids up to ${crowded.words.size - 1}; the embeddings must have a row for each (resize_token_embeddings)`,
     });
   return problems;
 }
 
 /** What is allowed, and worth knowing, about models that share a vocabulary. */
-export function vocabularyWarnings(spec: RunSpec, student: NamedModel, teacher: NamedModel): string[] {
+export function vocabularyWarnings(spec: RunSpecValid, student: NamedModel, teacher: NamedModel): string[] {
   const rows = commonRows(spec, [student, teacher]);
   const larger = [student, teacher].filter((model) => model.rows > rows);
   return [
@@ -59,7 +43,7 @@ export function vocabularyWarnings(spec: RunSpec, student: NamedModel, teacher: 
     ),
     ...extraTokens(student, teacher),
     ...specialNames(student, teacher),
-    ...(student.tokenizer.encodingDigest === teacher.tokenizer.encodingDigest
+    ...(student.words.encodingDigest === teacher.words.encodingDigest
       ? []
       : [
           `${teacher.name} turns text into ids otherwise than the student (tokenizer.json: normalizer, pre_tokenizer, merges, post_processor or flags of added tokens): it scores the student's ids, which it would not have chosen itself`,
@@ -75,8 +59,8 @@ interface Difference {
   readonly other: readonly string[];
 }
 
-/** How the vocabularies of two tokenizers differ; undefined if they don't. */
-export function differenceOf(one: Tokenizer, two: Tokenizer): Difference | undefined {
+/** How the vocabularies of two models differ; undefined if they don't. */
+function differenceOf(one: Words, two: Words): Difference | undefined {
   if (one.digest === two.digest) return undefined;
   const [own, other]: [string[], string[]] = [[], []];
   for (let id = 0; id < Math.max(one.size, two.size); id++) {
@@ -92,7 +76,7 @@ export function differenceOf(one: Tokenizer, two: Tokenizer): Difference | undef
 const namedTokens = 6;
 
 function extraTokens(student: NamedModel, teacher: NamedModel): string[] {
-  const differ = differenceOf(student.tokenizer, teacher.tokenizer);
+  const differ = differenceOf(student.words, teacher.words);
   const told = (who: string, without: string, tokens: readonly string[]) => {
     if (tokens.length === 0) return [];
     const more = tokens.length > namedTokens ? ` and ${tokens.length - namedTokens} more` : "";
@@ -106,9 +90,9 @@ function extraTokens(student: NamedModel, teacher: NamedModel): string[] {
 /** Special tokens whose names mean other ids; no more than names, since ids mean the same. */
 function specialNames(student: NamedModel, teacher: NamedModel): string[] {
   const names = { bosId: "bos", eosId: "eos", padId: "pad", unkId: "unk" } as const;
-  const say = ({ tokenizer }: NamedModel, key: keyof typeof names) => {
-    const id = tokenizer.specials[key];
-    return id === undefined ? "none" : `${tokenizer.idToToken(id)} (${id})`;
+  const say = ({ words }: NamedModel, key: keyof typeof names) => {
+    const id = words.specials[key];
+    return id === undefined ? "none" : `${words.idToToken(id)} (${id})`;
   };
   const differ = (Object.keys(names) as (keyof typeof names)[]).filter((key) => say(student, key) !== say(teacher, key));
   if (differ.length === 0) return [];

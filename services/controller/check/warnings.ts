@@ -1,7 +1,8 @@
-import { resolveRun } from "../../shared/flow/runs/resolve.js";
-import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import type { RunModels } from "./check-models.js";
-import { type NamedModel, vocabularyWarnings } from "./vocabulary.js";
+import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
+import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { CheckedRun } from "./checked-run.js";
+import type { NamedModel } from "./named-model.js";
+import { vocabularyWarnings } from "./vocabulary.js";
 
 /** Something that is allowed and unusual. */
 export interface SpecWarning {
@@ -9,19 +10,19 @@ export interface SpecWarning {
   readonly message: string;
 }
 
-/** What is allowed and unusual about a spec that has no problems. */
-export function warningsOf(spec: RunSpec, models: RunModels): SpecWarning[] {
-  return [...objectiveWarnings(spec), ...checkpointWarnings(spec), ...modelWarnings(spec, models)];
+/** What is allowed and unusual about a run that has no problems. */
+export function warningsOf(checked: CheckedRun): SpecWarning[] {
+  return [...objectiveWarnings(checked.run), ...checkpointWarnings(checked.spec), ...modelWarnings(checked)];
 }
 
-function checkpointWarnings({ checkpoints, evaluation }: RunSpec): SpecWarning[] {
+function checkpointWarnings({ checkpoints, evaluation }: RunSpecValid): SpecWarning[] {
   if (checkpoints?.everySteps || checkpoints?.everySeconds !== 0 || evaluation?.everySteps) return [];
   const message = "is 0, and everySteps too: no checkpoint is saved before the end, and a run whose learner is lost begins again at step 1";
   return [{ field: "checkpoints.everySeconds", message }];
 }
 
-function objectiveWarnings(spec: RunSpec): SpecWarning[] {
-  return resolveRun(spec).phases.flatMap(({ objective: { divergence, beta, normalizeJsd } }, i) => {
+function objectiveWarnings({ phases }: ResolvedRun): SpecWarning[] {
+  return phases.flatMap(({ objective: { divergence, beta, normalizeJsd } }, i) => {
     const extreme = divergence === "jsd" && !normalizeJsd && ((beta > 0 && beta < 0.05) || (beta < 1 && beta > 0.95));
     if (!extreme) return [];
     const message = `is ${beta}: the gradient of JSD(β) shrinks towards both ends; set normalizeJsd or raise the learning rate`;
@@ -30,8 +31,8 @@ function objectiveWarnings(spec: RunSpec): SpecWarning[] {
 }
 
 /** Models whose files are strange, and teachers that would judge the student by habits which it was never given. */
-function modelWarnings(spec: RunSpec, { student, teachers }: RunModels): SpecWarning[] {
-  const own = [student, ...teachers].flatMap(({ field, warnings = [], ends, name }) =>
+function modelWarnings({ spec, student, teachers }: CheckedRun): SpecWarning[] {
+  const own = [student, ...teachers].flatMap(({ field, warnings, ends, name }) =>
     [...warnings, ...ends.warnings.map((message) => `${name}: ${message}`)].map((message) => ({ field, message })),
   );
   const between = teachers.flatMap((teacher) =>
@@ -50,7 +51,7 @@ function habits(student: NamedModel, teacher: NamedModel): string[] {
           `${teacher.name} ends texts with token ${other.join(", ")}, the student with ${own.join(", ")}: it will find the student's end improbable; make eos_token_id alike in their config.json`,
         ]
       : []),
-    ...(student.tokenizer.templateDigest !== teacher.tokenizer.templateDigest
+    ...(student.words.templateDigest !== teacher.words.templateDigest
       ? [
           `${teacher.name} has another chat template than the student, whose template writes the prompts: its scores are of text in a form that it was not trained on; give both the same chat_template`,
         ]

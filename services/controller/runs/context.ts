@@ -1,6 +1,6 @@
 import type { Streams } from "../../shared/base/streams/connection.js";
 import type { Report } from "../../shared/flow/runs/aside.js";
-import type { SpecRoots } from "../../shared/flow/runs/paths.js";
+import type { RootSettings } from "../../shared/flow/runs/paths.js";
 import type { RunStore } from "../../shared/flow/runs/run-store.js";
 import type { WeightStore } from "../../shared/flow/weights/store.js";
 import type { RunStorage } from "./storage.js";
@@ -13,7 +13,7 @@ export interface ControllerContext {
   readonly store: WeightStore;
   readonly supervisor: Supervisor;
   /** Where the paths of specs may lead. Default: anywhere. */
-  readonly roots?: SpecRoots;
+  readonly roots?: RootSettings;
   readonly now: () => Date;
   /** Where runs keep their files; without it sizes are unknown, and no run can be deleted. */
   readonly storage?: RunStorage;

@@ -1,13 +1,16 @@
 import { RetortError } from "../../shared/base/errors.js";
 import { purge } from "../../shared/base/streams/ensure.js";
 import type { Item } from "../../shared/codec/examples.js";
-import { promptsPerMessage, type RecordSize } from "../../shared/flow/prompts/plan.js";
+import { wholeDistribution } from "../../shared/codec/signal-spec.js";
+import { promptsPerMessage, type RecordSize } from "../../shared/codec/task-capacity.js";
 import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { phaseOf } from "../../shared/flow/runs/resolve.js";
 import { streamNames } from "../../shared/flow/streams.js";
 import { stepToken, subjects } from "../../shared/flow/subjects.js";
 import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { Signal } from "../../shared/ml/signals/score.js";
+import { signals } from "../../shared/ml/signals/table.js";
 import type { RunContext } from "../context/run-context.js";
 import { waitForResults } from "../context/wait-for-results.js";
 import { issueWriting, type WriteRequest } from "../tasks/issue-writing.js";
@@ -32,12 +35,15 @@ const promptsWorthFull = 8;
 
 /** The teacher's answer to ask for, and how many prompts a task may have so that it fits a message. */
 export function evaluationSignal(samples: number, maxNewTokens: number, size: Pick<RecordSize, "vocabSize" | "maxPayloadBytes">) {
-  const capacity = (perToken: number) => promptsPerMessage(samples * maxNewTokens * perToken, size);
-  const whole = capacity(4 * size.vocabSize + 4);
-  if (whole >= promptsWorthFull) return { signal: { kind: "full", k: 0, temperature: 1 }, capacity: whole };
-  const k = Math.min(topClasses, size.vocabSize);
-  const capped = capacity(8 * k + 8);
-  if (capped >= 1) return { signal: { kind: "top_k", k, temperature: 1 }, capacity: capped };
+  const capacity = ({ kind, k }: Signal) => {
+    const perToken = signals[kind].bytesPerToken({ k }, { vocab: size.vocabSize, hidden: 0 });
+    return promptsPerMessage(samples * maxNewTokens * perToken, size);
+  };
+  const whole = capacity(wholeDistribution);
+  if (whole >= promptsWorthFull) return { signal: wholeDistribution, capacity: whole };
+  const top: Signal = { kind: "top_k", k: Math.min(topClasses, size.vocabSize), temperature: 1 };
+  const capped = capacity(top);
+  if (capped >= 1) return { signal: top, capacity: capped };
   throw new RetortError(
     "InvalidArgument",
     `the scores of one prompt's ${samples} samples of up to ${maxNewTokens} tokens do not fit NATS's max_payload of ${size.maxPayloadBytes} bytes; lower evaluation.samplesPerPrompt or evaluation.maxNewTokens`,

@@ -1,5 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { WorkerClient } from "../../shared/base/workers.js";
+import { fromScoreRecord } from "../../shared/codec/score-record.js";
+import { signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
+import { scoreInput } from "../../shared/codec/train-sequence.js";
 import { toInt32 } from "../../shared/flow/arrays.js";
 import type { BestFigure, EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
 import type { EvaluationFinishedSchema, ExampleSchema } from "../../shared/gen/retort/v1/events_pb.js";
@@ -8,7 +11,6 @@ import type { TokenDivergences } from "../../shared/ml/evaluation/divergence.js"
 import { figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
 import type { TrainHost } from "../model/train-host.js";
-import { scoreOf, signalOf } from "../score.js";
 import type { CompleteResults } from "../tasks/results-reader.js";
 
 /** An evaluation's event, less the version and the time that it took. */
@@ -123,11 +125,10 @@ async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[
 }
 
 function scoredInput({ sequence, score, signal }: Scored) {
-  return {
-    promptIds: toInt32(sequence.promptIds, "promptIds"),
-    completionIds: toInt32(sequence.completionIds, "completionIds"),
-    score: scoreOf(score, signalOf(signal), sequence, ""),
-  };
+  const input = scoreInput(sequence);
+  const asked = signal ? signalOf(signal) : wholeDistribution;
+  const context = { signal: asked, tokens: input.completionIds.length, headDigest: "", studentTopIds: sequence.studentTopIds };
+  return { ...input, score: fromScoreRecord(score, context) };
 }
 
 async function examplesOf(

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import type { Item } from "../../shared/codec/examples.js";
-import type { RecordSize } from "../../shared/flow/prompts/plan.js";
+import type { RecordSize } from "../../shared/codec/task-capacity.js";
 import { lastOf } from "../../shared/flow/runs/events.js";
 import { BestCheckpointSchema } from "../../shared/gen/retort/v1/run_pb.js";
 import type { RunContext } from "../context/run-context.js";

@@ -1,6 +1,7 @@
 import type { WorkerClient } from "../../shared/base/workers.js";
 import { needsScore, type ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import { signals } from "../../shared/ml/signals/table.js";
 import type { TrainHost } from "./train-host.js";
 
 /**
@@ -8,7 +9,7 @@ import type { TrainHost } from "./train-host.js";
  * A score names its head by digest, so that states of other weights are refused before they are trained on.
  */
 export async function loadHeads(host: WorkerClient<TrainHost>, { teachers }: RunSpec, { phases }: ResolvedRun): Promise<number> {
-  if (!phases.some(({ objective }) => needsScore(objective) && objective.signal === "hidden")) return 0;
+  if (!phases.some(({ objective }) => needsScore(objective) && signals[objective.signal].needsHead)) return 0;
   const heads = await Promise.all(teachers.map(({ model }) => host.addHead(model)));
   return Math.max(...heads.map(({ hiddenSize }) => hiddenSize));
 }

@@ -6,6 +6,7 @@ import { ownDirectory } from "../../shared/base/own-directory.js";
 import { moved } from "../../shared/base/workers.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
+import { wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
@@ -19,8 +20,9 @@ import { encodeSafetensors } from "../../shared/ml/models/safetensors/safetensor
 import { readTensors } from "../../shared/ml/models/safetensors/safetensors-file.js";
 import { narrowed, restRows, withRows } from "../../shared/ml/models/vocabulary-rows.js";
 import { checkDevice } from "../../shared/ml/runtime/device.js";
-import type { Score } from "../../shared/ml/scoring/score.js";
-import { type ScoreInput, Scorer } from "../../shared/ml/scoring/scorer.js";
+import { Scorer } from "../../shared/ml/scoring/scorer.js";
+import type { Score } from "../../shared/ml/signals/score.js";
+import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
@@ -136,7 +138,7 @@ export class TrainHost {
     try {
       const found: TokenDivergences[] = [];
       for (const part of byTokens(inputs, Math.floor(mostElements / config.vocabSize))) {
-        const own = await scorer.score(part, { kind: "full", k: 0, temperature: 1 });
+        const own = await scorer.score(part, wholeDistribution);
         found.push(...part.map(({ score }, i) => tokenDivergences(own[i]!, score)));
       }
       return found;

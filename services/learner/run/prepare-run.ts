@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
 import { lastMessage } from "../../shared/base/streams/read.js";
-import type { RecordSize } from "../../shared/flow/prompts/plan.js";
+import type { RecordSize } from "../../shared/codec/task-capacity.js";
 import { readRecord } from "../../shared/flow/read-record.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { outputProblems } from "../../shared/flow/runs/output.js";

@@ -2,14 +2,15 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import pLimit from "p-limit";
 import { RetortError } from "../../shared/base/errors.js";
 import type { WorkerClient } from "../../shared/base/workers.js";
+import { signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { resolveObjective, resolveOptimizer } from "../../shared/flow/runs/resolve.js";
 import { Source } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { StepRequestValid, StepResponseSchema } from "../../shared/gen/retort/v1/learner_pb.js";
 import { learningRate } from "../../shared/ml/optim/schedule.js";
+import { signals } from "../../shared/ml/signals/table.js";
 import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
 import type { LearnerStatus } from "../context/run-context.js";
 import type { TrainHost } from "../model/train-host.js";
-import { signalOf } from "../score.js";
 import { batchOf, checkStep } from "./step-request.js";
 
 /** A learner without a run: optimiser steps on batches that callers send. */
@@ -55,8 +56,8 @@ export class Standalone {
     checkStep(request);
     const rate = rateOf(request, this.steps + 1);
     const options = this.#options(objective ?? {}, optimizer);
-    const signal = signalOf(request.signal);
-    const head = signal.kind === "hidden" ? await this.#head(request) : "";
+    const signal = request.signal ? signalOf(request.signal) : wholeDistribution;
+    const head = signals[signal.kind].needsHead ? await this.#head(request) : "";
     const { batch, ...figures } = batchOf(request, signal, head, this.steps);
     await this.#host.configure(options);
     const { sequenceDivergence, ...stats } = await this.#host.step(batch, rate);

@@ -1,13 +1,14 @@
 import { RetortError } from "../../shared/base/errors.js";
-import { toFloat32, toInt32, toUint32 } from "../../shared/flow/arrays.js";
+import { checkChosen, checkSignalFields, signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
+import { firstTokens, trainSequence } from "../../shared/codec/train-sequence.js";
+import { toUint32 } from "../../shared/flow/arrays.js";
+import { payloadBytes } from "../../shared/flow/results/payload.js";
 import { needsReward, resolveObjective } from "../../shared/flow/runs/resolve.js";
-import { payloadBytes } from "../../shared/flow/scores/payload.js";
-import { checkSignalFields } from "../../shared/flow/scores/signal-fields.js";
 import { FinishReason } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { ScoredSequenceValid, StepRequestValid } from "../../shared/gen/retort/v1/learner_pb.js";
-import type { Signal } from "../../shared/ml/scoring/score.js";
+import type { Signal } from "../../shared/ml/signals/score.js";
+import { kindsThat, signals } from "../../shared/ml/signals/table.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
-import { firstTokens, scoreOf } from "../score.js";
 import { advantagesOf } from "../step/advantages.js";
 
 /** A batch to train on, with what its report says of it. */
@@ -29,15 +30,13 @@ function refuse(fieldPath: string, message: string): never {
 /** Refuses what nothing would read. @throws InvalidArgument naming the field */
 export function checkStep({ signal, sequences, teacherModel, headDigest }: StepRequestValid): void {
   if (signal) checkSignalFields(signal);
-  const kind = signal?.kind ?? "full";
-  if (kind !== "hidden" && teacherModel)
-    refuse("teacherModel", `is ${teacherModel}; only the signal hidden reads it, and signal.kind is ${kind}`);
-  if (kind !== "hidden" && headDigest)
-    refuse("headDigest", `is ${headDigest}; only the signal hidden reads it, and signal.kind is ${kind}`);
-  if (kind === "student_top_k") return;
-  const at = sequences.findIndex(({ sequence }) => sequence.studentTopIds);
-  if (at >= 0)
-    refuse(`sequences[${at}].sequence.studentTopIds`, `is given; only the signal student_top_k reads it, and signal.kind is ${kind}`);
+  const { kind } = signal ? signalOf(signal) : wholeDistribution;
+  for (const [field, value] of Object.entries(signals[kind].needsHead ? {} : { teacherModel, headDigest })) {
+    const readers = kindsThat(({ needsHead }) => needsHead);
+    if (value) refuse(field, `is ${value}; only the signal ${readers} reads it, and signal.kind is ${kind}`);
+  }
+  const given = sequences.map(({ sequence }) => sequence);
+  checkChosen(kind, given, (i) => `sequences[${i}].sequence.studentTopIds`);
 }
 
 const failureOf = ({ sequence, score, reward }: ScoredSequenceValid): string => sequence.failure || score?.failure || reward?.failure || "";
@@ -64,7 +63,12 @@ export function batchOf({ sequences, objective }: StepRequestValid, signal: Sign
       kept.map(({ sequence }, i) => ({ group: String(sequence.prompt), reward: rewards[i]! })),
       settings.baseline,
     );
-  const whole = kept.map((one, i) => trainSequence(one, signal, head, advantages?.[i], `sequences[${places[i]}].sequence`));
+  const whole = kept.map(({ sequence, score }, i) => {
+    const sampled = sequence.samplerLogprobs !== undefined;
+    const records = { sequence, score, signal, headDigest: head, sampled };
+    const train = trainSequence(records, `sequences[${places[i]}].sequence.`);
+    return advantages ? { ...train, advantage: advantages[i] } : train;
+  });
   const ages = kept.flatMap((one, i) => agesOf(one, steps, whole[i]!.completionIds.length, `sequences[${places[i]}].sequence`));
   const tokens = sum(whole.map(({ completionIds }) => completionIds.length));
   const bytes = sum(kept.map(({ score, sequence }) => payloadBytes(score ?? {}) + (sequence.studentTopIds?.data.length ?? 0)));
@@ -102,20 +106,4 @@ function agesOf({ sequence }: ScoredSequenceValid, steps: number, tokens: number
   const future = versions.find((version) => version > steps);
   if (future !== undefined) refuse(`${where}.policyVersions`, `names version ${future}; this learner has made ${steps} steps`);
   return Array.from(versions, (version) => steps - version);
-}
-
-function trainSequence(
-  { sequence, score }: ScoredSequenceValid,
-  signal: Signal,
-  head: string,
-  advantage: number | undefined,
-  where: string,
-): TrainSequence {
-  return {
-    promptIds: toInt32(sequence.promptIds, `${where}.promptIds`),
-    completionIds: toInt32(sequence.completionIds, `${where}.completionIds`),
-    ...(score ? { score: scoreOf(score, signal, sequence, head) } : {}),
-    ...(advantage === undefined ? {} : { advantage }),
-    ...(sequence.samplerLogprobs ? { samplerLogprobs: toFloat32(sequence.samplerLogprobs, `${where}.samplerLogprobs`) } : {}),
-  };
 }

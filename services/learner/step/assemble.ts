@@ -1,11 +1,12 @@
 import { RetortError } from "../../shared/base/errors.js";
-import { toFloat32, toInt32, toUint32 } from "../../shared/flow/arrays.js";
+import { signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
+import { firstTokens, trainSequence } from "../../shared/codec/train-sequence.js";
+import { toUint32 } from "../../shared/flow/arrays.js";
+import { payloadBytes } from "../../shared/flow/results/payload.js";
 import { sequencesDigest } from "../../shared/flow/rollouts/digest.js";
 import type { Phase } from "../../shared/flow/runs/resolve.js";
-import { payloadBytes } from "../../shared/flow/scores/payload.js";
 import { FinishReason, type Reward, type Rollout, type Sequence, Source, type TeacherScore } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
-import { firstTokens, scoreOf, signalOf } from "../score.js";
 import type { CompleteResults } from "../tasks/results-reader.js";
 import type { Sample, SampleFailure } from "../tasks/sample.js";
 import { advantagesOf } from "./advantages.js";
@@ -132,18 +133,14 @@ function memberOf(result: CompleteResults, i: number, task: number, step: number
   const { rollout, score } = result;
   const sequence = rollout.sequences[i]!;
   const sampled = rollout.source === Source.STUDENT;
-  const completionIds = toInt32(sequence.completionIds, "completionIds");
+  const signal = rollout.signal ? signalOf(rollout.signal) : wholeDistribution;
+  const records = { sequence, score: score?.scores[i], signal, headDigest: score?.headDigest ?? "", sampled };
   const versions = sampled ? Array.from(toUint32(sequence.policyVersions, "policyVersions")) : [];
   return {
     task,
     prompt: sequence.prompt,
     sample: sequence.sample,
-    sequence: {
-      promptIds: toInt32(sequence.promptIds, "promptIds"),
-      completionIds,
-      ...(score ? { score: scoreOf(score.scores[i]!, signalOf(rollout.signal), sequence, score.headDigest) } : {}),
-      ...(sampled ? { samplerLogprobs: toFloat32(sequence.samplerLogprobs, "samplerLogprobs") } : {}),
-    },
+    sequence: trainSequence(records),
     group: `${task}/${sequence.prompt}`,
     reward: rewardOf(result, i, task),
     staleness: versions.map((version) => step - 1 - version),

@@ -1,6 +1,7 @@
 import { type OpenSpan, openSpan } from "../../shared/base/tracing.js";
 import type { Item } from "../../shared/codec/examples.js";
-import { type PlanRows, planStep, type RecordSize, taskCapacity } from "../../shared/flow/prompts/plan.js";
+import { type RecordSize, taskCapacity } from "../../shared/codec/task-capacity.js";
+import { type PlanRows, planStep } from "../../shared/flow/prompts/plan.js";
 import { type Phase, phaseOf } from "../../shared/flow/runs/resolve.js";
 import type { RunContext } from "../context/run-context.js";
 import { issueStep } from "../tasks/issue-step.js";

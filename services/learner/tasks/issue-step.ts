@@ -1,23 +1,15 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
 import type { Item } from "../../shared/codec/examples.js";
+import { signalFor } from "../../shared/codec/signal-spec.js";
 import { toRecord } from "../../shared/flow/arrays.js";
 import type { StepPlan } from "../../shared/flow/prompts/plan.js";
 import { publishRollout } from "../../shared/flow/rollouts/publish-rollout.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
-import { needsReward, needsScore, type ObjectiveSettings, type Phase, type SamplingSettings } from "../../shared/flow/runs/resolve.js";
+import { needsReward, needsScore, type Phase, type SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import { FinishReason, Purpose, RolloutSchema, type SequenceSchema, Source } from "../../shared/gen/retort/v1/flow_pb.js";
-import { hasK } from "../../shared/ml/scoring/score.js";
 import type { PlannedTask } from "./planned-task.js";
-import { plannedShare, publishShare, type Share, type SignalInit, sharesOf } from "./shares.js";
-
-/** The teacher's answer that an objective needs. */
-export const signalFor = (objective: ObjectiveSettings): SignalInit => ({
-  kind: objective.signal,
-  k: hasK(objective.signal) ? objective.k : 0,
-  temperature: objective.teacherTemperature,
-  hiddenDtype: objective.signal === "hidden" ? objective.hiddenDtype : "",
-});
+import { plannedShare, publishShare, type Share, sharesOf } from "./shares.js";
 
 /**
  * Hands out the tasks of an optimiser step; issuing a step again is harmless. Returns them in their order.

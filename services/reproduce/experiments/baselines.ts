@@ -1,8 +1,8 @@
+import { accuracy } from "../plan/columns.js";
 import { more } from "../plan/contrasts.js";
 import type { Arm, Experiment, Part, Recipe, Training } from "../plan/experiment.js";
 import { gkd } from "../plan/objectives.js";
-import { gridNav, num2words, quickTraining, training } from "../plan/recipes.js";
-import { accuracy, num2wordsTraining } from "./divergences.js";
+import { gridNav, num2words, num2wordsTraining, quickTraining, training } from "../plan/recipes.js";
 
 // Arms that are those of other experiments under another name share their runs: the spec is the same.
 const arms: readonly Arm[] = [

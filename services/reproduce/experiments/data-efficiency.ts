@@ -1,8 +1,8 @@
+import { accuracy } from "../plan/columns.js";
 import { more } from "../plan/contrasts.js";
 import type { Arm, Experiment } from "../plan/experiment.js";
 import { gkd, gkdName } from "../plan/objectives.js";
 import { gridNav, quickTraining, training } from "../plan/recipes.js";
-import { accuracy } from "./divergences.js";
 
 const shares = [0.05, 0.1, 0.2, 1];
 const nameOf = (share: number): string => (share === 1 ? gkdName("FKL", 1) : `on-policy, ${100 * share} % of the prompts`);

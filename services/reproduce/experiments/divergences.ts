@@ -1,21 +1,15 @@
+import { accuracy } from "../plan/columns.js";
 import { ascending, descending, wider } from "../plan/contrasts.js";
-import type { Arm, Column, Experiment, Part, Recipe, Training } from "../plan/experiment.js";
-import { type Divergence, divergenceNames, gkd, gkdName } from "../plan/objectives.js";
-import { names, num2words, quickTraining, training } from "../plan/recipes.js";
+import type { Arm, Column, Experiment, Part, Recipe } from "../plan/experiment.js";
+import { divergenceNames, gkdName } from "../plan/objectives.js";
+import { names, num2words, num2wordsTraining, quickTraining, temperatures } from "../plan/recipes.js";
+import { byLambda, lambdaArms, lambdaGrid, onPolicyFirst } from "./by-lambda.js";
 
-const lambdas = [0, 0.5, 1];
-const quickNames: readonly Divergence[] = ["FKL", "JSD 0.5", "RKL"];
-const temperatures = [1, 0.7, 0.4];
-
-/** Every lambda with every divergence. */
-export const lambdaArms: readonly Arm[] = lambdas.flatMap((lambda) =>
-  divergenceNames.map((name) => gkd(name, lambda, { quick: lambda !== 0.5 && quickNames.includes(name) })),
-);
 const onPolicy = divergenceNames.map((name) => gkdName(name, 1));
 
 /** The same where only the examples of supervised fine-tuning have references, and beside it with references for every prompt. */
 const withAll = (name: string): string => `${name}, all references`;
-export const fewReferenceArms: readonly Arm[] = lambdaArms.map((arm) => (onPolicy.includes(arm.name) ? arm : { ...arm, data: "few" }));
+const fewReferenceArms: readonly Arm[] = lambdaArms.map((arm) => (onPolicy.includes(arm.name) ? arm : { ...arm, data: "few" }));
 const allReferenceArms: readonly Arm[] = lambdaArms
   .filter(({ name }) => !onPolicy.includes(name))
   .map((arm) => ({ ...arm, name: withAll(arm.name), quick: false }));
@@ -23,37 +17,11 @@ const allReferenceArms: readonly Arm[] = lambdaArms
 /** With --quick only those arms that the orderings of names compare. */
 const namesArms: readonly Arm[] = lambdaArms.map((arm) => (onPolicy.includes(arm.name) ? arm : { ...arm, quick: false }));
 
-/** How num2words students train and are measured, wherever they are. */
-export const num2wordsTraining: Training = { ...training, temperatures };
-
-/** The table lambda × divergence of a measure. */
-export const lambdaGrid = (title: string, measure: string) => ({
-  title,
-  measure,
-  format: "percent" as const,
-  rows: ["λ=1", "λ=0.5", "λ=0"],
-  columns: divergenceNames,
-  arm: (row: string, column: string) => `${column}, ${row}`,
-});
-
 const allReferencesGrid = (title: string, measure: string) => {
   const grid = lambdaGrid(title, measure);
   return { ...grid, rows: ["λ=0.5", "λ=0"], arm: (row: string, column: string) => withAll(grid.arm(row, column)) };
 };
 
-/** O1: for every divergence, on-policy > mixed > supervised. */
-export const onPolicyFirst = {
-  id: "O1",
-  says: "on-policy > mixed > supervised for every divergence, greedy",
-  contrasts: divergenceNames.flatMap((name) => descending([gkdName(name, 1), gkdName(name, 0.5), gkdName(name, 0)], "greedy")),
-};
-
-/** Accuracy in the columns of a table. */
-export const accuracy: readonly Column[] = [
-  { measure: "greedy", label: "greedy", format: "percent" },
-  { measure: "sampled", label: "at temperature 1", format: "percent" },
-  { measure: "gain", label: "gain, greedy", format: "percent" },
-];
 const closeness: readonly Column[] = [
   { measure: "forwardKl", label: "KL(teacher‖student)" },
   { measure: "reverseKl", label: "KL(student‖teacher)" },
@@ -72,20 +40,6 @@ const tradeOff = (quality: string, label: string, percent: boolean) => ({
   series: divergenceNames.map((name) => ({
     name,
     points: temperatures.map((t) => ({ arm: gkdName(name, 1), x: `selfBleu@${t}`, y: `${quality}@${t}` })),
-  })),
-});
-
-/** A measure as bars, a group for each divergence. */
-export const byLambda = (measure: string, label: string, name: string) => ({
-  name,
-  title: `${label} by λ and divergence`,
-  kind: "bars" as const,
-  x: "",
-  y: label,
-  percent: true,
-  series: lambdas.map((lambda) => ({
-    name: `λ=${lambda}`,
-    points: divergenceNames.map((divergence) => ({ arm: gkdName(divergence, lambda), x: divergence, y: measure })),
   })),
 });
 

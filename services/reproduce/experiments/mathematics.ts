@@ -1,6 +1,7 @@
+import { accuracy } from "../plan/columns.js";
 import type { Experiment, Part, Recipe } from "../plan/experiment.js";
 import { calculator, gridNav, quickTraining, training } from "../plan/recipes.js";
-import { accuracy, byLambda, lambdaArms, lambdaGrid, onPolicyFirst } from "./divergences.js";
+import { byLambda, lambdaArms, lambdaGrid, onPolicyFirst } from "./by-lambda.js";
 
 const part = (recipe: Recipe, quick: Part["quick"], note: string): Part => ({
   recipe,

@@ -150,6 +150,7 @@ export interface Point {
   readonly y: string;
 }
 
+/** One curve, or the bars of one colour. */
 export interface Series {
   readonly name: string;
   readonly points: readonly Point[];

@@ -9,7 +9,10 @@ export const divergences = {
   RKL: { divergence: "reverse_kl" },
 } as const;
 
+/** A divergence by its name in the paper's tables. */
 export type Divergence = keyof typeof divergences;
+
+/** The divergences from mode covering to mode seeking. */
 export const divergenceNames = Object.keys(divergences) as Divergence[];
 
 /** Name of the arm with a divergence and a lambda. */

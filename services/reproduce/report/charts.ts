@@ -160,9 +160,9 @@ function whiskers(name: string, data: readonly (readonly number[])[], bar?: { re
     data: data.map((row) => [...row]),
     encode: { x: 0, y: [1, 2] },
     renderItem: (_: unknown, api: Drawing) => {
-      const [at, low] = api.coord([api.value(0), api.value(1)]);
+      const [at = Number.NaN, low] = api.coord([api.value(0), api.value(1)]);
       const [, high] = api.coord([api.value(0), api.value(2)]);
-      const x = at! + (bar ? api.barLayout({ ...layout, count: bar.count })[bar.index]!.offsetCenter : 0);
+      const x = at + (bar ? api.barLayout({ ...layout, count: bar.count })[bar.index]!.offsetCenter : 0);
       const style = { stroke: bar ? "#333" : api.visual("color"), lineWidth: 1.5 };
       return { type: "line" as const, shape: { x1: x, y1: low, x2: x, y2: high }, style };
     },

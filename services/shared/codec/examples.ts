@@ -53,12 +53,12 @@ export function refusalOf(outcomes: readonly Outcome[]): string | undefined {
   return `${first.row.where} is refused: ${first.refusal}${rest}. Mend these rows or leave them out; retort data shows each as it is read`;
 }
 
-/** @throws InvalidArgument naming the rows that cannot be encoded, and why the first one cannot */
+/** Every row in tokens. @throws InvalidArgument naming the rows that cannot be encoded, and why the first one cannot */
 export function itemsOf(rows: readonly Row[], encoder: Encoder): Item[] {
   const outcomes = outcomesOf(rows, encoder);
   const refusal = refusalOf(outcomes);
   if (refusal) throw new RetortError("InvalidArgument", refusal, { fieldPath: "data.path" });
-  return outcomes.map(({ item }) => item!);
+  return outcomes.flatMap(({ item }) => item ?? []);
 }
 
 /** What of a row is its prompt. */
@@ -74,6 +74,7 @@ export function promptOfRow({ prompt, tools, documents, chatTemplateKwargs }: Pr
 
 const exampleOf = (row: Row): Example => ({ prompt: promptOfRow(row), completion: row.completion });
 
+/** What of a row fits a model. */
 export interface Limits {
   /** Positions that the model has. */
   readonly maxPositions: number;

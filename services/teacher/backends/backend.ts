@@ -3,15 +3,28 @@ import type { SamplingModel } from "../../shared/flow/rollouts/sample-stream.js"
 import type { ResolvedChat } from "../../shared/flow/runs/chat.js";
 import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import type { ModelDescription, PromptPair, WrittenCompletion } from "../../shared/ml/host/model-host.js";
+import type { ModelOutline } from "../../shared/ml/models/files/outline-model.js";
 import type { Piece, SampleRequest } from "../../shared/ml/sampling/sampler.js";
-import type { Score, Signal } from "../../shared/ml/scoring/score.js";
-import type { ScoreInput } from "../../shared/ml/scoring/scorer.js";
+import type { Score, Signal } from "../../shared/ml/signals/score.js";
+import type { ScoreInput } from "../../shared/ml/signals/signal.js";
+
+/** What a teacher says of itself: what its files say, and as far as it is open, what its weights are. */
+export interface TeacherFacts extends ModelOutline {
+  /** Where it computes, or would. */
+  readonly device: string;
+  /** Of the open model; undefined where the weights have not been read. */
+  readonly weights?: Pick<ModelDescription, "digest" | "headDigest">;
+}
+
+/** A teacher that can say what it is. */
+export interface DescribedTeacher {
+  /** @param vocabulary whether its tokens are listed too */
+  facts(vocabulary: boolean): Promise<TeacherFacts>;
+}
 
 /** A teacher's model, open: what a run's scores and texts come from. Calls may overlap; the model takes them in turn. */
-export interface TeacherModel extends SamplingModel {
+export interface TeacherModel extends SamplingModel, DescribedTeacher {
   readonly description: ModelDescription;
-  /** Where it computes, as Describe says it. */
-  readonly device: string;
   /** Prompts with their completions in tokens; a completion that is text is written behind its prompt. */
   encodePairs(pairs: readonly PromptPair[], chat: ResolvedChat): Promise<{ promptIds: Int32Array; completionIds: Int32Array }[]>;
   /** Scores every completion token of each sequence, `scores[i]` those of `inputs[i]`. */
@@ -34,6 +47,12 @@ export interface TeacherSource {
 
 /** A kind of teacher: how its model is opened, and closed again. Everything that role.ts and service.ts know of models. */
 export interface TeacherBackend {
+  /**
+   * Describes a model from its files, read again at each question; nothing is opened for it.
+   *
+   * @param model as {@link TeacherSource.model}
+   */
+  describe(model: string): DescribedTeacher;
   /** Opens the model. @throws NotFound, DataLoss or InvalidArgument naming what cannot be opened, and the way out */
   open(source: TeacherSource): Promise<TeacherModel>;
   /** Settles when the model is lost by itself: the process has failed then. */

@@ -1,32 +1,55 @@
 import pLimit from "p-limit";
-import { callback } from "../../shared/base/workers.js";
+import { deferred } from "../../shared/base/deferred.js";
+import type { RetortError } from "../../shared/base/errors.js";
+import { callback, type WorkerClient, type WorkerHandle } from "../../shared/base/workers.js";
+import type { ModelHost } from "../../shared/ml/host/model-host.js";
 import { spawnModelHost } from "../../shared/ml/host/spawn.js";
+import { outlineModel } from "../../shared/ml/models/files/outline-model.js";
 import type { Piece } from "../../shared/ml/sampling/sampler.js";
-import type { BackendOptions, TeacherBackend } from "./backend.js";
+import type { BackendOptions, TeacherBackend, TeacherModel, TeacherSource } from "./backend.js";
 
 /** Tokens per run of the sampler, and rows that it samples side by side. */
 const [chunkTokens, maxRows] = [64, 64];
 
 /** A model of a Hugging Face directory, run by onnxruntime in a worker thread of this process. */
-export function onnxBackend({ device, threads, batchTokens }: BackendOptions): TeacherBackend {
-  const { api, crashed, terminate } = spawnModelHost();
-  const exclusive = pLimit(1);
+export function onnxBackend(options: BackendOptions): TeacherBackend {
+  const { device } = options;
+  let host: WorkerHandle<ModelHost> | undefined;
+  const { promise: crashed, resolve: lose } = deferred<RetortError>();
   return {
     crashed,
-    close: terminate,
-    open: async ({ model, vocabRows }) => ({
-      description: await api.open({ directory: model }, { device, threads, batchTokens, chunkTokens, maxRows, vocabRows }),
-      device,
-      encode: (prompts, chat) => api.encode(prompts, chat),
-      completionTexts: (sequences) => api.completionTexts(sequences),
-      encodePairs: (pairs, chat) => api.encodePairs(pairs, chat),
-      score: (inputs, signal) => exclusive(() => api.score(inputs, signal)),
-      sample: (requests, sampling, onPieces) => {
-        // Not the requests themselves: they may hold more than another thread can be sent.
-        const plain = requests.map(({ promptIds, seed }) => ({ promptIds, seed }));
-        const told = onPieces && callback((pieces: readonly Piece[]) => onPieces(pieces));
-        return exclusive(() => api.sample(plain, sampling, told));
-      },
-    }),
+    close: async () => host?.terminate(),
+    describe: (model) => ({ facts: async (vocabulary) => ({ ...(await outlineModel(model, vocabulary)), device }) }),
+    open: (source) => {
+      host = spawnModelHost();
+      host.crashed.then(lose);
+      return openModel(host.api, source, options);
+    },
+  };
+}
+
+async function openModel(
+  api: WorkerClient<ModelHost>,
+  { model: directory, vocabRows }: TeacherSource,
+  options: BackendOptions,
+): Promise<TeacherModel> {
+  const description = await api.open({ directory }, { ...options, chunkTokens, maxRows, vocabRows });
+  const exclusive = pLimit(1);
+  return {
+    description,
+    facts: async (vocabulary) => {
+      const { vocabSize, digest, headDigest } = description;
+      return { ...(await api.outline(directory, vocabulary)), vocabSize, device: options.device, weights: { digest, headDigest } };
+    },
+    encode: (prompts, chat) => api.encode(prompts, chat),
+    completionTexts: (sequences) => api.completionTexts(sequences),
+    encodePairs: (pairs, chat) => api.encodePairs(pairs, chat),
+    score: (inputs, signal) => exclusive(() => api.score(inputs, signal)),
+    sample: (requests, sampling, onPieces) => {
+      // Not the requests themselves: they may hold more than another thread can be sent.
+      const plain = requests.map(({ promptIds, seed }) => ({ promptIds, seed }));
+      const told = onPieces && callback((pieces: readonly Piece[]) => onPieces(pieces));
+      return exclusive(() => api.sample(plain, sampling, told));
+    },
   };
 }

@@ -3,8 +3,8 @@ import { RetortError } from "../../../services/shared/base/errors.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { implement } from "../../../services/shared/base/rpc/handlers.js";
 import { RpcServer } from "../../../services/shared/base/rpc/server.js";
+import { publishReward } from "../../../services/shared/flow/results/publish-results.js";
 import { publishRollout, readRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
-import { publishReward } from "../../../services/shared/flow/scores/publish-results.js";
 import { durables, streamNames } from "../../../services/shared/flow/streams.js";
 import { subjects } from "../../../services/shared/flow/subjects.js";
 import {

@@ -1,9 +1,9 @@
 import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { toFloat32, toInt32, toRecord } from "../../../services/shared/flow/arrays.js";
 import { publishTask } from "../../../services/shared/flow/prompts/publish-task.js";
+import { publishScore } from "../../../services/shared/flow/results/publish-results.js";
 import { sequencesDigest } from "../../../services/shared/flow/rollouts/digest.js";
 import { publishRollout, readRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
-import { publishScore } from "../../../services/shared/flow/scores/publish-results.js";
 import { durables, streamNames } from "../../../services/shared/flow/streams.js";
 import { subjects } from "../../../services/shared/flow/subjects.js";
 import {

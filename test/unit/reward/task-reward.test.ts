@@ -1,9 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { evaluate, type Judges, rewardKinds } from "../../../services/reward/evaluator.js";
 import { TextRewards } from "../../../services/reward/text-rewards.js";
-import { checkSpec, parseSpec } from "../../../services/shared/flow/runs/spec.js";
+import { checkSpec } from "../../../services/shared/flow/runs/check-spec.js";
+import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
 import { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { tasks } from "../../../services/shared/tasks/table.js";
+import { taskProblems } from "../../../services/shared/tasks/task-problems.js";
 
 const texts = new TextRewards();
 const none: Judges = {
@@ -26,12 +28,18 @@ describe("reward task", () => {
     const reward = create(RewardSpecSchema, { kind: "task", task: "chess" });
     const [found] = await evaluate([input], [reward], none);
     expect(found!.failure).toMatch(/no generated task "chess"; known: calculator, grid-nav/);
-    expect(checkSpec(spec("{kind: task, task: chess}"))[0]).toMatchObject({ fieldPath: "rewards[0]" });
-    expect(checkSpec(spec("{kind: task}"))[0]!.description).toMatch(/needs `task`/);
+  });
+
+  it.each(["chess", "", "constructor"])("is refused before it starts with the tasks that there are: %j", (task) => {
+    const problems = [...texts.problems([create(RewardSpecSchema, { kind: "task", task })])];
+    expect(problems).toEqual([{ fieldPath: "rewards[0].task", description: expect.stringMatching(/name one of calculator, grid-nav/) }]);
   });
 
   it("can be asked for by the name of every generated task", () => {
     expect(rewardKinds).toContain("task");
-    for (const task of Object.keys(tasks)) expect(checkSpec(spec(`{kind: task, task: ${task}}`))).toEqual([]);
+    for (const task of Object.keys(tasks)) {
+      expect(checkSpec(spec(`{kind: task, task: ${task}}`))).toEqual([]);
+      expect(taskProblems([{ kind: "task", task }])).toEqual([]);
+    }
   });
 });

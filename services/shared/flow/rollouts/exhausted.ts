@@ -5,7 +5,7 @@ import { discard, type Exhausted, onExhausted } from "../../base/streams/advisor
 import type { Streams } from "../../base/streams/connection.js";
 import { PromptTaskSchema, RewardSchema, TeacherScoreSchema } from "../../gen/retort/v1/flow_pb.js";
 import { readRecord } from "../read-record.js";
-import { publishReward, publishScore } from "../scores/publish-results.js";
+import { publishReward, publishScore } from "../results/publish-results.js";
 import { durables, streamNames } from "../streams.js";
 import { sequencesDigest } from "./digest.js";
 import { publishRollout, readRollout } from "./publish-rollout.js";

@@ -3,7 +3,7 @@ import { RetortError } from "../../base/errors.js";
 import type { Streams } from "../../base/streams/connection.js";
 import { publish } from "../../base/streams/publish.js";
 import { lastMessage } from "../../base/streams/read.js";
-import { type Rollout, RolloutSchema, type TaskKey } from "../../gen/retort/v1/flow_pb.js";
+import { type Rollout, RolloutSchema, type RolloutValid, type TaskKey } from "../../gen/retort/v1/flow_pb.js";
 import { readRecord } from "../read-record.js";
 import { streamNames } from "../streams.js";
 import { messageId, subjects } from "../subjects.js";
@@ -29,4 +29,4 @@ async function storedRollout(streams: Streams, key: TaskKey): Promise<Uint8Array
 }
 
 /** Reads a rollout record. @throws DataLoss if the bytes are no rollout */
-export const readRollout = (bytes: Uint8Array): Rollout => readRecord(RolloutSchema, bytes);
+export const readRollout = (bytes: Uint8Array): RolloutValid => readRecord(RolloutSchema, bytes);

@@ -13,8 +13,11 @@ export interface SpecRoots {
 /** Every path is permitted. */
 export const anywhere: SpecRoots = { roots: new Roots(undefined, "--roots"), outputRoots: new Roots(undefined, "--output-roots") };
 
+/** The settings that say which paths a spec may name. */
+export type RootSettings = Partial<Pick<ProcessSettings, "roots" | "outputRoots">>;
+
 /** The roots of a process's settings. Where nothing is said of output, it goes where models and data are. */
-export const specRootsOf = ({ roots, outputRoots }: Pick<ProcessSettings, "roots" | "outputRoots">): SpecRoots => ({
+export const specRootsOf = ({ roots, outputRoots }: RootSettings): SpecRoots => ({
   roots: new Roots(roots, "--roots"),
   outputRoots: new Roots(outputRoots ?? roots, outputRoots ? "--output-roots" : "--roots"),
 });

@@ -1,5 +1,5 @@
 import type { Problem } from "../../base/errors.js";
-import type { InitSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import type { InitSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import type { Phase, ResolvedRun } from "./resolve.js";
 
 /** Most optimiser steps of a run, over all its phases. */
@@ -19,9 +19,9 @@ const mostModelBytes = 2 ** 41;
 
 /**
  * What is too large for any machine although each of its numbers is within bounds: steps, sequences and tokens of a step,
- * sequences of an evaluation, a model from scratch. Each names the product and the limit.
+ * sequences of an evaluation. Each names the product and the limit.
  */
-export function sizeProblems(spec: RunSpec, run: ResolvedRun): Problem[] {
+export function sizeProblems(run: ResolvedRun): Problem[] {
   const { evaluation } = run;
   const measured = evaluation
     ? product("evaluation", [
@@ -34,8 +34,7 @@ export function sizeProblems(spec: RunSpec, run: ResolvedRun): Problem[] {
     run.totalSteps > mostSteps
       ? [{ fieldPath: "phases", description: `have ${run.totalSteps} steps together; a run may have ${mostSteps}` }]
       : [];
-  const { init } = spec.student ?? {};
-  return [...steps, ...run.phases.flatMap(phaseProblems), ...measured, ...(init ? initProblems(init, spec.vocabSize) : [])];
+  return [...steps, ...run.phases.flatMap(phaseProblems), ...measured];
 }
 
 function phaseProblems({ batchSize, samplesPerPrompt, sampling: { maxNewTokens } }: Phase, i: number): Problem[] {

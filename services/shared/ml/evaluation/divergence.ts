@@ -1,6 +1,6 @@
 // Dimensions: N completion tokens, V rows of vocabulary, R rows that both models have, K top classes, C classes (V, or K + 1 with the tail last).
 import { RetortError } from "../../base/errors.js";
-import type { Score } from "../scoring/score.js";
+import type { Score } from "../signals/score.js";
 
 /** Per token of a completion, in nats: the divergences between teacher p and model q on the same prefix, and −log p. */
 export interface TokenDivergences {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
 import type { FileBytes } from "../../base/file-bytes.js";
 import { loadModel, modelFromFiles } from "../models/files/model-files.js";
+import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/model-params.js";
 import { pick } from "../models/param-spec.js";
@@ -12,8 +13,9 @@ import { checkDevice } from "../runtime/device.js";
 import type { SessionOptions } from "../runtime/session.js";
 import type { SamplingParams } from "../sampling/params.js";
 import { type Completion, type Piece, type SampleRequest, Sampler } from "../sampling/sampler.js";
-import type { Score, Signal } from "../scoring/score.js";
-import { type ScoreInput, Scorer } from "../scoring/scorer.js";
+import { Scorer } from "../scoring/scorer.js";
+import type { Score, Signal } from "../signals/score.js";
+import type { ScoreInput } from "../signals/signal.js";
 import { fromWire, type WireConversation } from "../text/conversation.js";
 import { type ChatSettings, completionTexts, type EncodedPrompt, Encoder } from "../text/encoder.js";
 import type { Tokenizer } from "../text/tokenizer.js";
@@ -100,6 +102,11 @@ export class ModelHost {
     };
     const sizes = { vocabSize, tokenizerSize: tokenizer.size, maxPositions, hiddenSize, parameters: parameterCount(config) };
     return { architecture, bosId, eosIds, padId, ...digests, ...sizes };
+  }
+
+  /** What the files of a model directory say; see {@link outlineModel}. No model needs to be open. */
+  outline(directory: string, vocabulary: boolean): Promise<ModelOutline> {
+    return outlineModel(directory, vocabulary);
   }
 
   /**

@@ -23,14 +23,11 @@ export interface DivergenceOptions {
 /**
  * A divergence of the student's distribution q from the teacher's p, per row.
  *
- * @param logp_RC teacher log-probabilities, constants, each ≥ {@link logFloor}
+ * @param logp_RC teacher log-probabilities, constants, each ≥ `logFloor` of signals/logprobs.ts
  * @param logq_RC student log-probabilities, differentiated through
  * @returns [R], nats
  */
 export type Divergence = (logp_RC: Value, logq_RC: Value, options: DivergenceOptions) => Value;
-
-/** Teacher log-probabilities below this are raised to it: exp of it is 0 in float32, and 0·log stays finite. */
-export const logFloor = -1e4;
 
 /** Added to a mixture's probability under the logarithm: lost in rounding unless both parts are 0 in float32. */
 const probabilityFloor = 1e-37;

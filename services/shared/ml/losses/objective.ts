@@ -1,5 +1,7 @@
 import { type Problem, RetortError } from "../../base/errors.js";
-import { type HiddenDtype, hasK, largestK, type SignalKind } from "../scoring/score.js";
+import type { HiddenDtype } from "../signals/hidden-dtype.js";
+import type { Signal } from "../signals/score.js";
+import { type SignalKind, signals } from "../signals/table.js";
 import { type DivergenceOptions, divergences } from "./divergences.js";
 import { type ObjectiveName, refusal } from "./permits.js";
 
@@ -40,7 +42,15 @@ export const needsTeacher = ({ alpha, divergence }: Objective): boolean => alpha
 
 /** True if each row needs more of the teacher than the given token's log-probability. */
 export const readsSignal = (objective: Objective): boolean =>
-  comparesDistributions(objective) || (needsTeacher(objective) && (objective.klBaseline || objective.signal === "hidden"));
+  comparesDistributions(objective) || (needsTeacher(objective) && (objective.klBaseline || signals[objective.signal].needsHead));
+
+/** What the objective asks of a teacher. */
+export const signalOf = ({ signal, k, teacherTemperature, hiddenDtype }: Objective): Signal => ({
+  kind: signal,
+  k,
+  temperature: teacherTemperature,
+  hiddenDtype,
+});
 
 /**
  * Everything that is wrong with an objective's settings; paths begin with `objective`.
@@ -48,7 +58,7 @@ export const readsSignal = (objective: Objective): boolean =>
  * @param vocab size of the student's vocabulary, if it is known
  */
 export function objectiveProblems(objective: Objective, vocab = Number.MAX_SAFE_INTEGER): Problem[] {
-  const asksK = needsTeacher(objective) && hasK(objective.signal);
+  const largest = needsTeacher(objective) ? signals[objective.signal].largestK?.(vocab) : undefined;
   const bounds: readonly (readonly [field: keyof Objective, name: string, lowest: number, highest: number])[] = [
     ["alpha", "alpha", 0, 1],
     ["beta", "beta", 0, 1],
@@ -61,7 +71,7 @@ export function objectiveProblems(objective: Objective, vocab = Number.MAX_SAFE_
     ["teacherTemperature", "teacherTemperature", 1e-3, 1e3],
     ["ratioClip", "ratioClip", 1, Number.MAX_VALUE],
     ["klCoef", "klCoef", 0, Number.MAX_VALUE],
-    ...(asksK ? [["k", "topK", 1, largestK(objective.signal, vocab)] as const] : []),
+    ...(largest === undefined ? [] : [["k", "topK", 1, largest] as const]),
   ];
   const problems = bounds.flatMap(([field, name, lowest, highest]) => {
     const value = objective[field] as number;

@@ -1,25 +1,27 @@
-import type { SignalKind } from "../scoring/score.js";
+import type { SignalForm } from "../signals/form.js";
+import { type SignalKind, signalKinds, signals } from "../signals/table.js";
 import type { DivergenceName } from "./divergences.js";
 
 /** Everything that an objective may minimise beside a reward. */
 export type ObjectiveName = DivergenceName | "cross_entropy" | "opd";
 
-type Row = { readonly [Kind in SignalKind]: boolean };
+/** What a signal's form gives to a loss. */
+type Given = SignalForm["gives"];
 
 /** Needs a distribution: all of it, or k classes and the rest. */
-const distribution: Row = { full: true, hidden: true, random_k: false, sampled: false, student_top_k: true, top_k: true };
+const distribution: readonly Given[] = ["distribution"];
 /** Needs the log-probability of the given token. */
-const token: Row = { ...distribution, sampled: true };
+const token: readonly Given[] = ["distribution", "token"];
 /** Asks no teacher. */
-const none: Row = { ...token, random_k: true };
+const none: readonly Given[] = ["distribution", "forwardKl", "token"];
 
-/** Which teacher signal can give what: objective × signal. */
-export const permits: { readonly [Name in ObjectiveName]: Row } = {
+/** What each objective can be had from; which kinds of signal those are, their forms say. */
+export const permits: { readonly [Name in ObjectiveName]: readonly Given[] } = {
   adaptive_kl: distribution,
   cross_entropy: none,
   entropy_aware: distribution,
-  // The draws give an unbiased estimate of the cross-entropy, which is linear in the teacher's distribution.
-  forward_kl: { ...distribution, random_k: true },
+  // Draws give an unbiased estimate of the cross-entropy, which is linear in the teacher's distribution.
+  forward_kl: ["distribution", "forwardKl"],
   jsd: distribution,
   mix: distribution,
   opd: token,
@@ -29,7 +31,9 @@ export const permits: { readonly [Name in ObjectiveName]: Row } = {
   tvd: distribution,
 };
 
-const kinds = Object.keys(distribution) as SignalKind[];
+/** True if a kind of signal can give an objective. */
+export const isPermitted = (objective: ObjectiveName, signal: SignalKind): boolean =>
+  permits[objective].includes(signals[signal].form.gives);
 
 /**
  * Why an objective cannot be had from a signal and what can be done, or undefined if it can.
@@ -38,10 +42,11 @@ const kinds = Object.keys(distribution) as SignalKind[];
  */
 export function refusal(objective: ObjectiveName, signal: SignalKind, klBaseline: boolean): string | undefined {
   const baseline = objective === "opd" && klBaseline;
-  const row = baseline ? distribution : permits[objective];
-  if (row[signal]) return undefined;
-  const signals = kinds.filter((kind) => row[kind]).join(", ");
-  const others = (Object.keys(permits) as ObjectiveName[]).filter((name) => name !== "cross_entropy" && permits[name][signal]);
+  const needed = baseline ? distribution : permits[objective];
+  const canGive = (kind: SignalKind) => needed.includes(signals[kind].form.gives);
+  if (canGive(signal)) return undefined;
+  const kinds = signalKinds.filter(canGive).join(", ");
+  const others = (Object.keys(permits) as ObjectiveName[]).filter((name) => name !== "cross_entropy" && isPermitted(name, signal));
   const what = baseline ? "opd with klBaseline" : objective;
-  return `is ${signal}, which cannot give ${what}; use one of ${signals}, or a divergence that ${signal} gives: ${others.join(", ")}`;
+  return `is ${signal}, which cannot give ${what}; use one of ${kinds}, or a divergence that ${signal} gives: ${others.join(", ")}`;
 }

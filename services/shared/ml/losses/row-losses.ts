@@ -1,9 +1,12 @@
 // Dimensions: R rows (completion tokens), V vocabulary, C classes.
+import { RetortError } from "../../base/errors.js";
 import type { Dim, Graph, Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { divergences, logFloor, reverseKl } from "./divergences.js";
+import type { Classes, SignalInputs, SignalShape } from "../signals/form.js";
+import { floored, ofLabels } from "../signals/logprobs.js";
+import { signals } from "../signals/table.js";
+import { divergences, reverseKl } from "./divergences.js";
 import { needsTeacher, type Objective, readsSignal } from "./objective.js";
-import { type Classes, type EstimateForm, type SignalInputs, signalForms } from "./signals.js";
 
 /** Inputs of the loss with one element per row, of length R. */
 export interface RowInputs {
@@ -40,7 +43,7 @@ export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab
       teacherLogprobs: floats("teacherLogprobs"),
     },
     signal: readsSignal(objective)
-      ? signalForms[objective.signal].declare(graph, rows, { ...objective, vocab })
+      ? signals[objective.signal].form.declare(graph, rows, { ...objective, vocab })
       : { perRow: {}, shared: {} },
   };
 }
@@ -56,13 +59,11 @@ export interface RowLosses {
   readonly entropy_R: Value;
 }
 
-const given = (scores_RV: Value, labels_R: Value): Value => op.squeeze(op.gatherElements(scores_RV, op.unsqueeze(labels_R, [1])), [1]);
-
 /** The loss of rows whose student logits are given. */
 export function rowLosses(objective: Objective, logits_RV: Value, inputs: LossInputs): RowLosses {
   const { rows } = inputs;
   const logq_RV = op.logSoftmax(logits_RV);
-  const logprobs_R = given(logq_RV, rows.labels);
+  const logprobs_R = ofLabels(logq_RV, rows.labels);
   const frozen = op.stopGradient(logq_RV);
   const entropy_R = op.neg(op.reduceSum(op.mul(op.exp(frozen), frozen), [-1]));
   const ratio_R = importanceRatio(objective, op.stopGradient(logprobs_R), rows);
@@ -95,24 +96,23 @@ function distance(objective: Objective, logits_RV: Value, logprobs_R: Value, rat
   }
   if (divergence === "opd") return policyGradient(objective, logits_RV, logprobs_R, ratio_R, inputs);
   const scaled_RV = studentTemperature === 1 ? logits_RV : op.div(logits_RV, studentTemperature);
-  const form = signalForms[objective.signal];
+  const { form } = signals[objective.signal];
   const value_R =
-    "forwardKl" in form
-      ? estimate(form, objective, scaled_RV, inputs)
+    form.gives === "forwardKl"
+      ? form.forwardKl(inputs.signal, scaled_RV, shapeOf(objective, scaled_RV))
       : divergences[divergence](...pair(classes(objective, scaled_RV, inputs)), objective);
   return { loss: temperatureSquared ? op.mul(value_R, studentTemperature ** 2) : value_R, report: value_R };
 }
 
-const estimate = (form: EstimateForm, objective: Objective, logits_RV: Value, { signal }: LossInputs): Value =>
-  form.forwardKl(signal, logits_RV, { ...objective, vocab: logits_RV.shape[1] as number });
+const shapeOf = (objective: Objective, logits_RV: Value): SignalShape => ({ ...objective, vocab: logits_RV.shape[1] as number });
 
 const pair = ({ logp_RC, logq_RC }: Classes): [Value, Value] => [logp_RC, logq_RC];
 
 /** Both distributions over the signal's classes. A signal without any has been refused before a graph is built. */
 function classes(objective: Objective, logits_RV: Value, { signal }: LossInputs): Classes {
-  const form = signalForms[objective.signal];
-  if (!("classes" in form)) throw new Error(`${objective.signal} carries no distribution`);
-  return form.classes(signal, logits_RV, { ...objective, vocab: logits_RV.shape[1] as number });
+  const { form } = signals[objective.signal];
+  if (form.gives !== "distribution") throw new RetortError("Internal", `${objective.signal} carries no distribution`);
+  return form.classes(signal, logits_RV, shapeOf(objective, logits_RV));
 }
 
 /**
@@ -124,8 +124,8 @@ function classes(objective: Objective, logits_RV: Value, { signal }: LossInputs)
 function policyGradient(objective: Objective, logits_RV: Value, logprobs_R: Value, ratio_R: Value, inputs: LossInputs): Distance {
   const both = readsSignal(objective) ? classes(objective, op.stopGradient(logits_RV), inputs) : undefined;
   const { labels, teacherLogprobs } = inputs.rows;
-  const teacher_R = objective.signal === "hidden" ? given(both!.logp_RC, labels) : op.max(teacherLogprobs, logFloor);
+  const teacher_R = both && signals[objective.signal].needsHead ? ofLabels(both.logp_RC, labels) : floored(teacherLogprobs);
   const gap_R = op.sub(op.stopGradient(logprobs_R), teacher_R);
-  const centred_R = objective.klBaseline ? op.sub(gap_R, reverseKl(both!.logp_RC, both!.logq_RC, objective)) : gap_R;
+  const centred_R = both && objective.klBaseline ? op.sub(gap_R, reverseKl(both.logp_RC, both.logq_RC, objective)) : gap_R;
   return { loss: op.mul(op.mul(op.mul(centred_R, objective.klCoef), ratio_R), logprobs_R), report: gap_R };
 }

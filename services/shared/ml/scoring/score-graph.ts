@@ -8,16 +8,17 @@ import { SequencePass } from "../models/forward/sequence-pass.js";
 import { hiddenStates, logits } from "../models/hidden-states.js";
 import { declareModel } from "../models/model-params.js";
 import type { Weights } from "../models/param-spec.js";
-import type { Signal } from "./score.js";
-import { signalOutputs } from "./signal-outputs.js";
+import { defaultHiddenDtype } from "../signals/hidden-dtype.js";
+import type { Signal } from "../signals/score.js";
+import { signals } from "../signals/table.js";
 
 /**
  * One forward over prompt and completion; logits only at the rows that predict a completion token, and only the answer
  * of the signal leaves the graph.
  * Inputs: ids [B, T] int32 right-padded, positions [B, T] int64, rows [R] int64 (places in [B·T]), labels [R] int32,
- * temperature [], and what the signal needs ({@link signalOutputs}, which also names the outputs).
+ * temperature [], and what the signal needs (its definition's `outputs`, which also name what comes out).
  */
-export function scoreGraph(config: ModelConfig, weights: Weights, signal: Omit<Signal, "temperature">): Graph {
+export function scoreGraph(config: ModelConfig, weights: Weights, signal: Pick<Signal, "kind" | "hiddenDtype">): Graph {
   const graph = new Graph("score");
   const params = declareModel(graph, config, weights);
   const { ids_BT, positions_BT } = architectureOf(config).inputs.declare(graph);
@@ -27,6 +28,7 @@ export function scoreGraph(config: ModelConfig, weights: Weights, signal: Omit<S
   const hidden_BTD = hiddenStates(new SequencePass(config, params, { positions_BT, attend: causalAttention() }), ids_BT);
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const rows = { graph, hidden_RD, labels_R, logits: () => op.div(logits(config, params, hidden_RD), temperature) };
-  for (const [name, value] of Object.entries(signalOutputs[signal.kind](rows, signal))) graph.output(name, value);
+  const outputs = signals[signal.kind].outputs(rows, signal.hiddenDtype ?? defaultHiddenDtype);
+  for (const [name, value] of Object.entries(outputs)) graph.output(name, value);
   return graph;
 }

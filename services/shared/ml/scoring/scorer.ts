@@ -1,5 +1,5 @@
 import { RetortError } from "../../base/errors.js";
-import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
+import { float32, int32 } from "../graph/tensor.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { withRoom } from "../models/forward/rotary.js";
@@ -7,20 +7,12 @@ import type { Weights } from "../models/param-spec.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
-import { answers } from "./answers.js";
-import { checkClasses } from "./classes.js";
-import { drawUniforms } from "./draws.js";
-import { hasK, largestK, type Score, type Signal } from "./score.js";
+import type { Score, Signal } from "../signals/score.js";
+import type { ScoreInput } from "../signals/signal.js";
+import { signalKindOf, signals } from "../signals/table.js";
 import { scoreGraph } from "./score-graph.js";
 
-/** A prompt and the completion to score; at least one token each. */
-export interface ScoreInput {
-  readonly promptIds: Int32Array;
-  readonly completionIds: Int32Array;
-  /** [N, k]: the classes that `student_top_k` asks about, all different at each token. */
-  readonly studentTopIds?: Int32Array;
-}
-
+/** Where a scorer computes, and how much at once. */
 export interface ScorerOptions extends SessionOptions {
   /** Most tokens of one forward, padding included. */
   readonly batchTokens: number;
@@ -54,7 +46,7 @@ export class Scorer {
     this.#checkSignal(signal);
     for (const [i, input] of inputs.entries()) {
       this.check(input, i);
-      if (signal.kind === "student_top_k") this.#checkChosen(input, signal.k, i);
+      signals[signal.kind].check?.(input, signal.k, this.#config.vocabSize, i);
     }
     const scores = new Array<Score>(inputs.length);
     const lengths = inputs.map(architectureOf(this.#config).inputs.length);
@@ -92,20 +84,11 @@ export class Scorer {
     const { vocabSize } = this.#config;
     if (!(temperature >= 1e-3 && temperature <= 1e3))
       throw new RetortError("InvalidArgument", `signal.temperature is ${temperature}; it must lie in [0.001, 1000]`);
-    const largest = largestK(kind, vocabSize);
-    if (hasK(kind) && !(Number.isInteger(k) && k >= 1 && k <= largest)) {
-      const bound = kind === "random_k" ? `${largest}` : `the vocabulary's ${largest}`;
+    const largest = signals[signalKindOf(kind)].largestK?.(vocabSize);
+    if (largest !== undefined && !(Number.isInteger(k) && k >= 1 && k <= largest)) {
+      const bound = largest === vocabSize ? `the vocabulary's ${largest}` : `${largest}`;
       throw new RetortError("InvalidArgument", `signal.k is ${k}; ${kind} needs a whole number from 1 to ${bound}`);
     }
-  }
-
-  #checkChosen({ completionIds, studentTopIds }: ScoreInput, k: number, index: number): void {
-    if (studentTopIds?.length !== completionIds.length * k)
-      throw new RetortError(
-        "InvalidArgument",
-        `sequence ${index}: studentTopIds has ${studentTopIds?.length ?? 0} elements; student_top_k needs ${k} for each of the ${completionIds.length} tokens`,
-      );
-    checkClasses(studentTopIds, k, this.#config.vocabSize, `sequence ${index}: studentTopIds`);
   }
 
   async #forward(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
@@ -124,9 +107,9 @@ export class Scorer {
       rows: { dtype: "int64", dims: [rows], data: places },
       labels: int32(labels, [rows]),
       temperature: float32([signal.temperature], []),
-      ...signalFeeds(inputs, signal, rows),
+      ...signals[signal.kind].feeds?.(inputs, signal.k),
     });
-    return cut(outputs, inputs, signal, this.#config.vocabSize, rows);
+    return answersOf(outputs, inputs, signal, this.#config.vocabSize);
   }
 
   async #session(signal: Signal, positions: number): Promise<Session> {
@@ -137,38 +120,19 @@ export class Scorer {
   }
 }
 
-/** What a signal reads besides the text. */
-function signalFeeds(inputs: readonly ScoreInput[], { kind, k }: Signal, rows: number): Feeds {
-  if (kind === "random_k") return drawUniforms(inputs, k);
-  if (kind === "top_k") return { k: int64([k]) };
-  if (kind !== "student_top_k") return {};
-  const chosen = new Int32Array(rows * k);
-  let at = 0;
-  for (const { studentTopIds } of inputs) {
-    chosen.set(studentTopIds!, at);
-    at += studentTopIds!.length;
-  }
-  return { studentTopIds: int32(chosen, [rows, k]) };
-}
-
 /** Each sequence's part of the outputs of one forward. */
-function cut(
-  outputs: Readonly<Record<string, Tensor>>,
-  inputs: readonly ScoreInput[],
-  signal: Signal,
-  vocab: number,
-  rows: number,
-): Score[] {
+function answersOf(outputs: Feeds, inputs: readonly ScoreInput[], signal: Signal, vocab: number): Score[] {
+  const rows = inputs.reduce((sum, { completionIds }) => sum + completionIds.length, 0);
   let row = 0;
   return inputs.map(({ completionIds, studentTopIds }) => {
     const [from, to] = [row, row + completionIds.length];
     row = to;
-    const answer = answers[signal.kind]({ outputs, from, to, rows, signal, vocab, studentTopIds });
+    const answer = signals[signal.kind].answer({ outputs, from, to, rows, k: signal.k, vocab, studentTopIds });
     const bad = answer.logprobs?.findIndex((x) => !(x < Number.POSITIVE_INFINITY)) ?? -1;
     if (bad >= 0)
       throw new RetortError(
         "DataLoss",
-        `the log-probability of a completion's token ${bad} is ${answer.logprobs![bad]}; the model's logits are not finite: its weights are damaged, or its activations overflow`,
+        `the log-probability of a completion's token ${bad} is ${answer.logprobs?.[bad]}; the model's logits are not finite: its weights are damaged, or its activations overflow`,
       );
     return { signal, ...answer };
   });

@@ -1,11 +1,12 @@
 import { RetortError } from "../../base/errors.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
-import { needsTeacher, type Objective, readsSignal } from "../losses/objective.js";
+import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
 import type { SequenceInputs } from "../models/architectures/sequence-inputs.js";
 import { batchesWithin } from "../runtime/batches.js";
-import type { Score } from "../scoring/score.js";
-import { checkLength, checkLogprobs, checkSignal } from "./score-checks.js";
-import { type ScorePart, signalFeeds, type TeacherHeads } from "./signal-feeds.js";
+import { checkLength, checkLogprobs } from "../signals/checks.js";
+import { checkSignal, type Score } from "../signals/score.js";
+import type { ScorePart, TeacherHeads } from "../signals/signal.js";
+import { signals } from "../signals/table.js";
 
 /** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */
 export interface TrainSequence {
@@ -45,7 +46,7 @@ export interface BatchLayout {
   readonly objective: Objective;
   /** Rows are filled up with weight 0 to a multiple of this; 0 leaves them. */
   readonly blockRows: number;
-  /** Teachers' heads by their digests, for the signal `hidden`. */
+  /** Teachers' heads by their digests, for signals that need one. */
   readonly heads?: TeacherHeads;
 }
 
@@ -77,7 +78,7 @@ function splitMembers(members: readonly number[], length: (i: number) => number,
  * @throws InvalidArgument naming the sequence, and the array or token that is at fault
  */
 export function microBatch(batch: readonly TrainSequence[], members: readonly number[], layout: BatchLayout): MicroBatch {
-  const { inputs, padId, vocab, objective, blockRows, heads = new Map() } = layout;
+  const { inputs, padId, vocab, objective, blockRows } = layout;
   const weights = rowWeights(batch, objective.normalisation);
   const sequences = members.map((i) => batch[i]!);
   sequences.forEach((sequence, i) => {
@@ -96,22 +97,20 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
     if (needsTeacher(objective)) parts.push(scorePart(columns, row, sequence, member, objective));
     row += sequence.completionIds.length;
   });
-  const floats = (data: Float32Array) => float32(data, [padded]);
   return {
     members,
     rows,
     feeds: {
       ...feeds,
-      rows: { dtype: "int64", dims: [padded], data: columns.places },
-      labels: int32(columns.labels, [padded]),
-      weights: floats(columns.weights),
-      samplerLogprobs: floats(columns.samplerLogprobs),
-      sampled: floats(columns.sampled),
-      advantages: floats(columns.advantages),
-      teacherLogprobs: floats(columns.teacherLogprobs),
-      ...(readsSignal(objective) ? signalFeeds[objective.signal]({ objective, vocab, rows: padded, parts }, heads) : {}),
+      ...columnFeeds(columns),
+      ...(readsSignal(objective) ? signalFeeds(parts, padded, layout) : {}),
     },
   };
+}
+
+function signalFeeds(parts: readonly ScorePart[], rows: number, { objective, vocab, heads = new Map() }: BatchLayout) {
+  const { signal, k, hiddenDtype } = objective;
+  return signals[signal].layout({ k, hiddenDtype, vocab, rows, parts, heads });
 }
 
 const emptyColumns = (rows: number) => ({
@@ -125,6 +124,13 @@ const emptyColumns = (rows: number) => ({
 });
 
 type Columns = ReturnType<typeof emptyColumns>;
+
+/** The columns as the loss's inputs, one element per row. */
+function columnFeeds({ places, labels, ...columns }: Columns): Record<string, Tensor> {
+  const dims = [labels.length];
+  const floats = Object.entries(columns).map(([name, data]) => [name, float32(data, dims)] as const);
+  return { rows: { dtype: "int64", dims, data: places }, labels: int32(labels, dims), ...Object.fromEntries(floats) };
+}
 
 /** What would otherwise fail inside the graph with a message about an operator, or poison the weights. */
 function checkSequence({ promptIds, completionIds, advantage }: TrainSequence, member: number, vocab: number): void {
@@ -159,10 +165,10 @@ function scorePart(columns: Columns, row: number, sequence: TrainSequence, membe
   const { score, completionIds } = sequence;
   const count = completionIds.length;
   if (!score) throw new RetortError("InvalidArgument", `sequence ${member} has no teacher score, and the objective needs one`);
-  checkSignal(score, objective, member);
-  if (objective.signal !== "hidden") {
-    checkLength(score.logprobs, count, member, "logprobs");
-    columns.teacherLogprobs.set(checkLogprobs(score.logprobs!, member, "score.logprobs"), row);
+  checkSignal(score, signalOf(objective), member);
+  if (!signals[objective.signal].needsHead) {
+    const given = checkLength(score.logprobs, count, member, "logprobs");
+    columns.teacherLogprobs.set(checkLogprobs(given, member, "score.logprobs"), row);
   }
   return { score, member, row, count };
 }

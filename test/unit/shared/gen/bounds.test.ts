@@ -94,7 +94,7 @@ const key = { runId: "a", purpose: 1, step: 1, attempt: 1 };
 
 describe("checkMessage()", () => {
   it.each([
-    ["2³²−1 samples", SampleRequestSchema, create(SampleRequestSchema, { ...text, samplesPerPrompt: 2 ** 32 - 1 }), /samples_per_prompt/],
+    ["2³²−1 samples", SampleRequestSchema, create(SampleRequestSchema, { ...text, samplesPerPrompt: 2 ** 32 - 1 }), /samplesPerPrompt/],
     [
       "prompts × samples",
       SampleRequestSchema,
@@ -112,12 +112,12 @@ describe("checkMessage()", () => {
       }),
       /1048576/,
     ],
-    ["a run id with a dot", PromptTaskSchema, create(PromptTaskSchema, { key: { ...key, runId: "a.b" } }), /key\.run_id/],
+    ["a run id with a dot", PromptTaskSchema, create(PromptTaskSchema, { key: { ...key, runId: "a.b" } }), /key\.runId/],
     [
       "a run id of 4,096 characters",
       PromptTaskSchema,
       create(PromptTaskSchema, { key: { ...key, runId: "a".repeat(4096) } }),
-      /key\.run_id/,
+      /key\.runId/,
     ],
     ["nine dimensions", ArraySchema, create(ArraySchema, { type: 1, shape: Array.from({ length: 9 }, () => 1) }), /shape/],
     [

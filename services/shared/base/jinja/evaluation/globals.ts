@@ -1,9 +1,9 @@
 import { raise, refuse } from "../fault.js";
-import { bind } from "../methods/method.js";
 import { strftime } from "../strftime.js";
 import { Callable, Dict, Range } from "../values/containers.js";
 import { listOf } from "../values/iterate.js";
 import { repr, str } from "../values/repr.js";
+import { bind } from "../values/signature.js";
 import { given, type Keywords, PyObject, typeName, type Value } from "../values/value.js";
 
 const maxRange = 100_000;

@@ -7,7 +7,7 @@ import { Undefined } from "../values/undefined.js";
 import { given, type Keywords, PyObject, type Value } from "../values/value.js";
 import { type Code, compile } from "./expressions.js";
 import type { Scope } from "./scope.js";
-import type { Step } from "./statements.js";
+import type { Step } from "./step.js";
 
 /** What is known of a macro before it is defined: its parameters, and which of the special names its body reads. */
 export interface MacroPlan {

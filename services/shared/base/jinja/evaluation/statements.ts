@@ -12,12 +12,7 @@ import { Namespace } from "./globals.js";
 import { Loop, unpack } from "./loop.js";
 import { Macro, planMacro } from "./macro.js";
 import type { Scope } from "./scope.js";
-
-/** How a statement ended. */
-export type Signal = "done" | "break" | "continue";
-
-/** A statement, ready to be run. */
-export type Step = (scope: Scope) => Signal;
+import type { Signal, Step } from "./step.js";
 
 type Of<T extends Statement["type"]> = Extract<Statement, { readonly type: T }>;
 

@@ -1,9 +1,9 @@
 import { getItem } from "../access.js";
 import { spend } from "../budget.js";
 import { raise } from "../fault.js";
-import { bind } from "../methods/method.js";
 import { Markup } from "../values/markup.js";
 import { str } from "../values/repr.js";
+import { bind } from "../values/signature.js";
 import { isUndefined } from "../values/undefined.js";
 import { type Keywords, typeName, type Value } from "../values/value.js";
 

@@ -1,9 +1,10 @@
 import { raise, TemplateFault } from "../fault.js";
 import { fixed, roundFloat, roundInt } from "../formats/decimal.js";
 import { parseFloatText, parseIntText } from "../formats/parse-number.js";
-import { binary, toFloat } from "../values/arithmetic.js";
+import { binary } from "../operators/arithmetic.js";
 import { truth } from "../values/iterate.js";
 import { Markup } from "../values/markup.js";
+import { toFloat } from "../values/numbers.js";
 import { floatRepr } from "../values/repr.js";
 import { isUndefined } from "../values/undefined.js";
 import { given, typeName, type Value } from "../values/value.js";

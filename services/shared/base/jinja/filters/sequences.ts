@@ -1,7 +1,7 @@
 import { attributeAlone } from "../access.js";
 import { spend } from "../budget.js";
 import { raise, refuse } from "../fault.js";
-import { binary } from "../values/arithmetic.js";
+import { binary } from "../operators/arithmetic.js";
 import { equal, less, sorted } from "../values/compare.js";
 import { Dict, DictView, Lazy, Range, Tuple } from "../values/containers.js";
 import { hashKey } from "../values/hash.js";

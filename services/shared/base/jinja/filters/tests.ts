@@ -1,11 +1,11 @@
-import { bind } from "../methods/method.js";
 import { isOf } from "../methods/unicode.js";
-import { binary } from "../values/arithmetic.js";
+import { binary } from "../operators/arithmetic.js";
 import { compare, contains, equal } from "../values/compare.js";
 import { Dict, DictView } from "../values/containers.js";
 import { isIterable } from "../values/iterate.js";
 import { Markup } from "../values/markup.js";
 import { str } from "../values/repr.js";
+import { bind } from "../values/signature.js";
 import { isUndefined } from "../values/undefined.js";
 import { type Keywords, PyObject, type Value } from "../values/value.js";
 

@@ -2,7 +2,7 @@ import { checkSize, handle, handleSize } from "../budget.js";
 import { raise, refuse } from "../fault.js";
 import { joined, justify, replace, split, splitLines, strip } from "../methods/text.js";
 import { capitalized } from "../methods/unicode.js";
-import { binary } from "../values/arithmetic.js";
+import { binary } from "../operators/arithmetic.js";
 import { Dict, Tuple } from "../values/containers.js";
 import { characters, isIterable, len, listOf, truth } from "../values/iterate.js";
 import { escapeHtml, Markup } from "../values/markup.js";

@@ -1,8 +1,8 @@
 import { handleSize, maxSize, spend } from "../budget.js";
 import { raise, refuse } from "../fault.js";
-import { toFloat } from "../values/arithmetic.js";
 import { characters, codePoints } from "../values/iterate.js";
 import { Markup } from "../values/markup.js";
+import { toFloat } from "../values/numbers.js";
 import { str } from "../values/repr.js";
 import { typeName, type Value } from "../values/value.js";
 import { formatFloat, grouped } from "./format-number.js";

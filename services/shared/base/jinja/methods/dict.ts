@@ -1,6 +1,7 @@
 import { Dict, DictView } from "../values/containers.js";
+import { bind } from "../values/signature.js";
 import { given, type Value } from "../values/value.js";
-import { bind, type Method, type Methods } from "./method.js";
+import type { Method, Methods } from "./method.js";
 
 function plain(name: string, run: (dict: Dict) => Value): Method {
   return (self, args, keywords) => {

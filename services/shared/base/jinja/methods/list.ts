@@ -2,8 +2,9 @@ import { raise } from "../fault.js";
 import { equal } from "../values/compare.js";
 import { listOf } from "../values/iterate.js";
 import { repr } from "../values/repr.js";
+import { bind } from "../values/signature.js";
 import type { Value } from "../values/value.js";
-import { bind, type Method, type Methods } from "./method.js";
+import type { Method, Methods } from "./method.js";
 
 const same = (item: Value, value: Value) => item === value || equal(item, value);
 

@@ -1,4 +1,3 @@
-import { raise } from "../fault.js";
 import type { Keywords, Value } from "../values/value.js";
 
 /** A method of a value. */
@@ -6,29 +5,3 @@ export type Method = (self: Value, args: readonly Value[], keywords: Keywords) =
 
 /** Methods by name: `changes` would change the value, which the sandbox forbids; `lacks` exists in Python and not here. */
 export type Methods = Readonly<Record<string, Method | "changes" | "lacks">>;
-
-/** What a function takes: names in order (for errors where it takes none by name). */
-export interface Signature {
-  readonly name: string;
-  readonly parameters: readonly string[];
-  /** How many must be given. */
-  readonly required: number;
-  /** Whether arguments may be given by name. */
-  readonly byName: boolean;
-}
-
-/** Arguments in the order of the parameters, undefined for what is not given; raises Python's TypeError for too few, too many or unknown ones. */
-export function bind(signature: Signature, args: readonly Value[], keywords: Keywords): readonly (Value | undefined)[] {
-  const { name, parameters, required } = signature;
-  if (args.length > parameters.length) raise("TypeError", `${name}() takes at most ${parameters.length} arguments (${args.length} given)`);
-  const bound: (Value | undefined)[] = parameters.map((_, index) => args[index]);
-  for (const [key, value] of keywords) {
-    const at = signature.byName ? parameters.indexOf(key) : -1;
-    if (at === -1) raise("TypeError", `${name}() got an unexpected keyword argument '${key}'`);
-    if (bound[at] !== undefined) raise("TypeError", `${name}() got multiple values for argument '${key}'`);
-    bound[at] = value;
-  }
-  for (let at = 0; at < required; at++)
-    if (bound[at] === undefined) raise("TypeError", `${name}() missing required argument: '${parameters[at]}'`);
-  return bound;
-}

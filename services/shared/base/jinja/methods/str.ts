@@ -3,8 +3,9 @@ import { Tuple } from "../values/containers.js";
 import { codePoints, listOf } from "../values/iterate.js";
 import { Markup } from "../values/markup.js";
 import { isPrintable } from "../values/repr.js";
+import { bind } from "../values/signature.js";
 import { typeName, type Value } from "../values/value.js";
-import { bind, type Method, type Methods } from "./method.js";
+import type { Method, Methods } from "./method.js";
 import { count, expandTabs, find, joined, justify, replace, type Span, split, splitLines, startsOrEnds, strip, zeroFill } from "./text.js";
 import { capitalized, caseFold, isOf, isTitled, kindNames, swapped, titled } from "./unicode.js";
 

@@ -1,8 +1,8 @@
 import { SpelledNumber } from "../../json.js";
 import { raise, TemplateFault } from "../fault.js";
-import { bind } from "../methods/method.js";
 import { Callable, Dict, Tuple } from "./containers.js";
 import { str } from "./repr.js";
+import { bind } from "./signature.js";
 import { Undefined } from "./undefined.js";
 import { PyObject, type Value } from "./value.js";
 

@@ -16,14 +16,20 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/teacher.proto.
  */
 export const file_retort_v1_teacher: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxIh8KHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0IpIECh5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USHgoMbW9kZWxfZGlnZXN0GAEgASgJQgi6SAVyAxiAARIiChB0b2tlbml6ZXJfZGlnZXN0GAIgASgJQgi6SAVyAxiAARIhCg90ZW1wbGF0ZV9kaWdlc3QYAyABKAlCCLpIBXIDGIABEh4KDGFyY2hpdGVjdHVyZRgEIAEoCUIIukgFcgMYgAISHgoKdm9jYWJfc2l6ZRgFIAEoDUIKukgHKgUYgICACBIaCgdlb3NfaWRzGAYgAygFQgm6SAaSAQMQgAgSIQoGcGFkX2lkGAcgASgFQgy6SAkaBxiAgIAIKABIAIgBARIiCgpwYXJhbWV0ZXJzGAggASgEQg66SAsyCRj/////////DxIiCg1tYXhfcG9zaXRpb25zGAkgASgNQgu6SAgqBhiAlOvcAxIXCgVkdHlwZRgKIAEoCUIIukgFcgMYgAISGAoGZGV2aWNlGAsgASgJQgi6SAVyAxiAAhIeCgtoaWRkZW5fc2l6ZRgMIAEoDUIJukgGKgQYgIBAEh0KC2hlYWRfZGlnZXN0GA0gASgJQgi6SAVyAxiAARIhCg9lbmNvZGluZ19kaWdlc3QYDiABKAlCCLpIBXIDGIABEiIKDnRva2VuaXplcl9zaXplGA8gASgNQgq6SAcqBRiAgIAIQgkKB19wYWRfaWQisgEKClNjb3JlSW5wdXQSLgoGcHJvbXB0GAEgASgLMhYucmV0b3J0LnYxLlByb21wdElucHV0Qga6SAPIAQESGgoEdGV4dBgCIAEoCUIKukgHcgUogICAIEgAEh8KA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheUgAEikKD3N0dWRlbnRfdG9wX2lkcxgEIAEoCzIQLnJldG9ydC52MS5BcnJheUIMCgpjb21wbGV0aW9uIpcBCgxTY29yZVJlcXVlc3QSNQoJc2VxdWVuY2VzGAEgAygLMhUucmV0b3J0LnYxLlNjb3JlSW5wdXRCC7pICJIBBQgBEIAgEi0KBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjQga6SAPIAQESIQoEY2hhdBgDIAEoCzITLnJldG9ydC52MS5DaGF0U3BlYyLhAQoNU2NvcmVSZXNwb25zZRIzCgZzY29yZXMYASADKAsyGC5yZXRvcnQudjEuU2VxdWVuY2VTY29yZUIJukgGkgEDEIAgEiUKBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEiAKDnRlYWNoZXJfZGlnZXN0GAMgASgJQgi6SAVyAxiAARIzCg5jb21wbGV0aW9uX2lkcxgEIAMoCzIQLnJldG9ydC52MS5BcnJheUIJukgGkgEDEIAgEh0KC2hlYWRfZGlnZXN0GAUgASgJQgi6SAVyAxiAASJQChtUZWFjaGVyU2VydmljZVNhbXBsZVJlcXVlc3QSMQoHcmVxdWVzdBgBIAEoCzIYLnJldG9ydC52MS5TYW1wbGVSZXF1ZXN0Qga6SAPIAQEiSAocVGVhY2hlclNlcnZpY2VTYW1wbGVSZXNwb25zZRIoCgVwaWVjZRgBIAEoCzIZLnJldG9ydC52MS5TYW1wbGVSZXNwb25zZTKcAgoOVGVhY2hlclNlcnZpY2USZQoIRGVzY3JpYmUSKC5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VEZXNjcmliZVJlcXVlc3QaKS5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VEZXNjcmliZVJlc3BvbnNlIgSooRkBEkAKBVNjb3JlEhcucmV0b3J0LnYxLlNjb3JlUmVxdWVzdBoYLnJldG9ydC52MS5TY29yZVJlc3BvbnNlIgSooRkCEmEKBlNhbXBsZRImLnJldG9ydC52MS5UZWFjaGVyU2VydmljZVNhbXBsZVJlcXVlc3QaJy5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VTYW1wbGVSZXNwb25zZSIEqKEZAjABYgZwcm90bzM", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_flow, file_retort_v1_student]);
+  fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxIjMKHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0EhIKCnZvY2FidWxhcnkYASABKAgi4QUKHlRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXNwb25zZRIeCgxtb2RlbF9kaWdlc3QYASABKAlCCLpIBXIDGIABEiIKEHRva2VuaXplcl9kaWdlc3QYAiABKAlCCLpIBXIDGIABEiEKD3RlbXBsYXRlX2RpZ2VzdBgDIAEoCUIIukgFcgMYgAESHgoMYXJjaGl0ZWN0dXJlGAQgASgJQgi6SAVyAxiAAhIeCgp2b2NhYl9zaXplGAUgASgNQgq6SAcqBRiAgIAIEhoKB2Vvc19pZHMYBiADKAVCCbpIBpIBAxCACBIhCgZwYWRfaWQYByABKAVCDLpICRoHGICAgAgoAEgAiAEBEiIKCnBhcmFtZXRlcnMYCCABKARCDrpICzIJGP////////8PEiIKDW1heF9wb3NpdGlvbnMYCSABKA1CC7pICCoGGICU69wDEhcKBWR0eXBlGAogASgJQgi6SAVyAxiAAhIYCgZkZXZpY2UYCyABKAlCCLpIBXIDGIACEh4KC2hpZGRlbl9zaXplGAwgASgNQgm6SAYqBBiAgEASHQoLaGVhZF9kaWdlc3QYDSABKAlCCLpIBXIDGIABEiEKD2VuY29kaW5nX2RpZ2VzdBgOIAEoCUIIukgFcgMYgAESIgoOdG9rZW5pemVyX3NpemUYDyABKA1CCrpIByoFGICAgAgSIwoQZGVjbGFyZWRfZW9zX2lkcxgQIAMoBUIJukgGkgEDEIAIEjAKDnNwZWNpYWxfdG9rZW5zGBEgASgLMhgucmV0b3J0LnYxLlNwZWNpYWxUb2tlbnMSIwoId2FybmluZ3MYEiADKAlCEbpIDpIBCxCAICIGcgQogIBAEiYKDGVuZF93YXJuaW5ncxgTIAMoCUIQukgNkgEKEBAiBnIEKICAQBIpCgp2b2NhYnVsYXJ5GBQgASgLMhUucmV0b3J0LnYxLlZvY2FidWxhcnlCCQoHX3BhZF9pZCLHAQoNU3BlY2lhbFRva2VucxIhCgZib3NfaWQYASABKAVCDLpICRoHGICAgAgoAEgAiAEBEiEKBmVvc19pZBgCIAEoBUIMukgJGgcYgICACCgASAGIAQESIQoGcGFkX2lkGAMgASgFQgy6SAkaBxiAgIAIKABIAogBARIhCgZ1bmtfaWQYBCABKAVCDLpICRoHGICAgAgoAEgDiAEBQgkKB19ib3NfaWRCCQoHX2Vvc19pZEIJCgdfcGFkX2lkQgkKB191bmtfaWQiSwoKVm9jYWJ1bGFyeRIYCgNpZHMYASADKA1CC7pICJIBBRCAgIAIEiMKBnRva2VucxgCIAMoCUITukgQkgENEICAgAgiBnIEKICAQCKyAQoKU2NvcmVJbnB1dBIuCgZwcm9tcHQYASABKAsyFi5yZXRvcnQudjEuUHJvbXB0SW5wdXRCBrpIA8gBARIaCgR0ZXh0GAIgASgJQgq6SAdyBSiAgIAgSAASHwoDaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5SAASKQoPc3R1ZGVudF90b3BfaWRzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5QgwKCmNvbXBsZXRpb24ilwEKDFNjb3JlUmVxdWVzdBI1CglzZXF1ZW5jZXMYASADKAsyFS5yZXRvcnQudjEuU2NvcmVJbnB1dEILukgIkgEFCAEQgCASLQoGc2lnbmFsGAIgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWNCBrpIA8gBARIhCgRjaGF0GAMgASgLMhMucmV0b3J0LnYxLkNoYXRTcGVjIuEBCg1TY29yZVJlc3BvbnNlEjMKBnNjb3JlcxgBIAMoCzIYLnJldG9ydC52MS5TZXF1ZW5jZVNjb3JlQgm6SAaSAQMQgCASJQoGc2lnbmFsGAIgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWMSIAoOdGVhY2hlcl9kaWdlc3QYAyABKAlCCLpIBXIDGIABEjMKDmNvbXBsZXRpb25faWRzGAQgAygLMhAucmV0b3J0LnYxLkFycmF5Qgm6SAaSAQMQgCASHQoLaGVhZF9kaWdlc3QYBSABKAlCCLpIBXIDGIABIlAKG1RlYWNoZXJTZXJ2aWNlU2FtcGxlUmVxdWVzdBIxCgdyZXF1ZXN0GAEgASgLMhgucmV0b3J0LnYxLlNhbXBsZVJlcXVlc3RCBrpIA8gBASJIChxUZWFjaGVyU2VydmljZVNhbXBsZVJlc3BvbnNlEigKBXBpZWNlGAEgASgLMhkucmV0b3J0LnYxLlNhbXBsZVJlc3BvbnNlMpwCCg5UZWFjaGVyU2VydmljZRJlCghEZXNjcmliZRIoLnJldG9ydC52MS5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVxdWVzdBopLnJldG9ydC52MS5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2UiBKihGQESQAoFU2NvcmUSFy5yZXRvcnQudjEuU2NvcmVSZXF1ZXN0GhgucmV0b3J0LnYxLlNjb3JlUmVzcG9uc2UiBKihGQISYQoGU2FtcGxlEiYucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVxdWVzdBonLnJldG9ydC52MS5UZWFjaGVyU2VydmljZVNhbXBsZVJlc3BvbnNlIgSooRkCMAFiBnByb3RvMw", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_flow, file_retort_v1_student]);
 
 /**
- * The teacher that is asked.
+ * The teacher that is asked, and what about it.
  *
  * @generated from message retort.v1.TeacherServiceDescribeRequest
  */
 export type TeacherServiceDescribeRequest = Message<"retort.v1.TeacherServiceDescribeRequest"> & {
+  /**
+   * Whether the answer brings the vocabulary: some megabytes where there are many tokens.
+   *
+   * @generated from field: bool vocabulary = 1;
+   */
+  vocabulary: boolean;
 };
 
 export type TeacherServiceDescribeRequestValid = TeacherServiceDescribeRequest;
@@ -42,7 +48,8 @@ export const TeacherServiceDescribeRequestSchema: GenMessage<TeacherServiceDescr
  */
 export type TeacherServiceDescribeResponse = Message<"retort.v1.TeacherServiceDescribeResponse"> & {
   /**
-   * SHA-256 of the weights, the vocabulary and the chat template, hexadecimal.
+   * SHA-256 of the weights, the vocabulary and the chat template, hexadecimal. That of the weights is empty where they have
+   * not been read: of a teacher that only describes (--describe-only).
    *
    * @generated from field: string model_digest = 1;
    */
@@ -69,6 +76,8 @@ export type TeacherServiceDescribeResponse = Message<"retort.v1.TeacherServiceDe
   vocabSize: number;
 
   /**
+   * Each of these tokens ends a text.
+   *
    * @generated from field: repeated int32 eos_ids = 6;
    */
   eosIds: number[];
@@ -125,6 +134,39 @@ export type TeacherServiceDescribeResponse = Message<"retort.v1.TeacherServiceDe
    * @generated from field: uint32 tokenizer_size = 15;
    */
   tokenizerSize: number;
+
+  /**
+   * Those of eos_ids that the model was trained to end texts with: the configs name them, else the tokenizer.
+   *
+   * @generated from field: repeated int32 declared_eos_ids = 16;
+   */
+  declaredEosIds: number[];
+
+  /**
+   * @generated from field: retort.v1.SpecialTokens special_tokens = 17;
+   */
+  specialTokens?: SpecialTokens | undefined;
+
+  /**
+   * What is unusual about the model's files, and allowed; each names its directory.
+   *
+   * @generated from field: repeated string warnings = 18;
+   */
+  warnings: string[];
+
+  /**
+   * What is unusual about how its texts end.
+   *
+   * @generated from field: repeated string end_warnings = 19;
+   */
+  endWarnings: string[];
+
+  /**
+   * Where the request asks for it.
+   *
+   * @generated from field: retort.v1.Vocabulary vocabulary = 20;
+   */
+  vocabulary?: Vocabulary | undefined;
 };
 
 export type TeacherServiceDescribeResponseValid = TeacherServiceDescribeResponse;
@@ -135,6 +177,68 @@ export type TeacherServiceDescribeResponseValid = TeacherServiceDescribeResponse
  */
 export const TeacherServiceDescribeResponseSchema: GenMessage<TeacherServiceDescribeResponse, {validType: TeacherServiceDescribeResponseValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_teacher, 1);
+
+/**
+ * Ids of the tokens that a tokenizer names for a part of their own, as far as it does.
+ *
+ * @generated from message retort.v1.SpecialTokens
+ */
+export type SpecialTokens = Message<"retort.v1.SpecialTokens"> & {
+  /**
+   * @generated from field: optional int32 bos_id = 1;
+   */
+  bosId?: number | undefined;
+
+  /**
+   * @generated from field: optional int32 eos_id = 2;
+   */
+  eosId?: number | undefined;
+
+  /**
+   * @generated from field: optional int32 pad_id = 3;
+   */
+  padId?: number | undefined;
+
+  /**
+   * @generated from field: optional int32 unk_id = 4;
+   */
+  unkId?: number | undefined;
+};
+
+export type SpecialTokensValid = SpecialTokens;
+
+/**
+ * Describes the message retort.v1.SpecialTokens.
+ * Use `create(SpecialTokensSchema)` to create a new message.
+ */
+export const SpecialTokensSchema: GenMessage<SpecialTokens, {validType: SpecialTokensValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_teacher, 2);
+
+/**
+ * A tokenizer's tokens: `tokens[i]` is that of `ids[i]`. Ids rise; one that is missing has no token.
+ *
+ * @generated from message retort.v1.Vocabulary
+ */
+export type Vocabulary = Message<"retort.v1.Vocabulary"> & {
+  /**
+   * @generated from field: repeated uint32 ids = 1;
+   */
+  ids: number[];
+
+  /**
+   * @generated from field: repeated string tokens = 2;
+   */
+  tokens: string[];
+};
+
+export type VocabularyValid = Vocabulary;
+
+/**
+ * Describes the message retort.v1.Vocabulary.
+ * Use `create(VocabularySchema)` to create a new message.
+ */
+export const VocabularySchema: GenMessage<Vocabulary, {validType: VocabularyValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_teacher, 3);
 
 /**
  * One prompt with the completion to score.
@@ -223,7 +327,7 @@ export type ScoreInputValid = Message<"retort.v1.ScoreInput"> & {
  * Use `create(ScoreInputSchema)` to create a new message.
  */
 export const ScoreInputSchema: GenMessage<ScoreInput, {validType: ScoreInputValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 2);
+  messageDesc(file_retort_v1_teacher, 4);
 
 /**
  * Sequences to score, and what to say about each token.
@@ -274,7 +378,7 @@ export type ScoreRequestValid = Message<"retort.v1.ScoreRequest"> & {
  * Use `create(ScoreRequestSchema)` to create a new message.
  */
 export const ScoreRequestSchema: GenMessage<ScoreRequest, {validType: ScoreRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 3);
+  messageDesc(file_retort_v1_teacher, 5);
 
 /**
  * `scores[i]` belongs to `sequences[i]` of the request.
@@ -319,7 +423,7 @@ export type ScoreResponseValid = ScoreResponse;
  * Use `create(ScoreResponseSchema)` to create a new message.
  */
 export const ScoreResponseSchema: GenMessage<ScoreResponse, {validType: ScoreResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 4);
+  messageDesc(file_retort_v1_teacher, 6);
 
 /**
  * What to complete.
@@ -350,7 +454,7 @@ export type TeacherServiceSampleRequestValid = Message<"retort.v1.TeacherService
  * Use `create(TeacherServiceSampleRequestSchema)` to create a new message.
  */
 export const TeacherServiceSampleRequestSchema: GenMessage<TeacherServiceSampleRequest, {validType: TeacherServiceSampleRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 5);
+  messageDesc(file_retort_v1_teacher, 7);
 
 /**
  * The next piece of a completion.
@@ -371,7 +475,7 @@ export type TeacherServiceSampleResponseValid = TeacherServiceSampleResponse;
  * Use `create(TeacherServiceSampleResponseSchema)` to create a new message.
  */
 export const TeacherServiceSampleResponseSchema: GenMessage<TeacherServiceSampleResponse, {validType: TeacherServiceSampleResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 6);
+  messageDesc(file_retort_v1_teacher, 8);
 
 /**
  * A model that scores text, and writes it when asked.

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { planStep, sampleSeed, split, taskCapacity, taskSeed } from "../../../../../services/shared/flow/prompts/plan.js";
+import { planStep, sampleSeed, split, taskSeed } from "../../../../../services/shared/flow/prompts/plan.js";
 import { Purpose } from "../../../../../services/shared/gen/retort/v1/flow_pb.js";
 import { runOf } from "../../../../support/run-spec.js";
 
@@ -121,24 +121,5 @@ describe("taskSeed() and sampleSeed()", () => {
       ),
     );
     expect(new Set(seeds).size).toBe(seeds.length);
-  });
-});
-
-describe("taskCapacity()", () => {
-  const size = { vocabSize: 1000, hiddenSize: 0, maxTokens: 100, maxPayloadBytes: 8 * 2 ** 20 };
-  const capacity = (objective: object, samplesPerPrompt = 1, more = {}) =>
-    taskCapacity(runOf([{ steps: 1, samplesPerPrompt, objective }]).phases[0]!, { ...size, ...more });
-
-  it("lets as many prompts into a task as its largest record has room for", () => {
-    const room = 0.9 * size.maxPayloadBytes;
-    expect(capacity({ signal: "full" })).toBe(Math.floor(room / (100 * 4004)));
-    expect(capacity({ signal: "full" }, 4)).toBe(Math.floor(room / (400 * 4004)));
-    expect(capacity({ signal: "top_k", topK: 8 })).toBe(Math.floor(room / (100 * 72)));
-    // Without scores the rollout is the largest.
-    expect(capacity({ divergence: "cross_entropy" })).toBe(Math.floor(room / (100 * 16)));
-  });
-
-  it("says what to do when not even one prompt fits", () => {
-    expect(() => capacity({ signal: "full" }, 1, { vocabSize: 150_000 })).toThrow(/max_payload of 8388608.*signal: top_k/);
   });
 });

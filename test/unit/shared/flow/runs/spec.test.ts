@@ -1,4 +1,5 @@
-import { checkSpec, parseSpec } from "../../../../../services/shared/flow/runs/spec.js";
+import { checkSpec } from "../../../../../services/shared/flow/runs/check-spec.js";
+import { parseSpec } from "../../../../../services/shared/flow/runs/spec.js";
 import { specOf } from "../../../../support/run-spec.js";
 
 describe("parseSpec()", () => {

@@ -1,6 +1,7 @@
 import type { Model } from "../../../../../services/shared/ml/models/model.js";
-import type { Score, Signal } from "../../../../../services/shared/ml/scoring/score.js";
-import { type ScoreInput, Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
+import { Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
+import type { Score, Signal } from "../../../../../services/shared/ml/signals/score.js";
+import type { ScoreInput } from "../../../../../services/shared/ml/signals/signal.js";
 import { smallConfigs, smallModel } from "../../../../support/small-model.js";
 
 const vocab = 150;

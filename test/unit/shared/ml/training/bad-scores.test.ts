@@ -2,7 +2,7 @@ import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
 import { decoderInputs } from "../../../../../services/shared/ml/models/architectures/sequence-inputs.js";
 import { headDigest } from "../../../../../services/shared/ml/models/model.js";
-import type { Score, Signal } from "../../../../../services/shared/ml/scoring/score.js";
+import type { Score, Signal } from "../../../../../services/shared/ml/signals/score.js";
 import { microBatch, splitBatch, type TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
 import { plainObjective } from "../../../../support/loss.js";
 

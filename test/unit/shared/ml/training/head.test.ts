@@ -5,7 +5,7 @@ import { decoderInputs } from "../../../../../services/shared/ml/models/architec
 import { headDigest } from "../../../../../services/shared/ml/models/model.js";
 import { wholeModel } from "../../../../../services/shared/ml/models/trainable.js";
 import { Session } from "../../../../../services/shared/ml/runtime/session.js";
-import type { Score } from "../../../../../services/shared/ml/scoring/score.js";
+import type { Score } from "../../../../../services/shared/ml/signals/score.js";
 import { microBatch, type TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
 import { accumulateGraph } from "../../../../../services/shared/ml/training/step-graph.js";
 import { expectAllClose } from "../../../../support/all-close.js";

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { inspect } from "../../../../../../services/controller/check/check-models.js";
+import { inspectModel } from "../../../../../../services/shared/ml/models/files/inspect-model.js";
 import { loadHead } from "../../../../../../services/shared/ml/models/files/load-head.js";
 import { loadModel, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
@@ -146,7 +146,7 @@ describe("a model directory", () => {
     ["of fused projections", () => weights(renamed((name) => name.replace("q_proj", "qkv_proj"))), /fused as in another family/],
   ])("%s is refused by every reader", async (_, change, message) => {
     await change();
-    for (const read of [loadModel, inspect, loadHead]) await expect(read(directory)).rejects.toThrow(message);
+    for (const read of [loadModel, inspectModel, loadHead]) await expect(read(directory)).rejects.toThrow(message);
   });
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])("with a weight of %d is refused at load", async (strange) => {
@@ -172,7 +172,7 @@ describe("a model directory", () => {
       expect.stringMatching(/model-00003-of-00003\.safetensors: passed over, as .* does not name it/),
       expect.stringMatching(/model-00001-of-00002\.safetensors holds tensor lm_head\.weight too, .* places in model-00002-of-00002/),
     ]);
-    expect((await inspect(directory)).warnings).toEqual(warnings);
+    expect((await inspectModel(directory)).warnings).toEqual(warnings);
   });
 
   it("with another head than its tied flag says keeps the head, warns, and is saved so", async () => {
@@ -180,7 +180,7 @@ describe("a model directory", () => {
     const loaded = await loadModel(directory);
     expect(loaded.config.tieWordEmbeddings).toBe(false);
     expect(loaded.warnings).toEqual([expect.stringMatching(/tie_word_embeddings true, and lm_head\.weight differs/)]);
-    expect((await inspect(directory)).config!.tieWordEmbeddings).toBe(false);
+    expect((await inspectModel(directory)).config!.tieWordEmbeddings).toBe(false);
     expect(await loadHead(directory)).toEqual(model.params.get("lm_head.weight"));
     await saveModel(directory, loaded);
     const again = await loadModel(directory);

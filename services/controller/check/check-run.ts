@@ -1,0 +1,146 @@
+import { type ErrorCode, type Problem, RetortError } from "../../shared/base/errors.js";
+import { found } from "../../shared/base/found.js";
+import { heldOutNeeds, trainingNeeds } from "../../shared/flow/prompts/needs.js";
+import { type ExaminedSpec, examineSpec } from "../../shared/flow/runs/check-spec.js";
+import { outputProblems } from "../../shared/flow/runs/output.js";
+import { pathProblems, type SpecRoots } from "../../shared/flow/runs/paths.js";
+import { initProblems } from "../../shared/flow/runs/sizes.js";
+import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { TeacherServiceDescribeResponse } from "../../shared/gen/retort/v1/teacher_pb.js";
+import { classOf } from "../../shared/ml/classification/labels.js";
+import { inspectClassifier } from "../../shared/ml/classification/open-classifier.js";
+import type { CheckedRun } from "./checked-run.js";
+import { dataProblems } from "./data-problems.js";
+import { describedTeacher, readStudent, type StudentModel, studentField } from "./named-model.js";
+import { objectivesProblems, specChecks } from "./spec-checks.js";
+import { commonRows, vocabularyProblems } from "./vocabulary.js";
+
+/** What reading something came to: what was read, or why it could not be. */
+type Reading<T> = { readonly value: T } | { readonly refusal: string };
+
+/** What a check came to. */
+export type CheckResult = { readonly checked: CheckedRun } | { readonly problems: readonly Problem[] };
+
+/** What a teacher's server may fail with that says nothing about the teacher. */
+const passing: readonly ErrorCode[] = ["Cancelled", "DeadlineExceeded", "ResourceExhausted", "Unavailable"];
+
+/**
+ * The check of one run: of its spec by itself, then of what it names. What is wrong with one part hides nothing of the
+ * others; a part that is broken, or lies where no spec may lead, is not opened.
+ */
+export class RunCheck {
+  readonly #examined: ExaminedSpec;
+  readonly #problems: Problem[];
+  readonly #refused: readonly Problem[];
+  readonly #student: Promise<Reading<StudentModel> | undefined>;
+  readonly #described = new Map<string, Reading<TeacherServiceDescribeResponse>>();
+
+  private constructor(examined: ExaminedSpec, refused: readonly Problem[]) {
+    this.#examined = examined;
+    this.#refused = refused;
+    this.#problems = [...examined.problems, ...refused];
+    this.#student = this.#opensStudent() ? read(() => readStudent(examined.spec)) : Promise.resolve(undefined);
+  }
+
+  /** Checks a spec by itself, and begins to read its student. */
+  static async begin(given: RunSpec, roots: SpecRoots): Promise<RunCheck> {
+    const examined = examineSpec(given, specChecks);
+    return new RunCheck(examined, await pathProblems(examined.spec, roots));
+  }
+
+  /** The models that teachers must be asked about before {@link finish}, each once. */
+  get teachers(): readonly string[] {
+    const { teachers } = this.#examined.spec;
+    return [...new Set(teachers.flatMap(({ model }, i) => (this.#opens(`teachers[${i}].model`) ? model : [])))];
+  }
+
+  /**
+   * Takes down what a teacher says of itself.
+   *
+   * @param ask asks it; told the digest of the student's vocabulary, if that is known
+   * @throws Unavailable and the like if it does not answer; what is wrong with its files becomes a problem
+   */
+  async describe(model: string, ask: (digest: string | undefined) => Promise<TeacherServiceDescribeResponse>): Promise<void> {
+    const digest = whatWasRead(await this.#student)?.words.digest;
+    this.#described.set(model, await read(() => ask(digest), passing));
+  }
+
+  /** Puts everything together. @throws Internal if a teacher was not asked */
+  async finish(): Promise<CheckResult> {
+    const { spec, run } = this.#examined;
+    const reading = await this.#student;
+    const student = this.#take(studentField(spec), reading);
+    if (student && spec.student.init && this.#opens("student.init")) this.#add(initProblems(spec.student.init, student.rows));
+    const teachers = spec.teachers.flatMap((teacher, i) => {
+      const field = `teachers[${i}].model`;
+      if (!this.#opens(field)) return [];
+      const description = this.#take(field, found(this.#described.get(teacher.model), `what ${field} says of itself`));
+      return description ? describedTeacher(teacher, i, description, student) : [];
+    });
+    if (student) this.#add(vocabularyProblems(spec, student, teachers));
+    if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
+    await this.#checkClassifiers();
+    await this.#checkData(student);
+    // What output may overlap with is looked at too. In a cluster it is the learner's pod that writes; the volume may be read-only here.
+    if (this.#opens("output") && this.#refused.length === 0)
+      this.#add(await outputProblems(spec, process.env.KUBERNETES_SERVICE_HOST === undefined));
+    return student && this.#problems.length === 0 ? { checked: { spec, run, student, teachers } } : { problems: this.#problems };
+  }
+
+  async #checkClassifiers(): Promise<void> {
+    for (const [i, { kind, model, label }] of this.#examined.spec.rewards.entries()) {
+      const field = `rewards[${i}].model`;
+      if (kind !== "classifier" || !this.#opens(field)) continue;
+      const labels = this.#take(field, await read(() => inspectClassifier(model)));
+      if (labels) this.#take(`rewards[${i}].label`, await read(async () => classOf(label, labels)));
+    }
+  }
+
+  async #checkData(student: StudentModel | undefined): Promise<void> {
+    const { spec, run } = this.#examined;
+    const all = [spec.data.path ? trainingNeeds(spec, run) : undefined, spec.evaluation?.path ? heldOutNeeds(spec, run) : undefined];
+    for (const needs of all) {
+      const field = `${needs?.field}.path`;
+      if (needs && this.#opens(field)) this.#add(this.#take(field, await read(() => dataProblems(spec, needs, student))) ?? []);
+    }
+  }
+
+  /** Whether a part of the spec may be looked at: nothing is wrong with it so far. */
+  #opens(field: string): boolean {
+    return this.#examined.isSound(field) && !this.#problems.some(({ fieldPath }) => fieldPath === field);
+  }
+
+  /** A student from scratch may take its tokenizer from the first teacher's directory. */
+  #opensStudent(): boolean {
+    const { spec } = this.#examined;
+    const { init } = spec.student;
+    return this.#opens(studentField(spec)) && (init?.tokenizer !== "" || this.#opens("teachers[0].model"));
+  }
+
+  /** What was read; what kept it from being read is a problem of the field. */
+  #take<T>(fieldPath: string, reading: Reading<T> | undefined): T | undefined {
+    if (reading && "refusal" in reading) this.#problems.push({ fieldPath, description: reading.refusal });
+    return whatWasRead(reading);
+  }
+
+  /** Adds problems, unless they are about something broken, or known. */
+  #add(problems: readonly Problem[]): void {
+    const known = new Set(this.#problems.map(({ fieldPath, description }) => `${fieldPath}: ${description}`));
+    this.#problems.push(
+      ...this.#examined.relevant(problems).filter(({ fieldPath, description }) => !known.has(`${fieldPath}: ${description}`)),
+    );
+  }
+}
+
+const whatWasRead = <T>(reading: Reading<T> | undefined): T | undefined => (reading && "value" in reading ? reading.value : undefined);
+
+/** @param thrown codes of errors that are thrown on */
+async function read<T>(work: () => Promise<T>, thrown: readonly ErrorCode[] = []): Promise<Reading<T>> {
+  try {
+    return { value: await work() };
+  } catch (error) {
+    const { code, message } = RetortError.from(error);
+    if (thrown.includes(code)) throw error;
+    return { refusal: message };
+  }
+}

@@ -1,0 +1,12 @@
+import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
+import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { NamedModel, StudentModel } from "./named-model.js";
+
+/** A run that nothing is wrong with, and all that was read to find out: signals, warnings and the launch are made of it. */
+export interface CheckedRun {
+  readonly spec: RunSpecValid;
+  readonly run: ResolvedRun;
+  readonly student: StudentModel;
+  /** In the spec's order. */
+  readonly teachers: readonly NamedModel[];
+}

@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pLimit from "p-limit";
+import { RetortError } from "../../shared/base/errors.js";
+import type { TeacherServer } from "./ask-teacher.js";
+import { DescribingProcess } from "./describing-process.js";
+
+/** Most processes at a time: each takes some 100 MiB, and a second to start. */
+const most = 2;
+
+/** How long a process that nothing asks is kept: a spec that was validated is often started next. */
+const idleMs = 30_000;
+
+/** How long a process may take to be seen to have ended after its connection broke. */
+const breakMs = 1000;
+
+/** Bounds of one process. */
+export interface DescribingOptions {
+  /** Most MiB of its JavaScript heap. */
+  readonly memoryMb: number;
+  /** Longest that it may take to start. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Teachers of this machine that describe model directories: the same program as the teacher of a run, in a process of its
+ * own, without weights. It reads the files again at each question, so that keeping it for a while makes no answer stale.
+ */
+export class DescribingTeachers {
+  readonly #options: DescribingOptions;
+  readonly #turns = pLimit(most);
+  readonly #idle: { readonly process: DescribingProcess; readonly timer: NodeJS.Timeout }[] = [];
+
+  constructor(options: DescribingOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Calls work with a server that describes a model directory, in turn with other calls.
+   *
+   * @throws what the work throws; ResourceExhausted, never to be repeated, if the process needs too much memory
+   */
+  ask<T>(model: string, work: (server: TeacherServer) => Promise<T>): Promise<T> {
+    return this.#turns(async () => {
+      const teacher = this.#take(model);
+      try {
+        const result = await work(await this.#within(teacher.server));
+        this.#keep(teacher);
+        return result;
+      } catch (error) {
+        // A connection that broke says less than the end of the process behind it.
+        const end = RetortError.from(error).code === "Unavailable" ? await Promise.race([teacher.ended, sleep(breakMs)]) : undefined;
+        teacher.kill();
+        throw end ?? error;
+      }
+    });
+  }
+
+  /** A process for a model: one that waits, or a new one, for which an idle one may have to go. */
+  #take(model: string): DescribingProcess {
+    const at = this.#idle.findIndex(({ process }) => process.model === model);
+    const [kept] = at < 0 ? [] : this.#idle.splice(at, 1);
+    if (kept) {
+      clearTimeout(kept.timer);
+      kept.process.hold(true);
+      return kept.process;
+    }
+    while (this.#idle.length > 0 && this.#idle.length + this.#turns.activeCount > most) this.#idle.shift()?.process.kill();
+    return new DescribingProcess(model, this.#options.memoryMb);
+  }
+
+  #keep(teacher: DescribingProcess): void {
+    teacher.hold(false);
+    const leave = () => {
+      const at = this.#idle.findIndex(({ process }) => process === teacher);
+      if (at >= 0) clearTimeout(this.#idle.splice(at, 1)[0]?.timer);
+      teacher.kill();
+    };
+    const timer = setTimeout(leave, idleMs);
+    timer.unref();
+    this.#idle.push({ process: teacher, timer });
+    void teacher.ended.then(leave);
+  }
+
+  async #within<T>(work: Promise<T>): Promise<T> {
+    const { timeoutMs } = this.#options;
+    const cut = new AbortController();
+    const late = sleep(timeoutMs, undefined, { signal: cut.signal, ref: false }).then(() => {
+      throw new RetortError("DeadlineExceeded", `a teacher's process did not start within ${timeoutMs / 1000} s`);
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      late.catch(() => {});
+      cut.abort();
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { Problem } from "../../shared/base/errors.js";
+import { WorkerPool } from "../../shared/base/worker-pool.js";
+import type { RootSettings } from "../../shared/flow/runs/paths.js";
+import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
+import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import { DescribingTeachers } from "./describing-teachers.js";
+import type { Inspection } from "./inspection-host.js";
+import type { SpecWarning } from "./warnings.js";
+
+/** Threads, and MiB of JavaScript heap of each. */
+const [threads, memoryMb] = [2, 2048];
+
+/** The longest that a spec may be looked at: its models' headers, tokenizers and first rows. */
+const timeoutMs = 60_000;
+
+/** What is said of a spec: all that is wrong with it, or how it may start. */
+export type Verdict = { readonly problems: readonly Problem[] } | AcceptedRun;
+
+/** A run that may start. */
+export interface AcceptedRun {
+  /** The spec with what was left open in it: the rows of its vocabulary, and its signals. */
+  readonly spec: RunSpec;
+  readonly run: ResolvedRun;
+  /** What is allowed and unusual about it. */
+  readonly warnings: readonly SpecWarning[];
+}
+
+/**
+ * Looks at specs in threads of their own, and at teachers in processes: files, templates and patterns are their callers', and
+ * one that never ends, or takes all memory, must not keep others from the controller.
+ */
+class Inspector {
+  readonly #pool = new WorkerPool<Inspection>(new URL("./inspection-worker.js", import.meta.url), { size: threads, memoryMb });
+  readonly #teachers = new DescribingTeachers({ memoryMb, timeoutMs });
+
+  async check(spec: RunSpec, roots: RootSettings): Promise<Verdict> {
+    const what = "looking at the run's spec, models and data";
+    const inspected = await this.#pool.run(
+      async (api) => {
+        const models = await api.begin(toBinary(RunSpecSchema, spec), roots);
+        await Promise.all(models.map((model) => this.#teachers.ask(model, (server) => api.describe(model, server))));
+        return api.finish();
+      },
+      { timeoutMs, what },
+    );
+    return "problems" in inspected ? inspected : { ...inspected, spec: fromBinary(RunSpecSchema, inspected.spec) };
+  }
+}
+
+let inspector: Inspector | undefined;
+
+/**
+ * Checks a spec and everything that it names, in one go.
+ *
+ * @param roots where the paths of specs may lead
+ * @throws ResourceExhausted if it takes too long, or too much memory, to find out
+ */
+export function checkRun(spec: RunSpec, roots: RootSettings = {}): Promise<Verdict> {
+  inspector ??= new Inspector();
+  return inspector.check(spec, roots);
+}

@@ -1,0 +1,99 @@
+import { teacherName } from "../../shared/flow/runs/resolve.js";
+import type { RunSpecValid, TeacherSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { TeacherServiceDescribeResponse } from "../../shared/gen/retort/v1/teacher_pb.js";
+import { readDonor } from "../../shared/ml/models/files/donor.js";
+import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
+import type { Ends } from "../../shared/ml/text/ends.js";
+import type { SpecialIds, Tokenizer } from "../../shared/ml/text/tokenizer.js";
+
+/** What a model's ids mean and how text becomes ids, as far as two models are compared by it. A tokenizer says all of it. */
+export interface Words {
+  /** The highest id and one. */
+  readonly size: number;
+  /** Equal digests, equal meaning of every id. */
+  readonly digest: string;
+  /** Digest of how text becomes ids. */
+  readonly encodingDigest: string;
+  readonly templateDigest: string;
+  readonly specials: SpecialIds;
+  /** The token of an id; undefined where there is none. */
+  idToToken(id: number): string | undefined;
+}
+
+/** A model of a run, as far as it is known before a weight is read, with the field of the spec that names it. */
+export interface NamedModel {
+  readonly field: string;
+  /** As it is called in a sentence. */
+  readonly name: string;
+  /** Rows of the vocabulary. */
+  readonly rows: number;
+  readonly words: Words;
+  readonly ends: Pick<Ends, "declared" | "warnings">;
+  /** What is unusual about the model's files, and allowed; each names its directory. */
+  readonly warnings: readonly string[];
+}
+
+/** A run's student: its tokenizer reads the dataset too. */
+export interface StudentModel extends NamedModel {
+  readonly words: Tokenizer;
+  readonly ends: Ends;
+}
+
+/** The field of a spec that says what its student's tokenizer is. */
+export const studentField = ({ student }: RunSpecValid): string => (student.init ? "student.init.tokenizer" : "student.model");
+
+/**
+ * Reads what a run's student will be. One from scratch has no files, and as many rows as the model whose tokenizer it takes.
+ *
+ * @throws NotFound, DataLoss or InvalidArgument naming the file, the field or tensor, and the way out
+ */
+export async function readStudent(spec: RunSpecValid): Promise<StudentModel> {
+  const named = { field: studentField(spec), name: "the student" };
+  const { model, init } = spec.student;
+  if (!init) {
+    const { config, tokenizer, ends, warnings } = await inspectModel(model);
+    return { ...named, rows: config.vocabSize, words: tokenizer, ends, warnings };
+  }
+  const { tokenizer, ends, shared } = await readDonor(tokenizerOf(spec));
+  return { ...named, rows: Number(shared.vocab_size), words: tokenizer, ends, warnings: [] };
+}
+
+/** The directory whose tokenizer a student from scratch takes; empty if the spec names none. */
+const tokenizerOf = ({ student, teachers: [first] }: RunSpecValid): string => student.init?.tokenizer || first?.model || "";
+
+/**
+ * A teacher as it describes itself.
+ *
+ * @param i its place in the spec
+ * @param student undefined if it could not be read; its tokens are the teacher's too where the digests are equal
+ */
+export function describedTeacher(
+  { name }: TeacherSpec,
+  i: number,
+  description: TeacherServiceDescribeResponse,
+  student: StudentModel | undefined,
+): NamedModel {
+  const { vocabSize, declaredEosIds, endWarnings, warnings } = description;
+  return {
+    field: `teachers[${i}].model`,
+    name: `the teacher "${teacherName(name)}"`,
+    rows: vocabSize,
+    words: describedWords(description, student?.words),
+    ends: { declared: declaredEosIds, warnings: endWarnings },
+    warnings,
+  };
+}
+
+function describedWords(description: TeacherServiceDescribeResponse, own: Words | undefined): Words {
+  const { tokenizerSize, tokenizerDigest, encodingDigest, templateDigest, specialTokens, vocabulary } = description;
+  const tokens = new Map(vocabulary?.ids.map((id, i) => [id, vocabulary.tokens[i]]));
+  const { bosId, eosId, padId, unkId } = specialTokens ?? {};
+  return {
+    size: tokenizerSize,
+    digest: tokenizerDigest,
+    encodingDigest,
+    templateDigest,
+    specials: { bosId, eosId, padId, unkId },
+    idToToken: (id) => (own?.digest === tokenizerDigest ? own.idToToken(id) : tokens.get(id)),
+  };
+}

@@ -1,0 +1,43 @@
+// How large a task's records become: what a phase asks for (flow) meets what a signal takes per token (ml).
+import { RetortError } from "../base/errors.js";
+import { needsScore, type Phase } from "../flow/runs/resolve.js";
+import { signals } from "../ml/signals/table.js";
+
+/** What decides the size of a task's largest record, the teacher's score. */
+export interface RecordSize {
+  readonly vocabSize: number;
+  /** Widest hidden state of the run's teachers; 0 if none is sent. */
+  readonly hiddenSize: number;
+  /** Longest completion, in tokens. */
+  readonly maxTokens: number;
+  /** Largest message that the NATS server takes. */
+  readonly maxPayloadBytes: number;
+}
+
+/** Share of a message that the arrays may take; the rest is for texts and framing. */
+const payloadShare = 0.9;
+
+/** Most prompts whose arrays of `perPromptBytes` each fit into a message. */
+export const promptsPerMessage = (perPromptBytes: number, { maxPayloadBytes }: Pick<RecordSize, "maxPayloadBytes">): number =>
+  Math.floor((payloadShare * maxPayloadBytes) / perPromptBytes);
+
+/**
+ * Most prompts of one task whose records fit into a message.
+ *
+ * @throws InvalidArgument if not even one prompt's do, with the way out
+ */
+export function taskCapacity({ objective, samplesPerPrompt }: Phase, size: RecordSize): number {
+  const { vocabSize, hiddenSize, maxTokens, maxPayloadBytes } = size;
+  const { studentChooses, bytesPerToken } = signals[objective.signal];
+  const perToken = needsScore(objective) ? bytesPerToken(objective, { vocab: vocabSize, hidden: hiddenSize }) : 0;
+  // Ids, log-probabilities and versions travel in the rollout, and with them the classes that the student chose.
+  const rollout = 16 + (studentChooses ? 4 * objective.k : 0);
+  const perPrompt = samplesPerPrompt * maxTokens * Math.max(perToken, rollout);
+  const capacity = promptsPerMessage(perPrompt, size);
+  if (capacity >= 1) return capacity;
+  throw new RetortError(
+    "InvalidArgument",
+    `one prompt's teacher scores may take ${perPrompt} bytes (${samplesPerPrompt} samples × ${maxTokens} tokens × ${perToken} bytes), more than NATS's max_payload of ${maxPayloadBytes}; use objective.signal: top_k, fewer samplesPerPrompt or a smaller sampling.maxNewTokens`,
+    { fieldPath: "phases.objective.signal" },
+  );
+}

@@ -1,0 +1,78 @@
+// Where records become what is scored and trained on: a sequence with its score (flow) as the scorer and the trainer take it (ml).
+import { toFloat32, toInt32 } from "../flow/arrays.js";
+import type { Sequence, SequenceScore } from "../gen/retort/v1/flow_pb.js";
+import type { Score } from "../ml/signals/score.js";
+import type { Answer, ScoreInput } from "../ml/signals/signal.js";
+import type { TrainSequence } from "../ml/training/batch.js";
+import { type Every, fromScoreRecord, type ScoreContext } from "./score-record.js";
+
+/**
+ * A sequence's tokens as a teacher scores them.
+ *
+ * @param where stands before the field's name in errors
+ * @throws DataLoss naming the array that is missing or damaged
+ */
+export function scoreInput({ promptIds, completionIds, studentTopIds }: Sequence, where = ""): ScoreInput {
+  return {
+    promptIds: toInt32(promptIds, `${where}promptIds`),
+    completionIds: toInt32(completionIds, `${where}completionIds`),
+    ...(studentTopIds ? { studentTopIds: toInt32(studentTopIds, `${where}studentTopIds`) } : {}),
+  };
+}
+
+/** A sequence's records, and what is known of them. */
+export interface SequenceRecords extends Pick<ScoreContext, "signal" | "headDigest"> {
+  readonly sequence: Sequence;
+  /** Absent where no teacher was asked. */
+  readonly score: SequenceScore | undefined;
+  /** True where a sampler drew the tokens: its log-probabilities must be there. */
+  readonly sampled: boolean;
+}
+
+/**
+ * A sequence with its score as the trainer takes it, without an advantage.
+ *
+ * @param where stands before the field's name in errors
+ * @throws DataLoss naming the array that is missing or damaged
+ */
+export function trainSequence({ sequence, score, signal, headDigest, sampled }: SequenceRecords, where = ""): TrainSequence {
+  const { promptIds, completionIds, samplerLogprobs, studentTopIds } = sequence;
+  const completion = toInt32(completionIds, `${where}completionIds`);
+  const context = { signal, headDigest, studentTopIds, tokens: completion.length };
+  return {
+    promptIds: toInt32(promptIds, `${where}promptIds`),
+    completionIds: completion,
+    ...(score ? { score: fromScoreRecord(score, context) } : {}),
+    ...(sampled ? { samplerLogprobs: toFloat32(samplerLogprobs, `${where}samplerLogprobs`) } : {}),
+  };
+}
+
+/** A sequence with only the first `tokens` of its completion; 0 keeps all of them. */
+export function firstTokens(sequence: TrainSequence, tokens: number): TrainSequence {
+  const { completionIds, samplerLogprobs, score } = sequence;
+  if (tokens === 0 || tokens >= completionIds.length) return sequence;
+  return {
+    ...sequence,
+    completionIds: completionIds.subarray(0, tokens),
+    ...(samplerLogprobs ? { samplerLogprobs: samplerLogprobs.subarray(0, tokens) } : {}),
+    ...(score ? { score: firstRows(score, tokens, completionIds.length) } : {}),
+  };
+}
+
+/** The first tokens of a score of `count`. Every array has as many elements for each. */
+function firstRows({ signal, headDigest, ...arrays }: Score, tokens: number, count: number): Score {
+  const cut = <T extends Float32Array | Int32Array | Uint16Array>(array: T | undefined) =>
+    array?.subarray(0, (array.length / count) * tokens) as T | undefined;
+  const { logprobs, full, ids, topLogprobs, tail, counts, entropy, hidden } = arrays;
+  const answer: Every<Answer> = {
+    logprobs: cut(logprobs),
+    full: cut(full),
+    ids: cut(ids),
+    topLogprobs: cut(topLogprobs),
+    tail: cut(tail),
+    counts: cut(counts),
+    entropy: cut(entropy),
+    hidden: cut(hidden),
+  };
+  return { signal, headDigest, ...answer };
+}

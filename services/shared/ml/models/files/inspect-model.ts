@@ -1,0 +1,24 @@
+import { type Ends, endsOf } from "../../text/ends.js";
+import { Tokenizer } from "../../text/tokenizer.js";
+import { openLanguageModel } from "../checkpoint/check.js";
+import type { ModelConfig } from "../config/model-config.js";
+
+/** A model directory that was looked at: its config and tokenizer, and of its weights the headers. */
+export interface InspectedModel {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly ends: Ends;
+  /** What is unusual about the directory's files, and allowed; each names the directory. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads a model directory's config and tokenizer, and of its weights the headers: whether every tensor of the config is there.
+ *
+ * @throws NotFound, DataLoss or InvalidArgument naming the file, the field or tensor, and the way out
+ */
+export async function inspectModel(directory: string): Promise<InspectedModel> {
+  const { config, warnings } = await openLanguageModel(directory);
+  const tokenizer = await Tokenizer.load(directory);
+  return { config, tokenizer, ends: endsOf(tokenizer, config.eosIds), warnings };
+}

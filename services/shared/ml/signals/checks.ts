@@ -1,0 +1,61 @@
+import { RetortError } from "../../base/errors.js";
+
+/** Rounding may lift a log-probability above 0 by this much. */
+const logprobSlack = 1e-3;
+
+/**
+ * Refuses what is no log-probability: NaN, +Infinity, or above 0. -Infinity (probability 0) is one.
+ *
+ * @throws InvalidArgument naming the sequence, the array and the place
+ */
+export function checkLogprobs(logprobs: Float32Array, member: number, what: string): Float32Array {
+  for (let i = 0; i < logprobs.length; i++)
+    if (!(logprobs[i]! <= logprobSlack))
+      throw new RetortError("InvalidArgument", `sequence ${member}: ${what}[${i}] is ${logprobs[i]}, which is no log-probability`);
+  return logprobs;
+}
+
+/** Rounding in float32, over a large vocabulary and in a cache's float16 hidden states, moves a sum of probabilities by less. */
+const massSlack = 1e-2;
+
+/**
+ * Refuses rows that are no distribution: [count, width] log-probabilities, with the logarithm of what is outside them.
+ *
+ * @throws InvalidArgument naming the sequence, the array, the token and the sum
+ */
+export function checkMass(rows: Float32Array, count: number, tail: Float32Array | undefined, member: number, what: string): void {
+  const width = rows.length / count;
+  for (let n = 0; n < count; n++) {
+    let mass = tail ? Math.exp(tail[n]!) : 0;
+    for (let i = n * width; i < (n + 1) * width; i++) mass += Math.exp(rows[i]!);
+    if (!(Math.abs(mass - 1) <= massSlack))
+      throw new RetortError(
+        "InvalidArgument",
+        `sequence ${member}: the probabilities of score.${what} at token ${n} sum to ${mass.toPrecision(6)}, not to 1; send log-softmax of the teacher's logits${tail ? ", and in tailLogprobs the log of what is left" : ""}`,
+      );
+  }
+}
+
+/** Refuses an array of a score that is missing or of another length. @throws InvalidArgument naming the sequence and the array */
+export function checkLength<T extends { length: number }>(array: T | undefined, expected: number, member: number, what: string): T {
+  if (array?.length !== expected)
+    throw new RetortError("InvalidArgument", `sequence ${member}: score.${what} has ${array?.length ?? 0} elements, expected ${expected}`);
+  return array;
+}
+
+/**
+ * Checks classes [N, k]: each inside the vocabulary, no two alike at one token (one that came twice would count twice).
+ *
+ * @throws InvalidArgument naming the place and the class
+ */
+export function checkClasses(ids: Int32Array, k: number, vocab: number, what: string): void {
+  // The token, counted from 1, at which a class was seen last.
+  const seen = new Int32Array(vocab);
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i]!;
+    const token = Math.floor(i / k) + 1;
+    if (id < 0 || id >= vocab) throw new RetortError("InvalidArgument", `${what}[${i}] is ${id}, outside the vocabulary of ${vocab}`);
+    if (seen[id] === token) throw new RetortError("InvalidArgument", `${what}[${i}] is ${id}, which stands twice at token ${token - 1}`);
+    seen[id] = token;
+  }
+}

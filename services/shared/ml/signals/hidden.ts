@@ -1,0 +1,79 @@
+// Dimensions: R rows (completion tokens), V vocabulary, E width of the teacher's hidden states.
+import { RetortError } from "../../base/errors.js";
+import * as op from "../graph/ops/index.js";
+import { float32, type Tensor } from "../graph/tensor.js";
+import { cutRows } from "./answer-rows.js";
+import { checkLength } from "./checks.js";
+import { type DistributionForm, inputOf } from "./form.js";
+import { floored } from "./logprobs.js";
+import type { Answer, AnswerRows, SignalDefinition, SignalLayout } from "./signal.js";
+
+/** In float16 all bits of the exponent are set in infinities and NaN. */
+const isEndless = (bits: number): boolean => (bits & 0x7c00) === 0x7c00;
+
+function answer(rows: AnswerRows): Answer {
+  const width = rows.outputs.hidden?.dims[1] ?? 0;
+  if (rows.outputs.hidden?.dtype === "float32") return { hidden: cutRows(rows, "hidden", Float32Array, width) };
+  const states = cutRows(rows, "hidden", Uint16Array, width);
+  if (states.some(isEndless))
+    throw new RetortError("OutOfRange", "a hidden state is beyond what float16 can hold; ask for signal.hiddenDtype float32");
+  return { hidden: states };
+}
+
+const form: DistributionForm = {
+  gives: "distribution",
+  declare: (graph, rows, { vocab, hiddenDtype }) => ({
+    perRow: { hidden: graph.input("signal.hidden", hiddenDtype, [rows, "E"]) },
+    shared: { head: graph.input("signal.head", "float32", [vocab, "E"]) },
+  }),
+  classes: (signal, logits_RV, { teacherTemperature }) => {
+    const alpha = 1 / teacherTemperature;
+    const states_RE = op.cast(inputOf(signal, "hidden"), "float32");
+    const teacher_RV = op.fusedMatMul(states_RE, inputOf(signal, "head"), { transB: true, alpha });
+    return { logp_RC: floored(op.logSoftmax(teacher_RV)), logq_RC: op.logSoftmax(logits_RV) };
+  },
+};
+
+/** The head of the micro-batch's scores, which all name the same one. */
+function headOf({ parts, heads }: SignalLayout): Tensor<"float32"> {
+  const { score, member } = parts[0]!;
+  const head = heads.get(score.headDigest ?? "");
+  if (head) return head;
+  throw new RetortError(
+    "InvalidArgument",
+    `sequence ${member}: the score's hidden states belong to the head ${score.headDigest || "(none named)"}, and the learner has ${[...heads.keys()].join(", ") || "none"}; teacher and learner must read the same model directory`,
+  );
+}
+
+function layout(layout: SignalLayout): Record<string, Tensor> {
+  const { rows, parts, hiddenDtype } = layout;
+  const head = headOf(layout);
+  const width = head.dims[1]!;
+  const half = hiddenDtype === "float16";
+  const states = half ? new Uint16Array(rows * width) : new Float32Array(rows * width);
+  for (const { score, member, row, count } of parts) {
+    const own = checkLength(score.hidden, count * width, member, "hidden");
+    if (half !== own instanceof Uint16Array)
+      throw new RetortError("InvalidArgument", `sequence ${member}: score.hidden is not ${hiddenDtype}`);
+    const bad = own.findIndex((x) => (half ? isEndless(x) : !Number.isFinite(x)));
+    if (bad >= 0) throw new RetortError("InvalidArgument", `sequence ${member}: score.hidden[${bad}] is not finite`);
+    states.set(own, row * width);
+  }
+  const dims = [rows, width];
+  return {
+    "signal.hidden": states instanceof Uint16Array ? { dtype: "float16", dims, data: states } : float32(states, dims),
+    "signal.head": head,
+  };
+}
+
+/** The teacher's last hidden states, from which its head makes the whole distribution in the learner: C = V. */
+export const hidden: SignalDefinition = {
+  largestK: undefined,
+  studentChooses: false,
+  needsHead: true,
+  bytesPerToken: ({ hiddenDtype }, { hidden }) => (hiddenDtype === "float32" ? 4 : 2) * hidden,
+  outputs: ({ hidden_RD }, hiddenDtype) => ({ hidden: op.cast(hidden_RD, hiddenDtype) }),
+  answer,
+  form,
+  layout,
+};

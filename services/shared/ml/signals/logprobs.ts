@@ -1,0 +1,13 @@
+// Dimensions: R rows (completion tokens), V vocabulary.
+import type { Value } from "../graph/graph.js";
+import * as op from "../graph/ops/index.js";
+
+/** Teacher log-probabilities below this are raised to it: exp of it is 0 in float32, and 0·log stays finite. */
+export const logFloor = -1e4;
+
+/** A teacher's log-probabilities, each ≥ {@link logFloor}. */
+export const floored = (logp: Value): Value => op.max(logp, logFloor);
+
+/** The element of each row that its label names: [R] of scores [R, V] and int32 labels [R]. */
+export const ofLabels = (scores_RV: Value, labels_R: Value): Value =>
+  op.squeeze(op.gatherElements(scores_RV, op.unsqueeze(labels_R, [1])), [1]);

@@ -1,0 +1,36 @@
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+
+const rootDir = fileURLToPath(new URL("..", import.meta.url));
+const compiled = "<rootDir>/dist/test";
+
+/** The projects, each a folder of test/, with what runs once before it. */
+const setups = {
+  unit: undefined,
+  golden: undefined,
+  long: undefined,
+  fuzz: undefined,
+  integration: `${compiled}/support/integration-setup.js`,
+  e2e: undefined,
+  chart: `${compiled}/chart/support/setup.js`,
+};
+
+/** The projects' names; `long` runs only when it is named. */
+export const projects = Object.keys(setups);
+
+/** Jest's configuration: compiled tests, as native modules. */
+export default {
+  rootDir,
+  reporters: ["default", `${compiled}/support/summary-reporter.js`],
+  testTimeout: 120_000,
+  // Many tests start processes of their own.
+  maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
+  projects: Object.entries(setups).map(([displayName, globalSetup]) => ({
+    displayName,
+    rootDir,
+    globalSetup,
+    testMatch: [`${compiled}/${displayName}/**/*.test.js`],
+    testEnvironment: `${compiled}/support/environment.js`,
+    transform: {},
+  })),
+};

@@ -1,0 +1,148 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { signalFor } from "../../../../services/shared/codec/signal-spec.js";
+import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
+import { type RunSpec, RunSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { initModel } from "../../../../services/shared/ml/models/model.js";
+import { encodeSafetensors } from "../../../../services/shared/ml/models/safetensors/safetensors.js";
+import { Tokenizer } from "../../../../services/shared/ml/text/tokenizer.js";
+import { problemsOf, warningsOfRun } from "../../../support/check-run.js";
+
+const example = resolve("deploy/examples/num2words");
+const specOf = (teacher: string, phase: Record<string, unknown> = {}, student = join(example, "models/student")): RunSpec =>
+  fromJson(RunSpecSchema, {
+    name: "models",
+    student: { model: student },
+    teachers: [{ model: teacher }],
+    data: { path: join(example, "data/train.jsonl") },
+    phases: [{ steps: 1, ...phase }],
+  } as JsonValue);
+
+describe("a run's models", () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), "retort-models-"));
+    for (const file of ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
+      await cp(join(example, "models/teacher", file), join(directory, file));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+  const change = async (file: string, edit: (json: Record<string, unknown>) => void) => {
+    const json = JSON.parse(await readFile(join(directory, file), "utf8")) as Record<string, unknown>;
+    edit(json);
+    await writeFile(join(directory, file), JSON.stringify(json));
+  };
+
+  it("fit, and give nothing to warn of", async () => {
+    expect(await problemsOf(specOf(directory))).toEqual([]);
+    expect(await warningsOfRun(specOf(directory))).toEqual([]);
+  });
+
+  it("may have other (padded) rows: distributions range over those that both have, and the run says so", async () => {
+    await change("config.json", (config) => {
+      config.vocab_size = 64;
+    });
+    const config = JSON.parse(await readFile(join(directory, "config.json"), "utf8")) as Record<string, unknown>;
+    const { params } = initModel(config, await Tokenizer.load(directory), 1n);
+    await writeFile(join(directory, "model.safetensors"), Buffer.concat([...encodeSafetensors(params)]));
+    expect(await problemsOf(specOf(directory))).toEqual([]);
+    expect(await warningsOfRun(specOf(directory))).toEqual([
+      {
+        field: "teachers[0].model",
+        message:
+          'the teacher "default" has 64 rows of vocabulary: distributions range over the first 41, which all models have, renormalised; 23 are left out',
+      },
+    ]);
+    const asked = (vocabSize: number) => problemsOf(Object.assign(specOf(directory), { vocabSize }));
+    expect(await asked(41)).toEqual([]);
+    expect(await asked(42)).toEqual([{ fieldPath: "vocabSize", description: expect.stringMatching(/is 42, and the student has 41 rows/) }]);
+    expect(await asked(40)).toEqual([
+      {
+        fieldPath: "vocabSize",
+        description: expect.stringMatching(/range over 40 rows, and the tokenizer of the student has ids up to 40/),
+      },
+    ]);
+  });
+
+  it("may have more tokens than one another, and other names of special tokens, and say so", async () => {
+    await change("tokenizer.json", (tokenizer) => {
+      (tokenizer.added_tokens as object[]).push({ ...(tokenizer.added_tokens as object[])[0], id: 41, content: "<more>" });
+    });
+    await change("tokenizer_config.json", (config) => {
+      config.eos_token = "<s>";
+    });
+    await change("config.json", (config) => {
+      config.vocab_size = 48;
+    });
+    const config = JSON.parse(await readFile(join(directory, "config.json"), "utf8")) as Record<string, unknown>;
+    const { params } = initModel(config, await Tokenizer.load(directory), 1n);
+    await writeFile(join(directory, "model.safetensors"), Buffer.concat([...encodeSafetensors(params)]));
+    // The student has no row for the teacher's further token.
+    expect(await problemsOf(specOf(directory))).toEqual([
+      {
+        fieldPath: "teachers[0].model",
+        description: expect.stringMatching(/range over 41 rows, and the tokenizer of the teacher "default"/),
+      },
+    ]);
+    // One that has gets to know what is unusual.
+    const student = join(directory, "student");
+    for (const file of ["config.json", "model.safetensors"]) await cp(join(directory, file), join(student, file));
+    for (const file of ["tokenizer.json", "tokenizer_config.json"]) await cp(join(example, "models/student", file), join(student, file));
+    const messages = (await warningsOfRun(specOf(directory, {}, student))).map(({ message }) => message);
+    expect(messages).toContainEqual(expect.stringContaining('the teacher "default" has tokens that the student has not: <more>'));
+    expect(messages).toContainEqual(expect.stringMatching(/names other special tokens.*eos is <s> \(1\) there and <\/s> \(2\) here/));
+    expect(messages).toContainEqual(expect.stringContaining("turns text into ids otherwise than the student"));
+  });
+
+  it("are refused with other words", async () => {
+    await change("tokenizer.json", (tokenizer) => {
+      (tokenizer.added_tokens as { content: string }[])[0]!.content = "<other>";
+      const { vocab } = tokenizer.model as { vocab: Record<string, number> };
+      vocab["<other>"] = vocab["<pad>"]!;
+      delete vocab["<pad>"];
+    });
+    const [problem] = await problemsOf(specOf(directory));
+    expect(problem!.description).toMatch(
+      /another vocabulary than the student: id 0 is "<pad>" to the student and "<other>" to the teacher/,
+    );
+  });
+
+  it("are warned of when they end texts by different tokens", async () => {
+    await change("config.json", (config) => {
+      config.eos_token_id = 7;
+    });
+    expect(await problemsOf(specOf(directory))).toEqual([]);
+    expect(await warningsOfRun(specOf(directory))).toEqual([
+      { field: "teachers[0].model", message: expect.stringMatching(/ends texts with token 7, the student with \d+: .*eos_token_id/) },
+    ]);
+  });
+
+  it("are warned of when the teacher knows another chat template", async () => {
+    await writeFile(join(directory, "chat_template.jinja"), "{% for m in messages %}[{{ m.content }}]{% endfor %}");
+    expect(await warningsOfRun(specOf(directory))).toEqual([
+      { field: "teachers[0].model", message: expect.stringMatching(/ends an answer with no special token/) },
+      { field: "teachers[0].model", message: expect.stringMatching(/another chat template than the student.*chat_template/) },
+    ]);
+  });
+
+  it.each([0.001, 0.97])("are warned of a jsd that hardly moves them: β = %d", async (beta) => {
+    expect(await warningsOfRun(specOf(directory, { objective: { divergence: "jsd", beta } }))).toMatchObject([
+      { field: "phases[0].objective.beta" },
+    ]);
+    expect(await warningsOfRun(specOf(directory, { objective: { divergence: "jsd", beta, normalizeJsd: true } }))).toEqual([]);
+  });
+});
+
+describe("the three temperatures of a run", () => {
+  it("are three: how samples are drawn never enters the loss, nor what the teacher is asked", () => {
+    const phase = (fields: Record<string, unknown>) => resolveRun(specOf("x", fields)).phases[0]!;
+    const drawn = phase({ sampling: { temperature: 0.3 } });
+    expect(drawn.sampling.temperature).toBe(0.3);
+    expect(drawn.objective).toMatchObject({ studentTemperature: 1, teacherTemperature: 1 });
+    expect(signalFor(drawn.objective)).toMatchObject({ temperature: 1 });
+    const judged = phase({ sampling: { temperature: 0.3 }, objective: { teacherTemperature: 2, studentTemperature: 1.5 } });
+    expect(signalFor(judged.objective)).toMatchObject({ temperature: 2 });
+    expect(judged).toMatchObject({ sampling: { temperature: 0.3 }, objective: { studentTemperature: 1.5 } });
+  });
+});

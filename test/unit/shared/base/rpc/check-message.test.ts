@@ -1,0 +1,45 @@
+import { create } from "@bufbuild/protobuf";
+import { buildPath } from "@bufbuild/protobuf/reflect";
+import { brokenRules, checkMessage, pathText } from "../../../../../services/shared/base/rpc/check-message.js";
+import { EvaluationFinishedSchema } from "../../../../../services/shared/gen/retort/v1/events_pb.js";
+import { PromptInputSchema, SampleRequestSchema } from "../../../../../services/shared/gen/retort/v1/student_pb.js";
+
+const { field } = EvaluationFinishedSchema;
+
+describe("pathText()", () => {
+  it("is what people write in YAML and JSON", () => {
+    const path = buildPath(SampleRequestSchema).field(SampleRequestSchema.field.samplesPerPrompt).toPath();
+    expect(pathText(path)).toBe("samplesPerPrompt");
+    const nested = buildPath(SampleRequestSchema).field(SampleRequestSchema.field.prompts).list(3).oneof(PromptInputSchema.oneofs[0]!);
+    expect(pathText(nested.toPath())).toBe("prompts[3].input");
+    expect(pathText([])).toBe("");
+  });
+
+  it("quotes the keys of maps", () => {
+    const path = buildPath(EvaluationFinishedSchema).field(field.greedyRewardComponents).map('a "b".c').toPath();
+    expect(pathText(path)).toBe('greedyRewardComponents["a \\"b\\".c"]');
+  });
+});
+
+describe("brokenRules()", () => {
+  it("names every field, in camelCase, through lists and maps", () => {
+    const long = "k".repeat(5000);
+    const evaluation = create(EvaluationFinishedSchema, { greedyRewardComponents: { [long]: 1 } });
+    expect(brokenRules(EvaluationFinishedSchema, evaluation).map(({ fieldPath }) => fieldPath)).toEqual([
+      `greedyRewardComponents["${long}"]`,
+    ]);
+    const request = create(SampleRequestSchema, { sampling: { topP: 2, maxNewTokens: 2 ** 31 }, samplesPerPrompt: 1e6 });
+    expect(brokenRules(SampleRequestSchema, request).map(({ fieldPath }) => fieldPath)).toEqual([
+      "prompts",
+      "sampling.topP",
+      "sampling.maxNewTokens",
+      "samplesPerPrompt",
+    ]);
+  });
+
+  it("finds none in a valid message, which checkMessage() returns as it is", () => {
+    const request = create(SampleRequestSchema, { prompts: [{ input: { case: "text", value: "a" } }], sampling: {} });
+    expect(brokenRules(SampleRequestSchema, request)).toEqual([]);
+    expect(checkMessage(SampleRequestSchema, request)).toBe(request);
+  });
+});
