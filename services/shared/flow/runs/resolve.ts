@@ -1,3 +1,4 @@
+import { found } from "../../base/found.js";
 import type { SamplingParams } from "../../gen/retort/v1/flow_pb.js";
 import type { ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
@@ -104,7 +105,11 @@ export function lambdaAt(phase: Phase, step: number): number {
 }
 
 /** The phase that a step belongs to. */
-export const phaseOf = (run: ResolvedRun, step: number): Phase => run.phases.find(({ lastStep }) => step <= lastStep)!;
+export const phaseOf = (run: ResolvedRun, step: number): Phase =>
+  found(
+    run.phases.find(({ lastStep }) => step <= lastStep),
+    `the phase of step ${step}`,
+  );
 
 export const teacherName = (name: string): string => name || "default";
 
