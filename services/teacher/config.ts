@@ -23,4 +23,5 @@ export const teacherSettings = modelSettings.extend({
     .describe("bytes of dataDir that scores of dataset text may take, to be used again over epochs and runs; 0 keeps none"),
 });
 
+/** Parsed {@link teacherSettings}. */
 export type TeacherSettings = z.infer<typeof teacherSettings>;

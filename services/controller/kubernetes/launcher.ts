@@ -13,6 +13,7 @@ import { learnerJob, type ManifestContext, type Owner, roleDeployment } from "./
 import type { PodTemplates } from "./pod-template.js";
 import { type QueueMonitor, scaledObject } from "./scaled-object.js";
 
+/** What the launcher of a cluster works with. */
 export interface KubernetesLauncherOptions {
   readonly cluster: Cluster;
   readonly templates: PodTemplates;

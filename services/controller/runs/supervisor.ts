@@ -15,6 +15,7 @@ import { persist } from "./persist.js";
 import type { RunStorage } from "./storage.js";
 import { Wishes } from "./wishes.js";
 
+/** What a supervisor works with. */
 export interface SupervisorOptions {
   readonly streams: Streams;
   readonly runs: RunStore;
