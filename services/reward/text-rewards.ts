@@ -1,6 +1,6 @@
 import { type Problem, RetortError } from "../shared/base/errors.js";
+import { parseTemplate } from "../shared/base/jinja/text-template.js";
 import { within } from "../shared/base/time-limit.js";
-import { parseTemplate } from "../shared/flow/prompts/text-template.js";
 import { defaultTemplate, rewardProblems } from "../shared/flow/runs/rewards.js";
 import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { textMetrics } from "../shared/ml/text/metrics/table.js";
@@ -24,7 +24,7 @@ export interface ClassifierText {
   readonly pair?: string;
 }
 
-/** Milliseconds that one completion may take: of a pattern or template that somebody wrote, and of what we wrote. */
+/** Milliseconds that one completion may take: of a pattern or template that a user wrote, and of what we wrote. */
 const [foreignMs, ownMs] = [1000, 10_000];
 
 /** After so many completions of a call that took too long, the others have but this many milliseconds. */

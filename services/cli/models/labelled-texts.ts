@@ -1,8 +1,8 @@
 import { RetortError } from "../../shared/base/errors.js";
+import { parseTemplate, type TextTemplate } from "../../shared/base/jinja/text-template.js";
 import { SpelledNumber } from "../../shared/base/json.js";
 import { readObjects } from "../../shared/flow/prompts/dataset.js";
 import { unreadableIn } from "../../shared/flow/prompts/rows/unreadable.js";
-import { parseTemplate, type TextTemplate } from "../../shared/flow/prompts/text-template.js";
 
 /** A text with the name of its class. */
 export interface NamedText {

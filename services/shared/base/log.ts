@@ -1,6 +1,7 @@
 import { writeSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { type Logger, pino } from "pino";
+import { createRequire } from "node:module";
+import { type DestinationStream, type Logger, pino } from "pino";
 import pretty from "pino-pretty";
 import { traceFields } from "./trace-fields.js";
 
@@ -8,7 +9,6 @@ import { traceFields } from "./trace-fields.js";
 export type Log = Logger;
 
 /** How a process logs; `level` is one of pino's. */
-/** What a log has. */
 export interface LogOptions {
   readonly level: string;
   /** Lines of JSON, or lines for people. */
@@ -17,9 +17,13 @@ export interface LogOptions {
 
 /** A log on standard error (standard output belongs to results), with the role's name and the trace at hand in every line. */
 export function createLog(name: string, { level, format }: LogOptions): Log {
-  const stream =
-    format === "pretty" ? pretty({ destination: 2, sync: true, ignore: "pid,hostname", translateTime: "HH:MM:ss" }) : lossyDestination(2);
-  return pino({ name, level, mixin: traceFields }, stream);
+  return pino({ name, level, mixin: traceFields }, format === "pretty" ? linesForPeople() : lossyDestination(2));
+}
+
+/** Loads what it needs only where it is used: it takes longer than the rest of a small process's start. */
+function linesForPeople(): DestinationStream {
+  const pretty = createRequire(import.meta.url)("pino-pretty") as typeof import("pino-pretty");
+  return pretty({ destination: 2, sync: true, ignore: "pid,hostname", translateTime: "HH:MM:ss" });
 }
 
 /** How long a reader of the log that is slow may hold the process up, line by line. */
@@ -88,7 +92,7 @@ export class ErrorFinder {
 /** Characters of an unfinished line that are kept. */
 const longestLine = 1 << 16;
 
-/** The message of a line that is an error. What a crashing runtime prints, which is no JSON, is as good a reason as any. */
+/** The message of a line that is an error. What a crashing runtime prints, which isn't JSON, is as good a reason as any. */
 function errorOf(line: string): string | undefined {
   try {
     const { level, msg } = JSON.parse(line) as { readonly level?: unknown; readonly msg?: unknown };

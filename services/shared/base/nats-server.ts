@@ -191,7 +191,7 @@ async function readPort(directory: string, gone: AbortSignal): Promise<{ url: st
       (await readFile(join(directory, name), "utf8")
         .then((text) => (JSON.parse(text) as { nats: string[] }).nats[0])
         .catch(() => undefined));
-    if (url) return { url, pid: Number(portsFile.exec(name)![1]) };
+    if (url) return { url, pid: Number(portsFile.exec(name)?.[1]) };
   }
   // Whoever saw it go says why.
   if (gone.aborted) return new Promise(() => {});

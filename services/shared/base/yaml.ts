@@ -74,7 +74,7 @@ function outlineOf(text: string): string | undefined {
     else if (type === "flow-map-end" || type === "flow-seq-end") flow = Math.max(0, flow - 1);
     if (type === "newline") [lineStart, opens] = [offset + source.length, true];
     else if (opens && type !== "space") {
-      while (columns.length && columns.at(-1)! >= offset - lineStart) columns.pop();
+      while ((columns.at(-1) ?? -1) >= offset - lineStart) columns.pop();
       columns.push(offset - lineStart);
       opens = type !== null && indicators.includes(type);
     }

@@ -122,8 +122,9 @@ function inZone(date: Date, timeZone: string): Moment {
     minute: "numeric",
     second: "numeric",
   });
-  const parts = Object.fromEntries(format.formatToParts(date).map(({ type, value }) => [type, Number(value)]));
-  return moment(date, parts.year!, parts.month! - 1, parts.day!, parts.hour!, parts.minute!, parts.second!);
+  const parts = new Map(format.formatToParts(date).map(({ type, value }) => [type, Number(value)]));
+  const part = (type: Intl.DateTimeFormatPartTypes): number => parts.get(type) ?? Number.NaN;
+  return moment(date, part("year"), part("month") - 1, part("day"), part("hour"), part("minute"), part("second"));
 }
 
 function moment(date: Date, year: number, month: number, day: number, hour: number, minute: number, second: number): Moment {

@@ -2,10 +2,11 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import type { DataSpec } from "../../gen/retort/v1/run_spec_pb.js";
-import { type Columns, type Message, type Row, toRow } from "./row.js";
+import type { Columns, Message, Row } from "./row.js";
 import { refused } from "./rows/bytes.js";
 import { type Located, readJson } from "./rows/json-objects.js";
 import { readParquet } from "./rows/parquet.js";
+import { toRow } from "./to-row.js";
 
 export type { Columns, Located, Message, Row };
 

@@ -36,9 +36,8 @@ export interface EvaluationSettings {
 }
 
 /** Fills in an evaluation's defaults; undefined if the run has none. */
-export const resolveEvaluation = (spec: EvaluationSpec | undefined): EvaluationSettings | undefined => spec && settingsOf(spec);
-
-function settingsOf(spec: EvaluationSpec): EvaluationSettings {
+export function resolveEvaluation(spec: EvaluationSpec | undefined): EvaluationSettings | undefined {
+  if (!spec) return undefined;
   const { path, holdOut, everySteps, metric, passAt, maxNewTokens } = spec;
   return {
     path,
@@ -75,8 +74,8 @@ export function passAtProblems(passAt: readonly number[], samplesPerPrompt: numb
 
 /** What is wrong with a run's evaluation and can be seen without opening its rows. */
 export function evaluationProblems({ evaluation: spec, teachers, rewards }: RunSpec): Problem[] {
-  if (!spec) return [];
-  const settings = settingsOf(spec);
+  const settings = resolveEvaluation(spec);
+  if (!settings) return [];
   const problems: Problem[] = [];
   const problem = (field: string, description: string) => problems.push({ fieldPath: `evaluation.${field}`, description });
   const { keepBest } = settings;

@@ -20,7 +20,7 @@ export interface Phase {
   readonly sampling: SamplingSettings;
 }
 
-/** What a phase minimises, with every default filled in. */
+/** What a phase minimises; the meaning and the default of each field are those of ObjectiveSpec in run_spec.proto. */
 export interface ObjectiveSettings {
   readonly divergence: Closed<"ObjectiveSpec.divergence">;
   readonly beta: number;
@@ -46,7 +46,7 @@ export interface ObjectiveSettings {
   readonly prefixTokens: number;
 }
 
-/** How a phase steps: AdamW and its schedule. */
+/** How a phase's steps are taken; as OptimizerSpec in run_spec.proto. */
 export interface OptimizerSettings {
   readonly learningRate: number;
   readonly schedule: Closed<"OptimizerSpec.schedule">;
@@ -59,7 +59,7 @@ export interface OptimizerSettings {
   readonly microBatchTokens: number;
 }
 
-/** How completions are sampled. */
+/** How completions are drawn; as SamplingParams in flow.proto. */
 export interface SamplingSettings {
   readonly temperature: number;
   readonly topK: number;
@@ -85,7 +85,7 @@ export interface ResolvedRun {
   readonly evaluation: EvaluationSettings | undefined;
 }
 
-/** A role that a run has processes of. */
+/** The roles whose processes a run has. */
 export type RoleName = "student" | "teacher" | "reward" | "learner";
 
 /** The parts of an objective that need a teacher's score. */
@@ -98,14 +98,14 @@ export function lambdaAt(phase: Phase, step: number): number {
   return span === 0 ? phase.lambda : phase.lambda + ((phase.lambdaEnd - phase.lambda) * (step - phase.firstStep)) / span;
 }
 
-/** The phase that a step of the run belongs to. */
-export const phaseOf = ({ phases }: ResolvedRun, step: number): Phase =>
+/** The phase that a step belongs to. */
+export const phaseOf = (run: ResolvedRun, step: number): Phase =>
   found(
-    phases.find(({ lastStep }) => step <= lastStep),
+    run.phases.find(({ lastStep }) => step <= lastStep),
     `the phase of step ${step}`,
   );
 
-/** A teacher's name, whose default is `default`. */
+/** A teacher by the name that tasks and processes call it; the one without a name in the spec is `default`. */
 export const teacherName = (name: string): string => name || "default";
 
 /** Fills in defaults and presets. The spec must be valid. */

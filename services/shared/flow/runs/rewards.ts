@@ -1,6 +1,6 @@
 import { type Problem, RetortError } from "../../base/errors.js";
+import { parseTemplate } from "../../base/jinja/text-template.js";
 import type { RewardSpec } from "../../gen/retort/v1/run_spec_pb.js";
-import { parseTemplate } from "../prompts/text-template.js";
 
 /** What a classifier reads unless a reward says otherwise. */
 export const defaultTemplate = "{{ prompt }}{{ completion }}";

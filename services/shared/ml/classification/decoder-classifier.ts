@@ -1,6 +1,7 @@
 import { Graph } from "../graph/graph.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { declareWeights } from "../models/graph-weights.js";
+import { outputOf } from "../runtime/outputs.js";
 import { Session } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { classLogits, paddingId, textFeeds } from "./class-logits.js";
@@ -31,7 +32,8 @@ export async function decoderClassifier(classifier: Classifier, options: Classif
     logits: (texts) =>
       inBatches(texts, options.batchTokens, async (batch) => {
         const fed = feeds(batch);
-        return (await (await compiled(fed.ids!.dims[1]!)).run(fed)).logits!;
+        const session = await compiled(outputOf(fed, "ids").dims[1]!);
+        return outputOf(await session.run(fed), "logits");
       }),
     release: () => sessions.release(),
   };

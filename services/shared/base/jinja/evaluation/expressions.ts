@@ -131,8 +131,9 @@ function compileComparison({ first, rest }: Of<"Compare">): Code {
 }
 
 function compileSlice(of: Expression, value: Code, slice: Of<"Slice">): Code {
-  const [start, stop, step] = [slice.start, slice.stop, slice.step].map((part): Code => (part === null ? () => null : compile(part)));
-  const run: Code = (scope) => getSlice(value(scope), start!(scope), stop!(scope), step!(scope));
+  const bound = (part: Expression | null): Code => (part === null ? () => null : compile(part));
+  const [start, stop, step] = [bound(slice.start), bound(slice.stop), bound(slice.step)];
+  const run: Code = (scope) => getSlice(value(scope), start(scope), stop(scope), step(scope));
   return isConstant(of) ? (scope) => constantSlice(() => run(scope)) : run;
 }
 

@@ -3,7 +3,7 @@ import { strftime } from "../strftime.js";
 import { Callable, Dict, Range } from "../values/containers.js";
 import { listOf } from "../values/iterate.js";
 import { repr, str } from "../values/repr.js";
-import { bind } from "../values/signature.js";
+import { bind, required } from "../values/signature.js";
 import { given, type Keywords, PyObject, typeName, type Value } from "../values/value.js";
 
 const maxRange = 100_000;
@@ -118,7 +118,7 @@ function makeJoiner(args: readonly Value[], keywords: Keywords): Value {
 
 function raiseException(args: readonly Value[], keywords: Keywords): never {
   const [message] = bind({ name: "raise_exception", parameters: ["message"], required: 1, byName: true }, args, keywords);
-  return raise("TemplateError", str(message!));
+  return raise("TemplateError", str(required(message)));
 }
 
 /** Names that every template knows, as functions of their arguments and the time. */
@@ -141,7 +141,7 @@ const functions: Readonly<Record<string, (args: readonly Value[], keywords: Keyw
     const [format] = bind({ name: "strftime_now", parameters: ["format"], required: 1, byName: true }, args, keywords);
     return typeof format === "string"
       ? strftime(now, format)
-      : raise("TypeError", `strftime() argument 1 must be str, not ${typeName(format!)}`);
+      : raise("TypeError", `strftime() argument 1 must be str, not ${typeName(required(format))}`);
   },
 };
 

@@ -7,7 +7,7 @@ import { iterate, truth } from "../values/iterate.js";
 import { str } from "../values/repr.js";
 import { Undefined } from "../values/undefined.js";
 import { PyObject, typeName, type Value } from "../values/value.js";
-import { call, compile, compileArguments, compileFilter } from "./expressions.js";
+import { type Code, call, compile, compileArguments, compileFilter } from "./expressions.js";
 import { Namespace } from "./globals.js";
 import { Loop, unpack } from "./loop.js";
 import { Macro, planMacro } from "./macro.js";
@@ -186,17 +186,17 @@ function compileFor(node: For): Step {
   const [body, otherwise] = [compileFrame(node.body), compileFrame(node.otherwise)];
   const test = node.test === null ? null : compile(node.test);
 
-  const filtered = function* (scope: Scope, value: Value): Generator<Value> {
+  const filtered = function* (scope: Scope, value: Value, passes: Code): Generator<Value> {
     const iterator = iterate(value);
     for (let next = iterator.next(); !next.done; next = iterator.next()) {
       const inner = scope.inner();
       assign(inner, next.value);
-      if (truth(test!(inner))) yield packed(node.target, inner);
+      if (truth(passes(inner))) yield packed(node.target, inner);
     }
   };
 
   const run = (scope: Scope, value: Value, depth: number): Signal => {
-    const source = test === null ? value : new Lazy(filtered(scope, value));
+    const source = test === null ? value : new Lazy(filtered(scope, value, test));
     const recurse = node.recursive
       ? (inside: Value, level: number) => scope.run.capture(() => deeper(() => run(scope, inside, level)))
       : null;

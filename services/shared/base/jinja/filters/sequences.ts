@@ -130,8 +130,8 @@ const map: Filter = (value, args, keywords, tools) => {
       return;
     }
     const [name, ...rest] = args;
-    if (name === undefined) raise("FilterArgumentError", "map requires a filter argument");
-    for (const item of itemsOf(value)) yield tools.filter(str(name!), item, rest, keywords);
+    if (name === undefined) return raise("FilterArgumentError", "map requires a filter argument");
+    for (const item of itemsOf(value)) yield tools.filter(str(name), item, rest, keywords);
   }
   return new Lazy(mapped());
 };

@@ -5,7 +5,7 @@ import { Dict, DictView } from "../values/containers.js";
 import { isIterable } from "../values/iterate.js";
 import { Markup } from "../values/markup.js";
 import { str } from "../values/repr.js";
-import { bind } from "../values/signature.js";
+import { bind, required } from "../values/signature.js";
 import { isUndefined } from "../values/undefined.js";
 import { type Keywords, PyObject, type Value } from "../values/value.js";
 
@@ -17,7 +17,7 @@ function test(parameters: readonly string[], run: (value: Value, args: readonly 
   return (value, args, keywords) => run(value, bind(signature, args, keywords) as readonly Value[]);
 }
 
-const comparing = (operator: string) => test(["b"], (value, [other]) => compare(operator, value, other!));
+const comparing = (operator: string) => test(["b"], (value, [other]) => compare(operator, value, required(other)));
 
 /** Whether the remainder of a division is a certain one. */
 function leaves(value: Value, divisor: Value, remainder: bigint): boolean {
@@ -46,7 +46,7 @@ export const tests: Readonly<Record<string, Test>> = {
   boolean: test([], (value) => typeof value === "boolean"),
   callable: test([], (value) => value instanceof PyObject && value.call !== undefined),
   defined: test([], (value) => !isUndefined(value)),
-  divisibleby: test(["num"], (value, [divisor]) => leaves(value, divisor!, 0n)),
+  divisibleby: test(["num"], (value, [divisor]) => leaves(value, required(divisor), 0n)),
   eq: comparing("=="),
   equalto: comparing("=="),
   escaped: test([], (value) => value instanceof Markup),
@@ -56,7 +56,7 @@ export const tests: Readonly<Record<string, Test>> = {
   ge: comparing(">="),
   greaterthan: comparing(">"),
   gt: comparing(">"),
-  in: test(["seq"], (value, [items]) => contains(items!, value)),
+  in: test(["seq"], (value, [items]) => contains(required(items), value)),
   integer: test([], (value) => typeof value === "bigint"),
   iterable: test([], (value) => isIterable(value)),
   le: comparing("<="),
@@ -68,7 +68,7 @@ export const tests: Readonly<Record<string, Test>> = {
   none: test([], (value) => value === null),
   number: test([], (value) => ["bigint", "boolean", "number"].includes(typeof value)),
   odd: test([], (value) => leaves(value, 2n, 1n)),
-  sameas: test(["other"], (value, [other]) => isSame(value, other!)),
+  sameas: test(["other"], (value, [other]) => isSame(value, required(other))),
   sequence: test([], isSequence),
   string: test([], isText),
   true: test([], (value) => value === true),

@@ -7,6 +7,7 @@ import { Dict, Tuple } from "../values/containers.js";
 import { characters, isIterable, len, listOf, truth } from "../values/iterate.js";
 import { escapeHtml, Markup } from "../values/markup.js";
 import { str } from "../values/repr.js";
+import { required } from "../values/signature.js";
 import { spaces } from "../values/spaces.js";
 import { isUndefined } from "../values/undefined.js";
 import type { Value } from "../values/value.js";
@@ -127,7 +128,7 @@ export const textFilters: Readonly<Record<string, Filter>> = {
   join: filter(["d", "attribute"], join),
   lower: filter([], (value) => softly(value, (text) => text.toLowerCase())),
   replace: filter(["old!", "new!", "count"], (value, [old, by, count]) =>
-    replace(str(value), str(old!), str(by!), count === null ? -1 : whole(count, -1)),
+    replace(str(value), str(required(old)), str(required(by)), count === null ? -1 : whole(count, -1)),
   ),
   safe: filter([], (value) => new Markup(str(value))),
   string: filter([], (value) => (value instanceof Markup ? value : str(value))),

@@ -50,8 +50,8 @@ class Formatter {
   #field(field: string, depth: number): string {
     const match = /^((?:\[[^\]]*\]|[^[!:])*)(?:!([^:]*))?(?::(.*))?$/s.exec(field);
     if (match === null) return raise("ValueError", `expected '}' before end of string: {${field}}`);
-    const [, name, conversion, spec] = match;
-    const value = this.#converted(this.#value(name!), conversion);
+    const [, name = "", conversion, spec] = match;
+    const value = this.#converted(this.#value(name), conversion);
     return format(value, spec === undefined ? "" : this.run(spec, depth - 1));
   }
 
@@ -63,11 +63,11 @@ class Formatter {
   }
 
   #value(path: string): Value {
-    const first = /^[^.[]*/.exec(path)![0];
+    const [first = ""] = /^[^.[]*/.exec(path) ?? [];
     let value = this.#fields.get(this.#place(first));
-    for (const [, name, key] of path.slice(first.length).matchAll(/\.([^.[]+)|\[([^\]]+)\]/g)) {
+    for (const [, name, key = ""] of path.slice(first.length).matchAll(/\.([^.[]+)|\[([^\]]+)\]/g)) {
       if (name !== undefined) value = this.#fields.attribute(value, name);
-      else value = this.#fields.item(value, /^\d+$/.test(key!) ? BigInt(key!) : key!);
+      else value = this.#fields.item(value, /^\d+$/.test(key) ? BigInt(key) : key);
     }
     return value;
   }

@@ -1,5 +1,6 @@
 import { handleSize, maxSize, spend } from "../budget.js";
 import { raise, refuse } from "../fault.js";
+import { codeOf } from "../values/code-point.js";
 import { Dict, Range, Tuple } from "../values/containers.js";
 import { characters, codePoints } from "../values/iterate.js";
 import { repr, str } from "../values/repr.js";
@@ -75,7 +76,7 @@ function convert(value: Value, directive: Directive): string {
 /** Python's ascii(). */
 export function ascii(value: Value): string {
   return repr(value).replace(/[^\0-\x7f]/gu, (character) => {
-    const code = character.codePointAt(0)!;
+    const code = codeOf(character);
     const [mark, length] = code < 0x100 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
     return `\\${mark}${code.toString(16).padStart(length as number, "0")}`;
   });

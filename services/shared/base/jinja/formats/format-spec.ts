@@ -35,7 +35,7 @@ export function format(value: Value, spec: string): string {
 function parseSpec(spec: string): Spec {
   const match = pattern.exec(spec);
   if (match === null) return raise("ValueError", `Invalid format specifier '${spec}'`);
-  const [, fill, align, sign, negativeZero, alternate, zero, width, mark, precision, type] = match;
+  const [, fill, align, sign = "", negativeZero, alternate, zero, width, mark = "", precision, type = ""] = match;
   if (negativeZero) refuse("z in a format specifier");
   spend(1 + Number(precision ?? 0) / 8);
   // Group marks are put in anew for each zero that fills the width.
@@ -44,13 +44,13 @@ function parseSpec(spec: string): Spec {
   return {
     fill: fill ?? (zero ? "0" : " "),
     align: align ?? "",
-    sign: sign!,
+    sign,
     alternate: alternate === "#",
     zero: zero === "0",
     width: Number(width),
-    mark: mark!,
+    mark,
     precision: precision === undefined ? undefined : Number(precision),
-    type: type!,
+    type,
   };
 }
 

@@ -1,10 +1,11 @@
 import { raise } from "../fault.js";
+import { codeOf } from "../values/code-point.js";
 import { stripLeft, stripRight } from "../values/spaces.js";
 
 /** Digits of any script as ASCII digits; other characters stay. Unicode's decimal digits come in runs of ten, from zero on. */
 function asciiDigits(text: string): string {
   return text.replace(/(?![0-9])\p{Nd}/gu, (digit) => {
-    const code = digit.codePointAt(0)!;
+    const code = codeOf(digit);
     let before = 0;
     while (/\p{Nd}/u.test(String.fromCodePoint(code - before - 1))) before++;
     return String(before % 10);

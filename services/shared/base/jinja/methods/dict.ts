@@ -1,5 +1,5 @@
 import { Dict, DictView } from "../values/containers.js";
-import { bind } from "../values/signature.js";
+import { bind, required } from "../values/signature.js";
 import { given, type Value } from "../values/value.js";
 import type { Method, Methods } from "./method.js";
 
@@ -12,7 +12,7 @@ function plain(name: string, run: (dict: Dict) => Value): Method {
 
 const get: Method = (self, args, keywords) => {
   const [key, otherwise] = bind({ name: "get", parameters: ["key", "default"], required: 1, byName: false }, args, keywords);
-  return given((self as Dict).get(key!), () => given(otherwise, () => null));
+  return given((self as Dict).get(required(key)), () => given(otherwise, () => null));
 };
 
 /** Methods of dicts. */

@@ -2,7 +2,7 @@ import { raise } from "../fault.js";
 import { equal } from "../values/compare.js";
 import { listOf } from "../values/iterate.js";
 import { repr } from "../values/repr.js";
-import { bind } from "../values/signature.js";
+import { bind, required } from "../values/signature.js";
 import type { Value } from "../values/value.js";
 import type { Method, Methods } from "./method.js";
 
@@ -10,20 +10,22 @@ const same = (item: Value, value: Value) => item === value || equal(item, value)
 
 const count: Method = (self, args, keywords) => {
   const [value] = bind({ name: "count", parameters: ["value"], required: 1, byName: false }, args, keywords);
-  return BigInt(listOf(self).filter((item) => same(item, value!)).length);
+  const wanted = required(value);
+  return BigInt(listOf(self).filter((item) => same(item, wanted)).length);
 };
 
 const index: Method = (self, args, keywords) => {
   const [value, start, stop] = bind({ name: "index", parameters: ["value", "start", "stop"], required: 1, byName: false }, args, keywords);
   const items = listOf(self);
+  const wanted = required(value);
   const place = (bound: Value | undefined, otherwise: number) => {
     if (bound === undefined) return otherwise;
     if (typeof bound !== "bigint") return raise("TypeError", "slice indices must be integers");
     return Math.max(0, Number(bound < 0n ? bound + BigInt(items.length) : bound));
   };
   for (let at = place(start, 0); at < Math.min(items.length, place(stop, items.length)); at++)
-    if (same(items[at]!, value!)) return BigInt(at);
-  return raise("ValueError", `${repr(value!)} is not in list`);
+    if (same(items[at]!, wanted)) return BigInt(at);
+  return raise("ValueError", `${repr(wanted)} is not in list`);
 };
 
 const copy: Method = (self, args, keywords) => {

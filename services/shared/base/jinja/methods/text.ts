@@ -86,9 +86,9 @@ const lines = new RegExp(`([^${breaks}]*)(?:\\r\\n|[${breaks}]|$)`, "g");
 /** Python's splitlines: at every line break that Unicode knows. */
 export function splitLines(text: string, keepEnds: boolean): string[] {
   const found: string[] = [];
-  for (const [line, body] of text.matchAll(lines)) {
+  for (const [line, body = ""] of text.matchAll(lines)) {
     spend(1);
-    if (line !== "") found.push(keepEnds ? line : body!);
+    if (line !== "") found.push(keepEnds ? line : body);
   }
   return found;
 }

@@ -1,3 +1,4 @@
+import { codeOf } from "../values/code-point.js";
 import { spaces } from "../values/spaces.js";
 
 /** Case and kinds of characters as Python's str knows them, where JavaScript has no word for it. */
@@ -13,7 +14,7 @@ const titles = new Map<string, string>([
 
 /** A character's title case. */
 export function titleCase(character: string): string {
-  const code = character.codePointAt(0)!;
+  const code = codeOf(character);
   if (code < 0x149) return code === 0xdf ? "Ss" : character.toUpperCase();
   if (code >= 0x10d0 && code <= 0x10ff) return character;
   if (code >= 0x1f80 && code <= 0x1faf) return String.fromCodePoint(code | 8);
@@ -27,7 +28,7 @@ export function titleCase(character: string): string {
 export function caseFold(text: string): string {
   let folded = "";
   for (const character of text) {
-    const code = character.codePointAt(0)!;
+    const code = codeOf(character);
     if (code < 0x80) folded += character.toLowerCase();
     else if (code === 0x131 || (code >= 0x13a0 && code <= 0x13f5)) folded += character;
     else if (code === 0x1e9e) folded += "ss";
@@ -41,8 +42,8 @@ export function caseFold(text: string): string {
 /** Python's str.title(): every run of letters that have case begins with a capital. */
 export function titled(text: string): string {
   return text.replace(/[\p{Lowercase}\p{Uppercase}\p{Lt}]+/gu, (word) => {
-    const [first] = word;
-    return titleCase(first!) + word.toLowerCase().slice(first!.toLowerCase().length);
+    const [first = ""] = word;
+    return titleCase(first) + word.toLowerCase().slice(first.toLowerCase().length);
   });
 }
 

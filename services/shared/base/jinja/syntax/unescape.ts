@@ -19,13 +19,13 @@ const escapes = /\\(?:([0-7]{1,3})|x([\da-fA-F]{0,2})|u([\da-fA-F]{0,4})|U([\da-
 /** The text of a string literal's inside, with the escapes of Python's strings; unknown escapes stay as they are. */
 export function unescapeText(inside: string, line: number): string {
   if (!inside.includes("\\")) return inside;
-  return inside.replace(escapes, (whole, octal?: string, x?: string, u?: string, long?: string, other?: string) => {
+  return inside.replace(escapes, (whole, octal?: string, x?: string, u?: string, long?: string, other = "") => {
     if (octal !== undefined) return codePoint(Number.parseInt(octal, 8), line);
     if (x !== undefined) return hex(x, 2, "xXX", line);
     if (u !== undefined) return hex(u, 4, "uXXXX", line);
     if (long !== undefined) return hex(long, 8, "UXXXXXXXX", line);
     if (other === "N") refuse("a character by its name (\\N{…})");
-    return simple[other!] ?? whole;
+    return simple[other] ?? whole;
   });
 }
 

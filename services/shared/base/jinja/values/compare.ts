@@ -1,5 +1,6 @@
 import { handle, nested, spend } from "../budget.js";
 import { raise } from "../fault.js";
+import { codeOf } from "./code-point.js";
 import { Dict, DictView, Range, Tuple } from "./containers.js";
 import { isWide, iterate, listOf } from "./iterate.js";
 import { Markup } from "./markup.js";
@@ -28,7 +29,11 @@ export function equal(left: Value, right: Value): boolean {
   if (left instanceof Tuple && right instanceof Tuple) return equalItems(left.items, right.items);
   if (left instanceof Range && right instanceof Range) return equalItems(listOf(left), listOf(right));
   if (left instanceof Dict && right instanceof Dict) {
-    const same = () => left.entries().every(([key, value]) => right.has(key) && equal(value, right.get(key)!));
+    const same = () =>
+      left.entries().every(([key, value]) => {
+        const other = right.get(key);
+        return other !== undefined && equal(value, other);
+      });
     return left.length === right.length && nested(same);
   }
   if (left instanceof DictView && right instanceof DictView && left.type !== "dict_values" && left.type === right.type) {
@@ -65,7 +70,7 @@ function lessText(left: string, right: string): boolean {
   const [a, b] = [[...left], [...right]];
   const at = a.findIndex((character, index) => character !== b[index]);
   if (at === -1) return a.length < b.length;
-  return at < b.length && a[at]!.codePointAt(0)! < b[at]!.codePointAt(0)!;
+  return at < b.length && codeOf(a[at]!) < codeOf(b[at]!);
 }
 
 function lessItems(left: readonly Value[], right: readonly Value[]): boolean {

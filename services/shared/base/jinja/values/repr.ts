@@ -1,4 +1,5 @@
 import { handle, nested, spend } from "../budget.js";
+import { codeOf } from "./code-point.js";
 import { Markup } from "./markup.js";
 import { PyObject, type Value } from "./value.js";
 
@@ -58,7 +59,7 @@ export function isPrintable(text: string): boolean {
 }
 
 function escaped(character: string): string {
-  const code = character.codePointAt(0)!;
+  const code = codeOf(character);
   if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
   return code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
 }

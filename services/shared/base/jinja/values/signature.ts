@@ -1,5 +1,5 @@
 import { raise } from "../fault.js";
-import type { Keywords, Value } from "./value.js";
+import { given, type Keywords, type Value } from "./value.js";
 
 /** What a function takes: names in order (for errors where it takes none by name). */
 export interface Signature {
@@ -26,3 +26,6 @@ export function bind(signature: Signature, args: readonly Value[], keywords: Key
     if (bound[at] === undefined) raise("TypeError", `${name}() missing required argument: '${parameters[at]}'`);
   return bound;
 }
+
+/** An argument that {@link bind} has seen to, since it must be given. */
+export const required = (value: Value | undefined): Value => given(value, () => raise("TypeError", "a required argument is missing"));

@@ -1,5 +1,5 @@
+import { parseTemplate } from "../../../../../services/shared/base/jinja/text-template.js";
 import { SpelledNumber } from "../../../../../services/shared/base/json.js";
-import { parseTemplate } from "../../../../../services/shared/flow/prompts/text-template.js";
 
 describe("parseTemplate()", () => {
   it("fills in texts as they are, whatever is in them", () => {

@@ -1,6 +1,6 @@
-import { RetortError } from "../../base/errors.js";
-import { Template } from "../../base/jinja/template.js";
-import { SpelledNumber } from "../../base/json.js";
+import { RetortError } from "../errors.js";
+import { SpelledNumber } from "../json.js";
+import { Template } from "./template.js";
 
 /** A text with places to fill in, in Jinja (the language of chat templates): "{{ prompt }}{{ completion }}". */
 export interface TextTemplate {
