@@ -1,15 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { bytesInWords } from "../../../../services/cli/bytes.js";
 import { evaluationLine, ProgressView, stepLine } from "../../../../services/cli/runs/progress.js";
-import { checkAudit } from "../../../../services/cli/runs/runs.js";
-import { textTable } from "../../../../services/cli/text-table.js";
-import {
-  AuditFinishedSchema,
-  EvaluationFinishedSchema,
-  RunEventSchema,
-  StepFinishedSchema,
-} from "../../../../services/shared/gen/retort/v1/events_pb.js";
+import { EvaluationFinishedSchema, RunEventSchema, StepFinishedSchema } from "../../../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../../../services/shared/gen/retort/v1/run_pb.js";
 
 /** A stream that keeps what is written to it. */
@@ -101,45 +93,5 @@ describe("ProgressView, without a terminal", () => {
     expect(lines[0]).toMatch(/^step 1\/9/);
     expect(lines.at(-1)).toMatch(/^step 9\/9/);
     expect(lines.length).toBeLessThan(9);
-  });
-});
-
-describe("checkAudit()", () => {
-  it("is an error for an account that does not hold, and nothing else", () => {
-    expect(() => checkAudit("r", undefined)).not.toThrow();
-    expect(() => checkAudit("r", create(AuditFinishedSchema, { holds: true }))).not.toThrow();
-    expect(() => checkAudit("r", create(AuditFinishedSchema, { problems: ["step 3: a hole", "b"] }))).toThrow(
-      /run r does not hold: step 3: a hole \(and 1 more/,
-    );
-  });
-});
-
-describe("bytesInWords()", () => {
-  it.each([
-    [0, "0 B"],
-    [999, "999 B"],
-    [1000, "1.0 kB"],
-    [12_345_678, "12.3 MB"],
-    [123_456_789, "123 MB"],
-    [999_999_999, "1.0 GB"],
-    [4.2e12, "4.2 TB"],
-  ])("of %d is %s", (bytes, words) => {
-    expect(bytesInWords(bytes)).toBe(words);
-  });
-});
-
-describe("textTable()", () => {
-  it("aligns its columns, without colour where there is no terminal", () => {
-    const lines = textTable(
-      ["name", "n"],
-      [
-        ["a", "1"],
-        ["longer", "22"],
-      ],
-      { isTTY: false },
-    ).split("\n");
-    expect(new Set(lines.map((line) => line.length)).size).toBe(1);
-    expect(lines[3]).toBe("│ a      │ 1  │");
-    expect(lines.join("")).not.toContain("\u001b");
   });
 });
