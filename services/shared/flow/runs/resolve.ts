@@ -19,6 +19,7 @@ export interface Phase {
   readonly sampling: SamplingSettings;
 }
 
+/** What a phase minimises; the meaning and the default of each field are those of ObjectiveSpec in run_spec.proto. */
 export interface ObjectiveSettings {
   readonly divergence:
     | "adaptive_kl"
@@ -55,6 +56,7 @@ export interface ObjectiveSettings {
   readonly prefixTokens: number;
 }
 
+/** How a phase's steps are taken; as OptimizerSpec in run_spec.proto. */
 export interface OptimizerSettings {
   readonly learningRate: number;
   readonly schedule: "constant" | "linear" | "cosine";
@@ -67,6 +69,7 @@ export interface OptimizerSettings {
   readonly microBatchTokens: number;
 }
 
+/** How completions are drawn; as SamplingParams in flow.proto. */
 export interface SamplingSettings {
   readonly temperature: number;
   readonly topK: number;
@@ -92,6 +95,7 @@ export interface ResolvedRun {
   readonly evaluation: EvaluationSettings | undefined;
 }
 
+/** The roles whose processes a run has. */
 export type RoleName = "student" | "teacher" | "reward" | "learner";
 
 /** The parts of an objective that need a teacher's score. */
@@ -111,6 +115,7 @@ export const phaseOf = (run: ResolvedRun, step: number): Phase =>
     `the phase of step ${step}`,
   );
 
+/** A teacher by the name that tasks and processes call it; the one without a name in the spec is `default`. */
 export const teacherName = (name: string): string => name || "default";
 
 /** Fills in defaults and presets. The spec must be valid. */

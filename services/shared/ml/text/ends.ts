@@ -54,6 +54,6 @@ function turnOf(tokenizer: Tokenizer): { readonly end: number | undefined } | un
   const rest = text.slice(at + probe.length);
   const special = tokenizer.specialIds;
   // A special token that the text does not spell stands for what the vocabulary lacks.
-  const isEnd = (id: number) => special.has(id) && rest.includes(tokenizer.idToToken(id)!);
+  const isEnd = (id: number) => special.has(id) && rest.includes(tokenizer.idToToken(id) ?? text);
   return { end: tokenizer.encode(rest).find(isEnd) };
 }

@@ -31,8 +31,6 @@ function checkStatement(node: Statement, place: Place): void {
   const apart: Place = { ...inner, inLoop: false };
   switch (node.type) {
     case "Print":
-      expression(node.value);
-      break;
     case "Set":
       expression(node.value);
       break;
@@ -54,15 +52,12 @@ function checkStatement(node: Statement, place: Place): void {
       checkMacro(node.macro, apart);
       break;
     case "FilterBlock":
+    case "SetBlock":
       expression(node.filter);
       checkBody(node.body, inner);
       break;
     case "With":
       for (const value of node.values) expression(value);
-      checkBody(node.body, inner);
-      break;
-    case "SetBlock":
-      expression(node.filter);
       checkBody(node.body, inner);
       break;
     case "Autoescape":
