@@ -1,5 +1,5 @@
 import { dirname, relative } from "node:path";
-import { assertions, circles, type Import, importsIn, sourcesOf, textOf, undocumented } from "../support/sources.js";
+import { assertions, circles, type Import, importsIn, sourcesOf, textOf, undocumented } from "../support/tools/sources.js";
 
 const roles = ["student", "teacher", "reward", "learner", "controller"];
 
