@@ -37,4 +37,5 @@ export const controllerSettings = processSettings.extend({
   natsAccount: z.string().default("$G").describe("NATS account whose queues KEDA looks at"),
 });
 
+/** Parsed {@link controllerSettings}. */
 export type ControllerSettings = z.infer<typeof controllerSettings>;

@@ -11,20 +11,25 @@ import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
 import type { ControllerSettings } from "./config.js";
 import { openLauncher } from "./open-launcher.js";
+import type { ControllerContext } from "./runs/context.js";
 import { Retention } from "./runs/retention.js";
 import { RunStorage } from "./runs/storage.js";
 import { Supervisor } from "./runs/supervisor.js";
-import { type ControllerContext, controllerService } from "./service.js";
+import { controllerService } from "./service.js";
 
 /** The controller: always on, small, without a model. */
 export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {
-  const { stopDeadlineMs } = settings;
+  const { stopDeadlineMs, keepRunsDays: keepDays } = settings;
   const roots = rootSettings(settings);
   const dataDir = resolve(settings.dataDir);
   const going = metrics.gauge("runs", "runs that are not over");
-  let parts: ControllerContext | undefined;
+  const now = () => new Date();
   let streams: Streams | undefined;
-  let retention: Retention | undefined;
+  let parts: { readonly context: ControllerContext; readonly retention: Retention } | undefined;
+  const connected = () => {
+    if (parts) return parts;
+    throw new RetortError("Unavailable", "the controller is still connecting to NATS; call again");
+  };
   const connect: Service = {
     name: "nats",
     start: async () => {
@@ -36,24 +41,25 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       const store = await openWeightStore({ ...settings, dataDir }, streams);
       const storage = new RunStorage({ dataDir, streams, runs, store });
       const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
-      parts = { streams, runs, store, supervisor, roots, storage, stopDeadlineMs, report, now: () => new Date() };
-      retention = new Retention({ runs, storage, supervisor, keepDays: settings.keepRunsDays, log, now: () => new Date() });
+      const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
+      parts = { context: { streams, runs, store, supervisor, roots, storage, stopDeadlineMs, report, now }, retention };
     },
     stop: async () => streams?.close(),
   };
   const adopt: Service = {
     name: "runs",
     start: async () => {
-      await parts!.supervisor.adopt();
-      retention!.start();
-      going.set((await parts!.runs.list()).filter(({ finished }) => !finished).length);
+      const { context, retention } = connected();
+      await context.supervisor.adopt();
+      retention.start();
+      going.set((await context.runs.list()).filter(({ finished }) => !finished).length);
     },
     stop: async () => {
-      retention?.stop();
-      await parts?.supervisor.close();
+      parts?.retention.stop();
+      await parts?.context.supervisor.close();
     },
   };
-  return { before: [connect], implementations: [controllerService(() => parts!)], after: [adopt] };
+  return { before: [connect], implementations: [controllerService(() => connected().context)], after: [adopt] };
 }
 
 /**

@@ -18,8 +18,6 @@ import { deleteRun, pauseRun, resumeRun, stopRun } from "./runs/steer.js";
 import { modelOf } from "./runs/storage.js";
 import { described, listRuns, watchRun } from "./runs/watch.js";
 
-export type { ControllerContext } from "./runs/context.js";
-
 const chunkBytes = 1024 * 1024;
 
 /** ControllerService: runs are started, watched and stopped here. The state is NATS's; this holds none. */

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { closedValue } from "../../services/shared/flow/runs/closed-value.js";
 import { presets } from "../../services/shared/flow/runs/presets.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import type { StepFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
@@ -32,7 +33,7 @@ describe("the example of preset", () => {
 
   it.each(Object.keys(presets))("%s trains", async (preset) => {
     const finished = await run(preset);
-    const { lambda, objective } = presets[preset]!;
+    const { lambda, objective } = presets[closedValue("PhaseSpec.preset", preset)];
     expect(finished.map(({ step }) => step)).toEqual([1, 2, 3]);
     for (const { source, gradientNorm, failedPrompts, signalBytesPerToken, reward } of finished) {
       expect(failedPrompts).toBe(0);

@@ -1,11 +1,10 @@
-import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { Socket } from "node:net";
-import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { deferred } from "../../shared/base/deferred.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { lastError } from "../../shared/base/log.js";
+import { whenServing } from "../../shared/base/ready.js";
 import { toFlags } from "../../shared/base/settings.js";
 import type { TeacherServer } from "./ask-teacher.js";
 
@@ -17,46 +16,50 @@ const passedOn = ["HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR"];
 /** How much of the end of a process's log is kept, in characters. */
 const keptLog = 65_536;
 
+/** Bounds of one process. */
+export interface DescribingOptions {
+  /** Most MiB of its JavaScript heap. */
+  readonly memoryMb: number;
+  /** Longest that it may take to start. */
+  readonly timeoutMs: number;
+}
+
 /** Where a process answers, and what it asks its callers for. */
 type Server = Omit<TeacherServer, "model">;
 
 /** A teacher's process that says what model directories are, to callers on this machine that know its token. */
 export class DescribingProcess {
-  /** Where it answers, as soon as it does; rejects if it ends before. */
+  /** Where it answers, as soon as it does; rejects if it ends before, or takes too long. */
   readonly server: Promise<Server>;
   /** Settles when the process has ended, with what that means. */
   readonly ended: Promise<RetortError>;
-  readonly #child: ChildProcessByStdio<Writable, null, Readable>;
+  readonly #child: ChildProcess;
 
-  /** @param memoryMb most MiB of its JavaScript heap */
-  constructor(memoryMb: number) {
+  constructor({ memoryMb, timeoutMs }: DescribingOptions) {
     const token = randomUUID();
     this.#child = start(memoryMb, token);
-    const { stdin, stderr } = this.#child;
-    stdin.on("error", () => {});
-    const [ended, server] = [deferred<RetortError>(), deferred<Server>()];
-    this.ended = ended.promise;
-    this.server = server.promise;
     let log = "";
-    this.#child.once("error", ({ message }) => ended.resolve(new RetortError("Unavailable", `no teacher can be started: ${message}`)));
-    this.#child.once("close", (code, signal) => ended.resolve(meaningOf(code ?? signal ?? "", log, memoryMb)));
-    stderr.on("data", (chunk: Buffer) => {
+    this.#child.stdin?.on("error", () => {});
+    this.#child.stderr?.on("data", (chunk: Buffer) => {
       log = (log + chunk.toString()).slice(-keptLog);
-      const port = /"grpcPort":(\d+)/.exec(log)?.[1];
-      if (port) server.resolve({ address: `127.0.0.1:${port}`, token });
     });
-    this.ended.then(server.reject);
+    this.ended = new Promise((resolve) => {
+      this.#child.once("error", ({ message }) => resolve(new RetortError("Unavailable", `no teacher can be started: ${message}`)));
+      this.#child.once("close", (code, signal) => resolve(meaningOf(code ?? signal ?? "", log, memoryMb)));
+    });
+    this.server = whenServing(this.#child, { timeoutMs }).then(
+      ({ grpcPort }) => ({ address: `127.0.0.1:${grpcPort}`, token }),
+      // Its end says more than that it has not served.
+      async (error: RetortError) => Promise.reject(error.code === "DeadlineExceeded" ? error : await this.ended),
+    );
     this.server.catch(() => {});
   }
 
   /** Decides whether the process keeps this one alive. */
   hold(isHeld: boolean): void {
     const { stdin, stderr } = this.#child;
-    for (const handle of [this.#child, stdin, stderr])
-      if (handle === this.#child || handle instanceof Socket) {
-        if (isHeld) handle.ref();
-        else handle.unref();
-      }
+    const sockets = [stdin, stderr].filter((stream) => stream instanceof Socket);
+    for (const handle of [this.#child, ...sockets]) isHeld ? handle.ref() : handle.unref();
   }
 
   /** Ends the process at once. */
@@ -65,13 +68,13 @@ export class DescribingProcess {
   }
 }
 
-function start(memoryMb: number, token: string): ChildProcessByStdio<Writable, null, Readable> {
-  const flags = toFlags({ describeOnly: true, host: "127.0.0.1", exitWithParent: true, logFormat: "json", logLevel: "info" });
+function start(memoryMb: number, token: string): ChildProcess {
+  const flags = toFlags({ describeOnly: true, host: "127.0.0.1", exitWithParent: true, logFormat: "json" });
   const argv = [`--max-old-space-size=${memoryMb}`, main, "--role=teacher", ...flags];
   const own = passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
   const env = { ...Object.fromEntries(own), RETORT_TOKEN: token };
   // The child watches its standard input: it closes when this process ends, however it ends.
-  return spawn(process.execPath, argv, { stdio: ["pipe", "ignore", "pipe"], env });
+  return spawn(process.execPath, argv, { stdio: ["pipe", "ignore", "pipe", "ipc"], env });
 }
 
 /** What the end of a process means. @param how its exit code, or the signal that ended it */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import { RetortError } from "../../shared/base/errors.js";
 import type { TeacherServer } from "./ask-teacher.js";
-import { DescribingProcess } from "./describing-process.js";
+import { type DescribingOptions, DescribingProcess } from "./describing-process.js";
 
 /** Most processes at a time: each takes some 100 MiB, and a second to start. */
 const most = 2;
@@ -12,14 +12,6 @@ const idleMs = 60_000;
 
 /** How long a process may take to be seen to have ended after its connection broke. */
 const breakMs = 1000;
-
-/** Bounds of one process. */
-export interface DescribingOptions {
-  /** Most MiB of its JavaScript heap. */
-  readonly memoryMb: number;
-  /** Longest that it may take to start. */
-  readonly timeoutMs: number;
-}
 
 /** A process that nothing asks. */
 interface Idle {
@@ -42,7 +34,7 @@ export class DescribingTeachers {
 
   /** Starts a process if there is none, so that it may be ready when one is asked. */
   prepare(): void {
-    if (this.#idle.length + this.#turns.activeCount === 0) this.#keep(new DescribingProcess(this.#options.memoryMb));
+    if (this.#idle.length + this.#turns.activeCount === 0) this.#keep(new DescribingProcess(this.#options));
   }
 
   /**
@@ -54,7 +46,7 @@ export class DescribingTeachers {
     return this.#turns(async () => {
       const teacher = this.#take();
       try {
-        const result = await work({ ...(await this.#within(teacher.server)), model });
+        const result = await work({ ...(await teacher.server), model });
         this.#keep(teacher);
         return result;
       } catch (error) {
@@ -68,7 +60,7 @@ export class DescribingTeachers {
 
   #take(): DescribingProcess {
     const kept = this.#idle.pop();
-    if (!kept) return new DescribingProcess(this.#options.memoryMb);
+    if (!kept) return new DescribingProcess(this.#options);
     clearTimeout(kept.timer);
     kept.process.hold(true);
     return kept.process;
@@ -86,19 +78,5 @@ export class DescribingTeachers {
     timer.unref();
     this.#idle.push({ process: teacher, timer });
     void teacher.ended.then(leave);
-  }
-
-  async #within<T>(work: Promise<T>): Promise<T> {
-    const { timeoutMs } = this.#options;
-    const cut = new AbortController();
-    const late = sleep(timeoutMs, undefined, { signal: cut.signal }).then(() => {
-      throw new RetortError("DeadlineExceeded", `a teacher's process did not start within ${timeoutMs / 1000} s`);
-    });
-    late.catch(() => {});
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      cut.abort();
-    }
   }
 }

@@ -19,8 +19,8 @@ export function settled({ spec: given, run, student, teachers }: CheckedRun): Ch
   const rows = commonRows(spec, models);
   if (models.some((model) => model.rows !== rows)) spec.vocabSize = rows;
   if (teachers.length)
-    for (const [i, { objective }] of run.phases.entries()) {
-      const phase = spec.phases[i]!;
+    for (const [i, phase] of spec.phases.entries()) {
+      const { objective } = run.phases[i]!;
       // What a preset asks for is unlike the default, or the default itself.
       if (phase.objective?.signal || objective.signal !== "full" || !needsScore(objective)) continue;
       phase.objective ??= create(ObjectiveSpecSchema);

@@ -65,8 +65,8 @@ export class Cluster {
       return await this.#objects.create(object, undefined, undefined, manager);
     } catch (error) {
       if (statusOf(error) !== 409) throw refused(`create ${kind} ${metadata?.name}`, error);
-      const found = await this.read<T>({ apiVersion: apiVersion!, kind: kind! }, metadata!.name!);
-      return found ?? this.create(object);
+      const there = await this.read<T>({ apiVersion, kind }, metadata?.name ?? "");
+      return there ?? this.create(object);
     }
   }
 
@@ -77,7 +77,8 @@ export class Cluster {
       .catch((error: unknown) => Promise.reject(refused(`apply ${object.kind} ${object.metadata?.name}`, error)));
   }
 
-  async read<T extends KubernetesObject>({ apiVersion, kind }: Omit<Kind, "resource">, name: string): Promise<T | undefined> {
+  /** The object of a kind and name; undefined if there is none. */
+  async read<T extends KubernetesObject>({ apiVersion, kind }: Partial<Kind>, name: string): Promise<T | undefined> {
     try {
       return await this.#objects.read<T>({ apiVersion, kind, metadata: { name, namespace: this.namespace } });
     } catch (error) {
@@ -86,6 +87,7 @@ export class Cluster {
     }
   }
 
+  /** The objects of a kind that a label selector selects. */
   async list<T extends KubernetesObject>({ apiVersion, kind }: Kind, selector: string): Promise<T[]> {
     const all = [undefined, undefined, undefined, undefined] as const;
     const { items } = await this.#objects

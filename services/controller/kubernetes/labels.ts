@@ -1,4 +1,7 @@
 import { createHash } from "node:crypto";
+import type { KubernetesObject } from "@kubernetes/client-node";
+import { found } from "../../shared/base/found.js";
+import type { RoleName } from "../../shared/flow/runs/resolve.js";
 import type { RoleSet } from "../launch/launcher.js";
 
 /** Labels of every object and pod that the launcher makes. Network policies and `kubectl -l` select by them. */
@@ -17,6 +20,21 @@ export const manager = "retort-controller";
 
 /** A set of pods, whatever their number. */
 export type PodSet = Pick<RoleSet, "runId" | "role" | "teacher">;
+
+const roles = ["learner", "reward", "student", "teacher"] as const satisfies readonly RoleName[];
+
+/** The set of pods that an object belongs to, by its labels. @throws Internal for one that the launcher did not make */
+export function podSetOf({ metadata }: KubernetesObject): PodSet {
+  const { [labels.run]: runId, [labels.component]: component, [labels.teacher]: teacher } = metadata?.labels ?? {};
+  const role = roles.find((one) => one === component);
+  return { runId: found(runId, `the label ${labels.run}`), role: found(role, `the label ${labels.component}`), teacher };
+}
+
+/** What the API server gives every object. @throws Internal for one that has never been there */
+export const identityOf = ({ kind, metadata }: KubernetesObject): { readonly name: string; readonly uid: string } => ({
+  name: found(metadata?.name, `the name of ${kind ?? "an object"}`),
+  uid: found(metadata?.uid, `the uid of ${kind ?? "an object"}`),
+});
 
 /** The labels of a set of pods and of the object that makes them. */
 export const labelsOf = ({ runId, role, teacher }: PodSet, owner: string): Record<string, string> => ({

@@ -1,17 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { V1Job, V1Pod } from "@kubernetes/client-node";
+import type { KubernetesObject, V1Job, V1Pod } from "@kubernetes/client-node";
 import { RetortError } from "../../shared/base/errors.js";
+import { found } from "../../shared/base/found.js";
 import type { Log } from "../../shared/base/log.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import type { Ending, Launcher, RoleSet, Watcher } from "../launch/launcher.js";
 import { defaultWindowMs } from "../launch/restarts.js";
 import { type Cluster, kinds } from "./cluster.js";
 import { delayOf, type End, endOfJob, isFinished, type Noted, type PodDelay, PodEnds } from "./ends.js";
-import { labels, nameOf, selectorOf } from "./labels.js";
+import { identityOf, labels, nameOf, podSetOf, selectorOf } from "./labels.js";
 import { learnerJob, type ManifestContext, type Owner, roleDeployment } from "./manifests.js";
 import type { PodTemplates } from "./pod-template.js";
 import { type QueueMonitor, scaledObject } from "./scaled-object.js";
 
+/** What the launcher of a cluster works with. */
 export interface KubernetesLauncherOptions {
   readonly cluster: Cluster;
   readonly templates: PodTemplates;
@@ -52,8 +54,8 @@ export class KubernetesLauncher implements Launcher {
   async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
     const { cluster, monitor } = this.#options;
     const [learner, ...others] = sets;
-    const job = await this.#learner(run, learner!);
-    const owner: Owner = { apiVersion: "batch/v1", kind: "Job", name: job.metadata!.name!, uid: job.metadata!.uid! };
+    const job = await this.#learner(run, found(learner, "the run's learner"));
+    const owner: Owner = { apiVersion: "batch/v1", kind: "Job", ...identityOf(job) };
     const scaled = monitor && (await cluster.knows(kinds.scaledObject)) ? monitor : undefined;
     for (const set of others) {
       const spec = run.spec?.roles?.[set.role];
@@ -70,10 +72,12 @@ export class KubernetesLauncher implements Launcher {
     const { cluster } = this.#options;
     const selector = selectorOf(this.#label, runId);
     // The Job goes first: with it goes what it owns, even if this process does not live to see it.
-    const found = await Promise.all(
-      [kinds.job, kinds.deployment].map(async (kind) => (await cluster.list(kind, selector)).map(({ metadata }) => ({ kind, metadata }))),
+    const objects = await Promise.all(
+      [kinds.job, kinds.deployment].map(async (kind) =>
+        (await cluster.list(kind, selector)).map((object) => ({ kind, ...identityOf(object) })),
+      ),
     );
-    for (const { kind, metadata } of found.flat()) await cluster.delete(kind, metadata!.name!);
+    for (const { kind, name } of objects.flat()) await cluster.delete(kind, name);
     if (ending === "killed") return;
     for (const deadline = Date.now() + goneTimeoutMs; ; await sleep(500)) {
       const left = [...(await cluster.list(kinds.pod, selector)), ...(await cluster.list(kinds.job, selector))];
@@ -91,16 +95,16 @@ export class KubernetesLauncher implements Launcher {
     const selector = selectorOf(this.#label);
     const jobEnded = async (job: V1Job) => {
       if (!isFinished(job) || job.metadata?.deletionTimestamp) return;
-      const runSelector = `${selectorOf(this.#label, job.metadata!.labels![labels.run]!)},${labels.component}=learner`;
-      await this.#tell(job.metadata!, endOfJob(job, await cluster.list<V1Pod>(kinds.pod, runSelector)), watcher);
+      const runSelector = `${selectorOf(this.#label, podSetOf(job).runId)},${labels.component}=learner`;
+      await this.#tell(job, endOfJob(job, await cluster.list<V1Pod>(kinds.pod, runSelector)), watcher);
     };
     const persist = (work: () => Promise<void>) => void this.#persist(work);
     const podChanged = (pod: V1Pod) => {
       if (pod.metadata?.deletionTimestamp) return this.#ends.forget(pod);
-      persist(() => this.#tellDelay(pod.metadata!, delayOf(pod), watcher));
+      persist(() => this.#tellDelay(pod, delayOf(pod), watcher));
       // Once per end: what is repeated below must not count it again.
       const noted = this.#ends.note(pod);
-      if (noted) persist(() => this.#podEnded(pod.metadata!, noted, watcher));
+      if (noted) persist(() => this.#podEnded(pod, noted, watcher));
     };
     this.#watches.push(
       cluster.watch<V1Job>(kinds.job, selector, (job) => persist(() => jobEnded(job)), log),
@@ -114,17 +118,16 @@ export class KubernetesLauncher implements Launcher {
   }
 
   /** Tells of what Kubernetes alone does not see: too many ends in the window, and the end of a run that is over. */
-  async #podEnded(metadata: Metadata, noted: Noted, watcher: Watcher): Promise<void> {
-    const { name, uid, labels: found } = metadata;
-    const { [labels.run]: runId, [labels.component]: role } = found!;
+  async #podEnded(pod: V1Pod, noted: Noted, watcher: Watcher): Promise<void> {
+    const { name, uid } = identityOf(pod);
+    const { runId, role } = podSetOf(pod);
     const { restart, cause, warning, code, message } = noted;
     // The Job says when a learner has ended because its input is bad.
-    if (!restart && !(role === "learner" && cause === "hopeless")) return this.#tell(metadata, { code, message }, watcher);
-    if (role === "learner" && code !== 0 && (await watcher.goesOn?.(runId!)) === false)
-      return this.#tell(metadata, { code, message }, watcher);
+    if (!restart && !(role === "learner" && cause === "hopeless")) return this.#tell(pod, { code, message }, watcher);
+    if (role === "learner" && code !== 0 && (await watcher.goesOn?.(runId)) === false) return this.#tell(pod, { code, message }, watcher);
     if (warning) {
       const words = `${name} ${warning}${message ? ` (${message})` : ""}; it is started again`;
-      await watcher.delayed({ runId: runId!, key: `${uid}/${cause}/${noted.count}`, message: words });
+      await watcher.delayed({ runId, key: `${uid}/${cause}/${noted.count}`, message: words });
     }
   }
 
@@ -136,11 +139,11 @@ export class KubernetesLauncher implements Launcher {
   /** The run's learner: the one that is there, or a new one in place of one that has ended. */
   async #learner(run: Run, set: RoleSet): Promise<V1Job> {
     const { cluster } = this.#options;
-    const found = await cluster.read<V1Job>(kinds.job, nameOf(set));
-    if (found && !isFinished(found) && !found.metadata?.deletionTimestamp) return found;
+    const job = await cluster.read<V1Job>(kinds.job, nameOf(set));
+    if (job && !isFinished(job) && !job.metadata?.deletionTimestamp) return job;
     // One whose Job was deleted a moment ago may still be saving its checkpoint.
     const leaving = `${selectorOf(this.#label, run.runId)},${labels.component}=learner`;
-    if (found || (await cluster.list(kinds.pod, leaving)).length > 0) await this.stop(run.runId);
+    if (job || (await cluster.list(kinds.pod, leaving)).length > 0) await this.stop(run.runId);
     return cluster.create(learnerJob(set, run.spec?.roles?.learner, this.#context(), await this.#owner()));
   }
 
@@ -148,33 +151,34 @@ export class KubernetesLauncher implements Launcher {
     const { cluster, owner } = this.#options;
     if (owner === undefined) return undefined;
     const { apiVersion, kind } = kinds.configMap;
-    const found = await cluster.read(kinds.configMap, owner);
-    if (!found)
+    const configMap = await cluster.read(kinds.configMap, owner);
+    if (!configMap)
       throw new RetortError(
         "FailedPrecondition",
         `there is no ConfigMap ${owner} in namespace ${cluster.namespace}; --owner must name one`,
       );
-    return { apiVersion, kind, name: owner, uid: found.metadata!.uid! };
+    return { apiVersion, kind, ...identityOf(configMap) };
   }
 
   async #isOwned(kind: (typeof kinds)["deployment" | "scaledObject"], set: RoleSet, { uid }: Owner): Promise<boolean> {
-    const found = await this.#options.cluster.read(kind, nameOf(set));
-    return found?.metadata?.ownerReferences?.some((reference) => reference.uid === uid) ?? false;
+    const object = await this.#options.cluster.read(kind, nameOf(set));
+    return object?.metadata?.ownerReferences?.some((reference) => reference.uid === uid) ?? false;
   }
 
   /** Tells of an end, once, however often its object changes. */
-  async #tell({ uid, labels: found }: Metadata, end: End | undefined, watcher: Watcher): Promise<void> {
+  async #tell(object: KubernetesObject, end: End | undefined, watcher: Watcher): Promise<void> {
     if (!end) return;
-    const { [labels.run]: runId, [labels.component]: role, [labels.teacher]: teacher } = found!;
-    const set: RoleSet = { runId: runId!, role: role as RoleSet["role"], teacher, replicas: 1 };
-    await this.#once(uid!, () => watcher.ended({ set, ...end }));
+    const set: RoleSet = { ...podSetOf(object), replicas: 1 };
+    await this.#once(identityOf(object).uid, () => watcher.ended({ set, ...end }));
   }
 
-  async #tellDelay({ uid, name, labels: found }: Metadata, delay: PodDelay | undefined, watcher: Watcher): Promise<void> {
+  async #tellDelay(pod: V1Pod, delay: PodDelay | undefined, watcher: Watcher): Promise<void> {
     if (!delay) return;
+    const { name, uid } = identityOf(pod);
+    const { runId } = podSetOf(pod);
     const key = `${uid}/${delay.reason}`;
     const message = `pod ${name} does not start: ${delay.reason}: ${delay.message}`;
-    await this.#once(key, () => watcher.delayed({ runId: found![labels.run]!, key, message }));
+    await this.#once(key, () => watcher.delayed({ runId, key, message }));
   }
 
   /** Does what a key stands for once, or again if it failed. */
@@ -202,7 +206,5 @@ export class KubernetesLauncher implements Launcher {
     }
   }
 }
-
-type Metadata = NonNullable<V1Pod["metadata"]>;
 
 const nameIn = ({ metadata }: { metadata?: { name?: string } }): string => metadata?.name ?? "";

@@ -60,7 +60,6 @@ export function roleDeployment(
   replicas: number | undefined,
 ): V1Deployment {
   const { runId, role, teacher } = set;
-  const { [labels.run]: run, [labels.component]: component, [labels.teacher]: name } = labelsOf({ runId, role, teacher }, context.owner);
   return {
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -70,7 +69,7 @@ export function roleDeployment(
       // A task that a lost pod had comes back by itself, and a node may not hold one pod more.
       strategy: { type: "Recreate" },
       selector: {
-        matchLabels: { [labels.run]: run!, [labels.component]: component!, ...(name === undefined ? {} : { [labels.teacher]: name }) },
+        matchLabels: { [labels.run]: runId, [labels.component]: role, ...(teacher === undefined ? {} : { [labels.teacher]: teacher }) },
       },
       template: podTemplateOf(set, spec, context, "Always"),
     },
@@ -100,9 +99,9 @@ function podTemplateOf(
     spec: {
       // A Service named `retort` would otherwise put RETORT_PORT=tcp://… into every pod's environment.
       enableServiceLinks: false,
-      ...pod!,
+      ...pod,
       restartPolicy,
-      containers: pod!.containers.map((container) => (container.name === containerName ? roleContainer(container, set, spec) : container)),
+      containers: pod.containers.map((container) => (container.name === containerName ? roleContainer(container, set, spec) : container)),
     },
   };
 }

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { V1PodTemplateSpec } from "@kubernetes/client-node";
+import type { V1PodSpec, V1PodTemplateSpec } from "@kubernetes/client-node";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { type Problem, RetortError } from "../../shared/base/errors.js";
@@ -19,7 +19,12 @@ export const containerName = "retort";
  * - the flags `--role --run --teacher --device --threads`, put before the container's own `args`;
  * - labels (see labels.ts); the template's other labels and its annotations stay.
  */
-export type PodTemplates = Readonly<Record<RoleName, V1PodTemplateSpec>>;
+export type PodTemplates = Readonly<Record<RoleName, PodTemplate>>;
+
+/** A PodTemplateSpec that has a pod. */
+export interface PodTemplate extends V1PodTemplateSpec {
+  spec: V1PodSpec;
+}
 
 const container = z.looseObject({ name: z.string().min(1), image: z.string().min(1) });
 
@@ -52,7 +57,7 @@ export function parsePodTemplates(text: string, path: string): PodTemplates {
     throw new RetortError("InvalidArgument", `the pod templates in ${path} are not YAML: ${(error as Error).message}`, { cause: error });
   }
   const parsed = podTemplates.safeParse(value);
-  if (parsed.success) return parsed.data as unknown as PodTemplates;
+  if (parsed.success) return parsed.data as PodTemplates;
   const problems: Problem[] = parsed.error.issues.map(({ path: at, message }) => ({ fieldPath: at.join("."), description: message }));
   throw RetortError.ofProblems(`the pod templates in ${path}`, problems);
 }

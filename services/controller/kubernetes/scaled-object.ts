@@ -1,4 +1,5 @@
 import type { KubernetesObject } from "@kubernetes/client-node";
+import { found } from "../../shared/base/found.js";
 import { durables, streamNames } from "../../shared/flow/streams.js";
 import type { RoleSet } from "../launch/launcher.js";
 import { kinds } from "./cluster.js";
@@ -51,11 +52,13 @@ function queuesOf({ runId, role, teacher }: RoleSet): readonly { stream: string;
   switch (role) {
     case "student":
       return [{ stream: streamNames.prompts, consumer: durables.student(runId) }];
-    case "teacher":
+    case "teacher": {
+      const name = found(teacher, "the name of a set of teachers");
       return [
-        { stream: streamNames.rollouts, consumer: durables.teacher(runId, teacher!) },
-        { stream: streamNames.prompts, consumer: durables.writer(runId, teacher!) },
+        { stream: streamNames.rollouts, consumer: durables.teacher(runId, name) },
+        { stream: streamNames.prompts, consumer: durables.writer(runId, name) },
       ];
+    }
     case "reward":
       return [{ stream: streamNames.rollouts, consumer: durables.reward(runId) }];
     case "learner":

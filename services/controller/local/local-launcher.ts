@@ -10,6 +10,7 @@ import { codeOfSignal, defaultWindowMs, Restarts } from "../launch/restarts.js";
 import { checkProcesses } from "./process-limit.js";
 import { ProcessLog } from "./process-log.js";
 
+/** What the launcher of this machine works with. */
 export interface LocalLauncherOptions {
   /** The controller's own; what every process of a run needs of them is passed on. */
   readonly settings: ProcessSettings;

@@ -7,6 +7,7 @@ export type OpenLog = (path: string) => WriteStream;
 /** Bytes that may wait for a slow disk. */
 const waitingBytes = 4 * 1024 * 1024;
 
+/** Which file a log is, and who hears that it cannot be written. */
 export interface ProcessLogOptions {
   readonly path: string;
   /** Called when output begins to be dropped, and once it is written again. */

@@ -5,6 +5,7 @@ import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import type { RunStorage } from "./storage.js";
 import type { Supervisor } from "./supervisor.js";
 
+/** What old runs are looked through with, and how long they are kept. */
 export interface RetentionOptions {
   readonly runs: RunStore;
   readonly storage: RunStorage;

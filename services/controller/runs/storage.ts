@@ -8,6 +8,7 @@ import { isModelFile } from "../../shared/flow/weights/sendable.js";
 import type { WeightStore } from "../../shared/flow/weights/store.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 
+/** Where runs keep what they take up. */
 export interface RunStorageOptions {
   readonly dataDir: string;
   readonly streams: Streams;

@@ -1,5 +1,6 @@
 import pLimit, { type LimitFunction } from "p-limit";
 import { RetortError } from "../../shared/base/errors.js";
+import { found } from "../../shared/base/found.js";
 import type { Log } from "../../shared/base/log.js";
 import type { Streams } from "../../shared/base/streams/connection.js";
 import { tellAudit } from "../../shared/flow/ledger/audit-run.js";
@@ -14,6 +15,7 @@ import { persist } from "./persist.js";
 import type { RunStorage } from "./storage.js";
 import { Wishes } from "./wishes.js";
 
+/** What a supervisor works with. */
 export interface SupervisorOptions {
   readonly streams: Streams;
   readonly runs: RunStore;
@@ -162,7 +164,7 @@ export class Supervisor {
   /** @param leaving what is being stopped needs its learner alone, for the last checkpoint */
   async #launch(run: Run, leaving = false): Promise<void> {
     const { launcher, streams } = this.#options;
-    const resolved = resolveRun(run.spec!);
+    const resolved = resolvedOf(run);
     await ensureRun(streams, consumersOf(run, resolved));
     const sets = roleSetsOf(run, resolved);
     await launcher.launch(run, leaving ? sets.slice(0, 1) : sets);
@@ -173,7 +175,7 @@ export class Supervisor {
     const { launcher, streams, runs, storage, log } = this.#options;
     await ensureEnd(streams, run);
     if (!killed) await launcher.stop(run.runId);
-    await removeRun(streams, consumersOf(run, resolveRun(run.spec!)));
+    await removeRun(streams, consumersOf(run, resolvedOf(run)));
     // Processes that were killed did not sign off.
     for (const registered of await runs.registrations(run.runId)) await runs.unregister(run.runId, registered);
     await storage
@@ -255,6 +257,8 @@ export class Supervisor {
 /** Where a resume of a run would begin. */
 const resumeWords = ({ checkpoint }: Run): string =>
   checkpoint ? `a resume goes on from the checkpoint of step ${checkpoint.step}` : "there is no checkpoint: a resume begins at step 0";
+
+const resolvedOf = ({ runId, spec }: Run): ResolvedRun => resolveRun(found(spec, `the spec of run ${runId}`));
 
 function consumersOf({ runId }: Run, { teachers, replicas, maxAttempts }: ResolvedRun) {
   return { runId, teachers, rewarded: replicas.reward > 0, maxAttempts };

@@ -7,6 +7,7 @@ import type { Wish } from "../../shared/flow/runs/wish.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { persist } from "./persist.js";
 
+/** What is needed to look after what runs are asked. */
 export interface WishesOptions {
   readonly streams: Streams;
   readonly runs: RunStore;

@@ -1,5 +1,6 @@
 import type { Problem } from "../../base/errors.js";
 import type { EvaluationSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import { type Closed, closedValue } from "./closed-value.js";
 
 /** The figures by which a best checkpoint can be chosen, and whether more of it is better. */
 export const bestFigures = {
@@ -10,7 +11,7 @@ export const bestFigures = {
   sampled: "highest",
   self_bleu: "lowest",
   teacher_nll: "lowest",
-} as const;
+} as const satisfies Record<Closed<"EvaluationSpec.keepBest">, "highest" | "lowest">;
 
 /** A figure by which the best version of a student can be kept. */
 export type BestFigure = keyof typeof bestFigures;
@@ -29,7 +30,7 @@ export interface EvaluationSettings {
   readonly temperatures: readonly number[];
   readonly passAt: readonly number[];
   readonly keepBest: BestFigure | undefined;
-  readonly selfBleuUnit: "word" | "character";
+  readonly selfBleuUnit: Closed<"EvaluationSpec.selfBleuUnit">;
   /** 0: that of the phase. */
   readonly maxNewTokens: number;
 }
@@ -48,8 +49,8 @@ export function resolveEvaluation(spec: EvaluationSpec | undefined): EvaluationS
     limit: spec.limit || 128,
     samplesPerPrompt: spec.samplesPerPrompt || 1,
     temperatures: spec.temperatures.length ? spec.temperatures : [1],
-    keepBest: (spec.keepBest || undefined) as BestFigure | undefined,
-    selfBleuUnit: (spec.selfBleuUnit || "word") as "word" | "character",
+    keepBest: spec.keepBest ? closedValue("EvaluationSpec.keepBest", spec.keepBest) : undefined,
+    selfBleuUnit: closedValue("EvaluationSpec.selfBleuUnit", spec.selfBleuUnit || "word"),
   };
 }
 

@@ -46,7 +46,7 @@ async function overlapOf(output: string, spec: RunSpec): Promise<string | undefi
 async function chainOf(path: string): Promise<(string | undefined)[]> {
   const missing = await missingDirectories(path);
   const chain: (string | undefined)[] = missing.map(() => undefined);
-  for (let at = await realpath(missing.length ? dirname(missing.at(-1)!) : path); ; at = dirname(at)) {
+  for (let at = await realpath(missing.map((one) => dirname(one)).at(-1) ?? path); ; at = dirname(at)) {
     const { dev, ino } = await stat(at);
     chain.push(`${dev}:${ino}`);
     if (at === dirname(at)) return chain;

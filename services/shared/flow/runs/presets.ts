@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ObjectiveSpecSchema } from "../../gen/retort/v1/run_spec_pb.js";
+import type { Closed } from "./closed-value.js";
 
 /** What a preset decides: how often the student's own samples are used, and what is minimised. */
 export interface Preset {
@@ -8,7 +9,7 @@ export interface Preset {
 }
 
 /** The methods of the field, by the names they go by. */
-export const presets: Readonly<Record<string, Preset>> = {
+export const presets: Readonly<Record<Closed<"PhaseSpec.preset">, Preset>> = {
   /** Wen et al. 2023, with total variation. */
   f_distill: { lambda: 0.5, objective: { divergence: "tvd" } },
   /** Agarwal et al. 2024, with the defaults of TRL's GKDTrainer. */

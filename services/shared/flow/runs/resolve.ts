@@ -1,6 +1,7 @@
 import { found } from "../../base/found.js";
 import type { SamplingParams } from "../../gen/retort/v1/flow_pb.js";
 import type { ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import { type Closed, closedValue } from "./closed-value.js";
 import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
 import { presets } from "./presets.js";
 
@@ -21,33 +22,22 @@ export interface Phase {
 
 /** What a phase minimises; the meaning and the default of each field are those of ObjectiveSpec in run_spec.proto. */
 export interface ObjectiveSettings {
-  readonly divergence:
-    | "adaptive_kl"
-    | "cross_entropy"
-    | "entropy_aware"
-    | "forward_kl"
-    | "jsd"
-    | "mix"
-    | "opd"
-    | "reverse_kl"
-    | "skew_kl"
-    | "skew_reverse_kl"
-    | "tvd";
+  readonly divergence: Closed<"ObjectiveSpec.divergence">;
   readonly beta: number;
   readonly skew: number;
   readonly weight: number;
   readonly alpha: number;
-  readonly signal: "full" | "hidden" | "random_k" | "sampled" | "student_top_k" | "top_k";
+  readonly signal: Closed<"ObjectiveSpec.signal">;
   readonly k: number;
-  readonly hiddenDtype: "float16" | "float32";
+  readonly hiddenDtype: Closed<"ObjectiveSpec.hiddenDtype">;
   readonly headMass: number;
   readonly entropyThreshold: number;
   readonly forwardWeight: number;
   readonly studentTemperature: number;
   readonly teacherTemperature: number;
-  readonly normalisation: "sequence" | "token";
+  readonly normalisation: Closed<"ObjectiveSpec.normalisation">;
   readonly normalizeJsd: boolean;
-  readonly baseline: "group" | "batch" | "none";
+  readonly baseline: Closed<"ObjectiveSpec.baseline">;
   readonly klCoef: number;
   readonly klBaseline: boolean;
   readonly ratioClip: number;
@@ -59,7 +49,7 @@ export interface ObjectiveSettings {
 /** How a phase's steps are taken; as OptimizerSpec in run_spec.proto. */
 export interface OptimizerSettings {
   readonly learningRate: number;
-  readonly schedule: "constant" | "linear" | "cosine";
+  readonly schedule: Closed<"OptimizerSpec.schedule">;
   readonly warmupSteps: number;
   readonly weightDecay: number;
   readonly beta1: number;
@@ -146,8 +136,8 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
 }
 
 function resolvePhase(phase: PhaseSpec, firstStep: number): Phase {
-  const name = phase.preset || "gkd";
-  const preset = presets[name]!;
+  const name = closedValue("PhaseSpec.preset", phase.preset || "gkd");
+  const preset = presets[name];
   const lambda = phase.lambda ?? preset.lambda;
   const samplesPerPrompt = phase.samplesPerPrompt || 1;
   return {
@@ -185,22 +175,22 @@ export function resolveObjective(
 ): ObjectiveSettings {
   const numeric = (key: NumericSetting, fallback: number) => given?.[key] ?? preset[key] ?? fallback;
   return {
-    divergence: (given?.divergence || preset.divergence || "jsd") as ObjectiveSettings["divergence"],
+    divergence: closedValue("ObjectiveSpec.divergence", given?.divergence || preset.divergence || "jsd"),
     beta: numeric("beta", 0.5),
     skew: numeric("skew", 0.1),
     weight: numeric("weight", 0.5),
     alpha: numeric("alpha", 1),
-    signal: (given?.signal || preset.signal || "full") as ObjectiveSettings["signal"],
+    signal: closedValue("ObjectiveSpec.signal", given?.signal || preset.signal || "full"),
     k: given?.topK || 64,
-    hiddenDtype: (given?.hiddenDtype || "float16") as ObjectiveSettings["hiddenDtype"],
+    hiddenDtype: closedValue("ObjectiveSpec.hiddenDtype", given?.hiddenDtype || "float16"),
     headMass: numeric("headMass", 0.5),
     entropyThreshold: numeric("entropyThreshold", 0.8),
     forwardWeight: numeric("forwardWeight", 1),
     studentTemperature: numeric("studentTemperature", 1),
     teacherTemperature: numeric("teacherTemperature", 1),
-    normalisation: (given?.normalisation || preset.normalisation || "sequence") as ObjectiveSettings["normalisation"],
+    normalisation: closedValue("ObjectiveSpec.normalisation", given?.normalisation || preset.normalisation || "sequence"),
     normalizeJsd: given?.normalizeJsd ?? false,
-    baseline: (given?.baseline || (samplesPerPrompt > 1 ? "group" : "batch")) as ObjectiveSettings["baseline"],
+    baseline: closedValue("ObjectiveSpec.baseline", given?.baseline || (samplesPerPrompt > 1 ? "group" : "batch")),
     klCoef: numeric("klCoef", 1),
     klBaseline: given?.klBaseline ?? false,
     ratioClip: numeric("ratioClip", 10),
@@ -212,7 +202,7 @@ export function resolveObjective(
 /** Optimiser settings with their defaults. */
 export const resolveOptimizer = (given: OptimizerSpec | undefined): OptimizerSettings => ({
   learningRate: given?.learningRate ?? 1e-3,
-  schedule: (given?.schedule || "constant") as OptimizerSettings["schedule"],
+  schedule: closedValue("OptimizerSpec.schedule", given?.schedule || "constant"),
   warmupSteps: given?.warmupSteps ?? 0,
   weightDecay: given?.weightDecay ?? 0,
   beta1: given?.beta1 ?? 0.9,

@@ -1,28 +1,11 @@
-import { create, type DescField, type DescFile, type DescMessage, getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
+import { create, type DescField, type DescMessage, getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
 import { type FieldRules, field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { protoMessages } from "../../../../deploy/proto-rules.js";
 import { RetortError } from "../../../../services/shared/base/errors.js";
 import { checkMessage } from "../../../../services/shared/base/rpc/check-message.js";
-import { file_retort_v1_controller } from "../../../../services/shared/gen/retort/v1/controller_pb.js";
-import { file_retort_v1_events } from "../../../../services/shared/gen/retort/v1/events_pb.js";
-import { ArraySchema, file_retort_v1_flow, PromptTaskSchema } from "../../../../services/shared/gen/retort/v1/flow_pb.js";
-import { file_retort_v1_learner } from "../../../../services/shared/gen/retort/v1/learner_pb.js";
-import { EvaluateRequestSchema, file_retort_v1_reward } from "../../../../services/shared/gen/retort/v1/reward_pb.js";
-import { file_retort_v1_run } from "../../../../services/shared/gen/retort/v1/run_pb.js";
-import { file_retort_v1_run_spec } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
-import { file_retort_v1_student, SampleRequestSchema } from "../../../../services/shared/gen/retort/v1/student_pb.js";
-import { file_retort_v1_teacher } from "../../../../services/shared/gen/retort/v1/teacher_pb.js";
-
-const files: readonly DescFile[] = [
-  file_retort_v1_controller,
-  file_retort_v1_events,
-  file_retort_v1_flow,
-  file_retort_v1_learner,
-  file_retort_v1_reward,
-  file_retort_v1_run,
-  file_retort_v1_run_spec,
-  file_retort_v1_student,
-  file_retort_v1_teacher,
-];
+import { ArraySchema, PromptTaskSchema } from "../../../../services/shared/gen/retort/v1/flow_pb.js";
+import { EvaluateRequestSchema } from "../../../../services/shared/gen/retort/v1/reward_pb.js";
+import { SampleRequestSchema } from "../../../../services/shared/gen/retort/v1/student_pb.js";
 
 /** Fields without a bound, and why. */
 const anyValueIsASeed = new Set(["RunSpec.seed", "PromptTask.seed", "SampleRequest.seed"]);
@@ -71,8 +54,7 @@ function isBounded(field: DescField): boolean {
   }
 }
 
-const messagesOf = (messages: readonly DescMessage[]): DescMessage[] => messages.flatMap((one) => [one, ...messagesOf(one.nestedMessages)]);
-const fields = files.flatMap(({ messages }) => messagesOf(messages)).flatMap((message) => message.fields);
+const fields = protoMessages.flatMap((message) => message.fields);
 const nameOf = ({ parent, name }: DescField) => `${parent.name}.${name}`;
 
 describe("the protos", () => {

@@ -1,3 +1,4 @@
+import { closedValue } from "../../../../../services/shared/flow/runs/closed-value.js";
 import { presets } from "../../../../../services/shared/flow/runs/presets.js";
 import { lambdaAt, needsReward, needsScore, phaseOf, resolveRun } from "../../../../../services/shared/flow/runs/resolve.js";
 import { runOf, specOf } from "../../../../support/run-spec.js";
@@ -111,7 +112,7 @@ describe("presets", () => {
     const supervised = ["sft", "seq_kd"].includes(preset);
     expect(needsScore(phase!.objective)).toBe(!supervised && preset !== "rl");
     expect(needsReward(phase!.objective)).toBe(preset.startsWith("rl"));
-    expect(phase!.lambda).toBe(presets[preset]!.lambda);
+    expect(phase!.lambda).toBe(presets[closedValue("PhaseSpec.preset", preset)].lambda);
   });
 
   it("stand in order of name", () => {
