@@ -1,5 +1,7 @@
 // Dimensions: B batch, C classes.
+
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
 import { gradientsOf } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
@@ -133,4 +135,4 @@ export class ClassifierTrainer {
   }
 }
 
-const scalarOf = (tensor: Tensor | undefined): number => (tensor!.data as Float32Array)[0]!;
+const scalarOf = (tensor: Tensor | undefined): number => Number(found(tensor, "a scalar of the step").data[0]);

@@ -1,3 +1,4 @@
+import { found } from "../../base/found.js";
 import { Graph } from "../graph/graph.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { declareWeights } from "../models/graph-weights.js";
@@ -30,8 +31,9 @@ export async function decoderClassifier(classifier: Classifier, options: Classif
     obstacle: (text) => lengthObstacle(text, config.maxPositions) ?? strayToken(text.ids, config.vocabSize),
     logits: (texts) =>
       inBatches(texts, options.batchTokens, async (batch) => {
-        const fed = feeds(batch);
-        return (await (await compiled(fed.ids!.dims[1]!)).run(fed)).logits!;
+        const longest = Math.max(...batch.map(({ ids }) => ids.length));
+        const { logits } = await (await compiled(longest)).run(feeds(batch));
+        return found(logits, "the classifier's output logits");
       }),
     release: () => sessions.release(),
   };

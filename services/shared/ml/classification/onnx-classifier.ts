@@ -32,8 +32,9 @@ export async function openOnnxClassifier(path: string, options: ClassifierOption
   const session = await Session.load(path, options);
   const forward = async (texts: readonly EncodedText[]): Promise<Tensor> => {
     const { logits } = await session.run(Object.fromEntries(session.inputNames.map((name) => [name, column(texts, name, padId ?? 0)])));
-    if (logits!.dtype === "float32" && logits!.dims.length === 2) return logits!;
-    throw new RetortError("InvalidArgument", `${path}: logits are ${logits!.dtype} [${logits!.dims}]; a classifier gives float32 [B, C]`);
+    if (logits?.dtype === "float32" && logits.dims.length === 2) return logits;
+    const got = logits ? `${logits.dtype} [${logits.dims}]` : "missing";
+    throw new RetortError("InvalidArgument", `${path}: logits are ${got}; a classifier's are float32 [B, C]`);
   };
   try {
     checkNames(path, session);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
 import type { FileBytes } from "../../base/file-bytes.js";
+import { found } from "../../base/found.js";
 import { loadModel, modelFromFiles } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
@@ -94,7 +95,7 @@ export class ModelHost {
     const { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId } = config;
     const digests = {
       digest: digestOf(params),
-      headDigest: headDigest(params.get(headName(config))!),
+      headDigest: headDigest(found(params.get(headName(config)), "the model's head")),
       configDigest: createHash("sha256").update(JSON.stringify(config)).digest("hex"),
       tokenizerDigest: tokenizer.digest,
       templateDigest: tokenizer.templateDigest,
@@ -150,7 +151,7 @@ export class ModelHost {
       chat,
       where,
     );
-    const found = pairs.map(({ completion }, i) => ({ promptIds: prompts[i]!.ids, completionIds: completion }));
+    const sequences = pairs.map(({ completion }, i) => ({ promptIds: prompts[i]!.ids, completionIds: completion }));
     const texts = [...pairs.keys()].filter((i) => typeof pairs[i]!.completion === "string");
     const isPlain = (i: number) => {
       const { prompt } = pairs[i]!;
@@ -162,7 +163,7 @@ export class ModelHost {
       plain.map((i) => pairs[i]!.completion as string),
     );
     plain.forEach((i, n) => {
-      found[i]!.completionIds = written[n]!;
+      sequences[i]!.completionIds = written[n]!;
     });
     const spoken = texts.filter((i) => !isPlain(i));
     const examples = encoder.examples(
@@ -175,9 +176,9 @@ export class ModelHost {
       const example = examples[n]!;
       if (example.refusal !== undefined)
         throw new RetortError("InvalidArgument", `${where(i)}: ${example.refusal}`, { fieldPath: where(i) });
-      found[i]!.completionIds = example.completion!;
+      sequences[i]!.completionIds = found(example.completion, "an example's completion");
     }
-    return found as { promptIds: Int32Array; completionIds: Int32Array }[];
+    return sequences as { promptIds: Int32Array; completionIds: Int32Array }[];
   }
 
   /** The texts of completions: what prompt and completion say together, less what the prompt says alone. */
@@ -204,7 +205,9 @@ export class ModelHost {
       (n) => where(texts[n]!.i),
     );
     const byIndex = new Map(texts.map(({ i }, n) => [i, encoded[n]!]));
-    return prompts.map((prompt, i) => (prompt instanceof Int32Array ? { text: "", ids: prompt } : byIndex.get(i)!));
+    return prompts.map((prompt, i) =>
+      prompt instanceof Int32Array ? { text: "", ids: prompt } : found(byIndex.get(i), "an encoded prompt"),
+    );
   }
 
   /** Completes prompts; see {@link Sampler.sample}. */
@@ -214,7 +217,7 @@ export class ModelHost {
     onPieces?: (pieces: readonly Piece[]) => void,
   ): Promise<WrittenCompletion[]> {
     const { config, params, tokenizer } = this.#opened;
-    this.#sampler ??= new Sampler(config, params, { ...this.#options!, unsampled: idsWithoutToken(tokenizer, config.vocabSize) });
+    this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled: idsWithoutToken(tokenizer, config.vocabSize) });
     const completions = await this.#sampler.sample(requests, { ...sampling, stopIds: config.eosIds }, onPieces);
     const texts = completionTexts(
       tokenizer,
@@ -226,13 +229,17 @@ export class ModelHost {
   /** Scores completions; see {@link Scorer.score}. */
   async score(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
     const { config, params } = this.#opened;
-    this.#scorer ??= new Scorer(config, params, this.#options!);
+    this.#scorer ??= new Scorer(config, params, this.#settings);
     return this.#scorer.score(inputs, signal);
   }
 
   get #opened(): Model {
     if (!this.#model) throw new RetortError("FailedPrecondition", "no model is loaded yet");
     return this.#model;
+  }
+
+  get #settings(): HostOptions {
+    return found(this.#options, "what the model was opened with");
   }
 
   async #release(): Promise<void> {

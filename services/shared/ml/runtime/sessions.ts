@@ -42,8 +42,8 @@ export class Sessions {
   }
 
   async #drop(name: string): Promise<void> {
-    const { session } = this.#kept.get(name)!;
+    const known = this.#kept.get(name);
     this.#kept.delete(name);
-    await session.release();
+    await known?.session.release();
   }
 }

@@ -12,8 +12,8 @@ export function simplifiedLayerNormalization(x: Value, scale: Value, epsilon: nu
     { dtype: "float32" as const, shape: [...x.shape.slice(0, -1), 1] },
   ];
   const attributes = { axis: -1, epsilon: { float: epsilon }, stash_type: 1 };
-  const [y, inverseRms] = graphOf(x, scale).node("SimplifiedLayerNormalization", [x, scale], outputs, attributes);
-  return [y!, inverseRms!];
+  const made = graphOf(x, scale).node("SimplifiedLayerNormalization", [x, scale], outputs, attributes);
+  return [made[0]!, made[1]!];
 }
 
 /**

@@ -45,8 +45,8 @@ export function topK(x: Value, k: number | Value): readonly [Value, Value] {
     { dtype: x.dtype, shape },
     { dtype: "int64" as const, shape },
   ];
-  const [values, indices] = x.graph.node("TopK", [x, fixed ? x.graph.constant(int64([k])) : k], outputs, { axis: -1 });
-  return [values!, indices!];
+  const made = x.graph.node("TopK", [x, fixed ? x.graph.constant(int64([k])) : k], outputs, { axis: -1 });
+  return [made[0]!, made[1]!];
 }
 
 /** Running sum along `axis`. */
