@@ -1,4 +1,5 @@
 // Dimensions: B batch, C classes.
+
 import { RetortError } from "../../base/errors.js";
 import { gradientsOf } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
