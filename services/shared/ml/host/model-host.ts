@@ -231,10 +231,6 @@ export class ModelHost {
     return this.#scorer.score(inputs, signal);
   }
 
-  get #settings(): HostOptions {
-    return found(this.#options, "the host's options");
-  }
-
   get #opened(): Model {
     if (!this.#model) throw new RetortError("FailedPrecondition", "no model is loaded yet");
     return this.#model;
