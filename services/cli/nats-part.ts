@@ -12,6 +12,7 @@ export interface NatsPart extends Part {
   readonly server: NatsServer;
 }
 
+/** How a nats-server is started. */
 export interface NatsPartOptions {
   readonly binary: string;
   /** Its own directory, with symbolic links resolved. */

@@ -6,4 +6,5 @@ export const learnerSettings = modelSettings.extend({
   seed: z.coerce.number().int().min(0).default(0).describe("seed, for a learner that stands alone"),
 });
 
+/** Parsed {@link learnerSettings}. */
 export type LearnerSettings = z.infer<typeof learnerSettings>;

@@ -17,4 +17,5 @@ export const rewardSettings = modelSettings.extend({
   rewardTokenPlaintext: z.stringbool().default(false).describe("whether the token may go to other machines without TLS: true or false"),
 });
 
+/** Parsed {@link rewardSettings}. */
 export type RewardSettings = z.infer<typeof rewardSettings>;

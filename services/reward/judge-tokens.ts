@@ -17,7 +17,7 @@ const form = /^(https:\/\/)?(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?):(\
 export function addressOf(text: string): JudgeAddress {
   const [, scheme, host, , port] = form.exec(text) ?? [];
   if (!host || !port)
-    throw new RetortError("InvalidArgument", `"${text}" is no address of a reward server; give host:port, or https://host:port`);
+    throw new RetortError("InvalidArgument", `"${text}" isn't the address of a reward server; write host:port, or https://host:port`);
   return { tls: scheme !== undefined, host: host.toLowerCase(), port: Number(port) };
 }
 
@@ -40,7 +40,7 @@ export function tokenFor({ tls, host, port }: JudgeAddress, settings: TokenSetti
   );
 }
 
-/** The judges that get the token. @throws InvalidArgument for a setting that is no list of host:port */
+/** The judges that get the token. @throws InvalidArgument for a setting that isn't a list of host:port */
 export const hostsOf = (list: string): readonly JudgeAddress[] =>
   list
     .split(",")

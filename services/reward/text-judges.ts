@@ -17,7 +17,7 @@ const turnMs = 60_000;
 type Failed = { readonly failure: string };
 
 /**
- * Rewards by texts, in threads of their own: patterns and templates are somebody's, and may never end. A completion that takes
+ * Rewards by texts, in threads of their own: patterns and templates are written by users, and may never end. A completion that takes
  * too long or too much memory has a failure; the others keep their terms, and other calls go on meanwhile.
  */
 export class TextJudges {

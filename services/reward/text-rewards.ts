@@ -24,7 +24,7 @@ export interface ClassifierText {
   readonly pair?: string;
 }
 
-/** Milliseconds that one completion may take: of a pattern or template that somebody wrote, and of what we wrote. */
+/** Milliseconds that one completion may take: of a pattern or template that a user wrote, and of what we wrote. */
 const [foreignMs, ownMs] = [1000, 10_000];
 
 /** After so many completions of a call that took too long, the others have but this many milliseconds. */

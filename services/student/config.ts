@@ -7,4 +7,5 @@ export const studentSettings = modelSettings.extend({
   maxRows: z.coerce.number().int().min(1).default(64).describe("most sequences that are written together"),
 });
 
+/** Parsed {@link studentSettings}. */
 export type StudentSettings = z.infer<typeof studentSettings>;

@@ -5,7 +5,7 @@ import type { Log } from "../shared/base/log.js";
 import type { RunStore } from "../shared/flow/runs/run-store.js";
 import type { WeightStore, WeightsFiles } from "../shared/flow/weights/store.js";
 
-/** How often a wait looks for itself, besides at every announcement; and when it is first told of. */
+/** How often a wait looks without an announcement, and when it is first logged. */
 const lookMs = 1000;
 const tellAfterMs = 60_000;
 
@@ -56,7 +56,7 @@ export class Policy {
     while (!signal.aborted) {
       if (await this.#store.manifest(this.#runId, 0)) {
         const files = await this.#store.get(this.#runId, 0).catch((error: unknown) => {
-          // A learner that takes over stores it anew: it is away for a moment.
+          // A learner that takes over stores it again: it is away for a moment.
           if (RetortError.from(error).code !== "NotFound") throw error;
         });
         if (files) return files;

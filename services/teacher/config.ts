@@ -3,7 +3,10 @@ import { modelSettings } from "../shared/base/settings.js";
 
 /** Settings of a teacher process. */
 export const teacherSettings = modelSettings.extend({
-  describeOnly: z.stringbool().default(false).describe("say what the model's files say of it, and read no weights: true or false"),
+  describeOnly: z
+    .stringbool()
+    .default(false)
+    .describe("only describe models, those that callers name among them, and read no weights: true or false"),
   teacher: z.string().default("default").describe("name of the teacher in the run's spec"),
   batchTokens: z.coerce.number().int().min(1).default(8192).describe("most tokens of one forward, padding included"),
   vocabSize: z.coerce
@@ -20,4 +23,5 @@ export const teacherSettings = modelSettings.extend({
     .describe("bytes of dataDir that scores of dataset text may take, to be used again over epochs and runs; 0 keeps none"),
 });
 
+/** Parsed {@link teacherSettings}. */
 export type TeacherSettings = z.infer<typeof teacherSettings>;

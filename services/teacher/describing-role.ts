@@ -1,19 +1,31 @@
 import { RetortError } from "../shared/base/errors.js";
+import { Roots } from "../shared/base/paths.js";
 import type { RoleParts } from "../shared/base/role.js";
-import type { TeacherBackend } from "./backends/backend.js";
+import type { DescribedTeacher, TeacherBackend } from "./backends/backend.js";
+import type { TeacherSettings } from "./config.js";
 import { teacherService } from "./service.js";
 
 /**
- * A teacher that says what it is and does nothing else (`--describe-only`): what the controller asks before a run starts.
- * Its files are read at each call, so that what is wrong with them is the answer to Describe.
- *
- * @throws InvalidArgument without a model
+ * A teacher that says what models are and does nothing else (`--describe-only`): what the controller asks before a run
+ * starts. Files are read at each call, so that what is wrong with them is the answer to it.
  */
-export function describingTeacher(model: string | undefined, backend: TeacherBackend): RoleParts {
-  if (!model) throw new RetortError("InvalidArgument", "--describe-only needs --model DIR");
-  const teacher = backend.describe(model);
+export function describingTeacher(
+  { model: own = "", roots }: Pick<TeacherSettings, "model" | "roots">,
+  backend: TeacherBackend,
+): RoleParts {
+  const permitted = new Roots(roots, "--roots");
+  const described = (named: string): DescribedTeacher => {
+    const model = named || own;
+    if (!model) throw new RetortError("InvalidArgument", "model is missing; name the directory to describe", { fieldPath: "model" });
+    return {
+      facts: async (vocabulary) => {
+        await permitted.check(model, "model");
+        return backend.describe(model).facts(vocabulary);
+      },
+    };
+  };
   const opened = () => {
     throw new RetortError("FailedPrecondition", "this teacher was started with --describe-only; it scores and samples nothing");
   };
-  return { before: [], implementations: [teacherService(() => teacher, opened)], after: [] };
+  return { before: [], implementations: [teacherService(described, opened)], after: [] };
 }

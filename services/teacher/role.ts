@@ -16,7 +16,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const { settings, log, metrics } = context;
   const { device, threads, batchTokens, teacher } = settings;
   const backend = backends.onnx({ device, threads: threadCount(threads), batchTokens });
-  if (settings.describeOnly) return describingTeacher(settings.model, backend);
+  if (settings.describeOnly) return describingTeacher(settings, backend);
   return memberRole(context, ["teacher", teacher], ({ fail }) => {
     const meters = new TeacherMeters(metrics);
     let model: TeacherModel | undefined;
@@ -36,8 +36,12 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       if (model) return model;
       throw new RetortError("Unavailable", "the teacher's model is still being opened; call again");
     };
+    const described = (named: string): TeacherModel => {
+      if (!named) return opened();
+      throw new RetortError("InvalidArgument", "this teacher has one model; leave `model` out", { fieldPath: "model" });
+    };
     return {
-      implementations: [teacherService(opened, opened)],
+      implementations: [teacherService(described, opened)],
       join: async (membership) => {
         const { teachers, vocabSize } = membership.spec;
         const opened = await open(teachers.find(({ name }) => teacherName(name) === teacher)?.model, vocabSize || undefined);

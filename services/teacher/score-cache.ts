@@ -64,7 +64,7 @@ export class ScoreCache {
       return { kind: "miss" as const };
     });
     this.#count(found.kind);
-    if (found.kind === "corrupt") this.#log.warn({ key }, "a cached score was damaged; it is made anew");
+    if (found.kind === "corrupt") this.#log.warn({ key }, "a cached score was damaged; it is made again");
     return found.kind === "hit" ? fromBinary(SequenceScoreSchema, found.bytes) : undefined;
   }
 

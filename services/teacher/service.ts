@@ -16,12 +16,12 @@ import type { DescribedTeacher, TeacherFacts, TeacherModel } from "./backends/ba
 /**
  * TeacherService over a teacher. Both are asked for at each call, and calls come once the process is ready.
  *
- * @param described what Describe is answered from
+ * @param described what Describe is answered from; told the model that the caller names, or nothing
  * @param opened what scores and samples; throws where nothing does
  */
-export function teacherService(described: () => DescribedTeacher, opened: () => TeacherModel): Implementation {
+export function teacherService(described: (model: string) => DescribedTeacher, opened: () => TeacherModel): Implementation {
   return implement(TeacherService, {
-    describe: async ({ vocabulary }) => descriptionOf(await described().facts(vocabulary)),
+    describe: async ({ vocabulary, model }) => descriptionOf(await described(model).facts(vocabulary)),
     score: async (request) => {
       const model = opened();
       const inputs = await inputsOf(model, request);

@@ -1,21 +1,13 @@
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findNatsServer } from "../../services/shared/base/nats-server.js";
 import { Streams } from "../../services/shared/base/streams/connection.js";
 import { ensureStreams } from "../../services/shared/flow/streams.js";
 import { eventually } from "../support/nats.js";
+import { freePort } from "../support/tools/free-port.js";
 import { describeChart, environmentOf, find, type Manifest, podsOf, render } from "./support/render.js";
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 
 /** A nats-server with the configuration that the chart gives to its pod, and how it is reached. */
 interface Served {

@@ -18,7 +18,10 @@ export async function describedBy(model: string, vocabulary: boolean) {
       throw new Error("no weights are read here");
     },
   );
-  const answer = (handlers.describe as (request: { vocabulary: boolean }) => Promise<Description>)({ vocabulary });
+  const answer = (handlers.describe as (request: { vocabulary: boolean; model: string }) => Promise<Description>)({
+    vocabulary,
+    model: "",
+  });
   return create(TeacherServiceDescribeResponseSchema, await answer);
 }
 

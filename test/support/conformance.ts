@@ -3,6 +3,7 @@ import type { Objective } from "../../services/shared/ml/losses/objective.js";
 import { headDigest } from "../../services/shared/ml/models/model.js";
 import type { Score } from "../../services/shared/ml/signals/score.js";
 import type { TrainSequence } from "../../services/shared/ml/training/batch.js";
+import { logSoftmaxRows } from "./distributions.js";
 import { plainObjective } from "./loss.js";
 
 type Number = number | null;
@@ -93,7 +94,7 @@ export function trainSequences(value: ConformanceCase, input: ConformanceInput):
     const completion = prefix_tokens ? Math.min(prefix_tokens, whole) : whole;
     const completionIds = Int32Array.from(ids.slice(prompt, prompt + completion));
     const positions = Array.from({ length: completion }, (_, n) => prompt - 1 + n);
-    const full = positions.map((t) => logSoftmax(input.teacher_logits[b]![t]!, value.objective.teacher_temperature));
+    const full = positions.map((t) => softened(input.teacher_logits[b]![t]!, value.objective.teacher_temperature));
     const [from, to] = [row, row + completion];
     row = to;
     return {
@@ -137,9 +138,9 @@ function scoreOf(
 /** JSON has no infinity: null is the logarithm of 0. */
 const logarithm = (x: Number): number => x ?? Number.NEGATIVE_INFINITY;
 
-function logSoftmax(logits: readonly Number[], temperature: number): number[] {
-  const scaled = logits.map((x) => logarithm(x) / temperature);
-  const top = Math.max(...scaled);
-  const total = top + Math.log(scaled.reduce((sum, x) => sum + Math.exp(x - top), 0));
-  return scaled.map((x) => x - total);
-}
+/** The teacher's log-probabilities of one position. */
+const softened = (logits: readonly Number[], temperature: number): number[] =>
+  logSoftmaxRows(
+    logits.map((x) => logarithm(x) / temperature),
+    logits.length,
+  );

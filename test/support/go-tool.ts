@@ -15,6 +15,7 @@ export interface GoTool {
   readonly probe: readonly [argument: string, answer: RegExp];
 }
 
+/** Calls gRPC methods from a shell. */
 export const grpcurl: GoTool = {
   name: "grpcurl",
   package: "github.com/fullstorydev/grpcurl/cmd/grpcurl",
@@ -22,8 +23,10 @@ export const grpcurl: GoTool = {
   probe: ["-version", /grpcurl/],
 };
 
+/** Renders the chart. */
 export const helm: GoTool = { name: "helm", package: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0", probe: ["version", /Version:"v3\./] };
 
+/** Holds manifests against the schemas of Kubernetes. */
 export const kubeconform: GoTool = {
   name: "kubeconform",
   package: "github.com/yannh/kubeconform/cmd/kubeconform",

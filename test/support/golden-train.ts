@@ -36,6 +36,7 @@ export interface GoldenTrain {
   };
 }
 
+/** The traces of every model and optimiser. */
 export const goldenTrain = JSON.parse(readFileSync("test/golden/fixtures/train.json", "utf8")) as GoldenTrain;
 
 /** What a trainer of a golden trace is made from. */

@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:https";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { eventually } from "./nats.js";
+import { freePort } from "./tools/free-port.js";
 
 /** How a test of the launcher gets an API server; said on the console when there is none. */
 export const howToGetOne =
@@ -108,14 +108,4 @@ export class KubeApi {
       }).once("error", () => resolve(false));
     });
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -29,6 +29,7 @@ export interface LossCase {
   };
 }
 
+/** What a loss comes to: the whole, each row, and the gradient by the logits. */
 export interface LossResult {
   readonly loss: number;
   readonly rows: Float32Array;

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getGoTool, versitygw } from "./go-tool.js";
 import { eventually } from "./nats.js";
+import { freePort } from "./tools/free-port.js";
 
 const user = "retort-test";
 const secret = "retort-test-secret";
@@ -53,12 +53,4 @@ export class TestS3 {
     await gone;
     await rm(this.#directory, { recursive: true, force: true });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
 }

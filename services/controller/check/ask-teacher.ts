@@ -7,6 +7,8 @@ export interface TeacherServer {
   readonly address: string;
   /** What it asks its callers for. */
   readonly token: string;
+  /** The directory to describe, of a server that describes any. */
+  readonly model: string;
 }
 
 /** Longest wait for an answer: a checkpoint's headers and a large vocabulary from a slow disk. */
@@ -21,12 +23,15 @@ const maxMessageBytes = 64 * 1024 * 1024;
  * @param digest of the vocabulary that the teacher should have; undefined if none is known: then the teacher's is not asked for
  * @throws what keeps the teacher from reading its model, with its sentence; Unavailable or DeadlineExceeded if it does not answer
  */
-export async function askTeacher({ address, token }: TeacherServer, digest: string | undefined): Promise<TeacherServiceDescribeResponse> {
+export async function askTeacher(
+  { address, token, model }: TeacherServer,
+  digest: string | undefined,
+): Promise<TeacherServiceDescribeResponse> {
   const client = createClient(TeacherService, address, { timeoutMs, maxMessageBytes, token });
   try {
-    const description = await client.describe({});
+    const description = await client.describe({ model });
     const isKnown = digest === undefined || digest === description.tokenizerDigest;
-    return isKnown ? description : await client.describe({ vocabulary: true });
+    return isKnown ? description : await client.describe({ model, vocabulary: true });
   } finally {
     client.close();
   }

@@ -17,28 +17,29 @@ const passedOn = ["HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR"];
 /** How much of the end of a process's log is kept, in characters. */
 const keptLog = 65_536;
 
-/** A teacher's process that says what a model directory is, to callers on this machine that know its token. */
+/** Where a process answers, and what it asks its callers for. */
+type Server = Omit<TeacherServer, "model">;
+
+/** A teacher's process that says what model directories are, to callers on this machine that know its token. */
 export class DescribingProcess {
-  readonly model: string;
   /** Where it answers, as soon as it does; rejects if it ends before. */
-  readonly server: Promise<TeacherServer>;
+  readonly server: Promise<Server>;
   /** Settles when the process has ended, with what that means. */
   readonly ended: Promise<RetortError>;
   readonly #child: ChildProcessByStdio<Writable, null, Readable>;
 
   /** @param memoryMb most MiB of its JavaScript heap */
-  constructor(model: string, memoryMb: number) {
-    this.model = model;
+  constructor(memoryMb: number) {
     const token = randomUUID();
-    this.#child = start(model, memoryMb, token);
+    this.#child = start(memoryMb, token);
     const { stdin, stderr } = this.#child;
     stdin.on("error", () => {});
-    const [ended, server] = [deferred<RetortError>(), deferred<TeacherServer>()];
+    const [ended, server] = [deferred<RetortError>(), deferred<Server>()];
     this.ended = ended.promise;
     this.server = server.promise;
     let log = "";
     this.#child.once("error", ({ message }) => ended.resolve(new RetortError("Unavailable", `no teacher can be started: ${message}`)));
-    this.#child.once("close", (code, signal) => ended.resolve(meaningOf(code ?? signal ?? "", lastError(log), { model, memoryMb })));
+    this.#child.once("close", (code, signal) => ended.resolve(meaningOf(code ?? signal ?? "", log, memoryMb)));
     stderr.on("data", (chunk: Buffer) => {
       log = (log + chunk.toString()).slice(-keptLog);
       const port = /"grpcPort":(\d+)/.exec(log)?.[1];
@@ -64,8 +65,8 @@ export class DescribingProcess {
   }
 }
 
-function start(model: string, memoryMb: number, token: string): ChildProcessByStdio<Writable, null, Readable> {
-  const flags = toFlags({ describeOnly: true, model, host: "127.0.0.1", exitWithParent: true, logFormat: "json", logLevel: "info" });
+function start(memoryMb: number, token: string): ChildProcessByStdio<Writable, null, Readable> {
+  const flags = toFlags({ describeOnly: true, host: "127.0.0.1", exitWithParent: true, logFormat: "json", logLevel: "info" });
   const argv = [`--max-old-space-size=${memoryMb}`, main, "--role=teacher", ...flags];
   const own = passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
   const env = { ...Object.fromEntries(own), RETORT_TOKEN: token };
@@ -73,10 +74,13 @@ function start(model: string, memoryMb: number, token: string): ChildProcessBySt
   return spawn(process.execPath, argv, { stdio: ["pipe", "ignore", "pipe"], env });
 }
 
-/** What the end of a process means, by its exit code or the signal that ended it. */
-function meaningOf(how: number | string, said: string | undefined, { model, memoryMb }: { model: string; memoryMb: number }): RetortError {
-  // How Node ends where the heap is full, and the kernel where memory is.
-  if (how === "SIGABRT" || how === "SIGKILL" || how === 134)
-    return new RetortError("ResourceExhausted", `looking at ${model} took more than ${memoryMb} MiB of memory`, { retry: "never" });
-  return new RetortError("Internal", `the process that looks at ${model} ended with ${how}: ${said ?? "no message"}`);
+/** What the end of a process means. @param how its exit code, or the signal that ended it */
+function meaningOf(how: number | string, log: string, memoryMb: number): RetortError {
+  // The kernel kills where memory is full, and Node says so where the heap is.
+  if (how === "SIGKILL" || /heap out of memory|JavaScript OOM/.test(log))
+    return new RetortError("ResourceExhausted", `looking at a teacher's files took more than ${memoryMb} MiB of memory`, {
+      retry: "never",
+    });
+  const said = lastError(log) ?? "no message";
+  return new RetortError("Internal", `the process that looks at teachers' files ended with ${how}: ${said}`);
 }

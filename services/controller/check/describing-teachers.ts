@@ -8,7 +8,7 @@ import { DescribingProcess } from "./describing-process.js";
 const most = 2;
 
 /** How long a process that nothing asks is kept: a spec that was validated is often started next. */
-const idleMs = 30_000;
+const idleMs = 60_000;
 
 /** How long a process may take to be seen to have ended after its connection broke. */
 const breakMs = 1000;
@@ -21,17 +21,28 @@ export interface DescribingOptions {
   readonly timeoutMs: number;
 }
 
+/** A process that nothing asks. */
+interface Idle {
+  readonly process: DescribingProcess;
+  readonly timer: NodeJS.Timeout;
+}
+
 /**
- * Teachers of this machine that describe model directories: the same program as the teacher of a run, in a process of its
- * own, without weights. It reads the files again at each question, so that keeping it for a while makes no answer stale.
+ * Teachers of this machine that describe model directories: the same program as the teacher of a run, in processes of their
+ * own, without weights. They read the files again at each question, so that keeping one for a while makes no answer stale.
  */
 export class DescribingTeachers {
   readonly #options: DescribingOptions;
   readonly #turns = pLimit(most);
-  readonly #idle: { readonly process: DescribingProcess; readonly timer: NodeJS.Timeout }[] = [];
+  readonly #idle: Idle[] = [];
 
   constructor(options: DescribingOptions) {
     this.#options = options;
+  }
+
+  /** Starts a process if there is none, so that it may be ready when one is asked. */
+  prepare(): void {
+    if (this.#idle.length + this.#turns.activeCount === 0) this.#keep(new DescribingProcess(this.#options.memoryMb));
   }
 
   /**
@@ -41,9 +52,9 @@ export class DescribingTeachers {
    */
   ask<T>(model: string, work: (server: TeacherServer) => Promise<T>): Promise<T> {
     return this.#turns(async () => {
-      const teacher = this.#take(model);
+      const teacher = this.#take();
       try {
-        const result = await work(await this.#within(teacher.server));
+        const result = await work({ ...(await this.#within(teacher.server)), model });
         this.#keep(teacher);
         return result;
       } catch (error) {
@@ -55,24 +66,20 @@ export class DescribingTeachers {
     });
   }
 
-  /** A process for a model: one that waits, or a new one, for which an idle one may have to go. */
-  #take(model: string): DescribingProcess {
-    const at = this.#idle.findIndex(({ process }) => process.model === model);
-    const [kept] = at < 0 ? [] : this.#idle.splice(at, 1);
-    if (kept) {
-      clearTimeout(kept.timer);
-      kept.process.hold(true);
-      return kept.process;
-    }
-    while (this.#idle.length > 0 && this.#idle.length + this.#turns.activeCount > most) this.#idle.shift()?.process.kill();
-    return new DescribingProcess(model, this.#options.memoryMb);
+  #take(): DescribingProcess {
+    const kept = this.#idle.pop();
+    if (!kept) return new DescribingProcess(this.#options.memoryMb);
+    clearTimeout(kept.timer);
+    kept.process.hold(true);
+    return kept.process;
   }
 
   #keep(teacher: DescribingProcess): void {
     teacher.hold(false);
     const leave = () => {
       const at = this.#idle.findIndex(({ process }) => process === teacher);
-      if (at >= 0) clearTimeout(this.#idle.splice(at, 1)[0]?.timer);
+      if (at < 0) return;
+      clearTimeout(this.#idle.splice(at, 1)[0]?.timer);
       teacher.kill();
     };
     const timer = setTimeout(leave, idleMs);
@@ -84,13 +91,13 @@ export class DescribingTeachers {
   async #within<T>(work: Promise<T>): Promise<T> {
     const { timeoutMs } = this.#options;
     const cut = new AbortController();
-    const late = sleep(timeoutMs, undefined, { signal: cut.signal, ref: false }).then(() => {
+    const late = sleep(timeoutMs, undefined, { signal: cut.signal }).then(() => {
       throw new RetortError("DeadlineExceeded", `a teacher's process did not start within ${timeoutMs / 1000} s`);
     });
+    late.catch(() => {});
     try {
       return await Promise.race([work, late]);
     } finally {
-      late.catch(() => {});
       cut.abort();
     }
   }

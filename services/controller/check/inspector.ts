@@ -36,6 +36,8 @@ class Inspector {
 
   async check(spec: RunSpec, roots: RootSettings): Promise<Verdict> {
     const what = "looking at the run's spec, models and data";
+    // Beside the thread, which takes as long to start.
+    if (spec.teachers.length) this.#teachers.prepare();
     const inspected = await this.#pool.run(
       async (api) => {
         const models = await api.begin(toBinary(RunSpecSchema, spec), roots);

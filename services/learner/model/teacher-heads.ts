@@ -5,7 +5,7 @@ import { signals } from "../../shared/ml/signals/table.js";
 import type { TrainHost } from "./train-host.js";
 
 /**
- * Loads the heads of all teachers if some phase's teachers send hidden states; gives the widest state's size, 0 without.
+ * Loads the heads of all teachers if some phase's teachers send hidden states; returns the widest state's size, 0 if none does.
  * A score names its head by digest, so that states of other weights are refused before they are trained on.
  */
 export async function loadHeads(host: WorkerClient<TrainHost>, { teachers }: RunSpec, { phases }: ResolvedRun): Promise<number> {

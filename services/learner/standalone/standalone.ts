@@ -66,7 +66,7 @@ export class Standalone {
     return { result: { step: this.steps, totalSteps: request.totalSteps, sequences: batch.length, source, ...figures, ...stats } };
   }
 
-  /** Loads the head that the request names, once, and gives its digest. */
+  /** Loads the head that the request names, once, and returns its digest. */
   async #head({ teacherModel, headDigest }: StepRequestValid): Promise<string> {
     if (!teacherModel)
       throw new RetortError(

@@ -4,7 +4,7 @@ import { publishEvent } from "../../shared/flow/runs/events.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 
-/** Mean mismatch KL per token, in nats, beyond which sampler and learner of one version are not the same model. Rounding gives 1e-5. */
+/** Mean mismatch KL per token, in nats, beyond which sampler and learner of one version are not the same model. Rounding alone makes 1e-5. */
 const largestMismatch = 0.01;
 
 interface Alarm {
@@ -54,7 +54,7 @@ function alarmsIn(step: number, { loss, gradientNorm, mismatchKl }: Figures, syn
   return alarms;
 }
 
-/** Tells whoever watches the run, and the log. `id` names the alarm within the run. */
+/** Reports an alarm in the run's events, and in the log. `id` names the alarm within the run. */
 export async function publishAlarm({ membership, log }: { membership: Membership; log: Log }, id: string, message: string): Promise<void> {
   log.error({ alarm: id }, message);
   await publishEvent(membership.streams, membership.runId, { case: "warning", value: { message, alarm: true } }, `alarm/${id}`);

@@ -6,7 +6,7 @@ import { type Purpose, Source } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { PlannedTask } from "./planned-task.js";
 import { plannedShare, publishShare, type SignalInit, sharesOf } from "./shares.js";
 
-/** A set of prompts to be written once, besides the optimiser steps. */
+/** A set of prompts to be written once, outside the optimiser steps. */
 export interface WriteRequest {
   readonly purpose: Purpose.DATASET | Purpose.EVALUATE;
   readonly step: number;

@@ -70,7 +70,7 @@ export class ResultsReader {
 
   /**
    * @param fence the learner's; results of another one's tasks are passed over
-   * @param askMs how often a wait asks whether it is interrupted, besides at every arrival
+   * @param askMs how often a wait asks whether it is interrupted, in addition to every arrival
    */
   constructor(streams: Streams, runId: string, fence: bigint, log: Log, askMs = 1000) {
     this.#streams = streams;

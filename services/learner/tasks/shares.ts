@@ -14,7 +14,7 @@ export type SignalInit = MessageInitShape<typeof SignalSpecSchema>;
 
 /** The rows of one task, and the teacher that scores them all. */
 export interface Share {
-  /** Empty for rows that nobody scores. */
+  /** Empty for rows that are not scored. */
   readonly teacher: string;
   readonly signal: SignalInit | undefined;
   readonly items: readonly Item[];

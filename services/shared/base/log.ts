@@ -91,7 +91,7 @@ export class ErrorFinder {
 /** Characters of an unfinished line that are kept. */
 const longestLine = 1 << 16;
 
-/** The message of a line that is an error. What a crashing runtime prints, which is no JSON, is as good a reason as any. */
+/** The message of a line that is an error. What a crashing runtime prints, which isn't JSON, is as good a reason as any. */
 function errorOf(line: string): string | undefined {
   try {
     const { level, msg } = JSON.parse(line) as { readonly level?: unknown; readonly msg?: unknown };

@@ -16,7 +16,7 @@ export type Readiness = { readonly serving: Serving } | { readonly error: Retort
 /**
  * Tells the process that started this one, over the IPC channel that it gave (`ipc` in the `stdio` of `spawn`), and closes
  * the channel: from then on neither process's end means anything to the other. Without a channel, or with a parent that is
- * gone, there is nobody to tell.
+ * gone, it does nothing.
  */
 export async function tellParent(readiness: Readiness): Promise<void> {
   if (!process.connected) return;

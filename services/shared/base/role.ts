@@ -77,7 +77,7 @@ export async function runRole<S extends typeof processSettings>(
 function exposure(host: string, tls: boolean, tokens: boolean): string | undefined {
   if (isLoopback(host) || (tls && tokens)) return undefined;
   const lacks = [tls ? "" : "TLS (--tls-cert, --tls-key)", tokens ? "" : "tokens (--token)"].filter(Boolean).join(" and ");
-  return `listening on ${host} without ${lacks}: whoever reaches this address can ${tokens ? "read what is said" : "call it"}`;
+  return `listening on ${host} without ${lacks}: anyone who reaches this address can ${tokens ? "read what is said" : "call it"}`;
 }
 
 async function readTls({ tlsCert, tlsKey, tlsCa }: ProcessSettings) {

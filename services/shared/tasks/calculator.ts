@@ -23,7 +23,7 @@ function steps(expression: string): { readonly sum: string; readonly result: num
       stack.push(Number(symbol));
       continue;
     }
-    const [b, a] = [stack.pop()!, stack.pop()!];
+    const [b = 0, a = 0] = [stack.pop(), stack.pop()];
     const result = operators[symbol as Operator](a, b);
     stack.push(result);
     done.push({ sum: `${a}${symbol}${b}=`, result });
@@ -77,6 +77,6 @@ export const calculator: GeneratedTask = {
   vary: working,
   check: (prompt, completion) => {
     const answer = form.exec(completion.trim())?.[1];
-    return answer !== undefined && Number(answer) === steps(expressionOf(prompt)).at(-1)!.result ? 1 : 0;
+    return answer !== undefined && Number(answer) === steps(expressionOf(prompt)).at(-1)?.result ? 1 : 0;
   },
 };

@@ -18,10 +18,10 @@ const taught: Readonly<Record<string, Instruction>> = {
   copy: { phrasings: ["say the words", "repeat the list"], answer: (words) => words },
   count: { phrasings: ["how many words", "count the list"], answer: (words) => [counting[words.length]!] },
   first: { phrasings: ["name the first", "what comes first"], answer: (words) => words.slice(0, 1) },
-  "first twice": { phrasings: ["say the first twice", "repeat the first"], answer: ([first]) => [first!, first!] },
+  "first twice": { phrasings: ["say the first twice", "repeat the first"], answer: ([first = ""]) => [first, first] },
   last: { phrasings: ["name the last", "what comes last"], answer: (words) => words.slice(-1) },
   reverse: { phrasings: ["reverse the words", "say the list backwards"], answer: (words) => words.toReversed() },
-  rotate: { phrasings: ["move the first to the end", "put the first last"], answer: ([first, ...rest]) => [...rest, first!] },
+  rotate: { phrasings: ["move the first to the end", "put the first last"], answer: ([first = "", ...rest]) => [...rest, first] },
   sort: { phrasings: ["sort the words", "put the list in order"], answer: (words) => words.toSorted() },
   "without first": { phrasings: ["drop the first", "say all but the first"], answer: (words) => words.slice(1) },
   "without last": { phrasings: ["drop the last", "say all but the last"], answer: (words) => words.slice(0, -1) },
@@ -29,11 +29,11 @@ const taught: Readonly<Record<string, Instruction>> = {
 
 /** What only the teacher knows: new things to do, said in words that the student has met. */
 const heldOut: Readonly<Record<string, Instruction>> = {
-  "last twice": { phrasings: ["say the last twice", "repeat the last"], answer: (words) => [words.at(-1)!, words.at(-1)!] },
+  "last twice": { phrasings: ["say the last twice", "repeat the last"], answer: (words) => [...words.slice(-1), ...words.slice(-1)] },
   "reverse without first": { phrasings: ["reverse all but the first"], answer: (words) => words.slice(1).toReversed() },
   "rotate back": {
     phrasings: ["move the last to the first", "put the last first"],
-    answer: (words) => [words.at(-1)!, ...words.slice(0, -1)],
+    answer: (words) => [...words.slice(-1), ...words.slice(0, -1)],
   },
   "sort backwards": { phrasings: ["sort the list backwards"], answer: (words) => words.toSorted().toReversed() },
 };
@@ -60,9 +60,9 @@ function examplesOf(table: Readonly<Record<string, Instruction>>): Example[] {
 }
 
 function check(prompt: string, completion: string): number {
-  const [phrase, list] = prompt.split(" : ");
-  const instruction = Object.values(everything).find(({ phrasings }) => phrasings.includes(phrase!))!;
-  return completion.trim() === instruction.answer(list!.split(" ").slice(0, -1)).join(" ") ? 1 : 0;
+  const [phrase = "", list = ""] = prompt.split(" : ");
+  const instruction = Object.values(everything).find(({ phrasings }) => phrasings.includes(phrase));
+  return completion.trim() === instruction?.answer(list.split(" ").slice(0, -1)).join(" ") ? 1 : 0;
 }
 
 const tokenizer = () => wordTokenizer(words);

@@ -55,7 +55,7 @@ function name(draw: () => number): string {
     return onset + favour([...onsets[onset]!]);
   };
   const stem = Array.from({ length: 2 + (draw() % 2) }, syllable).join("");
-  return stem + favour(codas[stem.at(-1)!]!);
+  return stem + favour(codas[stem.slice(-1)]!);
 }
 
 /**

@@ -38,8 +38,8 @@ const sentence = ({ who, verb, object }: Fact): string => `${who} ${verb} ${obje
 /** Facts of a report. */
 function factsOf(prompt: string): Fact[] {
   return prompt.split(" . ").flatMap((text) => {
-    const [who, verb, ...object] = text.split(" ");
-    return object.length ? [{ who: who!, verb: verb!, object: object.join(" ") }] : [];
+    const [who = "", verb = "", ...object] = text.split(" ");
+    return object.length ? [{ who, verb, object: object.join(" ") }] : [];
   });
 }
 
@@ -57,8 +57,8 @@ function report(draw: () => number): string {
       .map((item) => ({ item, key: draw() }))
       .sort((a, b) => a.key - b.key)
       .map(({ item }) => item);
-  const [topic, other, third] = shuffled(people);
-  const actors = [topic!, topic!, topic!, other!, ...(draw() % 2 ? [third!] : [])];
+  const [topic = "", other = "", third = ""] = shuffled(people);
+  const actors = [topic, topic, topic, other, ...(draw() % 2 ? [third] : [])];
   const acts = shuffled(verbs);
   return `${shuffled(actors.map((who, i) => sentence({ who, verb: acts[i]!, object: pick(deeds[acts[i]!]!.objects) }))).join(" ")} sum:`;
 }

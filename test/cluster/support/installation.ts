@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { type ControllerClient, connectController } from "../../../services/cli/local.js";
+import { freePort } from "../../support/tools/free-port.js";
 import { command, Kubectl, until } from "./commands.js";
 import type { Images } from "./images.js";
 
@@ -110,14 +110,4 @@ function valuesOf({ retort, nats }: Images): string[] {
       `roles.${role}.resources.limits.memory=1Gi`,
     ]),
   ];
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

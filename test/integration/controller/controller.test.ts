@@ -61,7 +61,7 @@ describe("a controller", () => {
     const options = { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7 };
     server = new RpcServer([controllerService(() => context)], options, log);
     await server.start();
-    client = createClient(ControllerService, `127.0.0.1:${server.port}`, { timeoutMs: 10_000, maxMessageBytes: 1e7 });
+    client = createClient(ControllerService, `127.0.0.1:${server.port}`, { timeoutMs: 60_000, maxMessageBytes: 1e7 });
     await supervisor.adopt();
     launcher.launched.length = 0;
   });

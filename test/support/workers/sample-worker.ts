@@ -36,6 +36,7 @@ const api = {
   },
 };
 
+/** What the worker can do. */
 export type SampleWorker = typeof api;
 
 exposeWorker(api);

@@ -51,7 +51,7 @@ describe("addressOf()", () => {
     "https://a:1/x",
     "ipv4:1.1.1.1:1",
   ])("refuses %p", (text) => {
-    expect(() => addressOf(text)).toThrow(/is no address of a reward server/);
+    expect(() => addressOf(text)).toThrow(/isn't the address of a reward server/);
   });
 });
 

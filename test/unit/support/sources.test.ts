@@ -3,7 +3,7 @@ import { assertions, circles, importsIn, undocumented } from "../../support/sour
 describe("importsIn()", () => {
   it("finds every form of import", () => {
     const text = [
-      'import "../../chart/support/setup.js";',
+      'import "./setup.js";',
       'import { a } from "./a.js";',
       'import type { B } from "../b/b.js";',
       'import {\n  c,\n  d,\n} from "./c/d.js";',

@@ -19,15 +19,15 @@ export interface RowNeeds {
 }
 
 /** What a run's training rows must have. */
-export function trainingNeeds({ data, rewards }: RunSpec, { phases, teachers }: ResolvedRun): RowNeeds {
+export function trainingNeeds({ data, rewards }: Pick<RunSpec, "data" | "rewards">, { phases, teachers }: ResolvedRun): RowNeeds {
   const onData = phases.findIndex(({ lambda, lambdaEnd }) => Math.min(lambda, lambdaEnd) < 1);
   const reward = phases.some(({ objective }) => needsReward(objective)) && rewards.find(readsReference);
   return {
-    path: data!.path,
+    path: data?.path ?? "",
     field: "data",
     teachers,
     completions:
-      onData >= 0 && !data!.generate ? `phases[${onData}] takes steps on the dataset's completions (lambda is below 1)` : undefined,
+      onData >= 0 && !data?.generate ? `phases[${onData}] takes steps on the dataset's completions (lambda is below 1)` : undefined,
     references: reward ? `the reward ${reward.kind} reads references` : undefined,
   };
 }

@@ -25,13 +25,19 @@ export function toRow(object: Json, columns: Columns, where: string, number: num
   return {
     prompt,
     completion,
-    reference: text("reference") ?? (typeof completion === "object" ? textIn(completion.at(-1)!) : completion),
+    reference: text("reference") ?? (typeof completion === "object" ? lastText(completion) : completion),
     teacher: text("teacher"),
     ...templateColumns(object, where),
     where,
     number,
   };
 }
+
+/** What the last of some messages says. */
+const lastText = (messages: readonly Message[]): string | undefined => {
+  const last = messages.at(-1);
+  return last && textIn(last);
+};
 
 type Name = "prompt" | "completion" | "reference" | "messages" | "teacher";
 type PlaceOf = (column: Name) => Place;
@@ -70,8 +76,8 @@ function saysTheSame(prompt: unknown, messages: Row["prompt"]): boolean {
 
 function conversationOf(value: unknown, place: Place): Turns {
   const messages = messagesOf(value, place);
-  const last = messages.at(-1)!;
-  if (last.role !== "assistant") return { prompt: messages };
+  const last = messages.at(-1);
+  if (last?.role !== "assistant") return { prompt: messages };
   if (messages.length === 1) throw refusedColumn(place, "has nothing before the assistant's message; begin with the user's");
   return { prompt: messages.slice(0, -1), answer: last };
 }

@@ -1,5 +1,6 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
 import type { Streams } from "../../base/streams/connection.js";
 import { publish } from "../../base/streams/publish.js";
 import { lastMessage } from "../../base/streams/read.js";
@@ -9,11 +10,11 @@ import { streamNames } from "../streams.js";
 import { messageId, subjects } from "../subjects.js";
 
 /**
- * Stores a rollout as its task's one result, then sends it on to whoever scores or rewards it. If another attempt's
- * rollout was stored first, that one is sent on: everybody sees the same sequences.
+ * Stores a rollout as its task's one result, then sends it on to be scored and rewarded. If another attempt's
+ * rollout was stored first, that one is sent on: all see the same sequences.
  */
 export async function publishRollout(streams: Streams, rollout: Rollout): Promise<void> {
-  const key = rollout.key!;
+  const key = found(rollout.key, "the rollout's key");
   const bytes = toBinary(RolloutSchema, rollout);
   const outcome = await publish(streams, subjects.result(key, "rollout"), bytes, { messageId: messageId(key, "rollout") });
   const kept = outcome === "stored" ? bytes : await storedRollout(streams, key);

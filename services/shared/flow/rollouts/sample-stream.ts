@@ -67,8 +67,7 @@ export async function* samplePieces(
   });
   settled.catch(() => {});
   while (!ended || queue.length) {
-    while (queue.length && !signal.aborted) {
-      const piece = queue.shift()!;
+    for (let piece = queue.shift(); piece; piece = signal.aborted ? undefined : queue.shift()) {
       const index = (piece.prompt ?? 0) * samples + (piece.sample ?? 0);
       // A character may span tokens of two pieces: text is what the whole says beyond what was sent.
       const { promptIds } = requests[index]!;

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
 import type { Log } from "../../base/log.js";
 import type { Streams } from "../../base/streams/connection.js";
 import type { Delivery } from "../../base/streams/consume.js";
@@ -91,7 +92,7 @@ async function sampleOne(
 ): Promise<Sequence> {
   try {
     const [completion] = await context.sample([sample], sampling);
-    return writtenSequence(task, sample, completion!, version);
+    return writtenSequence(task, sample, found(completion, "the sampler's completion"), version);
   } catch (error) {
     const known = RetortError.from(error);
     if (known.code !== "InvalidArgument") throw error;

@@ -73,8 +73,8 @@ export function passAtProblems(passAt: readonly number[], samplesPerPrompt: numb
 
 /** What is wrong with a run's evaluation and can be seen without opening its rows. */
 export function evaluationProblems({ evaluation: spec, teachers, rewards }: RunSpec): Problem[] {
-  if (!spec) return [];
-  const settings = resolveEvaluation(spec)!;
+  const settings = resolveEvaluation(spec);
+  if (!settings) return [];
   const problems: Problem[] = [];
   const problem = (field: string, description: string) => problems.push({ fieldPath: `evaluation.${field}`, description });
   const { keepBest } = settings;

@@ -1,3 +1,4 @@
+import { found } from "../../base/found.js";
 import type { SamplingParams } from "../../gen/retort/v1/flow_pb.js";
 import type { ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
@@ -18,6 +19,7 @@ export interface Phase {
   readonly sampling: SamplingSettings;
 }
 
+/** What a phase minimises; the meaning and the default of each field are those of ObjectiveSpec in run_spec.proto. */
 export interface ObjectiveSettings {
   readonly divergence:
     | "adaptive_kl"
@@ -54,6 +56,7 @@ export interface ObjectiveSettings {
   readonly prefixTokens: number;
 }
 
+/** How a phase's steps are taken; as OptimizerSpec in run_spec.proto. */
 export interface OptimizerSettings {
   readonly learningRate: number;
   readonly schedule: "constant" | "linear" | "cosine";
@@ -66,6 +69,7 @@ export interface OptimizerSettings {
   readonly microBatchTokens: number;
 }
 
+/** How completions are drawn; as SamplingParams in flow.proto. */
 export interface SamplingSettings {
   readonly temperature: number;
   readonly topK: number;
@@ -91,6 +95,7 @@ export interface ResolvedRun {
   readonly evaluation: EvaluationSettings | undefined;
 }
 
+/** The roles whose processes a run has. */
 export type RoleName = "student" | "teacher" | "reward" | "learner";
 
 /** The parts of an objective that need a teacher's score. */
@@ -104,8 +109,13 @@ export function lambdaAt(phase: Phase, step: number): number {
 }
 
 /** The phase that a step belongs to. */
-export const phaseOf = (run: ResolvedRun, step: number): Phase => run.phases.find(({ lastStep }) => step <= lastStep)!;
+export const phaseOf = (run: ResolvedRun, step: number): Phase =>
+  found(
+    run.phases.find(({ lastStep }) => step <= lastStep),
+    `the phase of step ${step}`,
+  );
 
+/** A teacher by the name that tasks and processes call it; the one without a name in the spec is `default`. */
 export const teacherName = (name: string): string => name || "default";
 
 /** Fills in defaults and presets. The spec must be valid. */

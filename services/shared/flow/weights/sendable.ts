@@ -36,7 +36,7 @@ export async function openSendable(directory: string): Promise<Sendable[]> {
         () => undefined,
       );
       const stats = await file?.stat();
-      if (stats?.isFile()) found.push({ name, file: file!, bytes: stats.size });
+      if (file && stats?.isFile()) found.push({ name, file, bytes: stats.size });
       else await file?.close();
     }
     return found;

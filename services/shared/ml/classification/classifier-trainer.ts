@@ -1,14 +1,13 @@
 // Dimensions: B batch, C classes.
-
 import { RetortError } from "../../base/errors.js";
-import { found } from "../../base/found.js";
 import { gradientsOf } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { float32, int32, type Tensor } from "../graph/tensor.js";
+import { float32, int32 } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { declareWeights } from "../models/graph-weights.js";
 import { batchesWithin } from "../runtime/batches.js";
+import { scalarOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { OptimizerState } from "../training/optimizer-state.js";
 import { accumulate, applyGraph, type Gradient, type OptimizerOptions, update, withGradients } from "../training/update.js";
@@ -88,11 +87,8 @@ export class ClassifierTrainer {
 
   async #whole(batch: readonly LabelledText[], scalars: Feeds) {
     const session = await this.#session("step");
-    const { loss, gradientNorm } = await session.run(
-      { ...this.#feeds(batch, batch.length), ...scalars, ...this.#state.current },
-      this.#state.next,
-    );
-    return { loss: scalarOf(loss), norm: scalarOf(gradientNorm) };
+    const outputs = await session.run({ ...this.#feeds(batch, batch.length), ...scalars, ...this.#state.current }, this.#state.next);
+    return { loss: scalarOf(outputs, "loss"), norm: scalarOf(outputs, "gradientNorm") };
   }
 
   async #accumulated(batch: readonly LabelledText[], lengths: readonly number[], scalars: Feeds) {
@@ -103,12 +99,12 @@ export class ClassifierTrainer {
     for (const members of batchesWithin(lengths, this.#options.microBatchTokens)) {
       const part = members.map((i) => batch[i]!);
       const outputs = await session.run({ ...this.#feeds(part, batch.length), ...weights, ...sums });
-      loss += scalarOf(outputs.loss);
+      loss += scalarOf(outputs, "loss");
       sums = this.#state.sums(outputs);
     }
     const apply = await this.#session("apply");
-    const { gradientNorm } = await apply.run({ ...scalars, ...sums, ...this.#state.current }, this.#state.next);
-    return { loss, norm: scalarOf(gradientNorm) };
+    const applied = await apply.run({ ...scalars, ...sums, ...this.#state.current }, this.#state.next);
+    return { loss, norm: scalarOf(applied, "gradientNorm") };
   }
 
   #feeds(texts: readonly LabelledText[], count: number): Feeds {
@@ -134,5 +130,3 @@ export class ClassifierTrainer {
     return session;
   }
 }
-
-const scalarOf = (tensor: Tensor | undefined): number => Number(found(tensor, "a scalar of the step").data[0]);

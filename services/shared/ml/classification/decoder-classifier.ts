@@ -1,7 +1,7 @@
-import { found } from "../../base/found.js";
 import { Graph } from "../graph/graph.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { declareWeights } from "../models/graph-weights.js";
+import { outputOf } from "../runtime/outputs.js";
 import { Session } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { classLogits, paddingId, textFeeds } from "./class-logits.js";
@@ -31,9 +31,9 @@ export async function decoderClassifier(classifier: Classifier, options: Classif
     obstacle: (text) => lengthObstacle(text, config.maxPositions) ?? strayToken(text.ids, config.vocabSize),
     logits: (texts) =>
       inBatches(texts, options.batchTokens, async (batch) => {
-        const longest = Math.max(...batch.map(({ ids }) => ids.length));
-        const { logits } = await (await compiled(longest)).run(feeds(batch));
-        return found(logits, "the classifier's output logits");
+        const fed = feeds(batch);
+        const session = await compiled(outputOf(fed, "ids").dims[1]!);
+        return outputOf(await session.run(fed), "logits");
       }),
     release: () => sessions.release(),
   };

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import type { Tensor } from "../graph/tensor.js";
 import { readModelJson } from "../models/files/load-tensor.js";
+import { outputOf } from "../runtime/outputs.js";
 import { Session } from "../runtime/session.js";
 import { type EncodedText, Tokenizer } from "../text/tokenizer.js";
 import { paddingId } from "./class-logits.js";
@@ -31,10 +32,10 @@ export async function openOnnxClassifier(path: string, options: ClassifierOption
   const padId = paddingId({ rawConfig: raw }) ?? tokenizer.specials.padId;
   const session = await Session.load(path, options);
   const forward = async (texts: readonly EncodedText[]): Promise<Tensor> => {
-    const { logits } = await session.run(Object.fromEntries(session.inputNames.map((name) => [name, column(texts, name, padId ?? 0)])));
-    if (logits?.dtype === "float32" && logits.dims.length === 2) return logits;
-    const got = logits ? `${logits.dtype} [${logits.dims}]` : "missing";
-    throw new RetortError("InvalidArgument", `${path}: logits are ${got}; a classifier's are float32 [B, C]`);
+    const outputs = await session.run(Object.fromEntries(session.inputNames.map((name) => [name, column(texts, name, padId ?? 0)])));
+    const logits = outputOf(outputs, "logits");
+    if (logits.dtype === "float32" && logits.dims.length === 2) return logits;
+    throw new RetortError("InvalidArgument", `${path}: logits are ${logits.dtype} [${logits.dims}]; a classifier gives float32 [B, C]`);
   };
   try {
     checkNames(path, session);
@@ -42,7 +43,7 @@ export async function openOnnxClassifier(path: string, options: ClassifierOption
     const classes = (await explained(path, forward([probe.ids.length ? probe : { ids: Int32Array.of(0), typeIds: Int32Array.of(0) }])))
       .dims[1]!;
     const positions = positionsOf(raw, tokenizer, padId);
-    // A model that is not told what is padding may look for it by the pad token, and of one that has none nobody knows.
+    // A model that is not told what is padding may look for it by the pad token; without one, it cannot be known.
     const padded = padId !== undefined && session.inputNames.includes("attention_mask");
     return {
       ...{ labels: labelsIn(raw, classes), multiLabel: isMultiLabel(raw), tokenizer },

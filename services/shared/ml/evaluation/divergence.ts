@@ -1,5 +1,4 @@
 // Dimensions: N completion tokens, V rows of vocabulary, R rows that both models have, K top classes, C classes (V, or K + 1 with the tail last).
-
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import type { Score } from "../signals/score.js";
@@ -37,9 +36,12 @@ export function tokenDivergences(model: Score, teacher: Score): TokenDivergences
   return divergencesOf(model, teacher);
 }
 
+/** An array of a score whose kind has it. */
+const arrayOf = (score: Score, name: "full" | "logprobs"): Float32Array => found(score[name], `the score's ${name}`);
+
 /** A full score over the first R rows, renormalised: log p[v] − log Σ_{u<R} p[u]. The score itself if it has no more rows. */
 function overRows(score: Score, rows: number): Score {
-  const [logp_N, logp_NV] = [found(score.logprobs, "a score's logprobs"), found(score.full, "a full score's distribution")];
+  const [logp_N, logp_NV] = [arrayOf(score, "logprobs"), arrayOf(score, "full")];
   const count = logp_N.length;
   const vocab = logp_NV.length / count;
   if (vocab === rows) return score;
@@ -62,7 +64,7 @@ function logSumExp(values: Float32Array): number {
 }
 
 function divergencesOf(model: Score, teacher: Score): TokenDivergences {
-  const [logp_N, logq_NV] = [found(teacher.logprobs, "a score's logprobs"), found(model.full, "a full score's distribution")];
+  const [logp_N, logq_NV] = [arrayOf(teacher, "logprobs"), arrayOf(model, "full")];
   const count = logp_N.length;
   const vocab = logq_NV.length / count;
   const classes = classesOf(teacher, vocab);

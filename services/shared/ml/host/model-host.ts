@@ -6,7 +6,7 @@ import { loadModel, modelFromFiles } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/model-params.js";
-import { pick } from "../models/param-spec.js";
+import { pick, weightOf } from "../models/param-spec.js";
 import { decodeSafetensors } from "../models/safetensors/safetensors.js";
 import { publishedFiles, wholeModel } from "../models/trainable.js";
 import { narrowed } from "../models/vocabulary-rows.js";
@@ -95,7 +95,7 @@ export class ModelHost {
     const { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId } = config;
     const digests = {
       digest: digestOf(params),
-      headDigest: headDigest(found(params.get(headName(config)), "the model's head")),
+      headDigest: headDigest(weightOf(params, headName(config))),
       configDigest: createHash("sha256").update(JSON.stringify(config)).digest("hex"),
       tokenizerDigest: tokenizer.digest,
       templateDigest: tokenizer.templateDigest,
@@ -151,7 +151,7 @@ export class ModelHost {
       chat,
       where,
     );
-    const sequences = pairs.map(({ completion }, i) => ({ promptIds: prompts[i]!.ids, completionIds: completion }));
+    const paired = pairs.map(({ completion }, i) => ({ promptIds: prompts[i]!.ids, completionIds: completion }));
     const texts = [...pairs.keys()].filter((i) => typeof pairs[i]!.completion === "string");
     const isPlain = (i: number) => {
       const { prompt } = pairs[i]!;
@@ -163,7 +163,7 @@ export class ModelHost {
       plain.map((i) => pairs[i]!.completion as string),
     );
     plain.forEach((i, n) => {
-      sequences[i]!.completionIds = written[n]!;
+      paired[i]!.completionIds = written[n]!;
     });
     const spoken = texts.filter((i) => !isPlain(i));
     const examples = encoder.examples(
@@ -176,9 +176,9 @@ export class ModelHost {
       const example = examples[n]!;
       if (example.refusal !== undefined)
         throw new RetortError("InvalidArgument", `${where(i)}: ${example.refusal}`, { fieldPath: where(i) });
-      sequences[i]!.completionIds = found(example.completion, "an example's completion");
+      paired[i]!.completionIds = found(example.completion, `the completion of ${where(i)}`);
     }
-    return sequences as { promptIds: Int32Array; completionIds: Int32Array }[];
+    return paired as { promptIds: Int32Array; completionIds: Int32Array }[];
   }
 
   /** The texts of completions: what prompt and completion say together, less what the prompt says alone. */
@@ -205,9 +205,7 @@ export class ModelHost {
       (n) => where(texts[n]!.i),
     );
     const byIndex = new Map(texts.map(({ i }, n) => [i, encoded[n]!]));
-    return prompts.map((prompt, i) =>
-      prompt instanceof Int32Array ? { text: "", ids: prompt } : found(byIndex.get(i), "an encoded prompt"),
-    );
+    return prompts.map((prompt, i) => (prompt instanceof Int32Array ? { text: "", ids: prompt } : found(byIndex.get(i), `prompt ${i}`)));
   }
 
   /** Completes prompts; see {@link Sampler.sample}. */
@@ -233,13 +231,13 @@ export class ModelHost {
     return this.#scorer.score(inputs, signal);
   }
 
+  get #settings(): HostOptions {
+    return found(this.#options, "the host's options");
+  }
+
   get #opened(): Model {
     if (!this.#model) throw new RetortError("FailedPrecondition", "no model is loaded yet");
     return this.#model;
-  }
-
-  get #settings(): HostOptions {
-    return found(this.#options, "what the model was opened with");
   }
 
   async #release(): Promise<void> {

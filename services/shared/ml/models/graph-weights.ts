@@ -1,6 +1,6 @@
 import { RetortError } from "../../base/errors.js";
 import type { Graph, Value } from "../graph/graph.js";
-import { found, type ParamSpec, type Weights } from "./param-spec.js";
+import { type ParamSpec, type Weights, weightOf } from "./param-spec.js";
 
 /** A model's weights as values of a graph, by its own names: what a forward pass reads, wherever they come from. */
 export interface GraphWeights {
@@ -30,7 +30,7 @@ export function declareWeights(graph: Graph, specs: readonly ParamSpec[], as: "i
   return new Map(
     specs.map(({ name, dims }) => {
       if (as === "inputs") return [name, graph.input(name, "float32", dims)];
-      return [name, graph.initializer(name, found(as, name))];
+      return [name, graph.initializer(name, weightOf(as, name))];
     }),
   );
 }

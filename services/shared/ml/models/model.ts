@@ -7,7 +7,7 @@ import type { Tokenizer } from "../text/tokenizer.js";
 import { architectureOf } from "./architectures/table.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { paramSpecs } from "./model-params.js";
-import { elementsOf, type ParamSpec, type Weights } from "./param-spec.js";
+import { elementsOf, type ParamSpec, type Weights, weightOf } from "./param-spec.js";
 import { parseConfig } from "./parse-config.js";
 
 /** A model in memory: what it computes, its weights and its words. */
@@ -25,7 +25,7 @@ export interface Model {
 export function digestOf(weights: Weights): string {
   const hash = createHash("sha256");
   for (const name of [...weights.keys()].sort()) {
-    const { dims, data } = weights.get(name)!;
+    const { dims, data } = weightOf(weights, name);
     updateHash(hash.update(`${name}[${dims}]`), new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
   return hash.digest("hex");

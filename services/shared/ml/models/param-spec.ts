@@ -1,4 +1,4 @@
-import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
 import type { Tensor } from "../graph/tensor.js";
 
 /** Weights by their Hugging Face names, in Hugging Face's layout ([out, in] for projections). */
@@ -17,12 +17,8 @@ export const elementsOf = (specs: readonly ParamSpec[]): number =>
   specs.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0);
 
 /** A weight by its name. @throws Internal naming it if it isn't there */
-export function found(weights: Weights, name: string): Tensor<"float32"> {
-  const tensor = weights.get(name);
-  if (!tensor) throw new RetortError("Internal", `weight ${name} is missing`);
-  return tensor;
-}
+export const weightOf = (weights: Weights, name: string): Tensor<"float32"> => found(weights.get(name), `weight ${name}`);
 
 /** The weights that specs name, in their order. @throws Internal naming one that isn't there */
 export const pick = (weights: Weights, specs: readonly ParamSpec[]): Weights =>
-  new Map(specs.map(({ name }) => [name, found(weights, name)]));
+  new Map(specs.map(({ name }) => [name, weightOf(weights, name)]));

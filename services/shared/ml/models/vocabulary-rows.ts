@@ -2,7 +2,7 @@
 import { float32, type Tensor } from "../graph/tensor.js";
 import type { Model } from "./model.js";
 import { embeddingName, headName } from "./model-params.js";
-import type { Weights } from "./param-spec.js";
+import { type Weights, weightOf } from "./param-spec.js";
 
 /** The weights that have a row for every id: the embedding, and the head if it is not tied to it. */
 const perId = ({ config }: Pick<Model, "config">): ReadonlySet<string> => new Set([embeddingName(config), headName(config)]);
@@ -36,7 +36,7 @@ export function restRows(model: Model, rows: number): Weights {
   if (rows === 0 || rows >= vocabSize) return new Map();
   return new Map(
     [...perId(model)].map((name) => {
-      const { dims, data } = model.params.get(name)!;
+      const { dims, data } = weightOf(model.params, name);
       const width = dims[1]!;
       return [name, float32(data.slice(rows * width), [vocabSize - rows, width])] as const;
     }),
@@ -48,7 +48,7 @@ export function withRows(params: Weights, rest: Weights): Weights {
   if (rest.size === 0) return params;
   const whole = new Map(params);
   for (const [name, tail] of rest) {
-    const { dims, data } = params.get(name)!;
+    const { dims, data } = weightOf(params, name);
     const joined = new Float32Array(data.length + tail.data.length);
     joined.set(data);
     joined.set(tail.data, data.length);

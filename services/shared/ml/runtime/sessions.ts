@@ -42,8 +42,8 @@ export class Sessions {
   }
 
   async #drop(name: string): Promise<void> {
-    const known = this.#kept.get(name);
+    const kept = this.#kept.get(name);
     this.#kept.delete(name);
-    await known?.session.release();
+    await kept?.session.release();
   }
 }

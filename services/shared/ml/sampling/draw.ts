@@ -122,8 +122,8 @@ function nucleus(p_BV: Value, topP: number): readonly [Value, Value] {
     { dtype: p_BV.dtype, shape: ["B", "W"] },
     { dtype: "int64" as const, shape: ["B", "W"] },
   ];
-  const [values, ids] = op.ifElse(enough, branch("few", [few_BW, fewIds_BW]), branch("whole", all), types);
-  return [values!, ids!];
+  const chosen = op.ifElse(enough, branch("few", [few_BW, fewIds_BW]), branch("whole", all), types);
+  return [chosen[0]!, chosen[1]!];
 }
 
 const normalised = (p: Value): Value => op.div(p, op.reduceSum(p, [1], true));

@@ -8,6 +8,7 @@ import { withRoom } from "../models/forward/rotary.js";
 import { attentionsOf } from "../models/hidden-states.js";
 import { parameterCount } from "../models/model-params.js";
 import type { Weights } from "../models/param-spec.js";
+import { floatsOf, type Outputs, outputOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { cacheName, continueGraph, startGraph } from "./decode-graph.js";
@@ -188,9 +189,9 @@ export class Sampler {
     const lengths = rows.map(({ request }) => request.promptIds.length);
     const drawn = [
       {
-        tokens: outputs.first!,
-        logprobs: outputs.firstLogprobs!,
-        samplingLogprobs: outputs.firstSamplingLogprobs!,
+        tokens: outputOf(outputs, "first"),
+        logprobs: outputOf(outputs, "firstLogprobs"),
+        samplingLogprobs: outputOf(outputs, "firstSamplingLogprobs"),
         topIds: outputs.firstTopIds,
       },
       drawnIn(outputs),
@@ -202,10 +203,7 @@ export class Sampler {
     const { rows, mask, cached, written } = state;
     const steps = Math.min(params.maxNewTokens - written, this.#options.chunkTokens);
     const session = await this.#session("continue", params, true);
-    const token = int64(
-      rows.map(({ ids }) => ids.at(-1)!),
-      [rows.length, 1],
-    );
+    const token = int64(rows.map(lastOf), [rows.length, 1]);
     const position = int64(state.lengths.map((length) => length + written - 1));
     const outputs = await session.run({
       ...this.#weightFeeds,
@@ -225,11 +223,11 @@ export class Sampler {
     lengths: readonly number[],
     { mask, cached, written }: Pick<Chunk, "mask" | "cached" | "written">,
     params: SamplingParams,
-    outputs: Readonly<Record<string, Tensor>>,
+    outputs: Outputs,
     drawn: readonly DrawnTensors[],
     keepCache: boolean,
   ): Chunk {
-    const steps = outputs.tokens!.dims[0]!;
+    const steps = outputOf(outputs, "tokens").dims[0]!;
     const pieces = collect(rows, drawn, new Set(params.stopIds));
     return {
       rows,
@@ -238,7 +236,7 @@ export class Sampler {
       cached: cached + steps,
       cache: keepCache ? readCache(outputs, this.#config.layers) : {},
       written: written + drawn.reduce((sum, { tokens }) => sum + tokens.data.length / rows.length, 0),
-      alive: outputs.alive!.data as Float32Array,
+      alive: floatsOf(outputs, "alive"),
       pieces: pieces.filter(({ ids }) => ids.length > 0),
     };
   }
@@ -281,12 +279,15 @@ interface Chunk {
 /** Tokens and log-probabilities as a graph gives them, [N, B, 1] or [B, 1]; the most probable tokens, [N, B, K] or [B, K]. */
 type DrawnTensors = Record<"tokens" | "logprobs" | "samplingLogprobs", Tensor> & { readonly topIds: Tensor | undefined };
 
-const drawnIn = ({ tokens, logprobs, samplingLogprobs, topIds }: Readonly<Record<string, Tensor>>): DrawnTensors => ({
-  tokens: tokens!,
-  logprobs: logprobs!,
-  samplingLogprobs: samplingLogprobs!,
-  topIds,
+const drawnIn = (outputs: Outputs): DrawnTensors => ({
+  tokens: outputOf(outputs, "tokens"),
+  logprobs: outputOf(outputs, "logprobs"),
+  samplingLogprobs: outputOf(outputs, "samplingLogprobs"),
+  topIds: outputs.topIds,
 });
+
+/** The token that a row has drawn last. */
+const lastOf = ({ ids }: Row): number => ids[ids.length - 1]!;
 
 const newRow = (request: SampleRequest, index: number): Row => ({
   request,
@@ -305,7 +306,7 @@ function collect(rows: readonly Row[], drawn: readonly DrawnTensors[], stops: Re
     const k = topIds?.dims.at(-1) ?? 0;
     for (let i = 0; i < tokens.data.length; i++) {
       const row = rows[i % rows.length]!;
-      if (row.ids.length && stops.has(row.ids.at(-1)!)) continue;
+      if (row.ids.length && stops.has(lastOf(row))) continue;
       row.ids.push(Number(tokens.data[i]));
       row.logprobs.push(finite(logprobs.data[i] as number, row));
       row.samplingLogprobs.push(samplingLogprobs.data[i] as number);
@@ -324,13 +325,14 @@ function finite(logprob: number, { index, ids }: Row): number {
   );
 }
 
-function completionOf({ ids, logprobs, samplingLogprobs, topIds }: Row, { stopIds, topIds: asked }: SamplingParams): Completion {
+function completionOf(row: Row, { stopIds, topIds: asked }: SamplingParams): Completion {
+  const { ids, logprobs, samplingLogprobs, topIds } = row;
   return {
     ids: Int32Array.from(ids),
     logprobs: Float32Array.from(logprobs),
     samplingLogprobs: Float32Array.from(samplingLogprobs),
     ...(asked ? { topIds: Int32Array.from(topIds) } : {}),
-    finish: stopIds.includes(ids.at(-1)!) ? "stop" : "length",
+    finish: stopIds.includes(lastOf(row)) ? "stop" : "length",
   };
 }
 
@@ -358,9 +360,9 @@ function drawFeeds(rows: readonly Row[], steps: number, { temperature }: Samplin
   };
 }
 
-function readCache(outputs: Readonly<Record<string, Tensor>>, layers: number): Record<string, Tensor> {
+function readCache(outputs: Outputs, layers: number): Record<string, Tensor> {
   const names = Array.from({ length: layers }, (_, layer) => [cacheName("k", layer), cacheName("v", layer)]).flat();
-  return Object.fromEntries(names.map((name) => [name, outputs[`next.${name}`]!]));
+  return Object.fromEntries(names.map((name) => [name, outputOf(outputs, `next.${name}`)]));
 }
 
 /** The positions that a chunk wrote are all visible. */

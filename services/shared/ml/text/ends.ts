@@ -1,4 +1,3 @@
-import { found } from "../../base/found.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 /** Which tokens end a sequence, and what is odd about them. */
@@ -55,6 +54,6 @@ function turnOf(tokenizer: Tokenizer): { readonly end: number | undefined } | un
   const rest = text.slice(at + probe.length);
   const special = tokenizer.specialIds;
   // A special token that the text does not spell stands for what the vocabulary lacks.
-  const isEnd = (id: number) => special.has(id) && rest.includes(found(tokenizer.idToToken(id), `the token of id ${id}`));
+  const isEnd = (id: number) => special.has(id) && rest.includes(tokenizer.idToToken(id) ?? text);
   return { end: tokenizer.encode(rest).find(isEnd) };
 }

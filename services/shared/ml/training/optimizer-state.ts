@@ -1,5 +1,5 @@
 import { float32, type Tensor } from "../graph/tensor.js";
-import { found, type ParamSpec, pick, type Weights } from "../models/param-spec.js";
+import { type ParamSpec, pick, type Weights, weightOf } from "../models/param-spec.js";
 import { type AdamWOptions, adamwScalars } from "../optim/adamw.js";
 import type { Feeds } from "../runtime/session.js";
 
@@ -91,8 +91,8 @@ function buffers(params: Weights, moments?: Pick<TrainerState, "m" | "v">): Buff
   const all: Buffers = {};
   for (const [name, tensor] of params) {
     all[name] = copyOf(tensor);
-    all[`m:${name}`] = moments ? copyOf(found(moments.m, name)) : zeroOf(tensor);
-    all[`v:${name}`] = moments ? copyOf(found(moments.v, name)) : zeroOf(tensor);
+    all[`m:${name}`] = moments ? copyOf(weightOf(moments.m, name)) : zeroOf(tensor);
+    all[`v:${name}`] = moments ? copyOf(weightOf(moments.v, name)) : zeroOf(tensor);
   }
   return all;
 }

@@ -1,4 +1,4 @@
-import type { Tensor } from "../graph/tensor.js";
+import { floatsOf, type Outputs, scalarOf } from "../runtime/outputs.js";
 import type { MicroBatch, TrainSequence } from "./batch.js";
 
 /** What an optimiser step reports. Divergences and entropies in nats. */
@@ -38,13 +38,9 @@ export class StatsCollector {
     this.#sequenceDivergence = new Float32Array(batch.length);
   }
 
-  add({ members }: MicroBatch, outputs: Readonly<Record<string, Tensor>>): void {
-    const [distance, logprobs, entropy] = ["distance", "logprobs", "entropy"].map((name) => outputs[name]!.data as Float32Array) as [
-      Float32Array,
-      Float32Array,
-      Float32Array,
-    ];
-    this.#loss += (outputs.loss!.data as Float32Array)[0]!;
+  add({ members }: MicroBatch, outputs: Outputs): void {
+    const [distance, logprobs, entropy] = [floatsOf(outputs, "distance"), floatsOf(outputs, "logprobs"), floatsOf(outputs, "entropy")];
+    this.#loss += scalarOf(outputs, "loss");
     let row = 0;
     for (const member of members) {
       const { completionIds, samplerLogprobs } = this.#batch[member]!;

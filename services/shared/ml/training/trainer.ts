@@ -7,6 +7,7 @@ import { withRoom } from "../models/forward/rotary.js";
 import { headDigest } from "../models/model.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
+import { scalarOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
@@ -147,7 +148,7 @@ export class Trainer {
     const session = await this.#session("step", blockRows, part);
     const outputs = await session.run({ ...part.feeds, ...scalars, ...this.#frozenFeeds, ...this.#state.current }, this.#state.next);
     stats.add(part, outputs);
-    return (outputs.gradientNorm!.data as Float32Array)[0]!;
+    return scalarOf(outputs, "gradientNorm");
   }
 
   async #accumulated(batch: readonly TrainSequence[], parts: readonly number[][], scalars: Feeds, stats: StatsCollector): Promise<number> {
@@ -162,7 +163,7 @@ export class Trainer {
     }
     const session = await this.#session("apply", 0);
     const outputs = await session.run({ ...scalars, ...sums, ...this.#state.current }, this.#state.next);
-    return (outputs.gradientNorm!.data as Float32Array)[0]!;
+    return scalarOf(outputs, "gradientNorm");
   }
 
   get #frozenFeeds(): Feeds {

@@ -38,7 +38,11 @@ function checkStatement(node: Statement, place: Place): void {
       checkFor(node, place);
       break;
     case "If":
-      checkIf(node, { ...place, soft: true });
+      for (const { test, body } of node.branches) {
+        checkExpression(test, { ...place, soft: true });
+        checkBody(body, { ...place, soft: true });
+      }
+      checkBody(node.otherwise, { ...place, soft: true });
       break;
     case "Macro":
       checkMacro(node, apart);
@@ -47,13 +51,13 @@ function checkStatement(node: Statement, place: Place): void {
       checkExpression(node.call, place);
       checkMacro(node.macro, apart);
       break;
-    case "With":
-      for (const value of node.values) expression(value);
-      checkBody(node.body, inner);
-      break;
     case "FilterBlock":
     case "SetBlock":
       expression(node.filter);
+      checkBody(node.body, inner);
+      break;
+    case "With":
+      for (const value of node.values) expression(value);
       checkBody(node.body, inner);
       break;
     case "Autoescape":
@@ -72,14 +76,6 @@ function checkStatement(node: Statement, place: Place): void {
     case "Continue":
       if (!place.inLoop) raise("SyntaxError", `'${node.type.toLowerCase()}' outside loop`, node.line);
   }
-}
-
-function checkIf({ branches, otherwise }: Extract<Statement, { type: "If" }>, place: Place): void {
-  for (const { test, body } of branches) {
-    checkExpression(test, place);
-    checkBody(body, place);
-  }
-  checkBody(otherwise, place);
 }
 
 function checkMacro(node: Extract<Statement, { type: "Macro" }>, place: Place): void {

@@ -54,7 +54,7 @@ async function openShards(directory: string, names: readonly string[]): Promise<
   for (const shard of shards) held.set(shard, await openShard(directory, shard, map));
   const tensors = new Map<string, StoredTensor>();
   for (const [name, shard] of Object.entries(map)) {
-    const found = held.get(shard)!.get(name);
+    const found = held.get(shard)?.get(name);
     if (!found)
       throw new RetortError(
         "DataLoss",

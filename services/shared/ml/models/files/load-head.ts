@@ -1,7 +1,9 @@
+import { found } from "../../../base/found.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { openLanguageModel } from "../checkpoint/check.js";
 import { readStored } from "../checkpoint/read.js";
 import { headName } from "../model-params.js";
+import { weightOf } from "../param-spec.js";
 import { firstRows } from "../vocabulary-rows.js";
 
 /**
@@ -14,6 +16,7 @@ import { firstRows } from "../vocabulary-rows.js";
 export async function loadHead(directory: string, rows = 0): Promise<Tensor<"float32">> {
   const { config, tensors } = await openLanguageModel(directory);
   const name = headName(config);
-  const head = (await readStored(new Map([[name, tensors.get(name)!]]))).get(name)!;
+  const stored = found(tensors.get(name), `the head ${name}`);
+  const head = weightOf(await readStored(new Map([[name, stored]])), name);
   return rows && rows < config.vocabSize ? firstRows(head, rows) : head;
 }

@@ -1,6 +1,7 @@
 import { copyFile, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type FileBytes, piecesOf } from "../../../base/file-bytes.js";
+import { found } from "../../../base/found.js";
 import { makeDirectory } from "../../../base/make-directory.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { endsOf } from "../../text/ends.js";
@@ -48,7 +49,7 @@ export function modelFromFiles(files: Readonly<Record<string, FileBytes>>): Mode
   const params = decodeSafetensors(files["model.safetensors"] ?? new Uint8Array());
   checkWeights(paramSpecs(config), params, "model.safetensors");
   const names = Object.keys(files).filter((name) => isTokenizerFile(name) || name === "config.json");
-  const tokenizer = new Tokenizer(Object.fromEntries(names.map((name) => [name, bytes(name)!.toString()])));
+  const tokenizer = new Tokenizer(Object.fromEntries(names.map((name) => [name, found(bytes(name), name).toString()])));
   return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig };
 }
 
@@ -86,17 +87,20 @@ export async function saveModel(directory: string, model: Model, from?: string):
 /** Saves what a model directory holds besides the weights: config, tokenizer, generation settings. */
 export async function saveCompanions(directory: string, model: Omit<Model, "params">, from?: string): Promise<void> {
   await makeDirectory(directory);
-  const beside = from
-    ? [...(await tokenizerPaths(from)), ...(await readdir(from)).filter((name) => name === "generation_config.json")]
-    : [];
-  for (const file of beside) {
-    await makeDirectory(dirname(join(directory, file)));
-    await copyFile(join(from!, file), join(directory, file));
-  }
-  if (!from)
+  if (from) await copyCompanions(from, directory);
+  else
     for (const [name, text] of Object.entries(model.tokenizer.files)) {
       await makeDirectory(dirname(join(directory, name)));
       await writeAtomically(join(directory, name), Buffer.from(text));
     }
   await writeAtomically(join(directory, "config.json"), Buffer.from(configText(model)));
+}
+
+/** Copies a model's tokenizer and generation files as they are. */
+async function copyCompanions(from: string, directory: string): Promise<void> {
+  const beside = (await readdir(from)).filter((name) => name === "generation_config.json");
+  for (const file of [...(await tokenizerPaths(from)), ...beside]) {
+    await makeDirectory(dirname(join(directory, file)));
+    await copyFile(join(from, file), join(directory, file));
+  }
 }

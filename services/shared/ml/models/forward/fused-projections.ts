@@ -2,7 +2,7 @@
 import type { Graph, Value } from "../../graph/graph.js";
 import { float32, type Tensor } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { found, type Weights } from "../param-spec.js";
+import { type Weights, weightOf } from "../param-spec.js";
 import type { SelfAttention } from "./pass.js";
 
 /** A layer's query, key and value projections as one, for the pass of one token. */
@@ -55,7 +55,7 @@ function groupedProjection(config: ModelConfig, weights: Weights, { name }: Self
   const { heads, kvHeads, headDim, hiddenSize } = config;
   const share = heads / kvHeads;
   const headSize = headDim * (part === "weight" ? hiddenSize : 1);
-  const dataOf = (projection: "q" | "k" | "v") => found(weights, `${name}.${projection}_proj.${part}`).data;
+  const dataOf = (projection: "q" | "k" | "v") => weightOf(weights, `${name}.${projection}_proj.${part}`).data;
   const [q, k, v] = [dataOf("q"), dataOf("k"), dataOf("v")];
   const out = new Float32Array((heads + 2 * kvHeads) * headSize);
   for (let group = 0; group < kvHeads; group++) {

@@ -14,11 +14,10 @@ export function encodeSafetensors(
   tensors: ReadonlyMap<string, Tensor<"float32">>,
   metadata: Record<string, string> = { format: "pt" },
 ): EncodedTensors {
-  const names = [...tensors.keys()].sort();
+  const sorted = [...tensors].sort(([a], [b]) => (a < b ? -1 : 1));
   const header: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
-  for (const name of names) {
-    const { dims, data } = tensors.get(name)!;
+  for (const [name, { dims, data }] of sorted) {
     header[name] = { dtype: "F32", shape: dims, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;
   }
@@ -27,10 +26,7 @@ export function encodeSafetensors(
     byteLength: head.length + offset,
     *[Symbol.iterator]() {
       yield head;
-      for (const name of names) {
-        const { data } = tensors.get(name)!;
-        yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-      }
+      for (const [, { data }] of sorted) yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     },
   };
 }

@@ -2,6 +2,7 @@ import { normals } from "../../../../../services/shared/base/random.js";
 import { type DivergenceName, type DivergenceOptions, divergences } from "../../../../../services/shared/ml/losses/divergences.js";
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
 import { expectAllClose } from "../../../../support/all-close.js";
+import { logSoftmaxRows } from "../../../../support/distributions.js";
 import { type LossCase, lossOf } from "../../../../support/loss.js";
 
 const [rows, vocab, k] = [3, 6, 2];
@@ -18,13 +19,7 @@ const settings: readonly [DivergenceName, Partial<DivergenceOptions>][] = [
 
 const draws = (seed: bigint, scale = 1.5) => Array.from(normals(seed, rows * vocab, scale));
 
-function logSoftmax(logits: readonly number[]): number[] {
-  return logits.map((x, i) => {
-    const row = logits.slice(i - (i % vocab), i - (i % vocab) + vocab);
-    const largest = Math.max(...row);
-    return x - largest - Math.log(row.reduce((sum, y) => sum + Math.exp(y - largest), 0));
-  });
-}
+const logSoftmax = (logits: readonly number[]): number[] => logSoftmaxRows(logits, vocab);
 
 /** The top-k signal of a whole distribution. */
 function topOf(logp: readonly number[]): LossCase["signal"] {

@@ -4,7 +4,7 @@ import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
 import type { Params } from "../../../../../services/shared/ml/models/graph-weights.js";
 import { graphWeights } from "../../../../../services/shared/ml/models/graph-weights.js";
 import { paramSpecs } from "../../../../../services/shared/ml/models/model-params.js";
-import { elementsOf, found, type ParamSpec, type Weights } from "../../../../../services/shared/ml/models/param-spec.js";
+import { elementsOf, type ParamSpec, type Weights, weightOf } from "../../../../../services/shared/ml/models/param-spec.js";
 import { someOf, type Trainable } from "../../../../../services/shared/ml/models/trainable.js";
 import { Trainer } from "../../../../../services/shared/ml/training/trainer.js";
 import { expectAllClose } from "../../../../support/all-close.js";
@@ -39,7 +39,7 @@ function lowRank(specs: readonly ParamSpec[]): Trainable {
 
 /** W + B A in float64, rounded. */
 function sumOf(trained: Weights, frozen: Weights, name: string): Float32Array {
-  const [a, b, w] = [found(trained, `${name}.A`), found(trained, `${name}.B`), found(frozen, name)];
+  const [a, b, w] = [weightOf(trained, `${name}.A`), weightOf(trained, `${name}.B`), weightOf(frozen, name)];
   const width = w.dims[1]!;
   return w.data.map((x, i) => {
     const [row, column] = [Math.floor(i / width), i % width];
@@ -63,7 +63,7 @@ describe.each(["tied", "untied"] as const)("a trainer, head %s,", (kind) => {
     expect(stats[0]!.gradientNorm).toBeLessThan(stats[1]!.gradientNorm);
     for (const spec of specs) {
       const expected = chosen(spec) ? all.params() : weights;
-      expect({ [spec.name]: found(some.params(), spec.name).data }).toEqual({ [spec.name]: found(expected, spec.name).data });
+      expect({ [spec.name]: weightOf(some.params(), spec.name).data }).toEqual({ [spec.name]: weightOf(expected, spec.name).data });
     }
     expect([...some.state().m.keys()]).toEqual(specs.filter(chosen).map(({ name }) => name));
     await some.release();
@@ -113,8 +113,8 @@ describe.each(["tied", "untied"] as const)("a trainer, head %s,", (kind) => {
     await trainer.release();
     const beta1 = options.optimizer.beta1;
     for (const { name, dims } of trainable.specs) {
-      const at = found(start, name);
-      const gradient = found(m, name).data.map((x) => x / (1 - beta1));
+      const at = weightOf(start, name);
+      const gradient = weightOf(m, name).data.map((x) => x / (1 - beta1));
       const steepest = gradient.reduce((best, x, i) => (Math.abs(x) > Math.abs(gradient[best]!) ? i : best), 0);
       const moved = (by: number) =>
         new Map([
