@@ -1,5 +1,4 @@
 // Dimensions: B batch, C classes.
-
 import { RetortError } from "../../base/errors.js";
 import { gradientsOf } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";

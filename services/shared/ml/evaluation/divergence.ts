@@ -1,5 +1,4 @@
 // Dimensions: N completion tokens, V rows of vocabulary, R rows that both models have, K top classes, C classes (V, or K + 1 with the tail last).
-
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import type { Score } from "../signals/score.js";

@@ -236,10 +236,6 @@ export class ModelHost {
     return this.#model;
   }
 
-  get #settings(): HostOptions {
-    return found(this.#options, "what the model was opened with");
-  }
-
   async #release(): Promise<void> {
     await this.#sampler?.release();
     await this.#scorer?.release();
