@@ -236,6 +236,10 @@ export class ModelHost {
     return this.#model;
   }
 
+  get #settings(): HostOptions {
+    return found(this.#options, "what the model was opened with");
+  }
+
   async #release(): Promise<void> {
     await this.#sampler?.release();
     await this.#scorer?.release();
