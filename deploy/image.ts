@@ -32,7 +32,7 @@ cpSync("dist/services", `${context}/dist/services`, { recursive: true });
 const build = { DEPENDENCIES: "host", VARIANT: variant, BASE: base, NODE: node ?? base };
 const args = Object.entries(build).flatMap(([name, value]) => ["--build-arg", `${name}=${value}`]);
 // BuildKit builds the stages that are needed and no others.
-run(docker, ["build", "-q", ...(network ? ["--network", network] : []), "-f", "deploy/Dockerfile", "-t", tag!, ...args, "."], {
+run(docker, ["build", "-q", ...(network ? ["--network", network] : []), "-f", "deploy/Dockerfile", "-t", tag, ...args, "."], {
   DOCKER_BUILDKIT: "1",
 });
 rmSync(context, { recursive: true });

@@ -12,6 +12,7 @@ import { z } from "zod";
 import { controllerSettings } from "../services/controller/config.js";
 import { learnerSettings } from "../services/learner/config.js";
 import { rewardSettings } from "../services/reward/config.js";
+import { found } from "../services/shared/base/found.js";
 import { modelSettings, processSettings } from "../services/shared/base/settings.js";
 import { natsPermissions } from "../services/shared/flow/nats-permissions.js";
 import { studentSettings } from "../services/student/config.js";
@@ -45,6 +46,9 @@ function settingsOf(schema: z.ZodObject, description: string) {
     if (field.meta()?.variable) throw new Error(`the chart does not know the environment variable of the setting ${name}`);
   return z.strictObject(Object.fromEntries(free)).partial().describe(description);
 }
+
+/** What a setting is, in the words of the program. */
+const described = (setting: z.ZodType): string => found(setting.description ?? setting.meta()?.description, "the description of a setting");
 
 const structure = (description: string) => z.record(z.string(), z.unknown()).describe(description);
 const list = (description: string) => z.array(z.unknown()).describe(description);
@@ -146,8 +150,8 @@ const values = z
         url: z
           .string()
           .regex(/^(s3:\/\/.+)?$/)
-          .describe(processSettings.shape.weightUrl.description!),
-        endpoint: z.string().describe(processSettings.shape.s3Endpoint.meta()!.description!),
+          .describe(described(processSettings.shape.weightUrl)),
+        endpoint: z.string().describe(described(processSettings.shape.s3Endpoint)),
         region: z.string().describe("region of the bucket"),
         existingSecret: z.string().describe("Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
       })
@@ -161,7 +165,7 @@ const values = z
           .regex(/^((nats|tls):\/\/[^,]+(,(nats|tls):\/\/[^,]+)*)?$/)
           .describe("NATS servers of your own, separated by commas"),
         monitor: z.string().describe("host:port of NATS monitoring, for KEDA"),
-        account: z.string().describe(controllerSettings.shape.natsAccount.description!),
+        account: z.string().describe(described(controllerSettings.shape.natsAccount)),
         logins: z.strictObject({ existingSecret: z.string().describe("Secret with a password under each role's name") }).partial(),
         credentials: z.strictObject({ existingSecret: z.string(), key: z.string() }).partial(),
         tls: z.strictObject({ existingSecret: z.string(), clientCertificate: z.boolean() }).partial(),
@@ -194,7 +198,7 @@ const values = z
       .partial(),
     roots: z.array(z.string().regex(/^\/[^,]*$/)).describe("further directories that specs may name"),
     autoscaling: z.strictObject({ enabled: z.boolean().describe("let KEDA, if it is there, scale a run's pods by their queue") }).partial(),
-    tracing: z.strictObject({ endpoint: z.string().describe(processSettings.shape.traceEndpoint.meta()!.description!) }).partial(),
+    tracing: z.strictObject({ endpoint: z.string().describe(described(processSettings.shape.traceEndpoint)) }).partial(),
     metrics: z
       .strictObject({
         serviceMonitor: z

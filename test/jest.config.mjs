@@ -10,7 +10,7 @@ const setups = {
   golden: undefined,
   long: undefined,
   fuzz: undefined,
-  integration: `${compiled}/support/integration-setup.js`,
+  integration: `${compiled}/support/jest/integration-setup.js`,
   e2e: undefined,
   chart: `${compiled}/chart/support/setup.js`,
 };
@@ -21,7 +21,7 @@ export const projects = Object.keys(setups);
 /** Jest's configuration: compiled tests, as native modules. */
 export default {
   rootDir,
-  reporters: ["default", `${compiled}/support/summary-reporter.js`],
+  reporters: ["default", `${compiled}/support/jest/summary-reporter.js`],
   testTimeout: 120_000,
   // Many tests start processes of their own.
   maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
@@ -30,7 +30,7 @@ export default {
     rootDir,
     globalSetup,
     testMatch: [`${compiled}/${displayName}/**/*.test.js`],
-    testEnvironment: `${compiled}/support/environment.js`,
+    testEnvironment: `${compiled}/support/jest/native-arrays-environment.js`,
     transform: {},
   })),
 };

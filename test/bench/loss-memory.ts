@@ -8,7 +8,7 @@ import { headDigest, initModel } from "../../services/shared/ml/models/model.js"
 import type { Score } from "../../services/shared/ml/signals/score.js";
 import { characterTokenizer } from "../../services/shared/ml/text/character-tokenizer.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
-import { plainObjective } from "../support/loss.js";
+import { plainObjective } from "../support/loss/loss.js";
 import { threads } from "./harness.js";
 
 const [vocab, width, prompt, fresh] = [50_000, 64, 8, 64];

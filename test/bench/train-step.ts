@@ -5,7 +5,7 @@ import type { Objective } from "../../services/shared/ml/losses/objective.js";
 import { parameterCount } from "../../services/shared/ml/models/model-params.js";
 import type { TrainSequence } from "../../services/shared/ml/training/batch.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
-import { plainObjective } from "../support/loss.js";
+import { plainObjective } from "../support/loss/loss.js";
 import { gemmRate, havePeers, Peer, race, threads } from "./harness.js";
 import { benchModel, type Load, loadArguments, loads, type Shape, saveForPeers, shapes, tokenRows } from "./shapes.js";
 

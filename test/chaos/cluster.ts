@@ -9,7 +9,7 @@ import { RetortError } from "../../services/shared/base/errors.js";
 import { findNatsServer, type NatsServer, startNatsServer } from "../../services/shared/base/nats-server.js";
 import { whenServing } from "../../services/shared/base/ready.js";
 import { Streams } from "../../services/shared/base/streams/connection.js";
-import { NatsProxy } from "../support/nats-proxy.js";
+import { NatsProxy } from "../support/servers/nats-proxy.js";
 import { type SmallDisk, smallDisk } from "./disk.js";
 import { type Listed, processesOf, signal } from "./processes.js";
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
 import type { Run } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { digestOfStudent } from "../support/local-run.js";
+import { digestOfStudent } from "../support/runs/local-run.js";
 import { odditiesOf, problemsOf } from "./checks.js";
 import type { ChaosCluster } from "./cluster.js";
 import { inject } from "./faults.js";

@@ -1,4 +1,4 @@
-import { tinySpec } from "../support/local-run.js";
+import { tinySpec } from "../support/runs/local-run.js";
 
 /** How the run goes: with staleness 0 and one worker per role its weights are a function of the spec alone. */
 export type Mode = "sync" | "async";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { findNatsServer } from "../../services/shared/base/nats-server.js";
 import { Streams } from "../../services/shared/base/streams/connection.js";
 import { ensureStreams } from "../../services/shared/flow/streams.js";
-import { eventually } from "../support/nats.js";
+import { eventually } from "../support/servers/nats.js";
 import { freePort } from "../support/tools/free-port.js";
 import { describeChart, environmentOf, find, type Manifest, podsOf, render } from "./support/render.js";
 

@@ -4,7 +4,7 @@ import { KubernetesLauncher } from "../../services/controller/kubernetes/launche
 import { parsePodTemplates } from "../../services/controller/kubernetes/pod-template.js";
 import { createLog } from "../../services/shared/base/log.js";
 import { RunSchema } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { eventually } from "../support/nats.js";
+import { eventually } from "../support/servers/nats.js";
 import { RecordingApiServer } from "./support/api-server.js";
 import { describeChart, find, type Manifest, render, roleTemplatesText } from "./support/render.js";
 

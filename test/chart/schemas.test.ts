@@ -4,7 +4,7 @@ import { stringify } from "yaml";
 import { learnerJob, roleDeployment } from "../../services/controller/kubernetes/manifests.js";
 import { parsePodTemplates } from "../../services/controller/kubernetes/pod-template.js";
 import { scaledObject } from "../../services/controller/kubernetes/scaled-object.js";
-import { findGoTool, kubeconform } from "../support/go-tool.js";
+import { findGoTool, kubeconform } from "../support/tools/go-tool.js";
 import { describeChart, examples, type Manifest, render, roleTemplatesText } from "./support/render.js";
 import { schemaLocation } from "./support/schemas.js";
 

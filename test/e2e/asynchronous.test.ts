@@ -1,6 +1,6 @@
 import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { LocalCluster, tinySpec, type Watched } from "../support/local-run.js";
+import { LocalCluster, tinySpec, type Watched } from "../support/runs/local-run.js";
 
 const maxStaleness = 2;
 const spec = tinySpec(

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { LocalCluster } from "../support/local-run.js";
-import { type CliResult, expectClear, retort } from "../support/retort.js";
+import { LocalCluster } from "../support/runs/local-run.js";
+import { type CliResult, expectClear, retort } from "../support/runs/retort.js";
 
 const examples = resolve("deploy/examples/num2words");
 

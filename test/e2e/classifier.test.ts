@@ -2,9 +2,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { classifierFixture } from "../support/fixtures.js";
-import { LocalCluster, tinySpec } from "../support/local-run.js";
-import { expectClear, retort } from "../support/retort.js";
+import { classifierFixture } from "../support/models/fixtures.js";
+import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
+import { expectClear, retort } from "../support/runs/retort.js";
 
 const examples = resolve("deploy/examples/num2words");
 const model = join(examples, "models/student");

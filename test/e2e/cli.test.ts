@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import ort from "onnxruntime-node";
 import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
 import { digestOf } from "../../services/shared/ml/models/model.js";
-import { type CliProcess, retort, startRetort } from "../support/retort.js";
+import { type CliProcess, retort, startRetort } from "../support/runs/retort.js";
 
 const examples = resolve("deploy/examples/num2words");
 const teacher = join(examples, "models/teacher");

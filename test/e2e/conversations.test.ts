@@ -5,9 +5,9 @@ import { toInt32 } from "../../services/shared/flow/arrays.js";
 import { type Run, RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { saveModel } from "../../services/shared/ml/models/files/model-files.js";
 import { initModel } from "../../services/shared/ml/models/model.js";
-import { fixtureTokenizer } from "../support/encoder-fixtures.js";
-import { LocalCluster } from "../support/local-run.js";
-import { expectClear, retort } from "../support/retort.js";
+import { fixtureTokenizer } from "../support/models/encoder-fixtures.js";
+import { LocalCluster } from "../support/runs/local-run.js";
+import { expectClear, retort } from "../support/runs/retort.js";
 
 /** Llama 3's form, with a clock and a switch. */
 const template = [

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { digestOfStudent, LocalCluster, tinySpec } from "../support/local-run.js";
+import { digestOfStudent, LocalCluster, tinySpec } from "../support/runs/local-run.js";
 
 // Synchronous on-policy distillation: with one worker per role, its result is a function of the spec alone. That makes
 // "nothing was lost and nothing done twice" a comparison of two digests, whatever happened on the way.

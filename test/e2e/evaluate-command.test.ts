@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { expectClear, retort } from "../support/retort.js";
+import { expectClear, retort } from "../support/runs/retort.js";
 
 const examples = resolve("deploy/examples/num2words");
 const model = join(examples, "models/student");

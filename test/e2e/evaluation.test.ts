@@ -2,7 +2,7 @@ import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EvaluationFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { LocalCluster, tinySpec, type Watched } from "../support/local-run.js";
+import { LocalCluster, tinySpec, type Watched } from "../support/runs/local-run.js";
 
 const spec = tinySpec(
   "evaluated",

@@ -1,5 +1,5 @@
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { LocalCluster, tinySpec } from "../support/local-run.js";
+import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 
 const spec = (holdOut: string) =>
   tinySpec(

@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { canSeeProcesses, descendants } from "../support/descendants.js";
-import { eventually } from "../support/nats.js";
-import { startRetort } from "../support/retort.js";
+import { canSeeProcesses, descendants } from "../support/runs/descendants.js";
+import { startRetort } from "../support/runs/retort.js";
+import { eventually } from "../support/servers/nats.js";
 
 const teacher = resolve("deploy/examples/num2words/models/teacher");
 const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGKILL: null } as const;

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { LocalCluster, tinySpec } from "../support/local-run.js";
+import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 
 // One teacher is the student itself, at which the first step must find no divergence; the other is the real one.
 const teachers = "teachers: [{ name: words, model: models/teacher }, { name: mirror, model: models/student }]";

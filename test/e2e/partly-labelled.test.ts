@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Source } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { LocalCluster, tinySpec } from "../support/local-run.js";
+import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 
 const train = resolve("deploy/examples/num2words/data/train.jsonl");
 

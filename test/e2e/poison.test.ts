@@ -1,7 +1,7 @@
 import { publish } from "../../services/shared/base/streams/publish.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { LocalCluster, tinySpec } from "../support/local-run.js";
-import { serveJudge, silentJudge } from "../support/poison.js";
+import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
+import { serveJudge, silentJudge } from "../support/runs/poison.js";
 
 const spec = (name: string, steps: number): string =>
   tinySpec(

@@ -6,7 +6,7 @@ import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import type { StepFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { Source } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { LocalCluster } from "../support/local-run.js";
+import { LocalCluster } from "../support/runs/local-run.js";
 
 const steps = 3;
 

@@ -2,7 +2,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Source } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { digestOfStudent, LocalCluster, tinySpec, type Watched } from "../support/local-run.js";
+import { digestOfStudent, LocalCluster, tinySpec, type Watched } from "../support/runs/local-run.js";
 
 // Half of the steps are on the dataset's 150 texts, in batches of 50: an epoch is three steps.
 const spec = tinySpec(

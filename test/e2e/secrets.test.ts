@@ -6,7 +6,7 @@ import { connectController, mainProgram, startLocal } from "../../services/cli/l
 import { RetortError } from "../../services/shared/base/errors.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { tinySpec } from "../support/local-run.js";
+import { tinySpec } from "../support/runs/local-run.js";
 
 const marked = {
   RETORT_TOKEN: "mark-of-the-token",

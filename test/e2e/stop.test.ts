@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { LocalCluster, tinySpec } from "../support/local-run.js";
-import { eventually } from "../support/nats.js";
+import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
+import { eventually } from "../support/servers/nats.js";
 
 /** Two starts of all roles on a machine that does other things besides. */
 const timeoutMs = 280_000;

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { LocalCluster, tinySpec } from "../support/local-run.js";
+import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 
 /** A span as OTLP's JSON has it, with the service that made it. */
 interface Span {

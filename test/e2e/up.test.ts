@@ -5,10 +5,10 @@ import { type ControllerClient, connectController } from "../../services/cli/loc
 import { startedServers } from "../../services/shared/base/nats-server.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { canSeeProcesses } from "../support/descendants.js";
-import { tinySpec } from "../support/local-run.js";
-import { eventually } from "../support/nats.js";
-import { type CliProcess, expectClear, retort, startRetort } from "../support/retort.js";
+import { canSeeProcesses } from "../support/runs/descendants.js";
+import { tinySpec } from "../support/runs/local-run.js";
+import { type CliProcess, expectClear, retort, startRetort } from "../support/runs/retort.js";
+import { eventually } from "../support/servers/nats.js";
 
 const spec = tinySpec(
   "kept",

@@ -20,7 +20,7 @@ import { decodeSafetensors } from "../../services/shared/ml/models/safetensors/s
 import { within } from "../support/fuzz/cases.js";
 import { RawClient } from "../support/fuzz/raw-client.js";
 import { account } from "../support/fuzz/records.js";
-import { runOf } from "../support/run-spec.js";
+import { runOf } from "../support/runs/run-spec.js";
 
 // Each of these was found by the tests beside this one, and then mended.
 describe("what fuzzing found", () => {

@@ -21,7 +21,7 @@ import { mutatedMessage, randomMessage } from "../support/fuzz/messages.js";
 import type { Random } from "../support/fuzz/random.js";
 import { account, planned, records, reward, rollout, score, task, vocab } from "../support/fuzz/records.js";
 import { sampled, scored } from "../support/fuzz/workers.js";
-import { runOf } from "../support/run-spec.js";
+import { runOf } from "../support/runs/run-spec.js";
 
 const run = runOf([{ steps: 9, batchSize: 2, samplesPerPrompt: 2, objective: { divergence: "reverse_kl", signal: "full", alpha: 0.5 } }], {
   rewards: [{ kind: "length" }],

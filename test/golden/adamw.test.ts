@@ -3,8 +3,8 @@ import { float32 } from "../../services/shared/ml/graph/tensor.js";
 import { adamw, adamwScalars, clipFactor, globalNorm } from "../../services/shared/ml/optim/adamw.js";
 import { learningRate } from "../../services/shared/ml/optim/schedule.js";
 import { Session } from "../../services/shared/ml/runtime/session.js";
-import { expectAllClose } from "../support/all-close.js";
-import { goldenTrain } from "../support/golden-train.js";
+import { expectAllClose } from "../support/jest/all-close.js";
+import { goldenTrain } from "../support/models/golden-train.js";
 
 const { adamw: golden } = goldenTrain;
 const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: golden.weightDecay };

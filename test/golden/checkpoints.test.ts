@@ -18,8 +18,8 @@ import { declareModel, headName } from "../../services/shared/ml/models/model-pa
 import type { Weights } from "../../services/shared/ml/models/param-spec.js";
 import { parseConfig } from "../../services/shared/ml/models/parse-config.js";
 import { encodeSafetensors } from "../../services/shared/ml/models/safetensors/safetensors.js";
-import { expectAllClose } from "../support/all-close.js";
-import { evaluate } from "../support/evaluate.js";
+import { evaluate } from "../support/graph/evaluate.js";
+import { expectAllClose } from "../support/jest/all-close.js";
 
 interface Golden {
   readonly row: readonly number[];

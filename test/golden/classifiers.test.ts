@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { loadClassifier, saveClassifier, withClasses } from "../../services/shared/ml/classification/classifier.js";
 import { inspectClassifier, openClassifier } from "../../services/shared/ml/classification/open-classifier.js";
 import { loadModel, saveModel } from "../../services/shared/ml/models/files/model-files.js";
-import { expectAllClose } from "../support/all-close.js";
-import { classifierFixture, modelFixture } from "../support/fixtures.js";
+import { expectAllClose } from "../support/jest/all-close.js";
+import { classifierFixture, modelFixture } from "../support/models/fixtures.js";
 
 const options = { device: "cpu", threads: 1, batchTokens: 32 } as const;
 

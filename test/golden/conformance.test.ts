@@ -7,9 +7,16 @@ import { declareRows, rowLosses } from "../../services/shared/ml/losses/row-loss
 import { decoderInputs } from "../../services/shared/ml/models/architectures/sequence-inputs.js";
 import { headDigest } from "../../services/shared/ml/models/model.js";
 import { microBatch } from "../../services/shared/ml/training/batch.js";
-import { expectAllClose, type Tolerance } from "../support/all-close.js";
-import { type ConformanceCase, type ConformanceInput, countedOf, headOf, objectiveOf, trainSequences } from "../support/conformance.js";
-import { evaluate } from "../support/evaluate.js";
+import { evaluate } from "../support/graph/evaluate.js";
+import { expectAllClose, type Tolerance } from "../support/jest/all-close.js";
+import {
+  type ConformanceCase,
+  type ConformanceInput,
+  countedOf,
+  headOf,
+  objectiveOf,
+  trainSequences,
+} from "../support/loss/conformance.js";
 
 const directory = "test/golden/conformance";
 const read = (file: string) => JSON.parse(readFileSync(`${directory}/${file}`, "utf8"));

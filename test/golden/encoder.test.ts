@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseJson } from "../../services/shared/base/json.js";
 import { Encoder } from "../../services/shared/ml/text/encoder.js";
 import type { ChatMessage } from "../../services/shared/ml/text/tokenizer.js";
-import { chatSettings, encoderFixtures, type FixtureTokenizer, fixtureTokenizer } from "../support/encoder-fixtures.js";
+import { chatSettings, encoderFixtures, type FixtureTokenizer, fixtureTokenizer } from "../support/models/encoder-fixtures.js";
 
 /** One conversation in one template with one tokenizer: encoded, or `differs` (the first token), refused by the template, given names that it does not read, or left out in part. */
 interface GoldenRow {

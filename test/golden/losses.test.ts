@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Objective } from "../../services/shared/ml/losses/objective.js";
-import { expectAllClose } from "../support/all-close.js";
-import { lossOf } from "../support/loss.js";
+import { expectAllClose } from "../support/jest/all-close.js";
+import { lossOf } from "../support/loss/loss.js";
 
 type Numbers = readonly (number | null)[];
 

@@ -11,9 +11,9 @@ import { SequencePass } from "../../services/shared/ml/models/forward/sequence-p
 import { hiddenStates, logits } from "../../services/shared/ml/models/hidden-states.js";
 import type { Model } from "../../services/shared/ml/models/model.js";
 import { declareModel, paramSpecs } from "../../services/shared/ml/models/model-params.js";
-import { expectAllClose } from "../support/all-close.js";
-import { evaluate } from "../support/evaluate.js";
-import { modelFixture, modelFixtures } from "../support/fixtures.js";
+import { evaluate } from "../support/graph/evaluate.js";
+import { expectAllClose } from "../support/jest/all-close.js";
+import { modelFixture, modelFixtures } from "../support/models/fixtures.js";
 
 interface Golden {
   readonly kind: string;

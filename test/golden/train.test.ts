@@ -6,8 +6,8 @@ import { Session } from "../../services/shared/ml/runtime/session.js";
 import { microBatch } from "../../services/shared/ml/training/batch.js";
 import { accumulateGraph } from "../../services/shared/ml/training/step-graph.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
-import { expectAllClose } from "../support/all-close.js";
-import { type GoldenTrace, goldenTrain, trainSetup } from "../support/golden-train.js";
+import { expectAllClose } from "../support/jest/all-close.js";
+import { type GoldenTrace, goldenTrain, trainSetup } from "../support/models/golden-train.js";
 
 /** The gradients of the first step, with the vocabulary loss in blocks of `blockRows` (0: all rows at once). */
 async function firstGradients(trace: GoldenTrace, blockRows: number) {

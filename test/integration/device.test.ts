@@ -7,9 +7,9 @@ import { processSettings, readSettings } from "../../services/shared/base/settin
 import { newRun } from "../../services/shared/flow/runs/run-store.js";
 import { availableDevices, checkDevice, devices } from "../../services/shared/ml/runtime/device.js";
 import type { Device } from "../../services/shared/ml/runtime/session.js";
-import { eventually } from "../support/nats.js";
-import { example, RoleProcess, RunBench } from "../support/run-bench.js";
-import { specOf } from "../support/run-spec.js";
+import { example, RoleProcess, RunBench } from "../support/runs/run-bench.js";
+import { specOf } from "../support/runs/run-spec.js";
+import { eventually } from "../support/servers/nats.js";
 
 describe("the device setting", () => {
   let available: Device[];

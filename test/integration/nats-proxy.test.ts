@@ -1,6 +1,6 @@
 import { Streams } from "../../services/shared/base/streams/connection.js";
-import { eventually, TestNats } from "../support/nats.js";
-import { NatsProxy } from "../support/nats-proxy.js";
+import { eventually, TestNats } from "../support/servers/nats.js";
+import { NatsProxy } from "../support/servers/nats-proxy.js";
 
 // What the chaos tests stand on: a network that is bad for one kind of client alone.
 describe("NatsProxy", () => {

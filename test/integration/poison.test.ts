@@ -22,10 +22,10 @@ import {
 } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
-import { FakeWorkers } from "../support/fake-workers.js";
-import { eventually } from "../support/nats.js";
-import { flipBit } from "../support/poison.js";
-import { example, type RoleProcess, RunBench } from "../support/run-bench.js";
+import { FakeWorkers } from "../support/runs/fake-workers.js";
+import { flipBit } from "../support/runs/poison.js";
+import { example, type RoleProcess, RunBench } from "../support/runs/run-bench.js";
+import { eventually } from "../support/servers/nats.js";
 
 const body = (steps: number): string => `
 seed: 3

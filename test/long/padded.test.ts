@@ -5,8 +5,8 @@ import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
 import { encodeSafetensors } from "../../services/shared/ml/models/safetensors/safetensors.js";
 import { readTensors } from "../../services/shared/ml/models/safetensors/safetensors-file.js";
-import { expectAllClose } from "../support/all-close.js";
-import { LocalCluster } from "../support/local-run.js";
+import { expectAllClose } from "../support/jest/all-close.js";
+import { LocalCluster } from "../support/runs/local-run.js";
 
 const example = resolve("deploy/examples/num2words");
 const ids = 41;

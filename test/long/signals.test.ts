@@ -1,7 +1,7 @@
 import type { StepFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { expectAllClose } from "../support/all-close.js";
-import { LocalCluster, tinySpec } from "../support/local-run.js";
+import { expectAllClose } from "../support/jest/all-close.js";
+import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 
 const vocab = 41;
 /** Width of the example teacher's hidden states. */

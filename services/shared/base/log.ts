@@ -2,7 +2,6 @@ import { writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { type DestinationStream, type Logger, pino } from "pino";
-import pretty from "pino-pretty";
 import { traceFields } from "./trace-fields.js";
 
 /** A structured log; fields first, then the sentence. */

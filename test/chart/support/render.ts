@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments, parse as parseYaml } from "yaml";
-import { findGoTool, hasGo, helm } from "../../support/go-tool.js";
+import { findGoTool, hasGo, helm } from "../../support/tools/go-tool.js";
 
 const run = promisify(execFile);
 

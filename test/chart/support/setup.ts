@@ -1,4 +1,4 @@
-import { findGoTool, getGoTool, hasGo, helm, kubeconform } from "../../support/go-tool.js";
+import { findGoTool, getGoTool, hasGo, helm, kubeconform } from "../../support/tools/go-tool.js";
 import { getSchemas } from "./schemas.js";
 
 /** Runs once before the chart's tests: gets what they check with. Building it beside other tests would starve those. */

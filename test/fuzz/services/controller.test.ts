@@ -24,12 +24,12 @@ import {
   WatchRunRequestSchema,
 } from "../../../services/shared/gen/retort/v1/controller_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
-import { FakeLauncher } from "../../support/fake-launcher.js";
 import { secret } from "../../support/fuzz/cases.js";
 import { ServiceFuzz } from "../../support/fuzz/service-fuzz.js";
 import { tameTexts } from "../../support/fuzz/tame.js";
-import { TestNats } from "../../support/nats.js";
-import { example } from "../../support/run-bench.js";
+import { FakeLauncher } from "../../support/runs/fake-launcher.js";
+import { example } from "../../support/runs/run-bench.js";
+import { TestNats } from "../../support/servers/nats.js";
 
 const specText = `
 name: fuzzed

@@ -8,7 +8,7 @@ import type { Streams } from "../../../services/shared/base/streams/connection.j
 import { type Consumption, consume, type Delivery } from "../../../services/shared/base/streams/consume.js";
 import { ensureConsumer, ensureStream, purge } from "../../../services/shared/base/streams/ensure.js";
 import { publish } from "../../../services/shared/base/streams/publish.js";
-import { eventually, TestNats } from "../../support/nats.js";
+import { eventually, TestNats } from "../../support/servers/nats.js";
 
 describe("consume()", () => {
   let nats: TestNats;

@@ -2,7 +2,7 @@ import type { Streams } from "../../../services/shared/base/streams/connection.j
 import { ensureStream } from "../../../services/shared/base/streams/ensure.js";
 import { KeyValue } from "../../../services/shared/base/streams/key-value.js";
 import { publish } from "../../../services/shared/base/streams/publish.js";
-import { TestNats } from "../../support/nats.js";
+import { TestNats } from "../../support/servers/nats.js";
 
 /** Far below the minute for which requests outlast an outage. */
 const timeoutMs = 20_000;

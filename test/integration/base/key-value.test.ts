@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { KeyValue } from "../../../services/shared/base/streams/key-value.js";
-import { eventually, TestNats } from "../../support/nats.js";
+import { eventually, TestNats } from "../../support/servers/nats.js";
 
 describe("KeyValue", () => {
   let nats: TestNats;

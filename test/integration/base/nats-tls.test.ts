@@ -6,7 +6,7 @@ import { generate } from "selfsigned";
 import { findNatsServer } from "../../../services/shared/base/nats-server.js";
 import { processSettings } from "../../../services/shared/base/settings.js";
 import { Streams, streamsOptions } from "../../../services/shared/base/streams/connection.js";
-import { TestNats } from "../../support/nats.js";
+import { TestNats } from "../../support/servers/nats.js";
 
 describe("a connection to NATS with TLS", () => {
   let directory: string;

@@ -3,7 +3,7 @@ import type { Streams } from "../../../services/shared/base/streams/connection.j
 import { ensureStream } from "../../../services/shared/base/streams/ensure.js";
 import { publish } from "../../../services/shared/base/streams/publish.js";
 import { lastMessage } from "../../../services/shared/base/streams/read.js";
-import { TestNats } from "../../support/nats.js";
+import { TestNats } from "../../support/servers/nats.js";
 
 describe("publish()", () => {
   let nats: TestNats;

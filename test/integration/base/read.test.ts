@@ -3,7 +3,7 @@ import { isApiError, Streams } from "../../../services/shared/base/streams/conne
 import { ensureConsumer, ensureStream, purge, removeConsumer } from "../../../services/shared/base/streams/ensure.js";
 import { publish } from "../../../services/shared/base/streams/publish.js";
 import { follow } from "../../../services/shared/base/streams/read.js";
-import { eventually, TestNats } from "../../support/nats.js";
+import { eventually, TestNats } from "../../support/servers/nats.js";
 
 describe("follow()", () => {
   let nats: TestNats;

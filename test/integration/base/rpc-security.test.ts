@@ -7,7 +7,7 @@ import { implement } from "../../../services/shared/base/rpc/handlers.js";
 import { RpcServer, type RpcServerOptions } from "../../../services/shared/base/rpc/server.js";
 import { Scope } from "../../../services/shared/gen/retort/v1/access_pb.js";
 import { RewardService } from "../../../services/shared/gen/retort/v1/reward_pb.js";
-import { eventually } from "../../support/nats.js";
+import { eventually } from "../../support/servers/nats.js";
 
 type RewardClient = Client<typeof RewardService>;
 

@@ -6,10 +6,10 @@ import { promisify } from "node:util";
 import { end, spawnRole } from "../../../services/cli/local.js";
 import { whenServing } from "../../../services/shared/base/ready.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
-import { findGoTool, grpcurl } from "../../support/go-tool.js";
-import { requirements } from "../../support/integration-setup.js";
-import { LocalCluster } from "../../support/local-run.js";
-import { pythonWith } from "../../support/python.js";
+import { requirements } from "../../support/jest/integration-setup.js";
+import { LocalCluster } from "../../support/runs/local-run.js";
+import { findGoTool, grpcurl } from "../../support/tools/go-tool.js";
+import { pythonWith } from "../../support/tools/python.js";
 
 const run = promisify(execFile);
 const examples = resolve("deploy/examples/num2words");

@@ -15,9 +15,9 @@ import { DirectoryStore } from "../../../services/shared/flow/weights/directory-
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
-import { FakeLauncher } from "../../support/fake-launcher.js";
-import { TestNats } from "../../support/nats.js";
-import { example } from "../../support/run-bench.js";
+import { FakeLauncher } from "../../support/runs/fake-launcher.js";
+import { example } from "../../support/runs/run-bench.js";
+import { TestNats } from "../../support/servers/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
 const spec = (more = ""): RunSpec =>

@@ -20,8 +20,8 @@ import { NatsStore } from "../../../services/shared/flow/weights/nats-store.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
 import { CheckpointSavedSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
-import { FakeLauncher } from "../../support/fake-launcher.js";
-import { TestNats } from "../../support/nats.js";
+import { FakeLauncher } from "../../support/runs/fake-launcher.js";
+import { TestNats } from "../../support/servers/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
 const spec = create(RunSpecSchema, {

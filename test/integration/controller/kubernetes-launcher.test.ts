@@ -7,9 +7,9 @@ import type { PodTemplates } from "../../../services/controller/kubernetes/pod-t
 import type { Delay, Exit, RoleSet } from "../../../services/controller/launch/launcher.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { type Run, RunSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
-import { findKubeApi, howToGetOne, KubeApi, tokens } from "../../support/kube-api.js";
-import { finishJob, grantRights, installKeda, makePod } from "../../support/kube-objects.js";
-import { eventually } from "../../support/nats.js";
+import { findKubeApi, howToGetOne, KubeApi, tokens } from "../../support/kube/kube-api.js";
+import { finishJob, grantRights, installKeda, makePod } from "../../support/kube/kube-objects.js";
+import { eventually } from "../../support/servers/nats.js";
 
 const programs = findKubeApi();
 if (!programs) console.log(`skipped: the Kubernetes launcher against a real API server; it ${howToGetOne}`);

@@ -7,7 +7,7 @@ import { LocalLauncher } from "../../../services/controller/local/local-launcher
 import { createLog } from "../../../services/shared/base/log.js";
 import { type ProcessSettings, processSettings } from "../../../services/shared/base/settings.js";
 import { newRun } from "../../../services/shared/flow/runs/run-store.js";
-import { eventually } from "../../support/nats.js";
+import { eventually } from "../../support/servers/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
 const run = newRun({ runId: "r" });

@@ -10,8 +10,8 @@ import { ensureStreams } from "../../../services/shared/flow/streams.js";
 import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
 import { CheckpointSavedSchema, RunState, Wanted } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
-import { FakeLauncher } from "../../support/fake-launcher.js";
-import { eventually, TestNats } from "../../support/nats.js";
+import { FakeLauncher } from "../../support/runs/fake-launcher.js";
+import { eventually, TestNats } from "../../support/servers/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
 const spec = create(RunSpecSchema, {

@@ -8,8 +8,8 @@ import { isOver, newRun, RunStore } from "../../../services/shared/flow/runs/run
 import { durables, ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
-import { FakeLauncher } from "../../support/fake-launcher.js";
-import { eventually, TestNats } from "../../support/nats.js";
+import { FakeLauncher } from "../../support/runs/fake-launcher.js";
+import { eventually, TestNats } from "../../support/servers/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
 const spec = create(RunSpecSchema, {

@@ -9,8 +9,8 @@ import { type Client, createClient } from "../../../services/shared/base/rpc/cli
 import { RpcServer } from "../../../services/shared/base/rpc/server.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
 import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
-import { example } from "../../support/run-bench.js";
-import { specOf } from "../../support/run-spec.js";
+import { example } from "../../support/runs/run-bench.js";
+import { specOf } from "../../support/runs/run-spec.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
 const init = { architecture: "llama", hiddenSize: 8, intermediateSize: 8, layers: 1, heads: 1 };

@@ -19,7 +19,7 @@ import {
   Source,
   TeacherScoreSchema,
 } from "../../../services/shared/gen/retort/v1/flow_pb.js";
-import { eventually, TestNats } from "../../support/nats.js";
+import { eventually, TestNats } from "../../support/servers/nats.js";
 
 const runId = "doomed";
 const signal = { kind: "top_k", k: 4, temperature: 1 } as const;

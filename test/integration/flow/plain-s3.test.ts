@@ -1,7 +1,7 @@
 import { RetortError } from "../../../services/shared/base/errors.js";
 import { type FileBytes, piecesOf } from "../../../services/shared/base/file-bytes.js";
 import { S3Store } from "../../../services/shared/flow/weights/s3-store.js";
-import { PlainS3 } from "../../support/plain-s3.js";
+import { PlainS3 } from "../../support/servers/plain-s3.js";
 
 describe("S3Store with a server that refuses the SDK's checksums", () => {
   const bytes = (length: number, seed: number) => Uint8Array.from({ length }, (_, i) => (i * 31 + seed) % 251);

@@ -9,8 +9,8 @@ import { DirectoryStore } from "../../../services/shared/flow/weights/directory-
 import { NatsStore } from "../../../services/shared/flow/weights/nats-store.js";
 import { S3Store } from "../../../services/shared/flow/weights/s3-store.js";
 import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
-import { TestNats } from "../../support/nats.js";
-import { TestS3 } from "../../support/s3.js";
+import { TestNats } from "../../support/servers/nats.js";
+import { TestS3 } from "../../support/servers/s3.js";
 
 const run = "run-a";
 const filled = (bytes: number, seed: number) => Uint8Array.from({ length: bytes }, (_, i) => (i * 31 + seed) % 251);

@@ -10,8 +10,8 @@ import { Purpose } from "../../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { loadModel } from "../../../services/shared/ml/models/files/model-files.js";
 import { digestOf } from "../../../services/shared/ml/models/model.js";
-import { type Behaviour, FakeWorkers } from "../../support/fake-workers.js";
-import { RunBench } from "../../support/run-bench.js";
+import { type Behaviour, FakeWorkers } from "../../support/runs/fake-workers.js";
+import { RunBench } from "../../support/runs/run-bench.js";
 
 const body = (more = "") => `
 seed: 3

@@ -6,7 +6,7 @@ import { publishReward, publishScore } from "../../../services/shared/flow/resul
 import { publishRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
 import { ensureRun, ensureStreams } from "../../../services/shared/flow/streams.js";
 import { Purpose, RewardSchema, RolloutSchema, TeacherScoreSchema } from "../../../services/shared/gen/retort/v1/flow_pb.js";
-import { TestNats } from "../../support/nats.js";
+import { TestNats } from "../../support/servers/nats.js";
 
 const runId = "results";
 const key = (task: number, step = 1) => ({ runId, purpose: Purpose.TRAIN, step, task, attempt: 1 });

@@ -8,7 +8,7 @@ import { type Client, createClient } from "../../../services/shared/base/rpc/cli
 import { toFloat32, toRecord } from "../../../services/shared/flow/arrays.js";
 import { LearnerService } from "../../../services/shared/gen/retort/v1/learner_pb.js";
 import { type ScoreResponse, TeacherService } from "../../../services/shared/gen/retort/v1/teacher_pb.js";
-import { expectAllClose } from "../../support/all-close.js";
+import { expectAllClose } from "../../support/jest/all-close.js";
 
 const [vocab, k] = [41, 6];
 const models = resolve("deploy/examples/num2words/models");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type RewardServer, serveRewards } from "../../../services/cli/models/model-server.js";
 import type { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
-import { classifierFixture } from "../../support/fixtures.js";
+import { classifierFixture } from "../../support/models/fixtures.js";
 
 interface Golden {
   readonly inputs: readonly (readonly [string, string?])[];

@@ -1,7 +1,7 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { publishRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
 import { Purpose, RewardSchema, RolloutSchema, Source } from "../../../services/shared/gen/retort/v1/flow_pb.js";
-import { type RoleProcess, RunBench } from "../../support/run-bench.js";
+import { type RoleProcess, RunBench } from "../../support/runs/run-bench.js";
 
 const endless = `${"a".repeat(60)}b`;
 

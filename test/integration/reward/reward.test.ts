@@ -17,8 +17,8 @@ import {
   Source,
 } from "../../../services/shared/gen/retort/v1/flow_pb.js";
 import { RewardService } from "../../../services/shared/gen/retort/v1/reward_pb.js";
-import { eventually } from "../../support/nats.js";
-import { type RoleProcess, RunBench } from "../../support/run-bench.js";
+import { type RoleProcess, RunBench } from "../../support/runs/run-bench.js";
+import { eventually } from "../../support/servers/nats.js";
 
 // The test is the student (rollouts), a server of RewardService elsewhere, and whoever reads the rewards.
 describe("a reward process", () => {

@@ -11,9 +11,9 @@ import { type PromptTask, PromptTaskSchema, Purpose, RolloutSchema, Source } fro
 import { loadModel } from "../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../services/shared/ml/models/model.js";
 import { Sampler } from "../../../services/shared/ml/sampling/sampler.js";
-import { expectAllClose } from "../../support/all-close.js";
-import { eventually } from "../../support/nats.js";
-import { example, type RoleProcess, RunBench } from "../../support/run-bench.js";
+import { expectAllClose } from "../../support/jest/all-close.js";
+import { example, type RoleProcess, RunBench } from "../../support/runs/run-bench.js";
+import { eventually } from "../../support/servers/nats.js";
 
 const sampling = { temperature: 1, topK: 0, topP: 1, maxNewTokens: 12 };
 const options = { device: "cpu", threads: 1, chunkTokens: 64, maxRows: 64 } as const;

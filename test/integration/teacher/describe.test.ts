@@ -1,7 +1,7 @@
 import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
 import { TeacherService } from "../../../services/shared/gen/retort/v1/teacher_pb.js";
 import { Tokenizer } from "../../../services/shared/ml/text/tokenizer.js";
-import { example, RoleProcess } from "../../support/run-bench.js";
+import { example, RoleProcess } from "../../support/runs/run-bench.js";
 
 const directory = example("models/teacher");
 

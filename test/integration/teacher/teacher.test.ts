@@ -19,8 +19,8 @@ import {
 import { loadModel } from "../../../services/shared/ml/models/files/model-files.js";
 import { digestOf, type Model } from "../../../services/shared/ml/models/model.js";
 import { Scorer } from "../../../services/shared/ml/scoring/scorer.js";
-import { expectAllClose } from "../../support/all-close.js";
-import { example, type RoleProcess, RunBench } from "../../support/run-bench.js";
+import { expectAllClose } from "../../support/jest/all-close.js";
+import { example, type RoleProcess, RunBench } from "../../support/runs/run-bench.js";
 
 const topK = { kind: "top_k", k: 4, temperature: 2 } as const;
 

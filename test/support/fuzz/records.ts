@@ -15,7 +15,7 @@ import {
   WeightsManifestSchema,
 } from "../../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
-import { specOf } from "../run-spec.js";
+import { specOf } from "../runs/run-spec.js";
 
 /** Vocabulary of the records' model. */
 export const vocab = 5;

@@ -1,5 +1,5 @@
 import { KeptRunning, type Part } from "../../../services/cli/keep-running.js";
-import { eventually } from "../../support/nats.js";
+import { eventually } from "../../support/servers/nats.js";
 
 /** A part that ends when it is told to. */
 class FakePart implements Part {

@@ -15,11 +15,10 @@ import { traced, traceOf } from "../tracing.js";
 import { checkMessage } from "./check-message.js";
 import { tooLargeAdvice, toStatus } from "./status.js";
 
-/** What a handler learns of its call. */
+/** What a handler learns of its call, whatever transport it came by. */
 export interface CallContext {
   /** Aborted when the caller cancels or its deadline passes. */
   readonly signal: AbortSignal;
-  readonly metadata: grpc.Metadata;
 }
 
 type Methods<S extends DescService> = S["method"];
@@ -133,7 +132,7 @@ async function admit(call: AnyCall, method: DescMethod): Promise<CallContext> {
   call.once("cancelled", () => controller.abort(new RetortError("Cancelled", "the caller is gone, or its deadline has passed")));
   if (call.request instanceof RetortError) throw call.request;
   checkMessage(method.input, call.request as MessageShape<DescMessage>);
-  return { signal: controller.signal, metadata: call.metadata };
+  return { signal: controller.signal };
 }
 
 function report(error: unknown, method: DescMethod, log: Log): grpc.ServiceError {

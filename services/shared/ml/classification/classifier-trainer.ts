@@ -3,7 +3,7 @@ import { RetortError } from "../../base/errors.js";
 import { gradientsOf } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { float32, int32, type Tensor } from "../graph/tensor.js";
+import { float32, int32 } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { declareWeights } from "../models/graph-weights.js";
 import { batchesWithin } from "../runtime/batches.js";

@@ -54,11 +54,11 @@ export interface Figures {
 export function figuresOf(samples: readonly JudgedSample[], { metric, passAt, selfBleuUnit }: FigureOptions): Figures {
   const byPrompt = groupsOf(samples);
   const measure = metric && textMetrics[metric];
-  const referenced = measure ? samples.filter(({ reference }) => reference !== "") : [];
+  const qualities = measure ? samples.flatMap(({ text, reference }) => (reference === "" ? [] : [measure(text, reference)])) : [];
   const divergences = samples.flatMap(({ divergences }) => (divergences ? [divergences] : []));
   const overTokens = (name: keyof TokenDivergences) => meanOf(divergences.flatMap((one) => Array.from(one[name])));
   return defined({
-    quality: meanOf(referenced.map(({ text, reference }) => measure!(text, reference))),
+    quality: meanOf(qualities),
     passAt: measure ? passAt.map((k) => ({ k, value: meanPass(byPrompt, measure, k) })) : [],
     reward: meanOf(samples.flatMap(({ reward }) => (reward === undefined ? [] : [reward]))),
     rewardComponents: meanComponents(samples.flatMap(({ rewardComponents }) => (rewardComponents ? [rewardComponents] : []))),
@@ -77,7 +77,7 @@ const meanOf = (list: readonly number[]): number | undefined => (list.length ? l
 
 function meanComponents(rewarded: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const names = Object.keys(rewarded[0] ?? {});
-  return Object.fromEntries(names.map((name) => [name, meanOf(rewarded.map((components) => components[name]!))!]));
+  return Object.fromEntries(names.map((name) => [name, meanOf(rewarded.map((components) => components[name] ?? Number.NaN)) ?? 0]));
 }
 
 function groupsOf(samples: readonly JudgedSample[]): JudgedSample[][] {

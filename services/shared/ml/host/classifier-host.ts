@@ -23,11 +23,12 @@ export class ClassifierHost {
 
   /** Judges texts. One that is empty or does not fit the model fails alone; nothing is cut off. */
   async classify(inputs: readonly ClassifierInput[]): Promise<Judgement[]> {
-    if (!this.#classifier) throw new RetortError("FailedPrecondition", "no classifier is open yet");
-    const { tokenizer } = this.#classifier;
+    const classifier = this.#classifier;
+    if (!classifier) throw new RetortError("FailedPrecondition", "no classifier is open yet");
+    const { tokenizer } = classifier;
     const texts = inputs.map(({ text, pair }) => tokenizer.encodeText(text, pair));
-    const failures = texts.map((text) => (text.ids.length ? this.#classifier!.obstacle(text) : "the text is empty"));
-    const logits = await this.#classifier.logits(texts.filter((_, i) => failures[i] === undefined));
+    const failures = texts.map((text) => (text.ids.length ? classifier.obstacle(text) : "the text is empty"));
+    const logits = await classifier.logits(texts.filter((_, i) => failures[i] === undefined));
     let next = 0;
     return failures.map((failure) => (failure === undefined ? logits[next++]! : { failure }));
   }

@@ -231,13 +231,13 @@ export class ModelHost {
     return this.#scorer.score(inputs, signal);
   }
 
-  get #settings(): HostOptions {
-    return found(this.#options, "the host's options");
-  }
-
   get #opened(): Model {
     if (!this.#model) throw new RetortError("FailedPrecondition", "no model is loaded yet");
     return this.#model;
+  }
+
+  get #settings(): HostOptions {
+    return found(this.#options, "what the model was opened with");
   }
 
   async #release(): Promise<void> {

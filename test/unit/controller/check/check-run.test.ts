@@ -8,7 +8,7 @@ import { type RunSpec, RunSpecSchema } from "../../../../services/shared/gen/ret
 import { initModel } from "../../../../services/shared/ml/models/model.js";
 import { encodeSafetensors } from "../../../../services/shared/ml/models/safetensors/safetensors.js";
 import { Tokenizer } from "../../../../services/shared/ml/text/tokenizer.js";
-import { problemsOf, warningsOfRun } from "../../../support/check-run.js";
+import { problemsOf, warningsOfRun } from "../../../support/runs/check-run.js";
 
 const example = resolve("deploy/examples/num2words");
 const specOf = (teacher: string, phase: Record<string, unknown> = {}, student = join(example, "models/student")): RunSpec =>

@@ -1,7 +1,7 @@
 import { askTeacher, type TeacherServer } from "../../../../services/controller/check/ask-teacher.js";
 import { DescribingTeachers } from "../../../../services/controller/check/describing-teachers.js";
 import { RetortError } from "../../../../services/shared/base/errors.js";
-import { example } from "../../../support/run-bench.js";
+import { example } from "../../../support/runs/run-bench.js";
 
 const directory = example("models/teacher");
 const ask = (server: TeacherServer) => askTeacher(server, "another digest");

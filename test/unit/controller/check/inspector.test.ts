@@ -1,6 +1,6 @@
 import { checkRun } from "../../../../services/controller/check/inspector.js";
-import { example } from "../../../support/run-bench.js";
-import { specOf } from "../../../support/run-spec.js";
+import { example } from "../../../support/runs/run-bench.js";
+import { specOf } from "../../../support/runs/run-spec.js";
 
 const rounds = "{% for i in range(1000) %}{% for j in range(900) %}{% endfor %}{% endfor %}";
 const models = {

@@ -2,7 +2,7 @@ import type { CheckedRun } from "../../../../services/controller/check/checked-r
 import { settled } from "../../../../services/controller/check/settle.js";
 import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
 import { soundParts } from "../../../../services/shared/flow/runs/sound-spec.js";
-import { specOf } from "../../../support/run-spec.js";
+import { specOf } from "../../../support/runs/run-spec.js";
 
 const phases = [
   { steps: 1 },

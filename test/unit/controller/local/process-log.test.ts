@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ProcessLog } from "../../../../services/controller/local/process-log.js";
-import { eventually } from "../../../support/nats.js";
+import { eventually } from "../../../support/servers/nats.js";
 
 const full = "/dev/full";
 if (!existsSync(full)) console.log("skipped: a log on a full device; this system has no /dev/full");

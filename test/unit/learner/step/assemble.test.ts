@@ -11,7 +11,7 @@ import {
   Source,
   TeacherScoreSchema,
 } from "../../../../services/shared/gen/retort/v1/flow_pb.js";
-import { runOf } from "../../../support/run-spec.js";
+import { runOf } from "../../../support/runs/run-spec.js";
 
 const signal = { kind: "full", k: 0, temperature: 1 };
 

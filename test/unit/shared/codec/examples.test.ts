@@ -1,7 +1,7 @@
 import { itemsOf, limitsOf, misfit, outcomesOf, refusalOf } from "../../../../services/shared/codec/examples.js";
 import type { Row } from "../../../../services/shared/flow/prompts/row.js";
 import { Encoder } from "../../../../services/shared/ml/text/encoder.js";
-import { chatml, chatSettings, fixtureTokenizer } from "../../../support/encoder-fixtures.js";
+import { chatml, chatSettings, fixtureTokenizer } from "../../../support/models/encoder-fixtures.js";
 
 const tokenizer = fixtureTokenizer("bytes", chatml);
 const encoder = new Encoder(tokenizer, [tokenizer.tokenToId("<|im_end|>")!], chatSettings());

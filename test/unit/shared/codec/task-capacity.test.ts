@@ -1,5 +1,5 @@
 import { taskCapacity } from "../../../../services/shared/codec/task-capacity.js";
-import { runOf } from "../../../support/run-spec.js";
+import { runOf } from "../../../support/runs/run-spec.js";
 
 describe("taskCapacity()", () => {
   const size = { vocabSize: 1000, hiddenSize: 0, maxTokens: 100, maxPayloadBytes: 8 * 2 ** 20 };

@@ -10,10 +10,12 @@ interface Product {
 }
 
 /** [..., M, N] as [all rows, N], so that a product with a matrix is one GEMM. */
-const rows = (x: Value): Value => (x.rank === 2 ? x : op.reshape(x, [`rows(${x.shape.slice(0, -1)})`, x.shape.at(-1)!], flat(x)));
-
-const flat = (x: Value): Value | undefined =>
-  typeof x.shape.at(-1) === "number" ? undefined : op.concat([minusOne(x), op.dimOf(x, -1)], 0);
+function rows(x: Value): Value {
+  if (x.rank === 2) return x;
+  const width = x.shape[x.rank - 1]!;
+  const flat = typeof width === "number" ? undefined : op.concat([minusOne(x), op.dimOf(x, -1)], 0);
+  return op.reshape(x, [`rows(${x.shape.slice(0, -1)})`, width], flat);
+}
 
 const minusOne = (x: Value): Value => x.graph.constant({ dtype: "int64", dims: [1], data: BigInt64Array.of(-1n) });
 

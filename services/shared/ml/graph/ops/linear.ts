@@ -3,12 +3,13 @@ import { type Dim, graphOf, type Shape, type Value } from "../graph.js";
 import { broadcast } from "./broadcast.js";
 
 function matMulShape(op: string, a: Shape, b: Shape): Shape {
-  const [inner, outer] = [a.at(-1), b.at(-2)];
-  if (a.length < 2 || b.length < 2 || inner !== outer) throw new RetortError("Internal", `${op}: cannot multiply [${a}] by [${b}]`);
-  return [...broadcast(op, a.slice(0, -2), b.slice(0, -2)), a.at(-2)!, b.at(-1)!];
+  const [[rows, inner], [outer, columns]] = [a.slice(-2), b.slice(-2)];
+  if (rows === undefined || inner === undefined || columns === undefined || inner !== outer)
+    throw new RetortError("Internal", `${op}: cannot multiply [${a}] by [${b}]`);
+  return [...broadcast(op, a.slice(0, -2), b.slice(0, -2)), rows, columns];
 }
 
-const swapLast = (shape: Shape): Dim[] => [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!];
+const swapLast = (shape: Shape): Dim[] => [...shape.slice(0, -2), ...shape.slice(-2).reverse()];
 
 /** Matrix product over the last two axes; leading axes broadcast. */
 export function matMul(a: Value, b: Value): Value {

@@ -47,8 +47,8 @@ export function transpose(x: Value, perm: readonly number[]): Value {
 export function unsqueeze(x: Value, axes: readonly number[]): Value {
   const rank = x.rank + axes.length;
   const added = new Set(axes.map((axis) => normaliseAxis(axis, rank)));
-  const rest = [...x.shape];
-  const shape = Array.from({ length: rank }, (_, axis) => (added.has(axis) ? 1 : rest.shift()!));
+  let next = 0;
+  const shape = Array.from({ length: rank }, (_, axis) => (added.has(axis) ? 1 : x.shape[next++]!));
   return x.graph.node("Unsqueeze", [x, x.graph.constant(int64([...added]))], [{ dtype: x.dtype, shape }])[0]!;
 }
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { audit } from "../../../../../services/shared/flow/ledger/audit.js";
 import { planStep } from "../../../../../services/shared/flow/prompts/plan.js";
 import { type StepAccount, StepAccountSchema, type TaskAccountSchema } from "../../../../../services/shared/gen/retort/v1/flow_pb.js";
-import { runOf } from "../../../../support/run-spec.js";
+import { runOf } from "../../../../support/runs/run-spec.js";
 
 const run = runOf([{ preset: "on_policy_kd", steps: 5, batchSize: 4, samplesPerPrompt: 2 }]);
 const rows = { count: 10 };

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { planStep, sampleSeed, split, taskSeed } from "../../../../../services/shared/flow/prompts/plan.js";
 import { Purpose } from "../../../../../services/shared/gen/retort/v1/flow_pb.js";
-import { runOf } from "../../../../support/run-spec.js";
+import { runOf } from "../../../../support/runs/run-spec.js";
 
 /** Runs of one to three phases, and datasets to go with them. */
 const runs = fc.record({

@@ -1,7 +1,7 @@
 import { closedValue } from "../../../../../services/shared/flow/runs/closed-value.js";
 import { presets } from "../../../../../services/shared/flow/runs/presets.js";
 import { lambdaAt, needsReward, needsScore, phaseOf, resolveRun } from "../../../../../services/shared/flow/runs/resolve.js";
-import { runOf, specOf } from "../../../../support/run-spec.js";
+import { runOf, specOf } from "../../../../support/runs/run-spec.js";
 
 describe("resolveRun()", () => {
   it("fills in the defaults that run_spec.proto promises", () => {

@@ -1,6 +1,6 @@
 import { checkSpec } from "../../../../../services/shared/flow/runs/check-spec.js";
 import { parseSpec } from "../../../../../services/shared/flow/runs/spec.js";
-import { specOf } from "../../../../support/run-spec.js";
+import { specOf } from "../../../../support/runs/run-spec.js";
 
 describe("parseSpec()", () => {
   it("takes paths from where the file is, and leaves absolute ones", () => {

@@ -3,8 +3,8 @@ import { differentiableOps, nonDifferentiableOps, rules } from "../../../../../s
 import { Graph, type Value } from "../../../../../services/shared/ml/graph/graph.js";
 import * as op from "../../../../../services/shared/ml/graph/ops/index.js";
 import { float32, int64, type Tensor } from "../../../../../services/shared/ml/graph/tensor.js";
-import { type Build, checkGrads, spaced } from "../../../../support/check-grads.js";
-import { evaluate } from "../../../../support/evaluate.js";
+import { type Build, checkGrads, spaced } from "../../../../support/graph/check-grads.js";
+import { evaluate } from "../../../../support/graph/evaluate.js";
 
 /** The gradient in x = [−2, 0, 1.5] of the sum of what `build` makes of it. */
 async function gradientIn(build: (x: Value) => Value, at: Tensor = float32([-2, 0, 1.5], [3])): Promise<number[]> {

@@ -3,8 +3,8 @@ import { ClassifierTrainer, type LabelledText } from "../../../../../services/sh
 import { decoderClassifier } from "../../../../../services/shared/ml/classification/decoder-classifier.js";
 import { type EpochFigures, fineTune } from "../../../../../services/shared/ml/classification/fine-tune.js";
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
-import { expectAllClose } from "../../../../support/all-close.js";
-import { smallConfigs, smallModel } from "../../../../support/small-model.js";
+import { expectAllClose } from "../../../../support/jest/all-close.js";
+import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
 
 const session = { device: "cpu", threads: 1 } as const;
 const optimizer = { beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0, maxGradNorm: 0 };

@@ -1,6 +1,6 @@
 import { tokenDivergences } from "../../../../../services/shared/ml/evaluation/divergence.js";
 import type { Score } from "../../../../../services/shared/ml/signals/score.js";
-import { expectAllClose } from "../../../../support/all-close.js";
+import { expectAllClose } from "../../../../support/jest/all-close.js";
 
 const logs = (rows: readonly (readonly number[])[]): Float32Array => Float32Array.from(rows.flat().map(Math.log));
 const full = (rows: readonly (readonly number[])[]): Score => ({

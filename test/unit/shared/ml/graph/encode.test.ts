@@ -1,7 +1,7 @@
 import { Graph } from "../../../../../services/shared/ml/graph/graph.js";
 import { fusedMatMul, quickGelu } from "../../../../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
-import { evaluate } from "../../../../support/evaluate.js";
+import { evaluate } from "../../../../support/graph/evaluate.js";
 
 describe("encodeModel()", () => {
   it("makes a model that the runtime loads and runs", async () => {

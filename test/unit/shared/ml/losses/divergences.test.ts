@@ -1,9 +1,9 @@
 import { normals } from "../../../../../services/shared/base/random.js";
 import { type DivergenceName, type DivergenceOptions, divergences } from "../../../../../services/shared/ml/losses/divergences.js";
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
-import { expectAllClose } from "../../../../support/all-close.js";
-import { logSoftmaxRows } from "../../../../support/distributions.js";
-import { type LossCase, lossOf } from "../../../../support/loss.js";
+import { expectAllClose } from "../../../../support/jest/all-close.js";
+import { logSoftmaxRows } from "../../../../support/loss/distributions.js";
+import { type LossCase, lossOf } from "../../../../support/loss/loss.js";
 
 const [rows, vocab, k] = [3, 6, 2];
 const names = Object.keys(divergences) as DivergenceName[];

@@ -2,7 +2,7 @@ import { divergences } from "../../../../../services/shared/ml/losses/divergence
 import { objectiveProblems } from "../../../../../services/shared/ml/losses/objective.js";
 import { isPermitted, type ObjectiveName, permits, refusal } from "../../../../../services/shared/ml/losses/permits.js";
 import { type SignalKind, signalKinds } from "../../../../../services/shared/ml/signals/table.js";
-import { plainObjective } from "../../../../support/loss.js";
+import { plainObjective } from "../../../../support/loss/loss.js";
 
 const names = Object.keys(permits) as ObjectiveName[];
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { type DivergenceName, type DivergenceOptions, divergences } from "../../../../../services/shared/ml/losses/divergences.js";
-import { expectAllClose } from "../../../../support/all-close.js";
-import { chosenClasses, logSoftmaxRows } from "../../../../support/distributions.js";
-import { compileLoss, type LossCase, type LossProgram } from "../../../../support/loss.js";
+import { expectAllClose } from "../../../../support/jest/all-close.js";
+import { chosenClasses, logSoftmaxRows } from "../../../../support/loss/distributions.js";
+import { compileLoss, type LossCase, type LossProgram } from "../../../../support/loss/loss.js";
 
 const [rows, vocab, k] = [4, 9, 3];
 const settings: readonly [DivergenceName, Partial<DivergenceOptions>][] = [

@@ -7,8 +7,8 @@ import { paramSpecs } from "../../../../../services/shared/ml/models/model-param
 import { elementsOf, type ParamSpec, type Weights, weightOf } from "../../../../../services/shared/ml/models/param-spec.js";
 import { someOf, type Trainable } from "../../../../../services/shared/ml/models/trainable.js";
 import { Trainer } from "../../../../../services/shared/ml/training/trainer.js";
-import { expectAllClose } from "../../../../support/all-close.js";
-import { goldenTrain, trainSetup } from "../../../../support/golden-train.js";
+import { expectAllClose } from "../../../../support/jest/all-close.js";
+import { goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
 
 const rate = 0.01;
 

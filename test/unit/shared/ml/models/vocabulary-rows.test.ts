@@ -1,8 +1,8 @@
 import { narrowed, restRows, withRows } from "../../../../../services/shared/ml/models/vocabulary-rows.js";
 import { Sampler } from "../../../../../services/shared/ml/sampling/sampler.js";
 import { Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
-import { expectAllClose } from "../../../../support/all-close.js";
-import { smallConfigs, smallModel } from "../../../../support/small-model.js";
+import { expectAllClose } from "../../../../support/jest/all-close.js";
+import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
 
 const rows = 131;
 const inputs = [{ promptIds: Int32Array.of(5, 9, 17), completionIds: Int32Array.of(21, 130, 2) }];

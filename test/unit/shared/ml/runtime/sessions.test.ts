@@ -2,7 +2,7 @@ import type { Session } from "../../../../../services/shared/ml/runtime/session.
 import { Sessions } from "../../../../../services/shared/ml/runtime/sessions.js";
 import { Sampler } from "../../../../../services/shared/ml/sampling/sampler.js";
 import { Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
-import { smallConfigs, smallModel } from "../../../../support/small-model.js";
+import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
 
 /** Notes what is compiled (name and room) and released. */
 function recorder(sessions: Sessions) {

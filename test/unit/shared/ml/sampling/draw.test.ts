@@ -3,7 +3,7 @@ import { Graph } from "../../../../../services/shared/ml/graph/graph.js";
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
 import { blockSize, drawTokens, negatedUniform } from "../../../../../services/shared/ml/sampling/draw.js";
 import type { SamplingParams } from "../../../../../services/shared/ml/sampling/params.js";
-import { evaluate } from "../../../../support/evaluate.js";
+import { evaluate } from "../../../../support/graph/evaluate.js";
 
 const plain: SamplingParams = { temperature: 1, topK: 0, topP: 1, maxNewTokens: 1, stopIds: [] };
 

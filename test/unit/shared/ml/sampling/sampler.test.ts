@@ -4,7 +4,7 @@ import { negatedUniform } from "../../../../../services/shared/ml/sampling/draw.
 import type { SamplingParams } from "../../../../../services/shared/ml/sampling/params.js";
 import { type Completion, type Piece, type SampleRequest, Sampler } from "../../../../../services/shared/ml/sampling/sampler.js";
 import { Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
-import { smallConfigs, smallModel } from "../../../../support/small-model.js";
+import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
 
 const model = smallModel();
 const options = { device: "cpu", threads: 1, chunkTokens: 64, maxRows: 64 } as const;

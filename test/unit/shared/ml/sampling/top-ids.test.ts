@@ -1,7 +1,7 @@
 import type { SamplingParams } from "../../../../../services/shared/ml/sampling/params.js";
 import { type Completion, Sampler } from "../../../../../services/shared/ml/sampling/sampler.js";
 import { Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
-import { smallModel } from "../../../../support/small-model.js";
+import { smallModel } from "../../../../support/models/small-model.js";
 
 const { config, params: weights } = smallModel();
 const requests = [5, 1, 9, 3].map((length, i) => ({

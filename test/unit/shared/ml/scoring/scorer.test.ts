@@ -2,7 +2,7 @@ import type { Model } from "../../../../../services/shared/ml/models/model.js";
 import { Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
 import type { Score, Signal } from "../../../../../services/shared/ml/signals/score.js";
 import type { ScoreInput } from "../../../../../services/shared/ml/signals/signal.js";
-import { smallConfigs, smallModel } from "../../../../support/small-model.js";
+import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
 
 const vocab = 150;
 const model = smallModel();

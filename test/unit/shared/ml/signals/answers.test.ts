@@ -5,9 +5,9 @@ import { halfToFloat } from "../../../../../services/shared/ml/models/safetensor
 import { Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
 import type { Score, Signal } from "../../../../../services/shared/ml/signals/score.js";
 import type { ScoreInput } from "../../../../../services/shared/ml/signals/signal.js";
-import { expectAllClose } from "../../../../support/all-close.js";
-import { chosenClasses, largestClasses, logSoftmaxRows } from "../../../../support/distributions.js";
-import { smallConfigs, smallModel } from "../../../../support/small-model.js";
+import { expectAllClose } from "../../../../support/jest/all-close.js";
+import { chosenClasses, largestClasses, logSoftmaxRows } from "../../../../support/loss/distributions.js";
+import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
 
 const vocab = 150;
 const model = smallModel();

@@ -1,8 +1,8 @@
 import { generator, normals } from "../../../../../services/shared/base/random.js";
 import { type DivergenceName, divergences } from "../../../../../services/shared/ml/losses/divergences.js";
-import { expectAllClose } from "../../../../support/all-close.js";
-import { chosenClasses, drawnLogits, largestClasses, logSoftmaxRows } from "../../../../support/distributions.js";
-import { type LossCase, lossOf } from "../../../../support/loss.js";
+import { expectAllClose } from "../../../../support/jest/all-close.js";
+import { chosenClasses, drawnLogits, largestClasses, logSoftmaxRows } from "../../../../support/loss/distributions.js";
+import { type LossCase, lossOf } from "../../../../support/loss/loss.js";
 
 const [rows, vocab, width] = [3, 11, 5];
 const names = Object.keys(divergences) as DivergenceName[];

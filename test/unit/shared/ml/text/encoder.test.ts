@@ -1,6 +1,6 @@
 import { completionTexts, Encoder, type Example } from "../../../../../services/shared/ml/text/encoder.js";
 import type { ChatMessage } from "../../../../../services/shared/ml/text/tokenizer.js";
-import { chatml, chatSettings, type FixtureTokenizer, fixtureTokenizer } from "../../../../support/encoder-fixtures.js";
+import { chatml, chatSettings, type FixtureTokenizer, fixtureTokenizer } from "../../../../support/models/encoder-fixtures.js";
 
 const user = (content: string): ChatMessage => ({ role: "user", content });
 const assistant = (content: string): ChatMessage => ({ role: "assistant", content });

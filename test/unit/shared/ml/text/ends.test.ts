@@ -1,5 +1,5 @@
 import { endsOf } from "../../../../../services/shared/ml/text/ends.js";
-import { chatml, fixtureTokenizer } from "../../../../support/encoder-fixtures.js";
+import { chatml, fixtureTokenizer } from "../../../../support/models/encoder-fixtures.js";
 
 const plain = fixtureTokenizer("bytes");
 const id = (token: string) => plain.tokenToId(token)!;

@@ -4,7 +4,7 @@ import { decoderInputs } from "../../../../../services/shared/ml/models/architec
 import { headDigest } from "../../../../../services/shared/ml/models/model.js";
 import type { Score, Signal } from "../../../../../services/shared/ml/signals/score.js";
 import { microBatch, splitBatch, type TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
-import { plainObjective } from "../../../../support/loss.js";
+import { plainObjective } from "../../../../support/loss/loss.js";
 
 const vocab = 5;
 const head = float32(new Float32Array(vocab * 2).fill(0.1), [vocab, 2]);

@@ -8,10 +8,10 @@ import { Session } from "../../../../../services/shared/ml/runtime/session.js";
 import type { Score } from "../../../../../services/shared/ml/signals/score.js";
 import { microBatch, type TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
 import { accumulateGraph } from "../../../../../services/shared/ml/training/step-graph.js";
-import { expectAllClose } from "../../../../support/all-close.js";
-import { chosenClasses, largestClasses, logSoftmaxRows } from "../../../../support/distributions.js";
-import { plainObjective } from "../../../../support/loss.js";
-import { smallConfigs, smallModel } from "../../../../support/small-model.js";
+import { expectAllClose } from "../../../../support/jest/all-close.js";
+import { chosenClasses, largestClasses, logSoftmaxRows } from "../../../../support/loss/distributions.js";
+import { plainObjective } from "../../../../support/loss/loss.js";
+import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
 
 const [vocab, width] = [150, 12];
 const head = float32(normals(5n, vocab * width, 1), [vocab, width]);

@@ -3,9 +3,9 @@ import { float32, type Tensor } from "../../../../../services/shared/ml/graph/te
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
 import type { TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
 import { Trainer, type TrainerOptions } from "../../../../../services/shared/ml/training/trainer.js";
-import { expectAllClose } from "../../../../support/all-close.js";
-import { logSoftmaxRows } from "../../../../support/distributions.js";
-import { goldenTrain, trainSetup } from "../../../../support/golden-train.js";
+import { expectAllClose } from "../../../../support/jest/all-close.js";
+import { logSoftmaxRows } from "../../../../support/loss/distributions.js";
+import { goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
 
 const setup = trainSetup(goldenTrain.untied);
 const rate = 0.01;

@@ -97,7 +97,7 @@ function plainMessage(message: ChatMessage, i: number): Record<string, unknown> 
 
 /** The messages with a tag behind the field of the last one that is to be continued, and that field's text. */
 function openLast(messages: readonly Record<string, unknown>[], field: string, source: string): { messages: unknown[]; text: string } {
-  const last = messages.at(-1)!;
+  const last = messages.at(-1) ?? {};
   const value = last[field];
   if (value === undefined) throw invalid(`the last message has no ${field} to continue`, "continueFinalMessage");
   const fields = reasoningNames.includes(field) ? reasoningNames.filter((name) => last[name] === value) : [field];

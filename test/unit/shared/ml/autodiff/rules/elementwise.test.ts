@@ -2,7 +2,7 @@ import { elementwiseRules } from "../../../../../../services/shared/ml/autodiff/
 import type { Value } from "../../../../../../services/shared/ml/graph/graph.js";
 import * as op from "../../../../../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../../../../../services/shared/ml/graph/tensor.js";
-import { describeGrads, type GradCases, integers, spaced, truths } from "../../../../../support/check-grads.js";
+import { describeGrads, type GradCases, integers, spaced, truths } from "../../../../../support/graph/check-grads.js";
 
 const x = spaced([3, 4]);
 const positive = spaced([3, 4], [0.5, 3], 2n);

@@ -1,7 +1,7 @@
 import { fusedRules } from "../../../../../../services/shared/ml/autodiff/rules/fused.js";
 import * as op from "../../../../../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../../../../../services/shared/ml/graph/tensor.js";
-import { describeGrads, type GradInput, integers, named, spaced } from "../../../../../support/check-grads.js";
+import { describeGrads, type GradInput, integers, named, spaced } from "../../../../../support/graph/check-grads.js";
 
 const x = spaced([2, 3, 4], [-2, 2]);
 const scale = (width: number) => spaced([width], [0.5, 1.5], 5n);

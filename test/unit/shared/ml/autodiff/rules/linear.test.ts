@@ -1,6 +1,6 @@
 import { linearRules } from "../../../../../../services/shared/ml/autodiff/rules/linear.js";
 import * as op from "../../../../../../services/shared/ml/graph/ops/index.js";
-import { describeGrads, type GradCases, named, spaced } from "../../../../../support/check-grads.js";
+import { describeGrads, type GradCases, named, spaced } from "../../../../../support/graph/check-grads.js";
 
 const a = (...dims: readonly number[]) => spaced(dims);
 const b = (...dims: readonly number[]) => spaced(dims, [-1, 2], 2n);

@@ -2,7 +2,7 @@ import { reduceRules } from "../../../../../../services/shared/ml/autodiff/rules
 import type { Value } from "../../../../../../services/shared/ml/graph/graph.js";
 import * as op from "../../../../../../services/shared/ml/graph/ops/index.js";
 import { int64 } from "../../../../../../services/shared/ml/graph/tensor.js";
-import { describeGrads, type GradCases, named, spaced } from "../../../../../support/check-grads.js";
+import { describeGrads, type GradCases, named, spaced } from "../../../../../support/graph/check-grads.js";
 
 const x = spaced([2, 3, 4], [-2, 2]);
 const wide = spaced([2, 3, 4], [-3, 3]);

@@ -1,7 +1,7 @@
 import { shapeRules } from "../../../../../../services/shared/ml/autodiff/rules/shape.js";
 import * as op from "../../../../../../services/shared/ml/graph/ops/index.js";
 import { int64 } from "../../../../../../services/shared/ml/graph/tensor.js";
-import { describeGrads, integers, named, spaced } from "../../../../../support/check-grads.js";
+import { describeGrads, integers, named, spaced } from "../../../../../support/graph/check-grads.js";
 
 const x = spaced([2, 3, 4]);
 const matrix = spaced([4, 3]);

@@ -1,9 +1,9 @@
 import { Graph } from "../../../../../../services/shared/ml/graph/graph.js";
 import { geluTanh, silu } from "../../../../../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../../../../../services/shared/ml/graph/tensor.js";
-import { expectAllClose } from "../../../../../support/all-close.js";
-import { checkGrads, spaced } from "../../../../../support/check-grads.js";
-import { evaluate } from "../../../../../support/evaluate.js";
+import { checkGrads, spaced } from "../../../../../support/graph/check-grads.js";
+import { evaluate } from "../../../../../support/graph/evaluate.js";
+import { expectAllClose } from "../../../../../support/jest/all-close.js";
 
 const points = [-3, -1, 0, 0.5, 2];
 

@@ -11,10 +11,10 @@ import { SequencePass } from "../../../../../../services/shared/ml/models/forwar
 import { hiddenStates, logits } from "../../../../../../services/shared/ml/models/hidden-states.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
 import { declareModel } from "../../../../../../services/shared/ml/models/model-params.js";
-import { expectAllClose } from "../../../../../support/all-close.js";
-import { evaluate } from "../../../../../support/evaluate.js";
-import { modelFixture } from "../../../../../support/fixtures.js";
-import { smallConfigs, smallModel } from "../../../../../support/small-model.js";
+import { evaluate } from "../../../../../support/graph/evaluate.js";
+import { expectAllClose } from "../../../../../support/jest/all-close.js";
+import { modelFixture } from "../../../../../support/models/fixtures.js";
+import { smallConfigs, smallModel } from "../../../../../support/models/small-model.js";
 
 /** The engine's logits of whole rows of one length: [B·T·V]. */
 async function engineLogits({ config, params }: Model, rows: readonly number[][]): Promise<Float32Array> {

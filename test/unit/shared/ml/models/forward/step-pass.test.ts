@@ -12,9 +12,9 @@ import { StepPass } from "../../../../../../services/shared/ml/models/forward/st
 import { attentionsOf, hiddenStates } from "../../../../../../services/shared/ml/models/hidden-states.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
 import { declareModel } from "../../../../../../services/shared/ml/models/model-params.js";
-import { expectAllClose } from "../../../../../support/all-close.js";
-import { evaluate } from "../../../../../support/evaluate.js";
-import { smallConfigs, smallModel } from "../../../../../support/small-model.js";
+import { evaluate } from "../../../../../support/graph/evaluate.js";
+import { expectAllClose } from "../../../../../support/jest/all-close.js";
+import { smallConfigs, smallModel } from "../../../../../support/models/small-model.js";
 
 /** Rows, positions of each, and how many of these the far cache holds; the last one is the step's, those between are near. */
 const [batch, time, far] = [3, 7, 4];

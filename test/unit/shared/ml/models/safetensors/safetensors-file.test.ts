@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
 import { readTensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors-file.js";
-import { modelFixture } from "../../../../../support/fixtures.js";
+import { modelFixture } from "../../../../../support/models/fixtures.js";
 
 describe("readTensors()", () => {
   const path = join(modelFixture("llama-linear"), "model.safetensors");

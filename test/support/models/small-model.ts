@@ -1,0 +1,25 @@
+import { initModel, type Model } from "../../../services/shared/ml/models/model.js";
+import { characterTokenizer } from "../../../services/shared/ml/text/character-tokenizer.js";
+
+/** The traits in which decoders differ: biases, head norms, shared keys, a head of its own. */
+export const smallConfigs = {
+  llama: { model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: true },
+  "llama, one key per head, own head": { model_type: "llama", num_attention_heads: 2, num_key_value_heads: 2, tie_word_embeddings: false },
+  "llama, all biases": {
+    ...{ model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2 },
+    ...{ attention_bias: true, mlp_bias: true, tie_word_embeddings: true },
+  },
+  qwen2: { model_type: "qwen2", num_attention_heads: 4, num_key_value_heads: 1, tie_word_embeddings: true },
+  qwen3: { model_type: "qwen3", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, tie_word_embeddings: true },
+} as const;
+
+/** A model of a few thousand parameters whose distributions are far from flat; biases and norms are not trivial either. */
+export function smallModel(config: Readonly<Record<string, unknown>> = smallConfigs.llama, seed = 7n, vocab = 150): Model {
+  const common = { hidden_act: "silu", hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, max_position_embeddings: 96 };
+  const raw = { vocab_size: vocab, initializer_range: 0.4, rms_norm_eps: 1e-5, eos_token_id: 2, ...common, ...config };
+  const model = initModel(raw, characterTokenizer("ab"), seed);
+  for (const [name, { data }] of model.params) {
+    if (/norm|bias/.test(name)) for (let i = 0; i < data.length; i++) data[i]! += 0.3 * Math.sin(i * 1.7 + name.length);
+  }
+  return model;
+}

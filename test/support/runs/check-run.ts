@@ -1,0 +1,50 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type CheckResult, RunCheck } from "../../../services/controller/check/check-run.js";
+import { warningsOf } from "../../../services/controller/check/warnings.js";
+import { anywhere } from "../../../services/shared/flow/runs/paths.js";
+import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { TeacherServiceDescribeResponseSchema } from "../../../services/shared/gen/retort/v1/teacher_pb.js";
+import { onnxBackend } from "../../../services/teacher/backends/onnx.js";
+import { teacherService } from "../../../services/teacher/service.js";
+
+type Description = MessageInitShape<typeof TeacherServiceDescribeResponseSchema>;
+
+/** What a teacher of a model directory answers to Describe, without a process of its own. */
+export async function describedBy(model: string, vocabulary: boolean) {
+  const teacher = onnxBackend({ device: "cpu", threads: 1, batchTokens: 1 }).describe(model);
+  const { handlers } = teacherService(
+    () => teacher,
+    () => {
+      throw new Error("no weights are read here");
+    },
+  );
+  const answer = (handlers.describe as (request: { vocabulary: boolean; model: string }) => Promise<Description>)({
+    vocabulary,
+    model: "",
+  });
+  return create(TeacherServiceDescribeResponseSchema, await answer);
+}
+
+/** Checks a run in this thread, as the controller's inspection does in its own. */
+export async function checkOf(spec: RunSpec): Promise<CheckResult> {
+  const check = await RunCheck.begin(spec, anywhere);
+  for (const model of check.teachers)
+    await check.describe(model, async (digest) => {
+      const described = await describedBy(model, false);
+      return digest === described.tokenizerDigest ? described : describedBy(model, true);
+    });
+  return check.finish();
+}
+
+/** What is wrong with a run. */
+export async function problemsOf(spec: RunSpec) {
+  const result = await checkOf(spec);
+  return "problems" in result ? result.problems : [];
+}
+
+/** What is unusual about a run that nothing is wrong with. @throws the problems of another one */
+export async function warningsOfRun(spec: RunSpec) {
+  const result = await checkOf(spec);
+  if ("problems" in result) throw new Error(`the run has problems: ${JSON.stringify(result.problems)}`);
+  return warningsOf(result.checked);
+}

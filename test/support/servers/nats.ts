@@ -1,0 +1,62 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findNatsServer, type NatsServer, startNatsServer } from "../../../services/shared/base/nats-server.js";
+import { Streams } from "../../../services/shared/base/streams/connection.js";
+
+/** A nats-server of one test file: a free port, a directory of its own, and the means to kill and revive it. */
+export class TestNats {
+  #server: NatsServer;
+  readonly #binary: string;
+  readonly #directory: string;
+  readonly #open: Streams[] = [];
+  readonly url: string;
+
+  private constructor(binary: string, directory: string, server: NatsServer) {
+    this.#binary = binary;
+    this.#directory = directory;
+    this.#server = server;
+    this.url = server.url;
+  }
+
+  static async start(): Promise<TestNats> {
+    const binary = process.env.RETORT_TEST_NATS_SERVER ?? (await findNatsServer((sentence) => console.log(sentence)));
+    const directory = await mkdtemp(join(tmpdir(), "retort-nats-"));
+    return new TestNats(binary, directory, await startNatsServer({ binary, directory, port: 0 }));
+  }
+
+  /** A connection that `stop` closes. */
+  async connect(name = "test"): Promise<Streams> {
+    const streams = await Streams.connect({ url: this.url, name });
+    this.#open.push(streams);
+    return streams;
+  }
+
+  /** Ends the server as a lost machine would: kill -9. */
+  async kill(): Promise<void> {
+    const gone = new Promise((resolve) => this.#server.process.once("exit", resolve));
+    this.#server.process.kill("SIGKILL");
+    await gone;
+  }
+
+  /** Starts a killed server again on its port and its files. */
+  async revive(): Promise<void> {
+    const port = Number(new URL(this.url).port);
+    this.#server = await startNatsServer({ binary: this.#binary, directory: this.#directory, port });
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#open.map((streams) => streams.connection.close()));
+    await this.#server.stop();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** Waits until a condition holds; its error says what was waited for. */
+export async function eventually(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
