@@ -11,7 +11,7 @@ import { file_retort_v1_student } from "../services/shared/gen/retort/v1/student
 import { file_retort_v1_teacher } from "../services/shared/gen/retort/v1/teacher_pb.js";
 
 /** Every file of Retort's API. */
-export const protoFiles: readonly DescFile[] = [
+const protoFiles: readonly DescFile[] = [
   file_retort_v1_controller,
   file_retort_v1_events,
   file_retort_v1_flow,

@@ -3,7 +3,6 @@ import { join, resolve } from "node:path";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { parse, stringify } from "yaml";
 import { specChecks } from "../../services/controller/check/spec-checks.js";
-import { checkSpec } from "../../services/shared/flow/runs/check-spec.js";
 import { resolveRun } from "../../services/shared/flow/runs/resolve.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import type { RunSpec } from "../../services/shared/gen/retort/v1/run_spec_pb.js";
@@ -12,6 +11,7 @@ import { checkText, fuzz, outcomeOf, secret } from "../support/fuzz/cases.js";
 import type { Random } from "../support/fuzz/random.js";
 import { wrongAcceptances } from "../support/fuzz/spec-oracle.js";
 import { mutatedJson } from "../support/fuzz/structures.js";
+import { checkSpec } from "../support/runs/check-spec.js";
 
 const file = "/elsewhere/spec.yaml";
 const texts = ["", "presets", "num2words"].flatMap((folder) => {

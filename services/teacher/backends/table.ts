@@ -5,6 +5,3 @@ import { onnxBackend } from "./onnx.js";
 export const backends = {
   onnx: onnxBackend,
 } as const satisfies Record<string, (options: BackendOptions) => TeacherBackend>;
-
-/** The name of a kind of teacher. */
-export type BackendKind = keyof typeof backends;

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { checkSpec } from "../../../services/shared/flow/runs/check-spec.js";
 import { presets } from "../../../services/shared/flow/runs/presets.js";
 import { resolveRun } from "../../../services/shared/flow/runs/resolve.js";
 import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
+import { checkSpec } from "../../support/runs/check-spec.js";
 
 const root = resolve("deploy/examples");
 // values/ holds values of the chart, which are no specs.

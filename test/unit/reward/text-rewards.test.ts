@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { evaluate, type Judges, rewardKinds } from "../../../services/reward/evaluator.js";
 import { TextRewards } from "../../../services/reward/text-rewards.js";
-import { checkSpec } from "../../../services/shared/flow/runs/check-spec.js";
 import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
 import { RewardSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { tasks } from "../../../services/shared/tasks/table.js";
 import { taskProblems } from "../../../services/shared/tasks/task-problems.js";
+import { checkSpec } from "../../support/runs/check-spec.js";
 
 const texts = new TextRewards();
 const none: Judges = {

@@ -36,9 +36,6 @@ export function examineSpec(given: RunSpec, more: MoreChecks = () => []): Examin
   return { ...sound, run, problems: [...sound.broken, ...sound.relevant(found)] };
 }
 
-/** Everything that {@link examineSpec} finds wrong with a spec; empty if it may be looked at further. */
-export const checkSpec = (spec: RunSpec, more?: MoreChecks): readonly Problem[] => examineSpec(spec, more).problems;
-
 /** What is wrong with the teachers' names, and with whom else the spec calls a teacher. */
 function teacherProblems({ teachers, data, student }: RunSpecValid, isSound: IsSound): Problem[] {
   const problems: Problem[] = [];

@@ -4,8 +4,8 @@ import { type Part, quickened, type Reading } from "../../../../services/reprodu
 import { jobsOf, sftJob, teacherJob, withNeeded } from "../../../../services/reproduce/plan/jobs.js";
 import { digestOf, Places } from "../../../../services/reproduce/plan/places.js";
 import { recipes } from "../../../../services/reproduce/plan/recipes.js";
-import { checkSpec } from "../../../../services/shared/flow/runs/check-spec.js";
 import { tasks } from "../../../../services/shared/tasks/table.js";
+import { checkSpec } from "../../../support/runs/check-spec.js";
 
 const places = new Places(resolve("/somewhere"));
 

@@ -1,5 +1,5 @@
-import { checkSpec } from "../../../../../services/shared/flow/runs/check-spec.js";
 import { parseSpec } from "../../../../../services/shared/flow/runs/spec.js";
+import { checkSpec } from "../../../../support/runs/check-spec.js";
 
 const teacher = "teachers: [{ model: t }]";
 const spec = (evaluation: string, more: string) =>

@@ -1,5 +1,5 @@
-import { checkSpec } from "../../../../../services/shared/flow/runs/check-spec.js";
 import { parseSpec } from "../../../../../services/shared/flow/runs/spec.js";
+import { checkSpec } from "../../../../support/runs/check-spec.js";
 import { specOf } from "../../../../support/runs/run-spec.js";
 
 const init = { architecture: "llama", hiddenSize: 64, intermediateSize: 128, layers: 2, heads: 2 };

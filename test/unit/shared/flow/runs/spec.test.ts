@@ -1,6 +1,4 @@
-import { checkSpec } from "../../../../../services/shared/flow/runs/check-spec.js";
 import { parseSpec } from "../../../../../services/shared/flow/runs/spec.js";
-import { specOf } from "../../../../support/runs/run-spec.js";
 
 describe("parseSpec()", () => {
   it("takes paths from where the file is, and leaves absolute ones", () => {
@@ -28,58 +26,5 @@ describe("parseSpec()", () => {
     expect(() => parseSpec(text, "a.yaml")).toThrow(
       expect.objectContaining({ code: "InvalidArgument", message: expect.stringMatching(message) }),
     );
-  });
-});
-
-describe("checkSpec()", () => {
-  const none = { teachers: [] };
-  it("finds nothing wrong with a plain spec", () => {
-    expect(checkSpec(specOf())).toEqual([]);
-  });
-
-  it.each<[string, Parameters<typeof specOf>[0], string, RegExp]>([
-    ["no name", { name: "" }, "name", /./],
-    ["a name that no subject can carry", { name: "a.b" }, "name", /./],
-    ["no student", { student: {} }, "student", /model.*init/],
-    ["no phase", { phases: [] }, "phases", /./],
-    ["a phase of no steps", { phases: [{ steps: 0 }] }, "phases[0].steps", /1/],
-    ["lambda beyond 1", { phases: [{ steps: 1, lambda: 1.5 }] }, "phases[0].lambda", /1/],
-    ["a preset that does not exist", { phases: [{ steps: 1, preset: "magic" }] }, "phases[0].preset", /gkd/],
-    ["no data", { data: {} }, "data", /path.*generate/],
-    ["two teachers of one name", { teachers: [{ model: "/a" }, { model: "/b" }] }, "teachers", /"default".*twice/],
-    ["a divergence and no teacher", none, "phases[0]", /jsd needs a teacher/],
-    ["a reward's weight and no reward", { phases: [{ steps: 1, preset: "rl" }] }, "phases[0].objective.alpha", /rewards.*empty/],
-    ["likelihood of own samples", { phases: [{ steps: 1, preset: "sft", lambda: 0.5 }] }, "phases[0].lambda", /teaches nothing/],
-    ["texts by a teacher that is not there", { data: { generate: { teacher: "x", texts: 1 } } }, "data.generate.teacher", /"x".*default/],
-    ["texts without their number", { data: { generate: {} } }, "data.generate.texts", /how many/],
-    [
-      "texts and no teacher",
-      { ...none, data: { generate: { texts: 1 } }, phases: [{ steps: 1, preset: "sft" }] },
-      "data.generate",
-      /teacher/,
-    ],
-    [
-      "a student from scratch without words",
-      {
-        ...none,
-        student: { init: { architecture: "llama", hiddenSize: 8, intermediateSize: 8, layers: 1, heads: 1 } },
-        phases: [{ steps: 1, preset: "sft" }],
-      },
-      "student.init.tokenizer",
-      /tokenizer/,
-    ],
-  ])("names the field that is at fault: %s", (_, fields, fieldPath, description) => {
-    const problems = checkSpec(specOf(fields));
-    expect(problems.map((problem) => problem.fieldPath)).toContain(fieldPath);
-    expect(problems.find((problem) => problem.fieldPath === fieldPath)!.description).toMatch(description);
-  });
-
-  it("lists all problems at once", () => {
-    const phases = [{ steps: 1, lambda: 2 }, { steps: 1, preset: "magic" }, { steps: 0 }];
-    expect(checkSpec(specOf({ phases })).map(({ fieldPath }) => fieldPath)).toEqual([
-      "phases[0].lambda",
-      "phases[1].preset",
-      "phases[2].steps",
-    ]);
   });
 });
