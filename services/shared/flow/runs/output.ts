@@ -54,18 +54,18 @@ async function chainOf(path: string): Promise<(string | undefined)[]> {
 }
 
 /** Makes the directory and a file in it, and removes both again. */
-async function probe(output: string, bytes: number, tries = 3): Promise<string | undefined> {
+async function probe(output: string, bytes: number, tries = 10): Promise<string | undefined> {
   const made = await missingDirectories(output);
   try {
     await makeDirectory(output);
-    await writeProbe(join(output, `.retort-probe-${randomUUID()}`));
-    const { bavail, bsize, blocks } = await statfs(output);
+    // A directory with a file in it is not tidied up by another probe of the same place.
+    const { bavail, bsize, blocks } = await withProbe(join(output, `.retort-probe-${randomUUID()}`), () => statfs(output));
     // A file system that counts no blocks has no bound.
     if (blocks === 0 || bavail * bsize >= bytes) return undefined;
     return `${output} has ${megabytes(bavail * bsize)} free, and the student takes ${megabytes(bytes)}; make room, or name a directory elsewhere`;
   } catch (error) {
-    // Another probe of the same place has just tidied up.
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || made.length === 0 || tries === 1) throw error;
+    // Another probe tidied up right before the file was made.
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || tries === 1) throw error;
     return probe(output, bytes, tries - 1);
   } finally {
     // One that something has come into stays.
@@ -73,7 +73,8 @@ async function probe(output: string, bytes: number, tries = 3): Promise<string |
   }
 }
 
-async function writeProbe(path: string): Promise<void> {
+/** Writes a file that is there while the work goes on. */
+async function withProbe<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     const handle = await open(path, "wx");
     try {
@@ -82,6 +83,7 @@ async function writeProbe(path: string): Promise<void> {
     } finally {
       await handle.close();
     }
+    return await work();
   } finally {
     await rm(path, { force: true });
   }

@@ -96,7 +96,8 @@ describe("outputProblems()", () => {
   });
 
   it("lets many look at the same place at once", async () => {
-    expect(await Promise.all(Array.from({ length: 8 }, () => problems("a/b")))).toEqual(Array.from({ length: 8 }, () => []));
+    for (let round = 0; round < 20; round++)
+      expect(await Promise.all(Array.from({ length: 8 }, () => problems("a/b")))).toEqual(Array.from({ length: 8 }, () => []));
     expect(await readdir(root)).not.toContain("a");
   });
 });
