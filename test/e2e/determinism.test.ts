@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { digestOfStudent, LocalCluster, tinySpec } from "../support/runs/local-run.js";
+import { eventually } from "../support/servers/nats.js";
 
 // Synchronous on-policy distillation: with one worker per role, its result is a function of the spec alone. That makes
 // "nothing was lost and nothing done twice" a comparison of two digests, whatever happened on the way. Steps are quick: there
@@ -75,9 +75,8 @@ describe("a synchronous run", () => {
   it("leaves nothing in the streams but its events", async () => {
     const runId = await cluster.begin(spec);
     await cluster.watch(runId);
-    await sleep(1000);
     for (const stream of ["RETORT_PROMPTS", "RETORT_ROLLOUTS", "RETORT_RESULTS"])
-      expect([stream, await cluster.left(stream, runId)]).toEqual([stream, 0]);
+      await eventually(`nothing of the run in ${stream}`, async () => (await cluster.left(stream, runId)) === 0, 60_000);
     expect(await cluster.left("RETORT_EVENTS", runId)).toBeGreaterThan(30);
   });
 });
