@@ -103,8 +103,10 @@ function runtimeOptions({ device, threads, memoryArena, spinning }: SessionOptio
   };
 }
 
-function toOrt(tensor: Tensor): ort.Tensor {
-  return new ort.Tensor(tensor.dtype as ort.Tensor.Type, tensor.data as ort.Tensor.DataType, tensor.dims as number[]) as ort.Tensor;
+function toOrt({ dtype, data, dims }: Tensor): ort.Tensor {
+  // Where JavaScript has a Float16Array (Node 24), the tensor class makes one of the bits, and the runtime cannot read it.
+  if (dtype === "float16") return Object.assign(new ort.Tensor("uint16", data as Uint16Array, dims), { type: dtype });
+  return new ort.Tensor(dtype as ort.Tensor.Type, data as ort.Tensor.DataType, dims as number[]) as ort.Tensor;
 }
 
 function fromOrt(tensor: ort.Tensor): Tensor {
