@@ -1,9 +1,9 @@
 import { RetortError } from "../../shared/base/errors.js";
 import type { Item } from "../../shared/codec/examples.js";
-import { toInt32 } from "../../shared/flow/arrays.js";
+import { sequenceTokens } from "../../shared/codec/train-sequence.js";
 import { resolveSampling, teacherName } from "../../shared/flow/runs/resolve.js";
 import { stepToken } from "../../shared/flow/subjects.js";
-import { Purpose, type Sequence } from "../../shared/gen/retort/v1/flow_pb.js";
+import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { GenerateSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { RunContext } from "../context/run-context.js";
 import { waitForResults } from "../context/wait-for-results.js";
@@ -35,7 +35,7 @@ export async function writeTexts(
   if (!found) return undefined;
   const sequences = found.flatMap(({ rollout }) => rollout.sequences.filter(({ failure }) => !failure));
   const written = sequences.map((sequence) => {
-    const { promptIds, completionIds } = idsOf(sequence);
+    const { promptIds, completionIds } = sequenceTokens(sequence);
     return read ? { ...items[sequence.index]!, completionIds } : cut(promptIds, completionIds, generate.promptTokens || 16);
   });
   const texts = read ? undefined : await host.decode(written.map(({ promptIds }) => promptIds));
@@ -69,11 +69,6 @@ function blankItem({ bosId }: Pick<StudentDescription, "bosId">): Item {
     );
   return { promptIds: Int32Array.of(bosId), promptText: "", completionIds: undefined, reference: "", teacher: "" };
 }
-
-const idsOf = ({ promptIds, completionIds }: Sequence) => ({
-  promptIds: toInt32(promptIds, "promptIds"),
-  completionIds: toInt32(completionIds, "completionIds"),
-});
 
 /** A text's first tokens as the prompt, the rest as its completion. A text that is shorter keeps one token to complete. */
 function cut(start: Int32Array, text: Int32Array, promptTokens: number): Item {

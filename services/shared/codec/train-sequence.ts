@@ -1,10 +1,17 @@
 // Where records become what is scored and trained on: a sequence with its score (flow) as the scorer and the trainer take it (ml).
 import { toFloat32, toInt32 } from "../flow/arrays.js";
 import type { Sequence, SequenceScore } from "../gen/retort/v1/flow_pb.js";
+import type { SequenceText } from "../ml/models/architectures/sequence-inputs.js";
 import type { Score } from "../ml/signals/score.js";
 import type { Answer, ScoreInput } from "../ml/signals/signal.js";
 import type { TrainSequence } from "../ml/training/batch.js";
 import { type Every, fromScoreRecord, type ScoreContext } from "./score-record.js";
+
+/** A sequence's prompt and completion. @throws DataLoss naming the array that is missing or damaged, after `where` */
+export const sequenceTokens = ({ promptIds, completionIds }: Pick<Sequence, "promptIds" | "completionIds">, where = ""): SequenceText => ({
+  promptIds: toInt32(promptIds, `${where}promptIds`),
+  completionIds: toInt32(completionIds, `${where}completionIds`),
+});
 
 /**
  * A sequence's tokens as a teacher scores them.
@@ -12,10 +19,10 @@ import { type Every, fromScoreRecord, type ScoreContext } from "./score-record.j
  * @param where stands before the field's name in errors
  * @throws DataLoss naming the array that is missing or damaged
  */
-export function scoreInput({ promptIds, completionIds, studentTopIds }: Sequence, where = ""): ScoreInput {
+export function scoreInput(sequence: Sequence, where = ""): ScoreInput {
+  const { studentTopIds } = sequence;
   return {
-    promptIds: toInt32(promptIds, `${where}promptIds`),
-    completionIds: toInt32(completionIds, `${where}completionIds`),
+    ...sequenceTokens(sequence, where),
     ...(studentTopIds ? { studentTopIds: toInt32(studentTopIds, `${where}studentTopIds`) } : {}),
   };
 }
@@ -36,12 +43,11 @@ export interface SequenceRecords extends Pick<ScoreContext, "signal" | "headDige
  * @throws DataLoss naming the array that is missing or damaged
  */
 export function trainSequence({ sequence, score, signal, headDigest, sampled }: SequenceRecords, where = ""): TrainSequence {
-  const { promptIds, completionIds, samplerLogprobs, studentTopIds } = sequence;
-  const completion = toInt32(completionIds, `${where}completionIds`);
-  const context = { signal, headDigest, studentTopIds, tokens: completion.length };
+  const { samplerLogprobs, studentTopIds } = sequence;
+  const tokens = sequenceTokens(sequence, where);
+  const context = { signal, headDigest, studentTopIds, tokens: tokens.completionIds.length };
   return {
-    promptIds: toInt32(promptIds, `${where}promptIds`),
-    completionIds: completion,
+    ...tokens,
     ...(score ? { score: fromScoreRecord(score, context) } : {}),
     ...(sampled ? { samplerLogprobs: toFloat32(samplerLogprobs, `${where}samplerLogprobs`) } : {}),
   };
