@@ -7,7 +7,7 @@ import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { resolveEvaluation } from "../../shared/flow/runs/evaluation.js";
 import { resolveRun } from "../../shared/flow/runs/resolve.js";
 import type { DataSpec, RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { readModelJson } from "../../shared/ml/models/files/load-tensor.js";
+import { readModelJson } from "../../shared/ml/models/checkpoint/model-json.js";
 import { parseConfig } from "../../shared/ml/models/parse-config.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import { readSpec } from "../runs/runs.js";

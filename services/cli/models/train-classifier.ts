@@ -7,7 +7,7 @@ import { deriveSeed, permutation } from "../../shared/base/random.js";
 import { saveClassifier, withClasses } from "../../shared/ml/classification/classifier.js";
 import type { LabelledText } from "../../shared/ml/classification/classifier-trainer.js";
 import { type EpochFigures, fineTune, stepsOf, streams } from "../../shared/ml/classification/fine-tune.js";
-import { findTensor } from "../../shared/ml/models/files/load-tensor.js";
+import { openModel } from "../../shared/ml/models/checkpoint/check.js";
 import { loadModel } from "../../shared/ml/models/files/model-files.js";
 import { digestOf, type Model } from "../../shared/ml/models/model.js";
 import { classHead } from "../../shared/ml/models/model-params.js";
@@ -134,7 +134,8 @@ export async function trainClassifier(options: TrainClassifierOptions): Promise<
 }
 
 async function loadBase(directory: string): Promise<Model> {
-  if (await findTensor(directory, classHead))
+  const { tensors } = await openModel(directory);
+  if (tensors.has(classHead))
     throw new RetortError("InvalidArgument", `--model ${directory} is a classifier already; name the language model to start from`);
   return loadModel(directory);
 }

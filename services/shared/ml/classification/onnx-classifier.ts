@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import type { Tensor } from "../graph/tensor.js";
-import { readModelJson } from "../models/files/load-tensor.js";
+import { readModelJson } from "../models/checkpoint/model-json.js";
 import { outputOf } from "../runtime/outputs.js";
 import { Session } from "../runtime/session.js";
 import { type EncodedText, Tokenizer } from "../text/tokenizer.js";

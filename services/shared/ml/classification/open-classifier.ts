@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import { architectureOf } from "../models/architectures/table.js";
 import { openModel } from "../models/checkpoint/check.js";
-import { readModelJson } from "../models/files/load-tensor.js";
+import { readModelJson } from "../models/checkpoint/model-json.js";
 import { checkWeights } from "../models/model.js";
 import { classHead } from "../models/model-params.js";
 import { parseConfig } from "../models/parse-config.js";
