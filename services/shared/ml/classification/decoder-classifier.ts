@@ -1,3 +1,4 @@
+import { found } from "../../base/found.js";
 import { Graph } from "../graph/graph.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { declareWeights } from "../models/graph-weights.js";
@@ -32,7 +33,7 @@ export async function decoderClassifier(classifier: Classifier, options: Classif
     logits: (texts) =>
       inBatches(texts, options.batchTokens, async (batch) => {
         const fed = feeds(batch);
-        const session = await compiled(outputOf(fed, "ids").dims[1]!);
+        const session = await compiled(found(fed.ids, "the texts' ids").dims[1]!);
         return outputOf(await session.run(fed), "logits");
       }),
     release: () => sessions.release(),

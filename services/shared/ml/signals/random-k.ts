@@ -3,8 +3,9 @@ import { RetortError } from "../../base/errors.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
+import { elementsOf } from "../runtime/outputs.js";
 import { inverseCdf } from "../sampling/draw.js";
-import { cutRows, logprobsOf, outputOf } from "./answer-rows.js";
+import { cutRows, logprobsOf } from "./answer-rows.js";
 import { checkLength } from "./checks.js";
 import { countDraws, drawUniforms } from "./draws.js";
 import { type EstimateForm, inputOf, perRow } from "./form.js";
@@ -38,7 +39,7 @@ function answer(rows: AnswerRows): Answer {
   return {
     logprobs: logprobsOf(rows),
     entropy: cutRows(rows, "entropy", Float32Array),
-    ...countDraws(outputOf(rows, "draws", Int32Array), rows.rows, rows.from, rows.to),
+    ...countDraws(elementsOf(rows.outputs, "draws", Int32Array), rows.rows, rows.from, rows.to),
   };
 }
 

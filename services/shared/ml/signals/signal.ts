@@ -2,6 +2,7 @@
 // U drawn classes, D width of hidden states.
 import type { Graph, Value } from "../graph/graph.js";
 import type { Tensor } from "../graph/tensor.js";
+import type { Outputs } from "../runtime/outputs.js";
 import type { SignalForm } from "./form.js";
 import type { HiddenDtype } from "./hidden-dtype.js";
 
@@ -61,7 +62,7 @@ export interface ScoredRows {
 
 /** The rows of one sequence in the outputs of a forward. */
 export interface AnswerRows {
-  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly outputs: Outputs;
   /** The sequence's rows: [from, to) of all the forward's `rows`. */
   readonly from: number;
   readonly to: number;
