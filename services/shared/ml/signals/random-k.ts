@@ -3,7 +3,7 @@ import { RetortError } from "../../base/errors.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
-import { elementsOf } from "../runtime/outputs.js";
+import { outputData } from "../runtime/outputs.js";
 import { inverseCdf } from "../sampling/draw.js";
 import { cutRows, logprobsOf } from "./answer-rows.js";
 import { checkLength } from "./checks.js";
@@ -39,7 +39,7 @@ function answer(rows: AnswerRows): Answer {
   return {
     logprobs: logprobsOf(rows),
     entropy: cutRows(rows, "entropy", Float32Array),
-    ...countDraws(elementsOf(rows.outputs, "draws", Int32Array), rows.rows, rows.from, rows.to),
+    ...countDraws(outputData(rows.outputs, "draws", Int32Array), rows.rows, rows.from, rows.to),
   };
 }
 
