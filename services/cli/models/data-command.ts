@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { limitsOf, misfit, outcomesOf } from "../../shared/codec/examples.js";
@@ -7,8 +6,7 @@ import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { resolveEvaluation } from "../../shared/flow/runs/evaluation.js";
 import { resolveRun } from "../../shared/flow/runs/resolve.js";
 import type { DataSpec, RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { readModelJson } from "../../shared/ml/models/checkpoint/model-json.js";
-import { parseConfig } from "../../shared/ml/models/parse-config.js";
+import { readConfig } from "../../shared/ml/models/checkpoint/check.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import { readSpec } from "../runs/runs.js";
 import { type ModelWords, wordsOf } from "./model-words.js";
@@ -104,8 +102,6 @@ async function studentOf({ student, teachers, data }: RunSpec, path: string): Pr
   const directory = model || init?.tokenizer || teachers[0]?.model;
   if (!directory) throw new RetortError("InvalidArgument", `${path} names no student; add student.model or student.init`);
   const words = await wordsOf(directory, chatOfData(data, undefined));
-  const maxPositions = init
-    ? init.maxPositions || 256
-    : parseConfig(await readModelJson(directory, "config.json"), {}, join(directory, "config.json")).maxPositions;
+  const maxPositions = init ? init.maxPositions || 256 : (await readConfig(directory)).maxPositions;
   return { ...words, maxPositions };
 }

@@ -1,12 +1,10 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { needsScore, resolveRun } from "../../shared/flow/runs/resolve.js";
 import { type EvaluationFinished, EvaluationFinishedSchema, type StepFinished } from "../../shared/gen/retort/v1/events_pb.js";
 import { Source } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import { readConfig } from "../../shared/ml/models/checkpoint/check.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
-import { parseConfig } from "../../shared/ml/models/parse-config.js";
 
 /** Sums over a run's steps. */
 export interface Totals {
@@ -88,7 +86,7 @@ export const isScored = (spec: RunSpec): boolean => resolveRun(spec).phases.some
 
 /** Number of parameters of a model directory. */
 export async function parametersOf(directory: string): Promise<number> {
-  return parameterCount(parseConfig(JSON.parse(await readFile(join(directory, "config.json"), "utf8")) as Record<string, unknown>));
+  return parameterCount(await readConfig(directory));
 }
 
 /** The measures of a run by name; what was not measured is absent. */

@@ -11,6 +11,10 @@ import { nameTensors } from "./names.js";
 import { type Checkpoint, openCheckpoint, type StoredTensor } from "./open.js";
 import { type PlacedHead, placeHead } from "./place-head.js";
 
+/** The config.json of a model directory alone. @throws NotFound or InvalidArgument naming the file, the field and the way out */
+export const readConfig = async (directory: string): Promise<ModelConfig> =>
+  parseConfig(await readModelJson(directory, "config.json"), {}, join(directory, "config.json"));
+
 /** What the files of a model directory say, before a weight is read. */
 export interface OpenedModel {
   readonly config: ModelConfig;
