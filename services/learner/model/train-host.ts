@@ -25,6 +25,7 @@ import type { Score } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
+import type { Moments } from "../../shared/ml/training/optimizer-state.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
 import { checkpointState, stateName } from "./checkpoint-state.js";
@@ -156,21 +157,11 @@ export class TrainHost {
 
   /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Returns the weights' digest. */
   async save(directory: string, state: boolean): Promise<string> {
-    const unmarked = state ? ["model.safetensors", "optimizer.safetensors"] : undefined;
+    const unmarked = state ? ["model.safetensors", momentsName] : undefined;
     await ownDirectory(directory, state ? "checkpoint" : "output", { unmarked, wayOut: "name another directory" });
     const { trainer } = this.#loaded;
-    if (!state) return this.#saveWeights(directory, trainer.params());
-    const { params, m, v, updates } = trainer.state();
-    const digest = await this.#saveWeights(directory, params);
-    const moments = new Map(
-      (
-        [
-          ["m", m],
-          ["v", v],
-        ] as const
-      ).flatMap(([part, tensors]) => [...tensors].map(([name, tensor]) => [`${part}:${name}`, tensor] as const)),
-    );
-    await writeAtomically(join(directory, "optimizer.safetensors"), encodeSafetensors(moments, { updates: String(updates) }));
+    const digest = await this.#saveWeights(directory, trainer.params());
+    if (state) await writeAtomically(join(directory, momentsName), momentsFile(trainer.moments()));
     return digest;
   }
 
@@ -186,6 +177,16 @@ export class TrainHost {
     if (!this.#student) throw new RetortError("FailedPrecondition", "no student is loaded yet");
     return this.#student;
   }
+}
+
+/** The file of a checkpoint with the optimiser's moments. */
+const momentsName = "optimizer.safetensors";
+
+function momentsFile({ m, v, updates }: Moments) {
+  const named = Object.entries({ m, v }).flatMap(([part, tensors]) =>
+    [...tensors].map(([name, tensor]) => [`${part}:${name}`, tensor] as const),
+  );
+  return encodeSafetensors(new Map(named), { updates: String(updates) });
 }
 
 /** The file that is published for a version after the first: its weights. */
@@ -220,7 +221,7 @@ async function fromScratch({ config, tokenizer, seed }: Extract<StudentSource, {
 }
 
 async function readState(checkpoint: string, model: Model) {
-  const path = join(checkpoint, "optimizer.safetensors");
+  const path = join(checkpoint, momentsName);
   const moments = await readTensors(path);
   const part = (prefix: string) =>
     new Map([...moments].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [])));

@@ -3,12 +3,16 @@ import { type ParamSpec, pick, type Weights, weightOf } from "../models/param-sp
 import { type AdamWOptions, adamwScalars } from "../optim/adamw.js";
 import type { Feeds } from "../runtime/session.js";
 
-/** What training changes: the trained parameters, AdamW's two moments, and how many updates were made. */
-export interface TrainerState {
-  readonly params: Weights;
+/** What AdamW keeps besides the weights: its two moments of each trained parameter, and how many updates were made. */
+export interface Moments {
   readonly m: Weights;
   readonly v: Weights;
   readonly updates: number;
+}
+
+/** What training changes: the trained parameters, and what the optimiser keeps. */
+export interface TrainerState extends Moments {
+  readonly params: Weights;
 }
 
 /** Arrays by the names of a graph's inputs. */
@@ -73,9 +77,9 @@ export class OptimizerState {
     return this.#copy("");
   }
 
-  /** All of it; copies. */
-  copy(): TrainerState {
-    return { params: this.params(), m: this.#copy("m:"), v: this.#copy("v:"), updates: this.#updates };
+  /** The moments; copies. */
+  moments(): Moments {
+    return { m: this.#copy("m:"), v: this.#copy("v:"), updates: this.#updates };
   }
 
   #copy(prefix: string): Map<string, Tensor<"float32">> {
@@ -87,7 +91,7 @@ const copyOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32
 
 const zeroOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(new Float32Array(data.length), dims);
 
-function buffers(params: Weights, moments?: Pick<TrainerState, "m" | "v">): Buffers {
+function buffers(params: Weights, moments?: Pick<Moments, "m" | "v">): Buffers {
   const all: Buffers = {};
   for (const [name, tensor] of params) {
     all[name] = copyOf(tensor);

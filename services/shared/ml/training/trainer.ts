@@ -11,7 +11,7 @@ import { scalarOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
-import { OptimizerState, type TrainerState } from "./optimizer-state.js";
+import { type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, stepGraph } from "./step-graph.js";
 import { applyGraph, type OptimizerOptions } from "./update.js";
@@ -134,9 +134,14 @@ export class Trainer {
     return { file: publishedFiles[published], weights: published === "full" ? this.params() : this.#state.params() };
   }
 
+  /** What the optimiser keeps of the weights that are trained; copies. */
+  moments(): Moments {
+    return this.#state.moments();
+  }
+
   /** Where the trainer is; copies. */
   state(): TrainerState {
-    return this.#state.copy();
+    return { params: this.#state.params(), ...this.moments() };
   }
 
   async release(): Promise<void> {

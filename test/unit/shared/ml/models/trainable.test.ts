@@ -70,6 +70,20 @@ describe.each(["tied", "untied"] as const)("a trainer, head %s,", (kind) => {
     await all.release();
   });
 
+  it("that trains some weights goes on from all the weights and the moments of these as if it had not stopped", async () => {
+    const trainable = someOf(specs, ({ name }) => name.includes("layers.1."));
+    const straight = new Trainer(config, weights, options, undefined, trainable);
+    await straight.step(batch, rate);
+    const [params, moments] = [straight.params(), straight.moments()];
+    expect([...params.keys()].sort()).toEqual(specs.map(({ name }) => name).sort());
+    const resumed = new Trainer(config, params, options, { params, ...moments }, trainable);
+    for (const trainer of [straight, resumed]) await trainer.step(batch, rate);
+    for (const { name } of specs)
+      expect({ [name]: weightOf(resumed.params(), name).data }).toEqual({ [name]: weightOf(straight.params(), name).data });
+    await straight.release();
+    await resumed.release();
+  });
+
   it("that trains low-rank factors is at each step the model that they make with the frozen weights", async () => {
     const trainable = lowRank(specs);
     const factors = trainable.specs.map((spec, i) => [spec.name, float32(normals(BigInt(i), elementsOf([spec]), 0.3), spec.dims)] as const);
