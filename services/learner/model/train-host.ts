@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
 import { type FileBytes, ownBuffers } from "../../shared/base/file-bytes.js";
+import { found } from "../../shared/base/found.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { moved } from "../../shared/base/workers.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
@@ -25,10 +25,10 @@ import type { Score } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
-import type { Moments } from "../../shared/ml/training/optimizer-state.js";
+import type { Moments, TrainerState } from "../../shared/ml/training/optimizer-state.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
-import { checkpointState, stateName } from "./checkpoint-state.js";
+import { checkpointState, readState } from "./checkpoint-state.js";
 
 /** Where the student comes from: a directory, or a config to start from scratch with a directory's tokenizer. */
 export type StudentSource =
@@ -85,7 +85,7 @@ export class TrainHost {
     const whole = "directory" in source ? await loadModel(source.directory) : await fromScratch(source);
     const model = narrowed(checkpoint ? { ...whole, params: (await loadModel(checkpoint)).params } : whole, rows);
     const { config, tokenizer } = model;
-    const trainer = new Trainer(config, model.params, options, checkpoint ? await readState(checkpoint, model) : undefined);
+    const trainer = new Trainer(config, model.params, options, checkpoint ? await trainerStateIn(checkpoint, model) : undefined);
     this.#student = { model, trainer, options, directory, rows, rest: restRows(whole, rows), wholeConfig: whole.rawConfig };
     const { maxPositions, vocabSize, bosId, eosIds } = config;
     return { parameters: parameterCount(config), maxPositions, vocabSize, bosId, eosIds, tokenizerDigest: tokenizer.digest };
@@ -137,12 +137,12 @@ export class TrainHost {
     const { config } = model;
     const scorer = new Scorer(config, trainer.params(), { ...options, batchTokens: options.microBatchTokens });
     try {
-      const found: TokenDivergences[] = [];
+      const all: TokenDivergences[] = [];
       for (const part of byTokens(inputs, Math.floor(mostElements / config.vocabSize))) {
         const own = await scorer.score(part, wholeDistribution);
-        found.push(...part.map(({ score }, i) => tokenDivergences(own[i]!, score)));
+        all.push(...part.map(({ score }, i) => tokenDivergences(own[i]!, score)));
       }
-      return found;
+      return all;
     } finally {
       await scorer.release();
     }
@@ -220,11 +220,11 @@ async function fromScratch({ config, tokenizer, seed }: Extract<StudentSource, {
   return initModel({ ...donor.shared, ...config }, donor.tokenizer, seed);
 }
 
-async function readState(checkpoint: string, model: Model) {
-  const path = join(checkpoint, momentsName);
-  const moments = await readTensors(path);
+/** Where the trainer was that wrote a checkpoint; the weights are the model's, which have been read. */
+async function trainerStateIn(checkpoint: string, { params }: Model): Promise<TrainerState> {
+  const moments = await readTensors(join(checkpoint, momentsName));
   const part = (prefix: string) =>
     new Map([...moments].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [])));
-  const { step } = checkpointState.parse(JSON.parse(await readFile(join(checkpoint, stateName), "utf8")));
-  return { params: model.params, m: part("m:"), v: part("v:"), updates: step };
+  const { step } = found(await readState(checkpoint, checkpointState), `the state of checkpoint ${checkpoint}`);
+  return { params, m: part("m:"), v: part("v:"), updates: step };
 }
