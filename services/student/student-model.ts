@@ -2,10 +2,11 @@ import pLimit from "p-limit";
 import type { RetortError } from "../shared/base/errors.js";
 import { ownBuffers } from "../shared/base/file-bytes.js";
 import { threadCount } from "../shared/base/settings.js";
-import { callback, moved, type WorkerHandle } from "../shared/base/workers.js";
+import { moved, type WorkerHandle } from "../shared/base/workers.js";
 import type { SamplingModel } from "../shared/flow/rollouts/sample-stream.js";
 import type { WeightsFiles } from "../shared/flow/weights/store.js";
 import type { HostOptions, HostSampling, ModelDescription, ModelHost } from "../shared/ml/host/model-host.js";
+import { sampleIn } from "../shared/ml/host/sample-in.js";
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
 import type { Piece, SampleRequest } from "../shared/ml/sampling/sampler.js";
 import type { StudentSettings } from "./config.js";
@@ -59,9 +60,7 @@ export class StudentModel implements SamplingModel {
 
   /** As {@link StudentModel.sample}, for a caller that has the model already. */
   sampleNow(requests: readonly SampleRequest[], sampling: HostSampling, onPieces?: (pieces: readonly Piece[]) => void) {
-    // Not the requests themselves: they may hold more than another thread can be sent.
-    const plain = requests.map(({ promptIds, seed }) => ({ promptIds, seed }));
-    return this.#worker.api.sample(plain, sampling, onPieces && callback((pieces: readonly Piece[]) => onPieces(pieces)));
+    return sampleIn(this.#worker.api, requests, sampling, onPieces);
   }
 
   /** Ends the thread at once; calls in progress reject as Cancelled. */

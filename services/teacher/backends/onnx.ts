@@ -1,11 +1,11 @@
 import pLimit from "p-limit";
 import { deferred } from "../../shared/base/deferred.js";
 import type { RetortError } from "../../shared/base/errors.js";
-import { callback, type WorkerClient, type WorkerHandle } from "../../shared/base/workers.js";
+import type { WorkerClient, WorkerHandle } from "../../shared/base/workers.js";
 import type { ModelHost } from "../../shared/ml/host/model-host.js";
+import { sampleIn } from "../../shared/ml/host/sample-in.js";
 import { spawnModelHost } from "../../shared/ml/host/spawn.js";
 import { outlineModel } from "../../shared/ml/models/files/outline-model.js";
-import type { Piece } from "../../shared/ml/sampling/sampler.js";
 import type { BackendOptions, TeacherBackend, TeacherModel, TeacherSource } from "./backend.js";
 
 /** Tokens per run of the sampler, and rows that it samples side by side. */
@@ -45,11 +45,6 @@ async function openModel(
     completionTexts: (sequences) => api.completionTexts(sequences),
     encodePairs: (pairs, chat) => api.encodePairs(pairs, chat),
     score: (inputs, signal) => exclusive(() => api.score(inputs, signal)),
-    sample: (requests, sampling, onPieces) => {
-      // Not the requests themselves: they may hold more than another thread can be sent.
-      const plain = requests.map(({ promptIds, seed }) => ({ promptIds, seed }));
-      const told = onPieces && callback((pieces: readonly Piece[]) => onPieces(pieces));
-      return exclusive(() => api.sample(plain, sampling, told));
-    },
+    sample: (requests, sampling, onPieces) => exclusive(() => sampleIn(api, requests, sampling, onPieces)),
   };
 }
