@@ -1,5 +1,5 @@
-import { statfs } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freeBytes } from "../shared/base/free-bytes.js";
 
 /** A disk with less counts as full, in bytes. */
 const neededBytes = 16 * 1024 * 1024;
@@ -12,9 +12,7 @@ export async function waitForSpace(directory: string, signal: AbortSignal, onFul
   return true;
 }
 
-/** A file system that counts no blocks, or cannot be asked, has no bound that is known. */
-const hasSpace = (directory: string): Promise<boolean> =>
-  statfs(directory).then(
-    ({ blocks, bavail, bsize }) => blocks === 0 || bavail * bsize >= neededBytes,
-    () => true,
-  );
+async function hasSpace(directory: string): Promise<boolean> {
+  const free = await freeBytes(directory);
+  return free === undefined || free >= neededBytes;
+}

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
+import { freeBytes } from "../../shared/base/free-bytes.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
@@ -12,7 +13,7 @@ import { textTable } from "../text-table.js";
 import { addUp } from "../up.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
-import { checkAudit, checkSucceeded, freeBytes, readSpec, runJson, runOf, runRow, watchRun } from "./runs.js";
+import { checkAudit, checkSucceeded, readSpec, runJson, runOf, runRow, watchRun } from "./runs.js";
 
 const spec = "deploy/examples/num2words/on-policy.yaml";
 const someRun = "on-policy-251125-…";

@@ -1,4 +1,3 @@
-import { statfs } from "node:fs/promises";
 import { toJson } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
@@ -73,13 +72,6 @@ export function checkAudit(runId: string, audit: AuditFinished | undefined): voi
   const rest = more.length ? ` (and ${more.length} more; \`retort audit ${runId}\` lists them)` : "";
   throw new RetortError("DataLoss", `the account of run ${runId} does not hold: ${first}${rest}`);
 }
-
-/** Bytes that are free on the disk of a directory of this machine; undefined if there is no such directory. */
-export const freeBytes = (directory: string): Promise<number | undefined> =>
-  statfs(directory).then(
-    ({ bavail, bsize }) => bavail * bsize,
-    () => undefined,
-  );
 
 /** A line about a run, for lists: id, state, step, start, size, and what it made. */
 export function runRow({ runId, state, step, totalSteps, created, sizeBytes, output, message }: Run): string[] {

@@ -1,6 +1,6 @@
-import { statfs } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../../shared/base/errors.js";
+import { freeBytes } from "../../shared/base/free-bytes.js";
 import { isStopping } from "./guard.js";
 import type { RunContext } from "./run-context.js";
 
@@ -30,7 +30,7 @@ export async function withRoom<T>(context: RunContext, what: string, directory: 
         throw new RetortError("ResourceExhausted", `${what} could not be written to ${directory}: ${message}`, { cause: error });
       // Told at once, and then each time the number of tries has doubled.
       if ((tries & (tries - 1)) === 0) {
-        const waitsFor = `room on the disk of ${directory}${await freeBytes(directory)} for ${what}`;
+        const waitsFor = `room on the disk of ${directory}${await freeOn(directory)} for ${what}`;
         context.log.warn({ err: error }, `waiting for ${waitsFor}`);
         context.report.waiting("learner", waitsFor, waitedMs / 1000, deadlineMs / 1000);
       }
@@ -40,7 +40,7 @@ export async function withRoom<T>(context: RunContext, what: string, directory: 
 }
 
 /** How much of a disk is free, in words; nothing where that cannot be told. */
-async function freeBytes(directory: string): Promise<string> {
-  const found = await statfs(directory).catch(() => undefined);
-  return found ? ` (${Math.floor((found.bavail * found.bsize) / 2 ** 20)} MiB free)` : "";
+async function freeOn(directory: string): Promise<string> {
+  const free = await freeBytes(directory);
+  return free === undefined ? "" : ` (${Math.floor(free / 2 ** 20)} MiB free)`;
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { open, readdir, realpath, rm, rmdir, stat, statfs } from "node:fs/promises";
+import { open, readdir, realpath, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Problem } from "../../base/errors.js";
+import { freeBytes } from "../../base/free-bytes.js";
 import { makeDirectory, missingDirectories } from "../../base/make-directory.js";
 import { directoryProblem } from "../../base/own-directory.js";
 import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
@@ -59,10 +60,9 @@ async function probe(output: string, bytes: number, tries = 10): Promise<string 
   try {
     await makeDirectory(output);
     // A directory with a file in it is not tidied up by another probe of the same place.
-    const { bavail, bsize, blocks } = await withProbe(join(output, `.retort-probe-${randomUUID()}`), () => statfs(output));
-    // A file system that counts no blocks has no bound.
-    if (blocks === 0 || bavail * bsize >= bytes) return undefined;
-    return `${output} has ${megabytes(bavail * bsize)} free, and the student takes ${megabytes(bytes)}; make room, or name a directory elsewhere`;
+    const free = await withProbe(join(output, `.retort-probe-${randomUUID()}`), () => freeBytes(output));
+    if (free === undefined || free >= bytes) return undefined;
+    return `${output} has ${megabytes(free)} free, and the student takes ${megabytes(bytes)}; make room, or name a directory elsewhere`;
   } catch (error) {
     // Another probe tidied up right before the file was made.
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || tries === 1) throw error;
