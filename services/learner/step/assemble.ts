@@ -82,7 +82,7 @@ export function assemble(results: readonly CompleteResults[], phase: Phase, step
     stalenessMax: ages.reduce((a, b) => Math.max(a, b), 0),
     meanLength: mean(members.map(({ tokens }) => tokens)),
     finishedShare: mean(members.map(({ finished }) => (finished ? 1 : 0))),
-    sampleSeconds: sum(results.map(({ rollout }) => rollout?.seconds ?? 0)),
+    sampleSeconds: sum(results.map(({ rollout }) => rollout.seconds)),
     scoreSeconds: sum(results.map(({ score }) => score?.seconds ?? 0)),
     signalBytesPerToken: scoredTokens ? signalBytes / scoredTokens : 0,
     cacheLookups: sum(results.map(({ score }) => score?.cacheLookups ?? 0)),
