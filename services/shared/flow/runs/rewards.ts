@@ -1,6 +1,7 @@
 import { type Problem, RetortError } from "../../base/errors.js";
 import { parseTemplate } from "../../base/jinja/text-template.js";
 import type { RewardSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import { closedValues } from "./closed-values.js";
 
 /** What a classifier reads unless a reward says otherwise. */
 export const defaultTemplate = "{{ prompt }}{{ completion }}";
@@ -8,8 +9,8 @@ export const defaultTemplate = "{{ prompt }}{{ completion }}";
 /** What a reward's templates can name. */
 const templateNames = ["prompt", "completion", "reference"];
 
-/** Rewards that compare a completion with a reference. */
-const comparing = ["bleu", "bleu_characters", "exact_match", "normalized_match", "numeric", "rouge1", "rouge2", "rouge_l"];
+/** Rewards that compare a completion with a reference: what an evaluation's metric can be. */
+const comparing: readonly string[] = closedValues["EvaluationSpec.metric"];
 
 /** True if a reward reads the reference. */
 export const readsReference = ({ kind, template, pairTemplate }: RewardSpec): boolean =>
