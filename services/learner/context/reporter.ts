@@ -21,9 +21,9 @@ export class Reporter {
     await publishEvent(streams, runId, event, `${event.case}/${id}/${this.#fence}`);
   }
 
-  /** @param alarm something is wrong with the training itself */
-  warning(message: string, id: string, alarm = false): Promise<void> {
-    return this.event({ case: "warning", value: { message, alarm } }, id);
+  /** Warns of something that is not the training's fault; alarms are step/alarms.ts's. */
+  warning(message: string, id: string): Promise<void> {
+    return this.event({ case: "warning", value: { message } }, id);
   }
 
   /** Reports a wait, without making the caller wait for that. */
