@@ -2,6 +2,9 @@ import { z } from "zod";
 import { processSettings } from "../shared/base/settings.js";
 import { defaultWindowMs } from "./launch/restarts.js";
 
+/** How long a run that is to stop may take, unless it is set. */
+export const defaultStopDeadlineMs = 120_000;
+
 /** Settings of the controller. */
 export const controllerSettings = processSettings.extend({
   port: z.coerce.number().int().min(0).max(65535).default(7070).describe("gRPC port; 0 takes a free one"),
@@ -16,7 +19,7 @@ export const controllerSettings = processSettings.extend({
     .number()
     .int()
     .min(0)
-    .default(120_000)
+    .default(defaultStopDeadlineMs)
     .describe("how long a run that is stopped may take to save a checkpoint before its processes are killed"),
   keepRunsDays: z.coerce
     .number()

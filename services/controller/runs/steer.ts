@@ -2,12 +2,10 @@ import { RetortError } from "../../shared/base/errors.js";
 import { publishEvent } from "../../shared/flow/runs/events.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
+import { defaultStopDeadlineMs } from "../config.js";
 import type { ControllerContext } from "./context.js";
 import { checkGoing } from "./supervisor.js";
 import { described } from "./watch.js";
-
-/** How long a stop may take, unless it is set. */
-const defaultDeadlineMs = 120_000;
 
 /** Asks a run to save a checkpoint and hold. @throws FailedPrecondition if it is over or being stopped */
 export async function pauseRun(context: ControllerContext, runId: string): Promise<Run> {
@@ -28,7 +26,7 @@ export async function pauseRun(context: ControllerContext, runId: string): Promi
  * @throws FailedPrecondition if it is over
  */
 export async function stopRun(context: ControllerContext, runId: string, now: boolean): Promise<Run> {
-  const { runs, streams, supervisor, stopDeadlineMs = defaultDeadlineMs } = context;
+  const { runs, streams, supervisor, stopDeadlineMs = defaultStopDeadlineMs } = context;
   checkGoing(await runs.get(runId), "stopped");
   const { control, deadline = Number.POSITIVE_INFINITY } = await runs.wish(runId);
   const latest = now ? Date.now() : Date.now() + stopDeadlineMs;

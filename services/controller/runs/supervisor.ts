@@ -9,6 +9,7 @@ import { type ResolvedRun, resolveRun } from "../../shared/flow/runs/resolve.js"
 import { isOver, type RunStore } from "../../shared/flow/runs/run-store.js";
 import { ensureRun, removeRun } from "../../shared/flow/streams.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
+import { defaultStopDeadlineMs } from "../config.js";
 import type { Delay, Exit, Launcher, RoleSet } from "../launch/launcher.js";
 import { inWords } from "../launch/restarts.js";
 import { persist } from "./persist.js";
@@ -31,9 +32,6 @@ export interface SupervisorOptions {
 
 /** How long a controller that is asked to stop waits for NATS if it is away. */
 const patienceMs = 5000;
-
-/** How long a run that is to stop may take, unless it is set. */
-const defaultStopDeadlineMs = 120_000;
 
 /** Keeps the roles of every run that is not over, and takes them away when it is. */
 export class Supervisor {
