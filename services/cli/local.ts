@@ -164,7 +164,8 @@ export interface SpawnOptions {
 
 /**
  * Starts a role as a child of this process, with which it ends; its output goes to a file, or to this terminal without one.
- * `whenServing(child)` says where it serves.
+ * `whenServing(child)` says where it serves. It is in a process group of its own: Ctrl-C would else reach it twice, from the
+ * terminal and from here, and a role takes the second for impatience.
  */
 export function spawnRole(
   role: string,
@@ -176,7 +177,7 @@ export function spawnRole(
   const child = spawn(process.execPath, [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...argv], {
     stdio: ["pipe", output, output, "ipc", ...(lifeline ? [lifeline] : [])],
     env: { ...process.env, ...env },
-    detached: log !== undefined,
+    detached: true,
   });
   if (typeof output === "number") closeSync(output);
   return child;

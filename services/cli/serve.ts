@@ -1,9 +1,8 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Command } from "commander";
 import { type Serving, whenServing } from "../shared/base/ready.js";
 import { addCommand, wantsJson } from "./command.js";
-import { mainProgram } from "./local.js";
+import { spawnRole } from "./local.js";
 import { supervisor } from "./supervise.js";
 
 /** Adds `retort serve`: one role as a process of its own, in the foreground. */
@@ -29,10 +28,7 @@ export function addServeCommand(program: Command): void {
 }
 
 async function serve(role: string, settings: readonly string[], json: boolean): Promise<void> {
-  const argv = [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...settings, ...(json ? ["--log-format=json"] : [])];
-  // In a process group of its own: Ctrl-C would else reach it twice, from the terminal and from here, and a role takes
-  // the second for impatience.
-  const child = spawn(process.execPath, argv, { stdio: ["pipe", "inherit", "inherit", "ipc"], detached: true });
+  const child = spawnRole(role, [...settings, ...(json ? ["--log-format=json"] : [])]);
   // Why it does not serve is in its log, which is this terminal's.
   if (json)
     whenServing(child).then(
