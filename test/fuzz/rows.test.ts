@@ -3,13 +3,12 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { JsonValue } from "@bufbuild/protobuf";
-import { type Row, readDataset } from "../../services/shared/flow/prompts/dataset.js";
+import { defaultColumns as columns, type Row, readDataset } from "../../services/shared/flow/prompts/dataset.js";
 import { mutatedBytes } from "../support/fuzz/bytes.js";
 import { fuzz, outcomeOf, secret } from "../support/fuzz/cases.js";
 import type { Random } from "../support/fuzz/random.js";
 import { mutatedJson } from "../support/fuzz/structures.js";
 
-const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
 const rows: JsonValue[] = [
   { prompt: "1 + 1 =", completion: "2", reference: "2", teacher: "a" },
   {

@@ -9,7 +9,7 @@ import { optionalPackage } from "../../shared/base/optional-package.js";
 import { checkDeletable, clearDirectory, ownDirectory } from "../../shared/base/own-directory.js";
 import { checkOwnFile } from "../../shared/base/own-file.js";
 import { promptOfRow } from "../../shared/codec/examples.js";
-import { readDataset } from "../../shared/flow/prompts/dataset.js";
+import { defaultColumns, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { writeTask } from "../../shared/tasks/task-files.js";
 import { startBar } from "../bar.js";
 import { addCommand, print } from "../command.js";
@@ -23,7 +23,6 @@ import { textTable } from "../text-table.js";
 import { type Contender, isReport, reportHtml, tableHead, tableRow } from "./report.js";
 
 const examples = fileURLToPath(new URL("../../../../deploy/examples/num2words/", import.meta.url));
-const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
 const say = (text: string): void => console.error(text);
 
 interface DemoOptions {
@@ -151,7 +150,7 @@ interface Student {
 
 /** Measures every model on the held-out rows, against the first, the teacher. */
 async function compareAll(students: readonly [Student, ...Student[]]): Promise<Contender[]> {
-  const rows = await readDataset(join(examples, "data/held-out.jsonl"), columns);
+  const rows = await readDataset(join(examples, "data/held-out.jsonl"), defaultColumns);
   say(pc.bold("\nmeasuring every model on the held-out numbers"));
   const bar = startBar("measuring", rows.length * students.length);
   const teacher = await serveModel(students[0].directory);

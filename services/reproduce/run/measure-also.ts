@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { found } from "../../shared/base/found.js";
-import { readDataset } from "../../shared/flow/prompts/dataset.js";
+import { defaultColumns, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import { textMetrics } from "../../shared/ml/text/metrics/table.js";
 import { taskNamed } from "../../shared/tasks/table.js";
@@ -9,7 +9,6 @@ import { dataOf, type RunJob } from "../plan/jobs.js";
 import type { Places } from "../plan/places.js";
 import type { Host, ServedModel } from "./host.js";
 
-const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
 /** Rows that are measured, and rows of one call. */
 const [limit, batch] = [400, 100];
 
@@ -22,7 +21,7 @@ export async function measureAlso(
 ): Promise<Record<string, number>> {
   const { task, alsoTaught = task, maxNewTokens } = recipe;
   const { check } = taskNamed(rows === "held-out" ? task : alsoTaught);
-  const examples = everyOther(await readDataset(join(dataOf(recipe, places), `${rows}.jsonl`), columns));
+  const examples = everyOther(await readDataset(join(dataOf(recipe, places), `${rows}.jsonl`), defaultColumns));
   const server = await host.serveModel(output);
   try {
     const texts: string[] = [];

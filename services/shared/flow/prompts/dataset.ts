@@ -2,13 +2,13 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import type { DataSpec } from "../../gen/retort/v1/run_spec_pb.js";
-import type { Columns, Message, Row } from "./row.js";
+import { type Columns, defaultColumns, type Message, type Row } from "./row.js";
 import { refused } from "./rows/bytes.js";
 import { type Located, readJson } from "./rows/json-objects.js";
 import { readParquet } from "./rows/parquet.js";
 import { toRow } from "./to-row.js";
 
-export type { Columns, Located, Message, Row };
+export { type Columns, defaultColumns, type Located, type Message, type Row };
 
 /**
  * Reads JSONL or JSON arrays (.jsonl, .json, both also packed: .gz) and Parquet files, or every such file of a directory in
@@ -33,11 +33,11 @@ export async function columnsIn(path: string): Promise<string[]> {
 
 /** The columns that a spec names, with the defaults. */
 export const columnsOf = ({ promptField, completionField, referenceField, messagesField, teacherField }: DataSpec): Columns => ({
-  prompt: promptField || "prompt",
-  completion: completionField || "completion",
-  reference: referenceField || "reference",
-  messages: messagesField || "messages",
-  teacher: teacherField || "teacher",
+  prompt: promptField || defaultColumns.prompt,
+  completion: completionField || defaultColumns.completion,
+  reference: referenceField || defaultColumns.reference,
+  messages: messagesField || defaultColumns.messages,
+  teacher: teacherField || defaultColumns.teacher,
   named: Boolean(promptField) === Boolean(messagesField) ? undefined : promptField ? "prompt" : "messages",
 });
 

@@ -9,6 +9,15 @@ export interface Columns {
   readonly named?: "prompt" | "messages" | undefined;
 }
 
+/** The columns of a dataset, unless they are named otherwise. */
+export const defaultColumns = {
+  prompt: "prompt",
+  completion: "completion",
+  reference: "reference",
+  messages: "messages",
+  teacher: "teacher",
+} as const satisfies Columns;
+
 /**
  * One message of a conversation with every key that the dataset gives it, for the chat template to read: content (text, a
  * list of parts, null, or absent), tool_calls, name, reasoning_content, tool_call_id and so on. Numbers that JavaScript would

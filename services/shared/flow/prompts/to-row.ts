@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { SpelledNumber } from "../../base/json.js";
-import type { Columns, Message, Row } from "./row.js";
+import { type Columns, defaultColumns, type Message, type Row } from "./row.js";
 import { missingPrompt } from "./rows/hints.js";
 import { isMessagesAsText, kindOf, messagesOf, type Place, refusedColumn, textIn, unpackText } from "./rows/messages.js";
 import { templateColumns } from "./rows/template-columns.js";
@@ -64,7 +64,7 @@ function promptOf(object: Json, columns: Columns, place: PlaceOf, where: string)
 
 /** Which of prompt and messages a spec names. */
 function namedOf({ prompt, messages, named }: Columns): "prompt" | "messages" | undefined {
-  const [otherPrompt, otherMessages] = [prompt !== "prompt", messages !== "messages"];
+  const [otherPrompt, otherMessages] = [prompt !== defaultColumns.prompt, messages !== defaultColumns.messages];
   return named ?? (otherPrompt === otherMessages ? undefined : otherPrompt ? "prompt" : "messages");
 }
 

@@ -1,10 +1,9 @@
 import { access, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { columnsIn, readDataset } from "../../../../../services/shared/flow/prompts/dataset.js";
+import { defaultColumns as columns, columnsIn, readDataset } from "../../../../../services/shared/flow/prompts/dataset.js";
 import { numericAnswer } from "../../../../../services/shared/ml/text/metrics/answers.js";
 
-const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
 const sums = { ...columns, prompt: "question", completion: "answer", reference: "result", teacher: "judge" };
 const fixture = (name: string): string => resolve("test/golden/fixtures/data", name);
 const gsm8k = resolve("../shared/data/gsm8k/test.jsonl");

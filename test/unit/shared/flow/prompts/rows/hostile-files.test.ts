@@ -4,11 +4,10 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { readDataset } from "../../../../../../services/shared/flow/prompts/dataset.js";
+import { defaultColumns as columns, readDataset } from "../../../../../../services/shared/flow/prompts/dataset.js";
 import { readJson } from "../../../../../../services/shared/flow/prompts/rows/json-objects.js";
 import { type ParquetShape, parquetOf } from "../../../../../support/data/parquet-bytes.js";
 
-const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
 const MiB = 2 ** 20;
 
 let directory = "";

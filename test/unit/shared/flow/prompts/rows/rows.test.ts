@@ -2,10 +2,15 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { columnsOf, type Message, type Row, readDataset } from "../../../../../../services/shared/flow/prompts/dataset.js";
+import {
+  defaultColumns as columns,
+  columnsOf,
+  type Message,
+  type Row,
+  readDataset,
+} from "../../../../../../services/shared/flow/prompts/dataset.js";
 import { parseSpec } from "../../../../../../services/shared/flow/runs/spec.js";
 
-const columns = { prompt: "prompt", completion: "completion", reference: "reference", messages: "messages", teacher: "teacher" };
 const user = { role: "user", content: "a" };
 const assistant = { role: "assistant", content: "b" };
 const json = (row: unknown): string => JSON.stringify(row);
