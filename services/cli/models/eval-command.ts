@@ -14,6 +14,7 @@ import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { textTable } from "../text-table.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
+import { deviceOption } from "./device-option.js";
 import { type Evaluation, evaluateModel, type Judges, rowsNote } from "./evaluate-model.js";
 import { roomFor, serveModel, serveRewards } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
@@ -68,7 +69,7 @@ export function addEvalCommand(program: Command): void {
     .option("--limit <n>", "rows; 0 takes all", wholeNumber(0), 0)
     .option("--max <n>", "most new tokens (default: 128, or what the model's context leaves)", wholeNumber(1))
     .option("--seed <n>", "seed of the samples", wholeNumber(0), 0)
-    .addOption(new Option("--device <device>", "where the model runs").choices(["cpu", "cuda", "webgpu"]).default("cpu"))
+    .addOption(deviceOption())
     .option("--prompt <column>", "column of the prompts", "prompt")
     .option("--completion <column>", "column of the completions", "completion")
     .option("--reference <column>", "column of the references", "reference")

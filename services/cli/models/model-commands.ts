@@ -1,10 +1,11 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { tasks } from "../../shared/tasks/table.js";
 import { writeTask } from "../../shared/tasks/task-files.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
 import { addDataCommand } from "./data-command.js";
+import { deviceOption } from "./device-option.js";
 import { addEvalCommand } from "./eval-command.js";
 import { pieceOf, promptInput, roomFor, serveModel } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
@@ -22,8 +23,6 @@ interface SampleOptions extends ChatOptions {
 
 type TaskOptions = Record<"train" | "sft" | "variants" | "seed", number> & { readonly force?: boolean };
 
-const device = () => new Option("--device <device>", "where the model runs").choices(["cpu", "cuda", "webgpu"]).default("cpu");
-
 /** Adds the commands that work on models and data without a run. */
 export function addModelCommands(program: Command): void {
   const sampling = addCommand(program, "Models and data:", "sample [prompt...]", "complete prompts with a model directory", [
@@ -40,7 +39,7 @@ export function addModelCommands(program: Command): void {
     .option("--max <n>", "most new tokens (default: 128, or what the model's context leaves)", wholeNumber(1))
     .option("--count <n>", "samples per prompt", wholeNumber(1), 1)
     .option("--seed <n>", "the same seed gives the same samples", wholeNumber(0), 0)
-    .addOption(device())
+    .addOption(deviceOption())
     .action((prompts: string[], options: SampleOptions) => sample(program, prompts.length ? prompts : [""], options));
   addEvalCommand(program);
   addDataCommand(program);

@@ -16,6 +16,7 @@ import type { Device } from "../../shared/ml/runtime/session.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { textTable } from "../text-table.js";
+import { deviceOption } from "./device-option.js";
 import { classesOf, type NamedText, readLabelledTexts } from "./labelled-texts.js";
 
 /** Options of `retort train-classifier`. */
@@ -80,7 +81,7 @@ export function addTrainClassifierCommand(program: Command): void {
     .option("--warmup <share>", "share of the steps over which the learning rate rises", decimal(0, 0.9), 0.1)
     .option("--seed <n>", "seed of the class weights, the held-out texts and the order", wholeNumber(0), 0)
     .option("--threads <n>", "threads inside one operator", wholeNumber(1), availableParallelism())
-    .addOption(new Option("--device <device>", "where the model is trained").choices(["cpu", "cuda", "webgpu"]).default("cpu"))
+    .addOption(deviceOption("where the model is trained"))
     .action(async (options: TrainClassifierOptions) => {
       if (options.exitWithParent) parentGone().then(() => process.exit(errorTable.Cancelled.exit));
       const trained = await trainClassifier(options);
