@@ -8,7 +8,7 @@ import type { WeightsFiles } from "../shared/flow/weights/store.js";
 import type { HostOptions, HostSampling, ModelDescription, ModelHost } from "../shared/ml/host/model-host.js";
 import { sampleIn } from "../shared/ml/host/sample-in.js";
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
-import type { Piece, SampleRequest } from "../shared/ml/sampling/sampler.js";
+import type { Piece, SampleRequest } from "../shared/ml/sampling/chunk.js";
 import type { StudentSettings } from "./config.js";
 
 /** Most tokens of one forward, padding included. */

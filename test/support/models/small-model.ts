@@ -9,6 +9,19 @@ export const smallConfigs = {
     ...{ model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2 },
     ...{ attention_bias: true, mlp_bias: true, tie_word_embeddings: true },
   },
+  "llama, yarn": {
+    ...{ model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: true },
+    rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 24 },
+  },
+  "llama, longrope": {
+    ...{ model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: true },
+    rope_scaling: { rope_type: "longrope", factor: 2, short_factor: [1, 1.5, 2, 4], long_factor: [2, 3, 4, 8] },
+  },
+  mistral: { model_type: "mistral", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3, tie_word_embeddings: false },
+  "qwen2, a layer that slides": {
+    ...{ model_type: "qwen2", num_attention_heads: 4, num_key_value_heads: 1, tie_word_embeddings: true },
+    ...{ use_sliding_window: true, sliding_window: 5, max_window_layers: 1 },
+  },
   qwen2: { model_type: "qwen2", num_attention_heads: 4, num_key_value_heads: 1, tie_word_embeddings: true },
   qwen3: { model_type: "qwen3", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, tie_word_embeddings: true },
 } as const;

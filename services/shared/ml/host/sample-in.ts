@@ -1,5 +1,5 @@
 import { callback, type WorkerClient } from "../../base/workers.js";
-import type { Piece, SampleRequest } from "../sampling/sampler.js";
+import type { Piece, SampleRequest } from "../sampling/chunk.js";
 import type { HostSampling, ModelHost, WrittenCompletion } from "./model-host.js";
 
 /**

@@ -3,7 +3,8 @@ import type { Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { architectureOf } from "./architectures/table.js";
 import type { ModelConfig } from "./config/model-config.js";
-import type { Pass, SelfAttention } from "./forward/pass.js";
+import type { Pass } from "./forward/pass.js";
+import type { SelfAttention } from "./forward/self-attention.js";
 import type { GraphWeights } from "./graph-weights.js";
 import { headName } from "./model-params.js";
 
@@ -17,7 +18,7 @@ export function hiddenStates(pass: Pass, ids_BT: Value): Value {
   const { embed, block, finish } = architectureOf(pass.config);
   const x = pass.residual(embed(pass, ids_BT));
   for (const attention of attentionsOf(pass.config)) block(pass, x, attention);
-  return finish(x);
+  return finish(x, pass.config);
 }
 
 /** The attention of every layer, in order. */
@@ -27,6 +28,11 @@ export function attentionsOf(config: ModelConfig): SelfAttention[] {
 }
 
 /** Hidden states to logits, with the head or the tied embedding: [R, D] -> [R, V]. */
-export function logits(config: ModelConfig, weights: GraphWeights, hidden_RD: Value): Value {
-  return op.fusedMatMul(hidden_RD, weights.weight(headName(config)), { transB: true });
+export const logits = (config: ModelConfig, weights: GraphWeights, hidden_RD: Value): Value =>
+  headLogits(config, hidden_RD, weights.weight(headName(config)));
+
+/** Hidden states to logits with a head [V, D]: [R, D] -> [R, V]. */
+export function headLogits({ logitSoftCap }: ModelConfig, hidden_RD: Value, head_VD: Value): Value {
+  const logits_RV = op.fusedMatMul(hidden_RD, head_VD, { transB: true });
+  return logitSoftCap === undefined ? logits_RV : op.softCap(logits_RV, logitSoftCap);
 }

@@ -1,4 +1,4 @@
-import { architectures, isArchitecture } from "./architectures/table.js";
+import { architectureOf, architectures, isArchitecture } from "./architectures/table.js";
 import { unsupported } from "./config/families.js";
 import { Fields, isObject, type Json } from "./config/fields.js";
 import { checkKeys } from "./config/keys.js";
@@ -14,14 +14,22 @@ import type { ModelConfig } from "./config/model-config.js";
 export function parseConfig(raw: Json, generation: Json = {}, file = "config.json"): ModelConfig {
   const type = raw.model_type;
   if (!isArchitecture(type)) throw unsupported(raw, file, Object.keys(architectures));
-  const { keys, parse } = architectures[type];
-  const read = new Fields(raw, file);
+  const { keys, parse, aliases } = architectureOf({ architecture: type });
+  const read = new Fields(raw, file, "", aliases);
+  refuseTwins(read, aliases ?? {});
   refuseForeign(read);
   checkKeys(read, type, keys);
   const config = parse(read);
   const generated = new Fields(generation, file.replace(/config\.json$/, "generation_config.json"));
   const eosIds = [...new Set([...generated.ids("eos_token_id"), ...config.eosIds])];
   return { ...config, eosIds, padId: config.padId ?? generated.ids("pad_token_id")[0] };
+}
+
+/** Refuses a setting that stands under two names and says two things. */
+function refuseTwins(read: Fields, aliases: Readonly<Record<string, string>>): void {
+  for (const [name, alias] of Object.entries(aliases))
+    if (name in read.raw && alias in read.raw && read.raw[name] !== read.raw[alias])
+      throw read.error(`${name} and ${alias} are two names of one setting, and they differ; remove one`);
 }
 
 /** Refuses what no language model's own config.json says, whatever its family. */

@@ -6,8 +6,9 @@ import { float32, int64 } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { causalAttention, maskedScore } from "../models/forward/attention.js";
 import { declareFused, type FusedProjection } from "../models/forward/fused-projections.js";
+import { stillRow } from "../models/forward/rotary.js";
 import { type Attention, SequencePass } from "../models/forward/sequence-pass.js";
-import { append, type LayerCache, StepPass } from "../models/forward/step-pass.js";
+import { append, type KeyDistances, type LayerCache, StepPass } from "../models/forward/step-pass.js";
 import type { GraphWeights } from "../models/graph-weights.js";
 import { attentionsOf, hiddenStates, logits } from "../models/hidden-states.js";
 import { declareModel } from "../models/model-params.js";
@@ -57,6 +58,7 @@ export function startGraph(options: DecodeGraphOptions): Graph {
   const length = op.squeeze(op.dimOf(ids_BP, 1), [0]);
   const positions_P = op.range(graph.constant(int64([0], [])), length, graph.constant(int64([1], [])), "P");
   const positions_BP = op.expand(op.unsqueeze(positions_P, [0]), op.shapeOf(ids_BP), ["B", "P"]);
+  const cached_B11S = hasWindows(config) ? op.unsqueeze(positions_BP, [1, 2]) : undefined;
   const cache: LayerCache[] = [];
   const causal = causalAttention();
   const remember: Attention = (layer) => {
@@ -77,11 +79,14 @@ export function startGraph(options: DecodeGraphOptions): Graph {
   graph.output("firstLogprobs", drawn.logprobs_B1);
   graph.output("firstSamplingLogprobs", drawn.samplingLogprobs_B1);
   const rows = { token: drawn.tokens_B1, position: lengths_B, alive: stays(drawn, config, params) };
-  decodeLoop(graph, options, stepWeights(graph, options, weights), rows, cache, inputs);
+  decodeLoop(graph, options, stepWeights(graph, options, weights), rows, { layers: cache, positions_B11S: cached_B11S }, inputs);
   return graph;
 }
 
-/** A later chunk: goes on from a cache. Inputs as for {@link startGraph}, with token, position, aliveIn and k.i, v.i. */
+/**
+ * A later chunk: goes on from a cache. Inputs as for {@link startGraph}, with token, position, aliveIn and k.i, v.i, and for a
+ * model with windows the position of each cached token, cachedPositions [B, 1, 1, S] int64.
+ */
 export function continueGraph(options: DecodeGraphOptions): Graph {
   const { config } = options;
   const graph = new Graph("continue");
@@ -92,13 +97,24 @@ export function continueGraph(options: DecodeGraphOptions): Graph {
     k: graph.input(cacheName("k", layer), "float32", shape),
     v: graph.input(cacheName("v", layer), "float32", shape),
   }));
+  const cached_B11S = hasWindows(config) ? graph.input("cachedPositions", "int64", ["B", 1, 1, "S"]) : undefined;
   const rows = {
     token: graph.input("token", "int64", ["B", 1]),
     position: graph.input("position", "int64", ["B"]),
     alive: graph.input("aliveIn", "float32", ["B", 1]),
   };
-  decodeLoop(graph, options, stepWeights(graph, options, weights), rows, cache, inputs);
+  decodeLoop(graph, options, stepWeights(graph, options, weights), rows, { layers: cache, positions_B11S: cached_B11S }, inputs);
   return graph;
+}
+
+/** Whether layers of a model see a part of the text before them alone. */
+export const hasWindows = ({ layerKinds }: ModelConfig): boolean => layerKinds.some(({ window }) => window !== undefined);
+
+/** What was cached before this chunk. */
+interface FarCache {
+  readonly layers: readonly LayerCache[];
+  /** int64: position of each cached token; of a model with windows. */
+  readonly positions_B11S: Value | undefined;
 }
 
 /** Weights of the pass of one token: the model's own, and its projections in their fused form. */
@@ -170,7 +186,7 @@ function decodeLoop(
   options: DecodeGraphOptions,
   weights: StepWeights,
   rows: Rows,
-  far: readonly LayerCache[],
+  { layers: far, positions_B11S }: FarCache,
   inputs: CommonInputs,
 ): void {
   const { config, params, keepCache } = options;
@@ -186,7 +202,9 @@ function decodeLoop(
     v: body.input(`near.v.${layer}`, "float32", shape),
   }));
   const now = (x: Value) => op.gather(x, iteration);
-  const place = { positions_BR: now(positions_NBR), far, near, mask_B11S: inputs.mask_B11S };
+  const positions_BR = now(positions_NBR);
+  const distances = positions_B11S && keyDistances(positions_BR, positions_B11S, iteration);
+  const place = { positions_BR, far, near, mask_B11S: inputs.mask_B11S, ...(distances ? { distances } : {}) };
   const pass = new StepPass(config, weights.own, weights.fused, place);
   const hidden_B1D = hiddenStates(pass, token_B1);
   const logits_BV = logits(config, weights.own, op.reshape(hidden_B1D, ["B", config.hiddenSize]));
@@ -221,14 +239,24 @@ function decodeLoop(
   });
 }
 
-/** Rotary position of every slot in every step, int64 [N, B, R]: start + n for queries and key, 0 for the value. */
+/** How many tokens before this step's each cached key stands. @param iteration int64 []: steps of this chunk so far */
+function keyDistances(positions_BR: Value, cached_B11S: Value, iteration: Value): KeyDistances {
+  const integer = (x: number) => iteration.graph.constant(int64([x], []));
+  const position_B111 = op.unsqueeze(op.slice(positions_BR, 1, 0, 1, 1), [2, 3]);
+  return { far_B11S: op.sub(position_B111, cached_B11S), near_N: op.range(iteration, integer(-1), integer(-1), "n+") };
+}
+
+/** Rotary position of every slot in every step, int64 [N, B, R]: start + n for queries and key, the still row for the value. */
 function slotPositions(graph: Graph, config: ModelConfig, start_B: Value, uniforms_NB1: Value): Value {
   const integer = (x: number) => graph.constant(int64([x], []));
   const steps_N = op.range(integer(0), op.squeeze(op.dimOf(uniforms_NB1, 0), [0]), integer(1), "N");
   const position_NB1 = op.add(op.unsqueeze(steps_N, [1, 2]), op.unsqueeze(start_B, [0, 2]));
   const share = config.heads / config.kvHeads;
   const rotated = graph.constant(int64([...new Array<number>(share + 1).fill(1), 0]));
-  return op.mul(position_NB1, rotated);
+  const positions_NBR = op.mul(position_NB1, rotated);
+  const still = stillRow(config);
+  if (still === 0) return positions_NBR;
+  return op.add(positions_NBR, graph.constant(int64([...new Array<number>(share + 1).fill(0), still])));
 }
 
 /** No keys yet: [B, G, 0, E]. */

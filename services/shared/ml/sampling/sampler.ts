@@ -11,16 +11,10 @@ import type { Weights } from "../models/param-spec.js";
 import { floatsOf, type Outputs, outputOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
-import { cacheName, continueGraph, startGraph } from "./decode-graph.js";
+import { type Chunk, cachedPositions, dropFinished, extendMask, type Piece, type Row, readCache, type SampleRequest } from "./chunk.js";
+import { continueGraph, hasWindows, startGraph } from "./decode-graph.js";
 import { negatedUniform } from "./draw.js";
 import { checkSamplingParams, type SamplingParams, samplingKind } from "./params.js";
-
-/** One completion that is wanted. */
-export interface SampleRequest {
-  readonly promptIds: Int32Array;
-  /** The n-th token of the completion is drawn with the n-th pair of numbers of the stream that this names. */
-  readonly seed: bigint;
-}
 
 /** What was sampled for one request: N tokens. */
 export interface Completion {
@@ -59,17 +53,6 @@ const smallestThreadedModel = 1_500_000;
 
 /** Most graphs that are kept: each has a copy of the weights, or a few MB. A way of drawing takes two. */
 const [mostHeavy, mostLight] = [4, 16];
-
-/** A row that is being written. */
-interface Row {
-  readonly request: SampleRequest;
-  readonly index: number;
-  readonly next: () => number;
-  readonly ids: number[];
-  readonly logprobs: number[];
-  readonly samplingLogprobs: number[];
-  readonly topIds: number[];
-}
 
 /**
  * Writes completions. A completion is a function of weights, prompt, seed and settings. Calls must not overlap; they
@@ -196,7 +179,7 @@ export class Sampler {
       },
       drawnIn(outputs),
     ];
-    return this.#take(rows, lengths, { mask, cached: longest, written: 0 }, params, outputs, drawn, keepCache);
+    return this.#take(rows, lengths, { mask, cached: longest, longest, written: 0 }, params, outputs, drawn, keepCache);
   }
 
   async #continue(state: Chunk, params: SamplingParams): Promise<Chunk> {
@@ -211,6 +194,7 @@ export class Sampler {
       position,
       aliveIn: float32(state.alive, [rows.length, 1]),
       mask: float32(mask, [rows.length, 1, 1, cached]),
+      ...(hasWindows(this.#config) ? { cachedPositions: cachedPositions(state) } : {}),
       ...state.cache,
       ...drawFeeds(rows, steps, params),
     });
@@ -221,7 +205,7 @@ export class Sampler {
   #take(
     rows: readonly Row[],
     lengths: readonly number[],
-    { mask, cached, written }: Pick<Chunk, "mask" | "cached" | "written">,
+    { mask, cached, longest, written }: Pick<Chunk, "mask" | "cached" | "longest" | "written">,
     params: SamplingParams,
     outputs: Outputs,
     drawn: readonly DrawnTensors[],
@@ -234,6 +218,7 @@ export class Sampler {
       lengths,
       mask: keepCache ? extendMask(mask, rows.length, cached, steps) : mask,
       cached: cached + steps,
+      longest,
       cache: keepCache ? readCache(outputs, this.#config.layers) : {},
       written: written + drawn.reduce((sum, { tokens }) => sum + tokens.data.length / rows.length, 0),
       alive: floatsOf(outputs, "alive"),
@@ -252,28 +237,6 @@ export class Sampler {
       ),
     );
   }
-}
-
-/** What a chunk added to one completion. */
-export interface Piece {
-  /** Position of the request. */
-  readonly index: number;
-  readonly ids: readonly number[];
-  readonly logprobs: readonly number[];
-}
-
-/** The state between two chunks. */
-interface Chunk {
-  readonly rows: readonly Row[];
-  readonly lengths: readonly number[];
-  readonly mask: Float32Array;
-  readonly cached: number;
-  readonly cache: Readonly<Record<string, Tensor>>;
-  /** Tokens written per row, those after an end included. */
-  readonly written: number;
-  /** [B]: 1, or 0 for a row that has drawn a stop token. */
-  readonly alive: Float32Array;
-  readonly pieces: readonly Piece[];
 }
 
 /** Tokens and log-probabilities as a graph gives them, [N, B, 1] or [B, 1]; the most probable tokens, [N, B, K] or [B, K]. */
@@ -357,44 +320,5 @@ function drawFeeds(rows: readonly Row[], steps: number, { temperature }: Samplin
     tokenUniforms: float32(token, dims),
     steps: int64([steps], []),
     temperature: float32([temperature || 1], []),
-  };
-}
-
-function readCache(outputs: Outputs, layers: number): Record<string, Tensor> {
-  const names = Array.from({ length: layers }, (_, layer) => [cacheName("k", layer), cacheName("v", layer)]).flat();
-  return Object.fromEntries(names.map((name) => [name, outputOf(outputs, `next.${name}`)]));
-}
-
-/** The positions that a chunk wrote are all visible. */
-function extendMask(mask: Float32Array, rows: number, cached: number, steps: number): Float32Array {
-  const longer = new Float32Array(rows * (cached + steps));
-  for (let b = 0; b < rows; b++) longer.set(mask.subarray(b * cached, (b + 1) * cached), b * (cached + steps));
-  return longer;
-}
-
-/** Takes finished rows out when they are at least a quarter, so that the rest costs less. */
-function dropFinished(chunk: Chunk): Chunk {
-  const alive = chunk.rows.flatMap((_, b) => (chunk.alive[b] ? [b] : []));
-  if (alive.length > chunk.rows.length * 0.75) return chunk;
-  const pick = <T>(list: readonly T[]) => alive.map((b) => list[b]!);
-  const rowsOf = (data: Float32Array) => {
-    const size = data.length / chunk.rows.length;
-    const out = new Float32Array(size * alive.length);
-    for (const [i, b] of alive.entries()) out.set(data.subarray(b * size, (b + 1) * size), i * size);
-    return out;
-  };
-  const cache = Object.fromEntries(
-    Object.entries(chunk.cache).map(([name, { data, dims }]) => [
-      name,
-      float32(rowsOf(data as Float32Array), [alive.length, ...dims.slice(1)]),
-    ]),
-  );
-  return {
-    ...chunk,
-    rows: pick(chunk.rows),
-    lengths: pick(chunk.lengths),
-    mask: rowsOf(chunk.mask),
-    cache,
-    alive: new Float32Array(alive.length).fill(1),
   };
 }

@@ -16,11 +16,17 @@ export interface HeadResult {
   readonly headGradient_VD: Value;
 }
 
+/** What is minimised, and how hidden states [R, D] and a head [V, D] make logits [R, V]. */
+export interface HeadForm {
+  readonly objective: Objective;
+  readonly logits: (hidden_RD: Value, head_VD: Value) => Value;
+}
+
 /** Loss and gradients of all rows at once: holds several [R, V] arrays. */
-export function plainHead(objective: Objective, hidden_RD: Value, head_VD: Value, inputs: LossInputs): HeadResult {
+export function plainHead({ objective, logits }: HeadForm, hidden_RD: Value, head_VD: Value, inputs: LossInputs): HeadResult {
   // Cut off from the body: a tied head is also the embedding, whose share of the gradient the body's backward gives.
   const input_RD = op.stopGradient(hidden_RD);
-  const logits_RV = op.fusedMatMul(input_RD, head_VD, { transB: true });
+  const logits_RV = logits(input_RD, head_VD);
   const { loss, distance_R, logprobs_R, entropy_R } = rowLosses(objective, logits_RV, inputs);
   const [hiddenGradient_RD, headGradient_VD] = gradientsOf(loss, [input_RD, head_VD]) as [Value, Value];
   return { loss, distance_R, logprobs_R, entropy_R, hiddenGradient_RD, headGradient_VD };
@@ -30,7 +36,7 @@ export function plainHead(objective: Objective, hidden_RD: Value, head_VD: Value
  * The same in a Loop over blocks of `block` rows, each differentiated inside its iteration, so that memory holds arrays
  * of [block, V] only. The number of rows must be a multiple of `block`; rows of weight 0 fill up.
  */
-export function blockedHead(objective: Objective, hidden_RD: Value, head_VD: Value, inputs: LossInputs, block: number): HeadResult {
+export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, inputs: LossInputs, block: number): HeadResult {
   const { graph } = hidden_RD;
   const body = new Graph("head", graph);
   const iteration = body.input("head.iteration", "int64", []);
@@ -45,7 +51,7 @@ export function blockedHead(objective: Objective, hidden_RD: Value, head_VD: Val
     rows: mapValues({ ...rows }, cut) as unknown as RowInputs,
     signal: { perRow: mapValues(signal.perRow, cut), shared: signal.shared },
   };
-  const part = plainHead(objective, cut(hidden_RD), head_VD, blockInputs);
+  const part = plainHead(form, cut(hidden_RD), head_VD, blockInputs);
   body.output("head.continue", body.constant({ dtype: "bool", dims: [], data: Uint8Array.of(1) }));
   body.output("head.lossOut", op.add(lossSoFar, part.loss));
   body.output("head.gradientOut", op.add(gradientSoFar, part.headGradient_VD));

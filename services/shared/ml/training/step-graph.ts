@@ -1,6 +1,6 @@
 // Dimensions: B batch, T position, R rows (completion tokens), D width.
 import { gradients } from "../autodiff/gradients.js";
-import { Graph } from "../graph/graph.js";
+import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import type { Objective } from "../losses/objective.js";
 import { declareRows } from "../losses/row-losses.js";
@@ -9,7 +9,7 @@ import type { ModelConfig } from "../models/config/model-config.js";
 import { causalAttention } from "../models/forward/attention.js";
 import { SequencePass } from "../models/forward/sequence-pass.js";
 import { declareWeights, graphWeights } from "../models/graph-weights.js";
-import { hiddenStates } from "../models/hidden-states.js";
+import { headLogits, hiddenStates } from "../models/hidden-states.js";
 import { headName } from "../models/model-params.js";
 import type { Trainable } from "../models/trainable.js";
 import { blockedHead, plainHead } from "./head.js";
@@ -37,7 +37,8 @@ function lossAndGradients(graph: Graph, { config, trainable, objective, blockRow
   const hidden_BTD = hiddenStates(new SequencePass(config, weights, { positions_BT, attend: causalAttention() }), ids_BT);
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const head_VD = weights.weight(headName(config));
-  const head = blockRows ? blockedHead(objective, hidden_RD, head_VD, rows, blockRows) : plainHead(objective, hidden_RD, head_VD, rows);
+  const form = { objective, logits: (hidden: Value, weight: Value) => headLogits(config, hidden, weight) };
+  const head = blockRows ? blockedHead(form, hidden_RD, head_VD, rows, blockRows) : plainHead(form, hidden_RD, head_VD, rows);
   graph.output("loss", head.loss);
   graph.output("distance", head.distance_R);
   graph.output("logprobs", head.logprobs_R);

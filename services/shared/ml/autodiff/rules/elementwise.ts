@@ -36,6 +36,8 @@ export const elementwiseRules = {
     const da = op.div(g, b);
     return [da, op.neg(op.mul(da, y))];
   }),
+  // erf' = 2/√π e^(−x²)
+  Erf: unary((g, x) => op.mul(op.mul(g, 2 / Math.sqrt(Math.PI)), op.exp(op.neg(op.mul(x, x))))),
   // d eˣ = eˣ
   Exp: unary((g, _x, y) => op.mul(g, y)),
   // d log x = 1/x
@@ -58,6 +60,8 @@ export const elementwiseRules = {
     const [a, b] = [inputOf(node, 0), inputOf(node, 1)];
     return [unbroadcast(op.mul(g, op.mul(b, op.pow(a, op.sub(b, 1)))), a), undefined];
   }),
+  // 1 where x is positive, else 0
+  Relu: unary((g, x) => masked(op.greater(x, 0), g)),
   // σ' = σ(1−σ)
   Sigmoid: unary((g, _x, y) => op.mul(g, op.mul(y, op.sub(1, y)))),
   // d√x = 1/(2√x)

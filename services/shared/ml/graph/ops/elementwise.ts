@@ -32,10 +32,12 @@ export const greaterOrEqual = (a: Operand, b: Operand): Value => binary("Greater
 export const and = (a: Value, b: Value): Value => binary("And", a, b, "bool");
 
 export const abs = (x: Value): Value => unary("Abs", x);
+export const erf = (x: Value): Value => unary("Erf", x);
 export const exp = (x: Value): Value => unary("Exp", x);
 export const log = (x: Value): Value => unary("Log", x);
 export const neg = (x: Value): Value => unary("Neg", x);
 export const not = (x: Value): Value => unary("Not", x, "bool");
+export const relu = (x: Value): Value => unary("Relu", x);
 export const sigmoid = (x: Value): Value => unary("Sigmoid", x);
 export const sign = (x: Value): Value => unary("Sign", x);
 export const sqrt = (x: Value): Value => unary("Sqrt", x);

@@ -1,4 +1,4 @@
-import { graphOf, type Value } from "../graph.js";
+import { type Attributes, graphOf, type Value } from "../graph.js";
 
 const contrib = "com.microsoft";
 
@@ -34,11 +34,45 @@ export function quickGelu(x: Value, alpha = 1): Value {
   return x.graph.node("QuickGelu", [x], [{ dtype: x.dtype, shape: x.shape }], { alpha: { float: alpha } }, contrib)[0]!;
 }
 
+/** LayerNorm's gradient needs its mean and 1 / deviation, with the last axis kept as 1. */
+export interface LayerNormalized {
+  readonly y: Value;
+  readonly mean: Value;
+  readonly inverseDeviation: Value;
+}
+
+/** LayerNorm over the last axis: y = (x − mean(x)) / sqrt(var(x) + epsilon) · scale; `scale` is as long as that axis. */
+export function layerNormalization(x: Value, scale: Value, epsilon: number): LayerNormalized {
+  const kept = { dtype: "float32" as const, shape: [...x.shape.slice(0, -1), 1] };
+  const attributes = { axis: -1, epsilon: { float: epsilon }, stash_type: 1 };
+  const outputs = [{ dtype: x.dtype, shape: x.shape }, kept, kept];
+  const [y, mean, inverseDeviation] = graphOf(x, scale).node("LayerNormalization", [x, scale], outputs, attributes) as [
+    Value,
+    Value,
+    Value,
+  ];
+  return { y, mean, inverseDeviation };
+}
+
+/** How the channels of a head are paired for rotation. */
+export interface RotaryForm {
+  /** Pairs are neighbours; else a channel of each half. */
+  readonly interleaved?: boolean;
+  /** The first channels, this many, are rotated; all if absent. */
+  readonly dims?: number;
+}
+
 /**
- * Rotary position embedding on x [B, H, T, Dh]: halves of the last axis are rotated by the angle of their position.
- * `positions_BT` is int64; `cos` and `sin` are tables [maximum position, Dh/2]. Half-split form, as Hugging Face llama.
+ * Rotary position embedding on x [B, H, T, Dh]: pairs of channels of the last axis are rotated by the angle of their position.
+ * `positions_BT` is int64; `cos` and `sin` are tables [maximum position, dims/2].
  */
-export function rotaryEmbedding(x: Value, positions_BT: Value, cos: Value, sin: Value): Value {
+export function rotaryEmbedding(x: Value, positions_BT: Value, cos: Value, sin: Value, form: RotaryForm = {}): Value {
   const inputs = [x, positions_BT, cos, sin];
-  return graphOf(...inputs).node("RotaryEmbedding", inputs, [{ dtype: x.dtype, shape: x.shape }], { interleaved: 0 }, contrib)[0]!;
+  const [, heads, , size] = x.shape;
+  // The runtime reads how many heads there are from an attribute as soon as a part of each is rotated.
+  const attributes: Attributes = {
+    interleaved: form.interleaved ? 1 : 0,
+    ...(form.dims !== undefined && form.dims !== size ? { rotary_embedding_dim: form.dims, num_heads: heads as number } : {}),
+  };
+  return graphOf(...inputs).node("RotaryEmbedding", inputs, [{ dtype: x.dtype, shape: x.shape }], attributes, contrib)[0]!;
 }

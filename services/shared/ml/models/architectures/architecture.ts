@@ -1,8 +1,9 @@
 import type { Value } from "../../graph/graph.js";
-import type { Fields } from "../config/fields.js";
+import type { Fields, Json } from "../config/fields.js";
 import type { KeyMeanings } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
-import type { Pass, Residual, SelfAttention } from "../forward/pass.js";
+import type { Pass, Residual } from "../forward/pass.js";
+import type { SelfAttention } from "../forward/self-attention.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { SequenceInputs } from "./sequence-inputs.js";
 
@@ -14,14 +15,22 @@ export interface Architecture {
   /** Stem of its classes in transformers, as in `LlamaForCausalLM`. */
   readonly className: string;
   readonly keys: KeyMeanings;
+  /** Other names of the keys that every decoder's config has, as `n_embd` for hidden_size. */
+  readonly aliases?: Readonly<Record<string, string>>;
   /** `max_position_embeddings` where a config.json has none. */
   readonly maxPositions: number;
+  /** What the names of a base model's weights begin with in a model with a head: `model.`. */
+  readonly prefix: string;
+  /** Tensors of a checkpoint that are no weights: buffers that follow from the config. */
+  readonly buffers: RegExp;
   /** Name of the embedding [V, D]: the head too, where a model ties them. */
   readonly embedding: string;
   /** Name of a language model's own head [V, D]. */
   readonly head: string;
   /** The model of a config.json. Every key that matters is read or refused. @throws InvalidArgument naming the field */
   readonly parse: (read: Fields) => ModelConfig;
+  /** How the config of a saved model spells the rotary embedding; absent: as it came. */
+  readonly spell?: (read: Fields) => Json;
   /** Every weight from the embedding to the last norm, in the order of the forward pass. */
   readonly params: (config: ModelConfig) => ParamSpec[];
   /** What a weight's elements are in a model from scratch: one number, or `normal` for N(0, initializer_range²). */
@@ -37,6 +46,6 @@ export interface Architecture {
    * sequences, and one token at a time with what came before in a cache.
    */
   readonly block: (pass: Pass, x: Residual, attention: SelfAttention) => void;
-  /** The hidden states of the stream behind the last block: [B, T, D]. */
-  readonly finish: (x: Residual) => Value;
+  /** The hidden states of the stream behind the last block, as the head reads them: [B, T, D]. */
+  readonly finish: (x: Residual, config: ModelConfig) => Value;
 }

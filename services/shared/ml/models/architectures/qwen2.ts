@@ -1,4 +1,6 @@
-import { decoderConfig, plainTraits } from "../config/decoder-config.js";
+import { decoderConfig } from "../config/decoder-config.js";
+import { spellOneRope } from "../config/rope.js";
+import { switchedWindows } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
 
@@ -8,8 +10,9 @@ export const qwen2: Architecture = {
   className: "Qwen2",
   keys: { agreeing: { add_qkv_bias: [true], qkv_bias: [true] }, denying: /^(add_)?qkv_bias$/ },
   maxPositions: 32768,
+  spell: spellOneRope({ maxPositions: 32768 }),
   parse(read) {
-    const defaults = { maxPositions: qwen2.maxPositions, kvHeads: 32, windows: "switched", mlpBias: false } as const;
-    return decoderConfig(read, defaults, { ...plainTraits, qkvBias: true });
+    const defaults = { maxPositions: qwen2.maxPositions, kvHeads: 32, windows: switchedWindows, mlpBias: false } as const;
+    return decoderConfig(read, defaults, { qkvBias: true });
   },
 };

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { architectureOf } from "../architectures/table.js";
 import { configWarnings } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { checkWeights } from "../model.js";
@@ -38,7 +39,9 @@ export async function openModel(directory: string): Promise<OpenedModel> {
   const config = parseConfig(rawConfig, generation, join(directory, "config.json"));
   const checkpoint = await openCheckpoint(directory);
   const tensors = nameTensors(checkpoint, config);
-  const warnings = [...configWarnings(rawConfig), ...checkpoint.warnings].map((warning) => `${directory}: ${warning}`);
+  const warnings = [...configWarnings(rawConfig, architectureOf(config).keys.read), ...checkpoint.warnings].map(
+    (warning) => `${directory}: ${warning}`,
+  );
   return { config, rawConfig, generation, checkpoint, tensors, warnings };
 }
 

@@ -7,17 +7,18 @@ import type { Checkpoint, StoredTensor } from "./open.js";
 
 /**
  * The tensors of a checkpoint under the names that a model of this config has. A base model that was saved alone has them
- * without `model.`, which is added, and one `model.` too many is taken away, as transformers does. Rotary frequencies, which
- * old checkpoints hold, are left out: they follow from the config.
+ * without its prefix (`model.`), which is added, and one too many is taken away, as transformers does. Rotary frequencies and
+ * masks, which old checkpoints hold, are left out: they follow from the config.
  *
  * @throws InvalidArgument naming a tensor that belongs to no such model, and the way out
  */
 export function nameTensors({ directory, tensors }: Checkpoint, config: ModelConfig): Map<string, StoredTensor> {
-  const wanted = new Set([...bodySpecs(config).map(({ name }) => name), architectureOf(config).head, classHead]);
+  const { head, prefix, buffers } = architectureOf(config);
+  const wanted = new Set([...bodySpecs(config).map(({ name }) => name), head, classHead]);
   const named = new Map<string, StoredTensor>();
   for (const [stored, tensor] of tensors) {
-    if (stored.endsWith(".rotary_emb.inv_freq")) continue;
-    const name = nameOf(stored, wanted);
+    if (buffers.test(stored)) continue;
+    const name = nameOf(stored, prefix, wanted);
     const why = wanted.has(name) ? undefined : foreignTensor(name);
     if (why) throw new RetortError("InvalidArgument", `${directory}: tensor ${stored} ${why}`);
     const other = named.get(name);
@@ -31,8 +32,8 @@ export function nameTensors({ directory, tensors }: Checkpoint, config: ModelCon
   return named;
 }
 
-function nameOf(stored: string, wanted: ReadonlySet<string>): string {
+function nameOf(stored: string, prefix: string, wanted: ReadonlySet<string>): string {
   if (wanted.has(stored)) return stored;
-  if (stored.startsWith("model.") && wanted.has(stored.slice("model.".length))) return stored.slice("model.".length);
-  return wanted.has(`model.${stored}`) ? `model.${stored}` : stored;
+  if (stored.startsWith(prefix) && wanted.has(stored.slice(prefix.length))) return stored.slice(prefix.length);
+  return wanted.has(`${prefix}${stored}`) ? `${prefix}${stored}` : stored;
 }

@@ -1,60 +1,110 @@
 import type { Fields } from "./fields.js";
-import type { ModelConfig, Traits } from "./model-config.js";
-import { readRope } from "./rope.js";
-import { checkWindows, type WindowStyle } from "./windows.js";
+import type { Activation, LayerKind, ModelConfig } from "./model-config.js";
+import { type Rotary, readRope } from "./rope.js";
+import { type Windows, windowsOf } from "./windows.js";
 
-/** A decoder without biases and without norms in its attention. */
-export const plainTraits: Traits = { qkvBias: false, outputBias: false, mlpBias: false, qkNorm: false };
-
-/** What a family's class in transformers takes for keys that a config.json leaves out, and how it writes windows. */
+/** What a family's class in transformers takes for keys that a config.json leaves out, and how it writes some. */
 export interface DecoderDefaults {
   readonly maxPositions: number;
   /** Head size; by default the width by the heads. */
   readonly headDim?: number;
   /** Key and value heads; by default as many as there are heads. */
   readonly kvHeads?: number;
-  readonly windows: WindowStyle;
+  readonly windows: Windows;
+  /** Name of the key that holds the norms' epsilon, and its default; `rms_norm_eps` and 1e-6 if absent. */
+  readonly normEps?: readonly [key: string, value: number];
+  /** Name of the key that holds the activation, and its default; `hidden_act` and silu if absent. */
+  readonly activation?: readonly [key: string, value: string];
+  /** Activations that the family computes; silu alone if absent. */
+  readonly activations?: readonly Activation[];
+  readonly tied?: boolean;
+  readonly ropeTheta?: number;
+  /** Share of each head that is rotated. */
+  readonly rotaryShare?: number;
   /** False: the family has no biases in its feed-forward part, and refuses them. */
   readonly mlpBias?: false;
 }
 
+/** What an activation is called in transformers. */
+const activations: Readonly<Record<string, Activation>> = {
+  gelu: "gelu",
+  gelu_fast: "geluTanh",
+  gelu_new: "geluTanh",
+  gelu_pytorch_tanh: "geluTanh",
+  relu: "relu",
+  silu: "silu",
+  swish: "silu",
+};
+
 /**
  * The model of a decoder's config.json, as transformers 5 reads it.
  *
+ * @param own what sets the family apart from a Llama
  * @throws InvalidArgument naming the file, the field, its value and what is supported
  */
-export function decoderConfig(read: Fields, defaults: DecoderDefaults, traits: Traits): ModelConfig {
-  const activation = read.text("hidden_act", "silu");
-  if (activation !== "silu" && activation !== "swish") throw read.refused("hidden_act", "silu");
+export function decoderConfig(read: Fields, defaults: DecoderDefaults, own: Partial<ModelConfig> = {}): ModelConfig {
+  const [epsKey, eps] = defaults.normEps ?? ["rms_norm_eps", 1e-6];
   if (defaults.mlpBias === false && read.flag("mlp_bias")) throw read.refused("mlp_bias", "false");
-  const maxPositions = read.size("max_position_embeddings", defaults.maxPositions);
   const layers = read.size("num_hidden_layers");
-  checkWindows(read, defaults.windows, layers, maxPositions);
-  const rope = readRope(read, maxPositions);
+  const heads = headsOf(read, defaults);
+  const activation = activationOf(read, defaults);
+  const maxPositions = read.size("max_position_embeddings", defaults.maxPositions);
   const initializerRange = read.get("initializer_range");
   return {
     architecture: read.text("model_type"),
     vocabSize: read.size("vocab_size"),
     hiddenSize: read.size("hidden_size"),
-    intermediateSize: read.size("intermediate_size"),
+    intermediateSize: own.intermediateSize ?? read.size("intermediate_size"),
     layers,
-    ...headsOf(read, defaults),
-    ropeTheta: rope.theta,
-    ropeScaling: rope.scaling,
-    rmsNormEps: read.positive("rms_norm_eps", 1e-6),
-    maxPositions,
-    tieWordEmbeddings: read.flag("tie_word_embeddings"),
-    ...traits,
+    ...heads,
+    ...(own.layerKinds ? { layerKinds: own.layerKinds, maxPositions } : kindsOf(read, defaults, layers, heads.headDim, maxPositions)),
+    norm: "rms",
+    normEps: read.positive(epsKey, eps),
+    activation,
+    qkvBias: false,
+    outputBias: false,
+    mlpBias: false,
+    qkNorm: undefined,
+    parallel: false,
+    attentionScale: 1 / Math.sqrt(heads.headDim),
+    attentionSoftCap: undefined,
+    embeddingScale: 1,
+    residualScale: 1,
+    logitScale: 1,
+    logitSoftCap: undefined,
+    tieWordEmbeddings: read.flag("tie_word_embeddings", defaults.tied ?? false),
     bosId: read.ids("bos_token_id")[0],
     eosIds: [...new Set(read.ids("eos_token_id"))],
     padId: read.ids("pad_token_id")[0],
     initializerRange: typeof initializerRange === "number" ? initializerRange : 0.02,
+    ...own,
   };
+}
+
+/** What each layer rotates and sees, where one rotary embedding serves all layers, and the positions that there are. */
+function kindsOf(read: Fields, defaults: DecoderDefaults, layers: number, headDim: number, positions: number) {
+  const rope = readRope(read, { maxPositions: positions, headDim, theta: defaults.ropeTheta, share: defaults.rotaryShare });
+  const maxPositions = Math.min(positions, rope.reach);
+  return { layerKinds: layerKinds(windowsOf(read, defaults.windows, layers, maxPositions), rope.rotary), maxPositions };
+}
+
+/** Layers with these windows, all rotated in one way. */
+export const layerKinds = (windows: readonly (number | undefined)[], rotary: Rotary | undefined): LayerKind[] =>
+  windows.map((window) => ({ window, rotary }));
+
+function activationOf(read: Fields, defaults: DecoderDefaults): Activation {
+  const [key, value] = defaults.activation ?? ["hidden_act", "silu"];
+  const name = read.text(key, value);
+  const supported = defaults.activations ?? ["silu"];
+  const activation = Object.hasOwn(activations, name) ? activations[name] : undefined;
+  if (activation && supported.includes(activation)) return activation;
+  const names = Object.keys(activations).filter((one) => supported.includes(activations[one] as Activation));
+  throw read.refused(key, names.join(", "), name);
 }
 
 function headsOf(read: Fields, defaults: DecoderDefaults): Pick<ModelConfig, "heads" | "kvHeads" | "headDim"> {
   const [heads, hiddenSize] = [read.size("num_attention_heads"), read.size("hidden_size")];
-  const kvHeads = read.size("num_key_value_heads", "num_key_value_heads" in read.raw ? heads : (defaults.kvHeads ?? heads));
+  const kvHeads = read.size("num_key_value_heads", read.has("num_key_value_heads") ? heads : (defaults.kvHeads ?? heads));
   if (heads % kvHeads !== 0) throw read.refused("num_key_value_heads", `a divisor of num_attention_heads (${heads})`, kvHeads);
   const headDim = read.size("head_dim", defaults.headDim ?? hiddenSize / heads);
   if (headDim % 2 !== 0) throw read.refused("head_dim", "an even number", headDim);

@@ -17,16 +17,30 @@ export class Fields {
   readonly raw: Json;
   readonly #file: string;
   readonly #prefix: string;
+  readonly #aliases: Readonly<Record<string, string>>;
 
-  constructor(raw: Json, file: string, prefix = "") {
+  /** @param aliases other names that fields may have, by the names that they are asked for */
+  constructor(raw: Json, file: string, prefix = "", aliases: Readonly<Record<string, string>> = {}) {
     this.raw = raw;
     this.#file = file;
     this.#prefix = prefix;
+    this.#aliases = aliases;
   }
 
   /** A field as it came; null counts as absent. */
   get(field: string): unknown {
-    return this.raw[field] ?? undefined;
+    return this.raw[this.#name(field)] ?? undefined;
+  }
+
+  /** Whether a field is there, be it null. */
+  has(field: string): boolean {
+    return this.#name(field) in this.raw;
+  }
+
+  /** The name under which a field is there, or would be. */
+  #name(field: string): string {
+    const alias = this.#aliases[field];
+    return alias !== undefined && !(field in this.raw) ? alias : field;
   }
 
   text(field: string, fallback?: string): string {
@@ -48,10 +62,25 @@ export class Fields {
     return value;
   }
 
+  /** A whole number from 0 on. */
+  count(field: string, fallback?: number): number {
+    const value = this.get(field) ?? fallback;
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 0) throw this.refused(field, "a whole number", value);
+    return value;
+  }
+
   /** A number above 0. */
   positive(field: string, fallback?: number): number {
     const value = this.get(field) ?? fallback;
     if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value)) throw this.refused(field, "a positive number", value);
+    return value;
+  }
+
+  /** A list of so many numbers above 0. */
+  numbers(field: string, length: number): number[] {
+    const value = this.get(field);
+    if (!Array.isArray(value) || value.length !== length || !value.every((x): x is number => typeof x === "number" && x > 0))
+      throw this.refused(field, `a list of ${length} positive numbers`);
     return value;
   }
 
@@ -72,9 +101,9 @@ export class Fields {
     return new Fields(value, this.#file, `${this.#prefix}${field}.`);
   }
 
-  refused(field: string, supported: string, value: unknown = this.raw[field]): RetortError {
+  refused(field: string, supported: string, value: unknown = this.raw[this.#name(field)]): RetortError {
     const found = value === undefined ? "is missing" : `is ${shown(value)}`;
-    return this.error(`${this.#prefix}${field} ${found}; supported: ${supported}`);
+    return this.error(`${this.#prefix}${this.#name(field)} ${found}; supported: ${supported}`);
   }
 
   error(what: string): RetortError {

@@ -80,6 +80,8 @@ const curious = new Set(["dual_chunk_attention_config", "num_nextn_predict_layer
 export interface KeyMeanings {
   /** Keys that name a trait of the family, with the values that agree with it. */
   readonly agreeing: Readonly<Record<string, readonly unknown[]>>;
+  /** Keys that the family's own parser reads, beside those of every decoder. */
+  readonly read?: readonly string[];
   /** Keys whose false denies a trait of the family. */
   readonly denying?: RegExp;
 }
@@ -112,7 +114,11 @@ function harmless(key: string, value: unknown, { agreeing, denying }: KeyMeaning
 export function checkKeys(fields: Fields, family: string, meanings: KeyMeanings): void {
   const strange = Object.entries(fields.raw).filter(
     ([key, value]) =>
-      !known.has(key) && !curious.has(key) && !harmless(key, value, meanings) && (mathematical.test(key) || Object.hasOwn(neutral, key)),
+      !known.has(key) &&
+      !meanings.read?.includes(key) &&
+      !curious.has(key) &&
+      !harmless(key, value, meanings) &&
+      (mathematical.test(key) || Object.hasOwn(neutral, key)),
   );
   if (strange.length === 0) return;
   const list = strange.map(([key, value]) => `${key} is ${brief(value)}`).join(", ");
@@ -121,9 +127,15 @@ export function checkKeys(fields: Fields, family: string, meanings: KeyMeanings)
   );
 }
 
-/** What a config.json says that nothing reads, each with its value; see {@link checkKeys} for what is refused. */
-export function configWarnings(raw: Readonly<Record<string, unknown>>): string[] {
-  const strange = Object.entries(raw).filter(([key, value]) => !known.has(key) && !Object.hasOwn(neutral, key) && !off(value));
+/**
+ * What a config.json says that nothing reads, each with its value; see {@link checkKeys} for what is refused.
+ *
+ * @param own keys that the family reads
+ */
+export function configWarnings(raw: Readonly<Record<string, unknown>>, own: readonly string[] = []): string[] {
+  const strange = Object.entries(raw).filter(
+    ([key, value]) => !known.has(key) && !own.includes(key) && !Object.hasOwn(neutral, key) && !off(value),
+  );
   const family = String(raw.model_type);
   const unread = strange
     .filter(([key]) => !mathematical.test(key) || curious.has(key))
@@ -134,7 +146,8 @@ export function configWarnings(raw: Readonly<Record<string, unknown>>): string[]
 /** The class that a config names beside its type, where that is another family's. */
 function otherClass({ architectures, model_type }: Readonly<Record<string, unknown>>): string[] {
   const first: unknown = Array.isArray(architectures) ? architectures[0] : undefined;
-  if (typeof first !== "string" || typeof model_type !== "string" || first.toLowerCase().startsWith(model_type)) return [];
+  if (typeof first !== "string" || typeof model_type !== "string" || first.toLowerCase().startsWith(model_type.replace(/_text$|_/g, "")))
+    return [];
   return [
     `config.json: architectures names ${first}, and model_type ${model_type}; the model is computed as ${model_type}, as transformers does`,
   ];

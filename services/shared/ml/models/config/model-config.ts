@@ -1,19 +1,24 @@
-import type { RopeScaling } from "./rope.js";
+import type { Rotary } from "./rope.js";
 
-/** The traits in which the supported decoders differ. */
-export interface Traits {
-  /** Biases on the query, key and value projections. */
-  readonly qkvBias: boolean;
-  /** A bias on the output projection of the attention. */
-  readonly outputBias: boolean;
-  /** Biases on the three projections of the feed-forward part. */
-  readonly mlpBias: boolean;
-  /** RMS norm over each head of queries and keys before the rotation. */
-  readonly qkNorm: boolean;
+/** How a family norms: by the root mean square (`rms`), the same with the scale 1 + weight, or LayerNorm, with a bias where it has one. */
+export type NormKind = "rms" | "rmsPlusOne" | "layer";
+
+/** What the feed-forward part bends its hidden units with; `gelu` by the error function, `geluTanh` by its approximation. */
+export type Activation = "gelu" | "geluTanh" | "relu" | "silu";
+
+/** What each head of queries and keys is normed over: itself, itself with a scale of its own, or all heads together. */
+export type QueryKeyNorm = "head" | "eachHead" | "whole";
+
+/** What layers of one model may differ in. */
+export interface LayerKind {
+  /** How queries and keys are rotated; undefined: they are not. */
+  readonly rotary: Rotary | undefined;
+  /** How many tokens back a position sees, itself included; undefined: all. */
+  readonly window: number | undefined;
 }
 
 /** What the forward pass needs to know of a model: a normalised config.json. */
-export interface ModelConfig extends Traits {
+export interface ModelConfig {
   /** Hugging Face's `model_type`; see the table of architectures. */
   readonly architecture: string;
   readonly vocabSize: number;
@@ -23,9 +28,31 @@ export interface ModelConfig extends Traits {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly ropeTheta: number;
-  readonly ropeScaling: RopeScaling | undefined;
-  readonly rmsNormEps: number;
+  /** One for each layer. */
+  readonly layerKinds: readonly LayerKind[];
+  readonly norm: NormKind;
+  readonly normEps: number;
+  readonly activation: Activation;
+  /** Biases on the query, key and value projections. */
+  readonly qkvBias: boolean;
+  /** A bias on the output projection of the attention. */
+  readonly outputBias: boolean;
+  /** Biases on the projections of the feed-forward part. */
+  readonly mlpBias: boolean;
+  /** Norms of queries and keys before the rotation; undefined: none. */
+  readonly qkNorm: QueryKeyNorm | undefined;
+  /** Attention and feed-forward part read the same stream, and both are added to it at once. */
+  readonly parallel: boolean;
+  /** What q·k is multiplied with. */
+  readonly attentionScale: number;
+  /** c · tanh(score / c) for every attention score; undefined: as it is. */
+  readonly attentionSoftCap: number | undefined;
+  /** What embedded tokens, what a layer adds to the stream, and what logits are multiplied with. */
+  readonly embeddingScale: number;
+  readonly residualScale: number;
+  readonly logitScale: number;
+  /** c · tanh(logit / c) for every logit; undefined: as it is. */
+  readonly logitSoftCap: number | undefined;
   readonly maxPositions: number;
   readonly tieWordEmbeddings: boolean;
   readonly bosId: number | undefined;

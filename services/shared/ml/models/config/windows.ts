@@ -1,35 +1,57 @@
 import type { Fields } from "./fields.js";
 
-/**
- * How a family's configs write sliding windows: `asWritten`, by sliding_window alone, or `switched` on by
- * use_sliding_window for the layers from max_window_layers on.
- */
-export type WindowStyle = "asWritten" | "switched";
+/** How a family's configs write sliding windows. */
+export interface Windows {
+  /** The window that a config means where it leaves `sliding_window` out; an explicit null is none. */
+  readonly sizeByDefault?: number;
+  /** Which layers slide where the config lists no `layer_types`. Undefined: the family has no windows, and refuses them. */
+  readonly slides: ((layer: number, read: Fields) => boolean) | undefined;
+  /** The family has the switch `use_sliding_window`, with this default. */
+  readonly switched?: boolean;
+  /** The family's class reads `layer_types`. */
+  readonly typed?: boolean;
+}
+
+/** No layer slides, and a window is another family's under a new name. */
+export const noWindows: Windows = { slides: undefined, switched: true, typed: true };
+
+/** Qwen's: layers slide from `max_window_layers` on, where `use_sliding_window` says so. */
+export const switchedWindows: Windows = {
+  sizeByDefault: 4096,
+  slides: (layer, read) => layer >= read.count("max_window_layers", 28),
+  switched: false,
+  typed: true,
+};
 
 /**
- * Refuses attention that does not see all of the text before it: a sliding window below max_position_embeddings, or layers
- * of another kind. Windows that are off, or that no sequence exceeds, are no matter.
+ * How many tokens back each layer sees, itself included; undefined: all, as where no text exceeds the window.
  *
  * @throws InvalidArgument naming the field, its value and the way out
  */
-export function checkWindows(read: Fields, style: WindowStyle, layers: number, maxPositions: number): void {
-  const types = layerTypes(read, layers);
+export function windowsOf(read: Fields, windows: Windows, layers: number, maxPositions: number): (number | undefined)[] {
+  const types = windows.typed ? layerTypes(read, layers) : undefined;
   const strange = types?.find((type) => !["full_attention", "attention", "sliding_attention"].includes(type));
-  if (strange !== undefined) throw read.refused("layer_types", "full_attention in every layer", strange);
-  const sliding = types?.includes("sliding_attention") ?? implied(read, style, layers);
-  if (!sliding) return;
-  const on = style === "asWritten" ? read.flag("use_sliding_window", true) : read.flag("use_sliding_window");
-  // The Qwen families' own default. An explicit null is none.
-  const window = "sliding_window" in read.raw || style === "asWritten" ? read.get("sliding_window") : 4096;
-  if (!on || window === undefined) {
-    if (types === undefined) return;
+  if (strange !== undefined) throw read.refused("layer_types", "full_attention or sliding_attention in every layer", strange);
+  const on = windows.switched === undefined || read.flag("use_sliding_window", windows.switched);
+  const size = on ? windowSize(read, windows) : undefined;
+  if (size === undefined && types?.includes("sliding_attention"))
     throw read.error("layer_types has sliding_attention without a sliding window; say full_attention in every layer if none slides");
+  if (size === undefined || size >= maxPositions) return new Array<undefined>(layers).fill(undefined);
+  const { slides } = windows;
+  if (!slides) {
+    if (types && !types.includes("sliding_attention")) return new Array<undefined>(layers).fill(undefined);
+    const family = read.text("model_type");
+    throw read.error(
+      `sliding_window is ${size}, below max_position_embeddings ${maxPositions}: a model of type ${family} has no windows; if it is a Mistral, say so in model_type, and where no text is longer than the window, full attention is the same: set max_position_embeddings to ${size} in a copy of the directory`,
+    );
   }
-  const size = read.size("sliding_window", window as number);
-  if (size >= maxPositions) return;
-  throw read.error(
-    `sliding_window is ${size}, below max_position_embeddings ${maxPositions}, and Retort computes full attention only; where no text is longer than the window, full attention is the same: set max_position_embeddings to ${size} in a copy of the directory`,
-  );
+  const slide = types ? (layer: number) => types[layer] === "sliding_attention" : (layer: number) => slides(layer, read);
+  return Array.from({ length: layers }, (_, layer) => (slide(layer) ? size : undefined));
+}
+
+function windowSize(read: Fields, { sizeByDefault }: Windows): number | undefined {
+  const window = read.has("sliding_window") ? read.get("sliding_window") : sizeByDefault;
+  return window === undefined ? undefined : read.size("sliding_window", window as number);
 }
 
 function layerTypes(read: Fields, layers: number): string[] | undefined {
@@ -38,13 +60,4 @@ function layerTypes(read: Fields, layers: number): string[] | undefined {
   if (!Array.isArray(types) || types.length < layers || !types.every((type): type is string => typeof type === "string"))
     throw read.refused("layer_types", `a list of the kinds of all ${layers} layers`);
   return types.slice(0, layers);
-}
-
-/** Whether layers slide by the other keys: a llama config with a window is another family's under a new name. */
-function implied(read: Fields, style: WindowStyle, layers: number): boolean {
-  if (style === "asWritten") return read.get("sliding_window") !== undefined && read.flag("use_sliding_window", true);
-  if (!read.flag("use_sliding_window")) return false;
-  const first = read.get("max_window_layers") ?? 28;
-  if (typeof first !== "number") throw read.refused("max_window_layers", "a whole number");
-  return first < layers;
 }

@@ -4,7 +4,8 @@ import * as op from "../../graph/ops/index.js";
 import { int64 } from "../../graph/tensor.js";
 import { writeModel } from "../../graph/write-model.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { maskedAttention, maskedScore } from "../forward/attention.js";
+import type { Rotary } from "../config/rope.js";
+import { maskedAttention, maskedScore, maskOfDistance } from "../forward/attention.js";
 import { computedTables, type RotaryTables } from "../forward/rotary.js";
 import { type Attention, SequencePass } from "../forward/sequence-pass.js";
 import { hiddenStates, logits } from "../hidden-states.js";
@@ -28,15 +29,17 @@ export function onnxGraph(config: ModelConfig, weights: Weights): Graph {
   const past = Array.from({ length: config.layers }, (_, layer) =>
     kinds.map((kind) => graph.input(`past_key_values.${layer}.${kind}`, "float32", ["batch", config.kvHeads, "past", config.headDim])),
   );
-  const mask_B1ST = pastMask(ids_BS, present_BT);
+  const masks = new Map<number | undefined, Value>();
   const cache: Value[][] = [];
-  const attend: Attention = ({ layer, q, k, v }) => {
+  const attend: Attention = ({ layer, q, k, v, window, ...form }) => {
     const whole = [k, v].map((fresh, i) => op.concat([past[layer]![i]!, fresh], 2, "total"));
     cache.push(whole);
-    return maskedAttention(q, whole[0]!, whole[1]!, mask_B1ST);
+    const mask_B1ST = masks.get(window) ?? pastMask(ids_BS, present_BT, window);
+    masks.set(window, mask_B1ST);
+    return maskedAttention(q, whole[0]!, whole[1]!, mask_B1ST, form);
   };
   const hidden_BSD = hiddenStates(
-    new SequencePass(config, params, { positions_BT: positions_BS, attend, tables: farTables(config, positions_BS) }),
+    new SequencePass(config, params, { positions_BT: positions_BS, attend, ...farTables(config, positions_BS) }),
     ids_BS,
   );
   graph.output("logits", logits(config, params, hidden_BSD));
@@ -49,20 +52,35 @@ export function onnxGraph(config: ModelConfig, weights: Weights): Graph {
 const longestConstant = 65_536;
 
 /** Tables as long as the positions of the call need, where constants for all that the model has would be the larger part of the file. */
-function farTables(config: ModelConfig, positions_BS: Value): RotaryTables<Value> | undefined {
-  if (config.maxPositions <= longestConstant) return undefined;
-  return computedTables(config, op.add(op.reduceMax(positions_BS), positions_BS.graph.constant(int64([1], []))));
+function farTables(config: ModelConfig, positions_BS: Value): { tables?: (rotary: Rotary) => RotaryTables<Value> } {
+  if (config.maxPositions <= longestConstant) return {};
+  const length = op.add(op.reduceMax(positions_BS), positions_BS.graph.constant(int64([1], [])));
+  const made = new Map<string, RotaryTables<Value>>();
+  const tables = (rotary: Rotary): RotaryTables<Value> => {
+    const key = JSON.stringify(rotary);
+    const known = made.get(key) ?? computedTables(rotary, length);
+    made.set(key, known);
+    return known;
+  };
+  return { tables };
 }
 
 const kinds = ["key", "value"] as const;
 
-/** [B, 1, S, T]: 0 where a new position may see a token, itself and the past included; else the masked score. */
-function pastMask(ids_BS: Value, present_BT: Value): Value {
+/**
+ * [B, 1, S, T]: 0 where a new position may see a token, itself and the past included; else the masked score. Padding counts as
+ * positions of a window, as in transformers.
+ */
+function pastMask(ids_BS: Value, present_BT: Value, window: number | undefined): Value {
   const { graph } = ids_BS;
   const [zero, one] = [graph.constant(int64([0], [])), graph.constant(int64([1], []))];
   const total = op.squeeze(op.dimOf(present_BT, 1), [0]);
   const columns_T = op.range(zero, total, one, "total");
   const rows_S = op.range(op.sub(total, op.squeeze(op.dimOf(ids_BS, 1), [0])), total, one, "sequence");
+  if (window !== undefined) {
+    const near_ST = maskOfDistance(op.sub(op.unsqueeze(rows_S, [1]), op.unsqueeze(columns_T, [0])), window);
+    return op.add(op.where(op.unsqueeze(op.greater(present_BT, zero), [1, 2]), 0, maskedScore), near_ST);
+  }
   const causal_ST = op.lessOrEqual(op.unsqueeze(columns_T, [0]), op.unsqueeze(rows_S, [1]));
   const seen = op.and(op.unsqueeze(op.greater(present_BT, zero), [1, 2]), op.unsqueeze(causal_ST, [0, 1]));
   return op.where(seen, 0, maskedScore);

@@ -3,7 +3,7 @@ import type { Graph, Value } from "../../graph/graph.js";
 import { float32, type Tensor } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { type Weights, weightOf } from "../param-spec.js";
-import type { SelfAttention } from "./pass.js";
+import type { SelfAttention } from "./self-attention.js";
 
 /** A layer's query, key and value projections as one, for the pass of one token. */
 export interface FusedProjection {
@@ -18,7 +18,7 @@ type Part = "weight" | "bias";
 /** Name of a layer's fused projection in feeds. */
 const fusedName = (part: Part, layer: number): string => `step.qkv.${part}.${layer}`;
 
-const partsOf = ({ qkvBias }: SelfAttention): readonly Part[] => (qkvBias ? ["weight", "bias"] : ["weight"]);
+const partsOf = ({ bias }: SelfAttention): readonly Part[] => (bias ? ["weight", "bias"] : ["weight"]);
 
 /** The fused projections of every layer by name: what a graph with weights as inputs is fed beside the model's own. */
 export function fuseProjections(config: ModelConfig, weights: Weights, attentions: readonly SelfAttention[]): Weights {
@@ -41,7 +41,7 @@ export function declareFused(
     return graph.initializer(name, groupedProjection(config, as, attention, part));
   };
   const weights = attentions.map((attention) => declare(attention, "weight"));
-  const biases = attentions.map((attention) => (attention.qkvBias ? declare(attention, "bias") : undefined));
+  const biases = attentions.map((attention) => (attention.bias ? declare(attention, "bias") : undefined));
   return weights.map((weight, layer) => ({ weight, bias: biases[layer] }));
 }
 
@@ -51,12 +51,11 @@ function dimsOf({ heads, kvHeads, headDim, hiddenSize }: ModelConfig, part: Part
 }
 
 /** The rows of the q, k and v projections in the order group by group: X query heads, the key head, the value head. */
-function groupedProjection(config: ModelConfig, weights: Weights, { name }: SelfAttention, part: Part): Tensor<"float32"> {
+function groupedProjection(config: ModelConfig, weights: Weights, attention: SelfAttention, part: Part): Tensor<"float32"> {
   const { heads, kvHeads, headDim, hiddenSize } = config;
   const share = heads / kvHeads;
   const headSize = headDim * (part === "weight" ? hiddenSize : 1);
-  const dataOf = (projection: "q" | "k" | "v") => weightOf(weights, `${name}.${projection}_proj.${part}`).data;
-  const [q, k, v] = [dataOf("q"), dataOf("k"), dataOf("v")];
+  const { q, k, v } = rowsOf(config, weights, attention, part);
   const out = new Float32Array((heads + 2 * kvHeads) * headSize);
   for (let group = 0; group < kvHeads; group++) {
     const at = group * (share + 2) * headSize;
@@ -65,4 +64,38 @@ function groupedProjection(config: ModelConfig, weights: Weights, { name }: Self
     out.set(v.subarray(group * headSize, (group + 1) * headSize), at + (share + 1) * headSize);
   }
   return float32(out, dimsOf(config, part));
+}
+
+/** The rows of queries [H·E, D], keys and values [G·E, D], or their biases [H·E], [G·E]. */
+function rowsOf(
+  { heads, kvHeads, headDim, hiddenSize }: ModelConfig,
+  weights: Weights,
+  { projection }: SelfAttention,
+  part: Part,
+): Record<"q" | "k" | "v", Float32Array> {
+  const dataOf = (name: string) => weightOf(weights, `${name}.${part}`).data;
+  if (projection.kind === "apart") return { q: dataOf(projection.q), k: dataOf(projection.k), v: dataOf(projection.v) };
+  const headSize = headDim * (part === "weight" ? hiddenSize : 1);
+  const stored = dataOf(projection.name);
+  if (projection.kind === "stacked") {
+    const data = projection.layout === "inOut" && part === "weight" ? transposed(stored, hiddenSize) : stored;
+    const [keys, values] = [heads * headSize, (heads + kvHeads) * headSize];
+    return { q: data.subarray(0, keys), k: data.subarray(keys, values), v: data.subarray(values) };
+  }
+  const part3 = (place: number) => {
+    const rows = new Float32Array(heads * headSize);
+    for (let head = 0; head < heads; head++)
+      rows.set(stored.subarray((3 * head + place) * headSize, (3 * head + place + 1) * headSize), head * headSize);
+    return rows;
+  };
+  return { q: part3(0), k: part3(1), v: part3(2) };
+}
+
+/** A matrix of so many rows, row-major, with rows and columns changed. */
+function transposed(data: Float32Array, rows: number): Float32Array {
+  const columns = data.length / rows;
+  const out = new Float32Array(data.length);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) out[column * rows + row] = data[row * columns + column] as number;
+  return out;
 }

@@ -1,26 +1,19 @@
-// Dimensions: B batch, T position, D width.
+// Dimensions: B batch, T position, D width, H heads, E head size.
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
+import { float32 } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { GraphWeights } from "../graph-weights.js";
-
-/** A layer's attention, as its family describes it. Both forms of a pass, and the weights that the fast one fuses, go by it. */
-export interface SelfAttention {
-  readonly layer: number;
-  /** Prefix of its weights: NAME.q_proj, k_proj, v_proj and o_proj. */
-  readonly name: string;
-  /** Biases on q_proj, k_proj and v_proj. */
-  readonly qkvBias: boolean;
-  /** RMS norm over each head of queries and keys before the rotation: NAME.q_norm and k_norm. */
-  readonly qkNorm: boolean;
-}
+import type { LinearLayout, SelfAttention } from "./self-attention.js";
 
 /** The residual stream x [B, T, D]: what layers read through norms and add to. */
 export interface Residual {
   /** x += update */
   add(update: Value): void;
-  /** RMS norm of x, scaled by the weight NAME.weight. */
-  rmsNorm(name: string): Value;
+  /** The family's norm of x, scaled by the weight NAME.weight. */
+  norm(name: string): Value;
+  /** x as it is. */
+  read(): Value;
 }
 
 /**
@@ -42,16 +35,37 @@ export abstract class Pass {
   }
 
   /** x Wᵀ + b with NAME.weight [out, in] and, where the model has it, NAME.bias [out]. */
-  linear(name: string, x: Value): Value {
-    const y = op.fusedMatMul(x, this.weights.weight(`${name}.weight`), { transB: true });
+  linear(name: string, x: Value, layout: LinearLayout = "outIn"): Value {
+    const y = op.fusedMatMul(x, this.weights.weight(`${name}.weight`), { transB: layout === "outIn" });
     const bias = this.weights.optional(`${name}.bias`);
     return bias ? op.add(y, bias) : y;
   }
 
-  /** x / √(mean(x²) + ε) over the last axis, scaled by NAME.weight. */
-  rmsNorm(name: string, x: Value): Value {
-    return op.simplifiedLayerNormalization(x, this.weights.weight(`${name}.weight`), this.config.rmsNormEps)[0];
+  /** The family's norm over the last axis, scaled by NAME.weight: see `ModelConfig.norm`. */
+  norm(name: string, x: Value): Value {
+    const { norm, normEps } = this.config;
+    if (norm !== "layer") return op.simplifiedLayerNormalization(x, this.normScale(name), normEps)[0];
+    const y = op.layerNormalization(x, this.normScale(name), normEps).y;
+    const bias = this.weights.optional(`${name}.bias`);
+    return bias ? op.add(y, bias) : y;
   }
+
+  /** What a norm multiplies with: its weight, or 1 + weight. */
+  protected normScale(name: string): Value {
+    const weight = this.weights.weight(`${name}.weight`);
+    return this.config.norm === "rmsPlusOne" ? op.add(weight, 1) : weight;
+  }
+
+  /** The norm of heads x […, H, E] that each have a scale of their own, NAME.weight [H, E] as `shape` says. */
+  protected eachHeadNorm(name: string, x: Value, shape: readonly number[]): Value {
+    const { norm, normEps, headDim } = this.config;
+    const ones = x.graph.constantNamed("ones.head", float32(new Float32Array(headDim).fill(1), [headDim]));
+    const y = norm === "layer" ? op.layerNormalization(x, ones, normEps).y : op.simplifiedLayerNormalization(x, ones, normEps)[0];
+    return op.mul(y, op.reshape(this.normScale(name), shape));
+  }
+
+  /** int64 [B, T]: place of each token in its text, from 0 on. */
+  abstract positions(): Value;
 
   /** The residual stream that starts from x. */
   abstract residual(x_BTD: Value): Residual;

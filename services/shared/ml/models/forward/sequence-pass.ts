@@ -2,13 +2,14 @@
 import type { Dim, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import type { ModelConfig } from "../config/model-config.js";
+import type { Rotary } from "../config/rope.js";
 import type { GraphWeights } from "../graph-weights.js";
-import { Pass, type Residual, type SelfAttention } from "./pass.js";
-import { constantTables, type RotaryTables } from "./rotary.js";
+import { Pass, type Residual } from "./pass.js";
+import { constantTables, type RotaryTables, rotate } from "./rotary.js";
+import type { SelfAttention } from "./self-attention.js";
 
-/** One layer's queries, keys and values, rotated. */
-export interface AttentionInputs {
-  readonly layer: number;
+/** One layer's queries, keys and values, rotated, and how they meet. */
+export interface AttentionInputs extends Pick<SelfAttention, "layer" | "scale" | "softCap" | "window"> {
   /** [B, H, T, E] */
   readonly q: Value;
   /** [B, G, T, E] */
@@ -17,7 +18,7 @@ export interface AttentionInputs {
   readonly v: Value;
 }
 
-/** How queries meet keys: the caller's choice (plain and causal, or against a cache). Returns [B, H, T, E]. */
+/** Over what queries meet keys: the caller's choice (plain and causal, or against a cache). Returns [B, H, T, E]. */
 export type Attention = (inputs: AttentionInputs) => Value;
 
 /** Where a pass over whole sequences stands in them. */
@@ -26,18 +27,22 @@ export interface SequencePlace {
   readonly positions_BT: Value;
   readonly attend: Attention;
   /** Rotary tables that every position has a row in; by default constants of config.maxPositions rows. */
-  readonly tables?: RotaryTables<Value>;
+  readonly tables?: (rotary: Rotary) => RotaryTables<Value>;
 }
 
 /** The forward pass of whole sequences, of differentiable operators. */
 export class SequencePass extends Pass {
   readonly #place: SequencePlace;
-  readonly #tables: RotaryTables<Value>;
+  readonly #tables: (rotary: Rotary) => RotaryTables<Value>;
 
   constructor(config: ModelConfig, weights: GraphWeights, place: SequencePlace) {
     super(config, weights);
     this.#place = place;
-    this.#tables = place.tables ?? constantTables(place.positions_BT.graph, config);
+    this.#tables = place.tables ?? ((rotary) => constantTables(place.positions_BT.graph, config, rotary));
+  }
+
+  positions(): Value {
+    return this.#place.positions_BT;
   }
 
   residual(x_BTD: Value): Residual {
@@ -46,23 +51,63 @@ export class SequencePass extends Pass {
       add: (update) => {
         sum_BTD = op.add(sum_BTD, update);
       },
-      rmsNorm: (name) => this.rmsNorm(name, sum_BTD),
+      norm: (name) => this.norm(name, sum_BTD),
+      read: () => sum_BTD,
     };
   }
 
-  attention({ layer, name, qkNorm }: SelfAttention, x_BTD: Value): Value {
-    const { heads, kvHeads, headDim } = this.config;
+  attention(attention: SelfAttention, x_BTD: Value): Value {
+    const { heads, headDim } = this.config;
+    const { layer, rotary, window, scale, softCap } = attention;
     const [batch, time] = x_BTD.shape as [Dim, Dim];
-    const headsOf = (part: "q" | "k" | "v", count: number): Value => {
-      let x_BTHE = op.reshape(this.linear(`${name}.${part}_proj`, x_BTD), [batch, time, count, headDim]);
-      if (qkNorm && part !== "v") x_BTHE = this.rmsNorm(`${name}.${part}_norm`, x_BTHE);
-      return op.transpose(x_BTHE, [0, 2, 1, 3]);
-    };
-    const { positions_BT, attend } = this.#place;
-    const { cos, sin } = this.#tables;
-    const rotate = (x: Value) => op.rotaryEmbedding(x, positions_BT, cos, sin);
-    const out_BHTE = attend({ layer, q: rotate(headsOf("q", heads)), k: rotate(headsOf("k", kvHeads)), v: headsOf("v", kvHeads) });
+    const tables = rotary && this.#tables(rotary);
+    const turned = (x: Value) => (rotary && tables ? rotate(x, this.#place.positions_BT, tables, rotary) : x);
+    const [q, k, v] = this.#project(attention, x_BTD);
+    const out_BHTE = this.#place.attend({ layer, window, scale, softCap, q: turned(q()), k: turned(k()), v: v() });
     const joined_BTX = op.reshape(op.transpose(out_BHTE, [0, 2, 1, 3]), [batch, time, heads * headDim]);
-    return this.linear(`${name}.o_proj`, joined_BTX);
+    return this.linear(attention.output, joined_BTX, attention.outputLayout);
+  }
+
+  /** Queries [B, H, T, E], keys and values [B, G, T, E], not rotated yet, each made when it is asked for. */
+  #project(attention: SelfAttention, x_BTD: Value): readonly [q: () => Value, k: () => Value, v: () => Value] {
+    const { heads, kvHeads } = this.config;
+    const { norms } = attention;
+    const [q, k, v] = this.#projected(attention, x_BTD);
+    return [
+      () => this.#heads(q(), heads, norms && { over: norms.over, name: norms.q }),
+      () => this.#heads(k(), kvHeads, norms && { over: norms.over, name: norms.k }),
+      () => this.#heads(v(), kvHeads),
+    ];
+  }
+
+  /** Queries [B, T, H·E], keys and values [B, T, G·E]. */
+  #projected({ projection }: SelfAttention, x_BTD: Value): readonly [q: () => Value, k: () => Value, v: () => Value] {
+    const { heads, kvHeads, headDim } = this.config;
+    if (projection.kind === "apart") {
+      const { q, k, v } = projection;
+      return [() => this.linear(q, x_BTD), () => this.linear(k, x_BTD), () => this.linear(v, x_BTD)];
+    }
+    const [batch, time] = x_BTD.shape as [Dim, Dim];
+    const layout = projection.kind === "stacked" ? projection.layout : "outIn";
+    const all = this.linear(projection.name, x_BTD, layout);
+    const parts =
+      projection.kind === "stacked"
+        ? op.split(all, 2, [heads * headDim, kvHeads * headDim, kvHeads * headDim])
+        : op
+            .split(op.reshape(all, [batch, time, heads, 3 * headDim]), 3, [headDim, headDim, headDim])
+            .map((part) => op.reshape(part, [batch, time, heads * headDim]));
+    const [q, k, v] = parts as [Value, Value, Value];
+    return [() => q, () => k, () => v];
+  }
+
+  /** [B, T, count·E] by heads, normed where asked for: [B, count, T, E]. */
+  #heads(flat: Value, count: number, norm?: { over: string; name: string }): Value {
+    const { headDim } = this.config;
+    const [batch, time] = flat.shape as [Dim, Dim];
+    const whole = norm?.over === "whole" ? this.norm(norm.name, flat) : flat;
+    let x_BTHE = op.reshape(whole, [batch, time, count, headDim]);
+    if (norm?.over === "head") x_BTHE = this.norm(norm.name, x_BTHE);
+    if (norm?.over === "eachHead") x_BTHE = this.eachHeadNorm(norm.name, x_BTHE, [count, headDim]);
+    return op.transpose(x_BTHE, [0, 2, 1, 3]);
   }
 }

@@ -1,12 +1,16 @@
 // Dimensions: B batch rows, D width, H heads, G key/value heads, X heads per group (H/G), R = X + 2 slots per group
 // (its queries, its key, its value), E head size, S cached positions, n positions of this chunk.
+import { found } from "../../../base/found.js";
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import type { ModelConfig } from "../config/model-config.js";
+import type { Rotary } from "../config/rope.js";
 import type { GraphWeights } from "../graph-weights.js";
+import { maskedScore, type ScoreForm } from "./attention.js";
 import type { FusedProjection } from "./fused-projections.js";
-import { Pass, type Residual, type SelfAttention } from "./pass.js";
-import { constantTables, type RotaryTables } from "./rotary.js";
+import { Pass, type Residual } from "./pass.js";
+import { constantTables, rotate } from "./rotary.js";
+import type { QueryKeyNorms, SelfAttention } from "./self-attention.js";
 
 /** Keys and values of one layer, [B, G, S, E] each. */
 export interface LayerCache {
@@ -16,7 +20,7 @@ export interface LayerCache {
 
 /** Where a pass of one token per row stands. */
 export interface StepPlace {
-  /** int64 [B, R]: rotary position of each slot; 0 for the value's, which the rotation then leaves as it is. */
+  /** int64 [B, R]: rotary position of each slot; for the value's the row that leaves it as it is (`stillRow`). */
   readonly positions_BR: Value;
   /** Per layer what was cached before this chunk; read in place. */
   readonly far: readonly LayerCache[];
@@ -24,6 +28,16 @@ export interface StepPlace {
   readonly near: readonly LayerCache[];
   /** [B, 1, 1, S]: 0 where the far cache holds a token, else the masked score. */
   readonly mask_B11S: Value;
+  /** How many tokens back each key is; needed by layers with a window. */
+  readonly distances?: KeyDistances;
+}
+
+/** How many tokens before this one a key stands, int64. */
+export interface KeyDistances {
+  /** [B, 1, 1, S] */
+  readonly far_B11S: Value;
+  /** [n + 1]: those of this chunk, this token's own 0 included. */
+  readonly near_N: Value;
 }
 
 /**
@@ -34,7 +48,7 @@ export interface StepPlace {
 export class StepPass extends Pass {
   readonly #place: StepPlace;
   readonly #fused: readonly FusedProjection[];
-  readonly #tables: RotaryTables<Value>;
+  readonly #windows = new Map<number, Masks>();
   /** Per layer the keys and values of this chunk, this token's included. */
   readonly grown: LayerCache[] = [];
 
@@ -42,71 +56,122 @@ export class StepPass extends Pass {
     super(config, weights);
     this.#place = place;
     this.#fused = fused;
-    this.#tables = constantTables(place.positions_BR.graph, config);
+  }
+
+  positions(): Value {
+    return op.slice(this.#place.positions_BR, 1, 0, 1, 1);
   }
 
   residual(x_B1D: Value): Residual {
     let sum_B1D = x_B1D;
     // Added by the norm that reads the sum next.
     let update_B1D: Value | undefined;
+    const read = () => {
+      if (update_B1D) sum_B1D = op.add(sum_B1D, update_B1D);
+      update_B1D = undefined;
+      return sum_B1D;
+    };
     return {
       add: (update) => {
         if (update_B1D) sum_B1D = op.add(sum_B1D, update_B1D);
         update_B1D = update;
       },
-      rmsNorm: (name) => {
-        if (!update_B1D) return this.rmsNorm(name, sum_B1D);
-        const scale = this.weights.weight(`${name}.weight`);
-        const [normed, sum] = op.skipSimplifiedLayerNormalization(sum_B1D, update_B1D, scale, this.config.rmsNormEps);
+      norm: (name) => {
+        if (!update_B1D || this.config.norm === "layer") return this.norm(name, read());
+        const [normed, sum] = op.skipSimplifiedLayerNormalization(sum_B1D, update_B1D, this.normScale(name), this.config.normEps);
         sum_B1D = sum;
         update_B1D = undefined;
         return normed;
       },
+      read,
     };
   }
 
   attention(attention: SelfAttention, x_B1D: Value): Value {
     const { heads, headDim } = this.config;
-    const { layer, name } = attention;
-    const { far, near, mask_B11S } = this.#place;
+    const { layer, output, outputLayout } = attention;
+    const { near } = this.#place;
+    const far = found(this.#place.far[layer], "the layer's cache");
     const { q, k, v } = this.#project(attention, x_B1D);
-    const now = { k: append(near[layer]!.k, k), v: append(near[layer]!.v, v) };
+    const before = found(near[layer], "the layer's keys of this chunk");
+    const now = { k: append(before.k, k), v: append(before.v, v) };
     this.grown.push(now);
-    const joined = joinedAttention(q, far[layer]!, now, mask_B11S);
-    return this.linear(`${name}.o_proj`, op.reshape(joined, ["B", 1, heads * headDim]));
+    const joined = joinedAttention(q, far, now, this.#masks(attention.window), attention);
+    return this.linear(output, op.reshape(joined, ["B", 1, heads * headDim]), outputLayout);
+  }
+
+  #masks(window: number | undefined): Masks {
+    const { mask_B11S, distances } = this.#place;
+    if (window === undefined) return { far_B11S: mask_B11S };
+    const known = this.#windows.get(window);
+    if (known) return known;
+    const { far_B11S, near_N } = found(distances, "the keys' distances");
+    const beyond = (distance: Value) =>
+      op.where(
+        op.less(distance, distance.graph.constant({ dtype: "int64", dims: [], data: BigInt64Array.of(BigInt(window)) })),
+        0,
+        maskedScore,
+      );
+    const masks = { far_B11S: op.add(mask_B11S, beyond(far_B11S)), near_N: beyond(near_N) };
+    this.#windows.set(window, masks);
+    return masks;
   }
 
   /** Rotated queries [B, G, X, E] and keys [B, G, 1, E], and values [B, G, 1, E]. */
-  #project({ layer, name, qkNorm }: SelfAttention, x_B1D: Value): { q: Value; k: Value; v: Value } {
+  #project({ layer, norms, rotary }: SelfAttention, x_B1D: Value): Record<"q" | "k" | "v", Value> {
     const { heads, kvHeads, headDim } = this.config;
     const share = heads / kvHeads;
-    const { weight, bias } = this.#fused[layer]!;
+    const { weight, bias } = found(this.#fused[layer], "the layer's projections");
     let flat = op.fusedMatMul(x_B1D, weight, { transB: true });
     if (bias) flat = op.add(flat, bias);
-    let slots_BGRE = op.reshape(flat, ["B", kvHeads, share + 2, headDim]);
-    const parts = (x: Value) => op.split(x, 2, [share, 1, 1]) as [Value, Value, Value];
-    if (qkNorm) {
-      const [q, k, v] = parts(slots_BGRE);
-      slots_BGRE = op.concat([this.rmsNorm(`${name}.q_norm`, q), this.rmsNorm(`${name}.k_norm`, k), v], 2);
-    }
-    const { cos, sin } = this.#tables;
-    const [q, k, v] = parts(op.rotaryEmbedding(slots_BGRE, this.#place.positions_BR, cos, sin));
-    return { q, k, v };
+    const slots_BGRE = op.reshape(flat, ["B", kvHeads, share + 2, headDim]);
+    const parts = (x: Value): Record<"q" | "k" | "v", Value> => {
+      const [q, k, v] = op.split(x, 2, [share, 1, 1]) as [Value, Value, Value];
+      return { q, k, v };
+    };
+    if (!norms) return parts(rotary ? this.#rotate(slots_BGRE, rotary) : slots_BGRE);
+    const { q, k, v } = parts(slots_BGRE);
+    const normed = { q: this.#headNorm(norms, "q", q), k: this.#headNorm(norms, "k", k), v };
+    return rotary ? parts(this.#rotate(op.concat([normed.q, normed.k, v], 2), rotary)) : normed;
   }
+
+  #rotate(slots_BGRE: Value, rotary: Rotary): Value {
+    const { positions_BR } = this.#place;
+    return rotate(slots_BGRE, positions_BR, constantTables(positions_BR.graph, this.config, rotary), rotary);
+  }
+
+  /** The norm of the queries [B, G, X, E] or keys [B, G, 1, E] of all groups. */
+  #headNorm(norms: QueryKeyNorms, part: "q" | "k", x: Value): Value {
+    const name = norms[part];
+    if (norms.over === "head") return this.norm(name, x);
+    const [, groups, share, size] = x.shape as [string, number, number, number];
+    if (norms.over === "eachHead") return this.eachHeadNorm(name, x, [groups, share, size]);
+    return op.reshape(this.norm(name, op.reshape(x, ["B", 1, groups * share * size])), x.shape);
+  }
+}
+
+/** What is added to scores. */
+interface Masks {
+  readonly far_B11S: Value;
+  /** Where a window may end within this chunk. */
+  readonly near_N?: Value;
 }
 
 /** `now` behind `before` along the positions. */
 export const append = (before: Value, now: Value): Value => op.concat([before, now], 2, `${before.shape[2]}+`);
 
 /** Queries [B, G, X, E] against the far cache and this chunk's keys: one softmax over both, so no copy of the far one. */
-function joinedAttention(q_BGXE: Value, far: LayerCache, near: LayerCache, mask_B11S: Value): Value {
-  const alpha = 1 / Math.sqrt(q_BGXE.shape[3] as number);
-  const farScores = op.add(op.fusedMatMul(q_BGXE, far.k, { transB: true, alpha }), mask_B11S);
-  const nearScores = op.fusedMatMul(q_BGXE, near.k, { transB: true, alpha });
+function joinedAttention(q_BGXE: Value, far: LayerCache, near: LayerCache, masks: Masks, { scale, softCap }: ScoreForm): Value {
+  const scores = (k: Value): Value => {
+    const products = op.fusedMatMul(q_BGXE, k, { transB: true, alpha: scale });
+    return softCap === undefined ? products : op.softCap(products, softCap);
+  };
+  const farScores = op.add(scores(far.k), masks.far_B11S);
+  const nearScores = masks.near_N ? op.add(scores(near.k), masks.near_N) : scores(near.k);
   const weights = op.softmax(op.concat([farScores, nearScores], 3, "all"));
   const border = op.dimOf(far.k, 2);
   const end = q_BGXE.graph.constant({ dtype: "int64", dims: [1], data: BigInt64Array.of(2n ** 31n) });
-  const farWeights = op.slice(weights, 3, 0, border, far.k.shape[2]!);
-  const nearWeights = op.slice(weights, 3, border, end, near.k.shape[2]!);
+  const farWeights = op.slice(weights, 3, 0, border, found(far.k.shape[2], "the cache's length"));
+  const nearWeights = op.slice(weights, 3, border, end, found(near.k.shape[2], "the chunk's length"));
   return op.add(op.matMul(farWeights, far.v), op.matMul(nearWeights, near.v));
 }

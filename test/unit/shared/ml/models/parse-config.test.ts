@@ -6,7 +6,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 const sizes = { vocab_size: 64, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 3, num_attention_heads: 4 };
 const config = (keys: Json): Json => ({ model_type: "llama", ...sizes, max_position_embeddings: 128, ...keys });
-const qwen3 = (keys: Json): Json => config({ model_type: "qwen3", ...keys });
+const qwen3 = (keys: Json): Json => config({ model_type: "qwen3", num_key_value_heads: 4, ...keys });
 const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
 
 describe("parseConfig()", () => {
@@ -47,12 +47,12 @@ describe("parseConfig()", () => {
       config({ rope_parameters: { partial_rotary_factor: 0.5 } }),
       /rope_parameters\.partial_rotary_factor is 0.5/,
     ],
+    ["longrope without its factors", config({ rope_parameters: { rope_type: "longrope" } }), /rope_parameters\.short_factor is missing/],
     [
-      "yarn",
-      config({ rope_scaling: { type: "yarn", factor: 4 } }),
-      /rope_scaling\.type is "yarn"; supported: default, linear, dynamic, llama3; .*remove/,
+      "longrope with too few factors",
+      config({ rope_scaling: { type: "longrope", short_factor: [1], long_factor: [1] } }),
+      /rope_scaling\.short_factor is \[1\]; supported: a list of 2 positive numbers/,
     ],
-    ["longrope", config({ rope_parameters: { rope_type: "longrope" } }), /rope_parameters\.rope_type is "longrope"/],
     ["a scaling of no known kind", config({ rope_scaling: { rope_type: "mrope" } }), /rope_scaling\.rope_type is "mrope"/],
     [
       "scalings by layer type",
@@ -83,16 +83,6 @@ describe("parseConfig()", () => {
       /num_key_value_heads is 3; supported: a divisor of num_attention_heads/,
     ],
     [
-      "a window in a family of windows",
-      qwen3({ use_sliding_window: true, sliding_window: 32, max_window_layers: 1 }),
-      /sliding_window is 32, below max_position_embeddings 128.*set max_position_embeddings to 32/,
-    ],
-    [
-      "layer types with a window",
-      qwen3({ use_sliding_window: true, sliding_window: 64, layer_types: ["full_attention", "full_attention", "sliding_attention"] }),
-      /sliding_window is 64/,
-    ],
-    [
       "layer types that slide without a window",
       qwen3({ layer_types: ["full_attention", "sliding_attention", "full_attention"] }),
       /layer_types has sliding_attention without/,
@@ -103,16 +93,15 @@ describe("parseConfig()", () => {
       /layer_types is "linear_attention"/,
     ],
     ["too few layer types", qwen3({ layer_types: ["full_attention"] }), /layer_types .*all 3 layers/],
-    ["Mistral under the name of llama", config({ sliding_window: 32 }), /sliding_window is 32/],
     [
-      "Mistral under its own name",
-      config({ model_type: "mistral" }),
-      /model_type is "mistral"; supported: llama, qwen2, qwen3\. it needs sliding windows/,
+      "Mistral under the name of llama",
+      config({ sliding_window: 32 }),
+      /sliding_window is 32, below max_position_embeddings 128.*set max_position_embeddings to 32/,
     ],
     [
       "a family of no name here",
       config({ model_type: "novel" }),
-      /model_type is "novel"; supported: llama, qwen2, qwen3\. another family has parts of its own/,
+      /model_type is "novel"; supported: llama, .*\. another family has parts of its own/,
     ],
     ["a name of Object", config({ model_type: "toString" }), /model_type is "toString"/],
     ["no family", config({ model_type: undefined }), /model_type is missing; supported: llama/],
@@ -147,15 +136,37 @@ describe("parseConfig()", () => {
     expect({ ...rest, padId: undefined }).toEqual({ ...parseConfig(config({})), maxPositions: undefined, padId: undefined });
   });
 
+  it.each<[string, Json, (number | undefined)[]]>([
+    ["every layer of a Mistral", config({ model_type: "mistral", num_key_value_heads: 4, sliding_window: 32 }), [32, 32, 32]],
+    [
+      "no layer of a Mistral without a window",
+      config({ model_type: "mistral", num_key_value_heads: 4, sliding_window: null }),
+      [undefined, undefined, undefined],
+    ],
+    [
+      "the layers of a Qwen from max_window_layers on",
+      qwen3({ use_sliding_window: true, sliding_window: 32, max_window_layers: 1 }),
+      [undefined, 32, 32],
+    ],
+    [
+      "the layers that layer_types names",
+      qwen3({ use_sliding_window: true, sliding_window: 64, layer_types: ["full_attention", "full_attention", "sliding_attention"] }),
+      [undefined, undefined, 64],
+    ],
+    ["no layer where the switch is off", qwen3({ sliding_window: 32, max_window_layers: 1 }), [undefined, undefined, undefined]],
+  ])("lets %s see a window", (_, raw, windows) => {
+    expect(parseConfig(raw).layerKinds.map(({ window }) => window)).toEqual(windows);
+  });
+
   it("takes the defaults of each family for what a config leaves out", () => {
     const left = { ...sizes, num_attention_heads: 64, hidden_size: 128 };
     const found = ["llama", "qwen2", "qwen3"].map((model_type) => parseConfig({ ...left, model_type }));
     expect(
-      found.map(({ headDim, kvHeads, maxPositions, ropeTheta, tieWordEmbeddings }) => [
+      found.map(({ headDim, kvHeads, maxPositions, layerKinds, tieWordEmbeddings }) => [
         headDim,
         kvHeads,
         maxPositions,
-        ropeTheta,
+        layerKinds[0]?.rotary?.theta,
         tieWordEmbeddings,
       ]),
     ).toEqual([

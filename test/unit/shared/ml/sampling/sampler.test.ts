@@ -1,8 +1,9 @@
 import { generator } from "../../../../../services/shared/base/random.js";
 import type { Model } from "../../../../../services/shared/ml/models/model.js";
+import type { Piece, SampleRequest } from "../../../../../services/shared/ml/sampling/chunk.js";
 import { negatedUniform } from "../../../../../services/shared/ml/sampling/draw.js";
 import type { SamplingParams } from "../../../../../services/shared/ml/sampling/params.js";
-import { type Completion, type Piece, type SampleRequest, Sampler } from "../../../../../services/shared/ml/sampling/sampler.js";
+import { type Completion, Sampler } from "../../../../../services/shared/ml/sampling/sampler.js";
 import { Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
 import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
 

@@ -16,6 +16,11 @@ const table = (angle: (x: number) => number): GradInput => ({
 });
 
 describeGrads(fusedRules, {
+  LayerNormalization: {
+    "a batch": [[x, scale(4)], (a, s) => op.layerNormalization(a, s, 1e-5).y],
+    "a matrix": [[spaced([3, 5]), scale(5)], (a, s) => op.layerNormalization(a, s, 1e-6).y],
+    "an epsilon that counts": [[x, scale(4)], (a, s) => op.layerNormalization(a, s, 0.5).y],
+  },
   QuickGelu: {
     "alpha 1": [[x], (a) => op.quickGelu(a)],
     "alpha 1.702": [[x], (a) => op.quickGelu(a, 1.702)],
@@ -26,6 +31,14 @@ describeGrads(fusedRules, {
     "two rows at places of their own": [
       [spaced([2, 2, 3, 4]), integers([0, 1, 2, 5, 3, 3], [2, 3]), table(Math.cos), table(Math.sin)],
       (a, places, cos, sin) => op.rotaryEmbedding(a, places, cos, sin),
+    ],
+    "pairs side by side": [
+      [spaced([2, 2, 3, 4]), integers([0, 1, 2, 5, 3, 3], [2, 3]), table(Math.cos), table(Math.sin)],
+      (a, places, cos, sin) => op.rotaryEmbedding(a, places, cos, sin, { interleaved: true }),
+    ],
+    "four channels of six": [
+      [spaced([2, 2, 3, 6]), integers([0, 1, 2, 5, 3, 3], [2, 3]), table(Math.cos), table(Math.sin)],
+      (a, places, cos, sin) => op.rotaryEmbedding(a, places, cos, sin, { dims: 4 }),
     ],
     "one head, named sizes": [
       [named(spaced([1, 1, 3, 4]), ["B", 1, "T", 4]), named(integers([4, 2, 0], [1, 3]), ["B", "T"]), table(Math.cos), table(Math.sin)],

@@ -7,6 +7,7 @@ import { architectures } from "../../../../../../services/shared/ml/models/archi
 import { causalAttention } from "../../../../../../services/shared/ml/models/forward/attention.js";
 import { declareFused } from "../../../../../../services/shared/ml/models/forward/fused-projections.js";
 import type { Pass } from "../../../../../../services/shared/ml/models/forward/pass.js";
+import { stillRow } from "../../../../../../services/shared/ml/models/forward/rotary.js";
 import { type AttentionInputs, SequencePass } from "../../../../../../services/shared/ml/models/forward/sequence-pass.js";
 import { StepPass } from "../../../../../../services/shared/ml/models/forward/step-pass.js";
 import { attentionsOf, hiddenStates } from "../../../../../../services/shared/ml/models/hidden-states.js";
@@ -39,9 +40,13 @@ async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, i
     ids: integers(time, (i) => 3 + ((i * 29) % 140)),
     positions: integers(time, (i) => i % time),
     x: float32(normals(5n, batch * time * width, 1), [batch, time, width]),
-    slots: integers(slots, (i) => (i % slots === slots - 1 ? 0 : time - 1)),
+    slots: integers(slots, (i) => (i % slots === slots - 1 ? stillRow(config) : time - 1)),
     mask: float32(new Float32Array(batch * far), [batch, 1, 1, far]),
   };
+  const farDistances = int64(
+    Array.from({ length: batch * far }, (_, i) => time - 1 - (i % far)),
+    [batch, 1, 1, far],
+  );
   const seen: AttentionInputs[] = [];
   const causal = causalAttention();
   const attend = (inputs: AttentionInputs) => {
@@ -52,11 +57,15 @@ async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, i
   const cut = (x: Value, axis: number, from: number, to: number) =>
     op.slice(x, axis, graph.constant(int64([from])), graph.constant(int64([to])), to - from);
   const cacheOf = (from: number, to: number) => seen.map(({ k, v }) => ({ k: cut(k, 2, from, to), v: cut(v, 2, from, to) }));
-  const place = { positions_BR, far: cacheOf(0, far), near: cacheOf(far, time - 1), mask_B11S };
+  const distances = {
+    far_B11S: graph.input("distances", "int64", ["B", 1, 1, far]),
+    near_N: graph.constant(int64(Array.from({ length: time - far }, (_, i) => time - 1 - far - i))),
+  };
+  const place = { positions_BR, far: cacheOf(0, far), near: cacheOf(far, time - 1), mask_B11S, distances };
   const step = new StepPass(config, weights, declareFused(graph, config, params, attentionsOf(config)), place);
   const last = (x: Value) => cut(x, 1, time - 1, time);
   const stepped_B1X = of(step, last(x_BTD), last(ids_BT));
-  const found = await evaluate(graph, { whole: last(whole_BTX), stepped: stepped_B1X }, feeds);
+  const found = await evaluate(graph, { whole: last(whole_BTX), stepped: stepped_B1X }, { ...feeds, distances: farDistances });
   const [whole, stepped] = [found.whole!.data as Float32Array, found.stepped!.data as Float32Array];
   expect(stepped).toHaveLength(batch * width);
   return { whole, stepped };
@@ -88,9 +97,9 @@ describe("StepPass", () => {
       const { whole, stepped } = await bothForms(model, (pass, x) => {
         const residual = pass.residual(x);
         for (let i = 0; i < additions; i++) residual.add(op.mul(x, 0.5 + i));
-        const first = residual.rmsNorm("model.norm");
+        const first = residual.norm("model.norm");
         residual.add(first);
-        return op.add(first, residual.rmsNorm("model.layers.0.input_layernorm"));
+        return op.add(first, residual.norm("model.layers.0.input_layernorm"));
       });
       expectAllClose(stepped, whole, { rtol: 1e-5, atol: 1e-6 });
     }
