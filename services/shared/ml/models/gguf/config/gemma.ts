@@ -20,7 +20,7 @@ export const gemma: GgufFamily = {
   interleaved: false,
   normsPlusOne: true,
   parts,
-  config: () => ({ hidden_act: "gelu_pytorch_tanh", hidden_activation: "gelu_pytorch_tanh" }),
+  config: () => ({ hidden_act: "gelu_pytorch_tanh", hidden_activation: "gelu_pytorch_tanh", attention_bias: false }),
 };
 
 const parts2 = {
