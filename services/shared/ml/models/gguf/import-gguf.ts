@@ -10,6 +10,7 @@ import { checkWeights } from "../model.js";
 import { paramSpecs } from "../model-params.js";
 import { parseConfig } from "../parse-config.js";
 import { configJson, sizesOf } from "./config/config-json.js";
+import { configText } from "./config/config-text.js";
 import { familyOf } from "./config/families.js";
 import { generationJson } from "./config/generation.js";
 import { GgufFields } from "./header/fields.js";
@@ -97,7 +98,11 @@ export async function planImport(file: FileHandle, path: string, wanted?: Elemen
     elementType,
     config,
     tokenizer,
-    files: { "config.json": text(config), "generation_config.json": text(generationJson(fields, tokenizer.roles)), ...tokenizer.files },
+    files: {
+      "config.json": configText(config),
+      "generation_config.json": text(generationJson(fields, tokenizer.roles)),
+      ...tokenizer.files,
+    },
     warnings: [...warnings, ...unreadKeys(fields, header)],
   };
 }
