@@ -79,8 +79,10 @@ export async function planImport(file: FileHandle, path: string, wanted?: Elemen
   const own = fields.under(`${architecture}.`);
   const byName = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
   const sizes = sizesOf(own);
+  if (sizes.layers > byName.size) throw own.refused("block_count", `no more layers than there are tensors (${byName.size})`);
   const tensors = nameTensors(header.tensors, family, sizes, path);
-  const bare = configJson({ family, own, tensors: byName, ropeFactors: await smallTensor(file, byName.get(ropeFactorsName), path) }, sizes);
+  const factors = await ropeFactors(file, byName.get(ropeFactorsName), sizes.headDim, path);
+  const bare = configJson({ family, own, tensors: byName, ropeFactors: factors }, sizes);
   const warnings: string[] = [];
   const tokenizer = importTokenizer(fields, Number(bare.vocab_size), Number(bare.max_position_embeddings), warnings);
   const { bos, ends, pad } = tokenizer.roles;
@@ -140,11 +142,17 @@ function refuseParts(fields: GgufFields): void {
     throw fields.refused("split.count", "1; put the parts together first (llama-gguf-split --merge FIRST-PART WHOLE)");
 }
 
-/** The elements of a small tensor, if there is one. */
-async function smallTensor(file: FileHandle, tensor: GgufTensor | undefined, path: string): Promise<number[] | undefined> {
-  if (!tensor?.type.block) return undefined;
+/** The elements of rope_freqs.weight, if there is one. */
+async function ropeFactors(file: FileHandle, tensor: GgufTensor | undefined, headDim: number, path: string): Promise<number[] | undefined> {
+  if (!tensor) return undefined;
+  const what = `${path}: tensor ${tensor.name}`;
+  if (tensor.type.name !== "F32" || tensor.shape.length !== 1 || tensor.shape[0] !== headDim / 2)
+    throw new RetortError(
+      "DataLoss",
+      `${what} is ${tensor.type.name} [${tensor.shape}]; F32 [${headDim / 2}] is expected, a factor per pair`,
+    );
   const values: number[] = [];
-  for await (const piece of readRows(file, tensor, {}, `${path}: tensor ${tensor.name}`)) values.push(...piece);
+  for await (const piece of readRows(file, tensor, {}, what)) for (const value of piece) values.push(value);
   return values;
 }
 

@@ -28,6 +28,7 @@ const magic = 0x46554747;
 /**
  * Reads and checks the header of an open GGUF file (version 2 or 3, little-endian): every tensor's bytes are as many as its
  * shape and type call for, lie within the file, and are no other's. Nothing of the weights is read.
+ * It is our own code because the library for it, @huggingface/gguf, reads a header that is cut off as if zeros followed.
  *
  * @param path for errors
  * @throws DataLoss for a file that is cut off or malformed; InvalidArgument for one that is no GGUF, or of another version

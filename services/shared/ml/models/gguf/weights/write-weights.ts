@@ -29,7 +29,7 @@ export const weightBytes = ({ tensors, elementType }: Pick<WeightsPlan, "tensors
 
 /**
  * Writes weights as model.safetensors, or as shards and then their index. Tensors are read, converted and written piece by
- * piece: memory holds a few megabytes of one of them.
+ * piece: memory holds some tens of megabytes of one of them.
  *
  * @param onBytes is told how many bytes more have been written
  * @returns the names of the files, and the digest that a model of these weights has ({@link digestOf} of model.ts)

@@ -38,6 +38,7 @@ describe("withGguf()", () => {
     ["longrope", { "llama.rope.scaling.type": { text: "longrope" } }, /rope.scaling.type is "longrope"; supported: none, linear, yarn/],
     ["yarn without its context", { "llama.rope.scaling.type": { text: "yarn" } }, /original_context_length is missing/],
     ["no size", { "llama.block_count": undefined }, /llama.block_count is missing; supported: a positive whole number/],
+    ["more layers than tensors", { "llama.block_count": { u32: 0xffffffff } }, /block_count is 4294967295; .*tensors \(11\)/],
     ["heads that differ", { "llama.attention.head_count": { i32s: [2, 1] } }, /head_count is \[2, 1\]; .*every layer/],
     ["a vocabulary of another size", { "llama.vocab_size": { u32: 7 } }, /vocab_size is 7; .*\(6\)/],
     ["another kind of tokenizer", { "tokenizer.ggml.model": { text: "bert" } }, /tokenizer.ggml.model is "bert"; supported: gpt2 /],
@@ -61,6 +62,8 @@ describe("withGguf()", () => {
     ["a layer too many", { "blk.1.attn_norm.weight": { shape: [8] } }, /blk.1.attn_norm.weight belongs to no llama model of 1 layers/],
     ["another shape", { "blk.0.ffn_up.weight": { shape: [8, 8] } }, /mlp.up_proj.weight has shape \[8,8\]/],
     ["queries of other heads", { "blk.0.attn_q.weight": { shape: [4, 8] } }, /attn_q.weight has 4 rows, and its heads call for 8/],
+    ["factors of another size", { "rope_freqs.weight": { shape: [4] } }, /rope_freqs.weight is F32 \[4\]; F32 \[2\] is expected/],
+    ["quantised factors", { "rope_freqs.weight": { shape: [32], type: 10 } }, /rope_freqs.weight is Q2_K/],
     [
       "factors nobody knows",
       { "rope_freqs.weight": { shape: [2], bytes: new Uint8Array(Float32Array.of(3, 1).buffer) } },
