@@ -88,6 +88,21 @@ describe("withGguf()", () => {
     ]);
   });
 
+  it("carries how a rotary embedding is scaled", async () => {
+    const scaled = { "llama.rope.scaling.factor": { f32: 4 }, "llama.rope.freq_base": { f32: 1e6 } };
+    expect((await planned(scaled)).config).toMatchObject({ rope_theta: 1e6, rope_scaling: { rope_type: "linear", factor: 4 } });
+    const yarn = { "llama.rope.scaling.type": { text: "yarn" }, "llama.rope.scaling.original_context_length": { u32: 8 } };
+    expect((await planned({ ...scaled, ...yarn })).config).toMatchObject({
+      rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 8, beta_fast: 32, beta_slow: 1 },
+    });
+    const factors = (...values: number[]) => ({
+      "rope_freqs.weight": { shape: [2], bytes: new Uint8Array(Float32Array.from(values).buffer) },
+    });
+    expect((await planned({}, factors(1, 1))).config.rope_scaling).toBeNull();
+    expect((await planned({}, factors(1, 8))).config.rope_scaling).toMatchObject({ rope_type: "llama3", factor: 8, low_freq_factor: 1 });
+    await expect(planned(scaled, factors(1, 8))).rejects.toThrow(/supported: none beside a tensor rope_freqs.weight/);
+  });
+
   it("takes values that say what the family does anyway", async () => {
     const { config } = await planned({
       "llama.expert_count": { u32: 0 },
