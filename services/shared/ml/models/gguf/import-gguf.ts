@@ -156,12 +156,18 @@ async function ropeFactors(file: FileHandle, tensor: GgufTensor | undefined, hea
   return values;
 }
 
-/** Groups of keys that say where a model comes from, how it was made, or how other programs run it. */
-const descriptive = /^(general|quantize|imatrix|split|tokenizer|mradermacher|unsloth)\./;
+/** Keys that say where a model comes from, how it was made, how other programs run it, or tokens that texts of ours never need. */
+const descriptive = new RegExp(
+  [
+    "^(general|quantize|imatrix|split|mradermacher|unsloth)\\.",
+    "^tokenizer\\.(chat_templates$|ggml\\.((fim_\\w+|prefix|suffix|middle|seperator|cls|mask)_(token_)?id|token_type_count|add_sep_token|scores)$)",
+    "^tokenizer\\.ggml\\.(pre|add_space_prefix|remove_extra_whitespaces)$",
+  ].join("|"),
+);
 
 /** A word about keys that nobody reads. */
 function unreadKeys(fields: GgufFields, { metadata }: GgufHeader): string[] {
   const unread = fields.unread().filter((key) => !descriptive.test(key));
   const shown = unread.slice(0, 5).join(", ") + (unread.length > 5 ? ` and ${unread.length - 5} more` : "");
-  return unread.length ? [`${fields.path}: ${shown} of its ${metadata.size} keys: no model of this family reads them`] : [];
+  return unread.length ? [`${fields.path}: ${shown} of its ${metadata.size} keys: nothing of an imported model depends on them`] : [];
 }

@@ -1,5 +1,6 @@
 import type { Json } from "../../config/fields.js";
 import type { GgufFields } from "../header/fields.js";
+import { listedMerges } from "./merges.js";
 import type { TokenizerParts } from "./parts.js";
 import { preTokenizerOf } from "./splits.js";
 import type { GgufToken } from "./vocabulary.js";
@@ -13,7 +14,8 @@ import type { GgufToken } from "./vocabulary.js";
 export function byteLevel(ggml: GgufFields, tokens: readonly GgufToken[], warnings: string[]): TokenizerParts {
   const { normalizer, preTokenizer, ignoreMerges, addBos } = preTokenizerOf(ggml, warnings);
   const vocab = new Map(tokens.map(({ id, text, kind }) => [kind === "normal" ? spelled(text) : text, id]));
-  const merges = mergesOf(ggml, vocab);
+  const merges = listedMerges(ggml, vocab);
+  if (!merges) throw ggml.refused("merges", "the list of merges, which a byte-level tokenizer cannot do without");
   return {
     tokens,
     kind: `byte-level BPE (${ggml.text("pre", "default")})`,
@@ -33,18 +35,6 @@ const bpe: Json = {
   fuse_unk: false,
   byte_fallback: false,
 };
-
-function mergesOf(ggml: GgufFields, vocab: ReadonlyMap<string, number>): [string, string][] {
-  const merges = ggml.texts("merges");
-  if (!merges) throw ggml.refused("merges", "the list of merges, which a byte-level tokenizer cannot do without");
-  return merges.map((merge, i) => {
-    // A part may begin with a space, never hold one.
-    const at = merge.indexOf(" ", 1);
-    const pair: [string, string] = [merge.slice(0, at), merge.slice(at + 1)];
-    if (at > 0 && [...pair, pair.join("")].every((part) => vocab.has(part))) return pair;
-    throw ggml.refused("merges", `pairs of tokens that are one together; merge ${i}, ${JSON.stringify(merge)}, is none`);
-  });
-}
 
 /** The alphabet: printable bytes of Latin-1 are themselves, the others the characters from 256 on. */
 const alphabet: readonly string[] = (() => {

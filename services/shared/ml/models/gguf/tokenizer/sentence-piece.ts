@@ -1,5 +1,6 @@
 import type { Json } from "../../config/fields.js";
 import type { GgufFields } from "../header/fields.js";
+import { listedMerges } from "./merges.js";
 import type { TokenizerParts } from "./parts.js";
 import type { GgufToken } from "./vocabulary.js";
 
@@ -7,7 +8,7 @@ const replaced = "▁";
 
 /**
  * A SentencePiece BPE with scores (`tokenizer.ggml.model` llama): spaces are written ▁, characters that are no tokens fall
- * back to bytes, and the merges are those that the vocabulary implies, best score first.
+ * back to bytes, and the merges are those that the vocabulary implies, best score first, unless the file lists them.
  *
  * @param isGemma Gemma's texts get no space before them, and its merges go by the order of the tokens
  * @throws InvalidArgument naming a key
@@ -15,7 +16,8 @@ const replaced = "▁";
 export function sentencePiece(ggml: GgufFields, tokens: readonly GgufToken[], isGemma: boolean): TokenizerParts {
   if (ggml.flag("remove_extra_whitespaces", false)) throw ggml.refused("remove_extra_whitespaces", "false");
   if (ggml.get("precompiled_charsmap") !== undefined) throw ggml.refused("precompiled_charsmap", "none in a model of this kind");
-  const prefix = !isGemma && ggml.flag("add_space_prefix", true);
+  const prefix = ggml.flag("add_space_prefix", !isGemma);
+  if (isGemma && prefix) throw ggml.refused("add_space_prefix", "false in a Gemma");
   const pieces = isGemma ? tokens.map(respelled) : tokens;
   const vocab = new Map(pieces.map(({ id, text }) => [text, id]));
   const spaces: Json = { type: "Replace", pattern: { String: replaced }, content: " " };
@@ -38,7 +40,7 @@ export function sentencePiece(ggml: GgufFields, tokens: readonly GgufToken[], is
       byte_fallback: true,
       ignore_merges: false,
       vocab: Object.fromEntries(vocab),
-      merges: impliedMerges(pieces, vocab, isGemma ? (id) => -id : scoresOf(ggml)),
+      merges: listedMerges(ggml, vocab) ?? impliedMerges(pieces, vocab, isGemma ? (id) => -id : scoresOf(ggml)),
     },
   };
 }

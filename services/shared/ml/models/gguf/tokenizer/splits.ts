@@ -60,11 +60,12 @@ const byName: Readonly<Record<string, PreTokenizer>> = {
   ...all(gpt2, "gpt-2", "phi-2", "gigachat", "a.x-4.0", "mellum", "exaone4", "mpt", "olmo", "jais", "trillion"),
   ...all(llama3, "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
   ...all({ ...llama3, ignoreMerges: false, addBos: false }, "dbrx", "smaug-bpe"),
-  ...all(qwen2, "qwen2", "deepseek-r1-qwen", "kormo", "megrez"),
+  ...all(qwen2, "qwen2", "deepseek-r1-qwen"),
   ...all(smollm, "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"),
   ...all(gpt4o, "gpt-4o", "llama4", "kanana2"),
   ...all(glm4, "glm4", "chatglm-bpe"),
-  ...{ default: unnamed, stablelm2, tekken },
+  ...all(stablelm2, "stablelm2", "kormo", "megrez"),
+  ...{ default: unnamed, tekken },
 };
 
 function all(preTokenizer: PreTokenizer, ...names: string[]): Record<string, PreTokenizer> {

@@ -36,6 +36,10 @@ export function importTokenizer(fields: GgufFields, rows: number, contextLength:
   if (model !== "gpt2" && model !== "llama")
     throw ggml.refused("model", "gpt2 (byte-level BPE), llama (SentencePiece BPE); or take the model's Hugging Face directory");
   const isGemma = fields.text("general.architecture").startsWith("gemma");
+  if (fields.text("general.architecture") === "qwen2" && model === "gpt2" && !qwenSplits.has(ggml.text("pre", "default")))
+    warnings.push(
+      `${fields.path}: tokenizer.ggml.pre is ${JSON.stringify(ggml.text("pre", "default"))}, and transformers splits the text of a qwen2 by Qwen2's own rules, whatever its tokenizer.json says; so does Retort`,
+    );
   const parts = model === "gpt2" ? byteLevel(ggml, tokens, warnings) : sentencePiece(ggml, tokens, isGemma);
   const roles = rolesOf(ggml, tokens, model === "llama");
   const json = {
@@ -64,6 +68,9 @@ export function importTokenizer(fields: GgufFields, rows: number, contextLength:
     files: { "tokenizer.json": `${JSON.stringify(json)}\n`, "tokenizer_config.json": text(config) },
   };
 }
+
+/** Ways to split text that are Qwen2's own. */
+const qwenSplits = new Set(["qwen2", "deepseek-r1-qwen"]);
 
 const isAdded = (kind: GgufToken["kind"]): boolean => kind === "control" || kind === "unknown" || kind === "userDefined";
 

@@ -81,10 +81,14 @@ describe("withGguf()", () => {
   });
 
   it("says what it was not told", async () => {
-    const { warnings } = await planned({ "tokenizer.ggml.pre": undefined, "adapter.kind": { text: "?" } });
+    const { warnings } = await planned({
+      "tokenizer.ggml.pre": undefined,
+      "adapter.kind": { text: "?" },
+      "tokenizer.ggml.odd": { u32: 1 },
+    });
     expect(warnings).toEqual([
       expect.stringMatching(/pre does not name the tokenizer/),
-      expect.stringMatching(/adapter.kind of its 15 keys/),
+      expect.stringMatching(/adapter.kind, tokenizer.ggml.odd of its 16 keys/),
     ]);
   });
 
