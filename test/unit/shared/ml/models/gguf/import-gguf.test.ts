@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import { withGguf } from "../../../../../../services/shared/ml/models/gguf/import-gguf.js";
 import { digestOf } from "../../../../../../services/shared/ml/models/model.js";
+import { Tokenizer } from "../../../../../../services/shared/ml/text/tokenizer.js";
 import { changedGguf, type PlainGguf, type PlainTensor } from "../../../../../support/models/gguf-bytes.js";
 import { ggufFixture, importGguf } from "../../../../../support/models/gguf-fixtures.js";
 
@@ -142,6 +143,15 @@ describe("an imported tokenizer", () => {
     const llama3 = await tokenizerOf({ "tokenizer.ggml.pre": { text: "llama-bpe" } });
     expect(llama3).toMatchObject({ model: { ignore_merges: true }, post_processor: { single: [{ SpecialToken: { id: "<s>" } }, {}] } });
   });
+
+  it.each(["llama-bpe", "dbrx", "qwen2", "stablelm2", "smollm", "gpt-2", "gpt-4o", "tekken", "glm4", "default"])(
+    "splits text so that the Rust core can, and gives it back: %s",
+    async (pre) => {
+      const { tokenizer } = await planned({ "tokenizer.ggml.pre": { text: pre } });
+      const built = new Tokenizer(tokenizer.files);
+      expect(built.decode(built.encode("<x>ab b<s>", { addSpecial: false }))).toBe("<x>abb");
+    },
+  );
 
   it("carries one chat template, or all of them by name", async () => {
     expect(await settingsOf({ "tokenizer.chat_template": { text: "T" } })).toMatchObject({ chat_template: "T", bos_token: "<s>" });
