@@ -43,7 +43,7 @@ describe("retort import", () => {
   it.each([
     ["no GGUF file", "none.gguf", [], 64, /none\.gguf is no GGUF file/],
     ["a file that is cut off", "cut.gguf", [], 65, /cut\.gguf ends before its tensor/],
-    ["no file", "absent.gguf", [], 66, /absent\.gguf/],
+    ["no file", "absent.gguf", [], 66, /absent\.gguf cannot be read \(ENOENT\); name a GGUF file/],
     ["a directory with files of others", "whole.gguf", [], 78, /holds what Retort did not make \(notes\.txt\); .*--force/],
     ["an element type that is none", "whole.gguf", ["--dtype", "int8"], 64, /float32, bfloat16, float16/],
   ])("refuses %s", async (_, file, options, code, message) => {

@@ -2,7 +2,7 @@ import { type FileHandle, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../../base/errors.js";
 import { clearDirectory } from "../../../base/own-directory.js";
-import { withRegular } from "../../../base/regular-files.js";
+import { openRegular, withRegular } from "../../../base/regular-files.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { Tokenizer } from "../../text/tokenizer.js";
 import type { Json } from "../config/fields.js";
@@ -59,9 +59,15 @@ const usualShardBytes = 5e9;
  * Works with an open GGUF file and what it becomes as a Hugging Face directory, which is checked as far as the header goes:
  * every key is carried, known not to matter or refused, every tensor has its place, and Retort computes such a model.
  *
- * @throws DataLoss for a damaged file; InvalidArgument naming file, key or tensor, value and the way out
+ * @throws NotFound if it cannot be read; DataLoss for a damaged file; InvalidArgument naming file, key or tensor, value and the
+ * way out
  */
 export async function withGguf<T>(path: string, options: ImportOptions, work: (file: FileHandle, planned: GgufImport) => Promise<T>) {
+  const opened = await openRegular(path).catch((error: NodeJS.ErrnoException) => {
+    if (error instanceof RetortError) throw error;
+    throw new RetortError("NotFound", `${path} cannot be read (${error.code}); name a GGUF file`);
+  });
+  await opened.close();
   return withRegular(path, async (file) => {
     const planned = await planImport(file, path, options.elementType);
     checkModel(planned);
