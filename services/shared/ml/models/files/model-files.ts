@@ -9,6 +9,7 @@ import { isTokenizerFile, Tokenizer, tokenizerPaths } from "../../text/tokenizer
 import { type OpenedModel, openLanguageModel, openModel } from "../checkpoint/check.js";
 import { parseModelJson } from "../checkpoint/model-json.js";
 import { readStored } from "../checkpoint/read.js";
+import { configText } from "../config/config-text.js";
 import { exportedConfig } from "../exported-config.js";
 import { checkWeights, type Model } from "../model.js";
 import { paramSpecs } from "../model-params.js";
@@ -55,12 +56,12 @@ export function modelFromFiles(files: Readonly<Record<string, FileBytes>>): Mode
 
 /** The inverse of {@link modelFromFiles}. */
 export function modelToFiles(model: Model): Record<string, FileBytes> {
-  const texts = { ...model.tokenizer.files, "config.json": configText(model) };
+  const texts = { ...model.tokenizer.files, "config.json": configOf(model) };
   const encoded = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new Uint8Array(Buffer.from(text))]));
   return { ...encoded, "model.safetensors": [...encodeSafetensors(model.params)] };
 }
 
-const configText = (model: Omit<Model, "params">): string => `${JSON.stringify(exportedConfig(model.rawConfig), null, 2)}\n`;
+const configOf = (model: Omit<Model, "params">): string => configText(exportedConfig(model.rawConfig));
 
 const carried = (generation: Json): Json => (generation.eos_token_id === undefined ? {} : { eos_token_id: generation.eos_token_id });
 
@@ -93,7 +94,7 @@ export async function saveCompanions(directory: string, model: Omit<Model, "para
       await makeDirectory(dirname(join(directory, name)));
       await writeAtomically(join(directory, name), Buffer.from(text));
     }
-  await writeAtomically(join(directory, "config.json"), Buffer.from(configText(model)));
+  await writeAtomically(join(directory, "config.json"), Buffer.from(configOf(model)));
 }
 
 /** Copies a model's tokenizer and generation files as they are. */

@@ -1,4 +1,4 @@
-import type { Json } from "../../config/fields.js";
+import type { Json } from "./fields.js";
 
 /** Keys that transformers takes as numbers with a point only. */
 const floats = ["attn_logit_softcapping", "final_logit_softcapping", "rms_norm_eps", "rope_local_base_freq", "rope_theta", "factor"];
