@@ -94,9 +94,9 @@ export class Fields {
     return list.filter((id) => id >= 0);
   }
 
-  /** The object at a field, with errors that name both; absent: empty. */
-  within(field: string): Fields {
-    const value = this.get(field) ?? {};
+  /** The object at a field, with errors that name both; absent: empty, or another. */
+  within(field: string, fallback: Json = {}): Fields {
+    const value = this.get(field) ?? fallback;
     if (!isObject(value)) throw this.refused(field, "an object");
     return new Fields(value, this.#file, `${this.#prefix}${field}.`);
   }

@@ -10,6 +10,8 @@ export interface Windows {
   readonly switched?: boolean;
   /** The family's class reads `layer_types`. */
   readonly typed?: boolean;
+  /** Layers slide by default also where a config says that there is no window, which is then refused. */
+  readonly needed?: boolean;
 }
 
 /** No layer slides, and a window is another family's under a new name. */
@@ -34,8 +36,10 @@ export function windowsOf(read: Fields, windows: Windows, layers: number, maxPos
   if (strange !== undefined) throw read.refused("layer_types", "full_attention or sliding_attention in every layer", strange);
   const on = windows.switched === undefined || read.flag("use_sliding_window", windows.switched);
   const size = on ? windowSize(read, windows) : undefined;
-  if (size === undefined && types?.includes("sliding_attention"))
-    throw read.error("layer_types has sliding_attention without a sliding window; say full_attention in every layer if none slides");
+  if (size === undefined && (types?.includes("sliding_attention") || (windows.needed && !types)))
+    throw read.error(
+      `layer_types ${types ? "has" : "by default have"} sliding_attention without a sliding window; say full_attention in every layer if none slides`,
+    );
   if (size === undefined || size >= maxPositions) return new Array<undefined>(layers).fill(undefined);
   const { slides } = windows;
   if (!slides) {
