@@ -24,6 +24,10 @@ export const smallConfigs = {
   },
   qwen2: { model_type: "qwen2", num_attention_heads: 4, num_key_value_heads: 1, tie_word_embeddings: true },
   qwen3: { model_type: "qwen3", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, tie_word_embeddings: true },
+  granite: {
+    ...{ model_type: "granite", num_attention_heads: 4, num_key_value_heads: 2, embedding_multiplier: 2, attention_multiplier: 0.4 },
+    ...{ residual_multiplier: 0.5, logits_scaling: 3 },
+  },
 } as const;
 
 /** A model of a few thousand parameters whose distributions are far from flat; biases and norms are not trivial either. */

@@ -1,13 +1,20 @@
 import { RetortError } from "../../../base/errors.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { Architecture } from "./architecture.js";
+import { granite } from "./granite.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 
 /** Every supported family, by Hugging Face's `model_type`. */
-export const architectures = { llama, mistral, qwen2, qwen3 } as const satisfies Record<string, Architecture>;
+export const architectures = {
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  granite,
+} as const satisfies Record<string, Architecture>;
 
 /** `model_type` of a supported family. */
 export type ArchitectureName = keyof typeof architectures;
