@@ -28,6 +28,7 @@ export const smallConfigs = {
     ...{ model_type: "granite", num_attention_heads: 4, num_key_value_heads: 2, embedding_multiplier: 2, attention_multiplier: 0.4 },
     ...{ residual_multiplier: 0.5, logits_scaling: 3 },
   },
+  olmo2: { model_type: "olmo2", num_attention_heads: 4, num_key_value_heads: 2, attention_bias: true, tie_word_embeddings: false },
 } as const;
 
 /** A model of a few thousand parameters whose distributions are far from flat; biases and norms are not trivial either. */

@@ -4,6 +4,7 @@ import type { Architecture } from "./architecture.js";
 import { granite } from "./granite.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
+import { olmo2 } from "./olmo2.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 
@@ -14,6 +15,7 @@ export const architectures = {
   qwen2,
   qwen3,
   granite,
+  olmo2,
 } as const satisfies Record<string, Architecture>;
 
 /** `model_type` of a supported family. */

@@ -30,7 +30,6 @@ const lacks: Readonly<Record<string, string>> = {
   mpt: "alibi position biases, layer norm and fused projections",
   nemotron: "layer norm of 1 + weight, squared ReLU and a partial rotary embedding",
   olmo: "norms without weights and clipped projections",
-  olmo2: "norms after each part, and of whole queries and keys",
   olmo3: "norms after each part, norms of whole queries and keys, and sliding windows",
   opt: "learned positions, layer norm and ReLU",
   phi: "a partial rotary embedding, parallel attention and feed-forward, layer norm and GELU",
