@@ -24,6 +24,12 @@ export const smallConfigs = {
   },
   qwen2: { model_type: "qwen2", num_attention_heads: 4, num_key_value_heads: 1, tie_word_embeddings: true },
   qwen3: { model_type: "qwen3", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, tie_word_embeddings: true },
+  smollm3: {
+    ...{ model_type: "smollm3", num_attention_heads: 4, num_key_value_heads: 2, no_rope_layers: [0, 1] },
+    ...{ use_sliding_window: true, sliding_window: 3 },
+  },
+  seed_oss: { model_type: "seed_oss", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 6, tie_word_embeddings: false },
+  cwm: { model_type: "cwm", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, sliding_window: 4 },
   granite: {
     ...{ model_type: "granite", num_attention_heads: 4, num_key_value_heads: 2, embedding_multiplier: 2, attention_multiplier: 0.4 },
     ...{ residual_multiplier: 0.5, logits_scaling: 3 },

@@ -1,12 +1,15 @@
 import { RetortError } from "../../../base/errors.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { Architecture } from "./architecture.js";
+import { cwm } from "./cwm.js";
 import { granite } from "./granite.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
 import { olmo2 } from "./olmo2.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
+import { seedOss } from "./seed-oss.js";
+import { smollm3 } from "./smollm3.js";
 
 /** Every supported family, by Hugging Face's `model_type`. */
 export const architectures = {
@@ -14,8 +17,11 @@ export const architectures = {
   mistral,
   qwen2,
   qwen3,
+  cwm,
   granite,
   olmo2,
+  seed_oss: seedOss,
+  smollm3,
 } as const satisfies Record<string, Architecture>;
 
 /** `model_type` of a supported family. */

@@ -38,8 +38,6 @@ const lacks: Readonly<Record<string, string>> = {
   qwen2_moe: "experts",
   qwen3_moe: "experts",
   qwen3_next: "linear attention and experts",
-  seed_oss: "its own arrangement of biases",
-  smollm3: "layers without rotary embedding (no_rope_layers)",
   stablelm: "a partial rotary embedding and layer norm",
   starcoder2: "layer norm, GELU and sliding windows",
 };
