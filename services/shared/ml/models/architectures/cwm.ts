@@ -20,6 +20,7 @@ const rope = {
 export const cwm: Architecture = {
   ...llama,
   className: "Cwm",
+  models: "Code World Model",
   maxPositions: 131072,
   spell: spellOneRope({ maxPositions: 131072, headDim: 128, theta: rope.ropeTheta, parameters: rope.ropeParameters }),
   parse(read) {

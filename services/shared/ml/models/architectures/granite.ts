@@ -7,6 +7,7 @@ import { llama } from "./llama.js";
 export const granite: Architecture = {
   ...llama,
   className: "Granite",
+  models: "Granite 3",
   keys: { agreeing: {}, read: ["attention_multiplier", "embedding_multiplier", "logits_scaling", "residual_multiplier"] },
   parse(read) {
     const bias = read.flag("attention_bias");

@@ -11,6 +11,7 @@ import { attentionParams, embeddingOf, finalNorm, gatedParams, layerName, layers
 export const olmo2: Architecture = {
   ...llama,
   className: "Olmo2",
+  models: "OLMo 2",
   parse(read) {
     const bias = read.flag("attention_bias");
     const defaults = { maxPositions: olmo2.maxPositions, windows: noWindows, normEps: ["rms_norm_eps", 1e-5], mlpBias: false } as const;

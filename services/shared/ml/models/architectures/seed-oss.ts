@@ -8,6 +8,7 @@ import { llama } from "./llama.js";
 export const seedOss: Architecture = {
   ...llama,
   className: "SeedOss",
+  models: "Seed-OSS",
   keys: { agreeing: {}, read: ["attention_out_bias"] },
   maxPositions: 524288,
   spell: spellOneRope({ maxPositions: 524288, headDim: 128 }),

@@ -8,6 +8,7 @@ import { llama } from "./llama.js";
 export const smollm3: Architecture = {
   ...llama,
   className: "SmolLM3",
+  models: "SmolLM 3",
   keys: { agreeing: {}, read: ["no_rope_layers", "no_rope_layer_interval"] },
   maxPositions: 32768,
   spell: spellOneRope({ maxPositions: 32768, theta: 2e6 }),
