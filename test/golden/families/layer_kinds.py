@@ -1,7 +1,7 @@
 """Llama's kin whose layers differ: some do not rotate, some see a window."""
 
 from make import SIZES, Case, version4
-from transformers import CwmConfig, SeedOssConfig, SmolLM3Config
+from transformers import CwmConfig, MinistralConfig, SeedOssConfig, SmolLM3Config
 
 PLAIN = dict(rope_type="default", rope_theta=10000.0)
 LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
@@ -41,5 +41,14 @@ CASES = [
             layer_types=["sliding_attention", "sliding_attention", "full_attention"],
         ),
         lambda config: version4({key: value for key, value in config.items() if key != "rope_parameters"}),
+    ),
+    Case("ministral", "a window on every layer, untied head", MinistralConfig(**SIZES, head_dim=4, sliding_window=6, rope_parameters=PLAIN, tie_word_embeddings=False)),
+    Case(
+        "ministral-tied", "windows by layer types, head size apart from the width, tied head, config of transformers 4",
+        MinistralConfig(
+            **SIZES, sliding_window=5, head_dim=6, rope_parameters=PLAIN, tie_word_embeddings=True,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        ),
+        version4,
     ),
 ]

@@ -34,6 +34,22 @@ export const smallConfigs = {
     ...{ model_type: "granite", num_attention_heads: 4, num_key_value_heads: 2, embedding_multiplier: 2, attention_multiplier: 0.4 },
     ...{ residual_multiplier: 0.5, logits_scaling: 3 },
   },
+  arcee: { model_type: "arcee", hidden_act: "relu2", num_attention_heads: 4, num_key_value_heads: 2, mlp_bias: true },
+  ernie4_5: { model_type: "ernie4_5", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, use_bias: true },
+  exaone4: {
+    ...{ model_type: "exaone4", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3, sliding_window_pattern: 2 },
+    ...{ tie_word_embeddings: true },
+  },
+  helium: { model_type: "helium", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, tie_word_embeddings: true },
+  ministral: {
+    ...{ model_type: "ministral", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3 },
+    ...{ layer_types: ["full_attention", "sliding_attention"] },
+  },
+  olmo3: {
+    ...{ model_type: "olmo3", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 4 },
+    ...{ layer_types: ["full_attention", "sliding_attention"] },
+    rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 24 },
+  },
   olmo2: { model_type: "olmo2", num_attention_heads: 4, num_key_value_heads: 2, attention_bias: true, tie_word_embeddings: false },
 } as const;
 

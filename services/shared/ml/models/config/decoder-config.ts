@@ -23,6 +23,8 @@ export interface DecoderDefaults {
   readonly ropeParameters?: Json;
   /** Share of each head that is rotated. */
   readonly rotaryShare?: number;
+  /** Pairs of channels that are rotated are neighbours. */
+  readonly rotaryInterleaved?: boolean;
   /** False: the family has no biases in its feed-forward part, and refuses them. */
   readonly mlpBias?: false;
 }
@@ -34,6 +36,7 @@ const activations: Readonly<Record<string, Activation>> = {
   gelu_new: "geluTanh",
   gelu_pytorch_tanh: "geluTanh",
   relu: "relu",
+  relu2: "relu2",
   silu: "silu",
   swish: "silu",
 };
@@ -85,8 +88,8 @@ export function decoderConfig(read: Fields, defaults: DecoderDefaults, own: Part
 
 /** What each layer rotates and sees, where one rotary embedding serves all layers, and the positions that there are. */
 function kindsOf(read: Fields, defaults: DecoderDefaults, layers: number, headDim: number, positions: number) {
-  const { ropeTheta: theta, rotaryShare: share, ropeParameters: parameters } = defaults;
-  const rope = readRope(read, { maxPositions: positions, headDim, theta, share, parameters });
+  const { ropeTheta: theta, ropeParameters: parameters, rotaryShare: share, rotaryInterleaved: interleaved = false } = defaults;
+  const rope = readRope(read, { maxPositions: positions, headDim, theta, parameters, share, interleaved });
   const maxPositions = Math.min(positions, rope.reach);
   return { layerKinds: layerKinds(windowsOf(read, defaults.windows, layers, maxPositions), rope.rotary), maxPositions };
 }

@@ -146,7 +146,14 @@ export function configWarnings(raw: Readonly<Record<string, unknown>>, own: read
 /** The class that a config names beside its type, where that is another family's. */
 function otherClass({ architectures, model_type }: Readonly<Record<string, unknown>>): string[] {
   const first: unknown = Array.isArray(architectures) ? architectures[0] : undefined;
-  if (typeof first !== "string" || typeof model_type !== "string" || first.toLowerCase().startsWith(model_type.replace(/_text$|_/g, "")))
+  if (
+    typeof first !== "string" ||
+    typeof model_type !== "string" ||
+    first
+      .toLowerCase()
+      .replace(/_/g, "")
+      .startsWith(model_type.replace(/_text$|_/g, ""))
+  )
     return [];
   return [
     `config.json: architectures names ${first}, and model_type ${model_type}; the model is computed as ${model_type}, as transformers does`,
