@@ -1,7 +1,7 @@
-"""Llama's kin with another rotation of channels, or another feed-forward part."""
+"""Llama's kin with another rotation, norms behind it, or another feed-forward part."""
 
 from make import SIZES, Case, version4
-from transformers import ArceeConfig, Ernie4_5Config, HeliumConfig
+from transformers import ArceeConfig, Ernie4_5Config, HeliumConfig, HunYuanDenseV1Config
 
 PLAIN = dict(rope_type="default", rope_theta=10000.0)
 
@@ -24,5 +24,14 @@ CASES = [
     Case(
         "helium-tied", "the same with biases but on outputs, tied head, config of transformers 4",
         HeliumConfig(**SIZES, head_dim=4, attention_bias=True, mlp_bias=True, rope_parameters=PLAIN, tie_word_embeddings=True), version4,
+    ),
+    Case("hunyuan", "norms of rotated heads, untied head", HunYuanDenseV1Config(**SIZES, head_dim=8, rope_parameters=PLAIN, tie_word_embeddings=False)),
+    Case(
+        "hunyuan-tied", "the same with biases and a stretched base, tied head, config of transformers 4",
+        HunYuanDenseV1Config(
+            **SIZES, head_dim=6, attention_bias=True, tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, factor=1.0, alpha=50.0),
+        ),
+        version4,
     ),
 ]

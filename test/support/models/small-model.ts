@@ -41,6 +41,10 @@ export const smallConfigs = {
     ...{ tie_word_embeddings: true },
   },
   helium: { model_type: "helium", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, tie_word_embeddings: true },
+  hunyuan_v1_dense: {
+    ...{ model_type: "hunyuan_v1_dense", num_attention_heads: 4, num_key_value_heads: 2, attention_bias: true },
+    rope_scaling: { type: "dynamic", factor: 1, alpha: 20 },
+  },
   ministral: {
     ...{ model_type: "ministral", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3 },
     ...{ layer_types: ["full_attention", "sliding_attention"] },

@@ -7,6 +7,7 @@ import { ernie45 } from "./ernie4-5.js";
 import { exaone4 } from "./exaone4.js";
 import { granite } from "./granite.js";
 import { helium } from "./helium.js";
+import { hunyuanV1Dense } from "./hunyuan-v1-dense.js";
 import { llama } from "./llama.js";
 import { ministral } from "./ministral.js";
 import { mistral } from "./mistral.js";
@@ -29,6 +30,7 @@ export const architectures = {
   exaone4,
   granite,
   helium,
+  hunyuan_v1_dense: hunyuanV1Dense,
   ministral,
   olmo2,
   olmo3,

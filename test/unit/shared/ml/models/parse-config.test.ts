@@ -108,6 +108,17 @@ describe("parseConfig()", () => {
       config({ model_type: "exaone4", num_key_value_heads: 4, reorder_and_qk_norm: false }),
       /reorder_and_qk_norm is false/,
     ],
+    [
+      "Hunyuan's heads of two sizes",
+      config({ model_type: "hunyuan_v1_dense", attention_head_dim: 8 }),
+      /attention_head_dim is 8; supported: the size of a head, 4/,
+    ],
+    ["keys that layers share", config({ model_type: "hunyuan_v1_dense", use_cla: true }), /use_cla is true; supported: false/],
+    [
+      "a base stretched by a word",
+      config({ model_type: "hunyuan_v1_dense", rope_scaling: { type: "dynamic", alpha: "1000" } }),
+      /alpha of the rotary embedding is "1000"/,
+    ],
     ["what a family of today would need", config({ model_type: "apertus" }), /it needs the activation xIELU/],
     ["too few marks of rotation", config({ model_type: "smollm3", no_rope_layers: [1, 0] }), /no_rope_layers .*all 3 layers/],
     ["marks that are neither", config({ model_type: "smollm3", no_rope_layers: [1, 0, 2] }), /no_rope_layers is \[1,0,2\]/],
