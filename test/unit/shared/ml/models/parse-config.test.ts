@@ -94,6 +94,45 @@ describe("parseConfig()", () => {
     ],
     ["too few layer types", qwen3({ layer_types: ["full_attention"] }), /layer_types .*all 3 layers/],
     [
+      "one rotary embedding for layers of two kinds",
+      config({ model_type: "olmo3", rope_parameters: { rope_type: "yarn", factor: 8 } }),
+      /rope_parameters\.rope_type is "yarn"; supported: full_attention and sliding_attention/,
+    ],
+    [
+      "a pattern of no layers",
+      config({ model_type: "exaone4", num_key_value_heads: 4, sliding_window_pattern: "LLLG" }),
+      /sliding_window_pattern is "LLLG"/,
+    ],
+    [
+      "an order of norms that the family lacks",
+      config({ model_type: "exaone4", num_key_value_heads: 4, reorder_and_qk_norm: false }),
+      /reorder_and_qk_norm is false/,
+    ],
+    [
+      "Hunyuan's heads of two sizes",
+      config({ model_type: "hunyuan_v1_dense", attention_head_dim: 8 }),
+      /attention_head_dim is 8; supported: the size of a head, 4/,
+    ],
+    ["keys that layers share", config({ model_type: "hunyuan_v1_dense", use_cla: true }), /use_cla is true; supported: false/],
+    [
+      "a base stretched by a word",
+      config({ model_type: "hunyuan_v1_dense", rope_scaling: { type: "dynamic", alpha: "1000" } }),
+      /alpha of the rotary embedding is "1000"/,
+    ],
+    ["what a family of today would need", config({ model_type: "apertus" }), /it needs the activation xIELU/],
+    ["too few marks of rotation", config({ model_type: "smollm3", no_rope_layers: [1, 0] }), /no_rope_layers .*all 3 layers/],
+    ["marks that are neither", config({ model_type: "smollm3", no_rope_layers: [1, 0, 2] }), /no_rope_layers is \[1,0,2\]/],
+    [
+      "no window where layers slide by default",
+      config({ model_type: "cwm", num_key_value_heads: 4, sliding_window: null }),
+      /layer_types by default have sliding_attention without/,
+    ],
+    [
+      "a multiplier of Granite's that is 0",
+      config({ model_type: "granite", residual_multiplier: 0 }),
+      /residual_multiplier is 0; supported/,
+    ],
+    [
       "Mistral under the name of llama",
       config({ sliding_window: 32 }),
       /sliding_window is 32, below max_position_embeddings 128.*set max_position_embeddings to 32/,
@@ -153,14 +192,70 @@ describe("parseConfig()", () => {
       qwen3({ use_sliding_window: true, sliding_window: 64, layer_types: ["full_attention", "full_attention", "sliding_attention"] }),
       [undefined, undefined, 64],
     ],
+    [
+      "the layers of a SmolLM3 that do not rotate",
+      config({ model_type: "smollm3", no_rope_layers: [1, 0, 1], use_sliding_window: true, sliding_window: 32 }),
+      [undefined, 32, undefined],
+    ],
+    ["all layers of a CWM but one in four", config({ model_type: "cwm", num_key_value_heads: 4, sliding_window: 32 }), [undefined, 32, 32]],
     ["no layer where the switch is off", qwen3({ sliding_window: 32, max_window_layers: 1 }), [undefined, undefined, undefined]],
   ])("lets %s see a window", (_, raw, windows) => {
     expect(parseConfig(raw).layerKinds.map(({ window }) => window)).toEqual(windows);
   });
 
+  it("rotates the layers of a SmolLM3 that its config marks, or three in four", () => {
+    const rotated = (keys: Json) => parseConfig(config({ model_type: "smollm3", ...keys })).layerKinds.map(({ rotary }) => !!rotary);
+    expect(rotated({ no_rope_layers: [0, 1, 0] })).toEqual([false, true, false]);
+    expect(rotated({ num_hidden_layers: 5 })).toEqual([true, true, true, false, true]);
+    expect(rotated({ no_rope_layer_interval: 3 })).toEqual([true, true, false]);
+  });
+
+  it("rotates with a window the layers of an EXAONE 4 that slide, without one all", () => {
+    const rotated = (keys: Json) =>
+      parseConfig(config({ model_type: "exaone4", num_key_value_heads: 4, num_hidden_layers: 4, ...keys })).layerKinds.map(
+        ({ rotary }) => !!rotary,
+      );
+    expect(rotated({})).toEqual([true, true, true, false]);
+    expect(rotated({ sliding_window: null, layer_types: new Array(4).fill("full_attention") })).toEqual([true, true, true, true]);
+    expect(rotated({ sliding_window_pattern: 2 })).toEqual([true, false, true, false]);
+  });
+
+  it("scales the rotary embedding of an OLMo 3 where layers see all, and has another base there", () => {
+    const rope_scaling = { rope_type: "yarn", factor: 8, original_max_position_embeddings: 16 };
+    const raw = config({ model_type: "olmo3", num_hidden_layers: 4, rope_theta: 1e4, rope_scaling });
+    const { layerKinds } = parseConfig(raw);
+    expect(layerKinds.map(({ rotary }) => [rotary?.theta, rotary?.scaling?.type])).toEqual([
+      [5e5, undefined],
+      [5e5, undefined],
+      [5e5, undefined],
+      [1e4, "yarn"],
+    ]);
+    expect(parseConfig(exportedConfig(raw)).layerKinds).toEqual(layerKinds);
+  });
+
+  it("has the size of a head from the width where a config says null", () => {
+    const sizeOf = (keys: Json) => parseConfig(config({ model_type: "seed_oss", num_key_value_heads: 4, ...keys })).headDim;
+    expect([sizeOf({}), sizeOf({ head_dim: null }), sizeOf({ head_dim: 6 })]).toEqual([128, 4, 6]);
+  });
+
   it("takes the defaults of each family for what a config leaves out", () => {
     const left = { ...sizes, num_attention_heads: 64, hidden_size: 128 };
-    const found = ["llama", "qwen2", "qwen3"].map((model_type) => parseConfig({ ...left, model_type }));
+    const families = [
+      "llama",
+      "qwen2",
+      "qwen3",
+      "smollm3",
+      "seed_oss",
+      "cwm",
+      "granite",
+      "olmo2",
+      "arcee",
+      "ernie4_5",
+      "exaone4",
+      "ministral",
+      "olmo3",
+    ];
+    const found = families.map((model_type) => parseConfig({ ...left, model_type }));
     expect(
       found.map(({ headDim, kvHeads, maxPositions, layerKinds, tieWordEmbeddings }) => [
         headDim,
@@ -173,6 +268,16 @@ describe("parseConfig()", () => {
       [2, 64, 2048, 10000, false],
       [2, 32, 32768, 10000, false],
       [128, 32, 32768, 10000, false],
+      [2, 4, 32768, 2e6, true],
+      [128, 8, 524288, 10000, false],
+      [128, 8, 131072, 1e6, false],
+      [2, 64, 2048, 10000, false],
+      [2, 64, 2048, 10000, false],
+      [2, 64, 4096, 10000, false],
+      [128, 2, 131072, 5e5, true],
+      [2, 32, 2048, 10000, false],
+      [2, 8, 131072, 10000, false],
+      [2, 64, 2048, 5e5, false],
     ]);
   });
 });
