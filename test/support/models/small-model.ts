@@ -3,6 +3,15 @@ import { characterTokenizer } from "../../../services/shared/ml/text/character-t
 
 /** The traits in which decoders differ: biases, head norms, shared keys, a head of its own. */
 export const smallConfigs = {
+  gemma: { model_type: "gemma", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, hidden_act: "gelu_pytorch_tanh" },
+  gemma2: {
+    ...{ model_type: "gemma2", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, query_pre_attn_scalar: 4 },
+    ...{ sliding_window: 3, attn_logit_softcapping: 2, final_logit_softcapping: 8 },
+  },
+  gemma3_text: {
+    ...{ model_type: "gemma3_text", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, query_pre_attn_scalar: 4 },
+    ...{ sliding_window: 3, sliding_window_pattern: 2, rope_theta: 1000, rope_local_base_freq: 50 },
+  },
   llama: { model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: true },
   "llama, one key per head, own head": { model_type: "llama", num_attention_heads: 2, num_key_value_heads: 2, tie_word_embeddings: false },
   "llama, all biases": {

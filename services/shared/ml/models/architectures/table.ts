@@ -1,13 +1,24 @@
 import { RetortError } from "../../../base/errors.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { Architecture } from "./architecture.js";
+import { gemma } from "./gemma.js";
+import { gemma2 } from "./gemma2.js";
+import { gemma3Text } from "./gemma3-text.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 
 /** Every supported family, by Hugging Face's `model_type`. */
-export const architectures = { llama, mistral, qwen2, qwen3 } as const satisfies Record<string, Architecture>;
+export const architectures = {
+  gemma,
+  gemma2,
+  gemma3_text: gemma3Text,
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+} as const satisfies Record<string, Architecture>;
 
 /** `model_type` of a supported family. */
 export type ArchitectureName = keyof typeof architectures;

@@ -101,6 +101,11 @@ export class Fields {
     return new Fields(value, this.#file, `${this.#prefix}${field}.`);
   }
 
+  /** The same place of the same file, with other fields. */
+  replaced(raw: Json): Fields {
+    return new Fields(raw, this.#file, this.#prefix, this.#aliases);
+  }
+
   refused(field: string, supported: string, value: unknown = this.raw[this.#name(field)]): RetortError {
     const found = value === undefined ? "is missing" : `is ${shown(value)}`;
     return this.error(`${this.#prefix}${this.#name(field)} ${found}; supported: ${supported}`);

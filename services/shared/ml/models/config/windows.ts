@@ -45,8 +45,14 @@ export function windowsOf(read: Fields, windows: Windows, layers: number, maxPos
       `sliding_window is ${size}, below max_position_embeddings ${maxPositions}: a model of type ${family} has no windows; if it is a Mistral, say so in model_type, and where no text is longer than the window, full attention is the same: set max_position_embeddings to ${size} in a copy of the directory`,
     );
   }
-  const slide = types ? (layer: number) => types[layer] === "sliding_attention" : (layer: number) => slides(layer, read);
-  return Array.from({ length: layers }, (_, layer) => (slide(layer) ? size : undefined));
+  return slidingLayers(read, windows, layers).map((slide) => (slide ? size : undefined));
+}
+
+/** Which layers are of the kind that slides, be the window wider than any text. */
+export function slidingLayers(read: Fields, { slides, typed }: Windows, layers: number): boolean[] {
+  const types = typed ? layerTypes(read, layers) : undefined;
+  const slide = (layer: number): boolean => (types ? types[layer] === "sliding_attention" : (slides?.(layer, read) ?? false));
+  return Array.from({ length: layers }, (_, layer) => slide(layer));
 }
 
 function windowSize(read: Fields, { sizeByDefault }: Windows): number | undefined {
