@@ -27,6 +27,11 @@ export const smallConfigs = {
     rope_scaling: { rope_type: "longrope", factor: 2, short_factor: [1, 1.5, 2, 4], long_factor: [2, 3, 4, 8] },
   },
   mistral: { model_type: "mistral", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3, tie_word_embeddings: false },
+  phi3: {
+    ...{ model_type: "phi3", num_attention_heads: 4, num_key_value_heads: 2, partial_rotary_factor: 0.75, sliding_window: 5 },
+    rope_scaling: { type: "longrope", short_factor: [1, 1.5, 2], long_factor: [2, 3, 4] },
+    original_max_position_embeddings: 48,
+  },
   "qwen2, a layer that slides": {
     ...{ model_type: "qwen2", num_attention_heads: 4, num_key_value_heads: 1, tie_word_embeddings: true },
     ...{ use_sliding_window: true, sliding_window: 5, max_window_layers: 1 },

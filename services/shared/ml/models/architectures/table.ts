@@ -6,6 +6,7 @@ import { gemma2 } from "./gemma2.js";
 import { gemma3Text } from "./gemma3-text.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
+import { phi3 } from "./phi3.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 
@@ -16,6 +17,7 @@ export const architectures = {
   gemma3_text: gemma3Text,
   llama,
   mistral,
+  phi3,
   qwen2,
   qwen3,
 } as const satisfies Record<string, Architecture>;
