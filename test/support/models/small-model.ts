@@ -3,6 +3,15 @@ import { characterTokenizer } from "../../../services/shared/ml/text/character-t
 
 /** The traits in which decoders differ: biases, head norms, shared keys, a head of its own. */
 export const smallConfigs = {
+  cohere: { model_type: "cohere", num_attention_heads: 4, num_key_value_heads: 2, use_qk_norm: true, logit_scale: 0.5 },
+  cohere2: {
+    model_type: "cohere2",
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    sliding_window: 3,
+    sliding_window_pattern: 2,
+    logit_scale: 0.5,
+  },
   gemma: { model_type: "gemma", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, hidden_act: "gelu_pytorch_tanh" },
   gemma2: {
     ...{ model_type: "gemma2", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, query_pre_attn_scalar: 4 },

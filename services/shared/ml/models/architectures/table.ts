@@ -1,6 +1,8 @@
 import { RetortError } from "../../../base/errors.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { Architecture } from "./architecture.js";
+import { cohere } from "./cohere.js";
+import { cohere2 } from "./cohere2.js";
 import { gemma } from "./gemma.js";
 import { gemma2 } from "./gemma2.js";
 import { gemma3Text } from "./gemma3-text.js";
@@ -12,6 +14,8 @@ import { qwen3 } from "./qwen3.js";
 
 /** Every supported family, by Hugging Face's `model_type`. */
 export const architectures = {
+  cohere,
+  cohere2,
   gemma,
   gemma2,
   gemma3_text: gemma3Text,

@@ -21,6 +21,8 @@ export interface DecoderDefaults {
   readonly ropeTheta?: number;
   /** Share of each head that is rotated. */
   readonly rotaryShare?: number;
+  /** Pairs of channels that are rotated are neighbours. */
+  readonly rotaryInterleaved?: boolean;
   /** False: the family has no biases in its feed-forward part, and refuses them. */
   readonly mlpBias?: false;
 }
@@ -83,7 +85,8 @@ export function decoderConfig(read: Fields, defaults: DecoderDefaults, own: Part
 
 /** What each layer rotates and sees, where one rotary embedding serves all layers, and the positions that there are. */
 function kindsOf(read: Fields, defaults: DecoderDefaults, layers: number, headDim: number, positions: number) {
-  const rope = readRope(read, { maxPositions: positions, headDim, theta: defaults.ropeTheta, share: defaults.rotaryShare });
+  const { ropeTheta: theta, rotaryShare: share, rotaryInterleaved: interleaved = false } = defaults;
+  const rope = readRope(read, { maxPositions: positions, headDim, theta, share, interleaved });
   const maxPositions = Math.min(positions, rope.reach);
   return { layerKinds: layerKinds(windowsOf(read, defaults.windows, layers, maxPositions), rope.rotary), maxPositions };
 }

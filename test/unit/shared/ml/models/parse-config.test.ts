@@ -7,6 +7,7 @@ type Json = Readonly<Record<string, unknown>>;
 const sizes = { vocab_size: 64, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 3, num_attention_heads: 4 };
 const config = (keys: Json): Json => ({ model_type: "llama", ...sizes, max_position_embeddings: 128, ...keys });
 const qwen3 = (keys: Json): Json => config({ model_type: "qwen3", num_key_value_heads: 4, ...keys });
+const gemma = (model_type: string, keys: Json): Json => config({ model_type, num_key_value_heads: 4, head_dim: 4, ...keys });
 const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
 
 describe("parseConfig()", () => {
@@ -101,14 +102,63 @@ describe("parseConfig()", () => {
     [
       "a family of no name here",
       config({ model_type: "novel" }),
-      /model_type is "novel"; supported: llama, .*\. another family has parts of its own/,
+      /model_type is "novel"; supported: .*llama, .*\. another family has parts of its own/,
     ],
     ["a name of Object", config({ model_type: "toString" }), /model_type is "toString"/],
-    ["no family", config({ model_type: undefined }), /model_type is missing; supported: llama/],
+    ["no family", config({ model_type: undefined }), /model_type is missing; supported: .*llama/],
     [
       "a wrapper around a text model",
       { model_type: "qwen2_5_vl", text_config: qwen3({}) },
       /a model of more than text around a language model \(text_config, of type "qwen3"\)/,
+    ],
+    [
+      "Gemma 3 with eyes, with the way to its text",
+      { model_type: "gemma3", text_config: { model_type: "gemma3_text" }, vision_config: {} },
+      /model_type is "gemma3".*of type "gemma3_text".*its language model is one of these; .*save_pretrained/,
+    ],
+    [
+      "a Gemma that reads both ways",
+      gemma("gemma3_text", { use_bidirectional_attention: true }),
+      /use_bidirectional_attention is true; supported: false/,
+    ],
+    ["a Gemma without a bend", gemma("gemma", { hidden_act: "silu" }), /hidden_act is "silu"; supported: gelu, gelu_fast/],
+    ["a second bend", gemma("gemma", { hidden_activation: "relu" }), /hidden_activation is "relu"/],
+    ["a soft cap of 0", gemma("gemma2", { final_logit_softcapping: 0 }), /final_logit_softcapping is 0; supported: a positive number/],
+    [
+      "a cap on scores that Gemma 3's class passes over",
+      gemma("gemma3_text", { attn_logit_softcapping: 50 }),
+      /attn_logit_softcapping is 50: a model of type gemma3_text/,
+    ],
+    [
+      "one rotary embedding for both kinds of Gemma 3's layers",
+      gemma("gemma3_text", { rope_parameters: { rope_type: "linear", factor: 8 } }),
+      /rope_parameters\.rope_type is "linear"; supported: full_attention and sliding_attention/,
+    ],
+    [
+      "a scaling by a name that Gemma 3's class does not read",
+      gemma("gemma3_text", { rope_scaling: { type: "linear", factor: 8 } }),
+      /rope_scaling\.rope_type is missing; supported: .*its older name/,
+    ],
+    [
+      "a local layer's scaling without a factor",
+      gemma("gemma3_text", { rope_parameters: { sliding_attention: { rope_type: "linear" } } }),
+      /rope_parameters\.sliding_attention\.factor is missing/,
+    ],
+    [
+      "another scaling of Phi-3",
+      config({ model_type: "phi3", rope_scaling: { type: "linear", factor: 2 } }),
+      /rope_scaling\.type is "linear"; supported: default, longrope/,
+    ],
+    ["Phi-3 with biases", config({ model_type: "phi3", attention_bias: true }), /attention_bias is true; supported: false/],
+    ["a head of Phi-3 with a bias", config({ model_type: "phi3", lm_head_bias: true }), /lm_head_bias is true; supported: false/],
+    ["mixed attention of Phi-3", config({ model_type: "phi3", full_attn_mod: 2 }), /full_attn_mod is 2; supported: 1/],
+    ["no scale of logits", config({ model_type: "cohere", logit_scale: null }), /logit_scale is null; supported: a positive number/],
+    ["Command's parts one after the other", config({ model_type: "cohere2", use_parallel_block: false }), /use_parallel_block is false/],
+    ["norms of heads where Command has none", config({ model_type: "cohere2", use_qk_norm: true }), /use_qk_norm is true/],
+    [
+      "Command without a window",
+      config({ model_type: "cohere2", sliding_window: null }),
+      /sliding_window is null; supported: a positive whole number/,
     ],
     ["a wrapper under a known name", config({ vision_config: { depth: 2 } }), /vision_config .*language models alone/],
   ])("refuses %s", (_, raw, message) => {
@@ -158,9 +208,24 @@ describe("parseConfig()", () => {
     expect(parseConfig(raw).layerKinds.map(({ window }) => window)).toEqual(windows);
   });
 
+  it("rotates Gemma 3's layers by their kind, and Command's where they slide alone", () => {
+    const thetas = (raw: Json) => parseConfig(raw).layerKinds.map(({ rotary }) => rotary?.theta);
+    expect(thetas(gemma("gemma3_text", { sliding_window_pattern: 2, rope_theta: 500, rope_local_base_freq: 7 }))).toEqual([7, 500, 7]);
+    expect(thetas(gemma("gemma3_text", { sliding_window_pattern: 3, sliding_window: 1024 }))).toEqual([1e4, 1e4, 1e6]);
+    expect(thetas(config({ model_type: "cohere2", sliding_window_pattern: 3, sliding_window: 1024 }))).toEqual([1e4, 1e4, undefined]);
+  });
+
+  it("takes Phi-3's positions of short factors from outside of the scaling, or 4096", () => {
+    const scaling = { type: "su", short_factor: [1, 1], long_factor: [2, 2], original_max_position_embeddings: 16 };
+    const phi3 = (keys: Json) => parseConfig(config({ model_type: "phi3", max_position_embeddings: 8192, rope_scaling: scaling, ...keys }));
+    expect([phi3({}).maxPositions, phi3({ original_max_position_embeddings: 64 }).maxPositions]).toEqual([4096, 64]);
+    expect(phi3({}).layerKinds[0]?.rotary?.magnitude).toBeCloseTo(Math.sqrt(1 + Math.log(2) / Math.log(4096)));
+  });
+
   it("takes the defaults of each family for what a config leaves out", () => {
     const left = { ...sizes, num_attention_heads: 64, hidden_size: 128 };
-    const found = ["llama", "qwen2", "qwen3"].map((model_type) => parseConfig({ ...left, model_type }));
+    const families = ["llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "cohere", "cohere2"];
+    const found = families.map((model_type) => parseConfig({ ...left, model_type }));
     expect(
       found.map(({ headDim, kvHeads, maxPositions, layerKinds, tieWordEmbeddings }) => [
         headDim,
@@ -173,6 +238,12 @@ describe("parseConfig()", () => {
       [2, 64, 2048, 10000, false],
       [2, 32, 32768, 10000, false],
       [128, 32, 32768, 10000, false],
+      [256, 16, 8192, 10000, true],
+      [256, 4, 8192, 10000, true],
+      [256, 4, 131072, 10000, true],
+      [2, 64, 4096, 10000, false],
+      [2, 64, 8192, 500000, true],
+      [2, 64, 8192, 10000, true],
     ]);
   });
 });
@@ -188,6 +259,7 @@ describe("configWarnings()", () => {
     ["chunked attention of long contexts", { dual_chunk_attention_config: { chunk_size: 8 } }, [/dual_chunk_attention_config/]],
     ["a class of another family", { architectures: ["MistralForCausalLM"] }, [/MistralForCausalLM.*computed as llama/]],
     ["two scalings", { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_type: "default" } }, [/rope_scaling is read/]],
+    ["what Gemma's published configs say", { model_type: "gemma2", cache_implementation: "hybrid", hidden_act: "gelu_pytorch_tanh" }, []],
     [
       "one scaling said twice",
       { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_type: "linear", factor: 2, rope_theta: 10000 } },
@@ -231,6 +303,50 @@ describe("exportedConfig()", () => {
     expect(saved).toMatchObject({ ...expected, dtype: "float32", torch_dtype: "float32" });
     expect(parseConfig(saved)).toEqual(parseConfig(raw));
     expect(configWarnings(saved)).toEqual([]);
+    expect(exportedConfig(saved)).toEqual(saved);
+  });
+
+  it.each<[string, Json, Json]>([
+    [
+      "Gemma 3's for both kinds of layers",
+      gemma("gemma3_text", { rope_theta: 1000, rope_scaling: { rope_type: "linear", factor: 8 }, sliding_window: 32 }),
+      {
+        rope_theta: 1000,
+        rope_local_base_freq: 10000,
+        rope_scaling: { rope_type: "linear", factor: 8 },
+        rope_parameters: {
+          full_attention: { rope_type: "linear", factor: 8, rope_theta: 1000 },
+          sliding_attention: { rope_type: "default", rope_theta: 10000 },
+        },
+      },
+    ],
+    [
+      "Phi-3's with the three keys that transformers 4 allows",
+      config({
+        model_type: "phi3",
+        hidden_size: 32,
+        original_max_position_embeddings: 64,
+        rope_parameters: { rope_type: "longrope", short_factor: [1, 2], long_factor: [3, 4], partial_rotary_factor: 0.5 },
+      }),
+      {
+        rope_theta: 10000,
+        partial_rotary_factor: 0.5,
+        original_max_position_embeddings: 64,
+        rope_scaling: { type: "longrope", short_factor: [1, 2], long_factor: [3, 4] },
+        rope_parameters: { rope_type: "longrope", short_factor: [1, 2], long_factor: [3, 4], rope_theta: 10000 },
+      },
+    ],
+  ])("spells %s", (_, raw, expected) => {
+    const saved = exportedConfig(raw);
+    const { rope_theta, rope_scaling, rope_parameters } = saved;
+    expect(saved).toMatchObject(expected);
+    expect({ rope_theta, rope_scaling, rope_parameters }).toEqual({
+      rope_theta: expected.rope_theta,
+      rope_scaling: expected.rope_scaling,
+      rope_parameters: expected.rope_parameters,
+    });
+    expect(parseConfig(saved)).toEqual(parseConfig(raw));
+    expect(configWarnings(saved, ["rope_local_base_freq"])).toEqual([]);
     expect(exportedConfig(saved)).toEqual(saved);
   });
 });
