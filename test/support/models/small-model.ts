@@ -3,6 +3,24 @@ import { characterTokenizer } from "../../../services/shared/ml/text/character-t
 
 /** The traits in which decoders differ: biases, head norms, shared keys, a head of its own. */
 export const smallConfigs = {
+  cohere: { model_type: "cohere", num_attention_heads: 4, num_key_value_heads: 2, use_qk_norm: true, logit_scale: 0.5 },
+  cohere2: {
+    model_type: "cohere2",
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    sliding_window: 3,
+    sliding_window_pattern: 2,
+    logit_scale: 0.5,
+  },
+  gemma: { model_type: "gemma", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, hidden_act: "gelu_pytorch_tanh" },
+  gemma2: {
+    ...{ model_type: "gemma2", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, query_pre_attn_scalar: 4 },
+    ...{ sliding_window: 3, attn_logit_softcapping: 2, final_logit_softcapping: 8 },
+  },
+  gemma3_text: {
+    ...{ model_type: "gemma3_text", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, query_pre_attn_scalar: 4 },
+    ...{ sliding_window: 3, sliding_window_pattern: 2, rope_theta: 1000, rope_local_base_freq: 50 },
+  },
   llama: { model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: true },
   "llama, one key per head, own head": { model_type: "llama", num_attention_heads: 2, num_key_value_heads: 2, tie_word_embeddings: false },
   "llama, all biases": {
@@ -18,6 +36,11 @@ export const smallConfigs = {
     rope_scaling: { rope_type: "longrope", factor: 2, short_factor: [1, 1.5, 2, 4], long_factor: [2, 3, 4, 8] },
   },
   mistral: { model_type: "mistral", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3, tie_word_embeddings: false },
+  phi3: {
+    ...{ model_type: "phi3", num_attention_heads: 4, num_key_value_heads: 2, partial_rotary_factor: 0.75, sliding_window: 5 },
+    rope_scaling: { type: "longrope", short_factor: [1, 1.5, 2], long_factor: [2, 3, 4] },
+    original_max_position_embeddings: 48,
+  },
   "qwen2, a layer that slides": {
     ...{ model_type: "qwen2", num_attention_heads: 4, num_key_value_heads: 1, tie_word_embeddings: true },
     ...{ use_sliding_window: true, sliding_window: 5, max_window_layers: 1 },

@@ -13,7 +13,7 @@ const inert = {
     gradient_checkpointing hidden_dropout hidden_dropout_prob init_std initializer_factor label_smoothing layerdrop mlp_dropout
     output_router_logits resid_dropout resid_pdrop residual_dropout router_aux_loss_coef router_jitter_noise router_z_loss_coef
     use_fused_cross_entropy use_fused_linear_cross_entropy z_loss`,
-  "say how, not what, is computed": `_attn_implementation _attn_implementation_autoset _attn_implementation_internal
+  "say how, not what, is computed": `cache_implementation _attn_implementation _attn_implementation_autoset _attn_implementation_internal
     _experts_implementation _experts_implementation_internal _flash_attn_2_enabled attn_implementation experts_implementation
     mixed_precision pretraining_tp tensor_parallel_degree torchscript use_bfloat16 use_cache use_fused_rms_norm use_flash_attention use_flash_attention_2
     use_flash_attn use_kernels`,
@@ -163,7 +163,9 @@ function twoRopes({ rope_scaling, rope_parameters, rope_theta }: Readonly<Record
     const { type, rope_type = type, rope_theta: own = rope_theta ?? 10000, ...others } = rope;
     return JSON.stringify(Object.entries({ ...others, rope_type, own }).sort(([a], [b]) => (a < b ? -1 : 1)));
   };
-  if (spelled(rope_scaling) === spelled(rope_parameters)) return [];
+  // By layer type, a scaling is that of the layers which see all.
+  const { full_attention = rope_parameters } = rope_parameters;
+  if (!isObject(full_attention) || spelled(rope_scaling) === spelled(full_attention)) return [];
   return ["config.json: rope_scaling and rope_parameters differ; rope_scaling is read, as transformers 5 does"];
 }
 
