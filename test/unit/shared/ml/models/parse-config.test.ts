@@ -1,6 +1,6 @@
 import { exportedConfig } from "../../../../../services/shared/ml/models/exported-config.js";
 import { parseConfig } from "../../../../../services/shared/ml/models/parse-config.js";
-import { config, gemma, type Json, llama3, qwen3, sizes } from "../../../../support/models/written-configs.js";
+import { config, gemma, type Json, qwen3, sizes } from "../../../../support/models/written-configs.js";
 
 describe("parseConfig()", () => {
   it.each<[string, Json, RegExp]>([
