@@ -910,7 +910,7 @@ export type RewardSpec = Message<"retort.v1.RewardSpec"> & {
   address: string;
 
   /**
-   * classifier: a Hugging Face directory of a Llama, Qwen2 or Qwen3 …ForSequenceClassification, relative to the spec's
+   * classifier: a Hugging Face directory of a supported decoder as …ForSequenceClassification, relative to the spec's
    * file; or an ONNX file (input_ids, attention_mask and perhaps token_type_ids to logits) with tokenizer.json beside it.
    *
    * @generated from field: string model = 6;
