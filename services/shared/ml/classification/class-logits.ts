@@ -17,7 +17,7 @@ import type { Classifier } from "./classifier.js";
  * @returns [B, C]
  */
 export function classLogits(graph: Graph, config: ModelConfig, params: Params): Value {
-  const { ids_BT, positions_BT } = architectureOf(config).inputs.declare(graph);
+  const { ids_BT, positions_BT } = architectureOf(config).inputs(config).declare(graph);
   // Places in the flattened [B·T].
   const last_B = graph.input("last", "int64", ["B"]);
   const weights = graphWeights(params);
