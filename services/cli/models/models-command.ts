@@ -35,8 +35,8 @@ function familiesText(families: readonly FamilyTraits[]): string {
   const encoders = families.flatMap(({ modelType, encoder }) => (encoder ? [modelType] : [])).join(", ");
   return `${table}
 Models of every family are sampled from with a cache, scored, trained, and exported as Hugging Face directories and as ONNX; with
-heads of their own or tied ones; in float32, bfloat16 or float16. Encoder-decoders (${encoders}) take plain texts, are exported as
-Hugging Face directories alone, and learn from one another.
+heads of their own or tied ones; in float32, bfloat16 or float16. Encoder-decoders (${encoders}) take plain texts alone, are
+exported as Hugging Face directories alone, and learn from encoder-decoders alone.
 ${scalingsText(families)}
 \`retort models DIRECTORY\` tells whether a model can be used.`;
 }
