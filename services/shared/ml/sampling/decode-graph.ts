@@ -9,6 +9,7 @@ import type { ModelConfig } from "../models/config/model-config.js";
 import { causalAttention, maskedScore } from "../models/forward/attention.js";
 import type { EncodedPrompts } from "../models/forward/cross-attention.js";
 import { declareFused, type FusedProjection } from "../models/forward/fused-projections.js";
+import { positionsOf } from "../models/forward/positions.js";
 import { backwardBias } from "../models/forward/relative-bias.js";
 import { stillRow } from "../models/forward/rotary.js";
 import { type Attention, SequencePass } from "../models/forward/sequence-pass.js";
@@ -66,9 +67,7 @@ export function startGraph(options: DecodeGraphOptions): Graph {
   const lengths_B = graph.input("lengths", "int64", ["B"]);
   const inputs = declareCommon(graph);
   const mask_B11S = declareMask(graph, "P");
-  const length = op.squeeze(op.dimOf(ids_BP, 1), [0]);
-  const positions_P = op.range(graph.constant(int64([0], [])), length, graph.constant(int64([1], [])), "P");
-  const positions_BP = op.expand(op.unsqueeze(positions_P, [0]), op.shapeOf(ids_BP), ["B", "P"]);
+  const positions_BP = positionsOf(ids_BP);
   const cached_B11S = hasWindows(config) ? op.unsqueeze(positions_BP, [1, 2]) : undefined;
   const cache: LayerCache[] = [];
   const causal = causalAttention();

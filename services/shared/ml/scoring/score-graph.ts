@@ -13,8 +13,9 @@ import { signals } from "../signals/table.js";
 /**
  * One forward over prompt and completion; logits only at the rows that predict a completion token, and only the answer
  * of the signal leaves the graph.
- * Inputs: those of the family's texts (a decoder's: ids [B, T] int32 right-padded, positions [B, T] int64), rows [R] int64 (places in [B·T]), labels [R] int32,
- * temperature [], and what the signal needs (its definition's `outputs`, which also name what comes out).
+ * Inputs: those that the family lays texts out as (a decoder's: ids [B, T] int32 right-padded, positions [B, T] int64), rows
+ * [R] int64 (places in [B·T]), labels [R] int32, temperature [], and what the signal needs (its definition's `outputs`, which
+ * also name what comes out).
  */
 export function scoreGraph(config: ModelConfig, weights: Weights, signal: Pick<Signal, "kind" | "hiddenDtype">): Graph {
   const graph = new Graph("score");
