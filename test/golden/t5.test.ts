@@ -4,7 +4,7 @@ import { gradientsOf } from "../../services/shared/ml/autodiff/gradients.js";
 import { Graph } from "../../services/shared/ml/graph/graph.js";
 import * as op from "../../services/shared/ml/graph/ops/index.js";
 import { float32, int64, type Tensor } from "../../services/shared/ml/graph/tensor.js";
-import { architectureOf } from "../../services/shared/ml/models/architectures/table.js";
+import { inputsOf } from "../../services/shared/ml/models/architectures/table.js";
 import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
 import { logits } from "../../services/shared/ml/models/hidden-states.js";
 import type { Model } from "../../services/shared/ml/models/model.js";
@@ -32,9 +32,7 @@ function forward({ config, params: weights }: Model, rows: T5Golden["rows"], as:
     promptIds: Int32Array.from(prompt),
     completionIds: Int32Array.from([...decoder.slice(1), 0]),
   }));
-  const { feeds, places } = architectureOf(config)
-    .inputs(config)
-    .layOut(texts, config.padId ?? 0);
+  const { feeds, places } = inputsOf(config).layOut(texts, config.padId ?? 0);
   const own: Record<string, Tensor> = as === "inputs" ? Object.fromEntries(weights) : {};
   return {
     graph,
@@ -91,7 +89,7 @@ describe.each(t5Fixtures)("the encoder-decoder %s, against transformers", (name)
       });
       const options = { device: "cpu" as const, threads: 1, objective: plainObjective, optimizer: adamw };
       const layout = {
-        inputs: architectureOf(config).inputs(config),
+        inputs: inputsOf(config),
         padId: 0,
         vocab: config.vocabSize,
         objective: plainObjective,

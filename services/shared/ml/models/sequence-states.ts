@@ -1,7 +1,7 @@
 // Dimensions: B batch, T position, D width.
 import type { Graph, Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { architectureOf } from "./architectures/table.js";
+import { architectureOf, inputsOf } from "./architectures/table.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { encodedPrompts } from "./encoded-prompts.js";
 import { causalAttention } from "./forward/attention.js";
@@ -17,8 +17,8 @@ import { hiddenStates } from "./hidden-states.js";
  * @returns hidden states as the head reads them, [B, T, D]
  */
 export function sequenceStates(graph: Graph, config: ModelConfig, weights: GraphWeights): Value {
-  const { inputs, encoder } = architectureOf(config);
-  const { ids_BT, positions_BT, prompts } = inputs(config).declare(graph);
+  const { encoder } = architectureOf(config);
+  const { ids_BT, positions_BT, prompts } = inputsOf(config).declare(graph);
   if (!encoder || !prompts) return hiddenStates(new SequencePass(config, weights, { positions_BT, attend: causalAttention() }), ids_BT);
   const encoded = encodedPrompts(config, weights, encoder, prompts);
   const bias_1HTT = relativeBias(weights, encoder.decoderBias(config), op.dimOf(ids_BT, 1), ids_BT.shape[1] as string);

@@ -56,8 +56,8 @@ export interface Architecture {
   readonly params: (config: ModelConfig) => ParamSpec[];
   /** What a weight's elements are in a model from scratch: one number, or `normal` for N(0, initializer_range²), be it scaled. */
   readonly initial: (spec: ParamSpec, config: ModelConfig) => number | "normal" | { readonly normal: number };
-  /** What the forward pass of a text is fed. */
-  readonly inputs: (config: ModelConfig) => SequenceInputs;
+  /** What the forward pass of a text is fed, by its config where that decides it; see {@link inputsOf}. */
+  readonly inputs: SequenceInputs | ((config: ModelConfig) => SequenceInputs);
   /** The embedded tokens, int32 or int64 ids, as they enter the first block: [B, T, D]. */
   readonly embed: (pass: Pass, ids_BT: Value) => Value;
   /** The attention of a layer. */

@@ -27,7 +27,7 @@ export const llama: Architecture = {
   spell: spellOneRope({ maxPositions: 2048 }),
   params: (config) => [embeddingOf(llama, config), ...layersOf(config, llamaLayer), finalNorm("model.norm", config)],
   initial: ({ kind }) => ({ bias: 0, head: "normal" as const, matrix: "normal" as const, norm: 1 })[kind],
-  inputs: () => decoderInputs,
+  inputs: decoderInputs,
   embed: (pass, ids_BT) => scaled(pass.embed(llama.embedding, ids_BT), pass.config.embeddingScale),
   attention: (config, layer) => selfAttention(config, layer, `${layerName(layer)}.self_attn`),
   /** x += O·attention(norm(x)); x += down·(silu(gate·n) ∘ up·n) with n = norm(x) */

@@ -29,6 +29,7 @@ import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 import { qwen3Moe } from "./qwen3-moe.js";
 import { seedOss } from "./seed-oss.js";
+import type { SequenceInputs } from "./sequence-inputs.js";
 import { smollm3 } from "./smollm3.js";
 import { stablelm } from "./stablelm.js";
 import { starcoder2 } from "./starcoder2.js";
@@ -79,6 +80,12 @@ export const isArchitecture = (name: unknown): name is ArchitectureName => typeo
 export function architectureOf({ architecture }: Pick<ModelConfig, "architecture">): Architecture {
   if (isArchitecture(architecture)) return architectures[architecture];
   throw new RetortError("Internal", `${architecture} is no architecture of the table`);
+}
+
+/** What the forward pass of a text is fed. @throws Internal as {@link architectureOf} */
+export function inputsOf(config: ModelConfig): SequenceInputs {
+  const { inputs } = architectureOf(config);
+  return typeof inputs === "function" ? inputs(config) : inputs;
 }
 
 /** Whether a model reads a prompt and its completion as one text or as two. @throws Internal as {@link architectureOf} */
