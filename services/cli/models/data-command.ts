@@ -5,7 +5,8 @@ import { columnsOf, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { resolveEvaluation } from "../../shared/flow/runs/evaluation.js";
 import { resolveRun } from "../../shared/flow/runs/resolve.js";
-import type { DataSpec, RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { DataSpec, InitSpec, RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import { architectureOf, textLayoutOf } from "../../shared/ml/models/architectures/table.js";
 import { readConfig } from "../../shared/ml/models/checkpoint/check.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import { readSpec } from "../runs/runs.js";
@@ -96,12 +97,18 @@ function heldOutRows(spec: RunSpec, path: string): Source {
   return { file: settings.path, limit: settings.limit, maxNewTokens: settings.maxNewTokens || longest };
 }
 
+/** Positions of a student from scratch. */
+function positionsOfInit(init: InitSpec): number {
+  const { encoder, maxPositions } = architectureOf(init);
+  return encoder ? maxPositions : init.maxPositions || 256;
+}
+
 /** The student's words, and how long a sequence may be. @throws InvalidArgument if the spec has no student */
 async function studentOf({ student, teachers, data }: RunSpec, path: string): Promise<ModelWords & { readonly maxPositions: number }> {
   const { model, init } = student ?? {};
   const directory = model || init?.tokenizer || teachers[0]?.model;
   if (!directory) throw new RetortError("InvalidArgument", `${path} names no student; add student.model or student.init`);
-  const words = await wordsOf(directory, chatOfData(data, undefined));
-  const maxPositions = init ? init.maxPositions || 256 : (await readConfig(directory)).maxPositions;
+  const words = await wordsOf(directory, chatOfData(data, undefined), init && textLayoutOf(init));
+  const maxPositions = init ? positionsOfInit(init) : (await readConfig(directory)).maxPositions;
   return { ...words, maxPositions };
 }

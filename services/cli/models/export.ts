@@ -4,7 +4,9 @@ import { basename, join } from "node:path";
 import { type Command, Option } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkWritable, directoryProblem, isSame, ownDirectory } from "../../shared/base/own-directory.js";
-import { saveOnnx } from "../../shared/ml/models/files/export-onnx.js";
+import { requireDecoder } from "../../shared/ml/models/architectures/table.js";
+import { readConfig } from "../../shared/ml/models/checkpoint/check.js";
+import { saveOnnx, withoutOnnx } from "../../shared/ml/models/files/export-onnx.js";
 import { loadModel, saveModel } from "../../shared/ml/models/files/model-files.js";
 import { digestOf } from "../../shared/ml/models/model.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
@@ -84,6 +86,7 @@ const isDirectory = (path: string): Promise<boolean> =>
 
 /** Checks a model directory by loading it, then writes it anew. */
 async function convert(source: string, from: string, { out, format, force }: ExportOptions): Promise<Exported> {
+  if (format === "onnx") requireDecoder(await readConfig(from), from, withoutOnnx);
   const model = await loadModel(from);
   await checkWritable(await ownDirectory(out, "export", { force }));
   if (format === "onnx") await saveOnnx(out, model, from);

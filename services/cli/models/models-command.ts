@@ -32,9 +32,11 @@ function familiesText(families: readonly FamilyTraits[]): string {
     biases.length ? "yes" : "",
   ]);
   const table = textTable(["model_type", "models", "windows", "biases"], rows, process.stdout);
+  const encoders = families.flatMap(({ modelType, encoder }) => (encoder ? [modelType] : [])).join(", ");
   return `${table}
 Models of every family are sampled from with a cache, scored, trained, and exported as Hugging Face directories and as ONNX; with
-heads of their own or tied ones; in float32, bfloat16 or float16.
+heads of their own or tied ones; in float32, bfloat16 or float16. Encoder-decoders (${encoders}) take plain texts alone, are
+exported as Hugging Face directories alone, and learn from encoder-decoders alone.
 ${scalingsText(families)}
 \`retort models DIRECTORY\` tells whether a model can be used.`;
 }
@@ -57,7 +59,9 @@ interface ReadAs {
   readonly family: string;
   readonly models: string;
   readonly parameters: number;
+  /** Of the decoder, and of the encoder where there is one. */
   readonly layers: number;
+  readonly encoderLayers?: number;
   readonly width: number;
   readonly heads: number;
   readonly kvHeads: number;
@@ -83,6 +87,7 @@ async function readAs(directory: string): Promise<ReadAs> {
     models: architectureOf(config).models,
     parameters: parameterCount(config),
     layers: config.layers,
+    ...(config.encoderDecoder ? { encoderLayers: config.encoderDecoder.encoderLayers } : {}),
     width: config.hiddenSize,
     heads: config.heads,
     kvHeads: config.kvHeads,
@@ -105,7 +110,7 @@ function modelText(found: ReadAs): string {
   return [
     `${found.directory} can be used: ${found.family} (${found.models})`,
     `  parameters  ${number(found.parameters)}, ${bytesInWords(found.parameters * 4)} in memory; ${found.tied ? "tied head" : "head of its own"}`,
-    `  layers      ${[found.layers, ...windows].join(", ")}`,
+    `  layers      ${[found.encoderLayers ? `${found.encoderLayers} of the encoder, ${found.layers} of the decoder` : found.layers, ...windows].join(", ")}`,
     `  width       ${number(found.width)}, ${found.heads} heads${shared}`,
     `  context     ${number(found.context)} tokens`,
     `  vocabulary  ${number(found.vocabulary)} rows, ${number(found.tokens)} tokens`,

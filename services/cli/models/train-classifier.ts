@@ -7,6 +7,7 @@ import { deriveSeed, permutation } from "../../shared/base/random.js";
 import { saveClassifier, withClasses } from "../../shared/ml/classification/classifier.js";
 import type { LabelledText } from "../../shared/ml/classification/classifier-trainer.js";
 import { type EpochFigures, fineTune, stepsOf, streams } from "../../shared/ml/classification/fine-tune.js";
+import { requireDecoder } from "../../shared/ml/models/architectures/table.js";
 import { openModel } from "../../shared/ml/models/checkpoint/check.js";
 import { loadModel } from "../../shared/ml/models/files/model-files.js";
 import { digestOf, type Model } from "../../shared/ml/models/model.js";
@@ -135,7 +136,8 @@ export async function trainClassifier(options: TrainClassifierOptions): Promise<
 }
 
 async function loadBase(directory: string): Promise<Model> {
-  const { tensors } = await openModel(directory);
+  const { config, tensors } = await openModel(directory);
+  requireDecoder(config, `--model ${directory}`, "train a classifier from a decoder");
   if (tensors.has(classHead))
     throw new RetortError("InvalidArgument", `--model ${directory} is a classifier already; name the language model to start from`);
   return loadModel(directory);

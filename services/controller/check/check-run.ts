@@ -11,9 +11,10 @@ import { classOf } from "../../shared/ml/classification/labels.js";
 import { inspectClassifier } from "../../shared/ml/classification/open-classifier.js";
 import type { CheckedRun } from "./checked-run.js";
 import { dataProblems } from "./data-problems.js";
+import { familyProblems } from "./init-family.js";
 import { describedTeacher, readStudent, type StudentModel, studentField } from "./named-model.js";
 import { objectivesProblems, specChecks } from "./spec-checks.js";
-import { commonRows, vocabularyProblems } from "./vocabulary.js";
+import { commonRows, layoutProblems, vocabularyProblems } from "./vocabulary.js";
 
 /** What reading something came to: what was read, or why it could not be. */
 type Reading<T> = { readonly value: T } | { readonly refusal: string };
@@ -70,14 +71,15 @@ export class RunCheck {
     const { spec, run } = this.#examined;
     const reading = await this.#student;
     const student = this.#take(studentField(spec), reading);
-    if (student && spec.student.init && this.#opens("student.init")) this.#add(initProblems(spec.student.init, student.rows));
+    if (student && spec.student.init && this.#opens("student.init"))
+      this.#add([...initProblems(spec.student.init, student.rows), ...familyProblems(spec.student.init)]);
     const teachers = spec.teachers.flatMap((teacher, i) => {
       const field = `teachers[${i}].model`;
       if (!this.#opens(field)) return [];
       const description = this.#take(field, found(this.#described.get(teacher.model), `what ${field} says of itself`));
       return description ? describedTeacher(teacher, i, description, student) : [];
     });
-    if (student) this.#add(vocabularyProblems(spec, student, teachers));
+    if (student) this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers)]);
     if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
     await this.#checkData(student);

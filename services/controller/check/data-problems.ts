@@ -20,7 +20,7 @@ export async function dataProblems({ data }: RunSpecValid, needs: RowNeeds, stud
   const rows = await readDataset(needs.path, columnsOf(data), headRows);
   const problems = rowProblems(rows, needs, await columnsIn(needs.path), rows.length < headRows);
   if (!student) return problems;
-  const encoder = new Encoder(student.words, student.ends.ids, chatOfData(data, undefined));
+  const encoder = new Encoder(student.words, student.ends.ids, chatOfData(data, undefined), student.layout);
   const refusal = refusalOf(outcomesOf(rows, encoder));
   return refusal ? [...problems, { fieldPath: `${needs.field}.path`, description: refusal }] : problems;
 }

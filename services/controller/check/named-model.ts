@@ -1,8 +1,10 @@
 import { teacherName } from "../../shared/flow/runs/resolve.js";
 import type { RunSpecValid, TeacherSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { TeacherServiceDescribeResponse } from "../../shared/gen/retort/v1/teacher_pb.js";
+import { isArchitecture, textLayoutOf } from "../../shared/ml/models/architectures/table.js";
 import { readDonor } from "../../shared/ml/models/files/donor.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
+import type { TextLayout } from "../../shared/ml/text/encoder.js";
 import type { Ends } from "../../shared/ml/text/ends.js";
 import type { SpecialIds, Tokenizer } from "../../shared/ml/text/tokenizer.js";
 
@@ -28,6 +30,8 @@ export interface NamedModel {
   /** Rows of the vocabulary. */
   readonly rows: number;
   readonly words: Words;
+  /** Whether it reads a prompt and its completion as one text or as two. */
+  readonly layout: TextLayout;
   readonly ends: Pick<Ends, "declared" | "warnings">;
   /** What is unusual about the model's files, and allowed; each names its directory. */
   readonly warnings: readonly string[];
@@ -52,10 +56,10 @@ export async function readStudent(spec: RunSpecValid): Promise<StudentModel> {
   const { model, init } = spec.student;
   if (!init) {
     const { config, tokenizer, ends, warnings } = await inspectModel(model);
-    return { ...named, rows: config.vocabSize, words: tokenizer, ends, warnings };
+    return { ...named, rows: config.vocabSize, words: tokenizer, layout: textLayoutOf(config), ends, warnings };
   }
   const { tokenizer, ends, shared } = await readDonor(tokenizerOf(spec));
-  return { ...named, rows: Number(shared.vocab_size), words: tokenizer, ends, warnings: [] };
+  return { ...named, rows: Number(shared.vocab_size), words: tokenizer, layout: textLayoutOf(init), ends, warnings: [] };
 }
 
 /** The directory whose tokenizer a student from scratch takes; empty if the spec names none. */
@@ -73,12 +77,14 @@ export function describedTeacher(
   description: TeacherServiceDescribeResponse,
   student: StudentModel | undefined,
 ): NamedModel {
-  const { vocabSize, declaredEosIds, endWarnings, warnings } = description;
+  const { architecture, vocabSize, declaredEosIds, endWarnings, warnings } = description;
   return {
     field: `teachers[${i}].model`,
     name: `the teacher "${teacherName(name)}"`,
     rows: vocabSize,
     words: describedWords(description, student?.words),
+    // A family that this program does not know is one that another kind of teacher runs: a decoder.
+    layout: isArchitecture(architecture) ? textLayoutOf({ architecture }) : "one",
     ends: { declared: declaredEosIds, warnings: endWarnings },
     warnings,
   };

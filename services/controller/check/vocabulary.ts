@@ -6,6 +6,17 @@ import type { NamedModel, Words } from "./named-model.js";
 export const commonRows = ({ vocabSize }: RunSpecValid, models: readonly NamedModel[]): number =>
   vocabSize || Math.min(...models.map(({ rows }) => rows));
 
+/** Teachers that read prompts otherwise than the student, whose prompts they are given in tokens. */
+export function layoutProblems(student: NamedModel, teachers: readonly NamedModel[]): Problem[] {
+  const kinds = { one: "a decoder", two: "an encoder-decoder" } as const;
+  return teachers
+    .filter(({ layout }) => layout !== student.layout)
+    .map(({ field, name, layout }) => ({
+      fieldPath: field,
+      description: `${name} is ${kinds[layout]} and the student ${kinds[student.layout]}: a prompt in the tokens of one is none to the other, which puts other tokens around it; take a teacher that is ${kinds[student.layout]}`,
+    }));
+}
+
 /** What keeps models from sharing one vocabulary. */
 export function vocabularyProblems(spec: RunSpecValid, student: NamedModel, teachers: readonly NamedModel[]): Problem[] {
   const models = [student, ...teachers];

@@ -1,4 +1,4 @@
-import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { InitSpec, RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { architectureOf } from "../../shared/ml/models/architectures/table.js";
 import type { StudentSource } from "./train-host.js";
 
@@ -6,8 +6,18 @@ import type { StudentSource } from "./train-host.js";
 export function studentSource({ student, teachers, seed }: RunSpecValid): StudentSource {
   const { init, model } = student;
   if (!init) return { directory: model };
-  const config = {
-    model_type: init.architecture,
+  const config = architectureOf(init).encoder ? encoderDecoderConfig(init) : decoderConfig(init);
+  return { config, tokenizer: init.tokenizer || teachers[0]!.model, seed: BigInt(seed) };
+}
+
+const named = (init: InitSpec) => {
+  const { className, headClass = "ForCausalLM" } = architectureOf(init);
+  return { model_type: init.architecture, architectures: [`${className}${headClass}`], torch_dtype: "float32" };
+};
+
+function decoderConfig(init: InitSpec) {
+  return {
+    ...named(init),
     hidden_size: init.hiddenSize,
     intermediate_size: init.intermediateSize,
     num_hidden_layers: init.layers,
@@ -19,8 +29,20 @@ export function studentSource({ student, teachers, seed }: RunSpecValid): Studen
     rope_theta: init.ropeTheta || 10000,
     initializer_range: init.initializerRange || 0.02,
     rms_norm_eps: 1e-5,
-    architectures: [`${architectureOf(init).className}ForCausalLM`],
-    torch_dtype: "float32",
   };
-  return { config, tokenizer: init.tokenizer || teachers[0]!.model, seed: BigInt(seed) };
+}
+
+/** A T5 as of version 1.1, but for the head, which may be tied: gated, and as many layers in the encoder as in the decoder. */
+function encoderDecoderConfig(init: InitSpec) {
+  return {
+    ...named(init),
+    is_encoder_decoder: true,
+    d_model: init.hiddenSize,
+    d_ff: init.intermediateSize,
+    d_kv: init.headDim || init.hiddenSize / init.heads,
+    num_layers: init.layers,
+    num_heads: init.heads,
+    feed_forward_proj: "gated-gelu",
+    tie_word_embeddings: init.tieWordEmbeddings ?? true,
+  };
 }

@@ -10,6 +10,7 @@ import { wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
+import { textLayoutOf } from "../../shared/ml/models/architectures/table.js";
 import { readDonor } from "../../shared/ml/models/files/donor.js";
 import { loadHead } from "../../shared/ml/models/files/load-head.js";
 import { loadModel, modelToFiles, saveModel } from "../../shared/ml/models/files/model-files.js";
@@ -96,7 +97,7 @@ export class TrainHost {
     const rows = await readDataset(path, columns, limit);
     checkRows(rows, needs, await columnsIn(path));
     const { tokenizer, config } = this.#loaded.model;
-    return itemsOf(rows, new Encoder(tokenizer, config.eosIds, chat));
+    return itemsOf(rows, new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config)));
   }
 
   /** The texts of tokens. */

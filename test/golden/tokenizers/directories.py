@@ -1,7 +1,7 @@
 """Directories whose ids depend on more than tokenizer.json: files that add tokens, and classes that bring rules of their own."""
 from tokenizers import decoders, normalizers, pre_tokenizers, processors
 
-from kinds import BYTEBPE, CHARS, GENERIC, SPIECES, UNI, WP, kind, part, tj, token
+from kinds import BYTEBPE, CHARS, GENERIC, SPIECES, UNI, UNI5, WP, kind, own_charsmap, part, tj, token
 
 P, D, N = pre_tokenizers, decoders, normalizers
 TEMPLATE = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
@@ -40,6 +40,10 @@ def of_classes():
     spieces = tj(SPIECES, normalizer=part(N.Sequence([N.Prepend("▁"), N.Replace(" ", "▁")])), decoder=part(D.Fuse()), added_tokens=[token("<s>", 1), token("</s>", 2), token("<unk>", 0), token("<x>", 600, normalized=True, special=False)], post_processor={**TEMPLATE, "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}})
     wp = tj(WP, normalizer=part(N.BertNormalizer(lowercase=False)), pre_tokenizer=part(P.WhitespaceSplit()), decoder=part(D.Fuse()))
     uni = tj(UNI, normalizer=part(N.NFKC()), pre_tokenizer=part(P.Metaspace(prepend_scheme="first")), decoder=part(D.Metaspace()))
+    sentinels = {**UNI5, "vocab": UNI5["vocab"] + [[f"<extra_id_{i}>", 0.0] for i in (2, 1, 0)]}
+    t5 = tj(sentinels, normalizer={"type": "Precompiled", "precompiled_charsmap": own_charsmap()}, pre_tokenizer=part(P.Metaspace(prepend_scheme="first")), decoder=part(D.Metaspace()), added_tokens=[token("<pad>", 0), token("</s>", 1), token("<unk>", 2), *(token(f"<extra_id_{i}>", 262 - i) for i in (2, 1, 0))])
+    t5_plain = tj(UNI5, normalizer=part(N.Sequence([N.NFKC(), N.Lowercase()])), pre_tokenizer=part(P.Metaspace()))
+    decoder_of_t5 = {str(i): {"content": content, "special": True, "lstrip": i > 2} for i, content in enumerate(["<pad>", "</s>", "<unk>"])}
     of = lambda name, type=None, **config: ({"tokenizer_class": name, **config} if name else config, {"config__json": {"model_type": type}} if type else {})
     rows = {
         "llama": (spieces, of("LlamaTokenizer", "llama", bos_token="<s>", eos_token="</s>", unk_token="<unk>")),
@@ -68,6 +72,20 @@ def of_classes():
         "bert-of-electra": (wp, of(None, "electra")),
         "roberta": (odd_bytes, of("RobertaTokenizer", "roberta")),
         "xlm-roberta": (uni, of("XLMRobertaTokenizer", "xlm-roberta")),
+        "t5": (t5, of("T5Tokenizer", "t5", extra_ids=3, eos_token="</s>", pad_token="<pad>", unk_token="<unk>", additional_special_tokens=[f"<extra_id_{i}>" for i in range(3)])),
+        "t5-sentinels": (t5, of("T5TokenizerFast", "t5", extra_ids=3)),
+        "t5-hundred": (t5_plain, of("T5Tokenizer", "t5")),
+        "t5-none": (t5_plain, of("T5Tokenizer", "t5", extra_ids=0, added_tokens_decoder=decoder_of_t5)),
+        "t5-named": (t5_plain, of("T5Tokenizer", "t5", extra_special_tokens={"image_token": "<x>"}, eos_token="<x>")),
+        "t5-others": (t5, of("T5Tokenizer", "t5", extra_special_tokens=["<tool>"], additional_special_tokens=["<x>"])),
+        "t5-map": (t5_plain, of("T5Tokenizer", "t5", extra_ids=2)),
+        "t5-map-sentinels": (t5, of("T5Tokenizer", "t5", extra_ids=3)),
+        "t5-map-refused": (t5, of("T5Tokenizer", "t5")),
+        "t5-empty": (t5_plain, of("T5Tokenizer", None, extra_special_tokens=[], extra_ids=7)),
+        "t5-by-type": (t5, of(None, "t5", extra_ids=2)),
+        "t5-of-generic": (t5, of("PreTrainedTokenizerFast", "t5")),
         "remote-of-known": (odd_bytes, of("Qwen2Tokenizer", "qwen2", auto_map={"AutoTokenizer": ["own.Tokenizer", None]})),
     }
+    old = {"t5-map": ["<tool>"], "t5-map-sentinels": [f"<extra_id_{i}>" for i in range(3)], "t5-map-refused": ["<extra_id_0>"]}
+    for name, tokens in old.items(): rows[name][1][1]["special_tokens_map__json"] = {"additional_special_tokens": tokens}
     return {f"class-{name}": kind(tokenizer, config, **files) for name, (tokenizer, (config, files)) in rows.items()}

@@ -32,6 +32,7 @@ CHARS = trained(models.BPE(unk_token="<unk>"), trainers.BpeTrainer(vocab_size=26
 BYTEBPE = trained(models.BPE(), trainers.BpeTrainer(vocab_size=330, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<s>", "</s>", "<|im_end|>"], show_progress=False), pre=pre_tokenizers.ByteLevel(add_prefix_space=False))["model"]
 SPIECES = trained(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True), trainers.BpeTrainer(vocab_size=460, special_tokens=["<unk>", "<s>", "</s>", *BYTES], show_progress=False), pre=pre_tokenizers.Metaspace())["model"]
 UNI = trained(models.Unigram(), trainers.UnigramTrainer(vocab_size=260, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False), pre=pre_tokenizers.Metaspace())["model"]
+UNI5 = trained(models.Unigram(), trainers.UnigramTrainer(vocab_size=260, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False), pre=pre_tokenizers.Metaspace())["model"]
 WP = trained(models.WordPiece(unk_token="[UNK]"), trainers.WordPieceTrainer(vocab_size=300, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False), normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer())["model"]
 WL = trained(models.WordLevel(unk_token="<unk>"), trainers.WordLevelTrainer(special_tokens=["<unk>", "<s>", "</s>"], show_progress=False), pre=pre_tokenizers.Whitespace())["model"]
 

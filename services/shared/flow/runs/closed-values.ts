@@ -5,7 +5,7 @@ export const closedValues = {
   "EvaluationSpec.keepBest": ["forward_kl", "greedy", "reverse_kl", "reward", "sampled", "self_bleu", "teacher_nll"],
   "EvaluationSpec.metric": ["bleu", "bleu_characters", "exact_match", "normalized_match", "numeric", "rouge1", "rouge2", "rouge_l"],
   "EvaluationSpec.selfBleuUnit": ["character", "word"],
-  "InitSpec.architecture": ["llama", "qwen2", "qwen3"],
+  "InitSpec.architecture": ["llama", "qwen2", "qwen3", "t5"],
   "ObjectiveSpec.baseline": ["batch", "group", "none"],
   "ObjectiveSpec.divergence": [
     "adaptive_kl",

@@ -2,7 +2,7 @@
 import type { Graph, Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { int32, type Tensor } from "../graph/tensor.js";
-import { architectureOf } from "../models/architectures/table.js";
+import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { causalAttention } from "../models/forward/attention.js";
 import { SequencePass } from "../models/forward/sequence-pass.js";
@@ -17,7 +17,7 @@ import type { Classifier } from "./classifier.js";
  * @returns [B, C]
  */
 export function classLogits(graph: Graph, config: ModelConfig, params: Params): Value {
-  const { ids_BT, positions_BT } = architectureOf(config).inputs.declare(graph);
+  const { ids_BT, positions_BT } = inputsOf(config).declare(graph);
   // Places in the flattened [B·T].
   const last_B = graph.input("last", "int64", ["B"]);
   const weights = graphWeights(params);

@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { RetortError } from "../../base/errors.js";
-import { architectureOf } from "../models/architectures/table.js";
+import { architectureOf, requireDecoder } from "../models/architectures/table.js";
 import { openModel } from "../models/checkpoint/check.js";
 import { readModelJson } from "../models/checkpoint/model-json.js";
 import { checkWeights } from "../models/model.js";
@@ -30,7 +30,8 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
 /** Other architectures run as ONNX. */
 function checkSupported(raw: Readonly<Record<string, unknown>>, directory: string): void {
   try {
-    parseConfig(raw, {}, join(directory, "config.json"));
+    const config = parseConfig(raw, {}, join(directory, "config.json"));
+    requireDecoder(config, directory, "classifiers here are decoders with score.weight");
   } catch (error) {
     const { message } = RetortError.from(error);
     throw new RetortError("InvalidArgument", `${message}; any other classifier runs as ONNX: export it and name the .onnx file`);

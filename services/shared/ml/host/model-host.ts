@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
 import type { FileBytes } from "../../base/file-bytes.js";
 import { found } from "../../base/found.js";
+import { textLayoutOf } from "../models/architectures/table.js";
 import { loadModel, modelFromFiles } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
@@ -184,12 +185,13 @@ export class ModelHost {
 
   /** The texts of completions: what prompt and completion say together, less what the prompt says alone. */
   completionTexts(sequences: readonly { readonly promptIds: Int32Array; readonly ids: Int32Array }[]): string[] {
-    return completionTexts(this.#opened.tokenizer, sequences);
+    const { tokenizer, config } = this.#opened;
+    return completionTexts(tokenizer, sequences, textLayoutOf(config));
   }
 
   #encoder(chat: ChatSettings): Encoder {
     const { tokenizer, config } = this.#opened;
-    return new Encoder(tokenizer, config.eosIds, chat);
+    return new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config));
   }
 
   /** A prompt of token ids with its text. */
@@ -218,10 +220,7 @@ export class ModelHost {
     const { config, params, tokenizer } = this.#opened;
     this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled: idsWithoutToken(tokenizer, config.vocabSize) });
     const completions = await this.#sampler.sample(requests, { ...sampling, stopIds: config.eosIds }, onPieces);
-    const texts = completionTexts(
-      tokenizer,
-      completions.map(({ ids }, i) => ({ promptIds: requests[i]!.promptIds, ids })),
-    );
+    const texts = this.completionTexts(completions.map(({ ids }, i) => ({ promptIds: requests[i]!.promptIds, ids })));
     return completions.map((completion, i) => ({ ...completion, text: texts[i]! }));
   }
 

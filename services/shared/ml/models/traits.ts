@@ -1,5 +1,5 @@
 import { RetortError } from "../../base/errors.js";
-import { type ArchitectureName, architectures } from "./architectures/table.js";
+import { type ArchitectureName, architectureOf, architectures } from "./architectures/table.js";
 import type { Json } from "./config/fields.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { parseConfig } from "./parse-config.js";
@@ -9,6 +9,8 @@ export interface FamilyTraits {
   readonly modelType: ArchitectureName;
   /** Models that people know. */
   readonly models: string;
+  /** An encoder reads the prompt. */
+  readonly encoder: boolean;
   /** Some or all layers may see a window alone. */
   readonly windows: boolean;
   /** How places in a text enter: by rotations in some layers or all, or otherwise. */
@@ -54,6 +56,7 @@ export function traitsOf(modelType: ArchitectureName): FamilyTraits {
   return {
     modelType,
     models,
+    encoder: architectureOf({ architecture: modelType }).encoder !== undefined,
     windows: slides?.layerKinds.some(({ window }) => window !== undefined) ?? false,
     rotary: rotary !== undefined,
     scalings: rotary ? Object.keys(scalings).filter((rope_type) => read({ rope_scaling: { rope_type, ...scalings[rope_type] } })) : [],

@@ -1,5 +1,6 @@
-// Dimensions: B rows, S cached places.
+// Dimensions: B rows, S cached places, H heads, E head size.
 import { float32, int64, type Tensor } from "../graph/tensor.js";
+import type { ModelConfig } from "../models/config/model-config.js";
 import { type Outputs, outputOf } from "../runtime/outputs.js";
 import { cacheName } from "./decode-graph.js";
 
@@ -33,11 +34,14 @@ export interface Piece {
 export interface Chunk {
   readonly rows: readonly Row[];
   readonly lengths: readonly number[];
-  readonly mask: Float32Array;
+  /** [B, S]: 0 where a token is cached, else the masked score; undefined where every place has one. */
+  readonly mask: Float32Array | undefined;
   readonly cached: number;
   /** How many of the cached places are the prompts', padding included; completions begin behind them. */
   readonly longest: number;
   readonly cache: Readonly<Record<string, Tensor>>;
+  /** What an encoder has read of the rows' prompts; it stays as it is. */
+  readonly encoded: Readonly<Record<string, Tensor>>;
   /** Tokens written per row, those after an end included. */
   readonly written: number;
   /** [B]: 1, or 0 for a row that has drawn a stop token. */
@@ -49,6 +53,13 @@ export interface Chunk {
 export function readCache(outputs: Outputs, layers: number): Record<string, Tensor> {
   const names = Array.from({ length: layers }, (_, layer) => [cacheName("k", layer), cacheName("v", layer)]).flat();
   return Object.fromEntries(names.map((name) => [name, outputOf(outputs, `next.${name}`)]));
+}
+
+/** Nothing cached yet: keys and values [B, H, 0, E] of every layer. */
+export function emptyCache({ layers, kvHeads, headDim }: ModelConfig, rows: number): Record<string, Tensor> {
+  const empty = float32([], [rows, kvHeads, 0, headDim]);
+  const names = Array.from({ length: layers }, (_, layer) => [cacheName("k", layer), cacheName("v", layer)]).flat();
+  return Object.fromEntries(names.map((name) => [name, empty]));
 }
 
 /** Position of each cached token in its row's text, [B, 1, 1, S]: padding between prompt and completion counts for nothing. */
@@ -75,18 +86,20 @@ export function dropFinished(chunk: Chunk): Chunk {
     for (const [i, b] of alive.entries()) out.set(data.subarray(b * size, (b + 1) * size), i * size);
     return out;
   };
-  const cache = Object.fromEntries(
-    Object.entries(chunk.cache).map(([name, { data, dims }]) => [
-      name,
-      float32(rowsOf(data as Float32Array), [alive.length, ...dims.slice(1)]),
-    ]),
-  );
+  const kept = (tensors: Readonly<Record<string, Tensor>>) =>
+    Object.fromEntries(
+      Object.entries(tensors).map(([name, { data, dims }]) => [
+        name,
+        float32(rowsOf(data as Float32Array), [alive.length, ...dims.slice(1)]),
+      ]),
+    );
   return {
     ...chunk,
     rows: pick(chunk.rows),
     lengths: pick(chunk.lengths),
-    mask: rowsOf(chunk.mask),
-    cache,
+    mask: chunk.mask && rowsOf(chunk.mask),
+    cache: kept(chunk.cache),
+    encoded: kept(chunk.encoded),
     alive: new Float32Array(alive.length).fill(1),
   };
 }

@@ -1,14 +1,19 @@
 // Dimensions: B batch rows, P prompt positions, S cached positions, N tokens of this chunk, V vocabulary,
 // G key/value heads, X heads per group, R = X + 2 rotated slots per group, E head size.
+import { found } from "../../base/found.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int64 } from "../graph/tensor.js";
+import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { causalAttention, maskedScore } from "../models/forward/attention.js";
+import type { EncodedPrompts } from "../models/forward/cross-attention.js";
 import { declareFused, type FusedProjection } from "../models/forward/fused-projections.js";
+import { positionsOf } from "../models/forward/positions.js";
+import { backwardBias } from "../models/forward/relative-bias.js";
 import { stillRow } from "../models/forward/rotary.js";
 import { type Attention, SequencePass } from "../models/forward/sequence-pass.js";
-import { append, type KeyDistances, type LayerCache, StepPass } from "../models/forward/step-pass.js";
+import { append, type KeyDistances, type LayerCache, StepPass, type StepPlace } from "../models/forward/step-pass.js";
 import type { GraphWeights } from "../models/graph-weights.js";
 import { attentionsOf, hiddenStates, logits } from "../models/hidden-states.js";
 import { declareModel } from "../models/model-params.js";
@@ -41,6 +46,12 @@ interface Rows {
 /** Names of a layer's cache in feeds and outputs. */
 export const cacheName = (part: "k" | "v", layer: number): string => `${part}.${layer}`;
 
+/** Names of what a layer of an encoder-decoder's decoder attends to in the prompts. */
+export const promptCacheName = (part: "k" | "v", layer: number): string => `prompt.${part}.${layer}`;
+
+/** Name of the mask [B, 1, 1, P] of the prompts that the rows of an encoder-decoder belong to. */
+export const rowMaskName = "rowMask";
+
 /**
  * The first chunk: reads the prompts, draws their first token, then goes on in a Loop.
  * Inputs: ids [B, P] int32 right-padded, lengths [B] int64, mask [B, 1, 1, P], firstBlock and firstToken [B, 1],
@@ -54,10 +65,9 @@ export function startGraph(options: DecodeGraphOptions): Graph {
   const weights = declareModel(graph, config, options.weights);
   const ids_BP = graph.input("ids", "int32", ["B", "P"]);
   const lengths_B = graph.input("lengths", "int64", ["B"]);
-  const inputs = declareCommon(graph, "P");
-  const length = op.squeeze(op.dimOf(ids_BP, 1), [0]);
-  const positions_P = op.range(graph.constant(int64([0], [])), length, graph.constant(int64([1], [])), "P");
-  const positions_BP = op.expand(op.unsqueeze(positions_P, [0]), op.shapeOf(ids_BP), ["B", "P"]);
+  const inputs = declareCommon(graph);
+  const mask_B11S = declareMask(graph, "P");
+  const positions_BP = positionsOf(ids_BP);
   const cached_B11S = hasWindows(config) ? op.unsqueeze(positions_BP, [1, 2]) : undefined;
   const cache: LayerCache[] = [];
   const causal = causalAttention();
@@ -79,42 +89,62 @@ export function startGraph(options: DecodeGraphOptions): Graph {
   graph.output("firstLogprobs", drawn.logprobs_B1);
   graph.output("firstSamplingLogprobs", drawn.samplingLogprobs_B1);
   const rows = { token: drawn.tokens_B1, position: lengths_B, alive: stays(drawn, config, params) };
-  decodeLoop(graph, options, stepWeights(graph, options, weights), rows, { layers: cache, positions_B11S: cached_B11S }, inputs);
+  decodeLoop(graph, options, stepWeights(graph, options, weights), rows, { layers: cache, positions_B11S: cached_B11S, mask_B11S }, inputs);
   return graph;
 }
 
 /**
  * A later chunk: goes on from a cache. Inputs as for {@link startGraph}, with token, position, aliveIn and k.i, v.i, and for a
  * model with windows the position of each cached token, cachedPositions [B, 1, 1, S] int64.
+ *
+ * An encoder-decoder begins with it, from an empty cache. All rows are as long as each other, so that it has no mask; it has
+ * prompt.k.i, prompt.v.i and rowMask, as `encodeGraph` gives them.
  */
 export function continueGraph(options: DecodeGraphOptions): Graph {
   const { config } = options;
   const graph = new Graph("continue");
   const weights = declareModel(graph, config, options.weights);
-  const inputs = declareCommon(graph, "S");
+  const { encoder } = architectureOf(config);
+  const inputs = declareCommon(graph);
   const shape = ["B", config.kvHeads, "S", config.headDim];
   const cache = Array.from({ length: config.layers }, (_, layer) => ({
     k: graph.input(cacheName("k", layer), "float32", shape),
     v: graph.input(cacheName("v", layer), "float32", shape),
   }));
   const cached_B11S = hasWindows(config) ? graph.input("cachedPositions", "int64", ["B", 1, 1, "S"]) : undefined;
+  const far = encoder
+    ? { layers: cache, positions_B11S: undefined, encoded: declareEncoded(graph, config) }
+    : { layers: cache, positions_B11S: cached_B11S, mask_B11S: declareMask(graph, "S") };
   const rows = {
     token: graph.input("token", "int64", ["B", 1]),
     position: graph.input("position", "int64", ["B"]),
     alive: graph.input("aliveIn", "float32", ["B", 1]),
   };
-  decodeLoop(graph, options, stepWeights(graph, options, weights), rows, { layers: cache, positions_B11S: cached_B11S }, inputs);
+  decodeLoop(graph, options, stepWeights(graph, options, weights), rows, far, inputs);
   return graph;
+}
+
+/** What a decoder has read of the prompts of its rows, as `encodeGraph` gives it. */
+function declareEncoded(graph: Graph, { layers, heads, headDim }: ModelConfig): EncodedPrompts {
+  const input = (part: "k" | "v", layer: number) => graph.input(promptCacheName(part, layer), "float32", ["B", heads, "P", headDim]);
+  return {
+    layers: Array.from({ length: layers }, (_, layer) => ({ k: input("k", layer), v: input("v", layer) })),
+    mask_B11P: graph.input(rowMaskName, "float32", ["B", 1, 1, "P"]),
+  };
 }
 
 /** Whether layers of a model see a part of the text before them alone. */
 export const hasWindows = ({ layerKinds }: ModelConfig): boolean => layerKinds.some(({ window }) => window !== undefined);
 
-/** What was cached before this chunk. */
+/** What was read before this chunk. */
 interface FarCache {
   readonly layers: readonly LayerCache[];
   /** int64: position of each cached token; of a model with windows. */
   readonly positions_B11S: Value | undefined;
+  /** 0 where a token is cached, else the masked score; of a decoder alone. */
+  readonly mask_B11S?: Value;
+  /** What an encoder has read. */
+  readonly encoded?: EncodedPrompts;
 }
 
 /** Weights of the pass of one token: the model's own, and its projections in their fused form. */
@@ -132,15 +162,15 @@ const stepWeights = (graph: Graph, { config, weights }: DecodeGraphOptions, own:
 const mostProbable = (logits_BV: Value, k: number): Value => op.cast(op.topK(logits_BV, k)[1], "int32");
 
 interface CommonInputs {
-  readonly mask_B11S: Value;
   readonly block_NB1: Value;
   readonly token_NB1: Value;
   readonly steps: Value;
   readonly temperature: Value;
 }
 
-const declareCommon = (graph: Graph, cached: string): CommonInputs => ({
-  mask_B11S: graph.input("mask", "float32", ["B", 1, 1, cached]),
+const declareMask = (graph: Graph, cached: string): Value => graph.input("mask", "float32", ["B", 1, 1, cached]);
+
+const declareCommon = (graph: Graph): CommonInputs => ({
   block_NB1: graph.input("blockUniforms", "float32", ["N", "B", 1]),
   token_NB1: graph.input("tokenUniforms", "float32", ["N", "B", 1]),
   steps: graph.input("steps", "int64", []),
@@ -186,10 +216,11 @@ function decodeLoop(
   options: DecodeGraphOptions,
   weights: StepWeights,
   rows: Rows,
-  { layers: far, positions_B11S }: FarCache,
+  cached: FarCache,
   inputs: CommonInputs,
 ): void {
   const { config, params, keepCache } = options;
+  const far = cached.layers;
   const positions_NBR = slotPositions(graph, config, rows.position, inputs.block_NB1);
   const body = new Graph("decode", graph);
   const iteration = body.input("iteration", "int64", []);
@@ -202,9 +233,7 @@ function decodeLoop(
     v: body.input(`near.v.${layer}`, "float32", shape),
   }));
   const now = (x: Value) => op.gather(x, iteration);
-  const positions_BR = now(positions_NBR);
-  const distances = positions_B11S && keyDistances(positions_BR, positions_B11S, iteration);
-  const place = { positions_BR, far, near, mask_B11S: inputs.mask_B11S, ...(distances ? { distances } : {}) };
+  const place = placeOf(cached, { positions_BR: now(positions_NBR), near }, iteration, biasesOf(config, weights, far, inputs));
   const pass = new StepPass(config, weights.own, weights.fused, place);
   const hidden_B1D = hiddenStates(pass, token_B1);
   const logits_BV = logits(config, weights.own, op.reshape(hidden_B1D, ["B", config.hiddenSize]));
@@ -237,6 +266,43 @@ function decodeLoop(
     graph.output(`next.${cacheName("k", layer)}`, append(k, result.state[2 + 2 * layer]!));
     graph.output(`next.${cacheName("v", layer)}`, append(v, result.state[3 + 2 * layer]!));
   });
+}
+
+/** Where a step stands. @param iteration int64 []: steps of this chunk so far */
+function placeOf(
+  { layers, positions_B11S, mask_B11S, encoded }: FarCache,
+  step: Pick<StepPlace, "positions_BR" | "near">,
+  iteration: Value,
+  biases: ChunkBiases | undefined,
+): StepPlace {
+  return {
+    ...step,
+    far: layers,
+    ...(mask_B11S ? { mask_B11S } : {}),
+    ...(positions_B11S ? { distances: keyDistances(step.positions_BR, positions_B11S, iteration) } : {}),
+    ...(encoded ? { encoded } : {}),
+    ...(biases ? { bias_1H1A: biases(iteration) } : {}),
+  };
+}
+
+/** Position biases of a step's query over all keys before it and its own, [1, H, 1, S + n + 1], by the steps of the chunk before it. */
+type ChunkBiases = (iteration: Value) => Value;
+
+/** The biases of an encoder-decoder's decoder; those of a step are the last columns of those of the chunk's last query. */
+function biasesOf(
+  config: ModelConfig,
+  { own }: StepWeights,
+  far: readonly LayerCache[],
+  { token_NB1 }: CommonInputs,
+): ChunkBiases | undefined {
+  const { encoder } = architectureOf(config);
+  if (!encoder) return undefined;
+  const integer = (x: number) => token_NB1.graph.constant(int64([x]));
+  const steps = op.dimOf(token_NB1, 0);
+  const cached = op.dimOf(found(far[0], "the first layer's cache").k, 2);
+  const all_1H1L = backwardBias(own, encoder.decoderBias(config), op.add(cached, steps));
+  const last = op.sub(steps, integer(1));
+  return (iteration) => op.slice(all_1H1L, 3, op.sub(last, op.unsqueeze(iteration, [0])), integer(2 ** 31), "all");
 }
 
 /** How many tokens before this step's each cached key stands. @param iteration int64 []: steps of this chunk so far */

@@ -1,6 +1,10 @@
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
 import { generator } from "../../base/random.js";
 import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
+import type { EncoderPart } from "../models/architectures/encoder.js";
+import { promptFeeds } from "../models/architectures/sequence-inputs.js";
+import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { maskedScore } from "../models/forward/attention.js";
 import { fuseProjections } from "../models/forward/fused-projections.js";
@@ -11,9 +15,20 @@ import type { Weights } from "../models/param-spec.js";
 import { floatsOf, type Outputs, outputOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
-import { type Chunk, cachedPositions, dropFinished, extendMask, type Piece, type Row, readCache, type SampleRequest } from "./chunk.js";
+import {
+  type Chunk,
+  cachedPositions,
+  dropFinished,
+  emptyCache,
+  extendMask,
+  type Piece,
+  type Row,
+  readCache,
+  type SampleRequest,
+} from "./chunk.js";
 import { continueGraph, hasWindows, startGraph } from "./decode-graph.js";
 import { negatedUniform } from "./draw.js";
+import { encodeGraph } from "./encode-graph.js";
 import { checkSamplingParams, type SamplingParams, samplingKind } from "./params.js";
 
 /** What was sampled for one request: N tokens. */
@@ -137,7 +152,8 @@ export class Sampler {
   async #group(rows: readonly Row[], params: SamplingParams, onChunk?: (pieces: readonly Piece[]) => void): Promise<void> {
     this.#reach = Math.max(...rows.map(({ request }) => request.promptIds.length)) + params.maxNewTokens;
     const once = params.maxNewTokens <= this.#options.chunkTokens;
-    let chunk = await this.#start(rows, params, !once);
+    const { encoder } = architectureOf(this.#config);
+    let chunk = encoder ? await this.#begin(encoder, rows, params, !once) : await this.#start(rows, params, !once);
     this.#report(chunk, onChunk);
     while (chunk.written < params.maxNewTokens && chunk.alive.includes(1)) {
       chunk = await this.#continue(dropFinished(chunk), params);
@@ -179,33 +195,56 @@ export class Sampler {
       },
       drawnIn(outputs),
     ];
-    return this.#take(rows, lengths, { mask, cached: longest, longest, written: 0 }, params, outputs, drawn, keepCache);
+    return this.#take(rows, lengths, { mask, cached: longest, longest, encoded: {}, written: 0 }, params, outputs, drawn, keepCache);
   }
 
-  async #continue(state: Chunk, params: SamplingParams): Promise<Chunk> {
+  /** An encoder-decoder reads the prompts, each once, and begins every completion behind its start token. */
+  async #begin(encoder: EncoderPart, rows: readonly Row[], params: SamplingParams, keepCache: boolean): Promise<Chunk> {
+    const prompts = new Map(rows.map(({ request: { promptIds } }) => [promptIds.join(), promptIds]));
+    const places = new Map([...prompts.keys()].map((prompt, i) => [prompt, i]));
+    const weights = this.#asInputs ? "inputs" : this.#weights;
+    const session = await this.#sessions.get("encode", 0, () =>
+      Session.create(encodeGraph({ config: this.#config, weights }, encoder), this.#options),
+    );
+    const encoded = await session.run({
+      ...this.#weightFeeds,
+      ...promptFeeds([...prompts.values()], 0),
+      rows: int64(rows.map(({ request }) => found(places.get(request.promptIds.join()), "a row's prompt"))),
+    });
+    const start = { rows, lengths: rows.map(() => 1), mask: undefined, cached: 0, longest: 0, encoded, written: 0 };
+    const alive = new Float32Array(rows.length).fill(1);
+    return this.#continue({ ...start, cache: emptyCache(this.#config, rows.length), alive, pieces: [] }, params, keepCache);
+  }
+
+  async #continue(state: Chunk, params: SamplingParams, keepCache = true): Promise<Chunk> {
     const { rows, mask, cached, written } = state;
     const steps = Math.min(params.maxNewTokens - written, this.#options.chunkTokens);
-    const session = await this.#session("continue", params, true);
-    const token = int64(rows.map(lastOf), [rows.length, 1]);
+    const session = await this.#session("continue", params, keepCache);
+    const startId = this.#config.encoderDecoder?.startId;
+    const token = int64(
+      rows.map((row) => (written === 0 ? found(startId, "the start token") : lastOf(row))),
+      [rows.length, 1],
+    );
     const position = int64(state.lengths.map((length) => length + written - 1));
     const outputs = await session.run({
       ...this.#weightFeeds,
       token,
       position,
       aliveIn: float32(state.alive, [rows.length, 1]),
-      mask: float32(mask, [rows.length, 1, 1, cached]),
+      ...(mask ? { mask: float32(mask, [rows.length, 1, 1, cached]) } : {}),
       ...(hasWindows(this.#config) ? { cachedPositions: cachedPositions(state) } : {}),
+      ...state.encoded,
       ...state.cache,
       ...drawFeeds(rows, steps, params),
     });
-    return this.#take(rows, state.lengths, state, params, outputs, [drawnIn(outputs)], true);
+    return this.#take(rows, state.lengths, state, params, outputs, [drawnIn(outputs)], keepCache);
   }
 
   /** Reads a chunk's tokens into its rows. */
   #take(
     rows: readonly Row[],
     lengths: readonly number[],
-    { mask, cached, longest, written }: Pick<Chunk, "mask" | "cached" | "longest" | "written">,
+    { mask, cached, longest, encoded, written }: Pick<Chunk, "mask" | "cached" | "longest" | "encoded" | "written">,
     params: SamplingParams,
     outputs: Outputs,
     drawn: readonly DrawnTensors[],
@@ -216,9 +255,10 @@ export class Sampler {
     return {
       rows,
       lengths,
-      mask: keepCache ? extendMask(mask, rows.length, cached, steps) : mask,
+      mask: keepCache && mask ? extendMask(mask, rows.length, cached, steps) : mask,
       cached: cached + steps,
       longest,
+      encoded,
       cache: keepCache ? readCache(outputs, this.#config.layers) : {},
       written: written + drawn.reduce((sum, { tokens }) => sum + tokens.data.length / rows.length, 0),
       alive: floatsOf(outputs, "alive"),

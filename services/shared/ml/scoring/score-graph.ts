@@ -1,13 +1,11 @@
 // Dimensions: B batch, T position, R rows (completion tokens), D width.
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
-import { causalAttention } from "../models/forward/attention.js";
-import { SequencePass } from "../models/forward/sequence-pass.js";
-import { hiddenStates, logits } from "../models/hidden-states.js";
+import { logits } from "../models/hidden-states.js";
 import { declareModel } from "../models/model-params.js";
 import type { Weights } from "../models/param-spec.js";
+import { sequenceStates } from "../models/sequence-states.js";
 import { defaultHiddenDtype } from "../signals/hidden-dtype.js";
 import type { Signal } from "../signals/score.js";
 import { signals } from "../signals/table.js";
@@ -15,17 +13,17 @@ import { signals } from "../signals/table.js";
 /**
  * One forward over prompt and completion; logits only at the rows that predict a completion token, and only the answer
  * of the signal leaves the graph.
- * Inputs: ids [B, T] int32 right-padded, positions [B, T] int64, rows [R] int64 (places in [B·T]), labels [R] int32,
- * temperature [], and what the signal needs (its definition's `outputs`, which also name what comes out).
+ * Inputs: those that the family lays texts out as (a decoder's: ids [B, T] int32 right-padded, positions [B, T] int64), rows
+ * [R] int64 (places in [B·T]), labels [R] int32, temperature [], and what the signal needs (its definition's `outputs`, which
+ * also name what comes out).
  */
 export function scoreGraph(config: ModelConfig, weights: Weights, signal: Pick<Signal, "kind" | "hiddenDtype">): Graph {
   const graph = new Graph("score");
   const params = declareModel(graph, config, weights);
-  const { ids_BT, positions_BT } = architectureOf(config).inputs.declare(graph);
+  const hidden_BTD = sequenceStates(graph, config, params);
   const places_R = graph.input("rows", "int64", ["R"]);
   const labels_R = graph.input("labels", "int32", ["R"]);
   const temperature = graph.input("temperature", "float32", []);
-  const hidden_BTD = hiddenStates(new SequencePass(config, params, { positions_BT, attend: causalAttention() }), ids_BT);
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const rows = { graph, hidden_RD, labels_R, logits: () => op.div(logits(config, params, hidden_RD), temperature) };
   const outputs = signals[signal.kind].outputs(rows, signal.hiddenDtype ?? defaultHiddenDtype);

@@ -1,6 +1,6 @@
 import { RetortError } from "../../base/errors.js";
 import { float32, int32 } from "../graph/tensor.js";
-import { architectureOf } from "../models/architectures/table.js";
+import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { withRoom } from "../models/forward/rotary.js";
 import type { Weights } from "../models/param-spec.js";
@@ -49,7 +49,7 @@ export class Scorer {
       signals[signal.kind].check?.(input, signal.k, this.#config.vocabSize, i);
     }
     const scores = new Array<Score>(inputs.length);
-    const lengths = inputs.map(architectureOf(this.#config).inputs.length);
+    const lengths = inputs.map(inputsOf(this.#config).lengths);
     for (const members of batchesWithin(lengths, this.#options.batchTokens)) {
       const results = await this.#forward(
         members.map((i) => inputs[i]!),
@@ -92,7 +92,7 @@ export class Scorer {
   }
 
   async #forward(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
-    const { length, layOut } = architectureOf(this.#config).inputs;
+    const { lengths, layOut } = inputsOf(this.#config);
     const { feeds, places } = layOut(inputs, 0);
     const rows = places.length;
     const labels = new Int32Array(rows);
@@ -101,7 +101,7 @@ export class Scorer {
       labels.set(completionIds, row);
       row += completionIds.length;
     }
-    const session = await this.#session(signal, Math.max(...inputs.map(length)));
+    const session = await this.#session(signal, Math.max(...inputs.flatMap(lengths)));
     const outputs = await session.run({
       ...feeds,
       rows: { dtype: "int64", dims: [rows], data: places },

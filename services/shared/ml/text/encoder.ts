@@ -50,24 +50,32 @@ interface PlainText {
 const nothing: Written = { prompt: "", whole: undefined, answer: undefined, plain: true };
 
 /**
+ * Whether a model reads a prompt and its completion as one text, as a decoder does, or as two, as an encoder-decoder does:
+ * the prompt with its encoder, with what the tokenizer puts around every text.
+ */
+export type TextLayout = "one" | "two";
+
+/**
  * Turns prompts and completions into token ids: the one place where text that is learnt, sampled from, scored or measured
  * becomes ids.
  *
- * A plain prompt gets what the tokenizer puts before every text. What a chat template wrote gets nothing more: it has its
- * start token already.
+ * A plain prompt gets what the tokenizer puts before every text, and where it is a text of its own also what it puts behind
+ * it. What a chat template wrote gets nothing more: it has its start token already.
  */
 export class Encoder {
   readonly #tokenizer: Tokenizer;
   readonly #ends: ReadonlySet<number>;
   readonly #settings: ChatSettings;
+  readonly #layout: TextLayout;
   /** How many end tokens the tokenizer puts behind every text. */
   readonly #suffix: number;
 
   /** @param endIds the tokens that end a sequence of the model; see `endsOf` */
-  constructor(tokenizer: Tokenizer, endIds: readonly number[], settings: ChatSettings) {
+  constructor(tokenizer: Tokenizer, endIds: readonly number[], settings: ChatSettings, layout: TextLayout = "one") {
     this.#tokenizer = tokenizer;
     this.#ends = new Set(endIds);
     this.#settings = settings;
+    this.#layout = layout;
     this.#suffix = suffixLength(tokenizer, this.#ends);
   }
 
@@ -90,8 +98,8 @@ export class Encoder {
   examples(inputs: readonly Example[]): EncodedExample[] {
     const written = inputs.map((input) => attempt(() => this.#write(input)));
     const texts = written.flatMap((one) => {
-      const { prompt, whole = "", plain } = one instanceof RetortError ? nothing : one;
-      return [prompt, whole].map((text) => ({ text, plain }));
+      const { prompt, whole = "", answer = "", plain } = one instanceof RetortError ? nothing : one;
+      return [{ text: prompt, plain }, this.#layout === "two" ? { text: answer, plain: false } : { text: whole, plain }];
     });
     const ids = this.#encodeEach(texts);
     return written.map((one, i): EncodedExample => {
@@ -102,7 +110,7 @@ export class Encoder {
       const prompt = { text: one.prompt, ids: promptIds };
       if (one.whole === undefined) return { prompt, completion: undefined };
       const found = attempt(() =>
-        one.answer === undefined ? this.#answerIds(promptIds, whole) : this.#withEnd(this.#plainIds(promptIds, whole, one.answer)),
+        one.answer === undefined ? this.#answerIds(promptIds, whole) : this.#withEnd(this.#learntIds(promptIds, whole, one.answer)),
       );
       return found instanceof RetortError ? { refusal: found.message } : { prompt, completion: found };
     });
@@ -110,17 +118,23 @@ export class Encoder {
 
   /** The ids of texts that are written behind plain prompts, without an end token. @throws InvalidArgument */
   continuations(prompts: readonly EncodedPrompt[], texts: readonly string[]): Int32Array[] {
+    if (this.#layout === "two") return this.#encodeAll(texts.map((text) => ({ text, plain: false })));
     const wholes = this.#encodeAll(texts.map((text, i) => ({ text: prompts[i]!.text + text, plain: true })));
     return texts.map((text, i) => this.#plainIds(prompts[i]!.ids, wholes[i]!, text));
   }
 
   /** The text of sampled completions: what prompt and completion say together, less what the prompt says alone. */
   completionTexts(sequences: readonly { readonly promptIds: Int32Array; readonly ids: Int32Array }[]): string[] {
-    return completionTexts(this.#tokenizer, sequences);
+    return completionTexts(this.#tokenizer, sequences, this.#layout);
   }
 
   #write({ prompt, completion }: Example): Written {
     const { chat } = this.#settings;
+    if (this.#layout === "two" && (chat || typeof prompt !== "string" || (completion !== undefined && typeof completion !== "string")))
+      throw new RetortError(
+        "InvalidArgument",
+        "the model is an encoder-decoder, which reads a prompt and its completion apart, and a chat template writes them as one text; give both as plain text, with chat: false",
+      );
     if (typeof prompt === "string" && !chat) {
       if (completion !== undefined && typeof completion !== "string") throw mixed("text", "a list of messages");
       this.#refuseUnread();
@@ -230,7 +244,7 @@ export class Encoder {
         { addSpecial: plain },
       );
       members.forEach((i, n) => {
-        encoded[i] = plain ? ids[n]!.subarray(0, ids[n]!.length - this.#suffix) : ids[n]!;
+        encoded[i] = plain && this.#layout === "one" ? ids[n]!.subarray(0, ids[n]!.length - this.#suffix) : ids[n]!;
       });
     }
     return encoded;
@@ -249,6 +263,10 @@ export class Encoder {
     const rest = whole.slice(prompt.length);
     const end = rest.findLastIndex((id) => this.#ends.has(id));
     return end < 0 ? rest : rest.slice(0, end + 1);
+  }
+
+  #learntIds(prompt: Int32Array, whole: Int32Array, answer: string): Int32Array {
+    return this.#layout === "two" ? whole : this.#plainIds(prompt, whole, answer);
   }
 
   /**
@@ -309,7 +327,9 @@ const leads = ["", "\n", "=", "a"];
 export function completionTexts(
   tokenizer: Tokenizer,
   sequences: readonly { readonly promptIds: Int32Array; readonly ids: Iterable<number> }[],
+  layout: TextLayout = "one",
 ): string[] {
+  if (layout === "two") return tokenizer.decodeAll(sequences.map(({ ids }) => ids));
   const wholes = sequences.map(({ promptIds, ids }) => Int32Array.from([...promptIds, ...ids]));
   const texts = tokenizer.decodeAll([...sequences.map(({ promptIds }) => promptIds), ...wholes]);
   return sequences.map(({ ids }, i) => {

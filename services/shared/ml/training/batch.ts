@@ -2,7 +2,7 @@ import { RetortError } from "../../base/errors.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
 import type { SequenceInputs } from "../models/architectures/sequence-inputs.js";
-import { batchesWithin } from "../runtime/batches.js";
+import { batchesWithin, paddedTokens } from "../runtime/batches.js";
 import { checkLength, checkLogprobs } from "../signals/checks.js";
 import { checkSignal, type Score } from "../signals/score.js";
 import type { ScorePart, TeacherHeads } from "../signals/signal.js";
@@ -54,7 +54,7 @@ export interface BatchLayout {
  * Splits a batch by length into micro-batches of at most `budget` tokens, padding included; a longer sequence stands
  * alone. Hidden states of teachers with different heads come into different ones.
  */
-export function splitBatch(batch: readonly TrainSequence[], budget: number, { length }: Pick<SequenceInputs, "length">): number[][] {
+export function splitBatch(batch: readonly TrainSequence[], budget: number, { lengths }: Pick<SequenceInputs, "lengths">): number[][] {
   const heads = new Map<string, number[]>();
   batch.forEach(({ score }, i) => {
     const key = score?.headDigest ?? "";
@@ -62,13 +62,12 @@ export function splitBatch(batch: readonly TrainSequence[], budget: number, { le
     heads.set(key, own);
     own.push(i);
   });
-  return [...heads.values()].flatMap((members) => splitMembers(members, (i) => length(batch[i]!), budget));
+  return [...heads.values()].flatMap((members) => splitMembers(members, (i) => lengths(batch[i]!), budget));
 }
 
-function splitMembers(members: readonly number[], length: (i: number) => number, budget: number): number[][] {
-  const total = members.reduce((longest, i) => Math.max(longest, length(i)), 0) * members.length;
-  if (total <= budget) return [[...members]];
-  return batchesWithin(members.map(length), budget).map((part) => part.map((i) => members[i]!));
+function splitMembers(members: readonly number[], lengths: (i: number) => readonly number[], budget: number): number[][] {
+  if (paddedTokens(members.map(lengths)) <= budget) return [[...members]];
+  return batchesWithin(members.map(lengths), budget).map((part) => part.map((i) => members[i]!));
 }
 
 /**

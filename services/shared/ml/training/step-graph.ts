@@ -4,13 +4,11 @@ import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import type { Objective } from "../losses/objective.js";
 import { declareRows } from "../losses/row-losses.js";
-import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
-import { causalAttention } from "../models/forward/attention.js";
-import { SequencePass } from "../models/forward/sequence-pass.js";
 import { declareWeights, graphWeights } from "../models/graph-weights.js";
-import { headLogits, hiddenStates } from "../models/hidden-states.js";
+import { headLogits } from "../models/hidden-states.js";
 import { headName } from "../models/model-params.js";
+import { sequenceStates } from "../models/sequence-states.js";
 import type { Trainable } from "../models/trainable.js";
 import { blockedHead, plainHead } from "./head.js";
 import { accumulate, type Gradient, type OptimizerOptions, update, withGradients } from "./update.js";
@@ -32,11 +30,10 @@ function lossAndGradients(graph: Graph, { config, trainable, objective, blockRow
   const { specs, frozen } = trainable;
   const params = declareWeights(graph, [...specs, ...frozen], "inputs");
   const weights = trainable.weights(params);
-  const { ids_BT, positions_BT } = architectureOf(config).inputs.declare(graph);
+  const hidden_BTD = sequenceStates(graph, config, weights);
   // Position in the flattened [B·T] of the token that predicts each completion token.
   const places_R = graph.input("rows", "int64", ["R"]);
   const rows = declareRows(graph, objective, "R", config.vocabSize, headSoftCap);
-  const hidden_BTD = hiddenStates(new SequencePass(config, weights, { positions_BT, attend: causalAttention() }), ids_BT);
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const head_VD = weights.weight(headName(config));
   const form = { objective, logits: (hidden: Value, weight: Value) => headLogits(config, hidden, weight) };

@@ -1,6 +1,6 @@
 import { RetortError } from "../../base/errors.js";
 import { checkObjective, type Objective } from "../losses/objective.js";
-import { architectureOf } from "../models/architectures/table.js";
+import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { type Head, headDigest } from "../models/model.js";
@@ -109,7 +109,7 @@ export class Trainer {
         `sequence ${long}: prompt and completion together exceed the model's ${maxPositions} positions; lower maxNewTokens or drop the prompt`,
       );
     const { objective, microBatchTokens, optimizer } = this.#options;
-    const parts = splitBatch(batch, microBatchTokens, architectureOf(this.#config).inputs);
+    const parts = splitBatch(batch, microBatchTokens, inputsOf(this.#config));
     const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation));
     const feeds = this.#state.scalars(learningRate, optimizer);
     const norm =
@@ -182,7 +182,7 @@ export class Trainer {
     const { vocabSize, padId } = this.#config;
     const byDefault = rows * vocabSize > plainLimit ? Math.max(minimumBlock, Math.floor(plainLimit / vocabSize / 2)) : 0;
     const blockRows = this.#options.blockRows ?? byDefault;
-    const { inputs } = architectureOf(this.#config);
+    const inputs = inputsOf(this.#config);
     const { objective } = this.#options;
     const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads };
     // A micro-batch has the states of one head.

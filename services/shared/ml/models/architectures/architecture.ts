@@ -5,6 +5,7 @@ import type { ModelConfig } from "../config/model-config.js";
 import type { Pass, Residual } from "../forward/pass.js";
 import type { SelfAttention } from "../forward/self-attention.js";
 import type { ParamSpec } from "../param-spec.js";
+import type { EncoderPart } from "./encoder.js";
 import type { SequenceInputs } from "./sequence-inputs.js";
 
 /** A weight within a tensor of a checkpoint. */
@@ -22,6 +23,8 @@ export interface Architecture {
   readonly className: string;
   /** Models of the family that people know, for lists: "Llama 1 to 3.3, TinyLlama". */
   readonly models: string;
+  /** What the class of its language model ends with; `ForCausalLM` if absent. */
+  readonly headClass?: string;
   readonly keys: KeyMeanings;
   /** Other names of the keys that every decoder's config has, as `n_embd` for hidden_size. */
   readonly aliases?: Readonly<Record<string, string>>;
@@ -31,6 +34,8 @@ export interface Architecture {
   readonly prefix: string;
   /** Tensors of a checkpoint that are no weights: buffers that follow from the config. */
   readonly buffers: RegExp;
+  /** Tensors that a checkpoint may hold beside a weight that they are copies of, by their names. */
+  readonly copies?: Readonly<Record<string, string>>;
   /** Name of the embedding [V, D]: the head too, where a model ties them. */
   readonly embedding: string;
   /** Name of a language model's own head [V, D]. */
@@ -39,16 +44,20 @@ export interface Architecture {
   readonly renamed?: readonly (readonly [RegExp, string])[];
   /** The weights that a checkpoint's tensor holds one behind the other, where it is not one itself. */
   readonly pieces?: (name: string, dims: readonly number[], config: ModelConfig) => readonly Piece[] | undefined;
+  /** Whether the head is tied goes by the file alone, whatever the config says: a model with a head in its file has its own. */
+  readonly headByFile?: boolean;
   /** The model of a config.json. Every key that matters is read or refused. @throws InvalidArgument naming the field */
   readonly parse: (read: Fields) => ModelConfig;
-  /** How the config of a saved model spells the rotary embedding; absent: as it came. */
+  /** How the config of a saved model spells what programs read otherwise: a decoder's rotary embedding; absent: as it came. */
   readonly spell?: (read: Fields) => Json;
+  /** What a config.json says of the head; absent: tie_word_embeddings alone. */
+  readonly spellHead?: (config: ModelConfig) => Json;
   /** Every weight from the embedding to the last norm, in the order of the forward pass. */
   readonly params: (config: ModelConfig) => ParamSpec[];
   /** What a weight's elements are in a model from scratch: one number, or `normal` for N(0, initializer_range²), be it scaled. */
   readonly initial: (spec: ParamSpec, config: ModelConfig) => number | "normal" | { readonly normal: number };
-  /** What the forward pass of a text is fed. */
-  readonly inputs: SequenceInputs;
+  /** What the forward pass of a text is fed, by its config where that decides it; see {@link inputsOf}. */
+  readonly inputs: SequenceInputs | ((config: ModelConfig) => SequenceInputs);
   /** The embedded tokens, int32 or int64 ids, as they enter the first block: [B, T, D]. */
   readonly embed: (pass: Pass, ids_BT: Value) => Value;
   /** The attention of a layer. */
@@ -60,4 +69,6 @@ export interface Architecture {
   readonly block: (pass: Pass, x: Residual, attention: SelfAttention) => void;
   /** The hidden states of the stream behind the last block, as the head reads them: [B, T, D]. */
   readonly finish: (x: Residual, config: ModelConfig) => Value;
+  /** The part that reads the prompt, in an encoder-decoder. What is said above is then its decoder's. */
+  readonly encoder?: EncoderPart;
 }

@@ -1,4 +1,5 @@
 import { RetortError } from "../../../base/errors.js";
+import type { TextLayout } from "../../text/encoder.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { arcee } from "./arcee.js";
 import type { Architecture } from "./architecture.js";
@@ -28,9 +29,11 @@ import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 import { qwen3Moe } from "./qwen3-moe.js";
 import { seedOss } from "./seed-oss.js";
+import type { SequenceInputs } from "./sequence-inputs.js";
 import { smollm3 } from "./smollm3.js";
 import { stablelm } from "./stablelm.js";
 import { starcoder2 } from "./starcoder2.js";
+import { t5 } from "./t5.js";
 
 /** Every supported family, by Hugging Face's `model_type`. */
 export const architectures = {
@@ -64,6 +67,7 @@ export const architectures = {
   phi3,
   stablelm,
   starcoder2,
+  t5,
 } as const satisfies Record<string, Architecture>;
 
 /** `model_type` of a supported family. */
@@ -76,4 +80,25 @@ export const isArchitecture = (name: unknown): name is ArchitectureName => typeo
 export function architectureOf({ architecture }: Pick<ModelConfig, "architecture">): Architecture {
   if (isArchitecture(architecture)) return architectures[architecture];
   throw new RetortError("Internal", `${architecture} is no architecture of the table`);
+}
+
+/** What the forward pass of a text is fed. @throws Internal as {@link architectureOf} */
+export function inputsOf(config: ModelConfig): SequenceInputs {
+  const { inputs } = architectureOf(config);
+  return typeof inputs === "function" ? inputs(config) : inputs;
+}
+
+/** Whether a model reads a prompt and its completion as one text or as two. @throws Internal as {@link architectureOf} */
+export const textLayoutOf = (config: Pick<ModelConfig, "architecture">): TextLayout => (architectureOf(config).encoder ? "two" : "one");
+
+/**
+ * Refuses an encoder-decoder where only a decoder will do.
+ *
+ * @param where the directory or option that names it
+ * @param way what to do instead
+ * @throws InvalidArgument naming both
+ */
+export function requireDecoder(config: Pick<ModelConfig, "architecture">, where: string, way: string): void {
+  if (!architectureOf(config).encoder) return;
+  throw new RetortError("InvalidArgument", `${where}: a model of type ${config.architecture} is an encoder-decoder; ${way}`);
 }

@@ -10,7 +10,7 @@ import { refusePointers } from "./diagnose.js";
 import { readModelJson } from "./model-json.js";
 import { nameTensors } from "./names.js";
 import { type Checkpoint, openCheckpoint, type StoredTensor } from "./open.js";
-import { type PlacedHead, placeHead } from "./place-head.js";
+import { type PlacedHead, placeHead, withoutCopies } from "./place-head.js";
 
 /** The config.json of a model directory alone. @throws NotFound or InvalidArgument naming the file, the field and the way out */
 export const readConfig = async (directory: string): Promise<ModelConfig> =>
@@ -50,9 +50,16 @@ export async function openModel(directory: string): Promise<OpenedModel> {
 export async function openLanguageModel(directory: string): Promise<OpenedModel> {
   const opened = await openModel(directory);
   const placed = await checkCheckpoint(opened);
-  const rawConfig = placed.config === opened.config ? opened.rawConfig : { ...opened.rawConfig, tie_word_embeddings: false };
+  const rawConfig =
+    placed.config.tieWordEmbeddings === opened.config.tieWordEmbeddings
+      ? opened.rawConfig
+      : { ...opened.rawConfig, ...spelledHead(placed.config) };
   return { ...opened, ...placed, rawConfig, warnings: [...opened.warnings, ...placed.warnings] };
 }
+
+/** What a config.json says of a model's head. */
+const spelledHead = (config: ModelConfig): Readonly<Record<string, unknown>> =>
+  architectureOf(config).spellHead?.(config) ?? { tie_word_embeddings: config.tieWordEmbeddings };
 
 /**
  * Checks by the headers alone that a directory has every weight of its config, whole, with its shape, and of a type that
@@ -62,7 +69,7 @@ export async function openLanguageModel(directory: string): Promise<OpenedModel>
  */
 export async function checkCheckpoint({ config, tensors, checkpoint }: OpenedModel): Promise<PlacedHead> {
   for (const { path, stored, entry } of tensors.values()) checkElementType(entry.dtype, `${path}: tensor ${stored}`);
-  const placed = await placeHead(config, tensors, checkpoint.directory);
+  const placed = await placeHead(config, await withoutCopies(config, tensors, checkpoint.directory), checkpoint.directory);
   const shapes = new Map([...placed.tensors].map(([name, { entry }]) => [name, { dims: entry.shape }]));
   checkWeights(paramSpecs(placed.config), shapes, checkpoint.directory);
   return placed;

@@ -13,8 +13,8 @@ import type { Checkpoint, StoredTensor } from "./open.js";
  * @throws InvalidArgument naming a tensor that belongs to no such model, and the way out
  */
 export function nameTensors({ directory, tensors }: Checkpoint, config: ModelConfig): Map<string, StoredTensor> {
-  const { head, prefix, buffers } = architectureOf(config);
-  const wanted = new Set([...bodySpecs(config).map(({ name }) => name), head, classHead]);
+  const { head, prefix, buffers, copies = {} } = architectureOf(config);
+  const wanted = new Set([...bodySpecs(config).map(({ name }) => name), head, classHead, ...Object.keys(copies)]);
   const named = new Map<string, StoredTensor>();
   for (const [respelled, tensor] of [...tensors].flatMap(([stored, tensor]) => respell(stored, tensor, config))) {
     const { stored } = tensor;

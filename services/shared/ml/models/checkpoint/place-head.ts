@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { RetortError } from "../../../base/errors.js";
 import { architectureOf } from "../architectures/table.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { readInto } from "../safetensors/header.js";
@@ -14,11 +15,17 @@ export interface PlacedHead {
 
 /**
  * Decides where a model's head is, as transformers 5 does. Under a tied flag: an equal head is the embedding, another head
- * is the model's own (and the flag is wrong), and a head without an embedding is both.
+ * is the model's own (and the flag is wrong), and a head without an embedding is both. In a family whose file alone decides,
+ * the config then says what the file says.
  */
 export async function placeHead(config: ModelConfig, tensors: ReadonlyMap<string, StoredTensor>, directory: string): Promise<PlacedHead> {
-  const { embedding, head: headName } = architectureOf(config);
+  const { embedding, head: headName, headByFile } = architectureOf(config);
   const [embed, head] = [tensors.get(embedding), tensors.get(headName)];
+  if (headByFile) {
+    const tieWordEmbeddings = !head || (embed !== undefined && (await sameElements(embed, head)));
+    const tied = new Map([...tensors].filter(([name]) => name !== headName || !tieWordEmbeddings));
+    return { config: { ...config, tieWordEmbeddings }, tensors: tied, warnings: [] };
+  }
   if (!config.tieWordEmbeddings || !head) return { config, tensors, warnings: [] };
   if (embed && !(await sameElements(embed, head)))
     return {
@@ -33,6 +40,30 @@ export async function placeHead(config: ModelConfig, tensors: ReadonlyMap<string
   // A tensor in both places keeps one name.
   if (!embed) tied.set(embedding, head);
   return { config, tensors: tied, warnings: [] };
+}
+
+/**
+ * The tensors without copies that a file holds of one and the same weight; a copy alone is the weight.
+ *
+ * @throws InvalidArgument naming a copy that differs
+ */
+export async function withoutCopies(
+  config: ModelConfig,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  directory: string,
+): Promise<ReadonlyMap<string, StoredTensor>> {
+  const single = new Map(tensors);
+  for (const [name, original] of Object.entries(architectureOf(config).copies ?? {})) {
+    const [copy, weight] = [single.get(name), single.get(original)];
+    if (copy && weight && !(await sameElements(copy, weight)))
+      throw new RetortError(
+        "InvalidArgument",
+        `${directory}: tensor ${copy.stored} differs from ${original}, which it is in every model of type ${config.architecture}; take a model whose encoder and decoder share their embedding`,
+      );
+    if (copy && !weight) single.set(original, copy);
+    single.delete(name);
+  }
+  return single;
 }
 
 const pieceBytes = 1 << 22;

@@ -100,11 +100,14 @@ function kindsOf(read: Fields, defaults: DecoderDefaults, layers: number, headDi
 export const layerKinds = (windows: readonly (number | undefined)[], rotary: Rotary | undefined): LayerKind[] =>
   windows.map((window) => ({ window, rotary }));
 
+/** The activation of a name of transformers; undefined if there is none. */
+export const activationNamed = (name: string): Activation | undefined => (Object.hasOwn(activations, name) ? activations[name] : undefined);
+
 function activationOf(read: Fields, defaults: DecoderDefaults): Activation {
   const [key, value] = defaults.activation ?? ["hidden_act", "silu"];
   const name = read.text(key, value);
   const supported = defaults.activations ?? ["silu"];
-  const activation = Object.hasOwn(activations, name) ? activations[name] : undefined;
+  const activation = activationNamed(name);
   if (activation && supported.includes(activation)) return activation;
   const names = Object.keys(activations).filter((one) => supported.includes(activations[one] as Activation));
   throw read.refused(key, names.join(", "), name);

@@ -1,3 +1,4 @@
+import type { EncoderDecoder } from "./encoder-decoder.js";
 import type { Rotary } from "./rope.js";
 
 /** How a family norms: by the root mean square (`rms`), the same with the scale 1 + weight, or LayerNorm, with a bias where it has one. */
@@ -44,6 +45,8 @@ export interface ModelConfig {
   readonly headDim: number;
   /** One for each layer. */
   readonly layerKinds: readonly LayerKind[];
+  /** What an encoder-decoder has beside its decoder; undefined for a decoder alone. */
+  readonly encoderDecoder?: EncoderDecoder | undefined;
   readonly norm: NormKind;
   readonly normEps: number;
   readonly activation: Activation;
@@ -76,6 +79,6 @@ export interface ModelConfig {
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
   readonly padId: number | undefined;
-  /** Standard deviation of the matrices of a model from scratch. */
+  /** Standard deviation of the matrices of a model from scratch, or what a family multiplies its own with. */
   readonly initializerRange: number;
 }

@@ -3,6 +3,7 @@ import { Graph, type Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import { int64 } from "../../graph/tensor.js";
 import { writeModel } from "../../graph/write-model.js";
+import { requireDecoder } from "../architectures/table.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { Rotary } from "../config/rope.js";
 import { maskedAttention, maskedScore, maskOfDistance } from "../forward/attention.js";
@@ -86,6 +87,9 @@ function pastMask(ids_BS: Value, present_BT: Value, window: number | undefined):
   return op.where(seen, 0, maskedScore);
 }
 
+/** What to do with an encoder-decoder, which is three graphs in ONNX. */
+export const withoutOnnx = "export it as a Hugging Face directory (--format hf), from which Optimum makes its ONNX files";
+
 /**
  * Saves a model as DIR/model.onnx with its config and tokenizer; see {@link writeModel}.
  *
@@ -93,6 +97,7 @@ function pastMask(ids_BS: Value, present_BT: Value, window: number | undefined):
  * @returns the names of the model's own files
  */
 export async function saveOnnx(directory: string, model: Model, from?: string, maxBytes?: number): Promise<string[]> {
+  requireDecoder(model.config, from ?? directory, withoutOnnx);
   await saveCompanions(directory, model, from);
   return writeModel(directory, onnxGraph(model.config, model.params), maxBytes);
 }

@@ -3,24 +3,40 @@ import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import { int64 } from "../../graph/tensor.js";
 import type { SelfAttention } from "./self-attention.js";
-import type { Attention } from "./sequence-pass.js";
 
 /** Added to the scores of positions that must not be seen. Finite, so that a fully masked row stays finite. */
 export const maskedScore = -1e9;
+
+/** One layer's queries, keys and values, rotated, and how they meet. */
+export interface AttentionInputs extends Pick<SelfAttention, "layer" | "scale" | "softCap" | "window"> {
+  /** [B, H, T, E] */
+  readonly q: Value;
+  /** [B, G, T, E] */
+  readonly k: Value;
+  /** [B, G, T, E] */
+  readonly v: Value;
+}
+
+/** Over what queries meet keys: the caller's choice (plain and causal, or against a cache). Returns [B, H, T, E]. */
+export type Attention = (inputs: AttentionInputs) => Value;
 
 /**
  * Plain causal attention from differentiable operators: softmax(q kᵀ · scale + mask) v.
  *
  * Rows are right-padded, so the causal mask alone keeps padding out of every real position.
+ *
+ * @param bias_1HTT added to the scores of every layer
  */
-export function causalAttention(): Attention {
+export function causalAttention(bias_1HTT?: Value): Attention {
   const masks = new Map<number | undefined, Value>();
   return ({ q, k, v, window, ...form }) => {
-    const mask = masks.get(window) ?? causalMask(q, q.shape[2] as string, window);
+    const mask = masks.get(window) ?? biased(causalMask(q, q.shape[2] as string, window), bias_1HTT);
     masks.set(window, mask);
     return maskedAttention(q, k, v, mask, form);
   };
 }
+
+const biased = (mask: Value, bias: Value | undefined): Value => (bias ? op.add(mask, bias) : mask);
 
 /** How scores come of products. */
 export type ScoreForm = Pick<SelfAttention, "scale" | "softCap">;

@@ -4,6 +4,7 @@ import * as op from "../../graph/ops/index.js";
 import { float32 } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { GraphWeights } from "../graph-weights.js";
+import type { CrossAttention } from "./cross-attention.js";
 import type { LinearLayout, SelfAttention } from "./self-attention.js";
 
 /** The residual stream x [B, T, D]: what layers read through norms and add to. */
@@ -79,4 +80,7 @@ export abstract class Pass {
 
   /** Attention of every position over itself and what came before it: [B, T, D] to [B, T, D]. */
   abstract attention(attention: SelfAttention, x_BTD: Value): Value;
+
+  /** Attention of every position to the prompt that an encoder has read: [B, T, D] to [B, T, D]. */
+  abstract crossAttention(cross: CrossAttention, x_BTD: Value): Value;
 }

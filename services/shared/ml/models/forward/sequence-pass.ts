@@ -1,31 +1,25 @@
-// Dimensions: B batch, T position, D width, H heads, G key/value heads, E head size.
+// Dimensions: B batch, T position, P position of a prompt, D width, H heads, G key/value heads, E head size.
+import { found } from "../../../base/found.js";
 import type { Dim, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { Rotary } from "../config/rope.js";
 import type { GraphWeights } from "../graph-weights.js";
+import { type Attention, maskedAttention } from "./attention.js";
+import type { CrossAttention, EncodedPrompts } from "./cross-attention.js";
 import { Pass, type Residual } from "./pass.js";
 import { constantTables, type RotaryTables, rotate } from "./rotary.js";
 import type { SelfAttention } from "./self-attention.js";
 
-/** One layer's queries, keys and values, rotated, and how they meet. */
-export interface AttentionInputs extends Pick<SelfAttention, "layer" | "scale" | "softCap" | "window"> {
-  /** [B, H, T, E] */
-  readonly q: Value;
-  /** [B, G, T, E] */
-  readonly k: Value;
-  /** [B, G, T, E] */
-  readonly v: Value;
-}
-
-/** Over what queries meet keys: the caller's choice (plain and causal, or against a cache). Returns [B, H, T, E]. */
-export type Attention = (inputs: AttentionInputs) => Value;
+export type { Attention, AttentionInputs } from "./attention.js";
 
 /** Where a pass over whole sequences stands in them. */
 export interface SequencePlace {
   /** int64: rotary position of each token. */
   readonly positions_BT: Value;
   readonly attend: Attention;
+  /** What an encoder has read, in an encoder-decoder's decoder. */
+  readonly encoded?: EncodedPrompts;
   /** Rotary tables that every position has a row in; by default constants of config.maxPositions rows. */
   readonly tables?: (rotary: Rotary) => RotaryTables<Value>;
 }
@@ -70,6 +64,20 @@ export class SequencePass extends Pass {
     const out_BHTE = this.#place.attend({ layer, window, scale, softCap, q: turned(q(), "q"), k: turned(k(), "k"), v: v() });
     const joined_BTX = op.reshape(op.transpose(out_BHTE, [0, 2, 1, 3]), [batch, time, heads * headDim]);
     return this.linear(attention.output, joined_BTX, attention.outputLayout);
+  }
+
+  crossAttention({ layer, q, output, scale }: CrossAttention, x_BTD: Value): Value {
+    const { heads, headDim } = this.config;
+    const { layers, mask_B11P } = found(this.#place.encoded, "what the encoder has read");
+    const { k, v } = found(layers[layer], "the prompt's keys");
+    const out_BHTE = maskedAttention(this.#heads(this.linear(q, x_BTD), heads), k, v, mask_B11P, { scale, softCap: undefined });
+    return this.linear(output, op.reshape(op.transpose(out_BHTE, [0, 2, 1, 3]), [...x_BTD.shape.slice(0, 2), heads * headDim]));
+  }
+
+  /** What a decoder's layer attends to in a prompt: keys and values [B, H, P, E] of its states behind the encoder. */
+  keysAndValues({ k, v }: CrossAttention, states_BPD: Value): Record<"k" | "v", Value> {
+    const { kvHeads } = this.config;
+    return { k: this.#heads(this.linear(k, states_BPD), kvHeads), v: this.#heads(this.linear(v, states_BPD), kvHeads) };
   }
 
   /** Queries [B, H, T, E], keys and values [B, G, T, E], not rotated yet, each made when it is asked for. */

@@ -1,12 +1,13 @@
 // Dimensions: B batch rows, D width, H heads, G key/value heads, X heads per group (H/G), R = X + 2 slots per group
-// (its queries, its key, its value), E head size, S cached positions, n positions of this chunk.
+// (its queries, its key, its value), E head size, S cached positions, n positions of this chunk, P positions of a prompt.
 import { found } from "../../../base/found.js";
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { Rotary } from "../config/rope.js";
 import type { GraphWeights } from "../graph-weights.js";
-import { maskedScore, type ScoreForm } from "./attention.js";
+import { maskedAttention, maskedScore, type ScoreForm } from "./attention.js";
+import type { CrossAttention, EncodedPrompts } from "./cross-attention.js";
 import type { FusedProjection } from "./fused-projections.js";
 import { Pass, type Residual } from "./pass.js";
 import { constantTables, rotate } from "./rotary.js";
@@ -26,8 +27,12 @@ export interface StepPlace {
   readonly far: readonly LayerCache[];
   /** Per layer the keys and values of this chunk so far. */
   readonly near: readonly LayerCache[];
-  /** [B, 1, 1, S]: 0 where the far cache holds a token, else the masked score. */
-  readonly mask_B11S: Value;
+  /** [B, 1, 1, S]: 0 where the far cache holds a token, else the masked score; absent where it holds tokens only. */
+  readonly mask_B11S?: Value;
+  /** [1, H, 1, S + n + 1]: added to the scores of all keys, this token's own the last. */
+  readonly bias_1H1A?: Value;
+  /** What an encoder has read, in an encoder-decoder's decoder. */
+  readonly encoded?: EncodedPrompts;
   /** How many tokens back each key is; needed by layers with a window. */
   readonly distances?: KeyDistances;
 }
@@ -100,9 +105,18 @@ export class StepPass extends Pass {
     return this.linear(output, op.reshape(joined, ["B", 1, heads * headDim]), outputLayout);
   }
 
+  crossAttention({ layer, q, output, scale }: CrossAttention, x_B1D: Value): Value {
+    const { heads, headDim } = this.config;
+    const { layers, mask_B11P } = found(this.#place.encoded, "what the encoder has read");
+    const { k, v } = found(layers[layer], "the prompt's keys");
+    const q_BH1E = op.reshape(this.linear(q, x_B1D), ["B", heads, 1, headDim]);
+    const out_BH1E = maskedAttention(q_BH1E, k, v, mask_B11P, { scale, softCap: undefined });
+    return this.linear(output, op.reshape(out_BH1E, ["B", 1, heads * headDim]));
+  }
+
   #masks(window: number | undefined): Masks {
-    const { mask_B11S, distances } = this.#place;
-    if (window === undefined) return { far_B11S: mask_B11S };
+    const { mask_B11S, bias_1H1A, distances } = this.#place;
+    if (window === undefined) return { far_B11S: mask_B11S, all_1H1A: bias_1H1A };
     const known = this.#windows.get(window);
     if (known) return known;
     const { far_B11S, near_N } = found(distances, "the keys' distances");
@@ -112,7 +126,8 @@ export class StepPass extends Pass {
         0,
         maskedScore,
       );
-    const masks = { far_B11S: op.add(mask_B11S, beyond(far_B11S)), near_N: beyond(near_N) };
+    const far = beyond(far_B11S);
+    const masks = { far_B11S: mask_B11S ? op.add(mask_B11S, far) : far, near_N: beyond(near_N), all_1H1A: bias_1H1A };
     this.#windows.set(window, masks);
     return masks;
   }
@@ -154,9 +169,10 @@ export class StepPass extends Pass {
 
 /** What is added to scores. */
 interface Masks {
-  readonly far_B11S: Value;
+  readonly far_B11S?: Value | undefined;
   /** Where a window may end within this chunk. */
   readonly near_N?: Value;
+  readonly all_1H1A?: Value | undefined;
 }
 
 /** `now` behind `before` along the positions. */
@@ -168,9 +184,10 @@ function joinedAttention(q_BGXE: Value, far: LayerCache, near: LayerCache, masks
     const products = op.fusedMatMul(q_BGXE, k, { transB: true, alpha: scale });
     return softCap === undefined ? products : op.softCap(products, softCap);
   };
-  const farScores = op.add(scores(far.k), masks.far_B11S);
+  const farScores = masks.far_B11S ? op.add(scores(far.k), masks.far_B11S) : scores(far.k);
   const nearScores = masks.near_N ? op.add(scores(near.k), masks.near_N) : scores(near.k);
-  const weights = op.softmax(op.concat([farScores, nearScores], 3, "all"));
+  const both = op.concat([farScores, nearScores], 3, "all");
+  const weights = op.softmax(masks.all_1H1A ? op.add(both, masks.all_1H1A) : both);
   const border = op.dimOf(far.k, 2);
   const end = q_BGXE.graph.constant({ dtype: "int64", dims: [1], data: BigInt64Array.of(2n ** 31n) });
   const farWeights = op.slice(weights, 3, 0, border, found(far.k.shape[2], "the cache's length"));

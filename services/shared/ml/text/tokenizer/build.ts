@@ -72,7 +72,7 @@ function rebuilt(files: ParsedFiles, name: string): TokenizerDesign {
   const rebuild = rebuilds.get(name);
   const written = isRecord(files.tokenizer.model) ? files.tokenizer.model : {};
   if (!rebuild || !fits(rebuild, written)) throw foreign(name, rebuild, written);
-  const special = specialTokens(files, rebuild.defaults);
+  const special = specialTokens(files, rebuild.defaults, rebuild.extras);
   const { config } = files;
   const text = (token: string) => textOf(special.named.get(token) ?? "None");
   const unknown = special.named.get("unk_token");

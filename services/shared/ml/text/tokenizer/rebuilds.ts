@@ -3,8 +3,10 @@
  * bring normalizer, pre-tokenizer and decoder themselves (models/NAME/tokenization_NAME.py).
  */
 
+import { RetortError } from "../../../base/errors.js";
 import type { PostProcessor, PostToken } from "./native/plan.js";
 import type { Json } from "./parse.js";
+import type { ExtraTokens } from "./special-tokens.js";
 
 /** What a class puts in the place of tokenizer.json's parts. */
 export interface Rebuild {
@@ -12,6 +14,8 @@ export interface Rebuild {
   readonly model: "BPE" | "WordPiece" | "Unigram";
   /** Special tokens that the class names where the files name none; null where it says that there is none. */
   readonly defaults: Readonly<Record<string, string | null>>;
+  /** Extra special tokens that the class brings itself. */
+  readonly extras?: ExtraTokens;
   /** Settings of the model beside vocabulary and merges. @param unk the text of the unknown token */
   readonly rules: (settings: Json, unk: string | undefined) => Json;
   readonly normalizer: (settings: Json, charsmap: unknown) => Json | null;
@@ -109,6 +113,19 @@ const spaces = (strip: boolean): Json =>
 const llamaScheme = ({ add_prefix_space, legacy }: Json): string =>
   !truthy(add_prefix_space, true) ? "never" : legacy ? "always" : "first";
 
+/** T5's sentinels: all of them, or those that the files give. */
+function sentinels({ extra_ids }: Json, given: readonly string[]): string[] {
+  const count = typeof extra_ids === "number" ? extra_ids : 100;
+  const held = given.filter((token) => token.includes("<extra_id_")).length;
+  if (held === 0) return Array.from({ length: count }, (_, i) => `<extra_id_${i}>`);
+  if (count === 0 || count === held) return [];
+  throw new RetortError(
+    "InvalidArgument",
+    `tokenizer_config.json: extra_ids is ${count}, and additional_special_tokens has ${held} tokens <extra_id_…>; make them agree`,
+    { fieldPath: "extra_ids" },
+  );
+}
+
 const qwen2Pattern =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const qwen35Pattern =
@@ -172,6 +189,22 @@ export const rebuilds: ReadonlyMap<string, Rebuild> = new Map<string, Rebuild>([
   ["Qwen2Tokenizer", qwen(qwen2Pattern, "plain")],
   ["Qwen3_5Tokenizer", qwen(qwen35Pattern)],
   ["RobertaTokenizer", roberta],
+  [
+    "T5Tokenizer",
+    {
+      model: "Unigram",
+      defaults: { eos_token: "</s>", unk_token: "<unk>", pad_token: "<pad>" },
+      extras: sentinels,
+      rules: () => ({ unk_id: 2, byte_fallback: false }),
+      normalizer: (_, charsmap) => precompiled(charsmap),
+      preTokenizer: () => sequence("pretokenizers", [{ type: "WhitespaceSplit" }, metaspace("always")]),
+      decoder: () => metaspace("always"),
+      postProcessor: (_, token) => {
+        const tokens = [{ text: "</s>", idOf: token("eos_token") }];
+        return { type: "template", single: "$A </s>", pair: "$A </s> $B </s>", tokens };
+      },
+    },
+  ],
   [
     "XLMRobertaTokenizer",
     {

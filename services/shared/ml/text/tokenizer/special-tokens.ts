@@ -18,6 +18,14 @@ export interface SpecialTokens {
   readonly added: readonly Exclude<NamedToken, string>[];
 }
 
+/**
+ * Extra special tokens that a class adds to those that the files give under the old name, additional_special_tokens; where
+ * they use the new one, extra_special_tokens, nothing is added.
+ *
+ * @throws InvalidArgument where the two disagree
+ */
+export type ExtraTokens = (settings: Json, given: readonly string[]) => readonly string[];
+
 /** Attributes that every tokenizer of transformers knows. */
 const attributes = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"] as const;
 
@@ -28,9 +36,14 @@ export const textOf = (token: NamedToken): string => (typeof token === "string" 
  * The special tokens that the files name.
  *
  * @param defaults tokens that the tokenizer's class names where the files name none
+ * @param extras extra tokens that it brings itself
  * @throws InvalidArgument naming file and field, where transformers raises
  */
-export function specialTokens(files: ParsedFiles, defaults: Readonly<Record<string, string | null>> = {}): SpecialTokens {
+export function specialTokens(
+  files: ParsedFiles,
+  defaults: Readonly<Record<string, string | null>> = {},
+  extras: ExtraTokens = () => [],
+): SpecialTokens {
   const settings: Json = { ...files.config };
   // An empty list of the one name gives way to the other.
   if ("additional_special_tokens" in settings && !hasEntries(settings.extra_special_tokens)) {
@@ -52,7 +65,9 @@ export function specialTokens(files: ParsedFiles, defaults: Readonly<Record<stri
     named.set(name, name in settings ? (known.get(textOf(token)) ?? token) : token);
   }
   for (const [name, value] of [...customTokens(settings), ...modelSpecific]) named.set(name, asToken(value, "tokenizer_config.json", name));
-  return { named, extra: extraTokens(settings), added: [...added].sort(([a], [b]) => a - b).map(([, token]) => token) };
+  const own = extras(settings, listOf(settings.additional_special_tokens).map(String));
+  const extra = [...extraTokens(settings), ...("extra_special_tokens" in settings ? [] : own)];
+  return { named, extra, added: [...added].sort(([a], [b]) => a - b).map(([, token]) => token) };
 }
 
 /**

@@ -183,3 +183,45 @@ describe("settings that nothing reads", () => {
     expect(refusal(encoder, { prompt: "x", completion: "y" })).toMatch(message);
   });
 });
+
+describe("an encoder-decoder's texts", () => {
+  const tokenizer = fixtureTokenizer("unigram");
+  const eosId = tokenizer.specials.eosId!;
+  const encoder = (settings = {}) => new Encoder(tokenizer, [eosId], chatSettings(settings), "two");
+
+  it("are two: the prompt with the tokenizer's end, the completion by itself with one end", () => {
+    const { prompt, completion } = only(encoder(), { prompt: "one, two", completion: "three" });
+    expect([...prompt.ids]).toEqual([...tokenizer.encode("one, two", { addSpecial: true })]);
+    expect(prompt.ids.at(-1)).toBe(eosId);
+    expect([...completion!]).toEqual([...tokenizer.encode("three", { addSpecial: true })]);
+    expect([...encoder().prompts(["one, two"], row)[0]!.ids]).toEqual([...prompt.ids]);
+    expect(only(encoder(), { prompt: "one", completion: undefined }).completion).toBeUndefined();
+    expect([...only(encoder(), { prompt: "one", completion: "" }).completion!]).toEqual([eosId]);
+  });
+
+  it("have no end where they are to be scored as they are", () => {
+    const prompts = encoder().prompts(["one, two", ""], row);
+    expect(
+      encoder()
+        .continuations(prompts, ["three", ""])
+        .map((ids) => [...ids]),
+    ).toEqual([[...tokenizer.encode("three")], []]);
+  });
+
+  it("are read back without the prompt's", () => {
+    const ids = tokenizer.encode("three hundred", { addSpecial: true });
+    const promptIds = tokenizer.encode("one, two", { addSpecial: true });
+    expect(encoder().completionTexts([{ promptIds, ids }])).toEqual(["three hundred"]);
+    expect(completionTexts(tokenizer, [{ promptIds, ids: ids.slice(1) }], "two")).toEqual([tokenizer.decode(ids.slice(1))]);
+  });
+
+  it.each<[string, object, Example]>([
+    ["a setting that makes conversations of them", { chat: true }, { prompt: "one", completion: "two" }],
+    ["a conversation", {}, { prompt: { messages: [user("one")] }, completion: undefined }],
+    ["an answer in messages", {}, { prompt: "one", completion: [assistant("two")] }],
+  ])("are refused where there is %s, with the way out", (_, settings, example) => {
+    expect(refusal(encoder(settings), example)).toMatch(
+      /is an encoder-decoder, which reads a prompt and its completion apart.*chat: false/,
+    );
+  });
+});

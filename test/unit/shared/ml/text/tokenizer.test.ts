@@ -60,8 +60,8 @@ describe("Tokenizer", () => {
     ["a class in Python", { tokenizer_class: "ByT5Tokenizer" }, /ByT5Tokenizer is written in Python/],
     [
       "a class with rules of its own",
-      { tokenizer_class: "T5Tokenizer" },
-      /T5Tokenizer makes a tokenizer of its own.*PreTrainedTokenizerFast/,
+      { tokenizer_class: "AlbertTokenizer" },
+      /AlbertTokenizer makes a tokenizer of its own.*PreTrainedTokenizerFast/,
     ],
     ["a class of another model", { tokenizer_class: "XLMRobertaTokenizer" }, /XLMRobertaTokenizer makes a Unigram model.*BPE model/],
     ["code of its own", { auto_map: { AutoTokenizer: ["own.Own", null] } }, /auto_map names a tokenizer that is code of its own/],

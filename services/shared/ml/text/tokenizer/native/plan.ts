@@ -13,6 +13,8 @@ export interface AddedToken {
 /** A special token by its text, and its id where the text has none; without it, it is refused. */
 export interface PostToken {
   readonly text: string;
+  /** The token whose id it gets, if not that of its own text. */
+  readonly idOf?: string;
   readonly otherwise?: number;
 }
 

@@ -72,9 +72,9 @@ function create(plan: TokenizerPlan): Answer {
 }
 
 function postProcessor(plan: PostProcessor, tokenizer: Core) {
-  const withId = ({ text, otherwise }: PostToken): [string, number] => {
-    const id = tokenizer.tokenToId(text) ?? otherwise;
-    if (id === undefined) throw { part: "post_processor", message: `${JSON.stringify(text)} has no id` } satisfies NativeError;
+  const withId = ({ text, idOf = text, otherwise }: PostToken): [string, number] => {
+    const id = tokenizer.tokenToId(idOf) ?? otherwise;
+    if (id === undefined) throw { part: "post_processor", message: `${JSON.stringify(idOf)} has no id` } satisfies NativeError;
     return [text, id];
   };
   if (plan.type === "template") return core.templateProcessing(plan.single, plan.pair, plan.tokens.map(withId));

@@ -3,6 +3,7 @@ import { normals } from "../../../../../../services/shared/base/random.js";
 import { Graph, type Value } from "../../../../../../services/shared/ml/graph/graph.js";
 import * as op from "../../../../../../services/shared/ml/graph/ops/index.js";
 import { float32, int64 } from "../../../../../../services/shared/ml/graph/tensor.js";
+import type { Architecture } from "../../../../../../services/shared/ml/models/architectures/architecture.js";
 import { architectures } from "../../../../../../services/shared/ml/models/architectures/table.js";
 import { causalAttention } from "../../../../../../services/shared/ml/models/forward/attention.js";
 import { declareFused } from "../../../../../../services/shared/ml/models/forward/fused-projections.js";
@@ -74,8 +75,9 @@ async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, i
 const cases = Object.entries(smallConfigs);
 
 describe("StepPass", () => {
-  it("is tried with every architecture", () => {
-    expect(new Set(cases.map(([, config]) => config.model_type))).toEqual(new Set(Object.keys(architectures)));
+  it("is tried with every decoder; those of encoder-decoders have a test of their own", () => {
+    const decoders = Object.entries<Architecture>(architectures).flatMap(([type, { encoder }]) => (encoder ? [] : [type]));
+    expect(new Set<string>(cases.map(([, config]) => config.model_type))).toEqual(new Set(decoders));
   });
 
   it.each(cases)("makes of one token what SequencePass makes of it, from ids to the final norm: %s", async (_, config) => {
