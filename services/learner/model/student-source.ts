@@ -1,5 +1,6 @@
 import type { InitSpec, RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { architectureOf } from "../../shared/ml/models/architectures/table.js";
+import { parseConfig } from "../../shared/ml/models/parse-config.js";
 import type { StudentSource } from "./train-host.js";
 
 /** Where a run's student comes from. */
@@ -16,7 +17,7 @@ const named = (init: InitSpec) => {
 };
 
 function decoderConfig(init: InitSpec) {
-  return {
+  const config = {
     ...named(init),
     hidden_size: init.hiddenSize,
     intermediate_size: init.intermediateSize,
@@ -26,10 +27,11 @@ function decoderConfig(init: InitSpec) {
     head_dim: init.headDim || init.hiddenSize / init.heads,
     max_position_embeddings: init.maxPositions || 256,
     tie_word_embeddings: init.tieWordEmbeddings ?? true,
-    rope_theta: init.ropeTheta || 10000,
+    ...(init.ropeTheta ? { rope_theta: init.ropeTheta } : {}),
     initializer_range: init.initializerRange || 0.02,
-    rms_norm_eps: 1e-5,
   };
+  const { norm } = parseConfig({ ...config, vocab_size: 1 });
+  return norm === "layer" ? config : { ...config, rms_norm_eps: 1e-5 };
 }
 
 /** A T5 as of version 1.1, but for the head, which may be tied: gated, and as many layers in the encoder as in the decoder. */
