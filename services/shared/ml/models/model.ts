@@ -4,6 +4,7 @@ import { updateHash } from "../../base/file-bytes.js";
 import { deriveSeed, normals } from "../../base/random.js";
 import { float32, type Tensor } from "../graph/tensor.js";
 import type { Tokenizer } from "../text/tokenizer.js";
+import type { Adapter } from "./adapter/lora.js";
 import { architectureOf } from "./architectures/table.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { paramSpecs } from "./model-params.js";
@@ -19,6 +20,8 @@ export interface Model {
   readonly rawConfig: Readonly<Record<string, unknown>>;
   /** What is strange about the directory it came from, and allowed. */
   readonly warnings?: readonly string[];
+  /** What is added to `params`, which are the base model's. */
+  readonly adapter?: Adapter;
 }
 
 /** SHA-256 over names, dimensions and bytes of the weights in order of name, hexadecimal: the identity of a model. */

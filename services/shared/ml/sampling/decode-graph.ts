@@ -3,15 +3,17 @@
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int64 } from "../graph/tensor.js";
+import { declareAdapted } from "../models/adapter/declare.js";
+import type { Lora } from "../models/adapter/lora.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { causalAttention, maskedScore } from "../models/forward/attention.js";
+import { declareFusedFactors } from "../models/forward/fused-factors.js";
 import { declareFused, type FusedProjection } from "../models/forward/fused-projections.js";
 import { stillRow } from "../models/forward/rotary.js";
 import { type Attention, SequencePass } from "../models/forward/sequence-pass.js";
 import { append, type KeyDistances, type LayerCache, StepPass } from "../models/forward/step-pass.js";
 import type { GraphWeights } from "../models/graph-weights.js";
 import { attentionsOf, hiddenStates, logits } from "../models/hidden-states.js";
-import { declareModel } from "../models/model-params.js";
 import type { Weights } from "../models/param-spec.js";
 import { type Drawn, drawTokens } from "./draw.js";
 import type { SamplingParams } from "./params.js";
@@ -21,6 +23,8 @@ export interface DecodeGraphOptions {
   readonly config: ModelConfig;
   /** Constants with these values, or inputs that every run feeds. */
   readonly weights: Weights | "inputs";
+  /** An adapter on the weights; its factors are inputs that every run feeds. */
+  readonly lora?: Lora;
   readonly params: SamplingParams;
   /** Give the keys and values out, so that a later chunk can go on. */
   readonly keepCache: boolean;
@@ -49,9 +53,9 @@ export const cacheName = (part: "k" | "v", layer: number): string => `${part}.${
  * if asked for, firstTopIds [B, K] and topIds [N, B, K]; the cache if kept.
  */
 export function startGraph(options: DecodeGraphOptions): Graph {
-  const { config, params } = options;
+  const { config, params, lora } = options;
   const graph = new Graph("start");
-  const weights = declareModel(graph, config, options.weights);
+  const weights = declareAdapted(graph, config, options.weights, lora);
   const ids_BP = graph.input("ids", "int32", ["B", "P"]);
   const lengths_B = graph.input("lengths", "int64", ["B"]);
   const inputs = declareCommon(graph, "P");
@@ -88,9 +92,9 @@ export function startGraph(options: DecodeGraphOptions): Graph {
  * model with windows the position of each cached token, cachedPositions [B, 1, 1, S] int64.
  */
 export function continueGraph(options: DecodeGraphOptions): Graph {
-  const { config } = options;
+  const { config, lora } = options;
   const graph = new Graph("continue");
-  const weights = declareModel(graph, config, options.weights);
+  const weights = declareAdapted(graph, config, options.weights, lora);
   const inputs = declareCommon(graph, "S");
   const shape = ["B", config.kvHeads, "S", config.headDim];
   const cache = Array.from({ length: config.layers }, (_, layer) => ({
@@ -123,10 +127,11 @@ interface StepWeights {
   readonly fused: readonly FusedProjection[];
 }
 
-const stepWeights = (graph: Graph, { config, weights }: DecodeGraphOptions, own: GraphWeights): StepWeights => ({
-  own,
-  fused: declareFused(graph, config, weights, attentionsOf(config)),
-});
+function stepWeights(graph: Graph, { config, weights, lora }: DecodeGraphOptions, own: GraphWeights): StepWeights {
+  const attentions = attentionsOf(config);
+  const factors = declareFusedFactors(graph, config, lora, attentions);
+  return { own, fused: declareFused(graph, config, weights, attentions).map((fused, i) => ({ ...fused, lowRank: factors[i] })) };
+}
 
 /** The k most probable tokens in falling order, int32 [B, K]. */
 const mostProbable = (logits_BV: Value, k: number): Value => op.cast(op.topK(logits_BV, k)[1], "int32");

@@ -1,12 +1,13 @@
 // Dimensions: B batch, T position, R rows (completion tokens), D width.
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
+import { declareAdapted } from "../models/adapter/declare.js";
+import type { Lora } from "../models/adapter/lora.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { causalAttention } from "../models/forward/attention.js";
 import { SequencePass } from "../models/forward/sequence-pass.js";
 import { hiddenStates, logits } from "../models/hidden-states.js";
-import { declareModel } from "../models/model-params.js";
 import type { Weights } from "../models/param-spec.js";
 import { defaultHiddenDtype } from "../signals/hidden-dtype.js";
 import type { Signal } from "../signals/score.js";
@@ -16,11 +17,11 @@ import { signals } from "../signals/table.js";
  * One forward over prompt and completion; logits only at the rows that predict a completion token, and only the answer
  * of the signal leaves the graph.
  * Inputs: ids [B, T] int32 right-padded, positions [B, T] int64, rows [R] int64 (places in [B·T]), labels [R] int32,
- * temperature [], and what the signal needs (its definition's `outputs`, which also name what comes out).
+ * temperature [], the factors of an adapter, and what the signal needs (its definition's `outputs`, which also name what comes out).
  */
-export function scoreGraph(config: ModelConfig, weights: Weights, signal: Pick<Signal, "kind" | "hiddenDtype">): Graph {
+export function scoreGraph(config: ModelConfig, weights: Weights, signal: Pick<Signal, "kind" | "hiddenDtype">, lora?: Lora): Graph {
   const graph = new Graph("score");
-  const params = declareModel(graph, config, weights);
+  const params = declareAdapted(graph, config, weights, lora);
   const { ids_BT, positions_BT } = architectureOf(config).inputs.declare(graph);
   const places_R = graph.input("rows", "int64", ["R"]);
   const labels_R = graph.input("labels", "int32", ["R"]);

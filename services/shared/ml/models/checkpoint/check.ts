@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { type OpenedAdapter, openAdapter } from "../adapter/peft-files.js";
 import { architectureOf } from "../architectures/table.js";
 import { configWarnings } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
@@ -11,10 +12,13 @@ import { readModelJson } from "./model-json.js";
 import { nameTensors } from "./names.js";
 import { type Checkpoint, openCheckpoint, type StoredTensor } from "./open.js";
 import { type PlacedHead, placeHead } from "./place-head.js";
+import { placesOf } from "./places.js";
 
-/** The config.json of a model directory alone. @throws NotFound or InvalidArgument naming the file, the field and the way out */
-export const readConfig = async (directory: string): Promise<ModelConfig> =>
-  parseConfig(await readModelJson(directory, "config.json"), {}, join(directory, "config.json"));
+/** The config.json of a model directory, or of an adapter's base model, alone. @throws NotFound or InvalidArgument naming the file, the field and the way out */
+export async function readConfig(directory: string): Promise<ModelConfig> {
+  const { model } = await placesOf(directory);
+  return parseConfig(await readModelJson(model, "config.json"), {}, join(model, "config.json"));
+}
 
 /** What the files of a model directory say, before a weight is read. */
 export interface OpenedModel {
@@ -25,10 +29,12 @@ export interface OpenedModel {
   /** By the names of a model of this config. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly warnings: readonly string[];
+  /** What is put on the model, where the directory is an adapter's; all else is then its base model's. */
+  readonly adapter?: OpenedAdapter;
 }
 
 /**
- * Opens a Hugging Face directory: its config, and where its weights are.
+ * Opens a Hugging Face directory: its config, and where its weights are. An adapter's is refused.
  *
  * @throws NotFound, DataLoss or InvalidArgument naming the file, the field or tensor, and the way out
  */
@@ -45,8 +51,20 @@ export async function openModel(directory: string): Promise<OpenedModel> {
   return { config, rawConfig, generation, checkpoint, tensors, warnings };
 }
 
-/** Opens a directory as a language model, with its head in its place and every tensor that its config calls for. */
+/**
+ * Opens a directory as a language model, with its head in its place and every tensor that its config calls for. It may be the
+ * directory of a PEFT adapter whose base model is a directory of this machine.
+ */
 export async function openLanguageModel(directory: string): Promise<OpenedModel> {
+  const { model, adapter } = await placesOf(directory);
+  const base = await openWhole(model);
+  if (!adapter) return base;
+  await refusePointers(adapter.directory);
+  const warnings = [...base.warnings, ...adapter.config.warnings];
+  return { ...base, warnings, adapter: await openAdapter(adapter.directory, adapter.config, base.config) };
+}
+
+async function openWhole(directory: string): Promise<OpenedModel> {
   const opened = await openModel(directory);
   const placed = await checkCheckpoint(opened);
   const rawConfig = placed.config === opened.config ? opened.rawConfig : { ...opened.rawConfig, tie_word_embeddings: false };

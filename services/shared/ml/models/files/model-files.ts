@@ -1,13 +1,17 @@
 import { copyFile, readdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { type FileBytes, piecesOf } from "../../../base/file-bytes.js";
 import { found } from "../../../base/found.js";
 import { makeDirectory } from "../../../base/make-directory.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { endsOf } from "../../text/ends.js";
-import { isTokenizerFile, Tokenizer, tokenizerPaths } from "../../text/tokenizer.js";
+import { isTokenizerFile, Tokenizer } from "../../text/tokenizer.js";
+import { mergedModel } from "../adapter/low-rank.js";
+import { adapterConfigName } from "../adapter/peft-config.js";
+import { adapterFromFiles, adapterToFiles, readAdapter, saveTokenizer } from "../adapter/peft-files.js";
 import { type OpenedModel, openLanguageModel, openModel } from "../checkpoint/check.js";
 import { parseModelJson } from "../checkpoint/model-json.js";
+import { placesOf } from "../checkpoint/places.js";
 import { readStored } from "../checkpoint/read.js";
 import { exportedConfig } from "../exported-config.js";
 import { checkWeights, type Model } from "../model.js";
@@ -19,28 +23,43 @@ type Json = Readonly<Record<string, unknown>>;
 
 /**
  * Loads the language model of a Hugging Face directory: config.json, model.safetensors (or shards with their index),
- * tokenizer.json, and, where present, tokenizer_config.json and generation_config.json.
+ * tokenizer.json, and, where present, tokenizer_config.json and generation_config.json. The directory may be a PEFT adapter's:
+ * its weights are then those of base and adapter together.
  *
  * @throws NotFound or InvalidArgument naming the file, the field or tensor, and the way out
  */
 export async function loadModel(directory: string): Promise<Model> {
+  return mergedModel(await loadAdaptable(directory));
+}
+
+/** As {@link loadModel}, with an adapter kept apart from the weights of its base. */
+export async function loadAdaptable(directory: string): Promise<Model> {
   return readOpened(directory, await openLanguageModel(directory));
 }
 
-/** Reads a Hugging Face directory with whatever weights it has; see {@link loadModel}. */
+/** Reads a Hugging Face directory with whatever weights it has; see {@link loadModel}. An adapter's is refused. */
 export async function readModel(directory: string): Promise<Model> {
   return readOpened(directory, await openModel(directory));
 }
 
-async function readOpened(directory: string, { config, rawConfig, generation, tensors, warnings }: OpenedModel): Promise<Model> {
-  const tokenizer = await Tokenizer.load(directory);
+async function readOpened(directory: string, opened: OpenedModel): Promise<Model> {
+  const { config, rawConfig, generation, tensors, warnings, adapter } = opened;
+  const tokenizer = await loadTokenizer(directory);
   const params = await readStored(tensors);
-  return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: { ...rawConfig, ...carried(generation) }, warnings };
+  const raw = { ...rawConfig, ...carried(generation) };
+  const model = { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: raw, warnings };
+  return adapter ? { ...model, adapter: await readAdapter(adapter) } : model;
+}
+
+/** Loads the tokenizer of a model directory; of a PEFT adapter's, its own or that of its base model. */
+export async function loadTokenizer(directory: string): Promise<Tokenizer> {
+  const { tokenizer, model } = await placesOf(directory);
+  return Tokenizer.load(tokenizer, model);
 }
 
 /**
  * A model from the files of its directory, held in memory: config.json, model.safetensors, tokenizer.json and, where
- * there is one, tokenizer_config.json.
+ * there is one, tokenizer_config.json. Where the files of an adapter are beside them, it has that adapter.
  */
 export function modelFromFiles(files: Readonly<Record<string, FileBytes>>): Model {
   const bytes = (name: string) => files[name] && Buffer.concat(piecesOf(files[name]));
@@ -50,14 +69,17 @@ export function modelFromFiles(files: Readonly<Record<string, FileBytes>>): Mode
   checkWeights(paramSpecs(config), params, "model.safetensors");
   const names = Object.keys(files).filter((name) => isTokenizerFile(name) || name === "config.json");
   const tokenizer = new Tokenizer(Object.fromEntries(names.map((name) => [name, found(bytes(name), name).toString()])));
-  return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig };
+  const model = { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig };
+  const adapter = bytes(adapterConfigName);
+  return adapter ? { ...model, adapter: adapterFromFiles(files, adapter, config) } : model;
 }
 
 /** The inverse of {@link modelFromFiles}. */
 export function modelToFiles(model: Model): Record<string, FileBytes> {
   const texts = { ...model.tokenizer.files, "config.json": configText(model) };
   const encoded = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new Uint8Array(Buffer.from(text))]));
-  return { ...encoded, "model.safetensors": [...encodeSafetensors(model.params)] };
+  const adapter = model.adapter ? adapterToFiles(model.adapter, model.config) : {};
+  return { ...encoded, "model.safetensors": [...encodeSafetensors(model.params)], ...adapter };
 }
 
 const configText = (model: Omit<Model, "params">): string => `${JSON.stringify(exportedConfig(model.rawConfig), null, 2)}\n`;
@@ -87,20 +109,11 @@ export async function saveModel(directory: string, model: Model, from?: string):
 /** Saves what a model directory holds besides the weights: config, tokenizer, generation settings. */
 export async function saveCompanions(directory: string, model: Omit<Model, "params">, from?: string): Promise<void> {
   await makeDirectory(directory);
-  if (from) await copyCompanions(from, directory);
-  else
-    for (const [name, text] of Object.entries(model.tokenizer.files)) {
-      await makeDirectory(dirname(join(directory, name)));
-      await writeAtomically(join(directory, name), Buffer.from(text));
-    }
+  const places = from === undefined ? undefined : await placesOf(from);
+  await saveTokenizer(directory, model.tokenizer, places?.tokenizer);
+  if (places && (await readdir(places.model)).includes(generationName))
+    await copyFile(join(places.model, generationName), join(directory, generationName));
   await writeAtomically(join(directory, "config.json"), Buffer.from(configText(model)));
 }
 
-/** Copies a model's tokenizer and generation files as they are. */
-async function copyCompanions(from: string, directory: string): Promise<void> {
-  const beside = (await readdir(from)).filter((name) => name === "generation_config.json");
-  for (const file of [...(await tokenizerPaths(from)), ...beside]) {
-    await makeDirectory(dirname(join(directory, file)));
-    await copyFile(join(from, file), join(directory, file));
-  }
-}
+const generationName = "generation_config.json";

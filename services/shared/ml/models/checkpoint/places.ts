@@ -1,0 +1,27 @@
+import type { AdapterConfig } from "../adapter/peft-config.js";
+import { baseOf, isAdapter, readAdapterConfig } from "../adapter/peft-files.js";
+import { namesIn, refuseAdapter } from "./diagnose.js";
+
+/** Where the parts of a model lie: in one directory, or, for a PEFT adapter, in its own and its base model's. */
+export interface ModelPlaces {
+  /** Directory of config and weights. */
+  readonly model: string;
+  /** Directory of the tokenizer's files: the adapter's own, where it has them. */
+  readonly tokenizer: string;
+  /** The adapter that is put on the model. */
+  readonly adapter?: { readonly directory: string; readonly config: AdapterConfig };
+}
+
+/**
+ * Finds the parts of a model by its directory, which may be a PEFT adapter's.
+ *
+ * @throws NotFound or InvalidArgument naming the file and the way out
+ */
+export async function placesOf(directory: string): Promise<ModelPlaces> {
+  const names = await namesIn(directory);
+  if (!isAdapter(names)) return { model: directory, tokenizer: directory };
+  if (names.includes("config.json")) refuseAdapter(directory, names);
+  const config = await readAdapterConfig(directory);
+  const model = await baseOf(directory, config);
+  return { model, tokenizer: names.includes("tokenizer.json") ? directory : model, adapter: { directory, config } };
+}
