@@ -1,6 +1,6 @@
 import { RetortError } from "../../base/errors.js";
 import type { Graph, Value } from "../graph/graph.js";
-import { factorNames, type Lora, loraScale } from "./adapter/lora.js";
+import { factorNames, type Lora, loraScale } from "./lora.js";
 import { type ParamSpec, type Weights, weightOf } from "./param-spec.js";
 
 /** What an adapter adds to a linear layer: scale · B (A x). */

@@ -4,7 +4,6 @@ import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int64 } from "../graph/tensor.js";
 import { declareAdapted } from "../models/adapter/declare.js";
-import type { Lora } from "../models/adapter/lora.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { causalAttention, maskedScore } from "../models/forward/attention.js";
 import { declareFusedFactors } from "../models/forward/fused-factors.js";
@@ -14,6 +13,7 @@ import { type Attention, SequencePass } from "../models/forward/sequence-pass.js
 import { append, type KeyDistances, type LayerCache, StepPass } from "../models/forward/step-pass.js";
 import type { GraphWeights } from "../models/graph-weights.js";
 import { attentionsOf, hiddenStates, logits } from "../models/hidden-states.js";
+import type { Lora } from "../models/lora.js";
 import type { Weights } from "../models/param-spec.js";
 import { type Drawn, drawTokens } from "./draw.js";
 import type { SamplingParams } from "./params.js";

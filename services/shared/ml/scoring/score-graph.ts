@@ -2,12 +2,12 @@
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { declareAdapted } from "../models/adapter/declare.js";
-import type { Lora } from "../models/adapter/lora.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { causalAttention } from "../models/forward/attention.js";
 import { SequencePass } from "../models/forward/sequence-pass.js";
 import { hiddenStates, logits } from "../models/hidden-states.js";
+import type { Lora } from "../models/lora.js";
 import type { Weights } from "../models/param-spec.js";
 import { defaultHiddenDtype } from "../signals/hidden-dtype.js";
 import type { Signal } from "../signals/score.js";

@@ -1,9 +1,9 @@
 import { RetortError } from "../../base/errors.js";
 import { float32, int32 } from "../graph/tensor.js";
-import type { Adapter } from "../models/adapter/lora.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { withRoom } from "../models/forward/rotary.js";
+import type { Adapter } from "../models/lora.js";
 import type { Weights } from "../models/param-spec.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";

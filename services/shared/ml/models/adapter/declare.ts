@@ -1,10 +1,10 @@
 import type { Graph } from "../../graph/graph.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { declareWeights, type GraphWeights, graphWeights } from "../graph-weights.js";
+import type { Lora } from "../lora.js";
 import { paramSpecs } from "../model-params.js";
 import type { Weights } from "../param-spec.js";
 import { factorSpecs } from "./layers.js";
-import type { Lora } from "./lora.js";
 
 /**
  * Declares a language model's weights, and the factors of an adapter on it. The factors are inputs whatever the weights are:

@@ -2,9 +2,9 @@ import { RetortError } from "../../../base/errors.js";
 import { deriveSeed, generator } from "../../../base/random.js";
 import { float32 } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
+import { allLinear, factorNames, type Lora, type LoraSettings } from "../lora.js";
 import { bodySpecs, embeddingName } from "../model-params.js";
 import { elementsOf, type ParamSpec, type Weights } from "../param-spec.js";
-import { allLinear, factorNames, type Lora, type LoraSettings } from "./lora.js";
 
 /** The weights of the linear layers that an adapter may change, by the layers' names: those of the blocks. */
 export function linearLayers(config: ModelConfig): Map<string, ParamSpec> {

@@ -1,12 +1,12 @@
 import { float32, type Tensor } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { graphWeights } from "../graph-weights.js";
+import { factorNames, type Lora, loraScale } from "../lora.js";
 import type { Model } from "../model.js";
 import { paramSpecs } from "../model-params.js";
 import { type Weights, weightOf } from "../param-spec.js";
 import type { Trainable } from "../trainable.js";
 import { factorSpecs } from "./layers.js";
-import { factorNames, type Lora, loraScale } from "./lora.js";
 
 /** The factors of an adapter are trained and published; the model's own weights are read and stay as they are. */
 export const lowRank = (config: ModelConfig, lora: Lora): Trainable => ({

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { type OpenedAdapter, openAdapter } from "../adapter/peft-files.js";
 import { architectureOf } from "../architectures/table.js";
 import { configWarnings } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
@@ -7,6 +6,7 @@ import { checkWeights } from "../model.js";
 import { paramSpecs } from "../model-params.js";
 import { parseConfig } from "../parse-config.js";
 import { checkElementType } from "../safetensors/widen.js";
+import { type OpenedAdapter, openAdapter } from "./adapter.js";
 import { refusePointers } from "./diagnose.js";
 import { readModelJson } from "./model-json.js";
 import { nameTensors } from "./names.js";

@@ -1,6 +1,6 @@
-import type { AdapterConfig } from "../adapter/peft-config.js";
-import { baseOf, isAdapter, readAdapterConfig } from "../adapter/peft-files.js";
+import { baseOf, isAdapter, readAdapterConfig } from "./adapter.js";
 import { namesIn, refuseAdapter } from "./diagnose.js";
+import type { AdapterConfig } from "./peft-config.js";
 
 /** Where the parts of a model lie: in one directory, or, for a PEFT adapter, in its own and its base model's. */
 export interface ModelPlaces {

@@ -7,10 +7,10 @@ import { writeAtomically } from "../../../base/write-atomically.js";
 import { endsOf } from "../../text/ends.js";
 import { isTokenizerFile, Tokenizer } from "../../text/tokenizer.js";
 import { mergedModel } from "../adapter/low-rank.js";
-import { adapterConfigName } from "../adapter/peft-config.js";
-import { adapterFromFiles, adapterToFiles, readAdapter, saveTokenizer } from "../adapter/peft-files.js";
+import { readAdapter } from "../checkpoint/adapter.js";
 import { type OpenedModel, openLanguageModel, openModel } from "../checkpoint/check.js";
 import { parseModelJson } from "../checkpoint/model-json.js";
+import { adapterConfigName } from "../checkpoint/peft-config.js";
 import { placesOf } from "../checkpoint/places.js";
 import { readStored } from "../checkpoint/read.js";
 import { exportedConfig } from "../exported-config.js";
@@ -18,6 +18,7 @@ import { checkWeights, type Model } from "../model.js";
 import { paramSpecs } from "../model-params.js";
 import { parseConfig } from "../parse-config.js";
 import { decodeSafetensors, encodeSafetensors } from "../safetensors/safetensors.js";
+import { adapterFromFiles, adapterToFiles, saveTokenizer } from "./adapter-files.js";
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -1,9 +1,9 @@
 // Dimensions: D width, G key/value heads, X heads per group, R = X + 2 slots per group, E head size, Q ranks of a layer together.
 import type { Graph } from "../../graph/graph.js";
 import { float32 } from "../../graph/tensor.js";
-import { factorNames, type Lora, loraScale } from "../adapter/lora.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { LowRank } from "../graph-weights.js";
+import { factorNames, type Lora, loraScale } from "../lora.js";
 import { type Weights, weightOf } from "../param-spec.js";
 import type { SelfAttention } from "./pass.js";
 

@@ -1,5 +1,5 @@
 import { Fields, type Json } from "../config/fields.js";
-import { allLinear, type Lora } from "./lora.js";
+import { allLinear, type Lora } from "../lora.js";
 
 /** The file of an adapter's directory that says what it is. */
 export const adapterConfigName = "adapter_config.json";

@@ -1,21 +1,16 @@
-import { copyFile, stat } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { RetortError } from "../../../base/errors.js";
-import type { FileBytes } from "../../../base/file-bytes.js";
-import { makeDirectory } from "../../../base/make-directory.js";
-import { writeAtomically } from "../../../base/write-atomically.js";
-import { type Tokenizer, tokenizerPaths } from "../../text/tokenizer.js";
-import { namesIn } from "../checkpoint/diagnose.js";
-import { parseModelJson, readModelJson } from "../checkpoint/model-json.js";
-import { type StoredTensor, tensorsOf } from "../checkpoint/open.js";
-import { readStored } from "../checkpoint/read.js";
+import { factorSpecs, layersOf, linearLayers } from "../adapter/layers.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { decodeSafetensors, encodeSafetensors } from "../safetensors/safetensors.js";
+import type { Adapter, Lora } from "../lora.js";
 import { checkElementType } from "../safetensors/widen.js";
 import { publishedFiles } from "../trainable.js";
-import { factorSpecs, layersOf, linearLayers } from "./layers.js";
-import type { Adapter, Lora } from "./lora.js";
-import { type AdapterConfig, adapterConfigName, adapterConfigText, parseAdapterConfig } from "./peft-config.js";
+import { namesIn } from "./diagnose.js";
+import { readModelJson } from "./model-json.js";
+import { type StoredTensor, tensorsOf } from "./open.js";
+import { type AdapterConfig, adapterConfigName, parseAdapterConfig } from "./peft-config.js";
+import { readStored } from "./read.js";
 
 const weightsName = publishedFiles.adapter;
 
@@ -84,53 +79,10 @@ export const readAdapter = async ({ lora, base, tensors }: OpenedAdapter): Promi
   factors: await readStored(tensors),
 });
 
-/** An adapter from its files in memory; the inverse of {@link adapterToFiles}. @param config the base model's */
-export function adapterFromFiles(files: Readonly<Record<string, FileBytes>>, text: Uint8Array, config: ModelConfig): Adapter {
-  const settings = parseAdapterConfig(parseModelJson(text, adapterConfigName), adapterConfigName);
-  const factors = decodeSafetensors(files[weightsName] ?? new Uint8Array(), weightsName);
-  const shapes = new Map([...factors].map(([name, { dims }]) => [name, dims]));
-  return { lora: checkedLora(settings, config, shapes, weightsName), base: settings.base, factors };
-}
-
-/** An adapter's own files, as PEFT writes them. @param config the base model's */
-export const adapterToFiles = ({ lora, base, factors }: Adapter, config: ModelConfig): Record<string, FileBytes> => ({
-  [adapterConfigName]: new Uint8Array(Buffer.from(adapterConfigText(lora, base, targetsFor(config, lora)))),
-  [weightsName]: [...encodeSafetensors(factors)],
-});
-
-/**
- * Saves an adapter as a directory that PEFT loads: its config, its factors and the tokenizer's files, each written beside its
- * name and renamed, the factors last.
- *
- * @param config the base model's
- * @param from the directory whose tokenizer files are copied as they are
- */
-export async function saveAdapter(
-  directory: string,
-  adapter: Adapter,
-  config: ModelConfig,
-  tokenizer: Tokenizer,
-  from?: string,
-): Promise<void> {
-  await makeDirectory(directory);
-  await saveTokenizer(directory, tokenizer, from);
-  for (const [name, bytes] of Object.entries(adapterToFiles(adapter, config))) await writeAtomically(join(directory, name), bytes);
-}
-
-/** Saves a tokenizer's files, or copies those of a directory as they are. */
-export async function saveTokenizer(directory: string, { files }: Tokenizer, from?: string): Promise<void> {
-  const names = from === undefined ? Object.keys(files) : await tokenizerPaths(from);
-  for (const name of names) {
-    await makeDirectory(dirname(join(directory, name)));
-    if (from === undefined) await writeAtomically(join(directory, name), Buffer.from(files[name] ?? ""));
-    else await copyFile(join(from, name), join(directory, name));
-  }
-}
-
 type Shapes = ReadonlyMap<string, readonly number[]>;
 
-/** The adapter whose factors have these shapes. @throws InvalidArgument naming a tensor that is missing, or belongs to no such adapter */
-function checkedLora({ targets, r, alpha, useRslora }: AdapterConfig, config: ModelConfig, shapes: Shapes, path: string): Lora {
+/** The adapter of a config whose factors have these shapes, by name. @throws InvalidArgument naming a tensor that is missing, or belongs to no such adapter */
+export function checkedLora({ targets, r, alpha, useRslora }: AdapterConfig, config: ModelConfig, shapes: Shapes, path: string): Lora {
   const layers = Array.isArray(targets)
     ? layersOf(config, targets)
     : [...linearLayers(config).keys()].filter((name) => (targets as RegExp).test(name));
@@ -140,7 +92,7 @@ function checkedLora({ targets, r, alpha, useRslora }: AdapterConfig, config: Mo
 }
 
 /** Checks that tensors are exactly the factors of an adapter. @throws InvalidArgument naming file and tensor */
-export function checkFactors(config: ModelConfig, lora: Lora, shapes: Shapes, path: string): void {
+function checkFactors(config: ModelConfig, lora: Lora, shapes: Shapes, path: string): void {
   const specs = factorSpecs(config, lora);
   const known = new Set(specs.map(({ name }) => name));
   const stray = [...shapes.keys()].find((name) => !known.has(name));
@@ -163,10 +115,4 @@ export function checkFactors(config: ModelConfig, lora: Lora, shapes: Shapes, pa
         `${path}: tensor ${name} has shape [${found}]; r ${lora.r} and the base model call for [${dims}]: take the base model that the adapter was trained on`,
       );
   }
-}
-
-/** The shortest target_modules that name an adapter's layers and no other: modules' own names, or else whole names. */
-function targetsFor(config: ModelConfig, { layers }: Lora): readonly string[] {
-  const short = [...new Set(layers.map((name) => name.slice(name.lastIndexOf(".") + 1)))];
-  return layersOf(config, short).length === layers.length ? short : layers;
 }

@@ -1,4 +1,4 @@
-import type { Weights } from "../param-spec.js";
+import type { Weights } from "./param-spec.js";
 
 /**
  * A low-rank adapter (LoRA; Hu et al. 2021, arXiv 2106.09685) without its numbers: y = W x + scale · B (A x) in some linear
