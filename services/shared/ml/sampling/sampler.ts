@@ -14,14 +14,11 @@ import type { Weights } from "../models/param-spec.js";
 import { floatsOf, type Outputs, outputOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
-<<<<<<< HEAD
+
 import { type Chunk, cachedPositions, dropFinished, extendMask, type Piece, type Row, readCache, type SampleRequest } from "./chunk.js";
 import { continueGraph, hasWindows, startGraph } from "./decode-graph.js";
 import { negatedUniform } from "./draw.js";
-=======
-import { cacheName, continueGraph, startGraph } from "./decode-graph.js";
-import { drawFeeds, uniformsFor } from "./draw-feeds.js";
->>>>>>> 86f432c (What a low-rank adapter is, its files and its layers, each in its room)
+
 import { checkSamplingParams, type SamplingParams, samplingKind } from "./params.js";
 
 /** What was sampled for one request: N tokens. */
@@ -319,7 +316,6 @@ function completionOf(row: Row, { stopIds, topIds: asked }: SamplingParams): Com
   };
 }
 
-<<<<<<< HEAD
 /** The next `steps` pairs of uniforms of every row, step by step, negated as the graph wants them. */
 function uniformsFor(rows: readonly Row[], steps: number): { block: Float32Array; token: Float32Array } {
   const block = new Float32Array(steps * rows.length);
@@ -341,43 +337,5 @@ function drawFeeds(rows: readonly Row[], steps: number, { temperature }: Samplin
     tokenUniforms: float32(token, dims),
     steps: int64([steps], []),
     temperature: float32([temperature || 1], []),
-=======
-function readCache(outputs: Outputs, layers: number): Record<string, Tensor> {
-  const names = Array.from({ length: layers }, (_, layer) => [cacheName("k", layer), cacheName("v", layer)]).flat();
-  return Object.fromEntries(names.map((name) => [name, outputOf(outputs, `next.${name}`)]));
-}
-
-/** The positions that a chunk wrote are all visible. */
-function extendMask(mask: Float32Array, rows: number, cached: number, steps: number): Float32Array {
-  const longer = new Float32Array(rows * (cached + steps));
-  for (let b = 0; b < rows; b++) longer.set(mask.subarray(b * cached, (b + 1) * cached), b * (cached + steps));
-  return longer;
-}
-
-/** Takes finished rows out when they are at least a quarter, so that the rest costs less. */
-function dropFinished(chunk: Chunk): Chunk {
-  const alive = chunk.rows.flatMap((_, b) => (chunk.alive[b] ? [b] : []));
-  if (alive.length > chunk.rows.length * 0.75) return chunk;
-  const pick = <T>(list: readonly T[]) => alive.map((b) => list[b]!);
-  const rowsOf = (data: Float32Array) => {
-    const size = data.length / chunk.rows.length;
-    const out = new Float32Array(size * alive.length);
-    for (const [i, b] of alive.entries()) out.set(data.subarray(b * size, (b + 1) * size), i * size);
-    return out;
-  };
-  const cache = Object.fromEntries(
-    Object.entries(chunk.cache).map(([name, { data, dims }]) => [
-      name,
-      float32(rowsOf(data as Float32Array), [alive.length, ...dims.slice(1)]),
-    ]),
-  );
-  return {
-    ...chunk,
-    rows: pick(chunk.rows),
-    lengths: pick(chunk.lengths),
-    mask: rowsOf(chunk.mask),
-    cache,
-    alive: new Float32Array(alive.length).fill(1),
->>>>>>> 86f432c (What a low-rank adapter is, its files and its layers, each in its room)
   };
 }

@@ -3,12 +3,12 @@ import { deriveSeed, generator } from "../../../base/random.js";
 import { float32 } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { allLinear, factorNames, type Lora, type LoraSettings } from "../lora.js";
-import { bodySpecs, embeddingName } from "../model-params.js";
+import { bodySpecs } from "../model-params.js";
 import { elementsOf, type ParamSpec, type Weights } from "../param-spec.js";
 
 /** The weights of the linear layers that an adapter may change, by the layers' names: those of the blocks. */
 export function linearLayers(config: ModelConfig): Map<string, ParamSpec> {
-  const linear = bodySpecs(config).filter(({ kind, name }) => kind === "matrix" && name !== embeddingName(config));
+  const linear = bodySpecs(config).filter((spec) => spec.linear);
   return new Map(linear.map((spec) => [spec.name.replace(/\.weight$/, ""), spec]));
 }
 
@@ -53,7 +53,8 @@ export function factorSpecs(config: ModelConfig, { r, layers }: Lora): ParamSpec
   return layers.flatMap((layer): ParamSpec[] => {
     const spec = linear.get(layer);
     if (!spec) throw new RetortError("Internal", `${layer} is no linear layer of a ${config.architecture}`);
-    const [out, input] = spec.dims as [number, number];
+    const [rows, columns] = spec.dims as [number, number];
+    const [out, input] = spec.linear === "inOut" ? [columns, rows] : [rows, columns];
     const { a, b } = factorNames(layer);
     return [
       { name: a, dims: [r, input], kind: "matrix" },

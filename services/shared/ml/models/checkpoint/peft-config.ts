@@ -30,7 +30,6 @@ const unsupported: Readonly<Record<string, string>> = {
   alpha_pattern: "layers with an alpha of their own",
   arrow_config: "routing between adapters",
   exclude_modules: "modules that are left out by name; list those that are adapted in target_modules",
-  fan_in_fan_out: "weights stored as [in, out]",
   kasa_config: "KaSA",
   layer_replication: "layers that are repeated",
   layers_to_transform: "layers by number; list the modules that are adapted in target_modules",
@@ -47,9 +46,21 @@ const unsupported: Readonly<Record<string, string>> = {
   velora_config: "VeLoRA",
 };
 
-/** Keys that say how the adapter began, was trained or is loaded by PEFT, and nothing of what it computes. */
+/**
+ * Keys that say how the adapter began, was trained or is loaded by PEFT, and nothing of what it computes. How weights lie
+ * (fan_in_fan_out) PEFT itself takes from the kind of the module.
+ */
 const harmless: ReadonlySet<string> = new Set([
-  ...["auto_mapping", "corda_config", "ensure_weight_tying", "eva_config", "inference_mode", "layers_pattern", "loftq_config"],
+  ...[
+    "auto_mapping",
+    "corda_config",
+    "ensure_weight_tying",
+    "eva_config",
+    "fan_in_fan_out",
+    "inference_mode",
+    "layers_pattern",
+    "loftq_config",
+  ],
   ...["lora_ga_config", "megatron_core", "peft_version", "qalora_group_size", "revision", "runtime_config"],
 ]);
 
@@ -121,15 +132,24 @@ function baseOf(fields: Fields): string {
   return base;
 }
 
-/** The adapter_config.json of an adapter, as PEFT writes it. @param targets for its target_modules */
-export const adapterConfigText = ({ r, alpha, useRslora }: Lora, base: string, targets: readonly string[]): string =>
+/** What is written of an adapter besides its numbers. */
+interface WrittenConfig {
+  /** Directory of the base model. */
+  readonly base: string;
+  readonly targets: readonly string[];
+  /** Whether the weights of its layers lie [in, out]. */
+  readonly fanInFanOut: boolean;
+}
+
+/** The adapter_config.json of an adapter, as PEFT writes it. */
+export const adapterConfigText = ({ r, alpha, useRslora }: Lora, { base, targets, fanInFanOut }: WrittenConfig): string =>
   `${JSON.stringify(
     {
       alpha_pattern: {},
       auto_mapping: null,
       base_model_name_or_path: base,
       bias: "none",
-      fan_in_fan_out: false,
+      fan_in_fan_out: fanInFanOut,
       inference_mode: true,
       init_lora_weights: true,
       lora_alpha: alpha,

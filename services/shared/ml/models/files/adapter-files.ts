@@ -4,7 +4,7 @@ import type { FileBytes } from "../../../base/file-bytes.js";
 import { makeDirectory } from "../../../base/make-directory.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { type Tokenizer, tokenizerPaths } from "../../text/tokenizer.js";
-import { layersOf } from "../adapter/layers.js";
+import { layersOf, linearLayers } from "../adapter/layers.js";
 import { checkedLora } from "../checkpoint/adapter.js";
 import { parseModelJson } from "../checkpoint/model-json.js";
 import { adapterConfigName, adapterConfigText, parseAdapterConfig } from "../checkpoint/peft-config.js";
@@ -24,10 +24,12 @@ export function adapterFromFiles(files: Readonly<Record<string, FileBytes>>, tex
 }
 
 /** An adapter's own files, as PEFT writes them. @param config the base model's */
-export const adapterToFiles = ({ lora, base, factors }: Adapter, config: ModelConfig): Record<string, FileBytes> => ({
-  [adapterConfigName]: new Uint8Array(Buffer.from(adapterConfigText(lora, base, targetsFor(config, lora)))),
-  [weightsName]: [...encodeSafetensors(factors)],
-});
+export function adapterToFiles({ lora, base, factors }: Adapter, config: ModelConfig): Record<string, FileBytes> {
+  const linear = linearLayers(config);
+  const fanInFanOut = lora.layers.every((layer) => linear.get(layer)?.linear === "inOut");
+  const text = adapterConfigText(lora, { base, targets: targetsFor(config, lora), fanInFanOut });
+  return { [adapterConfigName]: new Uint8Array(Buffer.from(text)), [weightsName]: [...encodeSafetensors(factors)] };
+}
 
 /**
  * Saves an adapter as a directory that PEFT loads: its config, its factors and the tokenizer's files, each written beside its

@@ -4,7 +4,8 @@ import * as op from "../../graph/ops/index.js";
 import { float32 } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { GraphWeights, LowRank } from "../graph-weights.js";
-import type { LinearLayout, SelfAttention } from "./self-attention.js";
+import type { LinearLayout } from "../param-spec.js";
+import type { SelfAttention } from "./self-attention.js";
 
 /** The residual stream x [B, T, D]: what layers read through norms and add to. */
 export interface Residual {
