@@ -11,6 +11,7 @@ import { classOf } from "../../shared/ml/classification/labels.js";
 import { inspectClassifier } from "../../shared/ml/classification/open-classifier.js";
 import type { CheckedRun } from "./checked-run.js";
 import { dataProblems } from "./data-problems.js";
+import { loraProblems } from "./lora-problems.js";
 import { describedTeacher, readStudent, type StudentModel, studentField } from "./named-model.js";
 import { objectivesProblems, specChecks } from "./spec-checks.js";
 import { commonRows, vocabularyProblems } from "./vocabulary.js";
@@ -77,7 +78,7 @@ export class RunCheck {
       const description = this.#take(field, found(this.#described.get(teacher.model), `what ${field} says of itself`));
       return description ? describedTeacher(teacher, i, description, student) : [];
     });
-    if (student) this.#add(vocabularyProblems(spec, student, teachers));
+    if (student) this.#add([...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
     if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
     await this.#checkData(student);

@@ -1,11 +1,13 @@
+import { resolveLora } from "../../shared/flow/runs/resolve.js";
 import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { architectureOf } from "../../shared/ml/models/architectures/table.js";
-import type { StudentSource } from "./train-host.js";
+import type { StudentSource } from "./open-student.js";
 
 /** Where a run's student comes from. */
 export function studentSource({ student, teachers, seed }: RunSpecValid): StudentSource {
   const { init, model } = student;
-  if (!init) return { directory: model };
+  const lora = resolveLora(student.lora);
+  if (!init) return { directory: model, ...(lora ? { adapter: { ...lora, seed: BigInt(seed) } } : {}) };
   const config = {
     model_type: init.architecture,
     hidden_size: init.hiddenSize,

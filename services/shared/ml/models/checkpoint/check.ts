@@ -54,9 +54,11 @@ export async function openModel(directory: string): Promise<OpenedModel> {
 /**
  * Opens a directory as a language model, with its head in its place and every tensor that its config calls for. It may be the
  * directory of a PEFT adapter whose base model is a directory of this machine.
+ *
+ * @param ownBase as `base` of {@link placesOf}
  */
-export async function openLanguageModel(directory: string): Promise<OpenedModel> {
-  const { model, adapter } = await placesOf(directory);
+export async function openLanguageModel(directory: string, ownBase?: string): Promise<OpenedModel> {
+  const { model, adapter } = await placesOf(directory, ownBase);
   const base = await openWhole(model);
   if (!adapter) return base;
   await refusePointers(adapter.directory);

@@ -1,3 +1,4 @@
+import { RetortError } from "../../../base/errors.js";
 import { baseOf, isAdapter, readAdapterConfig } from "./adapter.js";
 import { namesIn, refuseAdapter } from "./diagnose.js";
 import type { AdapterConfig } from "./peft-config.js";
@@ -15,13 +16,19 @@ export interface ModelPlaces {
 /**
  * Finds the parts of a model by its directory, which may be a PEFT adapter's.
  *
+ * @param base directory of the base model, where it is another than the adapter's config says
  * @throws NotFound or InvalidArgument naming the file and the way out
  */
-export async function placesOf(directory: string): Promise<ModelPlaces> {
+export async function placesOf(directory: string, base?: string): Promise<ModelPlaces> {
   const names = await namesIn(directory);
-  if (!isAdapter(names)) return { model: directory, tokenizer: directory };
+  if (!isAdapter(names)) {
+    if (base !== undefined)
+      throw new RetortError("InvalidArgument", `${directory} is no adapter, and a base model is named for it (${base}); leave that out`);
+    return { model: directory, tokenizer: directory };
+  }
   if (names.includes("config.json")) refuseAdapter(directory, names);
-  const config = await readAdapterConfig(directory);
+  const written = await readAdapterConfig(directory);
+  const config = base === undefined ? written : { ...written, base };
   const model = await baseOf(directory, config);
   return { model, tokenizer: names.includes("tokenizer.json") ? directory : model, adapter: { directory, config } };
 }

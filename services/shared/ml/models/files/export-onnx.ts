@@ -89,10 +89,10 @@ function pastMask(ids_BS: Value, present_BT: Value, window: number | undefined):
 /**
  * Saves a model as DIR/model.onnx with its config and tokenizer; see {@link writeModel}.
  *
- * @param from as of {@link saveModel}
+ * @param from as of {@link saveModel}, and so is `base`
  * @returns the names of the model's own files
  */
-export async function saveOnnx(directory: string, model: Model, from?: string, maxBytes?: number): Promise<string[]> {
-  await saveCompanions(directory, model, from);
+export async function saveOnnx(directory: string, model: Model, from?: string, maxBytes?: number, base?: string): Promise<string[]> {
+  await saveCompanions(directory, model, from, base);
   return writeModel(directory, onnxGraph(model.config, model.params), maxBytes);
 }

@@ -33,9 +33,9 @@ export async function loadModel(directory: string): Promise<Model> {
   return mergedModel(await loadAdaptable(directory));
 }
 
-/** As {@link loadModel}, with an adapter kept apart from the weights of its base. */
-export async function loadAdaptable(directory: string): Promise<Model> {
-  return readOpened(directory, await openLanguageModel(directory));
+/** As {@link loadModel}, with an adapter kept apart from the weights of its base. @param base as of {@link placesOf} */
+export async function loadAdaptable(directory: string, base?: string): Promise<Model> {
+  return readOpened(directory, await openLanguageModel(directory, base), base);
 }
 
 /** Reads a Hugging Face directory with whatever weights it has; see {@link loadModel}. An adapter's is refused. */
@@ -43,9 +43,9 @@ export async function readModel(directory: string): Promise<Model> {
   return readOpened(directory, await openModel(directory));
 }
 
-async function readOpened(directory: string, opened: OpenedModel): Promise<Model> {
+async function readOpened(directory: string, opened: OpenedModel, base?: string): Promise<Model> {
   const { config, rawConfig, generation, tensors, warnings, adapter } = opened;
-  const tokenizer = await loadTokenizer(directory);
+  const tokenizer = await loadTokenizer(directory, base);
   const params = await readStored(tensors);
   const raw = { ...rawConfig, ...carried(generation) };
   const model = { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: raw, warnings };
@@ -53,8 +53,8 @@ async function readOpened(directory: string, opened: OpenedModel): Promise<Model
 }
 
 /** Loads the tokenizer of a model directory; of a PEFT adapter's, its own or that of its base model. */
-export async function loadTokenizer(directory: string): Promise<Tokenizer> {
-  const { tokenizer, model } = await placesOf(directory);
+export async function loadTokenizer(directory: string, base?: string): Promise<Tokenizer> {
+  const { tokenizer, model } = await placesOf(directory, base);
   return Tokenizer.load(tokenizer, model);
 }
 
@@ -101,19 +101,20 @@ function withTokenizerIds(config: Model["config"], tokenizer: Tokenizer): Model[
  * that a directory with weights is complete.
  *
  * @param from the directory the model came from: its tokenizer and generation files are copied as they are
+ * @param base of an adapter's directory, as of {@link placesOf}
  */
-export async function saveModel(directory: string, model: Model, from?: string): Promise<void> {
-  await saveCompanions(directory, model, from);
+export async function saveModel(directory: string, model: Model, from?: string, base?: string): Promise<void> {
+  await saveCompanions(directory, model, from, base);
   await writeAtomically(join(directory, "model.safetensors"), encodeSafetensors(model.params));
 }
 
 /** Saves what a model directory holds besides the weights: config, tokenizer, generation settings. */
-export async function saveCompanions(directory: string, model: Omit<Model, "params">, from?: string): Promise<void> {
+export async function saveCompanions(directory: string, model: Omit<Model, "params">, from?: string, base?: string): Promise<void> {
   await makeDirectory(directory);
-  const places = from === undefined ? undefined : await placesOf(from);
-  await saveTokenizer(directory, model.tokenizer, places?.tokenizer);
-  if (places && (await readdir(places.model)).includes(generationName))
-    await copyFile(join(places.model, generationName), join(directory, generationName));
+  await saveTokenizer(directory, model.tokenizer, from, base);
+  const origin = from === undefined ? undefined : (await placesOf(from, base)).model;
+  if (origin !== undefined && (await readdir(origin)).includes(generationName))
+    await copyFile(join(origin, generationName), join(directory, generationName));
   await writeAtomically(join(directory, "config.json"), Buffer.from(configText(model)));
 }
 
