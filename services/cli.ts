@@ -4,6 +4,7 @@ import { type Argument, Command } from "commander";
 import { wantsJson } from "./cli/command.js";
 import { addDemoCommand } from "./cli/demo/command.js";
 import { addExportCommand } from "./cli/models/export.js";
+import { addImportCommand } from "./cli/models/import.js";
 import { addModelCommands } from "./cli/models/model-commands.js";
 import { addTrainClassifierCommand } from "./cli/models/train-classifier.js";
 import { addReproduceCommand } from "./cli/reproduce/command.js";
@@ -64,6 +65,7 @@ addAuditCommand(program);
 addModelCommands(program);
 addTrainClassifierCommand(program);
 addExportCommand(program);
+addImportCommand(program);
 addServeCommand(program);
 
 program.parseAsync().catch(async (thrown: unknown) => {

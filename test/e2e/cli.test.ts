@@ -129,6 +129,8 @@ describe("retort, as its user types it", () => {
     ["eval --model TEACHER", 64, /--data/],
     ["train-classifier --model TEACHER --data /nope.jsonl --out x", 66, /\/nope\.jsonl/],
     ["train-classifier --model TEACHER --data x.jsonl --out x --labels one", 64, /--labels.*two or more/],
+    ["import /nope.gguf x", 66, /\/nope\.gguf/],
+    ["import TEACHER x", 64, /is a directory/],
     ["serve judge", 64, /judge.*teacher/],
     ["distill", 64, /distill/],
   ])("ends `retort %s` with code %i, one sentence, and JSON if that was asked for", async (line, expected, message) => {
@@ -208,6 +210,7 @@ describe("retort --help", () => {
         "demo",
         "eval",
         "export",
+        "import",
         "pause",
         "reproduce",
         "resume",

@@ -1,8 +1,9 @@
-import { createHash, randomUUID } from "node:crypto";
-import { link, rename, rm } from "node:fs/promises";
-import { connect, createServer, type Server } from "node:net";
+import { createHash } from "node:crypto";
+import { readdir, rm } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { RetortError } from "./errors.js";
 
 /** A directory that this process alone uses, until it ends or gives it up. */
@@ -10,7 +11,7 @@ export interface DirectoryLock {
   release(): Promise<void>;
 }
 
-/** What the system takes as a socket's path, with room for a suffix. */
+/** What the system takes as a socket's path, with room for a number behind it. */
 const longestPath = 90;
 
 /**
@@ -30,51 +31,103 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   });
 }
 
+/**
+ * A dead socket is never removed to take its place, since another process may have taken that meanwhile: who comes next
+ * listens under the next number, which one alone can do. Each looks at all others once it listens itself, so that of two the
+ * later one sees the earlier, and says whether it is still looking ("claiming") or has the directory.
+ */
 async function lockAt(path: string, directory: string): Promise<DirectoryLock> {
-  for (let tries = 0; tries < 5; tries++) {
-    const server = await listen(path);
-    if (server) return { release: () => new Promise<void>((done) => server.close(() => done())) };
-    const owner = await ownerAt(path);
-    if (owner !== undefined) throw inUse(directory, owner);
-    await putAside(path, directory);
+  for (let tries = 0; tries < 50; tries++) {
+    const before = await socketsOf(path);
+    const owner = (await Promise.all(before.map(ownerOf))).find((one) => one?.settled);
+    if (owner) throw inUse(directory, owner.process);
+    const mine = await listen(path, Math.max(-1, ...before.map(({ number }) => number)) + 1);
+    if (!mine) continue;
+    const rival = await settle(path, mine);
+    if (rival === undefined) return { release: mine.close };
+    await mine.close();
+    if (rival.settled) throw inUse(directory, rival.process);
+    await delay(5 + 20 * Math.random());
   }
   throw inUse(directory, "another");
+}
+
+/** Waits until no other has the directory or a better claim, which a lower number is; gives the one who has, else undefined. */
+async function settle(path: string, mine: Claim): Promise<Owner | undefined> {
+  for (;;) {
+    const others = (await socketsOf(path)).filter(({ number }) => number !== mine.number);
+    const owners = await Promise.all(others.map(async (socket) => ({ socket, owner: await ownerOf(socket) })));
+    const alive = owners.filter(({ owner }) => owner !== undefined);
+    const better = alive.find(({ socket, owner }) => owner?.settled || socket.number < mine.number);
+    if (better) return better.owner;
+    if (alive.length > 0) {
+      // They will see this one, which is before them, and give up.
+      await delay(5);
+      continue;
+    }
+    mine.settled();
+    // What is left of the dead goes: their numbers are behind, and who still means to take one finds this process then.
+    await Promise.all(others.filter(({ number }) => number < mine.number).map((dead) => rm(dead.path, { force: true })));
+    return undefined;
+  }
 }
 
 const inUse = (directory: string, owner: string): RetortError =>
   new RetortError("FailedPrecondition", `process ${owner} uses ${directory} already; stop it, or give another --data-dir`);
 
-/** Removes a socket that no process listens on. It is moved first: another process may have taken the place meanwhile. */
-async function putAside(path: string, directory: string): Promise<void> {
-  const aside = `${path}.${randomUUID().slice(0, 8)}`;
-  if (
-    !(await rename(path, aside).then(
-      () => true,
-      () => false,
-    ))
-  )
-    return;
-  const owner = await ownerAt(aside);
-  // It stays where its clients look for it.
-  if (owner !== undefined) await link(aside, path).catch(() => {});
-  await rm(aside, { force: true });
-  if (owner !== undefined) throw inUse(directory, owner);
+/** A socket of the lock: PATH, PATH.1, PATH.2, … */
+interface Socket {
+  readonly number: number;
+  readonly path: string;
 }
 
-/** A server whose every client is told this process's id; undefined if the path is taken. */
-function listen(path: string): Promise<Server | undefined> {
+const socketAt = (path: string, number: number): Socket => ({ number, path: number === 0 ? path : `${path}.${number}` });
+
+async function socketsOf(path: string): Promise<Socket[]> {
+  const name = basename(path);
+  const beside = await readdir(dirname(path));
+  return beside.flatMap((one) => {
+    const suffix = one === name ? "0" : one.startsWith(`${name}.`) ? one.slice(name.length + 1) : "";
+    return /^\d{1,9}$/.test(suffix) ? [socketAt(path, Number(suffix))] : [];
+  });
+}
+
+/** A process that listens on a socket of the lock. */
+interface Claim {
+  readonly number: number;
+  /** Says from now on that the directory is this process's. */
+  readonly settled: () => void;
+  readonly close: () => Promise<void>;
+}
+
+/** Listens under a number; every client is told this process's id. Undefined if the number is taken. */
+function listen(path: string, number: number): Promise<Claim | undefined> {
   return new Promise((resolve, reject) => {
-    const server = createServer((client) => client.on("error", () => {}).end(String(process.pid)));
+    let claim = " claiming";
+    const server = createServer((client) => client.on("error", () => {}).end(`${process.pid}${claim}`));
     server.once("error", (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" ? resolve(undefined) : reject(error)));
-    server.listen(path, () => {
+    server.listen(socketAt(path, number).path, () => {
       server.unref();
-      resolve(server);
+      resolve({
+        number,
+        settled: () => {
+          claim = "";
+        },
+        close: () => new Promise<void>((done) => server.close(() => done())),
+      });
     });
   });
 }
 
-/** Process id of who listens at a path, or what is known of it; undefined if none does. */
-function ownerAt(path: string): Promise<string | undefined> {
+/** Who listens on a socket of the lock. */
+interface Owner {
+  /** Its id, or what is known of it. */
+  readonly process: string;
+  readonly settled: boolean;
+}
+
+/** Who listens on a socket; undefined if no process does. */
+function ownerOf({ path }: Socket): Promise<Owner | undefined> {
   return new Promise((resolve) => {
     let said = "";
     let connected = false;
@@ -87,6 +140,9 @@ function ownerAt(path: string): Promise<string | undefined> {
       said += text;
     });
     client.on("error", () => {});
-    client.on("close", () => resolve(connected ? said || "another" : undefined));
+    client.on("close", () => {
+      const [process = "another", claim] = (said || "another").split(" ");
+      resolve(connected ? { process, settled: claim !== "claiming" } : undefined);
+    });
   });
 }

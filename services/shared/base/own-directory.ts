@@ -11,7 +11,17 @@ import { writeAtomically } from "./write-atomically.js";
 export const markerName = ".retort-directory";
 
 /** What a directory of ours is for; what was made for one thing is not written over by another. */
-export type DirectoryKind = "checkpoint" | "classifier" | "data" | "demo" | "export" | "output" | "report" | "reproduction" | "task";
+export type DirectoryKind =
+  | "checkpoint"
+  | "classifier"
+  | "data"
+  | "demo"
+  | "export"
+  | "import"
+  | "output"
+  | "report"
+  | "reproduction"
+  | "task";
 
 /** What a marker says. */
 export interface DirectoryMarker {

@@ -5,15 +5,16 @@ import { chunksOf } from "./file-bytes.js";
 /**
  * Writes beside the name, syncs, and renames: a reader sees the old file or the new one, never a part.
  *
- * @param bytes whole, or as parts that are taken one by one: the file may be larger than one array can be
+ * @param bytes whole, or as parts that are taken one by one: the file may be larger than one array, or the memory, can be
  */
-export async function writeAtomically(path: string, bytes: Uint8Array | Iterable<Uint8Array>): Promise<void> {
+export async function writeAtomically(path: string, bytes: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
   // Two writers of one name, in one process too, must not write into each other's file.
   const temporary = `${path}.${process.pid}.${randomUUID().slice(0, 8)}.tmp`;
   try {
     const handle = await open(temporary, "w");
     try {
-      for (const chunk of chunksOf(bytes)) await writeAll(handle, chunk);
+      for await (const part of bytes instanceof Uint8Array ? [bytes] : bytes)
+        for (const chunk of chunksOf(part)) await writeAll(handle, chunk);
       await handle.sync();
     } finally {
       await handle.close();

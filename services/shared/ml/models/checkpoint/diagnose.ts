@@ -31,7 +31,7 @@ export async function missingFile(directory: string, file: string): Promise<Reto
 }
 
 const others: readonly (readonly [RegExp, string])[] = [
-  [/\.gguf$/, "is a GGUF file: Retort reads Hugging Face directories with safetensors; take the model's original directory"],
+  [/\.gguf$/, "is a GGUF file: make a model directory of it with `retort import FILE DIR`"],
   [
     /^pytorch_model.*\.bin/,
     "holds pickled weights: load the model with transformers and save_pretrained it again, which writes safetensors",

@@ -18,7 +18,8 @@ export async function readModelJson(directory: string, name: string, fallback?: 
     if (error instanceof RetortError) throw error;
     if (error.code === "ENOENT" && fallback) return undefined;
     if (error.code === "ENOENT") throw await missingFile(directory, name);
-    throw new RetortError("NotFound", `${path} cannot be read (${error.code}); a Hugging Face model directory is expected there`);
+    const way = directory.endsWith(".gguf") ? "make one of the GGUF file with `retort import FILE DIR`" : "name one";
+    throw new RetortError("NotFound", `${path} cannot be read (${error.code}); a Hugging Face model directory is expected there: ${way}`);
   });
   return bytes ? parseModelJson(bytes, path) : { ...fallback };
 }

@@ -13,6 +13,7 @@ import { parseModelJson } from "../checkpoint/model-json.js";
 import { adapterConfigName } from "../checkpoint/peft-config.js";
 import { placesOf } from "../checkpoint/places.js";
 import { readStored } from "../checkpoint/read.js";
+import { configText } from "../config/config-text.js";
 import { exportedConfig } from "../exported-config.js";
 import { checkWeights, type Model } from "../model.js";
 import { paramSpecs } from "../model-params.js";
@@ -77,13 +78,13 @@ export function modelFromFiles(files: Readonly<Record<string, FileBytes>>): Mode
 
 /** The inverse of {@link modelFromFiles}. */
 export function modelToFiles(model: Model): Record<string, FileBytes> {
-  const texts = { ...model.tokenizer.files, "config.json": configText(model) };
+  const texts = { ...model.tokenizer.files, "config.json": configOf(model) };
   const encoded = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new Uint8Array(Buffer.from(text))]));
   const adapter = model.adapter ? adapterToFiles(model.adapter, model.config) : {};
   return { ...encoded, "model.safetensors": [...encodeSafetensors(model.params)], ...adapter };
 }
 
-const configText = (model: Omit<Model, "params">): string => `${JSON.stringify(exportedConfig(model.rawConfig), null, 2)}\n`;
+const configOf = (model: Omit<Model, "params">): string => configText(exportedConfig(model.rawConfig));
 
 const carried = (generation: Json): Json => (generation.eos_token_id === undefined ? {} : { eos_token_id: generation.eos_token_id });
 
@@ -115,7 +116,7 @@ export async function saveCompanions(directory: string, model: Omit<Model, "para
   const origin = from === undefined ? undefined : (await placesOf(from, base)).model;
   if (origin !== undefined && (await readdir(origin)).includes(generationName))
     await copyFile(join(origin, generationName), join(directory, generationName));
-  await writeAtomically(join(directory, "config.json"), Buffer.from(configText(model)));
+  await writeAtomically(join(directory, "config.json"), Buffer.from(configOf(model)));
 }
 
 const generationName = "generation_config.json";

@@ -37,10 +37,13 @@ export function widenInto(bits: Uint32Array, at: number, bytes: Uint8Array, dtyp
   }
 }
 
-let halves: Uint32Array | undefined;
+/** Every IEEE 754 binary16 number by its bits, as float32. */
+export const halfValues = (): Float32Array => new Float32Array(halfTable().buffer);
+
+let halves: Uint32Array<ArrayBuffer> | undefined;
 
 /** The float32 bits of every IEEE 754 binary16 number. */
-function halfTable(): Uint32Array {
+function halfTable(): Uint32Array<ArrayBuffer> {
   halves ??= Uint32Array.from({ length: 1 << 16 }, (_, bits) => widenedHalf(bits));
   return halves;
 }
