@@ -1,5 +1,5 @@
 import { RetortError } from "../../shared/base/errors.js";
-import { type FileBytes, ownBuffers } from "../../shared/base/file-bytes.js";
+import { type FileBytes, joined, ownBuffers } from "../../shared/base/file-bytes.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { moved } from "../../shared/base/workers.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
@@ -187,8 +187,12 @@ export class TrainHost {
 /** The file that is published for a version after the first: its weights. */
 function publishedBy(trainer: Trainer): Record<string, FileBytes> {
   const { file, weights } = trainer.published();
-  return { [file]: [...encodeSafetensors(weights)] };
+  const encoded = encodeSafetensors(weights);
+  return { [file]: encoded.byteLength > mostJoined ? [...encoded] : joined(encoded) };
 }
+
+/** Up to this many bytes a file goes to another thread as one array: hundreds of small ones take longer to send and to write than to copy. */
+const mostJoined = 256 * 2 ** 20;
 
 /** Most elements of the [tokens, V] arrays held at once. */
 const mostElements = 1 << 24;

@@ -32,6 +32,17 @@ export function sliceOf(bytes: FileBytes, from: number, to: number): Uint8Array 
   return out ?? new Uint8Array();
 }
 
+/** The parts of a file as one array. */
+export function joined(parts: Iterable<Uint8Array> & { readonly byteLength: number }): Uint8Array {
+  const bytes = new Uint8Array(parts.byteLength);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
 /** A file's bytes as views of at most `size` bytes, in order; empty pieces give none. */
 export function* chunksOf(pieces: Uint8Array | Iterable<Uint8Array>, size: number = callBytes): Generator<Uint8Array> {
   for (const piece of pieces instanceof Uint8Array ? [pieces] : pieces)
