@@ -137,7 +137,7 @@ export class TrainHost {
   files(whole: boolean): Record<string, FileBytes> {
     const { trainer, base } = this.#loaded;
     const files = whole ? modelToFiles(this.#current) : publishedBy(trainer);
-    // The base model's weights are still read here: they are copied.
+    // The base model's weights are still read here: another thread gets copies.
     const own = Object.entries(files).filter(([name]) => !base || name !== publishedFiles.full);
     return moved(
       files,
@@ -171,7 +171,7 @@ export class TrainHost {
     return digestOf(params);
   }
 
-  /** The student as it is now; what is trained of it are copies. */
+  /** The student as it is until the next step; what is trained of a whole model are copies. */
   get #current(): Model {
     const { model, trainer } = this.#loaded;
     const { adapter } = model;
@@ -188,11 +188,9 @@ export class TrainHost {
 function publishedBy(trainer: Trainer): Record<string, FileBytes> {
   const { file, weights } = trainer.published();
   const encoded = encodeSafetensors(weights);
-  return { [file]: encoded.byteLength > mostJoined ? [...encoded] : joined(encoded) };
+  // Copies, and as few arrays as can be: hundreds of small ones take longer to send and to write than to copy.
+  return { [file]: joined(encoded) };
 }
-
-/** Up to this many bytes a file goes to another thread as one array: hundreds of small ones take longer to send and to write than to copy. */
-const mostJoined = 256 * 2 ** 20;
 
 /** Most elements of the [tokens, V] arrays held at once. */
 const mostElements = 1 << 24;

@@ -32,14 +32,24 @@ export function sliceOf(bytes: FileBytes, from: number, to: number): Uint8Array 
   return out ?? new Uint8Array();
 }
 
-/** The parts of a file as one array. */
-export function joined(parts: Iterable<Uint8Array> & { readonly byteLength: number }): Uint8Array {
-  const bytes = new Uint8Array(parts.byteLength);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
+/**
+ * Copies the parts of a file one behind the other: into one array, or as few as can be.
+ *
+ * @throws ResourceExhausted if there is no memory for it
+ */
+export function joined(parts: Iterable<Uint8Array> & { readonly byteLength: number }, largest?: number): FileBytes {
+  const bytes = allocate(parts.byteLength, largest);
+  const pieces = piecesOf(bytes);
+  let [index, at] = [0, 0];
+  for (let part of parts)
+    while (part.length) {
+      const piece = pieces[index] as Uint8Array;
+      const fits = part.subarray(0, piece.length - at);
+      piece.set(fits, at);
+      at += fits.length;
+      part = part.subarray(fits.length);
+      if (at === piece.length) [index, at] = [index + 1, 0];
+    }
   return bytes;
 }
 

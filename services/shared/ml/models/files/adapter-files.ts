@@ -1,6 +1,6 @@
 import { copyFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { FileBytes } from "../../../base/file-bytes.js";
+import { chunksOf, type FileBytes, joined, piecesOf } from "../../../base/file-bytes.js";
 import { makeDirectory } from "../../../base/make-directory.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { type Tokenizer, tokenizerPaths } from "../../text/tokenizer.js";
@@ -26,12 +26,12 @@ export function adapterFromFiles(files: Readonly<Record<string, FileBytes>>, tex
   return { lora: checkedLora(settings, config, shapes, weightsName), base: settings.base, factors };
 }
 
-/** An adapter's own files, as PEFT writes them. @param config the base model's */
+/** An adapter's own files, as PEFT writes them; the factors are copied. @param config the base model's */
 export function adapterToFiles({ lora, base, factors }: Adapter, config: ModelConfig): Record<string, FileBytes> {
   const linear = linearLayers(config);
   const fanInFanOut = lora.layers.every((layer) => linear.get(layer)?.linear === "inOut");
   const text = adapterConfigText(lora, { base, targets: targetsFor(config, lora), fanInFanOut });
-  return { [adapterConfigName]: new Uint8Array(Buffer.from(text)), [weightsName]: [...encodeSafetensors(factors)] };
+  return { [adapterConfigName]: new Uint8Array(Buffer.from(text)), [weightsName]: joined(encodeSafetensors(factors)) };
 }
 
 /**
@@ -50,7 +50,8 @@ export async function saveAdapter(
 ): Promise<void> {
   await makeDirectory(directory);
   await saveTokenizer(directory, tokenizer, from);
-  for (const [name, bytes] of Object.entries(adapterToFiles(adapter, config))) await writeAtomically(join(directory, name), bytes);
+  for (const [name, bytes] of Object.entries(adapterToFiles(adapter, config)))
+    await writeAtomically(join(directory, name), chunksOf(piecesOf(bytes)));
 }
 
 /** Saves a tokenizer's files. @param from the directory that the model came from: its files are copied as they are */
