@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import ort from "onnxruntime-node";
+import { architectures } from "../../services/shared/ml/models/architectures/table.js";
 import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
 import { digestOf } from "../../services/shared/ml/models/model.js";
 import { type CliProcess, retort, startRetort } from "../support/runs/retort.js";
@@ -125,6 +126,7 @@ describe("retort, as its user types it", () => {
     ["export TEACHER --out x --format gguf", 64, /gguf.*hf, onnx/],
     ["sample --model TEACHER --temperature hot", 64, /temperature.*hot/],
     ["sample --model /nope", 78, /\/nope/],
+    ["models /nope", 66, /\/nope/],
     ["eval --model TEACHER --data /nope.jsonl", 66, /\/nope\.jsonl/],
     ["eval --model TEACHER", 64, /--data/],
     ["train-classifier --model TEACHER --data /nope.jsonl --out x", 66, /\/nope\.jsonl/],
@@ -142,6 +144,15 @@ describe("retort, as its user types it", () => {
     expect(stderr).not.toMatch(/^\s+at /m);
     if (argv[0] !== "serve")
       expect(JSON.parse(stdout)).toEqual({ error: expect.objectContaining({ message: expect.stringMatching(message) }) });
+  });
+
+  it("lists the families of models, and tells what a directory is read as", async () => {
+    const families = JSON.parse((await retort(["models", "--json"])).stdout) as { modelType: string }[];
+    expect(families.map(({ modelType }) => modelType)).toEqual(Object.keys(architectures));
+    expect((await retort(["models"])).stdout).toMatch(/llama +│ Llama 1 to 3\.3.*[\s\S]*linear, dynamic, llama3, yarn, longrope/);
+    const { stdout } = await retort(["models", teacher, "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ family: "llama", parameters: 95104, layers: 2, context: 64, vocabulary: 41, warnings: [] });
+    expect((await retort(["models", teacher])).stdout).toMatch(/can be used: llama[\s\S]*95,104.*tied head/);
   });
 
   it("samples and evaluates with as many tokens as the context leaves", async () => {
@@ -211,6 +222,7 @@ describe("retort --help", () => {
         "eval",
         "export",
         "import",
+        "models",
         "pause",
         "reproduce",
         "resume",

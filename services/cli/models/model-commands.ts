@@ -9,6 +9,7 @@ import { deviceOption } from "./device-option.js";
 import { addEvalCommand } from "./eval-command.js";
 import { pieceOf, promptInput, roomFor, serveModel } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
+import { addModelsCommand } from "./models-command.js";
 
 interface SampleOptions extends ChatOptions {
   readonly model: string;
@@ -42,6 +43,7 @@ export function addModelCommands(program: Command): void {
     .addOption(deviceOption())
     .action((prompts: string[], options: SampleOptions) => sample(program, prompts.length ? prompts : [""], options));
   addEvalCommand(program);
+  addModelsCommand(program);
   addDataCommand(program);
   addCommand(
     program,

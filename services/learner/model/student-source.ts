@@ -21,7 +21,6 @@ export function studentSource({ student, teachers, seed }: RunSpecValid): Studen
     rope_theta: init.ropeTheta || 10000,
     initializer_range: init.initializerRange || 0.02,
     rms_norm_eps: 1e-5,
-    hidden_act: "silu",
     architectures: [`${architectureOf(init).className}ForCausalLM`],
     torch_dtype: "float32",
   };

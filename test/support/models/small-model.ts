@@ -3,6 +3,24 @@ import { characterTokenizer } from "../../../services/shared/ml/text/character-t
 
 /** The traits in which decoders differ: biases, head norms, shared keys, a head of its own. */
 export const smallConfigs = {
+  cohere: { model_type: "cohere", num_attention_heads: 4, num_key_value_heads: 2, use_qk_norm: true, logit_scale: 0.5 },
+  cohere2: {
+    model_type: "cohere2",
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    sliding_window: 3,
+    sliding_window_pattern: 2,
+    logit_scale: 0.5,
+  },
+  gemma: { model_type: "gemma", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, hidden_act: "gelu_pytorch_tanh" },
+  gemma2: {
+    ...{ model_type: "gemma2", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, query_pre_attn_scalar: 4 },
+    ...{ sliding_window: 3, attn_logit_softcapping: 2, final_logit_softcapping: 8 },
+  },
+  gemma3_text: {
+    ...{ model_type: "gemma3_text", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, query_pre_attn_scalar: 4 },
+    ...{ sliding_window: 3, sliding_window_pattern: 2, rope_theta: 1000, rope_local_base_freq: 50 },
+  },
   llama: { model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: true },
   "llama, one key per head, own head": { model_type: "llama", num_attention_heads: 2, num_key_value_heads: 2, tie_word_embeddings: false },
   "llama, all biases": {
@@ -18,12 +36,48 @@ export const smallConfigs = {
     rope_scaling: { rope_type: "longrope", factor: 2, short_factor: [1, 1.5, 2, 4], long_factor: [2, 3, 4, 8] },
   },
   mistral: { model_type: "mistral", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3, tie_word_embeddings: false },
+  phi3: {
+    ...{ model_type: "phi3", num_attention_heads: 4, num_key_value_heads: 2, partial_rotary_factor: 0.75, sliding_window: 5 },
+    rope_scaling: { type: "longrope", short_factor: [1, 1.5, 2], long_factor: [2, 3, 4] },
+    original_max_position_embeddings: 48,
+  },
   "qwen2, a layer that slides": {
     ...{ model_type: "qwen2", num_attention_heads: 4, num_key_value_heads: 1, tie_word_embeddings: true },
     ...{ use_sliding_window: true, sliding_window: 5, max_window_layers: 1 },
   },
   qwen2: { model_type: "qwen2", num_attention_heads: 4, num_key_value_heads: 1, tie_word_embeddings: true },
   qwen3: { model_type: "qwen3", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, tie_word_embeddings: true },
+  smollm3: {
+    ...{ model_type: "smollm3", num_attention_heads: 4, num_key_value_heads: 2, no_rope_layers: [0, 1] },
+    ...{ use_sliding_window: true, sliding_window: 3 },
+  },
+  seed_oss: { model_type: "seed_oss", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 6, tie_word_embeddings: false },
+  cwm: { model_type: "cwm", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, sliding_window: 4 },
+  granite: {
+    ...{ model_type: "granite", num_attention_heads: 4, num_key_value_heads: 2, embedding_multiplier: 2, attention_multiplier: 0.4 },
+    ...{ residual_multiplier: 0.5, logits_scaling: 3 },
+  },
+  arcee: { model_type: "arcee", hidden_act: "relu2", num_attention_heads: 4, num_key_value_heads: 2, mlp_bias: true },
+  ernie4_5: { model_type: "ernie4_5", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, use_bias: true },
+  exaone4: {
+    ...{ model_type: "exaone4", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3, sliding_window_pattern: 2 },
+    ...{ tie_word_embeddings: true },
+  },
+  helium: { model_type: "helium", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, tie_word_embeddings: true },
+  hunyuan_v1_dense: {
+    ...{ model_type: "hunyuan_v1_dense", num_attention_heads: 4, num_key_value_heads: 2, attention_bias: true },
+    rope_scaling: { type: "dynamic", factor: 1, alpha: 20 },
+  },
+  ministral: {
+    ...{ model_type: "ministral", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3 },
+    ...{ layer_types: ["full_attention", "sliding_attention"] },
+  },
+  olmo3: {
+    ...{ model_type: "olmo3", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 4 },
+    ...{ layer_types: ["full_attention", "sliding_attention"] },
+    rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 24 },
+  },
+  olmo2: { model_type: "olmo2", num_attention_heads: 4, num_key_value_heads: 2, attention_bias: true, tie_word_embeddings: false },
 } as const;
 
 /** A model of a few thousand parameters whose distributions are far from flat; biases and norms are not trivial either. */

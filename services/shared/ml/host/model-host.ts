@@ -97,7 +97,7 @@ export class ModelHost {
     const { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId } = config;
     const digests = {
       digest: digestOf(new Map([...params, ...(adapter?.factors ?? [])])),
-      headDigest: headDigest(weightOf(params, headName(config))),
+      headDigest: headDigest({ ...weightOf(params, headName(config)), softCap: config.logitSoftCap }),
       configDigest: createHash("sha256").update(JSON.stringify(config)).digest("hex"),
       tokenizerDigest: tokenizer.digest,
       templateDigest: tokenizer.templateDigest,

@@ -30,8 +30,8 @@ export interface LossInputs {
   readonly signal: SignalInputs;
 }
 
-/** Declares the loss's inputs in a graph. */
-export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab: number): LossInputs {
+/** Declares the loss's inputs in a graph. @param headSoftCap as of {@link SignalShape} */
+export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab: number, headSoftCap?: number): LossInputs {
   const floats = (name: string) => graph.input(name, "float32", [rows]);
   return {
     rows: {
@@ -43,7 +43,7 @@ export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab
       teacherLogprobs: floats("teacherLogprobs"),
     },
     signal: readsSignal(objective)
-      ? signals[objective.signal].form.declare(graph, rows, { ...objective, vocab })
+      ? signals[objective.signal].form.declare(graph, rows, { ...objective, vocab, headSoftCap })
       : { perRow: {}, shared: {} },
   };
 }

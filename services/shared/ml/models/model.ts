@@ -34,10 +34,16 @@ export function digestOf(weights: Weights): string {
   return hash.digest("hex");
 }
 
-/** SHA-256 over dimensions and bytes of the weights that turn hidden states into logits, hexadecimal. */
-export function headDigest({ dims, data }: Tensor<"float32">): string {
+/** What turns hidden states into logits: weights [V, D], and c where the family makes c · tanh(logit / c) of each logit. */
+export interface Head extends Tensor<"float32"> {
+  readonly softCap?: number | undefined;
+}
+
+/** SHA-256 over a head's dimensions, its cap, if it has one, and the bytes of its weights, hexadecimal. */
+export function headDigest({ dims, data, softCap }: Head): string {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return updateHash(createHash("sha256").update(`[${dims}]`), bytes).digest("hex");
+  const cap = softCap === undefined ? "" : ` cap ${softCap}`;
+  return updateHash(createHash("sha256").update(`[${dims}]${cap}`), bytes).digest("hex");
 }
 
 /**

@@ -19,6 +19,8 @@ export interface SignalShape {
   readonly hiddenDtype: HiddenDtype;
   /** Divides the teacher's logits where the learner makes them from hidden states. */
   readonly teacherTemperature: number;
+  /** c · tanh(logit / c) for every logit that a teacher's head makes in the learner; undefined: as it is. */
+  readonly headSoftCap?: number | undefined;
 }
 
 /** Log-probabilities of teacher and student over the same classes, [R, C]. */

@@ -22,14 +22,22 @@ function answer(rows: AnswerRows): Answer {
 
 const form: DistributionForm = {
   gives: "distribution",
-  declare: (graph, rows, { vocab, hiddenDtype }) => ({
+  declare: (graph, rows, { vocab, hiddenDtype, headSoftCap }) => ({
     perRow: { hidden: graph.input("signal.hidden", hiddenDtype, [rows, "E"]) },
-    shared: { head: graph.input("signal.head", "float32", [vocab, "E"]) },
+    shared: {
+      head: graph.input("signal.head", "float32", [vocab, "E"]),
+      ...(headSoftCap === undefined ? {} : { cap: graph.scalar(headSoftCap) }),
+    },
   }),
   classes: (signal, logits_RV, { teacherTemperature }) => {
     const alpha = 1 / teacherTemperature;
     const states_RE = op.cast(inputOf(signal, "hidden"), "float32");
-    const teacher_RV = op.fusedMatMul(states_RE, inputOf(signal, "head"), { transB: true, alpha });
+    const head_VE = inputOf(signal, "head");
+    const { cap } = signal.shared;
+    // A cap belongs to the logits, before any temperature.
+    const teacher_RV = cap
+      ? op.mul(op.tanh(op.div(op.fusedMatMul(states_RE, head_VE, { transB: true }), cap)), op.mul(cap, alpha))
+      : op.fusedMatMul(states_RE, head_VE, { transB: true, alpha });
     return { logp_RC: floored(op.logSoftmax(teacher_RV)), logq_RC: op.logSoftmax(logits_RV) };
   },
 };

@@ -2,6 +2,7 @@
 // U drawn classes, D width of hidden states.
 import type { Graph, Value } from "../graph/graph.js";
 import type { Tensor } from "../graph/tensor.js";
+import type { Head } from "../models/model.js";
 import type { Outputs } from "../runtime/outputs.js";
 import type { SignalForm } from "./form.js";
 import type { HiddenDtype } from "./hidden-dtype.js";
@@ -82,8 +83,8 @@ export interface ScorePart {
   readonly count: number;
 }
 
-/** The weights that turn hidden states into logits, [V, D], by digest. */
-export type TeacherHeads = ReadonlyMap<string, Tensor<"float32">>;
+/** Teachers' heads by digest. */
+export type TeacherHeads = ReadonlyMap<string, Head>;
 
 /** The scores of a micro-batch, to be laid out as the loss's inputs. */
 export interface SignalLayout {

@@ -23,17 +23,19 @@ export interface StepGraphOptions {
   readonly optimizer: OptimizerOptions;
   /** Rows per block of the vocabulary loss; 0 takes all rows at once. */
   readonly blockRows: number;
+  /** The cap on the logits of the teacher whose hidden states the rows have. */
+  readonly headSoftCap?: number | undefined;
 }
 
 /** Forward, loss and backward of one micro-batch; declares the inputs and the per-row outputs. */
-function lossAndGradients(graph: Graph, { config, trainable, objective, blockRows }: StepGraphOptions): Gradient[] {
+function lossAndGradients(graph: Graph, { config, trainable, objective, blockRows, headSoftCap }: StepGraphOptions): Gradient[] {
   const { specs, frozen } = trainable;
   const params = declareWeights(graph, [...specs, ...frozen], "inputs");
   const weights = trainable.weights(params);
   const { ids_BT, positions_BT } = architectureOf(config).inputs.declare(graph);
   // Position in the flattened [B·T] of the token that predicts each completion token.
   const places_R = graph.input("rows", "int64", ["R"]);
-  const rows = declareRows(graph, objective, "R", config.vocabSize);
+  const rows = declareRows(graph, objective, "R", config.vocabSize, headSoftCap);
   const hidden_BTD = hiddenStates(new SequencePass(config, weights, { positions_BT, attend: causalAttention() }), ids_BT);
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const head_VD = weights.weight(headName(config));

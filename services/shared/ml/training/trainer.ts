@@ -1,10 +1,9 @@
 import { RetortError } from "../../base/errors.js";
-import type { Tensor } from "../graph/tensor.js";
 import { checkObjective, type Objective } from "../losses/objective.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { withRoom } from "../models/forward/rotary.js";
-import { headDigest } from "../models/model.js";
+import { type Head, headDigest } from "../models/model.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
 import { scalarOf } from "../runtime/outputs.js";
@@ -13,7 +12,7 @@ import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
 import { type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { StatsCollector, type StepStats } from "./stats.js";
-import { accumulateGraph, stepGraph } from "./step-graph.js";
+import { accumulateGraph, type StepGraphOptions, stepGraph } from "./step-graph.js";
 import { applyGraph, type OptimizerOptions } from "./update.js";
 
 /** How a model is trained, whatever the batch. */
@@ -25,6 +24,9 @@ export interface TrainerOptions extends SessionOptions {
   /** Rows per block of the vocabulary loss; 0 takes all at once. By default blocks are used where they save memory. */
   readonly blockRows?: number;
 }
+
+/** What the graphs of one trainer differ in, besides their length. */
+type StepForm = Pick<StepGraphOptions, "blockRows" | "headSoftCap">;
 
 /** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
 const plainLimit = 1 << 22;
@@ -40,7 +42,7 @@ const minimumBlock = 64;
 export class Trainer {
   readonly #config: ModelConfig;
   readonly #sessions: Sessions;
-  readonly #heads = new Map<string, Tensor<"float32">>();
+  readonly #heads = new Map<string, Head>();
   readonly #state: OptimizerState;
   readonly #trainable: Trainable;
   readonly #frozen: Weights;
@@ -75,11 +77,11 @@ export class Trainer {
   }
 
   /**
-   * Takes the weights [V, E] that turn a teacher's hidden states into logits, for the signal `hidden`; gives their digest.
+   * Takes the head [V, E] that turns a teacher's hidden states into logits, for the signal `hidden`; gives its digest.
    *
    * @throws InvalidArgument if the teacher's vocabulary is of another size
    */
-  addHead(head: Tensor<"float32">): string {
+  addHead(head: Head): string {
     const { vocabSize } = this.#config;
     if (head.dims[0] !== vocabSize)
       throw new RetortError(
@@ -153,8 +155,8 @@ export class Trainer {
   }
 
   async #whole(batch: readonly TrainSequence[], members: readonly number[], scalars: Feeds, stats: StatsCollector): Promise<number> {
-    const { part, blockRows } = this.#layOut(batch, members);
-    const session = await this.#session("step", blockRows, part);
+    const { part, form } = this.#layOut(batch, members);
+    const session = await this.#session("step", form, part);
     const outputs = await session.run({ ...part.feeds, ...scalars, ...this.#frozenFeeds, ...this.#state.current }, this.#state.next);
     stats.add(part, outputs);
     return scalarOf(outputs, "gradientNorm");
@@ -164,13 +166,13 @@ export class Trainer {
     const { weights } = this.#state;
     let sums = this.#state.sums();
     for (const members of parts) {
-      const { part, blockRows } = this.#layOut(batch, members);
-      const session = await this.#session("accumulate", blockRows, part);
+      const { part, form } = this.#layOut(batch, members);
+      const session = await this.#session("accumulate", form, part);
       const outputs = await session.run({ ...part.feeds, ...this.#frozenFeeds, ...weights, ...sums });
       stats.add(part, outputs);
       sums = this.#state.sums(outputs);
     }
-    const session = await this.#session("apply", 0);
+    const session = await this.#session("apply", { blockRows: 0 });
     const outputs = await session.run({ ...scalars, ...sums, ...this.#state.current }, this.#state.next);
     return scalarOf(outputs, "gradientNorm");
   }
@@ -187,13 +189,15 @@ export class Trainer {
     const { inputs } = architectureOf(this.#config);
     const { objective } = this.#options;
     const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads };
-    return { part: microBatch(batch, members, layout), blockRows };
+    // A micro-batch has the states of one head.
+    const headSoftCap = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "")?.softCap;
+    return { part: microBatch(batch, members, layout), form: { blockRows, headSoftCap } };
   }
 
-  async #session(kind: "step" | "accumulate" | "apply", blockRows: number, part?: MicroBatch): Promise<Session> {
+  async #session(kind: "step" | "accumulate" | "apply", form: StepForm, part?: MicroBatch): Promise<Session> {
     const { objective, optimizer } = this.#options;
-    return this.#sessions.get(`${kind}/${blockRows}`, part?.feeds.ids?.dims[1] ?? 0, (room) => {
-      const options = { config: withRoom(this.#config, room), trainable: this.#trainable, objective, optimizer, blockRows };
+    return this.#sessions.get(`${kind}/${form.blockRows}/${form.headSoftCap}`, part?.feeds.ids?.dims[1] ?? 0, (room) => {
+      const options = { config: withRoom(this.#config, room), trainable: this.#trainable, objective, optimizer, ...form };
       const build = {
         step: () => stepGraph(options),
         accumulate: () => accumulateGraph(options),

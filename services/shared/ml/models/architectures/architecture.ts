@@ -14,6 +14,8 @@ import type { SequenceInputs } from "./sequence-inputs.js";
 export interface Architecture {
   /** Stem of its classes in transformers, as in `LlamaForCausalLM`. */
   readonly className: string;
+  /** Models of the family that people know, for lists: "Llama 1 to 3.3, TinyLlama". */
+  readonly models: string;
   readonly keys: KeyMeanings;
   /** Other names of the keys that every decoder's config has, as `n_embd` for hidden_size. */
   readonly aliases?: Readonly<Record<string, string>>;

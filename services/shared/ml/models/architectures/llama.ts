@@ -12,6 +12,7 @@ import { decoderInputs } from "./sequence-inputs.js";
 /** Llama (Touvron et al. 2023), and what is built like it: pre-norm blocks of attention and a gated feed-forward part. */
 export const llama: Architecture = {
   className: "Llama",
+  models: "Llama 1 to 3.3, SmolLM 1 and 2, TinyLlama, Yi, Falcon 3, DeepSeek 7B",
   keys: { agreeing: {} },
   maxPositions: 2048,
   prefix: "model.",

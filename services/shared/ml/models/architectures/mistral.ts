@@ -7,6 +7,7 @@ import { llama } from "./llama.js";
 export const mistral: Architecture = {
   ...llama,
   className: "Mistral",
+  models: "Mistral 7B, Nemo, Small 1 to 3, Ministral 8B, Zephyr",
   maxPositions: 4096 * 32,
   spell: spellOneRope({ maxPositions: 4096 * 32 }),
   parse(read) {

@@ -8,6 +8,7 @@ import { llama } from "./llama.js";
 export const qwen3: Architecture = {
   ...llama,
   className: "Qwen3",
+  models: "Qwen 3",
   keys: { agreeing: { qk_layernorm: [true], qk_norm: [true], use_qk_norm: [true] }, denying: /^(use_)?qk_(layer)?norm$/ },
   maxPositions: 32768,
   spell: spellOneRope({ maxPositions: 32768, headDim: 128 }),

@@ -1,13 +1,54 @@
 import { RetortError } from "../../../base/errors.js";
 import type { ModelConfig } from "../config/model-config.js";
+import { arcee } from "./arcee.js";
 import type { Architecture } from "./architecture.js";
+import { cohere } from "./cohere.js";
+import { cohere2 } from "./cohere2.js";
+import { cwm } from "./cwm.js";
+import { ernie45 } from "./ernie4-5.js";
+import { exaone4 } from "./exaone4.js";
+import { gemma } from "./gemma.js";
+import { gemma2 } from "./gemma2.js";
+import { gemma3Text } from "./gemma3-text.js";
+import { granite } from "./granite.js";
+import { helium } from "./helium.js";
+import { hunyuanV1Dense } from "./hunyuan-v1-dense.js";
 import { llama } from "./llama.js";
+import { ministral } from "./ministral.js";
 import { mistral } from "./mistral.js";
+import { olmo2 } from "./olmo2.js";
+import { olmo3 } from "./olmo3.js";
+import { phi3 } from "./phi3.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
+import { seedOss } from "./seed-oss.js";
+import { smollm3 } from "./smollm3.js";
 
 /** Every supported family, by Hugging Face's `model_type`. */
-export const architectures = { llama, mistral, qwen2, qwen3 } as const satisfies Record<string, Architecture>;
+export const architectures = {
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  arcee,
+  cwm,
+  ernie4_5: ernie45,
+  exaone4,
+  granite,
+  helium,
+  hunyuan_v1_dense: hunyuanV1Dense,
+  ministral,
+  olmo2,
+  olmo3,
+  seed_oss: seedOss,
+  smollm3,
+  cohere,
+  cohere2,
+  gemma,
+  gemma2,
+  gemma3_text: gemma3Text,
+  phi3,
+} as const satisfies Record<string, Architecture>;
 
 /** `model_type` of a supported family. */
 export type ArchitectureName = keyof typeof architectures;

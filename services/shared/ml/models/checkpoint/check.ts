@@ -45,7 +45,8 @@ export async function openModel(directory: string): Promise<OpenedModel> {
   const config = parseConfig(rawConfig, generation, join(directory, "config.json"));
   const checkpoint = await openCheckpoint(directory);
   const tensors = nameTensors(checkpoint, config);
-  const warnings = [...configWarnings(rawConfig, architectureOf(config).keys.read), ...checkpoint.warnings].map(
+  const { keys, className } = architectureOf(config);
+  const warnings = [...configWarnings(rawConfig, keys.read, className), ...checkpoint.warnings].map(
     (warning) => `${directory}: ${warning}`,
   );
   return { config, rawConfig, generation, checkpoint, tensors, warnings };

@@ -1,6 +1,6 @@
-import type { Fields } from "./fields.js";
+import type { Fields, Json } from "./fields.js";
 import type { Activation, LayerKind, ModelConfig } from "./model-config.js";
-import { type Rotary, readRope } from "./rope.js";
+import { headSize, type Rotary, readRope } from "./rope.js";
 import { type Windows, windowsOf } from "./windows.js";
 
 /** What a family's class in transformers takes for keys that a config.json leaves out, and how it writes some. */
@@ -19,8 +19,12 @@ export interface DecoderDefaults {
   readonly activations?: readonly Activation[];
   readonly tied?: boolean;
   readonly ropeTheta?: number;
+  /** `rope_parameters` where a config has none. */
+  readonly ropeParameters?: Json;
   /** Share of each head that is rotated. */
   readonly rotaryShare?: number;
+  /** Pairs of channels that are rotated are neighbours. */
+  readonly rotaryInterleaved?: boolean;
   /** False: the family has no biases in its feed-forward part, and refuses them. */
   readonly mlpBias?: false;
 }
@@ -32,6 +36,7 @@ const activations: Readonly<Record<string, Activation>> = {
   gelu_new: "geluTanh",
   gelu_pytorch_tanh: "geluTanh",
   relu: "relu",
+  relu2: "relu2",
   silu: "silu",
   swish: "silu",
 };
@@ -83,7 +88,8 @@ export function decoderConfig(read: Fields, defaults: DecoderDefaults, own: Part
 
 /** What each layer rotates and sees, where one rotary embedding serves all layers, and the positions that there are. */
 function kindsOf(read: Fields, defaults: DecoderDefaults, layers: number, headDim: number, positions: number) {
-  const rope = readRope(read, { maxPositions: positions, headDim, theta: defaults.ropeTheta, share: defaults.rotaryShare });
+  const { ropeTheta: theta, ropeParameters: parameters, rotaryShare: share, rotaryInterleaved: interleaved = false } = defaults;
+  const rope = readRope(read, { maxPositions: positions, headDim, theta, parameters, share, interleaved });
   const maxPositions = Math.min(positions, rope.reach);
   return { layerKinds: layerKinds(windowsOf(read, defaults.windows, layers, maxPositions), rope.rotary), maxPositions };
 }
@@ -103,10 +109,10 @@ function activationOf(read: Fields, defaults: DecoderDefaults): Activation {
 }
 
 function headsOf(read: Fields, defaults: DecoderDefaults): Pick<ModelConfig, "heads" | "kvHeads" | "headDim"> {
-  const [heads, hiddenSize] = [read.size("num_attention_heads"), read.size("hidden_size")];
+  const heads = read.size("num_attention_heads");
   const kvHeads = read.size("num_key_value_heads", read.has("num_key_value_heads") ? heads : (defaults.kvHeads ?? heads));
   if (heads % kvHeads !== 0) throw read.refused("num_key_value_heads", `a divisor of num_attention_heads (${heads})`, kvHeads);
-  const headDim = read.size("head_dim", defaults.headDim ?? hiddenSize / heads);
+  const headDim = headSize(read, defaults.headDim);
   if (headDim % 2 !== 0) throw read.refused("head_dim", "an even number", headDim);
   return { heads, kvHeads, headDim };
 }

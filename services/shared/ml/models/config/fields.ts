@@ -94,11 +94,16 @@ export class Fields {
     return list.filter((id) => id >= 0);
   }
 
-  /** The object at a field, with errors that name both; absent: empty. */
-  within(field: string): Fields {
-    const value = this.get(field) ?? {};
+  /** The object at a field, with errors that name both; absent: empty, or another. */
+  within(field: string, fallback: Json = {}): Fields {
+    const value = this.get(field) ?? fallback;
     if (!isObject(value)) throw this.refused(field, "an object");
     return new Fields(value, this.#file, `${this.#prefix}${field}.`);
+  }
+
+  /** The same place of the same file, with other fields. */
+  replaced(raw: Json): Fields {
+    return new Fields(raw, this.#file, this.#prefix, this.#aliases);
   }
 
   refused(field: string, supported: string, value: unknown = this.raw[this.#name(field)]): RetortError {

@@ -13,13 +13,14 @@ const inert = {
     gradient_checkpointing hidden_dropout hidden_dropout_prob init_std initializer_factor label_smoothing layerdrop mlp_dropout
     output_router_logits resid_dropout resid_pdrop residual_dropout router_aux_loss_coef router_jitter_noise router_z_loss_coef
     use_fused_cross_entropy use_fused_linear_cross_entropy z_loss`,
-  "say how, not what, is computed": `_attn_implementation _attn_implementation_autoset _attn_implementation_internal
+  "say how, not what, is computed": `cache_implementation _attn_implementation _attn_implementation_autoset _attn_implementation_internal
     _experts_implementation _experts_implementation_internal _flash_attn_2_enabled attn_implementation experts_implementation
     mixed_precision pretraining_tp tensor_parallel_degree torchscript use_bfloat16 use_cache use_fused_rms_norm use_flash_attention use_flash_attention_2
     use_flash_attn use_kernels`,
   "say where it comes from": `_commit_hash _name_or_path auto_map base_model dtype finetuning_task is_llama_config language license
     model_name name_or_path tags tokenizer_class torch_dtype transformers.js_config transformers_version unsloth_fixed unsloth_version`,
-  "belong to other programs or heads": `chunk_size_feed_forward cross_attention_hidden_size decoder_start_token_id id2label is_composition
+  "belong to other programs or heads": `add_classification_head class_num dense_list eod_token_id im_end_id im_newline_id im_start_id
+    mask_init_id org_vocab_size pad_id pool_type text_end_id text_start_id chunk_size_feed_forward cross_attention_hidden_size decoder_start_token_id id2label is_composition
     is_encoder_decoder label2id max_length max_position max_sequence_length max_seq_len max_seq_length model_max_length n_ctx n_positions num_labels output_attentions
     output_hidden_states output_scores prefix problem_type pruned_heads return_dict return_dict_in_generate
     sep_token_id seq_length task_specific_params tf_legacy_loss tie_encoder_decoder unk_token_id use_return_dict vision_end_token_id
@@ -131,8 +132,9 @@ export function checkKeys(fields: Fields, family: string, meanings: KeyMeanings)
  * What a config.json says that nothing reads, each with its value; see {@link checkKeys} for what is refused.
  *
  * @param own keys that the family reads
+ * @param className stem of its classes
  */
-export function configWarnings(raw: Readonly<Record<string, unknown>>, own: readonly string[] = []): string[] {
+export function configWarnings(raw: Readonly<Record<string, unknown>>, own: readonly string[] = [], className?: string): string[] {
   const strange = Object.entries(raw).filter(
     ([key, value]) => !known.has(key) && !own.includes(key) && !Object.hasOwn(neutral, key) && !off(value),
   );
@@ -140,14 +142,15 @@ export function configWarnings(raw: Readonly<Record<string, unknown>>, own: read
   const unread = strange
     .filter(([key]) => !mathematical.test(key) || curious.has(key))
     .map(([key, value]) => `config.json: ${key} is ${brief(value)}, which no model of type ${family} reads`);
-  return [...unread, ...otherClass(raw), ...twoRopes(raw)];
+  return [...unread, ...otherClass(raw, className), ...twoRopes(raw)];
 }
 
 /** The class that a config names beside its type, where that is another family's. */
-function otherClass({ architectures, model_type }: Readonly<Record<string, unknown>>): string[] {
+function otherClass({ architectures, model_type }: Readonly<Record<string, unknown>>, className: string | undefined): string[] {
   const first: unknown = Array.isArray(architectures) ? architectures[0] : undefined;
-  if (typeof first !== "string" || typeof model_type !== "string" || first.toLowerCase().startsWith(model_type.replace(/_text$|_/g, "")))
-    return [];
+  if (typeof first !== "string" || typeof model_type !== "string") return [];
+  const [named, type] = [first.toLowerCase().replace(/_/g, ""), model_type.replace(/_text$|_/g, "")];
+  if (named.startsWith(type) || (className !== undefined && first.startsWith(className))) return [];
   return [
     `config.json: architectures names ${first}, and model_type ${model_type}; the model is computed as ${model_type}, as transformers does`,
   ];
@@ -160,7 +163,9 @@ function twoRopes({ rope_scaling, rope_parameters, rope_theta }: Readonly<Record
     const { type, rope_type = type, rope_theta: own = rope_theta ?? 10000, ...others } = rope;
     return JSON.stringify(Object.entries({ ...others, rope_type, own }).sort(([a], [b]) => (a < b ? -1 : 1)));
   };
-  if (spelled(rope_scaling) === spelled(rope_parameters)) return [];
+  // By layer type, a scaling is that of the layers which see all.
+  const { full_attention = rope_parameters } = rope_parameters;
+  if (!isObject(full_attention) || spelled(rope_scaling) === spelled(full_attention)) return [];
   return ["config.json: rope_scaling and rope_parameters differ; rope_scaling is read, as transformers 5 does"];
 }
 

@@ -3,8 +3,8 @@ import type { Rotary } from "./rope.js";
 /** How a family norms: by the root mean square (`rms`), the same with the scale 1 + weight, or LayerNorm, with a bias where it has one. */
 export type NormKind = "rms" | "rmsPlusOne" | "layer";
 
-/** What the feed-forward part bends its hidden units with; `gelu` by the error function, `geluTanh` by its approximation. */
-export type Activation = "gelu" | "geluTanh" | "relu" | "silu";
+/** What the feed-forward part bends its hidden units with; `gelu` by the error function, `geluTanh` by its approximation; `relu2`: relu squared. */
+export type Activation = "gelu" | "geluTanh" | "relu" | "relu2" | "silu";
 
 /** What each head of queries and keys is normed over: itself, itself with a scale of its own, or all heads together. */
 export type QueryKeyNorm = "head" | "eachHead" | "whole";

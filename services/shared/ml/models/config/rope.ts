@@ -52,6 +52,8 @@ export interface RopeContext {
   /** Share of each head that is rotated, where a config names none; if absent the family rotates all, and refuses another share. */
   readonly share?: number | undefined;
   readonly interleaved?: boolean;
+  /** `rope_parameters` that the family's class takes where a config has none. */
+  readonly parameters?: Json | undefined;
 }
 
 const supported = "default, linear, dynamic, llama3, yarn, longrope";
@@ -64,7 +66,7 @@ const supported = "default, linear, dynamic, llama3, yarn, longrope";
  * @throws InvalidArgument naming the field, its value and the way out
  */
 export function readRope(read: Fields, context: RopeContext): Rope {
-  const rope = read.within(says(read, "rope_scaling") ? "rope_scaling" : "rope_parameters");
+  const rope = says(read, "rope_scaling") ? read.within("rope_scaling") : read.within("rope_parameters", context.parameters);
   const nested = Object.keys(rope.raw).find((key) => isObject(rope.raw[key]));
   if (nested !== undefined)
     throw rope.refused(nested, "one rotary embedding for all layers; rope_parameters by layer type belong to families with mixed layers");
@@ -152,12 +154,18 @@ function yarnMagnitude(rope: Fields, factor: number): number {
  * @param family what it takes for keys that a config leaves out
  */
 export const spellOneRope =
-  (family: Pick<RopeContext, "maxPositions" | "share" | "theta"> & { readonly headDim?: number }) =>
+  (family: Omit<RopeContext, "headDim"> & { readonly headDim?: number }) =>
   (read: Fields): Json => {
-    const headDim = read.size("head_dim", family.headDim ?? read.size("hidden_size") / read.size("num_attention_heads"));
+    const headDim = headSize(read, family.headDim);
     const maxPositions = read.size("max_position_embeddings", family.maxPositions);
     return spellRope(readRope(read, { ...family, maxPositions, headDim }));
   };
+
+/** The size of a head: that of the config, else the family's, else (or where the config says null) the width by the heads. */
+export function headSize(read: Fields, byDefault: number | undefined): number {
+  const share = read.size("hidden_size") / read.size("num_attention_heads");
+  return read.size("head_dim", read.has("head_dim") ? share : (byDefault ?? share));
+}
 
 /** A rotary embedding in both of its spellings, so that transformers 4 and 5 and vLLM read the same. */
 function spellRope({ rotary: { theta }, spelled }: Rope): Json {

@@ -10,6 +10,8 @@ export interface Windows {
   readonly switched?: boolean;
   /** The family's class reads `layer_types`. */
   readonly typed?: boolean;
+  /** Layers slide by default also where a config says that there is no window, which is then refused. */
+  readonly needed?: boolean;
 }
 
 /** No layer slides, and a window is another family's under a new name. */
@@ -34,8 +36,10 @@ export function windowsOf(read: Fields, windows: Windows, layers: number, maxPos
   if (strange !== undefined) throw read.refused("layer_types", "full_attention or sliding_attention in every layer", strange);
   const on = windows.switched === undefined || read.flag("use_sliding_window", windows.switched);
   const size = on ? windowSize(read, windows) : undefined;
-  if (size === undefined && types?.includes("sliding_attention"))
-    throw read.error("layer_types has sliding_attention without a sliding window; say full_attention in every layer if none slides");
+  if (size === undefined && (types?.includes("sliding_attention") || (windows.needed && !types)))
+    throw read.error(
+      `layer_types ${types ? "has" : "by default have"} sliding_attention without a sliding window; say full_attention in every layer if none slides`,
+    );
   if (size === undefined || size >= maxPositions) return new Array<undefined>(layers).fill(undefined);
   const { slides } = windows;
   if (!slides) {
@@ -45,8 +49,14 @@ export function windowsOf(read: Fields, windows: Windows, layers: number, maxPos
       `sliding_window is ${size}, below max_position_embeddings ${maxPositions}: a model of type ${family} has no windows; if it is a Mistral, say so in model_type, and where no text is longer than the window, full attention is the same: set max_position_embeddings to ${size} in a copy of the directory`,
     );
   }
-  const slide = types ? (layer: number) => types[layer] === "sliding_attention" : (layer: number) => slides(layer, read);
-  return Array.from({ length: layers }, (_, layer) => (slide(layer) ? size : undefined));
+  return slidingLayers(read, windows, layers).map((slide) => (slide ? size : undefined));
+}
+
+/** Which layers are of the kind that slides, be the window wider than any text. */
+export function slidingLayers(read: Fields, { slides, typed }: Windows, layers: number): boolean[] {
+  const types = typed ? layerTypes(read, layers) : undefined;
+  const slide = (layer: number): boolean => (types ? types[layer] === "sliding_attention" : (slides?.(layer, read) ?? false));
+  return Array.from({ length: layers }, (_, layer) => slide(layer));
 }
 
 function windowSize(read: Fields, { sizeByDefault }: Windows): number | undefined {

@@ -67,7 +67,7 @@ export abstract class Pass {
   /** The norm of heads x […, H, E] that each have a scale of their own, NAME.weight [H, E] as `shape` says. */
   protected eachHeadNorm(name: string, x: Value, shape: readonly number[]): Value {
     const { norm, normEps, headDim } = this.config;
-    const ones = x.graph.constantNamed("ones.head", float32(new Float32Array(headDim).fill(1), [headDim]));
+    const ones = x.graph.constant(float32(new Float32Array(headDim).fill(1), [headDim]));
     const y = norm === "layer" ? op.layerNormalization(x, ones, normEps).y : op.simplifiedLayerNormalization(x, ones, normEps)[0];
     return op.mul(y, op.reshape(this.normScale(name), shape));
   }

@@ -10,11 +10,13 @@ export type Projection =
   /** One linear whose outputs are, head by head, its query, its key and its value; as many key heads as there are heads. */
   | { readonly kind: "byHead"; readonly name: string };
 
-/** Norms of queries and keys, by the names of their weights. */
+/** Norms of queries and keys, before the rotation or after it, by the names of their weights. */
 export interface QueryKeyNorms {
   readonly over: QueryKeyNorm;
   readonly q: string;
   readonly k: string;
+  /** They norm what is rotated already; of `head` alone. */
+  readonly afterRotation?: boolean;
 }
 
 /** A layer's attention, as its family describes it. Both forms of a pass, and the weights that the fast one fuses, go by it. */
@@ -26,7 +28,7 @@ export interface SelfAttention {
   /** The linear behind the attention. */
   readonly output: string;
   readonly outputLayout: LinearLayout;
-  /** Norms of queries and keys before the rotation. */
+  /** Norms of queries and keys. */
   readonly norms: QueryKeyNorms | undefined;
   /** How queries and keys are rotated; undefined: they are not. */
   readonly rotary: Rotary | undefined;

@@ -61,9 +61,13 @@ export class SequencePass extends Pass {
     const { layer, rotary, window, scale, softCap } = attention;
     const [batch, time] = x_BTD.shape as [Dim, Dim];
     const tables = rotary && this.#tables(rotary);
-    const turned = (x: Value) => (rotary && tables ? rotate(x, this.#place.positions_BT, tables, rotary) : x);
+    const norms = attention.norms?.afterRotation ? attention.norms : undefined;
+    const turned = (x: Value, part: "q" | "k") => {
+      const y = rotary && tables ? rotate(x, this.#place.positions_BT, tables, rotary) : x;
+      return norms ? this.norm(norms[part], y) : y;
+    };
     const [q, k, v] = this.#project(attention, x_BTD);
-    const out_BHTE = this.#place.attend({ layer, window, scale, softCap, q: turned(q()), k: turned(k()), v: v() });
+    const out_BHTE = this.#place.attend({ layer, window, scale, softCap, q: turned(q(), "q"), k: turned(k(), "k"), v: v() });
     const joined_BTX = op.reshape(op.transpose(out_BHTE, [0, 2, 1, 3]), [batch, time, heads * headDim]);
     return this.linear(attention.output, joined_BTX, attention.outputLayout);
   }
@@ -71,7 +75,7 @@ export class SequencePass extends Pass {
   /** Queries [B, H, T, E], keys and values [B, G, T, E], not rotated yet, each made when it is asked for. */
   #project(attention: SelfAttention, x_BTD: Value): readonly [q: () => Value, k: () => Value, v: () => Value] {
     const { heads, kvHeads } = this.config;
-    const { norms } = attention;
+    const norms = attention.norms?.afterRotation ? undefined : attention.norms;
     const [q, k, v] = this.#projected(attention, x_BTD);
     return [
       () => this.#heads(q(), heads, norms && { over: norms.over, name: norms.q }),

@@ -130,9 +130,11 @@ export class StepPass extends Pass {
       const [q, k, v] = op.split(x, 2, [share, 1, 1]) as [Value, Value, Value];
       return { q, k, v };
     };
-    if (!norms) return parts(rotary ? this.#rotate(slots_BGRE, rotary) : slots_BGRE);
-    const { q, k, v } = parts(slots_BGRE);
+    const early = norms && !norms.afterRotation;
+    const { q, k, v } = parts(rotary && !early ? this.#rotate(slots_BGRE, rotary) : slots_BGRE);
+    if (!norms) return { q, k, v };
     const normed = { q: this.#headNorm(norms, "q", q), k: this.#headNorm(norms, "k", k), v };
+    if (!early) return normed;
     return rotary ? parts(this.#rotate(op.concat([normed.q, normed.k, v], 2), rotary)) : normed;
   }
 

@@ -8,6 +8,7 @@ describe("configText()", () => {
       hidden_size: 16,
       rms_norm_eps: 1e-6,
       rope_parameters: { rope_theta: 10000, factor: 8 },
+      logit_scale: 1,
       "a name with final_logit_softcapping": 3,
     };
     const text = configText(config);
@@ -19,6 +20,7 @@ describe("configText()", () => {
       '"rms_norm_eps": 0.000001',
       '"rope_theta": 10000.0',
       '"factor": 8.0',
+      '"logit_scale": 1.0',
       '"a name with final_logit_softcapping": 3',
     ]);
   });

@@ -80,12 +80,12 @@ describe("the signal hidden", () => {
   /** The distribution that the model's head makes of hidden states. */
   function distribution(hidden: ArrayLike<number>, by = model): number[] {
     const head = by.params.get(headName(by.config))!;
-    const width = by.config.hiddenSize;
+    const { hiddenSize: width, logitSoftCap: cap } = by.config;
     const logits = Array.from({ length: (hidden.length / width) * vocab }, (_, i) => {
       const [row, v] = [Math.floor(i / vocab), i % vocab];
       let total = 0;
       for (let d = 0; d < width; d++) total += hidden[row * width + d]! * head.data[v * width + d]!;
-      return total / temperature;
+      return (cap === undefined ? total : cap * Math.tanh(total / cap)) / temperature;
     });
     return logSoftmaxRows(logits, vocab);
   }
@@ -131,6 +131,7 @@ describe("the signal hidden", () => {
     const head = float32([1, 2, 3, 4], [2, 2]);
     expect(headDigest(head)).toBe(headDigest(float32([1, 2, 3, 4], [2, 2])));
     expect(headDigest(head)).not.toBe(headDigest(float32([1, 2, 3, 5], [2, 2])));
+    expect(headDigest(head)).not.toBe(headDigest({ ...head, softCap: 30 }));
     expect(headDigest(head)).not.toBe(headDigest(float32([1, 2, 3, 4], [4, 1])));
   });
 });

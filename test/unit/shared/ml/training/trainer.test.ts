@@ -170,16 +170,23 @@ describe("Trainer with the hidden states of two teachers", () => {
   const teachers = widths.map((width, i) => float32(normals(BigInt(20 + i), config.vocabSize * width, 1), [config.vocabSize, width]));
   const states = setup.batch.map(({ completionIds }, i) => normals(BigInt(30 + i), completionIds.length * widths[i % 2]!, 1));
 
-  it("takes the step that their whole distributions give, each through its own head", async () => {
+  it.each<[string, readonly (number | undefined)[], number, Partial<TrainerOptions>]>([
+    ["as it is", [undefined, undefined], 1, {}],
+    ["with a cap on the logits of one, below a temperature", [undefined, 1.5], 2, {}],
+    ["block by block", [0.75, 1.5], 1, { blockRows: 2 }],
+  ])("takes the step that their whole distributions give, each through its own head: %s", async (_, caps, teacherTemperature, options) => {
     const whole = trainerWith({ divergence: "jsd" });
-    const hidden = trainerWith({ divergence: "jsd", signal: "hidden", hiddenDtype: "float32" });
-    const digests = teachers.map((head) => hidden.addHead(head));
-    const signal = { kind: "hidden", k: 0, temperature: 1, hiddenDtype: "float32" } as const;
+    const hidden = trainerWith({ divergence: "jsd", signal: "hidden", hiddenDtype: "float32", teacherTemperature }, options);
+    const digests = teachers.map((head, i) => hidden.addHead({ ...head, softCap: caps[i] }));
+    const signal = { kind: "hidden", k: 0, temperature: teacherTemperature, hiddenDtype: "float32" } as const;
     const byStates = setup.batch.map((sequence, i) => ({
       ...sequence,
       score: { signal, hidden: states[i]!, headDigest: digests[i % 2]! },
     }));
-    const byWhole = setup.batch.map((sequence, i) => ({ ...sequence, score: { ...sequence.score!, full: distribution(i) } }));
+    const byWhole = setup.batch.map((sequence, i) => ({
+      ...sequence,
+      score: { ...sequence.score!, full: distribution(i, caps[i % 2], teacherTemperature) },
+    }));
     const [expected, found] = [await whole.step(byWhole, rate), await hidden.step(byStates, rate)];
     const figures = ({ loss, gradientNorm, sequenceDivergence }: typeof expected) => [loss, gradientNorm, ...sequenceDivergence];
     expectAllClose(figures(found), figures(expected), { rtol: 1e-5 });
@@ -187,11 +194,12 @@ describe("Trainer with the hidden states of two teachers", () => {
   });
 
   /** What sequence i's head makes of its states. */
-  function distribution(i: number): Float32Array {
+  function distribution(i: number, cap: number | undefined, temperature: number): Float32Array {
     const [head, width] = [teachers[i % 2]!.data, widths[i % 2]!];
     const logits = Array.from({ length: (states[i]!.length / width) * config.vocabSize }, (_, at) => {
       const [n, v] = [Math.floor(at / config.vocabSize), at % config.vocabSize];
-      return Array.from({ length: width }, (_, d) => states[i]![n * width + d]! * head[v * width + d]!).reduce((a, b) => a + b);
+      const logit = Array.from({ length: width }, (_, d) => states[i]![n * width + d]! * head[v * width + d]!).reduce((a, b) => a + b);
+      return (cap === undefined ? logit : cap * Math.tanh(logit / cap)) / temperature;
     });
     return Float32Array.from(logSoftmaxRows(logits, config.vocabSize));
   }

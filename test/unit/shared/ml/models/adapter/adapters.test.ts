@@ -55,8 +55,9 @@ const worst = (one: readonly Float32Array[], other: readonly Float32Array[]) =>
   Math.max(...one.flatMap((row, i) => Array.from(row, (x, n) => Math.abs(x - other[i]![n]!))));
 
 describe("an adapter on a model", () => {
-  it.each(Object.entries(smallConfigs))("samples, scores and is trained with the same log-probabilities: %s", async (_, config) => {
-    for (const targets of [[allLinear], ["k_proj", "v_proj", "down_proj"]]) {
+  it.each(Object.entries(smallConfigs))("samples, scores and is trained with the same log-probabilities: %s", async (name, config) => {
+    const some = [["k_proj", "v_proj", "down_proj"]];
+    for (const targets of [[allLinear], ...(name === "llama" ? some : [])]) {
       const model = smallModel(config);
       const adapted: Model = { ...model, adapter: randomAdapter(model, targets) };
       const { lora, factors } = adapted.adapter!;

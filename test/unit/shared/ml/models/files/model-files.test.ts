@@ -6,7 +6,7 @@ import { loadHead } from "../../../../../../services/shared/ml/models/files/load
 import { loadModel, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
 import { encodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
-import { smallModel } from "../../../../../support/models/small-model.js";
+import { smallConfigs, smallModel } from "../../../../../support/models/small-model.js";
 
 const model = smallModel({ model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: false });
 const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0000\nsize 1234\n";
@@ -173,6 +173,11 @@ describe("a model directory", () => {
       expect.stringMatching(/model-00001-of-00002\.safetensors holds tensor lm_head\.weight too, .* places in model-00002-of-00002/),
     ]);
     expect((await inspectModel(directory)).warnings).toEqual(warnings);
+  });
+
+  it("gives a head with the cap that its family puts on logits", async () => {
+    await saveModel(directory, smallModel(smallConfigs.gemma2));
+    expect(await loadHead(directory)).toMatchObject({ dims: [150, 32], softCap: smallConfigs.gemma2.final_logit_softcapping });
   });
 
   it("with another head than its tied flag says keeps the head, warns, and is saved so", async () => {

@@ -1,0 +1,50 @@
+import { decoderConfig } from "../config/decoder-config.js";
+import type { ModelConfig } from "../config/model-config.js";
+import { spellOneRope } from "../config/rope.js";
+import { noWindows } from "../config/windows.js";
+import { plainFeedForward } from "../forward/feed-forward.js";
+import type { ParamSpec } from "../param-spec.js";
+import type { Architecture } from "./architecture.js";
+import { llama } from "./llama.js";
+import { attentionParams, embeddingOf, finalNorm, layerName, layersOf, linear, norm } from "./params.js";
+
+/** Arcee: a Llama whose feed-forward part has no gate, and squares what its ReLU leaves. */
+export const arcee: Architecture = {
+  ...llama,
+  className: "Arcee",
+  models: "AFM 4.5B",
+  maxPositions: 4096,
+  spell: spellOneRope({ maxPositions: 4096 }),
+  parse(read) {
+    const bias = read.flag("attention_bias");
+    return decoderConfig(
+      read,
+      {
+        maxPositions: arcee.maxPositions,
+        windows: noWindows,
+        normEps: ["rms_norm_eps", 1e-5],
+        activation: ["hidden_act", "relu2"],
+        activations: ["relu2", "relu", "silu"],
+      },
+      { qkvBias: bias, outputBias: bias, mlpBias: read.flag("mlp_bias") },
+    );
+  },
+  params: (config) => [embeddingOf(arcee, config), ...layersOf(config, arceeLayer), finalNorm("model.norm", config)],
+  /** x += O·attention(norm(x)); x += down·relu(up·norm(x))² */
+  block(pass, x, attention) {
+    const name = layerName(attention.layer);
+    x.add(pass.attention(attention, x.norm(`${name}.input_layernorm`)));
+    x.add(plainFeedForward(pass, [`${name}.mlp.up_proj`, `${name}.mlp.down_proj`], x.norm(`${name}.post_attention_layernorm`)));
+  },
+};
+
+function arceeLayer(config: ModelConfig, name: string): ParamSpec[] {
+  const { hiddenSize, intermediateSize, mlpBias } = config;
+  return [
+    ...norm(`${name}.input_layernorm`, hiddenSize),
+    ...attentionParams(config, `${name}.self_attn`),
+    ...norm(`${name}.post_attention_layernorm`, hiddenSize),
+    ...linear(`${name}.mlp.up_proj`, intermediateSize, hiddenSize, mlpBias),
+    ...linear(`${name}.mlp.down_proj`, hiddenSize, intermediateSize, mlpBias),
+  ];
+}

@@ -1,0 +1,40 @@
+import { decoderConfig } from "../config/decoder-config.js";
+import { spellOneRope } from "../config/rope.js";
+import { slidingLayers, type Windows } from "../config/windows.js";
+import type { Architecture } from "./architecture.js";
+import { cohere, cohereDefaults, cohereTraits } from "./cohere.js";
+
+/** Every fourth layer sees all. */
+const windows: Windows = {
+  sizeByDefault: 4096,
+  slides: (layer, read) => (layer + 1) % read.size("sliding_window_pattern", 4) !== 0,
+  typed: true,
+};
+
+/** Command R7B and Command A (2024): a Command-R whose layers slide, but for every fourth, which sees all and is not rotated. */
+export const cohere2: Architecture = {
+  ...cohere,
+  className: "Cohere2",
+  models: "Command R7B, Command A",
+  keys: {
+    // Keys of the first release, which say what its class does.
+    agreeing: {
+      order_of_interleaved_layers: ["local_attn_first"],
+      position_embedding_type: ["rope_gptj"],
+      use_embedding_sharing: [true],
+      use_gated_activation: [true],
+      use_parallel_block: [true],
+    },
+    read: ["_sliding_window_pattern", "layer_norm_eps", "layer_switch", "logit_scale", "sliding_window_pattern"],
+    denying: /^use_(gated_activation|parallel_block)$/,
+  },
+  spell: spellOneRope({ maxPositions: cohereDefaults.maxPositions }),
+  parse(read) {
+    const slides = slidingLayers(read, windows, read.size("num_hidden_layers"));
+    if (slides.includes(true) && read.has("sliding_window") && read.get("sliding_window") === undefined)
+      throw read.refused("sliding_window", "a positive whole number");
+    const config = decoderConfig(read, { ...cohereDefaults, windows }, cohereTraits(read));
+    const layerKinds = config.layerKinds.map((kind, layer) => (slides[layer] ? kind : { ...kind, rotary: undefined }));
+    return { ...config, layerKinds };
+  },
+};

@@ -1,0 +1,47 @@
+import { type DecoderDefaults, decoderConfig } from "../config/decoder-config.js";
+import type { Fields } from "../config/fields.js";
+import type { ModelConfig } from "../config/model-config.js";
+import { spellOneRope } from "../config/rope.js";
+import { noWindows } from "../config/windows.js";
+import type { ParamSpec } from "../param-spec.js";
+import type { Architecture } from "./architecture.js";
+import { llama } from "./llama.js";
+
+/** Gemma (2024): a Llama with scaled embeddings, norms of 1 + weight and a gate of GELU. */
+export const gemma: Architecture = {
+  ...llama,
+  className: "Gemma",
+  models: "Gemma 1, CodeGemma",
+  keys: { agreeing: { hidden_activation: ["gelu", "gelu_pytorch_tanh"] }, read: ["use_bidirectional_attention"] },
+  maxPositions: 8192,
+  parse(read) {
+    // Its class takes the first releases' "gelu" for what they meant.
+    const named = read.get("hidden_act") === "gelu" ? read.replaced({ ...read.raw, hidden_act: "gelu_pytorch_tanh" }) : read;
+    const activation = ["hidden_act", "gelu_pytorch_tanh"] as const;
+    return gemmaConfig(named, { maxPositions: gemma.maxPositions, kvHeads: 16, windows: noWindows, activation });
+  },
+  spell: spellOneRope({ maxPositions: 8192, headDim: 256 }),
+  initial: (spec: ParamSpec) => (spec.kind === "norm" ? 0 : llama.initial(spec)),
+};
+
+/** What every generation of Gemma has. */
+export function gemmaConfig(read: Fields, defaults: DecoderDefaults, own: Partial<ModelConfig> = {}): ModelConfig {
+  if (read.flag("use_bidirectional_attention"))
+    throw read.refused(
+      "use_bidirectional_attention",
+      "false (a model whose tokens see what follows them is an encoder, and writes no text; take one that was made as a language model)",
+    );
+  const bias = read.flag("attention_bias");
+  const shared = {
+    norm: "rmsPlusOne",
+    qkvBias: bias,
+    outputBias: bias,
+    // Rounded as the peers round it.
+    embeddingScale: Math.fround(Math.sqrt(read.size("hidden_size"))),
+  } as const;
+  return decoderConfig(
+    read,
+    { headDim: 256, tied: true, mlpBias: false, activations: ["gelu", "geluTanh"], ...defaults },
+    { ...shared, ...own },
+  );
+}

@@ -1,0 +1,64 @@
+import type { Fields } from "../config/fields.js";
+import type { ModelConfig } from "../config/model-config.js";
+import { spellOneRope } from "../config/rope.js";
+import { gatedFeedForward } from "../forward/feed-forward.js";
+import type { ParamSpec } from "../param-spec.js";
+import type { Architecture } from "./architecture.js";
+import { gemma, gemmaConfig } from "./gemma.js";
+import { attentionParams, embeddingOf, finalNorm, gatedParams, layerName, layersOf, norm } from "./params.js";
+
+/** Gemma 2 (2024): norms around each part, soft caps on scores and logits, and a window on every other layer. */
+export const gemma2: Architecture = {
+  ...gemma,
+  className: "Gemma2",
+  models: "Gemma 2",
+  keys: {
+    agreeing: {},
+    read: [
+      ...["attn_logit_softcapping", "final_logit_softcapping", "hidden_activation", "query_pre_attn_scalar"],
+      "use_bidirectional_attention",
+    ],
+  },
+  parse(read) {
+    const windows = { sizeByDefault: 4096, slides: (layer: number) => layer % 2 === 0, typed: true };
+    const defaults = { maxPositions: gemma2.maxPositions, kvHeads: 4, windows, activation: gemmaActivation };
+    return gemmaConfig(read, defaults, {
+      attentionScale: scoreScale(read),
+      attentionSoftCap: softCap(read, "attn_logit_softcapping", 50),
+      logitSoftCap: softCap(read, "final_logit_softcapping", 30),
+    });
+  },
+  spell: spellOneRope({ maxPositions: 8192, headDim: 256 }),
+  params: (config) => [embeddingOf(gemma2, config), ...layersOf(config, gemma2Layer), finalNorm("model.norm", config)],
+  /** x += norm(O·attention(norm(x))); x += norm(down·(gelu(gate·n) ∘ up·n)) with n = norm(x) */
+  block(pass, x, attention) {
+    const name = layerName(attention.layer);
+    const attended = pass.attention(attention, x.norm(`${name}.input_layernorm`));
+    x.add(pass.norm(`${name}.post_attention_layernorm`, attended));
+    const fed = gatedFeedForward(pass, `${name}.mlp`, x.norm(`${name}.pre_feedforward_layernorm`));
+    x.add(pass.norm(`${name}.post_feedforward_layernorm`, fed));
+  },
+};
+
+/** The key of the activation from the second generation on; `hidden_act`, which some configs hold too, is not read. */
+export const gemmaActivation = ["hidden_activation", "gelu_pytorch_tanh"] as const;
+
+/** What scores are multiplied with. */
+export const scoreScale = (read: Fields): number => 1 / Math.sqrt(read.positive("query_pre_attn_scalar", 256));
+
+/** A soft cap; null is none. */
+export function softCap(read: Fields, field: string, byDefault: number | undefined): number | undefined {
+  const cap = read.has(field) ? read.get(field) : byDefault;
+  return cap === undefined ? undefined : read.positive(field, cap as number);
+}
+
+function gemma2Layer(config: ModelConfig, name: string): ParamSpec[] {
+  return [
+    ...norm(`${name}.input_layernorm`, config.hiddenSize),
+    ...attentionParams(config, `${name}.self_attn`),
+    ...norm(`${name}.post_attention_layernorm`, config.hiddenSize),
+    ...norm(`${name}.pre_feedforward_layernorm`, config.hiddenSize),
+    ...gatedParams(config, `${name}.mlp`),
+    ...norm(`${name}.post_feedforward_layernorm`, config.hiddenSize),
+  ];
+}
