@@ -18,7 +18,7 @@ import torch
 from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 from transformers.trainer_pt_utils import get_parameter_names
-from models import FIXTURES as MODELS, logits_of, rows_of, write
+from models import FIXTURES as MODELS, logits_of, rows_of, tokenizer, write
 
 OUT = Path("test/golden/fixtures/lora")
 BASES = Path("test/golden/fixtures/models")
@@ -31,7 +31,7 @@ def short(x):
 
 
 def base_of(name):
-    return AutoModelForCausalLM.from_pretrained(BASES / name, dtype=torch.float32, attn_implementation="eager").eval()
+    return AutoModelForCausalLM.from_pretrained((BASES / name).resolve().relative_to(Path.cwd()), dtype=torch.float32, attn_implementation="eager").eval()
 
 
 def loss_of(net, teacher):
@@ -89,12 +89,16 @@ def fixture(name, base, kind, dtype=torch.float32, **settings):
     optimizer = {"learningRate": RATE, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weightDecay": DECAY, "maxGradNorm": CLIP}
     golden = {"kind": kind, "base": base, "rows": rows, "logits": rounded, "sequences": sequences, "optimizer": optimizer, **trace(loaded)}
     write(directory / "golden.json", golden)
+    # An adapter may bring its own. Not before: AutoPeftModel would cut the base's vocabulary to it.
+    if not (BASES / base / "tokenizer.json").exists():
+        tokenizer().save_pretrained(directory)
 
 
 def make():
     assert MODELS.resolve() == BASES.resolve(), "run it from the project's root"
     fixture("all-linear", "llama", "every linear layer, by PEFT's all-linear, untied head", r=4, lora_alpha=8, target_modules="all-linear")
     fixture("named", "qwen2", "modules by their names, biases beside them", r=2, lora_alpha=5, target_modules=["q_proj", "o_proj", "up_proj"])
+    fixture("fused", "../families/phi3", "fused projections, each with one pair of factors", r=4, lora_alpha=16, target_modules="all-linear")
     fixture(
         "pattern", "qwen3", "modules by a pattern, rank-stabilised, head norms, float16 factors", dtype=torch.float16,
         r=3, lora_alpha=7, use_rslora=True, target_modules=r".*\.(k_proj|v_proj|down_proj)",
