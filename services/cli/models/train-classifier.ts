@@ -65,7 +65,7 @@ export function addTrainClassifierCommand(program: Command): void {
     ["train-classifier --model DIR --data nli.parquet --out ./judge", "rows with premise, hypothesis and label"],
     ["train-classifier --model DIR --data rows.jsonl --template '{{ prompt }} {{ answer }}' --out ./judge", "any columns"],
   ])
-    .requiredOption("--model <dir>", "Hugging Face model directory to start from: llama, qwen2 or qwen3")
+    .requiredOption("--model <dir>", "Hugging Face model directory to start from, of a family that `retort models` lists")
     .requiredOption("--data <file>", "labelled texts: JSONL or Parquet, or a directory of them")
     .requiredOption("--out <dir>", "where the classifier goes, as transformers' …ForSequenceClassification")
     .option("--force", "take an --out that holds other files, too; they stay, but for those of the same names")

@@ -4,19 +4,21 @@
     python test/golden/families/make.py --check D NAME  # prints the largest difference between a directory that Retort saved and NAME's golden logits
 
 Needs torch, transformers >= 5 and safetensors. The cases are in the modules beside this one: each lists CASES. Every fixture holds config.json,
-the weights and golden.json: rows (token ids), logits [T, V] of each row run alone, and of the loss Σ logits² over all rows, for each weight, the
-gradient's L2 norm and its product with cos(0), cos(1), … (row-major).
+the weights and golden.json: rows (token ids), logits [T, V] of each row run alone, and of the loss Σ logits² over all rows, for each weight as a file
+names it, the gradient's L2 norm and its product with cos(0), cos(1), … (row-major).
 """
 
 import argparse
 import importlib
 import json
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 HERE = Path(__file__).parent
@@ -25,13 +27,14 @@ FIXTURES = HERE.parent / "fixtures" / "families"
 
 @dataclass
 class Case:
-    """A model: its fixture's name, what it shows, its config, how config.json is respelled, and its weights' element type."""
+    """A model: its fixture's name, what it shows, its config, how config.json is respelled, its weights' element type, and how its tensors are renamed."""
 
     name: str
     kind: str
     config: PreTrainedConfig
     respell: Callable[[dict], dict] | None = None
     dtype: torch.dtype = torch.float32
+    rename: Callable[[dict], dict] | None = None
 
 
 # Sizes that every case may start from. Rows are longer than the windows that cases set.
@@ -79,6 +82,15 @@ def logits_of(model, rows):
     return [model(torch.tensor([row]), use_cache=False).logits[0] for row in rows]
 
 
+def stored_gradients(model):
+    """The gradients by the names, and in the shapes, that weights have in files: transformers converts some as it saves them."""
+    with torch.no_grad(), tempfile.TemporaryDirectory() as directory:
+        for weight in model.parameters():
+            weight.copy_(weight.grad)
+        model.save_pretrained(directory)
+        return load_file(Path(directory) / "model.safetensors")
+
+
 def golden(directory, kind):
     """What transformers computes from the directory as it lies on disk."""
     model = load(directory)
@@ -86,8 +98,8 @@ def golden(directory, kind):
     logits = logits_of(model, rows)
     sum((row**2).sum() for row in logits).backward()
     probes = {}
-    for name, weight in model.named_parameters():
-        flat = weight.grad.double().flatten()
+    for name, gradient in stored_gradients(model).items():
+        flat = gradient.double().flatten()
         probes[name] = [flat.norm().item(), (flat * torch.arange(flat.numel(), dtype=torch.float64).cos()).sum().item()]
     rounded = [[[float(f"{x:.7g}") for x in position] for position in row.tolist()] for row in logits]
     text = json.dumps({"kind": kind, "rows": rows, "logits": rounded, "gradients": probes})
@@ -104,14 +116,18 @@ def make(case, seed):
     path = directory / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps(case.respell(config) if case.respell else config, indent=2) + "\n")
+    if case.rename:
+        weights = directory / "model.safetensors"
+        save_file(case.rename(load_file(weights)), weights, metadata={"format": "pt"})
     golden(directory, case.kind)
     print(case.name)
 
 
 def cases():
+    """Every case, and the seed of its weights: its place in its own module."""
     sys.path.insert(0, str(HERE))
     modules = sorted(path.stem for path in HERE.glob("*.py") if path.stem != "make")
-    return [case for module in modules for case in importlib.import_module(module).CASES]
+    return [(100 + number, case) for module in modules for number, case in enumerate(importlib.import_module(module).CASES)]
 
 
 def check(directory, name):
@@ -132,6 +148,6 @@ if __name__ == "__main__":
     if options.check:
         check(*options.check)
     else:
-        for number, case in enumerate(cases()):
+        for seed, case in cases():
             if not options.names or case.name in options.names:
-                make(case, 100 + number)
+                make(case, seed)

@@ -1,3 +1,4 @@
+import { architectureOf } from "../../../services/shared/ml/models/architectures/table.js";
 import { initModel, type Model } from "../../../services/shared/ml/models/model.js";
 import { characterTokenizer } from "../../../services/shared/ml/text/character-tokenizer.js";
 
@@ -34,6 +35,26 @@ export const smallConfigs = {
   "llama, longrope": {
     ...{ model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: true },
     rope_scaling: { rope_type: "longrope", factor: 2, short_factor: [1, 1.5, 2, 4], long_factor: [2, 3, 4, 8] },
+  },
+  gpt2: { model_type: "gpt2", n_head: 4, n_inner: 48, layer_norm_epsilon: 1e-5, scale_attn_by_inverse_layer_idx: true },
+  gpt_bigcode: { model_type: "gpt_bigcode", n_head: 4, n_inner: 48, layer_norm_epsilon: 1e-5 },
+  opt: { model_type: "opt", num_attention_heads: 4, ffn_dim: 48, init_std: 0.4, tie_word_embeddings: false },
+  gpt_neox: { model_type: "gpt_neox", num_attention_heads: 4, tie_word_embeddings: false, hidden_act: "gelu" },
+  "gpt_neox, one part after the other": {
+    ...{ model_type: "gpt_neox", num_attention_heads: 2, rotary_pct: 0.5, use_parallel_residual: false, attention_bias: false },
+    ...{ hidden_act: "gelu", tie_word_embeddings: true },
+  },
+  stablelm: { model_type: "stablelm", num_attention_heads: 4, num_key_value_heads: 2, use_parallel_residual: true, qk_layernorm: true },
+  "stablelm, one part after the other": {
+    ...{ model_type: "stablelm", num_attention_heads: 4, num_key_value_heads: 2, use_qkv_bias: true, tie_word_embeddings: true },
+  },
+  starcoder2: {
+    ...{ model_type: "starcoder2", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3, hidden_act: "gelu_pytorch_tanh" },
+  },
+  mixtral: { model_type: "mixtral", num_attention_heads: 4, num_key_value_heads: 2, num_local_experts: 4 },
+  qwen3_moe: {
+    ...{ model_type: "qwen3_moe", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, tie_word_embeddings: true },
+    ...{ num_experts: 5, num_experts_per_tok: 2, moe_intermediate_size: 24, mlp_only_layers: [1], norm_topk_prob: false },
   },
   mistral: { model_type: "mistral", num_attention_heads: 4, num_key_value_heads: 2, sliding_window: 3, tie_word_embeddings: false },
   phi3: {
@@ -83,10 +104,12 @@ export const smallConfigs = {
 /** A model of a few thousand parameters whose distributions are far from flat; biases and norms are not trivial either. */
 export function smallModel(config: Readonly<Record<string, unknown>> = smallConfigs.llama, seed = 7n, vocab = 150): Model {
   const common = { hidden_act: "silu", hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, max_position_embeddings: 96 };
-  const raw = { vocab_size: vocab, initializer_range: 0.4, rms_norm_eps: 1e-5, eos_token_id: 2, ...common, ...config };
+  const { unread = [] } = architectureOf({ architecture: String(config.model_type) }).keys;
+  const all = { vocab_size: vocab, initializer_range: 0.4, rms_norm_eps: 1e-5, eos_token_id: 2, ...common, ...config };
+  const raw = Object.fromEntries(Object.entries(all).filter(([key]) => !unread.includes(key)));
   const model = initModel(raw, characterTokenizer("ab"), seed);
   for (const [name, { data }] of model.params) {
-    if (/norm|bias/.test(name)) for (let i = 0; i < data.length; i++) data[i]! += 0.3 * Math.sin(i * 1.7 + name.length);
+    if (/norm|ln_|bias/.test(name)) for (let i = 0; i < data.length; i++) data[i]! += 0.3 * Math.sin(i * 1.7 + name.length);
   }
   return model;
 }

@@ -99,9 +99,13 @@ export class Graph {
     return value;
   }
 
-  /** The constant of this name: stored at the first call, shared by later ones. */
+  /** The constant of this name: stored at the first call, shared by later ones, those within loops of this graph included. */
   constantNamed(name: string, tensor: Tensor): Value {
-    return this.initializers.get(name)?.value ?? this.initializer(name, tensor);
+    for (let graph: Graph | undefined = this; graph; graph = graph.parent) {
+      const known = graph.initializers.get(name);
+      if (known) return known.value;
+    }
+    return this.initializer(name, tensor);
   }
 
   /** A float32 scalar constant. */

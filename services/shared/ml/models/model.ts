@@ -57,9 +57,10 @@ export function initModel(rawConfig: Readonly<Record<string, unknown>>, tokenize
     paramSpecs(config).map((spec, index) => {
       const { name, dims } = spec;
       const size = elementsOf([spec]);
-      const value = initial(spec);
-      const data =
-        value === "normal" ? normals(deriveSeed(seed, index), size, config.initializerRange) : new Float32Array(size).fill(value);
+      const value = initial(spec, config);
+      const draw = (scale: number) => normals(deriveSeed(seed, index), size, config.initializerRange * scale);
+      if (typeof value === "number") return [name, float32(new Float32Array(size).fill(value), dims)];
+      const data = draw(value === "normal" ? 1 : value.normal);
       return [name, float32(data, dims)];
     }),
   );

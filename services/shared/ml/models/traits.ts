@@ -35,7 +35,8 @@ const llama3 = { factor: 2, low_freq_factor: 1, high_freq_factor: 4, original_ma
 /** The traits of a family. */
 export function traitsOf(modelType: ArchitectureName): FamilyTraits {
   const { keys, models } = architectures[modelType];
-  const read = (own: Json): ModelConfig | undefined => readable({ ...sizes, model_type: modelType, ...own });
+  const own = Object.fromEntries(Object.entries(sizes).filter(([key]) => !keys.unread?.includes(key)));
+  const read = (more: Json): ModelConfig | undefined => readable({ ...own, model_type: modelType, ...more });
   const plain = read({});
   const rotary = plain?.layerKinds.find((kind) => kind.rotary)?.rotary;
   const factors = new Array<number>((rotary?.dims ?? 0) / 2).fill(2);

@@ -266,7 +266,7 @@ export type LoraSpec = Message<"retort.v1.LoraSpec"> & {
 
   /**
    * Which linear layers: names of modules, or ends of them (q_proj, mlp.up_proj, layers.0.self_attn.q_proj); or `all-linear`
-   * alone, every one of the blocks. Default all-linear.
+   * alone, every one of the blocks, but for experts and their router. Default all-linear.
    *
    * @generated from field: repeated string target_modules = 3;
    */
@@ -967,7 +967,7 @@ export type RewardSpec = Message<"retort.v1.RewardSpec"> & {
   address: string;
 
   /**
-   * classifier: a Hugging Face directory of a Llama, Qwen2 or Qwen3 …ForSequenceClassification, relative to the spec's
+   * classifier: a Hugging Face directory of a supported decoder as …ForSequenceClassification, relative to the spec's
    * file; or an ONNX file (input_ids, attention_mask and perhaps token_type_ids to logits) with tokenizer.json beside it.
    *
    * @generated from field: string model = 6;

@@ -77,6 +77,12 @@ export function split(x: Value, axis: number, sizes: readonly number[]): readonl
   return x.graph.node("Split", [x, x.graph.constant(int64([...sizes]))], outputs, { axis: at });
 }
 
+/** x cut along `axis` into parts of the sizes in `sizes` (int64 vector), which are `dims`. */
+export const splitBy = (x: Value, axis: number, sizes: Value, dims: readonly Dim[]): readonly Value[] => {
+  const outputs = dims.map((dim) => ({ dtype: x.dtype, shape: x.shape.map((whole, i) => (i === axis ? dim : whole)) }));
+  return graphOf(x, sizes).node("Split", [x, sizes], outputs, { axis });
+};
+
 /** Elements [start, end) along `axis`; bounds are numbers, or int64 [1] values with the resulting size named. */
 export function slice(x: Value, axis: number, start: number | Value, end: number | Value, size?: Dim): Value {
   const at = normaliseAxis(axis, x.rank);

@@ -7,6 +7,12 @@ import type { SelfAttention } from "../forward/self-attention.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { SequenceInputs } from "./sequence-inputs.js";
 
+/** A weight within a tensor of a checkpoint. */
+export interface Piece {
+  readonly name: string;
+  readonly dims: readonly number[];
+}
+
 /**
  * A family of models: all that tells it from the others. A new family is a file in this folder, which may take over what it
  * shares with another (`{ ...llama, … }`), and a line in the table. Everything that runs or trains a model goes by it.
@@ -29,14 +35,18 @@ export interface Architecture {
   readonly embedding: string;
   /** Name of a language model's own head [V, D]. */
   readonly head: string;
+  /** Other names that tensors of a checkpoint have, and the names that they stand for. */
+  readonly renamed?: readonly (readonly [RegExp, string])[];
+  /** The weights that a checkpoint's tensor holds one behind the other, where it is not one itself. */
+  readonly pieces?: (name: string, dims: readonly number[], config: ModelConfig) => readonly Piece[] | undefined;
   /** The model of a config.json. Every key that matters is read or refused. @throws InvalidArgument naming the field */
   readonly parse: (read: Fields) => ModelConfig;
   /** How the config of a saved model spells the rotary embedding; absent: as it came. */
   readonly spell?: (read: Fields) => Json;
   /** Every weight from the embedding to the last norm, in the order of the forward pass. */
   readonly params: (config: ModelConfig) => ParamSpec[];
-  /** What a weight's elements are in a model from scratch: one number, or `normal` for N(0, initializer_range²). */
-  readonly initial: (spec: ParamSpec) => number | "normal";
+  /** What a weight's elements are in a model from scratch: one number, or `normal` for N(0, initializer_range²), be it scaled. */
+  readonly initial: (spec: ParamSpec, config: ModelConfig) => number | "normal" | { readonly normal: number };
   /** What the forward pass of a text is fed. */
   readonly inputs: SequenceInputs;
   /** The embedded tokens, int32 or int64 ids, as they enter the first block: [B, T, D]. */

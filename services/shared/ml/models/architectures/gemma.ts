@@ -21,7 +21,7 @@ export const gemma: Architecture = {
     return gemmaConfig(named, { maxPositions: gemma.maxPositions, kvHeads: 16, windows: noWindows, activation });
   },
   spell: spellOneRope({ maxPositions: 8192, headDim: 256 }),
-  initial: (spec: ParamSpec) => (spec.kind === "norm" ? 0 : llama.initial(spec)),
+  initial: (spec: ParamSpec, config: ModelConfig) => (spec.kind === "norm" ? 0 : llama.initial(spec, config)),
 };
 
 /** What every generation of Gemma has. */

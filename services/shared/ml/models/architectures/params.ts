@@ -54,6 +54,13 @@ export function attentionParams(config: ModelConfig, name: string): ParamSpec[] 
   ];
 }
 
+/** The weights of a feed-forward part without a gate, as it is named here. */
+export const plainParams = (
+  { hiddenSize: d, intermediateSize: f, mlpBias }: Pick<ModelConfig, "hiddenSize" | "intermediateSize" | "mlpBias">,
+  [up, down]: readonly [up: string, down: string],
+  layout?: "outIn" | "inOut",
+): ParamSpec[] => [...linear(up, f, d, mlpBias, layout), ...linear(down, d, f, mlpBias, layout)];
+
 /** The weights of a gated feed-forward part. */
 export function gatedParams({ hiddenSize: d, intermediateSize: f, mlpBias }: ModelConfig, name: string): ParamSpec[] {
   return [

@@ -10,19 +10,27 @@ import { exaone4 } from "./exaone4.js";
 import { gemma } from "./gemma.js";
 import { gemma2 } from "./gemma2.js";
 import { gemma3Text } from "./gemma3-text.js";
+import { gptBigcode } from "./gpt-bigcode.js";
+import { gptNeox } from "./gpt-neox.js";
+import { gpt2 } from "./gpt2.js";
 import { granite } from "./granite.js";
 import { helium } from "./helium.js";
 import { hunyuanV1Dense } from "./hunyuan-v1-dense.js";
 import { llama } from "./llama.js";
 import { ministral } from "./ministral.js";
 import { mistral } from "./mistral.js";
+import { mixtral } from "./mixtral.js";
 import { olmo2 } from "./olmo2.js";
 import { olmo3 } from "./olmo3.js";
+import { opt } from "./opt.js";
 import { phi3 } from "./phi3.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
+import { qwen3Moe } from "./qwen3-moe.js";
 import { seedOss } from "./seed-oss.js";
 import { smollm3 } from "./smollm3.js";
+import { stablelm } from "./stablelm.js";
+import { starcoder2 } from "./starcoder2.js";
 
 /** Every supported family, by Hugging Face's `model_type`. */
 export const architectures = {
@@ -34,12 +42,18 @@ export const architectures = {
   cwm,
   ernie4_5: ernie45,
   exaone4,
+  gpt2,
+  gpt_bigcode: gptBigcode,
+  gpt_neox: gptNeox,
   granite,
   helium,
   hunyuan_v1_dense: hunyuanV1Dense,
   ministral,
+  mixtral,
   olmo2,
   olmo3,
+  opt,
+  qwen3_moe: qwen3Moe,
   seed_oss: seedOss,
   smollm3,
   cohere,
@@ -48,6 +62,8 @@ export const architectures = {
   gemma2,
   gemma3_text: gemma3Text,
   phi3,
+  stablelm,
+  starcoder2,
 } as const satisfies Record<string, Architecture>;
 
 /** `model_type` of a supported family. */

@@ -62,12 +62,15 @@ const foreign: readonly (readonly [RegExp, string])[] = [
   [/^_orig_mod\./, "was saved from a compiled model: save model._orig_mod with save_pretrained, or remove _orig_mod. from the names"],
   [/^module\./, "was saved from a parallel wrapper: save model.module with save_pretrained, or remove module. from the names"],
   [/^v_head\.|^(value|critic)_head\./, "is a value head: save the language model alone"],
-  [/\.(experts|gate)\.\d*|block_sparse_moe/, "belongs to a model of experts, which Retort does not compute"],
+  [/\.(experts|gate)\.\d*|block_sparse_moe/, "belongs to a model of experts, which config.json does not speak of"],
   [
     /^(vision|visual|audio)|multi_modal_projector|vision_tower|language_model\./,
     "belongs to a model of more than text: save its language model alone",
   ],
-  [/^transformer\.|^gpt_neox\.|qkv_proj|query_key_value|c_attn|W_pack/, "is named or fused as in another family"],
+  [
+    /^transformer\.|^gpt_neox\.|qkv_proj|query_key_value|c_attn|W_pack/,
+    "is named or fused as in another family than config.json's model_type",
+  ],
 ];
 
 /** What a tensor of no known place is, and the way out; undefined where its name tells nothing. */

@@ -6,10 +6,10 @@ import { type Windows, windowsOf } from "./windows.js";
 /** What a family's class in transformers takes for keys that a config.json leaves out, and how it writes some. */
 export interface DecoderDefaults {
   readonly maxPositions: number;
-  /** Head size; by default the width by the heads. */
-  readonly headDim?: number;
-  /** Key and value heads; by default as many as there are heads. */
-  readonly kvHeads?: number;
+  /** Head size; by default the width by the heads. `even`: always that, and another is refused. */
+  readonly headDim?: number | "even";
+  /** Key and value heads; by default as many as there are heads. `heads`: always that, and another number is refused. */
+  readonly kvHeads?: number | "heads";
   readonly windows: Windows;
   /** Name of the key that holds the norms' epsilon, and its default; `rms_norm_eps` and 1e-6 if absent. */
   readonly normEps?: readonly [key: string, value: number];
@@ -70,6 +70,7 @@ export function decoderConfig(read: Fields, defaults: DecoderDefaults, own: Part
     outputBias: false,
     mlpBias: false,
     qkNorm: undefined,
+    experts: undefined,
     parallel: false,
     attentionScale: 1 / Math.sqrt(heads.headDim),
     attentionSoftCap: undefined,
@@ -77,6 +78,7 @@ export function decoderConfig(read: Fields, defaults: DecoderDefaults, own: Part
     residualScale: 1,
     logitScale: 1,
     logitSoftCap: undefined,
+    learnedPositions: undefined,
     tieWordEmbeddings: read.flag("tie_word_embeddings", defaults.tied ?? false),
     bosId: read.ids("bos_token_id")[0],
     eosIds: [...new Set(read.ids("eos_token_id"))],
@@ -110,9 +112,14 @@ function activationOf(read: Fields, defaults: DecoderDefaults): Activation {
 
 function headsOf(read: Fields, defaults: DecoderDefaults): Pick<ModelConfig, "heads" | "kvHeads" | "headDim"> {
   const heads = read.size("num_attention_heads");
-  const kvHeads = read.size("num_key_value_heads", read.has("num_key_value_heads") ? heads : (defaults.kvHeads ?? heads));
+  const { kvHeads: usual = heads, headDim: usualDim } = defaults;
+  const kvHeads = read.size("num_key_value_heads", read.has("num_key_value_heads") || usual === "heads" ? heads : usual);
   if (heads % kvHeads !== 0) throw read.refused("num_key_value_heads", `a divisor of num_attention_heads (${heads})`, kvHeads);
-  const headDim = headSize(read, defaults.headDim);
+  if (usual === "heads" && kvHeads !== heads) throw read.refused("num_key_value_heads", `num_attention_heads (${heads})`);
+  const headDim = headSize(read, usualDim === "even" ? undefined : usualDim);
+  const width = read.size("hidden_size");
+  if (usualDim === "even" && headDim * heads !== width)
+    throw read.refused("head_dim", `hidden_size by num_attention_heads (${width / heads})`);
   if (headDim % 2 !== 0) throw read.refused("head_dim", "an even number", headDim);
   return { heads, kvHeads, headDim };
 }

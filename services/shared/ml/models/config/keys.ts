@@ -24,6 +24,7 @@ const inert = {
     is_encoder_decoder label2id max_length max_position max_sequence_length max_seq_len max_seq_length model_max_length n_ctx n_positions num_labels output_attentions
     output_hidden_states output_scores prefix problem_type pruned_heads return_dict return_dict_in_generate
     sep_token_id seq_length task_specific_params tf_legacy_loss tie_encoder_decoder unk_token_id use_return_dict vision_end_token_id
+    summary_activation summary_first_dropout summary_last_dropout summary_proj_to_labels summary_type summary_use_proj
     vision_start_token_id vision_token_id image_token_id video_token_id cls_token_id mask_token_id loss_type user_defined_symbols`,
   "are settings of generation": `bad_words_ids begin_suppress_tokens diversity_penalty do_sample early_stopping encoder_no_repeat_ngram_size
     epsilon_cutoff eta_cutoff exponential_decay_length_penalty forced_bos_token_id forced_eos_token_id length_penalty max_new_tokens
@@ -83,6 +84,8 @@ export interface KeyMeanings {
   readonly agreeing: Readonly<Record<string, readonly unknown[]>>;
   /** Keys that the family's own parser reads, beside those of every decoder. */
   readonly read?: readonly string[];
+  /** Keys of other decoders that the family passes over: they are refused where they say anything. */
+  readonly unread?: readonly string[];
   /** Keys whose false denies a trait of the family. */
   readonly denying?: RegExp;
 }
@@ -115,7 +118,7 @@ function harmless(key: string, value: unknown, { agreeing, denying }: KeyMeaning
 export function checkKeys(fields: Fields, family: string, meanings: KeyMeanings): void {
   const strange = Object.entries(fields.raw).filter(
     ([key, value]) =>
-      !known.has(key) &&
+      (!known.has(key) || meanings.unread?.includes(key)) &&
       !meanings.read?.includes(key) &&
       !curious.has(key) &&
       !harmless(key, value, meanings) &&

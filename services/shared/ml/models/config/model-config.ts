@@ -15,6 +15,20 @@ export interface LayerKind {
   readonly rotary: Rotary | undefined;
   /** How many tokens back a position sees, itself included; undefined: all. */
   readonly window: number | undefined;
+  /** What q·k is multiplied with, where layers differ in it. */
+  readonly attentionScale?: number;
+}
+
+/** Feed-forward parts of which a router gives each token to some. */
+export interface Experts {
+  /** In each layer that has them. */
+  readonly count: number;
+  readonly perToken: number;
+  /** Hidden units of each. */
+  readonly hiddenSize: number;
+  /** A token's weights of its experts add up to 1; else they are what the router gives them among all. */
+  readonly normalised: boolean;
+  readonly inLayer: readonly boolean[];
 }
 
 /** What the forward pass needs to know of a model: a normalised config.json. */
@@ -41,6 +55,8 @@ export interface ModelConfig {
   readonly mlpBias: boolean;
   /** Norms of queries and keys before the rotation; undefined: none. */
   readonly qkNorm: QueryKeyNorm | undefined;
+  /** Layers whose feed-forward part is experts; undefined: none. */
+  readonly experts: Experts | undefined;
   /** Attention and feed-forward part read the same stream, and both are added to it at once. */
   readonly parallel: boolean;
   /** What q·k is multiplied with. */
@@ -54,6 +70,8 @@ export interface ModelConfig {
   /** c · tanh(logit / c) for every logit; undefined: as it is. */
   readonly logitSoftCap: number | undefined;
   readonly maxPositions: number;
+  /** Rows of the table of learned positions that are added to embedded tokens; undefined: there is none. */
+  readonly learnedPositions: number | undefined;
   readonly tieWordEmbeddings: boolean;
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];

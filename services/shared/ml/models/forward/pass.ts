@@ -64,12 +64,19 @@ export abstract class Pass {
     return this.config.norm === "rmsPlusOne" ? op.add(weight, 1) : weight;
   }
 
-  /** The norm of heads x […, H, E] that each have a scale of their own, NAME.weight [H, E] as `shape` says. */
+  /** The norm of heads x […, H, E] that each have a scale of their own, NAME.weight [H, E] or NAME.0.weight [E] and so on, as `shape` says. */
   protected eachHeadNorm(name: string, x: Value, shape: readonly number[]): Value {
     const { norm, normEps, headDim } = this.config;
     const ones = x.graph.constant(float32(new Float32Array(headDim).fill(1), [headDim]));
     const y = norm === "layer" ? op.layerNormalization(x, ones, normEps).y : op.simplifiedLayerNormalization(x, ones, normEps)[0];
-    return op.mul(y, op.reshape(this.normScale(name), shape));
+    const heads = shape.slice(0, -1).reduce((product, size) => product * size, 1);
+    const scale = this.weights.optional(`${name}.weight`)
+      ? this.normScale(name)
+      : op.concat(
+          Array.from({ length: heads }, (_, head) => this.normScale(`${name}.${head}`)),
+          0,
+        );
+    return op.mul(y, op.reshape(scale, shape));
   }
 
   /** int64 [B, T]: place of each token in its text, from 0 on. */

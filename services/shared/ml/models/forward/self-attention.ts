@@ -13,6 +13,7 @@ export type Projection =
 /** Norms of queries and keys, before the rotation or after it, by the names of their weights. */
 export interface QueryKeyNorms {
   readonly over: QueryKeyNorm;
+  /** Of `eachHead`, if NAME has no weight of its own, the heads' weights are NAME.0, NAME.1, … */
   readonly q: string;
   readonly k: string;
   /** They norm what is rotated already; of `head` alone. */
@@ -52,7 +53,7 @@ export function selfAttention(config: ModelConfig, layer: number, name: string, 
     norms: config.qkNorm && { over: config.qkNorm, q: `${name}.q_norm`, k: `${name}.k_norm` },
     rotary: kind?.rotary,
     window: kind?.window,
-    scale: config.attentionScale,
+    scale: kind?.attentionScale ?? config.attentionScale,
     softCap: config.attentionSoftCap,
     ...own,
   };

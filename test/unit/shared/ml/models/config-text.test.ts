@@ -5,6 +5,7 @@ describe("configText()", () => {
     const config = {
       final_logit_softcapping: 30,
       attn_logit_softcapping: 50,
+      router_jitter_noise: 0,
       hidden_size: 16,
       rms_norm_eps: 1e-6,
       rope_parameters: { rope_theta: 10000, factor: 8 },
@@ -16,6 +17,7 @@ describe("configText()", () => {
     expect(text.match(/"[\w ]+": [\d.e-]+/g)).toEqual([
       '"final_logit_softcapping": 30.0',
       '"attn_logit_softcapping": 50.0',
+      '"router_jitter_noise": 0.0',
       '"hidden_size": 16',
       '"rms_norm_eps": 0.000001',
       '"rope_theta": 10000.0',

@@ -1,0 +1,57 @@
+import { decoderConfig } from "../config/decoder-config.js";
+import type { ModelConfig } from "../config/model-config.js";
+import { spellOneRope } from "../config/rope.js";
+import { plainFeedForward, twoParts } from "../forward/feed-forward.js";
+import type { ParamSpec } from "../param-spec.js";
+import type { Architecture } from "./architecture.js";
+import { llama } from "./llama.js";
+import { attentionParams, embeddingOf, layerName, layersOf, norm, plainParams } from "./params.js";
+
+/** StarCoder2 (Lozhkov et al. 2024): a Llama with layer norms, biases, a feed-forward part without a gate, and windows on all layers. */
+export const starcoder2: Architecture = {
+  ...llama,
+  className: "Starcoder2",
+  models: "StarCoder2",
+  keys: {
+    agreeing: {
+      ...{ activation_function: ["gelu", "gelu_pytorch_tanh"], layer_norm_epsilon: [1e-5], mlp_type: ["default"] },
+      ...{ norm_type: ["layer_norm"], scale_attention_softmax_in_fp32: [true], attention_softmax_in_fp32: [true] },
+    },
+    read: ["norm_epsilon", "use_bias"],
+    unread: ["attention_bias", "layer_types", "mlp_bias", "rms_norm_eps"],
+  },
+  maxPositions: 4096,
+  spell: spellOneRope({ maxPositions: 4096 }),
+  parse(read) {
+    const bias = read.flag("use_bias", true);
+    return decoderConfig(
+      read,
+      {
+        ...{ maxPositions: 4096, kvHeads: 2, windows: { slides: () => true }, tied: true, normEps: ["norm_epsilon", 1e-5] },
+        ...{ activation: ["hidden_act", "gelu_pytorch_tanh"], activations: ["gelu", "geluTanh", "relu", "silu"] },
+      },
+      {
+        ...{ norm: "layer", qkvBias: bias, outputBias: bias, mlpBias: bias },
+        initializerRange: read.positive("initializer_range", 0.018042),
+      },
+    );
+  },
+  params: (config) => [embeddingOf(starcoder2, config), ...layersOf(config, layerOf), ...norm("model.norm", config.hiddenSize, true)],
+  block(pass, x, attention) {
+    const name = layerName(attention.layer);
+    twoParts(pass, x, attention, {
+      first: `${name}.input_layernorm`,
+      second: `${name}.post_attention_layernorm`,
+      feedForward: (n) => plainFeedForward(pass, feedForwardNames(name), n),
+    });
+  },
+};
+
+const feedForwardNames = (name: string) => [`${name}.mlp.c_fc`, `${name}.mlp.c_proj`] as const;
+
+const layerOf = (config: ModelConfig, name: string): ParamSpec[] => [
+  ...norm(`${name}.input_layernorm`, config.hiddenSize, true),
+  ...attentionParams(config, `${name}.self_attn`),
+  ...norm(`${name}.post_attention_layernorm`, config.hiddenSize, true),
+  ...plainParams(config, feedForwardNames(name)),
+];
