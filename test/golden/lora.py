@@ -98,6 +98,7 @@ def make():
     assert MODELS.resolve() == BASES.resolve(), "run it from the project's root"
     fixture("all-linear", "llama", "every linear layer, by PEFT's all-linear, untied head", r=4, lora_alpha=8, target_modules="all-linear")
     fixture("named", "qwen2", "modules by their names, biases beside them", r=2, lora_alpha=5, target_modules=["q_proj", "o_proj", "up_proj"])
+    fixture("transposed", "../families/gpt2", "weights that lie [in, out]", r=2, lora_alpha=4, target_modules="all-linear", fan_in_fan_out=True)
     fixture("fused", "../families/phi3", "fused projections, each with one pair of factors", r=4, lora_alpha=16, target_modules="all-linear")
     fixture(
         "pattern", "qwen3", "modules by a pattern, rank-stabilised, head norms, float16 factors", dtype=torch.float16,

@@ -10,7 +10,7 @@ export const modelFixture = (name: string): string => join(process.cwd(), "test"
 export const classifierFixture = (name: string): string => join(process.cwd(), "test", "golden", "fixtures", "classifiers", name);
 
 /** The PEFT adapters that test/golden/lora.py writes, on models of other fixtures. */
-export const adapterFixtures = ["all-linear", "fused", "named", "pattern"] as const;
+export const adapterFixtures = ["all-linear", "fused", "named", "pattern", "transposed"] as const;
 
 /** Directory of an adapter that test/golden/lora.py writes. */
 export const adapterFixture = (name: string): string => join(process.cwd(), "test", "golden", "fixtures", "lora", name);
