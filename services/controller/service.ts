@@ -12,6 +12,7 @@ import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { type RunSpec, RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb.js";
+import { publishedFiles, weightsFileOf } from "../shared/ml/models/trainable.js";
 import { checkRun } from "./check/inspector.js";
 import type { ControllerContext } from "./runs/context.js";
 import { deleteRun, pauseRun, resumeRun, stopRun } from "./runs/steer.js";
@@ -118,8 +119,13 @@ async function readVersion({ runs, store }: Pick<ControllerContext, "runs" | "st
       const manifest = await store.manifest(runId, wanted);
       if (!manifest)
         throw new RetortError("NotFound", `run ${runId} does not keep version ${wanted}; kept: ${(await store.list(runId)).join(", ")}`);
-      // Config and tokenizer come with version 0; a later one's weights take the place of its.
-      return { manifest, files: new Map([...(await store.get(runId, 0)), ...(await store.get(runId, wanted))]) };
+      // Config and tokenizer come with version 0; a later one's weights take the place of its. Of an adapter that is all: its
+      // base model is where it was.
+      const first = (await store.manifest(runId, 0)) ?? manifest;
+      const weights = weightsFileOf(first.files.map(({ name }) => name));
+      const isSent = (name: string) => weights === publishedFiles.full || (name !== publishedFiles.full && name !== "config.json");
+      const beside = await store.get(runId, 0, (name) => isSent(name) && name !== weights);
+      return { manifest, files: new Map([...beside, ...(await store.get(runId, wanted, isSent))]) };
     } catch (error) {
       // The learner deletes old versions; there is a newer one then.
       if (version !== undefined || reads === maxReads || RetortError.from(error).code !== "NotFound") throw error;

@@ -1,6 +1,7 @@
 import { RetortError } from "../shared/base/errors.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import type { WorkerClient } from "../shared/base/workers.js";
+import { checkModelPath } from "../shared/flow/runs/base-model.js";
 import type { SpecRoots } from "../shared/flow/runs/paths.js";
 import { LearnerService } from "../shared/gen/retort/v1/learner_pb.js";
 import type { LearnerStatus } from "./context/run-context.js";
@@ -26,7 +27,7 @@ export function learnerService({ runId, host, standalone, status }: ServedLearne
           "FailedPrecondition",
           `this learner serves run ${runId}; start one without --run to train on batches of your own`,
         );
-      if (request.teacherModel) await roots.check(request.teacherModel, "teacherModel");
+      if (request.teacherModel) await checkModelPath(roots, request.teacherModel, "teacherModel");
       return standalone.step(request);
     },
     save: async ({ path }) => {

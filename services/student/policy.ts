@@ -4,6 +4,8 @@ import { RetortError } from "../shared/base/errors.js";
 import type { Log } from "../shared/base/log.js";
 import type { RunStore } from "../shared/flow/runs/run-store.js";
 import type { WeightStore, WeightsFiles } from "../shared/flow/weights/store.js";
+import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
+import { publishedFiles, weightsFileOf } from "../shared/ml/models/trainable.js";
 
 /** How often a wait looks without an announcement, and when it is first logged. */
 const lookMs = 1000;
@@ -26,6 +28,10 @@ export class Policy {
   #latest = -1;
   /** Of the learner that announced it. */
   #fence = 0n;
+  /** The file of a version that holds its weights; undefined before the first version is there. */
+  #weightsFile: string | undefined;
+  /** Of a run that trains an adapter: the digest of the base model's weights, and the last learner that had them. */
+  #base: { readonly digest: string; readonly fence: bigint } | undefined;
   /** The version that the sampler has now; -1 before the first. */
   version = -1;
 
@@ -54,12 +60,17 @@ export class Policy {
   /** The files of the first version: config and tokenizer come with it. Waits until it is there. */
   async first(signal: AbortSignal): Promise<WeightsFiles> {
     while (!signal.aborted) {
-      if (await this.#store.manifest(this.#runId, 0)) {
+      const manifest = await this.#store.manifest(this.#runId, 0);
+      if (manifest) {
         const files = await this.#store.get(this.#runId, 0).catch((error: unknown) => {
           // A learner that takes over stores it again: it is away for a moment.
           if (RetortError.from(error).code !== "NotFound") throw error;
         });
-        if (files) return files;
+        if (files) {
+          this.#weightsFile = weightsFileOf(files.keys());
+          if (this.#weightsFile === publishedFiles.adapter) this.#base = { digest: baseDigest(manifest), fence: manifest.fence };
+          return files;
+        }
       }
       await sleep(50);
     }
@@ -100,8 +111,10 @@ export class Policy {
 
   async #load(version: number): Promise<boolean> {
     const fence = this.#fence;
+    const isWanted = this.#weightsFile === undefined ? undefined : (name: string) => name === this.#weightsFile;
     try {
-      await this.#use(await this.#store.get(this.#runId, version));
+      await this.#checkBase(fence);
+      await this.#use(await this.#store.get(this.#runId, version, isWanted));
     } catch (error) {
       // It may have been deleted since it was announced; a newer announcement is then on its way.
       if (RetortError.from(error).code !== "NotFound") throw error;
@@ -113,4 +126,18 @@ export class Policy {
     this.version = version;
     return true;
   }
+
+  /** A learner that begins a run anew may have found another base model. @throws Internal if it has, so that this process is started anew */
+  async #checkBase(fence: bigint): Promise<void> {
+    if (!this.#base || this.#base.fence === fence) return;
+    const manifest = await this.#store.manifest(this.#runId, 0);
+    // It is being stored.
+    if (!manifest) throw new RetortError("NotFound", `version 0 of run ${this.#runId} is being replaced`);
+    if (baseDigest(manifest) !== this.#base.digest)
+      throw new RetortError("Internal", `run ${this.#runId} has another base model now than the one that this student has loaded`);
+    this.#base = { digest: this.#base.digest, fence };
+  }
 }
+
+/** Digest of the weights of the model that an adapter is put on. */
+const baseDigest = ({ files }: WeightsManifest): string => files.find(({ name }) => name === publishedFiles.full)?.digest ?? "";

@@ -1,6 +1,7 @@
 import { RetortError } from "../shared/base/errors.js";
 import { Roots } from "../shared/base/paths.js";
 import type { RoleParts } from "../shared/base/role.js";
+import { checkModelPath } from "../shared/flow/runs/base-model.js";
 import type { DescribedTeacher, TeacherBackend } from "./backends/backend.js";
 import type { TeacherSettings } from "./config.js";
 import { teacherService } from "./service.js";
@@ -19,7 +20,7 @@ export function describingTeacher(
     if (!model) throw new RetortError("InvalidArgument", "model is missing; name the directory to describe", { fieldPath: "model" });
     return {
       facts: async (vocabulary) => {
-        await permitted.check(model, "model");
+        await checkModelPath(permitted, model, "model");
         return backend.describe(model).facts(vocabulary);
       },
     };

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 
 /** Every bench, by name: what it measures. Each is a program of its own, so that none sees another's memory. */
 const benches = {
+  adapter: "a step, a new version's way to a student and memory: an adapter against all weights",
   decode: "completions by the sampler, against one run per token and Hugging Face generate",
   scoring: "teacher scores, against a plain forward in PyTorch",
   "train-step": "one optimiser step, against PyTorch",

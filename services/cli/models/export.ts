@@ -1,13 +1,16 @@
-import { mkdir, mkdtemp, open, rename, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkWritable, directoryProblem, isSame, ownDirectory } from "../../shared/base/own-directory.js";
+import { mergedModel } from "../../shared/ml/models/adapter/low-rank.js";
 import { requireDecoder } from "../../shared/ml/models/architectures/table.js";
+import { isAdapter } from "../../shared/ml/models/checkpoint/adapter.js";
 import { readConfig } from "../../shared/ml/models/checkpoint/check.js";
+import { copyAdapter } from "../../shared/ml/models/files/adapter-files.js";
 import { saveOnnx, withoutOnnx } from "../../shared/ml/models/files/export-onnx.js";
-import { loadModel, saveModel } from "../../shared/ml/models/files/model-files.js";
+import { loadAdaptable, saveModel } from "../../shared/ml/models/files/model-files.js";
 import { digestOf } from "../../shared/ml/models/model.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { addCommand, print, wholeNumber } from "../command.js";
@@ -18,6 +21,8 @@ interface ExportOptions extends ControllerOptions {
   readonly out: string;
   readonly format: "hf" | "onnx";
   readonly policyVersion?: number;
+  readonly merged?: boolean;
+  readonly base?: string;
   readonly force?: boolean;
 }
 
@@ -28,9 +33,12 @@ interface Exported {
   readonly directory: string;
   /** For a run. */
   readonly policyVersion?: number;
+  /** Of the model, or of the adapter. */
   readonly parameters: number;
   /** SHA-256 of the weights, hexadecimal. */
   readonly digest: string;
+  /** Directory of the base model, for an adapter. */
+  readonly base?: string;
 }
 
 /** Adds `retort export`. */
@@ -43,16 +51,22 @@ export function addExportCommand(program: Command): void {
     [
       ["export my-run-251125-… --out ./student", "the trained student (or the newest weights) as a Hugging Face directory"],
       ["export my-run-251125-… --policy-version 40 --out ./v40", "one policy version, while the run keeps it"],
+      ["export my-adapter-251125-… --out ./adapter", "of a run that trained an adapter: as PEFT's directory"],
+      ["export my-adapter-251125-… --merged --out ./student", "its base model and it as one Hugging Face directory"],
       ["export ./student --format onnx --out ./onnx", "one ONNX model that stock onnxruntime and transformers.js run"],
     ],
   )
     .requiredOption("--out <dir>", "where it goes")
     .option("--force", "take an --out that holds other files, too; they stay, but for those of the same names")
     .addOption(new Option("--format <format>", "what is written").choices(["hf", "onnx"]).default("hf"))
+    .option("--merged", "of an adapter: the model that it makes with its base, instead of the adapter; --format onnx always is")
+    .option("--base <dir>", "of an adapter: where its base model is, if not where the adapter says")
     .option("--policy-version <n>", "policy version of the run (default: the trained student, else the newest)", wholeNumber(0));
   controllerOptions(command).action(async (source: string, options: ExportOptions) => {
     const exported = await exportModel(source, options);
-    print(program, exported, `${exported.directory}: ${exported.parameters} parameters, ${exported.digest.slice(0, 12)}`);
+    const { directory, parameters, digest, base } = exported;
+    const what = base === undefined ? `${parameters} parameters` : `an adapter of ${parameters} parameters on ${base}`;
+    print(program, exported, `${directory}: ${what}, ${digest.slice(0, 12)}`);
   });
 }
 
@@ -84,13 +98,23 @@ const isDirectory = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Checks a model directory by loading it, then writes it anew. */
-async function convert(source: string, from: string, { out, format, force }: ExportOptions): Promise<Exported> {
-  if (format === "onnx") requireDecoder(await readConfig(from), from, withoutOnnx);
-  const model = await loadModel(from);
+/** Checks a model directory by loading it, then writes it anew: an adapter as one, or with its base as a model. */
+async function convert(source: string, from: string, { out, format, force, merged, base: named }: ExportOptions): Promise<Exported> {
+  const base = named === undefined ? undefined : resolve(named);
+  const adapted = isAdapter(await readdir(from));
+  if (merged && !adapted)
+    throw new RetortError("InvalidArgument", `${source} is no adapter, and there is nothing to merge; leave --merged out`);
+  if (adapted && !merged && format === "hf") {
+    await checkWritable(await ownDirectory(out, "export", { force }));
+    const copied = await copyAdapter(from, out, base);
+    const parameters = [...copied.factors.values()].reduce((sum, { data }) => sum + data.length, 0);
+    return { source, format, directory: out, parameters, digest: digestOf(copied.factors), base: copied.base };
+  }
+  if (format === "onnx" && !adapted) requireDecoder(await readConfig(from), from, withoutOnnx);
+  const model = mergedModel(await loadAdaptable(from, base));
   await checkWritable(await ownDirectory(out, "export", { force }));
-  if (format === "onnx") await saveOnnx(out, model, from);
-  else await saveModel(out, model, from);
+  if (format === "onnx") await saveOnnx(out, model, from, undefined, base);
+  else await saveModel(out, model, from, base);
   return { source, format, directory: out, parameters: parameterCount(model.config), digest: digestOf(model.params) };
 }
 

@@ -71,6 +71,8 @@ interface ReadAs {
   readonly vocabulary: number;
   readonly tokens: number;
   readonly tied: boolean;
+  /** Whether the directory is a PEFT adapter's; all else is its base model's. */
+  readonly adapter: boolean;
   /** By the window in tokens: how many layers see it alone. */
   readonly windows: Readonly<Record<string, number>>;
   readonly warnings: readonly string[];
@@ -78,7 +80,7 @@ interface ReadAs {
 
 /** Reads config, tokenizer and the headers of the weights. @throws NotFound, DataLoss or InvalidArgument with the way out */
 async function readAs(directory: string): Promise<ReadAs> {
-  const { config, tokenizer, warnings } = await inspectModel(directory);
+  const { config, tokenizer, warnings, adapted } = await inspectModel(directory);
   const windows: Record<string, number> = {};
   for (const { window } of config.layerKinds) if (window !== undefined) windows[window] = (windows[window] ?? 0) + 1;
   return {
@@ -95,6 +97,7 @@ async function readAs(directory: string): Promise<ReadAs> {
     vocabulary: config.vocabSize,
     tokens: tokenizer.size,
     tied: config.tieWordEmbeddings,
+    adapter: adapted,
     windows,
     warnings,
   };
@@ -108,7 +111,7 @@ function modelText(found: ReadAs): string {
   );
   const shared = found.kvHeads === found.heads ? "" : `, ${found.kvHeads} of keys and values`;
   return [
-    `${found.directory} can be used: ${found.family} (${found.models})`,
+    `${found.directory} can be used: ${found.adapter ? "a PEFT adapter on a " : ""}${found.family} (${found.models})`,
     `  parameters  ${number(found.parameters)}, ${bytesInWords(found.parameters * 4)} in memory; ${found.tied ? "tied head" : "head of its own"}`,
     `  layers      ${[found.encoderLayers ? `${found.encoderLayers} of the encoder, ${found.layers} of the decoder` : found.layers, ...windows].join(", ")}`,
     `  width       ${number(found.width)}, ${found.heads} heads${shared}`,

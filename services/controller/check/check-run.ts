@@ -12,6 +12,7 @@ import { inspectClassifier } from "../../shared/ml/classification/open-classifie
 import type { CheckedRun } from "./checked-run.js";
 import { dataProblems } from "./data-problems.js";
 import { familyProblems } from "./init-family.js";
+import { loraProblems } from "./lora-problems.js";
 import { describedTeacher, readStudent, type StudentModel, studentField } from "./named-model.js";
 import { objectivesProblems, specChecks } from "./spec-checks.js";
 import { commonRows, layoutProblems, vocabularyProblems } from "./vocabulary.js";
@@ -79,7 +80,8 @@ export class RunCheck {
       const description = this.#take(field, found(this.#described.get(teacher.model), `what ${field} says of itself`));
       return description ? describedTeacher(teacher, i, description, student) : [];
     });
-    if (student) this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers)]);
+    if (student)
+      this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
     if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
     await this.#checkData(student);

@@ -2,6 +2,7 @@ import { teacherName } from "../../shared/flow/runs/resolve.js";
 import type { RunSpecValid, TeacherSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { TeacherServiceDescribeResponse } from "../../shared/gen/retort/v1/teacher_pb.js";
 import { isArchitecture, textLayoutOf } from "../../shared/ml/models/architectures/table.js";
+import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
 import { readDonor } from "../../shared/ml/models/files/donor.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
 import type { TextLayout } from "../../shared/ml/text/encoder.js";
@@ -41,6 +42,10 @@ export interface NamedModel {
 export interface StudentModel extends NamedModel {
   readonly words: Tokenizer;
   readonly ends: Ends;
+  /** Undefined for one from scratch. */
+  readonly config?: ModelConfig;
+  /** Whether its directory is a PEFT adapter's. */
+  readonly adapted: boolean;
 }
 
 /** The field of a spec that says what its student's tokenizer is. */
@@ -55,11 +60,12 @@ export async function readStudent(spec: RunSpecValid): Promise<StudentModel> {
   const named = { field: studentField(spec), name: "the student" };
   const { model, init } = spec.student;
   if (!init) {
-    const { config, tokenizer, ends, warnings } = await inspectModel(model);
-    return { ...named, rows: config.vocabSize, words: tokenizer, layout: textLayoutOf(config), ends, warnings };
+    const { config, tokenizer, ends, warnings, adapted } = await inspectModel(model);
+    return { ...named, rows: config.vocabSize, words: tokenizer, layout: textLayoutOf(config), ends, warnings, config, adapted };
   }
   const { tokenizer, ends, shared } = await readDonor(tokenizerOf(spec));
-  return { ...named, rows: Number(shared.vocab_size), words: tokenizer, layout: textLayoutOf(init), ends, warnings: [] };
+  const from = { words: tokenizer, layout: textLayoutOf(init), ends, warnings: [] };
+  return { ...named, ...from, rows: Number(shared.vocab_size), adapted: false };
 }
 
 /** The directory whose tokenizer a student from scratch takes; empty if the spec names none. */

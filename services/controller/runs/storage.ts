@@ -97,7 +97,8 @@ export async function modelOf({ output, state, checkpoint }: Run): Promise<strin
 
 async function hasModel(directory: string): Promise<boolean> {
   const names: string[] = await readdir(directory).catch(() => []);
-  return names.includes("config.json") && names.some((name) => name.endsWith(".safetensors") && isModelFile(name));
+  const described = names.includes("config.json") || names.includes("adapter_config.json");
+  return described && names.some((name) => name.endsWith(".safetensors") && isModelFile(name));
 }
 
 /** Bytes of the files under a path; links are not followed. What goes away meanwhile, or cannot be read, counts as nothing. */

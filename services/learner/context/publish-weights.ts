@@ -1,3 +1,4 @@
+import { weightsFileOf } from "../../shared/ml/models/trainable.js";
 import { guard } from "./guard.js";
 import type { RunContext } from "./run-context.js";
 import { withRoom } from "./with-room.js";
@@ -14,7 +15,9 @@ export async function publishWeights(context: RunContext, version: number, whole
   const files = new Map(Object.entries(await host.files(whole)));
   await withRoom(context, `policy version ${version}`, dataDir, async () => {
     if (whole && version > 0) await store.put(runId, 0, files, fence);
-    await store.put(runId, version, files, fence);
+    // A student has version 0 already.
+    const wanted = version > 0 ? weightsFileOf(files.keys()) : undefined;
+    await store.put(runId, version, new Map([...files].filter(([name]) => !wanted || name === wanted)), fence);
   });
   await announcer.announce(version);
   const old = version - run.maxStaleness - 2;

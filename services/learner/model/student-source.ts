@@ -1,12 +1,14 @@
+import { resolveLora } from "../../shared/flow/runs/resolve.js";
 import type { InitSpec, RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { architectureOf } from "../../shared/ml/models/architectures/table.js";
 import { parseConfig } from "../../shared/ml/models/parse-config.js";
-import type { StudentSource } from "./train-host.js";
+import type { StudentSource } from "./open-student.js";
 
 /** Where a run's student comes from. */
 export function studentSource({ student, teachers, seed }: RunSpecValid): StudentSource {
   const { init, model } = student;
-  if (!init) return { directory: model };
+  const lora = resolveLora(student.lora);
+  if (!init) return { directory: model, ...(lora ? { adapter: { ...lora, seed: BigInt(seed) } } : {}) };
   const config = architectureOf(init).encoder ? encoderDecoderConfig(init) : decoderConfig(init);
   return { config, tokenizer: init.tokenizer || teachers[0]!.model, seed: BigInt(seed) };
 }

@@ -1,40 +1,32 @@
-import { join } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
-import { type FileBytes, ownBuffers } from "../../shared/base/file-bytes.js";
-import { found } from "../../shared/base/found.js";
+import { type FileBytes, joined, ownBuffers } from "../../shared/base/file-bytes.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { moved } from "../../shared/base/workers.js";
-import { writeAtomically } from "../../shared/base/write-atomically.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { textLayoutOf } from "../../shared/ml/models/architectures/table.js";
-import { readDonor } from "../../shared/ml/models/files/donor.js";
+import { saveAdapter } from "../../shared/ml/models/files/adapter-files.js";
 import { loadHead } from "../../shared/ml/models/files/load-head.js";
-import { loadModel, modelToFiles, saveModel } from "../../shared/ml/models/files/model-files.js";
-import { digestOf, initModel, type Model } from "../../shared/ml/models/model.js";
+import { modelToFiles, saveModel } from "../../shared/ml/models/files/model-files.js";
+import { digestOf, type Model } from "../../shared/ml/models/model.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
-import type { Weights } from "../../shared/ml/models/param-spec.js";
+import { elementsOf } from "../../shared/ml/models/param-spec.js";
 import { encodeSafetensors } from "../../shared/ml/models/safetensors/safetensors.js";
-import { readTensors } from "../../shared/ml/models/safetensors/safetensors-file.js";
-import { narrowed, restRows, withRows } from "../../shared/ml/models/vocabulary-rows.js";
+import { publishedFiles } from "../../shared/ml/models/trainable.js";
+import { withRows } from "../../shared/ml/models/vocabulary-rows.js";
 import { checkDevice } from "../../shared/ml/runtime/device.js";
 import { Scorer } from "../../shared/ml/scoring/scorer.js";
 import type { Score } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
-import type { Moments, TrainerState } from "../../shared/ml/training/optimizer-state.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
-import { checkpointState, readState } from "./checkpoint-state.js";
-
-/** Where the student comes from: a directory, or a config to start from scratch with a directory's tokenizer. */
-export type StudentSource =
-  | { readonly directory: string }
-  | { readonly config: Readonly<Record<string, unknown>>; readonly tokenizer: string; readonly seed: bigint };
+import { type OpenedStudent, openStudent, type StudentSource } from "./open-student.js";
+import { momentsName, writeTrainerFiles } from "./trainer-files.js";
 
 /** Which rows to read, what they must have, and how they become text. */
 export interface ItemsRequest {
@@ -49,6 +41,8 @@ export interface ItemsRequest {
 /** What the learner must know of its student. */
 export interface StudentDescription {
   readonly parameters: number;
+  /** How many numbers are trained: the parameters, or those of an adapter on them. */
+  readonly trained: number;
   readonly maxPositions: number;
   readonly vocabSize: number;
   readonly bosId: number | undefined;
@@ -57,18 +51,10 @@ export interface StudentDescription {
 }
 
 /** A student that is loaded, and its trainer. */
-interface LoadedStudent {
-  readonly model: Model;
+interface LoadedStudent extends Omit<OpenedStudent, "state" | "trainable" | "weights"> {
   readonly trainer: Trainer;
   /** What the trainer was told last. */
   options: TrainerOptions;
-  /** Where it came from; undefined for one that was made from scratch. */
-  readonly directory: string | undefined;
-  /** First rows of the vocabulary that are trained; 0 for all. */
-  readonly rows: number;
-  /** The rows that are not trained, and config.json as it says so: what is saved has all rows. */
-  readonly rest: Weights;
-  readonly wholeConfig: Model["rawConfig"];
 }
 
 /** The model that is trained, in a thread of its own. Calls must not overlap. */
@@ -78,18 +64,17 @@ export class TrainHost {
   /**
    * Loads or makes the student; `checkpoint` is the directory of one to go on from.
    *
-   * @param rows first rows of the vocabulary to train; 0 for all
+   * @param rows first rows of the vocabulary to use; 0 for all
+   * @throws as {@link openStudent}
    */
   async open(source: StudentSource, options: TrainerOptions, checkpoint?: string, rows = 0): Promise<StudentDescription> {
     await checkDevice(options.device);
-    const directory = "directory" in source ? source.directory : undefined;
-    const whole = "directory" in source ? await loadModel(source.directory) : await fromScratch(source);
-    const model = narrowed(checkpoint ? { ...whole, params: (await loadModel(checkpoint)).params } : whole, rows);
-    const { config, tokenizer } = model;
-    const trainer = new Trainer(config, model.params, options, checkpoint ? await trainerStateIn(checkpoint, model) : undefined);
-    this.#student = { model, trainer, options, directory, rows, rest: restRows(whole, rows), wholeConfig: whole.rawConfig };
+    const { state, trainable, weights, ...student } = await openStudent(source, checkpoint, rows);
+    const { config, tokenizer } = student.model;
+    this.#student = { ...student, options, trainer: new Trainer(config, weights, options, state, trainable) };
     const { maxPositions, vocabSize, bosId, eosIds } = config;
-    return { parameters: parameterCount(config), maxPositions, vocabSize, bosId, eosIds, tokenizerDigest: tokenizer.digest };
+    const sizes = { parameters: parameterCount(config), trained: elementsOf(trainable.specs), maxPositions, vocabSize };
+    return { ...sizes, bosId, eosIds, tokenizerDigest: tokenizer.digest };
   }
 
   /** Reads a dataset's rows into tokens. @throws InvalidArgument naming what the rows lack, or the rows that are refused */
@@ -134,9 +119,9 @@ export class TrainHost {
 
   /** Divergences of the current weights from a teacher, token by token, on sequences that the teacher has scored. */
   async divergences(inputs: readonly (ScoreInput & { readonly score: Score })[]): Promise<TokenDivergences[]> {
-    const { model, trainer, options } = this.#loaded;
-    const { config } = model;
-    const scorer = new Scorer(config, trainer.params(), { ...options, batchTokens: options.microBatchTokens });
+    const { options } = this.#loaded;
+    const { config, params, adapter } = this.#current;
+    const scorer = new Scorer(config, params, { ...options, batchTokens: options.microBatchTokens }, adapter);
     try {
       const all: TokenDivergences[] = [];
       for (const part of byTokens(inputs, Math.floor(mostElements / config.vocabSize))) {
@@ -151,27 +136,47 @@ export class TrainHost {
 
   /** The current version's files: the weights, and with `whole` also config and tokenizer. The caller's thread gets them as its own. */
   files(whole: boolean): Record<string, FileBytes> {
-    const { model, trainer } = this.#loaded;
-    const files = whole ? modelToFiles({ ...model, params: trainer.params() }) : publishedBy(trainer);
-    return moved(files, Object.values(files).flatMap(ownBuffers));
+    const { trainer, base } = this.#loaded;
+    const files = whole ? modelToFiles(this.#current) : publishedBy(trainer);
+    // The base model's weights are still read here: another thread gets copies.
+    const own = Object.entries(files).filter(([name]) => !base || name !== publishedFiles.full);
+    return moved(
+      files,
+      own.flatMap(([, bytes]) => ownBuffers(bytes)),
+    );
   }
 
-  /** Saves the current weights as a Hugging Face directory; with `state`, the optimiser's moments too. Returns the weights' digest. */
+  /**
+   * Saves the current weights as a Hugging Face directory, or an adapter as PEFT's; with `state`, what a trainer goes on from
+   * too. Returns the digest of the weights, or of the adapter's factors.
+   */
   async save(directory: string, state: boolean): Promise<string> {
     const unmarked = state ? ["model.safetensors", momentsName] : undefined;
     await ownDirectory(directory, state ? "checkpoint" : "output", { unmarked, wayOut: "name another directory" });
-    const { trainer } = this.#loaded;
-    const digest = await this.#saveWeights(directory, trainer.params());
-    if (state) await writeAtomically(join(directory, momentsName), momentsFile(trainer.moments()));
+    const { trainer, base } = this.#loaded;
+    const digest = await this.#saveWeights(directory);
+    if (state) await writeTrainerFiles(directory, trainer.moments(), base);
     return digest;
   }
 
   /** With all rows of the vocabulary, those that are not trained as they came. */
-  async #saveWeights(directory: string, trained: Weights): Promise<string> {
-    const { model, rest, wholeConfig, directory: origin } = this.#loaded;
-    const params = withRows(trained, rest);
+  async #saveWeights(directory: string): Promise<string> {
+    const { rest, wholeConfig, directory: origin } = this.#loaded;
+    const model = this.#current;
+    if (model.adapter) {
+      await saveAdapter(directory, model.adapter, model.config, model.tokenizer, origin);
+      return digestOf(model.adapter.factors);
+    }
+    const params = withRows(model.params, rest);
     await saveModel(directory, { ...model, params, rawConfig: wholeConfig }, origin);
     return digestOf(params);
+  }
+
+  /** The student as it is until the next step; what is trained of a whole model are copies. */
+  get #current(): Model {
+    const { model, trainer } = this.#loaded;
+    const { adapter } = model;
+    return adapter ? { ...model, adapter: { ...adapter, factors: trainer.published().weights } } : { ...model, params: trainer.params() };
   }
 
   get #loaded(): LoadedStudent {
@@ -180,20 +185,12 @@ export class TrainHost {
   }
 }
 
-/** The file of a checkpoint with the optimiser's moments. */
-const momentsName = "optimizer.safetensors";
-
-function momentsFile({ m, v, updates }: Moments) {
-  const named = Object.entries({ m, v }).flatMap(([part, tensors]) =>
-    [...tensors].map(([name, tensor]) => [`${part}:${name}`, tensor] as const),
-  );
-  return encodeSafetensors(new Map(named), { updates: String(updates) });
-}
-
 /** The file that is published for a version after the first: its weights. */
 function publishedBy(trainer: Trainer): Record<string, FileBytes> {
   const { file, weights } = trainer.published();
-  return { [file]: [...encodeSafetensors(weights)] };
+  const encoded = encodeSafetensors(weights);
+  // Copies, and as few arrays as can be: hundreds of small ones take longer to send and to write than to copy.
+  return { [file]: joined(encoded) };
 }
 
 /** Most elements of the [tokens, V] arrays held at once. */
@@ -214,18 +211,4 @@ function byTokens<T extends ScoreInput>(inputs: readonly T[], tokens: number): T
     part.push(input);
   }
   return parts;
-}
-
-async function fromScratch({ config, tokenizer, seed }: Extract<StudentSource, { config: unknown }>): Promise<Model> {
-  const donor = await readDonor(tokenizer);
-  return initModel({ ...donor.shared, ...config }, donor.tokenizer, seed);
-}
-
-/** Where the trainer was that wrote a checkpoint; the weights are the model's, which have been read. */
-async function trainerStateIn(checkpoint: string, { params }: Model): Promise<TrainerState> {
-  const moments = await readTensors(join(checkpoint, momentsName));
-  const part = (prefix: string) =>
-    new Map([...moments].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [])));
-  const { step } = found(await readState(checkpoint, checkpointState), `the state of checkpoint ${checkpoint}`);
-  return { params, m: part("m:"), v: part("v:"), updates: step };
 }

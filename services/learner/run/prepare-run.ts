@@ -44,7 +44,7 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
   const options = trainerOptions(context, phaseOf(run, Math.max(1, step)));
   const student = await host.open(studentSource(spec), options, checkpoint?.path, spec.vocabSize);
   await publishWeights(context, step, true);
-  log.info({ step, parameters: student.parameters }, "the student is loaded");
+  log.info({ step, parameters: student.parameters, trained: student.trained }, "the student is loaded");
   const hiddenSize = await loadHeads(host, spec, run);
   const data = await prepareData(context, student);
   if (!data) return undefined;

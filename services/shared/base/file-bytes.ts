@@ -32,6 +32,27 @@ export function sliceOf(bytes: FileBytes, from: number, to: number): Uint8Array 
   return out ?? new Uint8Array();
 }
 
+/**
+ * Copies the parts of a file one behind the other: into one array, or as few as can be.
+ *
+ * @throws ResourceExhausted if there is no memory for it
+ */
+export function joined(parts: Iterable<Uint8Array> & { readonly byteLength: number }, largest?: number): FileBytes {
+  const bytes = allocate(parts.byteLength, largest);
+  const pieces = piecesOf(bytes);
+  let [index, at] = [0, 0];
+  for (let part of parts)
+    while (part.length) {
+      const piece = pieces[index] as Uint8Array;
+      const fits = part.subarray(0, piece.length - at);
+      piece.set(fits, at);
+      at += fits.length;
+      part = part.subarray(fits.length);
+      if (at === piece.length) [index, at] = [index + 1, 0];
+    }
+  return bytes;
+}
+
 /** A file's bytes as views of at most `size` bytes, in order; empty pieces give none. */
 export function* chunksOf(pieces: Uint8Array | Iterable<Uint8Array>, size: number = callBytes): Generator<Uint8Array> {
   for (const piece of pieces instanceof Uint8Array ? [pieces] : pieces)

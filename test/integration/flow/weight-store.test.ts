@@ -90,6 +90,7 @@ describe.each(stores)("%s", (_, open, damage) => {
     const files = await open().get(run, 3);
     expect([...files.keys()]).toEqual(["config.json", "model.safetensors"]);
     for (const [name, bytes] of version(1)) expect(same(files.get(name)!, bytes)).toBe(true);
+    expect([...(await open().get(run, 3, (name) => name === "config.json")).keys()]).toEqual(["config.json"]);
     expect((await open().manifest(run, 3))?.fence).toBe(1n);
   });
 

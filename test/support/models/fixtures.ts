@@ -8,3 +8,9 @@ export const modelFixture = (name: string): string => join(process.cwd(), "test"
 
 /** Directory of a classifier that test/golden/classifiers.py writes. */
 export const classifierFixture = (name: string): string => join(process.cwd(), "test", "golden", "fixtures", "classifiers", name);
+
+/** The PEFT adapters that test/golden/lora.py writes, on models of other fixtures. */
+export const adapterFixtures = ["all-linear", "fused", "named", "pattern", "transposed"] as const;
+
+/** Directory of an adapter that test/golden/lora.py writes. */
+export const adapterFixture = (name: string): string => join(process.cwd(), "test", "golden", "fixtures", "lora", name);

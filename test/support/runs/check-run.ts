@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type CheckResult, RunCheck } from "../../../services/controller/check/check-run.js";
 import { warningsOf } from "../../../services/controller/check/warnings.js";
-import { anywhere } from "../../../services/shared/flow/runs/paths.js";
+import { anywhere, type SpecRoots } from "../../../services/shared/flow/runs/paths.js";
 import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { TeacherServiceDescribeResponseSchema } from "../../../services/shared/gen/retort/v1/teacher_pb.js";
 import { onnxBackend } from "../../../services/teacher/backends/onnx.js";
@@ -26,8 +26,8 @@ export async function describedBy(model: string, vocabulary: boolean) {
 }
 
 /** Checks a run in this thread, as the controller's inspection does in its own. */
-export async function checkOf(spec: RunSpec): Promise<CheckResult> {
-  const check = await RunCheck.begin(spec, anywhere);
+export async function checkOf(spec: RunSpec, roots: SpecRoots = anywhere): Promise<CheckResult> {
+  const check = await RunCheck.begin(spec, roots);
   for (const model of check.teachers)
     await check.describe(model, async (digest) => {
       const described = await describedBy(model, false);
@@ -37,8 +37,8 @@ export async function checkOf(spec: RunSpec): Promise<CheckResult> {
 }
 
 /** What is wrong with a run. */
-export async function problemsOf(spec: RunSpec) {
-  const result = await checkOf(spec);
+export async function problemsOf(spec: RunSpec, roots?: SpecRoots) {
+  const result = await checkOf(spec, roots);
   return "problems" in result ? result.problems : [];
 }
 

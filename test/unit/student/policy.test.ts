@@ -17,6 +17,7 @@ function later<T>() {
 /** A learner that announces when it is told to, and a store that answers as it is told to. */
 class Learner {
   readonly used: string[] = [];
+  readonly taken: string[] = [];
   readonly stop = new AbortController();
   /** What the store has: the bytes of each version, as text. */
   get: (version: number) => Promise<string> = async (version) => `weights ${version}`;
@@ -24,6 +25,9 @@ class Learner {
   #heard = later<void>();
   readonly policy: Policy;
   fence = 1n;
+  /** The files of a version, and the digest of the model's weights in version 0. */
+  files = ["model.safetensors"];
+  base = "digest";
 
   constructor() {
     const learner = this;
@@ -39,10 +43,16 @@ class Learner {
       },
     } as unknown as RunStore;
     const store = {
-      get: async (_: string, version: number) => new Map([["model.safetensors", new TextEncoder().encode(await learner.get(version))]]),
+      get: async (_: string, version: number, wanted: (name: string) => boolean = () => true) => {
+        const bytes = new TextEncoder().encode(await learner.get(version));
+        return new Map(learner.files.filter(wanted).map((name) => [name, name === "model.safetensors" ? bytes : new Uint8Array()]));
+      },
+      manifest: async () => ({ fence: learner.fence, files: [{ name: "model.safetensors", digest: learner.base }] }),
     } as unknown as WeightStore;
-    const use = async (files: WeightsFiles) =>
-      void this.used.push([...files.values()].map((bytes) => Buffer.concat(piecesOf(bytes)).toString()).join());
+    const use = async (files: WeightsFiles) => {
+      this.used.push([...files.values()].map((bytes) => Buffer.concat(piecesOf(bytes)).toString()).join());
+      this.taken.push(...files.keys());
+    };
     this.policy = new Policy("run", runs, store, use, createLog("test", { level: "silent", format: "json" }));
     void this.policy.follow(this.stop.signal);
   }
@@ -158,6 +168,32 @@ describe("Policy", () => {
     expect(await waiting).toBe(true);
     await learner.announce(9, 1n);
     expect(await learner.policy.use(0, 100)).toBe(3);
+  });
+
+  it("takes of a version the weights alone, once it has the first: an adapter's, where the run trains one", async () => {
+    learner.files = ["config.json", "model.safetensors"];
+    await learner.policy.first(learner.stop.signal);
+    await learner.announce(0);
+    await learner.ensure(0, 0);
+    expect(learner.taken).toEqual(["model.safetensors"]);
+    learner.files = ["adapter_model.safetensors", "config.json", "model.safetensors"];
+    await learner.policy.first(learner.stop.signal);
+    await learner.announce(1);
+    await learner.ensure(1, 1);
+    expect(learner.taken).toEqual(["model.safetensors", "adapter_model.safetensors"]);
+  });
+
+  it("does not put the adapter of a learner that found another base on the base that it has", async () => {
+    learner.files = ["adapter_model.safetensors", "model.safetensors"];
+    await learner.policy.first(learner.stop.signal);
+    await learner.announce(1, 2n);
+    expect(await learner.ensure(1, 1)).toBe(1);
+    learner.base = "another";
+    // The same learner: nobody looks.
+    await learner.announce(2, 2n);
+    expect(await learner.ensure(2, 2)).toBe(2);
+    await learner.announce(1, 3n);
+    await expect(learner.ensure(1, 1)).rejects.toMatchObject({ code: "Internal", message: expect.stringContaining("another base model") });
   });
 
   it("gives up at once when it is stopped, and the task goes back", async () => {

@@ -6,7 +6,7 @@ import { freeBytes } from "../../base/free-bytes.js";
 import { makeDirectory, missingDirectories } from "../../base/make-directory.js";
 import { directoryProblem } from "../../base/own-directory.js";
 import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
-import { inputPaths } from "./paths.js";
+import { pathsRead } from "./paths.js";
 
 const fieldPath = "output";
 const wayOut = "name another directory, or move what is in it away";
@@ -23,7 +23,7 @@ export async function outputProblems(spec: RunSpec, tries = true): Promise<Probl
   try {
     const overlap = await overlapOf(output, spec);
     const taken = overlap ?? (await directoryProblem(output, "output", { wayOut }));
-    const found = taken ?? (tries ? await probe(output, await sizeOf(spec.student?.model)) : undefined);
+    const found = taken ?? (tries ? await probe(output, await sizeOf(spec.student?.lora ? undefined : spec.student?.model)) : undefined);
     return found ? [{ fieldPath, description: found }] : [];
   } catch (error) {
     return [{ fieldPath, description: unwritable(output, error) }];
@@ -33,8 +33,7 @@ export async function outputProblems(spec: RunSpec, tries = true): Promise<Probl
 /** How the output and an input overlap, if they do. By the files' identities: a link or a second mount is the same place. */
 async function overlapOf(output: string, spec: RunSpec): Promise<string | undefined> {
   const [own, ...above] = await chainOf(output);
-  for (const [field, path] of inputPaths(spec)) {
-    if (!path) continue;
+  for (const [field, path] of await pathsRead(spec)) {
     const [input, ...around] = await chainOf(resolve(path));
     if (!input) continue;
     const how = own === input ? "is" : above.includes(input) ? "lies in" : own && around.includes(own) ? "holds" : undefined;

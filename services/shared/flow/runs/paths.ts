@@ -2,6 +2,7 @@ import type { Problem } from "../../base/errors.js";
 import { Roots } from "../../base/paths.js";
 import type { ProcessSettings } from "../../base/settings.js";
 import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import { baseModelOf, modelRefusal } from "./base-model.js";
 
 /** Which paths a spec may name. */
 export interface SpecRoots {
@@ -26,15 +27,22 @@ export const specRootsOf = ({ roots, outputRoots }: RootSettings): SpecRoots => 
 export async function pathProblems(spec: RunSpec, { roots, outputRoots }: SpecRoots): Promise<Problem[]> {
   const problems: Problem[] = [];
   for (const [fieldPath, path] of inputPaths(spec)) {
-    const description = path && (await roots.refusal(path));
+    const description = path && (await modelRefusal(roots, path));
     if (description) problems.push({ fieldPath, description });
   }
   const refused = spec.output && (await outputRoots.refusal(spec.output));
   return refused ? [...problems, { fieldPath: "output", description: refused }] : problems;
 }
 
-/** The files and directories that a run of a spec reads, by field; empty where there is none. */
-export function inputPaths({ student, teachers, data, evaluation, rewards }: RunSpec): [fieldPath: string, path: string][] {
+/** Every file and directory that a run of a spec reads, by field: those that it names, and the base models of adapters among them. */
+export async function pathsRead(spec: RunSpec): Promise<[fieldPath: string, path: string][]> {
+  const named = inputPaths(spec).filter(([, path]) => path !== "");
+  const bases = await Promise.all(named.map(async ([field, path]) => [`the base model of ${field}`, await baseModelOf(path)] as const));
+  return [...named, ...bases.flatMap(([field, base]): [string, string][] => (base ? [[field, base]] : []))];
+}
+
+/** The files and directories that a spec names to be read, by field; empty where there is none. */
+function inputPaths({ student, teachers, data, evaluation, rewards }: RunSpec): [fieldPath: string, path: string][] {
   return [
     ["student.model", student?.model ?? ""],
     ["student.init.tokenizer", student?.init?.tokenizer ?? ""],

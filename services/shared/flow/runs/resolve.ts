@@ -1,6 +1,6 @@
 import { found } from "../../base/found.js";
 import type { SamplingParams } from "../../gen/retort/v1/flow_pb.js";
-import type { ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import type { LoraSpec, ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { type Closed, closedValue } from "./closed-value.js";
 import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
 import { presets } from "./presets.js";
@@ -211,6 +211,23 @@ export const resolveOptimizer = (given: OptimizerSpec | undefined): OptimizerSet
   maxGradNorm: given?.maxGradNorm ?? 1,
   microBatchTokens: given?.microBatchTokens || 16384,
 });
+
+/** How a low-rank adapter is made; as LoraSpec in run_spec.proto. */
+export interface LoraChoice {
+  readonly r: number;
+  readonly alpha: number;
+  readonly targetModules: readonly string[];
+  readonly useRslora: boolean;
+}
+
+/** An adapter's settings with their defaults; undefined where all weights are trained. */
+export const resolveLora = (given: LoraSpec | undefined): LoraChoice | undefined =>
+  given && {
+    r: given.r || 16,
+    alpha: given.alpha ?? 32,
+    targetModules: given.targetModules.length ? [...given.targetModules] : ["all-linear"],
+    useRslora: given.useRslora,
+  };
 
 /** Sampling settings with their defaults. */
 export const resolveSampling = (given: SamplingParams | undefined): SamplingSettings => ({

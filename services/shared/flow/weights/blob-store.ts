@@ -46,11 +46,11 @@ export abstract class BlobStore implements WeightStore {
     return bytes && manifestOf(runId, version, sliceOf(bytes, 0, lengthOf(bytes)));
   }
 
-  async get(runId: string, version: number): Promise<WeightsFiles> {
+  async get(runId: string, version: number, wanted: (name: string) => boolean = () => true): Promise<WeightsFiles> {
     const manifest = await this.manifest(runId, version);
     if (!manifest) throw new RetortError("NotFound", `run ${runId} has no stored version ${version}`);
     const files = new Map<string, FileBytes>();
-    for (const { name, digest } of manifest.files) {
+    for (const { name, digest } of manifest.files.filter(({ name }) => wanted(name))) {
       const bytes = await this.read(runId, version, name);
       if (!bytes) throw new RetortError("NotFound", `version ${version} of run ${runId} was deleted while it was read`);
       if (sha256(bytes) !== digest) throw wrongDigest(runId, version, name);

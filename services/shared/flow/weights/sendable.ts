@@ -6,6 +6,7 @@ import { join } from "node:path";
 const names: readonly RegExp[] = [
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|chat_template|vocab)\.json$/,
   /^model(-\d{5}-of-\d{5})?\.safetensors$/,
+  /^adapter_(config\.json|model\.safetensors)$/,
   /^model\.safetensors\.index\.json$/,
   /^chat_template\.jinja$/,
   /^additional_chat_templates\/[\w-]+\.jinja$/,

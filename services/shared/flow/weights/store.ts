@@ -12,8 +12,13 @@ export interface WeightStore {
   /** Stores a version, in place of an older learner's. @throws Aborted if a later learner (a higher fence) stored it */
   put(runId: string, version: number, files: WeightsFiles, fence: bigint): Promise<WeightsManifest>;
   manifest(runId: string, version: number): Promise<WeightsManifest | undefined>;
-  /** @throws NotFound if the version does not exist; DataLoss if a digest does not match */
-  get(runId: string, version: number): Promise<WeightsFiles>;
+  /**
+   * The files of a version.
+   *
+   * @param wanted which of them; the others are not read
+   * @throws NotFound if the version does not exist; DataLoss if a digest does not match
+   */
+  get(runId: string, version: number, wanted?: (name: string) => boolean): Promise<WeightsFiles>;
   /** Existing versions in rising order. */
   list(runId: string): Promise<number[]>;
   /** Harmless if the version does not exist. */

@@ -44,6 +44,9 @@ export function gradientsOf(loss: Value, wrt: readonly Value[]): Value[] {
   return gradients([{ value: loss, seed: loss.graph.scalar(1) }], wrt);
 }
 
+/** Whether a value depends on one of `wrt`, so that a gradient flows from it to there. */
+export const dependsOn = (value: Value, wrt: readonly Value[]): boolean => dependents(value.graph.nodes, wrt).values.has(value.name);
+
 const isDifferentiable = (op: string): op is DifferentiableOp => op in rules;
 
 function ruleOf(node: Node): (typeof rules)[DifferentiableOp] {

@@ -2,14 +2,15 @@ import { createHash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
 import type { FileBytes } from "../../base/file-bytes.js";
 import { found } from "../../base/found.js";
+import { factorSpecs } from "../models/adapter/layers.js";
 import { textLayoutOf } from "../models/architectures/table.js";
-import { loadModel, modelFromFiles } from "../models/files/model-files.js";
+import { loadAdaptable, modelFromFiles } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/model-params.js";
 import { pick, weightOf } from "../models/param-spec.js";
 import { decodeSafetensors } from "../models/safetensors/safetensors.js";
-import { publishedFiles, wholeModel } from "../models/trainable.js";
+import { publishedFiles } from "../models/trainable.js";
 import { narrowed } from "../models/vocabulary-rows.js";
 import { checkDevice } from "../runtime/device.js";
 import type { SessionOptions } from "../runtime/session.js";
@@ -85,7 +86,7 @@ export class ModelHost {
   /** Loads a model; every other method needs it. */
   async open(source: ModelSource, options: HostOptions): Promise<ModelDescription> {
     await checkDevice(options.device);
-    const whole = "directory" in source ? await loadModel(source.directory) : modelFromFiles(source.files);
+    const whole = "directory" in source ? await loadAdaptable(source.directory) : modelFromFiles(source.files);
     this.#model = narrowed(whole, options.vocabRows ?? 0);
     this.#options = options;
     await this.#release();
@@ -93,10 +94,10 @@ export class ModelHost {
   }
 
   describe(): ModelDescription {
-    const { config, params, tokenizer } = this.#opened;
+    const { config, params, tokenizer, adapter } = this.#opened;
     const { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId } = config;
     const digests = {
-      digest: digestOf(params),
+      digest: digestOf(new Map([...params, ...(adapter?.factors ?? [])])),
       headDigest: headDigest({ ...weightOf(params, headName(config)), softCap: config.logitSoftCap }),
       configDigest: createHash("sha256").update(JSON.stringify(config)).digest("hex"),
       tokenizerDigest: tokenizer.digest,
@@ -114,22 +115,24 @@ export class ModelHost {
 
   /**
    * Goes over to another version of the weights, by the files that its learner published. The sampler's graphs are kept where
-   * its weights are inputs.
+   * its weights are inputs; those of a model with an adapter are, whatever they are: only the adapter is another.
    *
    * @throws DataLoss naming the file that is missing
    */
   async useWeights(files: Readonly<Record<string, FileBytes>>): Promise<void> {
-    const { config } = this.#opened;
-    const { published, frozen, merged } = wholeModel(config);
-    const bytes = files[publishedFiles[published]];
-    if (!bytes)
-      throw new RetortError(
-        "DataLoss",
-        `the version has the files ${Object.keys(files).join(", ")}, and ${publishedFiles[published]} is missing`,
-      );
-    const params = merged(decodeSafetensors(bytes), pick(this.#opened.params, frozen));
-    this.#model = { ...this.#opened, params };
-    await this.#sampler?.setWeights(params);
+    const { adapter, config } = this.#opened;
+    const name = publishedFiles[adapter ? "adapter" : "full"];
+    const bytes = files[name];
+    if (!bytes) throw new RetortError("DataLoss", `the version has the files ${Object.keys(files).join(", ")}, and ${name} is missing`);
+    const weights = decodeSafetensors(bytes, name);
+    if (adapter) {
+      const factors = pick(weights, factorSpecs(config, adapter.lora));
+      this.#model = { ...this.#opened, adapter: { ...adapter, factors } };
+      this.#sampler?.setFactors(factors);
+    } else {
+      this.#model = { ...this.#opened, params: weights };
+      await this.#sampler?.setWeights(weights);
+    }
     await this.#scorer?.release();
     this.#scorer = undefined;
   }
@@ -217,8 +220,9 @@ export class ModelHost {
     sampling: HostSampling,
     onPieces?: (pieces: readonly Piece[]) => void,
   ): Promise<WrittenCompletion[]> {
-    const { config, params, tokenizer } = this.#opened;
-    this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled: idsWithoutToken(tokenizer, config.vocabSize) });
+    const { config, params, tokenizer, adapter } = this.#opened;
+    const unsampled = idsWithoutToken(tokenizer, config.vocabSize);
+    this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled }, adapter);
     const completions = await this.#sampler.sample(requests, { ...sampling, stopIds: config.eosIds }, onPieces);
     const texts = this.completionTexts(completions.map(({ ids }, i) => ({ promptIds: requests[i]!.promptIds, ids })));
     return completions.map((completion, i) => ({ ...completion, text: texts[i]! }));
@@ -226,8 +230,8 @@ export class ModelHost {
 
   /** Scores completions; see {@link Scorer.score}. */
   async score(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
-    const { config, params } = this.#opened;
-    this.#scorer ??= new Scorer(config, params, this.#settings);
+    const { config, params, adapter } = this.#opened;
+    this.#scorer ??= new Scorer(config, params, this.#settings, adapter);
     return this.#scorer.score(inputs, signal);
   }
 

@@ -6,6 +6,7 @@ import { float32, type Tensor } from "../graph/tensor.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { architectureOf } from "./architectures/table.js";
 import type { ModelConfig } from "./config/model-config.js";
+import type { Adapter } from "./lora.js";
 import { paramSpecs } from "./model-params.js";
 import { elementsOf, type ParamSpec, type Weights, weightOf } from "./param-spec.js";
 import { parseConfig } from "./parse-config.js";
@@ -19,6 +20,8 @@ export interface Model {
   readonly rawConfig: Readonly<Record<string, unknown>>;
   /** What is strange about the directory it came from, and allowed. */
   readonly warnings?: readonly string[];
+  /** What is added to `params`, which are the base model's. */
+  readonly adapter?: Adapter;
 }
 
 /** SHA-256 over names, dimensions and bytes of the weights in order of name, hexadecimal: the identity of a model. */

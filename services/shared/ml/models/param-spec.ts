@@ -10,7 +10,12 @@ export interface ParamSpec {
   readonly dims: readonly number[];
   /** What it is: weight decay, which spares biases and norms, and initial values go by it. `head` is a language model's own. */
   readonly kind: "bias" | "head" | "matrix" | "norm";
+  /** Of a linear layer in the blocks: how its weight lies. */
+  readonly linear?: LinearLayout;
 }
+
+/** How a linear's weight lies: [out, in], as PyTorch's Linear has it, or [in, out], as GPT-2's Conv1D. */
+export type LinearLayout = "outIn" | "inOut";
 
 /** How many numbers weights hold. */
 export const elementsOf = (specs: readonly ParamSpec[]): number =>

@@ -4,10 +4,12 @@ import { found } from "../../base/found.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int64 } from "../graph/tensor.js";
+import { declareAdapted } from "../models/adapter/declare.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { causalAttention, maskedScore } from "../models/forward/attention.js";
 import type { EncodedPrompts } from "../models/forward/cross-attention.js";
+import { declareFusedFactors } from "../models/forward/fused-factors.js";
 import { declareFused, type FusedProjection } from "../models/forward/fused-projections.js";
 import { positionsOf } from "../models/forward/positions.js";
 import { backwardBias } from "../models/forward/relative-bias.js";
@@ -16,7 +18,7 @@ import { type Attention, SequencePass } from "../models/forward/sequence-pass.js
 import { append, type KeyDistances, type LayerCache, StepPass, type StepPlace } from "../models/forward/step-pass.js";
 import type { GraphWeights } from "../models/graph-weights.js";
 import { attentionsOf, hiddenStates, logits } from "../models/hidden-states.js";
-import { declareModel } from "../models/model-params.js";
+import type { Lora } from "../models/lora.js";
 import type { Weights } from "../models/param-spec.js";
 import { type Drawn, drawTokens } from "./draw.js";
 import type { SamplingParams } from "./params.js";
@@ -26,6 +28,8 @@ export interface DecodeGraphOptions {
   readonly config: ModelConfig;
   /** Constants with these values, or inputs that every run feeds. */
   readonly weights: Weights | "inputs";
+  /** An adapter on the weights; its factors are inputs that every run feeds. */
+  readonly lora?: Lora;
   readonly params: SamplingParams;
   /** Give the keys and values out, so that a later chunk can go on. */
   readonly keepCache: boolean;
@@ -60,9 +64,9 @@ export const rowMaskName = "rowMask";
  * if asked for, firstTopIds [B, K] and topIds [N, B, K]; the cache if kept.
  */
 export function startGraph(options: DecodeGraphOptions): Graph {
-  const { config, params } = options;
+  const { config, params, lora } = options;
   const graph = new Graph("start");
-  const weights = declareModel(graph, config, options.weights);
+  const weights = declareAdapted(graph, config, options.weights, lora);
   const ids_BP = graph.input("ids", "int32", ["B", "P"]);
   const lengths_B = graph.input("lengths", "int64", ["B"]);
   const inputs = declareCommon(graph);
@@ -101,9 +105,9 @@ export function startGraph(options: DecodeGraphOptions): Graph {
  * prompt.k.i, prompt.v.i and rowMask, as `encodeGraph` gives them.
  */
 export function continueGraph(options: DecodeGraphOptions): Graph {
-  const { config } = options;
+  const { config, lora } = options;
   const graph = new Graph("continue");
-  const weights = declareModel(graph, config, options.weights);
+  const weights = declareAdapted(graph, config, options.weights, lora);
   const { encoder } = architectureOf(config);
   const inputs = declareCommon(graph);
   const shape = ["B", config.kvHeads, "S", config.headDim];
@@ -153,10 +157,11 @@ interface StepWeights {
   readonly fused: readonly FusedProjection[];
 }
 
-const stepWeights = (graph: Graph, { config, weights }: DecodeGraphOptions, own: GraphWeights): StepWeights => ({
-  own,
-  fused: declareFused(graph, config, weights, attentionsOf(config)),
-});
+function stepWeights(graph: Graph, { config, weights, lora }: DecodeGraphOptions, own: GraphWeights): StepWeights {
+  const attentions = attentionsOf(config);
+  const factors = declareFusedFactors(graph, config, lora, attentions);
+  return { own, fused: declareFused(graph, config, weights, attentions).map((fused, i) => ({ ...fused, lowRank: factors[i] })) };
+}
 
 /** The k most probable tokens in falling order, int32 [B, K]. */
 const mostProbable = (logits_BV: Value, k: number): Value => op.cast(op.topK(logits_BV, k)[1], "int32");

@@ -7,9 +7,11 @@ import { promptFeeds } from "../models/architectures/sequence-inputs.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { maskedScore } from "../models/forward/attention.js";
+import { fuseFactors } from "../models/forward/fused-factors.js";
 import { fuseProjections } from "../models/forward/fused-projections.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { attentionsOf } from "../models/hidden-states.js";
+import type { Adapter, Lora } from "../models/lora.js";
 import { parameterCount } from "../models/model-params.js";
 import type { Weights } from "../models/param-spec.js";
 import { floatsOf, type Outputs, outputOf } from "../runtime/outputs.js";
@@ -81,15 +83,27 @@ export class Sampler {
   #reach = 0;
   readonly #asInputs: boolean;
   #weights: Weights;
+  readonly #lora: Lora | undefined;
   #weightFeeds: Feeds = {};
 
-  constructor(config: ModelConfig, weights: Weights, options: SamplerOptions) {
+  /** @param adapter on the weights: they are then compiled in, and its factors fed, so that others of them cost nothing */
+  constructor(config: ModelConfig, weights: Weights, options: SamplerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
     this.#config = config;
     const size = parameterCount(config);
     this.#options = { ...options, spinning: true, threads: size < smallestThreadedModel ? 1 : options.threads };
-    this.#asInputs = options.weightsAsInputs ?? size <= largestFedModel;
+    this.#lora = adapter?.lora;
+    this.#asInputs = options.weightsAsInputs ?? (!adapter && size <= largestFedModel);
     this.#sessions = new Sessions(config.maxPositions, this.#asInputs ? mostLight : mostHeavy);
     this.#weights = weights;
+    if (adapter) this.setFactors(adapter.factors);
+    else this.#feedWeights();
+  }
+
+  /** Uses other factors of the same adapter from the next call on; the graphs stay. */
+  setFactors(factors: Weights): void {
+    const lora = found(this.#lora, "the sampler's adapter");
+    const fused = fuseFactors(this.#config, lora, factors, attentionsOf(this.#config));
+    this.#weightFeeds = Object.fromEntries([...factors, ...fused]);
     this.#feedWeights();
   }
 
@@ -146,7 +160,7 @@ export class Sampler {
   #feedWeights(): void {
     if (!this.#asInputs) return;
     const fused = fuseProjections(this.#config, this.#weights, attentionsOf(this.#config));
-    this.#weightFeeds = Object.fromEntries([...this.#weights, ...fused]);
+    this.#weightFeeds = { ...this.#weightFeeds, ...Object.fromEntries([...this.#weights, ...fused]) };
   }
 
   async #group(rows: readonly Row[], params: SamplingParams, onChunk?: (pieces: readonly Piece[]) => void): Promise<void> {
@@ -272,7 +286,7 @@ export class Sampler {
     const weights = this.#asInputs ? "inputs" : this.#weights;
     return this.#sessions.get(key, this.#reach, (room) =>
       Session.create(
-        build({ config: withRoom(this.#config, room), weights, params, keepCache, unsampled: this.#options.unsampled }),
+        build({ config: withRoom(this.#config, room), weights, lora: this.#lora, params, keepCache, unsampled: this.#options.unsampled }),
         this.#options,
       ),
     );

@@ -1,9 +1,10 @@
 // Dimensions: B batch, T position, R rows (completion tokens), D width.
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
+import { declareAdapted } from "../models/adapter/declare.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { logits } from "../models/hidden-states.js";
-import { declareModel } from "../models/model-params.js";
+import type { Lora } from "../models/lora.js";
 import type { Weights } from "../models/param-spec.js";
 import { sequenceStates } from "../models/sequence-states.js";
 import { defaultHiddenDtype } from "../signals/hidden-dtype.js";
@@ -14,12 +15,12 @@ import { signals } from "../signals/table.js";
  * One forward over prompt and completion; logits only at the rows that predict a completion token, and only the answer
  * of the signal leaves the graph.
  * Inputs: those that the family lays texts out as (a decoder's: ids [B, T] int32 right-padded, positions [B, T] int64), rows
- * [R] int64 (places in [B·T]), labels [R] int32, temperature [], and what the signal needs (its definition's `outputs`, which
- * also name what comes out).
+ * [R] int64 (places in [B·T]), labels [R] int32, temperature [], the factors of an adapter, and what the signal needs (its
+ * definition's `outputs`, which also name what comes out).
  */
-export function scoreGraph(config: ModelConfig, weights: Weights, signal: Pick<Signal, "kind" | "hiddenDtype">): Graph {
+export function scoreGraph(config: ModelConfig, weights: Weights, signal: Pick<Signal, "kind" | "hiddenDtype">, lora?: Lora): Graph {
   const graph = new Graph("score");
-  const params = declareModel(graph, config, weights);
+  const params = declareAdapted(graph, config, weights, lora);
   const hidden_BTD = sequenceStates(graph, config, params);
   const places_R = graph.input("rows", "int64", ["R"]);
   const labels_R = graph.input("labels", "int32", ["R"]);

@@ -3,6 +3,7 @@ import { float32, int32 } from "../graph/tensor.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { withRoom } from "../models/forward/rotary.js";
+import type { Adapter } from "../models/lora.js";
 import type { Weights } from "../models/param-spec.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
@@ -27,8 +28,11 @@ export class Scorer {
   readonly #weights: Weights;
   readonly #options: ScorerOptions;
   readonly #sessions: Sessions;
+  readonly #adapter: Pick<Adapter, "lora" | "factors"> | undefined;
 
-  constructor(config: ModelConfig, weights: Weights, options: ScorerOptions) {
+  /** @param adapter on the weights */
+  constructor(config: ModelConfig, weights: Weights, options: ScorerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
+    this.#adapter = adapter;
     this.#config = config;
     this.#weights = weights;
     this.#options = options;
@@ -103,6 +107,7 @@ export class Scorer {
     }
     const session = await this.#session(signal, Math.max(...inputs.flatMap(lengths)));
     const outputs = await session.run({
+      ...Object.fromEntries(this.#adapter?.factors ?? []),
       ...feeds,
       rows: { dtype: "int64", dims: [rows], data: places },
       labels: int32(labels, [rows]),
@@ -115,7 +120,7 @@ export class Scorer {
   async #session(signal: Signal, positions: number): Promise<Session> {
     // The number of classes or draws is an input of the graph.
     return this.#sessions.get(`${signal.kind}/${signal.hiddenDtype ?? ""}`, positions, (room) =>
-      Session.create(scoreGraph(withRoom(this.#config, room), this.#weights, signal), this.#options),
+      Session.create(scoreGraph(withRoom(this.#config, room), this.#weights, signal, this.#adapter?.lora), this.#options),
     );
   }
 }

@@ -75,9 +75,14 @@ export class Tokenizer {
     this.templateDigest = sha256(single ?? (this.templates.size === 0 ? "" : JSON.stringify([...this.templates].sort())));
   }
 
-  /** Loads the tokenizer of a model directory. @throws NotFound without tokenizer.json, and what the constructor throws */
-  static async load(directory: string): Promise<Tokenizer> {
-    const files = await readTokenizerFiles(directory);
+  /**
+   * Loads the tokenizer of a model directory.
+   *
+   * @param model directory of the model's config.json, which has a say in it, if that is another
+   * @throws NotFound without tokenizer.json, and what the constructor throws
+   */
+  static async load(directory: string, model = directory): Promise<Tokenizer> {
+    const files = await readTokenizerFiles(directory, model);
     try {
       return new Tokenizer(files);
     } catch (error) {

@@ -13,22 +13,25 @@ export interface HeadResult {
   readonly logprobs_R: Value;
   readonly entropy_R: Value;
   readonly hiddenGradient_RD: Value;
-  readonly headGradient_VD: Value;
+  /** Undefined for a head that is not trained. */
+  readonly headGradient_VD: Value | undefined;
 }
 
 /** What is minimised, and how hidden states [R, D] and a head [V, D] make logits [R, V]. */
 export interface HeadForm {
   readonly objective: Objective;
   readonly logits: (hidden_RD: Value, head_VD: Value) => Value;
+  /** Whether the head's own gradient is wanted. */
+  readonly trained: boolean;
 }
 
 /** Loss and gradients of all rows at once: holds several [R, V] arrays. */
-export function plainHead({ objective, logits }: HeadForm, hidden_RD: Value, head_VD: Value, inputs: LossInputs): HeadResult {
+export function plainHead({ objective, logits, trained }: HeadForm, hidden_RD: Value, head_VD: Value, inputs: LossInputs): HeadResult {
   // Cut off from the body: a tied head is also the embedding, whose share of the gradient the body's backward gives.
   const input_RD = op.stopGradient(hidden_RD);
   const logits_RV = logits(input_RD, head_VD);
   const { loss, distance_R, logprobs_R, entropy_R } = rowLosses(objective, logits_RV, inputs);
-  const [hiddenGradient_RD, headGradient_VD] = gradientsOf(loss, [input_RD, head_VD]) as [Value, Value];
+  const [hiddenGradient_RD, headGradient_VD] = gradientsOf(loss, trained ? [input_RD, head_VD] : [input_RD]) as [Value, Value?];
   return { loss, distance_R, logprobs_R, entropy_R, hiddenGradient_RD, headGradient_VD };
 }
 
@@ -42,7 +45,7 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
   const iteration = body.input("head.iteration", "int64", []);
   body.input("head.condition", "bool", []);
   const lossSoFar = body.input("head.loss", "float32", []);
-  const gradientSoFar = body.input("head.gradient", "float32", head_VD.shape);
+  const gradientSoFar = form.trained ? body.input("head.gradient", "float32", head_VD.shape) : undefined;
   const start = op.reshape(op.mul(iteration, body.constant(int64([block], []))), [1]);
   const end = op.add(start, body.constant(int64([block])));
   const cut = (x: Value) => op.slice(x, 0, start, end, block);
@@ -54,16 +57,17 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
   const part = plainHead(form, cut(hidden_RD), head_VD, blockInputs);
   body.output("head.continue", body.constant({ dtype: "bool", dims: [], data: Uint8Array.of(1) }));
   body.output("head.lossOut", op.add(lossSoFar, part.loss));
-  body.output("head.gradientOut", op.add(gradientSoFar, part.headGradient_VD));
+  if (gradientSoFar && part.headGradient_VD) body.output("head.gradientOut", op.add(gradientSoFar, part.headGradient_VD));
   for (const name of ["distance_R", "logprobs_R", "entropy_R", "hiddenGradient_RD"] as const) body.output(`head.${name}`, part[name]);
   const blocks = op.div(op.squeeze(op.dimOf(hidden_RD, 0), [0]), graph.constant(int64([block], [])));
   const stacked = ["blocks", block];
   const width = hidden_RD.shape[1]!;
   const types = [stacked, stacked, stacked, [...stacked, width]].map((shape) => ({ dtype: "float32" as const, shape }));
-  const { state, scanned } = op.loop(graph, body, blocks, undefined, [graph.scalar(0), op.zerosLike(head_VD)], types);
+  const before = form.trained ? [graph.scalar(0), op.zerosLike(head_VD)] : [graph.scalar(0)];
+  const { state, scanned } = op.loop(graph, body, blocks, undefined, before, types);
   const [distance_R, logprobs_R, entropy_R] = scanned.slice(0, 3).map((x) => op.reshape(x, [hidden_RD.shape[0]!])) as [Value, Value, Value];
   const hiddenGradient_RD = op.reshape(scanned[3]!, hidden_RD.shape);
-  return { loss: state[0]!, headGradient_VD: state[1]!, distance_R, logprobs_R, entropy_R, hiddenGradient_RD };
+  return { loss: state[0]!, headGradient_VD: state[1], distance_R, logprobs_R, entropy_R, hiddenGradient_RD };
 }
 
 const mapValues = <T>(record: Readonly<Record<string, T>>, map: (value: T) => T): Record<string, T> =>

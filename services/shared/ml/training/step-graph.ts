@@ -1,5 +1,5 @@
 // Dimensions: B batch, T position, R rows (completion tokens), D width.
-import { gradients } from "../autodiff/gradients.js";
+import { dependsOn, gradients } from "../autodiff/gradients.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import type { Objective } from "../losses/objective.js";
@@ -36,19 +36,21 @@ function lossAndGradients(graph: Graph, { config, trainable, objective, blockRow
   const rows = declareRows(graph, objective, "R", config.vocabSize, headSoftCap);
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const head_VD = weights.weight(headName(config));
-  const form = { objective, logits: (hidden: Value, weight: Value) => headLogits(config, hidden, weight) };
+  const own = graphWeights(params);
+  const wrt = specs.map(({ name }) => own.weight(name));
+  const form = {
+    objective,
+    logits: (hidden: Value, weight: Value) => headLogits(config, hidden, weight),
+    trained: dependsOn(head_VD, wrt),
+  };
   const head = blockRows ? blockedHead(form, hidden_RD, head_VD, rows, blockRows) : plainHead(form, hidden_RD, head_VD, rows);
   graph.output("loss", head.loss);
   graph.output("distance", head.distance_R);
   graph.output("logprobs", head.logprobs_R);
   graph.output("entropy", head.entropy_R);
   // A tied head is the embedding too, and a low-rank one is made of others: its gradient goes on from there.
-  const seeds = [
-    { value: hidden_RD, seed: head.hiddenGradient_RD },
-    { value: head_VD, seed: head.headGradient_VD },
-  ];
-  const trained = graphWeights(params);
-  const wrt = specs.map(({ name }) => trained.weight(name));
+  const seeds = [{ value: hidden_RD, seed: head.hiddenGradient_RD }];
+  if (head.headGradient_VD) seeds.push({ value: head_VD, seed: head.headGradient_VD });
   return withGradients(specs, wrt, gradients(seeds, wrt));
 }
 

@@ -130,10 +130,14 @@ export class Trainer {
     return this.#trainable.merged(this.#state.params(), this.#frozen);
   }
 
-  /** What a new version is published as, by the file that holds it: the model's weights, or those that are trained. */
+  /**
+   * What a new version is published as, by the file that holds it: the model's weights, or those that are trained. They are the
+   * trainer's own until its next step, which changes them.
+   */
   published(): { readonly file: string; readonly weights: Weights } {
     const { published } = this.#trainable;
-    return { file: publishedFiles[published], weights: published === "full" ? this.params() : this.#state.params() };
+    const trained = new Map(Object.entries(this.#state.weights));
+    return { file: publishedFiles[published], weights: published === "full" ? this.#trainable.merged(trained, this.#frozen) : trained };
   }
 
   /** What the optimiser keeps of the weights that are trained; copies. */

@@ -3,8 +3,12 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { signalFor } from "../../../../services/shared/codec/signal-spec.js";
+import { specRootsOf } from "../../../../services/shared/flow/runs/paths.js";
 import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
 import { type RunSpec, RunSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { initialFactors, loraOf } from "../../../../services/shared/ml/models/adapter/layers.js";
+import { saveAdapter } from "../../../../services/shared/ml/models/files/adapter-files.js";
+import { loadModel } from "../../../../services/shared/ml/models/files/model-files.js";
 import { initModel } from "../../../../services/shared/ml/models/model.js";
 import { encodeSafetensors } from "../../../../services/shared/ml/models/safetensors/safetensors.js";
 import { Tokenizer } from "../../../../services/shared/ml/text/tokenizer.js";
@@ -33,6 +37,35 @@ describe("a run's models", () => {
     edit(json);
     await writeFile(join(directory, file), JSON.stringify(json));
   };
+
+  it("may be an adapter and its base, if a spec may name both", async () => {
+    const adapter = join(directory, "adapter");
+    const model = await loadModel(join(example, "models/student"));
+    const lora = loraOf(model.config, { r: 2, alpha: 2, useRslora: false, targetModules: ["q_proj"] });
+    const base = join(example, "models/student");
+    const factors = initialFactors(model.config, lora, 1n);
+    await saveAdapter(adapter, { lora, base, factors }, model.config, model.tokenizer);
+    expect(await problemsOf(specOf(directory, {}, adapter))).toEqual([]);
+    expect(await problemsOf(specOf(adapter))).toEqual([]);
+    const permitted = [directory, join(example, "data"), join(example, "models")].join();
+    expect(await problemsOf(specOf(directory, {}, adapter), specRootsOf({ roots: permitted }))).toEqual([]);
+    const narrow = [directory, join(example, "data")].join();
+    expect(await problemsOf(specOf(directory, {}, adapter), specRootsOf({ roots: narrow }))).toEqual([
+      {
+        fieldPath: "student.model",
+        description: expect.stringMatching(/^is an adapter whose base model is .*models\/student, which is in none of the directories/),
+      },
+    ]);
+    const lost = join(directory, "lost");
+    await saveAdapter(lost, { lora, base: join(directory, "gone"), factors }, model.config, model.tokenizer);
+    expect(await problemsOf(specOf(lost, {}, lost))).toEqual([
+      { fieldPath: "student.model", description: expect.stringMatching(/base_model_name_or_path is .*gone, and no directory is there/) },
+      {
+        fieldPath: "teachers[0].model",
+        description: expect.stringMatching(/base_model_name_or_path is .*gone, and no directory is there/),
+      },
+    ]);
+  });
 
   it("fit, and give nothing to warn of", async () => {
     expect(await problemsOf(specOf(directory))).toEqual([]);

@@ -6,6 +6,7 @@ import {
   allocate,
   chunksOf,
   gather,
+  joined,
   lengthOf,
   ownBuffers,
   piecesOf,
@@ -23,6 +24,19 @@ const cuts = Array.from({ length: 24 }, (_, a) =>
 async function* stream(...chunks: Uint8Array[]) {
   yield* chunks;
 }
+
+describe("joined()", () => {
+  it("copies the same bytes however the file is cut, and however large an array may be", () => {
+    for (const pieces of cuts)
+      for (const largest of [4, 23, 100]) {
+        const parts = Object.assign([...pieces], { byteLength: 23 });
+        const bytes = joined(parts, largest);
+        expect(Buffer.concat(piecesOf(bytes))).toEqual(Buffer.from(whole));
+        expect(piecesOf(bytes)).toHaveLength(Math.ceil(23 / largest));
+        expect(piecesOf(bytes)[0]!.buffer).not.toBe(whole.buffer);
+      }
+  });
+});
 
 describe("sliceOf()", () => {
   it("gives the same bytes however the file is cut", () => {

@@ -757,7 +757,7 @@ export const ControllerService: GenService<{
     output: typeof AuditRunResponseSchema;
   },
   /**
-   * The files of one policy version, or of the trained student.
+   * The files of one policy version, or of the trained student; of a run that trains an adapter, PEFT's directory of it.
    *
    * @generated from rpc retort.v1.ControllerService.GetWeights
    */

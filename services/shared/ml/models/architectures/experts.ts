@@ -15,7 +15,10 @@ export interface ExpertNames {
   readonly down: string;
 }
 
-/** The weights of a router and its experts, as files hold them: NAME.gate, NAME.experts.0.GATE and so on. */
+/**
+ * The weights of a router and its experts, as files hold them: NAME.gate, NAME.experts.0.GATE and so on. They are no linear
+ * layers to an adapter: PEFT adapts the experts of a layer as one parameter.
+ */
 export function expertParams({ hiddenSize: d, experts }: ModelConfig, name: string, { gate, up, down }: ExpertNames): ParamSpec[] {
   const { count, hiddenSize: f } = found(experts, "the model's experts");
   const each = Array.from({ length: count }, (_, e) => `${name}.experts.${e}`).flatMap((expert) => [
@@ -23,7 +26,7 @@ export function expertParams({ hiddenSize: d, experts }: ModelConfig, name: stri
     ...linear(`${expert}.${up}`, f, d, false),
     ...linear(`${expert}.${down}`, d, f, false),
   ]);
-  return [...linear(`${name}.gate`, count, d, false), ...each];
+  return [...linear(`${name}.gate`, count, d, false), ...each].map(({ linear: _, ...spec }) => spec);
 }
 
 /** A router and its experts on x [B, T, D]. */

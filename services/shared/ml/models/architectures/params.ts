@@ -1,12 +1,13 @@
 import type { ModelConfig } from "../config/model-config.js";
-import type { ParamSpec } from "../param-spec.js";
+import type { LinearLayout, ParamSpec } from "../param-spec.js";
 
 /** Name of a layer of this and most families. */
 export const layerName = (layer: number): string => `model.layers.${layer}`;
 
 /** A linear's weight [out, in], or [in, out] as GPT-2 lays it, and its bias [out]. */
-export function linear(name: string, out: number, input: number, bias: boolean, layout: "outIn" | "inOut" = "outIn"): ParamSpec[] {
-  const weight: ParamSpec = { name: `${name}.weight`, dims: layout === "outIn" ? [out, input] : [input, out], kind: "matrix" };
+export function linear(name: string, out: number, input: number, bias: boolean, layout: LinearLayout = "outIn"): ParamSpec[] {
+  const dims = layout === "outIn" ? [out, input] : [input, out];
+  const weight: ParamSpec = { name: `${name}.weight`, dims, kind: "matrix", linear: layout };
   return bias ? [weight, { name: `${name}.bias`, dims: [out], kind: "bias" }] : [weight];
 }
 

@@ -6,15 +6,19 @@ import { checkWeights } from "../model.js";
 import { paramSpecs } from "../model-params.js";
 import { parseConfig } from "../parse-config.js";
 import { checkElementType } from "../safetensors/widen.js";
+import { type OpenedAdapter, openAdapter } from "./adapter.js";
 import { refusePointers } from "./diagnose.js";
 import { readModelJson } from "./model-json.js";
 import { nameTensors } from "./names.js";
 import { type Checkpoint, openCheckpoint, type StoredTensor } from "./open.js";
 import { type PlacedHead, placeHead, withoutCopies } from "./place-head.js";
+import { placesOf } from "./places.js";
 
-/** The config.json of a model directory alone. @throws NotFound or InvalidArgument naming the file, the field and the way out */
-export const readConfig = async (directory: string): Promise<ModelConfig> =>
-  parseConfig(await readModelJson(directory, "config.json"), {}, join(directory, "config.json"));
+/** The config.json of a model directory, or of an adapter's base model, alone. @throws NotFound or InvalidArgument naming the file, the field and the way out */
+export async function readConfig(directory: string): Promise<ModelConfig> {
+  const { model } = await placesOf(directory);
+  return parseConfig(await readModelJson(model, "config.json"), {}, join(model, "config.json"));
+}
 
 /** What the files of a model directory say, before a weight is read. */
 export interface OpenedModel {
@@ -25,10 +29,12 @@ export interface OpenedModel {
   /** By the names of a model of this config. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly warnings: readonly string[];
+  /** What is put on the model, where the directory is an adapter's; all else is then its base model's. */
+  readonly adapter?: OpenedAdapter;
 }
 
 /**
- * Opens a Hugging Face directory: its config, and where its weights are.
+ * Opens a Hugging Face directory: its config, and where its weights are. An adapter's is refused.
  *
  * @throws NotFound, DataLoss or InvalidArgument naming the file, the field or tensor, and the way out
  */
@@ -46,8 +52,22 @@ export async function openModel(directory: string): Promise<OpenedModel> {
   return { config, rawConfig, generation, checkpoint, tensors, warnings };
 }
 
-/** Opens a directory as a language model, with its head in its place and every tensor that its config calls for. */
-export async function openLanguageModel(directory: string): Promise<OpenedModel> {
+/**
+ * Opens a directory as a language model, with its head in its place and every tensor that its config calls for. It may be the
+ * directory of a PEFT adapter whose base model is a directory of this machine.
+ *
+ * @param ownBase as `base` of {@link placesOf}
+ */
+export async function openLanguageModel(directory: string, ownBase?: string): Promise<OpenedModel> {
+  const { model, adapter } = await placesOf(directory, ownBase);
+  const base = await openWhole(model);
+  if (!adapter) return base;
+  await refusePointers(adapter.directory);
+  const warnings = [...base.warnings, ...adapter.config.warnings];
+  return { ...base, warnings, adapter: await openAdapter(adapter.directory, adapter.config, base.config) };
+}
+
+async function openWhole(directory: string): Promise<OpenedModel> {
   const opened = await openModel(directory);
   const placed = await checkCheckpoint(opened);
   const rawConfig =

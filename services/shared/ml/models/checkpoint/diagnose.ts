@@ -9,13 +9,13 @@ export async function namesIn(directory: string): Promise<string[]> {
   return (await readdir(directory).catch(() => [])).sort();
 }
 
-/** Refuses an adapter's directory, which is no model by itself. @throws InvalidArgument with the way out */
+/** Refuses an adapter's directory where a model by itself is needed. @throws InvalidArgument with the way out */
 export function refuseAdapter(directory: string, names: readonly string[]): void {
   if (!names.includes("adapter_config.json") && !names.includes("adapter_model.safetensors")) return;
   const beside = names.includes("config.json") ? "; if it is merged already, remove the adapter's files from it" : "";
   throw new RetortError(
     "InvalidArgument",
-    `${directory} is a PEFT adapter (adapter_config.json), which transformers puts on its base model; merge it: load it with peft's AutoPeftModelForCausalLM, then merge_and_unload().save_pretrained(DIRECTORY)${beside}`,
+    `${directory} is a PEFT adapter (adapter_config.json), and a model by itself is needed here; merge it: retort export ${directory} --merged --out DIRECTORY, or peft's merge_and_unload().save_pretrained(DIRECTORY)${beside}`,
   );
 }
 

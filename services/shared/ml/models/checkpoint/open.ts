@@ -113,7 +113,8 @@ async function weightMap(directory: string): Promise<Readonly<Record<string, str
   return weight_map as Record<string, string>;
 }
 
-async function tensorsOf(path: string): Promise<Map<string, StoredTensor>> {
+/** Where the tensors of a safetensors file lie, by name. */
+export async function tensorsOf(path: string): Promise<Map<string, StoredTensor>> {
   const { start, entries } = await withFile(path, (file) => readHeader(file, path));
   return new Map(entries.map(([name, entry]) => [name, { stored: name, path, start, entry }]));
 }

@@ -93,11 +93,11 @@ export const withoutOnnx = "export it as a Hugging Face directory (--format hf),
 /**
  * Saves a model as DIR/model.onnx with its config and tokenizer; see {@link writeModel}.
  *
- * @param from as of {@link saveModel}
+ * @param from as of {@link saveModel}, and so is `base`
  * @returns the names of the model's own files
  */
-export async function saveOnnx(directory: string, model: Model, from?: string, maxBytes?: number): Promise<string[]> {
+export async function saveOnnx(directory: string, model: Model, from?: string, maxBytes?: number, base?: string): Promise<string[]> {
   requireDecoder(model.config, from ?? directory, withoutOnnx);
-  await saveCompanions(directory, model, from);
+  await saveCompanions(directory, model, from, base);
   return writeModel(directory, onnxGraph(model.config, model.params), maxBytes);
 }

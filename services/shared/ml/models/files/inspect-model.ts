@@ -1,7 +1,8 @@
 import { type Ends, endsOf } from "../../text/ends.js";
-import { Tokenizer } from "../../text/tokenizer.js";
+import type { Tokenizer } from "../../text/tokenizer.js";
 import { openLanguageModel } from "../checkpoint/check.js";
 import type { ModelConfig } from "../config/model-config.js";
+import { loadTokenizer } from "./model-files.js";
 
 /** A model directory that was looked at: its config and tokenizer, and of its weights the headers. */
 export interface InspectedModel {
@@ -10,6 +11,8 @@ export interface InspectedModel {
   readonly ends: Ends;
   /** What is unusual about the directory's files, and allowed; each names the directory. */
   readonly warnings: readonly string[];
+  /** Whether the directory is a PEFT adapter's; config and weights are its base model's. */
+  readonly adapted: boolean;
 }
 
 /**
@@ -18,7 +21,7 @@ export interface InspectedModel {
  * @throws NotFound, DataLoss or InvalidArgument naming the file, the field or tensor, and the way out
  */
 export async function inspectModel(directory: string): Promise<InspectedModel> {
-  const { config, warnings } = await openLanguageModel(directory);
-  const tokenizer = await Tokenizer.load(directory);
-  return { config, tokenizer, ends: endsOf(tokenizer, config.eosIds), warnings };
+  const { config, warnings, adapter } = await openLanguageModel(directory);
+  const tokenizer = await loadTokenizer(directory);
+  return { config, tokenizer, ends: endsOf(tokenizer, config.eosIds), warnings, adapted: adapter !== undefined };
 }

@@ -1,13 +1,17 @@
 import { copyFile, readdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { type FileBytes, piecesOf } from "../../../base/file-bytes.js";
 import { found } from "../../../base/found.js";
 import { makeDirectory } from "../../../base/make-directory.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { endsOf } from "../../text/ends.js";
-import { isTokenizerFile, Tokenizer, tokenizerPaths } from "../../text/tokenizer.js";
+import { isTokenizerFile, Tokenizer } from "../../text/tokenizer.js";
+import { mergedModel } from "../adapter/low-rank.js";
+import { readAdapter } from "../checkpoint/adapter.js";
 import { type OpenedModel, openLanguageModel, openModel } from "../checkpoint/check.js";
 import { parseModelJson } from "../checkpoint/model-json.js";
+import { adapterConfigName } from "../checkpoint/peft-config.js";
+import { placesOf } from "../checkpoint/places.js";
 import { readStored } from "../checkpoint/read.js";
 import { configText } from "../config/config-text.js";
 import { exportedConfig } from "../exported-config.js";
@@ -15,33 +19,49 @@ import { checkWeights, type Model } from "../model.js";
 import { paramSpecs } from "../model-params.js";
 import { parseConfig } from "../parse-config.js";
 import { decodeSafetensors, encodeSafetensors } from "../safetensors/safetensors.js";
+import { adapterFromFiles, adapterToFiles, saveTokenizer } from "./adapter-files.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
 /**
  * Loads the language model of a Hugging Face directory: config.json, model.safetensors (or shards with their index),
- * tokenizer.json, and, where present, tokenizer_config.json and generation_config.json.
+ * tokenizer.json, and, where present, tokenizer_config.json and generation_config.json. The directory may be a PEFT adapter's:
+ * its weights are then those of base and adapter together.
  *
  * @throws NotFound or InvalidArgument naming the file, the field or tensor, and the way out
  */
 export async function loadModel(directory: string): Promise<Model> {
-  return readOpened(directory, await openLanguageModel(directory));
+  return mergedModel(await loadAdaptable(directory));
 }
 
-/** Reads a Hugging Face directory with whatever weights it has; see {@link loadModel}. */
+/** As {@link loadModel}, with an adapter kept apart from the weights of its base. @param base as of {@link placesOf} */
+export async function loadAdaptable(directory: string, base?: string): Promise<Model> {
+  return readOpened(directory, await openLanguageModel(directory, base), base);
+}
+
+/** Reads a Hugging Face directory with whatever weights it has; see {@link loadModel}. An adapter's is refused. */
 export async function readModel(directory: string): Promise<Model> {
   return readOpened(directory, await openModel(directory));
 }
 
-async function readOpened(directory: string, { config, rawConfig, generation, tensors, warnings }: OpenedModel): Promise<Model> {
-  const tokenizer = await Tokenizer.load(directory);
+async function readOpened(directory: string, opened: OpenedModel, base?: string): Promise<Model> {
+  const { config, rawConfig, generation, tensors, warnings, adapter } = opened;
+  const tokenizer = await loadTokenizer(directory, base);
   const params = await readStored(tensors);
-  return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: { ...rawConfig, ...carried(generation) }, warnings };
+  const raw = { ...rawConfig, ...carried(generation) };
+  const model = { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: raw, warnings };
+  return adapter ? { ...model, adapter: await readAdapter(adapter) } : model;
+}
+
+/** Loads the tokenizer of a model directory; of a PEFT adapter's, its own or that of its base model. */
+export async function loadTokenizer(directory: string, base?: string): Promise<Tokenizer> {
+  const { tokenizer, model } = await placesOf(directory, base);
+  return Tokenizer.load(tokenizer, model);
 }
 
 /**
  * A model from the files of its directory, held in memory: config.json, model.safetensors, tokenizer.json and, where
- * there is one, tokenizer_config.json.
+ * there is one, tokenizer_config.json. Where the files of an adapter are beside them, it has that adapter.
  */
 export function modelFromFiles(files: Readonly<Record<string, FileBytes>>): Model {
   const bytes = (name: string) => files[name] && Buffer.concat(piecesOf(files[name]));
@@ -51,14 +71,17 @@ export function modelFromFiles(files: Readonly<Record<string, FileBytes>>): Mode
   checkWeights(paramSpecs(config), params, "model.safetensors");
   const names = Object.keys(files).filter((name) => isTokenizerFile(name) || name === "config.json");
   const tokenizer = new Tokenizer(Object.fromEntries(names.map((name) => [name, found(bytes(name), name).toString()])));
-  return { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig };
+  const model = { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig };
+  const adapter = bytes(adapterConfigName);
+  return adapter ? { ...model, adapter: adapterFromFiles(files, adapter, config) } : model;
 }
 
 /** The inverse of {@link modelFromFiles}. */
 export function modelToFiles(model: Model): Record<string, FileBytes> {
   const texts = { ...model.tokenizer.files, "config.json": configOf(model) };
   const encoded = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new Uint8Array(Buffer.from(text))]));
-  return { ...encoded, "model.safetensors": [...encodeSafetensors(model.params)] };
+  const adapter = model.adapter ? adapterToFiles(model.adapter, model.config) : {};
+  return { ...encoded, "model.safetensors": [...encodeSafetensors(model.params)], ...adapter };
 }
 
 const configOf = (model: Omit<Model, "params">): string => configText(exportedConfig(model.rawConfig));
@@ -79,29 +102,21 @@ function withTokenizerIds(config: Model["config"], tokenizer: Tokenizer): Model[
  * that a directory with weights is complete.
  *
  * @param from the directory the model came from: its tokenizer and generation files are copied as they are
+ * @param base of an adapter's directory, as of {@link placesOf}
  */
-export async function saveModel(directory: string, model: Model, from?: string): Promise<void> {
-  await saveCompanions(directory, model, from);
+export async function saveModel(directory: string, model: Model, from?: string, base?: string): Promise<void> {
+  await saveCompanions(directory, model, from, base);
   await writeAtomically(join(directory, "model.safetensors"), encodeSafetensors(model.params));
 }
 
 /** Saves what a model directory holds besides the weights: config, tokenizer, generation settings. */
-export async function saveCompanions(directory: string, model: Omit<Model, "params">, from?: string): Promise<void> {
+export async function saveCompanions(directory: string, model: Omit<Model, "params">, from?: string, base?: string): Promise<void> {
   await makeDirectory(directory);
-  if (from) await copyCompanions(from, directory);
-  else
-    for (const [name, text] of Object.entries(model.tokenizer.files)) {
-      await makeDirectory(dirname(join(directory, name)));
-      await writeAtomically(join(directory, name), Buffer.from(text));
-    }
+  await saveTokenizer(directory, model.tokenizer, from, base);
+  const origin = from === undefined ? undefined : (await placesOf(from, base)).model;
+  if (origin !== undefined && (await readdir(origin)).includes(generationName))
+    await copyFile(join(origin, generationName), join(directory, generationName));
   await writeAtomically(join(directory, "config.json"), Buffer.from(configOf(model)));
 }
 
-/** Copies a model's tokenizer and generation files as they are. */
-async function copyCompanions(from: string, directory: string): Promise<void> {
-  const beside = (await readdir(from)).filter((name) => name === "generation_config.json");
-  for (const file of [...(await tokenizerPaths(from)), ...beside]) {
-    await makeDirectory(dirname(join(directory, file)));
-    await copyFile(join(from, file), join(directory, file));
-  }
-}
+const generationName = "generation_config.json";

@@ -2,8 +2,9 @@
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import type { Activation, ModelConfig } from "../config/model-config.js";
+import type { LinearLayout } from "../param-spec.js";
 import type { Pass, Residual } from "./pass.js";
-import type { LinearLayout, SelfAttention } from "./self-attention.js";
+import type { SelfAttention } from "./self-attention.js";
 
 /** A value times a number. */
 export const scaled = (x: Value, factor: number): Value => (factor === 1 ? x : op.mul(x, factor));

@@ -2,6 +2,7 @@
 import type { Graph, Value } from "../../graph/graph.js";
 import { float32, type Tensor } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
+import type { LowRank } from "../graph-weights.js";
 import { type Weights, weightOf } from "../param-spec.js";
 import type { SelfAttention } from "./self-attention.js";
 
@@ -11,6 +12,8 @@ export interface FusedProjection {
   readonly weight: Value;
   /** [G·R·E], where the model has these biases. */
   readonly bias: Value | undefined;
+  /** What an adapter adds to it. */
+  readonly lowRank?: LowRank | undefined;
 }
 
 type Part = "weight" | "bias";

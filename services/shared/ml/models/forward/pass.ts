@@ -3,9 +3,10 @@ import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import { float32 } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
-import type { GraphWeights } from "../graph-weights.js";
+import type { GraphWeights, LowRank } from "../graph-weights.js";
+import type { LinearLayout } from "../param-spec.js";
 import type { CrossAttention } from "./cross-attention.js";
-import type { LinearLayout, SelfAttention } from "./self-attention.js";
+import type { SelfAttention } from "./self-attention.js";
 
 /** The residual stream x [B, T, D]: what layers read through norms and add to. */
 export interface Residual {
@@ -15,6 +16,13 @@ export interface Residual {
   norm(name: string): Value;
   /** x as it is. */
   read(): Value;
+}
+
+/** y + scale · (x Aᵀ) Bᵀ, with the factors that an adapter has for a linear layer; y where it has none. */
+export function withLowRank(factors: LowRank | undefined, x: Value, y: Value): Value {
+  if (!factors) return y;
+  const { a, b, scale } = factors;
+  return op.add(y, op.fusedMatMul(op.fusedMatMul(x, a, { transB: true }), b, { transB: true, alpha: scale }));
 }
 
 /**
@@ -35,11 +43,11 @@ export abstract class Pass {
     return op.gather(this.weights.weight(name), ids_BT);
   }
 
-  /** x Wᵀ + b with NAME.weight [out, in] and, where the model has it, NAME.bias [out]. */
+  /** x Wᵀ + b with NAME.weight [out, in] and, where the model has it, NAME.bias [out]; and what an adapter adds to it. */
   linear(name: string, x: Value, layout: LinearLayout = "outIn"): Value {
-    const y = op.fusedMatMul(x, this.weights.weight(`${name}.weight`), { transB: layout === "outIn" });
+    const product = op.fusedMatMul(x, this.weights.weight(`${name}.weight`), { transB: layout === "outIn" });
     const bias = this.weights.optional(`${name}.bias`);
-    return bias ? op.add(y, bias) : y;
+    return withLowRank(this.weights.lowRank(name), x, bias ? op.add(product, bias) : product);
   }
 
   /** The family's norm over the last axis, scaled by NAME.weight: see `ModelConfig.norm`. */

@@ -1,8 +1,6 @@
 import type { ModelConfig, QueryKeyNorm } from "../config/model-config.js";
 import type { Rotary } from "../config/rope.js";
-
-/** How a linear's weight lies: [out, in], as PyTorch's Linear has it, or [in, out], as GPT-2's Conv1D. */
-export type LinearLayout = "outIn" | "inOut";
+import type { LinearLayout } from "../param-spec.js";
 
 /** The weights that make queries, keys and values: three linears, or one. */
 export type Projection =

@@ -9,7 +9,7 @@ import type { GraphWeights } from "../graph-weights.js";
 import { maskedAttention, maskedScore, type ScoreForm } from "./attention.js";
 import type { CrossAttention, EncodedPrompts } from "./cross-attention.js";
 import type { FusedProjection } from "./fused-projections.js";
-import { Pass, type Residual } from "./pass.js";
+import { Pass, type Residual, withLowRank } from "./pass.js";
 import { constantTables, rotate } from "./rotary.js";
 import type { QueryKeyNorms, SelfAttention } from "./self-attention.js";
 
@@ -136,9 +136,10 @@ export class StepPass extends Pass {
   #project({ layer, norms, rotary }: SelfAttention, x_B1D: Value): Record<"q" | "k" | "v", Value> {
     const { heads, kvHeads, headDim } = this.config;
     const share = heads / kvHeads;
-    const { weight, bias } = found(this.#fused[layer], "the layer's projections");
+    const { weight, bias, lowRank } = found(this.#fused[layer], "the layer's projections");
     let flat = op.fusedMatMul(x_B1D, weight, { transB: true });
     if (bias) flat = op.add(flat, bias);
+    flat = withLowRank(lowRank, x_B1D, flat);
     const slots_BGRE = op.reshape(flat, ["B", kvHeads, share + 2, headDim]);
     const parts = (x: Value): Record<"q" | "k" | "v", Value> => {
       const [q, k, v] = op.split(x, 2, [share, 1, 1]) as [Value, Value, Value];

@@ -31,11 +31,12 @@ export async function tokenizerPaths(directory: string): Promise<string[]> {
  * The tokenizer's files of a model directory as text, by path within it; config.json among them, because its model_type
  * has a say in how transformers reads the others.
  *
+ * @param model directory of config.json
  * @throws NotFound without tokenizer.json, naming what to save; InvalidArgument for a file that is not UTF-8
  */
-export async function readTokenizerFiles(directory: string): Promise<Record<string, string>> {
-  const paths = [...(await tokenizerPaths(directory)), "config.json"];
-  const texts = await Promise.all(paths.map(async (path) => [path, await readText(directory, path)] as const));
+export async function readTokenizerFiles(directory: string, model: string = directory): Promise<Record<string, string>> {
+  const places = [...(await tokenizerPaths(directory)).map((path) => [directory, path] as const), [model, "config.json"] as const];
+  const texts = await Promise.all(places.map(async ([place, path]) => [path, await readText(place, path)] as const));
   const files = Object.fromEntries(texts.filter((entry): entry is [string, string] => entry[1] !== undefined));
   if (files["tokenizer.json"] === undefined) throw await withoutTokenizer(directory);
   return files;

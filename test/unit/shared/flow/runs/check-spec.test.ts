@@ -1,6 +1,9 @@
 import { checkSpec } from "../../../../support/runs/check-spec.js";
 import { specOf } from "../../../../support/runs/run-spec.js";
 
+const scratch = { architecture: "llama", hiddenSize: 8, intermediateSize: 8, layers: 1, heads: 1 };
+const loraOf = (lora: { r?: number; alpha?: number; targetModules?: string[] }) => ({ student: { model: "/student", lora } });
+
 describe("examineSpec()", () => {
   const none = { teachers: [] };
   it("finds nothing wrong with a plain spec", () => {
@@ -11,6 +14,16 @@ describe("examineSpec()", () => {
     ["no name", { name: "" }, "name", /./],
     ["a name that no subject can carry", { name: "a.b" }, "name", /./],
     ["no student", { student: {} }, "student", /model.*init/],
+    [
+      "an adapter on a student from scratch",
+      { student: { init: scratch, lora: {} } },
+      "student",
+      /`lora` adapts a model that has been trained/,
+    ],
+    ["all linear layers and others", loraOf({ targetModules: ["all-linear", "q_proj"] }), "student.lora", /leave the other names/],
+    ["a layer twice", loraOf({ targetModules: ["q_proj", "q_proj"] }), "student.lora.targetModules", /unique|repeated|twice|duplicate/],
+    ["a rank beyond every layer's", loraOf({ r: 5000 }), "student.lora.r", /4096/],
+    ["an adapter of no weight", loraOf({ alpha: 0 }), "student.lora.alpha", /0/],
     ["no phase", { phases: [] }, "phases", /./],
     ["a phase of no steps", { phases: [{ steps: 0 }] }, "phases[0].steps", /1/],
     ["lambda beyond 1", { phases: [{ steps: 1, lambda: 1.5 }] }, "phases[0].lambda", /1/],
@@ -32,7 +45,7 @@ describe("examineSpec()", () => {
       "a student from scratch without words",
       {
         ...none,
-        student: { init: { architecture: "llama", hiddenSize: 8, intermediateSize: 8, layers: 1, heads: 1 } },
+        student: { init: scratch },
         phases: [{ steps: 1, preset: "sft" }],
       },
       "student.init.tokenizer",

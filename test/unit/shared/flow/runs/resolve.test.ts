@@ -1,7 +1,19 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { closedValue } from "../../../../../services/shared/flow/runs/closed-value.js";
 import { presets } from "../../../../../services/shared/flow/runs/presets.js";
-import { lambdaAt, needsReward, needsScore, phaseOf, resolveRun } from "../../../../../services/shared/flow/runs/resolve.js";
+import { lambdaAt, needsReward, needsScore, phaseOf, resolveLora, resolveRun } from "../../../../../services/shared/flow/runs/resolve.js";
+import { LoraSpecSchema } from "../../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { runOf, specOf } from "../../../../support/runs/run-spec.js";
+
+describe("resolveLora()", () => {
+  it("is nothing where nothing is said, and fills in the defaults that run_spec.proto promises", () => {
+    expect(resolveLora(undefined)).toBeUndefined();
+    const loraOf = (lora: MessageInitShape<typeof LoraSpecSchema>) => resolveLora(create(LoraSpecSchema, lora));
+    expect(loraOf({})).toEqual({ r: 16, alpha: 32, targetModules: ["all-linear"], useRslora: false });
+    const given = { r: 2, alpha: 0.5, targetModules: ["q_proj"], useRslora: true };
+    expect(loraOf(given)).toEqual(given);
+  });
+});
 
 describe("resolveRun()", () => {
   it("fills in the defaults that run_spec.proto promises", () => {

@@ -1,50 +1,23 @@
 import { normals } from "../../../../../services/shared/base/random.js";
-import * as op from "../../../../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
-import type { Params } from "../../../../../services/shared/ml/models/graph-weights.js";
-import { graphWeights } from "../../../../../services/shared/ml/models/graph-weights.js";
+import { loraOf } from "../../../../../services/shared/ml/models/adapter/layers.js";
+import { lowRank } from "../../../../../services/shared/ml/models/adapter/low-rank.js";
+import type { ModelConfig } from "../../../../../services/shared/ml/models/config/model-config.js";
 import { paramSpecs } from "../../../../../services/shared/ml/models/model-params.js";
 import { elementsOf, type ParamSpec, type Weights, weightOf } from "../../../../../services/shared/ml/models/param-spec.js";
-import { someOf, type Trainable } from "../../../../../services/shared/ml/models/trainable.js";
+import { someOf } from "../../../../../services/shared/ml/models/trainable.js";
 import { Trainer } from "../../../../../services/shared/ml/training/trainer.js";
 import { expectAllClose } from "../../../../support/jest/all-close.js";
 import { goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
 
 const rate = 0.01;
 
-/** The query projections as W + B A of rank 2, with A and B trained and all else frozen: what a low-rank adapter will be. */
-function lowRank(specs: readonly ParamSpec[]): Trainable {
-  const adapted = specs.filter(({ name }) => name.endsWith("q_proj.weight"));
-  const factors = adapted.flatMap(({ name, dims }): ParamSpec[] => [
-    { name: `${name}.A`, dims: [2, dims[1]!], kind: "matrix" },
-    { name: `${name}.B`, dims: [dims[0]!, 2], kind: "matrix" },
-  ]);
-  return {
-    specs: factors,
-    frozen: specs,
-    weights: (params: Params) => {
-      const own = graphWeights(params);
-      const product = (name: string) => op.fusedMatMul(own.weight(`${name}.B`), own.weight(`${name}.A`));
-      const effective = new Map(adapted.map(({ name }) => [name, op.add(own.weight(name), product(name))]));
-      return graphWeights(new Map([...params, ...effective]));
-    },
-    merged: (trained, frozen) => {
-      const merged = new Map(frozen);
-      for (const { name, dims } of adapted) merged.set(name, float32(sumOf(trained, frozen, name), dims));
-      return merged;
-    },
-    published: "adapter",
-  };
-}
-
-/** W + B A in float64, rounded. */
-function sumOf(trained: Weights, frozen: Weights, name: string): Float32Array {
-  const [a, b, w] = [weightOf(trained, `${name}.A`), weightOf(trained, `${name}.B`), weightOf(frozen, name)];
-  const width = w.dims[1]!;
-  return w.data.map((x, i) => {
-    const [row, column] = [Math.floor(i / width), i % width];
-    return x + b.data[2 * row]! * a.data[column]! + b.data[2 * row + 1]! * a.data[width + column]!;
-  });
+/** An adapter of rank 2 on the projections of queries and the feed-forward part's last, and factors of it that are not zero. */
+function adapterOf(config: ModelConfig) {
+  const lora = loraOf(config, { r: 2, alpha: 3, useRslora: false, targetModules: ["q_proj", "down_proj"] });
+  const trainable = lowRank(config, lora);
+  const factors = trainable.specs.map((spec, i) => [spec.name, float32(normals(BigInt(i), elementsOf([spec]), 0.3), spec.dims)] as const);
+  return { trainable, factors };
 }
 
 describe.each(["tied", "untied"] as const)("a trainer, head %s,", (kind) => {
@@ -85,8 +58,7 @@ describe.each(["tied", "untied"] as const)("a trainer, head %s,", (kind) => {
   });
 
   it("that trains low-rank factors is at each step the model that they make with the frozen weights", async () => {
-    const trainable = lowRank(specs);
-    const factors = trainable.specs.map((spec, i) => [spec.name, float32(normals(BigInt(i), elementsOf([spec]), 0.3), spec.dims)] as const);
+    const { trainable, factors } = adapterOf(config);
     for (const microBatchTokens of [1000, 18]) {
       const parts = { ...options, microBatchTokens };
       const adapted = new Trainer(config, new Map([...weights, ...factors]), parts, undefined, trainable);
@@ -105,8 +77,7 @@ describe.each(["tied", "untied"] as const)("a trainer, head %s,", (kind) => {
   });
 
   it("that trains low-rank factors has the gradient that the loss has in them", async () => {
-    const trainable = lowRank(specs);
-    const factors = trainable.specs.map((spec, i) => [spec.name, float32(normals(BigInt(i), elementsOf([spec]), 0.3), spec.dims)] as const);
+    const { trainable, factors } = adapterOf(config);
     // Plain gradient descent to first order: AdamW's first step from zero moments moves each number by the rate, against its gradient.
     const start = new Map([...weights, ...factors]);
     const lossAt = async (at: Weights) => {

@@ -54,9 +54,9 @@ describe("a model directory", () => {
     ["with an empty config.json", () => write("config.json", " "), /config\.json is empty/],
     ["with a config.json that is a list", () => write("config.json", "[]"), /config\.json is no JSON object/],
     [
-      "of a PEFT adapter",
+      "of an adapter that is none of PEFT's",
       () => Promise.all([remove("config.json", "model.safetensors"), write("adapter_config.json", "{}")]),
-      /PEFT adapter .*merge_and_unload/,
+      /adapter_config\.json: peft_type is missing/,
     ],
     ["of a model with an adapter beside it", () => write("adapter_config.json", "{}"), /PEFT adapter .*if it is merged already, remove/],
     [

@@ -1,0 +1,95 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openStudent } from "../../../../services/learner/model/open-student.js";
+import { TrainHost } from "../../../../services/learner/model/train-host.js";
+import { saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
+import { weightOf } from "../../../../services/shared/ml/models/param-spec.js";
+import { plainObjective } from "../../../support/loss/loss.js";
+import { smallModel } from "../../../support/models/small-model.js";
+
+const lora = { r: 2, alpha: 4, useRslora: false, targetModules: ["q_proj"], seed: 3n };
+const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 0 };
+const options = { device: "cpu", threads: 1, objective: plainObjective, optimizer, microBatchTokens: 1000 } as const;
+
+describe("a student that an adapter is trained on", () => {
+  const model = smallModel();
+  let root: string;
+  let directory: string;
+  let checkpoint: string;
+  const embedding = "model.embed_tokens.weight";
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), "retort-student-"));
+    [directory, checkpoint] = [join(root, "base"), join(root, "step-00000004")];
+    await saveModel(directory, model);
+    const host = new TrainHost();
+    await host.open({ directory, adapter: lora }, options);
+    const digest = await host.save(checkpoint, true);
+    await writeFile(join(checkpoint, "state.json"), JSON.stringify({ step: 4, digest, files: {} }));
+  });
+  afterEach(() => rm(root, { recursive: true }));
+
+  it("goes on from its checkpoint, with the base's own weights", async () => {
+    const { weights, state, base, trainable } = await openStudent({ directory, adapter: { ...lora, seed: 9n } }, checkpoint, 0);
+    const first = await openStudent({ directory, adapter: lora }, undefined, 0);
+    expect(state).toMatchObject({ updates: 4 });
+    expect(trainable.published).toBe("adapter");
+    expect(base).toEqual(first.base);
+    // The factors are the checkpoint's, and not new ones from another seed.
+    for (const [name, tensor] of first.weights) expect(weights.get(name)).toEqual(tensor);
+    expect(weightOf(weights, embedding)).toEqual(weightOf(model.params, embedding));
+  });
+
+  it("publishes all of it the first time, and then its adapter alone", async () => {
+    const host = new TrainHost();
+    await host.open({ directory, adapter: lora }, options);
+    expect(Object.keys(host.files(true)).sort()).toEqual([
+      "adapter_config.json",
+      "adapter_model.safetensors",
+      "config.json",
+      "model.safetensors",
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ]);
+    expect(Object.keys(host.files(false))).toEqual(["adapter_model.safetensors"]);
+  });
+
+  it("is refused on another base than its checkpoint's", async () => {
+    const { data, dims } = weightOf(model.params, embedding);
+    const changed = { dtype: "float32" as const, dims, data: data.map((x, i) => (i === 5 ? x + 1e-3 : x)) };
+    await saveModel(directory, { ...model, params: new Map([...model.params, [embedding, changed]]) });
+    await expect(openStudent({ directory, adapter: lora }, checkpoint, 0)).rejects.toMatchObject({
+      code: "FailedPrecondition",
+      message: expect.stringMatching(/holds an adapter of .*base with the weights .*put the base model's weights back/),
+    });
+  });
+
+  it("is refused with another adapter than its checkpoint's, or one where all weights were trained", async () => {
+    await expect(openStudent({ directory, adapter: { ...lora, targetModules: ["k_proj"] } }, checkpoint, 0)).rejects.toThrow(
+      /holds another adapter than the run's/,
+    );
+    const host = new TrainHost();
+    await host.open({ directory }, options);
+    await host.save(join(root, "full"), true);
+    await expect(openStudent({ directory, adapter: lora }, join(root, "full"), 0)).rejects.toThrow(/is not that of an adapter/);
+  });
+
+  it("may be an adapter's directory, but not with another adapter on it", async () => {
+    const adapter = join(root, "adapter");
+    await cp(checkpoint, adapter, { recursive: true });
+    const { model: found } = await openStudent({ directory: adapter }, undefined, 0);
+    expect(found.adapter).toMatchObject({ base: directory, lora: { r: 2, alpha: 4 } });
+    await expect(openStudent({ directory: adapter, adapter: lora }, undefined, 0)).rejects.toThrow(
+      /is an adapter already, of rank 2; leave student.lora out/,
+    );
+    expect(JSON.parse(await readFile(join(adapter, "base.json"), "utf8"))).toMatchObject({ directory });
+  });
+
+  it("keeps its adapter where the vocabulary is cut", async () => {
+    const { model: cut, weights } = await openStudent({ directory, adapter: lora }, checkpoint, 100);
+    expect(cut.config.vocabSize).toBe(100);
+    expect(weightOf(weights, embedding).dims).toEqual([100, 32]);
+    expect(cut.adapter?.lora.layers).toHaveLength(2);
+  });
+});
