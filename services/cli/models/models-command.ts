@@ -34,8 +34,9 @@ function familiesText(families: readonly FamilyTraits[]): string {
   const table = textTable(["model_type", "models", "windows", "biases"], rows, process.stdout);
   const encoders = families.flatMap(({ modelType, encoder }) => (encoder ? [modelType] : [])).join(", ");
   return `${table}
-Models of every family are sampled from with a cache, scored, trained, and exported as Hugging Face directories and as ONNX; with
-heads of their own or tied ones; in float32, bfloat16 or float16. Encoder-decoders (${encoders}) take plain texts alone, are
+Models of every family are sampled from with a cache, scored, trained, whole or by a low-rank adapter (LoRA, as PEFT has it), and
+exported as Hugging Face directories and as ONNX; with heads of their own or tied ones; in float32, bfloat16 or float16. Models
+of experts run on the CPU alone, and their experts take no adapter. Encoder-decoders (${encoders}) take plain texts alone, are
 exported as Hugging Face directories alone, and learn from encoder-decoders alone.
 ${scalingsText(families)}
 \`retort models DIRECTORY\` tells whether a model can be used.`;

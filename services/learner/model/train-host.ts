@@ -8,6 +8,7 @@ import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { textLayoutOf } from "../../shared/ml/models/architectures/table.js";
+import { checkOnDevice } from "../../shared/ml/models/device-limits.js";
 import { saveAdapter } from "../../shared/ml/models/files/adapter-files.js";
 import { loadHead } from "../../shared/ml/models/files/load-head.js";
 import { modelToFiles, saveModel } from "../../shared/ml/models/files/model-files.js";
@@ -70,6 +71,7 @@ export class TrainHost {
   async open(source: StudentSource, options: TrainerOptions, checkpoint?: string, rows = 0): Promise<StudentDescription> {
     await checkDevice(options.device);
     const { state, trainable, weights, ...student } = await openStudent(source, checkpoint, rows);
+    checkOnDevice(student.model.config, options.device);
     const { config, tokenizer } = student.model;
     this.#student = { ...student, options, trainer: new Trainer(config, weights, options, state, trainable) };
     const { maxPositions, vocabSize, bosId, eosIds } = config;
