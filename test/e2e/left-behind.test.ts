@@ -6,13 +6,15 @@ import { startRetort } from "../support/runs/retort.js";
 import { eventually } from "../support/servers/nats.js";
 
 const teacher = resolve("deploy/examples/num2words/models/teacher");
+/** So many that all of them take far longer than it takes to be ended. */
+const prompts = Array.from({ length: 60 }, (_, i) => `${i}=`);
 const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGKILL: null } as const;
 
 /** Every command that starts processes: its arguments, and how many processes there are when it works. */
 const commands: readonly (readonly [name: string, argv: (directory: string) => string[], processes: number])[] = [
   ["up", (directory) => ["up", "--port", "0", "--data-dir", join(directory, "data")], 4],
   ["serve", (directory) => ["serve", "reward", "--data-dir", directory], 2],
-  ["sample", () => ["sample", "1=", "2=", "--model", teacher, "--count", "5000"], 2],
+  ["sample", () => ["sample", ...prompts, "--model", teacher, "--count", "1024"], 2],
   // Command, keeper, nats-server, controller, learner, student, teacher.
   ["demo", (directory) => ["demo", "--data-dir", join(directory, "data"), "--report", join(directory, "report.html")], 6],
   [

@@ -38,7 +38,7 @@ export function addModelCommands(program: Command): void {
     .option("--top-k <k>", "keep the k most probable tokens; 0 keeps all", wholeNumber(0), 0)
     .option("--top-p <p>", "keep the smallest set of tokens with this mass", decimal(Number.MIN_VALUE, 1), 1)
     .option("--max <n>", "most new tokens (default: 128, or what the model's context leaves)", wholeNumber(1))
-    .option("--count <n>", "samples per prompt", wholeNumber(1), 1)
+    .option("--count <n>", "samples per prompt, at most 1024", wholeNumber(1, 1024), 1)
     .option("--seed <n>", "the same seed gives the same samples", wholeNumber(0), 0)
     .addOption(deviceOption())
     .action((prompts: string[], options: SampleOptions) => sample(program, prompts.length ? prompts : [""], options));
