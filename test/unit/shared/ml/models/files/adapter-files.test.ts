@@ -128,7 +128,7 @@ describe("a PEFT adapter's directory", () => {
     ["without its config", () => rm(join(directory, "adapter_config.json")), /holds an adapter's weights without adapter_config\.json/],
     ["without its weights", () => rm(join(directory, "adapter_model.safetensors")), /has no adapter_model\.safetensors.*save_pretrained/],
     ["of DoRA", () => change((json) => (json.use_dora = true)), /adapter_config\.json: use_dora is true: DoRA/],
-    ["with a model beside it", () => writeFile(join(directory, "config.json"), "{}"), /is a PEFT adapter.*if it is merged already, remove/],
+    ["with a model beside it", () => writeFile(join(directory, "config.json"), "{}"), /holds a model \(config\.json\) and a PEFT adapter.*; move config\.json, or the adapter's files, out of the directory$/],
     [
       "whose targets it has no factors of",
       () => change((json) => (json.target_modules = ["q_proj", "v_proj"])),
@@ -157,6 +157,14 @@ describe("a PEFT adapter's directory", () => {
   ])("%s is refused", async (_, damage, message) => {
     await damage();
     await expect(loadModel(directory)).rejects.toThrow(message);
+  });
+
+  it.each(["adapter_model.bin", "adapter_config.json"])("a model with a stray %s is refused, whoever reads it", async (stray) => {
+    await writeFile(join(base, stray), "{}");
+    for (const read of [loadModel, readModel])
+      await expect(read(base)).rejects.toThrow(
+        `${base} holds a model (config.json) and a PEFT adapter (${stray}), and programs differ in which they read; move config.json, or the adapter's files, out of the directory`,
+      );
   });
 
   it("is refused where a model by itself is needed", async () => {
