@@ -128,7 +128,11 @@ describe("a PEFT adapter's directory", () => {
     ["without its config", () => rm(join(directory, "adapter_config.json")), /holds an adapter's weights without adapter_config\.json/],
     ["without its weights", () => rm(join(directory, "adapter_model.safetensors")), /has no adapter_model\.safetensors.*save_pretrained/],
     ["of DoRA", () => change((json) => (json.use_dora = true)), /adapter_config\.json: use_dora is true: DoRA/],
-    ["with a model beside it", () => writeFile(join(directory, "config.json"), "{}"), /holds a model \(config\.json\) and a PEFT adapter.*; move config\.json, or the adapter's files, out of the directory$/],
+    [
+      "with a model beside it",
+      () => writeFile(join(directory, "config.json"), "{}"),
+      /holds a model \(config\.json\) and a PEFT adapter.*; move config\.json, or the adapter's files, out of the directory$/,
+    ],
     [
       "whose targets it has no factors of",
       () => change((json) => (json.target_modules = ["q_proj", "v_proj"])),
