@@ -42,7 +42,7 @@ export interface OpenedStudent {
   readonly directory: string | undefined;
   /** First rows of the vocabulary that are used; 0 for all. */
   readonly rows: number;
-  /** The rows that are not, and config.json as it says so: what is saved has all rows. */
+  /** The rows that are not, of a model that is trained as a whole, and config.json as it says so: what is saved has all rows. */
   readonly rest: Weights;
   readonly wholeConfig: Model["rawConfig"];
 }
@@ -59,7 +59,8 @@ export async function openStudent(source: StudentSource, checkpoint: string | un
   const common = {
     directory: "directory" in source ? source.directory : undefined,
     rows,
-    rest: restRows(whole, rows),
+    // An adapter is saved alone.
+    rest: whole.adapter ? new Map() : restRows(whole, rows),
     wholeConfig: whole.rawConfig,
   };
   if (whole.adapter) return { ...common, ...(await withAdapter(whole, whole.adapter, checkpoint, rows)) };
