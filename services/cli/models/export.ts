@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
-import { checkWritable, directoryProblem, isSame, ownDirectory } from "../../shared/base/own-directory.js";
+import { directoryProblem, isSame } from "../../shared/base/own-directory.js";
 import { mergedModel } from "../../shared/ml/models/adapter/low-rank.js";
 import { requireDecoder } from "../../shared/ml/models/architectures/table.js";
-import { isAdapter } from "../../shared/ml/models/checkpoint/adapter.js";
+import { readAdapterConfig } from "../../shared/ml/models/checkpoint/adapter.js";
 import { readConfig } from "../../shared/ml/models/checkpoint/check.js";
+import { isAdapter } from "../../shared/ml/models/checkpoint/diagnose.js";
 import { copyAdapter } from "../../shared/ml/models/files/adapter-files.js";
 import { saveOnnx, withoutOnnx } from "../../shared/ml/models/files/export-onnx.js";
 import { loadAdaptable, saveModel } from "../../shared/ml/models/files/model-files.js";
@@ -16,6 +17,7 @@ import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type ControllerOptions, controllerOptions, withController } from "../runs/controller.js";
+import { exportDirectory } from "./export-directory.js";
 
 interface ExportOptions extends ControllerOptions {
   readonly out: string;
@@ -104,15 +106,16 @@ async function convert(source: string, from: string, { out, format, force, merge
   const adapted = isAdapter(await readdir(from));
   if (merged && !adapted)
     throw new RetortError("InvalidArgument", `${source} is no adapter, and there is nothing to merge; leave --merged out`);
+  const onBase = adapted ? (base ?? (await readAdapterConfig(from)).base) : undefined;
   if (adapted && !merged && format === "hf") {
-    await checkWritable(await ownDirectory(out, "export", { force }));
+    await exportDirectory(out, "adapter", { force, base: onBase });
     const copied = await copyAdapter(from, out, base);
     const parameters = [...copied.factors.values()].reduce((sum, { data }) => sum + data.length, 0);
     return { source, format, directory: out, parameters, digest: digestOf(copied.factors), base: copied.base };
   }
   if (format === "onnx" && !adapted) requireDecoder(await readConfig(from), from, withoutOnnx);
   const model = mergedModel(await loadAdaptable(from, base));
-  await checkWritable(await ownDirectory(out, "export", { force }));
+  await exportDirectory(out, "model", { force, base: onBase });
   if (format === "onnx") await saveOnnx(out, model, from, undefined, base);
   else await saveModel(out, model, from, base);
   return { source, format, directory: out, parameters: parameterCount(model.config), digest: digestOf(model.params) };

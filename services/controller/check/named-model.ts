@@ -33,6 +33,8 @@ export interface NamedModel {
   readonly words: Words;
   /** Whether it reads a prompt and its completion as one text or as two. */
   readonly layout: TextLayout;
+  /** Its family, as config.json names it. */
+  readonly architecture: string;
   readonly ends: Pick<Ends, "declared" | "warnings">;
   /** What is unusual about the model's files, and allowed; each names its directory. */
   readonly warnings: readonly string[];
@@ -61,10 +63,11 @@ export async function readStudent(spec: RunSpecValid): Promise<StudentModel> {
   const { model, init } = spec.student;
   if (!init) {
     const { config, tokenizer, ends, warnings, adapted } = await inspectModel(model);
-    return { ...named, rows: config.vocabSize, words: tokenizer, layout: textLayoutOf(config), ends, warnings, config, adapted };
+    const { vocabSize: rows, architecture } = config;
+    return { ...named, rows, words: tokenizer, layout: textLayoutOf(config), architecture, ends, warnings, config, adapted };
   }
   const { tokenizer, ends, shared } = await readDonor(tokenizerOf(spec));
-  const from = { words: tokenizer, layout: textLayoutOf(init), ends, warnings: [] };
+  const from = { words: tokenizer, layout: textLayoutOf(init), architecture: init.architecture, ends, warnings: [] };
   return { ...named, ...from, rows: Number(shared.vocab_size), adapted: false };
 }
 
@@ -91,6 +94,7 @@ export function describedTeacher(
     words: describedWords(description, student?.words),
     // A family that this program does not know is one that another kind of teacher runs: a decoder.
     layout: isArchitecture(architecture) ? textLayoutOf({ architecture }) : "one",
+    architecture,
     ends: { declared: declaredEosIds, warnings: endWarnings },
     warnings,
   };

@@ -13,7 +13,7 @@ export function layoutProblems(student: NamedModel, teachers: readonly NamedMode
     .filter(({ layout }) => layout !== student.layout)
     .map(({ field, name, layout }) => ({
       fieldPath: field,
-      description: `${name} is ${kinds[layout]} and the student ${kinds[student.layout]}: a prompt in the tokens of one is none to the other, which puts other tokens around it; take a teacher that is ${kinds[student.layout]}`,
+      description: `${name} is ${kinds[layout]} and the student ${kinds[student.layout]}: the two put different tokens around a prompt, so neither can read the other's; take a teacher that is ${kinds[student.layout]}`,
     }));
 }
 

@@ -5,13 +5,13 @@ import { lowRank } from "../../shared/ml/models/adapter/low-rank.js";
 import { openAdapter, readAdapter, readAdapterConfig } from "../../shared/ml/models/checkpoint/adapter.js";
 import { readDonor } from "../../shared/ml/models/files/donor.js";
 import { loadAdaptable, loadModel } from "../../shared/ml/models/files/model-files.js";
-import type { Adapter, LoraSettings } from "../../shared/ml/models/lora.js";
+import type { Adapter, Lora, LoraSettings } from "../../shared/ml/models/lora.js";
 import { digestOf, initModel, type Model } from "../../shared/ml/models/model.js";
 import type { Weights } from "../../shared/ml/models/param-spec.js";
 import { type Trainable, wholeModel } from "../../shared/ml/models/trainable.js";
 import { narrowed, restRows } from "../../shared/ml/models/vocabulary-rows.js";
 import type { TrainerState } from "../../shared/ml/training/optimizer-state.js";
-import { type BaseIdentity, checkBase, readTrainerState } from "./trainer-files.js";
+import { type BaseIdentity, checkBase, checkpointWayOut, readTrainerState } from "./trainer-files.js";
 
 /** A new low-rank adapter. */
 export interface NewAdapter extends LoraSettings {
@@ -42,7 +42,7 @@ export interface OpenedStudent {
   readonly directory: string | undefined;
   /** First rows of the vocabulary that are used; 0 for all. */
   readonly rows: number;
-  /** The rows that are not, and config.json as it says so: what is saved has all rows. */
+  /** The rows that are not, of a model that is trained as a whole, and config.json as it says so: what is saved has all rows. */
   readonly rest: Weights;
   readonly wholeConfig: Model["rawConfig"];
 }
@@ -59,7 +59,8 @@ export async function openStudent(source: StudentSource, checkpoint: string | un
   const common = {
     directory: "directory" in source ? source.directory : undefined,
     rows,
-    rest: restRows(whole, rows),
+    // An adapter is saved alone.
+    rest: whole.adapter ? new Map() : restRows(whole, rows),
     wholeConfig: whole.rawConfig,
   };
   if (whole.adapter) return { ...common, ...(await withAdapter(whole, whole.adapter, checkpoint, rows)) };
@@ -81,13 +82,28 @@ async function withAdapter(whole: Model, initial: Adapter, checkpoint: string | 
 async function resumed(checkpoint: string, { config }: Model, { lora, base }: Adapter, identity: BaseIdentity): Promise<Adapter> {
   await checkBase(checkpoint, identity);
   const saved = await readAdapter(await openAdapter(checkpoint, await readAdapterConfig(checkpoint), config));
-  if (JSON.stringify(saved.lora) !== JSON.stringify(lora))
+  const differ = differences(saved.lora, lora);
+  if (differ.length)
     throw new RetortError(
       "FailedPrecondition",
-      `the checkpoint ${checkpoint} holds another adapter than the run's: rank ${saved.lora.r}, alpha ${saved.lora.alpha}, ${saved.lora.layers.length} layers, instead of ${lora.r}, ${lora.alpha}, ${lora.layers.length}`,
+      `the checkpoint ${checkpoint} holds another adapter than the run's: ${differ.join(", ")}; ${checkpointWayOut}`,
     );
   return { ...saved, base };
 }
+
+/** The fields in which a checkpoint's adapter is not the run's, each with both values. */
+function differences(saved: Lora, own: Lora): string[] {
+  const fields = (["r", "alpha", "useRslora"] as const).filter((field) => saved[field] !== own[field]);
+  const missing = own.layers.filter((layer) => !saved.layers.includes(layer));
+  const more = saved.layers.filter((layer) => !own.layers.includes(layer));
+  return [
+    ...fields.map((field) => `${field} is ${saved[field]} instead of ${own[field]}`),
+    ...(missing.length ? [`it has nothing for ${some(missing)}`] : []),
+    ...(more.length ? [`it adapts ${some(more)}`] : []),
+  ];
+}
+
+const some = ([first, ...others]: readonly string[]): string => (others.length ? `${first} and ${others.length} more layers` : `${first}`);
 
 async function openDirectory({ directory, adapter }: Extract<StudentSource, { directory: string }>): Promise<Model> {
   const model = await loadAdaptable(directory);

@@ -8,6 +8,7 @@ import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { textLayoutOf } from "../../shared/ml/models/architectures/table.js";
+import { readConfig } from "../../shared/ml/models/checkpoint/check.js";
 import { checkOnDevice } from "../../shared/ml/models/device-limits.js";
 import { saveAdapter } from "../../shared/ml/models/files/adapter-files.js";
 import { loadHead } from "../../shared/ml/models/files/load-head.js";
@@ -70,8 +71,12 @@ export class TrainHost {
    */
   async open(source: StudentSource, options: TrainerOptions, checkpoint?: string, rows = 0): Promise<StudentDescription> {
     await checkDevice(options.device);
-    const { state, trainable, weights, ...student } = await openStudent(source, checkpoint, rows);
-    checkOnDevice(student.model.config, options.device);
+    const config = "directory" in source ? await readConfig(source.directory) : { architecture: String(source.config.model_type) };
+    checkOnDevice(config, options.device);
+    return this.#load(await openStudent(source, checkpoint, rows), options);
+  }
+
+  #load({ state, trainable, weights, ...student }: OpenedStudent, options: TrainerOptions): StudentDescription {
     const { config, tokenizer } = student.model;
     this.#student = { ...student, options, trainer: new Trainer(config, weights, options, state, trainable) };
     const { maxPositions, vocabSize, bosId, eosIds } = config;

@@ -47,18 +47,44 @@ export async function readTrainerState(checkpoint: string, params: Weights): Pro
   return { params, m: part("m:"), v: part("v:"), updates: step };
 }
 
+/** How a refusal of a checkpoint ends. */
+export const checkpointWayOut = "remove the checkpoint, or restore the spec it began with";
+
 /**
  * Checks that an adapter's checkpoint was trained on this base model.
  *
- * @throws FailedPrecondition if it was another one, or the checkpoint is no adapter's
+ * @throws FailedPrecondition if it was another one, or the checkpoint is no adapter's; DataLoss or what the file's system says
+ *   naming the file that says so
  */
 export async function checkBase(checkpoint: string, base: BaseIdentity): Promise<void> {
-  const text = await readFile(join(checkpoint, baseName), "utf8").catch(() => undefined);
-  if (text === undefined) throw new RetortError("FailedPrecondition", `the checkpoint ${checkpoint} is not that of an adapter`);
-  const { directory, digest } = baseIdentity.parse(JSON.parse(text));
+  const { directory, digest } = await readBase(checkpoint);
   if (digest === base.digest) return;
   throw new RetortError(
     "FailedPrecondition",
-    `the checkpoint ${checkpoint} holds an adapter of ${directory} with the weights ${digest.slice(0, 12)}…, and those in ${base.directory} are ${base.digest.slice(0, 12)}…; put the base model's weights back that the run began with`,
+    `the checkpoint ${checkpoint} holds an adapter of ${directory} with the weights ${digest.slice(0, 12)}…, and those in ${base.directory} are ${base.digest.slice(0, 12)}…; put the base model's weights back that the run began with, or remove the checkpoint`,
   );
+}
+
+async function readBase(checkpoint: string): Promise<BaseIdentity> {
+  const path = join(checkpoint, baseName);
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT")
+      throw new RetortError(
+        "FailedPrecondition",
+        `the checkpoint ${checkpoint} is not that of an adapter, which the run trains: it has no ${baseName}; ${checkpointWayOut}`,
+      );
+    const { code } = RetortError.from(error);
+    throw new RetortError(code, `${path} cannot be read (${error.code}); let this process read it, or remove the checkpoint`);
+  });
+  const damaged = (reason: string) =>
+    new RetortError("DataLoss", `${path} is damaged (${reason}); remove the checkpoint ${checkpoint}, or restore the file`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw damaged((error as Error).message);
+  }
+  const parsed = baseIdentity.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw damaged(`no text at ${parsed.error.issues.map(({ path: field }) => field.join(".") || "its top").join(", ")}`);
 }

@@ -4,6 +4,7 @@ import type { FileBytes } from "../../base/file-bytes.js";
 import { found } from "../../base/found.js";
 import { factorSpecs } from "../models/adapter/layers.js";
 import { textLayoutOf } from "../models/architectures/table.js";
+import { readConfig } from "../models/checkpoint/check.js";
 import { checkOnDevice } from "../models/device-limits.js";
 import { loadAdaptable, modelFromFiles } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
@@ -87,6 +88,7 @@ export class ModelHost {
   /** Loads a model; every other method needs it. */
   async open(source: ModelSource, options: HostOptions): Promise<ModelDescription> {
     await checkDevice(options.device);
+    if ("directory" in source) checkOnDevice(await readConfig(source.directory), options.device);
     const whole = "directory" in source ? await loadAdaptable(source.directory) : modelFromFiles(source.files);
     checkOnDevice(whole.config, options.device);
     this.#model = narrowed(whole, options.vocabRows ?? 0);

@@ -49,17 +49,18 @@ export interface Chunk {
   readonly pieces: readonly Piece[];
 }
 
+const cacheNames = (layers: number): string[] =>
+  Array.from({ length: layers }, (_, layer) => [cacheName("k", layer), cacheName("v", layer)]).flat();
+
 /** The keys and values that a graph gives out, as a later chunk is fed them. */
 export function readCache(outputs: Outputs, layers: number): Record<string, Tensor> {
-  const names = Array.from({ length: layers }, (_, layer) => [cacheName("k", layer), cacheName("v", layer)]).flat();
-  return Object.fromEntries(names.map((name) => [name, outputOf(outputs, `next.${name}`)]));
+  return Object.fromEntries(cacheNames(layers).map((name) => [name, outputOf(outputs, `next.${name}`)]));
 }
 
 /** Nothing cached yet: keys and values [B, H, 0, E] of every layer. */
 export function emptyCache({ layers, kvHeads, headDim }: ModelConfig, rows: number): Record<string, Tensor> {
   const empty = float32([], [rows, kvHeads, 0, headDim]);
-  const names = Array.from({ length: layers }, (_, layer) => [cacheName("k", layer), cacheName("v", layer)]).flat();
-  return Object.fromEntries(names.map((name) => [name, empty]));
+  return Object.fromEntries(cacheNames(layers).map((name) => [name, empty]));
 }
 
 /** Position of each cached token in its row's text, [B, 1, 1, S]: padding between prompt and completion counts for nothing. */

@@ -218,7 +218,7 @@ export class Sampler {
     const places = new Map([...prompts.keys()].map((prompt, i) => [prompt, i]));
     const weights = this.#asInputs ? "inputs" : this.#weights;
     const session = await this.#sessions.get("encode", 0, () =>
-      Session.create(encodeGraph({ config: this.#config, weights }, encoder), this.#options),
+      Session.create(encodeGraph({ config: this.#config, weights, lora: this.#lora }, encoder), this.#options),
     );
     const encoded = await session.run({
       ...this.#weightFeeds,

@@ -5,13 +5,14 @@ import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { signalFor } from "../../../../services/shared/codec/signal-spec.js";
 import { specRootsOf } from "../../../../services/shared/flow/runs/paths.js";
 import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
-import { type RunSpec, RunSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { RolesSpecSchema, type RunSpec, RunSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { initialFactors, loraOf } from "../../../../services/shared/ml/models/adapter/layers.js";
 import { saveAdapter } from "../../../../services/shared/ml/models/files/adapter-files.js";
-import { loadModel } from "../../../../services/shared/ml/models/files/model-files.js";
+import { loadModel, saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
 import { initModel } from "../../../../services/shared/ml/models/model.js";
 import { encodeSafetensors } from "../../../../services/shared/ml/models/safetensors/safetensors.js";
 import { Tokenizer } from "../../../../services/shared/ml/text/tokenizer.js";
+import { smallConfigs } from "../../../support/models/small-model.js";
 import { problemsOf, warningsOfRun } from "../../../support/runs/check-run.js";
 
 const example = resolve("deploy/examples/num2words");
@@ -70,6 +71,25 @@ describe("a run's models", () => {
   it("fit, and give nothing to warn of", async () => {
     expect(await problemsOf(specOf(directory))).toEqual([]);
     expect(await warningsOfRun(specOf(directory))).toEqual([]);
+  });
+
+  it("are refused on a device that is known not to run them, each role by itself", async () => {
+    const { mixtral } = smallConfigs;
+    const sizes = { vocab_size: 41, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, max_position_embeddings: 96 };
+    await saveModel(directory, initModel({ ...sizes, ...mixtral }, await Tokenizer.load(directory), 1n));
+    const on = (student: string, teacher: string, roles: Record<string, unknown>) =>
+      problemsOf(Object.assign(specOf(teacher, {}, student), { roles: fromJson(RolesSpecSchema, roles as JsonValue) }));
+    const cuda = { device: "cuda" };
+    const plain = join(example, "models/student");
+    const why = "device cuda cannot run models of experts (mixtral) yet: use device cpu, or a model without experts";
+    expect(await on(directory, plain, { student: cuda, teacher: cuda, learner: cuda })).toEqual([
+      { fieldPath: "roles.student.device", description: `the student: ${why}` },
+      { fieldPath: "roles.learner.device", description: `the student: ${why}` },
+    ]);
+    expect(await on(plain, directory, { student: cuda, teacher: cuda, learner: cuda })).toEqual([
+      { fieldPath: "roles.teacher.device", description: `the teacher "default": ${why}` },
+    ]);
+    expect(await on(directory, directory, { student: { device: "cpu" } })).toEqual([]);
   });
 
   it("may have other (padded) rows: distributions range over those that both have, and the run says so", async () => {

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openStudent } from "../../../../services/learner/model/open-student.js";
@@ -65,14 +65,47 @@ describe("a student that an adapter is trained on", () => {
     });
   });
 
-  it("is refused with another adapter than its checkpoint's, or one where all weights were trained", async () => {
-    await expect(openStudent({ directory, adapter: { ...lora, targetModules: ["k_proj"] } }, checkpoint, 0)).rejects.toThrow(
-      /holds another adapter than the run's/,
-    );
+  it.each<[string, Partial<typeof lora>, string]>([
+    ["rank", { r: 3 }, "r is 2 instead of 3"],
+    ["scale", { alpha: 2, useRslora: true }, "alpha is 4 instead of 2, useRslora is false instead of true"],
+    [
+      "layers",
+      { targetModules: ["k_proj"] },
+      "it has nothing for model.layers.0.self_attn.k_proj and 1 more layers, it adapts model.layers.0.self_attn.q_proj and 1 more layers",
+    ],
+  ])("is refused with another adapter than its checkpoint's, by what differs: %s", async (_, change, differ) => {
+    await expect(openStudent({ directory, adapter: { ...lora, ...change } }, checkpoint, 0)).rejects.toMatchObject({
+      code: "FailedPrecondition",
+      message: `the checkpoint ${checkpoint} holds another adapter than the run's: ${differ}; remove the checkpoint, or restore the spec it began with`,
+    });
+  });
+
+  it("is refused where a checkpoint is that of all weights, with the way out", async () => {
     const host = new TrainHost();
     await host.open({ directory }, options);
     await host.save(join(root, "full"), true);
-    await expect(openStudent({ directory, adapter: lora }, join(root, "full"), 0)).rejects.toThrow(/is not that of an adapter/);
+    await expect(openStudent({ directory, adapter: lora }, join(root, "full"), 0)).rejects.toMatchObject({
+      code: "FailedPrecondition",
+      message: expect.stringMatching(/is not that of an adapter.*no base\.json; remove the checkpoint, or restore the spec/),
+    });
+  });
+
+  it.each([
+    ["cut off", '{"directory": "/mod', /base\.json is damaged \(.*JSON.*\); remove the checkpoint .*step-00000004, or restore the file/],
+    ["of another shape", '{"directory": 1, "digest": "a"}', /base\.json is damaged \(no text at directory\); remove/],
+    ["of none", "[]", /base\.json is damaged \(no text at its top\); remove/],
+  ])("is told of a base.json that is %s, by the file's name", async (_, text, message) => {
+    await writeFile(join(checkpoint, "base.json"), text);
+    await expect(openStudent({ directory, adapter: lora }, checkpoint, 0)).rejects.toMatchObject({
+      code: "DataLoss",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it("is told of a base.json that cannot be read", async () => {
+    await rm(join(checkpoint, "base.json"));
+    await mkdir(join(checkpoint, "base.json"));
+    await expect(openStudent({ directory, adapter: lora }, checkpoint, 0)).rejects.toThrow(/base\.json cannot be read \(EISDIR\)/);
   });
 
   it("may be an adapter's directory, but not with another adapter on it", async () => {

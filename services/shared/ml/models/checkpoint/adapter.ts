@@ -6,7 +6,7 @@ import type { ModelConfig } from "../config/model-config.js";
 import type { Adapter, Lora } from "../lora.js";
 import { checkElementType } from "../safetensors/widen.js";
 import { publishedFiles } from "../trainable.js";
-import { namesIn } from "./diagnose.js";
+import { isAdapter, namesIn } from "./diagnose.js";
 import { readModelJson } from "./model-json.js";
 import { type StoredTensor, tensorsOf } from "./open.js";
 import { type AdapterConfig, adapterConfigName, parseAdapterConfig } from "./peft-config.js";
@@ -22,10 +22,6 @@ export interface OpenedAdapter {
   /** By the names of the factors. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
-
-/** Whether a directory that holds these names is a PEFT adapter's: transformers puts it on its base model. */
-export const isAdapter = (names: readonly string[]): boolean =>
-  names.some((name) => name === adapterConfigName || /^adapter_model\.(safetensors|bin)$/.test(name));
 
 /** Reads the adapter_config.json of an adapter's directory. @throws NotFound, or what {@link parseAdapterConfig} throws */
 export async function readAdapterConfig(directory: string): Promise<AdapterConfig> {

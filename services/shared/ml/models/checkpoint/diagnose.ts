@@ -3,19 +3,32 @@ import { join } from "node:path";
 import { RetortError } from "../../../base/errors.js";
 import { openRegular } from "../../../base/regular-files.js";
 import { isPointer, pointerError } from "../safetensors/pointer.js";
+import { adapterConfigName } from "./peft-config.js";
 
 /** The names in a directory; none if it is not there. */
 export async function namesIn(directory: string): Promise<string[]> {
   return (await readdir(directory).catch(() => [])).sort();
 }
 
-/** Refuses an adapter's directory where a model by itself is needed. @throws InvalidArgument with the way out */
+/** Whether a file is one of those that a PEFT adapter consists of. */
+export const isAdapterFile = (name: string): boolean => name === adapterConfigName || /^adapter_model\.(safetensors|bin)$/.test(name);
+
+/** Whether a directory that holds these names is a PEFT adapter's: transformers puts it on its base model. */
+export const isAdapter = (names: readonly string[]): boolean => names.some(isAdapterFile);
+
+/**
+ * Refuses an adapter's directory where a model by itself is needed, and one that holds a model beside the adapter.
+ *
+ * @throws InvalidArgument with the way out
+ */
 export function refuseAdapter(directory: string, names: readonly string[]): void {
-  if (!names.includes("adapter_config.json") && !names.includes("adapter_model.safetensors")) return;
-  const beside = names.includes("config.json") ? "; if it is merged already, remove the adapter's files from it" : "";
+  const files = names.filter(isAdapterFile).join(", ");
+  if (!files) return;
   throw new RetortError(
     "InvalidArgument",
-    `${directory} is a PEFT adapter (adapter_config.json), and a model by itself is needed here; merge it: retort export ${directory} --merged --out DIRECTORY, or peft's merge_and_unload().save_pretrained(DIRECTORY)${beside}`,
+    names.includes("config.json")
+      ? `${directory} holds a model (config.json) and a PEFT adapter (${files}), and programs differ in which they read; move config.json, or the adapter's files, out of the directory`
+      : `${directory} is a PEFT adapter (${files}), and a model by itself is needed here; merge it: retort export ${directory} --merged --out DIRECTORY, or peft's merge_and_unload().save_pretrained(DIRECTORY)`,
   );
 }
 

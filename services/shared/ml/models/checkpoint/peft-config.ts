@@ -72,6 +72,9 @@ const read: ReadonlySet<string> = new Set([
 /** Ways to begin that leave the base model as it is. */
 const initialisations: readonly unknown[] = [true, false, "gaussian", "orthogonal", "eva"];
 
+/** What PEFT wraps the model for; it computes the same for both. */
+const tasks: readonly unknown[] = ["CAUSAL_LM", "SEQ_2_SEQ_LM"];
+
 /**
  * Reads an adapter_config.json of PEFT. Every key that changes the mathematics is read or refused, and so is one that is not
  * known and says anything.
@@ -91,7 +94,7 @@ export function parseAdapterConfig(raw: Json, path: string): AdapterConfig {
     throw fields.error(`${key} is ${JSON.stringify(value)}: ${what}; ${merge}`);
   }
   const task = fields.get("task_type");
-  if (task !== undefined && task !== "CAUSAL_LM") throw fields.refused("task_type", "CAUSAL_LM");
+  if (task !== undefined && !tasks.includes(task)) throw fields.refused("task_type", tasks.join(", "));
   if (fields.text("bias", "none") !== "none") throw fields.error(`bias is ${fields.text("bias")}; supported: none. Else ${merge}`);
   const init = fields.get("init_lora_weights") ?? true;
   if (!initialisations.includes(init))
@@ -139,10 +142,12 @@ interface WrittenConfig {
   readonly targets: readonly string[];
   /** Whether the weights of its layers lie [in, out]. */
   readonly fanInFanOut: boolean;
+  /** That of an encoder-decoder is SEQ_2_SEQ_LM. */
+  readonly taskType: "CAUSAL_LM" | "SEQ_2_SEQ_LM";
 }
 
 /** The adapter_config.json of an adapter, as PEFT writes it. */
-export const adapterConfigText = ({ r, alpha, useRslora }: Lora, { base, targets, fanInFanOut }: WrittenConfig): string =>
+export const adapterConfigText = ({ r, alpha, useRslora }: Lora, { base, targets, fanInFanOut, taskType }: WrittenConfig): string =>
   `${JSON.stringify(
     {
       alpha_pattern: {},
@@ -160,7 +165,7 @@ export const adapterConfigText = ({ r, alpha, useRslora }: Lora, { base, targets
       rank_pattern: {},
       revision: null,
       target_modules: targets,
-      task_type: "CAUSAL_LM",
+      task_type: taskType,
       use_dora: false,
       use_rslora: useRslora,
     },

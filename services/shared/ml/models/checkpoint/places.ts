@@ -1,6 +1,6 @@
 import { RetortError } from "../../../base/errors.js";
-import { baseOf, isAdapter, readAdapterConfig } from "./adapter.js";
-import { namesIn, refuseAdapter } from "./diagnose.js";
+import { baseOf, readAdapterConfig } from "./adapter.js";
+import { isAdapter, namesIn, refuseAdapter } from "./diagnose.js";
 import type { AdapterConfig } from "./peft-config.js";
 
 /** Where the parts of a model lie: in one directory, or, for a PEFT adapter, in its own and its base model's. */

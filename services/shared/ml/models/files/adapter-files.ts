@@ -5,6 +5,7 @@ import { makeDirectory } from "../../../base/make-directory.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { type Tokenizer, tokenizerPaths } from "../../text/tokenizer.js";
 import { layersOf, linearLayers } from "../adapter/layers.js";
+import { architectureOf } from "../architectures/table.js";
 import { checkedLora, readAdapterConfig } from "../checkpoint/adapter.js";
 import { parseModelJson, readModelJson } from "../checkpoint/model-json.js";
 import { adapterConfigName, adapterConfigText, parseAdapterConfig } from "../checkpoint/peft-config.js";
@@ -30,7 +31,8 @@ export function adapterFromFiles(files: Readonly<Record<string, FileBytes>>, tex
 export function adapterToFiles({ lora, base, factors }: Adapter, config: ModelConfig): Record<string, FileBytes> {
   const linear = linearLayers(config);
   const fanInFanOut = lora.layers.every((layer) => linear.get(layer)?.linear === "inOut");
-  const text = adapterConfigText(lora, { base, targets: targetsFor(config, lora), fanInFanOut });
+  const taskType = architectureOf(config).encoder ? "SEQ_2_SEQ_LM" : "CAUSAL_LM";
+  const text = adapterConfigText(lora, { base, targets: targetsFor(config, lora), fanInFanOut, taskType });
   return { [adapterConfigName]: new Uint8Array(Buffer.from(text)), [weightsName]: joined(encodeSafetensors(factors)) };
 }
 

@@ -11,7 +11,7 @@ import { Pass, type Residual } from "./pass.js";
 import { constantTables, type RotaryTables, rotate } from "./rotary.js";
 import type { SelfAttention } from "./self-attention.js";
 
-export type { Attention, AttentionInputs } from "./attention.js";
+export type { Attention } from "./attention.js";
 
 /** Where a pass over whole sequences stands in them. */
 export interface SequencePlace {

@@ -19,6 +19,12 @@ import { Scorer } from "../../../../../../services/shared/ml/scoring/scorer.js";
 import { Trainer } from "../../../../../../services/shared/ml/training/trainer.js";
 import { plainObjective } from "../../../../../support/loss/loss.js";
 import { smallConfigs, smallModel } from "../../../../../support/models/small-model.js";
+import { smallT5, t5Configs } from "../../../../../support/models/small-t5.js";
+
+const models = [
+  ...Object.entries(smallConfigs).map(([name, config]) => [name, () => smallModel(config)] as const),
+  ...Object.entries(t5Configs).map(([name, config]) => [name, () => smallT5(config)] as const),
+];
 
 const settings = { r: 3, alpha: 6, useRslora: false };
 
@@ -55,10 +61,10 @@ const worst = (one: readonly Float32Array[], other: readonly Float32Array[]) =>
   Math.max(...one.flatMap((row, i) => Array.from(row, (x, n) => Math.abs(x - other[i]![n]!))));
 
 describe("an adapter on a model", () => {
-  it.each(Object.entries(smallConfigs))("samples, scores and is trained with the same log-probabilities: %s", async (name, config) => {
+  it.each(models)("samples, scores and is trained with the same log-probabilities: %s", async (name, small) => {
     const some = [["k_proj", "v_proj", "down_proj"]];
     for (const targets of [[allLinear], ...(name === "llama" ? some : [])]) {
-      const model = smallModel(config);
+      const model = small();
       const adapted: Model = { ...model, adapter: randomAdapter(model, targets) };
       const { lora, factors } = adapted.adapter!;
       const sampler = new Sampler(model.config, model.params, samplerOptions, adapted.adapter);

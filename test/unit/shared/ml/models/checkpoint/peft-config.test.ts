@@ -27,6 +27,7 @@ describe("parseAdapterConfig()", () => {
     expect(parse({ target_modules: "all-linear" }).targets).toEqual(["all-linear"]);
     expect(parse({ target_modules: ".*\\.q_proj" }).targets).toEqual(/^(?:.*\.q_proj)$/);
     expect(parse({ init_lora_weights: "gaussian", task_type: null, brand_new_key: null }).r).toBe(4);
+    expect(parse({ task_type: "SEQ_2_SEQ_LM" }).r).toBe(4);
   });
 
   it("warns of dropout, which changes how it was trained and nothing that it computes", () => {
@@ -36,7 +37,7 @@ describe("parseAdapterConfig()", () => {
   it.each<[string, Record<string, unknown>, RegExp]>([
     ["another kind of adapter", { peft_type: "IA3" }, /peft_type is IA3; supported: LORA.*merge it/],
     ["one without a kind", { peft_type: null }, /peft_type is null/],
-    ["another task", { task_type: "SEQ_CLS" }, /task_type is "SEQ_CLS"; supported: CAUSAL_LM/],
+    ["another task", { task_type: "SEQ_CLS" }, /task_type is "SEQ_CLS"; supported: CAUSAL_LM, SEQ_2_SEQ_LM/],
     ["DoRA", { use_dora: true }, /use_dora is true: DoRA; merge it with PEFT/],
     ["biases", { bias: "all" }, /bias is all; supported: none/],
     ["biases on B", { lora_bias: true }, /lora_bias is true/],

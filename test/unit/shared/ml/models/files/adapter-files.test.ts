@@ -17,6 +17,7 @@ import {
 import type { Adapter } from "../../../../../../services/shared/ml/models/lora.js";
 import { encodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
 import { smallModel } from "../../../../../support/models/small-model.js";
+import { smallT5 } from "../../../../../support/models/small-t5.js";
 
 const model = smallModel();
 const { config, tokenizer } = model;
@@ -65,6 +66,26 @@ describe("a PEFT adapter's directory", () => {
     expect(await inspectModel(directory)).toMatchObject({ adapted: true, config: { layers: 2 } });
   });
 
+  it("of an encoder-decoder has PEFT's task and names for it", async () => {
+    const t5 = smallT5();
+    await saveModel(join(root, "t5"), t5);
+    const lora = loraOf(t5.config, { r: 2, alpha: 4, useRslora: false, targetModules: ["q", "wi"] });
+    const own = { lora, factors: initialFactors(t5.config, lora, 1n), base: join(root, "t5") };
+    await saveAdapter(join(root, "t5-adapter"), own, t5.config, t5.tokenizer);
+    const settings = JSON.parse(await readFile(join(root, "t5-adapter", "adapter_config.json"), "utf8")) as Record<string, unknown>;
+    expect(settings).toMatchObject({ task_type: "SEQ_2_SEQ_LM", target_modules: expect.arrayContaining(["q", "wi"]) });
+    // As PEFT 0.21 names them.
+    expect([...own.factors.keys()]).toEqual(
+      expect.arrayContaining([
+        "base_model.model.encoder.block.0.layer.0.SelfAttention.q.lora_A.weight",
+        "base_model.model.encoder.block.1.layer.1.DenseReluDense.wi.lora_B.weight",
+        "base_model.model.decoder.block.0.layer.1.EncDecAttention.q.lora_A.weight",
+        "base_model.model.decoder.block.1.layer.2.DenseReluDense.wi.lora_B.weight",
+      ]),
+    );
+    expect((await loadAdaptable(join(root, "t5-adapter"))).adapter).toEqual(own);
+  });
+
   it("goes through memory as files, beside its base's", () => {
     const again = modelFromFiles(modelToFiles({ ...model, adapter }));
     expect(again.adapter).toEqual(adapter);
@@ -107,7 +128,11 @@ describe("a PEFT adapter's directory", () => {
     ["without its config", () => rm(join(directory, "adapter_config.json")), /holds an adapter's weights without adapter_config\.json/],
     ["without its weights", () => rm(join(directory, "adapter_model.safetensors")), /has no adapter_model\.safetensors.*save_pretrained/],
     ["of DoRA", () => change((json) => (json.use_dora = true)), /adapter_config\.json: use_dora is true: DoRA/],
-    ["with a model beside it", () => writeFile(join(directory, "config.json"), "{}"), /is a PEFT adapter.*if it is merged already, remove/],
+    [
+      "with a model beside it",
+      () => writeFile(join(directory, "config.json"), "{}"),
+      /holds a model \(config\.json\) and a PEFT adapter.*; move config\.json, or the adapter's files, out of the directory$/,
+    ],
     [
       "whose targets it has no factors of",
       () => change((json) => (json.target_modules = ["q_proj", "v_proj"])),
@@ -136,6 +161,14 @@ describe("a PEFT adapter's directory", () => {
   ])("%s is refused", async (_, damage, message) => {
     await damage();
     await expect(loadModel(directory)).rejects.toThrow(message);
+  });
+
+  it.each(["adapter_model.bin", "adapter_config.json"])("a model with a stray %s is refused, whoever reads it", async (stray) => {
+    await writeFile(join(base, stray), "{}");
+    for (const read of [loadModel, readModel])
+      await expect(read(base)).rejects.toThrow(
+        `${base} holds a model (config.json) and a PEFT adapter (${stray}), and programs differ in which they read; move config.json, or the adapter's files, out of the directory`,
+      );
   });
 
   it("is refused where a model by itself is needed", async () => {

@@ -58,7 +58,11 @@ describe("a model directory", () => {
       () => Promise.all([remove("config.json", "model.safetensors"), write("adapter_config.json", "{}")]),
       /adapter_config\.json: peft_type is missing/,
     ],
-    ["of a model with an adapter beside it", () => write("adapter_config.json", "{}"), /PEFT adapter .*if it is merged already, remove/],
+    [
+      "of a model with an adapter beside it",
+      () => write("adapter_config.json", "{}"),
+      /and a PEFT adapter .*move config\.json, or the adapter's files/,
+    ],
     [
       "with weights that are a git-lfs pointer",
       () => write("model.safetensors", pointer),

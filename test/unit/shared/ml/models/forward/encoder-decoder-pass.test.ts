@@ -8,12 +8,12 @@ import type { Architecture } from "../../../../../../services/shared/ml/models/a
 import { declarePrompts, promptFeeds } from "../../../../../../services/shared/ml/models/architectures/sequence-inputs.js";
 import { architectureOf, architectures } from "../../../../../../services/shared/ml/models/architectures/table.js";
 import { encodedPrompts } from "../../../../../../services/shared/ml/models/encoded-prompts.js";
-import { causalAttention } from "../../../../../../services/shared/ml/models/forward/attention.js";
+import { type AttentionInputs, causalAttention } from "../../../../../../services/shared/ml/models/forward/attention.js";
 import { declareFused } from "../../../../../../services/shared/ml/models/forward/fused-projections.js";
 import type { Pass } from "../../../../../../services/shared/ml/models/forward/pass.js";
 import { positionsOf } from "../../../../../../services/shared/ml/models/forward/positions.js";
 import { backwardBias, relativeBias } from "../../../../../../services/shared/ml/models/forward/relative-bias.js";
-import { type AttentionInputs, SequencePass } from "../../../../../../services/shared/ml/models/forward/sequence-pass.js";
+import { SequencePass } from "../../../../../../services/shared/ml/models/forward/sequence-pass.js";
 import { StepPass } from "../../../../../../services/shared/ml/models/forward/step-pass.js";
 import { attentionsOf, hiddenStates } from "../../../../../../services/shared/ml/models/hidden-states.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
