@@ -61,7 +61,7 @@ describe("familyProblems()", () => {
     expect(familyProblems(asked).map(({ fieldPath }) => fieldPath)).toEqual(
       ["kvHeads", "maxPositions", "ropeTheta", "initializerRange"].map((field) => `student.init.${field}`),
     );
-    for (const { description } of familyProblems(asked)) expect(description).toMatch(/^a t5 .*; leave it out$/);
+    for (const { description } of familyProblems(asked)) expect(description).toMatch(/^is .*, but a t5 .*; leave it out$/);
   });
 
   it("finds nothing in what it has, nor in a decoder's", () => {

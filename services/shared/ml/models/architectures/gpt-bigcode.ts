@@ -20,6 +20,11 @@ export const gptBigcode: Architecture = {
     ],
     unread: unreadWithLearnedPositions,
   },
+  fresh: ({ intermediate_size, num_key_value_heads, ...others }) => ({
+    ...others,
+    n_inner: intermediate_size,
+    multi_query: num_key_value_heads === 1,
+  }),
   parse(read) {
     const shared = read.flag("multi_query", true);
     // transformers goes by multi_query alone, whatever num_key_value_heads says.

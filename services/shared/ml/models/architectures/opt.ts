@@ -33,6 +33,7 @@ export const opt: Architecture = {
     ],
     unread: unreadWithLearnedPositions,
   },
+  fresh: ({ intermediate_size, initializer_range, ...others }) => ({ ...others, ffn_dim: intermediate_size, init_std: initializer_range }),
   spell: undefined,
   embedding: "model.decoder.embed_tokens.weight",
   parse(read) {

@@ -1,7 +1,7 @@
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellT5, spellT5Head, t5Aliases, t5Config } from "../config/t5-config.js";
+import { freshT5, spellT5, spellT5Head, t5Aliases, t5Config } from "../config/t5-config.js";
 import type { CrossAttention } from "../forward/cross-attention.js";
 import { activated, scaled } from "../forward/feed-forward.js";
 import type { Pass } from "../forward/pass.js";
@@ -49,6 +49,7 @@ export const t5: Architecture = {
     ],
   },
   aliases: t5Aliases,
+  fresh: freshT5,
   // Nothing in T5 ends with a position: `n_positions` is the length that it was trained with. This bounds what one text may take.
   maxPositions: 32_768,
   prefix: "",

@@ -67,6 +67,12 @@ export function t5Config(read: Fields, maxPositions: number): ModelConfig {
   };
 }
 
+/** A T5 as of version 1.1, but for the head, which may be tied: gated, and as many layers in the encoder as in the decoder. */
+export function freshT5(llamas: Json): Json {
+  const { num_key_value_heads, max_position_embeddings, initializer_range, rope_theta, rms_norm_eps, ...others } = llamas;
+  return { ...others, is_encoder_decoder: true, feed_forward_proj: "gated-gelu" };
+}
+
 /** The feed-forward part by feed_forward_proj, as transformers takes it apart: an activation's name, or `gated-` and one. */
 function feedForwardOf(read: Fields): Pick<ModelConfig, "activation"> & { readonly gated: boolean } {
   const name = read.text("feed_forward_proj", "relu");
