@@ -74,6 +74,7 @@ export const gpt2: Architecture = {
     ],
     unread: unreadWithLearnedPositions,
   },
+  headClass: "LMHeadModel",
   fresh: ({ intermediate_size, ...others }) => ({ ...others, n_inner: intermediate_size }),
   parse: (read) => learnedPositions(gpt2Config(read, "gelu_new", "heads"), read),
 };

@@ -63,3 +63,43 @@ describe("freshProblems()", () => {
     expect(freshProblems({ ...asked, ...own, architecture })).toEqual([{ field, description: expect.stringMatching(description) }]);
   });
 });
+
+describe("the class of a model from scratch", () => {
+  /** Those of MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and of T5's mapping in transformers 5.24. */
+  const classes: Readonly<Record<string, string>> = {
+    arcee: "ArceeForCausalLM",
+    cohere: "CohereForCausalLM",
+    cohere2: "Cohere2ForCausalLM",
+    cwm: "CwmForCausalLM",
+    ernie4_5: "Ernie4_5ForCausalLM",
+    exaone4: "Exaone4ForCausalLM",
+    gemma: "GemmaForCausalLM",
+    gemma2: "Gemma2ForCausalLM",
+    gemma3_text: "Gemma3ForCausalLM",
+    gpt2: "GPT2LMHeadModel",
+    gpt_bigcode: "GPTBigCodeForCausalLM",
+    gpt_neox: "GPTNeoXForCausalLM",
+    granite: "GraniteForCausalLM",
+    helium: "HeliumForCausalLM",
+    hunyuan_v1_dense: "HunYuanDenseV1ForCausalLM",
+    llama: "LlamaForCausalLM",
+    ministral: "MinistralForCausalLM",
+    mistral: "MistralForCausalLM",
+    olmo2: "Olmo2ForCausalLM",
+    olmo3: "Olmo3ForCausalLM",
+    opt: "OPTForCausalLM",
+    phi3: "Phi3ForCausalLM",
+    qwen2: "Qwen2ForCausalLM",
+    qwen3: "Qwen3ForCausalLM",
+    seed_oss: "SeedOssForCausalLM",
+    smollm3: "SmolLM3ForCausalLM",
+    stablelm: "StableLmForCausalLM",
+    starcoder2: "Starcoder2ForCausalLM",
+    t5: "T5ForConditionalGeneration",
+  };
+
+  it("is the one that transformers has", () => {
+    const written = families.map((architecture) => [architecture, (freshConfig({ ...asked, architecture }).architectures as string[])[0]]);
+    expect(Object.fromEntries(written)).toEqual(classes);
+  });
+});
