@@ -110,7 +110,12 @@ describe("parseConfig()", () => {
     [
       "a base stretched by a word",
       config({ model_type: "hunyuan_v1_dense", rope_scaling: { type: "dynamic", alpha: "1000" } }),
-      /alpha of the rotary embedding is "1000"/,
+      /rope_scaling\.alpha is "1000"; supported: a positive number/,
+    ],
+    [
+      "a base stretched by nothing",
+      config({ model_type: "hunyuan_v1_dense", rope_parameters: { rope_type: "dynamic", alpha: 0 } }),
+      /rope_parameters\.alpha is 0; supported: a positive number/,
     ],
     ["what a family of today would need", config({ model_type: "apertus" }), /it needs the activation xIELU/],
     ["too few marks of rotation", config({ model_type: "smollm3", no_rope_layers: [1, 0] }), /no_rope_layers .*all 3 layers/],
