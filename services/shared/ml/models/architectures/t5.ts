@@ -39,13 +39,16 @@ export const t5: Architecture = {
   models: "T5, T5 1.1, FLAN-T5",
   headClass: "ForConditionalGeneration",
   keys: {
-    // Follows from feed_forward_proj, as dense_act_fn does.
-    agreeing: { is_gated_act: [true, false] },
+    agreeing: {},
     read: [
       ...Object.values(t5Aliases),
       ..."decoder_start_token_id feed_forward_proj layer_norm_epsilon num_decoder_layers".split(" "),
       ..."relative_attention_max_distance relative_attention_num_buckets scale_decoder_outputs".split(" "),
-      ..."dense_act_fn output_past".split(" "),
+      ..."dense_act_fn is_gated_act output_past".split(" "),
+    ],
+    unread: [
+      ..."attention_bias hidden_act layer_types max_window_layers mlp_bias original_max_position_embeddings".split(" "),
+      ..."partial_rotary_factor rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window use_sliding_window".split(" "),
     ],
   },
   aliases: t5Aliases,
