@@ -21,6 +21,7 @@ export const cwm: Architecture = {
   ...llama,
   className: "Cwm",
   models: "Code World Model",
+  keys: { agreeing: {}, unread: ["attention_bias"] },
   // The base is read in rope_parameters alone, where there are any.
   fresh: ({ rope_theta = rope.ropeTheta, ...others }) => ({ ...others, rope_parameters: { ...rope.ropeParameters, rope_theta } }),
   maxPositions: 131072,

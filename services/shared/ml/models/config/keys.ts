@@ -61,6 +61,11 @@ const neutral: Readonly<Record<string, readonly unknown[]>> = {
   use_rope: [true],
 };
 
+/** What keys of a family with layer norms say of them, where they say what it does. */
+export const layerNormed: Readonly<Record<string, readonly unknown[]>> = Object.fromEntries(
+  ["norm_type", "normalization"].map((key) => [key, ["layer_norm", "layernorm", "LayerNorm"]]),
+);
+
 /** Keys whose 0 or false is no "off": they multiply, or switch off what these families do. */
 const noOff = /multiplier|(^|_)scal(e|ing)(_|$)|rotary_pct|^(use_rope|apply_rotary_pos_emb|is_causal|scale_attn_weights|use_causal_mask)$/;
 
@@ -102,8 +107,9 @@ const isNull = (value: unknown): boolean => value === null || value === undefine
 
 /** Whether a key's value leaves the logits of a family as they are, as far as its name tells. */
 function harmless(key: string, value: unknown, { agreeing, denying }: KeyMeanings): boolean {
-  const values = [neutral, agreeing].flatMap((meanings) => (Object.hasOwn(meanings, key) ? (meanings[key] ?? []) : []));
-  if (values.includes(value)) return true;
+  // What a family says of a key goes before what most families do.
+  const meanings = [agreeing, neutral].find((one) => Object.hasOwn(one, key));
+  if (meanings?.[key]?.includes(value)) return true;
   // SmolLM3 marks the layers that are rotated with 1.
   if (key === "no_rope_layers" && Array.isArray(value) && value.every((one) => one === 1)) return true;
   return noOff.test(key) || denying?.test(key) ? isNull(value) : off(value);
@@ -122,7 +128,7 @@ export function checkKeys(fields: Fields, family: string, meanings: KeyMeanings)
       !meanings.read?.includes(key) &&
       !curious.has(key) &&
       !harmless(key, value, meanings) &&
-      (mathematical.test(key) || Object.hasOwn(neutral, key)),
+      (mathematical.test(key) || meanings.unread?.includes(key) || Object.hasOwn(neutral, key)),
   );
   if (strange.length === 0) return;
   const list = strange.map(([key, value]) => `${key} is ${brief(value)}`).join(", ");
