@@ -146,7 +146,9 @@ function layerParams(config: ModelConfig, part: Part, layer: number): ParamSpec[
 
 /**
  * As transformers draws a T5, times `initializer_factor`: norms 1, the embedding from N(0, 1), a linear from N(0, 1/inputs),
- * queries from N(0, 1/(inputs · head size)) in place of a scale of their scores. A head of its own begins like a linear.
+ * queries from N(0, 1/(inputs · head size)) in place of a scale of their scores. A head of its own begins like a linear, where
+ * transformers draws it from N(0, 1): nothing scales the hidden states on their way to it, so that would make logits √d_model wide,
+ * and the first completions those of a model that is sure of everything.
  */
 function initialOf({ name, dims, kind }: ParamSpec, config: ModelConfig): number | { readonly normal: number } {
   if (kind === "norm") return config.initializerRange;
