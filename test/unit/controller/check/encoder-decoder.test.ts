@@ -64,6 +64,12 @@ describe("familyProblems()", () => {
     for (const { description } of familyProblems(asked)) expect(description).toMatch(/^is .*, but a t5 .*; leave it out$/);
   });
 
+  it("is what a check of a run says of a student from scratch", async () => {
+    const asked = { ...init, architecture: "gpt2", kvHeads: 2, tokenizer: decoder };
+    const spec = specOf({ student: { init: asked }, teachers: [{ model: decoder }], data: { path: join(example, "data/train.jsonl") } });
+    expect(await problemsOf(spec)).toEqual([{ fieldPath: "student.init.kvHeads", description: "is 2; supported: heads (4)" }]);
+  });
+
   it("finds nothing in what it has, nor in a decoder's", () => {
     expect(familyProblems(create(InitSpecSchema, { ...init, kvHeads: 4, headDim: 8, tieWordEmbeddings: false }))).toEqual([]);
     expect(familyProblems(create(InitSpecSchema, { ...init, architecture: "llama", kvHeads: 2, ropeTheta: 1e4 }))).toEqual([]);
