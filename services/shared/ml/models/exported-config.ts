@@ -2,8 +2,9 @@ import { architectureOf } from "./architectures/table.js";
 import { Fields, type Json } from "./config/fields.js";
 
 /**
- * The config.json of a model that is saved in float32: the config that it came with, the rotary embedding in the spellings of
- * transformers 4 and 5, and the element type of the file, so that no loader casts the weights to another.
+ * The config.json of a model that is saved in float32: the config that it came with, the rotary embedding, or what a
+ * family spells in its place (T5: its head and start token), so that transformers 4 and 5 read the same, and the element type of
+ * the file, so that no loader casts the weights to another.
  *
  * @throws InvalidArgument as {@link parseConfig}, for a config that was never read
  */

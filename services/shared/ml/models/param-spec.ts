@@ -1,7 +1,7 @@
 import { found } from "../../base/found.js";
 import type { Tensor } from "../graph/tensor.js";
 
-/** Weights by their Hugging Face names, in Hugging Face's layout ([out, in] for projections). */
+/** Weights by their Hugging Face names, in Hugging Face's layout; see {@link LinearLayout} for that of projections. */
 export type Weights = ReadonlyMap<string, Tensor<"float32">>;
 
 /** One weight of a model. */

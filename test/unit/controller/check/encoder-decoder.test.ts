@@ -61,7 +61,13 @@ describe("familyProblems()", () => {
     expect(familyProblems(asked).map(({ fieldPath }) => fieldPath)).toEqual(
       ["kvHeads", "maxPositions", "ropeTheta", "initializerRange"].map((field) => `student.init.${field}`),
     );
-    for (const { description } of familyProblems(asked)) expect(description).toMatch(/^a t5 .*; leave it out$/);
+    for (const { description } of familyProblems(asked)) expect(description).toMatch(/^is .*, but a t5 .*; leave it out$/);
+  });
+
+  it("is what a check of a run says of a student from scratch", async () => {
+    const asked = { ...init, architecture: "gpt2", kvHeads: 2, tokenizer: decoder };
+    const spec = specOf({ student: { init: asked }, teachers: [{ model: decoder }], data: { path: join(example, "data/train.jsonl") } });
+    expect(await problemsOf(spec)).toEqual([{ fieldPath: "student.init.kvHeads", description: "is 2; supported: heads (4)" }]);
   });
 
   it("finds nothing in what it has, nor in a decoder's", () => {

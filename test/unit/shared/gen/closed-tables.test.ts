@@ -5,7 +5,7 @@ import { closedValues } from "../../../../services/shared/flow/runs/closed-value
 import { bestFigures } from "../../../../services/shared/flow/runs/evaluation.js";
 import { presets } from "../../../../services/shared/flow/runs/presets.js";
 import { permits } from "../../../../services/shared/ml/losses/permits.js";
-import { architectures } from "../../../../services/shared/ml/models/architectures/table.js";
+import { architectureOf, architectures } from "../../../../services/shared/ml/models/architectures/table.js";
 import { devices } from "../../../../services/shared/ml/runtime/device.js";
 import { signals } from "../../../../services/shared/ml/signals/table.js";
 import { textMetrics } from "../../../../services/shared/ml/text/metrics/table.js";
@@ -14,7 +14,8 @@ import { textMetrics } from "../../../../services/shared/ml/text/metrics/table.j
 const tables: Readonly<Record<string, readonly string[]>> = {
   "EvaluationSpec.keepBest": Object.keys(bestFigures),
   "EvaluationSpec.metric": Object.keys(textMetrics),
-  "InitSpec.architecture": Object.keys(architectures),
+  // Those that a model from scratch may be of.
+  "InitSpec.architecture": Object.keys(architectures).filter((architecture) => architectureOf({ architecture }).fresh !== false),
   "ObjectiveSpec.divergence": Object.keys(permits),
   "ObjectiveSpec.signal": Object.keys(signals),
   "PhaseSpec.preset": Object.keys(presets),

@@ -26,6 +26,11 @@ export interface Architecture {
   /** What the class of its language model ends with; `ForCausalLM` if absent. */
   readonly headClass?: string;
   readonly keys: KeyMeanings;
+  /**
+   * The config.json of a model from scratch, where keys differ from a Llama's by more than {@link aliases}; it is given a
+   * Llama's. False: none can be asked for, because what asks has no words for parts of it.
+   */
+  readonly fresh?: ((llamas: Json) => Json) | false;
   /** Other names of the keys that every decoder's config has, as `n_embd` for hidden_size. */
   readonly aliases?: Readonly<Record<string, string>>;
   /** `max_position_embeddings` where a config.json has none. */

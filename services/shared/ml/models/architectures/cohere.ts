@@ -1,5 +1,6 @@
 import { decoderConfig } from "../config/decoder-config.js";
 import type { Fields } from "../config/fields.js";
+import { layerNormed } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
@@ -25,7 +26,7 @@ export const cohere: Architecture = {
   ...llama,
   className: "Cohere",
   models: "Command-R, Aya 23",
-  keys: { agreeing: {}, read: ["layer_norm_eps", "logit_scale", "use_qk_norm"] },
+  keys: { agreeing: layerNormed, read: ["layer_norm_eps", "logit_scale", "use_qk_norm"], unread: ["rms_norm_eps"] },
   maxPositions: cohereDefaults.maxPositions,
   parse: (read) =>
     decoderConfig(

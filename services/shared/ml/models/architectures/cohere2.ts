@@ -1,4 +1,5 @@
 import { decoderConfig } from "../config/decoder-config.js";
+import { layerNormed } from "../config/keys.js";
 import { spellOneRope } from "../config/rope.js";
 import { slidingLayers, type Windows } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
@@ -19,6 +20,7 @@ export const cohere2: Architecture = {
   keys: {
     // Keys of the first release, which say what its class does.
     agreeing: {
+      ...layerNormed,
       order_of_interleaved_layers: ["local_attn_first"],
       position_embedding_type: ["rope_gptj"],
       use_embedding_sharing: [true],
@@ -26,6 +28,7 @@ export const cohere2: Architecture = {
       use_parallel_block: [true],
     },
     read: ["_sliding_window_pattern", "layer_norm_eps", "layer_switch", "logit_scale", "sliding_window_pattern"],
+    unread: ["rms_norm_eps"],
     denying: /^use_(gated_activation|parallel_block)$/,
   },
   spell: spellOneRope({ maxPositions: cohereDefaults.maxPositions }),

@@ -21,6 +21,9 @@ export const cwm: Architecture = {
   ...llama,
   className: "Cwm",
   models: "Code World Model",
+  keys: { agreeing: {}, unread: ["attention_bias"] },
+  // The base is read in rope_parameters alone, where there are any.
+  fresh: ({ rope_theta = rope.ropeTheta, ...others }) => ({ ...others, rope_parameters: { ...rope.ropeParameters, rope_theta } }),
   maxPositions: 131072,
   spell: spellOneRope({ maxPositions: 131072, headDim: 128, theta: rope.ropeTheta, parameters: rope.ropeParameters }),
   parse(read) {

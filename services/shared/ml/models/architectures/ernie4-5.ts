@@ -9,7 +9,7 @@ export const ernie45: Architecture = {
   ...llama,
   className: "Ernie4_5",
   models: "ERNIE 4.5 0.3B",
-  keys: { agreeing: {}, read: ["use_bias"] },
+  keys: { agreeing: {}, read: ["use_bias"], unread: ["attention_bias"] },
   maxPositions: 131072,
   spell: spellOneRope({ maxPositions: 131072, headDim: 128, theta: 5e5 }),
   parse(read) {

@@ -17,7 +17,12 @@ export const exaone4: Architecture = {
   ...olmo2,
   className: "Exaone4",
   models: "EXAONE 4",
-  keys: { agreeing: { reorder_and_qk_norm: [true] }, read: ["sliding_window_pattern"], denying: /^reorder_and_qk_norm$/ },
+  keys: {
+    agreeing: { reorder_and_qk_norm: [true] },
+    read: ["sliding_window_pattern"],
+    unread: ["attention_bias"],
+    denying: /^reorder_and_qk_norm$/,
+  },
   spell: spellOneRope({ maxPositions: 2048 }),
   parse(read) {
     const normEps = ["rms_norm_eps", 1e-5] as const;

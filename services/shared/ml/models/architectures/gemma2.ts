@@ -13,7 +13,8 @@ export const gemma2: Architecture = {
   className: "Gemma2",
   models: "Gemma 2",
   keys: {
-    agreeing: {},
+    agreeing: { hidden_act: ["gelu", "gelu_pytorch_tanh"] },
+    unread: ["hidden_act"],
     read: [
       ...["attn_logit_softcapping", "final_logit_softcapping", "hidden_activation", "query_pre_attn_scalar"],
       "use_bidirectional_attention",

@@ -20,7 +20,8 @@ export const gemma3Text: Architecture = {
   className: "Gemma3",
   models: "Gemma 3 270M and 1B",
   keys: {
-    agreeing: {},
+    agreeing: { hidden_act: ["gelu", "gelu_pytorch_tanh"] },
+    unread: ["hidden_act"],
     read: [
       ...["_sliding_window_pattern", "final_logit_softcapping", "hidden_activation", "query_pre_attn_scalar"],
       ...["rope_local_base_freq", "sliding_window_pattern", "use_bidirectional_attention"],

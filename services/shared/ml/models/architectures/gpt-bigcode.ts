@@ -1,5 +1,5 @@
 import type { Architecture } from "./architecture.js";
-import { gpt2Config, gpt2Form, learnedPositions, unreadWithLearnedPositions } from "./gpt2.js";
+import { agreeingWithLearnedPositions, gpt2Config, gpt2Form, learnedPositions, unreadWithLearnedPositions } from "./gpt2.js";
 
 /** GPT-BigCode (SantaCoder and StarCoder, Li et al. 2023): a GPT-2 with plain linears, whose heads may share one key and value. */
 export const gptBigcode: Architecture = {
@@ -10,6 +10,7 @@ export const gptBigcode: Architecture = {
   models: "SantaCoder, StarCoder",
   keys: {
     agreeing: {
+      ...agreeingWithLearnedPositions,
       ...{ attention_bias: [true], mlp_bias: [true] },
       ...{ attention_softmax_in_fp32: [true, false], scale_attention_softmax_in_fp32: [true, false] },
     },
@@ -20,6 +21,11 @@ export const gptBigcode: Architecture = {
     ],
     unread: unreadWithLearnedPositions,
   },
+  fresh: ({ intermediate_size, num_key_value_heads, ...others }) => ({
+    ...others,
+    n_inner: intermediate_size,
+    multi_query: num_key_value_heads === 1,
+  }),
   parse(read) {
     const shared = read.flag("multi_query", true);
     // transformers goes by multi_query alone, whatever num_key_value_heads says.

@@ -1,6 +1,7 @@
 import type { Value } from "../../graph/graph.js";
 import { decoderConfig } from "../config/decoder-config.js";
 import type { Fields, Json } from "../config/fields.js";
+import { layerNormed } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
@@ -24,7 +25,7 @@ export const gptNeox: Architecture = {
   className: "GPTNeoX",
   models: "Pythia, GPT-NeoX",
   keys: {
-    agreeing: { mlp_bias: [true] },
+    agreeing: { ...layerNormed, mlp_bias: [true] },
     denying: /^mlp_bias$/,
     read: ["layer_norm_eps", "rotary_emb_base", "rotary_pct", "use_parallel_residual"],
     unread: ["layer_types", "mlp_bias", "rms_norm_eps"],

@@ -1,6 +1,7 @@
 import * as op from "../../graph/ops/index.js";
 import { type DecoderDefaults, decoderConfig, layerKinds } from "../config/decoder-config.js";
 import type { Fields } from "../config/fields.js";
+import { layerNormed } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { noWindows } from "../config/windows.js";
 import { plainFeedForward, twoParts } from "../forward/feed-forward.js";
@@ -19,6 +20,12 @@ export const unreadWithLearnedPositions = [
   ...["attention_bias", "hidden_act", "intermediate_size", "layer_types", "max_window_layers", "mlp_bias", "partial_rotary_factor"],
   ...["rms_norm_eps", "rope_parameters", "rope_scaling", "rope_theta", "sliding_window", "use_sliding_window"],
 ];
+
+/** What keys of other decoders say of a family with learned positions and layer norms, where they say what it does. */
+export const agreeingWithLearnedPositions = {
+  ...layerNormed,
+  ...{ apply_rotary_pos_emb: [], position_embedding_type: ["absolute", "learned"], rotary_pct: [], use_rope: [] },
+};
 
 /** Config and weights as OpenAI named them, with linears that lie as `layout` says. */
 export function gpt2Form(layout: LinearLayout, projection: (config: ModelConfig, name: string) => Projection) {
@@ -66,7 +73,7 @@ export const gpt2: Architecture = {
   className: "GPT2",
   models: "GPT-2, DistilGPT-2",
   keys: {
-    agreeing: { attention_bias: [true], mlp_bias: [true], reorder_and_upcast_attn: [true] },
+    agreeing: { ...agreeingWithLearnedPositions, attention_bias: [true], mlp_bias: [true], reorder_and_upcast_attn: [true] },
     denying: /^(attention|mlp)_bias$/,
     read: [
       ...["activation_function", "layer_norm_epsilon", "n_embd", "n_head", "n_inner", "n_layer", "n_positions"],
@@ -74,6 +81,8 @@ export const gpt2: Architecture = {
     ],
     unread: unreadWithLearnedPositions,
   },
+  headClass: "LMHeadModel",
+  fresh: ({ intermediate_size, ...others }) => ({ ...others, n_inner: intermediate_size }),
   parse: (read) => learnedPositions(gpt2Config(read, "gelu_new", "heads"), read),
 };
 

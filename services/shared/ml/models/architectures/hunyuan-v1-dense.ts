@@ -43,10 +43,9 @@ export const hunyuanV1Dense: Architecture = {
 function stretched(read: Fields, config: ModelConfig): ModelConfig {
   const { headDim } = config;
   const { spelled } = readRope(read, { maxPositions: config.maxPositions, headDim });
-  if (spelled.rope_type !== "dynamic" || !spelled.alpha) return config;
-  if (typeof spelled.alpha !== "number" || spelled.alpha < 0)
-    throw read.error(`alpha of the rotary embedding is ${JSON.stringify(spelled.alpha)}; supported: a positive number`);
-  const stretch = spelled.alpha ** (headDim / (headDim - 2));
+  if (spelled.rope_type !== "dynamic" || (spelled.alpha ?? undefined) === undefined) return config;
+  const field = Object.keys(read.within("rope_scaling").raw).length > 0 ? "rope_scaling" : "rope_parameters";
+  const stretch = read.within(field).positive("alpha") ** (headDim / (headDim - 2));
   return {
     ...config,
     layerKinds: config.layerKinds.map(({ rotary, window }) => ({ window, rotary: rotary && { ...rotary, theta: rotary.theta * stretch } })),

@@ -8,6 +8,7 @@ export const mistral: Architecture = {
   ...llama,
   className: "Mistral",
   models: "Mistral 7B, Nemo, Small 1 to 3, Ministral 8B, Zephyr",
+  keys: { agreeing: {}, unread: ["attention_bias", "layer_types", "max_window_layers"] },
   maxPositions: 4096 * 32,
   spell: spellOneRope({ maxPositions: 4096 * 32 }),
   parse(read) {

@@ -19,8 +19,10 @@ export const mixtral: Architecture = {
   keys: {
     agreeing: {},
     read: ["num_experts", "num_experts_per_tok", "num_local_experts"],
-    unread: ["attention_bias", "layer_types", "mlp_bias"],
+    unread: ["attention_bias", "layer_types", "max_window_layers", "mlp_bias"],
   },
+  // Nothing asks for a number of experts.
+  fresh: false,
   aliases: { num_local_experts: "num_experts" },
   maxPositions: family.maxPositions,
   spell: spellOneRope(family),

@@ -9,7 +9,7 @@ import { plainFeedForward, twoParts } from "../forward/feed-forward.js";
 import { selfAttention } from "../forward/self-attention.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
-import { learnedPositions, unreadWithLearnedPositions } from "./gpt2.js";
+import { agreeingWithLearnedPositions, learnedPositions, unreadWithLearnedPositions } from "./gpt2.js";
 import { llama } from "./llama.js";
 import { embeddingOf, layersOf, linear, norm, plainParams } from "./params.js";
 
@@ -26,13 +26,14 @@ export const opt: Architecture = {
   className: "OPT",
   models: "OPT 125M, 1.3B to 66B",
   keys: {
-    agreeing: {},
+    agreeing: agreeingWithLearnedPositions,
     read: [
       ...["_remove_final_layer_norm", "activation_function", "do_layer_norm_before", "enable_bias", "ffn_dim", "init_std"],
       ...["layer_norm_elementwise_affine", "word_embed_proj_dim"],
     ],
     unread: unreadWithLearnedPositions,
   },
+  fresh: ({ intermediate_size, initializer_range, ...others }) => ({ ...others, ffn_dim: intermediate_size, init_std: initializer_range }),
   spell: undefined,
   embedding: "model.decoder.embed_tokens.weight",
   parse(read) {

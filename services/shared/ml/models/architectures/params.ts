@@ -1,7 +1,7 @@
 import type { ModelConfig } from "../config/model-config.js";
 import type { LinearLayout, ParamSpec } from "../param-spec.js";
 
-/** Name of a layer of this and most families. */
+/** A layer's name in most families. */
 export const layerName = (layer: number): string => `model.layers.${layer}`;
 
 /** A linear's weight [out, in], or [in, out] as GPT-2 lays it, and its bias [out]. */

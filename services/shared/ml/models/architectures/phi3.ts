@@ -19,7 +19,7 @@ export const phi3: Architecture = {
   ...llama,
   className: "Phi3",
   models: "Phi-3, Phi-3.5 mini, Phi-4, Phi-4-mini",
-  keys: { agreeing: {}, read: ["full_attn_mod", "interpolate_factor", "lm_head_bias"] },
+  keys: { agreeing: {}, read: ["full_attn_mod", "interpolate_factor", "lm_head_bias"], unread: ["layer_types"] },
   maxPositions,
   parse(given) {
     const read = withPhiRope(given);

@@ -9,7 +9,7 @@ export const qwen2: Architecture = {
   ...llama,
   className: "Qwen2",
   models: "Qwen 1.5 to 2.5, QwQ, DeepSeek R1 Distill Qwen",
-  keys: { agreeing: { add_qkv_bias: [true], qkv_bias: [true] }, denying: /^(add_)?qkv_bias$/ },
+  keys: { agreeing: { add_qkv_bias: [true], attention_bias: [true], qkv_bias: [true] }, denying: /^(add_)?qkv_bias$/ },
   maxPositions: 32768,
   spell: spellOneRope({ maxPositions: 32768 }),
   parse(read) {

@@ -26,6 +26,8 @@ export const qwen3Moe: Architecture = {
     ],
     unread: ["layer_types", "mlp_bias"],
   },
+  // Nothing asks for a number of experts.
+  fresh: false,
   aliases: { num_experts: "num_local_experts" },
   maxPositions: 32768,
   // transformers 4 reads num_experts, 5 writes num_local_experts.

@@ -1,4 +1,5 @@
 import { decoderConfig } from "../config/decoder-config.js";
+import { layerNormed } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
@@ -17,7 +18,7 @@ export const stablelm: Architecture = {
   className: "StableLm",
   models: "StableLM, StableLM 2",
   keys: {
-    agreeing: {},
+    agreeing: layerNormed,
     read: ["layer_norm_eps", "qk_layernorm", "use_parallel_residual", "use_qkv_bias"],
     unread: ["attention_bias", "layer_types", "mlp_bias", "rms_norm_eps"],
   },

@@ -1,4 +1,5 @@
 import { decoderConfig } from "../config/decoder-config.js";
+import { layerNormed } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { spellOneRope } from "../config/rope.js";
 import { plainFeedForward, twoParts } from "../forward/feed-forward.js";
@@ -15,10 +16,10 @@ export const starcoder2: Architecture = {
   keys: {
     agreeing: {
       ...{ activation_function: ["gelu", "gelu_pytorch_tanh"], layer_norm_epsilon: [1e-5], mlp_type: ["default"] },
-      ...{ norm_type: ["layer_norm"], scale_attention_softmax_in_fp32: [true], attention_softmax_in_fp32: [true] },
+      ...{ ...layerNormed, scale_attention_softmax_in_fp32: [true], attention_softmax_in_fp32: [true] },
     },
     read: ["norm_epsilon", "use_bias"],
-    unread: ["attention_bias", "layer_types", "mlp_bias", "rms_norm_eps"],
+    unread: ["attention_bias", "layer_types", "max_window_layers", "mlp_bias", "rms_norm_eps"],
   },
   maxPositions: 4096,
   spell: spellOneRope({ maxPositions: 4096 }),

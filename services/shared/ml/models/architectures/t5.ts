@@ -1,7 +1,7 @@
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellT5, spellT5Head, t5Aliases, t5Config } from "../config/t5-config.js";
+import { freshT5, spellT5, spellT5Head, t5Aliases, t5Config } from "../config/t5-config.js";
 import type { CrossAttention } from "../forward/cross-attention.js";
 import { activated, scaled } from "../forward/feed-forward.js";
 import type { Pass } from "../forward/pass.js";
@@ -39,16 +39,20 @@ export const t5: Architecture = {
   models: "T5, T5 1.1, FLAN-T5",
   headClass: "ForConditionalGeneration",
   keys: {
-    // Follows from feed_forward_proj, as dense_act_fn does.
-    agreeing: { is_gated_act: [true, false] },
+    agreeing: {},
     read: [
       ...Object.values(t5Aliases),
       ..."decoder_start_token_id feed_forward_proj layer_norm_epsilon num_decoder_layers".split(" "),
       ..."relative_attention_max_distance relative_attention_num_buckets scale_decoder_outputs".split(" "),
-      ..."dense_act_fn output_past".split(" "),
+      ..."dense_act_fn is_gated_act output_past".split(" "),
+    ],
+    unread: [
+      ..."attention_bias hidden_act layer_types max_window_layers mlp_bias original_max_position_embeddings".split(" "),
+      ..."partial_rotary_factor rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window use_sliding_window".split(" "),
     ],
   },
   aliases: t5Aliases,
+  fresh: freshT5,
   // Nothing in T5 ends with a position: `n_positions` is the length that it was trained with. This bounds what one text may take.
   maxPositions: 32_768,
   prefix: "",
@@ -142,7 +146,9 @@ function layerParams(config: ModelConfig, part: Part, layer: number): ParamSpec[
 
 /**
  * As transformers draws a T5, times `initializer_factor`: norms 1, the embedding from N(0, 1), a linear from N(0, 1/inputs),
- * queries from N(0, 1/(inputs · head size)) in place of a scale of their scores. A head of its own begins like a linear.
+ * queries from N(0, 1/(inputs · head size)) in place of a scale of their scores. A head of its own begins like a linear, where
+ * transformers draws it from N(0, 1): nothing scales the hidden states on their way to it, so that would make logits √d_model wide,
+ * and the first completions those of a model that is sure of everything.
  */
 function initialOf({ name, dims, kind }: ParamSpec, config: ModelConfig): number | { readonly normal: number } {
   if (kind === "norm") return config.initializerRange;

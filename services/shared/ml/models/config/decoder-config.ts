@@ -123,6 +123,5 @@ function headsOf(read: Fields, defaults: DecoderDefaults): Pick<ModelConfig, "he
   const width = read.size("hidden_size");
   if (usualDim === "even" && headDim * heads !== width)
     throw read.refused("head_dim", `hidden_size by num_attention_heads (${width / heads})`);
-  if (headDim % 2 !== 0) throw read.refused("head_dim", "an even number", headDim);
   return { heads, kvHeads, headDim };
 }

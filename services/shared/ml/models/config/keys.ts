@@ -61,6 +61,11 @@ const neutral: Readonly<Record<string, readonly unknown[]>> = {
   use_rope: [true],
 };
 
+/** What keys of a family with layer norms say of them, where they say what it does. */
+export const layerNormed: Readonly<Record<string, readonly unknown[]>> = Object.fromEntries(
+  ["norm_type", "normalization"].map((key) => [key, ["layer_norm", "layernorm", "LayerNorm"]]),
+);
+
 /** Keys whose 0 or false is no "off": they multiply, or switch off what these families do. */
 const noOff = /multiplier|(^|_)scal(e|ing)(_|$)|rotary_pct|^(use_rope|apply_rotary_pos_emb|is_causal|scale_attn_weights|use_causal_mask)$/;
 
@@ -102,8 +107,9 @@ const isNull = (value: unknown): boolean => value === null || value === undefine
 
 /** Whether a key's value leaves the logits of a family as they are, as far as its name tells. */
 function harmless(key: string, value: unknown, { agreeing, denying }: KeyMeanings): boolean {
-  const values = [neutral, agreeing].flatMap((meanings) => (Object.hasOwn(meanings, key) ? (meanings[key] ?? []) : []));
-  if (values.includes(value)) return true;
+  // What a family says of a key goes before what most families do.
+  const meanings = [agreeing, neutral].find((one) => Object.hasOwn(one, key));
+  if (meanings?.[key]?.includes(value)) return true;
   // SmolLM3 marks the layers that are rotated with 1.
   if (key === "no_rope_layers" && Array.isArray(value) && value.every((one) => one === 1)) return true;
   return noOff.test(key) || denying?.test(key) ? isNull(value) : off(value);
@@ -122,7 +128,7 @@ export function checkKeys(fields: Fields, family: string, meanings: KeyMeanings)
       !meanings.read?.includes(key) &&
       !curious.has(key) &&
       !harmless(key, value, meanings) &&
-      (mathematical.test(key) || Object.hasOwn(neutral, key)),
+      (mathematical.test(key) || meanings.unread?.includes(key) || Object.hasOwn(neutral, key)),
   );
   if (strange.length === 0) return;
   const list = strange.map(([key, value]) => `${key} is ${brief(value)}`).join(", ");
@@ -145,7 +151,7 @@ export function configWarnings(raw: Readonly<Record<string, unknown>>, own: read
   const unread = strange
     .filter(([key]) => !mathematical.test(key) || curious.has(key))
     .map(([key, value]) => `config.json: ${key} is ${brief(value)}, which no model of type ${family} reads`);
-  return [...unread, ...otherClass(raw, className), ...twoRopes(raw)];
+  return [...unread, ...otherClass(raw, className), ...twoRopes(raw), ...shortFactors(raw)];
 }
 
 /** The class that a config names beside its type, where that is another family's. */
@@ -170,6 +176,21 @@ function twoRopes({ rope_scaling, rope_parameters, rope_theta }: Readonly<Record
   const { full_attention = rope_parameters } = rope_parameters;
   if (!isObject(full_attention) || spelled(rope_scaling) === spelled(full_attention)) return [];
   return ["config.json: rope_scaling and rope_parameters differ; rope_scaling is read, as transformers 5 does"];
+}
+
+/** Longrope's texts end where its other factors would begin. Phi-3 has it by other names too, and its limit outside of it. */
+function shortFactors(raw: Readonly<Record<string, unknown>>): string[] {
+  const { rope_scaling, rope_parameters, max_position_embeddings: all, original_max_position_embeddings: outer } = raw;
+  const rope = isObject(rope_scaling) && Object.keys(rope_scaling).length > 0 ? rope_scaling : rope_parameters;
+  if (!isObject(rope)) return [];
+  const phi = raw.model_type === "phi3";
+  const type = rope.rope_type ?? rope.type;
+  if (type !== "longrope" && type !== "su" && !(phi && type === "yarn")) return [];
+  const original = outer ?? (phi ? 4096 : rope.original_max_position_embeddings);
+  if (typeof original !== "number" || typeof all !== "number" || original >= all) return [];
+  return [
+    `config.json: texts of at most ${original.toLocaleString("en")} tokens are read, not of max_position_embeddings (${all.toLocaleString("en")}): beyond original_max_position_embeddings its rotary embedding changes its factors`,
+  ];
 }
 
 function brief(value: unknown): string {

@@ -56,7 +56,7 @@ export interface ModelConfig {
   readonly outputBias: boolean;
   /** Biases on the projections of the feed-forward part. */
   readonly mlpBias: boolean;
-  /** Norms of queries and keys before the rotation; undefined: none. */
+  /** Norms of queries and keys, before the rotation in most families, behind it in Hunyuan; undefined: none. */
   readonly qkNorm: QueryKeyNorm | undefined;
   /** Layers whose feed-forward part is experts; undefined: none. */
   readonly experts: Experts | undefined;

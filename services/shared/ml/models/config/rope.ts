@@ -83,7 +83,11 @@ export function ropeOf(rope: Fields, read: Fields, context: RopeContext): Rope {
   const { maxPositions, headDim } = context;
   const dims = Math.floor(headDim * shareOf(rope, read, context.share));
   if (dims % 2 !== 0 || dims === 0)
-    throw rope.error(`partial_rotary_factor rotates ${dims} of ${headDim} channels; an even number is needed`);
+    throw rope.error(
+      dims === headDim
+        ? `a head has ${headDim} channels, which are rotated in pairs; an even number is needed (head_dim, or hidden_size by num_attention_heads)`
+        : `partial_rotary_factor rotates ${dims} of ${headDim} channels; an even number is needed`,
+    );
   const fallback = context.theta ?? 10000;
   const theta = "rope_theta" in rope.raw ? rope.positive("rope_theta", Number.NaN) : read.positive("rope_theta", fallback);
   const type = "rope_type" in rope.raw ? rope.text("rope_type") : rope.text("type", "default");

@@ -67,13 +67,25 @@ export function t5Config(read: Fields, maxPositions: number): ModelConfig {
   };
 }
 
-/** The feed-forward part by feed_forward_proj, as transformers takes it apart: an activation's name, or `gated-` and one. */
+/** A T5 as of version 1.1, but for the head, which may be tied: gated, and as many layers in the encoder as in the decoder. */
+export function freshT5(llamas: Json): Json {
+  const { num_key_value_heads, max_position_embeddings, initializer_range, rope_theta, rms_norm_eps, ...others } = llamas;
+  return { ...others, is_encoder_decoder: true, feed_forward_proj: "gated-gelu" };
+}
+
+/**
+ * The feed-forward part by feed_forward_proj, as transformers takes it apart: an activation's name, or `gated-` and one. Where
+ * dense_act_fn and is_gated_act are there too, transformers goes by them: they must say the same.
+ */
 function feedForwardOf(read: Fields): Pick<ModelConfig, "activation"> & { readonly gated: boolean } {
   const name = read.text("feed_forward_proj", "relu");
   const gated = name.startsWith("gated-");
   // Published configs say gelu and mean its approximation.
   const activation = activationNamed(name === "gated-gelu" ? "gelu_new" : gated ? name.slice("gated-".length) : name);
   if (!activation) throw read.refused("feed_forward_proj", "relu, gelu, gelu_new, silu, each also behind gated-");
+  const bend = read.text("dense_act_fn", name);
+  if (bend !== name && activationNamed(bend) !== activation) throw read.refused("dense_act_fn", `what feed_forward_proj (${name}) says`);
+  if (read.flag("is_gated_act", gated) !== gated) throw read.refused("is_gated_act", `what feed_forward_proj (${name}) says, ${gated}`);
   return { gated, activation };
 }
 

@@ -16,6 +16,16 @@ describe("configWarnings()", () => {
     ["two scalings", { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_type: "default" } }, [/rope_scaling is read/]],
     ["what Gemma's published configs say", { model_type: "gemma2", cache_implementation: "hybrid", hidden_act: "gelu_pytorch_tanh" }, []],
     [
+      "where the texts of Phi-3's long contexts end",
+      { model_type: "phi3", max_position_embeddings: 131072, rope_scaling: { type: "su", short_factor: [1, 1], long_factor: [2, 2] } },
+      [/texts of at most 4,096 tokens are read, not of max_position_embeddings \(131,072\): beyond original_max_position_embeddings/],
+    ],
+    [
+      "nothing where longrope's factors serve all positions",
+      { original_max_position_embeddings: 128, rope_scaling: { rope_type: "longrope", short_factor: [1, 1], long_factor: [2, 2] } },
+      [],
+    ],
+    [
       "one scaling said twice",
       { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_type: "linear", factor: 2, rope_theta: 10000 } },
       [],
@@ -101,7 +111,8 @@ describe("exportedConfig()", () => {
       rope_parameters: expected.rope_parameters,
     });
     expect(parseConfig(saved)).toEqual(parseConfig(raw));
-    expect(configWarnings(saved, ["rope_local_base_freq"])).toEqual([]);
+    const short = raw.model_type === "phi3" ? [expect.stringMatching(/texts of at most 64 tokens/)] : [];
+    expect(configWarnings(saved, ["rope_local_base_freq"])).toEqual(short);
     expect(exportedConfig(saved)).toEqual(saved);
   });
 });

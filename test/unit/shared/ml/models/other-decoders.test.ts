@@ -15,6 +15,13 @@ describe("parseConfig(), of families with layer norms, learned positions or expe
     ["a quarter of small heads", neox({}), /partial_rotary_factor rotates 1 of 4 channels/],
     ["two names of one setting", gpt2({ n_embd: 32 }), /hidden_size and n_embd are two names of one setting/],
     ["keys that would be passed over", gpt2({ rope_theta: 500, hidden_act: "relu" }), /rope_theta is 500, hidden_act is "relu"/],
+    ["a width that no key of its own says", gpt2({ intermediate_size: 96 }), /intermediate_size is 96: a model of type gpt2/],
+    ["a rotation of learned positions", gpt2({ position_embedding_type: "rope" }), /position_embedding_type is "rope"/],
+    ["norms by the root mean square", config({ model_type: "starcoder2", norm_type: "rmsnorm" }), /norm_type is "rmsnorm"/],
+    ["the same by another word", neox({ normalization: "rmsnorm" }), /normalization is "rmsnorm"/],
+    ["an epsilon of another norm", config({ model_type: "cohere", rms_norm_eps: 1 }), /rms_norm_eps is 1: a model of type cohere/],
+    ["biases that no class reads", config({ model_type: "mistral", attention_bias: true }), /attention_bias is true: .*mistral/],
+    ["an odd head that is rotated", config({ hidden_size: 12 }), /a head has 3 channels, which are rotated in pairs; .*head_dim/],
     ["windows of learned positions", gpt2({ sliding_window: 32 }), /sliding_window is 32: a model of type gpt2/],
     ["cross attention", gpt2({ add_cross_attention: true }), /add_cross_attention is true/],
     ["another activation of GPT-2", gpt2({ activation_function: "tanh" }), /activation_function is "tanh"; supported: gelu, gelu_fast/],
@@ -35,6 +42,10 @@ describe("parseConfig(), of families with layer norms, learned positions or expe
   ])("refuses %s", (_, raw, message) => {
     expect(() => parseConfig(raw, {}, "DIR/config.json")).toThrow(message);
     expect(() => parseConfig(raw, {}, "DIR/config.json")).toThrow(/^DIR\/config\.json: /);
+  });
+
+  it("takes heads of odd sizes where nothing is rotated", () => {
+    for (const model_type of ["gpt2", "gpt_bigcode", "opt"]) expect(parseConfig(gpt2({ model_type, hidden_size: 36 })).headDim).toBe(9);
   });
 
   it("knows which layers have experts", () => {

@@ -110,9 +110,20 @@ describe("parseConfig()", () => {
     [
       "a base stretched by a word",
       config({ model_type: "hunyuan_v1_dense", rope_scaling: { type: "dynamic", alpha: "1000" } }),
-      /alpha of the rotary embedding is "1000"/,
+      /rope_scaling\.alpha is "1000"; supported: a positive number/,
+    ],
+    [
+      "a base stretched by nothing",
+      config({ model_type: "hunyuan_v1_dense", rope_parameters: { rope_type: "dynamic", alpha: 0 } }),
+      /rope_parameters\.alpha is 0; supported: a positive number/,
     ],
     ["what a family of today would need", config({ model_type: "apertus" }), /it needs the activation xIELU/],
+    [
+      "parts that are all known, together",
+      config({ model_type: "jais2" }),
+      /it needs a combination of parts that no supported family has;/,
+    ],
+    ["experts that are routed otherwise", config({ model_type: "dots1" }), /it needs shared experts and routing by sigmoid;/],
     ["too few marks of rotation", config({ model_type: "smollm3", no_rope_layers: [1, 0] }), /no_rope_layers .*all 3 layers/],
     ["marks that are neither", config({ model_type: "smollm3", no_rope_layers: [1, 0, 2] }), /no_rope_layers is \[1,0,2\]/],
     [

@@ -39,6 +39,21 @@ describe("parseConfig() of a T5", () => {
     ["no range for its buckets", { relative_attention_max_distance: 16 }, /relative_attention_max_distance is 16.*more than half.*\(16\)/],
     ["too few buckets", { relative_attention_num_buckets: 2 }, /relative_attention_num_buckets is 2; supported: 4 or more/],
     ["two names that differ", { d_model: 16, hidden_size: 32 }, /hidden_size and d_model are two names of one setting/],
+    [
+      "an activation beside feed_forward_proj",
+      { feed_forward_proj: "gated-gelu", dense_act_fn: "relu" },
+      /dense_act_fn is "relu"; supported: what feed_forward_proj \(gated-gelu\) says/,
+    ],
+    [
+      "a gate beside feed_forward_proj",
+      { is_gated_act: true },
+      /is_gated_act is true; supported: what feed_forward_proj \(relu\) says, false/,
+    ],
+    [
+      "what other decoders are told",
+      { sliding_window: 4, partial_rotary_factor: 0.5, rms_norm_eps: 1, attention_bias: true },
+      /sliding_window is 4, partial_rotary_factor is 0.5, rms_norm_eps is 1, attention_bias is true: a model of type t5/,
+    ],
     ["experts", { num_experts: 8 }, /num_experts is 8/],
     ["quantised weights", { quantization_config: { bits: 4 } }, /the weights are quantised/],
   ])("refuses %s", (_, keys, message) => {
