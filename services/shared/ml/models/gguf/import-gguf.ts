@@ -21,7 +21,7 @@ import { chooseElementType } from "./weights/choose-element-type.js";
 import type { ElementType } from "./weights/element-type.js";
 import { type NamedTensor, nameTensors, ropeFactorsName } from "./weights/names.js";
 import { readRows } from "./weights/read-rows.js";
-import { elementsOf, isWeightsFile, weightBytes, writeWeights } from "./weights/write-weights.js";
+import { elementsOf, isWeightsFile, weightBytes, weightFiles, writeWeights } from "./weights/write-weights.js";
 
 /** What a GGUF file becomes: everything but the weights, whose elements are still in the file. */
 export interface GgufImport {
@@ -117,17 +117,30 @@ export async function planImport(file: FileHandle, path: string, wanted?: Elemen
 
 /**
  * Writes the directory: the small files, then the weights, each beside its name and renamed, so that a directory with weights
- * is complete. Weights of an earlier import are removed first.
+ * is complete. Weights of an earlier import are removed first, unless the directory was taken by force.
  *
  * @param directory one that is ours, of the kind "import"
  * @returns the digest of the weights, as every command of Retort shows it
+ * @throws FailedPrecondition naming other weights that stay, before anything is written
  */
 export async function writeImport(directory: string, file: FileHandle, planned: GgufImport, options: ImportOptions = {}): Promise<string> {
-  await clearDirectory(directory, "import", (await readdir(directory)).filter(isWeightsFile));
-  for (const [name, text] of Object.entries(planned.files)) await writeAtomically(join(directory, name), Buffer.from(text));
   const plan = { ...planned, shardBytes: options.shardBytes ?? usualShardBytes };
+  await clearDirectory(directory, "import", (await readdir(directory)).filter(isWeightsFile));
+  await refuseOthers(directory, weightFiles(plan));
+  for (const [name, text] of Object.entries(planned.files)) await writeAtomically(join(directory, name), Buffer.from(text));
   const { digest } = await writeWeights(directory, file, plan, options.onBytes);
   return digest;
+}
+
+/** Refuses a directory with weights beside those that are written: programs would differ in which they read. */
+async function refuseOthers(directory: string, written: readonly string[]): Promise<void> {
+  const others = (await readdir(directory)).filter((name) => isWeightsFile(name) && !written.includes(name)).sort();
+  if (others.length === 0) return;
+  const listed = others.slice(0, 3).join(", ") + (others.length > 3 ? ` and ${others.length - 3} more` : "");
+  throw new RetortError(
+    "FailedPrecondition",
+    `${directory} holds other weights (${listed}), which would lie beside ${written.at(-1)}, and nothing is deleted from a directory that was taken by force; remove them, or name another directory`,
+  );
 }
 
 /** Whether Retort computes such a model, with these weights and this tokenizer. */

@@ -43,10 +43,7 @@ export async function writeWeights(
 ): Promise<{ readonly files: readonly string[]; readonly digest: string }> {
   const hash = createHash("sha256");
   const shards = shardsOf(plan);
-  const count = String(shards.length).padStart(5, "0");
-  const names = shards.map((_, i) =>
-    shards.length === 1 ? "model.safetensors" : `model-${String(i + 1).padStart(5, "0")}-of-${count}.safetensors`,
-  );
+  const names = namesOf(shards.length);
   for (const [i, tensors] of shards.entries())
     await writeAtomically(join(directory, names[i] ?? ""), encoded(file, { ...plan, tensors }, hash, onBytes));
   if (shards.length === 1) return { files: names, digest: hash.digest("hex") };
@@ -57,6 +54,19 @@ export async function writeWeights(
 }
 
 const indexName = "model.safetensors.index.json";
+
+/** Names of so many files of weights, without their index. */
+function namesOf(count: number): string[] {
+  if (count === 1) return ["model.safetensors"];
+  const number = (place: number) => String(place).padStart(5, "0");
+  return Array.from({ length: count }, (_, i) => `model-${number(i + 1)}-of-${number(count)}.safetensors`);
+}
+
+/** Names of the files that {@link writeWeights} writes. */
+export function weightFiles(plan: WeightsPlan): string[] {
+  const names = namesOf(shardsOf(plan).length);
+  return names.length === 1 ? names : [...names, indexName];
+}
 
 /** Names that a model's weights may have in a directory. */
 export const isWeightsFile = (name: string): boolean => name === indexName || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);

@@ -1,6 +1,7 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ownDirectory } from "../../../../../../services/shared/base/own-directory.js";
 import { loadModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import { withGguf } from "../../../../../../services/shared/ml/models/gguf/import-gguf.js";
 import { digestOf } from "../../../../../../services/shared/ml/models/model.js";
@@ -193,6 +194,29 @@ describe("writeImport()", () => {
     expect(parts.digest).toBe(whole.digest);
     await importGguf(ggufFixture("llama.gguf"), place("out"));
     expect((await readdir(place("out"))).filter((name) => /safetensors/.test(name))).toEqual(["model.safetensors"]);
+  });
+
+  it.each([
+    ["an index", ["model.safetensors.index.json"], undefined],
+    ["shards", ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"], undefined],
+    ["one file, where shards are written", ["model.safetensors"], 30_000],
+  ])("refuses other weights in a directory that was taken by force, before it writes: %s", async (_, names, shardBytes) => {
+    await mkdir(place("out"));
+    for (const name of names) await writeFile(place(`out/${name}`), "old");
+    await ownDirectory(place("out"), "import", { force: true });
+    const before = await readdir(place("out"));
+    const imported = importGguf(ggufFixture("llama.gguf"), place("out"), { shardBytes });
+    await expect(imported).rejects.toThrow(`out holds other weights (${names.join(", ")}), which would lie beside model.safetensors`);
+    await expect(imported).rejects.toThrow(/; remove them, or name another directory$/);
+    expect(await readdir(place("out"))).toEqual(before);
+  });
+
+  it("writes over weights of the same names in a directory that was taken by force", async () => {
+    await mkdir(place("out"));
+    await writeFile(place("out/model.safetensors"), "old");
+    await ownDirectory(place("out"), "import", { force: true });
+    const { digest } = await importGguf(ggufFixture("llama.gguf"), place("out"));
+    expect(digestOf((await loadModel(place("out"))).params)).toBe(digest);
   });
 
   it.each([
