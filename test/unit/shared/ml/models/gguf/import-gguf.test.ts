@@ -69,7 +69,7 @@ describe("withGguf()", () => {
     [
       "factors nobody knows",
       { "rope_freqs.weight": { shape: [2], bytes: new Uint8Array(Float32Array.of(3, 1).buffer) } },
-      /rope_freqs.weight are others/,
+      /tensor rope_freqs.weight divides frequencies by \[3, 1\]; supported: .*Llama 3.1/,
     ],
   ])("refuses %s", async (_, tensors, message) => {
     await expect(planned({}, tensors)).rejects.toThrow(message);
