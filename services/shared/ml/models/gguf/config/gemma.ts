@@ -1,17 +1,5 @@
 import type { GgufFields } from "../header/fields.js";
-import type { GgufFamily, Sizes } from "./family.js";
-
-const parts = {
-  attn_norm: "input_layernorm",
-  attn_q: "self_attn.q_proj",
-  attn_k: "self_attn.k_proj",
-  attn_v: "self_attn.v_proj",
-  attn_output: "self_attn.o_proj",
-  ffn_norm: "post_attention_layernorm",
-  ffn_gate: "mlp.gate_proj",
-  ffn_up: "mlp.up_proj",
-  ffn_down: "mlp.down_proj",
-};
+import { type GgufFamily, type Sizes, usualParts } from "./family.js";
 
 /** Gemma: norms of 1 + weight, which are stored as such. */
 export const gemma: GgufFamily = {
@@ -19,12 +7,12 @@ export const gemma: GgufFamily = {
   className: "GemmaForCausalLM",
   interleaved: false,
   normsPlusOne: true,
-  parts,
+  parts: usualParts,
   config: () => ({ hidden_act: "gelu_pytorch_tanh", hidden_activation: "gelu_pytorch_tanh", attention_bias: false }),
 };
 
 const parts2 = {
-  ...parts,
+  ...usualParts,
   post_attention_norm: "post_attention_layernorm",
   ffn_norm: "pre_feedforward_layernorm",
   post_ffw_norm: "post_feedforward_layernorm",

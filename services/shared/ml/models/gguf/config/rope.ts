@@ -1,6 +1,7 @@
 import { RetortError } from "../../../../base/errors.js";
 import type { Json } from "../../config/fields.js";
-import { type GgufFields, shown } from "../header/fields.js";
+import { shown } from "../../config/shown.js";
+import type { GgufFields } from "../header/fields.js";
 
 /** Base and scaling of the rotary embedding as config.json has them. */
 export interface GgufRope {
@@ -53,7 +54,7 @@ function llama3Scaling(own: GgufFields, theta: number, headDim: number, factors:
   }
   throw new RetortError(
     "InvalidArgument",
-    `${own.path}: tensor rope_freqs.weight divides frequencies by ${shown([...factors])}; supported: factors as Llama 3.1 and later have them; config.json cannot say others: take the model's Hugging Face directory`,
+    `${own.path}: tensor rope_freqs.weight divides frequencies by ${shown(factors)}; supported: factors as Llama 3.1 and later have them; config.json cannot say others: take the model's Hugging Face directory`,
   );
 }
 

@@ -41,7 +41,7 @@ describe("withGguf()", () => {
     ["yarn without its context", { "llama.rope.scaling.type": { text: "yarn" } }, /original_context_length is missing/],
     ["no size", { "llama.block_count": undefined }, /llama.block_count is missing; supported: a positive whole number/],
     ["more layers than tensors", { "llama.block_count": { u32: 0xffffffff } }, /block_count is 4294967295; .*tensors \(11\)/],
-    ["heads that differ", { "llama.attention.head_count": { i32s: [2, 1] } }, /head_count is \[2, 1\]; .*every layer/],
+    ["heads that differ", { "llama.attention.head_count": { i32s: [2, 1] } }, /head_count is \[2,1\]; .*every layer/],
     ["a vocabulary of another size", { "llama.vocab_size": { u32: 7 } }, /vocab_size is 7; .*\(6\)/],
     ["another kind of tokenizer", { "tokenizer.ggml.model": { text: "bert" } }, /tokenizer.ggml.model is "bert"; supported: gpt2 /],
     [
@@ -69,7 +69,7 @@ describe("withGguf()", () => {
     [
       "factors nobody knows",
       { "rope_freqs.weight": { shape: [2], bytes: new Uint8Array(Float32Array.of(3, 1).buffer) } },
-      /tensor rope_freqs.weight divides frequencies by \[3, 1\]; supported: .*Llama 3.1/,
+      /tensor rope_freqs.weight divides frequencies by \[3,1\]; supported: .*Llama 3.1/,
     ],
   ])("refuses %s", async (_, tensors, message) => {
     await expect(planned({}, tensors)).rejects.toThrow(message);
