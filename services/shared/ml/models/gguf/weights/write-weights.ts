@@ -3,6 +3,7 @@ import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { updateHash } from "../../../../base/file-bytes.js";
 import { writeAtomically } from "../../../../base/write-atomically.js";
+import { sizeOf } from "../../../graph/tensor.js";
 import { headOf } from "../../safetensors/safetensors-write.js";
 import { widenInto } from "../../safetensors/widen.js";
 import { type ElementType, encode, stored } from "./element-type.js";
@@ -20,12 +21,9 @@ export interface WeightsPlan {
   readonly path: string;
 }
 
-/** Elements of a tensor. */
-export const elementsOf = ({ tensor }: NamedTensor): number => tensor.shape.reduce((product, size) => product * size, 1);
-
 /** Bytes of all weights as they are written. */
 export const weightBytes = ({ tensors, elementType }: Pick<WeightsPlan, "tensors" | "elementType">): number =>
-  tensors.reduce((sum, tensor) => sum + elementsOf(tensor) * stored[elementType].bytes, 0);
+  tensors.reduce((sum, { tensor }) => sum + sizeOf(tensor.shape) * stored[elementType].bytes, 0);
 
 /**
  * Writes weights as model.safetensors, or as shards and then their index. Tensors are read, converted and written piece by
@@ -106,9 +104,9 @@ function headerOf({ tensors, elementType }: WeightsPlan): Record<string, unknown
   const { dtype, bytes } = stored[elementType];
   const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
   let offset = 0;
-  for (const named of tensors) {
-    const end = offset + elementsOf(named) * bytes;
-    header[named.name] = { dtype, shape: named.tensor.shape, data_offsets: [offset, end] };
+  for (const { name, tensor } of tensors) {
+    const end = offset + sizeOf(tensor.shape) * bytes;
+    header[name] = { dtype, shape: tensor.shape, data_offsets: [offset, end] };
     offset = end;
   }
   return header;

@@ -82,6 +82,14 @@ describe("withGguf()", () => {
     expect((await readdir(place("out"))).filter((name) => /safetensors|tmp/.test(name))).toEqual([]);
   });
 
+  it("names a file that cannot be opened, and leaves errors of the work as they are", async () => {
+    const absent = withGguf(place("absent.gguf"), {}, async () => {});
+    await expect(absent).rejects.toThrow(/absent.gguf cannot be read \(ENOENT\); name a GGUF file/);
+    await expect(absent).rejects.toMatchObject({ code: "NotFound" });
+    const unread = withGguf(ggufFixture("llama.gguf"), {}, () => readFile(place("absent")));
+    await expect(unread).rejects.toMatchObject({ code: "ENOENT", path: place("absent") });
+  });
+
   it("says what it was not told", async () => {
     const { warnings } = await planned({
       "tokenizer.ggml.pre": undefined,
