@@ -1,6 +1,6 @@
 import type { Graph, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
-import { float32, int64, type Tensor } from "../../graph/tensor.js";
+import { float32, type Tensor } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { RopeScaling, Rotary } from "../config/rope.js";
 
@@ -67,7 +67,7 @@ export function constantTables(graph: Graph, config: ModelConfig, rotary: Rotary
 export function computedTables(rotary: Rotary, length: Value): RotaryTables<Value> {
   const { graph } = length;
   const half = rotary.dims / 2;
-  const positions = op.range(graph.constant(int64([0], [])), length, graph.constant(int64([1], [])), "table");
+  const positions = op.iota(length, "table");
   const angles = op.mul(op.cast(op.unsqueeze(positions, [1]), "float32"), graph.constant(float32(frequencies(rotary), [1, half])));
   const shape = [{ dtype: "float32" as const, shape: angles.shape }];
   const of = (name: "Cos" | "Sin"): Value => {
