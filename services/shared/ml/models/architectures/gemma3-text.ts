@@ -3,7 +3,7 @@ import { type RopesByKind, ropesByKind, spellRopes } from "../config/ropes-by-ki
 import { slidingLayers, type Windows, windowsOf } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
 import { gemmaConfig } from "./gemma.js";
-import { gemma2, gemmaActivation, scoreScale, softCap } from "./gemma2.js";
+import { gemma2, gemmaActivation, readSoftCap, scoreScale } from "./gemma2.js";
 
 const maxPositions = 131072;
 
@@ -42,7 +42,7 @@ export const gemma3Text: Architecture = {
         maxPositions: reach,
         qkNorm: "head",
         attentionScale: scoreScale(read),
-        logitSoftCap: softCap(read, "final_logit_softcapping", undefined),
+        logitSoftCap: readSoftCap(read, "final_logit_softcapping", undefined),
       },
     );
   },

@@ -57,7 +57,7 @@ export const phi3: Architecture = {
 };
 
 /** A gated feed-forward part whose gate and up are one linear, the gate first. */
-export function stackedFeedForward(pass: Pass, name: string, x: Value): Value {
+function stackedFeedForward(pass: Pass, name: string, x: Value): Value {
   const { intermediateSize } = pass.config;
   const both = pass.linear(`${name}.gate_up_proj`, x);
   const [gate, up] = op.split(both, 2, [intermediateSize, intermediateSize]) as [Value, Value];
@@ -65,7 +65,7 @@ export function stackedFeedForward(pass: Pass, name: string, x: Value): Value {
 }
 
 /** The weights of {@link stackedFeedForward}. */
-export const stackedParams = ({ hiddenSize, intermediateSize }: ModelConfig, name: string): ParamSpec[] => [
+const stackedParams = ({ hiddenSize, intermediateSize }: ModelConfig, name: string): ParamSpec[] => [
   ...linear(`${name}.gate_up_proj`, 2 * intermediateSize, hiddenSize, false),
   ...linear(`${name}.down_proj`, hiddenSize, intermediateSize, false),
 ];

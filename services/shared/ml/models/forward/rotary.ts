@@ -84,10 +84,10 @@ export const rotate = (x: Value, positions_BT: Value, { cos, sin }: RotaryTables
 /** Angle per position of each pair of channels, in float32. */
 function frequencies({ theta, dims, scaling }: Rotary): Float32Array {
   const plain = Array.from({ length: dims / 2 }, (_, i) => theta ** (-i / (dims / 2)));
-  return Float32Array.from(scaling ? plain.map((frequency, i) => scaled(frequency, i, dims, theta, scaling)) : plain);
+  return Float32Array.from(scaling ? plain.map((frequency, i) => scaledFrequency(frequency, i, dims, theta, scaling)) : plain);
 }
 
-function scaled(frequency: number, pair: number, dims: number, theta: number, scaling: RopeScaling): number {
+function scaledFrequency(frequency: number, pair: number, dims: number, theta: number, scaling: RopeScaling): number {
   if (scaling.type === "linear") return frequency / scaling.factor;
   if (scaling.type === "longrope") return frequency / (scaling.factors[pair] ?? 1);
   if (scaling.type === "yarn") {

@@ -47,7 +47,7 @@ export const gemma3: GgufFamily = {
     hidden_activation: "gelu_pytorch_tanh",
     attention_bias: false,
     attn_logit_softcapping: null,
-    final_logit_softcapping: softCap(own),
+    final_logit_softcapping: finalSoftCap(own),
     query_pre_attn_scalar: queryScalar(own, sizes, 62),
     sliding_window: own.size("attention.sliding_window"),
     layer_types: layerTypes(own, sizes, 6),
@@ -56,7 +56,7 @@ export const gemma3: GgufFamily = {
 };
 
 /** The cap of the last logits; absent or 0: none. */
-function softCap(own: GgufFields): number | null {
+function finalSoftCap(own: GgufFields): number | null {
   const value = own.get("final_logit_softcapping");
   return value === undefined || value === 0 ? null : own.positive("final_logit_softcapping");
 }
