@@ -49,3 +49,12 @@ export function int32(data: Int32Array | readonly number[], dims: readonly numbe
 export function int64(data: readonly number[], dims: readonly number[] = [data.length]): Tensor<"int64"> {
   return { dtype: "int64", dims, data: BigInt64Array.from(data, BigInt) };
 }
+
+/** The transpose of a matrix [M, N]: [N, M]. */
+export function transposed({ data, dims }: Tensor<"float32">): Tensor<"float32"> {
+  const [rows, columns] = dims as [number, number];
+  const out = new Float32Array(data.length);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) out[column * rows + row] = data[row * columns + column] as number;
+  return float32(out, [columns, rows]);
+}

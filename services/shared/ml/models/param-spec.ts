@@ -1,5 +1,5 @@
 import { found } from "../../base/found.js";
-import type { Tensor } from "../graph/tensor.js";
+import { sizeOf, type Tensor } from "../graph/tensor.js";
 
 /** Weights by their Hugging Face names, in Hugging Face's layout; see {@link LinearLayout} for that of projections. */
 export type Weights = ReadonlyMap<string, Tensor<"float32">>;
@@ -18,8 +18,7 @@ export interface ParamSpec {
 export type LinearLayout = "outIn" | "inOut";
 
 /** How many numbers weights hold. */
-export const elementsOf = (specs: readonly ParamSpec[]): number =>
-  specs.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0);
+export const elementsOf = (specs: readonly ParamSpec[]): number => specs.reduce((sum, { dims }) => sum + sizeOf(dims), 0);
 
 /** A weight by its name. @throws Internal naming it if it isn't there */
 export const weightOf = (weights: Weights, name: string): Tensor<"float32"> => found(weights.get(name), `weight ${name}`);

@@ -140,6 +140,14 @@ export function range(start: Value, limit: Value, delta: Value, size: Dim): Valu
   return graphOf(start, limit, delta).node("Range", [start, limit, delta], [{ dtype: start.dtype, shape: [size] }])[0]!;
 }
 
+/** 0, 1, … below `length`, int64 [] or [1]: int64 [size]. */
+export function iota(length: Value, size: Dim): Value {
+  const { graph } = length;
+  const start = graph.constant(int64([0], []));
+  const limit = length.rank === 0 ? length : squeeze(length, [0]);
+  return range(start, limit, graph.constant(int64([1], [])), size);
+}
+
 /** Keeps the upper (or lower) triangle of the last two axes and zeroes the rest. */
 export function trilu(x: Value, upper: boolean): Value {
   return x.graph.node("Trilu", [x], [{ dtype: x.dtype, shape: x.shape }], { upper: upper ? 1 : 0 })[0]!;

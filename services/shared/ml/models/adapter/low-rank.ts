@@ -1,4 +1,4 @@
-import { float32, type Tensor } from "../../graph/tensor.js";
+import { float32, type Tensor, transposed } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { graphWeights } from "../graph-weights.js";
 import { factorNames, type Lora, loraScale } from "../lora.js";
@@ -35,14 +35,6 @@ function mergedWeights(config: ModelConfig, weights: Weights, lora: Lora, factor
     merged.set(name, sumOf(weightOf(weights, name), left, right, loraScale(lora)));
   }
   return merged;
-}
-
-function transposed({ data, dims }: Tensor<"float32">): Tensor<"float32"> {
-  const [rows, columns] = dims as [number, number];
-  return float32(
-    data.map((_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number),
-    [columns, rows],
-  );
 }
 
 /** W + scale · L R of W [M, N], L [M, r], R [r, N]. */

@@ -1,8 +1,9 @@
+import type { Value } from "../../graph/graph.js";
 import { decoderConfig } from "../config/decoder-config.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
-import { plainFeedForward } from "../forward/feed-forward.js";
+import { plainFeedForward, twoParts } from "../forward/feed-forward.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
@@ -33,8 +34,8 @@ export const arcee: Architecture = {
   /** x += O·attention(norm(x)); x += down·relu(up·norm(x))² */
   block(pass, x, attention) {
     const name = layerName(attention.layer);
-    x.add(pass.attention(attention, x.norm(`${name}.input_layernorm`)));
-    x.add(plainFeedForward(pass, [`${name}.mlp.up_proj`, `${name}.mlp.down_proj`], x.norm(`${name}.post_attention_layernorm`)));
+    const feedForward = (normed: Value) => plainFeedForward(pass, [`${name}.mlp.up_proj`, `${name}.mlp.down_proj`], normed);
+    twoParts(pass, x, attention, { first: `${name}.input_layernorm`, second: `${name}.post_attention_layernorm`, feedForward });
   },
 };
 

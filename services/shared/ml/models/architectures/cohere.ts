@@ -4,7 +4,7 @@ import { layerNormed } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
-import { gatedFeedForward } from "../forward/feed-forward.js";
+import { gatedFeedForward, twoParts } from "../forward/feed-forward.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
@@ -39,9 +39,8 @@ export const cohere: Architecture = {
   /** x += O·attention(n) + down·(silu(gate·n) ∘ up·n) with n = norm(x) */
   block(pass, x, attention) {
     const name = layerName(attention.layer);
-    const normed = x.norm(`${name}.input_layernorm`);
-    x.add(pass.attention(attention, normed));
-    x.add(gatedFeedForward(pass, `${name}.mlp`, normed));
+    const first = `${name}.input_layernorm`;
+    twoParts(pass, x, attention, { first, second: first, feedForward: (normed) => gatedFeedForward(pass, `${name}.mlp`, normed) });
   },
 };
 

@@ -25,8 +25,8 @@ export const gemma2: Architecture = {
     const defaults = { maxPositions: gemma2.maxPositions, kvHeads: 4, windows, activation: gemmaActivation };
     return gemmaConfig(read, defaults, {
       attentionScale: scoreScale(read),
-      attentionSoftCap: softCap(read, "attn_logit_softcapping", 50),
-      logitSoftCap: softCap(read, "final_logit_softcapping", 30),
+      attentionSoftCap: readSoftCap(read, "attn_logit_softcapping", 50),
+      logitSoftCap: readSoftCap(read, "final_logit_softcapping", 30),
     });
   },
   spell: spellOneRope({ maxPositions: 8192, headDim: 256 }),
@@ -48,7 +48,7 @@ export const gemmaActivation = ["hidden_activation", "gelu_pytorch_tanh"] as con
 export const scoreScale = (read: Fields): number => 1 / Math.sqrt(read.positive("query_pre_attn_scalar", 256));
 
 /** A soft cap; null is none. */
-export function softCap(read: Fields, field: string, byDefault: number | undefined): number | undefined {
+export function readSoftCap(read: Fields, field: string, byDefault: number | undefined): number | undefined {
   const cap = read.has(field) ? read.get(field) : byDefault;
   return cap === undefined ? undefined : read.positive(field, cap as number);
 }

@@ -1,9 +1,9 @@
-import { type Fields, isObject, type Json } from "../config/fields.js";
-import { type Rope, ropeOf } from "../config/rope.js";
+import type { Fields } from "../config/fields.js";
+import { type RopesByKind, ropesByKind, spellRopes } from "../config/ropes-by-kind.js";
 import { slidingLayers, type Windows, windowsOf } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
 import { gemmaConfig } from "./gemma.js";
-import { gemma2, gemmaActivation, scoreScale, softCap } from "./gemma2.js";
+import { gemma2, gemmaActivation, readSoftCap, scoreScale } from "./gemma2.js";
 
 const maxPositions = 131072;
 
@@ -43,45 +43,20 @@ export const gemma3Text: Architecture = {
         maxPositions: reach,
         qkNorm: "head",
         attentionScale: scoreScale(read),
-        logitSoftCap: softCap(read, "final_logit_softcapping", undefined),
+        logitSoftCap: readSoftCap(read, "final_logit_softcapping", undefined),
       },
     );
   },
   spell(read) {
-    const { full, sliding } = ropesOf(read);
-    const spelled = ({ rotary: { theta }, spelled }: Rope): Json => ({ ...spelled, rope_theta: theta });
-    return {
-      rope_theta: full.rotary.theta,
-      rope_local_base_freq: sliding.rotary.theta,
-      rope_scaling: full.spelled.rope_type === "default" ? null : full.spelled,
-      rope_parameters: { full_attention: spelled(full), sliding_attention: spelled(sliding) },
-    };
+    const ropes = ropesOf(read);
+    return { ...spellRopes(ropes), rope_local_base_freq: ropes.sliding.rotary.theta };
   },
 };
 
-/**
- * The rotary embeddings of layers that see all and of those that slide: rope_parameters by layer type, as transformers 5 writes
- * them, or rope_theta and rope_scaling for the former and rope_local_base_freq for the latter, as transformers 4 does.
- */
-function ropesOf(read: Fields): { readonly full: Rope; readonly sliding: Rope } {
-  const parameters = read.within("rope_parameters");
-  for (const [key, value] of Object.entries(parameters.raw))
-    if (!["full_attention", "sliding_attention"].includes(key) || !(isObject(value) || value === null))
-      throw parameters.refused(key, "full_attention and sliding_attention, each with a rotary embedding of its own");
-  const scaling = read.within("rope_scaling");
-  if ("type" in scaling.raw && !("rope_type" in scaling.raw))
-    throw scaling.refused("rope_type", `the kind of scaling (its older name, type, is not read in this family; say rope_type)`);
-  const own = parameters.within("full_attention");
-  const full = Object.keys(scaling.raw).length > 0 ? scaling.replaced({ ...own.raw, ...scaling.raw }) : own;
-  const context = {
-    maxPositions: read.size("max_position_embeddings", maxPositions),
-    headDim: read.size("head_dim", 256),
-  };
-  /** What stands around both: its base is each one's own. */
-  const { partial_rotary_factor } = read.raw;
-  const around = read.replaced({ partial_rotary_factor });
-  return {
-    full: ropeOf(full, around, { ...context, theta: read.positive("rope_theta", 1e6) }),
-    sliding: ropeOf(parameters.within("sliding_attention"), around, { ...context, theta: read.positive("rope_local_base_freq", 1e4) }),
-  };
-}
+/** Layers that slide have a base of their own: rope_local_base_freq, as transformers 4 calls it. */
+const ropesOf = (read: Fields): RopesByKind =>
+  ropesByKind(read, {
+    context: { maxPositions: read.size("max_position_embeddings", maxPositions), headDim: read.size("head_dim", 256) },
+    full: read.positive("rope_theta", 1e6),
+    sliding: read.positive("rope_local_base_freq", 1e4),
+  });

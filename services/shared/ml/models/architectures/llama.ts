@@ -1,8 +1,9 @@
+import type { Value } from "../../graph/graph.js";
 import { decoderConfig } from "../config/decoder-config.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
-import { gatedFeedForward, scaled } from "../forward/feed-forward.js";
+import { gatedFeedForward, scaled, twoParts } from "../forward/feed-forward.js";
 import { selfAttention } from "../forward/self-attention.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
@@ -33,9 +34,8 @@ export const llama: Architecture = {
   /** x += O·attention(norm(x)); x += down·(silu(gate·n) ∘ up·n) with n = norm(x) */
   block(pass, x, attention) {
     const name = layerName(attention.layer);
-    const { residualScale } = pass.config;
-    x.add(scaled(pass.attention(attention, x.norm(`${name}.input_layernorm`)), residualScale));
-    x.add(scaled(gatedFeedForward(pass, `${name}.mlp`, x.norm(`${name}.post_attention_layernorm`)), residualScale));
+    const feedForward = (normed: Value) => gatedFeedForward(pass, `${name}.mlp`, normed);
+    twoParts(pass, x, attention, { first: `${name}.input_layernorm`, second: `${name}.post_attention_layernorm`, feedForward });
   },
   finish: (x, { logitScale }) => scaled(x.norm("model.norm"), logitScale),
 };

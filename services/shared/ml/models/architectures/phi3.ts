@@ -4,7 +4,7 @@ import { decoderConfig } from "../config/decoder-config.js";
 import type { Fields, Json } from "../config/fields.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { readRope } from "../config/rope.js";
-import { activated, scaled } from "../forward/feed-forward.js";
+import { activated, twoParts } from "../forward/feed-forward.js";
 import type { Pass } from "../forward/pass.js";
 import { selfAttention } from "../forward/self-attention.js";
 import type { ParamSpec } from "../param-spec.js";
@@ -51,14 +51,13 @@ export const phi3: Architecture = {
   /** x += O·attention(norm(x)); x += down·(silu(gate·n) ∘ up·n) with n = norm(x) */
   block(pass, x, attention) {
     const name = layerName(attention.layer);
-    const { residualScale } = pass.config;
-    x.add(scaled(pass.attention(attention, x.norm(`${name}.input_layernorm`)), residualScale));
-    x.add(scaled(stackedFeedForward(pass, `${name}.mlp`, x.norm(`${name}.post_attention_layernorm`)), residualScale));
+    const feedForward = (normed: Value) => stackedFeedForward(pass, `${name}.mlp`, normed);
+    twoParts(pass, x, attention, { first: `${name}.input_layernorm`, second: `${name}.post_attention_layernorm`, feedForward });
   },
 };
 
 /** A gated feed-forward part whose gate and up are one linear, the gate first. */
-export function stackedFeedForward(pass: Pass, name: string, x: Value): Value {
+function stackedFeedForward(pass: Pass, name: string, x: Value): Value {
   const { intermediateSize } = pass.config;
   const both = pass.linear(`${name}.gate_up_proj`, x);
   const [gate, up] = op.split(both, 2, [intermediateSize, intermediateSize]) as [Value, Value];
@@ -66,7 +65,7 @@ export function stackedFeedForward(pass: Pass, name: string, x: Value): Value {
 }
 
 /** The weights of {@link stackedFeedForward}. */
-export const stackedParams = ({ hiddenSize, intermediateSize }: ModelConfig, name: string): ParamSpec[] => [
+const stackedParams = ({ hiddenSize, intermediateSize }: ModelConfig, name: string): ParamSpec[] => [
   ...linear(`${name}.gate_up_proj`, 2 * intermediateSize, hiddenSize, false),
   ...linear(`${name}.down_proj`, hiddenSize, intermediateSize, false),
 ];

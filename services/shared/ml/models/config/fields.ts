@@ -1,16 +1,11 @@
 import { RetortError } from "../../../base/errors.js";
+import { shown } from "./shown.js";
 
 /** The keys of a JSON object, as they came. */
 export type Json = Readonly<Record<string, unknown>>;
 
 /** Whether a JSON value is an object, neither null nor a list. */
 export const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** A value as an error shows it, as far as a line holds it. */
-const shown = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 80)} …` : text;
-};
 
 /** Typed access to a config's fields, with errors that name file, field, value and what is supported. */
 export class Fields {

@@ -76,7 +76,7 @@ function pastMask(ids_BS: Value, present_BT: Value, window: number | undefined):
   const { graph } = ids_BS;
   const [zero, one] = [graph.constant(int64([0], [])), graph.constant(int64([1], []))];
   const total = op.squeeze(op.dimOf(present_BT, 1), [0]);
-  const columns_T = op.range(zero, total, one, "total");
+  const columns_T = op.iota(total, "total");
   const rows_S = op.range(op.sub(total, op.squeeze(op.dimOf(ids_BS, 1), [0])), total, one, "sequence");
   if (window !== undefined) {
     const near_ST = maskOfDistance(op.sub(op.unsqueeze(rows_S, [1]), op.unsqueeze(columns_T, [0])), window);

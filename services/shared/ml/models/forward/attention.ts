@@ -78,8 +78,7 @@ function causalMask(q: Value, time: string, window: number | undefined): Value {
 }
 
 function windowMask(length: Value, time: string, window: number): Value {
-  const { graph } = length;
-  const places_T = op.range(graph.constant(int64([0], [])), op.squeeze(length, [0]), graph.constant(int64([1], [])), time);
+  const places_T = op.iota(length, time);
   return maskOfDistance(op.sub(op.unsqueeze(places_T, [1]), op.unsqueeze(places_T, [0])), window);
 }
 

@@ -38,7 +38,7 @@ export function routedFeedForward(pass: Pass, { count, perToken, normalised }: E
     0,
     "pairs",
   );
-  const places_P = op.range(graph.constant(int64([0], [])), op.squeeze(op.dimOf(ids_P, 0), [0]), graph.constant(int64([1], [])), "pairs");
+  const places_P = op.iota(op.dimOf(ids_P, 0), "pairs");
   const inverse_P = op.scatterElements(op.zerosLike(order_P), order_P, places_P, 0);
   const made_NKD = op.reshape(op.gather(made_PD, inverse_P), ["tokens", perToken, width]);
   const sum_ND = op.reduceSum(op.mul(made_NKD, op.unsqueeze(weights_NK, [2])), [1]);

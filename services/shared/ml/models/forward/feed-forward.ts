@@ -46,15 +46,19 @@ export interface TwoParts {
   readonly feedForward: (x: Value) => Value;
 }
 
-/** One layer: attention, then the feed-forward part on what that gave; or, in a parallel model, both on the same stream. */
+/**
+ * One layer: attention, then the feed-forward part on what that gave; or, in a parallel model, both on the same stream. What
+ * each adds is multiplied with the model's residualScale.
+ */
 export function twoParts(pass: Pass, x: Residual, attention: SelfAttention, { first, second, feedForward }: TwoParts): void {
+  const { parallel, residualScale } = pass.config;
   const normed = x.norm(first);
-  if (!pass.config.parallel) {
-    x.add(pass.attention(attention, normed));
-    x.add(feedForward(x.norm(second)));
+  if (!parallel) {
+    x.add(scaled(pass.attention(attention, normed), residualScale));
+    x.add(scaled(feedForward(x.norm(second)), residualScale));
     return;
   }
   const beside = second === first ? normed : x.norm(second);
-  x.add(pass.attention(attention, normed));
-  x.add(feedForward(beside));
+  x.add(scaled(pass.attention(attention, normed), residualScale));
+  x.add(scaled(feedForward(beside), residualScale));
 }

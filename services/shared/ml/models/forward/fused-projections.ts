@@ -1,6 +1,6 @@
 // Dimensions: D width, G key/value heads, X heads per group, R = X + 2 slots per group, E head size.
 import type { Graph, Value } from "../../graph/graph.js";
-import { float32, type Tensor } from "../../graph/tensor.js";
+import { float32, type Tensor, transposed } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { LowRank } from "../graph-weights.js";
 import { type Weights, weightOf } from "../param-spec.js";
@@ -76,29 +76,21 @@ function rowsOf(
   { projection }: SelfAttention,
   part: Part,
 ): Record<"q" | "k" | "v", Float32Array> {
-  const dataOf = (name: string) => weightOf(weights, `${name}.${part}`).data;
+  const partOf = (name: string) => weightOf(weights, `${name}.${part}`);
+  const dataOf = (name: string) => partOf(name).data;
   if (projection.kind === "apart") return { q: dataOf(projection.q), k: dataOf(projection.k), v: dataOf(projection.v) };
   const headSize = headDim * (part === "weight" ? hiddenSize : 1);
-  const stored = dataOf(projection.name);
+  const stored = partOf(projection.name);
   if (projection.kind === "stacked") {
-    const data = projection.layout === "inOut" && part === "weight" ? transposed(stored, hiddenSize) : stored;
+    const { data } = projection.layout === "inOut" && part === "weight" ? transposed(stored) : stored;
     const [keys, values] = [heads * headSize, (heads + kvHeads) * headSize];
     return { q: data.subarray(0, keys), k: data.subarray(keys, values), v: data.subarray(values) };
   }
   const part3 = (place: number) => {
     const rows = new Float32Array(heads * headSize);
     for (let head = 0; head < heads; head++)
-      rows.set(stored.subarray((3 * head + place) * headSize, (3 * head + place + 1) * headSize), head * headSize);
+      rows.set(stored.data.subarray((3 * head + place) * headSize, (3 * head + place + 1) * headSize), head * headSize);
     return rows;
   };
   return { q: part3(0), k: part3(1), v: part3(2) };
-}
-
-/** A matrix of so many rows, row-major, with rows and columns changed. */
-function transposed(data: Float32Array, rows: number): Float32Array {
-  const columns = data.length / rows;
-  const out = new Float32Array(data.length);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) out[column * rows + row] = data[row * columns + column] as number;
-  return out;
 }

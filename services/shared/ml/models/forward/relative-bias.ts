@@ -43,7 +43,7 @@ export function bucketOf(offset: number, { count, maxDistance, bidirectional }: 
  */
 export function relativeBias(weights: GraphWeights, bias: RelativeBias, length: Value, time: Dim): Value {
   const { graph } = length;
-  const places_T = positions(length, time);
+  const places_T = op.iota(length, time);
   const offsets_TT = op.sub(op.unsqueeze(places_T, [0]), op.unsqueeze(places_T, [1]));
   const far = graph.constant(int64([bias.maxDistance], []));
   const clipped_TT = op.min(op.max(offsets_TT, graph.constant(int64([-bias.maxDistance], []))), far);
@@ -60,7 +60,7 @@ export function relativeBias(weights: GraphWeights, bias: RelativeBias, length: 
 export function backwardBias(weights: GraphWeights, bias: RelativeBias, length: Value): Value {
   const { graph } = length;
   const last = op.sub(length, graph.constant(int64([1])));
-  const distances_L = op.min(op.sub(last, positions(length, "L")), graph.constant(int64([bias.maxDistance])));
+  const distances_L = op.min(op.sub(last, op.iota(length, "L")), graph.constant(int64([bias.maxDistance])));
   const buckets_L = op.gather(bucketTable(graph, bias, 0), op.sub(graph.constant(int64([bias.maxDistance])), distances_L));
   return op.unsqueeze(op.transpose(op.gather(weights.weight(bias.name), buckets_L), [1, 0]), [0, 2]);
 }
@@ -69,10 +69,4 @@ export function backwardBias(weights: GraphWeights, bias: RelativeBias, length: 
 function bucketTable(graph: Graph, bias: RelativeBias, last: number): Value {
   const buckets = Array.from({ length: bias.maxDistance + last + 1 }, (_, i) => bucketOf(i - bias.maxDistance, bias));
   return graph.constant(int64(buckets));
-}
-
-/** 0, 1, … below a length [1], int64. */
-function positions(length: Value, size: Dim): Value {
-  const { graph } = length;
-  return op.range(graph.constant(int64([0], [])), op.squeeze(length, [0]), graph.constant(int64([1], [])), size);
 }

@@ -1,6 +1,6 @@
 import type { Graph, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
-import { float32, int64, type Tensor } from "../../graph/tensor.js";
+import { float32, type Tensor } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { RopeScaling, Rotary } from "../config/rope.js";
 
@@ -67,7 +67,7 @@ export function constantTables(graph: Graph, config: ModelConfig, rotary: Rotary
 export function computedTables(rotary: Rotary, length: Value): RotaryTables<Value> {
   const { graph } = length;
   const half = rotary.dims / 2;
-  const positions = op.range(graph.constant(int64([0], [])), length, graph.constant(int64([1], [])), "table");
+  const positions = op.iota(length, "table");
   const angles = op.mul(op.cast(op.unsqueeze(positions, [1]), "float32"), graph.constant(float32(frequencies(rotary), [1, half])));
   const shape = [{ dtype: "float32" as const, shape: angles.shape }];
   const of = (name: "Cos" | "Sin"): Value => {
@@ -84,10 +84,10 @@ export const rotate = (x: Value, positions_BT: Value, { cos, sin }: RotaryTables
 /** Angle per position of each pair of channels, in float32. */
 function frequencies({ theta, dims, scaling }: Rotary): Float32Array {
   const plain = Array.from({ length: dims / 2 }, (_, i) => theta ** (-i / (dims / 2)));
-  return Float32Array.from(scaling ? plain.map((frequency, i) => scaled(frequency, i, dims, theta, scaling)) : plain);
+  return Float32Array.from(scaling ? plain.map((frequency, i) => scaledFrequency(frequency, i, dims, theta, scaling)) : plain);
 }
 
-function scaled(frequency: number, pair: number, dims: number, theta: number, scaling: RopeScaling): number {
+function scaledFrequency(frequency: number, pair: number, dims: number, theta: number, scaling: RopeScaling): number {
   if (scaling.type === "linear") return frequency / scaling.factor;
   if (scaling.type === "longrope") return frequency / (scaling.factors[pair] ?? 1);
   if (scaling.type === "yarn") {

@@ -2,8 +2,9 @@ import { type FileHandle, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../../base/errors.js";
 import { clearDirectory } from "../../../base/own-directory.js";
-import { openRegular, withRegular } from "../../../base/regular-files.js";
+import { withRegular } from "../../../base/regular-files.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
+import { sizeOf } from "../../graph/tensor.js";
 import { Tokenizer } from "../../text/tokenizer.js";
 import { configText } from "../config/config-text.js";
 import type { Json } from "../config/fields.js";
@@ -21,7 +22,7 @@ import { chooseElementType } from "./weights/choose-element-type.js";
 import type { ElementType } from "./weights/element-type.js";
 import { type NamedTensor, nameTensors, ropeFactorsName } from "./weights/names.js";
 import { readRows } from "./weights/read-rows.js";
-import { elementsOf, isWeightsFile, weightBytes, writeWeights } from "./weights/write-weights.js";
+import { isWeightsFile, weightBytes, weightFiles, writeWeights } from "./weights/write-weights.js";
 
 /** What a GGUF file becomes: everything but the weights, whose elements are still in the file. */
 export interface GgufImport {
@@ -63,15 +64,15 @@ const usualShardBytes = 5e9;
  * way out
  */
 export async function withGguf<T>(path: string, options: ImportOptions, work: (file: FileHandle, planned: GgufImport) => Promise<T>) {
-  const opened = await openRegular(path).catch((error: NodeJS.ErrnoException) => {
-    if (error instanceof RetortError) throw error;
-    throw new RetortError("NotFound", `${path} cannot be read (${error.code}); name a GGUF file`);
-  });
-  await opened.close();
-  return withRegular(path, async (file) => {
+  const plannedWork = async (file: FileHandle) => {
     const planned = await planImport(file, path, options.elementType);
     checkModel(planned);
     return work(file, planned);
+  };
+  return withRegular(path, plannedWork).catch((error: NodeJS.ErrnoException) => {
+    // Errors of reading name no path, those of writing another.
+    if (error.path !== path) throw error;
+    throw new RetortError("NotFound", `${path} cannot be read (${error.code}); name a GGUF file`);
   });
 }
 
@@ -101,7 +102,7 @@ export async function planImport(file: FileHandle, path: string, wanted?: Elemen
     architecture,
     readBytes: header.size,
     writeBytes: weightBytes({ tensors, elementType }),
-    parameters: tensors.reduce((sum, tensor) => sum + elementsOf(tensor), 0),
+    parameters: tensors.reduce((sum, { tensor }) => sum + sizeOf(tensor.shape), 0),
     tensors,
     elementType,
     config,
@@ -117,17 +118,30 @@ export async function planImport(file: FileHandle, path: string, wanted?: Elemen
 
 /**
  * Writes the directory: the small files, then the weights, each beside its name and renamed, so that a directory with weights
- * is complete. Weights of an earlier import are removed first.
+ * is complete. Weights of an earlier import are removed first, unless the directory was taken by force.
  *
  * @param directory one that is ours, of the kind "import"
  * @returns the digest of the weights, as every command of Retort shows it
+ * @throws FailedPrecondition naming other weights that stay, before anything is written
  */
 export async function writeImport(directory: string, file: FileHandle, planned: GgufImport, options: ImportOptions = {}): Promise<string> {
-  await clearDirectory(directory, "import", (await readdir(directory)).filter(isWeightsFile));
-  for (const [name, text] of Object.entries(planned.files)) await writeAtomically(join(directory, name), Buffer.from(text));
   const plan = { ...planned, shardBytes: options.shardBytes ?? usualShardBytes };
+  await clearDirectory(directory, "import", (await readdir(directory)).filter(isWeightsFile));
+  await refuseOthers(directory, weightFiles(plan));
+  for (const [name, text] of Object.entries(planned.files)) await writeAtomically(join(directory, name), Buffer.from(text));
   const { digest } = await writeWeights(directory, file, plan, options.onBytes);
   return digest;
+}
+
+/** Refuses a directory with weights beside those that are written: programs would differ in which they read. */
+async function refuseOthers(directory: string, written: readonly string[]): Promise<void> {
+  const others = (await readdir(directory)).filter((name) => isWeightsFile(name) && !written.includes(name)).sort();
+  if (others.length === 0) return;
+  const listed = others.slice(0, 3).join(", ") + (others.length > 3 ? ` and ${others.length - 3} more` : "");
+  throw new RetortError(
+    "FailedPrecondition",
+    `${directory} holds other weights (${listed}), which would lie beside ${written.at(-1)}, and nothing is deleted from a directory that was taken by force; remove them, or name another directory`,
+  );
 }
 
 /** Whether Retort computes such a model, with these weights and this tokenizer. */

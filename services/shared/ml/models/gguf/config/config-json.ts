@@ -1,5 +1,6 @@
 import type { Json } from "../../config/fields.js";
-import { type GgufFields, shown } from "../header/fields.js";
+import { shown } from "../../config/shown.js";
+import type { GgufFields } from "../header/fields.js";
 import type { GgufTensor } from "../header/tensors.js";
 import type { GgufFamily, Sizes } from "./family.js";
 import { ropeOf } from "./rope.js";

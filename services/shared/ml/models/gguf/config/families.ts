@@ -1,25 +1,13 @@
 import { RetortError } from "../../../../base/errors.js";
-import type { GgufFamily } from "./family.js";
+import { type GgufFamily, usualParts } from "./family.js";
 import { gemma, gemma2, gemma3 } from "./gemma.js";
-
-const llamaParts = {
-  attn_norm: "input_layernorm",
-  attn_q: "self_attn.q_proj",
-  attn_k: "self_attn.k_proj",
-  attn_v: "self_attn.v_proj",
-  attn_output: "self_attn.o_proj",
-  ffn_norm: "post_attention_layernorm",
-  ffn_gate: "mlp.gate_proj",
-  ffn_up: "mlp.up_proj",
-  ffn_down: "mlp.down_proj",
-};
 
 const llama: GgufFamily = {
   modelType: "llama",
   className: "LlamaForCausalLM",
   interleaved: true,
   normsPlusOne: false,
-  parts: llamaParts,
+  parts: usualParts,
   config: (_own, _sizes, has) => ({
     hidden_act: "silu",
     attention_bias: has("blk.0.attn_q.bias") || has("blk.0.attn_output.bias"),
@@ -39,7 +27,7 @@ const qwen3: GgufFamily = {
   ...qwen2,
   modelType: "qwen3",
   className: "Qwen3ForCausalLM",
-  parts: { ...llamaParts, attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" },
+  parts: { ...usualParts, attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" },
   config: (_own, _sizes, has) => ({ hidden_act: "silu", use_sliding_window: false, attention_bias: has("blk.0.attn_q.bias") }),
 };
 

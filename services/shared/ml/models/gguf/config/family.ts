@@ -10,6 +10,19 @@ export interface Sizes {
   readonly headDim: number;
 }
 
+/** The parts of a layer that every family has: Hugging Face's names by those of GGUF. */
+export const usualParts = {
+  attn_norm: "input_layernorm",
+  attn_q: "self_attn.q_proj",
+  attn_k: "self_attn.k_proj",
+  attn_v: "self_attn.v_proj",
+  attn_output: "self_attn.o_proj",
+  ffn_norm: "post_attention_layernorm",
+  ffn_gate: "mlp.gate_proj",
+  ffn_up: "mlp.up_proj",
+  ffn_down: "mlp.down_proj",
+};
+
 /** A family of models in GGUF files: how it becomes a Hugging Face directory. */
 export interface GgufFamily {
   /** Hugging Face's `model_type`, and the class in `architectures`. */

@@ -1,17 +1,5 @@
 import type { GgufFields } from "../header/fields.js";
-import type { GgufFamily, Sizes } from "./family.js";
-
-const parts = {
-  attn_norm: "input_layernorm",
-  attn_q: "self_attn.q_proj",
-  attn_k: "self_attn.k_proj",
-  attn_v: "self_attn.v_proj",
-  attn_output: "self_attn.o_proj",
-  ffn_norm: "post_attention_layernorm",
-  ffn_gate: "mlp.gate_proj",
-  ffn_up: "mlp.up_proj",
-  ffn_down: "mlp.down_proj",
-};
+import { type GgufFamily, type Sizes, usualParts } from "./family.js";
 
 /** Gemma: norms of 1 + weight, which are stored as such. */
 export const gemma: GgufFamily = {
@@ -19,12 +7,12 @@ export const gemma: GgufFamily = {
   className: "GemmaForCausalLM",
   interleaved: false,
   normsPlusOne: true,
-  parts,
+  parts: usualParts,
   config: () => ({ hidden_act: "gelu_pytorch_tanh", hidden_activation: "gelu_pytorch_tanh", attention_bias: false }),
 };
 
 const parts2 = {
-  ...parts,
+  ...usualParts,
   post_attention_norm: "post_attention_layernorm",
   ffn_norm: "pre_feedforward_layernorm",
   post_ffw_norm: "post_feedforward_layernorm",
@@ -59,7 +47,7 @@ export const gemma3: GgufFamily = {
     hidden_activation: "gelu_pytorch_tanh",
     attention_bias: false,
     attn_logit_softcapping: null,
-    final_logit_softcapping: softCap(own),
+    final_logit_softcapping: finalSoftCap(own),
     query_pre_attn_scalar: queryScalar(own, sizes, 62),
     sliding_window: own.size("attention.sliding_window"),
     layer_types: layerTypes(own, sizes, 6),
@@ -68,7 +56,7 @@ export const gemma3: GgufFamily = {
 };
 
 /** The cap of the last logits; absent or 0: none. */
-function softCap(own: GgufFields): number | null {
+function finalSoftCap(own: GgufFields): number | null {
   const value = own.get("final_logit_softcapping");
   return value === undefined || value === 0 ? null : own.positive("final_logit_softcapping");
 }

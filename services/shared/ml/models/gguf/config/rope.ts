@@ -1,4 +1,6 @@
+import { RetortError } from "../../../../base/errors.js";
 import type { Json } from "../../config/fields.js";
+import { shown } from "../../config/shown.js";
 import type { GgufFields } from "../header/fields.js";
 
 /** Base and scaling of the rotary embedding as config.json has them. */
@@ -50,9 +52,9 @@ function llama3Scaling(own: GgufFields, theta: number, headDim: number, factors:
     if (expected.length === factors.length && expected.every((one, i) => Math.abs(one - (factors[i] ?? 0)) <= 1e-4 * one))
       return { rope_type: "llama3", factor, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: original };
   }
-  throw own.refused(
-    "rope.freq_base",
-    "frequencies as Llama 3.1 scales them; those of the tensor rope_freqs.weight are others, which config.json cannot say: take the model's Hugging Face directory",
+  throw new RetortError(
+    "InvalidArgument",
+    `${own.path}: tensor rope_freqs.weight divides frequencies by ${shown(factors)}; supported: factors as Llama 3.1 and later have them; config.json cannot say others: take the model's Hugging Face directory`,
   );
 }
 

@@ -1,4 +1,5 @@
 import { RetortError } from "../../../../base/errors.js";
+import { shown } from "../../config/shown.js";
 import type { GgufValue } from "./values.js";
 
 /** Typed access to a GGUF file's metadata, with errors that name file, key, value and what is supported. It notes what was read. */
@@ -98,14 +99,4 @@ export class GgufFields {
     if (!Array.isArray(value) || !value.every(is)) throw this.refused(key, `a list of ${what}`);
     return value;
   }
-}
-
-/** A value as an error shows it, as far as a line holds it. */
-export function shown(value: GgufValue): string {
-  const text = Array.isArray(value)
-    ? `[${value.slice(0, 8).map(shown).join(", ")}${value.length > 8 ? ", …" : ""}]`
-    : typeof value === "bigint"
-      ? String(value)
-      : JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 80)} …` : text;
 }

@@ -3,6 +3,7 @@ import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { updateHash } from "../../../../base/file-bytes.js";
 import { writeAtomically } from "../../../../base/write-atomically.js";
+import { sizeOf } from "../../../graph/tensor.js";
 import { headOf } from "../../safetensors/safetensors-write.js";
 import { widenInto } from "../../safetensors/widen.js";
 import { type ElementType, encode, stored } from "./element-type.js";
@@ -20,12 +21,9 @@ export interface WeightsPlan {
   readonly path: string;
 }
 
-/** Elements of a tensor. */
-export const elementsOf = ({ tensor }: NamedTensor): number => tensor.shape.reduce((product, size) => product * size, 1);
-
 /** Bytes of all weights as they are written. */
 export const weightBytes = ({ tensors, elementType }: Pick<WeightsPlan, "tensors" | "elementType">): number =>
-  tensors.reduce((sum, tensor) => sum + elementsOf(tensor) * stored[elementType].bytes, 0);
+  tensors.reduce((sum, { tensor }) => sum + sizeOf(tensor.shape) * stored[elementType].bytes, 0);
 
 /**
  * Writes weights as model.safetensors, or as shards and then their index. Tensors are read, converted and written piece by
@@ -43,10 +41,7 @@ export async function writeWeights(
 ): Promise<{ readonly files: readonly string[]; readonly digest: string }> {
   const hash = createHash("sha256");
   const shards = shardsOf(plan);
-  const count = String(shards.length).padStart(5, "0");
-  const names = shards.map((_, i) =>
-    shards.length === 1 ? "model.safetensors" : `model-${String(i + 1).padStart(5, "0")}-of-${count}.safetensors`,
-  );
+  const names = namesOf(shards.length);
   for (const [i, tensors] of shards.entries())
     await writeAtomically(join(directory, names[i] ?? ""), encoded(file, { ...plan, tensors }, hash, onBytes));
   if (shards.length === 1) return { files: names, digest: hash.digest("hex") };
@@ -57,6 +52,19 @@ export async function writeWeights(
 }
 
 const indexName = "model.safetensors.index.json";
+
+/** Names of so many files of weights, without their index. */
+function namesOf(count: number): string[] {
+  if (count === 1) return ["model.safetensors"];
+  const number = (place: number) => String(place).padStart(5, "0");
+  return Array.from({ length: count }, (_, i) => `model-${number(i + 1)}-of-${number(count)}.safetensors`);
+}
+
+/** Names of the files that {@link writeWeights} writes. */
+export function weightFiles(plan: WeightsPlan): string[] {
+  const names = namesOf(shardsOf(plan).length);
+  return names.length === 1 ? names : [...names, indexName];
+}
 
 /** Names that a model's weights may have in a directory. */
 export const isWeightsFile = (name: string): boolean => name === indexName || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
@@ -96,9 +104,9 @@ function headerOf({ tensors, elementType }: WeightsPlan): Record<string, unknown
   const { dtype, bytes } = stored[elementType];
   const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
   let offset = 0;
-  for (const named of tensors) {
-    const end = offset + elementsOf(named) * bytes;
-    header[named.name] = { dtype, shape: named.tensor.shape, data_offsets: [offset, end] };
+  for (const { name, tensor } of tensors) {
+    const end = offset + sizeOf(tensor.shape) * bytes;
+    header[name] = { dtype, shape: tensor.shape, data_offsets: [offset, end] };
     offset = end;
   }
   return header;

@@ -1,6 +1,7 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ownDirectory } from "../../../../../../services/shared/base/own-directory.js";
 import { loadModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import { withGguf } from "../../../../../../services/shared/ml/models/gguf/import-gguf.js";
 import { digestOf } from "../../../../../../services/shared/ml/models/model.js";
@@ -40,7 +41,7 @@ describe("withGguf()", () => {
     ["yarn without its context", { "llama.rope.scaling.type": { text: "yarn" } }, /original_context_length is missing/],
     ["no size", { "llama.block_count": undefined }, /llama.block_count is missing; supported: a positive whole number/],
     ["more layers than tensors", { "llama.block_count": { u32: 0xffffffff } }, /block_count is 4294967295; .*tensors \(11\)/],
-    ["heads that differ", { "llama.attention.head_count": { i32s: [2, 1] } }, /head_count is \[2, 1\]; .*every layer/],
+    ["heads that differ", { "llama.attention.head_count": { i32s: [2, 1] } }, /head_count is \[2,1\]; .*every layer/],
     ["a vocabulary of another size", { "llama.vocab_size": { u32: 7 } }, /vocab_size is 7; .*\(6\)/],
     ["another kind of tokenizer", { "tokenizer.ggml.model": { text: "bert" } }, /tokenizer.ggml.model is "bert"; supported: gpt2 /],
     [
@@ -68,7 +69,7 @@ describe("withGguf()", () => {
     [
       "factors nobody knows",
       { "rope_freqs.weight": { shape: [2], bytes: new Uint8Array(Float32Array.of(3, 1).buffer) } },
-      /rope_freqs.weight are others/,
+      /tensor rope_freqs.weight divides frequencies by \[3,1\]; supported: .*Llama 3.1/,
     ],
   ])("refuses %s", async (_, tensors, message) => {
     await expect(planned({}, tensors)).rejects.toThrow(message);
@@ -79,6 +80,14 @@ describe("withGguf()", () => {
     await writeFile(place("x.gguf"), changedGguf({}, { "output_norm.weight": { shape: [8], bytes } }));
     await expect(importGguf(place("x.gguf"), place("out"))).rejects.toThrow(/tensor output_norm.weight holds NaN/);
     expect((await readdir(place("out"))).filter((name) => /safetensors|tmp/.test(name))).toEqual([]);
+  });
+
+  it("names a file that cannot be opened, and leaves errors of the work as they are", async () => {
+    const absent = withGguf(place("absent.gguf"), {}, async () => {});
+    await expect(absent).rejects.toThrow(/absent.gguf cannot be read \(ENOENT\); name a GGUF file/);
+    await expect(absent).rejects.toMatchObject({ code: "NotFound" });
+    const unread = withGguf(ggufFixture("llama.gguf"), {}, () => readFile(place("absent")));
+    await expect(unread).rejects.toMatchObject({ code: "ENOENT", path: place("absent") });
   });
 
   it("says what it was not told", async () => {
@@ -193,6 +202,29 @@ describe("writeImport()", () => {
     expect(parts.digest).toBe(whole.digest);
     await importGguf(ggufFixture("llama.gguf"), place("out"));
     expect((await readdir(place("out"))).filter((name) => /safetensors/.test(name))).toEqual(["model.safetensors"]);
+  });
+
+  it.each([
+    ["an index", ["model.safetensors.index.json"], undefined],
+    ["shards", ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"], undefined],
+    ["one file, where shards are written", ["model.safetensors"], 30_000],
+  ])("refuses other weights in a directory that was taken by force, before it writes: %s", async (_, names, shardBytes) => {
+    await mkdir(place("out"));
+    for (const name of names) await writeFile(place(`out/${name}`), "old");
+    await ownDirectory(place("out"), "import", { force: true });
+    const before = await readdir(place("out"));
+    const imported = importGguf(ggufFixture("llama.gguf"), place("out"), { shardBytes });
+    await expect(imported).rejects.toThrow(`out holds other weights (${names.join(", ")}), which would lie beside model.safetensors`);
+    await expect(imported).rejects.toThrow(/; remove them, or name another directory$/);
+    expect(await readdir(place("out"))).toEqual(before);
+  });
+
+  it("writes over weights of the same names in a directory that was taken by force", async () => {
+    await mkdir(place("out"));
+    await writeFile(place("out/model.safetensors"), "old");
+    await ownDirectory(place("out"), "import", { force: true });
+    const { digest } = await importGguf(ggufFixture("llama.gguf"), place("out"));
+    expect(digestOf((await loadModel(place("out"))).params)).toBe(digest);
   });
 
   it.each([
