@@ -174,6 +174,7 @@ export function spawnRole(
   { append = false, lifeline, env = {} }: SpawnOptions = {},
 ): ChildProcess {
   const output = log ? openSync(log, append ? "a" : "w") : "inherit";
+  supervisor.watch();
   const child = spawn(process.execPath, [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...argv], {
     stdio: ["pipe", output, output, "ipc", ...(lifeline ? [lifeline] : [])],
     env: { ...process.env, ...env },

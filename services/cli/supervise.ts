@@ -18,22 +18,31 @@ const signals = Object.keys(exitCodes) as Signal[];
 class Supervisor {
   readonly #under: Supervised[] = [];
   #ending: Promise<never> | undefined;
+  #watching = false;
 
   /** Settles never, and ends the process, when a signal has come; undefined before. */
   get ending(): Promise<never> | undefined {
     return this.#ending;
   }
 
+  /** Hears signals from now on: called before something is started, or one that comes meanwhile ends the process unheard. */
+  watch(): void {
+    if (!this.#watching) for (const signal of signals) process.on(signal, this.#signalled);
+    this.#watching = true;
+  }
+
   /** Takes something under supervision. Returns the function that ends it. */
   add(one: Supervised): () => void {
-    if (this.#under.length === 0) for (const signal of signals) process.on(signal, this.#signalled);
+    this.watch();
     this.#under.push(one);
     // What is started while everything stops is stopped, too.
     if (this.#ending) one.kill();
     return () => {
       const place = this.#under.indexOf(one);
       if (place >= 0) this.#under.splice(place, 1);
-      if (this.#under.length === 0 && !this.#ending) for (const signal of signals) process.off(signal, this.#signalled);
+      if (this.#under.length > 0 || this.#ending) return;
+      for (const signal of signals) process.off(signal, this.#signalled);
+      this.#watching = false;
     };
   }
 
