@@ -5,41 +5,11 @@ import type { ModelConfig } from "../config/model-config.js";
 import type { LowRank } from "../graph-weights.js";
 import { factorNames, type Lora, loraScale } from "../lora.js";
 import { type Weights, weightOf } from "../param-spec.js";
+import { fusedRows, placeRows, type Source, sourcesOf } from "./fused-projections.js";
 import type { SelfAttention } from "./self-attention.js";
 
 /** Names of a layer's fused factors in feeds. */
 const fusedName = (part: "A" | "B", layer: number): string => `step.qkv.lora_${part}.${layer}`;
-
-const rowsOf = ({ heads, kvHeads, headDim }: ModelConfig): number => (heads + 2 * kvHeads) * headDim;
-
-/** A linear layer that makes queries, keys or values, or all of them. */
-interface Source {
-  readonly name: string;
-  /** Where the fused projection has the layer's row n. */
-  readonly at: (n: number) => number;
-}
-
-function sourcesOf(config: ModelConfig, { projection }: SelfAttention): Source[] {
-  const [q, k, v] = (["q", "k", "v"] as const).map((part) => groupedRow(config, part)) as [Source["at"], Source["at"], Source["at"]];
-  if (projection.kind === "apart")
-    return [
-      { name: projection.q, at: q },
-      { name: projection.k, at: k },
-      { name: projection.v, at: v },
-    ];
-  // Head by head query, key and value: as the fused one, where every head has keys of its own.
-  if (projection.kind === "byHead") return [{ name: projection.name, at: (n) => n }];
-  const [keys, values] = [config.heads * config.headDim, (config.heads + config.kvHeads) * config.headDim];
-  return [{ name: projection.name, at: (n) => (n < keys ? q(n) : n < values ? k(n - keys) : v(n - values)) }];
-}
-
-/** Where the fused projection has row n of the queries, keys or values. */
-function groupedRow({ heads, kvHeads, headDim }: ModelConfig, part: "q" | "k" | "v"): Source["at"] {
-  const share = heads / kvHeads;
-  const size = (part === "q" ? share : 1) * headDim;
-  const first = { q: 0, k: share, v: share + 1 }[part] * headDim;
-  return (n) => Math.floor(n / size) * (share + 2) * headDim + first + (n % size);
-}
 
 const adaptedSources = (config: ModelConfig, { layers }: Lora, attention: SelfAttention): Source[] =>
   sourcesOf(config, attention).filter(({ name }) => layers.includes(name));
@@ -56,7 +26,7 @@ export function declareFusedFactors(
     if (!lora || ranks === 0) return undefined;
     return {
       a: graph.input(fusedName("A", attention.layer), "float32", [ranks, config.hiddenSize]),
-      b: graph.input(fusedName("B", attention.layer), "float32", [rowsOf(config), ranks]),
+      b: graph.input(fusedName("B", attention.layer), "float32", [fusedRows(config), ranks]),
       scale: loraScale(lora),
     };
   });
@@ -73,7 +43,7 @@ export function fuseFactors(config: ModelConfig, lora: Lora, factors: Weights, a
       const ranks = adapted.length * lora.r;
       if (ranks === 0) return [];
       const a = new Float32Array(ranks * config.hiddenSize);
-      const b = new Float32Array(rowsOf(config) * ranks);
+      const b = new Float32Array(fusedRows(config) * ranks);
       for (const [i, { name, at }] of adapted.entries()) {
         const names = factorNames(name);
         a.set(weightOf(factors, names.a).data, i * lora.r * config.hiddenSize);
@@ -81,13 +51,8 @@ export function fuseFactors(config: ModelConfig, lora: Lora, factors: Weights, a
       }
       return [
         [fusedName("A", attention.layer), float32(a, [ranks, config.hiddenSize])] as const,
-        [fusedName("B", attention.layer), float32(b, [rowsOf(config), ranks])] as const,
+        [fusedName("B", attention.layer), float32(b, [fusedRows(config), ranks])] as const,
       ];
     }),
   );
-}
-
-/** Copies the rows of `from` [N, width] to `into` [M, ranks]: row n to row at(n), from a column on. */
-function placeRows(into: Float32Array, ranks: number, column: number, from: Float32Array, width: number, at: Source["at"]): void {
-  for (let n = 0; n * width < from.length; n++) into.set(from.subarray(n * width, (n + 1) * width), at(n) * ranks + column);
 }

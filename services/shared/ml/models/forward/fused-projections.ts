@@ -1,6 +1,6 @@
 // Dimensions: D width, G key/value heads, X heads per group, R = X + 2 slots per group, E head size.
 import type { Graph, Value } from "../../graph/graph.js";
-import { float32, type Tensor, transposed } from "../../graph/tensor.js";
+import { float32, sizeOf, type Tensor, transposed } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { LowRank } from "../graph-weights.js";
 import { type Weights, weightOf } from "../param-spec.js";
@@ -48,49 +48,57 @@ export function declareFused(
   return weights.map((weight, layer) => ({ weight, bias: biases[layer] }));
 }
 
-function dimsOf({ heads, kvHeads, headDim, hiddenSize }: ModelConfig, part: Part): number[] {
-  const rows = (heads + 2 * kvHeads) * headDim;
-  return part === "weight" ? [rows, hiddenSize] : [rows];
-}
+/** Rows of the fused projection, G·R·E. */
+export const fusedRows = ({ heads, kvHeads, headDim }: ModelConfig): number => (heads + 2 * kvHeads) * headDim;
 
-/** The rows of the q, k and v projections in the order group by group: X query heads, the key head, the value head. */
+const dimsOf = (config: ModelConfig, part: Part): number[] =>
+  part === "weight" ? [fusedRows(config), config.hiddenSize] : [fusedRows(config)];
+
+/** The rows of a layer's projections, or their biases, in the order of the fused one. */
 function groupedProjection(config: ModelConfig, weights: Weights, attention: SelfAttention, part: Part): Tensor<"float32"> {
-  const { heads, kvHeads, headDim, hiddenSize } = config;
-  const share = heads / kvHeads;
-  const headSize = headDim * (part === "weight" ? hiddenSize : 1);
-  const { q, k, v } = rowsOf(config, weights, attention, part);
-  const out = new Float32Array((heads + 2 * kvHeads) * headSize);
-  for (let group = 0; group < kvHeads; group++) {
-    const at = group * (share + 2) * headSize;
-    out.set(q.subarray(group * share * headSize, (group + 1) * share * headSize), at);
-    out.set(k.subarray(group * headSize, (group + 1) * headSize), at + share * headSize);
-    out.set(v.subarray(group * headSize, (group + 1) * headSize), at + (share + 1) * headSize);
+  const dims = dimsOf(config, part);
+  const { projection } = attention;
+  const width = part === "weight" ? config.hiddenSize : 1;
+  const out = new Float32Array(sizeOf(dims));
+  for (const { name, at } of sourcesOf(config, attention)) {
+    const stored = weightOf(weights, `${name}.${part}`);
+    const lies = part === "weight" && projection.kind === "stacked" && projection.layout === "inOut" ? transposed(stored) : stored;
+    placeRows(out, width, 0, lies.data, width, at);
   }
-  return float32(out, dimsOf(config, part));
+  return float32(out, dims);
 }
 
-/** The rows of queries [H·E, D], keys and values [G·E, D], or their biases [H·E], [G·E]. */
-function rowsOf(
-  { heads, kvHeads, headDim, hiddenSize }: ModelConfig,
-  weights: Weights,
-  { projection }: SelfAttention,
-  part: Part,
-): Record<"q" | "k" | "v", Float32Array> {
-  const partOf = (name: string) => weightOf(weights, `${name}.${part}`);
-  const dataOf = (name: string) => partOf(name).data;
-  if (projection.kind === "apart") return { q: dataOf(projection.q), k: dataOf(projection.k), v: dataOf(projection.v) };
-  const headSize = headDim * (part === "weight" ? hiddenSize : 1);
-  const stored = partOf(projection.name);
-  if (projection.kind === "stacked") {
-    const { data } = projection.layout === "inOut" && part === "weight" ? transposed(stored) : stored;
-    const [keys, values] = [heads * headSize, (heads + kvHeads) * headSize];
-    return { q: data.subarray(0, keys), k: data.subarray(keys, values), v: data.subarray(values) };
-  }
-  const part3 = (place: number) => {
-    const rows = new Float32Array(heads * headSize);
-    for (let head = 0; head < heads; head++)
-      rows.set(stored.data.subarray((3 * head + place) * headSize, (3 * head + place + 1) * headSize), head * headSize);
-    return rows;
-  };
-  return { q: part3(0), k: part3(1), v: part3(2) };
+/** A linear layer that makes queries, keys or values, or all of them. */
+export interface Source {
+  readonly name: string;
+  /** Where the fused projection has the layer's row n. */
+  readonly at: (n: number) => number;
+}
+
+/** The linear layers of a layer's attention, and where the fused projection has their rows: group by group X query heads, the key head, the value head. */
+export function sourcesOf(config: ModelConfig, { projection }: SelfAttention): Source[] {
+  const [q, k, v] = (["q", "k", "v"] as const).map((part) => groupedRow(config, part)) as [Source["at"], Source["at"], Source["at"]];
+  if (projection.kind === "apart")
+    return [
+      { name: projection.q, at: q },
+      { name: projection.k, at: k },
+      { name: projection.v, at: v },
+    ];
+  // Head by head query, key and value: as the fused one, where every head has keys of its own.
+  if (projection.kind === "byHead") return [{ name: projection.name, at: (n) => n }];
+  const [keys, values] = [config.heads * config.headDim, (config.heads + config.kvHeads) * config.headDim];
+  return [{ name: projection.name, at: (n) => (n < keys ? q(n) : n < values ? k(n - keys) : v(n - values)) }];
+}
+
+/** Where the fused projection has row n of the queries, keys or values. */
+function groupedRow({ heads, kvHeads, headDim }: ModelConfig, part: "q" | "k" | "v"): Source["at"] {
+  const share = heads / kvHeads;
+  const size = (part === "q" ? share : 1) * headDim;
+  const first = { q: 0, k: share, v: share + 1 }[part] * headDim;
+  return (n) => Math.floor(n / size) * (share + 2) * headDim + first + (n % size);
+}
+
+/** Copies the rows of `from` [N, width] to `into` [M, columns]: row n to row at(n), from a column on. */
+export function placeRows(into: Float32Array, columns: number, column: number, from: Float32Array, width: number, at: Source["at"]): void {
+  for (let n = 0; n * width < from.length; n++) into.set(from.subarray(n * width, (n + 1) * width), at(n) * columns + column);
 }
