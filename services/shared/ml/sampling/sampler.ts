@@ -1,12 +1,11 @@
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { generator } from "../../base/random.js";
-import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
+import { float32, int64, type Tensor } from "../graph/tensor.js";
 import type { EncoderPart } from "../models/architectures/encoder.js";
 import { promptFeeds } from "../models/architectures/sequence-inputs.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
-import { maskedScore } from "../models/forward/attention.js";
 import { fuseFactors } from "../models/forward/fused-factors.js";
 import { fuseProjections } from "../models/forward/fused-projections.js";
 import { withRoom } from "../models/forward/rotary.js";
@@ -157,6 +156,11 @@ export class Sampler {
     await this.#sessions.release();
   }
 
+  /** The weights as graphs have them. */
+  get #declared(): Weights | "inputs" {
+    return this.#asInputs ? "inputs" : this.#weights;
+  }
+
   #feedWeights(): void {
     if (!this.#asInputs) return;
     const fused = fuseProjections(this.#config, this.#weights, attentionsOf(this.#config));
@@ -180,26 +184,21 @@ export class Sampler {
   }
 
   async #start(rows: readonly Row[], params: SamplingParams, keepCache: boolean): Promise<Chunk> {
-    const longest = Math.max(...rows.map(({ request }) => request.promptIds.length));
-    const ids = new Int32Array(rows.length * longest);
-    const mask = new Float32Array(rows.length * longest).fill(maskedScore);
-    rows.forEach(({ request: { promptIds } }, b) => {
-      ids.set(promptIds, b * longest);
-      mask.fill(0, b * longest, b * longest + promptIds.length);
-    });
+    const prompts = rows.map(({ request }) => request.promptIds);
+    const { promptIds: ids, promptMask: mask } = promptFeeds(prompts, 0);
+    const lengths = prompts.map(({ length }) => length);
     const steps = Math.min(params.maxNewTokens, this.#options.chunkTokens) - 1;
     const session = await this.#session("start", params, keepCache);
     const first = uniformsFor(rows, 1);
     const outputs = await session.run({
       ...this.#weightFeeds,
-      ids: int32(ids, [rows.length, longest]),
-      lengths: int64(rows.map(({ request }) => request.promptIds.length)),
-      mask: float32(mask, [rows.length, 1, 1, longest]),
+      ids,
+      lengths: int64(lengths),
+      mask,
       firstBlock: float32(first.block, [rows.length, 1]),
       firstToken: float32(first.token, [rows.length, 1]),
       ...drawFeeds(rows, steps, params),
     });
-    const lengths = rows.map(({ request }) => request.promptIds.length);
     const drawn = [
       {
         tokens: outputOf(outputs, "first"),
@@ -209,22 +208,25 @@ export class Sampler {
       },
       drawnIn(outputs),
     ];
-    return this.#take(rows, lengths, { mask, cached: longest, longest, encoded: {}, written: 0 }, params, outputs, drawn, keepCache);
+    const longest = Math.max(...lengths);
+    const read = { mask: mask.data, cached: longest, longest, encoded: {}, written: 0 };
+    return this.#take(rows, lengths, read, params, outputs, drawn, keepCache);
   }
 
   /** An encoder-decoder reads the prompts, each once, and begins every completion behind its start token. */
   async #begin(encoder: EncoderPart, rows: readonly Row[], params: SamplingParams, keepCache: boolean): Promise<Chunk> {
-    const prompts = new Map(rows.map(({ request: { promptIds } }) => [promptIds.join(), promptIds]));
-    const places = new Map([...prompts.keys()].map((prompt, i) => [prompt, i]));
-    const weights = this.#asInputs ? "inputs" : this.#weights;
-    const session = await this.#sessions.get("encode", 0, () =>
-      Session.create(encodeGraph({ config: this.#config, weights, lora: this.#lora }, encoder), this.#options),
-    );
-    const encoded = await session.run({
-      ...this.#weightFeeds,
-      ...promptFeeds([...prompts.values()], 0),
-      rows: int64(rows.map(({ request }) => found(places.get(request.promptIds.join()), "a row's prompt"))),
+    const prompts = new Map<string, { readonly promptIds: Int32Array; readonly place: number }>();
+    const places = rows.map(({ request: { promptIds } }) => {
+      const key = promptIds.join();
+      const { place } = prompts.get(key) ?? { place: prompts.size };
+      prompts.set(key, { promptIds, place });
+      return place;
     });
+    const session = await this.#sessions.get("encode", 0, () =>
+      Session.create(encodeGraph({ config: this.#config, weights: this.#declared, lora: this.#lora }, encoder), this.#options),
+    );
+    const distinct = [...prompts.values()].map(({ promptIds }) => promptIds);
+    const encoded = await session.run({ ...this.#weightFeeds, ...promptFeeds(distinct, 0), rows: int64(places) });
     const start = { rows, lengths: rows.map(() => 1), mask: undefined, cached: 0, longest: 0, encoded, written: 0 };
     const alive = new Float32Array(rows.length).fill(1);
     return this.#continue({ ...start, cache: emptyCache(this.#config, rows.length), alive, pieces: [] }, params, keepCache);
@@ -283,10 +285,16 @@ export class Sampler {
   async #session(kind: "start" | "continue", params: SamplingParams, keepCache: boolean): Promise<Session> {
     const key = `${kind}/${keepCache}/${samplingKind(params)}`;
     const build = kind === "start" ? startGraph : continueGraph;
-    const weights = this.#asInputs ? "inputs" : this.#weights;
     return this.#sessions.get(key, this.#reach, (room) =>
       Session.create(
-        build({ config: withRoom(this.#config, room), weights, lora: this.#lora, params, keepCache, unsampled: this.#options.unsampled }),
+        build({
+          config: withRoom(this.#config, room),
+          weights: this.#declared,
+          lora: this.#lora,
+          params,
+          keepCache,
+          unsampled: this.#options.unsampled,
+        }),
         this.#options,
       ),
     );

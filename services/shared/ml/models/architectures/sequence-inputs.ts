@@ -84,7 +84,10 @@ export const declarePrompts = (graph: Graph): DeclaredPrompts => ({
 });
 
 /** Prompts right-padded to the longest: promptIds int32 [B, P] and promptMask float32 [B, 1, 1, P]. */
-export function promptFeeds(prompts: readonly Int32Array[], padId: number): Readonly<Record<"promptIds" | "promptMask", Tensor>> {
+export function promptFeeds(
+  prompts: readonly Int32Array[],
+  padId: number,
+): { readonly promptIds: Tensor<"int32">; readonly promptMask: Tensor<"float32"> } {
   const longest = Math.max(...prompts.map(({ length }) => length));
   const ids = new Int32Array(prompts.length * longest).fill(padId);
   const mask = new Float32Array(ids.length).fill(maskedScore);
