@@ -116,9 +116,8 @@ export function continueGraph(options: DecodeGraphOptions): Graph {
     v: graph.input(cacheName("v", layer), "float32", shape),
   }));
   const cached_B11S = hasWindows(config) ? graph.input("cachedPositions", "int64", ["B", 1, 1, "S"]) : undefined;
-  const far = encoder
-    ? { layers: cache, positions_B11S: undefined, encoded: declareEncoded(graph, config) }
-    : { layers: cache, positions_B11S: cached_B11S, mask_B11S: declareMask(graph, "S") };
+  const context = encoder ? { encoded: declareEncoded(graph, config) } : { mask_B11S: declareMask(graph, "S") };
+  const far = { layers: cache, positions_B11S: cached_B11S, ...context };
   const rows = {
     token: graph.input("token", "int64", ["B", 1]),
     position: graph.input("position", "int64", ["B"]),

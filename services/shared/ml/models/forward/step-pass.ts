@@ -3,6 +3,7 @@
 import { found } from "../../../base/found.js";
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
+import { int64 } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { Rotary } from "../config/rope.js";
 import type { GraphWeights } from "../graph-weights.js";
@@ -120,12 +121,7 @@ export class StepPass extends Pass {
     const known = this.#windows.get(window);
     if (known) return known;
     const { far_B11S, near_N } = found(distances, "the keys' distances");
-    const beyond = (distance: Value) =>
-      op.where(
-        op.less(distance, distance.graph.constant({ dtype: "int64", dims: [], data: BigInt64Array.of(BigInt(window)) })),
-        0,
-        maskedScore,
-      );
+    const beyond = (distance: Value) => op.where(op.less(distance, distance.graph.constant(int64([window], []))), 0, maskedScore);
     const far = beyond(far_B11S);
     const masks = { far_B11S: mask_B11S ? op.add(mask_B11S, far) : far, near_N: beyond(near_N), all_1H1A: bias_1H1A };
     this.#windows.set(window, masks);
@@ -190,7 +186,7 @@ function joinedAttention(q_BGXE: Value, far: LayerCache, near: LayerCache, masks
   const both = op.concat([farScores, nearScores], 3, "all");
   const weights = op.softmax(masks.all_1H1A ? op.add(both, masks.all_1H1A) : both);
   const border = op.dimOf(far.k, 2);
-  const end = q_BGXE.graph.constant({ dtype: "int64", dims: [1], data: BigInt64Array.of(2n ** 31n) });
+  const end = q_BGXE.graph.constant(int64([2 ** 31]));
   const farWeights = op.slice(weights, 3, 0, border, found(far.k.shape[2], "the cache's length"));
   const nearWeights = op.slice(weights, 3, border, end, found(near.k.shape[2], "the chunk's length"));
   return op.add(op.matMul(farWeights, far.v), op.matMul(nearWeights, near.v));
