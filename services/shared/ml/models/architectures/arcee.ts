@@ -7,7 +7,7 @@ import { plainFeedForward, twoParts } from "../forward/feed-forward.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
-import { attentionParams, embeddingOf, finalNorm, layerName, layersOf, linear, norm } from "./params.js";
+import { attentionParams, embeddingOf, finalNorm, layerName, layersOf, norm, plainParams } from "./params.js";
 
 /** Arcee: a Llama whose feed-forward part has no gate, and squares what its ReLU leaves. */
 export const arcee: Architecture = {
@@ -34,18 +34,16 @@ export const arcee: Architecture = {
   /** x += O·attention(norm(x)); x += down·relu(up·norm(x))² */
   block(pass, x, attention) {
     const name = layerName(attention.layer);
-    const feedForward = (normed: Value) => plainFeedForward(pass, [`${name}.mlp.up_proj`, `${name}.mlp.down_proj`], normed);
+    const feedForward = (normed: Value) => plainFeedForward(pass, feedForwardNames(name), normed);
     twoParts(pass, x, attention, { first: `${name}.input_layernorm`, second: `${name}.post_attention_layernorm`, feedForward });
   },
 };
 
-function arceeLayer(config: ModelConfig, name: string): ParamSpec[] {
-  const { hiddenSize, intermediateSize, mlpBias } = config;
-  return [
-    ...norm(`${name}.input_layernorm`, hiddenSize),
-    ...attentionParams(config, `${name}.self_attn`),
-    ...norm(`${name}.post_attention_layernorm`, hiddenSize),
-    ...linear(`${name}.mlp.up_proj`, intermediateSize, hiddenSize, mlpBias),
-    ...linear(`${name}.mlp.down_proj`, hiddenSize, intermediateSize, mlpBias),
-  ];
-}
+const feedForwardNames = (name: string) => [`${name}.mlp.up_proj`, `${name}.mlp.down_proj`] as const;
+
+const arceeLayer = (config: ModelConfig, name: string): ParamSpec[] => [
+  ...norm(`${name}.input_layernorm`, config.hiddenSize),
+  ...attentionParams(config, `${name}.self_attn`),
+  ...norm(`${name}.post_attention_layernorm`, config.hiddenSize),
+  ...plainParams(config, feedForwardNames(name)),
+];

@@ -1,4 +1,5 @@
 import { RetortError } from "../../../base/errors.js";
+import { sizeOf } from "../../graph/tensor.js";
 import { architectureOf } from "../architectures/table.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { bodySpecs, classHead } from "../model-params.js";
@@ -50,8 +51,6 @@ function respell(stored: string, tensor: StoredTensor, config: ModelConfig): (re
     return [name, part];
   });
 }
-
-const sizeOf = (dims: readonly number[]): number => dims.reduce((product, size) => product * size, 1);
 
 function nameOf(stored: string, prefix: string, wanted: ReadonlySet<string>): string {
   if (wanted.has(stored)) return stored;
