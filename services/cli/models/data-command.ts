@@ -99,8 +99,7 @@ function heldOutRows(spec: RunSpec, path: string): Source {
 
 /** Positions of a student from scratch. */
 function positionsOfInit(init: InitSpec): number {
-  const { encoder, maxPositions } = architectureOf(init);
-  return encoder ? maxPositions : init.maxPositions || 256;
+  return architectureOf(init).encoder?.maxPositions ?? (init.maxPositions || 256);
 }
 
 /** The student's words, and how long a sequence may be. @throws InvalidArgument if the spec has no student */

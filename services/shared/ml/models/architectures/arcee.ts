@@ -1,7 +1,6 @@
 import type { Value } from "../../graph/graph.js";
-import { decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
 import { plainFeedForward, twoParts } from "../forward/feed-forward.js";
 import type { ParamSpec } from "../param-spec.js";
@@ -9,26 +8,23 @@ import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
 import { attentionParams, embeddingOf, finalNorm, layerName, layersOf, norm, plainParams } from "./params.js";
 
+const defaults: DecoderDefaults = {
+  maxPositions: 4096,
+  windows: noWindows,
+  normEps: ["rms_norm_eps", 1e-5],
+  activation: ["hidden_act", "relu2"],
+  activations: ["relu2", "relu", "silu"],
+};
+
 /** Arcee: a Llama whose feed-forward part has no gate, and squares what its ReLU leaves. */
 export const arcee: Architecture = {
   ...llama,
   className: "Arcee",
   models: "AFM 4.5B",
-  maxPositions: 4096,
-  spell: spellOneRope({ maxPositions: 4096 }),
+  spell: spellOneRope(defaults),
   parse(read) {
     const bias = read.flag("attention_bias");
-    return decoderConfig(
-      read,
-      {
-        maxPositions: arcee.maxPositions,
-        windows: noWindows,
-        normEps: ["rms_norm_eps", 1e-5],
-        activation: ["hidden_act", "relu2"],
-        activations: ["relu2", "relu", "silu"],
-      },
-      { qkvBias: bias, outputBias: bias, mlpBias: read.flag("mlp_bias") },
-    );
+    return decoderConfig(read, defaults, { qkvBias: bias, outputBias: bias, mlpBias: read.flag("mlp_bias") });
   },
   params: (config) => [embeddingOf(arcee, config), ...layersOf(config, arceeLayer), finalNorm("model.norm", config)],
   /** x += O·attention(norm(x)); x += down·relu(up·norm(x))² */

@@ -33,8 +33,6 @@ export interface Architecture {
   readonly fresh?: ((llamas: Json) => Json) | false;
   /** Other names of the keys that every decoder's config has, as `n_embd` for hidden_size. */
   readonly aliases?: Readonly<Record<string, string>>;
-  /** `max_position_embeddings` where a config.json has none. */
-  readonly maxPositions: number;
   /** What the names of a base model's weights begin with in a model with a head: `model.`. */
   readonly prefix: string;
   /** Tensors of a checkpoint that are no weights: buffers that follow from the config. */

@@ -1,16 +1,13 @@
-import { decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import type { Fields } from "../config/fields.js";
 import { layerNormed } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
 import { gatedFeedForward, twoParts } from "../forward/feed-forward.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
 import { attentionParams, embeddingOf, finalNorm, gatedParams, layerName, layersOf, norm } from "./params.js";
-
-const ropeTheta = 500000;
 
 /** What the classes of both generations take for keys that a config leaves out. */
 export const cohereDefaults = {
@@ -21,20 +18,16 @@ export const cohereDefaults = {
   mlpBias: false,
 } as const;
 
+const defaults: DecoderDefaults = { ...cohereDefaults, ropeTheta: 500000, windows: noWindows };
+
 /** Command-R (2024): attention and feed-forward part side by side, LayerNorm without biases, neighbouring channels rotated, scaled logits. */
 export const cohere: Architecture = {
   ...llama,
   className: "Cohere",
   models: "Command-R, Aya 23",
   keys: { agreeing: layerNormed, read: ["layer_norm_eps", "logit_scale", "use_qk_norm"], unread: ["rms_norm_eps"] },
-  maxPositions: cohereDefaults.maxPositions,
-  parse: (read) =>
-    decoderConfig(
-      read,
-      { ...cohereDefaults, ropeTheta, windows: noWindows },
-      { ...cohereTraits(read), qkNorm: read.flag("use_qk_norm") ? "eachHead" : undefined },
-    ),
-  spell: spellOneRope({ maxPositions: cohereDefaults.maxPositions, theta: ropeTheta }),
+  parse: (read) => decoderConfig(read, defaults, { ...cohereTraits(read), qkNorm: read.flag("use_qk_norm") ? "eachHead" : undefined }),
+  spell: spellOneRope(defaults),
   params: (config) => [embeddingOf(cohere, config), ...layersOf(config, cohereLayer), finalNorm("model.norm", config)],
   /** x += O·attention(n) + down·(silu(gate·n) ∘ up·n) with n = norm(x) */
   block(pass, x, attention) {

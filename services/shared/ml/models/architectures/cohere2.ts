@@ -1,6 +1,5 @@
-import { decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import { layerNormed } from "../config/keys.js";
-import { spellOneRope } from "../config/rope.js";
 import { slidingLayers, type Windows } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
 import { cohere, cohereDefaults, cohereTraits } from "./cohere.js";
@@ -11,6 +10,8 @@ const windows: Windows = {
   slides: (layer, read) => (layer + 1) % read.size("sliding_window_pattern", 4) !== 0,
   typed: true,
 };
+
+const defaults: DecoderDefaults = { ...cohereDefaults, windows };
 
 /** Command R7B and Command A (2024): a Command-R whose layers slide, but for every fourth, which sees all and is not rotated. */
 export const cohere2: Architecture = {
@@ -31,12 +32,12 @@ export const cohere2: Architecture = {
     unread: ["rms_norm_eps"],
     denying: /^use_(gated_activation|parallel_block)$/,
   },
-  spell: spellOneRope({ maxPositions: cohereDefaults.maxPositions }),
+  spell: spellOneRope(defaults),
   parse(read) {
     const slides = slidingLayers(read, windows, read.size("num_hidden_layers"));
     if (slides.includes(true) && read.has("sliding_window") && read.get("sliding_window") === undefined)
       throw read.refused("sliding_window", "a positive whole number");
-    const config = decoderConfig(read, { ...cohereDefaults, windows }, cohereTraits(read));
+    const config = decoderConfig(read, defaults, cohereTraits(read));
     const layerKinds = config.layerKinds.map((kind, layer) => (slides[layer] ? kind : { ...kind, rotary: undefined }));
     return { ...config, layerKinds };
   },

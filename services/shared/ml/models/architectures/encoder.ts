@@ -9,6 +9,8 @@ import type { SelfAttention } from "../forward/self-attention.js";
 
 /** The part of an encoder-decoder that reads the prompt, and how its decoder attends to what it has read. */
 export interface EncoderPart {
+  /** Most tokens of a prompt and its completion together. */
+  readonly maxPositions: number;
   /** The attention of a layer of the encoder, of every token of the prompt to all of them. */
   readonly attention: (config: ModelConfig, layer: number) => SelfAttention;
   /** One layer of the encoder: what it adds to the residual stream. */

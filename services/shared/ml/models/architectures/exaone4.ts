@@ -1,5 +1,4 @@
-import { decoderConfig } from "../config/decoder-config.js";
-import { spellOneRope } from "../config/rope.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import { slidingLayers, type Windows } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
 import { olmo2 } from "./olmo2.js";
@@ -12,6 +11,8 @@ const windows: Windows = {
   needed: true,
 };
 
+const defaults: DecoderDefaults = { maxPositions: 2048, kvHeads: 32, windows, normEps: ["rms_norm_eps", 1e-5], mlpBias: false };
+
 /** EXAONE 4: norms after each part and of each head; with a window, the layers that see all do not rotate. */
 export const exaone4: Architecture = {
   ...olmo2,
@@ -23,10 +24,8 @@ export const exaone4: Architecture = {
     unread: ["attention_bias"],
     denying: /^reorder_and_qk_norm$/,
   },
-  spell: spellOneRope({ maxPositions: 2048 }),
+  spell: spellOneRope(defaults),
   parse(read) {
-    const normEps = ["rms_norm_eps", 1e-5] as const;
-    const defaults = { maxPositions: exaone4.maxPositions, kvHeads: 32, windows, normEps, mlpBias: false } as const;
     const config = decoderConfig(read, defaults, { qkNorm: "head" });
     if (read.has("sliding_window") && read.get("sliding_window") === undefined) return config;
     const slides = slidingLayers(read, windows, config.layers);

@@ -1,11 +1,19 @@
-import { type DecoderDefaults, decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import type { Fields } from "../config/fields.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
+
+/** What the classes of all generations take for keys that a config leaves out, but for a context of their own in the third. */
+export const gemmaDefaults = {
+  maxPositions: 8192,
+  headDim: 256,
+  tied: true,
+  mlpBias: false,
+  activations: ["gelu", "geluTanh"],
+} as const satisfies Partial<DecoderDefaults>;
 
 /** Gemma (2024): a Llama with scaled embeddings, norms of 1 + weight and a gate of GELU. */
 export const gemma: Architecture = {
@@ -13,14 +21,13 @@ export const gemma: Architecture = {
   className: "Gemma",
   models: "Gemma 1, CodeGemma",
   keys: { agreeing: { hidden_activation: ["gelu", "gelu_pytorch_tanh"] }, read: ["use_bidirectional_attention"] },
-  maxPositions: 8192,
   parse(read) {
     // Its class takes the first releases' "gelu" for what they meant.
     const named = read.get("hidden_act") === "gelu" ? read.replaced({ ...read.raw, hidden_act: "gelu_pytorch_tanh" }) : read;
     const activation = ["hidden_act", "gelu_pytorch_tanh"] as const;
-    return gemmaConfig(named, { maxPositions: gemma.maxPositions, kvHeads: 16, windows: noWindows, activation });
+    return gemmaConfig(named, { ...gemmaDefaults, kvHeads: 16, windows: noWindows, activation });
   },
-  spell: spellOneRope({ maxPositions: 8192, headDim: 256 }),
+  spell: spellOneRope(gemmaDefaults),
   initial: (spec: ParamSpec, config: ModelConfig) => (spec.kind === "norm" ? 0 : llama.initial(spec, config)),
 };
 
@@ -39,9 +46,5 @@ export function gemmaConfig(read: Fields, defaults: DecoderDefaults, own: Partia
     // Rounded as the peers round it.
     embeddingScale: Math.fround(Math.sqrt(read.size("hidden_size"))),
   } as const;
-  return decoderConfig(
-    read,
-    { headDim: 256, tied: true, mlpBias: false, activations: ["gelu", "geluTanh"], ...defaults },
-    { ...shared, ...own },
-  );
+  return decoderConfig(read, defaults, { ...shared, ...own });
 }

@@ -1,10 +1,9 @@
 import type { Fields } from "../config/fields.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellOneRope } from "../config/rope.js";
 import { gatedFeedForward } from "../forward/feed-forward.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
-import { gemma, gemmaConfig } from "./gemma.js";
+import { gemma, gemmaConfig, gemmaDefaults } from "./gemma.js";
 import { attentionParams, embeddingOf, finalNorm, gatedParams, layerName, layersOf, norm } from "./params.js";
 
 /** Gemma 2 (2024): norms around each part, soft caps on scores and logits, and a window on every other layer. */
@@ -22,14 +21,13 @@ export const gemma2: Architecture = {
   },
   parse(read) {
     const windows = { sizeByDefault: 4096, slides: (layer: number) => layer % 2 === 0, typed: true };
-    const defaults = { maxPositions: gemma2.maxPositions, kvHeads: 4, windows, activation: gemmaActivation };
+    const defaults = { ...gemmaDefaults, kvHeads: 4, windows, activation: gemmaActivation };
     return gemmaConfig(read, defaults, {
       attentionScale: scoreScale(read),
       attentionSoftCap: readSoftCap(read, "attn_logit_softcapping", 50),
       logitSoftCap: readSoftCap(read, "final_logit_softcapping", 30),
     });
   },
-  spell: spellOneRope({ maxPositions: 8192, headDim: 256 }),
   params: (config) => [embeddingOf(gemma2, config), ...layersOf(config, gemma2Layer), finalNorm("model.norm", config)],
   /** x += norm(O·attention(norm(x))); x += norm(down·(gelu(gate·n) ∘ up·n)) with n = norm(x) */
   block(pass, x, attention) {

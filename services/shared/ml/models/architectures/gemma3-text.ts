@@ -2,7 +2,7 @@ import type { Fields } from "../config/fields.js";
 import { type RopesByKind, ropesByKind, spellRopes } from "../config/ropes-by-kind.js";
 import { slidingLayers, type Windows, windowsOf } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
-import { gemmaConfig } from "./gemma.js";
+import { gemmaConfig, gemmaDefaults } from "./gemma.js";
 import { gemma2, gemmaActivation, readSoftCap, scoreScale } from "./gemma2.js";
 
 const maxPositions = 131072;
@@ -27,7 +27,6 @@ export const gemma3Text: Architecture = {
       ...["rope_local_base_freq", "sliding_window_pattern", "use_bidirectional_attention"],
     ],
   },
-  maxPositions,
   parse(read) {
     const { full, sliding } = ropesOf(read);
     const layers = read.size("num_hidden_layers");
@@ -37,7 +36,7 @@ export const gemma3Text: Architecture = {
     const seen = windowsOf(read, windows, layers, reach);
     return gemmaConfig(
       read,
-      { maxPositions, kvHeads: 4, windows, activation: gemmaActivation },
+      { ...gemmaDefaults, maxPositions, kvHeads: 4, windows, activation: gemmaActivation },
       {
         layerKinds: slides.map((slide, layer) => ({ window: seen[layer], rotary: (slide ? sliding : full).rotary })),
         maxPositions: reach,
@@ -56,7 +55,7 @@ export const gemma3Text: Architecture = {
 /** Layers that slide have a base of their own: rope_local_base_freq, as transformers 4 calls it. */
 const ropesOf = (read: Fields): RopesByKind =>
   ropesByKind(read, {
-    context: { maxPositions: read.size("max_position_embeddings", maxPositions), headDim: read.size("head_dim", 256) },
+    context: { maxPositions: read.size("max_position_embeddings", maxPositions), headDim: read.size("head_dim", gemmaDefaults.headDim) },
     full: read.positive("rope_theta", 1e6),
     sliding: read.positive("rope_local_base_freq", 1e4),
   });

@@ -1,9 +1,8 @@
 import type { Value } from "../../graph/graph.js";
-import { decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import type { Fields, Json } from "../config/fields.js";
 import { layerNormed } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
 import { plainFeedForward, twoParts } from "../forward/feed-forward.js";
 import { selfAttention } from "../forward/self-attention.js";
@@ -15,6 +14,17 @@ import { embeddingOf, layersOf, linear, norm, plainParams } from "./params.js";
 const layerName = (layer: number): string => `gpt_neox.layers.${layer}`;
 const finalNorm = "gpt_neox.final_layer_norm";
 const share = 0.25;
+
+const defaults: DecoderDefaults = {
+  maxPositions: 2048,
+  headDim: "even",
+  kvHeads: "heads",
+  windows: noWindows,
+  rotaryShare: share,
+  normEps: ["layer_norm_eps", 1e-5],
+  activation: ["hidden_act", "gelu"],
+  activations: ["gelu", "geluTanh", "relu", "silu"],
+};
 
 /**
  * GPT-NeoX and Pythia (Black et al. 2022, Biderman et al. 2023): layer norms and biases, a part of each head rotated, queries,
@@ -40,17 +50,10 @@ export const gptNeox: Architecture = {
     refuseOtherNames(read);
     const bias = read.flag("attention_bias", true);
     const parallel = read.flag("use_parallel_residual", true);
-    return decoderConfig(
-      read,
-      {
-        ...{ maxPositions: 2048, headDim: "even", kvHeads: "heads", windows: noWindows, rotaryShare: share },
-        ...{ normEps: ["layer_norm_eps", 1e-5], activation: ["hidden_act", "gelu"], activations: ["gelu", "geluTanh", "relu", "silu"] },
-      },
-      { norm: "layer", qkvBias: bias, outputBias: bias, mlpBias: true, parallel },
-    );
+    return decoderConfig(read, defaults, { norm: "layer", qkvBias: bias, outputBias: bias, mlpBias: true, parallel });
   },
   spell(read) {
-    const spelled = spellOneRope({ maxPositions: 2048, share })(read);
+    const spelled = spellOneRope(defaults)(read);
     const { partial_rotary_factor = 1 } = spelled.rope_parameters as Json;
     return { ...spelled, partial_rotary_factor, rotary_emb_base: spelled.rope_theta, rotary_pct: partial_rotary_factor };
   },

@@ -31,7 +31,6 @@ export const agreeingWithLearnedPositions = {
 export function gpt2Form(layout: LinearLayout, projection: (config: ModelConfig, name: string) => Projection) {
   return {
     aliases: { hidden_size: "n_embd", max_position_embeddings: "n_positions", num_attention_heads: "n_head", num_hidden_layers: "n_layer" },
-    maxPositions: 1024,
     prefix: "transformer.",
     // Masks of old checkpoints, and what they hide with.
     buffers: /(^|\.)attn\.(bias|masked_bias)$|^(transformer\.)?bias$/,

@@ -13,7 +13,7 @@ export const granite: Architecture = {
     const bias = read.flag("attention_bias");
     return decoderConfig(
       read,
-      { maxPositions: granite.maxPositions, windows: noWindows },
+      { maxPositions: 2048, windows: noWindows },
       {
         qkvBias: bias,
         outputBias: bias,

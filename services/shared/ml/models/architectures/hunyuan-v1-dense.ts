@@ -1,7 +1,7 @@
-import { decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import type { Fields } from "../config/fields.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { readRope, spellOneRope } from "../config/rope.js";
+import { readRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
 import { selfAttention } from "../forward/self-attention.js";
 import type { ParamSpec } from "../param-spec.js";
@@ -9,7 +9,7 @@ import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
 import { attentionParams, embeddingOf, finalNorm, gatedParams, layerName, layersOf, norm } from "./params.js";
 
-const maxPositions = 2048;
+const defaults: DecoderDefaults = { maxPositions: 2048, windows: noWindows, normEps: ["rms_norm_eps", 1e-5], mlpBias: false };
 
 /** Hunyuan without experts: a Llama that norms each head of queries and keys when it is rotated. */
 export const hunyuanV1Dense: Architecture = {
@@ -21,11 +21,10 @@ export const hunyuanV1Dense: Architecture = {
     read: ["attention_head_dim", "cla_share_factor", "use_cla"],
     denying: /^use_qk_norm$/,
   },
-  spell: spellOneRope({ maxPositions }),
+  spell: spellOneRope(defaults),
   parse(read) {
     if (read.flag("use_cla")) throw read.refused("use_cla", "false");
     const bias = read.flag("attention_bias");
-    const defaults = { maxPositions, windows: noWindows, normEps: ["rms_norm_eps", 1e-5], mlpBias: false } as const;
     const config = decoderConfig(read, defaults, { qkvBias: bias, outputBias: bias, qkNorm: "head" });
     if (read.size("attention_head_dim", config.headDim) !== config.headDim)
       throw read.refused("attention_head_dim", `the size of a head, ${config.headDim}`);

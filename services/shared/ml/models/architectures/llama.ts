@@ -1,7 +1,6 @@
 import type { Value } from "../../graph/graph.js";
-import { decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
 import { gatedFeedForward, scaled, twoParts } from "../forward/feed-forward.js";
 import { selfAttention } from "../forward/self-attention.js";
@@ -10,12 +9,13 @@ import type { Architecture } from "./architecture.js";
 import { attentionParams, embeddingOf, finalNorm, gatedParams, layerName, layersOf, norm } from "./params.js";
 import { decoderInputs } from "./sequence-inputs.js";
 
+const defaults: DecoderDefaults = { maxPositions: 2048, windows: noWindows };
+
 /** Llama (Touvron et al. 2023), and what is built like it: pre-norm blocks of attention and a gated feed-forward part. */
 export const llama: Architecture = {
   className: "Llama",
   models: "Llama 1 to 3.3, SmolLM 1 and 2, TinyLlama, Yi, Falcon 3, DeepSeek 7B",
   keys: { agreeing: {} },
-  maxPositions: 2048,
   prefix: "model.",
   buffers: /\.rotary_emb\.inv_freq$/,
   embedding: "model.embed_tokens.weight",
@@ -23,9 +23,9 @@ export const llama: Architecture = {
   parse(read) {
     const bias = read.flag("attention_bias");
     const own = { qkvBias: bias, outputBias: bias, mlpBias: read.flag("mlp_bias") };
-    return decoderConfig(read, { maxPositions: llama.maxPositions, windows: noWindows }, own);
+    return decoderConfig(read, defaults, own);
   },
-  spell: spellOneRope({ maxPositions: 2048 }),
+  spell: spellOneRope(defaults),
   params: (config) => [embeddingOf(llama, config), ...layersOf(config, llamaLayer), finalNorm("model.norm", config)],
   initial: ({ kind }) => ({ bias: 0, head: "normal" as const, matrix: "normal" as const, norm: 1 })[kind],
   inputs: decoderInputs,

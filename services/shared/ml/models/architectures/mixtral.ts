@@ -1,6 +1,5 @@
-import { decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellOneRope } from "../config/rope.js";
 import { twoParts } from "../forward/feed-forward.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
@@ -9,7 +8,13 @@ import { llama } from "./llama.js";
 import { attentionParams, embeddingOf, finalNorm, layerName, layersOf, norm } from "./params.js";
 
 const expertNames = { gate: "w1", up: "w3", down: "w2" };
-const family = { maxPositions: 4096 * 32, theta: 1e6 };
+const defaults: DecoderDefaults = {
+  maxPositions: 4096 * 32,
+  kvHeads: 8,
+  windows: { slides: () => true },
+  normEps: ["rms_norm_eps", 1e-5],
+  ropeTheta: 1e6,
+};
 
 /** Mixtral (Jiang et al. 2024): a Mistral in which a router gives each token to two of eight feed-forward parts. */
 export const mixtral: Architecture = {
@@ -24,16 +29,12 @@ export const mixtral: Architecture = {
   // Nothing asks for a number of experts.
   fresh: false,
   aliases: { num_local_experts: "num_experts" },
-  maxPositions: family.maxPositions,
-  spell: spellOneRope(family),
+  spell: spellOneRope(defaults),
   // transformers 5 says mlp.
   renamed: [[/^(model\.layers\.\d+)\.mlp\.(gate|experts)\./, "$1.block_sparse_moe.$2."]],
   pieces: stackedExperts(expertNames),
   parse(read) {
-    const config = decoderConfig(read, {
-      ...{ maxPositions: family.maxPositions, kvHeads: 8, ropeTheta: family.theta },
-      ...{ windows: { slides: () => true }, normEps: ["rms_norm_eps", 1e-5] },
-    });
+    const config = decoderConfig(read, defaults);
     const { layers, intermediateSize: hiddenSize } = config;
     const [count, perToken] = [read.size("num_local_experts", 8), read.size("num_experts_per_tok", 2)];
     if (perToken > count) throw read.refused("num_experts_per_tok", `at most num_local_experts (${count})`, perToken);

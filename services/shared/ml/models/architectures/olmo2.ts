@@ -14,7 +14,7 @@ export const olmo2: Architecture = {
   models: "OLMo 2",
   parse(read) {
     const bias = read.flag("attention_bias");
-    const defaults = { maxPositions: olmo2.maxPositions, windows: noWindows, normEps: ["rms_norm_eps", 1e-5], mlpBias: false } as const;
+    const defaults = { maxPositions: 2048, windows: noWindows, normEps: ["rms_norm_eps", 1e-5], mlpBias: false } as const;
     return decoderConfig(read, defaults, { qkvBias: bias, outputBias: bias, qkNorm: "whole" });
   },
   params: (config) => [embeddingOf(olmo2, config), ...layersOf(config, olmo2Layer), finalNorm("model.norm", config)],

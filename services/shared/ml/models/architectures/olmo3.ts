@@ -6,7 +6,7 @@ import { slidingLayers, type Windows, windowsOf } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
 import { olmo2 } from "./olmo2.js";
 
-const theta = 5e5;
+const [usualPositions, theta] = [2048, 5e5];
 
 /** Every fourth layer sees all. */
 const windows: Windows = { sizeByDefault: 4096, slides: (layer) => (layer + 1) % 4 !== 0, typed: true, needed: true };
@@ -26,7 +26,7 @@ export const olmo3: Architecture = {
     const bias = read.flag("attention_bias");
     return decoderConfig(
       read,
-      { maxPositions: olmo3.maxPositions, windows, normEps: ["rms_norm_eps", 1e-5], mlpBias: false },
+      { maxPositions: usualPositions, windows, normEps: ["rms_norm_eps", 1e-5], mlpBias: false },
       {
         layerKinds: ropes.map(({ rotary }, layer) => ({ window: seen[layer], rotary })),
         maxPositions,
@@ -42,7 +42,7 @@ export const olmo3: Architecture = {
 /** Layers that slide have the family's base, and no scaling but that of rope_parameters. */
 const ropesOf = (read: Fields): RopesByKind =>
   ropesByKind(read, {
-    context: { maxPositions: read.size("max_position_embeddings", olmo2.maxPositions), headDim: headSize(read, undefined) },
+    context: { maxPositions: read.size("max_position_embeddings", usualPositions), headDim: headSize(read, undefined) },
     full: read.positive("rope_theta", theta),
     sliding: theta,
   });

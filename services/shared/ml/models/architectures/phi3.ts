@@ -20,7 +20,6 @@ export const phi3: Architecture = {
   className: "Phi3",
   models: "Phi-3, Phi-3.5 mini, Phi-4, Phi-4-mini",
   keys: { agreeing: {}, read: ["full_attn_mod", "interpolate_factor", "lm_head_bias"], unread: ["layer_types"] },
-  maxPositions,
   parse(given) {
     const read = withPhiRope(given);
     for (const key of ["attention_bias", "lm_head_bias"]) if (read.flag(key)) throw read.refused(key, "false");

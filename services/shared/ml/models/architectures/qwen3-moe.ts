@@ -1,8 +1,7 @@
 import type { Value } from "../../graph/graph.js";
-import { decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import type { Fields } from "../config/fields.js";
 import type { Experts, ModelConfig } from "../config/model-config.js";
-import { spellOneRope } from "../config/rope.js";
 import { gatedFeedForward, twoParts } from "../forward/feed-forward.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
@@ -11,6 +10,12 @@ import { llama } from "./llama.js";
 import { attentionParams, embeddingOf, finalNorm, gatedParams, layerName, norm } from "./params.js";
 
 const expertNames = { gate: "gate_proj", up: "up_proj", down: "down_proj" };
+
+const defaults: DecoderDefaults = {
+  maxPositions: 32768,
+  kvHeads: 4,
+  windows: { sizeByDefault: 4096, slides: () => true, switched: false },
+};
 
 /** Qwen3's models of experts: a Qwen3 in which a router gives each token to some of many feed-forward parts. */
 export const qwen3Moe: Architecture = {
@@ -29,18 +34,12 @@ export const qwen3Moe: Architecture = {
   // Nothing asks for a number of experts.
   fresh: false,
   aliases: { num_experts: "num_local_experts" },
-  maxPositions: 32768,
   // transformers 4 reads num_experts, 5 writes num_local_experts.
-  spell: (read) => ({ ...spellOneRope({ maxPositions: 32768 })(read), num_experts: read.count("num_experts", 128) }),
+  spell: (read) => ({ ...spellOneRope(defaults)(read), num_experts: read.count("num_experts", 128) }),
   pieces: stackedExperts(expertNames),
   parse(read) {
     const bias = read.flag("attention_bias");
-    const windows = { sizeByDefault: 4096, slides: () => true, switched: false };
-    const config = decoderConfig(
-      read,
-      { maxPositions: qwen3Moe.maxPositions, kvHeads: 4, windows },
-      { qkvBias: bias, outputBias: bias, qkNorm: "head" },
-    );
+    const config = decoderConfig(read, defaults, { qkvBias: bias, outputBias: bias, qkNorm: "head" });
     return { ...config, experts: expertsIn(read, config.layers) };
   },
   params: (config) => [

@@ -1,8 +1,9 @@
-import { decoderConfig } from "../config/decoder-config.js";
-import { spellOneRope } from "../config/rope.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import { noWindows } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
+
+const defaults: DecoderDefaults = { maxPositions: 524288, headDim: 128, kvHeads: 8, windows: noWindows };
 
 /** Seed-OSS: a Llama with biases on queries, keys and values, and a switch of its own for that of the output. */
 export const seedOss: Architecture = {
@@ -10,14 +11,13 @@ export const seedOss: Architecture = {
   className: "SeedOss",
   models: "Seed-OSS",
   keys: { agreeing: {}, read: ["attention_out_bias"] },
-  maxPositions: 524288,
-  spell: spellOneRope({ maxPositions: 524288, headDim: 128 }),
+  spell: spellOneRope(defaults),
   parse(read) {
     const own = {
       qkvBias: read.flag("attention_bias", true),
       outputBias: read.flag("attention_out_bias"),
       mlpBias: read.flag("mlp_bias"),
     };
-    return decoderConfig(read, { maxPositions: seedOss.maxPositions, headDim: 128, kvHeads: 8, windows: noWindows }, own);
+    return decoderConfig(read, defaults, own);
   },
 };

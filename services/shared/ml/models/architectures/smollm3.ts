@@ -1,8 +1,9 @@
-import { decoderConfig } from "../config/decoder-config.js";
+import { decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import type { Fields } from "../config/fields.js";
-import { spellOneRope } from "../config/rope.js";
 import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
+
+const family = { maxPositions: 32768, kvHeads: 4, tied: true, ropeTheta: 2e6 };
 
 /** SmolLM3: a Llama some of whose layers do not rotate queries and keys, and may see a window alone. */
 export const smollm3: Architecture = {
@@ -10,15 +11,13 @@ export const smollm3: Architecture = {
   className: "SmolLM3",
   models: "SmolLM 3",
   keys: { agreeing: {}, read: ["no_rope_layers", "no_rope_layer_interval"] },
-  maxPositions: 32768,
-  spell: spellOneRope({ maxPositions: 32768, theta: 2e6 }),
+  spell: spellOneRope(family),
   parse(read) {
     const rotated = rotatedLayers(read);
     const windows = { slides: (layer: number) => !rotated[layer], switched: false, typed: true };
     const bias = read.flag("attention_bias");
     const own = { qkvBias: bias, outputBias: bias, mlpBias: read.flag("mlp_bias") };
-    const defaults = { maxPositions: smollm3.maxPositions, kvHeads: 4, tied: true, ropeTheta: 2e6, windows };
-    const config = decoderConfig(read, defaults, own);
+    const config = decoderConfig(read, { ...family, windows }, own);
     return { ...config, layerKinds: config.layerKinds.map((kind, layer) => (rotated[layer] ? kind : { ...kind, rotary: undefined })) };
   },
 };

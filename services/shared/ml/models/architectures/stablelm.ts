@@ -1,7 +1,6 @@
-import { decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import { layerNormed } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellOneRope } from "../config/rope.js";
 import { noWindows } from "../config/windows.js";
 import { gatedFeedForward, twoParts } from "../forward/feed-forward.js";
 import { selfAttention } from "../forward/self-attention.js";
@@ -10,7 +9,15 @@ import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
 import { embeddingOf, gatedParams, layerName, layersOf, linear, norm } from "./params.js";
 
-const family = { maxPositions: 4096, share: 0.25 };
+const defaults: DecoderDefaults = {
+  maxPositions: 4096,
+  headDim: "even",
+  kvHeads: 32,
+  windows: noWindows,
+  rotaryShare: 0.25,
+  normEps: ["layer_norm_eps", 1e-5],
+  activations: ["gelu", "geluTanh", "relu", "silu"],
+};
 
 /** StableLM (Stability AI 2023): a Llama with layer norms, a part of each head rotated, and, in its larger sizes, a norm for each head. */
 export const stablelm: Architecture = {
@@ -22,18 +29,15 @@ export const stablelm: Architecture = {
     read: ["layer_norm_eps", "qk_layernorm", "use_parallel_residual", "use_qkv_bias"],
     unread: ["attention_bias", "layer_types", "mlp_bias", "rms_norm_eps"],
   },
-  maxPositions: family.maxPositions,
-  spell: spellOneRope(family),
+  spell: spellOneRope(defaults),
   parse(read) {
     const qkNorm = read.flag("qk_layernorm") ? "eachHead" : undefined;
-    return decoderConfig(
-      read,
-      {
-        ...{ maxPositions: family.maxPositions, headDim: "even", kvHeads: 32, windows: noWindows, rotaryShare: family.share },
-        ...{ normEps: ["layer_norm_eps", 1e-5], activations: ["gelu", "geluTanh", "relu", "silu"] },
-      },
-      { norm: "layer", qkvBias: read.flag("use_qkv_bias"), qkNorm, parallel: read.flag("use_parallel_residual") },
-    );
+    return decoderConfig(read, defaults, {
+      norm: "layer",
+      qkvBias: read.flag("use_qkv_bias"),
+      qkNorm,
+      parallel: read.flag("use_parallel_residual"),
+    });
   },
   params: (config) => [embeddingOf(stablelm, config), ...layersOf(config, layerOf), ...norm("model.norm", config.hiddenSize, true)],
   attention(config, layer) {

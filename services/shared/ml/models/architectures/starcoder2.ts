@@ -1,12 +1,21 @@
-import { decoderConfig } from "../config/decoder-config.js";
+import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import { layerNormed } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { spellOneRope } from "../config/rope.js";
 import { plainFeedForward, twoParts } from "../forward/feed-forward.js";
 import type { ParamSpec } from "../param-spec.js";
 import type { Architecture } from "./architecture.js";
 import { llama } from "./llama.js";
 import { attentionParams, embeddingOf, layerName, layersOf, norm, plainParams } from "./params.js";
+
+const defaults: DecoderDefaults = {
+  maxPositions: 4096,
+  kvHeads: 2,
+  windows: { slides: () => true },
+  tied: true,
+  normEps: ["norm_epsilon", 1e-5],
+  activation: ["hidden_act", "gelu_pytorch_tanh"],
+  activations: ["gelu", "geluTanh", "relu", "silu"],
+};
 
 /** StarCoder2 (Lozhkov et al. 2024): a Llama with layer norms, biases, a feed-forward part without a gate, and windows on all layers. */
 export const starcoder2: Architecture = {
@@ -21,21 +30,13 @@ export const starcoder2: Architecture = {
     read: ["norm_epsilon", "use_bias"],
     unread: ["attention_bias", "layer_types", "max_window_layers", "mlp_bias", "rms_norm_eps"],
   },
-  maxPositions: 4096,
-  spell: spellOneRope({ maxPositions: 4096 }),
+  spell: spellOneRope(defaults),
   parse(read) {
     const bias = read.flag("use_bias", true);
-    return decoderConfig(
-      read,
-      {
-        ...{ maxPositions: 4096, kvHeads: 2, windows: { slides: () => true }, tied: true, normEps: ["norm_epsilon", 1e-5] },
-        ...{ activation: ["hidden_act", "gelu_pytorch_tanh"], activations: ["gelu", "geluTanh", "relu", "silu"] },
-      },
-      {
-        ...{ norm: "layer", qkvBias: bias, outputBias: bias, mlpBias: bias },
-        initializerRange: read.positive("initializer_range", 0.018042),
-      },
-    );
+    return decoderConfig(read, defaults, {
+      ...{ norm: "layer", qkvBias: bias, outputBias: bias, mlpBias: bias },
+      initializerRange: read.positive("initializer_range", 0.018042),
+    });
   },
   params: (config) => [embeddingOf(starcoder2, config), ...layersOf(config, layerOf), ...norm("model.norm", config.hiddenSize, true)],
   block(pass, x, attention) {

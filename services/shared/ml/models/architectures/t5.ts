@@ -30,6 +30,9 @@ const biasOf = (part: Part, config: ModelConfig): RelativeBias => {
   return { name: biasName(part), count: buckets, maxDistance, bidirectional: part === "encoder" };
 };
 
+/** Nothing in T5 ends with a position: `n_positions` is the length that it was trained with. This bounds what one text may take. */
+const maxPositions = 32_768;
+
 /**
  * T5 (Raffel et al. 2020) in its first form, version 1.1 and FLAN-T5: an encoder reads the prompt, and a decoder that attends
  * to it writes the completion. Positions are biases on attention scores, by head and distance.
@@ -53,8 +56,6 @@ export const t5: Architecture = {
   },
   aliases: t5Aliases,
   fresh: freshT5,
-  // Nothing in T5 ends with a position: `n_positions` is the length that it was trained with. This bounds what one text may take.
-  maxPositions: 32_768,
   prefix: "",
   // Older files hold biases that the attention over the prompt does without.
   buffers: /^decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/,
@@ -62,8 +63,8 @@ export const t5: Architecture = {
   embedding: "shared.weight",
   head: "lm_head.weight",
   headByFile: true,
-  parse: (read) => t5Config(read, t5.maxPositions),
-  spell: (read) => spellT5(t5Config(read, t5.maxPositions)),
+  parse: (read) => t5Config(read, maxPositions),
+  spell: (read) => spellT5(t5Config(read, maxPositions)),
   spellHead: spellT5Head,
   params(config) {
     const { encoderLayers, buckets } = encoderDecoderOf(config);
@@ -91,6 +92,7 @@ export const t5: Architecture = {
   },
   finish: (x, { logitScale }) => scaled(x.norm("decoder.final_layer_norm"), logitScale),
   encoder: {
+    maxPositions,
     attention: (config, layer) => attentionOf(config, "encoder", layer),
     block(pass, x, attention) {
       const { layer } = attention;

@@ -1,6 +1,6 @@
 import type { Fields, Json } from "./fields.js";
 import type { Activation, LayerKind, ModelConfig } from "./model-config.js";
-import { headSize, type Rotary, readRope } from "./rope.js";
+import { headSize, type Rope, type Rotary, readRope, spellRope } from "./rope.js";
 import { type Windows, windowsOf } from "./windows.js";
 
 /** What a family's class in transformers takes for keys that a config.json leaves out, and how it writes some. */
@@ -28,6 +28,12 @@ export interface DecoderDefaults {
   /** False: the family has no biases in its feed-forward part, and refuses them. */
   readonly mlpBias?: false;
 }
+
+/** What of it the rotary embedding depends on. */
+type RopeDefaults = Pick<
+  DecoderDefaults,
+  "headDim" | "maxPositions" | "ropeParameters" | "ropeTheta" | "rotaryInterleaved" | "rotaryShare"
+>;
 
 /** What an activation is called in transformers. */
 const activations: Readonly<Record<string, Activation>> = {
@@ -88,10 +94,23 @@ export function decoderConfig(read: Fields, defaults: DecoderDefaults, own: Part
   };
 }
 
+/** The one rotary embedding of a family's layers. */
+function ropeOfAll(read: Fields, defaults: RopeDefaults, headDim: number, maxPositions: number): Rope {
+  const { ropeTheta: theta, ropeParameters: parameters, rotaryShare: share, rotaryInterleaved: interleaved = false } = defaults;
+  return readRope(read, { maxPositions, headDim, theta, parameters, share, interleaved });
+}
+
+/** The rotary embedding of a config in the spellings of transformers 4 and 5, of a family that has one for all layers. */
+export const spellOneRope =
+  (defaults: RopeDefaults) =>
+  (read: Fields): Json => {
+    const headDim = headSize(read, usualSize(defaults));
+    return spellRope(ropeOfAll(read, defaults, headDim, read.size("max_position_embeddings", defaults.maxPositions)));
+  };
+
 /** What each layer rotates and sees, where one rotary embedding serves all layers, and the positions that there are. */
 function kindsOf(read: Fields, defaults: DecoderDefaults, layers: number, headDim: number, positions: number) {
-  const { ropeTheta: theta, ropeParameters: parameters, rotaryShare: share, rotaryInterleaved: interleaved = false } = defaults;
-  const rope = readRope(read, { maxPositions: positions, headDim, theta, parameters, share, interleaved });
+  const rope = ropeOfAll(read, defaults, headDim, positions);
   const maxPositions = Math.min(positions, rope.reach);
   return { layerKinds: layerKinds(windowsOf(read, defaults.windows, layers, maxPositions), rope.rotary), maxPositions };
 }
@@ -115,13 +134,16 @@ function activationOf(read: Fields, defaults: DecoderDefaults): Activation {
 
 function headsOf(read: Fields, defaults: DecoderDefaults): Pick<ModelConfig, "heads" | "kvHeads" | "headDim"> {
   const heads = read.size("num_attention_heads");
-  const { kvHeads: usual = heads, headDim: usualDim } = defaults;
+  const { kvHeads: usual = heads } = defaults;
   const kvHeads = read.size("num_key_value_heads", read.has("num_key_value_heads") || usual === "heads" ? heads : usual);
   if (heads % kvHeads !== 0) throw read.refused("num_key_value_heads", `a divisor of num_attention_heads (${heads})`, kvHeads);
   if (usual === "heads" && kvHeads !== heads) throw read.refused("num_key_value_heads", `num_attention_heads (${heads})`);
-  const headDim = headSize(read, usualDim === "even" ? undefined : usualDim);
+  const headDim = headSize(read, usualSize(defaults));
   const width = read.size("hidden_size");
-  if (usualDim === "even" && headDim * heads !== width)
+  if (defaults.headDim === "even" && headDim * heads !== width)
     throw read.refused("head_dim", `hidden_size by num_attention_heads (${width / heads})`);
   return { heads, kvHeads, headDim };
 }
+
+/** Head size that the family takes where a config names none, if it is not that of the width. */
+const usualSize = ({ headDim }: RopeDefaults): number | undefined => (headDim === "even" ? undefined : headDim);

@@ -152,19 +152,6 @@ function yarnMagnitude(rope: Fields, factor: number): number {
   return rope.positive("attention_factor", inferred);
 }
 
-/**
- * The rotary embedding in the spellings of transformers 4 and 5, of a family that has one for all layers.
- *
- * @param family what it takes for keys that a config leaves out
- */
-export const spellOneRope =
-  (family: Omit<RopeContext, "headDim"> & { readonly headDim?: number }) =>
-  (read: Fields): Json => {
-    const headDim = headSize(read, family.headDim);
-    const maxPositions = read.size("max_position_embeddings", family.maxPositions);
-    return spellRope(readRope(read, { ...family, maxPositions, headDim }));
-  };
-
 /** The size of a head: that of the config, else the family's, else (or where the config says null) the width by the heads. */
 export function headSize(read: Fields, byDefault: number | undefined): number {
   const share = read.size("hidden_size") / read.size("num_attention_heads");
@@ -172,7 +159,7 @@ export function headSize(read: Fields, byDefault: number | undefined): number {
 }
 
 /** A rotary embedding in both of its spellings, so that transformers 4 and 5 and vLLM read the same. */
-function spellRope({ rotary: { theta }, spelled }: Rope): Json {
+export function spellRope({ rotary: { theta }, spelled }: Rope): Json {
   const scaling = spelled.rope_type === "default" ? null : spelled;
   return { rope_theta: theta, rope_scaling: scaling, rope_parameters: { ...spelled, rope_theta: theta } };
 }
