@@ -46,7 +46,7 @@ export async function openModel(directory: string): Promise<OpenedModel> {
   const checkpoint = await openCheckpoint(directory);
   const tensors = nameTensors(checkpoint, config);
   const { keys, className } = architectureOf(config);
-  const warnings = [...configWarnings(rawConfig, keys.read, className), ...checkpoint.warnings].map(
+  const warnings = [...configWarnings(rawConfig, keys.read, className, config.maxPositions), ...checkpoint.warnings].map(
     (warning) => `${directory}: ${warning}`,
   );
   return { config, rawConfig, generation, checkpoint, tensors, warnings };

@@ -142,8 +142,14 @@ export function checkKeys(fields: Fields, family: string, meanings: KeyMeanings)
  *
  * @param own keys that the family reads
  * @param className stem of its classes
+ * @param maxPositions of the model as it is read
  */
-export function configWarnings(raw: Readonly<Record<string, unknown>>, own: readonly string[] = [], className?: string): string[] {
+export function configWarnings(
+  raw: Readonly<Record<string, unknown>>,
+  own: readonly string[] = [],
+  className?: string,
+  maxPositions?: number,
+): string[] {
   const strange = Object.entries(raw).filter(
     ([key, value]) => !known.has(key) && !own.includes(key) && !Object.hasOwn(neutral, key) && !off(value),
   );
@@ -151,7 +157,7 @@ export function configWarnings(raw: Readonly<Record<string, unknown>>, own: read
   const unread = strange
     .filter(([key]) => !mathematical.test(key) || curious.has(key))
     .map(([key, value]) => `config.json: ${key} is ${brief(value)}, which no model of type ${family} reads`);
-  return [...unread, ...otherClass(raw, className), ...twoRopes(raw), ...shortFactors(raw)];
+  return [...unread, ...otherClass(raw, className), ...twoRopes(raw), ...shortened(raw, maxPositions)];
 }
 
 /** The class that a config names beside its type, where that is another family's. */
@@ -178,18 +184,11 @@ function twoRopes({ rope_scaling, rope_parameters, rope_theta }: Readonly<Record
   return ["config.json: rope_scaling and rope_parameters differ; rope_scaling is read, as transformers 5 does"];
 }
 
-/** Longrope's texts end where its other factors would begin. Phi-3 has it by other names too, and its limit outside of it. */
-function shortFactors(raw: Readonly<Record<string, unknown>>): string[] {
-  const { rope_scaling, rope_parameters, max_position_embeddings: all, original_max_position_embeddings: outer } = raw;
-  const rope = isObject(rope_scaling) && Object.keys(rope_scaling).length > 0 ? rope_scaling : rope_parameters;
-  if (!isObject(rope)) return [];
-  const phi = raw.model_type === "phi3";
-  const type = rope.rope_type ?? rope.type;
-  if (type !== "longrope" && type !== "su" && !(phi && type === "yarn")) return [];
-  const original = outer ?? (phi ? 4096 : rope.original_max_position_embeddings);
-  if (typeof original !== "number" || typeof all !== "number" || original >= all) return [];
+/** A model that reads shorter texts than its config says: longrope's end where its other factors would begin. */
+function shortened({ max_position_embeddings: all }: Readonly<Record<string, unknown>>, maxPositions: number | undefined): string[] {
+  if (maxPositions === undefined || typeof all !== "number" || maxPositions >= all) return [];
   return [
-    `config.json: texts of at most ${original.toLocaleString("en")} tokens are read, not of max_position_embeddings (${all.toLocaleString("en")}): beyond original_max_position_embeddings its rotary embedding changes its factors`,
+    `config.json: texts of at most ${maxPositions.toLocaleString("en")} tokens are read, not of max_position_embeddings (${all.toLocaleString("en")}): beyond original_max_position_embeddings its rotary embedding changes its factors`,
   ];
 }
 

@@ -31,7 +31,8 @@ describe("configWarnings()", () => {
       [],
     ],
   ])("names %s", (_, keys, messages) => {
-    const found = configWarnings(config(keys));
+    const raw = config(keys);
+    const found = configWarnings(raw, [], undefined, parseConfig(raw).maxPositions);
     expect(found).toHaveLength(messages.length);
     for (const [i, message] of messages.entries()) expect(found[i]).toMatch(message);
   });
@@ -112,7 +113,7 @@ describe("exportedConfig()", () => {
     });
     expect(parseConfig(saved)).toEqual(parseConfig(raw));
     const short = raw.model_type === "phi3" ? [expect.stringMatching(/texts of at most 64 tokens/)] : [];
-    expect(configWarnings(saved, ["rope_local_base_freq"])).toEqual(short);
+    expect(configWarnings(saved, ["rope_local_base_freq"], undefined, parseConfig(saved).maxPositions)).toEqual(short);
     expect(exportedConfig(saved)).toEqual(saved);
   });
 });
