@@ -1,15 +1,11 @@
 import { type DecoderDefaults, decoderConfig, spellOneRope } from "../config/decoder-config.js";
 import { layerNormed } from "../config/keys.js";
-import { slidingLayers, type Windows } from "../config/windows.js";
+import { slidesByPattern, slidingLayers, type Windows } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
 import { cohere, cohereDefaults, cohereTraits } from "./cohere.js";
 
 /** Every fourth layer sees all. */
-const windows: Windows = {
-  sizeByDefault: 4096,
-  slides: (layer, read) => (layer + 1) % read.size("sliding_window_pattern", 4) !== 0,
-  typed: true,
-};
+const windows: Windows = { sizeByDefault: 4096, slides: slidesByPattern(4), typed: true };
 
 const defaults: DecoderDefaults = { ...cohereDefaults, windows };
 

@@ -1,4 +1,5 @@
 import type { Fields } from "../config/fields.js";
+import type { KeyMeanings } from "../config/keys.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { gatedFeedForward } from "../forward/feed-forward.js";
 import type { ParamSpec } from "../param-spec.js";
@@ -6,19 +7,19 @@ import type { Architecture } from "./architecture.js";
 import { gemma, gemmaConfig, gemmaDefaults } from "./gemma.js";
 import { attentionParams, embeddingOf, finalNorm, gatedParams, layerName, layersOf, norm } from "./params.js";
 
+/** What keys mean from the second generation on. @param read those that one generation alone reads */
+export const laterGemmaKeys = (read: readonly string[]): KeyMeanings => ({
+  agreeing: { hidden_act: ["gelu", "gelu_pytorch_tanh"] },
+  unread: ["hidden_act"],
+  read: [...["final_logit_softcapping", "hidden_activation", "query_pre_attn_scalar", "use_bidirectional_attention"], ...read],
+});
+
 /** Gemma 2 (2024): norms around each part, soft caps on scores and logits, and a window on every other layer. */
 export const gemma2: Architecture = {
   ...gemma,
   className: "Gemma2",
   models: "Gemma 2",
-  keys: {
-    agreeing: { hidden_act: ["gelu", "gelu_pytorch_tanh"] },
-    unread: ["hidden_act"],
-    read: [
-      ...["attn_logit_softcapping", "final_logit_softcapping", "hidden_activation", "query_pre_attn_scalar"],
-      "use_bidirectional_attention",
-    ],
-  },
+  keys: laterGemmaKeys(["attn_logit_softcapping"]),
   parse(read) {
     const windows = { sizeByDefault: 4096, slides: (layer: number) => layer % 2 === 0, typed: true };
     const defaults = { ...gemmaDefaults, kvHeads: 4, windows, activation: gemmaActivation };

@@ -1,32 +1,21 @@
 import type { Fields } from "../config/fields.js";
 import { type RopesByKind, ropesByKind, spellRopes } from "../config/ropes-by-kind.js";
-import { slidingLayers, type Windows, windowsOf } from "../config/windows.js";
+import { slidesByPattern, slidingLayers, type Windows, windowsOf } from "../config/windows.js";
 import type { Architecture } from "./architecture.js";
 import { gemmaConfig, gemmaDefaults } from "./gemma.js";
-import { gemma2, gemmaActivation, readSoftCap, scoreScale } from "./gemma2.js";
+import { gemma2, gemmaActivation, laterGemmaKeys, readSoftCap, scoreScale } from "./gemma2.js";
 
 const maxPositions = 131072;
 
 /** Every sixth layer sees all. */
-const windows: Windows = {
-  sizeByDefault: 4096,
-  slides: (layer, read) => (layer + 1) % read.size("sliding_window_pattern", 6) !== 0,
-  typed: true,
-};
+const windows: Windows = { sizeByDefault: 4096, slides: slidesByPattern(6), typed: true };
 
 /** Gemma 3 (2025), the language model: a Gemma 2 with norms of heads for its caps, and a rotary embedding of its own where layers slide. */
 export const gemma3Text: Architecture = {
   ...gemma2,
   className: "Gemma3",
   models: "Gemma 3 270M and 1B",
-  keys: {
-    agreeing: { hidden_act: ["gelu", "gelu_pytorch_tanh"] },
-    unread: ["hidden_act"],
-    read: [
-      ...["_sliding_window_pattern", "final_logit_softcapping", "hidden_activation", "query_pre_attn_scalar"],
-      ...["rope_local_base_freq", "sliding_window_pattern", "use_bidirectional_attention"],
-    ],
-  },
+  keys: laterGemmaKeys(["_sliding_window_pattern", "rope_local_base_freq", "sliding_window_pattern"]),
   parse(read) {
     const { full, sliding } = ropesOf(read);
     const layers = read.size("num_hidden_layers");

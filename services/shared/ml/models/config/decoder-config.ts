@@ -35,6 +35,22 @@ type RopeDefaults = Pick<
   "headDim" | "maxPositions" | "ropeParameters" | "ropeTheta" | "rotaryInterleaved" | "rotaryShare"
 >;
 
+/** A model without what some families have: biases, norms of queries and keys, experts, caps, and factors other than 1. */
+export const plainTraits = {
+  qkvBias: false,
+  outputBias: false,
+  mlpBias: false,
+  qkNorm: undefined,
+  experts: undefined,
+  parallel: false,
+  attentionSoftCap: undefined,
+  embeddingScale: 1,
+  residualScale: 1,
+  logitScale: 1,
+  logitSoftCap: undefined,
+  learnedPositions: undefined,
+} as const satisfies Partial<ModelConfig>;
+
 /** What an activation is called in transformers. */
 const activations: Readonly<Record<string, Activation>> = {
   gelu: "gelu",
@@ -72,19 +88,8 @@ export function decoderConfig(read: Fields, defaults: DecoderDefaults, own: Part
     norm: "rms",
     normEps: read.positive(epsKey, eps),
     activation,
-    qkvBias: false,
-    outputBias: false,
-    mlpBias: false,
-    qkNorm: undefined,
-    experts: undefined,
-    parallel: false,
+    ...plainTraits,
     attentionScale: 1 / Math.sqrt(heads.headDim),
-    attentionSoftCap: undefined,
-    embeddingScale: 1,
-    residualScale: 1,
-    logitScale: 1,
-    logitSoftCap: undefined,
-    learnedPositions: undefined,
     tieWordEmbeddings: read.flag("tie_word_embeddings", defaults.tied ?? false),
     bosId: read.ids("bos_token_id")[0],
     eosIds: [...new Set(read.ids("eos_token_id"))],

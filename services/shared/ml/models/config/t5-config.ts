@@ -1,4 +1,4 @@
-import { activationNamed } from "./decoder-config.js";
+import { activationNamed, plainTraits } from "./decoder-config.js";
 import type { Fields, Json } from "./fields.js";
 import type { ModelConfig } from "./model-config.js";
 
@@ -45,20 +45,10 @@ export function t5Config(read: Fields, maxPositions: number): ModelConfig {
     norm: "rms",
     normEps: read.positive("layer_norm_epsilon", 1e-6),
     activation,
-    qkvBias: false,
-    outputBias: false,
-    mlpBias: false,
-    qkNorm: undefined,
-    experts: undefined,
-    parallel: false,
+    ...plainTraits,
     attentionScale: 1,
-    attentionSoftCap: undefined,
-    embeddingScale: 1,
-    residualScale: 1,
     logitScale: read.flag("scale_decoder_outputs", tieWordEmbeddings) ? hiddenSize ** -0.5 : 1,
-    logitSoftCap: undefined,
     maxPositions,
-    learnedPositions: undefined,
     tieWordEmbeddings,
     bosId: read.ids("bos_token_id")[0],
     eosIds: read.has("eos_token_id") ? [...new Set(read.ids("eos_token_id"))] : [1],

@@ -25,6 +25,12 @@ export const switchedWindows: Windows = {
   typed: true,
 };
 
+/** Layers slide but for every so manyth, as `sliding_window_pattern` says. @param usual what it is where a config has none */
+export const slidesByPattern =
+  (usual: number) =>
+  (layer: number, read: Fields): boolean =>
+    (layer + 1) % read.size("sliding_window_pattern", usual) !== 0;
+
 /**
  * How many tokens back each layer sees, itself included; undefined: all, as where no text exceeds the window.
  *
