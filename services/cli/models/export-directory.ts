@@ -2,7 +2,7 @@ import { readdir, realpath } from "node:fs/promises";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkWritable, clearDirectory, isSame, ownDirectory } from "../../shared/base/own-directory.js";
 import { isAdapterFile } from "../../shared/ml/models/checkpoint/diagnose.js";
-import { isWeightsFile } from "../../shared/ml/models/gguf/weights/write-weights.js";
+import { isWeightsFile } from "../../shared/ml/models/checkpoint/open.js";
 
 /** What an export's directory is to hold. */
 export type ExportForm = "adapter" | "model";

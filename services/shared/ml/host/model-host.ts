@@ -15,7 +15,7 @@ import { decodeSafetensors } from "../models/safetensors/safetensors.js";
 import { publishedFiles } from "../models/trainable.js";
 import { narrowed } from "../models/vocabulary-rows.js";
 import { checkDevice } from "../runtime/device.js";
-import type { SessionOptions } from "../runtime/session.js";
+import type { Device, SessionOptions } from "../runtime/session.js";
 import type { Piece, SampleRequest } from "../sampling/chunk.js";
 import type { SamplingParams } from "../sampling/params.js";
 import { type Completion, Sampler } from "../sampling/sampler.js";
@@ -88,9 +88,7 @@ export class ModelHost {
   /** Loads a model; every other method needs it. */
   async open(source: ModelSource, options: HostOptions): Promise<ModelDescription> {
     await checkDevice(options.device);
-    if ("directory" in source) checkOnDevice(await readConfig(source.directory), options.device);
-    const whole = "directory" in source ? await loadAdaptable(source.directory) : modelFromFiles(source.files);
-    checkOnDevice(whole.config, options.device);
+    const whole = await opened(source, options.device);
     this.#model = narrowed(whole, options.vocabRows ?? 0);
     this.#options = options;
     await this.#release();
@@ -263,4 +261,15 @@ const promptIn = (prompt: string | WireConversation, where: string) =>
 function idsWithoutToken(tokenizer: Tokenizer, rows: number): Int32Array {
   const ids = Int32Array.from({ length: rows }, (_, id) => id);
   return ids.filter((id) => tokenizer.idToToken(id) === undefined);
+}
+
+/** A model of its directory, or of its files, which may not be of a kind that the device does not run. */
+async function opened(source: ModelSource, device: Device): Promise<Model> {
+  if ("directory" in source) {
+    checkOnDevice(await readConfig(source.directory), device);
+    return loadAdaptable(source.directory);
+  }
+  const model = modelFromFiles(source.files);
+  checkOnDevice(model.config, device);
+  return model;
 }

@@ -25,7 +25,12 @@ export interface Checkpoint {
 }
 
 const single = "model.safetensors";
-const indexFile = "model.safetensors.index.json";
+
+/** The file that says which shard holds which tensor. */
+export const indexFile = "model.safetensors.index.json";
+
+/** Whether a file has a name that a model's weights, whole or in shards, or their index have. */
+export const isWeightsFile = (name: string): boolean => name === indexFile || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
 
 /**
  * Finds the weights of a Hugging Face directory by the headers of its files: model.safetensors, or shards, of which the

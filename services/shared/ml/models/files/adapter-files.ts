@@ -58,12 +58,18 @@ export async function saveAdapter(
 
 /** Saves a tokenizer's files. @param from the directory that the model came from: its files are copied as they are */
 export async function saveTokenizer(directory: string, { files }: Tokenizer, from?: string, base?: string): Promise<void> {
-  const origin = from === undefined ? undefined : (await placesOf(from, base)).tokenizer;
-  const names = origin === undefined ? Object.keys(files) : await tokenizerPaths(origin);
-  for (const name of names) {
+  if (from !== undefined) return copyTokenizer((await placesOf(from, base)).tokenizer, directory);
+  for (const [name, text] of Object.entries(files)) {
     await makeDirectory(dirname(join(directory, name)));
-    if (origin === undefined) await writeAtomically(join(directory, name), Buffer.from(files[name] ?? ""));
-    else await copyFile(join(origin, name), join(directory, name));
+    await writeAtomically(join(directory, name), Buffer.from(text));
+  }
+}
+
+/** Copies the files of a tokenizer, where a directory has them, as they are. */
+async function copyTokenizer(from: string, to: string): Promise<void> {
+  for (const name of await tokenizerPaths(from)) {
+    await makeDirectory(dirname(join(to, name)));
+    await copyFile(join(from, name), join(to, name));
   }
 }
 
@@ -92,10 +98,7 @@ export async function copyAdapter(from: string, to: string, base?: string): Prom
   const factors = await readTensors(join(from, weightsName));
   for (const [name, tensor] of factors) checkFinite(tensor, `${join(from, weightsName)}: tensor ${name}`);
   await makeDirectory(to);
-  for (const name of await tokenizerPaths(from)) {
-    await makeDirectory(dirname(join(to, name)));
-    await copyFile(join(from, name), join(to, name));
-  }
+  await copyTokenizer(from, to);
   const config = { ...(await readModelJson(from, adapterConfigName)), ...(base === undefined ? {} : { base_model_name_or_path: base }) };
   await writeAtomically(join(to, adapterConfigName), Buffer.from(`${JSON.stringify(config, null, 2)}\n`));
   await writeAtomically(join(to, weightsName), encodeSafetensors(factors));

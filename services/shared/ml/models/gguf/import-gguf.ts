@@ -6,6 +6,7 @@ import { withRegular } from "../../../base/regular-files.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { sizeOf } from "../../graph/tensor.js";
 import { Tokenizer } from "../../text/tokenizer.js";
+import { isWeightsFile } from "../checkpoint/open.js";
 import { configText } from "../config/config-text.js";
 import type { Json } from "../config/fields.js";
 import { checkWeights } from "../model.js";
@@ -22,7 +23,7 @@ import { chooseElementType } from "./weights/choose-element-type.js";
 import type { ElementType } from "./weights/element-type.js";
 import { type NamedTensor, nameTensors, ropeFactorsName } from "./weights/names.js";
 import { readRows } from "./weights/read-rows.js";
-import { isWeightsFile, weightBytes, weightFiles, writeWeights } from "./weights/write-weights.js";
+import { weightBytes, weightFiles, writeWeights } from "./weights/write-weights.js";
 
 /** What a GGUF file becomes: everything but the weights, whose elements are still in the file. */
 export interface GgufImport {

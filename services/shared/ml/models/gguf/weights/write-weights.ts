@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { updateHash } from "../../../../base/file-bytes.js";
 import { writeAtomically } from "../../../../base/write-atomically.js";
 import { sizeOf } from "../../../graph/tensor.js";
+import { indexFile } from "../../checkpoint/open.js";
 import { headOf } from "../../safetensors/safetensors-write.js";
 import { widenInto } from "../../safetensors/widen.js";
 import { type ElementType, encode, stored } from "./element-type.js";
@@ -47,11 +48,9 @@ export async function writeWeights(
   if (shards.length === 1) return { files: names, digest: hash.digest("hex") };
   const weight_map = Object.fromEntries(shards.flatMap((tensors, i) => tensors.map(({ name }) => [name, names[i]])));
   const index = { metadata: { total_size: weightBytes(plan) }, weight_map };
-  await writeAtomically(join(directory, indexName), Buffer.from(`${JSON.stringify(index, null, 2)}\n`));
-  return { files: [...names, indexName], digest: hash.digest("hex") };
+  await writeAtomically(join(directory, indexFile), Buffer.from(`${JSON.stringify(index, null, 2)}\n`));
+  return { files: [...names, indexFile], digest: hash.digest("hex") };
 }
-
-const indexName = "model.safetensors.index.json";
 
 /** Names of so many files of weights, without their index. */
 function namesOf(count: number): string[] {
@@ -63,11 +62,8 @@ function namesOf(count: number): string[] {
 /** Names of the files that {@link writeWeights} writes. */
 export function weightFiles(plan: WeightsPlan): string[] {
   const names = namesOf(shardsOf(plan).length);
-  return names.length === 1 ? names : [...names, indexName];
+  return names.length === 1 ? names : [...names, indexFile];
 }
-
-/** Names that a model's weights may have in a directory. */
-export const isWeightsFile = (name: string): boolean => name === indexName || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
 
 function shardsOf(plan: WeightsPlan): NamedTensor[][] {
   const shards: NamedTensor[][] = [[]];
