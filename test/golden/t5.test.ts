@@ -100,7 +100,10 @@ describe.each(t5Fixtures)("the encoder-decoder %s, against transformers", (name)
         batch.map((_, i) => i),
         layout,
       );
-      const session = await Session.create(accumulateGraph({ config, trainable: wholeModel(config), ...options, blockRows }), options);
+      const session = await Session.create(
+        accumulateGraph({ config, trainable: wholeModel(config), ...options, blocks: blockRows > 0 }),
+        options,
+      );
       const zeros = Object.fromEntries(
         [...weights].map(([weight, { data, dims }]) => [`g:${weight}`, float32(new Float32Array(data.length), dims)]),
       );

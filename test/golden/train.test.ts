@@ -19,7 +19,10 @@ async function firstGradients(trace: GoldenTrace, blockRows: number) {
     objective: options.objective,
     blockRows,
   });
-  const session = await Session.create(accumulateGraph({ config, trainable: wholeModel(config), ...options, blockRows }), options);
+  const session = await Session.create(
+    accumulateGraph({ config, trainable: wholeModel(config), ...options, blocks: blockRows > 0 }),
+    options,
+  );
   const zeros = Object.fromEntries(
     [...weights].map(([name, { data, dims }]) => [`g:${name}`, float32(new Float32Array(data.length), dims)]),
   );

@@ -1,7 +1,8 @@
 import { graphOf, type Node, type Value } from "../graph/graph.js";
-import { sum, zerosLike } from "../graph/ops/index.js";
+import { zerosLike } from "../graph/ops/index.js";
 import { readsOf } from "../graph/prune.js";
 import { refusal } from "./rule.js";
+import { sumOf } from "./sum.js";
 import { type DifferentiableOp, nonDifferentiableOps, rules } from "./tables.js";
 
 /** What differentiation starts from at one output. */
@@ -77,7 +78,7 @@ function collect(parts: Map<string, Value[]>, value: Value, gradient: Value): vo
 function total(parts: Map<string, Value[]>, value: Value, keep: ReadonlySet<string>): Value | undefined {
   const list = parts.get(value.name);
   if (!list) return undefined;
-  const gradient = sum(list);
+  const gradient = sumOf(list);
   if (keep.has(value.name)) parts.set(value.name, [gradient]);
   else parts.delete(value.name);
   return gradient;

@@ -29,20 +29,33 @@ export function encodeModel(graph: Graph, external?: ExternalData): Uint8Array {
   const model = new BinaryWriter();
   model.tag(1, WireType.Varint).int64(irVersion);
   model.tag(2, WireType.LengthDelimited).string("retort");
-  message(model, 7, (w) => writeGraph(w, graph, external));
+  message(model, 7, (w) => writeGraph(w, graph, { external, names: new Map() }));
   for (const { domain, version } of opsets) {
     message(model, 8, (w) => w.tag(1, WireType.LengthDelimited).string(domain).tag(2, WireType.Varint).int64(version));
   }
   return model.finish();
 }
 
-function writeGraph(w: BinaryWriter, graph: Graph, external?: ExternalData): void {
+/** How a graph and those within it are written. */
+interface Form {
+  readonly external: ExternalData | undefined;
+  /** The names that values go by as a graph's outputs. */
+  readonly names: Map<string, string>;
+}
+
+function writeGraph(w: BinaryWriter, graph: Graph, form: Form): void {
   const { nodes, reads } = liveParts(graph);
-  for (const node of nodes) message(w, 1, (n) => writeNode(n, node));
-  // An output has a name of its own: an Identity gives it one, and the runtime removes it again.
-  for (const { name, value } of graph.outputs) {
+  const { names, external } = form;
+  // An output has a name of its own: what a node of this graph makes takes it, an Identity gives it to what is made elsewhere.
+  const copied = graph.outputs.filter(({ name, value }) => {
+    if (!value.producer || value.graph !== graph || names.has(value.name)) return true;
+    names.set(value.name, name);
+    return false;
+  });
+  for (const node of nodes) message(w, 1, (n) => writeNode(n, node, form));
+  for (const { name, value } of copied) {
     message(w, 1, (n) => {
-      n.tag(1, WireType.LengthDelimited).string(value.name).tag(2, WireType.LengthDelimited).string(name);
+      n.tag(1, WireType.LengthDelimited).string(nameOf(value, form)).tag(2, WireType.LengthDelimited).string(name);
       n.tag(4, WireType.LengthDelimited).string("Identity");
     });
   }
@@ -52,15 +65,17 @@ function writeGraph(w: BinaryWriter, graph: Graph, external?: ExternalData): voi
   for (const { name, value } of graph.outputs) message(w, 12, (v) => writeValueInfo(v, name, value));
 }
 
-function writeNode(w: BinaryWriter, node: Node): void {
-  for (const input of node.inputs) w.tag(1, WireType.LengthDelimited).string(input?.name ?? "");
-  for (const output of node.outputs) w.tag(2, WireType.LengthDelimited).string(output.name);
+const nameOf = (value: Value, { names }: Form): string => names.get(value.name) ?? value.name;
+
+function writeNode(w: BinaryWriter, node: Node, form: Form): void {
+  for (const input of node.inputs) w.tag(1, WireType.LengthDelimited).string(input ? nameOf(input, form) : "");
+  for (const output of node.outputs) w.tag(2, WireType.LengthDelimited).string(nameOf(output, form));
   w.tag(4, WireType.LengthDelimited).string(node.op === "StopGradient" ? "Identity" : node.op);
-  for (const [name, attribute] of Object.entries(node.attributes)) message(w, 5, (a) => writeAttribute(a, name, attribute));
+  for (const [name, attribute] of Object.entries(node.attributes)) message(w, 5, (a) => writeAttribute(a, name, attribute, form));
   if (node.domain) w.tag(7, WireType.LengthDelimited).string(node.domain);
 }
 
-function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute): void {
+function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute, form: Form): void {
   w.tag(1, WireType.LengthDelimited).string(name);
   const type = (code: number) => w.tag(20, WireType.Varint).int32(code);
   if (typeof attribute === "number") {
@@ -76,7 +91,7 @@ function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute): vo
     w.tag(2, WireType.Bit32).float(attribute.float);
     type(1);
   } else if ("nodes" in attribute) {
-    message(w, 6, (g) => writeGraph(g, attribute));
+    message(w, 6, (g) => writeGraph(g, attribute, form));
     type(5);
   } else {
     message(w, 5, (t) => writeTensor(t, attribute as Tensor, ""));

@@ -26,6 +26,11 @@ export interface SessionOptions {
    * than one thread take a third less time; others lose the core meanwhile. Default false.
    */
   readonly spinning?: boolean;
+  /**
+   * Run the graph's nodes as they are written. Else the runtime rewrites the graph first, which takes seconds for thousands of
+   * nodes. Default false.
+   */
+  readonly asWritten?: boolean;
 }
 
 /** A tensor for each input of a graph, by name. */
@@ -92,13 +97,14 @@ export class Session {
   }
 }
 
-function runtimeOptions({ device, threads, memoryArena, spinning }: SessionOptions): ort.InferenceSession.SessionOptions {
+function runtimeOptions({ device, threads, memoryArena, spinning, asWritten }: SessionOptions): ort.InferenceSession.SessionOptions {
   return {
     executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     enableCpuMemArena: memoryArena ?? false,
     enableMemPattern: false,
+    graphOptimizationLevel: asWritten ? "disabled" : "all",
     extra: { session: { intra_op: { allow_spinning: spinning ? "1" : "0" }, force_spinning_stop: "1" } },
   };
 }

@@ -1,5 +1,5 @@
 import { RetortError } from "../../base/errors.js";
-import { float32, int32, type Tensor } from "../graph/tensor.js";
+import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
 import type { SequenceInputs } from "../models/architectures/sequence-inputs.js";
 import { batchesWithin, paddedTokens } from "../runtime/batches.js";
@@ -102,6 +102,7 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
     feeds: {
       ...feeds,
       ...columnFeeds(columns),
+      ...(blockRows ? { blockRows: int64([blockRows], []) } : {}),
       ...(readsSignal(objective) ? signalFeeds(parts, padded, layout) : {}),
     },
   };

@@ -1,5 +1,5 @@
+import { sumOf } from "../autodiff/sum.js";
 import type { Graph, Value } from "../graph/graph.js";
-import * as op from "../graph/ops/index.js";
 import type { ParamSpec } from "../models/param-spec.js";
 
 /** A parameter of a graph with the gradient of the loss, of its shape. */
@@ -20,5 +20,5 @@ export function give(graph: Graph, gradients: readonly Gradient[]): void {
 /** Declares sums of gradients as inputs `g:NAME`, and as outputs `next:g:NAME` the sums with these gradients added. */
 export function accumulate(graph: Graph, gradients: readonly Gradient[]): void {
   for (const { spec, gradient } of gradients)
-    graph.output(`next:g:${spec.name}`, op.add(graph.input(`g:${spec.name}`, "float32", spec.dims), gradient));
+    graph.output(`next:g:${spec.name}`, sumOf([graph.input(`g:${spec.name}`, "float32", spec.dims), gradient]));
 }

@@ -1,6 +1,6 @@
 // Dimensions: R rows (completion tokens), D width, V vocabulary.
 import { gradientsOf } from "../autodiff/gradients.js";
-import { Graph, type Value } from "../graph/graph.js";
+import { Graph, type Shape, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { int64 } from "../graph/tensor.js";
 import type { Objective } from "../losses/objective.js";
@@ -36,19 +36,19 @@ export function plainHead({ objective, logits, trained }: HeadForm, hidden_RD: V
 }
 
 /**
- * The same in a Loop over blocks of `block` rows, each differentiated inside its iteration, so that memory holds arrays
- * of [block, V] only. The number of rows must be a multiple of `block`; rows of weight 0 fill up.
+ * The same in a Loop over blocks of `block` rows (int64 []), each differentiated inside its iteration, so that memory holds
+ * arrays of [block, V] only. The number of rows must be a multiple of `block`; rows of weight 0 fill up.
  */
-export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, inputs: LossInputs, block: number): HeadResult {
+export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, inputs: LossInputs, block: Value): HeadResult {
   const { graph } = hidden_RD;
+  const step = op.unsqueeze(block, [0]);
   const body = new Graph("head", graph);
   const iteration = body.input("head.iteration", "int64", []);
   body.input("head.condition", "bool", []);
   const lossSoFar = body.input("head.loss", "float32", []);
-  const gradientSoFar = form.trained ? body.input("head.gradient", "float32", head_VD.shape) : undefined;
-  const start = op.reshape(op.mul(iteration, body.constant(int64([block], []))), [1]);
-  const end = op.add(start, body.constant(int64([block])));
-  const cut = (x: Value) => op.slice(x, 0, start, end, block);
+  const start = op.mul(op.unsqueeze(iteration, [0]), step);
+  const end = op.add(start, step);
+  const cut = (x: Value) => op.slice(x, 0, start, end, "block");
   const { rows, signal } = inputs;
   const blockInputs = {
     rows: mapValues({ ...rows }, cut) as unknown as RowInputs,
@@ -57,18 +57,30 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
   const part = plainHead(form, cut(hidden_RD), head_VD, blockInputs);
   body.output("head.continue", body.constant({ dtype: "bool", dims: [], data: Uint8Array.of(1) }));
   body.output("head.lossOut", op.add(lossSoFar, part.loss));
-  if (gradientSoFar && part.headGradient_VD) body.output("head.gradientOut", op.add(gradientSoFar, part.headGradient_VD));
+  // What is summed over the blocks is the gradient as its product gives it: turned it is once, behind the loop.
+  const { value: ofBlock, turned } = untransposed(part.headGradient_VD);
+  if (ofBlock) body.output("head.gradientOut", op.add(body.input("head.gradient", "float32", ofBlock.shape), ofBlock));
   for (const name of ["distance_R", "logprobs_R", "entropy_R", "hiddenGradient_RD"] as const) body.output(`head.${name}`, part[name]);
-  const blocks = op.div(op.squeeze(op.dimOf(hidden_RD, 0), [0]), graph.constant(int64([block], [])));
-  const stacked = ["blocks", block];
+  const blocks = op.div(op.squeeze(op.dimOf(hidden_RD, 0), [0]), block);
+  const stacked = ["blocks", "block"];
   const width = hidden_RD.shape[1]!;
   const types = [stacked, stacked, stacked, [...stacked, width]].map((shape) => ({ dtype: "float32" as const, shape }));
-  const before = form.trained ? [graph.scalar(0), op.zerosLike(head_VD)] : [graph.scalar(0)];
+  const before = [graph.scalar(0), ...(ofBlock ? [zerosOf(graph, ofBlock.shape)] : [])];
   const { state, scanned } = op.loop(graph, body, blocks, undefined, before, types);
   const [distance_R, logprobs_R, entropy_R] = scanned.slice(0, 3).map((x) => op.reshape(x, [hidden_RD.shape[0]!])) as [Value, Value, Value];
   const hiddenGradient_RD = op.reshape(scanned[3]!, hidden_RD.shape);
-  return { loss: state[0]!, headGradient_VD: state[1], distance_R, logprobs_R, entropy_R, hiddenGradient_RD };
+  const headGradient = turned && state[1] ? op.transpose(state[1], [1, 0]) : state[1];
+  return { loss: state[0]!, headGradient_VD: headGradient, distance_R, logprobs_R, entropy_R, hiddenGradient_RD };
 }
+
+/** What a transposed matrix was made of; anything else as it is. */
+function untransposed(value: Value | undefined): { readonly value: Value | undefined; readonly turned: boolean } {
+  const turned = value?.producer?.op === "Transpose";
+  return { value: turned ? value.producer?.inputs[0] : value, turned };
+}
+
+const zerosOf = (graph: Graph, shape: Shape): Value =>
+  op.constantOfShape(graph.constant(int64(shape as number[])), shape, op.fillOf("float32", 0));
 
 const mapValues = <T>(record: Readonly<Record<string, T>>, map: (value: T) => T): Record<string, T> =>
   Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));

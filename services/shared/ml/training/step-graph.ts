@@ -18,14 +18,14 @@ export interface StepGraphOptions {
   readonly config: ModelConfig;
   readonly trainable: Trainable;
   readonly objective: Objective;
-  /** Rows per block of the vocabulary loss; 0 takes all rows at once. */
-  readonly blockRows: number;
+  /** The vocabulary loss takes blocks of as many rows as the input `blockRows` (int64 []) says; else all rows at once. */
+  readonly blocks: boolean;
   /** The cap on the logits of the teacher whose hidden states the rows have. */
   readonly headSoftCap?: number | undefined;
 }
 
 /** Forward, loss and backward of one micro-batch; declares the inputs and the per-row outputs. */
-function lossAndGradients(graph: Graph, { config, trainable, objective, blockRows, headSoftCap }: StepGraphOptions): Gradient[] {
+function lossAndGradients(graph: Graph, { config, trainable, objective, blocks, headSoftCap }: StepGraphOptions): Gradient[] {
   const { specs, frozen } = trainable;
   const params = declareWeights(graph, [...specs, ...frozen], "inputs");
   const weights = trainable.weights(params);
@@ -42,7 +42,9 @@ function lossAndGradients(graph: Graph, { config, trainable, objective, blockRow
     logits: (hidden: Value, weight: Value) => headLogits(config, hidden, weight),
     trained: dependsOn(head_VD, wrt),
   };
-  const head = blockRows ? blockedHead(form, hidden_RD, head_VD, rows, blockRows) : plainHead(form, hidden_RD, head_VD, rows);
+  const head = blocks
+    ? blockedHead(form, hidden_RD, head_VD, rows, graph.input("blockRows", "int64", []))
+    : plainHead(form, hidden_RD, head_VD, rows);
   graph.output("loss", head.loss);
   graph.output("distance", head.distance_R);
   graph.output("logprobs", head.logprobs_R);

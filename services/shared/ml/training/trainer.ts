@@ -25,12 +25,18 @@ export interface TrainerOptions extends SessionOptions {
 }
 
 /** What the graphs of one trainer differ in, besides their length. */
-type StepForm = Pick<StepGraphOptions, "blockRows" | "headSoftCap">;
+type StepForm = Pick<StepGraphOptions, "blocks" | "headSoftCap">;
 
 /** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
-const plainLimit = 1 << 22;
+const mostElements = 1 << 23;
 /** Fewer rows per block would starve the matrix products. */
 const minimumBlock = 64;
+
+/** Rows per block, so that blocks are alike; 0 where all rows are one. */
+function blockRowsFor(rows: number, vocab: number): number {
+  const blocks = Math.ceil((rows * vocab) / mostElements);
+  return blocks === 1 ? 0 : Math.max(minimumBlock, Math.ceil(rows / blocks));
+}
 
 /**
  * Trains a model: each call of {@link step} is one optimiser step. Calls must not overlap. It blocks its thread, so it
@@ -171,22 +177,21 @@ export class Trainer {
   #layOut(batch: readonly TrainSequence[], members: readonly number[]) {
     const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
     const { vocabSize, padId } = this.#config;
-    const byDefault = rows * vocabSize > plainLimit ? Math.max(minimumBlock, Math.floor(plainLimit / vocabSize / 2)) : 0;
-    const blockRows = this.#options.blockRows ?? byDefault;
+    const blockRows = this.#options.blockRows ?? blockRowsFor(rows, vocabSize);
     const inputs = inputsOf(this.#config);
     const { objective } = this.#options;
     const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads };
     // A micro-batch has the states of one head.
     const headSoftCap = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "")?.softCap;
-    return { part: microBatch(batch, members, layout), form: { blockRows, headSoftCap } };
+    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, headSoftCap } };
   }
 
   async #session(kind: "gradients" | "accumulate", form: StepForm, part: MicroBatch): Promise<Session> {
     const { objective } = this.#options;
-    return this.#sessions.get(`${kind}/${form.blockRows}/${form.headSoftCap}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
+    return this.#sessions.get(`${kind}/${form.blocks}/${form.headSoftCap}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
       const options = { config: withRoom(this.#config, room), trainable: this.#trainable, objective, ...form };
       const graph = kind === "gradients" ? gradientsGraph(options) : accumulateGraph(options);
-      return Session.create(graph, { ...this.#options, memoryArena: true });
+      return Session.create(graph, { ...this.#options, memoryArena: true, asWritten: true });
     });
   }
 }

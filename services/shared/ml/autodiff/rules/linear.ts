@@ -19,17 +19,32 @@ function rows(x: Value): Value {
 
 const minusOne = (x: Value): Value => x.graph.constant({ dtype: "int64", dims: [1], data: BigInt64Array.of(-1n) });
 
+/** A matrix this many times as wide as it's high is turned only as a result that has a better form. */
+const wide = 8;
+
+/**
+ * aᵀ b of matrices a [R, M] and b [R, N], as a plain product behind a transposed copy: by half faster than the product that
+ * reads a transposed operand. Where M is much larger than N, the copies are those of b and of the result.
+ */
+function productOverRows(a: Value, b: Value, alpha: number): Value {
+  const [rowsOf, columns] = [a.shape[1], b.shape[1]];
+  if (typeof rowsOf === "number" && typeof columns === "number" && rowsOf > wide * columns)
+    return turned(op.fusedMatMul(turned(b), a, { alpha }));
+  return op.fusedMatMul(turned(a), b, { alpha });
+}
+
+const turned = (x: Value): Value => op.transpose(x, [1, 0]);
+
 /**
  * Gradients of y = alpha · op(a) op(b):
  *   a plain: dA = g op(b)ᵀ   a transposed: dA = op(b) gᵀ   b plain: dB = op(a)ᵀ g   b transposed: dB = gᵀ op(a)
  */
 function productGradients(g: Value, a: Value, b: Value, { transA, transB, alpha }: Product): readonly [Value, Value] {
   const da = transA ? op.fusedMatMul(b, g, { transA: transB, transB: true, alpha }) : op.fusedMatMul(g, b, { transB: !transB, alpha });
-  if (!transA && b.rank === 2 && a.rank > 2) {
+  if (!transA && b.rank === 2) {
     const [left, right] = [rows(a), rows(g)];
     const same = op.withShape(right, [left.shape[0]!, right.shape[1]!]);
-    const db = transB ? op.fusedMatMul(same, left, { transA: true, alpha }) : op.fusedMatMul(left, same, { transA: true, alpha });
-    return [da, db];
+    return [da, transB ? productOverRows(same, left, alpha) : productOverRows(left, same, alpha)];
   }
   const db = transB ? op.fusedMatMul(g, a, { transA: true, transB: transA, alpha }) : op.fusedMatMul(a, g, { transA: !transA, alpha });
   return [unbroadcast(da, a), unbroadcast(db, b)];

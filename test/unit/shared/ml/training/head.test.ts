@@ -63,8 +63,7 @@ async function gradients(objective: Objective, blockRows: number, tied: boolean)
   const batch = sequences.map((sequence) => scored(sequence, objective));
   const order = batch.map((_, i) => i);
   const { feeds } = microBatch(batch, order, { inputs: decoderInputs, padId: 0, vocab, objective, blockRows, heads });
-  const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
-  const options = { config, trainable: wholeModel(config), objective, optimizer, blockRows };
+  const options = { config, trainable: wholeModel(config), objective, blocks: blockRows > 0 };
   const session = await Session.create(accumulateGraph(options), { device: "cpu", threads: 1 });
   const zeros = [...params].map(([name, { dims, data }]) => [`g:${name}`, float32(new Float32Array(data.length), dims)] as const);
   const outputs = await session.run({ ...feeds, ...Object.fromEntries(params), ...Object.fromEntries(zeros) });
