@@ -5,12 +5,14 @@ import { found } from "../../base/found.js";
 import { factorSpecs } from "../models/adapter/layers.js";
 import { textLayoutOf } from "../models/architectures/table.js";
 import { readConfig } from "../models/checkpoint/check.js";
+import type { Constants } from "../models/constants.js";
 import { checkOnDevice } from "../models/device-limits.js";
-import { loadAdaptable, modelFromFiles } from "../models/files/model-files.js";
+import { mapModel, modelFromFiles } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/model-params.js";
-import { pick, weightOf } from "../models/param-spec.js";
+import { pick } from "../models/param-spec.js";
+import { type WeightDtype, type WeightsAt, weightsAt } from "../models/precision/dtype.js";
 import { decodeSafetensors } from "../models/safetensors/safetensors.js";
 import { publishedFiles } from "../models/trainable.js";
 import { narrowed } from "../models/vocabulary-rows.js";
@@ -36,6 +38,12 @@ export interface HostOptions extends SessionOptions {
   readonly batchTokens: number;
   /** First rows of the vocabulary to use; all if absent or 0. */
   readonly vocabRows?: number;
+  /**
+   * Element type of the weights. float32: as they are used, packed when a graph is compiled. float16, bfloat16: widened where
+   * they are used, each time, which is slower. int8: the linears and the head in blocks of 8-bit integers, on the CPU alone.
+   * Default float32.
+   */
+  readonly dtype?: WeightDtype;
 }
 
 /** What a model is, for those who must be sure that two of them fit. */
@@ -80,7 +88,8 @@ export type HostSampling = Omit<SamplingParams, "stopIds">;
 
 /** One model with everything that can be done with it: what a model worker serves. Calls must not overlap. */
 export class ModelHost {
-  #model: Model | undefined;
+  #model: Model<Constants> | undefined;
+  #at: WeightsAt | undefined;
   #sampler: Sampler | undefined;
   #scorer: Scorer | undefined;
   #options: HostOptions | undefined;
@@ -88,10 +97,12 @@ export class ModelHost {
   /** Loads a model; every other method needs it. */
   async open(source: ModelSource, options: HostOptions): Promise<ModelDescription> {
     await checkDevice(options.device);
-    const whole = await opened(source, options.device);
-    this.#model = narrowed(whole, options.vocabRows ?? 0);
-    this.#options = options;
+    checkDtype(options);
+    const model = narrowed(await opened(source, options.device), options.vocabRows ?? 0);
     await this.#release();
+    this.#options = options;
+    this.#model = model;
+    this.#use(model.params);
     return this.describe();
   }
 
@@ -100,7 +111,7 @@ export class ModelHost {
     const { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId } = config;
     const digests = {
       digest: digestOf(new Map([...params, ...(adapter?.factors ?? [])])),
-      headDigest: headDigest({ ...weightOf(params, headName(config)), softCap: config.logitSoftCap }),
+      headDigest: headDigest({ ...found(params.get(headName(config)), "the head"), softCap: config.logitSoftCap }),
       configDigest: createHash("sha256").update(JSON.stringify(config)).digest("hex"),
       tokenizerDigest: tokenizer.digest,
       templateDigest: tokenizer.templateDigest,
@@ -132,8 +143,7 @@ export class ModelHost {
       this.#model = { ...this.#opened, adapter: { ...adapter, factors } };
       this.#sampler?.setFactors(factors);
     } else {
-      this.#model = { ...this.#opened, params: weights };
-      await this.#sampler?.setWeights(weights);
+      await this.#sampler?.setWeights(this.#use(weights));
     }
     await this.#scorer?.release();
     this.#scorer = undefined;
@@ -237,7 +247,7 @@ export class ModelHost {
     return this.#scorer.score(inputs, signal);
   }
 
-  get #opened(): Model {
+  get #opened(): Model<Constants> {
     if (!this.#model) throw new RetortError("FailedPrecondition", "no model is loaded yet");
     return this.#model;
   }
@@ -246,12 +256,34 @@ export class ModelHost {
     return found(this.#options, "what the model was opened with");
   }
 
+  /** Goes over to weights, at the model's element type. */
+  #use(weights: Constants): Constants {
+    const { config } = this.#opened;
+    const at = weightsAt(config, weights, this.#settings.dtype ?? "float32");
+    this.#at?.close();
+    this.#at = at;
+    this.#model = { ...this.#opened, params: at.weights };
+    return at.weights;
+  }
+
   async #release(): Promise<void> {
     await this.#sampler?.release();
     await this.#scorer?.release();
     this.#sampler = undefined;
     this.#scorer = undefined;
   }
+}
+
+/** @throws FailedPrecondition where a device doesn't compute with an element type */
+function checkDtype({ device, dtype }: HostOptions): void {
+  if (dtype !== "int8" || device === "cpu") return;
+  throw new RetortError(
+    "FailedPrecondition",
+    `dtype int8 is computed on the CPU alone, and the device is ${device}; take float16 or bfloat16`,
+    {
+      fieldPath: "dtype",
+    },
+  );
 }
 
 const promptIn = (prompt: string | WireConversation, where: string) =>
@@ -264,10 +296,10 @@ function idsWithoutToken(tokenizer: Tokenizer, rows: number): Int32Array {
 }
 
 /** A model of its directory, or of its files, which may not be of a kind that the device does not run. */
-async function opened(source: ModelSource, device: Device): Promise<Model> {
+async function opened(source: ModelSource, device: Device): Promise<Model<Constants>> {
   if ("directory" in source) {
     checkOnDevice(await readConfig(source.directory), device);
-    return loadAdaptable(source.directory);
+    return mapModel(source.directory);
   }
   const model = modelFromFiles(source.files);
   checkOnDevice(model.config, device);
