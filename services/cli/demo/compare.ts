@@ -49,7 +49,9 @@ export async function compareAll(
       const { encoder } = await wordsOf(student.directory, chatSettings({ chat }));
       const model: ModelServer = i === 0 ? teacher : await serveModel(student.directory);
       const stop = () => (model === teacher ? undefined : model.stop());
-      const evaluation = await evaluateModel(model, { teacher }, rows, {
+      // The teacher is as far from itself as can be said without measuring.
+      const [judges, known] = i === 0 ? [{}, { forwardKl: 0, reverseKl: 0 }] : [{ teacher }, {}];
+      const evaluation = await evaluateModel(model, judges, rows, {
         prompts: encoder.prompts(rows.map(promptOfRow), (i) => rows[i]!.where),
         metric,
         maxNewTokens,
@@ -61,7 +63,7 @@ export async function compareAll(
         rewards: [],
         progress: (done, total) => bar.update((i + done / total) * rows.length),
       }).finally(stop);
-      contenders.push({ ...student, evaluation });
+      contenders.push({ ...student, evaluation: { ...evaluation, ...known } });
     }
   } finally {
     bar.stop();

@@ -24,7 +24,7 @@ export interface DemoPrompts {
 }
 
 /** Longer prompts are left out, so that a step stays short: in tokens, chat template and all. */
-const longestPrompt = 128;
+const longestPrompt = 96;
 
 /** Rows that are read of a file. */
 const mostRows = 4096;
