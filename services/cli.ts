@@ -6,6 +6,7 @@ import { addDemoCommand } from "./cli/demo/command.js";
 import { addExportCommand } from "./cli/models/export.js";
 import { addImportCommand } from "./cli/models/import.js";
 import { addModelCommands } from "./cli/models/model-commands.js";
+import { addShrinkCommand } from "./cli/models/shrink.js";
 import { addTrainClassifierCommand } from "./cli/models/train-classifier.js";
 import { addReproduceCommand } from "./cli/reproduce/command.js";
 import { addAuditCommand } from "./cli/runs/audit.js";
@@ -66,6 +67,7 @@ addModelCommands(program);
 addTrainClassifierCommand(program);
 addExportCommand(program);
 addImportCommand(program);
+addShrinkCommand(program);
 addServeCommand(program);
 
 program.parseAsync().catch(async (thrown: unknown) => {

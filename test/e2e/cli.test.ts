@@ -133,6 +133,12 @@ describe("retort, as its user types it", () => {
     ["train-classifier --model TEACHER --data x.jsonl --out x --labels one", 64, /--labels.*two or more/],
     ["import /nope.gguf x", 66, /\/nope\.gguf/],
     ["import TEACHER x", 64, /is a directory/],
+    ["shrink /nope --layers 1 --out x", 66, /\/nope/],
+    ["shrink TEACHER --out x", 64, /which layers stay: --layers 12, or --keep/],
+    ["shrink TEACHER --layers 1 --keep 0 --out x", 64, /--layers and --keep both say/],
+    ["shrink TEACHER --keep 0,x --out x", 64, /--keep.*0,x.*0-3,11/],
+    ["shrink TEACHER --layers 3 --out x", 64, /has 2 layers, and 3 of them/],
+    ["shrink TEACHER --layers 1 --out TEACHER", 64, /is the model itself/],
     ["serve judge", 64, /judge.*teacher/],
     ["distill", 64, /distill/],
   ])("ends `retort %s` with code %i, one sentence, and JSON if that was asked for", async (line, expected, message) => {
@@ -153,6 +159,18 @@ describe("retort, as its user types it", () => {
     const { stdout } = await retort(["models", teacher, "--json"]);
     expect(JSON.parse(stdout)).toMatchObject({ family: "llama", parameters: 95104, layers: 2, context: 64, vocabulary: 41, warnings: [] });
     expect((await retort(["models", teacher])).stdout).toMatch(/can be used: llama[\s\S]*95,104.*tied head/);
+  });
+
+  it("cuts a student from a teacher, which samples", async () => {
+    const out = join(directory, "cut");
+    const { stdout } = await retort(["shrink", teacher, "--layers", "1", "--out", out, "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ directory: out, sourceLayers: 2, layers: [0], dtypes: ["F32"], warnings: [] });
+    const again = await retort(["shrink", teacher, "--keep", "1", "--out", out]);
+    expect(again.stdout).toMatch(/cut: 1 of 2 layers \(1\); \d+ parameters in F32, \d+ kB/);
+    expect(await retort(["sample", "12=", "--model", out, "--max", "4"])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^12=/) });
+    // It was made for another purpose than an export.
+    const refused = await retort(["shrink", teacher, "--layers", "1", "--out", directory]);
+    expect(refused).toMatchObject({ code: 78, stderr: expect.stringMatching(/holds what Retort did not make/) });
   });
 
   it("samples and evaluates with as many tokens as the context leaves", async () => {
@@ -231,6 +249,7 @@ describe("retort --help", () => {
         "runs",
         "sample",
         "serve",
+        "shrink",
         "stop",
         "task",
         "train-classifier",

@@ -53,7 +53,8 @@ export function addImportCommand(program: Command): void {
     });
 }
 
-async function importFile(source: string, out: string, { dtype, force }: CommandOptions): Promise<Imported> {
+/** Makes a Hugging Face directory of a GGUF file. @throws as {@link withGguf} and {@link writeImport} */
+export async function importFile(source: string, out: string, { dtype, force }: CommandOptions): Promise<Imported> {
   const problem = await directoryProblem(out, "import", { force });
   if (problem) throw new RetortError("FailedPrecondition", problem);
   const options: ImportOptions = dtype === "auto" ? {} : { elementType: dtype };

@@ -21,6 +21,7 @@ export type DirectoryKind =
   | "output"
   | "report"
   | "reproduction"
+  | "shrink"
   | "task";
 
 /** What a marker says. */

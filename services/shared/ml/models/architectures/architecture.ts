@@ -37,6 +37,8 @@ export interface Architecture {
   readonly prefix: string;
   /** Tensors of a checkpoint that are no weights: buffers that follow from the config. */
   readonly buffers: RegExp;
+  /** Tensors that bear a layer's number and serve all layers. */
+  readonly ofAllLayers?: RegExp;
   /** Tensors that a checkpoint may hold beside a weight that they are copies of, by their names. */
   readonly copies?: Readonly<Record<string, string>>;
   /** Name of the embedding [V, D]: the head too, where a model ties them. */

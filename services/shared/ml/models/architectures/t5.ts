@@ -59,6 +59,7 @@ export const t5: Architecture = {
   prefix: "",
   // Older files hold biases that the attention over the prompt does without.
   buffers: /^decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/,
+  ofAllLayers: /\.relative_attention_bias\.weight$/,
   copies: { "encoder.embed_tokens.weight": "shared.weight", "decoder.embed_tokens.weight": "shared.weight" },
   embedding: "shared.weight",
   head: "lm_head.weight",

@@ -66,7 +66,7 @@ export async function saveTokenizer(directory: string, { files }: Tokenizer, fro
 }
 
 /** Copies the files of a tokenizer, where a directory has them, as they are. */
-async function copyTokenizer(from: string, to: string): Promise<void> {
+export async function copyTokenizer(from: string, to: string): Promise<void> {
   for (const name of await tokenizerPaths(from)) {
     await makeDirectory(dirname(join(to, name)));
     await copyFile(join(from, name), join(to, name));

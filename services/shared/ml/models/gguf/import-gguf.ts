@@ -1,17 +1,18 @@
-import { type FileHandle, readdir } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../../base/errors.js";
-import { clearDirectory } from "../../../base/own-directory.js";
 import { withRegular } from "../../../base/regular-files.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { sizeOf } from "../../graph/tensor.js";
 import { Tokenizer } from "../../text/tokenizer.js";
-import { isWeightsFile } from "../checkpoint/open.js";
+import { clearWeights } from "../checkpoint/clear-weights.js";
 import { configText } from "../config/config-text.js";
 import type { Json } from "../config/fields.js";
 import { checkWeights } from "../model.js";
 import { paramSpecs } from "../model-params.js";
 import { parseConfig } from "../parse-config.js";
+import { shardFiles, writeShards } from "../safetensors/write-shards.js";
 import { configJson, sizesOf } from "./config/config-json.js";
 import { familyOf } from "./config/families.js";
 import { generationJson } from "./config/generation.js";
@@ -20,10 +21,10 @@ import { type GgufHeader, readGguf } from "./header/read-gguf.js";
 import type { GgufTensor } from "./header/tensors.js";
 import { type ImportedTokenizer, importTokenizer } from "./tokenizer/tokenizer-files.js";
 import { chooseElementType } from "./weights/choose-element-type.js";
-import type { ElementType } from "./weights/element-type.js";
+import { type ElementType, stored } from "./weights/element-type.js";
 import { type NamedTensor, nameTensors, ropeFactorsName } from "./weights/names.js";
 import { readRows } from "./weights/read-rows.js";
-import { weightBytes, weightFiles, writeWeights } from "./weights/write-weights.js";
+import { writtenWeights } from "./weights/write-weights.js";
 
 /** What a GGUF file becomes: everything but the weights, whose elements are still in the file. */
 export interface GgufImport {
@@ -53,9 +54,6 @@ export interface ImportOptions {
   /** Is told how many bytes more have been written. */
   readonly onBytes?: (bytes: number) => void;
 }
-
-/** As transformers 4 splits weights by default. */
-const usualShardBytes = 5e9;
 
 /**
  * Works with an open GGUF file and what it becomes as a Hugging Face directory, which is checked as far as the header goes:
@@ -96,14 +94,15 @@ export async function planImport(file: FileHandle, path: string, wanted?: Elemen
   const { bos, ends, pad } = tokenizer.roles;
   const elementType = await chooseElementType(file, tensors, path, wanted);
   const ids = { bos_token_id: bos ?? null, eos_token_id: ends[0] ?? null, pad_token_id: pad ?? null };
+  const parameters = tensors.reduce((sum, { tensor }) => sum + sizeOf(tensor.shape), 0);
   const config = { ...bare, ...ids, torch_dtype: elementType, dtype: elementType };
   const text = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
   return {
     path,
     architecture,
     readBytes: header.size,
-    writeBytes: weightBytes({ tensors, elementType }),
-    parameters: tensors.reduce((sum, { tensor }) => sum + sizeOf(tensor.shape), 0),
+    writeBytes: parameters * stored[elementType].bytes,
+    parameters,
     tensors,
     elementType,
     config,
@@ -126,23 +125,13 @@ export async function planImport(file: FileHandle, path: string, wanted?: Elemen
  * @throws FailedPrecondition naming other weights that stay, before anything is written
  */
 export async function writeImport(directory: string, file: FileHandle, planned: GgufImport, options: ImportOptions = {}): Promise<string> {
-  const plan = { ...planned, shardBytes: options.shardBytes ?? usualShardBytes };
-  await clearDirectory(directory, "import", (await readdir(directory)).filter(isWeightsFile));
-  await refuseOthers(directory, weightFiles(plan));
+  const { shardBytes, onBytes = () => {} } = options;
+  const hash = createHash("sha256");
+  const weights = writtenWeights(file, planned, hash, onBytes);
+  await clearWeights(directory, "import", shardFiles(weights, shardBytes));
   for (const [name, text] of Object.entries(planned.files)) await writeAtomically(join(directory, name), Buffer.from(text));
-  const { digest } = await writeWeights(directory, file, plan, options.onBytes);
-  return digest;
-}
-
-/** Refuses a directory with weights beside those that are written: programs would differ in which they read. */
-async function refuseOthers(directory: string, written: readonly string[]): Promise<void> {
-  const others = (await readdir(directory)).filter((name) => isWeightsFile(name) && !written.includes(name)).sort();
-  if (others.length === 0) return;
-  const listed = others.slice(0, 3).join(", ") + (others.length > 3 ? ` and ${others.length - 3} more` : "");
-  throw new RetortError(
-    "FailedPrecondition",
-    `${directory} holds other weights (${listed}), which would lie beside ${written.at(-1)}, and nothing is deleted from a directory that was taken by force; remove them, or name another directory`,
-  );
+  await writeShards(directory, weights, shardBytes);
+  return hash.digest("hex");
 }
 
 /** Whether Retort computes such a model, with these weights and this tokenizer. */
