@@ -14,8 +14,8 @@ import { teacherService } from "./service.js";
 /** The teacher: scores the rollouts of a run and writes its texts, or does either for its callers. */
 export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const { settings, log, metrics } = context;
-  const { device, threads, batchTokens, teacher } = settings;
-  const backend = backends.onnx({ device, threads: threadCount(threads), batchTokens });
+  const { device, threads, batchTokens, teacher, dtype } = settings;
+  const backend = backends.onnx({ device, threads: threadCount(threads), batchTokens, ...(dtype && { dtype }) });
   if (settings.describeOnly) return describingTeacher(settings, backend);
   return memberRole(context, ["teacher", teacher], ({ fail }) => {
     const meters = new TeacherMeters(metrics);

@@ -152,6 +152,11 @@ export class ProgressView {
       case "learnerStarted":
         this.#line((event.value.lostAtStep === undefined ? pc.dim : pc.yellow)(learnerLine(event.value)));
         break;
+      case "modelOpened": {
+        const { role, teacher, dtype, precision } = event.value;
+        this.#line(pc.dim(`${role}${teacher ? ` ${teacher}` : ""} computes in ${precisionWords(dtype, precision)}`));
+        break;
+      }
       case "waiting":
         this.#line(pc.yellow(waitingLine(event.value)));
         break;

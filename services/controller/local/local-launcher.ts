@@ -201,7 +201,7 @@ export class LocalLauncher implements Launcher {
   }
 
   #arguments({ run: { runId, spec }, set: { role, teacher }, index }: Entry): string[] {
-    const { device, threads } = spec?.roles?.[role] ?? { device: "", threads: 0 };
+    const { device, threads, dtype } = spec?.roles?.[role] ?? { device: "", threads: 0, dtype: "" };
     const own = {
       run: runId,
       index,
@@ -209,6 +209,7 @@ export class LocalLauncher implements Launcher {
       logFormat: "json",
       device: device || undefined,
       threads: threads || undefined,
+      dtype: dtype || undefined,
       teacher,
     };
     const { settings } = this.#options;

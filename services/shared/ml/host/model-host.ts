@@ -36,6 +36,21 @@ export interface HostOptions extends SessionOptions {
   readonly batchTokens: number;
   /** First rows of the vocabulary to use; all if absent or 0. */
   readonly vocabRows?: number;
+  /** What the weights are held in; by default as the checkpoint has them, float32 if it mixes dtypes. */
+  readonly dtype?: WeightDtype;
+}
+
+/** What weights may be held in; `int8` with one scale per row. */
+export type WeightDtype = "bfloat16" | "float16" | "float32" | "int8";
+
+/** How far a model's distributions are from those of the same weights in float32; in nats. */
+export interface Precision {
+  /** Mean over the tokens of KL(float32 || dtype). */
+  readonly meanKl: number;
+  /** Largest difference of a log-probability. */
+  readonly maxLogprobError: number;
+  /** How many tokens it was measured over. */
+  readonly tokens: number;
 }
 
 /** What a model is, for those who must be sure that two of them fit. */
@@ -56,6 +71,10 @@ export interface ModelDescription {
   /** SHA-256 of what the forward pass needs to know besides the weights. */
   readonly configDigest: string;
   readonly parameters: number;
+  /** What the weights are held in. */
+  readonly dtype?: WeightDtype;
+  /** What that costs; undefined for float32. */
+  readonly precision?: Precision;
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
   readonly padId: number | undefined;
