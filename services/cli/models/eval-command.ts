@@ -117,7 +117,9 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
   };
   try {
     const model = await started(serveModel(options.model, options.device, options.dtype));
-    const teacher: Pick<Judges, "teacher"> = options.teacher ? { teacher: await started(serveModel(options.teacher, options.device, options.dtype)) } : {};
+    const teacher: Pick<Judges, "teacher"> = options.teacher
+      ? { teacher: await started(serveModel(options.teacher, options.device, options.dtype)) }
+      : {};
     const judge = reward.length ? { rewards: await started(serveRewards(options.device)) } : {};
     const { encoder } = await wordsOf(options.model, chatSettings(options));
     const prompts = encoder.prompts(rows.map(promptOfRow), (i) => rows[i]!.where);

@@ -1,5 +1,6 @@
 import { SingleBar } from "cli-progress";
 import pc from "picocolors";
+import { precisionWords } from "../../shared/flow/runs/events.js";
 import type {
   AuditFinished,
   DatasetReady,
