@@ -5,6 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { allocatorEnvironment } from "../shared/base/allocator-environment.js";
 import { RetortError } from "../shared/base/errors.js";
 import { found } from "../shared/base/found.js";
 import { lockDirectory } from "../shared/base/lock-directory.js";
@@ -177,7 +178,7 @@ export function spawnRole(
   supervisor.watch();
   const child = spawn(process.execPath, [mainProgram, `--role=${role}`, "--exit-with-parent=true", ...argv], {
     stdio: ["pipe", output, output, "ipc", ...(lifeline ? [lifeline] : [])],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...allocatorEnvironment(process.env), ...env },
     detached: true,
   });
   if (typeof output === "number") closeSync(output);

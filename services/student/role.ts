@@ -1,5 +1,6 @@
 import { RetortError } from "../shared/base/errors.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
+import { announceModel } from "../shared/flow/runs/events.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
 import type { StudentSettings } from "./config.js";
 import { StudentMeters } from "./meters.js";
@@ -27,14 +28,14 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         const followed = new Policy(runId, runs, store, (files) => model.useWeights(files), log);
         policy = followed;
         followed.follow(closing).catch(fail);
-        await model.openFiles(await followed.first(closing));
+        await announceModel(membership, ["student"], await model.openFiles(await followed.first(closing)));
         return () => [sampleTasks(membership, model, followed, meters, log)];
       },
       alone: async () => {
         if (!settings.model)
           throw new RetortError("InvalidArgument", "a student that stands alone needs --model DIR; one that serves a run needs --run ID");
-        const { parameters, architecture } = await model.openDirectory(settings.model);
-        log.info({ parameters, architecture }, "the model is loaded");
+        const { parameters, architecture, dtype, precision } = await model.openDirectory(settings.model);
+        log.info({ parameters, architecture, dtype, precision }, "the model is loaded");
       },
       close: () => model.close(),
     };

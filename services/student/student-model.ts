@@ -21,8 +21,8 @@ export class StudentModel implements SamplingModel {
   /** Runs one thing at a time: calls into the model, and what must have it for itself. */
   readonly exclusive = pLimit(1);
 
-  constructor({ device, threads, chunkTokens, maxRows }: StudentSettings) {
-    this.#options = { device, threads: threadCount(threads), chunkTokens, maxRows, batchTokens };
+  constructor({ device, threads, chunkTokens, maxRows, dtype }: StudentSettings) {
+    this.#options = { device, threads: threadCount(threads), chunkTokens, maxRows, batchTokens, dtype };
   }
 
   /** Settles when the thread is lost by itself. */

@@ -7,6 +7,10 @@ export const teacherSettings = modelSettings.extend({
     .stringbool()
     .default(false)
     .describe("only describe models, those that callers name among them, and read no weights: true or false"),
+  dtype: z
+    .enum(["float32", "float16", "bfloat16", "int8"])
+    .optional()
+    .describe("what the weights are held in; without it as the checkpoint has them, float32 if it mixes dtypes"),
   teacher: z.string().default("default").describe("name of the teacher in the run's spec"),
   batchTokens: z.coerce.number().int().min(1).default(8192).describe("most tokens of one forward, padding included"),
   vocabSize: z.coerce

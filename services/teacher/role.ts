@@ -1,6 +1,7 @@
 import { RetortError } from "../shared/base/errors.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { threadCount } from "../shared/base/settings.js";
+import { announceModel } from "../shared/flow/runs/events.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
 import { teacherName } from "../shared/flow/runs/resolve.js";
 import type { TeacherModel } from "./backends/backend.js";
@@ -14,8 +15,8 @@ import { teacherService } from "./service.js";
 /** The teacher: scores the rollouts of a run and writes its texts, or does either for its callers. */
 export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const { settings, log, metrics } = context;
-  const { device, threads, batchTokens, teacher } = settings;
-  const backend = backends.onnx({ device, threads: threadCount(threads), batchTokens });
+  const { device, threads, batchTokens, teacher, dtype } = settings;
+  const backend = backends.onnx({ device, threads: threadCount(threads), batchTokens, ...(dtype && { dtype }) });
   if (settings.describeOnly) return describingTeacher(settings, backend);
   return memberRole(context, ["teacher", teacher], ({ fail }) => {
     const meters = new TeacherMeters(metrics);
@@ -28,8 +29,8 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
           "a teacher that stands alone needs --model DIR; one that serves a run needs --run ID and --teacher NAME",
         );
       model = await backend.open({ model: directory, vocabRows });
-      const { parameters, architecture } = model.description;
-      log.info({ parameters, architecture }, "the model is loaded");
+      const { parameters, architecture, dtype = "float32", precision } = model.description;
+      log.info({ parameters, architecture, dtype, precision }, "the model is loaded");
       return model;
     };
     const opened = (): TeacherModel => {
@@ -45,6 +46,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       join: async (membership) => {
         const { teachers, vocabSize } = membership.spec;
         const opened = await open(teachers.find(({ name }) => teacherName(name) === teacher)?.model, vocabSize || undefined);
+        await announceModel(membership, ["teacher", teacher], opened.description);
         return async () => [await scoreRollouts(context, membership, opened, meters), writeTexts(context, membership, opened)];
       },
       alone: async () => {

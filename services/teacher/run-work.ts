@@ -69,14 +69,14 @@ export function writeTexts(
   });
 }
 
-/** The scores that are kept for this model on this device; undefined where the settings keep none. */
+/** The scores that are kept for this model on this device and in this dtype; undefined where the settings keep none. */
 async function openCache(
   { scoreCacheBytes, dataDir, device }: TeacherSettings,
-  { description: { digest, configDigest } }: TeacherModel,
+  { description: { digest, configDigest, dtype = "float32" } }: TeacherModel,
   meters: TeacherMeters,
   log: Log,
 ): Promise<ScoreCache | undefined> {
   if (scoreCacheBytes === 0) return undefined;
   const files = await FileCache.open(join(dataDir, "scores"), { maxBytes: scoreCacheBytes, now: () => Date.now() });
-  return new ScoreCache(files, `${digest}/${configDigest}/${device}`, log, (outcome) => meters.lookedUp(outcome, files.bytes));
+  return new ScoreCache(files, `${digest}/${configDigest}/${device}/${dtype}`, log, (outcome) => meters.lookedUp(outcome, files.bytes));
 }

@@ -23,7 +23,7 @@ export interface CachedScores {
 export type CacheOutcome = "hit" | "miss" | "corrupt";
 
 /**
- * Scores by what they are a function of: the teacher's weights and config, the device, the tokens and the signal. It is
+ * Scores by what they are a function of: the teacher's weights, their dtype and config, the device, the tokens and the signal. It is
  * for text that comes again, over epochs, retries and runs: the dataset's and the teacher's own. What a student samples
  * hardly ever comes again and is not kept.
  */

@@ -14,7 +14,7 @@ import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { textTable } from "../text-table.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
-import { deviceOption } from "./device-option.js";
+import { deviceOption, dtypeOption } from "./device-option.js";
 import { type Evaluation, evaluateModel, type Judges, rowsNote } from "./evaluate-model.js";
 import { roomFor, serveModel, serveRewards } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
@@ -33,6 +33,7 @@ interface EvalOptions extends ChatOptions {
   readonly selfBleuUnit: BleuUnit;
   readonly reward: readonly RewardSpec[];
   readonly device: string;
+  readonly dtype?: string;
   readonly prompt: string;
   readonly completion: string;
   readonly reference: string;
@@ -70,6 +71,7 @@ export function addEvalCommand(program: Command): void {
     .option("--max <n>", "most new tokens (default: 128, or what the model's context leaves)", wholeNumber(1))
     .option("--seed <n>", "seed of the samples", wholeNumber(0), 0)
     .addOption(deviceOption())
+    .addOption(dtypeOption("what both models' weights are held in (default: as each checkpoint has them)"))
     .option("--prompt <column>", "column of the prompts", "prompt")
     .option("--completion <column>", "column of the completions", "completion")
     .option("--reference <column>", "column of the references", "reference")
@@ -114,8 +116,10 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
     return running;
   };
   try {
-    const model = await started(serveModel(options.model, options.device));
-    const teacher: Pick<Judges, "teacher"> = options.teacher ? { teacher: await started(serveModel(options.teacher, options.device)) } : {};
+    const model = await started(serveModel(options.model, options.device, options.dtype));
+    const teacher: Pick<Judges, "teacher"> = options.teacher
+      ? { teacher: await started(serveModel(options.teacher, options.device, options.dtype)) }
+      : {};
     const judge = reward.length ? { rewards: await started(serveRewards(options.device)) } : {};
     const { encoder } = await wordsOf(options.model, chatSettings(options));
     const prompts = encoder.prompts(rows.map(promptOfRow), (i) => rows[i]!.where);

@@ -5,7 +5,7 @@ import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
 import { addDataCommand } from "./data-command.js";
-import { deviceOption } from "./device-option.js";
+import { deviceOption, dtypeOption } from "./device-option.js";
 import { addEvalCommand } from "./eval-command.js";
 import { pieceOf, promptInput, roomFor, serveModel } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
@@ -20,6 +20,7 @@ interface SampleOptions extends ChatOptions {
   readonly count: number;
   readonly seed: number;
   readonly device: string;
+  readonly dtype?: string;
 }
 
 type TaskOptions = Record<"train" | "sft" | "variants" | "seed", number> & { readonly force?: boolean };
@@ -41,6 +42,7 @@ export function addModelCommands(program: Command): void {
     .option("--count <n>", "samples per prompt, at most 1024", wholeNumber(1, 1024), 1)
     .option("--seed <n>", "the same seed gives the same samples", wholeNumber(0), 0)
     .addOption(deviceOption())
+    .addOption(dtypeOption())
     .action((prompts: string[], options: SampleOptions) => sample(program, prompts.length ? prompts : [""], options));
   addEvalCommand(program);
   addModelsCommand(program);
@@ -66,7 +68,7 @@ export function addModelCommands(program: Command): void {
 
 async function sample(program: Command, prompts: readonly string[], options: SampleOptions): Promise<void> {
   const { model, temperature, topK, topP, count, seed } = options;
-  const server = await serveModel(model, options.device);
+  const server = await serveModel(model, options.device, options.dtype);
   const { client, stop } = server;
   const bar = startBar("sampling", prompts.length * count);
   try {

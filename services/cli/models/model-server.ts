@@ -30,8 +30,9 @@ const maxMessageBytes = 1024 ** 3;
 const clientOptions = { timeoutMs: 600_000, maxMessageBytes };
 
 /** Serves a model directory on a free port of this machine. @throws the reason if it cannot be loaded */
-export async function serveModel(model: string, device = "cpu"): Promise<ModelServer> {
-  const { address, stop } = await serveRole("teacher", ["--model", model, "--device", device], `the model ${model} cannot be served`);
+export async function serveModel(model: string, device = "cpu", dtype?: string): Promise<ModelServer> {
+  const argv = ["--model", model, "--device", device, ...(dtype ? ["--dtype", dtype] : [])];
+  const { address, stop } = await serveRole("teacher", argv, `the model ${model} cannot be served`);
   return served(createClient(TeacherService, address, clientOptions), stop);
 }
 

@@ -1,5 +1,6 @@
 import { SingleBar } from "cli-progress";
 import pc from "picocolors";
+import { precisionWords } from "../../shared/flow/runs/events.js";
 import type {
   AuditFinished,
   DatasetReady,
@@ -152,6 +153,11 @@ export class ProgressView {
       case "learnerStarted":
         this.#line((event.value.lostAtStep === undefined ? pc.dim : pc.yellow)(learnerLine(event.value)));
         break;
+      case "modelOpened": {
+        const { role, teacher, dtype, precision } = event.value;
+        this.#line(pc.dim(`${role}${teacher ? ` ${teacher}` : ""} computes in ${precisionWords(dtype, precision)}`));
+        break;
+      }
       case "waiting":
         this.#line(pc.yellow(waitingLine(event.value)));
         break;

@@ -12,6 +12,7 @@ import { inspectClassifier } from "../../shared/ml/classification/open-classifie
 import type { CheckedRun } from "./checked-run.js";
 import { dataProblems } from "./data-problems.js";
 import { deviceProblems } from "./device-problems.js";
+import { dtypeProblems } from "./dtype-problems.js";
 import { familyProblems } from "./init-family.js";
 import { loraProblems } from "./lora-problems.js";
 import { describedTeacher, readStudent, type StudentModel, studentField } from "./named-model.js";
@@ -83,7 +84,7 @@ export class RunCheck {
     });
     if (student)
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
-    this.#add(deviceProblems(spec, student, teachers));
+    this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec)]);
     if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
     await this.#checkData(student);

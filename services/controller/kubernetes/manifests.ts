@@ -113,6 +113,7 @@ function roleContainer(container: V1Container, { runId, role, teacher }: RoleSet
     teacher,
     device: spec?.device || undefined,
     threads: spec?.threads || undefined,
+    dtype: spec?.dtype || undefined,
   };
   const own = Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
   return {

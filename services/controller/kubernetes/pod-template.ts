@@ -16,7 +16,7 @@ export const containerName = "retort";
  * setting), security context, probes, service account and grace period. The launcher decides and overwrites:
  *
  * - `spec.restartPolicy`, and on the container `retort` a `terminationMessagePolicy` if it has none;
- * - the flags `--role --run --teacher --device --threads`, put before the container's own `args`;
+ * - the flags `--role --run --teacher --device --threads --dtype`, put before the container's own `args`;
  * - labels (see labels.ts); the template's other labels and its annotations stay.
  */
 export type PodTemplates = Readonly<Record<RoleName, PodTemplate>>;

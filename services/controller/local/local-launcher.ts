@@ -2,6 +2,7 @@ import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_p
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { allocatorEnvironment } from "../../shared/base/allocator-environment.js";
 import { ErrorFinder, type Log } from "../../shared/base/log.js";
 import { type ProcessSettings, processSettings, toEnvironment, toFlags } from "../../shared/base/settings.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
@@ -197,11 +198,15 @@ export class LocalLauncher implements Launcher {
 
   #environment(): NodeJS.ProcessEnv {
     const { settings } = this.#options;
-    return { ...process.env, ...toEnvironment(processSettings, Object.fromEntries(passedUnseen.map((name) => [name, settings[name]]))) };
+    return {
+      ...process.env,
+      ...allocatorEnvironment(process.env),
+      ...toEnvironment(processSettings, Object.fromEntries(passedUnseen.map((name) => [name, settings[name]]))),
+    };
   }
 
   #arguments({ run: { runId, spec }, set: { role, teacher }, index }: Entry): string[] {
-    const { device, threads } = spec?.roles?.[role] ?? { device: "", threads: 0 };
+    const { device, threads, dtype } = spec?.roles?.[role] ?? { device: "", threads: 0, dtype: "" };
     const own = {
       run: runId,
       index,
@@ -209,6 +214,7 @@ export class LocalLauncher implements Launcher {
       logFormat: "json",
       device: device || undefined,
       threads: threads || undefined,
+      dtype: dtype || undefined,
       teacher,
     };
     const { settings } = this.#options;

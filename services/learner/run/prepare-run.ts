@@ -90,6 +90,13 @@ async function lastTrained({ streams, runs, runId }: Membership): Promise<number
 
 /** A trainer's options in a phase. */
 export function trainerOptions({ device, threads }: LearnerContext, { objective, optimizer }: Phase): TrainerOptions {
-  const { microBatchTokens, beta1, beta2, epsilon, weightDecay, maxGradNorm } = optimizer;
-  return { device, threads, objective, microBatchTokens, optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm } };
+  const { microBatchTokens, gradientCheckpointing, beta1, beta2, epsilon, weightDecay, maxGradNorm } = optimizer;
+  return {
+    device,
+    threads,
+    objective,
+    microBatchTokens,
+    gradientCheckpointing,
+    optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm },
+  };
 }

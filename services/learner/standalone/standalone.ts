@@ -86,11 +86,12 @@ export class Standalone {
   }
 
   #options(objective: Partial<NonNullable<StepRequestValid["objective"]>>, optimizer: StepRequestValid["optimizer"]): TrainerOptions {
-    const { microBatchTokens, beta1, beta2, epsilon, weightDecay, maxGradNorm } = resolveOptimizer(optimizer);
+    const { microBatchTokens, gradientCheckpointing, beta1, beta2, epsilon, weightDecay, maxGradNorm } = resolveOptimizer(optimizer);
     return {
       ...this.#device,
       objective: resolveObjective({}, objective, 1),
       microBatchTokens,
+      gradientCheckpointing,
       optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm },
     };
   }

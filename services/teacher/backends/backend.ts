@@ -2,7 +2,7 @@ import type { RetortError } from "../../shared/base/errors.js";
 import type { SamplingModel } from "../../shared/flow/rollouts/sample-stream.js";
 import type { ResolvedChat } from "../../shared/flow/runs/chat.js";
 import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
-import type { ModelDescription, PromptPair, WrittenCompletion } from "../../shared/ml/host/model-host.js";
+import type { ModelDescription, PromptPair, WeightDtype, WrittenCompletion } from "../../shared/ml/host/model-host.js";
 import type { ModelOutline } from "../../shared/ml/models/files/outline-model.js";
 import type { Piece, SampleRequest } from "../../shared/ml/sampling/chunk.js";
 import type { Score, Signal } from "../../shared/ml/signals/score.js";
@@ -13,7 +13,7 @@ export interface TeacherFacts extends ModelOutline {
   /** Where it computes, or would. */
   readonly device: string;
   /** Of the open model; undefined where the weights have not been read. */
-  readonly weights?: Pick<ModelDescription, "digest" | "headDigest">;
+  readonly weights?: Pick<ModelDescription, "digest" | "headDigest" | "dtype" | "precision">;
 }
 
 /** A teacher that can say what it is. */
@@ -68,4 +68,6 @@ export interface BackendOptions {
   readonly threads: number;
   /** Most tokens of one forward, padding included. */
   readonly batchTokens: number;
+  /** What the weights are held in; by default as the checkpoint has them. */
+  readonly dtype?: WeightDtype;
 }

@@ -38,8 +38,9 @@ async function openModel(
   return {
     description,
     facts: async (vocabulary) => {
-      const { vocabSize, digest, headDigest } = description;
-      return { ...(await api.outline(directory, vocabulary)), vocabSize, device: options.device, weights: { digest, headDigest } };
+      const { vocabSize, digest, headDigest, dtype, precision } = description;
+      const weights = { digest, headDigest, ...(dtype && { dtype }), ...(precision && { precision }) };
+      return { ...(await api.outline(directory, vocabulary)), vocabSize, device: options.device, weights };
     },
     encode: (prompts, chat) => api.encode(prompts, chat),
     completionTexts: (sequences) => api.completionTexts(sequences),

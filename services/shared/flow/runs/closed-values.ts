@@ -71,6 +71,7 @@ export const closedValues = {
     "task",
   ],
   "RoleSpec.device": ["cpu", "cuda", "webgpu"],
+  "RoleSpec.dtype": ["bfloat16", "float16", "float32", "int8"],
   "SignalSpec.hiddenDtype": ["float16", "float32"],
   "SignalSpec.kind": ["full", "hidden", "random_k", "sampled", "student_top_k", "top_k"],
 } as const;

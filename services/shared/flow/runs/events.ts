@@ -12,6 +12,13 @@ import { type Report, warn } from "./aside.js";
 type Told = Exclude<RunEvent["event"], { case: undefined }>;
 type ToldOf<K extends Told["case"]> = Extract<Told, { case: K }>;
 
+/** As Precision in flow.proto. */
+interface Precision {
+  readonly meanKl: number;
+  readonly maxLogprobError: number;
+  readonly tokens: number;
+}
+
 /** What an event says. */
 export type EventBody = NonNullable<MessageInitShape<typeof RunEventSchema>["event"]>;
 
@@ -74,6 +81,27 @@ function decodeEvent(runId: string, data: Uint8Array): RunEvent | Error {
     return error as Error;
   }
 }
+
+/**
+ * Publishes what a model's dtype costs, if it isn't held in float32.
+ *
+ * @param role which role, and the teacher's name where it is one
+ */
+export async function announceModel(
+  { streams, runId }: { readonly streams: Streams; readonly runId: string },
+  [role, teacher = ""]: readonly [role: string, teacher?: string],
+  { dtype = "float32", precision }: { readonly dtype?: string; readonly precision?: Precision },
+): Promise<void> {
+  if (dtype === "float32") return;
+  const value = { role, teacher, dtype, ...(precision && { precision }) };
+  await publishEvent(streams, runId, { case: "modelOpened", value }, ["opened", role, teacher, dtype].join("/"));
+}
+
+/** What a model's dtype costs, in words: "bfloat16: mean KL 1.2e-6, largest error of a log-probability 3.0e-4 over 256 tokens". */
+export const precisionWords = (dtype: string, precision: Precision | undefined): string =>
+  precision
+    ? `${dtype}: mean KL ${precision.meanKl.toExponential(1)}, largest error of a log-probability ${precision.maxLogprobError.toExponential(1)} over ${precision.tokens} tokens`
+    : `${dtype}; what that costs was not measured`;
 
 /** How every run's events begin: it waits for its learner. */
 export const announceStart = (streams: Streams, runId: string): Promise<void> =>

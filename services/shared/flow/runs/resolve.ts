@@ -57,6 +57,8 @@ export interface OptimizerSettings {
   readonly epsilon: number;
   readonly maxGradNorm: number;
   readonly microBatchTokens: number;
+  /** Layers are computed again for their gradients, to save memory. */
+  readonly gradientCheckpointing: boolean;
 }
 
 /** How completions are drawn; as SamplingParams in flow.proto. */
@@ -210,6 +212,7 @@ export const resolveOptimizer = (given: OptimizerSpec | undefined): OptimizerSet
   epsilon: given?.epsilon ?? 1e-8,
   maxGradNorm: given?.maxGradNorm ?? 1,
   microBatchTokens: given?.microBatchTokens || 16384,
+  gradientCheckpointing: given?.gradientCheckpointing ?? false,
 });
 
 /** How a low-rank adapter is made; as LoraSpec in run_spec.proto. */

@@ -64,6 +64,10 @@ export interface ModelDescription {
   /** SHA-256 of what the forward pass needs to know besides the weights. */
   readonly configDigest: string;
   readonly parameters: number;
+  /** What the weights are held in. */
+  readonly dtype?: WeightDtype;
+  /** What that costs; undefined for float32. */
+  readonly precision?: Precision;
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
   readonly padId: number | undefined;

@@ -9,7 +9,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Source, TaskKey } from "./flow_pb.js";
+import type { Precision, Source, TaskKey } from "./flow_pb.js";
 import { file_retort_v1_flow } from "./flow_pb.js";
 import type { BestCheckpoint, CheckpointSaved, RunState } from "./run_pb.js";
 import { file_retort_v1_run } from "./run_pb.js";
@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/events.proto.
  */
 export const file_retort_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChZyZXRvcnQvdjEvZXZlbnRzLnByb3RvEglyZXRvcnQudjEi0wUKCFJ1bkV2ZW50EhgKBnJ1bl9pZBgBIAEoCUIIukgFcgMYgAISIAoIc2VxdWVuY2UYAiABKARCDrpICzIJGP////////8PEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDXN0YXRlX2NoYW5nZWQYBCABKAsyFy5yZXRvcnQudjEuU3RhdGVDaGFuZ2VkSAASMAoNc3RlcF9maW5pc2hlZBgFIAEoCzIXLnJldG9ydC52MS5TdGVwRmluaXNoZWRIABI8ChNldmFsdWF0aW9uX2ZpbmlzaGVkGAYgASgLMh0ucmV0b3J0LnYxLkV2YWx1YXRpb25GaW5pc2hlZEgAEjYKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyGi5yZXRvcnQudjEuQ2hlY2twb2ludFNhdmVkSAASLAoLdGFza19mYWlsZWQYCCABKAsyFS5yZXRvcnQudjEuVGFza0ZhaWxlZEgAEjAKDWRhdGFzZXRfcmVhZHkYCSABKAsyFy5yZXRvcnQudjEuRGF0YXNldFJlYWR5SAASMAoNcGhhc2Vfc3RhcnRlZBgKIAEoCzIXLnJldG9ydC52MS5QaGFzZVN0YXJ0ZWRIABIlCgd3YXJuaW5nGAsgASgLMhIucmV0b3J0LnYxLldhcm5pbmdIABI0Cg9iZXN0X2NoZWNrcG9pbnQYDCABKAsyGS5yZXRvcnQudjEuQmVzdENoZWNrcG9pbnRIABI0Cg9sZWFybmVyX3N0YXJ0ZWQYDSABKAsyGS5yZXRvcnQudjEuTGVhcm5lclN0YXJ0ZWRIABIyCg5hdWRpdF9maW5pc2hlZBgOIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkSAASJQoHd2FpdGluZxgPIAEoCzISLnJldG9ydC52MS5XYWl0aW5nSABCBwoFZXZlbnQiogEKDkxlYXJuZXJTdGFydGVkEh0KBWZlbmNlGAEgASgEQg66SAsyCRj/////////DxIdCglmcm9tX3N0ZXAYAiABKA1CCrpIByoFGIDC1y8SJQoMbG9zdF9hdF9zdGVwGAMgASgNQgq6SAcqBRiAwtcvSACIAQESGgoHbWVzc2FnZRgEIAEoCUIJukgGcgQogIBAQg8KDV9sb3N0X2F0X3N0ZXAingEKB1dhaXRpbmcSGAoGd2FpdGVyGAEgASgJQgi6SAVyAxiAAhIcCgl3YWl0c19mb3IYAiABKAlCCbpIBnIEKICAQBIoCgdzZWNvbmRzGAMgASgBQhe6SBQSEhkAAAAAZc3NQSkAAAAAAAAAABIxChBkZWFkbGluZV9zZWNvbmRzGAQgASgBQhe6SBQSEhkAAAAAZc3NQSkAAAAAAAAAACL9AgoNQXVkaXRGaW5pc2hlZBINCgVob2xkcxgBIAEoCBIZCgVzdGVwcxgCIAEoDUIKukgHKgUYgMLXLxIfCgdzYW1wbGVzGAMgASgEQg66SAsyCRj/////////DxIfCgd0cmFpbmVkGAQgASgEQg66SAsyCRj/////////DxIeCgZmYWlsZWQYBSABKARCDrpICzIJGP////////8PEiIKDnJlcGVhdGVkX3N0ZXBzGAYgASgNQgq6SAcqBRiAwtcvEhsKCGxlYXJuZXJzGAcgASgNQgm6SAYqBBjAhD0SIgoIcHJvYmxlbXMYCCADKAlCELpIDZIBChBkIgZyBCiAgEASSgoIZmFpbHVyZXMYCSADKAsyJi5yZXRvcnQudjEuQXVkaXRGaW5pc2hlZC5GYWlsdXJlc0VudHJ5QhC6SA2aAQoQZCIGcgQogIBAGi8KDUZhaWx1cmVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASJOCgxTdGF0ZUNoYW5nZWQSIgoFc3RhdGUYASABKA4yEy5yZXRvcnQudjEuUnVuU3RhdGUSGgoHbWVzc2FnZRgCIAEoCUIJukgGcgQogIBAImUKDFBoYXNlU3RhcnRlZBIWCgRuYW1lGAEgASgJQgi6SAVyAxiAAhIeCgpmaXJzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvEh0KCWxhc3Rfc3RlcBgDIAEoDUIKukgHKgUYgMLXLyLDAQoMRGF0YXNldFJlYWR5EhkKBHJvd3MYASABKA1CC7pICCoGGICU69wDEkgKB2Ryb3BwZWQYAiADKAsyJC5yZXRvcnQudjEuRGF0YXNldFJlYWR5LkRyb3BwZWRFbnRyeUIRukgOmgELEIAIIgZyBCiAgEASHgoJY29tcGxldGVkGAMgASgNQgu6SAgqBhiAlOvcAxouCgxEcm9wcGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASI0CgdXYXJuaW5nEhoKB21lc3NhZ2UYASABKAlCCbpIBnIEKICAQBINCgVhbGFybRgCIAEoCCJ0CgpUYXNrRmFpbGVkEh8KA2tleRgBIAEoCzISLnJldG9ydC52MS5UYXNrS2V5Eh8KBnByb21wdBgCIAEoDUIKukgHKgUYgICACEgAiAEBEhkKBnJlYXNvbhgDIAEoCUIJukgGcgQogIBAQgkKB19wcm9tcHQioQYKDFN0ZXBGaW5pc2hlZBIYCgRzdGVwGAEgASgNQgq6SAcqBRiAwtcvEh8KC3RvdGFsX3N0ZXBzGAIgASgNQgq6SAcqBRiAwtcvEhcKBXBoYXNlGAMgASgJQgi6SAVyAxiAAhIhCgZzb3VyY2UYBCABKA4yES5yZXRvcnQudjEuU291cmNlEgwKBGxvc3MYBSABKAESEgoKZGl2ZXJnZW5jZRgGIAEoARITCgZyZXdhcmQYByABKAFIAIgBARIVCg1sZWFybmluZ19yYXRlGAggASgBEhUKDWdyYWRpZW50X25vcm0YCSABKAESHgoJc2VxdWVuY2VzGAogASgNQgu6SAgqBhiAlOvcAxImChFjb21wbGV0aW9uX3Rva2VucxgLIAEoDUILukgIKgYYgNCs8w4SDwoHZW50cm9weRgMIAEoARITCgttaXNtYXRjaF9rbBgNIAEoARIeChZlZmZlY3RpdmVfc2FtcGxlX3NoYXJlGA4gASgBEhYKDnN0YWxlbmVzc19tZWFuGA8gASgBEiEKDXN0YWxlbmVzc19tYXgYECABKA1CCrpIByoFGIDC1y8SIwoOZmFpbGVkX3Byb21wdHMYESABKA1CC7pICCoGGICU69wDEg8KB3NlY29uZHMYEiABKAESFAoMd2FpdF9zZWNvbmRzGBMgASgBEhUKDXRyYWluX3NlY29uZHMYFCABKAESFwoPcHVibGlzaF9zZWNvbmRzGBUgASgBEhYKDnNhbXBsZV9zZWNvbmRzGBYgASgBEhUKDXNjb3JlX3NlY29uZHMYFyABKAESHgoWc2lnbmFsX2J5dGVzX3Blcl90b2tlbhgYIAEoARIkCg90YXNrc19pbl9mbGlnaHQYGSABKA1CC7pICCoGGICU69wDEhMKC21lYW5fbGVuZ3RoGBogASgBEhYKDmZpbmlzaGVkX3NoYXJlGBsgASgBEiIKDWNhY2hlX2xvb2t1cHMYHCABKA1CC7pICCoGGICU69wDEh8KCmNhY2hlX2hpdHMYHSABKA1CC7pICCoGGICU69wDQgkKB19yZXdhcmQi+AUKEkV2YWx1YXRpb25GaW5pc2hlZBIbCgd2ZXJzaW9uGAEgASgNQgq6SAcqBRiAwtcvEhwKB3Byb21wdHMYAiABKA1CC7pICCoGGICU69wDEhMKBmdyZWVkeRgDIAEoAUgAiAEBEhQKB3NhbXBsZWQYBCABKAFIAYgBARIYCgZtZXRyaWMYBSABKAlCCLpIBXIDGIACEhcKCmZvcndhcmRfa2wYBiABKAFIAogBARIXCgpyZXZlcnNlX2tsGAcgASgBSAOIAQESGAoLdGVhY2hlcl9ubGwYCCABKAFIBIgBARIPCgdzZWNvbmRzGAkgASgBEi8KCGV4YW1wbGVzGAogAygLMhIucmV0b3J0LnYxLkV4YW1wbGVCCbpIBpIBAxCACBI0CgdzYW1wbGVzGAsgAygLMhkucmV0b3J0LnYxLlNhbXBsZWRGaWd1cmVzQgi6SAWSAQIQQBIaCg1ncmVlZHlfcmV3YXJkGAwgASgBSAWIAQESEwoGcmV3YXJkGA0gASgBSAaIAQESFgoJc2VsZl9ibGV1GA4gASgBSAeIAQESGwoGZmFpbGVkGA8gASgNQgu6SAgqBhiAlOvcAxIaCgdmYWlsdXJlGBAgASgJQgm6SAZyBCiAgEASbQoYZ3JlZWR5X3Jld2FyZF9jb21wb25lbnRzGBEgAygLMjkucmV0b3J0LnYxLkV2YWx1YXRpb25GaW5pc2hlZC5HcmVlZHlSZXdhcmRDb21wb25lbnRzRW50cnlCELpIDZoBChCACCIFcgMYgAgaPQobR3JlZWR5UmV3YXJkQ29tcG9uZW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCCQoHX2dyZWVkeUIKCghfc2FtcGxlZEINCgtfZm9yd2FyZF9rbEINCgtfcmV2ZXJzZV9rbEIOCgxfdGVhY2hlcl9ubGxCEAoOX2dyZWVkeV9yZXdhcmRCCQoHX3Jld2FyZEIMCgpfc2VsZl9ibGV1IuwDCg5TYW1wbGVkRmlndXJlcxITCgt0ZW1wZXJhdHVyZRgBIAEoARIUCgdxdWFsaXR5GAIgASgBSACIAQESLAoHcGFzc19hdBgDIAMoCzIRLnJldG9ydC52MS5QYXNzQXRCCLpIBZIBAhBAEhMKBnJld2FyZBgEIAEoAUgBiAEBEhcKCmZvcndhcmRfa2wYBSABKAFIAogBARIXCgpyZXZlcnNlX2tsGAYgASgBSAOIAQESGAoLdGVhY2hlcl9ubGwYByABKAFIBIgBARIWCglzZWxmX2JsZXUYCCABKAFIBYgBARITCgZsZW5ndGgYCSABKAFIBogBARJcChFyZXdhcmRfY29tcG9uZW50cxgKIAMoCzIvLnJldG9ydC52MS5TYW1wbGVkRmlndXJlcy5SZXdhcmRDb21wb25lbnRzRW50cnlCELpIDZoBChCACCIFcgMYgAgaNwoVUmV3YXJkQ29tcG9uZW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCCgoIX3F1YWxpdHlCCQoHX3Jld2FyZEINCgtfZm9yd2FyZF9rbEINCgtfcmV2ZXJzZV9rbEIOCgxfdGVhY2hlcl9ubGxCDAoKX3NlbGZfYmxldUIJCgdfbGVuZ3RoIiwKBlBhc3NBdBITCgFrGAEgASgNQgi6SAUqAxiACBINCgV2YWx1ZRgCIAEoASKoAQoHRXhhbXBsZRIaCgZwcm9tcHQYASABKAlCCrpIB3IFKICAgCASHgoKY29tcGxldGlvbhgCIAEoCUIKukgHcgUogICAIBIdCglyZWZlcmVuY2UYAyABKAlCCrpIB3IFKICAgCASIgoGdG9rZW5zGAQgAygJQhK6SA+SAQwQgIBAIgZyBCiAgAQSHgoKZGl2ZXJnZW5jZRgFIAMoAkIKukgHkgEEEICAQGIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_flow, file_retort_v1_run]);
+  fileDesc("ChZyZXRvcnQvdjEvZXZlbnRzLnByb3RvEglyZXRvcnQudjEigwYKCFJ1bkV2ZW50EhgKBnJ1bl9pZBgBIAEoCUIIukgFcgMYgAISIAoIc2VxdWVuY2UYAiABKARCDrpICzIJGP////////8PEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDXN0YXRlX2NoYW5nZWQYBCABKAsyFy5yZXRvcnQudjEuU3RhdGVDaGFuZ2VkSAASMAoNc3RlcF9maW5pc2hlZBgFIAEoCzIXLnJldG9ydC52MS5TdGVwRmluaXNoZWRIABI8ChNldmFsdWF0aW9uX2ZpbmlzaGVkGAYgASgLMh0ucmV0b3J0LnYxLkV2YWx1YXRpb25GaW5pc2hlZEgAEjYKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyGi5yZXRvcnQudjEuQ2hlY2twb2ludFNhdmVkSAASLAoLdGFza19mYWlsZWQYCCABKAsyFS5yZXRvcnQudjEuVGFza0ZhaWxlZEgAEjAKDWRhdGFzZXRfcmVhZHkYCSABKAsyFy5yZXRvcnQudjEuRGF0YXNldFJlYWR5SAASMAoNcGhhc2Vfc3RhcnRlZBgKIAEoCzIXLnJldG9ydC52MS5QaGFzZVN0YXJ0ZWRIABIlCgd3YXJuaW5nGAsgASgLMhIucmV0b3J0LnYxLldhcm5pbmdIABI0Cg9iZXN0X2NoZWNrcG9pbnQYDCABKAsyGS5yZXRvcnQudjEuQmVzdENoZWNrcG9pbnRIABI0Cg9sZWFybmVyX3N0YXJ0ZWQYDSABKAsyGS5yZXRvcnQudjEuTGVhcm5lclN0YXJ0ZWRIABIyCg5hdWRpdF9maW5pc2hlZBgOIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkSAASJQoHd2FpdGluZxgPIAEoCzISLnJldG9ydC52MS5XYWl0aW5nSAASLgoMbW9kZWxfb3BlbmVkGBAgASgLMhYucmV0b3J0LnYxLk1vZGVsT3BlbmVkSABCBwoFZXZlbnQiggEKC01vZGVsT3BlbmVkEhYKBHJvbGUYASABKAlCCLpIBXIDGIACEhkKB3RlYWNoZXIYAiABKAlCCLpIBXIDGIACEhcKBWR0eXBlGAMgASgJQgi6SAVyAxiAAhInCglwcmVjaXNpb24YBCABKAsyFC5yZXRvcnQudjEuUHJlY2lzaW9uIqIBCg5MZWFybmVyU3RhcnRlZBIdCgVmZW5jZRgBIAEoBEIOukgLMgkY/////////w8SHQoJZnJvbV9zdGVwGAIgASgNQgq6SAcqBRiAwtcvEiUKDGxvc3RfYXRfc3RlcBgDIAEoDUIKukgHKgUYgMLXL0gAiAEBEhoKB21lc3NhZ2UYBCABKAlCCbpIBnIEKICAQEIPCg1fbG9zdF9hdF9zdGVwIp4BCgdXYWl0aW5nEhgKBndhaXRlchgBIAEoCUIIukgFcgMYgAISHAoJd2FpdHNfZm9yGAIgASgJQgm6SAZyBCiAgEASKAoHc2Vjb25kcxgDIAEoAUIXukgUEhIZAAAAAGXNzUEpAAAAAAAAAAASMQoQZGVhZGxpbmVfc2Vjb25kcxgEIAEoAUIXukgUEhIZAAAAAGXNzUEpAAAAAAAAAAAi/QIKDUF1ZGl0RmluaXNoZWQSDQoFaG9sZHMYASABKAgSGQoFc3RlcHMYAiABKA1CCrpIByoFGIDC1y8SHwoHc2FtcGxlcxgDIAEoBEIOukgLMgkY/////////w8SHwoHdHJhaW5lZBgEIAEoBEIOukgLMgkY/////////w8SHgoGZmFpbGVkGAUgASgEQg66SAsyCRj/////////DxIiCg5yZXBlYXRlZF9zdGVwcxgGIAEoDUIKukgHKgUYgMLXLxIbCghsZWFybmVycxgHIAEoDUIJukgGKgQYwIQ9EiIKCHByb2JsZW1zGAggAygJQhC6SA2SAQoQZCIGcgQogIBAEkoKCGZhaWx1cmVzGAkgAygLMiYucmV0b3J0LnYxLkF1ZGl0RmluaXNoZWQuRmFpbHVyZXNFbnRyeUIQukgNmgEKEGQiBnIEKICAQBovCg1GYWlsdXJlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoBDoCOAEiTgoMU3RhdGVDaGFuZ2VkEiIKBXN0YXRlGAEgASgOMhMucmV0b3J0LnYxLlJ1blN0YXRlEhoKB21lc3NhZ2UYAiABKAlCCbpIBnIEKICAQCJlCgxQaGFzZVN0YXJ0ZWQSFgoEbmFtZRgBIAEoCUIIukgFcgMYgAISHgoKZmlyc3Rfc3RlcBgCIAEoDUIKukgHKgUYgMLXLxIdCglsYXN0X3N0ZXAYAyABKA1CCrpIByoFGIDC1y8iwwEKDERhdGFzZXRSZWFkeRIZCgRyb3dzGAEgASgNQgu6SAgqBhiAlOvcAxJICgdkcm9wcGVkGAIgAygLMiQucmV0b3J0LnYxLkRhdGFzZXRSZWFkeS5Ecm9wcGVkRW50cnlCEbpIDpoBCxCACCIGcgQogIBAEh4KCWNvbXBsZXRlZBgDIAEoDUILukgIKgYYgJTr3AMaLgoMRHJvcHBlZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDToCOAEiNAoHV2FybmluZxIaCgdtZXNzYWdlGAEgASgJQgm6SAZyBCiAgEASDQoFYWxhcm0YAiABKAgidAoKVGFza0ZhaWxlZBIfCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleRIfCgZwcm9tcHQYAiABKA1CCrpIByoFGICAgAhIAIgBARIZCgZyZWFzb24YAyABKAlCCbpIBnIEKICAQEIJCgdfcHJvbXB0IqEGCgxTdGVwRmluaXNoZWQSGAoEc3RlcBgBIAEoDUIKukgHKgUYgMLXLxIfCgt0b3RhbF9zdGVwcxgCIAEoDUIKukgHKgUYgMLXLxIXCgVwaGFzZRgDIAEoCUIIukgFcgMYgAISIQoGc291cmNlGAQgASgOMhEucmV0b3J0LnYxLlNvdXJjZRIMCgRsb3NzGAUgASgBEhIKCmRpdmVyZ2VuY2UYBiABKAESEwoGcmV3YXJkGAcgASgBSACIAQESFQoNbGVhcm5pbmdfcmF0ZRgIIAEoARIVCg1ncmFkaWVudF9ub3JtGAkgASgBEh4KCXNlcXVlbmNlcxgKIAEoDUILukgIKgYYgJTr3AMSJgoRY29tcGxldGlvbl90b2tlbnMYCyABKA1CC7pICCoGGIDQrPMOEg8KB2VudHJvcHkYDCABKAESEwoLbWlzbWF0Y2hfa2wYDSABKAESHgoWZWZmZWN0aXZlX3NhbXBsZV9zaGFyZRgOIAEoARIWCg5zdGFsZW5lc3NfbWVhbhgPIAEoARIhCg1zdGFsZW5lc3NfbWF4GBAgASgNQgq6SAcqBRiAwtcvEiMKDmZhaWxlZF9wcm9tcHRzGBEgASgNQgu6SAgqBhiAlOvcAxIPCgdzZWNvbmRzGBIgASgBEhQKDHdhaXRfc2Vjb25kcxgTIAEoARIVCg10cmFpbl9zZWNvbmRzGBQgASgBEhcKD3B1Ymxpc2hfc2Vjb25kcxgVIAEoARIWCg5zYW1wbGVfc2Vjb25kcxgWIAEoARIVCg1zY29yZV9zZWNvbmRzGBcgASgBEh4KFnNpZ25hbF9ieXRlc19wZXJfdG9rZW4YGCABKAESJAoPdGFza3NfaW5fZmxpZ2h0GBkgASgNQgu6SAgqBhiAlOvcAxITCgttZWFuX2xlbmd0aBgaIAEoARIWCg5maW5pc2hlZF9zaGFyZRgbIAEoARIiCg1jYWNoZV9sb29rdXBzGBwgASgNQgu6SAgqBhiAlOvcAxIfCgpjYWNoZV9oaXRzGB0gASgNQgu6SAgqBhiAlOvcA0IJCgdfcmV3YXJkIvgFChJFdmFsdWF0aW9uRmluaXNoZWQSGwoHdmVyc2lvbhgBIAEoDUIKukgHKgUYgMLXLxIcCgdwcm9tcHRzGAIgASgNQgu6SAgqBhiAlOvcAxITCgZncmVlZHkYAyABKAFIAIgBARIUCgdzYW1wbGVkGAQgASgBSAGIAQESGAoGbWV0cmljGAUgASgJQgi6SAVyAxiAAhIXCgpmb3J3YXJkX2tsGAYgASgBSAKIAQESFwoKcmV2ZXJzZV9rbBgHIAEoAUgDiAEBEhgKC3RlYWNoZXJfbmxsGAggASgBSASIAQESDwoHc2Vjb25kcxgJIAEoARIvCghleGFtcGxlcxgKIAMoCzISLnJldG9ydC52MS5FeGFtcGxlQgm6SAaSAQMQgAgSNAoHc2FtcGxlcxgLIAMoCzIZLnJldG9ydC52MS5TYW1wbGVkRmlndXJlc0IIukgFkgECEEASGgoNZ3JlZWR5X3Jld2FyZBgMIAEoAUgFiAEBEhMKBnJld2FyZBgNIAEoAUgGiAEBEhYKCXNlbGZfYmxldRgOIAEoAUgHiAEBEhsKBmZhaWxlZBgPIAEoDUILukgIKgYYgJTr3AMSGgoHZmFpbHVyZRgQIAEoCUIJukgGcgQogIBAEm0KGGdyZWVkeV9yZXdhcmRfY29tcG9uZW50cxgRIAMoCzI5LnJldG9ydC52MS5FdmFsdWF0aW9uRmluaXNoZWQuR3JlZWR5UmV3YXJkQ29tcG9uZW50c0VudHJ5QhC6SA2aAQoQgAgiBXIDGIAIGj0KG0dyZWVkeVJld2FyZENvbXBvbmVudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgkKB19ncmVlZHlCCgoIX3NhbXBsZWRCDQoLX2ZvcndhcmRfa2xCDQoLX3JldmVyc2Vfa2xCDgoMX3RlYWNoZXJfbmxsQhAKDl9ncmVlZHlfcmV3YXJkQgkKB19yZXdhcmRCDAoKX3NlbGZfYmxldSLsAwoOU2FtcGxlZEZpZ3VyZXMSEwoLdGVtcGVyYXR1cmUYASABKAESFAoHcXVhbGl0eRgCIAEoAUgAiAEBEiwKB3Bhc3NfYXQYAyADKAsyES5yZXRvcnQudjEuUGFzc0F0Qgi6SAWSAQIQQBITCgZyZXdhcmQYBCABKAFIAYgBARIXCgpmb3J3YXJkX2tsGAUgASgBSAKIAQESFwoKcmV2ZXJzZV9rbBgGIAEoAUgDiAEBEhgKC3RlYWNoZXJfbmxsGAcgASgBSASIAQESFgoJc2VsZl9ibGV1GAggASgBSAWIAQESEwoGbGVuZ3RoGAkgASgBSAaIAQESXAoRcmV3YXJkX2NvbXBvbmVudHMYCiADKAsyLy5yZXRvcnQudjEuU2FtcGxlZEZpZ3VyZXMuUmV3YXJkQ29tcG9uZW50c0VudHJ5QhC6SA2aAQoQgAgiBXIDGIAIGjcKFVJld2FyZENvbXBvbmVudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgoKCF9xdWFsaXR5QgkKB19yZXdhcmRCDQoLX2ZvcndhcmRfa2xCDQoLX3JldmVyc2Vfa2xCDgoMX3RlYWNoZXJfbmxsQgwKCl9zZWxmX2JsZXVCCQoHX2xlbmd0aCIsCgZQYXNzQXQSEwoBaxgBIAEoDUIIukgFKgMYgAgSDQoFdmFsdWUYAiABKAEiqAEKB0V4YW1wbGUSGgoGcHJvbXB0GAEgASgJQgq6SAdyBSiAgIAgEh4KCmNvbXBsZXRpb24YAiABKAlCCrpIB3IFKICAgCASHQoJcmVmZXJlbmNlGAMgASgJQgq6SAdyBSiAgIAgEiIKBnRva2VucxgEIAMoCUISukgPkgEMEICAQCIGcgQogIAEEh4KCmRpdmVyZ2VuY2UYBSADKAJCCrpIB5IBBBCAgEBiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_flow, file_retort_v1_run]);
 
 /**
  * Something that happened in a run, in order of `sequence`.
@@ -117,6 +117,12 @@ export type RunEvent = Message<"retort.v1.RunEvent"> & {
      */
     value: Waiting;
     case: "waiting";
+  } | {
+    /**
+     * @generated from field: retort.v1.ModelOpened model_opened = 16;
+     */
+    value: ModelOpened;
+    case: "modelOpened";
   } | { case: undefined; value?: undefined };
 };
 
@@ -128,6 +134,48 @@ export type RunEventValid = RunEvent;
  */
 export const RunEventSchema: GenMessage<RunEvent, {validType: RunEventValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_events, 0);
+
+/**
+ * A role has opened a model whose weights aren't held in float32.
+ *
+ * @generated from message retort.v1.ModelOpened
+ */
+export type ModelOpened = Message<"retort.v1.ModelOpened"> & {
+  /**
+   * Which role, such as `teacher`.
+   *
+   * @generated from field: string role = 1;
+   */
+  role: string;
+
+  /**
+   * Which teacher; empty for any other role.
+   *
+   * @generated from field: string teacher = 2;
+   */
+  teacher: string;
+
+  /**
+   * @generated from field: string dtype = 3;
+   */
+  dtype: string;
+
+  /**
+   * Absent where it couldn't be measured.
+   *
+   * @generated from field: retort.v1.Precision precision = 4;
+   */
+  precision?: Precision | undefined;
+};
+
+export type ModelOpenedValid = ModelOpened;
+
+/**
+ * Describes the message retort.v1.ModelOpened.
+ * Use `create(ModelOpenedSchema)` to create a new message.
+ */
+export const ModelOpenedSchema: GenMessage<ModelOpened, {validType: ModelOpenedValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_events, 1);
 
 /**
  * A learner takes the run over: the first one, or the one that follows a learner that was lost or asked to leave.
@@ -171,7 +219,7 @@ export type LearnerStartedValid = LearnerStarted;
  * Use `create(LearnerStartedSchema)` to create a new message.
  */
 export const LearnerStartedSchema: GenMessage<LearnerStarted, {validType: LearnerStartedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 1);
+  messageDesc(file_retort_v1_events, 2);
 
 /**
  * Something has waited longer than usual. Said again each time the wait has doubled.
@@ -213,7 +261,7 @@ export type WaitingValid = Waiting;
  * Use `create(WaitingSchema)` to create a new message.
  */
 export const WaitingSchema: GenMessage<Waiting, {validType: WaitingValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 2);
+  messageDesc(file_retort_v1_events, 3);
 
 /**
  * Every prompt and sample of every step, accounted for from what is stored.
@@ -288,7 +336,7 @@ export type AuditFinishedValid = AuditFinished;
  * Use `create(AuditFinishedSchema)` to create a new message.
  */
 export const AuditFinishedSchema: GenMessage<AuditFinished, {validType: AuditFinishedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 3);
+  messageDesc(file_retort_v1_events, 4);
 
 /**
  * The run is in another state now.
@@ -314,7 +362,7 @@ export type StateChangedValid = StateChanged;
  * Use `create(StateChangedSchema)` to create a new message.
  */
 export const StateChangedSchema: GenMessage<StateChanged, {validType: StateChangedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 4);
+  messageDesc(file_retort_v1_events, 5);
 
 /**
  * The steps of a phase begin.
@@ -345,7 +393,7 @@ export type PhaseStartedValid = PhaseStarted;
  * Use `create(PhaseStartedSchema)` to create a new message.
  */
 export const PhaseStartedSchema: GenMessage<PhaseStarted, {validType: PhaseStartedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 5);
+  messageDesc(file_retort_v1_events, 6);
 
 /**
  * Rows that were read or written, and rows that were dropped, by reason.
@@ -380,7 +428,7 @@ export type DatasetReadyValid = DatasetReady;
  * Use `create(DatasetReadySchema)` to create a new message.
  */
 export const DatasetReadySchema: GenMessage<DatasetReady, {validType: DatasetReadyValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 6);
+  messageDesc(file_retort_v1_events, 7);
 
 /**
  * Something that the run outlives and somebody should know.
@@ -408,7 +456,7 @@ export type WarningValid = Warning;
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning, {validType: WarningValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 7);
+  messageDesc(file_retort_v1_events, 8);
 
 /**
  * A prompt, or a whole task, was left out of its step.
@@ -441,7 +489,7 @@ export type TaskFailedValid = TaskFailed;
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed, {validType: TaskFailedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 8);
+  messageDesc(file_retort_v1_events, 9);
 
 /**
  * The figures of one optimiser step. Divergences and entropies are in nats.
@@ -629,7 +677,7 @@ export type StepFinishedValid = StepFinished;
  * Use `create(StepFinishedSchema)` to create a new message.
  */
 export const StepFinishedSchema: GenMessage<StepFinished, {validType: StepFinishedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 9);
+  messageDesc(file_retort_v1_events, 10);
 
 /**
  * The figures of an evaluation of one policy version. Divergences are means per token over the student's own samples, in
@@ -752,7 +800,7 @@ export type EvaluationFinishedValid = EvaluationFinished;
  * Use `create(EvaluationFinishedSchema)` to create a new message.
  */
 export const EvaluationFinishedSchema: GenMessage<EvaluationFinished, {validType: EvaluationFinishedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 10);
+  messageDesc(file_retort_v1_events, 11);
 
 /**
  * What was measured on samples at one temperature.
@@ -827,7 +875,7 @@ export type SampledFiguresValid = SampledFigures;
  * Use `create(SampledFiguresSchema)` to create a new message.
  */
 export const SampledFiguresSchema: GenMessage<SampledFigures, {validType: SampledFiguresValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 11);
+  messageDesc(file_retort_v1_events, 12);
 
 /**
  * pass@k averaged over the prompts: the probability that at least one of k samples passes, by the unbiased estimator of
@@ -854,7 +902,7 @@ export type PassAtValid = PassAt;
  * Use `create(PassAtSchema)` to create a new message.
  */
 export const PassAtSchema: GenMessage<PassAt, {validType: PassAtValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 12);
+  messageDesc(file_retort_v1_events, 13);
 
 /**
  * A prompt with a completion, for people to read.
@@ -897,5 +945,5 @@ export type ExampleValid = Example;
  * Use `create(ExampleSchema)` to create a new message.
  */
 export const ExampleSchema: GenMessage<Example, {validType: ExampleValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 13);
+  messageDesc(file_retort_v1_events, 14);
 
