@@ -1,15 +1,29 @@
-import type { Value } from "../graph/graph.js";
-import { scatterElements, sum } from "../graph/ops/index.js";
+import type { Node, Value } from "../graph/graph.js";
+import { gemm, scatterElements, sum } from "../graph/ops/index.js";
 
-/** A sum of gradients of one shape. One that is zero but for some rows is added to the others at those rows, without its zeros. */
+/**
+ * A sum of gradients of one shape, in as few passes as can be: one that is zero but for some rows is added to the others at those
+ * rows, and a product is computed on top of the others.
+ */
 export function sumOf(list: readonly Value[]): Value {
-  const scattered = list.length > 1 ? list.find(isScattered) : undefined;
-  const producer = scattered?.producer;
-  if (!producer) return sum(list);
-  const [, indices, updates] = producer.inputs as readonly Value[];
-  const others = sumOf(list.filter((one) => one !== scattered));
-  return scatterElements(others, indices as Value, updates as Value, producer.attributes.axis as number, "add");
+  for (const value of list.length > 1 ? list : []) {
+    const { producer } = value;
+    if (!producer) continue;
+    const others = () => sumOf(list.filter((one) => one !== value));
+    const [first, second, third] = producer.inputs as readonly Value[];
+    if (isScattered(producer)) return scatterElements(others(), second as Value, third as Value, producer.attributes.axis as number, "add");
+    if (isPlainProduct(producer)) return gemm(first as Value, second as Value, others());
+  }
+  return sum(list);
 }
 
-const isScattered = ({ producer }: Value): boolean =>
-  producer?.op === "ScatterElements" && producer.attributes.reduction === "add" && producer.inputs[0]?.producer?.op === "ConstantOfShape";
+/** Rows that are added to zeros. */
+const isScattered = ({ op, attributes, inputs }: Node): boolean =>
+  op === "ScatterElements" && attributes.reduction === "add" && inputs[0]?.producer?.op === "ConstantOfShape";
+
+/** a b of two matrices. */
+function isPlainProduct({ op, attributes, inputs }: Node): boolean {
+  const { transA, transB, alpha } = attributes;
+  const once = typeof alpha === "object" && "float" in alpha && alpha.float === 1;
+  return op === "FusedMatMul" && transA === 0 && transB === 0 && once && inputs.every((input) => input?.rank === 2);
+}

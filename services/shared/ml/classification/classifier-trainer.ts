@@ -1,7 +1,7 @@
 // Dimensions: B batch, C classes.
 import { RetortError } from "../../base/errors.js";
 import { gradientsOf } from "../autodiff/gradients.js";
-import { Graph } from "../graph/graph.js";
+import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int32 } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config/model-config.js";
@@ -9,7 +9,7 @@ import { declareWeights } from "../models/graph-weights.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { scalarOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
-import { accumulate, type Gradient, withGradients } from "../training/gradients-out.js";
+import { accumulated, declareGradients } from "../training/gradients-out.js";
 import { Optimizer, type OptimizerOptions } from "../training/optimizer.js";
 import { copyOf, OptimizerState } from "../training/optimizer-state.js";
 import { classLogits, paddingId, textFeeds } from "./class-logits.js";
@@ -30,9 +30,11 @@ export interface ClassifierTrainerOptions extends SessionOptions {
 
 /**
  * Cross-entropy of the class logits and its gradient. Inputs: those of {@link classLogits}, labels [B] int32, weights [B]
- * (of each text in the step's mean), and the model's weights. Output: loss, Σ weight · cross-entropy.
+ * (of each text in the step's mean), the model's weights, and the gradients so far. Outputs: loss, Σ weight · cross-entropy, and the
+ * gradients with those of the batch added.
  */
-function lossAndGradients(graph: Graph, config: ModelConfig, classes: number): Gradient[] {
+function accumulateGraph(config: ModelConfig, classes: number): Graph {
+  const graph = new Graph("classifier");
   const specs = classifierSpecs(config, classes);
   const params = declareWeights(graph, specs, "inputs");
   const logits_BC = classLogits(graph, config, params);
@@ -42,7 +44,13 @@ function lossAndGradients(graph: Graph, config: ModelConfig, classes: number): G
   const loss = op.neg(op.reduceSum(op.mul(logprobs_B, weights_B)));
   graph.output("loss", loss);
   const wrt = [...params.values()];
-  return withGradients(specs, gradientsOf(loss, wrt));
+  const gradients = gradientsOf(loss, wrt);
+  declareGradients(
+    graph,
+    specs,
+    specs.map((spec, i) => accumulated(graph, spec, gradients[i] as Value)),
+  );
+  return graph;
 }
 
 /** Trains a classifier: each call of {@link step} is one optimiser step. It blocks its thread; calls must not overlap. */
@@ -115,8 +123,6 @@ export class ClassifierTrainer {
 
   async #compile(): Promise<Session> {
     const { config, labels } = this.#classifier;
-    const graph = new Graph("classifier");
-    accumulate(graph, lossAndGradients(graph, config, labels.length));
-    return Session.create(graph, { ...this.#options, memoryArena: true });
+    return Session.create(accumulateGraph(config, labels.length), { ...this.#options, memoryArena: true });
   }
 }

@@ -1,6 +1,7 @@
 // Dimensions: B batch, T position, D width, R rows, V vocabulary.
 import type { Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
+import { noteStage, type Stage } from "../graph/stage.js";
 import { architectureOf } from "./architectures/table.js";
 import type { ModelConfig } from "./config/model-config.js";
 import type { Pass } from "./forward/pass.js";
@@ -12,12 +13,13 @@ import { headName } from "./model-params.js";
  * The forward pass of a model, from token ids to hidden states after the final norm.
  *
  * @param ids_BT int32 or int64 token ids
+ * @param stages gets the layers
  * @returns [B, T, D]
  */
-export function hiddenStates(pass: Pass, ids_BT: Value): Value {
+export function hiddenStates(pass: Pass, ids_BT: Value, stages?: Stage[]): Value {
   const { embed, block, finish } = architectureOf(pass.config);
   const x = pass.residual(embed(pass, ids_BT));
-  for (const attention of attentionsOf(pass.config)) block(pass, x, attention);
+  for (const attention of attentionsOf(pass.config)) noteStage(stages, x, () => block(pass, x, attention));
   return finish(x, pass.config);
 }
 

@@ -2,23 +2,16 @@ import { sumOf } from "../autodiff/sum.js";
 import type { Graph, Value } from "../graph/graph.js";
 import type { ParamSpec } from "../models/param-spec.js";
 
-/** A parameter of a graph with the gradient of the loss, of its shape. */
-export interface Gradient {
-  readonly spec: ParamSpec;
-  readonly gradient: Value;
-}
+/** What a graph does with the gradient of a parameter, which it gives as the output `next:g:NAME`. */
+export type GradientOut = (graph: Graph, spec: ParamSpec, gradient: Value) => Value;
 
-/** Joins parameters and the gradients at them, in the same order. */
-export const withGradients = (specs: readonly ParamSpec[], gradients: readonly Value[]): Gradient[] =>
-  specs.map((spec, i) => ({ spec, gradient: gradients[i]! }));
+/** It is given as it is. */
+export const plain: GradientOut = (_, __, gradient) => gradient;
 
-/** Declares gradients as outputs `next:g:NAME`. */
-export function give(graph: Graph, gradients: readonly Gradient[]): void {
-  for (const { spec, gradient } of gradients) graph.output(`next:g:${spec.name}`, gradient);
-}
+/** It is added to the input `g:NAME`. */
+export const accumulated: GradientOut = (graph, { name, dims }, gradient) => sumOf([graph.input(`g:${name}`, "float32", dims), gradient]);
 
-/** Declares sums of gradients as inputs `g:NAME`, and as outputs `next:g:NAME` the sums with these gradients added. */
-export function accumulate(graph: Graph, gradients: readonly Gradient[]): void {
-  for (const { spec, gradient } of gradients)
-    graph.output(`next:g:${spec.name}`, sumOf([graph.input(`g:${spec.name}`, "float32", spec.dims), gradient]));
+/** Declares gradients, in the order of their parameters, as outputs. */
+export function declareGradients(graph: Graph, specs: readonly ParamSpec[], gradients: readonly Value[]): void {
+  for (const [i, { name }] of specs.entries()) graph.output(`next:g:${name}`, gradients[i] as Value);
 }

@@ -1,5 +1,6 @@
 // Dimensions: R rows (completion tokens), D width, V vocabulary.
 import { gradientsOf } from "../autodiff/gradients.js";
+import { sumOf } from "../autodiff/sum.js";
 import { Graph, type Shape, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { int64 } from "../graph/tensor.js";
@@ -59,7 +60,7 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
   body.output("head.lossOut", op.add(lossSoFar, part.loss));
   // What is summed over the blocks is the gradient as its product gives it: turned it is once, behind the loop.
   const { value: ofBlock, turned } = untransposed(part.headGradient_VD);
-  if (ofBlock) body.output("head.gradientOut", op.add(body.input("head.gradient", "float32", ofBlock.shape), ofBlock));
+  if (ofBlock) body.output("head.gradientOut", sumOf([body.input("head.gradient", "float32", ofBlock.shape), ofBlock]));
   for (const name of ["distance_R", "logprobs_R", "entropy_R", "hiddenGradient_RD"] as const) body.output(`head.${name}`, part[name]);
   const blocks = op.div(op.squeeze(op.dimOf(hidden_RD, 0), [0]), block);
   const stacked = ["blocks", "block"];

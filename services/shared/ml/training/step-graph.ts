@@ -2,15 +2,17 @@
 import { dependsOn, gradients } from "../autodiff/gradients.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
+import type { Stage } from "../graph/stage.js";
 import type { Objective } from "../losses/objective.js";
 import { declareRows } from "../losses/row-losses.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { declareWeights, graphWeights } from "../models/graph-weights.js";
 import { headLogits } from "../models/hidden-states.js";
 import { headName } from "../models/model-params.js";
+import type { ParamSpec } from "../models/param-spec.js";
 import { sequenceStates } from "../models/sequence-states.js";
 import type { Trainable } from "../models/trainable.js";
-import { accumulate, type Gradient, give, withGradients } from "./gradients-out.js";
+import { accumulated, declareGradients, type GradientOut, plain } from "./gradients-out.js";
 import { blockedHead, plainHead } from "./head.js";
 
 /** What a step's graph is made of. */
@@ -22,14 +24,18 @@ export interface StepGraphOptions {
   readonly blocks: boolean;
   /** The cap on the logits of the teacher whose hidden states the rows have. */
   readonly headSoftCap?: number | undefined;
+  /** Compute each layer again in the backward pass instead of keeping what it made. Default false. */
+  readonly gradientCheckpointing?: boolean | undefined;
 }
 
-/** Forward, loss and backward of one micro-batch; declares the inputs and the per-row outputs. */
-function lossAndGradients(graph: Graph, { config, trainable, objective, blocks, headSoftCap }: StepGraphOptions): Gradient[] {
+/** Forward, loss and backward of one micro-batch. */
+function lossAndGradients(graph: Graph, options: StepGraphOptions, out: GradientOut): Graph {
+  const { config, trainable, objective, blocks, headSoftCap, gradientCheckpointing = false } = options;
   const { specs, frozen } = trainable;
   const params = declareWeights(graph, [...specs, ...frozen], "inputs");
   const weights = trainable.weights(params);
-  const hidden_BTD = sequenceStates(graph, config, weights);
+  const stages: Stage[] = [];
+  const hidden_BTD = sequenceStates(graph, config, weights, stages);
   // Position in the flattened [B·T] of the token that predicts each completion token.
   const places_R = graph.input("rows", "int64", ["R"]);
   const rows = declareRows(graph, objective, "R", config.vocabSize, headSoftCap);
@@ -52,19 +58,13 @@ function lossAndGradients(graph: Graph, { config, trainable, objective, blocks, 
   // A tied head is the embedding too, and a low-rank one is made of others: its gradient goes on from there.
   const seeds = [{ value: hidden_RD, seed: head.hiddenGradient_RD }];
   if (head.headGradient_VD) seeds.push({ value: head_VD, seed: head.headGradient_VD });
-  return withGradients(specs, gradients(seeds, wrt));
+  const finish = (gradient: Value, i: number) => out(graph, specs[i] as ParamSpec, gradient);
+  declareGradients(graph, specs, gradients(seeds, wrt, { stages, recompute: gradientCheckpointing, finish }));
+  return graph;
 }
 
 /** Loss and gradients of a batch that is one micro-batch. */
-export function gradientsGraph(options: StepGraphOptions): Graph {
-  const graph = new Graph("gradients");
-  give(graph, lossAndGradients(graph, options));
-  return graph;
-}
+export const gradientsGraph = (options: StepGraphOptions): Graph => lossAndGradients(new Graph("gradients"), options, plain);
 
 /** Adds the gradients of one micro-batch to those of the earlier ones. */
-export function accumulateGraph(options: StepGraphOptions): Graph {
-  const graph = new Graph("accumulate");
-  accumulate(graph, lossAndGradients(graph, options));
-  return graph;
-}
+export const accumulateGraph = (options: StepGraphOptions): Graph => lossAndGradients(new Graph("accumulate"), options, accumulated);

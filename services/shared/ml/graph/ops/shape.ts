@@ -169,3 +169,20 @@ export function fillOf(dtype: DType, x: number): Tensor {
   const data = dtype === "int32" ? Int32Array.of(x) : dtype === "bool" ? Uint8Array.of(x) : Float32Array.of(x);
   return { dtype, dims: [1], data } as Tensor;
 }
+
+/**
+ * x as it is, but not before `made` have been computed: nothing is copied. The runtime chooses the order of nodes that don't
+ * need each other; this decides it where memory goes by it. The values have at least one axis.
+ */
+export function after(x: Value, made: readonly Value[]): Value {
+  if (made.length === 0) return x;
+  const { graph } = x;
+  const sizes = concat(
+    made.map((value) => dimOf(value, 0)),
+    0,
+  );
+  const none = graph.node("Mul", [sizes, graph.constant(int64([0]))], [{ dtype: "int64", shape: sizes.shape }])[0]!;
+  const zero = graph.node("ReduceSum", [none, graph.constant(int64([0]))], [{ dtype: "int64", shape: [1] }], { keepdims: 1 })[0]!;
+  // Zeros in a shape say: the size that x has there.
+  return reshape(x, x.shape, concat(new Array<Value>(x.rank).fill(zero), 0));
+}
