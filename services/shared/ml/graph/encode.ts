@@ -1,7 +1,7 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { byteLengthOf, bytesOf, type Constant, isInFile } from "./file-tensor.js";
 import { type Attribute, type Dim, type Graph, type Node, Value } from "./graph.js";
-import { lowered, quantisedNames, widenedOutput } from "./lower.js";
+import { isConversion, lowered, quantisedNames, rowsName, widenedOutput } from "./lower.js";
 import { liveParts } from "./prune.js";
 import { dtypeInfo, type Tensor } from "./tensor.js";
 
@@ -53,7 +53,7 @@ export function encodeModel(graph: Graph, place?: Placing): Uint8Array {
 function writeGraph(w: BinaryWriter, graph: Graph, writing: Writing): void {
   const { nodes } = liveParts(graph);
   const named = nameOutputs(graph, nodes, writing.outputNames);
-  for (const node of nodes) for (const one of lowered(graph, node)) message(w, 1, (n) => writeNode(n, one, writing));
+  for (const node of inRunningOrder(graph, nodes)) message(w, 1, (n) => writeNode(n, node, writing));
   // What no node of this graph makes, or what has a name as an output already, is copied.
   for (const { name, value } of graph.outputs.filter((output) => !named.has(output.name)))
     message(w, 1, (n) => writeNode(n, widenedOutput(graph, value, name) ?? identity(value, name), writing));
@@ -63,12 +63,25 @@ function writeGraph(w: BinaryWriter, graph: Graph, writing: Writing): void {
       if (writing.reads.has(name)) message(w, 5, (t) => writeTensor(t, constant, name, writing.place));
     };
     write(name, tensor);
-    if (!isInFile(tensor) || !tensor.quantised) continue;
+    if (!isInFile(tensor)) continue;
+    write(rowsName(name), tensor);
+    if (!tensor.quantised) continue;
     write(quantisedNames(name).values, tensor.quantised.values);
     write(quantisedNames(name).scales, tensor.quantised.scales);
   }
   for (const value of graph.inputs) message(w, 11, (v) => writeValueInfo(v, value.name, value));
   for (const { name, value } of graph.outputs) message(w, 12, (v) => writeValueInfo(v, name, value));
+}
+
+/**
+ * The nodes as the runtime is given them. It goes from the outputs backwards, and of what a node reads it computes first what
+ * stands last: conversions of constants stand first, so that each is made when all else that its reader needs is there, and not
+ * all of them before anything.
+ */
+function inRunningOrder(graph: Graph, nodes: readonly Node[]): Node[] {
+  const written = nodes.flatMap((node) => lowered(graph, node));
+  const first = written.filter((node) => isConversion(graph, node));
+  return [...first, ...written.filter((node) => !isConversion(graph, node))];
 }
 
 /** Gives values that nodes of a graph make the names of its outputs. @returns the outputs that have what they need by that */

@@ -2,6 +2,12 @@ import { type FileTensor, isHalf, isInFile } from "./file-tensor.js";
 import { type Graph, type Node, Value } from "./graph.js";
 import { dtypeInfo } from "./tensor.js";
 
+/**
+ * Name of a constant in a file as rows are taken from it. The runtime lays a constant out anew for products, and then keeps
+ * nothing of the file; were the rows taken from the same one, it would keep both.
+ */
+export const rowsName = (name: string): string => `${name}.rows`;
+
 /** Names of a quantised matrix's parts. */
 export const quantisedNames = (name: string): { readonly values: string; readonly scales: string } => ({
   values: `${name}.int8`,
@@ -18,8 +24,9 @@ export function lowered(graph: Graph, node: Node): readonly Node[] {
   const product = productOf(node, stored[1]);
   if (product) return [product];
   const isWidened = (constant: FileTensor | undefined): constant is FileTensor => constant !== undefined && isHalf(constant.dtype);
+  const [table] = stored;
+  if (node.op === "Gather" && table) return rowsOf(graph, node, table);
   if (!stored.some(isWidened)) return [node];
-  if (node.op === "Gather" && isWidened(stored[0])) return gatherThenCast(graph, node, stored[0]);
   const casts: Node[] = [];
   const inputs = node.inputs.map((input, i) => {
     const constant = stored[i];
@@ -38,6 +45,10 @@ export function widenedOutput(graph: Graph, value: Value, name: string): Node | 
   return cast(value, new Value(graph, name, "float32", value.shape));
 }
 
+/** Whether a node converts a constant that lies in a file. */
+export const isConversion = (graph: Graph, { op, inputs }: Node): boolean =>
+  op === "Cast" && inputs[0] !== undefined && storedAt(graph, inputs[0].name) !== undefined;
+
 function storedAt(graph: Graph, name: string): FileTensor | undefined {
   const constant = graph.constantAt(name);
   return constant && isInFile(constant) ? constant : undefined;
@@ -51,10 +62,13 @@ const cast = (from: Value, to: Value): Node => ({
 const castOf = (graph: Graph, value: Value): Node => cast(value, new Value(graph, graph.fresh("widened"), "float32", value.shape));
 
 /** Rows are taken out first: only these are widened. */
-function gatherThenCast(graph: Graph, gather: Node, { dtype }: FileTensor): Node[] {
+function rowsOf(graph: Graph, gather: Node, { dtype, dims }: FileTensor): Node[] {
+  const [table, ids] = gather.inputs as readonly [Value, Value];
   const [y] = gather.outputs as readonly [Value];
+  const inputs = [new Value(table.graph, rowsName(table.name), dtype, dims), ids];
+  if (!isHalf(dtype)) return [{ ...gather, inputs }];
   const rows = new Value(graph, graph.fresh("rows"), dtype, y.shape);
-  return [{ ...gather, outputs: [rows] }, cast(rows, y)];
+  return [{ ...gather, inputs, outputs: [rows] }, cast(rows, y)];
 }
 
 /** x · W of a W that is there in 8 bits; undefined for any other node. */

@@ -21,6 +21,7 @@ import type { Device, SessionOptions } from "../runtime/session.js";
 import type { Piece, SampleRequest } from "../sampling/chunk.js";
 import type { SamplingParams } from "../sampling/params.js";
 import { type Completion, Sampler } from "../sampling/sampler.js";
+import { type Precision, precisionOf } from "../scoring/precision.js";
 import { Scorer } from "../scoring/scorer.js";
 import type { Score, Signal } from "../signals/score.js";
 import type { ScoreInput } from "../signals/signal.js";
@@ -71,6 +72,8 @@ export interface ModelDescription {
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
   readonly padId: number | undefined;
+  /** What the element type of its weights costs; undefined where that is float32. */
+  readonly precision?: Precision;
 }
 
 /** A prompt as text (special tokens in it are recognised), as token ids, or as a conversation for the chat template. */
@@ -94,6 +97,7 @@ export type HostSampling = Omit<SamplingParams, "stopIds">;
 export class ModelHost {
   #model: Model<Constants> | undefined;
   #at: WeightsAt | undefined;
+  #precision: Precision | undefined;
   #sampler: Sampler | undefined;
   #scorer: Scorer | undefined;
   #options: HostOptions | undefined;
@@ -107,11 +111,13 @@ export class ModelHost {
     this.#options = options;
     this.#model = model;
     this.#use(model.params);
+    this.#precision = await this.#measured();
     return this.describe();
   }
 
   describe(): ModelDescription {
     const { config, params, tokenizer, adapter } = this.#opened;
+    const precision = this.#precision;
     const { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId } = config;
     const digests = {
       digest: digestOf(new Map([...params, ...(adapter?.factors ?? [])])),
@@ -122,7 +128,7 @@ export class ModelHost {
       encodingDigest: tokenizer.encodingDigest,
     };
     const sizes = { vocabSize, tokenizerSize: tokenizer.size, maxPositions, hiddenSize, parameters: parameterCount(config) };
-    return { architecture, bosId, eosIds, padId, ...digests, ...sizes };
+    return { architecture, bosId, eosIds, padId, ...digests, ...sizes, ...(precision ? { precision } : {}) };
   }
 
   /** What the files of a model directory say; see {@link outlineModel}. No model needs to be open. */
@@ -258,6 +264,18 @@ export class ModelHost {
 
   get #settings(): HostOptions {
     return found(this.#options, "what the model was opened with");
+  }
+
+  async #measured(): Promise<Precision | undefined> {
+    if ((this.#settings.dtype ?? "float32") === "float32") return undefined;
+    const { config, params, adapter } = this.#opened;
+    const scorer = new Scorer(config, params, this.#settings, adapter);
+    try {
+      return await precisionOf(this.#opened, scorer, this.#settings);
+    } finally {
+      // Whoever only samples has no use for it.
+      await scorer.release();
+    }
   }
 
   /** Goes over to weights, at the model's element type. */

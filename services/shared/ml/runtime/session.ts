@@ -115,6 +115,9 @@ const root = parse(process.cwd()).root;
 
 const placeOf = ({ path, offset }: FileTensor): Place => ({ location: path.slice(parse(path).root.length), offset });
 
+/** What would convert constants of half precision when a graph is compiled. */
+const widening = ["ConstantFolding", "FuseFp16InitializerToFp32NodeTransformer"];
+
 /** @param widens the graph converts constants of half precision: were that done at once, all would be held in float32 */
 function runtimeOptions(
   { device, threads, memoryArena, spinning, packed, asWritten }: SessionOptions,
@@ -134,7 +137,7 @@ function runtimeOptions(
         model_external_initializers_file_folder_path: root,
         ...(packed === false ? { disable_prepacking: "1" } : {}),
       },
-      ...(widens ? { optimization: { disable_specified_optimizers: "ConstantFolding" } } : {}),
+      ...(widens ? { optimization: { disable_specified_optimizers: widening.join(";") } } : {}),
     },
   };
 }

@@ -55,12 +55,14 @@ function* rowPieces(weight: Constant, layout: LinearLayout, K: number): Generato
 /** Writes a block, and gives its scale. */
 function encodeBlock(from: Float32Array, at: number, length: number, into: Uint8Array, to: number): number {
   let largest = 0;
-  for (let i = 0; i < length; i++) largest = Math.max(largest, Math.abs(from[at + i] as number));
+  for (let i = at; i < at + length; i++) {
+    const x = from[i] as number;
+    const size = x < 0 ? -x : x;
+    if (size > largest) largest = size;
+  }
   const scale = Math.fround(largest / 127);
   if (scale === 0) return 0;
-  for (let i = 0; i < length; i++) {
-    const q = Math.round((from[at + i] as number) / scale);
-    into[to + i] = Math.min(127, Math.max(-127, q)) + zeroPoint;
-  }
+  // Above 0, so that cutting off the fraction rounds.
+  for (let i = 0; i < length; i++) into[to + i] = ((from[at + i] as number) / scale + zeroPoint + 0.5) | 0;
   return scale;
 }
