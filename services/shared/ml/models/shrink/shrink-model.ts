@@ -1,7 +1,9 @@
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
+import { clearDirectory } from "../../../base/own-directory.js";
 import { openRegular } from "../../../base/regular-files.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
+import { tokenizerPaths } from "../../text/tokenizer.js";
 import { checkCheckpoint, openModel } from "../checkpoint/check.js";
 import { clearWeights } from "../checkpoint/clear-weights.js";
 import { namesIn, refuseAdapter } from "../checkpoint/diagnose.js";
@@ -77,6 +79,8 @@ export async function planShrink(directory: string, decoder: LayerChoice, encode
 export async function writeShrunk(out: string, plan: ShrunkModel, onBytes: (bytes: number) => void, shardBytes?: number): Promise<void> {
   const tensors = [...plan.tensors].map(([name, tensor]) => written(name, tensor, onBytes));
   await clearWeights(out, "shrink", shardFiles(tensors, shardBytes));
+  // A template that another teacher had would speak for this one.
+  await clearDirectory(out, "shrink", [...(await tokenizerPaths(out)), generationName]);
   await copyTokenizer(plan.directory, out);
   if ((await namesIn(plan.directory)).includes(generationName))
     await copyFile(join(plan.directory, generationName), join(out, generationName));

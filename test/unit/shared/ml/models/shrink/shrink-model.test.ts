@@ -149,6 +149,17 @@ describe("a shrunk model", () => {
     expect(await readFile(place("out/generation_config.json"), "utf8")).toBe('{"eos_token_id": [2, 7]}');
   });
 
+  it("keeps no template or setting of another teacher that was in its place", async () => {
+    await saveModel(place("whole"), smallModel(deep(smallConfigs.llama)));
+    await saveModel(place("other"), smallModel(deep(smallConfigs.llama)));
+    await writeFile(place("other/chat_template.jinja"), "{{ messages[0].content }}");
+    await writeFile(place("other/generation_config.json"), '{"eos_token_id": 9}');
+    await shrunk(place("other"), 2);
+    expect(await readdir(place("out"))).toEqual(expect.arrayContaining(["chat_template.jinja", "generation_config.json"]));
+    await shrunk(place("whole"), 2);
+    expect((await readdir(place("out"))).filter((name) => /chat|generation/.test(name))).toEqual([]);
+  });
+
   it.each<[string, LayerChoice, LayerChoice | undefined, RegExp]>([
     ["more layers than there are", 7, undefined, /it has 6 layers, and 7 of them are to stay; name a number from 1 to 6/],
     ["a layer that is not there", [0, 6], undefined, /it has 6 layers, and layer 6 is to stay; they are counted from 0 to 5/],
