@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "@jest/globals";
 import { dtypeProblems } from "../../../../services/controller/check/dtype-problems.js";
-import { type RunSpecValid, RunSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { RunSpecSchema, type RunSpecValid } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 const problems = (role: string, dtype: string) =>
   dtypeProblems(create(RunSpecSchema, { roles: { [role]: { dtype } } }) as RunSpecValid).map(({ fieldPath }) => fieldPath);
