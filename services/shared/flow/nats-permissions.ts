@@ -54,6 +54,9 @@ const member = (role: string, own: readonly string[], deny: readonly string[] = 
   subscribe: { allow: [`${inboxOf(role)}.>`] },
 });
 
+/** Tells how its model is held. */
+const describeModel = "retort.events.*.modelOpened";
+
 /** The record of a task's completions: its result, read again where it was there already, and what teachers and rewards take. */
 const writeRollouts = ["retort.rollouts.>", `${api}.STREAM.MSG.GET.${streamNames.results}`];
 
@@ -85,7 +88,14 @@ export const natsPermissions = {
   reward: member("reward", [...take(streamNames.rollouts), "retort.results.*.*.*.*.reward"]),
   student: member(
     "student",
-    [...take(streamNames.prompts), ...follow("KV_retort_runs"), ...writeRollouts, "retort.results.*.*.*.*.rollout", ...readWeights],
+    [
+      ...take(streamNames.prompts),
+      ...follow("KV_retort_runs"),
+      ...writeRollouts,
+      "retort.results.*.*.*.*.rollout",
+      describeModel,
+      ...readWeights,
+    ],
     notClosed([streamNames.prompts]),
   ),
   teacher: member("teacher", [
@@ -93,6 +103,7 @@ export const natsPermissions = {
     ...take(streamNames.prompts),
     ...writeRollouts,
     "retort.results.*.*.*.*.score",
+    describeModel,
     // Texts that it writes itself, for a dataset.
     "retort.results.*.kept.*.*.rollout",
   ]),

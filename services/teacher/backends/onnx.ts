@@ -6,6 +6,7 @@ import type { ModelHost } from "../../shared/ml/host/model-host.js";
 import { sampleIn } from "../../shared/ml/host/sample-in.js";
 import { spawnModelHost } from "../../shared/ml/host/spawn.js";
 import { outlineModel } from "../../shared/ml/models/files/outline-model.js";
+import { storedDtype } from "../../shared/ml/models/precision/dtype.js";
 import type { BackendOptions, TeacherBackend, TeacherModel, TeacherSource } from "./backend.js";
 
 /** Tokens per run of the sampler, and rows that it samples side by side. */
@@ -33,13 +34,14 @@ async function openModel(
   { model: directory, vocabRows }: TeacherSource,
   options: BackendOptions,
 ): Promise<TeacherModel> {
-  const description = await api.open({ directory }, { ...options, chunkTokens, maxRows, vocabRows });
+  const dtype = options.dtype ?? (await storedDtype(directory));
+  const description = await api.open({ directory }, { ...options, dtype, chunkTokens, maxRows, vocabRows });
   const exclusive = pLimit(1);
   return {
     description,
     facts: async (vocabulary) => {
-      const { vocabSize, digest, headDigest, dtype, precision } = description;
-      const weights = { digest, headDigest, ...(dtype && { dtype }), ...(precision && { precision }) };
+      const { vocabSize, digest, headDigest, precision } = description;
+      const weights = { digest, headDigest, dtype, ...(precision && { precision }) };
       return { ...(await api.outline(directory, vocabulary)), vocabSize, device: options.device, weights };
     },
     encode: (prompts, chat) => api.encode(prompts, chat),

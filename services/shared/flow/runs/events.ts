@@ -48,8 +48,8 @@ export async function* watchEvents(
   report: Report = warn,
 ): AsyncGenerator<RunEvent> {
   let first = fromSequence <= 1;
-  for await (const { data, sequence, time } of follow(streams, streamNames.events, subjects.events(runId), fromSequence, signal)) {
-    const event = decodeEvent(runId, data);
+  for await (const { data, sequence, subject, time } of follow(streams, streamNames.events, subjects.events(runId), fromSequence, signal)) {
+    const event = decodeEvent(runId, subject, data);
     const warning = (message: string) =>
       create(RunEventSchema, {
         runId,
@@ -72,11 +72,12 @@ export async function* watchEvents(
   }
 }
 
-/** An event as stored; an error for bytes that are none of this run's. */
-function decodeEvent(runId: string, data: Uint8Array): RunEvent | Error {
+/** An event as stored; an error for bytes that are none of this run's, or of another kind than their subject, which says who may write there. */
+function decodeEvent(runId: string, subject: string, data: Uint8Array): RunEvent | Error {
   try {
     const event = fromBinary(RunEventSchema, data);
-    return event.runId === runId ? event : new Error("it is not of this run");
+    if (event.runId !== runId) return new Error("it is not of this run");
+    return subject === subjects.event(runId, String(event.event.case)) ? event : new Error(`it is a ${event.event.case} under ${subject}`);
   } catch (error) {
     return error as Error;
   }
@@ -125,9 +126,10 @@ export async function changedSince(streams: Streams, runId: string, sequence: bi
 
 /** A run's last event of a kind; undefined if there is none that can be read. */
 export async function lastOf<K extends Told["case"]>(streams: Streams, runId: string, kind: K): Promise<ToldOf<K> | undefined> {
-  const data = await lastMessage(streams, streamNames.events, subjects.event(runId, kind));
-  const found = data && decodeEvent(runId, data);
-  if (!found || found instanceof Error || found.event.case !== kind) return undefined;
+  const subject = subjects.event(runId, kind);
+  const data = await lastMessage(streams, streamNames.events, subject);
+  const found = data && decodeEvent(runId, subject, data);
+  if (!found || found instanceof Error) return undefined;
   return found.event as ToldOf<K>;
 }
 

@@ -65,10 +65,8 @@ export interface ModelDescription {
   /** SHA-256 of what the forward pass needs to know besides the weights. */
   readonly configDigest: string;
   readonly parameters: number;
-  /** What the weights are held in. */
-  readonly dtype?: WeightDtype;
-  /** What that costs; undefined for float32. */
-  readonly precision?: Precision;
+  /** Element type that its weights are held in. */
+  readonly dtype: WeightDtype;
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
   readonly padId: number | undefined;
@@ -128,7 +126,16 @@ export class ModelHost {
       encodingDigest: tokenizer.encodingDigest,
     };
     const sizes = { vocabSize, tokenizerSize: tokenizer.size, maxPositions, hiddenSize, parameters: parameterCount(config) };
-    return { architecture, bosId, eosIds, padId, ...digests, ...sizes, ...(precision ? { precision } : {}) };
+    return {
+      architecture,
+      bosId,
+      eosIds,
+      padId,
+      ...digests,
+      ...sizes,
+      dtype: this.#settings.dtype ?? "float32",
+      ...(precision ? { precision } : {}),
+    };
   }
 
   /** What the files of a model directory say; see {@link outlineModel}. No model needs to be open. */

@@ -20,8 +20,6 @@ export interface TrainerOptions extends SessionOptions {
   readonly optimizer: OptimizerOptions;
   /** Most tokens of one micro-batch, padding included. */
   readonly microBatchTokens: number;
-  /** Layers are computed again for their gradients, to save memory. Default false. */
-  readonly gradientCheckpointing?: boolean;
   /** Rows per block of the vocabulary loss; 0 takes all at once. By default blocks are used where they save memory. */
   readonly blockRows?: number;
   /** Keep only the inputs of layers for the backward pass and compute the rest again: less memory for a third more work. Default false. */

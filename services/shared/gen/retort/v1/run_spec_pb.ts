@@ -1189,7 +1189,7 @@ export type RoleSpec = Message<"retort.v1.RoleSpec"> & {
   /**
    * What its weights are held in. Default: a teacher's as its checkpoint has them (float32 if it mixes dtypes), a student's
    * and the learner's float32. What another dtype than float32 changes is measured when the model is opened, and told in the
-   * run's events. `int8` (one scale per row) is for teachers alone; a learner trains in float32.
+   * run's events. `int8` (blocks with a scale each) is for teachers alone, on the CPU; a learner trains in float32.
    *
    * @generated from field: string dtype = 4;
    */

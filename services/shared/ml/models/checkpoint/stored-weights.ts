@@ -60,14 +60,9 @@ function endless(bits: Uint16Array, dtype: FloatDtype): number {
   return -1;
 }
 
-/** The element type that most of a checkpoint's numbers have. */
+/** The element type of a checkpoint's numbers; float32, which loses nothing, where they have several. */
 export function dtypeOf(tensors: ReadonlyMap<string, StoredTensor>): FloatDtype {
-  const counts = new Map<FloatDtype, number>();
-  for (const { entry } of tensors.values()) {
-    if (!isKnown(entry.dtype)) continue;
-    const dtype = dtypes[entry.dtype];
-    counts.set(dtype, (counts.get(dtype) ?? 0) + sizeOf(entry.shape));
-  }
-  const [most] = [...counts].sort(([, a], [, b]) => b - a);
-  return most?.[0] ?? "float32";
+  const found = new Set([...tensors.values()].map(({ entry }) => entry.dtype));
+  const [one = "F32"] = found;
+  return found.size === 1 && isKnown(one) ? dtypes[one] : "float32";
 }

@@ -17,7 +17,7 @@ export const weightDtypes = ["float32", "float16", "bfloat16", "int8"] as const;
 /** One of {@link weightDtypes}. `int8`: the linears and the head in blocks of 8-bit integers, the others as they are stored. */
 export type WeightDtype = (typeof weightDtypes)[number];
 
-/** The element type that most numbers of a model directory's weights have. @throws as {@link openLanguageModel} */
+/** The element type of a model directory's weights; float32, which loses nothing, where they have several. @throws as {@link openLanguageModel} */
 export const storedDtype = async (directory: string): Promise<FloatDtype> => dtypeOf((await openLanguageModel(directory)).tensors);
 
 /** Weights at an element type. */
