@@ -78,7 +78,10 @@ export class TrainHost {
 
   #load({ state, trainable, weights, ...student }: OpenedStudent, options: TrainerOptions): StudentDescription {
     const { config, tokenizer } = student.model;
-    this.#student = { ...student, options, trainer: new Trainer(config, weights, options, state, trainable) };
+    const trainer = new Trainer(config, weights, options, state, trainable);
+    // What is trained has its own arrays now: those that were loaded must not stay beside them.
+    const model = student.model.adapter ? student.model : { ...student.model, params: trainer.published().weights };
+    this.#student = { ...student, model, options, trainer };
     const { maxPositions, vocabSize, bosId, eosIds } = config;
     const sizes = { parameters: parameterCount(config), trained: elementsOf(trainable.specs), maxPositions, vocabSize };
     return { ...sizes, bosId, eosIds, tokenizerDigest: tokenizer.digest };
@@ -144,7 +147,7 @@ export class TrainHost {
   /** The current version's files: the weights, and with `whole` also config and tokenizer. The caller's thread gets them as its own. */
   files(whole: boolean): Record<string, FileBytes> {
     const { trainer, base } = this.#loaded;
-    const files = whole ? modelToFiles(this.#current) : publishedBy(trainer);
+    const files = { ...(whole ? modelToFiles(this.#current) : {}), ...publishedBy(trainer) };
     // The base model's weights are still read here: another thread gets copies.
     const own = Object.entries(files).filter(([name]) => !base || name !== publishedFiles.full);
     return moved(
@@ -179,11 +182,13 @@ export class TrainHost {
     return digestOf(params);
   }
 
-  /** The student as it is until the next step; what is trained of a whole model are copies. */
+  /** The student as it is until the next step, which changes its weights where they are. */
   get #current(): Model {
     const { model, trainer } = this.#loaded;
     const { adapter } = model;
-    return adapter ? { ...model, adapter: { ...adapter, factors: trainer.published().weights } } : { ...model, params: trainer.params() };
+    return adapter
+      ? { ...model, adapter: { ...adapter, factors: trainer.published().weights } }
+      : { ...model, params: trainer.published().weights };
   }
 
   get #loaded(): LoadedStudent {

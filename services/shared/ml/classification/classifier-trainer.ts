@@ -9,8 +9,9 @@ import { declareWeights } from "../models/graph-weights.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { scalarOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
-import { OptimizerState } from "../training/optimizer-state.js";
-import { accumulate, applyGraph, type Gradient, type OptimizerOptions, update, withGradients } from "../training/update.js";
+import { accumulate, type Gradient, withGradients } from "../training/gradients-out.js";
+import { Optimizer, type OptimizerOptions } from "../training/optimizer.js";
+import { copyOf, OptimizerState } from "../training/optimizer-state.js";
 import { classLogits, paddingId, textFeeds } from "./class-logits.js";
 import { type Classifier, classifierSpecs } from "./classifier.js";
 
@@ -41,20 +42,22 @@ function lossAndGradients(graph: Graph, config: ModelConfig, classes: number): G
   const loss = op.neg(op.reduceSum(op.mul(logprobs_B, weights_B)));
   graph.output("loss", loss);
   const wrt = [...params.values()];
-  return withGradients(specs, wrt, gradientsOf(loss, wrt));
+  return withGradients(specs, gradientsOf(loss, wrt));
 }
 
 /** Trains a classifier: each call of {@link step} is one optimiser step. It blocks its thread; calls must not overlap. */
 export class ClassifierTrainer {
   readonly #classifier: Classifier;
   readonly #options: ClassifierTrainerOptions;
-  readonly #sessions = new Map<string, Session>();
   readonly #state: OptimizerState;
+  readonly #optimizer: Optimizer;
+  #session: Session | undefined;
 
   constructor(classifier: Classifier, options: ClassifierTrainerOptions) {
     this.#classifier = classifier;
     this.#options = options;
     this.#state = new OptimizerState(classifierSpecs(classifier.config, classifier.labels.length), classifier.params);
+    this.#optimizer = new Optimizer(this.#state, options);
   }
 
   /**
@@ -65,46 +68,39 @@ export class ClassifierTrainer {
    */
   async step(batch: readonly LabelledText[], learningRate: number): Promise<number> {
     const { optimizer, microBatchTokens } = this.#options;
-    const scalars = this.#state.scalars(learningRate, optimizer);
-    const lengths = batch.map(({ ids }) => ids.length);
-    const whole = Math.max(...lengths) * batch.length <= microBatchTokens;
-    const { loss, norm } = whole ? await this.#whole(batch, scalars) : await this.#accumulated(batch, lengths, scalars);
+    const loss = await this.#gradients(batch, microBatchTokens);
+    const norm = await this.#optimizer.norm();
     if (!Number.isFinite(loss) || !Number.isFinite(norm))
       throw new RetortError("DataLoss", `loss ${loss}, gradient norm ${norm}: the step was not applied; lower the learning rate`);
-    this.#state.advance();
+    await this.#optimizer.update(norm, learningRate, optimizer);
     return loss;
   }
 
   /** The classifier with the weights of now. */
   current(): Classifier {
-    return { ...this.#classifier, params: this.#state.params() };
+    return { ...this.#classifier, params: copyOf(this.#state.params) };
   }
 
   async release(): Promise<void> {
-    for (const session of this.#sessions.values()) await session.release();
-    this.#sessions.clear();
+    await this.#session?.release();
+    await this.#optimizer.release();
+    this.#session = undefined;
   }
 
-  async #whole(batch: readonly LabelledText[], scalars: Feeds) {
-    const session = await this.#session("step");
-    const outputs = await session.run({ ...this.#feeds(batch, batch.length), ...scalars, ...this.#state.current }, this.#state.next);
-    return { loss: scalarOf(outputs, "loss"), norm: scalarOf(outputs, "gradientNorm") };
-  }
-
-  async #accumulated(batch: readonly LabelledText[], lengths: readonly number[], scalars: Feeds) {
-    let sums = this.#state.sums();
+  /** Puts the gradients of a batch into the state. @returns its loss */
+  async #gradients(batch: readonly LabelledText[], microBatchTokens: number): Promise<number> {
+    this.#session ??= await this.#compile();
+    this.#state.clearGradients();
+    const { feeds, gradientsIn, gradientsOut } = this.#state;
     let loss = 0;
-    const { weights } = this.#state;
-    const session = await this.#session("accumulate");
-    for (const members of batchesWithin(lengths, this.#options.microBatchTokens)) {
-      const part = members.map((i) => batch[i]!);
-      const outputs = await session.run({ ...this.#feeds(part, batch.length), ...weights, ...sums });
+    const lengths = batch.map(({ ids }) => ids.length);
+    const whole = Math.max(...lengths) * batch.length <= microBatchTokens;
+    for (const members of whole ? [lengths.keys()] : batchesWithin(lengths, microBatchTokens)) {
+      const part = Array.from(members, (i) => batch[i]!);
+      const outputs = await this.#session.run({ ...this.#feeds(part, batch.length), ...feeds, ...gradientsIn }, gradientsOut);
       loss += scalarOf(outputs, "loss");
-      sums = this.#state.sums(outputs);
     }
-    const apply = await this.#session("apply");
-    const applied = await apply.run({ ...scalars, ...sums, ...this.#state.current }, this.#state.next);
-    return { loss, norm: scalarOf(applied, "gradientNorm") };
+    return loss;
   }
 
   #feeds(texts: readonly LabelledText[], count: number): Feeds {
@@ -117,16 +113,10 @@ export class ClassifierTrainer {
     };
   }
 
-  async #session(kind: "step" | "accumulate" | "apply"): Promise<Session> {
-    const known = this.#sessions.get(kind);
-    if (known) return known;
+  async #compile(): Promise<Session> {
     const { config, labels } = this.#classifier;
-    const { optimizer } = this.#options;
-    const graph = kind === "apply" ? applyGraph(classifierSpecs(config, labels.length), optimizer) : new Graph(`classifier-${kind}`);
-    if (kind === "step") update(graph, lossAndGradients(graph, config, labels.length), optimizer);
-    if (kind === "accumulate") accumulate(graph, lossAndGradients(graph, config, labels.length));
-    const session = await Session.create(graph, { ...this.#options, memoryArena: true });
-    this.#sessions.set(kind, session);
-    return session;
+    const graph = new Graph("classifier");
+    accumulate(graph, lossAndGradients(graph, config, labels.length));
+    return Session.create(graph, { ...this.#options, memoryArena: true });
   }
 }

@@ -10,13 +10,22 @@ export interface AdamWOptions {
   readonly weightDecay: number;
 }
 
-/** Scalars (float32 []) that change from step to step. */
-export interface AdamWStep {
-  readonly learningRate: Value;
-  /** learningRate / (1 − β₁ᵗ) */
-  readonly stepSize: Value;
-  /** √(1 − β₂ᵗ) */
-  readonly correction: Value;
+/** What one update multiplies with and adds: float32 [] in a graph, numbers outside of it; see {@link adamwFactors}. */
+export interface AdamWFactors<T> {
+  /** β₁ */
+  readonly keepM: T;
+  /** (1 − β₁) · scale */
+  readonly addM: T;
+  /** β₂ */
+  readonly keepV: T;
+  /** (1 − β₂) · scale² */
+  readonly addV: T;
+  /** ε √(1 − β₂ᵗ) */
+  readonly epsilon: T;
+  /** η √(1 − β₂ᵗ) / (1 − β₁ᵗ) */
+  readonly size: T;
+  /** 1 − η λ, which a weight that decays is multiplied with. */
+  readonly decay: T;
 }
 
 /** One weight, and the running means of its gradient (m) and of the gradient's square (v): three values of one shape, float32. */
@@ -27,46 +36,42 @@ export interface AdamWState {
 }
 
 /**
- * One AdamW update of one weight, as torch.optim.AdamW does it (Loshchilov, Hutter 2019):
- *   θ ← θ (1 − η λ);  m ← β₁ m + (1−β₁) g;  v ← β₂ v + (1−β₂) g²;  θ ← θ − η/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε)
+ * One AdamW update of one weight, as torch.optim.AdamW does it (Loshchilov, Hutter 2019), with the gradient g scaled by s:
+ *   m ← β₁ m + (1−β₁) s g;  v ← β₂ v + (1−β₂) s² g²;  θ ← θ (1 − η λ) − η/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε)
+ * Both sides of the fraction are multiplied by √(1−β₂ᵗ), and the gradient's scale is part of the factors: each operator is a
+ * pass over the weight.
  *
- * @param scale float32 []: factor of the gradient (clipping)
+ * @param decays whether the weight decays
  */
-export function adamw(
-  state: AdamWState,
-  gradient: Value,
-  scale: Value,
-  step: AdamWStep,
-  options: AdamWOptions,
-  decays: boolean,
-): AdamWState {
-  const { beta1, beta2, epsilon, weightDecay } = options;
-  const g = op.mul(gradient, scale);
-  const m = op.add(op.mul(state.m, beta1), op.mul(g, 1 - beta1));
-  const v = op.add(op.mul(state.v, beta2), op.mul(op.mul(g, g), 1 - beta2));
-  const denominator = op.add(op.div(op.sqrt(v), step.correction), epsilon);
-  const kept = decays && weightDecay > 0 ? op.mul(state.param, op.sub(1, op.mul(step.learningRate, weightDecay))) : state.param;
-  return { param: op.sub(kept, op.mul(op.div(m, denominator), step.stepSize)), m, v };
+export function adamw(state: AdamWState, gradient: Value, factors: AdamWFactors<Value>, decays: boolean): AdamWState {
+  const { keepM, addM, keepV, addV, epsilon, size, decay } = factors;
+  const m = op.add(op.mul(state.m, keepM), op.mul(gradient, addM));
+  const v = op.add(op.mul(state.v, keepV), op.mul(op.mul(gradient, gradient), addV));
+  const kept = decays ? op.mul(state.param, decay) : state.param;
+  return { param: op.sub(kept, op.mul(op.div(m, op.add(op.sqrt(v), epsilon)), size)), m, v };
 }
 
-/** The step-dependent scalars of step t (1-based). */
-export function adamwScalars(
-  t: number,
-  learningRate: number,
-  { beta1, beta2 }: AdamWOptions,
-): { learningRate: number; stepSize: number; correction: number } {
-  return { learningRate, stepSize: learningRate / (1 - beta1 ** t), correction: Math.sqrt(1 - beta2 ** t) };
+/**
+ * The factors of update t (1-based).
+ *
+ * @param scale of the gradient: {@link clipFactor}
+ */
+export function adamwFactors(t: number, learningRate: number, options: AdamWOptions, scale: number): AdamWFactors<number> {
+  const { beta1, beta2, epsilon, weightDecay } = options;
+  const correction = Math.sqrt(1 - beta2 ** t);
+  return {
+    keepM: beta1,
+    addM: (1 - beta1) * scale,
+    keepV: beta2,
+    addV: (1 - beta2) * scale ** 2,
+    epsilon: epsilon * correction,
+    size: (learningRate * correction) / (1 - beta1 ** t),
+    decay: 1 - learningRate * weightDecay,
+  };
 }
 
 /** Weight decay applies to matrices only: not to norms and biases, as Hugging Face's Trainer has it. */
 export const decays = (kind: ParamSpec["kind"]): boolean => kind === "matrix" || kind === "head";
 
-/** Global norm of gradients: √Σ‖g‖². */
-export function globalNorm(gradients: readonly Value[]): Value {
-  return op.sqrt(op.sum(gradients.map((gradient) => op.reduceSumSquare(gradient))));
-}
-
-/** The factor that brings a global norm down to `maxNorm`: min(1, maxNorm / (norm + 1e-6)), as torch's clip_grad_norm_. */
-export function clipFactor(norm: Value, maxNorm: number): Value {
-  return maxNorm > 0 ? op.min(op.div(norm.graph.scalar(maxNorm), op.add(norm, 1e-6)), 1) : norm.graph.scalar(1);
-}
+/** The factor that brings a global norm down to `maxNorm`: min(1, maxNorm / (norm + 1e-6)), as torch's clip_grad_norm_; 0 leaves it. */
+export const clipFactor = (norm: number, maxNorm: number): number => (maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1);

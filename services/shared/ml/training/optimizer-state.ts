@@ -1,7 +1,5 @@
-import { float32, type Tensor } from "../graph/tensor.js";
+import { float32, sizeOf, type Tensor } from "../graph/tensor.js";
 import { type ParamSpec, pick, type Weights, weightOf } from "../models/param-spec.js";
-import { type AdamWOptions, adamwScalars } from "../optim/adamw.js";
-import type { Feeds } from "../runtime/session.js";
 
 /** What AdamW keeps besides the weights: its two moments of each trained parameter, and how many updates were made. */
 export interface Moments {
@@ -15,88 +13,85 @@ export interface TrainerState extends Moments {
   readonly params: Weights;
 }
 
-/** Arrays by the names of a graph's inputs. */
+/** Arrays by the names of a graph's inputs or outputs. */
 export type Buffers = Record<string, Tensor<"float32">>;
 
 /**
- * Weights and moments in two sets of arrays: a step's graph (see `update`) reads `current` and writes `next`, and
- * `advance` makes what was written current. A step that went wrong is undone by not advancing.
+ * Weights, moments and gradients: one set of arrays each, 16 bytes per trained parameter. Graphs write gradients into theirs,
+ * and an `Optimizer` changes weights and moments where they are.
  */
 export class OptimizerState {
-  readonly #names: readonly string[];
-  #current: Buffers;
-  #spare: Buffers;
+  readonly specs: readonly ParamSpec[];
+  readonly #params: Weights;
+  readonly #m: Weights;
+  readonly #v: Weights;
+  #gradients: Weights | undefined;
   #updates: number;
 
   /**
    * @param specs the parameters that are trained
-   * @param from their values, maybe among others, to begin with them; or where a trainer was, to go on from there
+   * @param from their values, maybe among others, to begin with them: they are copied; or where a trainer was, to go on from
+   *   there: its arrays become this state's own
    */
   constructor(specs: readonly ParamSpec[], from: Weights | TrainerState) {
     const state = "updates" in from ? from : undefined;
-    const params = pick(state?.params ?? (from as Weights), specs);
-    this.#names = [...params.keys()];
-    this.#current = buffers(params, state);
-    this.#spare = buffers(params);
+    const of = (weights: Weights | undefined) => (weights ? pick(weights, specs) : zeros(specs));
+    this.specs = specs;
+    this.#params = state ? pick(state.params, specs) : copyOf(pick(from as Weights, specs));
+    this.#m = of(state?.m);
+    this.#v = of(state?.v);
     this.#updates = state?.updates ?? 0;
   }
 
-  get current(): Readonly<Buffers> {
-    return this.#current;
+  /** The trained parameters, which updates change. */
+  get params(): Weights {
+    return this.#params;
   }
 
-  get next(): Readonly<Buffers> {
-    return Object.fromEntries(Object.entries(this.#spare).map(([name, tensor]) => [`next:${name}`, tensor]));
+  /** The moments, which updates change. */
+  get moments(): Moments {
+    return { m: this.#m, v: this.#v, updates: this.#updates };
   }
 
-  /** The trained parameters alone, for a graph that accumulates gradients. */
-  get weights(): Buffers {
-    return Object.fromEntries(this.#names.map((name) => [name, this.#current[name]!]));
+  /** The gradients of the step that is computed; what they hold before is whatever the last step left. */
+  get gradients(): Weights {
+    this.#gradients ??= zeros(this.specs);
+    return this.#gradients;
   }
 
-  /** The sums `g:NAME` that such a graph starts from, or that the last one gave. */
-  sums(outputs?: Readonly<Record<string, Tensor>>): Buffers {
-    return Object.fromEntries(
-      this.#names.map((name) => [`g:${name}`, outputs ? (outputs[`next:g:${name}`] as Tensor<"float32">) : zeroOf(this.#current[name]!)]),
-    );
+  /** The parameters as a graph's inputs. */
+  get feeds(): Buffers {
+    return Object.fromEntries(this.#params);
   }
 
-  /** The scalars of the coming update. */
-  scalars(learningRate: number, options: AdamWOptions): Feeds {
-    const scalars = adamwScalars(this.#updates + 1, learningRate, options);
-    return Object.fromEntries(Object.entries(scalars).map(([name, x]) => [name, float32([x], [])]));
+  /** The gradients as a graph's outputs, `next:g:NAME`. */
+  get gradientsOut(): Buffers {
+    return Object.fromEntries([...this.gradients].map(([name, tensor]) => [`next:g:${name}`, tensor]));
   }
 
+  /** The gradients as the inputs `g:NAME` of a graph that adds to them. */
+  get gradientsIn(): Buffers {
+    return Object.fromEntries([...this.gradients].map(([name, tensor]) => [`g:${name}`, tensor]));
+  }
+
+  clearGradients(): void {
+    for (const { data } of this.gradients.values()) data.fill(0);
+  }
+
+  /** Counts an update that was made. */
   advance(): void {
-    [this.#current, this.#spare] = [this.#spare, this.#current];
     this.#updates++;
   }
 
-  /** The trained parameters; copies, which later steps do not change. */
-  params(): Map<string, Tensor<"float32">> {
-    return this.#copy("");
-  }
-
-  /** The moments; copies. */
-  moments(): Moments {
-    return { m: this.#copy("m:"), v: this.#copy("v:"), updates: this.#updates };
-  }
-
-  #copy(prefix: string): Map<string, Tensor<"float32">> {
-    return new Map(this.#names.map((name) => [name, copyOf(this.#current[`${prefix}${name}`]!)]));
+  /** Copies of all that training changes. */
+  snapshot(): TrainerState {
+    return { params: copyOf(this.#params), m: copyOf(this.#m), v: copyOf(this.#v), updates: this.#updates };
   }
 }
 
-const copyOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(data.slice(), dims);
+/** Weights in arrays of their own. */
+export const copyOf = (weights: Weights): Weights =>
+  new Map([...weights.keys()].map((name) => [name, float32(weightOf(weights, name).data.slice(), weightOf(weights, name).dims)]));
 
-const zeroOf = ({ data, dims }: Tensor<"float32">): Tensor<"float32"> => float32(new Float32Array(data.length), dims);
-
-function buffers(params: Weights, moments?: Pick<Moments, "m" | "v">): Buffers {
-  const all: Buffers = {};
-  for (const [name, tensor] of params) {
-    all[name] = copyOf(tensor);
-    all[`m:${name}`] = moments ? copyOf(weightOf(moments.m, name)) : zeroOf(tensor);
-    all[`v:${name}`] = moments ? copyOf(weightOf(moments.v, name)) : zeroOf(tensor);
-  }
-  return all;
-}
+const zeros = (specs: readonly ParamSpec[]): Weights =>
+  new Map(specs.map(({ name, dims }) => [name, float32(new Float32Array(sizeOf(dims)), dims)]));

@@ -10,15 +10,14 @@ import { headLogits } from "../models/hidden-states.js";
 import { headName } from "../models/model-params.js";
 import { sequenceStates } from "../models/sequence-states.js";
 import type { Trainable } from "../models/trainable.js";
+import { accumulate, type Gradient, give, withGradients } from "./gradients-out.js";
 import { blockedHead, plainHead } from "./head.js";
-import { accumulate, type Gradient, type OptimizerOptions, update, withGradients } from "./update.js";
 
 /** What a step's graph is made of. */
 export interface StepGraphOptions {
   readonly config: ModelConfig;
   readonly trainable: Trainable;
   readonly objective: Objective;
-  readonly optimizer: OptimizerOptions;
   /** Rows per block of the vocabulary loss; 0 takes all rows at once. */
   readonly blockRows: number;
   /** The cap on the logits of the teacher whose hidden states the rows have. */
@@ -51,13 +50,13 @@ function lossAndGradients(graph: Graph, { config, trainable, objective, blockRow
   // A tied head is the embedding too, and a low-rank one is made of others: its gradient goes on from there.
   const seeds = [{ value: hidden_RD, seed: head.hiddenGradient_RD }];
   if (head.headGradient_VD) seeds.push({ value: head_VD, seed: head.headGradient_VD });
-  return withGradients(specs, wrt, gradients(seeds, wrt));
+  return withGradients(specs, gradients(seeds, wrt));
 }
 
-/** The whole optimiser step of a batch that is one micro-batch. */
-export function stepGraph(options: StepGraphOptions): Graph {
-  const graph = new Graph("train-step");
-  update(graph, lossAndGradients(graph, options), options.optimizer);
+/** Loss and gradients of a batch that is one micro-batch. */
+export function gradientsGraph(options: StepGraphOptions): Graph {
+  const graph = new Graph("gradients");
+  give(graph, lossAndGradients(graph, options));
   return graph;
 }
 

@@ -6,14 +6,13 @@ import { withRoom } from "../models/forward/rotary.js";
 import { type Head, headDigest } from "../models/model.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
-import { scalarOf } from "../runtime/outputs.js";
-import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
+import { Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
-import { type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
+import { Optimizer, type OptimizerOptions } from "./optimizer.js";
+import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { StatsCollector, type StepStats } from "./stats.js";
-import { accumulateGraph, type StepGraphOptions, stepGraph } from "./step-graph.js";
-import { applyGraph, type OptimizerOptions } from "./update.js";
+import { accumulateGraph, gradientsGraph, type StepGraphOptions } from "./step-graph.js";
 
 /** How a model is trained, whatever the batch. */
 export interface TrainerOptions extends SessionOptions {
@@ -44,13 +43,14 @@ export class Trainer {
   readonly #sessions: Sessions;
   readonly #heads = new Map<string, Head>();
   readonly #state: OptimizerState;
+  readonly #optimizer: Optimizer;
   readonly #trainable: Trainable;
   readonly #frozen: Weights;
   #options: TrainerOptions;
 
   /**
-   * @param weights all that the forward pass reads, trained and frozen
-   * @param state to go on from where a trainer was
+   * @param weights all that the forward pass reads: what is trained is copied, what is frozen is read where it is
+   * @param state to go on from where a trainer was; its arrays become the trainer's own
    */
   constructor(
     config: ModelConfig,
@@ -66,6 +66,7 @@ export class Trainer {
     this.#options = options;
     this.#sessions = new Sessions(config.maxPositions, 8);
     this.#state = new OptimizerState(trainable.specs, state ?? weights);
+    this.#optimizer = new Optimizer(this.#state, options);
   }
 
   /** Changes what is minimised from the next step on; the optimiser's state stays. */
@@ -111,9 +112,8 @@ export class Trainer {
     const { objective, microBatchTokens, optimizer } = this.#options;
     const parts = splitBatch(batch, microBatchTokens, inputsOf(this.#config));
     const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation));
-    const feeds = this.#state.scalars(learningRate, optimizer);
-    const norm =
-      parts.length === 1 ? await this.#whole(batch, parts[0]!, feeds, stats) : await this.#accumulated(batch, parts, feeds, stats);
+    await this.#gradients(batch, parts, stats);
+    const norm = await this.#optimizer.norm();
     const result = stats.finish(norm, learningRate);
     if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) {
       throw new RetortError(
@@ -121,13 +121,13 @@ export class Trainer {
         `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards, or lower the learning rate`,
       );
     }
-    this.#state.advance();
+    await this.#optimizer.update(norm, learningRate, optimizer);
     return result;
   }
 
   /** The model's current weights; those that are trained are copies, which later steps do not change. */
   params(): Weights {
-    return this.#trainable.merged(this.#state.params(), this.#frozen);
+    return this.#trainable.merged(copyOf(this.#state.params), this.#frozen);
   }
 
   /**
@@ -136,49 +136,36 @@ export class Trainer {
    */
   published(): { readonly file: string; readonly weights: Weights } {
     const { published } = this.#trainable;
-    const trained = new Map(Object.entries(this.#state.weights));
-    return { file: publishedFiles[published], weights: published === "full" ? this.#trainable.merged(trained, this.#frozen) : trained };
+    const { params } = this.#state;
+    return { file: publishedFiles[published], weights: published === "full" ? this.#trainable.merged(params, this.#frozen) : params };
   }
 
-  /** What the optimiser keeps of the weights that are trained; copies. */
+  /** What the optimiser keeps of the weights that are trained: the trainer's own until its next step, which changes it. */
   moments(): Moments {
-    return this.#state.moments();
+    return this.#state.moments;
   }
 
   /** Where the trainer is; copies. */
   state(): TrainerState {
-    return { params: this.#state.params(), ...this.moments() };
+    return this.#state.snapshot();
   }
 
   async release(): Promise<void> {
     await this.#sessions.release();
+    await this.#optimizer.release();
   }
 
-  async #whole(batch: readonly TrainSequence[], members: readonly number[], scalars: Feeds, stats: StatsCollector): Promise<number> {
-    const { part, form } = this.#layOut(batch, members);
-    const session = await this.#session("step", form, part);
-    const outputs = await session.run({ ...part.feeds, ...scalars, ...this.#frozenFeeds, ...this.#state.current }, this.#state.next);
-    stats.add(part, outputs);
-    return scalarOf(outputs, "gradientNorm");
-  }
-
-  async #accumulated(batch: readonly TrainSequence[], parts: readonly number[][], scalars: Feeds, stats: StatsCollector): Promise<number> {
-    const { weights } = this.#state;
-    let sums = this.#state.sums();
+  /** Puts the gradients of a step's loss into the state, and what it reports into `stats`. */
+  async #gradients(batch: readonly TrainSequence[], parts: readonly number[][], stats: StatsCollector): Promise<void> {
+    const kind = parts.length === 1 ? "gradients" : "accumulate";
+    if (kind === "accumulate") this.#state.clearGradients();
+    const { feeds, gradientsIn, gradientsOut } = this.#state;
+    const constant = { ...Object.fromEntries(this.#frozen), ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members);
-      const session = await this.#session("accumulate", form, part);
-      const outputs = await session.run({ ...part.feeds, ...this.#frozenFeeds, ...weights, ...sums });
-      stats.add(part, outputs);
-      sums = this.#state.sums(outputs);
+      const session = await this.#session(kind, form, part);
+      stats.add(part, await session.run({ ...part.feeds, ...constant }, gradientsOut));
     }
-    const session = await this.#session("apply", { blockRows: 0 });
-    const outputs = await session.run({ ...scalars, ...sums, ...this.#state.current }, this.#state.next);
-    return scalarOf(outputs, "gradientNorm");
-  }
-
-  get #frozenFeeds(): Feeds {
-    return Object.fromEntries(this.#frozen);
   }
 
   #layOut(batch: readonly TrainSequence[], members: readonly number[]) {
@@ -194,16 +181,12 @@ export class Trainer {
     return { part: microBatch(batch, members, layout), form: { blockRows, headSoftCap } };
   }
 
-  async #session(kind: "step" | "accumulate" | "apply", form: StepForm, part?: MicroBatch): Promise<Session> {
-    const { objective, optimizer } = this.#options;
-    return this.#sessions.get(`${kind}/${form.blockRows}/${form.headSoftCap}`, part?.feeds.ids?.dims[1] ?? 0, (room) => {
-      const options = { config: withRoom(this.#config, room), trainable: this.#trainable, objective, optimizer, ...form };
-      const build = {
-        step: () => stepGraph(options),
-        accumulate: () => accumulateGraph(options),
-        apply: () => applyGraph(this.#trainable.specs, optimizer),
-      }[kind];
-      return Session.create(build(), { ...this.#options, memoryArena: true });
+  async #session(kind: "gradients" | "accumulate", form: StepForm, part: MicroBatch): Promise<Session> {
+    const { objective } = this.#options;
+    return this.#sessions.get(`${kind}/${form.blockRows}/${form.headSoftCap}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
+      const options = { config: withRoom(this.#config, room), trainable: this.#trainable, objective, ...form };
+      const graph = kind === "gradients" ? gradientsGraph(options) : accumulateGraph(options);
+      return Session.create(graph, { ...this.#options, memoryArena: true });
     });
   }
 }
