@@ -33,6 +33,8 @@ export class LearnerRun {
   readonly #issued: IssuedSteps;
   /** The last step that is trained: the version that the model has. */
   #step: number;
+  /** What is still being done for that version: one at a time. */
+  #publishing: Promise<void> = Promise.resolve();
 
   private constructor(context: RunContext, prepared: PreparedRun, checkpoints: Checkpoints, directory: string) {
     const { step, data, recordSize } = prepared;
@@ -68,7 +70,9 @@ export class LearnerRun {
     try {
       // A version that is resumed from may have been saved before it was evaluated.
       if (this.#evaluations.isDue(this.#step)) await this.#evaluations.measure(this.#step);
-      return await this.#loop();
+      const ending = await this.#loop();
+      await this.#publishing;
+      return ending;
     } catch (error) {
       await this.#checkpoints.saveAfter(error, this.#step);
       throw error;
@@ -113,14 +117,22 @@ export class LearnerRun {
     const assembled = await collectStep(this.#context, issued);
     if (!assembled) return false;
     const collectedMs = performance.now();
+    await this.#publishing;
     const stats = await optimise(this.#context, this.#alarms, phase, step, assembled.batch);
     const trainedMs = performance.now();
     this.#step = step;
-    await traced("publish weights", {}, () => publishWeights(this.#context, step, false));
+    await traced("publish weights", {}, () => this.#publish(step));
     const times = { startedMs, collectedMs, trainedMs, publishedMs: performance.now() };
     const [fromStep, tasksInFlight] = [this.#prepared.step, this.#issued.tasksBeyond(step)];
     await finishStep(this.#context, { issued, assembled, stats, times, fromStep, tasksInFlight });
     return true;
+  }
+
+  /** Tasks that may lag behind can be sampled before they hear of a version: storing it does not hold up the next step's batch. */
+  async #publish(step: number): Promise<void> {
+    const { announced, done } = await publishWeights(this.#context, step, false);
+    this.#publishing = done;
+    if (this.#context.membership.run.maxStaleness === 0) await announced;
   }
 
   /** Checkpoints and evaluations that are due after a step. A version is saved before it is evaluated, which takes long. */
@@ -128,11 +140,13 @@ export class LearnerRun {
     const step = this.#step;
     if (step >= this.#context.membership.run.totalSteps) return;
     const measures = this.#evaluations.isDue(step);
+    if (measures) await this.#publishing;
     if (measures || this.#checkpoints.isDue(step)) await this.#checkpoints.save(step);
     if (measures) await this.#evaluations.measure(step);
   }
 
   async #finish(): Promise<Ending> {
+    await this.#publishing;
     await this.#checkpoints.save(this.#step);
     while (!(await this.#evaluations.measure(this.#step))) {
       const ending = await this.#obeyControl();

@@ -1,17 +1,19 @@
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
-import type { FileBytes } from "../../base/file-bytes.js";
 import { found } from "../../base/found.js";
+import type { Tensor } from "../graph/tensor.js";
 import { factorSpecs } from "../models/adapter/layers.js";
 import { textLayoutOf } from "../models/architectures/table.js";
 import { readConfig } from "../models/checkpoint/check.js";
+import { openCheckpoint } from "../models/checkpoint/open.js";
 import { checkOnDevice } from "../models/device-limits.js";
-import { loadAdaptable, modelFromFiles } from "../models/files/model-files.js";
+import { loadAdaptable } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/model-params.js";
 import { pick, weightOf } from "../models/param-spec.js";
-import { decodeSafetensors } from "../models/safetensors/safetensors.js";
+import { readTensors } from "../models/safetensors/safetensors-file.js";
 import { publishedFiles } from "../models/trainable.js";
 import { narrowed } from "../models/vocabulary-rows.js";
 import { checkDevice } from "../runtime/device.js";
@@ -26,8 +28,11 @@ import { fromWire, type WireConversation } from "../text/conversation.js";
 import { type ChatSettings, completionTexts, type EncodedPrompt, Encoder } from "../text/encoder.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 
-/** Where a host finds its model: a directory, or the files of one by name. */
-export type ModelSource = { readonly directory: string } | { readonly files: Readonly<Record<string, FileBytes>> };
+/** Where a host finds its model: a directory, and that of the base model, where an adapter's says another one. */
+export interface ModelSource {
+  readonly directory: string;
+  readonly base?: string;
+}
 
 /** How a model is opened in a worker thread; as {@link SamplerOptions} and {@link ScorerOptions} have it. */
 export interface HostOptions extends SessionOptions {
@@ -116,17 +121,15 @@ export class ModelHost {
   }
 
   /**
-   * Goes over to another version of the weights, by the files that its learner published. The sampler's graphs are kept where
-   * its weights are inputs; those of a model with an adapter are, whatever they are: only the adapter is another.
+   * Goes over to another version of the weights, by the directory with the files that its learner published, which stay until the
+   * next version is in use. The sampler's graphs are kept where its weights are inputs; those of a model with an adapter are,
+   * whatever they are: only the adapter is another.
    *
-   * @throws DataLoss naming the file that is missing
+   * @throws NotFound naming the file that is missing
    */
-  async useWeights(files: Readonly<Record<string, FileBytes>>): Promise<void> {
+  async useWeights(directory: string): Promise<void> {
     const { adapter, config } = this.#opened;
-    const name = publishedFiles[adapter ? "adapter" : "full"];
-    const bytes = files[name];
-    if (!bytes) throw new RetortError("DataLoss", `the version has the files ${Object.keys(files).join(", ")}, and ${name} is missing`);
-    const weights = decodeSafetensors(bytes, name);
+    const weights = await readPublished(directory, adapter !== undefined);
     if (adapter) {
       const factors = pick(weights, factorSpecs(config, adapter.lora));
       this.#model = { ...this.#opened, adapter: { ...adapter, factors } };
@@ -263,13 +266,17 @@ function idsWithoutToken(tokenizer: Tokenizer, rows: number): Int32Array {
   return ids.filter((id) => tokenizer.idToToken(id) === undefined);
 }
 
-/** A model of its directory, or of its files, which may not be of a kind that the device does not run. */
-async function opened(source: ModelSource, device: Device): Promise<Model> {
-  if ("directory" in source) {
-    checkOnDevice(await readConfig(source.directory), device);
-    return loadAdaptable(source.directory);
-  }
-  const model = modelFromFiles(source.files);
-  checkOnDevice(model.config, device);
-  return model;
+/** The weights of a version, or the factors of its adapter. */
+async function readPublished(directory: string, isAdapter: boolean): Promise<Map<string, Tensor<"float32">>> {
+  if (isAdapter) return readTensors(join(directory, publishedFiles.adapter));
+  const paths = new Set([...(await openCheckpoint(directory)).tensors.values()].map(({ path }) => path));
+  const weights = new Map<string, Tensor<"float32">>();
+  for (const path of paths) for (const [name, tensor] of await readTensors(path)) weights.set(name, tensor);
+  return weights;
+}
+
+/** A model of its directory, which may not be of a kind that the device does not run. */
+async function opened({ directory, base }: ModelSource, device: Device): Promise<Model> {
+  checkOnDevice(await readConfig(base ?? directory), device);
+  return loadAdaptable(directory, base);
 }

@@ -1,3 +1,4 @@
+import { isWeightsFile } from "./checkpoint/open.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { type GraphWeights, graphWeights, type Params } from "./graph-weights.js";
 import { paramSpecs } from "./model-params.js";
@@ -20,12 +21,12 @@ export interface Trainable {
   readonly published: keyof typeof publishedFiles;
 }
 
-/** The file that holds a published version's weights, by what is published. */
+/** The file that holds a published version's weights, by what is published; a model's may be cut into shards of this name. */
 export const publishedFiles = { adapter: "adapter_model.safetensors", full: "model.safetensors" } as const;
 
-/** The one of a version's files that holds its weights: an adapter's, where there is one, or the model's. */
-export const weightsFileOf = (names: Iterable<string>): string =>
-  [...names].includes(publishedFiles.adapter) ? publishedFiles.adapter : publishedFiles.full;
+/** Those of a version's files that hold its weights: an adapter's, where there is one, or the model's, whole or in shards. */
+export const weightsFilesOf = (names: Iterable<string>): string[] =>
+  [...names].includes(publishedFiles.adapter) ? [publishedFiles.adapter] : [...names].filter(isWeightsFile);
 
 /** All parameters of a language model are trained. */
 export const wholeModel = (config: ModelConfig): Trainable => allOf(paramSpecs(config));
