@@ -33,8 +33,10 @@ export class LearnerRun {
   readonly #issued: IssuedSteps;
   /** The last step that is trained: the version that the model has. */
   #step: number;
-  /** What is still being done for that version: one at a time. */
-  #publishing: Promise<void> = Promise.resolve();
+  /** That version is announced; what is left to do for it is done; the steps that may be sampled with it are handed out. */
+  #announced: Promise<void> = Promise.resolve();
+  #published: Promise<void> = Promise.resolve();
+  #ahead: Promise<void> = Promise.resolve();
 
   private constructor(context: RunContext, prepared: PreparedRun, checkpoints: Checkpoints, directory: string) {
     const { step, data, recordSize } = prepared;
@@ -71,7 +73,7 @@ export class LearnerRun {
       // A version that is resumed from may have been saved before it was evaluated.
       if (this.#evaluations.isDue(this.#step)) await this.#evaluations.measure(this.#step);
       const ending = await this.#loop();
-      await this.#publishing;
+      await Promise.all([this.#published, this.#ahead]);
       return ending;
     } catch (error) {
       await this.#checkpoints.saveAfter(error, this.#step);
@@ -104,7 +106,11 @@ export class LearnerRun {
   /** One optimiser step. False if it was interrupted before its batch was complete. */
   async #advance(): Promise<boolean> {
     const startedMs = performance.now();
+    await this.#ahead;
     const issued = await this.#issued.take(this.#step + 1);
+    this.#ahead = this.#announced.then(() => this.#issued.takeAhead(issued.step));
+    // Who waits for it hears of what went wrong.
+    this.#ahead.catch(() => {});
     const done = await issued.span.run(() => this.#train(issued, startedMs));
     if (!done) return false;
     this.#issued.finished(issued.step);
@@ -117,21 +123,22 @@ export class LearnerRun {
     const assembled = await collectStep(this.#context, issued);
     if (!assembled) return false;
     const collectedMs = performance.now();
-    await this.#publishing;
     const stats = await optimise(this.#context, this.#alarms, phase, step, assembled.batch);
     const trainedMs = performance.now();
     this.#step = step;
     await traced("publish weights", {}, () => this.#publish(step));
+    await this.#ahead;
     const times = { startedMs, collectedMs, trainedMs, publishedMs: performance.now() };
     const [fromStep, tasksInFlight] = [this.#prepared.step, this.#issued.tasksBeyond(step)];
     await finishStep(this.#context, { issued, assembled, stats, times, fromStep, tasksInFlight });
     return true;
   }
 
-  /** Tasks that may lag behind can be sampled before they hear of a version: storing it does not hold up the next step's batch. */
+  /** Where samples may lag behind, a version is stored and announced while the next step is collected and trained. */
   async #publish(step: number): Promise<void> {
+    await this.#published;
     const { announced, done } = await publishWeights(this.#context, step, false);
-    this.#publishing = done;
+    [this.#announced, this.#published] = [announced, done];
     if (this.#context.membership.run.maxStaleness === 0) await announced;
   }
 
@@ -140,13 +147,13 @@ export class LearnerRun {
     const step = this.#step;
     if (step >= this.#context.membership.run.totalSteps) return;
     const measures = this.#evaluations.isDue(step);
-    if (measures) await this.#publishing;
+    if (measures) await this.#published;
     if (measures || this.#checkpoints.isDue(step)) await this.#checkpoints.save(step);
     if (measures) await this.#evaluations.measure(step);
   }
 
   async #finish(): Promise<Ending> {
-    await this.#publishing;
+    await this.#published;
     await this.#checkpoints.save(this.#step);
     while (!(await this.#evaluations.measure(this.#step))) {
       const ending = await this.#obeyControl();
