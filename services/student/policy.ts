@@ -73,6 +73,11 @@ export class Policy {
     }
   }
 
+  /** Removes what is held: nothing may use it any more. */
+  async release(): Promise<void> {
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
   /** The first version as a model: config and tokenizer come with it. Waits until it is there. */
   async first(signal: AbortSignal): Promise<ModelSource> {
     await rm(this.#directory, { recursive: true, force: true });

@@ -37,7 +37,10 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         const { parameters, architecture } = await model.open({ directory: settings.model });
         log.info({ parameters, architecture }, "the model is loaded");
       },
-      close: () => model.close(),
+      close: async () => {
+        await model.close();
+        await policy?.release();
+      },
     };
   });
 }
