@@ -8,8 +8,8 @@ import type { RunStore } from "../shared/flow/runs/run-store.js";
 import type { WeightStore } from "../shared/flow/weights/store.js";
 import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import type { ModelSource } from "../shared/ml/host/model-host.js";
-import { isWeightsFile } from "../shared/ml/models/checkpoint/open.js";
-import { publishedFiles, weightsFilesOf } from "../shared/ml/models/trainable.js";
+import { isWeightsFile, weightsFilesOf } from "../shared/ml/models/checkpoint/open.js";
+import { publishedFiles } from "../shared/ml/models/trainable.js";
 import { HeldVersions } from "./held-versions.js";
 
 /** How often a wait looks without an announcement, and when it is first logged. */
@@ -150,9 +150,10 @@ export class Policy {
       await this.#checkBase(fence);
       const directory = await held.take({ version, fence });
       await this.#use(directory);
-      await held.used(directory);
-      // Nothing but an adapter's base model is read of the first version any more.
-      if (!this.#base) await rm(join(this.#directory, "first"), { recursive: true, force: true });
+      // A large file takes long to delete: nobody waits for that.
+      this.#clear(held, directory).catch((error: unknown) =>
+        this.#log.warn({ err: error }, "files of an old version could not be deleted"),
+      );
     } catch (error) {
       // It may have been deleted since it was announced; a newer announcement is then on its way.
       if (RetortError.from(error).code !== "NotFound") throw error;
@@ -163,6 +164,13 @@ export class Policy {
     if (fence !== this.#fence) return false;
     this.version = version;
     return true;
+  }
+
+  /** Deletes what is held besides the version in use. */
+  async #clear(held: HeldVersions, directory: string): Promise<void> {
+    await held.used(directory);
+    // Nothing but an adapter's base model is read of the first version any more.
+    if (!this.#base) await rm(join(this.#directory, "first"), { recursive: true, force: true });
   }
 
   /** A learner that begins a run anew may have found another base model. @throws Internal if it has, so that this process is started anew */

@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import type { VersionFile } from "../../shared/flow/weights/store.js";
-import { weightsFilesOf } from "../../shared/ml/models/trainable.js";
+import { weightsFilesOf } from "../../shared/ml/models/checkpoint/open.js";
 import { guard } from "./guard.js";
 import type { RunContext } from "./run-context.js";
 import { withRoom } from "./with-room.js";

@@ -1,4 +1,3 @@
-import { isWeightsFile } from "./checkpoint/open.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { type GraphWeights, graphWeights, type Params } from "./graph-weights.js";
 import { paramSpecs } from "./model-params.js";
@@ -23,10 +22,6 @@ export interface Trainable {
 
 /** The file that holds a published version's weights, by what is published; a model's may be cut into shards of this name. */
 export const publishedFiles = { adapter: "adapter_model.safetensors", full: "model.safetensors" } as const;
-
-/** Those of a version's files that hold its weights: an adapter's, where there is one, or the model's, whole or in shards. */
-export const weightsFilesOf = (names: Iterable<string>): string[] =>
-  [...names].includes(publishedFiles.adapter) ? [publishedFiles.adapter] : [...names].filter(isWeightsFile);
 
 /** All parameters of a language model are trained. */
 export const wholeModel = (config: ModelConfig): Trainable => allOf(paramSpecs(config));
