@@ -1,8 +1,10 @@
-import { readdir } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../shared/base/errors.js";
-import { chunksOf } from "../shared/base/file-bytes.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
@@ -12,7 +14,8 @@ import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { type RunSpec, RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb.js";
-import { publishedFiles, weightsFileOf } from "../shared/ml/models/trainable.js";
+import { isWeightsFile, weightsFilesOf } from "../shared/ml/models/checkpoint/open.js";
+import { publishedFiles } from "../shared/ml/models/trainable.js";
 import { checkRun } from "./check/inspector.js";
 import type { ControllerContext } from "./runs/context.js";
 import { deleteRun, pauseRun, resumeRun, stopRun } from "./runs/steer.js";
@@ -80,10 +83,22 @@ async function* sendWeights({ runs, store }: ControllerContext, runId: string, v
     return yield* sendDirectory(model, { runId, version: step, fence: run.fence });
   }
   if (version === undefined && run.output) throw await outOfReach(run);
-  const { manifest, files } = await readVersion({ runs, store }, runId, version);
-  yield { part: { case: "manifest" as const, value: manifest } };
-  for (const [name, bytes] of files) yield* sendFile(name, chunksOf(bytes, chunkBytes));
+  const directory = store.holding(runId, `export-${randomUUID()}`);
+  try {
+    const manifest = await fetchVersion({ runs, store }, runId, version, directory);
+    yield { part: { case: "manifest" as const, value: manifest } };
+    for (const name of await namesBelow(directory))
+      yield* sendFile(name, createReadStream(join(directory, name), { highWaterMark: chunkBytes }));
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
+
+const namesBelow = async (directory: string): Promise<string[]> =>
+  (await readdir(directory, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(directory, join(parentPath, name)))
+    .sort();
 
 async function* sendDirectory(directory: string, version: Pick<WeightsManifest, "runId" | "version" | "fence">) {
   const sendable = await openSendable(directory);
@@ -111,21 +126,29 @@ async function outOfReach({ runId, output, step }: Run): Promise<RetortError> {
 /** How often the newest version may be replaced while it is read. */
 const maxReads = 10;
 
-async function readVersion({ runs, store }: Pick<ControllerContext, "runs" | "store">, runId: string, version: number | undefined) {
+/** Brings the files of a version into a directory, where they stay while they are sent, whatever the learner deletes. */
+async function fetchVersion(
+  { runs, store }: Pick<ControllerContext, "runs" | "store">,
+  runId: string,
+  version: number | undefined,
+  directory: string,
+): Promise<WeightsManifest> {
   for (let reads = 1; ; reads++) {
     const wanted = version ?? (await runs.policy(runId))?.version;
     if (wanted === undefined) throw new RetortError("NotFound", `run ${runId} has no weights yet`);
     try {
+      await rm(directory, { recursive: true, force: true });
       const manifest = await store.manifest(runId, wanted);
       if (!manifest)
         throw new RetortError("NotFound", `run ${runId} does not keep version ${wanted}; kept: ${(await store.list(runId)).join(", ")}`);
       // Config and tokenizer come with version 0; a later one's weights take the place of its. Of an adapter that is all: its
       // base model is where it was.
       const first = (await store.manifest(runId, 0)) ?? manifest;
-      const weights = weightsFileOf(first.files.map(({ name }) => name));
-      const isSent = (name: string) => weights === publishedFiles.full || (name !== publishedFiles.full && name !== "config.json");
-      const beside = await store.get(runId, 0, (name) => isSent(name) && name !== weights);
-      return { manifest, files: new Map([...beside, ...(await store.get(runId, wanted, isSent))]) };
+      const weights = weightsFilesOf(first.files.map(({ name }) => name));
+      const isAdapter = weights[0] === publishedFiles.adapter;
+      const isSent = (name: string) => !isAdapter || (!isWeightsFile(name) && name !== "config.json");
+      await store.fetch(runId, 0, directory, (name) => isSent(name) && !weights.includes(name));
+      return await store.fetch(runId, wanted, directory, isSent);
     } catch (error) {
       // The learner deletes old versions; there is a newer one then.
       if (version !== undefined || reads === maxReads || RetortError.from(error).code !== "NotFound") throw error;

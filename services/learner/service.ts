@@ -32,7 +32,7 @@ export function learnerService({ runId, host, standalone, status }: ServedLearne
     },
     save: async ({ path }) => {
       await outputRoots.check(path, "path");
-      const saved = async () => ({ step: status().step, path, digest: await host.save(path, true) });
+      const saved = async () => ({ step: status().step, path, digest: (await host.save(path, true)).digest });
       return { checkpoint: await standalone.exclusive(saved) };
     },
   });

@@ -1,22 +1,35 @@
 import { EventEmitter, once } from "node:events";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../shared/base/errors.js";
 import type { Log } from "../shared/base/log.js";
 import type { RunStore } from "../shared/flow/runs/run-store.js";
-import type { WeightStore, WeightsFiles } from "../shared/flow/weights/store.js";
+import type { WeightStore } from "../shared/flow/weights/store.js";
 import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
-import { publishedFiles, weightsFileOf } from "../shared/ml/models/trainable.js";
+import type { ModelSource } from "../shared/ml/host/model-host.js";
+import { isWeightsFile, weightsFilesOf } from "../shared/ml/models/checkpoint/open.js";
+import { publishedFiles } from "../shared/ml/models/trainable.js";
+import { HeldVersions } from "./held-versions.js";
 
 /** How often a wait looks without an announcement, and when it is first logged. */
 const lookMs = 1000;
 const tellAfterMs = 60_000;
 
-/** What takes new weights: the model's worker. */
-export type UseWeights = (files: WeightsFiles) => Promise<void>;
+/** What takes new weights, by the directory that they are in: the model's worker. */
+export type UseWeights = (directory: string) => Promise<void>;
+
+/** Where a policy has its weights from, and where it puts them. */
+export interface PolicyPlaces {
+  readonly runId: string;
+  readonly store: WeightStore;
+  /** Directory of this process alone; what an earlier one left there is removed. */
+  readonly directory: string;
+}
 
 /**
  * Keeps the sampler at a policy version that a task allows. A version is loaded once; the newest one that was announced
- * is preferred.
+ * is preferred, and is fetched while the sampler is still busy with the one before.
  */
 export class Policy {
   readonly #runId: string;
@@ -28,17 +41,19 @@ export class Policy {
   #latest = -1;
   /** Of the learner that announced it. */
   #fence = 0n;
-  /** The file of a version that holds its weights; undefined before the first version is there. */
-  #weightsFile: string | undefined;
+  readonly #directory: string;
+  /** Undefined before the first version is there. */
+  #held: HeldVersions | undefined;
   /** Of a run that trains an adapter: the digest of the base model's weights, and the last learner that had them. */
   #base: { readonly digest: string; readonly fence: bigint } | undefined;
   /** The version that the sampler has now; -1 before the first. */
   version = -1;
 
-  constructor(runId: string, runs: RunStore, store: WeightStore, use: UseWeights, log: Log) {
+  constructor({ runId, store, directory }: PolicyPlaces, runs: RunStore, use: UseWeights, log: Log) {
     this.#runId = runId;
     this.#runs = runs;
     this.#store = store;
+    this.#directory = directory;
     this.#use = use;
     this.#log = log;
   }
@@ -53,28 +68,46 @@ export class Policy {
       if (fence > this.#fence) this.version = -1;
       this.#fence = fence;
       this.#latest = version;
+      if (version !== this.version) this.#held?.ahead({ version, fence });
       this.#announcements.emit("announcement");
     }
   }
 
-  /** The files of the first version: config and tokenizer come with it. Waits until it is there. */
-  async first(signal: AbortSignal): Promise<WeightsFiles> {
+  /** Removes what is held: nothing may use it any more. */
+  async release(): Promise<void> {
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  /** The first version as a model: config and tokenizer come with it. Waits until it is there. */
+  async first(signal: AbortSignal): Promise<ModelSource> {
+    await rm(this.#directory, { recursive: true, force: true });
     while (!signal.aborted) {
       const manifest = await this.#store.manifest(this.#runId, 0);
-      if (manifest) {
-        const files = await this.#store.get(this.#runId, 0).catch((error: unknown) => {
-          // A learner that takes over stores it again: it is away for a moment.
-          if (RetortError.from(error).code !== "NotFound") throw error;
-        });
-        if (files) {
-          this.#weightsFile = weightsFileOf(files.keys());
-          if (this.#weightsFile === publishedFiles.adapter) this.#base = { digest: baseDigest(manifest), fence: manifest.fence };
-          return files;
-        }
-      }
+      const source = manifest && (await this.#fetchFirst(manifest));
+      if (source) return source;
       await sleep(50);
     }
     throw new RetortError("Cancelled", "stopped before the run's first weights were there");
+  }
+
+  /** Undefined if it is gone: a learner that takes over stores it again, and it is away for a moment. */
+  async #fetchFirst(manifest: WeightsManifest): Promise<ModelSource | undefined> {
+    const weights = weightsFilesOf(manifest.files.map(({ name }) => name));
+    const isAdapter = weights[0] === publishedFiles.adapter;
+    const directory = join(this.#directory, "first");
+    const base = join(this.#directory, "base");
+    const isOfAdapter = (name: string) => isAdapter && name.startsWith("adapter_");
+    try {
+      if (isAdapter) await this.#store.fetch(this.#runId, 0, directory, isOfAdapter);
+      await this.#store.fetch(this.#runId, 0, isAdapter ? base : directory, (name) => !isOfAdapter(name));
+    } catch (error) {
+      if (RetortError.from(error).code !== "NotFound") throw error;
+      return undefined;
+    }
+    if (isAdapter) this.#base = { digest: baseDigest(manifest), fence: manifest.fence };
+    const isWeights = isAdapter ? (name: string) => name === publishedFiles.adapter : isWeightsFile;
+    this.#held = new HeldVersions(this.#store, this.#runId, join(this.#directory, "versions"), isWeights);
+    return isAdapter ? { directory, base } : { directory };
   }
 
   /**
@@ -111,10 +144,16 @@ export class Policy {
 
   async #load(version: number): Promise<boolean> {
     const fence = this.#fence;
-    const isWanted = this.#weightsFile === undefined ? undefined : (name: string) => name === this.#weightsFile;
+    const held = this.#held;
+    if (!held) throw new RetortError("FailedPrecondition", `run ${this.#runId}: no version can be used before the first is there`);
     try {
       await this.#checkBase(fence);
-      await this.#use(await this.#store.get(this.#runId, version, isWanted));
+      const directory = await held.take({ version, fence });
+      await this.#use(directory);
+      // A large file takes long to delete: nobody waits for that.
+      this.#clear(held, directory).catch((error: unknown) =>
+        this.#log.warn({ err: error }, "files of an old version could not be deleted"),
+      );
     } catch (error) {
       // It may have been deleted since it was announced; a newer announcement is then on its way.
       if (RetortError.from(error).code !== "NotFound") throw error;
@@ -125,6 +164,13 @@ export class Policy {
     if (fence !== this.#fence) return false;
     this.version = version;
     return true;
+  }
+
+  /** Deletes what is held besides the version in use. */
+  async #clear(held: HeldVersions, directory: string): Promise<void> {
+    await held.used(directory);
+    // Nothing but an adapter's base model is read of the first version any more.
+    if (!this.#base) await rm(join(this.#directory, "first"), { recursive: true, force: true });
   }
 
   /** A learner that begins a run anew may have found another base model. @throws Internal if it has, so that this process is started anew */
@@ -140,4 +186,8 @@ export class Policy {
 }
 
 /** Digest of the weights of the model that an adapter is put on. */
-const baseDigest = ({ files }: WeightsManifest): string => files.find(({ name }) => name === publishedFiles.full)?.digest ?? "";
+const baseDigest = ({ files }: WeightsManifest): string =>
+  files
+    .filter(({ name }) => isWeightsFile(name))
+    .map(({ digest }) => digest)
+    .join();

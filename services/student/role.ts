@@ -24,20 +24,24 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
     return {
       implementations: [studentService(model, status)],
       join: async (membership) => {
-        const { runId, runs, store } = membership;
-        const followed = new Policy(runId, runs, store, (files) => model.useWeights(files), log);
+        const { runId, runs, store, name } = membership;
+        const directory = store.holding(runId, name);
+        const followed = new Policy({ runId, store, directory }, runs, (weights) => model.useWeights(weights), log);
         policy = followed;
         followed.follow(closing).catch(fail);
-        await announceModel(membership, ["student"], await model.openFiles(await followed.first(closing)));
+        await announceModel(membership, ["student"], await model.open(await followed.first(closing)));
         return () => [sampleTasks(membership, model, followed, meters, log)];
       },
       alone: async () => {
         if (!settings.model)
           throw new RetortError("InvalidArgument", "a student that stands alone needs --model DIR; one that serves a run needs --run ID");
-        const { parameters, architecture, dtype, precision } = await model.openDirectory(settings.model);
+        const { parameters, architecture, dtype, precision } = await model.open({ directory: settings.model });
         log.info({ parameters, architecture, dtype, precision }, "the model is loaded");
       },
-      close: () => model.close(),
+      close: async () => {
+        await model.close();
+        await policy?.release();
+      },
     };
   });
 }

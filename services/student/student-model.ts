@@ -1,11 +1,9 @@
 import pLimit from "p-limit";
 import type { RetortError } from "../shared/base/errors.js";
-import { ownBuffers } from "../shared/base/file-bytes.js";
 import { threadCount } from "../shared/base/settings.js";
-import { moved, type WorkerHandle } from "../shared/base/workers.js";
+import type { WorkerHandle } from "../shared/base/workers.js";
 import type { SamplingModel } from "../shared/flow/rollouts/sample-stream.js";
-import type { WeightsFiles } from "../shared/flow/weights/store.js";
-import type { HostOptions, HostSampling, ModelDescription, ModelHost } from "../shared/ml/host/model-host.js";
+import type { HostOptions, HostSampling, ModelDescription, ModelHost, ModelSource } from "../shared/ml/host/model-host.js";
 import { sampleIn } from "../shared/ml/host/sample-in.js";
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
 import type { Piece, SampleRequest } from "../shared/ml/sampling/chunk.js";
@@ -30,19 +28,14 @@ export class StudentModel implements SamplingModel {
     return this.#worker.crashed;
   }
 
-  /** Opens a model directory. */
-  openDirectory(directory: string): Promise<ModelDescription> {
-    return this.#worker.api.open({ directory }, this.#options);
+  /** Opens a model. */
+  open(source: ModelSource): Promise<ModelDescription> {
+    return this.#worker.api.open(source, this.#options);
   }
 
-  /** Opens a model of its files, which the thread takes over. */
-  openFiles(files: WeightsFiles): Promise<ModelDescription> {
-    return this.#worker.api.open(moved({ files: Object.fromEntries(files) }, buffersOf(files)), this.#options);
-  }
-
-  /** Takes other weights: the files of a version, which the thread takes over. */
-  useWeights(files: WeightsFiles): Promise<void> {
-    return this.#worker.api.useWeights(moved(Object.fromEntries(files), buffersOf(files)));
+  /** Takes other weights: see {@link ModelHost.useWeights}. */
+  useWeights(directory: string): Promise<void> {
+    return this.#worker.api.useWeights(directory);
   }
 
   encode(...[prompts, chat]: Parameters<SamplingModel["encode"]>): Promise<Int32Array[]> {
@@ -68,5 +61,3 @@ export class StudentModel implements SamplingModel {
     return this.#worker.terminate();
   }
 }
-
-const buffersOf = (files: WeightsFiles): ArrayBufferLike[] => [...files.values()].flatMap(ownBuffers);

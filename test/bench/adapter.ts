@@ -11,8 +11,8 @@ import { spawnWorker } from "../../services/shared/base/workers.js";
 import { DirectoryStore } from "../../services/shared/flow/weights/directory-store.js";
 import { NatsStore } from "../../services/shared/flow/weights/nats-store.js";
 import type { WeightStore } from "../../services/shared/flow/weights/store.js";
+import { weightsFilesOf } from "../../services/shared/ml/models/checkpoint/open.js";
 import { allLinear } from "../../services/shared/ml/models/lora.js";
-import { weightsFileOf } from "../../services/shared/ml/models/trainable.js";
 import type { TrainSequence } from "../../services/shared/ml/training/batch.js";
 import { StudentModel } from "../../services/student/student-model.js";
 import { plainObjective } from "../support/loss/loss.js";
@@ -71,34 +71,42 @@ async function publish(shape: Shape, source: StudentSource, name: string): Promi
   const directory = await mkdtemp(join(tmpdir(), "retort-bench-"));
   const stores: [string, WeightStore][] = [
     ["directory", new DirectoryStore(directory)],
-    ["NATS", new NatsStore(await nats.connect())],
+    ["NATS", new NatsStore(await nats.connect(), directory)],
   ];
   const { prompt, fresh, batch, repetitions } = loads[shape];
   const requests = tokenRows(batch, prompt).map((promptIds, i) => ({ promptIds, seed: BigInt(i) }));
   const sampling = { temperature: 1, topK: 0, topP: 1, maxNewTokens: fresh };
   for (const [kind, store] of stores) {
-    const whole = new Map(Object.entries(await host.api.files(true)));
-    const sizes = [...whole].map(([file, bytes]) => [file, [bytes].flat().reduce((sum, { length }) => sum + length, 0)] as const);
-    const weights = weightsFileOf(whole.keys());
-    await store.put("bench", 0, whole, 1n);
+    const publish = async (version: number) => {
+      const files = await host.api.writeVersion(await store.stage("bench", 1n), version === 0);
+      await store.put("bench", version, files, 1n);
+      return files;
+    };
+    const whole = await publish(0);
+    const weights = weightsFilesOf(whole.map(({ name: file }) => file));
+    const isWeights = (file: string) => weights.includes(file);
+    const isBase = (file: string) => !file.startsWith("adapter_");
+    const held = (part: string) => store.holding("bench", `student/${part}`);
     const model = new StudentModel({ device: "cpu", threads, chunkTokens: 64, maxRows: 64 } as ConstructorParameters<
       typeof StudentModel
     >[0]);
-    await model.openFiles(await store.get("bench", 0));
+    await store.fetch("bench", 0, held("base"), isBase);
+    if (weights[0]?.startsWith("adapter_")) await store.fetch("bench", 0, held("adapter"), (file) => !isBase(file));
+    await model.open(weights[0]?.startsWith("adapter_") ? { directory: held("adapter"), base: held("base") } : { directory: held("base") });
     const firstSample = (await timed(() => model.sampleNow(requests, sampling))).ms;
     const times = { publish: [] as number[], fetch: [] as number[], take: [] as number[], next: [] as number[], again: [] as number[] };
     for (let version = 1; version <= Math.max(3, repetitions); version++) {
-      const put = async () => store.put("bench", version, new Map(Object.entries(await host.api.files(false))), 1n);
-      times.publish.push((await timed(put)).ms);
-      const got = await timed(() => store.get("bench", version, (file) => file === weights));
-      times.fetch.push(got.ms);
-      times.take.push((await timed(() => model.useWeights(got.value))).ms);
+      times.publish.push((await timed(() => publish(version))).ms);
+      const directory = held(String(version));
+      times.fetch.push((await timed(() => store.fetch("bench", version, directory, isWeights))).ms);
+      times.take.push((await timed(() => model.useWeights(directory))).ms);
       times.next.push((await timed(() => model.sampleNow(requests, sampling))).ms);
       times.again.push((await timed(() => model.sampleNow(requests, sampling))).ms);
       await store.delete("bench", version);
+      await rm(held(String(version - 1)), { recursive: true, force: true });
     }
     const ms = (list: readonly number[]) => `${median(list).toFixed(0)} ms`;
-    const size = (new Map(sizes).get(weights) ?? 0) / 2 ** 20;
+    const size = whole.reduce((sum, { name: file, sizeBytes }) => (isWeights(file) ? sum + sizeBytes : sum), 0) / 2 ** 20;
     console.log(
       `${name}, ${kind}: a version of ${size.toFixed(1)} MiB is published in ${ms(times.publish)}; a student fetches it in ${ms(times.fetch)} and takes it in ${ms(times.take)}, then writes ${batch} completions in ${ms(times.next)} (without a new version ${ms(times.again)}, the very first time ${firstSample.toFixed(0)} ms)`,
     );

@@ -8,6 +8,7 @@ import { mutatedBytes } from "../support/fuzz/bytes.js";
 import { fuzz, outcomeOf } from "../support/fuzz/cases.js";
 import { mutatedMessage } from "../support/fuzz/messages.js";
 import type { Random } from "../support/fuzz/random.js";
+import { fetchedBytes, storeBytes } from "../support/runs/stored-bytes.js";
 
 const content = new Map([
   ["config.json", Buffer.from("{}")],
@@ -39,12 +40,12 @@ describe("a stored version whose manifest may be anything", () => {
       const names = await readdir(directory, { recursive: true });
       return names.filter((name) => !name.startsWith(join("weights", "run", "1"))).sort();
     };
-    await store.put("other", 0, content, 1n);
-    await store.put("run", 0, content, 1n);
+    await storeBytes(store, "other", 0, content, 1n);
+    await storeBytes(store, "run", 0, content, 1n);
     await writeFile(join(directory, "outside"), "x");
     const before = await others();
     await fuzz("manifests", 400, async (random) => {
-      const manifest = create(WeightsManifestSchema, await store.put("run", 1, content, 1n));
+      const manifest = create(WeightsManifestSchema, await storeBytes(store, "run", 1, content, 1n));
       const kind = random.int(4);
       const bytes =
         kind === 0
@@ -54,11 +55,10 @@ describe("a stored version whose manifest may be anything", () => {
               kind === 1 ? mutatedMessage(random, WeightsManifestSchema, manifest) : foreign(random, manifest),
             );
       await writeFile(join(root, "run", "1", "manifest.binpb"), bytes);
-      const read = await outcomeOf(() => store.get("run", 1));
+      const read = await outcomeOf(() => fetchedBytes(store, "run", 1));
       if ("value" in read)
-        for (const [name, part] of read.value) {
-          const parts = part instanceof Uint8Array ? [part] : [...part];
-          if (!content.get(name)?.equals(Buffer.concat(parts))) throw new Error(`${name} was read with other bytes than were stored`);
+        for (const [name, bytes] of read.value) {
+          if (!content.get(name)?.equals(bytes)) throw new Error(`${name} was read with other bytes than were stored`);
         }
       await outcomeOf(() => store.delete("run", 1));
       expect(await others()).toEqual(before);

@@ -25,6 +25,7 @@ import { loadModel } from "../../services/shared/ml/models/files/model-files.js"
 import { FakeWorkers } from "../support/runs/fake-workers.js";
 import { flipBit } from "../support/runs/poison.js";
 import { example, type RoleProcess, RunBench } from "../support/runs/run-bench.js";
+import { fetchedBytes, storeBytes } from "../support/runs/stored-bytes.js";
 import { eventually } from "../support/servers/nats.js";
 
 const body = (steps: number): string => `
@@ -171,7 +172,7 @@ describe("a student", () => {
         minPolicyVersion: step - 1,
         maxPolicyVersion: step - 1,
       });
-    await bench.store.put(bench.runId, 1, await bench.store.get(bench.runId, 0), 1n);
+    await storeBytes(bench.store, bench.runId, 1, await fetchedBytes(bench.store, bench.runId, 0), 1n);
     await flipBit(join(bench.directory, "weights", bench.runId, "1", "model.safetensors"));
     await bench.runs.setPolicy(bench.runId, { version: 1, fence: 1n });
     await publishTask(bench.streams, task(2));

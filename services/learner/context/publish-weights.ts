@@ -1,25 +1,61 @@
-import { weightsFileOf } from "../../shared/ml/models/trainable.js";
+import { rm } from "node:fs/promises";
+import type { VersionFile } from "../../shared/flow/weights/store.js";
+import { weightsFilesOf } from "../../shared/ml/models/checkpoint/open.js";
 import { guard } from "./guard.js";
 import type { RunContext } from "./run-context.js";
 import { withRoom } from "./with-room.js";
 
+/** A version whose weights have been written; the trainer may change them. */
+export interface Publishing {
+  /** Settles when the students have been told of it. */
+  readonly announced: Promise<void>;
+  /** Settles when the versions before it that no one can ask for any more are deleted, too. */
+  readonly done: Promise<void>;
+}
+
 /**
- * Stores a policy version and announces it; versions that no task can ask for any more are deleted.
+ * Writes a policy version, and begins to store and to announce it; versions that no task can ask for any more are deleted behind
+ * that. One version at a time: the one before must be done.
  *
  * @param whole with config and tokenizer, which come with version 0
  */
-export async function publishWeights(context: RunContext, version: number, whole: boolean): Promise<void> {
-  const { membership, host, fence, announcer, dataDir } = context;
-  const { store, run, runId } = membership;
+export async function publishWeights(context: RunContext, version: number, whole: boolean): Promise<Publishing> {
+  const { membership, host, fence, dataDir } = context;
+  const { store, runId } = membership;
   await guard(context);
-  const files = new Map(Object.entries(await host.files(whole)));
-  await withRoom(context, `policy version ${version}`, dataDir, async () => {
-    if (whole && version > 0) await store.put(runId, 0, files, fence);
-    // A student has version 0 already.
-    const wanted = version > 0 ? weightsFileOf(files.keys()) : undefined;
-    await store.put(runId, version, new Map([...files].filter(([name]) => !wanted || name === wanted)), fence);
+  const what = `policy version ${version}`;
+  const { directory, files } = await withRoom(context, what, dataDir, async () => {
+    const staged = await store.stage(runId, fence);
+    return { directory: staged, files: await host.writeVersion(staged, whole) };
+  }).catch(async (error: unknown) => {
+    // A later learner clears away what this one was writing.
+    await guard(context);
+    throw error;
   });
-  await announcer.announce(version);
+  const announced = withRoom(context, what, dataDir, () => storeVersion(context, version, whole, files)).then(() =>
+    context.announcer.announce(version),
+  );
+  const done = announced.then(() => clearAway(context, version, whole, directory));
+  // Who waits for them hears of what went wrong, whenever that is.
+  for (const promise of [announced, done]) promise.catch(() => {});
+  return { announced, done };
+}
+
+async function storeVersion({ membership, fence }: RunContext, version: number, whole: boolean, files: readonly VersionFile[]) {
+  const { store, runId } = membership;
+  if (whole && version > 0) await store.put(runId, 0, files, fence);
+  // A student has version 0 already.
+  const wanted = version > 0 ? weightsFilesOf(files.map(({ name }) => name)) : undefined;
+  await store.put(
+    runId,
+    version,
+    files.filter(({ name }) => !wanted || wanted.includes(name)),
+    fence,
+  );
+}
+
+async function clearAway({ membership: { store, run, runId } }: RunContext, version: number, whole: boolean, staged: string) {
+  await rm(staged, { recursive: true, force: true });
   const old = version - run.maxStaleness - 2;
   // Version 0 stays: config and tokenizer come with it. A learner that takes over clears away what the one before left.
   const gone = whole ? (await store.list(runId)).filter((one) => one <= old || one > version) : [old];

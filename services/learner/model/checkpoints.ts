@@ -1,12 +1,11 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { hashFile } from "../../shared/base/hash-file.js";
 import { makeDirectory } from "../../shared/base/make-directory.js";
 import type { WorkerClient } from "../../shared/base/workers.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
 import { checkpointNames, checkpointState, directoryName, readCheckpoints, readState, type Stored, stateName } from "./checkpoint-state.js";
+import { filesIn } from "./files-in.js";
 import type { TrainHost } from "./train-host.js";
 
 /** A checkpoint that cannot be resumed from. */
@@ -19,30 +18,20 @@ export interface Refused {
 export async function writeCheckpoint(host: WorkerClient<TrainHost>, path: string, state: { readonly step: number }): Promise<string> {
   await rm(join(path, stateName), { force: true });
   await makeDirectory(path);
-  const digest = await host.save(path, true);
-  const files = await digestsIn(path);
-  await writeAtomically(join(path, stateName), Buffer.from(`${JSON.stringify({ ...state, digest, files })}\n`));
+  const { digest, files } = await host.save(path, true);
+  const digests = (await filesIn(path, files)).flatMap(({ name, digest }) => (name.includes("/") ? [] : [[name, digest] as const]));
+  await writeAtomically(
+    join(path, stateName),
+    Buffer.from(`${JSON.stringify({ ...state, digest, files: Object.fromEntries(digests) })}\n`),
+  );
   return digest;
-}
-
-async function digestsIn(path: string): Promise<Record<string, string>> {
-  const names = (await readdir(path, { withFileTypes: true })).filter((entry) => entry.isFile() && entry.name !== stateName);
-  const digests: Record<string, string> = {};
-  for (const { name } of names.sort((a, b) => (a.name < b.name ? -1 : 1))) digests[name] = await sha256(join(path, name));
-  return digests;
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path, { highWaterMark: 4 * 1024 * 1024 }), hash);
-  return hash.digest("hex");
 }
 
 /** Why a checkpoint's files are not those that were written; undefined if they are. */
 async function fault({ path, files }: Stored): Promise<string | undefined> {
   if (Object.keys(files).length === 0) return "its state lists no files";
   for (const [name, digest] of Object.entries(files)) {
-    const found = await sha256(join(path, name)).catch((error: NodeJS.ErrnoException) => error);
+    const found = await hashFile(join(path, name)).catch((error: NodeJS.ErrnoException) => error);
     if (typeof found !== "string") return `${name} cannot be read (${found.code ?? found.message})`;
     if (found !== digest)
       return `${name} is not what was written: it has the SHA-256 ${found.slice(0, 12)}…, and had ${digest.slice(0, 12)}…`;

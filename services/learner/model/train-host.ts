@@ -1,23 +1,21 @@
 import { RetortError } from "../../shared/base/errors.js";
-import { type FileBytes, joined, ownBuffers } from "../../shared/base/file-bytes.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
-import { moved } from "../../shared/base/workers.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
+import type { VersionFile } from "../../shared/flow/weights/store.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { textLayoutOf } from "../../shared/ml/models/architectures/table.js";
 import { readConfig } from "../../shared/ml/models/checkpoint/check.js";
 import { checkOnDevice } from "../../shared/ml/models/device-limits.js";
-import { saveAdapter } from "../../shared/ml/models/files/adapter-files.js";
+import { saveAdapter, writeAdapterConfig, writeFactors } from "../../shared/ml/models/files/adapter-files.js";
 import { loadHead } from "../../shared/ml/models/files/load-head.js";
-import { modelToFiles, saveModel } from "../../shared/ml/models/files/model-files.js";
+import { saveCompanions, saveModel } from "../../shared/ml/models/files/model-files.js";
 import { digestOf, type Model } from "../../shared/ml/models/model.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { elementsOf } from "../../shared/ml/models/param-spec.js";
-import { encodeSafetensors } from "../../shared/ml/models/safetensors/safetensors.js";
-import { publishedFiles } from "../../shared/ml/models/trainable.js";
+import { tensorsInMemory, type WrittenFile, writeShards } from "../../shared/ml/models/safetensors/write-shards.js";
 import { withRows } from "../../shared/ml/models/vocabulary-rows.js";
 import { checkDevice } from "../../shared/ml/runtime/device.js";
 import { Scorer } from "../../shared/ml/scoring/scorer.js";
@@ -27,6 +25,7 @@ import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
+import { filesIn } from "./files-in.js";
 import { type OpenedStudent, openStudent, type StudentSource } from "./open-student.js";
 import { momentsName, writeTrainerFiles } from "./trainer-files.js";
 
@@ -144,42 +143,59 @@ export class TrainHost {
     }
   }
 
-  /** The current version's files: the weights, and with `whole` also config and tokenizer. The caller's thread gets them as its own. */
-  files(whole: boolean): Record<string, FileBytes> {
-    const { trainer, base } = this.#loaded;
-    const files = { ...(whole ? modelToFiles(this.#current) : {}), ...publishedBy(trainer) };
-    // The base model's weights are still read here: another thread gets copies.
-    const own = Object.entries(files).filter(([name]) => !base || name !== publishedFiles.full);
-    return moved(
-      files,
-      own.flatMap(([, bytes]) => ownBuffers(bytes)),
-    );
+  /**
+   * Writes the current version's files: the weights, and with `whole` also config and tokenizer, and the base model of an adapter.
+   * They are written from the trainer's own arrays, and hashed at the same time. They are not synced to the disk: see DirectoryStore.
+   *
+   * @param directory an empty one
+   * @param shardBytes as of {@link ShardOptions}
+   */
+  async writeVersion(directory: string, whole: boolean, shardBytes?: number): Promise<VersionFile[]> {
+    const { trainer } = this.#loaded;
+    const { adapter, ...model } = this.#current;
+    const options = { shardBytes, sync: false };
+    const known: WrittenFile[] = [];
+    if (whole && adapter) await writeAdapterConfig(directory, adapter, model.config);
+    if (whole) await saveCompanions(directory, model);
+    if (adapter) known.push(...(await writeFactors(directory, adapter.factors, false)));
+    if (whole || !adapter) {
+      const params = adapter ? model.params : trainer.published().weights;
+      known.push(...(await writeShards(directory, tensorsInMemory(params), options)));
+    }
+    return filesIn(directory, known);
   }
 
   /**
    * Saves the current weights as a Hugging Face directory, or an adapter as PEFT's; with `state`, what a trainer goes on from
-   * too. Returns the digest of the weights, or of the adapter's factors.
+   * too.
+   *
+   * @param shardBytes as of {@link ShardOptions}
+   * @returns the digest of the weights, or of the adapter's factors, and the files that were hashed while they were written
    */
-  async save(directory: string, state: boolean): Promise<string> {
+  async save(
+    directory: string,
+    state: boolean,
+    shardBytes?: number,
+  ): Promise<{ readonly digest: string; readonly files: readonly WrittenFile[] }> {
     const unmarked = state ? ["model.safetensors", momentsName] : undefined;
     await ownDirectory(directory, state ? "checkpoint" : "output", { unmarked, wayOut: "name another directory" });
     const { trainer, base } = this.#loaded;
-    const digest = await this.#saveWeights(directory);
-    if (state) await writeTrainerFiles(directory, trainer.moments(), base);
-    return digest;
+    const { digest, files } = await this.#saveWeights(directory, shardBytes);
+    if (!state) return { digest, files };
+    return { digest, files: [...files, ...(await writeTrainerFiles(directory, trainer.moments(), base, shardBytes))] };
   }
 
   /** With all rows of the vocabulary, those that are not trained as they came. */
-  async #saveWeights(directory: string): Promise<string> {
+  async #saveWeights(directory: string, shardBytes?: number) {
     const { rest, wholeConfig, directory: origin } = this.#loaded;
     const model = this.#current;
     if (model.adapter) {
-      await saveAdapter(directory, model.adapter, model.config, model.tokenizer, origin);
-      return digestOf(model.adapter.factors);
+      const files = await saveAdapter(directory, model.adapter, model.config, model.tokenizer, origin);
+      return { digest: digestOf(model.adapter.factors), files };
     }
     const params = withRows(model.params, rest);
-    await saveModel(directory, { ...model, params, rawConfig: wholeConfig }, origin);
-    return digestOf(params);
+    const files = await saveModel(directory, { ...model, params, rawConfig: wholeConfig }, origin, undefined, { shardBytes });
+    return { digest: digestOf(params), files };
   }
 
   /** The student as it is until the next step, which changes its weights where they are. */
@@ -195,14 +211,6 @@ export class TrainHost {
     if (!this.#student) throw new RetortError("FailedPrecondition", "no student is loaded yet");
     return this.#student;
   }
-}
-
-/** The file that is published for a version after the first: its weights. */
-function publishedBy(trainer: Trainer): Record<string, FileBytes> {
-  const { file, weights } = trainer.published();
-  const encoded = encodeSafetensors(weights);
-  // Copies, and as few arrays as can be: hundreds of small ones take longer to send and to write than to copy.
-  return { [file]: joined(encoded) };
 }
 
 /** Most elements of the [tokens, V] arrays held at once. */

@@ -4,14 +4,17 @@ import { z } from "zod";
 import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
+import type { Tensor } from "../../shared/ml/graph/tensor.js";
+import { readModelJson } from "../../shared/ml/models/checkpoint/model-json.js";
 import type { Weights } from "../../shared/ml/models/param-spec.js";
-import { encodeSafetensors } from "../../shared/ml/models/safetensors/safetensors.js";
 import { readTensors } from "../../shared/ml/models/safetensors/safetensors-file.js";
+import { indexName, tensorsInMemory, type WrittenFile, writeShards } from "../../shared/ml/models/safetensors/write-shards.js";
 import type { Moments, TrainerState } from "../../shared/ml/training/optimizer-state.js";
 import { checkpointState, readState } from "./checkpoint-state.js";
 
-/** The file of a checkpoint with the optimiser's moments. */
-export const momentsName = "optimizer.safetensors";
+/** The file of a checkpoint with the optimiser's moments, or its shards: what it is called. */
+const momentsStem = "optimizer";
+export const momentsName = `${momentsStem}.safetensors`;
 
 /** The file of an adapter's checkpoint that says which model it was trained on. */
 const baseName = "base.json";
@@ -25,26 +28,42 @@ export interface BaseIdentity {
 
 const baseIdentity = z.object({ directory: z.string(), digest: z.string() });
 
-/** Writes what a checkpoint holds besides weights. @param base for an adapter's */
-export async function writeTrainerFiles(checkpoint: string, moments: Moments, base: BaseIdentity | undefined): Promise<void> {
+/**
+ * Writes what a checkpoint holds besides weights, from the trainer's own arrays.
+ *
+ * @param base for an adapter's
+ * @param shardBytes as of {@link ShardOptions}
+ * @returns the files of the moments
+ */
+export async function writeTrainerFiles(
+  checkpoint: string,
+  { m, v, updates }: Moments,
+  base: BaseIdentity | undefined,
+  shardBytes?: number,
+): Promise<WrittenFile[]> {
   if (base) await writeAtomically(join(checkpoint, baseName), Buffer.from(`${JSON.stringify(base)}\n`));
-  await writeAtomically(join(checkpoint, momentsName), momentsFile(moments));
-}
-
-function momentsFile({ m, v, updates }: Moments) {
   const named = Object.entries({ m, v }).flatMap(([part, tensors]) =>
     [...tensors].map(([name, tensor]) => [`${part}:${name}`, tensor] as const),
   );
-  return encodeSafetensors(new Map(named), { updates: String(updates) });
+  const options = { shardBytes, stem: momentsStem, metadata: { updates: String(updates) } };
+  return writeShards(checkpoint, tensorsInMemory(new Map(named)), options);
 }
 
 /** Where the trainer was that wrote a checkpoint. @param params the checkpoint's weights, which have been read */
 export async function readTrainerState(checkpoint: string, params: Weights): Promise<TrainerState> {
-  const moments = await readTensors(join(checkpoint, momentsName));
-  const part = (prefix: string) =>
-    new Map([...moments].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [])));
+  const [m, v] = [new Map<string, Tensor<"float32">>(), new Map<string, Tensor<"float32">>()];
+  for (const file of await momentsFiles(checkpoint))
+    for (const [name, tensor] of await readTensors(join(checkpoint, file)))
+      (name.startsWith("m:") ? m : v).set(name.slice("m:".length), tensor);
   const { step } = found(await readState(checkpoint, checkpointState), `the state of checkpoint ${checkpoint}`);
-  return { params, m: part("m:"), v: part("v:"), updates: step };
+  return { params, m, v, updates: step };
+}
+
+/** The files that hold a checkpoint's moments: one, or the shards that an index names. */
+async function momentsFiles(checkpoint: string): Promise<string[]> {
+  const index = await readModelJson(checkpoint, indexName(momentsStem), {});
+  const map = typeof index.weight_map === "object" && index.weight_map !== null ? Object.values(index.weight_map) : [];
+  return map.length ? [...new Set(map.map(String))] : [momentsName];
 }
 
 /** How a refusal of a checkpoint ends. */

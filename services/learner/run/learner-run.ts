@@ -33,6 +33,10 @@ export class LearnerRun {
   readonly #issued: IssuedSteps;
   /** The last step that is trained: the version that the model has. */
   #step: number;
+  /** That version is announced; what is left to do for it is done; the steps that may be sampled with it are handed out. */
+  #announced: Promise<void> = Promise.resolve();
+  #published: Promise<void> = Promise.resolve();
+  #ahead: Promise<void> = Promise.resolve();
 
   private constructor(context: RunContext, prepared: PreparedRun, checkpoints: Checkpoints, directory: string) {
     const { step, data, recordSize } = prepared;
@@ -68,7 +72,9 @@ export class LearnerRun {
     try {
       // A version that is resumed from may have been saved before it was evaluated.
       if (this.#evaluations.isDue(this.#step)) await this.#evaluations.measure(this.#step);
-      return await this.#loop();
+      const ending = await this.#loop();
+      await Promise.all([this.#published, this.#ahead]);
+      return ending;
     } catch (error) {
       await this.#checkpoints.saveAfter(error, this.#step);
       throw error;
@@ -100,7 +106,11 @@ export class LearnerRun {
   /** One optimiser step. False if it was interrupted before its batch was complete. */
   async #advance(): Promise<boolean> {
     const startedMs = performance.now();
+    await this.#ahead;
     const issued = await this.#issued.take(this.#step + 1);
+    this.#ahead = this.#announced.then(() => this.#issued.takeAhead(issued.step));
+    // Who waits for it hears of what went wrong.
+    this.#ahead.catch(() => {});
     const done = await issued.span.run(() => this.#train(issued, startedMs));
     if (!done) return false;
     this.#issued.finished(issued.step);
@@ -116,11 +126,20 @@ export class LearnerRun {
     const stats = await optimise(this.#context, this.#alarms, phase, step, assembled.batch);
     const trainedMs = performance.now();
     this.#step = step;
-    await traced("publish weights", {}, () => publishWeights(this.#context, step, false));
+    await traced("publish weights", {}, () => this.#publish(step));
+    await this.#ahead;
     const times = { startedMs, collectedMs, trainedMs, publishedMs: performance.now() };
     const [fromStep, tasksInFlight] = [this.#prepared.step, this.#issued.tasksBeyond(step)];
     await finishStep(this.#context, { issued, assembled, stats, times, fromStep, tasksInFlight });
     return true;
+  }
+
+  /** Where samples may lag behind, a version is stored and announced while the next step is collected and trained. */
+  async #publish(step: number): Promise<void> {
+    await this.#published;
+    const { announced, done } = await publishWeights(this.#context, step, false);
+    [this.#announced, this.#published] = [announced, done];
+    if (this.#context.membership.run.maxStaleness === 0) await announced;
   }
 
   /** Checkpoints and evaluations that are due after a step. A version is saved before it is evaluated, which takes long. */
@@ -128,11 +147,13 @@ export class LearnerRun {
     const step = this.#step;
     if (step >= this.#context.membership.run.totalSteps) return;
     const measures = this.#evaluations.isDue(step);
+    if (measures) await this.#published;
     if (measures || this.#checkpoints.isDue(step)) await this.#checkpoints.save(step);
     if (measures) await this.#evaluations.measure(step);
   }
 
   async #finish(): Promise<Ending> {
+    await this.#published;
     await this.#checkpoints.save(this.#step);
     while (!(await this.#evaluations.measure(this.#step))) {
       const ending = await this.#obeyControl();

@@ -43,7 +43,7 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
   const step = checkpoint?.step ?? 0;
   const options = trainerOptions(context, phaseOf(run, Math.max(1, step)));
   const student = await host.open(studentSource(spec), options, checkpoint?.path, spec.vocabSize);
-  await publishWeights(context, step, true);
+  await (await publishWeights(context, step, true)).done;
   log.info({ step, parameters: student.parameters, trained: student.trained }, "the student is loaded");
   const hiddenSize = await loadHeads(host, spec, run);
   const data = await prepareData(context, student);

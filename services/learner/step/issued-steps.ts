@@ -34,12 +34,15 @@ export class IssuedSteps {
     this.#source = source;
   }
 
-  /** Hands out the steps whose policy version exists, this one and `maxStaleness` more. Returns this one. */
-  async take(step: number): Promise<IssuedStep> {
+  /** Hands out a step, unless it has been. Its policy version must have been announced. */
+  take(step: number): Promise<IssuedStep> {
+    return this.#issue(step);
+  }
+
+  /** Hands out the steps that may be sampled before this one is trained, with the version before it, which must have been announced. */
+  async takeAhead(step: number): Promise<void> {
     const { totalSteps, maxStaleness } = this.#context.membership.run;
-    const taken = await this.#issue(step);
     for (let ahead = step + 1; ahead <= Math.min(totalSteps, step + maxStaleness); ahead++) await this.#issue(ahead);
-    return taken;
   }
 
   /** Drops a step that has been trained. */

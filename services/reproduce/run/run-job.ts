@@ -95,5 +95,6 @@ export async function storedOutcome({ digest, also }: RunJob, places: Places): P
 }
 
 /** Stores an outcome, so that its run is never done again. */
-export const storeOutcome = (outcome: Outcome, places: Places): Promise<void> =>
-  writeAtomically(places.result(outcome.digest), Buffer.from(`${JSON.stringify(outcome, null, 1)}\n`));
+export async function storeOutcome(outcome: Outcome, places: Places): Promise<void> {
+  await writeAtomically(places.result(outcome.digest), Buffer.from(`${JSON.stringify(outcome, null, 1)}\n`));
+}

@@ -29,6 +29,7 @@ import { ServiceFuzz } from "../../support/fuzz/service-fuzz.js";
 import { tameTexts } from "../../support/fuzz/tame.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
 import { example } from "../../support/runs/run-bench.js";
+import { storeBytes } from "../../support/runs/stored-bytes.js";
 import { TestNats } from "../../support/servers/nats.js";
 
 const specText = `
@@ -67,7 +68,7 @@ describe("ControllerService, asked with anything", () => {
     await runs.create(newRun({ ...kept, runId: "going" }));
     await runs.create(newRun({ ...kept, state: RunState.SUCCEEDED }));
     const files = new Map([["model.safetensors", new Uint8Array([1, 2, 3])]]);
-    await store.put("kept", 0, files, 1n);
+    await storeBytes(store, "kept", 0, files, 1n);
     const context = { streams, runs, store, supervisor, now: () => new Date() };
     const runId = "kept";
     const ids = ["kept", "going", "none", "A", "a.b", "a.>", "*", "-", "\0", "../weights", "a".repeat(64)];

@@ -17,6 +17,7 @@ import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
 import { example } from "../../support/runs/run-bench.js";
+import { storeBytes } from "../../support/runs/stored-bytes.js";
 import { TestNats } from "../../support/servers/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
@@ -226,7 +227,8 @@ describe("a controller", () => {
     };
     await expect(files()).rejects.toMatchObject({ code: "NotFound", message: expect.stringContaining("no weights yet") });
     const text = (value: string) => new Uint8Array(Buffer.from(value));
-    await store.put(
+    await storeBytes(
+      store,
       runId,
       0,
       new Map([
@@ -235,7 +237,7 @@ describe("a controller", () => {
       ]),
       1n,
     );
-    await store.put(runId, 3, new Map([["model.safetensors", text("new")]]), 1n);
+    await storeBytes(store, runId, 3, new Map([["model.safetensors", text("new")]]), 1n);
     await runs.setPolicy(runId, { version: 3, fence: 1n });
     expect(await files()).toEqual({ version: "3", "config.json": "{}", "model.safetensors": "new" });
     expect(await files(0)).toEqual({ version: "0", "config.json": "{}", "model.safetensors": "old" });

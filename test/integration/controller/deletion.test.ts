@@ -21,6 +21,7 @@ import { ControllerService } from "../../../services/shared/gen/retort/v1/contro
 import { CheckpointSavedSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
+import { storeBytes } from "../../support/runs/stored-bytes.js";
 import { TestNats } from "../../support/servers/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
@@ -50,8 +51,8 @@ describe("what runs keep", () => {
     streams = await nats.connect();
     await ensureStreams(streams);
     runs = await RunStore.open(streams, async () => {});
-    store = new NatsStore(streams);
     dataDir = await mkdtemp(join(tmpdir(), "retort-storage-"));
+    store = new NatsStore(streams, join(dataDir, "weights"));
     storage = new RunStorage({ dataDir, streams, runs, store });
     supervisor = new Supervisor({ streams, runs, launcher, log, storage });
     await supervisor.adopt();
@@ -82,7 +83,8 @@ describe("what runs keep", () => {
     await announceStart(streams, runId);
     await ensureRun(streams, { runId, teachers: ["default"], rewarded: true, maxAttempts: 3 });
     for (const version of [0, 4, 5])
-      await store.put(
+      await storeBytes(
+        store,
         runId,
         version,
         new Map([

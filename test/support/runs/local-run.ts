@@ -11,7 +11,7 @@ import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
 import type { RunEvent } from "../../../services/shared/gen/retort/v1/events_pb.js";
 import { RolloutSchema, type Sequence } from "../../../services/shared/gen/retort/v1/flow_pb.js";
 import type { Run } from "../../../services/shared/gen/retort/v1/run_pb.js";
-import { weightsFileOf } from "../../../services/shared/ml/models/trainable.js";
+import { weightsFilesOf } from "../../../services/shared/ml/models/checkpoint/open.js";
 
 const examples = resolve("deploy/examples/num2words");
 
@@ -120,7 +120,7 @@ export class LocalCluster {
 
 /** SHA-256 of the trained student's weights, or of its adapter's. */
 export async function digestOfStudent({ output }: Run): Promise<string> {
-  const file = weightsFileOf(await readdir(output));
+  const [file = ""] = weightsFilesOf(await readdir(output));
   return createHash("sha256")
     .update(await readFile(join(output, file)))
     .digest("hex");

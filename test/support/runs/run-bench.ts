@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { nanos } from "@nats-io/transport-node";
+import { filesIn } from "../../../services/learner/model/files-in.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { publish } from "../../../services/shared/base/streams/publish.js";
 import { lastMessage } from "../../../services/shared/base/streams/read.js";
@@ -15,7 +16,7 @@ import { type ResultKind, subjects } from "../../../services/shared/flow/subject
 import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
 import type { TaskKey } from "../../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
-import { loadModel, modelToFiles } from "../../../services/shared/ml/models/files/model-files.js";
+import { loadModel, saveModel } from "../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../services/shared/ml/models/model.js";
 import { eventually, TestNats } from "../servers/nats.js";
 
@@ -113,9 +114,10 @@ export class RunBench {
 
   /** Stores a policy version and announces it, as the learner does. */
   async announce(version: number, model?: Model): Promise<void> {
-    const files = new Map(Object.entries(modelToFiles(model ?? (await loadModel(example("models/student"))))));
     const fence = (await this.runs.policy(this.runId))?.fence ?? 1n;
-    await this.store.put(this.runId, version, files, fence);
+    const directory = await this.store.stage(this.runId, fence);
+    const weights = await saveModel(directory, model ?? (await loadModel(example("models/student"))));
+    await this.store.put(this.runId, version, await filesIn(directory, weights), fence);
     await this.runs.setPolicy(this.runId, { version, fence });
   }
 

@@ -1,9 +1,12 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { RetortError } from "../../../services/shared/base/errors.js";
-import { piecesOf } from "../../../services/shared/base/file-bytes.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import type { PolicyAnnouncement, RunStore } from "../../../services/shared/flow/runs/run-store.js";
-import type { WeightStore, WeightsFiles } from "../../../services/shared/flow/weights/store.js";
+import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
 import { Policy } from "../../../services/student/policy.js";
+import { eventually } from "../../support/servers/nats.js";
 
 /** A promise that a test settles. */
 function later<T>() {
@@ -17,6 +20,10 @@ function later<T>() {
 /** A learner that announces when it is told to, and a store that answers as it is told to. */
 class Learner {
   readonly used: string[] = [];
+  /** The versions that were asked for, the first one included. */
+  readonly fetched: number[] = [];
+  /** What the sampler waits for before it has a version. */
+  using: Promise<void> = Promise.resolve();
   readonly taken: string[] = [];
   readonly stop = new AbortController();
   /** What the store has: the bytes of each version, as text. */
@@ -29,7 +36,7 @@ class Learner {
   files = ["model.safetensors"];
   base = "digest";
 
-  constructor() {
+  constructor(readonly directory: string) {
     const learner = this;
     const runs = {
       async *watchPolicy() {
@@ -43,18 +50,30 @@ class Learner {
       },
     } as unknown as RunStore;
     const store = {
-      get: async (_: string, version: number, wanted: (name: string) => boolean = () => true) => {
-        const bytes = new TextEncoder().encode(await learner.get(version));
-        return new Map(learner.files.filter(wanted).map((name) => [name, name === "model.safetensors" ? bytes : new Uint8Array()]));
+      fetch: async (_: string, version: number, directory: string, wanted: (name: string) => boolean = () => true) => {
+        learner.fetched.push(version);
+        const text = await learner.get(version);
+        await mkdir(directory, { recursive: true });
+        for (const name of learner.files.filter(wanted)) await writeFile(join(directory, name), name === "model.safetensors" ? text : "");
       },
-      manifest: async () => ({ fence: learner.fence, files: [{ name: "model.safetensors", digest: learner.base }] }),
+      manifest: async () => ({
+        fence: learner.fence,
+        files: learner.files.map((name) => ({ name, digest: name === "model.safetensors" ? learner.base : "" })),
+      }),
     } as unknown as WeightStore;
-    const use = async (files: WeightsFiles) => {
-      this.used.push([...files.values()].map((bytes) => Buffer.concat(piecesOf(bytes)).toString()).join());
-      this.taken.push(...files.keys());
+    const use = async (from: string) => {
+      const names = await readdir(from);
+      this.used.push((await Promise.all(names.map((name) => readFile(join(from, name), "utf8")))).join());
+      this.taken.push(...names);
+      await this.using;
     };
-    this.policy = new Policy("run", runs, store, use, createLog("test", { level: "silent", format: "json" }));
+    this.policy = new Policy({ runId: "run", store, directory }, runs, use, createLog("test", { level: "silent", format: "json" }));
     void this.policy.follow(this.stop.signal);
+  }
+
+  /** The directories of versions that are held. */
+  async held(): Promise<string[]> {
+    return (await readdir(join(this.directory, "versions")).catch(() => [])).sort();
   }
 
   async announce(version: number, fence = 1n): Promise<void> {
@@ -77,10 +96,47 @@ class Learner {
 
 describe("Policy", () => {
   let learner: Learner;
-  beforeEach(() => {
-    learner = new Learner();
+  let root: string;
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), "retort-policy-"));
+    learner = new Learner(join(root, "held"));
+    await learner.policy.first(learner.stop.signal);
   });
-  afterEach(() => learner.stop.abort());
+  afterEach(async () => {
+    learner.stop.abort();
+    await rm(root, { recursive: true, force: true });
+  });
+
+  it("fetches a version as soon as it is announced, and keeps the one in use until the next is", async () => {
+    await learner.announce(1);
+    await learner.ensure(1, 1);
+    const busy = later<void>();
+    await learner.announce(2);
+    await eventually("version 2 is here", async () => (await learner.held()).length === 2);
+    expect([learner.fetched, learner.used]).toEqual([[0, 1, 2], ["weights 1"]]);
+    learner.using = busy.promise;
+    const second = learner.ensure(2, 2);
+    await eventually("version 2 is being taken", async () => learner.used.length === 2);
+    expect(await learner.held()).toEqual(["1-0", "2-1"]);
+    busy.settle();
+    expect([await second, learner.fetched]).toEqual([2, [0, 1, 2]]);
+    await eventually("version 1 is gone", async () => (await learner.held()).join() === "2-1");
+  });
+
+  it("holds one version that nobody has asked for, the newest, and fetches none that was superseded meanwhile", async () => {
+    await learner.announce(1);
+    await learner.ensure(1, 1);
+    const slow = later<string>();
+    learner.get = (version) => (version === 2 ? slow.promise : Promise.resolve(`weights ${version}`));
+    for (const version of [2, 3, 4]) await learner.announce(version);
+    slow.settle("weights 2");
+    expect(await learner.ensure(1, 4)).toBe(4);
+    expect([learner.fetched, learner.used]).toEqual([
+      [0, 1, 2, 4],
+      ["weights 1", "weights 4"],
+    ]);
+    await eventually("the others are gone", async () => (await learner.held()).length === 1);
+  });
 
   it("takes the newest announced version that a task allows, and loads each once", async () => {
     await learner.announce(3);

@@ -1,41 +1,69 @@
-import { createHash } from "node:crypto";
+import { readdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../../base/errors.js";
-import { type FileBytes, lengthOf, sliceOf, updateHash } from "../../base/file-bytes.js";
+import { makeDirectory } from "../../base/make-directory.js";
 import { type WeightsManifest, WeightsManifestSchema } from "../../gen/retort/v1/flow_pb.js";
-import { readRecord } from "../read-record.js";
-import type { WeightStore, WeightsFiles } from "./store.js";
+import { manifestName, manifestOf } from "./manifest.js";
+import type { VersionFile, WeightStore } from "./store.js";
 
-const manifestName = "manifest.binpb";
+/** Directories of learners that store versions, and of readers that keep them, beside the versions of a run. */
+const stagePrefix = ".new-";
+const holdingPrefix = ".held-";
 
 /**
- * A weight store over anything that keeps bytes under names. The order of writes makes versions whole: while a version
+ * A weight store over anything that keeps files under names. The order of writes makes versions whole: while a version
  * is replaced or removed its manifest is away, and a manifest is written after the files that it lists.
  */
 export abstract class BlobStore implements WeightStore {
-  /** Stores bytes whole or not at all, in place of what had the name. */
-  protected abstract write(runId: string, version: number, name: string, bytes: FileBytes): Promise<void>;
-  /** The bytes; undefined if nothing has the name. */
-  protected abstract read(runId: string, version: number, name: string): Promise<FileBytes | undefined>;
+  readonly #scratch: string;
+
+  /** @param scratch directory of this machine for what is on its way in and out: `<scratch>/<run>/…` */
+  constructor(scratch: string) {
+    this.#scratch = scratch;
+  }
+
+  /** Stores a file whole or not at all, in place of what had the name. @param file a path with its size, or its bytes */
+  protected abstract write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void>;
+  /** The bytes of a small file; undefined if nothing has the name. */
+  protected abstract read(runId: string, version: number, name: string): Promise<Uint8Array | undefined>;
+  /** Brings a file to a path that is free, and tells its SHA-256, hexadecimal; undefined if nothing has the name. */
+  protected abstract bring(runId: string, version: number, name: string, path: string): Promise<string | undefined>;
   /** Harmless if nothing has the name. */
   protected abstract remove(runId: string, version: number, name: string): Promise<void>;
+  /** The names of all that is stored under a version. */
+  protected abstract namesOf(runId: string, version: number): Promise<string[]>;
   /** Removes all that is stored under a run, half-written versions too. */
   protected abstract removeRun(runId: string): Promise<void>;
   /** The versions of a run under which a file of this name is stored, in any order. */
   protected abstract versionsWith(runId: string, name: string): Promise<number[]>;
 
-  async put(runId: string, version: number, files: WeightsFiles, fence: bigint): Promise<WeightsManifest> {
-    const stored = await this.manifest(runId, version);
+  async stage(runId: string, fence: bigint): Promise<string> {
+    const own = join(this.#scratch, runId);
+    for (const name of await readdir(own).catch(() => []))
+      if (name.startsWith(stagePrefix) && BigInt(name.slice(stagePrefix.length)) <= fence)
+        await rm(join(own, name), { recursive: true, force: true });
+    const directory = join(own, `${stagePrefix}${fence}`);
+    await makeDirectory(directory);
+    return directory;
+  }
+
+  holding(runId: string, name: string): string {
+    return join(this.#scratch, runId, `${holdingPrefix}${name}`);
+  }
+
+  async put(runId: string, version: number, files: readonly VersionFile[], fence: bigint): Promise<WeightsManifest> {
+    const stored = await this.#undamaged(runId, version);
     if (stored && stored.fence > fence) throw olderFence(runId, version, stored.fence, fence);
     if (stored) await this.#removeAll(stored);
-    for (const [name, bytes] of files) await this.write(runId, version, name, bytes);
+    for (const { name, path, sizeBytes } of files) await this.write(runId, version, name, { path, sizeBytes });
     const manifest = create(WeightsManifestSchema, {
       runId,
       version,
       fence,
       created: timestampNow(),
-      files: [...files].map(([name, bytes]) => ({ name, sizeBytes: BigInt(lengthOf(bytes)), digest: sha256(bytes) })),
+      files: files.map(({ name, sizeBytes, digest }) => ({ name, sizeBytes: BigInt(sizeBytes), digest })),
     });
     await this.write(runId, version, manifestName, toBinary(WeightsManifestSchema, manifest));
     return manifest;
@@ -43,20 +71,22 @@ export abstract class BlobStore implements WeightStore {
 
   async manifest(runId: string, version: number): Promise<WeightsManifest | undefined> {
     const bytes = await this.read(runId, version, manifestName);
-    return bytes && manifestOf(runId, version, sliceOf(bytes, 0, lengthOf(bytes)));
+    return bytes && manifestOf(runId, version, bytes);
   }
 
-  async get(runId: string, version: number, wanted: (name: string) => boolean = () => true): Promise<WeightsFiles> {
+  async fetch(runId: string, version: number, directory: string, wanted: (name: string) => boolean = () => true): Promise<WeightsManifest> {
     const manifest = await this.manifest(runId, version);
     if (!manifest) throw new RetortError("NotFound", `run ${runId} has no stored version ${version}`);
-    const files = new Map<string, FileBytes>();
+    await makeDirectory(directory);
     for (const { name, digest } of manifest.files.filter(({ name }) => wanted(name))) {
-      const bytes = await this.read(runId, version, name);
-      if (!bytes) throw new RetortError("NotFound", `version ${version} of run ${runId} was deleted while it was read`);
-      if (sha256(bytes) !== digest) throw wrongDigest(runId, version, name);
-      files.set(name, bytes);
+      const path = join(directory, name);
+      await makeDirectory(dirname(path));
+      const found = await this.bring(runId, version, name, path);
+      if (found === undefined || (found !== digest && (await this.#isReplaced(manifest))))
+        throw new RetortError("NotFound", `version ${version} of run ${runId} was deleted while it was read`);
+      if (found !== digest) throw wrongDigest(runId, version, name);
     }
-    return files;
+    return manifest;
   }
 
   async list(runId: string): Promise<number[]> {
@@ -64,7 +94,7 @@ export abstract class BlobStore implements WeightStore {
   }
 
   async delete(runId: string, version: number): Promise<void> {
-    const manifest = await this.manifest(runId, version);
+    const manifest = await this.#undamaged(runId, version);
     if (manifest) await this.#removeAll(manifest);
   }
 
@@ -76,6 +106,28 @@ export abstract class BlobStore implements WeightStore {
   async deleteAll(runId: string): Promise<void> {
     for (const version of await this.list(runId)) await this.delete(runId, version);
     await this.removeRun(runId);
+    await rm(join(this.#scratch, runId), { recursive: true, force: true });
+  }
+
+  /**
+   * A version's manifest. One that cannot be read, as after a power cut, is removed with all that lies under its version: the
+   * learner that takes over stores again what is still asked for.
+   */
+  async #undamaged(runId: string, version: number): Promise<WeightsManifest | undefined> {
+    try {
+      return await this.manifest(runId, version);
+    } catch (error) {
+      if (RetortError.from(error).code !== "DataLoss") throw error;
+      const names = (await this.namesOf(runId, version)).filter((name) => name !== manifestName);
+      for (const name of [manifestName, ...names]) await this.remove(runId, version, name);
+      return undefined;
+    }
+  }
+
+  /** Whether a version is no longer the one that a manifest was read of. */
+  async #isReplaced({ runId, version, fence, files }: WeightsManifest): Promise<boolean> {
+    const now = await this.manifest(runId, version);
+    return now?.fence !== fence || now.files.some(({ digest }, i) => digest !== files[i]?.digest);
   }
 
   async #removeAll({ runId, version, files }: WeightsManifest): Promise<void> {
@@ -83,26 +135,8 @@ export abstract class BlobStore implements WeightStore {
   }
 }
 
-/** Reads a manifest. @throws DataLoss if it is none, another version's, or names files that do not lie beside it */
-function manifestOf(runId: string, version: number, bytes: Uint8Array): WeightsManifest {
-  const what = `the manifest of run ${runId} version ${version}`;
-  const refused = (why: string) => new RetortError("DataLoss", `${what} ${why}; the version was damaged or tampered with: use another one`);
-  const manifest = readRecord(WeightsManifestSchema, bytes);
-  if (manifest.runId !== runId || manifest.version !== version) throw refused("is another version's");
-  if (manifest.files.some(({ name }) => !isFileName(name))) throw refused("names a file that does not lie beside it");
-  return manifest;
-}
-
-/** Most bytes of one name, as file systems have it. */
-const mostNameBytes = 255;
-
-/** True for names of files that are in a version's own directory, or below it. */
-const isFileName = (name: string): boolean =>
-  name !== manifestName &&
-  !name.includes("\0") &&
-  name.split(/[/\\]/).every((part) => part !== "" && part !== "." && part !== ".." && Buffer.byteLength(part) <= mostNameBytes);
-
-const sha256 = (bytes: FileBytes): string => updateHash(createHash("sha256"), bytes).digest("hex");
+/** A file of this machine. */
+export type LocalFile = Pick<VersionFile, "path" | "sizeBytes">;
 
 /** A learner that was replaced tries to store a version. */
 const olderFence = (runId: string, version: number, stored: bigint, own: bigint): RetortError =>

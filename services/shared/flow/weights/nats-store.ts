@@ -1,8 +1,10 @@
+import { createReadStream } from "node:fs";
 import { type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
 import { RetortError } from "../../base/errors.js";
-import { chunksOf, type FileBytes, gather, piecesOf } from "../../base/file-bytes.js";
+import { chunksOf } from "../../base/file-bytes.js";
 import { isApiError, type Streams } from "../../base/streams/connection.js";
-import { BlobStore } from "./blob-store.js";
+import { BlobStore, type LocalFile } from "./blob-store.js";
+import { writeStream } from "./write-stream.js";
 
 // Digests are Node's own: those in JavaScript, the client's default, take ten times as long.
 setSha256Backend("native");
@@ -20,24 +22,37 @@ export class NatsStore extends BlobStore {
   readonly #objects: Objm;
   readonly #buckets = new Map<string, Promise<ObjectStore>>();
 
-  constructor(streams: Streams) {
-    super();
+  /** @param scratch as of {@link BlobStore} */
+  constructor(streams: Streams, scratch: string) {
+    super(scratch);
     this.#objects = new Objm(streams.js);
   }
 
-  protected async write(runId: string, version: number, name: string, bytes: FileBytes): Promise<void> {
+  protected async write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
     const bucket = await this.#bucket(runId);
-    const chunks = ReadableStream.from(chunksOf(piecesOf(bytes), chunkBytes)) as ReadableStream<Uint8Array>;
+    const pieces = file instanceof Uint8Array ? chunksOf(file, chunkBytes) : createReadStream(file.path, { highWaterMark: chunkBytes });
+    const chunks = ReadableStream.from(pieces) as ReadableStream<Uint8Array>;
     await bucket.put({ name: `${version}/${name}`, options: { max_chunk_size: chunkBytes } }, chunks, { timeout: timeoutMs });
   }
 
-  protected async read(runId: string, version: number, name: string): Promise<FileBytes | undefined> {
+  protected async read(runId: string, version: number, name: string): Promise<Uint8Array | undefined> {
+    return (await (await this.#existing(runId))?.getBlob(`${version}/${name}`)) ?? undefined;
+  }
+
+  protected async bring(runId: string, version: number, name: string, path: string): Promise<string | undefined> {
     const found = await (await this.#existing(runId))?.get(`${version}/${name}`);
     if (!found) return undefined;
-    const bytes = await gather(found.info.size, found.data, `version ${version} of run ${runId}: ${name}`);
-    const failed = await found.error;
-    if (failed) throw new RetortError("DataLoss", `version ${version} of run ${runId}: ${name} cannot be read: ${failed.message}`);
-    return bytes;
+    const what = `version ${version} of run ${runId}: ${name}`;
+    // The client hears of what is wrong twice: in the stream, and here.
+    const failed = found.error.catch((error: Error) => error);
+    const digest = await writeStream(path, found.info.size, found.data, what).catch(async (error: unknown) => {
+      // What its own code throws has no code of the system's.
+      if (error instanceof RetortError || (error as NodeJS.ErrnoException).code !== undefined) throw error;
+      throw new RetortError("DataLoss", `${what} cannot be read: ${(error as Error).message}`);
+    });
+    const error = await failed;
+    if (error) throw new RetortError("DataLoss", `${what} cannot be read: ${error.message}`);
+    return digest;
   }
 
   protected async remove(runId: string, version: number, name: string): Promise<void> {
@@ -45,10 +60,17 @@ export class NatsStore extends BlobStore {
   }
 
   protected async versionsWith(runId: string, name: string): Promise<number[]> {
+    return (await this.#names(runId)).flatMap(([version, file]) => (file === name ? [Number(version)] : []));
+  }
+
+  protected async namesOf(runId: string, version: number): Promise<string[]> {
+    return (await this.#names(runId)).flatMap(([of, ...path]) => (of === String(version) ? [path.join("/")] : []));
+  }
+
+  /** The names of all that a run has, taken apart at their slashes. */
+  async #names(runId: string): Promise<string[][]> {
     const bucket = await this.#existing(runId);
-    if (!bucket) return [];
-    const kept = (await bucket.list()).filter(({ deleted }) => !deleted).map((object) => object.name.split("/"));
-    return kept.flatMap(([version, file]) => (file === name ? [Number(version)] : []));
+    return bucket ? (await bucket.list()).filter(({ deleted }) => !deleted).map((object) => object.name.split("/")) : [];
   }
 
   protected async removeRun(runId: string): Promise<void> {

@@ -11,14 +11,15 @@ export async function openWeightStore(
   { weightStore, weightUrl, s3Endpoint, dataDir }: ProcessSettings,
   streams: Streams,
 ): Promise<WeightStore> {
+  const directory = join(dataDir, "weights");
   switch (weightStore) {
     case "directory":
-      return new DirectoryStore(join(dataDir, "weights"));
+      return new DirectoryStore(directory);
     case "nats":
-      return new NatsStore(streams);
+      return new NatsStore(streams, directory);
     case "s3":
       if (!weightUrl) throw new RetortError("InvalidArgument", "--weight-store s3 needs --weight-url s3://bucket/prefix");
       // The client of S3 is large; only who needs it waits for it.
-      return new (await import("./s3-store.js")).S3Store({ url: weightUrl, endpoint: s3Endpoint });
+      return new (await import("./s3-store.js")).S3Store({ url: weightUrl, endpoint: s3Endpoint, scratch: directory });
   }
 }

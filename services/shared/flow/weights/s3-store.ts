@@ -11,8 +11,9 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { RetortError } from "../../base/errors.js";
-import { type FileBytes, gather, lengthOf, sliceOf } from "../../base/file-bytes.js";
-import { BlobStore } from "./blob-store.js";
+import { withRegular } from "../../base/regular-files.js";
+import { BlobStore, type LocalFile } from "./blob-store.js";
+import { writeStream } from "./write-stream.js";
 
 /** Where an S3 store keeps its objects, and in what sizes it sends them. */
 export interface S3StoreOptions {
@@ -22,6 +23,8 @@ export interface S3StoreOptions {
   readonly endpoint?: string;
   /** Files beyond this many bytes go up in parts of this size. Default 64 MiB: a file then has at most 10,000 up to 640 GB. */
   readonly partBytes?: number;
+  /** As of {@link BlobStore}. */
+  readonly scratch: string;
 }
 
 /** An object's place. */
@@ -41,8 +44,8 @@ export class S3Store extends BlobStore {
   readonly #partBytes: number;
 
   /** @throws InvalidArgument if the URL names no bucket */
-  constructor({ url, endpoint, partBytes = 64 * 1024 * 1024 }: S3StoreOptions) {
-    super();
+  constructor({ url, endpoint, partBytes = 64 * 1024 * 1024, scratch }: S3StoreOptions) {
+    super(scratch);
     const [, bucket, prefix = ""] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(url) ?? [];
     if (!bucket)
       throw new RetortError("InvalidArgument", `--weight-url is "${url}"; it must be s3://bucket or s3://bucket/prefix`, {
@@ -59,22 +62,24 @@ export class S3Store extends BlobStore {
     this.#prefix = prefix && `${prefix.replace(/\/$/, "")}/`;
   }
 
-  protected async write(runId: string, version: number, name: string, bytes: FileBytes): Promise<void> {
+  protected async write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
     const place = this.#object(runId, version, name);
-    const size = lengthOf(bytes);
-    if (size > this.#partBytes) return this.#call(() => this.#writeParts(place, bytes, size));
-    await this.#call(() => this.#client.send(new PutObjectCommand({ ...place, Body: sliceOf(bytes, 0, size) })));
+    const put = (Body: Uint8Array) => this.#client.send(new PutObjectCommand({ ...place, Body }));
+    if (file instanceof Uint8Array) await this.#call(() => put(file));
+    else if (file.sizeBytes > this.#partBytes) await this.#call(() => this.#writeParts(place, file));
+    else await this.#call(async () => put(await partOf(file, 0, file.sizeBytes)));
   }
 
   /** The object appears whole with the last call. What was begun and failed is given up, or its parts would be paid for. */
-  async #writeParts(place: Place, bytes: FileBytes, size: number): Promise<void> {
+  async #writeParts(place: Place, file: LocalFile): Promise<void> {
     const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(place));
     try {
       const Parts: { ETag: string | undefined; PartNumber: number }[] = [];
-      for (let from = 0; from < size; from += this.#partBytes) {
-        const part = { PartNumber: Parts.length + 1, Body: sliceOf(bytes, from, Math.min(size, from + this.#partBytes)) };
-        const { ETag } = await this.#client.send(new UploadPartCommand({ ...place, UploadId, ...part }));
-        Parts.push({ ETag, PartNumber: part.PartNumber });
+      for (let from = 0; from < file.sizeBytes; from += this.#partBytes) {
+        const Body = await partOf(file, from, Math.min(file.sizeBytes, from + this.#partBytes));
+        const PartNumber = Parts.length + 1;
+        const { ETag } = await this.#client.send(new UploadPartCommand({ ...place, UploadId, PartNumber, Body }));
+        Parts.push({ ETag, PartNumber });
       }
       await this.#client.send(new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts } }));
     } catch (error) {
@@ -83,12 +88,26 @@ export class S3Store extends BlobStore {
     }
   }
 
-  protected async read(runId: string, version: number, name: string): Promise<FileBytes | undefined> {
+  protected async read(runId: string, version: number, name: string): Promise<Uint8Array | undefined> {
     const place = this.#object(runId, version, name);
+    return this.#get(place, async (_, body) => {
+      const parts: Uint8Array[] = [];
+      for await (const part of body) parts.push(part);
+      return Buffer.concat(parts);
+    });
+  }
+
+  protected async bring(runId: string, version: number, name: string, path: string): Promise<string | undefined> {
+    const place = this.#object(runId, version, name);
+    return this.#get(place, (size, body) => writeStream(path, size, body, place.Key));
+  }
+
+  /** Reads an object; undefined if there is none. */
+  #get<T>(place: Place, read: (size: number, body: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T | undefined> {
     return this.#call(async () => {
       try {
         const { Body, ContentLength = 0 } = await this.#client.send(new GetObjectCommand(place));
-        return await gather(ContentLength, Body as unknown as AsyncIterable<Uint8Array>, place.Key);
+        return await read(ContentLength, Body as unknown as AsyncIterable<Uint8Array>);
       } catch (error) {
         if (error instanceof NoSuchKey) return undefined;
         throw error;
@@ -101,15 +120,24 @@ export class S3Store extends BlobStore {
   }
 
   protected async versionsWith(runId: string, name: string): Promise<number[]> {
-    const prefix = `${this.#prefix}${runId}/`;
+    return (await this.#names(`${runId}/`)).flatMap((key) => {
+      const [version, file] = key.split("/");
+      return file === name ? [Number(version)] : [];
+    });
+  }
+
+  protected namesOf(runId: string, version: number): Promise<string[]> {
+    return this.#names(`${runId}/${version}/`);
+  }
+
+  /** What is stored under a prefix of the store's own, without it. */
+  #names(below: string): Promise<string[]> {
+    const prefix = `${this.#prefix}${below}`;
     return this.#call(async () => {
-      const versions: number[] = [];
+      const names: string[] = [];
       for await (const { Contents = [] } of paginateListObjectsV2({ client: this.#client }, { Bucket: this.#bucket, Prefix: prefix }))
-        for (const { Key = "" } of Contents) {
-          const [version, file] = Key.slice(prefix.length).split("/");
-          if (file === name) versions.push(Number(version));
-        }
-      return versions;
+        for (const { Key = "" } of Contents) names.push(Key.slice(prefix.length));
+      return names;
     });
   }
 
@@ -130,6 +158,8 @@ export class S3Store extends BlobStore {
     try {
       return await work();
     } catch (error) {
+      // Of the file or the disk of this machine.
+      if (error instanceof RetortError || (error as NodeJS.ErrnoException).syscall === "write") throw error;
       const { name, message, $metadata } = error as Error & { $metadata?: { httpStatusCode?: number } };
       const status = $metadata?.httpStatusCode;
       const refused = status !== undefined && status >= 400 && status < 500;
@@ -140,4 +170,17 @@ export class S3Store extends BlobStore {
       );
     }
   }
+}
+
+/** Bytes [from, to) of a file. */
+function partOf({ path }: LocalFile, from: number, to: number): Promise<Uint8Array> {
+  return withRegular(path, async (file) => {
+    const bytes = new Uint8Array(to - from);
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesRead } = await file.read(bytes, done, bytes.length - done, from + done);
+      if (bytesRead === 0) throw new RetortError("DataLoss", `${path} was cut short while it was stored`);
+      done += bytesRead;
+    }
+    return bytes;
+  });
 }

@@ -1,24 +1,51 @@
-import type { FileBytes } from "../../base/file-bytes.js";
 import type { WeightsManifest } from "../../gen/retort/v1/flow_pb.js";
 
-/** Files of one version, by name. */
-export type WeightsFiles = ReadonlyMap<string, FileBytes>;
+/** A file of a version that is to be stored, as it lies on this machine. */
+export interface VersionFile {
+  /** Its name in the version; `/` separates folders. */
+  readonly name: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** SHA-256, hexadecimal. */
+  readonly digest: string;
+}
 
 /**
- * Where policy versions are kept. A version exists when its manifest does, which is written last; what is read is
- * checked against the digests in the manifest.
+ * Where policy versions are kept. A version exists when its manifest does, which is written last; what is fetched is checked
+ * against the digests in the manifest. Files go from disk to disk: no process holds one in memory.
  */
 export interface WeightStore {
-  /** Stores a version, in place of an older learner's. @throws Aborted if a later learner (a higher fence) stored it */
-  put(runId: string, version: number, files: WeightsFiles, fence: bigint): Promise<WeightsManifest>;
+  /**
+   * An empty directory for the files of a version that a learner is about to {@link put}, where the store takes them over without
+   * copying them, if it can. What was in it, and in those of earlier learners, is gone.
+   */
+  stage(runId: string, fence: bigint): Promise<string>;
+  /**
+   * Stores a version, in place of an older learner's, or of one that was damaged. The files stay where they are, and must not be
+   * written to from then on, only replaced or deleted.
+   *
+   * @throws Aborted if a later learner (a higher fence) stored it
+   */
+  put(runId: string, version: number, files: readonly VersionFile[], fence: bigint): Promise<WeightsManifest>;
+  /** @throws DataLoss if there is one that is none, or another version's */
   manifest(runId: string, version: number): Promise<WeightsManifest | undefined>;
   /**
-   * The files of a version.
+   * Where a reader may keep what it fetches, so that it costs neither time nor space where the store's own files can be shared.
+   * Nothing is made there.
    *
-   * @param wanted which of them; the others are not read
-   * @throws NotFound if the version does not exist; DataLoss if a digest does not match
+   * @param name tells the reader from the run's others
    */
-  get(runId: string, version: number, wanted?: (name: string) => boolean): Promise<WeightsFiles>;
+  holding(runId: string, name: string): string;
+  /**
+   * Brings files of a version into a directory, under their names. They stay whole when the version is deleted; they must not be
+   * written to.
+   *
+   * @param directory is made if it is not there
+   * @param wanted which of them; the others are not read
+   * @returns the version's manifest
+   * @throws NotFound if the version does not exist, or is deleted or replaced meanwhile; DataLoss if a digest does not match
+   */
+  fetch(runId: string, version: number, directory: string, wanted?: (name: string) => boolean): Promise<WeightsManifest>;
   /** Existing versions in rising order. */
   list(runId: string): Promise<number[]>;
   /** Harmless if the version does not exist. */

@@ -1,19 +1,22 @@
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
-import type { FileBytes } from "../../base/file-bytes.js";
 import { found } from "../../base/found.js";
+import type { Tensor } from "../graph/tensor.js";
 import { factorSpecs } from "../models/adapter/layers.js";
 import { textLayoutOf } from "../models/architectures/table.js";
 import { readConfig } from "../models/checkpoint/check.js";
+import { openCheckpoint } from "../models/checkpoint/open.js";
+import { placedWeights } from "../models/checkpoint/stored-weights.js";
 import type { Constants } from "../models/constants.js";
 import { checkOnDevice } from "../models/device-limits.js";
-import { mapModel, modelFromFiles } from "../models/files/model-files.js";
+import { mapModel } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/model-params.js";
 import { pick } from "../models/param-spec.js";
 import { type WeightDtype, type WeightsAt, weightsAt } from "../models/precision/dtype.js";
-import { decodeSafetensors } from "../models/safetensors/safetensors.js";
+import { readTensors } from "../models/safetensors/safetensors-file.js";
 import { publishedFiles } from "../models/trainable.js";
 import { narrowed } from "../models/vocabulary-rows.js";
 import { checkDevice } from "../runtime/device.js";
@@ -29,8 +32,11 @@ import { fromWire, type WireConversation } from "../text/conversation.js";
 import { type ChatSettings, completionTexts, type EncodedPrompt, Encoder } from "../text/encoder.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 
-/** Where a host finds its model: a directory, or the files of one by name. */
-export type ModelSource = { readonly directory: string } | { readonly files: Readonly<Record<string, FileBytes>> };
+/** Where a host finds its model: a directory, and that of the base model, where an adapter's says another one. */
+export interface ModelSource {
+  readonly directory: string;
+  readonly base?: string;
+}
 
 /** How a model is opened in a worker thread; as {@link SamplerOptions} and {@link ScorerOptions} have it. */
 export interface HostOptions extends SessionOptions {
@@ -144,23 +150,20 @@ export class ModelHost {
   }
 
   /**
-   * Goes over to another version of the weights, by the files that its learner published. The sampler's graphs are kept where
-   * its weights are inputs; those of a model with an adapter are, whatever they are: only the adapter is another.
+   * Goes over to another version of the weights, by the directory with the files that its learner published, which stay until the
+   * next version is in use. The sampler's graphs are kept where its weights are inputs; those of a model with an adapter are,
+   * whatever they are: only the adapter is another.
    *
-   * @throws DataLoss naming the file that is missing
+   * @throws NotFound naming the file that is missing
    */
-  async useWeights(files: Readonly<Record<string, FileBytes>>): Promise<void> {
+  async useWeights(directory: string): Promise<void> {
     const { adapter, config } = this.#opened;
-    const name = publishedFiles[adapter ? "adapter" : "full"];
-    const bytes = files[name];
-    if (!bytes) throw new RetortError("DataLoss", `the version has the files ${Object.keys(files).join(", ")}, and ${name} is missing`);
-    const weights = decodeSafetensors(bytes, name);
     if (adapter) {
-      const factors = pick(weights, factorSpecs(config, adapter.lora));
+      const factors = pick(await readFactors(directory), factorSpecs(config, adapter.lora));
       this.#model = { ...this.#opened, adapter: { ...adapter, factors } };
       this.#sampler?.setFactors(factors);
     } else {
-      await this.#sampler?.setWeights(this.#use(weights));
+      await this.#sampler?.setWeights(this.#use(await readVersion(directory)));
     }
     await this.#scorer?.release();
     this.#scorer = undefined;
@@ -324,13 +327,14 @@ function idsWithoutToken(tokenizer: Tokenizer, rows: number): Int32Array {
   return ids.filter((id) => tokenizer.idToToken(id) === undefined);
 }
 
-/** A model of its directory, or of its files, which may not be of a kind that the device does not run. */
-async function opened(source: ModelSource, device: Device): Promise<Model<Constants>> {
-  if ("directory" in source) {
-    checkOnDevice(await readConfig(source.directory), device);
-    return mapModel(source.directory);
-  }
-  const model = modelFromFiles(source.files);
-  checkOnDevice(model.config, device);
-  return model;
+/** The factors of a version of an adapter. */
+const readFactors = (directory: string): Promise<Map<string, Tensor<"float32">>> => readTensors(join(directory, publishedFiles.adapter));
+
+/** The weights of a version, where they lie. Its digests were compared when it was fetched: its numbers are those that were trained. */
+const readVersion = async (directory: string): Promise<Constants> => placedWeights((await openCheckpoint(directory)).tensors);
+
+/** A model of its directory, which may not be of a kind that the device does not run. */
+async function opened({ directory, base }: ModelSource, device: Device): Promise<Model<Constants>> {
+  checkOnDevice(await readConfig(base ?? directory), device);
+  return mapModel(directory, base);
 }

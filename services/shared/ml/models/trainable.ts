@@ -20,12 +20,8 @@ export interface Trainable {
   readonly published: keyof typeof publishedFiles;
 }
 
-/** The file that holds a published version's weights, by what is published. */
+/** The file that holds a published version's weights, by what is published; a model's may be cut into shards of this name. */
 export const publishedFiles = { adapter: "adapter_model.safetensors", full: "model.safetensors" } as const;
-
-/** The one of a version's files that holds its weights: an adapter's, where there is one, or the model's. */
-export const weightsFileOf = (names: Iterable<string>): string =>
-  [...names].includes(publishedFiles.adapter) ? publishedFiles.adapter : publishedFiles.full;
 
 /** All parameters of a language model are trained. */
 export const wholeModel = (config: ModelConfig): Trainable => allOf(paramSpecs(config));

@@ -9,7 +9,7 @@ import type { WorkerClient } from "../../../../services/shared/base/workers.js";
 const host = {
   save: async (path: string) => {
     await writeFile(join(path, "model.safetensors"), "weights");
-    return "digest";
+    return { digest: "digest", files: [] };
   },
 } as unknown as WorkerClient<TrainHost>;
 

@@ -14,7 +14,7 @@ describe("Checkpoints", () => {
     save: async (path: string) => {
       await writeFile(join(path, "model.safetensors"), "weights");
       await meanwhile(path);
-      return "digest";
+      return { digest: "digest", files: [] };
     },
   } as unknown as WorkerClient<TrainHost>;
   beforeEach(async () => {

@@ -1,8 +1,10 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openStudent } from "../../../../services/learner/model/open-student.js";
 import { TrainHost } from "../../../../services/learner/model/train-host.js";
+import { ModelHost } from "../../../../services/shared/ml/host/model-host.js";
 import { saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
 import { weightOf } from "../../../../services/shared/ml/models/param-spec.js";
 import { plainObjective } from "../../../support/loss/loss.js";
@@ -25,7 +27,7 @@ describe("a student that an adapter is trained on", () => {
     await saveModel(directory, model);
     const host = new TrainHost();
     await host.open({ directory, adapter: lora }, options);
-    const digest = await host.save(checkpoint, true);
+    const { digest } = await host.save(checkpoint, true);
     await writeFile(join(checkpoint, "state.json"), JSON.stringify({ step: 4, digest, files: {} }));
   });
   afterEach(() => rm(root, { recursive: true }));
@@ -44,7 +46,11 @@ describe("a student that an adapter is trained on", () => {
   it("publishes all of it the first time, and then its adapter alone", async () => {
     const host = new TrainHost();
     await host.open({ directory, adapter: lora }, options);
-    expect(Object.keys(host.files(true)).sort()).toEqual([
+    const written = async (name: string, whole: boolean) => {
+      await mkdir(join(root, name));
+      return (await host.writeVersion(join(root, name), whole)).map((file) => file.name);
+    };
+    expect(await written("first", true)).toEqual([
       "adapter_config.json",
       "adapter_model.safetensors",
       "config.json",
@@ -52,7 +58,7 @@ describe("a student that an adapter is trained on", () => {
       "tokenizer.json",
       "tokenizer_config.json",
     ]);
-    expect(Object.keys(host.files(false))).toEqual(["adapter_model.safetensors"]);
+    expect(await written("next", false)).toEqual(["adapter_model.safetensors"]);
   });
 
   it("is refused on another base than its checkpoint's", async () => {
@@ -124,5 +130,64 @@ describe("a student that an adapter is trained on", () => {
     expect(cut.config.vocabSize).toBe(100);
     expect(weightOf(weights, embedding).dims).toEqual([100, 32]);
     expect(cut.adapter?.lora.layers).toHaveLength(2);
+  });
+});
+
+describe("a student that is saved in shards", () => {
+  const model = smallModel();
+  const shardBytes = 20_000;
+  let root: string;
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), "retort-student-"));
+    await saveModel(join(root, "student"), model);
+  });
+  afterEach(() => rm(root, { recursive: true }));
+
+  it("goes on from its checkpoint with the weights and moments that it had", async () => {
+    const host = new TrainHost();
+    await host.open({ directory: join(root, "student") }, options);
+    await host.step([{ promptIds: Int32Array.of(5, 6), completionIds: Int32Array.of(7, 8, 9) }], 0.01);
+    const [whole, cut] = [join(root, "whole"), join(root, "cut")];
+    for (const [path, bytes] of [
+      [whole, undefined],
+      [cut, shardBytes],
+    ] as const) {
+      const { digest, files } = await host.save(path, true, bytes);
+      await writeFile(join(path, "state.json"), JSON.stringify({ step: 1, digest, files: {} }));
+      for (const file of files)
+        expect(file.digest).toBe(
+          createHash("sha256")
+            .update(await readFile(join(path, file.name)))
+            .digest("hex"),
+        );
+    }
+    const names = (await readdir(cut)).filter((name) => name.includes("-of-"));
+    expect(names.some((name) => name.startsWith("model-"))).toBe(true);
+    expect(names.some((name) => name.startsWith("optimizer-"))).toBe(true);
+    const [a, b] = [
+      await openStudent({ directory: join(root, "student") }, whole, 0),
+      await openStudent({ directory: join(root, "student") }, cut, 0),
+    ];
+    expect(b.weights).toEqual(a.weights);
+    expect(b.state).toEqual(a.state);
+    expect([...a.state!.m.values()].some(({ data }) => data.some((x) => x !== 0))).toBe(true);
+  });
+
+  it("is taken over by a student from its shards", async () => {
+    const [learner, student] = [new TrainHost(), new ModelHost()];
+    const description = await learner.open({ directory: join(root, "student") }, options);
+    const version = join(root, "version");
+    await mkdir(version);
+    const files = await learner.writeVersion(version, true, shardBytes);
+    expect(files.filter(({ name }) => name.includes("-of-")).length).toBeGreaterThan(2);
+    const opened = await student.open({ directory: version }, { ...options, chunkTokens: 4, maxRows: 4, batchTokens: 64 });
+    expect(opened.parameters).toBe(description.parameters);
+    await learner.step([{ promptIds: Int32Array.of(5, 6), completionIds: Int32Array.of(7, 8, 9) }], 0.01);
+    const next = join(root, "next");
+    await mkdir(next);
+    await learner.writeVersion(next, false, shardBytes);
+    await student.useWeights(next);
+    const { digest } = await learner.save(join(root, "saved"), false);
+    expect([opened.digest === digest, student.describe().digest]).toEqual([false, digest]);
   });
 });

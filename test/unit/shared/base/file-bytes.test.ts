@@ -2,17 +2,8 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  allocate,
-  chunksOf,
-  gather,
-  joined,
-  lengthOf,
-  ownBuffers,
-  piecesOf,
-  sliceOf,
-  updateHash,
-} from "../../../../services/shared/base/file-bytes.js";
+import { chunksOf, updateHash } from "../../../../services/shared/base/file-bytes.js";
+import { hashFile } from "../../../../services/shared/base/hash-file.js";
 import { writeAtomically } from "../../../../services/shared/base/write-atomically.js";
 
 const whole = Uint8Array.from({ length: 23 }, (_, i) => i);
@@ -20,74 +11,6 @@ const whole = Uint8Array.from({ length: 23 }, (_, i) => i);
 const cuts = Array.from({ length: 24 }, (_, a) =>
   Array.from({ length: 24 - a }, (_, b) => [whole.subarray(0, a), whole.subarray(a, a + b), whole.subarray(a + b)]),
 ).flat();
-
-async function* stream(...chunks: Uint8Array[]) {
-  yield* chunks;
-}
-
-describe("joined()", () => {
-  it("copies the same bytes however the file is cut, and however large an array may be", () => {
-    for (const pieces of cuts)
-      for (const largest of [4, 23, 100]) {
-        const parts = Object.assign([...pieces], { byteLength: 23 });
-        const bytes = joined(parts, largest);
-        expect(Buffer.concat(piecesOf(bytes))).toEqual(Buffer.from(whole));
-        expect(piecesOf(bytes)).toHaveLength(Math.ceil(23 / largest));
-        expect(piecesOf(bytes)[0]!.buffer).not.toBe(whole.buffer);
-      }
-  });
-});
-
-describe("sliceOf()", () => {
-  it("gives the same bytes however the file is cut", () => {
-    for (const pieces of cuts)
-      for (const [from, to] of [
-        [0, 8],
-        [8, 20],
-        [0, 23],
-        [11, 11],
-        [22, 23],
-      ] as const)
-        expect(Buffer.from(sliceOf(pieces, from, to))).toEqual(Buffer.from(whole.subarray(from, to)));
-    expect(lengthOf(cuts[40]!)).toBe(23);
-  });
-
-  it("copies nothing that lies in one piece", () => {
-    const pieces = [whole.slice(0, 8), whole.slice(8)];
-    expect(sliceOf(pieces, 8, 20).buffer).toBe(pieces[1]!.buffer);
-    expect(sliceOf(pieces, 0, 8).buffer).toBe(pieces[0]!.buffer);
-    expect(ownBuffers(pieces)).toEqual([pieces[0]!.buffer, pieces[1]!.buffer]);
-    expect(ownBuffers(whole.subarray(1))).toEqual([]);
-  });
-});
-
-describe("gather()", () => {
-  it.each([5, 8, 22, 23, 1000])("fills pieces of %p bytes from chunks of any size", async (largest) => {
-    for (const pieces of cuts) {
-      const found = await gather(23, stream(...pieces), "a file", largest);
-      expect(Buffer.concat(piecesOf(found))).toEqual(Buffer.from(whole));
-      expect(piecesOf(found).every(({ length }) => length <= largest)).toBe(true);
-    }
-  });
-
-  it.each([
-    ["fewer", 24, "23 bytes came, 24 were announced"],
-    ["more", 22, "23 bytes came, 22 were announced"],
-  ])("refuses %s bytes than were announced", async (_, size, message) => {
-    await expect(gather(size, stream(whole), "model.safetensors")).rejects.toMatchObject({
-      code: "DataLoss",
-      message: `model.safetensors: ${message}`,
-    });
-  });
-
-  it("gives an empty file", async () => {
-    expect(await gather(0, stream(), "empty")).toEqual(new Uint8Array());
-  });
-
-  it("says that there is no memory", () => {
-    expect(() => allocate(2 ** 52, 2 ** 52)).toThrow(/no memory for a file of 4503599627370496 bytes/);
-  });
-});
 
 describe("updateHash() and writeAtomically()", () => {
   it("see pieces as the whole", async () => {
@@ -98,6 +21,29 @@ describe("updateHash() and writeAtomically()", () => {
     await writeAtomically(join(directory, "a"), cuts[100]!);
     await writeAtomically(join(directory, "b"), whole);
     for (const name of ["a", "b"]) expect(await readFile(join(directory, name))).toEqual(Buffer.from(whole));
+    await rm(directory, { recursive: true });
+  });
+
+  it("hash what they write, and say how much it is: many small parts, large ones, and parts that are waited for", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "retort-write-"));
+    const parts = Array.from({ length: 1500 }, (_, i) => Buffer.alloc(i % 7, i));
+    parts.push(Buffer.alloc(20_000_001, 5), Buffer.alloc(3, 6));
+    const waited = (async function* () {
+      const reused = Buffer.alloc(20_000_001);
+      for (const part of parts) {
+        part.copy(reused);
+        yield reused.subarray(0, part.length);
+      }
+    })();
+    const expected = Buffer.concat(parts);
+    for (const bytes of [parts, waited]) {
+      const hash = createHash("sha256");
+      expect(await writeAtomically(join(directory, "a"), bytes, { hash, sync: false })).toBe(expected.length);
+      expect((await readFile(join(directory, "a"))).equals(expected)).toBe(true);
+      expect(hash.digest("hex")).toBe(createHash("sha256").update(expected).digest("hex"));
+      expect(await hashFile(join(directory, "a"))).toBe(createHash("sha256").update(expected).digest("hex"));
+    }
+    expect(await readdir(directory)).toEqual(["a"]);
     await rm(directory, { recursive: true });
   });
 

@@ -3,6 +3,7 @@ import { RetortError } from "../../../base/errors.js";
 import { readHeader } from "../safetensors/header.js";
 import type { SafetensorsEntry } from "../safetensors/safetensors.js";
 import { withFile } from "../safetensors/safetensors-file.js";
+import { publishedFiles } from "../trainable.js";
 import { missingFile, namesIn, refuseAdapter } from "./diagnose.js";
 import { readModelJson } from "./model-json.js";
 
@@ -31,6 +32,10 @@ export const indexFile = "model.safetensors.index.json";
 
 /** Whether a file has a name that a model's weights, whole or in shards, or their index have. */
 export const isWeightsFile = (name: string): boolean => name === indexFile || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
+
+/** Those of a version's files that hold its weights: an adapter's, where there is one, or the model's, whole or in shards. */
+export const weightsFilesOf = (names: Iterable<string>): string[] =>
+  [...names].includes(publishedFiles.adapter) ? [publishedFiles.adapter] : [...names].filter(isWeightsFile);
 
 /**
  * Finds the weights of a Hugging Face directory by the headers of its files: model.safetensors, or shards, of which the

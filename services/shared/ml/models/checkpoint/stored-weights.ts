@@ -1,7 +1,6 @@
 import { realpath } from "node:fs/promises";
 import { RetortError } from "../../../base/errors.js";
 import { arrayOver, type FileTensor, isHalf, piecesOf } from "../../graph/file-tensor.js";
-import { sizeOf } from "../../graph/tensor.js";
 import { firstNonFinite } from "../safetensors/widen.js";
 import type { StoredTensor } from "./open.js";
 
@@ -19,16 +18,23 @@ const isKnown = (dtype: string): dtype is keyof typeof dtypes => Object.hasOwn(d
  * @throws InvalidArgument naming file and tensor if one holds an infinity or NaN, or another element type
  */
 export async function storedWeights(tensors: ReadonlyMap<string, StoredTensor>): Promise<Map<string, FileTensor>> {
+  const placed = await placedWeights(tensors);
+  for (const [name, tensor] of placed) checkStored(tensor, nameOf(tensors.get(name)));
+  return placed;
+}
+
+const nameOf = (tensor: StoredTensor | undefined): string => `${tensor?.path}: tensor ${tensor?.stored}`;
+
+/** Weights where they lie; none of their numbers is read. @throws Internal for an element type that opening a checkpoint refuses */
+export async function placedWeights(tensors: ReadonlyMap<string, StoredTensor>): Promise<Map<string, FileTensor<FloatDtype>>> {
   const paths = new Map<string, string>();
   for (const { path } of tensors.values()) if (!paths.has(path)) paths.set(path, await realpath(path));
   return new Map(
-    [...tensors].map(([name, { path, stored, start, entry }]) => {
-      const what = `${path}: tensor ${stored}`;
-      if (!isKnown(entry.dtype)) throw new RetortError("Internal", `${what} is ${entry.dtype}, which opening it refuses`);
+    [...tensors].map(([name, tensor]) => {
+      const { path, start, entry } = tensor;
+      if (!isKnown(entry.dtype)) throw new RetortError("Internal", `${nameOf(tensor)} is ${entry.dtype}, which opening it refuses`);
       const offset = start + entry.data_offsets[0];
-      const tensor = { dtype: dtypes[entry.dtype], dims: entry.shape, path: paths.get(path) ?? path, offset };
-      checkStored(tensor, what);
-      return [name, tensor];
+      return [name, { dtype: dtypes[entry.dtype], dims: entry.shape, path: paths.get(path) ?? path, offset }];
     }),
   );
 }

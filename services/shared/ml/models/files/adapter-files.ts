@@ -1,40 +1,22 @@
 import { copyFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { chunksOf, type FileBytes, joined, piecesOf } from "../../../base/file-bytes.js";
 import { makeDirectory } from "../../../base/make-directory.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { type Tokenizer, tokenizerPaths } from "../../text/tokenizer.js";
 import { layersOf, linearLayers } from "../adapter/layers.js";
 import { architectureOf } from "../architectures/table.js";
-import { checkedLora, readAdapterConfig } from "../checkpoint/adapter.js";
-import { parseModelJson, readModelJson } from "../checkpoint/model-json.js";
-import { adapterConfigName, adapterConfigText, parseAdapterConfig } from "../checkpoint/peft-config.js";
+import { readAdapterConfig } from "../checkpoint/adapter.js";
+import { readModelJson } from "../checkpoint/model-json.js";
+import { adapterConfigName, adapterConfigText } from "../checkpoint/peft-config.js";
 import { placesOf } from "../checkpoint/places.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { Adapter, Lora } from "../lora.js";
 import type { Weights } from "../param-spec.js";
-import { decodeSafetensors, encodeSafetensors } from "../safetensors/safetensors.js";
 import { checkFinite, readTensors } from "../safetensors/safetensors-file.js";
+import { tensorsInMemory, type WrittenFile, writeShards } from "../safetensors/write-shards.js";
 import { publishedFiles } from "../trainable.js";
 
 const weightsName = publishedFiles.adapter;
-
-/** An adapter from its files in memory; the inverse of {@link adapterToFiles}. @param config the base model's */
-export function adapterFromFiles(files: Readonly<Record<string, FileBytes>>, text: Uint8Array, config: ModelConfig): Adapter {
-  const settings = parseAdapterConfig(parseModelJson(text, adapterConfigName), adapterConfigName);
-  const factors = decodeSafetensors(files[weightsName] ?? new Uint8Array(), weightsName);
-  const shapes = new Map([...factors].map(([name, { dims }]) => [name, dims]));
-  return { lora: checkedLora(settings, config, shapes, weightsName), base: settings.base, factors };
-}
-
-/** An adapter's own files, as PEFT writes them; the factors are copied. @param config the base model's */
-export function adapterToFiles({ lora, base, factors }: Adapter, config: ModelConfig): Record<string, FileBytes> {
-  const linear = linearLayers(config);
-  const fanInFanOut = lora.layers.every((layer) => linear.get(layer)?.linear === "inOut");
-  const taskType = architectureOf(config).encoder ? "SEQ_2_SEQ_LM" : "CAUSAL_LM";
-  const text = adapterConfigText(lora, { base, targets: targetsFor(config, lora), fanInFanOut, taskType });
-  return { [adapterConfigName]: new Uint8Array(Buffer.from(text)), [weightsName]: joined(encodeSafetensors(factors)) };
-}
 
 /**
  * Saves an adapter as a directory that PEFT loads: its config, its factors and the tokenizer's files, each written beside its
@@ -42,6 +24,7 @@ export function adapterToFiles({ lora, base, factors }: Adapter, config: ModelCo
  *
  * @param config the base model's
  * @param from as of {@link saveTokenizer}
+ * @returns the file of the factors
  */
 export async function saveAdapter(
   directory: string,
@@ -49,11 +32,24 @@ export async function saveAdapter(
   config: ModelConfig,
   tokenizer: Tokenizer,
   from?: string,
-): Promise<void> {
+): Promise<WrittenFile[]> {
   await makeDirectory(directory);
   await saveTokenizer(directory, tokenizer, from);
-  for (const [name, bytes] of Object.entries(adapterToFiles(adapter, config)))
-    await writeAtomically(join(directory, name), chunksOf(piecesOf(bytes)));
+  await writeAdapterConfig(directory, adapter, config);
+  return writeFactors(directory, adapter.factors);
+}
+
+/** Writes the factors of an adapter. @param sync as of {@link WriteOptions} */
+export const writeFactors = (directory: string, factors: Weights, sync?: boolean): Promise<WrittenFile[]> =>
+  writeShards(directory, tensorsInMemory(factors), { stem: "adapter_model", shardBytes: Number.POSITIVE_INFINITY, sync });
+
+/** Writes an adapter's adapter_config.json, as PEFT does. @param config the base model's */
+export async function writeAdapterConfig(directory: string, { lora, base }: Adapter, config: ModelConfig): Promise<void> {
+  const linear = linearLayers(config);
+  const fanInFanOut = lora.layers.every((layer) => linear.get(layer)?.linear === "inOut");
+  const taskType = architectureOf(config).encoder ? "SEQ_2_SEQ_LM" : "CAUSAL_LM";
+  const text = adapterConfigText(lora, { base, targets: targetsFor(config, lora), fanInFanOut, taskType });
+  await writeAtomically(join(directory, adapterConfigName), Buffer.from(text));
 }
 
 /** Saves a tokenizer's files. @param from the directory that the model came from: its files are copied as they are */
@@ -101,6 +97,6 @@ export async function copyAdapter(from: string, to: string, base?: string): Prom
   await copyTokenizer(from, to);
   const config = { ...(await readModelJson(from, adapterConfigName)), ...(base === undefined ? {} : { base_model_name_or_path: base }) };
   await writeAtomically(join(to, adapterConfigName), Buffer.from(`${JSON.stringify(config, null, 2)}\n`));
-  await writeAtomically(join(to, weightsName), encodeSafetensors(factors));
+  await writeFactors(to, factors);
   return { base: base ?? written.base, factors };
 }

@@ -1,27 +1,21 @@
 import { copyFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type FileBytes, piecesOf } from "../../../base/file-bytes.js";
-import { found } from "../../../base/found.js";
 import { makeDirectory } from "../../../base/make-directory.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { endsOf } from "../../text/ends.js";
-import { isTokenizerFile, Tokenizer } from "../../text/tokenizer.js";
+import { Tokenizer } from "../../text/tokenizer.js";
 import { mergedModel } from "../adapter/low-rank.js";
 import { readAdapter } from "../checkpoint/adapter.js";
 import { type OpenedModel, openLanguageModel, openModel } from "../checkpoint/check.js";
-import { parseModelJson } from "../checkpoint/model-json.js";
-import { adapterConfigName } from "../checkpoint/peft-config.js";
 import { placesOf } from "../checkpoint/places.js";
 import { readStored } from "../checkpoint/read.js";
 import { storedWeights } from "../checkpoint/stored-weights.js";
 import { configText } from "../config/config-text.js";
 import type { Constants } from "../constants.js";
 import { exportedConfig } from "../exported-config.js";
-import { checkWeights, type Model } from "../model.js";
-import { paramSpecs } from "../model-params.js";
-import { parseConfig } from "../parse-config.js";
-import { decodeSafetensors, encodeSafetensors } from "../safetensors/safetensors.js";
-import { adapterFromFiles, adapterToFiles, saveTokenizer } from "./adapter-files.js";
+import type { Model } from "../model.js";
+import { type ShardOptions, tensorsInMemory, type WrittenFile, writeShards } from "../safetensors/write-shards.js";
+import { saveTokenizer } from "./adapter-files.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -74,31 +68,6 @@ export async function loadTokenizer(directory: string, base?: string): Promise<T
   return Tokenizer.load(tokenizer, model);
 }
 
-/**
- * A model from the files of its directory, held in memory: config.json, model.safetensors, tokenizer.json and, where
- * there is one, tokenizer_config.json. Where the files of an adapter are beside them, it has that adapter.
- */
-export function modelFromFiles(files: Readonly<Record<string, FileBytes>>): Model {
-  const bytes = (name: string) => files[name] && Buffer.concat(piecesOf(files[name]));
-  const rawConfig = parseModelJson(bytes("config.json") ?? Buffer.from("{}"), "config.json");
-  const config = parseConfig(rawConfig);
-  const params = decodeSafetensors(files["model.safetensors"] ?? new Uint8Array());
-  checkWeights(paramSpecs(config), params, "model.safetensors");
-  const names = Object.keys(files).filter((name) => isTokenizerFile(name) || name === "config.json");
-  const tokenizer = new Tokenizer(Object.fromEntries(names.map((name) => [name, found(bytes(name), name).toString()])));
-  const model = { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig };
-  const adapter = bytes(adapterConfigName);
-  return adapter ? { ...model, adapter: adapterFromFiles(files, adapter, config) } : model;
-}
-
-/** The inverse of {@link modelFromFiles}. */
-export function modelToFiles(model: Model): Record<string, FileBytes> {
-  const texts = { ...model.tokenizer.files, "config.json": configOf(model) };
-  const encoded = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new Uint8Array(Buffer.from(text))]));
-  const adapter = model.adapter ? adapterToFiles(model.adapter, model.config) : {};
-  return { ...encoded, "model.safetensors": [...encodeSafetensors(model.params)], ...adapter };
-}
-
 const configOf = (model: Omit<Model, "params">): string => configText(exportedConfig(model.rawConfig));
 
 const carried = (generation: Json): Json => (generation.eos_token_id === undefined ? {} : { eos_token_id: generation.eos_token_id });
@@ -113,15 +82,22 @@ function withTokenizerIds(config: Model["config"], tokenizer: Tokenizer): Model[
 }
 
 /**
- * Saves a model as a Hugging Face directory. Every file is written beside its name and renamed, the weights last, so
- * that a directory with weights is complete.
+ * Saves a model as a Hugging Face directory: weights beyond 5 GB in shards. Every file is written beside its name and renamed,
+ * the weights last, so that a directory with weights is complete.
  *
  * @param from the directory the model came from: its tokenizer and generation files are copied as they are
  * @param base of an adapter's directory, as of {@link placesOf}
+ * @returns the files of the weights
  */
-export async function saveModel(directory: string, model: Model, from?: string, base?: string): Promise<void> {
+export async function saveModel(
+  directory: string,
+  model: Model,
+  from?: string,
+  base?: string,
+  options?: ShardOptions,
+): Promise<WrittenFile[]> {
   await saveCompanions(directory, model, from, base);
-  await writeAtomically(join(directory, "model.safetensors"), encodeSafetensors(model.params));
+  return writeShards(directory, tensorsInMemory(model.params), options);
 }
 
 /** Saves what a model directory holds besides the weights: config, tokenizer, generation settings. */

@@ -130,7 +130,7 @@ export async function writeImport(directory: string, file: FileHandle, planned: 
   const weights = writtenWeights(file, planned, hash, onBytes);
   await clearWeights(directory, "import", shardFiles(weights, shardBytes));
   for (const [name, text] of Object.entries(planned.files)) await writeAtomically(join(directory, name), Buffer.from(text));
-  await writeShards(directory, weights, shardBytes);
+  await writeShards(directory, weights, { shardBytes });
   return hash.digest("hex");
 }
 

@@ -1,5 +1,4 @@
 import { RetortError } from "../../../base/errors.js";
-import { type FileBytes, lengthOf, sliceOf } from "../../../base/file-bytes.js";
 import { sizeOf, type Tensor } from "../../graph/tensor.js";
 import { entriesOf, type SafetensorsEntry } from "./entries.js";
 import { checkElementType, elementBytes, widenInto } from "./widen.js";
@@ -15,15 +14,15 @@ export { encodeSafetensors } from "./safetensors-write.js";
  *
  * @throws DataLoss if the file is cut off or malformed; InvalidArgument for another element type, naming the tensor
  */
-export function decodeSafetensors(bytes: FileBytes, file = "model.safetensors"): Map<string, Tensor<"float32">> {
-  const size = lengthOf(bytes);
-  const length = size >= 8 ? headerLength(sliceOf(bytes, 0, 8)) : Number.POSITIVE_INFINITY;
+export function decodeSafetensors(bytes: Uint8Array, file = "model.safetensors"): Map<string, Tensor<"float32">> {
+  const size = bytes.length;
+  const length = size >= 8 ? headerLength(bytes) : Number.POSITIVE_INFINITY;
   if (8 + length > size) throw new RetortError("DataLoss", `${file}: not a safetensors file, or cut off (${size} bytes)`);
   const start = 8 + length;
   const tensors = new Map<string, Tensor<"float32">>();
-  for (const [name, entry] of entriesOf(sliceOf(bytes, 8, start), file, size - start)) {
+  for (const [name, entry] of entriesOf(bytes.subarray(8, start), file, size - start)) {
     const [from, to] = entry.data_offsets;
-    tensors.set(name, decodeTensor(sliceOf(bytes, start + from, start + to), entry, `${file}: tensor ${name}`));
+    tensors.set(name, decodeTensor(bytes.subarray(start + from, start + to), entry, `${file}: tensor ${name}`));
   }
   return tensors;
 }

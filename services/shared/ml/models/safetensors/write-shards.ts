@@ -1,5 +1,8 @@
+import { createHash } from "node:crypto";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../../base/write-atomically.js";
+import type { Tensor } from "../../graph/tensor.js";
 import { headOf } from "./safetensors-write.js";
 
 /** A tensor that is written as its bytes come. */
@@ -11,46 +14,92 @@ export interface WrittenTensor {
   /** How many bytes it has. */
   readonly bytes: number;
   /** Its bytes, in order. */
-  readonly read: () => AsyncIterable<Uint8Array>;
+  readonly read: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 }
 
 /** As transformers 4 splits weights by default, in bytes. */
 const usualShardBytes = 5e9;
 
-/** The file that says which shard holds which tensor. */
-const indexName = "model.safetensors.index.json";
+/** How tensors become files. */
+export interface ShardOptions {
+  /** Most bytes of one file, unless a tensor alone has more. Default 5e9. */
+  readonly shardBytes?: number;
+  /** What the files are called before `.safetensors` and the number of a shard. Default "model". */
+  readonly stem?: string;
+  /** What the header of each file says of it. Default `{format: "pt"}`. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** As of {@link WriteOptions}. */
+  readonly sync?: boolean;
+}
+
+/** A file that was written. */
+export interface WrittenFile {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** SHA-256, hexadecimal. */
+  readonly digest: string;
+}
+
+/** Tensors that are in memory, in order of name; they are written from where they are. */
+export const tensorsInMemory = (tensors: ReadonlyMap<string, Tensor<"float32">>): WrittenTensor[] =>
+  [...tensors]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, { dims, data }]) => ({
+      ...{ name, dtype: "F32", shape: dims, bytes: data.byteLength },
+      read: () => [new Uint8Array(data.buffer, data.byteOffset, data.byteLength)],
+    }));
 
 /**
  * Writes tensors as model.safetensors, or as shards and then their index, each beside its name and renamed. Memory holds the
- * bytes that are being written alone.
+ * bytes that are being written alone. An index that is there is removed first, since one that lies beside shards is theirs, and
+ * files of an earlier saving with more or fewer shards last.
  *
  * @param tensors in order of name
- * @param shardBytes most bytes of one file, unless a tensor alone has more
  * @throws what reading a tensor throws; system errors of writing
  */
-export async function writeShards(directory: string, tensors: readonly WrittenTensor[], shardBytes = usualShardBytes): Promise<void> {
+export async function writeShards(
+  directory: string,
+  tensors: readonly WrittenTensor[],
+  { shardBytes = usualShardBytes, stem = "model", metadata = { format: "pt" }, sync }: ShardOptions = {},
+): Promise<WrittenFile[]> {
   const shards = shardsOf(tensors, shardBytes);
-  const names = namesOf(shards.length);
-  for (const [i, shard] of shards.entries()) await writeAtomically(join(directory, names[i] ?? ""), partsOf(shard));
-  if (shards.length === 1) return;
+  const names = namesOf(shards.length, stem);
+  await rm(join(directory, indexName(stem)), { force: true });
+  const files: WrittenFile[] = [];
+  const write = async (name: string, bytes: Parameters<typeof writeAtomically>[1]) => {
+    const hash = createHash("sha256");
+    const sizeBytes = await writeAtomically(join(directory, name), bytes, { hash, sync });
+    files.push({ name, sizeBytes, digest: hash.digest("hex") });
+  };
+  for (const [i, shard] of shards.entries()) await write(names[i] ?? "", partsOf(shard, metadata));
+  for (const name of await readdir(directory)) if (isShard(name, stem) && !names.includes(name)) await rm(join(directory, name));
+  if (shards.length === 1) return files;
   const weight_map = Object.fromEntries(shards.flatMap((shard, i) => shard.map(({ name }) => [name, names[i]])));
   const index = { metadata: { total_size: bytesOf(tensors) }, weight_map };
-  await writeAtomically(join(directory, indexName), Buffer.from(`${JSON.stringify(index, null, 2)}\n`));
+  await write(indexName(stem), Buffer.from(`${JSON.stringify(index, null, 2)}\n`));
+  return files;
 }
+
+/** Whether a file is called as the whole of a stem's tensors or a shard of them. */
+const isShard = (name: string, stem: string): boolean =>
+  name === `${stem}.safetensors` || (name.startsWith(`${stem}-`) && /^-\d{5}-of-\d{5}\.safetensors$/.test(name.slice(stem.length)));
 
 /** Names of the files that {@link writeShards} writes. */
 export function shardFiles(tensors: readonly WrittenTensor[], shardBytes = usualShardBytes): string[] {
-  const names = namesOf(shardsOf(tensors, shardBytes).length);
-  return names.length === 1 ? names : [...names, indexName];
+  const names = namesOf(shardsOf(tensors, shardBytes).length, "model");
+  return names.length === 1 ? names : [...names, indexName("model")];
 }
+
+/** The file that says which shard holds which tensor. @param stem as of {@link ShardOptions} */
+export const indexName = (stem: string): string => `${stem}.safetensors.index.json`;
 
 const bytesOf = (tensors: readonly WrittenTensor[]): number => tensors.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** Names of so many files of weights, without their index. */
-function namesOf(count: number): string[] {
-  if (count === 1) return ["model.safetensors"];
+function namesOf(count: number, stem: string): string[] {
+  if (count === 1) return [`${stem}.safetensors`];
   const number = (place: number) => String(place).padStart(5, "0");
-  return Array.from({ length: count }, (_, i) => `model-${number(i + 1)}-of-${number(count)}.safetensors`);
+  return Array.from({ length: count }, (_, i) => `${stem}-${number(i + 1)}-of-${number(count)}.safetensors`);
 }
 
 function shardsOf(tensors: readonly WrittenTensor[], shardBytes: number): WrittenTensor[][] {
@@ -68,13 +117,25 @@ function shardsOf(tensors: readonly WrittenTensor[], shardBytes: number): Writte
 }
 
 /** A safetensors file, part by part. */
-async function* partsOf(tensors: readonly WrittenTensor[]): AsyncGenerator<Uint8Array> {
-  const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
+function partsOf(tensors: readonly WrittenTensor[], metadata: Readonly<Record<string, string>>) {
+  const header: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
   for (const { name, dtype, shape, bytes } of tensors) {
     header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] };
     offset += bytes;
   }
-  yield headOf(header);
-  for (const tensor of tensors) yield* tensor.read();
+  const parts = tensors.map(({ read }) => read());
+  const head = headOf(header);
+  // What is in memory is taken as it is, many tensors to one call into the system.
+  return parts.every((part) => Symbol.iterator in part)
+    ? [head, ...(parts as Iterable<Uint8Array>[]).flatMap((part) => [...part])]
+    : awaited(head, parts);
+}
+
+async function* awaited(
+  head: Uint8Array,
+  parts: readonly (Iterable<Uint8Array> | AsyncIterable<Uint8Array>)[],
+): AsyncGenerator<Uint8Array> {
+  yield head;
+  for (const part of parts) yield* part;
 }

@@ -15,7 +15,7 @@ import { copyTokenizer } from "../files/adapter-files.js";
 import { parameterCount } from "../model-params.js";
 import { parseConfig } from "../parse-config.js";
 import { readInto } from "../safetensors/header.js";
-import { shardFiles, type WrittenTensor, writeShards } from "../safetensors/write-shards.js";
+import { type ShardOptions, shardFiles, type WrittenTensor, writeShards } from "../safetensors/write-shards.js";
 import { cutConfig } from "./cut-config.js";
 import { cutTensors } from "./cut-tensors.js";
 import { type KeptLayers, keptLayers, type LayerChoice } from "./kept-layers.js";
@@ -73,10 +73,15 @@ export async function planShrink(directory: string, decoder: LayerChoice, encode
  *
  * @param out a directory of ours, of the kind "shrink"
  * @param onBytes is told how many bytes of weights more have been written
- * @param shardBytes as of {@link writeShards}
+ * @param shardBytes as of {@link ShardOptions}
  * @throws FailedPrecondition naming other weights that stay; DataLoss for a file that is cut off meanwhile
  */
-export async function writeShrunk(out: string, plan: ShrunkModel, onBytes: (bytes: number) => void, shardBytes?: number): Promise<void> {
+export async function writeShrunk(
+  out: string,
+  plan: ShrunkModel,
+  onBytes: (bytes: number) => void,
+  shardBytes?: ShardOptions["shardBytes"],
+): Promise<void> {
   const tensors = [...plan.tensors].map(([name, tensor]) => written(name, tensor, onBytes));
   await clearWeights(out, "shrink", shardFiles(tensors, shardBytes));
   // A template that another teacher had would speak for this one.
@@ -85,7 +90,7 @@ export async function writeShrunk(out: string, plan: ShrunkModel, onBytes: (byte
   if ((await namesIn(plan.directory)).includes(generationName))
     await copyFile(join(plan.directory, generationName), join(out, generationName));
   await writeAtomically(join(out, "config.json"), Buffer.from(configText(plan.config)));
-  await writeShards(out, tensors, shardBytes);
+  await writeShards(out, tensors, { shardBytes });
 }
 
 function written(name: string, { path, stored, start, entry }: StoredTensor, onBytes: (bytes: number) => void): WrittenTensor {

@@ -5,7 +5,7 @@ import { openClassifier } from "../../../../../../services/shared/ml/classificat
 import { float32 } from "../../../../../../services/shared/ml/graph/tensor.js";
 import { saveOnnx } from "../../../../../../services/shared/ml/models/files/export-onnx.js";
 import { loadHead } from "../../../../../../services/shared/ml/models/files/load-head.js";
-import { loadModel, modelFromFiles, modelToFiles, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
+import { loadModel, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
 import type { Weights } from "../../../../../../services/shared/ml/models/param-spec.js";
 import { encodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
@@ -29,13 +29,12 @@ describe("a T5's directory", () => {
     await writeFile(join(directory, "config.json"), JSON.stringify({ ...model.rawConfig, ...keys }));
   };
 
-  it.each([tied, untied])("comes back as it was saved, on disk and in memory", async (model) => {
+  it.each([tied, untied])("comes back as it was saved", async (model) => {
     await saveModel(directory, model);
-    for (const found of [await loadModel(directory), modelFromFiles(modelToFiles(model))]) {
-      expect(found.config).toEqual({ ...model.config, bosId: 1 });
-      expect([...found.params.keys()].sort()).toEqual([...model.params.keys()].sort());
-      for (const name of model.params.keys()) expect(data(found.params, name)).toEqual(data(model.params, name));
-    }
+    const found = await loadModel(directory);
+    expect(found.config).toEqual({ ...model.config, bosId: 1 });
+    expect([...found.params.keys()].sort()).toEqual([...model.params.keys()].sort());
+    for (const name of model.params.keys()) expect(data(found.params, name)).toEqual(data(model.params, name));
   });
 
   it("has its own head where its file has one, whatever its config says, and is scaled as that says", async () => {
@@ -45,7 +44,8 @@ describe("a T5's directory", () => {
     expect(found.warnings).toEqual([]);
     expect(found.rawConfig).toMatchObject({ tie_word_embeddings: false, scale_decoder_outputs: false });
     expect([...(await loadHead(directory)).data]).toEqual(data(untied.params, "lm_head.weight"));
-    expect(modelFromFiles(modelToFiles(found)).config).toEqual(found.config);
+    await saveModel(join(directory, "again"), found);
+    expect((await loadModel(join(directory, "again"))).config).toEqual(found.config);
   });
 
   it.each([
@@ -57,7 +57,8 @@ describe("a T5's directory", () => {
     // Without the flag, transformers does not scale what the tied head reads.
     expect(found.config).toMatchObject({ tieWordEmbeddings: true, logitScale: 1 });
     expect(found.params.has("lm_head.weight")).toBe(false);
-    expect(modelFromFiles(modelToFiles(found)).config).toEqual(found.config);
+    await saveModel(join(directory, "again"), found);
+    expect((await loadModel(join(directory, "again"))).config).toEqual(found.config);
   });
 
   it("may hold copies of the embedding, and biases that nothing reads, as older files do", async () => {

@@ -6,14 +6,7 @@ import { readConfig } from "../../../../../../services/shared/ml/models/checkpoi
 import { copyAdapter, saveAdapter } from "../../../../../../services/shared/ml/models/files/adapter-files.js";
 import { inspectModel } from "../../../../../../services/shared/ml/models/files/inspect-model.js";
 import { loadHead } from "../../../../../../services/shared/ml/models/files/load-head.js";
-import {
-  loadAdaptable,
-  loadModel,
-  modelFromFiles,
-  modelToFiles,
-  readModel,
-  saveModel,
-} from "../../../../../../services/shared/ml/models/files/model-files.js";
+import { loadAdaptable, loadModel, readModel, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import type { Adapter } from "../../../../../../services/shared/ml/models/lora.js";
 import { encodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
 import { smallModel } from "../../../../../support/models/small-model.js";
@@ -84,12 +77,6 @@ describe("a PEFT adapter's directory", () => {
       ]),
     );
     expect((await loadAdaptable(join(root, "t5-adapter"))).adapter).toEqual(own);
-  });
-
-  it("goes through memory as files, beside its base's", () => {
-    const again = modelFromFiles(modelToFiles({ ...model, adapter }));
-    expect(again.adapter).toEqual(adapter);
-    expect(again.params).toEqual(model.params);
   });
 
   it("has its base's tokenizer where it has none, and else its own", async () => {

@@ -16,10 +16,9 @@ describe("encodeSafetensors()", () => {
     expect(parts[2]!.buffer).toBe(tensors.get("b")!.data.buffer);
   });
 
-  it("is read back from its parts, from one array, and from any other cut", () => {
+  it("is read back", () => {
     const whole = new Uint8Array(Buffer.concat([...encodeSafetensors(tensors)]));
-    for (const bytes of [[...encodeSafetensors(tensors)], whole, [whole.slice(0, 3), whole.slice(3, -5), whole.slice(-5)]])
-      expect(new Map([...decodeSafetensors(bytes)].sort())).toEqual(new Map([...tensors].sort()));
+    expect(new Map([...decodeSafetensors(whole)].sort())).toEqual(new Map([...tensors].sort()));
   });
 
   it("says how long a file beyond what one array can hold is, without making it", () => {
@@ -27,8 +26,8 @@ describe("encodeSafetensors()", () => {
     expect(encodeSafetensors(new Map([["a", huge]])).byteLength).toBeGreaterThan(12e9);
   });
 
-  it("names a tensor that is cut off in the last piece", () => {
-    const [head, ...rest] = [...encodeSafetensors(tensors)];
-    expect(() => decodeSafetensors([head!, ...rest.slice(0, -1)], "m.safetensors")).toThrow(/m\.safetensors: tensor ä ends after the file/);
+  it("names a tensor that is cut off", () => {
+    const whole = Buffer.concat([...encodeSafetensors(tensors)]);
+    expect(() => decodeSafetensors(whole.subarray(0, -5), "m.safetensors")).toThrow(/m\.safetensors: tensor ä ends after the file/);
   });
 });

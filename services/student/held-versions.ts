@@ -1,0 +1,90 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { WeightStore } from "../shared/flow/weights/store.js";
+
+/** Which version: learners that take over make versions of the same numbers again. */
+interface VersionId {
+  readonly version: number;
+  readonly fence: bigint;
+}
+
+/** A version that is on its way, or here. */
+interface Held extends VersionId {
+  readonly directory: string;
+  readonly fetched: Promise<unknown>;
+  /** Someone waits for it, or has it. */
+  isTaken: boolean;
+}
+
+/**
+ * The weights of a run's versions as files of this process: the one in use, and the one that was announced last, which is
+ * fetched before it is asked for. One is fetched at a time.
+ */
+export class HeldVersions {
+  readonly #store: WeightStore;
+  readonly #runId: string;
+  readonly #root: string;
+  readonly #isWeights: (name: string) => boolean;
+  #held: Held[] = [];
+  #count = 0;
+
+  /**
+   * @param root directory of this process alone
+   * @param isWeights the files of a version that are fetched
+   */
+  constructor(store: WeightStore, runId: string, root: string, isWeights: (name: string) => boolean) {
+    this.#store = store;
+    this.#runId = runId;
+    this.#root = root;
+    this.#isWeights = isWeights;
+  }
+
+  /** Begins to fetch a version, in place of one that nobody has asked for. What goes wrong is told to who takes it. */
+  ahead(id: VersionId): void {
+    if (!this.#find(id)) this.#fetch(id);
+  }
+
+  /** The directory of a version's weights, once they are there. They stay until another is {@link used}. @throws as `fetch` of a store */
+  async take(id: VersionId): Promise<string> {
+    const held = this.#find(id) ?? this.#fetch(id);
+    held.isTaken = true;
+    try {
+      await held.fetched;
+      return held.directory;
+    } catch (error) {
+      await this.#drop(held);
+      throw error;
+    }
+  }
+
+  /** The version in a directory is in use: those before it go. */
+  async used(directory: string): Promise<void> {
+    const at = this.#held.findIndex((held) => held.directory === directory);
+    for (const held of this.#held.slice(0, Math.max(0, at))) await this.#drop(held);
+  }
+
+  #find({ version, fence }: VersionId): Held | undefined {
+    return this.#held.find((held) => held.version === version && held.fence === fence);
+  }
+
+  #fetch(id: VersionId): Held {
+    const directory = join(this.#root, `${id.version}-${this.#count++}`);
+    const before = this.#held.at(-1)?.fetched.catch(() => {}) ?? Promise.resolve();
+    for (const held of this.#held) if (!held.isTaken) void this.#drop(held);
+    const fetched = before.then(() => {
+      // It was superseded while it waited for its turn.
+      if (!this.#held.includes(held)) return;
+      return this.#store.fetch(this.#runId, id.version, directory, this.#isWeights);
+    });
+    fetched.catch(() => {});
+    const held: Held = { ...id, directory, fetched, isTaken: false };
+    this.#held.push(held);
+    return held;
+  }
+
+  async #drop(held: Held): Promise<void> {
+    this.#held = this.#held.filter((other) => other !== held);
+    await held.fetched.catch(() => {});
+    await rm(held.directory, { recursive: true, force: true });
+  }
+}
