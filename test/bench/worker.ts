@@ -28,7 +28,8 @@ export interface WorkOptions {
 
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 const objective: Objective = { ...plainObjective, divergence: "jsd", normalisation: "token" };
-const trainerOptions = { device: "cpu", threads, objective, optimizer, microBatchTokens: 1 << 16 } as const;
+/** How learners of benches train. */
+export const trainerOptions = { device: "cpu", threads, objective, optimizer, microBatchTokens: 1 << 16 } as const;
 
 async function openHost({ directory, load, dtype, chunkTokens = 64 }: WorkOptions): Promise<ModelHost> {
   const host = new ModelHost();
@@ -175,7 +176,14 @@ async function runOnce({ student, teacher, prompts, load, maxStaleness, warmup }
   }
 }
 
-const kinds: Readonly<Record<string, (options: never) => Promise<void>>> = { run, sample, "sample-new": sampleNew, score, train };
+const kinds: Readonly<Record<string, (options: never) => Promise<void>>> = {
+  nothing: () => serve(async () => ({})),
+  run,
+  sample,
+  "sample-new": sampleNew,
+  score,
+  train,
+};
 
 const [kind, options] = process.argv.slice(2);
 if (kind && kinds[kind]) await kinds[kind](JSON.parse(options as string) as never);
