@@ -133,5 +133,4 @@ else
     for (const part of parts)
       for (const kind of kinds)
         spawnSync(process.execPath, [fileURLToPath(import.meta.url), part, kind, shape, directory], { stdio: "inherit" });
-    await rm(directory, { recursive: true });
   }

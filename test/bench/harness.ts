@@ -1,7 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { Graph } from "../../services/shared/ml/graph/graph.js";
-import { matMul } from "../../services/shared/ml/graph/ops/index.js";
+import { matMul, reduceSum } from "../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
 import { Session } from "../../services/shared/ml/runtime/session.js";
 
@@ -44,32 +42,16 @@ export async function gemmRate(): Promise<number> {
   return (2 * size ** 3) / result.get("gemm")! / 1e9;
 }
 
-/** A peer in Python, started once: each call of `run` is one repetition, timed by the peer. */
-export class Peer implements Contender {
-  readonly name: string;
-  readonly measures = true;
-  readonly #process: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(name: string, script: string, args: readonly string[]) {
-    this.name = name;
-    const python = process.env.RETORT_PEERS_PYTHON!;
-    this.#process = spawn(python, [`test/bench/peers/${script}`, "--serve", "--threads", String(threads), ...args], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
-    this.#lines = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();
-  }
-
-  async run(): Promise<number> {
-    this.#process.stdin!.write("\n");
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error(`${this.name} ended early`);
-    return (JSON.parse(value) as { seconds: number }).seconds;
-  }
-
-  stop(): void {
-    this.#process.stdin!.end();
-  }
+/** Bytes per second of reading memory with all threads here and now: the roof of decoding, which reads all weights each step. */
+export async function readRate(): Promise<number> {
+  const [rows, columns] = [1024, 65536];
+  const graph = new Graph("read");
+  graph.output("y", reduceSum(graph.input("x", "float32", [rows, columns]), [1], false));
+  const session = await Session.create(graph, { device: "cpu", threads, spinning: true });
+  const matrix = float32(new Float32Array(rows * columns).fill(0.5), [rows, columns]);
+  const result = await race([{ name: "read", run: () => session.run({ x: matrix }) }], 7);
+  await session.release();
+  return (4 * rows * columns) / result.get("read")!;
 }
 
 /** Whether a Python with torch and transformers was named to race against. */

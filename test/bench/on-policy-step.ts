@@ -1,96 +1,105 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+/**
+ * A whole on-policy step through the services, synchronous and asynchronous, against the best of TRL's trainers: completion
+ * tokens per second and memory, with completions all as long and with ends of their own.
+ */
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { connectController, startLocal } from "../../services/cli/local.js";
-import { checkSucceeded } from "../../services/cli/runs/runs.js";
-import { parseSpec } from "../../services/shared/flow/runs/spec.js";
-import type { StepFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
-import { havePeers, median, Peer } from "./harness.js";
-import { benchModel, type Load, loadArguments, loads, type Shape, saveForPeers, shapes } from "./shapes.js";
+import { havePeers } from "./harness.js";
+import { addRow, size } from "./rows.js";
+import { type Figures, type Served, startOurs, startPeer } from "./served.js";
+import {
+  type Lengths,
+  type Load,
+  loadArguments,
+  loads,
+  nameOf,
+  naturalLoad,
+  promptTexts,
+  type Shape,
+  savedModel,
+  scratch,
+  shapes,
+} from "./shapes.js";
 
 /** Steps of a run that are not counted: the first ones start the sessions. */
 const warmup = 3;
 
-/** Median seconds of an on-policy step and completion tokens of it, through all the services. */
-async function retort(
-  student: string,
-  teacher: string,
-  maxStaleness: number,
-  directory: string,
-  load: Load,
-): Promise<{ seconds: number; tokens: number; figures: StepFinished }> {
-  const rows = Array.from({ length: 64 }, (_, row) => ({
-    prompt: Array.from({ length: load.prompt }, (_, i) => "abc"[(row * 7 + i * i) % 3]).join(""),
-  }));
-  await writeFile(join(directory, "prompts.jsonl"), rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  const spec = {
-    name: "bench",
-    student: { model: student },
-    teachers: [{ model: teacher }],
-    data: { path: join(directory, "prompts.jsonl") },
-    rollouts: { maxStaleness },
-    phases: [
-      {
-        preset: "gkd",
-        lambda: 1,
-        steps: warmup + load.repetitions,
-        batchSize: load.batch,
-        sampling: { maxNewTokens: load.fresh },
-        optimizer: { learningRate: 1e-5 },
-      },
-    ],
-  };
-  const service = await startLocal({ dataDir: join(directory, "data"), port: 0, natsPort: 0, progress: console.error });
-  const controller = connectController(service.address);
-  try {
-    const { run } = await controller.startRun({ spec: parseSpec(JSON.stringify(spec), join(directory, "spec.yaml")) });
-    const found: StepFinished[] = [];
-    for await (const { event } of controller.watchRun({ runId: run!.runId }))
-      if (event?.event.case === "stepFinished") found.push(event.event.value);
-    checkSucceeded((await controller.getRun({ runId: run!.runId })).run!);
-    const late = found.slice(warmup);
-    const figures = late.toSorted((a, b) => a.seconds - b.seconds)[Math.floor(late.length / 2)]!;
-    return { seconds: figures.seconds, tokens: figures.completionTokens, figures };
-  } finally {
-    controller.close();
-    await service.stop();
-  }
+/** A row of TRL's, and what it has come to. */
+interface Rival {
+  readonly peer: Served;
+  readonly figures: Figures[];
 }
 
-async function bench(shape: Shape, peers: boolean): Promise<void> {
-  const [student, teacher] = [await saveForPeers(benchModel(shape, "student")), await saveForPeers(benchModel(shape, "teacher"))];
-  const directory = await mkdtemp(join(tmpdir(), "retort-bench-"));
-  const load = loads[shape];
-  const args = ["--student", student, "--teacher", teacher, ...loadArguments(load)];
-  const peer = peers ? new Peer("trl", "gkd_step.py", args) : undefined;
-  const trl: number[] = [];
-  const rates: Record<string, number> = {};
+const rateOf = (figures: readonly Figures[]): number =>
+  figures.reduce((sum, { tokens }) => sum + tokens!, 0) / figures.reduce((sum, { seconds }) => sum + seconds, 0);
+
+/** Tries TRL's rows one after another, ends all but the fastest. `tried`: trainer and allocator. */
+async function bestRival(args: readonly string[], tried: readonly (readonly [string, string])[]): Promise<Rival> {
+  let best: Rival | undefined;
+  for (const [trainer, alloc] of tried) {
+    const peer = startPeer(`TRL ${trainer}, ${alloc} allocator`, "on_policy_step.py", [...args, "--trainer", trainer, "--alloc", alloc]);
+    await peer.ask();
+    const rival = { peer, figures: [await peer.ask()] };
+    const isBetter = !best || rateOf(rival.figures) > rateOf(best.figures);
+    console.log(
+      `  ${peer.name}: ${rival.figures[0]!.seconds.toFixed(3)} s, ${rateOf(rival.figures).toFixed(0)} tokens/s, peak RSS ${size(peer.peak)}`,
+    );
+    await (isBetter ? best : rival)?.peer.stop();
+    if (isBetter) best = rival;
+  }
+  return best!;
+}
+
+/** What TRL can be told: at real size each row takes minutes, and the tuned allocator has been the faster one there. */
+const rowsOf = (shape: Shape) =>
+  ["gkd", "distillation"].flatMap((trainer) =>
+    (shape === "smollm2" ? ["tuned"] : ["default", "tuned"]).map((alloc) => [trainer, alloc] as const),
+  );
+
+async function bench(shape: Shape, lengths: Lengths, peers: boolean): Promise<void> {
+  const [student, teacher] = [await savedModel(shape, "student", lengths), await savedModel(shape, "teacher", lengths)];
+  const load: Load = lengths === "fixed" ? loads[shape] : naturalLoad(shape);
+  const prompts = join(scratch, `${shape}-${lengths}.jsonl`);
+  const texts = promptTexts(student.tokenizer, load.batch * 8, load.prompt);
+  await writeFile(prompts, texts.map((prompt) => `${JSON.stringify({ prompt })}\n`).join(""));
+  const directories = { student: student.directory, teacher: teacher.directory };
+  const work = `on-policy step, ${nameOf(shape)}, batch ${load.batch}, ${load.prompt}+${lengths === "fixed" ? "" : "up to "}${load.fresh} tokens`;
+  console.log(work);
+  const args = ["--student", student.directory, "--teacher", teacher.directory, "--prompts", prompts, "--lengths", lengths];
+  const rival = peers ? await bestRival([...args, ...loadArguments(load)], rowsOf(shape)) : undefined;
+  const turn = async () => {
+    for (let i = 0; rival && i < Math.ceil(load.repetitions / 3); i++) rival.figures.push(await rival.peer.ask());
+  };
+  const ours: Figures[] = [];
   for (const maxStaleness of [0, 1]) {
-    for (let i = 0; peer && i < Math.ceil(load.repetitions / 3); i++) trl.push(await peer.run());
-    const { seconds, tokens, figures } = await retort(student, teacher, maxStaleness, directory, load);
-    rates[maxStaleness] = tokens / seconds;
-    const parts = [
-      `sampling ${figures.sampleSeconds.toFixed(3)}`,
-      `scoring ${figures.scoreSeconds.toFixed(3)}`,
-      `training ${figures.trainSeconds.toFixed(3)}`,
-      `publishing ${figures.publishSeconds.toFixed(3)} s`,
-    ];
+    const service = startOurs("retort", "run", { ...directories, prompts, load, maxStaleness, warmup, scratch });
+    const figures = await service.ask();
+    await service.stop();
+    await turn();
+    ours.push(figures);
+    const parts = ["sample", "score", "train", "publish"].map((part) => `${part} ${figures[part]!.toFixed(3)}`).join(", ");
+    const memory = `all roles: sum of peaks ${size(figures.sumOfPeaks)}, peak of the sum ${size(figures.peakOfSum)}, ${size(figures.peakPss)} with shared pages once`;
     console.log(
-      `on-policy step ${shape}, maxStaleness ${maxStaleness}: ${seconds.toFixed(3)} s, ${(tokens / seconds).toFixed(0)} tokens/s (${parts.join(", ")})`,
+      `  ${maxStaleness ? "asynchronous" : "synchronous"}: ${figures.seconds.toFixed(3)} s (${parts}), ${figures.rate!.toFixed(0)} tokens/s; ${memory}`,
     );
-    await rm(join(directory, "data"), { recursive: true, force: true });
   }
-  console.log(`on-policy step ${shape}: asynchronous over synchronous: ${(rates[1]! / rates[0]!).toFixed(2)}x`);
-  if (peer) {
-    const seconds = median(trl.slice(1));
-    const rate = (load.batch * load.fresh) / seconds;
+  const [sync, async] = ours as [Figures, Figures];
+  console.log(`  asynchronous over synchronous: ${(async.rate! / sync.rate!).toFixed(2)}x`);
+  const theirs = rival && rateOf(rival.figures);
+  const peerRss = rival?.peer.peak;
+  await rival?.peer.stop();
+  if (rival && theirs) {
+    const share = (sync.peakPss ?? Number.NaN) / (peerRss ?? Number.NaN);
     console.log(
-      `on-policy step ${shape}: TRL's GKDTrainer ${seconds.toFixed(3)} s, ${rate.toFixed(0)} tokens/s; synchronous Retort over TRL: ${(rates[0]! / rate).toFixed(2)}x`,
+      `  ${rival.peer.name}: ${theirs.toFixed(0)} tokens/s, peak RSS ${size(peerRss)}; synchronous Retort ${(sync.rate! / theirs).toFixed(2)}x its speed, ${share.toFixed(2)}x its memory`,
     );
-    peer.stop();
   }
-  for (const made of [student, teacher, directory]) await rm(made, { recursive: true, force: true });
+  for (const [how, figures] of [["", sync] as const, [", asynchronous", async] as const]) {
+    const peer =
+      rival && theirs ? { peer: `${rival.peer.name} ${theirs.toFixed(0)} tokens/s`, ratio: figures.rate! / theirs, peerRss } : {};
+    addRow({ work: `${work}${how}`, ours: `${figures.rate!.toFixed(0)} tokens/s`, oursRss: figures.peakPss, ...peer });
+  }
 }
 
 const peers = havePeers();
-for (const shape of shapes) await bench(shape, peers);
+for (const shape of shapes) for (const lengths of ["fixed", "natural"] as const) await bench(shape, lengths, peers);

@@ -1,9 +1,12 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
+import { copyFile, mkdtemp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { saveModel } from "../../services/shared/ml/models/files/model-files.js";
+import { join, resolve } from "node:path";
+import { loadModel, saveModel } from "../../services/shared/ml/models/files/model-files.js";
 import { initModel, type Model } from "../../services/shared/ml/models/model.js";
-import { characterTokenizer } from "../../services/shared/ml/text/character-tokenizer.js";
+import { parameterCount } from "../../services/shared/ml/models/model-params.js";
+import type { Tokenizer } from "../../services/shared/ml/text/tokenizer.js";
+import { wordLevelTokenizer } from "../../services/shared/ml/text/word-level.js";
 
 const smollm2 = [49152, 576, 30, 9, 3, 1536] as const;
 
@@ -15,6 +18,7 @@ const sizes = {
 } as const;
 
 export type Shape = keyof typeof sizes;
+export type Role = "student" | "teacher";
 
 /** Batch, prompt tokens and new tokens that a shape is raced at, and how often. */
 export interface Load {
@@ -30,6 +34,12 @@ export const loads: Readonly<Record<Shape, Load>> = {
   smollm2: { batch: 8, prompt: 32, fresh: 64, repetitions: 3 },
 };
 
+/** Whether completions all have the same length, or end where the model ends them: at each token with a chance of about 1/32. */
+export type Lengths = "fixed" | "natural";
+
+/** The load with completions that end by themselves: more of them, with room for the long ones. */
+export const naturalLoad = (shape: Shape): Load => ({ ...loads[shape], batch: 32, fresh: 128 });
+
 /** A load as the peers' arguments. */
 export const loadArguments = ({ batch, prompt, fresh }: Load): string[] =>
   Object.entries({ batch, prompt, new: fresh }).flatMap(([name, value]) => [`--${name}`, `${value}`]);
@@ -39,9 +49,11 @@ export const shapes = (process.env.RETORT_BENCH_SHAPES ?? "tiny,medium").split("
 for (const shape of shapes)
   if (!(shape in sizes)) throw new Error(`RETORT_BENCH_SHAPES names "${shape}"; shapes: ${Object.keys(sizes).join(", ")}`);
 
-/** A model of a shape with random weights. */
-export function benchModel(shape: Shape, role: "student" | "teacher"): Model {
+/** A model of a shape with random weights; every id is a word. Its end is one token of 32, or none. */
+export function benchModel(shape: Shape, role: Role, lengths: Lengths = "fixed"): Model {
   const [vocab, width, layers, heads, kvHeads, feedForward] = sizes[shape][role];
+  const words = Array.from({ length: vocab - 3 }, (_, i) => `w${i + 3}`);
+  const ends = Array.from({ length: vocab / 32 }, (_, i) => 2 + 32 * i);
   const raw = {
     architectures: ["LlamaForCausalLM"],
     model_type: "llama",
@@ -58,17 +70,78 @@ export function benchModel(shape: Shape, role: "student" | "teacher"): Model {
     initializer_range: 0.02,
     tie_word_embeddings: true,
     bos_token_id: 1,
-    eos_token_id: 2,
+    ...(lengths === "natural" ? { eos_token_id: ends } : {}),
     pad_token_id: 0,
   };
-  return initModel(raw, characterTokenizer("abc"), 1n);
+  return flattened(initModel(raw, wordLevelTokenizer(words, "w\\d+"), 1n));
 }
+
+/** With a smaller embedding, which is the head too: else a random model writes its last token again and again. */
+function flattened(model: Model): Model {
+  const name = "model.embed_tokens.weight";
+  const embedding = model.params.get(name)!;
+  for (let i = 0; i < embedding.data.length; i++) (embedding.data as Float32Array)[i]! *= 0.1;
+  return model;
+}
+
+/** A model on disk, where both sides load it. */
+export interface SavedModel {
+  readonly directory: string;
+  readonly parameters: number;
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly tokenizer: Tokenizer;
+}
+
+/** A directory for this process, deleted when it ends. */
+export const scratch = mkdtempSync(join(tmpdir(), "retort-bench-"));
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 
 /** Writes the model where a peer can load it; gives the directory. */
 export async function saveForPeers(model: Model): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), "retort-bench-"));
+  const directory = await mkdtemp(join(scratch, "model-"));
   await saveModel(directory, model);
   return directory;
+}
+
+/** The real model that stands for the shape smollm2: RETORT_BENCH_MODEL names its directory. */
+const real = process.env.RETORT_BENCH_MODEL;
+
+/** What a shape is called in what is printed. */
+export const nameOf = (shape: Shape): string => (shape === "smollm2" && real ? "smollm2 (real weights)" : shape);
+
+/** A shape's model on disk: random weights, or those of RETORT_BENCH_MODEL. */
+export async function savedModel(shape: Shape, role: Role, lengths: Lengths = "fixed"): Promise<SavedModel> {
+  const isReal = shape === "smollm2" && real;
+  const model = isReal ? await loadModel(real) : benchModel(shape, role, lengths);
+  const { config, tokenizer } = model;
+  const directory = isReal ? await realDirectory(real, lengths) : await saveForPeers(model);
+  return { directory, tokenizer, parameters: parameterCount(config), vocabSize: config.vocabSize, hiddenSize: config.hiddenSize };
+}
+
+/** The real directory, or one with its files whose config knows of no end. */
+async function realDirectory(directory: string, lengths: Lengths): Promise<string> {
+  if (lengths === "natural") return resolve(directory);
+  const endless = await mkdtemp(join(scratch, "model-"));
+  for (const name of await readdir(directory)) {
+    if (name === "generation_config.json" || name === "config.json") continue;
+    if (name.endsWith(".safetensors")) await symlink(resolve(directory, name), join(endless, name));
+    else await copyFile(join(directory, name), join(endless, name));
+  }
+  const { eos_token_id: _, ...config } = JSON.parse(await readFile(join(directory, "config.json"), "utf8")) as Record<string, unknown>;
+  await writeFile(join(endless, "config.json"), JSON.stringify(config));
+  return endless;
+}
+
+/** `count` prompts of exactly `length` tokens, as text. */
+export function promptTexts(tokenizer: Tokenizer, count: number, length: number): string[] {
+  const isWord = (text: string) => /^(w\d+| [a-z]{3,})$/.test(text) && tokenizer.encode(text).length === 1;
+  const words: string[] = [];
+  for (let id = 8; id < tokenizer.size && words.length < 500; id++) {
+    const text = tokenizer.decode(Int32Array.of(id));
+    if (isWord(text)) words.push(text);
+  }
+  return tokenRows(count, length).map((row) => Array.from(row, (id) => words[id % words.length]).join(""));
 }
 
 /** `count` rows of `length` token ids, none of them special. */

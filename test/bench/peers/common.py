@@ -1,11 +1,13 @@
 """What every peer measurement shares: two threads, float32, the allocator, the clock and the one JSON line.
 
 A measurement is one function, repeated. With `--serve` a bench that races two programs in turns decides when: for each
-line on standard input one repetition runs, and one JSON line {"seconds": ...} says how long it took.
+line on standard input one repetition runs, and one JSON line {"seconds": ..., "rss": ...} says how long it took and the most
+bytes that the process has held so far.
 """
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -60,25 +62,30 @@ def best_of_two():
     return 0
 
 
-def turn(args, times):
-    """True when one more repetition is due. Blocks while serving."""
+def peak_rss():
+    """Most bytes that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def turn(args, times, **figures):
+    """True when one more repetition is due. Blocks while serving; figures are told with the last one's seconds."""
     if args.serve:
         if times:
-            print(json.dumps({"seconds": times[-1]}), flush=True)
+            print(json.dumps({"seconds": times[-1], "rss": peak_rss(), **figures}), flush=True)
         return sys.stdin.readline() != ""
     return len(times) < args.reps
 
 
 def measure(what, work, args, **facts):
-    """Repeats `work` and prints the JSON line."""
+    """Repeats `work` and prints the JSON line; what it returns, if anything, are further figures of the repetition."""
     for _ in range(0 if args.serve else args.warmup):  # who asks for repetitions warms up
         work()
-    times = []
-    while turn(args, times):
+    times, figures = [], {}
+    while turn(args, times, **figures):
         start = time.perf_counter()
-        work()
+        figures = work() or {}
         times.append(time.perf_counter() - start)
-    report(what, times, args, **facts)
+    report(what, times, args, **{**facts, **figures})
 
 
 def report(what, times, args, **facts):
@@ -93,7 +100,7 @@ def report(what, times, args, **facts):
     if "tokens" in facts:
         line["tokens_per_s"] = facts["tokens"] / median
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-    print(json.dumps({**line, "alloc": args.alloc, "threads": args.threads, **versions}), flush=True)
+    print(json.dumps({**line, "peak_rss": peak_rss(), "alloc": args.alloc, "threads": args.threads, **versions}), flush=True)
 
 
 def load(directory):

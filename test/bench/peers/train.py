@@ -1,7 +1,10 @@
-"""One train step: student forward, JSD(0.5) against given teacher logits, backward, fused AdamW, float32."""
+"""One train step: student forward, JSD(0.5) against given teacher logits, backward, fused AdamW, float32.
+
+The head works on completion positions alone. --compiled 1: the forward and the loss by torch.compile, which needs a C++ compiler.
+"""
 import common
 
-args = common.parse(__doc__, faster="tuned", model="", batch=32, prompt=16, new=64)
+args = common.parse(__doc__, faster="tuned", model="", batch=32, prompt=16, new=64, compiled=0)
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +25,16 @@ def jsd(student, beta=0.5):
     return terms.sum() / (args.batch * args.new)
 
 
+def forward():
+    return jsd(model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=args.new + 1).logits[:, :-1])
+
+
+if args.compiled:
+    forward = torch.compile(forward)
+
+
 def work():
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=args.new + 1).logits[:, :-1]
-    loss = jsd(logits)
+    loss = forward()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()

@@ -1,0 +1,64 @@
+/**
+ * Peak memory of one role's work, each in a process of its own: a teacher that scores, a student that samples, a learner that
+ * takes three steps; against the bytes of its weights. And how much a teacher grows over twenty values of k, a student over
+ * twenty settings of sampling.
+ */
+import { rss } from "./processes.js";
+import { addRow, size } from "./rows.js";
+import { type Served, startOurs } from "./served.js";
+import { loads, nameOf, type Role, type Shape, savedModel, shapes } from "./shapes.js";
+
+/** Element types of the weights, with the bytes of one; int8 counts the scales of its blocks of 32 too. */
+const bytesOf = { float32: 4, float16: 2, bfloat16: 2, int8: 1.125 } as const;
+type Dtype = keyof typeof bytesOf;
+
+/** The types to measure: RETORT_BENCH_DTYPES, or float32 alone. */
+const dtypes = (process.env.RETORT_BENCH_DTYPES ?? "float32").split(",") as Dtype[];
+for (const dtype of dtypes)
+  if (!(dtype in bytesOf)) throw new Error(`RETORT_BENCH_DTYPES names "${dtype}"; types: ${Object.keys(bytesOf).join(", ")}`);
+
+/** What twenty different requests say. */
+const varied: Readonly<Record<Role, (i: number) => object>> = {
+  teacher: (i) => ({ kind: "top_k", k: i + 1, temperature: 1 }),
+  student: (i) => ({ topK: i + 1, temperature: 1 + i / 50, maxNewTokens: 8 }),
+};
+
+async function inference(shape: Shape, role: Role, dtype: Dtype): Promise<void> {
+  const { directory, parameters } = await savedModel(shape, role);
+  const work = startOurs(`${role} ${shape}`, role === "teacher" ? "score" : "sample", { directory, load: loads[shape], dtype });
+  for (let i = 0; i < 3; i++) await work.ask(role === "teacher" ? JSON.stringify({ kind: "top_k", k: 32, temperature: 1 }) : "");
+  tell(`${role}, ${nameOf(shape)}, ${dtype}`, work, parameters, bytesOf[dtype]);
+  const before = rss(work.pid)!;
+  for (let i = 0; i < 20; i++) await work.ask(JSON.stringify(varied[role](i)));
+  const what = role === "teacher" ? "values of k" : "sampling settings";
+  console.log(`  after twenty ${what}: ${size(rss(work.pid))}, grown by ${size(Math.max(0, rss(work.pid)! - before))}`);
+  await work.stop();
+}
+
+async function learner(shape: Shape): Promise<void> {
+  const { directory, parameters } = await savedModel(shape, "student");
+  const work = startOurs(`learner ${shape}`, "train", { directory, load: loads[shape] });
+  for (let i = 0; i < 3; i++) await work.ask();
+  tell(`learner, ${nameOf(shape)}, float32`, work, parameters, 4);
+  await work.stop();
+}
+
+/** Prints what a process has held, and per parameter; what Node holds without a model is told apart. */
+function tell(work: string, { peak, pid }: Served, parameters: number, bytes: number): void {
+  const weights = parameters * bytes;
+  const above = peak === undefined ? Number.NaN : peak - base!;
+  const ratio = `${(above / weights).toFixed(2)}x its weights of ${size(weights)}, ${(above / parameters).toFixed(1)} bytes per parameter`;
+  console.log(`memory ${work}: peak RSS ${size(peak)}, now ${size(rss(pid))}; beyond an empty process ${ratio}`);
+  addRow({ work: `memory, ${work}`, ours: ratio, oursRss: peak });
+}
+
+/** What a process with the same code and no model holds. */
+const empty = startOurs("nothing", "nothing", {});
+await empty.ask();
+const base = empty.peak;
+await empty.stop();
+console.log(`memory: an empty process holds ${size(base)}`);
+for (const shape of shapes) {
+  for (const role of ["teacher", "student"] as const) for (const dtype of dtypes) await inference(shape, role, dtype);
+  await learner(shape);
+}
