@@ -10,6 +10,7 @@ import { microBatch } from "../../../../../services/shared/ml/training/batch.js"
 import { accumulateGraph, gradientsGraph } from "../../../../../services/shared/ml/training/step-graph.js";
 import { plainObjective } from "../../../../support/loss/loss.js";
 import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
+import { smallT5, t5Configs } from "../../../../support/models/small-t5.js";
 
 const objective = { ...plainObjective, divergence: "cross_entropy" as const };
 const sequences = [5, 1, 8].map((length, i) => ({
@@ -45,6 +46,11 @@ async function expectSame(config: ModelConfig, trainable: Trainable, weights: We
 describe("gradient checkpointing", () => {
   it.each(Object.entries(smallConfigs))("gives the bits of a step that keeps everything: %s", async (_, raw) => {
     const { config, params } = smallModel(raw);
+    await expectSame(config, wholeModel(config), params);
+  });
+
+  it.each(Object.entries(t5Configs))("does so for an encoder-decoder: %s", async (_, raw) => {
+    const { config, params } = smallT5(raw);
     await expectSame(config, wholeModel(config), params);
   });
 

@@ -71,16 +71,39 @@ describe("Trainer", () => {
     for (const trainer of [straight, other, resumed]) await trainer.release();
   });
 
-  it("keeps weights and moments when a step overflows, and says so", async () => {
-    const broken = new Map(setup.weights);
-    const norm = broken.get("model.norm.weight")!;
-    broken.set("model.norm.weight", { ...norm, data: norm.data.map(() => 3e38) });
-    const trainer = new Trainer(setup.config, broken, setup.options);
-    const before = bitsOf(trainer.params());
-    await expect(trainer.step(setup.batch, rate)).rejects.toMatchObject({ code: "DataLoss" });
-    expect(bitsOf(trainer.params())).toEqual(before);
-    expect(trainer.state().updates).toBe(0);
-    await trainer.release();
+  it.each([1000, 1])(
+    "keeps weights and moments when a step overflows, and says so: micro-batches of %i tokens",
+    async (microBatchTokens) => {
+      const trainer = trainerWith({}, { microBatchTokens });
+      await trainer.step(setup.batch, rate);
+      const norm = trainer.published().weights.get("model.norm.weight")!.data;
+      const kept = norm.slice();
+      norm.fill(3e38);
+      const bits = () => {
+        const { params, m, v, updates } = trainer.state();
+        return [bitsOf(params), bitsOf(m), bitsOf(v), updates];
+      };
+      const before = bits();
+      await expect(trainer.step(setup.batch, rate)).rejects.toMatchObject({ code: "DataLoss" });
+      expect(bits()).toEqual(before);
+      // Nothing of that step stays behind: the next is as if it had not been.
+      norm.set(kept);
+      const straight = trainerWith({}, { microBatchTokens });
+      for (const step of [1, 2]) await straight.step(setup.batch, rate * step);
+      await trainer.step(setup.batch, rate * 2);
+      expect(bits()[0]).toEqual(bitsOf(straight.params()));
+      for (const one of [trainer, straight]) await one.release();
+    },
+  );
+
+  it("takes the arrays of a state as its own, and copies weights", async () => {
+    const trainer = trainerWith();
+    await trainer.step(setup.batch, rate);
+    const state = trainer.state();
+    const resumed = new Trainer(setup.config, setup.weights, setup.options, state);
+    expect(resumed.published().weights.get("model.norm.weight")).toBe(state.params.get("model.norm.weight"));
+    expect(trainer.published().weights.get("model.norm.weight")!.data).not.toBe(setup.weights.get("model.norm.weight")!.data);
+    for (const one of [trainer, resumed]) await one.release();
   });
 
   it("learns the end token although it is also the pad token, and from a completion that is the end token alone", async () => {
