@@ -149,7 +149,8 @@ export class ModelHost {
       this.#model = { ...this.#opened, adapter: { ...adapter, factors } };
       this.#sampler?.setFactors(factors);
     } else {
-      await this.#sampler?.setWeights(this.#use(weights));
+      const used = this.#use(weights);
+      await this.#sampler?.setWeights(used);
     }
     await this.#scorer?.release();
     this.#scorer = undefined;
