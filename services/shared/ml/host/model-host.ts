@@ -23,7 +23,7 @@ import { checkDevice } from "../runtime/device.js";
 import type { Device, SessionOptions } from "../runtime/session.js";
 import type { Piece, SampleRequest } from "../sampling/chunk.js";
 import type { SamplingParams } from "../sampling/params.js";
-import { type Completion, Sampler } from "../sampling/sampler.js";
+import { type Completion, largestFedModel, Sampler } from "../sampling/sampler.js";
 import { type Precision, precisionOf } from "../scoring/precision.js";
 import { Scorer } from "../scoring/scorer.js";
 import type { Score, Signal } from "../signals/score.js";
@@ -163,7 +163,8 @@ export class ModelHost {
       this.#model = { ...this.#opened, adapter: { ...adapter, factors } };
       this.#sampler?.setFactors(factors);
     } else {
-      await this.#sampler?.setWeights(this.#use(await readVersion(directory)));
+      const used = this.#use(await readVersion(directory));
+      await this.#sampler?.setWeights(used);
     }
     await this.#scorer?.release();
     this.#scorer = undefined;
@@ -253,6 +254,7 @@ export class ModelHost {
     onPieces?: (pieces: readonly Piece[]) => void,
   ): Promise<WrittenCompletion[]> {
     const { config, params, tokenizer, adapter } = this.#opened;
+    await this.#yield("scorer");
     const unsampled = idsWithoutToken(tokenizer, config.vocabSize);
     this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled }, adapter);
     const completions = await this.#sampler.sample(requests, { ...sampling, stopIds: config.eosIds }, onPieces);
@@ -262,6 +264,7 @@ export class ModelHost {
 
   /** Scores completions; see {@link Scorer.score}. */
   async score(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
+    await this.#yield("sampler");
     const { config, params, adapter } = this.#opened;
     this.#scorer ??= new Scorer(config, params, this.#settings, adapter);
     return this.#scorer.score(inputs, signal);
@@ -296,6 +299,12 @@ export class ModelHost {
     this.#at = at;
     this.#model = { ...this.#opened, params: at.weights };
     return at.weights;
+  }
+
+  /** Lets go of what one of the two has compiled before the other compiles: of a model that is not small, each holds the weights. */
+  async #yield(other: "sampler" | "scorer"): Promise<void> {
+    if (parameterCount(this.#opened.config) <= largestFedModel) return;
+    await (other === "sampler" ? this.#sampler : this.#scorer)?.release();
   }
 
   async #release(): Promise<void> {

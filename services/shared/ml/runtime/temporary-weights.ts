@@ -14,7 +14,7 @@ export class TemporaryWeights extends WeightsFile {
   readonly #directory: string;
 
   constructor() {
-    const directory = mkdtempSync(join(realpathSync(tmpdir()), "retort-weights-"));
+    const directory = mkdtempSync(join(realpathSync(tmpdir()), `retort-weights-${process.pid}-`));
     super(join(directory, "weights"));
     this.#directory = directory;
     if (open.size === 0) process.once("exit", closeAll);

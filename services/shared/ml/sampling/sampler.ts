@@ -63,7 +63,7 @@ export interface SamplerOptions extends SessionOptions {
  * matrix products (8 % faster steps at 0.5M parameters, 15 % at 4M, several times at 100M and small batches), but every
  * new version compiles the graphs anew (18 ms at 0.5M, 40 to 60 ms at 4M: as much as it saves over 2,000 tokens).
  */
-const largestFedModel = 8_000_000;
+export const largestFedModel = 8_000_000;
 
 /** Below this many parameters a second thread costs more in waiting than it takes over (0.5M: 34 ms instead of 24). */
 const smallestThreadedModel = 1_500_000;

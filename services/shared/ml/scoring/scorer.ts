@@ -19,8 +19,8 @@ export interface ScorerOptions extends SessionOptions {
   readonly batchTokens: number;
 }
 
-/** Most graphs that are kept, one for each kind of signal: each holds a copy of the weights. */
-const mostSessions = 2;
+/** Graphs that are kept: each holds a copy of the weights, and compiling one for another kind of signal takes as long as mapping them. */
+const mostSessions = 1;
 
 /** Scores completions under a model. Calls block their thread and must not overlap; a scorer belongs in a worker. */
 export class Scorer {
