@@ -78,7 +78,7 @@ export interface WrittenCompletion extends Completion {
 /** Settings without stop tokens: a host uses its model's. */
 export type HostSampling = Omit<SamplingParams, "stopIds">;
 
-/** One model with everything that can be done with it: what a model worker serves. Calls must not overlap. */
+/** One model with everything that can be done with it: what a model worker serves. Only calls of `sample` may overlap. */
 export class ModelHost {
   #model: Model | undefined;
   #sampler: Sampler | undefined;

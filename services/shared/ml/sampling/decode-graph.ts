@@ -138,9 +138,7 @@ function mostProbable(logits_BV: Value, count: Value): Value {
     isAsked,
     [logits_BV],
     (x) => [op.cast(op.topK(x, count)[1], "int32")],
-    (x) => [
-      op.constantOfShape(op.concat([op.dimOf(x, 0), x.graph.constant(int64([0]))], 0), ["B", "topIds"], op.fillOf("int32", 0)),
-    ],
+    (x) => [op.constantOfShape(op.concat([op.dimOf(x, 0), x.graph.constant(int64([0]))], 0), ["B", "topIds"], op.fillOf("int32", 0))],
     [{ dtype: "int32", shape: ["B", "topIds"] }],
   );
   return ids!;

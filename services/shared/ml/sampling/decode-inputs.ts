@@ -67,11 +67,9 @@ export function declareInputs(graph: Graph, { layers, kvHeads, headDim, vocabSiz
 
 /** What a decoder has read of the prompts of its rows, as `encodeGraph` gives it. */
 export function declareEncoded(graph: Graph, { layers, heads, headDim }: ModelConfig): EncodedPrompts {
-  const input = (part: "k" | "v", layer: number) =>
-    graph.input(promptCacheName(part, layer), "float32", ["B", heads, "prompt", headDim]);
+  const input = (part: "k" | "v", layer: number) => graph.input(promptCacheName(part, layer), "float32", ["B", heads, "prompt", headDim]);
   return {
     layers: Array.from({ length: layers }, (_, layer) => ({ k: input("k", layer), v: input("v", layer) })),
     mask_B11P: graph.input(promptMaskName, "float32", ["B", 1, 1, "prompt"]),
   };
 }
-

@@ -102,7 +102,13 @@ export function drawTokens(logits_BV: Value, uniforms: Uniforms, settings: DrawS
       return [tokens_B1, probability_B1];
     };
     const truncated = pick((p) => drawTruncated(p, uniforms, settings));
-    const picked = op.choose(settings.isTruncated, [p_BV], truncated, pick((p) => drawPlain(p, uniforms)), [integer, float]);
+    const picked = op.choose(
+      settings.isTruncated,
+      [p_BV],
+      truncated,
+      pick((p) => drawPlain(p, uniforms)),
+      [integer, float],
+    );
     const [tokens_B1, probability_B1] = picked as [Value, Value];
     return [tokens_B1, scored(logits, tokens_B1), op.log(probability_B1)];
   };

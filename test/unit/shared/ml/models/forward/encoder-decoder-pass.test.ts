@@ -58,7 +58,7 @@ async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, i
         [prompts.length, 1, time],
       ),
     ),
-    ["B", 1, "U"],
+    ["B", 1, time],
   );
   const mask_BGQU = backwardBias(weights, bias, distances_BQU);
   const layout = tokenLayout(config, rows, false);

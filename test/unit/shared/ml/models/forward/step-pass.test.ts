@@ -61,7 +61,7 @@ async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, i
     layout: tokenLayout(config, rows, isFused),
     far: cacheOf(0, far),
     near: cacheOf(far, time - 1),
-    mask_BGQU: op.withShape(graph.constant(float32(new Float32Array(queries), [batch, 1, share, time])), ["B", 1, share, "U"]),
+    mask_BGQU: op.withShape(graph.constant(float32(new Float32Array(queries), [batch, 1, share, time])), ["B", 1, share, time]),
     distances_BQU: op.withShape(
       graph.constant(
         int64(
@@ -69,7 +69,7 @@ async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, i
           [batch, share, time],
         ),
       ),
-      ["B", share, "U"],
+      ["B", share, time],
     ),
   };
   const fused = isFused ? declareFused(graph, config, params, attentionsOf(config)) : undefined;
