@@ -23,7 +23,8 @@ import { checkDevice } from "../runtime/device.js";
 import type { Device, SessionOptions } from "../runtime/session.js";
 import type { Piece, SampleRequest } from "../sampling/chunk.js";
 import type { SamplingParams } from "../sampling/params.js";
-import { type Completion, largestFedModel, Sampler } from "../sampling/sampler.js";
+import { largestFedModel } from "../sampling/decoder.js";
+import { type Completion, Sampler } from "../sampling/sampler.js";
 import { type Precision, precisionOf } from "../scoring/precision.js";
 import { Scorer } from "../scoring/scorer.js";
 import type { Score, Signal } from "../signals/score.js";
@@ -97,7 +98,7 @@ export interface WrittenCompletion extends Completion {
 /** Settings without stop tokens: a host uses its model's. */
 export type HostSampling = Omit<SamplingParams, "stopIds">;
 
-/** One model with everything that can be done with it: what a model worker serves. Calls must not overlap. */
+/** One model with everything that can be done with it: what a model worker serves. Only calls of `sample` may overlap. */
 export class ModelHost {
   #model: Model<Constants> | undefined;
   #at: WeightsAt | undefined;

@@ -1,5 +1,5 @@
 // Dimensions: B batch rows, V vocabulary, N blocks, M tokens of a block (V ≤ N·M), W candidates in falling order.
-import { Graph, type Value } from "../graph/graph.js";
+import type { Graph, Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int64 } from "../graph/tensor.js";
 import type { SamplingParams } from "./params.js";
@@ -31,35 +31,92 @@ const nucleusGuess = 128;
 /** 24 random bits as −u, u in (0, 1) and clear of both ends by more than the rounding of a cumulative sum. */
 export const negatedUniform = (bits: number): number => -(((bits >>> 8) / 2 ** 24) * (1 - 2 ** -18) + 2 ** -19);
 
+/** How tokens are drawn, as values of a graph. */
+export interface DrawSettings {
+  /** float32 []: divides the logits; 0 is greedy. */
+  readonly temperature: Value;
+  /** int64 [1]: keep the most probable tokens, so many; 0 keeps all. */
+  readonly topK: Value;
+  /** float32 []: keep tokens, in falling order, while those before them have less mass; beyond 1 all are kept. */
+  readonly topP: Value;
+  /** bool []: nothing changes the model's own distribution. */
+  readonly isPlain: Value;
+  /** bool []: the likeliest token is taken. */
+  readonly isGreedy: Value;
+  /** bool []: there are tokens that are never drawn. */
+  readonly isTruncated: Value;
+  /** bool []: a number of tokens is kept. */
+  readonly isCounted: Value;
+}
+
+/** Declares how tokens are drawn as inputs of a graph: {@link drawFeeds}. */
+export function declareDrawing(graph: Graph): DrawSettings {
+  const temperature = graph.input("temperature", "float32", []);
+  const topK = graph.input("topK", "int64", [1]);
+  const topP = graph.input("topP", "float32", []);
+  const isCounted = op.squeeze(op.greater(topK, graph.constant(int64([0]))), [0]);
+  const isTruncated = op.not(op.and(op.not(isCounted), op.greater(topP, 1)));
+  const isPlain = op.and(op.equal(temperature, 1), op.not(isTruncated));
+  return { temperature, topK, topP, isPlain, isGreedy: op.equal(temperature, 0), isTruncated, isCounted };
+}
+
+/** What {@link declareDrawing} declares. */
+export const drawFeeds = ({ temperature, topK, topP }: SamplingParams, vocab: number) => ({
+  temperature: float32([temperature], []),
+  topK: int64([topK < vocab ? topK : 0]),
+  topP: float32([topP < 1 ? topP : 2], []),
+});
+
+type Branch = (...reads: Value[]) => readonly Value[];
+
+const float = { dtype: "float32", shape: ["B", 1] } as const;
+const integer = { dtype: "int64", shape: ["B", 1] } as const;
+
 /**
  * Draws one token per row from softmax(logits / temperature), truncated to top-k, then top-p.
  *
  * Without truncation the inverse CDF works on two levels, a block of tokens by its mass and a token inside it, so that no
- * sum runs serially over the vocabulary and nothing is sorted. With truncation it works on the kept candidates.
+ * sum runs serially over the vocabulary and nothing is sorted. With truncation it works on the kept candidates. What the
+ * settings do not ask for is not computed.
  *
- * @param logits_BV float32; @param temperature float32 []
+ * @param logits_BV float32
  * @param drawable_BV the logits with those out of reach that must not be drawn; log-probabilities under the model are of all
  */
-export function drawTokens(
-  logits_BV: Value,
-  uniforms: Uniforms,
-  temperature: Value,
-  params: SamplingParams,
-  drawable_BV: Value = logits_BV,
-): Drawn {
-  const vocab = logits_BV.shape[1] as number;
-  const truncated = (params.topK > 0 && params.topK < vocab) || params.topP < 1;
-  if (params.temperature === 0) {
-    const tokens_B1 = op.argMax(drawable_BV, -1, true);
-    const logprobs_B1 = op.gatherElements(op.logSoftmax(logits_BV), tokens_B1);
-    return { tokens_B1, logprobs_B1, samplingLogprobs_B1: op.mul(logprobs_B1, 0) };
-  }
-  const unit = params.temperature === 1;
-  const p_BV = op.softmax(unit ? drawable_BV : op.div(drawable_BV, temperature));
-  const { tokens_B1, probability_B1 } = truncated ? drawTruncated(p_BV, uniforms, params) : drawPlain(p_BV, uniforms);
-  const samplingLogprobs_B1 = op.log(probability_B1);
-  if (unit && !truncated && drawable_BV === logits_BV) return { tokens_B1, logprobs_B1: samplingLogprobs_B1, samplingLogprobs_B1 };
-  return { tokens_B1, logprobs_B1: op.gatherElements(op.logSoftmax(logits_BV), tokens_B1), samplingLogprobs_B1 };
+export function drawTokens(logits_BV: Value, uniforms: Uniforms, settings: DrawSettings, drawable_BV: Value = logits_BV): Drawn {
+  const all = drawable_BV === logits_BV;
+  const scored = (logits: Value, tokens_B1: Value) => op.gatherElements(op.logSoftmax(logits), tokens_B1);
+  const plain = (logits: Value, drawable: Value): Value[] => {
+    const { tokens_B1, probability_B1 } = drawPlain(op.softmax(drawable), uniforms);
+    const sampled_B1 = op.log(probability_B1);
+    return [tokens_B1, all ? sampled_B1 : scored(logits, tokens_B1), sampled_B1];
+  };
+  const greedy = (logits: Value, drawable: Value): Value[] => {
+    const tokens_B1 = op.argMax(drawable, -1, true);
+    const logprobs_B1 = scored(logits, tokens_B1);
+    return [tokens_B1, logprobs_B1, op.mul(logprobs_B1, 0)];
+  };
+  const shaped = (logits: Value, drawable: Value): Value[] => {
+    const p_BV = op.softmax(op.div(drawable, settings.temperature));
+    const pick = (make: (p: Value) => Pick) => (p: Value) => {
+      const { tokens_B1, probability_B1 } = make(p);
+      return [tokens_B1, probability_B1];
+    };
+    const truncated = pick((p) => drawTruncated(p, uniforms, settings));
+    const picked = op.choose(
+      settings.isTruncated,
+      [p_BV],
+      truncated,
+      pick((p) => drawPlain(p, uniforms)),
+      [integer, float],
+    );
+    const [tokens_B1, probability_B1] = picked as [Value, Value];
+    return [tokens_B1, scored(logits, tokens_B1), op.log(probability_B1)];
+  };
+  const types = [integer, float, float];
+  const otherwise = (...reads: Value[]) => op.choose(settings.isGreedy, reads, greedy as Branch, shaped as Branch, types);
+  const drawn = op.choose(settings.isPlain, [logits_BV, drawable_BV], plain as Branch, otherwise, types);
+  const [tokens_B1, logprobs_B1, samplingLogprobs_B1] = drawn as [Value, Value, Value];
+  return { tokens_B1, logprobs_B1, samplingLogprobs_B1 };
 }
 
 interface Pick {
@@ -89,41 +146,34 @@ export function inverseCdf(p_BV: Value): (uniforms: Uniforms) => Value {
 
 const picked = (p_BV: Value, tokens_B1: Value): Pick => ({ tokens_B1, probability_B1: op.gatherElements(p_BV, tokens_B1) });
 
-function drawTruncated(p_BV: Value, { token_B1 }: Uniforms, { topK, topP }: SamplingParams): Pick {
-  const vocab = p_BV.shape[1] as number;
-  const [best_BW, ids_BW] = topK > 0 && topK < vocab ? op.topK(p_BV, topK) : nucleus(p_BV, topP);
-  let q_BW = topK > 0 ? normalised(best_BW) : best_BW;
-  if (topP < 1) {
-    // A token stays while the mass before it is below topP: never empty, and the one that crosses the line stays.
-    const stays_BW = op.less(op.cumSum(q_BW, 1, { exclusive: true }), q_BW.graph.scalar(topP));
-    q_BW = normalised(op.mul(q_BW, op.cast(stays_BW, "float32")));
-  }
+function drawTruncated(p_BV: Value, { token_B1 }: Uniforms, settings: DrawSettings): Pick {
+  const { topK, topP, isCounted } = settings;
+  const counted = (p: Value): readonly Value[] => {
+    const [best_BW, ids_BW] = op.topK(p, topK);
+    return [normalised(best_BW), ids_BW];
+  };
+  const [best_BW, ids_BW] = op.choose(isCounted, [p_BV], counted, (p) => nucleus(p, topP), candidates) as [Value, Value];
+  // A token stays while the mass before it is below topP: never empty, and the one that crosses the line stays.
+  const stays_BW = op.less(op.cumSum(best_BW, 1, { exclusive: true }), topP);
+  const q_BW = normalised(op.mul(best_BW, op.cast(stays_BW, "float32")));
   const at_B1 = firstAbove(q_BW, token_B1);
   return { tokens_B1: op.gatherElements(ids_BW, at_B1), probability_B1: op.gatherElements(q_BW, at_B1) };
 }
 
+/** Probabilities in falling order, and the ids they belong to. */
+const candidates = [
+  { dtype: "float32", shape: ["B", "W"] },
+  { dtype: "int64", shape: ["B", "W"] },
+] as const;
+
 /** Probabilities in falling order that hold at least topP, with their ids: few if few do for every row, else all. */
-function nucleus(p_BV: Value, topP: number): readonly [Value, Value] {
+function nucleus(p_BV: Value, topP: Value): readonly Value[] {
   const vocab = p_BV.shape[1] as number;
   if (vocab <= nucleusGuess) return op.topK(p_BV, vocab);
-  const { graph } = p_BV;
   const [few_BW, fewIds_BW] = op.topK(p_BV, nucleusGuess);
-  const enough = op.greater(op.reduceMin(op.reduceSum(few_BW, [1])), topP + 1e-5);
-  const branch = (name: string, values: readonly Value[]) => {
-    const body = values[0]!.graph === graph ? new Graph(name, graph) : values[0]!.graph;
-    values.forEach((value, i) => {
-      body.output(graph.fresh(`${name}.${i}`), value);
-    });
-    return body;
-  };
-  const whole = new Graph("whole", graph);
-  const all = whole.node("TopK", [p_BV, whole.constant(int64([vocab]))], [p_BV, { dtype: "int64", shape: p_BV.shape }], { axis: -1 });
-  const types = [
-    { dtype: p_BV.dtype, shape: ["B", "W"] },
-    { dtype: "int64" as const, shape: ["B", "W"] },
-  ];
-  const chosen = op.ifElse(enough, branch("few", [few_BW, fewIds_BW]), branch("whole", all), types);
-  return [chosen[0]!, chosen[1]!];
+  const enough = op.greater(op.reduceMin(op.reduceSum(few_BW, [1])), op.add(topP, 1e-5));
+  const few = (...[few_BW, fewIds_BW]: Value[]) => [few_BW, fewIds_BW] as Value[];
+  return op.choose(enough, [few_BW, fewIds_BW, p_BV], few, (_few, _ids, p) => op.topK(p as Value, vocab), candidates);
 }
 
 const normalised = (p: Value): Value => op.div(p, op.reduceSum(p, [1], true));

@@ -29,6 +29,6 @@ export function checkSamplingParams({ temperature, topK, topP, maxNewTokens, top
   if (!(Number.isInteger(topIds) && topIds >= 0 && topIds <= vocab)) refuse("topIds", topIds, `0 to the vocabulary's ${vocab}`);
 }
 
-/** The parts of the settings that decide a graph's structure; temperature and length are inputs of the graph. */
-export const samplingKind = ({ temperature, topK, topP, stopIds, topIds }: SamplingParams): string =>
-  `${[0, 1].includes(temperature) ? temperature : "any"}/${topK}/${topP}/${stopIds}/${topIds ?? 0}`;
+/** Settings that rows must have in common to be written together: all but how long they may become. */
+export const drawingKey = ({ temperature, topK, topP, stopIds, topIds }: SamplingParams): string =>
+  [temperature, topK, topP, stopIds, topIds ?? 0].join("/");

@@ -1,5 +1,5 @@
 import { RetortError } from "../../../base/errors.js";
-import { type Graph, graphOf, type OutputType, type Value } from "../graph.js";
+import { Graph, graphOf, type OutputType, Value } from "../graph.js";
 
 /**
  * ONNX Loop. `body` takes (iteration int64 [], condition bool [], …state) and gives (condition, …state, …scanned):
@@ -29,5 +29,27 @@ export function loop(
 
 /** ONNX If: the outputs of one of two branch graphs, which take no inputs and see everything outside. */
 export function ifElse(condition: Value, thenBranch: Graph, elseBranch: Graph, outputs: readonly OutputType[]): readonly Value[] {
-  return graphOf(condition).node("If", [condition], outputs, { then_branch: thenBranch, else_branch: elseBranch });
+  const graph = thenBranch.parent ?? graphOf(condition);
+  return graph.node("If", [condition], outputs, { then_branch: thenBranch, else_branch: elseBranch });
+}
+
+/**
+ * ONNX If, its branches written as functions: each gets what it reads as values of its own graph, so that what it computes
+ * of them is computed only where it is taken. Both give as many values, of the types `outputs`.
+ */
+export function choose(
+  condition: Value,
+  reads: readonly Value[],
+  then: (...reads: Value[]) => readonly Value[],
+  otherwise: (...reads: Value[]) => readonly Value[],
+  outputs: readonly OutputType[],
+): readonly Value[] {
+  const parent = graphOf(condition, ...reads);
+  const branch = (name: string, make: (...reads: Value[]) => readonly Value[]): Graph => {
+    const graph = new Graph(parent.fresh(name), parent);
+    const made = make(...reads.map((x) => new Value(graph, x.name, x.dtype, x.shape, x.producer)));
+    for (const [i, value] of made.entries()) graph.output(graph.fresh(`${name}.${i}`), value);
+    return graph;
+  };
+  return ifElse(condition, branch("then", then), branch("else", otherwise), outputs);
 }

@@ -113,9 +113,9 @@ export function gatherElements(x: Value, indices: Value, axis = -1): Value {
   return graphOf(x, indices).node("GatherElements", [x, indices], [{ dtype: x.dtype, shape: indices.shape }], { axis: at })[0]!;
 }
 
-/** For each batch row b the slice x[b, indices[b]]: x [B, N, …], indices int64 [B, 1], result [B, …]. */
+/** For each batch row b the slices x[b, indices[b]]: x [B, N, …], indices int64 [B, 1] or [B, M, 1], result [B, …] or [B, M, …]. */
 export function gatherRows(x: Value, indices: Value): Value {
-  const shape = [x.shape[0]!, ...x.shape.slice(2)];
+  const shape = [x.shape[0]!, ...indices.shape.slice(1, -1), ...x.shape.slice(2)];
   return graphOf(x, indices).node("GatherND", [x, indices], [{ dtype: x.dtype, shape }], { batch_dims: 1 })[0]!;
 }
 

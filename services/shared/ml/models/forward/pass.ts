@@ -1,5 +1,5 @@
-// Dimensions: B batch, T position, D width, H heads, E head size.
-import type { Value } from "../../graph/graph.js";
+// Dimensions: B batch, T position, D width, H heads, G key/value heads, E head size.
+import type { Dim, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import { float32 } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
@@ -78,6 +78,26 @@ export abstract class Pass {
           0,
         );
     return op.mul(y, op.reshape(scale, shape));
+  }
+
+  /** Queries [B, T, H·E], keys and values [B, T, G·E], each made when it is asked for. */
+  protected projected({ projection }: SelfAttention, x_BTD: Value): readonly [q: () => Value, k: () => Value, v: () => Value] {
+    const { heads, kvHeads, headDim } = this.config;
+    if (projection.kind === "apart") {
+      const { q, k, v } = projection;
+      return [() => this.linear(q, x_BTD), () => this.linear(k, x_BTD), () => this.linear(v, x_BTD)];
+    }
+    const [batch, time] = x_BTD.shape as [Dim, Dim];
+    const layout = projection.kind === "stacked" ? projection.layout : "outIn";
+    const all = this.linear(projection.name, x_BTD, layout);
+    const parts =
+      projection.kind === "stacked"
+        ? op.split(all, 2, [heads * headDim, kvHeads * headDim, kvHeads * headDim])
+        : op
+            .split(op.reshape(all, [batch, time, heads, 3 * headDim]), 3, [headDim, headDim, headDim])
+            .map((part) => op.reshape(part, [batch, time, heads * headDim]));
+    const [q, k, v] = parts as [Value, Value, Value];
+    return [() => q, () => k, () => v];
   }
 
   /** int64 [B, T]: place of each token in its text, from 0 on. */

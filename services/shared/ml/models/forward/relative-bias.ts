@@ -1,4 +1,4 @@
-// Dimensions: H heads, T position, K buckets, L keys up to the last one of a chunk.
+// Dimensions: B rows, H heads, T position, K buckets, Q queries, U keys.
 import type { Dim, Graph, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import { int64 } from "../../graph/tensor.js";
@@ -52,17 +52,16 @@ export function relativeBias(weights: GraphWeights, bias: RelativeBias, length: 
 }
 
 /**
- * Biases of one query over what comes before it, for every query of a chunk: [1, H, 1, L]. Its last column is the query
- * itself, the one before that the token before, and so on: a query that sees n keys, itself among them, takes the last n.
+ * Biases of queries over the keys before them and their own, by how far these lie back: [B, H, Q, U], added to attention scores.
  *
- * @param length int64 [1]: L
+ * @param distances_BQU int64; a key behind its query counts as the query itself
  */
-export function backwardBias(weights: GraphWeights, bias: RelativeBias, length: Value): Value {
-  const { graph } = length;
-  const last = op.sub(length, graph.constant(int64([1])));
-  const distances_L = op.min(op.sub(last, op.iota(length, "L")), graph.constant(int64([bias.maxDistance])));
-  const buckets_L = op.gather(bucketTable(graph, bias, 0), op.sub(graph.constant(int64([bias.maxDistance])), distances_L));
-  return op.unsqueeze(op.transpose(op.gather(weights.weight(bias.name), buckets_L), [1, 0]), [0, 2]);
+export function backwardBias(weights: GraphWeights, bias: RelativeBias, distances_BQU: Value): Value {
+  const { graph } = distances_BQU;
+  const integer = (x: number) => graph.constant(int64([x], []));
+  const clipped_BQU = op.min(op.max(distances_BQU, integer(0)), integer(bias.maxDistance));
+  const buckets_BQU = op.gather(bucketTable(graph, bias, 0), op.sub(integer(bias.maxDistance), clipped_BQU));
+  return op.transpose(op.gather(weights.weight(bias.name), buckets_BQU), [0, 3, 1, 2]);
 }
 
 /** Buckets of the offsets from −maxDistance to `last`, int64. */

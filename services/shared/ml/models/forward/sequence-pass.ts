@@ -84,32 +84,12 @@ export class SequencePass extends Pass {
   #project(attention: SelfAttention, x_BTD: Value): readonly [q: () => Value, k: () => Value, v: () => Value] {
     const { heads, kvHeads } = this.config;
     const norms = attention.norms?.afterRotation ? undefined : attention.norms;
-    const [q, k, v] = this.#projected(attention, x_BTD);
+    const [q, k, v] = this.projected(attention, x_BTD);
     return [
       () => this.#heads(q(), heads, norms && { over: norms.over, name: norms.q }),
       () => this.#heads(k(), kvHeads, norms && { over: norms.over, name: norms.k }),
       () => this.#heads(v(), kvHeads),
     ];
-  }
-
-  /** Queries [B, T, H·E], keys and values [B, T, G·E]. */
-  #projected({ projection }: SelfAttention, x_BTD: Value): readonly [q: () => Value, k: () => Value, v: () => Value] {
-    const { heads, kvHeads, headDim } = this.config;
-    if (projection.kind === "apart") {
-      const { q, k, v } = projection;
-      return [() => this.linear(q, x_BTD), () => this.linear(k, x_BTD), () => this.linear(v, x_BTD)];
-    }
-    const [batch, time] = x_BTD.shape as [Dim, Dim];
-    const layout = projection.kind === "stacked" ? projection.layout : "outIn";
-    const all = this.linear(projection.name, x_BTD, layout);
-    const parts =
-      projection.kind === "stacked"
-        ? op.split(all, 2, [heads * headDim, kvHeads * headDim, kvHeads * headDim])
-        : op
-            .split(op.reshape(all, [batch, time, heads, 3 * headDim]), 3, [headDim, headDim, headDim])
-            .map((part) => op.reshape(part, [batch, time, heads * headDim]));
-    const [q, k, v] = parts as [Value, Value, Value];
-    return [() => q, () => k, () => v];
   }
 
   /** [B, T, count·E] by heads, normed where asked for: [B, count, T, E]. */

@@ -1,7 +1,7 @@
 import { generator } from "../../../../../services/shared/base/random.js";
 import { Graph } from "../../../../../services/shared/ml/graph/graph.js";
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
-import { blockSize, drawTokens, negatedUniform } from "../../../../../services/shared/ml/sampling/draw.js";
+import { blockSize, declareDrawing, drawFeeds, drawTokens, negatedUniform } from "../../../../../services/shared/ml/sampling/draw.js";
 import type { SamplingParams } from "../../../../../services/shared/ml/sampling/params.js";
 import { evaluate } from "../../../../support/graph/evaluate.js";
 
@@ -19,8 +19,7 @@ async function draw(logits: readonly number[], settings: Partial<SamplingParams>
   const graph = new Graph("draw");
   const vocab = logits.length;
   const uniforms = { block_B1: graph.input("block", "float32", ["B", 1]), token_B1: graph.input("token", "float32", ["B", 1]) };
-  const temperature = graph.input("temperature", "float32", []);
-  const drawn = drawTokens(graph.input("logits", "float32", ["B", vocab]), uniforms, temperature, params);
+  const drawn = drawTokens(graph.input("logits", "float32", ["B", vocab]), uniforms, declareDrawing(graph));
   const next = generator(seed);
   const numbers = () =>
     float32(
@@ -30,15 +29,14 @@ async function draw(logits: readonly number[], settings: Partial<SamplingParams>
   const feeds = {
     block: numbers(),
     token: numbers(),
-    temperature: float32([params.temperature || 1], []),
+    ...drawFeeds(params, vocab),
     logits: float32(
       Float32Array.from({ length: rows * vocab }, (_, i) => logits[i % vocab]!),
       [rows, vocab],
     ),
   };
-  const used = Object.fromEntries(Object.entries(feeds).filter(([name]) => graph.inputs.some((input) => input.name === name)));
   const { tokens_B1: tokens, logprobs_B1: logprobs, samplingLogprobs_B1: samplingLogprobs } = drawn;
-  const out = await evaluate(graph, { tokens, logprobs, samplingLogprobs }, used);
+  const out = await evaluate(graph, { tokens, logprobs, samplingLogprobs }, feeds);
   return {
     tokens: Array.from(out.tokens!.data as BigInt64Array, Number),
     logprobs: out.logprobs!.data as Float32Array,

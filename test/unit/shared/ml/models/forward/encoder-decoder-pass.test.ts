@@ -9,12 +9,12 @@ import { declarePrompts, promptFeeds } from "../../../../../../services/shared/m
 import { architectureOf, architectures } from "../../../../../../services/shared/ml/models/architectures/table.js";
 import { encodedPrompts } from "../../../../../../services/shared/ml/models/encoded-prompts.js";
 import { type AttentionInputs, causalAttention } from "../../../../../../services/shared/ml/models/forward/attention.js";
-import { declareFused } from "../../../../../../services/shared/ml/models/forward/fused-projections.js";
 import type { Pass } from "../../../../../../services/shared/ml/models/forward/pass.js";
 import { positionsOf } from "../../../../../../services/shared/ml/models/forward/positions.js";
 import { backwardBias, relativeBias } from "../../../../../../services/shared/ml/models/forward/relative-bias.js";
 import { SequencePass } from "../../../../../../services/shared/ml/models/forward/sequence-pass.js";
 import { StepPass } from "../../../../../../services/shared/ml/models/forward/step-pass.js";
+import { tokenLayout } from "../../../../../../services/shared/ml/models/forward/token-layout.js";
 import { attentionsOf, hiddenStates } from "../../../../../../services/shared/ml/models/hidden-states.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
 import { declareModel } from "../../../../../../services/shared/ml/models/model-params.js";
@@ -48,12 +48,23 @@ async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, i
     op.slice(x, axis, graph.constant(int64([from])), graph.constant(int64([to])), to - from);
   const cacheOf = (from: number, to: number) => seen.map(({ k, v }) => ({ k: cut(k, 2, from, to), v: cut(v, 2, from, to) }));
   const [last_B1D, last_B1] = [cut(x_BTD, 1, time - 1, time), cut(ids_BT, 1, time - 1, time)];
-  // Longer than this step sees: its own keys are the last of it.
-  const biases_1H1L = backwardBias(weights, bias, graph.constant(int64([time + 5])));
-  const bias_1H1A = op.slice(biases_1H1L, 3, graph.constant(int64([5])), graph.constant(int64([time + 5])), time);
-  const place = { positions_BR: positions_BT, far: cacheOf(0, far), near: cacheOf(far, time - 1), bias_1H1A, encoded };
-  const step = new StepPass(config, weights, declareFused(graph, config, params, attentionsOf(config)), place);
-  const stepped_B1X = of(step, last_B1D, last_B1);
+  const rows_N1 = graph.input("rows", "int64", ["N", 1]);
+  const none_N1 = op.mul(rows_N1, graph.constant(int64([0], [])));
+  const rows = { tokens_BP: op.withShape(rows_N1, ["B", 1]), rows_N1, places_N1: none_N1 };
+  const distances_BQU = op.withShape(
+    graph.constant(
+      int64(
+        Array.from({ length: prompts.length * time }, (_, i) => time - 1 - (i % time)),
+        [prompts.length, 1, time],
+      ),
+    ),
+    ["B", 1, time],
+  );
+  const mask_BGQU = backwardBias(weights, bias, distances_BQU);
+  const layout = tokenLayout(config, rows, false);
+  const place = { positions_N1: none_N1, layout, far: cacheOf(0, far), near: cacheOf(far, time - 1), mask_BGQU, encoded };
+  const step = new StepPass(config, weights, undefined, place);
+  const stepped_B1X = of(step, op.withShape(last_B1D, ["N", 1, width]), op.withShape(last_B1, ["N", 1]));
   const feeds = {
     ids: int64(
       Array.from({ length: prompts.length * time }, (_, i) => 3 + ((i * 29) % 140)),
@@ -61,6 +72,10 @@ async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, i
     ),
     x: float32(normals(5n, prompts.length * time * width, 1), [prompts.length, time, width]),
     ...promptFeeds(prompts, 0),
+    rows: int64(
+      prompts.map((_, i) => i),
+      [prompts.length, 1],
+    ),
   };
   const outputs = await evaluate(graph, { whole: cut(whole_BTX, 1, time - 1, time), stepped: stepped_B1X }, feeds);
   const [whole, stepped] = [outputs.whole!.data as Float32Array, outputs.stepped!.data as Float32Array];

@@ -70,11 +70,18 @@ describe.each([
     expect(gradient).toEqual(counts.flatMap((count) => new Array<number>(heads).fill(count)));
   });
 
-  it("of one query over what comes before it are the last of backwardBias()", async () => {
-    const { made } = await evaluated(buckets, (graph, bias) => backwardBias(weightsOf(graph), bias, constant(graph, time)));
-    expect(made.dims).toEqual([1, heads, 1, time]);
-    const expected = Array.from({ length: heads * time }, (_, i) =>
-      Math.fround(biasOf(bucketOf((i % time) - (time - 1), buckets), Math.floor(i / time))),
+  it("of queries over keys go by how far these lie back; a key behind its query counts as the query itself", async () => {
+    const distances = (graph: Graph) =>
+      graph.constant(
+        int64(
+          Array.from({ length: 2 * time }, (_, i) => time - 2 - i),
+          [1, 2, time],
+        ),
+      );
+    const { made } = await evaluated(buckets, (graph, bias) => backwardBias(weightsOf(graph), bias, distances(graph)));
+    expect(made.dims).toEqual([1, heads, 2, time]);
+    const expected = Array.from({ length: heads * 2 * time }, (_, i) =>
+      Math.fround(biasOf(bucketOf(-Math.max(0, time - 2 - (i % (2 * time))), buckets), Math.floor(i / (2 * time)))),
     );
     expect(Array.from(made.data as Float32Array)).toEqual(expected);
   });

@@ -8,9 +8,9 @@ import { architectures } from "../../../../../../services/shared/ml/models/archi
 import { type AttentionInputs, causalAttention } from "../../../../../../services/shared/ml/models/forward/attention.js";
 import { declareFused } from "../../../../../../services/shared/ml/models/forward/fused-projections.js";
 import type { Pass } from "../../../../../../services/shared/ml/models/forward/pass.js";
-import { stillRow } from "../../../../../../services/shared/ml/models/forward/rotary.js";
 import { SequencePass } from "../../../../../../services/shared/ml/models/forward/sequence-pass.js";
 import { StepPass } from "../../../../../../services/shared/ml/models/forward/step-pass.js";
+import { tokenLayout } from "../../../../../../services/shared/ml/models/forward/token-layout.js";
 import { attentionsOf, hiddenStates } from "../../../../../../services/shared/ml/models/hidden-states.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
 import { declareModel } from "../../../../../../services/shared/ml/models/model-params.js";
@@ -22,16 +22,14 @@ import { smallConfigs, smallModel } from "../../../../../support/models/small-mo
 const [batch, time, far] = [3, 7, 4];
 
 /** Both forms of a pass over the same texts: `stepped` is what the step's form makes of the last position. */
-async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, ids: Value) => Value) {
+async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, ids: Value) => Value, isFused = true) {
   const graph = new Graph("passes");
   const weights = declareModel(graph, config, params);
   const { hiddenSize: width, heads, kvHeads } = config;
-  const slots = heads / kvHeads + 2;
+  const share = heads / kvHeads;
   const ids_BT = graph.input("ids", "int64", ["B", "T"]);
   const positions_BT = graph.input("positions", "int64", ["B", "T"]);
   const x_BTD = graph.input("x", "float32", ["B", "T", width]);
-  const positions_BR = graph.input("slots", "int64", ["B", slots]);
-  const mask_B11S = graph.input("mask", "float32", ["B", 1, 1, far]);
   const integers = (rows: number, each: (i: number) => number) =>
     int64(
       Array.from({ length: batch * rows }, (_, i) => each(i)),
@@ -41,13 +39,10 @@ async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, i
     ids: integers(time, (i) => 3 + ((i * 29) % 140)),
     positions: integers(time, (i) => i % time),
     x: float32(normals(5n, batch * time * width, 1), [batch, time, width]),
-    slots: integers(slots, (i) => (i % slots === slots - 1 ? stillRow(config) : time - 1)),
-    mask: float32(new Float32Array(batch * far), [batch, 1, 1, far]),
+    rows: integers(1, (i) => i),
+    places: integers(1, () => 0),
+    last: integers(1, () => time - 1),
   };
-  const farDistances = int64(
-    Array.from({ length: batch * far }, (_, i) => time - 1 - (i % far)),
-    [batch, 1, 1, far],
-  );
   const seen: AttentionInputs[] = [];
   const causal = causalAttention();
   const attend = (inputs: AttentionInputs) => {
@@ -58,15 +53,30 @@ async function bothForms({ config, params }: Model, of: (pass: Pass, x: Value, i
   const cut = (x: Value, axis: number, from: number, to: number) =>
     op.slice(x, axis, graph.constant(int64([from])), graph.constant(int64([to])), to - from);
   const cacheOf = (from: number, to: number) => seen.map(({ k, v }) => ({ k: cut(k, 2, from, to), v: cut(v, 2, from, to) }));
-  const distances = {
-    far_B11S: graph.input("distances", "int64", ["B", 1, 1, far]),
-    near_N: graph.constant(int64(Array.from({ length: time - far }, (_, i) => time - 1 - far - i))),
+  const rows_N1 = op.withShape(graph.input("rows", "int64", ["N", 1]), ["N", 1]);
+  const rows = { tokens_BP: op.withShape(rows_N1, ["B", 1]), rows_N1, places_N1: graph.input("places", "int64", ["N", 1]) };
+  const queries = batch * share * time;
+  const place = {
+    positions_N1: graph.input("last", "int64", ["N", 1]),
+    layout: tokenLayout(config, rows, isFused),
+    far: cacheOf(0, far),
+    near: cacheOf(far, time - 1),
+    mask_BGQU: op.withShape(graph.constant(float32(new Float32Array(queries), [batch, 1, share, time])), ["B", 1, share, time]),
+    distances_BQU: op.withShape(
+      graph.constant(
+        int64(
+          Array.from({ length: queries }, (_, i) => time - 1 - (i % time)),
+          [batch, share, time],
+        ),
+      ),
+      ["B", share, time],
+    ),
   };
-  const place = { positions_BR, far: cacheOf(0, far), near: cacheOf(far, time - 1), mask_B11S, distances };
-  const step = new StepPass(config, weights, declareFused(graph, config, params, attentionsOf(config)), place);
+  const fused = isFused ? declareFused(graph, config, params, attentionsOf(config)) : undefined;
+  const step = new StepPass(config, weights, fused, place);
   const last = (x: Value) => cut(x, 1, time - 1, time);
-  const stepped_B1X = of(step, last(x_BTD), last(ids_BT));
-  const found = await evaluate(graph, { whole: last(whole_BTX), stepped: stepped_B1X }, { ...feeds, distances: farDistances });
+  const stepped_B1X = of(step, op.withShape(last(x_BTD), ["N", 1, width]), op.withShape(last(ids_BT), ["N", 1]));
+  const found = await evaluate(graph, { whole: last(whole_BTX), stepped: stepped_B1X }, feeds);
   const [whole, stepped] = [found.whole!.data as Float32Array, found.stepped!.data as Float32Array];
   expect(stepped).toHaveLength(batch * width);
   return { whole, stepped };
@@ -86,11 +96,13 @@ describe("StepPass", () => {
     expectAllClose(stepped, whole, { rtol: 1e-4, atol: 1e-5 });
   });
 
-  it.each(cases)("has the same attention with fused, grouped projections and the cache in two parts: %s", async (_, config) => {
+  it.each(cases)("has the same attention with projections fused or apart and the cache in two parts: %s", async (_, config) => {
     const model = smallModel(config);
     const attention = attentionsOf(model.config)[0]!;
-    const { whole, stepped } = await bothForms(model, (pass, x) => pass.attention(attention, x));
-    expectAllClose(stepped, whole, { rtol: 1e-4, atol: 1e-5 });
+    for (const isFused of [true, false]) {
+      const { whole, stepped } = await bothForms(model, (pass, x) => pass.attention(attention, x), isFused);
+      expectAllClose(stepped, whole, { rtol: 1e-4, atol: 1e-5 });
+    }
   });
 
   it("adds to the residual stream and norms it in one operator, once, twice and not at all", async () => {

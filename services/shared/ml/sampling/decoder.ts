@@ -1,0 +1,155 @@
+import { found } from "../../base/found.js";
+import type { EncoderPart } from "../models/architectures/encoder.js";
+import { promptFeeds } from "../models/architectures/sequence-inputs.js";
+import { architectureOf } from "../models/architectures/table.js";
+import type { ModelConfig } from "../models/config/model-config.js";
+import { allInMemory, type Constants } from "../models/constants.js";
+import { fuseFactors } from "../models/forward/fused-factors.js";
+import { fuseProjections } from "../models/forward/fused-projections.js";
+import { withRoom } from "../models/forward/rotary.js";
+import { attentionsOf } from "../models/hidden-states.js";
+import type { Adapter, Lora } from "../models/lora.js";
+import { parameterCount } from "../models/model-params.js";
+import type { Weights } from "../models/param-spec.js";
+import type { Outputs } from "../runtime/outputs.js";
+import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
+import { Sessions } from "../runtime/sessions.js";
+import { decodeGraph } from "./decode-graph.js";
+import { encodeGraph } from "./encode-graph.js";
+import type { Row } from "./row.js";
+import { cachedLength, joinCaches } from "./row-cache.js";
+import { joinPrompts } from "./row-prompts.js";
+import { type RunLength, runFeeds } from "./run-feeds.js";
+
+/** How a decoder computes; what it draws doesn't depend on it. */
+export interface DecoderOptions extends SessionOptions {
+  /** Feed the weights to each run instead of compiling them in; by default as the model's size makes it pay. */
+  readonly weightsAsInputs?: boolean;
+  /** Ids that are never drawn: those that the tokenizer has no token for. */
+  readonly unsampled?: Int32Array;
+}
+
+/**
+ * Up to this many parameters the weights are inputs of the graphs, beyond constants of them. Constants are packed for the
+ * matrix products (8 % faster steps at 0.5M parameters, 15 % at 4M, several times at 100M and small batches), but every
+ * new version compiles the graphs anew (18 ms at 0.5M, 40 to 60 ms at 4M: as much as it saves over 2,000 tokens).
+ */
+export const largestFedModel = 8_000_000;
+
+/** Below this many parameters a second thread costs more in waiting than it takes over (0.5M: 34 ms instead of 24). */
+const smallestThreadedModel = 1_500_000;
+
+/** A model as it writes: one graph for every way of drawing, and for an encoder-decoder one that reads prompts. */
+export class Decoder {
+  readonly config: ModelConfig;
+  readonly parameters: number;
+  readonly #options: DecoderOptions;
+  readonly #sessions: Sessions;
+  readonly #asInputs: boolean;
+  /** Whether queries, keys and values are one product. */
+  readonly #fused: boolean;
+  readonly #lora: Lora | undefined;
+  #weights: Constants;
+  #weightFeeds: Feeds = {};
+  /** What the encoder has read for these rows. */
+  #prompts: { readonly rows: readonly Row[]; readonly feeds: Feeds } = { rows: [], feeds: {} };
+
+  /** @param adapter on the weights: they are then compiled in, and its factors fed, so that others of them cost nothing */
+  constructor(config: ModelConfig, weights: Constants, options: DecoderOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
+    this.config = config;
+    this.parameters = parameterCount(config);
+    const isSmall = this.parameters <= largestFedModel;
+    this.#options = { ...options, spinning: true, threads: this.parameters < smallestThreadedModel ? 1 : options.threads };
+    this.#lora = adapter?.lora;
+    this.#asInputs = options.weightsAsInputs ?? (!adapter && isSmall);
+    const isDecoder = architectureOf(config).encoder === undefined;
+    this.#fused = isDecoder && (this.#asInputs || (adapter !== undefined && isSmall));
+    this.#sessions = new Sessions(config.maxPositions, 2);
+    this.#weights = weights;
+    if (adapter) this.setFactors(adapter.factors);
+    else this.#feedWeights();
+  }
+
+  /** Uses other factors of the same adapter from the next run on; the graphs stay. */
+  setFactors(factors: Weights): void {
+    const lora = found(this.#lora, "the sampler's adapter");
+    const fused = this.#fused ? fuseFactors(this.config, lora, factors, attentionsOf(this.config)) : [];
+    this.#weightFeeds = Object.fromEntries([...factors, ...fused]);
+    this.#feedWeights();
+  }
+
+  /** Uses other weights of the same config from the next run on. */
+  async setWeights(weights: Constants): Promise<void> {
+    // Constants are compiled into the sessions; inputs are not.
+    if (!this.#asInputs) await this.release();
+    this.#weights = weights;
+    this.#feedWeights();
+  }
+
+  /** Lets rows with the same settings read on, and draw. What they have read is theirs behind it: what they drew is not. */
+  async run(rows: readonly Row[], length: RunLength): Promise<Outputs> {
+    const { encoder } = architectureOf(this.config);
+    const prompts = encoder ? await this.#readPrompts(encoder, rows) : {};
+    const reach = Math.max(...rows.map(({ request, params }) => request.promptIds.length + params.maxNewTokens));
+    const session = await this.#sessions.get("decode", reach, (room) =>
+      Session.create(
+        decodeGraph({
+          config: withRoom(this.config, room),
+          weights: this.#declared,
+          fused: this.#fused,
+          lora: this.#lora,
+          unsampled: this.#options.unsampled,
+        }),
+        this.#options,
+      ),
+    );
+    const far = joinCaches(
+      this.config,
+      rows.map(({ cached }) => cached),
+    );
+    const outputs = await session.run({ ...this.#weightFeeds, ...prompts, ...far, ...runFeeds(this.config, rows, length) });
+    const run = { far, read: outputs, longest: Math.max(...rows.map(({ unread }) => unread.length)) };
+    const drawn = found(outputs.ids, "what was drawn").dims[0]! - 1;
+    for (const [place, row] of rows.entries())
+      row.cached = { run, place, before: cachedLength(row.cached), first: row.unread.length, drawn };
+    return outputs;
+  }
+
+  async release(): Promise<void> {
+    await this.#sessions.release();
+  }
+
+  /** The weights as graphs have them. */
+  get #declared(): Constants | "inputs" {
+    return this.#asInputs ? "inputs" : this.#weights;
+  }
+
+  #feedWeights(): void {
+    if (!this.#asInputs) return;
+    const weights = allInMemory(this.#weights);
+    const fused = this.#fused ? fuseProjections(this.config, weights, attentionsOf(this.config)) : [];
+    this.#weightFeeds = { ...this.#weightFeeds, ...Object.fromEntries([...weights, ...fused]) };
+  }
+
+  /** Lets the encoder read prompts that it has not read yet, each once, and gives those of the rows. */
+  async #readPrompts(encoder: EncoderPart, rows: readonly Row[]): Promise<Feeds> {
+    const known = this.#prompts.rows;
+    if (known.length === rows.length && rows.every((row, b) => row === known[b])) return this.#prompts.feeds;
+    const fresh = rows.filter(({ encoded }) => !encoded);
+    if (fresh.length > 0) {
+      const distinct = new Map(fresh.map(({ request: { promptIds } }) => [promptIds.join(), promptIds]));
+      const places = new Map([...distinct.keys()].map((key, place) => [key, place]));
+      const session = await this.#sessions.get("encode", 0, () =>
+        Session.create(encodeGraph({ config: this.config, weights: this.#declared, lora: this.#lora }, encoder), this.#options),
+      );
+      const prompts = await session.run({ ...this.#weightFeeds, ...promptFeeds([...distinct.values()], 0) });
+      for (const row of fresh) {
+        const { promptIds } = row.request;
+        row.encoded = { prompts, place: found(places.get(promptIds.join()), "the prompt's place"), length: promptIds.length };
+      }
+    }
+    const feeds = joinPrompts(rows.map(({ encoded }) => found(encoded, "the row's prompt")));
+    this.#prompts = { rows, feeds };
+    return feeds;
+  }
+}

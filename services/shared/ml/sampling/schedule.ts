@@ -1,0 +1,53 @@
+// Dimensions: B rows, H heads, P tokens of the row that has most, U keys.
+import type { ModelConfig } from "../models/config/model-config.js";
+import type { Row } from "./row.js";
+import { cachedLength } from "./row-cache.js";
+import type { RunLength } from "./run-feeds.js";
+
+/** Bytes that the scores of a layer may take. */
+const mostScoreBytes = 2 ** 28;
+
+/**
+ * How long rows are written together. While requests wait, a run ends as soon as an eighth of the rows have, so that places
+ * are not empty for long; with none waiting when a quarter have, so that the rest costs less.
+ */
+export function lengthOfRun(rows: readonly Row[], chunkTokens: number, isAnyWaiting: boolean): RunLength {
+  const steps = Math.min(chunkTokens, Math.max(...rows.map(({ room }) => room)));
+  const ended = Math.max(1, Math.floor(rows.length * (isAnyWaiting ? 1 / 8 : 1 / 4)));
+  return { steps, enough: rows.length - ended };
+}
+
+/** From so many tokens on a text is read in a run of its own: what a run reads is copied once with every token that it draws. */
+const longText = 4;
+
+/**
+ * The rows that read together, and draw one token, before all rows go on: those with long texts, in groups; and with them all
+ * others, where that costs less than to read the weights once more for them. In attention each row is padded to the longest.
+ *
+ * @param parameters of the model
+ */
+export function groupsToRead({ layers, heads, headDim }: ModelConfig, parameters: number, rows: readonly Row[]): Row[][] {
+  const fresh = rows.filter(({ unread }) => unread.length >= longText).sort((a, b) => b.unread.length - a.unread.length);
+  const [longest] = fresh;
+  if (!longest) return [];
+  const time = longest.unread.length;
+  const stored = Math.max(...rows.map(({ cached }) => cachedLength(cached)));
+  const scores = (count: number, longest: number, keys: number) => count * heads * longest * keys;
+  const padding = scores(rows.length - fresh.length, time, stored + time) * layers * headDim * 4;
+  const weightsOnceMore = 2 * parameters * freeTokens;
+  if (padding < weightsOnceMore && scores(rows.length, time, stored + time) * 4 <= mostScoreBytes) return [[...rows]];
+  const groups: Row[][] = [];
+  let widest = 0;
+  for (const row of fresh) {
+    const last = groups.at(-1);
+    if (last && scores(last.length + 1, widest, widest) * 4 <= mostScoreBytes) last.push(row);
+    else {
+      groups.push([row]);
+      widest = row.unread.length;
+    }
+  }
+  return groups;
+}
+
+/** Reading a model's weights once takes about as long as computing with them for so many tokens. */
+const freeTokens = 16;
