@@ -2,14 +2,14 @@
  * New weights on their way: seconds in which a learner publishes a version, and a student has it, from the fetch to its first
  * token; through a directory and through NATS. All weights are new each time, as after a training step.
  */
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { TrainHost } from "../../services/learner/model/train-host.js";
 import { spawnWorker } from "../../services/shared/base/workers.js";
 import { DirectoryStore } from "../../services/shared/flow/weights/directory-store.js";
 import { NatsStore } from "../../services/shared/flow/weights/nats-store.js";
 import type { WeightStore } from "../../services/shared/flow/weights/store.js";
-import { weightsFileOf } from "../../services/shared/ml/models/trainable.js";
+import { weightsFilesOf } from "../../services/shared/ml/models/checkpoint/open.js";
 import { StudentModel } from "../../services/student/student-model.js";
 import { TestNats } from "../support/servers/nats.js";
 import { median, threads } from "./harness.js";
@@ -33,24 +33,30 @@ async function bench(shape: Shape, kind: string, store: WeightStore): Promise<vo
   const student = new StudentModel({ device: "cpu", threads, chunkTokens: 64, maxRows: 64 } as ConstructorParameters<
     typeof StudentModel
   >[0]);
-  const whole = new Map(Object.entries(await learner.api.files(true)));
-  const weights = weightsFileOf(whole.keys());
-  await store.put("bench", 0, whole, 1n);
-  await student.openFiles(await store.get("bench", 0));
+  const put = async (version: number, whole: boolean) => {
+    const files = await learner.api.writeVersion(await store.stage("bench", 1n), whole);
+    await store.put("bench", version, files, 1n);
+    return weightsFilesOf(files.map(({ name }) => name));
+  };
+  const holding = store.holding("bench", "student");
+  const weights = await put(0, true);
+  await store.fetch("bench", 0, join(holding, "0"));
+  await student.open({ directory: join(holding, "0") });
   const { batch, prompt } = loads[shape];
   const requests = tokenRows(batch, prompt).map((promptIds, i) => ({ promptIds, seed: BigInt(i) }));
   const first = () => student.sampleNow(requests, { temperature: 1, topK: 0, topP: 1, maxNewTokens: 1 });
   await first();
   const times = { publish: [] as number[], fetch: [] as number[], take: [] as number[], token: [] as number[], again: [] as number[] };
   for (let version = 1; version <= versions + 1; version++) {
-    const put = async () => store.put("bench", version, new Map(Object.entries(await learner.api.files(false))), 1n);
-    const publish = (await timed(put)).s;
-    const got = await timed(() => store.get("bench", version, (file) => file === weights));
-    const take = (await timed(() => student.useWeights(got.value))).s;
+    const publish = (await timed(() => put(version, false))).s;
+    const directory = join(holding, String(version));
+    const got = await timed(() => store.fetch("bench", version, directory, (file) => weights.includes(file)));
+    const take = (await timed(() => student.useWeights(directory))).s;
     const [token, again] = [(await timed(first)).s, (await timed(first)).s];
     if (version > 1)
       for (const [name, s] of Object.entries({ publish, fetch: got.s, take, token, again })) times[name as keyof typeof times].push(s);
     await store.delete("bench", version);
+    await rm(directory, { recursive: true });
   }
   const all = Object.fromEntries(Object.entries(times).map(([name, list]) => [name, median(list)])) as Record<keyof typeof times, number>;
   // The token itself is written with the old weights too: what the new ones add is the rest.

@@ -1,5 +1,6 @@
 /** The work of ours that benches race, in a process of its own: `node worker.js KIND OPTIONS`, see {@link serve}. */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectController, startLocal } from "../../services/cli/local.js";
 import { checkSucceeded } from "../../services/cli/runs/runs.js";
@@ -57,12 +58,16 @@ async function sampleNew(options: WorkOptions): Promise<void> {
   await learner.open({ directory: options.directory }, trainerOptions);
   const { batch, prompt, fresh } = options.load;
   const requests = tokenRows(batch, prompt).map((promptIds, row) => ({ promptIds, seed: BigInt(row) }));
+  let version = 0;
   await serve(async () => {
-    const files = learner.files(false);
+    const directory = await mkdtemp(join(tmpdir(), `retort-version-${version++}-`));
+    await learner.writeVersion(directory, false);
     const start = performance.now();
-    await host.useWeights(files);
+    await host.useWeights(directory);
     await host.sample(requests, { temperature: 1, topK: 0, topP: 1, maxNewTokens: fresh });
-    return { seconds: (performance.now() - start) / 1000 };
+    const seconds = (performance.now() - start) / 1000;
+    await rm(directory, { recursive: true });
+    return { seconds };
   });
 }
 
