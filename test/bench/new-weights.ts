@@ -76,6 +76,6 @@ async function bench(shape: Shape, kind: string, store: WeightStore): Promise<vo
 for (const shape of shapes) {
   await bench(shape, "directory", new DirectoryStore(await mkdtemp(join(scratch, "store-"))));
   const nats = await TestNats.start();
-  await bench(shape, "NATS", new NatsStore(await nats.connect()));
+  await bench(shape, "NATS", new NatsStore(await nats.connect(), await mkdtemp(join(scratch, "store-"))));
   await nats.stop();
 }
