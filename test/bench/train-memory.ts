@@ -9,6 +9,8 @@ import { float32, sizeOf } from "../../services/shared/ml/graph/tensor.js";
 import { parameterCount, paramSpecs } from "../../services/shared/ml/models/model-params.js";
 import type { Weights } from "../../services/shared/ml/models/param-spec.js";
 import { parseConfig } from "../../services/shared/ml/models/parse-config.js";
+import { wholeModel } from "../../services/shared/ml/models/trainable.js";
+import { beginningWith } from "../../services/shared/ml/training/optimizer-state.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
 import { plainObjective } from "../support/loss/loss.js";
 import { threads } from "./harness.js";
@@ -53,7 +55,10 @@ const memory = (field: string): number =>
 const objective = { ...plainObjective, divergence: "cross_entropy" as const };
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 const options = { device: "cpu", threads, objective, optimizer, microBatchTokens: 1 << 16 } as const;
-const trainer = new Trainer(config, weights(), { ...options, gradientCheckpointing: checkpointing !== undefined });
+const trainable = wholeModel(config);
+const initial = weights();
+const state = beginningWith(trainable.specs, initial);
+const trainer = new Trainer(config, initial, { ...options, gradientCheckpointing: checkpointing !== undefined }, state, trainable);
 const sequences = tokenRows(Number(batch), Number(tokens)).map((ids) => ({
   promptIds: ids.subarray(0, ids.length / 2),
   completionIds: ids.subarray(ids.length / 2),

@@ -23,6 +23,7 @@ import type { Score } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
+import { beginningWith } from "../../shared/ml/training/optimizer-state.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
 import { filesIn } from "./files-in.js";
@@ -77,8 +78,8 @@ export class TrainHost {
 
   #load({ state, trainable, weights, ...student }: OpenedStudent, options: TrainerOptions): StudentDescription {
     const { config, tokenizer } = student.model;
-    const trainer = new Trainer(config, weights, options, state, trainable);
-    // What is trained has its own arrays now: those that were loaded must not stay beside them.
+    // Training changes the arrays that were loaded: a copy would stay beside them.
+    const trainer = new Trainer(config, weights, options, state ?? beginningWith(trainable.specs, weights), trainable);
     const model = student.model.adapter ? student.model : { ...student.model, params: trainer.published().weights };
     this.#student = { ...student, model, options, trainer };
     const { maxPositions, vocabSize, bosId, eosIds } = config;

@@ -89,6 +89,14 @@ export class OptimizerState {
   }
 }
 
+/** Where training begins: with weights in the very arrays that they are in, which a trainer then changes. */
+export const beginningWith = (specs: readonly ParamSpec[], weights: Weights): TrainerState => ({
+  params: pick(weights, specs),
+  m: zeros(specs),
+  v: zeros(specs),
+  updates: 0,
+});
+
 /** Weights in arrays of their own. */
 export const copyOf = (weights: Weights): Weights =>
   new Map([...weights.keys()].map((name) => [name, float32(weightOf(weights, name).data.slice(), weightOf(weights, name).dims)]));
