@@ -39,7 +39,8 @@ export const integersOf = (node: Node, name: string): readonly number[] => attri
 /** The elements of an integer input that is a constant of the graph. @throws Unimplemented if it is computed or fed */
 export function constantOf(node: Node, index: number): number[] {
   const { graph, name } = inputOf(node, index);
-  const data = graph.initializers.get(name)?.tensor.data;
+  const tensor = graph.initializers.get(name)?.tensor;
+  const data = tensor && "data" in tensor ? tensor.data : undefined;
   if (!(data instanceof BigInt64Array))
     throw refusal(node, `has a derivative only where its input ${index}, "${name}", is an int64 constant`);
   return Array.from(data, Number);

@@ -1,5 +1,7 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import type { Attribute, Dim, Graph, Node, Value } from "./graph.js";
+import { byteLengthOf, bytesOf, type Constant, isInFile } from "./file-tensor.js";
+import { type Attribute, type Dim, type Graph, type Node, Value } from "./graph.js";
+import { isConversion, lowered, quantisedNames, rowsName, widenedOutput } from "./lower.js";
 import { liveParts } from "./prune.js";
 import { dtypeInfo, type Tensor } from "./tensor.js";
 
@@ -10,57 +12,108 @@ const opsets = [
 ];
 const irVersion = 10;
 
-/** A file beside the model that holds its large tensors: a protobuf message must stay below 2 GiB. */
-export interface ExternalData {
-  /** The file's name, relative to the model's. */
+/** Where a constant's bytes are that are not in the model. */
+export interface Place {
+  /** A file, relative to the folder that the runtime is told. */
   readonly location: string;
-  /** Smaller tensors stay in the model. */
-  readonly minBytes: number;
-  /** Takes a tensor's bytes and says where in the file they are. */
-  readonly store: (bytes: Uint8Array) => number;
+  readonly offset: number;
+}
+
+/** Says where a constant's bytes are, or puts them there; undefined: they are written into the model. */
+export type Placing = (constant: Constant) => Place | undefined;
+
+/** What is known of a graph and its bodies while they are written. */
+interface Writing {
+  readonly place: Placing | undefined;
+  /** Names of all values that nodes read so far. */
+  readonly reads: Set<string>;
+  /** Names that values have as outputs. */
+  readonly outputNames: Map<string, string>;
 }
 
 /**
  * Serialises what a graph's outputs depend on as an ONNX ModelProto (field numbers from onnx.proto, ONNX 1.17).
  *
- * @param external where large initializers go; without it everything is in the result
+ * An output is the very value that its node makes. If its array is one that the same run reads as an input, it is written
+ * when that node runs, not when the run ends.
+ *
+ * @param place where constants lie; without it everything is in the result, which must stay below 2 GiB
  */
-export function encodeModel(graph: Graph, external?: ExternalData): Uint8Array {
+export function encodeModel(graph: Graph, place?: Placing): Uint8Array {
   const model = new BinaryWriter();
   model.tag(1, WireType.Varint).int64(irVersion);
   model.tag(2, WireType.LengthDelimited).string("retort");
-  message(model, 7, (w) => writeGraph(w, graph, external));
+  message(model, 7, (w) => writeGraph(w, graph, { place, reads: new Set(), outputNames: new Map() }));
   for (const { domain, version } of opsets) {
     message(model, 8, (w) => w.tag(1, WireType.LengthDelimited).string(domain).tag(2, WireType.Varint).int64(version));
   }
   return model.finish();
 }
 
-function writeGraph(w: BinaryWriter, graph: Graph, external?: ExternalData): void {
-  const { nodes, reads } = liveParts(graph);
-  for (const node of nodes) message(w, 1, (n) => writeNode(n, node));
-  // An output has a name of its own: an Identity gives it one, and the runtime removes it again.
-  for (const { name, value } of graph.outputs) {
-    message(w, 1, (n) => {
-      n.tag(1, WireType.LengthDelimited).string(value.name).tag(2, WireType.LengthDelimited).string(name);
-      n.tag(4, WireType.LengthDelimited).string("Identity");
-    });
-  }
+function writeGraph(w: BinaryWriter, graph: Graph, writing: Writing): void {
+  const { nodes } = liveParts(graph);
+  const named = nameOutputs(graph, nodes, writing.outputNames);
+  for (const node of inRunningOrder(graph, nodes)) message(w, 1, (n) => writeNode(n, node, writing));
+  // What no node of this graph makes, or what has a name as an output already, is copied.
+  for (const { name, value } of graph.outputs.filter((output) => !named.has(output.name)))
+    message(w, 1, (n) => writeNode(n, widenedOutput(graph, value, name) ?? identity(value, name), writing));
   w.tag(2, WireType.LengthDelimited).string(graph.name);
-  for (const [name, { tensor }] of graph.initializers) if (reads.has(name)) message(w, 5, (t) => writeTensor(t, tensor, name, external));
+  for (const [name, { tensor }] of graph.initializers) {
+    const write = (name: string, constant: Constant) => {
+      if (writing.reads.has(name)) message(w, 5, (t) => writeTensor(t, constant, name, writing.place));
+    };
+    write(name, tensor);
+    if (!isInFile(tensor)) continue;
+    write(rowsName(name), tensor);
+    if (!tensor.quantised) continue;
+    write(quantisedNames(name).values, tensor.quantised.values);
+    write(quantisedNames(name).scales, tensor.quantised.scales);
+  }
   for (const value of graph.inputs) message(w, 11, (v) => writeValueInfo(v, value.name, value));
   for (const { name, value } of graph.outputs) message(w, 12, (v) => writeValueInfo(v, name, value));
 }
 
-function writeNode(w: BinaryWriter, node: Node): void {
-  for (const input of node.inputs) w.tag(1, WireType.LengthDelimited).string(input?.name ?? "");
-  for (const output of node.outputs) w.tag(2, WireType.LengthDelimited).string(output.name);
+/**
+ * The nodes as the runtime is given them. It goes from the outputs backwards, and of what a node reads it computes first what
+ * stands last: conversions of constants stand first, so that each is made when all else that its reader needs is there, and not
+ * all of them before anything.
+ */
+function inRunningOrder(graph: Graph, nodes: readonly Node[]): Node[] {
+  const written = nodes.flatMap((node) => lowered(graph, node));
+  const first = written.filter((node) => isConversion(graph, node));
+  return [...first, ...written.filter((node) => !isConversion(graph, node))];
+}
+
+/** Gives values that nodes of a graph make the names of its outputs. @returns the outputs that have what they need by that */
+function nameOutputs(graph: Graph, nodes: readonly Node[], outputNames: Map<string, string>): ReadonlySet<string> {
+  const made = new Set(nodes.flatMap(({ outputs }) => outputs.map(({ name }) => name)));
+  const named = new Set<string>();
+  for (const { name, value } of graph.outputs) {
+    if (!made.has(value.name) || outputNames.has(value.name)) continue;
+    outputNames.set(value.name, name);
+    named.add(name);
+  }
+  return named;
+}
+
+const identity = (value: Value, name: string): Node => ({
+  ...{ op: "Identity", domain: "", inputs: [value], attributes: {} },
+  outputs: [new Value(value.graph, name, value.dtype, value.shape)],
+});
+
+function writeNode(w: BinaryWriter, node: Node, writing: Writing): void {
+  const { reads, outputNames } = writing;
+  for (const input of node.inputs) {
+    if (input) reads.add(input.name);
+    w.tag(1, WireType.LengthDelimited).string(input ? (outputNames.get(input.name) ?? input.name) : "");
+  }
+  for (const { name } of node.outputs) w.tag(2, WireType.LengthDelimited).string(outputNames.get(name) ?? name);
   w.tag(4, WireType.LengthDelimited).string(node.op === "StopGradient" ? "Identity" : node.op);
-  for (const [name, attribute] of Object.entries(node.attributes)) message(w, 5, (a) => writeAttribute(a, name, attribute));
+  for (const [name, attribute] of Object.entries(node.attributes)) message(w, 5, (a) => writeAttribute(a, name, attribute, writing));
   if (node.domain) w.tag(7, WireType.LengthDelimited).string(node.domain);
 }
 
-function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute): void {
+function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute, writing: Writing): void {
   w.tag(1, WireType.LengthDelimited).string(name);
   const type = (code: number) => w.tag(20, WireType.Varint).int32(code);
   if (typeof attribute === "number") {
@@ -76,7 +129,7 @@ function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute): vo
     w.tag(2, WireType.Bit32).float(attribute.float);
     type(1);
   } else if ("nodes" in attribute) {
-    message(w, 6, (g) => writeGraph(g, attribute));
+    message(w, 6, (g) => writeGraph(g, attribute, writing));
     type(5);
   } else {
     message(w, 5, (t) => writeTensor(t, attribute as Tensor, ""));
@@ -84,17 +137,16 @@ function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute): vo
   }
 }
 
-function writeTensor(w: BinaryWriter, tensor: Tensor, name: string, external?: ExternalData): void {
-  for (const dim of tensor.dims) w.tag(1, WireType.Varint).int64(dim);
-  w.tag(2, WireType.Varint).int32(dtypeInfo[tensor.dtype].code);
+function writeTensor(w: BinaryWriter, constant: Constant, name: string, place?: Placing): void {
+  for (const dim of constant.dims) w.tag(1, WireType.Varint).int64(dim);
+  w.tag(2, WireType.Varint).int32(dtypeInfo[constant.dtype].code);
   if (name) w.tag(8, WireType.LengthDelimited).string(name);
-  const { buffer, byteOffset, byteLength } = tensor.data;
-  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-  if (!external || byteLength < external.minBytes) {
-    w.tag(9, WireType.LengthDelimited).bytes(bytes);
+  const placed = name ? place?.(constant) : undefined;
+  if (!placed) {
+    w.tag(9, WireType.LengthDelimited).bytes(bytesOf(constant));
     return;
   }
-  const entries = { location: external.location, offset: String(external.store(bytes)), length: String(byteLength) };
+  const entries = { location: placed.location, offset: String(placed.offset), length: String(byteLengthOf(constant)) };
   for (const [key, value] of Object.entries(entries))
     message(w, 13, (entry) => entry.tag(1, WireType.LengthDelimited).string(key).tag(2, WireType.LengthDelimited).string(value));
   w.tag(14, WireType.Varint).int32(1);

@@ -1,4 +1,5 @@
 import { RetortError } from "../../base/errors.js";
+import { type Constant, isHalf, isInFile } from "./file-tensor.js";
 import { type DType, float32, type Tensor } from "./tensor.js";
 
 /** One dimension: a fixed size, or the name of a size that is known only when the graph runs. */
@@ -60,7 +61,7 @@ export class Graph {
   readonly nodes: Node[] = [];
   readonly inputs: Value[] = [];
   readonly outputs: { readonly name: string; readonly value: Value }[] = [];
-  readonly initializers = new Map<string, { readonly value: Value; readonly tensor: Tensor }>();
+  readonly initializers = new Map<string, { readonly value: Value; readonly tensor: Constant }>();
   readonly #names: { next: number; readonly taken: Set<string> };
   readonly #constants = new Map<string, Value>();
 
@@ -82,9 +83,13 @@ export class Graph {
     this.outputs.push({ name: this.#claim(name), value });
   }
 
-  /** A constant that is stored in the model under its own name (weights). */
-  initializer(name: string, tensor: Tensor): Value {
-    const value = new Value(this, this.#claim(name), tensor.dtype, tensor.dims);
+  /**
+   * A constant that is stored in the model under its own name (weights). One of half precision that lies in a file is read as
+   * float32: encoding converts it where it is read.
+   */
+  initializer(name: string, tensor: Constant): Value {
+    const dtype = isInFile(tensor) && isHalf(tensor.dtype) ? "float32" : tensor.dtype;
+    const value = new Value(this, this.#claim(name), dtype, tensor.dims);
     this.initializers.set(value.name, { value, tensor });
     return value;
   }
@@ -126,6 +131,11 @@ export class Graph {
     for (const { dtype, shape } of outputs) made.push(new Value(this, this.fresh(op), dtype, shape, node));
     this.nodes.push(node);
     return made;
+  }
+
+  /** The constant of this name in this graph or one around it; undefined for what is fed or computed. */
+  constantAt(name: string): Constant | undefined {
+    return this.initializers.get(name)?.tensor ?? this.parent?.constantAt(name);
   }
 
   /** True if `value` may be read from this graph: it belongs to this graph or to one of its ancestors. */

@@ -1,8 +1,9 @@
 /** Element types that a {@link Tensor} may carry; names as in the ONNX specification, lower case. */
-export type DType = "bool" | "float16" | "float32" | "float64" | "int32" | "int64" | "uint8";
+export type DType = "bfloat16" | "bool" | "float16" | "float32" | "float64" | "int32" | "int64" | "uint8";
 
-/** The JavaScript array that holds each element type. float16 travels as raw bits, bool as 0/1 bytes. */
+/** The JavaScript array that holds each element type. float16 and bfloat16 travel as raw bits, bool as 0/1 bytes. */
 export interface ArrayOf {
+  bfloat16: Uint16Array;
   bool: Uint8Array;
   float16: Uint16Array;
   float32: Float32Array;
@@ -21,6 +22,7 @@ export interface Tensor<D extends DType = DType> {
 
 /** TensorProto.DataType code and element size in bytes of each element type (onnx.proto). */
 export const dtypeInfo: { readonly [D in DType]: { readonly code: number; readonly bytes: number } } = {
+  bfloat16: { code: 16, bytes: 2 },
   bool: { code: 9, bytes: 1 },
   float16: { code: 10, bytes: 2 },
   float32: { code: 1, bytes: 4 },

@@ -2,17 +2,19 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
-import type { Tensor } from "../graph/tensor.js";
 import { factorSpecs } from "../models/adapter/layers.js";
 import { textLayoutOf } from "../models/architectures/table.js";
 import { readConfig } from "../models/checkpoint/check.js";
 import { openCheckpoint } from "../models/checkpoint/open.js";
+import { storedWeights } from "../models/checkpoint/stored-weights.js";
+import type { Constants } from "../models/constants.js";
 import { checkOnDevice } from "../models/device-limits.js";
-import { loadAdaptable } from "../models/files/model-files.js";
+import { mapModel } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
 import { digestOf, headDigest, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/model-params.js";
-import { pick, weightOf } from "../models/param-spec.js";
+import { pick } from "../models/param-spec.js";
+import { type WeightDtype, type WeightsAt, weightsAt } from "../models/precision/dtype.js";
 import { readTensors } from "../models/safetensors/safetensors-file.js";
 import { publishedFiles } from "../models/trainable.js";
 import { narrowed } from "../models/vocabulary-rows.js";
@@ -20,7 +22,8 @@ import { checkDevice } from "../runtime/device.js";
 import type { Device, SessionOptions } from "../runtime/session.js";
 import type { Piece, SampleRequest } from "../sampling/chunk.js";
 import type { SamplingParams } from "../sampling/params.js";
-import { type Completion, Sampler } from "../sampling/sampler.js";
+import { type Completion, largestFedModel, Sampler } from "../sampling/sampler.js";
+import { type Precision, precisionOf } from "../scoring/precision.js";
 import { Scorer } from "../scoring/scorer.js";
 import type { Score, Signal } from "../signals/score.js";
 import type { ScoreInput } from "../signals/signal.js";
@@ -41,6 +44,12 @@ export interface HostOptions extends SessionOptions {
   readonly batchTokens: number;
   /** First rows of the vocabulary to use; all if absent or 0. */
   readonly vocabRows?: number;
+  /**
+   * Element type of the weights. float32: as they are used, packed when a graph is compiled. float16, bfloat16: widened where
+   * they are used, each time, which is slower. int8: the linears and the head in blocks of 8-bit integers, on the CPU alone.
+   * Default float32.
+   */
+  readonly dtype?: WeightDtype;
 }
 
 /** What a model is, for those who must be sure that two of them fit. */
@@ -64,6 +73,8 @@ export interface ModelDescription {
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
   readonly padId: number | undefined;
+  /** What the element type of its weights costs; undefined where that is float32. */
+  readonly precision?: Precision;
 }
 
 /** A prompt as text (special tokens in it are recognised), as token ids, or as a conversation for the chat template. */
@@ -85,7 +96,9 @@ export type HostSampling = Omit<SamplingParams, "stopIds">;
 
 /** One model with everything that can be done with it: what a model worker serves. Calls must not overlap. */
 export class ModelHost {
-  #model: Model | undefined;
+  #model: Model<Constants> | undefined;
+  #at: WeightsAt | undefined;
+  #precision: Precision | undefined;
   #sampler: Sampler | undefined;
   #scorer: Scorer | undefined;
   #options: HostOptions | undefined;
@@ -93,26 +106,30 @@ export class ModelHost {
   /** Loads a model; every other method needs it. */
   async open(source: ModelSource, options: HostOptions): Promise<ModelDescription> {
     await checkDevice(options.device);
-    const whole = await opened(source, options.device);
-    this.#model = narrowed(whole, options.vocabRows ?? 0);
-    this.#options = options;
+    checkDtype(options);
+    const model = narrowed(await opened(source, options.device), options.vocabRows ?? 0);
     await this.#release();
+    this.#options = options;
+    this.#model = model;
+    this.#use(model.params);
+    this.#precision = await this.#measured();
     return this.describe();
   }
 
   describe(): ModelDescription {
     const { config, params, tokenizer, adapter } = this.#opened;
+    const precision = this.#precision;
     const { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId } = config;
     const digests = {
       digest: digestOf(new Map([...params, ...(adapter?.factors ?? [])])),
-      headDigest: headDigest({ ...weightOf(params, headName(config)), softCap: config.logitSoftCap }),
+      headDigest: headDigest({ ...found(params.get(headName(config)), "the head"), softCap: config.logitSoftCap }),
       configDigest: createHash("sha256").update(JSON.stringify(config)).digest("hex"),
       tokenizerDigest: tokenizer.digest,
       templateDigest: tokenizer.templateDigest,
       encodingDigest: tokenizer.encodingDigest,
     };
     const sizes = { vocabSize, tokenizerSize: tokenizer.size, maxPositions, hiddenSize, parameters: parameterCount(config) };
-    return { architecture, bosId, eosIds, padId, ...digests, ...sizes };
+    return { architecture, bosId, eosIds, padId, ...digests, ...sizes, ...(precision ? { precision } : {}) };
   }
 
   /** What the files of a model directory say; see {@link outlineModel}. No model needs to be open. */
@@ -129,13 +146,13 @@ export class ModelHost {
    */
   async useWeights(directory: string): Promise<void> {
     const { adapter, config } = this.#opened;
-    const weights = await readPublished(directory, adapter !== undefined);
     if (adapter) {
-      const factors = pick(weights, factorSpecs(config, adapter.lora));
+      const factors = pick(await readTensors(join(directory, publishedFiles.adapter)), factorSpecs(config, adapter.lora));
       this.#model = { ...this.#opened, adapter: { ...adapter, factors } };
       this.#sampler?.setFactors(factors);
     } else {
-      this.#model = { ...this.#opened, params: weights };
+      const { tensors } = await openCheckpoint(directory);
+      const weights = this.#use(await storedWeights(tensors, false));
       await this.#sampler?.setWeights(weights);
     }
     await this.#scorer?.release();
@@ -226,6 +243,7 @@ export class ModelHost {
     onPieces?: (pieces: readonly Piece[]) => void,
   ): Promise<WrittenCompletion[]> {
     const { config, params, tokenizer, adapter } = this.#opened;
+    await this.#yield("scorer");
     const unsampled = idsWithoutToken(tokenizer, config.vocabSize);
     this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled }, adapter);
     const completions = await this.#sampler.sample(requests, { ...sampling, stopIds: config.eosIds }, onPieces);
@@ -235,12 +253,13 @@ export class ModelHost {
 
   /** Scores completions; see {@link Scorer.score}. */
   async score(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
+    await this.#yield("sampler");
     const { config, params, adapter } = this.#opened;
     this.#scorer ??= new Scorer(config, params, this.#settings, adapter);
     return this.#scorer.score(inputs, signal);
   }
 
-  get #opened(): Model {
+  get #opened(): Model<Constants> {
     if (!this.#model) throw new RetortError("FailedPrecondition", "no model is loaded yet");
     return this.#model;
   }
@@ -249,12 +268,52 @@ export class ModelHost {
     return found(this.#options, "what the model was opened with");
   }
 
+  async #measured(): Promise<Precision | undefined> {
+    if ((this.#settings.dtype ?? "float32") === "float32") return undefined;
+    const { config, params, adapter } = this.#opened;
+    const scorer = new Scorer(config, params, this.#settings, adapter);
+    try {
+      return await precisionOf(this.#opened, scorer, this.#settings);
+    } finally {
+      // Whoever only samples has no use for it.
+      await scorer.release();
+    }
+  }
+
+  /** Goes over to weights, at the model's element type. */
+  #use(weights: Constants): Constants {
+    const { config } = this.#opened;
+    const at = weightsAt(config, weights, this.#settings.dtype ?? "float32");
+    this.#at?.close();
+    this.#at = at;
+    this.#model = { ...this.#opened, params: at.weights };
+    return at.weights;
+  }
+
+  /** Lets go of what one of the two has compiled before the other compiles: of a model that is not small, each holds the weights. */
+  async #yield(other: "sampler" | "scorer"): Promise<void> {
+    if (parameterCount(this.#opened.config) <= largestFedModel) return;
+    await (other === "sampler" ? this.#sampler : this.#scorer)?.release();
+  }
+
   async #release(): Promise<void> {
     await this.#sampler?.release();
     await this.#scorer?.release();
     this.#sampler = undefined;
     this.#scorer = undefined;
   }
+}
+
+/** @throws FailedPrecondition where a device doesn't compute with an element type */
+function checkDtype({ device, dtype }: HostOptions): void {
+  if (dtype !== "int8" || device === "cpu") return;
+  throw new RetortError(
+    "FailedPrecondition",
+    `dtype int8 is computed on the CPU alone, and the device is ${device}; take float16 or bfloat16`,
+    {
+      fieldPath: "dtype",
+    },
+  );
 }
 
 const promptIn = (prompt: string | WireConversation, where: string) =>
@@ -266,17 +325,8 @@ function idsWithoutToken(tokenizer: Tokenizer, rows: number): Int32Array {
   return ids.filter((id) => tokenizer.idToToken(id) === undefined);
 }
 
-/** The weights of a version, or the factors of its adapter. */
-async function readPublished(directory: string, isAdapter: boolean): Promise<Map<string, Tensor<"float32">>> {
-  if (isAdapter) return readTensors(join(directory, publishedFiles.adapter));
-  const paths = new Set([...(await openCheckpoint(directory)).tensors.values()].map(({ path }) => path));
-  const weights = new Map<string, Tensor<"float32">>();
-  for (const path of paths) for (const [name, tensor] of await readTensors(path)) weights.set(name, tensor);
-  return weights;
-}
-
 /** A model of its directory, which may not be of a kind that the device does not run. */
-async function opened({ directory, base }: ModelSource, device: Device): Promise<Model> {
+async function opened({ directory, base }: ModelSource, device: Device): Promise<Model<Constants>> {
   checkOnDevice(await readConfig(base ?? directory), device);
-  return loadAdaptable(directory, base);
+  return mapModel(directory, base);
 }

@@ -1,7 +1,9 @@
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
 import type { Graph, Value } from "../graph/graph.js";
+import type { Constants } from "./constants.js";
 import { factorNames, type Lora, loraScale } from "./lora.js";
-import { type ParamSpec, type Weights, weightOf } from "./param-spec.js";
+import type { ParamSpec } from "./param-spec.js";
 
 /** What an adapter adds to a linear layer: scale · B (A x). */
 export interface LowRank {
@@ -43,11 +45,11 @@ export function graphWeights(params: Params, lora?: Lora): GraphWeights {
 }
 
 /** Declares weights in a graph: as inputs that every run feeds, or as constants with the given values. */
-export function declareWeights(graph: Graph, specs: readonly ParamSpec[], as: "inputs" | Weights): Params {
+export function declareWeights(graph: Graph, specs: readonly ParamSpec[], as: "inputs" | Constants): Params {
   return new Map(
     specs.map(({ name, dims }) => {
       if (as === "inputs") return [name, graph.input(name, "float32", dims)];
-      return [name, graph.initializer(name, weightOf(as, name))];
+      return [name, graph.initializer(name, found(as.get(name), `weight ${name}`))];
     }),
   );
 }

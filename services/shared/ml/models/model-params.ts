@@ -1,8 +1,9 @@
 import type { Graph } from "../graph/graph.js";
 import { architectureOf } from "./architectures/table.js";
 import type { ModelConfig } from "./config/model-config.js";
+import type { Constants } from "./constants.js";
 import { declareWeights, type GraphWeights, graphWeights } from "./graph-weights.js";
-import { elementsOf, type ParamSpec, type Weights } from "./param-spec.js";
+import { elementsOf, type ParamSpec } from "./param-spec.js";
 
 /** Name of the weight of a classifier that turns a hidden state into one logit per class, [C, D]. */
 export const classHead = "score.weight";
@@ -21,7 +22,7 @@ export function paramSpecs(config: ModelConfig): ParamSpec[] {
 export const parameterCount = (config: ModelConfig): number => elementsOf(paramSpecs(config));
 
 /** Declares a language model's weights; see {@link declareWeights}. */
-export const declareModel = (graph: Graph, config: ModelConfig, as: "inputs" | Weights): GraphWeights =>
+export const declareModel = (graph: Graph, config: ModelConfig, as: "inputs" | Constants): GraphWeights =>
   graphWeights(declareWeights(graph, paramSpecs(config), as));
 
 /** Name of the embedding [V, D]. */

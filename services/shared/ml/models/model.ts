@@ -1,20 +1,20 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
-import { updateHash } from "../../base/file-bytes.js";
 import { deriveSeed, normals } from "../../base/random.js";
 import { float32, type Tensor } from "../graph/tensor.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { architectureOf } from "./architectures/table.js";
 import type { ModelConfig } from "./config/model-config.js";
+import { type Constants, float32Pieces, unrounded, type Weight } from "./constants.js";
 import type { Adapter } from "./lora.js";
 import { paramSpecs } from "./model-params.js";
-import { elementsOf, type ParamSpec, type Weights, weightOf } from "./param-spec.js";
+import { elementsOf, type ParamSpec, type Weights } from "./param-spec.js";
 import { parseConfig } from "./parse-config.js";
 
-/** A model in memory: what it computes, its weights and its words. */
-export interface Model {
+/** A model: what it computes, its weights, in memory where nothing else is said, and its words. */
+export interface Model<W extends Constants = Weights> {
   readonly config: ModelConfig;
-  readonly params: Weights;
+  readonly params: W;
   readonly tokenizer: Tokenizer;
   /** config.json as it came, kept for saving. */
   readonly rawConfig: Readonly<Record<string, unknown>>;
@@ -24,14 +24,21 @@ export interface Model {
   readonly adapter?: Adapter;
 }
 
-/** SHA-256 over names, dimensions and bytes of the weights in order of name, hexadecimal: the identity of a model. */
-export function digestOf(weights: Weights): string {
+/**
+ * SHA-256 over names, dimensions and bytes, as float32, of the weights in order of name, hexadecimal: the identity of a model.
+ * Weights that were rounded count as their checkpoint has them.
+ */
+export function digestOf(weights: Constants): string {
   const hash = createHash("sha256");
-  for (const name of [...weights.keys()].sort()) {
-    const { dims, data } = weightOf(weights, name);
-    updateHash(hash.update(`${name}[${dims}]`), new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  for (const [name, weight] of [...unrounded(weights)].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(`${name}[${weight.dims}]`);
+    updateAll(hash, weight);
   }
   return hash.digest("hex");
+}
+
+function updateAll(hash: Hash, weight: Weight): void {
+  for (const { buffer, byteOffset, byteLength } of float32Pieces(weight)) hash.update(new Uint8Array(buffer, byteOffset, byteLength));
 }
 
 /** What turns hidden states into logits: weights [V, D], and c where the family makes c · tanh(logit / c) of each logit. */
@@ -39,11 +46,12 @@ export interface Head extends Tensor<"float32"> {
   readonly softCap?: number | undefined;
 }
 
-/** SHA-256 over a head's dimensions, its cap, if it has one, and the bytes of its weights, hexadecimal. */
-export function headDigest({ dims, data, softCap }: Head): string {
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  const cap = softCap === undefined ? "" : ` cap ${softCap}`;
-  return updateHash(createHash("sha256").update(`[${dims}]${cap}`), bytes).digest("hex");
+/** SHA-256 over a head's dimensions, its cap, if it has one, and the bytes of its weights as float32, hexadecimal; see {@link digestOf}. */
+export function headDigest({ softCap, ...head }: Weight & Pick<Head, "softCap">): string {
+  const weight = unrounded(new Map([["head", head]])).get("head") ?? head;
+  const hash = createHash("sha256").update(`[${weight.dims}]${softCap === undefined ? "" : ` cap ${softCap}`}`);
+  updateAll(hash, weight);
+  return hash.digest("hex");
 }
 
 /**

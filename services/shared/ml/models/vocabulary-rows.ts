@@ -1,21 +1,24 @@
 // Dimensions: V rows of the vocabulary, C of them that are used, D width.
-import { float32, type Tensor } from "../graph/tensor.js";
+import { isInFile } from "../graph/file-tensor.js";
+import { float32 } from "../graph/tensor.js";
+import type { Constants, Weight } from "./constants.js";
 import type { Model } from "./model.js";
 import { embeddingName, headName } from "./model-params.js";
 import { type Weights, weightOf } from "./param-spec.js";
 
 /** The weights that have a row for every id: the embedding, and the head if it is not tied to it. */
-const perId = ({ config }: Pick<Model, "config">): ReadonlySet<string> => new Set([embeddingName(config), headName(config)]);
+const perId = ({ config }: Pick<Model<Constants>, "config">): ReadonlySet<string> => new Set([embeddingName(config), headName(config)]);
 
 /**
  * A model of the first rows of its vocabulary: embedding and head are cut to [C, D], so that every distribution ranges over
  * C ids, renormalised. The model itself if it has no more rows than that, or `rows` is 0.
  */
-export function narrowed(model: Model, rows: number): Model {
+export function narrowed<W extends Constants>(model: Model<W>, rows: number): Model<W>;
+export function narrowed(model: Model<Constants>, rows: number): Model<Constants> {
   const { config, params, rawConfig } = model;
   if (rows === 0 || rows >= config.vocabSize) return model;
   const names = perId(model);
-  const cut = (name: string, tensor: Tensor<"float32">) => (names.has(name) ? firstRows(tensor, rows) : tensor);
+  const cut = (name: string, tensor: Weight) => (names.has(name) ? firstRows(tensor, rows) : tensor);
   return {
     ...model,
     config: { ...config, vocabSize: rows },
@@ -24,10 +27,12 @@ export function narrowed(model: Model, rows: number): Model {
   };
 }
 
-/** The first rows of a tensor [V, D], copied: [C, D]. */
-export function firstRows({ dims, data }: Tensor<"float32">, rows: number): Tensor<"float32"> {
-  const width = dims[1]!;
-  return float32(data.slice(0, rows * width), [rows, width]);
+/** The first rows of a tensor [V, D], copied if it is in memory: [C, D]. */
+export function firstRows<W extends Weight>(tensor: W, rows: number): W;
+export function firstRows(tensor: Weight, rows: number): Weight {
+  const width = tensor.dims[1]!;
+  if (!isInFile(tensor)) return float32(tensor.data.slice(0, rows * width), [rows, width]);
+  return { ...tensor, dims: [rows, width] };
 }
 
 /** The rows that {@link narrowed} cuts off, [V − C, D] by name; none if it cuts nothing. */

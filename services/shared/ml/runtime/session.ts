@@ -1,12 +1,11 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { parse } from "node:path";
 import ort from "onnxruntime-node";
 import { RetortError } from "../../base/errors.js";
-import { encodeModel } from "../graph/encode.js";
+import { encodeModel, type Place, type Placing } from "../graph/encode.js";
+import { byteLengthOf, type FileTensor, isHalf, isInFile } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
 import type { DType, Tensor } from "../graph/tensor.js";
-import { fitsOneMessage, writeModel } from "../graph/write-model.js";
+import { TemporaryWeights } from "./temporary-weights.js";
 
 /** Where a session computes. */
 export type Device = "cpu" | "cuda" | "webgpu";
@@ -26,6 +25,11 @@ export interface SessionOptions {
    * than one thread take a third less time; others lose the core meanwhile. Default false.
    */
   readonly spinning?: boolean;
+  /**
+   * Lay constants out for matrix products when the session is made, in memory of its own. False: they stay where they are,
+   * mapped, which is slower at few rows. Default true.
+   */
+  readonly packed?: boolean;
 }
 
 /** A tensor for each input of a graph, by name. */
@@ -43,25 +47,31 @@ export class Session {
   }
 
   /**
-   * Compiles `graph`. Fails with the runtime's message when the device is not available or the graph is malformed.
+   * Compiles `graph`. Constants that lie in files are mapped from there. Fails with the runtime's message when the device is
+   * not available or the graph is malformed.
    *
-   * @param maxBytes constants beyond this go to the runtime by way of a file; default what a protobuf message can hold
+   * @param inModel most bytes of constants in memory that are handed over with the graph, which copies them; beyond, they go by
+   *   way of a file
    */
-  static async create(graph: Graph, options: SessionOptions, maxBytes?: number): Promise<Session> {
-    if (fitsOneMessage(graph, maxBytes)) return new Session(await ort.InferenceSession.create(encodeModel(graph), runtimeOptions(options)));
-    const directory = await mkdtemp(join(tmpdir(), "retort-graph-"));
+  static async create(graph: Graph, options: SessionOptions, inModel = 2 ** 26): Promise<Session> {
+    const constants = [...graph.initializers.values()].map(({ tensor }) => tensor);
+    const inMemory = constants.reduce((sum, constant) => sum + (isInFile(constant) ? 0 : byteLengthOf(constant)), 0);
+    const own = inMemory > inModel ? new TemporaryWeights() : undefined;
+    const place: Placing = (constant) => {
+      if (isInFile(constant)) return placeOf(constant);
+      return own && byteLengthOf(constant) >= smallestInFile ? placeOf(own.copy(constant)) : undefined;
+    };
     try {
-      await writeModel(directory, graph, maxBytes);
-      return new Session(await ort.InferenceSession.create(join(directory, "model.onnx"), runtimeOptions(options)));
+      const widens = constants.some((constant) => isInFile(constant) && isHalf(constant.dtype));
+      return new Session(await ort.InferenceSession.create(encodeModel(graph, place), runtimeOptions(options, widens)));
     } finally {
-      // What the runtime has mapped stays until the session ends.
-      await rm(directory, { recursive: true });
+      own?.close();
     }
   }
 
   /** Opens an ONNX file that some other program wrote. @throws InvalidArgument with the runtime's message if it cannot */
   static async load(path: string, options: SessionOptions): Promise<Session> {
-    const session = await ort.InferenceSession.create(path, runtimeOptions(options)).catch((error: Error) => {
+    const session = await ort.InferenceSession.create(path, runtimeOptions(options, false)).catch((error: Error) => {
       throw new RetortError("InvalidArgument", `${path} cannot be opened as an ONNX model: ${error.message}`, { cause: error });
     });
     return new Session(session);
@@ -92,14 +102,37 @@ export class Session {
   }
 }
 
-function runtimeOptions({ device, threads, memoryArena, spinning }: SessionOptions): ort.InferenceSession.SessionOptions {
+/** Constants below this many bytes stay in the model. */
+const smallestInFile = 1024;
+
+/** Root of the paths of constants: the runtime takes relative ones alone. */
+const root = parse(process.cwd()).root;
+
+const placeOf = ({ path, offset }: FileTensor): Place => ({ location: path.slice(parse(path).root.length), offset });
+
+/** What would convert constants of half precision when a graph is compiled. */
+const widening = ["ConstantFolding", "FuseFp16InitializerToFp32NodeTransformer"];
+
+/** @param widens the graph converts constants of half precision: were that done at once, all would be held in float32 */
+function runtimeOptions(
+  { device, threads, memoryArena, spinning, packed }: SessionOptions,
+  widens: boolean,
+): ort.InferenceSession.SessionOptions {
   return {
     executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     enableCpuMemArena: memoryArena ?? false,
     enableMemPattern: false,
-    extra: { session: { intra_op: { allow_spinning: spinning ? "1" : "0" }, force_spinning_stop: "1" } },
+    extra: {
+      session: {
+        intra_op: { allow_spinning: spinning ? "1" : "0" },
+        force_spinning_stop: "1",
+        model_external_initializers_file_folder_path: root,
+        ...(packed === false ? { disable_prepacking: "1" } : {}),
+      },
+      ...(widens ? { optimization: { disable_specified_optimizers: widening.join(";") } } : {}),
+    },
   };
 }
 

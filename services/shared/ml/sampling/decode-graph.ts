@@ -7,6 +7,7 @@ import { float32, int64 } from "../graph/tensor.js";
 import { declareAdapted } from "../models/adapter/declare.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
+import type { Constants } from "../models/constants.js";
 import { causalAttention, maskedScore } from "../models/forward/attention.js";
 import type { EncodedPrompts } from "../models/forward/cross-attention.js";
 import { declareFusedFactors } from "../models/forward/fused-factors.js";
@@ -19,7 +20,6 @@ import { append, type KeyDistances, type LayerCache, StepPass, type StepPlace } 
 import type { GraphWeights } from "../models/graph-weights.js";
 import { attentionsOf, hiddenStates, logits } from "../models/hidden-states.js";
 import type { Lora } from "../models/lora.js";
-import type { Weights } from "../models/param-spec.js";
 import { type Drawn, drawTokens } from "./draw.js";
 import type { SamplingParams } from "./params.js";
 
@@ -27,7 +27,7 @@ import type { SamplingParams } from "./params.js";
 export interface DecodeGraphOptions {
   readonly config: ModelConfig;
   /** Constants with these values, or inputs that every run feeds. */
-  readonly weights: Weights | "inputs";
+  readonly weights: Constants | "inputs";
   /** An adapter on the weights; its factors are inputs that every run feeds. */
   readonly lora?: Lora;
   readonly params: SamplingParams;

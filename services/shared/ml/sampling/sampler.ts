@@ -6,6 +6,7 @@ import type { EncoderPart } from "../models/architectures/encoder.js";
 import { promptFeeds } from "../models/architectures/sequence-inputs.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
+import { allInMemory, type Constants } from "../models/constants.js";
 import { fuseFactors } from "../models/forward/fused-factors.js";
 import { fuseProjections } from "../models/forward/fused-projections.js";
 import { withRoom } from "../models/forward/rotary.js";
@@ -62,7 +63,7 @@ export interface SamplerOptions extends SessionOptions {
  * matrix products (8 % faster steps at 0.5M parameters, 15 % at 4M, several times at 100M and small batches), but every
  * new version compiles the graphs anew (18 ms at 0.5M, 40 to 60 ms at 4M: as much as it saves over 2,000 tokens).
  */
-const largestFedModel = 8_000_000;
+export const largestFedModel = 8_000_000;
 
 /** Below this many parameters a second thread costs more in waiting than it takes over (0.5M: 34 ms instead of 24). */
 const smallestThreadedModel = 1_500_000;
@@ -81,12 +82,12 @@ export class Sampler {
   /** Positions that the completions in hand reach. */
   #reach = 0;
   readonly #asInputs: boolean;
-  #weights: Weights;
+  #weights: Constants;
   readonly #lora: Lora | undefined;
   #weightFeeds: Feeds = {};
 
   /** @param adapter on the weights: they are then compiled in, and its factors fed, so that others of them cost nothing */
-  constructor(config: ModelConfig, weights: Weights, options: SamplerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
+  constructor(config: ModelConfig, weights: Constants, options: SamplerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
     this.#config = config;
     const size = parameterCount(config);
     this.#options = { ...options, spinning: true, threads: size < smallestThreadedModel ? 1 : options.threads };
@@ -107,7 +108,7 @@ export class Sampler {
   }
 
   /** Uses other weights of the same config from the next call on. */
-  async setWeights(weights: Weights): Promise<void> {
+  async setWeights(weights: Constants): Promise<void> {
     // Constants are compiled into the sessions; inputs are not.
     if (!this.#asInputs) await this.release();
     this.#weights = weights;
@@ -157,14 +158,15 @@ export class Sampler {
   }
 
   /** The weights as graphs have them. */
-  get #declared(): Weights | "inputs" {
+  get #declared(): Constants | "inputs" {
     return this.#asInputs ? "inputs" : this.#weights;
   }
 
   #feedWeights(): void {
     if (!this.#asInputs) return;
-    const fused = fuseProjections(this.#config, this.#weights, attentionsOf(this.#config));
-    this.#weightFeeds = { ...this.#weightFeeds, ...Object.fromEntries([...this.#weights, ...fused]) };
+    const weights = allInMemory(this.#weights);
+    const fused = fuseProjections(this.#config, weights, attentionsOf(this.#config));
+    this.#weightFeeds = { ...this.#weightFeeds, ...Object.fromEntries([...weights, ...fused]) };
   }
 
   async #group(rows: readonly Row[], params: SamplingParams, onChunk?: (pieces: readonly Piece[]) => void): Promise<void> {

@@ -3,9 +3,9 @@ import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { declareAdapted } from "../models/adapter/declare.js";
 import type { ModelConfig } from "../models/config/model-config.js";
+import type { Constants } from "../models/constants.js";
 import { logits } from "../models/hidden-states.js";
 import type { Lora } from "../models/lora.js";
-import type { Weights } from "../models/param-spec.js";
 import { sequenceStates } from "../models/sequence-states.js";
 import { defaultHiddenDtype } from "../signals/hidden-dtype.js";
 import type { Signal } from "../signals/score.js";
@@ -18,7 +18,7 @@ import { signals } from "../signals/table.js";
  * [R] int64 (places in [B·T]), labels [R] int32, temperature [], the factors of an adapter, and what the signal needs (its
  * definition's `outputs`, which also name what comes out).
  */
-export function scoreGraph(config: ModelConfig, weights: Weights, signal: Pick<Signal, "kind" | "hiddenDtype">, lora?: Lora): Graph {
+export function scoreGraph(config: ModelConfig, weights: Constants, signal: Pick<Signal, "kind" | "hiddenDtype">, lora?: Lora): Graph {
   const graph = new Graph("score");
   const params = declareAdapted(graph, config, weights, lora);
   const hidden_BTD = sequenceStates(graph, config, params);

@@ -2,9 +2,9 @@ import { RetortError } from "../../base/errors.js";
 import { float32, int32 } from "../graph/tensor.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
+import type { Constants } from "../models/constants.js";
 import { withRoom } from "../models/forward/rotary.js";
 import type { Adapter } from "../models/lora.js";
-import type { Weights } from "../models/param-spec.js";
 import { batchesWithin } from "../runtime/batches.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
@@ -19,19 +19,19 @@ export interface ScorerOptions extends SessionOptions {
   readonly batchTokens: number;
 }
 
-/** Most graphs that are kept, one for each kind of signal: each holds a copy of the weights. */
-const mostSessions = 2;
+/** Graphs that are kept: each holds a copy of the weights, and compiling one for another kind of signal takes as long as mapping them. */
+const mostSessions = 1;
 
 /** Scores completions under a model. Calls block their thread and must not overlap; a scorer belongs in a worker. */
 export class Scorer {
   readonly #config: ModelConfig;
-  readonly #weights: Weights;
+  readonly #weights: Constants;
   readonly #options: ScorerOptions;
   readonly #sessions: Sessions;
   readonly #adapter: Pick<Adapter, "lora" | "factors"> | undefined;
 
   /** @param adapter on the weights */
-  constructor(config: ModelConfig, weights: Weights, options: ScorerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
+  constructor(config: ModelConfig, weights: Constants, options: ScorerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
     this.#adapter = adapter;
     this.#config = config;
     this.#weights = weights;

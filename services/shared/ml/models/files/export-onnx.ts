@@ -6,13 +6,13 @@ import { writeModel } from "../../graph/write-model.js";
 import { requireDecoder } from "../architectures/table.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { Rotary } from "../config/rope.js";
+import type { Constants } from "../constants.js";
 import { maskedAttention, maskedScore, maskOfDistance } from "../forward/attention.js";
 import { computedTables, type RotaryTables } from "../forward/rotary.js";
 import { type Attention, SequencePass } from "../forward/sequence-pass.js";
 import { hiddenStates, logits } from "../hidden-states.js";
 import type { Model } from "../model.js";
 import { declareModel } from "../model-params.js";
-import type { Weights } from "../param-spec.js";
 import { saveCompanions } from "./model-files.js";
 
 /**
@@ -21,7 +21,7 @@ import { saveCompanions } from "./model-files.js";
  * past_key_values.N.key/.value [B, G, T-S, E], of length 0 at the start.
  * Outputs: logits [B, S, V] and present.N.key/.value [B, G, T, E], the past of the next call. Batch, S and T are free.
  */
-export function onnxGraph(config: ModelConfig, weights: Weights): Graph {
+export function onnxGraph(config: ModelConfig, weights: Constants): Graph {
   const graph = new Graph("decoder");
   const params = declareModel(graph, config, weights);
   const ids_BS = graph.input("input_ids", "int64", ["batch", "sequence"]);
@@ -96,7 +96,13 @@ export const withoutOnnx = "export it as a Hugging Face directory (--format hf),
  * @param from as of {@link saveModel}, and so is `base`
  * @returns the names of the model's own files
  */
-export async function saveOnnx(directory: string, model: Model, from?: string, maxBytes?: number, base?: string): Promise<string[]> {
+export async function saveOnnx(
+  directory: string,
+  model: Model<Constants>,
+  from?: string,
+  maxBytes?: number,
+  base?: string,
+): Promise<string[]> {
   requireDecoder(model.config, from ?? directory, withoutOnnx);
   await saveCompanions(directory, model, from, base);
   return writeModel(directory, onnxGraph(model.config, model.params), maxBytes);

@@ -9,7 +9,9 @@ import { readAdapter } from "../checkpoint/adapter.js";
 import { type OpenedModel, openLanguageModel, openModel } from "../checkpoint/check.js";
 import { placesOf } from "../checkpoint/places.js";
 import { readStored } from "../checkpoint/read.js";
+import { storedWeights } from "../checkpoint/stored-weights.js";
 import { configText } from "../config/config-text.js";
+import type { Constants } from "../constants.js";
 import { exportedConfig } from "../exported-config.js";
 import type { Model } from "../model.js";
 import { type ShardOptions, tensorsInMemory, type WrittenFile, writeShards } from "../safetensors/write-shards.js";
@@ -38,10 +40,23 @@ export async function readModel(directory: string): Promise<Model> {
   return readOpened(directory, await openModel(directory));
 }
 
+/**
+ * As {@link loadAdaptable}, with the weights where they lie, in the element types that they have there: nothing of them is held
+ * in memory. Graphs take them by way of `weightsAt`.
+ */
+export async function mapModel(directory: string, base?: string): Promise<Model<Constants>> {
+  const opened = await openLanguageModel(directory, base);
+  return withWords(directory, opened, await storedWeights(opened.tensors), base);
+}
+
 async function readOpened(directory: string, opened: OpenedModel, base?: string): Promise<Model> {
-  const { config, rawConfig, generation, tensors, warnings, adapter } = opened;
+  return withWords(directory, opened, await readStored(opened.tensors), base);
+}
+
+/** A model of a directory's files and its weights. */
+async function withWords<W extends Constants>(directory: string, opened: OpenedModel, params: W, base?: string): Promise<Model<W>> {
+  const { config, rawConfig, generation, warnings, adapter } = opened;
   const tokenizer = await loadTokenizer(directory, base);
-  const params = await readStored(tensors);
   const raw = { ...rawConfig, ...carried(generation) };
   const model = { config: withTokenizerIds(config, tokenizer), params, tokenizer, rawConfig: raw, warnings };
   return adapter ? { ...model, adapter: await readAdapter(adapter) } : model;

@@ -1,9 +1,11 @@
 // Dimensions: D width, G key/value heads, X heads per group, R = X + 2 slots per group, E head size.
+import { found } from "../../../base/found.js";
 import type { Graph, Value } from "../../graph/graph.js";
 import { float32, sizeOf, type Tensor, transposed } from "../../graph/tensor.js";
 import type { ModelConfig } from "../config/model-config.js";
+import { type Constants, inMemory } from "../constants.js";
 import type { LowRank } from "../graph-weights.js";
-import { type Weights, weightOf } from "../param-spec.js";
+import type { Weights } from "../param-spec.js";
 import type { SelfAttention } from "./self-attention.js";
 
 /** A layer's query, key and value projections as one, for the pass of one token. */
@@ -35,7 +37,7 @@ export function fuseProjections(config: ModelConfig, weights: Weights, attention
 export function declareFused(
   graph: Graph,
   config: ModelConfig,
-  as: Weights | "inputs",
+  as: Constants | "inputs",
   attentions: readonly SelfAttention[],
 ): FusedProjection[] {
   const declare = (attention: SelfAttention, part: Part): Value => {
@@ -55,13 +57,13 @@ const dimsOf = (config: ModelConfig, part: Part): number[] =>
   part === "weight" ? [fusedRows(config), config.hiddenSize] : [fusedRows(config)];
 
 /** The rows of a layer's projections, or their biases, in the order of the fused one. */
-function groupedProjection(config: ModelConfig, weights: Weights, attention: SelfAttention, part: Part): Tensor<"float32"> {
+function groupedProjection(config: ModelConfig, weights: Constants, attention: SelfAttention, part: Part): Tensor<"float32"> {
   const dims = dimsOf(config, part);
   const { projection } = attention;
   const width = part === "weight" ? config.hiddenSize : 1;
   const out = new Float32Array(sizeOf(dims));
   for (const { name, at } of sourcesOf(config, attention)) {
-    const stored = weightOf(weights, `${name}.${part}`);
+    const stored = inMemory(found(weights.get(`${name}.${part}`), `weight ${name}.${part}`));
     const lies = part === "weight" && projection.kind === "stacked" && projection.layout === "inOut" ? transposed(stored) : stored;
     placeRows(out, width, 0, lies.data, width, at);
   }

@@ -6,7 +6,7 @@ import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
 import { Session } from "../../../../../services/shared/ml/runtime/session.js";
 
 describe("Session.create()", () => {
-  it("compiles constants that do not fit into one message all the same, and leaves no file", async () => {
+  it("hands large constants over by way of a file, and leaves none", async () => {
     const graph = new Graph("large");
     const weight = float32(
       Float32Array.from({ length: 64 * 64 }, (_, i) => Math.sin(i)),
@@ -16,9 +16,9 @@ describe("Session.create()", () => {
     graph.output("y", matMul(x, graph.initializer("w", weight)));
     const feeds = { x: float32(new Float32Array(64).fill(1), [1, 64]) };
     const outputs = [];
-    for (const maxBytes of [undefined, 1000]) {
-      const session = await Session.create(graph, { device: "cpu", threads: 1 }, maxBytes);
-      expect((await readdir(tmpdir())).filter((name) => name.startsWith("retort-graph-"))).toEqual([]);
+    for (const inModel of [undefined, 1000]) {
+      const session = await Session.create(graph, { device: "cpu", threads: 1 }, inModel);
+      expect((await readdir(tmpdir())).filter((name) => name.startsWith(`retort-weights-${process.pid}-`))).toEqual([]);
       outputs.push((await session.run(feeds)).y!.data);
       await session.release();
     }

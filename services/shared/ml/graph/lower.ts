@@ -1,0 +1,89 @@
+import { type FileTensor, isHalf, isInFile } from "./file-tensor.js";
+import { type Graph, type Node, Value } from "./graph.js";
+import { dtypeInfo } from "./tensor.js";
+
+/**
+ * Name of a constant in a file as rows are taken from it. The runtime lays a constant out anew for products, and then keeps
+ * nothing of the file; were the rows taken from the same one, it would keep both.
+ */
+export const rowsName = (name: string): string => `${name}.rows`;
+
+/** Names of a quantised matrix's parts. */
+export const quantisedNames = (name: string): { readonly values: string; readonly scales: string } => ({
+  values: `${name}.int8`,
+  scales: `${name}.scales`,
+});
+
+/**
+ * A node as the runtime is given it, where it reads constants that lie in a file: half precision is converted to float32
+ * right before, and a product whose second operand is there in 8 bits is computed from these. The conversion stands in the
+ * graph of the node that reads, a Loop's body too: no widened weight outlives its use.
+ */
+export function lowered(graph: Graph, node: Node): readonly Node[] {
+  const stored = node.inputs.map((input) => (input ? storedAt(graph, input.name) : undefined));
+  const product = productOf(node, stored[1]);
+  if (product) return [product];
+  const isWidened = (constant: FileTensor | undefined): constant is FileTensor => constant !== undefined && isHalf(constant.dtype);
+  const [table] = stored;
+  if (node.op === "Gather" && table) return rowsOf(graph, node, table);
+  if (!stored.some(isWidened)) return [node];
+  const casts: Node[] = [];
+  const inputs = node.inputs.map((input, i) => {
+    const constant = stored[i];
+    if (!input || !isWidened(constant)) return input;
+    const made = castOf(graph, input);
+    casts.push(made);
+    return made.outputs[0];
+  });
+  return [...casts, { ...node, inputs }];
+}
+
+/** Gives a constant of half precision a float32 output of this name; undefined for any other value. */
+export function widenedOutput(graph: Graph, value: Value, name: string): Node | undefined {
+  const constant = storedAt(graph, value.name);
+  if (!constant || !isHalf(constant.dtype)) return undefined;
+  return cast(value, new Value(graph, name, "float32", value.shape));
+}
+
+/** Whether a node converts a constant that lies in a file. */
+export const isConversion = (graph: Graph, { op, inputs }: Node): boolean =>
+  op === "Cast" && inputs[0] !== undefined && storedAt(graph, inputs[0].name) !== undefined;
+
+function storedAt(graph: Graph, name: string): FileTensor | undefined {
+  const constant = graph.constantAt(name);
+  return constant && isInFile(constant) ? constant : undefined;
+}
+
+const cast = (from: Value, to: Value): Node => ({
+  ...{ op: "Cast", domain: "", inputs: [from], outputs: [to] },
+  attributes: { to: dtypeInfo.float32.code },
+});
+
+const castOf = (graph: Graph, value: Value): Node => cast(value, new Value(graph, graph.fresh("widened"), "float32", value.shape));
+
+/** Rows are taken out first: only these are widened. */
+function rowsOf(graph: Graph, gather: Node, { dtype, dims }: FileTensor): Node[] {
+  const [table, ids] = gather.inputs as readonly [Value, Value];
+  const [y] = gather.outputs as readonly [Value];
+  const inputs = [new Value(table.graph, rowsName(table.name), dtype, dims), ids];
+  if (!isHalf(dtype)) return [{ ...gather, inputs }];
+  const rows = new Value(graph, graph.fresh("rows"), dtype, y.shape);
+  return [{ ...gather, inputs, outputs: [rows] }, cast(rows, y)];
+}
+
+/** x · W of a W that is there in 8 bits; undefined for any other node. */
+function productOf({ op, inputs, outputs, attributes }: Node, stored: FileTensor | undefined): Node | undefined {
+  const { transA, transB, alpha } = attributes;
+  const quantised = stored?.quantised;
+  const isPlain = op === "FusedMatMul" && !transA && isOne(alpha);
+  const [x, w] = inputs;
+  if (!quantised || !isPlain || Boolean(transB) !== quantised.transB || !x || !w || x.name === w.name) return undefined;
+  const { outputs: N, inputs: K, blockSize, values, scales } = quantised;
+  const names = quantisedNames(w.name);
+  const parts = [new Value(w.graph, names.values, "uint8", values.dims), new Value(w.graph, names.scales, "float32", scales.dims)];
+  const form = { K, N, bits: 8, block_size: blockSize, accuracy_level: 4 };
+  return { op: "MatMulNBits", domain: "com.microsoft", inputs: [x, ...parts], outputs, attributes: form };
+}
+
+const isOne = (alpha: Node["attributes"][string] | undefined): boolean =>
+  alpha === undefined || (typeof alpha === "object" && "float" in alpha && alpha.float === 1);
