@@ -136,6 +136,8 @@ describe("a student that an adapter is trained on", () => {
 describe("a student that is saved in shards", () => {
   const model = smallModel();
   const shardBytes = 20_000;
+  // Ground truth alone, without a teacher.
+  const supervised = { ...options, objective: { ...plainObjective, divergence: "cross_entropy" as const } };
   let root: string;
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), "retort-student-"));
@@ -145,7 +147,7 @@ describe("a student that is saved in shards", () => {
 
   it("goes on from its checkpoint with the weights and moments that it had", async () => {
     const host = new TrainHost();
-    await host.open({ directory: join(root, "student") }, options);
+    await host.open({ directory: join(root, "student") }, supervised);
     await host.step([{ promptIds: Int32Array.of(5, 6), completionIds: Int32Array.of(7, 8, 9) }], 0.01);
     const [whole, cut] = [join(root, "whole"), join(root, "cut")];
     for (const [path, bytes] of [
@@ -175,7 +177,7 @@ describe("a student that is saved in shards", () => {
 
   it("is taken over by a student from its shards", async () => {
     const [learner, student] = [new TrainHost(), new ModelHost()];
-    const description = await learner.open({ directory: join(root, "student") }, options);
+    const description = await learner.open({ directory: join(root, "student") }, supervised);
     const version = join(root, "version");
     await mkdir(version);
     const files = await learner.writeVersion(version, true, shardBytes);
