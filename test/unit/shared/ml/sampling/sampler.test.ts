@@ -178,6 +178,19 @@ describe("ids that are never drawn", () => {
   });
 });
 
+describe("calls of Sampler.sample() that overlap", () => {
+  it("give each what it would get alone, with the same settings or others, in places that others leave", async () => {
+    const sampler = new Sampler(model.config, model.params, { ...options, chunkTokens: 5, maxRows: 3 });
+    const settings = [{}, { temperature: 0 }, {}, { topK: 3 }, { maxNewTokens: 4 }, { stopIds: [20, 21, 22] }].map((own) => ({
+      ...params,
+      ...own,
+    }));
+    const together = await Promise.all(settings.map((own) => sampler.sample(requests, own)));
+    await sampler.release();
+    for (const [i, own] of settings.entries()) expect(tokensOf(together[i]!)).toEqual(tokensOf(await sample(own)));
+  });
+});
+
 describe("Sampler.setWeights()", () => {
   it.each([true, false])("makes it the sampler of the other weights (as inputs: %s)", async (weightsAsInputs) => {
     const other = smallModel(smallConfigs.llama, 8n);
