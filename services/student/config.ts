@@ -4,7 +4,12 @@ import { modelSettings } from "../shared/base/settings.js";
 /** Settings of a student process. */
 export const studentSettings = modelSettings.extend({
   dtype: z.enum(["float32", "float16", "bfloat16"]).default("float32").describe("what the weights are held in"),
-  chunkTokens: z.coerce.number().int().min(1).default(64).describe("most tokens per call into the runtime; finished rows leave between calls, and waiting ones take their places"),
+  chunkTokens: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(64)
+    .describe("most tokens per call into the runtime; finished rows leave between calls, and waiting ones take their places"),
   maxRows: z.coerce.number().int().min(1).default(64).describe("most sequences that are written together"),
 });
 

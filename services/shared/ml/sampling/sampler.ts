@@ -15,7 +15,6 @@ import { groupsToRead, lengthOfRun } from "./schedule.js";
 
 export type { Completion } from "./chunk.js";
 
-
 /** How a sampler computes; its samples don't depend on it. */
 export interface SamplerOptions extends DecoderOptions {
   /** Most tokens per call into the runtime; between calls finished rows leave, and waiting requests take their places. */
