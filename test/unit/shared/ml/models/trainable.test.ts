@@ -47,9 +47,9 @@ describe.each(["tied", "untied"] as const)("a trainer, head %s,", (kind) => {
     const trainable = someOf(specs, ({ name }) => name.includes("layers.1."));
     const straight = new Trainer(config, weights, options, undefined, trainable);
     await straight.step(batch, rate);
-    const [params, moments] = [straight.params(), straight.moments()];
+    const [params, { m, v, updates }] = [straight.params(), straight.state()];
     expect([...params.keys()].sort()).toEqual(specs.map(({ name }) => name).sort());
-    const resumed = new Trainer(config, params, options, { params, ...moments }, trainable);
+    const resumed = new Trainer(config, params, options, { params, m, v, updates }, trainable);
     for (const trainer of [straight, resumed]) await trainer.step(batch, rate);
     for (const { name } of specs)
       expect({ [name]: weightOf(resumed.params(), name).data }).toEqual({ [name]: weightOf(straight.params(), name).data });
