@@ -19,7 +19,8 @@ describe("watchMemory()", () => {
       process.kill(-child.pid!, "SIGKILL");
     }
     const peaks = await stop();
-    expect(Object.keys(peaks)).toEqual(["learner"]);
+    // Another suite of this process may have roles of its own below it.
+    expect(peaks).toHaveProperty("learner");
     expect(peaks.learner).toBeGreaterThan(megabytes * 1e6);
     expect(peaks.learner).toBeLessThan(3 * megabytes * 1e6);
   });
