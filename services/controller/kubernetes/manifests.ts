@@ -2,6 +2,7 @@ import type { V1Container, V1Deployment, V1Job, V1OwnerReference, V1PodTemplateS
 import type { RoleSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { askedToLeave, hopelessExits, type RoleSet } from "../launch/launcher.js";
 import { away, killed } from "../launch/restarts.js";
+import { roleFlags } from "../launch/role-flags.js";
 import { labels, labelsOf, nameOf } from "./labels.js";
 import { containerName, type PodTemplates } from "./pod-template.js";
 
@@ -111,9 +112,7 @@ function roleContainer(container: V1Container, { runId, role, teacher }: RoleSet
     role,
     run: runId,
     teacher,
-    device: spec?.device || undefined,
-    threads: spec?.threads || undefined,
-    dtype: spec?.dtype || undefined,
+    ...roleFlags(role, spec),
   };
   const own = Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
   return {

@@ -8,6 +8,7 @@ import { type ProcessSettings, processSettings, toEnvironment, toFlags } from ".
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import type { Ending, Exit, Launcher, RoleSet, Watcher } from "../launch/launcher.js";
 import { codeOfSignal, defaultWindowMs, Restarts } from "../launch/restarts.js";
+import { roleFlags } from "../launch/role-flags.js";
 import { checkProcesses } from "./process-limit.js";
 import { ProcessLog } from "./process-log.js";
 
@@ -206,15 +207,12 @@ export class LocalLauncher implements Launcher {
   }
 
   #arguments({ run: { runId, spec }, set: { role, teacher }, index }: Entry): string[] {
-    const { device, threads, dtype } = spec?.roles?.[role] ?? { device: "", threads: 0, dtype: "" };
     const own = {
       run: runId,
       index,
       exitWithParent: true,
       logFormat: "json",
-      device: device || undefined,
-      threads: threads || undefined,
-      dtype: dtype || undefined,
+      ...roleFlags(role, spec?.roles?.[role]),
       teacher,
     };
     const { settings } = this.#options;
