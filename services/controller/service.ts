@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../shared/base/errors.js";
+import { filesBelow } from "../shared/base/files-below.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
@@ -87,18 +88,12 @@ async function* sendWeights({ runs, store }: ControllerContext, runId: string, v
   try {
     const manifest = await fetchVersion({ runs, store }, runId, version, directory);
     yield { part: { case: "manifest" as const, value: manifest } };
-    for (const name of await namesBelow(directory))
+    for (const name of await filesBelow(directory))
       yield* sendFile(name, createReadStream(join(directory, name), { highWaterMark: chunkBytes }));
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
-
-const namesBelow = async (directory: string): Promise<string[]> =>
-  (await readdir(directory, { recursive: true, withFileTypes: true }))
-    .filter((entry) => entry.isFile())
-    .map(({ parentPath, name }) => relative(directory, join(parentPath, name)))
-    .sort();
 
 async function* sendDirectory(directory: string, version: Pick<WeightsManifest, "runId" | "version" | "fence">) {
   const sendable = await openSendable(directory);

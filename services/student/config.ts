@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { modelSettings } from "../shared/base/settings.js";
+import { weightDtypes } from "../shared/ml/models/precision/weight-dtypes.js";
 
 /** Settings of a student process. */
 export const studentSettings = modelSettings.extend({
-  dtype: z.enum(["float32", "float16", "bfloat16"]).default("float32").describe("what the weights are held in"),
+  dtype: z.enum(weightDtypes).exclude(["int8"]).default("float32").describe("what the weights are held in"),
   chunkTokens: z.coerce
     .number()
     .int()

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { modelSettings } from "../shared/base/settings.js";
+import { weightDtypes } from "../shared/ml/models/precision/weight-dtypes.js";
 
 /** Settings of a teacher process. */
 export const teacherSettings = modelSettings.extend({
@@ -8,7 +9,7 @@ export const teacherSettings = modelSettings.extend({
     .default(false)
     .describe("only describe models, those that callers name among them, and read no weights: true or false"),
   dtype: z
-    .enum(["float32", "float16", "bfloat16", "int8"])
+    .enum(weightDtypes)
     .optional()
     .describe("what the weights are held in; without it as the checkpoint has them, float32 if it mixes dtypes"),
   teacher: z.string().default("default").describe("name of the teacher in the run's spec"),

@@ -6,7 +6,8 @@ import { storedWeights } from "../../services/shared/ml/models/checkpoint/stored
 import type { ModelConfig } from "../../services/shared/ml/models/config/model-config.js";
 import { type Constants, unrounded } from "../../services/shared/ml/models/constants.js";
 import { digestOf } from "../../services/shared/ml/models/model.js";
-import { type WeightDtype, weightsAt } from "../../services/shared/ml/models/precision/dtype.js";
+import { weightsAt } from "../../services/shared/ml/models/precision/dtype.js";
+import type { WeightDtype } from "../../services/shared/ml/models/precision/weight-dtypes.js";
 import { Sampler } from "../../services/shared/ml/sampling/sampler.js";
 import { Scorer } from "../../services/shared/ml/scoring/scorer.js";
 import { expectAllClose } from "../support/jest/all-close.js";

@@ -1,5 +1,6 @@
-import { readdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { filesBelow } from "../../shared/base/files-below.js";
 import { hashFile } from "../../shared/base/hash-file.js";
 import type { VersionFile } from "../../shared/flow/weights/store.js";
 import type { WrittenFile } from "../../shared/ml/models/safetensors/write-shards.js";
@@ -10,12 +11,9 @@ import type { WrittenFile } from "../../shared/ml/models/safetensors/write-shard
  * @param known those that were hashed while they were written: they are not read again
  */
 export async function filesIn(directory: string, known: readonly WrittenFile[]): Promise<VersionFile[]> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-  const paths = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
-  const names = paths.map((path) => path.slice(join(directory, "/").length)).sort((a, b) => (a < b ? -1 : 1));
   const written = new Map(known.map((file) => [file.name, file]));
   const files: VersionFile[] = [];
-  for (const name of names) {
+  for (const name of await filesBelow(directory)) {
     const path = join(directory, name);
     files.push({ path, ...(written.get(name) ?? { name, sizeBytes: (await stat(path)).size, digest: await hashFile(path) }) });
   }

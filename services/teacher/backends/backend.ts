@@ -4,7 +4,7 @@ import type { ResolvedChat } from "../../shared/flow/runs/chat.js";
 import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import type { ModelDescription, PromptPair, WrittenCompletion } from "../../shared/ml/host/model-host.js";
 import type { ModelOutline } from "../../shared/ml/models/files/outline-model.js";
-import type { WeightDtype } from "../../shared/ml/models/precision/dtype.js";
+import type { WeightDtype } from "../../shared/ml/models/precision/weight-dtypes.js";
 import type { Piece, SampleRequest } from "../../shared/ml/sampling/chunk.js";
 import type { Score, Signal } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";

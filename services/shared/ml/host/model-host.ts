@@ -15,7 +15,8 @@ import { type ModelOutline, outlineModel } from "../models/files/outline-model.j
 import { digestOf, headDigest, type Model } from "../models/model.js";
 import { headName, parameterCount } from "../models/model-params.js";
 import { pick } from "../models/param-spec.js";
-import { type WeightDtype, type WeightsAt, weightsAt } from "../models/precision/dtype.js";
+import { type WeightsAt, weightsAt } from "../models/precision/dtype.js";
+import type { WeightDtype } from "../models/precision/weight-dtypes.js";
 import { readTensors } from "../models/safetensors/safetensors-file.js";
 import { publishedFiles } from "../models/trainable.js";
 import { narrowed } from "../models/vocabulary-rows.js";

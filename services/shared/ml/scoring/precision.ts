@@ -1,7 +1,6 @@
 // Dimensions: N scored tokens of a text, V vocabulary.
 import { found } from "../../base/found.js";
-import type { Constants } from "../models/constants.js";
-import { unrounded } from "../models/constants.js";
+import { type Constants, unrounded } from "../models/constants.js";
 import type { Model } from "../models/model.js";
 import type { Answer, ScoreInput } from "../signals/signal.js";
 import { Scorer, type ScorerOptions } from "./scorer.js";

@@ -6,7 +6,7 @@ import { bestFigures } from "../../../../services/shared/flow/runs/evaluation.js
 import { presets } from "../../../../services/shared/flow/runs/presets.js";
 import { permits } from "../../../../services/shared/ml/losses/permits.js";
 import { architectureOf, architectures } from "../../../../services/shared/ml/models/architectures/table.js";
-import { weightDtypes } from "../../../../services/shared/ml/models/precision/dtype.js";
+import { weightDtypes } from "../../../../services/shared/ml/models/precision/weight-dtypes.js";
 import { devices } from "../../../../services/shared/ml/runtime/device.js";
 import { signals } from "../../../../services/shared/ml/signals/table.js";
 import { textMetrics } from "../../../../services/shared/ml/text/metrics/table.js";

@@ -10,12 +10,7 @@ import { headName, paramSpecs } from "../model-params.js";
 import type { LinearLayout } from "../param-spec.js";
 import { quantised } from "./quantise.js";
 import { firstTooLarge, roundedBytes } from "./round.js";
-
-/** Element types that a model's weights may have while it samples and scores; activations are float32 with all of them. */
-export const weightDtypes = ["float32", "float16", "bfloat16", "int8"] as const;
-
-/** One of {@link weightDtypes}. `int8`: the linears and the head in blocks of 8-bit integers, the others as they are stored. */
-export type WeightDtype = (typeof weightDtypes)[number];
+import type { WeightDtype } from "./weight-dtypes.js";
 
 /** The element type of a model directory's weights; float32, which loses nothing, where they have several. @throws as {@link openLanguageModel} */
 export const storedDtype = async (directory: string): Promise<FloatDtype> => dtypeOf((await openLanguageModel(directory)).tensors);
