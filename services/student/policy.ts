@@ -131,6 +131,11 @@ export class Policy {
     }
   }
 
+  /** Whether the sampler has the newest announced version up to `max`. */
+  isInUse(max: number): boolean {
+    return Math.min(this.#latest, max) === this.version;
+  }
+
   /**
    * Brings the sampler to the newest announced version within [min, max].
    *
@@ -139,7 +144,7 @@ export class Policy {
   async use(min: number, max: number): Promise<number | undefined> {
     const target = Math.min(this.#latest, max);
     if (target < min) return undefined;
-    return target === this.version || (await this.#load(target)) ? target : undefined;
+    return this.isInUse(max) || (await this.#load(target)) ? target : undefined;
   }
 
   async #load(version: number): Promise<boolean> {

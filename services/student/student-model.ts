@@ -12,14 +12,26 @@ import type { StudentSettings } from "./config.js";
 /** Most tokens of one forward, padding included. */
 const batchTokens = 8192;
 
+/** A version of the weights that a task wants. */
+export interface WantedWeights {
+  /** Whether the model has it. */
+  readonly isInUse: () => boolean;
+  /** Brings the model to it, when nothing is sampled if it has another; undefined if it can't be had just now. */
+  readonly use: () => Promise<number | undefined>;
+}
+
 /** The student's model, in a thread of its own. */
 export class StudentModel implements SamplingModel {
   readonly #worker: WorkerHandle<ModelHost> = spawnModelHost();
   readonly #options: HostOptions;
-  /** Runs one thing at a time: calls into the model, and what must have it for itself. */
-  readonly exclusive = pLimit(1);
+  /** Most sequences that are written together. */
+  readonly maxRows: number;
+  /** One after another: who samples begins when those before have begun, or its weights are there. */
+  readonly #entry = pLimit(1);
+  readonly #sampling = new Set<Promise<unknown>>();
 
   constructor({ device, threads, chunkTokens, maxRows, dtype }: StudentSettings) {
+    this.maxRows = maxRows;
     this.#options = { device, threads: threadCount(threads), chunkTokens, maxRows, batchTokens, dtype };
   }
 
@@ -46,12 +58,34 @@ export class StudentModel implements SamplingModel {
     return this.#worker.api.completionTexts(sequences);
   }
 
-  /** Completes prompts when nothing else has the model; `onPieces` hears of what is written as it is written. */
-  sample(requests: readonly SampleRequest[], sampling: HostSampling, onPieces: (pieces: readonly Piece[]) => void) {
-    return this.exclusive(() => this.sampleNow(requests, sampling, onPieces));
+  /** Completes prompts, beside what else is written just now; `onPieces` hears of what is written as it is written. */
+  async sample(requests: readonly SampleRequest[], sampling: HostSampling, onPieces: (pieces: readonly Piece[]) => void) {
+    const begun = await this.#entry(async () => ({ done: this.#begin(() => this.sampleNow(requests, sampling, onPieces)) }));
+    return begun.done;
   }
 
-  /** As {@link StudentModel.sample}, for a caller that has the model already. */
+  /**
+   * Runs work that samples under certain weights, which stay until it has ended. Works under the same weights go on side by
+   * side; one that needs others waits until all before it have ended, and those that come later wait for it.
+   *
+   * @returns undefined if the weights can't be had just now
+   */
+  async under<T>({ isInUse, use }: WantedWeights, work: (version: number) => Promise<T>): Promise<T | undefined> {
+    const begun = await this.#entry(async () => {
+      if (!isInUse()) await Promise.allSettled(this.#sampling);
+      const version = await use();
+      return version === undefined ? undefined : { done: this.#begin(() => work(version)) };
+    });
+    return begun?.done;
+  }
+
+  #begin<T>(work: () => Promise<T>): Promise<T> {
+    const done = work().finally(() => this.#sampling.delete(done));
+    this.#sampling.add(done);
+    return done;
+  }
+
+  /** As {@link StudentModel.sample}, for work that runs under its weights. */
   sampleNow(requests: readonly SampleRequest[], sampling: HostSampling, onPieces?: (pieces: readonly Piece[]) => void) {
     return sampleIn(this.#worker.api, requests, sampling, onPieces);
   }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { FileCache } from "../shared/base/file-cache.js";
 import type { Log } from "../shared/base/log.js";
 import type { RoleContext } from "../shared/base/role.js";
+import { SharedTime } from "../shared/base/shared-time.js";
 import { type Consumption, consume } from "../shared/base/streams/consume.js";
 import { type SamplerContext, sampleTask } from "../shared/flow/rollouts/sample-task.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
@@ -26,7 +27,7 @@ export async function scoreRollouts(
   const scoring = {
     ...{ streams, teacher, digest, headDigest, maxStaleness, maxAttempts, cache },
     score: model.score,
-    now: () => performance.now(),
+    time: new SharedTime(() => performance.now()),
     done: meters.rolloutScored.bind(meters),
   };
   return consume(streams, {
@@ -51,11 +52,10 @@ export function writeTexts(
     log,
     sample,
     maxAttempts: run.maxAttempts,
-    now: () => performance.now(),
+    time: new SharedTime(() => performance.now()),
     // Its weights never change.
-    exclusive: (work) => work(),
     versionExists: async () => true,
-    useVersion: async () => 0,
+    underVersion: (_task, work) => work(0),
     done: () => {},
   };
   return consume(streams, {

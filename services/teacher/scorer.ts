@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
+import type { SharedTime } from "../shared/base/shared-time.js";
 import type { Streams } from "../shared/base/streams/connection.js";
 import type { Delivery } from "../shared/base/streams/consume.js";
 import { toScoreRecord } from "../shared/codec/score-record.js";
@@ -38,7 +39,8 @@ export interface ScorerContext {
   /** For text that is not the student's; undefined keeps nothing. */
   readonly cache: ScoreCache | undefined;
   readonly score: (inputs: readonly ScoreInput[], signal: Signal) => Promise<readonly Score[]>;
-  readonly now: () => number;
+  /** What the rollouts' seconds are counted by. */
+  readonly time: SharedTime;
   /** Told of every rollout: completion tokens, seconds, and bytes of signal that were sent for them. */
   readonly done: (tokens: number, seconds: number, bytes: number, signal: Signal["kind"]) => void;
 }
@@ -51,17 +53,16 @@ const worker = `${hostname()}/${process.pid}`;
  */
 export async function scoreRollout({ data, attempt }: Delivery, context: ScorerContext): Promise<void> {
   const rollout = readRollout(data);
-  const started = context.now();
   if (!rollout.signal) throw new RetortError("InvalidArgument", "the rollout asks for no signal; one that names a teacher must");
   const signal = signalOf(rollout.signal);
   const cached = { lookups: 0, hits: 0 };
-  const scores = await scoreAll(rollout, signal, context, cached).catch((error: unknown) => {
+  const made = context.time.of(() => scoreAll(rollout, signal, context, cached));
+  const { result: scores, seconds } = await made.catch((error: unknown) => {
     const { message, disposition } = RetortError.from(error);
     // What passes by itself is no outcome. A bug may be this process's own: another one gets to try, until the last attempt.
     if (disposition === "giveBack" || (disposition === "fail" && attempt < context.maxAttempts)) throw error;
-    return rollout.sequences.map((): SequenceScoreInit => ({ failure: message }));
+    return { result: rollout.sequences.map((): SequenceScoreInit => ({ failure: message })), seconds: 0 };
   });
-  const seconds = (context.now() - started) / 1000;
   const recordOf = (scores: SequenceScoreInit[]) =>
     create(TeacherScoreSchema, {
       key: rollout.key,

@@ -102,4 +102,6 @@ async function bench(shape: Shape, lengths: Lengths, peers: boolean): Promise<vo
 }
 
 const peers = havePeers();
-for (const shape of shapes) for (const lengths of ["fixed", "natural"] as const) await bench(shape, lengths, peers);
+/** RETORT_BENCH_LENGTHS names one; both without it. */
+const lengthsToRace = (process.env.RETORT_BENCH_LENGTHS?.split(",") ?? ["fixed", "natural"]) as Lengths[];
+for (const shape of shapes) for (const lengths of lengthsToRace) await bench(shape, lengths, peers);

@@ -41,14 +41,14 @@ export interface SummedPeaks {
   readonly sumOfPeaks: number;
   /** Peak of the sum of what they held at one time, sampled; pages that two share count twice. */
   readonly peakOfSum: number;
-  /** The same with shared pages shared out (PSS), read where the sum above rose to a new peak. */
+  /** The same with shared pages shared out (PSS), read where the sum above is 2 % more than when it was read last. */
   readonly peakPss: number;
 }
 
 /** Watches the memory of all that a process starts, from now until it is asked. */
 export function watchMemory(ancestor: number, everyMs = 100): () => SummedPeaks {
   const peaks = new Map<number, number>();
-  let [peakOfSum, peakPss] = [0, 0];
+  let [peakOfSum, peakPss, readAt] = [0, 0, 0];
   const look = () => {
     const pids = descendants(ancestor);
     let sum = 0;
@@ -57,11 +57,11 @@ export function watchMemory(ancestor: number, everyMs = 100): () => SummedPeaks 
       peaks.set(pid, peakRss(pid) ?? 0);
     }
     // PSS takes a walk over the page tables, which isn't for every tick.
-    if (sum > peakOfSum * 1.02)
-      peakPss = Math.max(
-        peakPss,
-        pids.reduce((total, pid) => total + (kilobytes(read(`/proc/${pid}/smaps_rollup`), "Pss") ?? 0), 0),
-      );
+    if (sum > readAt * 1.02) {
+      readAt = sum;
+      const pss = pids.reduce((total, pid) => total + (kilobytes(read(`/proc/${pid}/smaps_rollup`), "Pss") ?? 0), 0);
+      peakPss = Math.max(peakPss, pss);
+    }
     peakOfSum = Math.max(peakOfSum, sum);
   };
   const timer = setInterval(look, everyMs);

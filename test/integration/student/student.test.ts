@@ -182,10 +182,29 @@ describe("a student process", () => {
     expectAllClose(toFloat32(sequence!.samplerLogprobs, "logprobs"), completion!.logprobs, { rtol: 1e-4, atol: 1e-5 });
   });
 
+  it("takes as many tasks as fill its rows, and writes each as if it were alone", async () => {
+    const tasks = Array.from({ length: 12 }, (_, i) =>
+      taskOf([`${i}=`, `${i + 20}=`], { seed: BigInt(i), minPolicyVersion: 3, maxPolicyVersion: 3 }),
+    );
+    for (const task of tasks) await publishTask(bench.streams, task);
+    const inHand = async () => (await bench.streams.manager.consumers.info(streamNames.prompts, durable)).num_ack_pending;
+    // It waits for the version: none of them ends.
+    await eventually("it has taken them all", async () => (await inHand()) === tasks.length);
+    await bench.announce(3);
+    for (const task of tasks) {
+      const { sequences } = await rolloutFor(task);
+      const completions = await expected(task);
+      expect(sequences.map(({ completionIds }) => Array.from(toInt32(completionIds, "ids")))).toEqual(
+        completions.map(({ ids }) => Array.from(ids)),
+      );
+    }
+    await bench.idle(streamNames.prompts, durable);
+  });
+
   it("finishes what it has in hand when it is stopped, and leaves the run's register", async () => {
     const task = taskOf(
       Array.from({ length: 200 }, (_, i) => `${i}=`),
-      { maxPolicyVersion: 2 },
+      { maxPolicyVersion: 3 },
     );
     await publishTask(bench.streams, task);
     await bench.inHand(streamNames.prompts, durable);

@@ -1,5 +1,6 @@
 import { RetortError } from "../../../services/shared/base/errors.js";
 import { createLog } from "../../../services/shared/base/log.js";
+import { SharedTime } from "../../../services/shared/base/shared-time.js";
 import type { Delivery } from "../../../services/shared/base/streams/consume.js";
 import { sampleTask } from "../../../services/shared/flow/rollouts/sample-task.js";
 import type { TaskSample } from "../../../services/shared/flow/rollouts/sequences.js";
@@ -28,10 +29,9 @@ export async function sampled(data: Uint8Array, random: Random): Promise<Uint8Ar
     log,
     sample,
     versionExists: async ({ minPolicyVersion, maxPolicyVersion }) => minPolicyVersion <= maxPolicyVersion && random.chance(0.95),
-    useVersion: async ({ maxPolicyVersion }) => maxPolicyVersion,
-    exclusive: (work) => work(),
+    underVersion: ({ maxPolicyVersion }, work) => work(maxPolicyVersion),
     maxAttempts: 3,
-    now: () => 0,
+    time: new SharedTime(() => 0),
     done: () => {},
   });
   return [...kept].find(([subject]) => subject.startsWith("retort.results."))?.[1];
@@ -54,7 +54,7 @@ export async function scored(data: Uint8Array): Promise<Uint8Array | undefined> 
         const logprobs = new Float32Array(completionIds.length).fill(-1);
         return { signal, logprobs, full: new Float32Array(completionIds.length * vocab).fill(-1) };
       }),
-    now: () => 0,
+    time: new SharedTime(() => 0),
     done: () => {},
   });
   return [...kept.values()][0];

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import type { Log } from "../../base/log.js";
+import type { SharedTime } from "../../base/shared-time.js";
 import type { Streams } from "../../base/streams/connection.js";
 import type { Delivery } from "../../base/streams/consume.js";
 import { PromptTaskSchema, type PromptTaskValid, type Sequence } from "../../gen/retort/v1/flow_pb.js";
@@ -17,15 +18,20 @@ export interface SamplerContext {
   readonly log: Log;
   /** Waits until a policy version that the task allows exists; false if nobody waits for the task any more. */
   readonly versionExists: (task: PromptTaskValid, signal: AbortSignal) => Promise<boolean>;
-  /** Brings the model to an allowed policy version and returns it; undefined if none can be had just now. */
-  readonly useVersion: (task: PromptTaskValid) => Promise<number | undefined>;
+  /**
+   * Brings the model to an allowed policy version, which stays while the work goes on; tasks of one version may be worked on
+   * side by side. Undefined if no version can be had just now.
+   */
+  readonly underVersion: <T>(task: PromptTaskValid, work: (version: number) => Promise<T>) => Promise<T | undefined>;
   readonly sample: (requests: readonly TaskSample[], sampling: SamplingSettings) => Promise<WrittenCompletion[]>;
-  /** Runs one thing at a time: no version changes between choosing it and sampling with it. */
-  readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
   readonly maxAttempts: number;
-  readonly now: () => number;
+  /** What the tasks' seconds are counted by. */
+  readonly time: SharedTime;
   readonly done: (sequences: readonly Sequence[], seconds: number) => void;
 }
+
+/** The sequences of a task, and the seconds that they took. */
+type Sampled = Awaited<ReturnType<typeof SharedTime.prototype.of<Sequence[]>>>;
 
 const worker = `${hostname()}/${process.pid}`;
 
@@ -37,29 +43,25 @@ const worker = `${hostname()}/${process.pid}`;
  */
 export async function sampleTask({ data, attempt, signal }: Delivery, context: SamplerContext): Promise<void> {
   const task = readRecord(PromptTaskSchema, data);
-  const started = context.now();
-  const sequences = await sampleWhenReady(task, signal, context).catch((error: unknown) => {
+  const sampled = await sampleWhenReady(task, signal, context).catch((error: unknown) => {
     const { message, disposition } = RetortError.from(error);
     // A bug may be this process's own: another one gets to try, until the last attempt.
     if (disposition === "giveBack" || (disposition === "fail" && attempt < context.maxAttempts)) throw error;
     context.log.warn({ step: task.key.step, task: task.key.task, attempt }, `the task failed for good: ${message}`);
-    return samplesOf(task).map((sample) => failedSequence(task, sample, message));
+    return { result: samplesOf(task).map((sample) => failedSequence(task, sample, message)), seconds: 0 };
   });
-  if (!sequences) return;
-  const seconds = (context.now() - started) / 1000;
+  if (!sampled) return;
+  const { result: sequences, seconds } = sampled;
   await publishRollout(context.streams, rolloutOf(task, sequences, worker, seconds));
   context.done(sequences, seconds);
 }
 
-/** Undefined for a task whose learner has been replaced, or is past its step. */
-async function sampleWhenReady(task: PromptTaskValid, signal: AbortSignal, context: SamplerContext): Promise<Sequence[] | undefined> {
-  // Outside the lock: a task that must wait keeps no other from the sampler.
+/** What came of a task; undefined for one whose learner has been replaced, or is past its step. */
+async function sampleWhenReady(task: PromptTaskValid, signal: AbortSignal, context: SamplerContext): Promise<Sampled | undefined> {
+  // Beforehand: a task that must wait keeps no other from the sampler.
   while (await context.versionExists(task, signal)) {
-    const sequences = await context.exclusive(async () => {
-      const version = await context.useVersion(task);
-      return version === undefined ? undefined : sampleAll(task, version, context);
-    });
-    if (sequences) return sequences;
+    const sampled = await context.underVersion(task, (version) => context.time.of(() => sampleAll(task, version, context)));
+    if (sampled) return sampled;
     await sleep(20);
   }
   context.log.info({ step: task.key.step, task: task.key.task }, "a task that nobody waits for any more is dropped");

@@ -132,10 +132,12 @@ export class Sampler {
     }
   }
 
-  /** Those with long texts read them; then all draw as many tokens as pays. */
+  /** Those with long texts read them; or all draw as many tokens as pays. */
   async #advance(): Promise<void> {
     const { config, parameters } = this.#decoder;
-    for (const group of groupsToRead(config, parameters, this.#rows)) await this.#run(group, { steps: 1, enough: 0 });
+    const [reading] = groupsToRead(config, parameters, this.#rows);
+    // Calls that have come meanwhile read theirs, before all go on together.
+    if (reading) return this.#run(reading, { steps: 1, enough: 0 });
     const rows = this.#rows;
     const key = rows.length > 0 ? this.#key : undefined;
     const isAnyWaiting = this.#calls.some((call) => call.waiting > 0 && call.key === key);

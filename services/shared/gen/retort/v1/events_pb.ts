@@ -619,7 +619,8 @@ export type StepFinished = Message<"retort.v1.StepFinished"> & {
   publishSeconds: number;
 
   /**
-   * Seconds the samplers and teachers worked on this step's tasks, summed over tasks.
+   * Seconds the samplers and teachers worked on this step's tasks, summed over workers: a second in which a worker has
+   * several tasks in hand is shared out among them.
    *
    * @generated from field: double sample_seconds = 22;
    */
