@@ -3,16 +3,15 @@ import { SharedTime } from "../shared/base/shared-time.js";
 import { type Consumption, consume } from "../shared/base/streams/consume.js";
 import { type SamplerContext, sampleTask } from "../shared/flow/rollouts/sample-task.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
-import { phaseOf, type ResolvedRun } from "../shared/flow/runs/resolve.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
-import { type PromptTask, Purpose } from "../shared/gen/retort/v1/flow_pb.js";
 import type { StudentMeters } from "./meters.js";
 import type { Policy } from "./policy.js";
 import type { StudentModel } from "./student-model.js";
 
 /**
- * Samples the tasks of a run, each with a policy version that it allows. Tasks of one version are written together, as many as
- * have this student's share of a step.
+ * Samples the tasks of a run, each with a policy version that it allows. Two messages of tasks under one version are written
+ * side by side: the next fills the places of sequences that have ended. Not so where the run's weights are the same bits each
+ * time: which sequences share the model's passes would depend on when messages come.
  */
 export function sampleTasks(
   { streams, runId, run }: Membership,
@@ -21,26 +20,22 @@ export function sampleTasks(
   meters: StudentMeters,
   log: Log,
 ): Consumption {
-  // One is sampled, and one waits in hand, before any has shown how large they are.
-  let concurrency = 2;
+  const isRepeatable = run.maxStaleness === 0 && run.replicas.student === 1;
   const context: SamplerContext = {
     streams,
     log,
     maxAttempts: run.maxAttempts,
     time: new SharedTime(() => performance.now()),
-    sample: (requests, sampling) => model.sampleNow(requests, sampling),
-    versionExists: (task, signal) => {
-      concurrency = tasksInHand(run, task, model.maxRows);
-      const { key, minPolicyVersion, maxPolicyVersion } = task;
-      return policy.announced(BigInt(key.attempt), minPolicyVersion, maxPolicyVersion, signal);
-    },
+    write: (groups, sampling, onWritten) => model.sampleGroups(groups, sampling, onWritten),
+    versionExists: ({ key, minPolicyVersion, maxPolicyVersion }, signal) =>
+      policy.announced(BigInt(key.attempt), minPolicyVersion, maxPolicyVersion, signal),
     underVersion: ({ minPolicyVersion, maxPolicyVersion }, work) => {
       const use = async () => {
         const version = await policy.use(minPolicyVersion, maxPolicyVersion);
         if (version !== undefined) meters.using(version);
         return version;
       };
-      return model.under({ isInUse: () => policy.isInUse(maxPolicyVersion), use }, work);
+      return model.under({ isInUse: () => policy.isInUse(maxPolicyVersion), use, isAlone: isRepeatable }, work);
     },
     done: (sequences, seconds) => meters.taskDone(sequences, seconds),
   };
@@ -48,30 +43,9 @@ export function sampleTasks(
     stream: streamNames.prompts,
     durable: durables.student(runId),
     span: "sample",
-    concurrency: () => concurrency,
+    concurrency: 2,
     patienceMs: run.stepTimeoutMs,
     log,
     handler: (delivery) => sampleTask(delivery, context),
   });
-}
-
-/**
- * How many tasks such as this one a student takes at a time: its share of a step's sequences, within the rows that it writes
- * together, and one more for the places of those that end. The other tasks of the step are for the other students.
- */
-export function tasksInHand(
-  run: Pick<ResolvedRun, "phases" | "replicas">,
-  {
-    key,
-    prompts,
-    samplesPerPrompt,
-  }: Pick<PromptTask, "prompts" | "samplesPerPrompt"> & { readonly key: Pick<NonNullable<PromptTask["key"]>, "purpose" | "step"> },
-  maxRows: number,
-): number {
-  const rows = Math.max(1, prompts.length * samplesPerPrompt);
-  const share =
-    key.purpose === Purpose.TRAIN
-      ? Math.ceil((phaseOf(run, key.step).batchSize * samplesPerPrompt) / Math.max(1, run.replicas.student))
-      : maxRows;
-  return Math.ceil(Math.min(share, maxRows) / rows) + 1;
 }

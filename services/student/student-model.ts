@@ -3,8 +3,8 @@ import type { RetortError } from "../shared/base/errors.js";
 import { threadCount } from "../shared/base/settings.js";
 import type { WorkerHandle } from "../shared/base/workers.js";
 import type { SamplingModel } from "../shared/flow/rollouts/sample-stream.js";
-import type { HostOptions, HostSampling, ModelDescription, ModelHost, ModelSource } from "../shared/ml/host/model-host.js";
-import { sampleIn } from "../shared/ml/host/sample-in.js";
+import type { HostOptions, HostSampling, ModelDescription, ModelHost, ModelSource, Outcome } from "../shared/ml/host/model-host.js";
+import { sampleGroupsIn, sampleIn } from "../shared/ml/host/sample-in.js";
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
 import type { Piece, SampleRequest } from "../shared/ml/sampling/chunk.js";
 import type { StudentSettings } from "./config.js";
@@ -18,20 +18,19 @@ export interface WantedWeights {
   readonly isInUse: () => boolean;
   /** Brings the model to it, when nothing is sampled if it has another; undefined if it can't be had just now. */
   readonly use: () => Promise<number | undefined>;
+  /** Whether nothing else may be sampled meanwhile, under whatever weights. */
+  readonly isAlone: boolean;
 }
 
 /** The student's model, in a thread of its own. */
 export class StudentModel implements SamplingModel {
   readonly #worker: WorkerHandle<ModelHost> = spawnModelHost();
   readonly #options: HostOptions;
-  /** Most sequences that are written together. */
-  readonly maxRows: number;
   /** One after another: who samples begins when those before have begun, or its weights are there. */
   readonly #entry = pLimit(1);
   readonly #sampling = new Set<Promise<unknown>>();
 
   constructor({ device, threads, chunkTokens, maxRows, dtype }: StudentSettings) {
-    this.maxRows = maxRows;
     this.#options = { device, threads: threadCount(threads), chunkTokens, maxRows, batchTokens, dtype };
   }
 
@@ -70,11 +69,14 @@ export class StudentModel implements SamplingModel {
    *
    * @returns undefined if the weights can't be had just now
    */
-  async under<T>({ isInUse, use }: WantedWeights, work: (version: number) => Promise<T>): Promise<T | undefined> {
+  async under<T>({ isInUse, use, isAlone }: WantedWeights, work: (version: number) => Promise<T>): Promise<T | undefined> {
     const begun = await this.#entry(async () => {
-      if (!isInUse()) await Promise.allSettled(this.#sampling);
+      if (isAlone || !isInUse()) await Promise.allSettled(this.#sampling);
       const version = await use();
-      return version === undefined ? undefined : { done: this.#begin(() => work(version)) };
+      if (version === undefined) return undefined;
+      const done = this.#begin(() => work(version));
+      if (isAlone) await Promise.allSettled([done]);
+      return { done };
     });
     return begun?.done;
   }
@@ -88,6 +90,15 @@ export class StudentModel implements SamplingModel {
   /** As {@link StudentModel.sample}, for work that runs under its weights. */
   sampleNow(requests: readonly SampleRequest[], sampling: HostSampling, onPieces?: (pieces: readonly Piece[]) => void) {
     return sampleIn(this.#worker.api, requests, sampling, onPieces);
+  }
+
+  /** Completes groups of prompts together, for work that runs under its weights; see {@link ModelHost.sampleGroups}. */
+  sampleGroups(
+    groups: readonly (readonly SampleRequest[])[],
+    sampling: HostSampling,
+    onWritten: (group: number, outcomes: readonly Outcome[]) => void,
+  ) {
+    return sampleGroupsIn(this.#worker.api, groups, sampling, onWritten);
   }
 
   /** Ends the thread at once; calls in progress reject as Cancelled. */

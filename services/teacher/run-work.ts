@@ -45,12 +45,12 @@ export async function scoreRollouts(
 export function writeTexts(
   { settings, log }: RoleContext<TeacherSettings>,
   { streams, runId, run }: Membership,
-  { sample }: TeacherModel,
+  model: TeacherModel,
 ): Consumption {
   const context: SamplerContext = {
     streams,
     log,
-    sample,
+    write: model.sampleGroups,
     maxAttempts: run.maxAttempts,
     time: new SharedTime(() => performance.now()),
     // Its weights never change.

@@ -56,6 +56,7 @@ function requestFor({ membership: { run } }: RunContext, { teacher, sampling }: 
     rewarded: false,
     firstTask: 0,
     promptsPerTask: writingTaskSize,
+    promptsTogether: writingTaskSize,
   };
 }
 

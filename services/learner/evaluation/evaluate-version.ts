@@ -27,7 +27,7 @@ export interface EvaluationRequest {
   readonly recordSize: RecordSize;
 }
 
-/** Most prompts of one evaluation task. */
+/** Most prompts of an evaluation that are written together. */
 const mostPrompts = 256;
 /** Classes of the teacher's answer where whole distributions are too large, and how many must fit a message not to be. */
 const topClasses = 64;
@@ -89,6 +89,7 @@ async function issueSets(membership: Membership, request: EvaluationRequest) {
   const { version, attempt, items, settings } = request;
   const maxNewTokens = settings.maxNewTokens || phaseOf(run, Math.max(1, version)).sampling.maxNewTokens;
   const { signal, capacity } = evaluationSignal(settings.samplesPerPrompt, maxNewTokens, request.recordSize);
+  const promptsTogether = Math.min(mostPrompts, Math.ceil(items.length / run.replicas.student));
   const planned: PlannedTask[] = [];
   const issue = async (set: SampleSet): Promise<Part> => {
     const from = planned.length;
@@ -96,7 +97,8 @@ async function issueSets(membership: Membership, request: EvaluationRequest) {
       ...set,
       ...{ purpose: Purpose.EVALUATE, step: version, attempt, items, sampler: "", firstTask: from },
       rewarded: spec.rewards.length > 0,
-      promptsPerTask: Math.min(mostPrompts, capacity, Math.ceil(items.length / run.replicas.student)),
+      promptsPerTask: Math.min(capacity, promptsTogether),
+      promptsTogether,
     });
     planned.push(...tasks);
     return { from, to: planned.length };

@@ -3,13 +3,13 @@ import { RetortError } from "../../shared/base/errors.js";
 import type { Item } from "../../shared/codec/examples.js";
 import { signalFor } from "../../shared/codec/signal-spec.js";
 import { toRecord } from "../../shared/flow/arrays.js";
-import type { StepPlan } from "../../shared/flow/prompts/plan.js";
+import { promptsPerTask, type StepPlan } from "../../shared/flow/prompts/plan.js";
 import { publishRollout } from "../../shared/flow/rollouts/publish-rollout.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { needsReward, needsScore, type Phase, type SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import { FinishReason, Purpose, RolloutSchema, type SequenceSchema, Source } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { PlannedTask } from "./planned-task.js";
-import { plannedShare, publishShare, type Share, sharesOf } from "./shares.js";
+import { plannedShare, publishShares, type Share, sharesOf } from "./shares.js";
 
 /**
  * Hands out the tasks of an optimiser step; issuing a step again is harmless. Returns them in their order.
@@ -30,10 +30,9 @@ export async function issueStep(
     const versions = { min: Math.max(0, step - 1 - run.maxStaleness), max: step - 1 };
     return { key, versions, ...plannedShare(share), ...(plan.onPolicy ? sampledTask(phase) : datasetTask(phase, share)) };
   });
-  for (const [task, share] of shares.entries()) {
-    if (plan.onPolicy) await publishShare(membership, share, planned[task]!, samplingOf(phase));
-    else await publishDatasetText(membership, share, planned[task]!);
-  }
+  const handout = { sampling: samplingOf(phase), sampler: "", promptsTogether: promptsPerTask(run, phase) };
+  if (plan.onPolicy) await publishShares(membership, shares, planned, handout);
+  else for (const [task, share] of shares.entries()) await publishDatasetText(membership, share, planned[task]!);
   return planned;
 }
 

@@ -4,7 +4,7 @@ import type { Membership } from "../../shared/flow/runs/membership.js";
 import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import { type Purpose, Source } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { PlannedTask } from "./planned-task.js";
-import { plannedShare, publishShare, type SignalInit, sharesOf } from "./shares.js";
+import { plannedShare, publishShares, type SignalInit, sharesOf } from "./shares.js";
 
 /** A set of prompts to be written once, outside the optimiser steps. */
 export interface WriteRequest {
@@ -23,6 +23,8 @@ export interface WriteRequest {
   /** The number of the first of its tasks. */
   readonly firstTask: number;
   readonly promptsPerTask: number;
+  /** Prompts that are written together, of one task or several. */
+  readonly promptsTogether: number;
 }
 
 /** Hands out prompts to be written by the student at one version, or by a teacher. Returns the tasks in their order. */
@@ -42,6 +44,6 @@ export async function issueWriting(membership: Membership, request: WriteRequest
       rewarded,
     }),
   );
-  for (const [i, share] of shares.entries()) await publishShare(membership, share, planned[i]!, sampling, sampler);
+  await publishShares(membership, shares, planned, request);
   return planned;
 }

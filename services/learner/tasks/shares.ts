@@ -3,10 +3,10 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Item } from "../../shared/codec/examples.js";
 import { toRecord } from "../../shared/flow/arrays.js";
 import { taskSeed } from "../../shared/flow/prompts/plan.js";
-import { publishTask } from "../../shared/flow/prompts/publish-task.js";
+import { publishTasks } from "../../shared/flow/prompts/publish-task.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
-import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
-import { type PromptSchema, PromptTaskSchema, type SignalSpecSchema } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { ResolvedRun, SamplingSettings } from "../../shared/flow/runs/resolve.js";
+import { type PromptSchema, type PromptTask, PromptTaskSchema, type SignalSpecSchema } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { PlannedTask } from "./planned-task.js";
 
 /** A signal as records are made with it. */
@@ -54,27 +54,41 @@ export function plannedShare({ items, rows, teacher, signal }: Share): Pick<Plan
   };
 }
 
-/**
- * Hands a planned task to those who sample it.
- *
- * @param sampler the teacher that writes; empty for the student
- */
-export async function publishShare(
+/** How planned tasks are written. */
+export interface Handout {
+  readonly sampling: SamplingSettings;
+  /** The teacher that writes; empty for the student. */
+  readonly sampler: string;
+  /** Prompts that are written together, of one task or several. */
+  readonly promptsTogether: number;
+}
+
+/** Hands planned tasks to those who sample them, `planned[i]` that of `shares[i]`. */
+export async function publishShares(
   { streams, run }: Membership,
+  shares: readonly Share[],
+  planned: readonly PlannedTask[],
+  { sampling, sampler, promptsTogether }: Handout,
+): Promise<void> {
+  const tasks = shares.map((share, i) => taskOf(run, share, planned[i]!, sampling, sampler));
+  await publishTasks(streams, tasks, promptsTogether);
+}
+
+function taskOf(
+  run: ResolvedRun,
   { items, rows, teacher, signal }: Share,
   { key, samplesPerPrompt, versions, rewarded }: PlannedTask,
   sampling: SamplingSettings,
-  sampler = "",
-): Promise<void> {
+  sampler: string,
+): PromptTask {
   const prompts = items.map(({ promptIds, promptText, reference }, i): MessageInitShape<typeof PromptSchema> => {
     return { index: rows[i]!, ids: toRecord(promptIds), text: promptText, reference };
   });
-  const task = create(PromptTaskSchema, {
+  return create(PromptTaskSchema, {
     ...{ key, prompts, samplesPerPrompt, sampling, sampler, teacher, signal, rewarded },
     seed: taskSeed(run, key.purpose, key.step, key.task),
     minPolicyVersion: versions.min,
     maxPolicyVersion: versions.max,
     deadline: timestampFromMs(Date.now() + run.stepTimeoutMs),
   });
-  await publishTask(streams, task);
 }

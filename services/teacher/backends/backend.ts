@@ -2,7 +2,7 @@ import type { RetortError } from "../../shared/base/errors.js";
 import type { SamplingModel } from "../../shared/flow/rollouts/sample-stream.js";
 import type { ResolvedChat } from "../../shared/flow/runs/chat.js";
 import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
-import type { ModelDescription, PromptPair, WrittenCompletion } from "../../shared/ml/host/model-host.js";
+import type { ModelDescription, Outcome, PromptPair, WrittenCompletion } from "../../shared/ml/host/model-host.js";
 import type { ModelOutline } from "../../shared/ml/models/files/outline-model.js";
 import type { WeightDtype } from "../../shared/ml/models/precision/weight-dtypes.js";
 import type { Piece, SampleRequest } from "../../shared/ml/sampling/chunk.js";
@@ -30,6 +30,12 @@ export interface TeacherModel extends SamplingModel, DescribedTeacher {
   encodePairs(pairs: readonly PromptPair[], chat: ResolvedChat): Promise<{ promptIds: Int32Array; completionIds: Int32Array }[]>;
   /** Scores every completion token of each sequence, `scores[i]` those of `inputs[i]`. */
   score(inputs: readonly ScoreInput[], signal: Signal): Promise<readonly Score[]>;
+  /** Completes groups of prompts together; `onWritten` hears of each group when it is written. */
+  sampleGroups(
+    groups: readonly (readonly SampleRequest[])[],
+    sampling: SamplingSettings,
+    onWritten: (group: number, outcomes: readonly Outcome[]) => void,
+  ): Promise<void>;
   /** Completes prompts; `onPieces` hears of what is written as it is written. */
   sample(
     requests: readonly SampleRequest[],

@@ -3,7 +3,7 @@ import { deferred } from "../../shared/base/deferred.js";
 import type { RetortError } from "../../shared/base/errors.js";
 import type { WorkerClient, WorkerHandle } from "../../shared/base/workers.js";
 import type { ModelHost } from "../../shared/ml/host/model-host.js";
-import { sampleIn } from "../../shared/ml/host/sample-in.js";
+import { sampleGroupsIn, sampleIn } from "../../shared/ml/host/sample-in.js";
 import { spawnModelHost } from "../../shared/ml/host/spawn.js";
 import { outlineModel } from "../../shared/ml/models/files/outline-model.js";
 import { storedDtype } from "../../shared/ml/models/precision/dtype.js";
@@ -48,6 +48,7 @@ async function openModel(
     completionTexts: (sequences) => api.completionTexts(sequences),
     encodePairs: (pairs, chat) => api.encodePairs(pairs, chat),
     score: (inputs, signal) => exclusive(() => api.score(inputs, signal)),
+    sampleGroups: (groups, sampling, onWritten) => exclusive(() => sampleGroupsIn(api, groups, sampling, onWritten)),
     sample: (requests, sampling, onPieces) => exclusive(() => sampleIn(api, requests, sampling, onPieces)),
   };
 }

@@ -5,7 +5,7 @@ import type { Streams } from "../../../services/shared/base/streams/connection.j
 import { publish } from "../../../services/shared/base/streams/publish.js";
 import { lastMessage } from "../../../services/shared/base/streams/read.js";
 import { toRecord } from "../../../services/shared/flow/arrays.js";
-import { publishTask } from "../../../services/shared/flow/prompts/publish-task.js";
+import { publishTask, publishTasks } from "../../../services/shared/flow/prompts/publish-task.js";
 import { sequencesDigest } from "../../../services/shared/flow/rollouts/digest.js";
 import { recordExhausted } from "../../../services/shared/flow/rollouts/exhausted.js";
 import { publishRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
@@ -97,12 +97,14 @@ describe("recordExhausted()", () => {
     });
     const empty = async () => (await streams.manager.streams.info(streamNames.prompts)).state.messages === 0;
     await dieOver(streamNames.prompts, durables.student(runId), empty);
-    // It still records what comes after.
+    // It still records what comes after, each task of a message.
     const prompts = [{ index: 0, ids: ids(1), text: "a" }];
-    await publishTask(streams, create(PromptTaskSchema, { key: key(3), prompts, samplesPerPrompt: 1, sampling: {} }));
-    await dieOver(streamNames.prompts, durables.student(runId), async () => (await stored(3, "rollout")) !== undefined);
-    expect(fromBinary(RolloutSchema, (await stored(3, "rollout"))!).sequences).toMatchObject([
-      { failure: expect.stringContaining("lost") },
-    ]);
+    const tasks = [3, 4, 5].map((task) => create(PromptTaskSchema, { key: key(task), prompts, samplesPerPrompt: 1, sampling: {} }));
+    await publishTasks(streams, tasks, 8);
+    await dieOver(streamNames.prompts, durables.student(runId), async () => (await stored(5, "rollout")) !== undefined);
+    for (const task of [3, 4, 5])
+      expect(fromBinary(RolloutSchema, (await stored(task, "rollout"))!).sequences).toMatchObject([
+        { failure: expect.stringContaining("lost") },
+      ]);
   });
 });

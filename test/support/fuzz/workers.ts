@@ -2,7 +2,7 @@ import { RetortError } from "../../../services/shared/base/errors.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { SharedTime } from "../../../services/shared/base/shared-time.js";
 import type { Delivery } from "../../../services/shared/base/streams/consume.js";
-import { sampleTask } from "../../../services/shared/flow/rollouts/sample-task.js";
+import { sampleTask, type Written } from "../../../services/shared/flow/rollouts/sample-task.js";
 import type { TaskSample } from "../../../services/shared/flow/rollouts/sequences.js";
 import type { SamplingSettings } from "../../../services/shared/flow/runs/resolve.js";
 import { scoreRollout } from "../../../services/teacher/scorer.js";
@@ -16,10 +16,10 @@ const delivery = (data: Uint8Array): Delivery => ({ subject: "x", data, attempt:
 /** What a student stores for a task, by a model that refuses what a real one refuses; undefined if it drops the task. */
 export async function sampled(data: Uint8Array, random: Random): Promise<Uint8Array | undefined> {
   const { streams, kept } = keepingStreams();
-  const sample = async (requests: readonly TaskSample[], { topIds = 0 }: SamplingSettings) =>
+  const written = (requests: readonly TaskSample[], { topIds = 0 }: SamplingSettings): Written[] =>
     requests.map(({ promptIds }) => {
       if (promptIds.length === 0 || promptIds.some((id) => id < 0 || id >= vocab))
-        throw new RetortError("InvalidArgument", "the prompt has no tokens, or others than the model");
+        return { refusal: "the prompt has no tokens, or others than the model" };
       const ids = Int32Array.of(3, 2);
       const top = topIds ? { topIds: new Int32Array(2 * Math.min(topIds, vocab)) } : {};
       return { ids, logprobs: Float32Array.of(-1, -2), text: "x", finish: "stop" as const, ...top };
@@ -27,7 +27,9 @@ export async function sampled(data: Uint8Array, random: Random): Promise<Uint8Ar
   await sampleTask(delivery(data), {
     streams,
     log,
-    sample,
+    write: async (groups, sampling, onWritten) => {
+      for (const [i, group] of groups.entries()) onWritten(i, written(group, sampling));
+    },
     versionExists: async ({ minPolicyVersion, maxPolicyVersion }) => minPolicyVersion <= maxPolicyVersion && random.chance(0.95),
     underVersion: ({ maxPolicyVersion }, work) => work(maxPolicyVersion),
     maxAttempts: 3,

@@ -3,6 +3,7 @@ import { createLog } from "../../../services/shared/base/log.js";
 import { deriveSeed } from "../../../services/shared/base/random.js";
 import { type Consumption, consume } from "../../../services/shared/base/streams/consume.js";
 import { toRecord } from "../../../services/shared/flow/arrays.js";
+import { tasksIn } from "../../../services/shared/flow/prompts/publish-task.js";
 import { readRecord } from "../../../services/shared/flow/read-record.js";
 import { publishScore } from "../../../services/shared/flow/results/publish-results.js";
 import { sequencesDigest } from "../../../services/shared/flow/rollouts/digest.js";
@@ -75,7 +76,9 @@ export class FakeWorkers {
       durable: durables.student(bench.runId),
       concurrency: 4,
       log: createLog("fake", { level: "silent", format: "json" }),
-      handler: ({ data }) => this.#answer(readRecord(PromptTaskSchema, data)),
+      handler: async ({ data }) => {
+        for (const task of tasksIn(readRecord(PromptTaskSchema, data))) await this.#answer(task);
+      },
     });
   }
 

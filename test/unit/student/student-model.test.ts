@@ -14,12 +14,13 @@ describe("work under certain weights", () => {
   const start = () => {
     const log: string[] = [];
     let inUse = -1;
-    const work = (name: string, version: number, use = async (): Promise<number | undefined> => version) => {
+    const work = (name: string, version: number, { use = async (): Promise<number | undefined> => version, isAlone = false } = {}) => {
       let end: () => void = () => {};
       const ended = new Promise<void>((resolve) => {
         end = resolve;
       });
       const wanted = {
+        isAlone,
         isInUse: () => inUse === version,
         use: async () => {
           const used = await use();
@@ -67,12 +68,28 @@ describe("work under certain weights", () => {
     await Promise.all([newer.done, older.done]);
   });
 
+  it("goes on alone where it asks for that: what comes later waits, under the same weights too", async () => {
+    const { work, settled } = start();
+    const before = work("before", 0);
+    const alone = work("alone", 0, { isAlone: true });
+    const after = work("after", 0);
+    expect(await settled()).toEqual(["before begins with 0"]);
+    before.end();
+    expect((await settled()).slice(1)).toEqual(["alone begins with 0"]);
+    alone.end();
+    expect((await settled()).slice(2)).toEqual(["after begins with 0"]);
+    after.end();
+    await Promise.all([before.done, alone.done, after.done]);
+  });
+
   it("isn't done where its weights can't be had, or fail; others go on", async () => {
     const { work, settled } = start();
-    const gone = work("gone", 3, async () => undefined);
+    const gone = work("gone", 3, { use: async () => undefined });
     expect(await gone.done).toBeUndefined();
-    const broken = work("broken", 4, async () => {
-      throw new Error("the store is away");
+    const broken = work("broken", 4, {
+      use: async () => {
+        throw new Error("the store is away");
+      },
     });
     await expect(broken.done).rejects.toThrow("the store is away");
     const next = work("next", 0);

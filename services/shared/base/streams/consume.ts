@@ -20,8 +20,8 @@ export interface Delivery {
 export interface ConsumeOptions {
   readonly stream: string;
   readonly durable: string;
-  /** Most messages in hand at a time; asked again before each pull. */
-  readonly concurrency: number | (() => number);
+  /** Most messages in hand at a time. */
+  readonly concurrency: number;
   /** Handles one message; it may come again after a crash, so doing it twice must be harmless. */
   readonly handler: (delivery: Delivery) => Promise<void>;
   readonly log: Log;
@@ -45,7 +45,7 @@ export interface Consumption {
 }
 
 /**
- * Pulls from a durable consumer and handles its messages, at most `concurrency` at a time. A message is acknowledged after its
+ * Pulls from a durable consumer and handles its messages, `concurrency` at a time. A message is acknowledged after its
  * handler; a failed one is dropped, given back or ends the consumption, as its error's disposition says. Long work is
  * reported to the server, so that the message does not go to somebody else meanwhile.
  */
@@ -112,12 +112,7 @@ async function pull(
   // Three signs of life within the time after which the server takes a message for lost.
   const heartbeatMs = millis(ack_wait ?? defaultAckWaitNanos) / 3;
   while (!stop.aborted) {
-    const room = mostInHand(options) - inHand.size;
-    if (room <= 0) {
-      await Promise.race(inHand);
-      continue;
-    }
-    const batch = await consumer.fetch({ max_messages: room, expires: 1000 });
+    const batch = await consumer.fetch({ max_messages: options.concurrency - inHand.size, expires: 1000 });
     const onStop = () => batch.stop();
     stop.addEventListener("abort", onStop, { once: true });
     try {
@@ -132,10 +127,9 @@ async function pull(
     } finally {
       stop.removeEventListener("abort", onStop);
     }
+    if (inHand.size >= options.concurrency) await Promise.race(inHand);
   }
 }
-
-const mostInHand = ({ concurrency }: ConsumeOptions): number => Math.max(1, typeof concurrency === "number" ? concurrency : concurrency());
 
 const defaultAckWaitNanos = 30e9;
 const reconnectWaitMs = 5000;

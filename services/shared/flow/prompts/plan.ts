@@ -45,7 +45,7 @@ export function planStep(run: ResolvedRun, { count, completed }: PlanRows, step:
   return { step, phase, onPolicy, tasks: split(dealt, Math.min(capacity, promptsPerTask(run, phase))) };
 }
 
-/** Prompts of one task: as the spec says, else the batch shared out over the students. */
+/** Prompts that one student writes together, in one task where its records fit a message: as the spec says, else the batch shared out over the students. */
 export function promptsPerTask({ promptsPerTask, replicas }: ResolvedRun, { batchSize }: Phase): number {
   return promptsPerTask || Math.ceil(batchSize / Math.max(1, replicas.student));
 }

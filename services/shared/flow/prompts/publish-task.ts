@@ -1,4 +1,4 @@
-import { toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { found } from "../../base/found.js";
 import type { Streams } from "../../base/streams/connection.js";
 import { publish } from "../../base/streams/publish.js";
@@ -10,3 +10,33 @@ export async function publishTask(streams: Streams, task: PromptTask): Promise<v
   const key = found(task.key, "the task's key");
   await publish(streams, subjects.prompt(key, task.sampler), toBinary(PromptTaskSchema, task), { messageId: messageId(key, "task") });
 }
+
+/** Part of a message that tasks may take together. */
+const groupShare = 0.5;
+
+/**
+ * Hands tasks of one step to their samplers, in their order: as many together as have `prompts` prompts.
+ *
+ * @throws InvalidArgument if one of them alone exceeds what the server takes
+ */
+export async function publishTasks(streams: Streams, tasks: readonly PromptTask[], prompts: number): Promise<void> {
+  const most = groupShare * (streams.connection.info?.max_payload ?? Number.POSITIVE_INFINITY);
+  let group: PromptTask[] = [];
+  let [count, bytes] = [0, 0];
+  const send = async () => {
+    const [first, ...together] = group;
+    if (first) await publishTask(streams, create(PromptTaskSchema, { ...first, together }));
+    [group, count, bytes] = [[], 0, 0];
+  };
+  for (const task of tasks) {
+    const size = toBinary(PromptTaskSchema, task).length;
+    if (count + task.prompts.length > prompts || bytes + size > most) await send();
+    group.push(task);
+    count += task.prompts.length;
+    bytes += size;
+  }
+  await send();
+}
+
+/** The tasks of a message. */
+export const tasksIn = <T extends { readonly together: readonly T[] }>(task: T): readonly T[] => [task, ...task.together];

@@ -4,6 +4,7 @@ import type { Log } from "../../base/log.js";
 import { discard, type Exhausted, onExhausted } from "../../base/streams/advisories.js";
 import type { Streams } from "../../base/streams/connection.js";
 import { PromptTaskSchema, RewardSchema, TeacherScoreSchema } from "../../gen/retort/v1/flow_pb.js";
+import { tasksIn } from "../prompts/publish-task.js";
 import { readRecord } from "../read-record.js";
 import { publishReward, publishScore } from "../results/publish-results.js";
 import { durables, streamNames } from "../streams.js";
@@ -49,9 +50,10 @@ export function recordExhausted(streams: Streams, runId: string, log: Log): () =
 const reasonOf = ({ deliveries }: Exhausted): string => `its workers were lost, ${deliveries} times`;
 
 async function failTask(streams: Streams, message: Exhausted): Promise<void> {
-  const task = readRecord(PromptTaskSchema, message.data);
-  const sequences = samplesOf(task).map((sample) => failedSequence(task, sample, reasonOf(message)));
-  await publishRollout(streams, rolloutOf(task, sequences, "", 0));
+  for (const task of tasksIn(readRecord(PromptTaskSchema, message.data))) {
+    const sequences = samplesOf(task).map((sample) => failedSequence(task, sample, reasonOf(message)));
+    await publishRollout(streams, rolloutOf(task, sequences, "", 0));
+  }
 }
 
 async function failRollout(streams: Streams, runId: string, message: Exhausted): Promise<void> {

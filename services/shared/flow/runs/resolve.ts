@@ -101,7 +101,7 @@ export function lambdaAt(phase: Phase, step: number): number {
 }
 
 /** The phase that a step belongs to. */
-export const phaseOf = (run: Pick<ResolvedRun, "phases">, step: number): Phase =>
+export const phaseOf = (run: ResolvedRun, step: number): Phase =>
   found(
     run.phases.find(({ lastStep }) => step <= lastStep),
     `the phase of step ${step}`,

@@ -96,10 +96,13 @@ export interface WrittenCompletion extends Completion {
   readonly text: string;
 }
 
+/** What became of a request: its completion, or why it can't be completed. */
+export type Outcome = WrittenCompletion | { readonly refusal: string };
+
 /** Settings without stop tokens: a host uses its model's. */
 export type HostSampling = Omit<SamplingParams, "stopIds">;
 
-/** One model with everything that can be done with it: what a model worker serves. Only calls of `sample` may overlap. */
+/** One model with everything that can be done with it: what a model worker serves. Only calls of `sample` and `sampleGroups` may overlap. */
 export class ModelHost {
   #model: Model<Constants> | undefined;
   #at: WeightsAt | undefined;
@@ -255,11 +258,50 @@ export class ModelHost {
     sampling: HostSampling,
     onPieces?: (pieces: readonly Piece[]) => void,
   ): Promise<WrittenCompletion[]> {
+    const sampler = await this.#readySampler();
+    return this.#written(sampler, requests, sampling, onPieces);
+  }
+
+  /**
+   * Completes groups of prompts together: all begin at once, so that which of them share the model's passes is the same each
+   * time.
+   *
+   * @param onWritten called for each group when all of it has its outcome
+   */
+  async sampleGroups(
+    groups: readonly (readonly SampleRequest[])[],
+    sampling: HostSampling,
+    onWritten: (group: number, outcomes: readonly Outcome[]) => void,
+  ): Promise<void> {
+    const sampler = await this.#readySampler();
+    const params = { ...sampling, stopIds: this.#opened.config.eosIds };
+    const write = async (requests: readonly SampleRequest[], group: number) => {
+      const refusals = requests.map((request, i) => sampler.refusal(request, params, i));
+      const good = requests.filter((_, i) => refusals[i] === undefined);
+      const written = (good.length > 0 ? await this.#written(sampler, good, sampling) : []).values();
+      onWritten(
+        group,
+        refusals.map((refusal) => (refusal === undefined ? found(written.next().value, "a completion") : { refusal })),
+      );
+    };
+    await Promise.all(groups.map(write));
+  }
+
+  async #readySampler(): Promise<Sampler> {
     const { config, params, tokenizer, adapter } = this.#opened;
     await this.#yield("scorer");
     const unsampled = idsWithoutToken(tokenizer, config.vocabSize);
     this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled }, adapter);
-    const completions = await this.#sampler.sample(requests, { ...sampling, stopIds: config.eosIds }, onPieces);
+    return this.#sampler;
+  }
+
+  async #written(
+    sampler: Sampler,
+    requests: readonly SampleRequest[],
+    sampling: HostSampling,
+    onPieces?: (pieces: readonly Piece[]) => void,
+  ): Promise<WrittenCompletion[]> {
+    const completions = await sampler.sample(requests, { ...sampling, stopIds: this.#opened.config.eosIds }, onPieces);
     const texts = this.completionTexts(completions.map(({ ids }, i) => ({ promptIds: requests[i]!.promptIds, ids })));
     return completions.map((completion, i) => ({ ...completion, text: texts[i]! }));
   }

@@ -89,6 +89,17 @@ export class Sampler {
     if (stray !== undefined) refuse(`token id ${stray} is outside the vocabulary of ${vocabSize}`);
   }
 
+  /** Why a request cannot be completed; undefined if it can. */
+  refusal(request: SampleRequest, params: SamplingParams, index: number): string | undefined {
+    try {
+      checkSamplingParams(params, this.#decoder.config.vocabSize);
+      this.check(request, params, index);
+      return undefined;
+    } catch (error) {
+      return RetortError.from(error).message;
+    }
+  }
+
   async release(): Promise<void> {
     await this.#decoder.release();
   }
