@@ -131,15 +131,22 @@ export class Policy {
     }
   }
 
+  /** The version in use, if it is the newest announced one within [min, max]. */
+  inUse(min: number, max: number): number | undefined {
+    const target = Math.min(this.#latest, max);
+    return target >= min && target === this.version ? target : undefined;
+  }
+
   /**
    * Brings the sampler to the newest announced version within [min, max].
    *
    * @returns undefined if there is none just now, since another was announced meanwhile: wait for {@link announced} again
    */
   async use(min: number, max: number): Promise<number | undefined> {
+    const used = this.inUse(min, max);
+    if (used !== undefined) return used;
     const target = Math.min(this.#latest, max);
-    if (target < min) return undefined;
-    return target === this.version || (await this.#load(target)) ? target : undefined;
+    return target >= min && (await this.#load(target)) ? target : undefined;
   }
 
   async #load(version: number): Promise<boolean> {

@@ -1,4 +1,3 @@
-import pLimit from "p-limit";
 import type { RetortError } from "../shared/base/errors.js";
 import { threadCount } from "../shared/base/settings.js";
 import type { WorkerHandle } from "../shared/base/workers.js";
@@ -8,6 +7,7 @@ import { sampleIn } from "../shared/ml/host/sample-in.js";
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
 import type { Piece, SampleRequest } from "../shared/ml/sampling/chunk.js";
 import type { StudentSettings } from "./config.js";
+import { WeightsLock } from "./weights-lock.js";
 
 /** Most tokens of one forward, padding included. */
 const batchTokens = 8192;
@@ -16,10 +16,13 @@ const batchTokens = 8192;
 export class StudentModel implements SamplingModel {
   readonly #worker: WorkerHandle<ModelHost> = spawnModelHost();
   readonly #options: HostOptions;
-  /** Runs one thing at a time: calls into the model, and what must have it for itself. */
-  readonly exclusive = pLimit(1);
+  /** Who has its weights: whatever samples, and who changes them. */
+  readonly weights = new WeightsLock();
+  /** Most sequences that are written together. */
+  readonly maxRows: number;
 
   constructor({ device, threads, chunkTokens, maxRows, dtype }: StudentSettings) {
+    this.maxRows = maxRows;
     this.#options = { device, threads: threadCount(threads), chunkTokens, maxRows, batchTokens, dtype };
   }
 
@@ -46,12 +49,12 @@ export class StudentModel implements SamplingModel {
     return this.#worker.api.completionTexts(sequences);
   }
 
-  /** Completes prompts when nothing else has the model; `onPieces` hears of what is written as it is written. */
+  /** Completes prompts with the weights that it has; `onPieces` hears of what is written as it is written. */
   sample(requests: readonly SampleRequest[], sampling: HostSampling, onPieces: (pieces: readonly Piece[]) => void) {
-    return this.exclusive(() => this.sampleNow(requests, sampling, onPieces));
+    return this.weights.reading(() => this.sampleNow(requests, sampling, onPieces));
   }
 
-  /** As {@link StudentModel.sample}, for a caller that has the model already. */
+  /** As {@link StudentModel.sample}, for a caller that has the weights already. */
   sampleNow(requests: readonly SampleRequest[], sampling: HostSampling, onPieces?: (pieces: readonly Piece[]) => void) {
     return sampleIn(this.#worker.api, requests, sampling, onPieces);
   }

@@ -3,7 +3,7 @@ import { FileCache } from "../shared/base/file-cache.js";
 import type { Log } from "../shared/base/log.js";
 import type { RoleContext } from "../shared/base/role.js";
 import { type Consumption, consume } from "../shared/base/streams/consume.js";
-import { type SamplerContext, sampleTask } from "../shared/flow/rollouts/sample-task.js";
+import { readTask, type SamplerContext, sampleTask } from "../shared/flow/rollouts/sample-task.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
 import type { TeacherModel } from "./backends/backend.js";
@@ -53,9 +53,8 @@ export function writeTexts(
     maxAttempts: run.maxAttempts,
     now: () => performance.now(),
     // Its weights never change.
-    exclusive: (work) => work(),
     versionExists: async () => true,
-    useVersion: async () => 0,
+    withVersion: (_, work) => work(0),
     done: () => {},
   };
   return consume(streams, {
@@ -65,7 +64,7 @@ export function writeTexts(
     concurrency: 1,
     patienceMs: run.stepTimeoutMs,
     log,
-    handler: (delivery) => sampleTask(delivery, context),
+    handler: (delivery) => sampleTask(readTask(delivery.data), delivery, context),
   });
 }
 

@@ -1,7 +1,7 @@
 import { RetortError } from "../../../services/shared/base/errors.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import type { Delivery } from "../../../services/shared/base/streams/consume.js";
-import { sampleTask } from "../../../services/shared/flow/rollouts/sample-task.js";
+import { readTask, sampleTask } from "../../../services/shared/flow/rollouts/sample-task.js";
 import type { TaskSample } from "../../../services/shared/flow/rollouts/sequences.js";
 import type { SamplingSettings } from "../../../services/shared/flow/runs/resolve.js";
 import { scoreRollout } from "../../../services/teacher/scorer.js";
@@ -23,13 +23,12 @@ export async function sampled(data: Uint8Array, random: Random): Promise<Uint8Ar
       const top = topIds ? { topIds: new Int32Array(2 * Math.min(topIds, vocab)) } : {};
       return { ids, logprobs: Float32Array.of(-1, -2), text: "x", finish: "stop" as const, ...top };
     });
-  await sampleTask(delivery(data), {
+  await sampleTask(readTask(data), delivery(data), {
     streams,
     log,
     sample,
     versionExists: async ({ minPolicyVersion, maxPolicyVersion }) => minPolicyVersion <= maxPolicyVersion && random.chance(0.95),
-    useVersion: async ({ maxPolicyVersion }) => maxPolicyVersion,
-    exclusive: (work) => work(),
+    withVersion: ({ maxPolicyVersion }, work) => work(maxPolicyVersion),
     maxAttempts: 3,
     now: () => 0,
     done: () => {},

@@ -20,8 +20,8 @@ export interface Delivery {
 export interface ConsumeOptions {
   readonly stream: string;
   readonly durable: string;
-  /** Most messages in hand at a time. */
-  readonly concurrency: number;
+  /** Most messages in hand at a time; or a function of how many are, asked before each pull. One is always taken while none is. */
+  readonly concurrency: number | ((inHand: number) => number);
   /** Handles one message; it may come again after a crash, so doing it twice must be harmless. */
   readonly handler: (delivery: Delivery) => Promise<void>;
   readonly log: Log;
@@ -111,8 +111,14 @@ async function pull(
   const { ack_wait } = (await consumer.info(true)).config;
   // Three signs of life within the time after which the server takes a message for lost.
   const heartbeatMs = millis(ack_wait ?? defaultAckWaitNanos) / 3;
+  const { concurrency } = options;
   while (!stop.aborted) {
-    const batch = await consumer.fetch({ max_messages: options.concurrency - inHand.size, expires: 1000 });
+    const most = typeof concurrency === "number" ? concurrency : concurrency(inHand.size);
+    if (inHand.size > 0 && inHand.size >= most) {
+      await Promise.race(inHand);
+      continue;
+    }
+    const batch = await consumer.fetch({ max_messages: Math.max(1, most - inHand.size), expires: 1000 });
     const onStop = () => batch.stop();
     stop.addEventListener("abort", onStop, { once: true });
     try {
@@ -127,7 +133,6 @@ async function pull(
     } finally {
       stop.removeEventListener("abort", onStop);
     }
-    if (inHand.size >= options.concurrency) await Promise.race(inHand);
   }
 }
 

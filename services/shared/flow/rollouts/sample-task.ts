@@ -17,15 +17,19 @@ export interface SamplerContext {
   readonly log: Log;
   /** Waits until a policy version that the task allows exists; false if nobody waits for the task any more. */
   readonly versionExists: (task: PromptTaskValid, signal: AbortSignal) => Promise<boolean>;
-  /** Brings the model to an allowed policy version and returns it; undefined if none can be had just now. */
-  readonly useVersion: (task: PromptTaskValid) => Promise<number | undefined>;
+  /**
+   * Brings the model to a policy version that the task allows, which stays until the work is done; undefined if none can be had
+   * just now. Works with the same version may overlap.
+   */
+  readonly withVersion: <T>(task: PromptTaskValid, work: (version: number) => Promise<T>) => Promise<T | undefined>;
   readonly sample: (requests: readonly TaskSample[], sampling: SamplingSettings) => Promise<WrittenCompletion[]>;
-  /** Runs one thing at a time: no version changes between choosing it and sampling with it. */
-  readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
   readonly maxAttempts: number;
   readonly now: () => number;
   readonly done: (sequences: readonly Sequence[], seconds: number) => void;
 }
+
+/** A prompt task as it was sent. @throws DataLoss if the bytes are none */
+export const readTask = (bytes: Uint8Array): PromptTaskValid => readRecord(PromptTaskSchema, bytes);
 
 const worker = `${hostname()}/${process.pid}`;
 
@@ -35,8 +39,11 @@ const worker = `${hostname()}/${process.pid}`;
  * that are not there yet, a store that is away) is never a prompt's failure. A task whose learner has been replaced is
  * dropped. Handling a task twice is harmless: the first stored rollout counts.
  */
-export async function sampleTask({ data, attempt, signal }: Delivery, context: SamplerContext): Promise<void> {
-  const task = readRecord(PromptTaskSchema, data);
+export async function sampleTask(
+  task: PromptTaskValid,
+  { attempt, signal }: Pick<Delivery, "attempt" | "signal">,
+  context: SamplerContext,
+): Promise<void> {
   const started = context.now();
   const sequences = await sampleWhenReady(task, signal, context).catch((error: unknown) => {
     const { message, disposition } = RetortError.from(error);
@@ -53,12 +60,9 @@ export async function sampleTask({ data, attempt, signal }: Delivery, context: S
 
 /** Undefined for a task whose learner has been replaced, or is past its step. */
 async function sampleWhenReady(task: PromptTaskValid, signal: AbortSignal, context: SamplerContext): Promise<Sequence[] | undefined> {
-  // Outside the lock: a task that must wait keeps no other from the sampler.
+  // A task that must wait for its version keeps no other from the sampler.
   while (await context.versionExists(task, signal)) {
-    const sequences = await context.exclusive(async () => {
-      const version = await context.useVersion(task);
-      return version === undefined ? undefined : sampleAll(task, version, context);
-    });
+    const sequences = await context.withVersion(task, (version) => sampleAll(task, version, context));
     if (sequences) return sequences;
     await sleep(20);
   }
