@@ -14,10 +14,10 @@ import type { Weights } from "../models/param-spec.js";
 import type { Outputs } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
-import { decodeGraph } from "./decode-graph.js";
+import { decodeGraph, drawnNames } from "./decode-graph.js";
 import { encodeGraph } from "./encode-graph.js";
 import type { Row } from "./row.js";
-import { cachedLength, joinCaches } from "./row-cache.js";
+import { CacheJoiner, cachedLength } from "./row-cache.js";
 import { joinPrompts } from "./row-prompts.js";
 import { type RunLength, runFeeds } from "./run-feeds.js";
 
@@ -49,6 +49,7 @@ export class Decoder {
   /** Whether queries, keys and values are one product. */
   readonly #fused: boolean;
   readonly #lora: Lora | undefined;
+  readonly #caches = new CacheJoiner();
   #weights: Constants;
   #weightFeeds: Feeds = {};
   /** What the encoder has read for these rows. */
@@ -103,16 +104,26 @@ export class Decoder {
         this.#options,
       ),
     );
-    const far = joinCaches(
+    const far = this.#caches.join(
       this.config,
       rows.map(({ cached }) => cached),
     );
-    const outputs = await session.run({ ...this.#weightFeeds, ...prompts, ...far, ...runFeeds(this.config, rows, length) });
+    const feeds = { ...this.#weightFeeds, ...prompts, ...far, ...runFeeds(this.config, rows, length) };
+    // What no row goes on from isn't brought out of the runtime.
+    const isLast = length.enough === 0 && rows.every(({ room }) => room <= length.steps);
+    const outputs = await session.run(feeds, {}, isLast ? drawnNames : session.outputNames);
+    if (isLast) return outputs;
     const run = { far, read: outputs, longest: Math.max(...rows.map(({ unread }) => unread.length)) };
     const drawn = found(outputs.ids, "what was drawn").dims[0]! - 1;
     for (const [place, row] of rows.entries())
       row.cached = { run, place, before: cachedLength(row.cached), first: row.unread.length, drawn };
     return outputs;
+  }
+
+  /** Lets go of what rows have read, when none goes on. */
+  rest(): void {
+    this.#caches.release();
+    this.#prompts = { rows: [], feeds: {} };
   }
 
   async release(): Promise<void> {

@@ -4,7 +4,7 @@ import { floatsOf, type Outputs, outputOf } from "../runtime/outputs.js";
 import type { Completion, Piece, SampleRequest } from "./chunk.js";
 import { negatedUniform } from "./draw.js";
 import type { SamplingParams } from "./params.js";
-import type { CachedRow } from "./row-cache.js";
+import { type CachedRow, firstOf } from "./row-cache.js";
 import type { EncodedRow } from "./row-prompts.js";
 
 /** How the completions of a call are written. */
@@ -43,6 +43,18 @@ export class Row {
     this.#stops = stops;
     this.unread = startId === undefined ? request.promptIds : Int32Array.of(startId);
     this.#next = generator(request.seed);
+  }
+
+  /** What tells its prompt from others. */
+  get promptKey(): string {
+    return this.request.promptIds.join();
+  }
+
+  /** Begins behind what another row has read of the same prompt; it reads the last token itself, to draw behind that. */
+  beginBehind(read: CachedRow): void {
+    const { promptIds } = this.request;
+    this.cached = firstOf(read, promptIds.length - 1);
+    this.unread = promptIds.slice(-1);
   }
 
   /** How many tokens it may still get. */

@@ -107,6 +107,7 @@ export class Sampler {
         for (const call of writing.length > 0 ? writing : this.#calls) this.#fail(call, error);
       }
     }
+    this.#decoder.rest();
     this.#isWorking = false;
   }
 
@@ -125,10 +126,23 @@ export class Sampler {
     let free = this.#options.maxRows - this.#rows.length;
     for (const call of this.#calls) {
       // Those behind one with other settings wait until it has had its turn.
-      if (call.key !== key) return;
+      if (call.key !== key) break;
       const before = call.waiting;
       call.begin(free);
       free -= before - call.waiting;
+    }
+    this.#shareRead();
+  }
+
+  /** Rows that begin with a prompt that another has read begin behind that. */
+  #shareRead(): void {
+    const rows = this.#rows;
+    // What a decoder reads first of an encoder-decoder isn't the prompt.
+    if (this.#decoder.config.encoderDecoder || rows.every(({ cached }) => cached)) return;
+    const read = new Map(rows.flatMap(({ cached, promptKey }) => (cached ? [[promptKey, cached] as const] : [])));
+    for (const row of rows) {
+      const known = row.cached ? undefined : read.get(row.promptKey);
+      if (known) row.beginBehind(known);
     }
   }
 

@@ -12,7 +12,10 @@ const mostScoreBytes = 2 ** 28;
  * are not empty for long; with none waiting when a quarter have, so that the rest costs less.
  */
 export function lengthOfRun(rows: readonly Row[], chunkTokens: number, isAnyWaiting: boolean): RunLength {
-  const steps = Math.min(chunkTokens, Math.max(...rows.map(({ room }) => room)));
+  const rooms = rows.map(({ room }) => room);
+  const steps = Math.min(chunkTokens, Math.max(...rooms));
+  const endsTogether = rows.every(({ room, params }) => room === steps && params.stopIds.length === 0);
+  if (endsTogether) return { steps, enough: 0 };
   const ended = Math.max(1, Math.floor(rows.length * (isAnyWaiting ? 1 / 8 : 1 / 4)));
   return { steps, enough: rows.length - ended };
 }
