@@ -619,7 +619,7 @@ export type StepFinished = Message<"retort.v1.StepFinished"> & {
   publishSeconds: number;
 
   /**
-   * Seconds the samplers and teachers worked on this step's tasks, summed over tasks.
+   * Seconds the samplers and teachers had this step's tasks in hand, summed over tasks; those written together count each.
    *
    * @generated from field: double sample_seconds = 22;
    */
