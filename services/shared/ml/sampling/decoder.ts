@@ -49,7 +49,7 @@ export class Decoder {
   /** Whether queries, keys and values are one product. */
   readonly #fused: boolean;
   readonly #lora: Lora | undefined;
-  readonly #caches = new CacheJoiner();
+  readonly #caches: CacheJoiner;
   #weights: Constants;
   #weightFeeds: Feeds = {};
   /** What the encoder has read for these rows. */
@@ -65,6 +65,7 @@ export class Decoder {
     this.#asInputs = options.weightsAsInputs ?? (!adapter && isSmall);
     const isDecoder = architectureOf(config).encoder === undefined;
     this.#fused = isDecoder && (this.#asInputs || (adapter !== undefined && isSmall));
+    this.#caches = new CacheJoiner(config);
     this.#sessions = new Sessions(config.maxPositions, 2);
     this.#weights = weights;
     if (adapter) this.setFactors(adapter.factors);
@@ -104,10 +105,7 @@ export class Decoder {
         this.#options,
       ),
     );
-    const far = this.#caches.join(
-      this.config,
-      rows.map(({ cached }) => cached),
-    );
+    const far = this.#caches.join(rows.map(({ cached }) => cached));
     const feeds = { ...this.#weightFeeds, ...prompts, ...far, ...runFeeds(this.config, rows, length) };
     // What no row goes on from isn't brought out of the runtime.
     const isLast = length.enough === 0 && rows.every(({ room }) => room <= length.steps);

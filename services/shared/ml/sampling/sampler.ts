@@ -10,6 +10,7 @@ import type { Completion, Piece, SampleRequest } from "./chunk.js";
 import { Decoder, type DecoderOptions } from "./decoder.js";
 import { checkSamplingParams, type SamplingParams } from "./params.js";
 import type { Row } from "./row.js";
+import { placed } from "./row-cache.js";
 import type { RunLength } from "./run-feeds.js";
 import { groupsToRead, lengthOfRun } from "./schedule.js";
 
@@ -34,6 +35,8 @@ export class Sampler {
   /** In the order of their coming, until all of their completions are written. */
   #calls: readonly Call[] = [];
   #isWorking = false;
+  /** Rows in their places. */
+  #places: readonly Row[] = [];
 
   /** @param adapter on the weights: they are then compiled in, and its factors fed, so that others of them cost nothing */
   constructor(config: ModelConfig, weights: Constants, options: SamplerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
@@ -149,11 +152,17 @@ export class Sampler {
   /** Those with long texts read them; then all draw as many tokens as pays. */
   async #advance(): Promise<void> {
     const { config, parameters } = this.#decoder;
-    for (const group of groupsToRead(config, parameters, this.#rows)) await this.#run(group, { steps: 1, enough: 0 });
-    const rows = this.#rows;
+    for (const group of groupsToRead(config, parameters, this.#arrange())) await this.#run(group, { steps: 1, enough: 0 });
+    const rows = this.#arrange();
     const key = rows.length > 0 ? this.#key : undefined;
     const isAnyWaiting = this.#calls.some((call) => call.waiting > 0 && call.key === key);
     if (rows.length > 0) await this.#run(rows, lengthOfRun(rows, this.#options.chunkTokens, isAnyWaiting));
+  }
+
+  /** The rows in the order of their places, which they keep. */
+  #arrange(): readonly Row[] {
+    this.#places = placed(this.#places, this.#rows);
+    return this.#places;
   }
 
   async #run(rows: readonly Row[], length: RunLength): Promise<void> {
