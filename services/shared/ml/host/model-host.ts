@@ -257,8 +257,7 @@ export class ModelHost {
   ): Promise<WrittenCompletion[]> {
     const { config, params, tokenizer, adapter } = this.#opened;
     await this.#yield("scorer");
-    const unsampled = idsWithoutToken(tokenizer, config.vocabSize);
-    this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled }, adapter);
+    this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled: idsWithoutToken(tokenizer, config.vocabSize) }, adapter);
     const completions = await this.#sampler.sample(requests, { ...sampling, stopIds: config.eosIds }, onPieces);
     const texts = this.completionTexts(completions.map(({ ids }, i) => ({ promptIds: requests[i]!.promptIds, ids })));
     return completions.map((completion, i) => ({ ...completion, text: texts[i]! }));

@@ -146,15 +146,15 @@ export class Decoder {
     if (known.length === rows.length && rows.every((row, b) => row === known[b])) return this.#prompts.feeds;
     const fresh = rows.filter(({ encoded }) => !encoded);
     if (fresh.length > 0) {
-      const distinct = new Map(fresh.map(({ request: { promptIds } }) => [promptIds.join(), promptIds]));
+      const distinct = new Map(fresh.map(({ promptKey, request: { promptIds } }) => [promptKey, promptIds]));
       const places = new Map([...distinct.keys()].map((key, place) => [key, place]));
       const session = await this.#sessions.get("encode", 0, () =>
         Session.create(encodeGraph({ config: this.config, weights: this.#declared, lora: this.#lora }, encoder), this.#options),
       );
       const prompts = await session.run({ ...this.#weightFeeds, ...promptFeeds([...distinct.values()], 0) });
       for (const row of fresh) {
-        const { promptIds } = row.request;
-        row.encoded = { prompts, place: found(places.get(promptIds.join()), "the prompt's place"), length: promptIds.length };
+        const { promptKey, request } = row;
+        row.encoded = { prompts, place: found(places.get(promptKey), "the prompt's place"), length: request.promptIds.length };
       }
     }
     const feeds = joinPrompts(rows.map(({ encoded }) => found(encoded, "the row's prompt")));

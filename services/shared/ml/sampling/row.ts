@@ -17,6 +17,8 @@ export interface RowSettings {
 /** A completion that is being written. */
 export class Row {
   readonly request: SampleRequest;
+  /** What tells its prompt from others. */
+  readonly promptKey: string;
   /** Position of the request in its call. */
   readonly index: number;
   readonly params: SamplingParams;
@@ -38,16 +40,12 @@ export class Row {
   /** @param startId the token that an encoder-decoder's completions begin behind */
   constructor(request: SampleRequest, index: number, { params, stops }: RowSettings, startId: number | undefined) {
     this.request = request;
+    this.promptKey = request.promptIds.join();
     this.index = index;
     this.params = params;
     this.#stops = stops;
     this.unread = startId === undefined ? request.promptIds : Int32Array.of(startId);
     this.#next = generator(request.seed);
-  }
-
-  /** What tells its prompt from others. */
-  get promptKey(): string {
-    return this.request.promptIds.join();
   }
 
   /** Begins behind what another row has read of the same prompt; it reads the last token itself, to draw behind that. */

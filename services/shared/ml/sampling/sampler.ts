@@ -110,6 +110,7 @@ export class Sampler {
         for (const call of writing.length > 0 ? writing : this.#calls) this.#fail(call, error);
       }
     }
+    this.#places = [];
     this.#decoder.rest();
     this.#isWorking = false;
   }
