@@ -63,6 +63,27 @@ describe("consume()", () => {
     expect(most).toBe(3);
   });
 
+  it("asks before each pull how many it may have in hand, where that is a function, and takes one when none is", async () => {
+    let inHand = 0;
+    const many: number[] = [];
+    await send(...numbered(6));
+    running = consume(streams, {
+      ...{ stream, durable, log },
+      concurrency: (count) => {
+        expect(count).toBe(inHand);
+        return many.length < 3 ? count + 1 : 0;
+      },
+      handler: async () => {
+        many.push(++inHand);
+        await sleep(400);
+        inHand--;
+      },
+    });
+    await eventually("all acknowledged", async () => (await left()) === 0);
+    expect(many.slice(0, 3)).toEqual([1, 2, 3]);
+    expect(many.slice(3)).toEqual([1, 1, 1]);
+  });
+
   it.each([
     ["terminates", "InvalidArgument", 1],
     ["gives back, and hears it again,", "Unavailable", 3],
