@@ -290,8 +290,7 @@ export class ModelHost {
   async #readySampler(): Promise<Sampler> {
     const { config, params, tokenizer, adapter } = this.#opened;
     await this.#yield("scorer");
-    const unsampled = idsWithoutToken(tokenizer, config.vocabSize);
-    this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled }, adapter);
+    this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled: idsWithoutToken(tokenizer, config.vocabSize) }, adapter);
     return this.#sampler;
   }
 

@@ -93,10 +93,12 @@ export class Session {
   /**
    * Runs the graph once. `into` gives arrays that outputs are written to, by name: an output that is listed there is
    * not allocated anew. Inputs are read in place.
+   *
+   * @param wanted outputs to give; the others stay in the runtime, which lets go of them
    */
-  async run(feeds: Feeds, into: Feeds = {}): Promise<Record<string, Tensor>> {
+  async run(feeds: Feeds, into: Feeds = {}, wanted: readonly string[] = this.outputNames): Promise<Record<string, Tensor>> {
     const fetches: Record<string, ort.Tensor | null> = {};
-    for (const name of this.#session.outputNames) fetches[name] = into[name] ? toOrt(into[name]) : null;
+    for (const name of wanted) fetches[name] = into[name] ? toOrt(into[name]) : null;
     const inputs = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]));
     const results = await this.#session.run(inputs, fetches);
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrt(tensor)]));

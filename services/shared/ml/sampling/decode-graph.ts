@@ -19,6 +19,9 @@ import { cacheName, type DecodeInputs, declareEncoded, declareInputs, readName }
 import { drawTokens } from "./draw.js";
 import { firstState, nextState, placeOf, type State } from "./loop-state.js";
 
+/** Outputs that say what was drawn. */
+export const drawnNames = ["ids", "logprobs", "samplingLogprobs", "mostProbable"] as const;
+
 /** What the graph of decoding is built from. */
 export interface DecodeGraphOptions {
   readonly config: ModelConfig;
@@ -93,7 +96,7 @@ export function decodeGraph(options: DecodeGraphOptions): Graph {
   const scanned = [{ ...float, dtype: "int64" as const }, float, float, { dtype: "int32" as const, shape: ["k", "B", "topIds"] }];
   const steps = op.squeeze(op.dimOf(inputs.block_KB1, 0), [0]);
   const result = op.loop(graph, body, steps, undefined, state, scanned);
-  for (const [i, name] of ["ids", "logprobs", "samplingLogprobs", "mostProbable"].entries()) graph.output(name, result.scanned[i]!);
+  for (const [i, name] of drawnNames.entries()) graph.output(name, result.scanned[i]!);
   const read = result.state.slice(Object.keys(first).length);
   inputs.far.forEach((_, layer) => {
     graph.output(readName("k", layer), read[2 * layer]!);

@@ -14,10 +14,10 @@ import type { Weights } from "../models/param-spec.js";
 import type { Outputs } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
-import { decodeGraph } from "./decode-graph.js";
+import { decodeGraph, drawnNames } from "./decode-graph.js";
 import { encodeGraph } from "./encode-graph.js";
 import type { Row } from "./row.js";
-import { cachedLength, joinCaches } from "./row-cache.js";
+import { CacheJoiner, cachedLength } from "./row-cache.js";
 import { joinPrompts } from "./row-prompts.js";
 import { type RunLength, runFeeds } from "./run-feeds.js";
 
@@ -49,6 +49,7 @@ export class Decoder {
   /** Whether queries, keys and values are one product. */
   readonly #fused: boolean;
   readonly #lora: Lora | undefined;
+  readonly #caches: CacheJoiner;
   #weights: Constants;
   #weightFeeds: Feeds = {};
   /** What the encoder has read for these rows. */
@@ -64,6 +65,7 @@ export class Decoder {
     this.#asInputs = options.weightsAsInputs ?? (!adapter && isSmall);
     const isDecoder = architectureOf(config).encoder === undefined;
     this.#fused = isDecoder && (this.#asInputs || (adapter !== undefined && isSmall));
+    this.#caches = new CacheJoiner(config);
     this.#sessions = new Sessions(config.maxPositions, 2);
     this.#weights = weights;
     if (adapter) this.setFactors(adapter.factors);
@@ -103,16 +105,23 @@ export class Decoder {
         this.#options,
       ),
     );
-    const far = joinCaches(
-      this.config,
-      rows.map(({ cached }) => cached),
-    );
-    const outputs = await session.run({ ...this.#weightFeeds, ...prompts, ...far, ...runFeeds(this.config, rows, length) });
+    const far = this.#caches.join(rows.map(({ cached }) => cached));
+    const feeds = { ...this.#weightFeeds, ...prompts, ...far, ...runFeeds(this.config, rows, length) };
+    // What no row goes on from isn't brought out of the runtime.
+    const isLast = length.enough === 0 && rows.every(({ room }) => room <= length.steps);
+    const outputs = await session.run(feeds, {}, isLast ? drawnNames : session.outputNames);
+    if (isLast) return outputs;
     const run = { far, read: outputs, longest: Math.max(...rows.map(({ unread }) => unread.length)) };
     const drawn = found(outputs.ids, "what was drawn").dims[0]! - 1;
     for (const [place, row] of rows.entries())
       row.cached = { run, place, before: cachedLength(row.cached), first: row.unread.length, drawn };
     return outputs;
+  }
+
+  /** Lets go of what rows have read, when none goes on. */
+  rest(): void {
+    this.#caches.release();
+    this.#prompts = { rows: [], feeds: {} };
   }
 
   async release(): Promise<void> {
@@ -137,15 +146,15 @@ export class Decoder {
     if (known.length === rows.length && rows.every((row, b) => row === known[b])) return this.#prompts.feeds;
     const fresh = rows.filter(({ encoded }) => !encoded);
     if (fresh.length > 0) {
-      const distinct = new Map(fresh.map(({ request: { promptIds } }) => [promptIds.join(), promptIds]));
+      const distinct = new Map(fresh.map(({ promptKey, request: { promptIds } }) => [promptKey, promptIds]));
       const places = new Map([...distinct.keys()].map((key, place) => [key, place]));
       const session = await this.#sessions.get("encode", 0, () =>
         Session.create(encodeGraph({ config: this.config, weights: this.#declared, lora: this.#lora }, encoder), this.#options),
       );
       const prompts = await session.run({ ...this.#weightFeeds, ...promptFeeds([...distinct.values()], 0) });
       for (const row of fresh) {
-        const { promptIds } = row.request;
-        row.encoded = { prompts, place: found(places.get(promptIds.join()), "the prompt's place"), length: promptIds.length };
+        const { promptKey, request } = row;
+        row.encoded = { prompts, place: found(places.get(promptKey), "the prompt's place"), length: request.promptIds.length };
       }
     }
     const feeds = joinPrompts(rows.map(({ encoded }) => found(encoded, "the row's prompt")));

@@ -4,7 +4,7 @@ import { floatsOf, type Outputs, outputOf } from "../runtime/outputs.js";
 import type { Completion, Piece, SampleRequest } from "./chunk.js";
 import { negatedUniform } from "./draw.js";
 import type { SamplingParams } from "./params.js";
-import type { CachedRow } from "./row-cache.js";
+import { type CachedRow, firstOf } from "./row-cache.js";
 import type { EncodedRow } from "./row-prompts.js";
 
 /** How the completions of a call are written. */
@@ -17,6 +17,8 @@ export interface RowSettings {
 /** A completion that is being written. */
 export class Row {
   readonly request: SampleRequest;
+  /** What tells its prompt from others. */
+  readonly promptKey: string;
   /** Position of the request in its call. */
   readonly index: number;
   readonly params: SamplingParams;
@@ -38,11 +40,19 @@ export class Row {
   /** @param startId the token that an encoder-decoder's completions begin behind */
   constructor(request: SampleRequest, index: number, { params, stops }: RowSettings, startId: number | undefined) {
     this.request = request;
+    this.promptKey = request.promptIds.join();
     this.index = index;
     this.params = params;
     this.#stops = stops;
     this.unread = startId === undefined ? request.promptIds : Int32Array.of(startId);
     this.#next = generator(request.seed);
+  }
+
+  /** Begins behind what another row has read of the same prompt; it reads the last token itself, to draw behind that. */
+  beginBehind(read: CachedRow): void {
+    const { promptIds } = this.request;
+    this.cached = firstOf(read, promptIds.length - 1);
+    this.unread = promptIds.slice(-1);
   }
 
   /** How many tokens it may still get. */

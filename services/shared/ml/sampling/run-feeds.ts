@@ -31,7 +31,7 @@ export function runFeeds(config: ModelConfig, rows: readonly Row[], { steps, eno
   };
 }
 
-/** What the rows read at first, one behind another. */
+/** What the rows read at first, one behind another; a prompt that several begin with once, for all of them. */
 function tokenFeeds(rows: readonly Row[]): Record<string, Tensor> {
   const longest = Math.max(...rows.map(({ unread }) => unread.length));
   const [tokens, positions, rowOf, placeOf, lastOf, tokenOf] = Array.from({ length: 6 }, () => [] as number[]) as [
@@ -42,15 +42,19 @@ function tokenFeeds(rows: readonly Row[]): Record<string, Tensor> {
     number[],
     number[],
   ];
-  for (const [b, { unread, cached }] of rows.entries()) {
-    const [start, before] = [tokens.length, cachedLength(cached)];
-    for (const [place, id] of unread.entries()) {
+  const begun = new Map<string, number>();
+  for (const [b, { promptKey, unread, cached }] of rows.entries()) {
+    const prompt = cached ? undefined : promptKey;
+    const known = prompt === undefined ? undefined : begun.get(prompt);
+    const [start, before] = [known ?? tokens.length, cachedLength(cached)];
+    if (prompt !== undefined) begun.set(prompt, start);
+    for (const [place, id] of known === undefined ? unread.entries() : []) {
       tokens.push(id);
       positions.push(before + place);
       rowOf.push(b);
       placeOf.push(place);
     }
-    lastOf.push(tokens.length - 1);
+    lastOf.push(start + unread.length - 1);
     for (let place = 0; place < longest; place++) tokenOf.push(start + Math.min(place, unread.length - 1));
   }
   const all = [tokens.length, 1];

@@ -10,6 +10,7 @@ import type { Completion, Piece, SampleRequest } from "./chunk.js";
 import { Decoder, type DecoderOptions } from "./decoder.js";
 import { checkSamplingParams, type SamplingParams } from "./params.js";
 import type { Row } from "./row.js";
+import { placed } from "./row-cache.js";
 import type { RunLength } from "./run-feeds.js";
 import { groupsToRead, lengthOfRun } from "./schedule.js";
 
@@ -34,6 +35,8 @@ export class Sampler {
   /** In the order of their coming, until all of their completions are written. */
   #calls: readonly Call[] = [];
   #isWorking = false;
+  /** Rows in their places. */
+  #places: readonly Row[] = [];
 
   /** @param adapter on the weights: they are then compiled in, and its factors fed, so that others of them cost nothing */
   constructor(config: ModelConfig, weights: Constants, options: SamplerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
@@ -118,6 +121,8 @@ export class Sampler {
         for (const call of writing.length > 0 ? writing : this.#calls) this.#fail(call, error);
       }
     }
+    this.#places = [];
+    this.#decoder.rest();
     this.#isWorking = false;
   }
 
@@ -136,23 +141,42 @@ export class Sampler {
     let free = this.#options.maxRows - this.#rows.length;
     for (const call of this.#calls) {
       // Those behind one with other settings wait until it has had its turn.
-      if (call.key !== key) return;
+      if (call.key !== key) break;
       const before = call.waiting;
       call.begin(free);
       free -= before - call.waiting;
+    }
+    this.#shareRead();
+  }
+
+  /** Rows that begin with a prompt that another has read begin behind that. */
+  #shareRead(): void {
+    const rows = this.#rows;
+    // What a decoder reads first of an encoder-decoder isn't the prompt.
+    if (this.#decoder.config.encoderDecoder || rows.every(({ cached }) => cached)) return;
+    const read = new Map(rows.flatMap(({ cached, promptKey }) => (cached ? [[promptKey, cached] as const] : [])));
+    for (const row of rows) {
+      const known = row.cached ? undefined : read.get(row.promptKey);
+      if (known) row.beginBehind(known);
     }
   }
 
   /** Those with long texts read them; or all draw as many tokens as pays. */
   async #advance(): Promise<void> {
     const { config, parameters } = this.#decoder;
-    const [reading] = groupsToRead(config, parameters, this.#rows);
+    const [reading] = groupsToRead(config, parameters, this.#arrange());
     // Calls that have come meanwhile read theirs, before all go on together.
     if (reading) return this.#run(reading, { steps: 1, enough: 0 });
-    const rows = this.#rows;
+    const rows = this.#arrange();
     const key = rows.length > 0 ? this.#key : undefined;
     const isAnyWaiting = this.#calls.some((call) => call.waiting > 0 && call.key === key);
     if (rows.length > 0) await this.#run(rows, lengthOfRun(rows, this.#options.chunkTokens, isAnyWaiting));
+  }
+
+  /** The rows in the order of their places, which they keep. */
+  #arrange(): readonly Row[] {
+    this.#places = placed(this.#places, this.#rows);
+    return this.#places;
   }
 
   async #run(rows: readonly Row[], length: RunLength): Promise<void> {

@@ -9,10 +9,13 @@ const mostScoreBytes = 2 ** 28;
 
 /**
  * How long rows are written together. While requests wait, a run ends as soon as an eighth of the rows have, so that places
- * are not empty for long; with none waiting when a quarter have, so that the rest costs less.
+ * are not empty for long; with none waiting when a quarter have, so that the rest costs less. Rows that cannot end before each
+ * other are written to their end.
  */
 export function lengthOfRun(rows: readonly Row[], chunkTokens: number, isAnyWaiting: boolean): RunLength {
   const steps = Math.min(chunkTokens, Math.max(...rows.map(({ room }) => room)));
+  const endsTogether = rows.every(({ room, params }) => room === steps && params.stopIds.length === 0);
+  if (endsTogether) return { steps, enough: 0 };
   const ended = Math.max(1, Math.floor(rows.length * (isAnyWaiting ? 1 / 8 : 1 / 4)));
   return { steps, enough: rows.length - ended };
 }

@@ -147,6 +147,17 @@ describe("Sampler.sample()", () => {
     expect(written).toEqual(tokensOf(completions));
   });
 
+  it.each([{}, { maxRows: 2 }, { maxRows: 3, chunkTokens: 3 }, { maxRows: 4, weightsAsInputs: false }])(
+    "gives each of several samples of a prompt what it gets alone, with %j",
+    async (host) => {
+      const many = requests.slice(0, 4).flatMap((request) => [0n, 1n, 2n].map((n) => ({ ...request, seed: request.seed * 10n + n })));
+      const alone = await Promise.all(many.map(async (one) => tokensOf(await sample({ stopIds: [20, 21, 22] }, { requests: [one] }))[0]));
+      const completions = await sample({ stopIds: [20, 21, 22] }, { requests: many, ...host });
+      expect(tokensOf(completions)).toEqual(alone);
+      expect((await mismatch(model, many, completions)).worst).toBeLessThan(1e-4);
+    },
+  );
+
   it("refuses what cannot be completed before any work", async () => {
     const one = (promptIds: number[]) => ({ requests: [{ promptIds: Int32Array.from(promptIds), seed: 1n }] });
     await expect(sample({}, one([]))).rejects.toThrow("prompt 0: it has no tokens");
