@@ -1,9 +1,9 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { WeightStore } from "../shared/flow/weights/store.js";
+import type { Placed, WeightStore } from "../shared/flow/weights/store.js";
 
 /** Which version: learners that take over make versions of the same numbers again. */
-interface VersionId {
+export interface VersionId {
   readonly version: number;
   readonly fence: bigint;
 }
@@ -11,10 +11,21 @@ interface VersionId {
 /** A version that is on its way, or here. */
 interface Held extends VersionId {
   readonly directory: string;
-  readonly fetched: Promise<unknown>;
+  /** Undefined if it was superseded before its turn. */
+  readonly placed: Promise<Placed | undefined>;
   /** Someone waits for it, or has it. */
   isTaken: boolean;
 }
+
+/** A version that someone works with. */
+export interface TakenVersion {
+  readonly directory: string;
+  /** As of {@link Placed}. */
+  readonly checked: Promise<void>;
+}
+
+/** Settles when nothing reads or writes a version's files any more, whatever came of it. */
+const settled = ({ placed }: Held): Promise<void> => placed.then((found) => found?.checked).catch(() => {});
 
 /**
  * The weights of a run's versions as files of this process: the one in use, and the one that was announced last, which is
@@ -44,17 +55,23 @@ export class HeldVersions {
     if (!this.#find(id)) this.#fetch(id);
   }
 
-  /** The directory of a version's weights, once they are there. They stay until another is {@link used}. @throws as `fetch` of a store */
-  async take(id: VersionId): Promise<string> {
+  /**
+   * A version's weights, once they are there. They stay until another is {@link used}, or it turns out that they are damaged.
+   *
+   * @throws as `place` of a store
+   */
+  async take(id: VersionId): Promise<TakenVersion> {
     const held = this.#find(id) ?? this.#fetch(id);
     held.isTaken = true;
-    try {
-      await held.fetched;
-      return held.directory;
-    } catch (error) {
+    const { directory, placed } = held;
+    const orDrop = async (error: unknown): Promise<never> => {
       await this.#drop(held);
       throw error;
-    }
+    };
+    const found = await placed.catch(orDrop);
+    const checked = Promise.resolve(found?.checked).catch(orDrop);
+    checked.catch(() => {});
+    return { directory, checked };
   }
 
   /** The version in a directory is in use: those before it go. */
@@ -69,22 +86,22 @@ export class HeldVersions {
 
   #fetch(id: VersionId): Held {
     const directory = join(this.#root, `${id.version}-${this.#count++}`);
-    const before = this.#held.at(-1)?.fetched.catch(() => {}) ?? Promise.resolve();
+    const before = this.#held.at(-1);
     for (const held of this.#held) if (!held.isTaken) void this.#drop(held);
-    const fetched = before.then(() => {
+    const placed = (before ? settled(before) : Promise.resolve()).then(() => {
       // It was superseded while it waited for its turn.
-      if (!this.#held.includes(held)) return;
-      return this.#store.fetch(this.#runId, id.version, directory, this.#isWeights);
+      if (!this.#held.includes(held)) return undefined;
+      return this.#store.place(this.#runId, id.version, directory, this.#isWeights);
     });
-    fetched.catch(() => {});
-    const held: Held = { ...id, directory, fetched, isTaken: false };
+    placed.catch(() => {});
+    const held: Held = { ...id, directory, placed, isTaken: false };
     this.#held.push(held);
     return held;
   }
 
   async #drop(held: Held): Promise<void> {
     this.#held = this.#held.filter((other) => other !== held);
-    await held.fetched.catch(() => {});
+    await settled(held);
     await rm(held.directory, { recursive: true, force: true });
   }
 }

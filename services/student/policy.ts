@@ -10,7 +10,7 @@ import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import type { ModelSource } from "../shared/ml/host/model-host.js";
 import { isWeightsFile, weightsFilesOf } from "../shared/ml/models/checkpoint/open.js";
 import { publishedFiles } from "../shared/ml/models/trainable.js";
-import { HeldVersions } from "./held-versions.js";
+import { HeldVersions, type VersionId } from "./held-versions.js";
 
 /** How often a wait looks without an announcement, and when it is first logged. */
 const lookMs = 1000;
@@ -153,8 +153,7 @@ export class Policy {
     if (!held) throw new RetortError("FailedPrecondition", `run ${this.#runId}: no version can be used before the first is there`);
     try {
       await this.#checkBase(fence);
-      const directory = await held.take({ version, fence });
-      await this.#use(directory);
+      const directory = await this.#takeOver(held, { version, fence });
       // A large file takes long to delete: nobody waits for that.
       this.#clear(held, directory).catch((error: unknown) =>
         this.#log.warn({ err: error }, "files of an old version could not be deleted"),
@@ -169,6 +168,17 @@ export class Policy {
     if (fence !== this.#fence) return false;
     this.version = version;
     return true;
+  }
+
+  /** Gives the sampler a version while its digests are compared: it has the sampler to itself until both are done. */
+  async #takeOver(held: HeldVersions, id: VersionId): Promise<string> {
+    const { directory, checked } = await held.take(id);
+    // What the sampler has from now on is no version until it is known to be whole.
+    this.version = -1;
+    const [used, whole] = await Promise.allSettled([this.#use(directory), checked]);
+    // A damaged file may be why it couldn't be used.
+    for (const outcome of [whole, used]) if (outcome.status === "rejected") throw outcome.reason;
+    return directory;
   }
 
   /** Deletes what is held besides the version in use. */

@@ -1,9 +1,10 @@
 /**
  * Peak memory of one role's work, each in a process of its own: a teacher that scores, a student that samples, a learner that
- * takes three steps; against the bytes of its weights. And how much a teacher grows over twenty values of k, a student over
+ * takes three steps; against the bytes of its weights. Told twice: all that the process held, pages of mapped files among it,
+ * which the system may take back; and what was its own alone. And how much a teacher grows over twenty values of k, a student over
  * twenty settings of sampling.
  */
-import { rss } from "./processes.js";
+import { rss, watchOwnMemory } from "./processes.js";
 import { addRow, size } from "./rows.js";
 import { type Served, startOurs } from "./served.js";
 import { loads, nameOf, type Role, type Shape, savedModel, shapes } from "./shapes.js";
@@ -26,8 +27,9 @@ const varied: Readonly<Record<Role, (i: number) => object>> = {
 async function inference(shape: Shape, role: Role, dtype: Dtype): Promise<void> {
   const { directory, parameters } = await savedModel(shape, role);
   const work = startOurs(`${role} ${shape}`, role === "teacher" ? "score" : "sample", { directory, load: loads[shape], dtype });
+  const own = watchOwnMemory(work.pid);
   for (let i = 0; i < 3; i++) await work.ask(role === "teacher" ? JSON.stringify({ kind: "top_k", k: 32, temperature: 1 }) : "");
-  tell(`${role}, ${nameOf(shape)}, ${dtype}`, work, parameters, bytesOf[dtype]);
+  tell(`${role}, ${nameOf(shape)}, ${dtype}`, work, own(), parameters * bytesOf[dtype], parameters);
   const before = rss(work.pid)!;
   for (let i = 0; i < 20; i++) await work.ask(JSON.stringify(varied[role](i)));
   const what = role === "teacher" ? "values of k" : "sampling settings";
@@ -38,17 +40,17 @@ async function inference(shape: Shape, role: Role, dtype: Dtype): Promise<void> 
 async function learner(shape: Shape): Promise<void> {
   const { directory, parameters } = await savedModel(shape, "student");
   const work = startOurs(`learner ${shape}`, "train", { directory, load: loads[shape] });
+  const own = watchOwnMemory(work.pid);
   for (let i = 0; i < 3; i++) await work.ask();
-  tell(`learner, ${nameOf(shape)}, float32`, work, parameters, 4);
+  tell(`learner, ${nameOf(shape)}, float32`, work, own(), 4 * parameters, parameters);
   await work.stop();
 }
 
 /** Prints what a process has held, and per parameter; what Node holds without a model is told apart. */
-function tell(work: string, { peak, pid }: Served, parameters: number, bytes: number): void {
-  const weights = parameters * bytes;
+function tell(work: string, { peak, pid }: Served, own: number | undefined, weights: number, parameters: number): void {
   const above = peak === undefined ? Number.NaN : peak - base!;
   const ratio = `${(above / weights).toFixed(2)}x its weights of ${size(weights)}, ${(above / parameters).toFixed(1)} bytes per parameter`;
-  console.log(`memory ${work}: peak RSS ${size(peak)}, now ${size(rss(pid))}; beyond an empty process ${ratio}`);
+  console.log(`memory ${work}: peak RSS ${size(peak)}, of its own ${size(own)}, now ${size(rss(pid))}; beyond an empty process ${ratio}`);
   addRow({ work: `memory, ${work}`, ours: ratio, oursRss: peak });
 }
 

@@ -50,8 +50,8 @@ async function bench(shape: Shape, kind: string, store: WeightStore): Promise<vo
   for (let version = 1; version <= versions + 1; version++) {
     const publish = (await timed(() => put(version, false))).s;
     const directory = join(holding, String(version));
-    const got = await timed(() => store.fetch("bench", version, directory, (file) => weights.includes(file)));
-    const take = (await timed(() => student.useWeights(directory))).s;
+    const got = await timed(() => store.place("bench", version, directory, (file) => weights.includes(file)));
+    const take = (await timed(() => Promise.all([student.useWeights(directory), got.value.checked]))).s;
     const [token, again] = [(await timed(first)).s, (await timed(first)).s];
     if (version > 1)
       for (const [name, s] of Object.entries({ publish, fetch: got.s, take, token, again })) times[name as keyof typeof times].push(s);
@@ -65,7 +65,7 @@ async function bench(shape: Shape, kind: string, store: WeightStore): Promise<vo
   const s = (x: number) => `${x.toFixed(3)} s`;
   const work = `new weights, ${nameOf(shape)}, ${bytes} by ${kind}`;
   console.log(
-    `${work}: published in ${s(all.publish)}; a student's first token is later by ${s(student_s)} (fetched ${s(all.fetch)}, taken ${s(all.take)}, first token ${s(all.token)} instead of ${s(all.again)})`,
+    `${work}: published in ${s(all.publish)}; a student's first token is later by ${s(student_s)} (placed ${s(all.fetch)}, checked and taken ${s(all.take)}, first token ${s(all.token)} instead of ${s(all.again)})`,
   );
   addRow({ work, ours: `published in ${s(all.publish)}, in the student in ${s(student_s)}` });
   await student.close();

@@ -20,6 +20,26 @@ export const peakRss = (pid: number): number | undefined => kilobytes(read(`/pro
 /** Bytes that a process holds now. */
 export const rss = (pid: number): number | undefined => kilobytes(read(`/proc/${pid}/status`), "VmRSS");
 
+/**
+ * Watches how much memory of its own a process has, from now until it is asked: what it holds less the pages of mapped files, which the
+ * system takes back as it needs them.
+ *
+ * @returns most bytes that were seen
+ */
+export function watchOwnMemory(pid: number, everyMs = 20): () => number | undefined {
+  let most: number | undefined;
+  const look = () => {
+    const now = kilobytes(read(`/proc/${pid}/status`), "RssAnon");
+    if (now !== undefined) most = Math.max(most ?? 0, now);
+  };
+  const timer = setInterval(look, everyMs);
+  return () => {
+    look();
+    clearInterval(timer);
+    return most;
+  };
+}
+
 /** Processes below one, without itself. */
 export function descendants(ancestor: number): number[] {
   const parents = new Map<number, number>();

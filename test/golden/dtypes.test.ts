@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { openLanguageModel } from "../../services/shared/ml/models/checkpoint/check.js";
 import { readStored } from "../../services/shared/ml/models/checkpoint/read.js";
-import { storedWeights } from "../../services/shared/ml/models/checkpoint/stored-weights.js";
+import { placedWeights } from "../../services/shared/ml/models/checkpoint/stored-weights.js";
 import type { ModelConfig } from "../../services/shared/ml/models/config/model-config.js";
 import { type Constants, unrounded } from "../../services/shared/ml/models/constants.js";
 import { digestOf } from "../../services/shared/ml/models/model.js";
@@ -48,13 +48,13 @@ describe.each(directories)("the weights of %s, where they lie", (name) => {
 
   it("have the digest that they have in memory", async () => {
     const { tensors } = await opened;
-    expect(digestOf(await storedWeights(tensors))).toBe(digestOf(await readStored(tensors)));
+    expect(digestOf(await placedWeights(tensors))).toBe(digestOf(await readStored(tensors)));
   });
 
   it("in float32 give the same scores as in memory", async () => {
     const { config, tensors } = await opened;
     const inMemory = await scores(config, await readStored(tensors));
-    const mapped = weightsAt(config, await storedWeights(tensors), "float32");
+    const mapped = weightsAt(config, await placedWeights(tensors), "float32");
     const used = await scores(config, mapped.weights);
     for (const [i, { full }] of used.entries()) expectAllClose(full!, inMemory[i]!.full!, { rtol: 1e-5, atol: 1e-5 });
     mapped.close();
@@ -64,7 +64,7 @@ describe.each(directories)("the weights of %s, where they lie", (name) => {
     "in %s are off by a KL of at most %d, and sampled as they are scored",
     async (dtype, bound) => {
       const { config, tensors } = await opened;
-      const mapped = weightsAt(config, await storedWeights(tensors), dtype);
+      const mapped = weightsAt(config, await placedWeights(tensors), dtype);
       const used = await scores(config, mapped.weights);
       const kl = meanKl(await scores(config, unrounded(mapped.weights), false), used);
       expect(kl).toBeLessThan(bound);

@@ -1,6 +1,10 @@
 /**
  * The environment in which a process that computes runs best with glibc: its memory lies on huge pages where the kernel has
- * them. It must be there before the process starts. What the user has set stays; other C libraries don't read it.
+ * them. Freed memory is given back as glibc does by itself. Keeping it all (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_MAX_=0) spares a
+ * student a fifth of a second of 1.1 s per new version of 135M weights, and nothing in a step of decoding; but a teacher or
+ * a learner would hold its peak for good.
+ *
+ * It must be there before the process starts. What the user has set stays; other C libraries don't read it.
  *
  * @param env the environment that the process would have
  */

@@ -170,6 +170,26 @@ describe.each(stores)("%s", (_, open, damage) => {
     });
   });
 
+  it("tells of a file that lies there before it has been read whether it is as long as it should be, and then what it holds", async () => {
+    const store = open();
+    await storeBytes(store, run, 1, version(1), 1n);
+    const held = store.holding(run, "student-0");
+    const { manifest, checked } = await store.place(run, 1, held);
+    expect(manifest.files.length).toBe(2);
+    expect(same(await readFile(join(held, "model.safetensors")), filled(3_000_001, 1))).toBe(true);
+    await expect(checked).resolves.toBeUndefined();
+    await damage(1, "model.safetensors");
+    await expect(store.place(run, 1, store.holding(run, "student-1"))).rejects.toMatchObject({ code: "DataLoss" });
+    const other = new Map([...version(1), ["config.json", filled(100, 7)]]);
+    await storeBytes(store, run, 2, other, 1n);
+    await damage(2, "config.json");
+    const placed = store.place(run, 2, store.holding(run, "student-2"), (name) => name === "config.json");
+    await expect(placed.then(({ checked }) => checked)).rejects.toMatchObject({
+      code: "DataLoss",
+      message: expect.stringContaining("config.json"),
+    });
+  });
+
   it("has no version while it is being written: the manifest comes last", async () => {
     const store = open();
     const writing = storeBytes(store, run, 5, version(1), 1n);

@@ -28,6 +28,8 @@ class Learner {
   readonly stop = new AbortController();
   /** What the store has: the bytes of each version, as text. */
   get: (version: number) => Promise<string> = async (version) => `weights ${version}`;
+  /** What comes of the comparison of a version's digests. */
+  check: (version: number) => Promise<void> = async () => {};
   #announcement = later<PolicyAnnouncement>();
   #heard = later<void>();
   readonly policy: Policy;
@@ -50,11 +52,13 @@ class Learner {
       },
     } as unknown as RunStore;
     const store = {
-      fetch: async (_: string, version: number, directory: string, wanted: (name: string) => boolean = () => true) => {
+      fetch: (...[id, version, directory, wanted]: Parameters<WeightStore["place"]>) => store.place(id, version, directory, wanted),
+      place: async (_: string, version: number, directory: string, wanted: (name: string) => boolean = () => true) => {
         learner.fetched.push(version);
         const text = await learner.get(version);
         await mkdir(directory, { recursive: true });
         for (const name of learner.files.filter(wanted)) await writeFile(join(directory, name), name === "model.safetensors" ? text : "");
+        return { checked: learner.check(version) };
       },
       manifest: async () => ({
         fence: learner.fence,
@@ -256,6 +260,31 @@ describe("Policy", () => {
     const waiting = learner.ensure(5, 6);
     learner.stop.abort();
     await expect(waiting).rejects.toMatchObject({ code: "Cancelled", disposition: "giveBack" });
+  });
+
+  it("compares digests while the sampler takes the weights, and has the version when both are done", async () => {
+    const whole = later<void>();
+    learner.check = () => whole.promise;
+    await learner.announce(1);
+    const found = learner.ensure(1, 1);
+    await eventually("version 1 is being taken", async () => learner.used.length === 1);
+    expect(learner.policy.version).toBe(-1);
+    whole.settle();
+    expect([await found, learner.policy.version]).toEqual([1, 1]);
+  });
+
+  it("does not have a version whose digests turn out to be others, nor the one before: it fetches what is asked for next", async () => {
+    await learner.announce(1);
+    await learner.ensure(1, 1);
+    learner.check = () => Promise.reject(new RetortError("DataLoss", "the digest is another"));
+    // What a damaged file does to the sampler is not what is told.
+    learner.using = Promise.reject(new RetortError("InvalidArgument", "no safetensors file"));
+    learner.using.catch(() => {});
+    await learner.announce(2);
+    await expect(learner.ensure(2, 2)).rejects.toMatchObject({ code: "DataLoss" });
+    expect([learner.policy.version, await learner.held()]).toEqual([-1, ["1-0"]]);
+    [learner.check, learner.using] = [async () => {}, Promise.resolve()];
+    expect([await learner.ensure(2, 2), learner.fetched]).toEqual([2, [0, 1, 2, 2]]);
   });
 
   it("passes on what else is wrong with the weights", async () => {

@@ -1,4 +1,4 @@
-import { readdir, rm } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
@@ -6,7 +6,7 @@ import { RetortError } from "../../base/errors.js";
 import { makeDirectory } from "../../base/make-directory.js";
 import { type WeightsManifest, WeightsManifestSchema } from "../../gen/retort/v1/flow_pb.js";
 import { manifestName, manifestOf } from "./manifest.js";
-import type { VersionFile, WeightStore } from "./store.js";
+import type { Placed, VersionFile, WeightStore } from "./store.js";
 
 /** Directories of learners that store versions, and of readers that keep them, beside the versions of a run. */
 const stagePrefix = ".new-";
@@ -28,8 +28,8 @@ export abstract class BlobStore implements WeightStore {
   protected abstract write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void>;
   /** The bytes of a small file; undefined if nothing has the name. */
   protected abstract read(runId: string, version: number, name: string): Promise<Uint8Array | undefined>;
-  /** Brings a file to a path that is free, and tells its SHA-256, hexadecimal; undefined if nothing has the name. */
-  protected abstract bring(runId: string, version: number, name: string, path: string): Promise<string | undefined>;
+  /** Brings a file to a path that is free; undefined if nothing has the name. */
+  protected abstract bring(runId: string, version: number, name: string, path: string): Promise<Brought | undefined>;
   /** Harmless if nothing has the name. */
   protected abstract remove(runId: string, version: number, name: string): Promise<void>;
   /** The names of all that is stored under a version. */
@@ -74,19 +74,37 @@ export abstract class BlobStore implements WeightStore {
     return bytes && manifestOf(runId, version, bytes);
   }
 
-  async fetch(runId: string, version: number, directory: string, wanted: (name: string) => boolean = () => true): Promise<WeightsManifest> {
+  async fetch(runId: string, version: number, directory: string, wanted?: (name: string) => boolean): Promise<WeightsManifest> {
+    const { manifest, checked } = await this.place(runId, version, directory, wanted);
+    await checked;
+    return manifest;
+  }
+
+  async place(runId: string, version: number, directory: string, wanted: (name: string) => boolean = () => true): Promise<Placed> {
     const manifest = await this.manifest(runId, version);
     if (!manifest) throw new RetortError("NotFound", `run ${runId} has no stored version ${version}`);
     await makeDirectory(directory);
-    for (const { name, digest } of manifest.files.filter(({ name }) => wanted(name))) {
-      const path = join(directory, name);
+    const checks: (() => Promise<void>)[] = [];
+    for (const file of manifest.files.filter(({ name }) => wanted(name))) {
+      const path = join(directory, file.name);
       await makeDirectory(dirname(path));
-      const found = await this.bring(runId, version, name, path);
-      if (found === undefined || (found !== digest && (await this.#isReplaced(manifest))))
-        throw new RetortError("NotFound", `version ${version} of run ${runId} was deleted while it was read`);
-      if (found !== digest) throw wrongDigest(runId, version, name);
+      const brought = await this.bring(runId, version, file.name, path);
+      if (!brought) throw deleted(manifest);
+      // A file that is mapped must not be shorter than it says.
+      if (BigInt((await stat(path)).size) !== file.sizeBytes) throw await this.#damage(manifest, file.name, "size");
+      checks.push(async () => {
+        if ((await brought.digest()) !== file.digest) throw await this.#damage(manifest, file.name, "digest");
+      });
     }
-    return manifest;
+    const checked = inTurn(checks);
+    // Whoever waits for it hears of what is wrong.
+    checked.catch(() => {});
+    return { manifest, checked };
+  }
+
+  /** What is wrong with a file that isn't what a manifest says. */
+  async #damage(manifest: WeightsManifest, name: string, what: "size" | "digest"): Promise<RetortError> {
+    return (await this.#isReplaced(manifest)) ? deleted(manifest) : notAsSaid(manifest, name, what);
   }
 
   async list(runId: string): Promise<number[]> {
@@ -135,6 +153,12 @@ export abstract class BlobStore implements WeightStore {
   }
 }
 
+/** A file that was brought to its reader. */
+export interface Brought {
+  /** Its SHA-256, hexadecimal. */
+  digest(): Promise<string>;
+}
+
 /** A file of this machine. */
 export type LocalFile = Pick<VersionFile, "path" | "sizeBytes">;
 
@@ -145,5 +169,13 @@ const olderFence = (runId: string, version: number, stored: bigint, own: bigint)
   });
 
 /** A stored file is not what its manifest says. */
-const wrongDigest = (runId: string, version: number, name: string): RetortError =>
-  new RetortError("DataLoss", `run ${runId} version ${version}: ${name} does not have the digest of its manifest`);
+const notAsSaid = ({ runId, version }: WeightsManifest, name: string, what: string): RetortError =>
+  new RetortError("DataLoss", `run ${runId} version ${version}: ${name} does not have the ${what} of its manifest`);
+
+const deleted = ({ runId, version }: WeightsManifest): RetortError =>
+  new RetortError("NotFound", `version ${version} of run ${runId} was deleted while it was read`);
+
+/** Runs one piece of work after another. */
+async function inTurn(work: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const piece of work) await piece();
+}

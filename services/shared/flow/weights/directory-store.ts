@@ -4,7 +4,7 @@ import { hashFile } from "../../base/hash-file.js";
 import { linkOrCopy } from "../../base/link-or-copy.js";
 import { makeDirectory } from "../../base/make-directory.js";
 import { writeAtomically } from "../../base/write-atomically.js";
-import { BlobStore, type LocalFile } from "./blob-store.js";
+import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
 
 /**
  * Versions in a directory that all roles share: `<root>/<run>/<version>/<file>`. Who stores or fetches shares the files
@@ -32,8 +32,8 @@ export class DirectoryStore extends BlobStore {
     return readFile(join(this.#path(runId, version), name)).catch(absent);
   }
 
-  protected async bring(runId: string, version: number, name: string, path: string): Promise<string | undefined> {
-    return linkOrCopy(join(this.#path(runId, version), name), path).then(() => hashFile(path), absent);
+  protected async bring(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
+    return linkOrCopy(join(this.#path(runId, version), name), path).then(() => ({ digest: () => hashFile(path) }), absent);
   }
 
   protected async remove(runId: string, version: number, name: string): Promise<void> {

@@ -3,7 +3,7 @@ import { type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
 import { RetortError } from "../../base/errors.js";
 import { chunksOf } from "../../base/file-bytes.js";
 import { isApiError, type Streams } from "../../base/streams/connection.js";
-import { BlobStore, type LocalFile } from "./blob-store.js";
+import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
 import { writeStream } from "./write-stream.js";
 
 // Digests are Node's own: those in JavaScript, the client's default, take ten times as long.
@@ -39,7 +39,7 @@ export class NatsStore extends BlobStore {
     return (await (await this.#existing(runId))?.getBlob(`${version}/${name}`)) ?? undefined;
   }
 
-  protected async bring(runId: string, version: number, name: string, path: string): Promise<string | undefined> {
+  protected async bring(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
     const found = await (await this.#existing(runId))?.get(`${version}/${name}`);
     if (!found) return undefined;
     const what = `version ${version} of run ${runId}: ${name}`;
@@ -52,7 +52,7 @@ export class NatsStore extends BlobStore {
     });
     const error = await failed;
     if (error) throw new RetortError("DataLoss", `${what} cannot be read: ${error.message}`);
-    return digest;
+    return { digest: async () => digest };
   }
 
   protected async remove(runId: string, version: number, name: string): Promise<void> {

@@ -12,7 +12,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { RetortError } from "../../base/errors.js";
 import { withRegular } from "../../base/regular-files.js";
-import { BlobStore, type LocalFile } from "./blob-store.js";
+import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
 import { writeStream } from "./write-stream.js";
 
 /** Where an S3 store keeps its objects, and in what sizes it sends them. */
@@ -97,9 +97,12 @@ export class S3Store extends BlobStore {
     });
   }
 
-  protected async bring(runId: string, version: number, name: string, path: string): Promise<string | undefined> {
+  protected async bring(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
     const place = this.#object(runId, version, name);
-    return this.#get(place, (size, body) => writeStream(path, size, body, place.Key));
+    return this.#get(place, async (size, body) => {
+      const digest = await writeStream(path, size, body, place.Key);
+      return { digest: async () => digest };
+    });
   }
 
   /** Reads an object; undefined if there is none. */

@@ -10,6 +10,16 @@ export interface VersionFile {
   readonly digest: string;
 }
 
+/** Files of a version that lie in a reader's directory. */
+export interface Placed {
+  readonly manifest: WeightsManifest;
+  /**
+   * Settles when all of them have been read and compared with the manifest. Nothing that was made of them may be given on before.
+   * Rejects with NotFound or DataLoss, as {@link WeightStore.fetch}.
+   */
+  readonly checked: Promise<void>;
+}
+
 /**
  * Where policy versions are kept. A version exists when its manifest does, which is written last; what is fetched is checked
  * against the digests in the manifest. Files go from disk to disk: no process holds one in memory.
@@ -46,6 +56,13 @@ export interface WeightStore {
    * @throws NotFound if the version does not exist, or is deleted or replaced meanwhile; DataLoss if a digest does not match
    */
   fetch(runId: string, version: number, directory: string, wanted?: (name: string) => boolean): Promise<WeightsManifest>;
+  /**
+   * As {@link fetch}, for a reader that works while digests are compared: the files have their sizes, and may still be found to
+   * hold other bytes than they should.
+   *
+   * @throws NotFound as `fetch`; DataLoss if a file has another size
+   */
+  place(runId: string, version: number, directory: string, wanted?: (name: string) => boolean): Promise<Placed>;
   /** Existing versions in rising order. */
   list(runId: string): Promise<number[]>;
   /** Harmless if the version does not exist. */

@@ -1,7 +1,7 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { byteLengthOf, bytesOf, type Constant, isInFile } from "./file-tensor.js";
+import { byteLengthOf, bytesOf, type Constant } from "./file-tensor.js";
 import { type Attribute, type Dim, type Graph, type Node, Value } from "./graph.js";
-import { isConversion, lowered, quantisedNames, rowsName, widenedOutput } from "./lower.js";
+import { isConversion, lowered, partsOf, widenedOutput } from "./lower.js";
 import { liveParts } from "./prune.js";
 import { dtypeInfo, type Tensor } from "./tensor.js";
 
@@ -59,15 +59,8 @@ function writeGraph(w: BinaryWriter, graph: Graph, writing: Writing): void {
     message(w, 1, (n) => writeNode(n, widenedOutput(graph, value, name) ?? identity(value, name), writing));
   w.tag(2, WireType.LengthDelimited).string(graph.name);
   for (const [name, { tensor }] of graph.initializers) {
-    const write = (name: string, constant: Constant) => {
-      if (writing.reads.has(name)) message(w, 5, (t) => writeTensor(t, constant, name, writing.place));
-    };
-    write(name, tensor);
-    if (!isInFile(tensor)) continue;
-    write(rowsName(name), tensor);
-    if (!tensor.quantised) continue;
-    write(quantisedNames(name).values, tensor.quantised.values);
-    write(quantisedNames(name).scales, tensor.quantised.scales);
+    for (const [part, constant] of partsOf(name, tensor))
+      if (writing.reads.has(part)) message(w, 5, (t) => writeTensor(t, constant, part, writing.place));
   }
   for (const value of graph.inputs) message(w, 11, (v) => writeValueInfo(v, value.name, value));
   for (const { name, value } of graph.outputs) message(w, 12, (v) => writeValueInfo(v, name, value));

@@ -1,4 +1,4 @@
-import { type FileTensor, isHalf, isInFile } from "./file-tensor.js";
+import { byteLengthOf, type Constant, type FileTensor, isHalf, isInFile } from "./file-tensor.js";
 import { type Graph, type Node, Value } from "./graph.js";
 import { dtypeInfo } from "./tensor.js";
 
@@ -6,13 +6,45 @@ import { dtypeInfo } from "./tensor.js";
  * Name of a constant in a file as rows are taken from it. The runtime lays a constant out anew for products, and then keeps
  * nothing of the file; were the rows taken from the same one, it would keep both.
  */
-export const rowsName = (name: string): string => `${name}.rows`;
+const rowsName = (name: string): string => `${name}.rows`;
+
+/** Name of a block of a matrix's rows. */
+const blockName = (name: string, block: number): string => `${name}.block.${block}`;
+
+/** Name of the constant that a block, or whatever else has a name, is of. */
+const wholeName = (name: string): string => name.replace(/\.block\.\d+$/, "");
+
+/** Most elements of a matrix of half precision that are widened at once where they can be taken by rows: 16 MiB of float32. */
+const mostWidened = 2 ** 22;
 
 /** Names of a quantised matrix's parts. */
-export const quantisedNames = (name: string): { readonly values: string; readonly scales: string } => ({
+const quantisedNames = (name: string): { readonly values: string; readonly scales: string } => ({
   values: `${name}.int8`,
   scales: `${name}.scales`,
 });
+
+/** The names that {@link lowered} nodes may read a constant by, with what each of them stands for. */
+export function partsOf(name: string, constant: Constant): (readonly [string, Constant])[] {
+  if (!isInFile(constant)) return [[name, constant]];
+  const { quantised } = constant;
+  const names = quantisedNames(name);
+  const inEightBits = quantised ? ([[names.values, quantised.values] as const, [names.scales, quantised.scales] as const] as const) : [];
+  const blocks = rowBlocks(constant).map((block, i) => [blockName(name, i), block] as const);
+  return [[name, constant], [rowsName(name), constant], ...inEightBits, ...blocks];
+}
+
+/** The blocks of rows that a matrix of half precision is widened in; none if it is widened whole. */
+function rowBlocks({ quantised, ...whole }: FileTensor): FileTensor[] {
+  const [rows = 0, width = 0, ...more] = whole.dims;
+  if (!isHalf(whole.dtype) || more.length > 0 || rows * width <= mostWidened) return [];
+  const most = Math.max(1, Math.floor(mostWidened / width));
+  const rowBytes = byteLengthOf({ ...whole, dims: [1, width] });
+  return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({
+    ...whole,
+    dims: [Math.min(most, rows - i * most), width],
+    offset: whole.offset + i * most * rowBytes,
+  }));
+}
 
 /**
  * A node as the runtime is given it, where it reads constants that lie in a file: half precision is converted to float32
@@ -23,6 +55,8 @@ export function lowered(graph: Graph, node: Node): readonly Node[] {
   const stored = node.inputs.map((input) => (input ? storedAt(graph, input.name) : undefined));
   const product = productOf(node, stored[1]);
   if (product) return [product];
+  const blocks = stored[1] ? byBlocks(graph, node, stored[1]) : [];
+  if (blocks.length > 0) return blocks;
   const isWidened = (constant: FileTensor | undefined): constant is FileTensor => constant !== undefined && isHalf(constant.dtype);
   const [table] = stored;
   if (node.op === "Gather" && table) return rowsOf(graph, node, table);
@@ -47,7 +81,7 @@ export function widenedOutput(graph: Graph, value: Value, name: string): Node | 
 
 /** Whether a node converts a constant that lies in a file. */
 export const isConversion = (graph: Graph, { op, inputs }: Node): boolean =>
-  op === "Cast" && inputs[0] !== undefined && storedAt(graph, inputs[0].name) !== undefined;
+  op === "Cast" && inputs[0] !== undefined && storedAt(graph, wholeName(inputs[0].name)) !== undefined;
 
 function storedAt(graph: Graph, name: string): FileTensor | undefined {
   const constant = graph.constantAt(name);
@@ -69,6 +103,22 @@ function rowsOf(graph: Graph, gather: Node, { dtype, dims }: FileTensor): Node[]
   if (!isHalf(dtype)) return [{ ...gather, inputs }];
   const rows = new Value(graph, graph.fresh("rows"), dtype, y.shape);
   return [{ ...gather, inputs, outputs: [rows] }, cast(rows, y)];
+}
+
+/** x · Wᵀ of a large W of half precision, block by block of its rows: the widened one would be more than all else. None for any other node. */
+function byBlocks(graph: Graph, product: Node, stored: FileTensor): Node[] {
+  const { op, inputs, outputs, attributes } = product;
+  const [x, w] = inputs as readonly [Value, Value];
+  const [y] = outputs as readonly [Value];
+  if (op !== "FusedMatMul" || attributes.transA || !attributes.transB || x.name === w.name) return [];
+  const blocks = rowBlocks(stored);
+  const made = blocks.flatMap(({ dtype, dims }, i) => {
+    const widened = castOf(graph, new Value(w.graph, blockName(w.name, i), dtype, dims));
+    const part = new Value(graph, graph.fresh("block"), y.dtype, [...y.shape.slice(0, -1), dims[0] as number]);
+    return [widened, { ...product, inputs: [x, ...widened.outputs], outputs: [part] }];
+  });
+  const parts = made.filter((node) => node.op !== "Cast").flatMap((node) => node.outputs);
+  return parts.length > 0 ? [...made, { op: "Concat", domain: "", inputs: parts, outputs, attributes: { axis: -1 } }] : [];
 }
 
 /** x · W of a W that is there in 8 bits; undefined for any other node. */

@@ -12,8 +12,8 @@ import type { Constants } from "../models/constants.js";
 import { checkOnDevice } from "../models/device-limits.js";
 import { mapModel } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
-import { digestOf, headDigest, type Model } from "../models/model.js";
-import { headName, parameterCount } from "../models/model-params.js";
+import { identityOf, type Model, type WeightsIdentity } from "../models/model.js";
+import { parameterCount } from "../models/model-params.js";
 import { pick } from "../models/param-spec.js";
 import { type WeightsAt, weightsAt } from "../models/precision/dtype.js";
 import type { WeightDtype } from "../models/precision/weight-dtypes.js";
@@ -116,21 +116,21 @@ export class ModelHost {
     await checkDevice(options.device);
     checkDtype(options);
     const model = narrowed(await opened(source, options.device), options.vocabRows ?? 0);
+    const identity = identityOf(model);
     await this.#release();
     this.#options = options;
     this.#model = model;
     this.#use(model.params);
     this.#precision = await this.#measured();
-    return this.describe();
+    return this.#describe(identity);
   }
 
-  describe(): ModelDescription {
-    const { config, params, tokenizer, adapter } = this.#opened;
+  #describe(identity: WeightsIdentity): ModelDescription {
+    const { config, tokenizer } = this.#opened;
     const precision = this.#precision;
     const { architecture, vocabSize, maxPositions, hiddenSize, bosId, eosIds, padId } = config;
     const digests = {
-      digest: digestOf(new Map([...params, ...(adapter?.factors ?? [])])),
-      headDigest: headDigest({ ...found(params.get(headName(config)), "the head"), softCap: config.logitSoftCap }),
+      ...identity,
       configDigest: createHash("sha256").update(JSON.stringify(config)).digest("hex"),
       tokenizerDigest: tokenizer.digest,
       templateDigest: tokenizer.templateDigest,

@@ -1,15 +1,18 @@
 import { createHash, type Hash } from "node:crypto";
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
 import { deriveSeed, normals } from "../../base/random.js";
+import { isInFile } from "../graph/file-tensor.js";
 import { float32, type Tensor } from "../graph/tensor.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { architectureOf } from "./architectures/table.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { type Constants, float32Pieces, unrounded, type Weight } from "./constants.js";
 import type { Adapter } from "./lora.js";
-import { paramSpecs } from "./model-params.js";
+import { headName, paramSpecs } from "./model-params.js";
 import { elementsOf, type ParamSpec, type Weights } from "./param-spec.js";
 import { parseConfig } from "./parse-config.js";
+import { firstNonFinite } from "./safetensors/widen.js";
 
 /** A model: what it computes, its weights, in memory where nothing else is said, and its words. */
 export interface Model<W extends Constants = Weights> {
@@ -29,17 +32,56 @@ export interface Model<W extends Constants = Weights> {
  * Weights that were rounded count as their checkpoint has them.
  */
 export function digestOf(weights: Constants): string {
+  return digestOfPieces(weights, () => {});
+}
+
+/** As {@link digestOf}. @param onPiece hears of each weight's numbers, piece by piece, before they are hashed */
+function digestOfPieces(weights: Constants, onPiece: (name: string, piece: Float32Array) => void): string {
   const hash = createHash("sha256");
   for (const [name, weight] of [...unrounded(weights)].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${name}[${weight.dims}]`);
-    updateAll(hash, weight);
+    for (const piece of float32Pieces(weight)) {
+      onPiece(name, piece);
+      hash.update(bytesOver(piece));
+    }
   }
   return hash.digest("hex");
 }
 
-function updateAll(hash: Hash, weight: Weight): void {
-  for (const { buffer, byteOffset, byteLength } of float32Pieces(weight)) hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+const bytesOver = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength);
+
+/** What tells a model's weights from any other's: its {@link digestOf}, and its head's {@link headDigest}. */
+export interface WeightsIdentity {
+  readonly digest: string;
+  readonly headDigest: string;
 }
+
+/**
+ * The identity of a model's weights, an adapter's factors among them. Each number is read once, and looked at.
+ *
+ * @throws InvalidArgument naming file and weight if one holds an infinity or NaN
+ */
+export function identityOf({ config, params, adapter }: Model<Constants>): WeightsIdentity {
+  const name = headName(config);
+  const head = headHash(weightNamed(params, name).dims, config.logitSoftCap);
+  const seen = new Map<string, number>();
+  const digest = digestOfPieces(new Map([...params, ...(adapter?.factors ?? [])]), (weight, piece) => {
+    const bad = firstNonFinite(new Uint32Array(piece.buffer, piece.byteOffset, piece.length));
+    const before = seen.get(weight) ?? 0;
+    if (bad >= 0) throw notFinite(weight, params.get(weight), before + bad);
+    seen.set(weight, before + piece.length);
+    if (weight === name) head.update(bytesOver(piece));
+  });
+  return { digest, headDigest: head.digest("hex") };
+}
+
+const weightNamed = (weights: Constants, name: string): Weight => found(weights.get(name), `weight ${name}`);
+
+const notFinite = (name: string, weight: Weight | undefined, element: number): RetortError =>
+  new RetortError(
+    "InvalidArgument",
+    `${weight && isInFile(weight) ? `${weight.path}: ` : ""}tensor ${name} holds an infinity or NaN (element ${element}); a model with such a weight computes nothing: take an earlier checkpoint, or download it again`,
+  );
 
 /** What turns hidden states into logits: weights [V, D], and c where the family makes c · tanh(logit / c) of each logit. */
 export interface Head extends Tensor<"float32"> {
@@ -49,10 +91,14 @@ export interface Head extends Tensor<"float32"> {
 /** SHA-256 over a head's dimensions, its cap, if it has one, and the bytes of its weights as float32, hexadecimal; see {@link digestOf}. */
 export function headDigest({ softCap, ...head }: Weight & Pick<Head, "softCap">): string {
   const weight = unrounded(new Map([["head", head]])).get("head") ?? head;
-  const hash = createHash("sha256").update(`[${weight.dims}]${softCap === undefined ? "" : ` cap ${softCap}`}`);
-  updateAll(hash, weight);
+  const hash = headHash(weight.dims, softCap);
+  for (const piece of float32Pieces(weight)) hash.update(bytesOver(piece));
   return hash.digest("hex");
 }
+
+/** A head's hash before its numbers. */
+const headHash = (dims: readonly number[], softCap: number | undefined): Hash =>
+  createHash("sha256").update(`[${dims}]${softCap === undefined ? "" : ` cap ${softCap}`}`);
 
 /**
  * A model from scratch, with weights as its family begins: in Llama's, matrices from N(0, initializer_range²), norms 1, biases 0.
@@ -80,10 +126,10 @@ export function checkWeights(specs: readonly ParamSpec[], weights: ReadonlyMap<s
   const known = new Set(specs.map(({ name }) => name));
   for (const spec of specs) {
     const { name, dims } = spec;
-    const found = weights.get(name);
-    if (!found) throw missing(spec, file);
-    if (found.dims.join() !== dims.join()) {
-      throw new RetortError("InvalidArgument", `${file}: tensor ${name} has shape [${found.dims}]; config.json calls for [${dims}]`);
+    const weight = weights.get(name);
+    if (!weight) throw missing(spec, file);
+    if (weight.dims.join() !== dims.join()) {
+      throw new RetortError("InvalidArgument", `${file}: tensor ${name} has shape [${weight.dims}]; config.json calls for [${dims}]`);
     }
   }
   for (const name of weights.keys()) {

@@ -26,7 +26,7 @@ export interface SessionOptions {
    */
   readonly spinning?: boolean;
   /**
-   * Run the graph's nodes as they are written. Else the runtime rewrites the graph first, which takes seconds for thousands of
+   * Run the graph's nodes as they are written. Else the runtime simplifies the graph first, which takes seconds for thousands of
    * nodes. Default false.
    */
   readonly asWritten?: boolean;
@@ -68,7 +68,9 @@ export class Session {
     };
     try {
       const widens = constants.some((constant) => isInFile(constant) && isHalf(constant.dtype));
-      return new Session(await ort.InferenceSession.create(encodeModel(graph, place), runtimeOptions(options, widens)));
+      // Our graphs are written in fused operators: a search for more of these takes time and finds nothing.
+      const level = options.asWritten ? "disabled" : "basic";
+      return new Session(await ort.InferenceSession.create(encodeModel(graph, place), runtimeOptions(options, level, widens)));
     } finally {
       own?.close();
     }
@@ -76,7 +78,7 @@ export class Session {
 
   /** Opens an ONNX file that some other program wrote. @throws InvalidArgument with the runtime's message if it cannot */
   static async load(path: string, options: SessionOptions): Promise<Session> {
-    const session = await ort.InferenceSession.create(path, runtimeOptions(options, false)).catch((error: Error) => {
+    const session = await ort.InferenceSession.create(path, runtimeOptions(options, "all", false)).catch((error: Error) => {
       throw new RetortError("InvalidArgument", `${path} cannot be opened as an ONNX model: ${error.message}`, { cause: error });
     });
     return new Session(session);
@@ -122,7 +124,8 @@ const widening = ["ConstantFolding", "FuseFp16InitializerToFp32NodeTransformer"]
 
 /** @param widens the graph converts constants of half precision: were that done at once, all would be held in float32 */
 function runtimeOptions(
-  { device, threads, memoryArena, spinning, packed, asWritten }: SessionOptions,
+  { device, threads, memoryArena, spinning, packed }: SessionOptions,
+  graphOptimizationLevel: "disabled" | "basic" | "all",
   widens: boolean,
 ): ort.InferenceSession.SessionOptions {
   return {
@@ -131,7 +134,7 @@ function runtimeOptions(
     interOpNumThreads: 1,
     enableCpuMemArena: memoryArena ?? false,
     enableMemPattern: false,
-    graphOptimizationLevel: asWritten ? "disabled" : "all",
+    graphOptimizationLevel,
     extra: {
       session: {
         intra_op: { allow_spinning: spinning ? "1" : "0" },

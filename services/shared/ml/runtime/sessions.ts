@@ -3,6 +3,15 @@ import type { Session } from "./session.js";
 /** Rotary tables for this many positions cost nothing that counts. */
 const leastRoom = 4096;
 
+/** Makes a session with room for so many positions. */
+type Compile = (room: number) => Promise<Session>;
+
+interface Kept {
+  readonly session: Session;
+  readonly room: number;
+  readonly compile: Compile;
+}
+
 /**
  * Compiled graphs by name: as many as are allowed, those that were used last, each with room for the positions that were
  * asked for. A graph may hold a copy of the weights, and tables as long as its room.
@@ -11,7 +20,7 @@ export class Sessions {
   readonly #maxPositions: number;
   readonly #most: number;
   /** In the order of their last use. */
-  readonly #kept = new Map<string, { readonly session: Session; readonly room: number }>();
+  readonly #kept = new Map<string, Kept>();
   #room: number;
 
   /** @param most sessions that are kept; at least as many as one call uses in turn */
@@ -22,7 +31,7 @@ export class Sessions {
   }
 
   /** The session of this name, compiled if it is new or was made for fewer positions; what was not used for longest goes. */
-  async get(name: string, positions: number, compile: (room: number) => Promise<Session>): Promise<Session> {
+  async get(name: string, positions: number, compile: Compile): Promise<Session> {
     while (this.#room < Math.min(positions, this.#maxPositions)) this.#room = Math.min(this.#room * 2, this.#maxPositions);
     const known = this.#kept.get(name);
     this.#kept.delete(name);
@@ -32,9 +41,21 @@ export class Sessions {
     }
     await known?.session.release();
     while (this.#kept.size >= this.#most) await this.#drop([...this.#kept.keys()][0]!);
-    const made = { session: await compile(this.#room), room: this.#room };
-    this.#kept.set(name, made);
-    return made.session;
+    return this.#make(name, compile);
+  }
+
+  /** Compiles anew what is kept: what went into it has changed. All of the old goes before any of the new is made. */
+  async renew(): Promise<void> {
+    const kept = [...this.#kept];
+    await this.release();
+    for (const [name, { compile }] of kept) await this.#make(name, compile);
+  }
+
+  async #make(name: string, compile: Compile): Promise<Session> {
+    const room = this.#room;
+    const session = await compile(room);
+    this.#kept.set(name, { session, room, compile });
+    return session;
   }
 
   async release(): Promise<void> {

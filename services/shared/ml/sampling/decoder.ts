@@ -80,12 +80,11 @@ export class Decoder {
     this.#feedWeights();
   }
 
-  /** Uses other weights of the same config from the next run on. */
+  /** Uses other weights of the same config from the next run on: those that are compiled in are so now. */
   async setWeights(weights: Constants): Promise<void> {
-    // Constants are compiled into the sessions; inputs are not.
-    if (!this.#asInputs) await this.release();
     this.#weights = weights;
     this.#feedWeights();
+    if (!this.#asInputs) await this.#sessions.renew();
   }
 
   /** Lets rows with the same settings read on, and draw. What they have read is theirs behind it: what they drew is not. */

@@ -1,7 +1,6 @@
 import { realpath } from "node:fs/promises";
 import { RetortError } from "../../../base/errors.js";
-import { arrayOver, type FileTensor, isHalf, piecesOf } from "../../graph/file-tensor.js";
-import { firstNonFinite } from "../safetensors/widen.js";
+import type { FileTensor } from "../../graph/file-tensor.js";
 import type { StoredTensor } from "./open.js";
 
 /** Element types of weights, by their names in safetensors files. */
@@ -11,17 +10,6 @@ const dtypes = { BF16: "bfloat16", F16: "float16", F32: "float32" } as const;
 export type FloatDtype = (typeof dtypes)[keyof typeof dtypes];
 
 const isKnown = (dtype: string): dtype is keyof typeof dtypes => Object.hasOwn(dtypes, dtype);
-
-/**
- * Weights where they lie, after a look at each of their numbers. Nothing of them is kept in memory.
- *
- * @throws InvalidArgument naming file and tensor if one holds an infinity or NaN, or another element type
- */
-export async function storedWeights(tensors: ReadonlyMap<string, StoredTensor>): Promise<Map<string, FileTensor>> {
-  const placed = await placedWeights(tensors);
-  for (const [name, tensor] of placed) checkStored(tensor, nameOf(tensors.get(name)));
-  return placed;
-}
 
 const nameOf = (tensor: StoredTensor | undefined): string => `${tensor?.path}: tensor ${tensor?.stored}`;
 
@@ -37,33 +25,6 @@ export async function placedWeights(tensors: ReadonlyMap<string, StoredTensor>):
       return [name, { dtype: dtypes[entry.dtype], dims: entry.shape, path: paths.get(path) ?? path, offset }];
     }),
   );
-}
-
-/** Refuses infinities and NaN. */
-function checkStored(tensor: FileTensor<FloatDtype>, what: string): void {
-  let before = 0;
-  for (const piece of piecesOf(tensor)) {
-    const elements = isHalf(tensor.dtype) ? arrayOver(tensor.dtype, piece) : arrayOver("float32", piece);
-    const at =
-      elements instanceof Float32Array
-        ? firstNonFinite(new Uint32Array(elements.buffer, 0, elements.length))
-        : endless(elements, tensor.dtype);
-    if (at >= 0) throw notFinite(what, before + at);
-    before += elements.length;
-  }
-}
-
-const notFinite = (what: string, element: number): RetortError =>
-  new RetortError(
-    "InvalidArgument",
-    `${what} holds an infinity or NaN (element ${element}); a model with such a weight computes nothing: take an earlier checkpoint, or download it again`,
-  );
-
-/** Index of the first infinity or NaN among half-precision numbers, by their bits; -1 if all are finite. */
-function endless(bits: Uint16Array, dtype: FloatDtype): number {
-  const exponent = dtype === "float16" ? 0x7c00 : 0x7f80;
-  for (let i = 0; i < bits.length; i++) if (((bits[i] as number) & exponent) === exponent) return i;
-  return -1;
 }
 
 /** The element type of a checkpoint's numbers; float32, which loses nothing, where they have several. */

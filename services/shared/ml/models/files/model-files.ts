@@ -9,7 +9,7 @@ import { readAdapter } from "../checkpoint/adapter.js";
 import { type OpenedModel, openLanguageModel, openModel } from "../checkpoint/check.js";
 import { placesOf } from "../checkpoint/places.js";
 import { readStored } from "../checkpoint/read.js";
-import { storedWeights } from "../checkpoint/stored-weights.js";
+import { placedWeights } from "../checkpoint/stored-weights.js";
 import { configText } from "../config/config-text.js";
 import type { Constants } from "../constants.js";
 import { exportedConfig } from "../exported-config.js";
@@ -41,12 +41,12 @@ export async function readModel(directory: string): Promise<Model> {
 }
 
 /**
- * As {@link loadAdaptable}, with the weights where they lie, in the element types that they have there: nothing of them is held
- * in memory. Graphs take them by way of `weightsAt`.
+ * As {@link loadAdaptable}, with the weights where they lie, in the element types that they have there: nothing of them is read.
+ * Graphs take them by way of `weightsAt`; `identityOf` looks at their numbers.
  */
 export async function mapModel(directory: string, base?: string): Promise<Model<Constants>> {
   const opened = await openLanguageModel(directory, base);
-  return withWords(directory, opened, await storedWeights(opened.tensors), base);
+  return withWords(directory, opened, await placedWeights(opened.tensors), base);
 }
 
 async function readOpened(directory: string, opened: OpenedModel, base?: string): Promise<Model> {

@@ -25,6 +25,17 @@ describe("Sessions", () => {
     expect(log.slice(-2)).toEqual(["-a", "-b"]);
   });
 
+  it("compiles anew what it keeps when that is asked for, the old gone first, with room for as much as before", async () => {
+    const sessions = new Sessions(10_000, 2);
+    const { log, get } = recorder(sessions);
+    await sessions.renew();
+    for (const name of ["a", "b"]) await get(name, 5000);
+    await sessions.renew();
+    expect(log).toEqual(["+a/8192", "+b/8192", "-a", "-b", "+a/8192", "+b/8192"]);
+    await get("a", 5000);
+    expect(log.length).toBe(6);
+  });
+
   it("makes room for as many positions as were asked for, and keeps it", async () => {
     const { log, get } = recorder(new Sessions(1_010_000, 4));
     for (const positions of [1, 4096, 4097, 100, 70_000, 70_001, 1_010_000, 3, 2_000_000]) await get("a", positions);
