@@ -35,6 +35,11 @@ export interface SessionOptions {
    * mapped, which is slower at few rows. Default true.
    */
   readonly packed?: boolean;
+  /**
+   * Give nothing back: each run is told an array for every output, and writes it. Else outputs are copied on their way back, those
+   * that were written to such arrays too. Default false.
+   */
+  readonly bound?: boolean;
 }
 
 /** A tensor for each input of a graph, by name. */
@@ -46,9 +51,11 @@ export type Feeds = Readonly<Record<string, Tensor>>;
  */
 export class Session {
   readonly #session: ort.InferenceSession;
+  readonly #bound: boolean;
 
-  private constructor(session: ort.InferenceSession) {
+  private constructor(session: ort.InferenceSession, bound = false) {
     this.#session = session;
+    this.#bound = bound;
   }
 
   /**
@@ -68,7 +75,8 @@ export class Session {
     };
     try {
       const widens = constants.some((constant) => isInFile(constant) && isHalf(constant.dtype));
-      return new Session(await ort.InferenceSession.create(encodeModel(graph, place), runtimeOptions(options, widens)));
+      const model = encodeModel(graph, place, options.bound ? listName : undefined);
+      return new Session(await ort.InferenceSession.create(model, runtimeOptions(options, widens)), options.bound);
     } finally {
       own?.close();
     }
@@ -93,19 +101,39 @@ export class Session {
   /**
    * Runs the graph once. `into` gives arrays that outputs are written to, by name: an output that is listed there is
    * not allocated anew. Inputs are read in place.
+   *
+   * @returns the outputs; of a bound session `into`
    */
-  async run(feeds: Feeds, into: Feeds = {}): Promise<Record<string, Tensor>> {
+  async run(feeds: Feeds, into: Feeds = {}): Promise<Feeds> {
     const fetches: Record<string, ort.Tensor | null> = {};
     for (const name of this.#session.outputNames) fetches[name] = into[name] ? toOrt(into[name]) : null;
     const inputs = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]));
+    if (this.#bound) return this.#runBound(inputs, fetches, into);
     const results = await this.#session.run(inputs, fetches);
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrt(tensor)]));
+  }
+
+  async #runBound(inputs: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor | null>, into: Feeds): Promise<Feeds> {
+    const lost = Object.keys(fetches).find((name) => name !== listName && !fetches[name]);
+    if (lost) throw new RetortError("Internal", `the output ${lost} of a bound session has no array`);
+    try {
+      await this.#session.run(inputs, fetches);
+    } catch (error) {
+      if (!(error as Error).message.startsWith(cannotReturn)) throw error;
+    }
+    return into;
   }
 
   async release(): Promise<void> {
     await this.#session.release();
   }
 }
+
+/** The first output of a bound session, which the binding has no JavaScript value for: so it gives none of them back. */
+const listName = "nothing";
+
+/** What the binding throws when it comes to a list: all has been computed and written by then. */
+const cannotReturn = "Non tensor type";
 
 /** Constants below this many bytes stay in the model. */
 const smallestInFile = 1024;
