@@ -1,6 +1,6 @@
 /**
  * A learner's writes, on and on, until it is killed: `node writes-on.js ROOT LIFE`. From the newest checkpoint it trains steps, and
- * stores and saves each as a run does; it prints each step when both are there.
+ * stores and saves each as a run does; it prints "writes" when it begins with a step's files, and the step when all are there.
  */
 import { join } from "node:path";
 import { Checkpoints } from "../../../services/learner/model/checkpoints.js";
@@ -18,6 +18,7 @@ await host.open({ directory: join(root, "student") }, openOptions, found?.path);
 const sequence = { promptIds: Int32Array.of(5, 6), completionIds: Int32Array.of(7, 8, 9) };
 for (let step = (found?.step ?? 0) + 1; ; step++) {
   await host.step([sequence], 1e-3);
+  process.stdout.write("writes\n");
   const staged = await store.stage("run", BigInt(life));
   await store.put("run", step, await host.writeVersion(staged, false, 4000), BigInt(life));
   // In a thread of its own it answers in the same way.

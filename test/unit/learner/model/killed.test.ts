@@ -12,8 +12,8 @@ import { saveModel } from "../../../../services/shared/ml/models/files/model-fil
 import { openOptions } from "../../../support/learner/open-options.js";
 import { smallModel } from "../../../support/models/small-model.js";
 
-/** Milliseconds from a step's end to the kill: between all the writes of the next ones. */
-const delays = [0, 2, 4, 6, 9, 13, 18, 24, 31, 45];
+/** When it is killed: at these parts of the time that the writes of a step take. */
+const parts = [0.45, 0.6, 0.3, 0.75, 0.15, 0.9];
 
 describe("a learner that is killed between two writes", () => {
   let root: string;
@@ -23,17 +23,17 @@ describe("a learner that is killed between two writes", () => {
   });
   afterAll(() => rm(root, { recursive: true, force: true }));
 
-  /** Lets a learner write at least two steps, kills it, and gives the last that it told of. */
-  async function killedAfter(delayMs: number, life: number): Promise<number> {
+  /** Lets a learner write two steps, kills it in the third's writes, and gives the last that it told of. */
+  async function killedAt(part: number, life: number): Promise<number> {
     const child = spawn(process.execPath, [resolve("dist/test/support/learner/writes-on.js"), root, String(life)], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const ended = once(child, "exit");
-    let [steps, last] = [0, 0];
+    let [steps, last, beganMs, tookMs] = [0, 0, 0, 0];
     for await (const line of createInterface({ input: child.stdout })) {
-      last = Number(line);
-      if (++steps !== 2) continue;
-      void sleep(delayMs).then(() => child.kill("SIGKILL"));
+      if (line === "writes") beganMs = performance.now();
+      else [last, tookMs] = [Number(line), performance.now() - beganMs];
+      if (line === "writes" && ++steps === 3) void sleep(part * tookMs).then(() => child.kill("SIGKILL"));
     }
     expect(await ended).toEqual([null, "SIGKILL"]);
     return last;
@@ -43,11 +43,14 @@ describe("a learner that is killed between two writes", () => {
     const store = new DirectoryStore(join(root, "weights"));
     const fetched = join(root, "fetched");
     let before = 0;
-    for (const [life, delay] of delays.entries()) {
-      const told = await killedAfter(delay, life + 1);
+    let torn = 0;
+    // On a busy machine a kill may come late: at least one must have come in the middle of a checkpoint.
+    for (let life = 0; life < parts.length || (torn === 0 && life < 5 * parts.length); life++) {
+      const told = await killedAt(parts[life % parts.length]!, life + 1);
       expect(told).toBeGreaterThanOrEqual(before + 2);
       const { found, refused } = await new Checkpoints(join(root, "checkpoints"), 2).newest();
       expect([told, told + 1]).toContain(found?.step);
+      torn += refused.length;
       for (const { reason } of refused) expect(reason).toMatch(/^it is incomplete/);
       const host = new TrainHost();
       await host.open({ directory: join(root, "student") }, openOptions, found?.path);
@@ -58,6 +61,7 @@ describe("a learner that is killed between two writes", () => {
       expect(versions.length).toBeLessThanOrEqual(4);
       before = found!.step;
     }
+    expect(torn).toBeGreaterThan(0);
     expect((await readdir(join(root, "checkpoints"))).length).toBeLessThanOrEqual(3);
-  }, 180_000);
+  }, 300_000);
 });
