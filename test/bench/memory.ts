@@ -3,11 +3,16 @@
  * takes three steps; against the bytes of its weights. Told twice: all that the process held, pages of mapped files among it,
  * which the system may take back; and what was its own alone. And how much a teacher grows over twenty values of k, a student over
  * twenty settings of sampling.
+ *
+ * `node memory.js DIRECTORY BATCH TOKENS` measures a learner of that model alone, at that load, half of the tokens of
+ * each sequence being its completion.
  */
+import { readConfig } from "../../services/shared/ml/models/checkpoint/check.js";
+import { parameterCount } from "../../services/shared/ml/models/model-params.js";
 import { rss, watchOwnMemory } from "./processes.js";
 import { addRow, size } from "./rows.js";
 import { type Served, startOurs } from "./served.js";
-import { loads, nameOf, type Role, type Shape, savedModel, shapes } from "./shapes.js";
+import { type Load, loads, nameOf, type Role, type Shape, savedModel, shapes } from "./shapes.js";
 
 /** Element types of the weights, with the bytes of one; int8 counts the scales of its blocks of 32 too. */
 const bytesOf = { float32: 4, float16: 2, bfloat16: 2, int8: 1.125 } as const;
@@ -37,13 +42,21 @@ async function inference(shape: Shape, role: Role, dtype: Dtype): Promise<void> 
   await work.stop();
 }
 
-async function learner(shape: Shape): Promise<void> {
-  const { directory, parameters } = await savedModel(shape, "student");
-  const work = startOurs(`learner ${shape}`, "train", { directory, load: loads[shape] });
-  const own = watchOwnMemory(work.pid);
-  for (let i = 0; i < 3; i++) await work.ask();
-  tell(`learner, ${nameOf(shape)}, float32`, work, own(), 4 * parameters, parameters);
-  await work.stop();
+/** A learner takes no scores here: a teacher's whole distributions, where it is asked for them, are held twice in each step. */
+async function learner(name: string, directory: string, parameters: number, load: Pick<Load, "batch" | "prompt" | "fresh">): Promise<void> {
+  for (const gradientCheckpointing of [false, true]) {
+    const work = startOurs(`learner ${name}`, "train", { directory, load, plain: true, gradientCheckpointing });
+    const own = watchOwnMemory(work.pid);
+    const seconds: number[] = [];
+    for (let i = 0; i < 3; i++) seconds.push((await work.ask()).seconds);
+    tell(`learner, ${name}, float32${gradientCheckpointing ? ", gradientCheckpointing" : ""}`, work, own(), 4 * parameters, parameters);
+    const tokens = load.batch * (load.prompt + load.fresh);
+    const beyond = work.peak! - base! - 16 * parameters;
+    console.log(
+      `  weights, gradients and moments are 16 bytes each; the rest, ${size(beyond)}, is ${(beyond / tokens / 1024).toFixed(0)} KiB for each of ${tokens} tokens; ${Math.min(...seconds).toFixed(1)} s a step`,
+    );
+    await work.stop();
+  }
 }
 
 /** Prints what a process has held, and per parameter; what Node holds without a model is told apart. */
@@ -60,7 +73,13 @@ await empty.ask();
 const base = empty.peak;
 await empty.stop();
 console.log(`memory: an empty process holds ${size(base)}`);
-for (const shape of shapes) {
-  for (const role of ["teacher", "student"] as const) for (const dtype of dtypes) await inference(shape, role, dtype);
-  await learner(shape);
-}
+const [directory, batch, tokens] = process.argv.slice(2);
+if (directory) {
+  const half = Number(tokens) / 2;
+  await learner(directory, directory, parameterCount(await readConfig(directory)), { batch: Number(batch), prompt: half, fresh: half });
+} else
+  for (const shape of shapes) {
+    for (const role of ["teacher", "student"] as const) for (const dtype of dtypes) await inference(shape, role, dtype);
+    const { directory, parameters } = await savedModel(shape, "student");
+    await learner(nameOf(shape), directory, parameters, loads[shape]);
+  }

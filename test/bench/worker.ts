@@ -85,14 +85,21 @@ async function score(options: WorkOptions): Promise<void> {
   });
 }
 
+/** Sequences as a teacher hasn't seen them. */
+const trainRows = (load: Load): TrainSequence[] =>
+  tokenRows(load.batch, load.prompt + load.fresh).map((ids) => ({
+    promptIds: ids.subarray(0, load.prompt),
+    completionIds: ids.subarray(load.prompt),
+  }));
+
 /** Sequences with a made-up teacher's distribution over each completion token. */
 export function trainBatch(vocab: number, load: Load): TrainSequence[] {
-  return tokenRows(load.batch, load.prompt + load.fresh).map((ids, row) => {
+  return trainRows(load).map((sequence, row) => {
     const full = normals(BigInt(row), load.fresh * vocab, 1);
     for (let n = 0; n < load.fresh; n++) normalise(full.subarray(n * vocab, (n + 1) * vocab));
     const logprobs = new Float32Array(load.fresh).fill(-5);
     const score = { signal: { kind: "full" as const, k: 0, temperature: 1 }, logprobs, full };
-    return { promptIds: ids.subarray(0, load.prompt), completionIds: ids.subarray(load.prompt), samplerLogprobs: logprobs, score };
+    return { ...sequence, samplerLogprobs: logprobs, score };
   });
 }
 
@@ -101,11 +108,20 @@ function normalise(logits: Float32Array): void {
   for (let i = 0; i < logits.length; i++) logits[i]! -= logTotal;
 }
 
+/** What a learner is told. */
+interface TrainWork extends WorkOptions {
+  /** Without a teacher. Default false. */
+  readonly plain?: boolean;
+  readonly gradientCheckpointing?: boolean;
+}
+
 /** Optimiser steps. */
-async function train({ directory, load }: WorkOptions): Promise<void> {
+async function train({ directory, load, plain, gradientCheckpointing }: TrainWork): Promise<void> {
   const host = new TrainHost();
-  const { vocabSize } = await host.open({ directory }, trainerOptions);
-  const batch = trainBatch(vocabSize, load);
+  const options = { ...trainerOptions, gradientCheckpointing };
+  const crossEntropy = { ...plainObjective, divergence: "cross_entropy" as const };
+  const { vocabSize } = await host.open({ directory }, plain ? { ...options, objective: crossEntropy } : options);
+  const batch = plain ? trainRows(load) : trainBatch(vocabSize, load);
   await serve(async () => {
     await host.step(batch, 1e-6);
     return {};

@@ -131,7 +131,8 @@ export class TrainHost {
   async divergences(inputs: readonly (ScoreInput & { readonly score: Score })[]): Promise<TokenDivergences[]> {
     const { options } = this.#loaded;
     const { config, params, adapter } = this.#current;
-    const scorer = new Scorer(config, params, { ...options, batchTokens: options.microBatchTokens }, adapter);
+    // The trainer's own arrays are read where they are.
+    const scorer = new Scorer(config, params, { ...options, batchTokens: options.microBatchTokens, weightsAsInputs: true }, adapter);
     try {
       const all: TokenDivergences[] = [];
       for (const part of byTokens(inputs, Math.floor(mostElements / config.vocabSize))) {

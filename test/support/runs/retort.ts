@@ -21,9 +21,14 @@ export interface CliProcess {
   ctrlC(): void;
 }
 
-/** Starts `retort`. */
-export function startRetort(argv: readonly string[], env: NodeJS.ProcessEnv = {}): CliProcess {
-  const child = spawn(process.execPath, [cli, ...argv], {
+/** Starts `retort`. @param node what runs it: Node, or a command that runs Node */
+export function startRetort(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  node: readonly string[] = [process.execPath],
+): CliProcess {
+  const [command = "", ...args] = node;
+  const child = spawn(command, [...args, cli, ...argv], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
     detached: true,

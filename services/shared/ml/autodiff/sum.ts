@@ -17,9 +17,23 @@ export function sumOf(list: readonly Value[]): Value {
   return sum(list);
 }
 
+/**
+ * A gradient that nothing else reads on top of `base`, of the same shape: what the gradient itself was made on top of is added to
+ * `base` first, so that each of its parts is one more pass over the sum, and none is an array beside it.
+ */
+export function addedTo(base: Value, gradient: Value): Value {
+  const { producer } = gradient;
+  const [first, second, third] = (producer?.inputs ?? []) as readonly Value[];
+  if (producer?.op === "Gemm") return gemm(first as Value, second as Value, addedTo(base, third as Value));
+  if (producer && addsRows(producer) && !isScattered(producer))
+    return scatterElements(addedTo(base, first as Value), second as Value, third as Value, producer.attributes.axis as number, "add");
+  return sumOf([base, gradient]);
+}
+
+const addsRows = ({ op, attributes }: Node): boolean => op === "ScatterElements" && attributes.reduction === "add";
+
 /** Rows that are added to zeros. */
-const isScattered = ({ op, attributes, inputs }: Node): boolean =>
-  op === "ScatterElements" && attributes.reduction === "add" && inputs[0]?.producer?.op === "ConstantOfShape";
+const isScattered = (node: Node): boolean => addsRows(node) && node.inputs[0]?.producer?.op === "ConstantOfShape";
 
 /** a b of two matrices. */
 function isPlainProduct({ op, attributes, inputs }: Node): boolean {

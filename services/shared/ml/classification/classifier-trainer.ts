@@ -105,8 +105,8 @@ export class ClassifierTrainer {
     const whole = Math.max(...lengths) * batch.length <= microBatchTokens;
     for (const members of whole ? [lengths.keys()] : batchesWithin(lengths, microBatchTokens)) {
       const part = Array.from(members, (i) => batch[i]!);
-      const outputs = await this.#session.run({ ...this.#feeds(part, batch.length), ...feeds, ...gradientsIn }, gradientsOut);
-      loss += scalarOf(outputs, "loss");
+      const into = { ...gradientsOut, loss: float32([0], []) };
+      loss += scalarOf(await this.#session.run({ ...this.#feeds(part, batch.length), ...feeds, ...gradientsIn }, into), "loss");
     }
     return loss;
   }
@@ -123,6 +123,6 @@ export class ClassifierTrainer {
 
   async #compile(): Promise<Session> {
     const { config, labels } = this.#classifier;
-    return Session.create(accumulateGraph(config, labels.length), { ...this.#options, memoryArena: true });
+    return Session.create(accumulateGraph(config, labels.length), { ...this.#options, memoryArena: true, bound: true });
   }
 }

@@ -38,12 +38,16 @@ interface Writing {
  * when that node runs, not when the run ends.
  *
  * @param place where constants lie; without it everything is in the result, which must stay below 2 GiB
+ * @param list name of one more output, the first of them: an empty list of tensors
  */
-export function encodeModel(graph: Graph, place?: Placing): Uint8Array {
+export function encodeModel(graph: Graph, place?: Placing, list?: string): Uint8Array {
   const model = new BinaryWriter();
   model.tag(1, WireType.Varint).int64(irVersion);
   model.tag(2, WireType.LengthDelimited).string("retort");
-  message(model, 7, (w) => writeGraph(w, graph, { place, reads: new Set(), outputNames: new Map() }));
+  message(model, 7, (w) => {
+    if (list) writeEmptyList(w, list);
+    writeGraph(w, graph, { place, reads: new Set(), outputNames: new Map() });
+  });
   for (const { domain, version } of opsets) {
     message(model, 8, (w) => w.tag(1, WireType.LengthDelimited).string(domain).tag(2, WireType.Varint).int64(version));
   }
@@ -75,6 +79,19 @@ function inRunningOrder(graph: Graph, nodes: readonly Node[]): Node[] {
   const written = nodes.flatMap((node) => lowered(graph, node));
   const first = written.filter((node) => isConversion(graph, node));
   return [...first, ...written.filter((node) => !isConversion(graph, node))];
+}
+
+/** A node that makes an empty list of float32 tensors, and the output that it is. */
+function writeEmptyList(w: BinaryWriter, name: string): void {
+  message(w, 1, (n) => n.tag(2, WireType.LengthDelimited).string(name).tag(4, WireType.LengthDelimited).string("SequenceEmpty"));
+  message(w, 12, (v) => {
+    v.tag(1, WireType.LengthDelimited).string(name);
+    message(v, 2, (type) =>
+      message(type, 4, (list) =>
+        message(list, 1, (element) => message(element, 1, (tensor) => tensor.tag(1, WireType.Varint).int32(dtypeInfo.float32.code))),
+      ),
+    );
+  });
 }
 
 /** Gives values that nodes of a graph make the names of its outputs. @returns the outputs that have what they need by that */

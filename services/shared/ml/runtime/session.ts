@@ -35,6 +35,11 @@ export interface SessionOptions {
    * mapped, which is slower at few rows. Default true.
    */
   readonly packed?: boolean;
+  /**
+   * Give nothing back: each run is told an array for every output, and writes it. Else outputs are copied on their way back, those
+   * that were written to such arrays too. Default false.
+   */
+  readonly bound?: boolean;
 }
 
 /** A tensor for each input of a graph, by name. */
@@ -46,9 +51,11 @@ export type Feeds = Readonly<Record<string, Tensor>>;
  */
 export class Session {
   readonly #session: ort.InferenceSession;
+  readonly #bound: boolean;
 
-  private constructor(session: ort.InferenceSession) {
+  private constructor(session: ort.InferenceSession, bound = false) {
     this.#session = session;
+    this.#bound = bound;
   }
 
   /**
@@ -70,7 +77,8 @@ export class Session {
       const widens = constants.some((constant) => isInFile(constant) && isHalf(constant.dtype));
       // Our graphs are written in fused operators: a search for more of these takes time and finds nothing.
       const level = options.asWritten ? "disabled" : "basic";
-      return new Session(await ort.InferenceSession.create(encodeModel(graph, place), runtimeOptions(options, level, widens)));
+      const model = encodeModel(graph, place, options.bound ? listName : undefined);
+      return new Session(await ort.InferenceSession.create(model, runtimeOptions(options, level, widens)), options.bound);
     } finally {
       own?.close();
     }
@@ -97,19 +105,38 @@ export class Session {
    * not allocated anew. Inputs are read in place.
    *
    * @param wanted outputs to give; the others stay in the runtime, which lets go of them
+   * @returns the outputs; of a bound session `into`
    */
-  async run(feeds: Feeds, into: Feeds = {}, wanted: readonly string[] = this.outputNames): Promise<Record<string, Tensor>> {
+  async run(feeds: Feeds, into: Feeds = {}, wanted: readonly string[] = this.outputNames): Promise<Feeds> {
     const fetches: Record<string, ort.Tensor | null> = {};
     for (const name of wanted) fetches[name] = into[name] ? toOrt(into[name]) : null;
     const inputs = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]));
+    if (this.#bound) return this.#runBound(inputs, fetches, into);
     const results = await this.#session.run(inputs, fetches);
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrt(tensor)]));
+  }
+
+  async #runBound(inputs: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor | null>, into: Feeds): Promise<Feeds> {
+    const lost = Object.keys(fetches).find((name) => name !== listName && !fetches[name]);
+    if (lost) throw new RetortError("Internal", `the output ${lost} of a bound session has no array`);
+    try {
+      await this.#session.run(inputs, fetches);
+    } catch (error) {
+      if (!(error as Error).message.startsWith(cannotReturn)) throw error;
+    }
+    return into;
   }
 
   async release(): Promise<void> {
     await this.#session.release();
   }
 }
+
+/** The first output of a bound session, which the binding has no JavaScript value for: so it gives none of them back. */
+const listName = "nothing";
+
+/** What the binding throws when it comes to a list: all has been computed and written by then. */
+const cannotReturn = "Non tensor type";
 
 /** Constants below this many bytes stay in the model. */
 const smallestInFile = 1024;

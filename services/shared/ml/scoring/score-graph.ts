@@ -16,9 +16,14 @@ import { signals } from "../signals/table.js";
  * of the signal leaves the graph.
  * Inputs: those that the family lays texts out as (a decoder's: ids [B, T] int32 right-padded, positions [B, T] int64), rows
  * [R] int64 (places in [B·T]), labels [R] int32, temperature [], the factors of an adapter, and what the signal needs (its
- * definition's `outputs`, which also name what comes out).
+ * definition's `outputs`, which also name what comes out). Weights that are no constants are inputs by their names.
  */
-export function scoreGraph(config: ModelConfig, weights: Constants, signal: Pick<Signal, "kind" | "hiddenDtype">, lora?: Lora): Graph {
+export function scoreGraph(
+  config: ModelConfig,
+  weights: "inputs" | Constants,
+  signal: Pick<Signal, "kind" | "hiddenDtype">,
+  lora?: Lora,
+): Graph {
   const graph = new Graph("score");
   const params = declareAdapted(graph, config, weights, lora);
   const hidden_BTD = sequenceStates(graph, config, params);

@@ -2,7 +2,7 @@ import { RetortError } from "../../base/errors.js";
 import { float32, int32 } from "../graph/tensor.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
-import type { Constants } from "../models/constants.js";
+import { allInMemory, type Constants } from "../models/constants.js";
 import { withRoom } from "../models/forward/rotary.js";
 import type { Adapter } from "../models/lora.js";
 import { batchesWithin } from "../runtime/batches.js";
@@ -17,6 +17,8 @@ import { scoreGraph } from "./score-graph.js";
 export interface ScorerOptions extends SessionOptions {
   /** Most tokens of one forward, padding included. */
   readonly batchTokens: number;
+  /** Feed the weights, which are in memory, to each run instead of compiling them in, which copies them. Default false. */
+  readonly weightsAsInputs?: boolean;
 }
 
 /** Graphs that are kept: each holds a copy of the weights, and compiling one for another kind of signal takes as long as mapping them. */
@@ -107,6 +109,7 @@ export class Scorer {
     }
     const session = await this.#session(signal, Math.max(...inputs.flatMap(lengths)));
     const outputs = await session.run({
+      ...(this.#options.weightsAsInputs ? Object.fromEntries(allInMemory(this.#weights)) : {}),
       ...Object.fromEntries(this.#adapter?.factors ?? []),
       ...feeds,
       rows: { dtype: "int64", dims: [rows], data: places },
@@ -118,9 +121,10 @@ export class Scorer {
   }
 
   async #session(signal: Signal, positions: number): Promise<Session> {
+    const weights = this.#options.weightsAsInputs ? "inputs" : this.#weights;
     // The number of classes or draws is an input of the graph.
     return this.#sessions.get(`${signal.kind}/${signal.hiddenDtype ?? ""}`, positions, (room) =>
-      Session.create(scoreGraph(withRoom(this.#config, room), this.#weights, signal, this.#adapter?.lora), this.#options),
+      Session.create(scoreGraph(withRoom(this.#config, room), weights, signal, this.#adapter?.lora), this.#options),
     );
   }
 }

@@ -1,4 +1,4 @@
-import { sumOf } from "../autodiff/sum.js";
+import { addedTo } from "../autodiff/sum.js";
 import type { Graph, Value } from "../graph/graph.js";
 import type { ParamSpec } from "../models/param-spec.js";
 
@@ -9,7 +9,7 @@ export type GradientOut = (graph: Graph, spec: ParamSpec, gradient: Value) => Va
 export const plain: GradientOut = (_, __, gradient) => gradient;
 
 /** It is added to the input `g:NAME`. */
-export const accumulated: GradientOut = (graph, { name, dims }, gradient) => sumOf([graph.input(`g:${name}`, "float32", dims), gradient]);
+export const accumulated: GradientOut = (graph, { name, dims }, gradient) => addedTo(graph.input(`g:${name}`, "float32", dims), gradient);
 
 /** Declares gradients, in the order of their parameters, as outputs. */
 export function declareGradients(graph: Graph, specs: readonly ParamSpec[], gradients: readonly Value[]): void {

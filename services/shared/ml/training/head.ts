@@ -1,9 +1,9 @@
 // Dimensions: R rows (completion tokens), D width, V vocabulary.
 import { gradientsOf } from "../autodiff/gradients.js";
 import { sumOf } from "../autodiff/sum.js";
-import { Graph, type Shape, type Value } from "../graph/graph.js";
+import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { int64 } from "../graph/tensor.js";
+import { float32 } from "../graph/tensor.js";
 import type { Objective } from "../losses/objective.js";
 import { type LossInputs, type RowInputs, rowLosses } from "../losses/row-losses.js";
 
@@ -58,30 +58,23 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
   const part = plainHead(form, cut(hidden_RD), head_VD, blockInputs);
   body.output("head.continue", body.constant({ dtype: "bool", dims: [], data: Uint8Array.of(1) }));
   body.output("head.lossOut", op.add(lossSoFar, part.loss));
-  // What is summed over the blocks is the gradient as its product gives it: turned it is once, behind the loop.
-  const { value: ofBlock, turned } = untransposed(part.headGradient_VD);
-  if (ofBlock) body.output("head.gradientOut", sumOf([body.input("head.gradient", "float32", ofBlock.shape), ofBlock]));
+  const gradient = part.headGradient_VD;
+  const soFar = () => op.withShape(body.input("head.gradient", "float32", ["rows", "columns"]), gradient!.shape);
+  if (gradient) body.output("head.gradientOut", sumOf([soFar(), gradient]));
   for (const name of ["distance_R", "logprobs_R", "entropy_R", "hiddenGradient_RD"] as const) body.output(`head.${name}`, part[name]);
   const blocks = op.div(op.squeeze(op.dimOf(hidden_RD, 0), [0]), block);
   const stacked = ["blocks", "block"];
   const width = hidden_RD.shape[1]!;
   const types = [stacked, stacked, stacked, [...stacked, width]].map((shape) => ({ dtype: "float32" as const, shape }));
-  const before = [graph.scalar(0), ...(ofBlock ? [zerosOf(graph, ofBlock.shape)] : [])];
+  // One zero is added to the first block's gradient: a [V, D] array of them would lie there until the loop's end.
+  const zero = graph.constant(float32([0], [1, 1]));
+  const before = [graph.scalar(0), ...(gradient ? [zero] : [])];
   const { state, scanned } = op.loop(graph, body, blocks, undefined, before, types);
   const [distance_R, logprobs_R, entropy_R] = scanned.slice(0, 3).map((x) => op.reshape(x, [hidden_RD.shape[0]!])) as [Value, Value, Value];
   const hiddenGradient_RD = op.reshape(scanned[3]!, hidden_RD.shape);
-  const headGradient = turned && state[1] ? op.transpose(state[1], [1, 0]) : state[1];
-  return { loss: state[0]!, headGradient_VD: headGradient, distance_R, logprobs_R, entropy_R, hiddenGradient_RD };
+  const headGradient_VD = gradient && op.withShape(state[1]!, gradient.shape);
+  return { loss: state[0]!, headGradient_VD, distance_R, logprobs_R, entropy_R, hiddenGradient_RD };
 }
-
-/** What a transposed matrix was made of; anything else as it is. */
-function untransposed(value: Value | undefined): { readonly value: Value | undefined; readonly turned: boolean } {
-  const turned = value?.producer?.op === "Transpose";
-  return { value: turned ? value.producer?.inputs[0] : value, turned };
-}
-
-const zerosOf = (graph: Graph, shape: Shape): Value =>
-  op.constantOfShape(graph.constant(int64(shape as number[])), shape, op.fillOf("float32", 0));
 
 const mapValues = <T>(record: Readonly<Record<string, T>>, map: (value: T) => T): Record<string, T> =>
   Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));

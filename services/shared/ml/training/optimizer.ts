@@ -61,7 +61,7 @@ export class Optimizer {
 
   /** Global norm of the gradients: √Σ‖g‖². */
   async norm(): Promise<number> {
-    const session = await this.#session("squares", squaresGraph);
+    const session = await this.#session("squares", squaresGraph, false);
     let sum = 0;
     for (const { data } of this.#state.gradients.values())
       for (const gradient of this.#pieces(data)) sum += scalarOf(await session.run({ gradient }), "sum");
@@ -84,7 +84,7 @@ export class Optimizer {
 
   async #updateOne({ name }: ParamSpec, factors: Feeds, decayed: boolean): Promise<void> {
     const { params, moments, gradients } = this.#state;
-    const session = await this.#session(decayed ? "decayed" : "plain", () => updateGraph(decayed));
+    const session = await this.#session(decayed ? "decayed" : "plain", () => updateGraph(decayed), true);
     const [p, m, v, g] = [params, moments.m, moments.v, gradients].map((weights) => this.#pieces(weightOf(weights, name).data));
     for (const param of p!) {
       const state = { param, m: m!.next().value!, v: v!.next().value! };
@@ -101,10 +101,10 @@ export class Optimizer {
     }
   }
 
-  async #session(name: string, build: () => Graph): Promise<Session> {
+  async #session(name: string, build: () => Graph, bound: boolean): Promise<Session> {
     const known = this.#sessions.get(name);
     if (known) return known;
-    const session = await Session.create(build(), { ...this.#options, memoryArena: true });
+    const session = await Session.create(build(), { ...this.#options, memoryArena: true, bound });
     this.#sessions.set(name, session);
     return session;
   }

@@ -1,3 +1,5 @@
+import { found } from "../../base/found.js";
+import { float32, type Tensor } from "../graph/tensor.js";
 import { floatsOf, type Outputs, scalarOf } from "../runtime/outputs.js";
 import type { MicroBatch, TrainSequence } from "./batch.js";
 
@@ -17,6 +19,13 @@ export interface StepStats {
   readonly effectiveSampleShare: number;
   /** Mean distance of each sequence, in the order of the batch. */
   readonly sequenceDivergence: Float32Array;
+}
+
+/** Arrays for what a micro-batch's graph reports: its loss, and three numbers of each row. */
+export function rowOutputs({ feeds }: MicroBatch): Readonly<Record<string, Tensor<"float32">>> {
+  const rows = found(feeds.rows, "the rows of a micro-batch").data.length;
+  const perRow = () => float32(new Float32Array(rows), [rows]);
+  return { loss: float32([0], []), distance: perRow(), logprobs: perRow(), entropy: perRow() };
 }
 
 /** Gathers the per-row outputs of the micro-batches of one step. */

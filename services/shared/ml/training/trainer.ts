@@ -11,7 +11,7 @@ import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
 import { Optimizer, type OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
-import { StatsCollector, type StepStats } from "./stats.js";
+import { rowOutputs, StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, gradientsGraph, type StepGraphOptions } from "./step-graph.js";
 
 /** How a model is trained, whatever the batch. */
@@ -34,10 +34,13 @@ const mostElements = 1 << 23;
 /** Fewer rows per block would starve the matrix products. */
 const minimumBlock = 64;
 
+/** Blocks hold the head's gradient twice: so many [rows, V] arrays take as much where there's a row to so many of its columns. */
+const columnsPerRow = 4;
+
 /** Rows per block, so that blocks are alike; 0 where all rows are one. */
-function blockRowsFor(rows: number, vocab: number): number {
+function blockRowsFor(rows: number, vocab: number, width: number): number {
   const blocks = Math.ceil((rows * vocab) / mostElements);
-  return blocks === 1 ? 0 : Math.max(minimumBlock, Math.ceil(rows / blocks));
+  return blocks === 1 || rows * columnsPerRow <= width ? 0 : Math.max(minimumBlock, Math.ceil(rows / blocks));
 }
 
 /**
@@ -172,14 +175,14 @@ export class Trainer {
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members);
       const session = await this.#session(kind, form, part);
-      stats.add(part, await session.run({ ...part.feeds, ...constant }, gradientsOut));
+      stats.add(part, await session.run({ ...part.feeds, ...constant }, { ...gradientsOut, ...rowOutputs(part) }));
     }
   }
 
   #layOut(batch: readonly TrainSequence[], members: readonly number[]) {
     const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
-    const { vocabSize, padId } = this.#config;
-    const blockRows = this.#options.blockRows ?? blockRowsFor(rows, vocabSize);
+    const { vocabSize, hiddenSize, padId } = this.#config;
+    const blockRows = this.#options.blockRows ?? blockRowsFor(rows, vocabSize, hiddenSize);
     const inputs = inputsOf(this.#config);
     const { objective } = this.#options;
     const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads };
@@ -193,7 +196,7 @@ export class Trainer {
     return this.#sessions.get(`${kind}/${form.blocks}/${form.headSoftCap}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
       const options = { config: withRoom(this.#config, room), trainable: this.#trainable, objective, gradientCheckpointing, ...form };
       const graph = kind === "gradients" ? gradientsGraph(options) : accumulateGraph(options);
-      return Session.create(graph, { ...this.#options, memoryArena: true, asWritten: true });
+      return Session.create(graph, { ...this.#options, memoryArena: true, asWritten: true, bound: true });
     });
   }
 }

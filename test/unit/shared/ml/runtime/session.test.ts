@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { Graph } from "../../../../../services/shared/ml/graph/graph.js";
-import { fusedMatMul, gather, matMul } from "../../../../../services/shared/ml/graph/ops/index.js";
+import { fusedMatMul, gather, matMul, mul, reduceSumSquare } from "../../../../../services/shared/ml/graph/ops/index.js";
 import { float32, int64 } from "../../../../../services/shared/ml/graph/tensor.js";
 import { inMemory } from "../../../../../services/shared/ml/models/constants.js";
 import { Session } from "../../../../../services/shared/ml/runtime/session.js";
@@ -53,5 +53,42 @@ describe("Session.create()", () => {
     expect(byBlocks!.y!.dims).toEqual([1, 3, 9000]);
     expect(byBlocks!.rows!.data).toEqual(whole!.rows!.data);
     expectAllClose(byBlocks!.y!.data as Float32Array, Array.from(whole!.y!.data as Float32Array), { rtol: 1e-5, atol: 1e-4 }, "y");
+  });
+});
+
+describe("a bound session", () => {
+  const squares = () => {
+    const graph = new Graph("squares");
+    const x = graph.input("x", "float32", ["N"]);
+    graph.output("y", mul(x, x));
+    graph.output("sum", reduceSumSquare(x));
+    return Session.create(graph, { device: "cpu", threads: 1, bound: true });
+  };
+  const x = float32([1, 2, 3], [3]);
+
+  it("writes each output to its array, and gives that one back", async () => {
+    const session = await squares();
+    const into = { y: float32(new Float32Array(3), [3]), sum: float32([0], []) };
+    const outputs = await session.run({ x }, into);
+    expect(outputs.y).toBe(into.y);
+    expect([...into.y.data, ...into.sum.data]).toEqual([1, 4, 9, 14]);
+    await session.release();
+  });
+
+  it("may write to the arrays that it reads", async () => {
+    const session = await squares();
+    const state = float32([1, 2, 3], [3]);
+    for (let i = 0; i < 2; i++) await session.run({ x: state }, { y: state, sum: float32([0], []) });
+    expect([...state.data]).toEqual([1, 16, 81]);
+    await session.release();
+  });
+
+  it("refuses an output that has no array, and one of another size", async () => {
+    const session = await squares();
+    const y = float32(new Float32Array(3), [3]);
+    await expect(session.run({ x }, { y })).rejects.toMatchObject({ code: "Internal", message: expect.stringContaining("output sum") });
+    const small = { y: float32(new Float32Array(2), [2]), sum: float32([0], []) };
+    await expect(session.run({ x }, small)).rejects.toThrow(/shape/i);
+    await session.release();
   });
 });

@@ -46,6 +46,20 @@ describe("Scorer.score()", () => {
     });
   });
 
+  it("reads weights where they are, if it is fed them: as they are by then", async () => {
+    const { config, params } = smallModel();
+    const scorer = new Scorer(config, params, { device: "cpu", threads: 1, batchTokens: 4096, weightsAsInputs: true });
+    const compiled = async () => (await score(full, { by: { ...model, params } })).map((one) => one.full!);
+    const fed = async () => (await scorer.score(inputs, full)).map((one) => one.full!);
+    const before = await fed();
+    expect(before).toEqual(await compiled());
+    for (const { data } of params.values()) data.set(data.map((x) => 1.5 * x));
+    const after = await fed();
+    expect(after).toEqual(await compiled());
+    expect(worst(after[0]!, before[0]!)).toBeGreaterThan(0.01);
+    await scorer.release();
+  });
+
   it.each(Object.entries(smallConfigs))("predicts each token from what stands before it, and from nothing else: %s", async (_, config) => {
     const by = smallModel(config);
     const [whole] = await score(full, { by, of: [inputs[3]!] });
