@@ -52,6 +52,9 @@ export class Checkpoints {
   /** Saves one, then removes those beyond the number to keep, and what was left unfinished. */
   async save(host: WorkerClient<TrainHost>, step: number): Promise<{ path: string; digest: string }> {
     const path = join(this.#root, directoryName(step));
+    // What a learner left that was killed while it wrote it would lie in this one too.
+    await rm(join(path, stateName), { force: true });
+    await rm(path, { recursive: true, force: true });
     const digest = await writeCheckpoint(host, path, { step });
     const kept = (await readCheckpoints(this.#root, checkpointState)).slice(-this.#keep).map((stored) => stored.path);
     for (const name of await checkpointNames(this.#root))

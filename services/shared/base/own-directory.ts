@@ -172,8 +172,11 @@ async function placeOf(path: string): Promise<string> {
   }
 }
 
+/** The marker, or what a process that was killed has left of one. */
+const isMarker = (name: string): boolean => name === markerName || (name.startsWith(`${markerName}.`) && name.endsWith(".tmp"));
+
 /** The names that are not directories of ours, nor the marker. */
 async function withoutOurs(directory: string, names: readonly string[]): Promise<string[]> {
-  const ours = await Promise.all(names.map(async (name) => name === markerName || (await readMarker(join(directory, name))) !== undefined));
+  const ours = await Promise.all(names.map(async (name) => isMarker(name) || (await readMarker(join(directory, name))) !== undefined));
   return names.filter((_, i) => !ours[i]);
 }

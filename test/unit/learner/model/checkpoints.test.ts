@@ -50,6 +50,14 @@ describe("Checkpoints", () => {
     expect(await checkpoints.newest()).toMatchObject({ found: { step: 2 }, refused: [] });
   });
 
+  it("leaves nothing of an unfinished one in the one that takes its place", async () => {
+    const left = join(root, "step-00000005", "model.safetensors.123.0a1b2c3d.tmp");
+    await mkdir(join(left, ".."));
+    await writeFile(left, "half of them");
+    await new Checkpoints(root, 2).save(host, 5);
+    expect((await readdir(join(root, "step-00000005"))).sort()).toEqual(["model.safetensors", "state.json"]);
+  });
+
   it("makes a checkpoint incomplete before it changes it", async () => {
     const checkpoints = new Checkpoints(root, 2);
     await checkpoints.save(host, 5);

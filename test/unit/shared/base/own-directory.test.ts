@@ -63,6 +63,12 @@ describe("ownDirectory()", () => {
     await expect(readFile(join(root, "nowhere"))).rejects.toThrow("ENOENT");
   });
 
+  it("takes one whose marking was cut short by a kill", async () => {
+    await write(`cut/${markerName}.123.0a1b2c3d.tmp`, "");
+    expect(await ownDirectory(join(root, "cut"), "checkpoint")).toBe(join(root, "cut"));
+    expect(await readMarker(join(root, "cut"))).toMatchObject({ kind: "checkpoint" });
+  });
+
   it("does not count directories of ours as files of others", async () => {
     await ownDirectory(join(root, "r/demo"), "demo");
     await ownDirectory(join(root, "r"), "data");
