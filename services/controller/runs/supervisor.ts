@@ -40,6 +40,8 @@ export class Supervisor {
   /** One thing at a time per run: what takes a run's consumers away must not meet what makes them. */
   readonly #turns = new Map<string, LimitFunction>();
   readonly #closing = new AbortController();
+  /** How often each run has been resumed: what is told of processes from before concerns it no more. */
+  readonly #resumes = new Map<string, number>();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -52,8 +54,14 @@ export class Supervisor {
     const { runs, launcher } = this.#options;
     for (const { runId, state } of await runs.list()) if (!isOver(state)) await this.#inTurn(runId, () => this.#adopt(runId));
     await launcher.watch({
-      ended: (exit) =>
-        this.#persist(`handling the end of a ${exit.set.role} of run ${exit.set.runId}`, exit.set.runId, () => this.#ended(exit)),
+      ended: (exit) => {
+        const { runId, role } = exit.set;
+        const resumes = this.#resumes.get(runId);
+        const isOld = () => this.#resumes.get(runId) !== resumes;
+        return this.#persist(`handling the end of a ${role} of run ${runId}`, runId, async () => {
+          if (!isOld()) await this.#ended(exit);
+        });
+      },
       delayed: (delay) => this.#delayed(delay),
       goesOn: (runId) => this.#goesOn(runId),
     });
@@ -79,9 +87,14 @@ export class Supervisor {
 
   /** Makes a run that is over a pending one and starts its roles; one that is going goes on. @throws FailedPrecondition if it has succeeded */
   async resume(runId: string): Promise<Run> {
-    const { runs, streams } = this.#options;
+    const { runs, streams, launcher } = this.#options;
     return this.#inTurn(runId, async () => {
       const before = await runs.get(runId);
+      if (isOver(before.state) && before.state !== RunState.SUCCEEDED) {
+        // A learner tells why it failed before it ends: taken over, it would end the run once more.
+        await launcher.stop(runId);
+        this.#resumes.set(runId, (this.#resumes.get(runId) ?? 0) + 1);
+      }
       const run = await runs.reopen(runId);
       if (run.state !== before.state)
         await publishEvent(

@@ -88,6 +88,20 @@ describe("Supervisor", () => {
     expect(launcher.stopped).toEqual(["lost"]);
   });
 
+  it("doesn't take the end of a failed run's learner for that of the one that resumes it", async () => {
+    await supervisor.launch(await begin("failed"));
+    // It tells why it failed, and then ends.
+    await runs.transition("failed", RunState.FAILED, "the disk is broken");
+    const resumed = supervisor.resume("failed");
+    await launcher.end("failed", "learner", 66, "the disk is broken");
+    expect((await resumed).state).toBe(RunState.PENDING);
+    expect((await runs.get("failed")).state).toBe(RunState.PENDING);
+    // What was left of it has gone before another is started.
+    expect(launcher.stopped).toEqual(["failed"]);
+    await launcher.end("failed", "learner", 66, "the disk is still broken");
+    expect(await runs.get("failed")).toMatchObject({ state: RunState.FAILED, message: expect.stringContaining("still broken") });
+  });
+
   it("goes on with a run that was resumed before its old learner had gone", async () => {
     await supervisor.launch(await begin("resumed"));
     await launcher.end("resumed", "learner", 0);
