@@ -267,7 +267,7 @@ export const SignalSpecSchema: GenMessage<SignalSpec, {validType: SignalSpecVali
 
 /**
  * Learner -> student (or -> teacher, when the teacher writes the text): prompts to complete.
- * Produced by the learner, once per attempt; acknowledged only after its Rollout is stored.
+ * Produced by the learner, once per attempt; acknowledged only after its Rollout, and those of the tasks that came with it, are stored.
  *
  * @generated from message retort.v1.PromptTask
  */
@@ -356,7 +356,7 @@ export type PromptTask = Message<"retort.v1.PromptTask"> & {
 
 /**
  * Learner -> student (or -> teacher, when the teacher writes the text): prompts to complete.
- * Produced by the learner, once per attempt; acknowledged only after its Rollout is stored.
+ * Produced by the learner, once per attempt; acknowledged only after its Rollout, and those of the tasks that came with it, are stored.
  *
  * @generated from message retort.v1.PromptTask
  */
