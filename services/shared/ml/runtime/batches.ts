@@ -20,8 +20,33 @@ export function batchesWithin(lengths: readonly (number | readonly number[])[], 
   return batches;
 }
 
-/** Tokens of a batch, padding included. @param lengths as those of {@link batchesWithin} */
-export const paddedTokens = (lengths: readonly (readonly number[])[]): number => sum(widestOf(lengths)) * lengths.length;
+/**
+ * Items in the batches that cost least: tokens with their padding, and `overhead` tokens for each batch. At most `budget` tokens to
+ * a batch; a longer item stands alone.
+ *
+ * @param lengths as those of {@link batchesWithin}
+ * @returns indices of the items, batch by batch, those of a batch in their order
+ */
+export function cheapestBatches(lengths: readonly (readonly number[])[], budget: number, overhead: number): number[][] {
+  const totals = lengths.map(sum);
+  const order = totals.map((_, i) => i).sort((a, b) => totals[b]! - totals[a]! || a - b);
+  // Of the longest n items: the least cost, and where their last batch begins.
+  const best: { readonly cost: number; readonly start: number }[] = [{ cost: 0, start: 0 }];
+  for (let end = 1; end <= order.length; end++) {
+    let [cost, start, widest] = [Number.POSITIVE_INFINITY, end - 1, [] as readonly number[]];
+    for (let from = end - 1; from >= 0; from--) {
+      widest = widestOf([widest, lengths[order[from]!]!]);
+      const tokens = (end - from) * sum(widest);
+      if (tokens > budget && from < end - 1) break;
+      const whole = best[from]!.cost + tokens + overhead;
+      if (whole <= cost) [cost, start] = [whole, from];
+    }
+    best.push({ cost, start });
+  }
+  const batches: number[][] = [];
+  for (let end = order.length; end > 0; end = best[end]!.start) batches.unshift(order.slice(best[end]!.start, end).sort((a, b) => a - b));
+  return batches;
+}
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 

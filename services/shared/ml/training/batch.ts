@@ -2,7 +2,7 @@ import { RetortError } from "../../base/errors.js";
 import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
 import type { SequenceInputs } from "../models/architectures/sequence-inputs.js";
-import { batchesWithin, paddedTokens } from "../runtime/batches.js";
+import { cheapestBatches } from "../runtime/batches.js";
 import { checkLength, checkLogprobs } from "../signals/checks.js";
 import { checkSignal, type Score } from "../signals/score.js";
 import type { ScorePart, TeacherHeads } from "../signals/signal.js";
@@ -50,11 +50,23 @@ export interface BatchLayout {
   readonly heads?: TeacherHeads;
 }
 
+/** How a batch is split. */
+export interface SplitOptions {
+  /** Most tokens of a micro-batch, padding included. */
+  readonly budget: number;
+  /** What a micro-batch costs beside its tokens, in tokens. */
+  readonly overhead: number;
+}
+
 /**
- * Splits a batch by length into micro-batches of at most `budget` tokens, padding included; a longer sequence stands
- * alone. Hidden states of teachers with different heads come into different ones.
+ * Splits a batch by length into the micro-batches that cost least; a sequence that is longer than the budget stands alone.
+ * Hidden states of teachers with different heads come into different ones.
  */
-export function splitBatch(batch: readonly TrainSequence[], budget: number, { lengths }: Pick<SequenceInputs, "lengths">): number[][] {
+export function splitBatch(
+  batch: readonly TrainSequence[],
+  { budget, overhead }: SplitOptions,
+  { lengths }: Pick<SequenceInputs, "lengths">,
+): number[][] {
   const heads = new Map<string, number[]>();
   batch.forEach(({ score }, i) => {
     const key = score?.headDigest ?? "";
@@ -62,12 +74,14 @@ export function splitBatch(batch: readonly TrainSequence[], budget: number, { le
     heads.set(key, own);
     own.push(i);
   });
-  return [...heads.values()].flatMap((members) => splitMembers(members, (i) => lengths(batch[i]!), budget));
-}
-
-function splitMembers(members: readonly number[], lengths: (i: number) => readonly number[], budget: number): number[][] {
-  if (paddedTokens(members.map(lengths)) <= budget) return [[...members]];
-  return batchesWithin(members.map(lengths), budget).map((part) => part.map((i) => members[i]!));
+  return [...heads.values()].flatMap((members) => {
+    const parts = cheapestBatches(
+      members.map((i) => lengths(batch[i]!)),
+      budget,
+      overhead,
+    );
+    return parts.map((part) => part.map((i) => members[i]!));
+  });
 }
 
 /**

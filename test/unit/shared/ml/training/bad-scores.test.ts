@@ -107,10 +107,10 @@ describe("splitBatch()", () => {
       score: { signal: { kind: "hidden", k: 0, temperature: 1 }, headDigest },
     });
     const batch = [sequence("a", 2), sequence("b", 3), sequence("a", 4), sequence("b", 1)];
-    expect(splitBatch(batch, 1000, decoderInputs)).toEqual([
+    expect(splitBatch(batch, { budget: 1000, overhead: 100 }, decoderInputs)).toEqual([
       [0, 2],
       [1, 3],
     ]);
-    expect(splitBatch(batch, 4, decoderInputs).flat().sort()).toEqual([0, 1, 2, 3]);
+    expect(splitBatch(batch, { budget: 4, overhead: 100 }, decoderInputs).flat().sort()).toEqual([0, 1, 2, 3]);
   });
 });
