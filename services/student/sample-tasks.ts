@@ -25,7 +25,7 @@ export function sampleTasks(
     streams,
     log,
     maxAttempts: run.maxAttempts,
-    time: new SharedTime(() => performance.now()),
+    time: new SharedTime(),
     write: (groups, sampling, onWritten) => model.sampleGroups(groups, sampling, onWritten),
     versionExists: ({ key, minPolicyVersion, maxPolicyVersion }, signal) =>
       policy.announced(BigInt(key.attempt), minPolicyVersion, maxPolicyVersion, signal),

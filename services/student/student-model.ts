@@ -58,8 +58,8 @@ export class StudentModel implements SamplingModel {
   }
 
   /** Completes prompts, beside what else is written just now; `onPieces` hears of what is written as it is written. */
-  async sample(requests: readonly SampleRequest[], sampling: HostSampling, onPieces: (pieces: readonly Piece[]) => void) {
-    const begun = await this.#entry(async () => ({ done: this.#begin(() => this.sampleNow(requests, sampling, onPieces)) }));
+  async sample(requests: readonly SampleRequest[], sampling: HostSampling, onPieces?: (pieces: readonly Piece[]) => void) {
+    const begun = await this.#entry(async () => ({ done: this.#begin(() => sampleIn(this.#worker.api, requests, sampling, onPieces)) }));
     return begun.done;
   }
 
@@ -85,11 +85,6 @@ export class StudentModel implements SamplingModel {
     const done = work().finally(() => this.#sampling.delete(done));
     this.#sampling.add(done);
     return done;
-  }
-
-  /** As {@link StudentModel.sample}, for work that runs under its weights. */
-  sampleNow(requests: readonly SampleRequest[], sampling: HostSampling, onPieces?: (pieces: readonly Piece[]) => void) {
-    return sampleIn(this.#worker.api, requests, sampling, onPieces);
   }
 
   /** Completes groups of prompts together, for work that runs under its weights; see {@link ModelHost.sampleGroups}. */

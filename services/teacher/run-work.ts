@@ -27,7 +27,7 @@ export async function scoreRollouts(
   const scoring = {
     ...{ streams, teacher, digest, headDigest, maxStaleness, maxAttempts, cache },
     score: model.score,
-    time: new SharedTime(() => performance.now()),
+    time: new SharedTime(),
     done: meters.rolloutScored.bind(meters),
   };
   return consume(streams, {
@@ -52,7 +52,7 @@ export function writeTexts(
     log,
     write: model.sampleGroups,
     maxAttempts: run.maxAttempts,
-    time: new SharedTime(() => performance.now()),
+    time: new SharedTime(),
     // Its weights never change.
     versionExists: async () => true,
     underVersion: (_task, work) => work(0),

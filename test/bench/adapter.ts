@@ -93,15 +93,15 @@ async function publish(shape: Shape, source: StudentSource, name: string): Promi
     await store.fetch("bench", 0, held("base"), isBase);
     if (weights[0]?.startsWith("adapter_")) await store.fetch("bench", 0, held("adapter"), (file) => !isBase(file));
     await model.open(weights[0]?.startsWith("adapter_") ? { directory: held("adapter"), base: held("base") } : { directory: held("base") });
-    const firstSample = (await timed(() => model.sampleNow(requests, sampling))).ms;
+    const firstSample = (await timed(() => model.sample(requests, sampling))).ms;
     const times = { publish: [] as number[], fetch: [] as number[], take: [] as number[], next: [] as number[], again: [] as number[] };
     for (let version = 1; version <= Math.max(3, repetitions); version++) {
       times.publish.push((await timed(() => publish(version))).ms);
       const directory = held(String(version));
       times.fetch.push((await timed(() => store.fetch("bench", version, directory, isWeights))).ms);
       times.take.push((await timed(() => model.useWeights(directory))).ms);
-      times.next.push((await timed(() => model.sampleNow(requests, sampling))).ms);
-      times.again.push((await timed(() => model.sampleNow(requests, sampling))).ms);
+      times.next.push((await timed(() => model.sample(requests, sampling))).ms);
+      times.again.push((await timed(() => model.sample(requests, sampling))).ms);
       await store.delete("bench", version);
       await rm(held(String(version - 1)), { recursive: true, force: true });
     }

@@ -12,16 +12,14 @@ import { parameterCount } from "../../services/shared/ml/models/model-params.js"
 import { rss, watchOwnMemory } from "./processes.js";
 import { addRow, size } from "./rows.js";
 import { type Served, startOurs } from "./served.js";
-import { type Load, loads, nameOf, type Role, type Shape, savedModel, shapes } from "./shapes.js";
+import { type Load, listed, loads, nameOf, type Role, type Shape, savedModel, shapes } from "./shapes.js";
 
 /** Element types of the weights, with the bytes of one; int8 counts the scales of its blocks of 32 too. */
 const bytesOf = { float32: 4, float16: 2, bfloat16: 2, int8: 1.125 } as const;
 type Dtype = keyof typeof bytesOf;
 
 /** The types to measure: RETORT_BENCH_DTYPES, or float32 alone. */
-const dtypes = (process.env.RETORT_BENCH_DTYPES ?? "float32").split(",") as Dtype[];
-for (const dtype of dtypes)
-  if (!(dtype in bytesOf)) throw new Error(`RETORT_BENCH_DTYPES names "${dtype}"; types: ${Object.keys(bytesOf).join(", ")}`);
+const dtypes = listed("RETORT_BENCH_DTYPES", Object.keys(bytesOf) as Dtype[], ["float32"]);
 
 /** What twenty different requests say. */
 const varied: Readonly<Record<Role, (i: number) => object>> = {

@@ -44,7 +44,7 @@ async function bench(shape: Shape, kind: string, store: WeightStore): Promise<vo
   await student.open({ directory: join(holding, "0") });
   const { batch, prompt } = loads[shape];
   const requests = tokenRows(batch, prompt).map((promptIds, i) => ({ promptIds, seed: BigInt(i) }));
-  const first = () => student.sampleNow(requests, { temperature: 1, topK: 0, topP: 1, maxNewTokens: 1 });
+  const first = () => student.sample(requests, { temperature: 1, topK: 0, topP: 1, maxNewTokens: 1 });
   await first();
   const times = { publish: [] as number[], fetch: [] as number[], take: [] as number[], token: [] as number[], again: [] as number[] };
   for (let version = 1; version <= versions + 1; version++) {

@@ -10,6 +10,7 @@ import { type Figures, type Served, startOurs, startPeer } from "./served.js";
 import {
   type Lengths,
   type Load,
+  lengthsToRace,
   loadArguments,
   loads,
   nameOf,
@@ -102,6 +103,4 @@ async function bench(shape: Shape, lengths: Lengths, peers: boolean): Promise<vo
 }
 
 const peers = havePeers();
-/** RETORT_BENCH_LENGTHS names one; both without it. */
-const lengthsToRace = (process.env.RETORT_BENCH_LENGTHS?.split(",") ?? ["fixed", "natural"]) as Lengths[];
 for (const shape of shapes) for (const lengths of lengthsToRace) await bench(shape, lengths, peers);

@@ -44,10 +44,21 @@ export const naturalLoad = (shape: Shape): Load => ({ ...loads[shape], batch: 32
 export const loadArguments = ({ batch, prompt, fresh }: Load): string[] =>
   Object.entries({ batch, prompt, new: fresh }).flatMap(([name, value]) => [`--${name}`, `${value}`]);
 
+/** Names that a variable lists, of those that are known. @param usual where the variable isn't set */
+export function listed<T extends string>(variable: string, known: readonly T[], usual: readonly T[]): readonly T[] {
+  const names = process.env[variable]?.split(",") ?? usual;
+  for (const name of names)
+    if (!(known as readonly string[]).includes(name)) throw new Error(`${variable} names "${name}"; known: ${known.join(", ")}`);
+  return names as readonly T[];
+}
+
 /** The shapes to race: RETORT_BENCH_SHAPES, or the two that take a minute. */
-export const shapes = (process.env.RETORT_BENCH_SHAPES ?? "tiny,medium").split(",") as Shape[];
-for (const shape of shapes)
-  if (!(shape in sizes)) throw new Error(`RETORT_BENCH_SHAPES names "${shape}"; shapes: ${Object.keys(sizes).join(", ")}`);
+export const shapes = listed("RETORT_BENCH_SHAPES", Object.keys(sizes) as Shape[], ["tiny", "medium"]);
+
+const allLengths: readonly Lengths[] = ["fixed", "natural"];
+
+/** The lengths to race: RETORT_BENCH_LENGTHS, or both. */
+export const lengthsToRace = listed("RETORT_BENCH_LENGTHS", allLengths, allLengths);
 
 /** A model of a shape with random weights; every id is a word. Its end is one token of 32, or none. */
 export function benchModel(shape: Shape, role: Role, lengths: Lengths = "fixed"): Model {

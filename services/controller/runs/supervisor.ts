@@ -57,9 +57,8 @@ export class Supervisor {
       ended: (exit) => {
         const { runId, role } = exit.set;
         const resumes = this.#resumes.get(runId);
-        const isOld = () => this.#resumes.get(runId) !== resumes;
         return this.#persist(`handling the end of a ${role} of run ${runId}`, runId, async () => {
-          if (!isOld()) await this.#ended(exit);
+          if (this.#resumes.get(runId) === resumes) await this.#ended(exit);
         });
       },
       delayed: (delay) => this.#delayed(delay),

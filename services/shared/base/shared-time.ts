@@ -8,7 +8,7 @@ export class SharedTime {
   #lastMs = 0;
 
   /** @param now milliseconds of a clock that never goes back */
-  constructor(now: () => number) {
+  constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
@@ -17,14 +17,11 @@ export class SharedTime {
     const task = { ms: 0 };
     this.#share();
     this.#tasks.add(task);
-    try {
-      const result = await work();
-      this.#share();
-      return { result, seconds: task.ms / 1000 };
-    } finally {
+    const result = await work().finally(() => {
       this.#share();
       this.#tasks.delete(task);
-    }
+    });
+    return { result, seconds: task.ms / 1000 };
   }
 
   /** Shares out what has passed since it was last shared out. */

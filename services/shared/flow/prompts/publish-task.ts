@@ -21,21 +21,26 @@ const groupShare = 0.5;
  */
 export async function publishTasks(streams: Streams, tasks: readonly PromptTask[], prompts: number): Promise<void> {
   const most = groupShare * (streams.connection.info?.max_payload ?? Number.POSITIVE_INFINITY);
-  let group: PromptTask[] = [];
+  for (const [first, ...together] of groupsOf(tasks, prompts, most))
+    await publishTask(streams, create(PromptTaskSchema, { ...first, together }));
+}
+
+/** Tasks in their order, in groups of so many prompts and bytes at most; a larger one stands alone. */
+function groupsOf(tasks: readonly PromptTask[], prompts: number, mostBytes: number): [PromptTask, ...PromptTask[]][] {
+  const groups: [PromptTask, ...PromptTask[]][] = [];
   let [count, bytes] = [0, 0];
-  const send = async () => {
-    const [first, ...together] = group;
-    if (first) await publishTask(streams, create(PromptTaskSchema, { ...first, together }));
-    [group, count, bytes] = [[], 0, 0];
-  };
   for (const task of tasks) {
     const size = toBinary(PromptTaskSchema, task).length;
-    if (count + task.prompts.length > prompts || bytes + size > most) await send();
-    group.push(task);
+    const last = groups.at(-1);
+    if (last && count + task.prompts.length <= prompts && bytes + size <= mostBytes) last.push(task);
+    else {
+      groups.push([task]);
+      [count, bytes] = [0, 0];
+    }
     count += task.prompts.length;
     bytes += size;
   }
-  await send();
+  return groups;
 }
 
 /** The tasks of a message. */

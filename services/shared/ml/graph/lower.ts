@@ -112,13 +112,15 @@ function byBlocks(graph: Graph, product: Node, stored: FileTensor): Node[] {
   const [y] = outputs as readonly [Value];
   if (op !== "FusedMatMul" || attributes.transA || !attributes.transB || x.name === w.name) return [];
   const blocks = rowBlocks(stored);
+  if (blocks.length === 0) return [];
+  const parts: Value[] = [];
   const made = blocks.flatMap(({ dtype, dims }, i) => {
     const widened = castOf(graph, new Value(w.graph, blockName(w.name, i), dtype, dims));
     const part = new Value(graph, graph.fresh("block"), y.dtype, [...y.shape.slice(0, -1), dims[0] as number]);
+    parts.push(part);
     return [widened, { ...product, inputs: [x, ...widened.outputs], outputs: [part] }];
   });
-  const parts = made.filter((node) => node.op !== "Cast").flatMap((node) => node.outputs);
-  return parts.length > 0 ? [...made, { op: "Concat", domain: "", inputs: parts, outputs, attributes: { axis: -1 } }] : [];
+  return [...made, { op: "Concat", domain: "", inputs: parts, outputs, attributes: { axis: -1 } }];
 }
 
 /** x · W of a W that is there in 8 bits; undefined for any other node. */
