@@ -49,10 +49,12 @@ export function tokenLayout({ heads, kvHeads }: ModelConfig, { tokens_BP, rows_N
   const head_NH = op.add(op.mul(rows_N1, scale(heads)), everyHead);
   const time = tokens_BP.shape[1]!;
   const longest = op.squeeze(op.dimOf(tokens_BP, 1), [0]);
+  const keys_BGP = op.add(keys_B1P, one(first.k));
   return {
     queries_BGQ: op.reshape(queries_BGXP, ["B", kvHeads, typeof time === "number" ? share * time : "Q"]),
-    keys_BGP: op.add(keys_B1P, one(first.k)),
-    values_BGP: op.add(keys_B1P, one(first.v)),
+    keys_BGP,
+    // Where both are the same, one value: of two that add 0, the runtime would keep one and warn.
+    values_BGP: fused ? op.add(keys_B1P, one(first.v)) : keys_BGP,
     outputs_NH: op.add(op.mul(head_NH, longest), places_N1),
   };
 }
