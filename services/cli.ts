@@ -2,16 +2,6 @@
 import { readFileSync } from "node:fs";
 import { type Argument, Command } from "commander";
 import { wantsJson } from "./cli/command.js";
-import { addDemoCommand } from "./cli/demo/command.js";
-import { addExportCommand } from "./cli/models/export.js";
-import { addImportCommand } from "./cli/models/import.js";
-import { addModelCommands } from "./cli/models/model-commands.js";
-import { addShrinkCommand } from "./cli/models/shrink.js";
-import { addTrainClassifierCommand } from "./cli/models/train-classifier.js";
-import { addReproduceCommand } from "./cli/reproduce/command.js";
-import { addAuditCommand } from "./cli/runs/audit.js";
-import { addRunCommands } from "./cli/runs/run-commands.js";
-import { addServeCommand } from "./cli/serve.js";
 import { supervisor } from "./cli/supervise.js";
 import { errorTable, RetortError } from "./shared/base/errors.js";
 
@@ -59,18 +49,32 @@ Exit codes: 0 done, 64 wrong input, 66 not found, 69 no server, 70 a bug, 75 try
     if (command.opts<{ json?: boolean }>().json) program.setOptionValue("json", true);
   });
 
-addDemoCommand(program);
-addReproduceCommand(program);
-addRunCommands(program);
-addAuditCommand(program);
-addModelCommands(program);
-addTrainClassifierCommand(program);
-addExportCommand(program);
-addImportCommand(program);
-addShrinkCommand(program);
-addServeCommand(program);
+/** Where the commands are, in the order of the help. Loading them all takes a second: only the one that is asked for is. */
+const commands: readonly (readonly [names: string, load: () => Promise<(program: Command) => void>])[] = [
+  ["demo", async () => (await import("./cli/demo/command.js")).addDemoCommand],
+  ["reproduce", async () => (await import("./cli/reproduce/command.js")).addReproduceCommand],
+  ["up validate run watch runs rm pause stop resume", async () => (await import("./cli/runs/run-commands.js")).addRunCommands],
+  ["audit", async () => (await import("./cli/runs/audit.js")).addAuditCommand],
+  ["sample", async () => (await import("./cli/models/sample-command.js")).addSampleCommand],
+  ["eval", async () => (await import("./cli/models/eval-command.js")).addEvalCommand],
+  ["models", async () => (await import("./cli/models/models-command.js")).addModelsCommand],
+  ["data", async () => (await import("./cli/models/data-command.js")).addDataCommand],
+  ["task", async () => (await import("./cli/models/task-command.js")).addTaskCommand],
+  ["train-classifier", async () => (await import("./cli/models/train-classifier.js")).addTrainClassifierCommand],
+  ["export", async () => (await import("./cli/models/export.js")).addExportCommand],
+  ["import", async () => (await import("./cli/models/import.js")).addImportCommand],
+  ["shrink", async () => (await import("./cli/models/shrink.js")).addShrinkCommand],
+  ["serve", async () => (await import("./cli/serve.js")).addServeCommand],
+];
 
-program.parseAsync().catch(async (thrown: unknown) => {
+async function main(argv: readonly string[]): Promise<void> {
+  const word = argv.find((argument) => !argument.startsWith("-")) ?? "";
+  const asked = commands.filter(([names]) => names.split(" ").includes(word));
+  for (const add of await Promise.all((asked.length ? asked : commands).map(([, load]) => load()))) add(program);
+  await program.parseAsync();
+}
+
+main(process.argv.slice(2)).catch(async (thrown: unknown) => {
   // What a command says that is being ended is a consequence of that.
   await supervisor.ending;
   const error = RetortError.from(thrown);

@@ -1,8 +1,13 @@
-import { withClasses } from "../../../../../services/shared/ml/classification/classifier.js";
+import { classLogits, paddingId, textFeeds } from "../../../../../services/shared/ml/classification/class-logits.js";
+import { classifierSpecs, withClasses } from "../../../../../services/shared/ml/classification/classifier.js";
 import { ClassifierTrainer, type LabelledText } from "../../../../../services/shared/ml/classification/classifier-trainer.js";
 import { decoderClassifier } from "../../../../../services/shared/ml/classification/decoder-classifier.js";
 import { type EpochFigures, fineTune } from "../../../../../services/shared/ml/classification/fine-tune.js";
+import { Graph } from "../../../../../services/shared/ml/graph/graph.js";
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
+import { declareWeights } from "../../../../../services/shared/ml/models/graph-weights.js";
+import { floatsOf } from "../../../../../services/shared/ml/runtime/outputs.js";
+import { Session } from "../../../../../services/shared/ml/runtime/session.js";
 import { expectAllClose } from "../../../../support/jest/all-close.js";
 import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
 
@@ -19,22 +24,43 @@ const labels = ["a", "b", "c"];
 describe.each(Object.keys(smallConfigs) as (keyof typeof smallConfigs)[])("a %s classifier's step", (name) => {
   const classifier = withClasses(smallModel(smallConfigs[name]), labels, 4n);
 
-  /** Mean cross-entropy by the graph that only classifies. */
-  async function loss(params: typeof classifier.params): Promise<number> {
-    const { logits, release } = await decoderClassifier({ ...classifier, params }, { ...session, batchTokens: 100 });
-    const found = await logits(texts.map(({ ids }) => ({ ids, typeIds: ids })));
-    await release();
-    const each = texts.map(({ label }, i) => Math.log(found[i]!.reduce((sum, x) => sum + Math.exp(x), 0)) - found[i]![label]!);
+  /** Mean cross-entropy of the texts by these logits. */
+  const crossEntropy = (logits: readonly ArrayLike<number>[]): number => {
+    const each = texts.map(({ label }, i) => {
+      const row = Array.from(logits[i]!);
+      return Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0)) - row[label]!;
+    });
     return each.reduce((a, b) => a + b) / each.length;
+  };
+
+  /** The loss of any weights, by the graph that only classifies. */
+  async function compiledLoss() {
+    const graph = new Graph("classify");
+    const weights = declareWeights(graph, classifierSpecs(classifier.config, labels.length), "inputs");
+    graph.output("logits", classLogits(graph, classifier.config, weights));
+    const compiled = await Session.create(graph, session);
+    const feeds = textFeeds(
+      texts.map(({ ids }) => ids),
+      paddingId(classifier),
+    );
+    const loss = async (params: typeof classifier.params) => {
+      const logits = floatsOf(await compiled.run({ ...feeds, ...Object.fromEntries(params) }), "logits");
+      return crossEntropy(texts.map((_, i) => logits.subarray(i * labels.length, (i + 1) * labels.length)));
+    };
+    return { loss, release: () => compiled.release() };
   }
 
   it("moves every weight against the slope of the loss", async () => {
     const trainer = new ClassifierTrainer(classifier, trainerOptions);
     // Without memory and with epsilon 1, AdamW moves by −η g/(|g| + 1): from it the gradient follows.
     const rate = 1;
-    expect(await trainer.step(texts, rate)).toBeCloseTo(await loss(classifier.params), 5);
+    const { logits, release: releaseClassifier } = await decoderClassifier(classifier, { ...session, batchTokens: 100 });
+    const found = await logits(texts.map(({ ids }) => ({ ids, typeIds: ids })));
+    await releaseClassifier();
+    expect(await trainer.step(texts, rate)).toBeCloseTo(crossEntropy(found), 5);
     const moved = trainer.current().params;
     await trainer.release();
+    const { loss, release } = await compiledLoss();
     let seen = 0;
     for (const [weight, { data, dims }] of classifier.params) {
       const gradient = Float64Array.from(data, (x, i) => {
@@ -56,6 +82,7 @@ describe.each(Object.keys(smallConfigs) as (keyof typeof smallConfigs)[])("a %s 
       expect([weight, Math.abs(slope - norm) / norm < 0.05]).toEqual([weight, true]);
       seen++;
     }
+    await release();
     expect(seen).toBeGreaterThan(classifier.params.size / 2);
   });
 });

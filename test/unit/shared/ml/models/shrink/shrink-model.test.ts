@@ -88,7 +88,7 @@ describe("a shrunk model", () => {
       const model = smallModel(deep(config));
       await saveModel(place("whole"), model);
       const found = await shrunk(place("whole"), layers);
-      expect(await decoderLogits(found, ids)).toEqual(await decoderLogits(model, ids));
+      expect(digestOf(found.params)).toBe(digestOf(model.params));
       expect(JSON.parse(await readFile(place("out/config.json"), "utf8"))).toEqual(
         JSON.parse(await readFile(place("whole/config.json"), "utf8")),
       );

@@ -1,15 +1,10 @@
 import type { Command } from "commander";
-import { tasks } from "../../shared/tasks/table.js";
-import { writeTask } from "../../shared/tasks/task-files.js";
 import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
-import { addDataCommand } from "./data-command.js";
 import { deviceOption, dtypeOption } from "./device-option.js";
-import { addEvalCommand } from "./eval-command.js";
 import { pieceOf, promptInput, roomFor, serveModel } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
-import { addModelsCommand } from "./models-command.js";
 
 interface SampleOptions extends ChatOptions {
   readonly model: string;
@@ -23,10 +18,8 @@ interface SampleOptions extends ChatOptions {
   readonly dtype?: string;
 }
 
-type TaskOptions = Record<"train" | "sft" | "variants" | "seed", number> & { readonly force?: boolean };
-
-/** Adds the commands that work on models and data without a run. */
-export function addModelCommands(program: Command): void {
+/** Adds `retort sample`. */
+export function addSampleCommand(program: Command): void {
   const sampling = addCommand(program, "Models and data:", "sample [prompt...]", "complete prompts with a model directory", [
     ['sample "347=" --model deploy/examples/num2words/models/teacher', "one completion at temperature 1"],
     ['sample "12=" "13=" --model DIR --temperature 0 --json', "greedy, as JSON"],
@@ -44,26 +37,6 @@ export function addModelCommands(program: Command): void {
     .addOption(deviceOption())
     .addOption(dtypeOption())
     .action((prompts: string[], options: SampleOptions) => sample(program, prompts.length ? prompts : [""], options));
-  addEvalCommand(program);
-  addModelsCommand(program);
-  addDataCommand(program);
-  addCommand(
-    program,
-    "Models and data:",
-    "task <name> <dir>",
-    "write a generated task: datasets as JSONL, and a tokenizer to start models with",
-    [["task num2words ./data", `known tasks: ${Object.keys(tasks).join(", ")}`]],
-  )
-    .option("--train <n>", "training examples; the rest is held out", wholeNumber(1), 600)
-    .option("--sft <n>", "training examples for the supervised start", wholeNumber(0), 150)
-    .option("--variants <n>", "valid completions of each example in all.jsonl, for tasks with many", wholeNumber(1), 1)
-    .option("--seed <n>", "seed of the split", wholeNumber(0), 1)
-    .option("--force", "take a directory that holds other files, too; they stay, but for those of the same names")
-    .action(async (name: string, directory: string, options: TaskOptions) => {
-      const { seed, ...split } = options;
-      const files = await writeTask(name, directory, { ...split, seed: BigInt(seed) });
-      print(program, files, files.join("\n"));
-    });
 }
 
 async function sample(program: Command, prompts: readonly string[], options: SampleOptions): Promise<void> {
