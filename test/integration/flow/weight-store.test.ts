@@ -13,7 +13,11 @@ import { TestNats } from "../../support/servers/nats.js";
 import { TestS3 } from "../../support/servers/s3.js";
 
 const run = "run-a";
-const filled = (bytes: number, seed: number) => Uint8Array.from({ length: bytes }, (_, i) => (i * 31 + seed) % 251);
+const filled = (bytes: number, seed: number): Uint8Array => {
+  const made = new Uint8Array(bytes);
+  for (let i = 0; i < bytes; i++) made[i] = (i * 31 + seed) % 251;
+  return made;
+};
 const version = (seed: number) =>
   new Map([
     ["config.json", filled(100, seed)],
