@@ -1,6 +1,5 @@
 import { type Attributes, type Context, context, diag, propagation, type Span, SpanStatusCode, trace } from "@opentelemetry/api";
-import { resourceFromAttributes } from "@opentelemetry/resources";
-import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
+import type { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
 import type { Service } from "./lifecycle.js";
 import type { Log } from "./log.js";
 
@@ -18,6 +17,11 @@ export function tracing(role: string, endpoint: string | undefined, log: Log): S
       const warn = (message: string) => log.warn(`tracing: ${message}`);
       const quiet = () => {};
       diag.setLogger({ error: warn, warn, info: quiet, debug: quiet, verbose: quiet });
+      // Loaded where a role starts: commands and worker threads only pass a trace on.
+      const [{ NodeTracerProvider }, { resourceFromAttributes }] = await Promise.all([
+        import("@opentelemetry/sdk-trace-node"),
+        import("@opentelemetry/resources"),
+      ]);
       provider = new NodeTracerProvider({
         resource: resourceFromAttributes({ "service.name": `retort-${role}`, "service.instance.id": String(process.pid) }),
         spanProcessors: endpoint ? [await processorTo(endpoint)] : [],
@@ -30,6 +34,7 @@ export function tracing(role: string, endpoint: string | undefined, log: Log): S
 
 /** The exporter is loaded only where spans go somewhere: it takes a fifth of a process's start. */
 async function processorTo(endpoint: string): Promise<BatchSpanProcessor> {
+  const { BatchSpanProcessor } = await import("@opentelemetry/sdk-trace-node");
   const { OTLPTraceExporter } = await import("@opentelemetry/exporter-trace-otlp-http");
   return new BatchSpanProcessor(new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, "")}/v1/traces` }));
 }

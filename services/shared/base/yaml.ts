@@ -1,5 +1,9 @@
-import { CST, type Document, isScalar, Lexer, LineCounter, parseDocument, visit, type YAMLError } from "yaml";
+import { createRequire } from "node:module";
+import type { Document, YAMLError } from "yaml";
 import { RetortError } from "./errors.js";
+
+/** The library, loaded when there is something to read: every role may have its settings in a file, and few do. */
+const yaml = () => createRequire(import.meta.url)("yaml") as typeof import("yaml");
 
 /** Most bytes of a YAML document. */
 export const mostYamlBytes = 4 * 2 ** 20;
@@ -25,6 +29,7 @@ const deepest = 100;
 export function parseYaml(text: string, what: string): unknown {
   const refused = (why: string) => new RetortError("InvalidArgument", `${what} ${why}`);
   if (Buffer.byteLength(text) > mostYamlBytes) throw refused(`has more than ${mostYamlBytes} bytes of YAML; leave out what is not needed`);
+  const { LineCounter, parseDocument } = yaml();
   const lineCounter = new LineCounter();
   const at = (offset: number) => {
     const { line, col } = lineCounter.linePos(offset);
@@ -62,6 +67,7 @@ const indicators = ["explicit-key-ind", "map-value-ind", "seq-item-ind"];
  * or all of the stack, before it could be asked.
  */
 function outlineOf(text: string): string | undefined {
+  const { CST, Lexer } = yaml();
   const columns: number[] = [];
   let [flow, offset, lineStart, opens, pieces, aliases] = [0, 0, 0, true, 0, 0];
   for (const source of new Lexer().lex(text)) {
@@ -99,6 +105,7 @@ function weightOf(value: unknown, known: Map<object, number>): number {
 
 /** Where a key stands that its map has already; undefined if there is none. */
 function keyTwice(document: Document): number | undefined {
+  const { isScalar, visit } = yaml();
   let found: number | undefined;
   visit(document, {
     Map: (_, { items }) => {

@@ -5,7 +5,6 @@ import type { DataSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { type Columns, defaultColumns, type Message, type Row } from "./row.js";
 import { refused } from "./rows/bytes.js";
 import { type Located, readJson } from "./rows/json-objects.js";
-import { readParquet } from "./rows/parquet.js";
 import { toRow } from "./to-row.js";
 
 export { type Columns, defaultColumns, type Located, type Message, type Row };
@@ -46,8 +45,10 @@ export async function* readObjects(path: string, limit = 0): AsyncGenerator<Loca
   let count = 0;
   for (const file of await filesOf(path)) {
     const left = limit ? limit - count : 0;
-    for await (const located of file.endsWith(".parquet") ? readParquet(file, left) : readJson(file)) {
-      yield located;
+    // Most data is no Parquet: its library is loaded where there is some.
+    const located = file.endsWith(".parquet") ? (await import("./rows/parquet.js")).readParquet(file, left) : readJson(file);
+    for await (const one of located) {
+      yield one;
       if (++count === limit) return;
     }
   }
