@@ -22,7 +22,10 @@ export const projects = Object.keys(setups);
 export default {
   rootDir,
   reporters: ["default", `${compiled}/support/jest/summary-reporter.js`],
-  testTimeout: 120_000,
+  // A machine that is busy with other things takes several times as long; a hang costs as much.
+  testTimeout: 300_000,
+  // What test files leave in a worker's heap is never freed, and a large one takes longer to end than jest waits for it.
+  workerIdleMemoryLimit: "400MB",
   // Many tests start processes of their own.
   maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
   projects: Object.entries(setups).map(([displayName, globalSetup]) => ({

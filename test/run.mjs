@@ -1,6 +1,7 @@
 // Compiles and runs tests: `node test/run.mjs [PROJECT…] [option or file of jest…]`, as
 //
 //     node test/run.mjs                              every project but `long`
+//     node test/run.mjs -w 1                         the same, one suite after the other
 //     node test/run.mjs unit golden                  two of them
 //     node test/run.mjs dist/test/unit/layers.test.js -t cycles
 //
@@ -13,8 +14,9 @@ process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const args = process.argv.slice(2);
 const named = args.filter((arg) => projects.includes(arg));
 const rest = args.filter((arg) => !projects.includes(arg));
+const files = rest.some((arg) => arg.includes("dist/"));
 // These two take every word behind them, so they come last.
-const chosen = named.length ? ["--selectProjects", ...named] : rest.length ? [] : ["--ignoreProjects", "long"];
+const chosen = named.length ? ["--selectProjects", ...named] : files ? [] : ["--ignoreProjects", "long"];
 
 run("deploy/setup.mjs");
 run("--experimental-vm-modules", "--no-warnings", "node_modules/jest/bin/jest.js", ...rest, ...chosen);

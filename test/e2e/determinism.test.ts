@@ -38,10 +38,14 @@ describe("a synchronous run", () => {
   const stepsOf = (events: readonly RunEvent[]) => events.map(stepOf).filter((step) => step > 0);
   const all = Array.from({ length: 30 }, (_, i) => i + 1);
 
-  it("gives the same weights again", async () => {
-    const { run, events } = await cluster.watch(await cluster.begin(spec));
+  it("gives the same weights again, and leaves nothing in the streams but its events", async () => {
+    const runId = await cluster.begin(spec);
+    const { run, events } = await cluster.watch(runId);
     expect(stepsOf(events)).toEqual(all);
     expect(await digestOfStudent(run)).toBe(undisturbed);
+    for (const stream of ["RETORT_PROMPTS", "RETORT_ROLLOUTS", "RETORT_RESULTS"])
+      await eventually(`nothing of the run in ${stream}`, async () => (await cluster.left(stream, runId)) === 0, 60_000);
+    expect(await cluster.left("RETORT_EVENTS", runId)).toBeGreaterThan(30);
   });
 
   it("gives the same weights when it is stopped and resumed", async () => {
@@ -70,13 +74,5 @@ describe("a synchronous run", () => {
     expect(run.state).toBe(RunState.SUCCEEDED);
     expect([...new Set(stepsOf(events))]).toEqual(all);
     expect(await digestOfStudent(run)).toBe(undisturbed);
-  });
-
-  it("leaves nothing in the streams but its events", async () => {
-    const runId = await cluster.begin(spec);
-    await cluster.watch(runId);
-    for (const stream of ["RETORT_PROMPTS", "RETORT_ROLLOUTS", "RETORT_RESULTS"])
-      await eventually(`nothing of the run in ${stream}`, async () => (await cluster.left(stream, runId)) === 0, 60_000);
-    expect(await cluster.left("RETORT_EVENTS", runId)).toBeGreaterThan(30);
   });
 });

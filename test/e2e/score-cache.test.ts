@@ -13,7 +13,7 @@ roles: { student: { threads: 1 }, teacher: { threads: 1, replicas: 2 }, learner:
 phases:
   - preset: gkd
     lambda: 0.5
-    steps: 20
+    steps: 12
     batchSize: 50
     sampling: { maxNewTokens: 32 }
     optimizer: { learningRate: 0.001 }
@@ -47,7 +47,7 @@ describe("the teacher's score cache", () => {
   it("has every text scored once, over epochs", () => {
     expect([first!.run.state, first!.run.message]).toEqual([RunState.SUCCEEDED, ""]);
     const onData = steps(first).filter(({ source }) => source === Source.DATASET);
-    expect(onData.length).toBeGreaterThan(5);
+    expect(onData.length).toBeGreaterThan(3);
     expect(total(first, "cacheLookups")).toBe(50 * onData.length);
     // Every row that came up was missed once; one that came again was found.
     expect(total(first, "cacheLookups") - total(first, "cacheHits")).toBeLessThanOrEqual(150);

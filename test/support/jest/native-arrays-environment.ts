@@ -1,11 +1,19 @@
+import type { Worker } from "node:worker_threads";
 import type { EnvironmentContext, JestEnvironmentConfig } from "@jest/environment";
 import { TestEnvironment } from "jest-environment-node";
 
 /**
  * The node environment with the host's typed arrays: jest gives tests array classes of their own, which the native
- * runtime does not accept as its own.
+ * runtime does not accept as its own. The threads of a test file end with it: each file loads the modules anew, and with them
+ * a thread of tokenizers that is made to stay as long as its process.
  */
 export default class NativeArraysEnvironment extends TestEnvironment {
+  readonly #threads = new Set<Worker>();
+  readonly #started = (thread: Worker): void => {
+    this.#threads.add(thread);
+    thread.once("exit", () => this.#threads.delete(thread));
+  };
+
   constructor(config: JestEnvironmentConfig, context: EnvironmentContext) {
     super(config, context);
     const shared = {
@@ -23,5 +31,12 @@ export default class NativeArraysEnvironment extends TestEnvironment {
       Uint32Array,
     };
     Object.assign(this.global, shared);
+    process.on("worker", this.#started);
+  }
+
+  override async teardown(): Promise<void> {
+    process.off("worker", this.#started);
+    await Promise.all([...this.#threads].map((thread) => thread.terminate()));
+    await super.teardown();
   }
 }

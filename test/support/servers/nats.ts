@@ -52,11 +52,11 @@ export class TestNats {
   }
 }
 
-/** Waits until a condition holds; its error says what was waited for. */
-export async function eventually(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+/** Waits until a condition holds, and asks for it every few milliseconds; its error says what was waited for. */
+export async function eventually(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 15_000, everyMs = 20): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }
