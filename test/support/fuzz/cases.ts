@@ -1,25 +1,28 @@
 import { RetortError } from "../../../services/shared/base/errors.js";
 import { Random } from "./random.js";
 
+/** What the shares of all fuzz tests add up to. */
+const allShares = 16_700;
+
 /** Cases of all fuzz tests together, unless RETORT_FUZZ_CASES says otherwise. */
-const defaultCases = 16_700;
+const defaultCases = 10_000;
 
 /** Names every case: RETORT_FUZZ_SEED, or 1. */
 export const fuzzSeed = BigInt(process.env.RETORT_FUZZ_SEED || 1);
 
-const scale = Number(process.env.RETORT_FUZZ_CASES || defaultCases) / defaultCases;
+const scale = Number(process.env.RETORT_FUZZ_CASES || defaultCases) / allShares;
 
 /** A single case to repeat: RETORT_FUZZ_ONLY. */
 const only = process.env.RETORT_FUZZ_ONLY === undefined ? undefined : Number(process.env.RETORT_FUZZ_ONLY);
 
-/** How many cases stand for this share of the default number. */
+/** How many cases stand for this share. */
 export const casesOf = (share: number): number => Math.max(1, Math.round(share * scale));
 
 /**
  * Runs cases one after the other, each with random choices of its own.
  *
  * @param name must be the test's alone: seed, name and number name a case
- * @param share of the default number of all cases
+ * @param share of {@link allShares}: how many cases, where as many as that are run
  * @throws the case's failure, with how to repeat it
  */
 export async function fuzz(name: string, share: number, one: (random: Random, index: number) => unknown): Promise<void> {
