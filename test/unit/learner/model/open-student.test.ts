@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { openStudent } from "../../../../services/learner/model/open-student.js";
 import { TrainHost } from "../../../../services/learner/model/train-host.js";
 import { ModelHost } from "../../../../services/shared/ml/host/model-host.js";
+import { allInMemory } from "../../../../services/shared/ml/models/constants.js";
 import { saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
 import { weightOf } from "../../../../services/shared/ml/models/param-spec.js";
 import { plainObjective } from "../../../support/loss/loss.js";
@@ -33,14 +34,14 @@ describe("a student that an adapter is trained on", () => {
   afterEach(() => rm(root, { recursive: true }));
 
   it("goes on from its checkpoint, with the base's own weights", async () => {
-    const { weights, state, base, trainable } = await openStudent({ directory, adapter: { ...lora, seed: 9n } }, checkpoint, 0);
-    const first = await openStudent({ directory, adapter: lora }, undefined, 0);
+    const { weights, state, base, trainable } = await openStudent({ directory, adapter: { ...lora, seed: 9n } }, { checkpoint });
+    const first = await openStudent({ directory, adapter: lora });
     expect(state).toMatchObject({ updates: 4 });
     expect(trainable.published).toBe("adapter");
     expect(base).toEqual(first.base);
     // The factors are the checkpoint's, and not new ones from another seed.
     for (const [name, tensor] of first.weights) expect(weights.get(name)).toEqual(tensor);
-    expect(weightOf(weights, embedding)).toEqual(weightOf(model.params, embedding));
+    expect(allInMemory(weights).get(embedding)).toEqual(weightOf(model.params, embedding));
   });
 
   it("publishes all of it the first time, and then its adapter alone", async () => {
@@ -65,7 +66,7 @@ describe("a student that an adapter is trained on", () => {
     const { data, dims } = weightOf(model.params, embedding);
     const changed = { dtype: "float32" as const, dims, data: data.map((x, i) => (i === 5 ? x + 1e-3 : x)) };
     await saveModel(directory, { ...model, params: new Map([...model.params, [embedding, changed]]) });
-    await expect(openStudent({ directory, adapter: lora }, checkpoint, 0)).rejects.toMatchObject({
+    await expect(openStudent({ directory, adapter: lora }, { checkpoint })).rejects.toMatchObject({
       code: "FailedPrecondition",
       message: expect.stringMatching(/holds an adapter of .*base with the weights .*put the base model's weights back/),
     });
@@ -80,7 +81,7 @@ describe("a student that an adapter is trained on", () => {
       "it has nothing for model.layers.0.self_attn.k_proj and 1 more layers, it adapts model.layers.0.self_attn.q_proj and 1 more layers",
     ],
   ])("is refused with another adapter than its checkpoint's, by what differs: %s", async (_, change, differ) => {
-    await expect(openStudent({ directory, adapter: { ...lora, ...change } }, checkpoint, 0)).rejects.toMatchObject({
+    await expect(openStudent({ directory, adapter: { ...lora, ...change } }, { checkpoint })).rejects.toMatchObject({
       code: "FailedPrecondition",
       message: `the checkpoint ${checkpoint} holds another adapter than the run's: ${differ}; remove the checkpoint, or restore the spec it began with`,
     });
@@ -90,7 +91,7 @@ describe("a student that an adapter is trained on", () => {
     const host = new TrainHost();
     await host.open({ directory }, options);
     await host.save(join(root, "full"), true);
-    await expect(openStudent({ directory, adapter: lora }, join(root, "full"), 0)).rejects.toMatchObject({
+    await expect(openStudent({ directory, adapter: lora }, { checkpoint: join(root, "full") })).rejects.toMatchObject({
       code: "FailedPrecondition",
       message: expect.stringMatching(/is not that of an adapter.*no base\.json; remove the checkpoint, or restore the spec/),
     });
@@ -102,7 +103,7 @@ describe("a student that an adapter is trained on", () => {
     ["of none", "[]", /base\.json is damaged \(no text at its top\); remove/],
   ])("is told of a base.json that is %s, by the file's name", async (_, text, message) => {
     await writeFile(join(checkpoint, "base.json"), text);
-    await expect(openStudent({ directory, adapter: lora }, checkpoint, 0)).rejects.toMatchObject({
+    await expect(openStudent({ directory, adapter: lora }, { checkpoint })).rejects.toMatchObject({
       code: "DataLoss",
       message: expect.stringMatching(message),
     });
@@ -111,24 +112,24 @@ describe("a student that an adapter is trained on", () => {
   it("is told of a base.json that cannot be read", async () => {
     await rm(join(checkpoint, "base.json"));
     await mkdir(join(checkpoint, "base.json"));
-    await expect(openStudent({ directory, adapter: lora }, checkpoint, 0)).rejects.toThrow(/base\.json cannot be read \(EISDIR\)/);
+    await expect(openStudent({ directory, adapter: lora }, { checkpoint })).rejects.toThrow(/base\.json cannot be read \(EISDIR\)/);
   });
 
   it("may be an adapter's directory, but not with another adapter on it", async () => {
     const adapter = join(root, "adapter");
     await cp(checkpoint, adapter, { recursive: true });
-    const { model: found } = await openStudent({ directory: adapter }, undefined, 0);
+    const { model: found } = await openStudent({ directory: adapter });
     expect(found.adapter).toMatchObject({ base: directory, lora: { r: 2, alpha: 4 } });
-    await expect(openStudent({ directory: adapter, adapter: lora }, undefined, 0)).rejects.toThrow(
+    await expect(openStudent({ directory: adapter, adapter: lora })).rejects.toThrow(
       /is an adapter already, of rank 2; leave student.lora out/,
     );
     expect(JSON.parse(await readFile(join(adapter, "base.json"), "utf8"))).toMatchObject({ directory });
   });
 
   it("keeps its adapter where the vocabulary is cut", async () => {
-    const { model: cut, weights } = await openStudent({ directory, adapter: lora }, checkpoint, 100);
+    const { model: cut, weights } = await openStudent({ directory, adapter: lora }, { checkpoint, rows: 100 });
     expect(cut.config.vocabSize).toBe(100);
-    expect(weightOf(weights, embedding).dims).toEqual([100, 32]);
+    expect(weights.get(embedding)?.dims).toEqual([100, 32]);
     expect(cut.adapter?.lora.layers).toHaveLength(2);
   });
 });
@@ -167,8 +168,8 @@ describe("a student that is saved in shards", () => {
     expect(names.some((name) => name.startsWith("model-"))).toBe(true);
     expect(names.some((name) => name.startsWith("optimizer-"))).toBe(true);
     const [a, b] = [
-      await openStudent({ directory: join(root, "student") }, whole, 0),
-      await openStudent({ directory: join(root, "student") }, cut, 0),
+      await openStudent({ directory: join(root, "student") }, { checkpoint: whole }),
+      await openStudent({ directory: join(root, "student") }, { checkpoint: cut }),
     ];
     expect(b.weights).toEqual(a.weights);
     expect(b.state).toEqual(a.state);
