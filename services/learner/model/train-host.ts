@@ -168,7 +168,7 @@ export class TrainHost {
     if (whole) await saveCompanions(directory, model);
     if (adapter) known.push(...(await writeFactors(directory, adapter.factors, false)));
     if (whole || !adapter) {
-      // Of a base that was rounded students have it as it came, and hold it as they are told.
+      // Students have a base that was rounded as it came, and hold it as they are told.
       known.push(...(await writeShards(directory, writtenTensors(unrounded(model.params)), options)));
     }
     return filesIn(directory, known);

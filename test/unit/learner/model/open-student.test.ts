@@ -5,9 +5,15 @@ import { join } from "node:path";
 import { openStudent } from "../../../../services/learner/model/open-student.js";
 import { TrainHost } from "../../../../services/learner/model/train-host.js";
 import { ModelHost } from "../../../../services/shared/ml/host/model-host.js";
+import { tensorsOf } from "../../../../services/shared/ml/models/checkpoint/open.js";
+import { dtypeOf, placedWeights } from "../../../../services/shared/ml/models/checkpoint/stored-weights.js";
 import { allInMemory } from "../../../../services/shared/ml/models/constants.js";
-import { saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
+import { loadModel, saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
+import { digestOf } from "../../../../services/shared/ml/models/model.js";
 import { weightOf } from "../../../../services/shared/ml/models/param-spec.js";
+import { weightsAt } from "../../../../services/shared/ml/models/precision/dtype.js";
+import { writeShards, writtenTensors } from "../../../../services/shared/ml/models/safetensors/write-shards.js";
+import { expectAllClose } from "../../../support/jest/all-close.js";
 import { plainObjective } from "../../../support/loss/loss.js";
 import { smallModel } from "../../../support/models/small-model.js";
 
@@ -131,6 +137,71 @@ describe("a student that an adapter is trained on", () => {
     expect(cut.config.vocabSize).toBe(100);
     expect(weights.get(embedding)?.dims).toEqual([100, 32]);
     expect(cut.adapter?.lora.layers).toHaveLength(2);
+  });
+});
+
+describe("a student of half precision that an adapter is trained on", () => {
+  const model = smallModel();
+  const asked = { kind: "full", k: 1, temperature: 1 } as const;
+  const sequence = { promptIds: Int32Array.of(5, 6), completionIds: Int32Array.of(7, 8, 9) };
+  const seeing = { ...options, chunkTokens: 4, maxRows: 4, batchTokens: 64 };
+  let root: string;
+  let directory: string;
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), "retort-student-"));
+    directory = join(root, "base");
+    await saveModel(directory, model);
+    const half = weightsAt(model.config, model.params, "bfloat16");
+    await writeShards(directory, writtenTensors(half.weights));
+    half.close();
+  });
+  afterEach(() => rm(root, { recursive: true }));
+
+  it("is held as its checkpoint has it, without a file beside it, and computes what that says", async () => {
+    const { weights, dtype, base } = await openStudent({ directory, adapter: lora });
+    const file = join(directory, "model.safetensors");
+    expect([dtype, weights.get("model.norm.weight")]).toMatchObject(["bfloat16", { dtype: "bfloat16", path: file }]);
+    expect(base?.digest).toBe(digestOf((await loadModel(directory)).params));
+    const [host, student] = [new TrainHost(), new ModelHost()];
+    const described = await host.open({ directory, adapter: lora }, options);
+    expect(described).toMatchObject({ dtype: "bfloat16", precision: { meanKl: 0, maxLogprobError: 0, tokens: 0 } });
+    await student.open({ directory }, seeing);
+    const [score] = await student.score([sequence], asked);
+    const [found] = await host.divergences([{ ...sequence, score: score! }]);
+    expectAllClose(found!.forwardKl, [0, 0, 0], { rtol: 0, atol: 1e-6 });
+  });
+
+  it.each(["float16", "float32", undefined] as const)(
+    "sends its base to students with the numbers that it came with, held in %s",
+    async (dtype) => {
+      const [host, student] = [new TrainHost(), new ModelHost()];
+      const described = await host.open({ directory, adapter: lora }, options, { dtype });
+      if (dtype === "float16") expect(described.precision?.tokens).toBeGreaterThan(0);
+      const version = join(root, "version");
+      await mkdir(version);
+      await host.writeVersion(version, true);
+      const { digest: origin } = await student.open({ directory }, seeing);
+      const sent = await tensorsOf(join(version, "model.safetensors"));
+      expect(digestOf(await placedWeights(sent))).toBe(origin);
+      expect(dtypeOf(sent)).toBe(dtype === "float32" ? "float32" : "bfloat16");
+      const [score] = await student.score([sequence], asked);
+      await host.step([{ ...sequence, score: score! }], 0.01);
+      const checkpoint = join(root, "step-00000001");
+      const { digest } = await host.save(checkpoint, true);
+      await writeFile(join(checkpoint, "state.json"), JSON.stringify({ step: 1, digest, files: {} }));
+      const again = await openStudent({ directory, adapter: lora }, { checkpoint, dtype });
+      expect(digestOf(again.state!.params)).toBe(digest);
+    },
+  );
+
+  it.each([{}, { lora: true }])("is refused in half precision where all of it is trained, and only there: %o", async (given) => {
+    const opened = openStudent({ directory, ...("lora" in given ? { adapter: lora } : {}) }, { dtype: "bfloat16" });
+    if ("lora" in given) expect((await opened).dtype).toBe("bfloat16");
+    else
+      await expect(opened).rejects.toMatchObject({
+        code: "InvalidArgument",
+        message: expect.stringMatching(/dtype is bfloat16.*in float32; leave it out, or train an adapter/),
+      });
   });
 });
 
