@@ -14,6 +14,9 @@ setSha256Backend("native");
 /** Size of the pieces in which files travel: far below NATS's largest message, and fast. */
 const chunkBytes = 1024 * 1024;
 
+/** Bytes of a file that are read at once: the client joins what it has not sent with what comes, and copies both. */
+const readBytes = 8 * chunkBytes;
+
 /** Pieces that are on their way at once. */
 const mostInFlight = 8;
 
@@ -38,7 +41,7 @@ export class NatsStore extends BlobStore {
   protected async write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
     await this.#bucket(runId);
     const bucket = await new Objm(severalInFlight(this.#js)).open(bucketName(runId), false);
-    const pieces = file instanceof Uint8Array ? chunksOf(file, chunkBytes) : createReadStream(file.path, { highWaterMark: chunkBytes });
+    const pieces = file instanceof Uint8Array ? chunksOf(file, chunkBytes) : createReadStream(file.path, { highWaterMark: readBytes });
     const chunks = ReadableStream.from(pieces) as ReadableStream<Uint8Array>;
     await bucket.put({ name: `${version}/${name}`, options: { max_chunk_size: chunkBytes } }, chunks, { timeout: timeoutMs });
   }
