@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { writeAtomically } from "../../../base/write-atomically.js";
 import { byteLengthOf, bytesOf, type FileTensor, isInFile, piecesOf } from "../../graph/file-tensor.js";
 import type { Tensor } from "../../graph/tensor.js";
-import { headOf } from "./safetensors-write.js";
+import { headOf } from "./head.js";
 import { type FloatDtype, storedNames } from "./widen.js";
 
 /** A tensor that is written as its bytes come. */
