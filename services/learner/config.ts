@@ -1,9 +1,16 @@
 import { z } from "zod";
 import { modelSettings } from "../shared/base/settings.js";
+import { weightDtypes } from "../shared/ml/models/precision/weight-dtypes.js";
 
 /** Settings of a learner process. */
 export const learnerSettings = modelSettings.extend({
-  dtype: z.literal("float32").default("float32").describe("what the weights are held in: a learner trains in float32"),
+  dtype: z
+    .enum(weightDtypes)
+    .exclude(["int8"])
+    .optional()
+    .describe(
+      "what the base of an adapter is held in; without it as the checkpoint has it, float32 if it mixes dtypes. What is trained is float32",
+    ),
   seed: z.coerce.number().int().min(0).default(0).describe("seed, for a learner that stands alone"),
 });
 

@@ -13,19 +13,19 @@ import { Standalone } from "./standalone/standalone.js";
 /** The learner: trains the student of a run, or takes optimiser steps on batches that it is given. */
 export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
   const { settings, log, metrics } = context;
-  const { run: runId = "", dataDir, device } = settings;
+  const { run: runId = "", dataDir, device, dtype } = settings;
   return memberRole(context, ["learner"], ({ fail }) => {
     const { api: host, crashed, terminate } = spawnWorker<TrainHost>(new URL("./model/train-worker.js", import.meta.url));
     const trainer = { device, threads: threadCount(settings.threads) };
     const progress = new LearnerProgress(metrics);
-    const standalone = new Standalone(host, settings.model, trainer);
+    const standalone = new Standalone(host, { directory: settings.model, dtype }, trainer);
     crashed.then(fail);
     const learner = { runId, host, standalone, status: () => (runId ? progress.status() : standalone.status()) };
     return {
       implementations: [learnerService(learner, specRootsOf(settings))],
       join: async (membership) => {
         progress.expect(membership.run.totalSteps);
-        return () => [trainRun({ membership, host, log, dataDir, progress, ...trainer })];
+        return () => [trainRun({ membership, host, log, dataDir, dtype, progress, ...trainer })];
       },
       alone: () => standalone.open(),
       close: terminate,

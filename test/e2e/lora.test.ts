@@ -108,6 +108,26 @@ describe("a run that trains an adapter", () => {
     expect(await digestOfStudent(run)).not.toBe(undisturbed);
   });
 
+  it("may hold its base in half precision, and tells what that costs", async () => {
+    const half = spec("half", adapted, 3).replace("learner: { threads: 1 }", "learner: { threads: 1, dtype: bfloat16 }");
+    const costs: { readonly role: string; readonly dtype: string; readonly tokens: number | undefined }[] = [];
+    const { run } = await cluster.watch(await cluster.begin(half), async ({ event }) => {
+      if (event.case !== "modelOpened") return;
+      const { role, dtype, precision } = event.value;
+      costs.push({ role, dtype, tokens: precision?.tokens });
+    });
+    expect([run.message, run.state]).toEqual(["", RunState.SUCCEEDED]);
+    expect(costs).toEqual([{ role: "learner", dtype: "bfloat16", tokens: expect.any(Number) }]);
+    expect(costs[0]?.tokens).toBeGreaterThan(0);
+    const { adapter } = await loadAdaptable(run.output);
+    expect([...adapter!.factors.values()].every(({ data }) => data.some((x) => x !== 0))).toBe(true);
+    const all = spec("refused", "{ model: models/student }", 1).replace(
+      "learner: { threads: 1 }",
+      "learner: { threads: 1, dtype: bfloat16 }",
+    );
+    await expect(cluster.begin(all)).rejects.toThrow(/roles\.learner\.dtype.*trains all weights of the student; leave bfloat16 out/s);
+  });
+
   it("is refused with one problem for each module that is not there, and on a student from scratch", async () => {
     const problemsOf = async (student: string) => {
       const refusal = await cluster.begin(spec("refused", student, 1)).catch((error: Error) => error);

@@ -17,9 +17,9 @@ import { hiddenStates, logits } from "../../services/shared/ml/models/hidden-sta
 import { declareModel, headName } from "../../services/shared/ml/models/model-params.js";
 import type { Weights } from "../../services/shared/ml/models/param-spec.js";
 import { parseConfig } from "../../services/shared/ml/models/parse-config.js";
-import { encodeSafetensors } from "../../services/shared/ml/models/safetensors/safetensors.js";
 import { evaluate } from "../support/graph/evaluate.js";
 import { expectAllClose } from "../support/jest/all-close.js";
+import { encodeSafetensors } from "../support/models/encode-safetensors.js";
 
 interface Golden {
   readonly row: readonly number[];

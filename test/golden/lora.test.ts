@@ -6,14 +6,16 @@ import { Graph } from "../../services/shared/ml/graph/graph.js";
 import { int32, int64 } from "../../services/shared/ml/graph/tensor.js";
 import { declareAdapted } from "../../services/shared/ml/models/adapter/declare.js";
 import { lowRank, mergedModel } from "../../services/shared/ml/models/adapter/low-rank.js";
+import { allInMemory, type Constants } from "../../services/shared/ml/models/constants.js";
 import { saveAdapter } from "../../services/shared/ml/models/files/adapter-files.js";
-import { loadAdaptable, loadModel } from "../../services/shared/ml/models/files/model-files.js";
+import { loadAdaptable, loadModel, mapModel } from "../../services/shared/ml/models/files/model-files.js";
 import { causalAttention } from "../../services/shared/ml/models/forward/attention.js";
 import { SequencePass } from "../../services/shared/ml/models/forward/sequence-pass.js";
 import { hiddenStates, logits } from "../../services/shared/ml/models/hidden-states.js";
 import { factorNames } from "../../services/shared/ml/models/lora.js";
 import type { Model } from "../../services/shared/ml/models/model.js";
 import { weightOf } from "../../services/shared/ml/models/param-spec.js";
+import { weightsAt } from "../../services/shared/ml/models/precision/dtype.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
 import { evaluate } from "../support/graph/evaluate.js";
 import { expectAllClose } from "../support/jest/all-close.js";
@@ -55,6 +57,15 @@ async function logitsOf(model: Model, rows: Golden["rows"]): Promise<number[]> {
   return all;
 }
 
+/** The sequences that a fixture is trained on, with its teacher's whole distributions. */
+const batchOf = (golden: Golden, vocabSize: number) =>
+  golden.sequences.map(({ prompt, completion }, i) => {
+    const full = Float32Array.from(golden.teacherLogprobs[i]!);
+    const logprobs = Float32Array.from(completion, (id, n) => full[n * vocabSize + id]!);
+    const score = { signal: { kind: "full" as const, k: 0, temperature: 1 }, logprobs, full };
+    return { promptIds: Int32Array.from(prompt), completionIds: Int32Array.from(completion), score };
+  });
+
 describe.each(adapterFixtures)("the adapter %s, against PEFT", (name) => {
   const directory = adapterFixture(name);
   const golden = JSON.parse(readFileSync(join(directory, "golden.json"), "utf8")) as Golden;
@@ -67,18 +78,19 @@ describe.each(adapterFixtures)("the adapter %s, against PEFT", (name) => {
   it("is trained to the same factors by AdamW, all of them decayed, and nothing else is", async () => {
     const { config, params, adapter } = await loadAdaptable(directory);
     const { learningRate, ...optimizer } = golden.optimizer;
-    const batch = golden.sequences.map(({ prompt, completion }, i) => {
-      const full = Float32Array.from(golden.teacherLogprobs[i]!);
-      const logprobs = Float32Array.from(completion, (id, n) => full[n * config.vocabSize + id]!);
-      const score = { signal: { kind: "full" as const, k: 0, temperature: 1 }, logprobs, full };
-      return { promptIds: Int32Array.from(prompt), completionIds: Int32Array.from(completion), score };
-    });
+    const batch = batchOf(golden, config.vocabSize);
     const options = { device: "cpu", threads: 1, objective: plainObjective, optimizer } as const;
-    // In one micro-batch and in several, with the vocabulary's loss at once and in blocks.
-    for (const cut of [{ microBatchTokens: 1000 }, { microBatchTokens: 12 }, { microBatchTokens: 1000, blockRows: 4 }]) {
+    const mapped = weightsAt(config, (await mapModel(directory)).params, "float32");
+    // In one micro-batch and in several, with the vocabulary's loss at once and in blocks, and the base in memory and in files.
+    for (const [base, cut] of [
+      [params, { microBatchTokens: 1000 }],
+      [params, { microBatchTokens: 12 }],
+      [mapped.weights, { microBatchTokens: 12 }],
+      [mapped.weights, { microBatchTokens: 1000, blockRows: 4 }],
+    ] as const) {
       const trainer = new Trainer(
         config,
-        new Map([...params, ...adapter!.factors]),
+        new Map([...base, ...adapter!.factors]),
         { ...options, ...cut },
         undefined,
         lowRank(config, adapter!.lora),
@@ -93,9 +105,37 @@ describe.each(adapterFixtures)("the adapter %s, against PEFT", (name) => {
       }
       const merged = trainer.params();
       const adapted = new Set(adapter!.lora.layers.map((layer) => `${layer}.weight`));
-      for (const [weight, tensor] of params) if (!adapted.has(weight)) expect(merged.get(weight)).toBe(tensor);
+      for (const [weight, tensor] of params) if (!adapted.has(weight)) expect(merged.get(weight)).toEqual(tensor);
       await trainer.release();
     }
+    mapped.close();
+  });
+
+  it.each(["bfloat16", "float16"] as const)("is trained on a base held in %s as on the same numbers in float32", async (dtype) => {
+    const { config, params, adapter } = await loadAdaptable(directory);
+    const { learningRate, ...optimizer } = golden.optimizer;
+    const options = { device: "cpu", threads: 1, objective: plainObjective, optimizer } as const;
+    const held = weightsAt(config, params, dtype);
+    const trained = async (base: Constants, cut: { readonly microBatchTokens: number; readonly gradientCheckpointing?: boolean }) => {
+      const weights = new Map([...base, ...adapter!.factors]);
+      const trainer = new Trainer(config, weights, { ...options, ...cut }, undefined, lowRank(config, adapter!.lora));
+      const losses: number[] = [];
+      for (let step = 0; step < 3; step++) {
+        const { loss, gradientNorm } = await trainer.step(batchOf(golden, config.vocabSize), learningRate);
+        losses.push(loss, gradientNorm);
+      }
+      await trainer.release();
+      return { losses, weights: trainer.published().weights };
+    };
+    const widened = allInMemory(held.weights);
+    expect(new Set([...held.weights.values()].map((weight) => weight.dtype))).toEqual(new Set([dtype]));
+    for (const cut of [{ microBatchTokens: 1000 }, { microBatchTokens: 12 }, { microBatchTokens: 1000, gradientCheckpointing: true }]) {
+      const [found, expected] = [await trained(held.weights, cut), await trained(widened, cut)];
+      expectAllClose(found.losses, expected.losses, { rtol: 1e-6, atol: 1e-6 });
+      for (const [factor, { data }] of expected.weights)
+        expectAllClose(weightOf(found.weights, factor).data, data, { rtol: 1e-6, atol: 1e-6 }, factor);
+    }
+    held.close();
   });
 
   it("is saved as PEFT has it, and read again as it was", async () => {

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
-import { encodeSafetensors } from "../../services/shared/ml/models/safetensors/safetensors.js";
 import { readTensors } from "../../services/shared/ml/models/safetensors/safetensors-file.js";
 import { expectAllClose } from "../support/jest/all-close.js";
+import { encodeSafetensors } from "../support/models/encode-safetensors.js";
 import { LocalCluster } from "../support/runs/local-run.js";
 
 const example = resolve("deploy/examples/num2words");

@@ -84,7 +84,7 @@ export class RunCheck {
     });
     if (student)
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
-    this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec)]);
+    this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec, student)]);
     if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
     await this.#checkData(student);

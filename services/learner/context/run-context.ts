@@ -3,6 +3,7 @@ import type { WorkerClient } from "../../shared/base/workers.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
+import type { StudentOptions } from "../model/open-student.js";
 import type { TrainHost } from "../model/train-host.js";
 import type { ResultsReader } from "../tasks/results-reader.js";
 import type { PolicyAnnouncer } from "./policy-announcer.js";
@@ -31,6 +32,8 @@ export interface LearnerContext {
   readonly dataDir: string;
   readonly device: TrainerOptions["device"];
   readonly threads: number;
+  /** Element type that the base of an adapter is held in; undefined: as its checkpoint has it. */
+  readonly dtype: StudentOptions["dtype"];
   /** Aborted when the process is asked to stop. */
   readonly stop: AbortSignal;
   readonly progress: Progress;

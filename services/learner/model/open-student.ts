@@ -3,11 +3,15 @@ import { RetortError } from "../../shared/base/errors.js";
 import { initialFactors, loraOf } from "../../shared/ml/models/adapter/layers.js";
 import { lowRank } from "../../shared/ml/models/adapter/low-rank.js";
 import { openAdapter, readAdapter, readAdapterConfig } from "../../shared/ml/models/checkpoint/adapter.js";
+import { placesOf } from "../../shared/ml/models/checkpoint/places.js";
+import type { Constants } from "../../shared/ml/models/constants.js";
 import { readDonor } from "../../shared/ml/models/files/donor.js";
-import { loadAdaptable, loadModel } from "../../shared/ml/models/files/model-files.js";
+import { loadModel, mapModel } from "../../shared/ml/models/files/model-files.js";
 import type { Adapter, Lora, LoraSettings } from "../../shared/ml/models/lora.js";
-import { digestOf, initModel, type Model } from "../../shared/ml/models/model.js";
+import { identityOf, initModel, type Model } from "../../shared/ml/models/model.js";
 import type { Weights } from "../../shared/ml/models/param-spec.js";
+import { storedDtype, weightsAt } from "../../shared/ml/models/precision/dtype.js";
+import type { FloatDtype } from "../../shared/ml/models/safetensors/widen.js";
 import { type Trainable, wholeModel } from "../../shared/ml/models/trainable.js";
 import { narrowed, restRows } from "../../shared/ml/models/vocabulary-rows.js";
 import type { TrainerState } from "../../shared/ml/training/optimizer-state.js";
@@ -27,13 +31,28 @@ export type StudentSource =
   | { readonly directory: string; readonly adapter?: NewAdapter }
   | { readonly config: Readonly<Record<string, unknown>>; readonly tokenizer: string; readonly seed: bigint };
 
+/** How a student is opened. */
+export interface StudentOptions {
+  /** Directory of a checkpoint to go on from. */
+  readonly checkpoint?: string | undefined;
+  /** First rows of the vocabulary to use. Default 0: all. */
+  readonly rows?: number;
+  /**
+   * Element type that the base of an adapter is held in, in files that graphs map; what is trained is float32. Default: as its
+   * checkpoint has it, float32 if that mixes types.
+   */
+  readonly dtype?: FloatDtype | undefined;
+}
+
 /** A student as its trainer begins with it. */
 export interface OpenedStudent {
-  /** Narrowed to the rows of the vocabulary that are used. */
-  readonly model: Model;
+  /** Narrowed to the rows of the vocabulary that are used. The weights of an adapter's base lie in files. */
+  readonly model: Model<Constants>;
   readonly trainable: Trainable;
   /** All that the forward pass reads. */
-  readonly weights: Weights;
+  readonly weights: Constants;
+  /** Element type of the weights that aren't trained, or of all. */
+  readonly dtype: FloatDtype;
   /** Where an earlier trainer was. */
   readonly state: TrainerState | undefined;
   /** The base model of an adapter. */
@@ -50,36 +69,53 @@ export interface OpenedStudent {
 /**
  * Loads or makes a student.
  *
- * @param checkpoint directory of one to go on from
- * @param rows first rows of the vocabulary to use; 0 for all
- * @throws FailedPrecondition for a checkpoint of another adapter, or of another base; what reading the files throws
+ * @throws FailedPrecondition for a checkpoint of another adapter, or of another base; InvalidArgument for half precision where
+ *   all weights are trained, or cannot hold one; what reading the files throws
  */
-export async function openStudent(source: StudentSource, checkpoint: string | undefined, rows: number): Promise<OpenedStudent> {
-  const whole = "directory" in source ? await openDirectory(source) : await fromScratch(source);
-  const common = {
-    directory: "directory" in source ? source.directory : undefined,
-    rows,
-    // An adapter is saved alone.
-    rest: whole.adapter ? new Map() : restRows(whole, rows),
-    wholeConfig: whole.rawConfig,
-  };
-  if (whole.adapter) return { ...common, ...(await withAdapter(whole, whole.adapter, checkpoint, rows)) };
+export async function openStudent(source: StudentSource, options: StudentOptions = {}): Promise<OpenedStudent> {
+  const { checkpoint, rows = 0, dtype = "float32" } = options;
+  if ("directory" in source) {
+    const adapted = await openAdapted(source);
+    if (adapted) return withAdapter(source.directory, adapted, options);
+  }
+  if (dtype !== "float32")
+    throw new RetortError(
+      "InvalidArgument",
+      `dtype is ${dtype}, and all weights of the student are trained, in float32; leave it out, or train an adapter (student.lora), whose base may be held in ${dtype}`,
+      { fieldPath: "dtype" },
+    );
+  const directory = "directory" in source ? source.directory : undefined;
+  const whole = "directory" in source ? await loadModel(source.directory) : await fromScratch(source);
   const model = narrowed(checkpoint ? { ...whole, params: (await loadModel(checkpoint)).params } : whole, rows);
   const state = checkpoint ? await readTrainerState(checkpoint, model.params) : undefined;
-  return { ...common, model, trainable: wholeModel(model.config), weights: model.params, state, base: undefined };
+  const saved = { directory, rows, rest: restRows(whole, rows), wholeConfig: whole.rawConfig };
+  return { ...saved, model, dtype, trainable: wholeModel(model.config), weights: model.params, state, base: undefined };
 }
 
-async function withAdapter(whole: Model, initial: Adapter, checkpoint: string | undefined, rows: number) {
-  const base = { directory: initial.base, digest: digestOf(whole.params) };
+/** A model with an adapter on it. */
+type Adapted = Model<Constants> & Required<Pick<Model, "adapter">>;
+
+async function withAdapter(directory: string, whole: Adapted, options: StudentOptions): Promise<OpenedStudent> {
+  const { checkpoint, rows = 0, dtype = await storedDtype(directory) } = options;
+  const { adapter: initial, ...baseModel } = whole;
+  const base = { directory: initial.base, digest: identityOf(baseModel).digest };
   const adapter = checkpoint ? await resumed(checkpoint, whole, initial, base) : initial;
-  const model = { ...narrowed(whole, rows), adapter };
+  const cut = narrowed(whole, rows);
+  const model = { ...cut, params: weightsAt(cut.config, cut.params, dtype).weights, adapter };
   const weights = new Map([...model.params, ...adapter.factors]);
   const state = checkpoint ? await readTrainerState(checkpoint, adapter.factors) : undefined;
-  return { model, trainable: lowRank(model.config, adapter.lora), weights, state, base };
+  // An adapter is saved alone.
+  const saved = { directory, rows, rest: new Map(), wholeConfig: whole.rawConfig };
+  return { ...saved, model, dtype, trainable: lowRank(model.config, adapter.lora), weights, state, base };
 }
 
 /** The adapter of a checkpoint, which must be one like the student's on the same base. */
-async function resumed(checkpoint: string, { config }: Model, { lora, base }: Adapter, identity: BaseIdentity): Promise<Adapter> {
+async function resumed(
+  checkpoint: string,
+  { config }: Pick<Model, "config">,
+  { lora, base }: Adapter,
+  identity: BaseIdentity,
+): Promise<Adapter> {
   await checkBase(checkpoint, identity);
   const saved = await readAdapter(await openAdapter(checkpoint, await readAdapterConfig(checkpoint), config));
   const differ = differences(saved.lora, lora);
@@ -105,13 +141,15 @@ function differences(saved: Lora, own: Lora): string[] {
 
 const some = ([first, ...others]: readonly string[]): string => (others.length ? `${first} and ${others.length} more layers` : `${first}`);
 
-async function openDirectory({ directory, adapter }: Extract<StudentSource, { directory: string }>): Promise<Model> {
-  const model = await loadAdaptable(directory);
-  if (!adapter) return model;
-  if (model.adapter)
+/** The model of a directory with the adapter that is trained on it; undefined where all of the model is trained. */
+async function openAdapted({ directory, adapter }: Extract<StudentSource, { directory: string }>): Promise<Adapted | undefined> {
+  if (!adapter && !(await placesOf(directory)).adapter) return undefined;
+  const { adapter: own, ...model } = await mapModel(directory);
+  if (!adapter) return own && { ...model, adapter: own };
+  if (own)
     throw new RetortError(
       "InvalidArgument",
-      `${directory} is an adapter already, of rank ${model.adapter.lora.r}; leave student.lora out to train it on`,
+      `${directory} is an adapter already, of rank ${own.lora.r}; leave student.lora out to train it on`,
       { fieldPath: "student.lora" },
     );
   const { seed, ...settings } = adapter;

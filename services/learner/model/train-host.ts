@@ -8,6 +8,7 @@ import type { VersionFile } from "../../shared/flow/weights/store.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { textLayoutOf } from "../../shared/ml/models/architectures/table.js";
 import { readConfig } from "../../shared/ml/models/checkpoint/check.js";
+import { type Constants, unrounded } from "../../shared/ml/models/constants.js";
 import { checkOnDevice } from "../../shared/ml/models/device-limits.js";
 import { saveAdapter, writeAdapterConfig, writeFactors } from "../../shared/ml/models/files/adapter-files.js";
 import { loadHead } from "../../shared/ml/models/files/load-head.js";
@@ -15,9 +16,11 @@ import { saveCompanions, saveModel } from "../../shared/ml/models/files/model-fi
 import { digestOf, type Model } from "../../shared/ml/models/model.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { elementsOf } from "../../shared/ml/models/param-spec.js";
-import { tensorsInMemory, type WrittenFile, writeShards } from "../../shared/ml/models/safetensors/write-shards.js";
+import type { FloatDtype } from "../../shared/ml/models/safetensors/widen.js";
+import { type WrittenFile, writeShards, writtenTensors } from "../../shared/ml/models/safetensors/write-shards.js";
 import { withRows } from "../../shared/ml/models/vocabulary-rows.js";
 import { checkDevice } from "../../shared/ml/runtime/device.js";
+import { type Precision, precisionOf } from "../../shared/ml/scoring/precision.js";
 import { Scorer } from "../../shared/ml/scoring/scorer.js";
 import type { Score } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
@@ -27,7 +30,7 @@ import { beginningWith } from "../../shared/ml/training/optimizer-state.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
 import { filesIn } from "./files-in.js";
-import { type OpenedStudent, openStudent, type StudentSource } from "./open-student.js";
+import { type OpenedStudent, openStudent, type StudentOptions, type StudentSource } from "./open-student.js";
 import { momentsName, writeTrainerFiles } from "./trainer-files.js";
 
 /** Which rows to read, what they must have, and how they become text. */
@@ -50,6 +53,10 @@ export interface StudentDescription {
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
   readonly tokenizerDigest: string;
+  /** Element type of the weights that aren't trained, or of all. */
+  readonly dtype: FloatDtype;
+  /** What that costs; undefined for float32. */
+  readonly precision?: Precision;
 }
 
 /** A student that is loaded, and its trainer. */
@@ -64,27 +71,29 @@ export class TrainHost {
   #student: LoadedStudent | undefined;
 
   /**
-   * Loads or makes the student; `checkpoint` is the directory of one to go on from.
+   * Loads or makes the student.
    *
-   * @param rows first rows of the vocabulary to use; 0 for all
+   * @param student where it goes on, and how its weights are held
    * @throws as {@link openStudent}
    */
-  async open(source: StudentSource, options: TrainerOptions, checkpoint?: string, rows = 0): Promise<StudentDescription> {
+  async open(source: StudentSource, options: TrainerOptions, student: StudentOptions = {}): Promise<StudentDescription> {
     await checkDevice(options.device);
     const config = "directory" in source ? await readConfig(source.directory) : { architecture: String(source.config.model_type) };
     checkOnDevice(config, options.device);
-    return this.#load(await openStudent(source, checkpoint, rows), options);
+    return this.#load(await openStudent(source, student), options);
   }
 
-  #load({ state, trainable, weights, ...student }: OpenedStudent, options: TrainerOptions): StudentDescription {
+  async #load({ state, trainable, weights, ...student }: OpenedStudent, options: TrainerOptions): Promise<StudentDescription> {
+    const { dtype } = student;
     const { config, tokenizer } = student.model;
+    const precision = dtype === "float32" ? undefined : await costOf(student.model, options);
     // Training changes the arrays that were loaded: a copy would stay beside them.
     const trainer = new Trainer(config, weights, options, state ?? beginningWith(trainable.specs, weights), trainable);
     const model = student.model.adapter ? student.model : { ...student.model, params: trainer.published().weights };
     this.#student = { ...student, model, options, trainer };
     const { maxPositions, vocabSize, bosId, eosIds } = config;
     const sizes = { parameters: parameterCount(config), trained: elementsOf(trainable.specs), maxPositions, vocabSize };
-    return { ...sizes, bosId, eosIds, tokenizerDigest: tokenizer.digest };
+    return { ...sizes, bosId, eosIds, tokenizerDigest: tokenizer.digest, dtype, ...(precision && { precision }) };
   }
 
   /** Reads a dataset's rows into tokens. @throws InvalidArgument naming what the rows lack, or the rows that are refused */
@@ -131,8 +140,7 @@ export class TrainHost {
   async divergences(inputs: readonly (ScoreInput & { readonly score: Score })[]): Promise<TokenDivergences[]> {
     const { options } = this.#loaded;
     const { config, params, adapter } = this.#current;
-    // The trainer's own arrays are read where they are.
-    const scorer = new Scorer(config, params, { ...options, batchTokens: options.microBatchTokens, weightsAsInputs: true }, adapter);
+    const scorer = new Scorer(config, params, scorerOptions(options, !adapter), adapter);
     try {
       const all: TokenDivergences[] = [];
       for (const part of byTokens(inputs, Math.floor(mostElements / config.vocabSize))) {
@@ -153,7 +161,6 @@ export class TrainHost {
    * @param shardBytes as of {@link ShardOptions}
    */
   async writeVersion(directory: string, whole: boolean, shardBytes?: number): Promise<VersionFile[]> {
-    const { trainer } = this.#loaded;
     const { adapter, ...model } = this.#current;
     const options = { shardBytes, sync: false };
     const known: WrittenFile[] = [];
@@ -161,8 +168,8 @@ export class TrainHost {
     if (whole) await saveCompanions(directory, model);
     if (adapter) known.push(...(await writeFactors(directory, adapter.factors, false)));
     if (whole || !adapter) {
-      const params = adapter ? model.params : trainer.published().weights;
-      known.push(...(await writeShards(directory, tensorsInMemory(params), options)));
+      // Students have a base that was rounded as it came, and hold it as they are told.
+      known.push(...(await writeShards(directory, writtenTensors(unrounded(model.params)), options)));
     }
     return filesIn(directory, known);
   }
@@ -189,19 +196,19 @@ export class TrainHost {
 
   /** With all rows of the vocabulary, those that are not trained as they came. */
   async #saveWeights(directory: string, shardBytes?: number) {
-    const { rest, wholeConfig, directory: origin } = this.#loaded;
+    const { rest, wholeConfig, directory: origin, trainer } = this.#loaded;
     const model = this.#current;
     if (model.adapter) {
       const files = await saveAdapter(directory, model.adapter, model.config, model.tokenizer, origin);
       return { digest: digestOf(model.adapter.factors), files };
     }
-    const params = withRows(model.params, rest);
+    const params = withRows(trainer.published().weights, rest);
     const files = await saveModel(directory, { ...model, params, rawConfig: wholeConfig }, origin, undefined, { shardBytes });
     return { digest: digestOf(params), files };
   }
 
   /** The student as it is until the next step, which changes its weights where they are. */
-  get #current(): Model {
+  get #current(): Model<Constants> {
     const { model, trainer } = this.#loaded;
     const { adapter } = model;
     return adapter
@@ -213,6 +220,19 @@ export class TrainHost {
     if (!this.#student) throw new RetortError("FailedPrecondition", "no student is loaded yet");
     return this.#student;
   }
+}
+
+/** How a trainer's weights are read where they are: what is trained as inputs of graphs, what lies in files mapped. */
+const scorerOptions = (options: TrainerOptions, weightsAsInputs: boolean) => ({
+  ...{ ...options, batchTokens: options.microBatchTokens },
+  ...{ weightsAsInputs, packed: false },
+});
+
+/** What the element type of a base's weights costs. */
+async function costOf(model: Model<Constants>, options: TrainerOptions): Promise<Precision> {
+  const used = scorerOptions(options, false);
+  const scorer = new Scorer(model.config, model.params, used, model.adapter);
+  return precisionOf(model, scorer, used).finally(() => scorer.release());
 }
 
 /** Most elements of the [tokens, V] arrays held at once. */

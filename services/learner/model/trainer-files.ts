@@ -8,7 +8,7 @@ import type { Tensor } from "../../shared/ml/graph/tensor.js";
 import { readModelJson } from "../../shared/ml/models/checkpoint/model-json.js";
 import type { Weights } from "../../shared/ml/models/param-spec.js";
 import { readTensors } from "../../shared/ml/models/safetensors/safetensors-file.js";
-import { indexName, tensorsInMemory, type WrittenFile, writeShards } from "../../shared/ml/models/safetensors/write-shards.js";
+import { indexName, type WrittenFile, writeShards, writtenTensors } from "../../shared/ml/models/safetensors/write-shards.js";
 import type { Moments, TrainerState } from "../../shared/ml/training/optimizer-state.js";
 import { checkpointState, readState } from "./checkpoint-state.js";
 
@@ -46,7 +46,7 @@ export async function writeTrainerFiles(
     [...tensors].map(([name, tensor]) => [`${part}:${name}`, tensor] as const),
   );
   const options = { shardBytes, stem: momentsStem, metadata: { updates: String(updates) } };
-  return writeShards(checkpoint, tensorsInMemory(new Map(named)), options);
+  return writeShards(checkpoint, writtenTensors(new Map(named)), options);
 }
 
 /** Where the trainer was that wrote a checkpoint. @param params the checkpoint's weights, which have been read */

@@ -10,13 +10,19 @@ import { learningRate } from "../../shared/ml/optim/schedule.js";
 import { signals } from "../../shared/ml/signals/table.js";
 import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
 import type { LearnerStatus } from "../context/run-context.js";
+import type { StudentOptions } from "../model/open-student.js";
 import type { TrainHost } from "../model/train-host.js";
 import { batchOf, checkStep } from "./step-request.js";
+
+/** The model of a learner without a run. */
+interface StandaloneModel extends Pick<StudentOptions, "dtype"> {
+  readonly directory: string | undefined;
+}
 
 /** A learner without a run: optimiser steps on batches that callers send. */
 export class Standalone {
   readonly #host: WorkerClient<TrainHost>;
-  readonly #model: string | undefined;
+  readonly #model: StandaloneModel;
   readonly #device: Pick<TrainerOptions, "device" | "threads">;
   /** One call at a time: a step is several calls of the worker, and none of another may come between. */
   readonly exclusive = pLimit(1);
@@ -24,7 +30,7 @@ export class Standalone {
   /** Digest of the head of each teacher directory that was loaded. */
   readonly #heads = new Map<string, string>();
 
-  constructor(host: WorkerClient<TrainHost>, model: string | undefined, device: Pick<TrainerOptions, "device" | "threads">) {
+  constructor(host: WorkerClient<TrainHost>, model: StandaloneModel, device: Pick<TrainerOptions, "device" | "threads">) {
     this.#host = host;
     this.#model = model;
     this.#device = device;
@@ -37,9 +43,10 @@ export class Standalone {
 
   /** Loads the model. @throws InvalidArgument if none is named */
   async open(): Promise<void> {
-    if (!this.#model)
+    const { directory, dtype } = this.#model;
+    if (!directory)
       throw new RetortError("InvalidArgument", "a learner that stands alone needs --model DIR; one that serves a run needs --run ID");
-    await this.#host.open({ directory: this.#model }, this.#options({}, undefined));
+    await this.#host.open({ directory }, this.#options({}, undefined), { dtype });
   }
 
   /**

@@ -14,7 +14,7 @@ const host = new TrainHost();
 const checkpoints = new Checkpoints(join(root, "checkpoints"), 2);
 const store = new DirectoryStore(join(root, "weights"));
 const { found } = await checkpoints.newest();
-await host.open({ directory: join(root, "student") }, openOptions, found?.path);
+await host.open({ directory: join(root, "student") }, openOptions, { checkpoint: found?.path });
 const sequence = { promptIds: Int32Array.of(5, 6), completionIds: Int32Array.of(7, 8, 9) };
 for (let step = (found?.step ?? 0) + 1; ; step++) {
   await host.step([sequence], 1e-3);

@@ -1,7 +1,9 @@
 import { createReadStream } from "node:fs";
+import type { JetStreamClient, PubAck } from "@nats-io/jetstream";
 import { type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
 import { RetortError } from "../../base/errors.js";
 import { chunksOf } from "../../base/file-bytes.js";
+import { found } from "../../base/found.js";
 import { isApiError, type Streams } from "../../base/streams/connection.js";
 import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
 import { writeStream } from "./write-stream.js";
@@ -12,6 +14,12 @@ setSha256Backend("native");
 /** Size of the pieces in which files travel: far below NATS's largest message, and fast. */
 const chunkBytes = 1024 * 1024;
 
+/** Bytes of a file that are read at once: the client joins what it has not sent with what comes, and copies both. */
+const readBytes = 8 * chunkBytes;
+
+/** Pieces that are on their way at once. */
+const mostInFlight = 8;
+
 /** How long a piece may take. */
 const timeoutMs = 120_000;
 
@@ -19,18 +27,21 @@ const bucketName = (runId: string): string => `retort_weights_${runId}`;
 
 /** Versions in NATS's object store, for roles that share no directory: one bucket per run, `<version>/<file>` in it. */
 export class NatsStore extends BlobStore {
+  readonly #js: JetStreamClient;
   readonly #objects: Objm;
   readonly #buckets = new Map<string, Promise<ObjectStore>>();
 
   /** @param scratch as of {@link BlobStore} */
   constructor(streams: Streams, scratch: string) {
     super(scratch);
+    this.#js = streams.js;
     this.#objects = new Objm(streams.js);
   }
 
   protected async write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
-    const bucket = await this.#bucket(runId);
-    const pieces = file instanceof Uint8Array ? chunksOf(file, chunkBytes) : createReadStream(file.path, { highWaterMark: chunkBytes });
+    await this.#bucket(runId);
+    const bucket = await new Objm(severalInFlight(this.#js)).open(bucketName(runId), false);
+    const pieces = file instanceof Uint8Array ? chunksOf(file, chunkBytes) : createReadStream(file.path, { highWaterMark: readBytes });
     const chunks = ReadableStream.from(pieces) as ReadableStream<Uint8Array>;
     await bucket.put({ name: `${version}/${name}`, options: { max_chunk_size: chunkBytes } }, chunks, { timeout: timeoutMs });
   }
@@ -40,18 +51,20 @@ export class NatsStore extends BlobStore {
   }
 
   protected async bring(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
-    const found = await (await this.#existing(runId))?.get(`${version}/${name}`);
-    if (!found) return undefined;
+    const object = await (await this.#existing(runId))?.get(`${version}/${name}`);
+    if (!object) return undefined;
     const what = `version ${version} of run ${runId}: ${name}`;
     // The client hears of what is wrong twice: in the stream, and here.
-    const failed = found.error.catch((error: Error) => error);
-    const digest = await writeStream(path, found.info.size, found.data, what).catch(async (error: unknown) => {
+    const failed = object.error.catch((error: Error) => error);
+    await writeStream(path, object.info.size, object.data, what).catch(async (error: unknown) => {
       // What its own code throws has no code of the system's.
       if (error instanceof RetortError || (error as NodeJS.ErrnoException).code !== undefined) throw error;
       throw new RetortError("DataLoss", `${what} cannot be read: ${(error as Error).message}`);
     });
     const error = await failed;
     if (error) throw new RetortError("DataLoss", `${what} cannot be read: ${error.message}`);
+    // The client has compared it with what came.
+    const digest = Buffer.from(object.info.digest.slice("SHA-256=".length), "base64url").toString("hex");
     return { digest: async () => digest };
   }
 
@@ -96,3 +109,41 @@ export class NatsStore extends BlobStore {
     return bucket;
   }
 }
+
+/**
+ * A client that one object is written with: it goes on with the next piece while the server stores those before, and has all of
+ * them stored before it says what the object is. A piece is answered by the newest acknowledgement.
+ */
+function severalInFlight(js: JetStreamClient): JetStreamClient {
+  const waiting: Promise<PubAck>[] = [];
+  let newest: PubAck | undefined;
+  const wait = async (most: number) => {
+    while (waiting.length > most) newest = await waiting.shift();
+  };
+  const publish: JetStreamClient["publish"] = async (subject, payload, options) => {
+    try {
+      if (!isPiece(subject)) {
+        await wait(0);
+        return await js.publish(subject, payload, options);
+      }
+      waiting.push(js.publish(subject, payload, options));
+      // Whoever waits for it hears of what is wrong.
+      waiting.at(-1)?.catch(() => {});
+      await wait(newest ? mostInFlight - 1 : 0);
+      return found(newest, "an acknowledgement");
+    } catch (error) {
+      // The client clears away what has come: none may come after that.
+      await Promise.allSettled(waiting);
+      throw error;
+    }
+  };
+  return new Proxy(js, {
+    get(target, key) {
+      if (key === "publish") return publish;
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+const isPiece = (subject: string): boolean => /^\$O\.[^.]+\.C\./.test(subject);

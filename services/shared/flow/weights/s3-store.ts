@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -11,6 +12,7 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { RetortError } from "../../base/errors.js";
+import { readAt } from "../../base/file-bytes.js";
 import { withRegular } from "../../base/regular-files.js";
 import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
 import { writeStream } from "./write-stream.js";
@@ -100,7 +102,9 @@ export class S3Store extends BlobStore {
   protected async bring(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
     const place = this.#object(runId, version, name);
     return this.#get(place, async (size, body) => {
-      const digest = await writeStream(path, size, body, place.Key);
+      const hash = createHash("sha256");
+      await writeStream(path, size, body, place.Key, hash);
+      const digest = hash.digest("hex");
       return { digest: async () => digest };
     });
   }
@@ -176,14 +180,5 @@ export class S3Store extends BlobStore {
 }
 
 /** Bytes [from, to) of a file. */
-function partOf({ path }: LocalFile, from: number, to: number): Promise<Uint8Array> {
-  return withRegular(path, async (file) => {
-    const bytes = new Uint8Array(to - from);
-    for (let done = 0; done < bytes.length; ) {
-      const { bytesRead } = await file.read(bytes, done, bytes.length - done, from + done);
-      if (bytesRead === 0) throw new RetortError("DataLoss", `${path} was cut short while it was stored`);
-      done += bytesRead;
-    }
-    return bytes;
-  });
-}
+const partOf = ({ path }: LocalFile, from: number, to: number): Promise<Uint8Array> =>
+  withRegular(path, (file) => readAt(file, from, to - from, path));

@@ -10,7 +10,7 @@ import { readModel, saveCompanions } from "../models/files/model-files.js";
 import { checkWeights, type Model } from "../models/model.js";
 import { bodySpecs, classHead } from "../models/model-params.js";
 import type { ParamSpec } from "../models/param-spec.js";
-import { tensorsInMemory, writeShards } from "../models/safetensors/write-shards.js";
+import { writeShards, writtenTensors } from "../models/safetensors/write-shards.js";
 import { labelsIn } from "./labels.js";
 
 /** A decoder that tells classes apart, as Hugging Face's `…ForSequenceClassification` saves it: `score.weight` [C, D] in the place of the head. */
@@ -81,5 +81,5 @@ export async function saveClassifier(directory: string, classifier: Classifier, 
     const pad_token = tokenizer.decode([rawConfig.pad_token_id as number], { skipSpecial: false });
     await writeAtomically(join(directory, "tokenizer_config.json"), Buffer.from(`${JSON.stringify({ ...config, pad_token }, null, 2)}\n`));
   }
-  await writeShards(directory, tensorsInMemory(classifier.params));
+  await writeShards(directory, writtenTensors(classifier.params));
 }

@@ -33,16 +33,16 @@ export function partsOf(name: string, constant: Constant): (readonly [string, Co
   return [[name, constant], [rowsName(name), constant], ...inEightBits, ...blocks];
 }
 
-/** The blocks of rows that a matrix of half precision is widened in; none if it is widened whole. */
+/** The blocks of rows, alike but for the last, that a matrix of half precision is widened in; none if it is widened whole. */
 function rowBlocks({ quantised, ...whole }: FileTensor): FileTensor[] {
   const [rows = 0, width = 0, ...more] = whole.dims;
   if (!isHalf(whole.dtype) || more.length > 0 || rows * width <= mostWidened) return [];
-  const most = Math.max(1, Math.floor(mostWidened / width));
+  const each = Math.ceil(rows / Math.ceil(rows / Math.max(1, Math.floor(mostWidened / width))));
   const rowBytes = byteLengthOf({ ...whole, dims: [1, width] });
-  return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({
+  return Array.from({ length: Math.ceil(rows / each) }, (_, i) => ({
     ...whole,
-    dims: [Math.min(most, rows - i * most), width],
-    offset: whole.offset + i * most * rowBytes,
+    dims: [Math.min(each, rows - i * each), width],
+    offset: whole.offset + i * each * rowBytes,
   }));
 }
 
@@ -105,22 +105,28 @@ function rowsOf(graph: Graph, gather: Node, { dtype, dims }: FileTensor): Node[]
   return [{ ...gather, inputs, outputs: [rows] }, cast(rows, y)];
 }
 
-/** x · Wᵀ of a large W of half precision, block by block of its rows: the widened one would be more than all else. None for any other node. */
+/**
+ * x · Wᵀ or x · W of a large W of half precision, block by block of its rows: the widened one would be more than all else. None
+ * for any other node.
+ */
 function byBlocks(graph: Graph, product: Node, stored: FileTensor): Node[] {
   const { op, inputs, outputs, attributes } = product;
   const [x, w] = inputs as readonly [Value, Value];
   const [y] = outputs as readonly [Value];
-  if (op !== "FusedMatMul" || attributes.transA || !attributes.transB || x.name === w.name) return [];
+  if (op !== "FusedMatMul" || attributes.transA || x.name === w.name) return [];
   const blocks = rowBlocks(stored);
   if (blocks.length === 0) return [];
-  const parts: Value[] = [];
-  const made = blocks.flatMap(({ dtype, dims }, i) => {
+  const cut = (from: Value, columns: number) => new Value(graph, graph.fresh("block"), from.dtype, [...from.shape.slice(0, -1), columns]);
+  const operands = attributes.transB ? blocks.map(() => x) : blocks.map(({ dims }) => cut(x, dims[0] as number));
+  const parts = blocks.map(({ dims }) => (attributes.transB ? cut(y, dims[0] as number) : cut(y, dims[1] as number)));
+  const products = blocks.flatMap(({ dtype, dims }, i) => {
     const widened = castOf(graph, new Value(w.graph, blockName(w.name, i), dtype, dims));
-    const part = new Value(graph, graph.fresh("block"), y.dtype, [...y.shape.slice(0, -1), dims[0] as number]);
-    parts.push(part);
-    return [widened, { ...product, inputs: [x, ...widened.outputs], outputs: [part] }];
+    return [widened, { ...product, inputs: [operands[i], ...widened.outputs], outputs: [parts[i] as Value] }];
   });
-  return [...made, { op: "Concat", domain: "", inputs: parts, outputs, attributes: { axis: -1 } }];
+  const common = { domain: "", inputs: parts, outputs };
+  if (attributes.transB) return [...products, { ...common, op: "Concat", attributes: { axis: -1 } }];
+  const split = { op: "Split", domain: "", inputs: [x], outputs: operands, attributes: { axis: -1, num_outputs: blocks.length } };
+  return [split, ...products, { ...common, op: "Sum", attributes: {} }];
 }
 
 /** x · W of a W that is there in 8 bits; undefined for any other node. */

@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import { type Constant, type FileTensor, piecesOf } from "./file-tensor.js";
-import { type DType, dtypeInfo, sizeOf } from "./tensor.js";
+import { type FileTensor, piecesOf } from "./file-tensor.js";
+import { type DType, dtypeInfo, sizeOf, type Tensor } from "./tensor.js";
 
 /** A file that constants are appended to, each at the start of a page so that it can be mapped into memory. */
 export class WeightsFile {
@@ -15,7 +15,7 @@ export class WeightsFile {
   }
 
   /** Appends a constant as it is. */
-  copy(constant: Constant): FileTensor {
+  copy<D extends DType>(constant: Tensor<D> | FileTensor<D>): FileTensor<D> {
     return this.append(constant.dtype, constant.dims, piecesOf(constant));
   }
 

@@ -1,16 +1,13 @@
 import { arrayOver, bytesOf, type Constant, type FileTensor, isHalf, isInFile, piecesOf } from "../graph/file-tensor.js";
 import { dtypeInfo, float32, type Tensor } from "../graph/tensor.js";
 import type { Weights } from "./param-spec.js";
-import { widenInto } from "./safetensors/widen.js";
+import { type FloatDtype, storedNames, widenInto } from "./safetensors/widen.js";
 
 /** A weight: float32 in memory, or lying in a file as it was saved. */
-export type Weight = Tensor<"float32"> | FileTensor;
+export type Weight = Tensor<"float32"> | FileTensor<FloatDtype>;
 
 /** Weights by name, some or all of which lie in files: what graphs have as constants. {@link Weights} are such, too. */
 export type Constants = ReadonlyMap<string, Weight>;
-
-/** Names of half-precision types in safetensors files. */
-const stored = { bfloat16: "BF16", float16: "F16" } as const;
 
 const pieceElements = 1 << 20;
 
@@ -21,7 +18,7 @@ export function* float32Pieces(constant: Constant, elements = pieceElements): Ge
   for (const piece of piecesOf(constant, elements * dtypeInfo[dtype].bytes)) {
     if (!isHalf(dtype) || !widened) yield arrayOver("float32", piece);
     else {
-      widenInto(widened, 0, piece, stored[dtype]);
+      widenInto(widened, 0, piece, storedNames[dtype]);
       yield new Float32Array(widened.buffer, 0, piece.length >> 1);
     }
   }

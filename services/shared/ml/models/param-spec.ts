@@ -24,5 +24,5 @@ export const elementsOf = (specs: readonly ParamSpec[]): number => specs.reduce(
 export const weightOf = (weights: Weights, name: string): Tensor<"float32"> => found(weights.get(name), `weight ${name}`);
 
 /** The weights that specs name, in their order. @throws Internal naming one that isn't there */
-export const pick = (weights: Weights, specs: readonly ParamSpec[]): Weights =>
-  new Map(specs.map(({ name }) => [name, weightOf(weights, name)]));
+export const pick = <W>(weights: ReadonlyMap<string, W>, specs: readonly ParamSpec[]): Map<string, W> =>
+  new Map(specs.map(({ name }) => [name, found(weights.get(name), `weight ${name}`)]));

@@ -1,6 +1,7 @@
 // Dimensions: N scored tokens of a text, V vocabulary.
 import { found } from "../../base/found.js";
-import { type Constants, unrounded } from "../models/constants.js";
+import { isInFile } from "../graph/file-tensor.js";
+import { type Constants, unrounded, type Weight } from "../models/constants.js";
 import type { Model } from "../models/model.js";
 import type { Answer, ScoreInput } from "../signals/signal.js";
 import { Scorer, type ScorerOptions } from "./scorer.js";
@@ -11,7 +12,7 @@ export interface Precision {
   readonly meanKl: number;
   /** Largest |difference| of a given token's log-probability, in nats. */
   readonly maxLogprobError: number;
-  /** How many tokens it was measured on. */
+  /** How many tokens it was measured on; 0 where nothing was rounded, which costs nothing. */
   readonly tokens: number;
 }
 
@@ -33,6 +34,7 @@ const [longest, given] = [40, 4];
  * @param model whose weights are those of `weightsAt`, or are not rounded
  */
 export async function precisionOf(model: Model<Constants>, scorer: Scorer, options: ScorerOptions): Promise<Precision> {
+  if (![...model.params.values()].some(isRounded)) return { meanKl: 0, maxLogprobError: 0, tokens: 0 };
   const inputs = texts.map((text, i) => inputOf(model, text, i));
   // It is used once: laying it out for products would cost more than it saves, and memory.
   const reference = new Scorer(model.config, unrounded(model.params), { ...options, packed: false }, model.adapter);
@@ -47,6 +49,8 @@ export async function precisionOf(model: Model<Constants>, scorer: Scorer, optio
   }
   return { meanKl: kl / tokens, maxLogprobError, tokens };
 }
+
+const isRounded = (weight: Weight): boolean => isInFile(weight) && (weight.origin !== undefined || weight.quantised !== undefined);
 
 /** [N, V] and [N] of each text, in logarithms. */
 async function distributions(scorer: Scorer, inputs: readonly ScoreInput[]): Promise<Required<Pick<Answer, "full" | "logprobs">>[]> {

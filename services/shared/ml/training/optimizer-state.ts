@@ -1,4 +1,5 @@
 import { float32, sizeOf, type Tensor } from "../graph/tensor.js";
+import { allInMemory, type Constants } from "../models/constants.js";
 import { type ParamSpec, pick, type Weights, weightOf } from "../models/param-spec.js";
 
 /** What AdamW keeps besides the weights: its two moments of each trained parameter, and how many updates were made. */
@@ -89,9 +90,9 @@ export class OptimizerState {
   }
 }
 
-/** Where training begins: with weights in the very arrays that they are in, which a trainer then changes. */
-export const beginningWith = (specs: readonly ParamSpec[], weights: Weights): TrainerState => ({
-  params: pick(weights, specs),
+/** Where training begins: with weights in the very arrays that they are in, which a trainer then changes. Those in files are read. */
+export const beginningWith = (specs: readonly ParamSpec[], weights: Constants): TrainerState => ({
+  params: allInMemory(pick(weights, specs)),
   m: zeros(specs),
   v: zeros(specs),
   updates: 0,

@@ -6,6 +6,7 @@ import type { Stage } from "../graph/stage.js";
 import type { Objective } from "../losses/objective.js";
 import { declareRows } from "../losses/row-losses.js";
 import type { ModelConfig } from "../models/config/model-config.js";
+import type { Constants } from "../models/constants.js";
 import { declareWeights, graphWeights } from "../models/graph-weights.js";
 import { headLogits } from "../models/hidden-states.js";
 import { headName } from "../models/model-params.js";
@@ -19,6 +20,8 @@ import { blockedHead, plainHead } from "./head.js";
 export interface StepGraphOptions {
   readonly config: ModelConfig;
   readonly trainable: Trainable;
+  /** The weights that stay as they are, where they lie in files: the graph has them as constants. Else they are inputs. */
+  readonly frozen?: Constants | undefined;
   readonly objective: Objective;
   /** The vocabulary loss takes blocks of as many rows as the input `blockRows` (int64 []) says; else all rows at once. */
   readonly blocks: boolean;
@@ -31,8 +34,9 @@ export interface StepGraphOptions {
 /** Forward, loss and backward of one micro-batch. */
 function lossAndGradients(graph: Graph, options: StepGraphOptions, out: GradientOut): Graph {
   const { config, trainable, objective, blocks, headSoftCap, gradientCheckpointing = false } = options;
-  const { specs, frozen } = trainable;
-  const params = declareWeights(graph, [...specs, ...frozen], "inputs");
+  const { specs } = trainable;
+  const frozen = declareWeights(graph, trainable.frozen, options.frozen ?? "inputs");
+  const params = new Map([...declareWeights(graph, specs, "inputs"), ...frozen]);
   const weights = trainable.weights(params);
   const stages: Stage[] = [];
   const hidden_BTD = sequenceStates(graph, config, weights, stages);

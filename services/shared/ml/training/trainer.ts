@@ -1,7 +1,9 @@
 import { RetortError } from "../../base/errors.js";
+import { isInFile } from "../graph/file-tensor.js";
 import { checkObjective, type Objective } from "../losses/objective.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
+import { allInMemory, type Constants } from "../models/constants.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { type Head, headDigest } from "../models/model.js";
 import { parameterCount } from "../models/model-params.js";
@@ -63,16 +65,19 @@ export class Trainer {
   readonly #state: OptimizerState;
   readonly #optimizer: Optimizer;
   readonly #trainable: Trainable;
-  readonly #frozen: Weights;
+  readonly #frozen: Constants;
+  /** What is frozen lies in files, and graphs have it as constants, which hold no copy. */
+  readonly #isMapped: boolean;
   #options: TrainerOptions;
 
   /**
-   * @param weights all that the forward pass reads: what is trained is copied, what is frozen is read where it is
+   * @param weights all that the forward pass reads: what is trained is copied, what is frozen is read where it is, in memory or
+   *   in files, as those of `weightsAt` are
    * @param state to go on from where a trainer was; its arrays become the trainer's own
    */
   constructor(
     config: ModelConfig,
-    weights: Weights,
+    weights: Constants,
     options: TrainerOptions,
     state?: TrainerState,
     trainable: Trainable = wholeModel(config),
@@ -81,9 +86,10 @@ export class Trainer {
     this.#config = config;
     this.#trainable = trainable;
     this.#frozen = pick(weights, trainable.frozen);
+    this.#isMapped = [...this.#frozen.values()].some(isInFile);
     this.#options = options;
     this.#sessions = new Sessions(config.maxPositions, 8);
-    this.#state = new OptimizerState(trainable.specs, state ?? weights);
+    this.#state = new OptimizerState(trainable.specs, state ?? allInMemory(pick(weights, trainable.specs)));
     this.#optimizer = new Optimizer(this.#state, options);
   }
 
@@ -146,7 +152,7 @@ export class Trainer {
 
   /** The model's current weights; those that are trained are copies, which later steps do not change. */
   params(): Weights {
-    return this.#trainable.merged(copyOf(this.#state.params), this.#frozen);
+    return this.#trainable.merged(copyOf(this.#state.params), allInMemory(this.#frozen));
   }
 
   /**
@@ -156,7 +162,8 @@ export class Trainer {
   published(): { readonly file: string; readonly weights: Weights } {
     const { published } = this.#trainable;
     const { params } = this.#state;
-    return { file: publishedFiles[published], weights: published === "full" ? this.#trainable.merged(params, this.#frozen) : params };
+    const weights = published === "full" ? this.#trainable.merged(params, allInMemory(this.#frozen)) : params;
+    return { file: publishedFiles[published], weights };
   }
 
   /** What the optimiser keeps of the weights that are trained: the trainer's own until its next step, which changes it. */
@@ -179,7 +186,8 @@ export class Trainer {
     const kind = parts.length === 1 ? "gradients" : "accumulate";
     if (kind === "accumulate") this.#state.clearGradients();
     const { feeds, gradientsIn, gradientsOut } = this.#state;
-    const constant = { ...Object.fromEntries(this.#frozen), ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
+    const frozen = this.#isMapped ? {} : Object.fromEntries(allInMemory(this.#frozen));
+    const constant = { ...frozen, ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members);
       const session = await this.#session(kind, form, part);
@@ -202,9 +210,12 @@ export class Trainer {
   async #session(kind: "gradients" | "accumulate", form: StepForm, part: MicroBatch): Promise<Session> {
     const { objective, gradientCheckpointing } = this.#options;
     return this.#sessions.get(`${kind}/${form.blocks}/${form.headSoftCap}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
-      const options = { config: withRoom(this.#config, room), trainable: this.#trainable, objective, gradientCheckpointing, ...form };
+      const frozen = this.#isMapped ? this.#frozen : undefined;
+      const parts = { config: withRoom(this.#config, room), trainable: this.#trainable, frozen };
+      const options = { ...parts, objective, gradientCheckpointing, ...form };
       const graph = kind === "gradients" ? gradientsGraph(options) : accumulateGraph(options);
-      return Session.create(graph, { ...this.#options, memoryArena: true, asWritten: true, bound: true });
+      // Packed, the constants would be there once more for each graph, and a product of so many rows is no faster by it.
+      return Session.create(graph, { ...this.#options, memoryArena: true, asWritten: true, bound: true, packed: false });
     });
   }
 }

@@ -10,8 +10,8 @@ import { initialFactors, loraOf } from "../../../../services/shared/ml/models/ad
 import { saveAdapter } from "../../../../services/shared/ml/models/files/adapter-files.js";
 import { loadModel, saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
 import { initModel } from "../../../../services/shared/ml/models/model.js";
-import { encodeSafetensors } from "../../../../services/shared/ml/models/safetensors/safetensors.js";
 import { Tokenizer } from "../../../../services/shared/ml/text/tokenizer.js";
+import { encodeSafetensors } from "../../../support/models/encode-safetensors.js";
 import { smallConfigs } from "../../../support/models/small-model.js";
 import { problemsOf, warningsOfRun } from "../../../support/runs/check-run.js";
 

@@ -53,7 +53,7 @@ describe("a learner that is killed between two writes", () => {
       torn += refused.length;
       for (const { reason } of refused) expect(reason).toMatch(/^it is incomplete/);
       const host = new TrainHost();
-      await host.open({ directory: join(root, "student") }, openOptions, found?.path);
+      await host.open({ directory: join(root, "student") }, openOptions, { checkpoint: found?.path });
       const versions = await store.list("run");
       expect(versions.at(-1)).toBeGreaterThanOrEqual(told);
       for (const version of versions) await store.fetch("run", version, join(fetched, `${life}-${version}`));

@@ -1187,9 +1187,10 @@ export type RoleSpec = Message<"retort.v1.RoleSpec"> & {
   threads: number;
 
   /**
-   * What its weights are held in. Default: a teacher's as its checkpoint has them (float32 if it mixes dtypes), a student's
-   * and the learner's float32. What another dtype than float32 changes is measured when the model is opened, and told in the
-   * run's events. `int8` (blocks with a scale each) is for teachers alone, on the CPU; a learner trains in float32.
+   * What its weights are held in. Default: a teacher's, and the base of an adapter that a learner trains, as the checkpoint has
+   * them (float32 if it mixes dtypes), a student's float32. What is trained is float32: the weights of a learner that trains
+   * all of them, an adapter's factors, gradients and moments. What another dtype than float32 changes is measured when the model
+   * is opened, and told in the run's events. `int8` (blocks with a scale each) is for teachers alone, on the CPU.
    *
    * @generated from field: string dtype = 4;
    */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { RetortError } from "../../../base/errors.js";
+import type { SafetensorsEntry } from "../safetensors/entries.js";
 import { readHeader } from "../safetensors/header.js";
-import type { SafetensorsEntry } from "../safetensors/safetensors.js";
 import { withFile } from "../safetensors/safetensors-file.js";
 import { publishedFiles } from "../trainable.js";
 import { missingFile, namesIn, refuseAdapter } from "./diagnose.js";

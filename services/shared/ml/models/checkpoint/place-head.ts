@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { RetortError } from "../../../base/errors.js";
+import { readInto } from "../../../base/file-bytes.js";
 import { architectureOf } from "../architectures/table.js";
 import type { ModelConfig } from "../config/model-config.js";
-import { readInto } from "../safetensors/header.js";
 import { readTensor, withFile } from "../safetensors/safetensors-file.js";
 import type { StoredTensor } from "./open.js";
 

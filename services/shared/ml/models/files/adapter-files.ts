@@ -13,7 +13,7 @@ import type { ModelConfig } from "../config/model-config.js";
 import type { Adapter, Lora } from "../lora.js";
 import type { Weights } from "../param-spec.js";
 import { checkFinite, readTensors } from "../safetensors/safetensors-file.js";
-import { tensorsInMemory, type WrittenFile, writeShards } from "../safetensors/write-shards.js";
+import { type WrittenFile, writeShards, writtenTensors } from "../safetensors/write-shards.js";
 import { publishedFiles } from "../trainable.js";
 
 const weightsName = publishedFiles.adapter;
@@ -41,7 +41,7 @@ export async function saveAdapter(
 
 /** Writes the factors of an adapter. @param sync as of {@link WriteOptions} */
 export const writeFactors = (directory: string, factors: Weights, sync?: boolean): Promise<WrittenFile[]> =>
-  writeShards(directory, tensorsInMemory(factors), { stem: "adapter_model", shardBytes: Number.POSITIVE_INFINITY, sync });
+  writeShards(directory, writtenTensors(factors), { stem: "adapter_model", shardBytes: Number.POSITIVE_INFINITY, sync });
 
 /** Writes an adapter's adapter_config.json, as PEFT does. @param config the base model's */
 export async function writeAdapterConfig(directory: string, { lora, base }: Adapter, config: ModelConfig): Promise<void> {

@@ -14,7 +14,7 @@ import { configText } from "../config/config-text.js";
 import type { Constants } from "../constants.js";
 import { exportedConfig } from "../exported-config.js";
 import type { Model } from "../model.js";
-import { type ShardOptions, tensorsInMemory, type WrittenFile, writeShards } from "../safetensors/write-shards.js";
+import { type ShardOptions, type WrittenFile, writeShards, writtenTensors } from "../safetensors/write-shards.js";
 import { saveTokenizer } from "./adapter-files.js";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -97,7 +97,7 @@ export async function saveModel(
   options?: ShardOptions,
 ): Promise<WrittenFile[]> {
   await saveCompanions(directory, model, from, base);
-  return writeShards(directory, tensorsInMemory(model.params), options);
+  return writeShards(directory, writtenTensors(model.params), options);
 }
 
 /** Saves what a model directory holds besides the weights: config, tokenizer, generation settings. */

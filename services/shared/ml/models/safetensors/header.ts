@@ -1,7 +1,11 @@
 import type { FileHandle } from "node:fs/promises";
 import { RetortError } from "../../../base/errors.js";
+import { readAt } from "../../../base/file-bytes.js";
 import { entriesOf, type SafetensorsEntry } from "./entries.js";
 import { isPointer, pointerError } from "./pointer.js";
+
+// The safetensors format (Hugging Face): an 8-byte little-endian header length, a JSON header {name: {dtype, shape,
+// data_offsets}}, then the tensors' bytes.
 
 /** Where the tensors of a safetensors file lie. */
 export interface SafetensorsHeader {
@@ -28,23 +32,4 @@ export async function readHeader(file: FileHandle, path: string): Promise<Safete
     throw new RetortError("DataLoss", `${path}: not a safetensors file, or cut off (${size} bytes); copy or download it again`);
   const start = 8 + length;
   return { start, entries: entriesOf(await readAt(file, 8, length, path), path, size - start) };
-}
-
-/** Most bytes of one read: what the system takes. */
-const readBytes = 2 ** 30;
-
-/** Bytes of a file. @throws DataLoss naming it if it ends before them */
-export async function readAt(file: FileHandle, position: number, length: number, path: string): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  await readInto(file, position, bytes, path);
-  return bytes;
-}
-
-/** Fills `bytes` from a file. @throws DataLoss naming it if it ends before */
-export async function readInto(file: FileHandle, position: number, bytes: Uint8Array, path: string): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(readBytes, bytes.length - done), position + done);
-    if (bytesRead === 0) throw new RetortError("DataLoss", `${path} was cut off while it was read; copy or download it again`);
-    done += bytesRead;
-  }
 }

@@ -1,9 +1,10 @@
 import type { FileHandle } from "node:fs/promises";
 import { RetortError } from "../../../base/errors.js";
+import { readInto } from "../../../base/file-bytes.js";
 import { withRegular } from "../../../base/regular-files.js";
 import type { Tensor } from "../../graph/tensor.js";
-import { readHeader, readInto } from "./header.js";
-import type { SafetensorsEntry } from "./safetensors.js";
+import type { SafetensorsEntry } from "./entries.js";
+import { readHeader } from "./header.js";
 import { checkElementType, firstNonFinite, widenInto } from "./widen.js";
 
 /** Bytes of narrower elements that are held at once while they are widened. */

@@ -6,6 +6,12 @@ export const elementBytes: Readonly<Record<string, number>> = {
   ...{ F32: 4, I32: 4, U32: 4, F64: 8, I64: 8, U64: 8, C64: 8 },
 };
 
+/** Names, in safetensors files, of the element types that weights have here. */
+export const storedNames = { bfloat16: "BF16", float16: "F16", float32: "F32" } as const;
+
+/** The element type of weights in files and sessions. */
+export type FloatDtype = keyof typeof storedNames;
+
 /** Checks an element type. @throws InvalidArgument naming the tensor, the type and the way out */
 export function checkElementType(dtype: string, what: string): void {
   if (dtype === "F32" || dtype === "F16" || dtype === "BF16") return;

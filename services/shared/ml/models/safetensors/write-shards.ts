@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../../base/write-atomically.js";
+import { byteLengthOf, bytesOf, type FileTensor, isInFile, piecesOf } from "../../graph/file-tensor.js";
 import type { Tensor } from "../../graph/tensor.js";
-import { headOf } from "./safetensors-write.js";
+import { headOf } from "./head.js";
+import { type FloatDtype, storedNames } from "./widen.js";
 
 /** A tensor that is written as its bytes come. */
 export interface WrittenTensor {
@@ -40,14 +42,19 @@ export interface WrittenFile {
   readonly digest: string;
 }
 
-/** Tensors that are in memory, in order of name; they are written from where they are. */
-export const tensorsInMemory = (tensors: ReadonlyMap<string, Tensor<"float32">>): WrittenTensor[] =>
-  [...tensors]
+/** Weights, in order of name and in the element types that they have; those in memory are written from where they are. */
+export const writtenTensors = (weights: ReadonlyMap<string, Tensor<"float32"> | FileTensor<FloatDtype>>): WrittenTensor[] =>
+  [...weights]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, { dims, data }]) => ({
-      ...{ name, dtype: "F32", shape: dims, bytes: data.byteLength },
-      read: () => [new Uint8Array(data.buffer, data.byteOffset, data.byteLength)],
+    .map(([name, weight]) => ({
+      ...{ name, dtype: storedNames[weight.dtype], shape: weight.dims, bytes: byteLengthOf(weight) },
+      read: () => (isInFile(weight) ? piecesInTurn(weight) : [bytesOf(weight)]),
     }));
+
+/** A tensor's pieces, each as it is until the next is asked for. */
+async function* piecesInTurn(tensor: FileTensor): AsyncGenerator<Uint8Array> {
+  yield* piecesOf(tensor);
+}
 
 /**
  * Writes tensors as model.safetensors, or as shards and then their index, each beside its name and renamed. Memory holds the
@@ -75,7 +82,7 @@ export async function writeShards(
   for (const name of await readdir(directory)) if (isShard(name, stem) && !names.includes(name)) await rm(join(directory, name));
   if (shards.length === 1) return files;
   const weight_map = Object.fromEntries(shards.flatMap((shard, i) => shard.map(({ name }) => [name, names[i]])));
-  const index = { metadata: { total_size: bytesOf(tensors) }, weight_map };
+  const index = { metadata: { total_size: totalBytes(tensors) }, weight_map };
   await write(indexName(stem), Buffer.from(`${JSON.stringify(index, null, 2)}\n`));
   return files;
 }
@@ -93,7 +100,7 @@ export function shardFiles(tensors: readonly WrittenTensor[], shardBytes = usual
 /** The file that says which shard holds which tensor. @param stem as of {@link ShardOptions} */
 export const indexName = (stem: string): string => `${stem}.safetensors.index.json`;
 
-const bytesOf = (tensors: readonly WrittenTensor[]): number => tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+const totalBytes = (tensors: readonly WrittenTensor[]): number => tensors.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** Names of so many files of weights, without their index. */
 function namesOf(count: number, stem: string): string[] {

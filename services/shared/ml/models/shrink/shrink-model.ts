@@ -1,5 +1,6 @@
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
+import { readInto } from "../../../base/file-bytes.js";
 import { clearDirectory } from "../../../base/own-directory.js";
 import { openRegular } from "../../../base/regular-files.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
@@ -14,7 +15,6 @@ import type { ModelConfig } from "../config/model-config.js";
 import { copyTokenizer } from "../files/adapter-files.js";
 import { parameterCount } from "../model-params.js";
 import { parseConfig } from "../parse-config.js";
-import { readInto } from "../safetensors/header.js";
 import { type ShardOptions, shardFiles, type WrittenTensor, writeShards } from "../safetensors/write-shards.js";
 import { cutConfig } from "./cut-config.js";
 import { cutTensors } from "./cut-tensors.js";

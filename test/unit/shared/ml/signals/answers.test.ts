@@ -1,7 +1,7 @@
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
 import { headDigest } from "../../../../../services/shared/ml/models/model.js";
 import { headName } from "../../../../../services/shared/ml/models/model-params.js";
-import { halfToFloat } from "../../../../../services/shared/ml/models/safetensors/safetensors.js";
+import { halfValues } from "../../../../../services/shared/ml/models/safetensors/widen.js";
 import { Scorer } from "../../../../../services/shared/ml/scoring/scorer.js";
 import type { Score, Signal } from "../../../../../services/shared/ml/signals/score.js";
 import type { ScoreInput } from "../../../../../services/shared/ml/signals/signal.js";
@@ -103,9 +103,10 @@ describe("the signal hidden", () => {
   it("in float16, the default, is that to three digits", async () => {
     const all = await score(full);
     const states = await score({ kind: "hidden", k: 0, temperature: 1 });
+    const numbers = halfValues();
     states.forEach((one, i) => {
       expect(one.hidden).toBeInstanceOf(Uint16Array);
-      expectAllClose(distribution(Array.from(one.hidden!, halfToFloat)), all[i]!.full!, { rtol: 5e-3, atol: 2e-2 });
+      expectAllClose(distribution(Array.from(one.hidden!, (bits) => numbers[bits]!)), all[i]!.full!, { rtol: 5e-3, atol: 2e-2 });
     });
   });
 

@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { RetortError } from "../../../../base/errors.js";
-import { readAt } from "../../safetensors/header.js";
+import { readAt } from "../../../../base/file-bytes.js";
 import { isPointer, pointerError } from "../../safetensors/pointer.js";
 import { typeOfNumber } from "../blocks/types.js";
 import { ByteReader, NeedMore } from "./byte-reader.js";

@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { RetortError } from "../../../../base/errors.js";
+import { readInto } from "../../../../base/file-bytes.js";
 import { found } from "../../../../base/found.js";
-import { readInto } from "../../safetensors/header.js";
 import { firstNonFinite } from "../../safetensors/widen.js";
 import type { GgufTensor } from "../header/tensors.js";
 

@@ -8,7 +8,7 @@ import { loadHead } from "../../../../../../services/shared/ml/models/files/load
 import { loadModel, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
 import type { Weights } from "../../../../../../services/shared/ml/models/param-spec.js";
-import { encodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
+import { encodeSafetensors } from "../../../../../support/models/encode-safetensors.js";
 import { smallT5, t5Configs } from "../../../../../support/models/small-t5.js";
 
 const tied = smallT5();

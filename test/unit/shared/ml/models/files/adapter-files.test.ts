@@ -8,7 +8,7 @@ import { inspectModel } from "../../../../../../services/shared/ml/models/files/
 import { loadHead } from "../../../../../../services/shared/ml/models/files/load-head.js";
 import { loadAdaptable, loadModel, readModel, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import type { Adapter } from "../../../../../../services/shared/ml/models/lora.js";
-import { encodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
+import { encodeSafetensors } from "../../../../../support/models/encode-safetensors.js";
 import { smallModel } from "../../../../../support/models/small-model.js";
 import { smallT5 } from "../../../../../support/models/small-t5.js";
 

@@ -5,7 +5,7 @@ import { inspectModel } from "../../../../../../services/shared/ml/models/files/
 import { loadHead } from "../../../../../../services/shared/ml/models/files/load-head.js";
 import { loadModel, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../../../../services/shared/ml/models/model.js";
-import { encodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
+import { encodeSafetensors } from "../../../../../support/models/encode-safetensors.js";
 import { smallConfigs, smallModel } from "../../../../../support/models/small-model.js";
 
 const model = smallModel({ model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2, tie_word_embeddings: false });

@@ -1,7 +1,9 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decodeSafetensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors.js";
+import { tensorsOf } from "../../../../../../services/shared/ml/models/checkpoint/open.js";
+import { placedWeights } from "../../../../../../services/shared/ml/models/checkpoint/stored-weights.js";
+import { allInMemory } from "../../../../../../services/shared/ml/models/constants.js";
 import { readTensors } from "../../../../../../services/shared/ml/models/safetensors/safetensors-file.js";
 import { modelFixture } from "../../../../../support/models/fixtures.js";
 
@@ -13,8 +15,8 @@ describe("readTensors()", () => {
   });
   afterAll(() => rm(directory, { recursive: true }));
 
-  it("gives what a file's bytes at once give, or only what is wanted of it", async () => {
-    const all = decodeSafetensors(await readFile(path));
+  it("gives what lies in a file, or only what is wanted of it", async () => {
+    const all = allInMemory(await placedWeights(await tensorsOf(path)));
     expect(await readTensors(path)).toEqual(all);
     const some = await readTensors(path, (name) => name.endsWith("norm.weight"));
     expect([...some.keys()]).toEqual([...all.keys()].filter((name) => name.endsWith("norm.weight")));

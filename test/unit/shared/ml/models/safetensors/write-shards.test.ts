@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadModel, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
-import { tensorsInMemory, writeShards } from "../../../../../../services/shared/ml/models/safetensors/write-shards.js";
+import { writeShards, writtenTensors } from "../../../../../../services/shared/ml/models/safetensors/write-shards.js";
 import { smallModel } from "../../../../../support/models/small-model.js";
 
 describe("writeShards()", () => {
@@ -16,7 +16,7 @@ describe("writeShards()", () => {
   afterEach(() => rm(directory, { recursive: true }));
 
   const weightsIn = async () => (await readdir(directory)).filter((name) => name.startsWith("model")).sort();
-  const tensors = () => tensorsInMemory(model.params);
+  const tensors = () => writtenTensors(model.params);
 
   it("cuts weights into shards with an index, as transformers does, and says what each file is", async () => {
     const files = await saveModel(directory, model, undefined, undefined, { shardBytes: bytes / 3 });

@@ -7,7 +7,7 @@ import { readStored } from "../../../../../../services/shared/ml/models/checkpoi
 import { loadTokenizer, saveModel } from "../../../../../../services/shared/ml/models/files/model-files.js";
 import { digestOf, type Model } from "../../../../../../services/shared/ml/models/model.js";
 import { parameterCount } from "../../../../../../services/shared/ml/models/model-params.js";
-import { headOf } from "../../../../../../services/shared/ml/models/safetensors/safetensors-write.js";
+import { headOf } from "../../../../../../services/shared/ml/models/safetensors/head.js";
 import type { LayerChoice } from "../../../../../../services/shared/ml/models/shrink/kept-layers.js";
 import { planShrink, writeShrunk } from "../../../../../../services/shared/ml/models/shrink/shrink-model.js";
 import { characterTokenizer } from "../../../../../../services/shared/ml/text/character-tokenizer.js";
