@@ -1,0 +1,54 @@
+import { factorSpecs } from "./adapter/layers.js";
+import type { ModelConfig } from "./config/model-config.js";
+import type { Lora } from "./lora.js";
+import { parameterCount } from "./model-params.js";
+import { elementsOf } from "./param-spec.js";
+import type { WeightDtype } from "./precision/weight-dtypes.js";
+
+/** Bytes of one weight; int8's scales among them. */
+const weightBytes: Readonly<Record<WeightDtype, number>> = { float32: 4, float16: 2, bfloat16: 2, int8: 1.125 };
+
+/** What a role's process holds without a model, in bytes. */
+const processBytes = 1.3e8;
+
+/** Arrays of logits that a forward has at once, and the most elements of each. */
+const [logitArrays, mostLogits] = [4, 2 ** 23];
+
+/** Bytes of a weight, its gradient and its two moments in float32. */
+const trainedBytes = 16;
+
+/**
+ * What a teacher or a student is expected to hold at most, in bytes: within a fifth of what was measured with models of 135M and 600M
+ * parameters. Pages of its files that the system may take back are not among it.
+ */
+export const inferenceBytes = (parameters: number, vocabSize: number, dtype: WeightDtype): number =>
+  processBytes + 1.15 * weightBytes[dtype] * parameters + 4 * logitArrays * Math.min(mostLogits, 512 * vocabSize);
+
+/** What is trained of a model, and on how much at once. */
+export interface TrainingLoad {
+  /** Tokens of a micro-batch. */
+  readonly tokens: number;
+  /** Tokens of a sequence. */
+  readonly length: number;
+  readonly gradientCheckpointing: boolean;
+  /** An adapter that is trained instead of the weights. */
+  readonly lora?: Lora | undefined;
+}
+
+/** What a learner is expected to hold at most, in bytes; as {@link inferenceBytes}. */
+export function learnerBytes(config: ModelConfig, { tokens, length, gradientCheckpointing, lora }: TrainingLoad): number {
+  const { layers, vocabSize, hiddenSize } = config;
+  const all = parameterCount(config);
+  const weights = lora ? 4 * all + trainedBytes * elementsOf(factorSpecs(config, lora)) : trainedBytes * all;
+  const perLayer = 4 * floatsPerToken(config, length);
+  const activations = gradientCheckpointing ? 4 * layers * hiddenSize + perLayer : layers * perLayer;
+  // Of the head's gradient there are two, and it goes through the vocabulary block by block.
+  const head = 8 * vocabSize * hiddenSize + 4 * logitArrays * Math.min(mostLogits, tokens * vocabSize);
+  return processBytes + weights + tokens * activations + head;
+}
+
+/** Numbers that a layer keeps of a token for the backward pass: norms, projections, probabilities of attention, hidden units. */
+function floatsPerToken({ hiddenSize, intermediateSize, heads, kvHeads, headDim, experts }: ModelConfig, length: number): number {
+  const hidden = experts ? experts.perToken * experts.hiddenSize : intermediateSize;
+  return 6 * hiddenSize + 2 * (heads + kvHeads) * headDim + 2 * heads * length + 5 * hidden;
+}
