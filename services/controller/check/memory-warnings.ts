@@ -1,7 +1,7 @@
 import { type Phase, resolveLora } from "../../shared/flow/runs/resolve.js";
 import { loraOf } from "../../shared/ml/models/adapter/layers.js";
 import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
-import { inferenceBytes, learnerBytes } from "../../shared/ml/models/memory-estimate.js";
+import { inferenceBytes, learnerBytes, microBatchTokensFor } from "../../shared/ml/models/memory-estimate.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { type WeightDtype, weightDtypes } from "../../shared/ml/models/precision/weight-dtypes.js";
 import type { CheckedRun } from "./checked-run.js";
@@ -55,10 +55,11 @@ export function memoryWarnings(checked: CheckedRun, machine: number | undefined)
 }
 
 /** The largest micro-batch that a phase may have. */
-function loadOf({ batchSize, samplesPerPrompt, sampling, optimizer }: Phase, { maxPositions }: ModelConfig) {
-  const length = Math.min(2 * sampling.maxNewTokens, maxPositions);
-  const tokens = Math.min(batchSize * samplesPerPrompt * length, Math.max(optimizer.microBatchTokens, length));
-  return { tokens, length, gradientCheckpointing: optimizer.gradientCheckpointing };
+function loadOf({ batchSize, samplesPerPrompt, sampling, optimizer }: Phase, config: ModelConfig) {
+  const length = Math.min(2 * sampling.maxNewTokens, config.maxPositions);
+  const { gradientCheckpointing } = optimizer;
+  const most = optimizer.microBatchTokens || microBatchTokensFor(config, length, gradientCheckpointing);
+  return { tokens: Math.min(batchSize * samplesPerPrompt * length, Math.max(most, length)), length, gradientCheckpointing };
 }
 
 /** An element type that a teacher elsewhere may have a name of its own for. */

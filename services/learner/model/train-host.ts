@@ -132,7 +132,12 @@ export class TrainHost {
     const { options } = this.#loaded;
     const { config, params, adapter } = this.#current;
     // The trainer's own arrays are read where they are.
-    const scorer = new Scorer(config, params, { ...options, batchTokens: options.microBatchTokens, weightsAsInputs: true }, adapter);
+    const scorer = new Scorer(
+      config,
+      params,
+      { ...options, batchTokens: options.microBatchTokens || scoredTokens, weightsAsInputs: true },
+      adapter,
+    );
     try {
       const all: TokenDivergences[] = [];
       for (const part of byTokens(inputs, Math.floor(mostElements / config.vocabSize))) {
@@ -217,6 +222,9 @@ export class TrainHost {
 
 /** Most elements of the [tokens, V] arrays held at once. */
 const mostElements = 1 << 24;
+
+/** Most tokens of a forward that scores. */
+const scoredTokens = 16_384;
 
 /** Cuts a list where its completions reach so many tokens; at least one to a part. */
 function byTokens<T extends ScoreInput>(inputs: readonly T[], tokens: number): T[][] {

@@ -37,14 +37,30 @@ export interface TrainingLoad {
 
 /** What a learner is expected to hold at most, in bytes; as {@link inferenceBytes}. */
 export function learnerBytes(config: ModelConfig, { tokens, length, gradientCheckpointing, lora }: TrainingLoad): number {
-  const { layers, vocabSize, hiddenSize } = config;
+  const { vocabSize, hiddenSize } = config;
   const all = parameterCount(config);
   const weights = lora ? 4 * all + trainedBytes * elementsOf(factorSpecs(config, lora)) : trainedBytes * all;
-  const perLayer = 4 * floatsPerToken(config, length);
-  const activations = gradientCheckpointing ? 4 * layers * hiddenSize + perLayer : layers * perLayer;
   // Of the head's gradient there are two, and it goes through the vocabulary block by block.
   const head = 8 * vocabSize * hiddenSize + 4 * logitArrays * Math.min(mostLogits, tokens * vocabSize);
-  return processBytes + weights + tokens * activations + head;
+  return processBytes + weights + tokens * activationBytes(config, length, gradientCheckpointing) + head;
+}
+
+/**
+ * Most tokens of a micro-batch where nothing else is asked for: as many as have activations of 700 MB, or of 4 bytes for each parameter, if
+ * that is more. More at once isn't faster, for a model of 135M parameters no more than 384, and memory grows with them.
+ *
+ * @param length tokens of the longest sequence
+ */
+export function microBatchTokensFor(config: ModelConfig, length: number, gradientCheckpointing: boolean): number {
+  const most = Math.max(7e8, 4 * parameterCount(config));
+  return Math.max(length, Math.floor(most / activationBytes(config, length, gradientCheckpointing)));
+}
+
+/** Bytes that are kept of a token for the backward pass. */
+function activationBytes(config: ModelConfig, length: number, gradientCheckpointing: boolean): number {
+  const { layers, hiddenSize } = config;
+  const perLayer = 4 * floatsPerToken(config, length);
+  return gradientCheckpointing ? 4 * layers * hiddenSize + perLayer : layers * perLayer;
 }
 
 /** Numbers that a layer keeps of a token for the backward pass: norms, projections, probabilities of attention, hidden units. */
