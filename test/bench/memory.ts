@@ -61,16 +61,21 @@ async function learner(name: string, directory: string, parameters: number, load
 function tell(work: string, { peak, pid }: Served, own: number | undefined, weights: number, parameters: number): void {
   const above = peak === undefined ? Number.NaN : peak - base!;
   const ratio = `${(above / weights).toFixed(2)}x its weights of ${size(weights)}, ${(above / parameters).toFixed(1)} bytes per parameter`;
-  console.log(`memory ${work}: peak RSS ${size(peak)}, of its own ${size(own)}, now ${size(rss(pid))}; beyond an empty process ${ratio}`);
+  const ownRatio = own === undefined ? "" : ` (${((own - ownBase) / weights).toFixed(2)}x its weights beyond an empty process)`;
+  console.log(
+    `memory ${work}: peak RSS ${size(peak)}, of its own ${size(own)}${ownRatio}, now ${size(rss(pid))}; beyond an empty process ${ratio}`,
+  );
   addRow({ work: `memory, ${work}`, ours: ratio, oursRss: peak });
 }
 
 /** What a process with the same code and no model holds. */
 const empty = startOurs("nothing", "nothing", {});
+const emptyOwn = watchOwnMemory(empty.pid);
 await empty.ask();
 const base = empty.peak;
+const ownBase = emptyOwn() ?? 0;
 await empty.stop();
-console.log(`memory: an empty process holds ${size(base)}`);
+console.log(`memory: an empty process holds ${size(base)}, ${size(ownBase)} its own`);
 const [directory, batch, tokens] = process.argv.slice(2);
 if (directory) {
   const half = Number(tokens) / 2;

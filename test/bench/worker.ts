@@ -30,7 +30,7 @@ export interface WorkOptions {
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 const objective: Objective = { ...plainObjective, divergence: "jsd", normalisation: "token" };
 /** How learners of benches train. */
-export const trainerOptions = { device: "cpu", threads, objective, optimizer, microBatchTokens: 1 << 16 } as const;
+export const trainerOptions = { device: "cpu", threads, objective, optimizer, microBatchTokens: 0 } as const;
 
 async function openHost({ directory, load, dtype, chunkTokens = 64 }: WorkOptions): Promise<ModelHost> {
   const host = new ModelHost();

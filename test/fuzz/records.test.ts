@@ -58,7 +58,7 @@ function expectSound(batch: readonly TrainSequence[]): void {
     if (advantage !== undefined && !Number.isFinite(advantage)) throw new Error(`the advantage ${advantage}`);
   }
   const numbers = new Set<string>();
-  for (const members of splitBatch(batch, { budget: phase.optimizer.microBatchTokens, overhead: 100 }, decoderInputs)) {
+  for (const members of splitBatch(batch, { budget: phase.optimizer.microBatchTokens || 16_384, overhead: 100 }, decoderInputs)) {
     const { feeds } = microBatch(batch, members, { inputs: decoderInputs, padId: 0, vocab, objective: phase.objective, blockRows: 0 });
     for (const [name, { data }] of Object.entries(feeds)) if (data instanceof Float32Array && data.some(Number.isNaN)) numbers.add(name);
   }

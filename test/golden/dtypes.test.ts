@@ -9,7 +9,7 @@ import { digestOf } from "../../services/shared/ml/models/model.js";
 import { weightsAt } from "../../services/shared/ml/models/precision/dtype.js";
 import type { WeightDtype } from "../../services/shared/ml/models/precision/weight-dtypes.js";
 import { Sampler } from "../../services/shared/ml/sampling/sampler.js";
-import { Scorer } from "../../services/shared/ml/scoring/scorer.js";
+import { Scorer, type ScorerOptions } from "../../services/shared/ml/scoring/scorer.js";
 import { expectAllClose } from "../support/jest/all-close.js";
 
 const fixtures = join(process.cwd(), "test", "golden", "fixtures");
@@ -27,8 +27,8 @@ const bounds: Readonly<Record<Exclude<WeightDtype, "float32">, number>> = { bflo
 const options = { device: "cpu", threads: 1, batchTokens: 64 } as const;
 const inputs = [0, 1].map((i) => ({ promptIds: Int32Array.of(3, 5 + i), completionIds: Int32Array.of(7, 2 + i, 9, 4, 6) }));
 
-async function scores(config: ModelConfig, weights: Constants, packed = true) {
-  const scorer = new Scorer(config, weights, { ...options, packed });
+async function scores(config: ModelConfig, weights: Constants, more: Pick<ScorerOptions, "packed" | "mostMapped"> = {}) {
+  const scorer = new Scorer(config, weights, { ...options, ...more });
   try {
     return await scorer.score(inputs, { kind: "full", k: 1, temperature: 1 });
   } finally {
@@ -51,6 +51,15 @@ describe.each(directories)("the weights of %s, where they lie", (name) => {
     expect(digestOf(await placedWeights(tensors))).toBe(digestOf(await readStored(tensors)));
   });
 
+  it.each(["float32", "bfloat16", "int8"] as const)("in %s, mapped part by part, give the same scores", async (dtype) => {
+    const { config, tensors } = await opened;
+    const { weights, close } = weightsAt(config, await placedWeights(tensors), dtype);
+    const whole = await scores(config, weights, { packed: false });
+    const parts = await scores(config, weights, { packed: false, mostMapped: 2048 });
+    for (const [i, { full }] of parts.entries()) expectAllClose(full!, whole[i]!.full!, { rtol: 1e-5, atol: 1e-5 });
+    close();
+  });
+
   it("in float32 give the same scores as in memory", async () => {
     const { config, tensors } = await opened;
     const inMemory = await scores(config, await readStored(tensors));
@@ -66,7 +75,7 @@ describe.each(directories)("the weights of %s, where they lie", (name) => {
       const { config, tensors } = await opened;
       const mapped = weightsAt(config, await placedWeights(tensors), dtype);
       const used = await scores(config, mapped.weights);
-      const kl = meanKl(await scores(config, unrounded(mapped.weights), false), used);
+      const kl = meanKl(await scores(config, unrounded(mapped.weights), { packed: false }), used);
       expect(kl).toBeLessThan(bound);
       expect(kl).toBeGreaterThan(-1e-5);
       const sampler = new Sampler(config, mapped.weights, { ...options, chunkTokens: 2, maxRows: 2, weightsAsInputs: false });

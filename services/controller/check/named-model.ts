@@ -36,6 +36,10 @@ export interface NamedModel {
   /** Its family, as config.json names it. */
   readonly architecture: string;
   readonly ends: Pick<Ends, "declared" | "warnings">;
+  /** How many it has, where a teacher says it. */
+  readonly parameters?: number;
+  /** Element type of its weights, where a teacher says it. */
+  readonly dtype?: string;
   /** What is unusual about the model's files, and allowed; each names its directory. */
   readonly warnings: readonly string[];
 }
@@ -86,7 +90,7 @@ export function describedTeacher(
   description: TeacherServiceDescribeResponse,
   student: StudentModel | undefined,
 ): NamedModel {
-  const { architecture, vocabSize, declaredEosIds, endWarnings, warnings } = description;
+  const { architecture, vocabSize, declaredEosIds, endWarnings, warnings, parameters, dtype } = description;
   return {
     field: `teachers[${i}].model`,
     name: `the teacher "${teacherName(name)}"`,
@@ -96,6 +100,8 @@ export function describedTeacher(
     layout: isArchitecture(architecture) ? textLayoutOf({ architecture }) : "one",
     architecture,
     ends: { declared: declaredEosIds, warnings: endWarnings },
+    parameters: Number(parameters),
+    dtype,
     warnings,
   };
 }

@@ -1,6 +1,8 @@
+import { totalmem } from "node:os";
 import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { CheckedRun } from "./checked-run.js";
+import { memoryWarnings } from "./memory-warnings.js";
 import type { NamedModel } from "./named-model.js";
 import { vocabularyWarnings } from "./vocabulary.js";
 
@@ -10,10 +12,22 @@ export interface SpecWarning {
   readonly message: string;
 }
 
-/** What is allowed and unusual about a run that has no problems. */
-export function warningsOf(checked: CheckedRun): SpecWarning[] {
-  return [...objectiveWarnings(checked.run), ...checkpointWarnings(checked.spec), ...modelWarnings(checked)];
+/**
+ * What is allowed and unusual about a run that has no problems.
+ *
+ * @param memory bytes of this machine; undefined where the run's processes are on others
+ */
+export function warningsOf(checked: CheckedRun, memory = machineMemory()): SpecWarning[] {
+  return [
+    ...objectiveWarnings(checked.run),
+    ...checkpointWarnings(checked.spec),
+    ...modelWarnings(checked),
+    ...memoryWarnings(checked, memory),
+  ];
 }
+
+/** In a cluster each role's pod has a node of its own choice. */
+const machineMemory = (): number | undefined => (process.env.KUBERNETES_SERVICE_HOST === undefined ? totalmem() : undefined);
 
 function checkpointWarnings({ checkpoints, evaluation }: RunSpecValid): SpecWarning[] {
   if (checkpoints?.everySteps || checkpoints?.everySeconds !== 0 || evaluation?.everySteps) return [];

@@ -224,7 +224,7 @@ export class TrainHost {
 
 /** How a trainer's weights are read where they are: what is trained as inputs of graphs, what lies in files mapped. */
 const scorerOptions = (options: TrainerOptions, weightsAsInputs: boolean) => ({
-  ...{ ...options, batchTokens: options.microBatchTokens },
+  ...{ ...options, batchTokens: options.microBatchTokens || scoredTokens },
   ...{ weightsAsInputs, packed: false },
 });
 
@@ -237,6 +237,9 @@ async function costOf(model: Model<Constants>, options: TrainerOptions): Promise
 
 /** Most elements of the [tokens, V] arrays held at once. */
 const mostElements = 1 << 24;
+
+/** Most tokens of a forward that scores. */
+const scoredTokens = 16_384;
 
 /** Cuts a list where its completions reach so many tokens; at least one to a part. */
 function byTokens<T extends ScoreInput>(inputs: readonly T[], tokens: number): T[][] {

@@ -56,6 +56,7 @@ export interface OptimizerSettings {
   readonly beta2: number;
   readonly epsilon: number;
   readonly maxGradNorm: number;
+  /** 0: as the model needs memory for them. */
   readonly microBatchTokens: number;
   /** Layers are computed again for their gradients, to save memory. */
   readonly gradientCheckpointing: boolean;
@@ -211,7 +212,7 @@ export const resolveOptimizer = (given: OptimizerSpec | undefined): OptimizerSet
   beta2: given?.beta2 ?? 0.999,
   epsilon: given?.epsilon ?? 1e-8,
   maxGradNorm: given?.maxGradNorm ?? 1,
-  microBatchTokens: given?.microBatchTokens || 16384,
+  microBatchTokens: given?.microBatchTokens ?? 0,
   gradientCheckpointing: given?.gradientCheckpointing ?? false,
 });
 

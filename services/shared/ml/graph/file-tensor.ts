@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { RetortError } from "../../base/errors.js";
+import { borrow, giveBack, scratchBytes } from "./scratch.js";
 import { type ArrayOf, type DType, dtypeInfo, sizeOf, type Tensor } from "./tensor.js";
 
 /** A tensor whose elements lie in a file, little-endian and row-major: sessions map them, nothing of them is read before. */
@@ -46,30 +47,30 @@ export const isHalf = (dtype: DType): dtype is "float16" | "bfloat16" => dtype =
 /** Bytes of a constant's elements. */
 export const byteLengthOf = ({ dtype, dims }: Constant): number => sizeOf(dims) * dtypeInfo[dtype].bytes;
 
-const pieceBytes = 1 << 22;
-
 /**
- * A constant's bytes piece by piece, of whole elements. A piece is valid until the next one is asked for.
+ * A constant's bytes piece by piece, of whole elements. A piece is valid until the next one is asked for, or none any more.
  *
+ * @param size bytes of a piece, at most {@link scratchBytes}
  * @throws DataLoss naming the file if it ends before
  */
-export function* piecesOf(constant: Constant, size = pieceBytes): Generator<Uint8Array> {
+export function* piecesOf(constant: Constant, size = scratchBytes): Generator<Uint8Array> {
   if (!isInFile(constant)) {
     const { buffer, byteOffset, byteLength } = constant.data;
     for (let at = 0; at < byteLength; at += size) yield new Uint8Array(buffer, byteOffset + at, Math.min(size, byteLength - at));
     return;
   }
   const length = byteLengthOf(constant);
-  const piece = new Uint8Array(Math.min(size, length));
+  const piece = borrow();
   const file = openSync(constant.path, "r");
   try {
-    for (let at = 0; at < length; at += piece.length) {
-      const part = piece.subarray(0, Math.min(piece.length, length - at));
+    for (let at = 0; at < length; at += size) {
+      const part = piece.subarray(0, Math.min(size, length - at));
       fill(file, constant.offset + at, part, constant.path);
       yield part;
     }
   } finally {
     closeSync(file);
+    giveBack(piece);
   }
 }
 
@@ -81,10 +82,17 @@ function fill(file: number, position: number, bytes: Uint8Array, path: string): 
   }
 }
 
-/** A constant's bytes, read into memory if they lie in a file. */
+/** A constant's bytes, read into memory if they lie in a file. @throws DataLoss as {@link piecesOf} */
 export function bytesOf(constant: Constant): Uint8Array {
-  const [only] = isInFile(constant) ? piecesOf(constant, byteLengthOf(constant)) : piecesOf(constant, Number.POSITIVE_INFINITY);
-  return only ?? new Uint8Array();
+  if (!isInFile(constant)) return new Uint8Array(constant.data.buffer, constant.data.byteOffset, constant.data.byteLength);
+  const bytes = new Uint8Array(byteLengthOf(constant));
+  const file = openSync(constant.path, "r");
+  try {
+    fill(file, constant.offset, bytes, constant.path);
+    return bytes;
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** An array of a constant's elements over bytes that begin where the elements' size says. */

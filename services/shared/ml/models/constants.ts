@@ -1,4 +1,5 @@
 import { arrayOver, bytesOf, type Constant, type FileTensor, isHalf, isInFile, piecesOf } from "../graph/file-tensor.js";
+import { borrow, giveBack, scratchBytes } from "../graph/scratch.js";
 import { dtypeInfo, float32, type Tensor } from "../graph/tensor.js";
 import type { Weights } from "./param-spec.js";
 import { type FloatDtype, storedNames, widenInto } from "./safetensors/widen.js";
@@ -9,18 +10,28 @@ export type Weight = Tensor<"float32"> | FileTensor<FloatDtype>;
 /** Weights by name, some or all of which lie in files: what graphs have as constants. {@link Weights} are such, too. */
 export type Constants = ReadonlyMap<string, Weight>;
 
-const pieceElements = 1 << 20;
+/** Most elements of a piece. */
+const pieceElements = scratchBytes / dtypeInfo.float32.bytes;
 
-/** A constant's elements as float32, exactly, piece by piece. A piece is valid until the next one is asked for. */
+/**
+ * A constant's elements as float32, exactly, piece by piece. A piece is valid until the next one is asked for, or none any more.
+ *
+ * @param elements of a piece, at most 2²⁰
+ */
 export function* float32Pieces(constant: Constant, elements = pieceElements): Generator<Float32Array> {
   const { dtype } = constant;
-  const widened = isHalf(dtype) ? new Uint32Array(elements) : undefined;
-  for (const piece of piecesOf(constant, elements * dtypeInfo[dtype].bytes)) {
-    if (!isHalf(dtype) || !widened) yield arrayOver("float32", piece);
-    else {
-      widenInto(widened, 0, piece, storedNames[dtype]);
+  if (!isHalf(dtype)) {
+    for (const piece of piecesOf(constant, elements * dtypeInfo.float32.bytes)) yield arrayOver("float32", piece);
+    return;
+  }
+  const widened = borrow();
+  try {
+    for (const piece of piecesOf(constant, elements * dtypeInfo[dtype].bytes)) {
+      widenInto(new Uint32Array(widened.buffer), 0, piece, storedNames[dtype]);
       yield new Float32Array(widened.buffer, 0, piece.length >> 1);
     }
+  } finally {
+    giveBack(widened);
   }
 }
 

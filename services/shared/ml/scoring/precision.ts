@@ -27,6 +27,9 @@ const texts = [
 /** Tokens of a text that are read, and how many of them before the first one that is scored. */
 const [longest, given] = [40, 4];
 
+/** Bytes of the checkpoint's weights that are mapped at once. */
+const mostMapped = 2 ** 26;
+
 /**
  * Measures what a model's element type costs, on a few short texts in its own tokens; those that its tokenizer can't write are
  * replaced by ids spread over its vocabulary. The same model gives the same numbers.
@@ -36,10 +39,11 @@ const [longest, given] = [40, 4];
 export async function precisionOf(model: Model<Constants>, scorer: Scorer, options: ScorerOptions): Promise<Precision> {
   if (![...model.params.values()].some(isRounded)) return { meanKl: 0, maxLogprobError: 0, tokens: 0 };
   const inputs = texts.map((text, i) => inputOf(model, text, i));
-  // It is used once: laying it out for products would cost more than it saves, and memory.
-  const reference = new Scorer(model.config, unrounded(model.params), { ...options, packed: false }, model.adapter);
-  const exact = await distributions(reference, inputs).finally(() => reference.release());
-  const used = await distributions(scorer, inputs);
+  // It is used once: laying it out for products would cost more than it saves, and all of it at once would be the process's peak.
+  const once = { ...options, packed: false, batchTokens: longest, mostMapped };
+  const exact = await distributions(new Scorer(model.config, unrounded(model.params), once, model.adapter), inputs);
+  const used = [];
+  for (const input of inputs) used.push(...(await distributions(scorer, [input])));
   let [kl, tokens, maxLogprobError] = [0, 0, 0];
   for (const [i, { full, logprobs }] of exact.entries()) {
     const other = found(used[i], "the distributions");
@@ -54,12 +58,11 @@ const isRounded = (weight: Weight): boolean => isInFile(weight) && (weight.origi
 
 /** [N, V] and [N] of each text, in logarithms. */
 async function distributions(scorer: Scorer, inputs: readonly ScoreInput[]): Promise<Required<Pick<Answer, "full" | "logprobs">>[]> {
-  const answers = [];
-  for (const input of inputs) {
-    const [score] = await scorer.score([input], { kind: "full", k: 1, temperature: 1 });
-    answers.push({ full: found(score?.full, "the distributions"), logprobs: found(score?.logprobs, "the log-probabilities") });
-  }
-  return answers;
+  const scores = await scorer.score(inputs, { kind: "full", k: 1, temperature: 1 });
+  return scores.map(({ full, logprobs }) => ({
+    full: found(full, "the distributions"),
+    logprobs: found(logprobs, "the log-probabilities"),
+  }));
 }
 
 function inputOf({ config, tokenizer }: Model<Constants>, text: string, number: number): ScoreInput {

@@ -1,11 +1,14 @@
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
+import type { Graph } from "../graph/graph.js";
 import { float32, int32 } from "../graph/tensor.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { allInMemory, type Constants } from "../models/constants.js";
 import { withRoom } from "../models/forward/rotary.js";
 import type { Adapter } from "../models/lora.js";
-import { batchesWithin } from "../runtime/batches.js";
+import { batchesWithin, consecutive } from "../runtime/batches.js";
+import { runInParts } from "../runtime/run-in-parts.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import type { Score, Signal } from "../signals/score.js";
@@ -19,10 +22,18 @@ export interface ScorerOptions extends SessionOptions {
   readonly batchTokens: number;
   /** Feed the weights, which are in memory, to each run instead of compiling them in, which copies them. Default false. */
   readonly weightsAsInputs?: boolean;
+  /**
+   * Map at most so many bytes of weights at once: the model is compiled part by part for each call, which is slower. Default: no
+   * bound, and what was compiled is kept.
+   */
+  readonly mostMapped?: number;
 }
 
 /** Graphs that are kept: each holds a copy of the weights, and compiling one for another kind of signal takes as long as mapping them. */
 const mostSessions = 1;
+
+/** Elements of one [rows, V] array of a forward: several such are there at once, and more rows at a time aren't faster. */
+const mostElements = 2 ** 23;
 
 /** Scores completions under a model. Calls block their thread and must not overlap; a scorer belongs in a worker. */
 export class Scorer {
@@ -56,15 +67,25 @@ export class Scorer {
     }
     const scores = new Array<Score>(inputs.length);
     const lengths = inputs.map(inputsOf(this.#config).lengths);
-    for (const members of batchesWithin(lengths, this.#options.batchTokens)) {
-      const results = await this.#forward(
-        members.map((i) => inputs[i]!),
-        signal,
-      );
+    const mostRows = Math.floor(mostElements / this.#config.vocabSize);
+    const batches = batchesWithin(lengths, this.#options.batchTokens).flatMap((members) =>
+      consecutive(members, (i) => inputs[i]!.completionIds.length, mostRows),
+    );
+    const place = (members: readonly number[], outputs: Feeds) => {
+      const answers = answersOf(outputs, pickedFrom(inputs, members), signal, this.#config.vocabSize);
       members.forEach((member, i) => {
-        scores[member] = results[i]!;
+        scores[member] = answers[i]!;
       });
+    };
+    const { mostMapped } = this.#options;
+    if (mostMapped === undefined) {
+      for (const members of batches) place(members, await this.#forward(pickedFrom(inputs, members), signal));
+      return scores;
     }
+    const feeds = batches.map((members) => this.#feeds(pickedFrom(inputs, members), signal));
+    const graph = this.#graph(signal, Math.max(...lengths.flat()));
+    const outputs = await runInParts(graph, feeds, this.#options, mostMapped);
+    for (const [i, members] of batches.entries()) place(members, found(outputs[i], "a batch's outputs"));
     return scores;
   }
 
@@ -97,9 +118,22 @@ export class Scorer {
     }
   }
 
-  async #forward(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
-    const { lengths, layOut } = inputsOf(this.#config);
-    const { feeds, places } = layOut(inputs, 0);
+  async #forward(inputs: readonly ScoreInput[], signal: Signal): Promise<Feeds> {
+    const longest = Math.max(...inputs.flatMap(inputsOf(this.#config).lengths));
+    // The number of classes or draws is an input of the graph.
+    const session = await this.#sessions.get(`${signal.kind}/${signal.hiddenDtype ?? ""}`, longest, (room) =>
+      Session.create(this.#graph(signal, room), this.#options),
+    );
+    return session.run(this.#feeds(inputs, signal));
+  }
+
+  #graph(signal: Signal, room: number): Graph {
+    const weights = this.#options.weightsAsInputs ? "inputs" : this.#weights;
+    return scoreGraph(withRoom(this.#config, room), weights, signal, this.#adapter?.lora);
+  }
+
+  #feeds(inputs: readonly ScoreInput[], signal: Signal): Feeds {
+    const { feeds, places } = inputsOf(this.#config).layOut(inputs, 0);
     const rows = places.length;
     const labels = new Int32Array(rows);
     let row = 0;
@@ -107,8 +141,7 @@ export class Scorer {
       labels.set(completionIds, row);
       row += completionIds.length;
     }
-    const session = await this.#session(signal, Math.max(...inputs.flatMap(lengths)));
-    const outputs = await session.run({
+    return {
       ...(this.#options.weightsAsInputs ? Object.fromEntries(allInMemory(this.#weights)) : {}),
       ...Object.fromEntries(this.#adapter?.factors ?? []),
       ...feeds,
@@ -116,18 +149,11 @@ export class Scorer {
       labels: int32(labels, [rows]),
       temperature: float32([signal.temperature], []),
       ...signals[signal.kind].feeds?.(inputs, signal.k),
-    });
-    return answersOf(outputs, inputs, signal, this.#config.vocabSize);
-  }
-
-  async #session(signal: Signal, positions: number): Promise<Session> {
-    const weights = this.#options.weightsAsInputs ? "inputs" : this.#weights;
-    // The number of classes or draws is an input of the graph.
-    return this.#sessions.get(`${signal.kind}/${signal.hiddenDtype ?? ""}`, positions, (room) =>
-      Session.create(scoreGraph(withRoom(this.#config, room), weights, signal, this.#adapter?.lora), this.#options),
-    );
+    };
   }
 }
+
+const pickedFrom = <T>(items: readonly T[], places: readonly number[]): T[] => places.map((place) => found(items[place], "an item"));
 
 /** Each sequence's part of the outputs of one forward. */
 function answersOf(outputs: Feeds, inputs: readonly ScoreInput[], signal: Signal, vocab: number): Score[] {

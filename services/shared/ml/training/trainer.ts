@@ -5,6 +5,7 @@ import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { allInMemory, type Constants } from "../models/constants.js";
 import { withRoom } from "../models/forward/rotary.js";
+import { microBatchTokensFor } from "../models/memory-estimate.js";
 import { type Head, headDigest } from "../models/model.js";
 import { parameterCount } from "../models/model-params.js";
 import { pick, type Weights } from "../models/param-spec.js";
@@ -21,7 +22,7 @@ import { accumulateGraph, gradientsGraph, type StepGraphOptions } from "./step-g
 export interface TrainerOptions extends SessionOptions {
   readonly objective: Objective;
   readonly optimizer: OptimizerOptions;
-  /** Most tokens of one micro-batch, padding included. */
+  /** Most tokens of one micro-batch, padding included; 0: see {@link microBatchTokensFor}. */
   readonly microBatchTokens: number;
   /** Rows per block of the vocabulary loss; 0 takes all at once. By default blocks are used where they save memory. */
   readonly blockRows?: number;
@@ -133,9 +134,11 @@ export class Trainer {
         "InvalidArgument",
         `sequence ${long}: prompt and completion together exceed the model's ${maxPositions} positions; lower maxNewTokens or drop the prompt`,
       );
-    const { objective, microBatchTokens, optimizer } = this.#options;
+    const { objective, microBatchTokens, optimizer, gradientCheckpointing = false } = this.#options;
     const overhead = microBatchOverhead(parameterCount(this.#config));
-    const parts = splitBatch(batch, { budget: microBatchTokens, overhead }, inputsOf(this.#config));
+    const longest = Math.max(...batch.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length));
+    const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
+    const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
     const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation));
     await this.#gradients(batch, parts, stats);
     const norm = await this.#optimizer.norm();

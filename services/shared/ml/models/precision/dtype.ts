@@ -1,5 +1,6 @@
 import { RetortError } from "../../../base/errors.js";
 import { type Constant, isInFile } from "../../graph/file-tensor.js";
+import { borrow, giveBack } from "../../graph/scratch.js";
 import { dtypeInfo } from "../../graph/tensor.js";
 import { TemporaryWeights } from "../../runtime/temporary-weights.js";
 import { openLanguageModel } from "../checkpoint/check.js";
@@ -10,7 +11,7 @@ import { headName, paramSpecs } from "../model-params.js";
 import type { LinearLayout } from "../param-spec.js";
 import type { FloatDtype } from "../safetensors/widen.js";
 import { quantised } from "./quantise.js";
-import { firstTooLarge, roundedBytes } from "./round.js";
+import { bfloat16Bits, firstTooLarge, float16Bits } from "./round.js";
 import type { WeightDtype } from "./weight-dtypes.js";
 
 /** The element type of a model directory's weights; float32, which loses nothing, where they have several. @throws as {@link openLanguageModel} */
@@ -65,18 +66,24 @@ function* bytesOf(pieces: Iterable<Float32Array>): Generator<Uint8Array> {
 }
 
 function* rounded(weight: Constant, dtype: "float16" | "bfloat16", name: string): Generator<Uint8Array> {
+  const round = dtype === "float16" ? float16Bits : bfloat16Bits;
+  const buffer = borrow();
   let before = 0;
-  for (const piece of float32Pieces(weight)) {
-    const bytes = roundedBytes(piece, dtype);
-    const at = firstTooLarge(new Uint16Array(bytes.buffer), dtype);
-    if (at >= 0)
-      throw new RetortError(
-        "InvalidArgument",
-        `weight ${name} holds ${piece[at]} (element ${before + at}), more than ${dtype} can hold; take ${dtype === "float16" ? "bfloat16 or " : ""}float32`,
-        { fieldPath: "dtype" },
-      );
-    before += piece.length;
-    yield bytes;
+  try {
+    for (const piece of float32Pieces(weight)) {
+      const bits = round(piece, new Uint16Array(buffer.buffer, 0, piece.length));
+      const at = firstTooLarge(bits, dtype);
+      if (at >= 0)
+        throw new RetortError(
+          "InvalidArgument",
+          `weight ${name} holds ${piece[at]} (element ${before + at}), more than ${dtype} can hold; take ${dtype === "float16" ? "bfloat16 or " : ""}float32`,
+          { fieldPath: "dtype" },
+        );
+      before += piece.length;
+      yield buffer.subarray(0, bits.byteLength);
+    }
+  } finally {
+    giveBack(buffer);
   }
 }
 

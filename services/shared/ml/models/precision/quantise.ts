@@ -1,8 +1,8 @@
 // Dimensions: N outputs, K inputs, C blocks of a row, L elements of a block.
-import type { Constant, QuantisedMatrix } from "../../graph/file-tensor.js";
-import { float32, transposed } from "../../graph/tensor.js";
+import type { QuantisedMatrix } from "../../graph/file-tensor.js";
+import { transposed } from "../../graph/tensor.js";
 import type { WeightsFile } from "../../graph/weights-file.js";
-import { float32Pieces } from "../constants.js";
+import { float32Pieces, inMemory, type Weight } from "../constants.js";
 import type { LinearLayout } from "../param-spec.js";
 
 /** Elements that share a scale: the more, the less memory; fewer where a row doesn't divide by that. */
@@ -15,7 +15,7 @@ const zeroPoint = 128;
  * A linear's weight in 8 bits, symmetric by blocks along the inputs: q = round(w / scale) + 128 with scale = max|w| / 127
  * of the block. Written to a file row by row; nothing of it is kept.
  */
-export function quantised(weight: Constant, layout: LinearLayout, file: WeightsFile): QuantisedMatrix {
+export function quantised(weight: Weight, layout: LinearLayout, file: WeightsFile): QuantisedMatrix {
   const [rows, columns] = weight.dims as [number, number];
   const [N, K] = layout === "outIn" ? [rows, columns] : [columns, rows];
   const L = blockSizes.find((size) => K % size === 0) ?? 32;
@@ -40,17 +40,14 @@ export function quantised(weight: Constant, layout: LinearLayout, file: WeightsF
 }
 
 /** Whole rows [.., K] of the weight as [N, K]. */
-function* rowPieces(weight: Constant, layout: LinearLayout, K: number): Generator<Float32Array> {
-  const rows = Math.max(1, Math.floor((1 << 20) / K));
-  if (layout === "outIn") yield* float32Pieces(weight, rows * K);
-  else {
-    const [whole] = float32Pieces(
-      weight,
-      weight.dims.reduce((product, dim) => product * dim, 1),
-    );
-    if (whole) yield transposed(float32(whole, weight.dims)).data;
-  }
+function* rowPieces(weight: Weight, layout: LinearLayout, K: number): Generator<Float32Array> {
+  if (layout === "inOut") yield transposed(inMemory(weight)).data;
+  else if (K > mostPiece) yield inMemory(weight).data;
+  else yield* float32Pieces(weight, Math.floor(mostPiece / K) * K);
 }
+
+/** Most elements of {@link float32Pieces}. */
+const mostPiece = 1 << 20;
 
 /** Writes a block, and gives its scale. */
 function encodeBlock(from: Float32Array, at: number, length: number, into: Uint8Array, to: number): number {

@@ -1,9 +1,8 @@
 const scratch = new Float32Array(1);
 
-/** float32 numbers rounded to bfloat16, to the nearest, ties to even: their bits. An infinity is what was too large. */
-export function bfloat16Bits(numbers: Float32Array): Uint16Array {
+/** float32 numbers rounded to bfloat16, to the nearest, ties to even: their bits, in `out`. An infinity is what was too large. */
+export function bfloat16Bits(numbers: Float32Array, out = new Uint16Array(numbers.length)): Uint16Array {
   const bits = new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
-  const out = new Uint16Array(bits.length);
   for (let i = 0; i < bits.length; i++) {
     const x = bits[i] as number;
     out[i] = (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
@@ -11,10 +10,9 @@ export function bfloat16Bits(numbers: Float32Array): Uint16Array {
   return out;
 }
 
-/** float32 numbers rounded to float16, to the nearest, ties to even: their bits. An infinity is what was too large. */
-export function float16Bits(numbers: Float32Array): Uint16Array {
+/** float32 numbers rounded to float16, to the nearest, ties to even: their bits, in `out`. An infinity is what was too large. */
+export function float16Bits(numbers: Float32Array, out = new Uint16Array(numbers.length)): Uint16Array {
   const bits = new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
-  const out = new Uint16Array(bits.length);
   for (let i = 0; i < bits.length; i++) out[i] = halfOf(bits[i] as number);
   return out;
 }
@@ -37,10 +35,4 @@ export const firstTooLarge = (bits: Uint16Array, dtype: "float16" | "bfloat16"):
   const infinity = dtype === "float16" ? 0x7c00 : 0x7f80;
   for (let i = 0; i < bits.length; i++) if (((bits[i] as number) & 0x7fff) === infinity) return i;
   return -1;
-};
-
-/** The bytes of rounded numbers. */
-export const roundedBytes = (numbers: Float32Array, dtype: "float16" | "bfloat16"): Uint8Array => {
-  const { buffer, byteOffset, byteLength } = dtype === "float16" ? float16Bits(numbers) : bfloat16Bits(numbers);
-  return new Uint8Array(buffer, byteOffset, byteLength);
 };

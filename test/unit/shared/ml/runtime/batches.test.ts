@@ -1,4 +1,4 @@
-import { batchesWithin, cheapestBatches } from "../../../../../services/shared/ml/runtime/batches.js";
+import { batchesWithin, cheapestBatches, consecutive } from "../../../../../services/shared/ml/runtime/batches.js";
 
 /** Tokens of a batch, padding included. */
 function tokensOf(lengths: readonly (number | readonly number[])[], members: readonly number[]): number {
@@ -76,5 +76,16 @@ describe("cheapestBatches()", () => {
       expect(costOf(lengths, found, overhead)).toBe(least);
       expect(found.flat().sort((a, b) => a - b)).toEqual([...lengths.keys()]);
     }
+  });
+});
+
+describe("consecutive()", () => {
+  it.each([
+    [[3, 3, 3], 6, [[3, 3], [3]]],
+    [[9, 1, 2, 9], 4, [[9], [1, 2], [9]]],
+    [[], 4, []],
+    [[0, 0, 5], 5, [[0, 0, 5]]],
+  ])("puts %j within %d together", (sizes, most, batches) => {
+    expect(consecutive(sizes, (size) => size, most)).toEqual(batches);
   });
 });

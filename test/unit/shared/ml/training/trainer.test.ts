@@ -28,7 +28,7 @@ async function learnerLogprobs(batch: readonly TrainSequence[]): Promise<number[
 describe("Trainer", () => {
   it.each(["sequence", "token"] as const)("gives the same update however a batch is split, normalised by %s", async (normalisation) => {
     const updates = await Promise.all(
-      [1000, 18, 1].map(async (microBatchTokens) => {
+      [0, 1000, 18, 1].map(async (microBatchTokens) => {
         const trainer = trainerWith({ normalisation }, { microBatchTokens });
         const stats = await trainer.step(setup.batch, rate);
         await trainer.release();
