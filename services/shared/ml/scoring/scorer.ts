@@ -5,7 +5,8 @@ import type { ModelConfig } from "../models/config/model-config.js";
 import { allInMemory, type Constants } from "../models/constants.js";
 import { withRoom } from "../models/forward/rotary.js";
 import type { Adapter } from "../models/lora.js";
-import { batchesWithin } from "../runtime/batches.js";
+import { parameterCount } from "../models/model-params.js";
+import { batchOverhead, cheapestBatches } from "../runtime/batches.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import type { Score, Signal } from "../signals/score.js";
@@ -56,7 +57,8 @@ export class Scorer {
     }
     const scores = new Array<Score>(inputs.length);
     const lengths = inputs.map(inputsOf(this.#config).lengths);
-    for (const members of batchesWithin(lengths, this.#options.batchTokens)) {
+    const overhead = batchOverhead(parameterCount(this.#config));
+    for (const members of cheapestBatches(lengths, this.#options.batchTokens, overhead)) {
       const results = await this.#forward(
         members.map((i) => inputs[i]!),
         signal,
