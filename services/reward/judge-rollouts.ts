@@ -8,6 +8,7 @@ import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
 import type { Work } from "../shared/flow/runs/member-role.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
+import { membersOf } from "../shared/flow/together.js";
 import { RewardSchema, type Rollout } from "../shared/gen/retort/v1/flow_pb.js";
 import type { RewardSettings } from "./config.js";
 import { evaluate } from "./evaluator.js";
@@ -34,7 +35,7 @@ export function judgeRollouts(
     concurrency: 8,
     patienceMs: run.stepTimeoutMs,
     log,
-    handler: (delivery) => judgeRollout(delivery, membership, judges, meters),
+    handler: (delivery) => judgeMessage(delivery, membership, judges, meters),
   });
   return {
     done: consumption.done,
@@ -47,14 +48,21 @@ export function judgeRollouts(
   };
 }
 
-/** Handles one rollout. Doing it twice is harmless: the first stored reward counts. */
+/** Judges the rollouts of a message side by side. Doing it twice is harmless: the first stored reward of each counts. */
+async function judgeMessage({ data, attempt }: Delivery, ...surroundings: [Membership, RewardJudges, RewardMeters]): Promise<void> {
+  const judged = membersOf(readRollout(data)).map((rollout) => judgeRollout(rollout, attempt, ...surroundings));
+  // All are waited for: one that fails keeps no other from its result.
+  await Promise.allSettled(judged);
+  await Promise.all(judged);
+}
+
 async function judgeRollout(
-  { data, attempt }: Delivery,
+  rollout: Rollout,
+  attempt: number,
   { streams, spec, run }: Membership,
   judges: RewardJudges,
   meters: RewardMeters,
 ): Promise<void> {
-  const rollout = readRollout(data);
   if (!rollout.rewarded) return;
   const started = performance.now();
   const written = rollout.sequences.filter(({ failure }) => !failure);

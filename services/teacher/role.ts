@@ -9,7 +9,7 @@ import { backends } from "./backends/table.js";
 import type { TeacherSettings } from "./config.js";
 import { describingTeacher } from "./describing-role.js";
 import { TeacherMeters } from "./meters.js";
-import { scoreRollouts, writeTexts } from "./run-work.js";
+import { scoreRun, writeTexts } from "./run-work.js";
 import { teacherService } from "./service.js";
 
 /** The teacher: scores the rollouts of a run and writes its texts, or does either for its callers. */
@@ -47,7 +47,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
         const { teachers, vocabSize } = membership.spec;
         const opened = await open(teachers.find(({ name }) => teacherName(name) === teacher)?.model, vocabSize || undefined);
         await announceModel(membership, ["teacher", teacher], opened.description);
-        return async () => [await scoreRollouts(context, membership, opened, meters), writeTexts(context, membership, opened)];
+        return async () => [await scoreRun(context, membership, opened, meters), writeTexts(context, membership, opened)];
       },
       alone: async () => {
         await open();

@@ -11,10 +11,10 @@ import type { TeacherModel } from "./backends/backend.js";
 import type { TeacherSettings } from "./config.js";
 import type { TeacherMeters } from "./meters.js";
 import { ScoreCache } from "./score-cache.js";
-import { scoreRollout } from "./scorer.js";
+import { scoreRollouts } from "./scorer.js";
 
 /** Scores the rollouts of a run that name this teacher. */
-export async function scoreRollouts(
+export async function scoreRun(
   { settings, log }: RoleContext<TeacherSettings>,
   { streams, runId, run }: Membership,
   model: TeacherModel,
@@ -37,7 +37,7 @@ export async function scoreRollouts(
     concurrency: 2,
     patienceMs: stepTimeoutMs,
     log,
-    handler: (delivery) => scoreRollout(delivery, scoring),
+    handler: (delivery) => scoreRollouts(delivery, scoring),
   });
 }
 

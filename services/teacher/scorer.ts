@@ -12,6 +12,7 @@ import { payloadBytes } from "../shared/flow/results/payload.js";
 import { publishScore } from "../shared/flow/results/publish-results.js";
 import { sequencesDigest } from "../shared/flow/rollouts/digest.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
+import { membersOf } from "../shared/flow/together.js";
 import {
   Purpose,
   type RolloutValid,
@@ -47,74 +48,158 @@ export interface ScorerContext {
 
 const worker = `${hostname()}/${process.pid}`;
 
+/** What the scoring of one rollout begins with. */
+interface Job {
+  /** Why a sequence isn't scored; empty for those that are. */
+  readonly outcomes: readonly string[];
+  /** Sequences to be scored. */
+  readonly inputs: readonly ScoreInput[];
+  /** Scores that the cache has, as the inputs are. */
+  readonly known: readonly (SequenceScoreInit | undefined)[];
+  readonly cache: ScoreCache | undefined;
+}
+
+/** What a rollout gets. */
+interface Scored {
+  readonly scores: readonly SequenceScoreInit[];
+  readonly cacheLookups: number;
+  readonly cacheHits: number;
+}
+
 /**
- * Handles one rollout: scores every sequence that was written, stores the score. A sequence that cannot be scored, or is
- * too stale to be worth it, is a recorded outcome. Handling a rollout twice is harmless: the first stored score counts.
+ * Handles a message: scores the sequences of its rollouts together, stores the score of each rollout. A sequence that cannot be
+ * scored, or is too stale to be worth it, is a recorded outcome. Handling a rollout twice is harmless: the first stored score
+ * counts.
  */
-export async function scoreRollout({ data, attempt }: Delivery, context: ScorerContext): Promise<void> {
-  const rollout = readRollout(data);
-  if (!rollout.signal) throw new RetortError("InvalidArgument", "the rollout asks for no signal; one that names a teacher must");
-  const signal = signalOf(rollout.signal);
-  const cached = { lookups: 0, hits: 0 };
-  const made = context.time.of(() => scoreAll(rollout, signal, context, cached));
-  const { result: scores, seconds } = await made.catch((error: unknown) => {
-    const { message, disposition } = RetortError.from(error);
-    // What passes by itself is no outcome. A bug may be this process's own: another one gets to try, until the last attempt.
-    if (disposition === "giveBack" || (disposition === "fail" && attempt < context.maxAttempts)) throw error;
-    return { result: rollout.sequences.map((): SequenceScoreInit => ({ failure: message })), seconds: 0 };
-  });
-  const recordOf = (scores: SequenceScoreInit[]) =>
+export async function scoreRollouts({ data, attempt }: Delivery, context: ScorerContext): Promise<void> {
+  const rollouts = membersOf(readRollout(data));
+  const { signal: asked } = rollouts[0];
+  if (!asked) throw new RetortError("InvalidArgument", "the rollout asks for no signal; one that names a teacher must");
+  const signal = signalOf(asked);
+  const scored = scoreAll(rollouts, signal, context);
+  const timed = rollouts.map((_, i) => context.time.of(() => scored[i]!));
+  // All are waited for: one that fails keeps no other from its result.
+  const outcomes = await Promise.allSettled(timed);
+  const failed: unknown[] = [];
+  for (const [i, outcome] of outcomes.entries()) {
+    try {
+      await publishOutcome(rollouts[i]!, signal, outcome, attempt, context);
+    } catch (error) {
+      failed.push(error);
+    }
+  }
+  if (failed.length > 0) throw failed[0];
+}
+
+async function publishOutcome(
+  rollout: RolloutValid,
+  signal: Signal,
+  outcome: PromiseSettledResult<{ readonly result: Scored; readonly seconds: number }>,
+  attempt: number,
+  context: ScorerContext,
+): Promise<void> {
+  const allFail = (failure: string) => rollout.sequences.map((): SequenceScoreInit => ({ failure }));
+  const { result, seconds } =
+    outcome.status === "fulfilled"
+      ? outcome.value
+      : { result: { scores: allFail(failureOf(outcome.reason, attempt, context)), cacheLookups: 0, cacheHits: 0 }, seconds: 0 };
+  const recordOf = (scores: readonly SequenceScoreInit[]) =>
     create(TeacherScoreSchema, {
       key: rollout.key,
       teacher: context.teacher,
       teacherDigest: context.digest,
       headDigest: signals[signal.kind].needsHead ? context.headDigest : "",
-      signal: rollout.signal,
+      ...(rollout.signal && { signal: rollout.signal }),
       sequencesDigest: sequencesDigest(rollout.sequences),
-      scores,
       worker,
       seconds,
-      cacheLookups: cached.lookups,
-      cacheHits: cached.hits,
+      ...result,
+      scores: [...scores],
     });
-  await publishScore(context.streams, recordOf(scores)).catch((error: unknown) => {
+  await publishScore(context.streams, recordOf(result.scores)).catch((error: unknown) => {
     const { code, message } = RetortError.from(error);
     if (code !== "InvalidArgument") throw error;
     // Too large for a message: an outcome too, or the learner would wait for it.
-    return publishScore(context.streams, recordOf(rollout.sequences.map(() => ({ failure: message }))));
+    return publishScore(context.streams, recordOf(allFail(message)));
   });
   context.done(
     rollout.sequences.reduce((sum, { completionIds }) => sum + (completionIds?.shape[0] ?? 0), 0),
     seconds,
-    scores.reduce((sum, score) => sum + payloadBytes(score), 0),
+    result.scores.reduce((sum, score) => sum + payloadBytes(score), 0),
     signal.kind,
   );
 }
 
-async function scoreAll(
-  rollout: RolloutValid,
-  signal: Signal,
-  context: ScorerContext,
-  cached: { lookups: number; hits: number },
-): Promise<SequenceScoreInit[]> {
-  const outcomes = rollout.sequences.map((sequence) => sequence.failure || staleness(rollout, sequence, context.maxStaleness));
+/** Why a rollout counts as failed. @throws what fails it, where it is to be tried again */
+function failureOf(reason: unknown, attempt: number, { maxAttempts }: ScorerContext): string {
+  const { message, disposition } = RetortError.from(reason);
+  // What passes by itself is no outcome. A bug may be this process's own: another one gets to try, until the last attempt.
+  if (disposition === "giveBack" || (disposition === "fail" && attempt < maxAttempts)) throw reason;
+  return message;
+}
+
+/** The scores of rollouts, made together: of each a promise of its own. */
+function scoreAll(rollouts: readonly RolloutValid[], signal: Signal, context: ScorerContext): Promise<Scored>[] {
+  const jobs = rollouts.map((rollout) => jobOf(rollout, signal, context));
+  const made = Promise.allSettled(jobs).then((settled) => {
+    const missing = settled.map((job) => (job.status === "fulfilled" ? missingOf(job.value) : []));
+    return scoreTogether(missing, signal, context.score);
+  });
+  return jobs.map(async (job, i) => {
+    const all = await made;
+    const { inputs, outcomes, known, cache } = await job;
+    const own = await all[i]!;
+    await cache?.keep(missingOf({ inputs, known }), signal, own);
+    let [taken, at] = [0, 0];
+    const scores = inputs.map((_, n) => known[n] ?? own[taken++]!);
+    return {
+      scores: outcomes.map((failure) => (failure ? { failure } : scores[at++]!)),
+      cacheLookups: cache ? inputs.length : 0,
+      cacheHits: known.filter(Boolean).length,
+    };
+  });
+}
+
+const missingOf = ({ inputs, known }: Pick<Job, "inputs" | "known">): ScoreInput[] => inputs.filter((_, i) => !known[i]);
+
+async function jobOf(rollout: RolloutValid, signal: Signal, { maxStaleness, cache: all }: ScorerContext): Promise<Job> {
+  const outcomes = rollout.sequences.map((sequence) => sequence.failure || staleness(rollout, sequence, maxStaleness));
   const inputs = rollout.sequences.filter((_, i) => !outcomes[i]).map((sequence) => scoreInput(sequence));
-  const cache = rollout.source === Source.STUDENT ? undefined : context.cache;
-  const known = await cache?.find(inputs, signal);
-  if (known) Object.assign(cached, { lookups: inputs.length, hits: known.hits });
-  const missing = inputs.filter((_, i) => !known?.scores[i]);
-  const made = await scoreGood(missing, signal, context.score);
-  await cache?.keep(missing, signal, made);
-  let [taken, at] = [0, 0];
-  const scores = inputs.map((_, i) => known?.scores[i] ?? made[taken++]!);
-  return outcomes.map((failure) => (failure ? { failure } : scores[at++]!));
+  const cache = rollout.source === Source.STUDENT ? undefined : all;
+  return { outcomes, inputs, cache, known: (await cache?.find(inputs, signal))?.scores ?? [] };
+}
+
+/** Scores lists of sequences at once; if that fails, each list by itself, so that it is only the one at fault that fails. */
+async function scoreTogether(
+  lists: readonly (readonly ScoreInput[])[],
+  signal: Signal,
+  score: ScorerContext["score"],
+): Promise<Promise<SequenceScoreInit[]>[]> {
+  if (lists.length === 1) return [scoreGood(lists[0]!, signal, score)];
+  try {
+    const made = (await scored(lists.flat(), signal, score)).values();
+    return lists.map(async (inputs) => inputs.map(() => made.next().value as SequenceScoreInit));
+  } catch (error) {
+    if (RetortError.from(error).disposition === "giveBack") throw error;
+    const results: Promise<SequenceScoreInit[]>[] = [];
+    for (const inputs of lists) {
+      const own = scoreGood(inputs, signal, score);
+      results.push(own);
+      await own.catch(() => {});
+    }
+    return results;
+  }
+}
+
+async function scored(inputs: readonly ScoreInput[], signal: Signal, score: ScorerContext["score"]): Promise<SequenceScoreInit[]> {
+  if (inputs.length === 0) return [];
+  return (await score(inputs, signal)).map((one, i) => toScoreRecord(one, inputs[i]!.completionIds.length));
 }
 
 /** Scores all at once; if one of them is at fault, each alone. */
 async function scoreGood(inputs: readonly ScoreInput[], signal: Signal, score: ScorerContext["score"]): Promise<SequenceScoreInit[]> {
-  if (inputs.length === 0) return [];
   try {
-    return (await score(inputs, signal)).map((one, i) => toScoreRecord(one, inputs[i]!.completionIds.length));
+    return await scored(inputs, signal, score);
   } catch (error) {
     const known = RetortError.from(error);
     const ofInput = known.code === "InvalidArgument" || known.code === "OutOfRange";

@@ -4,7 +4,7 @@ import type { Item } from "../../shared/codec/examples.js";
 import { signalFor } from "../../shared/codec/signal-spec.js";
 import { toRecord } from "../../shared/flow/arrays.js";
 import { promptsPerTask, type StepPlan } from "../../shared/flow/prompts/plan.js";
-import { publishRollout } from "../../shared/flow/rollouts/publish-rollout.js";
+import { RolloutSender } from "../../shared/flow/rollouts/publish-rollout.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { needsReward, needsScore, type Phase, type SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import { FinishReason, Purpose, RolloutSchema, type SequenceSchema, Source } from "../../shared/gen/retort/v1/flow_pb.js";
@@ -32,7 +32,7 @@ export async function issueStep(
   });
   const handout = { sampling: samplingOf(phase), sampler: "", promptsTogether: promptsPerTask(run, phase) };
   if (plan.onPolicy) await publishShares(membership, shares, planned, handout);
-  else for (const [task, share] of shares.entries()) await publishDatasetText(membership, share, planned[task]!);
+  else await publishDatasetTexts(membership, shares, planned);
   return planned;
 }
 
@@ -67,13 +67,14 @@ function withinPrefix({ sampling, objective: { prefixTokens } }: Phase): Samplin
 }
 
 /** Sends the dataset's own completions on, as if a student had written them. */
-async function publishDatasetText(
-  { streams }: Membership,
-  { teacher, signal, items }: Share,
-  { key, prompts }: PlannedTask,
-): Promise<void> {
-  const sequences = items.map((item, prompt) => datasetSequence(item, prompt, prompts[prompt]!.completionIds ?? completionOf(item)));
-  await publishRollout(streams, create(RolloutSchema, { key, source: Source.DATASET, teacher, signal, sequences }));
+async function publishDatasetTexts({ streams }: Membership, shares: readonly Share[], planned: readonly PlannedTask[]): Promise<void> {
+  const sender = new RolloutSender(streams);
+  for (const [task, { teacher, signal, items }] of shares.entries()) {
+    const { key, prompts } = planned[task]!;
+    const sequences = items.map((item, prompt) => datasetSequence(item, prompt, prompts[prompt]!.completionIds ?? completionOf(item)));
+    await sender.add(create(RolloutSchema, { key, source: Source.DATASET, teacher, signal, sequences }));
+  }
+  await sender.end();
 }
 
 /** @param completionIds as much of the row's completion as is sent */

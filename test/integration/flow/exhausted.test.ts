@@ -8,7 +8,7 @@ import { toRecord } from "../../../services/shared/flow/arrays.js";
 import { publishTask, publishTasks } from "../../../services/shared/flow/prompts/publish-task.js";
 import { sequencesDigest } from "../../../services/shared/flow/rollouts/digest.js";
 import { recordExhausted } from "../../../services/shared/flow/rollouts/exhausted.js";
-import { publishRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
+import { RolloutSender } from "../../../services/shared/flow/rollouts/publish-rollout.js";
 import { durables, ensureRun, ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
 import { type ResultKind, subjects } from "../../../services/shared/flow/subjects.js";
 import {
@@ -17,6 +17,7 @@ import {
   RewardSchema,
   RolloutSchema,
   Source,
+  TaskKeySchema,
   TeacherScoreSchema,
 } from "../../../services/shared/gen/retort/v1/flow_pb.js";
 import { eventually, TestNats } from "../../support/servers/nats.js";
@@ -82,13 +83,18 @@ describe("recordExhausted()", () => {
   it("records failed scores and rewards of a rollout that kills its teachers and judges", async () => {
     const sequences = [{ promptIds: ids(1), completionIds: ids(2, 3) }, { failure: "too long" }];
     const rollout = create(RolloutSchema, { key: key(1), source: Source.STUDENT, sequences, teacher: "default", signal, rewarded: true });
-    await publishRollout(streams, rollout);
-    await dieOver(streamNames.rollouts, durables.teacher(runId, "default"), async () => (await stored(1, "score")) !== undefined);
+    const sender = new RolloutSender(streams);
+    for (const one of [rollout, create(RolloutSchema, { ...rollout, key: create(TaskKeySchema, key(8)) })]) await sender.add(one);
+    await sender.end();
+    const scored = async () => (await stored(1, "score")) !== undefined && (await stored(8, "score")) !== undefined;
+    await dieOver(streamNames.rollouts, durables.teacher(runId, "default"), scored);
     const score = fromBinary(TeacherScoreSchema, (await stored(1, "score"))!);
     expect(score).toMatchObject({ signal, sequencesDigest: sequencesDigest(rollout.sequences) });
     expect(score.scores.map(({ failure }) => failure)).toEqual(Array(2).fill("its workers were lost, 7 times"));
-    await dieOver(streamNames.rollouts, durables.reward(runId), async () => (await stored(1, "reward")) !== undefined);
-    expect(fromBinary(RewardSchema, (await stored(1, "reward"))!).rewards.map(({ failure }) => failure)).toHaveLength(2);
+    const judged = async () => (await stored(1, "reward")) !== undefined && (await stored(8, "reward")) !== undefined;
+    await dieOver(streamNames.rollouts, durables.reward(runId), judged);
+    for (const task of [1, 8])
+      expect(fromBinary(RewardSchema, (await stored(task, "reward"))!).rewards.map(({ failure }) => failure)).toHaveLength(2);
   });
 
   it("survives a record that nobody can read", async () => {

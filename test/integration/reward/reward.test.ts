@@ -4,7 +4,7 @@ import { createLog } from "../../../services/shared/base/log.js";
 import { implement } from "../../../services/shared/base/rpc/handlers.js";
 import { RpcServer } from "../../../services/shared/base/rpc/server.js";
 import { publishReward } from "../../../services/shared/flow/results/publish-results.js";
-import { publishRollout, readRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
+import { publishRollout, RolloutSender, readRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
 import { durables, streamNames } from "../../../services/shared/flow/streams.js";
 import { subjects } from "../../../services/shared/flow/subjects.js";
 import {
@@ -76,6 +76,19 @@ phases: [{ preset: rl, steps: 9 }]`);
     expect((await rewardsOf(rollout)).rewards).toMatchObject([
       { value: 31, components: { exact_match: 1, external: 3 }, failure: "" },
       { value: 50, components: { exact_match: 0, external: 5 }, failure: "" },
+    ]);
+    await bench.idle(streamNames.rollouts, durable);
+  });
+
+  it("judges the rollouts of a message, and gives each a result of its own", async () => {
+    const rollouts = ["one", "three"].map((completionText) => rolloutOf([{ completionText, reference: "one" }, { failure: "too long" }]));
+    const sender = new RolloutSender(bench.streams);
+    for (const rollout of rollouts) await sender.add(rollout);
+    await sender.end();
+    const results = await Promise.all(rollouts.map(rewardsOf));
+    expect(results.map(({ rewards }) => rewards)).toMatchObject([
+      [{ value: 31 }, { failure: "too long" }],
+      [{ value: 50 }, { failure: "too long" }],
     ]);
     await bench.idle(streamNames.rollouts, durable);
   });

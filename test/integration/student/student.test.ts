@@ -1,4 +1,5 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { found } from "../../../services/shared/base/found.js";
 import { publish } from "../../../services/shared/base/streams/publish.js";
 import { toFloat32, toInt32, toRecord, toUint32 } from "../../../services/shared/flow/arrays.js";
 import { sampleSeed } from "../../../services/shared/flow/prompts/plan.js";
@@ -7,6 +8,7 @@ import { publishRollout, readRollout } from "../../../services/shared/flow/rollo
 import { rolloutOf, samplesOf, writtenSequence } from "../../../services/shared/flow/rollouts/sequences.js";
 import { durables, streamNames } from "../../../services/shared/flow/streams.js";
 import { subjects } from "../../../services/shared/flow/subjects.js";
+import { membersOf } from "../../../services/shared/flow/together.js";
 import { type PromptTask, PromptTaskSchema, Purpose, RolloutSchema, Source } from "../../../services/shared/gen/retort/v1/flow_pb.js";
 import { loadModel } from "../../../services/shared/ml/models/files/model-files.js";
 import type { Model } from "../../../services/shared/ml/models/model.js";
@@ -182,7 +184,7 @@ describe("a student process", () => {
     expectAllClose(toFloat32(sequence!.samplerLogprobs, "logprobs"), completion!.logprobs, { rtol: 1e-4, atol: 1e-5 });
   });
 
-  it("writes the tasks of a message together, and each as if it were alone", async () => {
+  it("writes the tasks of a message together, each as if it were alone, and sends them on together", async () => {
     const tasks = Array.from({ length: 12 }, (_, i) =>
       taskOf([`${i}=`, `${i + 20}=`], { seed: BigInt(i), minPolicyVersion: 2, maxPolicyVersion: 2 }),
     );
@@ -190,7 +192,6 @@ describe("a student process", () => {
     await publishTasks(bench.streams, tasks, 10);
     const prompts = await bench.streams.manager.consumers.info(streamNames.prompts, durable);
     expect(prompts.num_pending + prompts.num_ack_pending).toBeLessThanOrEqual(3);
-    await eventually("all are sent on", async () => (await bench.count(streamNames.rollouts)) === before + tasks.length);
     for (const task of tasks) {
       const { sequences } = await rolloutFor(task);
       const completions = await expected(task);
@@ -199,6 +200,45 @@ describe("a student process", () => {
       );
     }
     await bench.idle(streamNames.prompts, durable);
+    expect(await bench.count(streamNames.rollouts)).toBe(before + 3);
+  });
+
+  it("sends the same rollouts together again when it was killed over them", async () => {
+    const tasks = () =>
+      Array.from({ length: 8 }, (_, i) =>
+        taskOf(
+          Array.from({ length: 20 }, (_, prompt) => `${prompt}=`),
+          { seed: BigInt(i), minPolicyVersion: 2, maxPolicyVersion: 2 },
+        ),
+      );
+    const { streams: manager } = bench.streams.manager;
+    /** Places of the tasks of each message that came since. */
+    const messagesOf = async (first: number, seq: number) => {
+      const messages: number[][] = [];
+      const { last_seq } = (await manager.info(streamNames.rollouts)).state;
+      for (let at = seq + 1; at <= last_seq; at++) {
+        const { data } = found(await manager.getMessage(streamNames.rollouts, { seq: at }), "a message");
+        messages.push(membersOf(readRollout(data)).map(({ key }) => key.task - first));
+      }
+      return messages;
+    };
+    const send = async (afterwards: () => Promise<void>) => {
+      const { last_seq } = (await manager.info(streamNames.rollouts)).state;
+      const first = next;
+      await publishTasks(bench.streams, tasks(), 1000);
+      await afterwards();
+      await bench.idle(streamNames.prompts, durable);
+      return messagesOf(first, last_seq);
+    };
+    const undisturbed = await send(async () => {});
+    expect(undisturbed.flat().sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(undisturbed.length).toBeLessThan(8);
+    const killed = await send(async () => {
+      await bench.inHand(streamNames.prompts, durable);
+      await student.kill();
+      student = bench.role("student");
+    });
+    expect(killed).toEqual(undisturbed);
   });
 
   it("finishes what it has in hand when it is stopped, and leaves the run's register", async () => {

@@ -3,7 +3,7 @@ import { toFloat32, toInt32, toRecord } from "../../../services/shared/flow/arra
 import { publishTask } from "../../../services/shared/flow/prompts/publish-task.js";
 import { publishScore } from "../../../services/shared/flow/results/publish-results.js";
 import { sequencesDigest } from "../../../services/shared/flow/rollouts/digest.js";
-import { publishRollout, readRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
+import { publishRollout, RolloutSender, readRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
 import { durables, streamNames } from "../../../services/shared/flow/streams.js";
 import { subjects } from "../../../services/shared/flow/subjects.js";
 import {
@@ -83,6 +83,63 @@ describe("a teacher process", () => {
       expectAllClose(toFloat32(topLogprobs, "topLogprobs"), expected[i]!.topLogprobs!, { rtol: 1e-4 });
       expectAllClose(toFloat32(tailLogprobs, "tail"), expected[i]!.tail!, { rtol: 1e-4 });
     }
+    await bench.idle(streamNames.rollouts, durable);
+  });
+
+  it("scores the rollouts of a message together: each has a result of its own, and one at fault fails alone", async () => {
+    const stray = { ...sequence("5=", "five"), completionIds: toRecord(Int32Array.of(4, 9999)), policyVersions: undefined };
+    const broken = { ...sequence("6=", "six"), completionIds: toRecord(Float32Array.of(1, 2)), policyVersions: undefined };
+    const rollouts = [
+      rolloutOf([sequence("12=", "twelve"), sequence("7=", "seven")]),
+      rolloutOf([stray, sequence("4=", "four")]),
+      rolloutOf([broken]),
+      rolloutOf([{ failure: "the sampler gave up" }]),
+      rolloutOf([sequence("20=", "twenty")]),
+    ];
+    const sender = new RolloutSender(bench.streams);
+    for (const rollout of rollouts) await sender.add(rollout);
+    await sender.end();
+    const scores = await Promise.all(rollouts.map(scoreOf));
+    expect(scores.map(({ scores }) => scores.map(({ failure }) => failure))).toEqual([
+      ["", ""],
+      [expect.stringContaining("9999"), ""],
+      [expect.stringMatching(/completion/i)],
+      ["the sampler gave up"],
+      [""],
+    ]);
+    expect(scores.map(({ sequencesDigest }) => sequencesDigest)).toEqual(rollouts.map(({ sequences }) => sequencesDigest(sequences)));
+    await bench.idle(streamNames.rollouts, durable);
+  });
+
+  it("gives the rollouts of a message the same bits when it comes again after a kill", async () => {
+    const texts = [
+      ["12=", "twelve"],
+      ["7=", "one hundred seven"],
+      ["4=", "four"],
+      ["20=", "twenty one"],
+    ] as const;
+    const rolloutsAt = (attempt: number) =>
+      texts.map(([prompt, completion], task) => {
+        const rollout = rolloutOf([sequence(prompt, completion)]);
+        return create(RolloutSchema, { ...rollout, key: { ...rollout.key!, task: 1000 + task, attempt } });
+      });
+    const send = async (rollouts: readonly Rollout[]) => {
+      const sender = new RolloutSender(bench.streams);
+      for (const rollout of rollouts) await sender.add(rollout);
+      await sender.end();
+    };
+    const bits = async (rollouts: readonly Rollout[]) =>
+      (await Promise.all(rollouts.map(scoreOf))).map(({ scores }) => Buffer.from(scores[0]!.topLogprobs!.data).toString("hex"));
+    const [first, again] = [rolloutsAt(7), rolloutsAt(8)];
+    await send(first);
+    const expected = await bits(first);
+    await teacher.kill();
+    await send(again);
+    await bench.dieOverNext(streamNames.rollouts, durable);
+    // The one that was lost had stored the score of the second rollout.
+    await publishScore(bench.streams, { ...(await scoreOf(first[1]!)), key: again[1]!.key! });
+    teacher = bench.role("teacher", "--teacher=default");
+    expect(await bits(again)).toEqual(expected);
     await bench.idle(streamNames.rollouts, durable);
   });
 

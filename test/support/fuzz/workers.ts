@@ -5,7 +5,7 @@ import type { Delivery } from "../../../services/shared/base/streams/consume.js"
 import { sampleTask, type Written } from "../../../services/shared/flow/rollouts/sample-task.js";
 import type { TaskSample } from "../../../services/shared/flow/rollouts/sequences.js";
 import type { SamplingSettings } from "../../../services/shared/flow/runs/resolve.js";
-import { scoreRollout } from "../../../services/teacher/scorer.js";
+import { scoreRollouts } from "../../../services/teacher/scorer.js";
 import type { Random } from "./random.js";
 import { keepingStreams, vocab } from "./records.js";
 
@@ -42,7 +42,7 @@ export async function sampled(data: Uint8Array, random: Random): Promise<Uint8Ar
 /** What a teacher stores for a rollout, by a model that refuses what a real one refuses. */
 export async function scored(data: Uint8Array): Promise<Uint8Array | undefined> {
   const { streams, kept } = keepingStreams();
-  await scoreRollout(delivery(data), {
+  await scoreRollouts(delivery(data), {
     streams,
     teacher: "default",
     digest: "d",

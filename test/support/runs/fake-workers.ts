@@ -3,13 +3,13 @@ import { createLog } from "../../../services/shared/base/log.js";
 import { deriveSeed } from "../../../services/shared/base/random.js";
 import { type Consumption, consume } from "../../../services/shared/base/streams/consume.js";
 import { toRecord } from "../../../services/shared/flow/arrays.js";
-import { tasksIn } from "../../../services/shared/flow/prompts/publish-task.js";
 import { readRecord } from "../../../services/shared/flow/read-record.js";
 import { publishScore } from "../../../services/shared/flow/results/publish-results.js";
 import { sequencesDigest } from "../../../services/shared/flow/rollouts/digest.js";
 import { publishRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
 import { failedSequence, rolloutOf, samplesOf, writtenSequence } from "../../../services/shared/flow/rollouts/sequences.js";
 import { durables, streamNames } from "../../../services/shared/flow/streams.js";
+import { membersOf } from "../../../services/shared/flow/together.js";
 import {
   type ArraySchema,
   type PromptTask,
@@ -77,7 +77,7 @@ export class FakeWorkers {
       concurrency: 4,
       log: createLog("fake", { level: "silent", format: "json" }),
       handler: async ({ data }) => {
-        for (const task of tasksIn(readRecord(PromptTaskSchema, data))) await this.#answer(task);
+        for (const task of membersOf(readRecord(PromptTaskSchema, data))) await this.#answer(task);
       },
     });
   }

@@ -4,10 +4,10 @@ import type { Log } from "../../base/log.js";
 import { discard, type Exhausted, onExhausted } from "../../base/streams/advisories.js";
 import type { Streams } from "../../base/streams/connection.js";
 import { PromptTaskSchema, RewardSchema, TeacherScoreSchema } from "../../gen/retort/v1/flow_pb.js";
-import { tasksIn } from "../prompts/publish-task.js";
 import { readRecord } from "../read-record.js";
 import { publishReward, publishScore } from "../results/publish-results.js";
 import { durables, streamNames } from "../streams.js";
+import { membersOf } from "../together.js";
 import { sequencesDigest } from "./digest.js";
 import { publishRollout, readRollout } from "./publish-rollout.js";
 import { failedSequence, rolloutOf, samplesOf } from "./sequences.js";
@@ -50,16 +50,17 @@ export function recordExhausted(streams: Streams, runId: string, log: Log): () =
 const reasonOf = ({ deliveries }: Exhausted): string => `its workers were lost, ${deliveries} times`;
 
 async function failTask(streams: Streams, message: Exhausted): Promise<void> {
-  for (const task of tasksIn(readRecord(PromptTaskSchema, message.data))) {
+  for (const task of membersOf(readRecord(PromptTaskSchema, message.data))) {
     const sequences = samplesOf(task).map((sample) => failedSequence(task, sample, reasonOf(message)));
     await publishRollout(streams, rolloutOf(task, sequences, "", 0));
   }
 }
 
 async function failRollout(streams: Streams, runId: string, message: Exhausted): Promise<void> {
-  const { key, sequences, signal, teacher } = readRollout(message.data);
-  const failures = sequences.map(() => ({ failure: reasonOf(message) }));
-  if (message.durable === durables.reward(runId)) return publishReward(streams, create(RewardSchema, { key, rewards: failures }));
-  const sequencesOf = { sequencesDigest: sequencesDigest(sequences), signal, teacher };
-  await publishScore(streams, create(TeacherScoreSchema, { key, ...sequencesOf, scores: failures }));
+  for (const { key, sequences, signal, teacher } of membersOf(readRollout(message.data))) {
+    const failures = sequences.map(() => ({ failure: reasonOf(message) }));
+    const sequencesOf = { sequencesDigest: sequencesDigest(sequences), signal, teacher };
+    if (message.durable === durables.reward(runId)) await publishReward(streams, create(RewardSchema, { key, rewards: failures }));
+    else await publishScore(streams, create(TeacherScoreSchema, { key, ...sequencesOf, scores: failures }));
+  }
 }

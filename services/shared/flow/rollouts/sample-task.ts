@@ -7,10 +7,10 @@ import type { SharedTime } from "../../base/shared-time.js";
 import type { Streams } from "../../base/streams/connection.js";
 import type { Delivery } from "../../base/streams/consume.js";
 import { PromptTaskSchema, type PromptTaskValid, type Sequence } from "../../gen/retort/v1/flow_pb.js";
-import { tasksIn } from "../prompts/publish-task.js";
 import { readRecord } from "../read-record.js";
 import { resolveSampling, type SamplingSettings } from "../runs/resolve.js";
-import { publishRollout } from "./publish-rollout.js";
+import { membersOf } from "../together.js";
+import { RolloutSender } from "./publish-rollout.js";
 import { failedSequence, rolloutOf, samplesOf, type TaskSample, type WrittenCompletion, writtenSequence } from "./sequences.js";
 
 /** What became of a sample: its completion, or why the prompt can't be completed. */
@@ -42,24 +42,20 @@ export interface SamplerContext {
 const worker = `${hostname()}/${process.pid}`;
 
 /**
- * Handles a message: samples every prompt of its tasks together, stores the rollout of each task, sends it on. A prompt that
+ * Handles a message: samples every prompt of its tasks together, stores the rollout of each task, sends them on. A prompt that
  * cannot be sampled is a recorded outcome; so are whole tasks at their last attempt, if this process or its model is at fault.
  * What passes by itself (weights that are not there yet, a store that is away) is never a prompt's failure. Tasks whose
  * learner has been replaced are dropped. Handling a message twice is harmless: the first stored rollout of a task counts.
  */
 export async function sampleTask({ data, attempt, signal }: Delivery, context: SamplerContext): Promise<void> {
   const first = readRecord(PromptTaskSchema, data);
-  const tasks = tasksIn(first);
+  const tasks = membersOf(first);
   const { step, task } = first.key;
-  const publish = async (task: PromptTaskValid, sequences: Sequence[], seconds: number) => {
-    await publishRollout(context.streams, rolloutOf(task, sequences, worker, seconds));
-    context.done(sequences, seconds);
-  };
   try {
     // Before it is waited for: a task that must wait keeps no other from the sampler.
     while (await context.versionExists(first, signal)) {
-      const written = await context.underVersion(first, (version) => writeTasks(tasks, version, context, publish));
-      if (written) return void (await Promise.all(written.published));
+      const written = await context.underVersion(first, (version) => writeTasks(tasks, version, context));
+      if (written) return await written.published;
       await sleep(20);
     }
     context.log.info({ step, task }, "a task that nobody waits for any more is dropped");
@@ -68,37 +64,66 @@ export async function sampleTask({ data, attempt, signal }: Delivery, context: S
     // A bug may be this process's own: another one gets to try, until the last attempt.
     if (disposition === "giveBack" || (disposition === "fail" && attempt < context.maxAttempts)) throw error;
     context.log.warn({ step, task, attempt }, `the task failed for good: ${message}`);
-    const failed = (task: PromptTaskValid) => samplesOf(task).map((sample) => failedSequence(task, sample, message));
-    await Promise.all(tasks.map((task) => publish(task, failed(task), 0)));
+    const outbox = outboxOf(context);
+    for (const task of tasks) {
+      const failed = samplesOf(task).map((sample) => failedSequence(task, sample, message));
+      outbox.add(task, failed, 0);
+    }
+    await outbox.end();
   }
 }
 
-/** Writes tasks together and publishes each when it is written; returns before all are published. */
+/** Where written tasks go. */
+interface Outbox {
+  /** Takes a task's sequences. */
+  readonly add: (task: PromptTaskValid, sequences: Sequence[], seconds: number) => void;
+  /** Resolves when all are stored and sent on. */
+  readonly end: () => Promise<void>;
+}
+
+function outboxOf({ streams, done }: SamplerContext): Outbox {
+  const sender = new RolloutSender(streams);
+  const stored: Promise<void>[] = [];
+  return {
+    add: (task, sequences, seconds) => {
+      const one = sender.add(rolloutOf(task, sequences, worker, seconds)).then(() => done(sequences, seconds));
+      // They are waited for at the end, or not at all where the sampling fails.
+      one.catch(() => {});
+      stored.push(one);
+    },
+    end: async () => void (await Promise.all([sender.end(), ...stored])),
+  };
+}
+
+/** Writes tasks together and stores each when it is written; returns before all are stored and sent on. */
 async function writeTasks(
   tasks: readonly PromptTaskValid[],
   version: number,
-  { write, time }: SamplerContext,
-  publish: (task: PromptTaskValid, sequences: Sequence[], seconds: number) => Promise<void>,
-): Promise<{ readonly published: readonly Promise<void>[] }> {
+  context: SamplerContext,
+): Promise<{ readonly published: Promise<void> }> {
   const { sampling, signal } = tasks[0]!;
   const topIds = signal?.kind === "student_top_k" ? { topIds: signal.k } : {};
   const groups = tasks.map((task) => samplesOf(task));
   const written = tasks.map(() => deferred<readonly Written[]>());
-  const published = tasks.map(async (task, t) => {
-    const { result, seconds } = await time.of(() => written[t]!.promise);
+  const outbox = outboxOf(context);
+  // They come into the outbox in the order in which they are written: it decides which of them are sent on together.
+  const taken = tasks.map(async (task, t) => {
+    const { result, seconds } = await context.time.of(() => written[t]!.promise);
     const sequences = groups[t]!.map((sample, i) => {
       const outcome = result[i]!;
       return "refusal" in outcome ? failedSequence(task, sample, outcome.refusal) : writtenSequence(task, sample, outcome, version);
     });
-    await publish(task, sequences, seconds);
+    outbox.add(task, sequences, seconds);
   });
-  // They are waited for when all are written, or not at all where that fails.
-  for (const one of published) one.catch(() => {});
+  for (const one of taken) one.catch(() => {});
   try {
-    await write(groups, { ...resolveSampling(sampling), ...topIds }, (group, outcomes) => written[group]!.resolve(outcomes));
+    await context.write(groups, { ...resolveSampling(sampling), ...topIds }, (group, outcomes) => written[group]!.resolve(outcomes));
   } catch (error) {
     for (const { reject } of written) reject(error);
     throw error;
   }
+  await Promise.all(taken);
+  const published = outbox.end();
+  published.catch(() => {});
   return { published };
 }

@@ -6,7 +6,8 @@ import * as op from "../graph/ops/index.js";
 import { float32, int32 } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { declareWeights } from "../models/graph-weights.js";
-import { batchesWithin } from "../runtime/batches.js";
+import { parameterCount } from "../models/model-params.js";
+import { batchOverhead, cheapestBatches } from "../runtime/batches.js";
 import { scalarOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { accumulated, declareGradients } from "../training/gradients-out.js";
@@ -101,10 +102,10 @@ export class ClassifierTrainer {
     this.#state.clearGradients();
     const { feeds, gradientsIn, gradientsOut } = this.#state;
     let loss = 0;
-    const lengths = batch.map(({ ids }) => ids.length);
-    const whole = Math.max(...lengths) * batch.length <= microBatchTokens;
-    for (const members of whole ? [lengths.keys()] : batchesWithin(lengths, microBatchTokens)) {
-      const part = Array.from(members, (i) => batch[i]!);
+    const lengths = batch.map(({ ids }) => [ids.length]);
+    const overhead = batchOverhead(parameterCount(this.#classifier.config));
+    for (const members of cheapestBatches(lengths, microBatchTokens, overhead)) {
+      const part = members.map((i) => batch[i]!);
       const into = { ...gradientsOut, loss: float32([0], []) };
       loss += scalarOf(await this.#session.run({ ...this.#feeds(part, batch.length), ...feeds, ...gradientsIn }, into), "loss");
     }

@@ -1,5 +1,5 @@
 import type { Tensor } from "../graph/tensor.js";
-import { batchesWithin } from "../runtime/batches.js";
+import { cheapestBatches } from "../runtime/batches.js";
 import type { SessionOptions } from "../runtime/session.js";
 import type { EncodedText, Tokenizer } from "../text/tokenizer.js";
 
@@ -48,20 +48,26 @@ export async function inBatches(
   forward: (texts: readonly EncodedText[]) => Promise<Tensor>,
   padded = true,
 ): Promise<Float32Array[]> {
-  const lengths = texts.map(({ ids }) => ids.length);
+  const groups = padded ? [[...texts.keys()]] : byLength(texts);
   const logits = new Array<Float32Array>(texts.length);
-  for (const members of batchesWithin(lengths, batchTokens).flatMap((batch) => (padded ? [batch] : byLength(batch, lengths)))) {
-    const { data, dims } = await forward(members.map((i) => texts[i]!));
-    const classes = dims[1]!;
-    members.forEach((member, b) => {
-      logits[member] = (data as Float32Array).slice(b * classes, (b + 1) * classes);
-    });
+  for (const group of groups) {
+    const lengths = group.map((i) => [texts[i]!.ids.length]);
+    for (const members of cheapestBatches(lengths, batchTokens, overhead)) {
+      const { data, dims } = await forward(members.map((i) => texts[group[i]!]!));
+      const classes = dims[1]!;
+      members.forEach((member, b) => {
+        logits[group[member]!] = (data as Float32Array).slice(b * classes, (b + 1) * classes);
+      });
+    }
   }
   return logits;
 }
 
-function byLength(members: readonly number[], lengths: readonly number[]): number[][] {
+/** What a batch costs beside its tokens, in tokens: classifiers are of any size. */
+const overhead = 64;
+
+function byLength(texts: readonly EncodedText[]): number[][] {
   const groups = new Map<number, number[]>();
-  for (const i of members) groups.set(lengths[i]!, [...(groups.get(lengths[i]!) ?? []), i]);
+  for (const [i, { ids }] of texts.entries()) groups.set(ids.length, [...(groups.get(ids.length) ?? []), i]);
   return [...groups.values()];
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
+import { moved } from "../../base/workers.js";
 import type { Tensor } from "../graph/tensor.js";
 import { factorSpecs } from "../models/adapter/layers.js";
 import { textLayoutOf } from "../models/architectures/table.js";
@@ -28,7 +29,7 @@ import type { SamplingParams } from "../sampling/params.js";
 import { type Completion, Sampler } from "../sampling/sampler.js";
 import { type Precision, precisionOf } from "../scoring/precision.js";
 import { Scorer } from "../scoring/scorer.js";
-import type { Score, Signal } from "../signals/score.js";
+import { buffersOf, type Score, type Signal } from "../signals/score.js";
 import type { ScoreInput } from "../signals/signal.js";
 import { fromWire, type WireConversation } from "../text/conversation.js";
 import { type ChatSettings, completionTexts, type EncodedPrompt, Encoder } from "../text/encoder.js";
@@ -305,12 +306,13 @@ export class ModelHost {
     return completions.map((completion, i) => ({ ...completion, text: texts[i]! }));
   }
 
-  /** Scores completions; see {@link Scorer.score}. */
+  /** Scores completions; see {@link Scorer.score}. Another thread is given the scores' arrays, not copies. */
   async score(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
     await this.#yield("sampler");
     const { config, params, adapter } = this.#opened;
     this.#scorer ??= new Scorer(config, params, this.#settings, adapter);
-    return this.#scorer.score(inputs, signal);
+    const scores = await this.#scorer.score(inputs, signal);
+    return moved(scores, buffersOf(scores));
   }
 
   get #opened(): Model<Constants> {

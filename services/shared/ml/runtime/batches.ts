@@ -1,31 +1,15 @@
 /**
- * Items by length, longest first, so that little is padding: batches of at most `budget` tokens, padding included. A
- * longer item stands alone.
- *
- * @param lengths tokens of each item: of each of its texts, where it has several that are padded each by themselves
- * @returns indices of the items, batch by batch
+ * What a batch costs a model beside its tokens, in tokens: passes over its weights, and some milliseconds of starting operators,
+ * in which a small model goes through many tokens.
  */
-export function batchesWithin(lengths: readonly (number | readonly number[])[], budget: number): number[][] {
-  const texts = lengths.map((length) => (typeof length === "number" ? [length] : length));
-  const totals = texts.map(sum);
-  const batches: number[][] = [];
-  let widest: readonly number[] = [];
-  for (const i of totals.map((_, i) => i).sort((a, b) => totals[b]! - totals[a]! || a - b)) {
-    const last = batches.at(-1);
-    const wider = widestOf([widest, texts[i]!]);
-    if (last && (last.length + 1) * sum(wider) <= budget) last.push(i);
-    else batches.push([i]);
-    widest = batches.at(-1) === last ? wider : texts[i]!;
-  }
-  return batches;
-}
+export const batchOverhead = (parameters: number): number => 32 + 1e8 / parameters;
 
 /**
  * Items in the batches that cost least: tokens with their padding, and `overhead` tokens for each batch. At most `budget` tokens to
  * a batch; a longer item stands alone.
  *
- * @param lengths as those of {@link batchesWithin}
- * @returns indices of the items, batch by batch, those of a batch in their order
+ * @param lengths tokens of each item: of each of its texts, where it has several that are padded each by themselves
+ * @returns indices of the items, batch by batch, longest first, those of a batch in their order
  */
 export function cheapestBatches(lengths: readonly (readonly number[])[], budget: number, overhead: number): number[][] {
   const totals = lengths.map(sum);
@@ -33,9 +17,11 @@ export function cheapestBatches(lengths: readonly (readonly number[])[], budget:
   // Of the longest n items: the least cost, and where their last batch begins.
   const best: { readonly cost: number; readonly start: number }[] = [{ cost: 0, start: 0 }];
   for (let end = 1; end <= order.length; end++) {
-    let [cost, start, widest] = [Number.POSITIVE_INFINITY, end - 1, [] as readonly number[]];
+    let [cost, start] = [Number.POSITIVE_INFINITY, end - 1];
+    // The longest text in each place.
+    const widest: number[] = [];
     for (let from = end - 1; from >= 0; from--) {
-      widest = widestOf([widest, lengths[order[from]!]!]);
+      for (const [place, length] of lengths[order[from]!]!.entries()) widest[place] = Math.max(length, widest[place] ?? 0);
       const tokens = (end - from) * sum(widest);
       if (tokens > budget && from < end - 1) break;
       const whole = best[from]!.cost + tokens + overhead;
@@ -63,7 +49,3 @@ export function consecutive<T>(items: readonly T[], sizeOf: (item: T) => number,
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
-
-/** The longest text in each place. */
-const widestOf = (lengths: readonly (readonly number[])[]): number[] =>
-  lengths.reduce<number[]>((widest, own) => own.map((length, place) => Math.max(length, widest[place] ?? 0)), []);

@@ -7,7 +7,8 @@ import type { ModelConfig } from "../models/config/model-config.js";
 import { allInMemory, type Constants } from "../models/constants.js";
 import { withRoom } from "../models/forward/rotary.js";
 import type { Adapter } from "../models/lora.js";
-import { batchesWithin, consecutive } from "../runtime/batches.js";
+import { parameterCount } from "../models/model-params.js";
+import { batchOverhead, cheapestBatches, consecutive } from "../runtime/batches.js";
 import { runInParts } from "../runtime/run-in-parts.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
@@ -68,7 +69,8 @@ export class Scorer {
     const scores = new Array<Score>(inputs.length);
     const lengths = inputs.map(inputsOf(this.#config).lengths);
     const mostRows = Math.floor(mostElements / this.#config.vocabSize);
-    const batches = batchesWithin(lengths, this.#options.batchTokens).flatMap((members) =>
+    const overhead = batchOverhead(parameterCount(this.#config));
+    const batches = cheapestBatches(lengths, this.#options.batchTokens, overhead).flatMap((members) =>
       consecutive(members, (i) => inputs[i]!.completionIds.length, mostRows),
     );
     const place = (members: readonly number[], outputs: Feeds) => {

@@ -32,3 +32,8 @@ export function checkSignal({ signal: given }: Score, asked: Signal, member: num
   const [dtype, needed] = [given, asked].map(({ hiddenDtype = defaultHiddenDtype }) => hiddenDtype);
   if (needsHead && dtype !== needed) refuse("hiddenDtype", dtype, needed);
 }
+
+/** What the arrays of scores lie in. */
+export const buffersOf = (scores: readonly Score[]): ArrayBufferLike[] => [
+  ...new Set(scores.flatMap((score) => Object.values(score).flatMap((field) => (ArrayBuffer.isView(field) ? [field.buffer] : [])))),
+];

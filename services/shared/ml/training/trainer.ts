@@ -10,6 +10,7 @@ import { type Head, headDigest } from "../models/model.js";
 import { parameterCount } from "../models/model-params.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
+import { batchOverhead } from "../runtime/batches.js";
 import { Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
@@ -40,12 +41,6 @@ const minimumBlock = 64;
 
 /** Blocks hold the head's gradient twice: so many [rows, V] arrays take as much where there's a row to so many of its columns. */
 const columnsPerRow = 4;
-
-/**
- * What a micro-batch costs beside its tokens, in tokens: passes over weights and gradients, and some milliseconds of starting
- * operators, in which a small model goes through many tokens.
- */
-const microBatchOverhead = (parameters: number): number => 32 + 1e8 / parameters;
 
 /** Rows per block, so that blocks are alike; 0 where all rows are one. */
 function blockRowsFor(rows: number, vocab: number, width: number): number {
@@ -135,7 +130,7 @@ export class Trainer {
         `sequence ${long}: prompt and completion together exceed the model's ${maxPositions} positions; lower maxNewTokens or drop the prompt`,
       );
     const { objective, microBatchTokens, optimizer, gradientCheckpointing = false } = this.#options;
-    const overhead = microBatchOverhead(parameterCount(this.#config));
+    const overhead = batchOverhead(parameterCount(this.#config));
     const longest = Math.max(...batch.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length));
     const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));

@@ -1,7 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { toRecord } from "../../../../../services/shared/flow/arrays.js";
-import { publishTasks, tasksIn } from "../../../../../services/shared/flow/prompts/publish-task.js";
+import { publishTasks } from "../../../../../services/shared/flow/prompts/publish-task.js";
 import { readRecord } from "../../../../../services/shared/flow/read-record.js";
+import { membersOf } from "../../../../../services/shared/flow/together.js";
 import { type PromptTask, PromptTaskSchema, Purpose } from "../../../../../services/shared/gen/retort/v1/flow_pb.js";
 import { keepingStreams } from "../../../../support/fuzz/records.js";
 
@@ -19,7 +20,7 @@ describe("publishTasks()", () => {
     const { streams, kept } = keepingStreams();
     Object.assign(streams.connection, { info: { max_payload: maxPayload } });
     await publishTasks(streams, tasks, prompts);
-    return [...kept.values()].map((data) => tasksIn(readRecord(PromptTaskSchema, data)).map(({ key }) => key.task));
+    return [...kept.values()].map((data) => membersOf(readRecord(PromptTaskSchema, data)).map(({ key }) => key.task));
   };
 
   it("puts tasks together up to a number of prompts, in their order", async () => {

@@ -1,38 +1,10 @@
-import { batchesWithin, cheapestBatches, consecutive } from "../../../../../services/shared/ml/runtime/batches.js";
+import { cheapestBatches, consecutive } from "../../../../../services/shared/ml/runtime/batches.js";
 
 /** Tokens of a batch, padding included. */
-function tokensOf(lengths: readonly (number | readonly number[])[], members: readonly number[]): number {
-  const texts = members.map((i) => [lengths[i]!].flat());
+function tokensOf(lengths: readonly (readonly number[])[], members: readonly number[]): number {
+  const texts = members.map((i) => lengths[i]!);
   return members.length * texts[0]!.reduce((total, _, place) => total + Math.max(...texts.map((text) => text[place]!)), 0);
 }
-
-describe("batchesWithin()", () => {
-  it("puts items by length, longest first, into batches of so many tokens, padding included", () => {
-    expect(batchesWithin([3, 9, 1, 4, 4], 9)).toEqual([[1], [3, 4], [0, 2]]);
-    expect(batchesWithin([3, 9, 1, 4, 4], 8)).toEqual([[1], [3, 4], [0, 2]]);
-    expect(batchesWithin([3, 9, 1, 4, 4], 1000)).toEqual([[1, 3, 4, 0, 2]]);
-    expect(batchesWithin([], 8)).toEqual([]);
-  });
-
-  it("counts the padding of each text of an item by itself", () => {
-    // Together they are as long, and side by side they would be twice as long.
-    const opposed = [
-      [9, 1],
-      [1, 9],
-    ];
-    expect(batchesWithin(opposed, 20)).toEqual([[0], [1]]);
-    expect(batchesWithin(opposed, 36)).toEqual([[0, 1]]);
-  });
-
-  it("never exceeds the budget but with an item that stands alone, and leaves none out", () => {
-    const lengths = Array.from({ length: 60 }, (_, i) => [1 + ((i * 37) % 41), 1 + ((i * 53) % 23)]);
-    for (const budget of [1, 40, 100, 333]) {
-      const batches = batchesWithin(lengths, budget);
-      expect(batches.flat().sort((a, b) => a - b)).toEqual(lengths.map((_, i) => i));
-      for (const members of batches) if (members.length > 1) expect(tokensOf(lengths, members)).toBeLessThanOrEqual(budget);
-    }
-  });
-});
 
 describe("cheapestBatches()", () => {
   const all = (lengths: readonly number[]) => lengths.map((length) => [length]);
@@ -75,6 +47,25 @@ describe("cheapestBatches()", () => {
       const found = cheapestBatches(lengths, budget, overhead);
       expect(costOf(lengths, found, overhead)).toBe(least);
       expect(found.flat().sort((a, b) => a - b)).toEqual([...lengths.keys()]);
+    }
+  });
+
+  it("counts the padding of each text of an item by itself", () => {
+    // Together they are as long, and side by side they would be twice as long.
+    const opposed = [
+      [9, 1],
+      [1, 9],
+    ];
+    expect(cheapestBatches(opposed, 20, 50)).toEqual([[0], [1]]);
+    expect(cheapestBatches(opposed, 36, 50)).toEqual([[0, 1]]);
+  });
+
+  it("never exceeds the budget but with an item that stands alone, and leaves none out", () => {
+    const lengths = Array.from({ length: 60 }, (_, i) => [1 + ((i * 37) % 41), 1 + ((i * 53) % 23)]);
+    for (const budget of [1, 40, 100, 333]) {
+      const batches = cheapestBatches(lengths, budget, 30);
+      expect(batches.flat().sort((a, b) => a - b)).toEqual(lengths.map((_, i) => i));
+      for (const members of batches) if (members.length > 1) expect(tokensOf(lengths, members)).toBeLessThanOrEqual(budget);
     }
   });
 });
