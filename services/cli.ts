@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { type Argument, Command } from "commander";
 import { wantsJson } from "./cli/command.js";
 import { addDemoCommand } from "./cli/demo/command.js";
+import { addDoctorCommand } from "./cli/machine/doctor-command.js";
+import { addSetupCommand } from "./cli/machine/setup-command.js";
 import { addExportCommand } from "./cli/models/export.js";
 import { addImportCommand } from "./cli/models/import.js";
 import { addModelCommands } from "./cli/models/model-commands.js";
@@ -60,6 +62,8 @@ Exit codes: 0 done, 64 wrong input, 66 not found, 69 no server, 70 a bug, 75 try
   });
 
 addDemoCommand(program);
+addDoctorCommand(program);
+addSetupCommand(program);
 addReproduceCommand(program);
 addRunCommands(program);
 addAuditCommand(program);
