@@ -1,15 +1,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  cudaLibraries,
-  driverLibrary,
-  type LoadedLibrary,
-  loadCuda,
-  loadedLibrary,
-  providerLibraries,
-  runtimeDirectory,
-} from "./libraries.js";
+import { driverLibrary, type LoadedLibrary, loadCuda, loadedLibrary, providerLibraries, runtimeDirectory } from "./libraries.js";
 
 /** The oldest driver that CUDA 13 runs on. */
 export const oldestDriver = 580;
