@@ -136,7 +136,9 @@ async function engineOf(
   { bound, runtime = defaultRuntime() }: SessionOptions,
   options: EngineOptions,
 ): Promise<Engine> {
-  if (runtime === "stock") return StockEngine.create(encodeModel(graph, place, bound ? listName : undefined), options, bound);
+  // WebGPU is known to the binding alone.
+  if (runtime === "stock" || options.device === "webgpu")
+    return StockEngine.create(encodeModel(graph, place, bound ? listName : undefined), options, bound);
   const { NativeEngine } = await import("./engines/native-engine.js");
   const names = [graph.inputs, graph.outputs].map((values) => values.map(({ name }) => name)) as [string[], string[]];
   return NativeEngine.create(encodeModel(graph, place), options, ...names);

@@ -51,6 +51,10 @@ const table = {
   ReleaseTensorTypeAndShapeInfo: [99, "void", "void *info"],
   ReleaseSessionOptions: [100, "void", "void *options"],
   AddSessionConfigEntry: [130, "void *", "void *options, const char *key, const char *value"],
+  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, "void *", "void *options, void *cuda"],
+  CreateCUDAProviderOptions: [205, "void *", "_Out_ void **cuda"],
+  UpdateCUDAProviderOptions: [206, "void *", "void *cuda, const char **keys, const char **values, size_t count"],
+  ReleaseCUDAProviderOptions: [208, "void", "void *cuda"],
 } as const satisfies Record<string, readonly [place: number, result: string, parameters: string]>;
 
 type Name = keyof typeof table;
@@ -81,7 +85,7 @@ export class CApi {
         "FailedPrecondition",
         `onnxruntime ${this.version} is older than its C API of version ${apiVersion}; install it anew`,
       );
-    const places = koffi.decode(api, koffi.array("void *", 131)) as Handle[];
+    const places = koffi.decode(api, koffi.array("void *", 1 + Math.max(...Object.values(table).map(([place]) => place)))) as Handle[];
     this.#functions = Object.fromEntries(
       Object.entries(table).map(([name, [place, result, parameters]]) => [
         name,
