@@ -25,10 +25,11 @@ const context = ".retort/image";
 rmSync(context, { recursive: true, force: true });
 mkdirSync(context, { recursive: true });
 for (const file of ["package.json", "package-lock.json"]) cpSync(file, `${context}/${file}`);
-run("npm", ["ci", "--omit=dev", "--omit=optional", "--prefix", context, "--no-fund", "--no-audit", "--loglevel=error"], {
-  ONNXRUNTIME_NODE_INSTALL: variant === "cuda" ? "cuda12" : "skip",
-});
+run("npm", ["ci", "--omit=dev", "--prefix", context, "--no-fund", "--no-audit", "--loglevel=error"], { ONNXRUNTIME_NODE_INSTALL: "skip" });
 cpSync("dist/services", `${context}/dist/services`, { recursive: true });
+mkdirSync(`${context}/cuda`);
+if (variant === "cuda")
+  run(process.execPath, [`${context}/dist/services/cli.js`, "setup", "--cuda"], { RETORT_CUDA_DIR: `${context}/cuda` });
 const build = { DEPENDENCIES: "host", VARIANT: variant, BASE: base, NODE: node ?? base };
 const args = Object.entries(build).flatMap(([name, value]) => ["--build-arg", `${name}=${value}`]);
 // BuildKit builds the stages that are needed and no others.

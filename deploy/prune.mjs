@@ -1,7 +1,7 @@
-// Takes out of an installed node_modules what no process of this platform reads: native libraries of other platforms,
-// type declarations and source maps. `node deploy/prune.mjs DIRECTORY`. Plain JavaScript, because it runs in an image
+// Takes out of an installed node_modules what no process of this platform reads: native libraries of other platforms, type
+// declarations and source maps; and the optional packages of package.json, which draw charts: no role does. `node deploy/prune.mjs DIRECTORY`. Plain JavaScript, because it runs in an image
 // that has nothing else.
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join, sep } from "node:path";
 
 const [root] = process.argv.slice(2);
@@ -32,10 +32,15 @@ function foreign(path) {
 
 const unread = /\.(d\.[cm]?ts|[cm]?js\.map|d\.[cm]?ts\.map|tsbuildinfo)$/;
 
+/** Those of this package alone: what a package of ours needs for its platform is optional too. */
+const { optionalDependencies = {} } = JSON.parse(readFileSync(join(root, "..", "package.json"), "utf8"));
+
+const isOptional = (path) => Object.keys(optionalDependencies).some((name) => path.startsWith(`${name}/`));
+
 let bytes = 0;
 for (const name of readdirSync(root, { recursive: true })) {
   const path = join(root, name);
-  if (!foreign(path.split(sep).join("/")) && !unread.test(name)) continue;
+  if (!foreign(path.split(sep).join("/")) && !unread.test(name) && !isOptional(name.split(sep).join("/"))) continue;
   const status = statSync(path, { throwIfNoEntry: false });
   if (!status?.isFile()) continue;
   bytes += status.size;

@@ -52,6 +52,8 @@ Exit codes: 0 done, 64 wrong input, 66 not found, 69 no server, 70 a bug, 75 try
 /** Where the commands are, in the order of the help. Loading them all takes a second: only the one that is asked for is. */
 const commands: readonly (readonly [names: string, load: () => Promise<(program: Command) => void>])[] = [
   ["demo", async () => (await import("./cli/demo/command.js")).addDemoCommand],
+  ["doctor", async () => (await import("./cli/machine/doctor-command.js")).addDoctorCommand],
+  ["setup", async () => (await import("./cli/machine/setup-command.js")).addSetupCommand],
   ["reproduce", async () => (await import("./cli/reproduce/command.js")).addReproduceCommand],
   ["up validate run watch runs rm pause stop resume", async () => (await import("./cli/runs/run-commands.js")).addRunCommands],
   ["audit", async () => (await import("./cli/runs/audit.js")).addAuditCommand],

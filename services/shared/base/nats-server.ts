@@ -1,10 +1,10 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { cacheDirectory } from "./cache-directory.js";
 import { RetortError } from "./errors.js";
 import { type NatsUsers, natsUsers } from "./nats-users.js";
 
@@ -21,31 +21,52 @@ const maxPayloadBytes = 8 * 1024 * 1024;
 
 const run = promisify(execFile);
 
+/** What there is of nats-server on a machine. */
+export interface NatsThere {
+  /** One that is recent enough, and its version. */
+  readonly found?: { readonly binary: string; readonly version: string };
+  /** Versions that are too old. */
+  readonly old: readonly string[];
+  /** Whether one could be built. */
+  readonly hasGo: boolean;
+}
+
+/** Looks for a nats-server: on the PATH, or one built earlier into the cache. @param env PATH, XDG_CACHE_HOME */
+export async function lookForNats(env: NodeJS.ProcessEnv = process.env): Promise<NatsThere> {
+  const old: string[] = [];
+  const hasGo = (await run("go", ["version"], { env }).catch(() => undefined)) !== undefined;
+  for (const binary of ["nats-server", join(buildDirectory(env), "nats-server")]) {
+    const found = await versionOf(binary, env);
+    if (found !== undefined && isRecent(found)) return { found: { binary, version: found }, old, hasGo };
+    if (found !== undefined) old.push(found);
+  }
+  return { old, hasGo };
+}
+
+/** Where one is built. */
+const buildDirectory = (env: NodeJS.ProcessEnv): string => join(cacheDirectory(env), `nats-server-${version}`);
+
 /**
- * Finds a nats-server binary: on the PATH, or one built earlier into the cache, or built now with Go.
+ * Finds a nats-server binary, as {@link lookForNats} does, or builds one with Go now.
  *
  * @param progress called with a sentence when something takes long
  * @param env the environment: PATH, XDG_CACHE_HOME
  * @throws FailedPrecondition with the ways to get one
  */
 export async function findNatsServer(progress: (sentence: string) => void, env: NodeJS.ProcessEnv = process.env): Promise<string> {
-  const cache = join(env.XDG_CACHE_HOME || join(env.HOME ?? homedir(), ".cache"), "retort", `nats-server-${version}`);
-  const cached = join(cache, "nats-server");
-  for (const candidate of ["nats-server", cached]) {
-    const found = await versionOf(candidate, env);
-    if (found !== undefined && isRecent(found)) return candidate;
-    if (found !== undefined) progress(`the nats-server on the PATH is ${found}; Retort needs ${oldest.join(".")} or newer`);
-  }
-  const hasGo = await run("go", ["version"], { env }).catch(() => undefined);
-  if (!hasGo) throw unavailable("neither a recent nats-server nor Go is on the PATH");
+  const { found, old, hasGo } = await lookForNats(env);
+  for (const one of old) progress(`the nats-server on the PATH is ${one}; Retort needs ${oldest.join(".")} or newer`);
+  if (found) return found.binary;
+  if (!hasGo) throw natsUnavailable("neither a recent nats-server nor Go is on the PATH");
   progress(`building nats-server ${version} with Go (once, about a minute) …`);
+  const directory = buildDirectory(env);
   // An empty GOFLAGS: the user's own must not change what is built.
-  await run("go", ["install", `github.com/nats-io/nats-server/v2@${version}`], { env: { ...env, GOBIN: cache, GOFLAGS: "" } }).catch(
+  await run("go", ["install", `github.com/nats-io/nats-server/v2@${version}`], { env: { ...env, GOBIN: directory, GOFLAGS: "" } }).catch(
     (error: Error) => {
-      throw unavailable(`building it with Go failed: ${error.message.trim().split("\n").slice(-3).join(" ")}`);
+      throw natsUnavailable(`building it with Go failed: ${error.message.trim().split("\n").slice(-3).join(" ")}`);
     },
   );
-  return cached;
+  return join(directory, "nats-server");
 }
 
 /** The version that a binary says it is, like 2.12.1; undefined if it does not run. */
@@ -59,7 +80,8 @@ function isRecent(found: string): boolean {
   return major > oldest[0] || (major === oldest[0] && minor >= oldest[1]);
 }
 
-const unavailable = (why: string): RetortError =>
+/** That there is no NATS, with the ways to get one. */
+export const natsUnavailable = (why: string): RetortError =>
   new RetortError(
     "FailedPrecondition",
     `NATS is needed and ${why}. Install nats-server (a package of most systems), or Go, or set RETORT_NATS_URL to a running server with JetStream`,

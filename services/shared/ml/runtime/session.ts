@@ -1,11 +1,13 @@
 import { parse } from "node:path";
-import ort from "onnxruntime-node";
 import { RetortError } from "../../base/errors.js";
 import { encodeModel, type Place, type Placing } from "../graph/encode.js";
 import { byteLengthOf, type FileTensor, isHalf, isInFile } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
-import type { DType, Tensor } from "../graph/tensor.js";
+import type { Engine, EngineOptions, Feeds } from "./engines/engine.js";
+import { listName, StockEngine } from "./engines/stock-engine.js";
 import { TemporaryWeights } from "./temporary-weights.js";
+
+export type { Feeds } from "./engines/engine.js";
 
 /** Where a session computes. */
 export type Device = "cpu" | "cuda" | "webgpu";
@@ -36,25 +38,36 @@ export interface SessionOptions {
    */
   readonly packed?: boolean;
   /**
-   * Give nothing back: each run is told an array for every output, and writes it. Else outputs are copied on their way back, those
-   * that were written to such arrays too. Default false.
+   * Give nothing back: each run is told an array for every output, and writes it. Else the stock binding copies outputs on their
+   * way back, those that were written to such arrays too. Default false.
    */
   readonly bound?: boolean;
+  /** How onnxruntime is called. Default: what RETORT_RUNTIME says, else stock. */
+  readonly runtime?: Runtime;
 }
 
-/** A tensor for each input of a graph, by name. */
-export type Feeds = Readonly<Record<string, Tensor>>;
+/** How onnxruntime is called: by onnxruntime-node's binding, or by the C API of the same library. */
+export const runtimes = ["stock", "native"] as const;
+export type Runtime = (typeof runtimes)[number];
+
+/** @throws InvalidArgument if RETORT_RUNTIME is neither */
+function defaultRuntime(): Runtime {
+  const named = process.env.RETORT_RUNTIME || "stock";
+  const known = runtimes.find((name) => name === named);
+  if (known) return known;
+  throw new RetortError("InvalidArgument", `RETORT_RUNTIME is "${named}"; it must be ${runtimes.join(" or ")}`);
+}
 
 /**
- * A compiled graph. `run` and `create` block the calling thread, so a session lives in a worker thread (never on the
- * thread that serves gRPC and NATS).
+ * A compiled graph. Where the stock binding computes, `run` and `create` block the calling thread, so a session lives in a worker
+ * thread (never on the thread that serves gRPC and NATS).
  */
 export class Session {
-  readonly #session: ort.InferenceSession;
+  readonly #engine: Engine;
   readonly #bound: boolean;
 
-  private constructor(session: ort.InferenceSession, bound = false) {
-    this.#session = session;
+  private constructor(engine: Engine, bound = false) {
+    this.#engine = engine;
     this.#bound = bound;
   }
 
@@ -76,9 +89,8 @@ export class Session {
     try {
       const widens = constants.some((constant) => isInFile(constant) && isHalf(constant.dtype));
       // Our graphs are written in fused operators: a search for more of these takes time and finds nothing.
-      const level = options.asWritten ? "disabled" : "basic";
-      const model = encodeModel(graph, place, options.bound ? listName : undefined);
-      return new Session(await ort.InferenceSession.create(model, runtimeOptions(options, level, widens)), options.bound);
+      const settings = engineOptions(options, options.asWritten ? "disabled" : "basic", widens);
+      return new Session(await engineOf(graph, place, options, settings), options.bound);
     } finally {
       own?.close();
     }
@@ -86,18 +98,18 @@ export class Session {
 
   /** Opens an ONNX file that some other program wrote. @throws InvalidArgument with the runtime's message if it cannot */
   static async load(path: string, options: SessionOptions): Promise<Session> {
-    const session = await ort.InferenceSession.create(path, runtimeOptions(options, "all", false)).catch((error: Error) => {
+    const engine = await StockEngine.create(path, engineOptions(options, "all", false)).catch((error: Error) => {
       throw new RetortError("InvalidArgument", `${path} cannot be opened as an ONNX model: ${error.message}`, { cause: error });
     });
-    return new Session(session);
+    return new Session(engine);
   }
 
   get inputNames(): readonly string[] {
-    return this.#session.inputNames;
+    return this.#engine.inputNames;
   }
 
   get outputNames(): readonly string[] {
-    return this.#session.outputNames;
+    return this.#engine.outputNames;
   }
 
   /**
@@ -108,35 +120,29 @@ export class Session {
    * @returns the outputs; of a bound session `into`
    */
   async run(feeds: Feeds, into: Feeds = {}, wanted: readonly string[] = this.outputNames): Promise<Feeds> {
-    const fetches: Record<string, ort.Tensor | null> = {};
-    for (const name of wanted) fetches[name] = into[name] ? toOrt(into[name]) : null;
-    const inputs = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]));
-    if (this.#bound) return this.#runBound(inputs, fetches, into);
-    const results = await this.#session.run(inputs, fetches);
-    return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrt(tensor)]));
-  }
-
-  async #runBound(inputs: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor | null>, into: Feeds): Promise<Feeds> {
-    const lost = Object.keys(fetches).find((name) => name !== listName && !fetches[name]);
+    const lost = this.#bound ? wanted.find((name) => !into[name] && name !== listName) : undefined;
     if (lost) throw new RetortError("Internal", `the output ${lost} of a bound session has no array`);
-    try {
-      await this.#session.run(inputs, fetches);
-    } catch (error) {
-      if (!(error as Error).message.startsWith(cannotReturn)) throw error;
-    }
-    return into;
+    return this.#engine.run(feeds, into, wanted);
   }
 
-  async release(): Promise<void> {
-    await this.#session.release();
+  release(): Promise<void> {
+    return this.#engine.release();
   }
 }
 
-/** The first output of a bound session, which the binding has no JavaScript value for: so it gives none of them back. */
-const listName = "nothing";
-
-/** What the binding throws when it comes to a list: all has been computed and written by then. */
-const cannotReturn = "Non tensor type";
+async function engineOf(
+  graph: Graph,
+  place: Placing,
+  { bound, runtime = defaultRuntime() }: SessionOptions,
+  options: EngineOptions,
+): Promise<Engine> {
+  // WebGPU is known to the binding alone.
+  if (runtime === "stock" || options.device === "webgpu")
+    return StockEngine.create(encodeModel(graph, place, bound ? listName : undefined), options, bound);
+  const { NativeEngine } = await import("./engines/native-engine.js");
+  const names = [graph.inputs, graph.outputs].map((values) => values.map(({ name }) => name)) as [string[], string[]];
+  return NativeEngine.create(encodeModel(graph, place), options, ...names);
+}
 
 /** Constants below this many bytes stay in the model. */
 const smallestInFile = 1024;
@@ -150,44 +156,19 @@ const placeOf = ({ path, offset }: FileTensor): Place => ({ location: path.slice
 const widening = ["ConstantFolding", "FuseFp16InitializerToFp32NodeTransformer"];
 
 /** @param widens the graph converts constants of half precision: were that done at once, all would be held in float32 */
-function runtimeOptions(
+function engineOptions(
   { device, threads, memoryArena, spinning, packed }: SessionOptions,
-  graphOptimizationLevel: "disabled" | "basic" | "all",
+  level: EngineOptions["level"],
   widens: boolean,
-): ort.InferenceSession.SessionOptions {
+): EngineOptions {
   return {
-    executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-    enableCpuMemArena: memoryArena ?? false,
-    enableMemPattern: false,
-    graphOptimizationLevel,
-    extra: {
-      session: {
-        intra_op: { allow_spinning: spinning ? "1" : "0" },
-        force_spinning_stop: "1",
-        model_external_initializers_file_folder_path: root,
-        ...(packed === false ? { disable_prepacking: "1" } : {}),
-      },
-      ...(widens ? { optimization: { disable_specified_optimizers: widening.join(";") } } : {}),
+    ...{ device, threads, memoryArena: memoryArena ?? false, level },
+    config: {
+      "session.intra_op.allow_spinning": spinning ? "1" : "0",
+      "session.force_spinning_stop": "1",
+      "session.model_external_initializers_file_folder_path": root,
+      ...(packed === false ? { "session.disable_prepacking": "1" } : {}),
+      ...(widens ? { "optimization.disable_specified_optimizers": widening.join(";") } : {}),
     },
   };
-}
-
-function toOrt({ dtype, data, dims }: Tensor): ort.Tensor {
-  // Where JavaScript has a Float16Array (Node 24), the tensor class makes one of the bits, and the runtime cannot read it.
-  if (dtype === "float16") return Object.assign(new ort.Tensor("uint16", data as Uint16Array, dims), { type: dtype });
-  return new ort.Tensor(dtype as ort.Tensor.Type, data as ort.Tensor.DataType, dims as number[]) as ort.Tensor;
-}
-
-function fromOrt(tensor: ort.Tensor): Tensor {
-  const { data } = tensor;
-  // Newer runtimes of JavaScript give float16 as numbers; ours travels as bits.
-  const bits = tensor.type === "float16" && !(data instanceof Uint16Array);
-  const view = data as Float32Array;
-  return {
-    dtype: tensor.type as DType,
-    dims: tensor.dims,
-    data: bits ? new Uint16Array(view.buffer, view.byteOffset, view.length) : data,
-  } as Tensor;
 }

@@ -76,3 +76,18 @@ export function rotaryEmbedding(x: Value, positions_BT: Value, cos: Value, sin: 
   };
   return graphOf(...inputs).node("RotaryEmbedding", inputs, [{ dtype: x.dtype, shape: x.shape }], attributes, contrib)[0]!;
 }
+
+/**
+ * Causal attention with shared keys and values, in the runtime's own kernel: q [B, T, H·E], k and v [B, T, G·E] give [B, T, H·E].
+ * The CPU has it in float32 and float16, CUDA in float16 and bfloat16. No gradient.
+ *
+ * @param last_B int32 [B]: place of each row's last key; @param total int32 scalar: keys of the longest row
+ * @param heads H, and kvHeads G
+ */
+export function groupQueryAttention(q: Value, k: Value, v: Value, last_B: Value, total: Value, heads: number, kvHeads: number): Value {
+  const [batch, , width] = k.shape;
+  const cache = { dtype: k.dtype, shape: [batch!, kvHeads, "total", (width as number) / kvHeads] };
+  const inputs = [q, k, v, undefined, undefined, last_B, total];
+  const attributes = { num_heads: heads, kv_num_heads: kvHeads };
+  return graphOf(q, k, v).node("GroupQueryAttention", inputs, [{ dtype: q.dtype, shape: q.shape }, cache, cache], attributes, contrib)[0]!;
+}

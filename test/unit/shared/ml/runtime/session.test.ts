@@ -1,14 +1,14 @@
 import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { Graph } from "../../../../../services/shared/ml/graph/graph.js";
-import { fusedMatMul, gather, matMul, mul, reduceSumSquare } from "../../../../../services/shared/ml/graph/ops/index.js";
-import { float32, int64 } from "../../../../../services/shared/ml/graph/tensor.js";
+import { concat, fusedMatMul, gather, matMul, mul, reduceSumSquare, reshape } from "../../../../../services/shared/ml/graph/ops/index.js";
+import { type DType, float32, int64, type Tensor } from "../../../../../services/shared/ml/graph/tensor.js";
 import { inMemory } from "../../../../../services/shared/ml/models/constants.js";
-import { Session } from "../../../../../services/shared/ml/runtime/session.js";
+import { runtimes, Session } from "../../../../../services/shared/ml/runtime/session.js";
 import { TemporaryWeights } from "../../../../../services/shared/ml/runtime/temporary-weights.js";
 import { expectAllClose } from "../../../../support/jest/all-close.js";
 
-describe("Session.create()", () => {
+describe.each(runtimes)("Session.create() by the runtime %s", (runtime) => {
   it("hands large constants over by way of a file, and leaves none", async () => {
     const graph = new Graph("large");
     const weight = float32(
@@ -20,7 +20,7 @@ describe("Session.create()", () => {
     const feeds = { x: float32(new Float32Array(64).fill(1), [1, 64]) };
     const outputs = [];
     for (const inModel of [undefined, 1000]) {
-      const session = await Session.create(graph, { device: "cpu", threads: 1 }, inModel);
+      const session = await Session.create(graph, { device: "cpu", threads: 1, runtime }, inModel);
       expect((await readdir(tmpdir())).filter((name) => name.startsWith(`retort-weights-${process.pid}-`))).toEqual([]);
       outputs.push((await session.run(feeds)).y!.data);
       await session.release();
@@ -50,7 +50,7 @@ describe("Session.create()", () => {
       graph.output("y", y);
       graph.output("back", fusedMatMul(graph.input("g", "float32", [1, "T", 9001]), table, { alpha: 0.5 }));
       graph.output("rows", gather(table, graph.constant(int64([8999, 0]))));
-      const session = await Session.create(graph, { device: "cpu", threads: 1 });
+      const session = await Session.create(graph, { device: "cpu", threads: 1, runtime });
       outputs.push(await session.run({ x, g }));
       await session.release();
     }
@@ -68,13 +68,64 @@ describe("Session.create()", () => {
   });
 });
 
-describe("a bound session", () => {
+describe.each(runtimes)("a session of the runtime %s", (runtime) => {
+  const types = {
+    bool: [1, 0],
+    float16: [0x3c00, 0xbc00],
+    bfloat16: [0x3f80, 0xbf80],
+    float32: [1.5, -2],
+    int32: [7, -7],
+    uint8: [3, 255],
+  };
+
+  it("takes and gives every type, and arrays without elements", async () => {
+    const graph = new Graph("types");
+    const feeds: Record<string, Tensor> = {};
+    // The stock binding has no word for bfloat16.
+    const known = Object.entries(types).filter(([dtype]) => runtime === "native" || dtype !== "bfloat16");
+    for (const [dtype, numbers] of known) {
+      graph.output(`${dtype}.out`, reshape(graph.input(dtype, dtype as DType, ["N"]), [1, "N"], graph.constant(int64([1, -1]))));
+      const like = { bool: Uint8Array, uint8: Uint8Array, float32: Float32Array, int32: Int32Array }[dtype as "bool"] ?? Uint16Array;
+      feeds[dtype] = { dtype, dims: [2], data: like.from(numbers) } as Tensor;
+    }
+    graph.output("int64.out", concat([graph.input("empty", "int64", ["E"]), graph.input("int64", "int64", ["N"])], 0, "E+N"));
+    graph.output("none", mul(1, graph.input("nothing", "float32", [0, 3])));
+    Object.assign(feeds, { empty: int64([]), int64: int64([2 ** 40, -1]), nothing: float32([], [0, 3]) });
+    const session = await Session.create(graph, { device: "cpu", threads: 1, runtime });
+    const outputs = await session.run(feeds);
+    for (const [dtype, numbers] of known)
+      expect([
+        outputs[`${dtype}.out`]!.dtype,
+        outputs[`${dtype}.out`]!.dims,
+        Array.from(outputs[`${dtype}.out`]!.data as Uint8Array),
+      ]).toEqual([dtype, [1, 2], numbers]);
+    expect(outputs["int64.out"]!.data).toEqual(BigInt64Array.from([2n ** 40n, -1n]));
+    expect([outputs.none!.dims, outputs.none!.data.length]).toEqual([[0, 3], 0]);
+    await session.release();
+  });
+
+  it("gives the outputs that are wanted, and says what the runtime says against a run", async () => {
+    const graph = new Graph("two");
+    const x = graph.input("x", "float32", [2]);
+    graph.output("square", mul(x, x));
+    graph.output("double", mul(x, 2));
+    const session = await Session.create(graph, { device: "cpu", threads: 1, runtime });
+    expect(session.outputNames).toEqual(["square", "double"]);
+    expect(Object.keys(await session.run({ x: float32([1, 2], [2]) }, {}, ["double"]))).toEqual(["double"]);
+    await expect(session.run({ x: float32([1, 2, 3], [3]) })).rejects.toThrow(/dimension/i);
+    // And goes on.
+    expect(Array.from((await session.run({ x: float32([3, 4], [2]) })).square!.data as Float32Array)).toEqual([9, 16]);
+    await session.release();
+  });
+});
+
+describe.each(runtimes)("a bound session of the runtime %s", (runtime) => {
   const squares = () => {
     const graph = new Graph("squares");
     const x = graph.input("x", "float32", ["N"]);
     graph.output("y", mul(x, x));
     graph.output("sum", reduceSumSquare(x));
-    return Session.create(graph, { device: "cpu", threads: 1, bound: true });
+    return Session.create(graph, { device: "cpu", threads: 1, bound: true, runtime });
   };
   const x = float32([1, 2, 3], [3]);
 

@@ -1,0 +1,141 @@
+import { found } from "../../../base/found.js";
+import { type DType, dtypeInfo, sizeOf, type Tensor } from "../../graph/tensor.js";
+import koffi from "../foreign.js";
+import type { Device } from "../session.js";
+import { CApi, type Handle } from "./c-api.js";
+import type { Engine, EngineOptions, Feeds } from "./engine.js";
+
+const levels = { disabled: 0, basic: 1, all: 99 } as const;
+
+const dtypeOfCode = new Map(Object.entries(dtypeInfo).map(([dtype, { code }]) => [code, dtype as DType]));
+
+const arrays = {
+  bfloat16: Uint16Array,
+  bool: Uint8Array,
+  float16: Uint16Array,
+  float32: Float32Array,
+  float64: Float64Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  uint8: Uint8Array,
+} as const;
+
+/**
+ * What CUDA's provider is told. Its products of float32 have the mantissa of float32, not TF32's ten bits; memory is taken as it is
+ * needed, not twice as much each time, since roles may share a card.
+ */
+const cudaOptions = { device_id: "0", use_tf32: "0", arena_extend_strategy: "kSameAsRequested" };
+
+/** Lets a session compute on a device; the CPU takes what it can't. */
+function addProvider(api: CApi, settings: Handle, device: Device): void {
+  if (device !== "cuda") return;
+  const cuda = api.make("CreateCUDAProviderOptions");
+  try {
+    api.call("UpdateCUDAProviderOptions", cuda, Object.keys(cudaOptions), Object.values(cudaOptions), Object.keys(cudaOptions).length);
+    api.call("SessionOptionsAppendExecutionProvider_CUDA_V2", settings, cuda);
+  } finally {
+    api.call("ReleaseCUDAProviderOptions", cuda);
+  }
+}
+
+/** A graph that onnxruntime's C API computes: outputs are written where they belong, and the thread goes on meanwhile. */
+export class NativeEngine implements Engine {
+  readonly #api: CApi;
+  readonly #session: Handle;
+
+  private constructor(
+    api: CApi,
+    session: Handle,
+    readonly inputNames: readonly string[],
+    readonly outputNames: readonly string[],
+  ) {
+    this.#api = api;
+    this.#session = session;
+  }
+
+  /** @param model a ModelProto with these inputs and outputs @throws an Error with the runtime's message */
+  static async create(
+    model: Uint8Array,
+    options: EngineOptions,
+    inputs: readonly string[],
+    outputs: readonly string[],
+  ): Promise<NativeEngine> {
+    const api = CApi.get();
+    const settings = api.make("CreateSessionOptions");
+    try {
+      api.call("SetIntraOpNumThreads", settings, options.threads);
+      api.call("SetInterOpNumThreads", settings, 1);
+      api.call("DisableMemPattern", settings);
+      if (!options.memoryArena) api.call("DisableCpuMemArena", settings);
+      api.call("SetSessionGraphOptimizationLevel", settings, levels[options.level]);
+      for (const [key, value] of Object.entries(options.config)) api.call("AddSessionConfigEntry", settings, key, value);
+      addProvider(api, settings, options.device);
+      const session: [Handle | null] = [null];
+      await api.callAside("CreateSessionFromArray", api.env, model, model.byteLength, settings, session);
+      return new NativeEngine(api, found(session[0] ?? undefined, "the session"), inputs, outputs);
+    } finally {
+      api.call("ReleaseSessionOptions", settings);
+    }
+  }
+
+  async run(feeds: Feeds, into: Feeds, wanted: readonly string[]): Promise<Feeds> {
+    const api = this.#api;
+    const names = Object.keys(feeds);
+    const values: Handle[] = [];
+    try {
+      for (const name of names) values.push(this.#valueOf(found(feeds[name], name)));
+      const made: (Handle | null)[] = [];
+      for (const name of wanted) {
+        const place = into[name];
+        made.push(place ? this.#valueOf(place) : null);
+      }
+      const given = made.map((value) => value !== null);
+      try {
+        await api.callAside("Run", this.#session, null, names, values, names.length, wanted, wanted.length, made);
+        return Object.fromEntries(
+          wanted.map((name, i) => [name, given[i] ? found(into[name], name) : this.#copyOf(found(made[i] ?? undefined, name))]),
+        );
+      } finally {
+        for (const value of made) if (value) api.call("ReleaseValue", value);
+      }
+    } finally {
+      for (const value of values) api.call("ReleaseValue", value);
+    }
+  }
+
+  async release(): Promise<void> {
+    this.#api.call("ReleaseSession", this.#session);
+  }
+
+  /** A value over a tensor's own memory. */
+  #valueOf({ dtype, data, dims }: Tensor): Handle {
+    // A small array may lie where the garbage collector moves it, until its buffer is asked for.
+    void data.buffer;
+    return this.#api.make(
+      "CreateTensorWithDataAsOrtValue",
+      this.#api.cpuMemory,
+      data,
+      data.byteLength,
+      dims,
+      dims.length,
+      dtypeInfo[dtype].code,
+    );
+  }
+
+  #copyOf(value: Handle): Tensor {
+    const api = this.#api;
+    const info = api.make("GetTensorTypeAndShape", value);
+    try {
+      const rank = Number(api.make<number | bigint>("GetDimensionsCount", info));
+      const dims64 = new BigInt64Array(rank);
+      if (rank > 0) api.call("GetDimensions", info, dims64, rank);
+      const dims = Array.from(dims64, Number);
+      const dtype = found(dtypeOfCode.get(api.make<number>("GetTensorElementType", info)), "the output's type");
+      const bytes = sizeOf(dims) * dtypeInfo[dtype].bytes;
+      const buffer = bytes > 0 ? koffi.view(api.make("GetTensorMutableData", value), bytes).slice(0) : new ArrayBuffer(0);
+      return { dtype, dims, data: new arrays[dtype](buffer) } as Tensor;
+    } finally {
+      api.call("ReleaseTensorTypeAndShapeInfo", info);
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Finding } from "../../services/cli/machine/examine.js";
+
+const cli = fileURLToPath(new URL("../../services/cli.js", import.meta.url));
+
+/** Runs `retort doctor`; what it printed, and its exit code. */
+const doctor = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  new Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>((resolve) => {
+    const child = execFile(process.execPath, [cli, "doctor", ...args], { env: { ...process.env, ...env } }, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+    );
+  });
+
+const findingsOf = (stdout: string) => new Map((JSON.parse(stdout) as Finding[]).map((finding) => [finding.what, finding]));
+
+describe("retort doctor", () => {
+  it("tells what the machine has, and that is enough where only a device besides the CPU is missing", async () => {
+    const { code, stdout } = await doctor(["--json"]);
+    const findings = findingsOf(stdout);
+    expect(code).toBe(0);
+    expect(findings.get("Node")).toMatchObject({ state: "ok", found: expect.stringContaining(process.version) });
+    expect(findings.get("memory")!.found).toMatch(/\d GB.*free; \d+ cores/);
+    expect(findings.get("nats-server")!.state).toBe("ok");
+    expect(findings.get("device cpu")!.state).toBe("ok");
+    // Whatever cannot be used has a reason.
+    for (const { state, remedy } of findings.values()) expect(state === "ok" || Boolean(remedy)).toBe(true);
+  });
+
+  it("ends with 78 where what is needed is missing, each with its remedy", async () => {
+    // Neither nats-server nor Go, and no GPU's driver by a name that the loader finds.
+    const env = { PATH: "/nowhere", XDG_CACHE_HOME: "/nowhere", RETORT_NATS_URL: "" };
+    const { code, stdout } = await doctor(["--json", "--device", "cuda"], env);
+    const findings = findingsOf(stdout);
+    expect(findings.get("nats-server")).toMatchObject({ state: "lacking", remedy: expect.stringContaining("Install nats-server") });
+    if (findings.get("device cuda")!.state === "ok") return;
+    expect(code).toBe(78);
+    expect(findings.get("device cuda")).toMatchObject({ state: "lacking", remedy: expect.stringMatching(/driver|retort setup --cuda/) });
+  });
+
+  it("refuses a device that there is no word for", async () => {
+    const { code, stderr } = await doctor(["--device", "tpu"]);
+    expect([code, stderr]).toEqual([64, expect.stringContaining("cpu, cuda, webgpu")]);
+  });
+});
