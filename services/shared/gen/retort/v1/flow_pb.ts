@@ -1227,6 +1227,8 @@ export type Precision = Message<"retort.v1.Precision"> & {
   maxLogprobError: number;
 
   /**
+   * 0 where the checkpoint has that dtype: nothing is lost.
+   *
    * @generated from field: uint32 tokens = 3;
    */
   tokens: number;
