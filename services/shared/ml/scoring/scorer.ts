@@ -22,6 +22,12 @@ export interface ScorerOptions extends SessionOptions {
   readonly weightsAsInputs?: boolean;
 }
 
+/**
+ * Most elements of the distributions that a forward on the CPU makes, more where one sequence has more: there, batches of a few
+ * hundred tokens are as fast as larger ones, which only take more memory.
+ */
+const mostElements = 1 << 24;
+
 /** Graphs that are kept: each holds a copy of the weights, and compiling one for another kind of signal takes as long as mapping them. */
 const mostSessions = 1;
 
@@ -57,8 +63,9 @@ export class Scorer {
     }
     const scores = new Array<Score>(inputs.length);
     const lengths = inputs.map(inputsOf(this.#config).lengths);
-    const overhead = batchOverhead(parameterCount(this.#config));
-    for (const members of cheapestBatches(lengths, this.#options.batchTokens, overhead)) {
+    const { device, batchTokens } = this.#options;
+    const budget = device === "cpu" ? Math.min(batchTokens, mostElements / this.#config.vocabSize) : batchTokens;
+    for (const members of cheapestBatches(lengths, budget, batchOverhead(parameterCount(this.#config)))) {
       const results = await this.#forward(
         members.map((i) => inputs[i]!),
         signal,
