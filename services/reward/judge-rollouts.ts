@@ -66,12 +66,10 @@ async function judgeRollout(
   if (!rollout.rewarded) return;
   const started = performance.now();
   const written = rollout.sequences.filter(({ failure }) => !failure);
-  const values = await evaluate(written.map(inputOf), spec.rewards, judges.forRun(run.stepTimeoutMs)).catch((error: unknown) => {
-    const { message, disposition } = RetortError.from(error);
-    // What passes by itself is no outcome. A bug may be this process's own: another one gets to try, until the last attempt.
-    const another = disposition === "giveBack" || (disposition === "fail" && attempt < run.maxAttempts);
-    if (judges.hurry.aborted || another) throw error;
-    return message;
+  const values = await evaluate(written.map(inputOf), spec.rewards, judges.forRun(run.stepTimeoutMs)).catch((thrown: unknown) => {
+    const error = RetortError.from(thrown);
+    if (judges.hurry.aborted || !error.isFinal(attempt, run.maxAttempts)) throw error;
+    return error.message;
   });
   const seconds = (performance.now() - started) / 1000;
   await publishReward(streams, create(RewardSchema, { key: rollout.key, rewards: records(rollout, values), worker, seconds }));

@@ -132,10 +132,9 @@ async function publishOutcome(
 
 /** Why a rollout counts as failed. @throws what fails it, where it is to be tried again */
 function failureOf(reason: unknown, attempt: number, { maxAttempts }: ScorerContext): string {
-  const { message, disposition } = RetortError.from(reason);
-  // What passes by itself is no outcome. A bug may be this process's own: another one gets to try, until the last attempt.
-  if (disposition === "giveBack" || (disposition === "fail" && attempt < maxAttempts)) throw reason;
-  return message;
+  const error = RetortError.from(reason);
+  if (!error.isFinal(attempt, maxAttempts)) throw error;
+  return error.message;
 }
 
 /** The scores of rollouts, made together: of each a promise of its own. */

@@ -97,6 +97,16 @@ export class RetortError extends Error {
     return own === "terminate" && this.retry === "later" ? "giveBack" : own;
   }
 
+  /**
+   * Whether a message that failed with this has failed for good, to be recorded as its outcome. What passes by itself is no outcome;
+   * a bug may be this process's own: another one gets to try, until the last attempt.
+   *
+   * @param attempt 1 for the first delivery
+   */
+  isFinal(attempt: number, maxAttempts: number): boolean {
+    return this.disposition === "terminate" || (this.disposition === "fail" && attempt >= maxAttempts);
+  }
+
   /** Exit code of a process that ends because of this: one that asks for another try only if another try may succeed. */
   get exitCode(): number {
     const { exit, retry } = errorTable[this.code];

@@ -15,7 +15,7 @@ import { groupsWithin, mostBytesTogether } from "../together.js";
  * Tokens, prompts included, that are enough for one message: a forward pass over so many is bound by its arithmetic, not by
  * reading the weights.
  */
-const enoughTokens = 1024;
+const enoughTokens = 512;
 
 /** A rollout as it is stored. */
 interface Kept {

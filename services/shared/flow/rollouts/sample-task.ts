@@ -59,10 +59,10 @@ export async function sampleTask({ data, attempt, signal }: Delivery, context: S
       await sleep(20);
     }
     context.log.info({ step, task }, "a task that nobody waits for any more is dropped");
-  } catch (error) {
-    const { message, disposition } = RetortError.from(error);
-    // A bug may be this process's own: another one gets to try, until the last attempt.
-    if (disposition === "giveBack" || (disposition === "fail" && attempt < context.maxAttempts)) throw error;
+  } catch (thrown) {
+    const error = RetortError.from(thrown);
+    if (!error.isFinal(attempt, context.maxAttempts)) throw error;
+    const { message } = error;
     context.log.warn({ step, task, attempt }, `the task failed for good: ${message}`);
     const outbox = outboxOf(context);
     for (const task of tasks) {

@@ -34,18 +34,4 @@ export function cheapestBatches(lengths: readonly (readonly number[])[], budget:
   return batches;
 }
 
-/** Items in their order, in batches whose sizes sum up to at most `most`; a larger item stands alone. */
-export function consecutive<T>(items: readonly T[], sizeOf: (item: T) => number, most: number): T[][] {
-  const batches: T[][] = [];
-  let total = 0;
-  for (const item of items) {
-    const size = sizeOf(item);
-    const last = batches.at(-1);
-    if (last && total + size <= most) last.push(item);
-    else batches.push([item]);
-    total = batches.at(-1) === last ? total + size : size;
-  }
-  return batches;
-}
-
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);

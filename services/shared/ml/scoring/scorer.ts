@@ -8,7 +8,7 @@ import { allInMemory, type Constants } from "../models/constants.js";
 import { withRoom } from "../models/forward/rotary.js";
 import type { Adapter } from "../models/lora.js";
 import { parameterCount } from "../models/model-params.js";
-import { batchOverhead, cheapestBatches, consecutive } from "../runtime/batches.js";
+import { batchOverhead, cheapestBatches } from "../runtime/batches.js";
 import { runInParts } from "../runtime/run-in-parts.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
@@ -30,11 +30,14 @@ export interface ScorerOptions extends SessionOptions {
   readonly mostMapped?: number;
 }
 
+/**
+ * Most elements of the distributions that a forward on the CPU makes, more where one sequence has more: there, batches of a few
+ * hundred tokens are as fast as larger ones, which only take more memory.
+ */
+const mostElements = 1 << 24;
+
 /** Graphs that are kept: each holds a copy of the weights, and compiling one for another kind of signal takes as long as mapping them. */
 const mostSessions = 1;
-
-/** Elements of one [rows, V] array of a forward: several such are there at once, and more rows at a time aren't faster. */
-const mostElements = 2 ** 23;
 
 /** Scores completions under a model. Calls block their thread and must not overlap; a scorer belongs in a worker. */
 export class Scorer {
@@ -68,11 +71,9 @@ export class Scorer {
     }
     const scores = new Array<Score>(inputs.length);
     const lengths = inputs.map(inputsOf(this.#config).lengths);
-    const mostRows = Math.floor(mostElements / this.#config.vocabSize);
-    const overhead = batchOverhead(parameterCount(this.#config));
-    const batches = cheapestBatches(lengths, this.#options.batchTokens, overhead).flatMap((members) =>
-      consecutive(members, (i) => inputs[i]!.completionIds.length, mostRows),
-    );
+    const { device, batchTokens } = this.#options;
+    const budget = device === "cpu" ? Math.min(batchTokens, mostElements / this.#config.vocabSize) : batchTokens;
+    const batches = cheapestBatches(lengths, budget, batchOverhead(parameterCount(this.#config)));
     const place = (members: readonly number[], outputs: Feeds) => {
       const answers = answersOf(outputs, pickedFrom(inputs, members), signal, this.#config.vocabSize);
       members.forEach((member, i) => {

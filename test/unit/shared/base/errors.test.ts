@@ -55,6 +55,16 @@ describe("RetortError", () => {
     expect(new RetortError("NotFound", "weights 3 are not there yet", { retry: "later" }).disposition).toBe("giveBack");
   });
 
+  it.each([
+    ["InvalidArgument", 1, true],
+    ["Internal", 2, false],
+    ["Internal", 3, true],
+    ["Internal", 4, true],
+    ["Unavailable", 9, false],
+  ] as const)("says whether a message has failed for good after %s at attempt %i of 3: %s", (code, attempt, isFinal) => {
+    expect(new RetortError(code, "x").isFinal(attempt, 3)).toBe(isFinal);
+  });
+
   it("survives plain data", () => {
     const error = new RetortError("OutOfRange", "no", { fieldPath: "a.b", retry: "later" });
     const again = RetortError.fromData(structuredClone(error.toJSON()));

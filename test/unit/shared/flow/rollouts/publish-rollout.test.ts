@@ -29,13 +29,13 @@ describe("RolloutSender", () => {
   };
 
   it("stores each, and sends as many together as are enough work, in the order in which they came", async () => {
-    const { stored, messages } = await sentOf([5, 3, 8, 1, 9, 2].map((task) => rolloutOf(task, 400)));
+    const { stored, messages } = await sentOf([5, 3, 8, 1, 9, 2].map((task) => rolloutOf(task, 200)));
     expect(stored).toBe(6);
     expect(messages).toEqual([
       [5, 3, 8],
       [1, 9, 2],
     ]);
-    expect((await sentOf([0, 1, 2].map((task) => rolloutOf(task, 1024)))).messages).toEqual([[0], [1], [2]]);
+    expect((await sentOf([0, 1, 2].map((task) => rolloutOf(task, 512)))).messages).toEqual([[0], [1], [2]]);
     expect((await sentOf([])).messages).toEqual([]);
   });
 
@@ -47,8 +47,8 @@ describe("RolloutSender", () => {
   });
 
   it("sends no more together than half a message holds", async () => {
-    const rollouts = [0, 1, 2, 3].map((task) => rolloutOf(task, 200));
-    expect((await sentOf(rollouts, 4000)).messages).toEqual([
+    const rollouts = [0, 1, 2, 3].map((task) => rolloutOf(task, 100));
+    expect((await sentOf(rollouts, 2000)).messages).toEqual([
       [0, 1],
       [2, 3],
     ]);

@@ -1,4 +1,4 @@
-import { cheapestBatches, consecutive } from "../../../../../services/shared/ml/runtime/batches.js";
+import { cheapestBatches } from "../../../../../services/shared/ml/runtime/batches.js";
 
 /** Tokens of a batch, padding included. */
 function tokensOf(lengths: readonly (readonly number[])[], members: readonly number[]): number {
@@ -67,16 +67,5 @@ describe("cheapestBatches()", () => {
       expect(batches.flat().sort((a, b) => a - b)).toEqual(lengths.map((_, i) => i));
       for (const members of batches) if (members.length > 1) expect(tokensOf(lengths, members)).toBeLessThanOrEqual(budget);
     }
-  });
-});
-
-describe("consecutive()", () => {
-  it.each([
-    [[3, 3, 3], 6, [[3, 3], [3]]],
-    [[9, 1, 2, 9], 4, [[9], [1, 2], [9]]],
-    [[], 4, []],
-    [[0, 0, 5], 5, [[0, 0, 5]]],
-  ])("puts %j within %d together", (sizes, most, batches) => {
-    expect(consecutive(sizes, (size) => size, most)).toEqual(batches);
   });
 });
