@@ -1,4 +1,7 @@
 import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Finding } from "../../services/cli/machine/examine.js";
 
@@ -28,9 +31,10 @@ describe("retort doctor", () => {
   });
 
   it("ends with 78 where what is needed is missing, each with its remedy", async () => {
-    // Neither nats-server nor Go, and no GPU's driver by a name that the loader finds.
-    const env = { PATH: "/nowhere", XDG_CACHE_HOME: "/nowhere", RETORT_NATS_URL: "" };
-    const { code, stdout } = await doctor(["--json", "--device", "cuda"], env);
+    // Neither nats-server nor Go; onnxruntime writes to the cache.
+    const cache = await mkdtemp(join(tmpdir(), "retort-doctor-"));
+    const { code, stdout } = await doctor(["--json", "--device", "cuda"], { PATH: cache, XDG_CACHE_HOME: cache, RETORT_NATS_URL: "" });
+    await rm(cache, { recursive: true });
     const findings = findingsOf(stdout);
     expect(findings.get("nats-server")).toMatchObject({ state: "lacking", remedy: expect.stringContaining("Install nats-server") });
     if (findings.get("device cuda")!.state === "ok") return;
