@@ -3,14 +3,11 @@ import { RetortError } from "../../base/errors.js";
 import { encodeModel, type Place, type Placing } from "../graph/encode.js";
 import { byteLengthOf, type FileTensor, isHalf, isInFile } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
-import type { Engine, EngineOptions, Feeds } from "./engines/engine.js";
+import type { Device, Engine, EngineOptions, Feeds } from "./engines/engine.js";
 import { listName, StockEngine } from "./engines/stock-engine.js";
 import { TemporaryWeights } from "./temporary-weights.js";
 
-export type { Feeds } from "./engines/engine.js";
-
-/** Where a session computes. */
-export type Device = "cpu" | "cuda" | "webgpu";
+export type { Device, Feeds } from "./engines/engine.js";
 
 /** Where and how a graph is computed. */
 export interface SessionOptions {
@@ -48,6 +45,8 @@ export interface SessionOptions {
 
 /** How onnxruntime is called: by onnxruntime-node's binding, or by the C API of the same library. */
 export const runtimes = ["stock", "native"] as const;
+
+/** One of {@link runtimes}. */
 export type Runtime = (typeof runtimes)[number];
 
 /** @throws InvalidArgument if RETORT_RUNTIME is neither */

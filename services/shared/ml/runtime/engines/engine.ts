@@ -1,5 +1,7 @@
 import type { Tensor } from "../../graph/tensor.js";
-import type { Device } from "../session.js";
+
+/** Where a session computes. */
+export type Device = "cpu" | "cuda" | "webgpu";
 
 /** A tensor for each input of a graph, by name. */
 export type Feeds = Readonly<Record<string, Tensor>>;

@@ -1,9 +1,8 @@
 import { found } from "../../../base/found.js";
 import { type DType, dtypeInfo, sizeOf, type Tensor } from "../../graph/tensor.js";
 import koffi from "../foreign.js";
-import type { Device } from "../session.js";
 import { CApi, type Handle } from "./c-api.js";
-import type { Engine, EngineOptions, Feeds } from "./engine.js";
+import type { Device, Engine, EngineOptions, Feeds } from "./engine.js";
 
 const levels = { disabled: 0, basic: 1, all: 99 } as const;
 
