@@ -34,13 +34,17 @@ interface Rival {
 const rateOf = (figures: readonly Figures[]): number =>
   figures.reduce((sum, { tokens }) => sum + tokens!, 0) / figures.reduce((sum, { seconds }) => sum + seconds, 0);
 
-/** Tries TRL's rows one after another, ends all but the fastest. `tried`: trainer and allocator. */
-async function bestRival(args: readonly string[], tried: readonly (readonly [string, string])[]): Promise<Rival> {
+/** Tries TRL's rows one after another, ends all but the fastest; none if each came to an end. `tried`: trainer and allocator. */
+async function bestRival(args: readonly string[], tried: readonly (readonly [string, string])[]): Promise<Rival | undefined> {
   let best: Rival | undefined;
   for (const [trainer, alloc] of tried) {
     const peer = startPeer(`TRL ${trainer}, ${alloc} allocator`, "on_policy_step.py", [...args, "--trainer", trainer, "--alloc", alloc]);
-    await peer.ask();
-    const rival = { peer, figures: [await peer.ask()] };
+    const first = await peer
+      .ask()
+      .then(() => peer.ask())
+      .catch((error: Error) => console.log(`  ${error.message}, as for want of memory`));
+    if (!first) continue;
+    const rival = { peer, figures: [first] };
     const isBetter = !best || rateOf(rival.figures) > rateOf(best.figures);
     console.log(
       `  ${peer.name}: ${rival.figures[0]!.seconds.toFixed(3)} s, ${rateOf(rival.figures).toFixed(0)} tokens/s, peak RSS ${size(peer.peak)}`,
@@ -48,7 +52,7 @@ async function bestRival(args: readonly string[], tried: readonly (readonly [str
     await (isBetter ? best : rival)?.peer.stop();
     if (isBetter) best = rival;
   }
-  return best!;
+  return best;
 }
 
 /** What TRL can be told: at real size each row takes minutes, and the tuned allocator has been the faster one there. */
