@@ -1,25 +1,14 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Finding } from "../../services/cli/machine/examine.js";
-
-const cli = fileURLToPath(new URL("../../services/cli.js", import.meta.url));
-
-/** Runs `retort doctor`; what it printed, and its exit code. */
-const doctor = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  new Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>((resolve) => {
-    const child = execFile(process.execPath, [cli, "doctor", ...args], { env: { ...process.env, ...env } }, (_, stdout, stderr) =>
-      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
-    );
-  });
+import { retort } from "../support/runs/retort.js";
 
 const findingsOf = (stdout: string) => new Map((JSON.parse(stdout) as Finding[]).map((finding) => [finding.what, finding]));
 
 describe("retort doctor", () => {
   it("tells what the machine has, and that is enough where only a device besides the CPU is missing", async () => {
-    const { code, stdout } = await doctor(["--json"]);
+    const { code, stdout } = await retort(["doctor", "--json"]);
     const findings = findingsOf(stdout);
     expect(code).toBe(0);
     expect(findings.get("Node")).toMatchObject({ state: "ok", found: expect.stringContaining(process.version) });
@@ -33,7 +22,11 @@ describe("retort doctor", () => {
   it("ends with 78 where what is needed is missing, each with its remedy", async () => {
     // Neither nats-server nor Go; onnxruntime writes to the cache.
     const cache = await mkdtemp(join(tmpdir(), "retort-doctor-"));
-    const { code, stdout } = await doctor(["--json", "--device", "cuda"], { PATH: cache, XDG_CACHE_HOME: cache, RETORT_NATS_URL: "" });
+    const { code, stdout } = await retort(["doctor", "--json", "--device", "cuda"], {
+      PATH: cache,
+      XDG_CACHE_HOME: cache,
+      RETORT_NATS_URL: "",
+    });
     await rm(cache, { recursive: true });
     const findings = findingsOf(stdout);
     expect(findings.get("nats-server")).toMatchObject({ state: "lacking", remedy: expect.stringContaining("Install nats-server") });
@@ -43,7 +36,7 @@ describe("retort doctor", () => {
   });
 
   it("refuses a device that there is no word for", async () => {
-    const { code, stderr } = await doctor(["--device", "tpu"]);
+    const { code, stderr } = await retort(["doctor", "--device", "tpu"]);
     expect([code, stderr]).toEqual([64, expect.stringContaining("cpu, cuda, webgpu")]);
   });
 });

@@ -1,9 +1,8 @@
 import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
 import { errorTable } from "../../shared/base/errors.js";
-import { devices } from "../../shared/ml/runtime/device.js";
 import type { Device } from "../../shared/ml/runtime/session.js";
 import { addCommand, print } from "../command.js";
+import { deviceOption } from "../models/device-option.js";
 import { textTable } from "../text-table.js";
 import { examine, type Finding } from "./examine.js";
 
@@ -13,12 +12,8 @@ export function addDoctorCommand(program: Command): void {
     ["doctor", "Node, memory, disk, nats-server, devices and their libraries"],
     ["doctor --device cuda", "the same; ends with code 78 unless cuda can be used"],
   ])
-    .option("--device <device>", `a device that must be usable (${devices.join(", ")})`, (text) => {
-      const device = devices.find((name) => name === text);
-      if (device) return device;
-      throw new InvalidArgumentError(`It must be one of ${devices.join(", ")}.`);
-    })
-    .action(async ({ device = "cpu" }: { device?: Device }) => {
+    .addOption(deviceOption("a device that must be usable"))
+    .action(async ({ device }: { readonly device: Device }) => {
       const findings = await examine(device);
       print(program, findings, doctorText(findings));
       if (findings.some(({ state }) => state === "lacking")) process.exitCode = errorTable.FailedPrecondition.exit;

@@ -15,6 +15,7 @@ import {
   loadCuda,
   providerLibraries,
 } from "../../shared/ml/runtime/cuda/libraries.js";
+import { platformObstacle } from "../../shared/ml/runtime/cuda/obstacle.js";
 import { obstacle } from "../../shared/ml/runtime/device.js";
 import { addCommand, print } from "../command.js";
 import { checkRoom } from "../disk-space.js";
@@ -65,11 +66,8 @@ export function addSetupCommand(program: Command): void {
 
 /** Fetches what is not there. @throws FailedPrecondition on another platform, without pip, or without room for it */
 async function fetchCuda(directory: string, say: (sentence: string) => void): Promise<void> {
-  if (process.platform !== "linux" || process.arch !== "x64")
-    throw new RetortError(
-      "FailedPrecondition",
-      `onnxruntime's CUDA provider is made for linux/x64, and this is ${process.platform}/${process.arch}: use device cpu`,
-    );
+  const elsewhere = platformObstacle();
+  if (elsewhere) throw new RetortError("FailedPrecondition", elsewhere);
   if (missingIn(directory).length === 0) return;
   await makeDirectory(dirname(directory));
   await checkRoom(dirname(directory), neededBytes, packages.what);

@@ -1,7 +1,8 @@
 import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse as parseYaml } from "yaml";
-import { cacheDirectory, goModule } from "../../support/tools/go-tool.js";
+import { cacheDirectory } from "../../../services/shared/base/cache-directory.js";
+import { goModule } from "../../support/tools/go-tool.js";
 
 /**
  * JSON schemas of what manifests may hold, as kubeconform reads them, made from what the projects publish: Kubernetes'

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { cacheDirectory } from "../../../services/shared/base/cache-directory.js";
 
 const run = promisify(execFile);
 
@@ -41,9 +41,6 @@ export const versitygw: GoTool = {
   version: "v1.8.0",
   probe: ["--version", /Version/i],
 };
-
-/** Retort's folder in the user's cache. */
-export const cacheDirectory = (): string => join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "retort");
 
 const pathOf = ({ name, version }: GoTool): string => join(cacheDirectory(), `${name}-${version}`, name);
 

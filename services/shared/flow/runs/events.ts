@@ -99,12 +99,12 @@ export async function announceModel(
 }
 
 /** What a model's dtype costs, in words: "bfloat16: mean KL 1.2e-6, largest error of a log-probability 3.0e-4 over 256 tokens". */
-export const precisionWords = (dtype: string, precision: Precision | undefined): string =>
-  precision?.tokens === 0
-    ? `${dtype}, as its checkpoint has it: nothing is lost`
-    : precision
-      ? `${dtype}: mean KL ${precision.meanKl.toExponential(1)}, largest error of a log-probability ${precision.maxLogprobError.toExponential(1)} over ${precision.tokens} tokens`
-      : `${dtype}; what that costs was not measured`;
+export function precisionWords(dtype: string, precision: Precision | undefined): string {
+  if (!precision) return `${dtype}; what that costs was not measured`;
+  const { meanKl, maxLogprobError, tokens } = precision;
+  if (tokens === 0) return `${dtype}, as its checkpoint has it: nothing is lost`;
+  return `${dtype}: mean KL ${meanKl.toExponential(1)}, largest error of a log-probability ${maxLogprobError.toExponential(1)} over ${tokens} tokens`;
+}
 
 /** How every run's events begin: it waits for its learner. */
 export const announceStart = (streams: Streams, runId: string): Promise<void> =>

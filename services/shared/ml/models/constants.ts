@@ -10,13 +10,13 @@ export type Weight = Tensor<"float32"> | FileTensor<FloatDtype>;
 /** Weights by name, some or all of which lie in files: what graphs have as constants. {@link Weights} are such, too. */
 export type Constants = ReadonlyMap<string, Weight>;
 
-/** Most elements of a piece. */
-const pieceElements = scratchBytes / dtypeInfo.float32.bytes;
+/** Most elements of a piece of {@link float32Pieces}. */
+export const pieceElements = scratchBytes / dtypeInfo.float32.bytes;
 
 /**
  * A constant's elements as float32, exactly, piece by piece. A piece is valid until the next one is asked for, or none any more.
  *
- * @param elements of a piece, at most 2²⁰
+ * @param elements of a piece, at most {@link pieceElements}
  */
 export function* float32Pieces(constant: Constant, elements = pieceElements): Generator<Float32Array> {
   const { dtype } = constant;

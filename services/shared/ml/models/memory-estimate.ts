@@ -47,7 +47,7 @@ export function learnerBytes(config: ModelConfig, { tokens, length, gradientChec
 
 /**
  * Most tokens of a micro-batch where nothing else is asked for: as many as have activations of 700 MB, or of 4 bytes for each parameter, if
- * that is more. More at once isn't faster, for a model of 135M parameters no more than 384, and memory grows with them.
+ * that is more. More at once is a little faster (a tenth at 135M parameters, 768 tokens instead of 384), and takes memory with it.
  *
  * @param length tokens of the longest sequence
  */

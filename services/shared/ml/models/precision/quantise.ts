@@ -2,7 +2,7 @@
 import type { QuantisedMatrix } from "../../graph/file-tensor.js";
 import { transposed } from "../../graph/tensor.js";
 import type { WeightsFile } from "../../graph/weights-file.js";
-import { float32Pieces, inMemory, type Weight } from "../constants.js";
+import { float32Pieces, inMemory, pieceElements, type Weight } from "../constants.js";
 import type { LinearLayout } from "../param-spec.js";
 
 /** Elements that share a scale: the more, the less memory; fewer where a row doesn't divide by that. */
@@ -42,12 +42,9 @@ export function quantised(weight: Weight, layout: LinearLayout, file: WeightsFil
 /** Whole rows [.., K] of the weight as [N, K]. */
 function* rowPieces(weight: Weight, layout: LinearLayout, K: number): Generator<Float32Array> {
   if (layout === "inOut") yield transposed(inMemory(weight)).data;
-  else if (K > mostPiece) yield inMemory(weight).data;
-  else yield* float32Pieces(weight, Math.floor(mostPiece / K) * K);
+  else if (K > pieceElements) yield inMemory(weight).data;
+  else yield* float32Pieces(weight, Math.floor(pieceElements / K) * K);
 }
-
-/** Most elements of {@link float32Pieces}. */
-const mostPiece = 1 << 20;
 
 /** Writes a block, and gives its scale. */
 function encodeBlock(from: Float32Array, at: number, length: number, into: Uint8Array, to: number): number {

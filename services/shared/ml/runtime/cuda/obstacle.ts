@@ -8,11 +8,15 @@ export const oldestDriver = 580;
 
 const setup = "`retort setup --cuda` fetches it, as the image with -cuda has it";
 
+/** Why there is no CUDA on this platform, with the way out; undefined if there is. */
+export const platformObstacle = (): string | undefined =>
+  process.platform === "linux" && process.arch === "x64"
+    ? undefined
+    : `onnxruntime's CUDA provider is made for linux/x64, and this is ${process.platform}/${process.arch}: use device cpu`;
+
 /** Why CUDA can't be used here, with the way out; undefined if nothing is seen to stand against it. */
 export async function cudaObstacle(env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {
-  if (process.platform !== "linux" || process.arch !== "x64")
-    return `onnxruntime's CUDA provider is made for linux/x64, and this is ${process.platform}/${process.arch}: use device cpu`;
-  return obstacleIn(await loadCuda(env), await driverVersion());
+  return platformObstacle() ?? obstacleIn(await loadCuda(env), await driverVersion());
 }
 
 /** @param libraries what {@link loadCuda} found */
