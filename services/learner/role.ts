@@ -15,7 +15,7 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
   const { settings, log, metrics } = context;
   const { run: runId = "", dataDir, device, dtype } = settings;
   return memberRole(context, ["learner"], ({ fail }) => {
-    const { api: host, crashed, terminate } = spawnWorker<TrainHost>(new URL("./model/train-worker.js", import.meta.url));
+    const { api: host, crashed, close } = spawnWorker<TrainHost>(new URL("./model/train-worker.js", import.meta.url));
     const trainer = { device, threads: threadCount(settings.threads) };
     const progress = new LearnerProgress(metrics);
     const standalone = new Standalone(host, { directory: settings.model, dtype }, trainer);
@@ -28,7 +28,7 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
         return () => [trainRun({ membership, host, log, dataDir, dtype, progress, ...trainer })];
       },
       alone: () => standalone.open(),
-      close: terminate,
+      close,
     };
   });
 }

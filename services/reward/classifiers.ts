@@ -57,7 +57,7 @@ export class Classifiers {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.#opened.values()].map(({ worker }) => worker.terminate()));
+    await Promise.all([...this.#opened.values()].map(({ worker }) => worker.close()));
   }
 
   #open(model: string): Opened {
@@ -77,7 +77,7 @@ export class Classifiers {
     // What cannot be opened now may be there at the next call.
     description.catch(() => {
       this.#opened.delete(model);
-      return worker.terminate();
+      return worker.close();
     });
     return opened;
   }

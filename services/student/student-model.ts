@@ -96,8 +96,8 @@ export class StudentModel implements SamplingModel {
     return sampleGroupsIn(this.#worker.api, groups, sampling, onWritten);
   }
 
-  /** Ends the thread at once; calls in progress reject as Cancelled. */
+  /** Ends the thread; calls in progress reject as Cancelled at once. */
   close(): Promise<void> {
-    return this.#worker.terminate();
+    return this.#worker.close();
   }
 }

@@ -61,7 +61,7 @@ async function train(shape: Shape, source: StudentSource, name: string): Promise
   console.log(
     `${name}: ${student.trained} of ${student.parameters} numbers trained, a step ${median(steps).toFixed(0)} ms (the first ${first.toFixed(0)} ms), the learner's process ${memory()}`,
   );
-  await host.terminate();
+  await host.close();
 }
 
 async function publish(shape: Shape, source: StudentSource, name: string): Promise<void> {
@@ -114,7 +114,7 @@ async function publish(shape: Shape, source: StudentSource, name: string): Promi
     await store.deleteAll("bench");
   }
   console.log(`${name}: learner and student together ${memory()}`);
-  await host.terminate();
+  await host.close();
   await nats.stop();
   await rm(directory, { recursive: true, force: true });
 }

@@ -69,7 +69,7 @@ async function bench(shape: Shape, kind: string, store: WeightStore): Promise<vo
   );
   addRow({ work, ours: `published in ${s(all.publish)}, in the student in ${s(student_s)}` });
   await student.close();
-  await learner.terminate();
+  await learner.close();
   await store.deleteAll("bench");
 }
 

@@ -1,4 +1,5 @@
 import { errorTable, RetortError } from "./errors.js";
+import { exitNow } from "./exit.js";
 import type { Log } from "./log.js";
 import { tellParent } from "./ready.js";
 
@@ -90,7 +91,7 @@ export async function runProcess(services: readonly Service[], finished: Promise
     let signals = 0;
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
       process.on(signal, () => {
-        if (++signals > 1) process.exit(errorTable.Cancelled.exit);
+        if (++signals > 1) return void exitNow(errorTable.Cancelled.exit);
         log.info({ signal }, "stopping");
         resolve();
       });
@@ -112,13 +113,13 @@ export async function runProcess(services: readonly Service[], finished: Promise
   if (lifecycle.state === "starting") failure ??= new RetortError("Cancelled", "stopped before it had started");
   const late = setTimeout(() => {
     log.error({ graceMs }, "the stop took longer than its grace period");
-    process.exit(errorTable.DeadlineExceeded.exit);
+    void exitNow(errorTable.DeadlineExceeded.exit);
   }, graceMs);
   await lifecycle.stop();
   clearTimeout(late);
   failure ??= await outcome(finished);
   if (failure) await tellParent({ error: failure.toJSON() });
-  process.exit(failure?.exitCode ?? 0);
+  return exitNow(failure?.exitCode ?? 0);
 }
 
 /** What work has rejected with, if it has settled at all. */

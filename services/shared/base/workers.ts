@@ -1,4 +1,4 @@
-import { parentPort, Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, parentPort, Worker, workerData } from "node:worker_threads";
 import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { RetortError, type RetortErrorData } from "./errors.js";
@@ -13,6 +13,12 @@ Comlink.transferHandlers.set("throw", {
   },
 });
 
+/** The threads that run. */
+const live = new Set<Worker>();
+
+/** Whether a worker thread runs, in which native code may be at work. */
+export const hasWorkers = (): boolean => live.size > 0;
+
 /** A worker thread's methods, each returning a promise. */
 export type WorkerClient<T> = Comlink.Remote<T>;
 
@@ -24,8 +30,20 @@ export interface WorkerHandle<T> {
   readonly crashed: Promise<RetortError>;
   /** Whether the thread keeps its process alive. */
   hold(isHeld: boolean): void;
-  /** Ends the thread at once; calls in progress reject as Cancelled. */
+  /**
+   * Ends the thread at its next turn, between two calls of native code; calls in progress reject as Cancelled at once. What ends a
+   * thread that runs models: onnxruntime-node aborts the whole process where its thread is terminated within a call, or while it
+   * loads.
+   */
+  close(): Promise<void>;
+  /** Ends the thread at once, in a loop without an end too; calls in progress reject as Cancelled. */
   terminate(): Promise<void>;
+}
+
+/** What a thread is told when it starts. */
+interface ThreadData {
+  /** Any message on it asks the thread to end. */
+  readonly end: MessagePort;
 }
 
 /**
@@ -34,18 +52,33 @@ export interface WorkerHandle<T> {
  * @param memoryMb most MiB of its JavaScript heap; a thread that needs more crashes alone. Default: the process's own limit
  */
 export function spawnWorker<T>(module: URL, memoryMb?: number): WorkerHandle<T> {
-  const worker = new Worker(module, memoryMb === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryMb } });
+  const { port1: asked, port2: end } = new MessageChannel();
+  const worker = new Worker(module, {
+    workerData: { end } satisfies ThreadData,
+    transferList: [end],
+    resourceLimits: memoryMb === undefined ? {} : { maxOldGenerationSizeMb: memoryMb },
+  });
+  asked.unref();
+  live.add(worker);
+  const exited = new Promise<void>((resolve) =>
+    worker.once("exit", () => {
+      live.delete(worker);
+      asked.close();
+      resolve();
+    }),
+  );
   const pending = new Set<(error: RetortError) => void>();
   let ended: RetortError | undefined;
-  const end = (error: RetortError) => {
+  const refuse = (error: RetortError) => {
     ended ??= error;
     for (const reject of pending) reject(ended);
     pending.clear();
   };
+  const stopped = () => refuse(new RetortError("Cancelled", "the worker thread was stopped"));
   const crashed = new Promise<RetortError>((resolve) => {
     const crash = (error: RetortError) => {
       if (ended) return;
-      end(error);
+      refuse(error);
       resolve(error);
     };
     const name = module.pathname.split("/").at(-1);
@@ -82,8 +115,13 @@ export function spawnWorker<T>(module: URL, memoryMb?: number): WorkerHandle<T> 
     api,
     crashed,
     hold: (isHeld) => (isHeld ? worker.ref() : worker.unref()),
+    close: () => {
+      stopped();
+      asked.postMessage("end");
+      return exited;
+    },
     terminate: async () => {
-      end(new RetortError("Cancelled", "the worker thread was stopped"));
+      stopped();
       await worker.terminate();
     },
   };
@@ -93,6 +131,9 @@ export function spawnWorker<T>(module: URL, memoryMb?: number): WorkerHandle<T> 
 export function exposeWorker(api: object): void {
   if (!parentPort) throw new RetortError("Internal", "exposeWorker must run in a worker thread");
   Comlink.expose(api, nodeEndpoint(parentPort));
+  const { end } = workerData as ThreadData;
+  end.once("message", () => process.exit());
+  end.unref();
 }
 
 /** Marks a value's array buffers to be moved instead of copied to the other thread; the sender loses them. */

@@ -19,7 +19,7 @@ export function onnxBackend(options: BackendOptions): TeacherBackend {
   const { promise: crashed, resolve: lose } = deferred<RetortError>();
   return {
     crashed,
-    close: async () => host?.terminate(),
+    close: async () => host?.close(),
     describe: (model) => ({ facts: async (vocabulary) => ({ ...(await outlineModel(model, vocabulary)), device }) }),
     open: (source) => {
       host = spawnModelHost();

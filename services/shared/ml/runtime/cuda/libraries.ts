@@ -51,7 +51,7 @@ const handles = new Map<string, LibraryHandle>();
  * @returns each of them, and the driver's, with what stood against it
  */
 export async function loadCuda(env: NodeJS.ProcessEnv = process.env): Promise<readonly LoadedLibrary[]> {
-  const { default: koffi } = await import("../foreign.js");
+  const { default: koffi } = await import("../../../base/foreign.js");
   const directory = cudaDirectory(env);
   const fetched = filesOf(directory);
   for (const name of providerLibraries) linkProvider(name, fetched.get(name));

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { KoffiFunc } from "koffi";
 import { RetortError } from "../../../base/errors.js";
+import koffi from "../../../base/foreign.js";
 import { runtimeDirectory } from "../cuda/libraries.js";
-import koffi from "../foreign.js";
 
 /** A function of the library: arguments and result are as its row of the table says. */
 type AnyFunction = KoffiFunc<(...args: unknown[]) => unknown>;

@@ -1,6 +1,6 @@
+import koffi from "../../../base/foreign.js";
 import { found } from "../../../base/found.js";
 import { type DType, dtypeInfo, sizeOf, type Tensor } from "../../graph/tensor.js";
-import koffi from "../foreign.js";
 import { CApi, type Handle } from "./c-api.js";
 import type { Device, Engine, EngineOptions, Feeds } from "./engine.js";
 
