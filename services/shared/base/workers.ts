@@ -52,21 +52,7 @@ interface ThreadData {
  * @param memoryMb most MiB of its JavaScript heap; a thread that needs more crashes alone. Default: the process's own limit
  */
 export function spawnWorker<T>(module: URL, memoryMb?: number): WorkerHandle<T> {
-  const { port1: asked, port2: end } = new MessageChannel();
-  const worker = new Worker(module, {
-    workerData: { end } satisfies ThreadData,
-    transferList: [end],
-    resourceLimits: memoryMb === undefined ? {} : { maxOldGenerationSizeMb: memoryMb },
-  });
-  asked.unref();
-  live.add(worker);
-  const exited = new Promise<void>((resolve) =>
-    worker.once("exit", () => {
-      live.delete(worker);
-      asked.close();
-      resolve();
-    }),
-  );
+  const { worker, askToEnd, exited } = startThread(module, memoryMb);
   const pending = new Set<(error: RetortError) => void>();
   let ended: RetortError | undefined;
   const refuse = (error: RetortError) => {
@@ -117,7 +103,7 @@ export function spawnWorker<T>(module: URL, memoryMb?: number): WorkerHandle<T> 
     hold: (isHeld) => (isHeld ? worker.ref() : worker.unref()),
     close: () => {
       stopped();
-      asked.postMessage("end");
+      askToEnd();
       return exited;
     },
     terminate: async () => {
@@ -125,6 +111,26 @@ export function spawnWorker<T>(module: URL, memoryMb?: number): WorkerHandle<T> 
       await worker.terminate();
     },
   };
+}
+
+/** A thread, how it is asked to end, and when it has. */
+function startThread(module: URL, memoryMb: number | undefined) {
+  const { port1: asked, port2: end } = new MessageChannel();
+  const worker = new Worker(module, {
+    workerData: { end } satisfies ThreadData,
+    transferList: [end],
+    resourceLimits: memoryMb === undefined ? {} : { maxOldGenerationSizeMb: memoryMb },
+  });
+  asked.unref();
+  live.add(worker);
+  const exited = new Promise<void>((resolve) =>
+    worker.once("exit", () => {
+      live.delete(worker);
+      asked.close();
+      resolve();
+    }),
+  );
+  return { worker, askToEnd: () => asked.postMessage("end"), exited };
 }
 
 /** Serves an object's methods to the thread that spawned this worker. */
