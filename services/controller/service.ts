@@ -42,8 +42,16 @@ export function controllerService(context: () => ControllerContext): Implementat
     stopRun: async ({ runId, now }) => ({ run: await stopRun(context(), runId, now) }),
     deleteRun: async ({ runId }) => ({ freedBytes: BigInt(await deleteRun(context(), runId)) }),
     auditRun: async ({ runId }) => ({ audit: await auditRun(context().streams, await context().runs.get(runId)) }),
+    readFigures: () => later("ReadFigures"),
+    listSamples: () => later("ListSamples"),
+    readLogs: () => later("ReadLogs"),
     getWeights: ({ runId, version }) => sendWeights(context(), runId, version),
   });
+}
+
+/** What a branch of its own adds. */
+function later(method: string): never {
+  throw new RetortError("Unimplemented", `${method} is not there yet`);
 }
 
 async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec | undefined): Promise<Run> {

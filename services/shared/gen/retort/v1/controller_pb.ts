@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_retort_v1_access } from "./access_pb.js";
-import type { AuditFinished, RunEvent } from "./events_pb.js";
+import type { AuditFinished, RunEvent, SamplesRecorded } from "./events_pb.js";
 import { file_retort_v1_events } from "./events_pb.js";
 import type { WeightsManifest } from "./flow_pb.js";
 import { file_retort_v1_flow } from "./flow_pb.js";
@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/controller.proto.
  */
 export const file_retort_v1_controller: GenFile = /*@__PURE__*/
-  fileDesc("ChpyZXRvcnQvdjEvY29udHJvbGxlci5wcm90bxIJcmV0b3J0LnYxIjsKD1N0YXJ0UnVuUmVxdWVzdBIoCgRzcGVjGAEgASgLMhIucmV0b3J0LnYxLlJ1blNwZWNCBrpIA9gBAyIvChBTdGFydFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iPgoSVmFsaWRhdGVSdW5SZXF1ZXN0EigKBHNwZWMYASABKAsyEi5yZXRvcnQudjEuUnVuU3BlY0IGukgD2AEDIj4KB1Byb2JsZW0SFwoFZmllbGQYASABKAlCCLpIBXIDGIAgEhoKB21lc3NhZ2UYAiABKAlCCbpIBnIEKICAQCJ5ChNWYWxpZGF0ZVJ1blJlc3BvbnNlEjAKCHByb2JsZW1zGAEgAygLMhIucmV0b3J0LnYxLlByb2JsZW1CCrpIB5IBBBCAgAQSMAoId2FybmluZ3MYAiADKAsyEi5yZXRvcnQudjEuUHJvYmxlbUIKukgHkgEEEICABCJMCg1HZXRSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCItCg5HZXRSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIhEKD0xpc3RSdW5zUmVxdWVzdCI8ChBMaXN0UnVuc1Jlc3BvbnNlEigKBHJ1bnMYASADKAsyDi5yZXRvcnQudjEuUnVuQgq6SAeSAQQQwIQ9InUKD1dhdGNoUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSJQoNZnJvbV9zZXF1ZW5jZRgCIAEoBEIOukgLMgkY/////////w8iNgoQV2F0Y2hSdW5SZXNwb25zZRIiCgVldmVudBgBIAEoCzITLnJldG9ydC52MS5SdW5FdmVudCJOCg9QYXVzZVJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIi8KEFBhdXNlUnVuUmVzcG9uc2USGwoDcnVuGAEgASgLMg4ucmV0b3J0LnYxLlJ1biJPChBSZXN1bWVSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCIwChFSZXN1bWVSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIloKDlN0b3BSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBILCgNub3cYAiABKAgiLgoPU3RvcFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iTwoQRGVsZXRlUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOAoRRGVsZXRlUnVuUmVzcG9uc2USIwoLZnJlZWRfYnl0ZXMYASABKARCDrpICzIJGP////////8PIk4KD0F1ZGl0UnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOwoQQXVkaXRSdW5SZXNwb25zZRInCgVhdWRpdBgBIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkIn4KEUdldFdlaWdodHNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIgCgd2ZXJzaW9uGAIgASgNQgq6SAcqBRiAwtcvSACIAQFCCgoIX3ZlcnNpb24icwoSR2V0V2VpZ2h0c1Jlc3BvbnNlEi4KCG1hbmlmZXN0GAEgASgLMhoucmV0b3J0LnYxLldlaWdodHNNYW5pZmVzdEgAEiUKBWNodW5rGAIgASgLMhQucmV0b3J0LnYxLkZpbGVDaHVua0gAQgYKBHBhcnQiXQoJRmlsZUNodW5rEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEh4KBm9mZnNldBgCIAEoBEIOukgLMgkY/////////w8SGAoEZGF0YRgDIAEoDEIKukgHegUYgICAIDLcBgoRQ29udHJvbGxlclNlcnZpY2USSQoIU3RhcnRSdW4SGi5yZXRvcnQudjEuU3RhcnRSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLlN0YXJ0UnVuUmVzcG9uc2UiBKihGQISUgoLVmFsaWRhdGVSdW4SHS5yZXRvcnQudjEuVmFsaWRhdGVSdW5SZXF1ZXN0Gh4ucmV0b3J0LnYxLlZhbGlkYXRlUnVuUmVzcG9uc2UiBKihGQISQwoGR2V0UnVuEhgucmV0b3J0LnYxLkdldFJ1blJlcXVlc3QaGS5yZXRvcnQudjEuR2V0UnVuUmVzcG9uc2UiBKihGQESSQoITGlzdFJ1bnMSGi5yZXRvcnQudjEuTGlzdFJ1bnNSZXF1ZXN0GhsucmV0b3J0LnYxLkxpc3RSdW5zUmVzcG9uc2UiBKihGQESSwoIV2F0Y2hSdW4SGi5yZXRvcnQudjEuV2F0Y2hSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLldhdGNoUnVuUmVzcG9uc2UiBKihGQEwARJJCghQYXVzZVJ1bhIaLnJldG9ydC52MS5QYXVzZVJ1blJlcXVlc3QaGy5yZXRvcnQudjEuUGF1c2VSdW5SZXNwb25zZSIEqKEZAhJMCglSZXN1bWVSdW4SGy5yZXRvcnQudjEuUmVzdW1lUnVuUmVxdWVzdBocLnJldG9ydC52MS5SZXN1bWVSdW5SZXNwb25zZSIEqKEZAhJGCgdTdG9wUnVuEhkucmV0b3J0LnYxLlN0b3BSdW5SZXF1ZXN0GhoucmV0b3J0LnYxLlN0b3BSdW5SZXNwb25zZSIEqKEZAhJMCglEZWxldGVSdW4SGy5yZXRvcnQudjEuRGVsZXRlUnVuUmVxdWVzdBocLnJldG9ydC52MS5EZWxldGVSdW5SZXNwb25zZSIEqKEZAxJJCghBdWRpdFJ1bhIaLnJldG9ydC52MS5BdWRpdFJ1blJlcXVlc3QaGy5yZXRvcnQudjEuQXVkaXRSdW5SZXNwb25zZSIEqKEZARJRCgpHZXRXZWlnaHRzEhwucmV0b3J0LnYxLkdldFdlaWdodHNSZXF1ZXN0Gh0ucmV0b3J0LnYxLkdldFdlaWdodHNSZXNwb25zZSIEqKEZAjABYgZwcm90bzM", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_events, file_retort_v1_flow, file_retort_v1_run, file_retort_v1_run_spec]);
+  fileDesc("ChpyZXRvcnQvdjEvY29udHJvbGxlci5wcm90bxIJcmV0b3J0LnYxIjsKD1N0YXJ0UnVuUmVxdWVzdBIoCgRzcGVjGAEgASgLMhIucmV0b3J0LnYxLlJ1blNwZWNCBrpIA9gBAyIvChBTdGFydFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iPgoSVmFsaWRhdGVSdW5SZXF1ZXN0EigKBHNwZWMYASABKAsyEi5yZXRvcnQudjEuUnVuU3BlY0IGukgD2AEDIj4KB1Byb2JsZW0SFwoFZmllbGQYASABKAlCCLpIBXIDGIAgEhoKB21lc3NhZ2UYAiABKAlCCbpIBnIEKICAQCJ5ChNWYWxpZGF0ZVJ1blJlc3BvbnNlEjAKCHByb2JsZW1zGAEgAygLMhIucmV0b3J0LnYxLlByb2JsZW1CCrpIB5IBBBCAgAQSMAoId2FybmluZ3MYAiADKAsyEi5yZXRvcnQudjEuUHJvYmxlbUIKukgHkgEEEICABCJMCg1HZXRSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCItCg5HZXRSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIhEKD0xpc3RSdW5zUmVxdWVzdCI8ChBMaXN0UnVuc1Jlc3BvbnNlEigKBHJ1bnMYASADKAsyDi5yZXRvcnQudjEuUnVuQgq6SAeSAQQQwIQ9InUKD1dhdGNoUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSJQoNZnJvbV9zZXF1ZW5jZRgCIAEoBEIOukgLMgkY/////////w8iNgoQV2F0Y2hSdW5SZXNwb25zZRIiCgVldmVudBgBIAEoCzITLnJldG9ydC52MS5SdW5FdmVudCJOCg9QYXVzZVJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIi8KEFBhdXNlUnVuUmVzcG9uc2USGwoDcnVuGAEgASgLMg4ucmV0b3J0LnYxLlJ1biJPChBSZXN1bWVSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCIwChFSZXN1bWVSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIloKDlN0b3BSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBILCgNub3cYAiABKAgiLgoPU3RvcFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iTwoQRGVsZXRlUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOAoRRGVsZXRlUnVuUmVzcG9uc2USIwoLZnJlZWRfYnl0ZXMYASABKARCDrpICzIJGP////////8PIk4KD0F1ZGl0UnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOwoQQXVkaXRSdW5SZXNwb25zZRInCgVhdWRpdBgBIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkIn4KEUdldFdlaWdodHNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIgCgd2ZXJzaW9uGAIgASgNQgq6SAcqBRiAwtcvSACIAQFCCgoIX3ZlcnNpb24icwoSR2V0V2VpZ2h0c1Jlc3BvbnNlEi4KCG1hbmlmZXN0GAEgASgLMhoucmV0b3J0LnYxLldlaWdodHNNYW5pZmVzdEgAEiUKBWNodW5rGAIgASgLMhQucmV0b3J0LnYxLkZpbGVDaHVua0gAQgYKBHBhcnQiXQoJRmlsZUNodW5rEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEh4KBm9mZnNldBgCIAEoBEIOukgLMgkY/////////w8SGAoEZGF0YRgDIAEoDEIKukgHegUYgICAICKxAQoSUmVhZEZpZ3VyZXNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIfCgVuYW1lcxgCIAMoCUIQukgNkgEKEIACIgVyAxiAAhIdCgptYXhfcG9pbnRzGAMgASgNQgm6SAYqBBigjQYSHgoKYWZ0ZXJfc3RlcBgEIAEoDUIKukgHKgUYgMLXLyJjChNSZWFkRmlndXJlc1Jlc3BvbnNlEi0KB2ZpZ3VyZXMYASADKAsyES5yZXRvcnQudjEuRmlndXJlQgm6SAaSAQMQgAISHQoJbGFzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvIscBCgZGaWd1cmUSFgoEbmFtZRgBIAEoCUIIukgFcgMYgAISGQoFc3RlcHMYAiADKA1CCrpIB5IBBBCgjQYSGwoHc2Vjb25kcxgDIAMoAUIKukgHkgEEEKCNBhIaCgZ0b2tlbnMYBCADKAFCCrpIB5IBBBCgjQYSGAoEbWVhbhgFIAMoAUIKukgHkgEEEKCNBhIZCgVsZWFzdBgGIAMoAUIKukgHkgEEEKCNBhIcCghncmVhdGVzdBgHIAMoAUIKukgHkgEEEKCNBiKsAwoSTGlzdFNhbXBsZXNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIjCgpmaXJzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvSACIAQESIgoJbGFzdF9zdGVwGAMgASgNQgq6SAcqBRiAwtcvSAGIAQESFwoKbWluX3Jld2FyZBgEIAEoAUgCiAEBEhcKCm1heF9yZXdhcmQYBSABKAFIA4gBARIjCgptaW5fdG9rZW5zGAYgASgNQgq6SAcqBRiAgIAISASIAQESIwoKbWF4X3Rva2VucxgHIAEoDUIKukgHKgUYgICACEgFiAEBEhUKCGZpbmlzaGVkGAggASgISAaIAQESFwoFbGltaXQYCSABKA1CCLpIBSoDGOgHQg0KC19maXJzdF9zdGVwQgwKCl9sYXN0X3N0ZXBCDQoLX21pbl9yZXdhcmRCDQoLX21heF9yZXdhcmRCDQoLX21pbl90b2tlbnNCDQoLX21heF90b2tlbnNCCwoJX2ZpbmlzaGVkIksKE0xpc3RTYW1wbGVzUmVzcG9uc2USNAoFc3RlcHMYASADKAsyGi5yZXRvcnQudjEuU2FtcGxlc1JlY29yZGVkQgm6SAaSAQMQ6AcihQEKD1JlYWRMb2dzUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSFgoEcm9sZRgCIAEoCUIIukgFcgMYgAISHQoJbWF4X2J5dGVzGAMgASgNQgq6SAcqBRiAgIACIkIKEFJlYWRMb2dzUmVzcG9uc2USLgoEbG9ncxgBIAMoCzIVLnJldG9ydC52MS5Qcm9jZXNzTG9nQgm6SAaSAQMQgCAiVgoKUHJvY2Vzc0xvZxIWCgRuYW1lGAEgASgJQgi6SAVyAxiACBIWCgRyb2xlGAIgASgJQgi6SAVyAxiAAhIYCgR0ZXh0GAMgASgJQgq6SAdyBSiAgIACMs8IChFDb250cm9sbGVyU2VydmljZRJJCghTdGFydFJ1bhIaLnJldG9ydC52MS5TdGFydFJ1blJlcXVlc3QaGy5yZXRvcnQudjEuU3RhcnRSdW5SZXNwb25zZSIEqKEZAhJSCgtWYWxpZGF0ZVJ1bhIdLnJldG9ydC52MS5WYWxpZGF0ZVJ1blJlcXVlc3QaHi5yZXRvcnQudjEuVmFsaWRhdGVSdW5SZXNwb25zZSIEqKEZAhJDCgZHZXRSdW4SGC5yZXRvcnQudjEuR2V0UnVuUmVxdWVzdBoZLnJldG9ydC52MS5HZXRSdW5SZXNwb25zZSIEqKEZARJJCghMaXN0UnVucxIaLnJldG9ydC52MS5MaXN0UnVuc1JlcXVlc3QaGy5yZXRvcnQudjEuTGlzdFJ1bnNSZXNwb25zZSIEqKEZARJLCghXYXRjaFJ1bhIaLnJldG9ydC52MS5XYXRjaFJ1blJlcXVlc3QaGy5yZXRvcnQudjEuV2F0Y2hSdW5SZXNwb25zZSIEqKEZATABEkkKCFBhdXNlUnVuEhoucmV0b3J0LnYxLlBhdXNlUnVuUmVxdWVzdBobLnJldG9ydC52MS5QYXVzZVJ1blJlc3BvbnNlIgSooRkCEkwKCVJlc3VtZVJ1bhIbLnJldG9ydC52MS5SZXN1bWVSdW5SZXF1ZXN0GhwucmV0b3J0LnYxLlJlc3VtZVJ1blJlc3BvbnNlIgSooRkCEkYKB1N0b3BSdW4SGS5yZXRvcnQudjEuU3RvcFJ1blJlcXVlc3QaGi5yZXRvcnQudjEuU3RvcFJ1blJlc3BvbnNlIgSooRkCEkwKCURlbGV0ZVJ1bhIbLnJldG9ydC52MS5EZWxldGVSdW5SZXF1ZXN0GhwucmV0b3J0LnYxLkRlbGV0ZVJ1blJlc3BvbnNlIgSooRkDEkkKCEF1ZGl0UnVuEhoucmV0b3J0LnYxLkF1ZGl0UnVuUmVxdWVzdBobLnJldG9ydC52MS5BdWRpdFJ1blJlc3BvbnNlIgSooRkBElIKC1JlYWRGaWd1cmVzEh0ucmV0b3J0LnYxLlJlYWRGaWd1cmVzUmVxdWVzdBoeLnJldG9ydC52MS5SZWFkRmlndXJlc1Jlc3BvbnNlIgSooRkBElIKC0xpc3RTYW1wbGVzEh0ucmV0b3J0LnYxLkxpc3RTYW1wbGVzUmVxdWVzdBoeLnJldG9ydC52MS5MaXN0U2FtcGxlc1Jlc3BvbnNlIgSooRkBEkkKCFJlYWRMb2dzEhoucmV0b3J0LnYxLlJlYWRMb2dzUmVxdWVzdBobLnJldG9ydC52MS5SZWFkTG9nc1Jlc3BvbnNlIgSooRkBElEKCkdldFdlaWdodHMSHC5yZXRvcnQudjEuR2V0V2VpZ2h0c1JlcXVlc3QaHS5yZXRvcnQudjEuR2V0V2VpZ2h0c1Jlc3BvbnNlIgSooRkCMAFiBnByb3RvMw", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_events, file_retort_v1_flow, file_retort_v1_run, file_retort_v1_run_spec]);
 
 /**
  * A run to start.
@@ -650,6 +650,306 @@ export const FileChunkSchema: GenMessage<FileChunk, {validType: FileChunkValid}>
   messageDesc(file_retort_v1_controller, 23);
 
 /**
+ * Which curves of which run.
+ *
+ * @generated from message retort.v1.ReadFiguresRequest
+ */
+export type ReadFiguresRequest = Message<"retort.v1.ReadFiguresRequest"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * Names in camelCase: fields of StepFinished, and of EvaluationFinished after `evaluation.`. Default: all that the run has.
+   *
+   * @generated from field: repeated string names = 2;
+   */
+  names: string[];
+
+  /**
+   * Most points of a curve. Default: 1000.
+   *
+   * @generated from field: uint32 max_points = 3;
+   */
+  maxPoints: number;
+
+  /**
+   * Steps beyond this one alone: what is new since the last answer.
+   *
+   * @generated from field: uint32 after_step = 4;
+   */
+  afterStep: number;
+};
+
+export type ReadFiguresRequestValid = ReadFiguresRequest;
+
+/**
+ * Describes the message retort.v1.ReadFiguresRequest.
+ * Use `create(ReadFiguresRequestSchema)` to create a new message.
+ */
+export const ReadFiguresRequestSchema: GenMessage<ReadFiguresRequest, {validType: ReadFiguresRequestValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 24);
+
+/**
+ * The curves.
+ *
+ * @generated from message retort.v1.ReadFiguresResponse
+ */
+export type ReadFiguresResponse = Message<"retort.v1.ReadFiguresResponse"> & {
+  /**
+   * @generated from field: repeated retort.v1.Figure figures = 1;
+   */
+  figures: Figure[];
+
+  /**
+   * Last finished step that the answer covers.
+   *
+   * @generated from field: uint32 last_step = 2;
+   */
+  lastStep: number;
+};
+
+export type ReadFiguresResponseValid = ReadFiguresResponse;
+
+/**
+ * Describes the message retort.v1.ReadFiguresResponse.
+ * Use `create(ReadFiguresResponseSchema)` to create a new message.
+ */
+export const ReadFiguresResponseSchema: GenMessage<ReadFiguresResponse, {validType: ReadFiguresResponseValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 25);
+
+/**
+ * A curve, in the order of steps. A point stands for the steps from its own to the next point's: their mean, least and greatest.
+ *
+ * @generated from message retort.v1.Figure
+ */
+export type Figure = Message<"retort.v1.Figure"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: repeated uint32 steps = 2;
+   */
+  steps: number[];
+
+  /**
+   * Seconds since the run's first event, and completion tokens trained on until then.
+   *
+   * @generated from field: repeated double seconds = 3;
+   */
+  seconds: number[];
+
+  /**
+   * @generated from field: repeated double tokens = 4;
+   */
+  tokens: number[];
+
+  /**
+   * @generated from field: repeated double mean = 5;
+   */
+  mean: number[];
+
+  /**
+   * @generated from field: repeated double least = 6;
+   */
+  least: number[];
+
+  /**
+   * @generated from field: repeated double greatest = 7;
+   */
+  greatest: number[];
+};
+
+export type FigureValid = Figure;
+
+/**
+ * Describes the message retort.v1.Figure.
+ * Use `create(FigureSchema)` to create a new message.
+ */
+export const FigureSchema: GenMessage<Figure, {validType: FigureValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 26);
+
+/**
+ * Which samples of which run. A filter that is absent lets all pass.
+ *
+ * @generated from message retort.v1.ListSamplesRequest
+ */
+export type ListSamplesRequest = Message<"retort.v1.ListSamplesRequest"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * @generated from field: optional uint32 first_step = 2;
+   */
+  firstStep?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 last_step = 3;
+   */
+  lastStep?: number | undefined;
+
+  /**
+   * @generated from field: optional double min_reward = 4;
+   */
+  minReward?: number | undefined;
+
+  /**
+   * @generated from field: optional double max_reward = 5;
+   */
+  maxReward?: number | undefined;
+
+  /**
+   * Completion tokens.
+   *
+   * @generated from field: optional uint32 min_tokens = 6;
+   */
+  minTokens?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 max_tokens = 7;
+   */
+  maxTokens?: number | undefined;
+
+  /**
+   * @generated from field: optional bool finished = 8;
+   */
+  finished?: boolean | undefined;
+
+  /**
+   * Default: 50.
+   *
+   * @generated from field: uint32 limit = 9;
+   */
+  limit: number;
+};
+
+export type ListSamplesRequestValid = ListSamplesRequest;
+
+/**
+ * Describes the message retort.v1.ListSamplesRequest.
+ * Use `create(ListSamplesRequestSchema)` to create a new message.
+ */
+export const ListSamplesRequestSchema: GenMessage<ListSamplesRequest, {validType: ListSamplesRequestValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 27);
+
+/**
+ * The samples, newest step first.
+ *
+ * @generated from message retort.v1.ListSamplesResponse
+ */
+export type ListSamplesResponse = Message<"retort.v1.ListSamplesResponse"> & {
+  /**
+   * @generated from field: repeated retort.v1.SamplesRecorded steps = 1;
+   */
+  steps: SamplesRecorded[];
+};
+
+export type ListSamplesResponseValid = ListSamplesResponse;
+
+/**
+ * Describes the message retort.v1.ListSamplesResponse.
+ * Use `create(ListSamplesResponseSchema)` to create a new message.
+ */
+export const ListSamplesResponseSchema: GenMessage<ListSamplesResponse, {validType: ListSamplesResponseValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 28);
+
+/**
+ * Which logs of which run.
+ *
+ * @generated from message retort.v1.ReadLogsRequest
+ */
+export type ReadLogsRequest = Message<"retort.v1.ReadLogsRequest"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * `student`, `teacher`, `reward` or `learner`. Default: every role.
+   *
+   * @generated from field: string role = 2;
+   */
+  role: string;
+
+  /**
+   * Last bytes of each log. Default: 65536.
+   *
+   * @generated from field: uint32 max_bytes = 3;
+   */
+  maxBytes: number;
+};
+
+export type ReadLogsRequestValid = ReadLogsRequest;
+
+/**
+ * Describes the message retort.v1.ReadLogsRequest.
+ * Use `create(ReadLogsRequestSchema)` to create a new message.
+ */
+export const ReadLogsRequestSchema: GenMessage<ReadLogsRequest, {validType: ReadLogsRequestValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 29);
+
+/**
+ * The logs' ends, one per process.
+ *
+ * @generated from message retort.v1.ReadLogsResponse
+ */
+export type ReadLogsResponse = Message<"retort.v1.ReadLogsResponse"> & {
+  /**
+   * @generated from field: repeated retort.v1.ProcessLog logs = 1;
+   */
+  logs: ProcessLog[];
+};
+
+export type ReadLogsResponseValid = ReadLogsResponse;
+
+/**
+ * Describes the message retort.v1.ReadLogsResponse.
+ * Use `create(ReadLogsResponseSchema)` to create a new message.
+ */
+export const ReadLogsResponseSchema: GenMessage<ReadLogsResponse, {validType: ReadLogsResponseValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 30);
+
+/**
+ * The end of a process's log.
+ *
+ * @generated from message retort.v1.ProcessLog
+ */
+export type ProcessLog = Message<"retort.v1.ProcessLog"> & {
+  /**
+   * The file's or the pod's name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string role = 2;
+   */
+  role: string;
+
+  /**
+   * Whole lines.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+};
+
+export type ProcessLogValid = ProcessLog;
+
+/**
+ * Describes the message retort.v1.ProcessLog.
+ * Use `create(ProcessLogSchema)` to create a new message.
+ */
+export const ProcessLogSchema: GenMessage<ProcessLog, {validType: ProcessLogValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 31);
+
+/**
  * Runs: start, watch, stop.
  *
  * @generated from service retort.v1.ControllerService
@@ -755,6 +1055,36 @@ export const ControllerService: GenService<{
     methodKind: "unary";
     input: typeof AuditRunRequestSchema;
     output: typeof AuditRunResponseSchema;
+  },
+  /**
+   * Curves of a run, thinned to what a chart shows.
+   *
+   * @generated from rpc retort.v1.ControllerService.ReadFigures
+   */
+  readFigures: {
+    methodKind: "unary";
+    input: typeof ReadFiguresRequestSchema;
+    output: typeof ReadFiguresResponseSchema;
+  },
+  /**
+   * Samples that the run has recorded, newest first, by filters.
+   *
+   * @generated from rpc retort.v1.ControllerService.ListSamples
+   */
+  listSamples: {
+    methodKind: "unary";
+    input: typeof ListSamplesRequestSchema;
+    output: typeof ListSamplesResponseSchema;
+  },
+  /**
+   * The last lines of the logs of a run's processes.
+   *
+   * @generated from rpc retort.v1.ControllerService.ReadLogs
+   */
+  readLogs: {
+    methodKind: "unary";
+    input: typeof ReadLogsRequestSchema;
+    output: typeof ReadLogsResponseSchema;
   },
   /**
    * The files of one policy version, or of the trained student; of a run that trains an adapter, PEFT's directory of it.

@@ -4,8 +4,8 @@
 
 // What a run says: RunEvent.
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/events.proto.
  */
 export const file_retort_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChZyZXRvcnQvdjEvZXZlbnRzLnByb3RvEglyZXRvcnQudjEigwYKCFJ1bkV2ZW50EhgKBnJ1bl9pZBgBIAEoCUIIukgFcgMYgAISIAoIc2VxdWVuY2UYAiABKARCDrpICzIJGP////////8PEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDXN0YXRlX2NoYW5nZWQYBCABKAsyFy5yZXRvcnQudjEuU3RhdGVDaGFuZ2VkSAASMAoNc3RlcF9maW5pc2hlZBgFIAEoCzIXLnJldG9ydC52MS5TdGVwRmluaXNoZWRIABI8ChNldmFsdWF0aW9uX2ZpbmlzaGVkGAYgASgLMh0ucmV0b3J0LnYxLkV2YWx1YXRpb25GaW5pc2hlZEgAEjYKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyGi5yZXRvcnQudjEuQ2hlY2twb2ludFNhdmVkSAASLAoLdGFza19mYWlsZWQYCCABKAsyFS5yZXRvcnQudjEuVGFza0ZhaWxlZEgAEjAKDWRhdGFzZXRfcmVhZHkYCSABKAsyFy5yZXRvcnQudjEuRGF0YXNldFJlYWR5SAASMAoNcGhhc2Vfc3RhcnRlZBgKIAEoCzIXLnJldG9ydC52MS5QaGFzZVN0YXJ0ZWRIABIlCgd3YXJuaW5nGAsgASgLMhIucmV0b3J0LnYxLldhcm5pbmdIABI0Cg9iZXN0X2NoZWNrcG9pbnQYDCABKAsyGS5yZXRvcnQudjEuQmVzdENoZWNrcG9pbnRIABI0Cg9sZWFybmVyX3N0YXJ0ZWQYDSABKAsyGS5yZXRvcnQudjEuTGVhcm5lclN0YXJ0ZWRIABIyCg5hdWRpdF9maW5pc2hlZBgOIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkSAASJQoHd2FpdGluZxgPIAEoCzISLnJldG9ydC52MS5XYWl0aW5nSAASLgoMbW9kZWxfb3BlbmVkGBAgASgLMhYucmV0b3J0LnYxLk1vZGVsT3BlbmVkSABCBwoFZXZlbnQiggEKC01vZGVsT3BlbmVkEhYKBHJvbGUYASABKAlCCLpIBXIDGIACEhkKB3RlYWNoZXIYAiABKAlCCLpIBXIDGIACEhcKBWR0eXBlGAMgASgJQgi6SAVyAxiAAhInCglwcmVjaXNpb24YBCABKAsyFC5yZXRvcnQudjEuUHJlY2lzaW9uIqIBCg5MZWFybmVyU3RhcnRlZBIdCgVmZW5jZRgBIAEoBEIOukgLMgkY/////////w8SHQoJZnJvbV9zdGVwGAIgASgNQgq6SAcqBRiAwtcvEiUKDGxvc3RfYXRfc3RlcBgDIAEoDUIKukgHKgUYgMLXL0gAiAEBEhoKB21lc3NhZ2UYBCABKAlCCbpIBnIEKICAQEIPCg1fbG9zdF9hdF9zdGVwIp4BCgdXYWl0aW5nEhgKBndhaXRlchgBIAEoCUIIukgFcgMYgAISHAoJd2FpdHNfZm9yGAIgASgJQgm6SAZyBCiAgEASKAoHc2Vjb25kcxgDIAEoAUIXukgUEhIZAAAAAGXNzUEpAAAAAAAAAAASMQoQZGVhZGxpbmVfc2Vjb25kcxgEIAEoAUIXukgUEhIZAAAAAGXNzUEpAAAAAAAAAAAi/QIKDUF1ZGl0RmluaXNoZWQSDQoFaG9sZHMYASABKAgSGQoFc3RlcHMYAiABKA1CCrpIByoFGIDC1y8SHwoHc2FtcGxlcxgDIAEoBEIOukgLMgkY/////////w8SHwoHdHJhaW5lZBgEIAEoBEIOukgLMgkY/////////w8SHgoGZmFpbGVkGAUgASgEQg66SAsyCRj/////////DxIiCg5yZXBlYXRlZF9zdGVwcxgGIAEoDUIKukgHKgUYgMLXLxIbCghsZWFybmVycxgHIAEoDUIJukgGKgQYwIQ9EiIKCHByb2JsZW1zGAggAygJQhC6SA2SAQoQZCIGcgQogIBAEkoKCGZhaWx1cmVzGAkgAygLMiYucmV0b3J0LnYxLkF1ZGl0RmluaXNoZWQuRmFpbHVyZXNFbnRyeUIQukgNmgEKEGQiBnIEKICAQBovCg1GYWlsdXJlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoBDoCOAEiTgoMU3RhdGVDaGFuZ2VkEiIKBXN0YXRlGAEgASgOMhMucmV0b3J0LnYxLlJ1blN0YXRlEhoKB21lc3NhZ2UYAiABKAlCCbpIBnIEKICAQCJlCgxQaGFzZVN0YXJ0ZWQSFgoEbmFtZRgBIAEoCUIIukgFcgMYgAISHgoKZmlyc3Rfc3RlcBgCIAEoDUIKukgHKgUYgMLXLxIdCglsYXN0X3N0ZXAYAyABKA1CCrpIByoFGIDC1y8iwwEKDERhdGFzZXRSZWFkeRIZCgRyb3dzGAEgASgNQgu6SAgqBhiAlOvcAxJICgdkcm9wcGVkGAIgAygLMiQucmV0b3J0LnYxLkRhdGFzZXRSZWFkeS5Ecm9wcGVkRW50cnlCEbpIDpoBCxCACCIGcgQogIBAEh4KCWNvbXBsZXRlZBgDIAEoDUILukgIKgYYgJTr3AMaLgoMRHJvcHBlZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDToCOAEiNAoHV2FybmluZxIaCgdtZXNzYWdlGAEgASgJQgm6SAZyBCiAgEASDQoFYWxhcm0YAiABKAgidAoKVGFza0ZhaWxlZBIfCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleRIfCgZwcm9tcHQYAiABKA1CCrpIByoFGICAgAhIAIgBARIZCgZyZWFzb24YAyABKAlCCbpIBnIEKICAQEIJCgdfcHJvbXB0IqEGCgxTdGVwRmluaXNoZWQSGAoEc3RlcBgBIAEoDUIKukgHKgUYgMLXLxIfCgt0b3RhbF9zdGVwcxgCIAEoDUIKukgHKgUYgMLXLxIXCgVwaGFzZRgDIAEoCUIIukgFcgMYgAISIQoGc291cmNlGAQgASgOMhEucmV0b3J0LnYxLlNvdXJjZRIMCgRsb3NzGAUgASgBEhIKCmRpdmVyZ2VuY2UYBiABKAESEwoGcmV3YXJkGAcgASgBSACIAQESFQoNbGVhcm5pbmdfcmF0ZRgIIAEoARIVCg1ncmFkaWVudF9ub3JtGAkgASgBEh4KCXNlcXVlbmNlcxgKIAEoDUILukgIKgYYgJTr3AMSJgoRY29tcGxldGlvbl90b2tlbnMYCyABKA1CC7pICCoGGIDQrPMOEg8KB2VudHJvcHkYDCABKAESEwoLbWlzbWF0Y2hfa2wYDSABKAESHgoWZWZmZWN0aXZlX3NhbXBsZV9zaGFyZRgOIAEoARIWCg5zdGFsZW5lc3NfbWVhbhgPIAEoARIhCg1zdGFsZW5lc3NfbWF4GBAgASgNQgq6SAcqBRiAwtcvEiMKDmZhaWxlZF9wcm9tcHRzGBEgASgNQgu6SAgqBhiAlOvcAxIPCgdzZWNvbmRzGBIgASgBEhQKDHdhaXRfc2Vjb25kcxgTIAEoARIVCg10cmFpbl9zZWNvbmRzGBQgASgBEhcKD3B1Ymxpc2hfc2Vjb25kcxgVIAEoARIWCg5zYW1wbGVfc2Vjb25kcxgWIAEoARIVCg1zY29yZV9zZWNvbmRzGBcgASgBEh4KFnNpZ25hbF9ieXRlc19wZXJfdG9rZW4YGCABKAESJAoPdGFza3NfaW5fZmxpZ2h0GBkgASgNQgu6SAgqBhiAlOvcAxITCgttZWFuX2xlbmd0aBgaIAEoARIWCg5maW5pc2hlZF9zaGFyZRgbIAEoARIiCg1jYWNoZV9sb29rdXBzGBwgASgNQgu6SAgqBhiAlOvcAxIfCgpjYWNoZV9oaXRzGB0gASgNQgu6SAgqBhiAlOvcA0IJCgdfcmV3YXJkIvgFChJFdmFsdWF0aW9uRmluaXNoZWQSGwoHdmVyc2lvbhgBIAEoDUIKukgHKgUYgMLXLxIcCgdwcm9tcHRzGAIgASgNQgu6SAgqBhiAlOvcAxITCgZncmVlZHkYAyABKAFIAIgBARIUCgdzYW1wbGVkGAQgASgBSAGIAQESGAoGbWV0cmljGAUgASgJQgi6SAVyAxiAAhIXCgpmb3J3YXJkX2tsGAYgASgBSAKIAQESFwoKcmV2ZXJzZV9rbBgHIAEoAUgDiAEBEhgKC3RlYWNoZXJfbmxsGAggASgBSASIAQESDwoHc2Vjb25kcxgJIAEoARIvCghleGFtcGxlcxgKIAMoCzISLnJldG9ydC52MS5FeGFtcGxlQgm6SAaSAQMQgAgSNAoHc2FtcGxlcxgLIAMoCzIZLnJldG9ydC52MS5TYW1wbGVkRmlndXJlc0IIukgFkgECEEASGgoNZ3JlZWR5X3Jld2FyZBgMIAEoAUgFiAEBEhMKBnJld2FyZBgNIAEoAUgGiAEBEhYKCXNlbGZfYmxldRgOIAEoAUgHiAEBEhsKBmZhaWxlZBgPIAEoDUILukgIKgYYgJTr3AMSGgoHZmFpbHVyZRgQIAEoCUIJukgGcgQogIBAEm0KGGdyZWVkeV9yZXdhcmRfY29tcG9uZW50cxgRIAMoCzI5LnJldG9ydC52MS5FdmFsdWF0aW9uRmluaXNoZWQuR3JlZWR5UmV3YXJkQ29tcG9uZW50c0VudHJ5QhC6SA2aAQoQgAgiBXIDGIAIGj0KG0dyZWVkeVJld2FyZENvbXBvbmVudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgkKB19ncmVlZHlCCgoIX3NhbXBsZWRCDQoLX2ZvcndhcmRfa2xCDQoLX3JldmVyc2Vfa2xCDgoMX3RlYWNoZXJfbmxsQhAKDl9ncmVlZHlfcmV3YXJkQgkKB19yZXdhcmRCDAoKX3NlbGZfYmxldSLsAwoOU2FtcGxlZEZpZ3VyZXMSEwoLdGVtcGVyYXR1cmUYASABKAESFAoHcXVhbGl0eRgCIAEoAUgAiAEBEiwKB3Bhc3NfYXQYAyADKAsyES5yZXRvcnQudjEuUGFzc0F0Qgi6SAWSAQIQQBITCgZyZXdhcmQYBCABKAFIAYgBARIXCgpmb3J3YXJkX2tsGAUgASgBSAKIAQESFwoKcmV2ZXJzZV9rbBgGIAEoAUgDiAEBEhgKC3RlYWNoZXJfbmxsGAcgASgBSASIAQESFgoJc2VsZl9ibGV1GAggASgBSAWIAQESEwoGbGVuZ3RoGAkgASgBSAaIAQESXAoRcmV3YXJkX2NvbXBvbmVudHMYCiADKAsyLy5yZXRvcnQudjEuU2FtcGxlZEZpZ3VyZXMuUmV3YXJkQ29tcG9uZW50c0VudHJ5QhC6SA2aAQoQgAgiBXIDGIAIGjcKFVJld2FyZENvbXBvbmVudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgoKCF9xdWFsaXR5QgkKB19yZXdhcmRCDQoLX2ZvcndhcmRfa2xCDQoLX3JldmVyc2Vfa2xCDgoMX3RlYWNoZXJfbmxsQgwKCl9zZWxmX2JsZXVCCQoHX2xlbmd0aCIsCgZQYXNzQXQSEwoBaxgBIAEoDUIIukgFKgMYgAgSDQoFdmFsdWUYAiABKAEiqAEKB0V4YW1wbGUSGgoGcHJvbXB0GAEgASgJQgq6SAdyBSiAgIAgEh4KCmNvbXBsZXRpb24YAiABKAlCCrpIB3IFKICAgCASHQoJcmVmZXJlbmNlGAMgASgJQgq6SAdyBSiAgIAgEiIKBnRva2VucxgEIAMoCUISukgPkgEMEICAQCIGcgQogIAEEh4KCmRpdmVyZ2VuY2UYBSADKAJCCrpIB5IBBBCAgEBiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_flow, file_retort_v1_run]);
+  fileDesc("ChZyZXRvcnQvdjEvZXZlbnRzLnByb3RvEglyZXRvcnQudjEimgcKCFJ1bkV2ZW50EhgKBnJ1bl9pZBgBIAEoCUIIukgFcgMYgAISIAoIc2VxdWVuY2UYAiABKARCDrpICzIJGP////////8PEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDXN0YXRlX2NoYW5nZWQYBCABKAsyFy5yZXRvcnQudjEuU3RhdGVDaGFuZ2VkSAASMAoNc3RlcF9maW5pc2hlZBgFIAEoCzIXLnJldG9ydC52MS5TdGVwRmluaXNoZWRIABI8ChNldmFsdWF0aW9uX2ZpbmlzaGVkGAYgASgLMh0ucmV0b3J0LnYxLkV2YWx1YXRpb25GaW5pc2hlZEgAEjYKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyGi5yZXRvcnQudjEuQ2hlY2twb2ludFNhdmVkSAASLAoLdGFza19mYWlsZWQYCCABKAsyFS5yZXRvcnQudjEuVGFza0ZhaWxlZEgAEjAKDWRhdGFzZXRfcmVhZHkYCSABKAsyFy5yZXRvcnQudjEuRGF0YXNldFJlYWR5SAASMAoNcGhhc2Vfc3RhcnRlZBgKIAEoCzIXLnJldG9ydC52MS5QaGFzZVN0YXJ0ZWRIABIlCgd3YXJuaW5nGAsgASgLMhIucmV0b3J0LnYxLldhcm5pbmdIABI0Cg9iZXN0X2NoZWNrcG9pbnQYDCABKAsyGS5yZXRvcnQudjEuQmVzdENoZWNrcG9pbnRIABI0Cg9sZWFybmVyX3N0YXJ0ZWQYDSABKAsyGS5yZXRvcnQudjEuTGVhcm5lclN0YXJ0ZWRIABIyCg5hdWRpdF9maW5pc2hlZBgOIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkSAASJQoHd2FpdGluZxgPIAEoCzISLnJldG9ydC52MS5XYWl0aW5nSAASLgoMbW9kZWxfb3BlbmVkGBAgASgLMhYucmV0b3J0LnYxLk1vZGVsT3BlbmVkSAASJwoIYWN0aXZpdHkYESABKAsyEy5yZXRvcnQudjEuQWN0aXZpdHlIABI2ChBzYW1wbGVzX3JlY29yZGVkGBIgASgLMhoucmV0b3J0LnYxLlNhbXBsZXNSZWNvcmRlZEgAEjQKD3Byb2Nlc3NfZmlndXJlcxgTIAEoCzIZLnJldG9ydC52MS5Qcm9jZXNzRmlndXJlc0gAQgcKBWV2ZW50IsUBCghBY3Rpdml0eRInCgdwcm9jZXNzGAEgASgLMhYucmV0b3J0LnYxLlByb2Nlc3NOYW1lEh0KBHdvcmsYAiABKA4yDy5yZXRvcnQudjEuV29yaxIaCgdtZXNzYWdlGAMgASgJQgm6SAZyBCiAgEASHAoEZG9uZRgEIAEoBEIOukgLMgkY/////////w8SHQoFdG90YWwYBSABKARCDrpICzIJGP////////8PEhgKBHN0ZXAYBiABKA1CCrpIByoFGIDC1y8iXAoLUHJvY2Vzc05hbWUSFgoEcm9sZRgBIAEoCUIIukgFcgMYgAISGQoHdGVhY2hlchgCIAEoCUIIukgFcgMYgAISGgoIaW5zdGFuY2UYAyABKAlCCLpIBXIDGIACImIKD1NhbXBsZXNSZWNvcmRlZBIYCgRzdGVwGAEgASgNQgq6SAcqBRiAwtcvEjUKB3NhbXBsZXMYAiADKAsyGS5yZXRvcnQudjEuVHJhaW5pbmdTYW1wbGVCCbpIBpIBAxCACCLjBAoOVHJhaW5pbmdTYW1wbGUSGgoGcHJvbXB0GAEgASgJQgq6SAdyBSiAgIAgEh0KCXJlZmVyZW5jZRgCIAEoCUIKukgHcgUogICAIBIiCgZ0b2tlbnMYAyADKAlCErpID5IBDBCAgEAiBnIEKICABBIeCgpkaXZlcmdlbmNlGAQgAygCQgq6SAeSAQQQgIBAEhsKB2VudHJvcHkYBSADKAJCCrpIB5IBBBCAgEASJAoQc2FtcGxlcl9sb2dwcm9icxgGIAMoAkIKukgHkgEEEICAQBIkChBsZWFybmVyX2xvZ3Byb2JzGAcgAygCQgq6SAeSAQQQgIBAEiQKEHRlYWNoZXJfbG9ncHJvYnMYCCADKAJCCrpIB5IBBBCAgEASHQoJYWR2YW50YWdlGAkgAygCQgq6SAeSAQQQgIBAEhkKB3RlYWNoZXIYCiABKAlCCLpIBXIDGIACEhAKCGZpbmlzaGVkGAsgASgIEh0KCXN0YWxlbmVzcxgMIAEoDUIKukgHKgUYgMLXLxIhCgZzb3VyY2UYDSABKA4yES5yZXRvcnQudjEuU291cmNlEhMKBnJld2FyZBgOIAEoAUgAiAEBElwKEXJld2FyZF9jb21wb25lbnRzGA8gAygLMi8ucmV0b3J0LnYxLlRyYWluaW5nU2FtcGxlLlJld2FyZENvbXBvbmVudHNFbnRyeUIQukgNmgEKEIAIIgVyAxiACBo3ChVSZXdhcmRDb21wb25lbnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4AUIJCgdfcmV3YXJkIuwCCg5Qcm9jZXNzRmlndXJlcxInCgdwcm9jZXNzGAEgASgLMhYucmV0b3J0LnYxLlByb2Nlc3NOYW1lEg8KB3NlY29uZHMYAiABKAESFAoMd29ya19zZWNvbmRzGAMgASgBEhQKDHdhaXRfc2Vjb25kcxgEIAEoARITCgtjcHVfc2Vjb25kcxgFIAEoARImCg5yZXNpZGVudF9ieXRlcxgGIAEoBEIOukgLMgkY/////////w8SKwoTcGVha19yZXNpZGVudF9ieXRlcxgHIAEoBEIOukgLMgkY/////////w8SKQoMZGV2aWNlX2J5dGVzGAggASgEQg66SAsyCRj/////////D0gAiAEBEiMKBnF1ZXVlZBgJIAEoBEIOukgLMgkY/////////w9IAYgBARIeCgZ0b2tlbnMYCiABKARCDrpICzIJGP////////8PQg8KDV9kZXZpY2VfYnl0ZXNCCQoHX3F1ZXVlZCKCAQoLTW9kZWxPcGVuZWQSFgoEcm9sZRgBIAEoCUIIukgFcgMYgAISGQoHdGVhY2hlchgCIAEoCUIIukgFcgMYgAISFwoFZHR5cGUYAyABKAlCCLpIBXIDGIACEicKCXByZWNpc2lvbhgEIAEoCzIULnJldG9ydC52MS5QcmVjaXNpb24iogEKDkxlYXJuZXJTdGFydGVkEh0KBWZlbmNlGAEgASgEQg66SAsyCRj/////////DxIdCglmcm9tX3N0ZXAYAiABKA1CCrpIByoFGIDC1y8SJQoMbG9zdF9hdF9zdGVwGAMgASgNQgq6SAcqBRiAwtcvSACIAQESGgoHbWVzc2FnZRgEIAEoCUIJukgGcgQogIBAQg8KDV9sb3N0X2F0X3N0ZXAingEKB1dhaXRpbmcSGAoGd2FpdGVyGAEgASgJQgi6SAVyAxiAAhIcCgl3YWl0c19mb3IYAiABKAlCCbpIBnIEKICAQBIoCgdzZWNvbmRzGAMgASgBQhe6SBQSEhkAAAAAZc3NQSkAAAAAAAAAABIxChBkZWFkbGluZV9zZWNvbmRzGAQgASgBQhe6SBQSEhkAAAAAZc3NQSkAAAAAAAAAACL9AgoNQXVkaXRGaW5pc2hlZBINCgVob2xkcxgBIAEoCBIZCgVzdGVwcxgCIAEoDUIKukgHKgUYgMLXLxIfCgdzYW1wbGVzGAMgASgEQg66SAsyCRj/////////DxIfCgd0cmFpbmVkGAQgASgEQg66SAsyCRj/////////DxIeCgZmYWlsZWQYBSABKARCDrpICzIJGP////////8PEiIKDnJlcGVhdGVkX3N0ZXBzGAYgASgNQgq6SAcqBRiAwtcvEhsKCGxlYXJuZXJzGAcgASgNQgm6SAYqBBjAhD0SIgoIcHJvYmxlbXMYCCADKAlCELpIDZIBChBkIgZyBCiAgEASSgoIZmFpbHVyZXMYCSADKAsyJi5yZXRvcnQudjEuQXVkaXRGaW5pc2hlZC5GYWlsdXJlc0VudHJ5QhC6SA2aAQoQZCIGcgQogIBAGi8KDUZhaWx1cmVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASJOCgxTdGF0ZUNoYW5nZWQSIgoFc3RhdGUYASABKA4yEy5yZXRvcnQudjEuUnVuU3RhdGUSGgoHbWVzc2FnZRgCIAEoCUIJukgGcgQogIBAImUKDFBoYXNlU3RhcnRlZBIWCgRuYW1lGAEgASgJQgi6SAVyAxiAAhIeCgpmaXJzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvEh0KCWxhc3Rfc3RlcBgDIAEoDUIKukgHKgUYgMLXLyLDAQoMRGF0YXNldFJlYWR5EhkKBHJvd3MYASABKA1CC7pICCoGGICU69wDEkgKB2Ryb3BwZWQYAiADKAsyJC5yZXRvcnQudjEuRGF0YXNldFJlYWR5LkRyb3BwZWRFbnRyeUIRukgOmgELEIAIIgZyBCiAgEASHgoJY29tcGxldGVkGAMgASgNQgu6SAgqBhiAlOvcAxouCgxEcm9wcGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASI0CgdXYXJuaW5nEhoKB21lc3NhZ2UYASABKAlCCbpIBnIEKICAQBINCgVhbGFybRgCIAEoCCJ0CgpUYXNrRmFpbGVkEh8KA2tleRgBIAEoCzISLnJldG9ydC52MS5UYXNrS2V5Eh8KBnByb21wdBgCIAEoDUIKukgHKgUYgICACEgAiAEBEhkKBnJlYXNvbhgDIAEoCUIJukgGcgQogIBAQgkKB19wcm9tcHQioQYKDFN0ZXBGaW5pc2hlZBIYCgRzdGVwGAEgASgNQgq6SAcqBRiAwtcvEh8KC3RvdGFsX3N0ZXBzGAIgASgNQgq6SAcqBRiAwtcvEhcKBXBoYXNlGAMgASgJQgi6SAVyAxiAAhIhCgZzb3VyY2UYBCABKA4yES5yZXRvcnQudjEuU291cmNlEgwKBGxvc3MYBSABKAESEgoKZGl2ZXJnZW5jZRgGIAEoARITCgZyZXdhcmQYByABKAFIAIgBARIVCg1sZWFybmluZ19yYXRlGAggASgBEhUKDWdyYWRpZW50X25vcm0YCSABKAESHgoJc2VxdWVuY2VzGAogASgNQgu6SAgqBhiAlOvcAxImChFjb21wbGV0aW9uX3Rva2VucxgLIAEoDUILukgIKgYYgNCs8w4SDwoHZW50cm9weRgMIAEoARITCgttaXNtYXRjaF9rbBgNIAEoARIeChZlZmZlY3RpdmVfc2FtcGxlX3NoYXJlGA4gASgBEhYKDnN0YWxlbmVzc19tZWFuGA8gASgBEiEKDXN0YWxlbmVzc19tYXgYECABKA1CCrpIByoFGIDC1y8SIwoOZmFpbGVkX3Byb21wdHMYESABKA1CC7pICCoGGICU69wDEg8KB3NlY29uZHMYEiABKAESFAoMd2FpdF9zZWNvbmRzGBMgASgBEhUKDXRyYWluX3NlY29uZHMYFCABKAESFwoPcHVibGlzaF9zZWNvbmRzGBUgASgBEhYKDnNhbXBsZV9zZWNvbmRzGBYgASgBEhUKDXNjb3JlX3NlY29uZHMYFyABKAESHgoWc2lnbmFsX2J5dGVzX3Blcl90b2tlbhgYIAEoARIkCg90YXNrc19pbl9mbGlnaHQYGSABKA1CC7pICCoGGICU69wDEhMKC21lYW5fbGVuZ3RoGBogASgBEhYKDmZpbmlzaGVkX3NoYXJlGBsgASgBEiIKDWNhY2hlX2xvb2t1cHMYHCABKA1CC7pICCoGGICU69wDEh8KCmNhY2hlX2hpdHMYHSABKA1CC7pICCoGGICU69wDQgkKB19yZXdhcmQi+AUKEkV2YWx1YXRpb25GaW5pc2hlZBIbCgd2ZXJzaW9uGAEgASgNQgq6SAcqBRiAwtcvEhwKB3Byb21wdHMYAiABKA1CC7pICCoGGICU69wDEhMKBmdyZWVkeRgDIAEoAUgAiAEBEhQKB3NhbXBsZWQYBCABKAFIAYgBARIYCgZtZXRyaWMYBSABKAlCCLpIBXIDGIACEhcKCmZvcndhcmRfa2wYBiABKAFIAogBARIXCgpyZXZlcnNlX2tsGAcgASgBSAOIAQESGAoLdGVhY2hlcl9ubGwYCCABKAFIBIgBARIPCgdzZWNvbmRzGAkgASgBEi8KCGV4YW1wbGVzGAogAygLMhIucmV0b3J0LnYxLkV4YW1wbGVCCbpIBpIBAxCACBI0CgdzYW1wbGVzGAsgAygLMhkucmV0b3J0LnYxLlNhbXBsZWRGaWd1cmVzQgi6SAWSAQIQQBIaCg1ncmVlZHlfcmV3YXJkGAwgASgBSAWIAQESEwoGcmV3YXJkGA0gASgBSAaIAQESFgoJc2VsZl9ibGV1GA4gASgBSAeIAQESGwoGZmFpbGVkGA8gASgNQgu6SAgqBhiAlOvcAxIaCgdmYWlsdXJlGBAgASgJQgm6SAZyBCiAgEASbQoYZ3JlZWR5X3Jld2FyZF9jb21wb25lbnRzGBEgAygLMjkucmV0b3J0LnYxLkV2YWx1YXRpb25GaW5pc2hlZC5HcmVlZHlSZXdhcmRDb21wb25lbnRzRW50cnlCELpIDZoBChCACCIFcgMYgAgaPQobR3JlZWR5UmV3YXJkQ29tcG9uZW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCCQoHX2dyZWVkeUIKCghfc2FtcGxlZEINCgtfZm9yd2FyZF9rbEINCgtfcmV2ZXJzZV9rbEIOCgxfdGVhY2hlcl9ubGxCEAoOX2dyZWVkeV9yZXdhcmRCCQoHX3Jld2FyZEIMCgpfc2VsZl9ibGV1IuwDCg5TYW1wbGVkRmlndXJlcxITCgt0ZW1wZXJhdHVyZRgBIAEoARIUCgdxdWFsaXR5GAIgASgBSACIAQESLAoHcGFzc19hdBgDIAMoCzIRLnJldG9ydC52MS5QYXNzQXRCCLpIBZIBAhBAEhMKBnJld2FyZBgEIAEoAUgBiAEBEhcKCmZvcndhcmRfa2wYBSABKAFIAogBARIXCgpyZXZlcnNlX2tsGAYgASgBSAOIAQESGAoLdGVhY2hlcl9ubGwYByABKAFIBIgBARIWCglzZWxmX2JsZXUYCCABKAFIBYgBARITCgZsZW5ndGgYCSABKAFIBogBARJcChFyZXdhcmRfY29tcG9uZW50cxgKIAMoCzIvLnJldG9ydC52MS5TYW1wbGVkRmlndXJlcy5SZXdhcmRDb21wb25lbnRzRW50cnlCELpIDZoBChCACCIFcgMYgAgaNwoVUmV3YXJkQ29tcG9uZW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCCgoIX3F1YWxpdHlCCQoHX3Jld2FyZEINCgtfZm9yd2FyZF9rbEINCgtfcmV2ZXJzZV9rbEIOCgxfdGVhY2hlcl9ubGxCDAoKX3NlbGZfYmxldUIJCgdfbGVuZ3RoIiwKBlBhc3NBdBITCgFrGAEgASgNQgi6SAUqAxiACBINCgV2YWx1ZRgCIAEoASKoAQoHRXhhbXBsZRIaCgZwcm9tcHQYASABKAlCCrpIB3IFKICAgCASHgoKY29tcGxldGlvbhgCIAEoCUIKukgHcgUogICAIBIdCglyZWZlcmVuY2UYAyABKAlCCrpIB3IFKICAgCASIgoGdG9rZW5zGAQgAygJQhK6SA+SAQwQgIBAIgZyBCiAgAQSHgoKZGl2ZXJnZW5jZRgFIAMoAkIKukgHkgEEEICAQCrOAQoEV29yaxIUChBXT1JLX1VOU1BFQ0lGSUVEEAASEAoMV09SS19MT0FESU5HEAESEAoMV09SS19XQUlUSU5HEAISEQoNV09SS19TQU1QTElORxADEhAKDFdPUktfU0NPUklORxAEEhIKDldPUktfUkVXQVJESU5HEAUSEQoNV09SS19UUkFJTklORxAGEhMKD1dPUktfUFVCTElTSElORxAHEhMKD1dPUktfRVZBTFVBVElORxAIEhYKEldPUktfQ0hFQ0tQT0lOVElORxAJYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_flow, file_retort_v1_run]);
 
 /**
  * Something that happened in a run, in order of `sequence`.
@@ -123,6 +123,24 @@ export type RunEvent = Message<"retort.v1.RunEvent"> & {
      */
     value: ModelOpened;
     case: "modelOpened";
+  } | {
+    /**
+     * @generated from field: retort.v1.Activity activity = 17;
+     */
+    value: Activity;
+    case: "activity";
+  } | {
+    /**
+     * @generated from field: retort.v1.SamplesRecorded samples_recorded = 18;
+     */
+    value: SamplesRecorded;
+    case: "samplesRecorded";
+  } | {
+    /**
+     * @generated from field: retort.v1.ProcessFigures process_figures = 19;
+     */
+    value: ProcessFigures;
+    case: "processFigures";
   } | { case: undefined; value?: undefined };
 };
 
@@ -134,6 +152,319 @@ export type RunEventValid = RunEvent;
  */
 export const RunEventSchema: GenMessage<RunEvent, {validType: RunEventValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_events, 0);
+
+/**
+ * What a process of the run does from now on, for people who watch: said when it changes and where it takes long enough to
+ * be seen.
+ *
+ * @generated from message retort.v1.Activity
+ */
+export type Activity = Message<"retort.v1.Activity"> & {
+  /**
+   * Which process.
+   *
+   * @generated from field: retort.v1.ProcessName process = 1;
+   */
+  process?: ProcessName | undefined;
+
+  /**
+   * What it does.
+   *
+   * @generated from field: retort.v1.Work work = 2;
+   */
+  work: Work;
+
+  /**
+   * Details in words, such as "14 teacher scores of step 3" or "models/teacher".
+   *
+   * @generated from field: string message = 3;
+   */
+  message: string;
+
+  /**
+   * How much of it is done, in whatever units `total` has; 0 of 0 where that isn't known.
+   *
+   * @generated from field: uint64 done = 4;
+   */
+  done: bigint;
+
+  /**
+   * @generated from field: uint64 total = 5;
+   */
+  total: bigint;
+
+  /**
+   * The step it belongs to; 0 for none.
+   *
+   * @generated from field: uint32 step = 6;
+   */
+  step: number;
+};
+
+export type ActivityValid = Activity;
+
+/**
+ * Describes the message retort.v1.Activity.
+ * Use `create(ActivitySchema)` to create a new message.
+ */
+export const ActivitySchema: GenMessage<Activity, {validType: ActivityValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_events, 1);
+
+/**
+ * A process of a run.
+ *
+ * @generated from message retort.v1.ProcessName
+ */
+export type ProcessName = Message<"retort.v1.ProcessName"> & {
+  /**
+   * Such as `teacher`.
+   *
+   * @generated from field: string role = 1;
+   */
+  role: string;
+
+  /**
+   * Which teacher; empty for any other role.
+   *
+   * @generated from field: string teacher = 2;
+   */
+  teacher: string;
+
+  /**
+   * Which of the role's processes: host and process id, or the pod's name.
+   *
+   * @generated from field: string instance = 3;
+   */
+  instance: string;
+};
+
+export type ProcessNameValid = ProcessName;
+
+/**
+ * Describes the message retort.v1.ProcessName.
+ * Use `create(ProcessNameSchema)` to create a new message.
+ */
+export const ProcessNameSchema: GenMessage<ProcessName, {validType: ProcessNameValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_events, 2);
+
+/**
+ * Some of a step's trained sequences, for people to read: as many as the spec's `tracking` asks for, drawn by seed and step.
+ *
+ * @generated from message retort.v1.SamplesRecorded
+ */
+export type SamplesRecorded = Message<"retort.v1.SamplesRecorded"> & {
+  /**
+   * @generated from field: uint32 step = 1;
+   */
+  step: number;
+
+  /**
+   * @generated from field: repeated retort.v1.TrainingSample samples = 2;
+   */
+  samples: TrainingSample[];
+};
+
+export type SamplesRecordedValid = SamplesRecorded;
+
+/**
+ * Describes the message retort.v1.SamplesRecorded.
+ * Use `create(SamplesRecordedSchema)` to create a new message.
+ */
+export const SamplesRecordedSchema: GenMessage<SamplesRecorded, {validType: SamplesRecordedValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_events, 3);
+
+/**
+ * A prompt with a completion that was trained on. The arrays have one entry per completion token; an empty one was not at hand.
+ *
+ * @generated from message retort.v1.TrainingSample
+ */
+export type TrainingSample = Message<"retort.v1.TrainingSample"> & {
+  /**
+   * @generated from field: string prompt = 1;
+   */
+  prompt: string;
+
+  /**
+   * Empty without one.
+   *
+   * @generated from field: string reference = 2;
+   */
+  reference: string;
+
+  /**
+   * The completion's tokens as text.
+   *
+   * @generated from field: repeated string tokens = 3;
+   */
+  tokens: string[];
+
+  /**
+   * The objective's divergence at each token, in nats.
+   *
+   * @generated from field: repeated float divergence = 4;
+   */
+  divergence: number[];
+
+  /**
+   * The learner's entropy at each token, in nats.
+   *
+   * @generated from field: repeated float entropy = 5;
+   */
+  entropy: number[];
+
+  /**
+   * Log-probability of each token: when it was sampled, in the learner before the step, and the teacher's.
+   *
+   * @generated from field: repeated float sampler_logprobs = 6;
+   */
+  samplerLogprobs: number[];
+
+  /**
+   * @generated from field: repeated float learner_logprobs = 7;
+   */
+  learnerLogprobs: number[];
+
+  /**
+   * @generated from field: repeated float teacher_logprobs = 8;
+   */
+  teacherLogprobs: number[];
+
+  /**
+   * The advantage at each token, where the objective has one.
+   *
+   * @generated from field: repeated float advantage = 9;
+   */
+  advantage: number[];
+
+  /**
+   * Which teacher scored it; empty where none did.
+   *
+   * @generated from field: string teacher = 10;
+   */
+  teacher: string;
+
+  /**
+   * True if a stop token ended it, false if the length did.
+   *
+   * @generated from field: bool finished = 11;
+   */
+  finished: boolean;
+
+  /**
+   * Versions between the policy that is trained and the oldest that wrote one of its tokens; 0 for dataset text.
+   *
+   * @generated from field: uint32 staleness = 12;
+   */
+  staleness: number;
+
+  /**
+   * @generated from field: retort.v1.Source source = 13;
+   */
+  source: Source;
+
+  /**
+   * Absent without rewards.
+   *
+   * @generated from field: optional double reward = 14;
+   */
+  reward?: number | undefined;
+
+  /**
+   * Each term of the reward, unweighted; named as in EvaluationFinished.
+   *
+   * @generated from field: map<string, double> reward_components = 15;
+   */
+  rewardComponents: { [key: string]: number };
+};
+
+export type TrainingSampleValid = TrainingSample;
+
+/**
+ * Describes the message retort.v1.TrainingSample.
+ * Use `create(TrainingSampleSchema)` to create a new message.
+ */
+export const TrainingSampleSchema: GenMessage<TrainingSample, {validType: TrainingSampleValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_events, 4);
+
+/**
+ * What a process of the run has used since it said so last.
+ *
+ * @generated from message retort.v1.ProcessFigures
+ */
+export type ProcessFigures = Message<"retort.v1.ProcessFigures"> & {
+  /**
+   * @generated from field: retort.v1.ProcessName process = 1;
+   */
+  process?: ProcessName | undefined;
+
+  /**
+   * Length of the interval.
+   *
+   * @generated from field: double seconds = 2;
+   */
+  seconds: number;
+
+  /**
+   * Seconds of it in which it worked, and waited for work. They may add up to less.
+   *
+   * @generated from field: double work_seconds = 3;
+   */
+  workSeconds: number;
+
+  /**
+   * @generated from field: double wait_seconds = 4;
+   */
+  waitSeconds: number;
+
+  /**
+   * Processor time, over all cores.
+   *
+   * @generated from field: double cpu_seconds = 5;
+   */
+  cpuSeconds: number;
+
+  /**
+   * Resident memory now, and the most since the process began.
+   *
+   * @generated from field: uint64 resident_bytes = 6;
+   */
+  residentBytes: bigint;
+
+  /**
+   * @generated from field: uint64 peak_resident_bytes = 7;
+   */
+  peakResidentBytes: bigint;
+
+  /**
+   * Memory of its device in use; absent on the CPU or where it can't be read.
+   *
+   * @generated from field: optional uint64 device_bytes = 8;
+   */
+  deviceBytes?: bigint | undefined;
+
+  /**
+   * Messages that wait in the queue that it reads; absent where it reads none.
+   *
+   * @generated from field: optional uint64 queued = 9;
+   */
+  queued?: bigint | undefined;
+
+  /**
+   * Completion tokens that it sampled, scored, rewarded or trained on.
+   *
+   * @generated from field: uint64 tokens = 10;
+   */
+  tokens: bigint;
+};
+
+export type ProcessFiguresValid = ProcessFigures;
+
+/**
+ * Describes the message retort.v1.ProcessFigures.
+ * Use `create(ProcessFiguresSchema)` to create a new message.
+ */
+export const ProcessFiguresSchema: GenMessage<ProcessFigures, {validType: ProcessFiguresValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_events, 5);
 
 /**
  * A role has opened a model whose weights aren't held in float32.
@@ -175,7 +506,7 @@ export type ModelOpenedValid = ModelOpened;
  * Use `create(ModelOpenedSchema)` to create a new message.
  */
 export const ModelOpenedSchema: GenMessage<ModelOpened, {validType: ModelOpenedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 1);
+  messageDesc(file_retort_v1_events, 6);
 
 /**
  * A learner takes the run over: the first one, or the one that follows a learner that was lost or asked to leave.
@@ -219,7 +550,7 @@ export type LearnerStartedValid = LearnerStarted;
  * Use `create(LearnerStartedSchema)` to create a new message.
  */
 export const LearnerStartedSchema: GenMessage<LearnerStarted, {validType: LearnerStartedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 2);
+  messageDesc(file_retort_v1_events, 7);
 
 /**
  * Something has waited longer than usual. Said again each time the wait has doubled.
@@ -261,7 +592,7 @@ export type WaitingValid = Waiting;
  * Use `create(WaitingSchema)` to create a new message.
  */
 export const WaitingSchema: GenMessage<Waiting, {validType: WaitingValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 3);
+  messageDesc(file_retort_v1_events, 8);
 
 /**
  * Every prompt and sample of every step, accounted for from what is stored.
@@ -336,7 +667,7 @@ export type AuditFinishedValid = AuditFinished;
  * Use `create(AuditFinishedSchema)` to create a new message.
  */
 export const AuditFinishedSchema: GenMessage<AuditFinished, {validType: AuditFinishedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 4);
+  messageDesc(file_retort_v1_events, 9);
 
 /**
  * The run is in another state now.
@@ -362,7 +693,7 @@ export type StateChangedValid = StateChanged;
  * Use `create(StateChangedSchema)` to create a new message.
  */
 export const StateChangedSchema: GenMessage<StateChanged, {validType: StateChangedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 5);
+  messageDesc(file_retort_v1_events, 10);
 
 /**
  * The steps of a phase begin.
@@ -393,7 +724,7 @@ export type PhaseStartedValid = PhaseStarted;
  * Use `create(PhaseStartedSchema)` to create a new message.
  */
 export const PhaseStartedSchema: GenMessage<PhaseStarted, {validType: PhaseStartedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 6);
+  messageDesc(file_retort_v1_events, 11);
 
 /**
  * Rows that were read or written, and rows that were dropped, by reason.
@@ -428,7 +759,7 @@ export type DatasetReadyValid = DatasetReady;
  * Use `create(DatasetReadySchema)` to create a new message.
  */
 export const DatasetReadySchema: GenMessage<DatasetReady, {validType: DatasetReadyValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 7);
+  messageDesc(file_retort_v1_events, 12);
 
 /**
  * Something that the run outlives and somebody should know.
@@ -456,7 +787,7 @@ export type WarningValid = Warning;
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning, {validType: WarningValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 8);
+  messageDesc(file_retort_v1_events, 13);
 
 /**
  * A prompt, or a whole task, was left out of its step.
@@ -489,7 +820,7 @@ export type TaskFailedValid = TaskFailed;
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed, {validType: TaskFailedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 9);
+  messageDesc(file_retort_v1_events, 14);
 
 /**
  * The figures of one optimiser step. Divergences and entropies are in nats.
@@ -678,7 +1009,7 @@ export type StepFinishedValid = StepFinished;
  * Use `create(StepFinishedSchema)` to create a new message.
  */
 export const StepFinishedSchema: GenMessage<StepFinished, {validType: StepFinishedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 10);
+  messageDesc(file_retort_v1_events, 15);
 
 /**
  * The figures of an evaluation of one policy version. Divergences are means per token over the student's own samples, in
@@ -801,7 +1132,7 @@ export type EvaluationFinishedValid = EvaluationFinished;
  * Use `create(EvaluationFinishedSchema)` to create a new message.
  */
 export const EvaluationFinishedSchema: GenMessage<EvaluationFinished, {validType: EvaluationFinishedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 11);
+  messageDesc(file_retort_v1_events, 16);
 
 /**
  * What was measured on samples at one temperature.
@@ -876,7 +1207,7 @@ export type SampledFiguresValid = SampledFigures;
  * Use `create(SampledFiguresSchema)` to create a new message.
  */
 export const SampledFiguresSchema: GenMessage<SampledFigures, {validType: SampledFiguresValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 12);
+  messageDesc(file_retort_v1_events, 17);
 
 /**
  * pass@k averaged over the prompts: the probability that at least one of k samples passes, by the unbiased estimator of
@@ -903,7 +1234,7 @@ export type PassAtValid = PassAt;
  * Use `create(PassAtSchema)` to create a new message.
  */
 export const PassAtSchema: GenMessage<PassAt, {validType: PassAtValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 13);
+  messageDesc(file_retort_v1_events, 18);
 
 /**
  * A prompt with a completion, for people to read.
@@ -946,5 +1277,70 @@ export type ExampleValid = Example;
  * Use `create(ExampleSchema)` to create a new message.
  */
 export const ExampleSchema: GenMessage<Example, {validType: ExampleValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 14);
+  messageDesc(file_retort_v1_events, 19);
+
+/**
+ * What a process is at.
+ *
+ * @generated from enum retort.v1.Work
+ */
+export enum Work {
+  /**
+   * @generated from enum value: WORK_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It opens its model or takes new weights.
+   *
+   * @generated from enum value: WORK_LOADING = 1;
+   */
+  LOADING = 1,
+
+  /**
+   * @generated from enum value: WORK_WAITING = 2;
+   */
+  WAITING = 2,
+
+  /**
+   * @generated from enum value: WORK_SAMPLING = 3;
+   */
+  SAMPLING = 3,
+
+  /**
+   * @generated from enum value: WORK_SCORING = 4;
+   */
+  SCORING = 4,
+
+  /**
+   * @generated from enum value: WORK_REWARDING = 5;
+   */
+  REWARDING = 5,
+
+  /**
+   * @generated from enum value: WORK_TRAINING = 6;
+   */
+  TRAINING = 6,
+
+  /**
+   * @generated from enum value: WORK_PUBLISHING = 7;
+   */
+  PUBLISHING = 7,
+
+  /**
+   * @generated from enum value: WORK_EVALUATING = 8;
+   */
+  EVALUATING = 8,
+
+  /**
+   * @generated from enum value: WORK_CHECKPOINTING = 9;
+   */
+  CHECKPOINTING = 9,
+}
+
+/**
+ * Describes the enum retort.v1.Work.
+ */
+export const WorkSchema: GenEnum<Work> = /*@__PURE__*/
+  enumDesc(file_retort_v1_events, 0);
 
