@@ -27,6 +27,7 @@ const decided = new Set([
     "healthPort",
     "host",
     "metricsPort",
+    "httpPort",
     "port",
     "s3Endpoint",
     "traceEndpoint",
