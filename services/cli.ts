@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { type Argument, Command } from "commander";
 import { wantsJson } from "./cli/command.js";
+import { locateArguments } from "./cli/located.js";
 import { supervisor } from "./cli/supervise.js";
 import { errorTable, RetortError } from "./shared/base/errors.js";
 
@@ -45,8 +46,9 @@ Exit codes: 0 done, 64 wrong input, 66 not found, 69 no server, 70 a bug, 75 try
     process.exit(exitCode ? errorTable.InvalidArgument.exit : 0);
   })
   // `--json` is understood before the command and behind it.
-  .hook("preAction", (_, command) => {
+  .hook("preAction", async (_, command) => {
     if (command.opts<{ json?: boolean }>().json) program.setOptionValue("json", true);
+    await locateArguments(command);
   });
 
 /** Where the commands are, in the order of the help. Loading them all takes a second: only the one that is asked for is. */
@@ -59,6 +61,7 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["audit", async () => (await import("./cli/runs/audit.js")).addAuditCommand],
   ["sample", async () => (await import("./cli/models/sample-command.js")).addSampleCommand],
   ["eval", async () => (await import("./cli/models/eval-command.js")).addEvalCommand],
+  ["fetch", async () => (await import("./cli/models/fetch-command.js")).addFetchCommand],
   ["models", async () => (await import("./cli/models/models-command.js")).addModelsCommand],
   ["data", async () => (await import("./cli/models/data-command.js")).addDataCommand],
   ["task", async () => (await import("./cli/models/task-command.js")).addTaskCommand],

@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import ort from "onnxruntime-node";
 import { cacheDirectory } from "../../shared/base/cache-directory.js";
 import { freeBytes } from "../../shared/base/free-bytes.js";
+import { memoryLimit } from "../../shared/base/memory-limit.js";
 import { lookForNats, natsUnavailable } from "../../shared/base/nats-server.js";
 import { cudaVersions, gpus } from "../../shared/ml/runtime/cuda/gpus.js";
 import { devices, obstacle } from "../../shared/ml/runtime/device.js";
@@ -42,10 +43,8 @@ const node = (): Finding => ({
 });
 
 function memory(): Finding {
-  // 0, or more than there is, without a limit.
-  const limit = process.constrainedMemory();
-  const total = limit > 0 && limit < totalmem() ? limit : totalmem();
-  const bound = total === limit ? " (the limit of this container)" : "";
+  const total = memoryLimit();
+  const bound = total < totalmem() ? " (the limit of this container)" : "";
   const found = `${bytesInWords(total)}${bound}, ${bytesInWords(Math.min(freemem(), total))} free; ${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}`;
   if (total >= ampleMemory) return { what: "memory", state: "ok", found };
   const remedy = "a learner takes 16 bytes per parameter and its activations: train small models, or an adapter, or elsewhere";

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readdir, rename, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { Command } from "commander";
@@ -71,9 +71,8 @@ async function fetchCuda(directory: string, say: (sentence: string) => void): Pr
   if (missingIn(directory).length === 0) return;
   await makeDirectory(dirname(directory));
   await checkRoom(dirname(directory), neededBytes, packages.what);
-  const scratch = `${directory}.fetching`;
-  await rm(scratch, { recursive: true, force: true });
-  await makeDirectory(scratch);
+  // Another setup may be at the same: each has a directory of its own.
+  const scratch = await mkdtemp(`${directory}.fetching-`);
   try {
     say(`fetching ${packages.what} and onnxruntime's CUDA provider with pip (1.2 GB, once) …`);
     await pipInstall(scratch, packages);

@@ -3,12 +3,14 @@ import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import { readRegular } from "../../shared/base/regular-files.js";
 import { mostYamlBytes } from "../../shared/base/yaml.js";
+import { namedInputs } from "../../shared/flow/runs/named-inputs.js";
 import { parseSpec } from "../../shared/flow/runs/spec.js";
 import type { AuditFinished, EvaluationFinished, StepFinished } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunSchema, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { bytesInWords } from "../bytes.js";
 import type { ControllerClient } from "../local.js";
+import { located } from "../located.js";
 import { ProgressView } from "./progress.js";
 
 /** The run of a controller's answer. */
@@ -20,7 +22,9 @@ export async function readSpec(path: string): Promise<RunSpec> {
     if (error instanceof RetortError) throw error;
     throw new RetortError("NotFound", `the run spec ${path} cannot be read (${error.code})`);
   });
-  return parseSpec(bytes.toString(), path);
+  const spec = parseSpec(bytes.toString(), path);
+  for (const { path: named, replace } of namedInputs(spec)) replace(await located(named));
+  return spec;
 }
 
 /** What a run said while it was watched. */

@@ -25,11 +25,13 @@ export function memoryOf({ spec, run, student, teachers }: CheckedRun): RoleMemo
       ? [{ role: name, processes: replicas.teacher, bytes: inferenceBytes(parameters, rows, known(spec.roles?.teacher?.dtype || dtype)) }]
       : [],
   );
-  const { config } = student;
+  const { config, dtype } = student;
   if (!config) return held;
   const choice = resolveLora(spec.student.lora);
   const lora = choice && loraOf(config, choice);
-  const learner = run.phases.map((phase) => learnerBytes(config, { ...loadOf(phase, config), lora }));
+  const learner = run.phases.map((phase) =>
+    learnerBytes(config, { ...loadOf(phase, config), lora, baseDtype: known(spec.roles?.learner?.dtype || dtype) }),
+  );
   const own = inferenceBytes(parameterCount(config), config.vocabSize, known(spec.roles?.student?.dtype));
   return [
     { role: "the learner", processes: 1, bytes: Math.max(...learner) },

@@ -38,7 +38,7 @@ export interface NamedModel {
   readonly ends: Pick<Ends, "declared" | "warnings">;
   /** How many it has, where a teacher says it. */
   readonly parameters?: number;
-  /** Element type of its weights, where a teacher says it. */
+  /** Element type of its weights, where that is known. */
   readonly dtype?: string;
   /** What is unusual about the model's files, and allowed; each names its directory. */
   readonly warnings: readonly string[];
@@ -66,9 +66,9 @@ export async function readStudent(spec: RunSpecValid): Promise<StudentModel> {
   const named = { field: studentField(spec), name: "the student" };
   const { model, init } = spec.student;
   if (!init) {
-    const { config, tokenizer, ends, warnings, adapted } = await inspectModel(model);
+    const { config, dtype, tokenizer, ends, warnings, adapted } = await inspectModel(model);
     const { vocabSize: rows, architecture } = config;
-    return { ...named, rows, words: tokenizer, layout: textLayoutOf(config), architecture, ends, warnings, config, adapted };
+    return { ...named, rows, words: tokenizer, layout: textLayoutOf(config), architecture, ends, warnings, config, dtype, adapted };
   }
   const { tokenizer, ends, shared } = await readDonor(tokenizerOf(spec));
   const from = { words: tokenizer, layout: textLayoutOf(init), architecture: init.architecture, ends, warnings: [] };

@@ -1,4 +1,4 @@
-import { totalmem } from "node:os";
+import { memoryLimit } from "../../shared/base/memory-limit.js";
 import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { CheckedRun } from "./checked-run.js";
@@ -27,7 +27,7 @@ export function warningsOf(checked: CheckedRun, memory = machineMemory()): SpecW
 }
 
 /** In a cluster each role's pod has a node of its own choice. */
-const machineMemory = (): number | undefined => (process.env.KUBERNETES_SERVICE_HOST === undefined ? totalmem() : undefined);
+const machineMemory = (): number | undefined => (process.env.KUBERNETES_SERVICE_HOST === undefined ? memoryLimit() : undefined);
 
 function checkpointWarnings({ checkpoints, evaluation }: RunSpecValid): SpecWarning[] {
   if (checkpoints?.everySteps || checkpoints?.everySeconds !== 0 || evaluation?.everySteps) return [];

@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import { RetortError } from "../../shared/base/errors.js";
 import type { VersionFile } from "../../shared/flow/weights/store.js";
 import { weightsFilesOf } from "../../shared/ml/models/checkpoint/open.js";
 import { guard } from "./guard.js";
@@ -32,9 +33,13 @@ export async function publishWeights(context: RunContext, version: number, whole
     await guard(context);
     throw error;
   });
-  const announced = withRoom(context, what, dataDir, () => storeVersion(context, version, whole, files)).then(() =>
-    context.announcer.announce(version),
-  );
+  const stored = withRoom(context, what, dataDir, () => storeVersion(context, version, whole, files)).catch((thrown: unknown) => {
+    const error = RetortError.from(thrown);
+    const { code, retry, message } = error;
+    // It may be heard of steps later.
+    throw new RetortError(code, `${what} could not be stored: ${message}`, { retry, cause: error });
+  });
+  const announced = stored.then(() => context.announcer.announce(version));
   const done = announced.then(() => clearAway(context, version, whole, directory));
   // Who waits for them hears of what went wrong, whenever that is.
   for (const promise of [announced, done]) promise.catch(() => {});

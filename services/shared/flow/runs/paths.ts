@@ -3,6 +3,7 @@ import { Roots } from "../../base/paths.js";
 import type { ProcessSettings } from "../../base/settings.js";
 import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { baseModelOf, modelRefusal } from "./base-model.js";
+import { isAddress, namedInputs } from "./named-inputs.js";
 
 /** Which paths a spec may name. */
 export interface SpecRoots {
@@ -26,29 +27,20 @@ export const specRootsOf = ({ roots, outputRoots }: RootSettings): SpecRoots => 
 /** Every path of a spec that is not permitted. It is asked before any of them is opened. */
 export async function pathProblems(spec: RunSpec, { roots, outputRoots }: SpecRoots): Promise<Problem[]> {
   const problems: Problem[] = [];
-  for (const [fieldPath, path] of inputPaths(spec)) {
-    const description = path && (await modelRefusal(roots, path));
+  for (const { fieldPath, path } of namedInputs(spec)) {
+    const description = isAddress(path) ? elsewhere(path) : path && (await modelRefusal(roots, path));
     if (description) problems.push({ fieldPath, description });
   }
   const refused = spec.output && (await outputRoots.refusal(spec.output));
   return refused ? [...problems, { fieldPath: "output", description: refused }] : problems;
 }
 
+const elsewhere = (address: string): string =>
+  `is ${address}, and a run's processes read paths alone: \`retort run\` fetches what hf:// names, and \`retort fetch\` says where it is`;
+
 /** Every file and directory that a run of a spec reads, by field: those that it names, and the base models of adapters among them. */
 export async function pathsRead(spec: RunSpec): Promise<[fieldPath: string, path: string][]> {
-  const named = inputPaths(spec).filter(([, path]) => path !== "");
+  const named = namedInputs(spec).flatMap(({ fieldPath, path }): [string, string][] => (path ? [[fieldPath, path]] : []));
   const bases = await Promise.all(named.map(async ([field, path]) => [`the base model of ${field}`, await baseModelOf(path)] as const));
   return [...named, ...bases.flatMap(([field, base]): [string, string][] => (base ? [[field, base]] : []))];
-}
-
-/** The files and directories that a spec names to be read, by field; empty where there is none. */
-function inputPaths({ student, teachers, data, evaluation, rewards }: RunSpec): [fieldPath: string, path: string][] {
-  return [
-    ["student.model", student?.model ?? ""],
-    ["student.init.tokenizer", student?.init?.tokenizer ?? ""],
-    ...teachers.map(({ model }, i): [string, string] => [`teachers[${i}].model`, model]),
-    ["data.path", data?.path ?? ""],
-    ["evaluation.path", evaluation?.path ?? ""],
-    ...rewards.map(({ model }, i): [string, string] => [`rewards[${i}].model`, model]),
-  ];
 }

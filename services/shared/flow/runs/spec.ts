@@ -3,6 +3,7 @@ import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { RetortError } from "../../base/errors.js";
 import { parseYaml } from "../../base/yaml.js";
 import { type RunSpec, RunSpecSchema } from "../../gen/retort/v1/run_spec_pb.js";
+import { isAddress, namedInputs } from "./named-inputs.js";
 
 /**
  * Reads a run spec from YAML. Paths in it are relative to its file.
@@ -32,15 +33,8 @@ export function parseSpec(text: string, file: string): RunSpec {
 }
 
 function withAbsolutePaths(spec: RunSpec, base: string): RunSpec {
-  const absolute = (path: string) => (path === "" || isAbsolute(path) ? path : resolve(base, path));
-  if (spec.student) {
-    spec.student.model = absolute(spec.student.model);
-    if (spec.student.init) spec.student.init.tokenizer = absolute(spec.student.init.tokenizer);
-  }
-  for (const teacher of spec.teachers) teacher.model = absolute(teacher.model);
-  for (const reward of spec.rewards) reward.model = absolute(reward.model);
-  if (spec.data) spec.data.path = absolute(spec.data.path);
-  if (spec.evaluation) spec.evaluation.path = absolute(spec.evaluation.path);
+  const absolute = (path: string) => (path === "" || isAbsolute(path) || isAddress(path) ? path : resolve(base, path));
+  for (const { path, replace } of namedInputs(spec)) replace(absolute(path));
   spec.output = absolute(spec.output);
   return spec;
 }

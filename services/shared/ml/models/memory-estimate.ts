@@ -31,15 +31,19 @@ export interface TrainingLoad {
   /** Tokens of a sequence. */
   readonly length: number;
   readonly gradientCheckpointing: boolean;
-  /** An adapter that is trained instead of the weights. */
+  /** An adapter that is trained instead of the weights, and what these are held in. */
   readonly lora?: Lora | undefined;
+  readonly baseDtype?: WeightDtype;
 }
 
 /** What a learner is expected to hold at most, in bytes; as {@link inferenceBytes}. */
-export function learnerBytes(config: ModelConfig, { tokens, length, gradientCheckpointing, lora }: TrainingLoad): number {
+export function learnerBytes(
+  config: ModelConfig,
+  { tokens, length, gradientCheckpointing, lora, baseDtype = "float32" }: TrainingLoad,
+): number {
   const { vocabSize, hiddenSize } = config;
   const all = parameterCount(config);
-  const weights = lora ? 4 * all + trainedBytes * elementsOf(factorSpecs(config, lora)) : trainedBytes * all;
+  const weights = lora ? weightBytes[baseDtype] * all + trainedBytes * elementsOf(factorSpecs(config, lora)) : trainedBytes * all;
   // Of the head's gradient there are two, and it goes through the vocabulary block by block.
   const head = 8 * vocabSize * hiddenSize + 4 * logitArrays * Math.min(mostLogits, tokens * vocabSize);
   return processBytes + weights + tokens * activationBytes(config, length, gradientCheckpointing) + head;

@@ -38,7 +38,10 @@ describe("memoryOf()", () => {
     expect(learner(checked())).toBeCloseTo(learner(checked({ microBatchTokens: 400 })), 1);
     expect(all - learner(checked({ microBatchTokens: 384 }))).toBeGreaterThan(0.5);
     expect(all - learner(checked({ gradientCheckpointing: true }))).toBeGreaterThan(1);
-    expect(all - learner(checked({}, { student: { model: "student", lora: {} } }))).toBeGreaterThan(1.2);
+    const adapter = (dtype: string) => learner(checked({}, { student: { model: "student", lora: {} }, roles: { learner: { dtype } } }));
+    expect(all - adapter("float32")).toBeGreaterThan(1.2);
+    // Half of 135M parameters' 4 bytes.
+    expect(adapter("float32") - adapter("bfloat16")).toBeCloseTo(0.27, 2);
   });
 });
 

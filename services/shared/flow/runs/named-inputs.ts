@@ -1,0 +1,32 @@
+import type { RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
+
+/** A file or directory that a spec names to be read. */
+export interface NamedInput {
+  readonly fieldPath: string;
+  /** Empty where the spec names none. */
+  readonly path: string;
+  /** Names another one in its place. */
+  readonly replace: (path: string) => void;
+}
+
+/** The files and directories that a spec names to be read. */
+export function namedInputs({ student, teachers, data, evaluation, rewards }: RunSpec): NamedInput[] {
+  const at = <K extends string>(fieldPath: string, holder: { [P in K]: string } | undefined, key: K): NamedInput => ({
+    fieldPath,
+    path: holder?.[key] ?? "",
+    replace: (path) => {
+      if (holder) Object.assign(holder, { [key]: path });
+    },
+  });
+  return [
+    at("student.model", student, "model"),
+    at("student.init.tokenizer", student?.init, "tokenizer"),
+    ...teachers.map((teacher, i) => at(`teachers[${i}].model`, teacher, "model")),
+    at("data.path", data, "path"),
+    at("evaluation.path", evaluation, "path"),
+    ...rewards.map((reward, i) => at(`rewards[${i}].model`, reward, "model")),
+  ];
+}
+
+/** Whether something is named by an address, such as `hf://OWNER/NAME`, and not by a path. */
+export const isAddress = (named: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(named);
