@@ -13,6 +13,7 @@ import { collectStep } from "../step/collect-step.js";
 import { finishStep } from "../step/finish-step.js";
 import { type IssuedStep, IssuedSteps } from "../step/issued-steps.js";
 import { optimise } from "../step/optimise.js";
+import { SampleRecorder } from "../step/sample-recorder.js";
 import { obeyControl } from "./control.js";
 import type { Ending } from "./ending.js";
 import { type PreparedRun, prepareRun, trainerOptions } from "./prepare-run.js";
@@ -31,6 +32,7 @@ export class LearnerRun {
   readonly #evaluations: Evaluations;
   readonly #alarms: Alarms;
   readonly #issued: IssuedSteps;
+  readonly #recorder: SampleRecorder;
   /** The last step that is trained: the version that the model has. */
   #step: number;
   /** That version is announced; what is left to do for it is done; the steps that may be sampled with it are handed out. */
@@ -46,6 +48,7 @@ export class LearnerRun {
     this.#checkpoints = new RunCheckpoints(context, checkpoints, directory, step);
     this.#evaluations = new Evaluations(context, { heldOut: data.heldOut, recordSize, directory });
     this.#alarms = new Alarms(context.membership.run.maxStaleness === 0);
+    this.#recorder = new SampleRecorder(context);
     this.#issued = new IssuedSteps(context, { items: data.items, rows: data.rows, recordSize });
     this.#step = step;
   }
@@ -123,7 +126,8 @@ export class LearnerRun {
     const assembled = await collectStep(this.#context, issued);
     if (!assembled) return false;
     const collectedMs = performance.now();
-    const stats = await optimise(this.#context, this.#alarms, phase, step, assembled.batch);
+    const watched = this.#recorder.members(step, assembled.batch.length);
+    const stats = await optimise(this.#context, this.#alarms, phase, step, { batch: assembled.batch, watched });
     const trainedMs = performance.now();
     this.#step = step;
     await traced("publish weights", {}, () => this.#publish(step));
@@ -131,6 +135,7 @@ export class LearnerRun {
     const times = { startedMs, collectedMs, trainedMs, publishedMs: performance.now() };
     const [fromStep, tasksInFlight] = [this.#prepared.step, this.#issued.tasksBeyond(step)];
     await finishStep(this.#context, { issued, assembled, stats, times, fromStep, tasksInFlight });
+    await this.#recorder.record(step, assembled, watched, stats.watched);
     return true;
   }
 
