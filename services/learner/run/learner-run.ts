@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { traced } from "../../shared/base/tracing.js";
+import type { ProcessReporter } from "../../shared/flow/runs/process-reporter.js";
 import { type Phase, phaseOf } from "../../shared/flow/runs/resolve.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
+import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { publishWeights } from "../context/publish-weights.js";
 import type { LearnerContext, RunContext } from "../context/run-context.js";
@@ -61,9 +63,14 @@ export class LearnerRun {
     const checkpoints = new Checkpoints(join(directory, "checkpoints"), spec.checkpoints?.keep || 2);
     if ((await runs.control(runId)) === "stop") return stopWithout(learner, checkpoints);
     const context = await takeOver(learner);
-    const prepared = await prepareRun(context, checkpoints);
+    const prepare = () => prepareRun(context, checkpoints);
+    const prepared = await learner.membership.process.during(Work.LOADING, "the student and the data", prepare);
     if (!prepared) return context.stop.aborted ? "handedBack" : "stopped";
     return new LearnerRun(context, prepared, checkpoints, directory).#lead();
+  }
+
+  get #process(): ProcessReporter {
+    return this.#context.membership.process;
   }
 
   async #lead(): Promise<Ending> {
@@ -130,7 +137,8 @@ export class LearnerRun {
     const stats = await optimise(this.#context, this.#alarms, phase, step, { batch: assembled.batch, watched });
     const trainedMs = performance.now();
     this.#step = step;
-    await traced("publish weights", {}, () => this.#publish(step));
+    const publish = () => this.#process.during(Work.PUBLISHING, `version ${step}`, step, () => this.#publish(step));
+    await traced("publish weights", {}, publish);
     await this.#ahead;
     const times = { startedMs, collectedMs, trainedMs, publishedMs: performance.now() };
     const [fromStep, tasksInFlight] = [this.#prepared.step, this.#issued.tasksBeyond(step)];

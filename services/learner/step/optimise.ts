@@ -1,5 +1,6 @@
 import { traced } from "../../shared/base/tracing.js";
 import type { Phase } from "../../shared/flow/runs/resolve.js";
+import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { learningRate } from "../../shared/ml/optim/schedule.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
@@ -19,11 +20,13 @@ export async function optimise(
   step: number,
   { batch, watched }: { readonly batch: readonly TrainSequence[]; readonly watched: readonly number[] },
 ): Promise<StepStats> {
-  const { host, fence, progress } = context;
+  const { host, fence, progress, membership } = context;
   progress.doing(step, `training step ${step}`);
   const rate = learningRate({ ...optimizer, kind: optimizer.schedule, totalSteps: lastStep - firstStep + 1 }, step - firstStep + 1);
   const alarm = (id: string, message: string) => publishAlarm(context, `${id}/${fence}`, message);
-  const stats = await traced("train", {}, () => host.step(batch, rate, watched)).catch((error: unknown) => endOf(step, error, alarm));
+  const train = () => membership.process.during(Work.TRAINING, `step ${step}`, step, () => host.step(batch, rate, watched));
+  const stats = await traced("train", {}, train).catch((error: unknown) => endOf(step, error, alarm));
+  membership.process.tokens(stats.completionTokens);
   for (const { kind, message } of alarms.of(step, stats)) await alarm(`${kind}/${step}`, message);
   return stats;
 }
