@@ -9,6 +9,7 @@ import { filesBelow } from "../shared/base/files-below.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { filterSamples } from "../shared/flow/history/filter-samples.js";
 import type { RunHistory } from "../shared/flow/history/run-history.js";
+import { thin } from "../shared/flow/history/thin.js";
 import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
 import { newRun } from "../shared/flow/runs/run-store.js";
@@ -64,12 +65,13 @@ async function historyOf({ runs, histories }: ControllerContext, runId: string):
 }
 
 async function readFigures(context: ControllerContext, { runId, names, maxPoints, afterStep }: ReadFiguresRequest) {
-  const history = await historyOf(context, runId);
-  const wanted = names.length ? names : history.figures;
-  return {
-    figures: wanted.flatMap((name) => history.curve(name, maxPoints || 1000, afterStep) ?? []),
-    lastStep: history.steps.steps.at(-1) ?? 0,
-  };
+  const { figures, step: lastStep } = await historyOf(context, runId);
+  const wanted = names.length ? names : [...figures.keys()];
+  const thinned = wanted.flatMap((name) => {
+    const series = figures.get(name);
+    return series ? [{ name, ...thin(series, maxPoints || 1000, afterStep) }] : [];
+  });
+  return { figures: thinned, lastStep };
 }
 
 async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec | undefined): Promise<Run> {

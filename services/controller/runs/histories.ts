@@ -6,8 +6,8 @@ import { lastEvent, watchEvents } from "../../shared/flow/runs/events.js";
 
 /** Bytes of histories that are kept: each is read again from the stream otherwise. */
 const mostBytes = 2 ** 27;
-/** Bytes that a step takes, and a token of a sample. */
-const [stepBytes, tokenBytes] = [320, 160];
+/** Bytes that a point of a curve takes, and a token of a sample. */
+const [pointBytes, tokenBytes] = [8, 160];
 
 interface Kept {
   readonly history: RunHistory;
@@ -38,9 +38,9 @@ export class Histories {
 
   async #readOn(runId: string, history: RunHistory): Promise<void> {
     const last = await lastEvent(this.#streams, runId);
-    if (last <= Number(history.sequence)) return;
+    if (last <= history.sequence) return;
     const enough = new AbortController();
-    for await (const event of watchEvents(this.#streams, runId, Number(history.sequence) + 1, enough.signal, this.#report)) {
+    for await (const event of watchEvents(this.#streams, runId, history.sequence + 1, enough.signal, this.#report)) {
       history.push(event);
       if (Number(event.sequence) >= last) enough.abort();
     }
@@ -57,7 +57,8 @@ export class Histories {
   }
 }
 
-function sizeOf({ steps, samples }: RunHistory): number {
+function sizeOf({ figures, samples }: RunHistory): number {
   const tokens = samples.reduce((sum, recorded) => sum + recorded.samples.reduce((own, sample) => own + sample.tokens.length, 0), 0);
-  return steps.steps.length * stepBytes + tokens * tokenBytes;
+  const points = [...figures.values()].reduce((sum, { values }) => sum + values.length, 0);
+  return points * pointBytes + tokens * tokenBytes;
 }
