@@ -130,7 +130,7 @@ describe("the controller's edge for browsers and curl", () => {
     it("has curves, samples and logs", async () => {
       const { figures, lastStep } = await client.readFigures({ runId: "kept", names: ["loss"], maxPoints: 3 });
       expect(lastStep).toBe(6);
-      expect(figures).toMatchObject([{ name: "loss", steps: [1, 3, 5], tokens: [20, 40, 60], greatest: [1, 1 / 3, 1 / 5] }]);
+      expect(figures).toMatchObject([{ name: "loss", steps: [1, 3, 5], tokens: [10, 30, 50], greatest: [1, 1 / 3, 1 / 5] }]);
       const names = (await client.readFigures({ runId: "kept" })).figures.map(({ name }) => name);
       expect(names).toEqual(expect.arrayContaining(["loss", "divergence"]));
       const { steps } = await client.listSamples({ runId: "kept", minReward: 2, lastStep: 5, limit: 2 });
