@@ -33,7 +33,7 @@ function signalProblems({ phases }: ResolvedRun, { name, offer }: NamedModel): P
     if (!offer.signals.includes(signal))
       return [problem("signal", `is ${signal}, which needs ${madeOf[signal]}; ${who}: name one of these, or leave \`server\` out`)];
     return [
-      ...(signal === "top_k" && k > offer.largestK ? [problem("k", `is ${k}; ${who} (vLLM: --max-logprobs)`)] : []),
+      ...(signal === "top_k" && k > offer.largestK ? [problem("topK", `is ${k}; ${who} (vLLM: --max-logprobs)`)] : []),
       ...(teacherTemperature === 1
         ? []
         : [problem("teacherTemperature", `is ${teacherTemperature}; ${who} at temperature 1 alone, of which another's do not follow`)]),
