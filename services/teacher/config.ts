@@ -1,9 +1,11 @@
 import { z } from "zod";
 import { modelSettings } from "../shared/base/settings.js";
 import { weightDtypes } from "../shared/ml/models/precision/weight-dtypes.js";
+import { openaiPort } from "../shared/openai/serve.js";
 
 /** Settings of a teacher process. */
 export const teacherSettings = modelSettings.extend({
+  openaiPort,
   describeOnly: z
     .stringbool()
     .default(false)

@@ -1,9 +1,12 @@
+import { basename } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { threadCount } from "../shared/base/settings.js";
 import { announceModel } from "../shared/flow/runs/events.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
 import { teacherName } from "../shared/flow/runs/resolve.js";
+import { openaiServer } from "../shared/openai/serve.js";
+import type { ServedModel } from "../shared/openai/served-model.js";
 import type { TeacherModel, TeacherSource } from "./backends/backend.js";
 import { anyBackend } from "./backends/table.js";
 import type { TeacherSettings } from "./config.js";
@@ -18,6 +21,8 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const { device, threads, batchTokens, teacher, dtype } = settings;
   const options = { device, threads: threadCount(threads), batchTokens, ...(dtype && { dtype }) };
   const backend = anyBackend({ ...options, metrics, env: process.env });
+  if (settings.describeOnly && settings.openaiPort !== undefined)
+    throw new RetortError("InvalidArgument", "--openai-port serves a model, and --describe-only opens none; leave one of them out");
   if (settings.describeOnly) return describingTeacher(settings, backend);
   return memberRole(context, ["teacher", teacher], ({ fail }) => {
     const meters = new TeacherMeters(metrics);
@@ -42,8 +47,15 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       if (!named && !server) return opened();
       throw new RetortError("InvalidArgument", "this teacher has one model; leave `model` and `server` out", { fieldPath: "model" });
     };
+    const served = (): ServedModel => {
+      const { description } = opened();
+      const { run, model: directory = "" } = settings;
+      const name = run ? `${run}/${teacher}` : basename(directory);
+      return { name, maxPositions: description.maxPositions, fingerprint: description.digest, model: opened() };
+    };
     return {
       implementations: [teacherService(described, opened)],
+      server: openaiServer(context, served),
       join: async (membership) => {
         const { teachers, vocabSize } = membership.spec;
         const { model = settings.model, server } = teachers.find(({ name }) => teacherName(name) === teacher) ?? {};

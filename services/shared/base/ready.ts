@@ -8,6 +8,8 @@ export interface Serving {
   readonly grpcPort: number;
   readonly healthPort: number;
   readonly metricsPort: number;
+  /** Of a role that serves OpenAI's API too. */
+  readonly openaiPort?: number;
 }
 
 /** What a role's process tells the one that started it, once: where it serves, or why it does not. */

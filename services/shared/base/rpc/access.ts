@@ -92,10 +92,17 @@ function overload(calls: number, maxCalls: number): RetortError | undefined {
   return new RetortError("ResourceExhausted", `${calls} calls are in progress, and maxCalls is ${maxCalls}; try again later, or raise it`);
 }
 
-/** Why a caller may not call; undefined if it may. Every token is compared, in a time that does not tell how much of it is right. */
-function refusal(metadata: grpc.Metadata, grants: readonly Grant[], needed: Scope): RetortError | undefined {
+const refusal = (metadata: grpc.Metadata, grants: readonly Grant[], needed: Scope): RetortError | undefined =>
+  checkToken(String(metadata.get("authorization")[0] ?? ""), grants, needed);
+
+/**
+ * Why a caller may not call; undefined if it may. Every token is compared, in a time that does not tell how much of it is right.
+ *
+ * @param authorization `Bearer <token>`, as it was shown; empty if nothing was
+ */
+export function checkToken(authorization: string, grants: readonly Grant[], needed: Scope): RetortError | undefined {
   if (grants.length === 0) return undefined;
-  const shown = digest(String(metadata.get("authorization")[0] ?? ""));
+  const shown = digest(authorization);
   let permitted = Scope.UNSPECIFIED;
   for (const { token, scope: own } of grants) if (timingSafeEqual(shown, digest(`Bearer ${token}`))) permitted = own;
   if (permitted === Scope.UNSPECIFIED)
