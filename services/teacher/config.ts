@@ -22,6 +22,14 @@ export const teacherSettings = modelSettings.extend({
     .min(0)
     .default(0)
     .describe("rows of the vocabulary that distributions range over, the first ones; 0 for all. In a run the run says so"),
+  serverTokenHosts: z
+    .string()
+    .default("")
+    .describe("servers of other machines (teachers[].server) that get the token that a run names: host:port, separated by commas"),
+  serverTokenPlaintext: z
+    .stringbool()
+    .default(false)
+    .describe("whether servers' tokens may go to other machines without TLS: true or false"),
   scoreCacheBytes: z.coerce
     .number()
     .int()

@@ -20,7 +20,8 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const { settings, log, metrics } = context;
   const { device, threads, batchTokens, teacher, dtype } = settings;
   const options = { device, threads: threadCount(threads), batchTokens, ...(dtype && { dtype }) };
-  const backend = anyBackend({ ...options, metrics, env: process.env });
+  const tokens = { env: process.env, hosts: settings.serverTokenHosts, plaintext: settings.serverTokenPlaintext };
+  const backend = anyBackend({ ...options, metrics, tokens });
   if (settings.describeOnly && settings.openaiPort !== undefined)
     throw new RetortError("InvalidArgument", "--openai-port serves a model, and --describe-only opens none; leave one of them out");
   if (settings.describeOnly) return describingTeacher(settings, backend);

@@ -188,7 +188,13 @@ describe("OpenAI's API", () => {
   it.each(["vllm", "echo"])("of a teacher makes it another Retort's teacher, asked as %s is", async (dialect) => {
     const teacher = await serve("teacher", directory);
     const tokenEnv = "RETORT_TEACHER_TOKEN";
-    const options = { device: "cpu", threads: 1, batchTokens: 1, metrics: new Metrics("teacher"), env: { [tokenEnv]: "sekret" } } as const;
+    const options = {
+      device: "cpu",
+      threads: 1,
+      batchTokens: 1,
+      metrics: new Metrics("teacher"),
+      tokens: { env: { [tokenEnv]: "sekret" }, hosts: "", plaintext: false },
+    } as const;
     const backend = openaiBackend(options);
     const server = create(ServerSpecSchema, { url: teacher.url, tokenEnv, dialect: dialect === "vllm" ? "" : dialect });
     const remote = await backend.open({ model: directory, server, vocabRows: 0 });

@@ -75,7 +75,7 @@ if (!program)
   it.each(["vllm", "echo"])("scores as the same weights do here, asked as %s is", async (dialect) => {
     const backend = openaiBackend({
       ...{ device: "cpu", threads: 1, batchTokens: 1, metrics: new Metrics("teacher") },
-      env: { [tokenEnv]: "sekret" },
+      tokens: { env: { [tokenEnv]: "sekret" }, hosts: "", plaintext: false },
     });
     const spec = create(ServerSpecSchema, { url, tokenEnv, dialect: dialect === "vllm" ? "" : dialect });
     const teacher = await backend.open({ model: directory, server: spec, vocabRows: 0 });

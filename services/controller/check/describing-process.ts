@@ -11,7 +11,8 @@ import type { TeacherServer } from "./ask-teacher.js";
 const main = fileURLToPath(new URL("../../main.js", import.meta.url));
 
 /** What a process that reads its callers' files needs of this one's environment: no settings, and no secrets but those of servers. */
-const passedOn = /^(HOME|LANG|LD_LIBRARY_PATH|NODE_EXTRA_CA_CERTS|PATH|TMPDIR|RETORT_TEACHER_TOKEN(_.*)?)$/;
+const passedOn =
+  /^(HOME|LANG|LD_LIBRARY_PATH|NODE_EXTRA_CA_CERTS|PATH|TMPDIR|RETORT_(TEACHER_TOKEN(_.*)?|SERVER_TOKEN_(HOSTS|PLAINTEXT)))$/;
 
 /** How much of the end of a process's log is kept, in characters. */
 const keptLog = 65_536;

@@ -85,6 +85,16 @@ export interface TeacherBackend {
   close(): Promise<void>;
 }
 
+/** What decides who gets a token: all of it the operator's. */
+export interface TokenRules {
+  /** Where the tokens are. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Servers of other machines that may get them: host:port, separated by commas. */
+  readonly hosts: string;
+  /** Whether they may go to other machines without TLS. */
+  readonly plaintext: boolean;
+}
+
 /** What every backend is told of its process. */
 export interface BackendOptions {
   readonly device: "cpu" | "cuda" | "webgpu";
@@ -95,6 +105,6 @@ export interface BackendOptions {
   /** What the weights are held in; by default as the checkpoint has them. */
   readonly dtype?: WeightDtype;
   readonly metrics: Metrics;
-  /** Where the tokens of servers are. */
-  readonly env: NodeJS.ProcessEnv;
+  /** Which servers get which token. */
+  readonly tokens: TokenRules;
 }

@@ -52,7 +52,7 @@ describe("a teacher whose model a server runs", () => {
 
   const backendOf = (env: NodeJS.ProcessEnv = {}) => {
     metrics = new Metrics("teacher");
-    const backend = openaiBackend({ device: "cpu", threads: 1, batchTokens: 1, metrics, env });
+    const backend = openaiBackend({ device: "cpu", threads: 1, batchTokens: 1, metrics, tokens: { env, hosts: "", plaintext: false } });
     opened.push(backend);
     return backend;
   };

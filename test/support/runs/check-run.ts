@@ -13,7 +13,13 @@ type Description = MessageInitShape<typeof TeacherServiceDescribeResponseSchema>
 
 /** What a teacher of a model directory answers to Describe, without a process of its own. */
 export async function describedBy(source: TeacherSource, vocabulary: boolean) {
-  const options = { device: "cpu", threads: 1, batchTokens: 1, metrics: new Metrics("teacher"), env: process.env } as const;
+  const options = {
+    device: "cpu",
+    threads: 1,
+    batchTokens: 1,
+    metrics: new Metrics("teacher"),
+    tokens: { env: process.env, hosts: "", plaintext: false },
+  } as const;
   const teacher = anyBackend(options).describe(source);
   const { handlers } = teacherService(
     () => teacher,

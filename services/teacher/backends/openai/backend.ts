@@ -15,12 +15,12 @@ import { ServerScorer } from "./server-scorer.js";
  * A model that another server runs, which gives the log-probabilities of prompts: vLLM, SGLang, or completions with echo. What its
  * ids mean is read from a directory here, and compared with the server's answers.
  */
-export function openaiBackend({ metrics, env }: BackendOptions): TeacherBackend {
+export function openaiBackend({ metrics, tokens }: BackendOptions): TeacherBackend {
   const endpoints = new Set<Endpoint>();
   let meters: ServerMeters | undefined;
   const connect = (server: ServerSpec): Endpoint => {
     meters ??= new ServerMeters(metrics);
-    const endpoint = new Endpoint(server, env, meters);
+    const endpoint = new Endpoint(server, tokens, meters);
     endpoints.add(endpoint);
     return endpoint;
   };

@@ -3,7 +3,9 @@ import pLimit from "p-limit";
 import pRetry from "p-retry";
 import { type ErrorCode, RetortError } from "../../../shared/base/errors.js";
 import type { ServerSpec } from "../../../shared/gen/retort/v1/server_pb.js";
+import type { TokenRules } from "../backend.js";
 import type { ServerMeters } from "./meters.js";
+import { serverToken } from "./server-token.js";
 
 /** Pauses between tries of a request, in milliseconds; a server that says how long to wait is waited for as long as this at most. */
 const [firstPauseMs, longestPauseMs, longestAskedPauseMs] = [250, 8000, 60_000];
@@ -38,19 +40,12 @@ export class Endpoint {
   readonly #turns;
   readonly #closing = new AbortController();
 
-  /** @throws FailedPrecondition if the variable that is to hold the token is not set */
-  constructor(server: ServerSpec, env: NodeJS.ProcessEnv, meters?: ServerMeters) {
+  /** @throws FailedPrecondition as {@link serverToken} */
+  constructor(server: ServerSpec, rules: TokenRules, meters?: ServerMeters) {
     this.#server = server;
     this.#meters = meters;
     this.#turns = pLimit(server.concurrency || 4);
-    const { tokenEnv } = server;
-    this.#token = tokenEnv ? env[tokenEnv] : undefined;
-    if (tokenEnv && !this.#token)
-      throw new RetortError(
-        "FailedPrecondition",
-        `server.tokenEnv is ${tokenEnv}, and this process has no such variable; set it where the controller and the teacher run`,
-        { fieldPath: "server.tokenEnv" },
-      );
+    this.#token = serverToken(server, rules);
   }
 
   /** Where the server is, as it may be shown. */
