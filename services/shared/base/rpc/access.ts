@@ -65,11 +65,6 @@ export class CallGate {
     );
   }
 
-  /** Whether a path is that of a method. */
-  has(path: string): boolean {
-    return this.#scopes.has(path);
-  }
-
   /**
    * Lets a call in, which then counts until {@link leave}: its caller's token must permit the method, and there must be room for one
    * more call.
