@@ -15,7 +15,6 @@ import type { RunEvent } from "../../shared/gen/retort/v1/events_pb.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
 import { addCommand, print, wholeNumber } from "../command.js";
-import { escapeHtml } from "../demo/page.js";
 import type { ControllerClient } from "../local.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { runOf } from "./runs.js";
@@ -25,6 +24,9 @@ const quietMs = 1500;
 
 /** Newest activities that are kept of a run: what the timeline shows. */
 const mostActivities = 20_000;
+
+/** Version 0 is evaluated before any step. */
+const everyStep = -1;
 
 interface ReportOptions extends ControllerOptions {
   readonly out: string;
@@ -63,7 +65,7 @@ async function readRun(controller: ControllerClient, runId: string, maxPoints: n
     else if (kind !== "stepFinished" && kind !== "samplesRecorded" && kind !== "processFigures") events.push(event);
     if (activities.length > 2 * mostActivities) activities = activities.slice(-mostActivities);
   }
-  const figures = [...history.figures].map(([name, series]) => create(FigureSchema, { name, ...thin(series, maxPoints) }));
+  const figures = [...history.figures].map(([name, series]) => create(FigureSchema, { name, ...thin(series, maxPoints, everyStep) }));
   return {
     run: runOf(await controller.getRun({ runId })),
     figures: create(ReadFiguresResponseSchema, { figures, lastStep: history.step }),
@@ -108,7 +110,7 @@ async function reportHtml(data: ReportData): Promise<string> {
   const style = await built("console.css");
   const hash = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
   const policy = `default-src 'none'; script-src ${hash(script)}; style-src ${hash(style)}; base-uri 'none'; form-action 'none'`;
-  const title = data.runs.map(({ run }) => run.runId).join(", ");
+  const title = data.runs.map(({ run }) => run.runId.replace(/[^a-z0-9-]/g, "")).join(", ");
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -116,7 +118,7 @@ async function reportHtml(data: ReportData): Promise<string> {
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>Retort: ${escapeHtml(title)}</title>
+<title>Retort: ${title}</title>
 <style>${style}</style>
 </head>
 <body>

@@ -27,7 +27,13 @@ const units: Readonly<Record<string, string>> = {
   signalBytesPerToken: "bytes",
 };
 
-const words: Readonly<Record<string, string>> = { mismatchKl: "mismatch KL", forwardKl: "forward KL", reverseKl: "reverse KL", teacherNll: "teacher NLL", selfBleu: "self-BLEU" };
+const words: Readonly<Record<string, string>> = {
+  mismatchKl: "mismatch KL",
+  forwardKl: "forward KL",
+  reverseKl: "reverse KL",
+  teacherNll: "teacher NLL",
+  selfBleu: "self-BLEU",
+};
 
 /** A figure's name for people: `reverseKl` is `reverse KL`. */
 export function label(name: string): string {
@@ -59,4 +65,13 @@ export function objectiveOf(spec: RunSpec | undefined): string {
 export const ofObjective = (name: string): boolean => name === "loss" || name === "divergence" || name === "gradientNorm";
 
 /** The figures that are shown first, where a run has them. */
-export const firstFigures: readonly string[] = ["loss", "divergence", "reward", "evaluation.reverseKl", "evaluation.greedy", "entropy", "gradientNorm", "seconds"];
+export const firstFigures: readonly string[] = [
+  "loss",
+  "divergence",
+  "reward",
+  "evaluation.reverseKl",
+  "evaluation.greedy",
+  "entropy",
+  "gradientNorm",
+  "seconds",
+];

@@ -19,6 +19,14 @@ function grouped(value: number, digits = 0): string {
   return text.replaceAll(",", " ").replace("-", "−");
 }
 
+/** A number beside an axis: as short as it can be. `null` and undefined are nothing. */
+export function tick(value: number | null | undefined): string {
+  if (value === null || value === undefined) return "";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential().replace("e+", "e").replaceAll("-", "−");
+  return grouped(value, String(Number(value.toPrecision(8))).split(".")[1]?.length ?? 0);
+}
+
 /** Seconds in words: `4.2 s`, `3 min 20 s`, `2 h 05 min`. */
 export function duration(seconds: number | undefined): string {
   if (seconds === undefined || !Number.isFinite(seconds)) return "–";

@@ -12,9 +12,7 @@ export interface Difference {
 export function specDiff(specs: readonly JsonValue[]): Difference[] {
   const flat = specs.map((spec) => new Map(fields(spec, "")));
   const paths = new Set(flat.flatMap((map) => [...map.keys()]));
-  return [...paths]
-    .map((path) => ({ path, values: flat.map((map) => map.get(path)) }))
-    .filter(({ values }) => new Set(values).size > 1);
+  return [...paths].map((path) => ({ path, values: flat.map((map) => map.get(path)) })).filter(({ values }) => new Set(values).size > 1);
 }
 
 function* fields(value: JsonValue, path: string): Generator<readonly [string, string]> {

@@ -12,9 +12,9 @@ import { Trouble } from "./trouble.js";
 export function App({ source }: { readonly source: Source }) {
   return (
     <>
-      <a class="skip" href="#main" onClick={toMain}>
+      <button type="button" class="skip" onClick={() => document.getElementById("main")?.focus()}>
         To the content
-      </a>
+      </button>
       <header class="bar">
         <a class="name" href={link()}>
           Retort
@@ -49,11 +49,6 @@ export function App({ source }: { readonly source: Source }) {
       )}
     </>
   );
-}
-
-function toMain(event: Event): void {
-  event.preventDefault();
-  document.getElementById("main")?.focus();
 }
 
 function Place({ source }: { readonly source: Source }) {

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { categorical, grounds } from "../model/colors.js";
-import { number } from "../model/format.js";
+import { number, tick } from "../model/format.js";
 import { theme } from "../state.js";
 
 /** A curve of a chart. The arrays have one length. */
@@ -28,7 +28,7 @@ interface ChartProps {
 
 const height = 210;
 /** Room at the right for the curves' names. */
-const labelRoom = 110;
+const roomOf = (width: number): number => Math.min(170, Math.round(width / 3));
 
 /** A chart of curves over one axis. Arrow keys move the cursor, whose values stand above. */
 export function Chart({ title, unit, xLabel, curves, log, sync }: ChartProps) {
@@ -60,8 +60,15 @@ export function Chart({ title, unit, xLabel, curves, log, sync }: ChartProps) {
         <b>{title}</b> {unit && <span class="small">{unit}</span>} <span class="value">{direct ? "" : last}</span>
         <span class="readout" ref={readout} />
       </figcaption>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the arrow keys move its cursor */}
-      <div ref={box} class="plot" tabIndex={0} role="img" aria-label={`${title} over ${xLabel}; now ${last}. Arrow keys move the cursor.`} onKeyDown={(event) => moveCursor(plot.current, event)} />
+      <div
+        ref={box}
+        class="plot"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: the arrow keys move its cursor
+        tabIndex={0}
+        role="img"
+        aria-label={`${title} over ${xLabel}; now ${last}. Arrow keys move the cursor.`}
+        onKeyDown={(event) => moveCursor(plot.current, event)}
+      />
     </figure>
   );
 }
@@ -88,7 +95,12 @@ interface Drawn {
 function options({ curves, log, sync, look, direct, width, say }: Drawn): uPlot.Options {
   const palette = categorical[look];
   const ink = look === "light" ? "#4a525c" : "#b4bcc6";
-  const axis = { stroke: ink, grid: { stroke: look === "light" ? "#e7e9ec" : "#282d35", width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+  const axis = {
+    stroke: ink,
+    grid: { stroke: look === "light" ? "#e7e9ec" : "#282d35", width: 1 },
+    ticks: { show: false },
+    font: "11px system-ui",
+  };
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
   for (const { label, color, least } of curves) {
@@ -106,11 +118,11 @@ function options({ curves, log, sync, look, direct, width, say }: Drawn): uPlot.
     series,
     bands,
     legend: { show: false },
-    padding: [8, direct ? labelRoom : 12, 0, 0],
+    padding: [8, direct ? (u) => roomOf(u.width) : 12, 0, 0],
     scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
     axes: [
-      { ...axis, size: 28, values: (_, ticks) => ticks.map((tick) => number(tick)) },
-      { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) },
+      { ...axis, size: 28, values: (_, ticks) => ticks.map(tick) },
+      { ...axis, size: 58, values: (_, ticks) => ticks.map(tick) },
     ],
     cursor: { sync: { key: sync }, y: false, drag: { x: true, y: false }, points: { size: 6 } },
     hooks: { setCursor: [say], draw: direct ? [(u) => drawLabels(u, curves, palette, grounds[look])] : [] },
@@ -128,22 +140,26 @@ function drawLabels(u: uPlot, curves: readonly Curve[], palette: readonly string
   const { ctx } = u;
   ctx.save();
   ctx.font = `${11 * ratio}px system-ui`;
+  ctx.textAlign = "left";
   ctx.textBaseline = "middle";
+  const room = (roomOf(u.width) - 10) * ratio;
   let above = Number.NEGATIVE_INFINITY;
   for (const { label, color, at } of places) {
     const y = Math.max(at, above + 13 * ratio);
     above = y;
     const x = u.bbox.left + u.bbox.width + 6 * ratio;
     ctx.fillStyle = palette[color % palette.length] ?? ground;
-    ctx.fillText(shortened(ctx, label, (labelRoom - 8) * ratio), x, y);
+    ctx.fillText(shortened(ctx, label, room), x, y);
   }
   ctx.restore();
 }
 
 function shortened(ctx: CanvasRenderingContext2D, label: string, room: number): string {
-  let text = label;
-  while (text.length > 4 && ctx.measureText(text).width > room) text = `${text.slice(0, -2)}…`;
-  return text;
+  for (let kept = label.length; kept > 4; kept--) {
+    const text = kept === label.length ? label : `${label.slice(0, Math.ceil(kept / 2))}…${label.slice(-Math.floor(kept / 2))}`;
+    if (ctx.measureText(text).width <= room) return text;
+  }
+  return label.slice(0, 4);
 }
 
 function atCursor(u: uPlot, curves: readonly Curve[], xLabel: string): string {
@@ -160,7 +176,9 @@ function atCursor(u: uPlot, curves: readonly Curve[], xLabel: string): string {
 }
 
 function moveCursor(u: uPlot | undefined, event: KeyboardEvent): void {
-  const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: Number.NEGATIVE_INFINITY, End: Number.POSITIVE_INFINITY }[event.key];
+  const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: Number.NEGATIVE_INFINITY, End: Number.POSITIVE_INFINITY }[
+    event.key
+  ];
   if (!u || by === undefined) return;
   event.preventDefault();
   const last = u.data[0].length - 1;

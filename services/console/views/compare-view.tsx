@@ -5,6 +5,7 @@ import { link } from "../state.js";
 import { Curves } from "./curves.js";
 import { EvaluationsTable } from "./evaluations-view.js";
 import { useLoaded } from "./load.js";
+import { Scroll } from "./scroll.js";
 import { over } from "./state-badge.js";
 import { Trouble } from "./trouble.js";
 import { useHistory } from "./watch.js";
@@ -58,12 +59,12 @@ interface DifferenceProps {
 }
 
 const SpecDifference = ({ ids, differences }: DifferenceProps) => (
-  <section aria-label="Difference of the specs">
+  <section>
     <h2>Difference of the specs</h2>
     {differences.length === 0 ? (
       <p>The specs are the same.</p>
     ) : (
-      <div class="scroll" role="region" aria-label="Difference of the specs" tabIndex={0}>
+      <Scroll name="Difference of the specs">
         <table>
           <thead>
             <tr>
@@ -86,7 +87,7 @@ const SpecDifference = ({ ids, differences }: DifferenceProps) => (
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     )}
   </section>
 );

@@ -24,7 +24,7 @@ export function Curves({ runs, sync }: { readonly runs: readonly RunCurves[]; re
   const names = useMemo(() => [...new Set(runs.flatMap(({ figures }) => figures.map(({ name }) => name)))].sort(), [runs]);
   const [picked, setPicked] = useState<readonly string[]>();
   const [shown, setShown] = useState<Shown>({ axis: "step", smoothing: 0, log: false });
-  const chosen = picked ?? firstFigures.filter((name) => names.includes(name) && runs.some(({ figures }) => moves(figures, name)));
+  const chosen = picked ?? firstFigures.filter((name) => runs.some(({ figures }) => says(figures, name)));
   const toggle = (name: string) => setPicked(chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name]);
   return (
     <section aria-label="Curves">
@@ -39,7 +39,14 @@ export function Curves({ runs, sync }: { readonly runs: readonly RunCurves[]; re
         </label>
         <label>
           <span class="small">Smoothing</span>{" "}
-          <input type="range" min="0" max="0.98" step="0.02" value={shown.smoothing} onInput={(event) => setShown({ ...shown, smoothing: Number(event.currentTarget.value) })} />
+          <input
+            type="range"
+            min="0"
+            max="0.98"
+            step="0.02"
+            value={shown.smoothing}
+            onInput={(event) => setShown({ ...shown, smoothing: Number(event.currentTarget.value) })}
+          />
         </label>
         <label>
           <input type="checkbox" checked={shown.log} onChange={() => setShown({ ...shown, log: !shown.log })} /> logarithm
@@ -56,7 +63,11 @@ export function Curves({ runs, sync }: { readonly runs: readonly RunCurves[]; re
         </details>
       </div>
       <div class="charts">
-        {chosen.flatMap((name) => grouped(runs, name).map(([objective, group]) => <FigureChart key={name + objective} name={name} objective={objective} runs={group} all={runs} shown={shown} sync={sync} />))}
+        {chosen.flatMap((name) =>
+          grouped(runs, name).map(([objective, group]) => (
+            <FigureChart key={name + objective} name={name} objective={objective} runs={group} all={runs} shown={shown} sync={sync} />
+          )),
+        )}
       </div>
     </section>
   );
@@ -69,8 +80,12 @@ function grouped(runs: readonly RunCurves[], name: string): (readonly [string, r
   return [...Map.groupBy(having, ({ run }) => objectiveOf(run.spec))];
 }
 
-const moves = (figures: readonly Figure[], name: string): boolean =>
-  figures.find((figure) => figure.name === name)?.mean.some((value) => value !== 0) ?? false;
+/** Whether a figure is worth showing unasked: something else than 0, and a divergence something else than the loss. */
+function says(figures: readonly Figure[], name: string): boolean {
+  const mean = (other: string) => figures.find((figure) => figure.name === other)?.mean;
+  const [own, loss] = [mean(name), mean("loss")];
+  return (own?.some((value) => value !== 0) ?? false) && !(name === "divergence" && own?.every((value, i) => value === loss?.[i]));
+}
 
 interface FigureChartProps {
   readonly name: string;
@@ -84,7 +99,9 @@ interface FigureChartProps {
 function FigureChart({ name, objective, runs, all, shown, sync }: FigureChartProps) {
   const curves = useMemo(() => runs.flatMap((one) => curveOf(one, name, shown, all)), [runs, name, shown, all]);
   const title = objective && all.length > 1 ? `${label(name)} (${objective})` : label(name);
-  return <Chart title={title} unit={unit(name)} xLabel={alongWords[shown.axis]} curves={curves} log={shown.log} sync={`${sync}/${shown.axis}`} />;
+  return (
+    <Chart title={title} unit={unit(name)} xLabel={alongWords[shown.axis]} curves={curves} log={shown.log} sync={`${sync}/${shown.axis}`} />
+  );
 }
 
 function curveOf(one: RunCurves, name: string, { axis, smoothing }: Shown, all: readonly RunCurves[]): Curve[] {
@@ -92,5 +109,8 @@ function curveOf(one: RunCurves, name: string, { axis, smoothing }: Shown, all: 
   if (!figure) return [];
   const { mean, least, greatest } = figure;
   const band = all.length === 1 ? { least, greatest } : {};
-  return [{ label: one.run.runId, x: along(figure, axis), y: smooth(mean, smoothing), ...band, color: all.indexOf(one) }];
+  const names = new Set(all.map(({ run }) => run.spec?.name));
+  // Where every run has a name of its own, that is shorter than its id.
+  const short = names.size === all.length ? one.run.spec?.name : undefined;
+  return [{ label: short || one.run.runId, x: along(figure, axis), y: smooth(mean, smoothing), ...band, color: all.indexOf(one) }];
 }

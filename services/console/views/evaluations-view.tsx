@@ -3,6 +3,7 @@ import type { EvaluationFinished, Example } from "../../shared/gen/retort/v1/eve
 import { bestRow, columnsOf } from "../model/evaluation-table.js";
 import { number } from "../model/format.js";
 import { scaleOf } from "../model/token-values.js";
+import { Scroll } from "./scroll.js";
 import { ScaleLegend, Tokens } from "./tokens.js";
 
 /** Evaluations in a table, and the same prompts before and after training. */
@@ -30,7 +31,7 @@ export function EvaluationsTable({ rows, head }: EvaluationsTableProps) {
   const metrics = [...new Set(evaluations.map(({ metric }) => metric).filter(Boolean))].join(", ");
   return (
     <>
-      <div class="scroll" role="region" aria-label="Evaluations" tabIndex={0}>
+      <Scroll name="Evaluations">
         <table>
           <thead>
             <tr>
@@ -62,7 +63,7 @@ export function EvaluationsTable({ rows, head }: EvaluationsTableProps) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       <p class="small">
         {metrics && `Metric ${metrics}; in brackets, 95 % intervals (Wilson). `}
         Bold: best {columns[0]?.name ?? ""}. Divergences in nats per token.
@@ -80,12 +81,16 @@ function BeforeAfter({ evaluations }: { readonly evaluations: readonly Evaluatio
     return after ? [{ before, after }] : [];
   });
   if (!pairs.length) return null;
-  const scale = scaleOf(pairs.flatMap(({ before, after }) => [before, after]), "divergence");
+  const scale = scaleOf(
+    pairs.flatMap(({ before, after }) => [before, after]),
+    "divergence",
+  );
   return (
     <section aria-label="Before and after">
       <h2>Before and after</h2>
       <p>
-        Greedy completions of step {number(first.version)} and step {number(last.version)}, coloured by divergence <ScaleLegend scale={scale} />
+        Greedy completions of step {number(first.version)} and step {number(last.version)}, coloured by divergence{" "}
+        <ScaleLegend scale={scale} />
       </p>
       {pairs.map(({ before, after }) => (
         <article class="sample" key={before.prompt} aria-label={`before and after: ${before.prompt.slice(0, 40)}`}>

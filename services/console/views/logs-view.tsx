@@ -1,6 +1,7 @@
 import { number } from "../model/format.js";
 import type { Source } from "../source/source.js";
 import { useLoaded } from "./load.js";
+import { Text } from "./scroll.js";
 import { Trouble } from "./trouble.js";
 
 /** The ends of the logs of a run's processes. */
@@ -15,9 +16,7 @@ export function LogsView({ source, runId }: { readonly source: Source; readonly 
           <summary>
             {name} <span class="small num">{number(text.split("\n").length - 1)} lines</span>
           </summary>
-          <pre class="text log" tabIndex={0}>
-            {text}
-          </pre>
+          <Text name={name}>{text}</Text>
         </details>
       ))}
     </section>

@@ -2,8 +2,8 @@ import { useState } from "preact/hooks";
 import type { RunHistory } from "../../shared/flow/history/run-history.js";
 import type { ReadFiguresResponse } from "../../shared/gen/retort/v1/controller_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
-import { duration, number, percent } from "../model/format.js";
 import { objectiveOf } from "../model/figures.js";
+import { duration, number, percent } from "../model/format.js";
 import { secondsLeft } from "../model/smooth.js";
 import type { Control, Source } from "../source/source.js";
 import { link } from "../state.js";
@@ -74,7 +74,11 @@ function Tab({ source, run, tab, figures, history }: TabProps) {
       return (
         <>
           {!over.includes(run.state) && <Processes history={history} />}
-          {figures && figures.lastStep > 0 ? <Curves runs={[{ run, figures: figures.figures }]} sync={run.runId} /> : <p>No step has been finished yet.</p>}
+          {figures && figures.lastStep > 0 ? (
+            <Curves runs={[{ run, figures: figures.figures }]} sync={run.runId} />
+          ) : (
+            <p>No step has been finished yet.</p>
+          )}
           <Notes history={history} />
         </>
       );

@@ -2,11 +2,12 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Figure } from "../../shared/gen/retort/v1/controller_pb.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
-import { number, utc } from "../model/format.js";
 import { objectiveOf } from "../model/figures.js";
+import { number, utc } from "../model/format.js";
 import type { Source } from "../source/source.js";
 import { go, link } from "../state.js";
 import { useLoaded } from "./load.js";
+import { Scroll } from "./scroll.js";
 import { Sparkline } from "./sparkline.js";
 import { over, StateBadge, stateWord } from "./state-badge.js";
 import { Trouble } from "./trouble.js";
@@ -41,7 +42,8 @@ export function RunsView({ source }: { readonly source: Source }) {
         </button>
       </div>
       {error !== undefined && <Trouble error={error} />}
-      {runs && (shown.length ? <RunsTable source={source} runs={shown} chosen={chosen} choose={choose} /> : <Empty any={runs.length > 0} />)}
+      {runs &&
+        (shown.length ? <RunsTable source={source} runs={shown} chosen={chosen} choose={choose} /> : <Empty any={runs.length > 0} />)}
     </>
   );
 }
@@ -63,7 +65,7 @@ interface TableProps {
 }
 
 const RunsTable = ({ source, runs, chosen, choose }: TableProps) => (
-  <div class="scroll" role="region" aria-label="Runs" tabIndex={0}>
+  <Scroll name="Runs">
     <table class="runs">
       <thead>
         <tr>
@@ -91,7 +93,7 @@ const RunsTable = ({ source, runs, chosen, choose }: TableProps) => (
         ))}
       </tbody>
     </table>
-  </div>
+  </Scroll>
 );
 
 interface RowProps extends Omit<TableProps, "runs" | "chosen"> {

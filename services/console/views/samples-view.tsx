@@ -35,7 +35,11 @@ export function SamplesView({ source, run }: { readonly source: Source; readonly
         <Filters filter={filter} setFilter={setFilter} />
       </div>
       {error !== undefined && <Trouble error={error} />}
-      {steps && !steps.length && <p>{Object.values(filter).some((value) => value !== undefined) ? "No recorded sample passes." : "No samples have been recorded."}</p>}
+      {steps && !steps.length && (
+        <p>
+          {Object.values(filter).some((value) => value !== undefined) ? "No recorded sample passes." : "No samples have been recorded."}
+        </p>
+      )}
       {steps?.map((recorded) => (
         <StepSamples key={recorded.step} recorded={recorded} scale={scale} />
       ))}

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { readSpec } from "../model/spec-text.js";
 import type { Answers, Control } from "../source/source.js";
 import { go } from "../state.js";
+import { Scroll } from "./scroll.js";
 import { Trouble } from "./trouble.js";
 
 const example = `name: my-run
@@ -61,9 +62,13 @@ function Found({ answers: { problems, warnings } }: { readonly answers: Answers 
   const rows = [...problems.map((one) => ["problem", one] as const), ...warnings.map((one) => ["warning", one] as const)];
   return (
     <>
-      <p>{problems.length ? `The spec can't run: ${problems.length === 1 ? "one problem" : `${problems.length} problems`}.` : "The spec can run."}</p>
+      <p>
+        {problems.length
+          ? `The spec can't run: ${problems.length === 1 ? "one problem" : `${problems.length} problems`}.`
+          : "The spec can run."}
+      </p>
       {rows.length > 0 && (
-        <div class="scroll" role="region" aria-label="The validator's answers" tabIndex={0}>
+        <Scroll name="The validator's answers">
           <table class="notes">
             <tbody>
               {rows.map(([kind, { field, message }]) => (
@@ -75,7 +80,7 @@ function Found({ answers: { problems, warnings } }: { readonly answers: Answers 
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </>
   );

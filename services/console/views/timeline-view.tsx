@@ -28,7 +28,13 @@ export function TimelineView({ history }: { readonly history: RunHistory }) {
         {chosen === "step" && (
           <label>
             <span class="small">Step</span>{" "}
-            <input type="number" min="1" max={history.step} value={step ?? history.step} onInput={(event) => setStep(event.currentTarget.valueAsNumber || undefined)} />
+            <input
+              type="number"
+              min="1"
+              max={history.step}
+              value={step ?? history.step}
+              onInput={(event) => setStep(event.currentTarget.valueAsNumber || undefined)}
+            />
           </label>
         )}
         <span class="legend">
@@ -88,4 +94,3 @@ function windowOf(history: RunHistory, chosen: string, step: number): readonly [
   if (!of.length) return [Math.max(0, history.seconds - 60), history.seconds];
   return [Math.min(...of.map(({ from }) => from)), Math.max(...of.map(({ to }) => to ?? history.seconds))];
 }
-

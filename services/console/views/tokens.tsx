@@ -29,7 +29,18 @@ export function Tokens({ sample, scale, name }: { readonly sample: TokenSample; 
   if (!tokens.length) return <p class="small">an empty completion</p>;
   return (
     <>
-      <div ref={list} class="tokens" role="listbox" aria-label={name} aria-orientation="horizontal" tabIndex={-1} onKeyDown={move} onPointerOver={point} onPointerDown={point} onFocusIn={point}>
+      <div
+        ref={list}
+        class="tokens"
+        role="listbox"
+        aria-label={name}
+        aria-orientation="horizontal"
+        tabIndex={-1}
+        onKeyDown={move}
+        onPointerOver={point}
+        onPointerDown={point}
+        onFocusIn={point}
+      >
         {tokens.map((token, n) => (
           <span
             // biome-ignore lint/suspicious/noArrayIndexKey: a token is its place
@@ -45,7 +56,7 @@ export function Tokens({ sample, scale, name }: { readonly sample: TokenSample; 
         ))}
       </div>
       <p class="token-values num" aria-live="polite">
-        {at === undefined ? <span class="small">point at a token, or go with the arrow keys</span> : valuesOf(sample, at).join(" · ")}
+        {at !== undefined && valuesOf(sample, at).join(" · ")}
       </p>
     </>
   );
@@ -85,7 +96,7 @@ export function ScaleLegend({ scale: { measure, most, unit } }: { readonly scale
         <i key={stop} style={{ background: css(heat(theme.value, stop, signed ? "zero" : "least")) }} />
       ))}
       <span class="num">
-        {number(most)} {unit} and more
+        {number(most)} {unit} and more · point at a token, or go with the arrow keys
       </span>
     </span>
   );
