@@ -2,6 +2,7 @@ import { RetortError } from "../shared/base/errors.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { announceModel } from "../shared/flow/runs/events.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
+import { Work } from "../shared/gen/retort/v1/events_pb.js";
 import type { StudentSettings } from "./config.js";
 import { StudentMeters } from "./meters.js";
 import { Policy } from "./policy.js";
@@ -29,7 +30,8 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         const followed = new Policy({ runId, store, directory }, runs, (weights) => model.useWeights(weights), log);
         policy = followed;
         followed.follow(closing).catch(fail);
-        await announceModel(membership, ["student"], await model.open(await followed.first(closing)));
+        const first = await membership.process.during(Work.WAITING, "the run's first weights", () => followed.first(closing));
+        await announceModel(membership, ["student"], await model.open(first));
         return () => [sampleTasks(membership, model, followed, meters, log)];
       },
       alone: async () => {

@@ -202,8 +202,10 @@ export class RunHistory {
   }
 
   #sampled(recorded: SamplesRecorded): void {
-    this.samples = this.samples.filter(({ step }) => step < recorded.step);
-    this.samples.push(recorded);
+    const last = this.samples.at(-1);
+    // A learner's records of one step may be too large for one event; those of an earlier learner are taken back when it starts.
+    if (last?.step === recorded.step) last.samples.push(...recorded.samples);
+    else this.samples = [...this.samples.filter(({ step }) => step < recorded.step), recorded];
     if (this.samples.length > this.#limits.sampledSteps) this.samples.shift();
   }
 

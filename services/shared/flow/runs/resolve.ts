@@ -1,6 +1,14 @@
 import { found } from "../../base/found.js";
 import type { SamplingParams } from "../../gen/retort/v1/flow_pb.js";
-import type { LoraSpec, ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import type {
+  LoraSpec,
+  ObjectiveSpec,
+  OptimizerSpec,
+  PhaseSpec,
+  RoleSpec,
+  RunSpec,
+  TrackingSpec,
+} from "../../gen/retort/v1/run_spec_pb.js";
 import { type Closed, closedValue } from "./closed-value.js";
 import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
 import { presets } from "./presets.js";
@@ -86,6 +94,16 @@ export interface ResolvedRun {
   readonly replicas: Readonly<Record<RoleName, number>>;
   /** undefined if nothing is evaluated. */
   readonly evaluation: EvaluationSettings | undefined;
+  readonly tracking: TrackingSettings;
+}
+
+/** What is recorded of a run beside its figures; as TrackingSpec in run_spec.proto. */
+export interface TrackingSettings {
+  /** Sequences of a recorded step; 0 records none. */
+  readonly samples: number;
+  readonly everySteps: number;
+  readonly tensorboard: boolean;
+  readonly jsonl: boolean;
 }
 
 /** The roles whose processes a run has. */
@@ -135,8 +153,19 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     teachers: spec.teachers.map(({ name }) => teacherName(name)),
     replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
     evaluation,
+    tracking: resolveTracking(spec.tracking, last),
   };
 }
+
+/** Steps of a run that are recorded where the spec says nothing. */
+const recordedSteps = 100;
+
+const resolveTracking = (given: TrackingSpec | undefined, totalSteps: number): TrackingSettings => ({
+  samples: given?.samples ?? 4,
+  everySteps: given?.everySteps || Math.max(1, Math.ceil(totalSteps / recordedSteps)),
+  tensorboard: given?.tensorboard ?? true,
+  jsonl: given?.jsonl ?? true,
+});
 
 function resolvePhase(phase: PhaseSpec, firstStep: number): Phase {
   const name = closedValue("PhaseSpec.preset", phase.preset || "gkd");

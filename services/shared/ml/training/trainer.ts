@@ -117,10 +117,11 @@ export class Trainer {
   /**
    * One optimiser step on a batch at a learning rate.
    *
+   * @param watched members of the batch whose tokens are reported one by one
    * @throws InvalidArgument for a sequence that does not fit the objective, before anything is computed;
    *   DataLoss if the loss or the gradient is not finite: the weights are then unchanged
    */
-  async step(batch: readonly TrainSequence[], learningRate: number): Promise<StepStats> {
+  async step(batch: readonly TrainSequence[], learningRate: number, watched: readonly number[] = []): Promise<StepStats> {
     if (batch.length === 0) throw new RetortError("InvalidArgument", "a step needs at least one sequence");
     const { maxPositions } = this.#config;
     const long = batch.findIndex(({ promptIds, completionIds }) => promptIds.length + completionIds.length > maxPositions);
@@ -134,7 +135,7 @@ export class Trainer {
     const longest = Math.max(...batch.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length));
     const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
-    const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation));
+    const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation), watched);
     await this.#gradients(batch, parts, stats);
     const norm = await this.#optimizer.norm();
     const result = stats.finish(norm, learningRate);
