@@ -38,7 +38,7 @@ export function Chart({ title, unit, xLabel, curves, log, sync }: ChartProps) {
   const look = theme.value;
   const direct = curves.length > 1;
   const shape = JSON.stringify([title, xLabel, log, look, sync, curves.map(({ label, color, least }) => [label, color, !!least])]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` stands for all that a plot can't take up later
+  // Not the curves: `shape` stands for all that a plot can't take up later
   useEffect(() => {
     const element = box.current;
     if (!element) return;

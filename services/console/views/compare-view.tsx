@@ -46,7 +46,6 @@ export function CompareView({ source, runIds }: { readonly source: Source; reado
 function LastEvaluations({ source, runIds }: { readonly source: Source; readonly runIds: readonly string[] }) {
   // The number of runs doesn't change while a comparison is shown, so the hooks' order holds.
   const rows = runIds.flatMap((id) => {
-    // biome-ignore lint/correctness/useHookAtTopLevel: see above
     const last = useHistory(source, id).evaluations.at(-1);
     return last ? [[id, last.value] as const] : [];
   });

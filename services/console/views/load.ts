@@ -23,7 +23,7 @@ interface State<T> {
 export function useLoaded<T>(load: () => Promise<T>, key: string, everyMs = 0): Loaded<T> {
   const [state, setState] = useState<State<T>>({ key });
   const [round, setRound] = useState(0);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `load` is another function each time; `key` says when it matters
+  // Not `load`, which is another function each time; `key` says when it matters
   useEffect(() => {
     let [gone, timer] = [false, 0];
     const once = async () => {

@@ -140,7 +140,7 @@ function useLoss(source: Source, { runId, step, state }: Run, row: { readonly cu
     observer.observe(row.current);
     return () => observer.disconnect();
   }, [row]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `progress` says when to ask again
+  // Not `step`: `progress` says when to ask again
   useEffect(() => {
     if (!seen || step === 0) return;
     let gone = false;

@@ -92,7 +92,7 @@ const StepSamples = ({ recorded, scale }: { readonly recorded: SamplesRecorded; 
   <>
     <h2>Step {number(recorded.step)}</h2>
     {recorded.samples.map((sample, n) => (
-      // biome-ignore lint/suspicious/noArrayIndexKey: a sample is its place
+      // The key: a sample is its place
       <Sample key={n} sample={sample} scale={scale} name={`sample ${n + 1} of step ${recorded.step}`} />
     ))}
   </>

@@ -43,7 +43,7 @@ export function Tokens({ sample, scale, name }: { readonly sample: TokenSample; 
       >
         {tokens.map((token, n) => (
           <span
-            // biome-ignore lint/suspicious/noArrayIndexKey: a token is its place
+            // The key: a token is its place
             key={n}
             data-n={n}
             role="option"
