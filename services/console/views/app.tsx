@@ -34,7 +34,7 @@ export function App({ source }: { readonly source: Source }) {
         </button>
       </header>
       <main id="main" tabIndex={-1}>
-        <Guard key={route.value.join("/")}>
+        <Guard key={route.value.slice(0, 2).join("/")}>
           <Place source={source} />
         </Guard>
       </main>

@@ -84,7 +84,10 @@ function grouped(runs: readonly RunCurves[], name: string): (readonly [string, r
 function says(figures: readonly Figure[], name: string): boolean {
   const mean = (other: string) => figures.find((figure) => figure.name === other)?.mean;
   const [own, loss] = [mean(name), mean("loss")];
-  return (own?.some((value) => value !== 0) ?? false) && !(name === "divergence" && own?.every((value, i) => value === loss?.[i]));
+  return (
+    (own?.some((value) => value !== 0) ?? false) &&
+    !(name === "divergence" && own?.every((value, i) => Math.abs(value - (loss?.[i] ?? 0)) <= 1e-4 * Math.abs(value)))
+  );
 }
 
 interface FigureChartProps {

@@ -11,6 +11,7 @@ export function TimelineView({ history }: { readonly history: RunHistory }) {
   const [chosen, setChosen] = useState("minute");
   const [step, setStep] = useState<number>();
   const processes = [...history.processes].filter(([, { spans }]) => spans.length);
+  if (history.sequence === 0) return <p>Loading …</p>;
   if (!processes.length) return <p>The processes of this run have said nothing about what they do.</p>;
   const window = windowOf(history, chosen, step ?? history.step);
   const shownWorks = works.filter((work) => processes.some(([, { spans }]) => spans.some((span) => span.work === work)));
