@@ -3,6 +3,7 @@ import { RetortError } from "../shared/base/errors.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { announceModel } from "../shared/flow/runs/events.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
+import { Work } from "../shared/gen/retort/v1/events_pb.js";
 import type { ModelDescription } from "../shared/ml/host/model-host.js";
 import { openaiServer } from "../shared/openai/serve.js";
 import type { ServedModel } from "../shared/openai/served-model.js";
@@ -41,7 +42,8 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         const followed = new Policy({ runId, store, directory }, runs, (weights) => model.useWeights(weights), log);
         policy = followed;
         followed.follow(closing).catch(fail);
-        opened = await model.open(await followed.first(closing));
+        const first = await membership.process.during(Work.WAITING, "the run's first weights", () => followed.first(closing));
+        opened = await model.open(first);
         await announceModel(membership, ["student"], opened);
         return () => [sampleTasks(membership, model, followed, meters, log)];
       },

@@ -8,6 +8,7 @@ import type { Membership } from "../../shared/flow/runs/membership.js";
 import { phaseOf } from "../../shared/flow/runs/resolve.js";
 import { streamNames } from "../../shared/flow/streams.js";
 import { stepToken, subjects } from "../../shared/flow/subjects.js";
+import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { Signal } from "../../shared/ml/signals/score.js";
 import { signals } from "../../shared/ml/signals/table.js";
@@ -77,7 +78,9 @@ export async function evaluateVersion(context: RunContext, request: EvaluationRe
   const { greedy, drawn, planned } = await issueSets(membership, request);
   const key = { purpose: Purpose.EVALUATE as const, step: version, attempt };
   const token = stepToken(key);
-  const found = await waitForResults(context, token, planned);
+  const found = await membership.process.during(Work.EVALUATING, `version ${version}`, version, (tell) =>
+    waitForResults(context, token, planned, (settled, tasks) => tell(settled, tasks)),
+  );
   if (!found) return undefined;
   const part = ({ from, to }: Part) => found.slice(from, to);
   const figures = await evaluationFigures(host, part(greedy), drawn.map(part), settings);

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { z } from "zod";
 import { RetortError } from "./errors.js";
+import { HttpEdge } from "./http/http-edge.js";
 import { runProcess, type Service } from "./lifecycle.js";
 import { createLog, type Log } from "./log.js";
 import { Metrics, metricsServer } from "./metrics.js";
@@ -27,6 +28,8 @@ export interface RoleContext<S extends ProcessSettings> {
 export interface RoleParts {
   readonly before: readonly Service[];
   readonly implementations: readonly Implementation[];
+  /** A page that is served beside them, and the port of both for browsers and curl. */
+  readonly page?: { readonly port: number; readonly directory: string };
   readonly after: readonly Service[];
   /** Ports of what it serves besides; known once `before` has started. */
   readonly ports?: () => Partial<Serving>;
@@ -65,17 +68,27 @@ export async function runRole<S extends typeof processSettings>(
   const { maxMessageBytes, maxCalls, port, healthPort } = settings;
   const grants = grantsOf(settings);
   const options = { host, port, healthPort, maxMessageBytes, access: { grants, maxCalls }, tls: await readTls(settings) };
+  const edge = parts.page && new HttpEdge(parts.implementations, { ...options, port: parts.page.port, page: parts.page.directory }, log);
   const open = exposure(host, options.tls !== undefined, grants.length > 0);
   if (open) log.warn(open);
   rpc = new RpcServer(parts.implementations, options, log);
   const announce: Service = {
     name: "announce",
     start: async () => {
-      log.info({ ...ports(), host }, `${role} is serving`);
-      await tellParent({ serving: { ...ports(), host } });
+      const serving = { ...ports(), host, ...(edge ? { httpPort: edge.port } : {}) };
+      log.info(serving, `${role} is serving`);
+      await tellParent({ serving });
     },
   };
-  const services = [tracing(role, settings.traceEndpoint, log), metricsEndpoint, ...parts.before, rpc, announce, ...parts.after];
+  const services = [
+    tracing(role, settings.traceEndpoint, log),
+    metricsEndpoint,
+    ...parts.before,
+    rpc,
+    ...(edge ? [edge] : []),
+    announce,
+    ...parts.after,
+  ];
   const finished = parts.finished ?? new Promise<void>(() => {});
   const over = settings.exitWithParent ? Promise.race([finished, parentGone()]) : finished;
   return runProcess(services, over, { log, graceMs, onStop: parts.onStop });

@@ -4,6 +4,7 @@ import type { Serving } from "../../base/ready.js";
 import type { RoleContext, RoleParts } from "../../base/role.js";
 import type { Implementation } from "../../base/rpc/handlers.js";
 import type { ModelSettings } from "../../base/settings.js";
+import { Work as ProcessWork } from "../../gen/retort/v1/events_pb.js";
 import { joinRun, type Membership, registration } from "./membership.js";
 
 /** Something that a process does for its run. */
@@ -64,11 +65,13 @@ export function memberRole(
     name: "model",
     start: async () => {
       if (!settings.run) return role.alone();
-      membership = await joinRun(settings.run, settings, ...kind);
-      begin = await role.join(membership);
+      const joined = await joinRun(settings.run, settings, ...kind);
+      membership = joined;
+      begin = await joined.process.during(ProcessWork.LOADING, "the model", () => role.join(joined));
     },
     stop: async () => {
       closing.abort();
+      await membership?.process.close();
       await membership?.streams.close();
       await role.close();
     },
