@@ -234,6 +234,7 @@ const values = z
         callers: list("NetworkPolicyPeers that may call the controller; empty: anybody"),
         scrapers: list("NetworkPolicyPeers that may read metrics; empty: anybody"),
         rewardEgress: list("NetworkPolicyEgressRules of the reward role, for rewards that other servers evaluate"),
+        teacherEgress: list("NetworkPolicyEgressRules of teachers and controller, for teachers whose models other servers run"),
         apiServerPorts: z.array(z.int()).min(1),
         natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: anybody"),
       })
