@@ -7,11 +7,12 @@ import { isOver } from "../../shared/flow/runs/run-store.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
-import { addCommand, print } from "../command.js";
+import { addCommand, print, wantsJson } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { textTable } from "../text-table.js";
 import { addUp } from "../up.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
+import { printEvents } from "./print-events.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
 import { checkAudit, checkSucceeded, readSpec, runJson, runOf, runRow, watchRun } from "./runs.js";
 
@@ -37,7 +38,12 @@ export function addRunCommands(program: Command): void {
     );
   command("watch <run>", "follow a run, from its beginning; Ctrl-C detaches", [
     [`watch ${someRun}`, "works for runs that are over, too"],
-  ]).action((runId: string, options: ControllerOptions) => withController(options, (controller) => watch(program, controller, runId)));
+    [`watch ${someRun} --json | jq -c .stepFinished.loss`, "events as they come, one a line"],
+  ]).action((runId: string, options: ControllerOptions) =>
+    withController(options, (controller) =>
+      wantsJson(program) ? printEvents(controller, runId, process.stdout) : watch(program, controller, runId),
+    ),
+  );
   command("runs", "list runs, newest first", [
     ["runs", ""],
     ["runs --json | jq '.[0].runId'", "the newest run's id"],
