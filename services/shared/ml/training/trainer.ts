@@ -11,13 +11,15 @@ import { parameterCount } from "../models/model-params.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
 import { batchOverhead } from "../runtime/batches.js";
-import { Session, type SessionOptions } from "../runtime/session.js";
+import { defaultRuntime, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
-import { Optimizer, type OptimizerOptions } from "./optimizer.js";
+import { DeviceStepState } from "./device-step-state.js";
+import type { OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { rowOutputs, StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, gradientsGraph, type StepGraphOptions } from "./step-graph.js";
+import { HostStepState, type StepState } from "./step-state.js";
 
 /** How a model is trained, whatever the batch. */
 export interface TrainerOptions extends SessionOptions {
@@ -29,6 +31,11 @@ export interface TrainerOptions extends SessionOptions {
   readonly blockRows?: number;
   /** Keep only the inputs of layers for the backward pass and compute the rest again: less memory for a third more work. Default false. */
   readonly gradientCheckpointing?: boolean | undefined;
+  /**
+   * Weights, moments and gradients stay where graphs are computed from step to step, instead of in this process's arrays. Default: on
+   * a GPU with the runtime native, which alone can do it.
+   */
+  readonly stateOnDevice?: boolean;
 }
 
 /** What the graphs of one trainer differ in, besides their length. */
@@ -59,7 +66,7 @@ export class Trainer {
   readonly #sessions: Sessions;
   readonly #heads = new Map<string, Head>();
   readonly #state: OptimizerState;
-  readonly #optimizer: Optimizer;
+  #placed: StepState | undefined;
   readonly #trainable: Trainable;
   readonly #frozen: Constants;
   /** What is frozen lies in files, and graphs have it as constants, which hold no copy. */
@@ -86,7 +93,6 @@ export class Trainer {
     this.#options = options;
     this.#sessions = new Sessions(config.maxPositions, 8);
     this.#state = new OptimizerState(trainable.specs, state ?? allInMemory(pick(weights, trainable.specs)));
-    this.#optimizer = new Optimizer(this.#state, options);
   }
 
   /** Changes what is minimised from the next step on; the optimiser's state stays. */
@@ -136,7 +142,8 @@ export class Trainer {
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
     const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation));
     await this.#gradients(batch, parts, stats);
-    const norm = await this.#optimizer.norm();
+    const placed = await this.#stepState();
+    const norm = await placed.norm();
     const result = stats.finish(norm, learningRate);
     if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) {
       throw new RetortError(
@@ -144,13 +151,24 @@ export class Trainer {
         `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards, or lower the learning rate`,
       );
     }
-    await this.#optimizer.update(norm, learningRate, optimizer);
+    await placed.update(norm, learningRate, optimizer);
     return result;
+  }
+
+  /** Brings what steps have changed to where the functions below read it, if it stays on a device: they refuse to give what is older. */
+  async fetch(): Promise<void> {
+    await this.#placed?.fetch();
+  }
+
+  /** The state, whose arrays are those of the last step. @throws Internal if that has not been fetched */
+  get #fetched(): OptimizerState {
+    if (this.#placed?.isAhead) throw new RetortError("Internal", "the trainer's weights are on the device: fetch() comes first");
+    return this.#state;
   }
 
   /** The model's current weights; those that are trained are copies, which later steps do not change. */
   params(): Weights {
-    return this.#trainable.merged(copyOf(this.#state.params), allInMemory(this.#frozen));
+    return this.#trainable.merged(copyOf(this.#fetched.params), allInMemory(this.#frozen));
   }
 
   /**
@@ -159,33 +177,46 @@ export class Trainer {
    */
   published(): { readonly file: string; readonly weights: Weights } {
     const { published } = this.#trainable;
-    const { params } = this.#state;
+    const { params } = this.#fetched;
     const weights = published === "full" ? this.#trainable.merged(params, allInMemory(this.#frozen)) : params;
     return { file: publishedFiles[published], weights };
   }
 
   /** What the optimiser keeps of the weights that are trained: the trainer's own until its next step, which changes it. */
   moments(): Moments {
-    return this.#state.moments;
+    return this.#fetched.moments;
   }
 
   /** Where the trainer is; copies. */
   state(): TrainerState {
-    return this.#state.snapshot();
+    return this.#fetched.snapshot();
   }
 
   async release(): Promise<void> {
+    await this.#placed?.fetch();
+    await this.#placed?.release();
+    this.#placed = undefined;
     await this.#sessions.release();
-    await this.#optimizer.release();
+  }
+
+  /** Where the next step is computed. */
+  async #stepState(): Promise<StepState> {
+    const { stateOnDevice, runtime = defaultRuntime(), device } = this.#options;
+    const frozen = this.#isMapped ? new Map() : allInMemory(this.#frozen);
+    this.#placed ??=
+      (stateOnDevice ?? (runtime === "native" && device !== "cpu"))
+        ? await DeviceStepState.open(this.#state, frozen, this.#options)
+        : new HostStepState(this.#state, Object.fromEntries(frozen), this.#options);
+    return this.#placed;
   }
 
   /** Puts the gradients of a step's loss into the state, and what it reports into `stats`. */
   async #gradients(batch: readonly TrainSequence[], parts: readonly number[][], stats: StatsCollector): Promise<void> {
     const kind = parts.length === 1 ? "gradients" : "accumulate";
-    if (kind === "accumulate") this.#state.clearGradients();
-    const { feeds, gradientsIn, gradientsOut } = this.#state;
-    const frozen = this.#isMapped ? {} : Object.fromEntries(allInMemory(this.#frozen));
-    const constant = { ...frozen, ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
+    const placed = await this.#stepState();
+    if (kind === "accumulate") await placed.clearGradients();
+    const { feeds, gradientsIn, gradientsOut } = placed;
+    const constant = { ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members);
       const session = await this.#session(kind, form, part);

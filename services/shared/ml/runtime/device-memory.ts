@@ -1,0 +1,86 @@
+// Dimensions: N elements.
+import { found } from "../../base/found.js";
+import { Graph } from "../graph/graph.js";
+import * as op from "../graph/ops/index.js";
+import { dtypeInfo, float32, sizeOf, type Tensor } from "../graph/tensor.js";
+import type { DeviceBlock, DeviceTensor, EngineMemory } from "./engines/engine.js";
+import { Session, type SessionOptions } from "./session.js";
+
+/** Gives what it is given: between memories of two kinds, the runtime copies. */
+function copyGraph(): Graph {
+  const graph = new Graph("copy");
+  graph.output("to", graph.input("from", "float32", ["N"]));
+  return graph;
+}
+
+/** Gives as many zeros as an array has elements, whatever they are. */
+function zerosGraph(): Graph {
+  const graph = new Graph("zeros");
+  const size = op.dimOf(graph.input("like", "float32", ["N"]), 0);
+  graph.output("zeros", op.constantOfShape(size, ["N"], op.fillOf("float32", 0)));
+  return graph;
+}
+
+const { bytes: floatBytes } = dtypeInfo.float32;
+
+/** The same elements in one row. */
+const flat = ({ block, dims }: DeviceTensor): DeviceTensor => ({ block, dims: [sizeOf(dims)] });
+
+/**
+ * Tensors of float32 that stay where graphs are computed: of the runtime native. On the CPU that is memory of onnxruntime's, so that
+ * the same code runs there. A tensor may be read and written by any session on the same device.
+ */
+export class DeviceMemory {
+  readonly #copy: Session;
+  readonly #zeros: Session;
+  readonly #memory: EngineMemory;
+  readonly #blocks: DeviceBlock[] = [];
+
+  private constructor(copy: Session, zeros: Session) {
+    this.#copy = copy;
+    this.#zeros = zeros;
+    this.#memory = copy.openMemory();
+  }
+
+  /** @throws FailedPrecondition where the runtime has no such memory */
+  static async open(options: SessionOptions): Promise<DeviceMemory> {
+    const plain = { device: options.device, threads: options.threads, ...(options.runtime ? { runtime: options.runtime } : {}) };
+    return new DeviceMemory(await Session.create(copyGraph(), plain), await Session.create(zerosGraph(), plain));
+  }
+
+  /** A tensor whose elements are anything. @throws an Error with the runtime's message where there is no room for it */
+  allocate(dims: readonly number[]): DeviceTensor {
+    // Nothing has an address of its own.
+    const block = this.#memory.allocate(Math.max(1, sizeOf(dims)) * floatBytes);
+    this.#blocks.push(block);
+    return { block: { ...block, bytes: sizeOf(dims) * floatBytes }, dims };
+  }
+
+  /** The number at a place of a tensor, [] of the same memory. */
+  numberAt({ block }: DeviceTensor, place: number): DeviceTensor {
+    return { block: { ...block, address: block.address + BigInt(place * floatBytes), bytes: floatBytes }, dims: [] };
+  }
+
+  /** Writes a tensor's elements to one on the device, which has as many. */
+  async upload({ data, dims }: Tensor<"float32">, to: DeviceTensor): Promise<void> {
+    if (data.length > 0) await this.#copy.run({ from: float32(data, [sizeOf(dims)]) }, { to: flat(to) });
+  }
+
+  /** Reads a tensor's elements into an array, which has as many. */
+  async download(from: DeviceTensor, into: Float32Array): Promise<void> {
+    if (into.length > 0) await this.#copy.run({ from: flat(from) }, { to: float32(into, [into.length]) });
+  }
+
+  /** Writes 0 to every element. */
+  async clear(tensor: DeviceTensor): Promise<void> {
+    if (sizeOf(tensor.dims) > 0) await this.#zeros.run({ like: flat(tensor) }, { zeros: flat(tensor) });
+  }
+
+  /** Gives back all that was allocated. */
+  async release(): Promise<void> {
+    while (this.#blocks.length > 0) this.#memory.free(found(this.#blocks.pop(), "a block"));
+    this.#memory.release();
+    await this.#zeros.release();
+    await this.#copy.release();
+  }
+}
