@@ -56,9 +56,9 @@ export class DeviceMemory {
     return { block: { ...block, bytes: sizeOf(dims) * floatBytes }, dims };
   }
 
-  /** The number at a place of a tensor, [] of the same memory. */
-  numberAt({ block }: DeviceTensor, place: number): DeviceTensor {
-    return { block: { ...block, address: block.address + BigInt(place * floatBytes), bytes: floatBytes }, dims: [] };
+  /** Some of a tensor's elements, in the same memory. @param start place of the first of them */
+  part({ block }: DeviceTensor, start: number, dims: readonly number[]): DeviceTensor {
+    return { block: { ...block, address: block.address + BigInt(start * floatBytes), bytes: sizeOf(dims) * floatBytes }, dims };
   }
 
   /** Writes a tensor's elements to one on the device, which has as many. */
