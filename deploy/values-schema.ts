@@ -74,9 +74,12 @@ const placement = {
 const roleValues = (settings: z.ZodObject, description: string) =>
   z
     .strictObject({
-      gpus: count("GPUs per pod; with any, the CUDA image, a toleration of their taint and /dev/shm in memory"),
-      gpuResource: z.string().describe("name of the GPU resource, as nvidia.com/gpu"),
-      shmSize: quantity("size of /dev/shm"),
+      gpus: count(
+        "GPUs per pod, 0 or 1: a process computes on one. With it the CUDA image, a toleration of its taint, /dev/shm in memory",
+      ).max(1),
+      gpuResource: z.string().describe("name of the GPU resource: nvidia.com/gpu, nvidia.com/mig-3g.40gb, nvidia.com/gpu.shared"),
+      gpuStartupSeconds: count("how much longer a start may take with a GPU"),
+      shmSize: quantity("size of /dev/shm with a GPU; empty leaves it to the device plugin").or(z.literal("")),
       resources: resources.describe("requests and limits of a pod, GPUs excepted"),
       settings,
       ...placement,
