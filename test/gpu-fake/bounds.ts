@@ -15,7 +15,7 @@ export const onCpu: Readonly<Record<Work, readonly string[]>> = {
 export const copyNodes: Readonly<Record<Work, number>> = { score: 0, decode: 4, train: 3 };
 
 /** What is measured. */
-export type Measured = "train step, one micro-batch" | "train step, three micro-batches" | "score" | "decoded token";
+export type Measured = "train step, one micro-batch" | "train step, three micro-batches" | "train step of an adapter" | "score" | "decoded token";
 
 /** Most calls of the driver and bytes, by {@link Measured}, of a llama of two layers with 1104 weights in 20 tensors. */
 export interface Bound {

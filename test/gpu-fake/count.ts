@@ -1,4 +1,9 @@
 /** Counts the driver's calls of a train step, a score and a decoded token, and prints them as JSON. To be run by main.ts. */
+import { float32, sizeOf } from "../../services/shared/ml/graph/tensor.js";
+import { loraOf } from "../../services/shared/ml/models/adapter/layers.js";
+import { lowRank } from "../../services/shared/ml/models/adapter/low-rank.js";
+import { allLinear } from "../../services/shared/ml/models/lora.js";
+import type { Trainable } from "../../services/shared/ml/models/trainable.js";
 import { loadCuda } from "../../services/shared/ml/runtime/cuda/libraries.js";
 import { Sampler } from "../../services/shared/ml/sampling/sampler.js";
 import { Scorer } from "../../services/shared/ml/scoring/scorer.js";
@@ -10,12 +15,19 @@ const { config, weights, batch, options } = trainSetup(goldenTrain.tied);
 const onCuda = { ...options, device: "cuda" as const };
 
 /** A step as later ones are: what the first ones set up stays. */
-async function trainStep(microBatchTokens: number): Promise<Counts> {
-  const trainer = new Trainer(config, weights, { ...onCuda, microBatchTokens });
+async function trainStep(microBatchTokens: number, from = weights, trainable?: Trainable): Promise<Counts> {
+  const trainer = new Trainer(config, from, { ...onCuda, microBatchTokens }, undefined, trainable);
   for (let step = 0; step < 2; step++) await trainer.step(batch, 1e-3);
   const counts = await counted(() => trainer.step(batch, 1e-3));
   await trainer.release();
   return counts;
+}
+
+/** A step that trains an adapter on all linear layers; its base is in memory. */
+async function adapterStep(): Promise<Counts> {
+  const trainable = lowRank(config, loraOf(config, { r: 2, alpha: 4, useRslora: false, targetModules: [allLinear] }));
+  const factors = trainable.specs.map(({ name, dims }) => [name, float32(new Float32Array(sizeOf(dims)), dims)] as const);
+  return trainStep(1000, new Map([...weights, ...factors]), trainable);
 }
 
 async function score(): Promise<Counts> {
@@ -46,6 +58,7 @@ await loadCuda();
 const works = {
   "train step, one micro-batch": await trainStep(1000),
   "train step, three micro-batches": await trainStep(1),
+  "train step of an adapter": await adapterStep(),
   score: await score(),
   "decoded token": await decodedToken(),
 };

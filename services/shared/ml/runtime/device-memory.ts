@@ -1,4 +1,5 @@
 // Dimensions: N elements.
+import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
@@ -48,12 +49,21 @@ export class DeviceMemory {
     return new DeviceMemory(await Session.create(copyGraph(), plain), await Session.create(zerosGraph(), plain));
   }
 
-  /** A tensor whose elements are anything. @throws an Error with the runtime's message where there is no room for it */
+  /** A tensor whose elements are anything. @throws FailedPrecondition where there is no room for it, with the way out */
   allocate(dims: readonly number[]): DeviceTensor {
-    // Nothing has an address of its own.
-    const block = this.#memory.allocate(Math.max(1, sizeOf(dims)) * floatBytes);
-    this.#blocks.push(block);
-    return { block: { ...block, bytes: sizeOf(dims) * floatBytes }, dims };
+    const bytes = sizeOf(dims) * floatBytes;
+    try {
+      // Nothing has an address of its own.
+      const block = this.#memory.allocate(Math.max(floatBytes, bytes));
+      this.#blocks.push(block);
+      return { block: { ...block, bytes }, dims };
+    } catch (error) {
+      throw new RetortError(
+        "FailedPrecondition",
+        `the device has no room for ${bytes} bytes more (${(error as Error).message}): take a smaller model, train an adapter (student.lora), or give the role a larger device, or one of its own`,
+        { cause: error },
+      );
+    }
   }
 
   /** Some of a tensor's elements, in the same memory. @param start place of the first of them */

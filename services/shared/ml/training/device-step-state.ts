@@ -62,7 +62,7 @@ export class DeviceStepState implements StepState {
   /**
    * Takes a state to the device. Its arrays stay what they are until {@link fetch}.
    *
-   * @throws FailedPrecondition where the runtime cannot keep tensors there; an Error with its message where there is no room
+   * @throws FailedPrecondition where the runtime cannot keep tensors there, or there is no room for them
    */
   static async open(state: OptimizerState, frozen: Weights, options: SessionOptions): Promise<DeviceStepState> {
     const memory = await DeviceMemory.open(options);

@@ -45,6 +45,10 @@ describe("DeviceMemory", () => {
     await session.release();
   });
 
+  it("says how much there is no room for, and the way out", () => {
+    expect(() => memory.allocate([2 ** 50])).toThrow(/no room for 4503599627370496 bytes more .*student\.lora/);
+  });
+
   it("has parts of a tensor, and zeros where they are asked for, also over what is not finite", async () => {
     const session = await Session.create(doubled(), native);
     const sums = memory.allocate([3]);
