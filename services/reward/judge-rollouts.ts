@@ -9,6 +9,7 @@ import type { Work } from "../shared/flow/runs/member-role.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
 import { membersOf } from "../shared/flow/together.js";
+import { Work as Activity } from "../shared/gen/retort/v1/events_pb.js";
 import { RewardSchema, type Rollout } from "../shared/gen/retort/v1/flow_pb.js";
 import type { RewardSettings } from "./config.js";
 import { evaluate } from "./evaluator.js";
@@ -27,7 +28,8 @@ export function judgeRollouts(
   judges: RewardJudges,
   meters: RewardMeters,
 ): Work {
-  const { streams, runId, run } = membership;
+  const { streams, runId, run, process } = membership;
+  process.reads(streamNames.rollouts, durables.reward(runId));
   const consumption = consume(streams, {
     stream: streamNames.rollouts,
     durable: durables.reward(runId),
@@ -35,7 +37,7 @@ export function judgeRollouts(
     concurrency: 8,
     patienceMs: run.stepTimeoutMs,
     log,
-    handler: (delivery) => judgeMessage(delivery, membership, judges, meters),
+    handler: process.handling(Activity.REWARDING, (delivery) => judgeMessage(delivery, membership, judges, meters)),
   });
   return {
     done: consumption.done,
@@ -59,7 +61,7 @@ async function judgeMessage({ data, attempt }: Delivery, ...surroundings: [Membe
 async function judgeRollout(
   rollout: Rollout,
   attempt: number,
-  { streams, spec, run }: Membership,
+  { streams, spec, run, process }: Membership,
   judges: RewardJudges,
   meters: RewardMeters,
 ): Promise<void> {
@@ -74,6 +76,7 @@ async function judgeRollout(
   const seconds = (performance.now() - started) / 1000;
   await publishReward(streams, create(RewardSchema, { key: rollout.key, rewards: records(rollout, values), worker, seconds }));
   meters.evaluated(written.length, seconds);
+  process.tokens(written.reduce((sum, sequence) => sum + inputOf(sequence).completionTokens, 0));
 }
 
 function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {

@@ -17,14 +17,15 @@ export class StudentMeters {
     this.#version = metrics.gauge("policy_version", "policy version in use");
   }
 
-  /** A task has been sampled. */
-  taskDone(sequences: readonly Pick<Sequence, "completionIds">[], seconds: number): void {
+  /** A task has been sampled. Returns its tokens. */
+  taskDone(sequences: readonly Pick<Sequence, "completionIds">[], seconds: number): number {
     const tokens = sequences.reduce((sum, { completionIds }) => sum + (completionIds?.shape[0] ?? 0), 0);
     this.tasksDone++;
     this.tokensSampled += BigInt(tokens);
     this.#tasks.inc();
     this.#tokens.inc(tokens);
     this.#duration.observe(seconds);
+    return tokens;
   }
 
   /** A policy version is in use from now on. */

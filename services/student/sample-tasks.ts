@@ -3,7 +3,10 @@ import { SharedTime } from "../shared/base/shared-time.js";
 import { type Consumption, consume } from "../shared/base/streams/consume.js";
 import { type SamplerContext, sampleTask } from "../shared/flow/rollouts/sample-task.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
+import { placeOf } from "../shared/flow/runs/process-reporter.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
+import { stepToken } from "../shared/flow/subjects.js";
+import { Work } from "../shared/gen/retort/v1/events_pb.js";
 import type { StudentMeters } from "./meters.js";
 import type { Policy } from "./policy.js";
 import type { StudentModel } from "./student-model.js";
@@ -14,7 +17,7 @@ import type { StudentModel } from "./student-model.js";
  * time: which sequences share the model's passes would depend on when messages come.
  */
 export function sampleTasks(
-  { streams, runId, run }: Membership,
+  { streams, runId, run, process }: Membership,
   model: StudentModel,
   policy: Policy,
   meters: StudentMeters,
@@ -29,16 +32,20 @@ export function sampleTasks(
     write: (groups, sampling, onWritten) => model.sampleGroups(groups, sampling, onWritten),
     versionExists: ({ key, minPolicyVersion, maxPolicyVersion }, signal) =>
       policy.announced(BigInt(key.attempt), minPolicyVersion, maxPolicyVersion, signal),
-    underVersion: ({ minPolicyVersion, maxPolicyVersion }, work) => {
+    underVersion: ({ key, minPolicyVersion, maxPolicyVersion }, work) => {
       const use = async () => {
-        const version = await policy.use(minPolicyVersion, maxPolicyVersion);
+        const load = () => policy.use(minPolicyVersion, maxPolicyVersion);
+        const isThere = policy.isInUse(maxPolicyVersion);
+        const version = await (isThere ? load() : process.during(Work.LOADING, "the student's new weights", load));
         if (version !== undefined) meters.using(version);
         return version;
       };
-      return model.under({ isInUse: () => policy.isInUse(maxPolicyVersion), use, isAlone: isRepeatable }, work);
+      const sampling = (version: number) => process.during(Work.SAMPLING, ...placeOf(stepToken(key)), () => work(version));
+      return model.under({ isInUse: () => policy.isInUse(maxPolicyVersion), use, isAlone: isRepeatable }, sampling);
     },
-    done: (sequences, seconds) => meters.taskDone(sequences, seconds),
+    done: (sequences, seconds) => process.tokens(meters.taskDone(sequences, seconds)),
   };
+  process.reads(streamNames.prompts, durables.student(runId));
   return consume(streams, {
     stream: streamNames.prompts,
     durable: durables.student(runId),

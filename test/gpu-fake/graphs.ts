@@ -8,7 +8,7 @@ import { decodeGraph } from "../../services/shared/ml/sampling/decode-graph.js";
 import { encodeGraph } from "../../services/shared/ml/sampling/encode-graph.js";
 import { scoreGraph } from "../../services/shared/ml/scoring/score-graph.js";
 import { signalKinds } from "../../services/shared/ml/signals/table.js";
-import { accumulateGraph, gradientsGraph } from "../../services/shared/ml/training/step-graph.js";
+import { accumulateGraph, gradientsGraph, valuesGraph } from "../../services/shared/ml/training/step-graph.js";
 import { plainObjective } from "../support/loss/loss.js";
 import { smallConfigs, smallModel } from "../support/models/small-model.js";
 import { smallT5, t5Configs } from "../support/models/small-t5.js";
@@ -42,6 +42,7 @@ function ofFamily(name: string, { config, params: weights }: Model): NamedGraph[
       ? [{ work: "decode" as const, name: `${name}, prompts`, build: () => encodeGraph({ config, weights }, encoder) }]
       : [{ work: "decode" as const, name: `${name}, fused`, build: () => decodeGraph({ config, weights: "inputs", fused: true }) }]),
     { work: "train", name, build: () => gradientsGraph({ ...step, blocks: false }) },
+    { work: "train", name: `${name}, values`, build: () => valuesGraph({ ...step, blocks: false }) },
     { work: "train", name: `${name}, in blocks`, build: () => accumulateGraph({ ...step, blocks: true, gradientCheckpointing: true }) },
   ];
 }

@@ -21,6 +21,11 @@ export class Reporter {
     await publishEvent(streams, runId, event, `${event.case}/${id}/${this.#fence}`);
   }
 
+  /** How large an event may be, in bytes. */
+  get mostBytes(): number {
+    return (this.#membership.streams.connection.info?.max_payload ?? 1024 * 1024) - 1024;
+  }
+
   /** Warns of something that is not the training's fault; alarms are step/alarms.ts's. */
   warning(message: string, id: string): Promise<void> {
     return this.event({ case: "warning", value: { message } }, id);

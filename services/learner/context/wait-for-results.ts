@@ -1,6 +1,6 @@
 import type { Rollout } from "../../shared/gen/retort/v1/flow_pb.js";
 import { type PlannedTask, rolloutFault, soundResults } from "../tasks/planned-task.js";
-import type { CompleteResults } from "../tasks/results-reader.js";
+import type { CompleteResults, WaitOptions } from "../tasks/results-reader.js";
 import { guard, isStopping } from "./guard.js";
 import type { RunContext } from "./run-context.js";
 
@@ -8,6 +8,7 @@ import type { RunContext } from "./run-context.js";
  * Waits for the results of tasks that were issued, and holds them against what was asked.
  *
  * @param token the tasks' step, as subjects name it
+ * @param progress told how many tasks are settled, and what is missing of the others
  * @param interrupted ends the wait; by default when the run is to stop
  * @returns one per task, in order; undefined if it was interrupted
  * @throws DeadlineExceeded that says what is missing; Aborted if another learner takes the run over meanwhile
@@ -16,6 +17,7 @@ export async function waitForResults(
   context: RunContext,
   token: string,
   planned: readonly PlannedTask[],
+  progress: NonNullable<WaitOptions["progress"]>,
   interrupted: (context: RunContext) => Promise<boolean> = isStopping,
 ): Promise<CompleteResults[] | undefined> {
   const { results, membership, report, announcer } = context;
@@ -30,7 +32,7 @@ export async function waitForResults(
     return interrupted(context);
   });
   const spoilt = (rollout: Rollout, task: number) => rolloutFault(rollout, planned[task]!) !== undefined;
-  const found = await results.wait(token, planned.length, { timeoutMs, interrupted: look, spoilt, waiting });
+  const found = await results.wait(token, planned.length, { timeoutMs, interrupted: look, spoilt, waiting, progress });
   return found && soundResults(found, planned);
 }
 

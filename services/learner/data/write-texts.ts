@@ -3,6 +3,7 @@ import type { Item } from "../../shared/codec/examples.js";
 import { sequenceTokens } from "../../shared/codec/train-sequence.js";
 import { resolveSampling, teacherName } from "../../shared/flow/runs/resolve.js";
 import { stepToken } from "../../shared/flow/subjects.js";
+import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { GenerateSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { RunContext } from "../context/run-context.js";
@@ -31,7 +32,10 @@ export async function writeTexts(
   const items = read?.items ?? Array.from({ length: generate.texts }, () => blankItem(student));
   progress.doing(0, `the teacher writes ${items.length} texts`);
   const request = requestFor(context, generate, items);
-  const found = await waitForResults(context, stepToken(request), await issueWriting(membership, request));
+  const planned = await issueWriting(membership, request);
+  const found = await membership.process.during(Work.WAITING, "the dataset's texts", (tell) =>
+    waitForResults(context, stepToken(request), planned, (settled, tasks) => tell(settled, tasks)),
+  );
   if (!found) return undefined;
   const sequences = found.flatMap(({ rollout }) => rollout.sequences.filter(({ failure }) => !failure));
   const written = sequences.map((sequence) => {

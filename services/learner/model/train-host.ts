@@ -131,9 +131,9 @@ export class TrainHost {
     await student.trainer.configure(options);
   }
 
-  /** One optimiser step. */
-  async step(batch: readonly TrainSequence[], learningRate: number): Promise<StepStats> {
-    return this.#loaded.trainer.step(batch, learningRate);
+  /** One optimiser step. @param watched as of {@link Trainer.step} */
+  async step(batch: readonly TrainSequence[], learningRate: number, watched: readonly number[] = []): Promise<StepStats> {
+    return this.#loaded.trainer.step(batch, learningRate, watched);
   }
 
   /** Divergences of the current weights from a teacher, token by token, on sequences that the teacher has scored. */

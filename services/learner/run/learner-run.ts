@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { traced } from "../../shared/base/tracing.js";
+import type { ProcessReporter } from "../../shared/flow/runs/process-reporter.js";
 import { type Phase, phaseOf } from "../../shared/flow/runs/resolve.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
+import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { publishWeights } from "../context/publish-weights.js";
 import type { LearnerContext, RunContext } from "../context/run-context.js";
@@ -13,6 +15,7 @@ import { collectStep } from "../step/collect-step.js";
 import { finishStep } from "../step/finish-step.js";
 import { type IssuedStep, IssuedSteps } from "../step/issued-steps.js";
 import { optimise } from "../step/optimise.js";
+import { SampleRecorder } from "../step/sample-recorder.js";
 import { obeyControl } from "./control.js";
 import type { Ending } from "./ending.js";
 import { type PreparedRun, prepareRun, trainerOptions } from "./prepare-run.js";
@@ -31,6 +34,7 @@ export class LearnerRun {
   readonly #evaluations: Evaluations;
   readonly #alarms: Alarms;
   readonly #issued: IssuedSteps;
+  readonly #recorder: SampleRecorder;
   /** The last step that is trained: the version that the model has. */
   #step: number;
   /** That version is announced; what is left to do for it is done; the steps that may be sampled with it are handed out. */
@@ -46,6 +50,7 @@ export class LearnerRun {
     this.#checkpoints = new RunCheckpoints(context, checkpoints, directory, step);
     this.#evaluations = new Evaluations(context, { heldOut: data.heldOut, recordSize, directory });
     this.#alarms = new Alarms(context.membership.run.maxStaleness === 0);
+    this.#recorder = new SampleRecorder(context);
     this.#issued = new IssuedSteps(context, { items: data.items, rows: data.rows, recordSize });
     this.#step = step;
   }
@@ -58,9 +63,14 @@ export class LearnerRun {
     const checkpoints = new Checkpoints(join(directory, "checkpoints"), spec.checkpoints?.keep || 2);
     if ((await runs.control(runId)) === "stop") return stopWithout(learner, checkpoints);
     const context = await takeOver(learner);
-    const prepared = await prepareRun(context, checkpoints);
+    const prepare = () => prepareRun(context, checkpoints);
+    const prepared = await learner.membership.process.during(Work.LOADING, "the student and the data", prepare);
     if (!prepared) return context.stop.aborted ? "handedBack" : "stopped";
     return new LearnerRun(context, prepared, checkpoints, directory).#lead();
+  }
+
+  get #process(): ProcessReporter {
+    return this.#context.membership.process;
   }
 
   async #lead(): Promise<Ending> {
@@ -123,14 +133,17 @@ export class LearnerRun {
     const assembled = await collectStep(this.#context, issued);
     if (!assembled) return false;
     const collectedMs = performance.now();
-    const stats = await optimise(this.#context, this.#alarms, phase, step, assembled.batch);
+    const watched = this.#recorder.members(step, assembled.batch.length);
+    const stats = await optimise(this.#context, this.#alarms, phase, step, { batch: assembled.batch, watched });
     const trainedMs = performance.now();
     this.#step = step;
-    await traced("publish weights", {}, () => this.#publish(step));
+    const publish = () => this.#process.during(Work.PUBLISHING, `version ${step}`, step, () => this.#publish(step));
+    await traced("publish weights", {}, publish);
     await this.#ahead;
     const times = { startedMs, collectedMs, trainedMs, publishedMs: performance.now() };
     const [fromStep, tasksInFlight] = [this.#prepared.step, this.#issued.tasksBeyond(step)];
     await finishStep(this.#context, { issued, assembled, stats, times, fromStep, tasksInFlight });
+    await this.#recorder.record(step, assembled, watched, stats.watched);
     return true;
   }
 

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
+import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { CheckpointSavedSchema } from "../../shared/gen/retort/v1/run_pb.js";
 import { guard } from "../context/guard.js";
 import type { RunContext } from "../context/run-context.js";
@@ -42,7 +43,9 @@ export class RunCheckpoints {
     const { host, report, membership } = this.#context;
     await guard(this.#context);
     const what = `the checkpoint of step ${step}`;
-    const { path, digest } = await withRoom(this.#context, what, this.#directory, () => this.#checkpoints.save(host, step));
+    const { path, digest } = await membership.process.during(Work.CHECKPOINTING, `step ${step}`, step, () =>
+      withRoom(this.#context, what, this.#directory, () => this.#checkpoints.save(host, step)),
+    );
     this.#savedStep = step;
     this.#savedMs = Date.now();
     await membership.runs.update(membership.runId, (next) => {

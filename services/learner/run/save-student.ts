@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
+import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import type { RunContext } from "../context/run-context.js";
 import { withRoom } from "../context/with-room.js";
 
@@ -11,9 +12,10 @@ import { withRoom } from "../context/with-room.js";
  */
 export async function saveStudent(context: RunContext, directory: string): Promise<void> {
   const { membership, host } = context;
-  const { runs, runId, spec } = membership;
+  const { runs, runId, spec, process } = membership;
   const output = spec.output || join(directory, "student");
-  await withRoom(context, "the trained student", output, () => host.save(output, false)).catch((error: unknown) => {
+  const save = () => withRoom(context, "the trained student", output, () => host.save(output, false));
+  await process.during(Work.CHECKPOINTING, "the trained student", save).catch((error: unknown) => {
     throw notSaved(error, runId, output);
   });
   await runs.update(runId, (run) => {

@@ -67,7 +67,7 @@ export class Standalone {
     const head = signals[signal.kind].needsHead ? await this.#head(request) : "";
     const { batch, ...figures } = batchOf(request, signal, head, this.steps);
     await this.#host.configure(options);
-    const { sequenceDivergence, ...stats } = await this.#host.step(batch, rate);
+    const { sequenceDivergence, watched: _, ...stats } = await this.#host.step(batch, rate);
     this.steps++;
     const source = batch.some(({ samplerLogprobs }) => samplerLogprobs) ? Source.STUDENT : Source.UNSPECIFIED;
     return { result: { step: this.steps, totalSteps: request.totalSteps, sequences: batch.length, source, ...figures, ...stats } };

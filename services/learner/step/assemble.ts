@@ -16,6 +16,8 @@ export interface Assembled {
   readonly batch: readonly TrainSequence[];
   /** The sample of each sequence of the batch. */
   readonly trained: readonly Sample[];
+  /** What each sequence of the batch was made of. */
+  readonly origins: readonly Origin[];
   readonly failures: readonly SampleFailure[];
   readonly reward: number | undefined;
   readonly stalenessMean: number;
@@ -29,12 +31,21 @@ export interface Assembled {
   readonly cacheHits: number;
 }
 
-interface Member extends Sample {
+/** The records that a sequence of a batch comes from. */
+export interface Origin {
+  readonly results: CompleteResults;
+  /** Which of the records' sequences it is. */
+  readonly at: number;
+  /** Age of each token's policy version, in versions; empty for texts that the student didn't write. */
+  readonly staleness: readonly number[];
+  /** A stop token ended it. */
+  readonly finished: boolean;
+}
+
+interface Member extends Sample, Origin {
   readonly sequence: TrainSequence;
   readonly group: string;
   readonly reward: number;
-  readonly staleness: readonly number[];
-  readonly finished: boolean;
 }
 
 /**
@@ -76,6 +87,7 @@ export function assemble(results: readonly CompleteResults[], phase: Phase, step
   return {
     batch: members.map(({ sequence }, i) => (rewarded ? { ...sequence, advantage: advantages[i]! } : sequence)),
     trained: members.map(({ task, prompt, sample }) => ({ task, prompt, sample })),
+    origins: members.map(({ results, at, staleness, finished }) => ({ results, at, staleness, finished })),
     failures,
     reward: rewarded ? mean(members.map(({ reward }) => reward)) : undefined,
     stalenessMean: mean(ages),
@@ -137,6 +149,7 @@ function memberOf(result: CompleteResults, i: number, task: number, step: number
   const records = { sequence, score: score?.scores[i], signal, headDigest: score?.headDigest ?? "", sampled };
   const versions = sampled ? Array.from(toUint32(sequence.policyVersions, "policyVersions")) : [];
   return {
+    ...{ results: result, at: i },
     task,
     prompt: sequence.prompt,
     sample: sequence.sample,

@@ -1,5 +1,6 @@
 import { RetortError } from "../../shared/base/errors.js";
 import { stepToken } from "../../shared/flow/subjects.js";
+import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
 import { isInterrupted } from "../context/guard.js";
 import type { RunContext } from "../context/run-context.js";
@@ -14,9 +15,12 @@ import type { IssuedStep } from "./issued-steps.js";
  * @throws FailedPrecondition if every prompt failed
  */
 export async function collectStep(context: RunContext, { step, phase, tasks }: IssuedStep): Promise<Assembled | undefined> {
-  const { progress, report } = context;
+  const { progress, report, membership } = context;
   progress.doing(step - 1, `waiting for the results of step ${step}`);
-  const found = await waitForResults(context, stepToken({ purpose: Purpose.TRAIN, step }), tasks, isInterrupted);
+  const found = await membership.process.during(Work.WAITING, `the results of step ${step}`, step, (tell) => {
+    const missing = (settled: number, of: number, what: string) => tell(settled, of, what && `${what} of step ${step}`);
+    return waitForResults(context, stepToken({ purpose: Purpose.TRAIN, step }), tasks, missing, isInterrupted);
+  });
   if (!found) return undefined;
   const assembled = assemble(found, phase, step);
   await report.failures(assembled.failures, step);

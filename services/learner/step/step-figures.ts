@@ -19,8 +19,8 @@ export function stepFigures(
   stats: StepStats,
   { startedMs, collectedMs, trainedMs, publishedMs }: StepTimes,
 ): MessageInitShape<typeof StepFinishedSchema> {
-  const { batch, failures, trained: _, ...figures } = assembled;
-  const { sequenceDivergence, ...rest } = stats;
+  const { batch, failures, trained: _, origins: __, ...figures } = assembled;
+  const { sequenceDivergence, watched, ...rest } = stats;
   return {
     phase: name,
     sequences: batch.length,

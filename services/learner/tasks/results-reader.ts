@@ -49,6 +49,8 @@ export interface WaitOptions {
   readonly spoilt?: (rollout: Rollout, task: number) => boolean;
   /** Told what is missing after 30 seconds, and again each time the wait has doubled. */
   readonly waiting?: (missing: string, seconds: number) => void;
+  /** Told of each arrival: how many tasks are settled, and what is missing of the others. */
+  readonly progress?: (settled: number, tasks: number, missing: string) => void;
 }
 
 /** When a wait is first told of. */
@@ -118,7 +120,11 @@ export class ResultsReader {
    * @returns undefined if it was interrupted
    * @throws DeadlineExceeded that says what is missing
    */
-  async wait(step: string, tasks: number, { timeoutMs, interrupted, spoilt, waiting }: WaitOptions): Promise<SettledResults[] | undefined> {
+  async wait(
+    step: string,
+    tasks: number,
+    { timeoutMs, interrupted, spoilt, waiting, progress }: WaitOptions,
+  ): Promise<SettledResults[] | undefined> {
     const started = Date.now();
     let tellAfterMs = patienceMs;
     const isSettled = (results: TaskResults, task: number): results is SettledResults =>
@@ -130,6 +136,13 @@ export class ResultsReader {
       // From before the look: what arrives while `interrupted` is asked must wake this too.
       const arrival = this.#next();
       const found = Array.from({ length: tasks }, (_, task) => this.#steps.get(step)?.get(task) ?? {});
+      progress?.(
+        found.filter(isSettled).length,
+        tasks,
+        missingParts(found)
+          .map(({ n, what }) => `${n} ${what}`)
+          .join(", "),
+      );
       if (found.every(isSettled)) return found;
       const waitedMs = Date.now() - started;
       if (waitedMs > timeoutMs)
@@ -179,12 +192,26 @@ export function isComplete(results: TaskResults): results is CompleteResults {
   return (rollout.teacher === "" || score !== undefined) && (!rollout.rewarded || reward !== undefined);
 }
 
-function missing(found: readonly TaskResults[]): string {
+/** What isn't there yet, and the question that it raises. */
+function missingParts(found: readonly TaskResults[]) {
   const count = (test: (results: TaskResults) => boolean) => found.filter((results) => !results.unreadable && test(results)).length;
   const parts = [
-    [count(({ rollout }) => !rollout), "rollouts (are students running?)"],
-    [count(({ rollout, score }) => Boolean(rollout?.teacher && !score)), "teacher scores (are teachers running?)"],
-    [count(({ rollout, reward }) => Boolean(rollout?.rewarded && !reward)), "rewards (is the reward role running?)"],
-  ] as const;
-  return `missing of ${found.length} tasks: ${parts.flatMap(([n, what]) => (n ? [`${n} ${what}`] : [])).join(", ")}`;
+    { n: count(({ rollout }) => !rollout), what: "rollouts", question: "are students running?" },
+    {
+      n: count(({ rollout, score }) => Boolean(rollout?.teacher && !score)),
+      what: "teacher scores",
+      question: "are teachers running?",
+    },
+    {
+      n: count(({ rollout, reward }) => Boolean(rollout?.rewarded && !reward)),
+      what: "rewards",
+      question: "is the reward role running?",
+    },
+  ];
+  return parts.filter(({ n }) => n > 0);
 }
+
+const missing = (found: readonly TaskResults[]): string =>
+  `missing of ${found.length} tasks: ${missingParts(found)
+    .map(({ n, what, question }) => `${n} ${what} (${question})`)
+    .join(", ")}`;

@@ -45,10 +45,17 @@ const notClosed = (except: readonly string[]): string[] =>
 /** Reads the weights of every run. */
 const readWeights = [...follow("*"), `${api}.DIRECT.GET.*.>`, `${api}.STREAM.MSG.GET.*`, "$JS.FC.>"];
 
-/** What every role of a run may: find its run, say that it serves it, and wait for answers. */
+/** Tells what it does and what it uses. */
+const tellOfItself = ["retort.events.*.activity", "retort.events.*.processFigures"];
+
+/** What every role of a run may: find its run, say that it serves it and what it does, and wait for answers. */
 const member = (role: string, own: readonly string[], deny: readonly string[] = []): NatsPermissions => ({
   publish: {
-    allow: [`${api}.INFO`, ...look("retort_runs"), `${api}.STREAM.INFO.KV_retort_roles`, `$KV.retort_roles.*.${role}.>`, ...own],
+    allow: [
+      ...[`${api}.INFO`, ...look("retort_runs"), `${api}.STREAM.INFO.KV_retort_roles`, `$KV.retort_roles.*.${role}.>`],
+      ...tellOfItself,
+      ...own,
+    ],
     ...(deny.length > 0 ? { deny } : {}),
   },
   subscribe: { allow: [`${inboxOf(role)}.>`] },

@@ -13,7 +13,7 @@ export interface StepPlan {
 }
 
 /** Streams of random numbers that must not be mixed up. */
-const streams = { lambda: 1, order: 2, sampling: 3 } as const;
+const streams = { lambda: 1, order: 2, sampling: 3, recording: 4 } as const;
 
 /** The rows that steps are planned over. */
 export interface PlanRows {
@@ -60,6 +60,16 @@ function promptsBefore({ phases }: ResolvedRun, step: number): number {
     (sum, { firstStep, lastStep, batchSize }) => sum + Math.max(0, Math.min(lastStep, step - 1) - firstStep + 1) * batchSize,
     0,
   );
+}
+
+/**
+ * Which of a step's sequences are recorded, by their places in its batch: drawn by seed and step, so that a run that is
+ * repeated records the same. Empty for a step that isn't recorded.
+ */
+export function recordedMembers({ seed, tracking }: ResolvedRun, step: number, sequences: number): number[] {
+  const { samples, everySteps } = tracking;
+  if (samples === 0 || (step !== 1 && step % everySteps !== 0)) return [];
+  return [...permutation(deriveSeed(seed, streams.recording, step), sequences).slice(0, samples)].sort((a, b) => a - b);
 }
 
 /** Seed of a task's samples. */

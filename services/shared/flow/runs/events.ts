@@ -26,11 +26,19 @@ export type EventBody = NonNullable<MessageInitShape<typeof RunEventSchema>["eve
  * Publishes an event of a run.
  *
  * @param messageId the same event published again under the same id (after a crash) is dropped within two minutes
+ * @param timeoutMs how long it outlasts a server that is away or full. Default: the connection's patience
  */
-export async function publishEvent(streams: Streams, runId: string, event: EventBody, messageId: string): Promise<void> {
+export async function publishEvent(
+  streams: Streams,
+  runId: string,
+  event: EventBody,
+  messageId: string,
+  timeoutMs?: number,
+): Promise<void> {
   const record = create(RunEventSchema, { runId, time: timestampNow(), event });
   await publish(streams, subjects.event(runId, String(event.case)), toBinary(RunEventSchema, record), {
     messageId: `${runId}/${messageId}`,
+    ...(timeoutMs !== undefined && { timeoutMs }),
   });
 }
 

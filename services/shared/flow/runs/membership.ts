@@ -8,6 +8,7 @@ import { Streams, streamsOptions } from "../../base/streams/connection.js";
 import { RunSpecSchema, type RunSpecValid } from "../../gen/retort/v1/run_spec_pb.js";
 import { openWeightStore } from "../weights/open.js";
 import type { WeightStore } from "../weights/store.js";
+import { ProcessReporter } from "./process-reporter.js";
 import { type ResolvedRun, resolveRun } from "./resolve.js";
 import { RunStore } from "./run-store.js";
 
@@ -21,6 +22,8 @@ export interface Membership {
   readonly store: WeightStore;
   readonly spec: RunSpecValid;
   readonly run: ResolvedRun;
+  /** Tells the run's events what this process does and uses. */
+  readonly process: ProcessReporter;
 }
 
 /** How long a run's processes outlast a NATS server that is away or full: nothing that has been computed is dropped before. */
@@ -39,7 +42,11 @@ export async function joinRun(runId: string, settings: ModelSettings, ...kind: r
   const { spec: stored } = await runs.get(runId);
   if (!stored) throw new RetortError("DataLoss", `run ${runId} has no spec; start it again`);
   const spec = checkMessage(RunSpecSchema, stored);
-  return { runId, name, streams, runs, store: await openWeightStore(settings, streams), spec, run: resolveRun(spec) };
+  const [role = "", teacher = ""] = kind;
+  const instance = settings.index === undefined ? hostname() : `${hostname()}/${process.pid}`;
+  const reporter = new ProcessReporter({ streams, runId, process: { role, teacher, instance } });
+  const store = await openWeightStore(settings, streams);
+  return { runId, name, streams, runs, store, spec, run: resolveRun(spec), process: reporter };
 }
 
 /** Registers a process in its run while it lives; nothing for one without a run. */

@@ -1,6 +1,14 @@
 import { found } from "../../base/found.js";
 import type { SamplingParams } from "../../gen/retort/v1/flow_pb.js";
-import type { LoraSpec, ObjectiveSpec, OptimizerSpec, PhaseSpec, RoleSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import type {
+  LoraSpec,
+  ObjectiveSpec,
+  OptimizerSpec,
+  PhaseSpec,
+  RoleSpec,
+  RunSpec,
+  TrackingSpec,
+} from "../../gen/retort/v1/run_spec_pb.js";
 import { type Closed, closedValue } from "./closed-value.js";
 import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
 import { presets } from "./presets.js";
@@ -44,6 +52,8 @@ export interface ObjectiveSettings {
   readonly temperatureSquared: boolean;
   /** 0: all completion tokens count. */
   readonly prefixTokens: number;
+  /** undefined: all of them count. */
+  readonly tokens: { readonly by: Closed<"TokenSelectionSpec.by">; readonly share: number } | undefined;
 }
 
 /** How a phase's steps are taken; as OptimizerSpec in run_spec.proto. */
@@ -86,6 +96,16 @@ export interface ResolvedRun {
   readonly replicas: Readonly<Record<RoleName, number>>;
   /** undefined if nothing is evaluated. */
   readonly evaluation: EvaluationSettings | undefined;
+  readonly tracking: TrackingSettings;
+}
+
+/** What is recorded of a run beside its figures; as TrackingSpec in run_spec.proto. */
+export interface TrackingSettings {
+  /** Sequences of a recorded step; 0 records none. */
+  readonly samples: number;
+  readonly everySteps: number;
+  readonly tensorboard: boolean;
+  readonly jsonl: boolean;
 }
 
 /** The roles whose processes a run has. */
@@ -135,8 +155,19 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     teachers: spec.teachers.map(({ name }) => teacherName(name)),
     replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
     evaluation,
+    tracking: resolveTracking(spec.tracking, last),
   };
 }
+
+/** Steps of a run that are recorded where the spec says nothing. */
+const recordedSteps = 100;
+
+const resolveTracking = (given: TrackingSpec | undefined, totalSteps: number): TrackingSettings => ({
+  samples: given?.samples ?? 4,
+  everySteps: given?.everySteps || Math.max(1, Math.ceil(totalSteps / recordedSteps)),
+  tensorboard: given?.tensorboard ?? true,
+  jsonl: given?.jsonl ?? true,
+});
 
 function resolvePhase(phase: PhaseSpec, firstStep: number): Phase {
   const name = closedValue("PhaseSpec.preset", phase.preset || "gkd");
@@ -172,7 +203,7 @@ type NumericSetting =
 
 /** An objective with its preset and defaults filled in. */
 export function resolveObjective(
-  preset: Partial<ObjectiveSpec>,
+  preset: Omit<Partial<ObjectiveSpec>, "tokens">,
   given: Partial<ObjectiveSpec> | undefined,
   samplesPerPrompt: number,
 ): ObjectiveSettings {
@@ -199,6 +230,7 @@ export function resolveObjective(
     ratioClip: numeric("ratioClip", 10),
     temperatureSquared: given?.temperatureSquared ?? false,
     prefixTokens: given?.prefixTokens ?? 0,
+    tokens: given?.tokens && { by: closedValue("TokenSelectionSpec.by", given.tokens.by), share: given.tokens.share ?? 0.5 },
   };
 }
 

@@ -19,6 +19,18 @@ export interface StepStats {
   readonly effectiveSampleShare: number;
   /** Mean distance of each sequence, in the order of the batch. */
   readonly sequenceDivergence: Float32Array;
+  /** Of each sequence that was watched, token by token. */
+  readonly watched: readonly TokenStats[];
+}
+
+/** What the forward pass of a step, before its update, says of a sequence: an entry per completion token. */
+export interface TokenStats {
+  /** The objective's divergence, unweighted, in nats. */
+  readonly divergence: Float32Array;
+  /** The student's entropy, in nats. */
+  readonly entropy: Float32Array;
+  /** Log-probability of the token, at temperature 1. */
+  readonly logprobs: Float32Array;
 }
 
 /** Arrays for what a micro-batch's graph reports: its loss, and three numbers of each row. */
@@ -34,6 +46,8 @@ export class StatsCollector {
   readonly #weights: readonly number[];
   readonly #sequenceDivergence: Float32Array;
   readonly #logRatios: number[] = [];
+  readonly #watched: readonly number[];
+  readonly #tokenStats = new Map<number, TokenStats>();
   #loss = 0;
   #divergence = 0;
   #entropy = 0;
@@ -41,8 +55,10 @@ export class StatsCollector {
   #mismatch = 0;
   #sampledTokens = 0;
 
-  constructor(batch: readonly TrainSequence[], weights: readonly number[]) {
+  /** @param watched members of the batch whose tokens are reported one by one */
+  constructor(batch: readonly TrainSequence[], weights: readonly number[], watched: readonly number[] = []) {
     this.#batch = batch;
+    this.#watched = watched;
     this.#weights = weights;
     this.#sequenceDivergence = new Float32Array(batch.length);
   }
@@ -54,6 +70,11 @@ export class StatsCollector {
     for (const member of members) {
       const { completionIds, samplerLogprobs } = this.#batch[member]!;
       let [total, logRatio] = [0, 0];
+      const [from, to] = [row, row + completionIds.length];
+      if (this.#watched.includes(member)) {
+        const own = (values: Float32Array) => values.slice(from, to);
+        this.#tokenStats.set(member, { divergence: own(distance), entropy: own(entropy), logprobs: own(logprobs) });
+      }
       for (let n = 0; n < completionIds.length; n++, row++) {
         total += distance[row]!;
         this.#entropy += entropy[row]!;
@@ -84,6 +105,7 @@ export class StatsCollector {
       mismatchKl: this.#sampledTokens ? this.#mismatch / this.#sampledTokens : 0,
       effectiveSampleShare: effectiveShare(this.#logRatios),
       sequenceDivergence: this.#sequenceDivergence,
+      watched: this.#watched.map((member) => found(this.#tokenStats.get(member), `sequence ${member} of the step`)),
     };
   }
 }

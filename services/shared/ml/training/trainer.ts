@@ -11,14 +11,16 @@ import { parameterCount } from "../models/model-params.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
 import { batchOverhead } from "../runtime/batches.js";
+import { floatsOf } from "../runtime/outputs.js";
 import { defaultRuntime, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
 import { DeviceStepState } from "./device-step-state.js";
 import type { OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
+import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
 import { rowOutputs, StatsCollector, type StepStats } from "./stats.js";
-import { accumulateGraph, gradientsGraph, type StepGraphOptions } from "./step-graph.js";
+import { accumulateGraph, gradientsGraph, type StepGraphOptions, valuesGraph } from "./step-graph.js";
 import { HostStepState, type StepState } from "./step-state.js";
 
 /** How a model is trained, whatever the batch. */
@@ -37,6 +39,9 @@ export interface TrainerOptions extends SessionOptions {
    */
   readonly stateOnDevice?: boolean;
 }
+
+/** The graphs of a trainer by what they are for. */
+const graphs = { gradients: gradientsGraph, accumulate: accumulateGraph, values: valuesGraph };
 
 /** What the graphs of one trainer differ in, besides their length. */
 type StepForm = Pick<StepGraphOptions, "blocks" | "headSoftCap">;
@@ -123,10 +128,11 @@ export class Trainer {
   /**
    * One optimiser step on a batch at a learning rate.
    *
+   * @param watched members of the batch whose tokens are reported one by one
    * @throws InvalidArgument for a sequence that does not fit the objective, before anything is computed;
    *   DataLoss if the loss or the gradient is not finite: the weights are then unchanged
    */
-  async step(batch: readonly TrainSequence[], learningRate: number): Promise<StepStats> {
+  async step(batch: readonly TrainSequence[], learningRate: number, watched: readonly number[] = []): Promise<StepStats> {
     if (batch.length === 0) throw new RetortError("InvalidArgument", "a step needs at least one sequence");
     const { maxPositions } = this.#config;
     const long = batch.findIndex(({ promptIds, completionIds }) => promptIds.length + completionIds.length > maxPositions);
@@ -140,9 +146,9 @@ export class Trainer {
     const longest = Math.max(...batch.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length));
     const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
-    const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation));
-    await this.#gradients(batch, parts, stats);
+    const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation), watched);
     const placed = await this.#stepState();
+    await this.#gradients(batch, parts, stats, placed, await this.#counted(batch, parts, placed));
     const norm = await placed.norm();
     const result = stats.finish(norm, learningRate);
     if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) {
@@ -210,39 +216,65 @@ export class Trainer {
     return this.#placed;
   }
 
+  /** The completion tokens that count; undefined for all. */
+  async #counted(batch: readonly TrainSequence[], parts: readonly number[][], { feeds }: StepState): Promise<CountedTokens | undefined> {
+    const { tokens } = this.#options.objective;
+    if (!tokens) return undefined;
+    if (!needsValues(tokens)) return countedTokens(batch, tokens);
+    const values: Float32Array[] = batch.map(({ completionIds }) => new Float32Array(completionIds.length));
+    for (const members of parts) {
+      const { part, form } = this.#layOut(batch, members);
+      const session = await this.#session("values", form, part);
+      const outputs = await session.run({ ...part.feeds, ...feeds }, rowOutputs(part));
+      const all = floatsOf(outputs, tokens.by === "entropy" ? "entropy" : "distance");
+      let row = 0;
+      for (const member of members) {
+        const own = values[member]!;
+        own.set(all.subarray(row, row + own.length));
+        row += own.length;
+      }
+    }
+    return countedTokens(batch, tokens, values);
+  }
+
   /** Puts the gradients of a step's loss into the state, and what it reports into `stats`. */
-  async #gradients(batch: readonly TrainSequence[], parts: readonly number[][], stats: StatsCollector): Promise<void> {
+  async #gradients(
+    batch: readonly TrainSequence[],
+    parts: readonly number[][],
+    stats: StatsCollector,
+    placed: StepState,
+    counted?: CountedTokens,
+  ): Promise<void> {
     const kind = parts.length === 1 ? "gradients" : "accumulate";
-    const placed = await this.#stepState();
     if (kind === "accumulate") await placed.clearGradients();
     const { feeds, gradientsIn, gradientsOut } = placed;
     const constant = { ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
     for (const members of parts) {
-      const { part, form } = this.#layOut(batch, members);
+      const { part, form } = this.#layOut(batch, members, counted);
       const session = await this.#session(kind, form, part);
       stats.add(part, await session.run({ ...part.feeds, ...constant }, { ...gradientsOut, ...rowOutputs(part) }));
     }
   }
 
-  #layOut(batch: readonly TrainSequence[], members: readonly number[]) {
+  #layOut(batch: readonly TrainSequence[], members: readonly number[], counted?: CountedTokens) {
     const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
     const { vocabSize, hiddenSize, padId } = this.#config;
     const blockRows = this.#options.blockRows ?? blockRowsFor(rows, vocabSize, hiddenSize);
     const inputs = inputsOf(this.#config);
     const { objective } = this.#options;
-    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads };
+    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, counted };
     // A micro-batch has the states of one head.
     const headSoftCap = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "")?.softCap;
     return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, headSoftCap } };
   }
 
-  async #session(kind: "gradients" | "accumulate", form: StepForm, part: MicroBatch): Promise<Session> {
+  async #session(kind: keyof typeof graphs, form: StepForm, part: MicroBatch): Promise<Session> {
     const { objective, gradientCheckpointing } = this.#options;
     return this.#sessions.get(`${kind}/${form.blocks}/${form.headSoftCap}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
       const frozen = this.#isMapped ? this.#frozen : undefined;
       const parts = { config: withRoom(this.#config, room), trainable: this.#trainable, frozen };
       const options = { ...parts, objective, gradientCheckpointing, ...form };
-      const graph = kind === "gradients" ? gradientsGraph(options) : accumulateGraph(options);
+      const graph = graphs[kind](options);
       // Packed, the constants would be there once more for each graph, and a product of so many rows is no faster by it.
       return Session.create(graph, { ...this.#options, memoryArena: true, asWritten: true, bound: true, packed: false });
     });

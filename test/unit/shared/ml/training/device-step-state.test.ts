@@ -38,9 +38,11 @@ async function stateOf(trainer: Trainer) {
 
 describe("a trainer whose state is on the device", () => {
   const adapter = adapterOf();
+  const halfOfTokens = { ...options.objective, tokens: { by: "entropy", share: 0.5 } } as const;
   it.each([
     ["all weights, one micro-batch", {}, wholeModel(config), weights],
     ["all weights, one micro-batch per sequence", { microBatchTokens: 1 }, wholeModel(config), weights],
+    ["all weights, by the half of the tokens with the most entropy", { objective: halfOfTokens }, wholeModel(config), weights],
     ["an adapter", { microBatchTokens: 1 }, adapter.trainable, adapter.all],
   ] as const)(
     "makes the weights and moments of one whose state is in this process, bit for bit but for the norm: %s",

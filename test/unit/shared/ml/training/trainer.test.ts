@@ -43,6 +43,33 @@ describe("Trainer", () => {
     }
   });
 
+  it("reports the tokens of the sequences that are watched, however a batch is split, and no others", async () => {
+    const reports = await Promise.all(
+      [0, 18, 1].map(async (microBatchTokens) => {
+        const trainer = trainerWith({}, { microBatchTokens });
+        const stats = await trainer.step(setup.batch, 0, [2, 0]);
+        const plain = await trainer.step(setup.batch, 0);
+        await trainer.release();
+        expect(plain.watched).toEqual([]);
+        return stats;
+      }),
+    );
+    const means = await learnerLogprobs(setup.batch);
+    for (const { watched, sequenceDivergence } of reports) {
+      expect(watched).toHaveLength(2);
+      for (const [i, member] of [2, 0].entries()) {
+        const { divergence, entropy, logprobs } = watched[i]!;
+        const tokens = setup.batch[member]!.completionIds.length;
+        expect([divergence.length, entropy.length, logprobs.length]).toEqual([tokens, tokens, tokens]);
+        const mean = (values: Float32Array) => values.reduce((a, b) => a + b) / tokens;
+        expectAllClose([mean(divergence)], [sequenceDivergence[member]!], { rtol: 1e-5 });
+        expectAllClose([mean(logprobs)], [means[member]!], { rtol: 1e-4 });
+        for (const key of ["divergence", "entropy", "logprobs"] as const)
+          expectAllClose(watched[i]![key], reports[0]!.watched[i]![key], { rtol: 1e-4, atol: 1e-6 });
+      }
+    }
+  });
+
   it("normalises by sequence as the mean of means, by token as the mean over tokens", async () => {
     const [bySequence, byToken] = await Promise.all(
       (["sequence", "token"] as const).map(async (normalisation) => {

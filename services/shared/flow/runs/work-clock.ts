@@ -1,0 +1,71 @@
+import { Work } from "../../gen/retort/v1/events_pb.js";
+
+/** What a process is at, as its activity says. */
+export interface Doing {
+  readonly work: Work;
+  message: string;
+  readonly step: number;
+  done: number;
+  total: number;
+}
+
+/** Seconds of work and of waiting. */
+export interface Worked {
+  readonly workSeconds: number;
+  readonly waitSeconds: number;
+}
+
+/**
+ * What a process is at, and how long it has worked and waited. It is at what it began last of what isn't over; where all that is
+ * in hand waits, it waits.
+ */
+export class WorkClock {
+  readonly #idle: Doing;
+  readonly #now: () => number;
+  readonly #inHand = new Set<Doing>();
+  #sinceMs: number;
+  #workMs = 0;
+  #waitMs = 0;
+
+  /** @param idle what it is at with nothing in hand @param now in milliseconds */
+  constructor(idle: string, now: () => number = () => performance.now()) {
+    this.#idle = { work: Work.WAITING, message: idle, step: 0, done: 0, total: 0 };
+    this.#now = now;
+    this.#sinceMs = now();
+  }
+
+  /** What it is at now. */
+  get current(): Doing {
+    const all = [...this.#inHand];
+    return all.findLast(({ work }) => work !== Work.WAITING) ?? all.at(-1) ?? this.#idle;
+  }
+
+  /** It begins something. */
+  begin(work: Work, message: string, step: number): Doing {
+    this.#settle();
+    const doing = { work, message, step, done: 0, total: 0 };
+    this.#inHand.add(doing);
+    return doing;
+  }
+
+  /** Something is over. */
+  end(doing: Doing): void {
+    this.#settle();
+    this.#inHand.delete(doing);
+  }
+
+  /** What it has worked and waited since this was asked last. */
+  take(): Worked {
+    this.#settle();
+    const worked = { workSeconds: this.#workMs / 1000, waitSeconds: this.#waitMs / 1000 };
+    [this.#workMs, this.#waitMs] = [0, 0];
+    return worked;
+  }
+
+  #settle(): void {
+    const now = this.#now();
+    if (this.current.work === Work.WAITING) this.#waitMs += now - this.#sinceMs;
+    else this.#workMs += now - this.#sinceMs;
+    this.#sinceMs = now;
+  }
+}
