@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { access, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -5,7 +6,7 @@ import { LocalLauncher } from "../../services/controller/local/local-launcher.js
 import { createLog } from "../../services/shared/base/log.js";
 import { processSettings, readSettings } from "../../services/shared/base/settings.js";
 import { newRun } from "../../services/shared/flow/runs/run-store.js";
-import { availableDevices, checkDevice, devices } from "../../services/shared/ml/runtime/device.js";
+import { availableDevices, checkDevice, devices, obstacle } from "../../services/shared/ml/runtime/device.js";
 import type { Device } from "../../services/shared/ml/runtime/session.js";
 import { expectClear, retort } from "../support/runs/retort.js";
 import { example, RoleProcess, RunBench } from "../support/runs/run-bench.js";
@@ -73,6 +74,26 @@ describe("the device setting", () => {
     } finally {
       await bench.stop();
     }
+  });
+});
+
+describe("npm run test:gpu", () => {
+  const main = (...argv: string[]) => spawnSync(process.execPath, ["dist/test/gpu/main.js", ...argv], { encoding: "utf8" });
+
+  it("says what is missing where there is no GPU, and ends with 78", async () => {
+    const reason = await obstacle("cuda");
+    if (reason === undefined) return console.log("this machine has a GPU: what is said without one is not tested here");
+    const { status, stderr } = main();
+    expect([status, stderr.trim()]).toEqual([78, `device cuda cannot be used here: ${reason}`]);
+  });
+
+  it.each([
+    ["--device", "tpu", "cpu, cuda, webgpu"],
+    ["--shapes", "tiny,huge", "tiny, medium"],
+    ["--runtimes", "fast", "stock, native"],
+  ])("knows %s by name", (option, word, known) => {
+    const { status, stderr } = main("--device", "cpu", option, word);
+    expect([status, stderr]).toEqual([64, expect.stringContaining(known)]);
   });
 });
 

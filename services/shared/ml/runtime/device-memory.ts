@@ -29,7 +29,7 @@ const flat = ({ block, dims }: DeviceTensor): DeviceTensor => ({ block, dims: [s
 
 /**
  * Tensors of float32 that stay where graphs are computed: of the runtime native. On the CPU that is memory of onnxruntime's, so that
- * the same code runs there. A tensor may be read and written by any session on the same device.
+ * the same code runs there. A tensor may be read and written by any session on the same device: a run ends when the device is done with it.
  */
 export class DeviceMemory {
   readonly #copy: Session;
