@@ -27,6 +27,7 @@ const decided = new Set([
     "healthPort",
     "host",
     "metricsPort",
+    "httpPort",
     "port",
     "s3Endpoint",
     "traceEndpoint",
@@ -53,7 +54,15 @@ const described = (setting: z.ZodType): string => found(setting.description ?? s
 const structure = (description: string) => z.record(z.string(), z.unknown()).describe(description);
 const list = (description: string) => z.array(z.unknown()).describe(description);
 const count = (description: string) => z.int().min(0).describe(description);
-const quantity = (description: string) => z.union([z.string(), z.number()]).describe(`${description}, as 10Gi`);
+/** With a unit: without one Kubernetes takes it for bytes. */
+const quantity = (description: string) =>
+  z
+    .string()
+    .regex(/^(\d+(\.\d+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P))?$/)
+    .describe(`${description}, with its unit, as 10Gi`);
+const volumeSource = z
+  .record(z.string(), z.record(z.string(), z.unknown()))
+  .describe("a volume source (core/v1), as persistentVolumeClaim: { claimName: models }, csi: { … } or image: { … }");
 const texts = (description: string) => z.record(z.string(), z.string()).describe(description);
 const pullPolicy = z.enum(["Always", "IfNotPresent", "Never"]);
 const resources = z.strictObject({ requests: structure("least"), limits: structure("most") }).partial();
@@ -79,6 +88,14 @@ const roleValues = (settings: z.ZodObject, description: string) =>
       podLabels: texts("further labels of the pods"),
       podAnnotations: texts("annotations of the pods"),
       env: z.array(z.looseObject({ name: z.string() })).describe("further environment variables (core/v1)"),
+      envFrom: z.array(z.looseObject({})).describe("ConfigMaps and Secrets whose keys become environment variables (core/v1)"),
+      extraVolumes: z.array(z.looseObject({ name: z.string() })).describe("further volumes (core/v1)"),
+      extraVolumeMounts: z
+        .array(z.looseObject({ name: z.string(), mountPath: z.string() }))
+        .describe("where the container has them (core/v1)"),
+      initContainers: z.array(z.looseObject({ name: z.string() })).describe("what runs before it, such as a fetch of models (core/v1)"),
+      sidecars: z.array(z.looseObject({ name: z.string() })).describe("containers beside it (core/v1)"),
+      schedulerName: z.string().describe("scheduler of the pods; empty: the cluster's"),
       startupSeconds: count("how long a start, loading the model, may take"),
       terminationGracePeriodSeconds: z.int().min(10).describe("how long a stop may take"),
     })
@@ -96,6 +113,7 @@ const values = z
     image: z
       .strictObject({ ...image, cudaTag: z.string().describe("default: the tag with -cuda"), pullSecrets: z.array(z.string()) })
       .partial(),
+    commonLabels: texts("further labels of every object and pod"),
     settings: settingsOf(processSettings, "settings of every process"),
     controller: z
       .strictObject({
@@ -140,7 +158,7 @@ const values = z
     models: z
       .strictObject({
         mountPath: z.string().regex(/^\//),
-        source: structure("a volume source (core/v1): persistentVolumeClaim, csi or image"),
+        source: volumeSource,
       })
       .partial()
       .describe("models and datasets that specs name"),
@@ -202,7 +220,11 @@ const values = z
     metrics: z
       .strictObject({
         serviceMonitor: z
-          .strictObject({ enabled: z.boolean(), intervalSeconds: z.int().min(1), labels: texts("labels that your Prometheus selects by") })
+          .strictObject({
+            enabled: z.boolean().describe("make one; the cluster must have the kind (the Prometheus operator's)"),
+            intervalSeconds: z.int().min(1),
+            labels: texts("labels that your Prometheus selects by"),
+          })
           .partial(),
       })
       .partial(),
@@ -212,6 +234,7 @@ const values = z
         callers: list("NetworkPolicyPeers that may call the controller; empty: anybody"),
         scrapers: list("NetworkPolicyPeers that may read metrics; empty: anybody"),
         rewardEgress: list("NetworkPolicyEgressRules of the reward role, for rewards that other servers evaluate"),
+        teacherEgress: list("NetworkPolicyEgressRules of teachers and controller, for teachers whose models other servers run"),
         apiServerPorts: z.array(z.int()).min(1),
         natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: anybody"),
       })

@@ -36,6 +36,8 @@ export interface LocalOptions {
   readonly dataDir: string;
   /** gRPC port of the controller; 0 takes a free one. */
   readonly port: number;
+  /** Port of its live page. Default: a free one. */
+  readonly httpPort?: number;
   /** Port of nats-server; 0 takes a free one. */
   readonly natsPort: number;
   readonly progress: (sentence: string) => void;
@@ -48,6 +50,8 @@ export interface LocalOptions {
 /** NATS and a controller on this machine. */
 export interface LocalService {
   readonly address: string;
+  /** URL of the live page. */
+  readonly page: string;
   readonly nats: string;
   /** Directory with the passwords of its users, where this process started it. */
   readonly natsLogins: string | undefined;
@@ -62,7 +66,15 @@ export interface LocalService {
  *
  * @throws FailedPrecondition if the directory is not ours, or in use
  */
-export async function startLocal({ port, natsPort, progress, kind = "data", force, ...options }: LocalOptions): Promise<LocalService> {
+export async function startLocal({
+  port,
+  httpPort = 0,
+  natsPort,
+  progress,
+  kind = "data",
+  force,
+  ...options
+}: LocalOptions): Promise<LocalService> {
   const ours = kind === "demo" ? {} : { also: ["demo"] as const, unmarked: [controllerPid, "nats"] };
   const dataDir = await ownDirectory(options.dataDir, kind, { force, ...ours });
   const lock = await lockDirectory(dataDir);
@@ -91,13 +103,15 @@ export async function startLocal({ port, natsPort, progress, kind = "data", forc
       parts.push(nats);
     }
     const url = process.env.RETORT_NATS_URL || found(nats, "nats-server").current.server.url;
-    const begin = (last?: ControllerPart) => startController({ dataDir, url, port: last?.port ?? port, nats: nats?.current.server }, !last);
+    const begin = (last?: ControllerPart) =>
+      startController({ dataDir, url, port: last?.port ?? port, httpPort: last?.httpPort ?? httpPort, nats: nats?.current.server }, !last);
     const controller = await KeptRunning.start({ name: "the controller", begin, say: progress, ready: spaceFor("the controller") });
     parts.push(controller);
     const address = `127.0.0.1:${controller.current.port}`;
     await writeFile(join(dataDir, "address"), `${address}\n`);
     const ended = Promise.race([controller.failed, ...(nats ? [nats.failed] : [])]);
-    return { address, nats: url, natsLogins: nats?.current.server.logins, ended, stop };
+    const page = `${process.env.RETORT_TLS_CERT ? "https" : "http"}://localhost:${controller.current.httpPort}`;
+    return { address, page, nats: url, natsLogins: nats?.current.server.logins, ended, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -109,19 +123,21 @@ const portOf = (url: string): number => Number(new URL(url).port);
 /** A controller that can be kept running. */
 interface ControllerPart extends Part {
   readonly port: number;
+  readonly httpPort: number;
 }
 
 interface ControllerOptions {
   readonly dataDir: string;
   readonly url: string;
   readonly port: number;
+  readonly httpPort: number;
   readonly nats: NatsServer | undefined;
 }
 
 /** Starts a controller and waits until it serves. */
-async function startController({ dataDir, url, port, nats }: ControllerOptions, first: boolean): Promise<ControllerPart> {
+async function startController({ dataDir, url, port, httpPort, nats }: ControllerOptions, first: boolean): Promise<ControllerPart> {
   const log = join(dataDir, "controller.log");
-  const argv = ["--data-dir", dataDir, "--port", String(port), "--log-format", "json"];
+  const argv = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort), "--log-format", "json"];
   const env = { RETORT_NATS_URL: url, ...(nats?.logins ? { RETORT_NATS_LOGINS: nats.logins } : {}) };
   // When this process is killed, NATS goes on until the controller has stopped, too: its runs still write to it.
   const child = spawnRole("controller", argv, log, { append: !first, lifeline: nats?.process.stdin ?? undefined, env });
@@ -133,8 +149,8 @@ async function startController({ dataDir, url, port, nats }: ControllerOptions, 
     async ([code, signal]) => `${signal ?? `code ${code}`}: ${(await lastErrorIn(log)) ?? `see ${log}`}`,
   );
   try {
-    const { grpcPort } = await serving;
-    return { port: grpcPort, ended, stop: () => end(child, 30_000), kill: () => child.kill("SIGKILL") };
+    const { grpcPort, httpPort: taken = 0 } = await serving;
+    return { port: grpcPort, httpPort: taken, ended, stop: () => end(child, 30_000), kill: () => child.kill("SIGKILL") };
   } catch (error) {
     child.kill("SIGKILL");
     throw new RetortError("FailedPrecondition", `the controller does not serve: ${RetortError.from(error).message}`, { cause: error });

@@ -6,6 +6,7 @@ import { startLocal } from "./local.js";
 
 interface UpOptions {
   readonly port: number;
+  readonly httpPort?: number;
   readonly natsPort: number;
   readonly dataDir: string;
   readonly force?: boolean;
@@ -15,22 +16,33 @@ interface UpOptions {
 export function addUp(program: Command): void {
   addCommand(program, "Start here:", "up", "run NATS and the controller on this machine, until Ctrl-C", [
     ["up", "state goes to .retort/ and is found again by the next up"],
-    ["up --port 0 --data-dir /tmp/r", "a second one beside it: any free port, its own directory"],
-    ["up --json", "the two addresses as JSON, once they serve"],
+    ["up --port 0 --data-dir /tmp/r", "a second one beside it: any free ports, its own directory"],
+    ["up --json", "the addresses as JSON, once they serve"],
   ])
     .option("--port <port>", "gRPC port of the controller; 0 takes a free one", wholeNumber(0, 65535), 7070)
+    .option(
+      "--http-port <port>",
+      "port of the live page; 0 takes a free one (default: 7080, or with --port 0 a free one)",
+      wholeNumber(0, 65535),
+    )
     .option("--nats-port <port>", "port of nats-server; 0 takes a free one", wholeNumber(0, 65535), 0)
     .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort")
     .option("--force", "take a data directory that holds other files, too; they stay")
     .action((options: UpOptions) => up(program, options));
 }
 
-async function up(program: Command, { dataDir, ...options }: UpOptions): Promise<void> {
-  const service = await startLocal({ ...options, dataDir: resolve(dataDir), progress: (sentence) => console.error(sentence) });
+async function up(program: Command, { dataDir, httpPort, ...options }: UpOptions): Promise<void> {
+  const page = httpPort ?? (options.port === 0 ? 0 : 7080);
+  const service = await startLocal({
+    ...options,
+    httpPort: page,
+    dataDir: resolve(dataDir),
+    progress: (sentence) => console.error(sentence),
+  });
   print(
     program,
-    { controller: service.address, nats: redactUrl(service.nats) },
-    `controller ${service.address}, NATS ${redactUrl(service.nats)}; start a run with: retort run SPEC.yaml`,
+    { controller: service.address, page: service.page, nats: redactUrl(service.nats) },
+    `see runs at ${service.page}\ncontroller ${service.address}, NATS ${redactUrl(service.nats)}; start a run with: retort run SPEC.yaml`,
   );
   const failure = await service.ended;
   await service.stop();

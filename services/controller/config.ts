@@ -8,6 +8,13 @@ export const defaultStopDeadlineMs = 120_000;
 /** Settings of the controller. */
 export const controllerSettings = processSettings.extend({
   port: z.coerce.number().int().min(0).max(65535).default(7070).describe("gRPC port; 0 takes a free one"),
+  httpPort: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65535)
+    .default(7080)
+    .describe("port of the live page, and of calls by browsers and curl; 0 takes a free one"),
   maxRestarts: z.coerce
     .number()
     .int()

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import { isLoopback } from "../shared/base/paths.js";
@@ -12,6 +13,8 @@ import { openWeightStore } from "../shared/flow/weights/open.js";
 import type { ControllerSettings } from "./config.js";
 import { openLauncher } from "./open-launcher.js";
 import type { ControllerContext } from "./runs/context.js";
+import { Histories } from "./runs/histories.js";
+import { logsOfPods, logsUnder } from "./runs/read-logs.js";
 import { Retention } from "./runs/retention.js";
 import { RunStorage } from "./runs/storage.js";
 import { Supervisor } from "./runs/supervisor.js";
@@ -41,8 +44,10 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       const store = await openWeightStore({ ...settings, dataDir }, streams);
       const storage = new RunStorage({ dataDir, streams, runs, store });
       const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
+      const histories = new Histories(streams, report);
+      const logs = settings.launcher === "local" ? logsUnder(dataDir) : logsOfPods(settings.namespace ?? "NAMESPACE");
       const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
-      parts = { context: { streams, runs, store, supervisor, roots, storage, stopDeadlineMs, report, now }, retention };
+      parts = { context: { streams, runs, store, supervisor, roots, storage, histories, logs, stopDeadlineMs, report, now }, retention };
     },
     stop: async () => streams?.close(),
   };
@@ -59,7 +64,8 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       await parts?.context.supervisor.close();
     },
   };
-  return { before: [connect], implementations: [controllerService(() => connected().context)], after: [adopt] };
+  const page = { port: settings.httpPort, directory: fileURLToPath(new URL("../console", import.meta.url)) };
+  return { before: [connect], implementations: [controllerService(() => connected().context)], page, after: [adopt] };
 }
 
 /**

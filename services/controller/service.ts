@@ -7,11 +7,14 @@ import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../shared/base/errors.js";
 import { filesBelow } from "../shared/base/files-below.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
+import { filterSamples } from "../shared/flow/history/filter-samples.js";
+import type { RunHistory } from "../shared/flow/history/run-history.js";
+import { thin } from "../shared/flow/history/thin.js";
 import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
 import { newRun } from "../shared/flow/runs/run-store.js";
 import { openSendable } from "../shared/flow/weights/sendable.js";
-import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
+import { ControllerService, type ReadFiguresRequest } from "../shared/gen/retort/v1/controller_pb.js";
 import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { type RunSpec, RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb.js";
@@ -42,16 +45,33 @@ export function controllerService(context: () => ControllerContext): Implementat
     stopRun: async ({ runId, now }) => ({ run: await stopRun(context(), runId, now) }),
     deleteRun: async ({ runId }) => ({ freedBytes: BigInt(await deleteRun(context(), runId)) }),
     auditRun: async ({ runId }) => ({ audit: await auditRun(context().streams, await context().runs.get(runId)) }),
-    readFigures: () => later("ReadFigures"),
-    listSamples: () => later("ListSamples"),
-    readLogs: () => later("ReadLogs"),
+    readFigures: (request) => readFigures(context(), request),
+    listSamples: async ({ runId, limit, ...filter }) => {
+      const { samples } = await historyOf(context(), runId);
+      return { steps: filterSamples(samples, filter, limit || 50) };
+    },
+    readLogs: async ({ runId, role, maxBytes }) => {
+      await context().runs.get(runId);
+      return { logs: await context().logs(runId, role, maxBytes || 65_536) };
+    },
     getWeights: ({ runId, version }) => sendWeights(context(), runId, version),
   });
 }
 
-/** What a branch of its own adds. */
-function later(method: string): never {
-  throw new RetortError("Unimplemented", `${method} is not there yet`);
+/** What the events of a run say. @throws NotFound if there is none of this id */
+async function historyOf({ runs, histories }: ControllerContext, runId: string): Promise<RunHistory> {
+  await runs.get(runId);
+  return histories.of(runId);
+}
+
+async function readFigures(context: ControllerContext, { runId, names, maxPoints, afterStep }: ReadFiguresRequest) {
+  const { figures, step: lastStep } = await historyOf(context, runId);
+  const wanted = names.length ? names : [...figures.keys()];
+  const thinned = wanted.flatMap((name) => {
+    const series = figures.get(name);
+    return series ? [{ name, ...thin(series, maxPoints || 1000, afterStep) }] : [];
+  });
+  return { figures: thinned, lastStep };
 }
 
 async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec | undefined): Promise<Run> {

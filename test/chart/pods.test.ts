@@ -89,6 +89,31 @@ describeChart("a role's pod", () => {
     expect(container.ports).toContainEqual({ name: "health", containerPort: 7071 });
   });
 
+  it("has what its values add: volumes, mounts, variables, containers before and beside it, a scheduler", async () => {
+    const container = (name: string) => ({ name, image: "busybox:1.37" });
+    const role = {
+      extraVolumes: [{ name: "scratch", emptyDir: {} }],
+      extraVolumeMounts: [{ name: "scratch", mountPath: "/scratch" }],
+      envFrom: [{ secretRef: { name: "tokens" } }],
+      initContainers: [container("fetch")],
+      sidecars: [container("proxy")],
+      schedulerName: "gang",
+    };
+    const { spec } = await podOf("learner", { set: [`roles.learner=${JSON.stringify(role)}`] });
+    expect(spec).toMatchObject({ initContainers: role.initContainers, schedulerName: "gang" });
+    expect(spec.containers.map(({ name }: { name: string }) => name)).toEqual(["retort", "proxy"]);
+    expect(spec.volumes).toContainEqual(role.extraVolumes[0]);
+    expect(spec.containers[0].volumeMounts).toContainEqual(role.extraVolumeMounts[0]);
+    expect(spec.containers[0].envFrom).toEqual(role.envFrom);
+    expect((await podOf("student", {})).spec).not.toHaveProperty("initContainers");
+  });
+
+  it("and every object have the labels that the values add", async () => {
+    const manifests = await render({ set: ['commonLabels={"team":"research"}', "metrics.serviceMonitor.enabled=true"] });
+    expect(manifests.filter(({ metadata }) => metadata.labels?.team !== "research").map(({ metadata }) => metadata.name)).toEqual([]);
+    for (const [name, { metadata }] of podsOf(manifests)) expect([name, metadata.labels?.team]).toEqual([name, "research"]);
+  });
+
   it("has longer to stop than its process takes", async () => {
     for (const role of ["learner", "reward", "student", "teacher"]) {
       const pod = await podOf(role, {});

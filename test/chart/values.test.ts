@@ -15,9 +15,57 @@ describeChart("the chart's values", () => {
     ["a setting that the chart decides", 'controller.settings.host="127.0.0.1"', /'host' not allowed/],
     ["a setting out of bounds", "roles.student.settings.maxRows=0", /\/roles\/student\/settings\/maxRows[\s\S]*minimum/],
     ["a word that is no choice", 'weights.store="disk"', /\/weights\/store[\s\S]*'directory', 'nats'/],
+    ["a size without its unit", 'data.size="20"', /\/data\/size[\s\S]*does not match/],
+    ["a size that is a number", "nats.storage.size=20", /\/nats\/storage\/size[\s\S]*got number, want string/],
+    ["a volume source that is a text", 'models.source={"hostPath":"/data"}', /\/models\/source\/hostPath[\s\S]*got string, want object/],
     ["a NATS URL that is none", 'nats.url="nats.messaging:4222"', /\/nats\/url[\s\S]*does not match/],
   ])("refuse %s", async (_, value, message) => {
     await expect(renderText({ set: [value] })).rejects.toThrow(message);
+  });
+
+  const token = ['token.existingSecret="callers"'];
+  const tls = ['tls.existingSecret="tls"'];
+  const open = ['controller.service.type="LoadBalancer"'];
+  it.each<[string, readonly string[], RegExp]>([
+    ["a controller that anybody may call", [...open, ...tls], /service\.type LoadBalancer lets anybody .* name a Secret with a token/],
+    [
+      "tokens in plain text",
+      ['controller.service.type="NodePort"', ...token],
+      /service\.type NodePort without TLS shows its callers' tokens/,
+    ],
+    [
+      "a store that is too small for the streams",
+      ['nats.storage.size="100Mi"'],
+      /nats\.storage\.size is 100Mi, and the streams .* need 512Mi/,
+    ],
+    ["a promise that is too small for them", ['nats.storage.maxFileStore="0.4G"'], /nats\.storage\.maxFileStore is 0\.4G/],
+    [
+      "a GPU limit beside gpus",
+      ['roles.teacher.resources={"limits":{"nvidia.com/gpu":1}}'],
+      /roles\.teacher\.resources\.limits names nvidia\.com\/gpu: say gpus/,
+    ],
+    [
+      "a slice of a GPU beside gpus",
+      ['roleDefaults.resources={"requests":{"nvidia.com/mig-1g.10gb":1}}'],
+      /resources\.requests names nvidia\.com\/mig-1g\.10gb: say gpus \(and gpuResource\)/,
+    ],
+    [
+      "a mount of no volume",
+      ['roles.student.extraVolumeMounts=[{"name":"scratch","mountPath":"/scratch"}]'],
+      /roles\.student\.extraVolumeMounts mounts scratch, which extraVolumes does not have/,
+    ],
+    [
+      "a second container of the role's name",
+      ['roles.reward.sidecars=[{"name":"retort"}]'],
+      /roles\.reward has a further container named retort/,
+    ],
+  ])("refuse %s", async (_, set, message) => {
+    await expect(renderText({ set })).rejects.toThrow(message);
+  });
+
+  it("take a controller that is open to callers with a token and TLS, or with certificates", async () => {
+    await expect(renderText({ set: [...open, ...token, ...tls] })).resolves.toContain("type: LoadBalancer");
+    await expect(renderText({ set: [...open, ...tls, "tls.clientAuth=true"] })).resolves.toContain("type: LoadBalancer");
   });
 
   it("need the URL of a NATS that is not the release's own", async () => {

@@ -240,6 +240,7 @@ describe("retort --help", () => {
         "doctor",
         "eval",
         "export",
+        "fetch",
         "import",
         "models",
         "pause",

@@ -4,7 +4,7 @@ import { assertions, circles, type Import, importsIn, sourcesOf, textOf, undocum
 const roles = ["student", "teacher", "reward", "learner", "controller"];
 
 /** What every role may import. */
-const shared = ["shared/gen", "shared/base", "shared/ml", "shared/flow", "shared/codec", "shared/tasks"];
+const shared = ["shared/gen", "shared/base", "shared/ml", "shared/flow", "shared/codec", "shared/tasks", "shared/openai"];
 
 /** What each room may import besides itself: the table of services/README.md. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
@@ -13,6 +13,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "shared/ml": ["shared/base"],
   "shared/flow": ["shared/gen", "shared/base"],
   "shared/codec": ["shared/gen", "shared/base", "shared/ml", "shared/flow"],
+  "shared/openai": ["shared/gen", "shared/base", "shared/ml", "shared/flow"],
   "shared/tasks": ["shared/base", "shared/ml"],
   ...Object.fromEntries(roles.map((role) => [role, shared])),
   console: ["shared/gen", "shared/flow"],

@@ -77,12 +77,14 @@ export function roleDeployment(
   };
 }
 
-/** Name, labels and owner of an object of a run. */
-export function metadataOf(set: RoleSet, { namespace, owner: label }: ManifestContext, owner: Owner | undefined) {
+/** Name, labels and owner of an object of a run; its pods' labels and annotations are its own, too: quotas and costs go by them. */
+export function metadataOf(set: RoleSet, { namespace, owner: label, templates }: ManifestContext, owner: Owner | undefined) {
+  const { labels: further, annotations } = templates[set.role].metadata ?? {};
   return {
     name: nameOf(set),
     namespace,
-    labels: labelsOf(set, label),
+    labels: { ...further, ...labelsOf(set, label) },
+    ...(annotations ? { annotations } : {}),
     // Not `blockOwnerDeletion`: it needs rights over the owner's finalizers, and nothing here waits for it.
     ...(owner ? { ownerReferences: [{ apiVersion: owner.apiVersion, kind: owner.kind, name: owner.name, uid: owner.uid }] } : {}),
   };

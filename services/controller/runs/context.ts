@@ -3,6 +3,8 @@ import type { Report } from "../../shared/flow/runs/aside.js";
 import type { RootSettings } from "../../shared/flow/runs/paths.js";
 import type { RunStore } from "../../shared/flow/runs/run-store.js";
 import type { WeightStore } from "../../shared/flow/weights/store.js";
+import type { Histories } from "./histories.js";
+import type { ReadLogs } from "./read-logs.js";
 import type { RunStorage } from "./storage.js";
 import type { Supervisor } from "./supervisor.js";
 
@@ -17,6 +19,10 @@ export interface ControllerContext {
   readonly now: () => Date;
   /** Where runs keep their files; without it sizes are unknown, and no run can be deleted. */
   readonly storage?: RunStorage;
+  /** What the events of runs say. */
+  readonly histories: Histories;
+  /** The logs of a run's processes. */
+  readonly logs: ReadLogs;
   /** How long a stop may take. Default 120000. */
   readonly stopDeadlineMs?: number;
   /** What is done about an event that cannot be read. */

@@ -9,6 +9,7 @@ import { rlExperiment } from "./rl.js";
 import { stalenessExperiment } from "./staleness.js";
 import { summarisationExperiment } from "./summarisation.js";
 import { taskAgnosticExperiment } from "./task-agnostic.js";
+import { tokensExperiment } from "./tokens.js";
 
 /** The paper's experiments by name. */
 export const experiments: Readonly<Record<string, Experiment>> = Object.fromEntries(
@@ -23,5 +24,6 @@ export const experiments: Readonly<Record<string, Experiment>> = Object.fromEntr
     stalenessExperiment,
     summarisationExperiment,
     taskAgnosticExperiment,
+    tokensExperiment,
   ].map((experiment) => [experiment.name, experiment]),
 );

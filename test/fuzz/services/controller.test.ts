@@ -2,6 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { Histories } from "../../../services/controller/runs/histories.js";
+import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
 import { createLog } from "../../../services/shared/base/log.js";
@@ -16,7 +18,10 @@ import {
   GetRunRequestSchema,
   GetWeightsRequestSchema,
   ListRunsRequestSchema,
+  ListSamplesRequestSchema,
   PauseRunRequestSchema,
+  ReadFiguresRequestSchema,
+  ReadLogsRequestSchema,
   ResumeRunRequestSchema,
   StartRunRequestSchema,
   StopRunRequestSchema,
@@ -69,7 +74,15 @@ describe("ControllerService, asked with anything", () => {
     await runs.create(newRun({ ...kept, state: RunState.SUCCEEDED }));
     const files = new Map([["model.safetensors", new Uint8Array([1, 2, 3])]]);
     await storeBytes(store, "kept", 0, files, 1n);
-    const context = { streams, runs, store, supervisor, now: () => new Date() };
+    const context = {
+      streams,
+      runs,
+      store,
+      supervisor,
+      histories: new Histories(streams),
+      logs: logsUnder(directory),
+      now: () => new Date(),
+    };
     const runId = "kept";
     const ids = ["kept", "going", "none", "A", "a.b", "a.>", "*", "-", "\0", "../weights", "a".repeat(64)];
     const models = ["", "teacher", "student"].map((name) => (name ? example(`models/${name}`) : ""));
@@ -87,6 +100,9 @@ describe("ControllerService, asked with anything", () => {
         stopRun: [create(StopRunRequestSchema, { runId: "going" })],
         deleteRun: [create(DeleteRunRequestSchema, { runId: "none" })],
         auditRun: [create(AuditRunRequestSchema, { runId })],
+        readFigures: [create(ReadFiguresRequestSchema, { runId, names: ["loss"], maxPoints: 10 })],
+        listSamples: [create(ListSamplesRequestSchema, { runId })],
+        readLogs: [create(ReadLogsRequestSchema, { runId, role: "learner" })],
         getWeights: [create(GetWeightsRequestSchema, { runId, version: 0 })],
       },
       unlike: ["StartRun", "ListRuns", "PauseRun", "ResumeRun", "StopRun", "DeleteRun", "AuditRun"],

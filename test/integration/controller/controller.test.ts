@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Histories } from "../../../services/controller/runs/histories.js";
+import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
 import { createLog } from "../../../services/shared/base/log.js";
@@ -58,7 +60,15 @@ describe("a controller", () => {
   beforeEach(async () => {
     launcher = new FakeLauncher();
     supervisor = new Supervisor({ streams, runs, launcher, log });
-    const context = { streams, runs, store, supervisor, now: () => new Date() };
+    const context = {
+      streams,
+      runs,
+      store,
+      supervisor,
+      histories: new Histories(streams),
+      logs: logsUnder(directory),
+      now: () => new Date(),
+    };
     const options = { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7 };
     server = new RpcServer([controllerService(() => context)], options, log);
     await server.start();

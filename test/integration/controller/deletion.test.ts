@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Histories } from "../../../services/controller/runs/histories.js";
+import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Retention } from "../../../services/controller/runs/retention.js";
 import { RunStorage } from "../../../services/controller/runs/storage.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
@@ -56,7 +58,16 @@ describe("what runs keep", () => {
     storage = new RunStorage({ dataDir, streams, runs, store });
     supervisor = new Supervisor({ streams, runs, launcher, log, storage });
     await supervisor.adopt();
-    const context = { streams, runs, store, supervisor, storage, now: () => new Date() };
+    const context = {
+      streams,
+      runs,
+      store,
+      supervisor,
+      storage,
+      histories: new Histories(streams),
+      logs: logsUnder(dataDir),
+      now: () => new Date(),
+    };
     server = new RpcServer([controllerService(() => context)], { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7 }, log);
     await server.start();
     client = createClient(ControllerService, `127.0.0.1:${server.port}`, { timeoutMs: 20_000, maxMessageBytes: 1e7 });

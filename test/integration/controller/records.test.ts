@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { Histories } from "../../../services/controller/runs/histories.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
 import { createLog } from "../../../services/shared/base/log.js";
@@ -62,7 +63,16 @@ describe("a record that cannot be read", () => {
     const report = keepAside(streams, log);
     runs = await RunStore.open(streams, report);
     supervisor = new Supervisor({ streams, runs, launcher, log });
-    const context = { streams, runs, store: {} as WeightStore, supervisor, report, now: () => new Date() };
+    const context = {
+      streams,
+      runs,
+      store: {} as WeightStore,
+      supervisor,
+      report,
+      histories: new Histories(streams),
+      logs: async () => [],
+      now: () => new Date(),
+    };
     server = new RpcServer([controllerService(() => context)], { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7 }, log);
     await server.start();
     client = createClient(ControllerService, `127.0.0.1:${server.port}`, { timeoutMs: 20_000, maxMessageBytes: 1e7 });

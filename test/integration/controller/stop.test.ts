@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { ControllerContext } from "../../../services/controller/runs/context.js";
+import { Histories } from "../../../services/controller/runs/histories.js";
 import { pauseRun, resumeRun, stopRun } from "../../../services/controller/runs/steer.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { createLog } from "../../../services/shared/base/log.js";
@@ -49,7 +50,16 @@ describe("a run that is asked to stop", () => {
     const supervisor = new Supervisor({ streams: own, runs, launcher, log, stopDeadlineMs, noticeMs });
     open.push(supervisor);
     await supervisor.adopt();
-    const context: ControllerContext = { streams, runs, store: {} as WeightStore, supervisor, stopDeadlineMs, now: () => new Date() };
+    const context: ControllerContext = {
+      streams,
+      runs,
+      store: {} as WeightStore,
+      supervisor,
+      stopDeadlineMs,
+      histories: new Histories(streams),
+      logs: async () => [],
+      now: () => new Date(),
+    };
     return { launcher, supervisor, context };
   };
   const begin = async (runId: string, fields: Parameters<typeof newRun>[0] = {}) => {

@@ -132,6 +132,20 @@ describe("a teacher's Score and a learner's Step", () => {
     expect((await step({ kind: "full" }, { prefixTokens: 1 })).completionTokens).toBe(2);
   });
 
+  it("count only the tokens that are chosen, if asked, and report all", async () => {
+    const [all, some] = [await step({ kind: "full" }, {}), await step({ kind: "full" }, { tokens: { by: "divergence", share: 0.5 } })];
+    expect(some.loss).toBeGreaterThan(all.loss);
+    expectAllClose([some.divergence, some.entropy], [all.divergence, all.entropy], { rtol: 1e-5 });
+    await expect(step({ kind: "full" }, { tokens: { by: "luck" } })).rejects.toMatchObject({
+      code: "InvalidArgument",
+      message: expect.stringMatching(/tokens\.by/),
+    });
+    await expect(step({ kind: "full" }, { tokens: {} })).rejects.toMatchObject({
+      code: "InvalidArgument",
+      message: expect.stringMatching(/tokens\.by/),
+    });
+  });
+
   const plain = (objective: Record<string, unknown>, optimizer: Record<string, unknown>, totalSteps = 0) =>
     learner.step({
       sequences: [0, 1].map((i) => ({

@@ -50,31 +50,57 @@ export function scopeOf(method: DescMethod): Scope {
 const openPath = "/grpc.health.v1.Health/";
 const reflectionPath = /^\/grpc\.reflection\./;
 
-/**
- * Lets a call in, before its message is read: its caller's token must permit the method, and there must be room for one more
- * call.
- */
-export function accessInterceptor(services: readonly DescService[], { grants, maxCalls }: AccessOptions): grpc.ServerInterceptor {
-  const scopes = new Map(
-    services.flatMap(({ typeName, methods }) => methods.map((method): [string, Scope] => [`/${typeName}/${method.name}`, scopeOf(method)])),
-  );
-  let calls = 0;
+/** Who may call what, and how much at a time. */
+export class CallGate {
+  readonly #options: AccessOptions;
+  readonly #scopes: ReadonlyMap<string, Scope>;
+  #calls = 0;
+
+  constructor(services: readonly DescService[], options: AccessOptions) {
+    this.#options = options;
+    this.#scopes = new Map(
+      services.flatMap(({ typeName, methods }) =>
+        methods.map((method): [string, Scope] => [`/${typeName}/${method.name}`, scopeOf(method)]),
+      ),
+    );
+  }
+
+  /**
+   * Lets a call in, which then counts until {@link leave}: its caller's token must permit the method, and there must be room for one
+   * more call.
+   *
+   * @param authorization what the caller shows, as `Bearer TOKEN`
+   * @returns why it isn't let in
+   */
+  enter(path: string, authorization: string): RetortError | undefined {
+    const { grants, maxCalls } = this.#options;
+    const needed = this.#scopes.get(path) ?? (reflectionPath.test(path) ? Scope.READ : Scope.ADMIN);
+    const refused = checkToken(authorization, grants, needed) ?? overload(this.#calls, maxCalls);
+    if (!refused) this.#calls++;
+    return refused;
+  }
+
+  leave(): void {
+    this.#calls--;
+  }
+}
+
+/** Lets calls in, before their messages are read; health checks are no calls. */
+export function accessInterceptor(gate: CallGate): grpc.ServerInterceptor {
   return ({ path }, call) => {
     if (path.startsWith(openPath)) return new grpc.ServerInterceptingCall(call);
-    const needed = scopes.get(path) ?? (reflectionPath.test(path) ? Scope.READ : Scope.ADMIN);
     let counted = false;
     const release = () => {
-      if (counted) calls--;
+      if (counted) gate.leave();
       counted = false;
     };
     return new grpc.ServerInterceptingCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, admit) => {
-            const refused = refusal(metadata, grants, needed) ?? overload(calls, maxCalls);
+            const refused = gate.enter(path, String(metadata.get("authorization")[0] ?? ""));
             if (refused) return call.sendStatus(toStatus(refused));
             counted = true;
-            calls++;
             admit(metadata);
           },
           onCancel: release,
@@ -92,10 +118,14 @@ function overload(calls: number, maxCalls: number): RetortError | undefined {
   return new RetortError("ResourceExhausted", `${calls} calls are in progress, and maxCalls is ${maxCalls}; try again later, or raise it`);
 }
 
-/** Why a caller may not call; undefined if it may. Every token is compared, in a time that does not tell how much of it is right. */
-function refusal(metadata: grpc.Metadata, grants: readonly Grant[], needed: Scope): RetortError | undefined {
+/**
+ * Why a caller may not call; undefined if it may. Every token is compared, in a time that does not tell how much of it is right.
+ *
+ * @param authorization `Bearer <token>`, as it was shown; empty if nothing was
+ */
+export function checkToken(authorization: string, grants: readonly Grant[], needed: Scope): RetortError | undefined {
   if (grants.length === 0) return undefined;
-  const shown = digest(String(metadata.get("authorization")[0] ?? ""));
+  const shown = digest(authorization);
   let permitted = Scope.UNSPECIFIED;
   for (const { token, scope: own } of grants) if (timingSafeEqual(shown, digest(`Bearer ${token}`))) permitted = own;
   if (permitted === Scope.UNSPECIFIED)

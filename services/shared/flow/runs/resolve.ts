@@ -52,6 +52,8 @@ export interface ObjectiveSettings {
   readonly temperatureSquared: boolean;
   /** 0: all completion tokens count. */
   readonly prefixTokens: number;
+  /** undefined: all of them count. */
+  readonly tokens: { readonly by: Closed<"TokenSelectionSpec.by">; readonly share: number } | undefined;
 }
 
 /** How a phase's steps are taken; as OptimizerSpec in run_spec.proto. */
@@ -201,7 +203,7 @@ type NumericSetting =
 
 /** An objective with its preset and defaults filled in. */
 export function resolveObjective(
-  preset: Partial<ObjectiveSpec>,
+  preset: Omit<Partial<ObjectiveSpec>, "tokens">,
   given: Partial<ObjectiveSpec> | undefined,
   samplesPerPrompt: number,
 ): ObjectiveSettings {
@@ -228,6 +230,7 @@ export function resolveObjective(
     ratioClip: numeric("ratioClip", 10),
     temperatureSquared: given?.temperatureSquared ?? false,
     prefixTokens: given?.prefixTokens ?? 0,
+    tokens: given?.tokens && { by: closedValue("TokenSelectionSpec.by", given.tokens.by), share: given.tokens.share ?? 0.5 },
   };
 }
 

@@ -32,6 +32,15 @@ export interface Objective extends DivergenceOptions {
   readonly klBaseline: boolean;
   readonly ratioClip: number;
   readonly normalisation: "sequence" | "token";
+  /** Which completion tokens count; absent: all. The w of the others are 0, and the mean is that of those that count. */
+  readonly tokens?: TokenSelection | undefined;
+}
+
+/** Which of a completion's tokens count; as TokenSelectionSpec in run_spec.proto. */
+export interface TokenSelection {
+  readonly by: "prefix" | "suffix" | "entropy" | "divergence" | "random";
+  /** In (0, 1]. */
+  readonly share: number;
 }
 
 /** True if the objective compares distributions. */
@@ -79,6 +88,11 @@ export function objectiveProblems(objective: Objective, vocab = Number.MAX_SAFE_
     const whose = field === "k" && highest === vocab ? ", the vocabulary's size" : "";
     return [{ fieldPath: `objective.${name}`, description: `is ${value}; it must lie in [${lowest}, ${highest}${whose}]` }];
   });
+  const { tokens } = objective;
+  if (tokens && !(tokens.share > 0 && tokens.share <= 1))
+    problems.push({ fieldPath: "objective.tokens.share", description: `is ${tokens.share}; it must lie in (0, 1]` });
+  if (tokens?.by === "divergence" && !needsTeacher(objective))
+    problems.push({ fieldPath: "objective.tokens.by", description: "is divergence, and this objective asks no teacher; use entropy" });
   const refused = needsTeacher(objective) && refusal(objective.divergence, objective.signal, objective.klBaseline);
   return refused ? [...problems, { fieldPath: "objective.signal", description: refused }] : problems;
 }

@@ -7,6 +7,7 @@ import { checkLength, checkLogprobs } from "../signals/checks.js";
 import { checkSignal, type Score } from "../signals/score.js";
 import type { ScorePart, TeacherHeads } from "../signals/signal.js";
 import { signals } from "../signals/table.js";
+import type { CountedTokens } from "./select-tokens.js";
 
 /** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */
 export interface TrainSequence {
@@ -31,10 +32,13 @@ export interface MicroBatch {
 /**
  * Weight of each of a sequence's rows in the step's mean. `sequence`: 1/(L_y · number of sequences); `token`: 1/tokens
  * of the whole step. The denominators belong to the step, so that a split into micro-batches changes nothing.
+ *
+ * @param counted which tokens count; absent: all. L_y and tokens are then numbers of those
  */
-export function rowWeights(batch: readonly TrainSequence[], normalisation: Objective["normalisation"]): number[] {
-  const tokens = batch.reduce((sum, { completionIds }) => sum + completionIds.length, 0);
-  return batch.map(({ completionIds }) => (normalisation === "token" ? 1 / tokens : 1 / (completionIds.length * batch.length)));
+export function rowWeights(batch: readonly TrainSequence[], normalisation: Objective["normalisation"], counted?: CountedTokens): number[] {
+  const lengths = batch.map(({ completionIds }, i) => counted?.[i]?.reduce((sum, one) => sum + one, 0) ?? completionIds.length);
+  const tokens = lengths.reduce((sum, length) => sum + length, 0);
+  return lengths.map((length) => (normalisation === "token" ? 1 / tokens : 1 / (length * batch.length)));
 }
 
 /** How sequences become the inputs of a step's graph. */
@@ -48,6 +52,8 @@ export interface BatchLayout {
   readonly blockRows: number;
   /** Teachers' heads by their digests, for signals that need one. */
   readonly heads?: TeacherHeads;
+  /** Which completion tokens of the whole batch count; absent: all. */
+  readonly counted?: CountedTokens | undefined;
 }
 
 /** How a batch is split. */
@@ -91,8 +97,8 @@ export function splitBatch(
  * @throws InvalidArgument naming the sequence, and the array or token that is at fault
  */
 export function microBatch(batch: readonly TrainSequence[], members: readonly number[], layout: BatchLayout): MicroBatch {
-  const { inputs, padId, vocab, objective, blockRows } = layout;
-  const weights = rowWeights(batch, objective.normalisation);
+  const { inputs, padId, vocab, objective, blockRows, counted } = layout;
+  const weights = rowWeights(batch, objective.normalisation, counted);
   const sequences = members.map((i) => batch[i]!);
   sequences.forEach((sequence, i) => {
     checkSequence(sequence, members[i]!, vocab);
@@ -107,6 +113,9 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
   sequences.forEach((sequence, i) => {
     const member = members[i]!;
     fillRows(columns, row, sequence, weights[member]!, member);
+    counted?.[member]?.forEach((counts, n) => {
+      if (!counts) columns.weights[row + n] = 0;
+    });
     if (needsTeacher(objective)) parts.push(scorePart(columns, row, sequence, member, objective));
     row += sequence.completionIds.length;
   });

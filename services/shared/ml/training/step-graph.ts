@@ -31,9 +31,9 @@ export interface StepGraphOptions {
   readonly gradientCheckpointing?: boolean | undefined;
 }
 
-/** Forward, loss and backward of one micro-batch. */
-function lossAndGradients(graph: Graph, options: StepGraphOptions, out: GradientOut): Graph {
-  const { config, trainable, objective, blocks, headSoftCap, gradientCheckpointing = false } = options;
+/** Forward and loss of one micro-batch, with what its gradient begins from. */
+function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
+  const { config, trainable, objective, blocks, headSoftCap } = options;
   const { specs } = trainable;
   const frozen = declareWeights(graph, trainable.frozen, options.frozen ?? "inputs");
   const params = new Map([...declareWeights(graph, specs, "inputs"), ...frozen]);
@@ -50,7 +50,7 @@ function lossAndGradients(graph: Graph, options: StepGraphOptions, out: Gradient
   const form = {
     objective,
     logits: (hidden: Value, weight: Value) => headLogits(config, hidden, weight),
-    trained: dependsOn(head_VD, wrt),
+    trained: isTrained && dependsOn(head_VD, wrt),
   };
   const head = blocks
     ? blockedHead(form, hidden_RD, head_VD, rows, graph.input("blockRows", "int64", []))
@@ -59,6 +59,14 @@ function lossAndGradients(graph: Graph, options: StepGraphOptions, out: Gradient
   graph.output("distance", head.distance_R);
   graph.output("logprobs", head.logprobs_R);
   graph.output("entropy", head.entropy_R);
+  return { hidden_RD, head_VD, head, stages, wrt };
+}
+
+/** Forward, loss and backward of one micro-batch. */
+function lossAndGradients(graph: Graph, options: StepGraphOptions, out: GradientOut): Graph {
+  const { trainable, gradientCheckpointing = false } = options;
+  const { specs } = trainable;
+  const { hidden_RD, head_VD, head, stages, wrt } = lossOf(graph, options, true);
   // A tied head is the embedding too, and a low-rank one is made of others: its gradient goes on from there.
   const seeds = [{ value: hidden_RD, seed: head.hiddenGradient_RD }];
   if (head.headGradient_VD) seeds.push({ value: head_VD, seed: head.headGradient_VD });
@@ -72,3 +80,10 @@ export const gradientsGraph = (options: StepGraphOptions): Graph => lossAndGradi
 
 /** Adds the gradients of one micro-batch to those of the earlier ones. */
 export const accumulateGraph = (options: StepGraphOptions): Graph => lossAndGradients(new Graph("accumulate"), options, accumulated);
+
+/** What a step reports of each row, without gradients. */
+export function valuesGraph(options: StepGraphOptions): Graph {
+  const graph = new Graph("values");
+  lossOf(graph, options, false);
+  return graph;
+}

@@ -11,13 +11,15 @@ import { parameterCount } from "../models/model-params.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
 import { batchOverhead } from "../runtime/batches.js";
-import { Session, type SessionOptions } from "../runtime/session.js";
+import { floatsOf } from "../runtime/outputs.js";
+import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
 import { Optimizer, type OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
+import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
 import { rowOutputs, StatsCollector, type StepStats } from "./stats.js";
-import { accumulateGraph, gradientsGraph, type StepGraphOptions } from "./step-graph.js";
+import { accumulateGraph, gradientsGraph, type StepGraphOptions, valuesGraph } from "./step-graph.js";
 
 /** How a model is trained, whatever the batch. */
 export interface TrainerOptions extends SessionOptions {
@@ -30,6 +32,9 @@ export interface TrainerOptions extends SessionOptions {
   /** Keep only the inputs of layers for the backward pass and compute the rest again: less memory for a third more work. Default false. */
   readonly gradientCheckpointing?: boolean | undefined;
 }
+
+/** The graphs of a trainer by what they are for. */
+const graphs = { gradients: gradientsGraph, accumulate: accumulateGraph, values: valuesGraph };
 
 /** What the graphs of one trainer differ in, besides their length. */
 type StepForm = Pick<StepGraphOptions, "blocks" | "headSoftCap">;
@@ -136,7 +141,7 @@ export class Trainer {
     const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
     const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation), watched);
-    await this.#gradients(batch, parts, stats);
+    await this.#gradients(batch, parts, stats, await this.#counted(batch, parts));
     const norm = await this.#optimizer.norm();
     const result = stats.finish(norm, learningRate);
     if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) {
@@ -180,39 +185,70 @@ export class Trainer {
     await this.#optimizer.release();
   }
 
-  /** Puts the gradients of a step's loss into the state, and what it reports into `stats`. */
-  async #gradients(batch: readonly TrainSequence[], parts: readonly number[][], stats: StatsCollector): Promise<void> {
-    const kind = parts.length === 1 ? "gradients" : "accumulate";
-    if (kind === "accumulate") this.#state.clearGradients();
-    const { feeds, gradientsIn, gradientsOut } = this.#state;
-    const frozen = this.#isMapped ? {} : Object.fromEntries(allInMemory(this.#frozen));
-    const constant = { ...frozen, ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
+  /** The completion tokens that count; undefined for all. */
+  async #counted(batch: readonly TrainSequence[], parts: readonly number[][]): Promise<CountedTokens | undefined> {
+    const { tokens } = this.#options.objective;
+    if (!tokens) return undefined;
+    if (!needsValues(tokens)) return countedTokens(batch, tokens);
+    const values: Float32Array[] = batch.map(({ completionIds }) => new Float32Array(completionIds.length));
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members);
+      const session = await this.#session("values", form, part);
+      const outputs = await session.run({ ...part.feeds, ...this.#weightFeeds }, rowOutputs(part));
+      const all = floatsOf(outputs, tokens.by === "entropy" ? "entropy" : "distance");
+      let row = 0;
+      for (const member of members) {
+        const own = values[member]!;
+        own.set(all.subarray(row, row + own.length));
+        row += own.length;
+      }
+    }
+    return countedTokens(batch, tokens, values);
+  }
+
+  /** What every graph of a step reads besides its batch. */
+  get #weightFeeds(): Feeds {
+    const frozen = this.#isMapped ? {} : Object.fromEntries(allInMemory(this.#frozen));
+    return { ...frozen, ...this.#state.feeds };
+  }
+
+  /** Puts the gradients of a step's loss into the state, and what it reports into `stats`. */
+  async #gradients(
+    batch: readonly TrainSequence[],
+    parts: readonly number[][],
+    stats: StatsCollector,
+    counted?: CountedTokens,
+  ): Promise<void> {
+    const kind = parts.length === 1 ? "gradients" : "accumulate";
+    if (kind === "accumulate") this.#state.clearGradients();
+    const { gradientsIn, gradientsOut } = this.#state;
+    const constant = { ...this.#weightFeeds, ...(kind === "accumulate" ? gradientsIn : {}) };
+    for (const members of parts) {
+      const { part, form } = this.#layOut(batch, members, counted);
       const session = await this.#session(kind, form, part);
       stats.add(part, await session.run({ ...part.feeds, ...constant }, { ...gradientsOut, ...rowOutputs(part) }));
     }
   }
 
-  #layOut(batch: readonly TrainSequence[], members: readonly number[]) {
+  #layOut(batch: readonly TrainSequence[], members: readonly number[], counted?: CountedTokens) {
     const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
     const { vocabSize, hiddenSize, padId } = this.#config;
     const blockRows = this.#options.blockRows ?? blockRowsFor(rows, vocabSize, hiddenSize);
     const inputs = inputsOf(this.#config);
     const { objective } = this.#options;
-    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads };
+    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, counted };
     // A micro-batch has the states of one head.
     const headSoftCap = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "")?.softCap;
     return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, headSoftCap } };
   }
 
-  async #session(kind: "gradients" | "accumulate", form: StepForm, part: MicroBatch): Promise<Session> {
+  async #session(kind: keyof typeof graphs, form: StepForm, part: MicroBatch): Promise<Session> {
     const { objective, gradientCheckpointing } = this.#options;
     return this.#sessions.get(`${kind}/${form.blocks}/${form.headSoftCap}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
       const frozen = this.#isMapped ? this.#frozen : undefined;
       const parts = { config: withRoom(this.#config, room), trainable: this.#trainable, frozen };
       const options = { ...parts, objective, gradientCheckpointing, ...form };
-      const graph = kind === "gradients" ? gradientsGraph(options) : accumulateGraph(options);
+      const graph = graphs[kind](options);
       // Packed, the constants would be there once more for each graph, and a product of so many rows is no faster by it.
       return Session.create(graph, { ...this.#options, memoryArena: true, asWritten: true, bound: true, packed: false });
     });

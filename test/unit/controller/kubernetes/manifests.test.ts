@@ -61,6 +61,14 @@ describe("learnerJob()", () => {
   });
 });
 
+describe("metadataOf()", () => {
+  it("gives an object what its pods have, and the launcher's labels over it", () => {
+    const mine = { ...template, metadata: { labels: { team: "research", "retort/run": "another" }, annotations: { cost: "42" } } };
+    const { metadata } = learnerJob(learner, undefined, { ...context, templates: { ...context.templates, learner: mine } }, owner);
+    expect(metadata).toMatchObject({ labels: { team: "research", "retort/run": runId }, annotations: { cost: "42" } });
+  });
+});
+
 describe("roleDeployment()", () => {
   const deployment = roleDeployment(teacher, create(RoleSpecSchema, { device: "cuda", threads: 4 }), context, owner, 2);
   const pod = deployment.spec!.template;

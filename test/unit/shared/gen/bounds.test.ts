@@ -10,7 +10,16 @@ import { SampleRequestSchema } from "../../../../services/shared/gen/retort/v1/s
 /** Fields without a bound, and why. */
 const anyValueIsASeed = new Set(["RunSpec.seed", "PromptTask.seed", "SampleRequest.seed"]);
 /** What a learner measured is told as it is, NaN and infinity among it; nothing is made as large as it says. */
-const measured = new Set(["Precision", "StepFinished", "EvaluationFinished", "SampledFigures", "PassAt", "BestCheckpoint"]);
+const measured = new Set([
+  "Precision",
+  "ProcessFigures",
+  "TrainingSample",
+  "StepFinished",
+  "EvaluationFinished",
+  "SampledFigures",
+  "PassAt",
+  "BestCheckpoint",
+]);
 
 const isMeasured = ({ parent, scalar, fieldKind }: DescField) =>
   fieldKind === "scalar" && scalar === ScalarType.DOUBLE && measured.has(parent.name);

@@ -34,6 +34,7 @@ const withoutTable = [
   "ObjectiveSpec.normalisation",
   "OptimizerSpec.schedule",
   "SignalSpec.hiddenDtype",
+  "TokenSelectionSpec.by",
 ];
 
 describe("the closed sets of the protos", () => {

@@ -1,0 +1,50 @@
+{{- /* What would go wrong only later, in a pod that waits or a port that is open: refused when the chart is rendered. */ -}}
+
+{{- /* A quantity with its unit, such as 10Gi, in bytes. */ -}}
+{{- define "retort.bytes" -}}
+{{- $number := regexFind "^[0-9.]+" . -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 -}}
+{{- mulf (float64 $number) (index $units (trimPrefix $number .)) | int64 -}}
+{{- end }}
+
+{{- define "retort.checks" -}}
+{{- $v := .Values -}}
+{{- if and (eq $v.weights.store "directory") (not (has "student" $v.data.roles)) -}}
+{{- fail "weights.store directory needs the data volume in the students' pods: add student to data.roles" -}}
+{{- end -}}
+{{- if and (ne $v.controller.service.type "ClusterIP") (not $v.token.existingSecret) (not (and $v.tls.existingSecret $v.tls.clientAuth)) -}}
+{{- fail (printf "controller.service.type %s lets anybody outside the cluster start runs: name a Secret with a token (token.existingSecret), or ask callers for certificates (tls.existingSecret, tls.clientAuth)" $v.controller.service.type) -}}
+{{- end -}}
+{{- if and (ne $v.controller.service.type "ClusterIP") (not $v.tls.existingSecret) -}}
+{{- fail (printf "controller.service.type %s without TLS shows its callers' tokens to the network: name a Secret with a certificate (tls.existingSecret)" $v.controller.service.type) -}}
+{{- end -}}
+{{- if $v.nats.enabled -}}
+{{- $name := ternary "maxFileStore" "size" (ne $v.nats.storage.maxFileStore "") -}}
+{{- $size := index $v.nats.storage $name -}}
+{{- if lt (include "retort.bytes" $size | int64) 536870912 -}}
+{{- fail (printf "nats.storage.%s is %s, and the streams of prompts, rollouts, results and events need 512Mi: give it more; the default is 20Gi" $name $size) -}}
+{{- end -}}
+{{- end -}}
+{{- range $role := list "learner" "reward" "student" "teacher" -}}
+{{- $config := mergeOverwrite (deepCopy $v.roleDefaults) (deepCopy (index $v.roles $role | default dict)) -}}
+{{- range $kind := list "requests" "limits" -}}
+{{- range $resource, $_ := index $config.resources $kind | default dict -}}
+{{- if or (eq $resource $config.gpuResource) (hasPrefix "nvidia.com/" $resource) (hasPrefix "amd.com/" $resource) -}}
+{{- fail (printf "roles.%s.resources.%s names %s: say gpus (and gpuResource), which also choose the CUDA image, the toleration and /dev/shm" $role $kind $resource) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $volumes := list -}}
+{{- range $config.extraVolumes }}{{ $volumes = append $volumes .name }}{{ end -}}
+{{- range $config.extraVolumeMounts -}}
+{{- if not (has .name $volumes) -}}
+{{- fail (printf "roles.%s.extraVolumeMounts mounts %s, which extraVolumes does not have" $role .name) -}}
+{{- end -}}
+{{- end -}}
+{{- range concat (list) $config.sidecars $config.initContainers -}}
+{{- if eq .name "retort" -}}
+{{- fail (printf "roles.%s has a further container named retort, the name of the role's own: name it otherwise" $role) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
