@@ -28,7 +28,8 @@ interface ChartProps {
 
 const height = 210;
 /** Room at the right for the curves' names. */
-const roomOf = (width: number): number => Math.min(170, Math.round(width / 3));
+const roomOf = (width: number, curves: readonly Curve[]): number =>
+  Math.min(16 + 6.5 * Math.max(...curves.map(({ label }) => label.length)), 170, Math.round(width / 3));
 
 /** A chart of curves over one axis. Arrow keys move the cursor, whose values stand above. */
 export function Chart({ title, unit, xLabel, curves, log, sync }: ChartProps) {
@@ -118,7 +119,7 @@ function options({ curves, log, sync, look, direct, width, say }: Drawn): uPlot.
     series,
     bands,
     legend: { show: false },
-    padding: [8, direct ? (u) => roomOf(u.width) : 12, 0, 0],
+    padding: [8, direct ? (u) => roomOf(u.width, curves) : 12, 0, 0],
     scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
     axes: [
       { ...axis, size: 28, values: (_, ticks) => ticks.map(tick) },
@@ -142,7 +143,7 @@ function drawLabels(u: uPlot, curves: readonly Curve[], palette: readonly string
   ctx.font = `${11 * ratio}px system-ui`;
   ctx.textAlign = "left";
   ctx.textBaseline = "middle";
-  const room = (roomOf(u.width) - 10) * ratio;
+  const room = (roomOf(u.width, curves) - 10) * ratio;
   let above = Number.NEGATIVE_INFINITY;
   for (const { label, color, at } of places) {
     const y = Math.max(at, above + 13 * ratio);

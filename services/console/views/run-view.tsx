@@ -29,7 +29,7 @@ export function RunView({ source, runId, tab }: { readonly source: Source; reado
   const everyMs = source.control && live ? 2000 : 0;
   const run = useLoaded(() => source.run(runId), runId, everyMs);
   const figures = useLoaded(() => source.figures(runId, [], maxPoints), runId, everyMs);
-  const history = useHistory(source, runId);
+  const history = useHistory(source, runId, figures.value !== undefined || figures.error !== undefined);
   const error = run.error ?? figures.error;
   if (run.value && live === over.includes(run.value.state)) setLive(!live);
   if (!run.value) return error === undefined ? <p>Loading {runId} …</p> : <Trouble error={error} />;

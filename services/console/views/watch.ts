@@ -5,10 +5,18 @@ import type { Source } from "../source/source.js";
 /** How often what a run says is shown. */
 const everyMs = 400;
 
-/** A run's history as its events come in; shown a few times a second however many come. */
-export function useHistory(source: Source, runId: string): RunHistory {
+/** How many events are taken before the page may do something else. */
+const atOnce = 250;
+
+/**
+ * A run's history as its events come in; shown a few times a second however many come.
+ *
+ * @param begin false while something else is to be loaded first: a long run has hundreds of thousands of events
+ */
+export function useHistory(source: Source, runId: string, begin = true): RunHistory {
   const [state, setState] = useState({ history: new RunHistory({ sampledSteps: 1 }) });
   useEffect(() => {
+    if (!begin) return;
     const leave = new AbortController();
     const history = new RunHistory({ sampledSteps: 1 });
     setState({ history });
@@ -22,7 +30,11 @@ export function useHistory(source: Source, runId: string): RunHistory {
     const follow = async () => {
       while (!leave.signal.aborted) {
         try {
-          for await (const event of source.watch(runId, leave.signal)) history.push(event);
+          let taken = 0;
+          for await (const event of source.watch(runId, leave.signal)) {
+            history.push(event);
+            if (++taken % atOnce === 0) await new Promise((resolve) => setTimeout(resolve));
+          }
           return show();
         } catch {
           // The view's own request says what is wrong; a stream that broke begins again.
@@ -35,6 +47,6 @@ export function useHistory(source: Source, runId: string): RunHistory {
       leave.abort();
       clearInterval(timer);
     };
-  }, [source, runId]);
+  }, [source, runId, begin]);
   return state.history;
 }

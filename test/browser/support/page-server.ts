@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { ControllerClient } from "../../../services/cli/local.js";
@@ -21,12 +22,13 @@ const types: Readonly<Record<string, string>> = {
 /** Serves the page, and gRPC-Web in front of a real controller, whose events it folds into figures and samples. */
 export async function servePage(controller: ControllerClient): Promise<{ url: string; close(): void }> {
   const leave = new AbortController();
-  const histories = new Map<string, RunHistory>();
-  const history = (runId: string): RunHistory => {
-    const known = histories.get(runId) ?? new RunHistory();
-    if (!histories.has(runId)) void follow(controller, runId, known, leave.signal);
+  const histories = new Map<string, Followed>();
+  // A run that is over is read to its end first; of one that goes on, what has come.
+  const history = async (runId: string): Promise<RunHistory> => {
+    const known = histories.get(runId) ?? follow(controller, runId, leave.signal);
     histories.set(runId, known);
-    return known;
+    await Promise.race([known.ended, setTimeout(1000)]);
+    return known.history;
   };
   const adapter = connectNodeAdapter({
     routes: (router) =>
@@ -39,8 +41,8 @@ export async function servePage(controller: ControllerClient): Promise<{ url: st
         validateRun: (request) => controller.validateRun(request),
         startRun: (request) => controller.startRun(request),
         watchRun: (request, { signal }) => controller.watchRun(request, { signal }),
-        readFigures: ({ runId, names, maxPoints }) => figures(history(runId), names, maxPoints),
-        listSamples: (request) => ({ steps: filterSamples(history(request.runId).samples, request) }),
+        readFigures: async ({ runId, names, maxPoints }) => figures(await history(runId), names, maxPoints),
+        listSamples: async (request) => ({ steps: filterSamples((await history(request.runId)).samples, request) }),
       }),
   });
   const server = createServer((request, response) => {
@@ -61,12 +63,21 @@ export async function servePage(controller: ControllerClient): Promise<{ url: st
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close };
 }
 
-async function follow(controller: ControllerClient, runId: string, history: RunHistory, signal: AbortSignal): Promise<void> {
-  try {
-    for await (const { event } of controller.watchRun({ runId }, { signal })) if (event) history.push(event);
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
+interface Followed {
+  readonly history: RunHistory;
+  readonly ended: Promise<void>;
+}
+
+function follow(controller: ControllerClient, runId: string, signal: AbortSignal): Followed {
+  const history = new RunHistory();
+  const read = async () => {
+    try {
+      for await (const { event } of controller.watchRun({ runId }, { signal })) if (event) history.push(event);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  };
+  return { history, ended: read() };
 }
 
 function figures(history: RunHistory, names: readonly string[], maxPoints: number): MessageInitShape<typeof ReadFiguresResponseSchema> {
