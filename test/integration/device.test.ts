@@ -7,9 +7,13 @@ import { processSettings, readSettings } from "../../services/shared/base/settin
 import { newRun } from "../../services/shared/flow/runs/run-store.js";
 import { availableDevices, checkDevice, devices } from "../../services/shared/ml/runtime/device.js";
 import type { Device } from "../../services/shared/ml/runtime/session.js";
+import { expectClear, retort } from "../support/runs/retort.js";
 import { example, RoleProcess, RunBench } from "../support/runs/run-bench.js";
 import { specOf } from "../support/runs/run-spec.js";
 import { eventually } from "../support/servers/nats.js";
+
+/** Why WebGPU is refused, and the way out. */
+const webgpu = /webgpu (is refused|cannot be used here): .*FusedMatMul.*use device cpu, or cuda/;
 
 describe("the device setting", () => {
   let available: Device[];
@@ -37,6 +41,24 @@ describe("the device setting", () => {
       expect(started.log).not.toContain("is serving");
     },
   );
+
+  it.each(["student", "teacher", "learner", "reward"])(
+    "ends a %s on webgpu before it serves, with the reason and the way out",
+    async (role) => {
+      const model = role === "reward" ? [] : ["--model", example("models/student")];
+      const started = new RoleProcess([`--role=${role}`, "--log-format=json", ...model, "--device=webgpu"]);
+      expect(await started.exit).toBe(78);
+      expect(started.log).toMatch(webgpu);
+      expect(started.log).not.toContain("is serving");
+    },
+  );
+
+  it.each([
+    ["sample", "1=", "--model", example("models/student")],
+    ["eval", "--model", example("models/student"), "--data", example("data/held-out.jsonl")],
+  ])("ends retort %s on webgpu likewise", async (...argv) => {
+    expectClear(await retort([...argv, "--device", "webgpu"]), webgpu);
+  });
 
   it("ends the processes of a run likewise: their launcher must not try again", async () => {
     if (!missing) return;
