@@ -17,6 +17,7 @@ const closeMs = 2000;
 
 /** What a process is told with nothing in hand, by its role. */
 const idleWords: Readonly<Record<string, string>> = {
+  learner: "the run's records to be stored",
   student: "prompts",
   teacher: "completions to score",
   reward: "completions to judge",

@@ -24,8 +24,8 @@ export class WorkClock {
   readonly #now: () => number;
   readonly #inHand = new Set<Doing>();
   #sinceMs: number;
-  /** What it was at since {@link mostly} was asked last: how long, and the last of each kind of work. */
-  readonly #lately = new Map<Work, { ms: number; doing: Doing }>();
+  /** What it was at since {@link mostly} was asked last: how long, and the last of each kind of work; with nothing in hand is a kind. */
+  readonly #lately = new Map<Work | "idle", { ms: number; doing: Doing }>();
   #workMs = 0;
   #waitMs = 0;
 
@@ -76,7 +76,8 @@ export class WorkClock {
     const now = this.#now();
     const doing = this.current;
     const ms = now - this.#sinceMs;
-    this.#lately.set(doing.work, { ms: (this.#lately.get(doing.work)?.ms ?? 0) + ms, doing });
+    const kind = doing === this.#idle ? "idle" : doing.work;
+    this.#lately.set(kind, { ms: (this.#lately.get(kind)?.ms ?? 0) + ms, doing });
     if (doing.work === Work.WAITING) this.#waitMs += ms;
     else this.#workMs += ms;
     this.#sinceMs = now;
