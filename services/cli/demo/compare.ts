@@ -1,5 +1,5 @@
 import pc from "picocolors";
-import { promptOfRow } from "../../shared/codec/examples.js";
+import { promptOfRow } from "../../shared/codec/prompt-of-row.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
 import { startBar } from "../bar.js";

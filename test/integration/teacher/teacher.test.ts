@@ -60,6 +60,32 @@ describe("a teacher process", () => {
     });
   const scoreOf = async ({ key }: Rollout): Promise<TeacherScore> => fromBinary(TeacherScoreSchema, await bench.result(key!, "score"));
 
+  it("scores behind its own prompt where the rollout brings one", async () => {
+    const plain = sequence("12=", "twelve");
+    const own = sequence("Note: 12 is twelve. 12=", "twelve");
+    const withOwn = { ...plain, teacherPromptIds: own.promptIds! };
+    const withSame = { ...plain, teacherPromptIds: plain.promptIds! };
+    const [brought, asPrompts] = [rolloutOf([withOwn, withSame]), rolloutOf([own, plain])];
+    await publishRollout(bench.streams, brought);
+    await publishRollout(bench.streams, asPrompts);
+    const score = await scoreOf(brought);
+    expect(score.sequencesDigest).toBe(sequencesDigest(brought.sequences));
+    expect(score.sequencesDigest).not.toBe(sequencesDigest(asPrompts.sequences));
+    // Every bit: the same texts side by side.
+    expect(score.scores).toEqual((await scoreOf(asPrompts)).scores);
+    const [behindOwn, alone] = score.scores;
+    expect(behindOwn!.logprobs!.data).not.toEqual(alone!.logprobs!.data);
+  });
+
+  it("says of a sequence whose own prompt leaves no room that it is too long, and scores the others", async () => {
+    const long = toRecord(new Int32Array(model.config.maxPositions).fill(5));
+    const rollout = rolloutOf([{ ...sequence("12=", "twelve"), teacherPromptIds: long }, sequence("7=", "seven")]);
+    await publishRollout(bench.streams, rollout);
+    const { scores } = await scoreOf(rollout);
+    expect(scores[0]!.failure).toMatch(/exceed the model's \d+ positions/);
+    expect(scores[1]!.failure).toBe("");
+  });
+
   it("scores every sequence with the signal that the rollout asks for, and says whose it is", async () => {
     const rollout = rolloutOf([sequence("12=", "twelve"), sequence("7=", "eight")]);
     await publishRollout(bench.streams, rollout);
