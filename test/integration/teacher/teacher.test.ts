@@ -39,10 +39,11 @@ describe("a teacher process", () => {
   afterAll(() => bench.stop());
 
   let next = 0;
-  const sequence = (prompt: string, completion: string, version = 0): MessageInitShape<typeof SequenceSchema> => {
+  const sequence = (prompt: string, completion: string, version = 0, teacherPrompt?: string): MessageInitShape<typeof SequenceSchema> => {
     const completionIds = model.tokenizer.encode(completion);
     return {
       promptIds: toRecord(model.tokenizer.encode(prompt, { addSpecial: true })),
+      ...(teacherPrompt && { teacherPromptIds: toRecord(model.tokenizer.encode(teacherPrompt, { addSpecial: true })) }),
       completionIds: toRecord(completionIds),
       policyVersions: toRecord(new Uint32Array(completionIds.length).fill(version)),
     };
@@ -61,11 +62,9 @@ describe("a teacher process", () => {
   const scoreOf = async ({ key }: Rollout): Promise<TeacherScore> => fromBinary(TeacherScoreSchema, await bench.result(key!, "score"));
 
   it("scores behind its own prompt where the rollout brings one", async () => {
-    const plain = sequence("12=", "twelve");
-    const own = sequence("Note: 12 is twelve. 12=", "twelve");
-    const withOwn = { ...plain, teacherPromptIds: own.promptIds! };
-    const withSame = { ...plain, teacherPromptIds: plain.promptIds! };
-    const [brought, asPrompts] = [rolloutOf([withOwn, withSame]), rolloutOf([own, plain])];
+    const own = "12=twelve 12=";
+    const brought = rolloutOf([sequence("12=", "twelve", 0, own), sequence("12=", "twelve", 0, "12=")]);
+    const asPrompts = rolloutOf([sequence(own, "twelve"), sequence("12=", "twelve")]);
     await publishRollout(bench.streams, brought);
     await publishRollout(bench.streams, asPrompts);
     const score = await scoreOf(brought);
@@ -78,8 +77,8 @@ describe("a teacher process", () => {
   });
 
   it("says of a sequence whose own prompt leaves no room that it is too long, and scores the others", async () => {
-    const long = toRecord(new Int32Array(model.config.maxPositions).fill(5));
-    const rollout = rolloutOf([{ ...sequence("12=", "twelve"), teacherPromptIds: long }, sequence("7=", "seven")]);
+    const long = "1".repeat(model.config.maxPositions);
+    const rollout = rolloutOf([sequence("12=", "twelve", 0, long), sequence("7=", "seven")]);
     await publishRollout(bench.streams, rollout);
     const { scores } = await scoreOf(rollout);
     expect(scores[0]!.failure).toMatch(/exceed the model's \d+ positions/);
