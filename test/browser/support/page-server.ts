@@ -82,5 +82,5 @@ function follow(controller: ControllerClient, runId: string, signal: AbortSignal
 
 function figures(history: RunHistory, names: readonly string[], maxPoints: number): MessageInitShape<typeof ReadFiguresResponseSchema> {
   const asked = [...history.figures].filter(([name]) => names.length === 0 || names.includes(name));
-  return { lastStep: history.step, figures: asked.map(([name, series]) => ({ name, ...thin(series, maxPoints || 1000, -1) })) };
+  return { lastStep: history.step, figures: asked.map(([name, series]) => ({ name, ...thin(series, maxPoints || 1000) })) };
 }
