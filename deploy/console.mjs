@@ -1,4 +1,4 @@
-// Builds the page of services/console: console.js, console.css and index.html in dist/services/console, for the controller and
+// Builds the page of services/console: console.js, console.css, index.html and icon.svg in dist/services/console, for the controller and
 // for reports. Plain JavaScript, since it runs before anything is compiled, and only if a source is newer.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 
@@ -14,7 +14,7 @@ export async function buildConsole() {
   // Loaded here: a checkout without packages installs them first.
   const { build } = await import("esbuild");
   mkdirSync(target, { recursive: true });
-  copyFileSync(`${sources}/index.html`, `${target}/index.html`);
+  for (const name of ["icon.svg", "index.html"]) copyFileSync(`${sources}/${name}`, `${target}/${name}`);
   await build({
     entryPoints: { console: `${sources}/main.tsx` },
     outdir: target,

@@ -5,7 +5,6 @@ import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 import { retort } from "../support/runs/retort.js";
 import { eventually } from "../support/servers/nats.js";
 import { findChromium, type Theme, Visitor } from "./support/browser.js";
-import { servePage } from "./support/page-server.js";
 
 const chromium = findChromium();
 if (!chromium) console.warn("skipped: the page is tested in a real browser; install chromium, or name one in CHROMIUM");
@@ -20,7 +19,6 @@ const themes: readonly Theme[] = ["light", "dark"];
 (chromium ? describe : describe.skip)("the page in a real browser", () => {
   let cluster: LocalCluster;
   let visitor: Visitor;
-  let page: Awaited<ReturnType<typeof servePage>>;
   let ids: string[];
 
   const finished = async (name: string, divergence: string): Promise<string> => {
@@ -32,11 +30,9 @@ const themes: readonly Theme[] = ["light", "dark"];
   beforeAll(async () => {
     cluster = await LocalCluster.start();
     visitor = await Visitor.open(chromium ?? "");
-    page = await servePage(cluster.controller);
     ids = [await finished("forward", "forward_kl"), await finished("reverse", "reverse_kl")];
   });
   afterAll(async () => {
-    page?.close();
     await visitor?.browser.close();
     await cluster?.stop();
   });
@@ -44,7 +40,7 @@ const themes: readonly Theme[] = ["light", "dark"];
 
   it("watches a run that goes on, holds it and goes on with it", async () => {
     const runId = await cluster.begin(tinySpec("long", body("jsd", 5000)));
-    await visitor.visit(`${page.url}#/run/${runId}`, ".chart");
+    await visitor.visit(`${cluster.page}/#/run/${runId}`, ".chart");
     const step = async () => Number((await visitor.text(".facts dd")).split("/")[0]?.replace(/\D/g, ""));
     const first = await step();
     await eventually("the page shows later steps", async () => (await step()) > first);
@@ -59,7 +55,7 @@ const themes: readonly Theme[] = ["light", "dark"];
   });
 
   it("says what is wrong with a spec by its fields", async () => {
-    await visitor.visit(`${page.url}#/start`, "textarea");
+    await visitor.visit(`${cluster.page}/#/start`, "textarea");
     await visitor.press("Check");
     await visitor.page.waitForSelector(".notes");
     expect(await visitor.text(".notes")).toContain("student.model");
@@ -71,7 +67,7 @@ const themes: readonly Theme[] = ["light", "dark"];
     const { code, stderr } = await retort(["report", ...ids, "--controller", cluster.address, "--out", report]);
     expect([code, stderr]).toEqual([0, expect.anything()]);
     const shown: string[] = [];
-    for (const base of [page.url, pathToFileURL(report).href]) {
+    for (const base of [`${cluster.page}/`, pathToFileURL(report).href]) {
       await visitor.visit(`${base}#/run/${ids[1]}/samples`, ".tokens");
       await visitor.page.focus(".tokens [tabindex='0']");
       for (let i = 0; i < 2; i++) await visitor.page.keyboard.press("ArrowRight");
@@ -93,7 +89,7 @@ const themes: readonly Theme[] = ["light", "dark"];
   it.each(views)("shows %s at every width, light and dark, and axe-core finds nothing", async (name, selector, place) => {
     for (const theme of themes)
       for (const width of [390, 1280, 2560]) {
-        await visitor.visit(`${page.url}#/${place()}`, selector, width, theme);
+        await visitor.visit(`${cluster.page}/#/${place()}`, selector, width, theme);
         await visitor.shoot(`${name}-${width}-${theme}`);
         expect([width, theme, await visitor.overflow()]).toEqual([width, theme, 0]);
         if (width < 2560) expect(await visitor.violations()).toEqual([]);
@@ -101,7 +97,7 @@ const themes: readonly Theme[] = ["light", "dark"];
   });
 
   it("keeps losses of different divergences apart, and names what the specs differ in", async () => {
-    await visitor.visit(`${page.url}#/compare/${ids.join()}`, ".chart");
+    await visitor.visit(`${cluster.page}/#/compare/${ids.join()}`, ".chart");
     const titles = await visitor.page.$$eval(".chart b", (found) => found.map(({ textContent }) => textContent));
     expect(titles).toEqual(expect.arrayContaining(["loss (forward_kl)", "loss (reverse_kl)", "entropy"]));
     expect(await visitor.text("[aria-label='Difference of the specs']")).toContain("phases[0].objective.divergence");

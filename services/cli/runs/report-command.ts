@@ -25,9 +25,6 @@ const quietMs = 1500;
 /** Newest activities that are kept of a run: what the timeline shows. */
 const mostActivities = 20_000;
 
-/** Version 0 is evaluated before any step. */
-const everyStep = -1;
-
 interface ReportOptions extends ControllerOptions {
   readonly out: string;
   readonly points: number;
@@ -65,7 +62,7 @@ async function readRun(controller: ControllerClient, runId: string, maxPoints: n
     else if (kind !== "stepFinished" && kind !== "samplesRecorded" && kind !== "processFigures") events.push(event);
     if (activities.length > 2 * mostActivities) activities = activities.slice(-mostActivities);
   }
-  const figures = [...history.figures].map(([name, series]) => create(FigureSchema, { name, ...thin(series, maxPoints, everyStep) }));
+  const figures = [...history.figures].map(([name, series]) => create(FigureSchema, { name, ...thin(series, maxPoints) }));
   return {
     run: runOf(await controller.getRun({ runId })),
     figures: create(ReadFiguresResponseSchema, { figures, lastStep: history.step }),
