@@ -40,8 +40,10 @@ export async function* distil(spec: RunSpec): AsyncGenerator<StepStats> {
   const teacher = await loadModel(found(spec.teachers[0], "the teacher").model);
   const data = found(spec.data, "the data");
   const encoder = new Encoder(student.tokenizer, student.config.eosIds, chatOfData(data, undefined));
-  const items = itemsOf(await readDataset(data.path, columnsOf(data), data.limit), encoder);
-
+  const rows = await readDataset(data.path, columnsOf(data), data.limit);
+  if (rows.some(({ teacherPrompt }) => teacherPrompt))
+    throw new RetortError("InvalidArgument", "the recipe leaves out rows' teacherPrompt");
+  const items = itemsOf(rows, encoder);
   const scorer = new Scorer(teacher.config, teacher.params, machine);
   const sampler = new Sampler(student.config, student.params, machine);
   const trainer = new Trainer(student.config, student.params, trainerOptions(found(run.phases[0], "a phase")));
