@@ -67,7 +67,7 @@ export async function* distil(spec: RunSpec): AsyncGenerator<StepStats> {
   }
 }
 
-/** A completion of the student's for each prompt of a step, each drawn with a seed of its own. */
+/** A completion of the student's for each prompt of a step, each with a seed of its own. */
 async function sampled(
   sampler: Sampler,
   stopIds: readonly number[],
@@ -95,7 +95,6 @@ const written = ({ tasks }: StepPlan, items: readonly Item[]) =>
   });
 
 const itemAt = (items: readonly Item[], row: number): Item => found(items[row], `row ${row}`);
-
 const trainerOptions = ({ objective, optimizer }: Phase) => ({ ...machine, objective, optimizer, ...optimizer });
 
 function refuseOthers({ student, teachers, data }: RunSpec, { phases }: ResolvedRun): void {
