@@ -1,4 +1,4 @@
-import { copyFile, type FileHandle, open, rename, truncate } from "node:fs/promises";
+import { copyFile, type FileHandle, open, rename } from "node:fs/promises";
 
 /** Most bytes that wait to be written, such as for room on a full disk. */
 const mostPending = 64 * 2 ** 20;
@@ -12,6 +12,7 @@ export class AppendFile {
   readonly #handle: FileHandle;
   #size: number;
   #pending: Uint8Array[] = [];
+  #last: Promise<void> = Promise.resolve();
 
   private constructor(path: string, handle: FileHandle, size: number) {
     this.path = path;
@@ -34,21 +35,32 @@ export class AppendFile {
     return new AppendFile(path, handle, keep);
   }
 
-  /** Adds a piece. @throws what the system says, where it is not written yet; ResourceExhausted bytes are kept for the next call */
-  async append(piece: Uint8Array): Promise<void> {
+  /**
+   * Adds a piece, behind those of earlier calls.
+   *
+   * @throws what the system says, where it could not be written; it is kept for the next call
+   */
+  append(piece: Uint8Array): Promise<void> {
     this.#pending.push(piece);
+    const written = this.#last.then(() => this.#write());
+    this.#last = written.catch(() => {});
+    return written;
+  }
+
+  async #write(): Promise<void> {
+    // An earlier call may have taken this one's piece along.
     const bytes = Buffer.concat(this.#pending);
+    this.#pending = [];
     try {
       for (let done = 0; done < bytes.length; )
         done += (await this.#handle.write(bytes, done, bytes.length - done, this.#size + done)).bytesWritten;
     } catch (error) {
       // A reader must not take a part for a whole.
-      await truncate(this.path, this.#size).catch(() => {});
-      if (bytes.length > mostPending) this.#pending = [];
+      await this.#handle.truncate(this.#size).catch(() => {});
+      if (bytes.length <= mostPending) this.#pending.unshift(bytes);
       throw error;
     }
     this.#size += bytes.length;
-    this.#pending = [];
   }
 
   /** All that was written is on the disk. */

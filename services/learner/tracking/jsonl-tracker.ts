@@ -55,8 +55,8 @@ export class JsonlTracker implements Tracker {
     return this.#file.close();
   }
 
-  #line({ step, timeMs, seconds }: TrackedPoint, words: object, values: readonly NamedValue[]): Promise<void> {
-    const line = { step, time: new Date(timeMs).toISOString(), seconds, ...words, ...Object.fromEntries(values) };
+  #line({ step, timeMs, elapsedSeconds }: TrackedPoint, words: object, values: readonly NamedValue[]): Promise<void> {
+    const line = { step, time: new Date(timeMs).toISOString(), elapsedSeconds, ...words, ...Object.fromEntries(values) };
     return this.#file.append(Buffer.from(`${JSON.stringify(line)}\n`));
   }
 }

@@ -59,8 +59,8 @@ export class TensorboardTracker implements Tracker {
   }
 
   async samples({ step, timeMs }: TrackedPoint, samples: readonly TrainingSample[]): Promise<void> {
-    for (const [i, sample] of samples.entries())
-      await this.#file.append(tfRecord(textEvent(timeMs / 1000, step, `samples/${i}`, sampleText(sample))));
+    const records = samples.map((sample, i) => tfRecord(textEvent(timeMs / 1000, step, `samples/${i}`, sampleText(sample))));
+    await this.#file.append(Buffer.concat(records));
   }
 
   sync(): Promise<void> {

@@ -26,7 +26,7 @@ function message(writer: BinaryWriter, number: number, write: Write): void {
 function event(wallSeconds: number, step: number, write: Write): Uint8Array {
   const writer = new BinaryWriter();
   writer.tag(field.event.wallTime, WireType.Bit64).double(wallSeconds);
-  writer.tag(field.event.step, WireType.Varint).int64(step);
+  if (step !== 0) writer.tag(field.event.step, WireType.Varint).int64(step);
   write(writer);
   return writer.finish();
 }

@@ -5,8 +5,8 @@ import type { TrainingSample } from "../../shared/gen/retort/v1/events_pb.js";
 export interface TrackedPoint {
   readonly step: number;
   readonly timeMs: number;
-  /** Seconds since the run was made. */
-  readonly seconds: number;
+  /** Since the run was made. */
+  readonly elapsedSeconds: number;
 }
 
 /** The figures of a step, with what is no number. */

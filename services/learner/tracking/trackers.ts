@@ -63,7 +63,7 @@ export class Trackers {
   /** Takes an event that is about to be published. */
   async take(event: EventBody): Promise<void> {
     const timeMs = Date.now();
-    const point = (step: number): TrackedPoint => ({ step, timeMs, seconds: (timeMs - this.#createdMs) / 1000 });
+    const point = (step: number): TrackedPoint => ({ step, timeMs, elapsedSeconds: (timeMs - this.#createdMs) / 1000 });
     if (event.case === "stepFinished") {
       const step = create(StepFinishedSchema, event.value);
       const { phase, source, completionTokens } = step;
