@@ -2,7 +2,9 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { redactUrl } from "../shared/base/redact-url.js";
 import { addCommand, print, wholeNumber } from "./command.js";
+import { noteController } from "./known-controllers.js";
 import { startLocal } from "./local.js";
+import { supervisor } from "./supervise.js";
 
 interface UpOptions {
   readonly port: number;
@@ -39,12 +41,20 @@ async function up(program: Command, { dataDir, httpPort, ...options }: UpOptions
     dataDir: resolve(dataDir),
     progress: (sentence) => console.error(sentence),
   });
+  const forget = await noteController({ address: service.address, page: service.page, dataDir: resolve(dataDir), pid: process.pid }).catch(
+    (error: Error) => {
+      console.error(`commands in other directories will need --controller ${service.address}: ${error.message}`);
+      return () => {};
+    },
+  );
+  supervisor.add({ stop: async () => forget(), kill: () => forget() });
   print(
     program,
     { controller: service.address, page: service.page, nats: redactUrl(service.nats) },
     `see runs at ${service.page}\ncontroller ${service.address}, NATS ${redactUrl(service.nats)}; start a run with: retort run SPEC.yaml`,
   );
   const failure = await service.ended;
+  forget();
   await service.stop();
   throw failure;
 }

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { textTable } from "../../services/cli/text-table.js";
+import { textTable } from "../../services/cli/terminal/text-table.js";
 import { found } from "../../services/shared/base/found.js";
 import { runtimes } from "../../services/shared/ml/runtime/session.js";
 import { bounds, copyNodes, type Measured, onCpu } from "./bounds.js";

@@ -17,6 +17,7 @@ import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type ControllerOptions, controllerOptions, withController } from "../runs/controller.js";
+import { findRun } from "../runs/find-run.js";
 import { exportDirectory } from "./export-directory.js";
 
 interface ExportOptions extends ControllerOptions {
@@ -87,7 +88,9 @@ async function exportModel(source: string, options: ExportOptions): Promise<Expo
   if (problem) throw new RetortError("FailedPrecondition", problem);
   const fetched = await mkdtemp(join(tmpdir(), "retort-export-"));
   try {
-    const policyVersion = await withController(options, (controller) => fetchWeights(controller, source, options.policyVersion, fetched));
+    const policyVersion = await withController(options, async (controller) =>
+      fetchWeights(controller, await findRun(controller, source), options.policyVersion, fetched),
+    );
     return { ...(await convert(source, fetched, options)), policyVersion };
   } finally {
     await rm(fetched, { recursive: true, force: true });

@@ -5,6 +5,7 @@ import { found } from "../../shared/base/found.js";
 import { type AuditFinished, AuditFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { addCommand, print } from "../command.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
+import { findRun } from "./find-run.js";
 
 /** Adds `retort audit`. */
 export function addAuditCommand(program: Command): void {
@@ -12,8 +13,9 @@ export function addAuditCommand(program: Command): void {
     ["audit on-policy-251125-…", "each was trained on, or has another recorded outcome"],
     ["audit on-policy-251125-… --json | jq .failures", "why samples were not trained on, and how often"],
   ]);
-  controllerOptions(command).action((runId: string, options: ControllerOptions) =>
+  controllerOptions(command).action((named: string, options: ControllerOptions) =>
     withController(options, async (controller) => {
+      const runId = await findRun(controller, named);
       const audit = found((await controller.auditRun({ runId })).audit, "the audit of the controller's answer");
       print(program, toJson(AuditFinishedSchema, audit), auditText(audit));
       if (!audit.holds) throw new RetortError("DataLoss", `run ${runId}: ${audit.problems.length} samples or steps are not accounted for`);

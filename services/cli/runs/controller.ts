@@ -3,12 +3,16 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import type { ClientOptions } from "../../shared/base/rpc/client.js";
+import { answers, knownControllers } from "../known-controllers.js";
 import { type ControllerClient, connectController } from "../local.js";
+
+const defaultDataDir = ".retort";
 
 /** How a command finds its controller. */
 export interface ControllerOptions {
   readonly controller?: string;
-  readonly dataDir: string;
+  /** Default: .retort here, else that of whichever controller this user runs. */
+  readonly dataDir?: string;
   readonly token?: string;
   readonly tlsCa?: string;
   readonly tlsCert?: string;
@@ -23,23 +27,56 @@ export const controllerOptions = (command: Command): Command =>
     .option("--tls-ca <file>", "authority (PEM) of the controller's certificate; without it the connection is plaintext")
     .option("--tls-cert <file>", "own certificate (PEM), for a controller that asks for one")
     .option("--tls-key <file>", "own key (PEM)")
-    .option("--data-dir <dir>", "directory of `retort up`", ".retort");
+    .option("--data-dir <dir>", "directory of `retort up` (default: .retort, else the one in which it runs)");
 
-/** Does some work with a controller. @throws FailedPrecondition if none is known */
-export async function withController<T>(options: ControllerOptions, work: (controller: ControllerClient) => Promise<T>): Promise<T> {
-  const started = await readFile(join(options.dataDir, "address"), "utf8").then(
+/** Where a controller serves, and the directory of its state if it is on this machine. */
+export interface FoundController {
+  readonly address: string;
+  readonly dataDir?: string;
+}
+
+/**
+ * The controller that is meant: --controller, RETORT_CONTROLLER, the one of --data-dir, the one of .retort here, or else the one that
+ * this user runs in another directory.
+ *
+ * @throws FailedPrecondition if none is known, or several are
+ */
+export async function findController(options: Pick<ControllerOptions, "controller" | "dataDir">): Promise<FoundController> {
+  const named = options.controller ?? process.env.RETORT_CONTROLLER;
+  if (named) return { address: named };
+  const dataDir = options.dataDir ?? defaultDataDir;
+  const here = await readFile(join(dataDir, "address"), "utf8").then(
     (text) => text.trim(),
-    () => undefined,
+    () => "",
   );
-  const address = options.controller ?? process.env.RETORT_CONTROLLER ?? started;
-  if (!address)
+  if (here && (options.dataDir !== undefined || (await answers(here)))) return { address: here, dataDir };
+  const { serving, gone } = options.dataDir === undefined ? await knownControllers() : { serving: [], gone: [] };
+  for (const { dataDir: its, address } of gone) console.error(`the controller of ${its} (${address}) doesn't answer any more`);
+  const [only, ...others] = serving;
+  if (only && !others.length) {
+    if (here) console.error(`the controller of ${dataDir} (${here}) doesn't answer; asking that of ${only.dataDir} (${only.address})`);
+    return only;
+  }
+  if (only)
     throw new RetortError(
       "FailedPrecondition",
-      "no controller is known: start one with `retort up` in another terminal, or give --controller host:port",
+      `several controllers run here; name one: ${serving.map(({ address, dataDir: its }) => `--controller ${address} (of ${its})`).join(", ")}`,
     );
-  const controller = connectController(address, { token: options.token ?? process.env.RETORT_TOKEN, tls: await readTls(options) });
+  throw new RetortError(
+    "FailedPrecondition",
+    `${here ? `the controller of ${dataDir} (${here}) doesn't answer, and no other` : "no controller"} is known: start one with \`retort up\` in another terminal, or give --controller host:port`,
+  );
+}
+
+/** Does some work with a controller. @throws FailedPrecondition if none is known */
+export async function withController<T>(
+  options: ControllerOptions,
+  work: (controller: ControllerClient, found: FoundController) => Promise<T>,
+): Promise<T> {
+  const found = await findController(options);
+  const controller = connectController(found.address, { token: options.token ?? process.env.RETORT_TOKEN, tls: await readTls(options) });
   try {
-    return await work(controller);
+    return await work(controller, found);
   } finally {
     controller.close();
   }

@@ -7,6 +7,7 @@ import { bytesInWords } from "../bytes.js";
 import { print } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type ControllerOptions, withController } from "./controller.js";
+import { findRun } from "./find-run.js";
 
 /** Options of `retort rm`. */
 export interface RemoveOptions extends ControllerOptions {
@@ -22,9 +23,9 @@ interface Removed {
 }
 
 /** Deletes runs that are over: all of them are looked at before the first is deleted. */
-export function removeRuns(program: Command, runIds: readonly string[], options: RemoveOptions): Promise<void> {
+export function removeRuns(program: Command, named: readonly string[], options: RemoveOptions): Promise<void> {
   return withController(options, async (controller) => {
-    const ids = [...new Set(runIds)];
+    const ids = [...new Set(await Promise.all(named.map((one) => findRun(controller, one))))];
     const runs = await Promise.all(ids.map((runId) => overOrLost(controller, runId)));
     if (!options.yes) await confirm(ids, runs);
     const removed: Removed[] = [];

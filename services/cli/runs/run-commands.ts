@@ -7,15 +7,25 @@ import { isOver } from "../../shared/flow/runs/run-store.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
-import { addCommand, print } from "../command.js";
+import { addCommand, print, wantsJson } from "../command.js";
 import type { ControllerClient } from "../local.js";
-import { textTable } from "../text-table.js";
+import { type Column, textTable } from "../terminal/text-table.js";
 import { addUp } from "../up.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
+import { findRun } from "./find-run.js";
+import { printEvents } from "./print-events.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
 import { checkAudit, checkSucceeded, readSpec, runJson, runOf, runRow, watchRun } from "./runs.js";
 
 const spec = "deploy/examples/num2words/on-policy.yaml";
+const runColumns: readonly Column[] = [
+  { name: "run", rank: 3 },
+  { name: "state", rank: 3 },
+  { name: "step", rank: 3, align: "right" },
+  { name: "started (UTC)" },
+  { name: "size", rank: 2, align: "right" },
+  { name: "trained student", cut: "start" },
+];
 const someRun = "on-policy-251125-…";
 
 /** Adds the commands that talk to a controller, and the one that starts it. */
@@ -37,19 +47,25 @@ export function addRunCommands(program: Command): void {
     );
   command("watch <run>", "follow a run, from its beginning; Ctrl-C detaches", [
     [`watch ${someRun}`, "works for runs that are over, too"],
-  ]).action((runId: string, options: ControllerOptions) => withController(options, (controller) => watch(program, controller, runId)));
+    [`watch ${someRun} --json | jq -c .stepFinished.loss`, "events as they come, one a line"],
+    ["watch last", "the newest; every command takes the beginning of an id or the name of a spec, too"],
+  ]).action((named: string, options: ControllerOptions) =>
+    withController(options, async (controller) => {
+      const runId = await findRun(controller, named);
+      return wantsJson(program) ? printEvents(controller, runId, process.stdout) : watch(program, controller, runId);
+    }),
+  );
   command("runs", "list runs, newest first", [
     ["runs", ""],
     ["runs --json | jq '.[0].runId'", "the newest run's id"],
   ]).action((options: ControllerOptions) =>
-    withController(options, async (controller) => {
+    withController(options, async (controller, { dataDir }) => {
       const { runs } = await controller.listRuns({});
-      const table = textTable(["run", "state", "step", "started (UTC)", "size", "trained student"], runs.map(runRow), process.stdout);
+      const table = textTable(runColumns, runs.map(runRow), process.stdout);
       print(program, runs.map(runJson), runs.length ? table : "no runs yet; start one: retort run SPEC.yaml");
       // Of another machine's disk nothing is known here.
-      const elsewhere = options.controller ?? process.env.RETORT_CONTROLLER;
-      const free = elsewhere ? undefined : await freeBytes(options.dataDir);
-      if (runs.length && free !== undefined) console.error(`${bytesInWords(free)} free on the disk of ${options.dataDir}`);
+      const free = dataDir === undefined ? undefined : await freeBytes(dataDir);
+      if (runs.length && free !== undefined) console.error(`${bytesInWords(free)} free on the disk of ${dataDir}`);
     }),
   );
   command("rm <run...>", "delete runs that are over: checkpoints, stored weights, logs, events; the trained student stays", [
@@ -57,7 +73,7 @@ export function addRunCommands(program: Command): void {
     [`rm ${someRun} --yes`, "does not ask"],
   ])
     .option("--yes", "do not ask")
-    .action((runIds: string[], options: RemoveOptions) => removeRuns(program, runIds, options));
+    .action((named: string[], options: RemoveOptions) => removeRuns(program, named, options));
   addSteering(program, command);
 }
 
@@ -78,8 +94,9 @@ function addSteering(
       ...(name === "stop" ? ([[`stop ${someRun} --now`, "ends its processes at once, without a checkpoint"]] as const) : []),
     ]).option("--no-wait", "return at once");
     if (name === "stop") made.option("--now", "end its processes at once: a resume goes on from the last checkpoint");
-    made.action((runId: string, options: ControllerOptions & { wait: boolean; now?: boolean }) =>
+    made.action((named: string, options: ControllerOptions & { wait: boolean; now?: boolean }) =>
       withController(options, async (controller) => {
+        const runId = await findRun(controller, named);
         const asked = runOf(await controller[method]({ runId, ...(options.now ? { now: true } : {}) }));
         const reached = options.wait ? await settled(controller, asked, goals) : asked;
         print(

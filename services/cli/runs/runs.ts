@@ -11,6 +11,7 @@ import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { bytesInWords } from "../bytes.js";
 import type { ControllerClient } from "../local.js";
 import { located } from "../located.js";
+import { followRun } from "./follow-run.js";
 import { ProgressView } from "./progress.js";
 
 /** The run of a controller's answer. */
@@ -23,7 +24,7 @@ export async function readSpec(path: string): Promise<RunSpec> {
     throw new RetortError("NotFound", `the run spec ${path} cannot be read (${error.code})`);
   });
   const spec = parseSpec(bytes.toString(), path);
-  for (const { path: named, replace } of namedInputs(spec)) replace(await located(named));
+  for (const { path: named, replace, withoutWeights } of namedInputs(spec)) replace(await located(named, { withoutWeights }));
   return spec;
 }
 
@@ -36,7 +37,7 @@ export interface RunHistory {
   readonly audit?: AuditFinished;
 }
 
-/** Follows a run to its end, showing progress; aborting the signal detaches. */
+/** Follows a run to its end, showing progress, over the restarts of its controller; aborting the signal detaches. */
 export async function watchRun(
   controller: ControllerClient,
   runId: string,
@@ -47,8 +48,7 @@ export async function watchRun(
   const evaluations: EvaluationFinished[] = [];
   let audit: AuditFinished | undefined;
   try {
-    for await (const { event } of controller.watchRun({ runId }, { signal })) {
-      if (!event) continue;
+    for await (const event of followRun(controller, runId, { signal, say: (sentence) => view.say(sentence) })) {
       view.show(event);
       if (event.event.case === "stepFinished") steps.push(event.event.value);
       if (event.event.case === "evaluationFinished") evaluations.push(event.event.value);

@@ -2,8 +2,10 @@ import { RetortError } from "../../shared/base/errors.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
+import { teacherPrompts } from "../../shared/codec/teacher-prompts.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
+import type { TeacherPromptSettings } from "../../shared/flow/runs/teacher-prompts.js";
 import type { VersionFile } from "../../shared/flow/weights/store.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { textLayoutOf } from "../../shared/ml/models/architectures/table.js";
@@ -41,6 +43,8 @@ export interface ItemsRequest {
   readonly limit: number;
   readonly needs: RowNeeds;
   readonly chat: ChatSettings;
+  /** What the run's teachers read instead of the student's prompts. */
+  readonly teacherPrompts: readonly TeacherPromptSettings[];
 }
 
 /** What the learner must know of its student. */
@@ -97,11 +101,12 @@ export class TrainHost {
   }
 
   /** Reads a dataset's rows into tokens. @throws InvalidArgument naming what the rows lack, or the rows that are refused */
-  async readItems({ path, columns, limit, needs, chat }: ItemsRequest): Promise<Item[]> {
+  async readItems({ path, columns, limit, needs, chat, teacherPrompts: own }: ItemsRequest): Promise<Item[]> {
     const rows = await readDataset(path, columns, limit);
     checkRows(rows, needs, await columnsIn(path));
     const { tokenizer, config } = this.#loaded.model;
-    return itemsOf(rows, new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config)));
+    const encoder = new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config));
+    return itemsOf(rows, encoder, teacherPrompts(own, chat.chat));
   }
 
   /** The texts of tokens. */
