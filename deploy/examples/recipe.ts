@@ -14,11 +14,13 @@ import { RetortError } from "../../services/shared/base/errors.js";
 import { found } from "../../services/shared/base/found.js";
 import { type Item, itemsOf } from "../../services/shared/codec/examples.js";
 import { signalFor, signalOf } from "../../services/shared/codec/signal-spec.js";
+import { teacherPrompts } from "../../services/shared/codec/teacher-prompts.js";
 import { columnsOf, readDataset } from "../../services/shared/flow/prompts/dataset.js";
 import { planStep, type StepPlan, sampleSeed, taskSeed } from "../../services/shared/flow/prompts/plan.js";
 import { chatOfData } from "../../services/shared/flow/runs/chat.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, resolveRun } from "../../services/shared/flow/runs/resolve.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
+import { teacherPromptsOf } from "../../services/shared/flow/runs/teacher-prompts.js";
 import { Purpose, SignalSpecSchema } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import type { RunSpec } from "../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
@@ -40,7 +42,11 @@ export async function* distil(spec: RunSpec): AsyncGenerator<StepStats> {
   const teacher = await loadModel(found(spec.teachers[0], "the teacher").model);
   const data = found(spec.data, "the data");
   const encoder = new Encoder(student.tokenizer, student.config.eosIds, chatOfData(data, undefined));
-  const items = itemsOf(await readDataset(data.path, columnsOf(data), data.limit), encoder);
+  const items = itemsOf(
+    await readDataset(data.path, columnsOf(data), data.limit),
+    encoder,
+    teacherPrompts(teacherPromptsOf(spec), data.chat),
+  );
 
   const scorer = new Scorer(teacher.config, teacher.params, machine);
   const sampler = new Sampler(student.config, student.params, machine);
@@ -54,7 +60,7 @@ export async function* distil(spec: RunSpec): AsyncGenerator<StepStats> {
     const texts = plan.onPolicy ? await sampled(sampler, student.config.eosIds, run, plan, items) : written(plan, items);
     // 3. The teacher scores every token of what was written.
     const signal = signalOf(create(SignalSpecSchema, signalFor(phase.objective)));
-    const scores = needsScore(phase.objective) ? await scorer.score(texts, signal) : [];
+    const scores = needsScore(phase.objective) ? await scorer.score(texts.map(asTeacherReads), signal) : [];
     // 4. One optimiser step on the mean divergence between the two distributions.
     const batch = texts.map((text, i): TrainSequence => (scores[i] ? { ...text, score: scores[i] } : text));
     await trainer.configure(trainerOptions(phase));
@@ -76,7 +82,7 @@ async function sampled(
   const requests = tasks.flatMap((rows, task) =>
     rows.flatMap((row, prompt) =>
       Array.from({ length: phase.samplesPerPrompt }, (_, sample) => ({
-        promptIds: itemAt(items, row).promptIds,
+        ...promptsOf(itemAt(items, row)),
         seed: sampleSeed(taskSeed(run, Purpose.TRAIN, step, task), prompt, sample),
       })),
     ),
@@ -88,9 +94,18 @@ async function sampled(
 /** The dataset's own completions. */
 const written = ({ tasks }: StepPlan, items: readonly Item[]) =>
   tasks.flat().map((row) => {
-    const { promptIds, completionIds } = itemAt(items, row);
-    return { promptIds, completionIds: found(completionIds, `the completion of row ${row}`) };
+    const item = itemAt(items, row);
+    return { ...promptsOf(item), completionIds: found(item.completionIds, `the completion of row ${row}`) };
   });
+
+/** What student and teacher read. */
+const promptsOf = ({ promptIds, teacherPromptIds }: Item) => ({ promptIds, teacherPromptIds });
+
+/** A text behind the prompt that the teacher reads, where that is another. */
+const asTeacherReads = <T extends ReturnType<typeof promptsOf>>(text: T): T => ({
+  ...text,
+  promptIds: text.teacherPromptIds ?? text.promptIds,
+});
 
 const itemAt = (items: readonly Item[], row: number): Item => found(items[row], `row ${row}`);
 

@@ -1,6 +1,5 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import pc from "picocolors";
 import { RetortError } from "../shared/base/errors.js";
 import { found } from "../shared/base/found.js";
 import { ownDirectory } from "../shared/base/own-directory.js";
@@ -65,7 +64,7 @@ async function prepare(chosen: readonly Experiment[], { dataDir, jobs, host, for
   await openCharts();
   const places = new Places(dataDir);
   const needed = chosen.flatMap((experiment) => startsOf(experiment, places).flatMap((start) => Object.values(start)));
-  host.terminal.write(`${pc.bold("\nThe models that the experiments start from\n")}`);
+  host.terminal.write(host.bold("\nThe models that the experiments start from\n"));
   const known = needed.filter((job) => job !== undefined).sort((a, b) => workOf(b) - workOf(a));
   await runJobs(known, { places, sideBySide: jobs, host, force });
 }
@@ -77,7 +76,7 @@ export async function reproduce(experiment: Experiment, options: ReproduceOption
   // What cannot be drawn is known before hours of training.
   const charts = await openCharts();
   const say = (text: string): unknown => host.terminal.write(`${text}\n`);
-  say(pc.bold(`\n${experiment.name}: ${experiment.title}`));
+  say(host.bold(`\n${experiment.name}: ${experiment.title}`));
   const places = new Places(dataDir);
   const arms = jobsOf(experiment, seeds, places);
   const starts = startsOf(experiment, places);

@@ -2,7 +2,7 @@ import { createWriteStream } from "node:fs";
 import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { textTable } from "../../services/cli/text-table.js";
+import { textTable } from "../../services/cli/terminal/text-table.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import { ChaosCluster } from "./cluster.js";
 import { signal } from "./processes.js";

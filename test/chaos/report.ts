@@ -1,4 +1,4 @@
-import { textTable } from "../../services/cli/text-table.js";
+import { textTable } from "../../services/cli/terminal/text-table.js";
 import { type Fault, kindOf } from "./schedule.js";
 import type { RunWatch } from "./watch.js";
 

@@ -7,13 +7,13 @@ import { Metrics } from "../../services/shared/base/metrics.js";
 import { type Client, createClient } from "../../services/shared/base/rpc/client.js";
 import { ServerSpecSchema } from "../../services/shared/gen/retort/v1/server_pb.js";
 import { StudentService } from "../../services/shared/gen/retort/v1/student_pb.js";
-import { saveModel } from "../../services/shared/ml/models/files/model-files.js";
+import { loadModel, saveModel } from "../../services/shared/ml/models/files/model-files.js";
 import { initModel } from "../../services/shared/ml/models/model.js";
 import { Scorer } from "../../services/shared/ml/scoring/scorer.js";
 import { openaiBackend } from "../../services/teacher/backends/openai/backend.js";
 import { expectAllClose } from "../support/jest/all-close.js";
 import { fixtureTokenizer } from "../support/models/encoder-fixtures.js";
-import { RoleProcess } from "../support/runs/run-bench.js";
+import { example, RoleProcess, RunBench } from "../support/runs/run-bench.js";
 
 const template = [
   "{{- bos_token }}{%- for m in messages %}{{- '<|start_header_id|>' + m.role + '<|end_header_id|>\\n\\n' + m.content | trim + '<|eot_id|>' }}",
@@ -183,6 +183,30 @@ describe("OpenAI's API", () => {
     const headers = { authorization: "Bearer sekret" };
     const broken = await fetch(`${student.url}/completions`, { method: "POST", headers, body: "{" });
     expect([broken.status, (await fetch(`${student.url}/embeddings`, { method: "POST", headers, body: "{}" })).status]).toEqual([400, 404]);
+  });
+
+  it("over a run's student has the run's name, and says which version of the weights answers", async () => {
+    const bench = await RunBench.start("phases: [{ preset: on_policy_kd, steps: 9 }]");
+    await bench.announce(0);
+    const role = bench.role("student", "--openai-port=0");
+    await role.logged(/is serving/);
+    const [, port] = /"grpcPort":.*"openaiPort":(\d+)/.exec(role.log) ?? [];
+    const run = new OpenAI({ baseURL: `http://127.0.0.1:${port}/v1`, apiKey: "none" });
+    const { text, logprobs } = await run.completions
+      .create({ model: bench.runId, prompt: "12=", max_tokens: 0, echo: true, logprobs: 0 })
+      .then(({ choices, system_fingerprint: print }) => ({ ...choices[0], text: `${choices[0]?.text} ${print}` }));
+    expect(text).toBe("12= policy version 0");
+    const { config, params, tokenizer: words } = await loadModel(example("models/student"));
+    const ids = words.encode("12=", { addSpecial: true });
+    const own = new Scorer(config, params, { device: "cpu", threads: 1, batchTokens: 100 });
+    const [score] = await own.score([{ promptIds: ids.slice(0, 1), completionIds: ids.slice(1) }], {
+      kind: "sampled",
+      k: 0,
+      temperature: 1,
+    });
+    await own.release();
+    expectAllClose(Float32Array.from(logprobs!.token_logprobs!.slice(1)), score!.logprobs!, { rtol: 1e-5, atol: 1e-6 });
+    await bench.stop();
   });
 
   it.each(["vllm", "echo"])("of a teacher makes it another Retort's teacher, asked as %s is", async (dialect) => {

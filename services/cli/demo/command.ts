@@ -2,7 +2,6 @@ import { access, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import pc from "picocolors";
 import { RetortError } from "../../shared/base/errors.js";
 import { optionalPackage } from "../../shared/base/optional-package.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
@@ -12,7 +11,8 @@ import { writeTask } from "../../shared/tasks/task-files.js";
 import { addCommand, print } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { readSpec } from "../runs/runs.js";
-import { textTable } from "../text-table.js";
+import { styleFor } from "../terminal/style.js";
+import { textTable } from "../terminal/text-table.js";
 import { type Contender, compareAll, type Student } from "./compare.js";
 import { isReport } from "./page.js";
 import { reportHtml, tableHead, tableRow } from "./report.js";
@@ -76,7 +76,7 @@ async function demo({ dataDir, retrain = false, report, force }: DemoOptions): P
       { name: "SFT student", data: "150 examples with answers", directory: join(examples, "models/student") },
     ];
     for (const { spec, name, data } of methods) {
-      say(pc.bold(`\n${name} (${spec})`));
+      say(styleFor(process.stderr).bold(`\n${name} (${spec})`));
       const history = await runToEnd(controller, await readSpec(join(examples, spec)));
       students.push({ name, data, directory: history.run.output, history });
     }
@@ -111,7 +111,7 @@ async function makeModels(controller: ControllerClient): Promise<void> {
   // They came with the repository, or were made here before.
   for (const model of ["models/teacher", "models/student"]) await ownDirectory(join(examples, model), "output", { force: true });
   for (const spec of ["teacher.yaml", "sft.yaml"]) {
-    say(pc.bold(`\n${spec}`));
+    say(styleFor(process.stderr).bold(`\n${spec}`));
     await runToEnd(controller, await readSpec(join(examples, spec)));
   }
 }

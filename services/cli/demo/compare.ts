@@ -1,13 +1,13 @@
-import pc from "picocolors";
 import { promptOfRow } from "../../shared/codec/prompt-of-row.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
-import { startBar } from "../bar.js";
 import { chatSettings } from "../models/chat-options.js";
 import { type Evaluation, evaluateModel } from "../models/evaluate-model.js";
 import { type ModelServer, serveModel } from "../models/model-server.js";
 import { wordsOf } from "../models/model-words.js";
 import type { RunHistory } from "../runs/runs.js";
+import { startBar } from "../terminal/bar.js";
+import { styleFor } from "../terminal/style.js";
 
 /** A model that is compared. */
 export interface Student {
@@ -40,7 +40,7 @@ export async function compareAll(
   rows: readonly Row[],
   { what, metric, maxNewTokens, chat }: Comparison,
 ): Promise<Contender[]> {
-  console.error(pc.bold(`\nmeasuring every model on the held-out ${what}`));
+  console.error(styleFor(process.stderr).bold(`\nmeasuring every model on the held-out ${what}`));
   const bar = startBar("measuring", rows.length * students.length);
   const teacher = await serveModel(students[0].directory);
   const contenders: Contender[] = [];

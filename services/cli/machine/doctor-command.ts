@@ -3,7 +3,7 @@ import { errorTable } from "../../shared/base/errors.js";
 import type { Device } from "../../shared/ml/runtime/session.js";
 import { addCommand, print } from "../command.js";
 import { deviceOption } from "../models/device-option.js";
-import { textTable } from "../text-table.js";
+import { textTable } from "../terminal/text-table.js";
 import { examine, type Finding } from "./examine.js";
 
 /** Adds `retort doctor`. */

@@ -4,10 +4,10 @@ import { checkWritable, directoryProblem, ownDirectory } from "../../shared/base
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
 import { type GgufImport, type ImportOptions, withGguf, writeImport } from "../../shared/ml/models/gguf/import-gguf.js";
 import { type ElementType, elementTypes } from "../../shared/ml/models/gguf/weights/element-type.js";
-import { startBar } from "../bar.js";
 import { bytesInWords } from "../bytes.js";
 import { addCommand, print } from "../command.js";
 import { checkRoom } from "../disk-space.js";
+import { startBar } from "../terminal/bar.js";
 
 interface CommandOptions {
   readonly dtype: "auto" | ElementType;

@@ -5,7 +5,7 @@ import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { type FamilyTraits, traitsOf } from "../../shared/ml/models/traits.js";
 import { bytesInWords } from "../bytes.js";
 import { addCommand, print } from "../command.js";
-import { textTable } from "../text-table.js";
+import { textTable } from "../terminal/text-table.js";
 
 /** Adds `retort models`. */
 export function addModelsCommand(program: Command): void {

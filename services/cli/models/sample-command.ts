@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
+import { startBar } from "../terminal/bar.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
 import { deviceOption, dtypeOption } from "./device-option.js";
 import { pieceOf, promptInput, roomFor, serveModel } from "./model-server.js";

@@ -4,10 +4,10 @@ import { checkWritable, directoryProblem, isSame, ownDirectory } from "../../sha
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
 import type { LayerChoice } from "../../shared/ml/models/shrink/kept-layers.js";
 import { planShrink, type ShrunkModel, writeShrunk } from "../../shared/ml/models/shrink/shrink-model.js";
-import { startBar } from "../bar.js";
 import { bytesInWords } from "../bytes.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import { checkRoom } from "../disk-space.js";
+import { startBar } from "../terminal/bar.js";
 
 interface ShrinkOptions {
   readonly out: string;

@@ -14,9 +14,9 @@ import { digestOf, type Model } from "../../shared/ml/models/model.js";
 import { classHead } from "../../shared/ml/models/model-params.js";
 import { checkDevice } from "../../shared/ml/runtime/device.js";
 import type { Device } from "../../shared/ml/runtime/session.js";
-import { startBar } from "../bar.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
-import { textTable } from "../text-table.js";
+import { startBar } from "../terminal/bar.js";
+import { textTable } from "../terminal/text-table.js";
 import { deviceOption } from "./device-option.js";
 import { classesOf, type NamedText, readLabelledTexts } from "./labelled-texts.js";
 

@@ -1,12 +1,16 @@
 import { connectController, startLocal } from "../local.js";
 import { serveModel } from "../models/model-server.js";
 import { supervisor } from "../supervise.js";
-import { textTable } from "../text-table.js";
+import { type Out, styleFor } from "../terminal/style.js";
+import { textTable } from "../terminal/text-table.js";
+import { RunsProgress } from "./runs-progress.js";
 
 /** What the experiments need of this program: the terminal that people read, its service, its servers and its care. */
-export const reproduceHost = (terminal: NodeJS.WritableStream & { readonly isTTY?: boolean }) => ({
+export const reproduceHost = (terminal: Out) => ({
   terminal,
   table: (head: readonly string[], rows: readonly (readonly string[])[]) => textTable(head, rows, terminal),
+  bold: (text: string) => styleFor(terminal).bold(text),
+  progress: (total: number) => new RunsProgress(terminal, total),
   startService: async (directory: string) => {
     const progress = (sentence: string) => terminal.write(`${sentence}\n`);
     const { address, ended, stop } = await startLocal({ dataDir: directory, port: 0, natsPort: 0, progress });

@@ -1,17 +1,21 @@
-import { SingleBar } from "cli-progress";
-import pc from "picocolors";
 import { precisionWords } from "../../shared/flow/runs/events.js";
-import type {
-  AuditFinished,
-  DatasetReady,
-  EvaluationFinished,
-  LearnerStarted,
-  RunEvent,
-  SampledFigures,
-  StepFinished,
-  Waiting,
+import {
+  type Activity,
+  type AuditFinished,
+  type DatasetReady,
+  type EvaluationFinished,
+  type LearnerStarted,
+  type RunEvent,
+  type SampledFigures,
+  type StepFinished,
+  type Waiting,
+  Work,
 } from "../../shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../shared/gen/retort/v1/run_pb.js";
+import { barText } from "../terminal/bar.js";
+import { Foot } from "../terminal/foot.js";
+import { Pace } from "../terminal/pace.js";
+import { type Out, type Style, styleFor } from "../terminal/style.js";
 
 const digits = (x: number, n = 3): string => (Number.isFinite(x) ? x.toFixed(n) : String(x));
 
@@ -100,34 +104,35 @@ export function auditLines(audit: AuditFinished): string[] {
 
 /** Shows a run's events on a terminal: a bar on standard error, and lines for what matters. Without a terminal, lines only. */
 export class ProgressView {
-  readonly #bar: SingleBar | undefined;
-  readonly #out: NodeJS.WriteStream;
-  #started = false;
+  readonly #out: Out;
+  readonly #foot: Foot;
+  readonly #style: Style;
+  readonly #pace = new Pace();
+  #evaluationPace = new Pace();
+  /** Seconds that the steps took together: how long a run takes doesn't depend on when it is watched. */
+  #seconds = 0;
+  #stepLine = "";
   #lastLine = 0;
 
-  constructor(out: NodeJS.WriteStream) {
+  constructor(out: Out) {
     this.#out = out;
-    if (out.isTTY)
-      this.#bar = new SingleBar({
-        stream: out,
-        format: `{bar} {value}/{total} ETA {eta_formatted} {line}`,
-        barsize: 24,
-        hideCursor: true,
-        clearOnComplete: true,
-        etaBuffer: 20,
-      });
+    this.#foot = new Foot(out);
+    this.#style = styleFor(out);
   }
 
-  show({ event }: RunEvent): void {
+  show({ event, time }: RunEvent): void {
     switch (event.case) {
       case "stepFinished":
         this.#step(event.value);
         break;
+      case "activity":
+        this.#activity(event.value, time);
+        break;
       case "evaluationFinished":
-        this.#line(pc.cyan(evaluationLine(event.value)));
+        this.#line(this.#style.cyan(evaluationLine(event.value)));
         break;
       case "phaseStarted":
-        this.#line(pc.bold(`phase ${event.value.name}: steps ${event.value.firstStep}–${event.value.lastStep}`));
+        this.#line(this.#style.bold(`phase ${event.value.name}: steps ${event.value.firstStep}–${event.value.lastStep}`));
         break;
       case "datasetReady":
         this.#line(
@@ -137,63 +142,80 @@ export class ProgressView {
         );
         break;
       case "checkpointSaved":
-        this.#line(pc.dim(`checkpoint at step ${event.value.step}: ${event.value.path}`));
+        this.#line(this.#style.dim(`checkpoint at step ${event.value.step}: ${event.value.path}`));
         break;
       case "bestCheckpoint": {
         const { step, metric, value, path } = event.value;
-        this.#line(pc.dim(`best ${metric} so far: ${digits(value, 4)} at step ${step}: ${path}`));
+        this.#line(this.#style.dim(`best ${metric} so far: ${digits(value, 4)} at step ${step}: ${path}`));
         break;
       }
       case "taskFailed":
-        this.#line(pc.yellow(`a prompt failed at step ${event.value.key?.step}: ${event.value.reason}`));
+        this.#line(this.#style.yellow(`a prompt failed at step ${event.value.key?.step}: ${event.value.reason}`));
         break;
       case "warning":
-        this.#line(event.value.alarm ? pc.red(`alarm: ${event.value.message}`) : pc.yellow(event.value.message));
+        this.#line(event.value.alarm ? this.#style.red(`alarm: ${event.value.message}`) : this.#style.yellow(event.value.message));
         break;
       case "learnerStarted":
-        this.#line((event.value.lostAtStep === undefined ? pc.dim : pc.yellow)(learnerLine(event.value)));
+        this.#line((event.value.lostAtStep === undefined ? this.#style.dim : this.#style.yellow)(learnerLine(event.value)));
         break;
       case "modelOpened": {
         const { role, teacher, dtype, precision } = event.value;
-        this.#line(pc.dim(`${role}${teacher ? ` ${teacher}` : ""} computes in ${precisionWords(dtype, precision)}`));
+        this.#line(this.#style.dim(`${role}${teacher ? ` ${teacher}` : ""} computes in ${precisionWords(dtype, precision)}`));
         break;
       }
       case "waiting":
-        this.#line(pc.yellow(waitingLine(event.value)));
+        this.#line(this.#style.yellow(waitingLine(event.value)));
         break;
       case "auditFinished":
-        for (const line of auditLines(event.value)) this.#line((event.value.holds ? pc.dim : pc.red)(line));
+        for (const line of auditLines(event.value)) this.#line((event.value.holds ? this.#style.dim : this.#style.red)(line));
         break;
       case "stateChanged": {
         const { state, message } = event.value;
         const text = `run ${RunState[state].toLowerCase()}${message ? `: ${message}` : ""}`;
-        this.#line(state === RunState.FAILED ? pc.red(text) : pc.green(text));
+        this.#line(state === RunState.FAILED ? this.#style.red(text) : this.#style.green(text));
       }
     }
   }
 
+  /** Writes a line that stays. */
+  say(text: string): void {
+    this.#foot.print(this.#style.yellow(text));
+  }
+
   close(): void {
-    this.#bar?.stop();
+    this.#foot.clear();
   }
 
   #step(step: StepFinished): void {
-    if (!this.#bar) {
-      // Without a terminal a line every two seconds is enough.
-      if (Date.now() - this.#lastLine < 2000 && step.step !== step.totalSteps) return;
-      this.#lastLine = Date.now();
-      this.#out.write(`step ${step.step}/${step.totalSteps} ${stepLine(step)}\n`);
+    const { step: done, totalSteps, seconds } = step;
+    this.#seconds += seconds;
+    this.#pace.mark(done, this.#seconds);
+    if (this.#foot.isLive) {
+      this.#stepLine = `${barText(done, totalSteps, this.#pace.left(totalSteps), this.#out)} · ${stepLine(step)}`;
+      this.#foot.show(this.#stepLine);
       return;
     }
-    if (this.#started) this.#bar.update(step.step, { line: stepLine(step) });
-    else this.#bar.start(step.totalSteps, step.step, { line: stepLine(step) });
-    this.#started = true;
+    // Without a terminal a line every two seconds is enough.
+    if (Date.now() - this.#lastLine < 2000 && done !== totalSteps) return;
+    this.#lastLine = Date.now();
+    this.#line(`step ${done}/${totalSteps} ${stepLine(step)}`);
+  }
+
+  /** An evaluation has a bar, in the place of the steps'. */
+  #activity({ process, work, message, ...counts }: Activity, time: RunEvent["time"]): void {
+    if (process?.role !== "learner" || !this.#foot.isLive) return;
+    const [done, total] = [Number(counts.done), Number(counts.total)];
+    if (work !== Work.EVALUATING || total === 0) {
+      this.#evaluationPace = new Pace();
+      this.#foot.show(this.#stepLine);
+      return;
+    }
+    // As with steps, the event's time counts, not that at which it is read.
+    this.#evaluationPace.mark(done, Number(time?.seconds ?? 0) + (time?.nanos ?? 0) / 1e9);
+    this.#foot.show(`evaluating ${message} ${barText(done, total, this.#evaluationPace.left(total), this.#out)}`);
   }
 
   #line(text: string): void {
-    if (this.#bar && this.#started) {
-      this.#bar.stop();
-      this.#started = false;
-    }
-    this.#out.write(`${text}\n`);
+    this.#foot.print(text);
   }
 }

@@ -7,15 +7,24 @@ import { isOver } from "../../shared/flow/runs/run-store.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
-import { addCommand, print } from "../command.js";
+import { addCommand, print, wantsJson } from "../command.js";
 import type { ControllerClient } from "../local.js";
-import { textTable } from "../text-table.js";
+import { type Column, textTable } from "../terminal/text-table.js";
 import { addUp } from "../up.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
+import { printEvents } from "./print-events.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
 import { checkAudit, checkSucceeded, readSpec, runJson, runOf, runRow, watchRun } from "./runs.js";
 
 const spec = "deploy/examples/num2words/on-policy.yaml";
+const runColumns: readonly Column[] = [
+  { name: "run", rank: 3 },
+  { name: "state", rank: 3 },
+  { name: "step", rank: 3, align: "right" },
+  { name: "started (UTC)" },
+  { name: "size", rank: 2, align: "right" },
+  { name: "trained student", cut: "start" },
+];
 const someRun = "on-policy-251125-…";
 
 /** Adds the commands that talk to a controller, and the one that starts it. */
@@ -37,14 +46,19 @@ export function addRunCommands(program: Command): void {
     );
   command("watch <run>", "follow a run, from its beginning; Ctrl-C detaches", [
     [`watch ${someRun}`, "works for runs that are over, too"],
-  ]).action((runId: string, options: ControllerOptions) => withController(options, (controller) => watch(program, controller, runId)));
+    [`watch ${someRun} --json | jq -c .stepFinished.loss`, "events as they come, one a line"],
+  ]).action((runId: string, options: ControllerOptions) =>
+    withController(options, (controller) =>
+      wantsJson(program) ? printEvents(controller, runId, process.stdout) : watch(program, controller, runId),
+    ),
+  );
   command("runs", "list runs, newest first", [
     ["runs", ""],
     ["runs --json | jq '.[0].runId'", "the newest run's id"],
   ]).action((options: ControllerOptions) =>
     withController(options, async (controller) => {
       const { runs } = await controller.listRuns({});
-      const table = textTable(["run", "state", "step", "started (UTC)", "size", "trained student"], runs.map(runRow), process.stdout);
+      const table = textTable(runColumns, runs.map(runRow), process.stdout);
       print(program, runs.map(runJson), runs.length ? table : "no runs yet; start one: retort run SPEC.yaml");
       // Of another machine's disk nothing is known here.
       const elsewhere = options.controller ?? process.env.RETORT_CONTROLLER;

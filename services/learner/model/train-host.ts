@@ -144,7 +144,7 @@ export class TrainHost {
   /** Divergences of the current weights from a teacher, token by token, on sequences that the teacher has scored. */
   async divergences(inputs: readonly (ScoreInput & { readonly score: Score })[]): Promise<TokenDivergences[]> {
     const { options } = this.#loaded;
-    const { config, params, adapter } = this.#current;
+    const { config, params, adapter } = await this.#current();
     const scorer = new Scorer(config, params, scorerOptions(options, !adapter), adapter);
     try {
       const all: TokenDivergences[] = [];
@@ -166,7 +166,7 @@ export class TrainHost {
    * @param shardBytes as of {@link ShardOptions}
    */
   async writeVersion(directory: string, whole: boolean, shardBytes?: number): Promise<VersionFile[]> {
-    const { adapter, ...model } = this.#current;
+    const { adapter, ...model } = await this.#current();
     const options = { shardBytes, sync: false };
     const known: WrittenFile[] = [];
     if (whole && adapter) await writeAdapterConfig(directory, adapter, model.config);
@@ -202,7 +202,7 @@ export class TrainHost {
   /** With all rows of the vocabulary, those that are not trained as they came. */
   async #saveWeights(directory: string, shardBytes?: number) {
     const { rest, wholeConfig, directory: origin, trainer } = this.#loaded;
-    const model = this.#current;
+    const model = await this.#current();
     if (model.adapter) {
       const files = await saveAdapter(directory, model.adapter, model.config, model.tokenizer, origin);
       return { digest: digestOf(model.adapter.factors), files };
@@ -213,12 +213,12 @@ export class TrainHost {
   }
 
   /** The student as it is until the next step, which changes its weights where they are. */
-  get #current(): Model<Constants> {
+  async #current(): Promise<Model<Constants>> {
     const { model, trainer } = this.#loaded;
     const { adapter } = model;
-    return adapter
-      ? { ...model, adapter: { ...adapter, factors: trainer.published().weights } }
-      : { ...model, params: trainer.published().weights };
+    await trainer.fetch();
+    const { weights } = trainer.published();
+    return adapter ? { ...model, adapter: { ...adapter, factors: weights } } : { ...model, params: weights };
   }
 
   get #loaded(): LoadedStudent {

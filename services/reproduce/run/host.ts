@@ -20,11 +20,24 @@ export interface ServedModel {
   stop(): Promise<void>;
 }
 
+/** Shows how far a set of runs is. */
+export interface Progress {
+  /** Counts work as done, in units of one optimiser step over one prompt. */
+  advance(work: number, line: string): void;
+  /** Says that a run is finished. */
+  finished(label: string, figures: string): void;
+  stop(): void;
+}
+
 /** What the experiments need of the program that runs them: its terminal, and processes that end when it does. */
 export interface Host {
   readonly terminal: Terminal;
   /** A table as the terminal shows it. */
   table(head: readonly string[], rows: readonly (readonly string[])[]): string;
+  /** A text in bold, as far as the terminal shows that. */
+  bold(text: string): string;
+  /** Begins to show how far a set of runs is, of a total of work. */
+  progress(total: number): Progress;
   /** Starts NATS and a controller with their files in a directory. */
   startService(directory: string): Promise<Service>;
   /** Serves a model directory. @throws the reason if it cannot be loaded */

@@ -5,10 +5,9 @@ import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type ClassifierJob, dataOf, type Job, type RunJob, withNeeded } from "../plan/jobs.js";
 import type { Places } from "../plan/places.js";
 import { runClassifierJob, storedClassifier } from "./classifier-job.js";
-import type { Host } from "./host.js";
+import type { Host, Progress } from "./host.js";
 import { measuresOf, type Outcome } from "./outcome.js";
 import { type Bench, runJob, storedOutcome, storeOutcome } from "./run-job.js";
-import { RunsProgress } from "./runs-progress.js";
 import { writeData } from "./task-data.js";
 import { withService } from "./with-service.js";
 
@@ -64,7 +63,7 @@ export async function runJobs(jobs: readonly Job[], options: RunnerOptions): Pro
 /** The outcomes in the order of the jobs; none for a classifier. */
 async function doAll(jobs: readonly Job[], bench: Bench): Promise<(Outcome | undefined)[]> {
   const total = jobs.reduce((sum, job) => sum + workOf(job), 0);
-  const progress = new RunsProgress(bench.host.terminal, total);
+  const progress = bench.host.progress(total);
   const limit = pLimit(bench.sideBySide);
   const started = new Map<string, Promise<Outcome | undefined>>();
   let failure: unknown;
@@ -92,7 +91,7 @@ async function doAll(jobs: readonly Job[], bench: Bench): Promise<(Outcome | und
   }
 }
 
-async function doRun(job: RunJob, bench: Bench, progress: RunsProgress): Promise<Outcome> {
+async function doRun(job: RunJob, bench: Bench, progress: Progress): Promise<Outcome> {
   const perStep = (workOf(job) - overhead) / job.spec.phases.reduce((sum, { steps }) => sum + steps, 0);
   const outcome = await runJob(job, bench, ({ step, totalSteps }) => progress.advance(perStep, `${job.label}, step ${step}/${totalSteps}`));
   await storeOutcome(outcome, bench.places);
@@ -101,7 +100,7 @@ async function doRun(job: RunJob, bench: Bench, progress: RunsProgress): Promise
   return outcome;
 }
 
-async function classify(job: ClassifierJob, places: Places, progress: RunsProgress): Promise<undefined> {
+async function classify(job: ClassifierJob, places: Places, progress: Progress): Promise<undefined> {
   const { accuracy, seconds } = await runClassifierJob(job, places);
   progress.advance(workOf(job), job.label);
   progress.finished(job.label, `right on ${(100 * accuracy).toFixed(1)} % of held-out completions, ${seconds.toFixed(0)} s`);

@@ -2,7 +2,6 @@ import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import pc from "picocolors";
 import { found } from "../../../shared/base/found.js";
 import { optionalPackage } from "../../../shared/base/optional-package.js";
 import { checkOwnFile } from "../../../shared/base/own-file.js";
@@ -12,7 +11,8 @@ import { addCommand, print, wholeNumber } from "../../command.js";
 import type { ControllerClient } from "../../local.js";
 import { shrink } from "../../models/shrink.js";
 import { readSpec } from "../../runs/runs.js";
-import { textTable } from "../../text-table.js";
+import { styleFor } from "../../terminal/style.js";
+import { textTable } from "../../terminal/text-table.js";
 import { compareAll, type Student } from "../compare.js";
 import { isReport } from "../page.js";
 import { runToEnd, say, withStage } from "../stage.js";
@@ -102,7 +102,7 @@ async function smolLm2(options: SmolLm2Options): Promise<Distilled[]> {
     ];
     const spent = new Map<string, Pick<Distilled, "seconds" | "memory">>();
     for (const { spec, name, data, run } of runs) {
-      say(pc.bold(`\n${name} (deploy/examples/smollm2/${spec})`));
+      say(styleFor(process.stderr).bold(`\n${name} (deploy/examples/smollm2/${spec})`));
       const { student, cost } = await distil(controller, adapted(run, { teacher, student: directory, prompts, steps: options.steps }));
       students.push({ name, data, ...student });
       spent.set(name, cost);

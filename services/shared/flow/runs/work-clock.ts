@@ -24,6 +24,8 @@ export class WorkClock {
   readonly #now: () => number;
   readonly #inHand = new Set<Doing>();
   #sinceMs: number;
+  /** What it was at since {@link mostly} was asked last: how long, and the last of each kind of work. */
+  readonly #lately = new Map<Work, { ms: number; doing: Doing }>();
   #workMs = 0;
   #waitMs = 0;
 
@@ -62,10 +64,21 @@ export class WorkClock {
     return worked;
   }
 
+  /** What it was at for the most part since this was asked last, as it is now. */
+  mostly(): Doing {
+    this.#settle();
+    const [longest] = [...this.#lately.values()].sort((a, b) => b.ms - a.ms);
+    this.#lately.clear();
+    return longest?.doing ?? this.current;
+  }
+
   #settle(): void {
     const now = this.#now();
-    if (this.current.work === Work.WAITING) this.#waitMs += now - this.#sinceMs;
-    else this.#workMs += now - this.#sinceMs;
+    const doing = this.current;
+    const ms = now - this.#sinceMs;
+    this.#lately.set(doing.work, { ms: (this.#lately.get(doing.work)?.ms ?? 0) + ms, doing });
+    if (doing.work === Work.WAITING) this.#waitMs += ms;
+    else this.#workMs += ms;
     this.#sinceMs = now;
   }
 }

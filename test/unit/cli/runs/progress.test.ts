@@ -1,15 +1,9 @@
 import { stripVTControlCharacters } from "node:util";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { evaluationLine, ProgressView, stepLine } from "../../../../services/cli/runs/progress.js";
-import { EvaluationFinishedSchema, RunEventSchema, StepFinishedSchema } from "../../../../services/shared/gen/retort/v1/events_pb.js";
+import { EvaluationFinishedSchema, RunEventSchema, StepFinishedSchema, Work } from "../../../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../../../services/shared/gen/retort/v1/run_pb.js";
-
-/** A stream that keeps what is written to it. */
-function paper() {
-  const pieces: string[] = [];
-  const out = { isTTY: false, write: (piece: string) => pieces.push(piece) } as unknown as NodeJS.WriteStream;
-  return { out, lines: () => stripVTControlCharacters(pieces.join("")).split("\n").slice(0, -1) };
-}
+import { paper } from "../../../support/cli/paper.js";
 
 const step = create(StepFinishedSchema, {
   step: 3,
@@ -45,11 +39,11 @@ describe("evaluationLine()", () => {
 
 describe("ProgressView, without a terminal", () => {
   const show = (...events: MessageInitShape<typeof RunEventSchema>["event"][]) => {
-    const { out, lines } = paper();
+    const { out, text } = paper({ isTTY: false });
     const view = new ProgressView(out);
     for (const event of events) view.show(create(RunEventSchema, { event }));
     view.close();
-    return lines();
+    return text().split("\n").slice(0, -1);
   };
 
   it.each<[MessageInitShape<typeof RunEventSchema>["event"], RegExp]>([
@@ -93,5 +87,28 @@ describe("ProgressView, without a terminal", () => {
     expect(lines[0]).toMatch(/^step 1\/9/);
     expect(lines.at(-1)).toMatch(/^step 9\/9/);
     expect(lines.length).toBeLessThan(9);
+  });
+});
+
+describe("ProgressView, on a terminal", () => {
+  it("has a bar for the steps and one for an evaluation, each with the time that is left by the mean of what was done", () => {
+    const { out, text } = paper({ isTTY: true, columns: 80 });
+    const view = new ProgressView(out);
+    const show = (event: MessageInitShape<typeof RunEventSchema>["event"], seconds = 0n) =>
+      view.show(create(RunEventSchema, { event, time: { seconds } }));
+    const evaluating = (done: bigint) => ({
+      case: "activity" as const,
+      value: { process: { role: "learner" }, work: Work.EVALUATING, message: "version 3", done, total: 8n },
+    });
+    for (const n of [1, 2, 3]) show({ case: "stepFinished", value: { ...step, step: n, seconds: n === 1 ? 60 : 2 } });
+    show({ case: "checkpointSaved", value: { step: 3, path: "/there" } });
+    show(evaluating(0n), 1000n);
+    show(evaluating(2n), 1010n);
+    show({ case: "warning", value: { message: "look out" } });
+    view.close();
+    const lines = stripVTControlCharacters(text()).split("\n");
+    expect(lines).toContainEqual(expect.stringMatching(/█+░+ 3\/9 ETA 12 s · gkd divergence 0\.1235 · /));
+    expect(lines).toContainEqual(expect.stringMatching(/evaluating version 3 █+░+ 2\/8 ETA 30 s$/));
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(80);
   });
 });
