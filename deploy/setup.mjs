@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { buildConsole } from "./console.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const [major, minor] = process.versions.node.split(".").map(Number);
@@ -20,6 +21,9 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync("package-lo
 }
 removeStale();
 run(process.execPath, ["node_modules/typescript/bin/tsc"]);
+// Of the page the compiler only checks the types: esbuild makes its files.
+run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "services/console"]);
+await buildConsole().catch((error) => fail(`the page could not be built: ${error.message}`));
 if (existsSync("dist/services/cli.js")) chmodSync("dist/services/cli.js", 0o755);
 
 /** Removes what was compiled from sources that are gone: tests that have moved would run twice. */
@@ -28,7 +32,7 @@ function removeStale() {
     if (!existsSync(`dist/${folder}`)) continue;
     for (const file of readdirSync(`dist/${folder}`, { recursive: true })) {
       const path = `${folder}/${file}`;
-      if (path.endsWith(".js") && !existsSync(path.replace(/\.js$/, ".ts")))
+      if (path.endsWith(".js") && path !== "services/console/console.js" && !existsSync(path.replace(/\.js$/, ".ts")))
         for (const end of ["", ".map"]) rmSync(`dist/${path}${end}`, { force: true });
     }
   }

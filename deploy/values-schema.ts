@@ -15,6 +15,8 @@ import { rewardSettings } from "../services/reward/config.js";
 import { found } from "../services/shared/base/found.js";
 import { modelSettings, processSettings } from "../services/shared/base/settings.js";
 import { natsPermissions } from "../services/shared/flow/nats-permissions.js";
+import { devices } from "../services/shared/ml/runtime/device.js";
+import { refusal } from "../services/shared/ml/runtime/refused-devices.js";
 import { studentSettings } from "../services/student/config.js";
 import { teacherSettings } from "../services/teacher/config.js";
 
@@ -40,12 +42,16 @@ const decided = new Set([
   ...["describeOnly", "index", "model", "run", "teacher"],
 ]);
 
+/** The devices that are not refused on every machine. */
+const usable = z.enum(devices.filter((device) => refusal(device) === undefined)).default("cpu");
+
 /** The settings of a schema that values may give, each optional: what is left out takes the program's default. */
 function settingsOf(schema: z.ZodObject, description: string) {
   const free = Object.entries(schema.shape).filter(([name]) => !decided.has(name));
   for (const [name, field] of free)
     if (field.meta()?.variable) throw new Error(`the chart does not know the environment variable of the setting ${name}`);
-  return z.strictObject(Object.fromEntries(free)).partial().describe(description);
+  const values = free.map(([name, field]) => [name, name === "device" ? usable.describe(described(field)) : field]);
+  return z.strictObject(Object.fromEntries(values)).partial().describe(description);
 }
 
 /** What a setting is, in the words of the program. */
@@ -77,9 +83,12 @@ const placement = {
 const roleValues = (settings: z.ZodObject, description: string) =>
   z
     .strictObject({
-      gpus: count("GPUs per pod; with any, the CUDA image, a toleration of their taint and /dev/shm in memory"),
-      gpuResource: z.string().describe("name of the GPU resource, as nvidia.com/gpu"),
-      shmSize: quantity("size of /dev/shm"),
+      gpus: count(
+        "GPUs per pod, 0 or 1: a process computes on one. With it the CUDA image, a toleration of its taint, /dev/shm in memory",
+      ).max(1),
+      gpuResource: z.string().describe("name of the GPU resource: nvidia.com/gpu, nvidia.com/mig-3g.40gb, nvidia.com/gpu.shared"),
+      gpuStartupSeconds: count("how much longer a start may take with a GPU"),
+      shmSize: quantity("size of /dev/shm with a GPU; empty leaves it to the device plugin").or(z.literal("")),
       resources: resources.describe("requests and limits of a pod, GPUs excepted"),
       settings,
       ...placement,
@@ -234,6 +243,7 @@ const values = z
         callers: list("NetworkPolicyPeers that may call the controller; empty: anybody"),
         scrapers: list("NetworkPolicyPeers that may read metrics; empty: anybody"),
         rewardEgress: list("NetworkPolicyEgressRules of the reward role, for rewards that other servers evaluate"),
+        teacherEgress: list("NetworkPolicyEgressRules of teachers and controller, for teachers whose models other servers run"),
         apiServerPorts: z.array(z.int()).min(1),
         natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: anybody"),
       })

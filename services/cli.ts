@@ -59,6 +59,7 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["reproduce", async () => (await import("./cli/reproduce/command.js")).addReproduceCommand],
   ["up validate run watch runs rm pause stop resume", async () => (await import("./cli/runs/run-commands.js")).addRunCommands],
   ["logs", async () => (await import("./cli/runs/logs-command.js")).addLogsCommand],
+  ["report", async () => (await import("./cli/runs/report-command.js")).addReportCommand],
   ["audit", async () => (await import("./cli/runs/audit.js")).addAuditCommand],
   ["sample", async () => (await import("./cli/models/sample-command.js")).addSampleCommand],
   ["eval", async () => (await import("./cli/models/eval-command.js")).addEvalCommand],

@@ -13,6 +13,7 @@ const setups = {
   integration: `${compiled}/support/jest/integration-setup.js`,
   e2e: undefined,
   chart: `${compiled}/chart/support/setup.js`,
+  browser: undefined,
 };
 
 /** The projects' names; `long` runs only when it is named. */

@@ -4,7 +4,7 @@
  *     node dist/deploy/examples/recipe.js deploy/examples/presets/on_policy_kd.yaml
  *
  * It reads the same spec, plans the same steps and draws the same samples, so its losses are those of `retort run` on that spec
- * with `rollouts: { maxStaleness: 0 }`. What it leaves out is refused: rewards, adapters, several teachers, students from scratch.
+ * with `rollouts: { maxStaleness: 0 }`. What it leaves out is refused: rewards, adapters, several teachers, their own prompts, students from scratch.
  */
 import { readFile } from "node:fs/promises";
 import { argv } from "node:process";
@@ -101,6 +101,7 @@ function refuseOthers({ student, teachers, data }: RunSpec, { phases }: Resolved
     student?.init && "student.init",
     student?.lora && "student.lora",
     teachers.length !== 1 && `${teachers.length} teachers`,
+    teachers.some(({ promptTemplate, system, server }) => promptTemplate || system || server) && "teachers' own prompts and servers",
     data?.generate && "data.generate",
     phases.some(({ objective }) => needsReward(objective)) && "rewards",
     phases.some(({ objective }) => ["student_top_k", "hidden"].includes(objective.signal)) && "the signals student_top_k and hidden",

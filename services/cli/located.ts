@@ -5,18 +5,25 @@ import { bytesInWords } from "./bytes.js";
 /** What Retort reads of a model's folder: what lies beside the weights, and these in their one form. */
 const modelFiles =
   /^(?:(?:config|generation_config|special_tokens_map|added_tokens|adapter_config|tekken)\.json|tokenizer[\w.]*\.(?:json|model)|(?:spiece|tiktoken)\.model|vocab\.(?:json|txt)|merges\.txt|chat_template\.(?:json|jinja)|additional_chat_templates\/[^/]+\.jinja|(?:adapter_)?model(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?)$/;
+const weightFiles = /\.safetensors(?:\.index\.json)?$/;
 const dataFiles = /\.(?:jsonl|json|parquet)(?:\.gz)?$/;
 
 /**
  * Where something that is named by a path, or by a reference to a hub (`hf://OWNER/NAME`), lies on this machine: what isn't in the cache
  * is fetched, with progress on standard error. Of a model's folder come the files that Retort reads, of a dataset's the rows, and a
  * file that is named comes whatever it is.
+ *
+ * @param withoutWeights whether only tokenizer and configs of a model are read
  */
-export async function located(named: string): Promise<string> {
+export async function located(
+  named: string,
+  { withoutWeights = false }: { readonly withoutWeights?: boolean | undefined } = {},
+): Promise<string> {
   if (!isHubReference(named)) return named;
   const { type, path: asked } = parseHubReference(named);
   const wanted = (path: string) => {
     const own = asked ? path.slice(asked.length + 1) : path;
+    if (withoutWeights && weightFiles.test(own)) return false;
     return path === asked || (type === "model" ? modelFiles : dataFiles).test(own);
   };
   const { fetchSnapshot } = await import("../shared/base/hub/snapshot.js");

@@ -15,6 +15,7 @@ export function addServeCommand(program: Command): void {
     [
       ["serve teacher --model DIR --port 7071", "a scoring server for any program"],
       ["serve reward --port 7072", "a server of the built-in rewards"],
+      ["serve student --model DIR --openai --openai-port 8000", "OpenAI's API besides: completions, chat, models"],
       ["serve teacher --help", "the settings of that role"],
       ["serve --json teacher --model DIR", "its address as JSON, once it serves"],
     ],
@@ -23,8 +24,15 @@ export function addServeCommand(program: Command): void {
     .allowUnknownOption()
     .action((role: string, settings: string[]) => {
       const rest = settings.filter((setting) => setting !== "--json");
-      return serve(role, rest, wantsJson(program) || rest.length < settings.length);
+      return serve(role, withOpenai(rest), wantsJson(program) || rest.length < settings.length);
     });
+}
+
+/** `--openai` is short for a free --openai-port; beside one it says nothing new. */
+function withOpenai(settings: readonly string[]): string[] {
+  const rest = settings.filter((setting) => setting !== "--openai");
+  const isNamed = rest.some((setting) => /^--openai-port(=|$)/.test(setting));
+  return rest.length === settings.length || isNamed ? rest : [...rest, "--openai-port=0"];
 }
 
 async function serve(role: string, settings: readonly string[], json: boolean): Promise<void> {
@@ -47,6 +55,8 @@ async function serve(role: string, settings: readonly string[], json: boolean): 
   process.exit(code ?? 1);
 }
 
-function announce(role: string, pid: number | undefined, { host, grpcPort, healthPort, metricsPort }: Serving): void {
-  console.log(JSON.stringify({ role, pid, address: `${host}:${grpcPort}`, healthPort, metricsPort }));
+function announce(role: string, pid: number | undefined, serving: Serving): void {
+  const { host, grpcPort, healthPort, metricsPort, openaiPort } = serving;
+  const openai = openaiPort === undefined ? {} : { openai: `${host}:${openaiPort}` };
+  console.log(JSON.stringify({ role, pid, address: `${host}:${grpcPort}`, ...openai, healthPort, metricsPort }));
 }

@@ -1,6 +1,7 @@
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
 import { specRootsOf } from "../shared/flow/runs/paths.js";
+import { checkNotRefused } from "../shared/ml/runtime/refused-devices.js";
 import type { RewardSettings } from "./config.js";
 import { judgeRollouts } from "./judge-rollouts.js";
 import { hostsOf } from "./judge-tokens.js";
@@ -11,6 +12,8 @@ import { rewardService } from "./service.js";
 /** The reward role: judges the rollouts of a run, or completions for its callers. */
 export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
   const { settings, log, metrics } = context;
+  // Others of its device are said when a classifier is opened, which may never be.
+  checkNotRefused(settings.device);
   if (settings.rewardToken !== undefined && hostsOf(settings.rewardTokenHosts).length === 0)
     log.warn("the reward token goes nowhere: name the reward servers that get it with --reward-token-hosts");
   return memberRole(context, ["reward"], ({ fail }) => {

@@ -1,9 +1,11 @@
 import { z } from "zod";
 import { modelSettings } from "../shared/base/settings.js";
 import { weightDtypes } from "../shared/ml/models/precision/weight-dtypes.js";
+import { openaiPort } from "../shared/openai/serve.js";
 
 /** Settings of a student process. */
 export const studentSettings = modelSettings.extend({
+  openaiPort,
   dtype: z.enum(weightDtypes).exclude(["int8"]).default("float32").describe("what the weights are held in"),
   chunkTokens: z.coerce
     .number()

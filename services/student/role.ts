@@ -1,8 +1,12 @@
+import { basename } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { announceModel } from "../shared/flow/runs/events.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
 import { Work } from "../shared/gen/retort/v1/events_pb.js";
+import type { ModelDescription } from "../shared/ml/host/model-host.js";
+import { openaiServer } from "../shared/openai/serve.js";
+import type { ServedModel } from "../shared/openai/served-model.js";
 import type { StudentSettings } from "./config.js";
 import { StudentMeters } from "./meters.js";
 import { Policy } from "./policy.js";
@@ -22,8 +26,16 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
       const { tasksDone, tokensSampled } = meters;
       return { runId: settings.run ?? "", policyVersion: Math.max(0, policy?.version ?? 0), tasksDone, tokensSampled };
     };
+    let opened: ModelDescription | undefined;
+    const served = (): ServedModel => {
+      if (!opened) throw new RetortError("Unavailable", "the student's model is still being opened; call again");
+      const { run, model: directory = "" } = settings;
+      const fingerprint = policy ? `policy version ${Math.max(0, policy.version)}` : opened.digest;
+      return { name: run ?? basename(directory), maxPositions: opened.maxPositions, fingerprint, model };
+    };
     return {
       implementations: [studentService(model, status)],
+      server: openaiServer(context, served),
       join: async (membership) => {
         const { runId, runs, store, name } = membership;
         const directory = store.holding(runId, name);
@@ -31,13 +43,15 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         policy = followed;
         followed.follow(closing).catch(fail);
         const first = await membership.process.during(Work.WAITING, "the run's first weights", () => followed.first(closing));
-        await announceModel(membership, ["student"], await model.open(first));
+        opened = await model.open(first);
+        await announceModel(membership, ["student"], opened);
         return () => [sampleTasks(membership, model, followed, meters, log)];
       },
       alone: async () => {
         if (!settings.model)
           throw new RetortError("InvalidArgument", "a student that stands alone needs --model DIR; one that serves a run needs --run ID");
-        const { parameters, architecture, dtype, precision } = await model.open({ directory: settings.model });
+        opened = await model.open({ directory: settings.model });
+        const { parameters, architecture, dtype, precision } = opened;
         log.info({ parameters, architecture, dtype, precision }, "the model is loaded");
       },
       close: async () => {

@@ -1,5 +1,6 @@
 import pLimit from "p-limit";
 import type { RetortError } from "../shared/base/errors.js";
+import { found } from "../shared/base/found.js";
 import { threadCount } from "../shared/base/settings.js";
 import type { WorkerHandle } from "../shared/base/workers.js";
 import type { SamplingModel } from "../shared/flow/rollouts/sample-stream.js";
@@ -7,6 +8,8 @@ import type { HostOptions, HostSampling, ModelDescription, ModelHost, ModelSourc
 import { sampleGroupsIn, sampleIn } from "../shared/ml/host/sample-in.js";
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
 import type { Piece, SampleRequest } from "../shared/ml/sampling/chunk.js";
+import type { Score, Signal } from "../shared/ml/signals/score.js";
+import type { ScoreInput } from "../shared/ml/signals/signal.js";
 import type { StudentSettings } from "./config.js";
 
 /** Most tokens of one forward, padding included. */
@@ -79,6 +82,12 @@ export class StudentModel implements SamplingModel {
       return { done };
     });
     return begun?.done;
+  }
+
+  /** Scores completions, when nothing is sampled: see {@link ModelHost.score}. */
+  async score(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
+    const alone = { isInUse: () => true, use: async () => 0, isAlone: true };
+    return found(await this.under(alone, () => this.#worker.api.score(inputs, signal)), "the scores");
   }
 
   #begin<T>(work: () => Promise<T>): Promise<T> {

@@ -1,9 +1,11 @@
 import { z } from "zod";
 import { modelSettings } from "../shared/base/settings.js";
 import { weightDtypes } from "../shared/ml/models/precision/weight-dtypes.js";
+import { openaiPort } from "../shared/openai/serve.js";
 
 /** Settings of a teacher process. */
 export const teacherSettings = modelSettings.extend({
+  openaiPort,
   describeOnly: z
     .stringbool()
     .default(false)
@@ -20,6 +22,14 @@ export const teacherSettings = modelSettings.extend({
     .min(0)
     .default(0)
     .describe("rows of the vocabulary that distributions range over, the first ones; 0 for all. In a run the run says so"),
+  serverTokenHosts: z
+    .string()
+    .default("")
+    .describe("servers of other machines (teachers[].server) that get the token that a run names: host:port, separated by commas"),
+  serverTokenPlaintext: z
+    .stringbool()
+    .default(false)
+    .describe("whether servers' tokens may go to other machines without TLS: true or false"),
   scoreCacheBytes: z.coerce
     .number()
     .int()

@@ -4,7 +4,7 @@ import type { RoleParts } from "../shared/base/role.js";
 import { checkModelPath } from "../shared/flow/runs/base-model.js";
 import type { DescribedTeacher, TeacherBackend } from "./backends/backend.js";
 import type { TeacherSettings } from "./config.js";
-import { teacherService } from "./service.js";
+import { type DescribeRequest, teacherService } from "./service.js";
 
 /**
  * A teacher that says what models are and does nothing else (`--describe-only`): what the controller asks before a run
@@ -15,13 +15,13 @@ export function describingTeacher(
   backend: TeacherBackend,
 ): RoleParts {
   const permitted = new Roots(roots, "--roots");
-  const described = (named: string): DescribedTeacher => {
+  const described = ({ model: named, server }: DescribeRequest): DescribedTeacher => {
     const model = named || own;
     if (!model) throw new RetortError("InvalidArgument", "model is missing; name the directory to describe", { fieldPath: "model" });
     return {
       facts: async (vocabulary) => {
         await checkModelPath(permitted, model, "model");
-        return backend.describe(model).facts(vocabulary);
+        return backend.describe({ model, server }).facts(vocabulary);
       },
     };
   };

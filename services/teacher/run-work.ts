@@ -78,14 +78,14 @@ export function writeTexts(
 const tokensOf = (sequences: readonly Pick<Sequence, "completionIds">[]): number =>
   sequences.reduce((sum, { completionIds }) => sum + (completionIds?.shape[0] ?? 0), 0);
 
-/** The scores that are kept for this model on this device and in this dtype; undefined where the settings keep none. */
+/** The scores that are kept for this model on this device and in this dtype; undefined where the settings keep none, or the model may change unseen. */
 async function openCache(
   { scoreCacheBytes, dataDir, device }: TeacherSettings,
-  { description: { digest, configDigest, dtype = "float32" } }: TeacherModel,
+  { description: { digest, configDigest, dtype = "float32" }, isAttested }: TeacherModel,
   meters: TeacherMeters,
   log: Log,
 ): Promise<ScoreCache | undefined> {
-  if (scoreCacheBytes === 0) return undefined;
+  if (scoreCacheBytes === 0 || !isAttested) return undefined;
   const files = await FileCache.open(join(dataDir, "scores"), { maxBytes: scoreCacheBytes, now: () => Date.now() });
   return new ScoreCache(files, `${digest}/${configDigest}/${device}/${dtype}`, log, (outcome) => meters.lookedUp(outcome, files.bytes));
 }

@@ -6,7 +6,7 @@ import type { Streams } from "../shared/base/streams/connection.js";
 import type { Delivery } from "../shared/base/streams/consume.js";
 import { toScoreRecord } from "../shared/codec/score-record.js";
 import { signalOf } from "../shared/codec/signal-spec.js";
-import { scoreInput } from "../shared/codec/train-sequence.js";
+import { teacherInput } from "../shared/codec/train-sequence.js";
 import { toUint32 } from "../shared/flow/arrays.js";
 import { payloadBytes } from "../shared/flow/results/payload.js";
 import { publishScore } from "../shared/flow/results/publish-results.js";
@@ -163,7 +163,7 @@ const missingOf = ({ inputs, known }: Pick<Job, "inputs" | "known">): ScoreInput
 
 async function jobOf(rollout: RolloutValid, signal: Signal, { maxStaleness, cache: all }: ScorerContext): Promise<Job> {
   const outcomes = rollout.sequences.map((sequence) => sequence.failure || staleness(rollout, sequence, maxStaleness));
-  const inputs = rollout.sequences.filter((_, i) => !outcomes[i]).map((sequence) => scoreInput(sequence));
+  const inputs = rollout.sequences.filter((_, i) => !outcomes[i]).map((sequence) => teacherInput(sequence));
   const cache = rollout.source === Source.STUDENT ? undefined : all;
   return { outcomes, inputs, cache, known: (await cache?.find(inputs, signal))?.scores ?? [] };
 }

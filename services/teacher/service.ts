@@ -8,20 +8,28 @@ import { sampleSeed } from "../shared/flow/prompts/plan.js";
 import { promptOf, samplePieces } from "../shared/flow/rollouts/sample-stream.js";
 import { chatOfCall } from "../shared/flow/runs/chat.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";
-import { type ScoreRequestValid, TeacherService, type TeacherServiceDescribeResponseSchema } from "../shared/gen/retort/v1/teacher_pb.js";
+import {
+  type ScoreRequestValid,
+  TeacherService,
+  type TeacherServiceDescribeRequestValid,
+  type TeacherServiceDescribeResponseSchema,
+} from "../shared/gen/retort/v1/teacher_pb.js";
 import type { ScoreInput } from "../shared/ml/signals/signal.js";
 import { signals } from "../shared/ml/signals/table.js";
 import type { DescribedTeacher, TeacherFacts, TeacherModel } from "./backends/backend.js";
 
+/** Which teacher a caller wants described: empty for the one that there is. */
+export type DescribeRequest = Pick<TeacherServiceDescribeRequestValid, "model" | "server">;
+
 /**
  * TeacherService over a teacher. Both are asked for at each call, and calls come once the process is ready.
  *
- * @param described what Describe is answered from; told the model that the caller names, or nothing
+ * @param described what Describe is answered from; told what the caller names
  * @param opened what scores and samples; throws where nothing does
  */
-export function teacherService(described: (model: string) => DescribedTeacher, opened: () => TeacherModel): Implementation {
+export function teacherService(described: (request: DescribeRequest) => DescribedTeacher, opened: () => TeacherModel): Implementation {
   return implement(TeacherService, {
-    describe: async ({ vocabulary, model }) => descriptionOf(await described(model).facts(vocabulary)),
+    describe: async (request) => descriptionOf(await described(request).facts(request.vocabulary)),
     score: async (request) => {
       const model = opened();
       const inputs = await inputsOf(model, request);
@@ -47,7 +55,7 @@ export function teacherService(described: (model: string) => DescribedTeacher, o
 
 /** A teacher's facts as Describe answers them. */
 function descriptionOf(facts: TeacherFacts): MessageInitShape<typeof TeacherServiceDescribeResponseSchema> {
-  const { ends, specials, weights, parameters, warnings, vocabulary, ...plain } = facts;
+  const { ends, specials, weights, parameters, warnings, vocabulary, offer, ...plain } = facts;
   return {
     ...plain,
     modelDigest: weights?.digest ?? "",
@@ -60,6 +68,7 @@ function descriptionOf(facts: TeacherFacts): MessageInitShape<typeof TeacherServ
     endWarnings: [...ends.warnings],
     warnings: [...warnings],
     specialTokens: specials,
+    ...(offer && { offer: { ...offer, signals: [...offer.signals] } }),
     vocabulary: vocabulary && { ids: [...vocabulary.ids], tokens: [...vocabulary.tokens] },
   };
 }

@@ -40,6 +40,11 @@ export function markdownOf(lines: string): string {
     peerRss === undefined ? "" : size(peerRss),
   ]);
   const table = [["work", "Retort", "peer", "ratio", "peak RSS of Retort", "of the peer"], ...cells];
+  return markdownTable(table);
+}
+
+/** A table in Markdown. @param table its head, and rows as long as that */
+export function markdownTable(table: readonly (readonly string[])[]): string {
   const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]!.length)));
   const line = (parts: readonly string[]) => `| ${parts.map((part, column) => part.padEnd(widths[column]!)).join(" | ")} |`;
   const [head, ...body] = table.map(line);

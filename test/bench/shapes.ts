@@ -9,12 +9,17 @@ import type { Tokenizer } from "../../services/shared/ml/text/tokenizer.js";
 import { wordLevelTokenizer } from "../../services/shared/ml/text/word-level.js";
 
 const smollm2 = [49152, 576, 30, 9, 3, 1536] as const;
+const half = [151936, 896, 24, 14, 2, 4864] as const;
+const oneAndHalf = [151936, 1536, 28, 12, 2, 8960] as const;
 
 /** vocabulary, width, layers, heads, key/value heads, feed-forward width */
 const sizes = {
   tiny: { student: [512, 128, 2, 4, 2, 384], teacher: [512, 256, 4, 8, 4, 768] },
   medium: { student: [4096, 256, 4, 8, 4, 704], teacher: [4096, 512, 8, 8, 8, 1408] },
   smollm2: { student: smollm2, teacher: smollm2 },
+  // The sizes of Qwen2.5, for a GPU.
+  "0.5b": { student: half, teacher: half },
+  "1.5b": { student: oneAndHalf, teacher: oneAndHalf },
 } as const;
 
 export type Shape = keyof typeof sizes;
@@ -32,6 +37,8 @@ export const loads: Readonly<Record<Shape, Load>> = {
   tiny: { batch: 32, prompt: 16, fresh: 64, repetitions: 15 },
   medium: { batch: 32, prompt: 16, fresh: 64, repetitions: 7 },
   smollm2: { batch: 8, prompt: 32, fresh: 64, repetitions: 3 },
+  "0.5b": { batch: 64, prompt: 96, fresh: 128, repetitions: 3 },
+  "1.5b": { batch: 32, prompt: 96, fresh: 128, repetitions: 3 },
 };
 
 /** Whether completions all have the same length, or end where the model ends them: at each token with a chance of about 1/32. */

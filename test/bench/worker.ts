@@ -10,6 +10,7 @@ import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import type { StepFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { type HostOptions, ModelHost } from "../../services/shared/ml/host/model-host.js";
 import type { Objective } from "../../services/shared/ml/losses/objective.js";
+import type { Device } from "../../services/shared/ml/runtime/session.js";
 import type { Signal } from "../../services/shared/ml/signals/score.js";
 import type { TrainSequence } from "../../services/shared/ml/training/batch.js";
 import { plainObjective } from "../support/loss/loss.js";
@@ -25,6 +26,8 @@ export interface WorkOptions {
   /** Element type of the weights, where the engine has several. */
   readonly dtype?: string;
   readonly chunkTokens?: number;
+  /** Default: cpu. */
+  readonly device?: Device;
 }
 
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
@@ -32,9 +35,9 @@ const objective: Objective = { ...plainObjective, divergence: "jsd", normalisati
 /** How learners of benches train. */
 export const trainerOptions = { device: "cpu", threads, objective, optimizer, microBatchTokens: 0 } as const;
 
-async function openHost({ directory, load, dtype, chunkTokens = 64 }: WorkOptions): Promise<ModelHost> {
+async function openHost({ directory, load, dtype, chunkTokens = 64, device = "cpu" }: WorkOptions): Promise<ModelHost> {
   const host = new ModelHost();
-  const options = { device: "cpu", threads, chunkTokens, maxRows: load.batch, batchTokens: 8192, ...(dtype ? { dtype } : {}) };
+  const options = { device, threads, chunkTokens, maxRows: load.batch, batchTokens: 8192, ...(dtype ? { dtype } : {}) };
   await host.open({ directory }, options as HostOptions);
   return host;
 }
@@ -116,9 +119,9 @@ interface TrainWork extends WorkOptions {
 }
 
 /** Optimiser steps. */
-async function train({ directory, load, plain, gradientCheckpointing }: TrainWork): Promise<void> {
+async function train({ directory, load, plain, gradientCheckpointing, device = "cpu" }: TrainWork): Promise<void> {
   const host = new TrainHost();
-  const options = { ...trainerOptions, gradientCheckpointing };
+  const options = { ...trainerOptions, device, gradientCheckpointing };
   const crossEntropy = { ...plainObjective, divergence: "cross_entropy" as const };
   const { vocabSize } = await host.open({ directory }, plain ? { ...options, objective: crossEntropy } : options);
   const batch = plain ? trainRows(load) : trainBatch(vocabSize, load);

@@ -67,10 +67,12 @@ describeChart("the network policies", () => {
   const egressPorts = (manifests: readonly Manifest[], name: string): unknown[] =>
     (find(manifests, "NetworkPolicy", name).spec.egress as Rule[]).flatMap(({ ports = [] }) => ports.map(({ port }) => port));
 
-  it("open the ports of an external NATS, of a bucket, of rewards elsewhere and of traces", async () => {
+  it("open the ports of an external NATS, of a bucket, of rewards and teachers elsewhere and of traces", async () => {
     const external = await render({ example: "external-nats-mtls" });
     expect(new Set(egressPorts(external, "retort-members"))).toEqual(new Set([4222, 9000]));
     expect(egressPorts(external, "retort-reward")).toEqual([7072]);
+    const served = await render({ set: ['networkPolicies.teacherEgress=[{"ports":[{"port":8000}]}]'] });
+    expect(egressPorts(served, "retort-teacher")).toEqual([8000]);
     expect(egressPorts(await render({ example: "multi-gpu-keda" }), "retort-members")).toEqual(["client", 4318]);
     expect(egressPorts(await render({ set: ['tracing.endpoint="https://traces.example.com"'] }), "retort-members")).toEqual([
       "client",

@@ -74,6 +74,21 @@ describeChart("a role's pod", () => {
     expect(container.volumeMounts).toContainEqual({ name: "shm", mountPath: "/dev/shm" });
   });
 
+  it("with a slice of a GPU has it by its name, and goes to nodes that are tainted as whole GPUs are", async () => {
+    const { spec } = await podOf("learner", { example: "shared-gpu" });
+    expect(spec.containers[0].resources.limits).toEqual({ memory: "64Gi", "nvidia.com/mig-3g.40gb": 1 });
+    const tolerated = ["nvidia.com/gpu", "nvidia.com/mig-3g.40gb"];
+    expect(spec.tolerations).toEqual(tolerated.map((key) => ({ key, operator: "Exists", effect: "NoSchedule" })));
+  });
+
+  it("with a GPU that is shared by MPS may leave /dev/shm to the device plugin", async () => {
+    const { spec } = await podOf("student", {
+      set: ["roles.student.gpus=1", 'roles.student.gpuResource="nvidia.com/gpu.shared"', 'roles.student.shmSize=""'],
+    });
+    expect(spec.containers[0].resources.limits).toMatchObject({ "nvidia.com/gpu.shared": 1 });
+    expect(JSON.stringify(spec)).not.toContain("shm");
+  });
+
   it("without GPUs has none of that", async () => {
     const { spec } = await podOf("reward", { example: "multi-gpu-keda" });
     expect(spec.containers[0].image).toBe("registry.example.com/retort:0.1.0");
@@ -81,10 +96,11 @@ describeChart("a role's pod", () => {
     expect(JSON.stringify(spec)).not.toMatch(/shm|nvidia\.com\/gpu/);
   });
 
-  it("may take as long to start as its values say, and is asked at the health port", async () => {
+  it("may take as long to start as its values say, longer with a GPU, and is asked at the health port", async () => {
     const [container] = (await podOf("teacher", { example: "multi-gpu-keda" })).spec.containers;
-    const { periodSeconds, failureThreshold } = container.startupProbe;
-    expect(periodSeconds * failureThreshold).toBe(3600);
+    const secondsOf = ({ startupProbe }: Manifest) => startupProbe.periodSeconds * startupProbe.failureThreshold;
+    expect(secondsOf(container)).toBe(3600 + 300);
+    expect(secondsOf((await podOf("reward", { example: "multi-gpu-keda" })).spec.containers[0])).toBe(300);
     for (const probe of ["startupProbe", "readinessProbe", "livenessProbe"]) expect(container[probe].grpc).toEqual({ port: 7071 });
     expect(container.ports).toContainEqual({ name: "health", containerPort: 7071 });
   });

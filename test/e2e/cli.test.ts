@@ -108,6 +108,17 @@ describe("retort, as its user types it", () => {
     const watched = await again.ended;
     expect(watched).toMatchObject({ code: 0, stdout: "" });
     expect(watched.stderr).toMatch(/run stopped/);
+    // For scripts: its events, one a line, up to the end; a reader that has seen enough may leave.
+    const told = (await retort(["watch", run.runId, "--json", ...data()])).stdout.trim().split("\n");
+    const events = told.map((line) => JSON.parse(line) as { sequence: string; stateChanged?: { state: string } });
+    expect(events.filter(({ stateChanged }) => stateChanged).at(-1)?.stateChanged?.state).toBe("RUN_STATE_STOPPED");
+    expect(events.map(({ sequence }) => Number(sequence))).toEqual(
+      [...events.map(({ sequence }) => Number(sequence))].sort((a, b) => a - b),
+    );
+    const leaving = startRetort(["watch", run.runId, "--json", ...data()]);
+    await leaving.output("stdout", /\n/);
+    leaving.child.stdout?.destroy();
+    expect((await leaving.ended).code).toBe(0);
     expect((await retort(["stop", run.runId, ...data()])).code).toBe(78);
 
     expect((await retort(["rm", run.runId, ...data()])).code).toBe(64);

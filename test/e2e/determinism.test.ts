@@ -1,4 +1,7 @@
-import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { RunHistory } from "../../services/shared/flow/history/run-history.js";
+import type { RunEvent, SamplesRecorded } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { digestOfStudent, LocalCluster, tinySpec } from "../support/runs/local-run.js";
 import { eventually } from "../support/servers/nats.js";
@@ -24,18 +27,34 @@ phases:
 describe("a synchronous run", () => {
   let cluster: LocalCluster;
   let undisturbed: string;
+  let recorded: SamplesRecorded[];
 
   beforeAll(async () => {
     cluster = await LocalCluster.start();
-    const { run } = await cluster.watch(await cluster.begin(spec));
+    const { run, events } = await cluster.watch(await cluster.begin(spec));
     expect(run.message).toBe("");
     expect(run.state).toBe(RunState.SUCCEEDED);
     undisturbed = await digestOfStudent(run);
+    recorded = historyOf(events).samples;
+    expect(recorded.map(({ step }) => step)).toEqual(all);
   });
   afterAll(() => cluster.stop());
 
   const stepOf = ({ event }: RunEvent) => (event.case === "stepFinished" ? event.value.step : 0);
   const stepsOf = (events: readonly RunEvent[]) => events.map(stepOf).filter((step) => step > 0);
+  const historyOf = (events: readonly RunEvent[]) => {
+    const history = new RunHistory();
+    for (const event of events) history.push(event);
+    return history;
+  };
+  /** The steps of a run's metrics.jsonl. */
+  const written = async (runId: string): Promise<number[]> => {
+    const text = await readFile(join(cluster.directory, "runs", runId, "metrics.jsonl"), "utf8");
+    return text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).step);
+  };
   const all = Array.from({ length: 30 }, (_, i) => i + 1);
 
   it("gives the same weights again, and leaves nothing in the streams but its events", async () => {
@@ -43,6 +62,8 @@ describe("a synchronous run", () => {
     const { run, events } = await cluster.watch(runId);
     expect(stepsOf(events)).toEqual(all);
     expect(await digestOfStudent(run)).toBe(undisturbed);
+    expect(historyOf(events).samples).toEqual(recorded);
+    expect(await written(runId)).toEqual(all);
     for (const stream of ["RETORT_PROMPTS", "RETORT_ROLLOUTS", "RETORT_RESULTS"])
       await eventually(`nothing of the run in ${stream}`, async () => (await cluster.left(stream, runId)) === 0, 60_000);
     expect(await cluster.left("RETORT_EVENTS", runId)).toBeGreaterThan(30);
@@ -74,5 +95,10 @@ describe("a synchronous run", () => {
     expect(run.state).toBe(RunState.SUCCEEDED);
     expect([...new Set(stepsOf(events))]).toEqual(all);
     expect(await digestOfStudent(run)).toBe(undisturbed);
+    // Of what was trained twice, the last counts, and a step is once in each of the outputs.
+    const history = historyOf(events);
+    expect(Array.from(history.figures.get("loss")!.steps)).toEqual(all);
+    expect(history.samples).toEqual(recorded);
+    expect(await written(runId)).toEqual(all);
   });
 });

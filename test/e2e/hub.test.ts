@@ -51,4 +51,17 @@ describe("a model that is named on a hub", () => {
       /hf:\/\/someone\/nothing: .* answers with status 404: there is no such repository or revision/,
     );
   });
+
+  it("comes without its weights, where a server has these", async () => {
+    const spec = join(home, "remote.yaml");
+    const text = (await readFile(join(example, "smoke.yaml"), "utf8")).replaceAll(/(model|path): (models|data)\//g, `$1: ${example}/$2/`);
+    const server = 'hf://someone/a-teacher, server: { url: "http://127.0.0.1:9/v1" }';
+    await writeFile(spec, text.replace(join(example, "models/teacher"), server));
+    const before = hub.fetched.length;
+    const read = await retort(["data", spec], { ...env(), HF_HOME: join(home, "another") });
+    expect(read.code).toBe(0);
+    const fetched = hub.fetched.slice(before);
+    expect(fetched).toContain("tokenizer.json");
+    expect(fetched).not.toContain("model.safetensors");
+  });
 });

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { access, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -5,11 +6,15 @@ import { LocalLauncher } from "../../services/controller/local/local-launcher.js
 import { createLog } from "../../services/shared/base/log.js";
 import { processSettings, readSettings } from "../../services/shared/base/settings.js";
 import { newRun } from "../../services/shared/flow/runs/run-store.js";
-import { availableDevices, checkDevice, devices } from "../../services/shared/ml/runtime/device.js";
+import { availableDevices, checkDevice, devices, obstacle } from "../../services/shared/ml/runtime/device.js";
 import type { Device } from "../../services/shared/ml/runtime/session.js";
+import { expectClear, retort } from "../support/runs/retort.js";
 import { example, RoleProcess, RunBench } from "../support/runs/run-bench.js";
 import { specOf } from "../support/runs/run-spec.js";
 import { eventually } from "../support/servers/nats.js";
+
+/** Why WebGPU is refused, and the way out. */
+const webgpu = /webgpu (is refused|cannot be used here): .*FusedMatMul.*use device cpu, or cuda/;
 
 describe("the device setting", () => {
   let available: Device[];
@@ -38,6 +43,24 @@ describe("the device setting", () => {
     },
   );
 
+  it.each(["student", "teacher", "learner", "reward"])(
+    "ends a %s on webgpu before it serves, with the reason and the way out",
+    async (role) => {
+      const model = role === "reward" ? [] : ["--model", example("models/student")];
+      const started = new RoleProcess([`--role=${role}`, "--log-format=json", ...model, "--device=webgpu"]);
+      expect(await started.exit).toBe(78);
+      expect(started.log).toMatch(webgpu);
+      expect(started.log).not.toContain("is serving");
+    },
+  );
+
+  it.each([
+    ["sample", "1=", "--model", example("models/student")],
+    ["eval", "--model", example("models/student"), "--data", example("data/held-out.jsonl")],
+  ])("ends retort %s on webgpu likewise", async (...argv) => {
+    expectClear(await retort([...argv, "--device", "webgpu"]), webgpu);
+  });
+
   it("ends the processes of a run likewise: their launcher must not try again", async () => {
     if (!missing) return;
     const bench = await RunBench.start("phases: [{ preset: on_policy_kd, steps: 1 }]");
@@ -51,6 +74,26 @@ describe("the device setting", () => {
     } finally {
       await bench.stop();
     }
+  });
+});
+
+describe("npm run test:gpu", () => {
+  const main = (...argv: string[]) => spawnSync(process.execPath, ["dist/test/gpu/main.js", ...argv], { encoding: "utf8" });
+
+  it("says what is missing where there is no GPU, and ends with 78", async () => {
+    const reason = await obstacle("cuda");
+    if (reason === undefined) return console.log("this machine has a GPU: what is said without one is not tested here");
+    const { status, stderr } = main();
+    expect([status, stderr.trim()]).toEqual([78, `device cuda cannot be used here: ${reason}`]);
+  });
+
+  it.each([
+    ["--device", "tpu", "cpu, cuda, webgpu"],
+    ["--shapes", "tiny,huge", "tiny, medium"],
+    ["--runtimes", "fast", "stock, native"],
+  ])("knows %s by name", (option, word, known) => {
+    const { status, stderr } = main("--device", "cpu", option, word);
+    expect([status, stderr]).toEqual([64, expect.stringContaining(known)]);
   });
 });
 

@@ -35,6 +35,15 @@ describe("retort doctor", () => {
     expect(findings.get("device cuda")).toMatchObject({ state: "lacking", remedy: expect.stringMatching(/driver|retort setup --cuda/) });
   });
 
+  it("says why WebGPU is not used, and ends with 78 where it must be", async () => {
+    const { code, stdout } = await retort(["doctor", "--json", "--device", "webgpu"]);
+    expect(code).toBe(78);
+    expect(findingsOf(stdout).get("device webgpu")).toMatchObject({
+      state: "lacking",
+      remedy: expect.stringMatching(/FusedMatMul.*use device cpu, or cuda/),
+    });
+  });
+
   it("refuses a device that there is no word for", async () => {
     const { code, stderr } = await retort(["doctor", "--device", "tpu"]);
     expect([code, stderr]).toEqual([64, expect.stringContaining("cpu, cuda, webgpu")]);

@@ -1,4 +1,4 @@
-import { promptOfRow } from "../../shared/codec/examples.js";
+import { promptOfRow } from "../../shared/codec/prompt-of-row.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
 import { chatSettings } from "../models/chat-options.js";

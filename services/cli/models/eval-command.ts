@@ -3,8 +3,8 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkMessage } from "../../shared/base/rpc/check-message.js";
 import { parseYaml } from "../../shared/base/yaml.js";
-import { promptOfRow } from "../../shared/codec/examples.js";
-import { readDataset } from "../../shared/flow/prompts/dataset.js";
+import { promptOfRow } from "../../shared/codec/prompt-of-row.js";
+import { defaultColumns, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { passAtProblems } from "../../shared/flow/runs/evaluation.js";
 import { rewardProblems } from "../../shared/flow/runs/rewards.js";
 import { type RewardSpec, RewardSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
@@ -102,7 +102,7 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
   const problems = [...passAtProblems(passAt, samples, metric ?? ""), ...rewardProblems(reward)];
   if (problems.length) throw RetortError.ofProblems("retort eval", problems);
   const { prompt, completion, reference, messages } = options;
-  const rows = await readDataset(options.data, { prompt, completion, reference, messages, teacher: "teacher" }, options.limit);
+  const rows = await readDataset(options.data, { ...defaultColumns, prompt, completion, reference, messages }, options.limit);
   const referenced = rows.some((row) => row.reference);
   if ((metric || passAt.length) && !referenced)
     throw new RetortError(

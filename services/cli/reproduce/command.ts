@@ -16,6 +16,7 @@ export const experimentNames = [
   "staleness",
   "summarisation",
   "task-agnostic",
+  "tokens",
 ] as const;
 
 interface Options {

@@ -7,12 +7,13 @@ import { isOver } from "../../shared/flow/runs/run-store.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
-import { addCommand, print } from "../command.js";
+import { addCommand, print, wantsJson } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type Column, textTable } from "../terminal/text-table.js";
 import { addUp } from "../up.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { findRun } from "./find-run.js";
+import { printEvents } from "./print-events.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
 import { checkAudit, checkSucceeded, readSpec, runJson, runOf, runRow, watchRun } from "./runs.js";
 
@@ -46,9 +47,13 @@ export function addRunCommands(program: Command): void {
     );
   command("watch <run>", "follow a run, from its beginning; Ctrl-C detaches", [
     [`watch ${someRun}`, "works for runs that are over, too"],
+    [`watch ${someRun} --json | jq -c .stepFinished.loss`, "events as they come, one a line"],
     ["watch last", "the newest; every command takes the beginning of an id or the name of a spec, too"],
   ]).action((named: string, options: ControllerOptions) =>
-    withController(options, async (controller) => watch(program, controller, await findRun(controller, named))),
+    withController(options, async (controller) => {
+      const runId = await findRun(controller, named);
+      return wantsJson(program) ? printEvents(controller, runId, process.stdout) : watch(program, controller, runId);
+    }),
   );
   command("runs", "list runs, newest first", [
     ["runs", ""],

@@ -24,7 +24,7 @@ export async function readSpec(path: string): Promise<RunSpec> {
     throw new RetortError("NotFound", `the run spec ${path} cannot be read (${error.code})`);
   });
   const spec = parseSpec(bytes.toString(), path);
-  for (const { path: named, replace } of namedInputs(spec)) replace(await located(named));
+  for (const { path: named, replace, withoutWeights } of namedInputs(spec)) replace(await located(named, { withoutWeights }));
   return spec;
 }
 

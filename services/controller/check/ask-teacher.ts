@@ -1,4 +1,5 @@
 import { createClient } from "../../shared/base/rpc/client.js";
+import type { ServerSpec } from "../../shared/gen/retort/v1/server_pb.js";
 import { TeacherService, type TeacherServiceDescribeResponse } from "../../shared/gen/retort/v1/teacher_pb.js";
 
 /** Where a teacher answers. */
@@ -7,8 +8,14 @@ export interface TeacherServer {
   readonly address: string;
   /** What it asks its callers for. */
   readonly token: string;
-  /** The directory to describe, of a server that describes any. */
+  /** What to describe, of a server that describes any. */
+  readonly source: TeacherSource;
+}
+
+/** Which teacher is meant, as a spec has it: a directory, and where the model runs if that is not here. */
+export interface TeacherSource {
   readonly model: string;
+  readonly server?: ServerSpec | undefined;
 }
 
 /** Longest wait for an answer: a checkpoint's headers and a large vocabulary from a slow disk. */
@@ -24,14 +31,14 @@ const maxMessageBytes = 64 * 1024 * 1024;
  * @throws what keeps the teacher from reading its model, with its sentence; Unavailable or DeadlineExceeded if it does not answer
  */
 export async function askTeacher(
-  { address, token, model }: TeacherServer,
+  { address, token, source: { model, server } }: TeacherServer,
   digest: string | undefined,
 ): Promise<TeacherServiceDescribeResponse> {
   const client = createClient(TeacherService, address, { timeoutMs, maxMessageBytes, token });
   try {
-    const description = await client.describe({ model });
+    const description = await client.describe({ model, ...(server && { server }) });
     const isKnown = digest === undefined || digest === description.tokenizerDigest;
-    return isKnown ? description : await client.describe({ model, vocabulary: true });
+    return isKnown ? description : await client.describe({ model, ...(server && { server }), vocabulary: true });
   } finally {
     client.close();
   }

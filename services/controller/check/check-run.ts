@@ -1,3 +1,4 @@
+import { toJson } from "@bufbuild/protobuf";
 import { type ErrorCode, type Problem, RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import { heldOutNeeds, trainingNeeds } from "../../shared/flow/prompts/needs.js";
@@ -6,9 +7,11 @@ import { outputProblems } from "../../shared/flow/runs/output.js";
 import { pathProblems, type SpecRoots } from "../../shared/flow/runs/paths.js";
 import { initProblems } from "../../shared/flow/runs/sizes.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import { ServerSpecSchema } from "../../shared/gen/retort/v1/server_pb.js";
 import type { TeacherServiceDescribeResponse } from "../../shared/gen/retort/v1/teacher_pb.js";
 import { classOf } from "../../shared/ml/classification/labels.js";
 import { inspectClassifier } from "../../shared/ml/classification/open-classifier.js";
+import type { TeacherSource } from "./ask-teacher.js";
 import type { CheckedRun } from "./checked-run.js";
 import { dataProblems } from "./data-problems.js";
 import { deviceProblems } from "./device-problems.js";
@@ -16,6 +19,7 @@ import { dtypeProblems } from "./dtype-problems.js";
 import { familyProblems } from "./init-family.js";
 import { loraProblems } from "./lora-problems.js";
 import { describedTeacher, readStudent, type StudentModel, studentField } from "./named-model.js";
+import { offerProblems } from "./offer-problems.js";
 import { objectivesProblems, specChecks } from "./spec-checks.js";
 import { commonRows, layoutProblems, vocabularyProblems } from "./vocabulary.js";
 
@@ -52,10 +56,11 @@ export class RunCheck {
     return new RunCheck(examined, await pathProblems(examined.spec, roots));
   }
 
-  /** The models that teachers must be asked about before {@link finish}, each once. */
-  get teachers(): readonly string[] {
+  /** The teachers that must be asked before {@link finish}, each once. */
+  get teachers(): readonly TeacherSource[] {
     const { teachers } = this.#examined.spec;
-    return [...new Set(teachers.flatMap(({ model }, i) => (this.#opens(`teachers[${i}].model`) ? model : [])))];
+    const sound = teachers.filter((_, i) => this.#opensTeacher(i)).map(({ model, server }) => ({ model, server }));
+    return [...new Map(sound.map((source) => [keyOf(source), source])).values()];
   }
 
   /**
@@ -64,9 +69,9 @@ export class RunCheck {
    * @param ask asks it; told the digest of the student's vocabulary, if that is known
    * @throws Unavailable and the like if it does not answer; what is wrong with its files becomes a problem
    */
-  async describe(model: string, ask: (digest: string | undefined) => Promise<TeacherServiceDescribeResponse>): Promise<void> {
+  async describe(source: TeacherSource, ask: (digest: string | undefined) => Promise<TeacherServiceDescribeResponse>): Promise<void> {
     const digest = whatWasRead(await this.#student)?.words.digest;
-    this.#described.set(model, await read(() => ask(digest), passing));
+    this.#described.set(keyOf(source), await read(() => ask(digest), passing));
   }
 
   /** Puts everything together. @throws Internal if a teacher was not asked */
@@ -78,13 +83,14 @@ export class RunCheck {
       this.#add([...initProblems(spec.student.init, student.rows), ...familyProblems(spec.student.init)]);
     const teachers = spec.teachers.flatMap((teacher, i) => {
       const field = `teachers[${i}].model`;
-      if (!this.#opens(field)) return [];
-      const description = this.#take(field, found(this.#described.get(teacher.model), `what ${field} says of itself`));
+      if (!this.#opensTeacher(i)) return [];
+      const reading = found(this.#described.get(keyOf(teacher)), `what ${field} says of itself`);
+      const description = this.#take(teacher.server ? `teachers[${i}].server` : field, reading);
       return description ? describedTeacher(teacher, i, description, student) : [];
     });
     if (student)
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
-    this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec, student)]);
+    this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec, student), ...offerProblems(spec, run, teachers)]);
     if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
     await this.#checkData(student);
@@ -117,6 +123,10 @@ export class RunCheck {
     return this.#examined.isSound(field) && !this.#problems.some(({ fieldPath }) => fieldPath === field);
   }
 
+  #opensTeacher(i: number): boolean {
+    return this.#opens(`teachers[${i}].model`) && this.#opens(`teachers[${i}].server`);
+  }
+
   /** A student from scratch may take its tokenizer from the first teacher's directory. */
   #opensStudent(): boolean {
     const { spec } = this.#examined;
@@ -138,6 +148,9 @@ export class RunCheck {
     );
   }
 }
+
+/** Teachers of one key are one. */
+const keyOf = ({ model, server }: TeacherSource): string => JSON.stringify([model, server ? toJson(ServerSpecSchema, server) : null]);
 
 const whatWasRead = <T>(reading: Reading<T> | undefined): T | undefined => (reading && "value" in reading ? reading.value : undefined);
 

@@ -10,8 +10,9 @@ import type { TeacherServer } from "./ask-teacher.js";
 
 const main = fileURLToPath(new URL("../../main.js", import.meta.url));
 
-/** What a process that reads its callers' files needs of this one's environment: no settings and no secrets. */
-const passedOn = ["HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR"];
+/** What a process that reads its callers' files needs of this one's environment: no settings, and no secrets but those of servers. */
+const passedOn =
+  /^(HOME|LANG|LD_LIBRARY_PATH|NODE_EXTRA_CA_CERTS|PATH|TMPDIR|RETORT_(TEACHER_TOKEN(_.*)?|SERVER_TOKEN_(HOSTS|PLAINTEXT)))$/;
 
 /** How much of the end of a process's log is kept, in characters. */
 const keptLog = 65_536;
@@ -25,7 +26,7 @@ export interface DescribingOptions {
 }
 
 /** Where a process answers, and what it asks its callers for. */
-type Server = Omit<TeacherServer, "model">;
+type Server = Omit<TeacherServer, "source">;
 
 /** A teacher's process that says what model directories are, to callers on this machine that know its token. */
 export class DescribingProcess {
@@ -71,7 +72,7 @@ export class DescribingProcess {
 function start(memoryMb: number, token: string): ChildProcess {
   const flags = toFlags({ describeOnly: true, host: "127.0.0.1", exitWithParent: true, logFormat: "json" });
   const argv = [`--max-old-space-size=${memoryMb}`, main, "--role=teacher", ...flags];
-  const own = passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
+  const own = Object.entries(process.env).filter(([name]) => passedOn.test(name));
   const env = { ...Object.fromEntries(own), RETORT_TOKEN: token };
   // The child watches its standard input: it closes when this process ends, however it ends.
   return spawn(process.execPath, argv, { stdio: ["pipe", "ignore", "pipe", "ipc"], env });

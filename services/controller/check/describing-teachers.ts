@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import { RetortError } from "../../shared/base/errors.js";
-import type { TeacherServer } from "./ask-teacher.js";
+import type { TeacherServer, TeacherSource } from "./ask-teacher.js";
 import { type DescribingOptions, DescribingProcess } from "./describing-process.js";
 
 /** Most processes at a time: each takes some 100 MiB, and a second to start. */
@@ -38,15 +38,15 @@ export class DescribingTeachers {
   }
 
   /**
-   * Calls work with a server that describes a model directory, in turn with other calls.
+   * Calls work with a server that describes a teacher, in turn with other calls.
    *
    * @throws what the work throws; ResourceExhausted, never to be repeated, if the process needs too much memory
    */
-  ask<T>(model: string, work: (server: TeacherServer) => Promise<T>): Promise<T> {
+  ask<T>(source: TeacherSource, work: (server: TeacherServer) => Promise<T>): Promise<T> {
     return this.#turns(async () => {
       const teacher = this.#take();
       try {
-        const result = await work({ ...(await teacher.server), model });
+        const result = await work({ ...(await teacher.server), source });
         this.#keep(teacher);
         return result;
       } catch (error) {

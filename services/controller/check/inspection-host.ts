@@ -3,7 +3,7 @@ import { type Problem, RetortError } from "../../shared/base/errors.js";
 import { type RootSettings, specRootsOf } from "../../shared/flow/runs/paths.js";
 import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import { RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { askTeacher, type TeacherServer } from "./ask-teacher.js";
+import { askTeacher, type TeacherServer, type TeacherSource } from "./ask-teacher.js";
 import { RunCheck } from "./check-run.js";
 import { settled } from "./settle.js";
 import { type SpecWarning, warningsOf } from "./warnings.js";
@@ -17,15 +17,15 @@ export type Inspected =
 export class Inspection {
   #check: RunCheck | undefined;
 
-  /** Takes a spec, as bytes, and returns the models that teachers are to be asked about. */
-  async begin(spec: Uint8Array, roots: RootSettings): Promise<readonly string[]> {
+  /** Takes a spec, as bytes, and returns the teachers that are to be asked. */
+  async begin(spec: Uint8Array, roots: RootSettings): Promise<readonly TeacherSource[]> {
     this.#check = await RunCheck.begin(fromBinary(RunSpecSchema, spec), specRootsOf(roots));
     return this.#check.teachers;
   }
 
   /** Asks a teacher what it is. @throws Unavailable and the like if it does not answer */
-  async describe(model: string, server: TeacherServer): Promise<void> {
-    await this.#begun.describe(model, (digest) => askTeacher(server, digest));
+  async describe(server: TeacherServer): Promise<void> {
+    await this.#begun.describe(server.source, (digest) => askTeacher(server, digest));
   }
 
   /** Says what came of it. */

@@ -40,8 +40,8 @@ class Inspector {
     if (spec.teachers.length) this.#teachers.prepare();
     const inspected = await this.#pool.run(
       async (api) => {
-        const models = await api.begin(toBinary(RunSpecSchema, spec), roots);
-        await Promise.all(models.map((model) => this.#teachers.ask(model, (server) => api.describe(model, server))));
+        const teachers = await api.begin(toBinary(RunSpecSchema, spec), roots);
+        await Promise.all(teachers.map((teacher) => this.#teachers.ask(teacher, (server) => api.describe(server))));
         return api.finish();
       },
       { timeoutMs, what },

@@ -5,6 +5,7 @@ import { isArchitecture, textLayoutOf } from "../../shared/ml/models/architectur
 import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
 import { readDonor } from "../../shared/ml/models/files/donor.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
+import { isSignalKind, type SignalKind } from "../../shared/ml/signals/table.js";
 import type { TextLayout } from "../../shared/ml/text/encoder.js";
 import type { Ends } from "../../shared/ml/text/ends.js";
 import type { SpecialIds, Tokenizer } from "../../shared/ml/text/tokenizer.js";
@@ -42,6 +43,19 @@ export interface NamedModel {
   readonly dtype?: string;
   /** What is unusual about the model's files, and allowed; each names its directory. */
   readonly warnings: readonly string[];
+  /** Of a teacher that gives some signals alone: which. */
+  readonly offer?: SignalOffer;
+}
+
+/** The signals that a teacher elsewhere gives, at temperature 1 alone. */
+export interface SignalOffer {
+  readonly signals: readonly SignalKind[];
+  /** Most classes of top_k. */
+  readonly largestK: number;
+  /** Who gives them and how, in words. */
+  readonly source: string;
+  /** How the server is asked; empty where that isn't told. */
+  readonly dialect: string;
 }
 
 /** A run's student: its tokenizer reads the dataset too. */
@@ -90,7 +104,7 @@ export function describedTeacher(
   description: TeacherServiceDescribeResponse,
   student: StudentModel | undefined,
 ): NamedModel {
-  const { architecture, vocabSize, declaredEosIds, endWarnings, warnings, parameters, dtype } = description;
+  const { architecture, vocabSize, declaredEosIds, endWarnings, warnings, parameters, dtype, offer } = description;
   return {
     field: `teachers[${i}].model`,
     name: `the teacher "${teacherName(name)}"`,
@@ -103,6 +117,7 @@ export function describedTeacher(
     parameters: Number(parameters),
     dtype,
     warnings,
+    ...(offer && { offer: { ...offer, signals: offer.signals.filter(isSignalKind) } }),
   };
 }
 

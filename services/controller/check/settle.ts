@@ -10,7 +10,8 @@ const largestFull = 256;
 /**
  * A run with what follows from its models in its spec, where every role reads it: how many rows of the vocabulary its
  * distributions range over, where the models do not all have as many, and the signal of every phase that leaves it open:
- * `full`, or `hidden` beyond a vocabulary of {@link largestFull}. Both give every objective exactly.
+ * `full`, or `hidden` beyond a vocabulary of {@link largestFull}. Both give every objective exactly. Of a teacher's server, how it
+ * is asked and how many classes it gives.
  */
 export function settled({ spec: given, run, student, teachers }: CheckedRun): CheckedRun {
   const { student: own, data } = given;
@@ -18,6 +19,10 @@ export function settled({ spec: given, run, student, teachers }: CheckedRun): Ch
   const models = [student, ...teachers];
   const rows = commonRows(spec, models);
   if (models.some((model) => model.rows !== rows)) spec.vocabSize = rows;
+  for (const [i, { offer }] of teachers.entries()) {
+    const server = spec.teachers[i]?.server;
+    if (server && offer) Object.assign(server, { dialect: offer.dialect, maxLogprobs: offer.largestK });
+  }
   if (teachers.length)
     for (const [i, phase] of spec.phases.entries()) {
       const { objective } = run.phases[i]!;

@@ -22,6 +22,7 @@ export function warningsOf(checked: CheckedRun, memory = machineMemory()): SpecW
     ...objectiveWarnings(checked.run),
     ...checkpointWarnings(checked.spec),
     ...modelWarnings(checked),
+    ...evaluationWarnings(checked),
     ...memoryWarnings(checked, memory),
   ];
 }
@@ -33,6 +34,13 @@ function checkpointWarnings({ checkpoints, evaluation }: RunSpecValid): SpecWarn
   if (checkpoints?.everySteps || checkpoints?.everySeconds !== 0 || evaluation?.everySteps) return [];
   const message = "is 0, and everySteps too: no checkpoint is saved before the end, and a run whose learner is lost begins again at step 1";
   return [{ field: "checkpoints.everySeconds", message }];
+}
+
+function evaluationWarnings({ spec, teachers }: CheckedRun): SpecWarning[] {
+  const poor = teachers.find(({ offer }) => offer?.largestK === 0);
+  if (!poor || !spec.evaluation?.path) return [];
+  const message = `has no figures of the teacher: ${poor.name}, ${poor.offer?.source}, gives the given token's log-probability alone`;
+  return [{ field: "evaluation", message }];
 }
 
 function objectiveWarnings({ phases }: ResolvedRun): SpecWarning[] {

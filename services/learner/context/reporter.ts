@@ -4,19 +4,32 @@ import type { Membership } from "../../shared/flow/runs/membership.js";
 import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import type { SampleFailure } from "../tasks/sample.js";
+import type { Trackers } from "../tracking/trackers.js";
 
 /** Reports on a run, as one of its learners: each event has an id that no other learner uses. */
 export class Reporter {
   readonly #membership: Membership;
   readonly #fence: bigint;
+  #trackers: Trackers | undefined;
 
   constructor(membership: Membership, fence: bigint) {
     this.#membership = membership;
     this.#fence = fence;
   }
 
+  /** Writes what is told from now on into the run's directory, too. */
+  track(trackers: Trackers): void {
+    this.#trackers = trackers;
+  }
+
+  /** What was written there is on the disk. */
+  async sync(): Promise<void> {
+    await this.#trackers?.sync();
+  }
+
   /** @param id tells the event from this learner's others of its kind */
   async event(event: EventBody, id: string): Promise<void> {
+    await this.#trackers?.take(event);
     const { streams, runId } = this.#membership;
     await publishEvent(streams, runId, event, `${event.case}/${id}/${this.#fence}`);
   }

@@ -4,6 +4,7 @@ import { type Item, limitsOf, misfit } from "../../shared/codec/examples.js";
 import { columnsOf } from "../../shared/flow/prompts/dataset.js";
 import type { RowNeeds } from "../../shared/flow/prompts/needs.js";
 import type { ResolvedChat } from "../../shared/flow/runs/chat.js";
+import type { TeacherPromptSettings } from "../../shared/flow/runs/teacher-prompts.js";
 import type { DataSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { TrainHost } from "../model/train-host.js";
 
@@ -24,6 +25,7 @@ export interface DatasetLimits {
 export interface DatasetSource {
   readonly data: DataSpec;
   readonly chat: ResolvedChat;
+  readonly teacherPrompts: readonly TeacherPromptSettings[];
 }
 
 /**
@@ -33,12 +35,12 @@ export interface DatasetSource {
  */
 export async function loadDataset(
   host: WorkerClient<TrainHost>,
-  { data, chat }: DatasetSource,
+  { data, chat, teacherPrompts }: DatasetSource,
   needs: RowNeeds,
   limit: number,
   limits: DatasetLimits,
 ): Promise<Dataset> {
-  const items = await host.readItems({ path: needs.path, columns: columnsOf(data), limit, needs, chat });
+  const items = await host.readItems({ path: needs.path, columns: columnsOf(data), limit, needs, chat, teacherPrompts });
   return fitting(items, data.maxPromptTokens, limits, needs.path);
 }
 

@@ -6,6 +6,7 @@ import { checkRows, heldOutNeeds, type RowNeeds, trainingNeeds } from "../../sha
 import type { PlanRows } from "../../shared/flow/prompts/plan.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
 import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
+import { teacherPromptsOf } from "../../shared/flow/runs/teacher-prompts.js";
 import type { RunContext } from "../context/run-context.js";
 import type { StudentDescription, TrainHost } from "../model/train-host.js";
 import { type Dataset, type DatasetLimits, type DatasetSource, fitting, loadDataset } from "./dataset.js";
@@ -31,7 +32,7 @@ export async function prepareData(context: RunContext, student: StudentDescripti
     maxPositions: student.maxPositions,
     maxNewTokens: Math.max(...run.phases.map(({ sampling }) => sampling.maxNewTokens)),
   };
-  const source = { data, chat: chatOfData(data, (await runs.get(runId)).created) };
+  const source = { data, chat: chatOfData(data, (await runs.get(runId)).created), teacherPrompts: teacherPromptsOf(spec) };
   const training = trainingNeeds(spec, run);
   const read = data.path ? await loadDataset(host, source, training, data.limit, limits) : undefined;
   const dataset = data.generate ? await writeTexts(context, data.generate, read, student, limits) : read;

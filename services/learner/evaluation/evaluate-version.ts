@@ -2,7 +2,7 @@ import { RetortError } from "../../shared/base/errors.js";
 import { purge } from "../../shared/base/streams/ensure.js";
 import type { Item } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
-import { promptsPerMessage, type RecordSize } from "../../shared/codec/task-capacity.js";
+import { promptsPerMessage, type RecordSize, rolloutBytesPerToken } from "../../shared/codec/task-capacity.js";
 import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { phaseOf } from "../../shared/flow/runs/resolve.js";
@@ -34,15 +34,25 @@ const mostPrompts = 256;
 const topClasses = 64;
 const promptsWorthFull = 8;
 
-/** The teacher's answer to ask for, and how many prompts a task may have so that it fits a message. */
-export function evaluationSignal(samples: number, maxNewTokens: number, size: Pick<RecordSize, "vocabSize" | "maxPayloadBytes">) {
+/**
+ * The teacher's answer to ask for, and how many prompts a task may have so that it fits a message.
+ *
+ * @param largestK most classes that every teacher gives; by default all, and whole distributions
+ */
+export function evaluationSignal(
+  samples: number,
+  maxNewTokens: number,
+  size: Pick<RecordSize, "vocabSize" | "maxPayloadBytes" | "teacherPromptTokens">,
+  largestK?: number,
+) {
   const capacity = ({ kind, k }: Signal) => {
     const perToken = signals[kind].bytesPerToken({ k }, { vocab: size.vocabSize, hidden: 0 });
-    return promptsPerMessage(samples * maxNewTokens * perToken, size);
+    const rollout = maxNewTokens * rolloutBytesPerToken + 4 * size.teacherPromptTokens;
+    return promptsPerMessage(samples * Math.max(maxNewTokens * perToken, rollout), size);
   };
   const whole = capacity(wholeDistribution);
-  if (whole >= promptsWorthFull) return { signal: wholeDistribution, capacity: whole };
-  const top: Signal = { kind: "top_k", k: Math.min(topClasses, size.vocabSize), temperature: 1 };
+  if (largestK === undefined && whole >= promptsWorthFull) return { signal: wholeDistribution, capacity: whole };
+  const top: Signal = { kind: "top_k", k: Math.min(topClasses, size.vocabSize, largestK || topClasses), temperature: 1 };
   const capped = capacity(top);
   if (capped >= 1) return { signal: top, capacity: capped };
   throw new RetortError(
@@ -91,7 +101,9 @@ async function issueSets(membership: Membership, request: EvaluationRequest) {
   const { run, spec } = membership;
   const { version, attempt, items, settings } = request;
   const maxNewTokens = settings.maxNewTokens || phaseOf(run, Math.max(1, version)).sampling.maxNewTokens;
-  const { signal, capacity } = evaluationSignal(settings.samplesPerPrompt, maxNewTokens, request.recordSize);
+  const servers = spec.teachers.flatMap(({ server }) => server ?? []);
+  const largestK = servers.length > 0 ? Math.min(...servers.map(({ maxLogprobs }) => maxLogprobs)) : undefined;
+  const { signal, capacity } = evaluationSignal(settings.samplesPerPrompt, maxNewTokens, request.recordSize, largestK);
   const promptsTogether = Math.min(mostPrompts, Math.ceil(items.length / run.replicas.student));
   const planned: PlannedTask[] = [];
   const issue = async (set: SampleSet): Promise<Part> => {
@@ -109,7 +121,8 @@ async function issueSets(membership: Membership, request: EvaluationRequest) {
   const plain = { topK: 0, topP: 1, maxNewTokens };
   const greedy = await issue({ sampling: { ...plain, temperature: 0 }, samplesPerPrompt: 1, signal: undefined });
   const drawn: Part[] = [];
-  const asked = run.teachers.length > 0 ? signal : undefined;
+  // Without classes there is no distribution to compare with.
+  const asked = run.teachers.length > 0 && largestK !== 0 ? signal : undefined;
   for (const temperature of settings.temperatures)
     drawn.push(await issue({ sampling: { ...plain, temperature }, samplesPerPrompt: settings.samplesPerPrompt, signal: asked }));
   return { greedy, drawn, planned };

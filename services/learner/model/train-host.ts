@@ -2,8 +2,10 @@ import { RetortError } from "../../shared/base/errors.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
+import { teacherPrompts } from "../../shared/codec/teacher-prompts.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
+import type { TeacherPromptSettings } from "../../shared/flow/runs/teacher-prompts.js";
 import type { VersionFile } from "../../shared/flow/weights/store.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { textLayoutOf } from "../../shared/ml/models/architectures/table.js";
@@ -41,6 +43,8 @@ export interface ItemsRequest {
   readonly limit: number;
   readonly needs: RowNeeds;
   readonly chat: ChatSettings;
+  /** What the run's teachers read instead of the student's prompts. */
+  readonly teacherPrompts: readonly TeacherPromptSettings[];
 }
 
 /** What the learner must know of its student. */
@@ -97,11 +101,12 @@ export class TrainHost {
   }
 
   /** Reads a dataset's rows into tokens. @throws InvalidArgument naming what the rows lack, or the rows that are refused */
-  async readItems({ path, columns, limit, needs, chat }: ItemsRequest): Promise<Item[]> {
+  async readItems({ path, columns, limit, needs, chat, teacherPrompts: own }: ItemsRequest): Promise<Item[]> {
     const rows = await readDataset(path, columns, limit);
     checkRows(rows, needs, await columnsIn(path));
     const { tokenizer, config } = this.#loaded.model;
-    return itemsOf(rows, new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config)));
+    const encoder = new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config));
+    return itemsOf(rows, encoder, teacherPrompts(own, chat.chat));
   }
 
   /** The texts of tokens. */
@@ -139,7 +144,7 @@ export class TrainHost {
   /** Divergences of the current weights from a teacher, token by token, on sequences that the teacher has scored. */
   async divergences(inputs: readonly (ScoreInput & { readonly score: Score })[]): Promise<TokenDivergences[]> {
     const { options } = this.#loaded;
-    const { config, params, adapter } = this.#current;
+    const { config, params, adapter } = await this.#current();
     const scorer = new Scorer(config, params, scorerOptions(options, !adapter), adapter);
     try {
       const all: TokenDivergences[] = [];
@@ -161,7 +166,7 @@ export class TrainHost {
    * @param shardBytes as of {@link ShardOptions}
    */
   async writeVersion(directory: string, whole: boolean, shardBytes?: number): Promise<VersionFile[]> {
-    const { adapter, ...model } = this.#current;
+    const { adapter, ...model } = await this.#current();
     const options = { shardBytes, sync: false };
     const known: WrittenFile[] = [];
     if (whole && adapter) await writeAdapterConfig(directory, adapter, model.config);
@@ -197,7 +202,7 @@ export class TrainHost {
   /** With all rows of the vocabulary, those that are not trained as they came. */
   async #saveWeights(directory: string, shardBytes?: number) {
     const { rest, wholeConfig, directory: origin, trainer } = this.#loaded;
-    const model = this.#current;
+    const model = await this.#current();
     if (model.adapter) {
       const files = await saveAdapter(directory, model.adapter, model.config, model.tokenizer, origin);
       return { digest: digestOf(model.adapter.factors), files };
@@ -208,12 +213,12 @@ export class TrainHost {
   }
 
   /** The student as it is until the next step, which changes its weights where they are. */
-  get #current(): Model<Constants> {
+  async #current(): Promise<Model<Constants>> {
     const { model, trainer } = this.#loaded;
     const { adapter } = model;
-    return adapter
-      ? { ...model, adapter: { ...adapter, factors: trainer.published().weights } }
-      : { ...model, params: trainer.published().weights };
+    await trainer.fetch();
+    const { weights } = trainer.published();
+    return adapter ? { ...model, adapter: { ...adapter, factors: weights } } : { ...model, params: weights };
   }
 
   get #loaded(): LoadedStudent {

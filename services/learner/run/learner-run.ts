@@ -83,7 +83,7 @@ export class LearnerRun {
       // A version that is resumed from may have been saved before it was evaluated.
       if (this.#evaluations.isDue(this.#step)) await this.#evaluations.measure(this.#step);
       const ending = await this.#loop();
-      await Promise.all([this.#published, this.#ahead]);
+      await Promise.all([this.#published, this.#ahead, this.#recorder.published()]);
       return ending;
     } catch (error) {
       await this.#checkpoints.saveAfter(error, this.#step);

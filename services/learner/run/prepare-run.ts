@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../../shared/base/errors.js";
 import { lastMessage } from "../../shared/base/streams/read.js";
 import type { RecordSize } from "../../shared/codec/task-capacity.js";
@@ -20,6 +22,7 @@ import type { Checkpoints } from "../model/checkpoints.js";
 import { studentSource } from "../model/student-source.js";
 import { loadHeads } from "../model/teacher-heads.js";
 import { recordStart } from "../step/account.js";
+import { Trackers } from "../tracking/trackers.js";
 
 /** What a run needs before its first step. */
 export interface PreparedRun {
@@ -42,6 +45,7 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
   if (problems.length) throw RetortError.ofProblems("the run spec", problems, "FailedPrecondition");
   const checkpoint = await chooseCheckpoint(context, checkpoints);
   const step = checkpoint?.step ?? 0;
+  await openTrackers(context, step);
   const options = trainerOptions(context, phaseOf(run, Math.max(1, step)));
   const held = { checkpoint: checkpoint?.path, rows: spec.vocabSize, dtype: context.dtype };
   const student = await host.open(studentSource(spec), options, held);
@@ -58,9 +62,18 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
       ...run.phases.map(({ sampling }) => sampling.maxNewTokens),
       ...data.items.map(({ completionIds }) => completionIds?.length ?? 0),
     ),
+    teacherPromptTokens: [...data.items, ...data.heldOut].reduce((most, item) => Math.max(most, item.teacherPromptIds?.length ?? 0), 0),
     maxPayloadBytes: membership.streams.connection.info?.max_payload ?? 1024 * 1024,
   };
   return { step, data, recordSize };
+}
+
+async function openTrackers({ membership, dataDir, fence, log, report }: RunContext, fromStep: number): Promise<void> {
+  const { runId, runs, run } = membership;
+  const { created } = await runs.get(runId);
+  const createdMs = created ? timestampMs(created) : Date.now();
+  const place = { directory: join(dataDir, "runs", runId), settings: run.tracking };
+  report.track(await Trackers.open({ ...place, fence, fromStep, createdMs, log }));
 }
 
 /** Says where the run goes on, which learner was lost at which step, and which checkpoints cannot be used. */

@@ -42,6 +42,7 @@ export class RunCheckpoints {
     if (this.#savedStep === step) return;
     const { host, report, membership } = this.#context;
     await guard(this.#context);
+    await report.sync();
     const what = `the checkpoint of step ${step}`;
     const { path, digest } = await membership.process.during(Work.CHECKPOINTING, `step ${step}`, step, () =>
       withRoom(this.#context, what, this.#directory, () => this.#checkpoints.save(host, step)),

@@ -18,6 +18,8 @@ export class SampleRecorder {
   readonly #context: RunContext;
   readonly #budget: number;
   #bytes = 0;
+  /** What is being published. Steps don't wait for it. */
+  #published: Promise<void> = Promise.resolve();
 
   /** @param budget most bytes of all that it records */
   constructor(context: RunContext, budget = budgetBytes) {
@@ -31,12 +33,39 @@ export class SampleRecorder {
   }
 
   /**
-   * Records members of a step's batch.
+   * Records members of a step's batch; they are published beside the next steps.
    *
    * @param stats one per member
    */
   async record(step: number, assembled: Assembled, members: readonly number[], stats: readonly TokenStats[]): Promise<void> {
-    const { host, report } = this.#context;
+    if (members.length === 0) return;
+    const tokens = await this.#tokensOf(members.map((member) => assembled.batch[member]!.completionIds));
+    await this.#published;
+    this.#published = this.#publish(
+      step,
+      members.map((member, i) => sampleOf(assembled, member, tokens[i]!, stats[i]!)),
+    );
+    // Who waits for it hears of what went wrong.
+    this.#published.catch(() => {});
+  }
+
+  /** All that was recorded is published. */
+  published(): Promise<void> {
+    return this.#published;
+  }
+
+  /** The texts of sequences' tokens, all asked for at once. */
+  async #tokensOf(sequences: readonly Int32Array[]): Promise<string[][]> {
+    const pieces = await this.#context.host.pieces(Int32Array.from(sequences.flatMap((ids) => [...ids])));
+    let at = 0;
+    return sequences.map(({ length }) => {
+      at += length;
+      return pieces.slice(at - length, at);
+    });
+  }
+
+  async #publish(step: number, all: readonly Recorded[]): Promise<void> {
+    const { report } = this.#context;
     let samples: Recorded[] = [];
     let bytes = 0;
     let part = 0;
@@ -44,9 +73,7 @@ export class SampleRecorder {
       if (samples.length) await report.event({ case: "samplesRecorded", value: { step, samples } }, `${step}/${part++}`);
       [samples, bytes] = [[], 0];
     };
-    for (const [i, member] of members.entries()) {
-      const tokens = await host.pieces(assembled.batch[member]!.completionIds);
-      const sample = sampleOf(assembled, member, tokens, stats[i]!);
+    for (const sample of all) {
       const size = sizeOf(step, sample);
       if (size > report.mostBytes || this.#bytes + size > this.#budget) {
         await this.#refused(step, size);

@@ -8,7 +8,7 @@ import { RolloutSender } from "../../shared/flow/rollouts/publish-rollout.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { needsReward, needsScore, type Phase, type SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import { FinishReason, Purpose, RolloutSchema, type SequenceSchema, Source } from "../../shared/gen/retort/v1/flow_pb.js";
-import type { PlannedTask } from "./planned-task.js";
+import type { PlannedPrompt, PlannedTask } from "./planned-task.js";
 import { plannedShare, publishShares, type Share, sharesOf } from "./shares.js";
 
 /**
@@ -47,15 +47,14 @@ const sampledTask = (phase: Phase): Writing => ({
 });
 
 /** A task whose completions are the dataset's own. */
-const datasetTask = (phase: Phase, { items, rows }: Share): Writing & Pick<PlannedTask, "prompts"> => ({
+const datasetTask = (phase: Phase, share: Share): Writing & Pick<PlannedTask, "prompts"> => ({
   source: Source.DATASET,
   samplesPerPrompt: 1,
   maxNewTokens: withinPrefix(phase).maxNewTokens,
   rewarded: false,
-  prompts: items.map((item, i) => ({
-    row: rows[i]!,
-    ids: item.promptIds,
-    completionIds: firstOf(completionOf(item), phase.objective.prefixTokens),
+  prompts: plannedShare(share).prompts.map((prompt, i) => ({
+    ...prompt,
+    completionIds: firstOf(completionOf(share.items[i]!), phase.objective.prefixTokens),
   })),
 });
 
@@ -71,21 +70,23 @@ async function publishDatasetTexts({ streams }: Membership, shares: readonly Sha
   const sender = new RolloutSender(streams);
   for (const [task, { teacher, signal, items }] of shares.entries()) {
     const { key, prompts } = planned[task]!;
-    const sequences = items.map((item, prompt) => datasetSequence(item, prompt, prompts[prompt]!.completionIds ?? completionOf(item)));
+    const sequences = items.map((item, prompt) => datasetSequence(item, prompt, prompts[prompt]!));
     await sender.add(create(RolloutSchema, { key, source: Source.DATASET, teacher, signal, sequences }));
   }
   await sender.end();
 }
 
-/** @param completionIds as much of the row's completion as is sent */
-function datasetSequence(item: Item, prompt: number, completionIds: Int32Array): MessageInitShape<typeof SequenceSchema> {
-  const { promptIds, promptText, reference } = item;
+/** @param planned what is sent of the item: as much of its completion as counts */
+function datasetSequence(item: Item, prompt: number, planned: PlannedPrompt): MessageInitShape<typeof SequenceSchema> {
+  const { promptText, reference } = item;
+  const { ids, teacherPromptIds, completionIds = completionOf(item) } = planned;
   return {
     prompt,
     promptText,
     reference,
-    promptIds: toRecord(promptIds),
+    promptIds: toRecord(ids),
     completionIds: toRecord(completionIds),
+    ...(teacherPromptIds && { teacherPromptIds: toRecord(teacherPromptIds) }),
     finish: completionIds.length < completionOf(item).length ? FinishReason.LENGTH : FinishReason.STOP,
   };
 }

@@ -35,7 +35,7 @@ export async function issueWriting(membership: Membership, request: WriteRequest
   const shares = sharesOf(rows, items, run.teachers, request.signal);
   const planned = shares.map(
     (share, i): PlannedTask => ({
-      ...plannedShare(share),
+      ...plannedShare(share, sampler),
       key: { runId, purpose, step, task: request.firstTask + i, attempt },
       source: sampler ? Source.TEACHER : Source.STUDENT,
       samplesPerPrompt,

@@ -16,6 +16,8 @@ export interface PlannedPrompt {
   /** Of the dataset. */
   readonly row: number;
   readonly ids: Int32Array;
+  /** What the teacher reads instead, if it does. */
+  readonly teacherPromptIds?: Int32Array | undefined;
   /** The completion that was sent with it, for dataset text. */
   readonly completionIds?: Int32Array;
 }
@@ -98,6 +100,8 @@ function sequenceFault(sequence: Sequence, planned: PlannedTask): string | undef
   const prompt = planned.prompts[sequence.prompt]!;
   try {
     if (!same(toInt32(sequence.promptIds, "promptIds"), prompt.ids)) return `prompt ${sequence.prompt} has other token ids than were sent`;
+    if (!sameIfAny(sequence.teacherPromptIds, prompt.teacherPromptIds))
+      return `prompt ${sequence.prompt} has other token ids for the teacher than were sent`;
     const ids = toInt32(sequence.completionIds, "completionIds");
     if (planned.source === Source.DATASET)
       return prompt.completionIds && same(ids, prompt.completionIds)
@@ -135,3 +139,6 @@ const outsideBound = (version: number, { purpose, step }: PlannedTask["key"], { 
     : `sampled with policy version ${version}; ${min} to ${max} were asked for`;
 
 const same = (a: Int32Array, b: Int32Array): boolean => a.length === b.length && a.every((id, i) => id === b[i]);
+
+const sameIfAny = (found: Sequence["teacherPromptIds"], sent: Int32Array | undefined): boolean =>
+  found && sent ? same(toInt32(found, "teacherPromptIds"), sent) : !found && !sent;

@@ -7,7 +7,7 @@ import { publishTasks } from "../../shared/flow/prompts/publish-task.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import type { ResolvedRun, SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import { type PromptSchema, type PromptTask, PromptTaskSchema, type SignalSpecSchema } from "../../shared/gen/retort/v1/flow_pb.js";
-import type { PlannedTask } from "./planned-task.js";
+import type { PlannedPrompt, PlannedTask } from "./planned-task.js";
 
 /** A signal as records are made with it. */
 export type SignalInit = MessageInitShape<typeof SignalSpecSchema>;
@@ -45,14 +45,19 @@ export function sharesOf(
   });
 }
 
-/** What a planned task says of its share. */
-export function plannedShare({ items, rows, teacher, signal }: Share): Pick<PlannedTask, "prompts" | "teacher" | "signal"> {
+/** What a planned task says of its share. @param sampler the teacher that writes it; empty for the student */
+export function plannedShare(share: Share, sampler = ""): Pick<PlannedTask, "prompts" | "teacher" | "signal"> {
+  const { items, rows, teacher, signal } = share;
   return {
-    prompts: items.map(({ promptIds }, i) => ({ row: rows[i]!, ids: promptIds })),
+    prompts: items.map((item, i) => ({ row: rows[i]!, ids: item.promptIds, ...forTeacher(item, teacher || sampler) })),
     teacher,
     signal: signal && { kind: signal.kind ?? "", k: signal.k ?? 0 },
   };
 }
+
+/** The prompt that a teacher reads instead of the student's; nothing where no teacher does. */
+const forTeacher = ({ teacherPromptIds }: Item, reader: string): Pick<PlannedPrompt, "teacherPromptIds"> =>
+  reader && teacherPromptIds ? { teacherPromptIds } : {};
 
 /** How planned tasks are written. */
 export interface Handout {
@@ -76,13 +81,15 @@ export async function publishShares(
 
 function taskOf(
   run: ResolvedRun,
-  { items, rows, teacher, signal }: Share,
-  { key, samplesPerPrompt, versions, rewarded }: PlannedTask,
+  { items, teacher, signal }: Share,
+  { key, prompts: planned, samplesPerPrompt, versions, rewarded }: PlannedTask,
   sampling: SamplingSettings,
   sampler: string,
 ): PromptTask {
-  const prompts = items.map(({ promptIds, promptText, reference }, i): MessageInitShape<typeof PromptSchema> => {
-    return { index: rows[i]!, ids: toRecord(promptIds), text: promptText, reference };
+  const prompts = planned.map(({ row, ids, teacherPromptIds }, i): MessageInitShape<typeof PromptSchema> => {
+    const { promptText, reference } = items[i]!;
+    const own = teacherPromptIds && { teacherPromptIds: toRecord(teacherPromptIds) };
+    return { index: row, ids: toRecord(ids), text: promptText, reference, ...own };
   });
   return create(PromptTaskSchema, {
     ...{ key, prompts, samplesPerPrompt, sampling, sampler, teacher, signal, rewarded },

@@ -10,6 +10,8 @@ export interface Serving {
   readonly metricsPort: number;
   /** Of the controller: the page, and calls of browsers and curl. */
   readonly httpPort?: number;
+  /** Of a role that serves OpenAI's API too. */
+  readonly openaiPort?: number;
 }
 
 /** What a role's process tells the one that started it, once: where it serves, or why it does not. */

@@ -31,6 +31,8 @@ export interface RoleParts {
   /** A page that is served beside them, and the port of both for browsers and curl. */
   readonly page?: { readonly port: number; readonly directory: string };
   readonly after: readonly Service[];
+  /** Ports of what it serves besides; known once `before` has started. */
+  readonly ports?: () => Partial<Serving>;
   /** Settles when the role's work is done by itself, rejects when it has failed; absent for a role that serves for ever. */
   readonly finished?: Promise<void>;
   /** Called once when the process stops, before any service does. */
@@ -55,8 +57,14 @@ export async function runRole<S extends typeof processSettings>(
   const metrics = new Metrics(role);
   const metricsEndpoint = metricsServer(metrics.registry, host, settings.metricsPort);
   let rpc: RpcServer | undefined;
-  const ports = () => ({ grpcPort: rpc?.port ?? 0, healthPort: rpc?.healthPort ?? 0, metricsPort: metricsEndpoint.port() });
-  const parts = build({ role, settings, log, metrics, ports });
+  let parts: RoleParts | undefined;
+  const ports = () => ({
+    grpcPort: rpc?.port ?? 0,
+    healthPort: rpc?.healthPort ?? 0,
+    metricsPort: metricsEndpoint.port(),
+    ...parts?.ports?.(),
+  });
+  parts = build({ role, settings, log, metrics, ports });
   const { maxMessageBytes, maxCalls, port, healthPort } = settings;
   const grants = grantsOf(settings);
   const options = { host, port, healthPort, maxMessageBytes, access: { grants, maxCalls }, tls: await readTls(settings) };
@@ -93,7 +101,8 @@ function exposure(host: string, tls: boolean, tokens: boolean): string | undefin
   return `listening on ${host} without ${lacks}: anyone who reaches this address can ${tokens ? "read what is said" : "call it"}`;
 }
 
-async function readTls({ tlsCert, tlsKey, tlsCa }: ProcessSettings) {
+/** The certificates that a process's servers show and ask for; undefined for plaintext. @throws InvalidArgument for one without the other */
+export async function readTls({ tlsCert, tlsKey, tlsCa }: ProcessSettings) {
   if (!tlsCert && !tlsKey) return undefined;
   if (!tlsCert || !tlsKey) throw new RetortError("InvalidArgument", "--tls-cert and --tls-key belong together; give both");
   const [cert, key, ca] = await Promise.all([readFile(tlsCert), readFile(tlsKey), tlsCa ? readFile(tlsCa) : undefined]);

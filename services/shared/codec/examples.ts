@@ -1,8 +1,10 @@
 // Where rows become token ids: what a dataset says (flow) meets the encoder (ml).
 import { RetortError } from "../base/errors.js";
+import { found } from "../base/found.js";
 import type { Row } from "../flow/prompts/row.js";
-import type { Conversation } from "../ml/text/conversation.js";
 import type { EncodedExample, Encoder, Example } from "../ml/text/encoder.js";
+import { promptOfRow } from "./prompt-of-row.js";
+import type { TeacherPrompts } from "./teacher-prompts.js";
 
 /** A prompt in the student's tokens, with what the dataset says about it. */
 export interface Item {
@@ -12,6 +14,8 @@ export interface Item {
   readonly completionIds: Int32Array | undefined;
   readonly reference: string;
   readonly teacher: string;
+  /** The prompt that the teacher reads instead, in the student's tokens; absent where it reads `promptIds`. */
+  readonly teacherPromptIds?: Int32Array;
 }
 
 /** A row in tokens, or why it has none. */
@@ -22,21 +26,52 @@ export type Outcome =
 /** Rows that are encoded together: enough for one round trip to the tokenizer to pay, few enough to be gone again soon. */
 const batchRows = 2048;
 
-/** Every row in tokens, or why it has none; nothing is thrown for a row. */
-export function outcomesOf(rows: readonly Row[], encoder: Encoder): Outcome[] {
+/**
+ * Every row in tokens, or why it has none; nothing is thrown for a row.
+ *
+ * @param own the prompts that teachers read; by default the students'
+ */
+export function outcomesOf(rows: readonly Row[], encoder: Encoder, own: TeacherPrompts = () => undefined): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let start = 0; start < rows.length; start += batchRows) {
     const batch = rows.slice(start, start + batchRows);
-    for (const [i, encoded] of encoder.examples(batch.map(exampleOf)).entries()) outcomes.push(outcomeOf(batch[i]!, encoded));
+    const forTeachers = teacherPromptsOf(batch, encoder, own);
+    for (const [i, encoded] of encoder.examples(batch.map(exampleOf)).entries())
+      outcomes.push(outcomeOf(batch[i]!, encoded, forTeachers[i]));
   }
   return outcomes;
 }
 
-function outcomeOf(row: Row, encoded: EncodedExample): Outcome {
+function outcomeOf(row: Row, encoded: EncodedExample, forTeacher: Int32Array | string | undefined): Outcome {
   if (encoded.refusal !== undefined) return { row, refusal: encoded.refusal };
+  if (typeof forTeacher === "string") return { row, refusal: `the teacher's prompt: ${forTeacher}` };
   const { prompt, completion } = encoded;
   const { reference = "", teacher = "" } = row;
-  return { row, item: { promptIds: prompt.ids, promptText: prompt.text, completionIds: completion, reference, teacher } };
+  const item = { promptIds: prompt.ids, promptText: prompt.text, completionIds: completion, reference, teacher };
+  return { row, item: forTeacher ? { ...item, teacherPromptIds: forTeacher } : item };
+}
+
+/** The prompts that teachers read instead of the students', or why there is none. */
+function teacherPromptsOf(rows: readonly Row[], encoder: Encoder, own: TeacherPrompts): (Int32Array | string | undefined)[] {
+  const prompts = rows.map((row): Example["prompt"] | RetortError | undefined => {
+    try {
+      return own(row);
+    } catch (error) {
+      const known = RetortError.from(error);
+      if (known.code !== "InvalidArgument") throw error;
+      return known;
+    }
+  });
+  const written = prompts.flatMap((prompt) =>
+    prompt === undefined || prompt instanceof RetortError ? [] : [{ prompt, completion: undefined }],
+  );
+  const encoded = encoder.examples(written).values();
+  return prompts.map((prompt) => {
+    if (prompt === undefined) return undefined;
+    if (prompt instanceof RetortError) return prompt.message;
+    const one = found(encoded.next().value, "an encoded prompt");
+    return one.refusal !== undefined ? one.refusal : one.prompt.ids.length ? one.prompt.ids : "it is empty";
+  });
 }
 
 /** How many of the refused rows an error names. */
@@ -54,22 +89,11 @@ export function refusalOf(outcomes: readonly Outcome[]): string | undefined {
 }
 
 /** Every row in tokens. @throws InvalidArgument naming the rows that cannot be encoded, and why the first one cannot */
-export function itemsOf(rows: readonly Row[], encoder: Encoder): Item[] {
-  const outcomes = outcomesOf(rows, encoder);
+export function itemsOf(rows: readonly Row[], encoder: Encoder, own?: TeacherPrompts): Item[] {
+  const outcomes = outcomesOf(rows, encoder, own);
   const refusal = refusalOf(outcomes);
   if (refusal) throw new RetortError("InvalidArgument", refusal, { fieldPath: "data.path" });
   return outcomes.flatMap(({ item }) => item ?? []);
-}
-
-/** What of a row is its prompt. */
-export type PromptRow = Pick<Row, "prompt" | "tools" | "documents" | "chatTemplateKwargs">;
-
-/** A row's prompt as the encoder takes it. */
-export function promptOfRow({ prompt, tools, documents, chatTemplateKwargs }: PromptRow): string | Conversation {
-  if (typeof prompt === "string" && !tools && !documents && !chatTemplateKwargs) return prompt;
-  const fromText = typeof prompt === "string";
-  const messages = fromText ? [{ role: "user", content: prompt }] : prompt;
-  return { messages, tools, documents, chatTemplateKwargs, fromText };
 }
 
 const exampleOf = (row: Row): Example => ({ prompt: promptOfRow(row), completion: row.completion });

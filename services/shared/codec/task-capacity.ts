@@ -10,9 +10,14 @@ export interface RecordSize {
   readonly hiddenSize: number;
   /** Longest completion, in tokens. */
   readonly maxTokens: number;
+  /** Longest prompt that a teacher reads instead of the student's, in tokens; 0 if none does. */
+  readonly teacherPromptTokens: number;
   /** Largest message that the NATS server takes. */
   readonly maxPayloadBytes: number;
 }
+
+/** Bytes per token of a rollout: ids, log-probabilities and versions. */
+export const rolloutBytesPerToken = 16;
 
 /** Share of a message that the arrays may take; the rest is for texts and framing. */
 const payloadShare = 0.9;
@@ -27,12 +32,12 @@ export const promptsPerMessage = (perPromptBytes: number, { maxPayloadBytes }: P
  * @throws InvalidArgument if not even one prompt's do, with the way out
  */
 export function taskCapacity({ objective, samplesPerPrompt }: Phase, size: RecordSize): number {
-  const { vocabSize, hiddenSize, maxTokens, maxPayloadBytes } = size;
+  const { vocabSize, hiddenSize, maxTokens, teacherPromptTokens, maxPayloadBytes } = size;
   const { studentChooses, bytesPerToken } = signals[objective.signal];
   const perToken = needsScore(objective) ? bytesPerToken(objective, { vocab: vocabSize, hidden: hiddenSize }) : 0;
-  // Ids, log-probabilities and versions travel in the rollout, and with them the classes that the student chose.
-  const rollout = 16 + (studentChooses ? 4 * objective.k : 0);
-  const perPrompt = samplesPerPrompt * maxTokens * Math.max(perToken, rollout);
+  // With the rollout's arrays travel the classes that the student chose.
+  const rollout = rolloutBytesPerToken + (studentChooses ? 4 * objective.k : 0);
+  const perPrompt = samplesPerPrompt * Math.max(maxTokens * perToken, maxTokens * rollout + 4 * teacherPromptTokens);
   const capacity = promptsPerMessage(perPrompt, size);
   if (capacity >= 1) return capacity;
   throw new RetortError(

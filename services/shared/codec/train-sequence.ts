@@ -14,7 +14,7 @@ export const sequenceTokens = ({ promptIds, completionIds }: Pick<Sequence, "pro
 });
 
 /**
- * A sequence's tokens as a teacher scores them.
+ * A sequence's tokens as the student's own weights score them: behind the student's prompt.
  *
  * @param where stands before the field's name in errors
  * @throws DataLoss naming the array that is missing or damaged
@@ -25,6 +25,13 @@ export function scoreInput(sequence: Sequence, where = ""): ScoreInput {
     ...sequenceTokens(sequence, where),
     ...(studentTopIds ? { studentTopIds: toInt32(studentTopIds, `${where}studentTopIds`) } : {}),
   };
+}
+
+/** As {@link scoreInput}, behind the prompt that the teacher reads. */
+export function teacherInput(sequence: Sequence, where = ""): ScoreInput {
+  const { teacherPromptIds } = sequence;
+  const input = scoreInput(sequence, where);
+  return teacherPromptIds ? { ...input, promptIds: toInt32(teacherPromptIds, `${where}teacherPromptIds`) } : input;
 }
 
 /** A sequence's records, and what is known of them. */

@@ -1,13 +1,17 @@
 import type { RetortError } from "../../shared/base/errors.js";
+import type { Metrics } from "../../shared/base/metrics.js";
 import type { SamplingModel } from "../../shared/flow/rollouts/sample-stream.js";
 import type { ResolvedChat } from "../../shared/flow/runs/chat.js";
 import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
-import type { ModelDescription, Outcome, PromptPair, WrittenCompletion } from "../../shared/ml/host/model-host.js";
+import type { ServerSpec } from "../../shared/gen/retort/v1/server_pb.js";
+import type { ModelDescription, Outcome, WrittenCompletion } from "../../shared/ml/host/model-host.js";
+import type { EncodedPair, PromptPair } from "../../shared/ml/host/texts.js";
 import type { ModelOutline } from "../../shared/ml/models/files/outline-model.js";
 import type { WeightDtype } from "../../shared/ml/models/precision/weight-dtypes.js";
 import type { Piece, SampleRequest } from "../../shared/ml/sampling/chunk.js";
 import type { Score, Signal } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
+import type { SignalKind } from "../../shared/ml/signals/table.js";
 
 /** What a teacher says of itself: what its files say, and as far as it is open, what its weights are. */
 export interface TeacherFacts extends ModelOutline {
@@ -15,6 +19,19 @@ export interface TeacherFacts extends ModelOutline {
   readonly device: string;
   /** Of the open model; undefined where the weights have not been read. */
   readonly weights?: Pick<ModelDescription, "digest" | "headDigest" | "dtype" | "precision">;
+  /** Which signals it gives; undefined where it gives every one. */
+  readonly offer?: TeacherOffer;
+}
+
+/** The signals that a teacher gives, at temperature 1 alone. */
+export interface TeacherOffer {
+  readonly signals: readonly SignalKind[];
+  /** Most classes of top_k. */
+  readonly largestK: number;
+  /** Who gives them and how, in words. */
+  readonly source: string;
+  /** How the server is asked, as ServerSpec.dialect has it. */
+  readonly dialect: string;
 }
 
 /** A teacher that can say what it is. */
@@ -26,8 +43,10 @@ export interface DescribedTeacher {
 /** A teacher's model, open: what a run's scores and texts come from. Calls may overlap; the model takes them in turn. */
 export interface TeacherModel extends SamplingModel, DescribedTeacher {
   readonly description: ModelDescription;
+  /** Whether its digest stands for its weights: what it says of a text may be kept, and used again. */
+  readonly isAttested: boolean;
   /** Prompts with their completions in tokens; a completion that is text is written behind its prompt. */
-  encodePairs(pairs: readonly PromptPair[], chat: ResolvedChat): Promise<{ promptIds: Int32Array; completionIds: Int32Array }[]>;
+  encodePairs(pairs: readonly PromptPair[], chat: ResolvedChat): Promise<EncodedPair[]>;
   /** Scores every completion token of each sequence, `scores[i]` those of `inputs[i]`. */
   score(inputs: readonly ScoreInput[], signal: Signal): Promise<readonly Score[]>;
   /** Completes groups of prompts together; `onWritten` hears of each group when it is written. */
@@ -48,24 +67,32 @@ export interface TeacherModel extends SamplingModel, DescribedTeacher {
 export interface TeacherSource {
   /** What `teachers[].model` of the run's spec says, or --model. */
   readonly model: string;
+  /** What `teachers[].server` says: where the model runs, if that is not here. */
+  readonly server?: ServerSpec | undefined;
   /** First rows of the vocabulary that distributions range over; 0 for all. */
   readonly vocabRows: number;
 }
 
 /** A kind of teacher: how its model is opened, and closed again. Everything that role.ts and service.ts know of models. */
 export interface TeacherBackend {
-  /**
-   * Describes a model from its files, read again at each question; nothing is opened for it.
-   *
-   * @param model as {@link TeacherSource.model}
-   */
-  describe(model: string): DescribedTeacher;
+  /** Describes a model from its files, or its server, which are asked again at each question; nothing is opened for it. */
+  describe(source: Pick<TeacherSource, "model" | "server">): DescribedTeacher;
   /** Opens the model. @throws NotFound, DataLoss or InvalidArgument naming what cannot be opened, and the way out */
   open(source: TeacherSource): Promise<TeacherModel>;
   /** Settles when the model is lost by itself: the process has failed then. */
   readonly crashed: Promise<RetortError>;
   /** Closes the model at once; calls in progress reject as Cancelled. */
   close(): Promise<void>;
+}
+
+/** What decides who gets a token: all of it the operator's. */
+export interface TokenRules {
+  /** Where the tokens are. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Servers of other machines that may get them: host:port, separated by commas. */
+  readonly hosts: string;
+  /** Whether they may go to other machines without TLS. */
+  readonly plaintext: boolean;
 }
 
 /** What every backend is told of its process. */
@@ -77,4 +104,7 @@ export interface BackendOptions {
   readonly batchTokens: number;
   /** What the weights are held in; by default as the checkpoint has them. */
   readonly dtype?: WeightDtype;
+  readonly metrics: Metrics;
+  /** Which servers get which token. */
+  readonly tokens: TokenRules;
 }

@@ -20,7 +20,7 @@ export function onnxBackend(options: BackendOptions): TeacherBackend {
   return {
     crashed,
     close: async () => host?.close(),
-    describe: (model) => ({ facts: async (vocabulary) => ({ ...(await outlineModel(model, vocabulary)), device }) }),
+    describe: ({ model }) => ({ facts: async (vocabulary) => ({ ...(await outlineModel(model, vocabulary)), device }) }),
     open: (source) => {
       host = spawnModelHost();
       host.crashed.then(lose);
@@ -35,14 +35,16 @@ async function openModel(
   options: BackendOptions,
 ): Promise<TeacherModel> {
   const dtype = options.dtype ?? (await storedDtype(directory));
-  const description = await api.open({ directory }, { ...options, dtype, chunkTokens, maxRows, vocabRows });
+  const { device, threads, batchTokens } = options;
+  const description = await api.open({ directory }, { device, threads, batchTokens, dtype, chunkTokens, maxRows, vocabRows });
   const exclusive = pLimit(1);
   return {
     description,
+    isAttested: true,
     facts: async (vocabulary) => {
       const { vocabSize, digest, headDigest, precision } = description;
       const weights = { digest, headDigest, dtype, ...(precision && { precision }) };
-      return { ...(await api.outline(directory, vocabulary)), vocabSize, device: options.device, weights };
+      return { ...(await api.outline(directory, vocabulary)), vocabSize, device, weights };
     },
     encode: (prompts, chat) => api.encode(prompts, chat),
     completionTexts: (sequences) => api.completionTexts(sequences),

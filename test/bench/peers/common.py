@@ -32,6 +32,7 @@ def parse(what, faster, **sizes):
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--alloc", choices=["default", "tuned", "best"], default="best", help="best: the faster of the two")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--serve", action="store_true", help="one repetition per line of standard input")
     args = parser.parse_args()
     if args.alloc == "best" and args.serve:
@@ -40,13 +41,16 @@ def parse(what, faster, **sizes):
         sys.exit(best_of_two())
     if args.alloc == "tuned" and "MALLOC_TOP_PAD_" not in os.environ:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **TUNED})
-    os.environ.update(OMP_NUM_THREADS=str(args.threads), MKL_NUM_THREADS=str(args.threads), CUDA_VISIBLE_DEVICES="")
+    os.environ.update(OMP_NUM_THREADS=str(args.threads), MKL_NUM_THREADS=str(args.threads))
+    if args.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error", TRL_EXPERIMENTAL_SILENCE="1")
     import torch
 
     torch.set_num_threads(args.threads)
     torch.set_num_interop_threads(1)
     torch.manual_seed(0)
+    torch.set_default_device(args.device)
     return args
 
 
@@ -84,8 +88,17 @@ def measure(what, work, args, **facts):
     while turn(args, times, **figures):
         start = time.perf_counter()
         figures = work() or {}
+        if args.device == "cuda":
+            wait()
         times.append(time.perf_counter() - start)
     report(what, times, args, **{**facts, **figures})
+
+
+def wait():
+    """Until the device has done all that it was told."""
+    import torch
+
+    torch.cuda.synchronize()
 
 
 def report(what, times, args, **facts):
@@ -108,11 +121,12 @@ def load(directory):
     import torch
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).to(torch.get_default_device())
 
 
 def random_ids(vocab, *shape, seed=0):
     """Token ids that are no special tokens."""
     import torch
 
-    return torch.randint(8, vocab, shape, generator=torch.Generator().manual_seed(seed))
+    ids = torch.randint(8, vocab, shape, generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
+    return ids.to(torch.get_default_device())

@@ -39,10 +39,11 @@ describe("a teacher process", () => {
   afterAll(() => bench.stop());
 
   let next = 0;
-  const sequence = (prompt: string, completion: string, version = 0): MessageInitShape<typeof SequenceSchema> => {
+  const sequence = (prompt: string, completion: string, version = 0, teacherPrompt?: string): MessageInitShape<typeof SequenceSchema> => {
     const completionIds = model.tokenizer.encode(completion);
     return {
       promptIds: toRecord(model.tokenizer.encode(prompt, { addSpecial: true })),
+      ...(teacherPrompt && { teacherPromptIds: toRecord(model.tokenizer.encode(teacherPrompt, { addSpecial: true })) }),
       completionIds: toRecord(completionIds),
       policyVersions: toRecord(new Uint32Array(completionIds.length).fill(version)),
     };
@@ -59,6 +60,30 @@ describe("a teacher process", () => {
       signal,
     });
   const scoreOf = async ({ key }: Rollout): Promise<TeacherScore> => fromBinary(TeacherScoreSchema, await bench.result(key!, "score"));
+
+  it("scores behind its own prompt where the rollout brings one", async () => {
+    const own = "12=twelve 12=";
+    const brought = rolloutOf([sequence("12=", "twelve", 0, own), sequence("12=", "twelve", 0, "12=")]);
+    const asPrompts = rolloutOf([sequence(own, "twelve"), sequence("12=", "twelve")]);
+    await publishRollout(bench.streams, brought);
+    await publishRollout(bench.streams, asPrompts);
+    const score = await scoreOf(brought);
+    expect(score.sequencesDigest).toBe(sequencesDigest(brought.sequences));
+    expect(score.sequencesDigest).not.toBe(sequencesDigest(asPrompts.sequences));
+    // Every bit: the same texts side by side.
+    expect(score.scores).toEqual((await scoreOf(asPrompts)).scores);
+    const [behindOwn, alone] = score.scores;
+    expect(behindOwn!.logprobs!.data).not.toEqual(alone!.logprobs!.data);
+  });
+
+  it("says of a sequence whose own prompt leaves no room that it is too long, and scores the others", async () => {
+    const long = "1".repeat(model.config.maxPositions);
+    const rollout = rolloutOf([sequence("12=", "twelve", 0, long), sequence("7=", "seven")]);
+    await publishRollout(bench.streams, rollout);
+    const { scores } = await scoreOf(rollout);
+    expect(scores[0]!.failure).toMatch(/exceed the model's \d+ positions/);
+    expect(scores[1]!.failure).toBe("");
+  });
 
   it("scores every sequence with the signal that the rollout asks for, and says whose it is", async () => {
     const rollout = rolloutOf([sequence("12=", "twelve"), sequence("7=", "eight")]);

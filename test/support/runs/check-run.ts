@@ -1,17 +1,26 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { TeacherSource } from "../../../services/controller/check/ask-teacher.js";
 import { type CheckResult, RunCheck } from "../../../services/controller/check/check-run.js";
 import { warningsOf } from "../../../services/controller/check/warnings.js";
+import { Metrics } from "../../../services/shared/base/metrics.js";
 import { anywhere, type SpecRoots } from "../../../services/shared/flow/runs/paths.js";
 import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { TeacherServiceDescribeResponseSchema } from "../../../services/shared/gen/retort/v1/teacher_pb.js";
-import { onnxBackend } from "../../../services/teacher/backends/onnx.js";
+import { anyBackend } from "../../../services/teacher/backends/table.js";
 import { teacherService } from "../../../services/teacher/service.js";
 
 type Description = MessageInitShape<typeof TeacherServiceDescribeResponseSchema>;
 
 /** What a teacher of a model directory answers to Describe, without a process of its own. */
-export async function describedBy(model: string, vocabulary: boolean) {
-  const teacher = onnxBackend({ device: "cpu", threads: 1, batchTokens: 1 }).describe(model);
+export async function describedBy(source: TeacherSource, vocabulary: boolean) {
+  const options = {
+    device: "cpu",
+    threads: 1,
+    batchTokens: 1,
+    metrics: new Metrics("teacher"),
+    tokens: { env: process.env, hosts: "", plaintext: false },
+  } as const;
+  const teacher = anyBackend(options).describe(source);
   const { handlers } = teacherService(
     () => teacher,
     () => {
@@ -28,10 +37,10 @@ export async function describedBy(model: string, vocabulary: boolean) {
 /** Checks a run in this thread, as the controller's inspection does in its own. */
 export async function checkOf(spec: RunSpec, roots: SpecRoots = anywhere): Promise<CheckResult> {
   const check = await RunCheck.begin(spec, roots);
-  for (const model of check.teachers)
-    await check.describe(model, async (digest) => {
-      const described = await describedBy(model, false);
-      return digest === described.tokenizerDigest ? described : describedBy(model, true);
+  for (const source of check.teachers)
+    await check.describe(source, async (digest) => {
+      const described = await describedBy(source, false);
+      return digest === described.tokenizerDigest ? described : describedBy(source, true);
     });
   return check.finish();
 }

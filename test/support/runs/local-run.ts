@@ -36,6 +36,8 @@ export class LocalCluster {
   readonly controller: ControllerClient;
   /** host:port of the controller. */
   readonly address: string;
+  /** URL of the controller's live page. */
+  readonly page: string;
   readonly #service: LocalService;
   readonly #streams: Streams;
   readonly #runs: RunStore;
@@ -44,6 +46,7 @@ export class LocalCluster {
     this.directory = directory;
     this.#service = service;
     this.address = service.address;
+    this.page = service.page;
     this.controller = connectController(service.address);
     this.#streams = streams;
     this.#runs = runs;

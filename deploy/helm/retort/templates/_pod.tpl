@@ -82,7 +82,7 @@ capabilities: { drop: [ALL] }
 startupProbe:
   grpc: { port: 7071 }
   periodSeconds: 5
-  failureThreshold: {{ max 1 (div (int .startupSeconds) 5) }}
+  failureThreshold: {{ max 1 (div (add (int .startupSeconds) (ternary (int .gpuStartupSeconds) 0 (gt (int .gpus) 0))) 5) }}
 readinessProbe:
   grpc: { port: 7071 }
   periodSeconds: 5
@@ -113,7 +113,7 @@ livenessProbe:
 {{- if .root.Values.nats.tls.existingSecret }}
 - { name: nats-tls, mountPath: /etc/retort/nats-tls, readOnly: true }
 {{- end }}
-{{- if gt (int .config.gpus) 0 }}
+{{- if and (gt (int .config.gpus) 0) .config.shmSize }}
 - { name: shm, mountPath: /dev/shm }
 {{- end }}
 {{- end }}
@@ -148,12 +148,12 @@ livenessProbe:
 {{- with .root.Values.nats.tls.existingSecret }}
 - { name: nats-tls, secret: { secretName: {{ . }}, defaultMode: 0440 } }
 {{- end }}
-{{- if gt (int .config.gpus) 0 }}
+{{- if and (gt (int .config.gpus) 0) .config.shmSize }}
 - { name: shm, emptyDir: { medium: Memory, sizeLimit: {{ .config.shmSize }} } }
 {{- end }}
 {{- end }}
 
-{{- /* Where a pod may run; GPU nodes are usually tainted with the name of their resource. */ -}}
+{{- /* Where a pod may run; GPU nodes are usually tainted with nvidia.com/gpu, whatever their resource is called. */ -}}
 {{- define "retort.placement" -}}
 {{- range $field := list "nodeSelector" "affinity" "topologySpreadConstraints" "runtimeClassName" "priorityClassName" }}
 {{- with index $.config $field }}
@@ -162,7 +162,9 @@ livenessProbe:
 {{- end }}
 {{- $tolerations := .config.tolerations }}
 {{- if gt (int .config.gpus) 0 }}
-{{- $tolerations = append $tolerations (dict "key" .config.gpuResource "operator" "Exists" "effect" "NoSchedule") }}
+{{- range $key := list "nvidia.com/gpu" .config.gpuResource | uniq }}
+{{- $tolerations = append $tolerations (dict "key" $key "operator" "Exists" "effect" "NoSchedule") }}
+{{- end }}
 {{- end }}
 {{- with $tolerations }}
 tolerations:

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RetortError } from "../../../shared/base/errors.js";
 import { makeDirectory } from "../../../shared/base/make-directory.js";
-import { promptOfRow } from "../../../shared/codec/examples.js";
+import { promptOfRow } from "../../../shared/codec/prompt-of-row.js";
 import { defaultColumns, type Row, readDataset } from "../../../shared/flow/prompts/dataset.js";
 import { chatSettings } from "../../models/chat-options.js";
 import { wordsOf } from "../../models/model-words.js";

@@ -1,8 +1,15 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createSecureServer } from "node:http2";
 import type { AddressInfo, Server, Socket } from "node:net";
+import { createConnectRouter } from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
 import { RetortError } from "../errors.js";
 import type { Service } from "../lifecycle.js";
 import type { Log } from "../log.js";
@@ -21,7 +28,6 @@ export interface HttpEdgeOptions extends Omit<RpcServerOptions, "healthPort"> {
 
 type Request = IncomingMessage;
 type Response = ServerResponse;
-type NodeHandler = (request: Request, response: Response) => void;
 
 /**
  * The services of a process for browsers and curl, beside its gRPC server: Connect (JSON or binary) and gRPC-Web at
@@ -34,7 +40,7 @@ export class HttpEdge implements Service {
   readonly name = "http";
   readonly #options: HttpEdgeOptions;
   readonly #gate: CallGate;
-  readonly #adapter: NodeHandler;
+  readonly #methods: ReadonlyMap<string, UniversalHandler>;
   readonly #server: Server;
   readonly #log: Log;
   readonly #sockets = new Set<Socket>();
@@ -49,7 +55,9 @@ export class HttpEdge implements Service {
       { grants: [], maxCalls: 1000, ...access },
     );
     const bounds = { readMaxBytes: maxMessageBytes, writeMaxBytes: maxMessageBytes };
-    this.#adapter = connectNodeAdapter({ routes: connectRoutes(implementations, log), grpc: false, ...bounds }) as unknown as NodeHandler;
+    const router = createConnectRouter({ grpc: false, acceptCompression: [compressionGzip, compressionBrotli], ...bounds });
+    connectRoutes(implementations, log)(router);
+    this.#methods = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
     const answer = (request: Request, response: Response) => void this.#answer(request, response);
     this.#server = tls
       ? createSecureServer(
@@ -99,14 +107,18 @@ export class HttpEdge implements Service {
       const { pathname } = new URL(request.url ?? "/", "http://edge");
       const stranger = this.#stranger(request);
       if (stranger) return refuse(request, response, stranger);
-      if (!this.#gate.has(pathname)) return await servePage(this.#options.page, pathname, request, response);
+      const method = this.#methods.get(pathname);
+      if (!method) return await servePage(this.#options.page, pathname, request, response);
       const refused = this.#gate.enter(pathname, request.headers.authorization ?? "");
       if (refused) return refuse(request, response, refused);
       response.once("close", () => this.#gate.leave());
       for (const [name, value] of Object.entries(pageHeaders)) response.setHeader(name, value);
       this.#endUnread(request, response);
-      this.#adapter(request, response);
+      const answer = await method(universalRequestFromNodeRequest(request, response, undefined, undefined));
+      await universalResponseToNodeResponse(answer, response);
     } catch (error) {
+      // The caller is gone.
+      if (response.destroyed) return;
       this.#log.error({ err: error, url: request.url }, "an HTTP request failed");
       if (!response.headersSent) response.writeHead(500);
       response.end();

@@ -65,11 +65,6 @@ export class CallGate {
     );
   }
 
-  /** Whether a path is that of a method. */
-  has(path: string): boolean {
-    return this.#scopes.has(path);
-  }
-
   /**
    * Lets a call in, which then counts until {@link leave}: its caller's token must permit the method, and there must be room for one
    * more call.
@@ -80,7 +75,7 @@ export class CallGate {
   enter(path: string, authorization: string): RetortError | undefined {
     const { grants, maxCalls } = this.#options;
     const needed = this.#scopes.get(path) ?? (reflectionPath.test(path) ? Scope.READ : Scope.ADMIN);
-    const refused = refusal(authorization, grants, needed) ?? overload(this.#calls, maxCalls);
+    const refused = checkToken(authorization, grants, needed) ?? overload(this.#calls, maxCalls);
     if (!refused) this.#calls++;
     return refused;
   }
@@ -123,8 +118,12 @@ function overload(calls: number, maxCalls: number): RetortError | undefined {
   return new RetortError("ResourceExhausted", `${calls} calls are in progress, and maxCalls is ${maxCalls}; try again later, or raise it`);
 }
 
-/** Why a caller may not call; undefined if it may. Every token is compared, in a time that does not tell how much of it is right. */
-function refusal(authorization: string, grants: readonly Grant[], needed: Scope): RetortError | undefined {
+/**
+ * Why a caller may not call; undefined if it may. Every token is compared, in a time that does not tell how much of it is right.
+ *
+ * @param authorization `Bearer <token>`, as it was shown; empty if nothing was
+ */
+export function checkToken(authorization: string, grants: readonly Grant[], needed: Scope): RetortError | undefined {
   if (grants.length === 0) return undefined;
   const shown = digest(authorization);
   let permitted = Scope.UNSPECIFIED;

@@ -15,11 +15,11 @@ export interface ThinSeries {
  * however thin the curve is.
  *
  * @param maxPoints at least 1
- * @param afterStep only points beyond this step
+ * @param afterStep only points beyond this step; 0 for all, version 0 included, which is evaluated before any step
  */
 export function thin({ steps, seconds, tokens, values }: Series, maxPoints: number, afterStep = 0): ThinSeries {
   const kept: number[] = [];
-  for (let i = 0; i < values.length; i++) if (steps[i]! > afterStep && Number.isFinite(values[i])) kept.push(i);
+  for (let i = 0; i < values.length; i++) if ((afterStep === 0 || steps[i]! > afterStep) && Number.isFinite(values[i])) kept.push(i);
   const result: ThinSeries = { steps: [], seconds: [], tokens: [], mean: [], least: [], greatest: [] };
   const width = Math.max(1, Math.ceil(kept.length / Math.max(1, maxPoints)));
   for (let begin = 0; begin < kept.length; begin += width) {

@@ -31,13 +31,15 @@ export async function columnsIn(path: string): Promise<string[]> {
 }
 
 /** The columns that a spec names, with the defaults. */
-export const columnsOf = ({ promptField, completionField, referenceField, messagesField, teacherField }: DataSpec): Columns => ({
-  prompt: promptField || defaultColumns.prompt,
-  completion: completionField || defaultColumns.completion,
-  reference: referenceField || defaultColumns.reference,
-  messages: messagesField || defaultColumns.messages,
-  teacher: teacherField || defaultColumns.teacher,
-  named: Boolean(promptField) === Boolean(messagesField) ? undefined : promptField ? "prompt" : "messages",
+export const columnsOf = (data: DataSpec): Columns => ({
+  prompt: data.promptField || defaultColumns.prompt,
+  completion: data.completionField || defaultColumns.completion,
+  reference: data.referenceField || defaultColumns.reference,
+  messages: data.messagesField || defaultColumns.messages,
+  teacher: data.teacherField || defaultColumns.teacher,
+  teacherPrompt: data.teacherPromptField || defaultColumns.teacherPrompt,
+  teacherMessages: data.teacherMessagesField || defaultColumns.teacherMessages,
+  named: Boolean(data.promptField) === Boolean(data.messagesField) ? undefined : data.promptField ? "prompt" : "messages",
 });
 
 /** The rows of a dataset as they are; files and errors as in {@link readDataset}. @param limit rows at most; 0 gives all */

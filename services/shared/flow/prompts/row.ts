@@ -5,6 +5,8 @@ export interface Columns {
   readonly reference: string;
   readonly messages: string;
   readonly teacher: string;
+  readonly teacherPrompt: string;
+  readonly teacherMessages: string;
   /** Which of prompt and messages counts in a row that has both; default: the one that is named otherwise than by default. */
   readonly named?: "prompt" | "messages" | undefined;
 }
@@ -16,6 +18,8 @@ export const defaultColumns = {
   reference: "reference",
   messages: "messages",
   teacher: "teacher",
+  teacherPrompt: "teacherPrompt",
+  teacherMessages: "teacherMessages",
 } as const satisfies Columns;
 
 /**
@@ -32,10 +36,14 @@ export interface Row {
   /** What an answer is compared with; the completion's text where the dataset says nothing else. */
   readonly reference: string | undefined;
   readonly teacher: string | undefined;
+  /** What the teacher reads instead of the prompt; absent where the row has nothing for it alone. */
+  readonly teacherPrompt?: string | readonly Message[];
   /** What the chat template reads beside the messages; absent where the row has none. */
   readonly tools?: readonly unknown[];
   readonly documents?: readonly unknown[];
   readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>;
+  /** Every column as it is, for templates. */
+  readonly columns: Readonly<Record<string, unknown>>;
   /** File and line (of Parquet, row), for errors: "rows/x.jsonl line 3". */
   readonly where: string;
   /** Counts the rows of the dataset over all its files, from 1. */

@@ -27,7 +27,9 @@ export function toRow(object: Json, columns: Columns, where: string, number: num
     completion,
     reference: text("reference") ?? (typeof completion === "object" ? lastText(completion) : completion),
     teacher: text("teacher"),
+    ...teacherPromptOf(object, columns, place),
     ...templateColumns(object, where),
+    columns: object,
     where,
     number,
   };
@@ -39,7 +41,7 @@ const lastText = (messages: readonly Message[]): string | undefined => {
   return last && textIn(last);
 };
 
-type Name = "prompt" | "completion" | "reference" | "messages" | "teacher";
+type Name = "prompt" | "completion" | "reference" | "messages" | "teacher" | "teacherPrompt" | "teacherMessages";
 type PlaceOf = (column: Name) => Place;
 type Turns = { readonly prompt: Row["prompt"]; readonly answer?: Message };
 
@@ -90,6 +92,18 @@ function turnsOf(value: unknown, place: Place): string | readonly Message[] {
   const text = textOf(value, place)!;
   if (isMessagesAsText(text)) throw refusedColumn(place, unpackText);
   return text;
+}
+
+function teacherPromptOf(object: Json, columns: Columns, place: PlaceOf): Pick<Row, "teacherPrompt"> {
+  const prompt = object[columns.teacherPrompt] ?? undefined;
+  const messages = object[columns.teacherMessages] ?? undefined;
+  if (prompt !== undefined && messages !== undefined && columns.teacherPrompt !== columns.teacherMessages)
+    throw refusedColumn(
+      place("teacherPrompt"),
+      `and column "${columns.teacherMessages}" are both there; the teacher reads one prompt: leave one of them out`,
+    );
+  if (messages !== undefined) return { teacherPrompt: messagesOf(messages, place("teacherMessages")) };
+  return prompt === undefined ? {} : { teacherPrompt: turnsOf(prompt, place("teacherPrompt")) };
 }
 
 function completionOf(object: Json, { completion: name }: Columns, place: Place, answer: Message | undefined): Row["completion"] {

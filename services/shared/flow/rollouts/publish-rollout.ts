@@ -112,5 +112,9 @@ function fellows(together: readonly Rollout[]): string {
   return `/${createHash("sha256").update(tasks).digest("hex")}`;
 }
 
+/** As many as the longer of the two contexts has. */
 const tokensOf = ({ sequences }: Rollout): number =>
-  sequences.reduce((sum, { promptIds, completionIds }) => sum + (promptIds?.shape[0] ?? 0) + (completionIds?.shape[0] ?? 0), 0);
+  sequences.reduce((sum, { promptIds, teacherPromptIds, completionIds }) => {
+    const prompt = Math.max(promptIds?.shape[0] ?? 0, teacherPromptIds?.shape[0] ?? 0);
+    return sum + prompt + (completionIds?.shape[0] ?? 0);
+  }, 0);

@@ -23,6 +23,7 @@ export interface WrittenCompletion {
 
 /** One sample that a task asks for. */
 export interface TaskSample {
+  /** What is written behind: of a teacher, the prompt that it reads. */
   readonly promptIds: Int32Array;
   readonly seed: bigint;
   readonly prompt: number;
@@ -32,7 +33,7 @@ export interface TaskSample {
 /** The samples of a task, prompt by prompt. */
 export function samplesOf(task: PromptTask): TaskSample[] {
   return task.prompts.flatMap((prompt, i) => {
-    const promptIds = toInt32(prompt.ids, `prompt ${i}`);
+    const promptIds = toInt32((task.sampler && prompt.teacherPromptIds) || prompt.ids, `prompt ${i}`);
     return Array.from({ length: task.samplesPerPrompt }, (_, sample) => ({
       prompt: i,
       sample,
@@ -45,11 +46,11 @@ export function samplesOf(task: PromptTask): TaskSample[] {
 /** The sequence of a sample that was written with one policy version. */
 export function writtenSequence(
   task: PromptTask,
-  { prompt, sample, promptIds }: TaskSample,
+  { prompt, sample }: TaskSample,
   completion: WrittenCompletion,
   version: number,
 ): Sequence {
-  const { text, reference, index } = task.prompts[prompt]!;
+  const { text, reference, index, ids, teacherPromptIds } = task.prompts[prompt]!;
   return create(SequenceSchema, {
     prompt,
     sample,
@@ -57,7 +58,8 @@ export function writtenSequence(
     promptText: text,
     reference,
     completionText: completion.text,
-    promptIds: toRecord(promptIds),
+    ...(ids && { promptIds: ids }),
+    ...(teacherPromptIds && { teacherPromptIds }),
     completionIds: toRecord(completion.ids),
     samplerLogprobs: toRecord(completion.logprobs),
     studentTopIds:

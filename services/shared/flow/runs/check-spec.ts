@@ -6,6 +6,8 @@ import { rewardProblems } from "./rewards.js";
 import { initProblems, sizeProblems } from "./sizes.js";
 import { type SoundSpec, soundParts } from "./sound-spec.js";
 
+import { teacherPromptProblems } from "./teacher-prompts.js";
+
 /** A spec that was looked at by itself, without opening a model or a dataset. */
 export interface ExaminedSpec extends SoundSpec {
   /** All that is wrong with the spec by itself, the broken rules first; empty if it may be looked at further. */
@@ -26,6 +28,7 @@ export function examineSpec(given: RunSpec, more: MoreChecks = () => []): Examin
   const run = resolveRun(spec);
   const found = [
     ...teacherProblems(spec, isSound),
+    ...teacherPromptProblems(spec),
     ...run.phases.flatMap((phase, i) => phaseProblems(phase, `phases[${i}]`, spec, isSound)),
     ...sizeProblems(run),
     ...(spec.student.init && isSound("student.init") ? initProblems(spec.student.init, spec.vocabSize) : []),

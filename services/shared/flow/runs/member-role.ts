@@ -1,5 +1,6 @@
 import { deferred } from "../../base/deferred.js";
 import type { Service } from "../../base/lifecycle.js";
+import type { Serving } from "../../base/ready.js";
 import type { RoleContext, RoleParts } from "../../base/role.js";
 import type { Implementation } from "../../base/rpc/handlers.js";
 import type { ModelSettings } from "../../base/settings.js";
@@ -20,6 +21,8 @@ export type BeginWork = () => readonly Work[] | Promise<readonly Work[]>;
 /** A role that serves a run, or stands alone and serves callers. */
 export interface MemberRole {
   readonly implementations: readonly Implementation[];
+  /** What it serves besides gRPC: starts when the model is open, and stops before that is closed. */
+  readonly server?: { readonly service: Service; readonly ports: () => Partial<Serving> } | undefined;
   /** Opens what the role of a run works with, before its server starts. Returns what begins the work. */
   join(membership: Membership): Promise<BeginWork>;
   /** Opens what a role that stands alone works with. */
@@ -85,7 +88,8 @@ export function memberRole(
     },
   };
   return {
-    before: [model],
+    before: [model, ...(role.server ? [role.server.service] : [])],
+    ...(role.server && { ports: role.server.ports }),
     implementations: role.implementations,
     after: [registration(context, () => membership), working],
     finished: finished.promise,

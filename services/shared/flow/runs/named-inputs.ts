@@ -5,6 +5,8 @@ export interface NamedInput {
   readonly fieldPath: string;
   /** Empty where the spec names none. */
   readonly path: string;
+  /** Of a model that runs elsewhere: only its tokenizer and configs are read. */
+  readonly withoutWeights?: boolean;
   /** Names another one in its place. */
   readonly replace: (path: string) => void;
 }
@@ -21,7 +23,7 @@ export function namedInputs({ student, teachers, data, evaluation, rewards }: Ru
   return [
     at("student.model", student, "model"),
     at("student.init.tokenizer", student?.init, "tokenizer"),
-    ...teachers.map((teacher, i) => at(`teachers[${i}].model`, teacher, "model")),
+    ...teachers.map((teacher, i) => ({ ...at(`teachers[${i}].model`, teacher, "model"), withoutWeights: teacher.server !== undefined })),
     at("data.path", data, "path"),
     at("evaluation.path", evaluation, "path"),
     ...rewards.map((reward, i) => at(`rewards[${i}].model`, reward, "model")),

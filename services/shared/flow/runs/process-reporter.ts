@@ -17,6 +17,7 @@ const closeMs = 2000;
 
 /** What a process is told with nothing in hand, by its role. */
 const idleWords: Readonly<Record<string, string>> = {
+  learner: "the run's records to be stored",
   student: "prompts",
   teacher: "completions to score",
   reward: "completions to judge",
@@ -33,8 +34,8 @@ export interface ProcessPlace {
 export type TellProgress = (done: number, total: number, message?: string) => void;
 
 /**
- * Tells a run's events what a process does and what it uses: what it does at most once a second, and only what is still so then,
- * so that short steps don't drown what matters; what it uses every ten seconds, and at its end. Nothing waits for it, and an event
+ * Tells a run's events what a process does and what it uses: what it did for the most part of a second, where that changes, so
+ * that short steps don't drown what matters; what it uses every ten seconds, and at its end. Nothing waits for it, and an event
  * that can't be stored is given up.
  */
 export class ProcessReporter {
@@ -116,11 +117,11 @@ export class ProcessReporter {
   async #tell(): Promise<void> {
     const now = performance.now();
     const thinned = (now - this.#startedMs) / tellings;
-    const { current } = this.#clock;
-    const words = JSON.stringify(current);
+    const doing = this.#clock.mostly();
+    const words = JSON.stringify(doing);
     if (words !== this.#told && now - this.#toldMs >= thinned) {
       [this.#told, this.#toldMs] = [words, now];
-      await this.#tellActivity({ ...current });
+      await this.#tellActivity(doing);
     }
     if (now - this.#figuresMs >= Math.max(figuresMs, thinned)) await this.#tellFigures();
   }

@@ -24,6 +24,8 @@ export class WorkClock {
   readonly #now: () => number;
   readonly #inHand = new Set<Doing>();
   #sinceMs: number;
+  /** What it was at since {@link mostly} was asked last: how long, and the last of each kind of work; with nothing in hand is a kind. */
+  readonly #lately = new Map<Work | "idle", { ms: number; doing: Doing }>();
   #workMs = 0;
   #waitMs = 0;
 
@@ -62,10 +64,22 @@ export class WorkClock {
     return worked;
   }
 
+  /** What it was at for the most part since this was asked last, as it is now. */
+  mostly(): Doing {
+    this.#settle();
+    const [longest] = [...this.#lately.values()].sort((a, b) => b.ms - a.ms);
+    this.#lately.clear();
+    return longest?.doing ?? this.current;
+  }
+
   #settle(): void {
     const now = this.#now();
-    if (this.current.work === Work.WAITING) this.#waitMs += now - this.#sinceMs;
-    else this.#workMs += now - this.#sinceMs;
+    const doing = this.current;
+    const ms = now - this.#sinceMs;
+    const kind = doing === this.#idle ? "idle" : doing.work;
+    this.#lately.set(kind, { ms: (this.#lately.get(kind)?.ms ?? 0) + ms, doing });
+    if (doing.work === Work.WAITING) this.#waitMs += ms;
+    else this.#workMs += ms;
     this.#sinceMs = now;
   }
 }

@@ -31,9 +31,9 @@ import { type Precision, precisionOf } from "../scoring/precision.js";
 import { Scorer } from "../scoring/scorer.js";
 import { buffersOf, type Score, type Signal } from "../signals/score.js";
 import type { ScoreInput } from "../signals/signal.js";
-import { fromWire, type WireConversation } from "../text/conversation.js";
-import { type ChatSettings, completionTexts, type EncodedPrompt, Encoder } from "../text/encoder.js";
+import { type ChatSettings, completionTexts } from "../text/encoder.js";
 import type { Tokenizer } from "../text/tokenizer.js";
+import { type EncodedPair, encodePairs, encodePrompts, type PromptInput, type PromptPair, type TextModel } from "./texts.js";
 
 /** Where a host finds its model: a directory, and that of the base model, where an adapter's says another one. */
 export interface ModelSource {
@@ -81,15 +81,6 @@ export interface ModelDescription {
   readonly padId: number | undefined;
   /** What the element type of its weights costs; undefined where that is float32. */
   readonly precision?: Precision;
-}
-
-/** A prompt as text (special tokens in it are recognised), as token ids, or as a conversation for the chat template. */
-export type PromptInput = string | Int32Array | WireConversation;
-
-/** A prompt with its completion, as text or token ids. */
-export interface PromptPair {
-  readonly prompt: PromptInput;
-  readonly completion: string | Int32Array;
 }
 
 /** A completion with its text, the stop token left out. */
@@ -178,51 +169,12 @@ export class ModelHost {
 
   /** Prompts in tokens. @throws InvalidArgument naming the prompt */
   encode(prompts: readonly PromptInput[], chat: ChatSettings): Int32Array[] {
-    return this.#encodePrompts(prompts, chat, (i) => `prompts[${i}]`).map(({ ids }) => ids);
+    return encodePrompts(this.#texts, prompts, chat, (i) => `prompts[${i}]`).map(({ ids }) => ids);
   }
 
-  /**
-   * Prompts and completions in tokens. A completion that is text becomes what is learnt behind such a prompt: behind plain
-   * text its own ids, without an end token; behind a conversation what the template writes for it, its end included.
-   *
-   * @throws InvalidArgument naming the sequence
-   */
-  encodePairs(pairs: readonly PromptPair[], chat: ChatSettings): { promptIds: Int32Array; completionIds: Int32Array }[] {
-    const where = (i: number) => `sequences[${i}]`;
-    const encoder = this.#encoder(chat);
-    const prompts = this.#encodePrompts(
-      pairs.map(({ prompt }) => prompt),
-      chat,
-      where,
-    );
-    const paired = pairs.map(({ completion }, i) => ({ promptIds: prompts[i]!.ids, completionIds: completion }));
-    const texts = [...pairs.keys()].filter((i) => typeof pairs[i]!.completion === "string");
-    const isPlain = (i: number) => {
-      const { prompt } = pairs[i]!;
-      return prompt instanceof Int32Array || (typeof prompt === "string" && !chat.chat);
-    };
-    const plain = texts.filter(isPlain);
-    const written = encoder.continuations(
-      plain.map((i) => (pairs[i]!.prompt instanceof Int32Array ? this.#spelled(pairs[i]!.prompt) : prompts[i]!)),
-      plain.map((i) => pairs[i]!.completion as string),
-    );
-    plain.forEach((i, n) => {
-      paired[i]!.completionIds = written[n]!;
-    });
-    const spoken = texts.filter((i) => !isPlain(i));
-    const examples = encoder.examples(
-      spoken.map((i) => ({
-        prompt: promptIn(pairs[i]!.prompt as string | WireConversation, where(i)),
-        completion: pairs[i]!.completion as string,
-      })),
-    );
-    for (const [n, i] of spoken.entries()) {
-      const example = examples[n]!;
-      if (example.refusal !== undefined)
-        throw new RetortError("InvalidArgument", `${where(i)}: ${example.refusal}`, { fieldPath: where(i) });
-      paired[i]!.completionIds = found(example.completion, `the completion of ${where(i)}`);
-    }
-    return paired as { promptIds: Int32Array; completionIds: Int32Array }[];
+  /** Prompts and completions in tokens; see {@link encodePairs}. @throws InvalidArgument naming the sequence */
+  encodePairs(pairs: readonly PromptPair[], chat: ChatSettings): EncodedPair[] {
+    return encodePairs(this.#texts, pairs, chat);
   }
 
   /** The texts of completions: what prompt and completion say together, less what the prompt says alone. */
@@ -231,26 +183,9 @@ export class ModelHost {
     return completionTexts(tokenizer, sequences, textLayoutOf(config));
   }
 
-  #encoder(chat: ChatSettings): Encoder {
+  get #texts(): TextModel {
     const { tokenizer, config } = this.#opened;
-    return new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config));
-  }
-
-  /** A prompt of token ids with its text. */
-  #spelled(ids: Int32Array): EncodedPrompt {
-    return { text: this.#opened.tokenizer.decode(ids), ids };
-  }
-
-  #encodePrompts(prompts: readonly PromptInput[], chat: ChatSettings, where: (i: number) => string): EncodedPrompt[] {
-    const texts = [...prompts.entries()].flatMap(([i, prompt]) =>
-      prompt instanceof Int32Array ? [] : [{ i, prompt: promptIn(prompt, where(i)) }],
-    );
-    const encoded = this.#encoder(chat).prompts(
-      texts.map(({ prompt }) => prompt),
-      (n) => where(texts[n]!.i),
-    );
-    const byIndex = new Map(texts.map(({ i }, n) => [i, encoded[n]!]));
-    return prompts.map((prompt, i) => (prompt instanceof Int32Array ? { text: "", ids: prompt } : found(byIndex.get(i), `prompt ${i}`)));
+    return { tokenizer, eosIds: config.eosIds, layout: textLayoutOf(config) };
   }
 
   /** Completes prompts; see {@link Sampler.sample}. */
@@ -371,9 +306,6 @@ function checkDtype({ device, dtype }: HostOptions): void {
     },
   );
 }
-
-const promptIn = (prompt: string | WireConversation, where: string) =>
-  typeof prompt === "string" ? prompt : fromWire(prompt, `${where}.conversation`);
 
 /** Ids that a model has rows for and its tokenizer no token: padding of the embedding, which must not be written. */
 function idsWithoutToken(tokenizer: Tokenizer, rows: number): Int32Array {

@@ -4,6 +4,7 @@ import * as op from "../graph/ops/index.js";
 import { float32, int32 } from "../graph/tensor.js";
 import { cudaObstacle } from "./cuda/obstacle.js";
 import { floatsOf } from "./outputs.js";
+import { refusal } from "./refused-devices.js";
 import { type Device, type Feeds, Session } from "./session.js";
 
 /** Every device that a setting may name. */
@@ -47,7 +48,7 @@ async function probe(device: Device): Promise<Feeds> {
 export async function obstacle(device: Device): Promise<string | undefined> {
   // The CPU is part of every build.
   if (device === "cpu") return undefined;
-  const known = device === "cuda" ? await cudaObstacle() : undefined;
+  const known = refusal(device) ?? (device === "cuda" ? await cudaObstacle() : undefined);
   if (known) return known;
   try {
     const [found, expected] = [await probe(device), await probe("cpu")];

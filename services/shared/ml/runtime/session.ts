@@ -3,11 +3,11 @@ import { RetortError } from "../../base/errors.js";
 import { encodeModel, type Place, type Placing } from "../graph/encode.js";
 import { byteLengthOf, type FileTensor, isHalf, isInFile } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
-import type { Device, Engine, EngineOptions, Feeds } from "./engines/engine.js";
+import type { Device, Engine, EngineMemory, EngineOptions, Feeds, Placed } from "./engines/engine.js";
 import { listName, StockEngine } from "./engines/stock-engine.js";
 import { TemporaryWeights } from "./temporary-weights.js";
 
-export type { Device, Feeds } from "./engines/engine.js";
+export type { Device, DeviceTensor, Feeds, Placed } from "./engines/engine.js";
 
 /** Where and how a graph is computed. */
 export interface SessionOptions {
@@ -49,8 +49,8 @@ export const runtimes = ["stock", "native"] as const;
 /** One of {@link runtimes}. */
 export type Runtime = (typeof runtimes)[number];
 
-/** @throws InvalidArgument if RETORT_RUNTIME is neither */
-function defaultRuntime(): Runtime {
+/** What RETORT_RUNTIME says, else stock. @throws InvalidArgument if it is neither */
+export function defaultRuntime(): Runtime {
   const named = process.env.RETORT_RUNTIME || "stock";
   const known = runtimes.find((name) => name === named);
   if (known) return known;
@@ -116,12 +116,19 @@ export class Session {
    * not allocated anew. Inputs are read in place.
    *
    * @param wanted outputs to give; the others stay in the runtime, which lets go of them
-   * @returns the outputs; of a bound session `into`
+   * @returns the outputs that are in this process's memory; of a bound session `into`
    */
-  async run(feeds: Feeds, into: Feeds = {}, wanted: readonly string[] = this.outputNames): Promise<Feeds> {
+  async run(feeds: Placed, into: Placed = {}, wanted: readonly string[] = this.outputNames): Promise<Feeds> {
     const lost = this.#bound ? wanted.find((name) => !into[name] && name !== listName) : undefined;
     if (lost) throw new RetortError("Internal", `the output ${lost} of a bound session has no array`);
     return this.#engine.run(feeds, into, wanted);
+  }
+
+  /** Memory where it computes, for as long as it lives. @throws FailedPrecondition where the runtime has none to give */
+  openMemory(): EngineMemory {
+    const memory = this.#engine.openMemory?.();
+    if (memory) return memory;
+    throw new RetortError("FailedPrecondition", "tensors stay on a device with the runtime native alone: set RETORT_RUNTIME=native");
   }
 
   release(): Promise<void> {

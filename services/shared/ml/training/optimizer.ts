@@ -18,7 +18,7 @@ export interface OptimizerOptions extends AdamWOptions {
 const pieceElements = 1 << 16;
 
 /** One update of N weights: inputs param, m, v, gradient and the factors, outputs next:param, next:m and next:v. */
-function updateGraph(decayed: boolean): Graph {
+export function updateGraph(decayed: boolean): Graph {
   const graph = new Graph("adamw");
   const vector = (name: string) => graph.input(name, "float32", ["N"]);
   const scalar = (name: string) => graph.input(name, "float32", []);
@@ -39,7 +39,8 @@ function updateGraph(decayed: boolean): Graph {
   return graph;
 }
 
-function squaresGraph(): Graph {
+/** The sum of a gradient's squares: input gradient [N], output sum []. */
+export function squaresGraph(): Graph {
   const graph = new Graph("squares");
   graph.output("sum", op.reduceSumSquare(graph.input("gradient", "float32", ["N"])));
   return graph;

@@ -12,14 +12,16 @@ import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
 import { batchOverhead } from "../runtime/batches.js";
 import { floatsOf } from "../runtime/outputs.js";
-import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
+import { defaultRuntime, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
-import { Optimizer, type OptimizerOptions } from "./optimizer.js";
+import { DeviceStepState } from "./device-step-state.js";
+import type { OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
 import { rowOutputs, StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, gradientsGraph, type StepGraphOptions, valuesGraph } from "./step-graph.js";
+import { HostStepState, type StepState } from "./step-state.js";
 
 /** How a model is trained, whatever the batch. */
 export interface TrainerOptions extends SessionOptions {
@@ -31,6 +33,11 @@ export interface TrainerOptions extends SessionOptions {
   readonly blockRows?: number;
   /** Keep only the inputs of layers for the backward pass and compute the rest again: less memory for a third more work. Default false. */
   readonly gradientCheckpointing?: boolean | undefined;
+  /**
+   * Weights, moments and gradients stay where graphs are computed from step to step, instead of in this process's arrays. Default: on
+   * a GPU with the runtime native, which alone can do it.
+   */
+  readonly stateOnDevice?: boolean;
 }
 
 /** The graphs of a trainer by what they are for. */
@@ -64,7 +71,7 @@ export class Trainer {
   readonly #sessions: Sessions;
   readonly #heads = new Map<string, Head>();
   readonly #state: OptimizerState;
-  readonly #optimizer: Optimizer;
+  #placed: StepState | undefined;
   readonly #trainable: Trainable;
   readonly #frozen: Constants;
   /** What is frozen lies in files, and graphs have it as constants, which hold no copy. */
@@ -91,7 +98,6 @@ export class Trainer {
     this.#options = options;
     this.#sessions = new Sessions(config.maxPositions, 8);
     this.#state = new OptimizerState(trainable.specs, state ?? allInMemory(pick(weights, trainable.specs)));
-    this.#optimizer = new Optimizer(this.#state, options);
   }
 
   /** Changes what is minimised from the next step on; the optimiser's state stays. */
@@ -141,8 +147,9 @@ export class Trainer {
     const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
     const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation), watched);
-    await this.#gradients(batch, parts, stats, await this.#counted(batch, parts));
-    const norm = await this.#optimizer.norm();
+    const placed = await this.#stepState();
+    await this.#gradients(batch, parts, stats, placed, await this.#counted(batch, parts, placed));
+    const norm = await placed.norm();
     const result = stats.finish(norm, learningRate);
     if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) {
       throw new RetortError(
@@ -150,13 +157,24 @@ export class Trainer {
         `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards, or lower the learning rate`,
       );
     }
-    await this.#optimizer.update(norm, learningRate, optimizer);
+    await placed.update(norm, learningRate, optimizer);
     return result;
+  }
+
+  /** Brings what steps have changed to where the functions below read it, if it stays on a device: they refuse to give what is older. */
+  async fetch(): Promise<void> {
+    await this.#placed?.fetch();
+  }
+
+  /** The state, whose arrays are those of the last step. @throws Internal if that has not been fetched */
+  get #fetched(): OptimizerState {
+    if (this.#placed?.isAhead) throw new RetortError("Internal", "the trainer's weights are on the device: fetch() comes first");
+    return this.#state;
   }
 
   /** The model's current weights; those that are trained are copies, which later steps do not change. */
   params(): Weights {
-    return this.#trainable.merged(copyOf(this.#state.params), allInMemory(this.#frozen));
+    return this.#trainable.merged(copyOf(this.#fetched.params), allInMemory(this.#frozen));
   }
 
   /**
@@ -165,28 +183,41 @@ export class Trainer {
    */
   published(): { readonly file: string; readonly weights: Weights } {
     const { published } = this.#trainable;
-    const { params } = this.#state;
+    const { params } = this.#fetched;
     const weights = published === "full" ? this.#trainable.merged(params, allInMemory(this.#frozen)) : params;
     return { file: publishedFiles[published], weights };
   }
 
   /** What the optimiser keeps of the weights that are trained: the trainer's own until its next step, which changes it. */
   moments(): Moments {
-    return this.#state.moments;
+    return this.#fetched.moments;
   }
 
   /** Where the trainer is; copies. */
   state(): TrainerState {
-    return this.#state.snapshot();
+    return this.#fetched.snapshot();
   }
 
   async release(): Promise<void> {
+    await this.#placed?.fetch();
+    await this.#placed?.release();
+    this.#placed = undefined;
     await this.#sessions.release();
-    await this.#optimizer.release();
+  }
+
+  /** Where the next step is computed. */
+  async #stepState(): Promise<StepState> {
+    const { stateOnDevice, runtime = defaultRuntime(), device } = this.#options;
+    const frozen = this.#isMapped ? new Map() : allInMemory(this.#frozen);
+    this.#placed ??=
+      (stateOnDevice ?? (runtime === "native" && device !== "cpu"))
+        ? await DeviceStepState.open(this.#state, frozen, this.#options)
+        : new HostStepState(this.#state, Object.fromEntries(frozen), this.#options);
+    return this.#placed;
   }
 
   /** The completion tokens that count; undefined for all. */
-  async #counted(batch: readonly TrainSequence[], parts: readonly number[][]): Promise<CountedTokens | undefined> {
+  async #counted(batch: readonly TrainSequence[], parts: readonly number[][], { feeds }: StepState): Promise<CountedTokens | undefined> {
     const { tokens } = this.#options.objective;
     if (!tokens) return undefined;
     if (!needsValues(tokens)) return countedTokens(batch, tokens);
@@ -194,7 +225,7 @@ export class Trainer {
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members);
       const session = await this.#session("values", form, part);
-      const outputs = await session.run({ ...part.feeds, ...this.#weightFeeds }, rowOutputs(part));
+      const outputs = await session.run({ ...part.feeds, ...feeds }, rowOutputs(part));
       const all = floatsOf(outputs, tokens.by === "entropy" ? "entropy" : "distance");
       let row = 0;
       for (const member of members) {
@@ -206,23 +237,18 @@ export class Trainer {
     return countedTokens(batch, tokens, values);
   }
 
-  /** What every graph of a step reads besides its batch. */
-  get #weightFeeds(): Feeds {
-    const frozen = this.#isMapped ? {} : Object.fromEntries(allInMemory(this.#frozen));
-    return { ...frozen, ...this.#state.feeds };
-  }
-
   /** Puts the gradients of a step's loss into the state, and what it reports into `stats`. */
   async #gradients(
     batch: readonly TrainSequence[],
     parts: readonly number[][],
     stats: StatsCollector,
+    placed: StepState,
     counted?: CountedTokens,
   ): Promise<void> {
     const kind = parts.length === 1 ? "gradients" : "accumulate";
-    if (kind === "accumulate") this.#state.clearGradients();
-    const { gradientsIn, gradientsOut } = this.#state;
-    const constant = { ...this.#weightFeeds, ...(kind === "accumulate" ? gradientsIn : {}) };
+    if (kind === "accumulate") await placed.clearGradients();
+    const { feeds, gradientsIn, gradientsOut } = placed;
+    const constant = { ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members, counted);
       const session = await this.#session(kind, form, part);

@@ -92,6 +92,16 @@ describe("a run's models", () => {
     expect(await on(directory, directory, { student: { device: "cpu" } })).toEqual([]);
   });
 
+  it.each(["student", "teacher", "learner", "reward"])("are refused on webgpu whatever they are, with the way out: %s", async (role) => {
+    const spec = Object.assign(specOf(directory), { roles: fromJson(RolesSpecSchema, { [role]: { device: "webgpu" } }) });
+    expect(await problemsOf(spec)).toEqual([
+      {
+        fieldPath: `roles.${role}.device`,
+        description: expect.stringMatching(/^device webgpu is refused: .*FusedMatMul.*use device cpu, or cuda$/),
+      },
+    ]);
+  });
+
   it("may have other (padded) rows: distributions range over those that both have, and the run says so", async () => {
     await change("config.json", (config) => {
       config.vocab_size = 64;

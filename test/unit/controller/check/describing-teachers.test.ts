@@ -3,7 +3,7 @@ import { DescribingTeachers } from "../../../../services/controller/check/descri
 import { RetortError } from "../../../../services/shared/base/errors.js";
 import { example } from "../../../support/runs/run-bench.js";
 
-const directory = example("models/teacher");
+const directory = { model: example("models/teacher") };
 const ask = (server: TeacherServer) => askTeacher(server, "another digest");
 
 describe("DescribingTeachers", () => {

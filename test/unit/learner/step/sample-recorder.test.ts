@@ -62,10 +62,15 @@ function assembled(count: number) {
 
 const tokens = { divergence: Float32Array.of(0.5, 0.25), entropy: Float32Array.of(1, 2), logprobs: Float32Array.of(-1.5, -2.5) };
 
+async function record(recorder: SampleRecorder, ...what: Parameters<SampleRecorder["record"]>): Promise<void> {
+  await recorder.record(...what);
+  await recorder.published();
+}
+
 describe("SampleRecorder", () => {
   it("records a sequence with what the step, the sampler, the teacher and the rewards said of it", async () => {
     const { context, recorded } = surroundings();
-    await new SampleRecorder(context).record(5, assembled(3), [1], [tokens]);
+    await record(new SampleRecorder(context), 5, assembled(3), [1], [tokens]);
     expect(recorded()).toEqual([
       {
         step: 5,
@@ -84,7 +89,7 @@ describe("SampleRecorder", () => {
   it("cuts what is too large for one event, and loses nothing of it", async () => {
     const one = create(SamplesRecordedSchema, { step: 5 });
     const { context, recorded, warnings } = surroundings(runOf([{ steps: 10 }]), 400);
-    await new SampleRecorder(context).record(5, assembled(6), [0, 1, 2, 3, 4, 5], Array(6).fill(tokens));
+    await record(new SampleRecorder(context), 5, assembled(6), [0, 1, 2, 3, 4, 5], Array(6).fill(tokens));
     expect(recorded().length).toBeGreaterThan(1);
     expect(recorded().flatMap(({ samples }) => samples.map(({ prompt }) => prompt))).toEqual([0, 1, 2, 3, 4, 5].map((i) => `prompt ${i}`));
     expect(recorded().every(({ step }) => step === one.step)).toBe(true);
@@ -93,7 +98,7 @@ describe("SampleRecorder", () => {
 
   it("says so where a sample is too large for any event", async () => {
     const { context, recorded, warnings } = surroundings(runOf([{ steps: 10 }]), 50);
-    await new SampleRecorder(context).record(5, assembled(1), [0], [tokens]);
+    await record(new SampleRecorder(context), 5, assembled(1), [0], [tokens]);
     expect(recorded()).toEqual([]);
     expect(warnings()).toEqual([expect.stringMatching(/^a sample of step 5 takes \d+ bytes, and the NATS server's max_payload leaves 50/)]);
   });
@@ -102,7 +107,7 @@ describe("SampleRecorder", () => {
     const { context, recorded, warnings } = surroundings();
     const recorder = new SampleRecorder(context, 250);
     expect(recorder.members(1, 8)).toHaveLength(4);
-    await recorder.record(1, assembled(4), [0, 1, 2, 3], Array(4).fill(tokens));
+    await record(recorder, 1, assembled(4), [0, 1, 2, 3], Array(4).fill(tokens));
     expect(recorded()[0]!.samples.length).toBeLessThan(4);
     expect(recorder.members(2, 8)).toEqual([]);
     expect(new Set(warnings()).size).toBe(1);

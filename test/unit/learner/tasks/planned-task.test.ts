@@ -42,6 +42,19 @@ const failuresOf = (rollout: Rollout): string[] =>
   soundResults([{ rollout }], [planned])[0]!.rollout!.sequences.map(({ failure }) => failure);
 
 describe("soundResults()", () => {
+  it("fails the samples whose prompt for the teacher is not what was sent", () => {
+    const teacherPromptIds = toRecord(Int32Array.of(8));
+    const sent = { ...planned, prompts: planned.prompts.map((prompt) => ({ ...prompt, teacherPromptIds: Int32Array.of(8) })) };
+    const honestly = honest().map((sequence) => ({ ...sequence, teacherPromptIds }));
+    const failures = (sequences: MessageInitShape<typeof SequenceSchema>[], task: PlannedTask) =>
+      soundResults([{ rollout: rolloutOf({ sequences }) }], [task])[0]!.rollout.sequences.map(({ failure }) => failure);
+    const other = { ...honestly[0]!, teacherPromptIds: toRecord(Int32Array.of(9)) };
+    const wrong = "prompt 0 has other token ids for the teacher than were sent";
+    expect(failures(honestly, sent)).toEqual(["", "", "", ""]);
+    expect(failures([other, honest()[1]!, ...honestly.slice(2)], sent)).toEqual([wrong, wrong, "", ""]);
+    expect(failures([honestly[0]!, ...honest().slice(1)], planned)).toEqual([wrong, "", "", ""]);
+  });
+
   it("leaves what is as it was asked", () => {
     const rollout = rolloutOf();
     const [sound] = soundResults([{ rollout }], [planned]);

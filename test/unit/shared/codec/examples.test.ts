@@ -6,7 +6,7 @@ import { chatml, chatSettings, fixtureTokenizer } from "../../../support/models/
 const tokenizer = fixtureTokenizer("bytes", chatml);
 const encoder = new Encoder(tokenizer, [tokenizer.tokenToId("<|im_end|>")!], chatSettings());
 const rowOf = (number: number, fields: Partial<Row>): Row => ({
-  ...{ prompt: "p", completion: undefined, reference: undefined, teacher: undefined, where: `d.jsonl line ${number}`, number },
+  ...{ prompt: "p", completion: undefined, reference: undefined, teacher: undefined, columns: {}, where: `d.jsonl line ${number}`, number },
   ...fields,
 });
 const bad = { prompt: "x", completion: [{ role: "assistant", content: "y" }] };

@@ -2,7 +2,7 @@ import { taskCapacity } from "../../../../services/shared/codec/task-capacity.js
 import { runOf } from "../../../support/runs/run-spec.js";
 
 describe("taskCapacity()", () => {
-  const size = { vocabSize: 1000, hiddenSize: 0, maxTokens: 100, maxPayloadBytes: 8 * 2 ** 20 };
+  const size = { vocabSize: 1000, hiddenSize: 0, maxTokens: 100, teacherPromptTokens: 0, maxPayloadBytes: 8 * 2 ** 20 };
   const capacity = (objective: object, samplesPerPrompt = 1, more = {}) =>
     taskCapacity(runOf([{ steps: 1, samplesPerPrompt, objective }]).phases[0]!, { ...size, ...more });
 
@@ -16,6 +16,8 @@ describe("taskCapacity()", () => {
     expect(capacity({ signal: "random_k", topK: 8, divergence: "forward_kl" })).toBe(Math.floor(room / (100 * 56)));
     expect(capacity({ signal: "hidden", hiddenDtype: "float16" }, 1, { hiddenSize: 64 })).toBe(Math.floor(room / (100 * 128)));
     expect(capacity({ signal: "hidden", hiddenDtype: "float32" }, 1, { hiddenSize: 64 })).toBe(Math.floor(room / (100 * 256)));
+    // A teacher's own prompt is in the rollout, once per sample.
+    expect(capacity({ signal: "top_k", topK: 8 }, 2, { teacherPromptTokens: 5000 })).toBe(Math.floor(room / (2 * (100 * 16 + 20_000))));
     // Without scores the rollout is the largest.
     expect(capacity({ divergence: "cross_entropy" })).toBe(Math.floor(room / (100 * 16)));
   });

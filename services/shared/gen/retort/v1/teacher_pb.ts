@@ -8,6 +8,8 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import { file_retort_v1_access } from "./access_pb.js";
 import type { Array, ArrayValid, Precision, SequenceScore, SignalSpec, SignalSpecValid } from "./flow_pb.js";
 import { file_retort_v1_flow } from "./flow_pb.js";
+import type { ServerSpec } from "./server_pb.js";
+import { file_retort_v1_server } from "./server_pb.js";
 import type { ChatSpec, ChatSpecValid, PromptInput, PromptInputValid, SampleRequest, SampleRequestValid, SampleResponse } from "./student_pb.js";
 import { file_retort_v1_student } from "./student_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -16,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/teacher.proto.
  */
 export const file_retort_v1_teacher: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxIkwKHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0EhIKCnZvY2FidWxhcnkYASABKAgSFwoFbW9kZWwYAiABKAlCCLpIBXIDGIAgIooGCh5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USHgoMbW9kZWxfZGlnZXN0GAEgASgJQgi6SAVyAxiAARIiChB0b2tlbml6ZXJfZGlnZXN0GAIgASgJQgi6SAVyAxiAARIhCg90ZW1wbGF0ZV9kaWdlc3QYAyABKAlCCLpIBXIDGIABEh4KDGFyY2hpdGVjdHVyZRgEIAEoCUIIukgFcgMYgAISHgoKdm9jYWJfc2l6ZRgFIAEoDUIKukgHKgUYgICACBIaCgdlb3NfaWRzGAYgAygFQgm6SAaSAQMQgAgSIQoGcGFkX2lkGAcgASgFQgy6SAkaBxiAgIAIKABIAIgBARIiCgpwYXJhbWV0ZXJzGAggASgEQg66SAsyCRj/////////DxIiCg1tYXhfcG9zaXRpb25zGAkgASgNQgu6SAgqBhiAlOvcAxIXCgVkdHlwZRgKIAEoCUIIukgFcgMYgAISGAoGZGV2aWNlGAsgASgJQgi6SAVyAxiAAhIeCgtoaWRkZW5fc2l6ZRgMIAEoDUIJukgGKgQYgIBAEh0KC2hlYWRfZGlnZXN0GA0gASgJQgi6SAVyAxiAARIhCg9lbmNvZGluZ19kaWdlc3QYDiABKAlCCLpIBXIDGIABEiIKDnRva2VuaXplcl9zaXplGA8gASgNQgq6SAcqBRiAgIAIEiMKEGRlY2xhcmVkX2Vvc19pZHMYECADKAVCCbpIBpIBAxCACBIwCg5zcGVjaWFsX3Rva2VucxgRIAEoCzIYLnJldG9ydC52MS5TcGVjaWFsVG9rZW5zEiMKCHdhcm5pbmdzGBIgAygJQhG6SA6SAQsQgCAiBnIEKICAQBImCgxlbmRfd2FybmluZ3MYEyADKAlCELpIDZIBChAQIgZyBCiAgEASKQoKdm9jYWJ1bGFyeRgUIAEoCzIVLnJldG9ydC52MS5Wb2NhYnVsYXJ5EicKCXByZWNpc2lvbhgVIAEoCzIULnJldG9ydC52MS5QcmVjaXNpb25CCQoHX3BhZF9pZCLHAQoNU3BlY2lhbFRva2VucxIhCgZib3NfaWQYASABKAVCDLpICRoHGICAgAgoAEgAiAEBEiEKBmVvc19pZBgCIAEoBUIMukgJGgcYgICACCgASAGIAQESIQoGcGFkX2lkGAMgASgFQgy6SAkaBxiAgIAIKABIAogBARIhCgZ1bmtfaWQYBCABKAVCDLpICRoHGICAgAgoAEgDiAEBQgkKB19ib3NfaWRCCQoHX2Vvc19pZEIJCgdfcGFkX2lkQgkKB191bmtfaWQiSwoKVm9jYWJ1bGFyeRIYCgNpZHMYASADKA1CC7pICJIBBRCAgIAIEiMKBnRva2VucxgCIAMoCUITukgQkgENEICAgAgiBnIEKICAQCKyAQoKU2NvcmVJbnB1dBIuCgZwcm9tcHQYASABKAsyFi5yZXRvcnQudjEuUHJvbXB0SW5wdXRCBrpIA8gBARIaCgR0ZXh0GAIgASgJQgq6SAdyBSiAgIAgSAASHwoDaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5SAASKQoPc3R1ZGVudF90b3BfaWRzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5QgwKCmNvbXBsZXRpb24ilwEKDFNjb3JlUmVxdWVzdBI1CglzZXF1ZW5jZXMYASADKAsyFS5yZXRvcnQudjEuU2NvcmVJbnB1dEILukgIkgEFCAEQgCASLQoGc2lnbmFsGAIgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWNCBrpIA8gBARIhCgRjaGF0GAMgASgLMhMucmV0b3J0LnYxLkNoYXRTcGVjIuEBCg1TY29yZVJlc3BvbnNlEjMKBnNjb3JlcxgBIAMoCzIYLnJldG9ydC52MS5TZXF1ZW5jZVNjb3JlQgm6SAaSAQMQgCASJQoGc2lnbmFsGAIgASgLMhUucmV0b3J0LnYxLlNpZ25hbFNwZWMSIAoOdGVhY2hlcl9kaWdlc3QYAyABKAlCCLpIBXIDGIABEjMKDmNvbXBsZXRpb25faWRzGAQgAygLMhAucmV0b3J0LnYxLkFycmF5Qgm6SAaSAQMQgCASHQoLaGVhZF9kaWdlc3QYBSABKAlCCLpIBXIDGIABIlAKG1RlYWNoZXJTZXJ2aWNlU2FtcGxlUmVxdWVzdBIxCgdyZXF1ZXN0GAEgASgLMhgucmV0b3J0LnYxLlNhbXBsZVJlcXVlc3RCBrpIA8gBASJIChxUZWFjaGVyU2VydmljZVNhbXBsZVJlc3BvbnNlEigKBXBpZWNlGAEgASgLMhkucmV0b3J0LnYxLlNhbXBsZVJlc3BvbnNlMpwCCg5UZWFjaGVyU2VydmljZRJlCghEZXNjcmliZRIoLnJldG9ydC52MS5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVxdWVzdBopLnJldG9ydC52MS5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2UiBKihGQESQAoFU2NvcmUSFy5yZXRvcnQudjEuU2NvcmVSZXF1ZXN0GhgucmV0b3J0LnYxLlNjb3JlUmVzcG9uc2UiBKihGQISYQoGU2FtcGxlEiYucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVxdWVzdBonLnJldG9ydC52MS5UZWFjaGVyU2VydmljZVNhbXBsZVJlc3BvbnNlIgSooRkCMAFiBnByb3RvMw", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_flow, file_retort_v1_student]);
+  fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxInMKHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0EhIKCnZvY2FidWxhcnkYASABKAgSFwoFbW9kZWwYAiABKAlCCLpIBXIDGIAgEiUKBnNlcnZlchgKIAEoCzIVLnJldG9ydC52MS5TZXJ2ZXJTcGVjIqsGCh5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USHgoMbW9kZWxfZGlnZXN0GAEgASgJQgi6SAVyAxiAARIiChB0b2tlbml6ZXJfZGlnZXN0GAIgASgJQgi6SAVyAxiAARIhCg90ZW1wbGF0ZV9kaWdlc3QYAyABKAlCCLpIBXIDGIABEh4KDGFyY2hpdGVjdHVyZRgEIAEoCUIIukgFcgMYgAISHgoKdm9jYWJfc2l6ZRgFIAEoDUIKukgHKgUYgICACBIaCgdlb3NfaWRzGAYgAygFQgm6SAaSAQMQgAgSIQoGcGFkX2lkGAcgASgFQgy6SAkaBxiAgIAIKABIAIgBARIiCgpwYXJhbWV0ZXJzGAggASgEQg66SAsyCRj/////////DxIiCg1tYXhfcG9zaXRpb25zGAkgASgNQgu6SAgqBhiAlOvcAxIXCgVkdHlwZRgKIAEoCUIIukgFcgMYgAISGAoGZGV2aWNlGAsgASgJQgi6SAVyAxiAAhIeCgtoaWRkZW5fc2l6ZRgMIAEoDUIJukgGKgQYgIBAEh0KC2hlYWRfZGlnZXN0GA0gASgJQgi6SAVyAxiAARIhCg9lbmNvZGluZ19kaWdlc3QYDiABKAlCCLpIBXIDGIABEiIKDnRva2VuaXplcl9zaXplGA8gASgNQgq6SAcqBRiAgIAIEiMKEGRlY2xhcmVkX2Vvc19pZHMYECADKAVCCbpIBpIBAxCACBIwCg5zcGVjaWFsX3Rva2VucxgRIAEoCzIYLnJldG9ydC52MS5TcGVjaWFsVG9rZW5zEiMKCHdhcm5pbmdzGBIgAygJQhG6SA6SAQsQgCAiBnIEKICAQBImCgxlbmRfd2FybmluZ3MYEyADKAlCELpIDZIBChAQIgZyBCiAgEASKQoKdm9jYWJ1bGFyeRgUIAEoCzIVLnJldG9ydC52MS5Wb2NhYnVsYXJ5EicKCXByZWNpc2lvbhgVIAEoCzIULnJldG9ydC52MS5QcmVjaXNpb24SHwoFb2ZmZXIYHiABKAsyEC5yZXRvcnQudjEuT2ZmZXJCCQoHX3BhZF9pZCJ6CgVPZmZlchIfCgdzaWduYWxzGAEgAygJQg66SAuSAQgQECIEcgIYQBIcCglsYXJnZXN0X2sYAiABKA1CCbpIBioEGICABBIYCgZzb3VyY2UYAyABKAlCCLpIBXIDGIAgEhgKB2RpYWxlY3QYBCABKAlCB7pIBHICGEAixwEKDVNwZWNpYWxUb2tlbnMSIQoGYm9zX2lkGAEgASgFQgy6SAkaBxiAgIAIKABIAIgBARIhCgZlb3NfaWQYAiABKAVCDLpICRoHGICAgAgoAEgBiAEBEiEKBnBhZF9pZBgDIAEoBUIMukgJGgcYgICACCgASAKIAQESIQoGdW5rX2lkGAQgASgFQgy6SAkaBxiAgIAIKABIA4gBAUIJCgdfYm9zX2lkQgkKB19lb3NfaWRCCQoHX3BhZF9pZEIJCgdfdW5rX2lkIksKClZvY2FidWxhcnkSGAoDaWRzGAEgAygNQgu6SAiSAQUQgICACBIjCgZ0b2tlbnMYAiADKAlCE7pIEJIBDRCAgIAIIgZyBCiAgEAisgEKClNjb3JlSW5wdXQSLgoGcHJvbXB0GAEgASgLMhYucmV0b3J0LnYxLlByb21wdElucHV0Qga6SAPIAQESGgoEdGV4dBgCIAEoCUIKukgHcgUogICAIEgAEh8KA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheUgAEikKD3N0dWRlbnRfdG9wX2lkcxgEIAEoCzIQLnJldG9ydC52MS5BcnJheUIMCgpjb21wbGV0aW9uIpcBCgxTY29yZVJlcXVlc3QSNQoJc2VxdWVuY2VzGAEgAygLMhUucmV0b3J0LnYxLlNjb3JlSW5wdXRCC7pICJIBBQgBEIAgEi0KBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjQga6SAPIAQESIQoEY2hhdBgDIAEoCzITLnJldG9ydC52MS5DaGF0U3BlYyLhAQoNU2NvcmVSZXNwb25zZRIzCgZzY29yZXMYASADKAsyGC5yZXRvcnQudjEuU2VxdWVuY2VTY29yZUIJukgGkgEDEIAgEiUKBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEiAKDnRlYWNoZXJfZGlnZXN0GAMgASgJQgi6SAVyAxiAARIzCg5jb21wbGV0aW9uX2lkcxgEIAMoCzIQLnJldG9ydC52MS5BcnJheUIJukgGkgEDEIAgEh0KC2hlYWRfZGlnZXN0GAUgASgJQgi6SAVyAxiAASJQChtUZWFjaGVyU2VydmljZVNhbXBsZVJlcXVlc3QSMQoHcmVxdWVzdBgBIAEoCzIYLnJldG9ydC52MS5TYW1wbGVSZXF1ZXN0Qga6SAPIAQEiSAocVGVhY2hlclNlcnZpY2VTYW1wbGVSZXNwb25zZRIoCgVwaWVjZRgBIAEoCzIZLnJldG9ydC52MS5TYW1wbGVSZXNwb25zZTKcAgoOVGVhY2hlclNlcnZpY2USZQoIRGVzY3JpYmUSKC5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VEZXNjcmliZVJlcXVlc3QaKS5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VEZXNjcmliZVJlc3BvbnNlIgSooRkBEkAKBVNjb3JlEhcucmV0b3J0LnYxLlNjb3JlUmVxdWVzdBoYLnJldG9ydC52MS5TY29yZVJlc3BvbnNlIgSooRkCEmEKBlNhbXBsZRImLnJldG9ydC52MS5UZWFjaGVyU2VydmljZVNhbXBsZVJlcXVlc3QaJy5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VTYW1wbGVSZXNwb25zZSIEqKEZAjABYgZwcm90bzM", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_flow, file_retort_v1_server, file_retort_v1_student]);
 
 /**
  * The teacher that is asked, and what about it.
@@ -38,6 +40,13 @@ export type TeacherServiceDescribeRequest = Message<"retort.v1.TeacherServiceDes
    * @generated from field: string model = 2;
    */
   model: string;
+
+  /**
+   * Of a server that only describes: where the model runs, if that is not here.
+   *
+   * @generated from field: retort.v1.ServerSpec server = 10;
+   */
+  server?: ServerSpec | undefined;
 };
 
 export type TeacherServiceDescribeRequestValid = TeacherServiceDescribeRequest;
@@ -184,6 +193,13 @@ export type TeacherServiceDescribeResponse = Message<"retort.v1.TeacherServiceDe
    * @generated from field: retort.v1.Precision precision = 21;
    */
   precision?: Precision | undefined;
+
+  /**
+   * Which signals it gives; absent where it gives every one.
+   *
+   * @generated from field: retort.v1.Offer offer = 30;
+   */
+  offer?: Offer | undefined;
 };
 
 export type TeacherServiceDescribeResponseValid = TeacherServiceDescribeResponse;
@@ -194,6 +210,50 @@ export type TeacherServiceDescribeResponseValid = TeacherServiceDescribeResponse
  */
 export const TeacherServiceDescribeResponseSchema: GenMessage<TeacherServiceDescribeResponse, {validType: TeacherServiceDescribeResponseValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_teacher, 1);
+
+/**
+ * The signals that a teacher gives, at temperature 1 alone.
+ *
+ * @generated from message retort.v1.Offer
+ */
+export type Offer = Message<"retort.v1.Offer"> & {
+  /**
+   * Kinds of signal, by name.
+   *
+   * @generated from field: repeated string signals = 1;
+   */
+  signals: string[];
+
+  /**
+   * Most classes of top_k.
+   *
+   * @generated from field: uint32 largest_k = 2;
+   */
+  largestK: number;
+
+  /**
+   * Who gives them and how, in words: "vllm at http://host:8000/v1".
+   *
+   * @generated from field: string source = 3;
+   */
+  source: string;
+
+  /**
+   * How the server is asked, as ServerSpec.dialect has it.
+   *
+   * @generated from field: string dialect = 4;
+   */
+  dialect: string;
+};
+
+export type OfferValid = Offer;
+
+/**
+ * Describes the message retort.v1.Offer.
+ * Use `create(OfferSchema)` to create a new message.
+ */
+export const OfferSchema: GenMessage<Offer, {validType: OfferValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_teacher, 2);
 
 /**
  * Ids of the tokens that a tokenizer names for a part of their own, as far as it does.
@@ -229,7 +289,7 @@ export type SpecialTokensValid = SpecialTokens;
  * Use `create(SpecialTokensSchema)` to create a new message.
  */
 export const SpecialTokensSchema: GenMessage<SpecialTokens, {validType: SpecialTokensValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 2);
+  messageDesc(file_retort_v1_teacher, 3);
 
 /**
  * A tokenizer's tokens: `tokens[i]` is that of `ids[i]`. Ids rise; one that is missing has no token.
@@ -255,7 +315,7 @@ export type VocabularyValid = Vocabulary;
  * Use `create(VocabularySchema)` to create a new message.
  */
 export const VocabularySchema: GenMessage<Vocabulary, {validType: VocabularyValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 3);
+  messageDesc(file_retort_v1_teacher, 4);
 
 /**
  * One prompt with the completion to score.
@@ -344,7 +404,7 @@ export type ScoreInputValid = Message<"retort.v1.ScoreInput"> & {
  * Use `create(ScoreInputSchema)` to create a new message.
  */
 export const ScoreInputSchema: GenMessage<ScoreInput, {validType: ScoreInputValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 4);
+  messageDesc(file_retort_v1_teacher, 5);
 
 /**
  * Sequences to score, and what to say about each token.
@@ -395,7 +455,7 @@ export type ScoreRequestValid = Message<"retort.v1.ScoreRequest"> & {
  * Use `create(ScoreRequestSchema)` to create a new message.
  */
 export const ScoreRequestSchema: GenMessage<ScoreRequest, {validType: ScoreRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 5);
+  messageDesc(file_retort_v1_teacher, 6);
 
 /**
  * `scores[i]` belongs to `sequences[i]` of the request.
@@ -440,7 +500,7 @@ export type ScoreResponseValid = ScoreResponse;
  * Use `create(ScoreResponseSchema)` to create a new message.
  */
 export const ScoreResponseSchema: GenMessage<ScoreResponse, {validType: ScoreResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 6);
+  messageDesc(file_retort_v1_teacher, 7);
 
 /**
  * What to complete.
@@ -471,7 +531,7 @@ export type TeacherServiceSampleRequestValid = Message<"retort.v1.TeacherService
  * Use `create(TeacherServiceSampleRequestSchema)` to create a new message.
  */
 export const TeacherServiceSampleRequestSchema: GenMessage<TeacherServiceSampleRequest, {validType: TeacherServiceSampleRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 7);
+  messageDesc(file_retort_v1_teacher, 8);
 
 /**
  * The next piece of a completion.
@@ -492,7 +552,7 @@ export type TeacherServiceSampleResponseValid = TeacherServiceSampleResponse;
  * Use `create(TeacherServiceSampleResponseSchema)` to create a new message.
  */
 export const TeacherServiceSampleResponseSchema: GenMessage<TeacherServiceSampleResponse, {validType: TeacherServiceSampleResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 8);
+  messageDesc(file_retort_v1_teacher, 9);
 
 /**
  * A model that scores text, and writes it when asked.

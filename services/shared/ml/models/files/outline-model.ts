@@ -54,7 +54,8 @@ export async function outlineModel(directory: string, vocabulary: boolean): Prom
   };
 }
 
-function tokensOf(tokenizer: Tokenizer): TokenList {
+/** Every token of a tokenizer. */
+export function tokensOf(tokenizer: Tokenizer): TokenList {
   const listed = Array.from({ length: tokenizer.size }, (_, id) => ({ id, token: tokenizer.idToToken(id) }));
   const known = listed.flatMap(({ id, token }) => (token === undefined ? [] : [{ id, token }]));
   return { ids: known.map(({ id }) => id), tokens: known.map(({ token }) => token) };

@@ -2,7 +2,20 @@ import koffi from "../../../base/foreign.js";
 import { found } from "../../../base/found.js";
 import { type DType, dtypeInfo, sizeOf, type Tensor } from "../../graph/tensor.js";
 import { CApi, type Handle } from "./c-api.js";
-import type { Device, Engine, EngineOptions, Feeds } from "./engine.js";
+import {
+  type Device,
+  type DeviceTensor,
+  type Engine,
+  type EngineMemory,
+  type EngineOptions,
+  type Feeds,
+  isOnDevice,
+  type Placed,
+} from "./engine.js";
+import { NativeMemory } from "./native-memory.js";
+
+/** On a device it warns of each graph that the CPU computes its shapes, which is as it should be. */
+const errorsOnly = 3;
 
 const levels = { disabled: 0, basic: 1, all: 99 } as const;
 
@@ -41,15 +54,18 @@ function addProvider(api: CApi, settings: Handle, device: Device): void {
 export class NativeEngine implements Engine {
   readonly #api: CApi;
   readonly #session: Handle;
+  readonly #device: Device;
 
   private constructor(
     api: CApi,
     session: Handle,
+    device: Device,
     readonly inputNames: readonly string[],
     readonly outputNames: readonly string[],
   ) {
     this.#api = api;
     this.#session = session;
+    this.#device = device;
   }
 
   /** @param model a ModelProto with these inputs and outputs @throws an Error with the runtime's message */
@@ -66,18 +82,19 @@ export class NativeEngine implements Engine {
       api.call("SetInterOpNumThreads", settings, 1);
       api.call("DisableMemPattern", settings);
       if (!options.memoryArena) api.call("DisableCpuMemArena", settings);
+      if (options.device !== "cpu") api.call("SetSessionLogSeverityLevel", settings, errorsOnly);
       api.call("SetSessionGraphOptimizationLevel", settings, levels[options.level]);
       for (const [key, value] of Object.entries(options.config)) api.call("AddSessionConfigEntry", settings, key, value);
       addProvider(api, settings, options.device);
       const session: [Handle | null] = [null];
       await api.callAside("CreateSessionFromArray", api.env, model, model.byteLength, settings, session);
-      return new NativeEngine(api, found(session[0] ?? undefined, "the session"), inputs, outputs);
+      return new NativeEngine(api, found(session[0] ?? undefined, "the session"), options.device, inputs, outputs);
     } finally {
       api.call("ReleaseSessionOptions", settings);
     }
   }
 
-  async run(feeds: Feeds, into: Feeds, wanted: readonly string[]): Promise<Feeds> {
+  async run(feeds: Placed, into: Placed, wanted: readonly string[]): Promise<Feeds> {
     const api = this.#api;
     const names = Object.keys(feeds);
     const values: Handle[] = [];
@@ -91,9 +108,12 @@ export class NativeEngine implements Engine {
       const given = made.map((value) => value !== null);
       try {
         await api.callAside("Run", this.#session, null, names, values, names.length, wanted, wanted.length, made);
-        return Object.fromEntries(
-          wanted.map((name, i) => [name, given[i] ? found(into[name], name) : this.#copyOf(found(made[i] ?? undefined, name))]),
-        );
+        const outputs: Record<string, Tensor> = {};
+        for (const [i, name] of wanted.entries()) {
+          const tensor = given[i] ? found(into[name], name) : this.#copyOf(found(made[i] ?? undefined, name));
+          if (!isOnDevice(tensor)) outputs[name] = tensor;
+        }
+        return outputs;
       } finally {
         for (const value of made) if (value) api.call("ReleaseValue", value);
       }
@@ -102,12 +122,22 @@ export class NativeEngine implements Engine {
     }
   }
 
+  openMemory(): EngineMemory {
+    return new NativeMemory(this.#api, this.#session, this.#device);
+  }
+
   async release(): Promise<void> {
     this.#api.call("ReleaseSession", this.#session);
   }
 
   /** A value over a tensor's own memory. */
-  #valueOf({ dtype, data, dims }: Tensor): Handle {
+  #valueOf(tensor: Tensor | DeviceTensor): Handle {
+    if (isOnDevice(tensor)) {
+      const { block, dims } = tensor;
+      const { code } = dtypeInfo.float32;
+      return this.#api.make("CreateTensorWithDataAsOrtValue", block.kind, block.address, block.bytes, dims, dims.length, code);
+    }
+    const { dtype, data, dims } = tensor;
     // A small array may lie where the garbage collector moves it, until its buffer is asked for.
     void data.buffer;
     return this.#api.make(

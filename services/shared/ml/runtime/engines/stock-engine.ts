@@ -1,12 +1,16 @@
 import ort from "onnxruntime-node";
+import { RetortError } from "../../../base/errors.js";
 import type { DType, Tensor } from "../../graph/tensor.js";
-import type { Engine, EngineOptions, Feeds } from "./engine.js";
+import { type DeviceTensor, type Engine, type EngineOptions, type Feeds, isOnDevice, type Placed } from "./engine.js";
 
 /**
  * Name of an output that a bound graph has before all others, an empty list, for which the binding has no JavaScript value: so it
  * gives none of the others back, which would be copied on their way.
  */
 export const listName = "nothing";
+
+/** On a device it warns of each graph that the CPU computes its shapes, which is as it should be. */
+const errorsOnly = 3;
 
 /** What the binding throws when it comes to a list: all has been computed and written by then. */
 const cannotReturn = "Non tensor type";
@@ -40,7 +44,7 @@ export class StockEngine implements Engine {
     return this.#session.outputNames;
   }
 
-  async run(feeds: Feeds, into: Feeds, wanted: readonly string[]): Promise<Feeds> {
+  async run(feeds: Placed, into: Placed, wanted: readonly string[]): Promise<Feeds> {
     const fetches: Record<string, ort.Tensor | null> = {};
     for (const name of wanted) fetches[name] = into[name] ? toOrt(into[name]) : null;
     const inputs = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]));
@@ -49,13 +53,13 @@ export class StockEngine implements Engine {
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrt(tensor)]));
   }
 
-  async #runBound(inputs: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor | null>, into: Feeds): Promise<Feeds> {
+  async #runBound(inputs: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor | null>, into: Placed): Promise<Feeds> {
     try {
       await this.#session.run(inputs, fetches);
     } catch (error) {
       if (!(error as Error).message.startsWith(cannotReturn)) throw error;
     }
-    return into;
+    return into as Feeds;
   }
 
   async release(): Promise<void> {
@@ -83,11 +87,14 @@ function settingsOf({ device, threads, memoryArena, level, config }: EngineOptio
     enableCpuMemArena: memoryArena,
     enableMemPattern: false,
     graphOptimizationLevel: level,
+    ...(device === "cpu" ? {} : { logSeverityLevel: errorsOnly }),
     extra,
   };
 }
 
-function toOrt({ dtype, data, dims }: Tensor): ort.Tensor {
+function toOrt(tensor: Tensor | DeviceTensor): ort.Tensor {
+  if (isOnDevice(tensor)) throw new RetortError("Internal", "the runtime stock has no tensors that stay on a device");
+  const { dtype, data, dims } = tensor;
   // Where JavaScript has a Float16Array (Node 24), the tensor class makes one of the bits, and the runtime cannot read it.
   if (dtype === "float16") return Object.assign(new ort.Tensor("uint16", data as Uint16Array, dims), { type: dtype });
   return new ort.Tensor(dtype as ort.Tensor.Type, data as ort.Tensor.DataType, dims as number[]) as ort.Tensor;

@@ -8,6 +8,7 @@ const row = (fields: Partial<Row> = {}): Row => ({
   completion: undefined,
   reference: undefined,
   teacher: undefined,
+  columns: {},
   where: "d.jsonl line 1",
   number: 1,
   ...fields,

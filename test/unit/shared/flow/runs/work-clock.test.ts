@@ -39,6 +39,19 @@ describe("WorkClock", () => {
     ms = 1000;
     expect(clock.take()).toEqual({ workSeconds: 1, waitSeconds: 0 });
   });
+
+  it("says what it was at for the most part since it was asked last", () => {
+    const sampling = clock.begin(Work.SAMPLING, "step 1", 1);
+    ms = 600;
+    clock.end(sampling);
+    ms = 900;
+    const last = clock.begin(Work.SAMPLING, "step 2", 2);
+    ms = 1000;
+    clock.end(last);
+    expect(clock.mostly()).toMatchObject({ work: Work.SAMPLING, message: "step 2" });
+    ms = 1100;
+    expect(clock.mostly().work).toBe(Work.WAITING);
+  });
 });
 
 describe("placeOf()", () => {

@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
-import { readDataset } from "../../../../../../services/shared/flow/prompts/dataset.js";
+import { defaultColumns, readDataset } from "../../../../../../services/shared/flow/prompts/dataset.js";
 
 const path = resolve("test/golden/fixtures/data/exact.parquet");
-const columns = { prompt: "prompt", completion: "none", reference: "none", messages: "messages", teacher: "none" };
+const columns = { ...defaultColumns, completion: "none", reference: "none", teacher: "none" };
 const textOf = async (column: string) => (await readDataset(path, { ...columns, reference: column }))[0]!.reference;
 
 describe("readDataset() of Parquet", () => {

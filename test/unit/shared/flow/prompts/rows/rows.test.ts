@@ -75,7 +75,7 @@ describe("readDataset() of rows", () => {
 
   it("leaves out what is null", async () => {
     const [row] = await read(json({ messages: [user], tools: null, documents: null, chat_template_kwargs: null, completion: null }));
-    expect(Object.keys(row!).sort()).toEqual(["completion", "number", "prompt", "reference", "teacher", "where"]);
+    expect(Object.keys(row!).sort()).toEqual(["columns", "completion", "number", "prompt", "reference", "teacher", "where"]);
   });
 
   it("takes of prompt and messages the one that the spec names", async () => {

@@ -1,0 +1,44 @@
+import type { ListSamplesRequest, Problem, ProcessLog, ReadFiguresResponse } from "../../shared/gen/retort/v1/controller_pb.js";
+import type { RunEvent, SamplesRecorded } from "../../shared/gen/retort/v1/events_pb.js";
+import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
+import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+
+/** Which samples are asked for; what is absent lets all pass. */
+export type SampleFilter = Partial<
+  Pick<ListSamplesRequest, "firstStep" | "lastStep" | "minReward" | "maxReward" | "minTokens" | "maxTokens" | "finished" | "limit">
+>;
+
+/** What the validator says of a spec. */
+export interface Answers {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+/** What can be asked of a controller beyond reading. */
+export interface Control {
+  pause(runId: string): Promise<void>;
+  resume(runId: string): Promise<void>;
+  stop(runId: string): Promise<void>;
+  validate(spec: RunSpec): Promise<Answers>;
+  /** @returns the new run's id */
+  start(spec: RunSpec): Promise<string>;
+}
+
+/** Where the page has runs from: a controller, or data in the page's own file. */
+export interface Source {
+  /** Newest first. */
+  runs(): Promise<readonly Run[]>;
+  run(runId: string): Promise<Run>;
+  /** Curves by name, each of at most so many points. @param names empty for all */
+  figures(runId: string, names: readonly string[], maxPoints: number): Promise<ReadFiguresResponse>;
+  /** Newest step first. */
+  samples(runId: string, filter: SampleFilter): Promise<readonly SamplesRecorded[]>;
+  /** The run's events from its beginning; follows a run that goes on. */
+  watch(runId: string, signal: AbortSignal): AsyncIterable<RunEvent>;
+  /** Absent where there are no logs. */
+  logs?(runId: string): Promise<readonly ProcessLog[]>;
+  /** Absent where nothing can be asked. */
+  readonly control?: Control;
+  /** How it came about, for a file. */
+  readonly about?: readonly (readonly [name: string, value: string])[];
+}

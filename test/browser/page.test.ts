@@ -1,0 +1,105 @@
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
+import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
+import { retort } from "../support/runs/retort.js";
+import { eventually } from "../support/servers/nats.js";
+import { findChromium, type Theme, Visitor } from "./support/browser.js";
+
+const chromium = findChromium();
+if (!chromium) console.warn("skipped: the page is tested in a real browser; install chromium, or name one in CHROMIUM");
+
+const body = (divergence: string, steps: number) => `
+evaluation: { path: data/held-out.jsonl, limit: 10, everySteps: 5 }
+tracking: { samples: 2, everySteps: 2 }
+phases: [{ preset: on_policy_kd, objective: { divergence: ${divergence} }, steps: ${steps}, batchSize: 8, sampling: { maxNewTokens: 32 } }]
+`;
+const themes: readonly Theme[] = ["light", "dark"];
+
+(chromium ? describe : describe.skip)("the page in a real browser", () => {
+  let cluster: LocalCluster;
+  let visitor: Visitor;
+  let ids: string[];
+
+  const finished = async (name: string, divergence: string): Promise<string> => {
+    const { run } = await cluster.watch(await cluster.begin(tinySpec(name, body(divergence, 10))));
+    expect(RunState[run.state]).toBe("SUCCEEDED");
+    return run.runId;
+  };
+
+  beforeAll(async () => {
+    cluster = await LocalCluster.start();
+    visitor = await Visitor.open(chromium ?? "");
+    ids = [await finished("forward", "forward_kl"), await finished("reverse", "reverse_kl")];
+  });
+  afterAll(async () => {
+    await visitor?.browser.close();
+    await cluster?.stop();
+  });
+  afterEach(() => expect(visitor.complaints.splice(0)).toEqual([]));
+
+  it("watches a run that goes on, holds it and goes on with it", async () => {
+    const runId = await cluster.begin(tinySpec("long", body("jsd", 5000)));
+    await visitor.visit(`${cluster.page}/#/run/${runId}`, ".chart");
+    const step = async () => Number((await visitor.text(".facts dd")).split("/")[0]?.replace(/\D/g, ""));
+    const first = await step();
+    await eventually("the page shows later steps", async () => (await step()) > first);
+    await visitor.press("Pause");
+    await eventually("it is paused", async () => (await visitor.text(".state")).includes("paused"));
+    await visitor.shoot("paused");
+    await visitor.press("Resume");
+    await eventually("it goes on", async () => (await visitor.text(".state")).includes("running"));
+    visitor.page.once("dialog", (dialog) => dialog.accept());
+    await visitor.press("Stop");
+    await eventually("it is stopped", async () => (await visitor.text(".state")).includes("stopped"));
+  });
+
+  it("says what is wrong with a spec by its fields", async () => {
+    await visitor.visit(`${cluster.page}/#/start`, "textarea");
+    await visitor.press("Check");
+    await visitor.page.waitForSelector(".notes");
+    expect(await visitor.text(".notes")).toContain("student.model");
+    expect(await visitor.violations()).toEqual([]);
+  });
+
+  it("gives a token's values to the keyboard, from the controller and from a report alike", async () => {
+    const report = join(cluster.directory, "report.html");
+    const { code, stderr } = await retort(["report", ...ids, "--controller", cluster.address, "--out", report]);
+    expect([code, stderr]).toEqual([0, expect.anything()]);
+    const shown: string[] = [];
+    for (const base of [`${cluster.page}/`, pathToFileURL(report).href]) {
+      await visitor.visit(`${base}#/run/${ids[1]}/samples`, ".tokens");
+      await visitor.page.focus(".tokens [tabindex='0']");
+      for (let i = 0; i < 2; i++) await visitor.page.keyboard.press("ArrowRight");
+      shown.push(await visitor.text(".token-values"));
+    }
+    expect(shown[0]).toMatch(/^token 3 of \d+ .*divergence \d.*teacher log-prob/);
+    expect(shown[1]).toBe(shown[0]);
+  });
+
+  const views: readonly (readonly [name: string, selector: string, place: () => string])[] = [
+    ["runs", ".runs td", () => ""],
+    ["overview", ".chart", () => `run/${ids[1]}`],
+    ["samples", ".tokens", () => `run/${ids[1]}/samples`],
+    ["timeline", ".timeline rect", () => `run/${ids[1]}/timeline`],
+    ["evaluations", "tr.best", () => `run/${ids[1]}/evaluations`],
+    ["spec", "pre", () => `run/${ids[1]}/spec`],
+    ["compare", ".chart", () => `compare/${ids.join()}`],
+  ];
+  it.each(views)("shows %s at every width, light and dark, and axe-core finds nothing", async (name, selector, place) => {
+    for (const theme of themes)
+      for (const width of [390, 1280, 2560]) {
+        await visitor.visit(`${cluster.page}/#/${place()}`, selector, width, theme);
+        await visitor.shoot(`${name}-${width}-${theme}`);
+        expect([width, theme, await visitor.overflow()]).toEqual([width, theme, 0]);
+        if (width < 2560) expect(await visitor.violations()).toEqual([]);
+      }
+  });
+
+  it("keeps losses of different divergences apart, and names what the specs differ in", async () => {
+    await visitor.visit(`${cluster.page}/#/compare/${ids.join()}`, ".chart");
+    const titles = await visitor.page.$$eval(".chart b", (found) => found.map(({ textContent }) => textContent));
+    expect(titles).toEqual(expect.arrayContaining(["loss (forward_kl)", "loss (reverse_kl)", "entropy"]));
+    expect(await visitor.text("[aria-label='Difference of the specs']")).toContain("phases[0].objective.divergence");
+  });
+});

@@ -1,0 +1,49 @@
+import type { Runtime } from "../../services/shared/ml/runtime/session.js";
+import type { Work } from "./graphs.js";
+
+/**
+ * Operators that the CPU computes beside CUDA, exactly these: arithmetic of shapes, whose values the host needs. A product, a
+ * reduction of numbers or an activation among them is a kernel that CUDA's provider lacks.
+ */
+export const onCpu: Readonly<Record<Work, readonly string[]>> = {
+  score: ["Concat", "Gather", "Mul", "Squeeze"],
+  decode: ["Add", "Concat", "Mul", "Squeeze"],
+  train: ["Concat", "Div", "Gather", "Mul", "ReduceSum", "Squeeze"],
+};
+
+/** Most nodes of one graph, bodies included, that copy between the host and the device. */
+export const copyNodes: Readonly<Record<Work, number>> = { score: 0, decode: 4, train: 3 };
+
+/** What is measured. */
+export type Measured =
+  | "train step, one micro-batch"
+  | "train step, three micro-batches"
+  | "train step of an adapter"
+  | "score"
+  | "decoded token";
+
+/** Most calls of the driver and bytes, by {@link Measured}, of a llama of two layers with 1104 weights in 20 tensors. */
+export interface Bound {
+  readonly calls: number;
+  readonly upBytes: number;
+  readonly downBytes: number;
+  readonly waits: number;
+}
+
+/** Today's numbers: lower one where it falls. */
+export const bounds: Readonly<Record<Runtime, Readonly<Record<Measured, Bound>>>> = {
+  stock: {
+    "train step, one micro-batch": { calls: 1007, upBytes: 28140, downBytes: 17892, waits: 82 },
+    "train step, three micro-batches": { calls: 1719, upBytes: 50172, downBytes: 26732, waits: 86 },
+    "train step of an adapter": { calls: 1409, upBytes: 17440, downBytes: 7684, waits: 114 },
+    score: { calls: 84, upBytes: 436, downBytes: 480, waits: 2 },
+    "decoded token": { calls: 118, upBytes: 900, downBytes: 59, waits: 1 },
+  },
+  native: {
+    "train step, one micro-batch": { calls: 305, upBytes: 1132, downBytes: 160, waits: 14 },
+    "train step, three micro-batches": { calls: 883, upBytes: 1084, downBytes: 168, waits: 22 },
+    "train step of an adapter": { calls: 353, upBytes: 1132, downBytes: 152, waits: 10 },
+    score: { calls: 84, upBytes: 436, downBytes: 480, waits: 2 },
+    "decoded token": { calls: 118, upBytes: 900, downBytes: 59, waits: 1 },
+  },
+};

@@ -1,0 +1,28 @@
+/* cuBLAS (libcublas.so.13): each product is counted. */
+#include "fake.h"
+
+MAKES(cublasCreate_v2)
+PRODUCT(cublasDcopy_v2)
+NOTHING(cublasDestroy_v2)
+PRODUCT(cublasDgeam)
+PRODUCT(cublasDgemmBatched)
+PRODUCT(cublasDgemmStridedBatched)
+PRODUCT(cublasDgemm_v2)
+NOTHING(cublasDgetrfBatched)
+NOTHING(cublasDgetriBatched)
+PRODUCT(cublasGemmBatchedEx)
+PRODUCT(cublasGemmEx)
+PRODUCT(cublasGemmStridedBatchedEx)
+int cublasGetMathMode(void *handle, int *mode) { *mode = 0; return 0; }
+SAYS(cublasGetStatusName)
+SAYS(cublasGetStatusString)
+PRODUCT(cublasScopy_v2)
+NOTHING(cublasSetMathMode)
+NOTHING(cublasSetStream_v2)
+PRODUCT(cublasSgeam)
+PRODUCT(cublasSgemmBatched)
+PRODUCT(cublasSgemmStridedBatched)
+PRODUCT(cublasSgemm_v2)
+NOTHING(cublasSgetrfBatched)
+NOTHING(cublasSgetriBatched)
+NOTHING(cublasSscal_v2)

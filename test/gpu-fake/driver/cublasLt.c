@@ -1,0 +1,21 @@
+/* cuBLASLt (libcublasLt.so.13): each product is counted. */
+#include "fake.h"
+
+MAKES(cublasLtCreate)
+NOTHING(cublasLtDestroy)
+PRODUCT(cublasLtMatmul)
+NOTHING(cublasLtMatmulAlgoConfigSetAttribute)
+NOTHING(cublasLtMatmulAlgoGetHeuristic)
+NOTHING(cublasLtMatmulAlgoInit)
+MAKES(cublasLtMatmulDescCreate)
+NOTHING(cublasLtMatmulDescDestroy)
+NOTHING(cublasLtMatmulDescSetAttribute)
+MAKES(cublasLtMatmulPreferenceCreate)
+NOTHING(cublasLtMatmulPreferenceDestroy)
+NOTHING(cublasLtMatmulPreferenceSetAttribute)
+MAKES(cublasLtMatrixLayoutCreate)
+NOTHING(cublasLtMatrixLayoutDestroy)
+NOTHING(cublasLtMatrixLayoutSetAttribute)
+NOTHING(cublasLtMatrixTransform)
+MAKES(cublasLtMatrixTransformDescCreate)
+NOTHING(cublasLtMatrixTransformDescDestroy)

@@ -1,0 +1,64 @@
+import type { Graph } from "../../services/shared/ml/graph/graph.js";
+import { objectiveProblems } from "../../services/shared/ml/losses/objective.js";
+import { type ObjectiveName, permits } from "../../services/shared/ml/losses/permits.js";
+import { architectureOf } from "../../services/shared/ml/models/architectures/table.js";
+import type { Model } from "../../services/shared/ml/models/model.js";
+import { wholeModel } from "../../services/shared/ml/models/trainable.js";
+import { decodeGraph } from "../../services/shared/ml/sampling/decode-graph.js";
+import { encodeGraph } from "../../services/shared/ml/sampling/encode-graph.js";
+import { scoreGraph } from "../../services/shared/ml/scoring/score-graph.js";
+import { signalKinds } from "../../services/shared/ml/signals/table.js";
+import { accumulateGraph, gradientsGraph, valuesGraph } from "../../services/shared/ml/training/step-graph.js";
+import { plainObjective } from "../support/loss/loss.js";
+import { smallConfigs, smallModel } from "../support/models/small-model.js";
+import { smallT5, t5Configs } from "../support/models/small-t5.js";
+
+/** What a graph is for. */
+export type Work = "score" | "decode" | "train";
+
+/** A graph that Retort makes. */
+export interface NamedGraph {
+  readonly work: Work;
+  readonly name: string;
+  readonly build: () => Graph;
+}
+
+/** Every graph of every family, and of one family every signal and every objective: small, of the form that large ones have. */
+export function everyGraph(): NamedGraph[] {
+  const families = [
+    ...Object.entries(smallConfigs).map(([name, config]) => [name, smallModel(config)] as const),
+    ...Object.entries(t5Configs).map(([name, config]) => [name, smallT5(config)] as const),
+  ].filter(([, { config }]) => !config.experts);
+  return [...families.flatMap(([name, model]) => ofFamily(name, model)), ...ofObjectives(smallModel())];
+}
+
+function ofFamily(name: string, { config, params: weights }: Model): NamedGraph[] {
+  const encoder = architectureOf(config).encoder;
+  const step = { config, trainable: wholeModel(config), objective: plainObjective };
+  return [
+    { work: "score", name, build: () => scoreGraph(config, weights, { kind: "full" }) },
+    { work: "decode", name, build: () => decodeGraph({ config, weights, fused: false }) },
+    ...(encoder
+      ? [{ work: "decode" as const, name: `${name}, prompts`, build: () => encodeGraph({ config, weights }, encoder) }]
+      : [{ work: "decode" as const, name: `${name}, fused`, build: () => decodeGraph({ config, weights: "inputs", fused: true }) }]),
+    { work: "train", name, build: () => gradientsGraph({ ...step, blocks: false }) },
+    { work: "train", name: `${name}, values`, build: () => valuesGraph({ ...step, blocks: false }) },
+    { work: "train", name: `${name}, in blocks`, build: () => accumulateGraph({ ...step, blocks: true, gradientCheckpointing: true }) },
+  ];
+}
+
+/** Every signal, and every objective over every signal that it can be computed from. */
+function ofObjectives({ config, params: weights }: Model): NamedGraph[] {
+  const scores = signalKinds.map((kind) => ({
+    ...{ work: "score" as const, name: `signal ${kind}` },
+    build: () => scoreGraph(config, weights, { kind, ...(kind === "hidden" ? { hiddenDtype: "float16" as const } : {}) }),
+  }));
+  const objectives = (Object.keys(permits) as ObjectiveName[])
+    .flatMap((divergence) => signalKinds.map((signal) => ({ ...plainObjective, divergence, signal, k: 8 })))
+    .filter((objective) => objectiveProblems(objective, config.vocabSize).length === 0);
+  const steps = objectives.map((objective) => ({
+    ...{ work: "train" as const, name: `${objective.divergence} by ${objective.signal}` },
+    build: () => gradientsGraph({ config, trainable: wholeModel(config), objective, blocks: false }),
+  }));
+  return [...scores, ...steps];
+}
