@@ -58,6 +58,7 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["setup", async () => (await import("./cli/machine/setup-command.js")).addSetupCommand],
   ["reproduce", async () => (await import("./cli/reproduce/command.js")).addReproduceCommand],
   ["up validate run watch runs rm pause stop resume", async () => (await import("./cli/runs/run-commands.js")).addRunCommands],
+  ["logs", async () => (await import("./cli/runs/logs-command.js")).addLogsCommand],
   ["report", async () => (await import("./cli/runs/report-command.js")).addReportCommand],
   ["audit", async () => (await import("./cli/runs/audit.js")).addAuditCommand],
   ["sample", async () => (await import("./cli/models/sample-command.js")).addSampleCommand],

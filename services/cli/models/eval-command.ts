@@ -2,12 +2,14 @@ import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkMessage } from "../../shared/base/rpc/check-message.js";
+import { writeAtomically } from "../../shared/base/write-atomically.js";
 import { parseYaml } from "../../shared/base/yaml.js";
 import { promptOfRow } from "../../shared/codec/prompt-of-row.js";
 import { defaultColumns, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { passAtProblems } from "../../shared/flow/runs/evaluation.js";
 import { rewardProblems } from "../../shared/flow/runs/rewards.js";
 import { type RewardSpec, RewardSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { Interval } from "../../shared/ml/evaluation/interval.js";
 import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
 import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
 import { addCommand, decimal, print, wholeNumber } from "../command.js";
@@ -15,7 +17,7 @@ import { startBar } from "../terminal/bar.js";
 import { textTable } from "../terminal/text-table.js";
 import { addChatOptions, type ChatOptions, chatSettings } from "./chat-options.js";
 import { deviceOption, dtypeOption } from "./device-option.js";
-import { type Evaluation, evaluateModel, type Judges, rowsNote } from "./evaluate-model.js";
+import { type Evaluation, evaluateModel, type Judges, rowsNote, type Sample } from "./evaluate-model.js";
 import { roomFor, serveModel, serveRewards } from "./model-server.js";
 import { wordsOf } from "./model-words.js";
 
@@ -29,6 +31,7 @@ interface EvalOptions extends ChatOptions {
   readonly seed: number;
   readonly temperature: readonly number[];
   readonly samples: number;
+  readonly samplesOut?: string;
   readonly passAt: readonly number[];
   readonly selfBleuUnit: BleuUnit;
   readonly reward: readonly RewardSpec[];
@@ -64,6 +67,7 @@ export function addEvalCommand(program: Command): void {
     )
     .option("--temperature <list>", "sampling temperatures, separated by commas", listOf(decimal(Number.MIN_VALUE, 100)), [1])
     .option("--samples <n>", "samples per prompt at each temperature", wholeNumber(1), 1)
+    .option("--samples-out <file>", "write every completion, with what was measured of it, as a line of JSON")
     .option("--pass-at <list>", "the k's of pass@k, separated by commas", listOf(wholeNumber(1)), [])
     .option("--reward <spec>", "a reward by kind, or as in a run's spec: '{kind: regex, pattern: …}'; may be repeated", addReward, [])
     .addOption(new Option("--self-bleu-unit <unit>", "what Self-BLEU counts").choices(["word", "character"]).default("word"))
@@ -110,6 +114,7 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
       `${metric ? `--metric ${metric}` : "--pass-at"} compares with references, and ${options.data} has no column "${reference}" (nor "${completion}"); name it with --reference, or leave the option out`,
     );
   const stops: (() => Promise<void>)[] = [];
+  const written: string[] = [];
   const started = async <T extends { stop(): Promise<void> }>(server: Promise<T>): Promise<T> => {
     const running = await server;
     stops.push(() => running.stop());
@@ -137,8 +142,12 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
       selfBleuUnit: options.selfBleuUnit,
       rewards: reward,
       progress: (done) => bar.update(done),
+      onSamples: (temperature, drawn) => {
+        if (options.samplesOut) written.push(...drawn.map((sample) => sampleLine(temperature, sample)));
+      },
     });
     bar.stop();
+    if (options.samplesOut) await writeAtomically(options.samplesOut, Buffer.from(written.join("")));
     const { samples: drawn, greedySamples, ...figures } = evaluation;
     const note = teacher.teacher && (await rowsNote(model, teacher.teacher));
     if (note) process.stderr.write(`${note}\n`);
@@ -148,20 +157,32 @@ async function evaluate(program: Command, options: EvalOptions): Promise<void> {
   }
 }
 
+/** A completion as a line of JSON: of tokens there are as many as divergences. */
+const sampleLine = (temperature: number, { row, text, ids, divergence, ...rest }: Sample): string =>
+  `${JSON.stringify({ row, temperature, completion: text, tokens: ids.length, ...rest, ...(divergence ? { forwardKl: [...divergence] } : {}) })}\n`;
+
 const digits = (x: number): string => (Number.isInteger(x) ? String(x) : x.toFixed(4));
 
+/** A mean, with its 95 % interval and how that was reckoned. */
+const mean = (x: number, interval: Interval | undefined): string =>
+  interval ? `${digits(x)}  95 %: ${digits(interval.low)} to ${digits(interval.high)} (${interval.method})` : digits(x);
+
 /** An evaluation as the lines of a table. */
-function linesOf({ metric, rows, greedy, greedyReward, greedyRewardComponents, temperatures }: Evaluation): [string, string][] {
+function linesOf(evaluation: Evaluation): [string, string][] {
+  const { metric, rows, greedy, greedyReward, greedyRewardComponents, greedyIntervals, temperatures } = evaluation;
   const lines: [string, string][] = [
     ["metric", metric ?? "none"],
     ["rows", String(rows)],
   ];
-  if (greedy !== undefined) lines.push(["greedy", digits(greedy)]);
-  if (greedyReward !== undefined) lines.push(["greedy reward", digits(greedyReward)]);
+  if (greedy !== undefined) lines.push(["greedy", mean(greedy, greedyIntervals.quality)]);
+  if (greedyReward !== undefined) lines.push(["greedy reward", mean(greedyReward, greedyIntervals.reward)]);
   lines.push(...components("greedy reward", greedyRewardComponents));
-  for (const { temperature, passAt, rewardComponents, ...rest } of temperatures) {
+  for (const { temperature, passAt, rewardComponents, intervals, ...rest } of temperatures) {
     const at = temperatures.length > 1 ? ` at ${temperature}` : "";
-    for (const [name, value] of Object.entries(rest)) lines.push([`${labels[name] ?? name}${at}`, digits(value)]);
+    for (const [name, value] of Object.entries(rest)) {
+      const interval = name === "quality" || name === "reward" ? intervals[name] : undefined;
+      lines.push([`${labels[name] ?? name}${at}`, mean(value, interval)]);
+    }
     lines.push(...components(`reward${at}`, rewardComponents));
     for (const { k, value } of passAt) lines.push([`pass@${k}${at}`, digits(value)]);
   }

@@ -12,10 +12,11 @@ import type { RewardSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { PromptInputSchema } from "../../shared/gen/retort/v1/student_pb.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { type Figures, figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
+import { type Interval, intervalOf, meansByGroup } from "../../shared/ml/evaluation/interval.js";
 import type { Score } from "../../shared/ml/signals/score.js";
 import type { EncodedPrompt } from "../../shared/ml/text/encoder.js";
 import type { BleuUnit } from "../../shared/ml/text/metrics/bleu-tokens.js";
-import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
+import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
 import { type ModelServer, pieceOf, promptInput, type RewardServer } from "./model-server.js";
 
 /** A completion of one row, token by token. */
@@ -28,11 +29,22 @@ export interface Sample {
   readonly ids: Int32Array;
   /** KL(teacher ‖ model) at each token, nats; absent without a teacher. */
   readonly divergence?: Float32Array;
+  /** What the metric and the rewards say of it; absent without a reference, or without rewards. */
+  readonly quality?: number;
+  readonly reward?: number;
+  readonly rewardComponents?: Readonly<Record<string, number>>;
+}
+
+/** 95 % intervals of what is a mean over prompts. */
+export interface Intervals {
+  readonly quality?: Interval;
+  readonly reward?: Interval;
 }
 
 /** The figures of the samples at one temperature. */
 export interface SampledFigures extends Figures {
   readonly temperature: number;
+  readonly intervals: Intervals;
 }
 
 /** What an evaluation says about a model. Divergences are exact, per token of the model's own samples, in nats. */
@@ -44,6 +56,7 @@ export interface Evaluation extends Omit<Figures, "quality" | "length"> {
   readonly sampled?: number;
   readonly greedyReward?: number;
   readonly greedyRewardComponents: Readonly<Record<string, number>>;
+  readonly greedyIntervals: Intervals;
   /** Every temperature's figures; those of the first are this record's own too. */
   readonly temperatures: readonly SampledFigures[];
   readonly greedySamples: readonly Sample[];
@@ -64,6 +77,8 @@ export interface EvaluateOptions {
   readonly selfBleuUnit: BleuUnit;
   readonly rewards: readonly RewardSpec[];
   readonly progress: (done: number, total: number) => void;
+  /** Hears of the judged samples at each temperature; 0 is greedy. */
+  readonly onSamples?: (temperature: number, samples: readonly Sample[]) => void;
 }
 
 /** What judges the completions besides references. */
@@ -97,7 +112,9 @@ export async function evaluateModel(
       done += batch.length;
       progress(done, total);
     }
-    return judge(model, { ...judges, teacher }, samples, { ...options, passAt });
+    const judged = await judge(model, { ...judges, teacher }, samples, { ...options, passAt });
+    options.onSamples?.(temperature, judged.samples);
+    return judged;
   };
   const greedy = await measure(0, 1, []);
   const sampled = [];
@@ -110,8 +127,9 @@ export async function evaluateModel(
     rows: rows.length,
     ...defined({ greedy: greedy.figures.quality, sampled: quality, greedyReward: greedy.figures.reward }),
     greedyRewardComponents: greedy.figures.rewardComponents,
+    greedyIntervals: intervalsOf(greedy.samples),
     ...first,
-    temperatures: sampled.map(({ temperature, figures }) => ({ temperature, ...figures })),
+    temperatures: sampled.map(({ temperature, figures, samples: drawn }) => ({ temperature, ...figures, intervals: intervalsOf(drawn) })),
     greedySamples: greedy.samples,
     samples,
   };
@@ -169,8 +187,22 @@ async function judge(
   );
   return {
     figures: figuresOf(judged, options),
-    samples: samples.map(({ input, ...sample }, i) => ({ ...sample, ...defined({ divergence: divergences[i]?.forwardKl }) })),
+    samples: samples.map(({ input, ...sample }, i) => ({
+      ...sample,
+      ...values[i],
+      ...defined({ divergence: divergences[i]?.forwardKl, quality: qualityOf(sample, options.metric) }),
+    })),
   };
+}
+
+const qualityOf = ({ text, reference }: Pick<Sample, "text" | "reference">, metric: TextMetric | undefined): number | undefined =>
+  metric && reference !== "" ? textMetrics[metric](text, reference) : undefined;
+
+/** Over the prompts, each with the mean of its samples. */
+function intervalsOf(samples: readonly Sample[]): Intervals {
+  const over = (name: "quality" | "reward") =>
+    intervalOf(meansByGroup(samples.flatMap(({ row, [name]: value }) => (value === undefined ? [] : [[row, value] as const]))));
+  return defined({ quality: over("quality"), reward: over("reward") });
 }
 
 /** Scores samples under both models, as many at a time as the distributions' size allows. */

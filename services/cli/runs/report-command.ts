@@ -17,6 +17,7 @@ import { bytesInWords } from "../bytes.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
+import { findRun } from "./find-run.js";
 import { runOf } from "./runs.js";
 
 /** How long a run that goes on says nothing before it counts as read. */
@@ -39,9 +40,10 @@ export function addReportCommand(program: Command): void {
   controllerOptions(command)
     .option("--out <file>", "the file", "report.html")
     .option("--points <n>", "most points of a curve", wholeNumber(2, 100_000), 1000)
-    .action((runIds: string[], options: ReportOptions) =>
+    .action((named: string[], options: ReportOptions) =>
       withController(options, async (controller) => {
         const runs: ReportedRun[] = [];
+        const runIds = await Promise.all(named.map((one) => findRun(controller, one)));
         for (const runId of new Set(runIds)) runs.push(await readRun(controller, runId, options.points));
         await writeAtomically(options.out, Buffer.from(await reportHtml({ runs, about: about(new Date()) })));
         print(program, { report: options.out, runs: runs.map(({ run }) => run.runId) }, options.out);

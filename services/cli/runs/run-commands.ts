@@ -22,7 +22,7 @@ const runColumns: readonly Column[] = [
   { name: "run", rank: 3 },
   { name: "state", rank: 3 },
   { name: "step", rank: 3, align: "right" },
-  { name: "started (UTC)" },
+  { name: "started (UTC)", rank: 0 },
   { name: "size", rank: 2, align: "right" },
   { name: "trained student", cut: "start" },
 ];

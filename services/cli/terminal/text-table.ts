@@ -14,7 +14,7 @@ export interface Column {
 }
 
 const gap = "  ";
-/** What a column keeps while others have more, and at last. */
+/** What a column keeps while others of its rank have more, and at last. */
 const floors = [12, 4];
 
 /** A table as text that is as wide as its terminal at most: the columns that matter least are cut, and no line wraps. Elsewhere nothing is cut. */
@@ -40,8 +40,10 @@ const oneLine = (text: string): string => text.replace(/[\u0000-\u001a\u001c-\u0
 function fitted(columns: readonly Column[], wanted: readonly number[], room: number): number[] {
   const widths = [...wanted];
   const order = columns.map(({ rank = 1 }, i) => ({ rank, i })).sort((a, b) => a.rank - b.rank || b.i - a.i);
-  for (const floor of floors)
-    for (const { i } of order) {
+  const ranks = [...new Set(order.map(({ rank }) => rank))];
+  for (const [least, floor] of ranks.flatMap((rank) => floors.map((floor) => [rank, floor] as const)))
+    for (const { rank, i } of order) {
+      if (rank !== least) continue;
       const excess = widths.reduce((sum, width) => sum + width, 0) - room;
       const own = widths[i] ?? 0;
       if (excess > 0) widths[i] = Math.max(Math.min(own, floor), own - excess);
