@@ -133,6 +133,7 @@ const values = z
           .strictObject({
             type: z.enum(["ClusterIP", "LoadBalancer", "NodePort"]),
             port: z.int().min(1).max(65535),
+            pagePort: z.int().min(1).max(65535).describe("of the live page, and of calls in JSON"),
             annotations: texts("annotations of the Service"),
           })
           .partial(),
