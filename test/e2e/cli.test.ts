@@ -253,6 +253,7 @@ describe("retort --help", () => {
         "export",
         "fetch",
         "import",
+        "logs",
         "models",
         "pause",
         "report",
