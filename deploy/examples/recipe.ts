@@ -40,8 +40,10 @@ export async function* distil(spec: RunSpec): AsyncGenerator<StepStats> {
   const teacher = await loadModel(found(spec.teachers[0], "the teacher").model);
   const data = found(spec.data, "the data");
   const encoder = new Encoder(student.tokenizer, student.config.eosIds, chatOfData(data, undefined));
-  const items = itemsOf(await readDataset(data.path, columnsOf(data), data.limit), encoder);
-
+  const rows = await readDataset(data.path, columnsOf(data), data.limit);
+  if (rows.some(({ teacherPrompt }) => teacherPrompt))
+    throw new RetortError("InvalidArgument", "the recipe leaves out rows' teacherPrompt");
+  const items = itemsOf(rows, encoder);
   const scorer = new Scorer(teacher.config, teacher.params, machine);
   const sampler = new Sampler(student.config, student.params, machine);
   const trainer = new Trainer(student.config, student.params, trainerOptions(found(run.phases[0], "a phase")));
@@ -65,7 +67,7 @@ export async function* distil(spec: RunSpec): AsyncGenerator<StepStats> {
   }
 }
 
-/** A completion of the student's for each prompt of a step, each drawn with a seed of its own. */
+/** A completion of the student's for each prompt of a step, each with a seed of its own. */
 async function sampled(
   sampler: Sampler,
   stopIds: readonly number[],
@@ -93,7 +95,6 @@ const written = ({ tasks }: StepPlan, items: readonly Item[]) =>
   });
 
 const itemAt = (items: readonly Item[], row: number): Item => found(items[row], `row ${row}`);
-
 const trainerOptions = ({ objective, optimizer }: Phase) => ({ ...machine, objective, optimizer, ...optimizer });
 
 function refuseOthers({ student, teachers, data }: RunSpec, { phases }: ResolvedRun): void {

@@ -129,9 +129,9 @@ describe("retort, as its user types it", () => {
   });
 
   it.each([
-    ["watch nope", 66, /no run nope/],
-    ["stop nope", 66, /no run nope/],
-    ["export nope --out x", 66, /no run nope/],
+    ["watch nope", 66, /no run "nope"/],
+    ["stop nope", 66, /no run "nope"/],
+    ["export nope --out x", 66, /no run "nope"/],
     ["export ./nope --out x", 66, /\.\/nope/],
     ["export TEACHER --out x --policy-version 1", 64, /policy-version 1/],
     ["export TEACHER --out x --format gguf", 64, /gguf.*hf, onnx/],
@@ -166,7 +166,7 @@ describe("retort, as its user types it", () => {
   it("lists the families of models, and tells what a directory is read as", async () => {
     const families = JSON.parse((await retort(["models", "--json"])).stdout) as { modelType: string }[];
     expect(families.map(({ modelType }) => modelType)).toEqual(Object.keys(architectures));
-    expect((await retort(["models"])).stdout).toMatch(/llama +│ Llama 1 to 3\.3.*[\s\S]*linear, dynamic, llama3, yarn, longrope/);
+    expect((await retort(["models"])).stdout).toMatch(/llama +Llama 1 to 3\.3.*[\s\S]*linear, dynamic, llama3, yarn, longrope/);
     const { stdout } = await retort(["models", teacher, "--json"]);
     expect(JSON.parse(stdout)).toMatchObject({ family: "llama", parameters: 95104, layers: 2, context: 64, vocabulary: 41, warnings: [] });
     expect((await retort(["models", teacher])).stdout).toMatch(/can be used: llama[\s\S]*95,104.*tied head/);
@@ -255,6 +255,7 @@ describe("retort --help", () => {
         "import",
         "models",
         "pause",
+        "report",
         "reproduce",
         "resume",
         "rm",

@@ -39,8 +39,11 @@ async function score(): Promise<Counts> {
   return counts;
 }
 
-/** One of the tokens that are decoded for all rows at once, in the middle of a run. */
-async function decodedToken(): Promise<Counts> {
+/**
+ * A call that writes some tokens for all rows at once, and one of these tokens, in the middle of a run: beside its tokens a call has
+ * prompts, and weights that do not stay on the device.
+ */
+async function decoding(): Promise<Record<"decoded token" | "call of the sampler, 4 tokens", Counts>> {
   const sampler = new Sampler(config, weights, { ...onCuda, chunkTokens: 64, maxRows: 8 });
   const write = (maxNewTokens: number) =>
     sampler.sample(
@@ -51,7 +54,7 @@ async function decodedToken(): Promise<Counts> {
   await write(many);
   const [short, long] = [await counted(() => write(few)), await counted(() => write(many))];
   await sampler.release();
-  return combined(long, short, (a, b) => (a - b) / (many - few));
+  return { "call of the sampler, 4 tokens": short, "decoded token": combined(long, short, (a, b) => (a - b) / (many - few)) };
 }
 
 await loadCuda();
@@ -60,7 +63,7 @@ const works = {
   "train step, three micro-batches": await trainStep(1),
   "train step of an adapter": await adapterStep(),
   score: await score(),
-  "decoded token": await decodedToken(),
+  ...(await decoding()),
 };
 const parameters = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
 console.log(JSON.stringify({ works, layers: config.layers, tensors: weights.size, parameters }));

@@ -13,12 +13,12 @@ import { classOf } from "../../shared/ml/classification/labels.js";
 import { inspectClassifier } from "../../shared/ml/classification/open-classifier.js";
 import type { TeacherSource } from "./ask-teacher.js";
 import type { CheckedRun } from "./checked-run.js";
-import { dataProblems } from "./data-problems.js";
+import { type DataFindings, dataFindings } from "./data-problems.js";
 import { deviceProblems } from "./device-problems.js";
 import { dtypeProblems } from "./dtype-problems.js";
 import { familyProblems } from "./init-family.js";
 import { loraProblems } from "./lora-problems.js";
-import { describedTeacher, readStudent, type StudentModel, studentField } from "./named-model.js";
+import { describedTeacher, type NamedModel, readStudent, type StudentModel, studentField } from "./named-model.js";
 import { offerProblems } from "./offer-problems.js";
 import { objectivesProblems, specChecks } from "./spec-checks.js";
 import { commonRows, layoutProblems, vocabularyProblems } from "./vocabulary.js";
@@ -93,11 +93,13 @@ export class RunCheck {
     this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec, student), ...offerProblems(spec, run, teachers)]);
     if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
-    await this.#checkData(student);
+    const rowWarnings = await this.#checkData(student, teachers);
     // What output may overlap with is looked at too. In a cluster it is the learner's pod that writes; the volume may be read-only here.
     if (this.#opens("output") && this.#refused.length === 0)
       this.#add(await outputProblems(spec, process.env.KUBERNETES_SERVICE_HOST === undefined));
-    return student && this.#problems.length === 0 ? { checked: { spec, run, student, teachers } } : { problems: this.#problems };
+    return student && this.#problems.length === 0
+      ? { checked: { spec, run, student, teachers, rowWarnings } }
+      : { problems: this.#problems };
   }
 
   async #checkClassifiers(): Promise<void> {
@@ -109,13 +111,19 @@ export class RunCheck {
     }
   }
 
-  async #checkData(student: StudentModel | undefined): Promise<void> {
+  async #checkData(student: StudentModel | undefined, teachers: readonly NamedModel[]): Promise<DataFindings["warnings"]> {
     const { spec, run } = this.#examined;
+    const longest = Math.max(0, ...run.phases.map(({ sampling }) => sampling.maxNewTokens));
     const all = [spec.data.path ? trainingNeeds(spec, run) : undefined, spec.evaluation?.path ? heldOutNeeds(spec, run) : undefined];
+    const warnings: DataFindings["warnings"][number][] = [];
     for (const needs of all) {
       const field = `${needs?.field}.path`;
-      if (needs && this.#opens(field)) this.#add(this.#take(field, await read(() => dataProblems(spec, needs, student))) ?? []);
+      if (!needs || !this.#opens(field)) continue;
+      const findings = this.#take(field, await read(() => dataFindings(spec, needs, student, teachers, longest)));
+      this.#add(findings?.problems ?? []);
+      warnings.push(...(findings?.warnings ?? []));
     }
+    return warnings;
   }
 
   /** Whether a part of the spec may be looked at: nothing is wrong with it so far. */

@@ -9,4 +9,6 @@ export interface CheckedRun {
   readonly student: StudentModel;
   /** In the spec's order. */
   readonly teachers: readonly NamedModel[];
+  /** What is allowed and unusual about its rows. */
+  readonly rowWarnings?: readonly { readonly field: string; readonly message: string }[];
 }

@@ -39,6 +39,8 @@ export interface NamedModel {
   readonly ends: Pick<Ends, "declared" | "warnings">;
   /** How many it has, where a teacher says it. */
   readonly parameters?: number;
+  /** Of a teacher: positions that it has. */
+  readonly maxPositions?: number;
   /** Element type of its weights, where that is known. */
   readonly dtype?: string;
   /** What is unusual about the model's files, and allowed; each names its directory. */
@@ -104,7 +106,7 @@ export function describedTeacher(
   description: TeacherServiceDescribeResponse,
   student: StudentModel | undefined,
 ): NamedModel {
-  const { architecture, vocabSize, declaredEosIds, endWarnings, warnings, parameters, dtype, offer } = description;
+  const { architecture, vocabSize, declaredEosIds, endWarnings, warnings, parameters, maxPositions, dtype, offer } = description;
   return {
     field: `teachers[${i}].model`,
     name: `the teacher "${teacherName(name)}"`,
@@ -115,6 +117,7 @@ export function describedTeacher(
     architecture,
     ends: { declared: declaredEosIds, warnings: endWarnings },
     parameters: Number(parameters),
+    maxPositions,
     dtype,
     warnings,
     ...(offer && { offer: { ...offer, signals: offer.signals.filter(isSignalKind) } }),

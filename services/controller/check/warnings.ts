@@ -23,6 +23,7 @@ export function warningsOf(checked: CheckedRun, memory = machineMemory()): SpecW
     ...checkpointWarnings(checked.spec),
     ...modelWarnings(checked),
     ...evaluationWarnings(checked),
+    ...(checked.rowWarnings ?? []),
     ...memoryWarnings(checked, memory),
   ];
 }

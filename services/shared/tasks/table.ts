@@ -2,6 +2,7 @@ import { RetortError } from "../base/errors.js";
 import { calculator } from "./calculator.js";
 import { gridNav } from "./grid-nav.js";
 import { heldOutInstructions, instructions } from "./instructions.js";
+import { mirrored } from "./mirrored.js";
 import { names } from "./names.js";
 import { num2words } from "./num2words.js";
 import { summaries } from "./summaries.js";
@@ -9,7 +10,7 @@ import type { GeneratedTask } from "./task.js";
 
 /** The tasks that Retort makes itself, by name. */
 export const tasks: Readonly<Record<string, GeneratedTask>> = Object.fromEntries(
-  [calculator, gridNav, heldOutInstructions, instructions, names, num2words, summaries].map((task) => [task.name, task]),
+  [calculator, gridNav, heldOutInstructions, instructions, mirrored, names, num2words, summaries].map((task) => [task.name, task]),
 );
 
 /** A task by its name. @throws InvalidArgument that lists the tasks that there are */

@@ -6,6 +6,8 @@ export interface Example {
   readonly completion: string;
   /** Which of a mixture's tasks it belongs to. */
   readonly kind?: string;
+  /** What a teacher may be told of the answer. */
+  readonly hint?: string;
 }
 
 /** A task that Retort makes itself. Everything about it is a pure function of its own fixed seed. */

@@ -37,16 +37,22 @@ export class DeviceMemory {
   readonly #memory: EngineMemory;
   readonly #blocks: DeviceBlock[] = [];
 
-  private constructor(copy: Session, zeros: Session) {
+  private constructor(copy: Session, zeros: Session, memory: EngineMemory) {
     this.#copy = copy;
     this.#zeros = zeros;
-    this.#memory = copy.openMemory();
+    this.#memory = memory;
   }
 
   /** @throws FailedPrecondition where the runtime has no such memory */
   static async open(options: SessionOptions): Promise<DeviceMemory> {
     const plain = { device: options.device, threads: options.threads, ...(options.runtime ? { runtime: options.runtime } : {}) };
-    return new DeviceMemory(await Session.create(copyGraph(), plain), await Session.create(zerosGraph(), plain));
+    const copy = await Session.create(copyGraph(), plain);
+    try {
+      return new DeviceMemory(copy, await Session.create(zerosGraph(), plain), copy.openMemory());
+    } catch (error) {
+      await copy.release();
+      throw error;
+    }
   }
 
   /** A tensor whose elements are anything. @throws FailedPrecondition where there is no room for it, with the way out */

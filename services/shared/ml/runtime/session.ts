@@ -49,13 +49,16 @@ export const runtimes = ["stock", "native"] as const;
 /** One of {@link runtimes}. */
 export type Runtime = (typeof runtimes)[number];
 
-/** What RETORT_RUNTIME says, else stock. @throws InvalidArgument if it is neither */
-export function defaultRuntime(): Runtime {
+/** @throws InvalidArgument if RETORT_RUNTIME is neither */
+function defaultRuntime(): Runtime {
   const named = process.env.RETORT_RUNTIME || "stock";
   const known = runtimes.find((name) => name === named);
   if (known) return known;
   throw new RetortError("InvalidArgument", `RETORT_RUNTIME is "${named}"; it must be ${runtimes.join(" or ")}`);
 }
+
+/** Whether tensors are best kept where a session computes: they would be copied there for each run, and the runtime can. */
+export const keepsOnDevice = ({ device, runtime = defaultRuntime() }: SessionOptions): boolean => runtime === "native" && device !== "cpu";
 
 /**
  * A compiled graph. Where the stock binding computes, `run` and `create` block the calling thread, so a session lives in a worker

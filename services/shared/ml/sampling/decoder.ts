@@ -3,16 +3,17 @@ import type { EncoderPart } from "../models/architectures/encoder.js";
 import { promptFeeds } from "../models/architectures/sequence-inputs.js";
 import { architectureOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
-import { allInMemory, type Constants } from "../models/constants.js";
+import { allInMemory, type Constants, inMemory } from "../models/constants.js";
 import { fuseFactors } from "../models/forward/fused-factors.js";
-import { fuseProjections } from "../models/forward/fused-projections.js";
+import { fusedSources, fuseProjections } from "../models/forward/fused-projections.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { attentionsOf } from "../models/hidden-states.js";
 import type { Adapter, Lora } from "../models/lora.js";
 import { parameterCount } from "../models/model-params.js";
 import type { Weights } from "../models/param-spec.js";
 import type { Outputs } from "../runtime/outputs.js";
-import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
+import { ResidentFeeds } from "../runtime/resident-feeds.js";
+import { type Feeds, keepsOnDevice, type Placed, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { decodeGraph, drawnNames } from "./decode-graph.js";
 import { encodeGraph } from "./encode-graph.js";
@@ -25,6 +26,11 @@ import { type RunLength, runFeeds } from "./run-feeds.js";
 export interface DecoderOptions extends SessionOptions {
   /** Feed the weights to each run instead of compiling them in; by default as the model's size makes it pay. */
   readonly weightsAsInputs?: boolean;
+  /**
+   * Keep the weights where graphs are computed, as their inputs: a new version of them is a copy, and no graph is compiled anew. Held as
+   * float32. Default: weights of float32 on a GPU with the runtime native, which alone can do it.
+   */
+  readonly weightsOnDevice?: boolean;
   /** Ids that are never drawn: those that the tokenizer has no token for. */
   readonly unsampled?: Int32Array;
 }
@@ -52,6 +58,9 @@ export class Decoder {
   readonly #caches: CacheJoiner;
   #weights: Constants;
   #weightFeeds: Feeds = {};
+  /** The weights are kept on the device; undefined until a run needs them there. */
+  readonly #keepsWeights: boolean;
+  #resident: ResidentFeeds | undefined;
   /** What the encoder has read for these rows. */
   #prompts: { readonly rows: readonly Row[]; readonly feeds: Feeds } = { rows: [], feeds: {} };
 
@@ -62,9 +71,12 @@ export class Decoder {
     const isSmall = this.parameters <= largestFedModel;
     this.#options = { ...options, spinning: true, threads: this.parameters < smallestThreadedModel ? 1 : options.threads };
     this.#lora = adapter?.lora;
-    this.#asInputs = options.weightsAsInputs ?? (!adapter && isSmall);
+    const { weightsOnDevice = keepsOnDevice(options) && !adapter && [...weights.values()].every(({ dtype }) => dtype === "float32") } =
+      options;
+    this.#keepsWeights = weightsOnDevice;
+    this.#asInputs = options.weightsAsInputs ?? (weightsOnDevice || (!adapter && isSmall));
     const isDecoder = architectureOf(config).encoder === undefined;
-    this.#fused = isDecoder && (this.#asInputs || (adapter !== undefined && isSmall));
+    this.#fused = isDecoder && (isSmall ? this.#asInputs || adapter !== undefined : options.weightsAsInputs === true);
     this.#caches = new CacheJoiner(config);
     this.#sessions = new Sessions(config.maxPositions, 2);
     this.#weights = weights;
@@ -84,6 +96,7 @@ export class Decoder {
   async setWeights(weights: Constants): Promise<void> {
     this.#weights = weights;
     this.#feedWeights();
+    if (this.#resident) await this.#takeToDevice(this.#resident);
     if (!this.#asInputs) await this.#sessions.renew();
   }
 
@@ -105,7 +118,7 @@ export class Decoder {
       ),
     );
     const far = this.#caches.join(rows.map(({ cached }) => cached));
-    const feeds = { ...this.#weightFeeds, ...prompts, ...far, ...runFeeds(this.config, rows, length) };
+    const feeds = { ...(await this.#placedWeights()), ...prompts, ...far, ...runFeeds(this.config, rows, length) };
     // What no row goes on from isn't brought out of the runtime.
     const isLast = length.enough === 0 && rows.every(({ room }) => room <= length.steps);
     const outputs = await session.run(feeds, {}, isLast ? drawnNames : session.outputNames);
@@ -125,6 +138,8 @@ export class Decoder {
 
   async release(): Promise<void> {
     await this.#sessions.release();
+    await this.#resident?.release();
+    this.#resident = undefined;
   }
 
   /** The weights as graphs have them. */
@@ -133,10 +148,32 @@ export class Decoder {
   }
 
   #feedWeights(): void {
-    if (!this.#asInputs) return;
+    if (!this.#asInputs || this.#keepsWeights) return;
     const weights = allInMemory(this.#weights);
     const fused = this.#fused ? fuseProjections(this.config, weights, attentionsOf(this.config)) : [];
     this.#weightFeeds = { ...this.#weightFeeds, ...Object.fromEntries([...weights, ...fused]) };
+  }
+
+  /** What every run is fed besides what it reads. */
+  async #placedWeights(): Promise<Placed> {
+    if (!this.#keepsWeights) return this.#weightFeeds;
+    if (!this.#resident) {
+      const resident = await ResidentFeeds.open(this.#options);
+      this.#resident = resident;
+      await this.#takeToDevice(resident);
+    }
+    return { ...this.#weightFeeds, ...this.#resident.feeds };
+  }
+
+  /** One weight after the other: those in files are never in memory together. */
+  async #takeToDevice(resident: ResidentFeeds): Promise<void> {
+    const attentions = attentionsOf(this.config);
+    // The runtime would bring an input that no graph reads back from the device.
+    const unread = this.#fused ? fusedSources(this.config, attentions) : new Set<string>();
+    this.#weightFeeds = Object.fromEntries(allInMemory(new Map([...this.#weights].filter(([name]) => unread.has(name)))));
+    for (const [name, weight] of this.#weights) if (!unread.has(name)) await resident.put(name, inMemory(weight));
+    if (!this.#fused) return;
+    for (const [name, weight] of fuseProjections(this.config, allInMemory(this.#weights), attentions)) await resident.put(name, weight);
   }
 
   /** Lets the encoder read prompts that it has not read yet, each once, and gives those of the rows. */
@@ -150,7 +187,7 @@ export class Decoder {
       const session = await this.#sessions.get("encode", 0, () =>
         Session.create(encodeGraph({ config: this.config, weights: this.#declared, lora: this.#lora }, encoder), this.#options),
       );
-      const prompts = await session.run({ ...this.#weightFeeds, ...promptFeeds([...distinct.values()], 0) });
+      const prompts = await session.run({ ...(await this.#placedWeights()), ...promptFeeds([...distinct.values()], 0) });
       for (const row of fresh) {
         const { promptKey, request } = row;
         row.encoded = { prompts, place: found(places.get(promptKey), "the prompt's place"), length: request.promptIds.length };

@@ -12,7 +12,7 @@ import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
 import { batchOverhead } from "../runtime/batches.js";
 import { floatsOf } from "../runtime/outputs.js";
-import { defaultRuntime, Session, type SessionOptions } from "../runtime/session.js";
+import { keepsOnDevice, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
 import { DeviceStepState } from "./device-step-state.js";
@@ -207,12 +207,11 @@ export class Trainer {
 
   /** Where the next step is computed. */
   async #stepState(): Promise<StepState> {
-    const { stateOnDevice, runtime = defaultRuntime(), device } = this.#options;
+    const { stateOnDevice = keepsOnDevice(this.#options) } = this.#options;
     const frozen = this.#isMapped ? new Map() : allInMemory(this.#frozen);
-    this.#placed ??=
-      (stateOnDevice ?? (runtime === "native" && device !== "cpu"))
-        ? await DeviceStepState.open(this.#state, frozen, this.#options)
-        : new HostStepState(this.#state, Object.fromEntries(frozen), this.#options);
+    this.#placed ??= stateOnDevice
+      ? await DeviceStepState.open(this.#state, frozen, this.#options)
+      : new HostStepState(this.#state, Object.fromEntries(frozen), this.#options);
     return this.#placed;
   }
 

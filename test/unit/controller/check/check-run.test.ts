@@ -68,6 +68,27 @@ describe("a run's models", () => {
     ]);
   });
 
+  it("have the prompts that their teachers read, which may leave no room", async () => {
+    const spec = specOf(directory, { preset: "opsd", sampling: { maxNewTokens: 40 } });
+    expect(await problemsOf(spec)).toEqual([
+      { fieldPath: "teachers[0].promptTemplate", description: expect.stringMatching(/^phases\[0\] is opsd.*data\.teacherPromptField$/) },
+    ]);
+    spec.teachers[0]!.promptTemplate = "{{ completion }} {{ prompt }}";
+    expect(await warningsOfRun(spec)).toEqual([
+      {
+        field: "teachers[0]",
+        message: expect.stringMatching(/"default" has 64 positions: .* for 40 completion tokens in \d+ of the first \d+ rows/),
+      },
+    ]);
+    spec.teachers[0]!.promptTemplate = "{{ hint }}";
+    expect(await problemsOf(spec)).toEqual([
+      {
+        fieldPath: "data.path",
+        description: expect.stringMatching(/train\.jsonl line 1 is refused: .*teachers\[0\]\.promptTemplate reads hint/),
+      },
+    ]);
+  });
+
   it("fit, and give nothing to warn of", async () => {
     expect(await problemsOf(specOf(directory))).toEqual([]);
     expect(await warningsOfRun(specOf(directory))).toEqual([]);

@@ -33,6 +33,14 @@ export function fuseProjections(config: ModelConfig, weights: Weights, attention
   return new Map(named);
 }
 
+/** Names of the weights that fused projections are made of: a graph that has these reads none of them. */
+export const fusedSources = (config: ModelConfig, attentions: readonly SelfAttention[]): ReadonlySet<string> =>
+  new Set(
+    attentions.flatMap((attention) =>
+      partsOf(attention).flatMap((part) => sourcesOf(config, attention).map(({ name }) => `${name}.${part}`)),
+    ),
+  );
+
 /** Declares the fused projections of every layer, as constants with the given weights or as inputs. */
 export function declareFused(
   graph: Graph,
