@@ -23,7 +23,7 @@ import { publishedFiles } from "../shared/ml/models/trainable.js";
 import { checkRun } from "./check/inspector.js";
 import type { ControllerContext } from "./runs/context.js";
 import { deleteRun, pauseRun, resumeRun, stopRun } from "./runs/steer.js";
-import { modelOf } from "./runs/storage.js";
+import { hasModel, modelOf } from "./runs/storage.js";
 import { described, listRuns, watchRun } from "./runs/watch.js";
 
 const chunkBytes = 1024 * 1024;
@@ -54,7 +54,7 @@ export function controllerService(context: () => ControllerContext): Implementat
       await context().runs.get(runId);
       return { logs: await context().logs(runId, role, maxBytes || 65_536) };
     },
-    getWeights: ({ runId, version }) => sendWeights(context(), runId, version),
+    getWeights: ({ runId, version, best }) => (best ? sendBest(context(), runId, version) : sendWeights(context(), runId, version)),
   });
 }
 
@@ -121,6 +121,21 @@ async function* sendWeights({ runs, store }: ControllerContext, runId: string, v
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** The checkpoint with the best evaluation. */
+async function* sendBest({ runs }: ControllerContext, runId: string, version: number | undefined) {
+  if (version !== undefined)
+    throw new RetortError("InvalidArgument", `best is true and version is ${version}; give one of them`, { fieldPath: "best" });
+  const { best, fence } = await runs.get(runId);
+  if (!best)
+    throw new RetortError(
+      "NotFound",
+      `run ${runId} has no best checkpoint: its spec keeps none (evaluation.keepBest), or nothing was evaluated yet`,
+    );
+  if (!(await hasModel(best.path)))
+    throw new RetortError("NotFound", `the best checkpoint of run ${runId}, ${best.path}, cannot be read here`);
+  yield* sendDirectory(best.path, { runId, version: best.step, fence });
 }
 
 async function* sendDirectory(directory: string, version: Pick<WeightsManifest, "runId" | "version" | "fence">) {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { EvaluationFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { LocalCluster, tinySpec, type Watched } from "../support/runs/local-run.js";
+import { retort } from "../support/runs/retort.js";
 
 const spec = tinySpec(
   "evaluated",
@@ -93,5 +94,13 @@ describe("a run that is evaluated", () => {
     const root = join(cluster.directory, "runs", runId);
     expect(await readdir(join(root, "best"))).toHaveLength(1);
     expect(await readdir(join(root, "checkpoints"))).toEqual(["step-00000008"]);
+  });
+
+  it("gives the best checkpoint to who asks for it", async () => {
+    const { best, runId } = whole.run;
+    const out = join(cluster.directory, "exported");
+    const { code, stdout, stderr } = await retort(["export", runId, "--best", "--out", out, "--json", "--controller", cluster.address]);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(JSON.parse(stdout)).toMatchObject({ policyVersion: best!.step, digest: best!.digest });
   });
 });

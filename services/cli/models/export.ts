@@ -14,6 +14,7 @@ import { saveOnnx, withoutOnnx } from "../../shared/ml/models/files/export-onnx.
 import { loadAdaptable, saveModel } from "../../shared/ml/models/files/model-files.js";
 import { digestOf } from "../../shared/ml/models/model.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
+import { type FloatDtype, storedNames } from "../../shared/ml/models/safetensors/widen.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type ControllerOptions, controllerOptions, withController } from "../runs/controller.js";
@@ -24,6 +25,8 @@ interface ExportOptions extends ControllerOptions {
   readonly out: string;
   readonly format: "hf" | "onnx";
   readonly policyVersion?: number;
+  readonly best?: boolean;
+  readonly dtype?: FloatDtype;
   readonly merged?: boolean;
   readonly base?: string;
   readonly force?: boolean;
@@ -54,6 +57,7 @@ export function addExportCommand(program: Command): void {
     [
       ["export my-run-251125-… --out ./student", "the trained student (or the newest weights) as a Hugging Face directory"],
       ["export my-run-251125-… --policy-version 40 --out ./v40", "one policy version, while the run keeps it"],
+      ["export last --best --dtype bfloat16 --out ./best", "the checkpoint with the best evaluation, at half the size"],
       ["export my-adapter-251125-… --out ./adapter", "of a run that trained an adapter: as PEFT's directory"],
       ["export my-adapter-251125-… --merged --out ./student", "its base model and it as one Hugging Face directory"],
       ["export ./student --format onnx --out ./onnx", "one ONNX model that stock onnxruntime and transformers.js run"],
@@ -62,9 +66,11 @@ export function addExportCommand(program: Command): void {
     .requiredOption("--out <dir>", "where it goes")
     .option("--force", "take an --out that holds other files, too; they stay, but for those of the same names")
     .addOption(new Option("--format <format>", "what is written").choices(["hf", "onnx"]).default("hf"))
+    .addOption(new Option("--dtype <dtype>", "of a Hugging Face directory: the weights' element type").choices(Object.keys(storedNames)))
     .option("--merged", "of an adapter: the model that it makes with its base, instead of the adapter; --format onnx always is")
     .option("--base <dir>", "of an adapter: where its base model is, if not where the adapter says")
-    .option("--policy-version <n>", "policy version of the run (default: the trained student, else the newest)", wholeNumber(0));
+    .option("--policy-version <n>", "policy version of the run (default: the trained student, else the newest)", wholeNumber(0))
+    .option("--best", "of a run that keeps it (evaluation.keepBest): the checkpoint with the best evaluation");
   controllerOptions(command).action(async (source: string, options: ExportOptions) => {
     const exported = await exportModel(source, options);
     const { directory, parameters, digest, base } = exported;
@@ -75,12 +81,14 @@ export function addExportCommand(program: Command): void {
 
 async function exportModel(source: string, options: ExportOptions): Promise<Exported> {
   if (await isDirectory(source)) {
-    if (options.policyVersion !== undefined)
-      throw new RetortError("InvalidArgument", `--policy-version ${options.policyVersion} belongs to a run, and ${source} is a directory`);
+    const asked = options.policyVersion === undefined ? options.best && "--best" : `--policy-version ${options.policyVersion}`;
+    if (asked) throw new RetortError("InvalidArgument", `${asked} belongs to a run, and ${source} is a directory`);
     if (await isSame(source, options.out))
       throw new RetortError("InvalidArgument", `--out ${options.out} is the model itself; name another directory`);
     return convert(source, source, options);
   }
+  if (options.best && options.policyVersion !== undefined)
+    throw new RetortError("InvalidArgument", `--best and --policy-version ${options.policyVersion} name two versions; give one of them`);
   if (/[/\\]/.test(source))
     throw new RetortError("NotFound", `there is no directory ${source}; give a model directory, or the id of a run`);
   // Before anything is fetched, and made when there is something to write.
@@ -89,7 +97,7 @@ async function exportModel(source: string, options: ExportOptions): Promise<Expo
   const fetched = await mkdtemp(join(tmpdir(), "retort-export-"));
   try {
     const policyVersion = await withController(options, async (controller) =>
-      fetchWeights(controller, await findRun(controller, source), options.policyVersion, fetched),
+      fetchWeights(controller, { runId: await findRun(controller, source), version: options.policyVersion, best: options.best }, fetched),
     );
     return { ...(await convert(source, fetched, options)), policyVersion };
   } finally {
@@ -104,13 +112,19 @@ const isDirectory = (path: string): Promise<boolean> =>
   );
 
 /** Checks a model directory by loading it, then writes it anew: an adapter as one, or with its base as a model. */
-async function convert(source: string, from: string, { out, format, force, merged, base: named }: ExportOptions): Promise<Exported> {
+async function convert(source: string, from: string, { out, format, force, merged, dtype, base: named }: ExportOptions): Promise<Exported> {
   const base = named === undefined ? undefined : resolve(named);
   const adapted = isAdapter(await readdir(from));
   if (merged && !adapted)
     throw new RetortError("InvalidArgument", `${source} is no adapter, and there is nothing to merge; leave --merged out`);
+  const plainAdapter = adapted && !merged && format === "hf";
+  if (dtype && (plainAdapter || format === "onnx"))
+    throw new RetortError(
+      "InvalidArgument",
+      `--dtype ${dtype} is for a Hugging Face directory of a whole model, and ${plainAdapter ? `${source} is an adapter: add --merged` : "--format onnx writes float32"}, or leave --dtype out`,
+    );
   const onBase = adapted ? (base ?? (await readAdapterConfig(from)).base) : undefined;
-  if (adapted && !merged && format === "hf") {
+  if (plainAdapter) {
     await exportDirectory(out, "adapter", { force, base: onBase });
     const copied = await copyAdapter(from, out, base);
     const parameters = [...copied.factors.values()].reduce((sum, { data }) => sum + data.length, 0);
@@ -120,12 +134,17 @@ async function convert(source: string, from: string, { out, format, force, merge
   const model = mergedModel(await loadAdaptable(from, base));
   await exportDirectory(out, "model", { force, base: onBase });
   if (format === "onnx") await saveOnnx(out, model, from, undefined, base);
-  else await saveModel(out, model, from, base);
-  return { source, format, directory: out, parameters: parameterCount(model.config), digest: digestOf(model.params) };
+  else await saveModel(out, model, from, base, dtype ? { dtype } : {});
+  const written = dtype ? (await loadAdaptable(out)).params : model.params;
+  return { source, format, directory: out, parameters: parameterCount(model.config), digest: digestOf(written) };
 }
 
 /** Fetches the files of a run's weights, each under its name when it is whole. Returns the policy version. */
-async function fetchWeights(controller: ControllerClient, runId: string, version: number | undefined, directory: string): Promise<number> {
+async function fetchWeights(
+  controller: ControllerClient,
+  wanted: { readonly runId: string; readonly version: number | undefined; readonly best: boolean | undefined },
+  directory: string,
+): Promise<number> {
   await mkdir(directory, { recursive: true });
   let found = 0;
   let name = "";
@@ -136,7 +155,7 @@ async function fetchWeights(controller: ControllerClient, runId: string, version
     file = undefined;
   };
   try {
-    for await (const { part } of controller.getWeights({ runId, version })) {
+    for await (const { part } of controller.getWeights(wanted)) {
       if (part.case === "manifest") found = part.value.version;
       if (part.case !== "chunk") continue;
       if (!file || part.value.name !== name) {

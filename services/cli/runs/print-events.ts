@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { toJsonString } from "@bufbuild/protobuf";
 import { type AuditFinished, RunEventSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import type { ControllerClient } from "../local.js";
+import { followRun } from "./follow-run.js";
 import { checkAudit, checkSucceeded, runOf } from "./runs.js";
 
 /**
@@ -18,8 +19,8 @@ export async function printEvents(controller: ControllerClient, runId: string, o
   out.on("error", leave);
   let audit: AuditFinished | undefined;
   try {
-    for await (const { event } of controller.watchRun({ runId }, { signal: leaving.signal })) {
-      if (!event) continue;
+    const say = (sentence: string) => console.error(sentence);
+    for await (const event of followRun(controller, runId, { signal: leaving.signal, say })) {
       if (event.event.case === "auditFinished") audit = event.event.value;
       const isFull = !out.write(`${toJsonString(RunEventSchema, event)}\n`);
       if (isFull) await once(out, "drain", { signal: leaving.signal });

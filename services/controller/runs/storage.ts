@@ -95,7 +95,8 @@ export async function modelOf({ output, state, checkpoint }: Run): Promise<strin
   return isOver(state) && checkpoint?.path && (await hasModel(checkpoint.path)) ? checkpoint.path : undefined;
 }
 
-async function hasModel(directory: string): Promise<boolean> {
+/** True if a directory holds a model or an adapter. */
+export async function hasModel(directory: string): Promise<boolean> {
   const names: string[] = await readdir(directory).catch(() => []);
   const described = names.includes("config.json") || names.includes("adapter_config.json");
   return described && names.some((name) => name.endsWith(".safetensors") && isModelFile(name));

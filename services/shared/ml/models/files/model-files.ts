@@ -14,6 +14,8 @@ import { configText } from "../config/config-text.js";
 import type { Constants } from "../constants.js";
 import { exportedConfig } from "../exported-config.js";
 import type { Model } from "../model.js";
+import { weightsAt } from "../precision/dtype.js";
+import type { FloatDtype } from "../safetensors/widen.js";
 import { type ShardOptions, type WrittenFile, writeShards, writtenTensors } from "../safetensors/write-shards.js";
 import { saveTokenizer } from "./adapter-files.js";
 
@@ -68,7 +70,7 @@ export async function loadTokenizer(directory: string, base?: string): Promise<T
   return Tokenizer.load(tokenizer, model);
 }
 
-const configOf = (model: Omit<Model, "params">): string => configText(exportedConfig(model.rawConfig));
+const configOf = (model: Omit<Model, "params">, dtype?: FloatDtype): string => configText(exportedConfig(model.rawConfig, dtype));
 
 const carried = (generation: Json): Json => (generation.eos_token_id === undefined ? {} : { eos_token_id: generation.eos_token_id });
 
@@ -87,27 +89,40 @@ function withTokenizerIds(config: Model["config"], tokenizer: Tokenizer): Model[
  *
  * @param from the directory the model came from: its tokenizer and generation files are copied as they are
  * @param base of an adapter's directory, as of {@link placesOf}
+ * @param options `dtype`: the element type of the weights, rounded to the nearest; default float32
  * @returns the files of the weights
+ * @throws InvalidArgument naming a weight with a number that `dtype` can't hold
  */
 export async function saveModel(
   directory: string,
   model: Model,
   from?: string,
   base?: string,
-  options?: ShardOptions,
+  { dtype, ...options }: ShardOptions & { readonly dtype?: FloatDtype } = {},
 ): Promise<WrittenFile[]> {
-  await saveCompanions(directory, model, from, base);
-  return writeShards(directory, writtenTensors(model.params), options);
+  const rounded = dtype && weightsAt(model.config, model.params, dtype);
+  try {
+    await saveCompanions(directory, model, from, base, dtype);
+    return await writeShards(directory, writtenTensors(rounded?.weights ?? model.params), options);
+  } finally {
+    rounded?.close();
+  }
 }
 
 /** Saves what a model directory holds besides the weights: config, tokenizer, generation settings. */
-export async function saveCompanions(directory: string, model: Omit<Model, "params">, from?: string, base?: string): Promise<void> {
+export async function saveCompanions(
+  directory: string,
+  model: Omit<Model, "params">,
+  from?: string,
+  base?: string,
+  dtype?: FloatDtype,
+): Promise<void> {
   await makeDirectory(directory);
   await saveTokenizer(directory, model.tokenizer, from, base);
   const origin = from === undefined ? undefined : (await placesOf(from, base)).model;
   if (origin !== undefined && (await readdir(origin)).includes(generationName))
     await copyFile(join(origin, generationName), join(directory, generationName));
-  await writeAtomically(join(directory, "config.json"), Buffer.from(configOf(model)));
+  await writeAtomically(join(directory, "config.json"), Buffer.from(configOf(model, dtype)));
 }
 
 const generationName = "generation_config.json";

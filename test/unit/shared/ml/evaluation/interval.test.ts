@@ -3,7 +3,7 @@ import { intervalOf, meansByGroup } from "../../../../../services/shared/ml/eval
 const ones = (count: number, of: number): number[] => Array.from({ length: of }, (_, i) => Number(i < count));
 
 describe("intervalOf()", () => {
-  // statsmodels.stats.proportion.proportion_confint(count, of, method="wilson")
+  // Of 81 in 263: Newcombe (1998), method 3; the ends of 0 in 10 and 10 in 10 are z²/(n + z²) from 0 and 1.
   it.each([
     [0, 10, 0, 0.2775327998628892],
     [5, 10, 0.236593090512564, 0.7634069094874361],
