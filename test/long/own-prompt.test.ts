@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
-import { LocalCluster } from "../support/runs/local-run.js";
+import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 
 const presets = resolve("deploy/examples/presets");
 
@@ -12,6 +12,24 @@ describe("a model that is its own teacher, under another prompt", () => {
     cluster = await LocalCluster.start();
   });
   afterAll(() => cluster.stop());
+
+  it("takes the same steps, to the last bit, where the prompt says the same", async () => {
+    const lossesUnder = async (own: string) => {
+      const phase = "phases: [{ preset: gkd, steps: 6, batchSize: 8, sampling: { maxNewTokens: 16 } }]";
+      const roles = "roles: { student: { threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1 } }";
+      const spec = tinySpec("same", `rollouts: { maxStaleness: 0 }\n${roles}\n${phase}`).replace(
+        "models/teacher }",
+        `models/teacher${own} }`,
+      );
+      const { run, events } = await cluster.watch(await cluster.begin(spec));
+      expect(run.message).toBe("");
+      return events.flatMap(({ event }) => (event.case === "stepFinished" ? [event.value.loss] : []));
+    };
+    const plain = await lossesUnder("");
+    expect(plain).toHaveLength(6);
+    expect(await lossesUnder(', promptTemplate: "{{ prompt }}"')).toEqual(plain);
+    expect(await lossesUnder(', promptTemplate: "1{{ prompt }}"')).not.toEqual(plain);
+  });
 
   it.each([
     ["opsd", 0.75],
