@@ -1,3 +1,4 @@
+import { createServer } from "node:net";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { redactUrl } from "../shared/base/redact-url.js";
@@ -24,7 +25,7 @@ export function addUp(program: Command): void {
     .option("--port <port>", "gRPC port of the controller; 0 takes a free one", wholeNumber(0, 65535), 7070)
     .option(
       "--http-port <port>",
-      "port of the live page; 0 takes a free one (default: 7080, or with --port 0 a free one)",
+      "port of the live page; 0 takes a free one (default: 7080 if it is free, and --port isn't 0)",
       wholeNumber(0, 65535),
     )
     .option("--nats-port <port>", "port of nats-server; 0 takes a free one", wholeNumber(0, 65535), 0)
@@ -33,8 +34,18 @@ export function addUp(program: Command): void {
     .action((options: UpOptions) => up(program, options));
 }
 
+/** Where the live page is, unless that is taken. */
+const usualPage = 7080;
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+
 async function up(program: Command, { dataDir, httpPort, ...options }: UpOptions): Promise<void> {
-  const page = httpPort ?? (options.port === 0 ? 0 : 7080);
+  const page = httpPort ?? (options.port !== 0 && (await isFree(usualPage)) ? usualPage : 0);
   const service = await startLocal({
     ...options,
     httpPort: page,
