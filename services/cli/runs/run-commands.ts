@@ -15,7 +15,7 @@ import { type ControllerOptions, controllerOptions, withController } from "./con
 import { findRun } from "./find-run.js";
 import { printEvents } from "./print-events.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
-import { checkAudit, checkSucceeded, readSpec, runJson, runOf, runRow, watchRun } from "./runs.js";
+import { checkAudit, checkSucceeded, readSpecFile, runJson, runOf, runRow, watchRun } from "./runs.js";
 
 const spec = "deploy/examples/num2words/on-policy.yaml";
 const runColumns: readonly Column[] = [
@@ -123,19 +123,23 @@ async function settled(controller: ControllerClient, asked: Run, goals: readonly
 }
 
 async function validate(program: Command, controller: ControllerClient, path: string): Promise<void> {
-  const { problems, warnings } = await controller.validateRun({ spec: await readSpec(path) });
+  const { spec, located } = await readSpecFile(path);
+  const { problems, warnings } = await controller.validateRun({ spec });
   if (problems.length)
-    throw RetortError.ofProblems(
-      path,
-      problems.map(({ field, message }) => ({ fieldPath: field, description: message })),
-    );
+    throw RetortError.ofProblems(path, located(problems.map(({ field, message }) => ({ fieldPath: field, description: message }))));
   for (const { field, message } of warnings) console.error(`warning: ${field}: ${message}`);
   print(program, { problems, warnings }, `${path} can run`);
 }
 
 async function start(program: Command, controller: ControllerClient, path: string, detach: boolean): Promise<void> {
-  const spec = await readSpec(path);
-  const run = runOf(await controller.startRun({ spec }));
+  const { spec, located } = await readSpecFile(path);
+  const answer = await controller.startRun({ spec }).catch((thrown: unknown) => {
+    const { code, problems, message } = RetortError.from(thrown);
+    if (code === "InvalidArgument" && problems.length && message.startsWith("the run spec"))
+      throw RetortError.ofProblems(path, located(problems));
+    throw thrown;
+  });
+  const run = runOf(answer);
   if (detach) return print(program, runJson(run), run.runId);
   console.error(`run ${run.runId}`);
   await watch(program, controller, run.runId);

@@ -4,7 +4,7 @@ import { found } from "../../shared/base/found.js";
 import { readRegular } from "../../shared/base/regular-files.js";
 import { mostYamlBytes } from "../../shared/base/yaml.js";
 import { namedInputs } from "../../shared/flow/runs/named-inputs.js";
-import { parseSpec } from "../../shared/flow/runs/spec.js";
+import { parseSpecFile, type SpecFile } from "../../shared/flow/runs/spec.js";
 import type { AuditFinished, EvaluationFinished, StepFinished } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunSchema, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
@@ -18,14 +18,17 @@ import { ProgressView } from "./progress.js";
 export const runOf = ({ run }: { readonly run?: Run | undefined }): Run => found(run, "the run of the controller's answer");
 
 /** Reads the spec of a YAML file. @throws NotFound or InvalidArgument that names the file */
-export async function readSpec(path: string): Promise<RunSpec> {
+export const readSpec = async (path: string): Promise<RunSpec> => (await readSpecFile(path)).spec;
+
+/** Reads a YAML file's spec as {@link readSpec} does, and knows where its fields stand. */
+export async function readSpecFile(path: string): Promise<SpecFile> {
   const bytes = await readRegular(path, mostYamlBytes).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof RetortError) throw error;
     throw new RetortError("NotFound", `the run spec ${path} cannot be read (${error.code})`);
   });
-  const spec = parseSpec(bytes.toString(), path);
-  for (const { path: named, replace, withoutWeights } of namedInputs(spec)) replace(await located(named, { withoutWeights }));
-  return spec;
+  const file = parseSpecFile(bytes.toString(), path);
+  for (const { path: named, replace, withoutWeights } of namedInputs(file.spec)) replace(await located(named, { withoutWeights }));
+  return file;
 }
 
 /** What a run said while it was watched. */

@@ -46,6 +46,17 @@ export interface Problem {
   /** Path of the field, as `objective.lambda` or `teachers[0].model`; empty when it concerns the whole. */
   readonly fieldPath: string;
   readonly description: string;
+  /** Where it stands, if it was read from a file. */
+  readonly place?: Place;
+  /** What was probably meant. */
+  readonly suggestion?: string;
+}
+
+/** A place in a text file; lines and columns count from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
 }
 
 /** What a RetortError may carry beside its code and message. */
@@ -150,11 +161,17 @@ export class RetortError extends Error {
    * @param what what was checked, as the sentence's subject: "run spec".
    */
   static ofProblems(what: string, problems: readonly Problem[], code: ErrorCode = "InvalidArgument"): RetortError {
-    const lines = problems.map(({ fieldPath, description }) => (fieldPath === "" ? description : `${fieldPath}: ${description}`));
-    const message =
-      lines.length === 1 ? `${what}: ${lines[0]}` : `${what} has ${lines.length} problems:\n${lines.map((l) => `  - ${l}`).join("\n")}`;
+    const lines = problems.map(problemText);
+    const only = problems.length === 1 && (problems[0]?.place ? `${lines[0]}` : `${what}: ${lines[0]}`);
+    const message = only || `${what} has ${lines.length} problems:\n${lines.map((l) => `  - ${l}`).join("\n")}`;
     return new RetortError(code, message, { problems });
   }
+}
+
+/** A problem in one line: its place as editors and terminals link it, its field, what is wrong. */
+function problemText({ fieldPath, description, place }: Problem): string {
+  const said = fieldPath === "" ? description : `${fieldPath}: ${description}`;
+  return place ? `${place.file}:${place.line}:${place.column}: ${said}` : said;
 }
 
 const codeOfSystemError: Readonly<Record<string, ErrorCode>> = {

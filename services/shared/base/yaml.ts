@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
-import type { Document, YAMLError } from "yaml";
-import { RetortError } from "./errors.js";
+import type { Document, Node, YAMLError } from "yaml";
+import { type Place, RetortError } from "./errors.js";
 
 /** The library, loaded when there is something to read: every role may have its settings in a file, and few do. */
 const yaml = () => createRequire(import.meta.url)("yaml") as typeof import("yaml");
@@ -17,36 +17,63 @@ const [mostAliases, mostMultiplied] = [1000, 100];
 /** Most characters and values that a document may stand for, its aliases written out. */
 const mostMeant = 2 ** 24;
 
+/** Most faults that are named at once. */
+const mostFaults = 20;
+
 /** Most lists and maps within each other. */
 const deepest = 100;
 
+/** Keys and indices that lead to a value. */
+export type YamlPath = readonly (string | number)[];
+
+/** A YAML document that was read. */
+export interface YamlDocument {
+  readonly value: unknown;
+  /** Where the value at a path stands, or its key; of the nearest that is there, for a path that leads to nothing. */
+  placeOf(path: YamlPath, of?: "key" | "value"): Place;
+}
+
+/** Reads the value of a YAML document, as {@link readYaml} does. */
+export const parseYaml = (text: string, what: string): unknown => readYaml(text, what).value;
+
 /**
- * Reads a YAML document. Errors name the place and the kind of fault, never what stands there: the file may be another's.
+ * Reads a YAML document. Errors name the places and the kinds of all faults, never what stands there: the file may be another's.
  *
  * @param what names it in errors: its path
  * @throws InvalidArgument if it is no YAML, has a key twice, aliases that multiply, or is too large or too deep
  */
-export function parseYaml(text: string, what: string): unknown {
-  const refused = (why: string) => new RetortError("InvalidArgument", `${what} ${why}`);
+export function readYaml(text: string, what: string): YamlDocument {
+  const refused = (why: string, offsets: readonly number[] = []) =>
+    new RetortError("InvalidArgument", `${what} ${why}`, {
+      problems: offsets.map((offset) => ({ fieldPath: "", description: why, place: at(offset) })),
+    });
   if (Buffer.byteLength(text) > mostYamlBytes) throw refused(`has more than ${mostYamlBytes} bytes of YAML; leave out what is not needed`);
   const { LineCounter, parseDocument } = yaml();
   const lineCounter = new LineCounter();
-  const at = (offset: number) => {
+  const at = (offset: number): Place => {
     const { line, col } = lineCounter.linePos(offset);
-    return `line ${line}, column ${col}`;
+    return { file: what, line: Math.max(1, line), column: Math.max(1, col) };
   };
+  const inWords = (offset: number) => `line ${at(offset).line}, column ${at(offset).column}`;
   const outline = outlineOf(text);
   if (outline) throw refused(outline);
   try {
     // Its own check for keys that are there twice is quadratic.
     const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false, lineCounter, logLevel: "error" });
-    const [error] = document.errors;
-    if (error) throw refused(`is not YAML: ${kindOf(error)} at ${at(error.pos[0])}`);
-    const twice = keyTwice(document);
-    if (twice !== undefined) throw refused(`has the same key twice in one map, again at ${at(twice)}; keep one of them`);
+    const faults = document.errors.slice(0, mostFaults);
+    if (faults.length) {
+      const said = faults.map((fault) => `${kindOf(fault)} at ${inWords(fault.pos[0])}`);
+      throw refused(
+        `is not YAML: ${said.join("; ")}`,
+        faults.map(({ pos }) => pos[0]),
+      );
+    }
+    const twice = keysTwice(document).slice(0, mostFaults);
+    if (twice.length)
+      throw refused(`has the same key twice in one map, again at ${twice.map(inWords).join("; ")}; keep one of them`, twice);
     const value: unknown = document.toJS({ maxAliasCount: mostMultiplied });
     if (weightOf(value, new Map()) > mostMeant) throw refused("has aliases that stand for too much in all; write out what they stand for");
-    return value;
+    return { value, placeOf: (path, of = "value") => at(offsetOf(document, path, of)) };
   } catch (error) {
     if (error instanceof RetortError) throw error;
     const { name } = error as Error;
@@ -56,6 +83,29 @@ export function parseYaml(text: string, what: string): unknown {
     throw refused(`is not YAML that can be read (${name}); write it as plain maps and lists`);
   }
 }
+
+/** Where the value at a path begins, or its key. What an alias stands for is where its anchor is. */
+function offsetOf(document: Document, path: YamlPath, of: "key" | "value"): number {
+  const { isAlias, isMap, isScalar, isSeq } = yaml();
+  let node: unknown = document.contents;
+  let offset = startOf(node) ?? 0;
+  for (const [i, step] of path.entries()) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => String(isScalar(key) ? key.value : key) === String(step));
+      if (!pair) break;
+      const key = startOf(pair.key) ?? offset;
+      node = pair.value;
+      offset = of === "key" && i === path.length - 1 ? key : (startOf(node) ?? key);
+    } else if (isSeq(node) && typeof step === "number" && step < node.items.length) {
+      node = node.items[step];
+      offset = startOf(node) ?? offset;
+    } else break;
+  }
+  return offset;
+}
+
+const startOf = (node: unknown): number | undefined => (node as Node | null | undefined)?.range?.[0];
 
 const kindOf = ({ code }: YAMLError): string => code.toLowerCase().replaceAll("_", " ");
 
@@ -103,23 +153,19 @@ function weightOf(value: unknown, known: Map<object, number>): number {
   return weight;
 }
 
-/** Where a key stands that its map has already; undefined if there is none. */
-function keyTwice(document: Document): number | undefined {
+/** Where keys stand that their maps have already. */
+function keysTwice(document: Document): number[] {
   const { isScalar, visit } = yaml();
-  let found: number | undefined;
+  const found: number[] = [];
   visit(document, {
     Map: (_, { items }) => {
       const seen = new Set<unknown>();
       for (const { key } of items) {
         const value = isScalar(key) ? key.value : key;
         // A merge key may be there several times.
-        if (seen.has(value) && value !== "<<") {
-          found = (isScalar(key) && key.range?.[0]) || 0;
-          return visit.BREAK;
-        }
+        if (seen.has(value) && value !== "<<") found.push((isScalar(key) && key.range?.[0]) || 0);
         seen.add(value);
       }
-      return undefined;
     },
   });
   return found;

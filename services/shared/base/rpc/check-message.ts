@@ -1,7 +1,9 @@
-import type { DescMessage, MessageShape, MessageValidType } from "@bufbuild/protobuf";
-import type { Path } from "@bufbuild/protobuf/reflect";
+import { type DescField, type DescMessage, getOption, hasOption, type MessageShape, type MessageValidType } from "@bufbuild/protobuf";
+import { type Path, type ReflectList, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { createValidator } from "@bufbuild/protovalidate";
+import { field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { type Problem, RetortError } from "../errors.js";
+import { nearest } from "../nearest.js";
 
 const validator = createValidator();
 
@@ -17,11 +19,44 @@ export function brokenRules<D extends DescMessage>(descriptor: D, message: Messa
   if (result.kind === "valid") return [];
   if (result.kind === "error")
     throw new RetortError("Internal", `the rules of ${descriptor.typeName} are at fault`, { cause: result.error });
-  return result.violations.map(({ field, message, ruleId }) => ({
+  return result.violations.map(({ field, message: said, ruleId }) => ({
     path: field,
     fieldPath: pathText(field),
-    description: message || ruleId,
+    ...(ruleId === "string.in" ? ofClosedSet(descriptor, message, field) : { description: said || ruleId }),
   }));
+}
+
+/** What is said of a text that its field cannot have. It is quoted only if it is nearly one that the field can have. */
+function ofClosedSet<D extends DescMessage>(
+  descriptor: D,
+  message: MessageShape<D>,
+  path: Path,
+): Pick<Problem, "description" | "suggestion"> {
+  const field = path.findLast((part) => part.kind === "field");
+  const allowed = field ? allowedTexts(field) : [];
+  const value = valueAt(reflect(descriptor as DescMessage, message), path);
+  const suggestion = typeof value === "string" ? nearest(value, allowed) : undefined;
+  if (suggestion) return { description: `is ${JSON.stringify(value)}; did you mean ${suggestion}?`, suggestion };
+  return { description: `is none of ${allowed.join(", ")}; choose one of them` };
+}
+
+/** The texts that a field, or an item of it, may have by its `in` rule; without the empty one. */
+function allowedTexts(field: DescField): string[] {
+  if (!hasOption(field, fieldRules)) return [];
+  const { type } = getOption(field, fieldRules);
+  const rules = type.case === "repeated" ? type.value.items?.type : type;
+  return rules?.case === "string" ? rules.value.in.filter(Boolean) : [];
+}
+
+/** What stands at a path; undefined if nothing does. */
+function valueAt(message: ReflectMessage, path: Path): unknown {
+  let value: unknown = message;
+  for (const part of path) {
+    if (part.kind === "field") value = (value as ReflectMessage).get(part);
+    else if (part.kind === "list_sub") value = (value as ReflectList).get(part.index);
+    else return undefined;
+  }
+  return value;
 }
 
 /**
@@ -31,7 +66,11 @@ export function brokenRules<D extends DescMessage>(descriptor: D, message: Messa
  */
 export function checkMessage<D extends DescMessage>(descriptor: D, message: MessageShape<D>): MessageValidType<D> {
   const problems = brokenRules(descriptor, message);
-  if (problems.length) throw RetortError.ofProblems(descriptor.name, problems);
+  if (problems.length)
+    throw RetortError.ofProblems(
+      descriptor.name,
+      problems.map(({ path, ...problem }) => problem),
+    );
   return message as MessageValidType<D>;
 }
 

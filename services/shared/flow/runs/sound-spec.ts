@@ -23,14 +23,14 @@ export function soundParts(given: RunSpec): SoundSpec {
   for (const { path } of broken) clearAt(reflect(RunSpecSchema, spec), path);
   return {
     spec: Object.assign(spec, { student: spec.student ?? create(StudentSpecSchema), data: spec.data ?? create(DataSpecSchema) }),
-    broken: broken.map(({ fieldPath, description }) => ({ fieldPath, description })),
+    broken: broken.map(({ path, ...problem }) => problem),
     relevant: (problems) => problems.filter(({ fieldPath }) => !broken.some((one) => isWithin(fieldPath, one.fieldPath))),
     isSound: (fieldPath) => !broken.some((one) => isWithin(one.fieldPath, fieldPath) || isWithin(fieldPath, one.fieldPath)),
   };
 }
 
 /** True if a field is another one, or part of it: `teachers[0].model` is part of `teachers[0]` and of `teachers`. */
-const isWithin = (fieldPath: string, whole: string): boolean =>
+export const isWithin = (fieldPath: string, whole: string): boolean =>
   fieldPath === whole || (fieldPath.startsWith(whole) && /^[.[]/.test(fieldPath.slice(whole.length)));
 
 /** Leaves out the field at a path; a message stays, whose own fields may be sound, and a list goes as a whole. */
