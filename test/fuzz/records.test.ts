@@ -86,9 +86,10 @@ describe("a record that may be anything", () => {
       if (!results.rollout || !results.score || !results.reward) return;
       const outcome = await outcomeOf(() => assemble(soundResults([structuredClone(results)], [planned]), phase, 4));
       if ("refusal" in outcome) return;
-      const { batch, trained: kept, failures, ...figures } = outcome.value;
+      const { batch, trained: kept, failures, origins, ...figures } = outcome.value;
       const places = [...kept, ...failures].map(({ prompt, sample }) => `${prompt}/${sample}`).sort();
       expect(places).toEqual(["0/0", "0/1", "1/0", "1/1"]);
+      expect(origins).toHaveLength(batch.length);
       for (const [name, value] of Object.entries(figures))
         if (value !== undefined && !Number.isFinite(value)) throw new Error(`${name} is ${value}`);
       const sound = await outcomeOf(() => expectSound(batch));
