@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { isAlive } from "../shared/base/processes.js";
 
 const entrySchema = z.object({
   /** host:port of its gRPC edge, and URL of its live page. */
@@ -62,15 +63,6 @@ function parse(text: string): KnownController | undefined {
   } catch {
     // Of another version of Retort, or cut off: a note that can't be read is none.
     return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

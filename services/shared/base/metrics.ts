@@ -1,8 +1,8 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import { RetortError } from "./errors.js";
 import type { Service } from "./lifecycle.js";
+import { listen } from "./listen.js";
 
 /** A role's metrics, named `retort_<role>_<what>_<unit>`. */
 export class Metrics {
@@ -46,14 +46,9 @@ export function metricsServer(registry: Registry, host: string, port: number): S
   return {
     name: "metrics",
     port: () => (server.address() as AddressInfo).port,
-    start: () =>
-      new Promise<void>((resolve, reject) => {
-        server.once("error", (error) => {
-          const message = `cannot serve metrics on ${host}:${port}: ${error.message}; choose another --metrics-port, or 0 for any`;
-          reject(new RetortError("FailedPrecondition", message, { cause: error }));
-        });
-        server.listen(port, host, resolve);
-      }),
+    async start() {
+      await listen(server, host, port, "metrics", "--metrics-port");
+    },
     stop: () => new Promise<void>((resolve) => server.close(() => resolve())),
   };
 }

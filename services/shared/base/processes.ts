@@ -8,6 +8,17 @@ import { RetortError } from "./errors.js";
 
 const run = promisify(execFile);
 
+/** Whether a process of this id runs, whoever's it is. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Another user's may not be signalled, and is there.
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}
+
 /** Whether a process runs whose command line has all of these words: its id alone may be another program's by now. */
 export async function isRunning(pid: number, ...words: readonly string[]): Promise<boolean> {
   const line = await commandLine(pid);

@@ -3,6 +3,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { RetortError } from "../base/errors.js";
 import type { Service } from "../base/lifecycle.js";
+import { listen } from "../base/listen.js";
 import type { Log } from "../base/log.js";
 import { checkToken, type Grant } from "../base/rpc/access.js";
 import { Scope } from "../gen/retort/v1/access_pb.js";
@@ -87,13 +88,7 @@ export class OpenaiServer implements Service {
 
   async start(): Promise<void> {
     const { host, port, tls } = this.#options;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", (error) => {
-        const message = `cannot serve OpenAI's API on ${host}:${port}: ${error.message}; choose another --openai-port, or 0 for any`;
-        reject(new RetortError("FailedPrecondition", message, { cause: error }));
-      });
-      this.#server.listen(port, host, resolve);
-    });
+    await listen(this.#server, host, port, "OpenAI's API", "--openai-port");
     this.#log.info({ url: `${tls ? "https" : "http"}://${host}:${this.port}/v1` }, "OpenAI's API is served");
   }
 

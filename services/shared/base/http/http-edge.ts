@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createSecureServer } from "node:http2";
-import type { AddressInfo, Server, Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
@@ -12,6 +12,7 @@ import {
 } from "@connectrpc/connect-node";
 import { RetortError } from "../errors.js";
 import type { Service } from "../lifecycle.js";
+import { listen } from "../listen.js";
 import type { Log } from "../log.js";
 import { isLoopback } from "../paths.js";
 import { CallGate } from "../rpc/access.js";
@@ -73,21 +74,7 @@ export class HttpEdge implements Service {
 
   async start(): Promise<void> {
     const { host, port } = this.#options;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", (error) =>
-        reject(
-          new RetortError(
-            "FailedPrecondition",
-            `cannot serve HTTP on ${host}:${port}: ${error.message}; choose another --http-port, or 0 for any`,
-            {
-              cause: error,
-            },
-          ),
-        ),
-      );
-      this.#server.listen(port, host, resolve);
-    });
-    this.port = (this.#server.address() as AddressInfo).port;
+    this.port = await listen(this.#server, host, port, "HTTP", "--http-port");
   }
 
   /** Lets calls in progress end; those that outlast two seconds are cut off. */

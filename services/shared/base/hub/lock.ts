@@ -1,6 +1,7 @@
 import { open, readFile, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isAlive } from "../processes.js";
 
 const pollMs = 500;
 
@@ -32,10 +33,5 @@ export async function locked<T>(path: string, work: () => Promise<T>): Promise<T
 async function isAbandoned(path: string): Promise<boolean> {
   const [host, pid] = (await readFile(path, "utf8").catch(() => "")).split(" ");
   if (host !== hostname() || !pid) return false;
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
+  return !isAlive(Number(pid));
 }
