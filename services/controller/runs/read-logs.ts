@@ -1,5 +1,6 @@
-import { open, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { endOfFile } from "../../shared/base/end-of-file.js";
 import { RetortError } from "../../shared/base/errors.js";
 
 /** The end of a process's log: whole lines. */
@@ -23,7 +24,7 @@ export const logsUnder =
     const files = (await readdir(directory).catch(() => [])).filter((file) => file.endsWith(".log")).sort();
     const named = files.map((file) => ({ file, name: file.replace(/\.log$/, ""), role: roles.find((one) => file.startsWith(one)) ?? "" }));
     const wanted = named.filter((one) => role === "" || one.role === role);
-    return Promise.all(wanted.map(async ({ file, ...log }) => ({ ...log, text: await endOf(join(directory, file), maxBytes) })));
+    return Promise.all(wanted.map(async ({ file, ...log }) => ({ ...log, text: await endOfFile(join(directory, file), maxBytes) })));
   };
 
 /** The logs of pods, which their cluster keeps. */
@@ -43,18 +44,4 @@ function checkRole(role: string): void {
     throw new RetortError("InvalidArgument", `role is "${role}"; it must be one of ${roles.join(", ")}, or left out for all`, {
       fieldPath: "role",
     });
-}
-
-async function endOf(path: string, maxBytes: number): Promise<string> {
-  const file = await open(path);
-  try {
-    const { size } = await file.stat();
-    const from = Math.max(0, size - maxBytes);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from);
-    const text = buffer.subarray(0, bytesRead).toString();
-    // The first line may have lost its beginning.
-    return from > 0 ? text.slice(text.indexOf("\n") + 1) : text;
-  } finally {
-    await file.close();
-  }
 }

@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { type DestinationStream, type Logger, pino } from "pino";
+import { endOfFile } from "./end-of-file.js";
 import { traceFields } from "./trace-fields.js";
 
 /** A structured log; fields first, then the sentence. */
@@ -111,17 +111,8 @@ export function lastError(text: string): string | undefined {
 /** Bytes at a log file's end that are searched. */
 const searchedBytes = 1 << 18;
 
-/** The message of the last error near the end of a log file; undefined if there is none, or no such file. */
+/** The message of the last error near the end of a log file; undefined if there is none, or the file cannot be read. */
 export async function lastErrorIn(path: string): Promise<string | undefined> {
-  const file = await open(path).catch(() => undefined);
-  if (!file) return undefined;
-  try {
-    const { size } = await file.stat();
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(searchedBytes), position: Math.max(0, size - searchedBytes) });
-    const text = buffer.toString("utf8", 0, bytesRead);
-    // The first line is half a line.
-    return lastError(size > searchedBytes ? text.slice(text.indexOf("\n") + 1) : text);
-  } finally {
-    await file.close();
-  }
+  const text = await endOfFile(path, searchedBytes).catch(() => undefined);
+  return text === undefined ? undefined : lastError(text);
 }
