@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { clone, toJsonString } from "@bufbuild/protobuf";
+import { found } from "../../services/shared/base/found.js";
 import { closedValue } from "../../services/shared/flow/runs/closed-value.js";
 import { presets } from "../../services/shared/flow/runs/presets.js";
+import { needsScore, resolveRun } from "../../services/shared/flow/runs/resolve.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import { Source } from "../../services/shared/gen/retort/v1/flow_pb.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
@@ -51,13 +53,15 @@ describe("the examples of presets", () => {
     const finished = events.flatMap(({ event }) => (event.case === "stepFinished" ? [event.value] : []));
     expect(finished.map(({ step }) => step)).toEqual(Array.from({ length: steps * names.length }, (_, i) => i + 1));
     for (const [i, { source, gradientNorm, failedPrompts, signalBytesPerToken, reward }] of finished.entries()) {
-      const { lambda, objective } = presets[closedValue("PhaseSpec.preset", names[Math.floor(i / steps)]!)];
+      const preset = names[Math.floor(i / steps)]!;
+      const { lambda } = presets[closedValue("PhaseSpec.preset", preset)];
+      const { objective } = found(resolveRun(example(preset)).phases[0], "the preset's phase");
       expect(failedPrompts).toBe(0);
       expect(gradientNorm).toBeGreaterThan(0);
       if (lambda === 0) expect(source).toBe(Source.DATASET);
       if (lambda === 1) expect(source).toBe(Source.STUDENT);
       // Who needs no teacher asks none; who needs no reward gets none.
-      expect(signalBytesPerToken > 0).toBe(objective.divergence !== "cross_entropy" && objective.alpha !== 0);
+      expect(signalBytesPerToken > 0).toBe(needsScore(objective));
       expect(reward !== undefined).toBe((objective.alpha ?? 1) < 1);
     }
   });

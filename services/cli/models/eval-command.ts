@@ -170,6 +170,7 @@ const mean = (x: number, interval: Interval | undefined): string =>
 /** An evaluation as the lines of a table. */
 function linesOf(evaluation: Evaluation): [string, string][] {
   const { metric, rows, greedy, greedyReward, greedyRewardComponents, greedyIntervals, temperatures } = evaluation;
+  const { greedyConfidence, greedyCalibrationError } = evaluation;
   const lines: [string, string][] = [
     ["metric", metric ?? "none"],
     ["rows", String(rows)],
@@ -177,6 +178,8 @@ function linesOf(evaluation: Evaluation): [string, string][] {
   if (greedy !== undefined) lines.push(["greedy", mean(greedy, greedyIntervals.quality)]);
   if (greedyReward !== undefined) lines.push(["greedy reward", mean(greedyReward, greedyIntervals.reward)]);
   lines.push(...components("greedy reward", greedyRewardComponents));
+  if (greedyConfidence !== undefined) lines.push(["greedy confidence", digits(greedyConfidence)]);
+  if (greedyCalibrationError !== undefined) lines.push(["greedy calibration error", digits(greedyCalibrationError)]);
   for (const { temperature, passAt, rewardComponents, intervals, ...rest } of temperatures) {
     const at = temperatures.length > 1 ? ` at ${temperature}` : "";
     for (const [name, value] of Object.entries(rest)) {
@@ -202,4 +205,5 @@ const labels: Readonly<Record<string, string>> = {
   reverseKl: "KL(model‖teacher)",
   teacherNll: "teacher NLL",
   selfBleu: "Self-BLEU",
+  calibrationError: "calibration error",
 };

@@ -4,12 +4,13 @@ import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import { fromScoreRecord } from "../../shared/codec/score-record.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
-import { toInt32, toRecord } from "../../shared/flow/arrays.js";
+import { toFloat32, toInt32, toRecord } from "../../shared/flow/arrays.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import type { SequenceScore } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { RewardSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { PromptInputSchema } from "../../shared/gen/retort/v1/student_pb.js";
+import { confidenceOf } from "../../shared/ml/evaluation/calibration.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { type Figures, figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
 import { type Interval, intervalOf, meansByGroup } from "../../shared/ml/evaluation/interval.js";
@@ -33,6 +34,8 @@ export interface Sample {
   readonly quality?: number;
   readonly reward?: number;
   readonly rewardComponents?: Readonly<Record<string, number>>;
+  /** How sure the model was of it: the geometric mean of its tokens' probabilities at temperature 1. */
+  readonly confidence: number;
 }
 
 /** 95 % intervals of what is a mean over prompts. */
@@ -55,6 +58,8 @@ export interface Evaluation extends Omit<Figures, "quality" | "length"> {
   readonly greedy?: number;
   readonly sampled?: number;
   readonly greedyReward?: number;
+  readonly greedyConfidence?: number;
+  readonly greedyCalibrationError?: number;
   readonly greedyRewardComponents: Readonly<Record<string, number>>;
   readonly greedyIntervals: Intervals;
   /** Every temperature's figures; those of the first are this record's own too. */
@@ -126,6 +131,7 @@ export async function evaluateModel(
     metric,
     rows: rows.length,
     ...defined({ greedy: greedy.figures.quality, sampled: quality, greedyReward: greedy.figures.reward }),
+    ...defined({ greedyConfidence: greedy.figures.confidence, greedyCalibrationError: greedy.figures.calibrationError }),
     greedyRewardComponents: greedy.figures.rewardComponents,
     greedyIntervals: intervalsOf(greedy.samples),
     ...first,
@@ -143,7 +149,14 @@ async function write(
   { maxNewTokens, prompts, seed }: EvaluateOptions,
 ): Promise<Written[]> {
   const written = rows.flatMap(([row, { reference }]) =>
-    Array.from({ length: count }, () => ({ row, prompt: prompts[row]!.text, reference: reference ?? "", text: "", ids: [] as number[] })),
+    Array.from({ length: count }, () => ({
+      row,
+      prompt: prompts[row]!.text,
+      reference: reference ?? "",
+      text: "",
+      ids: [] as number[],
+      logprobs: [] as number[],
+    })),
   );
   const inputs = rows.map(([row]) => promptInput(prompts[row]!));
   // Each row draws from a stream of its own, however the rows are cut into calls.
@@ -158,9 +171,11 @@ async function write(
     const sample = written[piece.prompt * count + piece.sample]!;
     sample.text += piece.text;
     if (piece.ids) sample.ids.push(...toInt32(piece.ids, "ids"));
+    if (piece.logprobs) sample.logprobs.push(...toFloat32(piece.logprobs, "logprobs"));
   }
-  return written.map(({ ids, ...sample }, i) => ({
+  return written.map(({ ids, logprobs, ...sample }, i) => ({
     ...sample,
+    confidence: confidenceOf(Float32Array.from(logprobs)),
     ids: Int32Array.from(ids),
     input: inputs[Math.floor(i / count)]!,
   }));
@@ -176,11 +191,12 @@ async function judge(
   const divergences = teacher ? await compare(model, teacher, samples) : [];
   const values = rewards ? await reward(rewards, samples, options.rewards) : [];
   const judged = samples.map(
-    ({ row, text, reference, ids }, i): JudgedSample => ({
+    ({ row, text, reference, ids, confidence }, i): JudgedSample => ({
       prompt: row,
       text,
       reference,
       tokens: ids.length,
+      confidence,
       ...values[i],
       ...defined({ divergences: divergences[i] }),
     }),

@@ -7,6 +7,7 @@ import { reproduceHost } from "./host.js";
 /** The experiments, as `retort --help` names them: their own room is loaded only when one of them runs. */
 export const experimentNames = [
   "baselines",
+  "controls",
   "data-efficiency",
   "divergences",
   "lambda",

@@ -58,6 +58,7 @@ function terms(components: Readonly<Record<string, number>>): string {
 
 function sampledWords(sampled: SampledFigures): string {
   const { temperature, quality, passAt, reward, rewardComponents, forwardKl, reverseKl, teacherNll, selfBleu } = sampled;
+  const { confidence, calibrationError } = sampled;
   const figure = (name: string, x: number | undefined, show = digits) => (x === undefined ? "" : `${name} ${show(x)}`);
   const parts = [
     figure("", quality, share).trim(),
@@ -67,6 +68,8 @@ function sampledWords(sampled: SampledFigures): string {
     figure("KL(student‖teacher)", reverseKl),
     figure("teacher NLL", teacherNll),
     figure("Self-BLEU", selfBleu),
+    figure("confidence", confidence, share),
+    figure("calibration error", calibrationError),
   ];
   return `at temperature ${temperature} ${parts.filter(Boolean).join(", ")}`;
 }

@@ -3,10 +3,11 @@ import type { WorkerClient } from "../../shared/base/workers.js";
 import { fromScoreRecord } from "../../shared/codec/score-record.js";
 import { signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { scoreInput } from "../../shared/codec/train-sequence.js";
-import { toInt32 } from "../../shared/flow/arrays.js";
+import { toFloat32, toInt32 } from "../../shared/flow/arrays.js";
 import type { BestFigure, EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
 import type { EvaluationFinishedSchema, ExampleSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import type { Sequence, SequenceReward, SequenceScore, SignalSpec } from "../../shared/gen/retort/v1/flow_pb.js";
+import { confidenceOf } from "../../shared/ml/evaluation/calibration.js";
 import type { TokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
@@ -59,6 +60,8 @@ export async function evaluationFigures(
     metric: options.metric ?? "",
     greedy: best.quality,
     greedyReward: best.reward,
+    greedyConfidence: best.confidence,
+    greedyCalibrationError: best.calibrationError,
     greedyRewardComponents: { ...best.rewardComponents },
     sampled: quality,
     ...{ forwardKl, reverseKl, teacherNll, reward, selfBleu, samples },
@@ -110,7 +113,7 @@ async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[
   const divergences = scored.length ? await host.divergences(scored.map(scoredInput)) : [];
   const found = new Map<Judged, TokenDivergences>(scored.map((one, i) => [one, divergences[i]!]));
   return written.map((one) => {
-    const { index, completionText, reference, completionIds } = one.sequence;
+    const { index, completionText, reference, completionIds, samplerLogprobs } = one.sequence;
     const judgedReward = one.reward && !one.reward.failure ? { reward: one.reward.value, rewardComponents: one.reward.components } : {};
     const divergences = found.get(one);
     return {
@@ -120,6 +123,7 @@ async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[
       tokens: completionIds?.shape[0] ?? 0,
       ...judgedReward,
       ...(divergences ? { divergences } : {}),
+      ...(samplerLogprobs ? { confidence: confidenceOf(toFloat32(samplerLogprobs, "samplerLogprobs")) } : {}),
     };
   });
 }

@@ -1,5 +1,6 @@
 import type { Experiment } from "../plan/experiment.js";
 import { baselinesExperiment } from "./baselines.js";
+import { controlsExperiment } from "./controls.js";
 import { dataEfficiencyExperiment } from "./data-efficiency.js";
 import { divergencesExperiment } from "./divergences.js";
 import { lambdaExperiment } from "./lambda.js";
@@ -15,6 +16,7 @@ import { tokensExperiment } from "./tokens.js";
 export const experiments: Readonly<Record<string, Experiment>> = Object.fromEntries(
   [
     baselinesExperiment,
+    controlsExperiment,
     dataEfficiencyExperiment,
     divergencesExperiment,
     lambdaExperiment,

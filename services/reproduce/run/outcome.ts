@@ -18,6 +18,8 @@ export interface Totals {
   readonly waitSeconds: number;
   readonly trainSeconds: number;
   readonly staleness: number;
+  /** Share of the most probable classes that teacher and student have in common, at the first and at the last step that reports it. */
+  readonly overlap?: { readonly first: number; readonly last: number };
 }
 
 /** What is kept of a finished run. */
@@ -42,6 +44,8 @@ export interface Outcome {
 /** Adds up a run's steps. */
 export function totalsOf(steps: readonly StepFinished[]): Totals {
   const sum = (value: (step: StepFinished) => number) => steps.reduce((total, step) => total + value(step), 0);
+  const overlaps = steps.flatMap(({ topOverlap }) => topOverlap ?? []);
+  const [first, last] = [overlaps[0], overlaps.at(-1)];
   const own = (step: StepFinished) => (step.source === Source.STUDENT ? 1 : 0);
   return {
     steps: steps.length,
@@ -53,6 +57,7 @@ export function totalsOf(steps: readonly StepFinished[]): Totals {
     waitSeconds: sum(({ waitSeconds }) => waitSeconds),
     trainSeconds: sum(({ trainSeconds }) => trainSeconds),
     staleness: sum(({ stalenessMean }) => stalenessMean) / Math.max(1, steps.length),
+    ...(first !== undefined && last !== undefined ? { overlap: { first, last } } : {}),
   };
 }
 
@@ -113,6 +118,13 @@ export function measuresOf(outcome: Outcome, judge: "task" | "exact_match"): Rec
     startSelfBleu: first.selfBleu,
     reward: last.reward,
     startReward: first.reward,
+    confidence: last.samples[0]?.confidence,
+    calibrationError: last.samples[0]?.calibrationError,
+    greedyCalibrationError: last.greedyCalibrationError,
+    startConfidence: first.samples[0]?.confidence,
+    startCalibrationError: first.samples[0]?.calibrationError,
+    overlapFirst: totals.overlap?.first,
+    overlapLast: totals.overlap?.last,
     ...samplesOf(last, judge),
     flops,
     wallSeconds,

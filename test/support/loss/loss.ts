@@ -57,6 +57,7 @@ export const plainObjective: Objective = {
   temperatureSquared: false,
   klCoef: 1,
   klBaseline: false,
+  lowProbability: 0.5,
   ratioClip: 5,
   normalisation: "sequence",
 };
@@ -74,8 +75,9 @@ export async function compileLoss(objective: Partial<Objective>, vocab: number):
   const graph = new Graph("loss");
   const logits = graph.input("logits", "float32", ["R", vocab]);
   const result = rowLosses(full, logits, declareRows(graph, full, "R", vocab));
+  const { distance, logprobs, entropy } = result.reports;
   const [gradient] = gradientsOf(result.loss, [logits]);
-  const outputs = { loss: result.loss, rows: result.distance_R, logprobs: result.logprobs_R, entropy: result.entropy_R };
+  const outputs = { loss: result.loss, rows: distance!, logprobs: logprobs!, entropy: entropy! };
   for (const [name, value] of Object.entries({ ...outputs, gradient: gradient! })) graph.output(`out.${name}`, value);
   const session = await Session.create(graph, { device: "cpu", threads: 1 });
   const run = async (input: LossCase): Promise<LossResult> => {

@@ -67,6 +67,11 @@ function phaseProblems(phase: Phase, field: string, { teachers, rewards }: RunSp
     problem(`${field}.objective.alpha`, `alpha ${objective.alpha} weighs a reward, and \`rewards\` is empty`);
   if (objective.divergence === "cross_entropy" && lambda > 0)
     problem(`${field}.lambda`, "cross_entropy on the student's own samples teaches nothing; use lambda 0 or a divergence");
+  if (objective.divergence === "constant_advantage" && Math.min(lambda, lambdaEnd) < 1)
+    problem(
+      `${field}.lambda`,
+      `is ${Math.min(lambda, lambdaEnd)}: constant_advantage weighs what the student itself samples, and dataset text is not sampled; use lambda 1`,
+    );
   if (choosesWithoutSampling(phase))
     problem(
       `${field}.objective.signal`,

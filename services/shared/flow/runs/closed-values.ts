@@ -39,6 +39,7 @@ export const closedValues = {
   "ObjectiveSpec.baseline": ["batch", "group", "none"],
   "ObjectiveSpec.divergence": [
     "adaptive_kl",
+    "constant_advantage",
     "cross_entropy",
     "entropy_aware",
     "forward_kl",
@@ -55,6 +56,7 @@ export const closedValues = {
   "ObjectiveSpec.signal": ["full", "hidden", "random_k", "sampled", "student_top_k", "top_k"],
   "OptimizerSpec.schedule": ["constant", "cosine", "linear"],
   "PhaseSpec.preset": [
+    "constant_advantage",
     "context_distillation",
     "f_distill",
     "gkd",

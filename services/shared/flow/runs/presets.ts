@@ -12,6 +12,8 @@ export interface Preset {
 
 /** The methods of the field, by the names they go by. */
 export const presets: Readonly<Record<Closed<"PhaseSpec.preset">, Preset>> = {
+  /** The control that asks no teacher: a constant negative advantage on what the student finds improbable (arXiv 2608.31046). */
+  constant_advantage: { lambda: 1, objective: { divergence: "constant_advantage", normalisation: "token" } },
   /** Askell et al. 2021, Snell et al. 2022, on the student's samples: what a teacher does under a context, without it. */
   context_distillation: { lambda: 1, objective: { divergence: "forward_kl" }, ownPrompt: true },
   /** Wen et al. 2023, with total variation. */

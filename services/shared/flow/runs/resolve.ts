@@ -48,6 +48,7 @@ export interface ObjectiveSettings {
   readonly baseline: Closed<"ObjectiveSpec.baseline">;
   readonly klCoef: number;
   readonly klBaseline: boolean;
+  readonly lowProbability: number;
   readonly ratioClip: number;
   readonly temperatureSquared: boolean;
   /** 0: all completion tokens count. */
@@ -112,7 +113,11 @@ export interface TrackingSettings {
 export type RoleName = "student" | "teacher" | "reward" | "learner";
 
 /** The parts of an objective that need a teacher's score. */
-export const needsScore = ({ alpha, divergence }: ObjectiveSettings): boolean => alpha > 0 && divergence !== "cross_entropy";
+export const needsScore = ({ alpha, divergence }: ObjectiveSettings): boolean => alpha > 0 && !withoutTeacher.includes(divergence);
+
+/** The objectives that compare with no teacher. */
+const withoutTeacher: readonly ObjectiveSettings["divergence"][] = ["constant_advantage", "cross_entropy"];
+
 /** True if rewards enter the objective. */
 export const needsReward = ({ alpha }: ObjectiveSettings): boolean => alpha < 1;
 /** The student's share of the steps, linear over the phase. */
@@ -195,6 +200,7 @@ type NumericSetting =
   | "forwardWeight"
   | "headMass"
   | "klCoef"
+  | "lowProbability"
   | "ratioClip"
   | "skew"
   | "studentTemperature"
@@ -227,6 +233,7 @@ export function resolveObjective(
     baseline: closedValue("ObjectiveSpec.baseline", given?.baseline || (samplesPerPrompt > 1 ? "group" : "batch")),
     klCoef: numeric("klCoef", 1),
     klBaseline: given?.klBaseline ?? false,
+    lowProbability: numeric("lowProbability", 0.5),
     ratioClip: numeric("ratioClip", 10),
     temperatureSquared: given?.temperatureSquared ?? false,
     prefixTokens: given?.prefixTokens ?? 0,

@@ -1,5 +1,6 @@
 import { defined } from "../../base/defined.js";
-import { type TextMetric, textMetrics } from "../text/metrics/table.js";
+import { binaryMetrics, type TextMetric, textMetrics } from "../text/metrics/table.js";
+import { calibrationError } from "./calibration.js";
 import type { TokenDivergences } from "./divergence.js";
 import { passAtK } from "./pass-at-k.js";
 import { type BleuUnit, selfBleuOf } from "./self-bleu.js";
@@ -16,6 +17,8 @@ export interface JudgedSample {
   /** Terms of the reward by their kind, unweighted. */
   readonly rewardComponents?: Readonly<Record<string, number>>;
   readonly divergences?: TokenDivergences;
+  /** How sure the model was of it; see calibration.ts. */
+  readonly confidence?: number;
 }
 
 /** What is measured on the samples. */
@@ -48,6 +51,10 @@ export interface Figures {
   readonly selfBleu?: number;
   /** Mean length in tokens. */
   readonly length?: number;
+  /** Mean over the completions whose log-probabilities are known. */
+  readonly confidence?: number;
+  /** Over those that have a reference, too; absent unless the metric is 0 or 1. */
+  readonly calibrationError?: number;
 }
 
 /** Figures over completions of one model at one temperature. */
@@ -70,10 +77,19 @@ export function figuresOf(samples: readonly JudgedSample[], { metric, passAt, se
       selfBleuUnit,
     ),
     length: meanOf(samples.map(({ tokens }) => tokens)),
+    confidence: meanOf(samples.flatMap(({ confidence }) => confidence ?? [])),
+    calibrationError: metric && binaryMetrics.includes(metric) ? calibrationOf(samples, textMetrics[metric]) : undefined,
   });
 }
 
 const meanOf = (list: readonly number[]): number | undefined => (list.length ? list.reduce((a, b) => a + b, 0) / list.length : undefined);
+
+const calibrationOf = (samples: readonly JudgedSample[], measure: (text: string, reference: string) => number): number | undefined =>
+  calibrationError(
+    samples.flatMap(({ text, reference, confidence }) =>
+      reference === "" || confidence === undefined ? [] : [{ confidence, right: measure(text, reference) === 1 }],
+    ),
+  );
 
 function meanComponents(rewarded: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const names = Object.keys(rewarded[0] ?? {});

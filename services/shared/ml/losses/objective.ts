@@ -3,14 +3,14 @@ import type { HiddenDtype } from "../signals/hidden-dtype.js";
 import type { Signal } from "../signals/score.js";
 import { type SignalKind, signals } from "../signals/table.js";
 import { type DivergenceOptions, divergences } from "./divergences.js";
-import { type ObjectiveName, refusal } from "./permits.js";
+import { asksTeacher, type ObjectiveName, refusal } from "./permits.js";
 
 /**
  * What one optimiser step minimises, over the completion tokens n of its sequences y:
  *
  *   Σ_y Σ_n w_yn ( α · distance_yn − (1−α) · A_y · ρ_yn · log q(y_n) )
  *
- * `distance` is a divergence between distributions, or a loss on the given token (`cross_entropy`, `opd`); w are the
+ * `distance` is a divergence between distributions, or a loss on the given token (`cross_entropy`, `opd`, `constant_advantage`); w are the
  * normalisation's weights; A the advantage; ρ the clipped importance ratio, held constant.
  */
 export interface Objective extends DivergenceOptions {
@@ -27,9 +27,12 @@ export interface Objective extends DivergenceOptions {
   readonly teacherTemperature: number;
   /** Multiply a divergence between distributions by studentTemperature². */
   readonly temperatureSquared: boolean;
+  /** Factor of what `opd` and `constant_advantage` weigh a token with. */
   readonly klCoef: number;
   /** opd: subtract the log-ratio's expectation (vOPD). */
   readonly klBaseline: boolean;
+  /** constant_advantage: tokens that the student gives less than this probability have the advantage. */
+  readonly lowProbability: number;
   readonly ratioClip: number;
   readonly normalisation: "sequence" | "token";
   /** Which completion tokens count; absent: all. The w of the others are 0, and the mean is that of those that count. */
@@ -47,7 +50,7 @@ export interface TokenSelection {
 export const comparesDistributions = ({ alpha, divergence }: Objective): boolean => alpha > 0 && divergence in divergences;
 
 /** True if a teacher must score the sequences at all. */
-export const needsTeacher = ({ alpha, divergence }: Objective): boolean => alpha > 0 && divergence !== "cross_entropy";
+export const needsTeacher = ({ alpha, divergence }: Objective): boolean => alpha > 0 && asksTeacher(divergence);
 
 /** True if each row needs more of the teacher than the given token's log-probability. */
 export const readsSignal = (objective: Objective): boolean =>
@@ -80,6 +83,7 @@ export function objectiveProblems(objective: Objective, vocab = Number.MAX_SAFE_
     ["teacherTemperature", "teacherTemperature", 1e-3, 1e3],
     ["ratioClip", "ratioClip", 1, Number.MAX_VALUE],
     ["klCoef", "klCoef", 0, Number.MAX_VALUE],
+    ["lowProbability", "lowProbability", 0, 1],
     ...(largest === undefined ? [] : [["k", "topK", 1, largest] as const]),
   ];
   const problems = bounds.flatMap(([field, name, lowest, highest]) => {

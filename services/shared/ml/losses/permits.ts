@@ -3,7 +3,7 @@ import { type SignalKind, signalKinds, signals } from "../signals/table.js";
 import type { DivergenceName } from "./divergences.js";
 
 /** Everything that an objective may minimise beside a reward. */
-export type ObjectiveName = DivergenceName | "cross_entropy" | "opd";
+export type ObjectiveName = DivergenceName | "constant_advantage" | "cross_entropy" | "opd";
 
 /** What a signal's form gives to a loss. */
 type Given = SignalForm["gives"];
@@ -18,6 +18,7 @@ const none: readonly Given[] = ["distribution", "forwardKl", "token"];
 /** What each objective can be had from; which kinds of signal those are, their forms say. */
 export const permits: { readonly [Name in ObjectiveName]: readonly Given[] } = {
   adaptive_kl: distribution,
+  constant_advantage: none,
   cross_entropy: none,
   entropy_aware: distribution,
   // Draws give an unbiased estimate of the cross-entropy, which is linear in the teacher's distribution.
@@ -30,6 +31,9 @@ export const permits: { readonly [Name in ObjectiveName]: readonly Given[] } = {
   skew_reverse_kl: distribution,
   tvd: distribution,
 };
+
+/** True if an objective compares with a teacher. */
+export const asksTeacher = (objective: ObjectiveName): boolean => permits[objective] !== none;
 
 /** True if a kind of signal can give an objective. */
 export const isPermitted = (objective: ObjectiveName, signal: SignalKind): boolean =>
@@ -46,7 +50,7 @@ export function refusal(objective: ObjectiveName, signal: SignalKind, klBaseline
   const canGive = (kind: SignalKind) => needed.includes(signals[kind].form.gives);
   if (canGive(signal)) return undefined;
   const kinds = signalKinds.filter(canGive).join(", ");
-  const others = (Object.keys(permits) as ObjectiveName[]).filter((name) => name !== "cross_entropy" && isPermitted(name, signal));
+  const others = (Object.keys(permits) as ObjectiveName[]).filter((name) => asksTeacher(name) && isPermitted(name, signal));
   const what = baseline ? "opd with klBaseline" : objective;
   return `is ${signal}, which cannot give ${what}; use one of ${kinds}, or a divergence that ${signal} gives: ${others.join(", ")}`;
 }

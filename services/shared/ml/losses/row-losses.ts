@@ -7,6 +7,7 @@ import { floored, ofLabels } from "../signals/logprobs.js";
 import { signals } from "../signals/table.js";
 import { divergences, reverseKl } from "./divergences.js";
 import { needsTeacher, type Objective, readsSignal } from "./objective.js";
+import { overlapClasses, topOverlap } from "./overlap.js";
 
 /** Inputs of the loss with one element per row, of length R. */
 export interface RowInputs {
@@ -48,15 +49,25 @@ export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab
   };
 }
 
-/** What the loss says about each row, [R], besides the scalar loss. */
+/**
+ * What a loss says about each row, [R] float32, by name: `distance`, as the objective has it, in nats; `logprobs`, log q of the token at
+ * temperature 1; `entropy`, −Σ q log q at temperature 1; `overlap`, as {@link topOverlap}, where the teacher's classes are at hand.
+ */
+export type RowReport = "distance" | "entropy" | "logprobs" | "overlap";
+
+/** What an objective's loss reports of each row. */
+export const rowReports = (objective: Objective): readonly RowReport[] => [
+  "distance",
+  "logprobs",
+  "entropy",
+  ...(readsSignal(objective) && signals[objective.signal].form.gives === "distribution" ? (["overlap"] as const) : []),
+];
+
+/** A loss, and what it says about each row besides. */
 export interface RowLosses {
   /** Weighted sum over the rows: this part's share of the step's loss. */
   readonly loss: Value;
-  readonly distance_R: Value;
-  /** log q of the token at temperature 1. */
-  readonly logprobs_R: Value;
-  /** −Σ q log q at temperature 1. */
-  readonly entropy_R: Value;
+  readonly reports: Readonly<Partial<Record<RowReport, Value>>>;
 }
 
 /** The loss of rows whose student logits are given. */
@@ -67,13 +78,24 @@ export function rowLosses(objective: Objective, logits_RV: Value, inputs: LossIn
   const frozen = op.stopGradient(logq_RV);
   const entropy_R = op.neg(op.reduceSum(op.mul(op.exp(frozen), frozen), [-1]));
   const ratio_R = importanceRatio(objective, op.stopGradient(logprobs_R), rows);
-  const distance_R = distance(objective, logits_RV, logprobs_R, ratio_R, inputs);
-  let perRow_R = objective.alpha === 1 ? distance_R.loss : op.mul(distance_R.loss, objective.alpha);
+  const { loss: distance_R, report, logp_RC } = distance(objective, logits_RV, logprobs_R, ratio_R, inputs);
+  let perRow_R = objective.alpha === 1 ? distance_R : op.mul(distance_R, objective.alpha);
   if (objective.alpha < 1) {
     const reinforce_R = op.mul(op.mul(rows.advantages, ratio_R), logprobs_R);
     perRow_R = op.sub(perRow_R, op.mul(reinforce_R, 1 - objective.alpha));
   }
-  return { loss: op.reduceSum(op.mul(perRow_R, rows.weights)), distance_R: distance_R.report, logprobs_R, entropy_R };
+  const reports = {
+    ...{ distance: report, logprobs: logprobs_R, entropy: entropy_R },
+    ...(logp_RC && { overlap: overlapOf(objective, frozen, logp_RC, inputs) }),
+  };
+  return { loss: op.reduceSum(op.mul(perRow_R, rows.weights)), reports };
+}
+
+function overlapOf({ signal, k }: Objective, logq_RV: Value, logp_RC: Value, inputs: LossInputs): Value {
+  const { form } = signals[signal];
+  if (form.gives !== "distribution") throw new RetortError("Internal", `${signal} names no classes`);
+  const classes = overlapClasses(signal, k, logq_RV.shape[1] as number);
+  return topOverlap(form.topIds(inputs.signal, logp_RC, classes), logq_RV, classes);
 }
 
 /** ρ = min(q/q_sampler, clip) on sampled tokens, 1 on dataset text. */
@@ -86,10 +108,13 @@ function importanceRatio(objective: Objective, logprobs_R: Value, rows: RowInput
 interface Distance {
   readonly loss: Value;
   readonly report: Value;
+  /** The teacher's log-probabilities over the signal's classes, [R, C], where it sends a distribution. */
+  readonly logp_RC?: Value | undefined;
 }
 
 function distance(objective: Objective, logits_RV: Value, logprobs_R: Value, ratio_R: Value, inputs: LossInputs): Distance {
   const { divergence, studentTemperature, temperatureSquared } = objective;
+  if (divergence === "constant_advantage") return constantAdvantage(objective, logprobs_R, ratio_R);
   if (divergence === "cross_entropy" || !needsTeacher(objective)) {
     const loss = op.neg(logprobs_R);
     return { loss, report: loss };
@@ -97,11 +122,12 @@ function distance(objective: Objective, logits_RV: Value, logprobs_R: Value, rat
   if (divergence === "opd") return policyGradient(objective, logits_RV, logprobs_R, ratio_R, inputs);
   const scaled_RV = studentTemperature === 1 ? logits_RV : op.div(logits_RV, studentTemperature);
   const { form } = signals[objective.signal];
+  const both = form.gives === "forwardKl" ? undefined : classes(objective, scaled_RV, inputs);
   const value_R =
     form.gives === "forwardKl"
       ? form.forwardKl(inputs.signal, scaled_RV, shapeOf(objective, scaled_RV))
-      : divergences[divergence](...pair(classes(objective, scaled_RV, inputs)), objective);
-  return { loss: temperatureSquared ? op.mul(value_R, studentTemperature ** 2) : value_R, report: value_R };
+      : divergences[divergence](...pair(both as Classes), objective);
+  return { loss: temperatureSquared ? op.mul(value_R, studentTemperature ** 2) : value_R, report: value_R, logp_RC: both?.logp_RC };
 }
 
 const shapeOf = (objective: Objective, logits_RV: Value): SignalShape => ({ ...objective, vocab: logits_RV.shape[1] as number });
@@ -116,6 +142,17 @@ function classes(objective: Objective, logits_RV: Value, { signal }: LossInputs)
 }
 
 /**
+ * constant_advantage: the control that asks no teacher. Every token that the student gives less than `lowProbability` has the advantage
+ * −c, the others 0; the loss is c · [q < lowProbability] · ρ · log q. It makes the student surer of what it does already: what a
+ * distillation gains beyond it, the teacher has taught (arXiv 2608.31046).
+ */
+function constantAdvantage({ klCoef, lowProbability }: Objective, logprobs_R: Value, ratio_R: Value): Distance {
+  const low_R = op.cast(op.less(op.stopGradient(logprobs_R), Math.log(lowProbability)), "float32");
+  const penalty_R = op.mul(low_R, klCoef);
+  return { loss: op.mul(op.mul(penalty_R, ratio_R), logprobs_R), report: penalty_R };
+}
+
+/**
  * opd: policy gradient of the sampled reverse KL (Thinking Machines 2025). The advantage is A = −c (log q − log p − b),
  * held constant; the loss is −A ρ log q. b is 0, or with klBaseline the expectation of the log-ratio over the student's
  * tokens, KL(q‖p) at this prefix (Oh et al. 2026, vOPD, arXiv 2605.07865). Any b that does not look at the token leaves the
@@ -127,5 +164,6 @@ function policyGradient(objective: Objective, logits_RV: Value, logprobs_R: Valu
   const teacher_R = both && signals[objective.signal].needsHead ? ofLabels(both.logp_RC, labels) : floored(teacherLogprobs);
   const gap_R = op.sub(op.stopGradient(logprobs_R), teacher_R);
   const centred_R = both && objective.klBaseline ? op.sub(gap_R, reverseKl(both.logp_RC, both.logq_RC, objective)) : gap_R;
-  return { loss: op.mul(op.mul(op.mul(centred_R, objective.klCoef), ratio_R), logprobs_R), report: gap_R };
+  const loss = op.mul(op.mul(op.mul(centred_R, objective.klCoef), ratio_R), logprobs_R);
+  return { loss, report: gap_R, logp_RC: both?.logp_RC };
 }

@@ -39,6 +39,12 @@ export interface DistributionForm extends Form {
   readonly gives: "distribution";
   /** From the student's logits [R, V], divided by its temperature. */
   classes(signal: SignalInputs, logits_RV: Value, shape: SignalShape): Classes;
+  /**
+   * The teacher's k most probable classes as ids of the vocabulary, int64 [R, k]; where the student chose the classes, of those.
+   *
+   * @param logp_RC the teacher's side of {@link classes}
+   */
+  topIds(signal: SignalInputs, logp_RC: Value, k: number): Value;
 }
 
 /** A signal that gives an estimate of the forward KL, and nothing else. */

@@ -33,6 +33,7 @@ export const full: SignalDefinition = {
     gives: "distribution",
     declare: (graph, rows, { vocab }) => perRow({ full: graph.input("signal.full", "float32", [rows, vocab]) }),
     classes: (signal, logits_RV) => ({ logp_RC: floored(inputOf(signal, "full")), logq_RC: op.logSoftmax(logits_RV) }),
+    topIds: (_, logp_RC, k) => op.topK(logp_RC, k)[1],
   },
   layout,
 };

@@ -40,6 +40,7 @@ const form: DistributionForm = {
       : op.fusedMatMul(states_RE, head_VE, { transB: true, alpha });
     return { logp_RC: floored(op.logSoftmax(teacher_RV)), logq_RC: op.logSoftmax(logits_RV) };
   },
+  topIds: (_, logp_RC, k) => op.topK(logp_RC, k)[1],
 };
 
 /** The head of the micro-batch's scores, which all name the same one. */

@@ -52,6 +52,10 @@ export const topForm: DistributionForm = {
     const tail_R1 = op.sub(op.reduceLogSumExp(rest_RV), total_R1);
     return { logp_RC, logq_RC: op.withShape(op.concat([chosen_RK, floored(tail_R1)], 1), [logits_RV.shape[0]!, k + 1]) };
   },
+  topIds: (signal, _, k) => {
+    const [, order_RK] = op.topK(inputOf(signal, "top"), k);
+    return op.cast(op.gatherElements(inputOf(signal, "ids"), order_RK), "int64");
+  },
 };
 
 /** The inputs of {@link topForm}; rows that fill up hold the first k classes. */

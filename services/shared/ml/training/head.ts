@@ -5,14 +5,10 @@ import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32 } from "../graph/tensor.js";
 import type { Objective } from "../losses/objective.js";
-import { type LossInputs, type RowInputs, rowLosses } from "../losses/row-losses.js";
+import { type LossInputs, type RowInputs, type RowLosses, rowLosses } from "../losses/row-losses.js";
 
 /** The vocabulary part of a step: its loss, what it reports per row, and its gradients, already computed. */
-export interface HeadResult {
-  readonly loss: Value;
-  readonly distance_R: Value;
-  readonly logprobs_R: Value;
-  readonly entropy_R: Value;
+export interface HeadResult extends RowLosses {
   readonly hiddenGradient_RD: Value;
   /** Undefined for a head that is not trained. */
   readonly headGradient_VD: Value | undefined;
@@ -31,9 +27,9 @@ export function plainHead({ objective, logits, trained }: HeadForm, hidden_RD: V
   // Cut off from the body: a tied head is also the embedding, whose share of the gradient the body's backward gives.
   const input_RD = op.stopGradient(hidden_RD);
   const logits_RV = logits(input_RD, head_VD);
-  const { loss, distance_R, logprobs_R, entropy_R } = rowLosses(objective, logits_RV, inputs);
+  const { loss, reports } = rowLosses(objective, logits_RV, inputs);
   const [hiddenGradient_RD, headGradient_VD] = gradientsOf(loss, trained ? [input_RD, head_VD] : [input_RD]) as [Value, Value?];
-  return { loss, distance_R, logprobs_R, entropy_R, hiddenGradient_RD, headGradient_VD };
+  return { loss, reports, hiddenGradient_RD, headGradient_VD };
 }
 
 /**
@@ -61,19 +57,20 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
   const gradient = part.headGradient_VD;
   const soFar = () => op.withShape(body.input("head.gradient", "float32", ["rows", "columns"]), gradient!.shape);
   if (gradient) body.output("head.gradientOut", sumOf([soFar(), gradient]));
-  for (const name of ["distance_R", "logprobs_R", "entropy_R", "hiddenGradient_RD"] as const) body.output(`head.${name}`, part[name]);
+  const reports = Object.entries(part.reports);
+  for (const [name, value] of [...reports, ["hiddenGradient", part.hiddenGradient_RD] as const]) body.output(`head.${name}`, value);
   const blocks = op.div(op.squeeze(op.dimOf(hidden_RD, 0), [0]), block);
   const stacked = ["blocks", "block"];
   const width = hidden_RD.shape[1]!;
-  const types = [stacked, stacked, stacked, [...stacked, width]].map((shape) => ({ dtype: "float32" as const, shape }));
+  const types = [...reports.map(() => stacked), [...stacked, width]].map((shape) => ({ dtype: "float32" as const, shape }));
   // One zero is added to the first block's gradient: a [V, D] array of them would lie there until the loop's end.
   const zero = graph.constant(float32([0], [1, 1]));
   const before = [graph.scalar(0), ...(gradient ? [zero] : [])];
   const { state, scanned } = op.loop(graph, body, blocks, undefined, before, types);
-  const [distance_R, logprobs_R, entropy_R] = scanned.slice(0, 3).map((x) => op.reshape(x, [hidden_RD.shape[0]!])) as [Value, Value, Value];
-  const hiddenGradient_RD = op.reshape(scanned[3]!, hidden_RD.shape);
+  const unblocked = Object.fromEntries(reports.map(([name], i) => [name, op.reshape(scanned[i]!, [hidden_RD.shape[0]!])]));
+  const hiddenGradient_RD = op.reshape(scanned[reports.length]!, hidden_RD.shape);
   const headGradient_VD = gradient && op.withShape(state[1]!, gradient.shape);
-  return { loss: state[0]!, headGradient_VD, distance_R, logprobs_R, entropy_R, hiddenGradient_RD };
+  return { loss: state[0]!, reports: unblocked, headGradient_VD, hiddenGradient_RD };
 }
 
 const mapValues = <T>(record: Readonly<Record<string, T>>, map: (value: T) => T): Record<string, T> =>

@@ -1,5 +1,7 @@
 import { found } from "../../base/found.js";
 import { float32, type Tensor } from "../graph/tensor.js";
+import type { Objective } from "../losses/objective.js";
+import { rowReports } from "../losses/row-losses.js";
 import { floatsOf, type Outputs, scalarOf } from "../runtime/outputs.js";
 import type { MicroBatch, TrainSequence } from "./batch.js";
 
@@ -17,6 +19,8 @@ export interface StepStats {
   readonly mismatchKl: number;
   /** (Σw)² / Σw² over the sequences' importance weights, as a share of the sampled sequences; 1 where none was sampled. */
   readonly effectiveSampleShare: number;
+  /** Mean share of the teacher's most probable classes that are among the student's, per completion token; undefined where the signal names none. */
+  readonly topOverlap: number | undefined;
   /** Mean distance of each sequence, in the order of the batch. */
   readonly sequenceDivergence: Float32Array;
   /** Of each sequence that was watched, token by token. */
@@ -33,11 +37,11 @@ export interface TokenStats {
   readonly logprobs: Float32Array;
 }
 
-/** Arrays for what a micro-batch's graph reports: its loss, and three numbers of each row. */
-export function rowOutputs({ feeds }: MicroBatch): Readonly<Record<string, Tensor<"float32">>> {
+/** Arrays for what a micro-batch's graph reports: its loss, and some numbers of each row. */
+export function rowOutputs({ feeds }: MicroBatch, objective: Objective): Readonly<Record<string, Tensor<"float32">>> {
   const rows = found(feeds.rows, "the rows of a micro-batch").data.length;
   const perRow = () => float32(new Float32Array(rows), [rows]);
-  return { loss: float32([0], []), distance: perRow(), logprobs: perRow(), entropy: perRow() };
+  return { loss: float32([0], []), ...Object.fromEntries(rowReports(objective).map((name) => [name, perRow()])) };
 }
 
 /** Gathers the per-row outputs of the micro-batches of one step. */
@@ -54,6 +58,7 @@ export class StatsCollector {
   #tokens = 0;
   #mismatch = 0;
   #sampledTokens = 0;
+  #overlap: number | undefined;
 
   /** @param watched members of the batch whose tokens are reported one by one */
   constructor(batch: readonly TrainSequence[], weights: readonly number[], watched: readonly number[] = []) {
@@ -65,6 +70,7 @@ export class StatsCollector {
 
   add({ members }: MicroBatch, outputs: Outputs): void {
     const [distance, logprobs, entropy] = [floatsOf(outputs, "distance"), floatsOf(outputs, "logprobs"), floatsOf(outputs, "entropy")];
+    const overlap = outputs.overlap && floatsOf(outputs, "overlap");
     this.#loss += scalarOf(outputs, "loss");
     let row = 0;
     for (const member of members) {
@@ -78,6 +84,7 @@ export class StatsCollector {
       for (let n = 0; n < completionIds.length; n++, row++) {
         total += distance[row]!;
         this.#entropy += entropy[row]!;
+        if (overlap) this.#overlap = (this.#overlap ?? 0) + overlap[row]!;
         if (samplerLogprobs) {
           const difference = logprobs[row]! - samplerLogprobs[n]!;
           logRatio += difference;
@@ -104,6 +111,7 @@ export class StatsCollector {
       entropy: this.#entropy / this.#tokens,
       mismatchKl: this.#sampledTokens ? this.#mismatch / this.#sampledTokens : 0,
       effectiveSampleShare: effectiveShare(this.#logRatios),
+      topOverlap: this.#overlap === undefined ? undefined : this.#overlap / this.#tokens,
       sequenceDivergence: this.#sequenceDivergence,
       watched: this.#watched.map((member) => found(this.#tokenStats.get(member), `sequence ${member} of the step`)),
     };

@@ -56,9 +56,7 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
     ? blockedHead(form, hidden_RD, head_VD, rows, graph.input("blockRows", "int64", []))
     : plainHead(form, hidden_RD, head_VD, rows);
   graph.output("loss", head.loss);
-  graph.output("distance", head.distance_R);
-  graph.output("logprobs", head.logprobs_R);
-  graph.output("entropy", head.entropy_R);
+  for (const [name, value] of Object.entries(head.reports)) graph.output(name, value);
   return { hidden_RD, head_VD, head, stages, wrt };
 }
 

@@ -224,7 +224,7 @@ export class Trainer {
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members);
       const session = await this.#session("values", form, part);
-      const outputs = await session.run({ ...part.feeds, ...feeds }, rowOutputs(part));
+      const outputs = await session.run({ ...part.feeds, ...feeds }, rowOutputs(part, this.#options.objective));
       const all = floatsOf(outputs, tokens.by === "entropy" ? "entropy" : "distance");
       let row = 0;
       for (const member of members) {
@@ -251,7 +251,7 @@ export class Trainer {
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members, counted);
       const session = await this.#session(kind, form, part);
-      stats.add(part, await session.run({ ...part.feeds, ...constant }, { ...gradientsOut, ...rowOutputs(part) }));
+      stats.add(part, await session.run({ ...part.feeds, ...constant }, { ...gradientsOut, ...rowOutputs(part, this.#options.objective) }));
     }
   }
 

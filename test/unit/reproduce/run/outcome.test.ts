@@ -22,6 +22,15 @@ describe("totalsOf()", () => {
   });
 });
 
+describe("the overlap of most probable classes", () => {
+  const step = (topOverlap?: number) => create(StepFinishedSchema, { topOverlap });
+
+  it("is that of the first and of the last step that reports it", () => {
+    expect(totalsOf([step(), step(0.5), step(0.6), step(0.75), step()]).overlap).toEqual({ first: 0.5, last: 0.75 });
+    expect(totalsOf([step(), step()])).not.toHaveProperty("overlap");
+  });
+});
+
 describe("trainingFlops()", () => {
   const cost = { student: 100, teacher: 1000, promptTokens: 4, scored: false };
   const [tokens, own] = [22 + 5 * 4, 10 + 2 * 4];

@@ -14,5 +14,8 @@ export const textMetrics = {
   rouge_l: rougeL,
 } as const;
 
+/** The metrics that are 0 or 1: whether a completion is right. */
+export const binaryMetrics: readonly (keyof typeof textMetrics)[] = ["exact_match", "normalized_match", "numeric"];
+
 /** The name of a metric of texts, as evaluations and rewards write it. */
 export type TextMetric = keyof typeof textMetrics;

@@ -8,7 +8,7 @@ const tokenizer = characterTokenizer("abc");
 
 function sample(text: string): Sample {
   const ids = Int32Array.from(tokenizer.encode(text));
-  return { row: 0, prompt: "<|user|>q", reference: "", text, ids, divergence: Float32Array.from(ids, () => 1) };
+  return { row: 0, prompt: "<|user|>q", reference: "", text, ids, confidence: 0.5, divergence: Float32Array.from(ids, () => 1) };
 }
 
 function model(name: string, text: string, more: Partial<Distilled> = {}): Distilled {

@@ -51,6 +51,12 @@ describe("examineSpec()", () => {
     ],
     ["a divergence and no teacher", none, "phases[0]", /jsd needs a teacher/],
     ["a reward's weight and no reward", { phases: [{ steps: 1, preset: "rl" }] }, "phases[0].objective.alpha", /rewards.*empty/],
+    [
+      "a control of own samples, on texts",
+      { phases: [{ steps: 1, preset: "constant_advantage", lambda: 0.5 }] },
+      "phases[0].lambda",
+      /is 0.5: .*use lambda 1/,
+    ],
     ["likelihood of own samples", { phases: [{ steps: 1, preset: "sft", lambda: 0.5 }] }, "phases[0].lambda", /teaches nothing/],
     ["texts by a teacher that is not there", { data: { generate: { teacher: "x", texts: 1 } } }, "data.generate.teacher", /"x".*default/],
     ["texts without their number", { data: { generate: {} } }, "data.generate.texts", /how many/],

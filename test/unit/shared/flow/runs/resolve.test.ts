@@ -121,7 +121,7 @@ describe("lambdaAt()", () => {
 describe("presets", () => {
   it.each(Object.keys(presets))("%s resolves, and asks for what its objective needs", (preset) => {
     const [phase] = runOf([{ steps: 1, preset }]).phases;
-    const supervised = ["sft", "seq_kd"].includes(preset);
+    const supervised = ["constant_advantage", "sft", "seq_kd"].includes(preset);
     expect(needsScore(phase!.objective)).toBe(!supervised && preset !== "rl");
     expect(needsReward(phase!.objective)).toBe(preset.startsWith("rl"));
     expect(phase!.lambda).toBe(presets[closedValue("PhaseSpec.preset", preset)].lambda);

@@ -1,6 +1,6 @@
 import { divergences } from "../../../../../services/shared/ml/losses/divergences.js";
 import { objectiveProblems } from "../../../../../services/shared/ml/losses/objective.js";
-import { isPermitted, type ObjectiveName, permits, refusal } from "../../../../../services/shared/ml/losses/permits.js";
+import { asksTeacher, isPermitted, type ObjectiveName, permits, refusal } from "../../../../../services/shared/ml/losses/permits.js";
 import { type SignalKind, signalKinds } from "../../../../../services/shared/ml/signals/table.js";
 import { plainObjective } from "../../../../support/loss/loss.js";
 
@@ -8,15 +8,16 @@ const names = Object.keys(permits) as ObjectiveName[];
 
 describe("permits", () => {
   it("says yes or no for every objective and signal there is", () => {
-    expect(new Set(names)).toEqual(new Set([...Object.keys(divergences), "cross_entropy", "opd"]));
-    for (const kind of signalKinds) expect(isPermitted("cross_entropy", kind)).toBe(true);
+    expect(new Set(names)).toEqual(new Set([...Object.keys(divergences), "constant_advantage", "cross_entropy", "opd"]));
+    for (const kind of signalKinds)
+      for (const name of ["constant_advantage", "cross_entropy"] as const) expect(isPermitted(name, kind)).toBe(true);
   });
 
   it("lets sampled give opd alone, and random_k the forward KL alone", () => {
-    const given = (kind: SignalKind) => names.filter((name) => name !== "cross_entropy" && isPermitted(name, kind));
+    const given = (kind: SignalKind) => names.filter((name) => asksTeacher(name) && isPermitted(name, kind));
     expect(given("sampled")).toEqual(["opd"]);
     expect(given("random_k")).toEqual(["forward_kl"]);
-    for (const kind of ["full", "hidden", "student_top_k", "top_k"] as const) expect(given(kind)).toHaveLength(names.length - 1);
+    for (const kind of ["full", "hidden", "student_top_k", "top_k"] as const) expect(given(kind)).toHaveLength(names.length - 2);
   });
 });
 

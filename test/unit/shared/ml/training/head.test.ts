@@ -1,6 +1,7 @@
 import { deriveSeed, normals } from "../../../../../services/shared/base/random.js";
 import { float32, type Tensor } from "../../../../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
+import { rowReports } from "../../../../../services/shared/ml/losses/row-losses.js";
 import { decoderInputs } from "../../../../../services/shared/ml/models/architectures/sequence-inputs.js";
 import { headDigest } from "../../../../../services/shared/ml/models/model.js";
 import { wholeModel } from "../../../../../services/shared/ml/models/trainable.js";
@@ -80,6 +81,7 @@ describe("the vocabulary loss in blocks of rows", () => {
     ["the forward KL from draws", { signal: "random_k", k: 30 }],
     ["the policy gradient with its baseline", { divergence: "opd", klBaseline: true }],
     ["the policy gradient of sampled tokens, and a reward", { divergence: "opd", signal: "sampled", alpha: 0.3 }],
+    ["the control without a teacher", { divergence: "constant_advantage" }],
     ["cross-entropy by tokens", { divergence: "cross_entropy", normalisation: "token" }],
   ])("has the loss and gradients of all rows at once, to 1e-5: %s", async (_, settings) => {
     const objective = { ...plainObjective, ...settings };
@@ -91,7 +93,7 @@ describe("the vocabulary loss in blocks of rows", () => {
         expectAllClose(blocked.loss!.data as Float32Array, plain.loss!.data as Float32Array, { rtol: 1e-5, atol: 1e-6 }, "loss");
         for (const name of Object.keys(plain).filter((name) => name.startsWith("next:g:")))
           expectAllClose(blocked[name]!.data as Float32Array, plain[name]!.data as Float32Array, { rtol: 1e-5, atol: 1e-5 }, name);
-        for (const name of ["distance", "logprobs", "entropy"]) {
+        for (const name of rowReports(objective)) {
           const rows = (plain[name]!.data as Float32Array).length;
           expectAllClose(
             (blocked[name]!.data as Float32Array).subarray(0, rows),
