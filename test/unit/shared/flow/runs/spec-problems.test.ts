@@ -81,7 +81,9 @@ describe("checkMessage(), of a closed set,", () => {
   });
   it("names the set where nothing is near, and doesn't quote what stands there", () => {
     const [problem] = said("hunter2");
-    expect(problem?.description).toMatch(/^is none of constant_advantage, context_distillation, f_distill, .*supervised_kd; choose one of them$/);
+    expect(problem?.description).toMatch(
+      /^is none of constant_advantage, context_distillation, f_distill, .*supervised_kd; choose one of them$/,
+    );
     expect(problem).not.toHaveProperty("suggestion");
   });
 });
