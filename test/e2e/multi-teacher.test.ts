@@ -50,6 +50,42 @@ describe("a run with two teachers", () => {
       if (event.case === "stepFinished") expect([event.value.sequences, event.value.failedPrompts]).toEqual([8, 0]);
   });
 
+  it("reports and weighs each teacher by itself, and says how much of the way to it is recovered", async () => {
+    const data = await dataOf("weighed.jsonl", (n) => (n < 6 ? "mirror" : "words"));
+    const text = spec("weighed", data)
+      .replace("{ name: words,", "{ name: words, weight: 3,")
+      .replace("- preset: on_policy_kd", "- preset: on_policy_kd\n    objective: { balance: teachers, signal: full }")
+      .replace("rollouts:", "evaluation: { path: data/held-out.jsonl, limit: 8, headroom: true }\nrollouts:");
+    const { run, events } = await cluster.watch(await cluster.begin(text));
+    expect([run.state, run.message]).toEqual([RunState.SUCCEEDED, ""]);
+    const [step] = events.flatMap(({ event }) => (event.case === "stepFinished" ? [event.value] : []));
+    const shares = Object.fromEntries(step!.teachers.map((share) => [share.name, share]));
+    expect(shares).toMatchObject({
+      mirror: { sequences: 6, lossShare: expect.closeTo(0.25, 6) },
+      words: { sequences: 2, lossShare: expect.closeTo(0.75, 6) },
+    });
+    // The student has nothing to learn from itself, and all of its most probable classes.
+    expect(Math.abs(shares.mirror!.divergence)).toBeLessThan(1e-5);
+    expect(shares.words!.divergence).toBeGreaterThan(1e-3);
+    expect(step!.topOverlap).toBeGreaterThan(0.5);
+    // Rows of the held-out file name no teacher, so the first one scores them all.
+    const evaluations = events.flatMap(({ event }) => (event.case === "evaluationFinished" ? [event.value] : []));
+    expect(evaluations.map(({ teachers }) => teachers.map(({ name, prompts }) => [name, prompts]))).toEqual([
+      [["words", 8]],
+      [["words", 8]],
+    ]);
+    const [before, after] = evaluations.map(({ teachers }) => teachers[0]!);
+    expect(before).toMatchObject({ teacherGreedy: 1, recovered: 0 });
+    expect(after).toMatchObject({
+      teacherGreedy: 1,
+      recovered: expect.closeTo((after!.greedy! - before!.greedy!) / (1 - before!.greedy!), 12),
+    });
+    for (const { greedyConfidence, samples } of evaluations) {
+      expect(greedyConfidence).toBeGreaterThan(0);
+      expect(samples[0]!.calibrationError).toBeGreaterThanOrEqual(0);
+    }
+  });
+
   it("compares with the named teacher's distribution, not with another's", async () => {
     const { events } = await cluster.watch(await cluster.begin(spec("mirror", await dataOf("mirror.jsonl", () => "mirror"))));
     const [first] = events.flatMap(({ event }) => (event.case === "stepFinished" ? [event.value] : []));

@@ -8,6 +8,7 @@ import {
   type RunEvent,
   type SampledFigures,
   type StepFinished,
+  type TeacherEvaluation,
   type Waiting,
   Work,
 } from "../../shared/gen/retort/v1/events_pb.js";
@@ -42,9 +43,21 @@ export function evaluationLine(evaluation: EvaluationFinished): string {
     greedy === undefined ? "" : `greedy ${metric} ${share(greedy)}`,
     greedyReward === undefined ? "" : `greedy reward ${digits(greedyReward)}${terms(greedyRewardComponents)}`,
     ...samples.map(sampledWords),
+    ...evaluation.teachers.map(teacherWords),
     failed ? `${failed} completions failed: ${failure}` : "",
   ];
   return `version ${version}: ${parts.filter(Boolean).join(", ")}`;
+}
+
+/** What a teacher's own prompts came to. */
+function teacherWords({ name, greedy, forwardKl, recovered, recoveredReward }: TeacherEvaluation): string {
+  const parts = [
+    greedy === undefined ? "" : `greedy ${share(greedy)}`,
+    forwardKl === undefined ? "" : `KL(teacher‖student) ${digits(forwardKl)}`,
+    recovered === undefined ? "" : `headroom recovered ${share(recovered)}`,
+    recoveredReward === undefined ? "" : `of the reward's ${share(recoveredReward)}`,
+  ];
+  return `${name}: ${parts.filter(Boolean).join(", ")}`;
 }
 
 const completedWords = ({ rows, completed }: DatasetReady): string =>

@@ -41,7 +41,14 @@ function signalProblems({ phases }: ResolvedRun, { name, offer }: NamedModel): P
   });
 }
 
-function writingProblems({ data, teachers }: RunSpecValid, { name, offer, field }: NamedModel): Problem[] {
+function writingProblems({ data, teachers, evaluation }: RunSpecValid, { name, offer, field }: NamedModel): Problem[] {
+  if (offer && evaluation?.headroom)
+    return [
+      {
+        fieldPath: "evaluation.headroom",
+        description: `${name}, ${offer.source}, only scores, so what it reaches itself can't be measured; leave it out`,
+      },
+    ];
   const writer = teachers.findIndex((one) => !data.generate?.teacher || teacherName(one.name) === data.generate.teacher);
   if (!offer || !data.generate || field !== `teachers[${writer}].model`) return [];
   const description = `${name}, ${offer.source}, only scores; have it write a file, and name that in data.path`;

@@ -1,9 +1,11 @@
 import { RetortError } from "../../shared/base/errors.js";
+import { found } from "../../shared/base/found.js";
 import { purge } from "../../shared/base/streams/ensure.js";
 import type { Item } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { promptsPerMessage, type RecordSize, rolloutBytesPerToken } from "../../shared/codec/task-capacity.js";
 import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
+import { firstOf } from "../../shared/flow/runs/events.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { phaseOf } from "../../shared/flow/runs/resolve.js";
 import { streamNames } from "../../shared/flow/streams.js";
@@ -16,7 +18,7 @@ import type { RunContext } from "../context/run-context.js";
 import { waitForResults } from "../context/wait-for-results.js";
 import { issueWriting, type WriteRequest } from "../tasks/issue-writing.js";
 import type { PlannedTask } from "../tasks/planned-task.js";
-import { type EvaluationFigures, evaluationFigures } from "./evaluation-figures.js";
+import { type EvaluationFigures, type EvaluationTeachers, evaluationFigures } from "./evaluation-figures.js";
 
 /** Which version is measured, and on what. */
 export interface EvaluationRequest {
@@ -72,23 +74,38 @@ type SampleSet = Pick<WriteRequest, "sampling" | "samplesPerPrompt" | "signal">;
  * @returns undefined if the run is to stop meanwhile
  */
 export async function evaluateVersion(context: RunContext, request: EvaluationRequest): Promise<EvaluationFigures | undefined> {
-  const { membership, results, host } = context;
+  const { membership, host } = context;
   const { runId, streams } = membership;
   const { version, attempt, settings } = request;
   const startedMs = performance.now();
-  const { greedy, drawn, planned } = await issueSets(membership, request);
+  const { greedy, drawn, own, planned } = await issueSets(membership, request);
   const key = { purpose: Purpose.EVALUATE as const, step: version, attempt };
   const token = stepToken(key);
-  const found = await membership.process.during(Work.EVALUATING, `version ${version}`, version, (tell) =>
+  const results = await membership.process.during(Work.EVALUATING, `version ${version}`, version, (tell) =>
     waitForResults(context, token, planned, (settled, tasks) => tell(settled, tasks)),
   );
-  if (!found) return undefined;
-  const part = ({ from, to }: Part) => found.slice(from, to);
-  const figures = await evaluationFigures(host, part(greedy), drawn.map(part), settings);
-  results.forget(token);
+  if (!results) return undefined;
+  const part = ({ from, to }: Part) => results.slice(from, to);
+  const sets = { greedy: part(greedy), drawn: drawn.map(part), own: own && new Map(own.map(([name, set]) => [name, part(set)])) };
+  const figures = await evaluationFigures(host, sets, settings, await teachersOf(membership, request));
+  context.results.forget(token);
   await purge(streams, streamNames.results, subjects.results(runId, key));
   return { ...figures, version, seconds: (performance.now() - startedMs) / 1000 };
 }
+
+/** By which teachers an evaluation is told apart; undefined where one scores everything and is not measured itself. */
+async function teachersOf(
+  { run, streams, runId }: Membership,
+  { version, items, settings }: EvaluationRequest,
+): Promise<EvaluationTeachers | undefined> {
+  const { teachers: names } = run;
+  if (names.length < 2 && !settings.headroom) return undefined;
+  const start = version > 0 ? (await firstOf(streams, runId, "evaluationFinished"))?.value : undefined;
+  return { names, of: (row) => scorerOf(items, names, row), start };
+}
+
+const scorerOf = (items: readonly Item[], names: readonly string[], row: number): string =>
+  items[row]?.teacher || found(names[0], "the run's first teacher");
 
 /** The tasks of one set of samples: from a number up to, without, another. */
 interface Part {
@@ -106,11 +123,11 @@ async function issueSets(membership: Membership, request: EvaluationRequest) {
   const { signal, capacity } = evaluationSignal(settings.samplesPerPrompt, maxNewTokens, request.recordSize, largestK);
   const promptsTogether = Math.min(mostPrompts, Math.ceil(items.length / run.replicas.student));
   const planned: PlannedTask[] = [];
-  const issue = async (set: SampleSet): Promise<Part> => {
+  const issue = async (set: SampleSet, sampler = "", rows?: readonly number[]): Promise<Part> => {
     const from = planned.length;
     const tasks = await issueWriting(membership, {
       ...set,
-      ...{ purpose: Purpose.EVALUATE, step: version, attempt, items, sampler: "", firstTask: from },
+      ...{ purpose: Purpose.EVALUATE, step: version, attempt, items, sampler, firstTask: from, ...(rows && { rows }) },
       rewarded: spec.rewards.length > 0,
       promptsPerTask: Math.min(capacity, promptsTogether),
       promptsTogether,
@@ -125,5 +142,12 @@ async function issueSets(membership: Membership, request: EvaluationRequest) {
   const asked = run.teachers.length > 0 && largestK !== 0 ? signal : undefined;
   for (const temperature of settings.temperatures)
     drawn.push(await issue({ sampling: { ...plain, temperature }, samplesPerPrompt: settings.samplesPerPrompt, signal: asked }));
-  return { greedy, drawn, planned };
+  if (!settings.headroom || version > 0) return { greedy, drawn, own: undefined, planned };
+  const own: [string, Part][] = [];
+  for (const sampler of run.teachers) {
+    const rows = [...items.keys()].filter((row) => scorerOf(items, run.teachers, row) === sampler);
+    const alone = { sampling: { ...plain, temperature: 0 }, samplesPerPrompt: 1, signal: undefined };
+    if (rows.length > 0) own.push([sampler, await issue(alone, sampler, rows)]);
+  }
+  return { greedy, drawn, own, planned };
 }

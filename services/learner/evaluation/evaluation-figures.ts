@@ -13,6 +13,7 @@ import { figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
 import type { TrainHost } from "../model/train-host.js";
 import type { CompleteResults } from "../tasks/results-reader.js";
+import { type TeacherSamples, teacherFigures } from "./teacher-figures.js";
 
 /** An evaluation's event, less the version and the time that it took. */
 export type EvaluationFigures = MessageInitShape<typeof EvaluationFinishedSchema>;
@@ -28,22 +29,34 @@ interface Judged {
 /** How many examples an evaluation carries. */
 const exampleCount = 6;
 
-/**
- * The figures of an evaluation from the records of its greedy completions and of its samples.
- *
- * @param sampled in the order of the settings' temperatures
- */
+/** What was written for an evaluation. */
+export interface EvaluationSets {
+  readonly greedy: readonly CompleteResults[];
+  /** In the order of the settings' temperatures. */
+  readonly drawn: readonly (readonly CompleteResults[])[];
+  /** By the teachers themselves, greedy; undefined where none was asked to. */
+  readonly own: ReadonlyMap<string, readonly CompleteResults[]> | undefined;
+}
+
+/** By which teachers an evaluation is told apart; as {@link TeacherSamples}. */
+export type EvaluationTeachers = Pick<TeacherSamples, "names" | "of" | "start">;
+
+/** The figures of an evaluation from the records of its greedy completions and of its samples. */
 export async function evaluationFigures(
   host: WorkerClient<TrainHost>,
-  greedy: readonly CompleteResults[],
-  sampled: readonly (readonly CompleteResults[])[],
+  sets: EvaluationSets,
   settings: EvaluationSettings,
+  teachers?: EvaluationTeachers,
 ): Promise<EvaluationFigures> {
-  const written = greedy.flatMap(judgedOf);
-  const drawn = sampled.map((results) => results.flatMap(judgedOf));
-  const failures = [written, ...drawn].flat().flatMap((judged) => failureOf(judged) || []);
+  const written = sets.greedy.flatMap(judgedOf);
+  const drawn = sets.drawn.map((results) => results.flatMap(judgedOf));
+  const taught = [...(sets.own ?? [])].map(([name, results]) => [name, results.flatMap(judgedOf)] as const);
+  const failures = [written, ...drawn, ...taught.map(([, judged]) => judged)].flat().flatMap((judged) => failureOf(judged) || []);
   const options = { metric: metricOf(settings, written), passAt: settings.passAt, selfBleuUnit: settings.selfBleuUnit };
-  const best = figuresOf(await samplesOf(host, written), { ...options, passAt: [] });
+  const greedy = await samplesOf(host, written);
+  const best = figuresOf(greedy, { ...options, passAt: [] });
+  const own = new Map<string, readonly JudgedSample[]>();
+  for (const [name, judged] of taught) own.set(name, await samplesOf(host, judged));
   const samples = [];
   let first: readonly JudgedSample[] = [];
   for (const [i, temperature] of settings.temperatures.entries()) {
@@ -65,6 +78,7 @@ export async function evaluationFigures(
     greedyRewardComponents: { ...best.rewardComponents },
     sampled: quality,
     ...{ forwardKl, reverseKl, teacherNll, reward, selfBleu, samples },
+    teachers: teachers && teacherFigures({ ...teachers, greedy, drawn: first, own: sets.own && own }, options),
     failed: failures.length,
     failure: failures[0] ?? "",
     examples: await examplesOf(host, shown, shown === written ? [] : first),

@@ -28,7 +28,12 @@ function refuse(fieldPath: string, message: string): never {
 }
 
 /** Refuses what nothing would read. @throws InvalidArgument naming the field */
-export function checkStep({ signal, sequences, teacherModel, headDigest }: StepRequestValid): void {
+export function checkStep({ signal, sequences, teacherModel, headDigest, objective }: StepRequestValid): void {
+  if (objective?.balance === "teachers")
+    refuse(
+      "objective.balance",
+      "is teachers, and a Step doesn't say who scored what; weigh by runs, or send each teacher's sequences in a Step",
+    );
   if (signal) checkSignalFields(signal);
   const { kind } = signal ? signalOf(signal) : wholeDistribution;
   for (const [field, value] of Object.entries(signals[kind].needsHead ? {} : { teacherModel, headDigest })) {

@@ -4,7 +4,7 @@ import { firstTokens, trainSequence } from "../../shared/codec/train-sequence.js
 import { toUint32 } from "../../shared/flow/arrays.js";
 import { payloadBytes } from "../../shared/flow/results/payload.js";
 import { sequencesDigest } from "../../shared/flow/rollouts/digest.js";
-import type { Phase } from "../../shared/flow/runs/resolve.js";
+import type { Phase, ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import { FinishReason, type Reward, type Rollout, type Sequence, Source, type TeacherScore } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import type { CompleteResults } from "../tasks/results-reader.js";
@@ -52,10 +52,16 @@ interface Member extends Sample, Origin {
  * Turns the records of a step into a batch. Sequences that failed anywhere are left out; rewards become advantages by their baseline.
  *
  * @param results what has been held against its tasks ({@link soundResults})
+ * @param weights of the teachers, by name; 1 for one that isn't there
  * @throws DataLoss if a score does not belong to its rollout, was made with another signal than asked for or by another
  *   teacher of that name, or if a reward is not finite
  */
-export function assemble(results: readonly CompleteResults[], phase: Phase, step: number): Assembled {
+export function assemble(
+  results: readonly CompleteResults[],
+  phase: Phase,
+  step: number,
+  weights: ResolvedRun["teacherWeights"] = new Map(),
+): Assembled {
   const failures: SampleFailure[] = [];
   const members: (Member & { readonly tokens: number })[] = [];
   let signalBytes = 0;
@@ -85,7 +91,11 @@ export function assemble(results: readonly CompleteResults[], phase: Phase, step
   const advantages = advantagesOf(members, phase.objective.baseline);
   const ages = members.flatMap(({ staleness }) => staleness);
   return {
-    batch: members.map(({ sequence }, i) => (rewarded ? { ...sequence, advantage: advantages[i]! } : sequence)),
+    batch: members.map(({ sequence, results: { score } }, i) => ({
+      ...sequence,
+      ...(rewarded && { advantage: advantages[i]! }),
+      ...(score && { teacher: { name: score.teacher, weight: weights.get(score.teacher) ?? 1 } }),
+    })),
     trained: members.map(({ task, prompt, sample }) => ({ task, prompt, sample })),
     origins: members.map(({ results, at, staleness, finished }) => ({ results, at, staleness, finished })),
     failures,

@@ -22,7 +22,7 @@ export async function collectStep(context: RunContext, { step, phase, tasks }: I
     return waitForResults(context, stepToken({ purpose: Purpose.TRAIN, step }), tasks, missing, isInterrupted);
   });
   if (!found) return undefined;
-  const assembled = assemble(found, phase, step);
+  const assembled = assemble(found, phase, step, membership.run.teacherWeights);
   await report.failures(assembled.failures, step);
   if (assembled.batch.length === 0) {
     const first = assembled.failures[0]?.reason ?? "unknown";

@@ -13,6 +13,8 @@ export interface WriteRequest {
   /** The learner's fence; 1 for texts that are kept for the next learner. */
   readonly attempt: number;
   readonly items: readonly Item[];
+  /** Which of them; default: all. */
+  readonly rows?: readonly number[];
   readonly sampling: SamplingSettings;
   readonly samplesPerPrompt: number;
   /** Empty for the student. */
@@ -31,7 +33,7 @@ export interface WriteRequest {
 export async function issueWriting(membership: Membership, request: WriteRequest): Promise<readonly PlannedTask[]> {
   const { run, runId } = membership;
   const { purpose, step, attempt, items, sampling, samplesPerPrompt, sampler, rewarded } = request;
-  const rows = split([...items.keys()], request.promptsPerTask);
+  const rows = split(request.rows ?? [...items.keys()], request.promptsPerTask);
   const shares = sharesOf(rows, items, run.teachers, request.signal);
   const planned = shares.map(
     (share, i): PlannedTask => ({

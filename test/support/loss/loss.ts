@@ -60,6 +60,7 @@ export const plainObjective: Objective = {
   lowProbability: 0.5,
   ratioClip: 5,
   normalisation: "sequence",
+  balance: "none",
 };
 
 /** A loss that is compiled once and evaluated at many inputs. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { DeliverPolicy } from "@nats-io/jetstream";
+import { DeliverPolicy, type MsgRequest, type NextMsgRequest, type SeqMsgRequest } from "@nats-io/jetstream";
 import { RetortError } from "../errors.js";
 import { isApiError, type Streams } from "./connection.js";
 import { outlast } from "./outlast.js";
@@ -79,13 +79,21 @@ export async function lastMessage(streams: Streams, stream: string, subject: str
   return (await last(streams, stream, subject))?.data;
 }
 
+/** The first message that is left of a subject, if there is one. */
+export async function firstMessage(streams: Streams, stream: string, subject: string): Promise<Uint8Array | undefined> {
+  const next: SeqMsgRequest & NextMsgRequest = { seq: 1, next_by_subj: subject };
+  return (await found(streams, stream, subject, next))?.data;
+}
+
 /** The sequence number of a subject's last message; 0 if there is none. */
 export async function lastSequence(streams: Streams, stream: string, subject: string): Promise<number> {
   return (await last(streams, stream, subject))?.seq ?? 0;
 }
 
-async function last(streams: Streams, stream: string, subject: string) {
-  const ask = () => streams.manager.streams.getMessage(stream, { last_by_subj: subject });
+const last = (streams: Streams, stream: string, subject: string) => found(streams, stream, subject, { last_by_subj: subject });
+
+async function found(streams: Streams, stream: string, subject: string, which: MsgRequest) {
+  const ask = () => streams.manager.streams.getMessage(stream, which);
   return outlast(streams, subject, ask).catch((error: Error) => {
     if (isApiError(error, "noMessageFound")) return null;
     throw error;

@@ -8,6 +8,8 @@ import {
   SampledFiguresSchema,
   type StepFinished,
   StepFinishedSchema,
+  TeacherEvaluationSchema,
+  TeacherShareSchema,
 } from "../../gen/retort/v1/events_pb.js";
 
 /** A figure's name in camelCase, and its value. */
@@ -26,6 +28,8 @@ const namesOf = {
   step: numeric(StepFinishedSchema),
   evaluation: numeric(EvaluationFinishedSchema),
   sampled: numeric(SampledFiguresSchema),
+  share: numeric(TeacherShareSchema),
+  teacher: numeric(TeacherEvaluationSchema),
   process: numeric(ProcessFiguresSchema),
 };
 
@@ -40,20 +44,25 @@ function* parts(prefix: string, components: Readonly<Record<string, number>>): G
   for (const [kind, value] of Object.entries(components)) yield [`${prefix}.${kind}`, value];
 }
 
-/** Every figure of a step by its field's name, those that it doesn't have left out. */
-export const stepValues = (step: StepFinished): Iterable<NamedValue> => values(namesOf.step, step);
+/** Every figure of a step by its field's name, and each teacher's: `teachers.NAME.divergence`. Those that it doesn't have are left out. */
+export function* stepValues(step: StepFinished): Generator<NamedValue> {
+  yield* values(namesOf.step, step);
+  for (const share of step.teachers) yield* values(namesOf.share, share, `teachers.${share.name}.`);
+}
 
 /** What a process used in its interval, by field. */
 export const processValues = (figures: ProcessFigures): Iterable<NamedValue> => values(namesOf.process, figures);
 
 /**
  * Every figure of an evaluation: `evaluation.greedy`, `evaluation.greedyRewardComponents.KIND`, and of each temperature
- * `evaluation.samples.T.quality`, `evaluation.samples.T.passAt.K`, `evaluation.samples.T.rewardComponents.KIND`.
+ * `evaluation.samples.T.quality`, `evaluation.samples.T.passAt.K`, `evaluation.samples.T.rewardComponents.KIND`; of each teacher
+ * `evaluation.teachers.NAME.recovered`.
  */
 export function* evaluationValues(evaluation: EvaluationFinished): Generator<NamedValue> {
   yield* values(namesOf.evaluation, evaluation, "evaluation.");
   yield* parts("evaluation.greedyRewardComponents", evaluation.greedyRewardComponents);
   for (const sampled of evaluation.samples) yield* sampledValues(sampled);
+  for (const teacher of evaluation.teachers) yield* values(namesOf.teacher, teacher, `evaluation.teachers.${teacher.name}.`);
 }
 
 function* sampledValues(sampled: SampledFigures): Generator<NamedValue> {

@@ -45,6 +45,8 @@ function teacherProblems({ teachers, data, student }: RunSpecValid, isSound: IsS
   const problem = (fieldPath: string, description: string) => problems.push({ fieldPath, description });
   const names = teachers.flatMap(({ name }, i) => (isSound(`teachers[${i}].name`) ? teacherName(name) : []));
   for (const name of names.filter((name, i) => names.indexOf(name) !== i)) problem("teachers", `the name "${name}" is given twice`);
+  if (teachers.length === 1 && teachers[0]?.weight !== undefined)
+    problem("teachers[0].weight", `is ${teachers[0].weight}, and there is no other teacher to weigh against; leave it out`);
   const none = teachers.length === 0 && isSound("teachers");
   const { generate, path } = data;
   if (generate && none) problem("data.generate", "texts are written by a teacher, and `teachers` is empty");
@@ -71,6 +73,11 @@ function phaseProblems(phase: Phase, field: string, { teachers, rewards }: RunSp
     problem(
       `${field}.lambda`,
       `is ${Math.min(lambda, lambdaEnd)}: constant_advantage weighs what the student itself samples, and dataset text is not sampled; use lambda 1`,
+    );
+  if (objective.balance === "teachers" && (teachers.length < 2 || !needsScore(objective)))
+    problem(
+      `${field}.objective.balance`,
+      `is teachers, and ${needsScore(objective) ? "there is no second one" : `${objective.divergence} asks none`}; leave it out`,
     );
   if (choosesWithoutSampling(phase))
     problem(

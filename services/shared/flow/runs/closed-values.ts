@@ -36,6 +36,7 @@ export const closedValues = {
     "starcoder2",
     "t5",
   ],
+  "ObjectiveSpec.balance": ["none", "teachers"],
   "ObjectiveSpec.baseline": ["batch", "group", "none"],
   "ObjectiveSpec.divergence": [
     "adaptive_kl",

@@ -33,12 +33,14 @@ export interface EvaluationSettings {
   readonly selfBleuUnit: Closed<"EvaluationSpec.selfBleuUnit">;
   /** 0: that of the phase. */
   readonly maxNewTokens: number;
+  /** Whether the teachers are measured too. */
+  readonly headroom: boolean;
 }
 
 /** Fills in an evaluation's defaults; undefined if the run has none. */
 export function resolveEvaluation(spec: EvaluationSpec | undefined): EvaluationSettings | undefined {
   if (!spec) return undefined;
-  const { path, holdOut, everySteps, metric, passAt, maxNewTokens } = spec;
+  const { path, holdOut, everySteps, metric, passAt, maxNewTokens, headroom } = spec;
   return {
     path,
     holdOut,
@@ -46,6 +48,7 @@ export function resolveEvaluation(spec: EvaluationSpec | undefined): EvaluationS
     metric,
     passAt,
     maxNewTokens,
+    headroom,
     limit: spec.limit || 128,
     samplesPerPrompt: spec.samplesPerPrompt || 1,
     temperatures: spec.temperatures.length ? spec.temperatures : [1],
@@ -78,7 +81,8 @@ export function evaluationProblems({ evaluation: spec, teachers, rewards }: RunS
   if (!settings) return [];
   const problems: Problem[] = [];
   const problem = (field: string, description: string) => problems.push({ fieldPath: `evaluation.${field}`, description });
-  const { keepBest } = settings;
+  const { keepBest, headroom } = settings;
+  if (headroom && teachers.length === 0) problem("headroom", "measures the teachers, and `teachers` is empty; leave it out");
   problems.push(...passAtProblems(settings.passAt, settings.samplesPerPrompt, settings.metric));
   if (keepBest === "reward" && rewards.length === 0) problem("keepBest", "is reward, and `rewards` is empty");
   if ((keepBest === "forward_kl" || keepBest === "reverse_kl" || keepBest === "teacher_nll") && teachers.length === 0)

@@ -2,7 +2,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { timestampFromDate, timestampNow } from "@bufbuild/protobuf/wkt";
 import type { Streams } from "../../base/streams/connection.js";
 import { publish } from "../../base/streams/publish.js";
-import { follow, lastMessage, lastSequence } from "../../base/streams/read.js";
+import { firstMessage, follow, lastMessage, lastSequence } from "../../base/streams/read.js";
 import { type RunEvent, RunEventSchema } from "../../gen/retort/v1/events_pb.js";
 import { type Run, RunState } from "../../gen/retort/v1/run_pb.js";
 import { streamNames } from "../streams.js";
@@ -135,9 +135,21 @@ export async function changedSince(streams: Streams, runId: string, sequence: bi
 }
 
 /** A run's last event of a kind; undefined if there is none that can be read. */
-export async function lastOf<K extends Told["case"]>(streams: Streams, runId: string, kind: K): Promise<ToldOf<K> | undefined> {
+export const lastOf = <K extends Told["case"]>(streams: Streams, runId: string, kind: K): Promise<ToldOf<K> | undefined> =>
+  eventOf(streams, runId, kind, lastMessage);
+
+/** The first event that is left of a run's of a kind; undefined if there is none that can be read. */
+export const firstOf = <K extends Told["case"]>(streams: Streams, runId: string, kind: K): Promise<ToldOf<K> | undefined> =>
+  eventOf(streams, runId, kind, firstMessage);
+
+async function eventOf<K extends Told["case"]>(
+  streams: Streams,
+  runId: string,
+  kind: K,
+  read: typeof lastMessage,
+): Promise<ToldOf<K> | undefined> {
   const subject = subjects.event(runId, kind);
-  const data = await lastMessage(streams, streamNames.events, subject);
+  const data = await read(streams, streamNames.events, subject);
   const found = data && decodeEvent(runId, subject, data);
   if (!found || found instanceof Error) return undefined;
   return found.event as ToldOf<K>;

@@ -44,6 +44,7 @@ export interface ObjectiveSettings {
   readonly studentTemperature: number;
   readonly teacherTemperature: number;
   readonly normalisation: Closed<"ObjectiveSpec.normalisation">;
+  readonly balance: Closed<"ObjectiveSpec.balance">;
   readonly normalizeJsd: boolean;
   readonly baseline: Closed<"ObjectiveSpec.baseline">;
   readonly klCoef: number;
@@ -94,6 +95,8 @@ export interface ResolvedRun {
   readonly maxAttempts: number;
   readonly stepTimeoutMs: number;
   readonly teachers: readonly string[];
+  /** How much each teacher counts, by name. */
+  readonly teacherWeights: ReadonlyMap<string, number>;
   readonly replicas: Readonly<Record<RoleName, number>>;
   /** undefined if nothing is evaluated. */
   readonly evaluation: EvaluationSettings | undefined;
@@ -158,6 +161,7 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     maxAttempts: rollouts?.maxAttempts || 3,
     stepTimeoutMs: rollouts?.stepTimeoutMs || 600_000,
     teachers: spec.teachers.map(({ name }) => teacherName(name)),
+    teacherWeights: new Map(spec.teachers.map(({ name, weight }) => [teacherName(name), weight ?? 1])),
     replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
     evaluation,
     tracking: resolveTracking(spec.tracking, last),
@@ -229,6 +233,7 @@ export function resolveObjective(
     studentTemperature: numeric("studentTemperature", 1),
     teacherTemperature: numeric("teacherTemperature", 1),
     normalisation: closedValue("ObjectiveSpec.normalisation", given?.normalisation || preset.normalisation || "sequence"),
+    balance: closedValue("ObjectiveSpec.balance", given?.balance || "none"),
     normalizeJsd: given?.normalizeJsd ?? false,
     baseline: closedValue("ObjectiveSpec.baseline", given?.baseline || (samplesPerPrompt > 1 ? "group" : "batch")),
     klCoef: numeric("klCoef", 1),

@@ -35,6 +35,8 @@ export interface Objective extends DivergenceOptions {
   readonly lowProbability: number;
   readonly ratioClip: number;
   readonly normalisation: "sequence" | "token";
+  /** What the weights of several teachers divide: see `rowWeights`. */
+  readonly balance: "none" | "teachers";
   /** Which completion tokens count; absent: all. The w of the others are 0, and the mean is that of those that count. */
   readonly tokens?: TokenSelection | undefined;
 }

@@ -1,4 +1,5 @@
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
 import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
 import type { SequenceInputs } from "../models/architectures/sequence-inputs.js";
@@ -19,6 +20,8 @@ export interface TrainSequence {
   readonly advantage?: number;
   /** Log-probability of each token under the sampler's weights at temperature 1; absent for dataset text. */
   readonly samplerLogprobs?: Float32Array;
+  /** Who scored it, and how much that one counts beside others. Absent: all sequences without are one teacher's, of weight 1. */
+  readonly teacher?: { readonly name: string; readonly weight: number };
 }
 
 /** Sequences of one micro-batch, with the place of each in the step's batch. */
@@ -30,15 +33,32 @@ export interface MicroBatch {
 }
 
 /**
- * Weight of each of a sequence's rows in the step's mean. `sequence`: 1/(L_y · number of sequences); `token`: 1/tokens
- * of the whole step. The denominators belong to the step, so that a split into micro-batches changes nothing.
+ * Weight of each of a sequence's rows in the step's mean; over all rows they add up to 1. With one teacher, `sequence`: 1/(L_y · number
+ * of sequences); `token`: 1/tokens of the whole step. With several teachers t of weights ω_t and balance `none`: ω_t/(L_y · Σ_y ω), or
+ * ω_t/Σ_y ω L_y. With balance `teachers`, ω_t/Σ ω over the step's teachers, of which every sequence or token of t has an equal part.
+ * The denominators belong to the step, so that a split into micro-batches changes nothing.
  *
  * @param counted which tokens count; absent: all. L_y and tokens are then numbers of those
  */
-export function rowWeights(batch: readonly TrainSequence[], normalisation: Objective["normalisation"], counted?: CountedTokens): number[] {
+export function rowWeights(
+  batch: readonly TrainSequence[],
+  { normalisation, balance }: Pick<Objective, "balance" | "normalisation">,
+  counted?: CountedTokens,
+): number[] {
   const lengths = batch.map(({ completionIds }, i) => counted?.[i]?.reduce((sum, one) => sum + one, 0) ?? completionIds.length);
-  const tokens = lengths.reduce((sum, length) => sum + length, 0);
-  return lengths.map((length) => (normalisation === "token" ? 1 / tokens : 1 / (length * batch.length)));
+  const units = lengths.map((length) => (normalisation === "token" ? length : 1));
+  const perRow = (i: number, numerator: number, denominator: number) =>
+    normalisation === "token" ? numerator / denominator : numerator / (lengths[i]! * denominator);
+  const own = batch.map(({ teacher }) => teacher ?? { name: "", weight: 1 });
+  if (balance !== "teachers") {
+    const all = units.reduce((sum, unit, i) => sum + unit * own[i]!.weight, 0);
+    return units.map((_, i) => perRow(i, own[i]!.weight, all));
+  }
+  const unitsOf = new Map<string, number>();
+  for (const [i, { name }] of own.entries()) unitsOf.set(name, (unitsOf.get(name) ?? 0) + units[i]!);
+  const weights = new Map(own.map(({ name, weight }) => [name, weight]));
+  const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
+  return own.map(({ name, weight }, i) => perRow(i, weight / total, found(unitsOf.get(name), "a teacher's units")));
 }
 
 /** How sequences become the inputs of a step's graph. */
@@ -98,7 +118,7 @@ export function splitBatch(
  */
 export function microBatch(batch: readonly TrainSequence[], members: readonly number[], layout: BatchLayout): MicroBatch {
   const { inputs, padId, vocab, objective, blockRows, counted } = layout;
-  const weights = rowWeights(batch, objective.normalisation, counted);
+  const weights = rowWeights(batch, objective, counted);
   const sequences = members.map((i) => batch[i]!);
   sequences.forEach((sequence, i) => {
     checkSequence(sequence, members[i]!, vocab);

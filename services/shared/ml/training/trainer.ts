@@ -146,7 +146,7 @@ export class Trainer {
     const longest = Math.max(...batch.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length));
     const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
-    const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation), watched);
+    const stats = new StatsCollector(batch, rowWeights(batch, objective), watched);
     const placed = await this.#stepState();
     await this.#gradients(batch, parts, stats, placed, await this.#counted(batch, parts, placed));
     const norm = await placed.norm();

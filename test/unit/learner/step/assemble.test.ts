@@ -45,6 +45,20 @@ function arrived(sequences: MessageInitShape<typeof SequenceSchema>[], rewards?:
 
 const phase = (baseline = "") => runOf([{ steps: 9, samplesPerPrompt: 2, objective: { baseline } }]).phases[0]!;
 
+describe("assemble(), of several teachers", () => {
+  it("names who scored each sequence, with its weight", () => {
+    const by = (teacher: string) => {
+      const results = arrived([sampled(0, 2)]);
+      return { ...results, score: { ...results.score!, teacher } };
+    };
+    const { batch } = assemble([by("math"), by("chat")], phase(), 3, new Map([["math", 2.5]]));
+    expect(batch.map(({ teacher }) => teacher)).toEqual([
+      { name: "math", weight: 2.5 },
+      { name: "chat", weight: 1 },
+    ]);
+  });
+});
+
 describe("assemble()", () => {
   it("makes a batch of every sequence, task by task, with what its event reports", () => {
     const result = assemble([arrived([sampled(0, 2), sampled(1, 4, 1, FinishReason.LENGTH)]), arrived([sampled(2, 3, 2)])], phase(), 3);

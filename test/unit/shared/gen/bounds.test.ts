@@ -18,6 +18,8 @@ const measured = new Set([
   "EvaluationFinished",
   "SampledFigures",
   "PassAt",
+  "TeacherEvaluation",
+  "TeacherShare",
   "BestCheckpoint",
 ]);
 

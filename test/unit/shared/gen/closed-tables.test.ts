@@ -29,6 +29,7 @@ const tables: Readonly<Record<string, readonly string[]>> = {
 /** Choices between two or three ways that one function knows; the union of closed-values.ts holds it to them. */
 const withoutTable = [
   "EvaluationSpec.selfBleuUnit",
+  "ObjectiveSpec.balance",
   "ObjectiveSpec.baseline",
   "ObjectiveSpec.hiddenDtype",
   "ObjectiveSpec.normalisation",

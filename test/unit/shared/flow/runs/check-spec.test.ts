@@ -51,6 +51,39 @@ describe("examineSpec()", () => {
     ],
     ["a divergence and no teacher", none, "phases[0]", /jsd needs a teacher/],
     ["a reward's weight and no reward", { phases: [{ steps: 1, preset: "rl" }] }, "phases[0].objective.alpha", /rewards.*empty/],
+    ["a weight against no other teacher", { teachers: [{ model: "/a", weight: 2 }] }, "teachers[0].weight", /is 2, and there is no other/],
+    [
+      "a balance of one teacher",
+      { phases: [{ steps: 1, objective: { balance: "teachers" } }] },
+      "phases[0].objective.balance",
+      /no second one; leave it out/,
+    ],
+    [
+      "a balance where none is asked",
+      {
+        teachers: [{ model: "/a" }, { name: "b", model: "/b" }],
+        phases: [{ steps: 1, preset: "sft", objective: { balance: "teachers" } }],
+      },
+      "phases[0].objective.balance",
+      /cross_entropy asks none/,
+    ],
+    [
+      "a teacher's weight of 0",
+      {
+        teachers: [
+          { model: "/a", weight: 0 },
+          { name: "b", model: "/b" },
+        ],
+      },
+      "teachers[0].weight",
+      /0/,
+    ],
+    [
+      "headroom without a teacher",
+      { ...none, phases: [{ steps: 1, preset: "sft" }], evaluation: { path: "/e", headroom: true } },
+      "evaluation.headroom",
+      /empty/,
+    ],
     [
       "a control of own samples, on texts",
       { phases: [{ steps: 1, preset: "constant_advantage", lambda: 0.5 }] },
