@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { threadCount } from "../shared/base/settings.js";
+import { mixedModels } from "../shared/flow/runs/ensembles.js";
 import { announceModel } from "../shared/flow/runs/events.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
 import { teacherName } from "../shared/flow/runs/resolve.js";
@@ -29,13 +30,14 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
     const meters = new TeacherMeters(metrics);
     let model: TeacherModel | undefined;
     backend.crashed.then(fail);
-    const open = async ({ model: directory, server, vocabRows = settings.vocabSize }: Partial<TeacherSource>): Promise<TeacherModel> => {
+    const open = async (source: Partial<TeacherSource>): Promise<TeacherModel> => {
+      const { model: directory, server, ensemble, vocabRows = settings.vocabSize } = source;
       if (!directory)
         throw new RetortError(
           "InvalidArgument",
           "a teacher that stands alone needs --model DIR; one that serves a run needs --run ID and --teacher NAME",
         );
-      model = await backend.open({ model: directory, server, vocabRows });
+      model = await backend.open({ model: directory, server, ensemble, vocabRows });
       const { parameters, architecture, dtype = "float32", precision } = model.description;
       log.info({ parameters, architecture, dtype, precision }, "the model is loaded");
       return model;
@@ -59,8 +61,10 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       server: openaiServer(context, served),
       join: async (membership) => {
         const { teachers, vocabSize } = membership.spec;
-        const { model = settings.model, server } = teachers.find(({ name }) => teacherName(name) === teacher) ?? {};
-        const opened = await open({ ...(model && { model }), server, ...(vocabSize && { vocabRows: vocabSize }) });
+        const own = teachers.find(({ name }) => teacherName(name) === teacher);
+        const { model = settings.model, server } = own ?? {};
+        const ensemble = own?.ensemble.length ? mixedModels(own) : undefined;
+        const opened = await open({ ...(model && { model }), server, ensemble, ...(vocabSize && { vocabRows: vocabSize }) });
         await announceModel(membership, ["teacher", teacher], opened.description);
         return async () => [await scoreRun(context, membership, opened, meters), writeTexts(context, membership, opened)];
       },

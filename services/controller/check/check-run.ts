@@ -18,7 +18,15 @@ import { deviceProblems } from "./device-problems.js";
 import { dtypeProblems } from "./dtype-problems.js";
 import { familyProblems } from "./init-family.js";
 import { loraProblems } from "./lora-problems.js";
-import { describedTeacher, type NamedModel, readStudent, type StudentModel, studentField } from "./named-model.js";
+import {
+  describedTeacher,
+  type NamedModel,
+  readStudent,
+  type StudentModel,
+  studentField,
+  type TeacherPlace,
+  teacherPlaces,
+} from "./named-model.js";
 import { offerProblems } from "./offer-problems.js";
 import { objectivesProblems, specChecks } from "./spec-checks.js";
 import { commonRows, layoutProblems, vocabularyProblems } from "./vocabulary.js";
@@ -58,8 +66,7 @@ export class RunCheck {
 
   /** The teachers that must be asked before {@link finish}, each once. */
   get teachers(): readonly TeacherSource[] {
-    const { teachers } = this.#examined.spec;
-    const sound = teachers.filter((_, i) => this.#opensTeacher(i)).map(({ model, server }) => ({ model, server }));
+    const sound = teacherPlaces(this.#examined.spec).flatMap((place) => (this.#opensTeacher(place) ? [place.source] : []));
     return [...new Map(sound.map((source) => [keyOf(source), source])).values()];
   }
 
@@ -81,12 +88,11 @@ export class RunCheck {
     const student = this.#take(studentField(spec), reading);
     if (student && spec.student.init && this.#opens("student.init"))
       this.#add([...initProblems(spec.student.init, student.rows), ...familyProblems(spec.student.init)]);
-    const teachers = spec.teachers.flatMap((teacher, i) => {
-      const field = `teachers[${i}].model`;
-      if (!this.#opensTeacher(i)) return [];
-      const reading = found(this.#described.get(keyOf(teacher)), `what ${field} says of itself`);
-      const description = this.#take(teacher.server ? `teachers[${i}].server` : field, reading);
-      return description ? describedTeacher(teacher, i, description, student) : [];
+    const teachers = teacherPlaces(spec).flatMap((place) => {
+      if (!this.#opensTeacher(place)) return [];
+      const reading = found(this.#described.get(keyOf(place.source)), `what ${place.field} says of itself`);
+      const description = this.#take(place.answers, reading);
+      return description ? describedTeacher(place, description, student) : [];
     });
     if (student)
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
@@ -131,8 +137,8 @@ export class RunCheck {
     return this.#examined.isSound(field) && !this.#problems.some(({ fieldPath }) => fieldPath === field);
   }
 
-  #opensTeacher(i: number): boolean {
-    return this.#opens(`teachers[${i}].model`) && this.#opens(`teachers[${i}].server`);
+  #opensTeacher({ field, answers }: TeacherPlace): boolean {
+    return this.#opens(field) && this.#opens(answers);
   }
 
   /** A student from scratch may take its tokenizer from the first teacher's directory. */

@@ -7,7 +7,7 @@ export interface CheckedRun {
   readonly spec: RunSpecValid;
   readonly run: ResolvedRun;
   readonly student: StudentModel;
-  /** In the spec's order. */
+  /** In the spec's order, and behind them the further models of ensembles. */
   readonly teachers: readonly NamedModel[];
   /** What is allowed and unusual about its rows. */
   readonly rowWarnings?: readonly { readonly field: string; readonly message: string }[];

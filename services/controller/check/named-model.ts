@@ -1,5 +1,5 @@
 import { teacherName } from "../../shared/flow/runs/resolve.js";
-import type { RunSpecValid, TeacherSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { TeacherServiceDescribeResponse } from "../../shared/gen/retort/v1/teacher_pb.js";
 import { isArchitecture, textLayoutOf } from "../../shared/ml/models/architectures/table.js";
 import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
@@ -9,6 +9,7 @@ import { isSignalKind, type SignalKind } from "../../shared/ml/signals/table.js"
 import type { TextLayout } from "../../shared/ml/text/encoder.js";
 import type { Ends } from "../../shared/ml/text/ends.js";
 import type { SpecialIds, Tokenizer } from "../../shared/ml/text/tokenizer.js";
+import type { TeacherSource } from "./ask-teacher.js";
 
 /** What a model's ids mean and how text becomes ids, as far as two models are compared by it. A tokenizer says all of it. */
 export interface Words {
@@ -94,22 +95,41 @@ export async function readStudent(spec: RunSpecValid): Promise<StudentModel> {
 /** The directory whose tokenizer a student from scratch takes; empty if the spec names none. */
 const tokenizerOf = ({ student, teachers: [first] }: RunSpecValid): string => student.init?.tokenizer || first?.model || "";
 
+/** A teacher by its place in the spec, and the further models of an ensemble: what a spec's problems call them. */
+export function teacherPlaces({ teachers }: RunSpecValid): TeacherPlace[] {
+  const own = teachers.map(({ name, model, server }, i) => ({
+    ...{ field: `teachers[${i}].model`, answers: server ? `teachers[${i}].server` : `teachers[${i}].model` },
+    ...{ name: `the teacher "${teacherName(name)}"`, source: { model, server } },
+  }));
+  const members = teachers.flatMap(({ name, ensemble }, i) =>
+    ensemble.map(({ model }, m) => {
+      const field = `teachers[${i}].ensemble[${m}].model`;
+      return { field, answers: field, name: `model ${m + 2} of the ensemble "${teacherName(name)}"`, source: { model, server: undefined } };
+    }),
+  );
+  return [...own, ...members];
+}
+
+/** A model that a teacher's process runs or asks. */
+export interface TeacherPlace extends Pick<NamedModel, "field" | "name"> {
+  /** The field that is at fault if it can't be described. */
+  readonly answers: string;
+  readonly source: TeacherSource;
+}
+
 /**
  * A teacher as it describes itself.
  *
- * @param i its place in the spec
  * @param student undefined if it could not be read; its tokens are the teacher's too where the digests are equal
  */
 export function describedTeacher(
-  { name }: TeacherSpec,
-  i: number,
+  { field, name }: Pick<NamedModel, "field" | "name">,
   description: TeacherServiceDescribeResponse,
   student: StudentModel | undefined,
 ): NamedModel {
   const { architecture, vocabSize, declaredEosIds, endWarnings, warnings, parameters, maxPositions, dtype, offer } = description;
   return {
-    field: `teachers[${i}].model`,
-    name: `the teacher "${teacherName(name)}"`,
+    ...{ field, name },
     rows: vocabSize,
     words: describedWords(description, student?.words),
     // A family that this program does not know is one that another kind of teacher runs: a decoder.

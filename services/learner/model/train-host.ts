@@ -1,10 +1,12 @@
 import { RetortError } from "../../shared/base/errors.js";
+import { found } from "../../shared/base/found.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { teacherPrompts } from "../../shared/codec/teacher-prompts.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
+import type { MixedModel } from "../../shared/flow/runs/ensembles.js";
 import type { TeacherPromptSettings } from "../../shared/flow/runs/teacher-prompts.js";
 import type { VersionFile } from "../../shared/flow/weights/store.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
@@ -122,11 +124,17 @@ export class TrainHost {
     );
   }
 
-  /** Loads the head of a teacher's model directory, for the signal `hidden`; returns its digest and the width of its states. */
-  async addHead(directory: string): Promise<{ readonly digest: string; readonly hiddenSize: number }> {
+  /**
+   * Loads the heads of a teacher's model directories, for the signal `hidden`; returns their digest and the width of the states.
+   *
+   * @param models one, or those of an ensemble, whose shares add up to 1
+   */
+  async addHead(models: readonly MixedModel[]): Promise<{ readonly digest: string; readonly hiddenSize: number }> {
     const { trainer, rows } = this.#loaded;
-    const head = await loadHead(directory, rows);
-    return { digest: trainer.addHead(head), hiddenSize: head.dims[1]! };
+    const parts = await Promise.all(models.map(async ({ model, share }) => ({ head: await loadHead(model, rows), share })));
+    const [first, ...others] = parts;
+    const digest = trainer.addHead(others.length ? { parts } : found(first, "a teacher's model").head);
+    return { digest, hiddenSize: parts.reduce((sum, { head }) => sum + head.dims[1]!, 0) };
   }
 
   /** Changes what is minimised from the next step on. */

@@ -83,7 +83,7 @@ export class Standalone {
           fieldPath: "teacherModel",
         },
       );
-    const known = this.#heads.get(teacherModel) ?? (await this.#host.addHead(teacherModel)).digest;
+    const known = this.#heads.get(teacherModel) ?? (await this.#host.addHead([{ model: teacherModel, share: 1 }])).digest;
     this.#heads.set(teacherModel, known);
     if (headDigest && headDigest !== known)
       throw new RetortError("InvalidArgument", `headDigest is ${headDigest}; the head in ${teacherModel} has ${known}`, {

@@ -7,7 +7,7 @@ const constant = "constant advantage";
 const slowly = "constant advantage, a tenth of the learning rate";
 
 const arms: readonly Arm[] = [
-  { name: "more SFT", phase: { preset: "sft" } },
+  { name: "more SFT", data: "few", phase: { preset: "sft" } },
   { name: constant, phase: { preset: "constant_advantage" } },
   { name: slowly, phase: { preset: "constant_advantage" }, learningRate: training.learningRate / 10 },
   { name: "sampled RKL", phase: { preset: "opd" } },

@@ -2,6 +2,7 @@ import type { RetortError } from "../../shared/base/errors.js";
 import type { Metrics } from "../../shared/base/metrics.js";
 import type { SamplingModel } from "../../shared/flow/rollouts/sample-stream.js";
 import type { ResolvedChat } from "../../shared/flow/runs/chat.js";
+import type { MixedModel } from "../../shared/flow/runs/ensembles.js";
 import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import type { ServerSpec } from "../../shared/gen/retort/v1/server_pb.js";
 import type { ModelDescription, Outcome, WrittenCompletion } from "../../shared/ml/host/model-host.js";
@@ -69,6 +70,8 @@ export interface TeacherSource {
   readonly model: string;
   /** What `teachers[].server` says: where the model runs, if that is not here. */
   readonly server?: ServerSpec | undefined;
+  /** The models whose distributions are mixed, `model` first, where the spec names several. */
+  readonly ensemble?: readonly MixedModel[] | undefined;
   /** First rows of the vocabulary that distributions range over; 0 for all. */
   readonly vocabRows: number;
 }

@@ -4,6 +4,7 @@ import { float32, int32, type Tensor } from "../../../services/shared/ml/graph/t
 import type { Objective } from "../../../services/shared/ml/losses/objective.js";
 import { declareRows, rowLosses } from "../../../services/shared/ml/losses/row-losses.js";
 import { Session } from "../../../services/shared/ml/runtime/session.js";
+import type { HeadShape } from "../../../services/shared/ml/signals/form.js";
 
 /** Everything that one evaluation of a loss reads. Log-probabilities may be -Infinity. */
 export interface LossCase {
@@ -26,6 +27,8 @@ export interface LossCase {
     /** [rows, E] and [vocab, E]. */
     readonly hidden?: readonly number[];
     readonly head?: readonly number[];
+    /** Those of an ensemble, instead: [vocab, E_m] each. */
+    readonly heads?: readonly (readonly number[])[];
   };
 }
 
@@ -71,11 +74,11 @@ export interface LossProgram {
 }
 
 /** Compiles a loss: the graph that training uses. */
-export async function compileLoss(objective: Partial<Objective>, vocab: number): Promise<LossProgram> {
+export async function compileLoss(objective: Partial<Objective>, vocab: number, heads?: readonly HeadShape[]): Promise<LossProgram> {
   const full = { ...plainObjective, ...objective };
   const graph = new Graph("loss");
   const logits = graph.input("logits", "float32", ["R", vocab]);
-  const result = rowLosses(full, logits, declareRows(graph, full, "R", vocab));
+  const result = rowLosses(full, logits, declareRows(graph, full, "R", vocab, heads));
   const { distance, logprobs, entropy } = result.reports;
   const [gradient] = gradientsOf(result.loss, [logits]);
   const outputs = { loss: result.loss, rows: distance!, logprobs: logprobs!, entropy: entropy! };
@@ -94,7 +97,7 @@ function feedsOf(input: LossCase): Record<string, Tensor | undefined> {
   const { rows: count, vocab } = input;
   const zeros = new Array<number>(count).fill(0);
   const floats = (data: readonly number[] = zeros) => float32(data, [count]);
-  const { full: whole, ids, top, tail, counts, entropy, hidden, head } = input.signal;
+  const { full: whole, ids, top, tail, counts, entropy, hidden, head, heads = [] } = input.signal;
   return {
     logits: float32(input.logits, [count, vocab]),
     labels: int32(input.labels, [count]),
@@ -111,12 +114,13 @@ function feedsOf(input: LossCase): Record<string, Tensor | undefined> {
     "signal.entropy": entropy && float32(entropy, [count]),
     "signal.hidden": hidden && float32(hidden, [count, hidden.length / count]),
     "signal.head": head && float32(head, [vocab, head.length / vocab]),
+    ...Object.fromEntries(heads.map((own, m) => [`signal.head${m || ""}`, float32(own, [vocab, own.length / vocab])])),
   };
 }
 
 /** Value and gradient (in the student's logits) of a loss at one input. */
-export async function lossOf(objective: Partial<Objective>, input: LossCase): Promise<LossResult> {
-  const program = await compileLoss(objective, input.vocab);
+export async function lossOf(objective: Partial<Objective>, input: LossCase, heads?: readonly HeadShape[]): Promise<LossResult> {
+  const program = await compileLoss(objective, input.vocab, heads);
   try {
     return await program.run(input);
   } finally {

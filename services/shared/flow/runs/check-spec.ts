@@ -1,5 +1,6 @@
 import type { Problem } from "../../base/errors.js";
 import type { RunSpec, RunSpecValid } from "../../gen/retort/v1/run_spec_pb.js";
+import { ensembleProblems } from "./ensembles.js";
 import { evaluationProblems } from "./evaluation.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, resolveRun, teacherName } from "./resolve.js";
 import { rewardProblems } from "./rewards.js";
@@ -29,6 +30,7 @@ export function examineSpec(given: RunSpec, more: MoreChecks = () => []): Examin
   const found = [
     ...teacherProblems(spec, isSound),
     ...teacherPromptProblems(spec),
+    ...ensembleProblems(spec, run),
     ...run.phases.flatMap((phase, i) => phaseProblems(phase, `phases[${i}]`, spec, isSound)),
     ...sizeProblems(run),
     ...(spec.student.init && isSound("student.init") ? initProblems(spec.student.init, spec.vocabSize) : []),

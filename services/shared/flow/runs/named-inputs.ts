@@ -23,7 +23,10 @@ export function namedInputs({ student, teachers, data, evaluation, rewards }: Ru
   return [
     at("student.model", student, "model"),
     at("student.init.tokenizer", student?.init, "tokenizer"),
-    ...teachers.map((teacher, i) => ({ ...at(`teachers[${i}].model`, teacher, "model"), withoutWeights: teacher.server !== undefined })),
+    ...teachers.flatMap((teacher, i) => [
+      { ...at(`teachers[${i}].model`, teacher, "model"), withoutWeights: teacher.server !== undefined },
+      ...teacher.ensemble.map((member, m) => at(`teachers[${i}].ensemble[${m}].model`, member, "model")),
+    ]),
     at("data.path", data, "path"),
     at("evaluation.path", evaluation, "path"),
     ...rewards.map((reward, i) => at(`rewards[${i}].model`, reward, "model")),

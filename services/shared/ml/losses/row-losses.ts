@@ -29,10 +29,12 @@ export interface RowInputs {
 export interface LossInputs {
   readonly rows: RowInputs;
   readonly signal: SignalInputs;
+  /** As of {@link SignalShape}. */
+  readonly heads: SignalShape["heads"];
 }
 
-/** Declares the loss's inputs in a graph. @param headSoftCap as of {@link SignalShape} */
-export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab: number, headSoftCap?: number): LossInputs {
+/** Declares the loss's inputs in a graph. @param heads as of {@link SignalShape} */
+export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab: number, heads?: SignalShape["heads"]): LossInputs {
   const floats = (name: string) => graph.input(name, "float32", [rows]);
   return {
     rows: {
@@ -44,8 +46,9 @@ export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab
       teacherLogprobs: floats("teacherLogprobs"),
     },
     signal: readsSignal(objective)
-      ? signals[objective.signal].form.declare(graph, rows, { ...objective, vocab, headSoftCap })
+      ? signals[objective.signal].form.declare(graph, rows, { ...objective, vocab, heads })
       : { perRow: {}, shared: {} },
+    heads,
   };
 }
 
@@ -125,20 +128,24 @@ function distance(objective: Objective, logits_RV: Value, logprobs_R: Value, rat
   const both = form.gives === "forwardKl" ? undefined : classes(objective, scaled_RV, inputs);
   const value_R =
     form.gives === "forwardKl"
-      ? form.forwardKl(inputs.signal, scaled_RV, shapeOf(objective, scaled_RV))
+      ? form.forwardKl(inputs.signal, scaled_RV, shapeOf(objective, scaled_RV, inputs))
       : divergences[divergence](...pair(both as Classes), objective);
   return { loss: temperatureSquared ? op.mul(value_R, studentTemperature ** 2) : value_R, report: value_R, logp_RC: both?.logp_RC };
 }
 
-const shapeOf = (objective: Objective, logits_RV: Value): SignalShape => ({ ...objective, vocab: logits_RV.shape[1] as number });
+const shapeOf = (objective: Objective, logits_RV: Value, { heads }: LossInputs): SignalShape => ({
+  ...objective,
+  vocab: logits_RV.shape[1] as number,
+  heads,
+});
 
 const pair = ({ logp_RC, logq_RC }: Classes): [Value, Value] => [logp_RC, logq_RC];
 
 /** Both distributions over the signal's classes. A signal without any has been refused before a graph is built. */
-function classes(objective: Objective, logits_RV: Value, { signal }: LossInputs): Classes {
+function classes(objective: Objective, logits_RV: Value, inputs: LossInputs): Classes {
   const { form } = signals[objective.signal];
   if (form.gives !== "distribution") throw new RetortError("Internal", `${objective.signal} carries no distribution`);
-  return form.classes(signal, logits_RV, shapeOf(objective, logits_RV));
+  return form.classes(inputs.signal, logits_RV, shapeOf(objective, logits_RV, inputs));
 }
 
 /**

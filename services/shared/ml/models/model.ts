@@ -88,6 +88,23 @@ export interface Head extends Tensor<"float32"> {
   readonly softCap?: number | undefined;
 }
 
+/** Heads of models whose distributions are mixed, each with its share; the shares add up to 1. */
+export interface MixedHead {
+  readonly parts: readonly { readonly head: Head; readonly share: number }[];
+}
+
+/** What turns the hidden states of a teacher into log-probabilities. */
+export type TeacherHead = Head | MixedHead;
+
+/** The heads that a teacher's states go through, each with its share. */
+export const headParts = (head: TeacherHead): MixedHead["parts"] => ("parts" in head ? head.parts : [{ head, share: 1 }]);
+
+/** SHA-256 over the digests of several models, or of their heads, and their shares in a mixture, hexadecimal. */
+export const mixtureDigest = (parts: readonly { readonly digest: string; readonly share: number }[]): string =>
+  createHash("sha256")
+    .update(`mixture ${parts.map(({ digest, share }) => `${share}:${digest}`).join(" ")}`)
+    .digest("hex");
+
 /** SHA-256 over a head's dimensions, its cap, if it has one, and the bytes of its weights as float32, hexadecimal; see {@link digestOf}. */
 export function headDigest({ softCap, ...head }: Weight & Pick<Head, "softCap">): string {
   const weight = unrounded(new Map([["head", head]])).get("head") ?? head;
@@ -95,6 +112,10 @@ export function headDigest({ softCap, ...head }: Weight & Pick<Head, "softCap">)
   for (const piece of float32Pieces(weight)) hash.update(bytesOver(piece));
   return hash.digest("hex");
 }
+
+/** Names the weights of a teacher's head: {@link headDigest} of one model's, {@link mixtureDigest} of several's. */
+export const teacherHeadDigest = (head: TeacherHead): string =>
+  "parts" in head ? mixtureDigest(head.parts.map((part) => ({ digest: headDigest(part.head), share: part.share }))) : headDigest(head);
 
 /** A head's hash before its numbers. */
 const headHash = (dims: readonly number[], softCap: number | undefined): Hash =>

@@ -19,8 +19,18 @@ export interface SignalShape {
   readonly hiddenDtype: HiddenDtype;
   /** Divides the teacher's logits where the learner makes them from hidden states. */
   readonly teacherTemperature: number;
-  /** c · tanh(logit / c) for every logit that a teacher's head makes in the learner; undefined: as it is. */
-  readonly headSoftCap?: number | undefined;
+  /** The heads that make logits of a teacher's hidden states in the learner; by default one, as it is. */
+  readonly heads?: readonly HeadShape[] | undefined;
+}
+
+/** How one head makes a distribution of its part of the hidden states. */
+export interface HeadShape {
+  /** Of its states, where those of several models stand side by side; undefined: all of them. */
+  readonly width?: number | undefined;
+  /** c · tanh(logit / c) for every logit; undefined: as it is. */
+  readonly softCap?: number | undefined;
+  /** Of the mixture of all heads' distributions. */
+  readonly share: number;
 }
 
 /** Log-probabilities of teacher and student over the same classes, [R, C]. */

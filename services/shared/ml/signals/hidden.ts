@@ -1,11 +1,13 @@
 // Dimensions: R rows (completion tokens), V vocabulary, E width of the teacher's hidden states.
 import { RetortError } from "../../base/errors.js";
+import type { Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, type Tensor } from "../graph/tensor.js";
+import { headParts, type TeacherHead } from "../models/model.js";
 import { cutRows } from "./answer-rows.js";
 import { checkLength } from "./checks.js";
 import { type DistributionForm, inputOf } from "./form.js";
-import { floored } from "./logprobs.js";
+import { floored, mixture } from "./logprobs.js";
 import type { Answer, AnswerRows, SignalDefinition, SignalLayout } from "./signal.js";
 
 /** In float16 all bits of the exponent are set in infinities and NaN. */
@@ -20,31 +22,39 @@ function answer(rows: AnswerRows): Answer {
   return { hidden: states };
 }
 
+/** The name of a head's input. */
+const headName = (m: number): string => (m === 0 ? "head" : `head${m}`);
+
 const form: DistributionForm = {
   gives: "distribution",
-  declare: (graph, rows, { vocab, hiddenDtype, headSoftCap }) => ({
+  declare: (graph, rows, { vocab, hiddenDtype, heads = [{ share: 1 }] }) => ({
     perRow: { hidden: graph.input("signal.hidden", hiddenDtype, [rows, "E"]) },
-    shared: {
-      head: graph.input("signal.head", "float32", [vocab, "E"]),
-      ...(headSoftCap === undefined ? {} : { cap: graph.scalar(headSoftCap) }),
-    },
+    shared: Object.fromEntries(
+      heads.map(({ width }, m) => [headName(m), graph.input(`signal.${headName(m)}`, "float32", [vocab, width ?? "E"])]),
+    ),
   }),
-  classes: (signal, logits_RV, { teacherTemperature }) => {
-    const alpha = 1 / teacherTemperature;
-    const states_RE = op.cast(inputOf(signal, "hidden"), "float32");
-    const head_VE = inputOf(signal, "head");
-    const { cap } = signal.shared;
-    // A cap belongs to the logits, before any temperature.
-    const teacher_RV = cap
-      ? op.mul(op.tanh(op.div(op.fusedMatMul(states_RE, head_VE, { transB: true }), cap)), op.mul(cap, alpha))
-      : op.fusedMatMul(states_RE, head_VE, { transB: true, alpha });
-    return { logp_RC: floored(op.logSoftmax(teacher_RV)), logq_RC: op.logSoftmax(logits_RV) };
+  classes: (signal, logits_RV, { teacherTemperature, heads = [{ share: 1 }] }) => {
+    const all_RE = op.cast(inputOf(signal, "hidden"), "float32");
+    const widths = heads.map(({ width }) => width ?? 0);
+    const states = heads.length === 1 ? [all_RE] : op.split(all_RE, 1, widths);
+    const logps = heads.map(({ softCap }, m) =>
+      op.logSoftmax(teacherLogits(states[m]!, inputOf(signal, headName(m)), teacherTemperature, softCap)),
+    );
+    const shares = heads.map(({ share }) => share);
+    return { logp_RC: floored(mixture(logps, shares)), logq_RC: op.logSoftmax(logits_RV) };
   },
   topIds: (_, logp_RC, k) => op.topK(logp_RC, k)[1],
 };
 
+function teacherLogits(states_RE: Value, head_VE: Value, temperature: number, softCap: number | undefined): Value {
+  const alpha = 1 / temperature;
+  if (softCap === undefined) return op.fusedMatMul(states_RE, head_VE, { transB: true, alpha });
+  // A cap belongs to the logits, before any temperature.
+  return op.mul(op.tanh(op.div(op.fusedMatMul(states_RE, head_VE, { transB: true }), softCap)), softCap * alpha);
+}
+
 /** The head of the micro-batch's scores, which all name the same one. */
-function headOf({ parts, heads }: SignalLayout): Tensor<"float32"> {
+function headOf({ parts, heads }: SignalLayout): TeacherHead {
   const { score, member } = parts[0]!;
   const head = heads.get(score.headDigest ?? "");
   if (head) return head;
@@ -56,8 +66,8 @@ function headOf({ parts, heads }: SignalLayout): Tensor<"float32"> {
 
 function layout(layout: SignalLayout): Record<string, Tensor> {
   const { rows, parts, hiddenDtype } = layout;
-  const head = headOf(layout);
-  const width = head.dims[1]!;
+  const heads = headParts(headOf(layout)).map(({ head }) => head);
+  const width = heads.reduce((sum, { dims }) => sum + dims[1]!, 0);
   const half = hiddenDtype === "float16";
   const states = half ? new Uint16Array(rows * width) : new Float32Array(rows * width);
   for (const { score, member, row, count } of parts) {
@@ -71,7 +81,7 @@ function layout(layout: SignalLayout): Record<string, Tensor> {
   const dims = [rows, width];
   return {
     "signal.hidden": states instanceof Uint16Array ? { dtype: "float16", dims, data: states } : float32(states, dims),
-    "signal.head": head,
+    ...Object.fromEntries(heads.map((head, m) => [`signal.${headName(m)}`, head])),
   };
 }
 

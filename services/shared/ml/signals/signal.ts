@@ -2,7 +2,7 @@
 // U drawn classes, D width of hidden states.
 import type { Graph, Value } from "../graph/graph.js";
 import type { Tensor } from "../graph/tensor.js";
-import type { Head } from "../models/model.js";
+import type { TeacherHead } from "../models/model.js";
 import type { Outputs } from "../runtime/outputs.js";
 import type { SignalForm } from "./form.js";
 import type { HiddenDtype } from "./hidden-dtype.js";
@@ -84,7 +84,7 @@ export interface ScorePart {
 }
 
 /** Teachers' heads by digest. */
-export type TeacherHeads = ReadonlyMap<string, Head>;
+export type TeacherHeads = ReadonlyMap<string, TeacherHead>;
 
 /** The scores of a micro-batch, to be laid out as the loss's inputs. */
 export interface SignalLayout {

@@ -13,6 +13,7 @@ import { headName } from "../models/model-params.js";
 import type { ParamSpec } from "../models/param-spec.js";
 import { sequenceStates } from "../models/sequence-states.js";
 import type { Trainable } from "../models/trainable.js";
+import type { HeadShape } from "../signals/form.js";
 import { accumulated, declareGradients, type GradientOut, plain } from "./gradients-out.js";
 import { blockedHead, plainHead } from "./head.js";
 
@@ -25,15 +26,15 @@ export interface StepGraphOptions {
   readonly objective: Objective;
   /** The vocabulary loss takes blocks of as many rows as the input `blockRows` (int64 []) says; else all rows at once. */
   readonly blocks: boolean;
-  /** The cap on the logits of the teacher whose hidden states the rows have. */
-  readonly headSoftCap?: number | undefined;
+  /** The heads of the teacher whose hidden states the rows have. */
+  readonly heads?: readonly HeadShape[] | undefined;
   /** Compute each layer again in the backward pass instead of keeping what it made. Default false. */
   readonly gradientCheckpointing?: boolean | undefined;
 }
 
 /** Forward and loss of one micro-batch, with what its gradient begins from. */
 function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
-  const { config, trainable, objective, blocks, headSoftCap } = options;
+  const { config, trainable, objective, blocks, heads } = options;
   const { specs } = trainable;
   const frozen = declareWeights(graph, trainable.frozen, options.frozen ?? "inputs");
   const params = new Map([...declareWeights(graph, specs, "inputs"), ...frozen]);
@@ -42,7 +43,7 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
   const hidden_BTD = sequenceStates(graph, config, weights, stages);
   // Position in the flattened [B·T] of the token that predicts each completion token.
   const places_R = graph.input("rows", "int64", ["R"]);
-  const rows = declareRows(graph, objective, "R", config.vocabSize, headSoftCap);
+  const rows = declareRows(graph, objective, "R", config.vocabSize, heads);
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const head_VD = weights.weight(headName(config));
   const own = graphWeights(params);

@@ -6,7 +6,7 @@ import type { ModelConfig } from "../models/config/model-config.js";
 import { allInMemory, type Constants } from "../models/constants.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { microBatchTokensFor } from "../models/memory-estimate.js";
-import { type Head, headDigest } from "../models/model.js";
+import { headParts, type TeacherHead, teacherHeadDigest } from "../models/model.js";
 import { parameterCount } from "../models/model-params.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
@@ -44,7 +44,7 @@ export interface TrainerOptions extends SessionOptions {
 const graphs = { gradients: gradientsGraph, accumulate: accumulateGraph, values: valuesGraph };
 
 /** What the graphs of one trainer differ in, besides their length. */
-type StepForm = Pick<StepGraphOptions, "blocks" | "headSoftCap">;
+type StepForm = Pick<StepGraphOptions, "blocks" | "heads">;
 
 /** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
 const mostElements = 1 << 23;
@@ -69,7 +69,7 @@ function blockRowsFor(rows: number, vocab: number, width: number): number {
 export class Trainer {
   readonly #config: ModelConfig;
   readonly #sessions: Sessions;
-  readonly #heads = new Map<string, Head>();
+  readonly #heads = new Map<string, TeacherHead>();
   readonly #state: OptimizerState;
   #placed: StepState | undefined;
   readonly #trainable: Trainable;
@@ -109,18 +109,20 @@ export class Trainer {
   }
 
   /**
-   * Takes the head [V, E] that turns a teacher's hidden states into logits, for the signal `hidden`; gives its digest.
+   * Takes the head [V, E] that turns a teacher's hidden states into logits, for the signal `hidden`, or the heads of an ensemble; returns
+   * its digest.
    *
    * @throws InvalidArgument if the teacher's vocabulary is of another size
    */
-  addHead(head: Head): string {
+  addHead(head: TeacherHead): string {
     const { vocabSize } = this.#config;
-    if (head.dims[0] !== vocabSize)
-      throw new RetortError(
-        "InvalidArgument",
-        `the teacher's head speaks of ${head.dims[0]} classes, the student's vocabulary has ${vocabSize}`,
-      );
-    const digest = headDigest(head);
+    for (const { dims } of headParts(head).map((part) => part.head))
+      if (dims[0] !== vocabSize)
+        throw new RetortError(
+          "InvalidArgument",
+          `the teacher's head speaks of ${dims[0]} classes, the student's vocabulary has ${vocabSize}`,
+        );
+    const digest = teacherHeadDigest(head);
     this.#heads.set(digest, head);
     return digest;
   }
@@ -262,14 +264,15 @@ export class Trainer {
     const inputs = inputsOf(this.#config);
     const { objective } = this.#options;
     const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, counted };
-    // A micro-batch has the states of one head.
-    const headSoftCap = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "")?.softCap;
-    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, headSoftCap } };
+    // A micro-batch has the states of one teacher.
+    const head = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "");
+    const heads = head && headParts(head).map(({ head: { softCap, dims }, share }) => ({ width: dims[1], softCap, share }));
+    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, heads } };
   }
 
   async #session(kind: keyof typeof graphs, form: StepForm, part: MicroBatch): Promise<Session> {
     const { objective, gradientCheckpointing } = this.#options;
-    return this.#sessions.get(`${kind}/${form.blocks}/${form.headSoftCap}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
+    return this.#sessions.get(`${kind}/${form.blocks}/${JSON.stringify(form.heads)}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
       const frozen = this.#isMapped ? this.#frozen : undefined;
       const parts = { config: withRoom(this.#config, room), trainable: this.#trainable, frozen };
       const options = { ...parts, objective, gradientCheckpointing, ...form };
