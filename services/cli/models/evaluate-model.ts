@@ -4,7 +4,7 @@ import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import { fromScoreRecord } from "../../shared/codec/score-record.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
-import { toFloat32, toInt32, toRecord } from "../../shared/flow/arrays.js";
+import { toRecord } from "../../shared/flow/arrays.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import type { SequenceScore } from "../../shared/gen/retort/v1/flow_pb.js";
@@ -170,8 +170,8 @@ async function write(
     const piece = pieceOf(answer);
     const sample = written[piece.prompt * count + piece.sample]!;
     sample.text += piece.text;
-    if (piece.ids) sample.ids.push(...toInt32(piece.ids, "ids"));
-    if (piece.logprobs) sample.logprobs.push(...toFloat32(piece.logprobs, "logprobs"));
+    sample.ids.push(...piece.tokenIds);
+    sample.logprobs.push(...piece.tokenLogprobs);
   }
   return written.map(({ ids, logprobs, ...sample }, i) => ({
     ...sample,
