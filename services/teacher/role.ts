@@ -42,13 +42,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
     log.info({ parameters, architecture, dtype, precision }, "the model is loaded");
     return model;
   };
-  /** The model that a run's spec names. */
-  const openOf = async ({ spec: { teachers, vocabSize } }: Membership, teacher: string): Promise<TeacherModel> => {
-    const own = teachers.find(({ name }) => teacherName(name) === teacher);
-    const { model = settings.model, server } = own ?? {};
-    const ensemble = own?.ensemble.length ? mixedModels(own) : undefined;
-    return open({ ...(model && { model }), server, ensemble, ...(vocabSize && { vocabRows: vocabSize }) });
-  };
+  const openOf = (membership: Membership, teacher: string) => open(sourceOf(membership, teacher, settings.model));
   const opened = (): TeacherModel => {
     if (model) return model;
     throw new RetortError("Unavailable", "the teacher's model is still being opened; call again");
@@ -83,4 +77,12 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       close,
     };
   });
+}
+
+/** The model that a run's spec names for a teacher, or the setting's. */
+function sourceOf({ spec }: Membership, teacher: string, setting: string | undefined): Partial<TeacherSource> {
+  const own = spec.teachers.find(({ name }) => teacherName(name) === teacher);
+  const { model = setting, server } = own ?? {};
+  const ensemble = own?.ensemble.length ? mixedModels(own) : undefined;
+  return { ...(model && { model }), server, ensemble, ...(spec.vocabSize && { vocabRows: spec.vocabSize }) };
 }

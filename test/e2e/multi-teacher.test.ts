@@ -86,6 +86,31 @@ describe("a run with two teachers", () => {
     }
   });
 
+  it("mixes an ensemble's distributions, whatever is sent of them", async () => {
+    const phase = (signal: string) => `
+  - steps: 1
+    batchSize: 8
+    lambda: 1
+    objective: { divergence: forward_kl, signal: ${signal}, topK: 6, hiddenDtype: float32 }
+    sampling: { maxNewTokens: 16 }
+    optimizer: { learningRate: 1.0e-9 }`;
+    const data = await dataOf("mixed.jsonl", (n) => (n < 4 ? "mirror" : "words"));
+    const text = spec("mixed", data)
+      .replace("model: models/teacher }", "model: models/teacher, ensemble: [{ model: models/student, weight: 3 }] }")
+      .replace("model: models/student }]", "model: models/student, ensemble: [{ model: models/student, weight: 0.5 }] }]")
+      .replace(/phases:.*/s, `phases:${["full", "hidden", "top_k", "student_top_k"].map(phase).join("")}`);
+    const { run, events } = await cluster.watch(await cluster.begin(text));
+    expect([run.state, run.message]).toEqual([RunState.SUCCEEDED, ""]);
+    const steps = events.flatMap(({ event }) => (event.case === "stepFinished" ? [event.value] : []));
+    expect(steps).toHaveLength(4);
+    const divergences = steps.map(({ teachers }) => Object.fromEntries(teachers.map(({ name, divergence }) => [name, divergence])));
+    for (const { mirror, words } of divergences) {
+      // A mixture of the student with itself is the student; with the other model, no nearer than a quarter of the way.
+      expect(Math.abs(mirror!)).toBeLessThan(1e-5);
+      expect(words).toBeGreaterThan(1e-3);
+    }
+  });
+
   it("compares with the named teacher's distribution, not with another's", async () => {
     const { events } = await cluster.watch(await cluster.begin(spec("mirror", await dataOf("mirror.jsonl", () => "mirror"))));
     const [first] = events.flatMap(({ event }) => (event.case === "stepFinished" ? [event.value] : []));

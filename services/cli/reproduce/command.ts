@@ -12,6 +12,7 @@ export const experimentNames = [
   "divergences",
   "lambda",
   "mathematics",
+  "multi-teacher",
   "off-vs-on-policy",
   "rl",
   "staleness",

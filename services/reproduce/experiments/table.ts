@@ -5,6 +5,7 @@ import { dataEfficiencyExperiment } from "./data-efficiency.js";
 import { divergencesExperiment } from "./divergences.js";
 import { lambdaExperiment } from "./lambda.js";
 import { mathematicsExperiment } from "./mathematics.js";
+import { multiTeacherExperiment } from "./multi-teacher.js";
 import { offVsOnPolicyExperiment } from "./off-vs-on-policy.js";
 import { rlExperiment } from "./rl.js";
 import { stalenessExperiment } from "./staleness.js";
@@ -21,6 +22,7 @@ export const experiments: Readonly<Record<string, Experiment>> = Object.fromEntr
     divergencesExperiment,
     lambdaExperiment,
     mathematicsExperiment,
+    multiTeacherExperiment,
     offVsOnPolicyExperiment,
     rlExperiment,
     stalenessExperiment,

@@ -37,6 +37,8 @@ export interface Recipe {
   readonly task: string;
   /** Further tasks that only the teacher learns. */
   readonly alsoTaught?: string;
+  /** Kinds of the task's examples that have a teacher of their own each, which learns those alone. Default: one teacher learns all. */
+  readonly domains?: readonly string[];
   /** Rows to train on, the first of them with completions for supervised fine-tuning; the others are held out. */
   readonly train: number;
   readonly sft: number;

@@ -47,8 +47,8 @@ const roles = { student: { threads: 1 }, teacher: { threads: 1 }, reward: { thre
 const datasetVersion = 1;
 
 /** Directory of a recipe's datasets. */
-export const dataOf = ({ task, alsoTaught = "", train, sft, variants }: Recipe, places: Places): string =>
-  places.data(digestOf(JSON.stringify({ datasetVersion, task, alsoTaught, train, sft, variants })));
+export const dataOf = ({ task, alsoTaught = "", train, sft, variants, domains }: Recipe, places: Places): string =>
+  places.data(digestOf(JSON.stringify({ datasetVersion, task, alsoTaught, train, sft, variants, domains })));
 
 const rewardsOf = ({ judge, task }: Recipe) => (judge === "task" ? [{ kind: "task", task }] : []);
 
@@ -64,18 +64,19 @@ const armRewards = (recipe: Recipe, classifier: ClassifierJob | undefined) =>
       ]
     : rewardsOf(recipe);
 
-function fromScratch(recipe: Recipe, which: "teacher" | "student", places: Places): RunJob {
+/** @param domain of the teacher, where it learns that alone */
+function fromScratch(recipe: Recipe, which: "teacher" | "student", places: Places, domain?: string): RunJob {
   const model: ModelRecipe = recipe[which];
   const data = dataOf(recipe, places);
   const { hiddenSize, intermediateSize, layers, heads, kvHeads, initializerRange } = model;
   const size = { hiddenSize, intermediateSize, layers, heads, kvHeads, initializerRange, maxPositions: recipe.maxPositions };
   const { digest, spec } = places.complete({
-    name: `${recipe.name}-${which === "teacher" ? "teacher" : "sft"}`,
+    name: `${recipe.name}-${which === "teacher" ? "teacher" : "sft"}${domain ? `-${domain}` : ""}`,
     seed: which === "teacher" ? 1 : 2,
     student: { init: { architecture: "llama", ...size, tokenizer: join(data, "tokenizer") } },
-    data: { path: join(data, which === "teacher" ? "all.jsonl" : "sft.jsonl") },
+    data: { path: join(data, which === "teacher" ? partOf("all", domain) : "sft.jsonl") },
     rewards: rewardsOf(recipe),
-    evaluation: { path: join(data, "held-out.jsonl"), limit: 200 },
+    evaluation: { path: join(data, partOf("held-out", domain)), limit: 200 },
     roles,
     phases: [
       {
@@ -87,12 +88,20 @@ function fromScratch(recipe: Recipe, which: "teacher" | "student", places: Place
       },
     ],
   });
-  const label = which === "teacher" ? `${recipe.name}: teacher` : `${recipe.name}: SFT student`;
+  const label = which === "teacher" ? `${recipe.name}: teacher${domain ? ` of ${domain}` : ""}` : `${recipe.name}: SFT student`;
   return { kind: "run", label, digest, spec, after: [], recipe, output: places.model(digest) };
 }
 
-/** The run that makes a recipe's teacher. */
-export const teacherJob = (recipe: Recipe, places: Places): RunJob => fromScratch(recipe, "teacher", places);
+/** A file of a recipe's datasets, or what of it is of a domain. */
+const partOf = (part: "all" | "held-out", domain: string | undefined): string => `${part}${domain ? `-${domain}` : ""}.jsonl`;
+
+/** The run that makes a recipe's teacher, or the first of several. */
+export const teacherJob = (recipe: Recipe, places: Places, domain = recipe.domains?.[0]): RunJob =>
+  fromScratch(recipe, "teacher", places, domain);
+
+/** The runs that make a recipe's teachers, by the names that arms call them. */
+const teachersOf = (recipe: Recipe, places: Places): [name: string, job: RunJob][] =>
+  recipe.domains?.map((domain) => [domain, teacherJob(recipe, places, domain)]) ?? [["default", teacherJob(recipe, places)]];
 
 /** The run that makes the student that a recipe's arms start from. */
 export const sftJob = (recipe: Recipe, places: Places): RunJob => fromScratch(recipe, "student", places);
@@ -111,6 +120,7 @@ export function classifierJob(recipe: Recipe, places: Places): ClassifierJob | u
 function armData(part: Part, arm: Arm, places: Places): SpecInit["data"] {
   const { recipe } = part;
   return {
+    ...(recipe.domains && { teacherField: "kind" }),
     path: join(dataOf(recipe, places), `${arm.data ?? "train"}.jsonl`),
     limit: arm.share === undefined ? 0 : Math.max(1, Math.round(recipe.train * arm.share)),
     generate: arm.written && {
@@ -129,6 +139,7 @@ const armEvaluation = ({ recipe, training }: Part, places: Places): SpecInit["ev
   passAt: [...(training.passAt ?? [])],
   metric: recipe.metric ?? "exact_match",
   selfBleuUnit: "character",
+  ...(recipe.domains && { headroom: true }),
 });
 
 /** How an arm's run trains. */
@@ -144,14 +155,14 @@ function armPhases({ recipe, training }: Part, arm: Arm): SpecInit["phases"] {
 
 function armJob(part: Part, arm: Arm, seed: number, places: Places, start: RunJob): RunJob {
   const { recipe } = part;
-  const teacher = teacherJob(recipe, places);
+  const teachers = teachersOf(recipe, places);
   const classifier = classifierJob(recipe, places);
   const writers = arm.written === "start" ? [{ name: "start", model: start.output }] : [];
   const { digest, spec } = places.complete({
     name: recipe.name,
     seed,
     student: { model: start.output },
-    teachers: [{ name: "default", model: teacher.output }, ...writers],
+    teachers: [...teachers.map(([name, { output }]) => ({ name, model: output })), ...writers],
     data: armData(part, arm, places),
     rollouts: { maxStaleness: arm.maxStaleness ?? 0 },
     rewards: [...(part.rewards ?? armRewards(recipe, classifier))],
@@ -160,7 +171,7 @@ function armJob(part: Part, arm: Arm, seed: number, places: Places, start: RunJo
     phases: armPhases(part, arm),
   });
   const label = `${recipe.name}: ${arm.name}, seed ${seed}`;
-  const after = [teacher, start, ...(classifier ? [classifier] : [])];
+  const after = [...teachers.map(([, job]) => job), start, ...(classifier ? [classifier] : [])];
   return { kind: "run", label, digest, spec, after, recipe, output: places.model(digest), also: part.also };
 }
 

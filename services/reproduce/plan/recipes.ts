@@ -43,6 +43,22 @@ export const num2words: Recipe = {
   sizes: "Sizes as in `retort demo`, chosen by the SFT student's accuracy alone (40 % greedy with 150 examples).",
 };
 
+/** Numbers in words, and a few words in numbers: two domains, each with a teacher of its own. */
+export const numerals: Recipe = {
+  name: "numerals",
+  task: "numerals",
+  domains: ["words", "digits"],
+  train: 800,
+  sft: 240,
+  variants: 1,
+  maxNewTokens: 34,
+  maxPositions: 64,
+  judge: "exact_match",
+  teacher: { ...teacher, steps: 1200 },
+  student: { ...student, hiddenSize: 16, intermediateSize: 32, heads: 2, steps: 1500 },
+  sizes: "Sizes as on num2words, with 240 examples for the two domains together.",
+};
+
 /** Ways over a grid: many are right, and mistakes can be mended. */
 export const gridNav: Recipe = {
   name: "grid-nav",
@@ -126,7 +142,7 @@ export const instructions: Recipe = {
 };
 
 /** Every recipe, for checks. */
-export const recipes: readonly Recipe[] = [calculator, gridNav, instructions, names, num2words, summaries];
+export const recipes: readonly Recipe[] = [calculator, gridNav, instructions, names, num2words, numerals, summaries];
 
 /**
  * How students train, the same in every experiment on a task, so that experiments share their runs. The learning rate is that

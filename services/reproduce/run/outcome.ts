@@ -20,6 +20,8 @@ export interface Totals {
   readonly staleness: number;
   /** Share of the most probable classes that teacher and student have in common, at the first and at the last step that reports it. */
   readonly overlap?: { readonly first: number; readonly last: number };
+  /** Each teacher's mean share of a step's loss, where there are several. */
+  readonly lossShares?: Readonly<Record<string, number>>;
 }
 
 /** What is kept of a finished run. */
@@ -58,7 +60,15 @@ export function totalsOf(steps: readonly StepFinished[]): Totals {
     trainSeconds: sum(({ trainSeconds }) => trainSeconds),
     staleness: sum(({ stalenessMean }) => stalenessMean) / Math.max(1, steps.length),
     ...(first !== undefined && last !== undefined ? { overlap: { first, last } } : {}),
+    ...(steps.some(({ teachers }) => teachers.length) ? { lossShares: lossSharesOf(steps) } : {}),
   };
+}
+
+function lossSharesOf(steps: readonly StepFinished[]): Record<string, number> {
+  const told = steps.filter(({ teachers }) => teachers.length);
+  const shares: Record<string, number> = {};
+  for (const { name, lossShare } of told.flatMap(({ teachers }) => teachers)) shares[name] = (shares[name] ?? 0) + lossShare / told.length;
+  return shares;
 }
 
 /** What a run's cost is estimated from. */
@@ -126,6 +136,8 @@ export function measuresOf(outcome: Outcome, judge: "task" | "exact_match"): Rec
     overlapFirst: totals.overlap?.first,
     overlapLast: totals.overlap?.last,
     ...samplesOf(last, judge),
+    ...teachersOf(last),
+    ...Object.fromEntries(Object.entries(totals.lossShares ?? {}).map(([name, share]) => [`lossShare@${name}`, share])),
     flops,
     wallSeconds,
     seconds: totals.seconds,
@@ -157,6 +169,17 @@ function samplesOf({ samples }: EvaluationFinished, judge: "task" | "exact_match
     ];
   });
   return Object.fromEntries([...passes, ...byTemperature]);
+}
+
+/** Figures by teacher as `recovered@words`, and the least that is recovered of any. */
+function teachersOf({ teachers }: EvaluationFinished): Record<string, number | undefined> {
+  const all = teachers.flatMap(({ name, greedy, recovered, forwardKl }) => [
+    [`greedy@${name}`, greedy] as const,
+    [`recovered@${name}`, recovered] as const,
+    [`forwardKl@${name}`, forwardKl] as const,
+  ]);
+  const known = teachers.flatMap(({ recovered }) => recovered ?? []);
+  return { ...Object.fromEntries(all), recoveredLeast: known.length ? Math.min(...known) : undefined };
 }
 
 const difference = (a: number | undefined, b: number | undefined): number | undefined =>

@@ -40,5 +40,14 @@ async function writeTaskData(recipe: Recipe, directory: string): Promise<void> {
     await writeFile(all, (await readFile(all, "utf8")) + jsonl(more));
     await writeFile(join(partial, "also-held-out.jsonl"), jsonl(more));
   }
+  for (const kind of recipe.domains ?? [])
+    for (const part of ["all", "held-out"])
+      await writeFile(join(partial, `${part}-${kind}.jsonl`), await rowsOf(join(partial, `${part}.jsonl`), kind));
   await rename(partial, directory);
+}
+
+/** The rows of a dataset that are of a kind. */
+async function rowsOf(path: string, kind: string): Promise<string> {
+  const lines = (await readFile(path, "utf8")).trim().split("\n");
+  return jsonl(lines.map((line) => JSON.parse(line) as Example).filter((example) => example.kind === kind));
 }

@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { poolOf } from "../../../services/controller/launch/pool-of.js";
-import { EnsembleMemberSchema, type RunSpec, RunSpecSchema, SharedSpecSchema, type TeacherSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import {
+  EnsembleMemberSchema,
+  type RunSpec,
+  RunSpecSchema,
+  SharedSpecSchema,
+  type TeacherSpec,
+} from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
 describe("poolOf", () => {
   let model: string;

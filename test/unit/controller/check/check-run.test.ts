@@ -1,11 +1,16 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { create, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { signalFor } from "../../../../services/shared/codec/signal-spec.js";
 import { specRootsOf } from "../../../../services/shared/flow/runs/paths.js";
 import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
-import { RolesSpecSchema, type RunSpec, RunSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import {
+  EnsembleMemberSchema,
+  RolesSpecSchema,
+  type RunSpec,
+  RunSpecSchema,
+} from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { initialFactors, loraOf } from "../../../../services/shared/ml/models/adapter/layers.js";
 import { saveAdapter } from "../../../../services/shared/ml/models/files/adapter-files.js";
 import { loadModel, saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
@@ -38,6 +43,29 @@ describe("a run's models", () => {
     edit(json);
     await writeFile(join(directory, file), JSON.stringify(json));
   };
+
+  it("may be mixed with others, each of which is looked at by its field", async () => {
+    const [student, teacher] = ["student", "teacher"].map((name) => join(example, "models", name)) as [string, string];
+    const spec = (...models: string[]) => {
+      const one = specOf(teacher);
+      one.teachers[0]!.ensemble = models.map((model) => create(EnsembleMemberSchema, { model }));
+      return one;
+    };
+    expect(await problemsOf(spec(student))).toEqual([]);
+    await change("tokenizer.json", (json) => {
+      const { vocab } = json.model as { vocab: Record<string, number> };
+      [vocab.a, vocab.b] = [vocab.b!, vocab.a!];
+    });
+    expect(await problemsOf(spec(student, directory, join(directory, "gone")))).toEqual([
+      { fieldPath: "teachers[0].ensemble[2].model", description: expect.stringMatching(/gone/) },
+      {
+        fieldPath: "teachers[0].ensemble[1].model",
+        description: expect.stringMatching(/^model 3 of the ensemble "default" has another vocabulary/),
+      },
+    ]);
+    const narrow = specRootsOf({ roots: [teacher, student, join(example, "data")].join() });
+    expect(await problemsOf(spec(directory), narrow)).toMatchObject([{ fieldPath: "teachers[0].ensemble[0].model" }]);
+  });
 
   it("may be an adapter and its base, if a spec may name both", async () => {
     const adapter = join(directory, "adapter");

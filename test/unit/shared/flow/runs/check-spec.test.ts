@@ -85,6 +85,39 @@ describe("examineSpec()", () => {
       /empty/,
     ],
     [
+      "an ensemble elsewhere",
+      { teachers: [{ model: "/a", ensemble: [{ model: "/b" }], server: { url: "http://gpu:8000/v1" } }] },
+      "teachers[0].ensemble",
+      /runs this teacher's elsewhere/,
+    ],
+    [
+      "texts by an ensemble",
+      { teachers: [{ model: "/a", ensemble: [{ model: "/b" }] }], data: { generate: { texts: 1 } } },
+      "data.generate.teacher",
+      /"default" is an ensemble, which writes no texts/,
+    ],
+    [
+      "headroom of an ensemble",
+      { teachers: [{ model: "/a", ensemble: [{ model: "/b" }] }], evaluation: { path: "/e", headroom: true } },
+      "evaluation.headroom",
+      /is an ensemble, which writes no texts/,
+    ],
+    [
+      "draws of an ensemble",
+      {
+        teachers: [{ model: "/a", ensemble: [{ model: "/b" }] }],
+        phases: [{ steps: 1, objective: { divergence: "forward_kl", signal: "random_k" } }],
+      },
+      "phases[0].objective.signal",
+      /is random_k, and .* is an ensemble/,
+    ],
+    [
+      "an ensemble's model without a name",
+      { teachers: [{ model: "/a", ensemble: [{ weight: 2 }] }] },
+      "teachers[0].ensemble[0].model",
+      /./,
+    ],
+    [
       "a control of own samples, on texts",
       { phases: [{ steps: 1, preset: "constant_advantage", lambda: 0.5 }] },
       "phases[0].lambda",
