@@ -18,6 +18,7 @@ import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence
 import { DeviceStepState } from "./device-step-state.js";
 import type { OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
+import type { HeadShape } from "../signals/form.js";
 import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
 import { rowOutputs, StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, gradientsGraph, type StepGraphOptions, valuesGraph } from "./step-graph.js";
@@ -58,6 +59,12 @@ const columnsPerRow = 4;
 function blockRowsFor(rows: number, vocab: number, width: number): number {
   const blocks = Math.ceil((rows * vocab) / mostElements);
   return blocks === 1 || rows * columnsPerRow <= width ? 0 : Math.max(minimumBlock, Math.ceil(rows / blocks));
+}
+
+/** One head takes all of the states, whatever their width: teachers of other widths have the same graph. */
+function headShapes(head: TeacherHead): HeadShape[] {
+  const parts = headParts(head);
+  return parts.map(({ head: { softCap, dims }, share }) => ({ softCap, share, width: parts.length > 1 ? dims[1] : undefined }));
 }
 
 /**
@@ -266,7 +273,7 @@ export class Trainer {
     const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, counted };
     // A micro-batch has the states of one teacher.
     const head = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "");
-    const heads = head && headParts(head).map(({ head: { softCap, dims }, share }) => ({ width: dims[1], softCap, share }));
+    const heads = head && headShapes(head);
     return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, heads } };
   }
 
