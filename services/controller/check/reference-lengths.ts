@@ -3,6 +3,9 @@ import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { Tokenizer } from "../../shared/ml/text/tokenizer.js";
 import type { SpecWarning } from "./checked-run.js";
 
+/** Share of the rows that is hardly any. */
+const fewRows = 0.05;
+
 /** A metric or reward that asks for the reference word for word, and how long what it judges may be. */
 interface Exact {
   readonly name: string;
@@ -12,7 +15,7 @@ interface Exact {
 }
 
 /**
- * Warns of completions that are too short to ever be the reference, where they are compared word for word: of all rows, or of most. What is
+ * Warns of completions that are too short to ever be the reference, where they are compared word for word: of all rows, or of nearly all. What is
  * shorter in the metric's eyes (normalized_match, numeric) can't be told by its tokens.
  *
  * @param of which rows these are
@@ -31,7 +34,7 @@ export function referenceWarnings(
   const shortest = lengths.reduce((a, b) => Math.min(a, b));
   return exact.flatMap(({ name, field, maxNewTokens }) => {
     const long = lengths.filter((length) => length > maxNewTokens).length;
-    if (2 * long <= lengths.length) return [];
+    if (lengths.length - long >= fewRows * lengths.length) return [];
     const most =
       long === lengths.length ? "can never be 1" : `can be 1 for at most ${lengths.length - long} of the first ${lengths.length} rows`;
     const message = `is ${maxNewTokens}, and references have ${shortest} tokens or more: ${name} ${most}; raise it, or compare otherwise`;

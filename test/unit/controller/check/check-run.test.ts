@@ -109,9 +109,10 @@ describe("a run's models", () => {
     expect(await evaluated({}, { maxNewTokens: 2 })).toEqual([{ field: "evaluation.maxNewTokens", message: never }]);
     expect(await evaluated(short, { metric: "rouge_l" })).toEqual([]);
     expect(await evaluated(short, { maxNewTokens: 32 })).toEqual([]);
-    expect(await evaluated({ sampling: { maxNewTokens: 9 } })).toEqual([
-      { field, message: expect.stringMatching(/^is 9, .* can be 1 for at most \d+ of the first \d+ rows; /) },
+    expect(await evaluated({ sampling: { maxNewTokens: 3 } })).toEqual([
+      { field, message: expect.stringMatching(/^is 3, .* can be 1 for at most \d+ of the first \d+ rows; /) },
     ]);
+    expect(await evaluated({ sampling: { maxNewTokens: 16 } })).toEqual([]);
     const rewards = [create(RewardSpecSchema, { kind: "exact_match" })];
     expect(await warningsOfRun({ ...specOf(directory, { ...short, preset: "rl", samplesPerPrompt: 4 }), rewards })).toEqual([
       { field, message: expect.stringContaining("the reward exact_match can never be 1") },
