@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../shared/base/errors.js";
 import { filesBelow } from "../shared/base/files-below.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
@@ -14,10 +13,9 @@ import { openSendable } from "../shared/flow/weights/sendable.js";
 import { ControllerService, type ReadFiguresRequest } from "../shared/gen/retort/v1/controller_pb.js";
 import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import type { Run } from "../shared/gen/retort/v1/run_pb.js";
-import { RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { isWeightsFile, weightsFilesOf } from "../shared/ml/models/checkpoint/open.js";
 import { publishedFiles } from "../shared/ml/models/trainable.js";
-import { checkRun } from "./check/inspector.js";
+import { validateRun } from "./check/validate-run.js";
 import type { ControllerContext } from "./runs/context.js";
 import { listRuns } from "./runs/list-runs.js";
 import { startRun } from "./runs/start-run.js";
@@ -30,12 +28,8 @@ const chunkBytes = 1024 * 1024;
 /** ControllerService: runs are started, watched and stopped here. The state is NATS's; this holds none. */
 export function controllerService(context: () => ControllerContext): Implementation {
   return implement(ControllerService, {
-    startRun: async (request) => ({ run: await startRun(context(), request) }),
-    validateRun: async ({ spec }) => {
-      const verdict = await checkRun(spec ?? create(RunSpecSchema), context().roots);
-      if ("spec" in verdict) return { problems: [], warnings: [...verdict.warnings] };
-      return { problems: verdict.problems.map(({ fieldPath, description }) => ({ field: fieldPath, message: description })), warnings: [] };
-    },
+    startRun: (request) => startRun(context(), request),
+    validateRun: ({ spec }) => validateRun(spec, context().roots),
     getRun: async ({ runId }) => ({ run: await described(context(), await context().runs.get(runId)) }),
     listRuns: (request) => listRuns(context(), request),
     watchRun: ({ runId, fromSequence }, { signal }) => watchRun(context(), runId, Number(fromSequence), signal),

@@ -11,22 +11,28 @@ import { checkRun } from "../check/inspector.js";
 import type { ControllerContext } from "./context.js";
 import { described } from "./watch.js";
 
+/** A run that a request has started, now or before, and what is unusual about its spec. */
+export interface Started {
+  readonly run: Run;
+  readonly warnings: { readonly field: string; readonly message: string }[];
+}
+
 /**
  * Checks a spec and starts a run of it. A request that names itself and has been made before is answered with the run that it
- * started: by a claim, which is made before the run and names it. Whoever finds a claim whose run isn't there makes that run.
+ * started: by a claim, which is made before the run and names it. A request that finds a claim without its run makes that run.
  *
  * @throws InvalidArgument with all that is wrong; AlreadyExists if the request's id came with another spec
  */
 export async function startRun(
   context: ControllerContext,
   { spec: given = create(RunSpecSchema), requestId }: Pick<StartRunRequest, "spec" | "requestId">,
-): Promise<Run> {
+): Promise<Started> {
   const { runs, roots, now } = context;
   const specDigest = digestOf(given);
   const earlier = requestId ? await runs.claimed(requestId) : undefined;
   if (earlier) checkSame(requestId, earlier, specDigest);
   const started = earlier && (await runs.find(earlier.runId));
-  if (started) return described(context, started);
+  if (started) return { run: await described(context, started), warnings: [] };
   const verdict = await checkRun(given, roots);
   if ("problems" in verdict) throw RetortError.ofProblems("the run spec", verdict.problems);
   const { spec, warnings } = verdict;
@@ -41,7 +47,7 @@ export async function startRun(
   } catch (error) {
     // The same request, made twice at a time: the other one was faster.
     if (!requestId || RetortError.from(error).code !== "AlreadyExists") throw error;
-    return described(context, await runs.get(claim.runId));
+    return { run: await described(context, await runs.get(claim.runId)), warnings: [] };
   }
   await announce(
     context,
@@ -49,7 +55,7 @@ export async function startRun(
     warnings.map(({ field, message }) => `${field}: ${message}`),
   );
   await context.supervisor.launch(run);
-  return run;
+  return { run, warnings: [...warnings] };
 }
 
 /** Writes the first of a run's events; a run of which they can't be written has failed. */
