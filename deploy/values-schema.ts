@@ -39,7 +39,7 @@ const decided = new Set([
   ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
   ...["rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
   ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
-  ...["checkOnly", "describeOnly", "index", "model", "run", "teacher"],
+  ...["checkOnly", "describeOnly", "index", "model", "pool", "run", "teacher"],
 ]);
 
 /** The devices that are not refused on every machine. */
