@@ -241,12 +241,12 @@ const values = z
     networkPolicies: z
       .strictObject({
         enabled: z.boolean(),
-        callers: list("NetworkPolicyPeers that may call the controller; empty: anybody"),
-        scrapers: list("NetworkPolicyPeers that may read metrics; empty: anybody"),
+        callers: list("NetworkPolicyPeers that may call the controller; empty: all"),
+        scrapers: list("NetworkPolicyPeers that may read metrics; empty: all"),
         rewardEgress: list("NetworkPolicyEgressRules of the reward role, for rewards that other servers evaluate"),
         teacherEgress: list("NetworkPolicyEgressRules of teachers and controller, for teachers whose models other servers run"),
         apiServerPorts: z.array(z.int()).min(1),
-        natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: anybody"),
+        natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: all"),
       })
       .partial(),
     podSecurityContext: structure("securityContext of every pod (core/v1)"),
