@@ -30,7 +30,7 @@ describeChart("every pod", () => {
 });
 
 describeChart("several controllers", () => {
-  const set = ["controller.replicas=2", "data.accessModes[0]=ReadWriteMany"];
+  const set = ["controller.replicas=2", `data.accessModes=["ReadWriteMany"]`];
 
   it("are one, for callers: that which says that it leads", async () => {
     const manifests = await render({ set });
@@ -45,7 +45,7 @@ describeChart("several controllers", () => {
 
   it("need a volume that all of them mount", async () => {
     await expect(render({ set: set.slice(0, 1) })).rejects.toThrow(/controller\.replicas is 2.*ReadWriteMany/s);
-    await expect(render({ set: [...set.slice(0, 1), "data.existingClaim=mine"] })).resolves.toBeDefined();
+    await expect(render({ set: [...set.slice(0, 1), 'data.existingClaim="mine"'] })).resolves.toBeDefined();
   });
 });
 

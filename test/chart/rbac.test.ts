@@ -71,7 +71,7 @@ describeChart("the controller's rights", () => {
   });
 
   it("are to label its own pod where several controllers wait for the lead, and there alone", async () => {
-    const several = ["controller.replicas=2", "data.accessModes[0]=ReadWriteMany"];
+    const several = ["controller.replicas=2", `data.accessModes=["ReadWriteMany"]`];
     const alone = rightsOf(rulesOf(await render()));
     const added = rightsOf(rulesOf(await render({ set: several }))).filter((right) => !alone.includes(right));
     expect(added).toEqual(["patch pods"]);
