@@ -38,7 +38,7 @@ const decided = new Set([
   ],
   ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
   ...["rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
-  ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
+  ...["launcher", "leaderLabel", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
   ...["checkOnly", "describeOnly", "index", "model", "pool", "run", "teacher"],
 ]);
 
@@ -127,6 +127,7 @@ const values = z
     controller: z
       .strictObject({
         settings: settingsOf(controllerSettings, "settings of the controller"),
+        replicas: z.int().min(1).max(5).describe("how many; one leads, the others wait to take its place"),
         resources,
         ...placement,
         service: z
@@ -143,7 +144,7 @@ const values = z
         ]),
       })
       .partial()
-      .describe("the one process that is always on"),
+      .describe("what is always on"),
     roleDefaults: roleValues(settingsOf(modelSettings, "settings of every role"), "what every role begins with"),
     roles: z
       .strictObject({

@@ -18,6 +18,9 @@
 {{- if and (ne $v.controller.service.type "ClusterIP") (not $v.tls.existingSecret) -}}
 {{- fail (printf "controller.service.type %s without TLS shows its callers' tokens to the network: name a Secret with a certificate (tls.existingSecret)" $v.controller.service.type) -}}
 {{- end -}}
+{{- if and (gt (int $v.controller.replicas) 1) (not $v.data.existingClaim) (not (has "ReadWriteMany" $v.data.accessModes)) -}}
+{{- fail (printf "controller.replicas is %d, and one node at a time mounts the data volume: give data.accessModes: [ReadWriteMany], with a storage class that has it, or an existing claim (data.existingClaim)" (int $v.controller.replicas)) -}}
+{{- end -}}
 {{- if $v.nats.enabled -}}
 {{- $name := ternary "maxFileStore" "size" (ne $v.nats.storage.maxFileStore "") -}}
 {{- $size := index $v.nats.storage $name -}}
