@@ -11,9 +11,11 @@ import { RunStore } from "../shared/flow/runs/run-store.js";
 import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
 import type { ControllerSettings } from "./config.js";
+import { meterController } from "./meters.js";
 import { openLauncher } from "./open-launcher.js";
 import type { ControllerContext } from "./runs/context.js";
 import { Histories } from "./runs/histories.js";
+import { look } from "./runs/look.js";
 import { logsOfPods, logsUnder } from "./runs/read-logs.js";
 import { Retention } from "./runs/retention.js";
 import { RunStorage } from "./runs/storage.js";
@@ -25,7 +27,6 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
   const { stopDeadlineMs, keepRunsDays: keepDays } = settings;
   const roots = rootSettings(settings);
   const dataDir = resolve(settings.dataDir);
-  const going = metrics.gauge("runs", "runs that are not over");
   const now = () => new Date();
   let streams: Streams | undefined;
   let parts: { readonly context: ControllerContext; readonly retention: Retention } | undefined;
@@ -51,13 +52,13 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
     },
     stop: async () => streams?.close(),
   };
+  meterController(metrics, { dataDir, log, look: () => parts && look(parts.context.streams, parts.context.runs) });
   const adopt: Service = {
     name: "runs",
     start: async () => {
       const { context, retention } = connected();
       await context.supervisor.adopt();
       retention.start();
-      going.set((await context.runs.list()).filter(({ finished }) => !finished).length);
     },
     stop: async () => {
       parts?.retention.stop();
