@@ -40,7 +40,7 @@ const decided = new Set([
   ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
   ...["rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
   ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
-  ...["describeOnly", "index", "model", "run", "teacher"],
+  ...["checkOnly", "describeOnly", "index", "model", "run", "teacher"],
 ]);
 
 /** The devices that are not refused on every machine. */

@@ -15,6 +15,7 @@ export const controllerSettings = processSettings.extend({
     .max(65535)
     .default(7080)
     .describe("port of the live page, and of calls by browsers and curl; 0 takes a free one"),
+  checkOnly: z.stringbool().default(false).describe("only check run specs (ValidateRun), without NATS and without runs: true or false"),
   maxRestarts: z.coerce
     .number()
     .int()

@@ -10,6 +10,7 @@ import { type RootSettings, specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunStore } from "../shared/flow/runs/run-store.js";
 import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
+import { checkingController } from "./checking-role.js";
 import type { ControllerSettings } from "./config.js";
 import { meterController } from "./meters.js";
 import { openLauncher } from "./open-launcher.js";
@@ -26,6 +27,7 @@ import { controllerService } from "./service.js";
 export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {
   const { stopDeadlineMs, keepRunsDays: keepDays } = settings;
   const roots = rootSettings(settings);
+  if (settings.checkOnly) return checkingController(roots);
   const dataDir = resolve(settings.dataDir);
   const now = () => new Date();
   let streams: Streams | undefined;

@@ -21,6 +21,7 @@ import { type RunSpec, RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb
 import { isWeightsFile, weightsFilesOf } from "../shared/ml/models/checkpoint/open.js";
 import { publishedFiles } from "../shared/ml/models/trainable.js";
 import { checkRun } from "./check/inspector.js";
+import { validateRun } from "./check/validate-run.js";
 import type { ControllerContext } from "./runs/context.js";
 import { deleteRun, pauseRun, resumeRun, stopRun } from "./runs/steer.js";
 import { hasModel, modelOf } from "./runs/storage.js";
@@ -31,12 +32,8 @@ const chunkBytes = 1024 * 1024;
 /** ControllerService: runs are started, watched and stopped here. The state is NATS's; this holds none. */
 export function controllerService(context: () => ControllerContext): Implementation {
   return implement(ControllerService, {
-    startRun: async ({ spec }) => ({ run: await startRun(context(), spec) }),
-    validateRun: async ({ spec }) => {
-      const verdict = await checkRun(spec ?? create(RunSpecSchema), context().roots);
-      if ("spec" in verdict) return { problems: [], warnings: [...verdict.warnings] };
-      return { problems: verdict.problems.map(({ fieldPath, description }) => ({ field: fieldPath, message: description })), warnings: [] };
-    },
+    startRun: ({ spec }) => startRun(context(), spec),
+    validateRun: ({ spec }) => validateRun(spec, context().roots),
     getRun: async ({ runId }) => ({ run: await described(context(), await context().runs.get(runId)) }),
     listRuns: async () => ({ runs: await listRuns(context()) }),
     watchRun: ({ runId, fromSequence }, { signal }) => watchRun(context(), runId, Number(fromSequence), signal),
@@ -74,7 +71,7 @@ async function readFigures(context: ControllerContext, { runId, names, maxPoints
   return { figures: thinned, lastStep };
 }
 
-async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec | undefined): Promise<Run> {
+async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec | undefined) {
   const verdict = await checkRun(given ?? create(RunSpecSchema), roots);
   if ("problems" in verdict) throw RetortError.ofProblems("the run spec", verdict.problems);
   const { spec, warnings } = verdict;
@@ -97,7 +94,7 @@ async function startRun({ streams, runs, supervisor, roots, now }: ControllerCon
     throw error;
   }
   await supervisor.launch(run);
-  return run;
+  return { run, warnings: [...warnings] };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
-import { RetortError } from "../../shared/base/errors.js";
+import { type Problem, problemText, RetortError } from "../../shared/base/errors.js";
 import { freeBytes } from "../../shared/base/free-bytes.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
@@ -11,6 +11,7 @@ import { addCommand, print, wantsJson } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type Column, textTable } from "../terminal/text-table.js";
 import { addUp } from "../up.js";
+import { type Checker, checkFile, withChecker } from "./checker.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { findRun } from "./find-run.js";
 import { printEvents } from "./print-events.js";
@@ -33,9 +34,11 @@ export function addRunCommands(program: Command): void {
   const command = (usage: string, description: string, examples: readonly (readonly [string, string])[]) =>
     controllerOptions(addCommand(program, "Runs:", usage, description, examples));
   addUp(program);
-  command("validate <spec>", "check a spec, its models and its data, without starting it", [
-    [`validate ${spec}`, "lists every problem at once"],
-  ]).action((path: string, options: ControllerOptions) => withController(options, (controller) => validate(program, controller, path)));
+  command("validate <spec>", "check a spec, its models and its data, without starting it; needs no controller", [
+    [`validate ${spec}`, "lists every problem at once, and what is unusual"],
+    [`validate ${spec} --controller gpu:7070`, "as that controller's machine sees it"],
+    [`validate ${spec} --json | jq .warnings`, "for scripts"],
+  ]).action((path: string, options: ControllerOptions) => withChecker(options, (checker) => validate(program, checker, path)));
   command("run <spec>", "start a run from a YAML spec and watch it; Ctrl-C detaches", [
     [`run ${spec}`, "progress on standard error, the trained student on standard output"],
     [`run ${spec} --detach`, "prints the run's id and returns"],
@@ -122,13 +125,11 @@ async function settled(controller: ControllerClient, asked: Run, goals: readonly
   return run;
 }
 
-async function validate(program: Command, controller: ControllerClient, path: string): Promise<void> {
-  const { spec, located } = await readSpecFile(path);
-  const { problems, warnings } = await controller.validateRun({ spec });
-  if (problems.length)
-    throw RetortError.ofProblems(path, located(problems.map(({ field, message }) => ({ fieldPath: field, description: message }))));
-  for (const { field, message } of warnings) console.error(`warning: ${field}: ${message}`);
-  print(program, { problems, warnings }, `${path} can run`);
+async function validate(program: Command, checker: Checker, path: string): Promise<void> {
+  const { problems, warnings } = await checkFile(checker, await readSpecFile(path));
+  if (problems.length) throw RetortError.ofProblems(path, problems);
+  sayWarnings(warnings);
+  print(program, { problems, warnings: warnings.map(problemJson), checkedBy: checker.name }, `${path} can run`);
 }
 
 async function start(program: Command, controller: ControllerClient, path: string, detach: boolean): Promise<void> {
@@ -140,10 +141,21 @@ async function start(program: Command, controller: ControllerClient, path: strin
     throw thrown;
   });
   const run = runOf(answer);
-  if (detach) return print(program, runJson(run), run.runId);
+  if (detach) {
+    // Whoever watches a run sees them among its events.
+    sayWarnings(located(answer.warnings.map(({ field, message }) => ({ fieldPath: field, description: message }))));
+    return print(program, runJson(run), run.runId);
+  }
   console.error(`run ${run.runId}`);
   await watch(program, controller, run.runId);
 }
+
+const sayWarnings = (warnings: readonly Problem[]): void => {
+  for (const warning of warnings) console.error(`warning: ${problemText(warning)}`);
+};
+
+/** A warning as `--json` prints it: named as gRPC names it, with its place in the file. */
+const problemJson = ({ fieldPath, description, place }: Problem) => ({ field: fieldPath, message: description, place });
 
 async function watch(program: Command, controller: ControllerClient, runId: string): Promise<void> {
   const detach = new AbortController();
