@@ -7,6 +7,8 @@ import { specRootsOf } from "../../../../services/shared/flow/runs/paths.js";
 import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
 import {
   EnsembleMemberSchema,
+  EvaluationSpecSchema,
+  RewardSpecSchema,
   RolesSpecSchema,
   type RunSpec,
   RunSpecSchema,
@@ -115,6 +117,32 @@ describe("a run's models", () => {
         description: expect.stringMatching(/train\.jsonl line 1 is refused: .*teachers\[0\]\.promptTemplate reads hint/),
       },
     ]);
+  });
+
+  // The student's tokens are characters: the shortest reference is "one", the longest has 28 tokens.
+  it("may be compared word for word with references that are longer than they may get", async () => {
+    const evaluated = (phase: Record<string, unknown>, evaluation: object = {}) =>
+      warningsOfRun({
+        ...specOf(directory, phase),
+        evaluation: create(EvaluationSpecSchema, { path: join(example, "data/held-out.jsonl"), ...evaluation }),
+      });
+    const field = "phases[0].sampling.maxNewTokens";
+    const short = { sampling: { maxNewTokens: 2 } };
+    const never = "is 2, and references have 3 tokens or more: exact_match can never be 1; raise it, or compare otherwise";
+    expect(await evaluated(short)).toEqual([{ field, message: never }]);
+    expect(await evaluated({}, { maxNewTokens: 2 })).toEqual([{ field: "evaluation.maxNewTokens", message: never }]);
+    expect(await evaluated(short, { metric: "rouge_l" })).toEqual([]);
+    expect(await evaluated(short, { maxNewTokens: 32 })).toEqual([]);
+    expect(await evaluated({ sampling: { maxNewTokens: 3 } })).toEqual([
+      { field, message: expect.stringMatching(/^is 3, .* can be 1 for at most \d+ of the first \d+ rows; /) },
+    ]);
+    expect(await evaluated({ sampling: { maxNewTokens: 16 } })).toEqual([]);
+    const rewards = [create(RewardSpecSchema, { kind: "exact_match" })];
+    expect(await warningsOfRun({ ...specOf(directory, { ...short, preset: "rl", samplesPerPrompt: 4 }), rewards })).toEqual([
+      { field, message: expect.stringContaining("the reward exact_match can never be 1") },
+    ]);
+    const held = create(EvaluationSpecSchema, { holdOut: 10 });
+    expect(await warningsOfRun({ ...specOf(directory, short), evaluation: held })).toEqual([{ field, message: never }]);
   });
 
   it("fit, and give nothing to warn of", async () => {
