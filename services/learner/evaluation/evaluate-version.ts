@@ -1,5 +1,4 @@
 import { RetortError } from "../../shared/base/errors.js";
-import { found } from "../../shared/base/found.js";
 import { purge } from "../../shared/base/streams/ensure.js";
 import type { Item } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
@@ -19,6 +18,7 @@ import { waitForResults } from "../context/wait-for-results.js";
 import { issueWriting, type WriteRequest } from "../tasks/issue-writing.js";
 import type { PlannedTask } from "../tasks/planned-task.js";
 import { type EvaluationFigures, type EvaluationTeachers, evaluationFigures } from "./evaluation-figures.js";
+import { answersOf, issueAnswers, scorerOf } from "./teacher-answers.js";
 
 /** Which version is measured, and on what. */
 export interface EvaluationRequest {
@@ -78,15 +78,17 @@ export async function evaluateVersion(context: RunContext, request: EvaluationRe
   const { runId, streams } = membership;
   const { version, attempt, settings } = request;
   const startedMs = performance.now();
-  const { greedy, drawn, own, planned } = await issueSets(membership, request);
+  const { greedy, drawn, answers, planned } = await issueSets(membership, request);
   const key = { purpose: Purpose.EVALUATE as const, step: version, attempt };
   const token = stepToken(key);
   const results = await membership.process.during(Work.EVALUATING, `version ${version}`, version, (tell) =>
     waitForResults(context, token, planned, (settled, tasks) => tell(settled, tasks)),
   );
   if (!results) return undefined;
+  const own = answers && (await answersOf(context, answers));
+  if (answers && !own) return undefined;
   const part = ({ from, to }: Part) => results.slice(from, to);
-  const sets = { greedy: part(greedy), drawn: drawn.map(part), own: own && new Map(own.map(([name, set]) => [name, part(set)])) };
+  const sets = { greedy: part(greedy), drawn: drawn.map(part), own };
   const figures = await evaluationFigures(host, sets, settings, await teachersOf(membership, request));
   context.results.forget(token);
   await purge(streams, streamNames.results, subjects.results(runId, key));
@@ -104,16 +106,13 @@ async function teachersOf(
   return { names, of: (row) => scorerOf(items, names, row), start };
 }
 
-const scorerOf = (items: readonly Item[], names: readonly string[], row: number): string =>
-  items[row]?.teacher || found(names[0], "the run's first teacher");
-
 /** The tasks of one set of samples: from a number up to, without, another. */
 interface Part {
   readonly from: number;
   readonly to: number;
 }
 
-/** Hands out every set of samples, the greedy one first. */
+/** Hands out every set of samples, the greedy one first, before the first step also what the teachers are to write themselves. */
 async function issueSets(membership: Membership, request: EvaluationRequest) {
   const { run, spec } = membership;
   const { version, attempt, items, settings } = request;
@@ -123,11 +122,11 @@ async function issueSets(membership: Membership, request: EvaluationRequest) {
   const { signal, capacity } = evaluationSignal(settings.samplesPerPrompt, maxNewTokens, request.recordSize, largestK);
   const promptsTogether = Math.min(mostPrompts, Math.ceil(items.length / run.replicas.student));
   const planned: PlannedTask[] = [];
-  const issue = async (set: SampleSet, sampler = "", rows?: readonly number[]): Promise<Part> => {
+  const issue = async (set: SampleSet): Promise<Part> => {
     const from = planned.length;
     const tasks = await issueWriting(membership, {
       ...set,
-      ...{ purpose: Purpose.EVALUATE, step: version, attempt, items, sampler, firstTask: from, ...(rows && { rows }) },
+      ...{ purpose: Purpose.EVALUATE, step: version, attempt, items, sampler: "", firstTask: from },
       rewarded: spec.rewards.length > 0,
       promptsPerTask: Math.min(capacity, promptsTogether),
       promptsTogether,
@@ -136,18 +135,13 @@ async function issueSets(membership: Membership, request: EvaluationRequest) {
     return { from, to: planned.length };
   };
   const plain = { topK: 0, topP: 1, maxNewTokens };
-  const greedy = await issue({ sampling: { ...plain, temperature: 0 }, samplesPerPrompt: 1, signal: undefined });
+  const mostLikely = { ...plain, temperature: 0 };
+  const answers = settings.headroom && version === 0 ? await issueAnswers(membership, items, mostLikely) : undefined;
+  const greedy = await issue({ sampling: mostLikely, samplesPerPrompt: 1, signal: undefined });
   const drawn: Part[] = [];
   // Without classes there is no distribution to compare with.
   const asked = run.teachers.length > 0 && largestK !== 0 ? signal : undefined;
   for (const temperature of settings.temperatures)
     drawn.push(await issue({ sampling: { ...plain, temperature }, samplesPerPrompt: settings.samplesPerPrompt, signal: asked }));
-  if (!settings.headroom || version > 0) return { greedy, drawn, own: undefined, planned };
-  const own: [string, Part][] = [];
-  for (const sampler of run.teachers) {
-    const rows = [...items.keys()].filter((row) => scorerOf(items, run.teachers, row) === sampler);
-    const alone = { sampling: { ...plain, temperature: 0 }, samplesPerPrompt: 1, signal: undefined };
-    if (rows.length > 0) own.push([sampler, await issue(alone, sampler, rows)]);
-  }
-  return { greedy, drawn, own, planned };
+  return { greedy, drawn, answers, planned };
 }

@@ -1333,7 +1333,8 @@ export enum Purpose {
   EVALUATE = 2,
 
   /**
-   * Texts that the teacher writes once, before step 1, to build a dataset. `step` is 0.
+   * Texts that a teacher writes once, before step 1: of `step` 0 to build a dataset, of `step` 1 to be measured itself on the held-out
+   * prompts.
    *
    * @generated from enum value: PURPOSE_DATASET = 3;
    */
