@@ -4,7 +4,7 @@ import { Purpose, type TaskKey } from "../gen/retort/v1/flow_pb.js";
 /** Letter before the number in a subject's step token, by purpose. */
 const letters = { [Purpose.TRAIN]: "", [Purpose.EVALUATE]: "e", [Purpose.DATASET]: "d" } as const;
 
-/** `17` for step 17, `e17` for the evaluation of version 17, `d0` for the writing of the dataset. */
+/** `17` for step 17, `e17` for the evaluation of version 17, `d0` for the writing of the dataset, `d1` for what teachers answer themselves. */
 export function stepToken({ purpose, step }: Pick<TaskKey, "purpose" | "step">): string {
   if (purpose === Purpose.UNSPECIFIED) throw new RetortError("InvalidArgument", "a task key needs a purpose");
   return `${letters[purpose]}${step}`;
