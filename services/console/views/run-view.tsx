@@ -1,12 +1,14 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { useState } from "preact/hooks";
 import type { RunHistory } from "../../shared/flow/history/run-history.js";
 import type { ReadFiguresResponse } from "../../shared/gen/retort/v1/controller_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { objectiveOf } from "../model/figures.js";
-import { duration, number, percent } from "../model/format.js";
+import { duration, number, percent, utc } from "../model/format.js";
 import { secondsLeft } from "../model/smooth.js";
 import type { Control, Source } from "../source/source.js";
 import { link } from "../state.js";
+import { BeforeAfterView } from "./before-after-view.js";
 import { Curves } from "./curves.js";
 import { EvaluationsView } from "./evaluations-view.js";
 import { useLoaded } from "./load.js";
@@ -23,6 +25,17 @@ import { useHistory } from "./watch.js";
 /** Points of a curve: more than a chart has pixels is of no use. */
 const maxPoints = 1000;
 
+/** The parts of a run, by their place in the page's address. */
+const allTabs = [
+  ["overview", "Overview"],
+  ["before-after", "Before and after"],
+  ["samples", "Samples"],
+  ["timeline", "Timeline"],
+  ["evaluations", "Evaluations"],
+  ["spec", "Spec"],
+  ["logs", "Logs"],
+] as const;
+
 /** A run: what it does now, its curves, samples, timeline, evaluations, spec and logs. */
 export function RunView({ source, runId, tab }: { readonly source: Source; readonly runId: string; readonly tab: string }) {
   const [live, setLive] = useState(true);
@@ -33,15 +46,15 @@ export function RunView({ source, runId, tab }: { readonly source: Source; reado
   const error = run.error ?? figures.error;
   if (run.value && live === over.includes(run.value.state)) setLive(!live);
   if (!run.value) return error === undefined ? <p>Loading {runId} …</p> : <Trouble error={error} />;
-  const tabs = ["overview", "samples", "timeline", "evaluations", "spec", ...(source.logs ? ["logs"] : [])];
+  const tabs = allTabs.filter(([name]) => name !== "logs" || source.logs);
   return (
     <>
-      <Head run={run.value} figures={figures.value} control={source.control} again={run.again} />
+      <Head run={run.value} figures={figures.value} history={history} control={source.control} again={run.again} />
       {error !== undefined && <Trouble error={error} />}
       <nav class="tabs" aria-label="Parts of the run">
-        {tabs.map((name) => (
+        {tabs.map(([name, words]) => (
           <a key={name} href={link("run", runId, name)} aria-current={tab === name ? "page" : undefined}>
-            {name}
+            {words}
           </a>
         ))}
       </nav>
@@ -64,6 +77,8 @@ function Tab({ source, run, tab, figures, history }: TabProps) {
       return <SamplesView source={source} run={run} />;
     case "timeline":
       return <TimelineView history={history} />;
+    case "before-after":
+      return <BeforeAfterView history={history} />;
     case "evaluations":
       return <EvaluationsView history={history} />;
     case "spec":
@@ -88,15 +103,17 @@ function Tab({ source, run, tab, figures, history }: TabProps) {
 interface HeadProps {
   readonly run: Run;
   readonly figures: ReadFiguresResponse | undefined;
+  readonly history: RunHistory;
   readonly control: Control | undefined;
   readonly again: () => void;
 }
 
-function Head({ run, figures, control, again }: HeadProps) {
+function Head({ run, figures, history, control, again }: HeadProps) {
   const last = (name: string) => figures?.figures.find((figure) => figure.name === name)?.mean.at(-1);
   const loss = figures?.figures.find(({ name }) => name === "loss");
   const left = loss && run.state === RunState.RUNNING ? secondsLeft(loss.steps, loss.seconds, run.totalSteps) : undefined;
   const facts: (readonly [string, string])[] = [
+    ["started", run.created ? utc(timestampMs(run.created)) : "–"],
     ["step", `${number(run.step)} / ${number(run.totalSteps)}`],
     ["left", duration(left)],
     ["took", duration(loss?.seconds.at(-1))],
@@ -127,8 +144,15 @@ function Head({ run, figures, control, again }: HeadProps) {
             </div>
           ))}
       </dl>
+      <RanOn history={history} />
     </>
   );
+}
+
+/** What the run's learners were, and on which machines. */
+function RanOn({ history }: { readonly history: RunHistory }) {
+  const places = history.learners.flatMap(({ value: { software, machine } }) => (software ? [`${software} on ${machine}`] : []));
+  return places.length ? <p class="small">Trained by {[...new Set(places)].join("; then by ")}</p> : null;
 }
 
 function Buttons({ run, control, again }: { readonly run: Run; readonly control: Control; readonly again: () => void }) {

@@ -72,6 +72,13 @@ export function recordedMembers({ seed, tracking }: ResolvedRun, step: number, s
   return [...permutation(deriveSeed(seed, streams.recording, step), sequences).slice(0, samples)].sort((a, b) => a - b);
 }
 
+/**
+ * Which held-out rows' completions are kept at each evaluation. They are drawn by the number of rows alone: runs of any seed keep
+ * the same ones, and can be read side by side.
+ */
+export const recordedRows = ({ tracking }: Pick<ResolvedRun, "tracking">, rows: number): number[] =>
+  [...permutation(deriveSeed(0n, streams.recording), rows).slice(0, tracking.examples)].sort((a, b) => a - b);
+
 /** Seed of a task's samples. */
 export const taskSeed = (run: ResolvedRun, purpose: Purpose, step: number, task: number): bigint =>
   deriveSeed(run.seed, streams.sampling, purpose, step, task);
