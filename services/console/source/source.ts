@@ -2,6 +2,7 @@ import type { ListSamplesRequest, Problem, ProcessLog, ReadFiguresResponse } fro
 import type { RunEvent, SamplesRecorded } from "../../shared/gen/retort/v1/events_pb.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { Login } from "./login.js";
 
 /** Which samples are asked for; what is absent lets all pass. */
 export type SampleFilter = Partial<
@@ -39,6 +40,8 @@ export interface Source {
   logs?(runId: string): Promise<readonly ProcessLog[]>;
   /** Absent where nothing can be asked. */
   readonly control?: Control;
+  /** Absent where no token is ever asked for. */
+  readonly login?: Login;
   /** How it came about, for a file. */
   readonly about?: readonly (readonly [name: string, value: string])[];
 }

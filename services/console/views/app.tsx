@@ -3,6 +3,7 @@ import { Component } from "preact";
 import type { Source } from "../source/source.js";
 import { link, route, theme, toggleTheme } from "../state.js";
 import { CompareView } from "./compare-view.js";
+import { LoginView } from "./login-view.js";
 import { RunView } from "./run-view.js";
 import { RunsView } from "./runs-view.js";
 import { StartView } from "./start-view.js";
@@ -29,13 +30,18 @@ export function App({ source }: { readonly source: Source }) {
             </a>
           )}
         </nav>
+        {source.login?.state.value === "unasked" && source.login.token && (
+          <button type="button" class="plain" onClick={() => source.login?.leave()}>
+            Log out
+          </button>
+        )}
         <button type="button" class="plain" onClick={toggleTheme}>
           {theme.value === "dark" ? "Light" : "Dark"}
         </button>
       </header>
       <main id="main" tabIndex={-1}>
         <Guard key={route.value.slice(0, 2).join("/")}>
-          <Place source={source} />
+          {source.login && source.login.state.value !== "unasked" ? <LoginView login={source.login} /> : <Place source={source} />}
         </Guard>
       </main>
       {source.about && (

@@ -1,10 +1,10 @@
 import { useMemo, useState } from "preact/hooks";
-import type { RunHistory } from "../../shared/flow/history/run-history.js";
 import { number } from "../model/format.js";
 import { Completions } from "./completions.js";
+import type { Watched } from "./watch.js";
 
 /** What the student wrote for held-out prompts before training, and after it: of the first and the last evaluation, or of any two. */
-export function BeforeAfterView({ history }: { readonly history: RunHistory }) {
+export function BeforeAfterView({ watched: { history } }: { readonly watched: Watched }) {
   const evaluations = history.evaluations.map(({ value }) => value);
   const versions = evaluations.map(({ version }) => version);
   const [picked, setPicked] = useState<{ readonly before?: number; readonly after?: number }>({});

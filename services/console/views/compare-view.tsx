@@ -48,7 +48,7 @@ export function CompareView({ source, runIds }: { readonly source: Source; reado
 /** The runs' last evaluations, in a table and by what they kept of the same prompts. */
 function LastEvaluations({ source, runIds }: { readonly source: Source; readonly runIds: readonly string[] }) {
   // The number of runs doesn't change while a comparison is shown, so the hooks' order holds.
-  const histories = runIds.map((id) => ({ id, evaluations: useHistory(source, id).evaluations.map(({ value }) => value) }));
+  const histories = runIds.map((id) => ({ id, evaluations: useHistory(source, id).history.evaluations.map(({ value }) => value) }));
   const rows = histories.flatMap(({ id, evaluations }) => {
     const evaluation = evaluations.at(-1);
     return evaluation ? [{ name: id, href: link("run", id), evaluation }] : [];

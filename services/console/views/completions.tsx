@@ -134,14 +134,20 @@ interface RowProps {
 }
 
 const RowView = ({ row, columns, look, scale }: RowProps) => (
-  <article class="beside" aria-label={`completions of: ${row.prompt.slice(0, 60)}`}>
-    <p class="prompt">{row.prompt}</p>
-    {row.reference && (
-      <p class="reference">
-        <span class="small">reference</span> {row.reference}
-      </p>
-    )}
-    <div class="columns" style={{ "--columns": columns.length }}>
+  <article
+    class="beside"
+    style={{ "--columns": columns.length, "--share": `${columns.length}fr` }}
+    aria-label={`completions of: ${row.prompt.slice(0, 60)}`}
+  >
+    <div>
+      <p class="prompt">{row.prompt}</p>
+      {row.reference && (
+        <p>
+          <span class="small">reference</span> {row.reference}
+        </p>
+      )}
+    </div>
+    <div class="columns">
       {columns.map(({ name, evaluation }, n) => (
         <Cell key={name} name={name} metric={evaluation.metric} row={row} n={n} look={look} scale={scale} />
       ))}

@@ -1,11 +1,11 @@
-import type { RunHistory } from "../../shared/flow/history/run-history.js";
 import type { EvaluationFinished } from "../../shared/gen/retort/v1/events_pb.js";
 import { bestRow, columnsOf, isShare } from "../model/evaluation-table.js";
 import { number } from "../model/format.js";
 import { Scroll } from "./scroll.js";
+import type { Watched } from "./watch.js";
 
 /** Evaluations of a run in a table. */
-export function EvaluationsView({ history }: { readonly history: RunHistory }) {
+export function EvaluationsView({ watched: { history } }: { readonly watched: Watched }) {
   const evaluations = history.evaluations.map(({ value }) => value);
   if (history.sequence === 0) return <p>Loading …</p>;
   if (!evaluations.length) return <p>The run has not been evaluated yet.</p>;

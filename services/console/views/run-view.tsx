@@ -1,6 +1,5 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { useState } from "preact/hooks";
-import type { RunHistory } from "../../shared/flow/history/run-history.js";
 import type { ReadFiguresResponse } from "../../shared/gen/retort/v1/controller_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { objectiveOf } from "../model/figures.js";
@@ -20,7 +19,7 @@ import { SpecView } from "./spec-view.js";
 import { over, StateBadge } from "./state-badge.js";
 import { TimelineView } from "./timeline-view.js";
 import { Trouble } from "./trouble.js";
-import { useHistory } from "./watch.js";
+import { useHistory, type Watched } from "./watch.js";
 
 /** Points of a curve: more than a chart has pixels is of no use. */
 const maxPoints = 1000;
@@ -42,14 +41,14 @@ export function RunView({ source, runId, tab }: { readonly source: Source; reado
   const everyMs = source.control && live ? 2000 : 0;
   const run = useLoaded(() => source.run(runId), runId, everyMs);
   const figures = useLoaded(() => source.figures(runId, [], maxPoints), runId, everyMs);
-  const history = useHistory(source, runId, figures.value !== undefined || figures.error !== undefined);
+  const watched = useHistory(source, runId, figures.value !== undefined || figures.error !== undefined);
   const error = run.error ?? figures.error;
   if (run.value && live === over.includes(run.value.state)) setLive(!live);
   if (!run.value) return error === undefined ? <p>Loading {runId} …</p> : <Trouble error={error} />;
   const tabs = allTabs.filter(([name]) => name !== "logs" || source.logs);
   return (
     <>
-      <Head run={run.value} figures={figures.value} history={history} control={source.control} again={run.again} />
+      <Head run={run.value} figures={figures.value} watched={watched} control={source.control} again={run.again} />
       {error !== undefined && <Trouble error={error} />}
       <nav class="tabs" aria-label="Parts of the run">
         {tabs.map(([name, words]) => (
@@ -58,7 +57,7 @@ export function RunView({ source, runId, tab }: { readonly source: Source; reado
           </a>
         ))}
       </nav>
-      <Tab source={source} run={run.value} tab={tab} figures={figures.value} history={history} />
+      <Tab source={source} run={run.value} tab={tab} figures={figures.value} watched={watched} />
     </>
   );
 }
@@ -68,19 +67,19 @@ interface TabProps {
   readonly run: Run;
   readonly tab: string;
   readonly figures: ReadFiguresResponse | undefined;
-  readonly history: RunHistory;
+  readonly watched: Watched;
 }
 
-function Tab({ source, run, tab, figures, history }: TabProps) {
+function Tab({ source, run, tab, figures, watched }: TabProps) {
   switch (tab) {
     case "samples":
       return <SamplesView source={source} run={run} />;
     case "timeline":
-      return <TimelineView history={history} />;
+      return <TimelineView watched={watched} />;
     case "before-after":
-      return <BeforeAfterView history={history} />;
+      return <BeforeAfterView watched={watched} />;
     case "evaluations":
-      return <EvaluationsView history={history} />;
+      return <EvaluationsView watched={watched} />;
     case "spec":
       return <SpecView run={run} />;
     case "logs":
@@ -88,13 +87,13 @@ function Tab({ source, run, tab, figures, history }: TabProps) {
     default:
       return (
         <>
-          {!over.includes(run.state) && <Processes history={history} />}
+          {!over.includes(run.state) && <Processes watched={watched} />}
           {figures && figures.lastStep > 0 ? (
             <Curves runs={[{ run, figures: figures.figures }]} sync={run.runId} />
           ) : (
             <p>No step has been finished yet.</p>
           )}
-          <Notes history={history} />
+          <Notes watched={watched} />
         </>
       );
   }
@@ -103,17 +102,16 @@ function Tab({ source, run, tab, figures, history }: TabProps) {
 interface HeadProps {
   readonly run: Run;
   readonly figures: ReadFiguresResponse | undefined;
-  readonly history: RunHistory;
+  readonly watched: Watched;
   readonly control: Control | undefined;
   readonly again: () => void;
 }
 
-function Head({ run, figures, history, control, again }: HeadProps) {
+function Head({ run, figures, watched, control, again }: HeadProps) {
   const last = (name: string) => figures?.figures.find((figure) => figure.name === name)?.mean.at(-1);
   const loss = figures?.figures.find(({ name }) => name === "loss");
   const left = loss && run.state === RunState.RUNNING ? secondsLeft(loss.steps, loss.seconds, run.totalSteps) : undefined;
   const facts: (readonly [string, string])[] = [
-    ["started", run.created ? utc(timestampMs(run.created)) : "–"],
     ["step", `${number(run.step)} / ${number(run.totalSteps)}`],
     ["left", duration(left)],
     ["took", duration(loss?.seconds.at(-1))],
@@ -124,6 +122,7 @@ function Head({ run, figures, history, control, again }: HeadProps) {
     ["tokens", number(loss?.tokens.at(-1))],
     ["objective", objectiveOf(run.spec)],
     ["seed", String(run.spec?.seed ?? 0)],
+    ["started", run.created ? utc(timestampMs(run.created)) : "–"],
   ];
   return (
     <>
@@ -144,13 +143,13 @@ function Head({ run, figures, history, control, again }: HeadProps) {
             </div>
           ))}
       </dl>
-      <RanOn history={history} />
+      <RanOn watched={watched} />
     </>
   );
 }
 
 /** What the run's learners were, and on which machines. */
-function RanOn({ history }: { readonly history: RunHistory }) {
+function RanOn({ watched: { history } }: { readonly watched: Watched }) {
   const places = history.learners.flatMap(({ value: { software, machine } }) => (software ? [`${software} on ${machine}`] : []));
   return places.length ? <p class="small">Trained by {[...new Set(places)].join("; then by ")}</p> : null;
 }
