@@ -45,9 +45,9 @@ export const textOf = ({ greedy, completion }: Example, drawn: Drawn): string =>
 export const qualityOf = ({ greedyQuality, quality }: Example, drawn: Drawn): number | undefined =>
   drawn === "greedy" ? greedyQuality : quality;
 
-/** How a row's last completion stands to its first. */
-export function changeOf({ examples }: Row, drawn: Drawn): Change {
-  const [before, after] = [examples[0], examples.at(-1)];
+/** How one of a row's completions stands to its first. @param at which one; the last if absent */
+export function changeOf({ examples }: Row, drawn: Drawn, at = examples.length - 1): Change {
+  const [before, after] = [examples[0], examples[at]];
   if (!before || !after || textOf(before, drawn) === textOf(after, drawn)) return "same";
   const gain = (qualityOf(after, drawn) ?? 0) - (qualityOf(before, drawn) ?? 0);
   return gain > 0 ? "better" : gain < 0 ? "worse" : "changed";

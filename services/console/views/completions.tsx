@@ -20,6 +20,8 @@ import { ScaleLegend, Tokens } from "./tokens.js";
 export interface CompletionColumn {
   readonly name: string;
   readonly evaluation: EvaluationFinished;
+  /** True for a teacher, which isn't held against the first. */
+  readonly aside?: boolean;
 }
 
 /** What is shown of the completions. */
@@ -61,7 +63,8 @@ export function Completions({ columns }: CompletionsProps) {
     [rows],
   );
   if (!rows.length) return <p>These evaluations kept no completions of the same prompts.</p>;
-  const changes = rows.map((row) => changeOf(row, drawn));
+  const after = columns.findLastIndex(({ aside }) => !aside);
+  const changes = rows.map((row) => changeOf(row, drawn, after));
   const shown = rows.filter((_, n) => filter === "all" || passes(changes[n] ?? "same", filter));
   return (
     <>
@@ -88,7 +91,9 @@ export function Completions({ columns }: CompletionsProps) {
         </label>
         {look === "divergence" ? <ScaleLegend scale={scale} /> : <MarkLegend columns={columns} />}
       </div>
-      <p aria-live="polite">{summary(changes, shown.length)}</p>
+      <p aria-live="polite">
+        {summary(changes, shown.length, columns.length > 2 ? `${columns[after]?.name} against ${columns[0]?.name}: ` : "")}
+      </p>
       {shown.map((row) => (
         <RowView key={row.key} row={row} columns={columns} look={look} scale={scale} />
       ))}
@@ -106,7 +111,7 @@ function looksOf(rows: readonly Row[]): Look[] {
 /** What became better or worse has changed, too. */
 const passes = (change: Change, filter: Change): boolean => change === filter || (filter === "changed" && change !== "same");
 
-function summary(changes: readonly Change[], shown: number): string {
+function summary(changes: readonly Change[], shown: number, what: string): string {
   const count = (filter: Change) => changes.filter((change) => passes(change, filter)).length;
   const parts = [
     `${number(changes.length)} prompts`,
@@ -114,14 +119,19 @@ function summary(changes: readonly Change[], shown: number): string {
     `${number(count("better"))} better`,
     `${number(count("worse"))} worse`,
   ];
-  return `${parts.join(", ")}${shown === changes.length ? "" : `; ${number(shown)} shown`}.`;
+  return `${what}${parts.join(", ")}${shown === changes.length ? "" : `; ${number(shown)} shown`}.`;
 }
 
 function MarkLegend({ columns }: CompletionsProps) {
   const [first] = columns;
   return (
     <span class="small">
-      <del>only in {first?.name}</del> · <ins>not in {first?.name}</ins>
+      {columns.length === 2 && (
+        <>
+          <del>only in {first?.name}</del> ·{" "}
+        </>
+      )}
+      <ins>not in {first?.name}</ins>
     </span>
   );
 }
