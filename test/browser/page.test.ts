@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { readRun } from "../../services/cli/report/read-run.js";
+import { writeReport } from "../../services/cli/report/write-report.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 import { retort } from "../support/runs/retort.js";
@@ -108,6 +110,33 @@ phases: [{ preset: on_policy_kd, objective: { divergence: ${divergence} }, steps
   it.each(views)("shows %s at every width, light and dark, and axe-core finds nothing", (name, selector, place) =>
     visitor.look(`${cluster.page}/#/${place()}`, selector, name),
   );
+
+  it("shows a report's summary first: models in a table, the best bold, and what they write", async () => {
+    const runs = await Promise.all(ids.map((id) => readRun(cluster.controller, id)));
+    const models = runs.flatMap(({ run, events }) => {
+      const evaluations = events.flatMap(({ event }) => (event.case === "evaluationFinished" ? [event.value] : []));
+      const [start, end] = [evaluations[0], evaluations.at(-1)];
+      return start && end ? [{ run, start, end }] : [];
+    });
+    const summary = {
+      title: "Two ways to distil",
+      paragraphs: ["One start, two divergences."],
+      models: [
+        ...models.slice(0, 1).map(({ start }) => ({ name: "start", facts: [["learns from", "nothing"] as const], evaluation: start })),
+        ...models.map(({ run, end }) => ({ name: run.spec?.name ?? "", facts: [], evaluation: end, runId: run.runId })),
+      ],
+    };
+    const path = join(cluster.directory, "summary.html");
+    await writeReport(path, { summary, runs });
+    await visitor.look(pathToFileURL(path).href, ".beside", "summary");
+    const best = Math.max(...summary.models.map(({ evaluation }) => evaluation.greedy ?? 0));
+    const bold = await visitor.text("tr.best");
+    expect(bold).toContain(summary.models.find(({ evaluation }) => evaluation.greedy === best)?.name);
+    expect(bold).toMatch(/\d\.\d % \[\d+\.\d, \d+\.\d\]/);
+    await visitor.page.click(".evaluations a");
+    await visitor.page.waitForSelector(".tabs");
+    expect(await visitor.text("h1")).toBe(ids[0]);
+  });
 
   it("keeps losses of different divergences apart, and names what the specs differ in", async () => {
     await visitor.visit(`${cluster.page}/#/compare/${ids.join()}`, ".chart");

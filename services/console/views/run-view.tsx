@@ -21,7 +21,7 @@ import { TimelineView } from "./timeline-view.js";
 import { Trouble } from "./trouble.js";
 import { useHistory, type Watched } from "./watch.js";
 
-/** Points of a curve: more than a chart has pixels is of no use. */
+/** Points of a curve: more than a chart has pixels can't be seen. */
 const maxPoints = 1000;
 
 /** The parts of a run, by their place in the page's address. */
