@@ -37,7 +37,7 @@ const decided = new Set([
     "weightUrl",
   ],
   ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
-  ...["rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
+  ...["environmentToken", "rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
   ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
   ...["describeOnly", "index", "model", "run", "teacher"],
 ]);
