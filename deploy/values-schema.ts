@@ -243,6 +243,7 @@ const values = z
         enabled: z.boolean(),
         callers: list("NetworkPolicyPeers that may call the controller; empty: anybody"),
         scrapers: list("NetworkPolicyPeers that may read metrics; empty: anybody"),
+        studentEgress: list("NetworkPolicyEgressRules of the student role, for environments that other servers are"),
         rewardEgress: list("NetworkPolicyEgressRules of the reward role, for rewards that other servers evaluate"),
         teacherEgress: list("NetworkPolicyEgressRules of teachers and controller, for teachers whose models other servers run"),
         apiServerPorts: z.array(z.int()).min(1),

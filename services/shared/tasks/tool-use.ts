@@ -1,6 +1,6 @@
 import { deriveSeed, generator } from "../base/random.js";
 import { wordLevelTokenizer } from "../ml/text/word-level.js";
-import type { Example, GeneratedTask } from "./task.js";
+import type { Example, GeneratedTask, TurnRow } from "./task.js";
 
 const operators = {
   "+": (a: number, b: number) => a + b,
@@ -10,7 +10,7 @@ const operators = {
 type Operator = keyof typeof operators;
 
 /** A message of a conversation with the tool. */
-export interface ToolMessage {
+interface ToolMessage {
   readonly role: "user" | "assistant" | "tool";
   readonly content: string;
 }
@@ -87,31 +87,19 @@ function slip(problem: Problem, at: number, draw: () => number): string {
   return draw() % 2 === 0 ? `${before}${operator}${1 + (draw() % 99)}` : `${draw() % largest}${operator}${operand}`;
 }
 
-/**
- * The turns of a solution, each a row of its own: the conversation before it, and what the assistant says then. With slips, wrong
- * calls stand among the turns before, and are nobody's completion: what is learnt is to go on from the last right number.
- *
- * @param slips share of the turns before which a wrong call stands
- */
-export function turnsOf(
-  question: string,
-  slips = 0,
-  variant = 0,
-): { readonly messages: readonly ToolMessage[]; readonly completion: string }[] {
+/** The turns of a solution, each a row of its own: the calls, and the answer. */
+function turnsOf(question: string, slips: number, variant: number): TurnRow[] {
   const solved = problemOf(question);
   const draw = generator(deriveSeed(11n, variant, ...Array.from(question, (symbol) => symbol.charCodeAt(0))));
   const before: ToolMessage[] = [{ role: "user", content: question }];
-  const rows: { messages: readonly ToolMessage[]; completion: string }[] = [];
-  const calls = callsOf(solved);
-  for (const [at, expression] of calls.entries()) {
-    while (draw() / 2 ** 32 < slips) {
-      const wrong = slip(solved, at, draw);
-      before.push({ role: "assistant", content: callOf(wrong) }, said(wrong));
-    }
-    rows.push({ messages: [...before], completion: callOf(expression) });
-    before.push({ role: "assistant", content: callOf(expression) }, said(expression));
+  const rows: TurnRow[] = [];
+  const call = (expression: string) => before.push({ role: "assistant", content: callOf(expression) }, said(expression));
+  for (const [at, expression] of callsOf(solved).entries()) {
+    while (draw() / 2 ** 32 < slips) call(slip(solved, at, draw));
+    rows.push({ prompt: [...before], completion: callOf(expression) });
+    call(expression);
   }
-  return [...rows, { messages: [...before], completion: String(resultsOf(solved).at(-1)) }];
+  return [...rows, { prompt: before, completion: String(resultsOf(solved).at(-1)) }];
 }
 
 /**
@@ -128,5 +116,6 @@ export const toolUse: GeneratedTask = {
     while (all.size < count) all.add(questionOf(problem(draw)));
     return Array.from(all, (prompt): Example => ({ prompt, completion: String(resultsOf(problemOf(prompt)).at(-1)) }));
   },
+  turns: ({ prompt }, slips, variant) => turnsOf(prompt, slips, variant),
   check: (prompt, completion) => (completion.trim() === String(resultsOf(problemOf(prompt)).at(-1)) ? 1 : 0),
 };
