@@ -6,7 +6,7 @@ import type { TaskSample, WrittenEpisode } from "../shared/flow/rollouts/sequenc
 import type { EnvironmentSettings } from "../shared/flow/runs/environment.js";
 import type { Outcome, WrittenCompletion } from "../shared/ml/host/model-host.js";
 import type { EncodedReply, ReplyRequest } from "../shared/ml/host/texts.js";
-import { behindPrompt, replyTokens } from "../shared/ml/models/architectures/sequence-inputs.js";
+import { replyTokens } from "../shared/ml/models/architectures/sequence-inputs.js";
 import type { SampleRequest } from "../shared/ml/sampling/chunk.js";
 import { toolCallsIn } from "../shared/ml/text/tool-calls.js";
 import type { Environment, Episode, EpisodePatience, Said, TurnAnswer } from "./environments/environment.js";
@@ -54,12 +54,13 @@ export class RunningEpisode {
   /** The turn that is to be written next. */
   request(): SampleRequest {
     const { promptIds, seed } = this.#sample;
-    const { ids } = behindPrompt({ completionIds: this.#ids, replies: this.#replies });
-    const read = new Int32Array(promptIds.length + ids.length);
-    read.set(promptIds);
-    read.set(ids, promptIds.length);
+    const behind = this.#turns.flatMap(({ ids }, turn) => [...ids, ...(this.#replies[turn]?.ids ?? [])]);
     const turn = this.#turns.length;
-    return { promptIds: read, seed: turn === 0 ? seed : deriveSeed(seed, turn), maxNewTokens: this.#room };
+    return {
+      promptIds: Int32Array.from([...promptIds, ...behind]),
+      seed: turn === 0 ? seed : deriveSeed(seed, turn),
+      maxNewTokens: this.#room,
+    };
   }
 
   /** Takes a turn, and has the environment answer it. @throws Cancelled */

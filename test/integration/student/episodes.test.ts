@@ -119,6 +119,7 @@ describe("Episodes", () => {
     maxReplyTokens = 200,
     leftMs = 60_000,
     maxNewTokens = sampling.maxNewTokens,
+    lingerMs = 0,
     during = (_: Episodes) => {},
   } = {}) => {
     const environment = external(`127.0.0.1:${server.port}`, foreignEnvironments(readSettings(studentSettings, [], {})));
@@ -131,6 +132,7 @@ describe("Episodes", () => {
         written[group] = [...outcomes];
       });
     } finally {
+      await new Promise((resolve) => setTimeout(resolve, lingerMs));
       episodes.close();
     }
     return { task: given, written: written[0]! };
@@ -197,12 +199,11 @@ describe("Episodes", () => {
 
   it("ends at the most turns, tells the environment which is the last, and takes leave", async () => {
     answer = async ({ turn }) => ({ messages: [{ role: "tool", content: "1" }], reward: turn === 1 ? 2 : 0 });
-    const { written } = await write({ maxTurns: 2 });
+    const { written } = await write({ maxTurns: 2, lingerMs: 500 });
     const two = completions(written).filter(({ episode }) => episode!.replies.length === 1);
     expect(two.length).toBeGreaterThan(0);
     for (const { finish, episode } of two) expect([finish, episode!.reward]).toEqual(["length", 2]);
     for (const { turn, last } of steps) if (turn === 1) expect(last).toBe(true);
-    await new Promise((resolve) => setTimeout(resolve, 200));
     expect(ended.sort()).toEqual(resets.map(({ episode }) => episode).sort());
   });
 
