@@ -18,7 +18,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/student.proto.
  */
 export const file_retort_v1_student: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZXRvcnQvdjEvc3R1ZGVudC5wcm90bxIJcmV0b3J0LnYxIoQBCgtQcm9tcHRJbnB1dBIaCgR0ZXh0GAEgASgJQgq6SAdyBSiAgIAgSAASHwoDaWRzGAIgASgLMhAucmV0b3J0LnYxLkFycmF5SAASLwoMY29udmVyc2F0aW9uGAMgASgLMhcucmV0b3J0LnYxLkNvbnZlcnNhdGlvbkgAQgcKBWlucHV0IqIDCg1TYW1wbGVSZXF1ZXN0EjQKB3Byb21wdHMYASADKAsyFi5yZXRvcnQudjEuUHJvbXB0SW5wdXRCC7pICJIBBQgBEIAgEjMKCHNhbXBsaW5nGAIgASgLMhkucmV0b3J0LnYxLlNhbXBsaW5nUGFyYW1zQga6SAPIAQESJAoSc2FtcGxlc19wZXJfcHJvbXB0GAMgASgNQgi6SAUqAxiACBIMCgRzZWVkGAQgASgEEiEKBGNoYXQYBSABKAsyEy5yZXRvcnQudjEuQ2hhdFNwZWM6zgG6SMoBGscBChBzYW1wbGUuc2VxdWVuY2VzElBwcm9tcHRzIMOXIHNhbXBsZXNQZXJQcm9tcHQgaXMgbW9yZSB0aGFuIDY1NTM2IGNvbXBsZXRpb25zOyBhc2sgaW4gc2V2ZXJhbCBjYWxscxphdGhpcy5wcm9tcHRzLnNpemUoKSAqICh0aGlzLnNhbXBsZXNfcGVyX3Byb21wdCA9PSAwdSA/IDEgOiBpbnQodGhpcy5zYW1wbGVzX3Blcl9wcm9tcHQpKSA8PSA2NTUzNiK0AQoIQ2hhdFNwZWMSDAoEY2hhdBgBIAEoCBIZCgZzeXN0ZW0YAiABKAlCCbpIBnIEKICAQBI1ChRjaGF0X3RlbXBsYXRlX2t3YXJncxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSHwoNY2hhdF90ZW1wbGF0ZRgEIAEoCUIIukgFcgMYgAISJwoDbm93GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLOAQoOU2FtcGxlUmVzcG9uc2USGgoGcHJvbXB0GAEgASgNQgq6SAcqBRiAgIAIEhoKBnNhbXBsZRgCIAEoDUIKukgHKgUYgICACBIdCgNpZHMYAyABKAsyEC5yZXRvcnQudjEuQXJyYXkSIgoIbG9ncHJvYnMYBCABKAsyEC5yZXRvcnQudjEuQXJyYXkSGAoEdGV4dBgFIAEoCUIKukgHcgUogICAIBInCgZmaW5pc2gYBiABKA4yFy5yZXRvcnQudjEuRmluaXNoUmVhc29uIiAKHlN0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdCKrAQofU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZRIYCgZydW5faWQYASABKAlCCLpIBXIDGIACEiIKDnBvbGljeV92ZXJzaW9uGAIgASgNQgq6SAcqBRiAwtcvEiIKCnRhc2tzX2RvbmUYAyABKARCDrpICzIJGP////////8PEiYKDnRva2Vuc19zYW1wbGVkGAQgASgEQg66SAsyCRj/////////DzLBAQoOU3R1ZGVudFNlcnZpY2USRQoGU2FtcGxlEhgucmV0b3J0LnYxLlNhbXBsZVJlcXVlc3QaGS5yZXRvcnQudjEuU2FtcGxlUmVzcG9uc2UiBKihGQIwARJoCglHZXRTdGF0dXMSKS5yZXRvcnQudjEuU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0GioucmV0b3J0LnYxLlN0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2UiBKihGQFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_retort_v1_access, file_retort_v1_conversation, file_retort_v1_flow]);
+  fileDesc("ChdyZXRvcnQvdjEvc3R1ZGVudC5wcm90bxIJcmV0b3J0LnYxIq4BCgtQcm9tcHRJbnB1dBIaCgR0ZXh0GAEgASgJQgq6SAdyBSiAgIAgSAASHwoDaWRzGAIgASgLMhAucmV0b3J0LnYxLkFycmF5SAASLwoMY29udmVyc2F0aW9uGAMgASgLMhcucmV0b3J0LnYxLkNvbnZlcnNhdGlvbkgAEigKCXRva2VuX2lkcxgEIAEoCzITLnJldG9ydC52MS5Ub2tlbklkc0gAQgcKBWlucHV0IiQKCFRva2VuSWRzEhgKA2lkcxgBIAMoBUILukgIkgEFEICAgAgiogMKDVNhbXBsZVJlcXVlc3QSNAoHcHJvbXB0cxgBIAMoCzIWLnJldG9ydC52MS5Qcm9tcHRJbnB1dEILukgIkgEFCAEQgCASMwoIc2FtcGxpbmcYAiABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXNCBrpIA8gBARIkChJzYW1wbGVzX3Blcl9wcm9tcHQYAyABKA1CCLpIBSoDGIAIEgwKBHNlZWQYBCABKAQSIQoEY2hhdBgFIAEoCzITLnJldG9ydC52MS5DaGF0U3BlYzrOAbpIygEaxwEKEHNhbXBsZS5zZXF1ZW5jZXMSUHByb21wdHMgw5cgc2FtcGxlc1BlclByb21wdCBpcyBtb3JlIHRoYW4gNjU1MzYgY29tcGxldGlvbnM7IGFzayBpbiBzZXZlcmFsIGNhbGxzGmF0aGlzLnByb21wdHMuc2l6ZSgpICogKHRoaXMuc2FtcGxlc19wZXJfcHJvbXB0ID09IDB1ID8gMSA6IGludCh0aGlzLnNhbXBsZXNfcGVyX3Byb21wdCkpIDw9IDY1NTM2IrQBCghDaGF0U3BlYxIMCgRjaGF0GAEgASgIEhkKBnN5c3RlbRgCIAEoCUIJukgGcgQogIBAEjUKFGNoYXRfdGVtcGxhdGVfa3dhcmdzGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIfCg1jaGF0X3RlbXBsYXRlGAQgASgJQgi6SAVyAxiAAhInCgNub3cYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpsCCg5TYW1wbGVSZXNwb25zZRIaCgZwcm9tcHQYASABKA1CCrpIByoFGICAgAgSGgoGc2FtcGxlGAIgASgNQgq6SAcqBRiAgIAIEiEKA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheUICGAESJgoIbG9ncHJvYnMYBCABKAsyEC5yZXRvcnQudjEuQXJyYXlCAhgBEhgKBHRleHQYBSABKAlCCrpIB3IFKICAgCASJwoGZmluaXNoGAYgASgOMhcucmV0b3J0LnYxLkZpbmlzaFJlYXNvbhIeCgl0b2tlbl9pZHMYByADKAVCC7pICJIBBRCAgIAIEiMKDnRva2VuX2xvZ3Byb2JzGAggAygCQgu6SAiSAQUQgICACCIgCh5TdHVkZW50U2VydmljZUdldFN0YXR1c1JlcXVlc3QiqwEKH1N0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2USGAoGcnVuX2lkGAEgASgJQgi6SAVyAxiAAhIiCg5wb2xpY3lfdmVyc2lvbhgCIAEoDUIKukgHKgUYgMLXLxIiCgp0YXNrc19kb25lGAMgASgEQg66SAsyCRj/////////DxImCg50b2tlbnNfc2FtcGxlZBgEIAEoBEIOukgLMgkY/////////w8ywQEKDlN0dWRlbnRTZXJ2aWNlEkUKBlNhbXBsZRIYLnJldG9ydC52MS5TYW1wbGVSZXF1ZXN0GhkucmV0b3J0LnYxLlNhbXBsZVJlc3BvbnNlIgSooRkCMAESaAoJR2V0U3RhdHVzEikucmV0b3J0LnYxLlN0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdBoqLnJldG9ydC52MS5TdHVkZW50U2VydmljZUdldFN0YXR1c1Jlc3BvbnNlIgSooRkBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_retort_v1_access, file_retort_v1_conversation, file_retort_v1_flow]);
 
 /**
  * A prompt as text, as token ids, or as a conversation.
@@ -37,7 +37,7 @@ export type PromptInput = Message<"retort.v1.PromptInput"> & {
     case: "text";
   } | {
     /**
-     * int32 [P]
+     * int32 [P]: as token_ids, packed.
      *
      * @generated from field: retort.v1.Array ids = 2;
      */
@@ -49,6 +49,12 @@ export type PromptInput = Message<"retort.v1.PromptInput"> & {
      */
     value: Conversation;
     case: "conversation";
+  } | {
+    /**
+     * @generated from field: retort.v1.TokenIds token_ids = 4;
+     */
+    value: TokenIds;
+    case: "tokenIds";
   } | { case: undefined; value?: undefined };
 };
 
@@ -60,6 +66,27 @@ export type PromptInputValid = PromptInput;
  */
 export const PromptInputSchema: GenMessage<PromptInput, {validType: PromptInputValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_student, 0);
+
+/**
+ * Token ids in the order of a text.
+ *
+ * @generated from message retort.v1.TokenIds
+ */
+export type TokenIds = Message<"retort.v1.TokenIds"> & {
+  /**
+   * @generated from field: repeated int32 ids = 1;
+   */
+  ids: number[];
+};
+
+export type TokenIdsValid = TokenIds;
+
+/**
+ * Describes the message retort.v1.TokenIds.
+ * Use `create(TokenIdsSchema)` to create a new message.
+ */
+export const TokenIdsSchema: GenMessage<TokenIds, {validType: TokenIdsValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_student, 1);
 
 /**
  * Prompts to complete.
@@ -134,7 +161,7 @@ export type SampleRequestValid = Message<"retort.v1.SampleRequest"> & {
  * Use `create(SampleRequestSchema)` to create a new message.
  */
 export const SampleRequestSchema: GenMessage<SampleRequest, {validType: SampleRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 1);
+  messageDesc(file_retort_v1_student, 2);
 
 /**
  * How prompts become the text that a model reads.
@@ -185,7 +212,7 @@ export type ChatSpecValid = ChatSpec;
  * Use `create(ChatSpecSchema)` to create a new message.
  */
 export const ChatSpecSchema: GenMessage<ChatSpec, {validType: ChatSpecValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 2);
+  messageDesc(file_retort_v1_student, 3);
 
 /**
  * A piece of one completion. Pieces of one completion come in order; those of different completions mix.
@@ -204,16 +231,18 @@ export type SampleResponse = Message<"retort.v1.SampleResponse"> & {
   sample: number;
 
   /**
-   * int32 [N]
+   * int32 [N]. Read token_ids, which says the same.
    *
-   * @generated from field: retort.v1.Array ids = 3;
+   * @generated from field: retort.v1.Array ids = 3 [deprecated = true];
+   * @deprecated
    */
   ids?: Array | undefined;
 
   /**
-   * float32 [N]
+   * float32 [N]. Read token_logprobs, which says the same.
    *
-   * @generated from field: retort.v1.Array logprobs = 4;
+   * @generated from field: retort.v1.Array logprobs = 4 [deprecated = true];
+   * @deprecated
    */
   logprobs?: Array | undefined;
 
@@ -228,6 +257,20 @@ export type SampleResponse = Message<"retort.v1.SampleResponse"> & {
    * @generated from field: retort.v1.FinishReason finish = 6;
    */
   finish: FinishReason;
+
+  /**
+   * Tokens of this piece.
+   *
+   * @generated from field: repeated int32 token_ids = 7;
+   */
+  tokenIds: number[];
+
+  /**
+   * Log-probability of each of them, at temperature 1, in nats.
+   *
+   * @generated from field: repeated float token_logprobs = 8;
+   */
+  tokenLogprobs: number[];
 };
 
 export type SampleResponseValid = SampleResponse;
@@ -237,7 +280,7 @@ export type SampleResponseValid = SampleResponse;
  * Use `create(SampleResponseSchema)` to create a new message.
  */
 export const SampleResponseSchema: GenMessage<SampleResponse, {validType: SampleResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 3);
+  messageDesc(file_retort_v1_student, 4);
 
 /**
  * The student that is asked.
@@ -254,7 +297,7 @@ export type StudentServiceGetStatusRequestValid = StudentServiceGetStatusRequest
  * Use `create(StudentServiceGetStatusRequestSchema)` to create a new message.
  */
 export const StudentServiceGetStatusRequestSchema: GenMessage<StudentServiceGetStatusRequest, {validType: StudentServiceGetStatusRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 4);
+  messageDesc(file_retort_v1_student, 5);
 
 /**
  * What the student is doing.
@@ -292,7 +335,7 @@ export type StudentServiceGetStatusResponseValid = StudentServiceGetStatusRespon
  * Use `create(StudentServiceGetStatusResponseSchema)` to create a new message.
  */
 export const StudentServiceGetStatusResponseSchema: GenMessage<StudentServiceGetStatusResponse, {validType: StudentServiceGetStatusResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 5);
+  messageDesc(file_retort_v1_student, 6);
 
 /**
  * A model that writes.
