@@ -14,6 +14,9 @@ import type { Environment, Episode, EpisodePatience, Said, TurnAnswer } from "./
 /** Largest size of what a turn may pay. */
 const largestReward = 1e20;
 
+/** Most characters of an answer: more would take the model's thread long to turn into tokens, and are more than a student reads. */
+const mostCharacters = 2 ** 20;
+
 /** One sample on its way through its turns. */
 export class RunningEpisode {
   readonly #sample: TaskSample;
@@ -149,5 +152,7 @@ function checkAnswer({ messages, done, reward }: TurnAnswer, last: boolean): voi
   if (!(Math.abs(reward) <= largestReward)) refuse(`pays ${reward}; a reward must be finite and lie within ±${largestReward}`);
   if (done || last) return;
   if (messages.length === 0) refuse("has no message, and the episode isn't over: there is nothing for the student to go on with");
+  const characters = messages.reduce((sum, { content = "", extra }) => sum + content.length + extra.length, 0);
+  if (characters > mostCharacters) refuse(`has ${characters} characters; at most ${mostCharacters} can be read`);
   if (messages.some(({ role }) => role === "assistant")) refuse("has a message of the role assistant, which is the student's own");
 }

@@ -241,6 +241,7 @@ describe("Episodes", () => {
     ],
     ["pays what is no number", async () => ({ done: true, reward: Number.NaN }), /pays NaN; a reward must be finite/],
     ["pays too much", async () => ({ done: true, reward: 1e30 }), /pays 1e\+30/],
+    ["says too much", async () => ({ messages: [{ role: "tool", content: "1".repeat(2 ** 20 + 1) }] }), /has 1048577 characters; at most/],
     [
       "sends what is no JSON",
       async () => ({ messages: [{ role: "tool", content: "1", extra: "{" }] }),

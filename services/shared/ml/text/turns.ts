@@ -26,15 +26,21 @@ export function textBehindTurn(
       "the prompt ends with an assistant's message, which the student would continue: an environment answers whole turns; end it with another role's",
     );
   const turn = { role: "assistant", content: placeholder };
-  const text = render([...messages, ...answers.flatMap((said) => [turn, ...said])]);
-  const parts = text.split(placeholder);
-  if (parts.length !== answers.length + 1)
+  const behind = (newest: readonly ChatMessage[]) => {
+    const text = render([...messages, ...answers.slice(0, -1).flatMap((said) => [turn, ...said]), turn, ...newest]);
+    const parts = text.split(placeholder);
+    if (parts.length === answers.length + 1) return parts.at(-1) ?? "";
     throw refused("the chat template leaves out turns of the assistant once others follow, or repeats them; take another template");
-  const behind = parts.at(-1) ?? "";
-  for (const { role, content } of answers.at(-1) ?? [])
-    if (typeof content === "string" && !behind.includes(content.trim()))
+  };
+  const newest = answers.at(-1) ?? [];
+  const text = behind(newest);
+  for (const [i, { role, content }] of newest.entries()) {
+    // One that is not there as it is may be there in another form, as JSON: then it makes a difference.
+    if (typeof content !== "string" || content === "" || text.includes(content)) continue;
+    if (behind(newest.map((one, n) => (n === i ? { ...one, content: `${content}${content}` } : one))) === text)
       throw refused(`the chat template leaves out a message of the role "${role}" that answers the assistant; take one that writes it`);
-  return behind;
+  }
+  return text;
 }
 
 /**

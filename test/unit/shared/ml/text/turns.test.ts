@@ -48,6 +48,11 @@ describe("a reply between two turns", () => {
     expect(replyOf(chatml, [ask!], [[again]], { no_thoughts: true }).text).toBe("\n<|user|>again</s>\n<|assistant|><think></think>");
   });
 
+  it("may have a message in another form than it was said in", () => {
+    const json = chatml.replace("m.role + '|>' + c", "m.role + '|>' + (c | tojson if m.role == 'tool' else c)");
+    expect(replyOf(json, [ask!], [[{ role: "tool", content: "4\n2" }]]).text).toContain("n2");
+  });
+
   it("leaves out what a template puts before the turn's end, which the student wrote otherwise", () => {
     const spaced = chatml.replace("c + '</s>\n'", "c + ' </s><s>'");
     expect(replyOf(spaced, [ask!], [[result!]]).text).toBe("<s><|tool|>42 </s><s><|assistant|>");
