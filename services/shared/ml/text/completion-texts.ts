@@ -1,5 +1,10 @@
-import type { TextLayout } from "./encoder.js";
 import type { Tokenizer } from "./tokenizer.js";
+
+/**
+ * Whether a model reads a prompt and its completion as one text, as a decoder does, or as two, as an encoder-decoder does:
+ * the prompt with its encoder, with what the tokenizer puts around every text.
+ */
+export type TextLayout = "one" | "two";
 
 /** The texts of sampled completions; see {@link Encoder.completionTexts}. */
 export function completionTexts(

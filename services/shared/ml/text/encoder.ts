@@ -1,8 +1,10 @@
 import { RetortError } from "../../base/errors.js";
-import { completionTexts } from "./completion-texts.js";
+import { completionTexts, type TextLayout } from "./completion-texts.js";
 import { type Conversation, refuseLost } from "./conversation.js";
 import type { ChatMessage, Tokenizer } from "./tokenizer.js";
 import { behindEnd, textBehindTurn } from "./turns.js";
+
+export type { TextLayout };
 
 /** How prompts become the text that a model reads. */
 export interface ChatSettings {
@@ -50,12 +52,6 @@ interface PlainText {
 }
 
 const nothing: Written = { prompt: "", whole: undefined, answer: undefined, plain: true };
-
-/**
- * Whether a model reads a prompt and its completion as one text, as a decoder does, or as two, as an encoder-decoder does:
- * the prompt with its encoder, with what the tokenizer puts around every text.
- */
-export type TextLayout = "one" | "two";
 
 /**
  * Turns prompts and completions into token ids: the one place where text that is learnt, sampled from, scored or measured
