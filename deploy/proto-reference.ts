@@ -4,26 +4,23 @@
  *     node dist/deploy/proto-reference.js           writes it
  *     node dist/deploy/proto-reference.js --check   fails if it is not what would be written
  */
-import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import {
-  createFileRegistry,
   type DescEnum,
   type DescField,
   type DescFile,
   type DescMessage,
   type DescMethod,
   type DescService,
-  fromBinary,
   getOption,
   hasOption,
   ScalarType,
 } from "@bufbuild/protobuf";
-import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { getComments, getPackageComments } from "@bufbuild/protoplugin";
 import { message as messageRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { Scope, scope } from "../services/shared/gen/retort/v1/access_pb.js";
+import { commentLine, describedProtos } from "./proto-comments.js";
 import { ruleText } from "./rule-text.js";
 
 const file = resolve("proto/REFERENCE.md");
@@ -31,13 +28,10 @@ const file = resolve("proto/REFERENCE.md");
 /** In the order in which they are read; one that isn't named comes last. */
 const order = ["run_spec", "controller", "run", "events", "student", "teacher", "reward", "learner", "flow", "server", "access"];
 
-/** The files of proto/, with their comments. */
-function described(): DescFile[] {
-  const set = execFileSync(process.execPath, ["deploy/gen.mjs", "build", "--as-file-descriptor-set", "-o", "-#format=binpb"]);
+/** Files in the order in which they are read. */
+function ordered(files: readonly DescFile[]): DescFile[] {
   const place = ({ name }: DescFile) => (order.indexOf(name.replace("retort/v1/", "")) + order.length + 1) % (order.length + 1);
-  return [...createFileRegistry(fromBinary(FileDescriptorSetSchema, set)).files]
-    .filter(({ name }) => name.startsWith("retort/v1/"))
-    .sort((a, b) => place(a) - place(b) || (a.name < b.name ? -1 : 1));
+  return [...files].sort((a, b) => place(a) - place(b) || (a.name < b.name ? -1 : 1));
 }
 
 function reference(files: readonly DescFile[]): string {
@@ -122,7 +116,7 @@ function enumText(kind: DescEnum): string[] {
 
 const link = (name: string): string => `[${name}](#${name.toLowerCase()})`;
 
-const commentOf = (desc: Parameters<typeof getComments>[0]): string => paragraph(getComments(desc).leading ?? "");
+const commentOf = (desc: Parameters<typeof commentLine>[0]): string => escaped(commentLine(desc));
 
 /** A comment as one paragraph. */
 const paragraph = (comment: string): string => escaped(comment.trim().replace(/\s+/g, " "));
@@ -150,7 +144,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-const text = reference(described());
+const text = reference(ordered(describedProtos()));
 if (!process.argv.includes("--check")) writeFileSync(file, text);
 else if (readFileSync(file, "utf8") !== text) {
   console.error(`${file} is not what the protos say; run npm run gen`);
