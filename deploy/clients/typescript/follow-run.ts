@@ -21,7 +21,7 @@ export async function* followRun(
   runId: string,
   { fromSequence = 0n, signal, patienceMs }: FollowOptions,
 ): AsyncGenerator<RunEvent, void> {
-  // Whoever takes no more events ends the call.
+  // A caller that takes no more events ends the call.
   const leaving = new AbortController();
   const leave = () => leaving.abort();
   signal?.addEventListener("abort", leave, { once: true });

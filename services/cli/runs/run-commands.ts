@@ -163,7 +163,7 @@ async function start(
   });
   const run = runOf(answer);
   if (detach) {
-    // Whoever watches a run sees them among its events.
+    // `watch` shows them among the run's events.
     sayWarnings(located(answer.warnings.map(({ field, message }) => ({ fieldPath: field, description: message }))));
     return print(program, runJson(run), run.runId);
   }

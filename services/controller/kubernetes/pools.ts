@@ -27,7 +27,7 @@ interface Members {
 
 /**
  * Teachers that runs share, as pods: a Deployment for each pool, which the release owns, since it outlives its runs. Which runs share
- * it is told anew by the supervisor after a restart of the controller.
+ * the supervisor says again after a restart of the controller.
  */
 export class KubernetesPools {
   readonly #options: PoolsOptions;
