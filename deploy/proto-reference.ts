@@ -126,7 +126,7 @@ const paragraphs = (comment: string): string =>
   comment
     .replace(/^ /gm, "")
     .split(/\n{2,}/)
-    .map((part) => (/^ {2}/m.test(part) ? `\`\`\`\n${part.replace(/^ {2}/gm, "").trimEnd()}\n\`\`\`` : paragraph(part)))
+    .map((part) => (/^ {2}/m.test(part) ? `\`\`\`text\n${part.replace(/^ {2}/gm, "").trimEnd()}\n\`\`\`` : paragraph(part)))
     .filter(Boolean)
     .join("\n\n");
 
