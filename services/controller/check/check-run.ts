@@ -94,6 +94,7 @@ export class RunCheck {
       const description = this.#take(place.answers, reading);
       return description ? describedTeacher(place, description, student) : [];
     });
+    if (student && run.environment) this.#add(environmentProblems(student));
     if (student)
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
     this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec, student), ...offerProblems(spec, run, teachers)]);
@@ -161,6 +162,17 @@ export class RunCheck {
     );
   }
 }
+
+/** Why a student can't go on with a conversation. */
+const environmentProblems = ({ layout, name }: StudentModel): Problem[] =>
+  layout === "one"
+    ? []
+    : [
+        {
+          fieldPath: "environment",
+          description: `answers within the text that a student goes on with, and ${name} is an encoder-decoder, which reads its prompt apart; take a decoder, or leave the environment out`,
+        },
+      ];
 
 /** Teachers of one key are one. */
 const keyOf = ({ model, server }: TeacherSource): string => JSON.stringify([model, server ? toJson(ServerSpecSchema, server) : null]);

@@ -8,10 +8,11 @@ import { num2words } from "./num2words.js";
 import { numerals } from "./numerals.js";
 import { summaries } from "./summaries.js";
 import type { GeneratedTask } from "./task.js";
+import { toolUse } from "./tool-use.js";
 
 /** The tasks that Retort makes itself, by name. */
 export const tasks: Readonly<Record<string, GeneratedTask>> = Object.fromEntries(
-  [calculator, gridNav, heldOutInstructions, instructions, mirrored, names, num2words, numerals, summaries].map((task) => [
+  [calculator, gridNav, heldOutInstructions, instructions, mirrored, names, num2words, numerals, summaries, toolUse].map((task) => [
     task.name,
     task,
   ]),
