@@ -34,7 +34,7 @@ describe("a run with two teachers", () => {
     await writeFile(path, rows.join("\n"));
     return path;
   };
-  const scored = (metrics: string): number => Number(/^retort_teacher_rollouts_total (\d+)/m.exec(metrics)?.[1]);
+  const scored = (metrics: string): number => Number(/^retort_teacher_rollouts_total(?:\{[^}]*\})? (\d+)/m.exec(metrics)?.[1]);
 
   it("has each prompt scored by the teacher that its row names, and by the first where it names none", async () => {
     const runId = await cluster.begin(spec("both", await dataOf("both.jsonl", (n) => (n < 4 ? "mirror" : undefined))));

@@ -21,6 +21,7 @@ const measured = new Set([
   "TeacherEvaluation",
   "TeacherShare",
   "BestCheckpoint",
+  "Example",
 ]);
 
 const isMeasured = ({ parent, scalar, fieldKind }: DescField) =>
