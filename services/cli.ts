@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { type Argument, Command } from "commander";
 import { wantsJson } from "./cli/command.js";
-import { locateArguments } from "./cli/located.js";
+import { locateArguments } from "./cli/runs/located.js";
 import { supervisor } from "./cli/supervise.js";
 import { errorTable, RetortError } from "./shared/base/errors.js";
 

@@ -1,39 +1,31 @@
-import { randomUUID } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../shared/base/errors.js";
-import { filesBelow } from "../shared/base/files-below.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
 import { filterSamples } from "../shared/flow/history/filter-samples.js";
 import type { RunHistory } from "../shared/flow/history/run-history.js";
 import { thin } from "../shared/flow/history/thin.js";
 import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
+import { isRunReference } from "../shared/flow/runs/run-reference.js";
 import { newRun } from "../shared/flow/runs/run-store.js";
-import { openSendable } from "../shared/flow/weights/sendable.js";
 import { ControllerService, type ReadFiguresRequest } from "../shared/gen/retort/v1/controller_pb.js";
-import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
 import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { type RunSpec, RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb.js";
-import { isWeightsFile, weightsFilesOf } from "../shared/ml/models/checkpoint/open.js";
-import { publishedFiles } from "../shared/ml/models/trainable.js";
-import { checkRun } from "./check/inspector.js";
+import { checkRun, type Verdict } from "./check/inspector.js";
+import { dereferenced, withReferences } from "./check/references.js";
 import type { ControllerContext } from "./runs/context.js";
+import { findModel } from "./runs/find-model.js";
+import { sendWeights } from "./runs/send-weights.js";
 import { deleteRun, pauseRun, resumeRun, stopRun } from "./runs/steer.js";
-import { hasModel, modelOf } from "./runs/storage.js";
 import { described, listRuns, watchRun } from "./runs/watch.js";
-
-const chunkBytes = 1024 * 1024;
 
 /** ControllerService: runs are started, watched and stopped here. The state is NATS's; this holds none. */
 export function controllerService(context: () => ControllerContext): Implementation {
   return implement(ControllerService, {
     startRun: async ({ spec }) => ({ run: await startRun(context(), spec) }),
     validateRun: async ({ spec }) => {
-      const verdict = await checkRun(spec ?? create(RunSpecSchema), context().roots);
+      const verdict = await check(context(), spec);
       if ("spec" in verdict) return { problems: [], warnings: [...verdict.warnings] };
       return { problems: verdict.problems.map(({ fieldPath, description }) => ({ field: fieldPath, message: description })), warnings: [] };
     },
@@ -54,7 +46,7 @@ export function controllerService(context: () => ControllerContext): Implementat
       await context().runs.get(runId);
       return { logs: await context().logs(runId, role, maxBytes || 65_536) };
     },
-    getWeights: ({ runId, version, best }) => (best ? sendBest(context(), runId, version) : sendWeights(context(), runId, version)),
+    getWeights: (request) => sendWeights(context(), request),
   });
 }
 
@@ -74,8 +66,16 @@ async function readFigures(context: ControllerContext, { runId, names, maxPoints
   return { figures: thinned, lastStep };
 }
 
-async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec | undefined): Promise<Run> {
-  const verdict = await checkRun(given ?? create(RunSpecSchema), roots);
+/** Checks a spec, with paths in the place of what it refers to. */
+async function check({ runs, roots }: ControllerContext, given: RunSpec = create(RunSpecSchema)): Promise<Verdict> {
+  const { spec, problems } = await dereferenced(given, (named) => (isRunReference(named) ? findModel(runs, named) : undefined));
+  const verdict = await checkRun(spec, roots);
+  return problems.length === 0 ? verdict : { problems: withReferences("problems" in verdict ? verdict.problems : [], problems) };
+}
+
+async function startRun(context: ControllerContext, given: RunSpec | undefined): Promise<Run> {
+  const { streams, runs, supervisor, now } = context;
+  const verdict = await check(context, given);
   if ("problems" in verdict) throw RetortError.ofProblems("the run spec", verdict.problems);
   const { spec, warnings } = verdict;
   const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");
@@ -98,106 +98,4 @@ async function startRun({ streams, runs, supervisor, roots, now }: ControllerCon
   }
   await supervisor.launch(run);
   return run;
-}
-
-/**
- * The trained student's files, or those of the newest checkpoint of a run that is over without; without either, or when a
- * version is named, that version's, with config and tokenizer.
- */
-async function* sendWeights({ runs, store }: ControllerContext, runId: string, version: number | undefined) {
-  const run = await runs.get(runId);
-  const model = version === undefined ? await modelOf(run) : undefined;
-  if (model) {
-    const step = model === run.checkpoint?.path ? run.checkpoint.step : run.step;
-    return yield* sendDirectory(model, { runId, version: step, fence: run.fence });
-  }
-  if (version === undefined && run.output) throw await outOfReach(run);
-  const directory = store.holding(runId, `export-${randomUUID()}`);
-  try {
-    const manifest = await fetchVersion({ runs, store }, runId, version, directory);
-    yield { part: { case: "manifest" as const, value: manifest } };
-    for (const name of await filesBelow(directory))
-      yield* sendFile(name, createReadStream(join(directory, name), { highWaterMark: chunkBytes }));
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
-/** The checkpoint with the best evaluation. */
-async function* sendBest({ runs }: ControllerContext, runId: string, version: number | undefined) {
-  if (version !== undefined)
-    throw new RetortError("InvalidArgument", `best is true and version is ${version}; give one of them`, { fieldPath: "best" });
-  const { best, fence } = await runs.get(runId);
-  if (!best)
-    throw new RetortError(
-      "NotFound",
-      `run ${runId} has no best checkpoint: its spec keeps none (evaluation.keepBest), or nothing was evaluated yet`,
-    );
-  if (!(await hasModel(best.path)))
-    throw new RetortError("NotFound", `the best checkpoint of run ${runId}, ${best.path}, cannot be read here`);
-  yield* sendDirectory(best.path, { runId, version: best.step, fence });
-}
-
-async function* sendDirectory(directory: string, version: Pick<WeightsManifest, "runId" | "version" | "fence">) {
-  const sendable = await openSendable(directory);
-  try {
-    const files = sendable.map(({ name, bytes }) => ({ name, sizeBytes: BigInt(bytes) }));
-    yield { part: { case: "manifest" as const, value: { ...version, files } } };
-    for (const { name, file } of sendable) yield* sendFile(name, file.createReadStream({ highWaterMark: chunkBytes, autoClose: false }));
-  } finally {
-    for (const { file } of sendable) await file.close();
-  }
-}
-
-/** Where pods share no volume, the learner's directory is not the controller's. */
-async function outOfReach({ runId, output, step }: Run): Promise<RetortError> {
-  const reason = await readdir(output).then(
-    () => "it holds no model",
-    ({ code }: NodeJS.ErrnoException) => code,
-  );
-  return new RetortError(
-    "NotFound",
-    `the student of run ${runId} is in ${output}, which the controller cannot read (${reason}); give it the volume that the learner wrote to, or ask for version ${step}`,
-  );
-}
-
-/** How often the newest version may be replaced while it is read. */
-const maxReads = 10;
-
-/** Brings the files of a version into a directory, where they stay while they are sent, whatever the learner deletes. */
-async function fetchVersion(
-  { runs, store }: Pick<ControllerContext, "runs" | "store">,
-  runId: string,
-  version: number | undefined,
-  directory: string,
-): Promise<WeightsManifest> {
-  for (let reads = 1; ; reads++) {
-    const wanted = version ?? (await runs.policy(runId))?.version;
-    if (wanted === undefined) throw new RetortError("NotFound", `run ${runId} has no weights yet`);
-    try {
-      await rm(directory, { recursive: true, force: true });
-      const manifest = await store.manifest(runId, wanted);
-      if (!manifest)
-        throw new RetortError("NotFound", `run ${runId} does not keep version ${wanted}; kept: ${(await store.list(runId)).join(", ")}`);
-      // Config and tokenizer come with version 0; a later one's weights take the place of its. Of an adapter that is all: its
-      // base model is where it was.
-      const first = (await store.manifest(runId, 0)) ?? manifest;
-      const weights = weightsFilesOf(first.files.map(({ name }) => name));
-      const isAdapter = weights[0] === publishedFiles.adapter;
-      const isSent = (name: string) => !isAdapter || (!isWeightsFile(name) && name !== "config.json");
-      await store.fetch(runId, 0, directory, (name) => isSent(name) && !weights.includes(name));
-      return await store.fetch(runId, wanted, directory, isSent);
-    } catch (error) {
-      // The learner deletes old versions; there is a newer one then.
-      if (version !== undefined || reads === maxReads || RetortError.from(error).code !== "NotFound") throw error;
-    }
-  }
-}
-
-async function* sendFile(name: string, source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
-  let offset = 0;
-  for await (const data of source) {
-    yield { part: { case: "chunk" as const, value: { name, offset: BigInt(offset), data: data as Uint8Array<ArrayBuffer> } } };
-    offset += data.length;
-  }
 }

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
+import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { freeBytes } from "../../shared/base/free-bytes.js";
+import { isRunReference } from "../../shared/flow/runs/run-reference.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
-import { bytesInWords } from "../bytes.js";
 import { addCommand, print, wantsJson } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type Column, textTable } from "../terminal/text-table.js";
@@ -123,7 +124,7 @@ async function settled(controller: ControllerClient, asked: Run, goals: readonly
 }
 
 async function validate(program: Command, controller: ControllerClient, path: string): Promise<void> {
-  const { spec, located } = await readSpecFile(path);
+  const { spec, located } = await readSpecFile(path, isRunReference);
   const { problems, warnings } = await controller.validateRun({ spec });
   if (problems.length)
     throw RetortError.ofProblems(path, located(problems.map(({ field, message }) => ({ fieldPath: field, description: message }))));
@@ -132,7 +133,7 @@ async function validate(program: Command, controller: ControllerClient, path: st
 }
 
 async function start(program: Command, controller: ControllerClient, path: string, detach: boolean): Promise<void> {
-  const { spec, located } = await readSpecFile(path);
+  const { spec, located } = await readSpecFile(path, isRunReference);
   const answer = await controller.startRun({ spec }).catch((thrown: unknown) => {
     const { code, problems, message } = RetortError.from(thrown);
     if (code === "InvalidArgument" && problems.length && message.startsWith("the run spec"))

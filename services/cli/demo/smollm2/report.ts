@@ -1,6 +1,6 @@
+import { bytesInWords } from "../../../shared/base/bytes-in-words.js";
 import { found } from "../../../shared/base/found.js";
 import type { Tokenizer } from "../../../shared/ml/text/tokenizer.js";
-import { bytesInWords } from "../../bytes.js";
 import type { Sample } from "../../models/evaluate-model.js";
 import type { Contender } from "../compare.js";
 import { type Charts, chart, escapeHtml, heat, nats, reportPage, smooth, tableRows } from "../page.js";
