@@ -56,8 +56,11 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["demo", async () => (await import("./cli/demo/command.js")).addDemoCommand],
   ["doctor", async () => (await import("./cli/machine/doctor-command.js")).addDoctorCommand],
   ["setup", async () => (await import("./cli/machine/setup-command.js")).addSetupCommand],
+  ["completion", async () => (await import("./cli/completion/command.js")).addCompletionCommand],
   ["reproduce", async () => (await import("./cli/reproduce/command.js")).addReproduceCommand],
   ["up validate run watch runs rm pause stop resume", async () => (await import("./cli/runs/run-commands.js")).addRunCommands],
+  ["upload uploads", async () => (await import("./cli/runs/upload-command.js")).addUploadCommands],
+  ["top", async () => (await import("./cli/runs/top-command.js")).addTopCommand],
   ["logs", async () => (await import("./cli/runs/logs-command.js")).addLogsCommand],
   ["report", async () => (await import("./cli/runs/report-command.js")).addReportCommand],
   ["audit", async () => (await import("./cli/runs/audit.js")).addAuditCommand],
@@ -74,10 +77,20 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["serve", async () => (await import("./cli/serve.js")).addServeCommand],
 ];
 
-async function main(argv: readonly string[]): Promise<void> {
-  const word = argv.find((argument) => !argument.startsWith("-")) ?? "";
-  const asked = commands.filter(([names]) => names.split(" ").includes(word));
+/** Loads the command of a name; all of them if there is none. */
+async function load(name: string): Promise<void> {
+  const asked = commands.filter(([names]) => names.split(" ").includes(name));
   for (const add of await Promise.all((asked.length ? asked : commands).map(([, load]) => load()))) add(program);
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const [word = "", separator] = argv;
+  if (word === "complete" && separator === "--") {
+    const { complete } = await import("./cli/completion/complete.js");
+    const names = commands.flatMap(([names]) => names.split(" "));
+    return complete(program, argv.slice(2), { names, load: async (name) => names.includes(name) && load(name) });
+  }
+  await load(argv.find((argument) => !argument.startsWith("-")) ?? "");
   await program.parseAsync();
 }
 

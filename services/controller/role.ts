@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
@@ -19,6 +19,7 @@ import { Retention } from "./runs/retention.js";
 import { RunStorage } from "./runs/storage.js";
 import { Supervisor } from "./runs/supervisor.js";
 import { controllerService } from "./service.js";
+import { UploadStore } from "./uploads/upload-store.js";
 
 /** The controller: always on, small, without a model. */
 export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {
@@ -46,8 +47,12 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
       const histories = new Histories(streams, report);
       const logs = settings.launcher === "local" ? logsUnder(dataDir) : logsOfPods(settings.namespace ?? "NAMESPACE");
+      const uploads = new UploadStore(join(dataDir, "uploads"), settings.maxUploadBytes);
       const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
-      parts = { context: { streams, runs, store, supervisor, roots, storage, histories, logs, stopDeadlineMs, report, now }, retention };
+      parts = {
+        context: { streams, runs, store, supervisor, roots, storage, uploads, histories, logs, stopDeadlineMs, report, now },
+        retention,
+      };
     },
     stop: async () => streams?.close(),
   };

@@ -9,6 +9,7 @@ import { auditRun } from "../shared/flow/ledger/audit-run.js";
 import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
 import { isRunReference } from "../shared/flow/runs/run-reference.js";
 import { newRun } from "../shared/flow/runs/run-store.js";
+import { isUploadReference } from "../shared/flow/runs/upload-reference.js";
 import { ControllerService, type ReadFiguresRequest } from "../shared/gen/retort/v1/controller_pb.js";
 import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
 import { type RunSpec, RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb.js";
@@ -16,9 +17,11 @@ import { checkRun, type Verdict } from "./check/inspector.js";
 import { dereferenced, withReferences } from "./check/references.js";
 import type { ControllerContext } from "./runs/context.js";
 import { findModel } from "./runs/find-model.js";
+import { processesOf } from "./runs/processes.js";
 import { sendWeights } from "./runs/send-weights.js";
 import { deleteRun, pauseRun, resumeRun, stopRun } from "./runs/steer.js";
 import { described, listRuns, watchRun } from "./runs/watch.js";
+import { uploadHandlers, uploadsOf } from "./upload-handlers.js";
 
 /** ControllerService: runs are started, watched and stopped here. The state is NATS's; this holds none. */
 export function controllerService(context: () => ControllerContext): Implementation {
@@ -42,11 +45,16 @@ export function controllerService(context: () => ControllerContext): Implementat
       const { samples } = await historyOf(context(), runId);
       return { steps: filterSamples(samples, filter, limit || 50) };
     },
+    readProcesses: async ({ runId }) => {
+      const { streams, runs } = context();
+      return processesOf(streams, await runs.get(runId), await historyOf(context(), runId));
+    },
     readLogs: async ({ runId, role, maxBytes }) => {
       await context().runs.get(runId);
       return { logs: await context().logs(runId, role, maxBytes || 65_536) };
     },
     getWeights: (request) => sendWeights(context(), request),
+    ...uploadHandlers(context),
   });
 }
 
@@ -67,9 +75,12 @@ async function readFigures(context: ControllerContext, { runId, names, maxPoints
 }
 
 /** Checks a spec, with paths in the place of what it refers to. */
-async function check({ runs, roots }: ControllerContext, given: RunSpec = create(RunSpecSchema)): Promise<Verdict> {
-  const { spec, problems } = await dereferenced(given, (named) => (isRunReference(named) ? findModel(runs, named) : undefined));
-  const verdict = await checkRun(spec, roots);
+async function check(context: ControllerContext, given: RunSpec = create(RunSpecSchema)): Promise<Verdict> {
+  const { spec, problems } = await dereferenced(given, (named) => {
+    if (isRunReference(named)) return findModel(context.runs, named);
+    return isUploadReference(named) ? uploadsOf(context).find(named) : undefined;
+  });
+  const verdict = await checkRun(spec, context.roots);
   return problems.length === 0 ? verdict : { problems: withReferences("problems" in verdict ? verdict.problems : [], problems) };
 }
 

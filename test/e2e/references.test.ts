@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 import { expectClear, retort } from "../support/runs/retort.js";
+import { eventually } from "../support/servers/nats.js";
 import { TestS3 } from "../support/servers/s3.js";
 
 const example = resolve("deploy/examples/num2words");
@@ -70,6 +71,46 @@ describe("what is named elsewhere", () => {
       /second\.yaml:5:\d+: teachers\[0\]\.model: is run:\/\/first\/9, and of run first-.* it has checkpoints of the steps 2, 4/,
     );
   }, 60_000);
+
+  it("is a run that a shell completes, and that is shown as it goes", async () => {
+    expect((await retort(["complete", "--", "watch", "fi"], env())).stdout).toMatch(
+      new RegExp(`^directories\n${runId}\tsucceeded, step 4/4\n$`),
+    );
+    const going = await cluster.begin(
+      tinySpec("going", "phases: [{ preset: on_policy_kd, steps: 5000, batchSize: 4, sampling: { maxNewTokens: 8 } }]"),
+    );
+    const read = async () => JSON.parse((await retort(["top", "--once", "--json"], env())).stdout);
+    await eventually("all of its processes have told what they use", async () => {
+      const [one] = await read();
+      return one?.pace && one.processes.length === 3 && one.processes.every(({ figures }: { figures?: object }) => figures);
+    });
+    const { stdout } = await retort(["top", "--once"], env());
+    expect(stdout).toMatch(new RegExp(`^${going} · running · step \\d+/5000 · \\d+ tok/s .* stale 0\\.0 \\(at most 0\\) .* ETA `));
+    for (const role of ["learner", "student", "teacher/default"]) expect(stdout).toMatch(new RegExp(`^${role}/\\S+ .* [\\d.]+ MB `, "m"));
+    expect(stdout).toMatch(/^student +\d+ +\d+ +\d+$/m);
+    expect(await read()).toEqual([expect.objectContaining({ run: expect.objectContaining({ runId: going }), queues: expect.any(Array) })]);
+    await cluster.controller.stopRun({ runId: going, now: true });
+    expect((await retort(["top"], env())).stdout).toBe("no run is going; `retort runs` lists those that are over\n");
+  }, 120_000);
+
+  it("is uploaded with a spec, once, and can be removed", async () => {
+    const path = join(home, "uploaded.yaml");
+    const spec = tinySpec("uploaded", "phases: [{ preset: on_policy_kd, steps: 1, batchSize: 2, sampling: { maxNewTokens: 4 } }]");
+    await writeFile(path, spec.replaceAll(/(model|path): (models|data)\//g, `$1: ${example}/$2/`));
+    const ran = await retort(["run", path, "--upload", "--json"], env());
+    expect(ran.stderr).toMatch(/uploading .*models\/student \([\d.]+ kB\) …/);
+    const { run } = JSON.parse(ran.stdout);
+    expect(run).toMatchObject({
+      state: "RUN_STATE_SUCCEEDED",
+      spec: { data: { path: expect.stringContaining(`${cluster.directory}/uploads/trees/`) } },
+    });
+    const again = await retort(["upload", join(example, "models/student")], env());
+    expect(again.stderr).toBe("");
+    const listed = await retort(["uploads"], env());
+    expect(listed.stdout).toContain(again.stdout.trim());
+    expect((await retort(["uploads", "--remove", again.stdout.trim()], env())).stdout).toMatch(/^[\d.]+ kB are free again$/m);
+    expectClear(await retort(["uploads", "--remove", again.stdout.trim()], env()), /there is no upload upload:\/\//);
+  }, 120_000);
 
   it("is a model or data in S3", async () => {
     const s3 = await TestS3.start("shared");

@@ -6,6 +6,7 @@ import { RetortError } from "../../shared/base/errors.js";
 import { freeBytes } from "../../shared/base/free-bytes.js";
 import { isRunReference } from "../../shared/flow/runs/run-reference.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
+import type { SpecFile } from "../../shared/flow/runs/spec.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { addCommand, print, wantsJson } from "../command.js";
@@ -17,6 +18,7 @@ import { findRun } from "./find-run.js";
 import { printEvents } from "./print-events.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
 import { checkAudit, checkSucceeded, readSpecFile, runJson, runOf, runRow, watchRun } from "./runs.js";
+import { uploadInputs } from "./upload.js";
 
 const spec = "deploy/examples/num2words/on-policy.yaml";
 const runColumns: readonly Column[] = [
@@ -27,6 +29,7 @@ const runColumns: readonly Column[] = [
   { name: "size", rank: 2, align: "right" },
   { name: "trained student", cut: "start" },
 ];
+const uploadHelp = "send the models and data that the spec names on this machine to the controller";
 const someRun = "on-policy-251125-…";
 
 /** Adds the commands that talk to a controller, and the one that starts it. */
@@ -36,15 +39,21 @@ export function addRunCommands(program: Command): void {
   addUp(program);
   command("validate <spec>", "check a spec, its models and its data, without starting it", [
     [`validate ${spec}`, "lists every problem at once"],
-  ]).action((path: string, options: ControllerOptions) => withController(options, (controller) => validate(program, controller, path)));
+  ])
+    .option("--upload", uploadHelp)
+    .action((path: string, options: ControllerOptions & SpecOptions) =>
+      withController(options, (controller) => validate(program, controller, path, options)),
+    );
   command("run <spec>", "start a run from a YAML spec and watch it; Ctrl-C detaches", [
     [`run ${spec}`, "progress on standard error, the trained student on standard output"],
     [`run ${spec} --detach`, "prints the run's id and returns"],
     [`run ${spec} --json | jq .run.output`, "for scripts"],
+    ["run my.yaml --upload --controller cluster:7070", "with the models and data of this machine"],
   ])
     .option("--detach", "start it and return")
-    .action((path: string, options: ControllerOptions & { detach?: boolean }) =>
-      withController(options, (controller) => start(program, controller, path, options.detach ?? false)),
+    .option("--upload", uploadHelp)
+    .action((path: string, options: ControllerOptions & SpecOptions & { detach?: boolean }) =>
+      withController(options, (controller) => start(program, controller, path, options)),
     );
   command("watch <run>", "follow a run, from its beginning; Ctrl-C detaches", [
     [`watch ${someRun}`, "works for runs that are over, too"],
@@ -123,8 +132,19 @@ async function settled(controller: ControllerClient, asked: Run, goals: readonly
   return run;
 }
 
-async function validate(program: Command, controller: ControllerClient, path: string): Promise<void> {
-  const { spec, located } = await readSpecFile(path, isRunReference);
+interface SpecOptions {
+  readonly upload?: boolean;
+}
+
+/** A spec as the controller is to get it. */
+async function readInputs(controller: ControllerClient, path: string, { upload }: SpecOptions): Promise<SpecFile> {
+  const file = await readSpecFile(path, isRunReference);
+  if (upload) await uploadInputs(controller, file.spec);
+  return file;
+}
+
+async function validate(program: Command, controller: ControllerClient, path: string, options: SpecOptions): Promise<void> {
+  const { spec, located } = await readInputs(controller, path, options);
   const { problems, warnings } = await controller.validateRun({ spec });
   if (problems.length)
     throw RetortError.ofProblems(path, located(problems.map(({ field, message }) => ({ fieldPath: field, description: message }))));
@@ -132,8 +152,13 @@ async function validate(program: Command, controller: ControllerClient, path: st
   print(program, { problems, warnings }, `${path} can run`);
 }
 
-async function start(program: Command, controller: ControllerClient, path: string, detach: boolean): Promise<void> {
-  const { spec, located } = await readSpecFile(path, isRunReference);
+async function start(
+  program: Command,
+  controller: ControllerClient,
+  path: string,
+  options: SpecOptions & { readonly detach?: boolean },
+): Promise<void> {
+  const { spec, located } = await readInputs(controller, path, options);
   const answer = await controller.startRun({ spec }).catch((thrown: unknown) => {
     const { code, problems, message } = RetortError.from(thrown);
     if (code === "InvalidArgument" && problems.length && message.startsWith("the run spec"))
@@ -141,7 +166,7 @@ async function start(program: Command, controller: ControllerClient, path: strin
     throw thrown;
   });
   const run = runOf(answer);
-  if (detach) return print(program, runJson(run), run.runId);
+  if (options.detach) return print(program, runJson(run), run.runId);
   console.error(`run ${run.runId}`);
   await watch(program, controller, run.runId);
 }

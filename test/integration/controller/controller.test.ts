@@ -10,12 +10,14 @@ import { createLog } from "../../../services/shared/base/log.js";
 import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
 import { RpcServer } from "../../../services/shared/base/rpc/server.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
+import { publish } from "../../../services/shared/base/streams/publish.js";
 import { publishEvent } from "../../../services/shared/flow/runs/events.js";
 import { RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
 import { ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
 import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
+import { Work } from "../../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
@@ -321,5 +323,43 @@ describe("a controller", () => {
       expect(await named(reference)).toEqual([
         expect.objectContaining({ field: "teachers[0].model", message: expect.stringMatching(message) }),
       ]);
+  });
+
+  it("says what a run's processes are at, what waits between them, and how fast it goes", async () => {
+    const runId = await start();
+    const process = { role: "student", teacher: "", instance: "here-1" };
+    await publishEvent(
+      streams,
+      runId,
+      { case: "activity", value: { process, work: Work.SAMPLING, message: "step 3", step: 3, done: 1n, total: 4n } },
+      "a",
+    );
+    await publishEvent(
+      streams,
+      runId,
+      { case: "processFigures", value: { process, seconds: 10, tokens: 500n, residentBytes: 1000n } },
+      "b",
+    );
+    const step = { step: 2, totalSteps: 4, seconds: 2, completionTokens: 300, stalenessMean: 0.5, stalenessMax: 1, tasksInFlight: 6 };
+    await publishEvent(streams, runId, { case: "stepFinished", value: step }, "c");
+    await publish(streams, `retort.prompts.${runId}.student.3.0`, new Uint8Array([1]), { messageId: "d" });
+    const { processes, queues, pace } = await client.readProcesses({ runId });
+    expect(processes).toEqual([
+      expect.objectContaining({
+        process: expect.objectContaining(process),
+        activity: expect.objectContaining({ work: Work.SAMPLING, message: "step 3", done: 1n, total: 4n }),
+        figures: expect.objectContaining({ tokens: 500n, residentBytes: 1000n }),
+      }),
+    ]);
+    expect(queues.map(({ role, teacher, waiting }) => [role, teacher, Number(waiting)])).toEqual([
+      ["student", "", 1],
+      ...["writer", "teacher"].flatMap((role) => ["a", "b"].map((teacher) => [role, teacher, 0])),
+      ["reward", "", 0],
+    ]);
+    expect(pace).toMatchObject({ step: 2, tokensPerSecond: 150, stalenessMean: 0.5, stalenessMax: 1, tasksInFlight: 6 });
+    await over(runId, RunState.SUCCEEDED);
+    const ended = await client.readProcesses({ runId });
+    expect(ended.processes[0]!.activity).toBeUndefined();
+    await expect(client.readProcesses({ runId: "none" })).rejects.toMatchObject({ code: "NotFound" });
   });
 });

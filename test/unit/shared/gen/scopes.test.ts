@@ -23,8 +23,10 @@ describe("the scopes of methods", () => {
       "GetStatus",
       "ListRuns",
       "ListSamples",
+      "ListUploads",
       "ReadFigures",
       "ReadLogs",
+      "ReadProcesses",
       "WatchRun",
     ]);
   });
