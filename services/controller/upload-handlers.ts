@@ -8,7 +8,7 @@ import { isOver } from "../shared/flow/runs/run-store.js";
 import { uploadReference } from "../shared/flow/runs/upload-reference.js";
 import type { ControllerService, UploadSchema } from "../shared/gen/retort/v1/controller_pb.js";
 import type { ControllerContext } from "./runs/context.js";
-import type { UploadStore } from "./uploads/upload-store.js";
+import { uploadsOf } from "./uploads/uploads-of.js";
 
 type UploadHandlers = Pick<Handlers<typeof ControllerService>, "prepareUpload" | "uploadChunk" | "listUploads" | "deleteUpload">;
 
@@ -34,12 +34,6 @@ export const uploadHandlers = (context: () => ControllerContext): UploadHandlers
   },
   deleteUpload: async ({ reference }) => ({ freedBytes: BigInt(await remove(context(), reference)) }),
 });
-
-/** The store of uploads. @throws Unimplemented where the controller keeps none */
-export function uploadsOf({ uploads }: Pick<ControllerContext, "uploads">): UploadStore {
-  if (uploads) return uploads;
-  throw new RetortError("Unimplemented", "this controller keeps no uploads; name paths that it can read");
-}
 
 /** Removes an upload. @throws FailedPrecondition while a run that isn't over reads it */
 async function remove(context: ControllerContext, reference: string): Promise<number> {

@@ -1,18 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { bytesInWords } from "../../shared/base/bytes-in-words.js";
-import { RetortError } from "../../shared/base/errors.js";
+import { type Problem, problemText, RetortError } from "../../shared/base/errors.js";
 import { freeBytes } from "../../shared/base/free-bytes.js";
 import { isRunReference } from "../../shared/flow/runs/run-reference.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
 import type { SpecFile } from "../../shared/flow/runs/spec.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
-import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
-import { addCommand, print, wantsJson } from "../command.js";
+import { type Run, RunState, RunStateSchema } from "../../shared/gen/retort/v1/run_pb.js";
+import { addCommand, print, wantsJson, wholeNumber } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type Column, textTable } from "../terminal/text-table.js";
 import { addUp } from "../up.js";
+import { type Checker, checkFile, withChecker } from "./checker.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { findRun } from "./find-run.js";
 import { printEvents } from "./print-events.js";
@@ -29,6 +30,8 @@ const runColumns: readonly Column[] = [
   { name: "size", rank: 2, align: "right" },
   { name: "trained student", cut: "start" },
 ];
+/** What `--state` takes. */
+const stateNames = RunStateSchema.values.flatMap(({ number, localName }) => (number === 0 ? [] : [localName.toLowerCase()]));
 const uploadHelp = "send the models and data that the spec names on this machine to the controller";
 const someRun = "on-policy-251125-…";
 
@@ -37,12 +40,14 @@ export function addRunCommands(program: Command): void {
   const command = (usage: string, description: string, examples: readonly (readonly [string, string])[]) =>
     controllerOptions(addCommand(program, "Runs:", usage, description, examples));
   addUp(program);
-  command("validate <spec>", "check a spec, its models and its data, without starting it", [
-    [`validate ${spec}`, "lists every problem at once"],
+  command("validate <spec>", "check a spec, its models and its data, without starting it; needs no controller", [
+    [`validate ${spec}`, "lists every problem at once, and what is unusual"],
+    [`validate ${spec} --controller gpu:7070`, "as that controller's machine sees it"],
+    [`validate ${spec} --json | jq .warnings`, "for scripts"],
   ])
     .option("--upload", uploadHelp)
     .action((path: string, options: ControllerOptions & SpecOptions) =>
-      withController(options, (controller) => validate(program, controller, path, options)),
+      withChecker(options, (checker) => validate(program, checker, path, options)),
     );
   command("run <spec>", "start a run from a YAML spec and watch it; Ctrl-C detaches", [
     [`run ${spec}`, "progress on standard error, the trained student on standard output"],
@@ -52,7 +57,8 @@ export function addRunCommands(program: Command): void {
   ])
     .option("--detach", "start it and return")
     .option("--upload", uploadHelp)
-    .action((path: string, options: ControllerOptions & SpecOptions & { detach?: boolean }) =>
+    .option("--request-id <id>", "of your choice: repeated with the same spec, the command watches the run that it has started before")
+    .action((path: string, options: ControllerOptions & SpecOptions & { detach?: boolean; requestId?: string }) =>
       withController(options, (controller) => start(program, controller, path, options)),
     );
   command("watch <run>", "follow a run, from its beginning; Ctrl-C detaches", [
@@ -67,17 +73,13 @@ export function addRunCommands(program: Command): void {
   );
   command("runs", "list runs, newest first", [
     ["runs", ""],
+    ["runs --state running paused", "those in one of these states"],
     ["runs --json | jq '.[0].runId'", "the newest run's id"],
-  ]).action((options: ControllerOptions) =>
-    withController(options, async (controller, { dataDir }) => {
-      const { runs } = await controller.listRuns({});
-      const table = textTable(runColumns, runs.map(runRow), process.stdout);
-      print(program, runs.map(runJson), runs.length ? table : "no runs yet; start one: retort run SPEC.yaml");
-      // Of another machine's disk nothing is known here.
-      const free = dataDir === undefined ? undefined : await freeBytes(dataDir);
-      if (runs.length && free !== undefined) console.error(`${bytesInWords(free)} free on the disk of ${dataDir}`);
-    }),
-  );
+  ])
+    .addOption(new Option("--state <state...>", "runs in any of these states").choices(stateNames))
+    .option("--name <name>", "runs whose spec has this name")
+    .option("--limit <runs>", "the newest so many", wholeNumber(1, 1000))
+    .action((options: ListOptions) => withController(options, (controller, { dataDir }) => list(program, controller, options, dataDir)));
   command("rm <run...>", "delete runs that are over: checkpoints, stored weights, logs, events; the trained student stays", [
     [`rm ${someRun}`, "asks first"],
     [`rm ${someRun} --yes`, "does not ask"],
@@ -85,6 +87,23 @@ export function addRunCommands(program: Command): void {
     .option("--yes", "do not ask")
     .action((named: string[], options: RemoveOptions) => removeRuns(program, named, options));
   addSteering(program, command);
+}
+
+type ListOptions = ControllerOptions & { readonly state?: string[]; readonly name?: string; readonly limit?: number };
+
+async function list(
+  program: Command,
+  controller: ControllerClient,
+  { state = [], name = "", limit = 0 }: ListOptions,
+  dataDir: string | undefined,
+): Promise<void> {
+  const states = state.map((one) => RunState[one.toUpperCase() as keyof typeof RunState]);
+  const { runs } = await controller.listRuns({ states, name, pageSize: limit });
+  const none = state.length || name ? "no such runs" : "no runs yet; start one: retort run SPEC.yaml";
+  print(program, runs.map(runJson), runs.length ? textTable(runColumns, runs.map(runRow), process.stdout) : none);
+  // Of another machine's disk nothing is known here.
+  const free = dataDir === undefined ? undefined : await freeBytes(dataDir);
+  if (runs.length && free !== undefined) console.error(`${bytesInWords(free)} free on the disk of ${dataDir}`);
 }
 
 /** Commands that ask something of a run that is going, and wait until it is so. */
@@ -143,33 +162,42 @@ async function readInputs(controller: ControllerClient, path: string, { upload }
   return file;
 }
 
-async function validate(program: Command, controller: ControllerClient, path: string, options: SpecOptions): Promise<void> {
-  const { spec, located } = await readInputs(controller, path, options);
-  const { problems, warnings } = await controller.validateRun({ spec });
-  if (problems.length)
-    throw RetortError.ofProblems(path, located(problems.map(({ field, message }) => ({ fieldPath: field, description: message }))));
-  for (const { field, message } of warnings) console.error(`warning: ${field}: ${message}`);
-  print(program, { problems, warnings }, `${path} can run`);
+async function validate(program: Command, checker: Checker, path: string, options: SpecOptions): Promise<void> {
+  const { problems, warnings } = await checkFile(checker, await readInputs(checker.controller, path, options));
+  if (problems.length) throw RetortError.ofProblems(path, problems);
+  sayWarnings(warnings);
+  print(program, { problems, warnings: warnings.map(problemJson), checkedBy: checker.name }, `${path} can run`);
 }
 
 async function start(
   program: Command,
   controller: ControllerClient,
   path: string,
-  options: SpecOptions & { readonly detach?: boolean },
+  { detach, requestId = "", upload }: SpecOptions & { readonly detach?: boolean; readonly requestId?: string },
 ): Promise<void> {
-  const { spec, located } = await readInputs(controller, path, options);
-  const answer = await controller.startRun({ spec }).catch((thrown: unknown) => {
+  const { spec, located } = await readInputs(controller, path, { upload });
+  const answer = await controller.startRun({ spec, requestId }).catch((thrown: unknown) => {
     const { code, problems, message } = RetortError.from(thrown);
     if (code === "InvalidArgument" && problems.length && message.startsWith("the run spec"))
       throw RetortError.ofProblems(path, located(problems));
     throw thrown;
   });
   const run = runOf(answer);
-  if (options.detach) return print(program, runJson(run), run.runId);
+  if (detach) {
+    // `watch` shows them among the run's events.
+    sayWarnings(located(answer.warnings.map(({ field, message }) => ({ fieldPath: field, description: message }))));
+    return print(program, runJson(run), run.runId);
+  }
   console.error(`run ${run.runId}`);
   await watch(program, controller, run.runId);
 }
+
+const sayWarnings = (warnings: readonly Problem[]): void => {
+  for (const warning of warnings) console.error(`warning: ${problemText(warning)}`);
+};
+
+/** A warning as `--json` prints it: named as gRPC names it, with its place in the file. */
+const problemJson = ({ fieldPath, description, place }: Problem) => ({ field: fieldPath, message: description, place });
 
 async function watch(program: Command, controller: ControllerClient, runId: string): Promise<void> {
   const detach = new AbortController();

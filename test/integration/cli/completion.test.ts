@@ -70,51 +70,26 @@ describe("completion", () => {
     expect([code, stderr]).toEqual([64, expect.stringMatching(/'tcsh' is invalid.*Allowed choices are bash, zsh, fish/)]);
   });
 
+  /** What is typed, and what must then be seen. @param begin what makes the shell complete */
+  const session = (begin: string): (readonly [string, string])[] => [
+    [`${begin}; source <(retort completion SHELL); echo re''ady\n`, "ready\r\n"],
+    [`retort wat${tab}`, "retort watch "],
+    [`${clear}retort export x --format=o${tab}`, "--format=onnx"],
+    [`${clear}retort run my-${tab}`, "my-spec.yaml"],
+    [`${clear}retort sample '$(touch evaluated)' --mod${tab}`, "--model "],
+  ];
+  const works = (shell: readonly string[], begin: string) => {
+    const keys = session(begin).map(([text, expected]) => [text.replace("SHELL", shell[0] ?? ""), expected] as const);
+    const answers = typed(shell, keys);
+    expect(keys.filter(([, expected], i) => !answers[i]?.includes(expected)).map(([, expected]) => expected)).toEqual([]);
+    expect(existsSync(join(directory, "evaluated"))).toBe(false);
+  };
+
   const inBash = python ? it : it.skip;
-  inBash(
-    "works in bash, and evaluates nothing that was typed",
-    () => {
-      const answers = typed(
-        ["bash", "--norc", "-i"],
-        [
-          ["PS1='> '; source <(retort completion bash); echo re''ady\n", "\nready"],
-          [`retort wat${tab}`, "retort watch "],
-          [`${clear}retort export x --format=o${tab}`, "--format=onnx"],
-          [`${clear}retort run my-${tab}`, "my-spec.yaml"],
-          [`${clear}retort sample '$(touch evaluated)' --mod${tab}`, "--model "],
-        ],
-      );
-      expect(answers.at(-1)).toContain("--model ");
-      expect(answers[3]).toContain("my-spec.yaml");
-      expect(existsSync(join(directory, "evaluated"))).toBe(false);
-    },
-    120_000,
-  );
+  inBash("works in bash, and evaluates nothing that was typed", () => works(["bash", "--norc", "-i"], "PS1='> '"), 120_000);
 
   const inZsh = python && has("zsh") ? it : it.skip;
-  inZsh(
-    "works in zsh",
-    () => {
-      const answers = typed(
-        ["zsh", "-f", "-i"],
-        [
-          [
-            "unsetopt prompt_sp; PS1='> '; autoload -Uz compinit; compinit -u -D; source <(retort completion zsh); echo re''ady\n",
-            "\nready",
-          ],
-          [`retort wat${tab}`, "retort watch "],
-          [`${clear}retort export x --format=o${tab}`, "--format=onnx"],
-          [`${clear}retort run my-${tab}`, "my-spec.yaml"],
-          [`${clear}retort sample '$(touch evaluated)' --mod${tab}`, "--model "],
-        ],
-      );
-      expect(
-        answers.map((shown, i) => shown.includes(["\nready", "retort watch ", "--format=onnx", "my-spec.yaml", "--model "][i]!)),
-      ).toEqual(Array(5).fill(true));
-      expect(existsSync(join(directory, "evaluated"))).toBe(false);
-    },
-    120_000,
-  );
+  inZsh("works in zsh", () => works(["zsh", "-f", "-i"], "unsetopt prompt_sp; PS1='> '; autoload -Uz compinit; compinit -u -D"), 120_000);
 
   const inFish = has("fish") ? it : it.skip;
   inFish(
