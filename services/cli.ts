@@ -56,6 +56,7 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["demo", async () => (await import("./cli/demo/command.js")).addDemoCommand],
   ["doctor", async () => (await import("./cli/machine/doctor-command.js")).addDoctorCommand],
   ["setup", async () => (await import("./cli/machine/setup-command.js")).addSetupCommand],
+  ["init", async () => (await import("./cli/specs/init-command.js")).addInitCommand],
   ["reproduce", async () => (await import("./cli/reproduce/command.js")).addReproduceCommand],
   ["up validate run watch runs rm pause stop resume", async () => (await import("./cli/runs/run-commands.js")).addRunCommands],
   ["logs", async () => (await import("./cli/runs/logs-command.js")).addLogsCommand],

@@ -253,6 +253,7 @@ describe("retort --help", () => {
         "export",
         "fetch",
         "import",
+        "init",
         "logs",
         "models",
         "pause",
