@@ -34,6 +34,12 @@ export const controllerSettings = processSettings.extend({
     .min(0)
     .default(0)
     .describe("days after which a run that is over is deleted, as by `retort rm`; 0 keeps all"),
+  maxUploadBytes: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(1e12)
+    .describe("bytes that everything uploaded by `retort upload` may take in dataDir; 0 refuses uploads"),
   launcher: z
     .enum(["kubernetes", "local"])
     .default("local")
@@ -45,6 +51,10 @@ export const controllerSettings = processSettings.extend({
     .string()
     .optional()
     .describe("host:port of NATS monitoring; with it and KEDA, a role's pods follow the length of its queue from zero"),
+  leaderLabel: z
+    .string()
+    .optional()
+    .describe("label of this pod that is true while it leads; it is ready, too, while it waits for the lead of another controller"),
   natsAccount: z.string().default("$G").describe("NATS account whose queues KEDA looks at"),
 });
 

@@ -1,12 +1,12 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { bytesInWords } from "../../shared/base/bytes-in-words.js";
+import { checkRoom } from "../../shared/base/check-room.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkWritable, directoryProblem, isSame, ownDirectory } from "../../shared/base/own-directory.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
 import type { LayerChoice } from "../../shared/ml/models/shrink/kept-layers.js";
 import { planShrink, type ShrunkModel, writeShrunk } from "../../shared/ml/models/shrink/shrink-model.js";
-import { bytesInWords } from "../bytes.js";
 import { addCommand, print, wholeNumber } from "../command.js";
-import { checkRoom } from "../disk-space.js";
 import { startBar } from "../terminal/bar.js";
 
 interface ShrinkOptions {
@@ -49,7 +49,7 @@ export function addShrinkCommand(program: Command): void {
     .option("--keep <list>", "which layers stay, counted from 0: 0,2,5 or 0-3,11", layerList)
     .option("--encoder-layers <n>", "how many stay in an encoder (default: as in the decoder)", wholeNumber(1))
     .option("--encoder-keep <list>", "which stay in an encoder", layerList)
-    .option("--force", "take an --out that holds other files, too; they stay, but for those of the same names")
+    .option("--force", "write into an --out that holds other files; only files of the same names are replaced")
     .action(async (source: string, options: ShrinkOptions) => {
       const shrunk = await shrink(source, options);
       for (const warning of shrunk.warnings) console.error(`warning: ${warning}`);
@@ -88,7 +88,7 @@ export async function shrink(source: string, options: ShrinkOptions): Promise<Sh
   const plan = await planShrink(source, decoder, encoder);
   const directory = await ownDirectory(out, "shrink", { force });
   await checkWritable(directory);
-  await checkRoom(directory, plan.bytes, "the weights");
+  await checkRoom(directory, plan.bytes, { what: "the model" });
   const bar = startBar("writing", plan.bytes);
   let done = 0;
   try {

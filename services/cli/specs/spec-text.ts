@@ -16,7 +16,7 @@ export function specText({ student, teacher, data, heldOut }: Survey, choices: C
     teacher
       ? `# On-policy distillation of ${nameOf(student)} by ${nameOf(teacher)}: the student writes, the teacher judges each token.`
       : `# Supervised fine-tuning of ${nameOf(student)} on the completions of ${basename(data.path)}: name a teacher to distil one.`,
-    `# Written by \`retort init\`. What it takes: retort plan ${basename(out)}. To start it: retort run ${basename(out)}`,
+    `# Written by \`retort init\`. To check it: retort validate ${basename(out)}. To start it: retort run ${basename(out)}`,
     existsSync(schema) && `# yaml-language-server: $schema=${pathFrom(out, schema)}`,
     `name: ${runName(out, student)}`,
     "seed: 1",

@@ -14,7 +14,7 @@ import type { CheckedRun, SpecWarning } from "./checked-run.js";
 /** How many times the usual learning rate is unusual: above that lies what models are pre-trained with, at its peak. */
 const muchMore = 5;
 
-/** How much less is unusual for an adapter: whoever keeps the rate of full training has a tenth. */
+/** How much less is unusual for an adapter: the usual rate of full training is a tenth of its. */
 const muchLess = 1 / 20;
 
 /** Fewer sequences make a gradient that is mostly noise. */

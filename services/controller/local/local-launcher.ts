@@ -75,7 +75,7 @@ export class LocalLauncher implements Launcher {
   readonly #options: LocalLauncherOptions;
   readonly #entries = new Map<string, Entry>();
   #watcher: Watcher | undefined;
-  /** Ends that came before anybody watched. */
+  /** Ends that came before there was a watcher. */
   readonly #early: Exit[] = [];
 
   constructor(options: LocalLauncherOptions) {
@@ -180,7 +180,7 @@ export class LocalLauncher implements Launcher {
     );
   }
 
-  /** Starts a process again, or tells of its end if that is no use. */
+  /** Starts a process again, or reports its end if a restart wouldn't help. */
   #exited(key: string, entry: Entry, code: number, message: string): void {
     const { role, sets, restarts } = entry;
     const tell = (words: string) => {

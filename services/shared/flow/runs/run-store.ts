@@ -31,7 +31,7 @@ const text = new TextDecoder();
 
 function announcementOf(value: Uint8Array): PolicyAnnouncement {
   const [, fence, version] = /^(\d{1,19})\/(\d{1,10})$/.exec(text.decode(value)) ?? [];
-  if (!fence) throw new Error("it is no announcement, which is FENCE/VERSION");
+  if (!fence) throw new Error("it isn't an announcement, which is FENCE/VERSION");
   return { version: Number(version), fence: BigInt(fence) };
 }
 
@@ -325,7 +325,7 @@ export class RunStore {
         if (RetortError.from(error).code !== "Aborted") throw error;
       }
     }
-    throw new RetortError("Aborted", `run ${runId} is being changed by others all the time`);
+    throw new RetortError("Aborted", `run ${runId} keeps being changed by other processes; try again`);
   }
 
   async #read(runId: string): Promise<{ run: Run; revision: number }> {

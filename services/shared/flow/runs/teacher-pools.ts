@@ -21,7 +21,7 @@ const isSame = (one: PoolMember, other: PoolMember) => one.runId === other.runId
 function membersOf(key: string, value: Uint8Array): PoolMember[] {
   try {
     const members: unknown = JSON.parse(new TextDecoder().decode(value));
-    if (!Array.isArray(members)) throw new Error("it is no list");
+    if (!Array.isArray(members)) throw new Error("it isn't a list");
     return members.map(({ runId, teacher }: Record<string, unknown>) => ({ runId: `${runId}`, teacher: `${teacher}` }));
   } catch (error) {
     throw new RetortError("DataLoss", `the members of the pool under ${key} cannot be read: ${(error as Error).message}`, { cause: error });
@@ -93,6 +93,6 @@ export class TeacherPools {
         if (!["Aborted", "AlreadyExists"].includes(RetortError.from(error).code)) throw error;
       }
     }
-    throw new RetortError("Aborted", `the pool ${pool} is being changed by other controllers all the time`);
+    throw new RetortError("Aborted", `the pool ${pool} keeps being changed by other controllers`);
   }
 }
