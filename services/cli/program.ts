@@ -14,6 +14,7 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["doctor", async () => (await import("./machine/doctor-command.js")).addDoctorCommand],
   ["setup", async () => (await import("./machine/setup-command.js")).addSetupCommand],
   ["completion", async () => (await import("./completion/command.js")).addCompletionCommand],
+  ["init", async () => (await import("./specs/init-command.js")).addInitCommand],
   ["reproduce", async () => (await import("./reproduce/command.js")).addReproduceCommand],
   ["up validate run watch runs rm pause stop resume", async () => (await import("./runs/run-commands.js")).addRunCommands],
   ["upload uploads", async () => (await import("./runs/upload-command.js")).addUploadCommands],

@@ -254,6 +254,7 @@ describe("retort --help", () => {
         "export",
         "fetch",
         "import",
+        "init",
         "logs",
         "models",
         "pause",

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { connectController } from "../../services/cli/local.js";
@@ -40,6 +40,28 @@ describe("a spec, before it runs", () => {
       const result = await asked("validate", join(examples, "on-policy.yaml"), "--controller", "127.0.0.1:1");
       expectClear(result, /asking the controller 127\.0\.0\.1:1\n.*127\.0\.0\.1:1/);
     });
+  });
+
+  it("is written by retort init for models and data, and runs as it is; a file that is there stays", async () => {
+    const rows = (await readFile(join(examples, "data/train.jsonl"), "utf8")).split("\n").slice(0, 60).join("\n");
+    const [data, path] = [join(directory, "sixty.jsonl"), join(directory, "own.yaml")];
+    await writeFile(data, rows);
+    const models = ["--student", join(examples, "models/student"), "--teacher", join(examples, "models/teacher")];
+    const { code, stdout } = await asked("init", ...models, "--data", data, "--out", path, "--json");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ spec: path, steps: 50, holdOut: 6, warnings: [] });
+    const text = await readFile(path, "utf8");
+    expectClear(await asked("init", ...models, "--data", data, "--out", path), /own\.yaml is there already; .*--force/);
+    expect(await readFile(path, "utf8")).toBe(text);
+    const up = startRetort(["up", "--json", "--port", "0", "--data-dir", join(directory, "data")], alone());
+    try {
+      await up.output("stdout", /\n/);
+      const run = await asked("run", path, "--json", "--data-dir", join(directory, "data"));
+      expect(JSON.parse(run.stdout)).toMatchObject({ run: { state: "RUN_STATE_SUCCEEDED", step: 50 } });
+    } finally {
+      up.ctrlC();
+      await up.ended;
+    }
   });
 
   it("is all that a controller with --check-only looks at", async () => {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
 import { type Command, Option } from "commander";
 import { bytesInWords } from "../../shared/base/bytes-in-words.js";
-import { type Problem, problemText, RetortError } from "../../shared/base/errors.js";
+import { RetortError } from "../../shared/base/errors.js";
 import { freeBytes } from "../../shared/base/free-bytes.js";
 import { isRunReference } from "../../shared/flow/runs/run-reference.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
@@ -20,6 +20,7 @@ import { printEvents } from "./print-events.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
 import { checkAudit, checkSucceeded, readSpecFile, runJson, runOf, runRow, watchRun } from "./runs.js";
 import { uploadInputs } from "./upload.js";
+import { sayWarnings, warningJson } from "./warnings.js";
 
 const spec = "deploy/examples/num2words/on-policy.yaml";
 const runColumns: readonly Column[] = [
@@ -166,7 +167,7 @@ async function validate(program: Command, checker: Checker, path: string, option
   const { problems, warnings } = await checkFile(checker, await readInputs(checker.controller, path, options));
   if (problems.length) throw RetortError.ofProblems(path, problems);
   sayWarnings(warnings);
-  print(program, { problems, warnings: warnings.map(problemJson), checkedBy: checker.name }, `${path} can run`);
+  print(program, { problems, warnings: warnings.map(warningJson), checkedBy: checker.name }, `${path} can run`);
 }
 
 async function start(
@@ -191,13 +192,6 @@ async function start(
   console.error(`run ${run.runId}`);
   await watch(program, controller, run.runId);
 }
-
-const sayWarnings = (warnings: readonly Problem[]): void => {
-  for (const warning of warnings) console.error(`warning: ${problemText(warning)}`);
-};
-
-/** A warning as `--json` prints it: named as gRPC names it, with its place in the file. */
-const problemJson = ({ fieldPath, description, place }: Problem) => ({ field: fieldPath, message: description, place });
 
 async function watch(program: Command, controller: ControllerClient, runId: string): Promise<void> {
   const detach = new AbortController();

@@ -4,8 +4,10 @@ import { shareGpt, startsWithKey } from "./messages.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
-const prompts = ["question", "query", "instruction", "problem", "input", "prompts", "user", "text"];
-const completions = ["answer", "response", "output", "completions", "solution", "assistant", "chosen"];
+/** What columns of prompts are usually called, if not `prompt`. */
+export const usualPrompts: readonly string[] = ["question", "query", "instruction", "problem", "input", "prompts", "user", "text"];
+/** What columns of completions are usually called, if not `completion`. */
+export const usualCompletions: readonly string[] = ["answer", "response", "output", "completions", "solution", "assistant", "chosen"];
 
 /** The error for a row that has no prompt, with what the columns that it has suggest. */
 export function missingPrompt(object: Json, columns: Columns, where: string): RetortError {
@@ -25,8 +27,8 @@ function hintOf(object: Json, names: readonly string[], { messages }: Columns): 
   const rows = names.find((name) => Array.isArray(object[name]) && startsWithObject(object[name]));
   if (rows) return `Column ${quoted(rows)} is a list of objects: if those are the rows, write that list alone into the file`;
   const given = ["prompt", "messages"].filter((name) => name !== messages && names.includes(name) && object[name] !== null);
-  const prompt = given[0] ?? prompts.find((name) => names.includes(name));
-  const completion = completions.find((name) => names.includes(name));
+  const prompt = given[0] ?? usualPrompts.find((name) => names.includes(name));
+  const completion = usualCompletions.find((name) => names.includes(name));
   if (prompt === "text" && !completion)
     return "Name the column with data.promptField; for data.promptField: text, each text is a prompt to be continued: to learn the texts themselves, give them the columns prompt and completion";
   if (!prompt) return "Name the column with data.promptField";
