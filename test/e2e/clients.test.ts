@@ -3,11 +3,26 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { generate } from "selfsigned";
+import { Scope } from "../../services/shared/gen/retort/v1/access_pb.js";
 import { installPacked } from "../support/clients/packed.js";
 import { blocksOf } from "../support/pages/markdown.js";
+import { ControllerBench } from "../support/runs/controller-bench.js";
 import { digestOfStudent, LocalCluster } from "../support/runs/local-run.js";
 
 const run = promisify(execFile);
+
+/** A certificate of its own authority, for this machine. */
+async function makeCertificate() {
+  const pem = await generate([{ name: "commonName", value: "127.0.0.1" }], {
+    algorithm: "sha256",
+    extensions: [
+      { name: "basicConstraints", cA: true },
+      { name: "subjectAltName", altNames: [{ type: 7, ip: "127.0.0.1" }] },
+    ],
+  });
+  return { cert: Buffer.from(pem.cert), key: Buffer.from(pem.private) };
+}
 const examples = resolve("deploy/examples/num2words");
 const directory = await mkdtemp(join(tmpdir(), "retort-packed-"));
 const { npm, python } = await installPacked(directory);
@@ -38,6 +53,24 @@ describe("a client package, installed from what is packed", () => {
     examples,
     join(directory, out),
   ];
+
+  /** What callers with other tokens and certificates hear of a controller that asks for both. */
+  async function checkAccess(
+    run: (address: string, ca: string, other: string) => Promise<{ readonly stdout: string }>,
+    code: (name: string) => string,
+  ) {
+    const [own, other] = [await makeCertificate(), await makeCertificate()];
+    const file = async (name: string, { cert }: { readonly cert: Buffer }) => {
+      await writeFile(join(directory, name), cert);
+      return join(directory, name);
+    };
+    const bench = await ControllerBench.start({ tls: own, access: { grants: [{ token: "secret", scope: Scope.ADMIN }] } });
+    const { stdout } = await run(bench.address, await file("own.pem", own), await file("other.pem", other)).finally(() => bench.stop());
+    const seen = JSON.parse(stdout);
+    const refused = code("Unauthenticated");
+    expect(seen).toMatchObject({ right: "0 runs", wrongToken: refused, noToken: refused, nobody: code("Unavailable") });
+    for (const unlike of [seen.otherAuthority, seen.plaintext]) expect(unlike).not.toMatch(/runs/);
+  }
 
   /** What a program saw of a run must be what the cluster knows of it. */
   async function check(stdout: string, out: string, words: { readonly exists: string; readonly notFound: string; readonly over: string }) {
@@ -94,6 +127,15 @@ describe("a client package, installed from what is packed", () => {
       await check(stdout, "npm-out", { exists: "AlreadyExists", notFound: "NotFound", over: "SUCCEEDED" });
     });
 
+    (npm ? it : it.skip)("brings its token by TLS to a controller that it trusts, and waits for none that has never answered", async () => {
+      await cp("test/support/clients/access.ts", join(npm!, "access.ts"));
+      await compile("access.ts");
+      await checkAccess(
+        (...args) => run(process.execPath, ["access.js", ...args], { cwd: npm! }),
+        (name) => name,
+      );
+    });
+
     (npm ? it : it.skip)("refuses at compile time what a spec has no field for", async () => {
       await writeFile(join(npm!, "wrong.ts"), 'import { Retort } from "@retort/client";\nawait new Retort().run({ nmae: "first" });\n');
       await expect(compile("wrong.ts")).rejects.toThrow("'nmae' does not exist");
@@ -124,10 +166,17 @@ describe("a client package, installed from what is packed", () => {
       await check(stdout, "python-out", { exists: "ALREADY_EXISTS", notFound: "NOT_FOUND", over: "succeeded" });
     });
 
+    (python ? it : it.skip)("brings its token by TLS to a controller that it trusts, and waits for none that has never answered", () =>
+      checkAccess(
+        (...args) => run(python!, ["test/support/clients/access.py", ...args]),
+        (name) => name.toUpperCase(),
+      ),
+    );
+
     (python ? it : it.skip)("is clean to mypy, and so is a program over it", async () => {
       const mypy = (cwd: string, ...args: string[]) => run(python!, ["-m", "mypy", "--strict", ...args], { cwd });
       await mypy("dist/packages/python", "retort");
-      await mypy(directory, resolve("test/support/clients/steer.py"));
+      await mypy(directory, resolve("test/support/clients/steer.py"), resolve("test/support/clients/access.py"));
       await writeFile(join(directory, "wrong.py"), "from retort import Retort\nRetort().run({}).watch(from_sequence='1')\n");
       await expect(mypy(directory, "wrong.py")).rejects.toMatchObject({ stdout: expect.stringContaining("incompatible type") });
     });

@@ -39,17 +39,55 @@ describe("optional packages", () => {
     expect(files.filter((file) => early.test(read(join("services", file))))).toEqual([]);
   });
 
-  it("are taken out of what an image gets, and those stay that a package needs on its platform", () => {
-    const place = mkdtempSync(join(tmpdir(), "retort-prune-"));
-    const files = ["echarts/index.js", "@resvg/resvg-js/index.js", "@koromix/koffi-linux-x64/koffi.node", "koffi/index.js"];
-    for (const file of files) {
-      mkdirSync(dirname(join(place, "node_modules", file)), { recursive: true });
-      writeFileSync(join(place, "node_modules", file), "x");
-    }
-    writeFileSync(join(place, "package.json"), JSON.stringify({ optionalDependencies }));
-    execFileSync(process.execPath, [join(root, "deploy/prune.mjs"), join(place, "node_modules")]);
-    expect(files.map((file) => existsSync(join(place, "node_modules", file)))).toEqual([false, false, true, true]);
-    rmSync(place, { recursive: true });
+  describe("are taken out of what an image gets", () => {
+    const { platform, arch } = process;
+    const other = platform === "linux" ? "darwin" : "linux";
+    /** Files of packages, and whether they stay. A package's own manifest is written beside them. */
+    const files: Readonly<Record<string, boolean>> = {
+      "echarts/index.js": false,
+      "zrender/lib/index.js": false,
+      "@resvg/resvg-js/index.js": false,
+      "@resvg/resvg-js-linux-x64-gnu/resvgjs.node": false,
+      "left-behind/index.js": false,
+      "koffi/index.js": true,
+      "koffi/index.d.ts": false,
+      "koffi/README.md": false,
+      "koffi/LICENSE.md": true,
+      [`@koromix/koffi-${platform}-${arch}/package.json`]: true,
+      [`@koromix/koffi-${other}-${arch}/${other}_${arch}/koffi.node`]: false,
+      [`onnxruntime-node/bin/napi-v6/${platform}/${arch}/libonnxruntime.so.1`]: true,
+      [`onnxruntime-node/bin/napi-v6/${other}/${arch}/libonnxruntime.so.1`]: false,
+      "onnxruntime-node/node_modules/semver/index.js": true,
+      "onnxruntime-node/node_modules/echarts/index.js": false,
+      "bare-fs/index.js": true,
+      "bare-fs/prebuilds/linux-x64/bare-fs.bare": false,
+      "peer/index.js": true,
+      "semver/index.js": false,
+    };
+    const needs: Readonly<Record<string, object>> = {
+      echarts: { dependencies: { zrender: "1" } },
+      "@resvg/resvg-js": { optionalDependencies: { "@resvg/resvg-js-linux-x64-gnu": "1" } },
+      koffi: { optionalDependencies: { [`@koromix/koffi-${platform}-${arch}`]: "1", [`@koromix/koffi-${other}-${arch}`]: "1" } },
+      "onnxruntime-node": { dependencies: { semver: "1", "bare-fs": "1" } },
+      "bare-fs": { peerDependencies: { peer: "1", echarts: "1" }, peerDependenciesMeta: { echarts: { optional: true } } },
+    };
+
+    it("with what only they need, other platforms' libraries, and what no process reads", () => {
+      const place = mkdtempSync(join(tmpdir(), "retort-prune-"));
+      for (const file of Object.keys(files)) {
+        const [name = ""] = /^(?:.*\/node_modules\/)?(?:@[^/]+\/)?[^/]+/.exec(file) ?? [];
+        mkdirSync(dirname(join(place, "node_modules", file)), { recursive: true });
+        writeFileSync(join(place, "node_modules", name, "package.json"), JSON.stringify({ name, ...needs[name] }));
+        if (!file.endsWith("package.json")) writeFileSync(join(place, "node_modules", file), "x");
+      }
+      const dependencies = { koffi: "1", "onnxruntime-node": "1" };
+      writeFileSync(join(place, "package.json"), JSON.stringify({ dependencies, optionalDependencies }));
+      execFileSync(process.execPath, [join(root, "deploy/prune.mjs"), join(place, "node_modules")]);
+      const left = Object.keys(files).map((file) => [file, existsSync(join(place, "node_modules", file))]);
+      expect(Object.fromEntries(left)).toEqual(files);
+      expect(existsSync(join(place, "node_modules", "@resvg"))).toBe(false);
+      rmSync(place, { recursive: true });
+    });
   });
 });
 

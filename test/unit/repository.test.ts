@@ -7,14 +7,19 @@ const locked: Record<string, { license?: string; dev?: boolean }> = JSON.parse(r
 
 describe("the repository", () => {
   it("says in CONTRIBUTING what each dependency is for", () => {
-    const rows = [...read(".github/CONTRIBUTING.md").matchAll(/^\| (@?[a-z][^|]*?) *\|.*\| *[\d.]+ \| \d{4}-\d{2} +\|$/gm)];
-    const named = rows.flatMap(([, cell = ""]) => {
-      const [first = "", ...others] = cell.split(", ");
-      const scope = first.startsWith("@") ? `${first.split("/")[0]}/` : "";
-      return [first, ...others.map((name) => (Object.hasOwn(manifest.optionalDependencies, name) ? name : `${scope}${name}`))];
-    });
-    const all = { ...manifest.dependencies, ...manifest.optionalDependencies };
-    expect(named.sort()).toEqual(Object.keys(all).sort());
+    /** Names of a table's first column: a scope is that of the whole cell, but for names that are packages without it. */
+    const namesIn = (text: string, row: RegExp, known: object): string[] =>
+      [...text.matchAll(row)].flatMap(([, cell = ""]) => {
+        const [first = "", ...others] = cell.trim().split(", ");
+        const scope = first.startsWith("@") ? `${first.split("/")[0]}/` : "";
+        return [first, ...others.map((name) => (Object.hasOwn(known, name) ? name : `${scope}${name}`))];
+      });
+    const { dependencies, optionalDependencies, devDependencies } = manifest;
+    const [first = "", second = ""] = read(".github/CONTRIBUTING.md").split("| development ");
+    const installed = namesIn(first, /^\| (@?[a-z][^|]*?) *\|.*\| *[\d.]+ \| \d{4}-\d{2} +\|$/gm, optionalDependencies);
+    expect(installed.sort()).toEqual(Object.keys({ ...dependencies, ...optionalDependencies }).sort());
+    const developed = namesIn(second, /^\| (@?[a-z][^|]*?) *\|[^|]+\|$/gm, {});
+    expect(developed.sort()).toEqual(Object.keys(devDependencies).sort());
   });
 
   it("installs nothing that may not be reused", () => {

@@ -2,14 +2,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "@connectrpc/connect";
 import type { ControllerService, RunEvent } from "@retort/proto";
 import { isOver } from "./is-over.js";
-import { isAway, pauseMs } from "./retrying.js";
+import { type Patience, pauseMs } from "./patience.js";
 
 /** How a run is followed. */
 export interface FollowOptions {
   readonly fromSequence?: bigint;
   readonly signal?: AbortSignal;
-  /** How long a controller may be away. */
-  readonly patienceMs: number;
+  readonly patience: Patience;
 }
 
 /**
@@ -19,7 +18,7 @@ export interface FollowOptions {
 export async function* followRun(
   controller: Client<typeof ControllerService>,
   runId: string,
-  { fromSequence = 0n, signal, patienceMs }: FollowOptions,
+  { fromSequence = 0n, signal, patience }: FollowOptions,
 ): AsyncGenerator<RunEvent, void> {
   // A caller that takes no more events ends the call.
   const leaving = new AbortController();
@@ -34,6 +33,7 @@ export async function* followRun(
         const from = last ? nextAfter(last) : fromSequence;
         const events = controller.watchRun({ runId, fromSequence: from }, { signal: leaving.signal, timeoutMs: 0 });
         for await (const { event } of events) {
+          patience.heard();
           if (!event || isSame(event, last)) continue;
           [last, answered] = [event, performance.now()];
           yield event;
@@ -44,7 +44,7 @@ export async function* followRun(
         answered = performance.now();
       } catch (error) {
         if (leaving.signal.aborted) return;
-        if (!isAway(error) || performance.now() - answered > patienceMs) throw error;
+        if (!patience.isLeft(error, answered)) throw error;
       }
       await sleep(pauseMs, undefined, { signal: leaving.signal }).catch(() => {});
     }

@@ -12,7 +12,7 @@ import {
   type ValidateRunResponse,
 } from "@retort/proto";
 import { followRun } from "./follow-run.js";
-import { retrying } from "./retrying.js";
+import { Patience } from "./patience.js";
 import { writeWeights } from "./write-weights.js";
 
 /** Where a controller serves, and what it is told of its caller. */
@@ -25,7 +25,7 @@ export interface RetortOptions {
   readonly tls?: { readonly ca?: string | Buffer; readonly cert?: string | Buffer; readonly key?: string | Buffer };
   /** How long a call may take, in milliseconds; watching and exporting may take any time. Default 60000. */
   readonly timeoutMs?: number;
-  /** How long a controller may be away before a call fails, in milliseconds. Default: ten minutes. */
+  /** How long a controller that has answered before may be away, in milliseconds. Default: ten minutes. */
   readonly patienceMs?: number;
 }
 
@@ -65,8 +65,8 @@ export interface ExportOptions {
 const pageSize = 100;
 
 /**
- * A client of a controller. Every method but `delete` waits for a controller that is away; a failure is a ConnectError with gRPC's
- * code and the server's sentence.
+ * A client of a controller. Once it has answered, every method but `delete` waits for a controller that is away; a failure is a
+ * ConnectError with gRPC's code and the server's sentence.
  *
  * @example for await (const { event } of retort.watch(await retort.run(spec))) console.log(event.case);
  */
@@ -74,11 +74,11 @@ export class Retort {
   /** Every method of the controller. */
   readonly controller: Client<typeof ControllerService>;
   readonly #options: RetortOptions;
-  readonly #patienceMs: number;
+  readonly #patience: Patience;
 
   constructor(options: RetortOptions = {}) {
     this.#options = options;
-    this.#patienceMs = options.patienceMs ?? 600_000;
+    this.#patience = new Patience(options.patienceMs ?? 600_000);
     this.controller = this.connect(ControllerService, options.address ?? process.env.RETORT_CONTROLLER ?? "localhost:7070");
   }
 
@@ -99,7 +99,7 @@ export class Retort {
 
   /** A run's events in order, each once, until it is over; a controller that goes away is waited for. */
   watch(run: RunName, options: WatchOptions = {}): AsyncGenerator<RunEvent, void> {
-    return followRun(this.controller, idOf(run), { ...options, patienceMs: this.#patienceMs });
+    return followRun(this.controller, idOf(run), { ...options, patience: this.#patience });
   }
 
   /** Follows a run to its end. @returns the run as it is then: see its `state` and `message` */
@@ -159,7 +159,7 @@ export class Retort {
   }
 
   #retrying<T>(work: () => Promise<T>): Promise<T> {
-    return retrying(work, this.#patienceMs);
+    return this.#patience.retrying(work);
   }
 }
 

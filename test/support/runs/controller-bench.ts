@@ -8,7 +8,7 @@ import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
-import { RpcServer } from "../../../services/shared/base/rpc/server.js";
+import { RpcServer, type RpcServerOptions } from "../../../services/shared/base/rpc/server.js";
 import { RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { ensureStreams } from "../../../services/shared/flow/streams.js";
 import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
@@ -19,18 +19,28 @@ import { FakeLauncher } from "./fake-launcher.js";
 /** ControllerService over NATS and files, without processes of roles: a test launches and ends them. */
 export class ControllerBench {
   readonly client: Client<typeof ControllerService>;
+  /** host:port of the controller. */
+  readonly address: string;
   readonly runs: RunStore;
   readonly launcher: FakeLauncher;
   readonly #stop: () => Promise<void>;
 
-  private constructor(client: Client<typeof ControllerService>, runs: RunStore, launcher: FakeLauncher, stop: () => Promise<void>) {
+  private constructor(
+    client: Client<typeof ControllerService>,
+    address: string,
+    runs: RunStore,
+    launcher: FakeLauncher,
+    stop: () => Promise<void>,
+  ) {
     this.client = client;
+    this.address = address;
     this.runs = runs;
     this.launcher = launcher;
     this.#stop = stop;
   }
 
-  static async start(): Promise<ControllerBench> {
+  /** @param access who may call, and how; the bench's own client has no token */
+  static async start(access: Pick<RpcServerOptions, "access" | "tls"> = {}): Promise<ControllerBench> {
     const dataDir = await mkdtemp(join(tmpdir(), "retort-controller-"));
     const nats = await TestNats.start();
     const streams = await nats.connect();
@@ -44,11 +54,12 @@ export class ControllerBench {
     await supervisor.adopt();
     const histories = new Histories(streams);
     const context = { streams, runs, store, supervisor, storage, histories, logs: logsUnder(dataDir), now: () => new Date() };
-    const options = { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7 };
+    const options = { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7, ...access };
     const server = new RpcServer([controllerService(() => context)], options, log);
     await server.start();
-    const client = createClient(ControllerService, `127.0.0.1:${server.port}`, { timeoutMs: 60_000, maxMessageBytes: 1e7 });
-    return new ControllerBench(client, runs, launcher, async () => {
+    const address = `127.0.0.1:${server.port}`;
+    const client = createClient(ControllerService, address, { timeoutMs: 60_000, maxMessageBytes: 1e7 });
+    return new ControllerBench(client, address, runs, launcher, async () => {
       client.close();
       await server.stop();
       await supervisor.close();

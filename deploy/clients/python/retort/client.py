@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf import json_format
 
-from retort.errors import retrying
+from retort.errors import Patience
 from retort.run import Run
 from retort.v1 import controller_pb2, controller_pb2_grpc, run_pb2, run_spec_pb2
 
@@ -36,7 +36,7 @@ class Tls:
 
 
 class Retort:
-    """A client of a controller. Every call but `Run.delete` waits for a controller that is away."""
+    """A client of a controller. Once it has answered, every call but `Run.delete` waits for it where it is away."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class Retort:
             token: bearer token. Default: RETORT_TOKEN, else none.
             tls: without it the connection is plaintext.
             timeout: seconds that a call may take; watching and exporting may take any time.
-            patience: seconds that a controller may be away before a call fails.
+            patience: seconds that a controller that has answered before may be away.
         """
         self.timeout = timeout
-        self.patience = patience
+        self.patience = Patience(patience)
         given = token if token is not None else os.environ.get("RETORT_TOKEN")
         #: What every call must bring: the token.
         self.metadata: Metadata = (("authorization", f"Bearer {given}"),) if given else ()
@@ -119,7 +119,7 @@ class Retort:
 
     def call(self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
         """Calls a method of the controller, again where it is away."""
-        return retrying(lambda: method(request, metadata=self.metadata, timeout=self.timeout), self.patience)
+        return self.patience.retrying(lambda: method(request, metadata=self.metadata, timeout=self.timeout))
 
     def close(self) -> None:
         """Closes the connection."""

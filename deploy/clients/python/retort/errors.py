@@ -44,14 +44,37 @@ def as_retort_error() -> Iterator[None]:
         raise RetortError(error.code(), error.details() or "") from error
 
 
-def retrying(work: Callable[[], T], patience: float) -> T:
-    """Does work that may be repeated, until it is done or the controller has been away for `patience` seconds."""
-    since = time.monotonic()
-    while True:
-        try:
-            with as_retort_error():
-                return work()
-        except RetortError as error:
-            if not error.is_away or time.monotonic() - since > patience:
-                raise
-        time.sleep(PAUSE)
+class Patience:
+    """How long a controller is waited for that has answered before and is away.
+
+    One that has never answered is not waited for: its address, or its TLS, may be another one.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._answered = False
+
+    def heard(self) -> None:
+        """The controller has answered."""
+        self._answered = True
+
+    def is_left(self, error: RetortError, since: float) -> bool:
+        """Whether what failed is worth another try; `since` is when the controller was last heard, or asked first."""
+        if error.is_away:
+            return self._answered and time.monotonic() - since <= self._seconds
+        self.heard()
+        return False
+
+    def retrying(self, work: Callable[[], T]) -> T:
+        """Does work that may be repeated, until it is done or the controller has been away for too long."""
+        since = time.monotonic()
+        while True:
+            try:
+                with as_retort_error():
+                    done = work()
+                self.heard()
+                return done
+            except RetortError as error:
+                if not self.is_left(error, since):
+                    raise
+            time.sleep(PAUSE)

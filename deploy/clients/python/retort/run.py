@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retort.errors import PAUSE, RetortError, as_retort_error, retrying
+from retort.errors import PAUSE, RetortError, as_retort_error
 from retort.v1 import controller_pb2, events_pb2, run_pb2
 from retort.weights import write_weights
 
@@ -71,6 +71,7 @@ class Run:
             try:
                 with as_retort_error():
                     for response in call:
+                        self._retort.patience.heard()
                         if _is_same(response.event, last):
                             continue
                         last, answered = response.event, time.monotonic()
@@ -80,7 +81,7 @@ class Run:
                     return
                 answered = time.monotonic()
             except RetortError as error:
-                if not error.is_away or time.monotonic() - answered > self._retort.patience:
+                if not self._retort.patience.is_left(error, answered):
                     raise
             finally:
                 call.cancel()
@@ -140,7 +141,7 @@ class Run:
         return write_weights(
             Path(directory),
             lambda: controller.GetWeights(request, metadata=metadata),
-            lambda work: retrying(work, self._retort.patience),
+            self._retort.patience.retrying,
         )
 
 
