@@ -1,5 +1,6 @@
 import { readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import pLimit from "p-limit";
 import { z } from "zod";
 import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { checkRoom } from "../../shared/base/check-room.js";
@@ -43,6 +44,8 @@ export class UploadStore {
   readonly #root: string;
   readonly #maxBytes: number;
   readonly #incoming = new Map<string, IncomingFile>();
+  /** What changes trees goes one after the other: two that make the same one would take it from each other. */
+  readonly #turn = pLimit(1);
 
   /** @param root absolute @param maxBytes that all uploads may take; 0 refuses them */
   constructor(root: string, maxBytes: number) {
@@ -57,7 +60,10 @@ export class UploadStore {
    */
   async prepare(given: readonly ListedFile[]): Promise<Prepared> {
     const files = checkedListing(given);
-    const digest = listingDigest(files);
+    return this.#turn(() => this.#prepare(listingDigest(files), files));
+  }
+
+  async #prepare(digest: string, files: readonly ListedFile[]): Promise<Prepared> {
     const reference = uploadReference(digest);
     if (await this.#stored(digest)) return { reference, missing: [] };
     for (const folder of ["blobs", "parts", "trees"]) await makeDirectory(join(this.#root, folder));
@@ -137,7 +143,11 @@ export class UploadStore {
   }
 
   /** Removes an upload. Returns how many bytes no other one has. @throws NotFound if there is none of this reference */
-  async remove(reference: string): Promise<number> {
+  remove(reference: string): Promise<number> {
+    return this.#turn(() => this.#remove(reference));
+  }
+
+  async #remove(reference: string): Promise<number> {
     const tree = this.treeOf(reference);
     const stored = await this.#stored(parseUploadReference(reference).digest);
     if (!stored) throw new RetortError("NotFound", `there is no upload ${reference}`);

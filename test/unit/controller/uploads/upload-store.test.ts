@@ -97,6 +97,17 @@ describe("UploadStore", () => {
     await expect(store.remove(other.reference)).rejects.toMatchObject({ code: "NotFound" });
   });
 
+  it("makes a tree once for many who ask at a time", async () => {
+    await store.prepare(files);
+    await whole(config);
+    await whole(weights);
+    const many = await Promise.all(Array.from({ length: 20 }, () => store.prepare(files)));
+    expect(new Set(many.map(({ reference, missing }) => `${reference} ${missing.length}`)).size).toBe(1);
+    const before = await stat(await store.find(many[0]!.reference));
+    await store.prepare(files);
+    expect((await stat(await store.find(many[0]!.reference))).ino).toBe(before.ino);
+  });
+
   it("has an empty file, too", async () => {
     const empty = [listed("empty.jsonl", Buffer.alloc(0))];
     expect((await store.prepare(empty)).missing).toEqual([{ digest: sha256(Buffer.alloc(0)), offset: 0 }]);
