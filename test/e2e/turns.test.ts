@@ -6,14 +6,14 @@ import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { writeTask } from "../../services/shared/tasks/task-files.js";
 import { LocalCluster } from "../support/runs/local-run.js";
 
-const init = "architecture: llama, hiddenSize: 32, intermediateSize: 64, layers: 1, heads: 4, initializerRange: 0.1, maxPositions: 256";
+const init = "architecture: llama, hiddenSize: 48, intermediateSize: 96, layers: 2, heads: 4, initializerRange: 0.1, maxPositions: 256";
 
 describe("a run with an environment", () => {
   let cluster: LocalCluster;
   let directory: string;
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), "retort-turns-"));
-    await writeTask("tool-use", directory, { train: 600, sft: 400, seed: 1n, force: true });
+    await writeTask("tool-use", directory, { train: 1500, sft: 1200, seed: 1n, force: true });
     cluster = await LocalCluster.start();
   });
   afterAll(async () => {
@@ -32,14 +32,14 @@ rollouts: { maxStaleness: 0 }
 evaluation: { path: ${directory}/held-out.jsonl, limit: 40 }
 tracking: { samples: 8, everySteps: 1 }
 phases:
-  - { preset: sft, steps: 150, batchSize: 64, sampling: { maxNewTokens: 40 }, optimizer: { learningRate: 0.01 } }
+  - { preset: sft, steps: 400, batchSize: 64, sampling: { maxNewTokens: 40 }, optimizer: { learningRate: 0.005, schedule: cosine, warmupSteps: 20 } }
   - { preset: rl, steps: 3, batchSize: 16, samplesPerPrompt: 2, sampling: { maxNewTokens: 40 }, optimizer: { learningRate: 0.001 } }`);
     const { run, events } = await cluster.watch(runId);
     expect([run.message, run.state]).toEqual(["", RunState.SUCCEEDED]);
     const steps = events.flatMap(({ event }) => (event.case === "stepFinished" ? [event.value] : []));
     for (const { mismatchKl } of steps.slice(-3)) expect(Math.abs(mismatchKl)).toBeLessThan(1e-4);
     const samples = events.flatMap(({ event }) =>
-      event.case === "samplesRecorded" && event.value.step > 150 ? event.value.samples : ([] as TrainingSample[]),
+      event.case === "samplesRecorded" && event.value.step > 400 ? event.value.samples : ([] as TrainingSample[]),
     );
     const answered = samples.filter(({ replies }) => replies.length > 0);
     expect(answered.length).toBeGreaterThan(8);
@@ -56,6 +56,6 @@ phases:
     expect(rewards[0]).toBe(0);
     expect(rewards.at(-1)).toBeGreaterThan(0.02);
     const { audit } = await cluster.controller.auditRun({ runId });
-    expect(audit).toMatchObject({ holds: true, steps: 153, samples: BigInt(150 * 64 + 3 * 32), failed: 0n });
+    expect(audit).toMatchObject({ holds: true, steps: 403, samples: BigInt(400 * 64 + 3 * 32), failed: 0n });
   });
 });

@@ -1,4 +1,5 @@
-import { type ChildProcess, execFile } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -6,6 +7,7 @@ import { promisify } from "node:util";
 import { end, spawnRole } from "../../../services/cli/local.js";
 import { whenServing } from "../../../services/shared/base/ready.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { writeTask } from "../../../services/shared/tasks/task-files.js";
 import { requirements } from "../../support/jest/integration-setup.js";
 import { LocalCluster } from "../../support/runs/local-run.js";
 import { findGoTool, grpcurl } from "../../support/tools/go-tool.js";
@@ -24,11 +26,22 @@ describe("a program that uses only the protos", () => {
   let cluster: LocalCluster;
   let teacher: ChildProcess;
   let teacherAddress: string;
+  let environment: NodeJS.ProcessEnv;
+
+  /** What Python needs to find the protos' classes. */
+  async function withStubs(): Promise<NodeJS.ProcessEnv> {
+    const stubs = join(directory, "stubs");
+    await mkdir(stubs);
+    const files = ((await readdir(protos, { recursive: true })) as string[]).filter((name) => name.endsWith(".proto"));
+    await run(python!, ["-m", "grpc_tools.protoc", "-I", protos, `--python_out=${stubs}`, `--grpc_python_out=${stubs}`, ...files]);
+    return { ...process.env, PYTHONPATH: stubs };
+  }
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), "retort-clients-"));
     protos = join(directory, "protos");
     await run(process.execPath, ["deploy/gen.mjs", "export", ".", "-o", protos]);
+    if (python) environment = await withStubs();
     cluster = await LocalCluster.start();
     const log = join(directory, "teacher.log");
     teacher = spawnRole("teacher", ["--model", join(examples, "models/teacher"), "--log-format", "json"], log);
@@ -71,13 +84,40 @@ describe("a program that uses only the protos", () => {
   });
 
   (python ? it : it.skip)("is Python: scores, rewards, starts a run and follows it", async () => {
-    const stubs = join(directory, "stubs");
-    await mkdir(stubs);
-    const files = ((await readdir(protos, { recursive: true })) as string[]).filter((name) => name.endsWith(".proto"));
-    await run(python!, ["-m", "grpc_tools.protoc", "-I", protos, `--python_out=${stubs}`, `--grpc_python_out=${stubs}`, ...files]);
-    const env = { ...process.env, PYTHONPATH: stubs };
-    const { stdout } = await run(python!, ["deploy/examples/clients/python/client.py", ...addresses()], { env });
+    const { stdout } = await run(python!, ["deploy/examples/clients/python/client.py", ...addresses()], { env: environment });
     await check(stdout);
+  });
+
+  (python ? it : it.skip)("is Python: an environment that answers a run's students between their turns", async () => {
+    const server = spawn(python!, ["deploy/examples/clients/python/environment.py"], {
+      env: environment,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    try {
+      const [line] = (await once(server.stdout!, "data")) as [Buffer];
+      const { address } = JSON.parse(line.toString()) as { address: string };
+      const task = join(directory, "tool-use");
+      await writeTask("tool-use", task, { train: 100, sft: 10, seed: 1n });
+      const init = "architecture: llama, hiddenSize: 16, intermediateSize: 32, layers: 1, heads: 2, initializerRange: 0.1";
+      const runId = await cluster.begin(`
+name: guessing
+student: { init: { ${init}, tokenizer: ${task}/tokenizer } }
+data: { path: ${task}/train.jsonl, chat: true }
+environment: { kind: external, address: "${address}", maxTurns: 3, maxReplyTokens: 60 }
+rewards: [{ kind: environment }]
+tracking: { samples: 8, everySteps: 1 }
+phases: [{ preset: rl, steps: 3, batchSize: 8, samplesPerPrompt: 2, sampling: { maxNewTokens: 90 } }]`);
+      const { run: ended, events } = await cluster.watch(runId);
+      expect([ended.message, ended.state]).toEqual(["", RunState.SUCCEEDED]);
+      const samples = events.flatMap(({ event }) => (event.case === "samplesRecorded" ? event.value.samples : []));
+      const replies = samples.flatMap((sample) => sample.replies.map(({ text }) => text));
+      expect(replies.length).toBeGreaterThan(0);
+      for (const reply of replies) expect(reply).toMatch(/^<\|user\|>.+<\|assistant\|>$/);
+      const { audit } = await cluster.controller.auditRun({ runId });
+      expect(audit).toMatchObject({ holds: true, trained: 48n, failed: 0n });
+    } finally {
+      server.kill();
+    }
   });
 
   (curl ? it : it.skip)("is grpcurl, by reflection: the README's lines", async () => {

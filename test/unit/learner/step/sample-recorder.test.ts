@@ -35,12 +35,13 @@ function surroundings(run = runOf([{ steps: 10 }]), mostBytes = 1e6) {
 
 const signal = { kind: "full", k: 0, temperature: 1 };
 
-function assembled(count: number) {
+function assembled(count: number, replies: MessageInitShape<typeof SequenceSchema>["replies"] = []) {
   const sequences = Array.from(
     { length: count },
     (_, prompt): MessageInitShape<typeof SequenceSchema> => ({
       prompt,
       promptText: `prompt ${prompt}`,
+      replies,
       reference: "right",
       finish: prompt === 0 ? FinishReason.STOP : FinishReason.LENGTH,
       promptIds: toRecord(Int32Array.of(1)),
@@ -80,10 +81,18 @@ describe("SampleRecorder", () => {
             ...{ divergence: [0.5, 0.25], entropy: [1, 2], learnerLogprobs: [-1.5, -2.5] },
             ...{ samplerLogprobs: [-1, -2], teacherLogprobs: [-3, -4], advantage: [1, 1] },
             ...{ teacher: "maths", staleness: 1, source: Source.STUDENT, reward: 1, rewardComponents: { exact: 1 } },
+            replies: [],
           },
         ],
       },
     ]);
+  });
+
+  it("records what an environment said in between", async () => {
+    const { context, recorded } = surroundings();
+    const reply = { at: 1, ids: toRecord(Int32Array.of(7, 8)), text: "<7><8>" };
+    await record(new SampleRecorder(context), 5, assembled(2, [reply]), [1], [tokens]);
+    expect(recorded()[0]!.samples[0]).toMatchObject({ tokens: ["<1>", "<9>"], replies: [{ at: 1, text: "<7><8>" }] });
   });
 
   it("cuts what is too large for one event, and loses nothing of it", async () => {
