@@ -33,7 +33,7 @@ const chunkBytes = 1024 * 1024;
 export function controllerService(context: () => ControllerContext): Implementation {
   return implement(ControllerService, {
     startRun: ({ spec }) => startRun(context(), spec),
-    validateRun: ({ spec }) => validateRun(spec, context().roots),
+    validateRun: ({ spec }) => validateRun(spec, context().place),
     getRun: async ({ runId }) => ({ run: await described(context(), await context().runs.get(runId)) }),
     listRuns: async () => ({ runs: await listRuns(context()) }),
     watchRun: ({ runId, fromSequence }, { signal }) => watchRun(context(), runId, Number(fromSequence), signal),
@@ -71,8 +71,8 @@ async function readFigures(context: ControllerContext, { runId, names, maxPoints
   return { figures: thinned, lastStep };
 }
 
-async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec | undefined) {
-  const verdict = await checkRun(given ?? create(RunSpecSchema), roots);
+async function startRun({ streams, runs, supervisor, place, now }: ControllerContext, given: RunSpec | undefined) {
+  const verdict = await checkRun(given ?? create(RunSpecSchema), place);
   if ("problems" in verdict) throw RetortError.ofProblems("the run spec", verdict.problems);
   const { spec, warnings } = verdict;
   const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");

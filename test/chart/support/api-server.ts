@@ -22,6 +22,11 @@ export class RecordingApiServer {
     this.#objects.set(path, object);
   }
 
+  /** Takes an object away. */
+  drop(path: string): void {
+    this.#objects.delete(path);
+  }
+
   async stop(): Promise<void> {
     const closed = new Promise((done) => this.#server.close(done));
     this.#server.closeAllConnections();
