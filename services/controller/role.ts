@@ -8,7 +8,7 @@ import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
 import { keepAside } from "../shared/flow/runs/aside.js";
 import { type RootSettings, specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunStore } from "../shared/flow/runs/run-store.js";
-import { ensureStreams } from "../shared/flow/streams.js";
+import { ensureReplicas, ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
 import { checkingController } from "./checking-role.js";
 import type { ControllerSettings } from "./config.js";
@@ -41,6 +41,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
     start: async () => {
       streams = await Streams.connect(streamsOptions(settings, "controller"));
       await ensureStreams(streams);
+      await ensureReplicas(streams);
       const report = keepAside(streams, log);
       const runs = await RunStore.open(streams, report);
       const launcher = await openLauncher({ ...settings, dataDir }, log);

@@ -34,6 +34,7 @@ const passedOn = [
   "logLevel",
   "natsCredentials",
   "natsLogins",
+  "natsReplicas",
   "natsTlsCa",
   "natsTlsCert",
   "natsTlsKey",

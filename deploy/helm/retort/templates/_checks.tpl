@@ -18,6 +18,9 @@
 {{- if and (ne $v.controller.service.type "ClusterIP") (not $v.tls.existingSecret) -}}
 {{- fail (printf "controller.service.type %s without TLS shows its callers' tokens to the network: name a Secret with a certificate (tls.existingSecret)" $v.controller.service.type) -}}
 {{- end -}}
+{{- if and $v.nats.enabled (gt (int $v.nats.replicas) 1) -}}
+{{- fail (printf "nats.replicas is %d, and the release's own NATS is one server: leave it out, or name a cluster (nats.enabled false, nats.url)" (int $v.nats.replicas)) -}}
+{{- end -}}
 {{- if $v.nats.enabled -}}
 {{- $name := ternary "maxFileStore" "size" (ne $v.nats.storage.maxFileStore "") -}}
 {{- $size := index $v.nats.storage $name -}}
