@@ -39,9 +39,9 @@ const decided = new Set([
   ],
   ...["nats", "natsCredentials", "natsLogins", "natsReplicas", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
   ...["rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
-  ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
+  ...["launcher", "leaderLabel", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
   ...["scalePollingSeconds", "scaleCooldownSeconds", "scaleTasksPerPod"],
-  ...["checkOnly", "describeOnly", "index", "model", "run", "teacher"],
+  ...["checkOnly", "describeOnly", "index", "model", "pool", "run", "teacher"],
 ]);
 
 /** The devices that are not refused on every machine. */
@@ -131,6 +131,7 @@ const values = z
     controller: z
       .strictObject({
         settings: settingsOf(controllerSettings, "settings of the controller"),
+        replicas: z.int().min(1).max(5).describe("how many; one leads, the others wait to take its place"),
         resources,
         ...placement,
         service: z
@@ -147,7 +148,7 @@ const values = z
         ]),
       })
       .partial()
-      .describe("the one process that is always on"),
+      .describe("what is always on"),
     roleDefaults: roleValues(settingsOf(modelSettings, "settings of every role"), "what every role begins with"),
     roles: z
       .strictObject({
@@ -284,12 +285,12 @@ const values = z
     networkPolicies: z
       .strictObject({
         enabled: z.boolean(),
-        callers: list("NetworkPolicyPeers that may call the controller; empty: anybody"),
-        scrapers: list("NetworkPolicyPeers that may read metrics; empty: anybody"),
+        callers: list("NetworkPolicyPeers that may call the controller; empty: all"),
+        scrapers: list("NetworkPolicyPeers that may read metrics; empty: all"),
         rewardEgress: list("NetworkPolicyEgressRules of the reward role, for rewards that other servers evaluate"),
         teacherEgress: list("NetworkPolicyEgressRules of teachers and controller, for teachers whose models other servers run"),
         apiServerPorts: z.array(z.int()).min(1),
-        natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: anybody"),
+        natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: all"),
       })
       .partial(),
     podSecurityContext: structure("securityContext of every pod (core/v1)"),

@@ -13,7 +13,7 @@ const argumentTerm = (argument: Argument): string => {
   return argument.required ? `<${name}>` : `[${name}]`;
 };
 
-/** An error as `--json` prints it; where in our code it arose concerns nobody but us. */
+/** An error as `--json` prints it; where in our code it arose is left out. */
 const errorJson = (error: RetortError): string => {
   const { stack, ...told } = error.toJSON();
   return JSON.stringify({ error: told });

@@ -46,6 +46,10 @@ export const controllerSettings = processSettings.extend({
     .string()
     .optional()
     .describe("host:port of NATS monitoring; with it and KEDA, a role's pods follow the length of its queue from zero"),
+  leaderLabel: z
+    .string()
+    .optional()
+    .describe("label of this pod that is true while it leads; it is ready, too, while it waits for the lead of another controller"),
   natsAccount: z.string().default("$G").describe("NATS account whose queues KEDA looks at"),
   scalePollingSeconds: z.coerce.number().int().min(1).default(defaultScaling.pollingSeconds).describe("how often KEDA looks at the queues"),
   scaleCooldownSeconds: z.coerce

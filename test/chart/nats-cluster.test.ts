@@ -8,7 +8,7 @@ import { findNatsServer } from "../../services/shared/base/nats-server.js";
 import { readLogin } from "../../services/shared/base/nats-users.js";
 import { Streams } from "../../services/shared/base/streams/connection.js";
 import { KeyValue } from "../../services/shared/base/streams/key-value.js";
-import { ensureReplicas, ensureStreams, streamNames } from "../../services/shared/flow/streams.js";
+import { ensureStorage, ensureStreams, streamNames } from "../../services/shared/flow/streams.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 import { eventually } from "../support/servers/nats.js";
@@ -121,8 +121,7 @@ describeChart("a NATS cluster of one's own", () => {
       const bucket = await KeyValue.open(one, "retort_runs");
       await bucket.put("kept", "as it was");
       expect(new Set((await replicasOf(one)).values())).toEqual(new Set([1]));
-      await ensureStreams(three);
-      await ensureReplicas(three);
+      await ensureStorage(three);
       const found = await replicasOf(three);
       expect([...found].sort()).toEqual([...Object.values(streamNames), "KV_retort_runs"].sort().map((name) => [name, 3]));
       expect((await three.manager.streams.info("KV_retort_runs")).config.allow_direct).toBe(false);

@@ -37,12 +37,12 @@ export function addDemoCommand(program: Command): void {
     "the main job in two minutes: distil a student on-policy, compare, write report.html",
     [
       ["demo", "with the teacher and the start that the repository carries"],
-      ["demo --retrain --report /tmp/report.html", "makes those anew first"],
+      ["demo --retrain --report /tmp/report.html", "makes those again first"],
       ["demo smollm2 --help", "the same with a real model, and with your own"],
     ],
   );
   command
-    .option("--retrain", "make the data, the teacher and the student's supervised start anew as well")
+    .option("--retrain", "make the data, the teacher and the student's supervised start again, too")
     .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort/demo")
     .option("--report <file>", "where the report goes", "report.html")
     .option("--force", "overwrite a report, and take a data directory, that Retort did not make; nothing is deleted")
@@ -95,13 +95,13 @@ const isThere = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Only `--retrain` makes anew what is there: a teacher alone, or a student alone, is the user's work. */
+/** Only `--retrain` replaces what is there: a teacher alone, or a student alone, is the user's work. */
 async function checkExamples(retrain: boolean): Promise<void> {
   const [student, teacher] = [await isThere("models/student/model.safetensors"), await isThere("models/teacher/model.safetensors")];
   if (student !== teacher && !retrain)
     throw new RetortError(
       "FailedPrecondition",
-      `${join(examples, "models")} has a ${student ? "student but no teacher" : "teacher but no student"}; add --retrain to make the data and both anew`,
+      `${join(examples, "models")} has a ${student ? "student but no teacher" : "teacher but no student"}; add --retrain to make the data and both again`,
     );
 }
 

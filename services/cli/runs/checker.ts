@@ -23,7 +23,7 @@ export interface CheckedFile {
 }
 
 /**
- * Does some work with whoever checks specs: the controller that options or environment name, else the one that runs here, else a
+ * Does some work with what checks specs: the controller that options or environment name, else the one that runs here, else a
  * process of the controller's own program that is there for this alone. Says on standard error which it is.
  */
 export async function withChecker<T>(options: ControllerOptions, work: (checker: Checker) => Promise<T>): Promise<T> {

@@ -20,7 +20,7 @@ import { TimelineView } from "./timeline-view.js";
 import { Trouble } from "./trouble.js";
 import { useHistory } from "./watch.js";
 
-/** Points of a curve: more than a chart has pixels is of no use. */
+/** Points of a curve: more than a chart has pixels can't be seen. */
 const maxPoints = 1000;
 
 /** A run: what it does now, its curves, samples, timeline, evaluations, spec and logs. */

@@ -114,13 +114,12 @@ export class RunCheck {
 
   async #checkData(student: StudentModel | undefined, teachers: readonly NamedModel[]): Promise<DataFindings["warnings"]> {
     const { spec, run } = this.#examined;
-    const longest = Math.max(0, ...run.phases.map(({ sampling }) => sampling.maxNewTokens));
     const all = [spec.data.path ? trainingNeeds(spec, run) : undefined, spec.evaluation?.path ? heldOutNeeds(spec, run) : undefined];
     const warnings: DataFindings["warnings"][number][] = [];
     for (const needs of all) {
       const field = `${needs?.field}.path`;
       if (!needs || !this.#opens(field)) continue;
-      const findings = this.#take(field, await read(() => dataFindings(spec, needs, student, teachers, longest)));
+      const findings = this.#take(field, await read(() => dataFindings(this.#examined, needs, student, teachers)));
       this.#add(findings?.problems ?? []);
       warnings.push(...(findings?.warnings ?? []));
     }

@@ -3,10 +3,10 @@ import type { Problem } from "../../shared/base/errors.js";
 import { WorkerPool } from "../../shared/base/worker-pool.js";
 import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { SpecWarning } from "./checked-run.js";
 import { DescribingTeachers } from "./describing-teachers.js";
 import type { Inspection } from "./inspection-host.js";
 import type { RunPlace } from "./run-place.js";
-import type { SpecWarning } from "./warnings.js";
 
 /** Threads, and MiB of JavaScript heap of each. */
 const [threads, memoryMb] = [2, 2048];

@@ -4,7 +4,7 @@ import type { ModelConfig } from "../../shared/ml/models/config/model-config.js"
 import { inferenceBytes, learnerBytes, microBatchTokensFor } from "../../shared/ml/models/memory-estimate.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { type WeightDtype, weightDtypes } from "../../shared/ml/models/precision/weight-dtypes.js";
-import type { CheckedRun } from "./checked-run.js";
+import type { CheckedRun, SpecWarning } from "./checked-run.js";
 
 /** What a role of a run is expected to hold. */
 interface RoleMemory {
@@ -45,7 +45,7 @@ export function memoryOf({ spec, run, student, teachers }: CheckedRun): RoleMemo
  *
  * @param machine bytes of memory; undefined where the roles run elsewhere
  */
-export function memoryWarnings(checked: CheckedRun, machine: number | undefined): { readonly field: string; readonly message: string }[] {
+export function memoryWarnings(checked: CheckedRun, machine: number | undefined): SpecWarning[] {
   const roles = memoryOf(checked);
   const total = roles.reduce((sum, { processes, bytes }) => sum + processes * bytes, 0);
   if (machine === undefined || total <= machine) return [];

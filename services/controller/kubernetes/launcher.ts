@@ -11,6 +11,7 @@ import { delayOf, type End, endOfJob, isFinished, type Noted, type PodDelay, Pod
 import { identityOf, labels, nameOf, podSetOf, selectorOf } from "./labels.js";
 import { learnerJob, type ManifestContext, type Owner, roleDeployment } from "./manifests.js";
 import type { PodTemplates } from "./pod-template.js";
+import { KubernetesPools } from "./pools.js";
 import { type QueueMonitor, scaledObject } from "./scaled-object.js";
 import { Starts } from "./starts.js";
 
@@ -44,6 +45,7 @@ export class KubernetesLauncher implements Launcher {
   readonly #label: string;
   readonly #ends: PodEnds;
   readonly #starts: Starts;
+  readonly #pools: KubernetesPools;
   readonly #told = new Set<string>();
   readonly #watches: (() => Promise<void>)[] = [];
   readonly #closed = new AbortController();
@@ -52,6 +54,7 @@ export class KubernetesLauncher implements Launcher {
     this.#options = options;
     this.#label = options.owner ?? "none";
     this.#starts = new Starts(options.log);
+    this.#pools = new KubernetesPools({ cluster: options.cluster, context: this.#context(), log: options.log });
     this.#ends = new PodEnds({ maxRestarts: options.maxRestarts, windowMs: options.restartWindowMs ?? defaultWindowMs });
   }
 
@@ -69,31 +72,40 @@ export class KubernetesLauncher implements Launcher {
     for (const set of others) await this.#deploy(run, set, owner, scaled, waits);
     const begin = async () => {
       await this.#options.cluster.change(kinds.job, nameOf(learner), { spec: { suspend: false } });
-      if (scaled) for (const set of others) await this.#scale(run, set, owner, scaled);
+      if (scaled) for (const set of others) if (!set.pool) await this.#scale(run, set, owner, scaled);
     };
     if (!waits) return this.#starts.cancel(run.runId);
     // One that is to stop needs its learner alone.
     if (others.length === 0) return begin();
     this.#starts.wait(run.runId, {
-      sets: others,
-      podsOf: () => this.#options.cluster.list<V1Pod>(kinds.pod, selectorOf(this.#label, run.runId)),
+      // A pool that follows its queues has no pod while there is no work.
+      sets: others.filter(({ pool }) => !pool || !scaled),
+      podsOf: () => this.#podsFor(run.runId, others),
       isThere: async () => (await this.#options.cluster.read(kinds.job, owner.name))?.metadata?.uid === owner.uid,
       begin,
     });
   }
 
-  /** The learner's Job has no pod any more, and every Deployment none: that they are there says where the run is taken up. */
+  /** The learner's Job has no pod any more, and every Deployment of the run's own none: that they are there says where the run is taken up. */
   async pause(runId: string, sets: readonly RoleSet[]): Promise<void> {
     const { cluster } = this.#options;
     this.#starts.cancel(runId);
+    this.#pools.leave(runId);
     const scaled = await this.#scaled();
     for (const set of sets) {
       if (set.role === "learner") await cluster.change(kinds.job, nameOf(set), { spec: { suspend: true } });
-      else {
+      else if (!set.pool) {
         if (scaled) await cluster.delete(kinds.scaledObject, nameOf(set));
         await cluster.change(kinds.deployment, nameOf(set), { spec: { replicas: 0 } });
       }
     }
+  }
+
+  /** The pods of a run, and of the pools that stand for its teachers. */
+  async #podsFor(runId: string, sets: readonly RoleSet[]): Promise<V1Pod[]> {
+    const pools = sets.flatMap(({ pool }) => (pool ? [`${selectorOf(this.#label)},${labels.pool}=${pool.key}`] : []));
+    const selectors = [selectorOf(this.#label, runId), ...pools];
+    return (await Promise.all(selectors.map((selector) => this.#options.cluster.list<V1Pod>(kinds.pod, selector)))).flat();
   }
 
   /** Where queues are told, if KEDA is there to follow them. */
@@ -105,11 +117,13 @@ export class KubernetesLauncher implements Launcher {
   /** @param waits the run has not begun, or begins again after a pause */
   async #deploy(run: Run, set: RoleSet, owner: Owner, scaled: QueueMonitor | undefined, waits: boolean): Promise<void> {
     const { cluster } = this.#options;
+    const spec = run.spec?.roles?.[set.role];
+    if (set.pool) return this.#pools.join(set, set.pool, spec, await this.#owner(), scaled);
     // One pod shows that the role has a node and its image; a queue decides of the others.
     const replicas = scaled ? 1 : set.replicas;
     const deployment = await this.#owned<V1Deployment>(kinds.deployment, set, owner);
     // A run keeps the pods that it began with, whatever an upgrade has made of the templates.
-    if (!deployment) await cluster.apply(roleDeployment(set, run.spec?.roles?.[set.role], this.#context(), owner, replicas));
+    if (!deployment) await cluster.apply(roleDeployment(set, spec, this.#context(), owner, replicas));
     else if (waits && deployment.spec?.replicas === 0) await cluster.change(kinds.deployment, nameOf(set), { spec: { replicas } });
     if (scaled && !waits) await this.#scale(run, set, owner, scaled);
   }
@@ -124,6 +138,7 @@ export class KubernetesLauncher implements Launcher {
     const { cluster } = this.#options;
     this.#starts.cancel(runId);
     const selector = selectorOf(this.#label, runId);
+    this.#pools.leave(runId);
     // The Job goes first: with it goes what it owns, even if this process does not live to see it.
     const objects = await Promise.all(
       [kinds.job, kinds.deployment].map(async (kind) =>
@@ -159,6 +174,7 @@ export class KubernetesLauncher implements Launcher {
       const noted = this.#ends.note(pod);
       if (noted) persist(() => this.#podEnded(pod, noted, watcher));
     };
+    await this.#pools.adopt();
     this.#watches.push(
       cluster.watch<V1Job>(kinds.job, selector, (job) => persist(() => jobEnded(job)), log),
       cluster.watch<V1Pod>(kinds.pod, selector, podChanged, log),
@@ -168,21 +184,28 @@ export class KubernetesLauncher implements Launcher {
   async close(): Promise<void> {
     this.#closed.abort();
     this.#starts.close();
+    this.#pools.close();
     await Promise.all(this.#watches.map((stop) => stop()));
   }
 
   /** Tells of what Kubernetes alone does not see: too many ends in the window, and the end of a run that is over. */
   async #podEnded(pod: V1Pod, noted: Noted, watcher: Watcher): Promise<void> {
     const { name, uid } = identityOf(pod);
-    const { runId, role } = podSetOf(pod);
     const { restart, cause, warning, code, message } = noted;
+    const isLearner = pod.metadata?.labels?.[labels.component] === "learner";
     // The Job says when a learner has ended because its input is bad.
-    if (!restart && !(role === "learner" && cause === "hopeless")) return this.#tell(pod, { code, message }, watcher);
-    if (role === "learner" && code !== 0 && (await watcher.goesOn?.(runId)) === false) return this.#tell(pod, { code, message }, watcher);
-    if (warning) {
+    if (!restart && !(isLearner && cause === "hopeless")) return this.#tell(pod, { code, message }, watcher);
+    for (const { runId } of this.#setsOf(pod)) {
+      if (isLearner && code !== 0 && (await watcher.goesOn?.(runId)) === false) return this.#tell(pod, { code, message }, watcher);
       const words = `${name} ${warning}${message ? ` (${message})` : ""}; it is started again`;
-      await watcher.delayed({ runId, key: `${uid}/${cause}/${noted.count}`, message: words });
+      if (warning) await watcher.delayed({ runId, key: `${uid}/${cause}/${noted.count}`, message: words });
     }
+  }
+
+  /** The sets that an object stands for: one, or those of the runs that share its pool. */
+  #setsOf(object: KubernetesObject): readonly RoleSet[] {
+    const pool = object.metadata?.labels?.[labels.pool];
+    return pool === undefined ? [{ ...podSetOf(object), replicas: 1 }] : this.#pools.setsOf(pool);
   }
 
   #context(): ManifestContext {
@@ -227,17 +250,16 @@ export class KubernetesLauncher implements Launcher {
   /** Tells of an end, once, however often its object changes. */
   async #tell(object: KubernetesObject, end: End | undefined, watcher: Watcher): Promise<void> {
     if (!end) return;
-    const set: RoleSet = { ...podSetOf(object), replicas: 1 };
-    await this.#once(identityOf(object).uid, () => watcher.ended({ set, ...end }));
+    const { uid } = identityOf(object);
+    for (const set of this.#setsOf(object)) await this.#once([uid, set.runId, set.teacher].join("/"), () => watcher.ended({ set, ...end }));
   }
 
   async #tellDelay(pod: V1Pod, delay: PodDelay | undefined, watcher: Watcher): Promise<void> {
     if (!delay) return;
     const { name, uid } = identityOf(pod);
-    const { runId } = podSetOf(pod);
     const key = `${uid}/${delay.reason}`;
     const message = `pod ${name} does not start: ${delay.reason}: ${delay.message}`;
-    await this.#once(key, () => watcher.delayed({ runId, key, message }));
+    for (const { runId } of this.#setsOf(pod)) await this.#once(`${runId}/${key}`, () => watcher.delayed({ runId, key, message }));
   }
 
   /** Does what a key stands for once, or again if it failed. */

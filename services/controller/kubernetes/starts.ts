@@ -68,5 +68,7 @@ async function waitAndBegin({ sets, podsOf, isThere, begin }: Start, signal: Abo
 const isRunning = ({ metadata, status }: V1Pod): boolean =>
   !metadata?.deletionTimestamp && status?.containerStatuses?.find(({ name }) => name === containerName)?.state?.running !== undefined;
 
-const belongsTo = ({ metadata }: V1Pod, { role, teacher }: RoleSet): boolean =>
-  metadata?.labels?.[labels.component] === role && metadata.labels[labels.teacher] === teacher;
+function belongsTo({ metadata }: V1Pod, { role, teacher, pool }: RoleSet): boolean {
+  const { [labels.component]: component, [labels.teacher]: name, [labels.pool]: key } = metadata?.labels ?? {};
+  return pool ? key === pool.key : component === role && name === teacher;
+}

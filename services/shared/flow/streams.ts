@@ -112,14 +112,17 @@ const tooFewServers = ({ replicas }: Streams, cause: Error): RetortError =>
     { cause },
   );
 
+/** {@link ensureStreams}, and buckets that are there already are brought to the connection's replicas, where it says how many. */
+export async function ensureStorage(streams: Streams): Promise<void> {
+  await ensureStreams(streams);
+  await ensureReplicas(streams);
+}
+
 /** Buckets of ours: key-value stores, and weights. */
 const ourBuckets = /^(KV_retort_|OBJ_retort_weights_)/;
 
-/**
- * Brings buckets that are there already to the connection's replicas, where it says how many: {@link ensureStreams} does so for
- * the streams. A bucket of records is then read from the server that leads it, since others may be behind.
- */
-export async function ensureReplicas(streams: Streams): Promise<void> {
+/** A bucket of records is then read from the server that leads it, since others may be behind. */
+async function ensureReplicas(streams: Streams): Promise<void> {
   const { replicas } = streams;
   if (replicas === undefined) return;
   for await (const { config } of streams.manager.streams.list()) {

@@ -6,8 +6,7 @@ import {
   type V1Job,
   type V1JobCondition,
 } from "@kubernetes/client-node";
-import { labelsOf } from "../../../services/controller/kubernetes/labels.js";
-import type { RoleSet } from "../../../services/controller/launch/launcher.js";
+import { labelsOf, nameOf, type PodSet } from "../../../services/controller/kubernetes/labels.js";
 import { type KubeApi, tokens } from "./kube-api.js";
 
 /** The owner of runs, and the rights that services/README.md lists, for the controller's token. */
@@ -47,15 +46,13 @@ export async function finishJob(api: KubeApi, { metadata }: V1Job, type: "Comple
 /** A pod of a role whose container runs, has ended or waits, as a kubelet reports it. */
 export async function makePod(
   api: KubeApi,
-  runId: string,
-  role: RoleSet["role"],
+  set: PodSet,
   owner: string,
   what: { readonly message: string; readonly exitCode: number } | { readonly message: string; readonly waiting: string } | "running",
-  teacher?: string,
 ): Promise<void> {
   const core = api.config(tokens.admin).makeApiClient(CoreV1Api);
-  const [namespace, name] = ["default", `${runId}-${role}-0`];
-  const metadata = { name, labels: labelsOf({ runId, role, teacher }, owner) };
+  const [namespace, name] = ["default", `${nameOf(set)}-0`];
+  const metadata = { name, labels: labelsOf(set, owner) };
   const containers = [{ name: "retort", image: "retort:1" }];
   const body = await core.createNamespacedPod({ namespace, body: { metadata, spec: { containers } } });
   const now = new Date();
@@ -72,9 +69,9 @@ export async function makePod(
 }
 
 /** The container of a pod that {@link makePod} made runs from now on. */
-export async function runPod(api: KubeApi, runId: string, role: RoleSet["role"]): Promise<void> {
+export async function runPod(api: KubeApi, set: PodSet): Promise<void> {
   const core = api.config(tokens.admin).makeApiClient(CoreV1Api);
-  const [namespace, name] = ["default", `${runId}-${role}-0`];
+  const [namespace, name] = ["default", `${nameOf(set)}-0`];
   const body = await core.readNamespacedPod({ name, namespace });
   const container = { name: "retort", image: "retort:1", imageID: "", ready: false, restartCount: 0, state: { running: {} } };
   body.status = { phase: "Running", containerStatuses: [container] };
@@ -93,12 +90,16 @@ const scaledObjectSpec = {
     maxReplicaCount: integer,
     pollingInterval: integer,
     cooldownPeriod: integer,
+    advanced: {
+      type: "object",
+      properties: { scalingModifiers: { type: "object", properties: { formula: string, target: string } } },
+    },
     triggers: {
       type: "array",
       items: {
         type: "object",
         required: ["type", "metadata"],
-        properties: { type: string, metadata: { type: "object", additionalProperties: string } },
+        properties: { type: string, name: string, metadata: { type: "object", additionalProperties: string } },
       },
     },
   },

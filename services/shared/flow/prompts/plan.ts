@@ -23,7 +23,7 @@ export interface PlanRows {
 }
 
 /**
- * Plans a step. Rows are dealt from an order that is shuffled anew each epoch: every row once per epoch. Where only some
+ * Plans a step. Rows are dealt from an order that is shuffled again each epoch: every row once per epoch. Where only some
  * have a completion, steps on the dataset's texts go through these, at their own pace.
  *
  * @param capacity most prompts whose records fit into one message; see taskCapacity of the codec

@@ -67,7 +67,7 @@ export function passAtProblems(passAt: readonly number[], samplesPerPrompt: numb
   if (passAt.length && metric && !binaryMetrics.includes(metric))
     problems.push({
       fieldPath: "evaluation.metric",
-      description: `is ${metric}, which is no yes or no; pass@k counts completions that are right by ${binaryMetrics.join(", ")}`,
+      description: `is ${metric}, which doesn't say right or wrong; pass@k counts completions that are right by ${binaryMetrics.join(", ")}`,
     });
   return problems;
 }

@@ -266,7 +266,7 @@ export class ModelHost {
     try {
       return await precisionOf(this.#opened, scorer, this.#settings);
     } finally {
-      // Whoever only samples has no use for it.
+      // Sampling alone doesn't need it.
       await scorer.release();
     }
   }

@@ -762,7 +762,7 @@ export const DatasetReadySchema: GenMessage<DatasetReady, {validType: DatasetRea
   messageDesc(file_retort_v1_events, 12);
 
 /**
- * Something that the run outlives and somebody should know.
+ * Something worth knowing that doesn't stop the run.
  *
  * @generated from message retort.v1.Warning
  */

@@ -54,7 +54,7 @@ export const ArraySchema: GenMessage<Array, {validType: ArrayValid}> = /*@__PURE
   messageDesc(file_retort_v1_flow, 0);
 
 /**
- * Names one task of one run. Two records with the same key describe the same work; what a learner that was replaced had issued is nobody's any more.
+ * Names one task of one run. Two records with the same key describe the same work; what a replaced learner had issued is void.
  *
  * @generated from message retort.v1.TaskKey
  */
@@ -333,14 +333,14 @@ export type PromptTask = Message<"retort.v1.PromptTask"> & {
   sampler: string;
 
   /**
-   * Who scores: the name of a teacher; empty when nobody does.
+   * Which teacher scores, by name; empty when none does.
    *
    * @generated from field: string teacher = 9;
    */
   teacher: string;
 
   /**
-   * What the scoring teacher must answer with; unset when nobody scores. For student_top_k the student sends its k most
+   * What the scoring teacher must answer with; unset when no teacher scores. For student_top_k the student sends its k most
    * probable tokens along.
    *
    * @generated from field: retort.v1.SignalSpec signal = 10;
@@ -422,14 +422,14 @@ export type PromptTaskValid = Message<"retort.v1.PromptTask"> & {
   sampler: string;
 
   /**
-   * Who scores: the name of a teacher; empty when nobody does.
+   * Which teacher scores, by name; empty when none does.
    *
    * @generated from field: string teacher = 9;
    */
   teacher: string;
 
   /**
-   * What the scoring teacher must answer with; unset when nobody scores. For student_top_k the student sends its k most
+   * What the scoring teacher must answer with; unset when no teacher scores. For student_top_k the student sends its k most
    * probable tokens along.
    *
    * @generated from field: retort.v1.SignalSpec signal = 10;

@@ -16,7 +16,7 @@ import type { JsonObject, Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file retort/v1/student.proto.
  */
 export const file_retort_v1_student: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZXRvcnQvdjEvc3R1ZGVudC5wcm90bxIJcmV0b3J0LnYxIoQBCgtQcm9tcHRJbnB1dBIaCgR0ZXh0GAEgASgJQgq6SAdyBSiAgIAgSAASHwoDaWRzGAIgASgLMhAucmV0b3J0LnYxLkFycmF5SAASLwoMY29udmVyc2F0aW9uGAMgASgLMhcucmV0b3J0LnYxLkNvbnZlcnNhdGlvbkgAQgcKBWlucHV0IrMBCgxDb252ZXJzYXRpb24SMgoIbWVzc2FnZXMYASADKAsyEi5yZXRvcnQudjEuTWVzc2FnZUIMukgJkgEGCAEQgIAEEhkKBXRvb2xzGAIgASgJQgq6SAdyBSiAgIAgEh0KCWRvY3VtZW50cxgDIAEoCUIKukgHcgUogICAIBI1ChRjaGF0X3RlbXBsYXRlX2t3YXJncxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiagoHTWVzc2FnZRIWCgRyb2xlGAEgASgJQgi6SAVyAxiAAhIgCgdjb250ZW50GAIgASgJQgq6SAdyBSiAgIAgSACIAQESGQoFZXh0cmEYAyABKAlCCrpIB3IFKICAgCBCCgoIX2NvbnRlbnQiogMKDVNhbXBsZVJlcXVlc3QSNAoHcHJvbXB0cxgBIAMoCzIWLnJldG9ydC52MS5Qcm9tcHRJbnB1dEILukgIkgEFCAEQgCASMwoIc2FtcGxpbmcYAiABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXNCBrpIA8gBARIkChJzYW1wbGVzX3Blcl9wcm9tcHQYAyABKA1CCLpIBSoDGIAIEgwKBHNlZWQYBCABKAQSIQoEY2hhdBgFIAEoCzITLnJldG9ydC52MS5DaGF0U3BlYzrOAbpIygEaxwEKEHNhbXBsZS5zZXF1ZW5jZXMSUHByb21wdHMgw5cgc2FtcGxlc1BlclByb21wdCBpcyBtb3JlIHRoYW4gNjU1MzYgY29tcGxldGlvbnM7IGFzayBpbiBzZXZlcmFsIGNhbGxzGmF0aGlzLnByb21wdHMuc2l6ZSgpICogKHRoaXMuc2FtcGxlc19wZXJfcHJvbXB0ID09IDB1ID8gMSA6IGludCh0aGlzLnNhbXBsZXNfcGVyX3Byb21wdCkpIDw9IDY1NTM2IrQBCghDaGF0U3BlYxIMCgRjaGF0GAEgASgIEhkKBnN5c3RlbRgCIAEoCUIJukgGcgQogIBAEjUKFGNoYXRfdGVtcGxhdGVfa3dhcmdzGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIfCg1jaGF0X3RlbXBsYXRlGAQgASgJQgi6SAVyAxiAAhInCgNub3cYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIs4BCg5TYW1wbGVSZXNwb25zZRIaCgZwcm9tcHQYASABKA1CCrpIByoFGICAgAgSGgoGc2FtcGxlGAIgASgNQgq6SAcqBRiAgIAIEh0KA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheRIiCghsb2dwcm9icxgEIAEoCzIQLnJldG9ydC52MS5BcnJheRIYCgR0ZXh0GAUgASgJQgq6SAdyBSiAgIAgEicKBmZpbmlzaBgGIAEoDjIXLnJldG9ydC52MS5GaW5pc2hSZWFzb24iIAoeU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0IqsBCh9TdHVkZW50U2VydmljZUdldFN0YXR1c1Jlc3BvbnNlEhgKBnJ1bl9pZBgBIAEoCUIIukgFcgMYgAISIgoOcG9saWN5X3ZlcnNpb24YAiABKA1CCrpIByoFGIDC1y8SIgoKdGFza3NfZG9uZRgDIAEoBEIOukgLMgkY/////////w8SJgoOdG9rZW5zX3NhbXBsZWQYBCABKARCDrpICzIJGP////////8PMsEBCg5TdHVkZW50U2VydmljZRJFCgZTYW1wbGUSGC5yZXRvcnQudjEuU2FtcGxlUmVxdWVzdBoZLnJldG9ydC52MS5TYW1wbGVSZXNwb25zZSIEqKEZAjABEmgKCUdldFN0YXR1cxIpLnJldG9ydC52MS5TdHVkZW50U2VydmljZUdldFN0YXR1c1JlcXVlc3QaKi5yZXRvcnQudjEuU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZSIEqKEZAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_retort_v1_access, file_retort_v1_flow]);
+  fileDesc("ChdyZXRvcnQvdjEvc3R1ZGVudC5wcm90bxIJcmV0b3J0LnYxIq4BCgtQcm9tcHRJbnB1dBIaCgR0ZXh0GAEgASgJQgq6SAdyBSiAgIAgSAASHwoDaWRzGAIgASgLMhAucmV0b3J0LnYxLkFycmF5SAASLwoMY29udmVyc2F0aW9uGAMgASgLMhcucmV0b3J0LnYxLkNvbnZlcnNhdGlvbkgAEigKCXRva2VuX2lkcxgEIAEoCzITLnJldG9ydC52MS5Ub2tlbklkc0gAQgcKBWlucHV0IiQKCFRva2VuSWRzEhgKA2lkcxgBIAMoBUILukgIkgEFEICAgAgiswEKDENvbnZlcnNhdGlvbhIyCghtZXNzYWdlcxgBIAMoCzISLnJldG9ydC52MS5NZXNzYWdlQgy6SAmSAQYIARCAgAQSGQoFdG9vbHMYAiABKAlCCrpIB3IFKICAgCASHQoJZG9jdW1lbnRzGAMgASgJQgq6SAdyBSiAgIAgEjUKFGNoYXRfdGVtcGxhdGVfa3dhcmdzGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCJqCgdNZXNzYWdlEhYKBHJvbGUYASABKAlCCLpIBXIDGIACEiAKB2NvbnRlbnQYAiABKAlCCrpIB3IFKICAgCBIAIgBARIZCgVleHRyYRgDIAEoCUIKukgHcgUogICAIEIKCghfY29udGVudCKiAwoNU2FtcGxlUmVxdWVzdBI0Cgdwcm9tcHRzGAEgAygLMhYucmV0b3J0LnYxLlByb21wdElucHV0Qgu6SAiSAQUIARCAIBIzCghzYW1wbGluZxgCIAEoCzIZLnJldG9ydC52MS5TYW1wbGluZ1BhcmFtc0IGukgDyAEBEiQKEnNhbXBsZXNfcGVyX3Byb21wdBgDIAEoDUIIukgFKgMYgAgSDAoEc2VlZBgEIAEoBBIhCgRjaGF0GAUgASgLMhMucmV0b3J0LnYxLkNoYXRTcGVjOs4BukjKARrHAQoQc2FtcGxlLnNlcXVlbmNlcxJQcHJvbXB0cyDDlyBzYW1wbGVzUGVyUHJvbXB0IGlzIG1vcmUgdGhhbiA2NTUzNiBjb21wbGV0aW9uczsgYXNrIGluIHNldmVyYWwgY2FsbHMaYXRoaXMucHJvbXB0cy5zaXplKCkgKiAodGhpcy5zYW1wbGVzX3Blcl9wcm9tcHQgPT0gMHUgPyAxIDogaW50KHRoaXMuc2FtcGxlc19wZXJfcHJvbXB0KSkgPD0gNjU1MzYitAEKCENoYXRTcGVjEgwKBGNoYXQYASABKAgSGQoGc3lzdGVtGAIgASgJQgm6SAZyBCiAgEASNQoUY2hhdF90ZW1wbGF0ZV9rd2FyZ3MYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eh8KDWNoYXRfdGVtcGxhdGUYBCABKAlCCLpIBXIDGIACEicKA25vdxgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAimwIKDlNhbXBsZVJlc3BvbnNlEhoKBnByb21wdBgBIAEoDUIKukgHKgUYgICACBIaCgZzYW1wbGUYAiABKA1CCrpIByoFGICAgAgSIQoDaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5QgIYARImCghsb2dwcm9icxgEIAEoCzIQLnJldG9ydC52MS5BcnJheUICGAESGAoEdGV4dBgFIAEoCUIKukgHcgUogICAIBInCgZmaW5pc2gYBiABKA4yFy5yZXRvcnQudjEuRmluaXNoUmVhc29uEh4KCXRva2VuX2lkcxgHIAMoBUILukgIkgEFEICAgAgSIwoOdG9rZW5fbG9ncHJvYnMYCCADKAJCC7pICJIBBRCAgIAIIiAKHlN0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdCKrAQofU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZRIYCgZydW5faWQYASABKAlCCLpIBXIDGIACEiIKDnBvbGljeV92ZXJzaW9uGAIgASgNQgq6SAcqBRiAwtcvEiIKCnRhc2tzX2RvbmUYAyABKARCDrpICzIJGP////////8PEiYKDnRva2Vuc19zYW1wbGVkGAQgASgEQg66SAsyCRj/////////DzLBAQoOU3R1ZGVudFNlcnZpY2USRQoGU2FtcGxlEhgucmV0b3J0LnYxLlNhbXBsZVJlcXVlc3QaGS5yZXRvcnQudjEuU2FtcGxlUmVzcG9uc2UiBKihGQIwARJoCglHZXRTdGF0dXMSKS5yZXRvcnQudjEuU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0GioucmV0b3J0LnYxLlN0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2UiBKihGQFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_retort_v1_access, file_retort_v1_flow]);
 
 /**
  * A prompt as text, as token ids, or as a conversation.
@@ -35,7 +35,7 @@ export type PromptInput = Message$1<"retort.v1.PromptInput"> & {
     case: "text";
   } | {
     /**
-     * int32 [P]
+     * int32 [P]: as token_ids, packed.
      *
      * @generated from field: retort.v1.Array ids = 2;
      */
@@ -47,6 +47,12 @@ export type PromptInput = Message$1<"retort.v1.PromptInput"> & {
      */
     value: Conversation;
     case: "conversation";
+  } | {
+    /**
+     * @generated from field: retort.v1.TokenIds token_ids = 4;
+     */
+    value: TokenIds;
+    case: "tokenIds";
   } | { case: undefined; value?: undefined };
 };
 
@@ -58,6 +64,27 @@ export type PromptInputValid = PromptInput;
  */
 export const PromptInputSchema: GenMessage<PromptInput, {validType: PromptInputValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_student, 0);
+
+/**
+ * Token ids in the order of a text.
+ *
+ * @generated from message retort.v1.TokenIds
+ */
+export type TokenIds = Message$1<"retort.v1.TokenIds"> & {
+  /**
+   * @generated from field: repeated int32 ids = 1;
+   */
+  ids: number[];
+};
+
+export type TokenIdsValid = TokenIds;
+
+/**
+ * Describes the message retort.v1.TokenIds.
+ * Use `create(TokenIdsSchema)` to create a new message.
+ */
+export const TokenIdsSchema: GenMessage<TokenIds, {validType: TokenIdsValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_student, 1);
 
 /**
  * Messages that the model's chat template turns into a prompt.
@@ -99,7 +126,7 @@ export type ConversationValid = Conversation;
  * Use `create(ConversationSchema)` to create a new message.
  */
 export const ConversationSchema: GenMessage<Conversation, {validType: ConversationValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 1);
+  messageDesc(file_retort_v1_student, 2);
 
 /**
  * One turn of a conversation.
@@ -137,7 +164,7 @@ export type MessageValid = Message;
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message, {validType: MessageValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 2);
+  messageDesc(file_retort_v1_student, 3);
 
 /**
  * Prompts to complete.
@@ -212,7 +239,7 @@ export type SampleRequestValid = Message$1<"retort.v1.SampleRequest"> & {
  * Use `create(SampleRequestSchema)` to create a new message.
  */
 export const SampleRequestSchema: GenMessage<SampleRequest, {validType: SampleRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 3);
+  messageDesc(file_retort_v1_student, 4);
 
 /**
  * How prompts become the text that a model reads.
@@ -263,7 +290,7 @@ export type ChatSpecValid = ChatSpec;
  * Use `create(ChatSpecSchema)` to create a new message.
  */
 export const ChatSpecSchema: GenMessage<ChatSpec, {validType: ChatSpecValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 4);
+  messageDesc(file_retort_v1_student, 5);
 
 /**
  * A piece of one completion. Pieces of one completion come in order; those of different completions mix.
@@ -282,16 +309,18 @@ export type SampleResponse = Message$1<"retort.v1.SampleResponse"> & {
   sample: number;
 
   /**
-   * int32 [N]
+   * int32 [N]. Read token_ids, which says the same.
    *
-   * @generated from field: retort.v1.Array ids = 3;
+   * @generated from field: retort.v1.Array ids = 3 [deprecated = true];
+   * @deprecated
    */
   ids?: Array | undefined;
 
   /**
-   * float32 [N]
+   * float32 [N]. Read token_logprobs, which says the same.
    *
-   * @generated from field: retort.v1.Array logprobs = 4;
+   * @generated from field: retort.v1.Array logprobs = 4 [deprecated = true];
+   * @deprecated
    */
   logprobs?: Array | undefined;
 
@@ -306,6 +335,20 @@ export type SampleResponse = Message$1<"retort.v1.SampleResponse"> & {
    * @generated from field: retort.v1.FinishReason finish = 6;
    */
   finish: FinishReason;
+
+  /**
+   * Tokens of this piece.
+   *
+   * @generated from field: repeated int32 token_ids = 7;
+   */
+  tokenIds: number[];
+
+  /**
+   * Log-probability of each of them, at temperature 1, in nats.
+   *
+   * @generated from field: repeated float token_logprobs = 8;
+   */
+  tokenLogprobs: number[];
 };
 
 export type SampleResponseValid = SampleResponse;
@@ -315,7 +358,7 @@ export type SampleResponseValid = SampleResponse;
  * Use `create(SampleResponseSchema)` to create a new message.
  */
 export const SampleResponseSchema: GenMessage<SampleResponse, {validType: SampleResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 5);
+  messageDesc(file_retort_v1_student, 6);
 
 /**
  * The student that is asked.
@@ -332,7 +375,7 @@ export type StudentServiceGetStatusRequestValid = StudentServiceGetStatusRequest
  * Use `create(StudentServiceGetStatusRequestSchema)` to create a new message.
  */
 export const StudentServiceGetStatusRequestSchema: GenMessage<StudentServiceGetStatusRequest, {validType: StudentServiceGetStatusRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 6);
+  messageDesc(file_retort_v1_student, 7);
 
 /**
  * What the student is doing.
@@ -370,7 +413,7 @@ export type StudentServiceGetStatusResponseValid = StudentServiceGetStatusRespon
  * Use `create(StudentServiceGetStatusResponseSchema)` to create a new message.
  */
 export const StudentServiceGetStatusResponseSchema: GenMessage<StudentServiceGetStatusResponse, {validType: StudentServiceGetStatusResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 7);
+  messageDesc(file_retort_v1_student, 8);
 
 /**
  * A model that writes.
