@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { Cluster } from "../../services/controller/kubernetes/cluster.js";
+import { labelsOf } from "../../services/controller/kubernetes/labels.js";
 import { KubernetesLauncher } from "../../services/controller/kubernetes/launcher.js";
 import { parsePodTemplates } from "../../services/controller/kubernetes/pod-template.js";
 import { defaultScaling } from "../../services/controller/launch/scaling.js";
@@ -40,15 +41,15 @@ async function rightsNeeded(manifests: readonly Manifest[]): Promise<Set<string>
   });
   const run = create(RunSchema, { runId: "run", spec: { name: "run" } });
   // Every role has a pod that runs, so the learner may begin.
-  for (const [role, teacher] of [["student"], ["teacher", "default"], ["reward"]] as const) {
-    const labels = { "app.kubernetes.io/component": role, ...(teacher ? { "retort/teacher": teacher } : {}) };
+  const pods = (["student", "teacher", "reward"] as const).map((role) => ({
+    runId: "run",
+    role,
+    ...(role === "teacher" ? { teacher: "default" } : {}),
+  }));
+  for (const pod of pods) {
     const status = { containerStatuses: [{ name: "retort", state: { running: {} } }] };
-    api.put(`/api/v1/namespaces/distill/pods/${role}`, {
-      apiVersion: "v1",
-      kind: "Pod",
-      metadata: { name: role, labels },
-      status,
-    } as KubernetesObject);
+    const metadata = { name: pod.role, labels: labelsOf(pod, owner.metadata.name) };
+    api.put(`/api/v1/namespaces/distill/pods/${pod.role}`, { apiVersion: "v1", kind: "Pod", metadata, status } as KubernetesObject);
   }
   const sets = [
     { runId: "run", role: "learner", replicas: 1 },
@@ -66,7 +67,7 @@ async function rightsNeeded(manifests: readonly Manifest[]): Promise<Set<string>
     );
     await launcher.launch(run, sets);
     await launcher.pause("run", sets);
-    for (const role of ["student", "teacher", "reward"]) api.drop(`/api/v1/namespaces/distill/pods/${role}`);
+    for (const { role } of pods) api.drop(`/api/v1/namespaces/distill/pods/${role}`);
     await launcher.stop("run");
     await eventually("the pool has gone", () => api.needed.has("delete apps/deployments"));
   } finally {

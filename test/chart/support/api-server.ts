@@ -48,7 +48,10 @@ export class RecordingApiServer {
         need(name ? "get" : watching ? "watch" : "list");
         if (watching) return void response.writeHead(200, { "content-type": "application/json" }).flushHeaders();
         if (name) return void send(...this.#read(pathname));
-        return void send(200, { metadata: { resourceVersion: "1" }, items: this.#below(pathname) });
+        return void send(200, {
+          metadata: { resourceVersion: "1" },
+          items: this.#below(pathname, searchParams.get("labelSelector") ?? ""),
+        });
       case "POST":
       case "PATCH": {
         const object = (await json(request)) as KubernetesObject;
@@ -71,8 +74,15 @@ export class RecordingApiServer {
     return object ? [200, object] : [404, { kind: "Status", code: 404, message: `${path} not found` }];
   }
 
-  #below(path: string): KubernetesObject[] {
-    return [...this.#objects].filter(([key]) => key.startsWith(`${path}/`)).map(([, object]) => object);
+  #below(path: string, selector: string): KubernetesObject[] {
+    const wanted = selector.split(",").filter(Boolean);
+    const isChosen = ({ metadata }: KubernetesObject) =>
+      wanted.every((one) => {
+        const [label = "", value] = one.split("=");
+        const own = metadata?.labels?.[label];
+        return value === undefined ? own !== undefined : own === value;
+      });
+    return [...this.#objects].filter(([key, object]) => key.startsWith(`${path}/`) && isChosen(object)).map(([, object]) => object);
   }
 }
 
