@@ -295,6 +295,15 @@ const values = z
       .partial(),
     podSecurityContext: structure("securityContext of every pod (core/v1)"),
     serviceAccount: z.strictObject({ annotations: texts("annotations of the ServiceAccounts") }).partial(),
+    runs: z
+      .record(
+        z
+          .string()
+          .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/)
+          .max(40),
+        structure("a run spec (RunSpec of run_spec.proto), its name excepted"),
+      )
+      .describe("runs to start once, by their names"),
     test: z.strictObject({ spec: z.string().describe("run spec that `helm test` starts, by its path in the image") }).partial(),
     global: structure("values that a parent chart shares with all of its parts"),
   })
