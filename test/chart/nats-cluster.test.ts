@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse as parseYaml } from "yaml";
 import { findNatsServer } from "../../services/shared/base/nats-server.js";
 import { readLogin } from "../../services/shared/base/nats-users.js";
 import { Streams } from "../../services/shared/base/streams/connection.js";
@@ -13,16 +14,10 @@ import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 import { eventually } from "../support/servers/nats.js";
 import { freePort } from "../support/tools/free-port.js";
-import { describeChart, find, render } from "./support/render.js";
+import { chartFile, describeChart, find, render } from "./support/render.js";
 
 const names = ["n0", "n1", "n2"] as const;
 const roles = ["controller", "learner", "reward", "student", "teacher"];
-const external = [
-  "nats.enabled=false",
-  'nats.url="nats://nats:4222"',
-  'nats.logins={"existingSecret":"retort-nats-logins"}',
-  "nats.replicas=3",
-];
 
 /** Three nats-servers that are one cluster, with the users that the chart writes for a NATS of one's own. */
 class NatsCluster {
@@ -86,10 +81,23 @@ include ./users.conf
   }
 }
 
+describeChart("the values of the README for the chart of the NATS project", () => {
+  it("give its servers the users' configuration, and each user's password", async () => {
+    const [, section = ""] = /## A NATS cluster\n([\s\S]*?)\n## /.exec(await readFile(chartFile("README.md"), "utf8")) ?? [];
+    const { config, container, podTemplate } = parseYaml(/```yaml\n([\s\S]*?)```/.exec(section)![1]!);
+    const { data, metadata } = find(await render({ example: "nats-cluster" }), "ConfigMap", "retort-nats-users");
+    expect(podTemplate.patch[0].value.configMap.name).toBe(metadata.name);
+    expect(`${container.patch[0].value.mountPath}/${Object.keys(data)[0]}`).toBe(join("/etc/nats-config", config.merge.$include));
+    const wanted = [...(data["users.conf"] as string).matchAll(/\$(RETORT_NATS_PASSWORD_\w+)/g)].map(([, name]) => name);
+    expect(Object.keys(container.env).sort()).toEqual(wanted.sort());
+    for (const role of roles) expect(section).toContain(role);
+  });
+});
+
 describeChart("a NATS cluster of one's own", () => {
   let cluster: NatsCluster;
   beforeAll(async () => {
-    const users = find(await render({ set: external }), "ConfigMap", "retort-nats-users").data["users.conf"] as string;
+    const users = find(await render({ example: "nats-cluster" }), "ConfigMap", "retort-nats-users").data["users.conf"] as string;
     cluster = await NatsCluster.start(users);
     await eventually(
       "the servers have elected a leader",
