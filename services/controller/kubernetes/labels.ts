@@ -52,7 +52,7 @@ export const labelsOf = (set: PodSet, owner: string): Record<string, string> => 
 /** The labels that tell a set's pods from all others of the installation. */
 export function ownLabelsOf(set: PodSet): Record<string, string> {
   const component = { [labels.component]: set.role };
-  if ("pool" in set) return { ...component, [labels.pool]: set.pool };
+  if (!("runId" in set)) return { ...component, [labels.pool]: set.pool };
   const { runId, teacher } = set;
   return { ...component, [labels.run]: runId, ...(teacher === undefined ? {} : { [labels.teacher]: teacher }) };
 }
@@ -66,7 +66,8 @@ const longestName = 52;
 
 /** Name of the Job or Deployment of a set of pods: readable, and a run's cut with a digest where it would be too long. */
 export function nameOf(set: PodSet): string {
-  if ("pool" in set) return `pool-${set.pool}`;
+  // What is a run's may have a pool, or the key without one.
+  if (!("runId" in set)) return `pool-${set.pool}`;
   const { runId, role, teacher } = set;
   const name = [runId, role, teacher].filter((part) => part !== undefined).join("-");
   if (name.length <= longestName) return name;

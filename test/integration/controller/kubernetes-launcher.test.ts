@@ -26,7 +26,8 @@ const runOf = (runId: string): Run => create(RunSchema, { runId });
 const setsOf = (runId: string): RoleSet[] => [
   { runId, role: "learner", replicas: 1 },
   { runId, role: "student", replicas: 3 },
-  { runId, role: "teacher", teacher: "math", replicas: 1 },
+  // As the supervisor says of a teacher that isn't shared.
+  { runId, role: "teacher", teacher: "math", replicas: 1, pool: undefined },
 ];
 
 (programs ? describe : describe.skip)("KubernetesLauncher, against a real API server", () => {
