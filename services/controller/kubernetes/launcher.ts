@@ -37,8 +37,8 @@ const retellMs = 5000;
 
 /**
  * Runs roles as pods: the learner as a Job, every other role as a Deployment that the Job owns. The Job is suspended until every
- * Deployment has a pod that runs, and while its run is paused. Kubernetes starts again
- * what crashes; this tells of what that does not help. All its state is the cluster's: a new controller adopts it.
+ * Deployment has a pod that runs, and while its run is paused. Kubernetes starts again what crashes; this tells of what that does not
+ * help. All its state is the cluster's: a new controller adopts it.
  */
 export class KubernetesLauncher implements Launcher {
   readonly #options: KubernetesLauncherOptions;
@@ -86,7 +86,7 @@ export class KubernetesLauncher implements Launcher {
     });
   }
 
-  /** The learner's Job has no pod any more, and every Deployment of the run's own none: that they are there says where the run is taken up. */
+  /** Neither the learner's Job nor a Deployment of the run's own has a pod then. They stay: a resume finds them. */
   async pause(runId: string, sets: readonly RoleSet[]): Promise<void> {
     const { cluster } = this.#options;
     this.#starts.cancel(runId);
@@ -129,7 +129,11 @@ export class KubernetesLauncher implements Launcher {
   }
 
   async #scale(run: Run, set: RoleSet, owner: Owner, scaled: QueueMonitor): Promise<void> {
-    if (await this.#owned(kinds.scaledObject, set, owner)) return;
+    const there = await this.#owned(kinds.scaledObject, set, owner);
+    // A pause has taken it away a moment ago, and KEDA lets go of it by and by.
+    if (there?.metadata?.deletionTimestamp)
+      throw new RetortError("Unavailable", `the ScaledObject ${nameOf(set)} of before the pause is still being deleted`);
+    if (there) return;
     await this.#options.cluster.apply(scaledObject(set, run.spec?.roles?.[set.role], this.#context(), owner, scaled));
   }
 
