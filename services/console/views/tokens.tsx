@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import { useRef, useState } from "preact/hooks";
+import { css, heat, ink } from "../../shared/base/colors.js";
 import type { TrainingSample } from "../../shared/gen/retort/v1/events_pb.js";
-import { css, heat, ink } from "../model/colors.js";
 import { number, visible } from "../model/format.js";
 import type { Scale } from "../model/token-values.js";
 import { theme } from "../state.js";

@@ -3,6 +3,7 @@ import { purge } from "../../shared/base/streams/ensure.js";
 import type { Item } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { promptsPerMessage, type RecordSize, rolloutBytesPerToken } from "../../shared/codec/task-capacity.js";
+import { recordedRows } from "../../shared/flow/prompts/plan.js";
 import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { phaseOf } from "../../shared/flow/runs/resolve.js";
@@ -84,7 +85,13 @@ export async function evaluateVersion(context: RunContext, request: EvaluationRe
   );
   if (!found) return undefined;
   const part = ({ from, to }: Part) => found.slice(from, to);
-  const figures = await evaluationFigures(host, part(greedy), drawn.map(part), settings);
+  const figures = await evaluationFigures(
+    host,
+    part(greedy),
+    drawn.map(part),
+    settings,
+    recordedRows(membership.run, request.items.length),
+  );
   results.forget(token);
   await purge(streams, streamNames.results, subjects.results(runId, key));
   return { ...figures, version, seconds: (performance.now() - startedMs) / 1000 };

@@ -27,6 +27,7 @@ import { Scorer } from "../../shared/ml/scoring/scorer.js";
 import type { Score } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
+import { tokenTexts } from "../../shared/ml/text/token-texts.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import { beginningWith } from "../../shared/ml/training/optimizer-state.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
@@ -114,12 +115,9 @@ export class TrainHost {
     return this.#loaded.model.tokenizer.decodeAll(sequences);
   }
 
-  /** Each token's own text, for reports. */
-  pieces(ids: Int32Array): string[] {
-    return this.#loaded.model.tokenizer.decodeAll(
-      Array.from(ids, (id) => [id]),
-      { skipSpecial: false },
-    );
+  /** The text of each sequence's tokens, for reports. */
+  pieces(sequences: readonly Int32Array[]): string[][] {
+    return tokenTexts(this.#loaded.model.tokenizer, sequences);
   }
 
   /** Loads the head of a teacher's model directory, for the signal `hidden`; returns its digest and the width of its states. */

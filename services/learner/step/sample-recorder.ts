@@ -39,7 +39,7 @@ export class SampleRecorder {
    */
   async record(step: number, assembled: Assembled, members: readonly number[], stats: readonly TokenStats[]): Promise<void> {
     if (members.length === 0) return;
-    const tokens = await this.#tokensOf(members.map((member) => assembled.batch[member]!.completionIds));
+    const tokens = await this.#context.host.pieces(members.map((member) => assembled.batch[member]!.completionIds));
     await this.#published;
     this.#published = this.#publish(
       step,
@@ -52,16 +52,6 @@ export class SampleRecorder {
   /** All that was recorded is published. */
   published(): Promise<void> {
     return this.#published;
-  }
-
-  /** The texts of sequences' tokens, all asked for at once. */
-  async #tokensOf(sequences: readonly Int32Array[]): Promise<string[][]> {
-    const pieces = await this.#context.host.pieces(Int32Array.from(sequences.flatMap((ids) => [...ids])));
-    let at = 0;
-    return sequences.map(({ length }) => {
-      at += length;
-      return pieces.slice(at - length, at);
-    });
   }
 
   async #publish(step: number, all: readonly Recorded[]): Promise<void> {

@@ -168,6 +168,8 @@ export interface Figure {
   readonly percent?: boolean;
   /** The x axis is logarithmic. */
   readonly logX?: boolean;
+  /** The series have an order, the least first: λ, or a share. Their colours have it, too. */
+  readonly ordered?: boolean;
   readonly series: readonly Series[];
 }
 

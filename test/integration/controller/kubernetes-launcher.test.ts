@@ -245,7 +245,7 @@ const setsOf = (runId: string): RoleSet[] => [
       const launches = launcher();
       const exits = await watched(() => {}, launches);
       for (const runId of ["lost", "losing"]) await launches.launch(runOf(runId), shared(runId, 1));
-      await makePod(api, { role: "teacher", pool: "abc" }, owner, { exitCode: 66, message: '{"level":60,"msg":"no such model"}' });
+      await makePod(api, { role: "teacher", poolKey: "abc" }, owner, { exitCode: 66, message: '{"level":60,"msg":"no such model"}' });
       const own = () => exits.filter(({ set }) => /^los/.test(set.runId));
       await eventually("both ends are told", () => own().length >= 2);
       expect(own().map(({ set, message }) => [set.runId, set.teacher, message])).toEqual([
@@ -260,7 +260,7 @@ const setsOf = (runId: string): RoleSet[] => [
       await new Promise((resolve) => setTimeout(resolve, 1500));
       expect(await isSuspended("awaiting")).toBe(true);
       await cluster.delete(kinds.pod, "pool-abc-0");
-      await makePod(api, { role: "teacher", pool: "abc" }, owner, "running");
+      await makePod(api, { role: "teacher", poolKey: "abc" }, owner, "running");
       await begun("awaiting");
       await launches.pause("awaiting", shared("awaiting", 1));
       await eventually("its pods have gone", async () => (await pool()) === undefined);

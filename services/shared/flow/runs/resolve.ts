@@ -104,6 +104,8 @@ export interface TrackingSettings {
   /** Sequences of a recorded step; 0 records none. */
   readonly samples: number;
   readonly everySteps: number;
+  /** Held-out rows whose completions each evaluation keeps; 0 keeps none. */
+  readonly examples: number;
   readonly tensorboard: boolean;
   readonly jsonl: boolean;
 }
@@ -165,6 +167,7 @@ const recordedSteps = 100;
 const resolveTracking = (given: TrackingSpec | undefined, totalSteps: number): TrackingSettings => ({
   samples: given?.samples ?? 4,
   everySteps: given?.everySteps || Math.max(1, Math.ceil(totalSteps / recordedSteps)),
+  examples: given?.examples ?? 16,
   tensorboard: given?.tensorboard ?? true,
   jsonl: given?.jsonl ?? true,
 });

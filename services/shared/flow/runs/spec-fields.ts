@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, fromJson, type JsonValue, ScalarType } from "@bufbuild/protobuf";
 import { nearest } from "../../base/nearest.js";
-import type { YamlPath } from "../../base/yaml.js";
+import type { YamlPath } from "../../base/yaml-document.js";
 import { meaningOf } from "./field-meaning.js";
 
 /** A field that cannot be read, or a name that is no field's. */

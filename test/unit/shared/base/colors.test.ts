@@ -1,4 +1,4 @@
-import { categorical, contrast, grounds, heat, ink, parse, type Theme } from "../../../services/console/model/colors.js";
+import { categorical, contrast, grounds, heat, ink, ordered, parse, type Theme } from "../../../../services/shared/base/colors.js";
 
 const themes: readonly Theme[] = ["light", "dark"];
 
@@ -14,6 +14,15 @@ describe("curves", () => {
   it.each(themes)("can be told from the ground in %s", (theme) => {
     const low = categorical[theme].filter((color) => contrast(parse(color), parse(grounds[theme])) < 4.5);
     expect(low).toEqual([]);
+  });
+});
+
+describe("ordered()", () => {
+  it.each(themes)("grows stronger, and can be seen from the first on, in %s", (theme) => {
+    const strengths = ordered(theme, 6).map((color) => contrast(parse(color), parse(grounds[theme])));
+    expect(strengths).toEqual([...strengths].sort((a, b) => a - b));
+    expect(strengths[0]).toBeGreaterThanOrEqual(3);
+    expect(ordered(theme, 1)).toEqual(ordered(theme, 6).slice(-1));
   });
 });
 

@@ -25,15 +25,31 @@ const diverging: Readonly<Record<Theme, readonly string[]>> = {
   dark: ["#ffb066", "#8f5213", "#15181d", "#234a85", "#8dbcff"],
 };
 
+/** The ends of a scale whose every colour has contrast 3 or more with the ground: the more, the stronger. */
+const ramp: Readonly<Record<Theme, readonly [string, string]>> = { light: ["#5492cc", "#08274d"], dark: ["#3f7fbd", "#dcecff"] };
+
+/** Colours of values that have an order, the least first. One alone has the strongest. */
+export function ordered(theme: Theme, count: number): string[] {
+  const [from, to] = ramp[theme].map(parse) as [Rgb, Rgb];
+  return Array.from({ length: count }, (_, i) => hex(mix(from, to, count > 1 ? i / (count - 1) : 1)));
+}
+
 /** The colour of a value between 0 (or −1, of a diverging scale) and 1. */
 export function heat(theme: Theme, value: number, around: "zero" | "least"): Rgb {
   const stops = (around === "zero" ? diverging : sequential)[theme].map(parse);
   const place = Math.min(1, Math.max(0, around === "zero" ? (value + 1) / 2 : value)) * (stops.length - 1);
   const low = Math.min(Math.floor(place), stops.length - 2);
-  const [from, to] = [stops[low] ?? [0, 0, 0], stops[low + 1] ?? [0, 0, 0]];
-  const mix = (i: 0 | 1 | 2): number => Math.round(from[i] + (to[i] - from[i]) * (place - low));
-  return [mix(0), mix(1), mix(2)];
+  return mix(stops[low] ?? [0, 0, 0], stops[low + 1] ?? [0, 0, 0], place - low);
 }
+
+/** A colour between two. */
+function mix(from: Rgb, to: Rgb, share: number): Rgb {
+  const at = (i: 0 | 1 | 2): number => Math.round(from[i] + (to[i] - from[i]) * share);
+  return [at(0), at(1), at(2)];
+}
+
+/** Writes `#rrggbb`. */
+const hex = (color: Rgb): string => `#${color.map((channel) => channel.toString(16).padStart(2, "0")).join("")}`;
 
 /** Black or white, whichever can be read better on a colour: at least 4.5 to 1 on any. */
 export const ink = (ground: Rgb): string => (contrast(ground, [0, 0, 0]) >= contrast(ground, [255, 255, 255]) ? "#000000" : "#ffffff");
