@@ -98,11 +98,6 @@ describe("roleDeployment()", () => {
     expect(pod.spec).toMatchObject({ enableServiceLinks: false, restartPolicy: "Always" });
   });
 
-  it("is the run's where its teacher has no pool, however that is said", () => {
-    const unpooled: RoleSet = { ...teacher, pool: undefined };
-    expect(roleDeployment(unpooled, create(RoleSpecSchema, { device: "cuda", threads: 4 }), context, owner, 2)).toEqual(deployment);
-  });
-
   it("belongs to its owner and selects its own pods", () => {
     expect(deployment.metadata!.ownerReferences).toEqual([owner]);
     expect(pod.metadata!.labels).toMatchObject(deployment.spec!.selector.matchLabels!);
