@@ -59,7 +59,8 @@ export class RecordingApiServer {
         if (name) need("patch");
         // An apply that finds nothing creates, and needs the right to.
         if (!this.#objects.has(path)) need("create");
-        this.#objects.set(path, { ...object, metadata: { ...object.metadata, uid: path } });
+        const there = this.#objects.get(path);
+        this.#objects.set(path, { ...there, ...object, metadata: { ...there?.metadata, ...object.metadata, uid: path } });
         return void send(200, this.#objects.get(path));
       }
       case "DELETE":
