@@ -37,7 +37,7 @@ const decided = new Set([
     "weightStore",
     "weightUrl",
   ],
-  ...["nats", "natsCredentials", "natsLogins", "natsReplicas", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
+  ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
   ...["rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
   ...["launcher", "leaderLabel", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
   ...["scalePollingSeconds", "scaleCooldownSeconds", "scaleTasksPerPod"],
@@ -207,7 +207,6 @@ const values = z
           .regex(/^((nats|tls):\/\/[^,]+(,(nats|tls):\/\/[^,]+)*)?$/)
           .describe("NATS servers of your own, separated by commas"),
         monitor: z.string().describe("host:port of NATS monitoring, for KEDA"),
-        replicas: z.int().min(0).max(5).describe("servers of your NATS cluster that keep each stream and bucket; 0: as they are"),
         account: z.string().describe(described(controllerSettings.shape.natsAccount)),
         logins: z.strictObject({ existingSecret: z.string().describe("Secret with a password under each role's name") }).partial(),
         credentials: z.strictObject({ existingSecret: z.string(), key: z.string() }).partial(),

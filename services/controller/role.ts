@@ -9,7 +9,7 @@ import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
 import { keepAside } from "../shared/flow/runs/aside.js";
 import { type RootSettings, specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunStore } from "../shared/flow/runs/run-store.js";
-import { ensureStorage } from "../shared/flow/streams.js";
+import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
 import { checkingController } from "./checking-role.js";
 import type { ControllerSettings } from "./config.js";
@@ -47,7 +47,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       mark = await openMark(settings);
       await mark?.(false);
       streams = await Streams.connect(streamsOptions(settings, "controller"));
-      await ensureStorage(streams);
+      await ensureStreams(streams);
       const report = keepAside(streams, log);
       const runs = await RunStore.open(streams, report);
       const launcher = await openLauncher({ ...settings, dataDir }, log);

@@ -37,7 +37,6 @@ describeChart("the chart's values", () => {
       ['controller.service.type="NodePort"', ...token],
       /service\.type NodePort without TLS shows its callers' tokens/,
     ],
-    ["several copies on one server", ["nats.replicas=3"], /nats\.replicas is 3, and the release's own NATS is one server/],
     [
       "a store that is too small for the streams",
       ['nats.storage.size="100Mi"'],

@@ -36,7 +36,6 @@ const passedOn = [
   "logLevel",
   "natsCredentials",
   "natsLogins",
-  "natsReplicas",
   "natsTlsCa",
   "natsTlsCert",
   "natsTlsKey",

@@ -83,16 +83,15 @@ const smallestShare = 1 / 128;
  */
 export async function ensureStreams(streams: Streams): Promise<void> {
   const made = new Set<string>();
-  const copies = streams.replicas ? { num_replicas: streams.replicas } : {};
   const attempt = async (share: number): Promise<boolean> => {
     for (const { subjects: own, max_bytes, ...definition } of definitions) {
-      const config = { ...definition, ...copies, subjects: [...own] };
+      const config = { ...definition, subjects: [...own] };
       const size = { max_bytes: Math.floor(max_bytes * share) };
       try {
         if (await ensureStream(streams, config, size, made.has(definition.name))) made.add(definition.name);
       } catch (error) {
         if (isApiError(error, "insufficientStorage") || isApiError(error, "accountResourcesExceeded")) return false;
-        throw isApiError(error, "notClustered") || isApiError(error, "noPeers") ? tooFewServers(streams, error as Error) : error;
+        throw error;
       }
     }
     return true;
@@ -103,33 +102,6 @@ export async function ensureStreams(streams: Streams): Promise<void> {
   throw new RetortError("ResourceExhausted", "the NATS server's JetStream storage is too small; give it 256 MiB or more (max_file_store)", {
     retry: "never",
   });
-}
-
-const tooFewServers = ({ replicas }: Streams, cause: Error): RetortError =>
-  new RetortError(
-    "FailedPrecondition",
-    `--nats-replicas is ${replicas}, and NATS isn't a cluster of so many servers with JetStream (${cause.message}); leave it out, or add servers`,
-    { cause },
-  );
-
-/** {@link ensureStreams}, and buckets that are there already are brought to the connection's replicas, where it says how many. */
-export async function ensureStorage(streams: Streams): Promise<void> {
-  await ensureStreams(streams);
-  await ensureReplicas(streams);
-}
-
-/** Buckets of ours: key-value stores, and weights. */
-const ourBuckets = /^(KV_retort_|OBJ_retort_weights_)/;
-
-/** A bucket of records is then read from the server that leads it, since others may be behind. */
-async function ensureReplicas(streams: Streams): Promise<void> {
-  const { replicas } = streams;
-  if (replicas === undefined) return;
-  for await (const { config } of streams.manager.streams.list()) {
-    if (!ourBuckets.test(config.name) || config.num_replicas === replicas) continue;
-    const read = config.name.startsWith("KV_") ? { allow_direct: replicas === 1 } : {};
-    await streams.manager.streams.update(config.name, { ...config, num_replicas: replicas, ...read });
-  }
 }
 
 /** Who takes part in a run, as far as its consumers depend on it. */

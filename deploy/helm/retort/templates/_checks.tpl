@@ -18,9 +18,6 @@
 {{- if and (ne $v.controller.service.type "ClusterIP") (not $v.tls.existingSecret) -}}
 {{- fail (printf "controller.service.type %s without TLS shows its callers' tokens to the network: name a Secret with a certificate (tls.existingSecret)" $v.controller.service.type) -}}
 {{- end -}}
-{{- if and $v.nats.enabled (gt (int $v.nats.replicas) 1) -}}
-{{- fail (printf "nats.replicas is %d, and the release's own NATS is one server: leave it out, or name a cluster (nats.enabled false, nats.url)" (int $v.nats.replicas)) -}}
-{{- end -}}
 {{- if and (gt (int $v.controller.replicas) 1) (not $v.data.existingClaim) (not (has "ReadWriteMany" $v.data.accessModes)) -}}
 {{- fail (printf "controller.replicas is %d, and one node at a time mounts the data volume: give data.accessModes: [ReadWriteMany], with a storage class that has it, or an existing claim (data.existingClaim)" (int $v.controller.replicas)) -}}
 {{- end -}}

@@ -25,10 +25,7 @@ export class KeyValue {
 
   /** Opens a bucket that keeps the newest value of each key; makes it if it is not there. */
   static async open(streams: Streams, bucket: string): Promise<KeyValue> {
-    const { replicas } = streams;
-    // A replica that is behind must not answer: what has been written is read.
-    const copies = replicas === undefined ? {} : { replicas, allow_direct: replicas === 1 };
-    const kv = await outlast(streams, `bucket ${bucket}`, () => streams.kv.create(bucket, { history: 1, ...copies }));
+    const kv = await outlast(streams, `bucket ${bucket}`, () => streams.kv.create(bucket, { history: 1 }));
     return new KeyValue(streams, kv, bucket);
   }
 

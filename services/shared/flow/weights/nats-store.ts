@@ -29,7 +29,6 @@ const bucketName = (runId: string): string => `retort_weights_${runId}`;
 export class NatsStore extends BlobStore {
   readonly #js: JetStreamClient;
   readonly #objects: Objm;
-  readonly #replicas: number | undefined;
   readonly #buckets = new Map<string, Promise<ObjectStore>>();
 
   /** @param scratch as of {@link BlobStore} */
@@ -37,7 +36,6 @@ export class NatsStore extends BlobStore {
     super(scratch);
     this.#js = streams.js;
     this.#objects = new Objm(streams.js);
-    this.#replicas = streams.replicas;
   }
 
   protected async write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
@@ -104,7 +102,7 @@ export class NatsStore extends BlobStore {
   }
 
   #bucket(runId: string): Promise<ObjectStore> {
-    const bucket = this.#buckets.get(runId) ?? this.#objects.create(bucketName(runId), this.#replicas ? { replicas: this.#replicas } : {});
+    const bucket = this.#buckets.get(runId) ?? this.#objects.create(bucketName(runId));
     this.#buckets.set(runId, bucket);
     // One that could not be opened is tried again.
     bucket.catch(() => this.#buckets.delete(runId));
