@@ -304,7 +304,8 @@ const chosen = ({ name, query, multi }: Variable) => ({
   sort: 1,
   multi,
   includeAll: multi,
-  ...(multi ? { current: { text: "All", value: "$__all" } } : {}),
+  // All of them: also what runs share, which has no run.
+  ...(multi ? { allValue: ".*", current: { text: "All", value: "$__all" } } : {}),
 });
 
 const dashboard = (name: string, title: string, variables: readonly Variable[], rows: readonly Row[]) => ({

@@ -40,6 +40,7 @@ const decided = new Set([
   ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
   ...["environmentToken", "rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
   ...["launcher", "leaderLabel", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
+  ...["scalePollingSeconds", "scaleCooldownSeconds", "scaleTasksPerPod"],
   ...["checkOnly", "describeOnly", "index", "model", "pool", "run", "teacher"],
 ]);
 
@@ -89,6 +90,7 @@ const roleValues = (settings: z.ZodObject, description: string) =>
         "GPUs per pod, 0 or 1: a process computes on one. With it the CUDA image, a toleration of its taint, /dev/shm in memory",
       ).max(1),
       gpuResource: z.string().describe("name of the GPU resource: nvidia.com/gpu, nvidia.com/mig-3g.40gb, nvidia.com/gpu.shared"),
+      imageVariant: z.enum(["", "cpu", "cuda"]).describe("which image: cpu or cuda; empty: cuda with a GPU"),
       gpuStartupSeconds: count("how much longer a start may take with a GPU"),
       shmSize: quantity("size of /dev/shm with a GPU; empty leaves it to the device plugin").or(z.literal("")),
       resources: resources.describe("requests and limits of a pod, GPUs excepted"),
@@ -157,6 +159,15 @@ const values = z
       })
       .partial()
       .describe("the pods of a run"),
+    profiles: z
+      .record(
+        z
+          .string()
+          .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/)
+          .max(63),
+        roleValues(settingsOf(modelSettings, "settings of the roles that have it"), "values that go over a role's own"),
+      )
+      .describe("pods that specs may choose for a role, by name"),
     data: z
       .strictObject({
         existingClaim: z.string().describe("a PersistentVolumeClaim to use instead of an own one"),
@@ -228,7 +239,14 @@ const values = z
       })
       .partial(),
     roots: z.array(z.string().regex(/^\/[^,]*$/)).describe("further directories that specs may name"),
-    autoscaling: z.strictObject({ enabled: z.boolean().describe("let KEDA, if it is there, scale a run's pods by their queue") }).partial(),
+    autoscaling: z
+      .strictObject({
+        enabled: z.boolean().describe("let KEDA, if it is there, scale a run's pods by their queue"),
+        pollingSeconds: z.int().min(1).describe(described(controllerSettings.shape.scalePollingSeconds)),
+        cooldownSeconds: count(described(controllerSettings.shape.scaleCooldownSeconds)),
+        tasksPerPod: z.int().min(1).describe(described(controllerSettings.shape.scaleTasksPerPod)),
+      })
+      .partial(),
     tracing: z.strictObject({ endpoint: z.string().describe(described(processSettings.shape.traceEndpoint)) }).partial(),
     metrics: z
       .strictObject({
@@ -277,6 +295,15 @@ const values = z
       .partial(),
     podSecurityContext: structure("securityContext of every pod (core/v1)"),
     serviceAccount: z.strictObject({ annotations: texts("annotations of the ServiceAccounts") }).partial(),
+    runs: z
+      .record(
+        z
+          .string()
+          .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/)
+          .max(40),
+        structure("a run spec (RunSpec of run_spec.proto), its name excepted"),
+      )
+      .describe("runs to start once, by their names"),
     test: z.strictObject({ spec: z.string().describe("run spec that `helm test` starts, by its path in the image") }).partial(),
     global: structure("values that a parent chart shares with all of its parts"),
   })

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { processSettings } from "../shared/base/settings.js";
 import { defaultWindowMs } from "./launch/restarts.js";
+import { defaultScaling } from "./launch/scaling.js";
 
 /** How long a run that is to stop may take, unless it is set. */
 export const defaultStopDeadlineMs = 120_000;
@@ -56,6 +57,19 @@ export const controllerSettings = processSettings.extend({
     .optional()
     .describe("label of this pod that is true while it leads; it is ready, too, while it waits for the lead of another controller"),
   natsAccount: z.string().default("$G").describe("NATS account whose queues KEDA looks at"),
+  scalePollingSeconds: z.coerce.number().int().min(1).default(defaultScaling.pollingSeconds).describe("how often KEDA looks at the queues"),
+  scaleCooldownSeconds: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(defaultScaling.cooldownSeconds)
+    .describe("how long a role may be idle before KEDA takes its last pod; longer than a step"),
+  scaleTasksPerPod: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(defaultScaling.tasksPerPod)
+    .describe("tasks, waiting or in hand, for which KEDA makes one pod"),
 });
 
 /** Parsed {@link controllerSettings}. */

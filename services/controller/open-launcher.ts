@@ -20,7 +20,9 @@ export async function openLauncher(settings: ControllerSettings, log: Log): Prom
   const { readPodTemplates } = await import("./kubernetes/pod-template.js");
   const cluster = Cluster.connect(settings.namespace);
   const templates = await readPodTemplates(settings.podTemplate);
-  const monitor = natsMonitor === undefined ? undefined : { address: natsMonitor, account: natsAccount };
+  const { scalePollingSeconds: pollingSeconds, scaleCooldownSeconds: cooldownSeconds, scaleTasksPerPod: tasksPerPod } = settings;
+  const scaling = { account: natsAccount, pollingSeconds, cooldownSeconds, tasksPerPod };
+  const monitor = natsMonitor === undefined ? undefined : { address: natsMonitor, ...scaling };
   log.info({ namespace: cluster.namespace, owner }, "the roles of runs live in the cluster");
   return new KubernetesLauncher({ cluster, templates, owner, maxRestarts, restartWindowMs, monitor, log });
 }

@@ -56,9 +56,10 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       const storage = new RunStorage({ dataDir, streams, runs, store });
       const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
       const kept = { store, storage, uploads: uploadsIn(settings), histories: new Histories(streams, report) };
+      const place = { ...roots, profiles: launcher.profiles };
       const logs = settings.launcher === "local" ? logsUnder(dataDir) : logsOfPods(settings.namespace ?? "NAMESPACE");
       const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
-      parts = { context: { streams, runs, ...kept, supervisor, roots, logs, stopDeadlineMs, report, now }, retention };
+      parts = { context: { streams, runs, ...kept, supervisor, place, logs, stopDeadlineMs, report, now }, retention };
     },
     stop: async () => streams?.close(),
   };

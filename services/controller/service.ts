@@ -19,7 +19,7 @@ import { uploadHandlers } from "./upload-handlers.js";
 export function controllerService(context: () => ControllerContext): Implementation {
   return implement(ControllerService, {
     startRun: (request) => startRun(context(), request),
-    validateRun: ({ spec }) => validateRun(spec, context().roots, findReference(context())),
+    validateRun: ({ spec }) => validateRun(spec, context().place, findReference(context())),
     getRun: async ({ runId }) => ({ run: await described(context(), await context().runs.get(runId)) }),
     listRuns: (request) => listRuns(context(), request),
     watchRun: ({ runId, fromSequence }, { signal }) => watchRun(context(), runId, Number(fromSequence), signal),

@@ -107,6 +107,15 @@ describeChart("the chart's NATS", () => {
     });
   });
 
+  it("writes the users with their rights for a NATS that is another's, as for its own", async () => {
+    const set = ["nats.enabled=false", 'nats.url="nats://far:4222"', 'nats.logins={"existingSecret":"mine"}'];
+    const users = find(await render({ set }), "ConfigMap", "retort-nats-users").data["users.conf"] as string;
+    const own = find(await render(), "ConfigMap", "retort-nats").data["nats.conf"] as string;
+    expect(users).toMatch(/user: student, password: \$RETORT_NATS_PASSWORD_STUDENT, permissions: \{/);
+    expect(own).toContain(users.trim());
+    expect((await render()).map(({ metadata }) => metadata.name)).not.toContain("retort-nats-users");
+  });
+
   it("gives the logins of a Secret to the pods where NATS is another's, and none without", async () => {
     const external = ["nats.enabled=false", 'nats.url="nats://far:4222"'];
     const loginsOf = async (set: readonly string[]) =>

@@ -48,8 +48,9 @@ describeChart("the network policies", () => {
     ]);
   });
 
-  it("let the test call a controller that has named callers only", async () => {
-    expect(await arrows({ example: "external-nats-mtls" })).toEqual(["test -> controller:grpc"]);
+  it("let the test, and what starts the values' runs, call a controller that has named callers only", async () => {
+    const set = ['runs.nightly={"seed":1}'];
+    expect(await arrows({ example: "external-nats-mtls", set })).toEqual(["starter -> controller:grpc", "test -> controller:grpc"]);
   });
 
   it("let everything through when they are switched off", async () => {

@@ -1,5 +1,6 @@
+import { parsePodTemplates } from "../../services/controller/kubernetes/pod-template.js";
 import { restrictions } from "./support/pod-security.js";
-import { describeChart, environmentOf, examples, find, type Manifest, podsOf, render } from "./support/render.js";
+import { describeChart, environmentOf, examples, find, type Manifest, podsOf, render, roleTemplatesText } from "./support/render.js";
 
 const everyPod = ["controller", "learner", "reward", "student", "teacher", "test"];
 
@@ -183,5 +184,40 @@ describeChart("the controller's pod", () => {
       find(await render({ set }), "Deployment", "retort").spec.template.spec.containers[0].args.join(" ");
     expect(await args([])).toContain("--nats-monitor=retort-nats.distill.svc:8222");
     expect(await args(["autoscaling.enabled=false"])).not.toContain("nats-monitor");
+  });
+});
+
+describeChart("a profile", () => {
+  const set = [
+    'profiles={"h100":{"gpus":1,"nodeSelector":{"gpu":"h100"},"priorityClassName":"training","podLabels":{"queue":"h100"},"settings":{"threads":2}},"small":{"resources":{"limits":{"memory":"1Gi"}},"imageVariant":"cuda"}}',
+    'roles.teacher={"resources":{"limits":{"memory":"9Gi"}},"startupSeconds":900}',
+  ];
+
+  it("makes a template for each role, of the profile's values over the role's", async () => {
+    const pods = new Map(podsOf(await render({ set })));
+    expect([...pods.keys()].filter((name) => name.includes(" "))).toHaveLength(8);
+    const { metadata, spec } = pods.get("h100 teacher")!;
+    expect(metadata.labels).toMatchObject({ queue: "h100", "app.kubernetes.io/component": "teacher" });
+    expect(spec).toMatchObject({ nodeSelector: { gpu: "h100" }, priorityClassName: "training" });
+    expect(spec.tolerations).toEqual([{ key: "nvidia.com/gpu", operator: "Exists", effect: "NoSchedule" }]);
+    const [container] = spec.containers;
+    expect(container.image).toMatch(/-cuda$/);
+    expect(container.resources.limits).toEqual({ memory: "9Gi", "nvidia.com/gpu": 1 });
+    // A GPU has 300 seconds more.
+    expect(container.startupProbe.failureThreshold).toBe((900 + 300) / 5);
+    expect(environmentOf(pods.get("h100 teacher")!)).toMatchObject({ RETORT_DEVICE: "cuda", RETORT_THREADS: "2" });
+    expect(pods.get("small learner")!.spec.containers[0]).toMatchObject({
+      image: expect.stringMatching(/-cuda$/),
+      resources: { limits: { memory: "1Gi" } },
+    });
+  });
+
+  it("changes nothing of the roles without it, and is read by the controller", async () => {
+    const [plain, more] = [await render({ set: set.slice(1) }), await render({ set })];
+    const [before, after] = [new Map(podsOf(plain)), new Map(podsOf(more))];
+    for (const role of ["learner", "reward", "student", "teacher"]) expect(after.get(role)).toEqual(before.get(role));
+    const { profiles } = parsePodTemplates(roleTemplatesText(more), "roles.yaml");
+    expect(Object.keys(profiles!)).toEqual(["h100", "small"]);
+    expect([...after].map(([name, pod]) => [name, restrictions(pod)])).toEqual([...after].map(([name]) => [name, []]));
   });
 });

@@ -1,7 +1,10 @@
 import { create } from "@bufbuild/protobuf";
+import type { KubernetesObject } from "@kubernetes/client-node";
 import { Cluster } from "../../services/controller/kubernetes/cluster.js";
+import { labelsOf } from "../../services/controller/kubernetes/labels.js";
 import { KubernetesLauncher } from "../../services/controller/kubernetes/launcher.js";
 import { parsePodTemplates } from "../../services/controller/kubernetes/pod-template.js";
+import { defaultScaling } from "../../services/controller/launch/scaling.js";
 import { createLog } from "../../services/shared/base/log.js";
 import { RunSchema } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { eventually } from "../support/servers/nats.js";
@@ -33,10 +36,21 @@ async function rightsNeeded(manifests: readonly Manifest[]): Promise<Set<string>
     templates: parsePodTemplates(roleTemplatesText(manifests), "roles.yaml"),
     owner: owner.metadata.name,
     maxRestarts: 3,
-    monitor: { address: "retort-nats.distill.svc:8222", account: "$G" },
+    monitor: { address: "retort-nats.distill.svc:8222", account: "$G", ...defaultScaling },
     log: createLog("test", { level: "silent", format: "json" }),
   });
   const run = create(RunSchema, { runId: "run", spec: { name: "run" } });
+  // Every role has a pod that runs, so the learner may begin.
+  const pods = (["student", "teacher", "reward"] as const).map((role) => ({
+    runId: "run",
+    role,
+    ...(role === "teacher" ? { teacher: "default" } : {}),
+  }));
+  for (const pod of pods) {
+    const status = { containerStatuses: [{ name: "retort", state: { running: {} } }] };
+    const metadata = { name: pod.role, labels: labelsOf(pod, owner.metadata.name) };
+    api.put(`/api/v1/namespaces/distill/pods/${pod.role}`, { apiVersion: "v1", kind: "Pod", metadata, status } as KubernetesObject);
+  }
   const sets = [
     { runId: "run", role: "learner", replicas: 1 },
     { runId: "run", role: "student", replicas: 2 },
@@ -48,7 +62,12 @@ async function rightsNeeded(manifests: readonly Manifest[]): Promise<Set<string>
     await launcher.launch(run, sets);
     await launcher.watch({ ended: async () => {}, delayed: async () => {} });
     await eventually("jobs and pods are watched", () => ["watch batch/jobs", "watch pods"].every((right) => api.needed.has(right)));
+    await eventually("the learner begins, and queues are followed", () =>
+      ["patch batch/jobs", "create keda.sh/scaledobjects"].every((right) => api.needed.has(right)),
+    );
     await launcher.launch(run, sets);
+    await launcher.pause("run", sets);
+    for (const { role } of pods) api.drop(`/api/v1/namespaces/distill/pods/${role}`);
     await launcher.stop("run");
     await eventually("the pool has gone", () => api.needed.has("delete apps/deployments"));
   } finally {

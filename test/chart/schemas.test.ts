@@ -4,6 +4,7 @@ import { stringify } from "yaml";
 import { learnerJob, roleDeployment } from "../../services/controller/kubernetes/manifests.js";
 import { parsePodTemplates } from "../../services/controller/kubernetes/pod-template.js";
 import { scaledObject } from "../../services/controller/kubernetes/scaled-object.js";
+import { defaultScaling } from "../../services/controller/launch/scaling.js";
 import { findGoTool, kubeconform } from "../support/tools/go-tool.js";
 import { describeChart, examples, type Manifest, render, roleTemplatesText } from "./support/render.js";
 import { schemaLocation } from "./support/schemas.js";
@@ -30,13 +31,13 @@ function runOf(manifests: readonly Manifest[]): unknown[] {
   const context = { namespace: "distill", templates, owner: "retort-roles", maxRestarts: 3 };
   const owner = { apiVersion: "batch/v1", kind: "Job", name: "run-learner", uid: "7d6c1c0e-0000-4000-8000-000000000000" };
   const set = { runId: "run", role: "student", replicas: 2 } as const;
-  const monitor = { address: "retort-nats:8222", account: "$G" };
+  const monitor = { address: "retort-nats:8222", account: "$G", ...defaultScaling };
   return [
     learnerJob({ ...set, role: "learner", replicas: 1 }, undefined, context, owner),
     roleDeployment(set, undefined, context, owner, 0),
     roleDeployment({ ...set, role: "reward" }, undefined, context, owner, 1),
     roleDeployment({ ...set, role: "teacher", teacher: "default" }, undefined, context, owner, 1),
-    scaledObject(set, context, owner, monitor),
+    scaledObject(set, undefined, context, owner, monitor),
   ];
 }
 
@@ -44,7 +45,7 @@ describeChart("the manifests", () => {
   const set = ["serviceMonitor", "rules", "dashboards"].map((kind) => `metrics.${kind}.enabled=true`);
 
   it.each([undefined, ...examples])("are what Kubernetes' API takes: %s", async (example) => {
-    const manifests = await render({ example, set });
+    const manifests = await render({ example, set: [...set, 'runs.nightly={"seed":1}'] });
     expect(manifests.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["PrometheusRule", "ServiceMonitor"]));
     expect(await validate(manifests)).toEqual({ valid: manifests.length, problems: [] });
   });

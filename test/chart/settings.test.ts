@@ -90,6 +90,12 @@ describeChart("the settings of a pod's process", () => {
     }
   });
 
+  it("say how pods follow their queues", async () => {
+    const set = ['autoscaling={"pollingSeconds":2,"cooldownSeconds":600,"tasksPerPod":8}'];
+    const read = await settingsOf({ set });
+    expect(read("controller")).toMatchObject({ scalePollingSeconds: 2, scaleCooldownSeconds: 600, scaleTasksPerPod: 8 });
+  });
+
   it("use the GPU that the pod has, and send traces", async () => {
     const read = await settingsOf({ example: "multi-gpu-keda" });
     expect(read("student")).toMatchObject({ device: "cuda", traceEndpoint: "http://otel-collector.observability.svc:4318" });

@@ -16,6 +16,8 @@ describeChart("the chart's values", () => {
     ["a setting out of bounds", "roles.student.settings.maxRows=0", /\/roles\/student\/settings\/maxRows[\s\S]*minimum/],
     ["more GPUs than a process computes on", "roles.student.gpus=2", /\/roles\/student\/gpus[\s\S]*maximum/],
     ["a device that Retort refuses", 'roles.student.settings.device="webgpu"', /\/settings\/device[\s\S]*'cpu', 'cuda'/],
+    ["a profile with a misspelt value", 'profiles.h100={"gpu":1}', /\/profiles\/h100[\s\S]*'gpu' not allowed/],
+    ["a profile whose name isn't one", 'profiles={"H 100":{}}', /invalid propertyName 'H 100'/],
     ["a word that is no choice", 'weights.store="disk"', /\/weights\/store[\s\S]*'directory', 'nats'/],
     ["a size without its unit", 'data.size="20"', /\/data\/size[\s\S]*does not match/],
     ["a size that is a number", "nats.storage.size=20", /\/nats\/storage\/size[\s\S]*got number, want string/],
@@ -50,6 +52,21 @@ describeChart("the chart's values", () => {
       "a slice of a GPU beside gpus",
       ['roleDefaults.resources={"requests":{"nvidia.com/mig-1g.10gb":1}}'],
       /resources\.requests names nvidia\.com\/mig-1g\.10gb: say gpus \(and gpuResource\)/,
+    ],
+    [
+      "a GPU limit beside gpus in a profile",
+      ['profiles.h100={"resources":{"limits":{"nvidia.com/gpu":1}}}'],
+      /profiles\.h100, as roles\.learner,\.resources\.limits names nvidia\.com\/gpu: say gpus/,
+    ],
+    [
+      "a GPU with the image that can't use it",
+      ['profiles.odd={"gpus":1,"imageVariant":"cpu"}'],
+      /profiles\.odd, .*imageVariant is cpu and gpus is 1/,
+    ],
+    [
+      "a queue of Kueue's for the learner, whose Job is suspended already",
+      ['roles.learner.podLabels={"kueue.x-k8s.io/queue-name":"ml"}'],
+      /roles\.learner\.podLabels names a queue of Kueue/,
     ],
     [
       "a mount of no volume",

@@ -110,6 +110,34 @@ async function disturbed(installation: Installation, expected: string): Promise<
   check("disturbed: nothing of it runs any more", true);
 }
 
+/** A run that is paused in the middle: no pod of it is left, and its weights are those of one that wasn't. */
+async function held(installation: Installation, expected: string): Promise<void> {
+  const { kubectl, controller } = installation;
+  const acting: Promise<unknown>[] = [];
+  const hold = async (runId: string) => {
+    await controller.pauseRun({ runId });
+    await until(
+      "the run has no pods",
+      () => kubectl.names("pods", `retort/run=${runId}`),
+      (left) => left.length === 0,
+      120_000,
+    );
+    check("held: while it is paused it has no pod", true);
+    await controller.resumeRun({ runId });
+  };
+  let asked = false;
+  const watched = await execute(installation, "held", steps, ({ event }, runId) => {
+    if (event.case !== "stepFinished" || event.value.step !== 7 || asked) return;
+    asked = true;
+    acting.push(hold(runId));
+  });
+  await Promise.all(acting);
+  succeeded(watched);
+  const digest = (await fetchedDigests(installation, watched.run.runId)).get("model.safetensors");
+  check("held: its weights are, bit for bit, those of the undisturbed runs", digest === expected, `${digest} ${expected}`);
+  await gone(installation, watched.run.runId);
+}
+
 async function idle(namespace: string): Promise<void> {
   const pods = await footprint(namespace);
   say(`idle: ${pods.size} pods, ${[...pods].map(([name, mebibytes]) => `${name} ${mebibytes} MiB`).join(", ")}`);
@@ -134,6 +162,7 @@ async function main(): Promise<void> {
     check("the same seed gives the same weights", cold.digest === warm.digest);
     await sharing(installation, warm.digest);
     await disturbed(installation, warm.digest);
+    await held(installation, warm.digest);
     await idle(namespace);
     await installation.test();
     check("helm test passes", true);

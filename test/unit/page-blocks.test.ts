@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { transformSync } from "esbuild";
 import { parse, stringify } from "yaml";
+import { z } from "zod";
 import { specChecks } from "../../services/controller/check/spec-checks.js";
 import { parseSpec } from "../../services/shared/flow/runs/spec.js";
 import { checkCommand, checkNamed } from "../support/pages/check-command.js";
@@ -38,9 +39,16 @@ async function checkShell(text: string): Promise<void> {
   for (const command of commandsOf(text)) await checkCommand(command);
 }
 
-/** A spec, or a part of one: with what else a spec has, it is sound. */
+const valuesSchema = z.fromJSONSchema(JSON.parse(readFileSync("deploy/helm/retort/values.schema.json", "utf8")));
+
+/** Values of the chart, where its first line says so; else a spec, or a part of one: with what else a spec has, it is sound. */
 function checkYaml(text: string): void {
   const given = parse(text);
+  if (text.startsWith("# values")) {
+    const { runs = {} } = valuesSchema.parse(given) as { runs?: Record<string, object> };
+    for (const [name, spec] of Object.entries(runs)) checkYaml(stringify({ name, ...spec }));
+    return;
+  }
   const isWhole = "data" in given && "phases" in given;
   const spec = parseSpec(isWhole ? text : stringify({ ...whole, ...given }), join(examples, "page.yaml"));
   const problems = checkSpec(spec, specChecks);
@@ -109,6 +117,8 @@ describe("a page that shows what does not work", () => {
       `    curl -d '{"run": "RUN"}' http://localhost:7080/retort.v1.ControllerService/GetRun`,
       /key "run" is unknown/,
     ],
+    ["a value of the chart that is none", "```yaml\n# values\nprofile: { h100: { gpus: 1 } }\n```", /profile/],
+    ["a spec among its values that isn't sound", "```yaml\n# values\nruns: { a: { phases: [{ steps: 0 }] } }\n```", /steps/],
     ["a spec's field that is none", "```yaml\nteachers: [{ model: m, temprature: 2 }]\n```", /temprature/],
     [
       "a spec that contradicts itself",

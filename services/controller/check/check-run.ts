@@ -28,6 +28,7 @@ import {
   teacherPlaces,
 } from "./named-model.js";
 import { offerProblems } from "./offer-problems.js";
+import { profileProblems } from "./profile-problems.js";
 import { objectivesProblems, specChecks } from "./spec-checks.js";
 import { commonRows, layoutProblems, vocabularyProblems } from "./vocabulary.js";
 
@@ -58,9 +59,9 @@ export class RunCheck {
     this.#student = this.#opensStudent() ? read(() => readStudent(examined.spec)) : Promise.resolve(undefined);
   }
 
-  /** Checks a spec by itself, and begins to read its student. */
-  static async begin(given: RunSpec, roots: SpecRoots): Promise<RunCheck> {
-    const examined = examineSpec(given, specChecks);
+  /** Checks a spec by itself, and begins to read its student. @param profiles of the installation, if it has any */
+  static async begin(given: RunSpec, roots: SpecRoots, profiles?: readonly string[]): Promise<RunCheck> {
+    const examined = examineSpec(given, (spec, run) => [...specChecks(spec, run), ...profileProblems(spec, profiles)]);
     return new RunCheck(examined, await pathProblems(examined.spec, roots));
   }
 

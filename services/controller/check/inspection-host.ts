@@ -1,11 +1,12 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Problem, RetortError } from "../../shared/base/errors.js";
-import { type RootSettings, specRootsOf } from "../../shared/flow/runs/paths.js";
+import { specRootsOf } from "../../shared/flow/runs/paths.js";
 import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import { RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { askTeacher, type TeacherServer, type TeacherSource } from "./ask-teacher.js";
 import { RunCheck } from "./check-run.js";
 import type { SpecWarning } from "./checked-run.js";
+import type { RunPlace } from "./run-place.js";
 import { settled } from "./settle.js";
 import { warningsOf } from "./warnings.js";
 
@@ -19,8 +20,8 @@ export class Inspection {
   #check: RunCheck | undefined;
 
   /** Takes a spec, as bytes, and returns the teachers that are to be asked. */
-  async begin(spec: Uint8Array, roots: RootSettings): Promise<readonly TeacherSource[]> {
-    this.#check = await RunCheck.begin(fromBinary(RunSpecSchema, spec), specRootsOf(roots));
+  async begin(spec: Uint8Array, place: RunPlace): Promise<readonly TeacherSource[]> {
+    this.#check = await RunCheck.begin(fromBinary(RunSpecSchema, spec), specRootsOf(place), place.profiles);
     return this.#check.teachers;
   }
 

@@ -1,12 +1,12 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Problem } from "../../shared/base/errors.js";
 import { WorkerPool } from "../../shared/base/worker-pool.js";
-import type { RootSettings } from "../../shared/flow/runs/paths.js";
 import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { SpecWarning } from "./checked-run.js";
 import { DescribingTeachers } from "./describing-teachers.js";
 import type { Inspection } from "./inspection-host.js";
+import type { RunPlace } from "./run-place.js";
 
 /** Threads, and MiB of JavaScript heap of each. */
 const [threads, memoryMb] = [2, 2048];
@@ -34,13 +34,13 @@ class Inspector {
   readonly #pool = new WorkerPool<Inspection>(new URL("./inspection-worker.js", import.meta.url), { size: threads, memoryMb });
   readonly #teachers = new DescribingTeachers({ memoryMb, timeoutMs });
 
-  async check(spec: RunSpec, roots: RootSettings): Promise<Verdict> {
+  async check(spec: RunSpec, place: RunPlace): Promise<Verdict> {
     const what = "looking at the run's spec, models and data";
     // Beside the thread, which takes as long to start.
     if (spec.teachers.length) this.#teachers.prepare();
     const inspected = await this.#pool.run(
       async (api) => {
-        const teachers = await api.begin(toBinary(RunSpecSchema, spec), roots);
+        const teachers = await api.begin(toBinary(RunSpecSchema, spec), place);
         await Promise.all(teachers.map((teacher) => this.#teachers.ask(teacher, (server) => api.describe(server))));
         return api.finish();
       },
@@ -55,10 +55,9 @@ let inspector: Inspector | undefined;
 /**
  * Checks a spec and everything that it names, in one go.
  *
- * @param roots where the paths of specs may lead
  * @throws ResourceExhausted if it takes too long, or too much memory, to find out
  */
-export function checkRun(spec: RunSpec, roots: RootSettings = {}): Promise<Verdict> {
+export function checkRun(spec: RunSpec, place: RunPlace = {}): Promise<Verdict> {
   inspector ??= new Inspector();
-  return inspector.check(spec, roots);
+  return inspector.check(spec, place);
 }

@@ -1,9 +1,9 @@
 import { clone } from "@bufbuild/protobuf";
 import { type Problem, RetortError } from "../../shared/base/errors.js";
 import { namedInputs } from "../../shared/flow/runs/named-inputs.js";
-import type { RootSettings } from "../../shared/flow/runs/paths.js";
 import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { checkRun, type Verdict } from "./inspector.js";
+import type { RunPlace } from "./run-place.js";
 
 /** Finds the directory or file that a reference means; undefined if it is none that this knows. Throws with the reason if it can't be had. */
 export type FindReference = (named: string) => Promise<string> | undefined;
@@ -32,9 +32,9 @@ async function dereferenced(given: RunSpec, find: FindReference): Promise<Derefe
 export const noReferences: FindReference = () => undefined;
 
 /** Checks a spec as {@link checkRun} does, with paths in the place of what it refers to; what can't be found is a problem of its field. */
-export async function checkReferring(given: RunSpec, roots: RootSettings | undefined, find: FindReference): Promise<Verdict> {
+export async function checkReferring(given: RunSpec, place: RunPlace | undefined, find: FindReference): Promise<Verdict> {
   const { spec, problems } = await dereferenced(given, find);
-  const verdict = await checkRun(spec, roots);
+  const verdict = await checkRun(spec, place);
   if (problems.length === 0) return verdict;
   const fields = new Set(problems.map(({ fieldPath }) => fieldPath));
   // That an address is no path needn't be said besides.

@@ -77,6 +77,14 @@ export class Cluster {
       .catch((error: unknown) => Promise.reject(refused(`apply ${object.kind} ${object.metadata?.name}`, error)));
   }
 
+  /** Changes some fields of an object and leaves the others. Harmless if it is not there. */
+  async change({ apiVersion, kind }: Kind, name: string, fields: object): Promise<void> {
+    const object: KubernetesObject = { apiVersion, kind, metadata: { name, namespace: this.namespace }, ...fields };
+    await this.#objects.patch(object, undefined, undefined, manager, undefined, PatchStrategy.MergePatch).catch((error: unknown) => {
+      if (statusOf(error) !== 404) throw refused(`change ${kind} ${name}`, error);
+    });
+  }
+
   /** The object of a kind and name; undefined if there is none. */
   async read<T extends KubernetesObject>({ apiVersion, kind }: Partial<Kind>, name: string): Promise<T | undefined> {
     try {

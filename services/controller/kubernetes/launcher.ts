@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { KubernetesObject, V1Job, V1Pod } from "@kubernetes/client-node";
+import type { KubernetesObject, V1Deployment, V1Job, V1Pod } from "@kubernetes/client-node";
 import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import type { Log } from "../../shared/base/log.js";
@@ -13,6 +13,7 @@ import { learnerJob, type ManifestContext, type Owner, roleDeployment } from "./
 import type { PodTemplates } from "./pod-template.js";
 import { KubernetesPools } from "./pools.js";
 import { type QueueMonitor, scaledObject } from "./scaled-object.js";
+import { Starts } from "./starts.js";
 
 /** What the launcher of a cluster works with. */
 export interface KubernetesLauncherOptions {
@@ -35,13 +36,15 @@ const goneTimeoutMs = 10 * 60_000;
 const retellMs = 5000;
 
 /**
- * Runs roles as pods: the learner as a Job, every other role as a Deployment that the Job owns. Kubernetes starts again
- * what crashes; this tells of what that does not help. All its state is the cluster's: a new controller adopts it.
+ * Runs roles as pods: the learner as a Job, every other role as a Deployment that the Job owns. The Job is suspended until every
+ * Deployment has a pod that runs, and while its run is paused. Kubernetes starts again what crashes; this tells of what that does not
+ * help. All its state is the cluster's: a new controller adopts it.
  */
 export class KubernetesLauncher implements Launcher {
   readonly #options: KubernetesLauncherOptions;
   readonly #label: string;
   readonly #ends: PodEnds;
+  readonly #starts: Starts;
   readonly #pools: KubernetesPools;
   readonly #told = new Set<string>();
   readonly #watches: (() => Promise<void>)[] = [];
@@ -50,33 +53,94 @@ export class KubernetesLauncher implements Launcher {
   constructor(options: KubernetesLauncherOptions) {
     this.#options = options;
     this.#label = options.owner ?? "none";
+    this.#starts = new Starts(options.log);
     this.#pools = new KubernetesPools({ cluster: options.cluster, context: this.#context(), log: options.log });
     this.#ends = new PodEnds({ maxRestarts: options.maxRestarts, windowMs: options.restartWindowMs ?? defaultWindowMs });
   }
 
+  get profiles(): readonly string[] {
+    return Object.keys(this.#options.templates.profiles ?? {});
+  }
+
   async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
-    const { cluster, monitor } = this.#options;
-    const [learner, ...others] = sets;
-    const job = await this.#learner(run, found(learner, "the run's learner"));
+    const [first, ...others] = sets;
+    const learner = found(first, "the run's learner");
+    const job = await this.#learner(run, learner, others.length > 0);
+    const waits = job.spec?.suspend === true;
     const owner: Owner = { apiVersion: "batch/v1", kind: "Job", ...identityOf(job) };
-    const scaled = monitor && (await cluster.knows(kinds.scaledObject)) ? monitor : undefined;
-    for (const set of others) {
-      const spec = run.spec?.roles?.[set.role];
-      if (set.pool) {
-        await this.#pools.join(set, set.pool, spec, await this.#owner(), scaled);
-        continue;
+    const scaled = await this.#scaled();
+    for (const set of others) await this.#deploy(run, set, owner, scaled, waits);
+    const begin = async () => {
+      await this.#options.cluster.change(kinds.job, nameOf(learner), { spec: { suspend: false } });
+      if (scaled) for (const set of others) if (!set.pool) await this.#scale(run, set, owner, scaled);
+    };
+    if (!waits) return this.#starts.cancel(run.runId);
+    // One that is to stop needs its learner alone.
+    if (others.length === 0) return begin();
+    this.#starts.wait(run.runId, {
+      // A pool that follows its queues has no pod while there is no work.
+      sets: others.filter(({ pool }) => !pool || !scaled),
+      podsOf: () => this.#podsFor(run.runId, others),
+      isThere: async () => (await this.#options.cluster.read(kinds.job, owner.name))?.metadata?.uid === owner.uid,
+      begin,
+    });
+  }
+
+  /** Neither the learner's Job nor a Deployment of the run's own has a pod then. They stay: a resume finds them. */
+  async pause(runId: string, sets: readonly RoleSet[]): Promise<void> {
+    const { cluster } = this.#options;
+    this.#starts.cancel(runId);
+    this.#pools.leave(runId);
+    const scaled = await this.#scaled();
+    for (const set of sets) {
+      if (set.role === "learner") await cluster.change(kinds.job, nameOf(set), { spec: { suspend: true } });
+      else if (!set.pool) {
+        if (scaled) await cluster.delete(kinds.scaledObject, nameOf(set));
+        await cluster.change(kinds.deployment, nameOf(set), { spec: { replicas: 0 } });
       }
-      // A run keeps the pods that it began with, whatever an upgrade has made of the templates.
-      if (!(await this.#isOwned(kinds.deployment, set, owner)))
-        await cluster.apply(roleDeployment(set, spec, this.#context(), owner, scaled ? 0 : set.replicas));
-      if (scaled && !(await this.#isOwned(kinds.scaledObject, set, owner)))
-        await cluster.apply(scaledObject(set, this.#context(), owner, scaled));
     }
+  }
+
+  /** The pods of a run, and of the pools that stand for its teachers. */
+  async #podsFor(runId: string, sets: readonly RoleSet[]): Promise<V1Pod[]> {
+    const pools = sets.flatMap(({ pool }) => (pool ? [`${selectorOf(this.#label)},${labels.pool}=${pool.key}`] : []));
+    const selectors = [selectorOf(this.#label, runId), ...pools];
+    return (await Promise.all(selectors.map((selector) => this.#options.cluster.list<V1Pod>(kinds.pod, selector)))).flat();
+  }
+
+  /** Where queues are told, if KEDA is there to follow them. */
+  async #scaled(): Promise<QueueMonitor | undefined> {
+    const { cluster, monitor } = this.#options;
+    return monitor && (await cluster.knows(kinds.scaledObject)) ? monitor : undefined;
+  }
+
+  /** @param waits the run has not begun, or begins again after a pause */
+  async #deploy(run: Run, set: RoleSet, owner: Owner, scaled: QueueMonitor | undefined, waits: boolean): Promise<void> {
+    const { cluster } = this.#options;
+    const spec = run.spec?.roles?.[set.role];
+    if (set.pool) return this.#pools.join(set, set.pool, spec, await this.#owner(), scaled);
+    // One pod shows that the role has a node and its image; a queue decides of the others.
+    const replicas = scaled ? 1 : set.replicas;
+    const deployment = await this.#owned<V1Deployment>(kinds.deployment, set, owner);
+    // A run keeps the pods that it began with, whatever an upgrade has made of the templates.
+    if (!deployment) await cluster.apply(roleDeployment(set, spec, this.#context(), owner, replicas));
+    else if (waits && deployment.spec?.replicas === 0) await cluster.change(kinds.deployment, nameOf(set), { spec: { replicas } });
+    if (scaled && !waits) await this.#scale(run, set, owner, scaled);
+  }
+
+  async #scale(run: Run, set: RoleSet, owner: Owner, scaled: QueueMonitor): Promise<void> {
+    const there = await this.#owned(kinds.scaledObject, set, owner);
+    // A pause has taken it away a moment ago, and KEDA lets go of it by and by.
+    if (there?.metadata?.deletionTimestamp)
+      throw new RetortError("Unavailable", `the ScaledObject ${nameOf(set)} of before the pause is still being deleted`);
+    if (there) return;
+    await this.#options.cluster.apply(scaledObject(set, run.spec?.roles?.[set.role], this.#context(), owner, scaled));
   }
 
   /** The kubelets kill what does not leave within its grace; a run that is to be killed is not waited for. */
   async stop(runId: string, ending: Ending = "asked"): Promise<void> {
     const { cluster } = this.#options;
+    this.#starts.cancel(runId);
     const selector = selectorOf(this.#label, runId);
     this.#pools.leave(runId);
     // The Job goes first: with it goes what it owns, even if this process does not live to see it.
@@ -123,6 +187,7 @@ export class KubernetesLauncher implements Launcher {
 
   async close(): Promise<void> {
     this.#closed.abort();
+    this.#starts.close();
     this.#pools.close();
     await Promise.all(this.#watches.map((stop) => stop()));
   }
@@ -152,15 +217,15 @@ export class KubernetesLauncher implements Launcher {
     return { namespace: cluster.namespace, templates, owner: this.#label };
   }
 
-  /** The run's learner: the one that is there, or a new one in place of one that has ended. */
-  async #learner(run: Run, set: RoleSet): Promise<V1Job> {
+  /** The run's learner: the one that is there, or a new one in place of one that has ended. @param waits a new one has no pod yet */
+  async #learner(run: Run, set: RoleSet, waits: boolean): Promise<V1Job> {
     const { cluster } = this.#options;
     const job = await cluster.read<V1Job>(kinds.job, nameOf(set));
     if (job && !isFinished(job) && !job.metadata?.deletionTimestamp) return job;
     // One whose Job was deleted a moment ago may still be saving its checkpoint.
     const leaving = `${selectorOf(this.#label, run.runId)},${labels.component}=learner`;
     if (job || (await cluster.list(kinds.pod, leaving)).length > 0) await this.stop(run.runId);
-    return cluster.create(learnerJob(set, run.spec?.roles?.learner, this.#context(), await this.#owner()));
+    return cluster.create(learnerJob(set, run.spec?.roles?.learner, this.#context(), await this.#owner(), waits));
   }
 
   async #owner(): Promise<Owner | undefined> {
@@ -176,9 +241,14 @@ export class KubernetesLauncher implements Launcher {
     return { apiVersion, kind, ...identityOf(configMap) };
   }
 
-  async #isOwned(kind: (typeof kinds)["deployment" | "scaledObject"], set: RoleSet, { uid }: Owner): Promise<boolean> {
-    const object = await this.#options.cluster.read(kind, nameOf(set));
-    return object?.metadata?.ownerReferences?.some((reference) => reference.uid === uid) ?? false;
+  /** The object of a set of pods, if it belongs to the run's learner of now. */
+  async #owned<T extends KubernetesObject>(
+    kind: (typeof kinds)["deployment" | "scaledObject"],
+    set: RoleSet,
+    { uid }: Owner,
+  ): Promise<T | undefined> {
+    const object = await this.#options.cluster.read<T>(kind, nameOf(set));
+    return object?.metadata?.ownerReferences?.some((reference) => reference.uid === uid) ? object : undefined;
   }
 
   /** Tells of an end, once, however often its object changes. */

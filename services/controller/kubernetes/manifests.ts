@@ -4,7 +4,7 @@ import { askedToLeave, hopelessExits, type RoleSet } from "../launch/launcher.js
 import { away, killed } from "../launch/restarts.js";
 import { roleFlags } from "../launch/role-flags.js";
 import { labelsOf, nameOf, ownLabelsOf, type PodSet } from "./labels.js";
-import { containerName, type PodTemplates } from "./pod-template.js";
+import { containerName, type PodTemplates, templateOf } from "./pod-template.js";
 
 /** What a run's objects are made from, besides the run. */
 export interface ManifestContext {
@@ -30,13 +30,22 @@ const passing: readonly number[] = [...askedToLeave, ...away, killed].sort((a, b
  * The learner of a run: a Job, so that there is one at a time, and a new one only when the old one is gone. A bad input
  * fails it at once; a pod that was asked to leave, preempted or killed, or that could not
  * reach what it needs, is replaced and counts as no failure.
+ *
+ * @param suspend true for one that has no pod until it is let go on
  */
-export function learnerJob(set: RoleSet, spec: RoleSpec | undefined, context: ManifestContext, owner: Owner | undefined): V1Job {
+export function learnerJob(
+  set: RoleSet,
+  spec: RoleSpec | undefined,
+  context: ManifestContext,
+  owner: Owner | undefined,
+  suspend = false,
+): V1Job {
   return {
     apiVersion: "batch/v1",
     kind: "Job",
-    metadata: metadataOf(set, context, owner),
+    metadata: metadataOf(set, spec, context, owner),
     spec: {
+      suspend,
       backoffLimit,
       podReplacementPolicy: "Failed",
       ttlSecondsAfterFinished,
@@ -63,7 +72,7 @@ export function roleDeployment(
   return {
     apiVersion: "apps/v1",
     kind: "Deployment",
-    metadata: metadataOf(set, context, owner),
+    metadata: metadataOf(set, spec, context, owner),
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       // A task that a lost pod had comes back by itself, and a node may not hold one pod more.
@@ -75,8 +84,13 @@ export function roleDeployment(
 }
 
 /** Name, labels and owner of an object of a run or a pool; its pods' labels and annotations are its own, too: quotas and costs go by them. */
-export function metadataOf(set: PodSet, { namespace, owner: label, templates }: ManifestContext, owner: Owner | undefined) {
-  const { labels: further, annotations } = templates[set.role].metadata ?? {};
+export function metadataOf(
+  set: PodSet,
+  spec: RoleSpec | undefined,
+  { namespace, owner: label, templates }: ManifestContext,
+  owner: Owner | undefined,
+) {
+  const { labels: further, annotations } = templateOf(templates, set.role, spec?.profile).metadata ?? {};
   return {
     name: nameOf(set),
     namespace,
@@ -93,7 +107,7 @@ function podTemplateOf(
   { templates, owner }: ManifestContext,
   restartPolicy: "Always" | "Never",
 ): V1PodTemplateSpec {
-  const { metadata, spec: pod } = templates[set.role];
+  const { metadata, spec: pod } = templateOf(templates, set.role, spec?.profile);
   return {
     metadata: { ...metadata, labels: { ...metadata?.labels, ...labelsOf(set, owner) } },
     spec: {

@@ -9,7 +9,7 @@ import type { RoleName } from "../../shared/flow/runs/resolve.js";
 export const containerName = "retort";
 
 /**
- * How the pods of a run look, one PodTemplateSpec (core/v1) per role: the contract between the chart, which renders it,
+ * How the pods of a run look, one PodTemplateSpec (core/v1) per role and profile: the contract between the chart, which renders it,
  * and the launcher, which makes Jobs and Deployments of it.
  *
  * The template decides image, resources, node selection, volumes, environment (`RETORT_NATS_URL` and every other
@@ -19,7 +19,13 @@ export const containerName = "retort";
  * - the flags `--role --run --teacher --device --threads --dtype`, put before the container's own `args`;
  * - labels (see labels.ts); the template's other labels and its annotations stay.
  */
-export type PodTemplates = Readonly<Record<RoleName, PodTemplate>>;
+export interface PodTemplates extends RoleTemplates {
+  /** Other templates by the name of a profile, which a spec chooses for a role (`roles.ROLE.profile`). */
+  readonly profiles?: Readonly<Record<string, RoleTemplates>>;
+}
+
+/** A template per role. */
+export type RoleTemplates = Readonly<Record<RoleName, PodTemplate>>;
 
 /** A PodTemplateSpec that has a pod. */
 export interface PodTemplate extends V1PodTemplateSpec {
@@ -41,7 +47,21 @@ const podTemplate = z.looseObject({
 });
 
 /** The file's own shape only: what a PodTemplateSpec may hold the API server checks, with its own messages. */
-const podTemplates = z.strictObject({ learner: podTemplate, reward: podTemplate, student: podTemplate, teacher: podTemplate });
+const roleTemplates = z.strictObject({ learner: podTemplate, reward: podTemplate, student: podTemplate, teacher: podTemplate });
+const podTemplates = roleTemplates.extend({ profiles: z.record(z.string(), roleTemplates).optional() });
+
+/**
+ * The template of a role, as its profile has it.
+ *
+ * @param profile empty for none
+ * @throws FailedPrecondition if there is no such profile any more
+ */
+export function templateOf({ profiles = {}, ...roles }: PodTemplates, role: RoleName, profile = ""): PodTemplate {
+  const chosen = profile === "" ? roles : profiles[profile];
+  if (chosen) return chosen[role];
+  const there = Object.keys(profiles).join(", ") || "none";
+  throw new RetortError("FailedPrecondition", `roles.${role}.profile is ${profile}; the installation's profiles are: ${there}`);
+}
 
 /**
  * Reads the pod templates from the text of a YAML file.

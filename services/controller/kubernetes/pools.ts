@@ -70,7 +70,7 @@ export class KubernetesPools {
     }
     if (!monitor) return;
     const parent: Owner = { apiVersion: "apps/v1", kind: "Deployment", ...identityOf(deployment) };
-    await cluster.apply(pooledScaledObject(key, [...members.sets.values()], context, parent, monitor));
+    await cluster.apply(pooledScaledObject(key, [...members.sets.values()], spec, context, parent, monitor));
   }
 
   /** Has no pool stand for a run any more; one that is left without a run goes after it has stayed warm. */

@@ -1,38 +1,37 @@
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { found } from "../../shared/base/found.js";
 import { durables, streamNames } from "../../shared/flow/streams.js";
+import type { RoleSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { RoleSet } from "../launch/launcher.js";
+import type { Scaling } from "../launch/scaling.js";
 import { kinds } from "./cluster.js";
 import { nameOf } from "./labels.js";
 import { type ManifestContext, metadataOf, type Owner } from "./manifests.js";
 
 /** Where KEDA asks NATS for the length of a queue. */
-export interface QueueMonitor {
+export interface QueueMonitor extends Scaling {
   /** host:port of the monitoring endpoint. */
   readonly address: string;
   readonly account: string;
 }
-
-/** Tasks (waiting or in hand) per pod: what a process takes at once. */
-const tasksPerPod = 2;
-
-/** How often the queues are looked at. */
-const pollingSeconds = 5;
-
-/** How long a role may be idle before its last pod goes: longer than a train step, shorter than a GPU hour hurts. */
-const cooldownSeconds = 120;
 
 interface ScaledObject extends KubernetesObject {
   readonly spec: Readonly<Record<string, unknown>>;
 }
 
 /** KEDA's object that makes a role's Deployment follow the lag of its consumers, from none to the set's replicas. */
-export function scaledObject(set: RoleSet, context: ManifestContext, owner: Owner, { address, account }: QueueMonitor): ScaledObject {
+export function scaledObject(
+  set: RoleSet,
+  spec: RoleSpec | undefined,
+  context: ManifestContext,
+  owner: Owner,
+  { address, account, pollingSeconds, cooldownSeconds, tasksPerPod }: QueueMonitor,
+): ScaledObject {
   const { apiVersion, kind } = kinds.scaledObject;
   return {
     apiVersion,
     kind,
-    metadata: metadataOf(set, context, owner),
+    metadata: metadataOf(set, spec, context, owner),
     spec: {
       scaleTargetRef: { name: nameOf(set) },
       minReplicaCount: 0,
@@ -56,9 +55,10 @@ export function scaledObject(set: RoleSet, context: ManifestContext, owner: Owne
 export function pooledScaledObject(
   pool: string,
   members: readonly RoleSet[],
+  spec: RoleSpec | undefined,
   context: ManifestContext,
   owner: Owner,
-  { address, account }: QueueMonitor,
+  { address, account, pollingSeconds, tasksPerPod }: QueueMonitor,
 ): ScaledObject {
   const { apiVersion, kind } = kinds.scaledObject;
   const set = { role: "teacher", poolKey: pool } as const;
@@ -66,7 +66,7 @@ export function pooledScaledObject(
   return {
     apiVersion,
     kind,
-    metadata: metadataOf(set, context, owner),
+    metadata: metadataOf(set, spec, context, owner),
     spec: {
       scaleTargetRef: { name: nameOf(set) },
       minReplicaCount: 0,

@@ -56,10 +56,17 @@ export type Ending = "asked" | "killed";
  * it starts one that crashed again, `maxRestarts` times in a window of time (restarts.ts).
  */
 export interface Launcher {
+  /** What specs may choose for a role (`roles.ROLE.profile`); absent where processes are of this machine. */
+  readonly profiles?: readonly string[];
   /** Starts a run's processes; what runs already, also from before a restart of the controller, is left alone. */
   launch(run: Run, sets: readonly RoleSet[]): Promise<void>;
   /** Ends every process of a run's own and waits until they are gone. Pools go on for others, or stay warm for a while. */
   stop(runId: string, ending?: Ending): Promise<void>;
+  /**
+   * Gives back what the processes of a paused run hold, GPUs among it; {@link launch} takes it up again. Harmless if it is done
+   * already. Absent where a paused run's processes stay.
+   */
+  pause?(runId: string, sets: readonly RoleSet[]): Promise<void>;
   /** Begins to tell what happens, and tells what has happened already. */
   watch(watcher: Watcher): Promise<void>;
   /** Stops telling. Processes of this machine end with the controller; pods stay, and the next controller takes them up. */

@@ -10,8 +10,9 @@ import type { Pool } from "./launcher.js";
 import { roleFlags } from "./role-flags.js";
 
 /**
- * The pool that a run's teacher asks for: the same for teachers whose model's files (of an ensemble, all models' and their shares), server, vocabulary, device, dtype and threads are
- * the same. Files are compared by name, size and time of change, so that a directory that was overwritten since is another model.
+ * The pool that a run's teacher asks for: the same for teachers whose model's files (of an ensemble, all models' and their shares), server,
+ * vocabulary, device, dtype, threads and profile are the same. Files are compared by name, size and time of change, so that a directory that
+ * was overwritten since is another model.
  *
  * @returns undefined for a teacher with processes of its own
  */
@@ -22,6 +23,7 @@ export async function poolOf({ roles, vocabSize }: RunSpec, { model, server, sha
     ...(ensemble.length > 0 && { ensemble: await Promise.all(mixedModels({ model, ensemble }).map(withFiles)) }),
     server: server && toJson(ServerSpecSchema, server),
     ...roleFlags("teacher", roles?.teacher),
+    ...(roles?.teacher?.profile && { profile: roles.teacher.profile }),
   };
   const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
   return { key, keepWarmMs: 1000 * (shared.keepWarmSeconds ?? defaultKeepWarmSeconds) };

@@ -1,8 +1,8 @@
 import type { Streams } from "../../shared/base/streams/connection.js";
 import type { Report } from "../../shared/flow/runs/aside.js";
-import type { RootSettings } from "../../shared/flow/runs/paths.js";
 import type { RunStore } from "../../shared/flow/runs/run-store.js";
 import type { WeightStore } from "../../shared/flow/weights/store.js";
+import type { RunPlace } from "../check/run-place.js";
 import type { UploadStore } from "../uploads/upload-store.js";
 import type { Histories } from "./histories.js";
 import type { ReadLogs } from "./read-logs.js";
@@ -15,8 +15,8 @@ export interface ControllerContext {
   readonly runs: RunStore;
   readonly store: WeightStore;
   readonly supervisor: Supervisor;
-  /** Where the paths of specs may lead. Default: anywhere. */
-  readonly roots?: RootSettings;
+  /** What specs may name of where runs go. Default: any path, and no profile. */
+  readonly place?: RunPlace;
   readonly now: () => Date;
   /** Where runs keep their files; without it sizes are unknown, and no run can be deleted. */
   readonly storage?: RunStorage;

@@ -28,13 +28,13 @@ export async function startRun(
   context: ControllerContext,
   { spec: given = create(RunSpecSchema), requestId }: Pick<StartRunRequest, "spec" | "requestId">,
 ): Promise<Started> {
-  const { runs, roots, now } = context;
+  const { runs, place, now } = context;
   const specDigest = digestOf(given);
   const earlier = requestId ? await runs.claimed(requestId) : undefined;
   if (earlier) checkSame(requestId, earlier, specDigest);
   const started = earlier && (await runs.find(earlier.runId));
   if (started) return { run: await described(context, started), warnings: [] };
-  const verdict = await checkReferring(given, roots, findReference(context));
+  const verdict = await checkReferring(given, place, findReference(context));
   if ("problems" in verdict) throw RetortError.ofProblems("the run spec", verdict.problems);
   const { spec, warnings } = verdict;
   const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");

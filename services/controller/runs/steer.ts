@@ -7,7 +7,7 @@ import type { ControllerContext } from "./context.js";
 import { checkGoing } from "./supervisor.js";
 import { described } from "./watch.js";
 
-/** Asks a run to save a checkpoint and hold. @throws FailedPrecondition if it is over or being stopped */
+/** Asks a run to save a checkpoint and hold; in a cluster its pods then go. @throws FailedPrecondition if it is over or being stopped */
 export async function pauseRun(context: ControllerContext, runId: string): Promise<Run> {
   const { runs, supervisor } = context;
   checkGoing(await runs.get(runId), "paused");
@@ -27,9 +27,12 @@ export async function pauseRun(context: ControllerContext, runId: string): Promi
  */
 export async function stopRun(context: ControllerContext, runId: string, now: boolean): Promise<Run> {
   const { runs, streams, supervisor, stopDeadlineMs = defaultStopDeadlineMs } = context;
-  checkGoing(await runs.get(runId), "stopped");
+  const before = await runs.get(runId);
+  checkGoing(before, "stopped");
+  // Its checkpoint is saved, and no learner is there to say so.
+  const atOnce = now || (await supervisor.holds(before));
   const { control, deadline = Number.POSITIVE_INFINITY } = await runs.wish(runId);
-  const latest = now ? Date.now() : Date.now() + stopDeadlineMs;
+  const latest = atOnce ? Date.now() : Date.now() + stopDeadlineMs;
   if (control !== "stop" || latest < deadline) await runs.setControl(runId, "stop", latest);
   const run = await runs.transition(runId, RunState.STOPPING, "");
   if (run && control !== "stop")
@@ -40,7 +43,7 @@ export async function stopRun(context: ControllerContext, runId: string, now: bo
       `stopping/${Date.now()}`,
     );
   supervisor.follow(runId);
-  if (now) await supervisor.enforce(runId);
+  if (atOnce) await supervisor.enforce(runId);
   return described(context, await runs.get(runId));
 }
 

@@ -48,7 +48,13 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     const enforce = (runId: string) => this.#inTurn(runId, () => this.#enforce(runId));
-    this.#wishes = new Wishes({ ...options, stopDeadlineMs: options.stopDeadlineMs ?? defaultStopDeadlineMs, enforce });
+    const rest = options.launcher.pause && ((runId: string) => this.#inTurn(runId, () => this.#rest(runId)));
+    this.#wishes = new Wishes({
+      ...options,
+      stopDeadlineMs: options.stopDeadlineMs ?? defaultStopDeadlineMs,
+      enforce,
+      ...(rest && { rest }),
+    });
   }
 
   /** Takes up every run that is not over, after a restart of the controller, and begins to hear of ends. */
@@ -110,6 +116,12 @@ export class Supervisor {
     });
   }
 
+  /** True if a run is paused and its processes are gone, or about to go: nobody is left to ask anything of. */
+  async holds({ runId, state }: Run): Promise<boolean> {
+    const { launcher, runs } = this.#options;
+    return launcher.pause !== undefined && state === RunState.PAUSED && (await runs.control(runId)) === "pause";
+  }
+
   /** Does something with a run while nothing else is done with it: as to delete it. */
   alone<T>(runId: string, work: () => Promise<T>): Promise<T> {
     return this.#inTurn(runId, work);
@@ -131,11 +143,19 @@ export class Supervisor {
       if (wish.control !== "run") this.#wishes.follow(runId);
       // It is ended where it is if its time is up.
       if (wish.control === "stop" && this.#wishes.deadlineOf(wish, Date.now()) <= Date.now()) return;
+      if (await this.holds(run)) return;
       await this.#launch(run, wish.control === "stop");
     } catch (error) {
       log.error({ err: error, runId }, "taking a run up again failed");
       await this.#unlaunched(runId, RetortError.from(error)).catch((failure: unknown) => this.#launchLater(runId, failure));
     }
+  }
+
+  /** Gives back what the processes of a paused run hold, unless it has been resumed since. */
+  async #rest(runId: string): Promise<void> {
+    const { runs, launcher } = this.#options;
+    const run = await runs.find(runId);
+    if (run && (await this.holds(run))) await launcher.pause?.(runId, roleSetsOf(run, resolvedOf(run), await poolsOf(run)));
   }
 
   async #launchOrFail(run: Run): Promise<void> {

@@ -18,7 +18,12 @@ export interface WishesOptions {
   readonly noticeMs?: number;
   /** Ends a run's processes and records it as stopped. */
   readonly enforce: (runId: string) => Promise<void>;
+  /** Gives back what the processes of a paused run hold; absent where they keep it. */
+  readonly rest?: (runId: string) => Promise<void>;
 }
+
+/** How often it is looked whether a run that is to pause has saved its checkpoint, where its processes' places are then given back. */
+const restLookMs = 2000;
 
 /** Sees to it that runs do what they are asked: a pause that takes long is told of, a stop has a deadline. */
 export class Wishes {
@@ -60,7 +65,8 @@ export class Wishes {
     for (let told = 0; !signal.aborted; ) {
       const wish = await runs.wish(runId);
       const run = await runs.find(runId);
-      if (!run || isDone(run, wish) || signal.aborted) return;
+      if (!run || signal.aborted) return;
+      if (isDone(run, wish)) return wish.control === "pause" && !isOver(run.state) ? this.#options.rest?.(runId) : undefined;
       const since = wish.since || started;
       const deadline = wish.control === "stop" ? this.deadlineOf(wish, started) : Number.POSITIVE_INFINITY;
       if (Date.now() >= deadline) return enforce(runId);
@@ -72,7 +78,8 @@ export class Wishes {
       }
       const next = waited < noticeMs ? noticeMs : 2 * due;
       // Often enough to hear soon that it is done; a run that is done needs nothing more.
-      await sleep(Math.max(10, Math.min(deadline - Date.now(), since + next - Date.now(), 60_000)), undefined, { signal }).catch(() => {});
+      const longest = wish.control === "pause" && this.#options.rest ? restLookMs : 60_000;
+      await sleep(Math.max(10, Math.min(deadline - Date.now(), since + next - Date.now(), longest)), undefined, { signal }).catch(() => {});
     }
   }
 

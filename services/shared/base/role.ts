@@ -94,9 +94,10 @@ export async function runRole<S extends typeof processSettings>(
   return runProcess(services, over, { log, graceMs, onStop: parts.onStop });
 }
 
-/** What every series of a process is labelled with: the run that it serves, and which of its teachers it is. */
+/** What every series of a process is labelled with: the run that it serves, and which of its teachers it is; or the pool that it is of. */
 function labelsOf(settings: Readonly<Record<string, unknown>>): Record<string, string> {
-  const { run, teacher } = settings;
+  const { run, teacher, pool } = settings;
+  if (typeof pool === "string") return { pool };
   if (typeof run !== "string") return {};
   return typeof teacher === "string" ? { run, teacher } : { run };
 }

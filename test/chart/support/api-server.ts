@@ -22,6 +22,11 @@ export class RecordingApiServer {
     this.#objects.set(path, object);
   }
 
+  /** Takes an object away. */
+  drop(path: string): void {
+    this.#objects.delete(path);
+  }
+
   async stop(): Promise<void> {
     const closed = new Promise((done) => this.#server.close(done));
     this.#server.closeAllConnections();
@@ -43,7 +48,10 @@ export class RecordingApiServer {
         need(name ? "get" : watching ? "watch" : "list");
         if (watching) return void response.writeHead(200, { "content-type": "application/json" }).flushHeaders();
         if (name) return void send(...this.#read(pathname));
-        return void send(200, { metadata: { resourceVersion: "1" }, items: this.#below(pathname) });
+        return void send(200, {
+          metadata: { resourceVersion: "1" },
+          items: this.#below(pathname, searchParams.get("labelSelector") ?? ""),
+        });
       case "POST":
       case "PATCH": {
         const object = (await json(request)) as KubernetesObject;
@@ -51,7 +59,8 @@ export class RecordingApiServer {
         if (name) need("patch");
         // An apply that finds nothing creates, and needs the right to.
         if (!this.#objects.has(path)) need("create");
-        this.#objects.set(path, { ...object, metadata: { ...object.metadata, uid: path } });
+        const there = this.#objects.get(path);
+        this.#objects.set(path, { ...there, ...object, metadata: { ...there?.metadata, ...object.metadata, uid: path } });
         return void send(200, this.#objects.get(path));
       }
       case "DELETE":
@@ -66,8 +75,15 @@ export class RecordingApiServer {
     return object ? [200, object] : [404, { kind: "Status", code: 404, message: `${path} not found` }];
   }
 
-  #below(path: string): KubernetesObject[] {
-    return [...this.#objects].filter(([key]) => key.startsWith(`${path}/`)).map(([, object]) => object);
+  #below(path: string, selector: string): KubernetesObject[] {
+    const wanted = selector.split(",").filter(Boolean);
+    const isChosen = ({ metadata }: KubernetesObject) =>
+      wanted.every((one) => {
+        const [label = "", value] = one.split("=");
+        const own = metadata?.labels?.[label];
+        return value === undefined ? own !== undefined : own === value;
+      });
+    return [...this.#objects].filter(([key, object]) => key.startsWith(`${path}/`) && isChosen(object)).map(([, object]) => object);
   }
 }
 

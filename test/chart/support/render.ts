@@ -71,15 +71,19 @@ export function find(manifests: readonly Manifest[], kind: string, name: string)
 export const roleTemplatesText = (manifests: readonly Manifest[]): string =>
   find(manifests, "ConfigMap", "retort-roles").data["roles.yaml"] as string;
 
-/** Every pod that there may be (of the controller, NATS, the test and each role), by a name. */
+/** Every pod that there may be, by a name: of the controller, NATS, the test, each role, and each role with a profile (`h100 student`). */
 export function podsOf(manifests: readonly Manifest[]): [name: string, template: Manifest][] {
   const own = manifests.flatMap((manifest): [string, Manifest][] => {
     if (manifest.kind === "Pod") return [["test", manifest]];
     const template = manifest.spec?.template as Manifest | undefined;
     return template ? [[template.metadata.labels!["app.kubernetes.io/component"]!, template]] : [];
   });
-  const roles = Object.entries(parseYaml(roleTemplatesText(manifests)) as Record<string, Manifest>);
-  return [...own, ...roles];
+  type Roles = Record<string, Manifest>;
+  const { profiles = {}, ...roles } = parseYaml(roleTemplatesText(manifests)) as Roles & { profiles?: Record<string, Roles> };
+  const chosen = Object.entries(profiles).flatMap(([profile, pods]) =>
+    Object.entries(pods).map(([role, pod]): [string, Manifest] => [`${profile} ${role}`, pod]),
+  );
+  return [...own, ...Object.entries(roles as Roles), ...chosen];
 }
 
 /** The environment of a pod's container, secrets by their key. */

@@ -5,10 +5,11 @@ import { selectorOf } from "../../../services/controller/kubernetes/labels.js";
 import { KubernetesLauncher } from "../../../services/controller/kubernetes/launcher.js";
 import type { PodTemplates } from "../../../services/controller/kubernetes/pod-template.js";
 import type { Delay, Exit, RoleSet } from "../../../services/controller/launch/launcher.js";
+import { defaultScaling } from "../../../services/controller/launch/scaling.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { type Run, RunSchema } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { findKubeApi, howToGetOne, KubeApi, tokens } from "../../support/kube/kube-api.js";
-import { finishJob, grantRights, installKeda, makePod } from "../../support/kube/kube-objects.js";
+import { finishJob, grantRights, installKeda, makePod, runPod } from "../../support/kube/kube-objects.js";
 import { eventually } from "../../support/servers/nats.js";
 
 const programs = findKubeApi();
@@ -25,7 +26,8 @@ const runOf = (runId: string): Run => create(RunSchema, { runId });
 const setsOf = (runId: string): RoleSet[] => [
   { runId, role: "learner", replicas: 1 },
   { runId, role: "student", replicas: 3 },
-  { runId, role: "teacher", teacher: "math", replicas: 1 },
+  // As the supervisor says of a teacher that isn't shared.
+  { runId, role: "teacher", teacher: "math", replicas: 1, pool: undefined },
 ];
 
 (programs ? describe : describe.skip)("KubernetesLauncher, against a real API server", () => {
@@ -85,12 +87,77 @@ const setsOf = (runId: string): RoleSet[] => [
     for (const { metadata } of deployments) expect(metadata!.ownerReferences).toMatchObject([{ kind: "Job", uid: job!.metadata!.uid }]);
   });
 
+  /** What kubelets tell when every role has a pod. */
+  const podsRun = async (runId: string) => {
+    await makePod(api, { runId, role: "student" }, owner, "running");
+    await makePod(api, { runId, role: "teacher", teacher: "math" }, owner, "running");
+  };
+  const isSuspended = async (runId: string) => (await jobOf(runId))!.spec!.suspend === true;
+  const begun = (runId: string) => eventually(`the learner of ${runId} may begin`, async () => !(await isSuspended(runId)));
+  const replicasOf = async (runId: string) => (await studentsOf(runId))!.spec!.replicas;
+
+  it("lets the learner begin when every other role has a pod that runs, and not before", async () => {
+    const launching = launcher();
+    await launching.launch(runOf("ordered"), setsOf("ordered"));
+    expect(await isSuspended("ordered")).toBe(true);
+    await makePod(api, { runId: "ordered", role: "student" }, owner, "running");
+    await makePod(api, { runId: "ordered", role: "teacher", teacher: "math" }, owner, { waiting: "ContainerCreating", message: "" });
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(await isSuspended("ordered")).toBe(true);
+    await makePod(api, { runId: "ordered-2", role: "teacher", teacher: "math" }, owner, "running");
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(await isSuspended("ordered")).toBe(true);
+    await runPod(api, { runId: "ordered", role: "teacher", teacher: "math" });
+    await begun("ordered");
+  });
+
+  it("waits on after a restart of the controller", async () => {
+    const first = launcher();
+    await first.launch(runOf("rewaited"), setsOf("rewaited"));
+    await first.close();
+    await launcher().launch(runOf("rewaited"), setsOf("rewaited"));
+    await podsRun("rewaited");
+    await begun("rewaited");
+  });
+
+  it("starts the learner of a run that is to stop without the others", async () => {
+    await launcher().launch(runOf("stopping"), setsOf("stopping"));
+    await launcher().launch(runOf("stopping"), setsOf("stopping").slice(0, 1));
+    expect(await isSuspended("stopping")).toBe(false);
+  });
+
+  it("gives everything back while a run is paused, and takes it up again", async () => {
+    const launching = launcher();
+    await launching.launch(runOf("paused"), setsOf("paused"));
+    await podsRun("paused");
+    await begun("paused");
+    const uid = (await jobOf("paused"))!.metadata!.uid;
+    for (let again = 0; again < 2; again++) await launching.pause("paused", setsOf("paused"));
+    expect([await isSuspended("paused"), await replicasOf("paused")]).toEqual([true, 0]);
+    await launching.launch(runOf("paused"), setsOf("paused"));
+    expect(await replicasOf("paused")).toBe(3);
+    // Its pods run still in the eyes of this server, which has no kubelets.
+    await begun("paused");
+    expect((await jobOf("paused"))!.metadata!.uid).toBe(uid);
+  });
+
+  it("leaves a run that is paused while it waits without a pod", async () => {
+    const launching = launcher();
+    await launching.launch(runOf("unbegun"), setsOf("unbegun"));
+    await launching.pause("unbegun", setsOf("unbegun"));
+    await podsRun("unbegun");
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect([await isSuspended("unbegun"), await replicasOf("unbegun")]).toEqual([true, 0]);
+  });
+
   it("adopts a run after a restart as it is, whatever the templates say now", async () => {
     await launcher().launch(runOf("adopted"), setsOf("adopted"));
     const [job, students] = [await jobOf("adopted"), await studentsOf("adopted")];
     await launcher({ templates: templatesOf("retort:2") }).launch(runOf("adopted"), setsOf("adopted"));
     expect((await jobOf("adopted"))!.metadata!.uid).toBe(job!.metadata!.uid);
     expect((await studentsOf("adopted"))!.metadata).toMatchObject({ uid: students!.metadata!.uid, generation: 1 });
+    await podsRun("adopted");
+    await begun("adopted");
   });
 
   it("makes again what was deleted meanwhile", async () => {
@@ -187,6 +254,18 @@ const setsOf = (runId: string): RoleSet[] => [
       ]);
     });
 
+    it("must have a pod before a run with it begins, and is left by a run that is paused", async () => {
+      const launches = launcher();
+      await launches.launch(runOf("awaiting"), shared("awaiting", 1));
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      expect(await isSuspended("awaiting")).toBe(true);
+      await cluster.delete(kinds.pod, "pool-abc-0");
+      await makePod(api, { role: "teacher", poolKey: "abc" }, owner, "running");
+      await begun("awaiting");
+      await launches.pause("awaiting", shared("awaiting", 1));
+      await eventually("its pods have gone", async () => (await pool()) === undefined);
+    });
+
     it("goes when a new controller finds no run that uses it", async () => {
       await launcher().launch(runOf("left"), shared("left", 1));
       await launcher().watch({ ended: async () => {}, delayed: async () => {} });
@@ -194,30 +273,36 @@ const setsOf = (runId: string): RoleSet[] => [
     });
   });
 
-  it("follows queues by KEDA where it is installed, from zero", async () => {
-    const monitor = { address: "nats:8222", account: "$G" };
+  it("follows queues by KEDA where it is installed, once the run has begun and unless it is paused", async () => {
+    const monitor = { address: "nats:8222", account: "$G", ...defaultScaling };
     await launcher({ monitor }).launch(runOf("fixed"), setsOf("fixed"));
     expect((await studentsOf("fixed"))!.spec!.replicas).toBe(3);
     await installKeda(api);
     await eventually("the kind is served", () => cluster.knows(kinds.scaledObject));
-    // The server takes in a new kind's schema a moment after it serves the kind.
     const launch = () => launcher({ monitor }).launch(runOf("scaled"), setsOf("scaled"));
-    await eventually("the schema is known", () =>
-      launch().then(
-        () => true,
-        () => false,
-      ),
-    );
-    expect((await studentsOf("scaled"))!.spec!.replicas).toBe(0);
-    expect(await cluster.read(kinds.scaledObject, "scaled-student")).toMatchObject({
-      spec: { scaleTargetRef: { name: "scaled-student" }, maxReplicaCount: 3 },
-    });
+    await launch();
+    // One pod shows that there is a node for the role.
+    expect(await replicasOf("scaled")).toBe(1);
+    const scaling = () => cluster.read(kinds.scaledObject, "scaled-student");
+    expect(await scaling()).toBeUndefined();
+    await podsRun("scaled");
+    await begun("scaled");
+    await eventually("the queue is followed", async () => (await scaling()) !== undefined);
+    expect(await scaling()).toMatchObject({ spec: { scaleTargetRef: { name: "scaled-student" }, minReplicaCount: 0, maxReplicaCount: 3 } });
+    await launcher({ monitor }).pause("scaled", setsOf("scaled"));
+    expect([await scaling(), await replicasOf("scaled")]).toEqual([undefined, 0]);
+    await launch();
+    expect(await replicasOf("scaled")).toBe(1);
+    await eventually("the queue is followed again", async () => (await scaling()) !== undefined);
     const launches = launcher({ monitor });
-    for (const [runId, replicas] of [["sum", 1] as const, ["summand", 4] as const])
+    const shared = [["sum", 1] as const, ["summand", 4] as const];
+    for (const [runId, replicas] of shared)
       await launches.launch(runOf(runId), [
         { runId, role: "learner", replicas: 1 },
         { runId, role: "teacher", teacher: "math", replicas, pool: { key: "def", keepWarmMs: 90_000 } },
       ]);
+    // A pool without work has no pod, and nothing waits for one.
+    for (const [runId] of shared) await begun(runId);
     const deployment = await cluster.read(kinds.deployment, "pool-def");
     expect(await cluster.read(kinds.scaledObject, "pool-def")).toMatchObject({
       metadata: { ownerReferences: [{ kind: "Deployment", uid: deployment!.metadata!.uid }] },

@@ -1,4 +1,7 @@
 import { create } from "@bufbuild/protobuf";
+import type { RoleSet } from "../../../services/controller/launch/launcher.js";
+import type { ControllerContext } from "../../../services/controller/runs/context.js";
+import { stopRun } from "../../../services/controller/runs/steer.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { RetortError } from "../../../services/shared/base/errors.js";
 import { createLog } from "../../../services/shared/base/log.js";
@@ -66,6 +69,75 @@ describe("Supervisor", () => {
     await begin("over", RunState.SUCCEEDED);
     await new Supervisor({ streams, runs, launcher, log }).adopt();
     expect(launcher.launched.map(({ runId }) => runId)).toEqual(["going"]);
+  });
+
+  describe("where a paused run gives back what it holds", () => {
+    class Resting extends FakeLauncher {
+      readonly rested: string[] = [];
+      async pause(runId: string, sets: readonly RoleSet[]): Promise<void> {
+        this.rested.push(`${runId} ${sets.map(({ role }) => role)}`);
+      }
+    }
+    let resting: Resting;
+    let steered: Supervisor;
+    beforeEach(async () => {
+      resting = new Resting();
+      steered = new Supervisor({ streams, runs, launcher: resting, log });
+      await steered.adopt();
+      resting.launched.length = 0;
+    });
+    afterEach(() => steered.close().catch(() => {}));
+    const pause = async (runId: string) => {
+      await runs.setControl(runId, "pause");
+      steered.follow(runId);
+    };
+
+    it("does so when its learner has saved its checkpoint, and not before", async () => {
+      await steered.launch(await begin("resting"));
+      await pause("resting");
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(resting.rested).toEqual([]);
+      await runs.transition("resting", RunState.PAUSED, "");
+      await eventually("it rests", () => resting.rested.length > 0);
+      expect(resting.rested).toEqual(["resting learner,student,teacher"]);
+    });
+
+    it("leaves it so after a restart of the controller, and launches it when it is resumed", async () => {
+      await begin("held", RunState.PAUSED);
+      await runs.setControl("held", "pause");
+      const [next, another] = [new Resting(), new Resting()];
+      const adopting = new Supervisor({ streams, runs, launcher: next, log });
+      await adopting.adopt();
+      await eventually("it rests", () => next.rested.length > 0);
+      expect(next.launched).toEqual([]);
+      await runs.setControl("held", "run");
+      await adopting.resume("held");
+      expect(next.launched.map(({ runId }) => runId)).toEqual(["held"]);
+      // Its learner hasn't come up yet to say that it runs.
+      const later = new Supervisor({ streams, runs, launcher: another, log });
+      await later.adopt();
+      expect(another.launched.map(({ runId }) => runId)).toEqual(["held"]);
+      expect(another.rested).toEqual([]);
+      await adopting.close();
+    });
+
+    it("keeps a run that was resumed in the meantime", async () => {
+      await steered.launch(await begin("quick"));
+      await runs.transition("quick", RunState.PAUSED, "");
+      await runs.setControl("quick", "run");
+      steered.follow("quick");
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(resting.rested).toEqual([]);
+    });
+
+    it("stops a paused run at once: nobody is left to save anything", async () => {
+      await begin("asleep", RunState.PAUSED);
+      await runs.setControl("asleep", "pause");
+      const context = { streams, runs, supervisor: steered, now: () => new Date() } as unknown as ControllerContext;
+      await stopRun(context, "asleep", false);
+      expect(await runs.get("asleep")).toMatchObject({ state: RunState.STOPPED });
+      expect(resting.killed).toEqual(["asleep"]);
+    });
   });
 
   it("takes away what is left of a run that is over, its consumers too", async () => {

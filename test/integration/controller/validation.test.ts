@@ -24,7 +24,7 @@ describe("a spec with faults of every kind", () => {
   beforeAll(async () => {
     directory = await realpath(await mkdtemp(join(tmpdir(), "retort-validation-")));
     await writeFile(join(directory, "rows.jsonl"), `${JSON.stringify({ prompt: "1=" })}\n`);
-    const context = { roots: { roots: `${directory},${resolve(".")}` }, now: () => new Date() } as ControllerContext;
+    const context = { place: { roots: `${directory},${resolve(".")}` }, now: () => new Date() } as ControllerContext;
     const options = { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7 };
     server = new RpcServer([controllerService(() => context)], options, log);
     await server.start();

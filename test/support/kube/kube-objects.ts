@@ -43,12 +43,12 @@ export async function finishJob(api: KubeApi, { metadata }: V1Job, type: "Comple
   await batch.replaceNamespacedJobStatus({ name, namespace, body });
 }
 
-/** A pod of a role whose container has ended or waits, as a kubelet reports it. */
+/** A pod of a role whose container runs, has ended or waits, as a kubelet reports it. */
 export async function makePod(
   api: KubeApi,
   set: PodSet,
   owner: string,
-  what: { readonly message: string; readonly exitCode: number } | { readonly message: string; readonly waiting: string },
+  what: { readonly message: string; readonly exitCode: number } | { readonly message: string; readonly waiting: string } | "running",
 ): Promise<void> {
   const core = api.config(tokens.admin).makeApiClient(CoreV1Api);
   const [namespace, name] = ["default", `${nameOf(set)}-0`];
@@ -57,11 +57,24 @@ export async function makePod(
   const body = await core.createNamespacedPod({ namespace, body: { metadata, spec: { containers } } });
   const now = new Date();
   const state =
-    "waiting" in what
-      ? { waiting: { reason: what.waiting, message: what.message } }
-      : { terminated: { ...what, reason: "Error", startedAt: now, finishedAt: now } };
+    what === "running"
+      ? { running: { startedAt: now } }
+      : "waiting" in what
+        ? { waiting: { reason: what.waiting, message: what.message } }
+        : { terminated: { ...what, reason: "Error", startedAt: now, finishedAt: now } };
   const container = { name: "retort", image: "retort:1", imageID: "", ready: false, restartCount: 0, state };
-  body.status = { phase: "waiting" in what ? "Pending" : "Failed", containerStatuses: [container] };
+  const phase = state.running ? "Running" : state.waiting ? "Pending" : "Failed";
+  body.status = { phase, containerStatuses: [container] };
+  await core.replaceNamespacedPodStatus({ name, namespace, body });
+}
+
+/** The container of a pod that {@link makePod} made runs from now on. */
+export async function runPod(api: KubeApi, set: PodSet): Promise<void> {
+  const core = api.config(tokens.admin).makeApiClient(CoreV1Api);
+  const [namespace, name] = ["default", `${nameOf(set)}-0`];
+  const body = await core.readNamespacedPod({ name, namespace });
+  const container = { name: "retort", image: "retort:1", imageID: "", ready: false, restartCount: 0, state: { running: {} } };
+  body.status = { phase: "Running", containerStatuses: [container] };
   await core.replaceNamespacedPodStatus({ name, namespace, body });
 }
 

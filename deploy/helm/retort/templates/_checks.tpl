@@ -28,12 +28,14 @@
 {{- fail (printf "nats.storage.%s is %s, and the streams of prompts, rollouts, results and events need 512Mi: give it more; the default is 20Gi" $name $size) -}}
 {{- end -}}
 {{- end -}}
+{{- range $profile := prepend (keys $v.profiles | sortAlpha) "" -}}
 {{- range $role := list "learner" "reward" "student" "teacher" -}}
-{{- $config := mergeOverwrite (deepCopy $v.roleDefaults) (deepCopy (index $v.roles $role | default dict)) -}}
+{{- $config := include "retort.role.config" (dict "root" $ "role" $role "profile" $profile) | fromJson -}}
+{{- $where := empty $profile | ternary (printf "roles.%s" $role) (printf "profiles.%s, as roles.%s," $profile $role) -}}
 {{- range $kind := list "requests" "limits" -}}
 {{- range $resource, $_ := index $config.resources $kind | default dict -}}
 {{- if or (eq $resource $config.gpuResource) (hasPrefix "nvidia.com/" $resource) (hasPrefix "amd.com/" $resource) -}}
-{{- fail (printf "roles.%s.resources.%s names %s: say gpus (and gpuResource), which also choose the CUDA image, the toleration and /dev/shm" $role $kind $resource) -}}
+{{- fail (printf "%s.resources.%s names %s: say gpus (and gpuResource), which also choose the CUDA image, the toleration and /dev/shm" $where $kind $resource) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -41,12 +43,19 @@
 {{- range $config.extraVolumes }}{{ $volumes = append $volumes .name }}{{ end -}}
 {{- range $config.extraVolumeMounts -}}
 {{- if not (has .name $volumes) -}}
-{{- fail (printf "roles.%s.extraVolumeMounts mounts %s, which extraVolumes does not have" $role .name) -}}
+{{- fail (printf "%s.extraVolumeMounts mounts %s, which extraVolumes does not have" $where .name) -}}
 {{- end -}}
 {{- end -}}
 {{- range concat (list) $config.sidecars $config.initContainers -}}
 {{- if eq .name "retort" -}}
-{{- fail (printf "roles.%s has a further container named retort, the name of the role's own: name it otherwise" $role) -}}
+{{- fail (printf "%s has a further container named retort, the name of the role's own: name it otherwise" $where) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $role "learner") (hasKey $config.podLabels "kueue.x-k8s.io/queue-name") -}}
+{{- fail (printf "%s.podLabels names a queue of Kueue, which would suspend the learner's Job, as the controller does until every other role of the run has a pod: leave it out for the learner; the other roles' pods may have it" $where) -}}
+{{- end -}}
+{{- if and (eq $config.imageVariant "cpu") (gt (int $config.gpus) 0) -}}
+{{- fail (printf "%s.imageVariant is cpu and gpus is %d: the image without CUDA can't use a GPU; leave imageVariant out" $where (int $config.gpus)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

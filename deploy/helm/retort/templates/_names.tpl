@@ -38,6 +38,17 @@ nats://{{ include "retort.name" . }}-nats.{{ .Release.Namespace }}.svc:4222
 {{- else if .Values.nats.enabled }}{{ include "retort.name" . }}-nats-logins{{ end -}}
 {{- end }}
 
+{{- /* One user per role, with its rights, as nats-server's configuration has them; the passwords are in the environment, from a Secret. */ -}}
+{{- define "retort.nats.users" -}}
+authorization {
+  users: [
+    {{- range $user, $permissions := .Files.Get "files/nats-permissions.json" | fromJson }}
+    { user: {{ $user }}, password: $RETORT_NATS_PASSWORD_{{ upper $user }}, permissions: {{ toRawJson $permissions }} }
+    {{- end }}
+  ]
+}
+{{- end }}
+
 {{- define "retort.nats.monitor" -}}
 {{- if .Values.nats.monitor }}{{ .Values.nats.monitor }}
 {{- else if .Values.nats.enabled }}{{ include "retort.name" . }}-nats.{{ .Release.Namespace }}.svc:8222{{ end -}}

@@ -3,6 +3,7 @@ import { labelsOf, nameOf, selectorOf } from "../../../../services/controller/ku
 import { learnerJob, type ManifestContext, roleDeployment } from "../../../../services/controller/kubernetes/manifests.js";
 import { scaledObject } from "../../../../services/controller/kubernetes/scaled-object.js";
 import type { RoleSet } from "../../../../services/controller/launch/launcher.js";
+import { defaultScaling } from "../../../../services/controller/launch/scaling.js";
 import { errorTable } from "../../../../services/shared/base/errors.js";
 import { RoleSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 
@@ -105,11 +106,29 @@ describe("roleDeployment()", () => {
   });
 });
 
+describe("a role with a profile", () => {
+  const gpu = { ...template, metadata: { labels: { team: "gpu" } }, spec: { ...template.spec, nodeSelector: { gpu: "a100" } } };
+  const templates = { ...context.templates, profiles: { a100: { ...context.templates, learner: gpu, teacher: gpu } } };
+  const spec = create(RoleSpecSchema, { profile: "a100" });
+
+  it("has that profile's pods, and its objects their labels", () => {
+    const job = learnerJob(learner, spec, { ...context, templates }, owner);
+    const deployment = roleDeployment(teacher, spec, { ...context, templates }, owner, 1);
+    for (const { metadata, spec: made } of [job, deployment]) {
+      expect(metadata!.labels!.team).toBe("gpu");
+      expect(made!.template.spec!.nodeSelector).toEqual({ gpu: "a100" });
+    }
+    expect(roleDeployment(student, undefined, { ...context, templates }, owner, 1).spec!.template.spec!.nodeSelector).toEqual({
+      gpu: "h100",
+    });
+  });
+});
+
 describe("scaledObject()", () => {
-  const monitor = { address: "nats:8222", account: "$G" };
+  const monitor = { address: "nats:8222", account: "$G", ...defaultScaling };
 
   it("follows both queues of a teacher from none to the spec's replicas", () => {
-    const { spec } = scaledObject(teacher, context, owner, monitor);
+    const { spec } = scaledObject(teacher, undefined, context, owner, monitor);
     expect(spec).toMatchObject({ scaleTargetRef: { name: nameOf(teacher) }, minReplicaCount: 0, maxReplicaCount: 2 });
     expect((spec.triggers as { metadata: object }[]).map(({ metadata }) => metadata)).toMatchObject([
       { stream: "RETORT_ROLLOUTS", consumer: `teacher-${runId}-math`, natsServerMonitoringEndpoint: "nats:8222" },
@@ -118,7 +137,7 @@ describe("scaledObject()", () => {
   });
 
   it("follows the prompts for a student and the rollouts for a reward", () => {
-    const queue = (set: RoleSet) => scaledObject(set, context, owner, monitor).spec.triggers as { metadata: object }[];
+    const queue = (set: RoleSet) => scaledObject(set, undefined, context, owner, monitor).spec.triggers as { metadata: object }[];
     expect(queue(student)).toMatchObject([{ metadata: { stream: "RETORT_PROMPTS", consumer: `student-${runId}` } }]);
     expect(queue({ ...student, role: "reward" })).toMatchObject([{ metadata: { stream: "RETORT_ROLLOUTS", consumer: `reward-${runId}` } }]);
   });

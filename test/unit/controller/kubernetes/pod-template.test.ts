@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { parsePodTemplates } from "../../../../services/controller/kubernetes/pod-template.js";
+import { parsePodTemplates, templateOf } from "../../../../services/controller/kubernetes/pod-template.js";
 
 const pod = (extra: object = {}) => ({ spec: { containers: [{ name: "retort", image: "retort:1" }], ...extra } });
 const all = { learner: pod(), reward: pod(), student: pod({ nodeSelector: { gpu: "yes" } }), teacher: pod() };
@@ -30,5 +30,25 @@ describe("parsePodTemplates()", () => {
 
   it("refuses what is not YAML", () => {
     expect(() => parsePodTemplates("a: [", "file")).toThrow(/the pod templates in file are not YAML/);
+  });
+});
+
+describe("templateOf()", () => {
+  const h100 = { ...all, teacher: pod({ nodeSelector: { gpu: "h100" } }) };
+  const templates = parsePodTemplates(stringify({ ...all, profiles: { h100 } }), "file");
+
+  it("is the role's, or its profile's", () => {
+    expect(templateOf(templates, "teacher").spec.nodeSelector).toBeUndefined();
+    expect(templateOf(templates, "teacher", "h100").spec.nodeSelector).toEqual({ gpu: "h100" });
+    expect(templateOf(templates, "student", "h100").spec.nodeSelector).toEqual({ gpu: "yes" });
+  });
+
+  it("refuses a profile that is gone, and one that lacks a role", () => {
+    expect(() => templateOf(templates, "learner", "a100")).toThrow(
+      /roles\.learner\.profile is a100; the installation's profiles are: h100/,
+    );
+    expect(() => parsePodTemplates(stringify({ ...all, profiles: { h100: { ...h100, reward: undefined } } }), "file")).toThrow(
+      /profiles\.h100\.reward/,
+    );
   });
 });
