@@ -93,6 +93,12 @@ phases: [{ preset: on_policy_kd, objective: { divergence: ${divergence} }, steps
       for (let i = 0; i < 2; i++) await visitor.page.keyboard.press("ArrowRight");
       shown.push(await visitor.text(".token-values"));
     }
+    // Touch, too, on a screen that has it.
+    await visitor.page.setViewport({ width: 390, height: 900, hasTouch: true });
+    await visitor.page.reload();
+    await (await visitor.page.waitForSelector(".tokens [data-n='2']"))?.tap();
+    shown.push(await visitor.text(".token-values"));
+    expect(shown[2]).toBe(shown[0]);
     expect(shown[0]).toMatch(/^token 3 of \d+ .*divergence \d.*teacher log-prob/);
     expect(shown[1]).toBe(shown[0]);
   });
