@@ -14,9 +14,11 @@ import { openWeightStore } from "../shared/flow/weights/open.js";
 import { checkingController } from "./checking-role.js";
 import type { ControllerSettings } from "./config.js";
 import { Lead } from "./leadership.js";
+import { meterController } from "./meters.js";
 import { type Mark, openLauncher, openMark } from "./open-launcher.js";
 import type { ControllerContext } from "./runs/context.js";
 import { Histories } from "./runs/histories.js";
+import { look } from "./runs/look.js";
 import { logsOfPods, logsUnder } from "./runs/read-logs.js";
 import { Retention } from "./runs/retention.js";
 import { RunStorage } from "./runs/storage.js";
@@ -29,7 +31,6 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
   const roots = rootSettings(settings);
   if (settings.checkOnly) return checkingController(roots);
   const dataDir = resolve(settings.dataDir);
-  const going = metrics.gauge("runs", "runs that are not over");
   const now = () => new Date();
   let streams: Streams | undefined;
   let parts: { readonly context: ControllerContext; readonly retention: Retention } | undefined;
@@ -60,13 +61,17 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
     },
     stop: async () => streams?.close(),
   };
+  meterController(metrics, {
+    dataDir,
+    log,
+    look: () => (lead.isHeld && parts ? look(parts.context.streams, parts.context.runs) : undefined),
+  });
   const adopt: Service = {
     name: "runs",
     start: async () => {
       const { context, retention } = leading();
       await context.supervisor.adopt();
       retention.start();
-      going.set((await context.runs.list()).filter(({ finished }) => !finished).length);
       // Calls come to this one from now on.
       await mark?.(true);
     },

@@ -64,7 +64,7 @@ export function addExportCommand(program: Command): void {
     ],
   )
     .requiredOption("--out <dir>", "where it goes")
-    .option("--force", "take an --out that holds other files, too; they stay, but for those of the same names")
+    .option("--force", "write into an --out that holds other files; only files of the same names are replaced")
     .addOption(new Option("--format <format>", "what is written").choices(["hf", "onnx"]).default("hf"))
     .addOption(new Option("--dtype <dtype>", "of a Hugging Face directory: the weights' element type").choices(Object.keys(storedNames)))
     .option("--merged", "of an adapter: the model that it makes with its base, instead of the adapter; --format onnx always is")

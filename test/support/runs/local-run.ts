@@ -93,6 +93,12 @@ export class LocalCluster {
     return Promise.all(ports.map(async (port) => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()));
   }
 
+  /** The metrics that the controller reports. */
+  async metricsOfController(): Promise<string> {
+    const [, port] = /"metricsPort":(\d+)/.exec(await readFile(join(this.directory, "controller.log"), "utf8")) ?? [];
+    return (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  }
+
   /** Gathers every sequence that students and learner send on, as they are; for tests of what flows. */
   gather(): Sequence[] {
     const sequences: Sequence[] = [];
