@@ -148,7 +148,7 @@ phases: [{ preset: on_policy_kd, objective: { divergence: ${divergence} }, steps
     await visitor.visit(`${cluster.page}/#/compare/${ids.join()}`, ".chart");
     const titles = await visitor.page.$$eval(".chart b", (found) => found.map(({ textContent }) => textContent));
     expect(titles).toEqual(expect.arrayContaining(["loss (forward_kl)", "loss (reverse_kl)", "entropy"]));
-    await visitor.page.click("summary::-p-text(Completions side by side)");
+    await visitor.page.locator("summary::-p-text(Completions side by side)").click();
     await visitor.page.waitForSelector(".beside ins");
     expect(await visitor.page.$$eval(".beside:first-of-type .columns > div", ({ length }) => length)).toBe(3);
     expect(await visitor.violations()).toEqual([]);
