@@ -38,7 +38,7 @@ const decided = new Set([
     "weightUrl",
   ],
   ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
-  ...["rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
+  ...["environmentToken", "rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
   ...["launcher", "leaderLabel", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
   ...["checkOnly", "describeOnly", "index", "model", "pool", "run", "teacher"],
 ]);
@@ -268,6 +268,7 @@ const values = z
         enabled: z.boolean(),
         callers: list("NetworkPolicyPeers that may call the controller; empty: all"),
         scrapers: list("NetworkPolicyPeers that may read metrics; empty: all"),
+        studentEgress: list("NetworkPolicyEgressRules of the student role, for environments that other servers are"),
         rewardEgress: list("NetworkPolicyEgressRules of the reward role, for rewards that other servers evaluate"),
         teacherEgress: list("NetworkPolicyEgressRules of teachers and controller, for teachers whose models other servers run"),
         apiServerPorts: z.array(z.int()).min(1),

@@ -88,6 +88,7 @@ export class RunCheck {
       const description = this.#take(teacher.server ? `teachers[${i}].server` : field, reading);
       return description ? describedTeacher(teacher, i, description, student) : [];
     });
+    if (student && run.environment) this.#add(environmentProblems(student));
     if (student)
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
     this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec, student), ...offerProblems(spec, run, teachers)]);
@@ -155,6 +156,17 @@ export class RunCheck {
     );
   }
 }
+
+/** Why a student can't go on with a conversation. */
+const environmentProblems = ({ layout, name }: StudentModel): Problem[] =>
+  layout === "one"
+    ? []
+    : [
+        {
+          fieldPath: "environment",
+          description: `answers within the text that a student goes on with, and ${name} is an encoder-decoder, which reads its prompt apart; take a decoder, or leave the environment out`,
+        },
+      ];
 
 /** Teachers of one key are one. */
 const keyOf = ({ model, server }: TeacherSource): string => JSON.stringify([model, server ? toJson(ServerSpecSchema, server) : null]);

@@ -4,6 +4,7 @@ import { teacherPrompts } from "../../shared/codec/teacher-prompts.js";
 import { columnsIn, columnsOf, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { type RowNeeds, rowProblems } from "../../shared/flow/prompts/needs.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
+import { answerRoleOf, resolveEnvironment } from "../../shared/flow/runs/environment.js";
 import { type TeacherPromptSettings, teacherPromptsOf } from "../../shared/flow/runs/teacher-prompts.js";
 import { Encoder } from "../../shared/ml/text/encoder.js";
 import type { CheckedRun, SpecWarning } from "./checked-run.js";
@@ -40,7 +41,8 @@ export async function dataFindings(
   if (!student) return { problems, warnings: [] };
   const encoder = new Encoder(student.words, student.ends.ids, chatOfData(data, undefined), student.layout);
   const own = teacherPromptsOf(spec);
-  const outcomes = outcomesOf(rows, encoder, teacherPrompts(own, data.chat));
+  const answerRole = answerRoleOf(resolveEnvironment(spec.environment));
+  const outcomes = outcomesOf(rows, encoder, teacherPrompts(own, data.chat), answerRole);
   const refusal = refusalOf(outcomes);
   if (refusal) return { problems: [...problems, { fieldPath: `${needs.field}.path`, description: refusal }], warnings: [] };
   const items = outcomes.flatMap(({ item }) => item ?? []);

@@ -1,4 +1,4 @@
-import { type Phase, resolveLora } from "../../shared/flow/runs/resolve.js";
+import { type Phase, type ResolvedRun, resolveLora } from "../../shared/flow/runs/resolve.js";
 import { loraOf } from "../../shared/ml/models/adapter/layers.js";
 import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
 import { inferenceBytes, learnerBytes, microBatchTokensFor } from "../../shared/ml/models/memory-estimate.js";
@@ -30,7 +30,7 @@ export function memoryOf({ spec, run, student, teachers }: CheckedRun): RoleMemo
   const choice = resolveLora(spec.student.lora);
   const lora = choice && loraOf(config, choice);
   const learner = run.phases.map((phase) =>
-    learnerBytes(config, { ...loadOf(phase, config), lora, baseDtype: known(spec.roles?.learner?.dtype || dtype) }),
+    learnerBytes(config, { ...loadOf(phase, run, config), lora, baseDtype: known(spec.roles?.learner?.dtype || dtype) }),
   );
   const own = inferenceBytes(parameterCount(config), config.vocabSize, known(spec.roles?.student?.dtype));
   return [
@@ -57,8 +57,8 @@ export function memoryWarnings(checked: CheckedRun, machine: number | undefined)
 }
 
 /** The largest micro-batch that a phase may have. */
-function loadOf({ batchSize, samplesPerPrompt, sampling, optimizer }: Phase, config: ModelConfig) {
-  const length = Math.min(2 * sampling.maxNewTokens, config.maxPositions);
+function loadOf({ batchSize, samplesPerPrompt, sampling, optimizer }: Phase, { environment }: ResolvedRun, config: ModelConfig) {
+  const length = Math.min(2 * sampling.maxNewTokens + (environment?.maxReplyTokens ?? 0), config.maxPositions);
   const { gradientCheckpointing } = optimizer;
   const most = optimizer.microBatchTokens || microBatchTokensFor(config, length, gradientCheckpointing);
   return { tokens: Math.min(batchSize * samplesPerPrompt * length, Math.max(most, length)), length, gradientCheckpointing };

@@ -23,8 +23,14 @@ export const manager = "retort-controller";
 /** A set of pods of a run, whatever their number. */
 export type RunPods = Pick<RoleSet, "runId" | "role" | "teacher">;
 
+/** The pods of a teacher that runs share. */
+export interface PoolPods {
+  readonly role: "teacher";
+  readonly poolKey: string;
+}
+
 /** A set of pods: a run's, or a pool's. */
-export type PodSet = RunPods | { readonly role: "teacher"; readonly pool: string };
+export type PodSet = RunPods | PoolPods;
 
 const roles = ["learner", "reward", "student", "teacher"] as const satisfies readonly RoleName[];
 
@@ -52,7 +58,7 @@ export const labelsOf = (set: PodSet, owner: string): Record<string, string> => 
 /** The labels that tell a set's pods from all others of the installation. */
 export function ownLabelsOf(set: PodSet): Record<string, string> {
   const component = { [labels.component]: set.role };
-  if ("pool" in set) return { ...component, [labels.pool]: set.pool };
+  if ("poolKey" in set) return { ...component, [labels.pool]: set.poolKey };
   const { runId, teacher } = set;
   return { ...component, [labels.run]: runId, ...(teacher === undefined ? {} : { [labels.teacher]: teacher }) };
 }
@@ -66,7 +72,7 @@ const longestName = 52;
 
 /** Name of the Job or Deployment of a set of pods: readable, and a run's cut with a digest where it would be too long. */
 export function nameOf(set: PodSet): string {
-  if ("pool" in set) return `pool-${set.pool}`;
+  if ("poolKey" in set) return `pool-${set.poolKey}`;
   const { runId, role, teacher } = set;
   const name = [runId, role, teacher].filter((part) => part !== undefined).join("-");
   if (name.length <= longestName) return name;

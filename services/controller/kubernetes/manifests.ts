@@ -110,7 +110,7 @@ function roleContainer(container: V1Container, set: PodSet, spec: RoleSpec | und
   const { role } = set;
   const flags: Readonly<Record<string, string | number | undefined>> = {
     role,
-    ...("pool" in set ? { pool: set.pool } : { run: set.runId, teacher: set.teacher }),
+    ...("poolKey" in set ? { pool: set.poolKey } : { run: set.runId, teacher: set.teacher }),
     ...roleFlags(role, spec),
   };
   const own = Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));

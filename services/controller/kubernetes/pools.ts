@@ -57,7 +57,7 @@ export class KubernetesPools {
     members.cooling = undefined;
     members.keepWarmMs = keepWarmMs;
     members.sets.set(`${set.runId}/${set.teacher}`, set);
-    const pods = { role: "teacher", pool: key } as const;
+    const pods = { role: "teacher", poolKey: key } as const;
     const most = Math.max(...[...members.sets.values()].map(({ replicas }) => replicas));
     let deployment = await cluster.read<V1Deployment>(kinds.deployment, nameOf(pods));
     const unlike = !monitor && (deployment?.spec?.replicas ?? 0) < most;
@@ -112,7 +112,7 @@ export class KubernetesPools {
   async #remove(key: string): Promise<void> {
     const { cluster } = this.#options;
     // What scales it is its own.
-    await cluster.delete(kinds.deployment, nameOf({ role: "teacher", pool: key }));
+    await cluster.delete(kinds.deployment, nameOf({ role: "teacher", poolKey: key }));
     if (this.#pools.get(key)?.sets.size === 0) this.#pools.delete(key);
   }
 }

@@ -61,7 +61,7 @@ export function pooledScaledObject(
   { address, account }: QueueMonitor,
 ): ScaledObject {
   const { apiVersion, kind } = kinds.scaledObject;
-  const set = { role: "teacher", pool } as const;
+  const set = { role: "teacher", poolKey: pool } as const;
   const queues = members.flatMap(queuesOf).map((queue, i) => ({ ...queue, name: `queue_${i}` }));
   return {
     apiVersion,

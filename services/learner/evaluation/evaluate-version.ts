@@ -2,7 +2,7 @@ import { RetortError } from "../../shared/base/errors.js";
 import { purge } from "../../shared/base/streams/ensure.js";
 import type { Item } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
-import { promptsPerMessage, type RecordSize, rolloutBytesPerToken } from "../../shared/codec/task-capacity.js";
+import { besideBytes, promptsPerMessage, type RecordSize, rolloutBytesPerToken } from "../../shared/codec/task-capacity.js";
 import { recordedRows } from "../../shared/flow/prompts/plan.js";
 import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
@@ -43,12 +43,12 @@ const promptsWorthFull = 8;
 export function evaluationSignal(
   samples: number,
   maxNewTokens: number,
-  size: Pick<RecordSize, "vocabSize" | "maxPayloadBytes" | "teacherPromptTokens">,
+  size: Pick<RecordSize, "vocabSize" | "maxPayloadBytes" | "teacherPromptTokens" | "replyTokens">,
   largestK?: number,
 ) {
   const capacity = ({ kind, k }: Signal) => {
     const perToken = signals[kind].bytesPerToken({ k }, { vocab: size.vocabSize, hidden: 0 });
-    const rollout = maxNewTokens * rolloutBytesPerToken + 4 * size.teacherPromptTokens;
+    const rollout = maxNewTokens * rolloutBytesPerToken + besideBytes(size);
     return promptsPerMessage(samples * Math.max(maxNewTokens * perToken, rollout), size);
   };
   const whole = capacity(wholeDistribution);

@@ -46,6 +46,8 @@ export interface ItemsRequest {
   readonly chat: ChatSettings;
   /** What the run's teachers read instead of the student's prompts. */
   readonly teacherPrompts: readonly TeacherPromptSettings[];
+  /** The role in which an environment answers the student; undefined where none does. */
+  readonly answerRole: string | undefined;
 }
 
 /** What the learner must know of its student. */
@@ -102,12 +104,12 @@ export class TrainHost {
   }
 
   /** Reads a dataset's rows into tokens. @throws InvalidArgument naming what the rows lack, or the rows that are refused */
-  async readItems({ path, columns, limit, needs, chat, teacherPrompts: own }: ItemsRequest): Promise<Item[]> {
+  async readItems({ path, columns, limit, needs, chat, teacherPrompts: own, answerRole }: ItemsRequest): Promise<Item[]> {
     const rows = await readDataset(path, columns, limit);
     checkRows(rows, needs, await columnsIn(path));
     const { tokenizer, config } = this.#loaded.model;
     const encoder = new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config));
-    return itemsOf(rows, encoder, teacherPrompts(own, chat.chat));
+    return itemsOf(rows, encoder, teacherPrompts(own, chat.chat), answerRole);
   }
 
   /** The texts of tokens. */

@@ -100,10 +100,11 @@ function sampleOf({ batch, origins }: Assembled, member: number, tokens: string[
   const { samplerLogprobs, score, advantage } = batch[member]!;
   const { results, at, staleness, finished } = origins[member]!;
   const { rollout, reward } = results;
-  const { promptText, reference } = rollout.sequences[at]!;
+  const { promptText, reference, replies } = rollout.sequences[at]!;
   const judged = reward?.rewards[at];
   return {
     ...{ prompt: promptText, reference, tokens, finished },
+    replies: replies.filter(({ at }) => at < tokens.length).map(({ at, text }) => ({ at, text })),
     divergence: [...stats.divergence],
     entropy: [...stats.entropy],
     learnerLogprobs: [...stats.logprobs],

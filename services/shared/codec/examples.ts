@@ -2,6 +2,7 @@
 import { RetortError } from "../base/errors.js";
 import { found } from "../base/found.js";
 import type { Row } from "../flow/prompts/row.js";
+import { toWire, type WireConversation } from "../ml/text/conversation.js";
 import type { EncodedExample, Encoder, Example } from "../ml/text/encoder.js";
 import { promptOfRow } from "./prompt-of-row.js";
 import type { TeacherPrompts } from "./teacher-prompts.js";
@@ -16,6 +17,8 @@ export interface Item {
   readonly teacher: string;
   /** The prompt that the teacher reads instead, in the student's tokens; absent where it reads `promptIds`. */
   readonly teacherPromptIds?: Int32Array;
+  /** What `promptIds` say, where an environment answers the student. */
+  readonly conversation?: WireConversation;
 }
 
 /** A row in tokens, or why it has none. */
@@ -30,8 +33,9 @@ const batchRows = 2048;
  * Every row in tokens, or why it has none; nothing is thrown for a row.
  *
  * @param own the prompts that teachers read; by default the students'
+ * @param answerRole the role in which an environment answers the student, where one does: items then have their conversations
  */
-export function outcomesOf(rows: readonly Row[], encoder: Encoder, own: TeacherPrompts = () => undefined): Outcome[] {
+export function outcomesOf(rows: readonly Row[], encoder: Encoder, own: TeacherPrompts = () => undefined, answerRole?: string): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let start = 0; start < rows.length; start += batchRows) {
     const batch = rows.slice(start, start + batchRows);
@@ -39,7 +43,22 @@ export function outcomesOf(rows: readonly Row[], encoder: Encoder, own: TeacherP
     for (const [i, encoded] of encoder.examples(batch.map(exampleOf)).entries())
       outcomes.push(outcomeOf(batch[i]!, encoded, forTeachers[i]));
   }
-  return outcomes;
+  return answerRole === undefined ? outcomes : outcomes.map((outcome) => withConversation(outcome, encoder, answerRole));
+}
+
+/** An item with its conversation, or why no environment can answer it. */
+function withConversation(outcome: Outcome, encoder: Encoder, answerRole: string): Outcome {
+  const { row, item } = outcome;
+  if (!item) return outcome;
+  const conversation = encoder.conversationOf(promptOfRow(row));
+  if (!conversation)
+    return {
+      row,
+      refusal:
+        "the prompt is plain text, and an environment answers in the chat template: set data.chat: true, or give messages (data.messagesField)",
+    };
+  const refusal = encoder.replyRefusal(conversation, answerRole);
+  return refusal === undefined ? { row, item: { ...item, conversation: toWire(conversation) } } : { row, refusal };
 }
 
 function outcomeOf(row: Row, encoded: EncodedExample, forTeacher: Int32Array | string | undefined): Outcome {
@@ -89,8 +108,8 @@ export function refusalOf(outcomes: readonly Outcome[]): string | undefined {
 }
 
 /** Every row in tokens. @throws InvalidArgument naming the rows that cannot be encoded, and why the first one cannot */
-export function itemsOf(rows: readonly Row[], encoder: Encoder, own?: TeacherPrompts): Item[] {
-  const outcomes = outcomesOf(rows, encoder, own);
+export function itemsOf(rows: readonly Row[], encoder: Encoder, own?: TeacherPrompts, answerRole?: string): Item[] {
+  const outcomes = outcomesOf(rows, encoder, own, answerRole);
   const refusal = refusalOf(outcomes);
   if (refusal) throw new RetortError("InvalidArgument", refusal, { fieldPath: "data.path" });
   return outcomes.flatMap(({ item }) => item ?? []);

@@ -12,12 +12,18 @@ export interface RecordSize {
   readonly maxTokens: number;
   /** Longest prompt that a teacher reads instead of the student's, in tokens; 0 if none does. */
   readonly teacherPromptTokens: number;
+  /** Most tokens of an environment's answers to one sample; 0 where there is none. */
+  readonly replyTokens: number;
   /** Largest message that the NATS server takes. */
   readonly maxPayloadBytes: number;
 }
 
 /** Bytes per token of a rollout: ids, log-probabilities and versions. */
 export const rolloutBytesPerToken = 16;
+
+/** Bytes of what a rollout carries beside its completion: ids of the teacher's own prompt, and an environment's answers, with their texts. */
+export const besideBytes = ({ teacherPromptTokens, replyTokens }: Pick<RecordSize, "teacherPromptTokens" | "replyTokens">): number =>
+  4 * teacherPromptTokens + 12 * replyTokens;
 
 /** Share of a message that the arrays may take; the rest is for texts and framing. */
 const payloadShare = 0.9;
@@ -32,12 +38,12 @@ export const promptsPerMessage = (perPromptBytes: number, { maxPayloadBytes }: P
  * @throws InvalidArgument if not even one prompt's do, with the way out
  */
 export function taskCapacity({ objective, samplesPerPrompt }: Phase, size: RecordSize): number {
-  const { vocabSize, hiddenSize, maxTokens, teacherPromptTokens, maxPayloadBytes } = size;
+  const { vocabSize, hiddenSize, maxTokens, maxPayloadBytes } = size;
   const { studentChooses, bytesPerToken } = signals[objective.signal];
   const perToken = needsScore(objective) ? bytesPerToken(objective, { vocab: vocabSize, hidden: hiddenSize }) : 0;
   // With the rollout's arrays travel the classes that the student chose.
   const rollout = rolloutBytesPerToken + (studentChooses ? 4 * objective.k : 0);
-  const perPrompt = samplesPerPrompt * Math.max(maxTokens * perToken, maxTokens * rollout + 4 * teacherPromptTokens);
+  const perPrompt = samplesPerPrompt * Math.max(maxTokens * perToken, maxTokens * rollout + besideBytes(size));
   const capacity = promptsPerMessage(perPrompt, size);
   if (capacity >= 1) return capacity;
   throw new RetortError(

@@ -7,10 +7,14 @@ import type { Answer, ScoreInput } from "../ml/signals/signal.js";
 import type { TrainSequence } from "../ml/training/batch.js";
 import { type Every, fromScoreRecord, type ScoreContext } from "./score-record.js";
 
-/** A sequence's prompt and completion. @throws DataLoss naming the array that is missing or damaged, after `where` */
-export const sequenceTokens = ({ promptIds, completionIds }: Pick<Sequence, "promptIds" | "completionIds">, where = ""): SequenceText => ({
+/** A sequence's prompt, completion and replies. @throws DataLoss naming the array that is missing or damaged, after `where` */
+export const sequenceTokens = (
+  { promptIds, completionIds, replies }: Pick<Sequence, "promptIds" | "completionIds" | "replies">,
+  where = "",
+): SequenceText => ({
   promptIds: toInt32(promptIds, `${where}promptIds`),
   completionIds: toInt32(completionIds, `${where}completionIds`),
+  ...(replies.length > 0 && { replies: replies.map(({ at, ids }, i) => ({ at, ids: toInt32(ids, `${where}replies[${i}].ids`) })) }),
 });
 
 /**
@@ -62,11 +66,14 @@ export function trainSequence({ sequence, score, signal, headDigest, sampled }: 
 
 /** A sequence with only the first `tokens` of its completion; 0 keeps all of them. */
 export function firstTokens(sequence: TrainSequence, tokens: number): TrainSequence {
-  const { completionIds, samplerLogprobs, score } = sequence;
+  const { replies, ...rest } = sequence;
+  const { completionIds, samplerLogprobs, score } = rest;
   if (tokens === 0 || tokens >= completionIds.length) return sequence;
+  const read = replies?.filter(({ at }) => at < tokens) ?? [];
   return {
-    ...sequence,
+    ...rest,
     completionIds: completionIds.subarray(0, tokens),
+    ...(read.length > 0 ? { replies: read } : {}),
     ...(samplerLogprobs ? { samplerLogprobs: samplerLogprobs.subarray(0, tokens) } : {}),
     ...(score ? { score: firstRows(score, tokens, completionIds.length) } : {}),
   };

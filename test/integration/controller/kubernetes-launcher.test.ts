@@ -178,7 +178,7 @@ const setsOf = (runId: string): RoleSet[] => [
       const launches = launcher();
       const exits = await watched(() => {}, launches);
       for (const runId of ["lost", "losing"]) await launches.launch(runOf(runId), shared(runId, 1));
-      await makePod(api, { role: "teacher", pool: "abc" }, owner, { exitCode: 66, message: '{"level":60,"msg":"no such model"}' });
+      await makePod(api, { role: "teacher", poolKey: "abc" }, owner, { exitCode: 66, message: '{"level":60,"msg":"no such model"}' });
       const own = () => exits.filter(({ set }) => /^los/.test(set.runId));
       await eventually("both ends are told", () => own().length >= 2);
       expect(own().map(({ set, message }) => [set.runId, set.teacher, message])).toEqual([

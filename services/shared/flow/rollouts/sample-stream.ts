@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Conversation } from "../../gen/retort/v1/conversation_pb.js";
 import { FinishReason } from "../../gen/retort/v1/flow_pb.js";
-import type { Conversation, PromptInput, SampleRequest, SampleResponseSchema } from "../../gen/retort/v1/student_pb.js";
+import type { PromptInput, SampleRequest, SampleResponseSchema } from "../../gen/retort/v1/student_pb.js";
 import { toInt32, toRecord } from "../arrays.js";
 import { chatOfCall, type ResolvedChat } from "../runs/chat.js";
 import type { SamplingSettings } from "../runs/resolve.js";

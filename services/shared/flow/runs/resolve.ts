@@ -10,6 +10,7 @@ import type {
   TrackingSpec,
 } from "../../gen/retort/v1/run_spec_pb.js";
 import { type Closed, closedValue } from "./closed-value.js";
+import { type EnvironmentSettings, resolveEnvironment } from "./environment.js";
 import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
 import { presets } from "./presets.js";
 
@@ -97,6 +98,8 @@ export interface ResolvedRun {
   /** undefined if nothing is evaluated. */
   readonly evaluation: EvaluationSettings | undefined;
   readonly tracking: TrackingSettings;
+  /** undefined where a completion is one turn. */
+  readonly environment: EnvironmentSettings | undefined;
 }
 
 /** What is recorded of a run beside its figures; as TrackingSpec in run_spec.proto. */
@@ -158,6 +161,7 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
     evaluation,
     tracking: resolveTracking(spec.tracking, last),
+    environment: resolveEnvironment(spec.environment),
   };
 }
 

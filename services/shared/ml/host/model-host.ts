@@ -31,9 +31,20 @@ import { type Precision, precisionOf } from "../scoring/precision.js";
 import { Scorer } from "../scoring/scorer.js";
 import { buffersOf, type Score, type Signal } from "../signals/score.js";
 import type { ScoreInput } from "../signals/signal.js";
-import { type ChatSettings, completionTexts } from "../text/encoder.js";
+import { completionTexts } from "../text/completion-texts.js";
+import type { ChatSettings } from "../text/encoder.js";
 import type { Tokenizer } from "../text/tokenizer.js";
-import { type EncodedPair, encodePairs, encodePrompts, type PromptInput, type PromptPair, type TextModel } from "./texts.js";
+import {
+  type EncodedPair,
+  type EncodedReply,
+  encodePairs,
+  encodePrompts,
+  encodeReplies,
+  type PromptInput,
+  type PromptPair,
+  type ReplyRequest,
+  type TextModel,
+} from "./texts.js";
 
 /** Where a host finds its model: a directory, and that of the base model, where an adapter's says another one. */
 export interface ModelSource {
@@ -175,6 +186,11 @@ export class ModelHost {
   /** Prompts and completions in tokens; see {@link encodePairs}. @throws InvalidArgument naming the sequence */
   encodePairs(pairs: readonly PromptPair[], chat: ChatSettings): EncodedPair[] {
     return encodePairs(this.#texts, pairs, chat);
+  }
+
+  /** What stands between turns of conversations; see {@link encodeReplies}. */
+  encodeReplies(requests: readonly ReplyRequest[], chat: ChatSettings): EncodedReply[] {
+    return encodeReplies(this.#texts, requests, chat);
   }
 
   /** The texts of completions: what prompt and completion say together, less what the prompt says alone. */

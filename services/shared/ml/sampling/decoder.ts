@@ -104,7 +104,7 @@ export class Decoder {
   async run(rows: readonly Row[], length: RunLength): Promise<Outputs> {
     const { encoder } = architectureOf(this.config);
     const prompts = encoder ? await this.#readPrompts(encoder, rows) : {};
-    const reach = Math.max(...rows.map(({ request, params }) => request.promptIds.length + params.maxNewTokens));
+    const reach = Math.max(...rows.map(({ request, mostTokens }) => request.promptIds.length + mostTokens));
     const session = await this.#sessions.get("decode", reach, (room) =>
       Session.create(
         decodeGraph({

@@ -3,7 +3,7 @@ import { deferred } from "../../../shared/base/deferred.js";
 import { RetortError } from "../../../shared/base/errors.js";
 import type { ServerSpec } from "../../../shared/gen/retort/v1/server_pb.js";
 import { encodePairs, encodePrompts, type TextModel } from "../../../shared/ml/host/texts.js";
-import { completionTexts } from "../../../shared/ml/text/encoder.js";
+import { completionTexts } from "../../../shared/ml/text/completion-texts.js";
 import type { BackendOptions, TeacherBackend, TeacherFacts, TeacherModel, TeacherSource } from "../backend.js";
 import { Endpoint } from "./endpoint.js";
 import { ServerMeters } from "./meters.js";

@@ -1,13 +1,11 @@
-import { addressOf, tokenFor } from "../../../services/reward/judge-tokens.js";
-import { isLoopback } from "../../../services/shared/base/paths.js";
+import { isLoopback } from "../../../../../services/shared/base/paths.js";
+import { foreignAddress, foreignToken, isForeignAddress } from "../../../../../services/shared/base/rpc/foreign-address.js";
 
-const settings = (rewardTokenHosts: string, rewardTokenPlaintext = false) => ({
-  rewardToken: "secret",
-  rewardTokenHosts,
-  rewardTokenPlaintext,
-});
+const settings = (tokenHosts: string, tokenPlaintext = false) => ({ token: "secret", tokenHosts, tokenPlaintext });
+const tokenFor = (address: string, rules: { token: string | undefined; tokenHosts: string; tokenPlaintext: boolean }) =>
+  foreignToken(foreignAddress(address, "reward"), "reward", rules);
 
-describe("tokenFor()", () => {
+describe("foreignToken()", () => {
   it.each([
     ["https://judge.example:443", "judge.example:443", "secret"],
     ["https://JUDGE.example:443", "other:1, judge.EXAMPLE:443 ,", "secret"],
@@ -19,24 +17,24 @@ describe("tokenFor()", () => {
     ["https://evil:443", "", undefined],
     ["127.0.0.1:80", "", undefined],
   ])("for %s with hosts %p is %p", (address, hosts, token) => {
-    expect(tokenFor(addressOf(address), settings(hosts))).toBe(token);
+    expect(tokenFor(address, settings(hosts))).toBe(token);
   });
 
   it.each(["judge.example:80", "10.0.0.1:80", "127.0.0.1.evil.example:80", "localhost.evil.example:80", "[::2]:80"])(
     "never goes to %s in plain text, unless the operator says so",
     (address) => {
-      expect(() => tokenFor(addressOf(address), settings(address))).toThrow(/in plain text; give its address as https:\/\//);
-      expect(tokenFor(addressOf(address), settings(address, true))).toBe("secret");
-      expect(tokenFor(addressOf(`https://${address}`), settings(address))).toBe("secret");
+      expect(() => tokenFor(address, settings(address))).toThrow(/in plain text; give its address as https:\/\//);
+      expect(tokenFor(address, settings(address, true))).toBe("secret");
+      expect(tokenFor(`https://${address}`, settings(address))).toBe("secret");
     },
   );
 
   it("is none where there is none", () => {
-    expect(tokenFor(addressOf("a:1"), { ...settings("a:1"), rewardToken: undefined })).toBeUndefined();
+    expect(tokenFor("a:1", { ...settings("a:1"), token: undefined })).toBeUndefined();
   });
 });
 
-describe("addressOf()", () => {
+describe("foreignAddress()", () => {
   it.each([
     "unix:/tmp/socket",
     "unix:80/x",
@@ -51,7 +49,8 @@ describe("addressOf()", () => {
     "https://a:1/x",
     "ipv4:1.1.1.1:1",
   ])("refuses %p", (text) => {
-    expect(() => addressOf(text)).toThrow(/isn't the address of a reward server/);
+    expect(() => foreignAddress(text, "environment")).toThrow(/isn't the address of a server \(environment\)/);
+    expect(isForeignAddress(text)).toBe(false);
   });
 });
 
