@@ -79,7 +79,7 @@ describe("SampleRecorder", () => {
             ...{ prompt: "prompt 1", reference: "right", tokens: ["<1>", "<9>"], finished: false },
             ...{ divergence: [0.5, 0.25], entropy: [1, 2], learnerLogprobs: [-1.5, -2.5] },
             ...{ samplerLogprobs: [-1, -2], teacherLogprobs: [-3, -4], advantage: [1, 1] },
-            ...{ teacher: "maths", staleness: 1, source: Source.STUDENT, reward: 1, rewardComponents: { exact: 1 } },
+            ...{ teacher: "maths", staleness: 1, source: Source.STUDENT, reward: 1, rewardComponents: { exact: 1 }, replies: [] },
           },
         ],
       },
