@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import type { Command } from "commander";
 import { wantsJson } from "./cli/command.js";
-import { locateArguments } from "./cli/located.js";
-import { makeProgram } from "./cli/program.js";
+import { bareProgram, commandNames, loadCommands } from "./cli/program.js";
+import { locateArguments } from "./cli/runs/located.js";
 import { supervisor } from "./cli/supervise.js";
 import { errorTable, RetortError } from "./shared/base/errors.js";
 
@@ -20,15 +20,28 @@ const refuse = (program: Command): Command =>
     process.exit(exitCode ? errorTable.InvalidArgument.exit : 0);
   });
 
-const word = process.argv.slice(2).find((argument) => !argument.startsWith("-"));
-const program = await makeProgram(refuse, word);
+const program = bareProgram(refuse);
 // `--json` is understood before the command and behind it.
 program.hook("preAction", async (_, command) => {
   if (command.opts<{ json?: boolean }>().json) program.setOptionValue("json", true);
   await locateArguments(command);
 });
 
-program.parseAsync().catch(async (thrown: unknown) => {
+async function main(argv: readonly string[]): Promise<void> {
+  const [word = "", separator] = argv;
+  if (word === "complete" && separator === "--") {
+    const { complete } = await import("./cli/completion/complete.js");
+    const load = async (name: string) => commandNames.includes(name) && loadCommands(program, name);
+    return complete(program, argv.slice(2), { names: commandNames, load });
+  }
+  await loadCommands(
+    program,
+    argv.find((argument) => !argument.startsWith("-")),
+  );
+  await program.parseAsync();
+}
+
+main(process.argv.slice(2)).catch(async (thrown: unknown) => {
   // What a command says that is being ended is a consequence of that.
   await supervisor.ending;
   const error = RetortError.from(thrown);

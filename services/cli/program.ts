@@ -13,8 +13,11 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["demo", async () => (await import("./demo/command.js")).addDemoCommand],
   ["doctor", async () => (await import("./machine/doctor-command.js")).addDoctorCommand],
   ["setup", async () => (await import("./machine/setup-command.js")).addSetupCommand],
+  ["completion", async () => (await import("./completion/command.js")).addCompletionCommand],
   ["reproduce", async () => (await import("./reproduce/command.js")).addReproduceCommand],
   ["up validate run watch runs rm pause stop resume", async () => (await import("./runs/run-commands.js")).addRunCommands],
+  ["upload uploads", async () => (await import("./runs/upload-command.js")).addUploadCommands],
+  ["top", async () => (await import("./runs/top-command.js")).addTopCommand],
   ["logs", async () => (await import("./runs/logs-command.js")).addLogsCommand],
   ["report", async () => (await import("./report/report-command.js")).addReportCommand],
   ["audit", async () => (await import("./runs/audit.js")).addAuditCommand],
@@ -31,13 +34,21 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["serve", async () => (await import("./serve.js")).addServeCommand],
 ];
 
+/** What the commands are called, in the order of the help. */
+export const commandNames: readonly string[] = commands.flatMap(([names]) => names.split(" "));
+
+/** Adds the commands that a word may name to a program; all of them where none is called so. */
+export async function loadCommands(program: Command, word = ""): Promise<void> {
+  const asked = commands.filter(([names]) => names.split(" ").includes(word));
+  for (const [, load] of asked.length ? asked : commands) (await load())(program);
+}
+
 /**
- * `retort` with its commands, as yet without what happens around one.
+ * `retort` without its commands.
  *
  * @param prepare sets what the commands are to inherit
- * @param word loads the commands that this may name; all of them where none is called so
  */
-export async function makeProgram(prepare: (program: Command) => void, word = ""): Promise<Command> {
+export function bareProgram(prepare: (program: Command) => void): Command {
   const program = new Command("retort")
     .description("On-policy distillation of language models as a distributed service.")
     .version(version)
@@ -60,7 +71,12 @@ Exit codes: 0 done, 64 wrong input, 66 not found, 69 no server, 70 a bug, 75 try
     )
     .enablePositionalOptions();
   prepare(program);
-  const asked = commands.filter(([names]) => names.split(" ").includes(word));
-  for (const [, load] of asked.length ? asked : commands) (await load())(program);
+  return program;
+}
+
+/** `retort` with its commands, as yet without what happens around one. @param prepare as {@link bareProgram} @param word as {@link loadCommands} */
+export async function makeProgram(prepare: (program: Command) => void, word = ""): Promise<Command> {
+  const program = bareProgram(prepare);
+  await loadCommands(program, word);
   return program;
 }
