@@ -119,7 +119,19 @@ describe("ControllerService, asked with anything", () => {
         listUploads: [create(ListUploadsRequestSchema)],
         deleteUpload: [create(DeleteUploadRequestSchema, { reference: `upload://${"0".repeat(64)}` })],
       },
-      unlike: ["StartRun", "ListRuns", "PauseRun", "ResumeRun", "StopRun", "DeleteRun", "AuditRun"],
+      unlike: [
+        "StartRun",
+        "ListRuns",
+        "PauseRun",
+        "ResumeRun",
+        "StopRun",
+        "DeleteRun",
+        "AuditRun",
+        "DeleteUpload",
+        "ListUploads",
+        "PrepareUpload",
+        "UploadChunk",
+      ],
       endless: ["WatchRun"],
       tame: (method, request) =>
         tameTexts(method.input, request, {

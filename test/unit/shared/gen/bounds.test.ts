@@ -22,7 +22,7 @@ const measured = new Set([
   "TeacherEvaluation",
   "TeacherShare",
   "BestCheckpoint",
-  "Example",
+  "StepPace",
 ]);
 
 const isMeasured = ({ parent, scalar, fieldKind }: DescField) =>
