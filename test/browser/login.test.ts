@@ -72,8 +72,8 @@ phases:
       spec.replace("steps:", "stepps:").replace("on_policy_kd", "on_polcy_kd").replace("data/train", "data/trian"),
     );
     await visitor.press("Check");
-    await visitor.page.waitForSelector(".notes");
-    const rows = await visitor.page.$$eval(".notes tr", (found) => found.map(({ textContent }) => textContent ?? ""));
+    await visitor.page.waitForSelector(".remarks li");
+    const rows = await visitor.page.$$eval(".remarks li", (found) => found.map(({ textContent }) => textContent ?? ""));
     expect(rows).toEqual([
       expect.stringMatching(/^line 4.*data\.path.*trian/),
       expect.stringMatching(/^line 6.*phases\[0\]\.preset.*did you mean on_policy_kd/),

@@ -93,6 +93,12 @@ phases: [{ preset: on_policy_kd, objective: { divergence: ${divergence} }, steps
       for (let i = 0; i < 2; i++) await visitor.page.keyboard.press("ArrowRight");
       shown.push(await visitor.text(".token-values"));
     }
+    // Touch, too, on a screen that has it.
+    await visitor.page.setViewport({ width: 390, height: 900, hasTouch: true });
+    await visitor.page.reload();
+    await (await visitor.page.waitForSelector(".tokens [data-n='2']"))?.tap();
+    shown.push(await visitor.text(".token-values"));
+    expect(shown[2]).toBe(shown[0]);
     expect(shown[0]).toMatch(/^token 3 of \d+ .*divergence \d.*teacher log-prob/);
     expect(shown[1]).toBe(shown[0]);
   });
@@ -142,6 +148,10 @@ phases: [{ preset: on_policy_kd, objective: { divergence: ${divergence} }, steps
     await visitor.visit(`${cluster.page}/#/compare/${ids.join()}`, ".chart");
     const titles = await visitor.page.$$eval(".chart b", (found) => found.map(({ textContent }) => textContent));
     expect(titles).toEqual(expect.arrayContaining(["loss (forward_kl)", "loss (reverse_kl)", "entropy"]));
+    await visitor.page.locator("summary::-p-text(Completions side by side)").click();
+    await visitor.page.waitForSelector(".beside ins");
+    expect(await visitor.page.$$eval(".beside:first-of-type .columns > div", ({ length }) => length)).toBe(3);
+    expect(await visitor.violations()).toEqual([]);
     expect(await visitor.text("[aria-label='Difference of the specs']")).toContain("phases[0].objective.divergence");
   });
 });

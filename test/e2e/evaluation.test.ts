@@ -72,6 +72,24 @@ describe("a run that is evaluated", () => {
     }
   });
 
+  it("keeps the completions of the same rows each time, with what the metric and the teacher say of them", async () => {
+    const lines = (await readFile("deploy/examples/num2words/data/held-out.jsonl", "utf8")).split("\n").slice(0, 12);
+    const rows = lines.map((line) => JSON.parse(line) as { prompt: string; completion: string });
+    for (const { examples, greedy } of evaluations()) {
+      expect(examples.map(({ row, prompt, reference }) => [row, prompt, reference])).toEqual(
+        rows.map(({ prompt, completion }, row) => [row, prompt, completion]),
+      );
+      for (const { completion, reference, tokens, divergence, quality, greedy, greedyQuality } of examples) {
+        expect([quality, greedyQuality]).toEqual([completion, greedy].map((text) => Number(text.trim() === reference.trim())));
+        // What ended it is a token, too.
+        expect(tokens.join("").startsWith(completion)).toBe(true);
+        expect(divergence).toHaveLength(tokens.length);
+      }
+      const right = examples.filter(({ greedyQuality }) => greedyQuality === 1).length;
+      expect(greedy).toBeCloseTo(right / 12, 10);
+    }
+  });
+
   it("finds that the student writes more alike when it is colder", () => {
     for (const { samples } of evaluations()) expect(samples[1]!.selfBleu!).toBeGreaterThan(samples[0]!.selfBleu!);
   });

@@ -12,9 +12,9 @@ export interface NamedColumns {
 
 /** Columns that the user has named. */
 export interface ColumnOptions {
-  readonly prompt?: string;
-  readonly completion?: string;
-  readonly reference?: string;
+  readonly prompt?: string | undefined;
+  readonly completion?: string | undefined;
+  readonly reference?: string | undefined;
 }
 
 /** What columns of conversations are called. */
@@ -30,7 +30,8 @@ export async function foundColumns(path: string, named: ColumnOptions): Promise<
   for await (const { object } of readObjects(path, 1)) columns.push(...Object.keys(object));
   const all = columns.join(", ") || "none";
   for (const [option, column] of Object.entries(named))
-    if (!columns.includes(column)) throw new RetortError("InvalidArgument", `--${option} is ${column}, and ${path} has the columns ${all}`);
+    if (column !== undefined && !columns.includes(column))
+      throw new RetortError("InvalidArgument", `--${option} is ${column}, and ${path} has the columns ${all}`);
   if (!named.prompt && columns.includes("instruction") && columns.includes("input"))
     throw new RetortError(
       "InvalidArgument",

@@ -73,13 +73,21 @@ export interface SurveyOptions extends ColumnOptions {
  *
  * @throws NotFound, DataLoss or InvalidArgument naming the file and the way out
  */
-export async function surveyOf({ student: directory, teacher, data, heldOut, ...named }: SurveyOptions): Promise<Survey> {
+export async function surveyOf({
+  student: directory,
+  teacher,
+  data,
+  heldOut,
+  prompt,
+  completion,
+  reference,
+}: SurveyOptions): Promise<Survey> {
   const student = await inspectModel(directory);
   const own = modelOf(directory, student);
   return {
     student: own,
     teacher: teacher === undefined ? undefined : modelOf(teacher, await inspectModel(teacher)),
-    data: await dataOf(data, await foundColumns(data, named), student),
+    data: await dataOf(data, await foundColumns(data, { prompt, completion, reference }), student),
     heldOut,
   };
 }

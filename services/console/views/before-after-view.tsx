@@ -11,17 +11,18 @@ export function BeforeAfterView({ watched: { history } }: { readonly watched: Wa
   const before = picked.before ?? versions[0];
   const after = picked.after ?? versions.at(-1);
   const names = new Map(versions.map((version) => [version, nameOf(version, versions, history.best?.step)]));
+  const chosen = [before, after].map((version) => evaluations.find((one) => one.version === version));
   const columns = useMemo(
-    () =>
-      [before, after].flatMap((version) => {
-        const evaluation = evaluations.find((one) => one.version === version);
-        return evaluation ? [{ name: `step ${number(evaluation.version)}`, evaluation }] : [];
-      }),
-    [before, after, versions.length],
+    () => chosen.flatMap((evaluation) => (evaluation ? [{ name: `step ${number(evaluation.version)}`, evaluation }] : [])),
+    chosen,
   );
   if (history.sequence === 0) return <p>Loading …</p>;
   if (!versions.length)
-    return <p>The run has not been evaluated yet. With `evaluation` in its spec it is, before the first step and after the last.</p>;
+    return (
+      <p>
+        The run has not been evaluated yet. With <code>evaluation</code> in its spec it is, before the first step and after the last.
+      </p>
+    );
   if (versions.length === 1) return <p>The run has been evaluated once, before its first step. The next evaluation is shown beside it.</p>;
   const choice = (which: "before" | "after", value: number | undefined) => (
     <label>

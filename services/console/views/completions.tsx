@@ -174,6 +174,8 @@ interface CellProps extends Omit<RowProps, "columns"> {
 function Cell({ name, metric, row, n, look, scale }: CellProps) {
   const example = row.examples[n];
   const drawn: Drawn = look === "greedy" ? "greedy" : "sampled";
+  // A run that goes on is drawn again all the time, and long texts take a while to compare.
+  const stretches = useMemo(() => (look === "divergence" ? [] : stretchesOf(row, n, drawn)), [row, n, look, drawn]);
   const said = example && verdict(qualityOf(example, drawn), metric);
   return (
     <div>
@@ -189,7 +191,7 @@ function Cell({ name, metric, row, n, look, scale }: CellProps) {
       </p>
       {!example && <p class="small">not kept</p>}
       {example && look === "divergence" && <Tokens sample={example} scale={scale} name={`completion of ${name}`} />}
-      {example && look !== "divergence" && <Marked stretches={stretchesOf(row, n, drawn)} tag={n === 0 ? "del" : "ins"} />}
+      {example && look !== "divergence" && <Marked stretches={stretches} tag={n === 0 ? "del" : "ins"} />}
     </div>
   );
 }

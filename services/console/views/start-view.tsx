@@ -2,7 +2,6 @@ import { useState } from "preact/hooks";
 import { type CheckedText, checkSpecText, type Remark } from "../model/spec-check.js";
 import type { Control } from "../source/source.js";
 import { go } from "../state.js";
-import { Scroll } from "./scroll.js";
 import { SpecEditor, selectLine } from "./spec-editor.js";
 import { Trouble } from "./trouble.js";
 
@@ -64,32 +63,24 @@ function Said({ checked: { remarks, spec } }: { readonly checked: CheckedText })
   return (
     <>
       <p>{spec ? "The spec can run." : `The spec can't run: ${problems === 1 ? "one problem" : `${problems} problems`}.`}</p>
-      {remarks.length > 0 && (
-        <Scroll name="What is said of the spec">
-          <table class="notes">
-            <tbody>
-              {remarks.map((remark) => (
-                <RemarkRow key={`${remark.kind}${remark.field}${remark.message}`} remark={remark} />
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
-      )}
+      <ul class="remarks" aria-label="What is said of the spec">
+        {remarks.map((remark) => (
+          <RemarkItem key={`${remark.kind}${remark.field}${remark.message}`} remark={remark} />
+        ))}
+      </ul>
     </>
   );
 }
 
-const RemarkRow = ({ remark: { kind, line, field, message } }: { readonly remark: Remark }) => (
-  <tr class={kind === "problem" ? "alarm" : ""}>
-    <td class="nowrap">
-      {line !== undefined && (
-        <button type="button" class="plain" onClick={() => selectLine(line)}>
-          line {line}
-        </button>
-      )}
-    </td>
-    <td>{kind}</td>
-    <th scope="row">{field}</th>
-    <td>{message}</td>
-  </tr>
+const RemarkItem = ({ remark: { kind, line, field, message } }: { readonly remark: Remark }) => (
+  <li>
+    {line !== undefined && (
+      <button type="button" class="plain" onClick={() => selectLine(line)}>
+        line {line}
+      </button>
+    )}
+    <p class={kind}>
+      <span class="small">{kind}</span> {field && <b>{field}</b>} {message}
+    </p>
+  </li>
 );

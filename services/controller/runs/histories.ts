@@ -28,7 +28,7 @@ export class Histories {
 
   /** What a run's events say until now. */
   async of(runId: string): Promise<RunHistory> {
-    const kept = this.#kept.get(runId) ?? { history: new RunHistory(), turn: pLimit(1) };
+    const kept = this.#kept.get(runId) ?? { history: new RunHistory({ examples: false }), turn: pLimit(1) };
     this.#kept.delete(runId);
     this.#kept.set(runId, kept);
     await kept.turn(() => this.#readOn(runId, kept.history));

@@ -3,12 +3,11 @@ import { dirname, join } from "node:path";
 import { optionalPackage } from "../../shared/base/optional-package.js";
 import type { Figure, Series } from "../plan/experiment.js";
 import type { AnalysedPart } from "./analyse.js";
+import { belowBars, besidePoints, family, font, layout, roomOf, whiskers } from "./marks.js";
 import { type Palette, paletteOf } from "./palette.js";
 import type { Estimate } from "./statistics.js";
 
 const [width, height] = [720, 420];
-const font = "DejaVu Sans";
-const fontFamily = `${font}, sans-serif`;
 
 interface Drawn {
   readonly x: number;
@@ -32,8 +31,8 @@ export async function openCharts(): Promise<Charts> {
   const fontFiles = ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf"].map((file) => join(fonts, "ttf", file));
   return {
     drawFigure: (figure, part) => {
-      const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
-      const { option, palette } = figure.kind === "bars" ? bars(figure, part) : lines(figure, part);
+      const { option, palette, sheet } = figure.kind === "bars" ? bars(figure, part) : lines(figure, part);
+      const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height: heightOf(sheet) });
       chart.setOption(option);
       const svg = chart.renderToSVGString();
       chart.dispose();
@@ -54,20 +53,28 @@ export async function openCharts(): Promise<Charts> {
 interface Sheet {
   readonly figure: Figure;
   readonly palette: Palette;
-  /** Names stand beside what they name. */
-  readonly direct: boolean;
+  /** Names that a legend has, one below the other; none where they stand beside what they name. */
+  readonly legend: readonly string[];
 }
 
-const text = (color: string, fontSize: number) => ({ color, fontSize, fontFamily });
+/** Height of a line of a legend, in pixels. */
+const legendLine = 20;
 
-const common = ({ figure: { title, series }, palette, direct }: Sheet) => ({
+const heightOf = ({ legend }: Sheet): number => height + legendLine * legend.length;
+
+const text = (color: string, fontSize: number) => ({ color, fontSize, fontFamily: family });
+
+const common = ({ figure: { title }, palette, legend }: Sheet) => ({
   animation: false,
   backgroundColor: palette.ground,
   color: [...palette.series],
-  textStyle: { fontFamily },
+  textStyle: { fontFamily: family },
   title: { text: title, left: 8, top: 6, textStyle: text(palette.ink, 15) },
-  legend: { top: 34, left: 8, itemGap: 26, show: !direct && series.length > 1, textStyle: text(palette.ink, 12) },
-  grid: { top: direct || series.length < 2 ? 48 : series.length > 5 ? 104 : 84, left: 76, right: 28, bottom: 64 },
+  legend: {
+    ...{ show: legend.length > 0, data: [...legend], orient: "vertical" as const, align: "left" as const },
+    ...{ top: 34, left: 8, itemGap: legendLine - 14, itemHeight: 12, textStyle: text(palette.ink, 12) },
+  },
+  grid: { top: 48 + legendLine * legend.length, left: 76, right: 28, bottom: 64 },
 });
 
 function axis(name: string, gap: number, { soft, grid }: Palette) {
@@ -86,29 +93,19 @@ function valueAxis({ figure: { y, percent }, palette }: Sheet) {
   return { type: "value" as const, scale: true, ...axis(percent ? `${y}, %` : y, 52, palette) };
 }
 
-/** Room for a name at the right, in pixels. */
-const roomOf = (names: readonly string[]): number => 16 + 7.2 * Math.max(...names.map(({ length }) => length));
-
 function lines(figure: Figure, part: AnalysedPart) {
   const drawn = figure.series.map((one) => ({ one, points: pointsOf(one, part) })).filter(({ points }) => points.length > 0);
-  const sheet = { figure, palette: paletteOf(drawn.length, figure.ordered ?? false), direct: true };
+  const sheet: Sheet = { figure, palette: paletteOf(drawn.length, figure.ordered ?? false), legend: [] };
   const { palette } = sheet;
-  const named = drawn.length > 1;
+  const named = drawn.length > 1 ? drawn : [];
   const { grid, ...rest } = common(sheet);
   const option = {
     ...rest,
-    grid: { ...grid, right: named ? Math.max(28, roomOf(drawn.map(({ one }) => one.name))) : grid.right },
+    grid: { ...grid, right: Math.max(grid.right, ...named.map(({ one }) => roomOf(one.name))) },
     xAxis: { type: figure.logX ? ("log" as const) : ("value" as const), scale: true, ...axis(figure.x, 30, palette) },
     yAxis: valueAxis(sheet),
     series: drawn.flatMap(({ one, points }, i) => {
       const color = cycled(palette, i);
-      const label = {
-        show: named,
-        position: "right" as const,
-        formatter: one.name,
-        distance: 8,
-        ...text(figure.ordered ? palette.ink : color, 12),
-      };
       const data = points.map(({ x, y }) => [x, scaled(y.mean, figure.percent)]);
       const common = {
         name: one.name,
@@ -116,12 +113,9 @@ function lines(figure: Figure, part: AnalysedPart) {
         symbolSize: 7,
         data,
         itemStyle: { color, opacity: 1 },
-        labelLayout: { moveOverlap: "shiftY" as const },
       };
       return [
-        one.scatter
-          ? { ...common, type: "scatter" as const, label }
-          : { ...common, type: "line" as const, lineStyle: { color, width: 2 }, endLabel: label },
+        one.scatter ? { ...common, type: "scatter" as const } : { ...common, type: "line" as const, lineStyle: { color, width: 2 } },
         whiskers(
           one.name,
           color,
@@ -130,11 +124,12 @@ function lines(figure: Figure, part: AnalysedPart) {
       ];
     }),
   };
-  return { option, palette };
+  const names = named.map(({ one, points }, i) => {
+    const { x, y } = points.at(-1) ?? { x: 0, y: { mean: 0 } };
+    return { name: one.name, color: figure.ordered ? palette.ink : cycled(palette, i), x, y: scaled(y.mean, figure.percent) };
+  });
+  return { option: { ...option, series: [...option.series, besidePoints(names)] }, palette, sheet };
 }
-
-/** Widths of bars, shares of a bar and of a group; the whiskers must agree with them. */
-const layout = { barGap: "20%", barCategoryGap: "24%" } as const;
 
 /** Letters of a name that fits below its bar. */
 const shortName = 6;
@@ -149,7 +144,8 @@ function bars(figure: Figure, part: AnalysedPart) {
   const names = [...new Set(figure.series.flatMap(({ points }) => points.map(({ x }) => String(x))))];
   const shown = names.filter((x) => found.some(({ values }) => values.has(x)));
   const direct = found.length > 1 && found.every(({ name }) => name.length <= shortName);
-  const sheet = { figure, palette: paletteOf(found.length, figure.ordered ?? false), direct };
+  const legend = found.length > 1 && !direct ? found.map(({ name }) => name) : [];
+  const sheet: Sheet = { figure, palette: paletteOf(found.length, figure.ordered ?? false), legend };
   const { palette } = sheet;
   const across = axis(figure.x, direct ? 54 : 44, palette);
   const option = {
@@ -172,11 +168,11 @@ function bars(figure: Figure, part: AnalysedPart) {
           shown.flatMap((x, at) => optional(values.get(x), (value) => [[at, ...ends(value, figure.percent)]]) ?? []),
           bar,
         ),
-        ...(direct ? [belowBars(name, shown.length, bar, palette.soft)] : []),
+        ...(direct ? [belowBars(name, shown.length, bar, { fill: palette.soft, y: heightOf(sheet) - 56 })] : []),
       ];
     }),
   };
-  return { option, palette };
+  return { option, palette, sheet };
 }
 
 const cycled = ({ series }: Palette, i: number): string => series[i % series.length] ?? "";
@@ -200,55 +196,4 @@ function pointsOf({ points, scatter }: Series, { arms }: AnalysedPart): Drawn[] 
 function ends({ mean, standardError }: Estimate, percent: boolean | undefined): [number, number] {
   const error = Number.isNaN(standardError) ? 0 : standardError;
   return [scaled(mean - error, percent), scaled(mean + error, percent)];
-}
-
-/** Which bar of how many in a group. */
-interface Bar {
-  readonly index: number;
-  readonly count: number;
-}
-
-interface Drawing {
-  value(dimension: number): number;
-  coord(point: readonly number[]): number[];
-  barLayout(options: typeof layout & { readonly count: number }): readonly { readonly offsetCenter: number }[];
-}
-
-const centreOf = (api: Drawing, { index, count }: Bar): number => api.barLayout({ ...layout, count })[index]?.offsetCenter ?? 0;
-
-/**
- * A vertical line from one end of the error to the other at each point.
- *
- * @param bar which one it belongs to; absent for points of a line
- */
-function whiskers(name: string, stroke: string, data: readonly (readonly number[])[], bar?: Bar) {
-  return {
-    name,
-    type: "custom" as const,
-    z: bar ? 3 : 1,
-    data: data.map((row) => [...row]),
-    encode: { x: 0, y: [1, 2] },
-    renderItem: (_: unknown, api: Drawing) => {
-      const [at = Number.NaN, low] = api.coord([api.value(0), api.value(1)]);
-      const [, high] = api.coord([api.value(0), api.value(2)]);
-      const x = at + (bar ? centreOf(api, bar) : 0);
-      return { type: "line" as const, shape: { x1: x, y1: low, x2: x, y2: high }, style: { stroke, fill: "none", lineWidth: 1.5 } };
-    },
-  };
-}
-
-/** The name of a series below each of its bars, above those of the groups. */
-function belowBars(name: string, groups: number, bar: Bar, fill: string) {
-  return {
-    name,
-    type: "custom" as const,
-    data: Array.from({ length: groups }, (_, i) => [i, 0]),
-    encode: { x: 0, y: [] },
-    clip: false,
-    renderItem: (_: unknown, api: Drawing) => {
-      const [at = Number.NaN] = api.coord([api.value(0), 0]);
-      const style = { text: name, fill, font: `10px ${fontFamily}`, align: "center" as const, verticalAlign: "top" as const };
-      return { type: "text" as const, x: at + centreOf(api, bar), y: height - 64 + 8, style };
-    },
-  };
 }

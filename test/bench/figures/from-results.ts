@@ -35,7 +35,7 @@ function estimateOf(cell: string): Estimate {
 }
 
 /** A part's numbers as the table of RESULTS.md has them. */
-function analysed({ title }: Experiment, part: Part, markdown: string): AnalysedPart {
+export function analysed({ title }: Experiment, part: Part, markdown: string): AnalysedPart {
   const lines = section(section(markdown.split("\n"), `## ${title}`), `### ${part.recipe.name}`);
   const from = lines.findIndex((line) => line.startsWith("| "));
   const table = lines.slice(from, lines.indexOf("", from)).map(cellsOf);

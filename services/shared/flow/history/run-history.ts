@@ -34,6 +34,8 @@ export interface Note {
 export interface HistoryLimits {
   /** Recorded steps whose samples are kept: the newest. Default: 1000. */
   readonly sampledSteps?: number;
+  /** Whether the completions that evaluations carry are kept. Default: true. */
+  readonly examples?: boolean;
 }
 
 /** Warnings, reasons of failures and waits that are kept. */
@@ -79,8 +81,8 @@ export class RunHistory {
   /** By `role/instance`, or `teacher/name/instance`. */
   readonly processes = new Map<string, ProcessHistory>();
 
-  constructor({ sampledSteps = 1000 }: HistoryLimits = {}) {
-    this.#limits = { sampledSteps };
+  constructor({ sampledSteps = 1000, examples = true }: HistoryLimits = {}) {
+    this.#limits = { sampledSteps, examples };
   }
 
   /** When the first event was said, in milliseconds since 1970; undefined before it. */
@@ -196,7 +198,7 @@ export class RunHistory {
     this.#evaluations.truncate(version - 1);
     // Version 0 isn't beyond any step.
     this.evaluations = this.evaluations.filter(({ value }) => value.version < version);
-    this.evaluations.push(this.#at(evaluation));
+    this.evaluations.push(this.#at(this.#limits.examples ? evaluation : { ...evaluation, examples: [] }));
     this.#evaluations.append({ step: version, seconds: this.seconds, tokens: this.tokens });
     for (const [name, value] of evaluationValues(evaluation)) this.#evaluations.set(name, value);
   }

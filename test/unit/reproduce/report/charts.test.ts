@@ -44,6 +44,25 @@ describe("drawFigure()", () => {
       expect(texts(drawFigure(figure(kind), analysed)).filter((words) => words === "one")).toHaveLength(kind === "bars" ? 2 : 1);
   });
 
+  it("gives bars with long names a legend, a line each, and room for it", () => {
+    const long = { ...figure("bars"), series: figure("bars").series.map((one) => ({ ...one, name: `the arm called ${one.name}` })) };
+    const svg = drawFigure(long, analysed);
+    expect(svg).toMatch(/^<svg [^>]*width="720" height="460"/);
+    expect(texts(svg).filter((words) => words === "the arm called one")).toHaveLength(1);
+  });
+
+  it("moves a name that would cover another", () => {
+    const places = (gap: number) => {
+      const arms = ["one1", "two1"].map((name, i) => ({ name, hidden: false, measures: { gain: estimate([0.5 + gap * i]) } }));
+      const svg = drawFigure({ ...figure("lines"), series: figure("lines").series.slice(0, 2) }, { ...analysed, arms });
+      return ["one", "two"].map((name) => Number(new RegExp(`translate\\([\\d.]+ ([\\d.]+)\\)"[^>]*>${name}<`).exec(svg)?.[1]));
+    };
+    for (const gap of [0, 0.001, 0.2]) {
+      const [one = 0, two = 0] = places(gap);
+      expect([gap, Math.abs(one - two) >= 13]).toEqual([gap, true]);
+    }
+  });
+
   /** Every colour of a drawing, in either theme: its attributes, or what its style sheet puts in their place. */
   const coloursOf = (svg: string, theme: Theme): string[] => {
     const darker = new Map([...svg.matchAll(/\[fill="(#\w+)"\]\{fill:(#\w+)\}/g)].map(([, from = "", to = ""]) => [from, to]));

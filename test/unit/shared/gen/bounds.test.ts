@@ -16,6 +16,7 @@ const measured = new Set([
   "TrainingSample",
   "StepFinished",
   "EvaluationFinished",
+  "Example",
   "SampledFigures",
   "PassAt",
   "TeacherEvaluation",

@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { RunHistory } from "../../../../../services/shared/flow/history/run-history.js";
+import { type HistoryLimits, RunHistory } from "../../../../../services/shared/flow/history/run-history.js";
 import { thin } from "../../../../../services/shared/flow/history/thin.js";
 import { RunEventSchema, type RunEventSchema as Schema, Work } from "../../../../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../../../../services/shared/gen/retort/v1/run_pb.js";
@@ -7,8 +7,8 @@ import { RunState } from "../../../../../services/shared/gen/retort/v1/run_pb.js
 type Body = NonNullable<MessageInitShape<typeof Schema>["event"]>;
 
 /** A history of events one second apart. */
-function historyOf(bodies: readonly Body[]): RunHistory {
-  const history = new RunHistory();
+function historyOf(bodies: readonly Body[], limits: HistoryLimits = {}): RunHistory {
+  const history = new RunHistory(limits);
   bodies.forEach((event, i) => {
     history.push(create(RunEventSchema, { runId: "r", sequence: BigInt(i + 1), time: { seconds: BigInt(1000 + i), nanos: 0 }, event }));
   });
@@ -119,6 +119,13 @@ describe("RunHistory", () => {
       "evaluation.samples.0.7.rewardComponents.exact",
     ])
       expect(history.figures.has(name)).toBe(true);
+  });
+
+  it("keeps the completions of evaluations, unless it is told not to", () => {
+    const event: Body = { case: "evaluationFinished", value: { version: 0, greedy: 0.5, examples: [{ prompt: "a" }] } };
+    const kept = (limits?: HistoryLimits) => historyOf([event], limits).evaluations.map(({ value }) => value.examples.length);
+    expect([kept(), kept({ examples: false })]).toEqual([[1], [0]]);
+    expect(curve(historyOf([event], { examples: false }), "evaluation.greedy")).toEqual([[0, 0.5]]);
   });
 
   it("leaves out events that a reader has had already", () => {
