@@ -19,7 +19,6 @@ export const experimentNames = [
   "summarisation",
   "task-agnostic",
   "tokens",
-  "turns",
 ] as const;
 
 interface Options {
