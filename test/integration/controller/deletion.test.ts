@@ -145,7 +145,7 @@ describe("what runs keep", () => {
         version: state === RunState.SUCCEEDED ? 5 : 4,
         names: ["config.json", "model.safetensors", "tokenizer.json"],
       });
-      await expect(weightsOf(name, 5)).rejects.toMatchObject({ code: "NotFound" });
+      await expect(weightsOf(name, 3)).rejects.toMatchObject({ code: "NotFound" });
       // Looking for it has not made a bucket.
       expect(await bucketExists(name)).toBe(false);
     },
