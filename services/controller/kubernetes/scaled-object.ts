@@ -5,7 +5,7 @@ import type { RoleSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { RoleSet } from "../launch/launcher.js";
 import type { Scaling } from "../launch/scaling.js";
 import { kinds } from "./cluster.js";
-import { nameOf } from "./labels.js";
+import { nameOf, type PodSet } from "./labels.js";
 import { type ManifestContext, metadataOf, type Owner } from "./manifests.js";
 
 /** Where KEDA asks NATS for the length of a queue. */
@@ -25,25 +25,14 @@ export function scaledObject(
   spec: RoleSpec | undefined,
   context: ManifestContext,
   owner: Owner,
-  { address, account, pollingSeconds, cooldownSeconds, tasksPerPod }: QueueMonitor,
+  monitor: QueueMonitor,
 ): ScaledObject {
-  const { apiVersion, kind } = kinds.scaledObject;
-  return {
-    apiVersion,
-    kind,
-    metadata: metadataOf(set, spec, context, owner),
-    spec: {
-      scaleTargetRef: { name: nameOf(set) },
-      minReplicaCount: 0,
-      maxReplicaCount: set.replicas,
-      pollingInterval: pollingSeconds,
-      cooldownPeriod: cooldownSeconds,
-      triggers: queuesOf(set).map(({ stream, consumer }) => ({
-        type: "nats-jetstream",
-        metadata: { natsServerMonitoringEndpoint: address, account, stream, consumer, lagThreshold: String(tasksPerPod) },
-      })),
-    },
-  };
+  const { cooldownSeconds } = monitor;
+  return following(set, metadataOf(set, spec, context, owner), monitor, {
+    maxReplicaCount: set.replicas,
+    cooldownPeriod: cooldownSeconds,
+    triggers: queuesOf(set).map((queue) => triggerOf(queue, monitor)),
+  });
 }
 
 /**
@@ -58,34 +47,45 @@ export function pooledScaledObject(
   spec: RoleSpec | undefined,
   context: ManifestContext,
   owner: Owner,
-  { address, account, pollingSeconds, tasksPerPod }: QueueMonitor,
+  monitor: QueueMonitor,
 ): ScaledObject {
-  const { apiVersion, kind } = kinds.scaledObject;
   const set = { role: "teacher", poolKey: pool } as const;
-  const queues = members.flatMap(queuesOf).map((queue, i) => ({ ...queue, name: `queue_${i}` }));
-  return {
-    apiVersion,
-    kind,
-    metadata: metadataOf(set, spec, context, owner),
-    spec: {
-      scaleTargetRef: { name: nameOf(set) },
-      minReplicaCount: 0,
-      maxReplicaCount: Math.max(...members.map(({ replicas }) => replicas)),
-      pollingInterval: pollingSeconds,
-      cooldownPeriod: Math.max(...members.map((member) => Math.ceil((member.pool?.keepWarmMs ?? 0) / 1000))),
-      // By itself KEDA follows the longest of several queues.
-      advanced: { scalingModifiers: { formula: queues.map(({ name }) => name).join(" + "), target: String(tasksPerPod) } },
-      triggers: queues.map(({ stream, consumer, name }) => ({
-        type: "nats-jetstream",
-        name,
-        metadata: { natsServerMonitoringEndpoint: address, account, stream, consumer, lagThreshold: String(tasksPerPod) },
-      })),
+  const triggers = members.flatMap(queuesOf).map((queue, i) => ({ name: `queue_${i}`, ...triggerOf(queue, monitor) }));
+  return following(set, metadataOf(set, spec, context, owner), monitor, {
+    maxReplicaCount: Math.max(...members.map(({ replicas }) => replicas)),
+    cooldownPeriod: Math.max(...members.map((member) => Math.ceil((member.pool?.keepWarmMs ?? 0) / 1000))),
+    // By itself KEDA follows the longest of several queues.
+    advanced: {
+      scalingModifiers: { formula: triggers.map(({ name }) => name).join(" + "), target: String(monitor.tasksPerPod) },
     },
-  };
+    triggers,
+  });
 }
 
+/** The object for a set's Deployment. @param own what it follows, and how far */
+function following(
+  set: PodSet,
+  metadata: ScaledObject["metadata"],
+  { pollingSeconds }: QueueMonitor,
+  own: Readonly<Record<string, unknown>>,
+): ScaledObject {
+  const { apiVersion, kind } = kinds.scaledObject;
+  const spec = { scaleTargetRef: { name: nameOf(set) }, minReplicaCount: 0, pollingInterval: pollingSeconds, ...own };
+  return { apiVersion, kind, metadata, spec };
+}
+
+interface Queue {
+  readonly stream: string;
+  readonly consumer: string;
+}
+
+const triggerOf = ({ stream, consumer }: Queue, { address, account, tasksPerPod }: QueueMonitor) => ({
+  type: "nats-jetstream",
+  metadata: { natsServerMonitoringEndpoint: address, account, stream, consumer, lagThreshold: String(tasksPerPod) },
+});
+
 /** The queues that a role works on. */
-function queuesOf({ runId, role, teacher }: RoleSet): readonly { stream: string; consumer: string }[] {
+function queuesOf({ runId, role, teacher }: RoleSet): readonly Queue[] {
   switch (role) {
     case "student":
       return [{ stream: streamNames.prompts, consumer: durables.student(runId) }];
