@@ -9,8 +9,9 @@ import type { Streams } from "../shared/base/streams/connection.js";
 import { type Entry, KeyValue } from "../shared/base/streams/key-value.js";
 
 /** What a controller holds the lead with. */
-export interface LeadershipOptions {
-  readonly streams: Streams;
+export interface LeadOptions {
+  /** The connection to NATS, which is there by the start. */
+  readonly streams: () => Streams;
   readonly log: Log;
   /** How often the leader renews its claim. Default 3000. */
   readonly renewMs?: number;
@@ -41,40 +42,42 @@ const isGone = ({ host, pid }: Holder): boolean => host === hostname() && (pid =
  * controller takes over when it has seen a claim unchanged for `expiryMs`. A leader that was frozen for longer learns at its next renewal
  * that it is none; what it launches until then is what the other one finds.
  */
-export class Leadership {
-  readonly #kv: KeyValue;
-  readonly #options: Required<LeadershipOptions>;
+export class Lead implements Service {
+  readonly name = "lead";
+  readonly #options: Required<LeadOptions>;
   readonly #closing = new AbortController();
   readonly #lost = deferred<never>();
+  #bucket: KeyValue | undefined;
   #renewing: Promise<void> | undefined;
   #count = 0;
   /** Rejects when another controller has taken over. */
   readonly lost: Promise<never> = this.#lost.promise;
 
-  private constructor(kv: KeyValue, { renewMs = 3000, expiryMs = 12_000, ...options }: LeadershipOptions) {
-    this.#kv = kv;
+  constructor({ renewMs = 3000, expiryMs = 12_000, ...options }: LeadOptions) {
     this.#options = { ...options, renewMs, expiryMs };
     this.lost.catch(() => {});
   }
 
-  static async open(options: LeadershipOptions): Promise<Leadership> {
-    return new Leadership(await KeyValue.open(options.streams, "retort_runs"), options);
+  /** Whether this controller has come to lead. */
+  get isHeld(): boolean {
+    return this.#renewing !== undefined;
   }
 
   /** Who leads, in words; undefined if nobody does. */
   async leader(): Promise<string | undefined> {
-    const entry = await this.#kv.get(key);
+    const entry = await (await this.#kv()).get(key);
     if (!entry) return undefined;
     const { host, pid } = holderOf(entry);
     return `${host}, process ${pid}`;
   }
 
-  /** Comes back once this controller leads. @throws Cancelled if it is closed before */
-  async acquire(): Promise<void> {
+  /** Comes back once this controller leads. @throws Cancelled if it is stopped before */
+  async start(): Promise<void> {
+    const kv = await this.#kv();
     const { log, expiryMs, renewMs } = this.#options;
     let seen: { readonly revision: number; readonly atMs: number } | undefined;
     while (!this.#closing.signal.aborted) {
-      const entry = await this.#kv.get(key);
+      const entry = await kv.get(key);
       if (entry && entry.revision !== seen?.revision) {
         if (!seen) log.info({ leader: holderOf(entry) }, "another controller leads, or has led a moment ago");
         seen = { revision: entry.revision, atMs: performance.now() };
@@ -91,12 +94,13 @@ export class Leadership {
   }
 
   /** Gives the lead back, if this controller has it: another one takes it at once. */
-  async close(): Promise<void> {
+  async stop(): Promise<void> {
     this.#closing.abort();
     if (!this.#renewing) return;
     await this.#renewing;
-    const entry = await this.#kv.get(key);
-    if (entry && this.#isOwn(entry)) await this.#kv.delete(key, entry.revision);
+    const kv = await this.#kv();
+    const entry = await kv.get(key);
+    if (entry && this.#isOwn(entry)) await kv.delete(key, entry.revision);
   }
 
   async #renew(): Promise<void> {
@@ -105,7 +109,7 @@ export class Leadership {
       await sleep(this.#options.renewMs, undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
       try {
-        const entry = await this.#kv.get(key);
+        const entry = await (await this.#kv()).get(key);
         if ((!entry || this.#isOwn(entry)) && (await this.#claim(entry))) continue;
         const leader = await this.leader();
         this.#lost.reject(
@@ -121,51 +125,26 @@ export class Leadership {
 
   /** Claims the lead in place of what was read. Returns false if another was faster. */
   async #claim(before: Entry | undefined): Promise<boolean> {
+    const kv = await this.#kv();
     const value = new TextEncoder().encode(`${hostname()}/${process.pid}/${++this.#count}`);
     try {
-      await (before ? this.#kv.update(key, value, before.revision) : this.#kv.create(key, value));
+      await (before ? kv.update(key, value, before.revision) : kv.create(key, value));
       return true;
     } catch (error) {
       if (!["Aborted", "AlreadyExists"].includes(RetortError.from(error).code)) throw error;
       // An attempt whose answer was lost may have succeeded.
-      const now = await this.#kv.get(key);
+      const now = await kv.get(key);
       return now !== undefined && Buffer.compare(now.value, value) === 0;
     }
+  }
+
+  async #kv(): Promise<KeyValue> {
+    this.#bucket ??= await KeyValue.open(this.#options.streams(), "retort_runs");
+    return this.#bucket;
   }
 
   #isOwn(entry: Entry): boolean {
     const { host, pid } = holderOf(entry);
     return host === hostname() && pid === process.pid;
-  }
-}
-
-/** The lead of a process: from its start on it leads, or waits to. */
-export class Lead implements Service {
-  readonly name = "lead";
-  readonly #streams: () => Streams;
-  readonly #log: Log;
-  readonly #lost = deferred<never>();
-  #leadership: Leadership | undefined;
-  isHeld = false;
-
-  constructor(streams: () => Streams, log: Log) {
-    this.#streams = streams;
-    this.#log = log;
-  }
-
-  /** Rejects when another controller has taken over. */
-  get lost(): Promise<never> {
-    return this.#lost.promise;
-  }
-
-  async start(): Promise<void> {
-    this.#leadership = await Leadership.open({ streams: this.#streams(), log: this.#log });
-    await this.#leadership.acquire();
-    this.#leadership.lost.catch(this.#lost.reject);
-    this.isHeld = true;
-  }
-
-  async stop(): Promise<void> {
-    await this.#leadership?.close();
   }
 }

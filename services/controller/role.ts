@@ -35,7 +35,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
   const now = () => new Date();
   let streams: Streams | undefined;
   let parts: { readonly context: ControllerContext; readonly retention: Retention } | undefined;
-  const lead = new Lead(() => found(streams, "the connection to NATS"), log);
+  const lead = new Lead({ streams: () => found(streams, "the connection to NATS"), log });
   let mark: Mark | undefined;
   const leading = () => {
     if (parts && lead.isHeld) return parts;

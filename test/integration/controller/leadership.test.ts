@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Leadership } from "../../../services/controller/leadership.js";
+import { Lead } from "../../../services/controller/leadership.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { KeyValue } from "../../../services/shared/base/streams/key-value.js";
 import { RoleProcess } from "../../support/runs/run-bench.js";
@@ -10,19 +10,20 @@ import { eventually, TestNats } from "../../support/servers/nats.js";
 
 const log = createLog("test", { level: "silent", format: "json" });
 
-describe("Leadership", () => {
+describe("Lead", () => {
   let nats: TestNats;
-  const open: Leadership[] = [];
+  const open: Lead[] = [];
   beforeAll(async () => {
     nats = await TestNats.start();
   });
   afterEach(async () => {
-    for (const one of open.splice(0)) await one.close();
+    for (const one of open.splice(0)) await one.stop();
   });
   afterAll(() => nats.stop());
 
   const candidate = async (expiryMs = 600) => {
-    const made = await Leadership.open({ streams: await nats.connect(), log, renewMs: 100, expiryMs });
+    const streams = await nats.connect();
+    const made = new Lead({ streams: () => streams, log, renewMs: 100, expiryMs });
     open.push(made);
     return made;
   };
@@ -37,7 +38,7 @@ describe("Leadership", () => {
     const kv = await claimOf("elsewhere/7");
     const waiting = await candidate(60_000);
     let led = false;
-    const leading = waiting.acquire().then(() => {
+    const leading = waiting.start().then(() => {
       led = true;
     });
     await sleep(500);
@@ -45,14 +46,14 @@ describe("Leadership", () => {
     await kv.delete("_controller.leader");
     await leading;
     expect(await waiting.leader()).toBe(`${hostname()}, process ${process.pid}`);
-    await waiting.close();
+    await waiting.stop();
     expect(await waiting.leader()).toBeUndefined();
   });
 
   it("is taken from one that renews nothing any more, not from one that does", async () => {
     const kv = await claimOf("elsewhere/7");
     const waiting = await candidate();
-    const leading = waiting.acquire();
+    const leading = waiting.start();
     for (let count = 2; count < 12; count++) {
       await sleep(100);
       await kv.put("_controller.leader", `elsewhere/7/${count}`);
@@ -66,22 +67,22 @@ describe("Leadership", () => {
     const gone = spawn("true");
     await once(gone, "exit");
     await claimOf(`${hostname()}/${gone.pid}`);
-    await (await candidate(60_000)).acquire();
+    await (await candidate(60_000)).start();
   });
 
   it("that another has taken is lost, and is not given back", async () => {
     const leader = await candidate(60_000);
-    await leader.acquire();
+    await leader.start();
     await claimOf("elsewhere/7");
     await expect(leader.lost).rejects.toMatchObject({ code: "Aborted", message: expect.stringContaining("elsewhere, process 7") });
-    await leader.close();
+    await leader.stop();
     expect(await leader.leader()).toBe("elsewhere, process 7");
     await (await KeyValue.open(await nats.connect(), "retort_runs")).delete("_controller.leader");
   });
 
   it("outlives an outage of NATS", async () => {
     const leader = await candidate(60_000);
-    await leader.acquire();
+    await leader.start();
     await nats.kill();
     await sleep(500);
     await nats.revive();
