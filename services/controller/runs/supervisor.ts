@@ -44,6 +44,7 @@ export class Supervisor {
   readonly #closing = new AbortController();
   /** How often each run has been resumed: what is told of processes from before concerns it no more. */
   readonly #resumes = new Map<string, number>();
+  #pools: TeacherPools | undefined;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -61,7 +62,7 @@ export class Supervisor {
   async adopt(): Promise<void> {
     const { runs, launcher } = this.#options;
     for (const { runId, state } of await runs.list()) if (!isOver(state)) await this.#inTurn(runId, () => this.#adopt(runId));
-    await (await TeacherPools.open(this.#options.streams)).forget();
+    await (await this.#openPools()).forget();
     await launcher.watch({
       ended: (exit) => {
         const { runId, role } = exit.set;
@@ -116,7 +117,7 @@ export class Supervisor {
     });
   }
 
-  /** True if a run is paused and its processes are gone, or about to go: nobody is left to ask anything of. */
+  /** True if a run is paused and its processes are gone, or about to go: there is no process to ask anything of. */
   async holds({ runId, state }: Run): Promise<boolean> {
     const { launcher, runs } = this.#options;
     return launcher.pause !== undefined && state === RunState.PAUSED && (await runs.control(runId)) === "pause";
@@ -201,7 +202,7 @@ export class Supervisor {
     await ensureRun(streams, consumersOf(run, resolved));
     const sets = roleSetsOf(run, resolved, await poolsOf(run));
     if (leaving) return launcher.launch(run, sets.slice(0, 1));
-    const pools = await TeacherPools.open(streams);
+    const pools = await this.#openPools();
     for (const { runId, teacher, pool } of sets) if (pool && teacher) await pools.join(pool.key, { runId, teacher });
     await launcher.launch(run, sets);
   }
@@ -210,7 +211,7 @@ export class Supervisor {
   async #cleanUp(run: Run, killed = false): Promise<void> {
     const { launcher, streams, runs, storage, log } = this.#options;
     await ensureEnd(streams, run);
-    await (await TeacherPools.open(streams)).leave(run.runId);
+    await (await this.#openPools()).leave(run.runId);
     if (!killed) await launcher.stop(run.runId);
     await removeRun(streams, consumersOf(run, resolvedOf(run)));
     // Processes that were killed did not sign off.
@@ -218,6 +219,12 @@ export class Supervisor {
     await storage
       ?.release(run)
       .catch((error: unknown) => log.warn({ err: error, runId: run.runId }, "stored weights of a run could not be deleted"));
+  }
+
+  /** Which runs' teachers pools stand for; opened once it is needed. */
+  async #openPools(): Promise<TeacherPools> {
+    this.#pools ??= await TeacherPools.open(this.#options.streams);
+    return this.#pools;
   }
 
   /** Says in the run's events why it is not going on. */
@@ -234,11 +241,11 @@ export class Supervisor {
 
   async #ended({ set: { runId, role }, code, message }: Exit): Promise<void> {
     if (this.#closing.signal.aborted) return;
-    const { runs, launcher, streams } = this.#options;
+    const { runs, launcher } = this.#options;
     const run = await this.#options.runs.find(runId);
     // What serves a run that is not known any more has nothing to do.
     if (!run) {
-      await (await TeacherPools.open(streams)).leave(runId);
+      await (await this.#openPools()).leave(runId);
       return launcher.stop(runId);
     }
     const { control, since } = await runs.wish(runId);
