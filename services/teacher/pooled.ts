@@ -66,7 +66,7 @@ export function pooledTeacher(context: RoleContext<TeacherSettings>, pool: strin
     stop: async () => {
       stopping.abort();
       await serving?.catch(() => {});
-      await places?.update([]);
+      await places?.close();
     },
   };
   const onStop = () => {
@@ -98,7 +98,7 @@ async function leave({ process: reporter, streams }: Membership): Promise<void> 
 }
 
 async function follow(pools: TeacherPools, pool: string, places: Places, signal: AbortSignal): Promise<void> {
-  for await (const members of pools.watch(pool, signal)) await places.update(members);
+  for await (const members of pools.watch(pool, signal)) places.update(members);
 }
 
 /** Works for one run until the signal. @throws what broke the work off */
@@ -145,16 +145,24 @@ class Places {
     this.#begun.resolve();
   }
 
-  /** Takes up the runs that have joined, and finishes with those that have left. */
-  async update(members: readonly PoolMember[]): Promise<void> {
+  /** Takes up the runs that have joined, and finishes with those that have left; a run that leaves keeps no other from joining. */
+  update(members: readonly PoolMember[]): void {
     const named = new Map(members.map((member) => [`${member.runId}/${member.teacher}`, member]));
     for (const [name, member] of named) if (!this.#places.has(name)) this.#places.set(name, this.#open(name, member));
-    const gone = [...this.#places].filter(([name]) => !named.has(name));
-    for (const [, { leaving }] of gone) leaving.abort();
-    // A run that leaves keeps no other from joining.
-    for (const [name, { done }] of gone) void done.then(() => this.#log.info({ place: name }, "the run has left"));
-    for (const [name] of gone) this.#places.delete(name);
-    if (members.length === 0) await Promise.all(gone.map(([, { done }]) => done));
+    for (const name of this.#places.keys()) if (!named.has(name)) void this.#leave(name);
+  }
+
+  /** Finishes with every run. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#places.keys()].map((name) => this.#leave(name)));
+  }
+
+  async #leave(name: string): Promise<void> {
+    const place = this.#places.get(name);
+    this.#places.delete(name);
+    place?.leaving.abort();
+    await place?.done;
+    this.#log.info({ place: name }, "the run has left");
   }
 
   #open(name: string, member: PoolMember) {
