@@ -23,6 +23,13 @@ async function makeCertificate() {
   });
   return { cert: Buffer.from(pem.cert), key: Buffer.from(pem.private) };
 }
+/** The number that each printed line begins with. */
+const firstNumbersOf = (stdout: string): number[] =>
+  stdout
+    .trim()
+    .split("\n")
+    .map((line) => Number(line.split(" ")[0]));
+
 const examples = resolve("deploy/examples/num2words");
 const directory = await mkdtemp(join(tmpdir(), "retort-packed-"));
 const { npm, python } = await installPacked(directory);
@@ -149,12 +156,7 @@ describe("a client package, installed from what is packed", () => {
       await compile("readme.ts");
       await compile("proto.ts");
       const { stdout } = await run(process.execPath, [join(npm!, "readme.js")]);
-      expect(
-        stdout
-          .trim()
-          .split("\n")
-          .map((line) => Number(line.split(" ")[0])),
-      ).toEqual([1, 2, 3]);
+      expect(firstNumbersOf(stdout)).toEqual([1, 2, 3]);
       expect(await readdir(join(directory, "ts-student"))).toContain("model.safetensors");
       expect((await run(process.execPath, [join(npm!, "proto.js")])).stdout).toContain("on_policy_kd");
     });
@@ -184,12 +186,7 @@ describe("a client package, installed from what is packed", () => {
     (python ? it : it.skip)("does what its README shows", async () => {
       await writeFile(join(directory, "readme.py"), await programOf("deploy/clients/python/README.md", "python"));
       const { stdout } = await run(python!, [join(directory, "readme.py")]);
-      expect(
-        stdout
-          .trim()
-          .split("\n")
-          .map((line) => Number(line.split(" ")[0])),
-      ).toEqual([1, 2, 3]);
+      expect(firstNumbersOf(stdout)).toEqual([1, 2, 3]);
       expect(await readdir(join(directory, "python-student"))).toContain("model.safetensors");
     });
   });

@@ -45,17 +45,12 @@ export const num2words: Recipe = {
 
 /** Numbers in words, and a few words in numbers: two domains, each with a teacher of its own. */
 export const numerals: Recipe = {
+  ...num2words,
   name: "numerals",
   task: "numerals",
   domains: ["words", "digits"],
   train: 800,
   sft: 240,
-  variants: 1,
-  maxNewTokens: 34,
-  maxPositions: 64,
-  judge: "exact_match",
-  teacher: { ...teacher, steps: 1200 },
-  student: { ...student, hiddenSize: 16, intermediateSize: 32, heads: 2, steps: 1500 },
   sizes: "Sizes as on num2words, with 240 examples for the two domains together.",
 };
 
