@@ -1,5 +1,5 @@
-import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { keepGenerated } from "./generated.js";
 import { inRules } from "./proto-rules.js";
 
 // Writes services/shared/flow/runs/closed-values.ts, whose types are the unions of the `in:` rules; with --check, compares.
@@ -23,8 +23,4 @@ ${Object.entries(inRules).map(entry).join("\n")}
 } as const;
 `;
 
-if (!process.argv.includes("--check")) writeFileSync(file, text);
-else if (readFileSync(file, "utf8") !== text) {
-  console.error(`${file} is not what the protos say; run npm run gen`);
-  process.exitCode = 1;
-}
+keepGenerated(file, text, "the protos");

@@ -4,7 +4,6 @@
  *     node dist/deploy/proto-reference.js           writes it
  *     node dist/deploy/proto-reference.js --check   fails if it is not what would be written
  */
-import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import {
   type DescEnum,
@@ -20,6 +19,7 @@ import {
 import { getComments, getPackageComments } from "@bufbuild/protoplugin";
 import { message as messageRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { Scope, scope } from "../services/shared/gen/retort/v1/access_pb.js";
+import { keepGenerated, markdownTable } from "./generated.js";
 import { commentLine, describedProtos } from "./proto-comments.js";
 import { ruleText } from "./rule-text.js";
 
@@ -53,7 +53,7 @@ function serviceText(service: DescService): string[] {
   return [
     `### ${service.name}`,
     commentOf(service),
-    table(["method", "takes", "returns", "scope", "what"], service.methods.map(methodRow)),
+    markdownTable(["method", "takes", "returns", "scope", "what"], service.methods.map(methodRow)),
   ];
 }
 
@@ -77,7 +77,7 @@ function messageText(message: DescMessage): string[] {
     `### ${message.name}`,
     paragraphs(getComments(message).leading ?? ""),
     ...(rules.length ? [rules.map((rule) => `- ${escaped(rule.message)}`).join("\n")] : []),
-    ...(message.fields.length ? [table(["field", "type", "what"], message.fields.map(fieldRow))] : ["It has no fields."]),
+    ...(message.fields.length ? [markdownTable(["field", "type", "what"], message.fields.map(fieldRow))] : ["It has no fields."]),
     ...message.nestedMessages.flatMap(messageText),
     ...message.nestedEnums.flatMap(enumText),
   ];
@@ -107,7 +107,7 @@ function enumText(kind: DescEnum): string[] {
   return [
     `### ${kind.name}`,
     commentOf(kind),
-    table(
+    markdownTable(
       ["value", "number", "what"],
       values.map((value) => [`\`${value.name}\``, `${value.number}`, commentOf(value)]),
     ),
@@ -138,15 +138,5 @@ function escaped(words: string): string {
     .join("");
 }
 
-/** A table as the formatter of the other pages has it: columns as wide as their widest cell would make every change a change of all lines. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
-}
-
 const text = reference(ordered(describedProtos()));
-if (!process.argv.includes("--check")) writeFileSync(file, text);
-else if (readFileSync(file, "utf8") !== text) {
-  console.error(`${file} is not what the protos say; run npm run gen`);
-  process.exitCode = 1;
-}
+keepGenerated(file, text, "the protos");

@@ -5,12 +5,12 @@
  *     node dist/deploy/run-spec-schema.js           writes it
  *     node dist/deploy/run-spec-schema.js --check   fails if it is not what would be written
  */
-import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { create, type DescField, type DescMessage, getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
 import { type FieldRules, field as fieldRules, message as messageRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { brokenRules } from "../services/shared/base/rpc/check-message.js";
 import { RunSpecSchema } from "../services/shared/gen/retort/v1/run_spec_pb.js";
+import { keepGenerated } from "./generated.js";
 import { protoComments } from "./proto-comments.js";
 import { inRules, protoMessages } from "./proto-rules.js";
 
@@ -167,8 +167,4 @@ const schema = {
 };
 
 const text = `${JSON.stringify(schema, null, 2)}\n`;
-if (!process.argv.includes("--check")) writeFileSync(file, text);
-else if (readFileSync(file, "utf8") !== text) {
-  console.error(`${file} is not what the protos say; run npm run gen`);
-  process.exitCode = 1;
-}
+keepGenerated(file, text, "the protos");

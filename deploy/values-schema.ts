@@ -6,7 +6,6 @@
  *     node dist/deploy/values-schema.js           writes it
  *     node dist/deploy/values-schema.js --check   fails if it is not what would be written
  */
-import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { controllerSettings } from "../services/controller/config.js";
@@ -20,6 +19,7 @@ import { refusal } from "../services/shared/ml/runtime/refused-devices.js";
 import { studentSettings } from "../services/student/config.js";
 import { teacherSettings } from "../services/teacher/config.js";
 import { dashboards } from "./dashboards.js";
+import { keepGenerated } from "./generated.js";
 
 /** Settings that the chart or the launcher decides, by way of other values: never in `settings`. */
 const decided = new Set([
@@ -326,10 +326,5 @@ const written = {
 };
 for (const [name, content] of Object.entries(written)) {
   const file = resolve("deploy/helm/retort", name);
-  const text = `${JSON.stringify(content, null, 2)}\n`;
-  if (!process.argv.includes("--check")) writeFileSync(file, text);
-  else if (readFileSync(file, "utf8") !== text) {
-    console.error(`${file} is not what the settings say; run npm run gen`);
-    process.exitCode = 1;
-  }
+  keepGenerated(file, `${JSON.stringify(content, null, 2)}\n`, "the settings");
 }

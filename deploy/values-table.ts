@@ -5,9 +5,10 @@
  *     node dist/deploy/values-table.js           writes it
  *     node dist/deploy/values-table.js --check   fails if it is not what would be written
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { isMap, isScalar, type Pair, parseDocument, type YAMLMap } from "yaml";
+import { keepGenerated, markdownTable } from "./generated.js";
 
 /** The part of a JSON Schema that is read here. */
 interface Schema {
@@ -54,23 +55,13 @@ function shown(value: unknown): string {
   return JSON.stringify(isScalar(value) || value === null ? (value === null ? null : value.value) : (value as YAMLMap).toJSON());
 }
 
-/** A table in Markdown, without the padding that would make every line as wide as the widest. */
-function table(head: readonly string[], body: readonly string[][]): string {
-  const lines = [head, head.map(() => "---"), ...body];
-  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}
-
 const values = parseDocument(readFileSync(resolve(chart, "values.yaml"), "utf8"));
 const schema = JSON.parse(readFileSync(resolve(chart, "values.schema.json"), "utf8")) as Schema;
 if (!isMap(values.contents)) throw new Error("values.yaml is no map");
 const before = readFileSync(page, "utf8");
 const [from, to] = [before.indexOf(begin), before.indexOf(end)];
 if (from < 0 || to < from) throw new Error(`${page} lacks the marks ${begin} and ${end}`);
-const made = table(["value", "default", "what"], rows(values.contents, schema, []));
+const made = markdownTable(["value", "default", "what"], rows(values.contents, schema, []));
 const text = `${before.slice(0, from)}${begin}\n\n${made}\n\n${before.slice(to)}`;
 
-if (!process.argv.includes("--check")) writeFileSync(page, text);
-else if (before !== text) {
-  console.error(`${page} is not what values.yaml says; run npm run gen`);
-  process.exitCode = 1;
-}
+keepGenerated(page, text, "values.yaml and its schema");
