@@ -19,11 +19,11 @@ import { roleFlags } from "./role-flags.js";
 export async function poolOf({ roles, vocabSize }: RunSpec, { model, server, shared, ensemble }: TeacherSpec): Promise<Pool | undefined> {
   if (!shared) return undefined;
   const parts = {
-    ...{ model, vocabSize, files: await filesOf(model) },
-    ...(ensemble.length > 0 && { ensemble: await Promise.all(mixedModels({ model, ensemble }).map(withFiles)) }),
+    vocabSize,
+    models: await Promise.all(mixedModels({ model, ensemble }).map(withFiles)),
     server: server && toJson(ServerSpecSchema, server),
     ...roleFlags("teacher", roles?.teacher),
-    ...(roles?.teacher?.profile && { profile: roles.teacher.profile }),
+    profile: roles?.teacher?.profile,
   };
   const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
   return { key, keepWarmMs: 1000 * (shared.keepWarmSeconds ?? defaultKeepWarmSeconds) };
