@@ -7,7 +7,9 @@ import { checkLength, checkLogprobs } from "../signals/checks.js";
 import { checkSignal, type Score } from "../signals/score.js";
 import type { ScorePart, TeacherHeads } from "../signals/signal.js";
 import { signals } from "../signals/table.js";
+import { placeRows } from "./place-rows.js";
 import type { CountedTokens } from "./select-tokens.js";
+import { checkSpans, emptySpans, fillSpans, hasSpans, spanFeeds } from "./span-rows.js";
 
 /** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */
 export interface TrainSequence {
@@ -15,6 +17,11 @@ export interface TrainSequence {
   /** The end token included. */
   readonly completionIds: Int32Array;
   readonly score?: Score;
+  /**
+   * [N]: where the teacher's tokens are others (its tokenizer is its own), the index of the first token of the span that each token
+   * belongs to. `score.logprobs` of each token then is its span's. Absent: each token is scored by itself.
+   */
+  readonly spans?: Int32Array;
   /** Reward less its baseline. */
   readonly advantage?: number;
   /** Log-probability of each token under the sampler's weights at temperature 1; absent for dataset text. */
@@ -25,8 +32,8 @@ export interface TrainSequence {
 export interface MicroBatch {
   readonly members: readonly number[];
   readonly feeds: Readonly<Record<string, Tensor>>;
-  /** Completion tokens, without the rows that fill up the last block. */
-  readonly rows: number;
+  /** Row of each completion token, member by member. */
+  readonly at: Int32Array;
 }
 
 /**
@@ -104,29 +111,35 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
     checkSequence(sequence, members[i]!, vocab);
   });
   const { feeds, places } = inputs.layOut(sequences, padId);
-  const rows = places.length;
-  const padded = blockRows ? Math.ceil(rows / blockRows) * blockRows : rows;
-  const columns = emptyColumns(padded);
-  columns.places.set(places);
+  const { at, rows } = placeRows(sequences, blockRows);
+  const columns = emptyColumns(rows);
+  const spans = hasSpans(sequences) ? emptySpans(rows, blockRows) : undefined;
   const parts: ScorePart[] = [];
-  let row = 0;
+  let first = 0;
   sequences.forEach((sequence, i) => {
     const member = members[i]!;
-    fillRows(columns, row, sequence, weights[member]!, member);
-    counted?.[member]?.forEach((counts, n) => {
-      if (!counts) columns.weights[row + n] = 0;
+    const count = sequence.completionIds.length;
+    const own = at.subarray(first, first + count);
+    own.forEach((row, n) => {
+      columns.places[row] = places[first + n]!;
     });
-    if (needsTeacher(objective)) parts.push(scorePart(columns, row, sequence, member, objective));
-    row += sequence.completionIds.length;
+    fillRows(columns, own, sequence, weights[member]!, member);
+    counted?.[member]?.forEach((counts, n) => {
+      if (!counts) columns.weights[own[n]!] = 0;
+    });
+    if (needsTeacher(objective)) parts.push(scorePart(columns, own, sequence, member, objective));
+    if (spans && sequence.spans) fillSpans(spans, own, sequence.spans, blockRows);
+    first += count;
   });
   return {
     members,
-    rows,
+    at,
     feeds: {
       ...feeds,
       ...columnFeeds(columns),
+      ...(spans ? spanFeeds(spans) : {}),
       ...(blockRows ? { blockRows: int64([blockRows], []) } : {}),
-      ...(readsSignal(objective) ? signalFeeds(parts, padded, layout) : {}),
+      ...(readsSignal(objective) ? signalFeeds(parts, rows, layout) : {}),
     },
   };
 }
@@ -166,32 +179,36 @@ function checkSequence({ promptIds, completionIds, advantage }: TrainSequence, m
     throw new RetortError("InvalidArgument", `sequence ${member}: the advantage is ${advantage}; look for a reward that is not finite`);
 }
 
-function fillRows(columns: Columns, row: number, sequence: TrainSequence, weight: number, member: number): void {
+function fillRows(columns: Columns, at: Int32Array, sequence: TrainSequence, weight: number, member: number): void {
   const { completionIds, samplerLogprobs, advantage } = sequence;
   const count = completionIds.length;
-  columns.labels.set(completionIds, row);
-  columns.weights.fill(weight, row, row + count);
-  columns.advantages.fill(advantage ?? 0, row, row + count);
-  if (!samplerLogprobs) return;
-  if (samplerLogprobs.length !== count)
+  if (samplerLogprobs && samplerLogprobs.length !== count)
     throw new RetortError(
       "InvalidArgument",
       `sequence ${member}: samplerLogprobs has ${samplerLogprobs.length} entries for ${count} completion tokens`,
     );
-  checkLogprobs(samplerLogprobs, member, "samplerLogprobs");
-  columns.samplerLogprobs.set(samplerLogprobs, row);
-  columns.sampled.fill(1, row, row + count);
+  if (samplerLogprobs) checkLogprobs(samplerLogprobs, member, "samplerLogprobs");
+  at.forEach((row, n) => {
+    columns.labels[row] = completionIds[n]!;
+    columns.weights[row] = weight;
+    columns.advantages[row] = advantage ?? 0;
+    columns.samplerLogprobs[row] = samplerLogprobs?.[n] ?? 0;
+    columns.sampled[row] = samplerLogprobs ? 1 : 0;
+  });
 }
 
 /** Checks a sequence's score, notes the log-probabilities of its tokens, and says where its rows are. */
-function scorePart(columns: Columns, row: number, sequence: TrainSequence, member: number, objective: Objective): ScorePart {
-  const { score, completionIds } = sequence;
+function scorePart(columns: Columns, at: Int32Array, sequence: TrainSequence, member: number, objective: Objective): ScorePart {
+  const { score, completionIds, spans } = sequence;
   const count = completionIds.length;
   if (!score) throw new RetortError("InvalidArgument", `sequence ${member} has no teacher score, and the objective needs one`);
   checkSignal(score, signalOf(objective), member);
+  if (spans) checkSpans(spans, count, member, objective);
   if (!signals[objective.signal].needsHead) {
-    const given = checkLength(score.logprobs, count, member, "logprobs");
-    columns.teacherLogprobs.set(checkLogprobs(given, member, "score.logprobs"), row);
+    const given = checkLogprobs(checkLength(score.logprobs, count, member, "logprobs"), member, "score.logprobs");
+    at.forEach((row, n) => {
+      columns.teacherLogprobs[row] = given[n]!;
+    });
   }
-  return { score, member, row, count };
+  return { score, member, row: at[0]!, count };
 }

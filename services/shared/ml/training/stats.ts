@@ -63,19 +63,20 @@ export class StatsCollector {
     this.#sequenceDivergence = new Float32Array(batch.length);
   }
 
-  add({ members }: MicroBatch, outputs: Outputs): void {
+  add({ members, at }: MicroBatch, outputs: Outputs): void {
     const [distance, logprobs, entropy] = [floatsOf(outputs, "distance"), floatsOf(outputs, "logprobs"), floatsOf(outputs, "entropy")];
     this.#loss += scalarOf(outputs, "loss");
-    let row = 0;
+    let first = 0;
     for (const member of members) {
       const { completionIds, samplerLogprobs } = this.#batch[member]!;
       let [total, logRatio] = [0, 0];
-      const [from, to] = [row, row + completionIds.length];
+      const rows = at.subarray(first, first + completionIds.length);
+      first += completionIds.length;
       if (this.#watched.includes(member)) {
-        const own = (values: Float32Array) => values.slice(from, to);
+        const own = (values: Float32Array) => Float32Array.from(rows, (row) => values[row]!);
         this.#tokenStats.set(member, { divergence: own(distance), entropy: own(entropy), logprobs: own(logprobs) });
       }
-      for (let n = 0; n < completionIds.length; n++, row++) {
+      for (const [n, row] of rows.entries()) {
         total += distance[row]!;
         this.#entropy += entropy[row]!;
         if (samplerLogprobs) {

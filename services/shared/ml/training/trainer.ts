@@ -18,7 +18,9 @@ import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence
 import { DeviceStepState } from "./device-step-state.js";
 import type { OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
+import { longestSpan } from "./place-rows.js";
 import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
+import { hasSpans } from "./span-rows.js";
 import { rowOutputs, StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, gradientsGraph, type StepGraphOptions, valuesGraph } from "./step-graph.js";
 import { HostStepState, type StepState } from "./step-state.js";
@@ -44,7 +46,7 @@ export interface TrainerOptions extends SessionOptions {
 const graphs = { gradients: gradientsGraph, accumulate: accumulateGraph, values: valuesGraph };
 
 /** What the graphs of one trainer differ in, besides their length. */
-type StepForm = Pick<StepGraphOptions, "blocks" | "headSoftCap">;
+type StepForm = Pick<StepGraphOptions, "blocks" | "headSoftCap" | "spans">;
 
 /** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
 const mostElements = 1 << 23;
@@ -226,11 +228,11 @@ export class Trainer {
       const session = await this.#session("values", form, part);
       const outputs = await session.run({ ...part.feeds, ...feeds }, rowOutputs(part));
       const all = floatsOf(outputs, tokens.by === "entropy" ? "entropy" : "distance");
-      let row = 0;
+      let first = 0;
       for (const member of members) {
         const own = values[member]!;
-        own.set(all.subarray(row, row + own.length));
-        row += own.length;
+        own.set(Float32Array.from(part.at.subarray(first, first + own.length), (row) => all[row]!));
+        first += own.length;
       }
     }
     return countedTokens(batch, tokens, values);
@@ -258,18 +260,21 @@ export class Trainer {
   #layOut(batch: readonly TrainSequence[], members: readonly number[], counted?: CountedTokens) {
     const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
     const { vocabSize, hiddenSize, padId } = this.#config;
-    const blockRows = this.#options.blockRows ?? blockRowsFor(rows, vocabSize, hiddenSize);
+    const sequences = members.map((i) => batch[i]!);
+    const wanted = this.#options.blockRows ?? blockRowsFor(rows, vocabSize, hiddenSize);
+    // A span is scored as one, so a block holds all of it.
+    const blockRows = wanted && Math.max(wanted, longestSpan(sequences));
     const inputs = inputsOf(this.#config);
     const { objective } = this.#options;
     const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, counted };
     // A micro-batch has the states of one head.
     const headSoftCap = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "")?.softCap;
-    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, headSoftCap } };
+    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, headSoftCap, spans: hasSpans(sequences) } };
   }
 
   async #session(kind: keyof typeof graphs, form: StepForm, part: MicroBatch): Promise<Session> {
     const { objective, gradientCheckpointing } = this.#options;
-    return this.#sessions.get(`${kind}/${form.blocks}/${form.headSoftCap}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
+    return this.#sessions.get(`${kind}/${form.blocks}/${form.headSoftCap}/${form.spans}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
       const frozen = this.#isMapped ? this.#frozen : undefined;
       const parts = { config: withRoom(this.#config, room), trainable: this.#trainable, frozen };
       const options = { ...parts, objective, gradientCheckpointing, ...form };

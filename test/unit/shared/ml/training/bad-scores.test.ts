@@ -46,7 +46,7 @@ function lay(kind: Objective["signal"], change: Partial<Score> = {}, signal: Par
 
 describe("microBatch()", () => {
   it.each(Object.keys(good))("takes a good score of signal %s", (kind) => {
-    expect(lay(kind as Objective["signal"]).rows).toBe(2);
+    expect([...lay(kind as Objective["signal"]).at]).toEqual([0, 1]);
   });
 
   it.each<[Objective["signal"], string, Partial<Score>, Partial<Signal>, RegExp]>([
