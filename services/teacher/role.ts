@@ -59,8 +59,10 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
       server: openaiServer(context, served),
       join: async (membership) => {
         const { teachers, vocabSize } = membership.spec;
-        const { model = settings.model, server } = teachers.find(({ name }) => teacherName(name) === teacher) ?? {};
-        const opened = await open({ ...(model && { model }), server, ...(vocabSize && { vocabRows: vocabSize }) });
+        const { model = settings.model, server, tokenizer } = teachers.find(({ name }) => teacherName(name) === teacher) ?? {};
+        // The run's vocabulary isn't that of a teacher with its own tokenizer.
+        const rows = tokenizer === "own" ? { vocabRows: 0 } : vocabSize && { vocabRows: vocabSize };
+        const opened = await open({ ...(model && { model }), server, ...rows });
         await announceModel(membership, ["teacher", teacher], opened.description);
         return async () => [await scoreRun(context, membership, opened, meters), writeTexts(context, membership, opened)];
       },

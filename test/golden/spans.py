@@ -71,29 +71,43 @@ def against_trl(a, b, spans):
     return "spans equal to TRL's GOLD alignment"
 
 
-def loss_case(seed, starts, alpha, clip):
-    """Rows of one sequence; starts[n] is the first row of n's span. The teacher's log-probability of a span stands on each of its rows."""
+def loss_case(seed, starts, words, alike, alpha, clip):
+    """Rows of one sequence: starts[n] and words[n] are the first rows of n's span and word. The teacher's log-probability of a span stands on each of its
+    rows. A row answers for its word, the first span behind it and, where it begins the word, for the word before; for itself where all are alike."""
     rows, vocab = len(starts), 7
     g = torch.Generator().manual_seed(seed)
     z = (torch.randn(rows, vocab, generator=g) * 2).double().requires_grad_(True)
     labels = torch.randint(0, vocab, (rows,), generator=g)
     of_span = {start: -float(torch.rand(1, generator=g) * 6) for start in sorted(set(starts))}
-    teacher = torch.tensor([of_span[start] for start in starts]).double()
     token = z.log_softmax(-1).gather(1, labels[:, None])[:, 0]
     sampler = token.detach() + torch.randn(rows, generator=g).double() * 0.5
-    advantage, weight = 0.7, 1 / rows
-    same = torch.tensor([[float(a == b) for b in starts] for a in starts]).double()
-    gap = (same @ token - teacher).detach()
+    advantage, weight, coefficient = 0.7, 1 / rows, 0.8
+    delta = {start: sum(token.detach()[n] for n in range(rows) if starts[n] == start) - of_span[start] for start in of_span}
+    order = sorted(set(words))
+    spans_of = {word: [start for start in of_span if words[start] == word] for word in order}
+
+    def answers(n):
+        if alike:
+            return delta[n]
+        at = order.index(words[n])
+        asked = list(spans_of[words[n]])
+        if at + 1 < len(order):
+            asked.append(min(spans_of[order[at + 1]]))
+        if n == words[n] and at > 0:
+            asked += spans_of[order[at - 1]]
+        return sum(delta[start] for start in asked)
+
+    gaps = torch.stack([answers(n) for n in range(rows)])
+    shares = torch.stack([delta[start] / starts.count(start) for start in starts])
     ratio = (token.detach() - sampler).exp().clamp(max=clip)
-    coefficient = 0.8
-    loss = ((alpha * coefficient * gap * ratio * token - (1 - alpha) * advantage * ratio * token) * weight).sum()
+    loss = ((alpha * coefficient * gaps * ratio * token - (1 - alpha) * advantage * ratio * token) * weight).sum()
     (gradient,) = torch.autograd.grad(loss, z)
     numbers = lambda x: [float(f"{v:.10g}") for v in x.detach().double().flatten().tolist()]
     return {
-        "starts": starts, "vocab": vocab, "options": {"alpha": alpha, "klCoef": coefficient, "ratioClip": clip},
+        "spans": {"starts": starts, "words": words, "alike": alike}, "vocab": vocab, "options": {"alpha": alpha, "klCoef": coefficient, "ratioClip": clip},
         "logits": numbers(z), "labels": labels.tolist(), "weights": [weight] * rows, "advantages": [advantage] * rows,
-        "samplerLogprobs": numbers(sampler), "sampled": [1] * rows, "teacherLogprobs": numbers(teacher),
-        "loss": numbers(loss)[0], "rows": numbers(gap / same.sum(1)), "gradient": numbers(gradient),
+        "samplerLogprobs": numbers(sampler), "sampled": [1] * rows, "logprobs": numbers(token), "teacherLogprobs": [of_span[start] for start in starts],
+        "gaps": numbers(gaps), "loss": numbers(loss)[0], "rows": numbers(shares), "gradient": numbers(gradient),
     }
 
 
@@ -107,10 +121,11 @@ def main():
         texts.append({"text": text, "ids": [ids, other_ids], "lengths": [own, other], "spans": spans})
     print(said)
     losses = [
-        loss_case(1, [0, 1, 2, 3], 1, 10),
-        loss_case(2, [0, 0, 2, 3, 3, 3], 1, 10),
-        loss_case(3, [0, 0, 0, 0, 0], 0.6, 1.1),
-        loss_case(4, [0, 1, 1, 3, 4, 4, 4, 4, 8], 0.25, 10),
+        loss_case(1, [0, 1, 2, 3], [0, 0, 2, 3], True, 1, 10),
+        loss_case(2, [0, 0, 2, 3, 3, 3], [0, 0, 2, 3, 3, 3], False, 1, 10),
+        loss_case(3, [0, 0, 0, 0, 0], [0, 0, 0, 0, 0], False, 0.6, 1.1),
+        loss_case(4, [0, 1, 1, 3, 4, 4, 4, 4, 8], [0, 0, 0, 3, 3, 3, 3, 3, 8], False, 0.25, 10),
+        loss_case(5, [0, 1, 2, 2, 4, 5, 6], [0, 0, 2, 2, 2, 5, 6], False, 1, 10),
     ]
     body = json.dumps({"source": f"PyTorch {torch.__version__.split('+')[0]}, float64, test/golden/spans.py", "kinds": KINDS, "texts": texts, "losses": losses}, ensure_ascii=True, separators=(",", ":"))
     OUT.write_text(body + "\n")

@@ -3,6 +3,7 @@ import type { Objective } from "../../services/shared/ml/losses/objective.js";
 import { completionTokens, spelledLengths } from "../../services/shared/ml/text/completion-tokens.js";
 import { commonSpans } from "../../services/shared/ml/text/spans.js";
 import { Tokenizer } from "../../services/shared/ml/text/tokenizer.js";
+import { spanGaps } from "../../services/shared/ml/training/span-gaps.js";
 import { expectAllClose } from "../support/jest/all-close.js";
 import { lossOf } from "../support/loss/loss.js";
 
@@ -15,7 +16,7 @@ interface Golden {
     readonly spans: readonly number[][];
   }[];
   readonly losses: readonly {
-    readonly starts: number[];
+    readonly spans: { readonly starts: number[]; readonly words: number[]; readonly alike: boolean };
     readonly vocab: number;
     readonly options: Pick<Objective, "alpha" | "klCoef" | "ratioClip">;
     readonly logits: number[];
@@ -24,7 +25,9 @@ interface Golden {
     readonly advantages: number[];
     readonly samplerLogprobs: number[];
     readonly sampled: number[];
+    readonly logprobs: number[];
     readonly teacherLogprobs: number[];
+    readonly gaps: number[];
     readonly loss: number;
     readonly rows: number[];
     readonly gradient: number[];
@@ -57,13 +60,23 @@ describe("two tokenizations of one text, as Python reads them", () => {
 });
 
 describe("opd over spans against PyTorch", () => {
-  it.each(golden.losses.map((one) => [one.starts.join(" "), one] as const))("spans %s: value, rows and gradient", async (_, value) => {
-    const { starts: spanStarts, options, vocab } = value;
-    const input = { ...value, rows: spanStarts.length, vocab, spanStarts, signal: {} };
+  const named = golden.losses.map((one) => [JSON.stringify(one.spans), one] as const);
+
+  it.each(named)("%s: what each token answers for", (_, { spans, logprobs, teacherLogprobs, gaps, rows }) => {
+    const layout = { ...spans, starts: Int32Array.from(spans.starts), words: Int32Array.from(spans.words) };
+    const found = spanGaps(layout, Float32Array.from(logprobs), Float32Array.from(teacherLogprobs));
+    expectAllClose(found.gaps, gaps, { rtol: 1e-5, atol: 1e-5 });
+    expectAllClose(found.shares, rows, { rtol: 1e-5, atol: 1e-5 });
+  });
+
+  it.each(named)("%s: value, rows and gradient", async (_, value) => {
+    const { gaps, rows, options, vocab } = value;
+    const input = { ...value, rows: gaps.length, vocab, gaps, gapShares: rows, signal: {} };
     const result = await lossOf({ ...options, divergence: "opd", signal: "sampled" }, input);
     const scale = Math.max(1, ...value.logits.map(Math.abs)) * 2e-6;
     expectAllClose([result.loss], [value.loss], { rtol: 1e-5, atol: scale }, "loss");
-    expectAllClose(result.rows, value.rows, { rtol: 1e-5, atol: scale }, "rows");
+    expectAllClose(result.rows, rows, { rtol: 1e-5, atol: scale }, "rows");
+    expectAllClose(result.logprobs, value.logprobs, { rtol: 1e-5, atol: scale }, "logprobs");
     expectAllClose(result.gradient, value.gradient, { rtol: 1e-5, atol: scale }, "gradient");
   });
 });

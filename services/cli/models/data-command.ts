@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { limitsOf, misfit, outcomesOf } from "../../shared/codec/examples.js";
-import { teacherPrompts } from "../../shared/codec/teacher-prompts.js";
+import { readingOf } from "../../shared/codec/teacher-words.js";
 import { columnsOf, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { resolveEvaluation } from "../../shared/flow/runs/evaluation.js";
@@ -51,7 +51,8 @@ async function show(program: Command, path: string, { row, heldOut = false }: Da
   if (row !== undefined && row > rows.length)
     throw new RetortError("InvalidArgument", `--row is ${row}, and ${file} has ${rows.length} rows`);
   const limits = limitsOf(heldOut ? 0 : data.maxPromptTokens, maxPositions, maxNewTokens);
-  const outcomes = outcomesOf(row === undefined ? rows : rows.slice(row - 1), encoder, teacherPrompts(teacherPromptsOf(spec), data.chat));
+  const reading = await readingOf(teacherPromptsOf(spec), chatOfData(data, undefined));
+  const outcomes = outcomesOf(row === undefined ? rows : rows.slice(row - 1), encoder, reading);
   const seen = outcomes.map((outcome) => ({ outcome, dropped: outcome.item && misfit(outcome.item, limits) }));
   const reasons: Record<string, number> = {};
   for (const { dropped } of seen) if (dropped) reasons[dropped] = (reasons[dropped] ?? 0) + 1;

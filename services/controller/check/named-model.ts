@@ -47,6 +47,8 @@ export interface NamedModel {
   readonly warnings: readonly string[];
   /** Of a teacher that gives some signals alone: which. */
   readonly offer?: SignalOffer;
+  /** Of a teacher: it reads text in its own tokens, and needs none of the student's. */
+  readonly ownTokenizer?: boolean;
 }
 
 /** The signals that a teacher elsewhere gives, at temperature 1 alone. */
@@ -101,7 +103,7 @@ const tokenizerOf = ({ student, teachers: [first] }: RunSpecValid): string => st
  * @param student undefined if it could not be read; its tokens are the teacher's too where the digests are equal
  */
 export function describedTeacher(
-  { name }: TeacherSpec,
+  { name, tokenizer }: TeacherSpec,
   i: number,
   description: TeacherServiceDescribeResponse,
   student: StudentModel | undefined,
@@ -120,6 +122,7 @@ export function describedTeacher(
     maxPositions,
     dtype,
     warnings,
+    ownTokenizer: tokenizer === "own",
     ...(offer && { offer: { ...offer, signals: offer.signals.filter(isSignalKind) } }),
   };
 }

@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { WorkerClient } from "../../shared/base/workers.js";
+import { perToken } from "../../shared/codec/align-score.js";
 import { fromScoreRecord } from "../../shared/codec/score-record.js";
 import { signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { scoreInput } from "../../shared/codec/train-sequence.js";
@@ -11,6 +12,7 @@ import type { TokenDivergences } from "../../shared/ml/evaluation/divergence.js"
 import { figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
 import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
 import type { TrainHost } from "../model/train-host.js";
+import { type Alignments, alignResults, noSpan } from "../tasks/align-results.js";
 import type { CompleteResults } from "../tasks/results-reader.js";
 
 /** An evaluation's event, less the version and the time that it took. */
@@ -38,15 +40,16 @@ export async function evaluationFigures(
   sampled: readonly (readonly CompleteResults[])[],
   settings: EvaluationSettings,
 ): Promise<EvaluationFigures> {
+  const alignments = await alignResults(host, sampled.flat());
   const written = greedy.flatMap(judgedOf);
   const drawn = sampled.map((results) => results.flatMap(judgedOf));
-  const failures = [written, ...drawn].flat().flatMap((judged) => failureOf(judged) || []);
+  const failures = [written, ...drawn].flat().flatMap((judged) => failureOf(judged, alignments) || []);
   const options = { metric: metricOf(settings, written), passAt: settings.passAt, selfBleuUnit: settings.selfBleuUnit };
-  const best = figuresOf(await samplesOf(host, written), { ...options, passAt: [] });
+  const best = figuresOf(await samplesOf(host, written, alignments), { ...options, passAt: [] });
   const samples = [];
   let first: readonly JudgedSample[] = [];
   for (const [i, temperature] of settings.temperatures.entries()) {
-    const judged = await samplesOf(host, drawn[i]!);
+    const judged = await samplesOf(host, drawn[i]!, alignments);
     if (i === 0) first = judged;
     const figures = figuresOf(judged, options);
     const rewardComponents = { ...figures.rewardComponents };
@@ -95,7 +98,10 @@ const judgedOf = ({ rollout, score, reward }: CompleteResults): Judged[] =>
     reward: reward?.rewards[i],
   }));
 
-const failureOf = ({ sequence, score, reward }: Judged): string => sequence.failure || score?.failure || reward?.failure || "";
+function failureOf({ sequence, score, signal, reward }: Judged, alignments: Alignments): string {
+  const apart = signal?.tokenizer === "own" && score && !alignments.has(score) ? noSpan : "";
+  return sequence.failure || score?.failure || reward?.failure || apart;
+}
 
 type Scored = Judged & { readonly score: SequenceScore };
 
@@ -103,12 +109,21 @@ const isScored = (judged: Judged): judged is Scored => judged.score !== undefine
 
 const isWritten = ({ sequence }: Judged): boolean => sequence.failure === "";
 
-/** The completions that were written, in order, with their divergences from the teacher where one scored them. */
-async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[]): Promise<JudgedSample[]> {
+/**
+ * The completions that were written, in order, with their divergences from the teacher where one scored them; where it did so in its own
+ * tokens, with the likelihood that it gives them.
+ */
+async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[], alignments: Alignments): Promise<JudgedSample[]> {
   const written = judged.filter(isWritten);
-  const scored = written.filter(isScored);
+  const all = written.filter(isScored);
+  const [own, scored] = [all.filter(readOwn), all.filter((one) => !readOwn(one))];
   const divergences = scored.length ? await host.divergences(scored.map(scoredInput)) : [];
   const found = new Map<Judged, TokenDivergences>(scored.map((one, i) => [one, divergences[i]!]));
+  for (const one of own) {
+    const alignment = alignments.get(one.score);
+    if (alignment)
+      found.set(one, { ...noDivergences, teacherNll: perToken(alignment.spans, alignment.logprobs).map((logprob) => -logprob) });
+  }
   return written.map((one) => {
     const { index, completionText, reference, completionIds } = one.sequence;
     const judgedReward = one.reward && !one.reward.failure ? { reward: one.reward.value, rewardComponents: one.reward.components } : {};
@@ -123,6 +138,11 @@ async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[
     };
   });
 }
+
+const readOwn = ({ signal }: Judged): boolean => signal?.tokenizer === "own";
+
+/** Of distributions over other classes there is none. */
+const noDivergences = { forwardKl: new Float32Array(), reverseKl: new Float32Array() };
 
 function scoredInput({ sequence, score, signal }: Scored) {
   const input = scoreInput(sequence);

@@ -2,7 +2,7 @@ import { RetortError } from "../../shared/base/errors.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
-import { teacherPrompts } from "../../shared/codec/teacher-prompts.js";
+import { checkSpelling, readingOf } from "../../shared/codec/teacher-words.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import type { TeacherPromptSettings } from "../../shared/flow/runs/teacher-prompts.js";
@@ -26,6 +26,7 @@ import { type Precision, precisionOf } from "../../shared/ml/scoring/precision.j
 import { Scorer } from "../../shared/ml/scoring/scorer.js";
 import type { Score } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
+import { type WrittenText, type WrittenTokens, writtenTokens } from "../../shared/ml/text/completion-tokens.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import { beginningWith } from "../../shared/ml/training/optimizer-state.js";
@@ -106,12 +107,19 @@ export class TrainHost {
     checkRows(rows, needs, await columnsIn(path));
     const { tokenizer, config } = this.#loaded.model;
     const encoder = new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config));
-    return itemsOf(rows, encoder, teacherPrompts(own, chat.chat));
+    if (own.some(({ tokenizer }) => tokenizer === "own")) checkSpelling(tokenizer, "student.model", "the student");
+    return itemsOf(rows, encoder, await readingOf(own, chat));
   }
 
   /** The texts of tokens. */
   decode(sequences: readonly Int32Array[]): string[] {
     return this.#loaded.model.tokenizer.decodeAll(sequences);
+  }
+
+  /** How the tokens of completions write their texts: what a teacher's own tokens are held against. */
+  writtenTokens(completions: readonly WrittenText[]): WrittenTokens[] {
+    const { tokenizer } = this.#loaded.model;
+    return completions.map((completion) => writtenTokens(tokenizer, completion));
   }
 
   /** Each token's own text, for reports. */

@@ -63,6 +63,7 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
       ...data.items.map(({ completionIds }) => completionIds?.length ?? 0),
     ),
     teacherPromptTokens: [...data.items, ...data.heldOut].reduce((most, item) => Math.max(most, item.teacherPromptIds?.length ?? 0), 0),
+    ownTokens: run.ownTokenizers.length > 0,
     maxPayloadBytes: membership.streams.connection.info?.max_payload ?? 1024 * 1024,
   };
   return { step, data, recordSize };

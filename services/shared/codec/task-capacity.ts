@@ -12,12 +12,20 @@ export interface RecordSize {
   readonly maxTokens: number;
   /** Longest prompt that a teacher reads instead of the student's, in tokens; 0 if none does. */
   readonly teacherPromptTokens: number;
+  /** Whether some teacher answers in tokens of its own. */
+  readonly ownTokens?: boolean;
   /** Largest message that the NATS server takes. */
   readonly maxPayloadBytes: number;
 }
 
 /** Bytes per token of a rollout: ids, log-probabilities and versions. */
 export const rolloutBytesPerToken = 16;
+
+/**
+ * Bytes of an answer in a teacher's own tokens, per token of the student: a log-probability and a length for each of the eight of its tokens
+ * that may be one of the student's. A text that it cuts up smaller yet may be too large for a message, which is a recorded outcome.
+ */
+const ownBytesPerToken = 8 * (4 + 2);
 
 /** Share of a message that the arrays may take; the rest is for texts and framing. */
 const payloadShare = 0.9;
@@ -32,9 +40,10 @@ export const promptsPerMessage = (perPromptBytes: number, { maxPayloadBytes }: P
  * @throws InvalidArgument if not even one prompt's do, with the way out
  */
 export function taskCapacity({ objective, samplesPerPrompt }: Phase, size: RecordSize): number {
-  const { vocabSize, hiddenSize, maxTokens, teacherPromptTokens, maxPayloadBytes } = size;
+  const { vocabSize, hiddenSize, maxTokens, teacherPromptTokens, ownTokens, maxPayloadBytes } = size;
   const { studentChooses, bytesPerToken } = signals[objective.signal];
-  const perToken = needsScore(objective) ? bytesPerToken(objective, { vocab: vocabSize, hidden: hiddenSize }) : 0;
+  const inStudents = needsScore(objective) ? bytesPerToken(objective, { vocab: vocabSize, hidden: hiddenSize }) : 0;
+  const perToken = ownTokens && needsScore(objective) ? Math.max(inStudents, ownBytesPerToken) : inStudents;
   // With the rollout's arrays travel the classes that the student chose.
   const rollout = rolloutBytesPerToken + (studentChooses ? 4 * objective.k : 0);
   const perPrompt = samplesPerPrompt * Math.max(maxTokens * perToken, maxTokens * rollout + 4 * teacherPromptTokens);

@@ -5,12 +5,16 @@ import { heldOutInstructions, instructions } from "./instructions.js";
 import { mirrored } from "./mirrored.js";
 import { names } from "./names.js";
 import { num2words } from "./num2words.js";
+import { num2wordsWords } from "./num2words-words.js";
 import { summaries } from "./summaries.js";
 import type { GeneratedTask } from "./task.js";
 
 /** The tasks that Retort makes itself, by name. */
 export const tasks: Readonly<Record<string, GeneratedTask>> = Object.fromEntries(
-  [calculator, gridNav, heldOutInstructions, instructions, mirrored, names, num2words, summaries].map((task) => [task.name, task]),
+  [calculator, gridNav, heldOutInstructions, instructions, mirrored, names, num2words, num2wordsWords, summaries].map((task) => [
+    task.name,
+    task,
+  ]),
 );
 
 /** A task by its name. @throws InvalidArgument that lists the tasks that there are */

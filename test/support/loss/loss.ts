@@ -4,7 +4,6 @@ import { float32, int32, type Tensor } from "../../../services/shared/ml/graph/t
 import type { Objective } from "../../../services/shared/ml/losses/objective.js";
 import { declareRows, rowLosses } from "../../../services/shared/ml/losses/row-losses.js";
 import { Session } from "../../../services/shared/ml/runtime/session.js";
-import { emptySpans, fillSpans, spanFeeds } from "../../../services/shared/ml/training/span-rows.js";
 
 /** Everything that one evaluation of a loss reads. Log-probabilities may be -Infinity. */
 export interface LossCase {
@@ -17,8 +16,9 @@ export interface LossCase {
   readonly samplerLogprobs?: readonly number[];
   readonly sampled?: readonly number[];
   readonly teacherLogprobs?: readonly number[];
-  /** First row of the span that each row is scored with. */
-  readonly spanStarts?: readonly number[];
+  /** `opd` across tokenizers: what each row answers for, and what is reported of it. */
+  readonly gaps?: readonly number[];
+  readonly gapShares?: readonly number[];
   readonly signal: {
     readonly full?: readonly number[];
     readonly ids?: readonly number[];
@@ -71,12 +71,12 @@ export interface LossProgram {
   release(): Promise<void>;
 }
 
-/** Compiles a loss: the graph that training uses. @param spans whether some rows are scored together */
-export async function compileLoss(objective: Partial<Objective>, vocab: number, spans = false): Promise<LossProgram> {
+/** Compiles a loss: the graph that training uses. @param gaps whether the rows' log-ratios are given */
+export async function compileLoss(objective: Partial<Objective>, vocab: number, gaps = false): Promise<LossProgram> {
   const full = { ...plainObjective, ...objective };
   const graph = new Graph("loss");
   const logits = graph.input("logits", "float32", ["R", vocab]);
-  const result = rowLosses(full, logits, declareRows(graph, full, "R", vocab, { spans }));
+  const result = rowLosses(full, logits, declareRows(graph, full, "R", vocab, { gaps }));
   const [gradient] = gradientsOf(result.loss, [logits]);
   const outputs = { loss: result.loss, rows: result.distance_R, logprobs: result.logprobs_R, entropy: result.entropy_R };
   for (const [name, value] of Object.entries({ ...outputs, gradient: gradient! })) graph.output(`out.${name}`, value);
@@ -88,13 +88,6 @@ export async function compileLoss(objective: Partial<Objective>, vocab: number, 
     return { loss: data("loss")[0]!, rows: data("rows"), logprobs: data("logprobs"), entropy: data("entropy"), gradient: data("gradient") };
   };
   return { run, release: () => session.release() };
-}
-
-function spansOf(starts: readonly number[]) {
-  const columns = emptySpans(starts.length, 0);
-  const rows = Int32Array.from(starts.keys());
-  fillSpans(columns, rows, Int32Array.from(starts), 0);
-  return columns;
 }
 
 function feedsOf(input: LossCase): Record<string, Tensor | undefined> {
@@ -110,7 +103,8 @@ function feedsOf(input: LossCase): Record<string, Tensor | undefined> {
     sampled: floats(input.sampled),
     advantages: floats(input.advantages),
     teacherLogprobs: floats(input.teacherLogprobs),
-    ...(input.spanStarts ? spanFeeds(spansOf(input.spanStarts)) : {}),
+    gaps: floats(input.gaps),
+    gapShares: floats(input.gapShares),
     "signal.full": whole && float32(whole, [count, vocab]),
     "signal.ids": ids && int32(ids, [count, ids.length / count]),
     "signal.top": top && float32(top, [count, top.length / count]),
@@ -124,7 +118,7 @@ function feedsOf(input: LossCase): Record<string, Tensor | undefined> {
 
 /** Value and gradient (in the student's logits) of a loss at one input. */
 export async function lossOf(objective: Partial<Objective>, input: LossCase): Promise<LossResult> {
-  const program = await compileLoss(objective, input.vocab, input.spanStarts !== undefined);
+  const program = await compileLoss(objective, input.vocab, input.gaps !== undefined);
   try {
     return await program.run(input);
   } finally {

@@ -1,11 +1,11 @@
 import type { Problem } from "../../base/errors.js";
 import type { RunSpec, RunSpecValid } from "../../gen/retort/v1/run_spec_pb.js";
 import { evaluationProblems } from "./evaluation.js";
+import { ownTokenizerProblems } from "./own-tokenizers.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, resolveRun, teacherName } from "./resolve.js";
 import { rewardProblems } from "./rewards.js";
 import { initProblems, sizeProblems } from "./sizes.js";
 import { type SoundSpec, soundParts } from "./sound-spec.js";
-
 import { teacherPromptProblems } from "./teacher-prompts.js";
 
 /** A spec that was looked at by itself, without opening a model or a dataset. */
@@ -29,6 +29,7 @@ export function examineSpec(given: RunSpec, more: MoreChecks = () => []): Examin
   const found = [
     ...teacherProblems(spec, isSound),
     ...teacherPromptProblems(spec),
+    ...ownTokenizerProblems(spec, run),
     ...run.phases.flatMap((phase, i) => phaseProblems(phase, `phases[${i}]`, spec, isSound)),
     ...sizeProblems(run),
     ...(spec.student.init && isSound("student.init") ? initProblems(spec.student.init, spec.vocabSize) : []),

@@ -93,6 +93,8 @@ export interface ResolvedRun {
   readonly maxAttempts: number;
   readonly stepTimeoutMs: number;
   readonly teachers: readonly string[];
+  /** Those of them that read text in their own tokens. */
+  readonly ownTokenizers: readonly string[];
   readonly replicas: Readonly<Record<RoleName, number>>;
   /** undefined if nothing is evaluated. */
   readonly evaluation: EvaluationSettings | undefined;
@@ -153,6 +155,7 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     maxAttempts: rollouts?.maxAttempts || 3,
     stepTimeoutMs: rollouts?.stepTimeoutMs || 600_000,
     teachers: spec.teachers.map(({ name }) => teacherName(name)),
+    ownTokenizers: spec.teachers.filter(({ tokenizer }) => tokenizer === "own").map(({ name }) => teacherName(name)),
     replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
     evaluation,
     tracking: resolveTracking(spec.tracking, last),

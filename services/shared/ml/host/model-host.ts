@@ -31,6 +31,7 @@ import { type Precision, precisionOf } from "../scoring/precision.js";
 import { Scorer } from "../scoring/scorer.js";
 import { buffersOf, type Score, type Signal } from "../signals/score.js";
 import type { ScoreInput } from "../signals/signal.js";
+import { type CompletionText, type CompletionTokens, completionTokens } from "../text/completion-tokens.js";
 import { type ChatSettings, completionTexts } from "../text/encoder.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { type EncodedPair, encodePairs, encodePrompts, type PromptInput, type PromptPair, type TextModel } from "./texts.js";
@@ -175,6 +176,11 @@ export class ModelHost {
   /** Prompts and completions in tokens; see {@link encodePairs}. @throws InvalidArgument naming the sequence */
   encodePairs(pairs: readonly PromptPair[], chat: ChatSettings): EncodedPair[] {
     return encodePairs(this.#texts, pairs, chat);
+  }
+
+  /** Completions that were written in other tokens, in the model's; see {@link completionTokens}. */
+  completionTokens(completions: readonly CompletionText[]): (CompletionTokens | string)[] {
+    return completionTokens(this.#opened.tokenizer, completions);
   }
 
   /** The texts of completions: what prompt and completion say together, less what the prompt says alone. */

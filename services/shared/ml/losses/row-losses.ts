@@ -22,10 +22,10 @@ export interface RowInputs {
   readonly advantages: Value;
   /** float32: the teacher's log-probability of the token (`opd`). */
   readonly teacherLogprobs: Value;
-  /** int64: first row of the span that the row is scored with, counted within its block; absent where each row is scored by itself. */
-  readonly spanStarts?: Value;
-  /** float32: the row's share of its span, 1 / tokens; as `spanStarts`. */
-  readonly spanShares?: Value;
+  /** float32, `opd` across tokenizers: what the row answers for, log q − log p of the text that it decides; absent elsewhere. */
+  readonly gaps?: Value;
+  /** float32, with `gaps`: what is reported of the row. */
+  readonly gapShares?: Value;
 }
 
 /** All that the loss reads besides the student's logits. */
@@ -36,13 +36,13 @@ export interface LossInputs {
 
 /** What the rows of a micro-batch have, beside what every one has. */
 export interface RowForm extends Pick<SignalShape, "headSoftCap"> {
-  /** Some belong to spans that are scored as one. */
-  readonly spans?: boolean | undefined;
+  /** The log-ratios of `opd` are given: those of text that student and teacher wrote in other tokens. */
+  readonly gaps?: boolean | undefined;
 }
 
 /** Declares the loss's inputs in a graph. */
 export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab: number, form: RowForm = {}): LossInputs {
-  const { headSoftCap, spans = false } = form;
+  const { headSoftCap, gaps = false } = form;
   const floats = (name: string) => graph.input(name, "float32", [rows]);
   return {
     rows: {
@@ -52,7 +52,7 @@ export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab
       sampled: floats("sampled"),
       advantages: floats("advantages"),
       teacherLogprobs: floats("teacherLogprobs"),
-      ...(spans ? { spanStarts: graph.input("spanStarts", "int64", [rows]), spanShares: floats("spanShares") } : {}),
+      ...(gaps ? { gaps: floats("gaps"), gapShares: floats("gapShares") } : {}),
     },
     signal: readsSignal(objective)
       ? signals[objective.signal].form.declare(graph, rows, { ...objective, vocab, headSoftCap })
@@ -133,21 +133,15 @@ function classes(objective: Objective, logits_RV: Value, { signal }: LossInputs)
  * tokens, KL(q‖p) at this prefix (Oh et al. 2026, vOPD, arXiv 2605.07865). Any b that does not look at the token leaves the
  * expected gradient as it is, so over k classes and the rest (where KL is a lower bound) it is still unbiased.
  *
- * Where teacher and student have different tokenizers, log q and log p in A are those of the span that the token belongs to, each the
- * sum over its own tokens; what is reported of each token is its share of the span's log-ratio.
+ * Where teacher and student have different tokenizers, the log-ratio is given, with these weights: that of the text which the token
+ * decides (training/span-gaps.ts).
  */
 function policyGradient(objective: Objective, logits_RV: Value, logprobs_R: Value, ratio_R: Value, inputs: LossInputs): Distance {
   const both = readsSignal(objective) ? classes(objective, op.stopGradient(logits_RV), inputs) : undefined;
-  const { labels, teacherLogprobs, spanShares } = inputs.rows;
+  const { labels, teacherLogprobs, gaps, gapShares } = inputs.rows;
+  if (gaps && gapShares) return { loss: op.mul(op.mul(op.mul(gaps, objective.klCoef), ratio_R), logprobs_R), report: gapShares };
   const teacher_R = both && signals[objective.signal].needsHead ? ofLabels(both.logp_RC, labels) : floored(teacherLogprobs);
-  const gap_R = op.sub(ofSpans(op.stopGradient(logprobs_R), inputs.rows), teacher_R);
+  const gap_R = op.sub(op.stopGradient(logprobs_R), teacher_R);
   const centred_R = both && objective.klBaseline ? op.sub(gap_R, reverseKl(both.logp_RC, both.logq_RC, objective)) : gap_R;
-  const report = spanShares ? op.mul(gap_R, spanShares) : gap_R;
-  return { loss: op.mul(op.mul(op.mul(centred_R, objective.klCoef), ratio_R), logprobs_R), report };
-}
-
-/** For each row the sum over the rows of its span; what is given where each row is its own. */
-function ofSpans(values_R: Value, { spanStarts }: RowInputs): Value {
-  if (!spanStarts) return values_R;
-  return op.gather(op.scatterElements(op.zerosLike(values_R), spanStarts, values_R, 0, "add"), spanStarts);
+  return { loss: op.mul(op.mul(op.mul(centred_R, objective.klCoef), ratio_R), logprobs_R), report: gap_R };
 }

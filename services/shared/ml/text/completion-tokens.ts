@@ -1,4 +1,5 @@
 // Where a completion's text meets two tokenizers: the one that wrote it, and another that reads it.
+import { RetortError } from "../../base/errors.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 /** A text that was written behind a prompt. */
@@ -59,15 +60,38 @@ function readBehind(tokenizer: Tokenizer, promptIds: Int32Array, prompt: string,
   const bytes = utf8.encode(text).length;
   let best: CompletionTokens = { ids: new Int32Array(), byteLengths: new Uint16Array() };
   for (const lead of [undefined, ...leads]) {
-    const before = lead === undefined ? promptIds : tokenizer.encode(lead);
-    const both = tokenizer.encode((lead ?? prompt) + text);
-    if (!before.every((id, i) => id === both[i])) continue;
+    const [before, both] = [lead === undefined ? promptIds : encoded(tokenizer, lead), encoded(tokenizer, (lead ?? prompt) + text)];
+    if (!before || !both || !before.every((id, i) => id === both[i])) continue;
     const ids = both.subarray(before.length);
     const byteLengths = spelledLengths(tokenizer, ids, text);
     if (total(byteLengths) > total(best.byteLengths)) best = { ids: ids.slice(0, byteLengths.length), byteLengths };
     if (total(byteLengths) === bytes) break;
   }
   return best;
+}
+
+/** The ids of a text; undefined where a piece of it has none. */
+function encoded(tokenizer: Tokenizer, text: string): Int32Array | undefined {
+  try {
+    return tokenizer.encode(text);
+  } catch (error) {
+    if (RetortError.from(error).code !== "InvalidArgument") throw error;
+    return undefined;
+  }
+}
+
+/**
+ * Tokens of one tokenizer whose texts another has no tokens for, of those that are whole characters: where it would stop to read.
+ *
+ * @returns their texts
+ */
+export function unreadTokens(writer: Tokenizer, reader: Tokenizer): string[] {
+  const decoder = new TextDecoder();
+  const texts = Array.from({ length: writer.size }, (_, id) => writer.bytesOf(id)).flatMap((bytes) =>
+    bytes?.length ? decoder.decode(bytes) : [],
+  );
+  const whole = [...new Set(texts.filter((text) => !text.includes("\uFFFD")))];
+  return whole.filter((text) => total(readBehind(reader, new Int32Array(), "", text).byteLengths) < utf8.encode(text).length);
 }
 
 const total = (lengths: Uint16Array): number => lengths.reduce((sum, length) => sum + length, 0);
@@ -97,15 +121,43 @@ export function spelledLengths(tokenizer: Tokenizer, ids: ArrayLike<number>, tex
 const space = 0x20;
 
 /**
- * As {@link spelledLengths}, of a completion by the tokenizer that wrote it, with its end token: a stop token that ends it writes no byte.
- *
- * @param ended whether the last of `ids` is a stop token
+ * What the tokens of a completion write, by the tokenizer that wrote it, as far as they write its text: see {@link spelledLengths}. The stop
+ * token that ends it writes no byte.
  */
-export function writtenLengths(tokenizer: Tokenizer, { ids, text, ended }: WrittenText): Uint16Array {
+export function writtenTokens(tokenizer: Tokenizer, { ids, text, ended }: WrittenText): WrittenTokens {
   const words = ended ? ids.subarray(0, ids.length - 1) : ids;
-  const lengths = spelledLengths(tokenizer, words, text.replace(replaced, ""), true);
-  const isWhole = lengths.length === words.length && total(lengths) === utf8.encode(text).length;
-  return ended && isWhole ? Uint16Array.of(...lengths, 0) : lengths;
+  const sound = text.replace(replaced, "");
+  const lengths = spelledLengths(tokenizer, words, sound, true);
+  const isWhole = total(lengths) === utf8.encode(sound).length;
+  const byteLengths = ended && isWhole && lengths.length === words.length ? Uint16Array.of(...lengths, 0) : lengths;
+  const beginsWord = wordStarts(utf8.encode(sound), byteLengths);
+  if (lengths.length === words.length) return { byteLengths, beginsWord, noText: false };
+  // The bytes of a character that the end of the completion has cut off are no fault.
+  const isCut = isWhole && !ended && tokenizer.bytesOf(words[lengths.length]!) !== undefined;
+  return { byteLengths, beginsWord, noText: !isCut };
+}
+
+/** 1 for each token that begins a word: it starts with the space behind the one before, or is the end token. */
+function wordStarts(bytes: Uint8Array, lengths: Uint16Array): Uint8Array {
+  let at = 0;
+  return Uint8Array.from(lengths, (length) => {
+    const begins = at === bytes.length || (isSpace(bytes[at]) && !isSpace(bytes[at - 1]));
+    at += length;
+    return begins ? 1 : 0;
+  });
+}
+
+/** Space, tab, line feed, carriage return. */
+const isSpace = (byte: number | undefined): boolean => byte === space || byte === 0x09 || byte === 0x0a || byte === 0x0d;
+
+/** How the tokens of a completion write its text. */
+export interface WrittenTokens {
+  /** Bytes of each, up to the first that doesn't write the text. */
+  readonly byteLengths: Uint16Array;
+  /** As many as `byteLengths`: 1 for each that begins a word, as the end token does. */
+  readonly beginsWord: Uint8Array;
+  /** Whether the token behind them is one that no text has: a special token, or bytes that are no character. */
+  readonly noText: boolean;
 }
 
 /** A completion as its sampler wrote it. */

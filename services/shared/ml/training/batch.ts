@@ -1,4 +1,5 @@
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
 import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
 import type { SequenceInputs } from "../models/architectures/sequence-inputs.js";
@@ -7,9 +8,8 @@ import { checkLength, checkLogprobs } from "../signals/checks.js";
 import { checkSignal, type Score } from "../signals/score.js";
 import type { ScorePart, TeacherHeads } from "../signals/signal.js";
 import { signals } from "../signals/table.js";
-import { placeRows } from "./place-rows.js";
 import type { CountedTokens } from "./select-tokens.js";
-import { checkSpans, emptySpans, fillSpans, hasSpans, spanFeeds } from "./span-rows.js";
+import { checkSpans, type SpanGaps, type SpanLayout } from "./span-gaps.js";
 
 /** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */
 export interface TrainSequence {
@@ -18,10 +18,10 @@ export interface TrainSequence {
   readonly completionIds: Int32Array;
   readonly score?: Score;
   /**
-   * [N]: where the teacher's tokens are others (its tokenizer is its own), the index of the first token of the span that each token
-   * belongs to. `score.logprobs` of each token then is its span's. Absent: each token is scored by itself.
+   * Where the teacher's tokens are others (its tokenizer is its own): the spans of text that both have. `score.logprobs` of each token then is
+   * its span's. Absent: each token is scored by itself.
    */
-  readonly spans?: Int32Array;
+  readonly spans?: SpanLayout;
   /** Reward less its baseline. */
   readonly advantage?: number;
   /** Log-probability of each token under the sampler's weights at temperature 1; absent for dataset text. */
@@ -32,8 +32,8 @@ export interface TrainSequence {
 export interface MicroBatch {
   readonly members: readonly number[];
   readonly feeds: Readonly<Record<string, Tensor>>;
-  /** Row of each completion token, member by member. */
-  readonly at: Int32Array;
+  /** Completion tokens, without the rows that fill up the last block. */
+  readonly rows: number;
 }
 
 /**
@@ -61,6 +61,8 @@ export interface BatchLayout {
   readonly heads?: TeacherHeads;
   /** Which completion tokens of the whole batch count; absent: all. */
   readonly counted?: CountedTokens | undefined;
+  /** Of each member of the whole batch, the log-ratios that its tokens answer for, where some member has spans. */
+  readonly gaps?: ReadonlyMap<number, SpanGaps> | undefined;
 }
 
 /** How a batch is split. */
@@ -104,42 +106,40 @@ export function splitBatch(
  * @throws InvalidArgument naming the sequence, and the array or token that is at fault
  */
 export function microBatch(batch: readonly TrainSequence[], members: readonly number[], layout: BatchLayout): MicroBatch {
-  const { inputs, padId, vocab, objective, blockRows, counted } = layout;
+  const { inputs, padId, vocab, objective, blockRows, counted, gaps } = layout;
   const weights = rowWeights(batch, objective.normalisation, counted);
   const sequences = members.map((i) => batch[i]!);
   sequences.forEach((sequence, i) => {
     checkSequence(sequence, members[i]!, vocab);
   });
   const { feeds, places } = inputs.layOut(sequences, padId);
-  const { at, rows } = placeRows(sequences, blockRows);
-  const columns = emptyColumns(rows);
-  const spans = hasSpans(sequences) ? emptySpans(rows, blockRows) : undefined;
+  const rows = places.length;
+  const padded = blockRows ? Math.ceil(rows / blockRows) * blockRows : rows;
+  const columns = emptyColumns(padded);
+  columns.places.set(places);
+  const given = gaps && { gaps: new Float32Array(padded), gapShares: new Float32Array(padded) };
   const parts: ScorePart[] = [];
-  let first = 0;
+  let row = 0;
   sequences.forEach((sequence, i) => {
     const member = members[i]!;
-    const count = sequence.completionIds.length;
-    const own = at.subarray(first, first + count);
-    own.forEach((row, n) => {
-      columns.places[row] = places[first + n]!;
-    });
-    fillRows(columns, own, sequence, weights[member]!, member);
+    fillRows(columns, row, sequence, weights[member]!, member);
     counted?.[member]?.forEach((counts, n) => {
-      if (!counts) columns.weights[own[n]!] = 0;
+      if (!counts) columns.weights[row + n] = 0;
     });
-    if (needsTeacher(objective)) parts.push(scorePart(columns, own, sequence, member, objective));
-    if (spans && sequence.spans) fillSpans(spans, own, sequence.spans, blockRows);
-    first += count;
+    given?.gaps.set(found(gaps?.get(member), `the log-ratios of sequence ${member}`).gaps, row);
+    given?.gapShares.set(found(gaps?.get(member), `the log-ratios of sequence ${member}`).shares, row);
+    if (needsTeacher(objective)) parts.push(scorePart(columns, row, sequence, member, objective));
+    row += sequence.completionIds.length;
   });
   return {
     members,
-    at,
+    rows,
     feeds: {
       ...feeds,
       ...columnFeeds(columns),
-      ...(spans ? spanFeeds(spans) : {}),
+      ...(given ? { gaps: float32(given.gaps, [padded]), gapShares: float32(given.gapShares, [padded]) } : {}),
       ...(blockRows ? { blockRows: int64([blockRows], []) } : {}),
-      ...(readsSignal(objective) ? signalFeeds(parts, rows, layout) : {}),
+      ...(readsSignal(objective) ? signalFeeds(parts, padded, layout) : {}),
     },
   };
 }
@@ -179,36 +179,33 @@ function checkSequence({ promptIds, completionIds, advantage }: TrainSequence, m
     throw new RetortError("InvalidArgument", `sequence ${member}: the advantage is ${advantage}; look for a reward that is not finite`);
 }
 
-function fillRows(columns: Columns, at: Int32Array, sequence: TrainSequence, weight: number, member: number): void {
+function fillRows(columns: Columns, row: number, sequence: TrainSequence, weight: number, member: number): void {
   const { completionIds, samplerLogprobs, advantage } = sequence;
   const count = completionIds.length;
-  if (samplerLogprobs && samplerLogprobs.length !== count)
+  columns.labels.set(completionIds, row);
+  columns.weights.fill(weight, row, row + count);
+  columns.advantages.fill(advantage ?? 0, row, row + count);
+  if (!samplerLogprobs) return;
+  if (samplerLogprobs.length !== count)
     throw new RetortError(
       "InvalidArgument",
       `sequence ${member}: samplerLogprobs has ${samplerLogprobs.length} entries for ${count} completion tokens`,
     );
-  if (samplerLogprobs) checkLogprobs(samplerLogprobs, member, "samplerLogprobs");
-  at.forEach((row, n) => {
-    columns.labels[row] = completionIds[n]!;
-    columns.weights[row] = weight;
-    columns.advantages[row] = advantage ?? 0;
-    columns.samplerLogprobs[row] = samplerLogprobs?.[n] ?? 0;
-    columns.sampled[row] = samplerLogprobs ? 1 : 0;
-  });
+  checkLogprobs(samplerLogprobs, member, "samplerLogprobs");
+  columns.samplerLogprobs.set(samplerLogprobs, row);
+  columns.sampled.fill(1, row, row + count);
 }
 
 /** Checks a sequence's score, notes the log-probabilities of its tokens, and says where its rows are. */
-function scorePart(columns: Columns, at: Int32Array, sequence: TrainSequence, member: number, objective: Objective): ScorePart {
+function scorePart(columns: Columns, row: number, sequence: TrainSequence, member: number, objective: Objective): ScorePart {
   const { score, completionIds, spans } = sequence;
   const count = completionIds.length;
+  if (spans) checkSpans(spans, count, member, objective);
   if (!score) throw new RetortError("InvalidArgument", `sequence ${member} has no teacher score, and the objective needs one`);
   checkSignal(score, signalOf(objective), member);
-  if (spans) checkSpans(spans, count, member, objective);
   if (!signals[objective.signal].needsHead) {
-    const given = checkLogprobs(checkLength(score.logprobs, count, member, "logprobs"), member, "score.logprobs");
-    at.forEach((row, n) => {
-      columns.teacherLogprobs[row] = given[n]!;
-    });
+    const given = checkLength(score.logprobs, count, member, "logprobs");
+    columns.teacherLogprobs.set(checkLogprobs(given, member, "score.logprobs"), row);
   }
-  return { score, member, row: at[0]!, count };
+  return { score, member, row, count };
 }

@@ -63,20 +63,19 @@ export class StatsCollector {
     this.#sequenceDivergence = new Float32Array(batch.length);
   }
 
-  add({ members, at }: MicroBatch, outputs: Outputs): void {
+  add({ members }: MicroBatch, outputs: Outputs): void {
     const [distance, logprobs, entropy] = [floatsOf(outputs, "distance"), floatsOf(outputs, "logprobs"), floatsOf(outputs, "entropy")];
     this.#loss += scalarOf(outputs, "loss");
-    let first = 0;
+    let row = 0;
     for (const member of members) {
       const { completionIds, samplerLogprobs } = this.#batch[member]!;
       let [total, logRatio] = [0, 0];
-      const rows = at.subarray(first, first + completionIds.length);
-      first += completionIds.length;
+      const [from, to] = [row, row + completionIds.length];
       if (this.#watched.includes(member)) {
-        const own = (values: Float32Array) => Float32Array.from(rows, (row) => values[row]!);
+        const own = (values: Float32Array) => values.slice(from, to);
         this.#tokenStats.set(member, { divergence: own(distance), entropy: own(entropy), logprobs: own(logprobs) });
       }
-      for (const [n, row] of rows.entries()) {
+      for (let n = 0; n < completionIds.length; n++, row++) {
         total += distance[row]!;
         this.#entropy += entropy[row]!;
         if (samplerLogprobs) {

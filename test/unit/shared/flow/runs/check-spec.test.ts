@@ -6,6 +6,7 @@ const loraOf = (lora: { r?: number; alpha?: number; targetModules?: string[] }) 
 
 describe("examineSpec()", () => {
   const none = { teachers: [] };
+  const own = { teachers: [{ model: "/a", tokenizer: "own" }] };
   it("finds nothing wrong with a plain spec", () => {
     expect(checkSpec(specOf())).toEqual([]);
   });
@@ -30,6 +31,42 @@ describe("examineSpec()", () => {
     ["a preset that does not exist", { phases: [{ steps: 1, preset: "magic" }] }, "phases[0].preset", /gkd/],
     ["no data", { data: {} }, "data", /path.*generate/],
     ["two teachers of one name", { teachers: [{ model: "/a" }, { model: "/b" }] }, "teachers", /"default".*twice/],
+    [
+      "a divergence across tokenizers",
+      { ...own, phases: [{ steps: 1, preset: "on_policy_kd" }] },
+      "phases[0].objective.divergence",
+      /is forward_kl, which compares distributions over the same tokens, and the teacher "default" has a tokenizer of its own/,
+    ],
+    [
+      "another signal across tokenizers",
+      { ...own, phases: [{ steps: 1, preset: "opd", objective: { signal: "top_k" } }] },
+      "phases[0].objective.signal",
+      /is top_k, .*use sampled/,
+    ],
+    [
+      "a baseline across tokenizers",
+      { ...own, phases: [{ steps: 1, preset: "opd", objective: { klBaseline: true, signal: "sampled" } }] },
+      "phases[0].objective.klBaseline",
+      /needs a distribution over the student's tokens/,
+    ],
+    [
+      "dataset texts across tokenizers",
+      { ...own, phases: [{ steps: 1, preset: "opd", lambda: 0.5 }] },
+      "phases[0].lambda",
+      /is 0.5, .*use 1/,
+    ],
+    [
+      "texts by a teacher with its own tokenizer",
+      { ...own, data: { path: "/d.jsonl", generate: {} }, phases: [{ steps: 1, preset: "opd" }] },
+      "data.generate.teacher",
+      /is "default", which has a tokenizer of its own/,
+    ],
+    [
+      "the best by a divergence across tokenizers",
+      { ...own, evaluation: { path: "/e.jsonl", keepBest: "reverse_kl" }, phases: [{ steps: 1, preset: "opd" }] },
+      "evaluation.keepBest",
+      /is reverse_kl, .*use teacher_nll/,
+    ],
     ["a template that is no Jinja", { teachers: [{ model: "/a", promptTemplate: "{{" }] }, "teachers[0].promptTemplate", /is no Jinja/],
     [
       "a template that reads nothing",
