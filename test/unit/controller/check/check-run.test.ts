@@ -229,48 +229,4 @@ describe("the three temperatures of a run", () => {
     expect(signalFor(judged.objective)).toMatchObject({ temperature: 2 });
     expect(judged).toMatchObject({ sampling: { temperature: 0.3 }, objective: { studentTemperature: 1.5 } });
   });
-
-  describe("with a teacher whose tokenizer is its own", () => {
-    const own = (teacher: string, student?: string): RunSpec => {
-      const spec = specOf(teacher, { preset: "opd" }, student);
-      spec.teachers[0]!.tokenizer = "own";
-      return spec;
-    };
-    const words = join(example, "models/teacher-words");
-
-    it("have nothing wrong, and nothing unusual", async () => {
-      expect(await problemsOf(own(words))).toEqual([]);
-      expect((await warningsOfRun(own(words))).filter(({ field }) => field.startsWith("teachers"))).toEqual([]);
-    });
-
-    it("warn where it is the student's after all", async () => {
-      expect(await warningsOfRun(own(directory))).toContainEqual({
-        field: "teachers[0].model",
-        message: expect.stringContaining("has the student's tokenizer"),
-      });
-    });
-
-    it("refuse one that has no tokens for what the student writes", async () => {
-      await change("tokenizer.json", (json) => {
-        const { vocab } = json.model as { vocab: Record<string, number> };
-        delete vocab.q;
-      });
-      const [problem] = await problemsOf(own(directory));
-      expect(problem).toMatchObject({
-        fieldPath: "teachers[0].tokenizer",
-        description: expect.stringMatching(/no tokens that say "q", which the student writes \(1 of 40 tokens\)/),
-      });
-    });
-
-    it("refuse one whose tokens don't spell one by one", async () => {
-      await change("tokenizer.json", (json) => {
-        json.decoder = { type: "WordPiece", prefix: "##", cleanup: false };
-      });
-      const [problem] = await problemsOf(own(directory));
-      expect(problem).toMatchObject({
-        fieldPath: "teachers[0].tokenizer",
-        description: expect.stringContaining("the decoder WordPiece of tokenizer.json"),
-      });
-    });
-  });
 });
