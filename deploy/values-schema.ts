@@ -1,7 +1,7 @@
 /**
  * Writes deploy/helm/retort/values.schema.json: what the chart's values may hold. The `settings` of the controller and of
  * each role are those of services/<role>/config.ts; the rest is described here. Beside it goes files/nats-permissions.json:
- * what each role may do in NATS (services/shared/flow/nats-permissions.ts).
+ * what each role may do in NATS (services/shared/flow/nats-permissions.ts), and dashboards/ for Grafana (dashboards.ts).
  *
  *     node dist/deploy/values-schema.js           writes it
  *     node dist/deploy/values-schema.js --check   fails if it is not what would be written
@@ -19,6 +19,7 @@ import { devices } from "../services/shared/ml/runtime/device.js";
 import { refusal } from "../services/shared/ml/runtime/refused-devices.js";
 import { studentSettings } from "../services/student/config.js";
 import { teacherSettings } from "../services/teacher/config.js";
+import { dashboards } from "./dashboards.js";
 
 /** Settings that the chart or the launcher decides, by way of other values: never in `settings`. */
 const decided = new Set([
@@ -37,9 +38,9 @@ const decided = new Set([
     "weightUrl",
   ],
   ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
-  ...["rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
-  ...["launcher", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
-  ...["describeOnly", "index", "model", "run", "teacher"],
+  ...["environmentToken", "rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
+  ...["launcher", "leaderLabel", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
+  ...["checkOnly", "describeOnly", "index", "model", "pool", "run", "teacher"],
 ]);
 
 /** The devices that are not refused on every machine. */
@@ -59,6 +60,7 @@ const described = (setting: z.ZodType): string => found(setting.description ?? s
 
 const structure = (description: string) => z.record(z.string(), z.unknown()).describe(description);
 const list = (description: string) => z.array(z.unknown()).describe(description);
+const minutes = (description: string) => z.number().gt(0).describe(`${description}, in minutes`);
 const count = (description: string) => z.int().min(0).describe(description);
 /** With a unit: without one Kubernetes takes it for bytes. */
 const quantity = (description: string) =>
@@ -127,6 +129,7 @@ const values = z
     controller: z
       .strictObject({
         settings: settingsOf(controllerSettings, "settings of the controller"),
+        replicas: z.int().min(1).max(5).describe("how many; one leads, the others wait to take its place"),
         resources,
         ...placement,
         service: z
@@ -143,7 +146,7 @@ const values = z
         ]),
       })
       .partial()
-      .describe("the one process that is always on"),
+      .describe("what is always on"),
     roleDefaults: roleValues(settingsOf(modelSettings, "settings of every role"), "what every role begins with"),
     roles: z
       .strictObject({
@@ -236,17 +239,40 @@ const values = z
             labels: texts("labels that your Prometheus selects by"),
           })
           .partial(),
+        rules: z
+          .strictObject({
+            enabled: z.boolean().describe("make a PrometheusRule; the cluster must have the kind (the Prometheus operator's)"),
+            labels: texts("labels that your Prometheus selects by"),
+            severities: texts("severity of an alert by its name, instead of the chart's"),
+            stalledMinutes: minutes("how long a learner may wait for one role"),
+            unattendedMinutes: minutes("how long messages may lie in a queue that nobody takes any from"),
+            growingMinutes: minutes("how long a queue may grow"),
+            stalenessMinutes: minutes("how long all samples may be as old as the run permits"),
+            checkpointMinutes: minutes("how old the newest checkpoint of a running run may be"),
+            failedPercent: z.number().min(0).max(100).describe("share of samples that may fail"),
+            diskFreePercent: z.number().min(0).max(100).describe("share of the data volume that must be free"),
+            streamPercent: z.number().min(0).max(100).describe("share of its bytes that a stream may hold"),
+          })
+          .partial(),
+        dashboards: z
+          .strictObject({
+            enabled: z.boolean().describe("make a ConfigMap with Grafana's dashboards"),
+            labels: texts("labels that Grafana's sidecar selects by"),
+            annotations: texts("annotations, such as the folder that the sidecar puts them in"),
+          })
+          .partial(),
       })
       .partial(),
     networkPolicies: z
       .strictObject({
         enabled: z.boolean(),
-        callers: list("NetworkPolicyPeers that may call the controller; empty: anybody"),
-        scrapers: list("NetworkPolicyPeers that may read metrics; empty: anybody"),
+        callers: list("NetworkPolicyPeers that may call the controller; empty: all"),
+        scrapers: list("NetworkPolicyPeers that may read metrics; empty: all"),
+        studentEgress: list("NetworkPolicyEgressRules of the student role, for environments that other servers are"),
         rewardEgress: list("NetworkPolicyEgressRules of the reward role, for rewards that other servers evaluate"),
         teacherEgress: list("NetworkPolicyEgressRules of teachers and controller, for teachers whose models other servers run"),
         apiServerPorts: z.array(z.int()).min(1),
-        natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: anybody"),
+        natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: all"),
       })
       .partial(),
     podSecurityContext: structure("securityContext of every pod (core/v1)"),
@@ -266,7 +292,11 @@ const schema = z.toJSONSchema(values, {
   },
 });
 
-const written = { "values.schema.json": schema, "files/nats-permissions.json": natsPermissions };
+const written = {
+  "values.schema.json": schema,
+  "files/nats-permissions.json": natsPermissions,
+  ...Object.fromEntries(Object.entries(dashboards).map(([name, content]) => [`dashboards/${name}.json`, content])),
+};
 for (const [name, content] of Object.entries(written)) {
   const file = resolve("deploy/helm/retort", name);
   const text = `${JSON.stringify(content, null, 2)}\n`;

@@ -13,7 +13,7 @@ const argumentTerm = (argument: Argument): string => {
   return argument.required ? `<${name}>` : `[${name}]`;
 };
 
-/** An error as `--json` prints it; where in our code it arose concerns nobody but us. */
+/** An error as `--json` prints it; where in our code it arose is left out. */
 const errorJson = (error: RetortError): string => {
   const { stack, ...told } = error.toJSON();
   return JSON.stringify({ error: told });
@@ -59,7 +59,7 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["reproduce", async () => (await import("./cli/reproduce/command.js")).addReproduceCommand],
   ["up validate run watch runs rm pause stop resume", async () => (await import("./cli/runs/run-commands.js")).addRunCommands],
   ["logs", async () => (await import("./cli/runs/logs-command.js")).addLogsCommand],
-  ["report", async () => (await import("./cli/runs/report-command.js")).addReportCommand],
+  ["report", async () => (await import("./cli/report/report-command.js")).addReportCommand],
   ["audit", async () => (await import("./cli/runs/audit.js")).addAuditCommand],
   ["sample", async () => (await import("./cli/models/sample-command.js")).addSampleCommand],
   ["eval", async () => (await import("./cli/models/eval-command.js")).addEvalCommand],

@@ -17,10 +17,10 @@ const entrySchema = z.object({
   pid: z.int().positive(),
 });
 
-/** A controller that `retort up` runs for this user. It holds no secret: a token is given by whoever calls. */
+/** A controller that `retort up` runs for this user. It holds no secret: callers bring their own token. */
 export type KnownController = z.infer<typeof entrySchema>;
 
-/** Where this user's controllers are noted: a directory that nobody else reads. @param env XDG_RUNTIME_DIR, XDG_STATE_HOME, HOME */
+/** Where this user's controllers are noted: a directory that no other user reads. @param env XDG_RUNTIME_DIR, XDG_STATE_HOME, HOME */
 export function controllersDirectory(env: NodeJS.ProcessEnv = process.env): string {
   if (env.XDG_RUNTIME_DIR) return join(env.XDG_RUNTIME_DIR, "retort");
   return join(env.XDG_STATE_HOME || join(env.HOME ?? homedir(), ".local", "state"), "retort", "controllers");

@@ -30,7 +30,7 @@ export function addUp(program: Command): void {
     )
     .option("--nats-port <port>", "port of nats-server; 0 takes a free one", wholeNumber(0, 65535), 0)
     .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort")
-    .option("--force", "take a data directory that holds other files, too; they stay")
+    .option("--force", "use a data directory that holds other files; they stay")
     .action((options: UpOptions) => up(program, options));
 }
 

@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import type { Theme } from "./model/colors.js";
+import type { Theme } from "../shared/base/colors.js";
 
 /** Where the page is: the parts of its address behind `#/`. */
 export const route = signal<readonly string[]>(routeNow());

@@ -15,6 +15,7 @@ export const controllerSettings = processSettings.extend({
     .max(65535)
     .default(7080)
     .describe("port of the live page, and of calls by browsers and curl; 0 takes a free one"),
+  checkOnly: z.stringbool().default(false).describe("only check run specs (ValidateRun), without NATS and without runs: true or false"),
   maxRestarts: z.coerce
     .number()
     .int()
@@ -44,6 +45,10 @@ export const controllerSettings = processSettings.extend({
     .string()
     .optional()
     .describe("host:port of NATS monitoring; with it and KEDA, a role's pods follow the length of its queue from zero"),
+  leaderLabel: z
+    .string()
+    .optional()
+    .describe("label of this pod that is true while it leads; it is ready, too, while it waits for the lead of another controller"),
   natsAccount: z.string().default("$G").describe("NATS account whose queues KEDA looks at"),
 });
 

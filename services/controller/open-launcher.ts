@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { RetortError } from "../shared/base/errors.js";
 import type { Log } from "../shared/base/log.js";
 import type { ControllerSettings } from "./config.js";
@@ -22,4 +23,19 @@ export async function openLauncher(settings: ControllerSettings, log: Log): Prom
   const monitor = natsMonitor === undefined ? undefined : { address: natsMonitor, account: natsAccount };
   log.info({ namespace: cluster.namespace, owner }, "the roles of runs live in the cluster");
   return new KubernetesLauncher({ cluster, templates, owner, maxRestarts, restartWindowMs, monitor, log });
+}
+
+/** Says in the cluster whether this controller leads. */
+export type Mark = (leads: boolean) => Promise<void>;
+
+/** The label of this pod that the controllers' Service selects; undefined for a controller that has none beside it. */
+export async function openMark({ leaderLabel, namespace }: ControllerSettings): Promise<Mark | undefined> {
+  if (leaderLabel === undefined) return undefined;
+  const { Cluster, kinds } = await import("./kubernetes/cluster.js");
+  const cluster = Cluster.connect(namespace);
+  const { apiVersion, kind } = kinds.pod;
+  return async (leads) => {
+    const metadata = { name: hostname(), namespace: cluster.namespace, labels: leads ? { [leaderLabel]: "true" } : {} };
+    await cluster.apply({ apiVersion, kind, metadata });
+  };
 }

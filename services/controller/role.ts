@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RetortError } from "../shared/base/errors.js";
+import { found } from "../shared/base/found.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import { isLoopback } from "../shared/base/paths.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
@@ -10,10 +11,14 @@ import { type RootSettings, specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunStore } from "../shared/flow/runs/run-store.js";
 import { ensureStreams } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
+import { checkingController } from "./checking-role.js";
 import type { ControllerSettings } from "./config.js";
-import { openLauncher } from "./open-launcher.js";
+import { Lead } from "./leadership.js";
+import { meterController } from "./meters.js";
+import { type Mark, openLauncher, openMark } from "./open-launcher.js";
 import type { ControllerContext } from "./runs/context.js";
 import { Histories } from "./runs/histories.js";
+import { look } from "./runs/look.js";
 import { logsOfPods, logsUnder } from "./runs/read-logs.js";
 import { Retention } from "./runs/retention.js";
 import { RunStorage } from "./runs/storage.js";
@@ -24,18 +29,23 @@ import { controllerService } from "./service.js";
 export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {
   const { stopDeadlineMs, keepRunsDays: keepDays } = settings;
   const roots = rootSettings(settings);
+  if (settings.checkOnly) return checkingController(roots);
   const dataDir = resolve(settings.dataDir);
-  const going = metrics.gauge("runs", "runs that are not over");
   const now = () => new Date();
   let streams: Streams | undefined;
   let parts: { readonly context: ControllerContext; readonly retention: Retention } | undefined;
-  const connected = () => {
-    if (parts) return parts;
-    throw new RetortError("Unavailable", "the controller is still connecting to NATS; call again");
+  const lead = new Lead(() => found(streams, "the connection to NATS"), log);
+  let mark: Mark | undefined;
+  const leading = () => {
+    if (parts && lead.isHeld) return parts;
+    const reason = parts ? "another controller leads, or has led a moment ago" : "the controller is still connecting to NATS";
+    throw new RetortError("Unavailable", `${reason}; call again`);
   };
   const connect: Service = {
     name: "nats",
     start: async () => {
+      mark = await openMark(settings);
+      await mark?.(false);
       streams = await Streams.connect(streamsOptions(settings, "controller"));
       await ensureStreams(streams);
       const report = keepAside(streams, log);
@@ -51,13 +61,19 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
     },
     stop: async () => streams?.close(),
   };
+  meterController(metrics, {
+    dataDir,
+    log,
+    look: () => (lead.isHeld && parts ? look(parts.context.streams, parts.context.runs) : undefined),
+  });
   const adopt: Service = {
     name: "runs",
     start: async () => {
-      const { context, retention } = connected();
+      const { context, retention } = leading();
       await context.supervisor.adopt();
       retention.start();
-      going.set((await context.runs.list()).filter(({ finished }) => !finished).length);
+      // Calls come to this one from now on.
+      await mark?.(true);
     },
     stop: async () => {
       parts?.retention.stop();
@@ -65,7 +81,10 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
     },
   };
   const page = { port: settings.httpPort, directory: fileURLToPath(new URL("../console", import.meta.url)) };
-  return { before: [connect], implementations: [controllerService(() => connected().context)], page, after: [adopt] };
+  const implementations = [controllerService(() => leading().context)];
+  // Beside others it is there, and ready, while it waits; one by itself isn't before it leads.
+  const [before, after] = settings.leaderLabel === undefined ? [[connect, lead], [adopt]] : [[connect], [lead, adopt]];
+  return { before, implementations, page, after, finished: lead.lost };
 }
 
 /**

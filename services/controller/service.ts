@@ -2,8 +2,6 @@ import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
-import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../shared/base/errors.js";
 import { filesBelow } from "../shared/base/files-below.js";
 import { type Implementation, implement } from "../shared/base/rpc/handlers.js";
@@ -11,34 +9,29 @@ import { filterSamples } from "../shared/flow/history/filter-samples.js";
 import type { RunHistory } from "../shared/flow/history/run-history.js";
 import { thin } from "../shared/flow/history/thin.js";
 import { auditRun } from "../shared/flow/ledger/audit-run.js";
-import { announceStart, publishEvent } from "../shared/flow/runs/events.js";
-import { newRun } from "../shared/flow/runs/run-store.js";
 import { openSendable } from "../shared/flow/weights/sendable.js";
 import { ControllerService, type ReadFiguresRequest } from "../shared/gen/retort/v1/controller_pb.js";
 import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
-import { type Run, RunState } from "../shared/gen/retort/v1/run_pb.js";
-import { type RunSpec, RunSpecSchema } from "../shared/gen/retort/v1/run_spec_pb.js";
+import type { Run } from "../shared/gen/retort/v1/run_pb.js";
 import { isWeightsFile, weightsFilesOf } from "../shared/ml/models/checkpoint/open.js";
 import { publishedFiles } from "../shared/ml/models/trainable.js";
-import { checkRun } from "./check/inspector.js";
+import { validateRun } from "./check/validate-run.js";
 import type { ControllerContext } from "./runs/context.js";
+import { listRuns } from "./runs/list-runs.js";
+import { startRun } from "./runs/start-run.js";
 import { deleteRun, pauseRun, resumeRun, stopRun } from "./runs/steer.js";
 import { hasModel, modelOf } from "./runs/storage.js";
-import { described, listRuns, watchRun } from "./runs/watch.js";
+import { described, watchRun } from "./runs/watch.js";
 
 const chunkBytes = 1024 * 1024;
 
 /** ControllerService: runs are started, watched and stopped here. The state is NATS's; this holds none. */
 export function controllerService(context: () => ControllerContext): Implementation {
   return implement(ControllerService, {
-    startRun: async ({ spec }) => ({ run: await startRun(context(), spec) }),
-    validateRun: async ({ spec }) => {
-      const verdict = await checkRun(spec ?? create(RunSpecSchema), context().roots);
-      if ("spec" in verdict) return { problems: [], warnings: [...verdict.warnings] };
-      return { problems: verdict.problems.map(({ fieldPath, description }) => ({ field: fieldPath, message: description })), warnings: [] };
-    },
+    startRun: (request) => startRun(context(), request),
+    validateRun: ({ spec }) => validateRun(spec, context().roots),
     getRun: async ({ runId }) => ({ run: await described(context(), await context().runs.get(runId)) }),
-    listRuns: async () => ({ runs: await listRuns(context()) }),
+    listRuns: (request) => listRuns(context(), request),
     watchRun: ({ runId, fromSequence }, { signal }) => watchRun(context(), runId, Number(fromSequence), signal),
     pauseRun: async ({ runId }) => ({ run: await pauseRun(context(), runId) }),
     resumeRun: async ({ runId }) => ({ run: await resumeRun(context(), runId) }),
@@ -72,32 +65,6 @@ async function readFigures(context: ControllerContext, { runId, names, maxPoints
     return series ? [{ name, ...thin(series, maxPoints || 1000, afterStep) }] : [];
   });
   return { figures: thinned, lastStep };
-}
-
-async function startRun({ streams, runs, supervisor, roots, now }: ControllerContext, given: RunSpec | undefined): Promise<Run> {
-  const verdict = await checkRun(given ?? create(RunSpecSchema), roots);
-  if ("problems" in verdict) throw RetortError.ofProblems("the run spec", verdict.problems);
-  const { spec, warnings } = verdict;
-  const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");
-  const run = newRun({
-    runId: `${spec.name}-${stamp}-${Math.random().toString(36).slice(2, 5)}`,
-    spec,
-    state: RunState.PENDING,
-    created: timestampNow(),
-    totalSteps: verdict.run.totalSteps,
-  });
-  await runs.create(run);
-  try {
-    await announceStart(streams, run.runId);
-    for (const [i, { field, message }] of warnings.entries())
-      await publishEvent(streams, run.runId, { case: "warning", value: { message: `${field}: ${message}` } }, `warning/${i}`);
-  } catch (error) {
-    // Its caller hears that it was not started: it must not start later.
-    await runs.transition(run.runId, RunState.FAILED, `it was not started: ${RetortError.from(error).message}`);
-    throw error;
-  }
-  await supervisor.launch(run);
-  return run;
 }
 
 /**

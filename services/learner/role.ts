@@ -24,7 +24,7 @@ export function learnerRole(context: RoleContext<LearnerSettings>): RoleParts {
     return {
       implementations: [learnerService(learner, specRootsOf(settings))],
       join: async (membership) => {
-        progress.expect(membership.run.totalSteps);
+        progress.expect(membership.run);
         return () => [trainRun({ membership, host, log, dataDir, dtype, progress, ...trainer })];
       },
       alone: () => standalone.open(),

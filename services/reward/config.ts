@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { ForeignSettings } from "../shared/base/rpc/foreign-servers.js";
 import { modelSettings } from "../shared/base/settings.js";
 
 /** Settings of a reward process. */
@@ -19,3 +20,22 @@ export const rewardSettings = modelSettings.extend({
 
 /** Parsed {@link rewardSettings}. */
 export type RewardSettings = z.infer<typeof rewardSettings>;
+
+/** How the reward servers of other programs are reached. */
+export const foreignJudges = ({
+  maxMessageBytes,
+  rewardTlsCa,
+  rewardToken,
+  rewardTokenHosts,
+  rewardTokenPlaintext,
+}: Pick<
+  RewardSettings,
+  "maxMessageBytes" | "rewardTlsCa" | "rewardToken" | "rewardTokenHosts" | "rewardTokenPlaintext"
+>): ForeignSettings => ({
+  kind: "reward",
+  maxMessageBytes,
+  tlsCa: rewardTlsCa,
+  token: rewardToken,
+  tokenHosts: rewardTokenHosts,
+  tokenPlaintext: rewardTokenPlaintext,
+});

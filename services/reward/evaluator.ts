@@ -23,7 +23,7 @@ export interface Judges {
 }
 
 /** Every reward's name. */
-export const rewardKinds = [...Object.keys(rewards), "classifier", "external"].sort();
+export const rewardKinds = [...Object.keys(rewards), "classifier", "environment", "external"].sort();
 
 /**
  * Evaluates completions: the weighted sum of the rewards.
@@ -69,8 +69,11 @@ function keyOf(kind: string, components: Readonly<Record<string, number>>): stri
   return key();
 }
 
+const notPaid = "no environment has paid for the completion";
+
 async function evaluateTerm(inputs: readonly Input[], spec: RewardSpec, judges: Judges): Promise<readonly Term[]> {
   if (spec.kind === "classifier") return judges.classifier(inputs, spec);
+  if (spec.kind === "environment") return inputs.map(({ environmentReward }) => environmentReward ?? { failure: notPaid });
   if (spec.kind === "external") {
     const values = await judges.external(inputs, spec);
     if (values.length !== inputs.length)

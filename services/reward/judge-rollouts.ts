@@ -79,8 +79,8 @@ async function judgeRollout(
   process.tokens(written.reduce((sum, sequence) => sum + inputOf(sequence).completionTokens, 0));
 }
 
-function inputOf({ promptText, completionText, reference, completionIds }: Rollout["sequences"][number]) {
-  return { prompt: promptText, completion: completionText, reference, completionTokens: completionIds?.shape[0] ?? 0 };
+function inputOf({ promptText, completionText, reference, completionIds, environmentReward }: Rollout["sequences"][number]) {
+  return { prompt: promptText, completion: completionText, reference, completionTokens: completionIds?.shape[0] ?? 0, environmentReward };
 }
 
 /** One record per sequence: its evaluation, or why it has none. */

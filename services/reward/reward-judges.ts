@@ -1,4 +1,5 @@
 import { RetortError } from "../shared/base/errors.js";
+import { patienceWithin } from "../shared/base/rpc/foreign-servers.js";
 import { threadCount } from "../shared/base/settings.js";
 import type { RewardSpec } from "../shared/gen/retort/v1/run_spec_pb.js";
 import { Classifiers } from "./classifiers.js";
@@ -9,9 +10,6 @@ import { TextJudges } from "./text-judges.js";
 
 /** Most tokens of one forward of a classifier, padding included. */
 const batchTokens = 8192;
-
-/** How long a judge may be away: until there is just time left for its failure to be recorded before the step gives up. */
-const patienceOf = (stepTimeoutMs: number): number => Math.max(stepTimeoutMs / 2, stepTimeoutMs - 15_000);
 
 /** The judges of a reward process: texts and classifiers in its threads, others by gRPC. */
 export class RewardJudges {
@@ -49,7 +47,7 @@ export class RewardJudges {
 
   /** As a run is judged for: a judge that is away is waited for, and then is its completions' failure. */
   forRun(stepTimeoutMs: number): Judges {
-    const patience = { patienceMs: patienceOf(stepTimeoutMs), signal: this.hurry };
+    const patience = { patienceMs: patienceWithin(stepTimeoutMs), signal: this.hurry };
     return { ...this.forCalls, external: (inputs, spec) => this.#external.judgeOrFail(inputs, spec, patience) };
   }
 

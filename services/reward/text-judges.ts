@@ -71,7 +71,7 @@ const slowOf = (results: readonly unknown[]): number =>
   results.filter((one) => typeof one === "object" && one !== null && "failure" in one && String(one.failure).includes(tookTooLong)).length;
 
 /** Without what a thread cannot be sent. */
-const plainInput = ({ prompt, completion, reference, completionTokens }: Input): Input => ({
+const plainInput = ({ prompt, completion, reference, completionTokens }: Input): Omit<Input, "environmentReward"> => ({
   prompt,
   completion,
   reference,

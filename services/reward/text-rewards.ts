@@ -13,6 +13,8 @@ export interface Input {
   readonly completion: string;
   readonly reference: string;
   readonly completionTokens: number;
+  /** What an environment paid for its turns; undefined where there was none. */
+  readonly environmentReward?: number | undefined;
 }
 
 /** One term for one completion: a number, or why there is none. */

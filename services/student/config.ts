@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { ForeignSettings } from "../shared/base/rpc/foreign-servers.js";
 import { modelSettings } from "../shared/base/settings.js";
 import { weightDtypes } from "../shared/ml/models/precision/weight-dtypes.js";
 import { openaiPort } from "../shared/openai/serve.js";
@@ -13,8 +14,31 @@ export const studentSettings = modelSettings.extend({
     .min(1)
     .default(64)
     .describe("most tokens per call into the runtime; finished rows leave between calls, and waiting ones take their places"),
+  environmentTlsCa: z
+    .string()
+    .optional()
+    .describe("path of the authority (PEM) of external environments at https:// addresses; default: the system's authorities"),
+  environmentToken: z.string().optional().meta({ description: "bearer token that external environments ask for", secret: true }),
+  environmentTokenHosts: z
+    .string()
+    .default("")
+    .describe("external environments that get the token: host:port, separated by commas; one that a run names and this does not gets none"),
+  environmentTokenPlaintext: z
+    .stringbool()
+    .default(false)
+    .describe("whether the token may go to other machines without TLS: true or false"),
   maxRows: z.coerce.number().int().min(1).default(64).describe("most sequences that are written together"),
 });
 
 /** Parsed {@link studentSettings}. */
 export type StudentSettings = z.infer<typeof studentSettings>;
+
+/** How the environments of other programs are reached. */
+export const foreignEnvironments = (settings: StudentSettings): ForeignSettings => ({
+  kind: "environment",
+  maxMessageBytes: settings.maxMessageBytes,
+  tlsCa: settings.environmentTlsCa,
+  token: settings.environmentToken,
+  tokenHosts: settings.environmentTokenHosts,
+  tokenPlaintext: settings.environmentTokenPlaintext,
+});

@@ -50,7 +50,7 @@ export class HeldVersions {
     this.#isWeights = isWeights;
   }
 
-  /** Begins to fetch a version, in place of one that nobody has asked for. What goes wrong is told to who takes it. */
+  /** Begins to fetch a version, in place of one that no task has asked for. The task that takes it is told what goes wrong. */
   ahead(id: VersionId): void {
     if (!this.#find(id)) this.#fetch(id);
   }

@@ -154,7 +154,7 @@ export class Policy {
     try {
       await this.#checkBase(fence);
       const directory = await this.#takeOver(held, { version, fence });
-      // A large file takes long to delete: nobody waits for that.
+      // A large file takes long to delete; nothing waits for that.
       this.#clear(held, directory).catch((error: unknown) =>
         this.#log.warn({ err: error }, "files of an old version could not be deleted"),
       );
@@ -188,7 +188,7 @@ export class Policy {
     if (!this.#base) await rm(join(this.#directory, "first"), { recursive: true, force: true });
   }
 
-  /** A learner that begins a run anew may have found another base model. @throws Internal if it has, so that this process is started anew */
+  /** A learner that begins a run again may have found another base model. @throws Internal if it has, so that this process is started again */
   async #checkBase(fence: bigint): Promise<void> {
     if (!this.#base || this.#base.fence === fence) return;
     const manifest = await this.#store.manifest(this.#runId, 0);

@@ -1,18 +1,39 @@
 import { basename } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
+import { chatOfData } from "../shared/flow/runs/chat.js";
 import { announceModel } from "../shared/flow/runs/events.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
+import type { Membership } from "../shared/flow/runs/membership.js";
 import { Work } from "../shared/gen/retort/v1/events_pb.js";
 import type { ModelDescription } from "../shared/ml/host/model-host.js";
 import { openaiServer } from "../shared/openai/serve.js";
 import type { ServedModel } from "../shared/openai/served-model.js";
-import type { StudentSettings } from "./config.js";
+import { foreignEnvironments, type StudentSettings } from "./config.js";
+import { environments } from "./environments/table.js";
+import { Episodes } from "./episodes.js";
 import { StudentMeters } from "./meters.js";
 import { Policy } from "./policy.js";
 import { sampleTasks } from "./sample-tasks.js";
 import { studentService } from "./service.js";
 import { StudentModel } from "./student-model.js";
+
+/** The longest that a stop waits for environments that are being asked. */
+const longestDrainMs = 5000;
+
+/** What drives the turns of a run with an environment; undefined where a completion is one turn. */
+async function episodesOf(
+  { run, runs, runId, spec }: Membership,
+  model: StudentModel,
+  settings: StudentSettings,
+): Promise<Episodes | undefined> {
+  const { environment, stepTimeoutMs } = run;
+  if (!environment) return undefined;
+  const { kind, address, maxTurns, maxReplyTokens } = environment;
+  const chat = chatOfData(spec.data, (await runs.get(runId)).created);
+  const rules = { maxTurns, maxReplyTokens, chat, stepTimeoutMs };
+  return new Episodes(environments[kind](address, foreignEnvironments(settings)), model, rules);
+}
 
 /** The student: writes the rollouts of a run, or completions for its callers. */
 export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
@@ -21,6 +42,7 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
     const model = new StudentModel(settings);
     const meters = new StudentMeters(metrics);
     let policy: Policy | undefined;
+    let episodes: Episodes | undefined;
     model.crashed.then(fail);
     const status = () => {
       const { tasksDone, tokensSampled } = meters;
@@ -45,7 +67,9 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         const first = await membership.process.during(Work.WAITING, "the run's first weights", () => followed.first(closing));
         opened = await model.open(first);
         await announceModel(membership, ["student"], opened);
-        return () => [sampleTasks(membership, model, followed, meters, log)];
+        episodes = await episodesOf(membership, model, settings);
+        const drainMs = Math.min(longestDrainMs, settings.graceMs / 4);
+        return () => [sampleTasks(membership, { model, policy: followed, episodes, meters, log, drainMs })];
       },
       alone: async () => {
         if (!settings.model)
@@ -55,6 +79,7 @@ export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
         log.info({ parameters, architecture, dtype, precision }, "the model is loaded");
       },
       close: async () => {
+        episodes?.close();
         await model.close();
         await policy?.release();
       },

@@ -7,9 +7,22 @@ import { placeOf } from "../shared/flow/runs/process-reporter.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
 import { stepToken } from "../shared/flow/subjects.js";
 import { Work } from "../shared/gen/retort/v1/events_pb.js";
+import type { Episodes } from "./episodes.js";
 import type { StudentMeters } from "./meters.js";
 import type { Policy } from "./policy.js";
 import type { StudentModel } from "./student-model.js";
+
+/** What the tasks of a run are sampled with. */
+export interface Sampling {
+  readonly model: StudentModel;
+  readonly policy: Policy;
+  /** Undefined where a completion is one turn. */
+  readonly episodes: Episodes | undefined;
+  readonly meters: StudentMeters;
+  readonly log: Log;
+  /** The longest that a stop waits for environments. */
+  readonly drainMs: number;
+}
 
 /**
  * Samples the tasks of a run, each with a policy version that it allows. Two messages of tasks under one version are written
@@ -18,10 +31,7 @@ import type { StudentModel } from "./student-model.js";
  */
 export function sampleTasks(
   { streams, runId, run, process }: Membership,
-  model: StudentModel,
-  policy: Policy,
-  meters: StudentMeters,
-  log: Log,
+  { model, policy, episodes, meters, log, drainMs }: Sampling,
 ): Consumption {
   const isRepeatable = run.maxStaleness === 0 && run.replicas.student === 1;
   const context: SamplerContext = {
@@ -29,7 +39,7 @@ export function sampleTasks(
     log,
     maxAttempts: run.maxAttempts,
     time: new SharedTime(),
-    write: (groups, sampling, onWritten) => model.sampleGroups(groups, sampling, onWritten),
+    write: (...work) => (episodes ? episodes.write(...work) : model.sampleGroups(...work)),
     versionExists: ({ key, minPolicyVersion, maxPolicyVersion }, signal) =>
       policy.announced(BigInt(key.attempt), minPolicyVersion, maxPolicyVersion, signal),
     underVersion: ({ key, minPolicyVersion, maxPolicyVersion }, work) => {
@@ -46,7 +56,7 @@ export function sampleTasks(
     done: (sequences, seconds) => process.tokens(meters.taskDone(sequences, seconds)),
   };
   process.reads(streamNames.prompts, durables.student(runId));
-  return consume(streams, {
+  const consumption = consume(streams, {
     stream: streamNames.prompts,
     durable: durables.student(runId),
     span: "sample",
@@ -55,4 +65,13 @@ export function sampleTasks(
     log,
     handler: (delivery) => sampleTask(delivery, context),
   });
+  return {
+    done: consumption.done,
+    stop: async () => {
+      // What waits longer for an environment is given back: another student, or this one started again, begins it anew.
+      const late = setTimeout(() => episodes?.stop(), drainMs);
+      await consumption.stop();
+      clearTimeout(late);
+    },
+  };
 }

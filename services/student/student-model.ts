@@ -7,13 +7,18 @@ import type { SamplingModel } from "../shared/flow/rollouts/sample-stream.js";
 import type { HostOptions, HostSampling, ModelDescription, ModelHost, ModelSource, Outcome } from "../shared/ml/host/model-host.js";
 import { sampleGroupsIn, sampleIn } from "../shared/ml/host/sample-in.js";
 import { spawnModelHost } from "../shared/ml/host/spawn.js";
+import type { EncodedReply, ReplyRequest } from "../shared/ml/host/texts.js";
 import type { Piece, SampleRequest } from "../shared/ml/sampling/chunk.js";
 import type { Score, Signal } from "../shared/ml/signals/score.js";
 import type { ScoreInput } from "../shared/ml/signals/signal.js";
+import type { ChatSettings } from "../shared/ml/text/encoder.js";
 import type { StudentSettings } from "./config.js";
 
 /** Most tokens of one forward, padding included. */
 const batchTokens = 8192;
+
+/** Without what another thread cannot be sent. */
+const plainReply = (request: ReplyRequest): ReplyRequest => structuredClone(request);
 
 /** A version of the weights that a task wants. */
 export interface WantedWeights {
@@ -54,6 +59,11 @@ export class StudentModel implements SamplingModel {
 
   encode(...[prompts, chat]: Parameters<SamplingModel["encode"]>): Promise<Int32Array[]> {
     return this.#worker.api.encode(prompts, chat);
+  }
+
+  /** What a chat template writes between turns; see {@link ModelHost.encodeReplies}. */
+  encodeReplies(requests: readonly ReplyRequest[], chat: ChatSettings): Promise<EncodedReply[]> {
+    return this.#worker.api.encodeReplies(requests.map(plainReply), chat);
   }
 
   completionTexts(...[sequences]: Parameters<SamplingModel["completionTexts"]>): Promise<string[]> {

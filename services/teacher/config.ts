@@ -15,6 +15,7 @@ export const teacherSettings = modelSettings.extend({
     .optional()
     .describe("what the weights are held in; without it as the checkpoint has them, float32 if it mixes dtypes"),
   teacher: z.string().default("default").describe("name of the teacher in the run's spec"),
+  pool: z.string().optional().describe("pool of runs that this process serves, instead of one run; the controller says so"),
   batchTokens: z.coerce.number().int().min(1).default(8192).describe("most tokens of one forward, padding included"),
   vocabSize: z.coerce
     .number()

@@ -4,6 +4,7 @@ import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { threadCount } from "../shared/base/settings.js";
 import { announceModel } from "../shared/flow/runs/events.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
+import type { Membership } from "../shared/flow/runs/membership.js";
 import { teacherName } from "../shared/flow/runs/resolve.js";
 import { openaiServer } from "../shared/openai/serve.js";
 import type { ServedModel } from "../shared/openai/served-model.js";
@@ -12,6 +13,7 @@ import { anyBackend } from "./backends/table.js";
 import type { TeacherSettings } from "./config.js";
 import { describingTeacher } from "./describing-role.js";
 import { TeacherMeters } from "./meters.js";
+import { pooledTeacher } from "./pooled.js";
 import { scoreRun, writeTexts } from "./run-work.js";
 import { type DescribeRequest, teacherService } from "./service.js";
 
@@ -25,51 +27,60 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   if (settings.describeOnly && settings.openaiPort !== undefined)
     throw new RetortError("InvalidArgument", "--openai-port serves a model, and --describe-only opens none; leave one of them out");
   if (settings.describeOnly) return describingTeacher(settings, backend);
+  const meters = new TeacherMeters(metrics);
+  let model: TeacherModel | undefined;
+  const open = async ({ model: directory, server, vocabRows = settings.vocabSize }: Partial<TeacherSource>): Promise<TeacherModel> => {
+    if (!directory)
+      throw new RetortError(
+        "InvalidArgument",
+        "a teacher that stands alone needs --model DIR; one that serves a run needs --run ID and --teacher NAME",
+      );
+    model = await backend.open({ model: directory, server, vocabRows });
+    const { parameters, architecture, dtype = "float32", precision } = model.description;
+    log.info({ parameters, architecture, dtype, precision }, "the model is loaded");
+    return model;
+  };
+  /** The model that a run's spec names. */
+  const openOf = async ({ spec: { teachers, vocabSize } }: Membership, teacher: string): Promise<TeacherModel> => {
+    const { model = settings.model, server, tokenizer } = teachers.find(({ name }) => teacherName(name) === teacher) ?? {};
+    return open({ ...(model && { model }), server, ...rowsOf(tokenizer, vocabSize) });
+  };
+  const opened = (): TeacherModel => {
+    if (model) return model;
+    throw new RetortError("Unavailable", "the teacher's model is still being opened; call again");
+  };
+  const described = ({ model: named, server }: DescribeRequest): TeacherModel => {
+    if (!named && !server) return opened();
+    throw new RetortError("InvalidArgument", "this teacher has one model; leave `model` and `server` out", { fieldPath: "model" });
+  };
+  const served = (): ServedModel => {
+    const { description } = opened();
+    const { run, model: directory = "" } = settings;
+    const name = run ? `${run}/${teacher}` : basename(directory);
+    return { name, maxPositions: description.maxPositions, fingerprint: description.digest, model: opened() };
+  };
+  const implementations = [teacherService(described, opened)];
+  const close = () => backend.close();
+  if (settings.pool !== undefined)
+    return pooledTeacher(context, settings.pool, { implementations, meters, open: openOf, close, crashed: backend.crashed });
   return memberRole(context, ["teacher", teacher], ({ fail }) => {
-    const meters = new TeacherMeters(metrics);
-    let model: TeacherModel | undefined;
     backend.crashed.then(fail);
-    const open = async ({ model: directory, server, vocabRows = settings.vocabSize }: Partial<TeacherSource>): Promise<TeacherModel> => {
-      if (!directory)
-        throw new RetortError(
-          "InvalidArgument",
-          "a teacher that stands alone needs --model DIR; one that serves a run needs --run ID and --teacher NAME",
-        );
-      model = await backend.open({ model: directory, server, vocabRows });
-      const { parameters, architecture, dtype = "float32", precision } = model.description;
-      log.info({ parameters, architecture, dtype, precision }, "the model is loaded");
-      return model;
-    };
-    const opened = (): TeacherModel => {
-      if (model) return model;
-      throw new RetortError("Unavailable", "the teacher's model is still being opened; call again");
-    };
-    const described = ({ model: named, server }: DescribeRequest): TeacherModel => {
-      if (!named && !server) return opened();
-      throw new RetortError("InvalidArgument", "this teacher has one model; leave `model` and `server` out", { fieldPath: "model" });
-    };
-    const served = (): ServedModel => {
-      const { description } = opened();
-      const { run, model: directory = "" } = settings;
-      const name = run ? `${run}/${teacher}` : basename(directory);
-      return { name, maxPositions: description.maxPositions, fingerprint: description.digest, model: opened() };
-    };
     return {
-      implementations: [teacherService(described, opened)],
+      implementations,
       server: openaiServer(context, served),
       join: async (membership) => {
-        const { teachers, vocabSize } = membership.spec;
-        const { model = settings.model, server, tokenizer } = teachers.find(({ name }) => teacherName(name) === teacher) ?? {};
-        // The run's vocabulary isn't that of a teacher with its own tokenizer.
-        const rows = tokenizer === "own" ? { vocabRows: 0 } : vocabSize && { vocabRows: vocabSize };
-        const opened = await open({ ...(model && { model }), server, ...rows });
+        const opened = await openOf(membership, teacher);
         await announceModel(membership, ["teacher", teacher], opened.description);
-        return async () => [await scoreRun(context, membership, opened, meters), writeTexts(context, membership, opened)];
+        return async () => [await scoreRun(context, membership, teacher, opened, meters), writeTexts(context, membership, teacher, opened)];
       },
       alone: async () => {
         await open({ ...(settings.model && { model: settings.model }) });
       },
-      close: () => backend.close(),
+      close,
     };
   });
 }
+
+/** The rows that a run's distributions range over, where it says so. Its vocabulary isn't that of a teacher with its own tokenizer. */
+const rowsOf = (tokenizer = "", vocabSize = 0): Partial<Pick<TeacherSource, "vocabRows">> =>
+  tokenizer === "own" ? { vocabRows: 0 } : vocabSize ? { vocabRows: vocabSize } : {};

@@ -19,11 +19,11 @@ import { scoreRollouts } from "./scorer.js";
 export async function scoreRun(
   { settings, log }: RoleContext<TeacherSettings>,
   { streams, runId, run, process }: Membership,
+  teacher: string,
   model: TeacherModel,
   meters: TeacherMeters,
 ): Promise<Consumption> {
   const { maxAttempts, maxStaleness, stepTimeoutMs } = run;
-  const { teacher } = settings;
   const { digest, headDigest } = model.description;
   const cache = await openCache(settings, model, meters, log);
   const scoring = {
@@ -50,8 +50,9 @@ export async function scoreRun(
 
 /** Writes the texts that a run asks of this teacher. */
 export function writeTexts(
-  { settings, log }: RoleContext<TeacherSettings>,
+  { log }: RoleContext<TeacherSettings>,
   { streams, runId, run, process }: Membership,
+  teacher: string,
   model: TeacherModel,
 ): Consumption {
   const context: SamplerContext = {
@@ -67,7 +68,7 @@ export function writeTexts(
   };
   return consume(streams, {
     stream: streamNames.prompts,
-    durable: durables.writer(runId, settings.teacher),
+    durable: durables.writer(runId, teacher),
     span: "write",
     concurrency: 1,
     patienceMs: run.stepTimeoutMs,

@@ -72,10 +72,12 @@ export class ScoreCache {
     this.#log.warn(`a cached score could not be ${what}: ${RetortError.from(error).message}`);
   }
 
-  #key({ promptIds, completionIds, studentTopIds }: ScoreInput, { kind, k, temperature, hiddenDtype }: Signal): string {
+  #key({ promptIds, completionIds, studentTopIds, replies = [] }: ScoreInput, { kind, k, temperature, hiddenDtype }: Signal): string {
     const hash = createHash("sha256").update(JSON.stringify([format, this.#teacher, kind, k, temperature, hiddenDtype ?? ""]));
     for (const ids of [promptIds, completionIds, studentTopIds ?? new Int32Array()])
       hash.update(`[${ids.length}]`).update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
+    for (const { at, ids } of replies)
+      hash.update(`reply ${at}[${ids.length}]`).update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
     return hash.digest("hex");
   }
 }

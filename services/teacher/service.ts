@@ -9,6 +9,7 @@ import { promptOf, samplePieces } from "../shared/flow/rollouts/sample-stream.js
 import { chatOfCall } from "../shared/flow/runs/chat.js";
 import { resolveSampling } from "../shared/flow/runs/resolve.js";
 import {
+  type ScoreInput as ScoreInputRecord,
   type ScoreRequestValid,
   TeacherService,
   type TeacherServiceDescribeRequestValid,
@@ -44,6 +45,7 @@ export function teacherService(described: (request: DescribeRequest) => Describe
         teacherDigest: digest,
         headDigest: signals[signal.kind].needsHead ? headDigest : "",
         completionIds: inputs.map((input) => toRecord(input.completionIds)),
+        tokens: scores.map(({ logprobs }, i) => ({ ids: [...inputs[i]!.completionIds], logprobs: [...(logprobs ?? [])] })),
       };
     },
     async *sample({ request }, { signal }) {
@@ -73,12 +75,19 @@ function descriptionOf(facts: TeacherFacts): MessageInitShape<typeof TeacherServ
   };
 }
 
+/** A completion as a model takes it. */
+function completionOf(given: Exclude<ScoreInputRecord["completion"], { case: undefined }>, what: string): string | Int32Array {
+  if (given.case === "ids") return toInt32(given.value, what);
+  return given.case === "tokenIds" ? Int32Array.from(given.value.ids) : given.value;
+}
+
 async function inputsOf(model: TeacherModel, { sequences, chat }: ScoreRequestValid): Promise<ScoreInput[]> {
   const wanted = sequences.map(({ prompt, completion }, i) => {
-    if (completion.case === undefined) throw new RetortError("InvalidArgument", `sequences[${i}].completion is missing; give text or ids`);
+    if (completion.case === undefined)
+      throw new RetortError("InvalidArgument", `sequences[${i}].completion is missing; give text or tokenIds`);
     return {
       prompt: promptOf(prompt, `sequences[${i}].prompt.ids`),
-      completion: completion.case === "ids" ? toInt32(completion.value, `sequences[${i}].ids`) : completion.value,
+      completion: completionOf(completion, `sequences[${i}].ids`),
     };
   });
   const encoded = await model.encodePairs(wanted, chatOfCall(chat, Date.now()));

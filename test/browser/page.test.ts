@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { readRun } from "../../services/cli/report/read-run.js";
+import { writeReport } from "../../services/cli/report/write-report.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 import { retort } from "../support/runs/retort.js";
 import { eventually } from "../support/servers/nats.js";
-import { findChromium, type Theme, Visitor } from "./support/browser.js";
+import { findChromium, Visitor } from "./support/browser.js";
 
 const chromium = findChromium();
 if (!chromium) console.warn("skipped: the page is tested in a real browser; install chromium, or name one in CHROMIUM");
@@ -14,7 +16,6 @@ evaluation: { path: data/held-out.jsonl, limit: 10, everySteps: 5 }
 tracking: { samples: 2, everySteps: 2 }
 phases: [{ preset: on_policy_kd, objective: { divergence: ${divergence} }, steps: ${steps}, batchSize: 8, sampling: { maxNewTokens: 32 } }]
 `;
-const themes: readonly Theme[] = ["light", "dark"];
 
 (chromium ? describe : describe.skip)("the page in a real browser", () => {
   let cluster: LocalCluster;
@@ -25,6 +26,14 @@ const themes: readonly Theme[] = ["light", "dark"];
     const { run } = await cluster.watch(await cluster.begin(tinySpec(name, body(divergence, 10))));
     expect(RunState[run.state]).toBe("SUCCEEDED");
     return run.runId;
+  };
+
+  /** The address of a report of the two runs. */
+  const written = async (): Promise<string> => {
+    const report = join(cluster.directory, "report.html");
+    const { code, stderr } = await retort(["report", ...ids, "--controller", cluster.address, "--out", report]);
+    expect([code, stderr]).toEqual([0, expect.anything()]);
+    return pathToFileURL(report).href;
   };
 
   beforeAll(async () => {
@@ -54,20 +63,31 @@ const themes: readonly Theme[] = ["light", "dark"];
     await eventually("it is stopped", async () => (await visitor.text(".state")).includes("stopped"));
   });
 
-  it("says what is wrong with a spec by its fields", async () => {
-    await visitor.visit(`${cluster.page}/#/start`, "textarea");
-    await visitor.press("Check");
-    await visitor.page.waitForSelector(".notes");
-    expect(await visitor.text(".notes")).toContain("student.model");
-    expect(await visitor.violations()).toEqual([]);
+  it("shows what was written before and after, from the controller and from a report alike, and by what changed", async () => {
+    const places = [`${cluster.page}/`, await written()].map((base) => `${base}#/run/${ids[0]}/before-after`);
+    const found: string[][] = [];
+    for (const place of places) {
+      await visitor.visit(place, ".beside ins");
+      const of = (selector: string) => visitor.page.$$eval(selector, (elements) => elements.map(({ textContent }) => textContent ?? ""));
+      const changed = Number(/(\d+) completions changed/.exec(await visitor.text("main"))?.[1]);
+      const all = await of(".beside");
+      await visitor.choose("Show", "changed");
+      const left = await of(".beside");
+      expect([all.length, left.length]).toEqual([10, changed]);
+      // One of the evaluations was at every step of five, and the completions are those of the versions that are chosen.
+      await visitor.choose("Before", "5");
+      await visitor.choose("Show", "all");
+      expect(await of(".beside")).not.toEqual(all);
+      await visitor.choose("Completions", "divergence");
+      await visitor.page.waitForSelector(".beside .tokens [style]");
+      found.push([...all, ...(await of(".beside"))]);
+    }
+    expect(found[1]).toEqual(found[0]);
   });
 
   it("gives a token's values to the keyboard, from the controller and from a report alike", async () => {
-    const report = join(cluster.directory, "report.html");
-    const { code, stderr } = await retort(["report", ...ids, "--controller", cluster.address, "--out", report]);
-    expect([code, stderr]).toEqual([0, expect.anything()]);
     const shown: string[] = [];
-    for (const base of [`${cluster.page}/`, pathToFileURL(report).href]) {
+    for (const base of [`${cluster.page}/`, await written()]) {
       await visitor.visit(`${base}#/run/${ids[1]}/samples`, ".tokens");
       await visitor.page.focus(".tokens [tabindex='0']");
       for (let i = 0; i < 2; i++) await visitor.page.keyboard.press("ArrowRight");
@@ -82,18 +102,40 @@ const themes: readonly Theme[] = ["light", "dark"];
     ["overview", ".chart", () => `run/${ids[1]}`],
     ["samples", ".tokens", () => `run/${ids[1]}/samples`],
     ["timeline", ".timeline rect", () => `run/${ids[1]}/timeline`],
+    ["before-after", ".beside ins", () => `run/${ids[1]}/before-after`],
     ["evaluations", "tr.best", () => `run/${ids[1]}/evaluations`],
     ["spec", "pre", () => `run/${ids[1]}/spec`],
     ["compare", ".chart", () => `compare/${ids.join()}`],
   ];
-  it.each(views)("shows %s at every width, light and dark, and axe-core finds nothing", async (name, selector, place) => {
-    for (const theme of themes)
-      for (const width of [390, 1280, 2560]) {
-        await visitor.visit(`${cluster.page}/#/${place()}`, selector, width, theme);
-        await visitor.shoot(`${name}-${width}-${theme}`);
-        expect([width, theme, await visitor.overflow()]).toEqual([width, theme, 0]);
-        if (width < 2560) expect(await visitor.violations()).toEqual([]);
-      }
+  it.each(views)("shows %s at every width, light and dark, and axe-core finds nothing", (name, selector, place) =>
+    visitor.look(`${cluster.page}/#/${place()}`, selector, name),
+  );
+
+  it("shows a report's summary first: models in a table, the best bold, and what they write", async () => {
+    const runs = await Promise.all(ids.map((id) => readRun(cluster.controller, id)));
+    const models = runs.flatMap(({ run, events }) => {
+      const evaluations = events.flatMap(({ event }) => (event.case === "evaluationFinished" ? [event.value] : []));
+      const [start, end] = [evaluations[0], evaluations.at(-1)];
+      return start && end ? [{ run, start, end }] : [];
+    });
+    const summary = {
+      title: "Two ways to distil",
+      paragraphs: ["One start, two divergences."],
+      models: [
+        ...models.slice(0, 1).map(({ start }) => ({ name: "start", facts: [["learns from", "nothing"] as const], evaluation: start })),
+        ...models.map(({ run, end }) => ({ name: run.spec?.name ?? "", facts: [], evaluation: end, runId: run.runId })),
+      ],
+    };
+    const path = join(cluster.directory, "summary.html");
+    await writeReport(path, { summary, runs });
+    await visitor.look(pathToFileURL(path).href, ".beside", "summary");
+    const best = Math.max(...summary.models.map(({ evaluation }) => evaluation.greedy ?? 0));
+    const bold = await visitor.text("tr.best");
+    expect(bold).toContain(summary.models.find(({ evaluation }) => evaluation.greedy === best)?.name);
+    expect(bold).toMatch(/\d\.\d % \[\d+\.\d, \d+\.\d\]/);
+    await visitor.page.click(".evaluations a");
+    await visitor.page.waitForSelector(".tabs");
+    expect(await visitor.text("h1")).toBe(ids[0]);
   });
 
   it("keeps losses of different divergences apart, and names what the specs differ in", async () => {

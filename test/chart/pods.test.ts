@@ -29,6 +29,26 @@ describeChart("every pod", () => {
   });
 });
 
+describeChart("several controllers", () => {
+  const set = ["controller.replicas=2", `data.accessModes=["ReadWriteMany"]`];
+
+  it("are one, for callers: that which says that it leads", async () => {
+    const manifests = await render({ set });
+    const { spec } = find(manifests, "Deployment", "retort");
+    expect([spec.replicas, spec.strategy.type]).toEqual([2, "RollingUpdate"]);
+    expect(spec.template.spec.containers[0].args).toContain("--leader-label=retort/leader");
+    expect(find(manifests, "Service", "retort").spec.selector).toMatchObject({ "retort/leader": "true" });
+    const alone = await render();
+    expect(find(alone, "Service", "retort").spec.selector).not.toHaveProperty("retort/leader");
+    expect(find(alone, "Deployment", "retort").spec.strategy.type).toBe("Recreate");
+  });
+
+  it("need a volume that all of them mount", async () => {
+    await expect(render({ set: set.slice(0, 1) })).rejects.toThrow(/controller\.replicas is 2.*ReadWriteMany/s);
+    await expect(render({ set: [...set.slice(0, 1), 'data.existingClaim="mine"'] })).resolves.toBeDefined();
+  });
+});
+
 describe("restrictions()", () => {
   const secure = { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } };
   const pod = (spec: object, container: object = {}) =>

@@ -41,6 +41,7 @@ async function rightsNeeded(manifests: readonly Manifest[]): Promise<Set<string>
     { runId: "run", role: "learner", replicas: 1 },
     { runId: "run", role: "student", replicas: 2 },
     { runId: "run", role: "teacher", teacher: "default", replicas: 1 },
+    { runId: "run", role: "teacher", teacher: "shared", replicas: 1, pool: { key: "abc", keepWarmMs: 0 } },
     { runId: "run", role: "reward", replicas: 1 },
   ] as const;
   try {
@@ -49,6 +50,7 @@ async function rightsNeeded(manifests: readonly Manifest[]): Promise<Set<string>
     await eventually("jobs and pods are watched", () => ["watch batch/jobs", "watch pods"].every((right) => api.needed.has(right)));
     await launcher.launch(run, sets);
     await launcher.stop("run");
+    await eventually("the pool has gone", () => api.needed.has("delete apps/deployments"));
   } finally {
     await launcher.close();
     await api.stop();
@@ -66,6 +68,13 @@ describeChart("the controller's rights", () => {
     const configMaps = rulesOf(await render()).filter(({ resources: [resource] }) => resource === "configmaps");
     expect(configMaps).toEqual([{ apiGroups: [""], resources: ["configmaps"], resourceNames: ["retort-roles"], verbs: ["get"] }]);
     expect(rightsOf(rulesOf(await render({ set: ["autoscaling.enabled=false"] }))).join()).not.toContain("keda");
+  });
+
+  it("are to label its own pod where several controllers wait for the lead, and there alone", async () => {
+    const several = ["controller.replicas=2", `data.accessModes=["ReadWriteMany"]`];
+    const alone = rightsOf(rulesOf(await render()));
+    const added = rightsOf(rulesOf(await render({ set: several }))).filter((right) => !alone.includes(right));
+    expect(added).toEqual(["patch pods"]);
   });
 
   it("end at the namespace, and are the controller's alone", async () => {

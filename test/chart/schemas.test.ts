@@ -41,11 +41,11 @@ function runOf(manifests: readonly Manifest[]): unknown[] {
 }
 
 describeChart("the manifests", () => {
-  const set = ["metrics.serviceMonitor.enabled=true"];
+  const set = ["serviceMonitor", "rules", "dashboards"].map((kind) => `metrics.${kind}.enabled=true`);
 
   it.each([undefined, ...examples])("are what Kubernetes' API takes: %s", async (example) => {
     const manifests = await render({ example, set });
-    expect(manifests.map(({ kind }) => kind)).toContain("ServiceMonitor");
+    expect(manifests.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["PrometheusRule", "ServiceMonitor"]));
     expect(await validate(manifests)).toEqual({ valid: manifests.length, problems: [] });
   });
 
@@ -58,8 +58,10 @@ describeChart("the manifests", () => {
     expect([...kinds].filter((kind) => /^(Cluster|Namespace|CustomResource|PersistentVolume$|.*Webhook)/.test(kind))).toEqual([]);
   });
 
-  it("have a ServiceMonitor only where it is asked for", async () => {
-    expect((await render()).map(({ kind }) => kind)).not.toContain("ServiceMonitor");
+  it("have the Prometheus operator's kinds and dashboards only where they are asked for", async () => {
+    const manifests = await render();
+    expect(manifests.filter(({ kind }) => ["PrometheusRule", "ServiceMonitor"].includes(kind))).toEqual([]);
+    expect(manifests.filter(({ metadata }) => metadata.name === "retort-dashboards")).toEqual([]);
   });
 });
 
@@ -75,6 +77,16 @@ describeChart("kubeconform, as used here", () => {
       "a misspelt field of KEDA's",
       { apiVersion: "keda.sh/v1alpha1", kind: "ScaledObject", metadata: { name: "s" }, spec: { trigers: [] } },
       /trig/,
+    ],
+    [
+      "a misspelt field of a rule",
+      {
+        apiVersion: "monitoring.coreos.com/v1",
+        kind: "PrometheusRule",
+        metadata: { name: "r" },
+        spec: { groups: [{ name: "g", rulse: [] }] },
+      },
+      /rulse/,
     ],
     ["an unknown kind", { apiVersion: "v1", kind: "Pods", metadata: { name: "p" } }, /schema/],
   ])("finds %s", async (_, manifest, message) => {

@@ -29,7 +29,7 @@ describeChart("the chart's values", () => {
   const tls = ['tls.existingSecret="tls"'];
   const open = ['controller.service.type="LoadBalancer"'];
   it.each<[string, readonly string[], RegExp]>([
-    ["a controller that anybody may call", [...open, ...tls], /service\.type LoadBalancer lets anybody .* name a Secret with a token/],
+    ["a controller that anyone may call", [...open, ...tls], /service\.type LoadBalancer lets anyone .* name a Secret with a token/],
     [
       "tokens in plain text",
       ['controller.service.type="NodePort"', ...token],

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
-import { shell } from "./support/commands.js";
+import { shell, until } from "./support/commands.js";
 import { footprint } from "./support/footprint.js";
 import { buildImages } from "./support/images.js";
 import { Installation } from "./support/installation.js";
@@ -25,7 +25,7 @@ function check(what: string, holds: boolean, detail = ""): void {
   say(`ok: ${what}`);
 }
 
-/** A run that nobody disturbs: it ends, its weights come over gRPC as they are, and its pods go. */
+/** A run without disturbances: it ends, its weights come over gRPC as they are, and its pods go. */
 async function undisturbed(installation: Installation, name: string): Promise<{ watched: Watched; digest: string }> {
   const watched = await execute(installation, name, steps);
   succeeded(watched);
@@ -36,6 +36,33 @@ async function undisturbed(installation: Installation, name: string): Promise<{ 
   await gone(installation, run.runId);
   check(`${name}: nothing of it runs any more`, true);
   return { watched, digest: digest! };
+}
+
+/** Two runs side by side that share a teacher: one Deployment scores for both, and goes once they are over. */
+async function sharing(installation: Installation, expected: string): Promise<void> {
+  const { kubectl } = installation;
+  const teacher = "model: models/teacher, shared: { keepWarmSeconds: 20 }";
+  const pools = () => kubectl.names("deployments,pods", "retort/pool");
+  const seen: string[][] = [];
+  const looking: Promise<void>[] = [];
+  const onEvent = ({ event }: RunEvent) => {
+    if (event.case !== "stepFinished" || event.value.step !== 5) return;
+    looking.push(pools().then((names) => void seen.push(names)));
+  };
+  const both = await Promise.all(["sharing", "shared"].map((name) => execute(installation, name, steps, onEvent, teacher)));
+  await Promise.all(looking);
+  for (const watched of both) succeeded(watched);
+  const [names = []] = seen;
+  check("sharing: one Deployment with one pod is the teacher of both", names.length === 2, names.join(", "));
+  const teachers = await kubectl.names("pods", "app.kubernetes.io/component=teacher,retort/run");
+  check("sharing: neither has a teacher of its own", teachers.length === 0, teachers.join(", "));
+  for (const { run } of both) {
+    const digest = (await fetchedDigests(installation, run.runId)).get("model.safetensors");
+    check(`sharing: the weights of ${run.runId} are those of a run with its own teacher`, digest === expected);
+    await gone(installation, run.runId);
+  }
+  await until("the shared teacher goes", pools, (left) => left.length === 0, 120_000);
+  check("sharing: the shared teacher goes once no run has used it for a while", true);
 }
 
 /** A run that loses a pod of every role and its controller: each at a step of its own. */
@@ -51,12 +78,18 @@ async function disturbed(installation: Installation, expected: string): Promise<
     await installation.upgrade("controller.settings.logLevel=debug");
     say("disturbed: upgraded the release; a new controller has taken over");
   };
+  const evict = async (role: string, runId: string) => {
+    const pods = await kubectl.names("pods", `retort/run=${runId},app.kubernetes.io/component=${role}`);
+    for (const pod of pods) await kubectl.evict(pod);
+    say(`disturbed: evicted ${pods.join(", ")}, as a drained node does`);
+  };
   const acts = new Map<number, (runId: string) => Promise<void>>([
     [3, (runId) => lose("student", runId)],
     [6, (runId) => lose("teacher", runId)],
     [9, (runId) => lose("reward", runId)],
     [12, (runId) => lose("learner", runId)],
     [15, upgrade],
+    [17, (runId) => evict("learner", runId)],
   ]);
   const acting: Promise<void>[] = [];
   const onEvent = ({ event }: RunEvent, runId: string) => {
@@ -98,6 +131,7 @@ async function main(): Promise<void> {
     await idle(namespace);
     const warm = await undisturbed(installation, "warm");
     check("the same seed gives the same weights", cold.digest === warm.digest);
+    await sharing(installation, warm.digest);
     await disturbed(installation, warm.digest);
     await idle(namespace);
     await installation.test();

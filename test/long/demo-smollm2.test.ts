@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ggufFixture } from "../support/models/gguf-fixtures.js";
+import { reportIn } from "../support/runs/report-in.js";
 import { retort } from "../support/runs/retort.js";
 
 /** The demo on real weights, with a small model in their place; `npm run test:smollm2` has the real ones. */
@@ -37,7 +38,12 @@ describe("retort demo smollm2", () => {
     expect(await readdir(models[2]!.directory)).toContain("adapter_model.safetensors");
     expect(await readdir(models[3]!.directory)).toContain("model.safetensors");
     expect(stderr).toMatch(/student: .*2 of its 3 layers \(0, 2\), \d+ parameters[\s\S]*to the first held-out prompt, greedily:/);
-    expect(await readFile(place("report.html"), "utf8")).toMatch(/2 of its 3 layers[\s\S]*<svg[\s\S]*the cat 8/);
+    const { summary, runs } = await reportIn(place("report.html"));
+    expect(summary?.paragraphs.join()).toContain("2 of its 3 layers");
+    expect(summary?.models.flatMap(({ evaluation }) => evaluation.examples.map(({ prompt }) => prompt))).toContainEqual(
+      expect.stringContaining("the cat 8"),
+    );
+    expect(runs.map(({ run }) => run.runId)).toEqual(summary?.models.flatMap(({ runId }) => runId ?? []));
   }, 480_000);
 
   it("refuses prompts that are too few, and a column that is not there, before it trains", async () => {

@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { teacherDirectory } from "../../services/cli/demo/smollm2/teacher.js";
 import { RetortError } from "../../services/shared/base/errors.js";
+import { reportIn } from "../support/runs/report-in.js";
 import { retort } from "../support/runs/retort.js";
 
 interface ModelJson {
@@ -40,8 +41,9 @@ if (!isThere) console.warn(`skipped: the walk-through on real weights. ${teacher
       expect(one.steps).toHaveLength(30);
       expect(one.memory?.learner).toBeGreaterThan(1e8);
     }
-    const html = await readFile(report, "utf8");
-    expect(html).toMatch(/24 of its 30 layers/);
-    expect(html).toMatch(/<svg[\s\S]*Held-out prompts, greedy[\s\S]*Samples at temperature 1, before and after/);
+    const { summary, runs } = await reportIn(report);
+    expect(summary?.paragraphs.join()).toContain("24 of its 30 layers");
+    expect(summary?.models.map(({ evaluation }) => evaluation.examples.length)).toEqual([16, 16, 16, 16]);
+    expect(runs).toHaveLength(2);
   }, 1_600_000);
 });

@@ -16,7 +16,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "shared/openai": ["shared/gen", "shared/base", "shared/ml", "shared/flow"],
   "shared/tasks": ["shared/base", "shared/ml"],
   ...Object.fromEntries(roles.map((role) => [role, shared])),
-  console: ["shared/gen", "shared/flow"],
+  console: ["shared/gen", "shared/base", "shared/flow"],
   cli: [...shared, "console"],
   reproduce: shared,
   "cli.ts": ["cli", ...shared],

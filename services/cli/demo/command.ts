@@ -1,21 +1,23 @@
-import { access, writeFile } from "node:fs/promises";
+import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
-import { optionalPackage } from "../../shared/base/optional-package.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { checkOwnFile } from "../../shared/base/own-file.js";
 import { defaultColumns, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { writeTask } from "../../shared/tasks/task-files.js";
 import { addCommand, print } from "../command.js";
 import type { ControllerClient } from "../local.js";
+import { chatSettings } from "../models/chat-options.js";
+import { wordsOf } from "../models/model-words.js";
+import { readRun } from "../report/read-run.js";
+import { isReport, writeReport } from "../report/write-report.js";
 import { readSpec } from "../runs/runs.js";
 import { styleFor } from "../terminal/style.js";
 import { textTable } from "../terminal/text-table.js";
 import { type Contender, compareAll, type Student } from "./compare.js";
-import { isReport } from "./page.js";
-import { reportHtml, tableHead, tableRow } from "./report.js";
+import { summaryOf, tableHead, tableRow } from "./report.js";
 import { addSmolLm2Command } from "./smollm2/command.js";
 import { runToEnd, say, withStage } from "./stage.js";
 
@@ -37,12 +39,12 @@ export function addDemoCommand(program: Command): void {
     "the main job in two minutes: distil a student on-policy, compare, write report.html",
     [
       ["demo", "with the teacher and the start that the repository carries"],
-      ["demo --retrain --report /tmp/report.html", "makes those anew first"],
+      ["demo --retrain --report /tmp/report.html", "makes those again first"],
       ["demo smollm2 --help", "the same with a real model, and with your own"],
     ],
   );
   command
-    .option("--retrain", "make the data, the teacher and the student's supervised start anew as well")
+    .option("--retrain", "make the data, the teacher and the student's supervised start again, too")
     .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort/demo")
     .option("--report <file>", "where the report goes", "report.html")
     .option("--force", "overwrite a report, and take a data directory, that Retort did not make; nothing is deleted")
@@ -68,7 +70,6 @@ async function demo({ dataDir, retrain = false, report, force }: DemoOptions): P
   const started = performance.now();
   await checkOwnFile(report, { option: "--report", isOurs: isReport, force });
   await checkExamples(retrain);
-  const charts = await optionalPackage("echarts", () => import("echarts"));
   return withStage(dataDir, force, async (controller) => {
     if (retrain || !(await isThere("models/student/model.safetensors"))) await makeModels(controller);
     const students: [Student, ...Student[]] = [
@@ -83,8 +84,12 @@ async function demo({ dataDir, retrain = false, report, force }: DemoOptions): P
     const rows = await readDataset(join(examples, "data/held-out.jsonl"), defaultColumns);
     const contenders = await compareAll(students, rows, { what: "numbers", metric: "exact_match", maxNewTokens: 32, chat: false });
     say(`\n${textTable(tableHead, contenders.map(tableRow), process.stderr)}`);
-    await writeFile(report, reportHtml(contenders, (performance.now() - started) / 1000, charts));
-    say(`\ncurves, samples before and after, and divergence over the text: ${report}`);
+    const { tokenizer } = await wordsOf(join(examples, "models/teacher"), chatSettings({ chat: false }));
+    await writeReport(report, {
+      summary: summaryOf(contenders, tokenizer, (performance.now() - started) / 1000),
+      runs: await Promise.all(students.flatMap(({ history }) => (history ? [readRun(controller, history.run.runId)] : []))),
+    });
+    say(`\ncurves, completions before and after, and divergence over the text: ${report}`);
     return contenders;
   });
 }
@@ -95,13 +100,13 @@ const isThere = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Only `--retrain` makes anew what is there: a teacher alone, or a student alone, is the user's work. */
+/** Only `--retrain` replaces what is there: a teacher alone, or a student alone, is the user's work. */
 async function checkExamples(retrain: boolean): Promise<void> {
   const [student, teacher] = [await isThere("models/student/model.safetensors"), await isThere("models/teacher/model.safetensors")];
   if (student !== teacher && !retrain)
     throw new RetortError(
       "FailedPrecondition",
-      `${join(examples, "models")} has a ${student ? "student but no teacher" : "teacher but no student"}; add --retrain to make the data and both anew`,
+      `${join(examples, "models")} has a ${student ? "student but no teacher" : "teacher but no student"}; add --retrain to make the data and both again`,
     );
 }
 

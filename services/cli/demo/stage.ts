@@ -5,7 +5,7 @@ import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { type ControllerClient, connectController, startLocal } from "../local.js";
 import { checkSucceeded, type RunHistory, runOf, watchRun } from "../runs/runs.js";
 
-/** What a demo before has left in its directory, and this one makes anew. */
+/** What a demo before has left in its directory, and this one replaces. */
 const leftovers = ["nats", "runs", "scores", "weights", "student", "data", "controller.log", "controller.pid", "address"];
 
 /** Says a sentence about a demo's progress. */

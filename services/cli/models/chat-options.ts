@@ -15,7 +15,7 @@ export function addChatOptions(command: Command): Command {
   return command
     .option("--chat", "put each plain prompt into the model's chat template, as a user's message")
     .option("--system <text>", "the system's message before every conversation that has none")
-    .option("--chat-template <name>", "which chat template, where the tokenizer has several (default: default)")
+    .option("--chat-template <name>", "which chat template, if the tokenizer has several (default: default)")
     .option("--chat-template-kwargs <json>", "names that the chat template reads, as JSON: '{\"enable_thinking\": false}'", object);
 }
 

@@ -4,6 +4,7 @@ import { limitsOf, misfit, outcomesOf } from "../../shared/codec/examples.js";
 import { readingOf } from "../../shared/codec/teacher-words.js";
 import { columnsOf, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
+import { answerRoleOf, resolveEnvironment } from "../../shared/flow/runs/environment.js";
 import { resolveEvaluation } from "../../shared/flow/runs/evaluation.js";
 import { resolveRun } from "../../shared/flow/runs/resolve.js";
 import { teacherPromptsOf } from "../../shared/flow/runs/teacher-prompts.js";
@@ -50,9 +51,11 @@ async function show(program: Command, path: string, { row, heldOut = false }: Da
   const rows = await readDataset(file, columnsOf(data), row === undefined ? limit : row);
   if (row !== undefined && row > rows.length)
     throw new RetortError("InvalidArgument", `--row is ${row}, and ${file} has ${rows.length} rows`);
-  const limits = limitsOf(heldOut ? 0 : data.maxPromptTokens, maxPositions, maxNewTokens);
+  const environment = resolveEnvironment(spec.environment);
+  const room = maxNewTokens + (environment?.maxReplyTokens ?? 0);
+  const limits = limitsOf(heldOut ? 0 : data.maxPromptTokens, maxPositions, room);
   const reading = await readingOf(teacherPromptsOf(spec), chatOfData(data, undefined));
-  const outcomes = outcomesOf(row === undefined ? rows : rows.slice(row - 1), encoder, reading);
+  const outcomes = outcomesOf(row === undefined ? rows : rows.slice(row - 1), encoder, reading, answerRoleOf(environment));
   const seen = outcomes.map((outcome) => ({ outcome, dropped: outcome.item && misfit(outcome.item, limits) }));
   const reasons: Record<string, number> = {};
   for (const { dropped } of seen) if (dropped) reasons[dropped] = (reasons[dropped] ?? 0) + 1;

@@ -95,6 +95,8 @@ function rewardOf(text: string): RewardSpec {
     const parsed = parseYaml(text, "the reward");
     const spec = fromJson(RewardSpecSchema, (typeof parsed === "string" ? { kind: parsed } : parsed) as JsonValue);
     checkMessage(RewardSpecSchema, spec);
+    if (spec.kind === "environment")
+      throw new RetortError("InvalidArgument", "completions are one turn here, and no environment pays for it");
     return spec;
   } catch (error) {
     throw new InvalidArgumentError(`${(error as Error).message}; give a kind (length), or a spec ({kind: regex, pattern: "^a"}).`);

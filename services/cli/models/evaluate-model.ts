@@ -4,7 +4,7 @@ import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import { fromScoreRecord } from "../../shared/codec/score-record.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
-import { toInt32, toRecord } from "../../shared/flow/arrays.js";
+import { toRecord } from "../../shared/flow/arrays.js";
 import type { Row } from "../../shared/flow/prompts/dataset.js";
 import { split } from "../../shared/flow/prompts/plan.js";
 import type { SequenceScore } from "../../shared/gen/retort/v1/flow_pb.js";
@@ -157,7 +157,7 @@ async function write(
     const piece = pieceOf(answer);
     const sample = written[piece.prompt * count + piece.sample]!;
     sample.text += piece.text;
-    if (piece.ids) sample.ids.push(...toInt32(piece.ids, "ids"));
+    sample.ids.push(...piece.tokenIds);
   }
   return written.map(({ ids, ...sample }, i) => ({
     ...sample,

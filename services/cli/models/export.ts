@@ -64,7 +64,7 @@ export function addExportCommand(program: Command): void {
     ],
   )
     .requiredOption("--out <dir>", "where it goes")
-    .option("--force", "take an --out that holds other files, too; they stay, but for those of the same names")
+    .option("--force", "write into an --out that holds other files; only files of the same names are replaced")
     .addOption(new Option("--format <format>", "what is written").choices(["hf", "onnx"]).default("hf"))
     .addOption(new Option("--dtype <dtype>", "of a Hugging Face directory: the weights' element type").choices(Object.keys(storedNames)))
     .option("--merged", "of an adapter: the model that it makes with its base, instead of the adapter; --format onnx always is")
@@ -111,12 +111,12 @@ const isDirectory = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Checks a model directory by loading it, then writes it anew: an adapter as one, or with its base as a model. */
+/** Checks a model directory by loading it, then writes it again: an adapter as one, or with its base as a model. */
 async function convert(source: string, from: string, { out, format, force, merged, dtype, base: named }: ExportOptions): Promise<Exported> {
   const base = named === undefined ? undefined : resolve(named);
   const adapted = isAdapter(await readdir(from));
   if (merged && !adapted)
-    throw new RetortError("InvalidArgument", `${source} is no adapter, and there is nothing to merge; leave --merged out`);
+    throw new RetortError("InvalidArgument", `${source} isn't an adapter, and there is nothing to merge; leave --merged out`);
   const plainAdapter = adapted && !merged && format === "hf";
   if (dtype && (plainAdapter || format === "onnx"))
     throw new RetortError(

@@ -45,7 +45,7 @@ export function addImportCommand(program: Command): void {
         .choices(["auto", ...elementTypes])
         .default("auto"),
     )
-    .option("--force", "take a directory that holds other files, too; they stay, but for those of the same names")
+    .option("--force", "use a directory that holds other files; only files of the same names are replaced")
     .action(async (file: string, directory: string, options: CommandOptions) => {
       const imported = await importFile(file, directory, options);
       for (const warning of imported.warnings) console.error(`warning: ${warning}`);

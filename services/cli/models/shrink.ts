@@ -49,7 +49,7 @@ export function addShrinkCommand(program: Command): void {
     .option("--keep <list>", "which layers stay, counted from 0: 0,2,5 or 0-3,11", layerList)
     .option("--encoder-layers <n>", "how many stay in an encoder (default: as in the decoder)", wholeNumber(1))
     .option("--encoder-keep <list>", "which stay in an encoder", layerList)
-    .option("--force", "take an --out that holds other files, too; they stay, but for those of the same names")
+    .option("--force", "write into an --out that holds other files; only files of the same names are replaced")
     .action(async (source: string, options: ShrinkOptions) => {
       const shrunk = await shrink(source, options);
       for (const warning of shrunk.warnings) console.error(`warning: ${warning}`);

@@ -18,7 +18,7 @@ export function addTaskCommand(program: Command): void {
     .option("--sft <n>", "training examples for the supervised start", wholeNumber(0), 150)
     .option("--variants <n>", "valid completions of each example in all.jsonl, for tasks with many", wholeNumber(1), 1)
     .option("--seed <n>", "seed of the split", wholeNumber(0), 1)
-    .option("--force", "take a directory that holds other files, too; they stay, but for those of the same names")
+    .option("--force", "use a directory that holds other files; only files of the same names are replaced")
     .action(async (name: string, directory: string, options: TaskOptions) => {
       const { seed, ...split } = options;
       const files = await writeTask(name, directory, { ...split, seed: BigInt(seed) });

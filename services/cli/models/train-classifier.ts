@@ -69,7 +69,7 @@ export function addTrainClassifierCommand(program: Command): void {
     .requiredOption("--model <dir>", "Hugging Face model directory to start from, of a family that `retort models` lists")
     .requiredOption("--data <file>", "labelled texts: JSONL or Parquet, or a directory of them")
     .requiredOption("--out <dir>", "where the classifier goes, as transformers' …ForSequenceClassification")
-    .option("--force", "take an --out that holds other files, too; they stay, but for those of the same names")
+    .option("--force", "write into an --out that holds other files; only files of the same names are replaced")
     .addOption(new Option("--exit-with-parent", "end when standard input closes").hideHelp())
     .option("--template <text>", "Jinja over the columns (default: {{ text }}, or {{ premise }}{{ hypothesis }})")
     .option("--label-column <column>", "column of the classes", "label")

@@ -17,6 +17,7 @@ export const experimentNames = [
   "summarisation",
   "task-agnostic",
   "tokens",
+  "turns",
 ] as const;
 
 interface Options {
@@ -38,9 +39,9 @@ export function addReproduceCommand(program: Command): void {
     .option("--seeds <n>", "seeds of every arm (default: 5, with --quick 2)", wholeNumber(1))
     .option("--quick", "fewer arms, steps and seeds: all experiments in about 20 minutes on two cores")
     .option("--jobs <n>", "runs side by side", wholeNumber(1), availableParallelism())
-    .option("--data-dir <dir>", "directory for models and finished runs, which are never done again", ".retort/reproduce")
+    .option("--data-dir <dir>", "directory for models and finished runs; a finished run is never repeated", ".retort/reproduce")
     .option("--out <dir>", "directory for tables and figures", "reproduction")
-    .option("--force", "take directories that hold other files, too; they stay, but for those of the same names")
+    .option("--force", "use directories that hold other files; only files of the same names are replaced")
     .action(async (name: string, given: Options) => {
       const { quick = false, seeds = quick ? 2 : 5, dataDir, out } = given;
       const { reproduceNamed } = await import("../../reproduce/reproduce.js");

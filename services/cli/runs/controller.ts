@@ -35,6 +35,17 @@ export interface FoundController {
   readonly dataDir?: string;
 }
 
+/** A controller that a command's options or the environment name; undefined where neither does. */
+export const namedController = (options: Pick<ControllerOptions, "controller">): string | undefined =>
+  options.controller ?? (process.env.RETORT_CONTROLLER || undefined);
+
+/** The address that `retort up` has left in a directory; empty where it never ran. */
+const addressIn = (dataDir: string): Promise<string> =>
+  readFile(join(dataDir, "address"), "utf8").then(
+    (text) => text.trim(),
+    () => "",
+  );
+
 /**
  * The controller that is meant: --controller, RETORT_CONTROLLER, the one of --data-dir, the one of .retort here, or else the one that
  * this user runs in another directory.
@@ -42,13 +53,10 @@ export interface FoundController {
  * @throws FailedPrecondition if none is known, or several are
  */
 export async function findController(options: Pick<ControllerOptions, "controller" | "dataDir">): Promise<FoundController> {
-  const named = options.controller ?? process.env.RETORT_CONTROLLER;
+  const named = namedController(options);
   if (named) return { address: named };
   const dataDir = options.dataDir ?? defaultDataDir;
-  const here = await readFile(join(dataDir, "address"), "utf8").then(
-    (text) => text.trim(),
-    () => "",
-  );
+  const here = await addressIn(dataDir);
   if (here && (options.dataDir !== undefined || (await answers(here)))) return { address: here, dataDir };
   const { serving, gone } = options.dataDir === undefined ? await knownControllers() : { serving: [], gone: [] };
   for (const { dataDir: its, address } of gone) console.error(`the controller of ${its} (${address}) doesn't answer any more`);
@@ -66,6 +74,14 @@ export async function findController(options: Pick<ControllerOptions, "controlle
     "FailedPrecondition",
     `${here ? `the controller of ${dataDir} (${here}) doesn't answer, and no other` : "no controller"} is known: start one with \`retort up\` in another terminal, or give --controller host:port`,
   );
+}
+
+/** The controller that {@link findController} finds where none is named; undefined where none answers, or several do. */
+export async function localController(): Promise<FoundController | undefined> {
+  const here = await addressIn(defaultDataDir);
+  if (here && (await answers(here))) return { address: here, dataDir: defaultDataDir };
+  const { serving } = await knownControllers();
+  return serving.length === 1 ? serving[0] : undefined;
 }
 
 /** Does some work with a controller. @throws FailedPrecondition if none is known */

@@ -30,7 +30,7 @@ export function addLogsCommand(program: Command): void {
     ],
   )
     .addOption(new Option("--role <role>", "of the processes of one role").choices(["student", "teacher", "reward", "learner"]))
-    .option("-f, --follow", "go on with what is logged from now on; Ctrl-C ends it");
+    .option("-f, --follow", "keep printing what is logged, until Ctrl-C");
   controllerOptions(command).action((named: string, options: LogsOptions) =>
     withController(options, async (controller) => {
       const words = wantsJson(program) ? ({ timeMs, ...line }: LogLine) => JSON.stringify(line) : linesForPeople(process.stdout);

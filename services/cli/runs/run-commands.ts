@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
-import type { Command } from "commander";
-import { RetortError } from "../../shared/base/errors.js";
+import { type Command, Option } from "commander";
+import { type Problem, problemText, RetortError } from "../../shared/base/errors.js";
 import { freeBytes } from "../../shared/base/free-bytes.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
-import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
+import { type Run, RunState, RunStateSchema } from "../../shared/gen/retort/v1/run_pb.js";
 import { bytesInWords } from "../bytes.js";
-import { addCommand, print, wantsJson } from "../command.js";
+import { addCommand, print, wantsJson, wholeNumber } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type Column, textTable } from "../terminal/text-table.js";
 import { addUp } from "../up.js";
+import { type Checker, checkFile, withChecker } from "./checker.js";
 import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
 import { findRun } from "./find-run.js";
 import { printEvents } from "./print-events.js";
@@ -26,6 +27,8 @@ const runColumns: readonly Column[] = [
   { name: "size", rank: 2, align: "right" },
   { name: "trained student", cut: "start" },
 ];
+/** What `--state` takes. */
+const stateNames = RunStateSchema.values.flatMap(({ number, localName }) => (number === 0 ? [] : [localName.toLowerCase()]));
 const someRun = "on-policy-251125-…";
 
 /** Adds the commands that talk to a controller, and the one that starts it. */
@@ -33,17 +36,20 @@ export function addRunCommands(program: Command): void {
   const command = (usage: string, description: string, examples: readonly (readonly [string, string])[]) =>
     controllerOptions(addCommand(program, "Runs:", usage, description, examples));
   addUp(program);
-  command("validate <spec>", "check a spec, its models and its data, without starting it", [
-    [`validate ${spec}`, "lists every problem at once"],
-  ]).action((path: string, options: ControllerOptions) => withController(options, (controller) => validate(program, controller, path)));
+  command("validate <spec>", "check a spec, its models and its data, without starting it; needs no controller", [
+    [`validate ${spec}`, "lists every problem at once, and what is unusual"],
+    [`validate ${spec} --controller gpu:7070`, "as that controller's machine sees it"],
+    [`validate ${spec} --json | jq .warnings`, "for scripts"],
+  ]).action((path: string, options: ControllerOptions) => withChecker(options, (checker) => validate(program, checker, path)));
   command("run <spec>", "start a run from a YAML spec and watch it; Ctrl-C detaches", [
     [`run ${spec}`, "progress on standard error, the trained student on standard output"],
     [`run ${spec} --detach`, "prints the run's id and returns"],
     [`run ${spec} --json | jq .run.output`, "for scripts"],
   ])
     .option("--detach", "start it and return")
-    .action((path: string, options: ControllerOptions & { detach?: boolean }) =>
-      withController(options, (controller) => start(program, controller, path, options.detach ?? false)),
+    .option("--request-id <id>", "of your choice: repeated with the same spec, the command watches the run that it has started before")
+    .action((path: string, options: ControllerOptions & { detach?: boolean; requestId?: string }) =>
+      withController(options, (controller) => start(program, controller, path, options)),
     );
   command("watch <run>", "follow a run, from its beginning; Ctrl-C detaches", [
     [`watch ${someRun}`, "works for runs that are over, too"],
@@ -57,17 +63,13 @@ export function addRunCommands(program: Command): void {
   );
   command("runs", "list runs, newest first", [
     ["runs", ""],
+    ["runs --state running paused", "those in one of these states"],
     ["runs --json | jq '.[0].runId'", "the newest run's id"],
-  ]).action((options: ControllerOptions) =>
-    withController(options, async (controller, { dataDir }) => {
-      const { runs } = await controller.listRuns({});
-      const table = textTable(runColumns, runs.map(runRow), process.stdout);
-      print(program, runs.map(runJson), runs.length ? table : "no runs yet; start one: retort run SPEC.yaml");
-      // Of another machine's disk nothing is known here.
-      const free = dataDir === undefined ? undefined : await freeBytes(dataDir);
-      if (runs.length && free !== undefined) console.error(`${bytesInWords(free)} free on the disk of ${dataDir}`);
-    }),
-  );
+  ])
+    .addOption(new Option("--state <state...>", "runs in any of these states").choices(stateNames))
+    .option("--name <name>", "runs whose spec has this name")
+    .option("--limit <runs>", "the newest so many", wholeNumber(1, 1000))
+    .action((options: ListOptions) => withController(options, (controller, { dataDir }) => list(program, controller, options, dataDir)));
   command("rm <run...>", "delete runs that are over: checkpoints, stored weights, logs, events; the trained student stays", [
     [`rm ${someRun}`, "asks first"],
     [`rm ${someRun} --yes`, "does not ask"],
@@ -75,6 +77,23 @@ export function addRunCommands(program: Command): void {
     .option("--yes", "do not ask")
     .action((named: string[], options: RemoveOptions) => removeRuns(program, named, options));
   addSteering(program, command);
+}
+
+type ListOptions = ControllerOptions & { readonly state?: string[]; readonly name?: string; readonly limit?: number };
+
+async function list(
+  program: Command,
+  controller: ControllerClient,
+  { state = [], name = "", limit = 0 }: ListOptions,
+  dataDir: string | undefined,
+): Promise<void> {
+  const states = state.map((one) => RunState[one.toUpperCase() as keyof typeof RunState]);
+  const { runs } = await controller.listRuns({ states, name, pageSize: limit });
+  const none = state.length || name ? "no such runs" : "no runs yet; start one: retort run SPEC.yaml";
+  print(program, runs.map(runJson), runs.length ? textTable(runColumns, runs.map(runRow), process.stdout) : none);
+  // Of another machine's disk nothing is known here.
+  const free = dataDir === undefined ? undefined : await freeBytes(dataDir);
+  if (runs.length && free !== undefined) console.error(`${bytesInWords(free)} free on the disk of ${dataDir}`);
 }
 
 /** Commands that ask something of a run that is going, and wait until it is so. */
@@ -122,28 +141,42 @@ async function settled(controller: ControllerClient, asked: Run, goals: readonly
   return run;
 }
 
-async function validate(program: Command, controller: ControllerClient, path: string): Promise<void> {
-  const { spec, located } = await readSpecFile(path);
-  const { problems, warnings } = await controller.validateRun({ spec });
-  if (problems.length)
-    throw RetortError.ofProblems(path, located(problems.map(({ field, message }) => ({ fieldPath: field, description: message }))));
-  for (const { field, message } of warnings) console.error(`warning: ${field}: ${message}`);
-  print(program, { problems, warnings }, `${path} can run`);
+async function validate(program: Command, checker: Checker, path: string): Promise<void> {
+  const { problems, warnings } = await checkFile(checker, await readSpecFile(path));
+  if (problems.length) throw RetortError.ofProblems(path, problems);
+  sayWarnings(warnings);
+  print(program, { problems, warnings: warnings.map(problemJson), checkedBy: checker.name }, `${path} can run`);
 }
 
-async function start(program: Command, controller: ControllerClient, path: string, detach: boolean): Promise<void> {
+async function start(
+  program: Command,
+  controller: ControllerClient,
+  path: string,
+  { detach, requestId = "" }: { readonly detach?: boolean; readonly requestId?: string },
+): Promise<void> {
   const { spec, located } = await readSpecFile(path);
-  const answer = await controller.startRun({ spec }).catch((thrown: unknown) => {
+  const answer = await controller.startRun({ spec, requestId }).catch((thrown: unknown) => {
     const { code, problems, message } = RetortError.from(thrown);
     if (code === "InvalidArgument" && problems.length && message.startsWith("the run spec"))
       throw RetortError.ofProblems(path, located(problems));
     throw thrown;
   });
   const run = runOf(answer);
-  if (detach) return print(program, runJson(run), run.runId);
+  if (detach) {
+    // `watch` shows them among the run's events.
+    sayWarnings(located(answer.warnings.map(({ field, message }) => ({ fieldPath: field, description: message }))));
+    return print(program, runJson(run), run.runId);
+  }
   console.error(`run ${run.runId}`);
   await watch(program, controller, run.runId);
 }
+
+const sayWarnings = (warnings: readonly Problem[]): void => {
+  for (const warning of warnings) console.error(`warning: ${problemText(warning)}`);
+};
+
+/** A warning as `--json` prints it: named as gRPC names it, with its place in the file. */
+const problemJson = ({ fieldPath, description, place }: Problem) => ({ field: fieldPath, message: description, place });
 
 async function watch(program: Command, controller: ControllerClient, runId: string): Promise<void> {
   const detach = new AbortController();

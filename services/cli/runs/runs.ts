@@ -2,7 +2,7 @@ import { toJson } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import { readRegular } from "../../shared/base/regular-files.js";
-import { mostYamlBytes } from "../../shared/base/yaml.js";
+import { mostYamlBytes } from "../../shared/base/yaml-document.js";
 import { namedInputs } from "../../shared/flow/runs/named-inputs.js";
 import { parseSpecFile, type SpecFile } from "../../shared/flow/runs/spec.js";
 import type { AuditFinished, EvaluationFinished, StepFinished } from "../../shared/gen/retort/v1/events_pb.js";

@@ -1,3 +1,4 @@
+import { binaryMetrics } from "../../shared/flow/runs/binary-metrics.js";
 import type { EvaluationFinished } from "../../shared/gen/retort/v1/events_pb.js";
 import { number, percent, wilson } from "./format.js";
 
@@ -10,11 +11,11 @@ export interface Column {
   readonly words: (value: number, evaluation: EvaluationFinished) => string;
 }
 
-/** Metrics that are 0 or 1 for each completion, so that their mean is a share. */
-const ofTrials: readonly string[] = ["exact_match", "normalized_match", "number"];
+/** Whether a metric says right or wrong of a completion, so that its mean is a share. */
+export const isShare = (metric: string): boolean => binaryMetrics.includes(metric);
 
 const share = (value: number, { metric, prompts }: EvaluationFinished): string => {
-  if (!ofTrials.includes(metric)) return number(value);
+  if (!isShare(metric)) return number(value);
   const [low, high] = wilson(value, prompts);
   return `${percent(value)} [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`;
 };
@@ -34,11 +35,17 @@ const columns: readonly Column[] = [
 export const columnsOf = (evaluations: readonly EvaluationFinished[]): Column[] =>
   columns.filter(({ value }) => evaluations.some((evaluation) => value(evaluation) !== undefined));
 
-/** The row that is best by the first column, which is what people ask first; undefined without one. */
-export function bestRow(evaluations: readonly EvaluationFinished[]): number | undefined {
+/**
+ * The row that is best by the first column, which is what people ask first; undefined without one.
+ *
+ * @param aside rows that aren't compared: a teacher beside its students
+ */
+export function bestRow(evaluations: readonly EvaluationFinished[], aside: readonly number[] = []): number | undefined {
   const [first] = columnsOf(evaluations);
   if (!first) return undefined;
   const sign = first.best === "most" ? 1 : -1;
-  const scores = evaluations.map((evaluation) => sign * (first.value(evaluation) ?? Number.NEGATIVE_INFINITY));
-  return scores.indexOf(Math.max(...scores));
+  const none = Number.NEGATIVE_INFINITY;
+  const scores = evaluations.map((evaluation, n) => (aside.includes(n) ? none : sign * (first.value(evaluation) ?? none)));
+  const best = Math.max(...scores);
+  return best === none ? undefined : scores.indexOf(best);
 }

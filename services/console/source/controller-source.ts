@@ -1,27 +1,33 @@
-import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { ControllerService } from "../../shared/gen/retort/v1/controller_pb.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
+import { Login } from "./login.js";
 import type { Control, SampleFilter, Source } from "./source.js";
 
-const tokenKey = "retort-token";
-
-/** Keeps the bearer token that a controller asks for, as long as the tab is open. */
-export const keepToken = (token: string): void => sessionStorage.setItem(tokenKey, token);
-
-const withToken: Interceptor = (next) => (request) => {
-  const token = sessionStorage.getItem(tokenKey);
-  if (token) request.header.set("authorization", `Bearer ${token}`);
-  return next(request);
-};
+/** Shows the token of a login with every call, and tells it when the controller wants another. */
+const asks =
+  (login: Login): Interceptor =>
+  (next) =>
+  async (request) => {
+    const { token } = login;
+    if (token) request.header.set("authorization", `Bearer ${token}`);
+    try {
+      return await next(request);
+    } catch (error) {
+      if (ConnectError.from(error).code === Code.Unauthenticated) login.refused(token);
+      throw error;
+    }
+  };
 
 /** Runs of the controller that serves this page, over gRPC-Web. */
 export class ControllerSource implements Source {
   readonly #client: Client<typeof ControllerService>;
+  readonly login = new Login(sessionStorage);
   readonly control: Control;
 
   constructor(baseUrl: string) {
-    this.#client = createClient(ControllerService, createGrpcWebTransport({ baseUrl, interceptors: [withToken] }));
+    this.#client = createClient(ControllerService, createGrpcWebTransport({ baseUrl, interceptors: [asks(this.login)] }));
     const client = this.#client;
     this.control = {
       pause: async (runId) => void (await client.pauseRun({ runId })),

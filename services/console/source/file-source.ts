@@ -1,15 +1,18 @@
 import type { SamplesRecorded, TrainingSample } from "../../shared/gen/retort/v1/events_pb.js";
-import type { ReportData, ReportedRun } from "./report-data.js";
+import type { ReportData, ReportedRun, Summary } from "./report-data.js";
 import type { SampleFilter, Source } from "./source.js";
 
 /** Runs whose data is in the page's own file. */
 export class FileSource implements Source {
   readonly #runs: ReadonlyMap<string, ReportedRun>;
-  readonly about;
+  readonly about: ReportData["about"];
+  readonly summary: ReportData["summary"];
+  readonly home: readonly string[];
 
-  constructor({ runs, about }: ReportData) {
+  constructor({ summary, runs, about }: ReportData) {
     this.#runs = new Map(runs.map((one) => [one.run.runId, one]));
-    this.about = about;
+    [this.about, this.summary] = [about, summary];
+    this.home = homeOf(summary, [...this.#runs.keys()]);
   }
 
   async runs() {
@@ -38,6 +41,12 @@ export class FileSource implements Source {
     if (!found) throw new Error(`this report holds no run ${runId}; it holds ${[...this.#runs.keys()].join(", ")}`);
     return found;
   }
+}
+
+/** What a report shows first: its summary, its only run, or its runs beside each other. */
+function homeOf(summary: Summary | undefined, runIds: readonly string[]): readonly string[] {
+  if (summary) return ["summary"];
+  return runIds.length > 1 ? ["compare", runIds.join()] : ["run", ...runIds];
 }
 
 /** The samples that pass, newest step first, as ListSamples answers. */

@@ -2,6 +2,8 @@ import type { ListSamplesRequest, Problem, ProcessLog, ReadFiguresResponse } fro
 import type { RunEvent, SamplesRecorded } from "../../shared/gen/retort/v1/events_pb.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { Login } from "./login.js";
+import type { Summary } from "./report-data.js";
 
 /** Which samples are asked for; what is absent lets all pass. */
 export type SampleFilter = Partial<
@@ -39,6 +41,12 @@ export interface Source {
   logs?(runId: string): Promise<readonly ProcessLog[]>;
   /** Absent where nothing can be asked. */
   readonly control?: Control;
+  /** Absent where no token is ever asked for. */
+  readonly login?: Login;
+  /** What is shown first, as the parts of the page's address. Absent: the list of runs. */
+  readonly home?: readonly string[];
+  /** What a report says first of all. */
+  readonly summary?: Summary;
   /** How it came about, for a file. */
   readonly about?: readonly (readonly [name: string, value: string])[];
 }

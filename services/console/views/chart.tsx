@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { categorical, grounds } from "../model/colors.js";
+import { categorical, grounds } from "../../shared/base/colors.js";
 import { number, tick } from "../model/format.js";
 import { theme } from "../state.js";
 

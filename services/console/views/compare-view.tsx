@@ -1,7 +1,9 @@
+import { useMemo } from "preact/hooks";
 import { specDiff } from "../model/spec-diff.js";
 import { specJson } from "../model/spec-text.js";
 import type { Source } from "../source/source.js";
 import { link } from "../state.js";
+import { Completions } from "./completions.js";
 import { Curves } from "./curves.js";
 import { EvaluationsTable } from "./evaluations-view.js";
 import { useLoaded } from "./load.js";
@@ -43,13 +45,27 @@ export function CompareView({ source, runIds }: { readonly source: Source; reado
   );
 }
 
+/** The runs' last evaluations, in a table and by what they kept of the same prompts. */
 function LastEvaluations({ source, runIds }: { readonly source: Source; readonly runIds: readonly string[] }) {
   // The number of runs doesn't change while a comparison is shown, so the hooks' order holds.
-  const rows = runIds.flatMap((id) => {
-    const last = useHistory(source, id).evaluations.at(-1);
-    return last ? [[id, last.value] as const] : [];
+  const histories = runIds.map((id) => ({ id, evaluations: useHistory(source, id).history.evaluations.map(({ value }) => value) }));
+  const rows = histories.flatMap(({ id, evaluations }) => {
+    const evaluation = evaluations.at(-1);
+    return evaluation ? [{ name: id, href: link("run", id), evaluation }] : [];
   });
-  return rows.length ? <EvaluationsTable head="Run, last evaluation" rows={rows} /> : null;
+  const start = histories[0]?.evaluations[0];
+  const key = rows.map(({ name, evaluation }) => `${name} ${evaluation.version}`).join();
+  const columns = useMemo(() => [...(start ? [{ name: `before, ${runIds[0]}`, evaluation: start }] : []), ...rows], [key]);
+  if (!rows.length) return null;
+  return (
+    <>
+      <EvaluationsTable head="Run, last evaluation" rows={rows} />
+      <details class="pick">
+        <summary>Completions side by side</summary>
+        <Completions columns={columns} />
+      </details>
+    </>
+  );
 }
 
 interface DifferenceProps {

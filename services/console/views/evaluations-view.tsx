@@ -1,41 +1,57 @@
-import type { RunHistory } from "../../shared/flow/history/run-history.js";
-import type { EvaluationFinished, Example } from "../../shared/gen/retort/v1/events_pb.js";
-import { bestRow, columnsOf } from "../model/evaluation-table.js";
+import type { EvaluationFinished } from "../../shared/gen/retort/v1/events_pb.js";
+import { bestRow, columnsOf, isShare } from "../model/evaluation-table.js";
 import { number } from "../model/format.js";
-import { scaleOf } from "../model/token-values.js";
 import { Scroll } from "./scroll.js";
-import { ScaleLegend, Tokens } from "./tokens.js";
+import type { Watched } from "./watch.js";
 
-/** Evaluations in a table, and the same prompts before and after training. */
-export function EvaluationsView({ history }: { readonly history: RunHistory }) {
+/** Evaluations of a run in a table. */
+export function EvaluationsView({ watched: { history } }: { readonly watched: Watched }) {
   const evaluations = history.evaluations.map(({ value }) => value);
+  if (history.sequence === 0) return <p>Loading …</p>;
   if (!evaluations.length) return <p>The run has not been evaluated yet.</p>;
   return (
-    <>
-      <EvaluationsTable rows={evaluations.map((evaluation) => [`step ${number(evaluation.version)}`, evaluation])} head="Version" />
-      <BeforeAfter evaluations={evaluations} />
-    </>
+    <EvaluationsTable rows={evaluations.map((evaluation) => ({ name: `step ${number(evaluation.version)}`, evaluation }))} head="Version" />
   );
 }
 
+/** A row of a table of evaluations. */
+export interface EvaluationRow {
+  readonly name: string;
+  readonly evaluation: EvaluationFinished;
+  /** Where its name leads. */
+  readonly href?: string;
+  /** What else is said of it, by the names of columns. */
+  readonly facts?: readonly (readonly [name: string, value: string])[];
+  /** True for one that the others aren't compared with: their teacher. */
+  readonly aside?: boolean;
+}
+
 interface EvaluationsTableProps {
-  readonly rows: readonly (readonly [name: string, evaluation: EvaluationFinished])[];
+  readonly rows: readonly EvaluationRow[];
   readonly head: string;
 }
 
 /** Evaluations, one a row; the best by the first figure is bold. Shares have 95 % intervals. */
 export function EvaluationsTable({ rows, head }: EvaluationsTableProps) {
-  const evaluations = rows.map(([, evaluation]) => evaluation);
+  const evaluations = rows.map(({ evaluation }) => evaluation);
   const columns = columnsOf(evaluations);
-  const best = bestRow(evaluations);
-  const metrics = [...new Set(evaluations.map(({ metric }) => metric).filter(Boolean))].join(", ");
+  const facts = [...new Set(rows.flatMap((row) => (row.facts ?? []).map(([name]) => name)))];
+  const best = bestRow(
+    evaluations,
+    rows.flatMap(({ aside }, n) => (aside ? [n] : [])),
+  );
   return (
     <>
       <Scroll name="Evaluations">
-        <table>
+        <table class="evaluations">
           <thead>
             <tr>
               <th scope="col">{head}</th>
+              {facts.map((name) => (
+                <th key={name} scope="col">
+                  {name}
+                </th>
+              ))}
               {columns.map(({ name }) => (
                 <th key={name} scope="col" class="num">
                   {name}
@@ -47,78 +63,40 @@ export function EvaluationsTable({ rows, head }: EvaluationsTableProps) {
             </tr>
           </thead>
           <tbody>
-            {rows.map(([name, evaluation], n) => (
-              <tr key={name} class={n === best ? "best" : ""}>
-                <th scope="row">{name}</th>
-                {columns.map((column) => {
-                  const value = column.value(evaluation);
+            {rows.map((row, n) => (
+              <tr key={row.name} class={n === best ? "best" : ""}>
+                <th scope="row">{row.href ? <a href={row.href}>{row.name}</a> : row.name}</th>
+                {facts.map((name) => (
+                  <td key={name}>{row.facts?.find(([one]) => one === name)?.[1] ?? "–"}</td>
+                ))}
+                {columns.map(({ name, value, words }) => {
+                  const found = value(row.evaluation);
                   return (
-                    <td key={column.name} class="num">
-                      {value === undefined ? "–" : column.words(value, evaluation)}
+                    <td key={name} class="num">
+                      {found === undefined ? "–" : words(found, row.evaluation)}
                     </td>
                   );
                 })}
-                <td class="num">{number(evaluation.prompts)}</td>
+                <td class="num">{number(row.evaluation.prompts)}</td>
               </tr>
             ))}
           </tbody>
         </table>
       </Scroll>
-      <p class="small">
-        {metrics && `Metric ${metrics}; in brackets, 95 % intervals (Wilson). `}
-        Bold: best {columns[0]?.name ?? ""}. Divergences in nats per token.
-      </p>
+      <p class="small">{notes(evaluations, columns[0]?.name)}</p>
     </>
   );
 }
 
-/** The examples of the first evaluation beside those of the last. */
-function BeforeAfter({ evaluations }: { readonly evaluations: readonly EvaluationFinished[] }) {
-  const [first, last] = [evaluations[0], evaluations.at(-1)];
-  if (!first || !last || first === last) return null;
-  const pairs = first.examples.flatMap((before) => {
-    const after = last.examples.find(({ prompt }) => prompt === before.prompt);
-    return after ? [{ before, after }] : [];
-  });
-  if (!pairs.length) return null;
-  const scale = scaleOf(
-    pairs.flatMap(({ before, after }) => [before, after]),
-    "divergence",
-  );
-  return (
-    <section aria-label="Before and after">
-      <h2>Before and after</h2>
-      <p>
-        Greedy completions of step {number(first.version)} and step {number(last.version)}, coloured by divergence{" "}
-        <ScaleLegend scale={scale} />
-      </p>
-      {pairs.map(({ before, after }) => (
-        <article class="sample" key={before.prompt} aria-label={`before and after: ${before.prompt.slice(0, 40)}`}>
-          <p class="prompt">{before.prompt}</p>
-          <ExampleTokens example={before} scale={scale} name={`step ${first.version}`} />
-          <ExampleTokens example={after} scale={scale} name={`step ${last.version}`} />
-          {before.reference && (
-            <p>
-              <span class="small">reference</span> {before.reference}
-            </p>
-          )}
-        </article>
-      ))}
-    </section>
-  );
+/** How the table is read. */
+function notes(evaluations: readonly EvaluationFinished[], first: string | undefined): string {
+  const metrics = [...new Set(evaluations.map(({ metric }) => metric).filter(Boolean))];
+  const intervals = metrics.some(isShare) ? "; in brackets, 95 % intervals (Wilson)" : "";
+  return [
+    metrics.length ? `Metric ${metrics.join(", ")}${intervals}.` : "",
+    first ? `Bold: best ${first}.` : "",
+    "Divergences in nats per token, on the student's own samples.",
+  ]
+    .filter(Boolean)
+    .join(" ");
 }
-
-interface ExampleProps {
-  readonly example: Example;
-  readonly scale: ReturnType<typeof scaleOf>;
-  readonly name: string;
-}
-
-const ExampleTokens = ({ example, scale, name }: ExampleProps) => (
-  <div class="pair">
-    <span class="small num">{name}</span>
-    <div>
-      <Tokens sample={example.tokens.length ? example : { tokens: [example.completion] }} scale={scale} name={`completion of ${name}`} />
-    </div>
-  </div>
-);

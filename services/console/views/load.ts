@@ -17,7 +17,7 @@ interface State<T> {
 /**
  * Loads something, and again every so often: never twice at once, and not while the page is hidden.
  *
- * @param key what it depends on; another key begins anew
+ * @param key what it depends on; another key loads again
  * @param everyMs 0 for once
  */
 export function useLoaded<T>(load: () => Promise<T>, key: string, everyMs = 0): Loaded<T> {

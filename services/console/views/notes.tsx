@@ -1,10 +1,10 @@
-import type { RunHistory } from "../../shared/flow/history/run-history.js";
 import { duration, number } from "../model/format.js";
 import { Scroll } from "./scroll.js";
 import { stateWord } from "./state-badge.js";
+import type { Watched } from "./watch.js";
 
 /** What became of the run: attempts, states, warnings, failures, checkpoints. */
-export function Notes({ history }: { readonly history: RunHistory }) {
+export function Notes({ watched: { history } }: { readonly watched: Watched }) {
   const { learners, warnings, failures, states, checkpoints, audit } = history;
   const rows: { seconds: number; kind: string; text: string; alarm?: boolean }[] = [
     ...states.map(({ seconds, value }) => ({ seconds, kind: "state", text: stateWord(value) })),

@@ -1,10 +1,10 @@
-import type { RunHistory } from "../../shared/flow/history/run-history.js";
 import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { duration, number } from "../model/format.js";
 import { workWord } from "../model/works.js";
+import type { Watched } from "./watch.js";
 
 /** What each process is at, and what has waited long. */
-export function Processes({ history }: { readonly history: RunHistory }) {
+export function Processes({ watched: { history } }: { readonly watched: Watched }) {
   const at = [...history.processes].flatMap(([name, { current }]) => (current ? [{ name, current }] : []));
   const wait = history.waits.at(-1);
   const waiting = wait && history.seconds - wait.seconds < wait.value.seconds ? wait.value : undefined;

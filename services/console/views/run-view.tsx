@@ -1,12 +1,13 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { useState } from "preact/hooks";
-import type { RunHistory } from "../../shared/flow/history/run-history.js";
 import type { ReadFiguresResponse } from "../../shared/gen/retort/v1/controller_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { objectiveOf } from "../model/figures.js";
-import { duration, number, percent } from "../model/format.js";
+import { duration, number, percent, utc } from "../model/format.js";
 import { secondsLeft } from "../model/smooth.js";
 import type { Control, Source } from "../source/source.js";
 import { link } from "../state.js";
+import { BeforeAfterView } from "./before-after-view.js";
 import { Curves } from "./curves.js";
 import { EvaluationsView } from "./evaluations-view.js";
 import { useLoaded } from "./load.js";
@@ -18,10 +19,21 @@ import { SpecView } from "./spec-view.js";
 import { over, StateBadge } from "./state-badge.js";
 import { TimelineView } from "./timeline-view.js";
 import { Trouble } from "./trouble.js";
-import { useHistory } from "./watch.js";
+import { useHistory, type Watched } from "./watch.js";
 
-/** Points of a curve: more than a chart has pixels is of no use. */
+/** Points of a curve: more than a chart has pixels can't be seen. */
 const maxPoints = 1000;
+
+/** The parts of a run, by their place in the page's address. */
+const allTabs = [
+  ["overview", "Overview"],
+  ["before-after", "Before and after"],
+  ["samples", "Samples"],
+  ["timeline", "Timeline"],
+  ["evaluations", "Evaluations"],
+  ["spec", "Spec"],
+  ["logs", "Logs"],
+] as const;
 
 /** A run: what it does now, its curves, samples, timeline, evaluations, spec and logs. */
 export function RunView({ source, runId, tab }: { readonly source: Source; readonly runId: string; readonly tab: string }) {
@@ -29,23 +41,23 @@ export function RunView({ source, runId, tab }: { readonly source: Source; reado
   const everyMs = source.control && live ? 2000 : 0;
   const run = useLoaded(() => source.run(runId), runId, everyMs);
   const figures = useLoaded(() => source.figures(runId, [], maxPoints), runId, everyMs);
-  const history = useHistory(source, runId, figures.value !== undefined || figures.error !== undefined);
+  const watched = useHistory(source, runId, figures.value !== undefined || figures.error !== undefined);
   const error = run.error ?? figures.error;
   if (run.value && live === over.includes(run.value.state)) setLive(!live);
   if (!run.value) return error === undefined ? <p>Loading {runId} …</p> : <Trouble error={error} />;
-  const tabs = ["overview", "samples", "timeline", "evaluations", "spec", ...(source.logs ? ["logs"] : [])];
+  const tabs = allTabs.filter(([name]) => name !== "logs" || source.logs);
   return (
     <>
-      <Head run={run.value} figures={figures.value} control={source.control} again={run.again} />
+      <Head run={run.value} figures={figures.value} watched={watched} control={source.control} again={run.again} />
       {error !== undefined && <Trouble error={error} />}
       <nav class="tabs" aria-label="Parts of the run">
-        {tabs.map((name) => (
+        {tabs.map(([name, words]) => (
           <a key={name} href={link("run", runId, name)} aria-current={tab === name ? "page" : undefined}>
-            {name}
+            {words}
           </a>
         ))}
       </nav>
-      <Tab source={source} run={run.value} tab={tab} figures={figures.value} history={history} />
+      <Tab source={source} run={run.value} tab={tab} figures={figures.value} watched={watched} />
     </>
   );
 }
@@ -55,17 +67,19 @@ interface TabProps {
   readonly run: Run;
   readonly tab: string;
   readonly figures: ReadFiguresResponse | undefined;
-  readonly history: RunHistory;
+  readonly watched: Watched;
 }
 
-function Tab({ source, run, tab, figures, history }: TabProps) {
+function Tab({ source, run, tab, figures, watched }: TabProps) {
   switch (tab) {
     case "samples":
       return <SamplesView source={source} run={run} />;
     case "timeline":
-      return <TimelineView history={history} />;
+      return <TimelineView watched={watched} />;
+    case "before-after":
+      return <BeforeAfterView watched={watched} />;
     case "evaluations":
-      return <EvaluationsView history={history} />;
+      return <EvaluationsView watched={watched} />;
     case "spec":
       return <SpecView run={run} />;
     case "logs":
@@ -73,13 +87,13 @@ function Tab({ source, run, tab, figures, history }: TabProps) {
     default:
       return (
         <>
-          {!over.includes(run.state) && <Processes history={history} />}
+          {!over.includes(run.state) && <Processes watched={watched} />}
           {figures && figures.lastStep > 0 ? (
             <Curves runs={[{ run, figures: figures.figures }]} sync={run.runId} />
           ) : (
             <p>No step has been finished yet.</p>
           )}
-          <Notes history={history} />
+          <Notes watched={watched} />
         </>
       );
   }
@@ -88,11 +102,12 @@ function Tab({ source, run, tab, figures, history }: TabProps) {
 interface HeadProps {
   readonly run: Run;
   readonly figures: ReadFiguresResponse | undefined;
+  readonly watched: Watched;
   readonly control: Control | undefined;
   readonly again: () => void;
 }
 
-function Head({ run, figures, control, again }: HeadProps) {
+function Head({ run, figures, watched, control, again }: HeadProps) {
   const last = (name: string) => figures?.figures.find((figure) => figure.name === name)?.mean.at(-1);
   const loss = figures?.figures.find(({ name }) => name === "loss");
   const left = loss && run.state === RunState.RUNNING ? secondsLeft(loss.steps, loss.seconds, run.totalSteps) : undefined;
@@ -107,6 +122,7 @@ function Head({ run, figures, control, again }: HeadProps) {
     ["tokens", number(loss?.tokens.at(-1))],
     ["objective", objectiveOf(run.spec)],
     ["seed", String(run.spec?.seed ?? 0)],
+    ["started", run.created ? utc(timestampMs(run.created)) : "–"],
   ];
   return (
     <>
@@ -127,8 +143,15 @@ function Head({ run, figures, control, again }: HeadProps) {
             </div>
           ))}
       </dl>
+      <RanOn watched={watched} />
     </>
   );
+}
+
+/** What the run's learners were, and on which machines. */
+function RanOn({ watched: { history } }: { readonly watched: Watched }) {
+  const places = history.learners.flatMap(({ value: { software, machine } }) => (software ? [`${software} on ${machine}`] : []));
+  return places.length ? <p class="small">Trained by {[...new Set(places)].join("; then by ")}</p> : null;
 }
 
 function Buttons({ run, control, again }: { readonly run: Run; readonly control: Control; readonly again: () => void }) {

@@ -1,8 +1,9 @@
 import { useState } from "preact/hooks";
-import { readSpec } from "../model/spec-text.js";
-import type { Answers, Control } from "../source/source.js";
+import { type CheckedText, checkSpecText, type Remark } from "../model/spec-check.js";
+import type { Control } from "../source/source.js";
 import { go } from "../state.js";
 import { Scroll } from "./scroll.js";
+import { SpecEditor, selectLine } from "./spec-editor.js";
 import { Trouble } from "./trouble.js";
 
 const example = `name: my-run
@@ -15,22 +16,21 @@ phases:
     batchSize: 64
 `;
 
-/** Starts a run from a spec, with the validator's answers by field. */
+/** Starts a run from a spec. What is wrong with it is shown at its lines. */
 export function StartView({ control }: { readonly control: Control }) {
   const [text, setText] = useState(example);
-  const [answers, setAnswers] = useState<Answers>();
+  const [checked, setChecked] = useState<CheckedText>();
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
   const ask = async (start: boolean) => {
     setBusy(true);
     setError(undefined);
     try {
-      const spec = readSpec(text);
-      const said = await control.validate(spec);
-      setAnswers(said);
-      if (start && said.problems.length === 0) go("run", await control.start(spec));
+      const found = await checkSpecText(text, control.validate);
+      setChecked(found);
+      if (start && found.spec) go("run", await control.start(found.spec));
     } catch (wrong) {
-      setAnswers(undefined);
+      setChecked(undefined);
       setError(wrong);
     }
     setBusy(false);
@@ -38,10 +38,10 @@ export function StartView({ control }: { readonly control: Control }) {
   return (
     <>
       <h1>Start a run</h1>
-      <label>
-        Spec, as YAML. Paths are those of the controller's machine.
-        <textarea class="text" rows={18} spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />
-      </label>
+      <p>
+        A spec as <code>retort run</code> takes it, with absolute paths: those of the controller's machine.
+      </p>
+      <SpecEditor text={text} setText={setText} remarks={checked?.remarks ?? []} describedBy="said" />
       <p class="buttons">
         <button type="button" disabled={busy} onClick={() => ask(false)}>
           Check
@@ -49,34 +49,27 @@ export function StartView({ control }: { readonly control: Control }) {
         <button type="button" class="primary" disabled={busy} onClick={() => ask(true)}>
           Start
         </button>
+        {busy && <span class="small">asking the controller …</span>}
       </p>
-      <div aria-live="polite">
+      <div id="said" aria-live="polite">
         {error !== undefined && <Trouble error={error} />}
-        {answers && <Found answers={answers} />}
+        {checked && <Said checked={checked} />}
       </div>
     </>
   );
 }
 
-function Found({ answers: { problems, warnings } }: { readonly answers: Answers }) {
-  const rows = [...problems.map((one) => ["problem", one] as const), ...warnings.map((one) => ["warning", one] as const)];
+function Said({ checked: { remarks, spec } }: { readonly checked: CheckedText }) {
+  const problems = remarks.filter(({ kind }) => kind === "problem").length;
   return (
     <>
-      <p>
-        {problems.length
-          ? `The spec can't run: ${problems.length === 1 ? "one problem" : `${problems.length} problems`}.`
-          : "The spec can run."}
-      </p>
-      {rows.length > 0 && (
-        <Scroll name="The validator's answers">
+      <p>{spec ? "The spec can run." : `The spec can't run: ${problems === 1 ? "one problem" : `${problems} problems`}.`}</p>
+      {remarks.length > 0 && (
+        <Scroll name="What is said of the spec">
           <table class="notes">
             <tbody>
-              {rows.map(([kind, { field, message }]) => (
-                <tr key={kind + field + message} class={kind === "problem" ? "alarm" : ""}>
-                  <td>{kind}</td>
-                  <th scope="row">{field}</th>
-                  <td>{message}</td>
-                </tr>
+              {remarks.map((remark) => (
+                <RemarkRow key={`${remark.kind}${remark.field}${remark.message}`} remark={remark} />
               ))}
             </tbody>
           </table>
@@ -85,3 +78,18 @@ function Found({ answers: { problems, warnings } }: { readonly answers: Answers 
     </>
   );
 }
+
+const RemarkRow = ({ remark: { kind, line, field, message } }: { readonly remark: Remark }) => (
+  <tr class={kind === "problem" ? "alarm" : ""}>
+    <td class="nowrap">
+      {line !== undefined && (
+        <button type="button" class="plain" onClick={() => selectLine(line)}>
+          line {line}
+        </button>
+      )}
+    </td>
+    <td>{kind}</td>
+    <th scope="row">{field}</th>
+    <td>{message}</td>
+  </tr>
+);

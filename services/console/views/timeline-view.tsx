@@ -2,12 +2,13 @@ import { useState } from "preact/hooks";
 import type { RunHistory } from "../../shared/flow/history/run-history.js";
 import { duration } from "../model/format.js";
 import { blocks, works, workWord } from "../model/works.js";
+import type { Watched } from "./watch.js";
 
 const width = 1000;
 const rowHeight = 22;
 
 /** What every process did when: a row each, over the run, its last minute, or a step. */
-export function TimelineView({ history }: { readonly history: RunHistory }) {
+export function TimelineView({ watched: { history } }: { readonly watched: Watched }) {
   const [chosen, setChosen] = useState("minute");
   const [step, setStep] = useState<number>();
   const processes = [...history.processes].filter(([, { spans }]) => spans.length);

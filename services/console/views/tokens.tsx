@@ -1,7 +1,8 @@
 import type { Message } from "@bufbuild/protobuf";
+import { Fragment } from "preact";
 import { useRef, useState } from "preact/hooks";
+import { css, heat, ink } from "../../shared/base/colors.js";
 import type { TrainingSample } from "../../shared/gen/retort/v1/events_pb.js";
-import { css, heat, ink } from "../model/colors.js";
 import { number, visible } from "../model/format.js";
 import type { Scale } from "../model/token-values.js";
 import { theme } from "../state.js";
@@ -13,14 +14,15 @@ export type TokenSample = Pick<TrainingSample, "tokens"> & Partial<Omit<Training
 export function Tokens({ sample, scale, name }: { readonly sample: TokenSample; readonly scale: Scale; readonly name: string }) {
   const [at, setAt] = useState<number>();
   const list = useRef<HTMLDivElement>(null);
-  const { tokens } = sample;
+  const { tokens, replies = [] } = sample;
+  const before = new Map(replies.map(({ at, text }) => [at, text]));
   const move = (event: KeyboardEvent) => {
     const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -10, ArrowDown: 10, Home: -tokens.length, End: tokens.length }[event.key];
     if (by === undefined) return;
     event.preventDefault();
     const next = Math.min(tokens.length - 1, Math.max(0, (at ?? 0) + by));
     setAt(next);
-    (list.current?.children[next] as HTMLElement | undefined)?.focus();
+    list.current?.querySelector<HTMLElement>(`[data-n="${next}"]`)?.focus();
   };
   const point = (event: Event) => {
     const n = (event.target as HTMLElement).dataset.n;
@@ -42,17 +44,23 @@ export function Tokens({ sample, scale, name }: { readonly sample: TokenSample; 
         onFocusIn={point}
       >
         {tokens.map((token, n) => (
-          <span
-            // The key: a token is its place
-            key={n}
-            data-n={n}
-            role="option"
-            aria-selected={n === at}
-            tabIndex={n === (at ?? 0) ? 0 : -1}
-            style={colorOf(sample[scale.measure]?.[n], scale)}
-          >
-            {visible(token)}
-          </span>
+          // The key: a token is its place
+          <Fragment key={n}>
+            {before.has(n) && (
+              <span class="reply" role="presentation" title="said by the environment: read, and not learnt">
+                {visible(before.get(n) ?? "")}
+              </span>
+            )}
+            <span
+              data-n={n}
+              role="option"
+              aria-selected={n === at}
+              tabIndex={n === (at ?? 0) ? 0 : -1}
+              style={colorOf(sample[scale.measure]?.[n], scale)}
+            >
+              {visible(token)}
+            </span>
+          </Fragment>
         ))}
       </div>
       <p class="token-values num" aria-live="polite">

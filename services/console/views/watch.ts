@@ -8,13 +8,18 @@ const everyMs = 400;
 /** How many events are taken before the page may do something else. */
 const atOnce = 250;
 
+/** A run as far as it has been seen. It is another object each time there is more: the history in it is the same, and a view whose props are the same isn't drawn again. */
+export interface Watched {
+  readonly history: RunHistory;
+}
+
 /**
  * A run's history as its events come in; shown a few times a second however many come.
  *
  * @param begin false while something else is to be loaded first: a long run has hundreds of thousands of events
  */
-export function useHistory(source: Source, runId: string, begin = true): RunHistory {
-  const [state, setState] = useState({ history: new RunHistory({ sampledSteps: 1 }) });
+export function useHistory(source: Source, runId: string, begin = true): Watched {
+  const [state, setState] = useState<Watched>({ history: new RunHistory({ sampledSteps: 1 }) });
   useEffect(() => {
     if (!begin) return;
     const leave = new AbortController();
@@ -48,5 +53,5 @@ export function useHistory(source: Source, runId: string, begin = true): RunHist
       clearInterval(timer);
     };
   }, [source, runId, begin]);
-  return state.history;
+  return state;
 }

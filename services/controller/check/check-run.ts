@@ -91,6 +91,7 @@ export class RunCheck {
       const description = this.#take(teacher.server ? `teachers[${i}].server` : field, reading);
       return description ? describedTeacher(teacher, i, description, student) : [];
     });
+    if (student && run.environment) this.#add(environmentProblems(student));
     if (student)
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
     const wordWarnings = await this.#checkOwnTokenizers(student);
@@ -136,13 +137,12 @@ export class RunCheck {
 
   async #checkData(student: StudentModel | undefined, teachers: readonly NamedModel[]): Promise<DataFindings["warnings"]> {
     const { spec, run } = this.#examined;
-    const longest = Math.max(0, ...run.phases.map(({ sampling }) => sampling.maxNewTokens));
     const all = [spec.data.path ? trainingNeeds(spec, run) : undefined, spec.evaluation?.path ? heldOutNeeds(spec, run) : undefined];
     const warnings: DataFindings["warnings"][number][] = [];
     for (const needs of all) {
       const field = `${needs?.field}.path`;
       if (!needs || !this.#opens(field) || !spec.teachers.every((_, i) => this.#opens(`teachers[${i}].tokenizer`))) continue;
-      const findings = this.#take(field, await read(() => dataFindings(spec, needs, student, teachers, longest)));
+      const findings = this.#take(field, await read(() => dataFindings(this.#examined, needs, student, teachers)));
       this.#add(findings?.problems ?? []);
       warnings.push(...(findings?.warnings ?? []));
     }
@@ -179,6 +179,17 @@ export class RunCheck {
     );
   }
 }
+
+/** Why a student can't go on with a conversation. */
+const environmentProblems = ({ layout, name }: StudentModel): Problem[] =>
+  layout === "one"
+    ? []
+    : [
+        {
+          fieldPath: "environment",
+          description: `answers within the text that a student goes on with, and ${name} is an encoder-decoder, which reads its prompt apart; take a decoder, or leave the environment out`,
+        },
+      ];
 
 /** Teachers of one key are one. */
 const keyOf = ({ model, server }: TeacherSource): string => JSON.stringify([model, server ? toJson(ServerSpecSchema, server) : null]);

@@ -5,8 +5,9 @@ import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import { RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { askTeacher, type TeacherServer, type TeacherSource } from "./ask-teacher.js";
 import { RunCheck } from "./check-run.js";
+import type { SpecWarning } from "./checked-run.js";
 import { settled } from "./settle.js";
-import { type SpecWarning, warningsOf } from "./warnings.js";
+import { warningsOf } from "./warnings.js";
 
 /** What an inspection came to, fit to be sent to another thread: all problems, or the settled spec as bytes with its warnings. */
 export type Inspected =

@@ -4,9 +4,9 @@ import { WorkerPool } from "../../shared/base/worker-pool.js";
 import type { RootSettings } from "../../shared/flow/runs/paths.js";
 import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import type { SpecWarning } from "./checked-run.js";
 import { DescribingTeachers } from "./describing-teachers.js";
 import type { Inspection } from "./inspection-host.js";
-import type { SpecWarning } from "./warnings.js";
 
 /** Threads, and MiB of JavaScript heap of each. */
 const [threads, memoryMb] = [2, 2048];

@@ -1,10 +1,10 @@
-import { type Phase, resolveLora } from "../../shared/flow/runs/resolve.js";
+import { type Phase, type ResolvedRun, resolveLora } from "../../shared/flow/runs/resolve.js";
 import { loraOf } from "../../shared/ml/models/adapter/layers.js";
 import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
 import { inferenceBytes, learnerBytes, microBatchTokensFor } from "../../shared/ml/models/memory-estimate.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { type WeightDtype, weightDtypes } from "../../shared/ml/models/precision/weight-dtypes.js";
-import type { CheckedRun } from "./checked-run.js";
+import type { CheckedRun, SpecWarning } from "./checked-run.js";
 
 /** What a role of a run is expected to hold. */
 interface RoleMemory {
@@ -30,7 +30,7 @@ export function memoryOf({ spec, run, student, teachers }: CheckedRun): RoleMemo
   const choice = resolveLora(spec.student.lora);
   const lora = choice && loraOf(config, choice);
   const learner = run.phases.map((phase) =>
-    learnerBytes(config, { ...loadOf(phase, config), lora, baseDtype: known(spec.roles?.learner?.dtype || dtype) }),
+    learnerBytes(config, { ...loadOf(phase, run, config), lora, baseDtype: known(spec.roles?.learner?.dtype || dtype) }),
   );
   const own = inferenceBytes(parameterCount(config), config.vocabSize, known(spec.roles?.student?.dtype));
   return [
@@ -45,7 +45,7 @@ export function memoryOf({ spec, run, student, teachers }: CheckedRun): RoleMemo
  *
  * @param machine bytes of memory; undefined where the roles run elsewhere
  */
-export function memoryWarnings(checked: CheckedRun, machine: number | undefined): { readonly field: string; readonly message: string }[] {
+export function memoryWarnings(checked: CheckedRun, machine: number | undefined): SpecWarning[] {
   const roles = memoryOf(checked);
   const total = roles.reduce((sum, { processes, bytes }) => sum + processes * bytes, 0);
   if (machine === undefined || total <= machine) return [];
@@ -57,8 +57,8 @@ export function memoryWarnings(checked: CheckedRun, machine: number | undefined)
 }
 
 /** The largest micro-batch that a phase may have. */
-function loadOf({ batchSize, samplesPerPrompt, sampling, optimizer }: Phase, config: ModelConfig) {
-  const length = Math.min(2 * sampling.maxNewTokens, config.maxPositions);
+function loadOf({ batchSize, samplesPerPrompt, sampling, optimizer }: Phase, { environment }: ResolvedRun, config: ModelConfig) {
+  const length = Math.min(2 * sampling.maxNewTokens + (environment?.maxReplyTokens ?? 0), config.maxPositions);
   const { gradientCheckpointing } = optimizer;
   const most = optimizer.microBatchTokens || microBatchTokensFor(config, length, gradientCheckpointing);
   return { tokens: Math.min(batchSize * samplesPerPrompt * length, Math.max(most, length)), length, gradientCheckpointing };

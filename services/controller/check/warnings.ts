@@ -1,16 +1,11 @@
 import { memoryLimit } from "../../shared/base/memory-limit.js";
 import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import type { CheckedRun } from "./checked-run.js";
+import type { CheckedRun, SpecWarning } from "./checked-run.js";
 import { memoryWarnings } from "./memory-warnings.js";
 import type { NamedModel } from "./named-model.js";
+import { settingsWarnings } from "./settings-warnings.js";
 import { vocabularyWarnings } from "./vocabulary.js";
-
-/** Something that is allowed and unusual. */
-export interface SpecWarning {
-  readonly field: string;
-  readonly message: string;
-}
 
 /**
  * What is allowed and unusual about a run that has no problems.
@@ -19,6 +14,7 @@ export interface SpecWarning {
  */
 export function warningsOf(checked: CheckedRun, memory = machineMemory()): SpecWarning[] {
   return [
+    ...settingsWarnings(checked),
     ...objectiveWarnings(checked.run),
     ...checkpointWarnings(checked.spec),
     ...modelWarnings(checked),

@@ -13,18 +13,29 @@ export const labels = {
   owner: "retort/owner",
   run: "retort/run",
   teacher: "retort/teacher",
+  /** Of a teacher that runs share, in place of run and teacher. */
+  pool: "retort/pool",
 } as const;
 
 /** Value of the label `managed-by`, and the launcher's name as a field manager. */
 export const manager = "retort-controller";
 
-/** A set of pods, whatever their number. */
-export type PodSet = Pick<RoleSet, "runId" | "role" | "teacher">;
+/** A set of pods of a run, whatever their number. */
+export type RunPods = Pick<RoleSet, "runId" | "role" | "teacher">;
+
+/** The pods of a teacher that runs share. */
+export interface PoolPods {
+  readonly role: "teacher";
+  readonly poolKey: string;
+}
+
+/** A set of pods: a run's, or a pool's. */
+export type PodSet = RunPods | PoolPods;
 
 const roles = ["learner", "reward", "student", "teacher"] as const satisfies readonly RoleName[];
 
-/** The set of pods that an object belongs to, by its labels. @throws Internal for one that the launcher did not make */
-export function podSetOf({ metadata }: KubernetesObject): PodSet {
+/** The run's pods that an object belongs to, by its labels. @throws Internal for one that the launcher did not make */
+export function podSetOf({ metadata }: KubernetesObject): RunPods {
   const { [labels.run]: runId, [labels.component]: component, [labels.teacher]: teacher } = metadata?.labels ?? {};
   const role = roles.find((one) => one === component);
   return { runId: found(runId, `the label ${labels.run}`), role: found(role, `the label ${labels.component}`), teacher };
@@ -37,14 +48,20 @@ export const identityOf = ({ kind, metadata }: KubernetesObject): { readonly nam
 });
 
 /** The labels of a set of pods and of the object that makes them. */
-export const labelsOf = ({ runId, role, teacher }: PodSet, owner: string): Record<string, string> => ({
+export const labelsOf = (set: PodSet, owner: string): Record<string, string> => ({
   [labels.name]: "retort",
-  [labels.component]: role,
   [labels.managedBy]: manager,
   [labels.owner]: owner,
-  [labels.run]: runId,
-  ...(teacher === undefined ? {} : { [labels.teacher]: teacher }),
+  ...ownLabelsOf(set),
 });
+
+/** The labels that tell a set's pods from all others of the installation. */
+export function ownLabelsOf(set: PodSet): Record<string, string> {
+  const component = { [labels.component]: set.role };
+  if ("poolKey" in set) return { ...component, [labels.pool]: set.poolKey };
+  const { runId, teacher } = set;
+  return { ...component, [labels.run]: runId, ...(teacher === undefined ? {} : { [labels.teacher]: teacher }) };
+}
 
 /** Selects everything that belongs to one installation, or to one run of it. */
 export const selectorOf = (owner: string, runId?: string): string =>
@@ -53,8 +70,10 @@ export const selectorOf = (owner: string, runId?: string): string =>
 /** Pods, and KEDA's HPA, add up to eleven characters to the name of what makes them; a label holds 63. */
 const longestName = 52;
 
-/** Name of the Job or Deployment of a set of pods: readable, and cut with a digest where it would be too long. */
-export function nameOf({ runId, role, teacher }: PodSet): string {
+/** Name of the Job or Deployment of a set of pods: readable, and a run's cut with a digest where it would be too long. */
+export function nameOf(set: PodSet): string {
+  if ("poolKey" in set) return `pool-${set.poolKey}`;
+  const { runId, role, teacher } = set;
   const name = [runId, role, teacher].filter((part) => part !== undefined).join("-");
   if (name.length <= longestName) return name;
   const digest = createHash("sha256").update(name).digest("hex").slice(0, 8);

@@ -11,6 +11,7 @@ import { delayOf, type End, endOfJob, isFinished, type Noted, type PodDelay, Pod
 import { identityOf, labels, nameOf, podSetOf, selectorOf } from "./labels.js";
 import { learnerJob, type ManifestContext, type Owner, roleDeployment } from "./manifests.js";
 import type { PodTemplates } from "./pod-template.js";
+import { KubernetesPools } from "./pools.js";
 import { type QueueMonitor, scaledObject } from "./scaled-object.js";
 
 /** What the launcher of a cluster works with. */
@@ -41,6 +42,7 @@ export class KubernetesLauncher implements Launcher {
   readonly #options: KubernetesLauncherOptions;
   readonly #label: string;
   readonly #ends: PodEnds;
+  readonly #pools: KubernetesPools;
   readonly #told = new Set<string>();
   readonly #watches: (() => Promise<void>)[] = [];
   readonly #closed = new AbortController();
@@ -48,6 +50,7 @@ export class KubernetesLauncher implements Launcher {
   constructor(options: KubernetesLauncherOptions) {
     this.#options = options;
     this.#label = options.owner ?? "none";
+    this.#pools = new KubernetesPools({ cluster: options.cluster, context: this.#context(), log: options.log });
     this.#ends = new PodEnds({ maxRestarts: options.maxRestarts, windowMs: options.restartWindowMs ?? defaultWindowMs });
   }
 
@@ -59,6 +62,10 @@ export class KubernetesLauncher implements Launcher {
     const scaled = monitor && (await cluster.knows(kinds.scaledObject)) ? monitor : undefined;
     for (const set of others) {
       const spec = run.spec?.roles?.[set.role];
+      if (set.pool) {
+        await this.#pools.join(set, set.pool, spec, await this.#owner(), scaled);
+        continue;
+      }
       // A run keeps the pods that it began with, whatever an upgrade has made of the templates.
       if (!(await this.#isOwned(kinds.deployment, set, owner)))
         await cluster.apply(roleDeployment(set, spec, this.#context(), owner, scaled ? 0 : set.replicas));
@@ -71,6 +78,7 @@ export class KubernetesLauncher implements Launcher {
   async stop(runId: string, ending: Ending = "asked"): Promise<void> {
     const { cluster } = this.#options;
     const selector = selectorOf(this.#label, runId);
+    this.#pools.leave(runId);
     // The Job goes first: with it goes what it owns, even if this process does not live to see it.
     const objects = await Promise.all(
       [kinds.job, kinds.deployment].map(async (kind) =>
@@ -106,6 +114,7 @@ export class KubernetesLauncher implements Launcher {
       const noted = this.#ends.note(pod);
       if (noted) persist(() => this.#podEnded(pod, noted, watcher));
     };
+    await this.#pools.adopt();
     this.#watches.push(
       cluster.watch<V1Job>(kinds.job, selector, (job) => persist(() => jobEnded(job)), log),
       cluster.watch<V1Pod>(kinds.pod, selector, podChanged, log),
@@ -114,21 +123,28 @@ export class KubernetesLauncher implements Launcher {
 
   async close(): Promise<void> {
     this.#closed.abort();
+    this.#pools.close();
     await Promise.all(this.#watches.map((stop) => stop()));
   }
 
   /** Tells of what Kubernetes alone does not see: too many ends in the window, and the end of a run that is over. */
   async #podEnded(pod: V1Pod, noted: Noted, watcher: Watcher): Promise<void> {
     const { name, uid } = identityOf(pod);
-    const { runId, role } = podSetOf(pod);
     const { restart, cause, warning, code, message } = noted;
+    const isLearner = pod.metadata?.labels?.[labels.component] === "learner";
     // The Job says when a learner has ended because its input is bad.
-    if (!restart && !(role === "learner" && cause === "hopeless")) return this.#tell(pod, { code, message }, watcher);
-    if (role === "learner" && code !== 0 && (await watcher.goesOn?.(runId)) === false) return this.#tell(pod, { code, message }, watcher);
-    if (warning) {
+    if (!restart && !(isLearner && cause === "hopeless")) return this.#tell(pod, { code, message }, watcher);
+    for (const { runId } of this.#setsOf(pod)) {
+      if (isLearner && code !== 0 && (await watcher.goesOn?.(runId)) === false) return this.#tell(pod, { code, message }, watcher);
       const words = `${name} ${warning}${message ? ` (${message})` : ""}; it is started again`;
-      await watcher.delayed({ runId, key: `${uid}/${cause}/${noted.count}`, message: words });
+      if (warning) await watcher.delayed({ runId, key: `${uid}/${cause}/${noted.count}`, message: words });
     }
+  }
+
+  /** The sets that an object stands for: one, or those of the runs that share its pool. */
+  #setsOf(object: KubernetesObject): readonly RoleSet[] {
+    const pool = object.metadata?.labels?.[labels.pool];
+    return pool === undefined ? [{ ...podSetOf(object), replicas: 1 }] : this.#pools.setsOf(pool);
   }
 
   #context(): ManifestContext {
@@ -168,17 +184,16 @@ export class KubernetesLauncher implements Launcher {
   /** Tells of an end, once, however often its object changes. */
   async #tell(object: KubernetesObject, end: End | undefined, watcher: Watcher): Promise<void> {
     if (!end) return;
-    const set: RoleSet = { ...podSetOf(object), replicas: 1 };
-    await this.#once(identityOf(object).uid, () => watcher.ended({ set, ...end }));
+    const { uid } = identityOf(object);
+    for (const set of this.#setsOf(object)) await this.#once([uid, set.runId, set.teacher].join("/"), () => watcher.ended({ set, ...end }));
   }
 
   async #tellDelay(pod: V1Pod, delay: PodDelay | undefined, watcher: Watcher): Promise<void> {
     if (!delay) return;
     const { name, uid } = identityOf(pod);
-    const { runId } = podSetOf(pod);
     const key = `${uid}/${delay.reason}`;
     const message = `pod ${name} does not start: ${delay.reason}: ${delay.message}`;
-    await this.#once(key, () => watcher.delayed({ runId, key, message }));
+    for (const { runId } of this.#setsOf(pod)) await this.#once(`${runId}/${key}`, () => watcher.delayed({ runId, key, message }));
   }
 
   /** Does what a key stands for once, or again if it failed. */

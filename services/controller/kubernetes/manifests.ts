@@ -3,7 +3,7 @@ import type { RoleSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { askedToLeave, hopelessExits, type RoleSet } from "../launch/launcher.js";
 import { away, killed } from "../launch/restarts.js";
 import { roleFlags } from "../launch/role-flags.js";
-import { labels, labelsOf, nameOf } from "./labels.js";
+import { labelsOf, nameOf, ownLabelsOf, type PodSet } from "./labels.js";
 import { containerName, type PodTemplates } from "./pod-template.js";
 
 /** What a run's objects are made from, besides the run. */
@@ -54,13 +54,12 @@ export function learnerJob(set: RoleSet, spec: RoleSpec | undefined, context: Ma
 
 /** The pods of a role that takes tasks from a queue: a Deployment. Without `replicas` an autoscaler decides how many. */
 export function roleDeployment(
-  set: RoleSet,
+  set: PodSet,
   spec: RoleSpec | undefined,
   context: ManifestContext,
-  owner: Owner,
+  owner: Owner | undefined,
   replicas: number | undefined,
 ): V1Deployment {
-  const { runId, role, teacher } = set;
   return {
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -69,16 +68,14 @@ export function roleDeployment(
       ...(replicas === undefined ? {} : { replicas }),
       // A task that a lost pod had comes back by itself, and a node may not hold one pod more.
       strategy: { type: "Recreate" },
-      selector: {
-        matchLabels: { [labels.run]: runId, [labels.component]: role, ...(teacher === undefined ? {} : { [labels.teacher]: teacher }) },
-      },
+      selector: { matchLabels: ownLabelsOf(set) },
       template: podTemplateOf(set, spec, context, "Always"),
     },
   };
 }
 
-/** Name, labels and owner of an object of a run; its pods' labels and annotations are its own, too: quotas and costs go by them. */
-export function metadataOf(set: RoleSet, { namespace, owner: label, templates }: ManifestContext, owner: Owner | undefined) {
+/** Name, labels and owner of an object of a run or a pool; its pods' labels and annotations are its own, too: quotas and costs go by them. */
+export function metadataOf(set: PodSet, { namespace, owner: label, templates }: ManifestContext, owner: Owner | undefined) {
   const { labels: further, annotations } = templates[set.role].metadata ?? {};
   return {
     name: nameOf(set),
@@ -91,7 +88,7 @@ export function metadataOf(set: RoleSet, { namespace, owner: label, templates }:
 }
 
 function podTemplateOf(
-  set: RoleSet,
+  set: PodSet,
   spec: RoleSpec | undefined,
   { templates, owner }: ManifestContext,
   restartPolicy: "Always" | "Never",
@@ -109,11 +106,11 @@ function podTemplateOf(
   };
 }
 
-function roleContainer(container: V1Container, { runId, role, teacher }: RoleSet, spec: RoleSpec | undefined): V1Container {
+function roleContainer(container: V1Container, set: PodSet, spec: RoleSpec | undefined): V1Container {
+  const { role } = set;
   const flags: Readonly<Record<string, string | number | undefined>> = {
     role,
-    run: runId,
-    teacher,
+    ...("poolKey" in set ? { pool: set.poolKey } : { run: set.runId, teacher: set.teacher }),
     ...roleFlags(role, spec),
   };
   const own = Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));

@@ -47,6 +47,43 @@ export function scaledObject(set: RoleSet, context: ManifestContext, owner: Owne
   };
 }
 
+/**
+ * KEDA's object that makes a pool's Deployment follow the sum of its runs' queues, from none to the most replicas that one of them
+ * asks for.
+ *
+ * @param members the sets that share it, at least one
+ */
+export function pooledScaledObject(
+  pool: string,
+  members: readonly RoleSet[],
+  context: ManifestContext,
+  owner: Owner,
+  { address, account }: QueueMonitor,
+): ScaledObject {
+  const { apiVersion, kind } = kinds.scaledObject;
+  const set = { role: "teacher", poolKey: pool } as const;
+  const queues = members.flatMap(queuesOf).map((queue, i) => ({ ...queue, name: `queue_${i}` }));
+  return {
+    apiVersion,
+    kind,
+    metadata: metadataOf(set, context, owner),
+    spec: {
+      scaleTargetRef: { name: nameOf(set) },
+      minReplicaCount: 0,
+      maxReplicaCount: Math.max(...members.map(({ replicas }) => replicas)),
+      pollingInterval: pollingSeconds,
+      cooldownPeriod: Math.max(...members.map((member) => Math.ceil((member.pool?.keepWarmMs ?? 0) / 1000))),
+      // By itself KEDA follows the longest of several queues.
+      advanced: { scalingModifiers: { formula: queues.map(({ name }) => name).join(" + "), target: String(tasksPerPod) } },
+      triggers: queues.map(({ stream, consumer, name }) => ({
+        type: "nats-jetstream",
+        name,
+        metadata: { natsServerMonitoringEndpoint: address, account, stream, consumer, lagThreshold: String(tasksPerPod) },
+      })),
+    },
+  };
+}
+
 /** The queues that a role works on. */
 function queuesOf({ runId, role, teacher }: RoleSet): readonly { stream: string; consumer: string }[] {
   switch (role) {

@@ -9,6 +9,16 @@ export interface RoleSet {
   readonly teacher?: string;
   /** How many there are; where a queue decides, how many there may be. */
   readonly replicas: number;
+  /** The pool whose processes stand for this teacher; undefined for processes of the run's own. */
+  readonly pool?: Pool | undefined;
+}
+
+/** Processes of a teacher that runs share. */
+export interface Pool {
+  /** The same for every run that asks for the same teacher. */
+  readonly key: string;
+  /** How long they stay without a run. */
+  readonly keepWarmMs: number;
 }
 
 /** How a process of a run came to an end after which its launcher does not start it again. */
@@ -48,7 +58,7 @@ export type Ending = "asked" | "killed";
 export interface Launcher {
   /** Starts a run's processes; what runs already, also from before a restart of the controller, is left alone. */
   launch(run: Run, sets: readonly RoleSet[]): Promise<void>;
-  /** Ends every process of a run and waits until they are gone. */
+  /** Ends every process of a run's own and waits until they are gone. Pools go on for others, or stay warm for a while. */
   stop(runId: string, ending?: Ending): Promise<void>;
   /** Begins to tell what happens, and tells what has happened already. */
   watch(watcher: Watcher): Promise<void>;

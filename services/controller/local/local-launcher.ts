@@ -1,12 +1,14 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
-import { join } from "node:path";
+import { mkdir, symlink } from "node:fs/promises";
+import { join, relative } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { allocatorEnvironment } from "../../shared/base/allocator-environment.js";
 import { ErrorFinder, type Log } from "../../shared/base/log.js";
 import { type ProcessSettings, processSettings, toEnvironment, toFlags } from "../../shared/base/settings.js";
+import type { RoleName } from "../../shared/flow/runs/resolve.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
-import type { Ending, Exit, Launcher, RoleSet, Watcher } from "../launch/launcher.js";
+import type { Ending, Exit, Launcher, Pool, RoleSet, Watcher } from "../launch/launcher.js";
 import { codeOfSignal, defaultWindowMs, Restarts } from "../launch/restarts.js";
 import { roleFlags } from "../launch/role-flags.js";
 import { checkProcesses } from "./process-limit.js";
@@ -50,11 +52,21 @@ interface Instance {
   readonly index: number;
 }
 
-interface Entry extends Instance {
-  readonly run: Run;
+interface Entry {
+  /** What it is called in its run or pool: its role and number, and the teacher's name where it is one run's. */
+  readonly name: string;
+  /** The sets that it stands for: one, or those of the runs that share it. */
+  readonly sets: Set<RoleSet>;
+  /** Directory of its log. */
+  readonly logs: string;
+  /** Flags of its own. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly role: RoleName;
   child: ChildProcess | undefined;
   readonly restarts: Restarts;
   stopping: boolean;
+  /** Of a pool without runs: when it ends. */
+  cooling?: NodeJS.Timeout | undefined;
   timer?: NodeJS.Timeout;
 }
 
@@ -63,7 +75,7 @@ export class LocalLauncher implements Launcher {
   readonly #options: LocalLauncherOptions;
   readonly #entries = new Map<string, Entry>();
   #watcher: Watcher | undefined;
-  /** Ends that came before anybody watched. */
+  /** Ends that came before there was a watcher. */
   readonly #early: Exit[] = [];
 
   constructor(options: LocalLauncherOptions) {
@@ -77,40 +89,73 @@ export class LocalLauncher implements Launcher {
 
   async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {
     checkProcesses(sets);
-    const { maxRestarts, restartWindowMs = defaultWindowMs } = this.#options;
     for (const set of sets) {
       for (let index = 0; index < set.replicas; index++) {
-        const key = `${set.runId}/${nameOf({ set, index })}`;
-        if (this.#entries.has(key)) continue;
-        const entry: Entry = {
-          set,
-          index,
-          run,
-          child: undefined,
-          restarts: new Restarts({ maxRestarts, windowMs: restartWindowMs }),
-          stopping: false,
-        };
-        this.#entries.set(key, entry);
-        this.#start(key, entry);
+        if (set.pool) await this.#share(run, set, set.pool, index);
+        else this.#begin(`${set.runId}/${nameOf({ set, index })}`, set, () => this.#own(run, { set, index }));
       }
     }
   }
 
   async stop(runId: string, ending?: Ending): Promise<void> {
-    await this.#end(
-      [...this.#entries].filter(([, { run }]) => run.runId === runId),
-      ending,
-    );
+    const own: [string, Entry][] = [];
+    for (const [key, entry] of this.#entries) {
+      const left = [...entry.sets].filter((set) => set.runId === runId);
+      const pool = left[0]?.pool;
+      if (!pool) {
+        if (left.length > 0) own.push([key, entry]);
+        continue;
+      }
+      for (const set of left) entry.sets.delete(set);
+      if (entry.sets.size === 0) entry.cooling ??= setTimeout(() => void this.#end([[key, entry]]), pool.keepWarmMs);
+    }
+    await this.#end(own, ending);
   }
 
   async close(): Promise<void> {
     await this.#end([...this.#entries]);
   }
 
+  /** Starts a process that isn't there yet. */
+  #begin(key: string, set: RoleSet, describe: () => Pick<Entry, "name" | "logs" | "flags">): Entry {
+    const known = this.#entries.get(key);
+    if (known) return known;
+    const { maxRestarts, restartWindowMs = defaultWindowMs } = this.#options;
+    const restarts = new Restarts({ maxRestarts, windowMs: restartWindowMs });
+    const entry: Entry = { ...describe(), role: set.role, sets: new Set([set]), child: undefined, restarts, stopping: false };
+    this.#entries.set(key, entry);
+    this.#start(key, entry);
+    return entry;
+  }
+
+  #own({ runId, spec }: Run, instance: Instance): Pick<Entry, "name" | "logs" | "flags"> {
+    const { set, index } = instance;
+    const flags = { run: runId, index, ...roleFlags(set.role, spec?.roles?.[set.role]), teacher: set.teacher };
+    return { name: nameOf(instance), logs: this.#logs(runId), flags };
+  }
+
+  /** Lets a process of a pool stand for a run's teacher, too; its log is also found among the run's. */
+  async #share(run: Run, set: RoleSet, { key: pool }: Pool, index: number): Promise<void> {
+    const logs = join(this.#options.settings.dataDir, "pools", pool);
+    const name = nameOf({ set: { role: set.role }, index });
+    const entry = this.#begin(`pool/${pool}/${index}`, set, () => {
+      const flags = { pool, index, ...roleFlags(set.role, run.spec?.roles?.[set.role]) };
+      return { name, logs, flags };
+    });
+    clearTimeout(entry.cooling);
+    entry.cooling = undefined;
+    if (![...entry.sets].some(({ runId, teacher }) => runId === set.runId && teacher === set.teacher)) entry.sets.add(set);
+    await mkdir(this.#logs(run.runId), { recursive: true });
+    const link = join(this.#logs(run.runId), `${nameOf({ set, index })}.log`);
+    await symlink(relative(this.#logs(run.runId), join(logs, `${name}.log`)), link).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  }
+
   #start(key: string, entry: Entry): void {
     const { log: controllerLog } = this.#options;
-    const say = (sentence: string) => controllerLog.warn({ ...entry.set, index: entry.index }, sentence);
-    const log = new ProcessLog({ path: join(this.#logs(entry.run.runId), `${nameOf(entry)}.log`), say });
+    const say = (sentence: string) => controllerLog.warn({ process: key }, sentence);
+    const log = new ProcessLog({ path: join(entry.logs, `${entry.name}.log`), say });
     const errors = new ErrorFinder();
     let exited = false;
     const exit = (code: number, words: string) => {
@@ -135,39 +180,40 @@ export class LocalLauncher implements Launcher {
     );
   }
 
-  /** Starts a process again, or tells of its end if that is no use. */
+  /** Starts a process again, or reports its end if a restart wouldn't help. */
   #exited(key: string, entry: Entry, code: number, message: string): void {
-    const { set, index, restarts } = entry;
+    const { role, sets, restarts } = entry;
     const tell = (words: string) => {
       this.#entries.delete(key);
-      this.#tell({ set, code, message: words });
+      clearTimeout(entry.cooling);
+      for (const set of sets) this.#tell({ set, code, message: words });
     };
-    if (set.role === "learner" && code === 0) {
+    if (role === "learner" && code === 0) {
       tell(message);
       return;
     }
     const { restart, cause, count, delayMs, warning } = restarts.note(code, Date.now());
-    this.#options.log.warn({ ...set, index, code, cause, count }, `a process ended: ${message || "no message"}`);
+    this.#options.log.warn({ process: key, code, cause, count }, `a process ended: ${message || "no message"}`);
     if (warning) this.#warn(entry, warning, message);
     if (restart) entry.timer = setTimeout(() => void this.#again(key, entry, () => tell(message)), delayMs);
     else tell(cause === "killed" ? restarts.sentence(cause, count) : message);
   }
 
-  /** Starts a process again, unless its run is over since. */
+  /** Starts a process again, unless its runs are over since. */
   async #again(key: string, entry: Entry, tell: () => void): Promise<void> {
-    const goesOn = (await this.#watcher?.goesOn?.(entry.run.runId).catch(() => true)) ?? true;
+    const runs = [...entry.sets].map(({ runId }) => this.#watcher?.goesOn?.(runId).catch(() => true) ?? true);
+    const goesOn = (await Promise.all(runs)).includes(true);
     if (entry.stopping) return;
     if (goesOn) this.#start(key, entry);
     else tell();
   }
 
-  #warn(entry: Entry, warning: string, message: string): void {
-    const { runId } = entry.run;
-    const name = nameOf(entry);
+  #warn({ name, sets }: Entry, warning: string, message: string): void {
     const words = `${name} ${warning}${message ? ` (${message})` : ""}; it is started again`;
-    this.#watcher?.delayed({ runId, key: `${name}/${Date.now()}`, message: words }).catch((error: unknown) => {
-      this.#options.log.error({ err: error, runId }, words);
-    });
+    for (const { runId } of sets)
+      this.#watcher?.delayed({ runId, key: `${name}/${Date.now()}`, message: words }).catch((error: unknown) => {
+        this.#options.log.error({ err: error, runId }, words);
+      });
   }
 
   #tell(exit: Exit): void {
@@ -181,6 +227,7 @@ export class LocalLauncher implements Launcher {
       entries.map(async ([key, entry]) => {
         entry.stopping = true;
         clearTimeout(entry.timer);
+        clearTimeout(entry.cooling);
         this.#entries.delete(key);
         const { child } = entry;
         if (!child) return;
@@ -206,17 +253,10 @@ export class LocalLauncher implements Launcher {
     };
   }
 
-  #arguments({ run: { runId, spec }, set: { role, teacher }, index }: Entry): string[] {
-    const own = {
-      run: runId,
-      index,
-      exitWithParent: true,
-      logFormat: "json",
-      ...roleFlags(role, spec?.roles?.[role]),
-      teacher,
-    };
+  #arguments({ role, flags }: Entry): string[] {
     const { settings } = this.#options;
-    return [`--role=${role}`, ...toFlags({ ...Object.fromEntries(passedOn.map((name) => [name, settings[name]])), ...own })];
+    const shared = Object.fromEntries(passedOn.map((name) => [name, settings[name]]));
+    return [`--role=${role}`, ...toFlags({ ...shared, exitWithParent: true, logFormat: "json", ...flags })];
   }
 }
 
@@ -243,5 +283,5 @@ function spawnSafely(
   }
 }
 
-const nameOf = ({ set: { role, teacher }, index }: Instance): string =>
+const nameOf = ({ set: { role, teacher }, index }: { readonly set: Pick<RoleSet, "role" | "teacher">; readonly index: number }): string =>
   [role, teacher, index].filter((part) => part !== undefined).join("-");

@@ -5,12 +5,14 @@ import type { Log } from "../../shared/base/log.js";
 import type { Streams } from "../../shared/base/streams/connection.js";
 import { tellAudit } from "../../shared/flow/ledger/audit-run.js";
 import { ensureEnd, publishEvent } from "../../shared/flow/runs/events.js";
-import { type ResolvedRun, resolveRun } from "../../shared/flow/runs/resolve.js";
+import { type ResolvedRun, resolveRun, teacherName } from "../../shared/flow/runs/resolve.js";
 import { isOver, type RunStore } from "../../shared/flow/runs/run-store.js";
+import { TeacherPools } from "../../shared/flow/runs/teacher-pools.js";
 import { ensureRun, removeRun } from "../../shared/flow/streams.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { defaultStopDeadlineMs } from "../config.js";
-import type { Delay, Exit, Launcher, RoleSet } from "../launch/launcher.js";
+import type { Delay, Exit, Launcher, Pool, RoleSet } from "../launch/launcher.js";
+import { poolOf } from "../launch/pool-of.js";
 import { inWords } from "../launch/restarts.js";
 import { persist } from "./persist.js";
 import type { RunStorage } from "./storage.js";
@@ -53,6 +55,7 @@ export class Supervisor {
   async adopt(): Promise<void> {
     const { runs, launcher } = this.#options;
     for (const { runId, state } of await runs.list()) if (!isOver(state)) await this.#inTurn(runId, () => this.#adopt(runId));
+    await (await TeacherPools.open(this.#options.streams)).forget();
     await launcher.watch({
       ended: (exit) => {
         const { runId, role } = exit.set;
@@ -176,14 +179,18 @@ export class Supervisor {
     const { launcher, streams } = this.#options;
     const resolved = resolvedOf(run);
     await ensureRun(streams, consumersOf(run, resolved));
-    const sets = roleSetsOf(run, resolved);
-    await launcher.launch(run, leaving ? sets.slice(0, 1) : sets);
+    const sets = roleSetsOf(run, resolved, await poolsOf(run));
+    if (leaving) return launcher.launch(run, sets.slice(0, 1));
+    const pools = await TeacherPools.open(streams);
+    for (const { runId, teacher, pool } of sets) if (pool && teacher) await pools.join(pool.key, { runId, teacher });
+    await launcher.launch(run, sets);
   }
 
   /** Ends what is left of a run that is over. @param killed its processes have been ended already */
   async #cleanUp(run: Run, killed = false): Promise<void> {
     const { launcher, streams, runs, storage, log } = this.#options;
     await ensureEnd(streams, run);
+    await (await TeacherPools.open(streams)).leave(run.runId);
     if (!killed) await launcher.stop(run.runId);
     await removeRun(streams, consumersOf(run, resolvedOf(run)));
     // Processes that were killed did not sign off.
@@ -207,10 +214,13 @@ export class Supervisor {
 
   async #ended({ set: { runId, role }, code, message }: Exit): Promise<void> {
     if (this.#closing.signal.aborted) return;
-    const { runs, launcher } = this.#options;
+    const { runs, launcher, streams } = this.#options;
     const run = await this.#options.runs.find(runId);
     // What serves a run that is not known any more has nothing to do.
-    if (!run) return launcher.stop(runId);
+    if (!run) {
+      await (await TeacherPools.open(streams)).leave(runId);
+      return launcher.stop(runId);
+    }
     const { control, since } = await runs.wish(runId);
     if (run.state === RunState.STOPPED && control === "run" && since > 0) {
       // It was resumed while its learner was still stopping.
@@ -274,12 +284,20 @@ function consumersOf({ runId }: Run, { teachers, replicas, maxAttempts }: Resolv
   return { runId, teachers, rewarded: replicas.reward > 0, maxAttempts };
 }
 
+/** The pools that a run's teachers ask for, by their names. */
+async function poolsOf({ runId, spec }: Run): Promise<ReadonlyMap<string, Pool | undefined>> {
+  const known = found(spec, `the spec of run ${runId}`);
+  return new Map(
+    await Promise.all(known.teachers.map(async (teacher) => [teacherName(teacher.name), await poolOf(known, teacher)] as const)),
+  );
+}
+
 /** The roles of a run. The learner is first: where there are owners, it is the others'. */
-function roleSetsOf({ runId }: Run, { teachers, replicas }: ResolvedRun): RoleSet[] {
+function roleSetsOf({ runId }: Run, { teachers, replicas }: ResolvedRun, pools: ReadonlyMap<string, Pool | undefined>): RoleSet[] {
   const sets: RoleSet[] = [
     { runId, role: "learner", replicas: 1 },
     { runId, role: "student", replicas: replicas.student },
-    ...teachers.map((teacher): RoleSet => ({ runId, role: "teacher", teacher, replicas: replicas.teacher })),
+    ...teachers.map((teacher): RoleSet => ({ runId, role: "teacher", teacher, replicas: replicas.teacher, pool: pools.get(teacher) })),
     { runId, role: "reward", replicas: replicas.reward },
   ];
   return sets.filter(({ replicas: count }) => count > 0);

@@ -13,17 +13,6 @@ export async function described({ runs, storage }: ControllerContext, run: Run):
   return next;
 }
 
-/** Every run that can be read, newest first, with what is never stored. */
-export async function listRuns(context: ControllerContext): Promise<Run[]> {
-  const described: Run[] = [];
-  // One after the other: sizes are read from the disk.
-  for (const run of await context.runs.list()) described.push(await describedOrAsIs(context, run));
-  return described;
-}
-
-/** A run of a list; one of which something cannot be read is listed as it is. */
-const describedOrAsIs = (context: ControllerContext, run: Run): Promise<Run> => described(context, run).catch(() => run);
-
 /**
  * A run's events from a sequence number on; ends when the run has ended and its last event was sent, and at once if there is
  * none left to send.

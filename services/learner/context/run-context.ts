@@ -9,12 +9,36 @@ import type { ResultsReader } from "../tasks/results-reader.js";
 import type { PolicyAnnouncer } from "./policy-announcer.js";
 import type { Reporter } from "./reporter.js";
 
+/** What the metrics say of a step; the meaning of each figure is that of StepFinished in events.proto. */
+export interface StepReport
+  extends Pick<StepStats, "loss" | "divergence" | "entropy" | "gradientNorm" | "mismatchKl" | "completionTokens"> {
+  readonly reward: number | undefined;
+  readonly meanLength: number;
+  readonly stalenessMean: number;
+  readonly tasksInFlight: number;
+  readonly sequences: number;
+  readonly failedPrompts: number;
+  readonly seconds: number;
+  readonly waitSeconds: number;
+  readonly trainSeconds: number;
+  readonly publishSeconds: number;
+}
+
 /** Who is told what a learner is doing, for its status and its metrics. */
 export interface Progress {
+  /** @param step that the run goes on behind: its checkpoint's, or 0 */
+  tookOver(step: number): void;
   /** @param step that was finished last, or is being trained */
   doing(step: number, activity: string): void;
-  /** @param seconds that the step took, waiting included */
-  stepFinished(step: number, stats: StepStats, seconds: number): void;
+  stepFinished(step: number, report: StepReport): void;
+  /** A checkpoint has been saved. */
+  checkpointed(): void;
+  /**
+   * All that is waited for now of one kind of things; nothing once the wait is over.
+   *
+   * @param missing how many, by who owes them
+   */
+  waitsFor(kind: string, missing: ReadonlyMap<string, number>): void;
 }
 
 /** Where a learner is, as its service says it. */

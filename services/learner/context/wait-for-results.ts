@@ -1,4 +1,5 @@
 import type { Rollout } from "../../shared/gen/retort/v1/flow_pb.js";
+import { owed } from "../tasks/owed.js";
 import { type PlannedTask, rolloutFault, soundResults } from "../tasks/planned-task.js";
 import type { CompleteResults, WaitOptions } from "../tasks/results-reader.js";
 import { guard, isStopping } from "./guard.js";
@@ -32,8 +33,15 @@ export async function waitForResults(
     return interrupted(context);
   });
   const spoilt = (rollout: Rollout, task: number) => rolloutFault(rollout, planned[task]!) !== undefined;
-  const found = await results.wait(token, planned.length, { timeoutMs, interrupted: look, spoilt, waiting, progress });
-  return found && soundResults(found, planned);
+  const kind = `results of ${token}`;
+  const open: WaitOptions["open"] = (tasks) =>
+    context.progress.waitsFor(kind, owed(tasks.map(({ task, results: there }) => ({ task: planned[task]!, results: there }))));
+  try {
+    const found = await results.wait(token, planned.length, { timeoutMs, interrupted: look, spoilt, waiting, open, progress });
+    return found && soundResults(found, planned);
+  } finally {
+    context.progress.waitsFor(kind, new Map());
+  }
 }
 
 /** A question that is asked at every arrival, and costs a request: its answer is no older than a second. */

@@ -19,15 +19,19 @@ const longestPauseMs = 10_000;
  */
 export async function withRoom<T>(context: RunContext, what: string, directory: string, write: () => Promise<T>): Promise<T> {
   const startedMs = Date.now();
+  const waits = (missing: number) => context.progress.waitsFor(what, new Map(missing ? [["disk", missing]] : []));
   for (let tries = 0; ; tries++) {
     try {
-      return await write();
+      const written = await write();
+      if (tries > 0) waits(0);
+      return written;
     } catch (error) {
       const { code, message } = RetortError.from(error);
       if (code !== "ResourceExhausted") throw error;
       const waitedMs = Date.now() - startedMs;
       if (waitedMs > deadlineMs || (await isStopping(context)))
         throw new RetortError("ResourceExhausted", `${what} could not be written to ${directory}: ${message}`, { cause: error });
+      waits(1);
       // Told at once, and then each time the number of tries has doubled.
       if ((tries & (tries - 1)) === 0) {
         const waitsFor = `room on the disk of ${directory}${await freeOn(directory)} for ${what}`;

@@ -19,6 +19,8 @@ export interface DatasetLimits {
   readonly maxPositions: number;
   /** Room that each prompt must leave. */
   readonly maxNewTokens: number;
+  /** And for an environment's answers; 0 where there is none. */
+  readonly maxReplyTokens: number;
 }
 
 /** Where rows come from, and how they become text. */
@@ -26,6 +28,8 @@ export interface DatasetSource {
   readonly data: DataSpec;
   readonly chat: ResolvedChat;
   readonly teacherPrompts: readonly TeacherPromptSettings[];
+  /** The role in which an environment answers the student; undefined where none does. */
+  readonly answerRole: string | undefined;
 }
 
 /**
@@ -35,12 +39,12 @@ export interface DatasetSource {
  */
 export async function loadDataset(
   host: WorkerClient<TrainHost>,
-  { data, chat, teacherPrompts }: DatasetSource,
+  { data, ...source }: DatasetSource,
   needs: RowNeeds,
   limit: number,
   limits: DatasetLimits,
 ): Promise<Dataset> {
-  const items = await host.readItems({ path: needs.path, columns: columnsOf(data), limit, needs, chat, teacherPrompts });
+  const items = await host.readItems({ path: needs.path, columns: columnsOf(data), limit, needs, ...source });
   return fitting(items, data.maxPromptTokens, limits, needs.path);
 }
 
@@ -48,10 +52,10 @@ export async function loadDataset(
 export function fitting(
   items: readonly Item[],
   maxPromptTokens: number,
-  { maxPositions, maxNewTokens }: DatasetLimits,
+  { maxPositions, maxNewTokens, maxReplyTokens }: DatasetLimits,
   what: string,
 ): Dataset {
-  const limits = limitsOf(maxPromptTokens, maxPositions, maxNewTokens);
+  const limits = limitsOf(maxPromptTokens, maxPositions, maxNewTokens + maxReplyTokens);
   const dropped: Record<string, number> = {};
   const kept = items.filter((item) => {
     const reason = misfit(item, limits);
@@ -61,7 +65,7 @@ export function fitting(
   if (kept.length === 0) {
     throw new RetortError(
       "InvalidArgument",
-      `no row of ${what} is usable (${JSON.stringify(dropped)}); prompts may have at most ${limits.longestPrompt} tokens here: shorten them, lower sampling.maxNewTokens (${maxNewTokens}), or use a model with more positions (${maxPositions})`,
+      `no row of ${what} is usable (${JSON.stringify(dropped)}); prompts may have at most ${limits.longestPrompt} tokens here: shorten them, lower sampling.maxNewTokens (${maxNewTokens})${maxReplyTokens ? ` or environment.maxReplyTokens (${maxReplyTokens})` : ""}, or use a model with more positions (${maxPositions})`,
       { fieldPath: "data" },
     );
   }

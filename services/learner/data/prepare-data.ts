@@ -5,6 +5,7 @@ import { columnsIn } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, heldOutNeeds, type RowNeeds, trainingNeeds } from "../../shared/flow/prompts/needs.js";
 import type { PlanRows } from "../../shared/flow/prompts/plan.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
+import { answerRoleOf } from "../../shared/flow/runs/environment.js";
 import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
 import { teacherPromptsOf } from "../../shared/flow/runs/teacher-prompts.js";
 import type { RunContext } from "../context/run-context.js";
@@ -31,8 +32,14 @@ export async function prepareData(context: RunContext, student: StudentDescripti
   const limits: DatasetLimits = {
     maxPositions: student.maxPositions,
     maxNewTokens: Math.max(...run.phases.map(({ sampling }) => sampling.maxNewTokens)),
+    maxReplyTokens: run.environment?.maxReplyTokens ?? 0,
   };
-  const source = { data, chat: chatOfData(data, (await runs.get(runId)).created), teacherPrompts: teacherPromptsOf(spec) };
+  const source = {
+    data,
+    chat: chatOfData(data, (await runs.get(runId)).created),
+    teacherPrompts: teacherPromptsOf(spec),
+    answerRole: answerRoleOf(run.environment),
+  };
   const training = trainingNeeds(spec, run);
   const read = data.path ? await loadDataset(host, source, training, data.limit, limits) : undefined;
   const dataset = data.generate ? await writeTexts(context, data.generate, read, student, limits) : read;

@@ -2,7 +2,8 @@ import { RetortError } from "../../shared/base/errors.js";
 import { purge } from "../../shared/base/streams/ensure.js";
 import type { Item } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
-import { promptsPerMessage, type RecordSize, rolloutBytesPerToken } from "../../shared/codec/task-capacity.js";
+import { besideBytes, promptsPerMessage, type RecordSize, rolloutBytesPerToken } from "../../shared/codec/task-capacity.js";
+import { recordedRows } from "../../shared/flow/prompts/plan.js";
 import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { phaseOf } from "../../shared/flow/runs/resolve.js";
@@ -42,12 +43,12 @@ const promptsWorthFull = 8;
 export function evaluationSignal(
   samples: number,
   maxNewTokens: number,
-  size: Pick<RecordSize, "vocabSize" | "maxPayloadBytes" | "teacherPromptTokens">,
+  size: Pick<RecordSize, "vocabSize" | "maxPayloadBytes" | "teacherPromptTokens" | "replyTokens">,
   largestK?: number,
 ) {
   const capacity = ({ kind, k }: Signal) => {
     const perToken = signals[kind].bytesPerToken({ k }, { vocab: size.vocabSize, hidden: 0 });
-    const rollout = maxNewTokens * rolloutBytesPerToken + 4 * size.teacherPromptTokens;
+    const rollout = maxNewTokens * rolloutBytesPerToken + besideBytes(size);
     return promptsPerMessage(samples * Math.max(maxNewTokens * perToken, rollout), size);
   };
   const whole = capacity(wholeDistribution);
@@ -84,7 +85,13 @@ export async function evaluateVersion(context: RunContext, request: EvaluationRe
   );
   if (!found) return undefined;
   const part = ({ from, to }: Part) => found.slice(from, to);
-  const figures = await evaluationFigures(host, part(greedy), drawn.map(part), settings);
+  const figures = await evaluationFigures(
+    host,
+    part(greedy),
+    drawn.map(part),
+    settings,
+    recordedRows(membership.run, request.items.length),
+  );
   results.forget(token);
   await purge(streams, streamNames.results, subjects.results(runId, key));
   return { ...figures, version, seconds: (performance.now() - startedMs) / 1000 };

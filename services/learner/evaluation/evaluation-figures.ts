@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { defined } from "../../shared/base/defined.js";
 import type { WorkerClient } from "../../shared/base/workers.js";
 import { perToken } from "../../shared/codec/align-score.js";
 import { fromScoreRecord } from "../../shared/codec/score-record.js";
@@ -10,7 +11,7 @@ import type { EvaluationFinishedSchema, ExampleSchema } from "../../shared/gen/r
 import type { Sequence, SequenceReward, SequenceScore, SignalSpec } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { TokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
-import type { TextMetric } from "../../shared/ml/text/metrics/table.js";
+import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
 import type { TrainHost } from "../model/train-host.js";
 import { type Alignments, alignResults, noSpan } from "../tasks/align-results.js";
 import type { CompleteResults } from "../tasks/results-reader.js";
@@ -26,19 +27,18 @@ interface Judged {
   readonly reward: SequenceReward | undefined;
 }
 
-/** How many examples an evaluation carries. */
-const exampleCount = 6;
-
 /**
  * The figures of an evaluation from the records of its greedy completions and of its samples.
  *
  * @param sampled in the order of the settings' temperatures
+ * @param shown held-out rows whose completions are kept to be read
  */
 export async function evaluationFigures(
   host: WorkerClient<TrainHost>,
   greedy: readonly CompleteResults[],
   sampled: readonly (readonly CompleteResults[])[],
   settings: EvaluationSettings,
+  shown: readonly number[],
 ): Promise<EvaluationFigures> {
   const alignments = await alignResults(host, sampled.flat());
   const written = greedy.flatMap(judgedOf);
@@ -56,7 +56,6 @@ export async function evaluationFigures(
     samples.push({ temperature, ...figures, rewardComponents, passAt: figures.passAt.map((one) => ({ ...one })) });
   }
   const { quality, forwardKl, reverseKl, teacherNll, reward, selfBleu } = samples[0]!;
-  const shown = drawn[0]!.some(({ score }) => score) ? drawn[0]! : written;
   return {
     prompts: new Set(written.map(({ sequence }) => sequence.index)).size,
     metric: options.metric ?? "",
@@ -67,7 +66,7 @@ export async function evaluationFigures(
     ...{ forwardKl, reverseKl, teacherNll, reward, selfBleu, samples },
     failed: failures.length,
     failure: failures[0] ?? "",
-    examples: await examplesOf(host, shown, shown === written ? [] : first),
+    examples: await examplesOf(host, { shown, greedy: written, drawn: drawn[0]!, samples: first, metric: options.metric }),
   };
 }
 
@@ -151,20 +150,36 @@ function scoredInput({ sequence, score, signal }: Scored) {
   return { ...input, score: fromScoreRecord(score, context) };
 }
 
+interface Shown {
+  /** Held-out rows. */
+  readonly shown: readonly number[];
+  readonly greedy: readonly Judged[];
+  /** At the first temperature, and what was made of those that were written. */
+  readonly drawn: readonly Judged[];
+  readonly samples: readonly JudgedSample[];
+  readonly metric: TextMetric | undefined;
+}
+
+/** Rows with their completions, those left out for which one is missing. */
 async function examplesOf(
   host: WorkerClient<TrainHost>,
-  judged: readonly Judged[],
-  samples: readonly JudgedSample[],
+  { shown, greedy, drawn, samples, metric }: Shown,
 ): Promise<MessageInitShape<typeof ExampleSchema>[]> {
-  return Promise.all(
-    judged
-      .filter(isWritten)
-      .slice(0, exampleCount)
-      .map(async ({ sequence }, i) => {
-        const { promptText, completionText, reference, completionIds } = sequence;
-        const tokens = await host.pieces(toInt32(completionIds, "completionIds"));
-        const divergence = Array.from(samples[i]?.divergences?.forwardKl ?? []);
-        return { prompt: promptText, completion: completionText, reference, tokens, divergence };
-      }),
-  );
+  const written = drawn.filter(isWritten);
+  const found = shown.flatMap((row) => {
+    const best = greedy.find(({ sequence }) => sequence.index === row)?.sequence;
+    const at = written.findIndex(({ sequence }) => sequence.index === row);
+    const sequence = written[at]?.sequence;
+    return best && !best.failure && sequence ? [{ row, best, sequence, sample: samples[at] }] : [];
+  });
+  const tokens = await host.pieces(found.map(({ sequence }) => toInt32(sequence.completionIds, "completionIds")));
+  return found.map(({ row, best, sequence, sample }, i) => {
+    const { promptText, completionText, reference } = sequence;
+    const judge = (text: string) => (metric && reference !== "" ? textMetrics[metric](text, reference) : undefined);
+    return {
+      ...{ row, prompt: promptText, reference, completion: completionText, greedy: best.completionText, tokens: tokens[i] },
+      divergence: Array.from(sample?.divergences?.forwardKl ?? []),
+      ...defined({ quality: judge(completionText), greedyQuality: judge(best.completionText) }),
+    };
+  });
 }

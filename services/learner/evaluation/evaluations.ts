@@ -9,6 +9,7 @@ import { withRoom } from "../context/with-room.js";
 import { BestKeeper } from "../model/best-keeper.js";
 import { evaluateVersion } from "./evaluate-version.js";
 import { bestValue, type EvaluationFigures } from "./evaluation-figures.js";
+import { ExampleBudget } from "./example-budget.js";
 
 /** What a run is measured on, and where its best version is kept. */
 export interface EvaluationPlace {
@@ -23,10 +24,12 @@ export class Evaluations {
   readonly #context: RunContext;
   readonly #place: EvaluationPlace;
   readonly #best: BestKeeper | undefined;
+  readonly #examples: ExampleBudget;
 
   constructor(context: RunContext, place: EvaluationPlace) {
     this.#context = context;
     this.#place = place;
+    this.#examples = new ExampleBudget(context.report);
     const metric = context.membership.run.evaluation?.keepBest;
     this.#best = metric && new BestKeeper(join(place.directory, "best"), metric);
   }
@@ -48,6 +51,7 @@ export class Evaluations {
     const request = { version, attempt: Number(fence), items: heldOut, settings, recordSize };
     const figures = await evaluateVersion(this.#context, request);
     if (!figures) return false;
+    figures.examples = await this.#examples.admit(version, figures);
     // Kept before it is reported: a learner that takes over measures again what no event tells of.
     const best = await this.#considerBest(version, figures);
     await report.event({ case: "evaluationFinished", value: figures }, String(version));

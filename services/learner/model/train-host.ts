@@ -28,6 +28,7 @@ import type { Score } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 import { type WrittenText, type WrittenTokens, writtenTokens } from "../../shared/ml/text/completion-tokens.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
+import { tokenTexts } from "../../shared/ml/text/token-texts.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import { beginningWith } from "../../shared/ml/training/optimizer-state.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
@@ -46,6 +47,8 @@ export interface ItemsRequest {
   readonly chat: ChatSettings;
   /** What the run's teachers read instead of the student's prompts. */
   readonly teacherPrompts: readonly TeacherPromptSettings[];
+  /** The role in which an environment answers the student; undefined where none does. */
+  readonly answerRole: string | undefined;
 }
 
 /** What the learner must know of its student. */
@@ -102,13 +105,13 @@ export class TrainHost {
   }
 
   /** Reads a dataset's rows into tokens. @throws InvalidArgument naming what the rows lack, or the rows that are refused */
-  async readItems({ path, columns, limit, needs, chat, teacherPrompts: own }: ItemsRequest): Promise<Item[]> {
+  async readItems({ path, columns, limit, needs, chat, teacherPrompts: own, answerRole }: ItemsRequest): Promise<Item[]> {
     const rows = await readDataset(path, columns, limit);
     checkRows(rows, needs, await columnsIn(path));
     const { tokenizer, config } = this.#loaded.model;
     const encoder = new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config));
-    if (own.some(({ tokenizer }) => tokenizer === "own")) checkSpelling(tokenizer, "student.model", "the student");
-    return itemsOf(rows, encoder, await readingOf(own, chat));
+    if (own.some((teacher) => teacher.tokenizer === "own")) checkSpelling(tokenizer, "student.model", "the student");
+    return itemsOf(rows, encoder, await readingOf(own, chat), answerRole);
   }
 
   /** The texts of tokens. */
@@ -122,12 +125,9 @@ export class TrainHost {
     return completions.map((completion) => writtenTokens(tokenizer, completion));
   }
 
-  /** Each token's own text, for reports. */
-  pieces(ids: Int32Array): string[] {
-    return this.#loaded.model.tokenizer.decodeAll(
-      Array.from(ids, (id) => [id]),
-      { skipSpecial: false },
-    );
+  /** The text of each sequence's tokens, for reports. */
+  pieces(sequences: readonly Int32Array[]): string[][] {
+    return tokenTexts(this.#loaded.model.tokenizer, sequences);
   }
 
   /** Loads the head of a teacher's model directory, for the signal `hidden`; returns its digest and the width of its states. */

@@ -74,7 +74,8 @@ export class LearnerRun {
   }
 
   async #lead(): Promise<Ending> {
-    const { report } = this.#context;
+    const { report, progress } = this.#context;
+    progress.tookOver(this.#step);
     await report.state(RunState.RUNNING, this.#step);
     const { rows, dropped } = this.#prepared.data;
     const completed = rows.completed?.length ?? rows.count;

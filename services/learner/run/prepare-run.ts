@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../../shared/base/errors.js";
+import { machineInWords, softwareInWords } from "../../shared/base/machine.js";
 import { lastMessage } from "../../shared/base/streams/read.js";
 import type { RecordSize } from "../../shared/codec/task-capacity.js";
 import { readRecord } from "../../shared/flow/read-record.js";
@@ -64,6 +65,7 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
     ),
     teacherPromptTokens: [...data.items, ...data.heldOut].reduce((most, item) => Math.max(most, item.teacherPromptIds?.length ?? 0), 0),
     ownTokens: run.ownTokenizers.length > 0,
+    replyTokens: run.environment?.maxReplyTokens ?? 0,
     maxPayloadBytes: membership.streams.connection.info?.max_payload ?? 1024 * 1024,
   };
   return { step, data, recordSize };
@@ -87,8 +89,9 @@ async function chooseCheckpoint(context: RunContext, checkpoints: Checkpoints): 
     await report.warning(`the checkpoint ${path} cannot be used: ${reason}; the run goes on from an earlier one`, path);
   }
   const fromStep = found?.step ?? 0;
+  const about = { software: softwareInWords(), machine: `${machineInWords()}, ${context.device}` };
   const lostAtStep = fence > 1n ? await lastTrained(membership) : undefined;
-  await report.event({ case: "learnerStarted", value: { fence, fromStep, lostAtStep } }, "started");
+  await report.event({ case: "learnerStarted", value: { fence, fromStep, lostAtStep, ...about } }, "started");
   await recordStart(context, fromStep);
   await runs.update(runId, (next) => {
     next.step = fromStep;

@@ -40,7 +40,7 @@ export class RunCheckpoints {
   /** Saves the current version, unless it is saved. @throws Aborted if another learner has the run */
   async save(step: number): Promise<void> {
     if (this.#savedStep === step) return;
-    const { host, report, membership } = this.#context;
+    const { host, report, membership, progress } = this.#context;
     await guard(this.#context);
     await report.sync();
     const what = `the checkpoint of step ${step}`;
@@ -49,6 +49,7 @@ export class RunCheckpoints {
     );
     this.#savedStep = step;
     this.#savedMs = Date.now();
+    progress.checkpointed();
     await membership.runs.update(membership.runId, (next) => {
       next.checkpoint = create(CheckpointSavedSchema, { step, path, digest });
       return true;

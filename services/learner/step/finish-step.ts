@@ -30,12 +30,13 @@ export async function finishStep(context: RunContext, trained: TrainedStep): Pro
   const key = { purpose: Purpose.TRAIN as const, step, attempt: Number(fence) };
   results.forget(stepToken(key));
   await recordStep(context, step, fromStep, tasks, assembled);
-  const value = { step, totalSteps: run.totalSteps, source: tasks[0]!.source, tasksInFlight };
-  await report.event({ case: "stepFinished", value: { ...value, ...stepFigures(phase, assembled, stats, times) } }, String(step));
+  const place = { step, totalSteps: run.totalSteps, source: tasks[0]!.source };
+  const figures = { tasksInFlight, ...stepFigures(phase, assembled, stats, times) };
+  await report.event({ case: "stepFinished", value: { ...place, ...figures } }, String(step));
   await runs.update(runId, (next) => {
     next.step = step;
     return true;
   });
   await purge(streams, streamNames.results, subjects.results(runId, key));
-  progress.stepFinished(step, stats, (times.publishedMs - times.startedMs) / 1000);
+  progress.stepFinished(step, figures);
 }

@@ -40,7 +40,7 @@ export class SampleRecorder {
    */
   async record(step: number, assembled: Assembled, members: readonly number[], stats: readonly TokenStats[]): Promise<void> {
     if (members.length === 0) return;
-    const tokens = await this.#tokensOf(members.map((member) => assembled.batch[member]!.completionIds));
+    const tokens = await this.#context.host.pieces(members.map((member) => assembled.batch[member]!.completionIds));
     await this.#published;
     this.#published = this.#publish(
       step,
@@ -53,16 +53,6 @@ export class SampleRecorder {
   /** All that was recorded is published. */
   published(): Promise<void> {
     return this.#published;
-  }
-
-  /** The texts of sequences' tokens, all asked for at once. */
-  async #tokensOf(sequences: readonly Int32Array[]): Promise<string[][]> {
-    const pieces = await this.#context.host.pieces(Int32Array.from(sequences.flatMap((ids) => [...ids])));
-    let at = 0;
-    return sequences.map(({ length }) => {
-      at += length;
-      return pieces.slice(at - length, at);
-    });
   }
 
   async #publish(step: number, all: readonly Recorded[]): Promise<void> {
@@ -112,10 +102,11 @@ function sampleOf({ batch, origins }: Assembled, member: number, tokens: string[
   const { logprobs } = score ?? {};
   const { results, at, staleness, finished } = origins[member]!;
   const { rollout, reward } = results;
-  const { promptText, reference } = rollout.sequences[at]!;
+  const { promptText, reference, replies } = rollout.sequences[at]!;
   const judged = reward?.rewards[at];
   return {
     ...{ prompt: promptText, reference, tokens, finished },
+    replies: replies.filter(({ at }) => at < tokens.length).map(({ at, text }) => ({ at, text })),
     divergence: [...stats.divergence],
     entropy: [...stats.entropy],
     learnerLogprobs: [...stats.logprobs],

@@ -12,13 +12,13 @@ export interface StepTimes {
   readonly publishedMs: number;
 }
 
-/** The figures of a step's event, from its batch and from what the trainer says of it. */
+/** The figures of a step, for its event and the metrics: from its batch and from what the trainer says of it. */
 export function stepFigures(
   { name }: Phase,
   assembled: Assembled,
   stats: StepStats,
   { startedMs, collectedMs, trainedMs, publishedMs }: StepTimes,
-): MessageInitShape<typeof StepFinishedSchema> {
+) {
   const { batch, failures, trained: _, origins: __, ...figures } = assembled;
   const { sequenceDivergence, watched, ...rest } = stats;
   return {
@@ -31,5 +31,5 @@ export function stepFigures(
     waitSeconds: (collectedMs - startedMs) / 1000,
     trainSeconds: (trainedMs - collectedMs) / 1000,
     publishSeconds: (publishedMs - trainedMs) / 1000,
-  };
+  } satisfies MessageInitShape<typeof StepFinishedSchema>;
 }

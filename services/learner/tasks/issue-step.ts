@@ -6,7 +6,7 @@ import { toRecord } from "../../shared/flow/arrays.js";
 import { promptsPerTask, type StepPlan } from "../../shared/flow/prompts/plan.js";
 import { RolloutSender } from "../../shared/flow/rollouts/publish-rollout.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
-import { needsReward, needsScore, type Phase, type SamplingSettings } from "../../shared/flow/runs/resolve.js";
+import { needsReward, needsScore, type Phase, type ResolvedRun, type SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import { FinishReason, Purpose, RolloutSchema, type SequenceSchema, Source } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { PlannedPrompt, PlannedTask } from "./planned-task.js";
 import { plannedShare, publishShares, type Share, sharesOf } from "./shares.js";
@@ -28,7 +28,7 @@ export async function issueStep(
   const planned = shares.map((share, task): PlannedTask => {
     const key = { runId, purpose: Purpose.TRAIN as const, step, task, attempt };
     const versions = { min: Math.max(0, step - 1 - run.maxStaleness), max: step - 1 };
-    return { key, versions, ...plannedShare(share), ...(plan.onPolicy ? sampledTask(phase) : datasetTask(phase, share)) };
+    return { key, versions, ...plannedShare(share), ...(plan.onPolicy ? sampledTask(phase, run) : datasetTask(phase, share)) };
   });
   const handout = { sampling: samplingOf(phase), sampler: "", promptsTogether: promptsPerTask(run, phase) };
   if (plan.onPolicy) await publishShares(membership, shares, planned, handout);
@@ -36,13 +36,14 @@ export async function issueStep(
   return planned;
 }
 
-type Writing = Pick<PlannedTask, "source" | "samplesPerPrompt" | "maxNewTokens" | "rewarded">;
+type Writing = Pick<PlannedTask, "source" | "samplesPerPrompt" | "maxNewTokens" | "maxReplyTokens" | "rewarded">;
 
 /** A task whose completions the students sample. */
-const sampledTask = (phase: Phase): Writing => ({
+const sampledTask = (phase: Phase, { environment }: ResolvedRun): Writing => ({
   source: Source.STUDENT,
   samplesPerPrompt: phase.samplesPerPrompt,
   maxNewTokens: samplingOf(phase).maxNewTokens,
+  maxReplyTokens: environment?.maxReplyTokens ?? 0,
   rewarded: needsReward(phase.objective),
 });
 
@@ -51,6 +52,7 @@ const datasetTask = (phase: Phase, share: Share): Writing & Pick<PlannedTask, "p
   source: Source.DATASET,
   samplesPerPrompt: 1,
   maxNewTokens: withinPrefix(phase).maxNewTokens,
+  maxReplyTokens: 0,
   rewarded: false,
   prompts: plannedShare(share).prompts.map((prompt, i) => ({
     ...prompt,

@@ -40,6 +40,7 @@ export async function issueWriting(membership: Membership, request: WriteRequest
       source: sampler ? Source.TEACHER : Source.STUDENT,
       samplesPerPrompt,
       maxNewTokens: sampling.maxNewTokens,
+      maxReplyTokens: sampler ? 0 : (run.environment?.maxReplyTokens ?? 0),
       versions: { min: step, max: step },
       rewarded,
     }),

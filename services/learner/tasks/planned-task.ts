@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { sequenceTokens } from "../../shared/codec/train-sequence.js";
 import { toFloat32, toInt32, toUint32 } from "../../shared/flow/arrays.js";
 import {
   Purpose,
@@ -9,6 +10,7 @@ import {
   Source,
   type TaskKey,
 } from "../../shared/gen/retort/v1/flow_pb.js";
+import { replyFault, replyTokens } from "../../shared/ml/models/architectures/sequence-inputs.js";
 import type { CompleteResults, SettledResults } from "./results-reader.js";
 
 /** A prompt as the learner sent it. */
@@ -31,6 +33,8 @@ export interface PlannedTask {
   readonly samplesPerPrompt: number;
   readonly source: Source;
   readonly maxNewTokens: number;
+  /** Most tokens of an environment's answers to a sample; 0 where none answers. */
+  readonly maxReplyTokens: number;
   /** Policy versions that may have sampled its tokens. */
   readonly versions: { readonly min: number; readonly max: number };
   readonly teacher: string;
@@ -116,10 +120,20 @@ function sequenceFault(sequence: Sequence, planned: PlannedTask): string | undef
     if (ids.length < 1 || ids.length > planned.maxNewTokens)
       return `a completion has ${ids.length} tokens; 1 to ${planned.maxNewTokens} were asked for`;
     if (ids.some((id) => id < 0)) return "a completion has a negative token id";
+    const replies = repliesFault(sequence, planned);
+    if (replies) return replies;
     return planned.source === Source.STUDENT ? sampledFault(sequence, ids.length, planned) : undefined;
   } catch (error) {
     return (error as Error).message;
   }
+}
+
+function repliesFault(sequence: Sequence, { maxReplyTokens }: PlannedTask): string | undefined {
+  const text = sequenceTokens(sequence);
+  const [fault, tokens] = [replyFault(text), replyTokens(text)];
+  if (fault) return fault;
+  if (text.replies?.some(({ ids }) => ids.some((id) => id < 0))) return "a reply has a negative token id";
+  return tokens > maxReplyTokens ? `its replies have ${tokens} tokens; at most ${maxReplyTokens} were asked for` : undefined;
 }
 
 function sampledFault(sequence: Sequence, tokens: number, { versions, signal, key }: PlannedTask): string | undefined {

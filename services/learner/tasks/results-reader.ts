@@ -49,6 +49,8 @@ export interface WaitOptions {
   readonly spoilt?: (rollout: Rollout, task: number) => boolean;
   /** Told what is missing after 30 seconds, and again each time the wait has doubled. */
   readonly waiting?: (missing: string, seconds: number) => void;
+  /** Told at each look of the tasks that aren't settled, with what has arrived. */
+  readonly open?: (tasks: readonly { readonly task: number; readonly results: TaskResults }[]) => void;
   /** Told of each arrival: how many tasks are settled, and what is missing of the others. */
   readonly progress?: (settled: number, tasks: number, missing: string) => void;
 }
@@ -123,7 +125,7 @@ export class ResultsReader {
   async wait(
     step: string,
     tasks: number,
-    { timeoutMs, interrupted, spoilt, waiting, progress }: WaitOptions,
+    { timeoutMs, interrupted, spoilt, waiting, open, progress }: WaitOptions,
   ): Promise<SettledResults[] | undefined> {
     const started = Date.now();
     let tellAfterMs = patienceMs;
@@ -143,6 +145,7 @@ export class ResultsReader {
           .map(({ n, what }) => `${n} ${what}`)
           .join(", "),
       );
+      open?.(found.flatMap((results, task) => (isSettled(results, task) ? [] : [{ task, results }])));
       if (found.every(isSettled)) return found;
       const waitedMs = Date.now() - started;
       if (waitedMs > timeoutMs)

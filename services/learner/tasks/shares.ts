@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { defined } from "../../shared/base/defined.js";
 import type { Item } from "../../shared/codec/examples.js";
@@ -8,7 +8,9 @@ import { taskSeed } from "../../shared/flow/prompts/plan.js";
 import { publishTasks } from "../../shared/flow/prompts/publish-task.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import type { ResolvedRun, SamplingSettings } from "../../shared/flow/runs/resolve.js";
+import type { ConversationSchema } from "../../shared/gen/retort/v1/conversation_pb.js";
 import { type PromptSchema, type PromptTask, PromptTaskSchema, type SignalSpecSchema } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { WireConversation } from "../../shared/ml/text/conversation.js";
 import type { PlannedPrompt, PlannedTask } from "./planned-task.js";
 
 /** A signal as records are made with it. */
@@ -85,6 +87,13 @@ export async function publishShares(
   await publishTasks(streams, tasks, promptsTogether);
 }
 
+/** As a record has it. What a template is given is JSON. */
+const recordOf = ({ messages, chatTemplateKwargs, ...rest }: WireConversation): MessageInitShape<typeof ConversationSchema> => ({
+  ...rest,
+  messages: [...messages],
+  ...(chatTemplateKwargs && { chatTemplateKwargs: chatTemplateKwargs as JsonObject }),
+});
+
 function taskOf(
   run: ResolvedRun,
   { items, teacher, signal }: Share,
@@ -93,9 +102,16 @@ function taskOf(
   sampler: string,
 ): PromptTask {
   const prompts = planned.map(({ row, ids, teacherPromptIds, teacherEndId }, i): MessageInitShape<typeof PromptSchema> => {
-    const { promptText, reference } = items[i]!;
+    const { promptText, reference, conversation } = items[i]!;
     const own = teacherPromptIds && defined({ teacherPromptIds: toRecord(teacherPromptIds), teacherEndId });
-    return { index: row, ids: toRecord(ids), text: promptText, reference, ...own };
+    return {
+      index: row,
+      ids: toRecord(ids),
+      text: promptText,
+      reference,
+      ...own,
+      ...(conversation && { conversation: recordOf(conversation) }),
+    };
   });
   return create(PromptTaskSchema, {
     ...{ key, prompts, samplesPerPrompt, sampling, sampler, teacher, signal, rewarded },

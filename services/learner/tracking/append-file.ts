@@ -21,10 +21,10 @@ export class AppendFile {
   }
 
   /**
-   * Opens a file to go on behind its first bytes. The file becomes another one of that name: whoever still has it open, a learner
+   * Opens a file to go on behind its first bytes. The file becomes another one of that name: a process that still has it open, a learner
    * that was replaced, writes into the old one.
    *
-   * @param keep how many bytes stay; 0 begins anew
+   * @param keep how many bytes stay; 0 begins an empty file
    */
   static async open(path: string, keep: number): Promise<AppendFile> {
     const temporary = `${path}.${process.pid}.tmp`;

@@ -35,6 +35,7 @@ export const byLambda = (measure: string, label: string, name: string): Figure =
   x: "",
   y: label,
   percent: true,
+  ordered: true,
   series: lambdas.map((lambda) => ({
     name: `λ=${lambda}`,
     points: divergenceNames.map((divergence) => ({ arm: gkdName(divergence, lambda), x: divergence, y: measure })),

@@ -34,6 +34,7 @@ const tradeOff = (quality: string, label: string, percent: boolean) => ({
   name: "diversity",
   title: "Quality against diversity over evaluation temperature, on-policy",
   kind: "lines" as const,
+  ordered: true,
   x: "Self-BLEU (less is more diverse)",
   y: label,
   percent,

@@ -40,6 +40,7 @@ export const rlExperiment: Experiment = {
           y: "reward",
           percent: true,
           logX: true,
+          ordered: true,
           series: alphas.map((alpha) => ({
             name: nameOf(alpha),
             scatter: true,

@@ -125,8 +125,24 @@ export const instructions: Recipe = {
   sizes: "Sizes were chosen by the SFT student's accuracy alone (first try: 22 % greedy on held-out instances).",
 };
 
+/** Sums that are done step by step with a tool: several turns each. */
+export const toolUse: Recipe = {
+  name: "tool-use",
+  task: "tool-use",
+  train: 1500,
+  sft: 150,
+  variants: 2,
+  maxNewTokens: 60,
+  maxPositions: 256,
+  judge: "exact_match",
+  environment: { kind: "calculator", maxTurns: 6, maxReplyTokens: 60 },
+  teacher: { ...teacher, steps: 2000 },
+  student: { ...student, steps: 1000 },
+  sizes: "",
+};
+
 /** Every recipe, for checks. */
-export const recipes: readonly Recipe[] = [calculator, gridNav, instructions, names, num2words, summaries];
+export const recipes: readonly Recipe[] = [calculator, gridNav, instructions, names, num2words, summaries, toolUse];
 
 /**
  * How students train, the same in every experiment on a task, so that experiments share their runs. The learning rate is that

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { optionalPackage } from "../../shared/base/optional-package.js";
 import type { Figure, Series } from "../plan/experiment.js";
 import type { AnalysedPart } from "./analyse.js";
+import { type Palette, paletteOf } from "./palette.js";
 import type { Estimate } from "./statistics.js";
 
 const [width, height] = [720, 420];
@@ -32,10 +33,11 @@ export async function openCharts(): Promise<Charts> {
   return {
     drawFigure: (figure, part) => {
       const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
-      chart.setOption(figure.kind === "bars" ? bars(figure, part) : lines(figure, part));
+      const { option, palette } = figure.kind === "bars" ? bars(figure, part) : lines(figure, part);
+      chart.setOption(option);
       const svg = chart.renderToSVGString();
       chart.dispose();
-      return svg;
+      return palette.adaptive(svg);
     },
     toPng: (svg) => {
       const image = new Resvg(svg, {
@@ -48,45 +50,94 @@ export async function openCharts(): Promise<Charts> {
   };
 }
 
-const common = ({ title, series }: Figure) => ({
+/** What a chart is drawn of. */
+interface Sheet {
+  readonly figure: Figure;
+  readonly palette: Palette;
+  /** Names stand beside what they name. */
+  readonly direct: boolean;
+}
+
+const text = (color: string, fontSize: number) => ({ color, fontSize, fontFamily });
+
+const common = ({ figure: { title, series }, palette, direct }: Sheet) => ({
   animation: false,
-  backgroundColor: "#fff",
+  backgroundColor: palette.ground,
+  color: [...palette.series],
   textStyle: { fontFamily },
-  title: { text: title, left: 8, top: 6, textStyle: { fontSize: 15, fontFamily } },
-  legend: { top: 34, left: 8, itemGap: 26, show: series.length > 1, textStyle: { fontFamily } },
-  grid: { top: series.length > 5 ? 104 : 84, left: 76, right: 28, bottom: 64 },
+  title: { text: title, left: 8, top: 6, textStyle: text(palette.ink, 15) },
+  legend: { top: 34, left: 8, itemGap: 26, show: !direct && series.length > 1, textStyle: text(palette.ink, 12) },
+  grid: { top: direct || series.length < 2 ? 48 : series.length > 5 ? 104 : 84, left: 76, right: 28, bottom: 64 },
 });
 
-const axis = (name: string, gap: number) => ({ name, nameLocation: "middle" as const, nameGap: gap, nameTextStyle: { fontFamily } });
+function axis(name: string, gap: number, { soft, grid }: Palette) {
+  return {
+    ...{ name, nameLocation: "middle" as const, nameGap: gap, nameTextStyle: text(soft, 12) },
+    axisLabel: text(soft, 12),
+    axisLine: { lineStyle: { color: soft } },
+    axisTick: { lineStyle: { color: soft } },
+    splitLine: { lineStyle: { color: grid } },
+  };
+}
+
 const scaled = (value: number, percent: boolean | undefined): number => (percent ? 100 * value : value);
 
-function valueAxis({ y, percent }: Figure) {
-  return { type: "value" as const, scale: true, ...axis(percent ? `${y}, %` : y, 52) };
+function valueAxis({ figure: { y, percent }, palette }: Sheet) {
+  return { type: "value" as const, scale: true, ...axis(percent ? `${y}, %` : y, 52, palette) };
 }
+
+/** Room for a name at the right, in pixels. */
+const roomOf = (names: readonly string[]): number => 16 + 7.2 * Math.max(...names.map(({ length }) => length));
 
 function lines(figure: Figure, part: AnalysedPart) {
   const drawn = figure.series.map((one) => ({ one, points: pointsOf(one, part) })).filter(({ points }) => points.length > 0);
-  return {
-    ...common(figure),
-    xAxis: { type: figure.logX ? ("log" as const) : ("value" as const), scale: true, ...axis(figure.x, 30) },
-    yAxis: valueAxis(figure),
-    series: drawn.flatMap(({ one, points }) => [
-      {
+  const sheet = { figure, palette: paletteOf(drawn.length, figure.ordered ?? false), direct: true };
+  const { palette } = sheet;
+  const named = drawn.length > 1;
+  const { grid, ...rest } = common(sheet);
+  const option = {
+    ...rest,
+    grid: { ...grid, right: named ? Math.max(28, roomOf(drawn.map(({ one }) => one.name))) : grid.right },
+    xAxis: { type: figure.logX ? ("log" as const) : ("value" as const), scale: true, ...axis(figure.x, 30, palette) },
+    yAxis: valueAxis(sheet),
+    series: drawn.flatMap(({ one, points }, i) => {
+      const color = cycled(palette, i);
+      const label = {
+        show: named,
+        position: "right" as const,
+        formatter: one.name,
+        distance: 8,
+        ...text(figure.ordered ? palette.ink : color, 12),
+      };
+      const data = points.map(({ x, y }) => [x, scaled(y.mean, figure.percent)]);
+      const common = {
         name: one.name,
-        type: one.scatter ? ("scatter" as const) : ("line" as const),
+        symbol: "circle",
         symbolSize: 7,
-        data: points.map(({ x, y }) => [x, scaled(y.mean, figure.percent)]),
-      },
-      whiskers(
-        one.name,
-        points.map(({ x, y }) => [x, ...ends(y, figure.percent)]),
-      ),
-    ]),
+        data,
+        itemStyle: { color, opacity: 1 },
+        labelLayout: { moveOverlap: "shiftY" as const },
+      };
+      return [
+        one.scatter
+          ? { ...common, type: "scatter" as const, label }
+          : { ...common, type: "line" as const, lineStyle: { color, width: 2 }, endLabel: label },
+        whiskers(
+          one.name,
+          color,
+          points.map(({ x, y }) => [x, ...ends(y, figure.percent)]),
+        ),
+      ];
+    }),
   };
+  return { option, palette };
 }
 
 /** Widths of bars, shares of a bar and of a group; the whiskers must agree with them. */
 const layout = { barGap: "20%", barCategoryGap: "24%" } as const;
+
+/** Letters of a name that fits below its bar. */
+const shortName = 6;
 
 function bars(figure: Figure, part: AnalysedPart) {
   const found = figure.series
@@ -97,27 +148,38 @@ function bars(figure: Figure, part: AnalysedPart) {
     .filter(({ values }) => values.size > 0);
   const names = [...new Set(figure.series.flatMap(({ points }) => points.map(({ x }) => String(x))))];
   const shown = names.filter((x) => found.some(({ values }) => values.has(x)));
-  return {
-    ...common(figure),
-    xAxis: { type: "category" as const, data: shown, ...axis(figure.x, 44), axisLabel: { interval: 0, fontFamily, fontSize: 11 } },
-    yAxis: { ...valueAxis(figure), scale: false },
-    series: [
-      ...found.map(({ name, values }) => ({
-        name,
-        type: "bar" as const,
-        ...layout,
-        data: shown.map((x) => optional(values.get(x), ({ mean }) => scaled(mean, figure.percent)) ?? null),
-      })),
-      ...found.map(({ name, values }, i) =>
+  const direct = found.length > 1 && found.every(({ name }) => name.length <= shortName);
+  const sheet = { figure, palette: paletteOf(found.length, figure.ordered ?? false), direct };
+  const { palette } = sheet;
+  const across = axis(figure.x, direct ? 54 : 44, palette);
+  const option = {
+    ...common(sheet),
+    xAxis: {
+      ...{ type: "category" as const, data: shown, ...across },
+      axisLabel: { ...text(palette.ink, 11), interval: 0, margin: direct ? 26 : 8 },
+    },
+    yAxis: { ...valueAxis(sheet), scale: false },
+    series: found.flatMap(({ name, values }, i) => {
+      const bar = { index: i, count: found.length };
+      return [
+        {
+          ...{ name, type: "bar" as const, ...layout, itemStyle: { color: cycled(palette, i) } },
+          data: shown.map((x) => optional(values.get(x), ({ mean }) => scaled(mean, figure.percent)) ?? null),
+        },
         whiskers(
           name,
+          palette.ink,
           shown.flatMap((x, at) => optional(values.get(x), (value) => [[at, ...ends(value, figure.percent)]]) ?? []),
-          { index: i, count: found.length },
+          bar,
         ),
-      ),
-    ],
+        ...(direct ? [belowBars(name, shown.length, bar, palette.soft)] : []),
+      ];
+    }),
   };
+  return { option, palette };
 }
+
+const cycled = ({ series }: Palette, i: number): string => series[i % series.length] ?? "";
 
 const entryOf = (x: string, value: Estimate | undefined): [string, Estimate][] => (value && !Number.isNaN(value.mean) ? [[x, value]] : []);
 
@@ -140,19 +202,26 @@ function ends({ mean, standardError }: Estimate, percent: boolean | undefined): 
   return [scaled(mean - error, percent), scaled(mean + error, percent)];
 }
 
+/** Which bar of how many in a group. */
+interface Bar {
+  readonly index: number;
+  readonly count: number;
+}
+
 interface Drawing {
   value(dimension: number): number;
   coord(point: readonly number[]): number[];
-  visual(name: "color"): string;
   barLayout(options: typeof layout & { readonly count: number }): readonly { readonly offsetCenter: number }[];
 }
+
+const centreOf = (api: Drawing, { index, count }: Bar): number => api.barLayout({ ...layout, count })[index]?.offsetCenter ?? 0;
 
 /**
  * A vertical line from one end of the error to the other at each point.
  *
- * @param bar which bar of how many in a group it belongs to; absent for points of a line
+ * @param bar which one it belongs to; absent for points of a line
  */
-function whiskers(name: string, data: readonly (readonly number[])[], bar?: { readonly index: number; readonly count: number }) {
+function whiskers(name: string, stroke: string, data: readonly (readonly number[])[], bar?: Bar) {
   return {
     name,
     type: "custom" as const,
@@ -162,9 +231,24 @@ function whiskers(name: string, data: readonly (readonly number[])[], bar?: { re
     renderItem: (_: unknown, api: Drawing) => {
       const [at = Number.NaN, low] = api.coord([api.value(0), api.value(1)]);
       const [, high] = api.coord([api.value(0), api.value(2)]);
-      const x = at + (bar ? api.barLayout({ ...layout, count: bar.count })[bar.index]!.offsetCenter : 0);
-      const style = { stroke: bar ? "#333" : api.visual("color"), lineWidth: 1.5 };
-      return { type: "line" as const, shape: { x1: x, y1: low, x2: x, y2: high }, style };
+      const x = at + (bar ? centreOf(api, bar) : 0);
+      return { type: "line" as const, shape: { x1: x, y1: low, x2: x, y2: high }, style: { stroke, fill: "none", lineWidth: 1.5 } };
+    },
+  };
+}
+
+/** The name of a series below each of its bars, above those of the groups. */
+function belowBars(name: string, groups: number, bar: Bar, fill: string) {
+  return {
+    name,
+    type: "custom" as const,
+    data: Array.from({ length: groups }, (_, i) => [i, 0]),
+    encode: { x: 0, y: [] },
+    clip: false,
+    renderItem: (_: unknown, api: Drawing) => {
+      const [at = Number.NaN] = api.coord([api.value(0), 0]);
+      const style = { text: name, fill, font: `10px ${fontFamily}`, align: "center" as const, verticalAlign: "top" as const };
+      return { type: "text" as const, x: at + centreOf(api, bar), y: height - 64 + 8, style };
     },
   };
 }

@@ -169,7 +169,7 @@ export class RetortError extends Error {
 }
 
 /** A problem in one line: its place as editors and terminals link it, its field, what is wrong. */
-function problemText({ fieldPath, description, place }: Problem): string {
+export function problemText({ fieldPath, description, place }: Problem): string {
   const said = fieldPath === "" ? description : `${fieldPath}: ${description}`;
   return place ? `${place.file}:${place.line}:${place.column}: ${said}` : said;
 }

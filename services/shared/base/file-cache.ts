@@ -22,7 +22,7 @@ interface Entry {
 const digestBytes = 32;
 /** What is freed beyond the need, so that not every entry scans the directory. */
 const freeShare = 0.1;
-/** A full cache is looked through again after so long; a temporary file is somebody's no longer after so long. */
+/** A full cache is looked through again after so long; a temporary file is abandoned after so long. */
 const rescanMs = 30_000;
 const abandonedMs = 3_600_000;
 
@@ -32,7 +32,7 @@ const abandonedMs = 3_600_000;
  * share a directory.
  *
  * When it is full, entries that no process has used since this one started make room, the longest unused first. An entry
- * that was used since stays, and the new one is not stored: whoever goes over the same data again and again finds what
+ * that was used since stays, and the new one is not stored: a process that goes over the same data again and again finds what
  * fits each time, where least-recently-used alone would find nothing.
  */
 export class FileCache {

@@ -18,6 +18,15 @@ export class SpelledNumber {
   }
 }
 
+/** The JSON text of a value, with numbers spelled as they were; keys without a value are left out. */
+export function writeJson(value: unknown): string {
+  if (value instanceof SpelledNumber || typeof value === "bigint") return String(value);
+  if (Array.isArray(value)) return `[${value.map((item) => writeJson(item ?? null)).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const pairs = Object.entries(value).filter(([, item]) => item !== undefined);
+  return `{${pairs.map(([key, item]) => `${JSON.stringify(key)}:${writeJson(item)}`).join(",")}}`;
+}
+
 /** Finds what may be a number that JavaScript would respell; a number within a string only costs time. */
 const mayRespell = /(?:^|[:[,\s])(?:-?\d{16,}|-?\d+[.eE]|-0)/;
 

@@ -24,7 +24,7 @@ child.once("error", ({ message }) => {
 });
 child.once("exit", (code, signal) => {
   if (signal === null) process.exit(code ?? 1);
-  // The reason is to be seen by whoever waits for the keeper.
+  // The process that waits for the keeper must see the reason.
   for (const one of ["SIGHUP", "SIGINT", "SIGTERM"] as const) process.removeAllListeners(one);
   process.kill(process.pid, signal);
 });

@@ -215,7 +215,7 @@ async function readPort(directory: string, gone: AbortSignal): Promise<{ url: st
         .catch(() => undefined));
     if (url) return { url, pid: Number(portsFile.exec(name)?.[1]) };
   }
-  // Whoever saw it go says why.
+  // The caller that saw it end says why.
   if (gone.aborted) return new Promise(() => {});
   throw new RetortError("DeadlineExceeded", `nats-server did not say within ${startTimeoutMs} ms which port it listens on`);
 }

@@ -13,7 +13,7 @@ export interface NatsPermissions {
 /** The users of a nats-server by name: one per role. */
 export type NatsUsers = Readonly<Record<string, NatsPermissions>>;
 
-/** Where a role receives answers; nobody else may listen there. */
+/** Where a role receives answers; no other role may listen there. */
 export const inboxOf = (user: string): string => `_INBOX_${user}`;
 
 const shortest = 16;

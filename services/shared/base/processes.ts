@@ -8,7 +8,7 @@ import { RetortError } from "./errors.js";
 
 const run = promisify(execFile);
 
-/** Whether a process of this id runs, whoever's it is. */
+/** Whether a process of this id runs, of any user. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -54,7 +54,7 @@ export async function runRole<S extends typeof processSettings>(
   const { host, logFormat, logLevel, graceMs } = settings;
   const log = createLog(role, { level: logLevel, format: logFormat });
   log.info({ settings: unlikeDefaults(schema, settings) }, "settings that are unlike their defaults");
-  const metrics = new Metrics(role);
+  const metrics = new Metrics(role, labelsOf(settings));
   const metricsEndpoint = metricsServer(metrics.registry, host, settings.metricsPort);
   let rpc: RpcServer | undefined;
   let parts: RoleParts | undefined;
@@ -92,6 +92,13 @@ export async function runRole<S extends typeof processSettings>(
   const finished = parts.finished ?? new Promise<void>(() => {});
   const over = settings.exitWithParent ? Promise.race([finished, parentGone()]) : finished;
   return runProcess(services, over, { log, graceMs, onStop: parts.onStop });
+}
+
+/** What every series of a process is labelled with: the run that it serves, and which of its teachers it is. */
+function labelsOf(settings: Readonly<Record<string, unknown>>): Record<string, string> {
+  const { run, teacher } = settings;
+  if (typeof run !== "string") return {};
+  return typeof teacher === "string" ? { run, teacher } : { run };
 }
 
 /** What is open to the network that should not be; undefined for a process that only this machine reaches. */

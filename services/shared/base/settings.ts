@@ -4,7 +4,8 @@ import { z } from "zod";
 import { RetortError } from "./errors.js";
 import { redactUrl } from "./redact-url.js";
 import { readRegularSync } from "./regular-files.js";
-import { mostYamlBytes, parseYaml } from "./yaml.js";
+import { parseYaml } from "./yaml.js";
+import { mostYamlBytes } from "./yaml-document.js";
 
 /** What every role's process is told. Units are in the names. */
 export const processSettings = z.strictObject({

@@ -15,7 +15,7 @@ export interface PoolOptions {
 
 /** Limits of one call. */
 export interface PoolCall {
-  /** The thread is ended, and made anew for others, when the work takes longer. */
+  /** The thread is ended, and replaced for others, when the work takes longer. */
   readonly timeoutMs: number;
   /** What is done, as the subject of "took longer than …". */
   readonly what: string;

@@ -44,7 +44,7 @@ export async function writeAtomically(
     }
     await rename(temporary, path);
   } catch (error) {
-    // A full disk must not stay full of what nobody can use.
+    // A full disk must not stay full of half a file.
     await rm(temporary, { force: true });
     throw error;
   }

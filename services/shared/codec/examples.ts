@@ -3,6 +3,7 @@ import { defined } from "../base/defined.js";
 import { RetortError } from "../base/errors.js";
 import { found } from "../base/found.js";
 import type { Row } from "../flow/prompts/row.js";
+import { toWire, type WireConversation } from "../ml/text/conversation.js";
 import type { EncodedExample, Encoder, Example } from "../ml/text/encoder.js";
 import { promptOfRow } from "./prompt-of-row.js";
 import type { TeacherReading, TeacherWords } from "./teacher-words.js";
@@ -22,6 +23,8 @@ export interface Item {
   readonly teacherPromptIds?: Int32Array;
   /** Of a teacher with its own tokenizer: what ends a completion, in its tokens; absent where nothing does. */
   readonly teacherEndId?: number;
+  /** What `promptIds` say, where an environment answers the student. */
+  readonly conversation?: WireConversation;
 }
 
 /** A row in tokens, or why it has none. */
@@ -32,8 +35,13 @@ export type Outcome =
 /** Rows that are encoded together: enough for one round trip to the tokenizer to pay, few enough to be gone again soon. */
 const batchRows = 2048;
 
-/** Every row in tokens, or why it has none; nothing is thrown for a row. */
-export function outcomesOf(rows: readonly Row[], encoder: Encoder, reading: TeacherReading = {}): Outcome[] {
+/**
+ * Every row in tokens, or why it has none; nothing is thrown for a row.
+ *
+ * @param reading what teachers read; by default the students' prompts
+ * @param answerRole the role in which an environment answers the student, where one does: items then have their conversations
+ */
+export function outcomesOf(rows: readonly Row[], encoder: Encoder, reading: TeacherReading = {}, answerRole?: string): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let start = 0; start < rows.length; start += batchRows) {
     const batch = rows.slice(start, start + batchRows);
@@ -41,7 +49,22 @@ export function outcomesOf(rows: readonly Row[], encoder: Encoder, reading: Teac
     for (const [i, encoded] of encoder.examples(batch.map(exampleOf)).entries())
       outcomes.push(outcomeOf(batch[i]!, encoded, forTeachers[i]));
   }
-  return outcomes;
+  return answerRole === undefined ? outcomes : outcomes.map((outcome) => withConversation(outcome, encoder, answerRole));
+}
+
+/** An item with its conversation, or why no environment can answer it. */
+function withConversation(outcome: Outcome, encoder: Encoder, answerRole: string): Outcome {
+  const { row, item } = outcome;
+  if (!item) return outcome;
+  const conversation = encoder.conversationOf(promptOfRow(row));
+  if (!conversation)
+    return {
+      row,
+      refusal:
+        "the prompt is plain text, and an environment answers in the chat template: set data.chat: true, or give messages (data.messagesField)",
+    };
+  const refusal = encoder.replyRefusal(conversation, answerRole);
+  return refusal === undefined ? { row, item: { ...item, conversation: toWire(conversation) } } : { row, refusal };
 }
 
 /** What a row's teacher reads. */
@@ -114,8 +137,8 @@ export function refusalOf(outcomes: readonly Outcome[]): string | undefined {
 }
 
 /** Every row in tokens. @throws InvalidArgument naming the rows that cannot be encoded, and why the first one cannot */
-export function itemsOf(rows: readonly Row[], encoder: Encoder, reading?: TeacherReading): Item[] {
-  const outcomes = outcomesOf(rows, encoder, reading);
+export function itemsOf(rows: readonly Row[], encoder: Encoder, reading?: TeacherReading, answerRole?: string): Item[] {
+  const outcomes = outcomesOf(rows, encoder, reading, answerRole);
   const refusal = refusalOf(outcomes);
   if (refusal) throw new RetortError("InvalidArgument", refusal, { fieldPath: "data.path" });
   return outcomes.flatMap(({ item }) => item ?? []);

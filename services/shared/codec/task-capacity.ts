@@ -14,6 +14,8 @@ export interface RecordSize {
   readonly teacherPromptTokens: number;
   /** Whether some teacher answers in tokens of its own. */
   readonly ownTokens?: boolean;
+  /** Most tokens of an environment's answers to one sample; 0 where there is none. */
+  readonly replyTokens: number;
   /** Largest message that the NATS server takes. */
   readonly maxPayloadBytes: number;
 }
@@ -26,6 +28,10 @@ export const rolloutBytesPerToken = 16;
  * that may be one of the student's. A text that it cuts up smaller yet may be too large for a message, which is a recorded outcome.
  */
 const ownBytesPerToken = 8 * (4 + 2);
+
+/** Bytes of what a rollout carries beside its completion: ids of the teacher's own prompt, and an environment's answers, with their texts. */
+export const besideBytes = ({ teacherPromptTokens, replyTokens }: Pick<RecordSize, "teacherPromptTokens" | "replyTokens">): number =>
+  4 * teacherPromptTokens + 12 * replyTokens;
 
 /** Share of a message that the arrays may take; the rest is for texts and framing. */
 const payloadShare = 0.9;
@@ -40,13 +46,13 @@ export const promptsPerMessage = (perPromptBytes: number, { maxPayloadBytes }: P
  * @throws InvalidArgument if not even one prompt's do, with the way out
  */
 export function taskCapacity({ objective, samplesPerPrompt }: Phase, size: RecordSize): number {
-  const { vocabSize, hiddenSize, maxTokens, teacherPromptTokens, ownTokens, maxPayloadBytes } = size;
+  const { vocabSize, hiddenSize, maxTokens, ownTokens, maxPayloadBytes } = size;
   const { studentChooses, bytesPerToken } = signals[objective.signal];
   const inStudents = needsScore(objective) ? bytesPerToken(objective, { vocab: vocabSize, hidden: hiddenSize }) : 0;
   const perToken = ownTokens && needsScore(objective) ? Math.max(inStudents, ownBytesPerToken) : inStudents;
   // With the rollout's arrays travel the classes that the student chose.
   const rollout = rolloutBytesPerToken + (studentChooses ? 4 * objective.k : 0);
-  const perPrompt = samplesPerPrompt * Math.max(maxTokens * perToken, maxTokens * rollout + 4 * teacherPromptTokens);
+  const perPrompt = samplesPerPrompt * Math.max(maxTokens * perToken, maxTokens * rollout + besideBytes(size));
   const capacity = promptsPerMessage(perPrompt, size);
   if (capacity >= 1) return capacity;
   throw new RetortError(

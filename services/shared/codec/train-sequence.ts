@@ -9,10 +9,14 @@ import type { TrainSequence } from "../ml/training/batch.js";
 import type { Alignment } from "./align-score.js";
 import { type Every, fromScoreRecord, type ScoreContext } from "./score-record.js";
 
-/** A sequence's prompt and completion. @throws DataLoss naming the array that is missing or damaged, after `where` */
-export const sequenceTokens = ({ promptIds, completionIds }: Pick<Sequence, "promptIds" | "completionIds">, where = ""): SequenceText => ({
+/** A sequence's prompt, completion and replies. @throws DataLoss naming the array that is missing or damaged, after `where` */
+export const sequenceTokens = (
+  { promptIds, completionIds, replies }: Pick<Sequence, "promptIds" | "completionIds" | "replies">,
+  where = "",
+): SequenceText => ({
   promptIds: toInt32(promptIds, `${where}promptIds`),
   completionIds: toInt32(completionIds, `${where}completionIds`),
+  ...(replies.length > 0 && { replies: replies.map(({ at, ids }, i) => ({ at, ids: toInt32(ids, `${where}replies[${i}].ids`) })) }),
 });
 
 /**
@@ -72,14 +76,17 @@ export function trainSequence(records: SequenceRecords, where = ""): TrainSequen
   };
 }
 
-/** A sequence with only the first `tokens` of its completion; 0 keeps all of them. A span that is scored as one isn't cut. */
+/** A sequence with only the first `most` tokens of its completion; 0 keeps all of them. A span that is scored as one isn't cut. */
 export function firstTokens(sequence: TrainSequence, most: number): TrainSequence {
-  const { completionIds, samplerLogprobs, score, spans } = sequence;
+  const { replies, ...rest } = sequence;
+  const { completionIds, samplerLogprobs, score, spans } = rest;
   if (most === 0 || most >= completionIds.length) return sequence;
   const tokens = spans ? wholeSpans(spans.starts, most) : most;
+  const read = replies?.filter(({ at }) => at < tokens) ?? [];
   return {
-    ...sequence,
+    ...rest,
     completionIds: completionIds.subarray(0, tokens),
+    ...(read.length > 0 ? { replies: read } : {}),
     ...(samplerLogprobs ? { samplerLogprobs: samplerLogprobs.subarray(0, tokens) } : {}),
     ...(spans ? { spans: { ...spans, starts: spans.starts.subarray(0, tokens), words: spans.words.subarray(0, tokens) } } : {}),
     ...(score ? { score: firstRows(score, tokens, completionIds.length) } : {}),

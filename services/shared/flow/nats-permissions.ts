@@ -108,6 +108,8 @@ export const natsPermissions = {
   teacher: member("teacher", [
     ...take(streamNames.rollouts),
     ...take(streamNames.prompts),
+    // Which runs join a pool and leave it.
+    ...follow("KV_retort_runs"),
     ...writeRollouts,
     "retort.results.*.*.*.*.score",
     describeModel,

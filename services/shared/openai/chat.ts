@@ -1,7 +1,7 @@
 import { create, type JsonObject } from "@bufbuild/protobuf";
 import { RetortError } from "../base/errors.js";
 import { chatOfCall } from "../flow/runs/chat.js";
-import { type Conversation, ConversationSchema } from "../gen/retort/v1/student_pb.js";
+import { type Conversation, ConversationSchema } from "../gen/retort/v1/conversation_pb.js";
 import { type Answer, checkModel, headOf, usageOf } from "./answer.js";
 import { within } from "./completions.js";
 import { type ClassLogprob, tokenLogprobs } from "./logprobs.js";

@@ -1,10 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../base/errors.js";
-import { toInt32, toRecord } from "../flow/arrays.js";
 import { sampleSeed } from "../flow/prompts/plan.js";
 import { samplePieces } from "../flow/rollouts/sample-stream.js";
-import { ArraySchema, FinishReason } from "../gen/retort/v1/flow_pb.js";
+import { FinishReason } from "../gen/retort/v1/flow_pb.js";
 import { SampleRequestSchema } from "../gen/retort/v1/student_pb.js";
 import type { ServedModel } from "./served-model.js";
 import { StopFilter } from "./stops.js";
@@ -82,16 +81,16 @@ export async function* write(
     })),
   );
   const request = create(SampleRequestSchema, {
-    prompts: prompts.map((ids) => ({ input: { case: "ids" as const, value: toRecord(ids) } })),
+    prompts: prompts.map((ids) => ({ input: { case: "tokenIds" as const, value: { ids: [...ids] } } })),
     samplesPerPrompt: samples,
     seed,
   });
   const sampling = { temperature, topP, topK, maxNewTokens: writing.maxTokens };
-  for await (const { prompt = 0, sample = 0, ids, text = "", finish } of samplePieces(model, request, sampling, sampleSeed, signal)) {
+  for await (const { prompt = 0, sample = 0, tokenIds, text = "", finish } of samplePieces(model, request, sampling, sampleSeed, signal)) {
     const one = all[prompt * samples + sample];
     if (!one || one.written.finish) continue;
     const { written, filter } = one;
-    if (ids) written.ids.push(...toInt32(create(ArraySchema, ids), "ids"));
+    written.ids.push(...(tokenIds ?? []));
     const passed = filter.push(text);
     const fresh = finish !== undefined && !filter.stopped ? passed + filter.end() : passed;
     written.text += fresh;

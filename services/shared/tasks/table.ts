@@ -8,10 +8,11 @@ import { num2words } from "./num2words.js";
 import { num2wordsWords } from "./num2words-words.js";
 import { summaries } from "./summaries.js";
 import type { GeneratedTask } from "./task.js";
+import { toolUse } from "./tool-use.js";
 
 /** The tasks that Retort makes itself, by name. */
 export const tasks: Readonly<Record<string, GeneratedTask>> = Object.fromEntries(
-  [calculator, gridNav, heldOutInstructions, instructions, mirrored, names, num2words, num2wordsWords, summaries].map((task) => [
+  [calculator, gridNav, heldOutInstructions, instructions, mirrored, names, num2words, num2wordsWords, summaries, toolUse].map((task) => [
     task.name,
     task,
   ]),

@@ -10,6 +10,12 @@ export interface Example {
   readonly hint?: string;
 }
 
+/** One turn of a conversation: what comes before it, and what the assistant says. */
+export interface TurnRow {
+  readonly prompt: readonly { readonly role: string; readonly content: string }[];
+  readonly completion: string;
+}
+
 /** A task that Retort makes itself. Everything about it is a pure function of its own fixed seed. */
 export interface GeneratedTask {
   readonly name: string;
@@ -24,6 +30,12 @@ export interface GeneratedTask {
   readonly vary?: (example: Example, variant: number) => string;
   /** Wrong completion number `variant` of an example, of the kind that a model may write. Absent where nothing asks for it. */
   readonly corrupt?: (example: Example, variant: number) => string;
+  /**
+   * The turns in which an example is solved, for tasks whose answer takes several: each is a row. Absent where it takes one.
+   *
+   * @param slips share of the turns before which a wrong one stands that is nobody's completion: what is learnt is to go on from there
+   */
+  readonly turns?: (example: Example, slips: number, variant: number) => readonly TurnRow[];
   /** How right a completion is, in [0, 1], whatever the reference says: what reward `task` pays. */
   readonly check: (prompt: string, completion: string) => number;
 }

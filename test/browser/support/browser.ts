@@ -23,6 +23,10 @@ export function findChromium(): string | undefined {
 /** How a page is looked at. */
 export type Theme = "light" | "dark";
 
+/** How pages are looked at: themes, and widths of windows. */
+export const shotThemes: readonly Theme[] = ["light", "dark"];
+const widths: readonly number[] = [390, 1280, 2560];
+
 /** A page in a real browser, with everything that went wrong in it. */
 export class Visitor {
   readonly browser: Browser;
@@ -53,6 +57,18 @@ export class Visitor {
     await this.page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
   }
 
+  /** Takes pictures of a place at every width, light and dark; nothing may be wider than its window, and axe-core finds nothing. */
+  async look(url: string, selector: string, name: string): Promise<void> {
+    for (const theme of shotThemes)
+      for (const width of widths) {
+        await this.visit(url, selector, width, theme);
+        await this.shoot(`${name}-${width}-${theme}`);
+        // What axe-core looks at doesn't change above this width, and takes long.
+        const found = width < 2560 ? await this.violations() : [];
+        expect([width, theme, await this.overflow(), found]).toEqual([width, theme, 0, []]);
+      }
+  }
+
   /** What axe-core finds, one line per rule. */
   async violations(): Promise<string[]> {
     await this.page.evaluate(readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8"));
@@ -74,6 +90,25 @@ export class Visitor {
   /** Clicks the button of this text. */
   press(text: string): Promise<void> {
     return this.page.locator(`::-p-xpath(//button[normalize-space()='${text}'])`).click();
+  }
+
+  /** Writes a text into a field in the place of what stands there. */
+  async write(selector: string, text: string): Promise<void> {
+    await this.page.focus(selector);
+    await this.page.keyboard.down("Control");
+    await this.page.keyboard.press("a");
+    await this.page.keyboard.up("Control");
+    // As if it were pasted: a page learns of it by its events.
+    const client = await this.page.createCDPSession();
+    await client.send("Input.insertText", { text });
+    await client.detach();
+  }
+
+  /** Chooses an option of the select that is labelled so, by its value. */
+  async choose(label: string, value: string): Promise<void> {
+    const select = await this.page.waitForSelector(`::-p-xpath(//label[starts-with(normalize-space(), '${label}')]/select)`);
+    await select?.select(value);
+    await this.page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
   }
 
   /** Takes a picture for people to look at. */

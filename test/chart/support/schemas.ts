@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse as parseYaml } from "yaml";
@@ -17,6 +18,11 @@ const customResources = [
     "v0.85.0",
     "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
   ],
+  [
+    "github.com/prometheus-operator/prometheus-operator",
+    "v0.85.0",
+    "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+  ],
 ] as const;
 
 type Schema = { [key: string]: unknown };
@@ -26,7 +32,10 @@ interface Kind {
   readonly kind: string;
 }
 
-const directory = (): string => join(cacheDirectory(), `kubernetes-schemas-${kubernetes}`);
+const directory = (): string => {
+  const others = createHash("sha256").update(JSON.stringify(customResources)).digest("hex").slice(0, 8);
+  return join(cacheDirectory(), `kubernetes-schemas-${kubernetes}-${others}`);
+};
 
 /** What kubeconform is given as -schema-location. */
 export const schemaLocation = (): string => join(directory(), "{{.ResourceKind}}{{.KindSuffix}}.json");

@@ -1,4 +1,4 @@
-import { findGoTool, getGoTool, hasGo, helm, kubeconform } from "../../support/tools/go-tool.js";
+import { findGoTool, getGoTool, hasGo, helm, kubeconform, promtool } from "../../support/tools/go-tool.js";
 import { getSchemas } from "./schemas.js";
 
 /** Runs once before the chart's tests: gets what they check with. Building it beside other tests would starve those. */
@@ -11,4 +11,6 @@ export default async function setup(): Promise<void> {
   await getGoTool(helm);
   await getGoTool(kubeconform);
   await getSchemas();
+  if (!(await findGoTool(promtool)))
+    console.warn("no alert is made to ring: promtool is not on the PATH (Debian and Ubuntu have it in the package prometheus)");
 }

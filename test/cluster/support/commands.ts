@@ -36,6 +36,14 @@ export class Kubectl {
     return command("kubectl", ["-n", this.namespace, "apply", "-f", "-"], JSON.stringify(manifest));
   }
 
+  /** Asks a pod to leave as a drained node does; the API server refuses what a PodDisruptionBudget forbids. */
+  evict(pod: string): Promise<string> {
+    const name = pod.replace(/^pod\//, "");
+    const eviction = { apiVersion: "policy/v1", kind: "Eviction", metadata: { name, namespace: this.namespace } };
+    const path = `/api/v1/namespaces/${this.namespace}/pods/${name}/eviction`;
+    return command("kubectl", ["create", "--raw", path, "-f", "-"], JSON.stringify(eviction));
+  }
+
   /** Names of the objects of these kinds (`pods,jobs`) that a selector selects, as kind/name. */
   async names(kinds: string, selector = ""): Promise<string[]> {
     const printed = await this.run("get", kinds, "-o", "name", ...(selector ? ["-l", selector] : []));

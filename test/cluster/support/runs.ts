@@ -11,13 +11,13 @@ import type { Installation } from "./installation.js";
 const example = "/app/deploy/examples/num2words/test.yaml";
 
 /** A synchronous run with a teacher and a reward: every role has work, and equal runs give equal weights. */
-export const spec = (name: string, steps: number) =>
+export const spec = (name: string, steps: number, teacher = "model: models/teacher") =>
   parseSpec(
     `
 name: ${name}
 seed: 7
 student: { model: models/student }
-teachers: [{ model: models/teacher }]
+teachers: [{ ${teacher} }]
 data: { path: data/train.jsonl }
 rollouts: { maxStaleness: 0 }
 checkpoints: { everySteps: 5 }
@@ -34,7 +34,7 @@ roles: { student: { threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1
     example,
   );
 
-/** Starts a run that nobody waits for, and gives its id once it trains. */
+/** Starts a run, and returns its id once it trains. */
 export async function begin({ controller }: Installation, name: string): Promise<string> {
   const { run } = await controller.startRun({ spec: spec(name, 100_000) });
   for await (const { event } of controller.watchRun({ runId: run!.runId })) if (event!.event.case === "stepFinished") break;
@@ -55,9 +55,10 @@ export async function execute(
   name: string,
   steps: number,
   onEvent: (event: RunEvent, runId: string) => void = () => {},
+  teacher?: string,
 ): Promise<Watched> {
   const started = Date.now();
-  const { run } = await retried(() => controller.startRun({ spec: spec(name, steps) }));
+  const { run } = await retried(() => controller.startRun({ spec: spec(name, steps, teacher) }));
   const { runId } = run!;
   const events: RunEvent[] = [];
   let firstStepMs = Number.NaN;

@@ -81,7 +81,9 @@ describe("a program that uses only the protos", () => {
   });
 
   (curl ? it : it.skip)("is grpcurl, by reflection: the README's lines", async () => {
-    const lines = [...(await readFile("README.md", "utf8")).matchAll(/^ {4}(grpcurl .*(?:\n {6}.*)*)$/gm)].map(([, line]) => line!);
+    const lines = [...(await readFile("deploy/examples/clients/README.md", "utf8")).matchAll(/^ {4}(grpcurl .*(?:\n {6}.*)*)$/gm)].map(
+      ([, line]) => line!,
+    );
     expect(lines.length).toBe(5);
     for (const line of lines) {
       const [newest] = (await cluster.controller.listRuns({})).runs;

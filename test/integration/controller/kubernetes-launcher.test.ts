@@ -121,7 +121,7 @@ const setsOf = (runId: string): RoleSet[] => [
 
   it("tells once how a learner ended, with its last error, also when that was before it watched", async () => {
     await launcher().launch(runOf("failed"), setsOf("failed"));
-    await makePod(api, "failed", "learner", owner, { exitCode: 66, message: '{"level":60,"msg":"no such model"}' });
+    await makePod(api, { runId: "failed", role: "learner" }, owner, { exitCode: 66, message: '{"level":60,"msg":"no such model"}' });
     await finishJob(api, (await jobOf("failed"))!, "Failed");
     const exits = await watched();
     await eventually("the end is told", () => exits.some(({ set }) => set.runId === "failed"));
@@ -133,8 +133,11 @@ const setsOf = (runId: string): RoleSet[] => [
   it("tells of a role whose pods cannot work, as it happens", async () => {
     const exits = await watched();
     await launcher().launch(runOf("hopeless"), setsOf("hopeless"));
-    await makePod(api, "hopeless", "student", owner, { exitCode: 78, message: '{"level":60,"msg":"cuda is not available"}' });
-    await makePod(api, "hopeless", "reward", owner, { exitCode: 1, message: "" });
+    await makePod(api, { runId: "hopeless", role: "student" }, owner, {
+      exitCode: 78,
+      message: '{"level":60,"msg":"cuda is not available"}',
+    });
+    await makePod(api, { runId: "hopeless", role: "reward" }, owner, { exitCode: 1, message: "" });
     await eventually("the end is told", () => exits.some(({ set }) => set.runId === "hopeless"));
     expect(exits.filter(({ set }) => set.runId === "hopeless")).toMatchObject([
       { set: { role: "student" }, code: 78, message: "cuda is not available" },
@@ -143,9 +146,52 @@ const setsOf = (runId: string): RoleSet[] => [
 
   it("says why a pod does not start", async () => {
     await watched();
-    await makePod(api, "waiting", "teacher", owner, { waiting: "ErrImagePull", message: "not found" });
+    await makePod(api, { runId: "waiting", role: "teacher" }, owner, { waiting: "ErrImagePull", message: "not found" });
     await eventually("the delay is told", () => delays.some(({ runId }) => runId === "waiting"));
     expect(delays).toMatchObject([{ runId: "waiting", message: "pod waiting-teacher-0 does not start: ErrImagePull: not found" }]);
+  });
+
+  describe("a teacher that runs share", () => {
+    const shared = (runId: string, replicas: number, keepWarmMs = 100): RoleSet[] => [
+      { runId, role: "learner", replicas: 1 },
+      { runId, role: "teacher", teacher: "math", replicas, pool: { key: "abc", keepWarmMs } },
+    ];
+    const pool = () => cluster.read<V1Deployment>(kinds.deployment, "pool-abc");
+
+    it("has pods that the release owns, as many as one of its runs asks for, until the last one has left", async () => {
+      const launches = launcher();
+      await launches.launch(runOf("pooled"), shared("pooled", 1));
+      await launches.launch(runOf("pooling"), shared("pooling", 2));
+      const release = await cluster.read(kinds.configMap, owner);
+      const made = await pool();
+      expect(made!.metadata!.ownerReferences).toMatchObject([{ kind: "ConfigMap", uid: release!.metadata!.uid }]);
+      expect(made!.spec!.replicas).toBe(2);
+      expect(made!.spec!.template.spec!.containers[0]!.args).toEqual(["--role=teacher", "--pool=abc"]);
+      await launches.stop("pooling");
+      await launches.launch(runOf("pooled"), shared("pooled", 1));
+      expect((await pool())!.metadata!.uid).toBe(made!.metadata!.uid);
+      await launches.stop("pooled");
+      await eventually("its pods have gone", async () => (await pool()) === undefined);
+    });
+
+    it("whose pods cannot work ends all of its runs", async () => {
+      const launches = launcher();
+      const exits = await watched(() => {}, launches);
+      for (const runId of ["lost", "losing"]) await launches.launch(runOf(runId), shared(runId, 1));
+      await makePod(api, { role: "teacher", poolKey: "abc" }, owner, { exitCode: 66, message: '{"level":60,"msg":"no such model"}' });
+      const own = () => exits.filter(({ set }) => /^los/.test(set.runId));
+      await eventually("both ends are told", () => own().length >= 2);
+      expect(own().map(({ set, message }) => [set.runId, set.teacher, message])).toEqual([
+        ["lost", "math", "no such model"],
+        ["losing", "math", "no such model"],
+      ]);
+    });
+
+    it("goes when a new controller finds no run that uses it", async () => {
+      await launcher().launch(runOf("left"), shared("left", 1));
+      await launcher().watch({ ended: async () => {}, delayed: async () => {} });
+      await eventually("its pods have gone", async () => (await pool()) === undefined);
+    });
   });
 
   it("follows queues by KEDA where it is installed, from zero", async () => {
@@ -165,6 +211,21 @@ const setsOf = (runId: string): RoleSet[] => [
     expect((await studentsOf("scaled"))!.spec!.replicas).toBe(0);
     expect(await cluster.read(kinds.scaledObject, "scaled-student")).toMatchObject({
       spec: { scaleTargetRef: { name: "scaled-student" }, maxReplicaCount: 3 },
+    });
+    const launches = launcher({ monitor });
+    for (const [runId, replicas] of [["sum", 1] as const, ["summand", 4] as const])
+      await launches.launch(runOf(runId), [
+        { runId, role: "learner", replicas: 1 },
+        { runId, role: "teacher", teacher: "math", replicas, pool: { key: "def", keepWarmMs: 90_000 } },
+      ]);
+    const deployment = await cluster.read(kinds.deployment, "pool-def");
+    expect(await cluster.read(kinds.scaledObject, "pool-def")).toMatchObject({
+      metadata: { ownerReferences: [{ kind: "Deployment", uid: deployment!.metadata!.uid }] },
+      spec: {
+        maxReplicaCount: 4,
+        cooldownPeriod: 90,
+        advanced: { scalingModifiers: { formula: "queue_0 + queue_1 + queue_2 + queue_3" } },
+      },
     });
   });
 

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { end, spawnRole } from "../../../services/cli/local.js";
 import { whenServing } from "../../../services/shared/base/ready.js";
 import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
-import { toFloat32, toRecord } from "../../../services/shared/flow/arrays.js";
+import { toFloat32, toInt32, toRecord } from "../../../services/shared/flow/arrays.js";
 import { LearnerService } from "../../../services/shared/gen/retort/v1/learner_pb.js";
 import { type ScoreResponse, TeacherService } from "../../../services/shared/gen/retort/v1/teacher_pb.js";
 import { expectAllClose } from "../../support/jest/all-close.js";
@@ -174,6 +174,35 @@ describe("a teacher's Score and a learner's Step", () => {
     expect(none.reward).toBe(0.5);
     expect(group.gradientNorm).not.toBeCloseTo(none.gradientNorm, 3);
     expect((await loss("")).gradientNorm).toBeCloseTo(group.gradientNorm, 5);
+  });
+
+  it("are told, and tell, tokens as plain lists", async () => {
+    const [[prompt, completion]] = texts;
+    const listed = (ids: Int32Array) => ({ case: "tokenIds" as const, value: { ids: [...ids] } });
+    const sequences = [{ prompt: { input: listed(prompt) }, completion: listed(completion) }];
+    const { tokens } = await teacher.score({ sequences, signal: { ...full, kind: "sampled" } });
+    const { scores, tokens: packed } = await score({ kind: "sampled" });
+    expect(tokens[0]).toEqual(packed[0]);
+    expect(tokens[0]!.ids).toEqual([...completion]);
+    expect(tokens[0]!.logprobs).toEqual([...toFloat32(scores[0]!.logprobs, "logprobs")]);
+    expect((await score({ kind: "hidden" })).tokens.map(({ ids, logprobs }) => [ids.length, logprobs.length])).toEqual([
+      [5, 0],
+      [2, 0],
+    ]);
+
+    const request = { prompts: [{ input: listed(prompt) }], sampling: { maxNewTokens: 7 }, seed: 4n };
+    const written: { ids: number[]; logprobs: number[] } = { ids: [], logprobs: [] };
+    for await (const { piece } of teacher.sample({ request })) {
+      written.ids.push(...piece!.tokenIds);
+      written.logprobs.push(...piece!.tokenLogprobs);
+      if (piece!.ids) expect(piece!.tokenIds).toEqual([...toInt32(piece!.ids, "ids")]);
+      if (piece!.logprobs) expect(piece!.tokenLogprobs).toEqual([...toFloat32(piece!.logprobs, "logprobs")]);
+    }
+    expect(written.ids.length).toBeGreaterThan(0);
+    // The sampler's log-probabilities are the scorer's.
+    const again = [{ prompt: { input: listed(prompt) }, completion: listed(Int32Array.from(written.ids)) }];
+    const rescored = (await teacher.score({ sequences: again, signal: { ...full, kind: "sampled" } })).tokens[0]!;
+    expectAllClose(Float32Array.from(written.logprobs), Float32Array.from(rescored.logprobs), { rtol: 1e-4, atol: 1e-5 });
   });
 
   it.each<[string, (row: Float32Array) => void]>([

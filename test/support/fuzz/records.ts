@@ -34,6 +34,7 @@ export const planned: PlannedTask = {
   samplesPerPrompt: 2,
   source: Source.STUDENT,
   maxNewTokens: 3,
+  maxReplyTokens: 0,
   versions: { min: 2, max: 3 },
   teacher: "default",
   signal,

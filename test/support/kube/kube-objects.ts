@@ -6,8 +6,7 @@ import {
   type V1Job,
   type V1JobCondition,
 } from "@kubernetes/client-node";
-import { labelsOf } from "../../../services/controller/kubernetes/labels.js";
-import type { RoleSet } from "../../../services/controller/launch/launcher.js";
+import { labelsOf, nameOf, type PodSet } from "../../../services/controller/kubernetes/labels.js";
 import { type KubeApi, tokens } from "./kube-api.js";
 
 /** The owner of runs, and the rights that services/README.md lists, for the controller's token. */
@@ -47,14 +46,13 @@ export async function finishJob(api: KubeApi, { metadata }: V1Job, type: "Comple
 /** A pod of a role whose container has ended or waits, as a kubelet reports it. */
 export async function makePod(
   api: KubeApi,
-  runId: string,
-  role: RoleSet["role"],
+  set: PodSet,
   owner: string,
   what: { readonly message: string; readonly exitCode: number } | { readonly message: string; readonly waiting: string },
 ): Promise<void> {
   const core = api.config(tokens.admin).makeApiClient(CoreV1Api);
-  const [namespace, name] = ["default", `${runId}-${role}-0`];
-  const metadata = { name, labels: labelsOf({ runId, role }, owner) };
+  const [namespace, name] = ["default", `${nameOf(set)}-0`];
+  const metadata = { name, labels: labelsOf(set, owner) };
   const containers = [{ name: "retort", image: "retort:1" }];
   const body = await core.createNamespacedPod({ namespace, body: { metadata, spec: { containers } } });
   const now = new Date();
@@ -79,12 +77,16 @@ const scaledObjectSpec = {
     maxReplicaCount: integer,
     pollingInterval: integer,
     cooldownPeriod: integer,
+    advanced: {
+      type: "object",
+      properties: { scalingModifiers: { type: "object", properties: { formula: string, target: string } } },
+    },
     triggers: {
       type: "array",
       items: {
         type: "object",
         required: ["type", "metadata"],
-        properties: { type: string, metadata: { type: "object", additionalProperties: string } },
+        properties: { type: string, name: string, metadata: { type: "object", additionalProperties: string } },
       },
     },
   },

@@ -42,22 +42,24 @@ export class LocalCluster {
   readonly #streams: Streams;
   readonly #runs: RunStore;
 
-  private constructor(directory: string, service: LocalService, streams: Streams, runs: RunStore) {
+  private constructor(directory: string, service: LocalService, streams: Streams, runs: RunStore, token?: string) {
     this.directory = directory;
     this.#service = service;
     this.address = service.address;
     this.page = service.page;
-    this.controller = connectController(service.address);
+    this.controller = connectController(service.address, { token });
     this.#streams = streams;
     this.#runs = runs;
   }
 
-  static async start(): Promise<LocalCluster> {
+  /** @param token what the controller asks for; without it, nothing */
+  static async start(token?: string): Promise<LocalCluster> {
     const directory = await mkdtemp(join(tmpdir(), "retort-e2e-"));
+    if (token !== undefined) process.env.RETORT_TOKEN = token;
     const service = await startLocal({ dataDir: directory, port: 0, natsPort: 0, progress: (sentence) => console.log(sentence) });
     const login = service.natsLogins ? readLogin(service.natsLogins, "controller") : undefined;
     const streams = await Streams.connect({ url: service.nats, name: "test", login });
-    return new LocalCluster(directory, service, streams, await RunStore.open(streams));
+    return new LocalCluster(directory, service, streams, await RunStore.open(streams), token);
   }
 
   /** Starts a run and gives its id. */
@@ -89,6 +91,12 @@ export class LocalCluster {
     const found = (await this.#runs.registrations(runId)).filter((registration) => registration.role === role);
     const ports = found.map(({ metricsPort }) => metricsPort);
     return Promise.all(ports.map(async (port) => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()));
+  }
+
+  /** The metrics that the controller reports. */
+  async metricsOfController(): Promise<string> {
+    const [, port] = /"metricsPort":(\d+)/.exec(await readFile(join(this.directory, "controller.log"), "utf8")) ?? [];
+    return (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   }
 
   /** Gathers every sequence that students and learner send on, as they are; for tests of what flows. */

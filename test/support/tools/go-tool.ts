@@ -34,6 +34,14 @@ export const kubeconform: GoTool = {
   probe: ["-v", /v|development/],
 };
 
+/** Tries Prometheus' rules. Only found, never built: its module can't be installed by `go install`, and takes minutes to compile. */
+export const promtool: GoTool = {
+  name: "promtool",
+  package: "github.com/prometheus/prometheus/cmd/promtool",
+  version: "v0.315.1",
+  probe: ["--version", /promtool, version/],
+};
+
 /** A real S3 server over a directory. */
 export const versitygw: GoTool = {
   name: "versitygw",

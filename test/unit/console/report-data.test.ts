@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { FileSource } from "../../../services/console/source/file-source.js";
-import { readReportData, writeReportData } from "../../../services/console/source/report-data.js";
+import { type ReportData, readReportData, writeReportData } from "../../../services/console/source/report-data.js";
 import { ReadFiguresResponseSchema } from "../../../services/shared/gen/retort/v1/controller_pb.js";
-import { RunEventSchema, SamplesRecordedSchema } from "../../../services/shared/gen/retort/v1/events_pb.js";
+import { EvaluationFinishedSchema, RunEventSchema, SamplesRecordedSchema } from "../../../services/shared/gen/retort/v1/events_pb.js";
 import { RunSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 
 const sample = (prompt: string, reward: number, length: number, finished = true) => ({
@@ -11,8 +11,13 @@ const sample = (prompt: string, reward: number, length: number, finished = true)
   finished,
   tokens: Array<string>(length).fill("a"),
 });
-const data = {
-  about: [["at", "noon"]] as const,
+const data: ReportData = {
+  summary: {
+    title: "<both>",
+    paragraphs: ["one"],
+    models: [{ name: "teacher", facts: [["is", "large"]], evaluation: create(EvaluationFinishedSchema, { greedy: 1 }), aside: true }],
+  },
+  about: [["at", "noon"]],
   runs: [
     {
       run: create(RunSchema, { runId: "r", state: RunState.SUCCEEDED, message: "</script><b>" }),
@@ -53,6 +58,14 @@ describe("FileSource", () => {
     [{ firstStep: 9 }, []],
   ])("lists the samples that pass %j, newest first", async (filter, expected) => {
     expect(await prompts(filter)).toEqual(expected);
+  });
+
+  it("opens a summary, else the only run, else all beside each other", () => {
+    const run = (runId: string) => ({ ...data.runs[0]!, run: create(RunSchema, { runId }) });
+    const home = (runs: ReportData["runs"], summary?: ReportData["summary"]) => new FileSource({ about: [], summary, runs }).home;
+    expect(home(data.runs, data.summary)).toEqual(["summary"]);
+    expect(home([run("r")])).toEqual(["run", "r"]);
+    expect(home([run("r"), run("s")])).toEqual(["compare", "r,s"]);
   });
 
   it("gives the curves that are asked for, and names what it has when it hasn't a run", async () => {

@@ -13,10 +13,13 @@
 {{- fail "weights.store directory needs the data volume in the students' pods: add student to data.roles" -}}
 {{- end -}}
 {{- if and (ne $v.controller.service.type "ClusterIP") (not $v.token.existingSecret) (not (and $v.tls.existingSecret $v.tls.clientAuth)) -}}
-{{- fail (printf "controller.service.type %s lets anybody outside the cluster start runs: name a Secret with a token (token.existingSecret), or ask callers for certificates (tls.existingSecret, tls.clientAuth)" $v.controller.service.type) -}}
+{{- fail (printf "controller.service.type %s lets anyone outside the cluster start runs: name a Secret with a token (token.existingSecret), or ask callers for certificates (tls.existingSecret, tls.clientAuth)" $v.controller.service.type) -}}
 {{- end -}}
 {{- if and (ne $v.controller.service.type "ClusterIP") (not $v.tls.existingSecret) -}}
 {{- fail (printf "controller.service.type %s without TLS shows its callers' tokens to the network: name a Secret with a certificate (tls.existingSecret)" $v.controller.service.type) -}}
+{{- end -}}
+{{- if and (gt (int $v.controller.replicas) 1) (not $v.data.existingClaim) (not (has "ReadWriteMany" $v.data.accessModes)) -}}
+{{- fail (printf "controller.replicas is %d, and one node at a time mounts the data volume: give data.accessModes: [ReadWriteMany], with a storage class that has it, or an existing claim (data.existingClaim)" (int $v.controller.replicas)) -}}
 {{- end -}}
 {{- if $v.nats.enabled -}}
 {{- $name := ternary "maxFileStore" "size" (ne $v.nats.storage.maxFileStore "") -}}

@@ -1,24 +1,23 @@
-import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { found } from "../../../shared/base/found.js";
-import { optionalPackage } from "../../../shared/base/optional-package.js";
 import { checkOwnFile } from "../../../shared/base/own-file.js";
 import type { RunSpec } from "../../../shared/gen/retort/v1/run_spec_pb.js";
 import { inspectModel } from "../../../shared/ml/models/files/inspect-model.js";
 import { addCommand, print, wholeNumber } from "../../command.js";
 import type { ControllerClient } from "../../local.js";
 import { shrink } from "../../models/shrink.js";
+import { readRun } from "../../report/read-run.js";
+import { isReport, writeReport } from "../../report/write-report.js";
 import { readSpec } from "../../runs/runs.js";
 import { styleFor } from "../../terminal/style.js";
 import { textTable } from "../../terminal/text-table.js";
 import { compareAll, type Student } from "../compare.js";
-import { isReport } from "../page.js";
 import { runToEnd, say, withStage } from "../stage.js";
 import { watchMemory } from "./peak-memory.js";
 import { type DemoPrompts, type PromptSource, writePrompts } from "./prompts.js";
-import { type Distilled, reportHtml, tableHead, tableRow } from "./report.js";
+import { type Distilled, summaryOf, tableHead, tableRow } from "./report.js";
 import { teacherDirectory } from "./teacher.js";
 
 const examples = fileURLToPath(new URL("../../../../../deploy/examples/smollm2/", import.meta.url));
@@ -81,7 +80,6 @@ async function smolLm2(options: SmolLm2Options): Promise<Distilled[]> {
   const { dataDir, report, force } = options;
   const started = performance.now();
   await checkOwnFile(report, { option: "--report", isOurs: isReport, force });
-  const charts = await optionalPackage("echarts", () => import("echarts"));
   const teacher = options.teacher ? resolve(options.teacher) : await teacherDirectory(say);
   const { config, tokenizer } = await inspectModel(teacher);
   const layers = options.layers ?? Math.max(1, Math.round(usualShare * config.layers));
@@ -112,7 +110,10 @@ async function smolLm2(options: SmolLm2Options): Promise<Distilled[]> {
     const seconds = (performance.now() - started) / 1000;
     const steps = models.at(-1)?.history?.steps.length ?? 0;
     say(`\n${textTable(tableHead, models.map(tableRow), process.stderr)}\n${sideBySide(models)}`);
-    await writeFile(report, reportHtml({ models, tokenizer, teacher, layers: kept, prompts: prompts.from, steps, seconds }, charts));
+    await writeReport(report, {
+      summary: summaryOf({ models, tokenizer, teacher, layers: kept, prompts: prompts.from, steps, seconds }),
+      runs: await Promise.all(models.flatMap(({ history }) => (history ? [readRun(controller, history.run.runId)] : []))),
+    });
     say(`\n${seconds.toFixed(0)} s in all; curves, completions side by side, and divergence over the text: ${report}`);
     return models;
   });

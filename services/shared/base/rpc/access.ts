@@ -46,7 +46,7 @@ export function scopeOf(method: DescMethod): Scope {
   return declared;
 }
 
-/** Health must be seen by whoever watches the process; reflection tells what there is to call. */
+/** Probes must see the health without a token; reflection says what there is to call. */
 const openPath = "/grpc.health.v1.Health/";
 const reflectionPath = /^\/grpc\.reflection\./;
 

@@ -37,7 +37,7 @@ function ofClosedSet<D extends DescMessage>(
   const value = valueAt(reflect(descriptor as DescMessage, message), path);
   const suggestion = typeof value === "string" ? nearest(value, allowed) : undefined;
   if (suggestion) return { description: `is ${JSON.stringify(value)}; did you mean ${suggestion}?`, suggestion };
-  return { description: `is none of ${allowed.join(", ")}; choose one of them` };
+  return { description: `must be one of ${allowed.join(", ")}` };
 }
 
 /** The texts that a field, or an item of it, may have by its `in` rule; without the empty one. */

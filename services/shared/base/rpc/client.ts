@@ -108,14 +108,14 @@ function streamCaller({ channel, method, address, metadata }: Callee) {
       throw fromStatus(error, address);
     } finally {
       release();
-      // After an early `break` the call would otherwise go on, and its cancellation be an error that nobody hears.
+      // After an early `break` the call would otherwise go on, and its cancellation be an unhandled error.
       call.on("error", () => {});
       call.cancel();
     }
   };
 }
 
-/** Cancels a call when the signal is aborted; returns what lets go of the signal. */
+/** Cancels a call when the signal is aborted; returns a function that stops listening to the signal. */
 function cancelWith(signal: AbortSignal | undefined, call: { cancel(): void }): () => void {
   const cancel = () => call.cancel();
   if (signal?.aborted) cancel();

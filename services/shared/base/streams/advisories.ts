@@ -18,7 +18,7 @@ interface MaxDeliveriesAdvisory {
 }
 
 /**
- * Calls back for each message that reached its consumer's `max_deliver` without an answer: one that kills whoever takes
+ * Calls back for each message that reached its consumer's `max_deliver` without an answer: one that kills every worker that takes
  * it. Such a message stays in its stream for ever, so record its outcome, then {@link discard} it. Advisories reach only
  * those who listen at the time.
  *

@@ -12,7 +12,7 @@ export interface Delivery {
   readonly data: Uint8Array;
   /** 1 for the first delivery. */
   readonly attempt: number;
-  /** Aborted when the consumption stops: a handler that would take long may give up then, and the message goes to somebody else. */
+  /** Aborted when the consumption stops: a handler that would take long may give up then, and the message goes to another worker. */
   readonly signal: AbortSignal;
 }
 
@@ -47,7 +47,7 @@ export interface Consumption {
 /**
  * Pulls from a durable consumer and handles its messages, `concurrency` at a time. A message is acknowledged after its
  * handler; a failed one is dropped, given back or ends the consumption, as its error's disposition says. Long work is
- * reported to the server, so that the message does not go to somebody else meanwhile.
+ * reported to the server, so that the message does not go to another worker meanwhile.
  */
 export function consume(streams: Streams, options: ConsumeOptions): Consumption {
   const stopping = new AbortController();
@@ -85,7 +85,7 @@ async function pullForEver(
   const { stream, durable, log } = options;
   for (let failures = 0; !stop.aborted; failures++) {
     try {
-      // The consumer is looked up again after every failure: it may have been made anew.
+      // The consumer is looked up again after every failure: it may have been made again.
       await pull(streams, options, stop, inHand, fail);
       return;
     } catch (error) {

@@ -63,7 +63,7 @@ export class KeyValue {
       await this.#retrying(key, () => this.#kv.update(key, value, revision));
     } catch (error) {
       if (!isApiError(error, "wrongLastSequence")) throw error;
-      throw new RetortError("Aborted", `${key} was changed by somebody else`, { cause: error });
+      throw new RetortError("Aborted", `${key} was changed by another process`, { cause: error });
     }
   }
 

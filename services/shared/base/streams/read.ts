@@ -57,7 +57,7 @@ async function* followWhileLive(
   const consumer = await streams.live(() => streams.js.consumers.get(stream, { filter_subjects: [filter], ...start }), heartbeatMs);
   const messages = await consumer.consume({ max_messages: 64, idle_heartbeat: heartbeatMs, expires: 3 * heartbeatMs });
   const stop = () => messages.stop();
-  // The reader lives in the server's memory: after an outage it must be made anew.
+  // The reader lives in the server's memory: after an outage it must be made again.
   const forget = streams.onLost(stop);
   signal.addEventListener("abort", stop, { once: true });
   try {

@@ -22,7 +22,7 @@ export interface At<T> {
   readonly value: T;
 }
 
-/** Something that somebody should know. */
+/** Something worth knowing that doesn't stop the run. */
 export interface Note {
   readonly seconds: number;
   readonly message: string;

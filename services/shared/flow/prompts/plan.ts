@@ -1,6 +1,6 @@
 import { deriveSeed, permutation, uniform } from "../../base/random.js";
 import type { Purpose } from "../../gen/retort/v1/flow_pb.js";
-import { lambdaAt, type Phase, phaseOf, type ResolvedRun } from "../runs/resolve.js";
+import { lambdaAt, type Phase, phaseOf, type ResolvedRun, type TrackingSettings } from "../runs/resolve.js";
 
 /** What one optimiser step will train on: a pure function of the run and the step. */
 export interface StepPlan {
@@ -23,7 +23,7 @@ export interface PlanRows {
 }
 
 /**
- * Plans a step. Rows are dealt from an order that is shuffled anew each epoch: every row once per epoch. Where only some
+ * Plans a step. Rows are dealt from an order that is shuffled again each epoch: every row once per epoch. Where only some
  * have a completion, steps on the dataset's texts go through these, at their own pace.
  *
  * @param capacity most prompts whose records fit into one message; see taskCapacity of the codec
@@ -71,6 +71,13 @@ export function recordedMembers({ seed, tracking }: ResolvedRun, step: number, s
   if (samples === 0 || (step !== 1 && step % everySteps !== 0)) return [];
   return [...permutation(deriveSeed(seed, streams.recording, step), sequences).slice(0, samples)].sort((a, b) => a - b);
 }
+
+/**
+ * Which held-out rows' completions are kept at each evaluation. They are drawn by the number of rows alone: runs of any seed keep
+ * the same ones, and can be read side by side.
+ */
+export const recordedRows = ({ tracking }: { readonly tracking: Pick<TrackingSettings, "examples"> }, rows: number): number[] =>
+  [...permutation(deriveSeed(0n, streams.recording), rows).slice(0, tracking.examples)].sort((a, b) => a - b);
 
 /** Seed of a task's samples. */
 export const taskSeed = (run: ResolvedRun, purpose: Purpose, step: number, task: number): bigint =>

@@ -22,12 +22,12 @@ export function recordExhausted(streams: Streams, runId: string, log: Log): () =
   const own = (handler: (message: Exhausted) => Promise<void>) => async (message: Exhausted) => {
     if (message.subject.split(".")[2] !== runId) return;
     const { subject, durable, deliveries } = message;
-    log.warn({ subject, durable, deliveries }, "a record that nobody could handle counts as failed");
+    log.warn({ subject, durable, deliveries }, "a record that no worker could handle counts as failed");
     await handler(message).catch((error: unknown) => {
       // One that cannot even be read, or whose step is over, has no outcome to record.
       if (RetortError.from(error).disposition !== "terminate") throw error;
     });
-    // A rollout may still be wanted by its other readers: an interest stream lets go of it by itself, at the latest at the run's end.
+    // A rollout may still be wanted by its other readers: an interest stream removes it by itself, at the latest at the run's end.
     if (message.stream === streamNames.prompts) await discard(streams, message.stream, message.sequence);
   };
   const stops = [

@@ -114,7 +114,8 @@ function fellows(together: readonly Rollout[]): string {
 
 /** As many as the longer of the two contexts has. */
 const tokensOf = ({ sequences }: Rollout): number =>
-  sequences.reduce((sum, { promptIds, teacherPromptIds, completionIds }) => {
+  sequences.reduce((sum, { promptIds, teacherPromptIds, completionIds, replies }) => {
     const prompt = Math.max(promptIds?.shape[0] ?? 0, teacherPromptIds?.shape[0] ?? 0);
-    return sum + prompt + (completionIds?.shape[0] ?? 0);
+    const replied = replies.reduce((tokens, { ids }) => tokens + (ids?.shape[0] ?? 0), 0);
+    return sum + prompt + (completionIds?.shape[0] ?? 0) + replied;
   }, 0);

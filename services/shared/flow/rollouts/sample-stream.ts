@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Conversation } from "../../gen/retort/v1/conversation_pb.js";
 import { FinishReason } from "../../gen/retort/v1/flow_pb.js";
-import type { Conversation, PromptInput, SampleRequest, SampleResponseSchema } from "../../gen/retort/v1/student_pb.js";
+import type { PromptInput, SampleRequest, SampleResponseSchema } from "../../gen/retort/v1/student_pb.js";
 import { toInt32, toRecord } from "../arrays.js";
 import { chatOfCall, type ResolvedChat } from "../runs/chat.js";
 import type { SamplingSettings } from "../runs/resolve.js";
@@ -27,9 +28,18 @@ export interface SamplingModel {
 /** A prompt of a request as a model takes it. */
 export function promptOf({ input }: PromptInput, what: string): Prompt {
   if (input.case === "ids") return toInt32(input.value, what);
+  if (input.case === "tokenIds") return Int32Array.from(input.value.ids);
   if (input.case === "conversation") return input.value;
   return input.case === "text" ? input.value : "";
 }
+
+/** Tokens of a piece, as lists and as the arrays that earlier callers read. */
+const tokensOf = (ids: ArrayLike<number>, logprobs: ArrayLike<number>) => ({
+  tokenIds: Array.from(ids),
+  tokenLogprobs: Array.from(logprobs),
+  ids: toRecord(Int32Array.from(ids)),
+  logprobs: toRecord(Float32Array.from(logprobs)),
+});
 
 /** Answers a Sample call: pieces as they are written, and the end of each completion last. */
 export async function* samplePieces(
@@ -57,7 +67,7 @@ export async function* samplePieces(
     for (const { index, ids, logprobs } of pieces) {
       const { prompt, sample } = requests[index]!;
       written[index]!.push(...ids);
-      queue.push({ prompt, sample, ids: toRecord(Int32Array.from(ids)), logprobs: toRecord(Float32Array.from(logprobs)) });
+      queue.push({ prompt, sample, ...tokensOf(ids, logprobs) });
     }
     wake();
   });
@@ -84,7 +94,7 @@ export async function* samplePieces(
     const { prompt, sample } = requests[i]!;
     // Pieces come by another channel than the end and may be late: what they have not brought yet comes now.
     const known = written[i]!.length;
-    const rest = known < ids.length ? { ids: toRecord(ids.slice(known)), logprobs: toRecord(logprobs.slice(known)) } : {};
+    const rest = known < ids.length ? tokensOf(ids.slice(known), logprobs.slice(known)) : {};
     yield {
       prompt,
       sample,

@@ -20,7 +20,7 @@ export type Written = WrittenCompletion | { readonly refusal: string };
 export interface SamplerContext {
   readonly streams: Streams;
   readonly log: Log;
-  /** Waits until a policy version that the task allows exists; false if nobody waits for the task any more. */
+  /** Waits until a policy version that the task allows exists; false if the task is no longer wanted. */
   readonly versionExists: (task: PromptTaskValid, signal: AbortSignal) => Promise<boolean>;
   /**
    * Brings the model to an allowed policy version, which stays while the work goes on; works under one version may go on side
@@ -58,7 +58,7 @@ export async function sampleTask({ data, attempt, signal }: Delivery, context: S
       if (written) return await written.published;
       await sleep(20);
     }
-    context.log.info({ step, task }, "a task that nobody waits for any more is dropped");
+    context.log.info({ step, task }, "a task that is no longer wanted is dropped");
   } catch (thrown) {
     const error = RetortError.from(thrown);
     if (!error.isFinal(attempt, context.maxAttempts)) throw error;

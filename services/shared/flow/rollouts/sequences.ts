@@ -17,8 +17,19 @@ export interface WrittenCompletion {
   readonly logprobs: Float32Array;
   /** [N, k]: the most probable tokens at each position, where they were asked for. */
   readonly topIds?: Int32Array;
+  /** Of several turns, the last one's. */
   readonly text: string;
   readonly finish: "stop" | "length";
+  /** What an environment did, where there is one. */
+  readonly episode?: WrittenEpisode;
+}
+
+/** What an environment had to do with a completion of several turns. */
+export interface WrittenEpisode {
+  /** In rising order of `at`, the completion tokens before it. */
+  readonly replies: readonly { readonly at: number; readonly ids: Int32Array; readonly text: string }[];
+  /** Sum over the turns. */
+  readonly reward: number;
 }
 
 /** One sample that a task asks for. */
@@ -28,6 +39,8 @@ export interface TaskSample {
   readonly seed: bigint;
   readonly prompt: number;
   readonly sample: number;
+  /** The task that it belongs to. */
+  readonly task: PromptTask;
 }
 
 /** The samples of a task, prompt by prompt. */
@@ -37,6 +50,7 @@ export function samplesOf(task: PromptTask): TaskSample[] {
     return Array.from({ length: task.samplesPerPrompt }, (_, sample) => ({
       prompt: i,
       sample,
+      task,
       promptIds,
       seed: sampleSeed(task.seed, i, sample),
     }));
@@ -67,6 +81,10 @@ export function writtenSequence(
       completion.topIds && toRecord(completion.topIds, [completion.ids.length, completion.topIds.length / completion.ids.length]),
     policyVersions: toRecord(new Uint32Array(completion.ids.length).fill(version)),
     finish: completion.finish === "stop" ? FinishReason.STOP : FinishReason.LENGTH,
+    ...(completion.episode && {
+      replies: completion.episode.replies.map((reply) => ({ ...reply, ids: toRecord(reply.ids) })),
+      environmentReward: completion.episode.reward,
+    }),
   });
 }
 

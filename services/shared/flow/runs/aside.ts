@@ -10,7 +10,7 @@ export interface Unreadable {
   readonly reason: string;
 }
 
-/** What is done about a record that cannot be read. It must not fail: whoever found the record goes on without it. */
+/** What is done about a record that cannot be read. It must not fail: the reader of the record goes on without it. */
 export type Report = (record: Unreadable) => Promise<void>;
 
 /** For processes without a log of their own at hand: a line on standard error. */

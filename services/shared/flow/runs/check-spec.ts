@@ -1,5 +1,6 @@
 import type { Problem } from "../../base/errors.js";
 import type { RunSpec, RunSpecValid } from "../../gen/retort/v1/run_spec_pb.js";
+import { environmentProblems } from "./environment.js";
 import { evaluationProblems } from "./evaluation.js";
 import { ownTokenizerProblems } from "./own-tokenizers.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, resolveRun, teacherName } from "./resolve.js";
@@ -34,6 +35,7 @@ export function examineSpec(given: RunSpec, more: MoreChecks = () => []): Examin
     ...sizeProblems(run),
     ...(spec.student.init && isSound("student.init") ? initProblems(spec.student.init, spec.vocabSize) : []),
     ...more(spec, run),
+    ...environmentProblems(spec),
     ...evaluationProblems(spec),
     ...rewardProblems(spec.rewards),
   ];

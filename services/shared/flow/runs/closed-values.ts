@@ -2,6 +2,7 @@
 
 /** The texts that a field of a closed set may have, by message and field; without the empty one, which stands for a default. */
 export const closedValues = {
+  "EnvironmentSpec.kind": ["calculator", "external"],
   "EvaluationSpec.keepBest": ["forward_kl", "greedy", "reverse_kl", "reward", "sampled", "self_bleu", "teacher_nll"],
   "EvaluationSpec.metric": ["bleu", "bleu_characters", "exact_match", "normalized_match", "numeric", "rouge1", "rouge2", "rouge_l"],
   "EvaluationSpec.selfBleuUnit": ["character", "word"],
@@ -73,6 +74,7 @@ export const closedValues = {
     "bleu",
     "bleu_characters",
     "classifier",
+    "environment",
     "exact_match",
     "external",
     "length",

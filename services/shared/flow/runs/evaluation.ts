@@ -1,5 +1,6 @@
 import type { Problem } from "../../base/errors.js";
 import type { EvaluationSpec, RunSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import { binaryMetrics } from "./binary-metrics.js";
 import { type Closed, closedValue } from "./closed-value.js";
 
 /** The figures by which a best checkpoint can be chosen, and whether more of it is better. */
@@ -54,9 +55,6 @@ export function resolveEvaluation(spec: EvaluationSpec | undefined): EvaluationS
   };
 }
 
-/** Metrics that say of a completion whether it is right: what pass@k counts. */
-const binaryMetrics = ["exact_match", "normalized_match", "numeric"];
-
 /** What is wrong between the k's of pass@k, the samples and the metric; the field names are those of EvaluationSpec. */
 export function passAtProblems(passAt: readonly number[], samplesPerPrompt: number, metric: string): Problem[] {
   const problems = passAt.flatMap((k) => {
@@ -67,7 +65,7 @@ export function passAtProblems(passAt: readonly number[], samplesPerPrompt: numb
   if (passAt.length && metric && !binaryMetrics.includes(metric))
     problems.push({
       fieldPath: "evaluation.metric",
-      description: `is ${metric}, which is no yes or no; pass@k counts completions that are right by ${binaryMetrics.join(", ")}`,
+      description: `is ${metric}, which doesn't say right or wrong; pass@k counts completions that are right by ${binaryMetrics.join(", ")}`,
     });
   return problems;
 }

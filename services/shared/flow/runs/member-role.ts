@@ -1,11 +1,13 @@
 import { deferred } from "../../base/deferred.js";
 import type { Service } from "../../base/lifecycle.js";
+import type { Metrics } from "../../base/metrics.js";
 import type { Serving } from "../../base/ready.js";
 import type { RoleContext, RoleParts } from "../../base/role.js";
 import type { Implementation } from "../../base/rpc/handlers.js";
 import type { ModelSettings } from "../../base/settings.js";
 import { Work as ProcessWork } from "../../gen/retort/v1/events_pb.js";
 import { joinRun, type Membership, registration } from "./membership.js";
+import type { ProcessReporter } from "./process-reporter.js";
 
 /** Something that a process does for its run. */
 export interface Work {
@@ -39,6 +41,12 @@ export interface MemberProcess {
   readonly closing: AbortSignal;
 }
 
+/** How much of its time a process works. */
+function meterWork(metrics: Metrics, process: ProcessReporter): void {
+  metrics.total("busy_seconds_total", "seconds of work, loading the model among it", () => process.worked.workSeconds);
+  metrics.total("idle_seconds_total", "seconds of waiting for work", () => process.worked.waitSeconds);
+}
+
 /** How long a process that is asked to stop waits for NATS if it is away: an uninstall may have taken it. */
 const patienceMs = 5000;
 
@@ -67,6 +75,7 @@ export function memberRole(
       if (!settings.run) return role.alone();
       const joined = await joinRun(settings.run, settings, ...kind);
       membership = joined;
+      meterWork(context.metrics, joined.process);
       begin = await joined.process.during(ProcessWork.LOADING, "the model", () => role.join(joined));
     },
     stop: async () => {

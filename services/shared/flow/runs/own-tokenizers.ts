@@ -3,7 +3,10 @@ import type { RunSpecValid } from "../../gen/retort/v1/run_spec_pb.js";
 import { needsScore, type Phase, type ResolvedRun, teacherName } from "./resolve.js";
 
 /** What a spec asks of a teacher with its own tokenizer that isn't defined across tokenizers. */
-export function ownTokenizerProblems({ teachers, data, evaluation }: RunSpecValid, { phases, ownTokenizers }: ResolvedRun): Problem[] {
+export function ownTokenizerProblems(
+  { teachers, data, evaluation, environment }: RunSpecValid,
+  { phases, ownTokenizers }: ResolvedRun,
+): Problem[] {
   const [first] = ownTokenizers;
   if (first === undefined) return [];
   const why = `the teacher "${first}" has a tokenizer of its own (teachers[].tokenizer)`;
@@ -17,6 +20,11 @@ export function ownTokenizerProblems({ teachers, data, evaluation }: RunSpecVali
     problem(
       "data.generate.teacher",
       `is "${writer}", which has a tokenizer of its own: it writes no tokens of the student; have it write a file, and name that in data.path`,
+    );
+  if (environment)
+    problem(
+      "environment",
+      `answers between turns, and ${why}: across tokenizers, one text behind a prompt is compared; leave one of them out`,
     );
   const figure = evaluation?.keepBest;
   if (figure === "forward_kl" || figure === "reverse_kl")

@@ -3,7 +3,7 @@ import type { Streams } from "../../base/streams/connection.js";
 import type { Delivery } from "../../base/streams/consume.js";
 import type { ProcessName, Work } from "../../gen/retort/v1/events_pb.js";
 import { publishEvent } from "./events.js";
-import { type Doing, WorkClock } from "./work-clock.js";
+import { type Doing, WorkClock, type Worked } from "./work-clock.js";
 
 /** How often a process looks whether there is something to tell; it tells at most so often. */
 const tickMs = 1000;
@@ -82,6 +82,11 @@ export class ProcessReporter {
   handling(work: Work, handle: (delivery: Delivery) => Promise<void>): (delivery: Delivery) => Promise<void> {
     // retort.prompts.<run>.<sampler>.<step>.<task>, and retort.rollouts likewise.
     return (delivery) => this.during(work, ...placeOf(delivery.subject.split(".")[4] ?? ""), () => handle(delivery));
+  }
+
+  /** What it has worked and waited since it began. */
+  get worked(): Worked {
+    return this.#clock.worked;
   }
 
   /** It has sampled, scored, judged or trained on so many completion tokens. */

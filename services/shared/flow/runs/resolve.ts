@@ -10,6 +10,7 @@ import type {
   TrackingSpec,
 } from "../../gen/retort/v1/run_spec_pb.js";
 import { type Closed, closedValue } from "./closed-value.js";
+import { type EnvironmentSettings, resolveEnvironment } from "./environment.js";
 import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
 import { presets } from "./presets.js";
 
@@ -99,6 +100,8 @@ export interface ResolvedRun {
   /** undefined if nothing is evaluated. */
   readonly evaluation: EvaluationSettings | undefined;
   readonly tracking: TrackingSettings;
+  /** undefined where a completion is one turn. */
+  readonly environment: EnvironmentSettings | undefined;
 }
 
 /** What is recorded of a run beside its figures; as TrackingSpec in run_spec.proto. */
@@ -106,6 +109,8 @@ export interface TrackingSettings {
   /** Sequences of a recorded step; 0 records none. */
   readonly samples: number;
   readonly everySteps: number;
+  /** Held-out rows whose completions each evaluation keeps; 0 keeps none. */
+  readonly examples: number;
   readonly tensorboard: boolean;
   readonly jsonl: boolean;
 }
@@ -159,6 +164,7 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
     evaluation,
     tracking: resolveTracking(spec.tracking, last),
+    environment: resolveEnvironment(spec.environment),
   };
 }
 
@@ -168,6 +174,7 @@ const recordedSteps = 100;
 const resolveTracking = (given: TrackingSpec | undefined, totalSteps: number): TrackingSettings => ({
   samples: given?.samples ?? 4,
   everySteps: given?.everySteps || Math.max(1, Math.ceil(totalSteps / recordedSteps)),
+  examples: given?.examples ?? 16,
   tensorboard: given?.tensorboard ?? true,
   jsonl: given?.jsonl ?? true,
 });

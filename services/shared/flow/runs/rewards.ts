@@ -1,5 +1,6 @@
 import { type Problem, RetortError } from "../../base/errors.js";
 import { parseTemplate } from "../../base/jinja/text-template.js";
+import { isForeignAddress } from "../../base/rpc/foreign-address.js";
 import type { RewardSpec } from "../../gen/retort/v1/run_spec_pb.js";
 import { closedValues } from "./closed-values.js";
 
@@ -37,7 +38,7 @@ function wrongWith(reward: RewardSpec): Wrong {
     if (error) return ["pattern", `is no regular expression: ${error}`];
   }
   if (kind === "length" && targetTokens === 0) return ["targetTokens", "is missing; say how many tokens cost nothing"];
-  if (kind === "external" && !/^(https:\/\/)?(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?):\d{1,5}$/i.test(address))
+  if (kind === "external" && !isForeignAddress(address))
     return ["address", `is "${address}"; give host:port, or https://host:port, of a server of RewardService`];
   return kind === "classifier" ? wrongWithClassifier(reward) : undefined;
 }

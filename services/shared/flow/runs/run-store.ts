@@ -1,5 +1,5 @@
 import { clone, create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampNow } from "@bufbuild/protobuf/wkt";
 import pLimit from "p-limit";
 import { RetortError } from "../../base/errors.js";
 import type { Streams } from "../../base/streams/connection.js";
@@ -31,7 +31,7 @@ const text = new TextDecoder();
 
 function announcementOf(value: Uint8Array): PolicyAnnouncement {
   const [, fence, version] = /^(\d{1,19})\/(\d{1,10})$/.exec(text.decode(value)) ?? [];
-  if (!fence) throw new Error("it is no announcement, which is FENCE/VERSION");
+  if (!fence) throw new Error("it isn't an announcement, which is FENCE/VERSION");
   return { version: Number(version), fence: BigInt(fence) };
 }
 
@@ -51,6 +51,31 @@ function runOf(runId: string, value: Uint8Array): Run {
   if (run.runId !== runId) throw new Error(`it is not of this run: its id is ${run.runId.length ? "another one" : "empty"}`);
   if (RunState[run.state] === undefined) throw new Error(`there is no state ${run.state}`);
   return run;
+}
+
+/** What a request to start a run has claimed: the run's id, and the digest of what it asked for. */
+export interface RunClaim {
+  readonly runId: string;
+  readonly specDigest: string;
+}
+
+function claimOf(value: Uint8Array): RunClaim {
+  const { runId, specDigest } = JSON.parse(text.decode(value)) as RunClaim;
+  if (typeof runId !== "string" || typeof specDigest !== "string") throw new Error("it lacks runId or specDigest");
+  return { runId, specDigest };
+}
+
+/** No run's id begins so. */
+const claimKey = (requestId: string): string => `_request.${requestId}`;
+
+/** Orders runs by when they were created, the newest first, and by their ids where that is the same. */
+export function byAge(
+  a: Pick<Run, "runId"> & { readonly created?: Pick<Timestamp, "seconds" | "nanos"> | undefined },
+  b: typeof a,
+): number {
+  const [older, newer] = [a.created, b.created].map((created) => (created?.seconds ?? 0n) * 1_000_000_000n + BigInt(created?.nanos ?? 0));
+  if (older !== newer) return (older ?? 0n) < (newer ?? 0n) ? 1 : -1;
+  return a.runId < b.runId ? -1 : Number(a.runId > b.runId);
 }
 
 /** Runs that are read at the same time. */
@@ -91,6 +116,33 @@ export class RunStore {
     });
   }
 
+  /** What a request to start a run has claimed; undefined if it is a new one. */
+  async claimed(requestId: string): Promise<RunClaim | undefined> {
+    const key = claimKey(requestId);
+    const entry = await this.#kv.get(key);
+    return entry && (await this.#decode(key, entry, claimOf));
+  }
+
+  /** Claims a run for a request, unless it has claimed one. @returns what it has claimed then */
+  async claim(requestId: string, claim: RunClaim): Promise<RunClaim> {
+    for (let tries = 0; tries < 50; tries++) {
+      try {
+        await this.#kv.create(claimKey(requestId), new TextEncoder().encode(JSON.stringify(claim)));
+        return claim;
+      } catch (error) {
+        if (RetortError.from(error).code !== "AlreadyExists") throw error;
+      }
+      const earlier = await this.claimed(requestId);
+      if (earlier) return earlier;
+    }
+    throw new RetortError("DataLoss", `what request ${requestId} started can't be read; ask with another requestId`);
+  }
+
+  /** Forgets what a request has claimed, if it is this run. */
+  async unclaim(requestId: string, runId: string): Promise<void> {
+    if ((await this.claimed(requestId))?.runId === runId) await this.#kv.erase(claimKey(requestId));
+  }
+
   /** @throws NotFound naming the id; DataLoss if its record cannot be read */
   async get(runId: string): Promise<Run> {
     return (await this.#read(runId)).run;
@@ -109,7 +161,7 @@ export class RunStore {
     const ids = (await this.#kv.keys()).filter((key) => !key.includes("."));
     const limit = pLimit(readers);
     const runs = await Promise.all(ids.map((id) => limit(() => this.find(id))));
-    return runs.flatMap((run) => run ?? []).sort((a, b) => Number((b.created?.seconds ?? 0n) - (a.created?.seconds ?? 0n)));
+    return runs.flatMap((run) => run ?? []).sort(byAge);
   }
 
   /**
@@ -160,6 +212,8 @@ export class RunStore {
 
   /** Removes all that is kept of a run here; harmless if there is nothing. The run itself goes last. */
   async delete(runId: string): Promise<void> {
+    const requestId = (await this.find(runId))?.requestId;
+    if (requestId) await this.unclaim(requestId, runId);
     await this.#roles.erase(`${runId}.>`);
     await this.#kv.erase(`${runId}.>`);
     await this.#kv.erase(runId);
@@ -271,7 +325,7 @@ export class RunStore {
         if (RetortError.from(error).code !== "Aborted") throw error;
       }
     }
-    throw new RetortError("Aborted", `run ${runId} is being changed by others all the time`);
+    throw new RetortError("Aborted", `run ${runId} keeps being changed by other processes; try again`);
   }
 
   async #read(runId: string): Promise<{ run: Run; revision: number }> {

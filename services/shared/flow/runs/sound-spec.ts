@@ -3,6 +3,7 @@ import { type Path, type ReflectMessage, reflect } from "@bufbuild/protobuf/refl
 import type { Problem } from "../../base/errors.js";
 import { brokenRules } from "../../base/rpc/check-message.js";
 import { DataSpecSchema, type RunSpec, RunSpecSchema, type RunSpecValid, StudentSpecSchema } from "../../gen/retort/v1/run_spec_pb.js";
+import { isWithin } from "./field-path.js";
 
 /** A spec with what is wrong with it by the rules of its proto, and what can be said of the rest all the same. */
 export interface SoundSpec {
@@ -28,10 +29,6 @@ export function soundParts(given: RunSpec): SoundSpec {
     isSound: (fieldPath) => !broken.some((one) => isWithin(one.fieldPath, fieldPath) || isWithin(fieldPath, one.fieldPath)),
   };
 }
-
-/** True if a field is another one, or part of it: `teachers[0].model` is part of `teachers[0]` and of `teachers`. */
-export const isWithin = (fieldPath: string, whole: string): boolean =>
-  fieldPath === whole || (fieldPath.startsWith(whole) && /^[.[]/.test(fieldPath.slice(whole.length)));
 
 /** Leaves out the field at a path; a message stays, whose own fields may be sound, and a list goes as a whole. */
 function clearAt(message: ReflectMessage, path: Path): void {

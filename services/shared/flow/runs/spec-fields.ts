@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, fromJson, type JsonValue, ScalarType } from "@bufbuild/protobuf";
 import { nearest } from "../../base/nearest.js";
-import type { YamlPath } from "../../base/yaml.js";
+import type { YamlPath } from "../../base/yaml-document.js";
 import { meaningOf } from "./field-meaning.js";
 
 /** A field that cannot be read, or a name that is no field's. */
@@ -69,14 +69,14 @@ function unknownName(message: DescMessage, name: string, within: string): Pick<M
   if (name === "<<") return { description: "is a merge key, which isn't read; write its fields out, or name the whole map by an alias" };
   const names = message.fields.map(({ jsonName }) => jsonName);
   const suggestion = nearest(name, names);
-  if (suggestion) return { description: `is no field; did you mean ${suggestion}?`, suggestion };
+  if (suggestion) return { description: `isn't a field; did you mean ${suggestion}?`, suggestion };
   const parts = message.fields.filter((field) => field.message?.fields.some(({ jsonName }) => jsonName === name));
   const [part] = parts;
   if (part) {
     const belongs = `${within}${within && "."}${part.jsonName}${part.fieldKind === "list" ? "[…]" : ""}.${name}`;
-    return { description: `is no field here; did you mean ${belongs}?`, suggestion: belongs };
+    return { description: `isn't a field here; did you mean ${belongs}?`, suggestion: belongs };
   }
-  return { description: `is no field; ${within || "a run spec"} has ${names.join(", ")}` };
+  return { description: `isn't a field; ${within || "a run spec"} has ${names.join(", ")}` };
 }
 
 interface FittedValue {

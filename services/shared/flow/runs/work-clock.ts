@@ -26,8 +26,9 @@ export class WorkClock {
   #sinceMs: number;
   /** What it was at since {@link mostly} was asked last: how long, and the last of each kind of work; with nothing in hand is a kind. */
   readonly #lately = new Map<Work | "idle", { ms: number; doing: Doing }>();
-  #workMs = 0;
-  #waitMs = 0;
+  /** Since it began, and how much of it has been taken. */
+  readonly #ms = { work: 0, wait: 0 };
+  readonly #takenMs = { work: 0, wait: 0 };
 
   /** @param idle what it is at with nothing in hand @param now in milliseconds */
   constructor(idle: string, now: () => number = () => performance.now()) {
@@ -59,9 +60,15 @@ export class WorkClock {
   /** What it has worked and waited since this was asked last. */
   take(): Worked {
     this.#settle();
-    const worked = { workSeconds: this.#workMs / 1000, waitSeconds: this.#waitMs / 1000 };
-    [this.#workMs, this.#waitMs] = [0, 0];
-    return worked;
+    const { work, wait } = this.#takenMs;
+    Object.assign(this.#takenMs, this.#ms);
+    return { workSeconds: (this.#ms.work - work) / 1000, waitSeconds: (this.#ms.wait - wait) / 1000 };
+  }
+
+  /** What it has worked and waited since it began. */
+  get worked(): Worked {
+    this.#settle();
+    return { workSeconds: this.#ms.work / 1000, waitSeconds: this.#ms.wait / 1000 };
   }
 
   /** What it was at for the most part since this was asked last, as it is now. */
@@ -78,8 +85,7 @@ export class WorkClock {
     const ms = now - this.#sinceMs;
     const kind = doing === this.#idle ? "idle" : doing.work;
     this.#lately.set(kind, { ms: (this.#lately.get(kind)?.ms ?? 0) + ms, doing });
-    if (doing.work === Work.WAITING) this.#waitMs += ms;
-    else this.#workMs += ms;
+    this.#ms[doing.work === Work.WAITING ? "wait" : "work"] += ms;
     this.#sinceMs = now;
   }
 }

@@ -97,7 +97,7 @@ export abstract class BlobStore implements WeightStore {
       });
     }
     const checked = inTurn(checks);
-    // Whoever waits for it hears of what is wrong.
+    // The caller that waits for it is told what is wrong.
     checked.catch(() => {});
     return { manifest, checked };
   }

@@ -11,7 +11,7 @@ import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
  * themselves, by hard links.
  *
  * Nothing is synced to the disk, which would take as long again as all the rest: after a power cut a version may be torn. Its
- * digests tell, and the learner that takes the run over stores anew what is still asked for.
+ * digests tell, and the learner that takes the run over stores again what is still asked for.
  */
 export class DirectoryStore extends BlobStore {
   readonly #root: string;

@@ -127,7 +127,7 @@ function severalInFlight(js: JetStreamClient): JetStreamClient {
         return await js.publish(subject, payload, options);
       }
       waiting.push(js.publish(subject, payload, options));
-      // Whoever waits for it hears of what is wrong.
+      // The caller that waits for it is told what is wrong.
       waiting.at(-1)?.catch(() => {});
       await wait(newest ? mostInFlight - 1 : 0);
       return found(newest, "an acknowledgement");

@@ -9,7 +9,7 @@ export interface FileTensor<D extends DType = DType> {
   readonly dims: readonly number[];
   /**
    * Absolute, without symbolic links: the runtime refuses others. What is mapped belongs to the file, not to its name: one
-   * that is replaced by renaming, or removed, stays as it was for whoever mapped it. One that is written in place changes
+   * that is replaced by renaming, or removed, stays as it was for those who have mapped it. One that is written in place changes
    * under the model, and one that is cut off kills the process; so nothing here writes a file of weights in place.
    */
   readonly path: string;

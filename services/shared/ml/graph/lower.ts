@@ -3,7 +3,7 @@ import { type Graph, type Node, Value } from "./graph.js";
 import { dtypeInfo } from "./tensor.js";
 
 /**
- * Name of a constant in a file as rows are taken from it. The runtime lays a constant out anew for products, and then keeps
+ * Name of a constant in a file as rows are taken from it. The runtime lays a constant out again for products, and then keeps
  * nothing of the file; were the rows taken from the same one, it would keep both.
  */
 const rowsName = (name: string): string => `${name}.rows`;

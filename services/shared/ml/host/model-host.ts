@@ -31,10 +31,21 @@ import { type Precision, precisionOf } from "../scoring/precision.js";
 import { Scorer } from "../scoring/scorer.js";
 import { buffersOf, type Score, type Signal } from "../signals/score.js";
 import type { ScoreInput } from "../signals/signal.js";
+import { completionTexts } from "../text/completion-texts.js";
 import { type CompletionText, type CompletionTokens, completionTokens } from "../text/completion-tokens.js";
-import { type ChatSettings, completionTexts } from "../text/encoder.js";
+import type { ChatSettings } from "../text/encoder.js";
 import type { Tokenizer } from "../text/tokenizer.js";
-import { type EncodedPair, encodePairs, encodePrompts, type PromptInput, type PromptPair, type TextModel } from "./texts.js";
+import {
+  type EncodedPair,
+  type EncodedReply,
+  encodePairs,
+  encodePrompts,
+  encodeReplies,
+  type PromptInput,
+  type PromptPair,
+  type ReplyRequest,
+  type TextModel,
+} from "./texts.js";
 
 /** Where a host finds its model: a directory, and that of the base model, where an adapter's says another one. */
 export interface ModelSource {
@@ -183,6 +194,11 @@ export class ModelHost {
     return completionTokens(this.#opened.tokenizer, completions);
   }
 
+  /** What stands between turns of conversations; see {@link encodeReplies}. */
+  encodeReplies(requests: readonly ReplyRequest[], chat: ChatSettings): EncodedReply[] {
+    return encodeReplies(this.#texts, requests, chat);
+  }
+
   /** The texts of completions: what prompt and completion say together, less what the prompt says alone. */
   completionTexts(sequences: readonly { readonly promptIds: Int32Array; readonly ids: Int32Array }[]): string[] {
     const { tokenizer, config } = this.#opened;
@@ -272,7 +288,7 @@ export class ModelHost {
     try {
       return await precisionOf(this.#opened, scorer, this.#settings);
     } finally {
-      // Whoever only samples has no use for it.
+      // Sampling alone doesn't need it.
       await scorer.release();
     }
   }

@@ -4,7 +4,8 @@ import type { Piece, SampleRequest } from "../sampling/chunk.js";
 import type { HostSampling, ModelHost, Outcome, WrittenCompletion } from "./model-host.js";
 
 /** Of requests what the model reads: they may hold more than another thread can be sent. */
-const plain = (requests: readonly SampleRequest[]) => requests.map(({ promptIds, seed }) => ({ promptIds, seed }));
+const plain = (requests: readonly SampleRequest[]) =>
+  requests.map(({ promptIds, seed, maxNewTokens }) => ({ promptIds, seed, ...(maxNewTokens === undefined ? {} : { maxNewTokens }) }));
 
 /** Completes prompts in a model's thread; see {@link ModelHost.sample}. */
 export function sampleIn(

@@ -1,6 +1,6 @@
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
-import { fromWire, type WireConversation } from "../text/conversation.js";
+import { fromWire, messagesFromWire, type WireConversation } from "../text/conversation.js";
 import { type ChatSettings, type EncodedPrompt, Encoder, type TextLayout } from "../text/encoder.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 
@@ -48,6 +48,29 @@ export function encodePrompts(
   );
   const byIndex = new Map(texts.map(({ i }, n) => [i, encoded[n]!]));
   return prompts.map((prompt, i) => (prompt instanceof Int32Array ? { text: "", ids: prompt } : found(byIndex.get(i), `prompt ${i}`)));
+}
+
+/** What answers a turn of a conversation that an assistant and another go on with. */
+export interface ReplyRequest {
+  readonly conversation: WireConversation;
+  /** The messages behind each of the assistant's turns so far. */
+  readonly answers: readonly WireConversation["messages"][];
+}
+
+/** What stands between two turns in tokens and text, or why there is none. */
+export type EncodedReply = EncodedPrompt | { readonly refusal: string };
+
+/** What a chat template writes between turns; see {@link Encoder.reply}. Nothing is thrown for a request. */
+export function encodeReplies(model: TextModel, requests: readonly ReplyRequest[], chat: ChatSettings): EncodedReply[] {
+  const encoder = encoderOf(model, chat);
+  return requests.map(({ conversation, answers }): EncodedReply => {
+    try {
+      const said = answers.map((messages) => messagesFromWire(messages, "messages"));
+      return encoder.reply(fromWire(conversation, "conversation"), said);
+    } catch (error) {
+      return { refusal: RetortError.from(error).message };
+    }
+  });
 }
 
 /**

@@ -116,9 +116,9 @@ export class Session {
 
   /**
    * Runs the graph once. `into` gives arrays that outputs are written to, by name: an output that is listed there is
-   * not allocated anew. Inputs are read in place.
+   * not allocated again. Inputs are read in place.
    *
-   * @param wanted outputs to give; the others stay in the runtime, which lets go of them
+   * @param wanted outputs to give; the others stay in the runtime, which frees them
    * @returns the outputs that are in this process's memory; of a bound session `into`
    */
   async run(feeds: Placed, into: Placed = {}, wanted: readonly string[] = this.outputNames): Promise<Feeds> {

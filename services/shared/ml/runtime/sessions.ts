@@ -44,7 +44,7 @@ export class Sessions {
     return this.#make(name, compile);
   }
 
-  /** Compiles anew what is kept: what went into it has changed. All of the old goes before any of the new is made. */
+  /** Compiles again what is kept: what went into it has changed. All of the old goes before any of the new is made. */
   async renew(): Promise<void> {
     const kept = [...this.#kept];
     await this.release();

@@ -3,6 +3,8 @@ export interface SampleRequest {
   readonly promptIds: Int32Array;
   /** The n-th token of the completion is drawn with the n-th pair of numbers of the stream that this names. */
   readonly seed: bigint;
+  /** Most tokens of this completion, where that is not the call's `maxNewTokens`. */
+  readonly maxNewTokens?: number;
 }
 
 /** What a run added to one completion. */

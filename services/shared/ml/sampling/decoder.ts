@@ -27,7 +27,7 @@ export interface DecoderOptions extends SessionOptions {
   /** Feed the weights to each run instead of compiling them in; by default as the model's size makes it pay. */
   readonly weightsAsInputs?: boolean;
   /**
-   * Keep the weights where graphs are computed, as their inputs: a new version of them is a copy, and no graph is compiled anew. Held as
+   * Keep the weights where graphs are computed, as their inputs: a new version of them is a copy, and no graph is compiled again. Held as
    * float32. Default: weights of float32 on a GPU with the runtime native, which alone can do it.
    */
   readonly weightsOnDevice?: boolean;
@@ -38,7 +38,7 @@ export interface DecoderOptions extends SessionOptions {
 /**
  * Up to this many parameters the weights are inputs of the graphs, beyond constants of them. Constants are packed for the
  * matrix products (8 % faster steps at 0.5M parameters, 15 % at 4M, several times at 100M and small batches), but every
- * new version compiles the graphs anew (18 ms at 0.5M, 40 to 60 ms at 4M: as much as it saves over 2,000 tokens).
+ * new version compiles the graphs again (18 ms at 0.5M, 40 to 60 ms at 4M: as much as it saves over 2,000 tokens).
  */
 export const largestFedModel = 8_000_000;
 
@@ -104,7 +104,7 @@ export class Decoder {
   async run(rows: readonly Row[], length: RunLength): Promise<Outputs> {
     const { encoder } = architectureOf(this.config);
     const prompts = encoder ? await this.#readPrompts(encoder, rows) : {};
-    const reach = Math.max(...rows.map(({ request, params }) => request.promptIds.length + params.maxNewTokens));
+    const reach = Math.max(...rows.map(({ request, mostTokens }) => request.promptIds.length + mostTokens));
     const session = await this.#sessions.get("decode", reach, (room) =>
       Session.create(
         decodeGraph({

@@ -35,7 +35,7 @@ export function firstOf({ run, place, before, first, drawn }: CachedRow, length:
 /**
  * Keys and values of rows that may come from different runs, side by side. They lie in arrays that are kept: of a row that is
  * where it was in the run before, only what that run has read is added. So a row that goes on must be in every run that has
- * something cached, at its place or at one that nobody had or that has been left.
+ * something cached, at its place or at one that was empty or has been left.
  */
 export class CacheJoiner {
   readonly #config: ModelConfig;

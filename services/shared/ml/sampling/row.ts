@@ -55,9 +55,14 @@ export class Row {
     this.unread = promptIds.slice(-1);
   }
 
+  /** How many tokens it may get. */
+  get mostTokens(): number {
+    return this.request.maxNewTokens ?? this.params.maxNewTokens;
+  }
+
   /** How many tokens it may still get. */
   get room(): number {
-    return this.params.maxNewTokens - this.#ids.length;
+    return this.mostTokens - this.#ids.length;
   }
 
   /** How it has ended; undefined while it goes on. */

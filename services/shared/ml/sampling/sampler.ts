@@ -77,12 +77,14 @@ export class Sampler {
   }
 
   /** Refuses a request that cannot be completed. */
-  check({ promptIds }: SampleRequest, { maxNewTokens }: SamplingParams, index = 0): void {
+  check({ promptIds, maxNewTokens: own }: SampleRequest, params: SamplingParams, index = 0): void {
+    const maxNewTokens = own ?? params.maxNewTokens;
     const { maxPositions, vocabSize } = this.#decoder.config;
     const refuse = (message: string) => {
       throw new RetortError("InvalidArgument", `prompt ${index}: ${message}`);
     };
     if (promptIds.length === 0) refuse("it has no tokens; give at least one (a start token, say)");
+    if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1)) refuse(`maxNewTokens is ${maxNewTokens}; it must be at least 1`);
     if (promptIds.length + maxNewTokens > maxPositions) {
       refuse(
         `${promptIds.length} tokens and maxNewTokens ${maxNewTokens} exceed the model's ${maxPositions} positions; shorten one of them`,

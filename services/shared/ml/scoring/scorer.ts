@@ -2,6 +2,7 @@ import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import type { Graph } from "../graph/graph.js";
 import { float32, int32 } from "../graph/tensor.js";
+import { replyFault, textLength } from "../models/architectures/sequence-inputs.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { allInMemory, type Constants } from "../models/constants.js";
@@ -93,16 +94,21 @@ export class Scorer {
   }
 
   /** Refuses a sequence that cannot be scored. */
-  check({ promptIds, completionIds }: ScoreInput, index = 0): void {
+  check(input: ScoreInput, index = 0): void {
+    const { promptIds, completionIds, replies = [] } = input;
     const { maxPositions, vocabSize } = this.#config;
     const refuse = (message: string) => {
       throw new RetortError("InvalidArgument", `sequence ${index}: ${message}`);
     };
     if (promptIds.length === 0 || completionIds.length === 0) refuse("prompt and completion need at least one token each");
-    const length = promptIds.length + completionIds.length;
+    const fault = replyFault(input);
+    if (fault) refuse(fault);
+    const length = textLength(input);
     if (length - 1 > maxPositions) refuse(`${length} tokens exceed the model's ${maxPositions} positions`);
     const outside = (id: number) => id < 0 || id >= vocabSize;
-    const stray = promptIds.find(outside) ?? completionIds.find(outside);
+    const stray = [promptIds, completionIds, ...replies.map(({ ids }) => ids)]
+      .map((ids) => ids.find(outside))
+      .find((id) => id !== undefined);
     if (stray !== undefined) refuse(`token id ${stray} is outside the vocabulary of ${vocabSize}`);
   }
 

@@ -11,7 +11,7 @@ const logprobSlack = 1e-3;
 export function checkLogprobs(logprobs: Float32Array, member: number, what: string): Float32Array {
   for (let i = 0; i < logprobs.length; i++)
     if (!(logprobs[i]! <= logprobSlack))
-      throw new RetortError("InvalidArgument", `sequence ${member}: ${what}[${i}] is ${logprobs[i]}, which is no log-probability`);
+      throw new RetortError("InvalidArgument", `sequence ${member}: ${what}[${i}] is ${logprobs[i]}, which isn't a log-probability`);
   return logprobs;
 }
 

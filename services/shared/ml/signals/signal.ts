@@ -2,6 +2,7 @@
 // U drawn classes, D width of hidden states.
 import type { Graph, Value } from "../graph/graph.js";
 import type { Tensor } from "../graph/tensor.js";
+import type { SequenceText } from "../models/architectures/sequence-inputs.js";
 import type { Head } from "../models/model.js";
 import type { Outputs } from "../runtime/outputs.js";
 import type { SignalForm } from "./form.js";
@@ -44,9 +45,7 @@ export interface Answer {
 }
 
 /** A prompt and the completion to score; at least one token each. */
-export interface ScoreInput {
-  readonly promptIds: Int32Array;
-  readonly completionIds: Int32Array;
+export interface ScoreInput extends SequenceText {
   /** [N, k]: the classes that `student_top_k` asks about, all different at each token. */
   readonly studentTopIds?: Int32Array;
 }

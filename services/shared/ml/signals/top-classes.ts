@@ -22,7 +22,7 @@ export function tailOf(logp_RV: Value, ids_RK: Value, top_RK: Value): Value {
   return op.squeeze(op.add(op.log(mass_R1), largest_R1), [1]);
 }
 
-/** What is said of k classes, whoever chose them: of the given token, of each class, and of the rest. */
+/** What a score says of k classes, whether teacher or student chose them: of the given token, of each class, and of the rest. */
 export function topAnswer(rows: AnswerRows): Pick<Answer, "logprobs" | "topLogprobs" | "tail"> {
   const { from, to, k, vocab } = rows;
   const tail = k === vocab ? new Float32Array(to - from).fill(Number.NEGATIVE_INFINITY) : cutRows(rows, "tail", Float32Array);
@@ -31,7 +31,7 @@ export function topAnswer(rows: AnswerRows): Pick<Answer, "logprobs" | "topLogpr
 
 /**
  * k classes and one more for the rest: C = k + 1. A sum over the k alone would not be a divergence (it can fall below 0,
- * and a reverse KL could be minimised by emptying them). Whoever chose the classes, teacher (`top_k`) or student
+ * and a reverse KL could be minimised by emptying them). No matter who chose the classes, teacher (`top_k`) or student
  * (`student_top_k`), the arithmetic is the same.
  */
 export const topForm: DistributionForm = {

@@ -1,5 +1,5 @@
 import { RetortError } from "../../base/errors.js";
-import { parseJson } from "../../base/json.js";
+import { parseJson, writeJson } from "../../base/json.js";
 import { jsonError } from "../../base/json-text.js";
 import type { ChatMessage } from "./tokenizer.js";
 
@@ -25,6 +25,31 @@ export interface WireConversation {
   readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>;
 }
 
+/** A conversation in its wire form: what {@link fromWire} makes is the same to every template. */
+export function toWire({ messages, tools, documents, chatTemplateKwargs }: Conversation): WireConversation {
+  return {
+    messages: messages.map(({ role, content, ...more }) => {
+      const extra = typeof content === "string" ? more : { ...(content === undefined ? {} : { content }), ...more };
+      return {
+        role,
+        ...(typeof content === "string" ? { content } : {}),
+        ...(Object.keys(extra).length > 0 ? { extra: writeJson(extra) } : {}),
+      };
+    }),
+    ...(tools ? { tools: writeJson(tools) } : {}),
+    ...(documents ? { documents: writeJson(documents) } : {}),
+    ...(chatTemplateKwargs ? { chatTemplateKwargs: JSON.parse(writeJson(chatTemplateKwargs)) as Record<string, unknown> } : {}),
+  };
+}
+
+/** Messages from their wire form. @param where names them in errors. @throws as {@link fromWire} */
+export const messagesFromWire = (messages: WireConversation["messages"], where: string): ChatMessage[] =>
+  messages.map(({ role, content, extra }, i) => ({
+    role,
+    ...(content === undefined ? {} : { content }),
+    ...(extra ? objectIn(extra, `${where}[${i}].extra`, content !== undefined) : {}),
+  }));
+
 /**
  * A conversation from its wire form.
  *
@@ -33,11 +58,7 @@ export interface WireConversation {
  */
 export function fromWire({ messages, tools, documents, chatTemplateKwargs }: WireConversation, where: string): Conversation {
   return {
-    messages: messages.map(({ role, content, extra }, i) => ({
-      role,
-      ...(content === undefined ? {} : { content }),
-      ...(extra ? objectIn(extra, `${where}.messages[${i}].extra`, content !== undefined) : {}),
-    })),
+    messages: messagesFromWire(messages, `${where}.messages`),
     ...(tools ? { tools: listIn(tools, `${where}.tools`) } : {}),
     ...(documents ? { documents: listIn(documents, `${where}.documents`) } : {}),
     ...(chatTemplateKwargs ? { chatTemplateKwargs } : {}),

@@ -1,6 +1,10 @@
 import { RetortError } from "../../base/errors.js";
+import { completionTexts, type TextLayout } from "./completion-texts.js";
 import { type Conversation, refuseLost } from "./conversation.js";
 import type { ChatMessage, Tokenizer } from "./tokenizer.js";
+import { behindEnd, textBehindTurn } from "./turns.js";
+
+export type { TextLayout };
 
 /** How prompts become the text that a model reads. */
 export interface ChatSettings {
@@ -48,12 +52,6 @@ interface PlainText {
 }
 
 const nothing: Written = { prompt: "", whole: undefined, answer: undefined, plain: true };
-
-/**
- * Whether a model reads a prompt and its completion as one text, as a decoder does, or as two, as an encoder-decoder does:
- * the prompt with its encoder, with what the tokenizer puts around every text.
- */
-export type TextLayout = "one" | "two";
 
 /**
  * Turns prompts and completions into token ids: the one place where text that is learnt, sampled from, scored or measured
@@ -123,6 +121,31 @@ export class Encoder {
     return texts.map((text, i) => this.#plainIds(prompts[i]!.ids, wholes[i]!, text));
   }
 
+  /** A prompt as the conversation that the template is given; undefined where it is plain text. */
+  conversationOf(prompt: string | Conversation): Conversation | undefined {
+    if (typeof prompt !== "string") return prompt;
+    return this.#settings.chat ? asUser(prompt) : undefined;
+  }
+
+  /** Why the template can't write answers of a role behind an assistant's turn; undefined if it can. */
+  replyRefusal(conversation: Conversation, role: string): string | undefined {
+    const tried = attempt(() => this.reply(conversation, [[{ role, content: "42" }]]));
+    return tried instanceof RetortError ? tried.message : undefined;
+  }
+
+  /**
+   * What stands between a turn of the assistant, its end included, and its next one. The assistant's own tokens are not asked for.
+   *
+   * @param answers the messages behind each of its turns so far
+   * @throws InvalidArgument as {@link textBehindTurn} and {@link behindEnd}, or with the template's reason
+   */
+  reply(conversation: Conversation, answers: readonly (readonly ChatMessage[])[]): EncodedPrompt {
+    const messages = this.#withSystem(conversation.messages);
+    const text = textBehindTurn((all) => this.#render(conversation, all, "answer"), messages, answers);
+    const ids = behindEnd(this.#tokenizer.encode(text), this.#ends);
+    return { ids, text: this.#tokenizer.decode(ids, { skipSpecial: false }) };
+  }
+
   /** The text of sampled completions: what prompt and completion say together, less what the prompt says alone. */
   completionTexts(sequences: readonly { readonly promptIds: Int32Array; readonly ids: Int32Array }[]): string[] {
     return completionTexts(this.#tokenizer, sequences, this.#layout);
@@ -140,7 +163,7 @@ export class Encoder {
       this.#refuseUnread();
       return { prompt, whole: completion === undefined ? undefined : prompt + completion, answer: completion, plain: true };
     }
-    const conversation: Conversation = typeof prompt === "string" ? { messages: [{ role: "user", content: prompt }] } : prompt;
+    const conversation: Conversation = typeof prompt === "string" ? asUser(prompt) : prompt;
     if (conversation.fromText && !chat)
       throw new RetortError(
         "InvalidArgument",
@@ -308,6 +331,8 @@ export class Encoder {
   }
 }
 
+const asUser = (content: string): Conversation => ({ messages: [{ role: "user", content }] });
+
 /** Names that every template is given; the others are worth naming in an error. */
 const always = new Set([
   "add_generation_prompt",
@@ -322,23 +347,6 @@ const always = new Set([
 
 /** What to put before a text that is tokenised apart: nothing, or characters that tokenizers keep to themselves. */
 const leads = ["", "\n", "=", "a"];
-
-/** The texts of sampled completions; see {@link Encoder.completionTexts}. */
-export function completionTexts(
-  tokenizer: Tokenizer,
-  sequences: readonly { readonly promptIds: Int32Array; readonly ids: Iterable<number> }[],
-  layout: TextLayout = "one",
-): string[] {
-  if (layout === "two") return tokenizer.decodeAll(sequences.map(({ ids }) => ids));
-  const wholes = sequences.map(({ promptIds, ids }) => Int32Array.from([...promptIds, ...ids]));
-  const texts = tokenizer.decodeAll([...sequences.map(({ promptIds }) => promptIds), ...wholes]);
-  return sequences.map(({ ids }, i) => {
-    // A prompt may end within a character, which the completion then finishes.
-    const before = texts[i]!.replace(/\uFFFD+$/, "");
-    const whole = texts[sequences.length + i]!;
-    return whole.startsWith(before) ? whole.slice(before.length) : tokenizer.decode(ids);
-  });
-}
 
 function suffixLength(tokenizer: Tokenizer, ends: ReadonlySet<number>): number {
   const [plain, framed] = [false, true].map((addSpecial) => tokenizer.encode("a", { addSpecial })) as [Int32Array, Int32Array];

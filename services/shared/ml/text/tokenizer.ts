@@ -243,5 +243,5 @@ function requireText(text: string): void {
 
 function requireId(id: number): number {
   if (Number.isInteger(id) && id >= 0 && id <= 0xffffffff) return id;
-  throw new RetortError("InvalidArgument", `${id} is no token id; ids are whole numbers from 0`);
+  throw new RetortError("InvalidArgument", `${id} isn't a token id; ids are whole numbers from 0`);
 }

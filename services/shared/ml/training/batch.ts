@@ -2,7 +2,7 @@ import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
-import type { SequenceInputs } from "../models/architectures/sequence-inputs.js";
+import { type ReplyText, replyFault, type SequenceInputs } from "../models/architectures/sequence-inputs.js";
 import { cheapestBatches } from "../runtime/batches.js";
 import { checkLength, checkLogprobs } from "../signals/checks.js";
 import { checkSignal, type Score } from "../signals/score.js";
@@ -14,8 +14,10 @@ import { checkSpans, type SpanGaps, type SpanLayout } from "./span-gaps.js";
 /** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */
 export interface TrainSequence {
   readonly promptIds: Int32Array;
-  /** The end token included. */
+  /** The end token included; of several turns, those of all. */
   readonly completionIds: Int32Array;
+  /** What was said to the writer between its turns: read, and not learnt. */
+  readonly replies?: readonly ReplyText[];
   readonly score?: Score;
   /**
    * Where the teacher's tokens are others (its tokenizer is its own): the spans of text that both have. `score.logprobs` of each token then is
@@ -169,10 +171,12 @@ function columnFeeds({ places, labels, ...columns }: Columns): Record<string, Te
 }
 
 /** What would otherwise fail inside the graph with a message about an operator, or poison the weights. */
-function checkSequence({ promptIds, completionIds, advantage }: TrainSequence, member: number, vocab: number): void {
+function checkSequence({ promptIds, completionIds, replies = [], advantage }: TrainSequence, member: number, vocab: number): void {
   if (promptIds.length === 0 || completionIds.length === 0)
     throw new RetortError("InvalidArgument", `sequence ${member}: prompt and completion need at least one token each`);
-  for (const id of [...promptIds, ...completionIds])
+  const fault = replyFault({ completionIds, replies });
+  if (fault) throw new RetortError("InvalidArgument", `sequence ${member}: ${fault}`);
+  for (const id of [...promptIds, ...completionIds, ...replies.flatMap(({ ids }) => [...ids])])
     if (id < 0 || id >= vocab)
       throw new RetortError("InvalidArgument", `sequence ${member}: token id ${id} is outside the student's vocabulary of ${vocab}`);
   if (advantage !== undefined && !Number.isFinite(advantage))

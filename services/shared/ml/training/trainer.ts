@@ -2,6 +2,7 @@ import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { isInFile } from "../graph/file-tensor.js";
 import { checkObjective, type Objective } from "../losses/objective.js";
+import { textLength } from "../models/architectures/sequence-inputs.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { allInMemory, type Constants } from "../models/constants.js";
@@ -144,7 +145,7 @@ export class Trainer {
   async step(batch: readonly TrainSequence[], learningRate: number, watched: readonly number[] = []): Promise<StepStats> {
     if (batch.length === 0) throw new RetortError("InvalidArgument", "a step needs at least one sequence");
     const { maxPositions } = this.#config;
-    const long = batch.findIndex(({ promptIds, completionIds }) => promptIds.length + completionIds.length > maxPositions);
+    const long = batch.findIndex((sequence) => textLength(sequence) > maxPositions);
     if (long >= 0)
       throw new RetortError(
         "InvalidArgument",
@@ -152,7 +153,7 @@ export class Trainer {
       );
     const { objective, microBatchTokens, optimizer, gradientCheckpointing = false } = this.#options;
     const overhead = batchOverhead(parameterCount(this.#config));
-    const longest = Math.max(...batch.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length));
+    const longest = Math.max(...batch.map(textLength));
     const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
     const stats = new StatsCollector(batch, rowWeights(batch, objective.normalisation), watched);

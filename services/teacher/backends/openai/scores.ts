@@ -23,7 +23,7 @@ export function scoreOf(told: readonly Told[], { ids: sent, from }: Asked, signa
   for (const [n, { id, logprob }] of told.entries()) {
     if (id !== undefined && id !== sent[from + n]) fail(n, `is of token ${id}, and ${sent[from + n]} was sent: the server has changed it`);
     if (!(logprob <= slack))
-      fail(n, `is ${logprob}, which is no log-probability; start the server so that it gives log-softmax of the logits`);
+      fail(n, `is ${logprob}, which isn't a log-probability; start the server so that it gives log-softmax of the logits`);
     logprobs[n] = Math.min(logprob, 0);
   }
   if (signal.kind !== "top_k") return { signal, logprobs };

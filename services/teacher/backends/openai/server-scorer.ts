@@ -1,5 +1,7 @@
 import { RetortError } from "../../../shared/base/errors.js";
+import { found } from "../../../shared/base/found.js";
 import type { ServerSpec } from "../../../shared/gen/retort/v1/server_pb.js";
+import { behindPrompt, replyFault } from "../../../shared/ml/models/architectures/sequence-inputs.js";
 import type { Score, Signal } from "../../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../../shared/ml/signals/signal.js";
 import type { Asked } from "./dialect.js";
@@ -16,6 +18,13 @@ interface ServerScorerOptions {
   /** Rows of the vocabulary that distributions range over. */
   readonly rows: number;
   readonly meters: ServerMeters | undefined;
+}
+
+/** A sequence as a server reads it: of what follows its prompt, the completion's tokens are scored. */
+interface AskedSequence extends Asked {
+  readonly completionIds: readonly number[];
+  /** Of each completion token, behind the prompt. */
+  readonly places: Int32Array;
 }
 
 /** Scores by a server: several texts to a request, and no more requests at a time than the endpoint lets through. */
@@ -40,7 +49,7 @@ export class ServerScorer {
     return (await Promise.all(parts.map((part) => this.#ask(part, signal)))).flat();
   }
 
-  async #ask(asked: readonly Asked[], signal: Signal): Promise<Score[]> {
+  async #ask(asked: readonly AskedSequence[], signal: Signal): Promise<Score[]> {
     const { endpoint, server, probed, rows, meters } = this.#options;
     const { dialect, model } = probed;
     const body = dialect.body(model, asked, signal.kind === "top_k" ? signal.k : 1);
@@ -49,23 +58,31 @@ export class ServerScorer {
       asked.reduce((sum, { ids }) => sum + ids.length, 0),
       server.pricePerMillionTokens,
     );
-    return dialect.read(answer, asked).map((told, i) => scoreOf(told, asked[i] as Asked, signal, rows));
+    return dialect.read(answer, asked).map((told, i) => {
+      const { completionIds, places } = found(asked[i], "a sequence that was asked about");
+      const own = Array.from(places, (place) => found(told[place], "what was told of a completion token"));
+      return scoreOf(own, { ids: completionIds, from: 0 }, signal, rows);
+    });
   }
 
-  #asked({ promptIds, completionIds }: ScoreInput, i: number): Asked {
+  #asked(input: ScoreInput, i: number): AskedSequence {
+    const { promptIds, completionIds } = input;
     const { rows, probed } = this.#options;
     const refuse = (message: string) => {
       throw new RetortError("InvalidArgument", `sequence ${i}: ${message}`);
     };
     if (promptIds.length === 0 || completionIds.length === 0) refuse("prompt and completion need at least one token each");
-    const ids = [...promptIds, ...completionIds];
+    const fault = replyFault(input);
+    if (fault) refuse(fault);
+    const rest = behindPrompt(input);
+    const ids = [...promptIds, ...rest.ids];
     const { maxTokens } = probed;
     // The server writes one token more.
     if (maxTokens !== undefined && ids.length >= maxTokens)
       refuse(`${ids.length} tokens exceed the ${maxTokens - 1} that the server scores; start it with a longer context`);
     const stray = ids.find((id) => id < 0 || id >= rows);
     if (stray !== undefined) refuse(`token id ${stray} is outside the vocabulary of ${rows}`);
-    return { ids, from: promptIds.length };
+    return { ids, from: promptIds.length, completionIds: [...completionIds], places: rest.places };
   }
 
   #checkSignal({ kind, k, temperature }: Signal): void {

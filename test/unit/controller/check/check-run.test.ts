@@ -1,11 +1,17 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { create, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { signalFor } from "../../../../services/shared/codec/signal-spec.js";
 import { specRootsOf } from "../../../../services/shared/flow/runs/paths.js";
 import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
-import { RolesSpecSchema, type RunSpec, RunSpecSchema } from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import {
+  EvaluationSpecSchema,
+  RewardSpecSchema,
+  RolesSpecSchema,
+  type RunSpec,
+  RunSpecSchema,
+} from "../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { initialFactors, loraOf } from "../../../../services/shared/ml/models/adapter/layers.js";
 import { saveAdapter } from "../../../../services/shared/ml/models/files/adapter-files.js";
 import { loadModel, saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
@@ -87,6 +93,32 @@ describe("a run's models", () => {
         description: expect.stringMatching(/train\.jsonl line 1 is refused: .*teachers\[0\]\.promptTemplate reads hint/),
       },
     ]);
+  });
+
+  // The student's tokens are characters: the shortest reference is "one", the longest has 28 tokens.
+  it("may be compared word for word with references that are longer than they may get", async () => {
+    const evaluated = (phase: Record<string, unknown>, evaluation: object = {}) =>
+      warningsOfRun({
+        ...specOf(directory, phase),
+        evaluation: create(EvaluationSpecSchema, { path: join(example, "data/held-out.jsonl"), ...evaluation }),
+      });
+    const field = "phases[0].sampling.maxNewTokens";
+    const short = { sampling: { maxNewTokens: 2 } };
+    const never = "is 2, and references have 3 tokens or more: exact_match can never be 1; raise it, or compare otherwise";
+    expect(await evaluated(short)).toEqual([{ field, message: never }]);
+    expect(await evaluated({}, { maxNewTokens: 2 })).toEqual([{ field: "evaluation.maxNewTokens", message: never }]);
+    expect(await evaluated(short, { metric: "rouge_l" })).toEqual([]);
+    expect(await evaluated(short, { maxNewTokens: 32 })).toEqual([]);
+    expect(await evaluated({ sampling: { maxNewTokens: 3 } })).toEqual([
+      { field, message: expect.stringMatching(/^is 3, .* can be 1 for at most \d+ of the first \d+ rows; /) },
+    ]);
+    expect(await evaluated({ sampling: { maxNewTokens: 16 } })).toEqual([]);
+    const rewards = [create(RewardSpecSchema, { kind: "exact_match" })];
+    expect(await warningsOfRun({ ...specOf(directory, { ...short, preset: "rl", samplesPerPrompt: 4 }), rewards })).toEqual([
+      { field, message: expect.stringContaining("the reward exact_match can never be 1") },
+    ]);
+    const held = create(EvaluationSpecSchema, { holdOut: 10 });
+    expect(await warningsOfRun({ ...specOf(directory, short), evaluation: held })).toEqual([{ field, message: never }]);
   });
 
   it("fit, and give nothing to warn of", async () => {

@@ -2,14 +2,8 @@ import type { CheckedRun } from "../../../../services/controller/check/checked-r
 import { memoryOf, memoryWarnings } from "../../../../services/controller/check/memory-warnings.js";
 import { resolveRun } from "../../../../services/shared/flow/runs/resolve.js";
 import { soundParts } from "../../../../services/shared/flow/runs/sound-spec.js";
-import { parseConfig } from "../../../../services/shared/ml/models/parse-config.js";
+import { smolLm2 as config } from "../../../support/models/known-shapes.js";
 import { specOf } from "../../../support/runs/run-spec.js";
-
-/** SmolLM2-135M's shape. */
-const config = parseConfig({
-  ...{ model_type: "llama", vocab_size: 49_152, hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30 },
-  ...{ num_attention_heads: 9, num_key_value_heads: 3, max_position_embeddings: 8192, rms_norm_eps: 1e-5, tie_word_embeddings: true },
-});
 
 function checked(optimizer: object = {}, more: object = {}, dtype = "float32"): CheckedRun {
   const phases = [{ steps: 1, batchSize: 8, sampling: { maxNewTokens: 48 }, optimizer }];

@@ -9,7 +9,8 @@ import { RoleSpecSchema } from "../../../../services/shared/gen/retort/v1/run_sp
 const runId = "num2words-251125-101112-abc";
 const learner: RoleSet = { runId, role: "learner", replicas: 1 };
 const student: RoleSet = { runId, role: "student", replicas: 3 };
-const teacher: RoleSet = { runId, role: "teacher", teacher: "math", replicas: 2 };
+// As the supervisor names a teacher that no other run shares.
+const teacher: RoleSet = { runId, role: "teacher", teacher: "math", replicas: 2, pool: undefined };
 const owner = { apiVersion: "batch/v1", kind: "Job", name: "j", uid: "u-1" };
 
 const template = {

@@ -1,5 +1,6 @@
 import type { RunContext } from "../../../../services/learner/context/run-context.js";
 import { withRoom } from "../../../../services/learner/context/with-room.js";
+import { Waits } from "../../../../services/learner/waits.js";
 import { RetortError } from "../../../../services/shared/base/errors.js";
 import { createLog } from "../../../../services/shared/base/log.js";
 
@@ -8,7 +9,9 @@ const full = () => Object.assign(new Error("ENOSPC: no space left on device, wri
 describe("withRoom()", () => {
   const told: string[] = [];
   let control: string;
+  const waits = new Waits();
   const context = {
+    progress: { waitsFor: (kind: string, missing: ReadonlyMap<string, number>) => waits.set(kind, missing) },
     membership: { runId: "r", runs: { control: async () => control } },
     log: createLog("test", { level: "silent", format: "json" }),
     stop: new AbortController().signal,
@@ -22,9 +25,11 @@ describe("withRoom()", () => {
   it("writes again until there is room, and says once which disk it waits for", async () => {
     let tries = 0;
     const written = await withRoom(context, "the checkpoint of step 7", "/tmp", async () => {
+      if (tries === 1) expect(waits.now()).toMatchObject([{ on: "disk", missing: 1 }]);
       if (++tries < 2) throw full();
       return "written";
     });
+    expect(waits.now()).toEqual([]);
     expect([written, tries]).toEqual(["written", 2]);
     expect(told).toEqual([expect.stringMatching(/^room on the disk of \/tmp \(\d+ MiB free\) for the checkpoint of step 7$/)]);
   });

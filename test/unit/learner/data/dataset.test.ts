@@ -8,7 +8,7 @@ const item = (promptTokens: number, completionTokens?: number): Item => ({
   reference: "",
   teacher: "",
 });
-const limits = { maxPositions: 10, maxNewTokens: 4, eosId: undefined };
+const limits = { maxPositions: 10, maxNewTokens: 4, maxReplyTokens: 0, eosId: undefined };
 
 describe("fitting()", () => {
   it("drops what does not fit, counts it by reason, and cuts nothing", () => {

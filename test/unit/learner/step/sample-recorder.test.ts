@@ -26,7 +26,7 @@ function surroundings(run = runOf([{ steps: 10 }]), mostBytes = 1e6) {
     event: async (event: Event) => void events.push(event),
     warning: async (message: string) => void events.push({ case: "warning", value: { message } }),
   };
-  const host = { pieces: async (ids: Int32Array) => Array.from(ids, (id) => `<${id}>`) };
+  const host = { pieces: async (sequences: readonly Int32Array[]) => sequences.map((ids) => Array.from(ids, (id) => `<${id}>`)) };
   const context = { report, host, membership: { run } } as unknown as RunContext;
   const recorded = () => events.flatMap(({ case: kind, value }) => (kind === "samplesRecorded" ? [value as SamplesRecorded] : []));
   const warnings = () => events.flatMap((event) => (event.case === "warning" ? [event.value.message] : []));

@@ -13,6 +13,7 @@ const planned: PlannedTask = {
   samplesPerPrompt: 2,
   source: Source.STUDENT,
   maxNewTokens: 3,
+  maxReplyTokens: 0,
   versions: { min: 2, max: 3 },
   teacher: "default",
   signal,
@@ -53,6 +54,20 @@ describe("soundResults()", () => {
     expect(failures(honestly, sent)).toEqual(["", "", "", ""]);
     expect(failures([other, honest()[1]!, ...honestly.slice(2)], sent)).toEqual([wrong, wrong, "", ""]);
     expect(failures([honestly[0]!, ...honest().slice(1)], planned)).toEqual([wrong, "", "", ""]);
+  });
+
+  it("fails the samples whose replies are none that an environment may have made", () => {
+    const reply = (at: number, ids: readonly number[]) => ({ at, ids: toRecord(Int32Array.from(ids)) });
+    const asked = { ...planned, maxReplyTokens: 3 };
+    const failureOf = (replies: ReturnType<typeof reply>[], task = asked) => {
+      const sequences = [written(0, 0, { replies }), ...honest().slice(1)];
+      return soundResults([{ rollout: rolloutOf({ sequences }) }], [task])[0]!.rollout.sequences[0]!.failure;
+    };
+    expect(failureOf([reply(1, [7, 8, 9])])).toBe("");
+    expect(failureOf([reply(1, [7, 8, 9, 9])])).toBe("its replies have 4 tokens; at most 3 were asked for");
+    expect(failureOf([reply(1, [7])], planned)).toBe("its replies have 1 tokens; at most 0 were asked for");
+    expect(failureOf([reply(2, [7])])).toMatch(/replies\[0\]\.at is 2; it must lie above 0 and below the completion's 2/);
+    expect(failureOf([reply(1, [-7])])).toBe("a reply has a negative token id");
   });
 
   it("leaves what is as it was asked", () => {

@@ -1,8 +1,11 @@
+import { readFileSync } from "node:fs";
 import type { Figure, Part } from "../../../../services/reproduce/plan/experiment.js";
 import { recipes, training } from "../../../../services/reproduce/plan/recipes.js";
 import type { AnalysedPart } from "../../../../services/reproduce/report/analyse.js";
 import { openCharts } from "../../../../services/reproduce/report/charts.js";
 import { estimate } from "../../../../services/reproduce/report/statistics.js";
+import { contrast, grounds, parse, type Theme } from "../../../../services/shared/base/colors.js";
+import { drawShown } from "../../../bench/figures/from-results.js";
 
 const figure = (kind: Figure["kind"]): Figure => ({
   ...{ name: "f", title: "A title", kind, x: "over", y: "gain", percent: true },
@@ -23,7 +26,8 @@ const analysed: AnalysedPart = {
   orderings: [],
 };
 
-const { drawFigure, toPng } = await openCharts();
+const charts = await openCharts();
+const { drawFigure, toPng } = charts;
 
 describe("drawFigure()", () => {
   it.each(["bars", "lines"] as const)("draws %s with title, axes and the series that were run", (kind) => {
@@ -33,9 +37,36 @@ describe("drawFigure()", () => {
     expect(svg).not.toContain("never run");
   });
 
+  const texts = (svg: string) => [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map(([, words]) => words);
+
+  it("names curves beside their ends, and bars below them where the names are short, instead of in a legend", () => {
+    for (const kind of ["bars", "lines"] as const)
+      expect(texts(drawFigure(figure(kind), analysed)).filter((words) => words === "one")).toHaveLength(kind === "bars" ? 2 : 1);
+  });
+
+  /** Every colour of a drawing, in either theme: its attributes, or what its style sheet puts in their place. */
+  const coloursOf = (svg: string, theme: Theme): string[] => {
+    const darker = new Map([...svg.matchAll(/\[fill="(#\w+)"\]\{fill:(#\w+)\}/g)].map(([, from = "", to = ""]) => [from, to]));
+    const drawn = [...svg.matchAll(/ (?:fill|stroke)="([^"]+)"/g)].flatMap(([, color = ""]) =>
+      color === "none" || color === "transparent" ? [] : [color],
+    );
+    return [...new Set(drawn)].map((color) => (theme === "light" ? color : (darker.get(color) ?? `${color} stays`)));
+  };
+
+  it.each(["light", "dark"] as const)("has no colour that can't be seen in %s", (theme) => {
+    for (const kind of ["bars", "lines"] as const)
+      for (const ordered of [false, true]) {
+        const colours = coloursOf(drawFigure({ ...figure(kind), ordered }, analysed), theme);
+        const ground = parse(grounds[theme]);
+        const faint = colours.filter((color) => !/^#\w{6}$/.test(color) || contrast(parse(color), ground) < 3);
+        // The ground itself, and the grid, which is to be faint.
+        expect([kind, ordered, faint.sort()]).toEqual([kind, ordered, [grounds[theme], theme === "light" ? "#e1e4e8" : "#2b3139"].sort()]);
+      }
+  });
+
   it("gives every bar a whisker of its standard error in its middle", () => {
     const svg = drawFigure(figure("bars"), analysed);
-    const whiskers = [...svg.matchAll(/<path d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"[^>]*stroke="#333"/g)].map((match) =>
+    const whiskers = [...svg.matchAll(/<path d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"[^>]*stroke="#1a1f26"/g)].map((match) =>
       match.slice(1).map(Number),
     );
     expect(whiskers).toHaveLength(4);
@@ -46,6 +77,13 @@ describe("drawFigure()", () => {
       // ± 0.01, in percent ± 1, on an axis of 0 to 35.
       expect(Math.abs(y1! - y2!)).toBeGreaterThan(5);
     }
+  });
+});
+
+describe("the figures of the documents", () => {
+  it("are drawn of the tables in RESULTS.md, as they are now: node dist/test/bench/figures/draw.js", () => {
+    for (const [name, svg] of drawShown(charts))
+      expect([name, readFileSync(`test/bench/figures/${name}.svg`, "utf8")]).toEqual([name, svg]);
   });
 });
 

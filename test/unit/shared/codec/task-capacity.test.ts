@@ -2,7 +2,7 @@ import { taskCapacity } from "../../../../services/shared/codec/task-capacity.js
 import { runOf } from "../../../support/runs/run-spec.js";
 
 describe("taskCapacity()", () => {
-  const size = { vocabSize: 1000, hiddenSize: 0, maxTokens: 100, teacherPromptTokens: 0, maxPayloadBytes: 8 * 2 ** 20 };
+  const size = { vocabSize: 1000, hiddenSize: 0, maxTokens: 100, teacherPromptTokens: 0, replyTokens: 0, maxPayloadBytes: 8 * 2 ** 20 };
   const capacity = (objective: object, samplesPerPrompt = 1, more = {}) =>
     taskCapacity(runOf([{ steps: 1, samplesPerPrompt, objective }]).phases[0]!, { ...size, ...more });
 
@@ -18,6 +18,7 @@ describe("taskCapacity()", () => {
     expect(capacity({ signal: "hidden", hiddenDtype: "float32" }, 1, { hiddenSize: 64 })).toBe(Math.floor(room / (100 * 256)));
     // A teacher's own prompt is in the rollout, once per sample.
     expect(capacity({ signal: "top_k", topK: 8 }, 2, { teacherPromptTokens: 5000 })).toBe(Math.floor(room / (2 * (100 * 16 + 20_000))));
+    expect(capacity({ signal: "top_k", topK: 8 }, 2, { replyTokens: 500 })).toBe(Math.floor(room / (2 * (100 * 16 + 6000))));
     // Without scores the rollout is the largest.
     expect(capacity({ divergence: "cross_entropy" })).toBe(Math.floor(room / (100 * 16)));
   });

@@ -8,7 +8,7 @@ import { EvaluateRequestSchema } from "../../../../services/shared/gen/retort/v1
 import { SampleRequestSchema } from "../../../../services/shared/gen/retort/v1/student_pb.js";
 
 /** Fields without a bound, and why. */
-const anyValueIsASeed = new Set(["RunSpec.seed", "PromptTask.seed", "SampleRequest.seed"]);
+const anyValueIsASeed = new Set(["EnvironmentServiceResetRequest.seed", "RunSpec.seed", "PromptTask.seed", "SampleRequest.seed"]);
 /** What a learner measured is told as it is, NaN and infinity among it; nothing is made as large as it says. */
 const measured = new Set([
   "Precision",

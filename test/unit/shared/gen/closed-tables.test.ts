@@ -10,9 +10,11 @@ import { weightDtypes } from "../../../../services/shared/ml/models/precision/we
 import { devices } from "../../../../services/shared/ml/runtime/device.js";
 import { signals } from "../../../../services/shared/ml/signals/table.js";
 import { textMetrics } from "../../../../services/shared/ml/text/metrics/table.js";
+import { environments } from "../../../../services/student/environments/table.js";
 
 /** What does the work of each value, where a table does. */
 const tables: Readonly<Record<string, readonly string[]>> = {
+  "EnvironmentSpec.kind": Object.keys(environments),
   "EvaluationSpec.keepBest": Object.keys(bestFigures),
   "EvaluationSpec.metric": Object.keys(textMetrics),
   // Those that a model from scratch may be of.

@@ -38,7 +38,7 @@ function parseSpec(spec: string): Spec {
   const [, fill, align, sign = "", negativeZero, alternate, zero, width, mark = "", precision, type = ""] = match;
   if (negativeZero) refuse("z in a format specifier");
   spend(1 + Number(precision ?? 0) / 8);
-  // Group marks are put in anew for each zero that fills the width.
+  // Group marks are put in again for each zero that fills the width.
   if (Number(width) > (mark ? 2 ** 12 : maxSize) || Number(precision ?? 0) > 2 ** 16)
     raise("MemoryError", `the format specifier '${spec}' is beyond the limit`);
   return {

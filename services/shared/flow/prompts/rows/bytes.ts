@@ -36,7 +36,7 @@ export async function* bytesOf(file: string): AsyncGenerator<Buffer> {
     checkUnchanged(before, await handle.stat(), file);
   } catch (error) {
     if (error instanceof RetortError || !file.endsWith(".gz")) throw error;
-    throw refused(`${file} cannot be unpacked: ${(error as Error).message}; pack it anew with gzip`, error);
+    throw refused(`${file} cannot be unpacked: ${(error as Error).message}; compress it again with gzip`, error);
   } finally {
     await handle.close();
   }
@@ -68,7 +68,7 @@ async function* stored(handle: FileHandle): AsyncGenerator<Buffer> {
 async function* unpacked(handle: FileHandle, file: string, size: number): AsyncGenerator<Buffer> {
   if (!file.endsWith(".gz")) return yield* stored(handle);
   const gunzip = createGunzip({ chunkSize: readBytes });
-  // What goes wrong is told to whoever takes the bytes.
+  // The reader of the bytes is told what goes wrong.
   const done = pipeline(Readable.from(stored(handle)), gunzip).catch(() => {});
   const most = Math.max(anyway, size * mostRatio);
   let total = 0;

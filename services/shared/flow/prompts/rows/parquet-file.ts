@@ -31,7 +31,7 @@ export async function openParquet(handle: FileHandle, file: string, parsers: obj
   if (end.getUint32(4) !== 0x50415231) throw new Error("it does not end as Parquet does (PAR1)");
   const length = end.getUint32(0, true);
   if (length > mostContents)
-    throw refused(`${file} has a table of contents of ${length} bytes; at most ${mostContents} are read: write it anew`);
+    throw refused(`${file} has a table of contents of ${length} bytes; at most ${mostContents} are read; write the file again`);
   return { buffer, metadata: await parquetMetadataAsync(buffer, { parsers } as object) };
 }
 

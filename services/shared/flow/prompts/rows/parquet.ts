@@ -47,7 +47,7 @@ export async function* readParquet(file: string, limit: number): AsyncGenerator<
     if (error instanceof RetortError) throw error;
     // What the library says may hold what it read.
     throw refused(
-      `${file} cannot be read as Parquet: ${/^it |^a /.test(error.message) ? error.message : "it is malformed"}; write it anew`,
+      `${file} cannot be read as Parquet: ${/^it |^a /.test(error.message) ? error.message : "it is malformed"}; write the file again`,
       error,
     );
   };

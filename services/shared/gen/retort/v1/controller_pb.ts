@@ -10,7 +10,7 @@ import type { AuditFinished, RunEvent, SamplesRecorded } from "./events_pb.js";
 import { file_retort_v1_events } from "./events_pb.js";
 import type { WeightsManifest } from "./flow_pb.js";
 import { file_retort_v1_flow } from "./flow_pb.js";
-import type { Run, RunValid } from "./run_pb.js";
+import type { Run, RunState, RunValid } from "./run_pb.js";
 import { file_retort_v1_run } from "./run_pb.js";
 import type { RunSpec } from "./run_spec_pb.js";
 import { file_retort_v1_run_spec } from "./run_spec_pb.js";
@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/controller.proto.
  */
 export const file_retort_v1_controller: GenFile = /*@__PURE__*/
-  fileDesc("ChpyZXRvcnQvdjEvY29udHJvbGxlci5wcm90bxIJcmV0b3J0LnYxIjsKD1N0YXJ0UnVuUmVxdWVzdBIoCgRzcGVjGAEgASgLMhIucmV0b3J0LnYxLlJ1blNwZWNCBrpIA9gBAyIvChBTdGFydFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iPgoSVmFsaWRhdGVSdW5SZXF1ZXN0EigKBHNwZWMYASABKAsyEi5yZXRvcnQudjEuUnVuU3BlY0IGukgD2AEDIj4KB1Byb2JsZW0SFwoFZmllbGQYASABKAlCCLpIBXIDGIAgEhoKB21lc3NhZ2UYAiABKAlCCbpIBnIEKICAQCJ5ChNWYWxpZGF0ZVJ1blJlc3BvbnNlEjAKCHByb2JsZW1zGAEgAygLMhIucmV0b3J0LnYxLlByb2JsZW1CCrpIB5IBBBCAgAQSMAoId2FybmluZ3MYAiADKAsyEi5yZXRvcnQudjEuUHJvYmxlbUIKukgHkgEEEICABCJMCg1HZXRSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCItCg5HZXRSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIhEKD0xpc3RSdW5zUmVxdWVzdCI8ChBMaXN0UnVuc1Jlc3BvbnNlEigKBHJ1bnMYASADKAsyDi5yZXRvcnQudjEuUnVuQgq6SAeSAQQQwIQ9InUKD1dhdGNoUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSJQoNZnJvbV9zZXF1ZW5jZRgCIAEoBEIOukgLMgkY/////////w8iNgoQV2F0Y2hSdW5SZXNwb25zZRIiCgVldmVudBgBIAEoCzITLnJldG9ydC52MS5SdW5FdmVudCJOCg9QYXVzZVJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIi8KEFBhdXNlUnVuUmVzcG9uc2USGwoDcnVuGAEgASgLMg4ucmV0b3J0LnYxLlJ1biJPChBSZXN1bWVSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCIwChFSZXN1bWVSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIloKDlN0b3BSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBILCgNub3cYAiABKAgiLgoPU3RvcFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iTwoQRGVsZXRlUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOAoRRGVsZXRlUnVuUmVzcG9uc2USIwoLZnJlZWRfYnl0ZXMYASABKARCDrpICzIJGP////////8PIk4KD0F1ZGl0UnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOwoQQXVkaXRSdW5SZXNwb25zZRInCgVhdWRpdBgBIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkIowBChFHZXRXZWlnaHRzUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSIAoHdmVyc2lvbhgCIAEoDUIKukgHKgUYgMLXL0gAiAEBEgwKBGJlc3QYAyABKAhCCgoIX3ZlcnNpb24icwoSR2V0V2VpZ2h0c1Jlc3BvbnNlEi4KCG1hbmlmZXN0GAEgASgLMhoucmV0b3J0LnYxLldlaWdodHNNYW5pZmVzdEgAEiUKBWNodW5rGAIgASgLMhQucmV0b3J0LnYxLkZpbGVDaHVua0gAQgYKBHBhcnQiXQoJRmlsZUNodW5rEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEh4KBm9mZnNldBgCIAEoBEIOukgLMgkY/////////w8SGAoEZGF0YRgDIAEoDEIKukgHegUYgICAICKxAQoSUmVhZEZpZ3VyZXNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIfCgVuYW1lcxgCIAMoCUIQukgNkgEKEIACIgVyAxiAAhIdCgptYXhfcG9pbnRzGAMgASgNQgm6SAYqBBigjQYSHgoKYWZ0ZXJfc3RlcBgEIAEoDUIKukgHKgUYgMLXLyJjChNSZWFkRmlndXJlc1Jlc3BvbnNlEi0KB2ZpZ3VyZXMYASADKAsyES5yZXRvcnQudjEuRmlndXJlQgm6SAaSAQMQgAISHQoJbGFzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvIscBCgZGaWd1cmUSFgoEbmFtZRgBIAEoCUIIukgFcgMYgAISGQoFc3RlcHMYAiADKA1CCrpIB5IBBBCgjQYSGwoHc2Vjb25kcxgDIAMoAUIKukgHkgEEEKCNBhIaCgZ0b2tlbnMYBCADKAFCCrpIB5IBBBCgjQYSGAoEbWVhbhgFIAMoAUIKukgHkgEEEKCNBhIZCgVsZWFzdBgGIAMoAUIKukgHkgEEEKCNBhIcCghncmVhdGVzdBgHIAMoAUIKukgHkgEEEKCNBiLeAwoSTGlzdFNhbXBsZXNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIjCgpmaXJzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvSACIAQESIgoJbGFzdF9zdGVwGAMgASgNQgq6SAcqBRiAwtcvSAGIAQESMAoKbWluX3Jld2FyZBgEIAEoAUIXukgUEhIZ6oygOVk+KUYp6oygOVk+KcZIAogBARIwCgptYXhfcmV3YXJkGAUgASgBQhe6SBQSEhnqjKA5WT4pRinqjKA5WT4pxkgDiAEBEiMKCm1pbl90b2tlbnMYBiABKA1CCrpIByoFGICAgAhIBIgBARIjCgptYXhfdG9rZW5zGAcgASgNQgq6SAcqBRiAgIAISAWIAQESFQoIZmluaXNoZWQYCCABKAhIBogBARIXCgVsaW1pdBgJIAEoDUIIukgFKgMY6AdCDQoLX2ZpcnN0X3N0ZXBCDAoKX2xhc3Rfc3RlcEINCgtfbWluX3Jld2FyZEINCgtfbWF4X3Jld2FyZEINCgtfbWluX3Rva2Vuc0INCgtfbWF4X3Rva2Vuc0ILCglfZmluaXNoZWQiSwoTTGlzdFNhbXBsZXNSZXNwb25zZRI0CgVzdGVwcxgBIAMoCzIaLnJldG9ydC52MS5TYW1wbGVzUmVjb3JkZWRCCbpIBpIBAxDoByKFAQoPUmVhZExvZ3NSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIWCgRyb2xlGAIgASgJQgi6SAVyAxiAAhIdCgltYXhfYnl0ZXMYAyABKA1CCrpIByoFGICAgAIiQgoQUmVhZExvZ3NSZXNwb25zZRIuCgRsb2dzGAEgAygLMhUucmV0b3J0LnYxLlByb2Nlc3NMb2dCCbpIBpIBAxCAICJWCgpQcm9jZXNzTG9nEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEhYKBHJvbGUYAiABKAlCCLpIBXIDGIACEhgKBHRleHQYAyABKAlCCrpIB3IFKICAgAIyzwgKEUNvbnRyb2xsZXJTZXJ2aWNlEkkKCFN0YXJ0UnVuEhoucmV0b3J0LnYxLlN0YXJ0UnVuUmVxdWVzdBobLnJldG9ydC52MS5TdGFydFJ1blJlc3BvbnNlIgSooRkCElIKC1ZhbGlkYXRlUnVuEh0ucmV0b3J0LnYxLlZhbGlkYXRlUnVuUmVxdWVzdBoeLnJldG9ydC52MS5WYWxpZGF0ZVJ1blJlc3BvbnNlIgSooRkCEkMKBkdldFJ1bhIYLnJldG9ydC52MS5HZXRSdW5SZXF1ZXN0GhkucmV0b3J0LnYxLkdldFJ1blJlc3BvbnNlIgSooRkBEkkKCExpc3RSdW5zEhoucmV0b3J0LnYxLkxpc3RSdW5zUmVxdWVzdBobLnJldG9ydC52MS5MaXN0UnVuc1Jlc3BvbnNlIgSooRkBEksKCFdhdGNoUnVuEhoucmV0b3J0LnYxLldhdGNoUnVuUmVxdWVzdBobLnJldG9ydC52MS5XYXRjaFJ1blJlc3BvbnNlIgSooRkBMAESSQoIUGF1c2VSdW4SGi5yZXRvcnQudjEuUGF1c2VSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLlBhdXNlUnVuUmVzcG9uc2UiBKihGQISTAoJUmVzdW1lUnVuEhsucmV0b3J0LnYxLlJlc3VtZVJ1blJlcXVlc3QaHC5yZXRvcnQudjEuUmVzdW1lUnVuUmVzcG9uc2UiBKihGQISRgoHU3RvcFJ1bhIZLnJldG9ydC52MS5TdG9wUnVuUmVxdWVzdBoaLnJldG9ydC52MS5TdG9wUnVuUmVzcG9uc2UiBKihGQISTAoJRGVsZXRlUnVuEhsucmV0b3J0LnYxLkRlbGV0ZVJ1blJlcXVlc3QaHC5yZXRvcnQudjEuRGVsZXRlUnVuUmVzcG9uc2UiBKihGQMSSQoIQXVkaXRSdW4SGi5yZXRvcnQudjEuQXVkaXRSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLkF1ZGl0UnVuUmVzcG9uc2UiBKihGQESUgoLUmVhZEZpZ3VyZXMSHS5yZXRvcnQudjEuUmVhZEZpZ3VyZXNSZXF1ZXN0Gh4ucmV0b3J0LnYxLlJlYWRGaWd1cmVzUmVzcG9uc2UiBKihGQESUgoLTGlzdFNhbXBsZXMSHS5yZXRvcnQudjEuTGlzdFNhbXBsZXNSZXF1ZXN0Gh4ucmV0b3J0LnYxLkxpc3RTYW1wbGVzUmVzcG9uc2UiBKihGQESSQoIUmVhZExvZ3MSGi5yZXRvcnQudjEuUmVhZExvZ3NSZXF1ZXN0GhsucmV0b3J0LnYxLlJlYWRMb2dzUmVzcG9uc2UiBKihGQESUQoKR2V0V2VpZ2h0cxIcLnJldG9ydC52MS5HZXRXZWlnaHRzUmVxdWVzdBodLnJldG9ydC52MS5HZXRXZWlnaHRzUmVzcG9uc2UiBKihGQIwAWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_events, file_retort_v1_flow, file_retort_v1_run, file_retort_v1_run_spec]);
+  fileDesc("ChpyZXRvcnQvdjEvY29udHJvbGxlci5wcm90bxIJcmV0b3J0LnYxIm4KD1N0YXJ0UnVuUmVxdWVzdBIoCgRzcGVjGAEgASgLMhIucmV0b3J0LnYxLlJ1blNwZWNCBrpIA9gBAxIxCgpyZXF1ZXN0X2lkGAIgASgJQh26SBpyGDIWXltBLVphLXowLTlfLV17MCwxMjh9JCJhChBTdGFydFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4SMAoId2FybmluZ3MYAiADKAsyEi5yZXRvcnQudjEuUHJvYmxlbUIKukgHkgEEEICABCI+ChJWYWxpZGF0ZVJ1blJlcXVlc3QSKAoEc3BlYxgBIAEoCzISLnJldG9ydC52MS5SdW5TcGVjQga6SAPYAQMiPgoHUHJvYmxlbRIXCgVmaWVsZBgBIAEoCUIIukgFcgMYgCASGgoHbWVzc2FnZRgCIAEoCUIJukgGcgQogIBAInkKE1ZhbGlkYXRlUnVuUmVzcG9uc2USMAoIcHJvYmxlbXMYASADKAsyEi5yZXRvcnQudjEuUHJvYmxlbUIKukgHkgEEEICABBIwCgh3YXJuaW5ncxgCIAMoCzISLnJldG9ydC52MS5Qcm9ibGVtQgq6SAeSAQQQgIAEIkwKDUdldFJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIi0KDkdldFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4inAEKD0xpc3RSdW5zUmVxdWVzdBI2CgZzdGF0ZXMYASADKA4yEy5yZXRvcnQudjEuUnVuU3RhdGVCEbpIDpIBCxAQIgeCAQQQASAAEhYKBG5hbWUYAiABKAlCCLpIBXIDGIACEhsKCXBhZ2Vfc2l6ZRgDIAEoDUIIukgFKgMY6AcSHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMYgAQiXwoQTGlzdFJ1bnNSZXNwb25zZRIoCgRydW5zGAEgAygLMg4ucmV0b3J0LnYxLlJ1bkIKukgHkgEEEMCEPRIhCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEInUKD1dhdGNoUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSJQoNZnJvbV9zZXF1ZW5jZRgCIAEoBEIOukgLMgkY/////////w8iNgoQV2F0Y2hSdW5SZXNwb25zZRIiCgVldmVudBgBIAEoCzITLnJldG9ydC52MS5SdW5FdmVudCJOCg9QYXVzZVJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIi8KEFBhdXNlUnVuUmVzcG9uc2USGwoDcnVuGAEgASgLMg4ucmV0b3J0LnYxLlJ1biJPChBSZXN1bWVSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCIwChFSZXN1bWVSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIloKDlN0b3BSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBILCgNub3cYAiABKAgiLgoPU3RvcFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iTwoQRGVsZXRlUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOAoRRGVsZXRlUnVuUmVzcG9uc2USIwoLZnJlZWRfYnl0ZXMYASABKARCDrpICzIJGP////////8PIk4KD0F1ZGl0UnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOwoQQXVkaXRSdW5SZXNwb25zZRInCgVhdWRpdBgBIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkIowBChFHZXRXZWlnaHRzUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSIAoHdmVyc2lvbhgCIAEoDUIKukgHKgUYgMLXL0gAiAEBEgwKBGJlc3QYAyABKAhCCgoIX3ZlcnNpb24icwoSR2V0V2VpZ2h0c1Jlc3BvbnNlEi4KCG1hbmlmZXN0GAEgASgLMhoucmV0b3J0LnYxLldlaWdodHNNYW5pZmVzdEgAEiUKBWNodW5rGAIgASgLMhQucmV0b3J0LnYxLkZpbGVDaHVua0gAQgYKBHBhcnQiXQoJRmlsZUNodW5rEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEh4KBm9mZnNldBgCIAEoBEIOukgLMgkY/////////w8SGAoEZGF0YRgDIAEoDEIKukgHegUYgICAICKxAQoSUmVhZEZpZ3VyZXNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIfCgVuYW1lcxgCIAMoCUIQukgNkgEKEIACIgVyAxiAAhIdCgptYXhfcG9pbnRzGAMgASgNQgm6SAYqBBigjQYSHgoKYWZ0ZXJfc3RlcBgEIAEoDUIKukgHKgUYgMLXLyJjChNSZWFkRmlndXJlc1Jlc3BvbnNlEi0KB2ZpZ3VyZXMYASADKAsyES5yZXRvcnQudjEuRmlndXJlQgm6SAaSAQMQgAISHQoJbGFzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvIscBCgZGaWd1cmUSFgoEbmFtZRgBIAEoCUIIukgFcgMYgAISGQoFc3RlcHMYAiADKA1CCrpIB5IBBBCgjQYSGwoHc2Vjb25kcxgDIAMoAUIKukgHkgEEEKCNBhIaCgZ0b2tlbnMYBCADKAFCCrpIB5IBBBCgjQYSGAoEbWVhbhgFIAMoAUIKukgHkgEEEKCNBhIZCgVsZWFzdBgGIAMoAUIKukgHkgEEEKCNBhIcCghncmVhdGVzdBgHIAMoAUIKukgHkgEEEKCNBiLeAwoSTGlzdFNhbXBsZXNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIjCgpmaXJzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvSACIAQESIgoJbGFzdF9zdGVwGAMgASgNQgq6SAcqBRiAwtcvSAGIAQESMAoKbWluX3Jld2FyZBgEIAEoAUIXukgUEhIZ6oygOVk+KUYp6oygOVk+KcZIAogBARIwCgptYXhfcmV3YXJkGAUgASgBQhe6SBQSEhnqjKA5WT4pRinqjKA5WT4pxkgDiAEBEiMKCm1pbl90b2tlbnMYBiABKA1CCrpIByoFGICAgAhIBIgBARIjCgptYXhfdG9rZW5zGAcgASgNQgq6SAcqBRiAgIAISAWIAQESFQoIZmluaXNoZWQYCCABKAhIBogBARIXCgVsaW1pdBgJIAEoDUIIukgFKgMY6AdCDQoLX2ZpcnN0X3N0ZXBCDAoKX2xhc3Rfc3RlcEINCgtfbWluX3Jld2FyZEINCgtfbWF4X3Jld2FyZEINCgtfbWluX3Rva2Vuc0INCgtfbWF4X3Rva2Vuc0ILCglfZmluaXNoZWQiSwoTTGlzdFNhbXBsZXNSZXNwb25zZRI0CgVzdGVwcxgBIAMoCzIaLnJldG9ydC52MS5TYW1wbGVzUmVjb3JkZWRCCbpIBpIBAxDoByKFAQoPUmVhZExvZ3NSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIWCgRyb2xlGAIgASgJQgi6SAVyAxiAAhIdCgltYXhfYnl0ZXMYAyABKA1CCrpIByoFGICAgAIiQgoQUmVhZExvZ3NSZXNwb25zZRIuCgRsb2dzGAEgAygLMhUucmV0b3J0LnYxLlByb2Nlc3NMb2dCCbpIBpIBAxCAICJWCgpQcm9jZXNzTG9nEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEhYKBHJvbGUYAiABKAlCCLpIBXIDGIACEhgKBHRleHQYAyABKAlCCrpIB3IFKICAgAIyzwgKEUNvbnRyb2xsZXJTZXJ2aWNlEkkKCFN0YXJ0UnVuEhoucmV0b3J0LnYxLlN0YXJ0UnVuUmVxdWVzdBobLnJldG9ydC52MS5TdGFydFJ1blJlc3BvbnNlIgSooRkCElIKC1ZhbGlkYXRlUnVuEh0ucmV0b3J0LnYxLlZhbGlkYXRlUnVuUmVxdWVzdBoeLnJldG9ydC52MS5WYWxpZGF0ZVJ1blJlc3BvbnNlIgSooRkCEkMKBkdldFJ1bhIYLnJldG9ydC52MS5HZXRSdW5SZXF1ZXN0GhkucmV0b3J0LnYxLkdldFJ1blJlc3BvbnNlIgSooRkBEkkKCExpc3RSdW5zEhoucmV0b3J0LnYxLkxpc3RSdW5zUmVxdWVzdBobLnJldG9ydC52MS5MaXN0UnVuc1Jlc3BvbnNlIgSooRkBEksKCFdhdGNoUnVuEhoucmV0b3J0LnYxLldhdGNoUnVuUmVxdWVzdBobLnJldG9ydC52MS5XYXRjaFJ1blJlc3BvbnNlIgSooRkBMAESSQoIUGF1c2VSdW4SGi5yZXRvcnQudjEuUGF1c2VSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLlBhdXNlUnVuUmVzcG9uc2UiBKihGQISTAoJUmVzdW1lUnVuEhsucmV0b3J0LnYxLlJlc3VtZVJ1blJlcXVlc3QaHC5yZXRvcnQudjEuUmVzdW1lUnVuUmVzcG9uc2UiBKihGQISRgoHU3RvcFJ1bhIZLnJldG9ydC52MS5TdG9wUnVuUmVxdWVzdBoaLnJldG9ydC52MS5TdG9wUnVuUmVzcG9uc2UiBKihGQISTAoJRGVsZXRlUnVuEhsucmV0b3J0LnYxLkRlbGV0ZVJ1blJlcXVlc3QaHC5yZXRvcnQudjEuRGVsZXRlUnVuUmVzcG9uc2UiBKihGQMSSQoIQXVkaXRSdW4SGi5yZXRvcnQudjEuQXVkaXRSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLkF1ZGl0UnVuUmVzcG9uc2UiBKihGQESUgoLUmVhZEZpZ3VyZXMSHS5yZXRvcnQudjEuUmVhZEZpZ3VyZXNSZXF1ZXN0Gh4ucmV0b3J0LnYxLlJlYWRGaWd1cmVzUmVzcG9uc2UiBKihGQESUgoLTGlzdFNhbXBsZXMSHS5yZXRvcnQudjEuTGlzdFNhbXBsZXNSZXF1ZXN0Gh4ucmV0b3J0LnYxLkxpc3RTYW1wbGVzUmVzcG9uc2UiBKihGQESSQoIUmVhZExvZ3MSGi5yZXRvcnQudjEuUmVhZExvZ3NSZXF1ZXN0GhsucmV0b3J0LnYxLlJlYWRMb2dzUmVzcG9uc2UiBKihGQESUQoKR2V0V2VpZ2h0cxIcLnJldG9ydC52MS5HZXRXZWlnaHRzUmVxdWVzdBodLnJldG9ydC52MS5HZXRXZWlnaHRzUmVzcG9uc2UiBKihGQIwAWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_events, file_retort_v1_flow, file_retort_v1_run, file_retort_v1_run_spec]);
 
 /**
  * A run to start.
@@ -34,6 +34,14 @@ export type StartRunRequest = Message<"retort.v1.StartRunRequest"> & {
    * @generated from field: retort.v1.RunSpec spec = 1;
    */
   spec?: RunSpec | undefined;
+
+  /**
+   * Chosen by the caller, as a UUID is, to ask again after an answer that was lost: the same id with the same spec returns the
+   * run that it started, whatever became of it, until that run is deleted. Default: every call starts a run.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 export type StartRunRequestValid = StartRunRequest;
@@ -55,6 +63,13 @@ export type StartRunResponse = Message<"retort.v1.StartRunResponse"> & {
    * @generated from field: retort.v1.Run run = 1;
    */
   run?: Run | undefined;
+
+  /**
+   * Things that are allowed and unusual. They are among the run's events, too.
+   *
+   * @generated from field: repeated retort.v1.Problem warnings = 2;
+   */
+  warnings: Problem[];
 };
 
 /**
@@ -67,6 +82,13 @@ export type StartRunResponseValid = Message<"retort.v1.StartRunResponse"> & {
    * @generated from field: retort.v1.Run run = 1;
    */
   run?: RunValid | undefined;
+
+  /**
+   * Things that are allowed and unusual. They are among the run's events, too.
+   *
+   * @generated from field: repeated retort.v1.Problem warnings = 2;
+   */
+  warnings: ProblemValid[];
 };
 
 /**
@@ -212,11 +234,38 @@ export const GetRunResponseSchema: GenMessage<GetRunResponse, {validType: GetRun
   messageDesc(file_retort_v1_controller, 6);
 
 /**
- * All runs.
+ * Which runs. A filter that is absent lets all pass.
  *
  * @generated from message retort.v1.ListRunsRequest
  */
 export type ListRunsRequest = Message<"retort.v1.ListRunsRequest"> & {
+  /**
+   * Runs that are in any of these states.
+   *
+   * @generated from field: repeated retort.v1.RunState states = 1;
+   */
+  states: RunState[];
+
+  /**
+   * Runs whose spec has this name.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Most runs of the answer. Default: all.
+   *
+   * @generated from field: uint32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of an answer to the same filters: the runs behind those. Default: from the newest.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
 };
 
 export type ListRunsRequestValid = ListRunsRequest;
@@ -238,6 +287,13 @@ export type ListRunsResponse = Message<"retort.v1.ListRunsResponse"> & {
    * @generated from field: repeated retort.v1.Run runs = 1;
    */
   runs: Run[];
+
+  /**
+   * Where the next page begins; empty if this is the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -250,6 +306,13 @@ export type ListRunsResponseValid = Message<"retort.v1.ListRunsResponse"> & {
    * @generated from field: repeated retort.v1.Run runs = 1;
    */
   runs: RunValid[];
+
+  /**
+   * Where the next page begins; empty if this is the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -963,7 +1026,8 @@ export const ProcessLogSchema: GenMessage<ProcessLog, {validType: ProcessLogVali
  */
 export const ControllerService: GenService<{
   /**
-   * Checks a spec and starts it. INVALID_ARGUMENT lists every problem at once.
+   * Checks a spec and starts it. INVALID_ARGUMENT lists every problem at once. With a request_id, the call may be repeated:
+   * ALREADY_EXISTS if that id came with another spec before.
    *
    * @generated from rpc retort.v1.ControllerService.StartRun
    */
@@ -993,7 +1057,7 @@ export const ControllerService: GenService<{
     output: typeof GetRunResponseSchema;
   },
   /**
-   * Newest first.
+   * Newest first, by filters, page by page where page_size asks for it.
    *
    * @generated from rpc retort.v1.ControllerService.ListRuns
    */

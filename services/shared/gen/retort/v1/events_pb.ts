@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/events.proto.
  */
 export const file_retort_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChZyZXRvcnQvdjEvZXZlbnRzLnByb3RvEglyZXRvcnQudjEimgcKCFJ1bkV2ZW50EhgKBnJ1bl9pZBgBIAEoCUIIukgFcgMYgAISIAoIc2VxdWVuY2UYAiABKARCDrpICzIJGP////////8PEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDXN0YXRlX2NoYW5nZWQYBCABKAsyFy5yZXRvcnQudjEuU3RhdGVDaGFuZ2VkSAASMAoNc3RlcF9maW5pc2hlZBgFIAEoCzIXLnJldG9ydC52MS5TdGVwRmluaXNoZWRIABI8ChNldmFsdWF0aW9uX2ZpbmlzaGVkGAYgASgLMh0ucmV0b3J0LnYxLkV2YWx1YXRpb25GaW5pc2hlZEgAEjYKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyGi5yZXRvcnQudjEuQ2hlY2twb2ludFNhdmVkSAASLAoLdGFza19mYWlsZWQYCCABKAsyFS5yZXRvcnQudjEuVGFza0ZhaWxlZEgAEjAKDWRhdGFzZXRfcmVhZHkYCSABKAsyFy5yZXRvcnQudjEuRGF0YXNldFJlYWR5SAASMAoNcGhhc2Vfc3RhcnRlZBgKIAEoCzIXLnJldG9ydC52MS5QaGFzZVN0YXJ0ZWRIABIlCgd3YXJuaW5nGAsgASgLMhIucmV0b3J0LnYxLldhcm5pbmdIABI0Cg9iZXN0X2NoZWNrcG9pbnQYDCABKAsyGS5yZXRvcnQudjEuQmVzdENoZWNrcG9pbnRIABI0Cg9sZWFybmVyX3N0YXJ0ZWQYDSABKAsyGS5yZXRvcnQudjEuTGVhcm5lclN0YXJ0ZWRIABIyCg5hdWRpdF9maW5pc2hlZBgOIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkSAASJQoHd2FpdGluZxgPIAEoCzISLnJldG9ydC52MS5XYWl0aW5nSAASLgoMbW9kZWxfb3BlbmVkGBAgASgLMhYucmV0b3J0LnYxLk1vZGVsT3BlbmVkSAASJwoIYWN0aXZpdHkYESABKAsyEy5yZXRvcnQudjEuQWN0aXZpdHlIABI2ChBzYW1wbGVzX3JlY29yZGVkGBIgASgLMhoucmV0b3J0LnYxLlNhbXBsZXNSZWNvcmRlZEgAEjQKD3Byb2Nlc3NfZmlndXJlcxgTIAEoCzIZLnJldG9ydC52MS5Qcm9jZXNzRmlndXJlc0gAQgcKBWV2ZW50IsUBCghBY3Rpdml0eRInCgdwcm9jZXNzGAEgASgLMhYucmV0b3J0LnYxLlByb2Nlc3NOYW1lEh0KBHdvcmsYAiABKA4yDy5yZXRvcnQudjEuV29yaxIaCgdtZXNzYWdlGAMgASgJQgm6SAZyBCiAgEASHAoEZG9uZRgEIAEoBEIOukgLMgkY/////////w8SHQoFdG90YWwYBSABKARCDrpICzIJGP////////8PEhgKBHN0ZXAYBiABKA1CCrpIByoFGIDC1y8iXAoLUHJvY2Vzc05hbWUSFgoEcm9sZRgBIAEoCUIIukgFcgMYgAISGQoHdGVhY2hlchgCIAEoCUIIukgFcgMYgAISGgoIaW5zdGFuY2UYAyABKAlCCLpIBXIDGIACImIKD1NhbXBsZXNSZWNvcmRlZBIYCgRzdGVwGAEgASgNQgq6SAcqBRiAwtcvEjUKB3NhbXBsZXMYAiADKAsyGS5yZXRvcnQudjEuVHJhaW5pbmdTYW1wbGVCCbpIBpIBAxCACCLjBAoOVHJhaW5pbmdTYW1wbGUSGgoGcHJvbXB0GAEgASgJQgq6SAdyBSiAgIAgEh0KCXJlZmVyZW5jZRgCIAEoCUIKukgHcgUogICAIBIiCgZ0b2tlbnMYAyADKAlCErpID5IBDBCAgEAiBnIEKICABBIeCgpkaXZlcmdlbmNlGAQgAygCQgq6SAeSAQQQgIBAEhsKB2VudHJvcHkYBSADKAJCCrpIB5IBBBCAgEASJAoQc2FtcGxlcl9sb2dwcm9icxgGIAMoAkIKukgHkgEEEICAQBIkChBsZWFybmVyX2xvZ3Byb2JzGAcgAygCQgq6SAeSAQQQgIBAEiQKEHRlYWNoZXJfbG9ncHJvYnMYCCADKAJCCrpIB5IBBBCAgEASHQoJYWR2YW50YWdlGAkgAygCQgq6SAeSAQQQgIBAEhkKB3RlYWNoZXIYCiABKAlCCLpIBXIDGIACEhAKCGZpbmlzaGVkGAsgASgIEh0KCXN0YWxlbmVzcxgMIAEoDUIKukgHKgUYgMLXLxIhCgZzb3VyY2UYDSABKA4yES5yZXRvcnQudjEuU291cmNlEhMKBnJld2FyZBgOIAEoAUgAiAEBElwKEXJld2FyZF9jb21wb25lbnRzGA8gAygLMi8ucmV0b3J0LnYxLlRyYWluaW5nU2FtcGxlLlJld2FyZENvbXBvbmVudHNFbnRyeUIQukgNmgEKEIAIIgVyAxiACBo3ChVSZXdhcmRDb21wb25lbnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4AUIJCgdfcmV3YXJkIuwCCg5Qcm9jZXNzRmlndXJlcxInCgdwcm9jZXNzGAEgASgLMhYucmV0b3J0LnYxLlByb2Nlc3NOYW1lEg8KB3NlY29uZHMYAiABKAESFAoMd29ya19zZWNvbmRzGAMgASgBEhQKDHdhaXRfc2Vjb25kcxgEIAEoARITCgtjcHVfc2Vjb25kcxgFIAEoARImCg5yZXNpZGVudF9ieXRlcxgGIAEoBEIOukgLMgkY/////////w8SKwoTcGVha19yZXNpZGVudF9ieXRlcxgHIAEoBEIOukgLMgkY/////////w8SKQoMZGV2aWNlX2J5dGVzGAggASgEQg66SAsyCRj/////////D0gAiAEBEiMKBnF1ZXVlZBgJIAEoBEIOukgLMgkY/////////w9IAYgBARIeCgZ0b2tlbnMYCiABKARCDrpICzIJGP////////8PQg8KDV9kZXZpY2VfYnl0ZXNCCQoHX3F1ZXVlZCKCAQoLTW9kZWxPcGVuZWQSFgoEcm9sZRgBIAEoCUIIukgFcgMYgAISGQoHdGVhY2hlchgCIAEoCUIIukgFcgMYgAISFwoFZHR5cGUYAyABKAlCCLpIBXIDGIACEicKCXByZWNpc2lvbhgEIAEoCzIULnJldG9ydC52MS5QcmVjaXNpb24iogEKDkxlYXJuZXJTdGFydGVkEh0KBWZlbmNlGAEgASgEQg66SAsyCRj/////////DxIdCglmcm9tX3N0ZXAYAiABKA1CCrpIByoFGIDC1y8SJQoMbG9zdF9hdF9zdGVwGAMgASgNQgq6SAcqBRiAwtcvSACIAQESGgoHbWVzc2FnZRgEIAEoCUIJukgGcgQogIBAQg8KDV9sb3N0X2F0X3N0ZXAingEKB1dhaXRpbmcSGAoGd2FpdGVyGAEgASgJQgi6SAVyAxiAAhIcCgl3YWl0c19mb3IYAiABKAlCCbpIBnIEKICAQBIoCgdzZWNvbmRzGAMgASgBQhe6SBQSEhkAAAAAZc3NQSkAAAAAAAAAABIxChBkZWFkbGluZV9zZWNvbmRzGAQgASgBQhe6SBQSEhkAAAAAZc3NQSkAAAAAAAAAACL9AgoNQXVkaXRGaW5pc2hlZBINCgVob2xkcxgBIAEoCBIZCgVzdGVwcxgCIAEoDUIKukgHKgUYgMLXLxIfCgdzYW1wbGVzGAMgASgEQg66SAsyCRj/////////DxIfCgd0cmFpbmVkGAQgASgEQg66SAsyCRj/////////DxIeCgZmYWlsZWQYBSABKARCDrpICzIJGP////////8PEiIKDnJlcGVhdGVkX3N0ZXBzGAYgASgNQgq6SAcqBRiAwtcvEhsKCGxlYXJuZXJzGAcgASgNQgm6SAYqBBjAhD0SIgoIcHJvYmxlbXMYCCADKAlCELpIDZIBChBkIgZyBCiAgEASSgoIZmFpbHVyZXMYCSADKAsyJi5yZXRvcnQudjEuQXVkaXRGaW5pc2hlZC5GYWlsdXJlc0VudHJ5QhC6SA2aAQoQZCIGcgQogIBAGi8KDUZhaWx1cmVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASJOCgxTdGF0ZUNoYW5nZWQSIgoFc3RhdGUYASABKA4yEy5yZXRvcnQudjEuUnVuU3RhdGUSGgoHbWVzc2FnZRgCIAEoCUIJukgGcgQogIBAImUKDFBoYXNlU3RhcnRlZBIWCgRuYW1lGAEgASgJQgi6SAVyAxiAAhIeCgpmaXJzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvEh0KCWxhc3Rfc3RlcBgDIAEoDUIKukgHKgUYgMLXLyLDAQoMRGF0YXNldFJlYWR5EhkKBHJvd3MYASABKA1CC7pICCoGGICU69wDEkgKB2Ryb3BwZWQYAiADKAsyJC5yZXRvcnQudjEuRGF0YXNldFJlYWR5LkRyb3BwZWRFbnRyeUIRukgOmgELEIAIIgZyBCiAgEASHgoJY29tcGxldGVkGAMgASgNQgu6SAgqBhiAlOvcAxouCgxEcm9wcGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASI0CgdXYXJuaW5nEhoKB21lc3NhZ2UYASABKAlCCbpIBnIEKICAQBINCgVhbGFybRgCIAEoCCJ0CgpUYXNrRmFpbGVkEh8KA2tleRgBIAEoCzISLnJldG9ydC52MS5UYXNrS2V5Eh8KBnByb21wdBgCIAEoDUIKukgHKgUYgICACEgAiAEBEhkKBnJlYXNvbhgDIAEoCUIJukgGcgQogIBAQgkKB19wcm9tcHQigQcKDFN0ZXBGaW5pc2hlZBIYCgRzdGVwGAEgASgNQgq6SAcqBRiAwtcvEh8KC3RvdGFsX3N0ZXBzGAIgASgNQgq6SAcqBRiAwtcvEhcKBXBoYXNlGAMgASgJQgi6SAVyAxiAAhIhCgZzb3VyY2UYBCABKA4yES5yZXRvcnQudjEuU291cmNlEgwKBGxvc3MYBSABKAESEgoKZGl2ZXJnZW5jZRgGIAEoARITCgZyZXdhcmQYByABKAFIAIgBARIVCg1sZWFybmluZ19yYXRlGAggASgBEhUKDWdyYWRpZW50X25vcm0YCSABKAESHgoJc2VxdWVuY2VzGAogASgNQgu6SAgqBhiAlOvcAxImChFjb21wbGV0aW9uX3Rva2VucxgLIAEoDUILukgIKgYYgNCs8w4SDwoHZW50cm9weRgMIAEoARITCgttaXNtYXRjaF9rbBgNIAEoARIeChZlZmZlY3RpdmVfc2FtcGxlX3NoYXJlGA4gASgBEhYKDnN0YWxlbmVzc19tZWFuGA8gASgBEiEKDXN0YWxlbmVzc19tYXgYECABKA1CCrpIByoFGIDC1y8SIwoOZmFpbGVkX3Byb21wdHMYESABKA1CC7pICCoGGICU69wDEg8KB3NlY29uZHMYEiABKAESFAoMd2FpdF9zZWNvbmRzGBMgASgBEhUKDXRyYWluX3NlY29uZHMYFCABKAESFwoPcHVibGlzaF9zZWNvbmRzGBUgASgBEhYKDnNhbXBsZV9zZWNvbmRzGBYgASgBEhUKDXNjb3JlX3NlY29uZHMYFyABKAESHgoWc2lnbmFsX2J5dGVzX3Blcl90b2tlbhgYIAEoARIkCg90YXNrc19pbl9mbGlnaHQYGSABKA1CC7pICCoGGICU69wDEhMKC21lYW5fbGVuZ3RoGBogASgBEhYKDmZpbmlzaGVkX3NoYXJlGBsgASgBEiIKDWNhY2hlX2xvb2t1cHMYHCABKA1CC7pICCoGGICU69wDEh8KCmNhY2hlX2hpdHMYHSABKA1CC7pICCoGGICU69wDEhoKDWFsaWduZWRfc2hhcmUYKCABKAFIAYgBARIcCg90b2tlbnNfcGVyX3NwYW4YKSABKAFIAogBAUIJCgdfcmV3YXJkQhAKDl9hbGlnbmVkX3NoYXJlQhIKEF90b2tlbnNfcGVyX3NwYW4i+AUKEkV2YWx1YXRpb25GaW5pc2hlZBIbCgd2ZXJzaW9uGAEgASgNQgq6SAcqBRiAwtcvEhwKB3Byb21wdHMYAiABKA1CC7pICCoGGICU69wDEhMKBmdyZWVkeRgDIAEoAUgAiAEBEhQKB3NhbXBsZWQYBCABKAFIAYgBARIYCgZtZXRyaWMYBSABKAlCCLpIBXIDGIACEhcKCmZvcndhcmRfa2wYBiABKAFIAogBARIXCgpyZXZlcnNlX2tsGAcgASgBSAOIAQESGAoLdGVhY2hlcl9ubGwYCCABKAFIBIgBARIPCgdzZWNvbmRzGAkgASgBEi8KCGV4YW1wbGVzGAogAygLMhIucmV0b3J0LnYxLkV4YW1wbGVCCbpIBpIBAxCACBI0CgdzYW1wbGVzGAsgAygLMhkucmV0b3J0LnYxLlNhbXBsZWRGaWd1cmVzQgi6SAWSAQIQQBIaCg1ncmVlZHlfcmV3YXJkGAwgASgBSAWIAQESEwoGcmV3YXJkGA0gASgBSAaIAQESFgoJc2VsZl9ibGV1GA4gASgBSAeIAQESGwoGZmFpbGVkGA8gASgNQgu6SAgqBhiAlOvcAxIaCgdmYWlsdXJlGBAgASgJQgm6SAZyBCiAgEASbQoYZ3JlZWR5X3Jld2FyZF9jb21wb25lbnRzGBEgAygLMjkucmV0b3J0LnYxLkV2YWx1YXRpb25GaW5pc2hlZC5HcmVlZHlSZXdhcmRDb21wb25lbnRzRW50cnlCELpIDZoBChCACCIFcgMYgAgaPQobR3JlZWR5UmV3YXJkQ29tcG9uZW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCCQoHX2dyZWVkeUIKCghfc2FtcGxlZEINCgtfZm9yd2FyZF9rbEINCgtfcmV2ZXJzZV9rbEIOCgxfdGVhY2hlcl9ubGxCEAoOX2dyZWVkeV9yZXdhcmRCCQoHX3Jld2FyZEIMCgpfc2VsZl9ibGV1IuwDCg5TYW1wbGVkRmlndXJlcxITCgt0ZW1wZXJhdHVyZRgBIAEoARIUCgdxdWFsaXR5GAIgASgBSACIAQESLAoHcGFzc19hdBgDIAMoCzIRLnJldG9ydC52MS5QYXNzQXRCCLpIBZIBAhBAEhMKBnJld2FyZBgEIAEoAUgBiAEBEhcKCmZvcndhcmRfa2wYBSABKAFIAogBARIXCgpyZXZlcnNlX2tsGAYgASgBSAOIAQESGAoLdGVhY2hlcl9ubGwYByABKAFIBIgBARIWCglzZWxmX2JsZXUYCCABKAFIBYgBARITCgZsZW5ndGgYCSABKAFIBogBARJcChFyZXdhcmRfY29tcG9uZW50cxgKIAMoCzIvLnJldG9ydC52MS5TYW1wbGVkRmlndXJlcy5SZXdhcmRDb21wb25lbnRzRW50cnlCELpIDZoBChCACCIFcgMYgAgaNwoVUmV3YXJkQ29tcG9uZW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCCgoIX3F1YWxpdHlCCQoHX3Jld2FyZEINCgtfZm9yd2FyZF9rbEINCgtfcmV2ZXJzZV9rbEIOCgxfdGVhY2hlcl9ubGxCDAoKX3NlbGZfYmxldUIJCgdfbGVuZ3RoIiwKBlBhc3NBdBITCgFrGAEgASgNQgi6SAUqAxiACBINCgV2YWx1ZRgCIAEoASKoAQoHRXhhbXBsZRIaCgZwcm9tcHQYASABKAlCCrpIB3IFKICAgCASHgoKY29tcGxldGlvbhgCIAEoCUIKukgHcgUogICAIBIdCglyZWZlcmVuY2UYAyABKAlCCrpIB3IFKICAgCASIgoGdG9rZW5zGAQgAygJQhK6SA+SAQwQgIBAIgZyBCiAgAQSHgoKZGl2ZXJnZW5jZRgFIAMoAkIKukgHkgEEEICAQCrOAQoEV29yaxIUChBXT1JLX1VOU1BFQ0lGSUVEEAASEAoMV09SS19MT0FESU5HEAESEAoMV09SS19XQUlUSU5HEAISEQoNV09SS19TQU1QTElORxADEhAKDFdPUktfU0NPUklORxAEEhIKDldPUktfUkVXQVJESU5HEAUSEQoNV09SS19UUkFJTklORxAGEhMKD1dPUktfUFVCTElTSElORxAHEhMKD1dPUktfRVZBTFVBVElORxAIEhYKEldPUktfQ0hFQ0tQT0lOVElORxAJYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_flow, file_retort_v1_run]);
+  fileDesc("ChZyZXRvcnQvdjEvZXZlbnRzLnByb3RvEglyZXRvcnQudjEimgcKCFJ1bkV2ZW50EhgKBnJ1bl9pZBgBIAEoCUIIukgFcgMYgAISIAoIc2VxdWVuY2UYAiABKARCDrpICzIJGP////////8PEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDXN0YXRlX2NoYW5nZWQYBCABKAsyFy5yZXRvcnQudjEuU3RhdGVDaGFuZ2VkSAASMAoNc3RlcF9maW5pc2hlZBgFIAEoCzIXLnJldG9ydC52MS5TdGVwRmluaXNoZWRIABI8ChNldmFsdWF0aW9uX2ZpbmlzaGVkGAYgASgLMh0ucmV0b3J0LnYxLkV2YWx1YXRpb25GaW5pc2hlZEgAEjYKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyGi5yZXRvcnQudjEuQ2hlY2twb2ludFNhdmVkSAASLAoLdGFza19mYWlsZWQYCCABKAsyFS5yZXRvcnQudjEuVGFza0ZhaWxlZEgAEjAKDWRhdGFzZXRfcmVhZHkYCSABKAsyFy5yZXRvcnQudjEuRGF0YXNldFJlYWR5SAASMAoNcGhhc2Vfc3RhcnRlZBgKIAEoCzIXLnJldG9ydC52MS5QaGFzZVN0YXJ0ZWRIABIlCgd3YXJuaW5nGAsgASgLMhIucmV0b3J0LnYxLldhcm5pbmdIABI0Cg9iZXN0X2NoZWNrcG9pbnQYDCABKAsyGS5yZXRvcnQudjEuQmVzdENoZWNrcG9pbnRIABI0Cg9sZWFybmVyX3N0YXJ0ZWQYDSABKAsyGS5yZXRvcnQudjEuTGVhcm5lclN0YXJ0ZWRIABIyCg5hdWRpdF9maW5pc2hlZBgOIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkSAASJQoHd2FpdGluZxgPIAEoCzISLnJldG9ydC52MS5XYWl0aW5nSAASLgoMbW9kZWxfb3BlbmVkGBAgASgLMhYucmV0b3J0LnYxLk1vZGVsT3BlbmVkSAASJwoIYWN0aXZpdHkYESABKAsyEy5yZXRvcnQudjEuQWN0aXZpdHlIABI2ChBzYW1wbGVzX3JlY29yZGVkGBIgASgLMhoucmV0b3J0LnYxLlNhbXBsZXNSZWNvcmRlZEgAEjQKD3Byb2Nlc3NfZmlndXJlcxgTIAEoCzIZLnJldG9ydC52MS5Qcm9jZXNzRmlndXJlc0gAQgcKBWV2ZW50IsUBCghBY3Rpdml0eRInCgdwcm9jZXNzGAEgASgLMhYucmV0b3J0LnYxLlByb2Nlc3NOYW1lEh0KBHdvcmsYAiABKA4yDy5yZXRvcnQudjEuV29yaxIaCgdtZXNzYWdlGAMgASgJQgm6SAZyBCiAgEASHAoEZG9uZRgEIAEoBEIOukgLMgkY/////////w8SHQoFdG90YWwYBSABKARCDrpICzIJGP////////8PEhgKBHN0ZXAYBiABKA1CCrpIByoFGIDC1y8iXAoLUHJvY2Vzc05hbWUSFgoEcm9sZRgBIAEoCUIIukgFcgMYgAISGQoHdGVhY2hlchgCIAEoCUIIukgFcgMYgAISGgoIaW5zdGFuY2UYAyABKAlCCLpIBXIDGIACImIKD1NhbXBsZXNSZWNvcmRlZBIYCgRzdGVwGAEgASgNQgq6SAcqBRiAwtcvEjUKB3NhbXBsZXMYAiADKAsyGS5yZXRvcnQudjEuVHJhaW5pbmdTYW1wbGVCCbpIBpIBAxCACCKYBQoOVHJhaW5pbmdTYW1wbGUSGgoGcHJvbXB0GAEgASgJQgq6SAdyBSiAgIAgEh0KCXJlZmVyZW5jZRgCIAEoCUIKukgHcgUogICAIBIiCgZ0b2tlbnMYAyADKAlCErpID5IBDBCAgEAiBnIEKICABBIeCgpkaXZlcmdlbmNlGAQgAygCQgq6SAeSAQQQgIBAEhsKB2VudHJvcHkYBSADKAJCCrpIB5IBBBCAgEASJAoQc2FtcGxlcl9sb2dwcm9icxgGIAMoAkIKukgHkgEEEICAQBIkChBsZWFybmVyX2xvZ3Byb2JzGAcgAygCQgq6SAeSAQQQgIBAEiQKEHRlYWNoZXJfbG9ncHJvYnMYCCADKAJCCrpIB5IBBBCAgEASHQoJYWR2YW50YWdlGAkgAygCQgq6SAeSAQQQgIBAEhkKB3RlYWNoZXIYCiABKAlCCLpIBXIDGIACEhAKCGZpbmlzaGVkGAsgASgIEh0KCXN0YWxlbmVzcxgMIAEoDUIKukgHKgUYgMLXLxIhCgZzb3VyY2UYDSABKA4yES5yZXRvcnQudjEuU291cmNlEhMKBnJld2FyZBgOIAEoAUgAiAEBElwKEXJld2FyZF9jb21wb25lbnRzGA8gAygLMi8ucmV0b3J0LnYxLlRyYWluaW5nU2FtcGxlLlJld2FyZENvbXBvbmVudHNFbnRyeUIQukgNmgEKEIAIIgVyAxiACBIzCgdyZXBsaWVzGBAgAygLMhYucmV0b3J0LnYxLlNhbXBsZVJlcGx5Qgq6SAeSAQQQgIAEGjcKFVJld2FyZENvbXBvbmVudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgkKB19yZXdhcmQiPwoLU2FtcGxlUmVwbHkSFgoCYXQYASABKA1CCrpIByoFGICAgAgSGAoEdGV4dBgCIAEoCUIKukgHcgUogICAICLsAgoOUHJvY2Vzc0ZpZ3VyZXMSJwoHcHJvY2VzcxgBIAEoCzIWLnJldG9ydC52MS5Qcm9jZXNzTmFtZRIPCgdzZWNvbmRzGAIgASgBEhQKDHdvcmtfc2Vjb25kcxgDIAEoARIUCgx3YWl0X3NlY29uZHMYBCABKAESEwoLY3B1X3NlY29uZHMYBSABKAESJgoOcmVzaWRlbnRfYnl0ZXMYBiABKARCDrpICzIJGP////////8PEisKE3BlYWtfcmVzaWRlbnRfYnl0ZXMYByABKARCDrpICzIJGP////////8PEikKDGRldmljZV9ieXRlcxgIIAEoBEIOukgLMgkY/////////w9IAIgBARIjCgZxdWV1ZWQYCSABKARCDrpICzIJGP////////8PSAGIAQESHgoGdG9rZW5zGAogASgEQg66SAsyCRj/////////D0IPCg1fZGV2aWNlX2J5dGVzQgkKB19xdWV1ZWQiggEKC01vZGVsT3BlbmVkEhYKBHJvbGUYASABKAlCCLpIBXIDGIACEhkKB3RlYWNoZXIYAiABKAlCCLpIBXIDGIACEhcKBWR0eXBlGAMgASgJQgi6SAVyAxiAAhInCglwcmVjaXNpb24YBCABKAsyFC5yZXRvcnQudjEuUHJlY2lzaW9uItkBCg5MZWFybmVyU3RhcnRlZBIdCgVmZW5jZRgBIAEoBEIOukgLMgkY/////////w8SHQoJZnJvbV9zdGVwGAIgASgNQgq6SAcqBRiAwtcvEiUKDGxvc3RfYXRfc3RlcBgDIAEoDUIKukgHKgUYgMLXL0gAiAEBEhoKB21lc3NhZ2UYBCABKAlCCbpIBnIEKICAQBIaCghzb2Z0d2FyZRgFIAEoCUIIukgFcgMYgAgSGQoHbWFjaGluZRgGIAEoCUIIukgFcgMYgAhCDwoNX2xvc3RfYXRfc3RlcCKeAQoHV2FpdGluZxIYCgZ3YWl0ZXIYASABKAlCCLpIBXIDGIACEhwKCXdhaXRzX2ZvchgCIAEoCUIJukgGcgQogIBAEigKB3NlY29uZHMYAyABKAFCF7pIFBISGQAAAABlzc1BKQAAAAAAAAAAEjEKEGRlYWRsaW5lX3NlY29uZHMYBCABKAFCF7pIFBISGQAAAABlzc1BKQAAAAAAAAAAIv0CCg1BdWRpdEZpbmlzaGVkEg0KBWhvbGRzGAEgASgIEhkKBXN0ZXBzGAIgASgNQgq6SAcqBRiAwtcvEh8KB3NhbXBsZXMYAyABKARCDrpICzIJGP////////8PEh8KB3RyYWluZWQYBCABKARCDrpICzIJGP////////8PEh4KBmZhaWxlZBgFIAEoBEIOukgLMgkY/////////w8SIgoOcmVwZWF0ZWRfc3RlcHMYBiABKA1CCrpIByoFGIDC1y8SGwoIbGVhcm5lcnMYByABKA1CCbpIBioEGMCEPRIiCghwcm9ibGVtcxgIIAMoCUIQukgNkgEKEGQiBnIEKICAQBJKCghmYWlsdXJlcxgJIAMoCzImLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkLkZhaWx1cmVzRW50cnlCELpIDZoBChBkIgZyBCiAgEAaLwoNRmFpbHVyZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIk4KDFN0YXRlQ2hhbmdlZBIiCgVzdGF0ZRgBIAEoDjITLnJldG9ydC52MS5SdW5TdGF0ZRIaCgdtZXNzYWdlGAIgASgJQgm6SAZyBCiAgEAiZQoMUGhhc2VTdGFydGVkEhYKBG5hbWUYASABKAlCCLpIBXIDGIACEh4KCmZpcnN0X3N0ZXAYAiABKA1CCrpIByoFGIDC1y8SHQoJbGFzdF9zdGVwGAMgASgNQgq6SAcqBRiAwtcvIsMBCgxEYXRhc2V0UmVhZHkSGQoEcm93cxgBIAEoDUILukgIKgYYgJTr3AMSSAoHZHJvcHBlZBgCIAMoCzIkLnJldG9ydC52MS5EYXRhc2V0UmVhZHkuRHJvcHBlZEVudHJ5QhG6SA6aAQsQgAgiBnIEKICAQBIeCgljb21wbGV0ZWQYAyABKA1CC7pICCoGGICU69wDGi4KDERyb3BwZWRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKA06AjgBIjQKB1dhcm5pbmcSGgoHbWVzc2FnZRgBIAEoCUIJukgGcgQogIBAEg0KBWFsYXJtGAIgASgIInQKClRhc2tGYWlsZWQSHwoDa2V5GAEgASgLMhIucmV0b3J0LnYxLlRhc2tLZXkSHwoGcHJvbXB0GAIgASgNQgq6SAcqBRiAgIAISACIAQESGQoGcmVhc29uGAMgASgJQgm6SAZyBCiAgEBCCQoHX3Byb21wdCKBBwoMU3RlcEZpbmlzaGVkEhgKBHN0ZXAYASABKA1CCrpIByoFGIDC1y8SHwoLdG90YWxfc3RlcHMYAiABKA1CCrpIByoFGIDC1y8SFwoFcGhhc2UYAyABKAlCCLpIBXIDGIACEiEKBnNvdXJjZRgEIAEoDjIRLnJldG9ydC52MS5Tb3VyY2USDAoEbG9zcxgFIAEoARISCgpkaXZlcmdlbmNlGAYgASgBEhMKBnJld2FyZBgHIAEoAUgAiAEBEhUKDWxlYXJuaW5nX3JhdGUYCCABKAESFQoNZ3JhZGllbnRfbm9ybRgJIAEoARIeCglzZXF1ZW5jZXMYCiABKA1CC7pICCoGGICU69wDEiYKEWNvbXBsZXRpb25fdG9rZW5zGAsgASgNQgu6SAgqBhiA0KzzDhIPCgdlbnRyb3B5GAwgASgBEhMKC21pc21hdGNoX2tsGA0gASgBEh4KFmVmZmVjdGl2ZV9zYW1wbGVfc2hhcmUYDiABKAESFgoOc3RhbGVuZXNzX21lYW4YDyABKAESIQoNc3RhbGVuZXNzX21heBgQIAEoDUIKukgHKgUYgMLXLxIjCg5mYWlsZWRfcHJvbXB0cxgRIAEoDUILukgIKgYYgJTr3AMSDwoHc2Vjb25kcxgSIAEoARIUCgx3YWl0X3NlY29uZHMYEyABKAESFQoNdHJhaW5fc2Vjb25kcxgUIAEoARIXCg9wdWJsaXNoX3NlY29uZHMYFSABKAESFgoOc2FtcGxlX3NlY29uZHMYFiABKAESFQoNc2NvcmVfc2Vjb25kcxgXIAEoARIeChZzaWduYWxfYnl0ZXNfcGVyX3Rva2VuGBggASgBEiQKD3Rhc2tzX2luX2ZsaWdodBgZIAEoDUILukgIKgYYgJTr3AMSEwoLbWVhbl9sZW5ndGgYGiABKAESFgoOZmluaXNoZWRfc2hhcmUYGyABKAESIgoNY2FjaGVfbG9va3VwcxgcIAEoDUILukgIKgYYgJTr3AMSHwoKY2FjaGVfaGl0cxgdIAEoDUILukgIKgYYgJTr3AMSGgoNYWxpZ25lZF9zaGFyZRgoIAEoAUgBiAEBEhwKD3Rva2Vuc19wZXJfc3BhbhgpIAEoAUgCiAEBQgkKB19yZXdhcmRCEAoOX2FsaWduZWRfc2hhcmVCEgoQX3Rva2Vuc19wZXJfc3BhbiL4BQoSRXZhbHVhdGlvbkZpbmlzaGVkEhsKB3ZlcnNpb24YASABKA1CCrpIByoFGIDC1y8SHAoHcHJvbXB0cxgCIAEoDUILukgIKgYYgJTr3AMSEwoGZ3JlZWR5GAMgASgBSACIAQESFAoHc2FtcGxlZBgEIAEoAUgBiAEBEhgKBm1ldHJpYxgFIAEoCUIIukgFcgMYgAISFwoKZm9yd2FyZF9rbBgGIAEoAUgCiAEBEhcKCnJldmVyc2Vfa2wYByABKAFIA4gBARIYCgt0ZWFjaGVyX25sbBgIIAEoAUgEiAEBEg8KB3NlY29uZHMYCSABKAESLwoIZXhhbXBsZXMYCiADKAsyEi5yZXRvcnQudjEuRXhhbXBsZUIJukgGkgEDEIAIEjQKB3NhbXBsZXMYCyADKAsyGS5yZXRvcnQudjEuU2FtcGxlZEZpZ3VyZXNCCLpIBZIBAhBAEhoKDWdyZWVkeV9yZXdhcmQYDCABKAFIBYgBARITCgZyZXdhcmQYDSABKAFIBogBARIWCglzZWxmX2JsZXUYDiABKAFIB4gBARIbCgZmYWlsZWQYDyABKA1CC7pICCoGGICU69wDEhoKB2ZhaWx1cmUYECABKAlCCbpIBnIEKICAQBJtChhncmVlZHlfcmV3YXJkX2NvbXBvbmVudHMYESADKAsyOS5yZXRvcnQudjEuRXZhbHVhdGlvbkZpbmlzaGVkLkdyZWVkeVJld2FyZENvbXBvbmVudHNFbnRyeUIQukgNmgEKEIAIIgVyAxiACBo9ChtHcmVlZHlSZXdhcmRDb21wb25lbnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4AUIJCgdfZ3JlZWR5QgoKCF9zYW1wbGVkQg0KC19mb3J3YXJkX2tsQg0KC19yZXZlcnNlX2tsQg4KDF90ZWFjaGVyX25sbEIQCg5fZ3JlZWR5X3Jld2FyZEIJCgdfcmV3YXJkQgwKCl9zZWxmX2JsZXUi7AMKDlNhbXBsZWRGaWd1cmVzEhMKC3RlbXBlcmF0dXJlGAEgASgBEhQKB3F1YWxpdHkYAiABKAFIAIgBARIsCgdwYXNzX2F0GAMgAygLMhEucmV0b3J0LnYxLlBhc3NBdEIIukgFkgECEEASEwoGcmV3YXJkGAQgASgBSAGIAQESFwoKZm9yd2FyZF9rbBgFIAEoAUgCiAEBEhcKCnJldmVyc2Vfa2wYBiABKAFIA4gBARIYCgt0ZWFjaGVyX25sbBgHIAEoAUgEiAEBEhYKCXNlbGZfYmxldRgIIAEoAUgFiAEBEhMKBmxlbmd0aBgJIAEoAUgGiAEBElwKEXJld2FyZF9jb21wb25lbnRzGAogAygLMi8ucmV0b3J0LnYxLlNhbXBsZWRGaWd1cmVzLlJld2FyZENvbXBvbmVudHNFbnRyeUIQukgNmgEKEIAIIgVyAxiACBo3ChVSZXdhcmRDb21wb25lbnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4AUIKCghfcXVhbGl0eUIJCgdfcmV3YXJkQg0KC19mb3J3YXJkX2tsQg0KC19yZXZlcnNlX2tsQg4KDF90ZWFjaGVyX25sbEIMCgpfc2VsZl9ibGV1QgkKB19sZW5ndGgiLAoGUGFzc0F0EhMKAWsYASABKA1CCLpIBSoDGIAIEg0KBXZhbHVlGAIgASgBIrACCgdFeGFtcGxlEhoKBnByb21wdBgBIAEoCUIKukgHcgUogICAIBIeCgpjb21wbGV0aW9uGAIgASgJQgq6SAdyBSiAgIAgEh0KCXJlZmVyZW5jZRgDIAEoCUIKukgHcgUogICAIBIiCgZ0b2tlbnMYBCADKAlCErpID5IBDBCAgEAiBnIEKICABBIeCgpkaXZlcmdlbmNlGAUgAygCQgq6SAeSAQQQgIBAEhoKBmdyZWVkeRgGIAEoCUIKukgHcgUogICAIBIUCgdxdWFsaXR5GAcgASgBSACIAQESGwoOZ3JlZWR5X3F1YWxpdHkYCCABKAFIAYgBARIYCgNyb3cYCSABKA1CC7pICCoGGICU69wDQgoKCF9xdWFsaXR5QhEKD19ncmVlZHlfcXVhbGl0eSrOAQoEV29yaxIUChBXT1JLX1VOU1BFQ0lGSUVEEAASEAoMV09SS19MT0FESU5HEAESEAoMV09SS19XQUlUSU5HEAISEQoNV09SS19TQU1QTElORxADEhAKDFdPUktfU0NPUklORxAEEhIKDldPUktfUkVXQVJESU5HEAUSEQoNV09SS19UUkFJTklORxAGEhMKD1dPUktfUFVCTElTSElORxAHEhMKD1dPUktfRVZBTFVBVElORxAIEhYKEldPUktfQ0hFQ0tQT0lOVElORxAJYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_flow, file_retort_v1_run]);
 
 /**
  * Something that happened in a run, in order of `sequence`.
@@ -376,6 +376,13 @@ export type TrainingSample = Message<"retort.v1.TrainingSample"> & {
    * @generated from field: map<string, double> reward_components = 15;
    */
   rewardComponents: { [key: string]: number };
+
+  /**
+   * What an environment said between the completion's turns: read, and not learnt.
+   *
+   * @generated from field: repeated retort.v1.SampleReply replies = 16;
+   */
+  replies: SampleReply[];
 };
 
 export type TrainingSampleValid = TrainingSample;
@@ -386,6 +393,34 @@ export type TrainingSampleValid = TrainingSample;
  */
 export const TrainingSampleSchema: GenMessage<TrainingSample, {validType: TrainingSampleValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_events, 4);
+
+/**
+ * What an environment said between two turns, as the chat template wrote it.
+ *
+ * @generated from message retort.v1.SampleReply
+ */
+export type SampleReply = Message<"retort.v1.SampleReply"> & {
+  /**
+   * Tokens of the completion before it.
+   *
+   * @generated from field: uint32 at = 1;
+   */
+  at: number;
+
+  /**
+   * @generated from field: string text = 2;
+   */
+  text: string;
+};
+
+export type SampleReplyValid = SampleReply;
+
+/**
+ * Describes the message retort.v1.SampleReply.
+ * Use `create(SampleReplySchema)` to create a new message.
+ */
+export const SampleReplySchema: GenMessage<SampleReply, {validType: SampleReplyValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_events, 5);
 
 /**
  * What a process of the run has used since it said so last.
@@ -465,7 +500,7 @@ export type ProcessFiguresValid = ProcessFigures;
  * Use `create(ProcessFiguresSchema)` to create a new message.
  */
 export const ProcessFiguresSchema: GenMessage<ProcessFigures, {validType: ProcessFiguresValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 5);
+  messageDesc(file_retort_v1_events, 6);
 
 /**
  * A role has opened a model whose weights aren't held in float32.
@@ -507,7 +542,7 @@ export type ModelOpenedValid = ModelOpened;
  * Use `create(ModelOpenedSchema)` to create a new message.
  */
 export const ModelOpenedSchema: GenMessage<ModelOpened, {validType: ModelOpenedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 6);
+  messageDesc(file_retort_v1_events, 7);
 
 /**
  * A learner takes the run over: the first one, or the one that follows a learner that was lost or asked to leave.
@@ -542,6 +577,20 @@ export type LearnerStarted = Message<"retort.v1.LearnerStarted"> & {
    * @generated from field: string message = 4;
    */
   message: string;
+
+  /**
+   * What trains, such as "Retort 0.1.0, Node 22.4.0, onnxruntime 1.30.0".
+   *
+   * @generated from field: string software = 5;
+   */
+  software: string;
+
+  /**
+   * On what, such as "linux x64, 16 × AMD EPYC 9554, 64 GB, cuda".
+   *
+   * @generated from field: string machine = 6;
+   */
+  machine: string;
 };
 
 export type LearnerStartedValid = LearnerStarted;
@@ -551,7 +600,7 @@ export type LearnerStartedValid = LearnerStarted;
  * Use `create(LearnerStartedSchema)` to create a new message.
  */
 export const LearnerStartedSchema: GenMessage<LearnerStarted, {validType: LearnerStartedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 7);
+  messageDesc(file_retort_v1_events, 8);
 
 /**
  * Something has waited longer than usual. Said again each time the wait has doubled.
@@ -593,7 +642,7 @@ export type WaitingValid = Waiting;
  * Use `create(WaitingSchema)` to create a new message.
  */
 export const WaitingSchema: GenMessage<Waiting, {validType: WaitingValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 8);
+  messageDesc(file_retort_v1_events, 9);
 
 /**
  * Every prompt and sample of every step, accounted for from what is stored.
@@ -668,7 +717,7 @@ export type AuditFinishedValid = AuditFinished;
  * Use `create(AuditFinishedSchema)` to create a new message.
  */
 export const AuditFinishedSchema: GenMessage<AuditFinished, {validType: AuditFinishedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 9);
+  messageDesc(file_retort_v1_events, 10);
 
 /**
  * The run is in another state now.
@@ -694,7 +743,7 @@ export type StateChangedValid = StateChanged;
  * Use `create(StateChangedSchema)` to create a new message.
  */
 export const StateChangedSchema: GenMessage<StateChanged, {validType: StateChangedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 10);
+  messageDesc(file_retort_v1_events, 11);
 
 /**
  * The steps of a phase begin.
@@ -725,7 +774,7 @@ export type PhaseStartedValid = PhaseStarted;
  * Use `create(PhaseStartedSchema)` to create a new message.
  */
 export const PhaseStartedSchema: GenMessage<PhaseStarted, {validType: PhaseStartedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 11);
+  messageDesc(file_retort_v1_events, 12);
 
 /**
  * Rows that were read or written, and rows that were dropped, by reason.
@@ -760,10 +809,10 @@ export type DatasetReadyValid = DatasetReady;
  * Use `create(DatasetReadySchema)` to create a new message.
  */
 export const DatasetReadySchema: GenMessage<DatasetReady, {validType: DatasetReadyValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 12);
+  messageDesc(file_retort_v1_events, 13);
 
 /**
- * Something that the run outlives and somebody should know.
+ * Something worth knowing that doesn't stop the run.
  *
  * @generated from message retort.v1.Warning
  */
@@ -788,7 +837,7 @@ export type WarningValid = Warning;
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning, {validType: WarningValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 13);
+  messageDesc(file_retort_v1_events, 14);
 
 /**
  * A prompt, or a whole task, was left out of its step.
@@ -821,7 +870,7 @@ export type TaskFailedValid = TaskFailed;
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed, {validType: TaskFailedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 14);
+  messageDesc(file_retort_v1_events, 15);
 
 /**
  * The figures of one optimiser step. Divergences and entropies are in nats.
@@ -1023,7 +1072,7 @@ export type StepFinishedValid = StepFinished;
  * Use `create(StepFinishedSchema)` to create a new message.
  */
 export const StepFinishedSchema: GenMessage<StepFinished, {validType: StepFinishedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 15);
+  messageDesc(file_retort_v1_events, 16);
 
 /**
  * The figures of an evaluation of one policy version. Divergences are means per token over the student's own samples, in
@@ -1147,7 +1196,7 @@ export type EvaluationFinishedValid = EvaluationFinished;
  * Use `create(EvaluationFinishedSchema)` to create a new message.
  */
 export const EvaluationFinishedSchema: GenMessage<EvaluationFinished, {validType: EvaluationFinishedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 16);
+  messageDesc(file_retort_v1_events, 17);
 
 /**
  * What was measured on samples at one temperature.
@@ -1222,7 +1271,7 @@ export type SampledFiguresValid = SampledFigures;
  * Use `create(SampledFiguresSchema)` to create a new message.
  */
 export const SampledFiguresSchema: GenMessage<SampledFigures, {validType: SampledFiguresValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 17);
+  messageDesc(file_retort_v1_events, 18);
 
 /**
  * pass@k averaged over the prompts: the probability that at least one of k samples passes, by the unbiased estimator of
@@ -1249,10 +1298,10 @@ export type PassAtValid = PassAt;
  * Use `create(PassAtSchema)` to create a new message.
  */
 export const PassAtSchema: GenMessage<PassAt, {validType: PassAtValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 18);
+  messageDesc(file_retort_v1_events, 19);
 
 /**
- * A prompt with a completion, for people to read.
+ * A held-out prompt with what one version completed it with, for people to read. The same rows at every evaluation.
  *
  * @generated from message retort.v1.Example
  */
@@ -1263,17 +1312,21 @@ export type Example = Message<"retort.v1.Example"> & {
   prompt: string;
 
   /**
+   * The first sample at the first temperature.
+   *
    * @generated from field: string completion = 2;
    */
   completion: string;
 
   /**
+   * Empty without one.
+   *
    * @generated from field: string reference = 3;
    */
   reference: string;
 
   /**
-   * The completion's tokens as text, and the divergence at each.
+   * That completion's tokens as text, and KL(teacher || student) at each in nats; no divergences where no teacher scored it.
    *
    * @generated from field: repeated string tokens = 4;
    */
@@ -1283,6 +1336,32 @@ export type Example = Message<"retort.v1.Example"> & {
    * @generated from field: repeated float divergence = 5;
    */
   divergence: number[];
+
+  /**
+   * The greedy completion.
+   *
+   * @generated from field: string greedy = 6;
+   */
+  greedy: string;
+
+  /**
+   * What the metric says of `completion` and of `greedy`; absent without a reference.
+   *
+   * @generated from field: optional double quality = 7;
+   */
+  quality?: number | undefined;
+
+  /**
+   * @generated from field: optional double greedy_quality = 8;
+   */
+  greedyQuality?: number | undefined;
+
+  /**
+   * Position among the held-out rows.
+   *
+   * @generated from field: uint32 row = 9;
+   */
+  row: number;
 };
 
 export type ExampleValid = Example;
@@ -1292,7 +1371,7 @@ export type ExampleValid = Example;
  * Use `create(ExampleSchema)` to create a new message.
  */
 export const ExampleSchema: GenMessage<Example, {validType: ExampleValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_events, 19);
+  messageDesc(file_retort_v1_events, 20);
 
 /**
  * What a process is at.

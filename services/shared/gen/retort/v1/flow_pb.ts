@@ -14,13 +14,15 @@ import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Conversation, ConversationValid } from "./conversation_pb.js";
+import { file_retort_v1_conversation } from "./conversation_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file retort/v1/flow.proto.
  */
 export const file_retort_v1_flow: GenFile = /*@__PURE__*/
-  fileDesc("ChRyZXRvcnQvdjEvZmxvdy5wcm90bxIJcmV0b3J0LnYxImsKBUFycmF5Ei4KBHR5cGUYASABKA4yFC5yZXRvcnQudjEuQXJyYXlUeXBlQgq6SAeCAQQQASAAEhcKBXNoYXBlGAIgAygNQgi6SAWSAQIQCBIZCgRkYXRhGAMgASgMQgu6SAh6BhiAgICABCLLAQoHVGFza0tleRI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSLwoHcHVycG9zZRgCIAEoDjISLnJldG9ydC52MS5QdXJwb3NlQgq6SAeCAQQQASAAEhgKBHN0ZXAYAyABKA1CCrpIByoFGIDC1y8SGAoEdGFzaxgEIAEoDUIKukgHKgUYgICACBIeCgdhdHRlbXB0GAUgASgNQg26SAoqCBiAlOvcAygBIvcCCg5TYW1wbGluZ1BhcmFtcxLFAQoLdGVtcGVyYXR1cmUYASABKAFCqgG6SKYBugGOAQoUc2FtcGxpbmcudGVtcGVyYXR1cmUSWG11c3QgYmUgMCAoZ3JlZWR5KSBvciBhdCBsZWFzdCAwLjAwMTogbG9naXRzIGRpdmlkZWQgYnkgbGVzcyBsZWF2ZSB3aGF0IGZsb2F0MzIgY2FuIGhvbGQaHHRoaXMgPT0gMC4wIHx8IHRoaXMgPj0gMC4wMDESEhkAAAAAAABZQCkAAAAAAAAAAEgAiAEBEhkKBXRvcF9rGAIgASgNQgq6SAcqBRiAgIAIEisKBXRvcF9wGAMgASgBQhe6SBQSEhkAAAAAAADwPyEAAAAAAAAAAEgBiAEBEigKDm1heF9uZXdfdG9rZW5zGAQgASgNQgu6SAgqBhiAgEAoAUgCiAEBQg4KDF90ZW1wZXJhdHVyZUIICgZfdG9wX3BCEQoPX21heF9uZXdfdG9rZW5zIu4BCgZQcm9tcHQSGgoFaW5kZXgYASABKA1CC7pICCoGGICU69wDEiUKA2lkcxgCIAEoCzIQLnJldG9ydC52MS5BcnJheUIGukgDyAEBEhgKBHRleHQYAyABKAlCCrpIB3IFKICAgCASHQoJcmVmZXJlbmNlGAQgASgJQgq6SAdyBSiAgIAgEiwKEnRlYWNoZXJfcHJvbXB0X2lkcxgFIAEoCzIQLnJldG9ydC52MS5BcnJheRInCg50ZWFjaGVyX2VuZF9pZBgGIAEoDUIKukgHKgUYgICACEgAiAEBQhEKD190ZWFjaGVyX2VuZF9pZCLuAQoKU2lnbmFsU3BlYxJKCgRraW5kGAEgASgJQjy6SDlyN1IEZnVsbFIGaGlkZGVuUghyYW5kb21fa1IHc2FtcGxlZFINc3R1ZGVudF90b3Bfa1IFdG9wX2sSFAoBaxgCIAEoDUIJukgGKgQYgIAEEiwKC3RlbXBlcmF0dXJlGAMgASgBQhe6SBQSEhkAAAAAAECPQCEAAAAAAAAAABIvCgxoaWRkZW5fZHR5cGUYBCABKAlCGbpIFnIUUgBSB2Zsb2F0MTZSB2Zsb2F0MzISHwoJdG9rZW5pemVyGAUgASgJQgy6SAlyB1IAUgNvd24i4QgKClByb21wdFRhc2sSJwoDa2V5GAEgASgLMhIucmV0b3J0LnYxLlRhc2tLZXlCBrpIA8gBARIwCgdwcm9tcHRzGAIgAygLMhEucmV0b3J0LnYxLlByb21wdEIMukgJkgEGCAEQgIAEEiYKEnNhbXBsZXNfcGVyX3Byb21wdBgDIAEoDUIKukgHKgUYgAgoARIzCghzYW1wbGluZxgEIAEoCzIZLnJldG9ydC52MS5TYW1wbGluZ1BhcmFtc0IGukgDyAEBEgwKBHNlZWQYBSABKAQSJgoSbWluX3BvbGljeV92ZXJzaW9uGAYgASgNQgq6SAcqBRiAwtcvEiYKEm1heF9wb2xpY3lfdmVyc2lvbhgHIAEoDUIKukgHKgUYgMLXLxIZCgdzYW1wbGVyGAggASgJQgi6SAVyAxiAAhIZCgd0ZWFjaGVyGAkgASgJQgi6SAVyAxiAAhIlCgZzaWduYWwYCiABKAsyFS5yZXRvcnQudjEuU2lnbmFsU3BlYxIQCghyZXdhcmRlZBgLIAEoCBIsCghkZWFkbGluZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoIdG9nZXRoZXIYDSADKAsyFS5yZXRvcnQudjEuUHJvbXB0VGFza0IKukgHkgEEEICABDrqBLpI5gQauAMKDXRhc2sudG9nZXRoZXISfHRhc2tzIHRoYXQgYXJlIHdyaXR0ZW4gdG9nZXRoZXIgbXVzdCBoYXZlIHRoZSBzYW1lIHNhbXBsaW5nLCBzaWduYWwsIHBvbGljeSB2ZXJzaW9ucyBhbmQgc3RlcCwgYW5kIG5vbmUgb2YgdGhlbSBmdXJ0aGVyIG9uZXMaqAJ0aGlzLnRvZ2V0aGVyLmFsbCh0YXNrLCB0YXNrLnRvZ2V0aGVyLnNpemUoKSA9PSAwICYmIHRhc2suc2FtcGxpbmcgPT0gdGhpcy5zYW1wbGluZyAmJiB0YXNrLnNpZ25hbCA9PSB0aGlzLnNpZ25hbCAmJiB0YXNrLm1pbl9wb2xpY3lfdmVyc2lvbiA9PSB0aGlzLm1pbl9wb2xpY3lfdmVyc2lvbiAmJiB0YXNrLm1heF9wb2xpY3lfdmVyc2lvbiA9PSB0aGlzLm1heF9wb2xpY3lfdmVyc2lvbiAmJiB0YXNrLmtleS5zdGVwID09IHRoaXMua2V5LnN0ZXAgJiYgdGFzay5rZXkuYXR0ZW1wdCA9PSB0aGlzLmtleS5hdHRlbXB0KRqoAQoOdGFzay5zZXF1ZW5jZXMSV3Byb21wdHMgw5cgc2FtcGxlc1BlclByb21wdCBpcyBtb3JlIHRoYW4gMTA0ODU3NiBjb21wbGV0aW9uczsgY3V0IHRoZSB0YXNrIGludG8gc2V2ZXJhbBo9dGhpcy5wcm9tcHRzLnNpemUoKSAqIGludCh0aGlzLnNhbXBsZXNfcGVyX3Byb21wdCkgPD0gMTA0ODU3NiLEBAoIU2VxdWVuY2USGgoGcHJvbXB0GAEgASgNQgq6SAcqBRiAgIAIEhoKBnNhbXBsZRgCIAEoDUIKukgHKgUYgICACBIkCgpwcm9tcHRfaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5EigKDmNvbXBsZXRpb25faWRzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5EioKEHNhbXBsZXJfbG9ncHJvYnMYBSABKAsyEC5yZXRvcnQudjEuQXJyYXkSKQoPcG9saWN5X3ZlcnNpb25zGAYgASgLMhAucmV0b3J0LnYxLkFycmF5EicKBmZpbmlzaBgHIAEoDjIXLnJldG9ydC52MS5GaW5pc2hSZWFzb24SHwoLcHJvbXB0X3RleHQYCCABKAlCCrpIB3IFKICAgCASIwoPY29tcGxldGlvbl90ZXh0GAkgASgJQgq6SAdyBSiAgIAgEh0KCXJlZmVyZW5jZRgKIAEoCUIKukgHcgUogICAIBIaCgVpbmRleBgLIAEoDUILukgIKgYYgJTr3AMSGgoHZmFpbHVyZRgMIAEoCUIJukgGcgQogIBAEikKD3N0dWRlbnRfdG9wX2lkcxgNIAEoCzIQLnJldG9ydC52MS5BcnJheRIsChJ0ZWFjaGVyX3Byb21wdF9pZHMYDiABKAsyEC5yZXRvcnQudjEuQXJyYXkSJwoOdGVhY2hlcl9lbmRfaWQYDyABKA1CCrpIByoFGICAgAhIAIgBAUIRCg9fdGVhY2hlcl9lbmRfaWQi2QUKB1JvbGxvdXQSJwoDa2V5GAEgASgLMhIucmV0b3J0LnYxLlRhc2tLZXlCBrpIA8gBARIhCgZzb3VyY2UYAiABKA4yES5yZXRvcnQudjEuU291cmNlEjIKCXNlcXVlbmNlcxgDIAMoCzITLnJldG9ydC52MS5TZXF1ZW5jZUIKukgHkgEEEICAQBIZCgd0ZWFjaGVyGAQgASgJQgi6SAVyAxiAAhIlCgZzaWduYWwYBSABKAsyFS5yZXRvcnQudjEuU2lnbmFsU3BlYxIQCghyZXdhcmRlZBgGIAEoCBIYCgZ3b3JrZXIYByABKAlCCLpIBXIDGIAIEigKB3NlY29uZHMYCCABKAFCF7pIFBISGQAAAABlzc1BKQAAAAAAAAAAEjAKCHRvZ2V0aGVyGAkgAygLMhIucmV0b3J0LnYxLlJvbGxvdXRCCrpIB5IBBBCAgAQ6gwO6SP8CGvwCChByb2xsb3V0LnRvZ2V0aGVyEnRyb2xsb3V0cyB0aGF0IGFyZSBzY29yZWQgdG9nZXRoZXIgbXVzdCBoYXZlIHRoZSBzYW1lIHN0ZXAsIHRlYWNoZXIsIHNpZ25hbCBhbmQgcmV3YXJkLCBhbmQgbm9uZSBvZiB0aGVtIGZ1cnRoZXIgb25lcxrxAXRoaXMudG9nZXRoZXIuYWxsKHJvbGxvdXQsIHJvbGxvdXQudG9nZXRoZXIuc2l6ZSgpID09IDAgJiYgcm9sbG91dC50ZWFjaGVyID09IHRoaXMudGVhY2hlciAmJiByb2xsb3V0LnNpZ25hbCA9PSB0aGlzLnNpZ25hbCAmJiByb2xsb3V0LnJld2FyZGVkID09IHRoaXMucmV3YXJkZWQgJiYgcm9sbG91dC5rZXkuc3RlcCA9PSB0aGlzLmtleS5zdGVwICYmIHJvbGxvdXQua2V5LmF0dGVtcHQgPT0gdGhpcy5rZXkuYXR0ZW1wdCki7gIKDVNlcXVlbmNlU2NvcmUSIgoIbG9ncHJvYnMYASABKAsyEC5yZXRvcnQudjEuQXJyYXkSHgoEZnVsbBgCIAEoCzIQLnJldG9ydC52MS5BcnJheRIdCgNpZHMYAyABKAsyEC5yZXRvcnQudjEuQXJyYXkSJgoMdG9wX2xvZ3Byb2JzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5EicKDXRhaWxfbG9ncHJvYnMYBSABKAsyEC5yZXRvcnQudjEuQXJyYXkSIAoGaGlkZGVuGAYgASgLMhAucmV0b3J0LnYxLkFycmF5EiAKBmNvdW50cxgHIAEoCzIQLnJldG9ydC52MS5BcnJheRIaCgdmYWlsdXJlGAggASgJQgm6SAZyBCiAgEASIQoHZW50cm9weRgJIAEoCzIQLnJldG9ydC52MS5BcnJheRImCgxieXRlX2xlbmd0aHMYCiABKAsyEC5yZXRvcnQudjEuQXJyYXkinQMKDFRlYWNoZXJTY29yZRInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEhkKB3RlYWNoZXIYAiABKAlCCLpIBXIDGIACEiAKDnRlYWNoZXJfZGlnZXN0GAMgASgJQgi6SAVyAxiAARIlCgZzaWduYWwYBCABKAsyFS5yZXRvcnQudjEuU2lnbmFsU3BlYxIiChBzZXF1ZW5jZXNfZGlnZXN0GAUgASgJQgi6SAVyAxiAARI0CgZzY29yZXMYBiADKAsyGC5yZXRvcnQudjEuU2VxdWVuY2VTY29yZUIKukgHkgEEEICAQBIYCgZ3b3JrZXIYByABKAlCCLpIBXIDGIAIEigKB3NlY29uZHMYCCABKAFCF7pIFBISGQAAAABlzc1BKQAAAAAAAAAAEh0KC2hlYWRfZGlnZXN0GAkgASgJQgi6SAVyAxiAARIiCg1jYWNoZV9sb29rdXBzGAogASgNQgu6SAgqBhiAlOvcAxIfCgpjYWNoZV9oaXRzGAsgASgNQgu6SAgqBhiAlOvcAyLYAQoOU2VxdWVuY2VSZXdhcmQSJgoFdmFsdWUYASABKAFCF7pIFBISGeqMoDlZPilGKeqMoDlZPinGEk8KCmNvbXBvbmVudHMYAiADKAsyKS5yZXRvcnQudjEuU2VxdWVuY2VSZXdhcmQuQ29tcG9uZW50c0VudHJ5QhC6SA2aAQoQgAgiBXIDGIAIEhoKB2ZhaWx1cmUYAyABKAlCCbpIBnIEKICAQBoxCg9Db21wb25lbnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKtAQoGUmV3YXJkEicKA2tleRgBIAEoCzISLnJldG9ydC52MS5UYXNrS2V5Qga6SAPIAQESNgoHcmV3YXJkcxgCIAMoCzIZLnJldG9ydC52MS5TZXF1ZW5jZVJld2FyZEIKukgHkgEEEICAQBIYCgZ3b3JrZXIYAyABKAlCCLpIBXIDGIAIEigKB3NlY29uZHMYBCABKAFCF7pIFBISGQAAAABlzc1BKQAAAAAAAAAAIrIBCgtTdGVwQWNjb3VudBIYCgZydW5faWQYASABKAlCCLpIBXIDGIACEhgKBHN0ZXAYAiABKA1CCrpIByoFGIDC1y8SHQoFZmVuY2UYAyABKARCDrpICzIJGP////////8PEjEKBXRhc2tzGAQgAygLMhYucmV0b3J0LnYxLlRhc2tBY2NvdW50Qgq6SAeSAQQQgIBAEh0KCWZyb21fc3RlcBgFIAEoDUIKukgHKgUYgMLXLyK9AQoLVGFza0FjY291bnQSGAoEdGFzaxgBIAEoDUIKukgHKgUYgICACBIYCgRyb3dzGAIgAygNQgq6SAeSAQQQgIAEEiQKEnNhbXBsZXNfcGVyX3Byb21wdBgDIAEoDUIIukgFKgMYgAgSGwoHdHJhaW5lZBgEIAEoDEIKukgHegUYgICACBI3CghvdXRjb21lcxgFIAMoCzIYLnJldG9ydC52MS5TYW1wbGVPdXRjb21lQgu6SAiSAQUQgICAICJiCg1TYW1wbGVPdXRjb21lEhoKBnByb21wdBgBIAEoDUIKukgHKgUYgICACBIaCgZzYW1wbGUYAiABKA1CCrpIByoFGICAgAgSGQoGcmVhc29uGAMgASgJQgm6SAZyBCiAgEAiYwoLV2VpZ2h0c0ZpbGUSFgoEbmFtZRgBIAEoCUIIukgFcgMYgAgSIgoKc2l6ZV9ieXRlcxgCIAEoBEIOukgLMgkY/////////w8SGAoGZGlnZXN0GAMgASgJQgi6SAVyAxiAASLHAQoPV2VpZ2h0c01hbmlmZXN0EhgKBnJ1bl9pZBgBIAEoCUIIukgFcgMYgAISGwoHdmVyc2lvbhgCIAEoDUIKukgHKgUYgMLXLxIxCgVmaWxlcxgDIAMoCzIWLnJldG9ydC52MS5XZWlnaHRzRmlsZUIKukgHkgEEEICABBIrCgdjcmVhdGVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIdCgVmZW5jZRgFIAEoBEIOukgLMgkY/////////w8iVAoJUHJlY2lzaW9uEg8KB21lYW5fa2wYASABKAESGQoRbWF4X2xvZ3Byb2JfZXJyb3IYAiABKAESGwoGdG9rZW5zGAMgASgNQgu6SAgqBhiAlOvcAyqbAQoJQXJyYXlUeXBlEhoKFkFSUkFZX1RZUEVfVU5TUEVDSUZJRUQQABIWChJBUlJBWV9UWVBFX0ZMT0FUMzIQARIWChJBUlJBWV9UWVBFX0ZMT0FUMTYQAhIUChBBUlJBWV9UWVBFX0lOVDMyEAMSFQoRQVJSQVlfVFlQRV9VSU5UMzIQBBIVChFBUlJBWV9UWVBFX1VJTlQxNhAFKmAKB1B1cnBvc2USFwoTUFVSUE9TRV9VTlNQRUNJRklFRBAAEhEKDVBVUlBPU0VfVFJBSU4QARIUChBQVVJQT1NFX0VWQUxVQVRFEAISEwoPUFVSUE9TRV9EQVRBU0VUEAMqXAoGU291cmNlEhYKElNPVVJDRV9VTlNQRUNJRklFRBAAEhIKDlNPVVJDRV9TVFVERU5UEAESEgoOU09VUkNFX1RFQUNIRVIQAhISCg5TT1VSQ0VfREFUQVNFVBADKl8KDEZpbmlzaFJlYXNvbhIdChlGSU5JU0hfUkVBU09OX1VOU1BFQ0lGSUVEEAASFgoSRklOSVNIX1JFQVNPTl9TVE9QEAESGAoURklOSVNIX1JFQVNPTl9MRU5HVEgQAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChRyZXRvcnQvdjEvZmxvdy5wcm90bxIJcmV0b3J0LnYxImsKBUFycmF5Ei4KBHR5cGUYASABKA4yFC5yZXRvcnQudjEuQXJyYXlUeXBlQgq6SAeCAQQQASAAEhcKBXNoYXBlGAIgAygNQgi6SAWSAQIQCBIZCgRkYXRhGAMgASgMQgu6SAh6BhiAgICABCLLAQoHVGFza0tleRI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSLwoHcHVycG9zZRgCIAEoDjISLnJldG9ydC52MS5QdXJwb3NlQgq6SAeCAQQQASAAEhgKBHN0ZXAYAyABKA1CCrpIByoFGIDC1y8SGAoEdGFzaxgEIAEoDUIKukgHKgUYgICACBIeCgdhdHRlbXB0GAUgASgNQg26SAoqCBiAlOvcAygBIvcCCg5TYW1wbGluZ1BhcmFtcxLFAQoLdGVtcGVyYXR1cmUYASABKAFCqgG6SKYBugGOAQoUc2FtcGxpbmcudGVtcGVyYXR1cmUSWG11c3QgYmUgMCAoZ3JlZWR5KSBvciBhdCBsZWFzdCAwLjAwMTogbG9naXRzIGRpdmlkZWQgYnkgbGVzcyBsZWF2ZSB3aGF0IGZsb2F0MzIgY2FuIGhvbGQaHHRoaXMgPT0gMC4wIHx8IHRoaXMgPj0gMC4wMDESEhkAAAAAAABZQCkAAAAAAAAAAEgAiAEBEhkKBXRvcF9rGAIgASgNQgq6SAcqBRiAgIAIEisKBXRvcF9wGAMgASgBQhe6SBQSEhkAAAAAAADwPyEAAAAAAAAAAEgBiAEBEigKDm1heF9uZXdfdG9rZW5zGAQgASgNQgu6SAgqBhiAgEAoAUgCiAEBQg4KDF90ZW1wZXJhdHVyZUIICgZfdG9wX3BCEQoPX21heF9uZXdfdG9rZW5zIp0CCgZQcm9tcHQSGgoFaW5kZXgYASABKA1CC7pICCoGGICU69wDEiUKA2lkcxgCIAEoCzIQLnJldG9ydC52MS5BcnJheUIGukgDyAEBEhgKBHRleHQYAyABKAlCCrpIB3IFKICAgCASHQoJcmVmZXJlbmNlGAQgASgJQgq6SAdyBSiAgIAgEiwKEnRlYWNoZXJfcHJvbXB0X2lkcxgFIAEoCzIQLnJldG9ydC52MS5BcnJheRItCgxjb252ZXJzYXRpb24YBiABKAsyFy5yZXRvcnQudjEuQ29udmVyc2F0aW9uEicKDnRlYWNoZXJfZW5kX2lkGBQgASgNQgq6SAcqBRiAgIAISACIAQFCEQoPX3RlYWNoZXJfZW5kX2lkIu4BCgpTaWduYWxTcGVjEkoKBGtpbmQYASABKAlCPLpIOXI3UgRmdWxsUgZoaWRkZW5SCHJhbmRvbV9rUgdzYW1wbGVkUg1zdHVkZW50X3RvcF9rUgV0b3BfaxIUCgFrGAIgASgNQgm6SAYqBBiAgAQSLAoLdGVtcGVyYXR1cmUYAyABKAFCF7pIFBISGQAAAAAAQI9AIQAAAAAAAAAAEi8KDGhpZGRlbl9kdHlwZRgEIAEoCUIZukgWchRSAFIHZmxvYXQxNlIHZmxvYXQzMhIfCgl0b2tlbml6ZXIYBSABKAlCDLpICXIHUgBSA293biLhCAoKUHJvbXB0VGFzaxInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEjAKB3Byb21wdHMYAiADKAsyES5yZXRvcnQudjEuUHJvbXB0Qgy6SAmSAQYIARCAgAQSJgoSc2FtcGxlc19wZXJfcHJvbXB0GAMgASgNQgq6SAcqBRiACCgBEjMKCHNhbXBsaW5nGAQgASgLMhkucmV0b3J0LnYxLlNhbXBsaW5nUGFyYW1zQga6SAPIAQESDAoEc2VlZBgFIAEoBBImChJtaW5fcG9saWN5X3ZlcnNpb24YBiABKA1CCrpIByoFGIDC1y8SJgoSbWF4X3BvbGljeV92ZXJzaW9uGAcgASgNQgq6SAcqBRiAwtcvEhkKB3NhbXBsZXIYCCABKAlCCLpIBXIDGIACEhkKB3RlYWNoZXIYCSABKAlCCLpIBXIDGIACEiUKBnNpZ25hbBgKIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEhAKCHJld2FyZGVkGAsgASgIEiwKCGRlYWRsaW5lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCgh0b2dldGhlchgNIAMoCzIVLnJldG9ydC52MS5Qcm9tcHRUYXNrQgq6SAeSAQQQgIAEOuoEukjmBBq4AwoNdGFzay50b2dldGhlchJ8dGFza3MgdGhhdCBhcmUgd3JpdHRlbiB0b2dldGhlciBtdXN0IGhhdmUgdGhlIHNhbWUgc2FtcGxpbmcsIHNpZ25hbCwgcG9saWN5IHZlcnNpb25zIGFuZCBzdGVwLCBhbmQgbm9uZSBvZiB0aGVtIGZ1cnRoZXIgb25lcxqoAnRoaXMudG9nZXRoZXIuYWxsKHRhc2ssIHRhc2sudG9nZXRoZXIuc2l6ZSgpID09IDAgJiYgdGFzay5zYW1wbGluZyA9PSB0aGlzLnNhbXBsaW5nICYmIHRhc2suc2lnbmFsID09IHRoaXMuc2lnbmFsICYmIHRhc2subWluX3BvbGljeV92ZXJzaW9uID09IHRoaXMubWluX3BvbGljeV92ZXJzaW9uICYmIHRhc2subWF4X3BvbGljeV92ZXJzaW9uID09IHRoaXMubWF4X3BvbGljeV92ZXJzaW9uICYmIHRhc2sua2V5LnN0ZXAgPT0gdGhpcy5rZXkuc3RlcCAmJiB0YXNrLmtleS5hdHRlbXB0ID09IHRoaXMua2V5LmF0dGVtcHQpGqgBCg50YXNrLnNlcXVlbmNlcxJXcHJvbXB0cyDDlyBzYW1wbGVzUGVyUHJvbXB0IGlzIG1vcmUgdGhhbiAxMDQ4NTc2IGNvbXBsZXRpb25zOyBjdXQgdGhlIHRhc2sgaW50byBzZXZlcmFsGj10aGlzLnByb21wdHMuc2l6ZSgpICogaW50KHRoaXMuc2FtcGxlc19wZXJfcHJvbXB0KSA8PSAxMDQ4NTc2ImIKBVJlcGx5EhgKAmF0GAEgASgNQgy6SAkqBxiAgIAIKAESJQoDaWRzGAIgASgLMhAucmV0b3J0LnYxLkFycmF5Qga6SAPIAQESGAoEdGV4dBgDIAEoCUIKukgHcgUogICAICLEBQoIU2VxdWVuY2USGgoGcHJvbXB0GAEgASgNQgq6SAcqBRiAgIAIEhoKBnNhbXBsZRgCIAEoDUIKukgHKgUYgICACBIkCgpwcm9tcHRfaWRzGAMgASgLMhAucmV0b3J0LnYxLkFycmF5EigKDmNvbXBsZXRpb25faWRzGAQgASgLMhAucmV0b3J0LnYxLkFycmF5EioKEHNhbXBsZXJfbG9ncHJvYnMYBSABKAsyEC5yZXRvcnQudjEuQXJyYXkSKQoPcG9saWN5X3ZlcnNpb25zGAYgASgLMhAucmV0b3J0LnYxLkFycmF5EicKBmZpbmlzaBgHIAEoDjIXLnJldG9ydC52MS5GaW5pc2hSZWFzb24SHwoLcHJvbXB0X3RleHQYCCABKAlCCrpIB3IFKICAgCASIwoPY29tcGxldGlvbl90ZXh0GAkgASgJQgq6SAdyBSiAgIAgEh0KCXJlZmVyZW5jZRgKIAEoCUIKukgHcgUogICAIBIaCgVpbmRleBgLIAEoDUILukgIKgYYgJTr3AMSGgoHZmFpbHVyZRgMIAEoCUIJukgGcgQogIBAEikKD3N0dWRlbnRfdG9wX2lkcxgNIAEoCzIQLnJldG9ydC52MS5BcnJheRIsChJ0ZWFjaGVyX3Byb21wdF9pZHMYDiABKAsyEC5yZXRvcnQudjEuQXJyYXkSLQoHcmVwbGllcxgPIAMoCzIQLnJldG9ydC52MS5SZXBseUIKukgHkgEEEICABBI4ChJlbnZpcm9ubWVudF9yZXdhcmQYECABKAFCF7pIFBISGeqMoDlZPilGKeqMoDlZPinGSACIAQESJwoOdGVhY2hlcl9lbmRfaWQYFCABKA1CCrpIByoFGICAgAhIAYgBAUIVChNfZW52aXJvbm1lbnRfcmV3YXJkQhEKD190ZWFjaGVyX2VuZF9pZCLZBQoHUm9sbG91dBInCgNrZXkYASABKAsyEi5yZXRvcnQudjEuVGFza0tleUIGukgDyAEBEiEKBnNvdXJjZRgCIAEoDjIRLnJldG9ydC52MS5Tb3VyY2USMgoJc2VxdWVuY2VzGAMgAygLMhMucmV0b3J0LnYxLlNlcXVlbmNlQgq6SAeSAQQQgIBAEhkKB3RlYWNoZXIYBCABKAlCCLpIBXIDGIACEiUKBnNpZ25hbBgFIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEhAKCHJld2FyZGVkGAYgASgIEhgKBndvcmtlchgHIAEoCUIIukgFcgMYgAgSKAoHc2Vjb25kcxgIIAEoAUIXukgUEhIZAAAAAGXNzUEpAAAAAAAAAAASMAoIdG9nZXRoZXIYCSADKAsyEi5yZXRvcnQudjEuUm9sbG91dEIKukgHkgEEEICABDqDA7pI/wIa/AIKEHJvbGxvdXQudG9nZXRoZXISdHJvbGxvdXRzIHRoYXQgYXJlIHNjb3JlZCB0b2dldGhlciBtdXN0IGhhdmUgdGhlIHNhbWUgc3RlcCwgdGVhY2hlciwgc2lnbmFsIGFuZCByZXdhcmQsIGFuZCBub25lIG9mIHRoZW0gZnVydGhlciBvbmVzGvEBdGhpcy50b2dldGhlci5hbGwocm9sbG91dCwgcm9sbG91dC50b2dldGhlci5zaXplKCkgPT0gMCAmJiByb2xsb3V0LnRlYWNoZXIgPT0gdGhpcy50ZWFjaGVyICYmIHJvbGxvdXQuc2lnbmFsID09IHRoaXMuc2lnbmFsICYmIHJvbGxvdXQucmV3YXJkZWQgPT0gdGhpcy5yZXdhcmRlZCAmJiByb2xsb3V0LmtleS5zdGVwID09IHRoaXMua2V5LnN0ZXAgJiYgcm9sbG91dC5rZXkuYXR0ZW1wdCA9PSB0aGlzLmtleS5hdHRlbXB0KSLuAgoNU2VxdWVuY2VTY29yZRIiCghsb2dwcm9icxgBIAEoCzIQLnJldG9ydC52MS5BcnJheRIeCgRmdWxsGAIgASgLMhAucmV0b3J0LnYxLkFycmF5Eh0KA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheRImCgx0b3BfbG9ncHJvYnMYBCABKAsyEC5yZXRvcnQudjEuQXJyYXkSJwoNdGFpbF9sb2dwcm9icxgFIAEoCzIQLnJldG9ydC52MS5BcnJheRIgCgZoaWRkZW4YBiABKAsyEC5yZXRvcnQudjEuQXJyYXkSIAoGY291bnRzGAcgASgLMhAucmV0b3J0LnYxLkFycmF5EhoKB2ZhaWx1cmUYCCABKAlCCbpIBnIEKICAQBIhCgdlbnRyb3B5GAkgASgLMhAucmV0b3J0LnYxLkFycmF5EiYKDGJ5dGVfbGVuZ3RocxgKIAEoCzIQLnJldG9ydC52MS5BcnJheSKdAwoMVGVhY2hlclNjb3JlEicKA2tleRgBIAEoCzISLnJldG9ydC52MS5UYXNrS2V5Qga6SAPIAQESGQoHdGVhY2hlchgCIAEoCUIIukgFcgMYgAISIAoOdGVhY2hlcl9kaWdlc3QYAyABKAlCCLpIBXIDGIABEiUKBnNpZ25hbBgEIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEiIKEHNlcXVlbmNlc19kaWdlc3QYBSABKAlCCLpIBXIDGIABEjQKBnNjb3JlcxgGIAMoCzIYLnJldG9ydC52MS5TZXF1ZW5jZVNjb3JlQgq6SAeSAQQQgIBAEhgKBndvcmtlchgHIAEoCUIIukgFcgMYgAgSKAoHc2Vjb25kcxgIIAEoAUIXukgUEhIZAAAAAGXNzUEpAAAAAAAAAAASHQoLaGVhZF9kaWdlc3QYCSABKAlCCLpIBXIDGIABEiIKDWNhY2hlX2xvb2t1cHMYCiABKA1CC7pICCoGGICU69wDEh8KCmNhY2hlX2hpdHMYCyABKA1CC7pICCoGGICU69wDItgBCg5TZXF1ZW5jZVJld2FyZBImCgV2YWx1ZRgBIAEoAUIXukgUEhIZ6oygOVk+KUYp6oygOVk+KcYSTwoKY29tcG9uZW50cxgCIAMoCzIpLnJldG9ydC52MS5TZXF1ZW5jZVJld2FyZC5Db21wb25lbnRzRW50cnlCELpIDZoBChCACCIFcgMYgAgSGgoHZmFpbHVyZRgDIAEoCUIJukgGcgQogIBAGjEKD0NvbXBvbmVudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIq0BCgZSZXdhcmQSJwoDa2V5GAEgASgLMhIucmV0b3J0LnYxLlRhc2tLZXlCBrpIA8gBARI2CgdyZXdhcmRzGAIgAygLMhkucmV0b3J0LnYxLlNlcXVlbmNlUmV3YXJkQgq6SAeSAQQQgIBAEhgKBndvcmtlchgDIAEoCUIIukgFcgMYgAgSKAoHc2Vjb25kcxgEIAEoAUIXukgUEhIZAAAAAGXNzUEpAAAAAAAAAAAisgEKC1N0ZXBBY2NvdW50EhgKBnJ1bl9pZBgBIAEoCUIIukgFcgMYgAISGAoEc3RlcBgCIAEoDUIKukgHKgUYgMLXLxIdCgVmZW5jZRgDIAEoBEIOukgLMgkY/////////w8SMQoFdGFza3MYBCADKAsyFi5yZXRvcnQudjEuVGFza0FjY291bnRCCrpIB5IBBBCAgEASHQoJZnJvbV9zdGVwGAUgASgNQgq6SAcqBRiAwtcvIr0BCgtUYXNrQWNjb3VudBIYCgR0YXNrGAEgASgNQgq6SAcqBRiAgIAIEhgKBHJvd3MYAiADKA1CCrpIB5IBBBCAgAQSJAoSc2FtcGxlc19wZXJfcHJvbXB0GAMgASgNQgi6SAUqAxiACBIbCgd0cmFpbmVkGAQgASgMQgq6SAd6BRiAgIAIEjcKCG91dGNvbWVzGAUgAygLMhgucmV0b3J0LnYxLlNhbXBsZU91dGNvbWVCC7pICJIBBRCAgIAgImIKDVNhbXBsZU91dGNvbWUSGgoGcHJvbXB0GAEgASgNQgq6SAcqBRiAgIAIEhoKBnNhbXBsZRgCIAEoDUIKukgHKgUYgICACBIZCgZyZWFzb24YAyABKAlCCbpIBnIEKICAQCJjCgtXZWlnaHRzRmlsZRIWCgRuYW1lGAEgASgJQgi6SAVyAxiACBIiCgpzaXplX2J5dGVzGAIgASgEQg66SAsyCRj/////////DxIYCgZkaWdlc3QYAyABKAlCCLpIBXIDGIABIscBCg9XZWlnaHRzTWFuaWZlc3QSGAoGcnVuX2lkGAEgASgJQgi6SAVyAxiAAhIbCgd2ZXJzaW9uGAIgASgNQgq6SAcqBRiAwtcvEjEKBWZpbGVzGAMgAygLMhYucmV0b3J0LnYxLldlaWdodHNGaWxlQgq6SAeSAQQQgIAEEisKB2NyZWF0ZWQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh0KBWZlbmNlGAUgASgEQg66SAsyCRj/////////DyJUCglQcmVjaXNpb24SDwoHbWVhbl9rbBgBIAEoARIZChFtYXhfbG9ncHJvYl9lcnJvchgCIAEoARIbCgZ0b2tlbnMYAyABKA1CC7pICCoGGICU69wDKpsBCglBcnJheVR5cGUSGgoWQVJSQVlfVFlQRV9VTlNQRUNJRklFRBAAEhYKEkFSUkFZX1RZUEVfRkxPQVQzMhABEhYKEkFSUkFZX1RZUEVfRkxPQVQxNhACEhQKEEFSUkFZX1RZUEVfSU5UMzIQAxIVChFBUlJBWV9UWVBFX1VJTlQzMhAEEhUKEUFSUkFZX1RZUEVfVUlOVDE2EAUqYAoHUHVycG9zZRIXChNQVVJQT1NFX1VOU1BFQ0lGSUVEEAASEQoNUFVSUE9TRV9UUkFJThABEhQKEFBVUlBPU0VfRVZBTFVBVEUQAhITCg9QVVJQT1NFX0RBVEFTRVQQAypcCgZTb3VyY2USFgoSU09VUkNFX1VOU1BFQ0lGSUVEEAASEgoOU09VUkNFX1NUVURFTlQQARISCg5TT1VSQ0VfVEVBQ0hFUhACEhIKDlNPVVJDRV9EQVRBU0VUEAMqXwoMRmluaXNoUmVhc29uEh0KGUZJTklTSF9SRUFTT05fVU5TUEVDSUZJRUQQABIWChJGSU5JU0hfUkVBU09OX1NUT1AQARIYChRGSU5JU0hfUkVBU09OX0xFTkdUSBACYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_conversation]);
 
 /**
  * A dense row-major array. `data` holds product(shape) elements, little-endian, without padding.
@@ -54,7 +56,7 @@ export const ArraySchema: GenMessage<Array, {validType: ArrayValid}> = /*@__PURE
   messageDesc(file_retort_v1_flow, 0);
 
 /**
- * Names one task of one run. Two records with the same key describe the same work; what a learner that was replaced had issued is nobody's any more.
+ * Names one task of one run. Two records with the same key describe the same work; what a replaced learner had issued is void.
  *
  * @generated from message retort.v1.TaskKey
  */
@@ -187,9 +189,16 @@ export type Prompt = Message<"retort.v1.Prompt"> & {
   teacherPromptIds?: Array | undefined;
 
   /**
+   * The conversation that `ids` are, where an environment answers the student: the chat template goes on with it.
+   *
+   * @generated from field: retort.v1.Conversation conversation = 6;
+   */
+  conversation?: Conversation | undefined;
+
+  /**
    * What ends a completion of this prompt in the teacher's tokens, where its tokenizer is its own and has an end token.
    *
-   * @generated from field: optional uint32 teacher_end_id = 6;
+   * @generated from field: optional uint32 teacher_end_id = 20;
    */
   teacherEndId?: number | undefined;
 };
@@ -237,9 +246,16 @@ export type PromptValid = Message<"retort.v1.Prompt"> & {
   teacherPromptIds?: ArrayValid | undefined;
 
   /**
+   * The conversation that `ids` are, where an environment answers the student: the chat template goes on with it.
+   *
+   * @generated from field: retort.v1.Conversation conversation = 6;
+   */
+  conversation?: ConversationValid | undefined;
+
+  /**
    * What ends a completion of this prompt in the teacher's tokens, where its tokenizer is its own and has an end token.
    *
-   * @generated from field: optional uint32 teacher_end_id = 6;
+   * @generated from field: optional uint32 teacher_end_id = 20;
    */
   teacherEndId?: number | undefined;
 };
@@ -356,14 +372,14 @@ export type PromptTask = Message<"retort.v1.PromptTask"> & {
   sampler: string;
 
   /**
-   * Who scores: the name of a teacher; empty when nobody does.
+   * Which teacher scores, by name; empty when none does.
    *
    * @generated from field: string teacher = 9;
    */
   teacher: string;
 
   /**
-   * What the scoring teacher must answer with; unset when nobody scores. For student_top_k the student sends its k most
+   * What the scoring teacher must answer with; unset when no teacher scores. For student_top_k the student sends its k most
    * probable tokens along.
    *
    * @generated from field: retort.v1.SignalSpec signal = 10;
@@ -445,14 +461,14 @@ export type PromptTaskValid = Message<"retort.v1.PromptTask"> & {
   sampler: string;
 
   /**
-   * Who scores: the name of a teacher; empty when nobody does.
+   * Which teacher scores, by name; empty when none does.
    *
    * @generated from field: string teacher = 9;
    */
   teacher: string;
 
   /**
-   * What the scoring teacher must answer with; unset when nobody scores. For student_top_k the student sends its k most
+   * What the scoring teacher must answer with; unset when no teacher scores. For student_top_k the student sends its k most
    * probable tokens along.
    *
    * @generated from field: retort.v1.SignalSpec signal = 10;
@@ -488,6 +504,71 @@ export const PromptTaskSchema: GenMessage<PromptTask, {validType: PromptTaskVali
   messageDesc(file_retort_v1_flow, 5);
 
 /**
+ * What an environment said between two turns of a completion, as the chat template writes it. It is read, and nothing is learnt
+ * of it: no array over completion tokens has an entry for it.
+ *
+ * @generated from message retort.v1.Reply
+ */
+export type Reply = Message<"retort.v1.Reply"> & {
+  /**
+   * Completion tokens before it.
+   *
+   * @generated from field: uint32 at = 1;
+   */
+  at: number;
+
+  /**
+   * int32 [M], M >= 1
+   *
+   * @generated from field: retort.v1.Array ids = 2;
+   */
+  ids?: Array | undefined;
+
+  /**
+   * What they say, for reports.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+};
+
+/**
+ * What an environment said between two turns of a completion, as the chat template writes it. It is read, and nothing is learnt
+ * of it: no array over completion tokens has an entry for it.
+ *
+ * @generated from message retort.v1.Reply
+ */
+export type ReplyValid = Message<"retort.v1.Reply"> & {
+  /**
+   * Completion tokens before it.
+   *
+   * @generated from field: uint32 at = 1;
+   */
+  at: number;
+
+  /**
+   * int32 [M], M >= 1
+   *
+   * @generated from field: retort.v1.Array ids = 2;
+   */
+  ids: ArrayValid;
+
+  /**
+   * What they say, for reports.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message retort.v1.Reply.
+ * Use `create(ReplySchema)` to create a new message.
+ */
+export const ReplySchema: GenMessage<Reply, {validType: ReplyValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_flow, 6);
+
+/**
  * A prompt with one completion. The arrays over completion tokens share the length N >= 1.
  *
  * @generated from message retort.v1.Sequence
@@ -513,7 +594,7 @@ export type Sequence = Message<"retort.v1.Sequence"> & {
   promptIds?: Array | undefined;
 
   /**
-   * int32 [N], the end token included
+   * int32 [N], the end token included: what was written, of all turns together
    *
    * @generated from field: retort.v1.Array completion_ids = 4;
    */
@@ -544,6 +625,8 @@ export type Sequence = Message<"retort.v1.Sequence"> & {
   promptText: string;
 
   /**
+   * What was written; of several turns, the last one.
+   *
    * @generated from field: string completion_text = 9;
    */
   completionText: string;
@@ -584,21 +667,153 @@ export type Sequence = Message<"retort.v1.Sequence"> & {
   teacherPromptIds?: Array | undefined;
 
   /**
+   * What an environment said in between, in rising order of `at`; none behind the last completion token.
+   *
+   * @generated from field: repeated retort.v1.Reply replies = 15;
+   */
+  replies: Reply[];
+
+  /**
+   * Sum of what the environment paid for each turn; present where there was one.
+   *
+   * @generated from field: optional double environment_reward = 16;
+   */
+  environmentReward?: number | undefined;
+
+  /**
    * What ends the completion in the teacher's tokens, where its tokenizer is its own and has an end token.
    *
-   * @generated from field: optional uint32 teacher_end_id = 15;
+   * @generated from field: optional uint32 teacher_end_id = 20;
    */
   teacherEndId?: number | undefined;
 };
 
-export type SequenceValid = Sequence;
+/**
+ * A prompt with one completion. The arrays over completion tokens share the length N >= 1.
+ *
+ * @generated from message retort.v1.Sequence
+ */
+export type SequenceValid = Message<"retort.v1.Sequence"> & {
+  /**
+   * Position of the prompt in its task and of the sample of that prompt.
+   *
+   * @generated from field: uint32 prompt = 1;
+   */
+  prompt: number;
+
+  /**
+   * @generated from field: uint32 sample = 2;
+   */
+  sample: number;
+
+  /**
+   * int32 [P]
+   *
+   * @generated from field: retort.v1.Array prompt_ids = 3;
+   */
+  promptIds?: ArrayValid | undefined;
+
+  /**
+   * int32 [N], the end token included: what was written, of all turns together
+   *
+   * @generated from field: retort.v1.Array completion_ids = 4;
+   */
+  completionIds?: ArrayValid | undefined;
+
+  /**
+   * float32 [N]: log-probability of each token under the sampling weights at temperature 1. Absent for dataset text.
+   *
+   * @generated from field: retort.v1.Array sampler_logprobs = 5;
+   */
+  samplerLogprobs?: ArrayValid | undefined;
+
+  /**
+   * uint32 [N]: policy version that sampled each token. Absent for dataset text.
+   *
+   * @generated from field: retort.v1.Array policy_versions = 6;
+   */
+  policyVersions?: ArrayValid | undefined;
+
+  /**
+   * @generated from field: retort.v1.FinishReason finish = 7;
+   */
+  finish: FinishReason;
+
+  /**
+   * @generated from field: string prompt_text = 8;
+   */
+  promptText: string;
+
+  /**
+   * What was written; of several turns, the last one.
+   *
+   * @generated from field: string completion_text = 9;
+   */
+  completionText: string;
+
+  /**
+   * @generated from field: string reference = 10;
+   */
+  reference: string;
+
+  /**
+   * Row of the dataset the prompt came from.
+   *
+   * @generated from field: uint32 index = 11;
+   */
+  index: number;
+
+  /**
+   * Why this sequence could not be made; then the arrays are absent and the sequence counts as consumed.
+   *
+   * @generated from field: string failure = 12;
+   */
+  failure: string;
+
+  /**
+   * int32 [N, k]: at each position the student's k most probable tokens, in falling order, under the weights that
+   * sampled. Present where the signal is `student_top_k`.
+   *
+   * @generated from field: retort.v1.Array student_top_ids = 13;
+   */
+  studentTopIds?: ArrayValid | undefined;
+
+  /**
+   * int32 [Q]: what the teacher reads before the completion, where that is another prompt than `prompt_ids`. In the teacher's tokens,
+   * where its tokenizer is its own.
+   *
+   * @generated from field: retort.v1.Array teacher_prompt_ids = 14;
+   */
+  teacherPromptIds?: ArrayValid | undefined;
+
+  /**
+   * What an environment said in between, in rising order of `at`; none behind the last completion token.
+   *
+   * @generated from field: repeated retort.v1.Reply replies = 15;
+   */
+  replies: ReplyValid[];
+
+  /**
+   * Sum of what the environment paid for each turn; present where there was one.
+   *
+   * @generated from field: optional double environment_reward = 16;
+   */
+  environmentReward?: number | undefined;
+
+  /**
+   * What ends the completion in the teacher's tokens, where its tokenizer is its own and has an end token.
+   *
+   * @generated from field: optional uint32 teacher_end_id = 20;
+   */
+  teacherEndId?: number | undefined;
+};
 
 /**
  * Describes the message retort.v1.Sequence.
  * Use `create(SequenceSchema)` to create a new message.
  */
 export const SequenceSchema: GenMessage<Sequence, {validType: SequenceValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 6);
+  messageDesc(file_retort_v1_flow, 7);
 
 /**
  * Student (or learner, for dataset text) -> teacher, reward and learner. One per task.
@@ -723,7 +938,7 @@ export type RolloutValid = Message<"retort.v1.Rollout"> & {
  * Use `create(RolloutSchema)` to create a new message.
  */
 export const RolloutSchema: GenMessage<Rollout, {validType: RolloutValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 7);
+  messageDesc(file_retort_v1_flow, 8);
 
 /**
  * What a teacher says about one sequence of N completion tokens. Log-probabilities are natural logarithms at the
@@ -812,7 +1027,7 @@ export type SequenceScoreValid = SequenceScore;
  * Use `create(SequenceScoreSchema)` to create a new message.
  */
 export const SequenceScoreSchema: GenMessage<SequenceScore, {validType: SequenceScoreValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 8);
+  messageDesc(file_retort_v1_flow, 9);
 
 /**
  * Teacher -> learner. `scores[i]` belongs to `sequences[i]` of the rollout with the same key.
@@ -965,7 +1180,7 @@ export type TeacherScoreValid = Message<"retort.v1.TeacherScore"> & {
  * Use `create(TeacherScoreSchema)` to create a new message.
  */
 export const TeacherScoreSchema: GenMessage<TeacherScore, {validType: TeacherScoreValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 9);
+  messageDesc(file_retort_v1_flow, 10);
 
 /**
  * One sequence's reward.
@@ -1000,7 +1215,7 @@ export type SequenceRewardValid = SequenceReward;
  * Use `create(SequenceRewardSchema)` to create a new message.
  */
 export const SequenceRewardSchema: GenMessage<SequenceReward, {validType: SequenceRewardValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 10);
+  messageDesc(file_retort_v1_flow, 11);
 
 /**
  * Reward -> learner. `rewards[i]` belongs to `sequences[i]` of the rollout with the same key.
@@ -1061,7 +1276,7 @@ export type RewardValid = Message<"retort.v1.Reward"> & {
  * Use `create(RewardSchema)` to create a new message.
  */
 export const RewardSchema: GenMessage<Reward, {validType: RewardValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 11);
+  messageDesc(file_retort_v1_flow, 12);
 
 /**
  * Learner -> ledger, when a step has been trained: what became of every sample of every prompt that the step issued. One of
@@ -1107,7 +1322,7 @@ export type StepAccountValid = StepAccount;
  * Use `create(StepAccountSchema)` to create a new message.
  */
 export const StepAccountSchema: GenMessage<StepAccount, {validType: StepAccountValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 12);
+  messageDesc(file_retort_v1_flow, 13);
 
 /**
  * One task of a step.
@@ -1154,7 +1369,7 @@ export type TaskAccountValid = TaskAccount;
  * Use `create(TaskAccountSchema)` to create a new message.
  */
 export const TaskAccountSchema: GenMessage<TaskAccount, {validType: TaskAccountValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 13);
+  messageDesc(file_retort_v1_flow, 14);
 
 /**
  * Why a sample was not trained on.
@@ -1187,7 +1402,7 @@ export type SampleOutcomeValid = SampleOutcome;
  * Use `create(SampleOutcomeSchema)` to create a new message.
  */
 export const SampleOutcomeSchema: GenMessage<SampleOutcome, {validType: SampleOutcomeValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 14);
+  messageDesc(file_retort_v1_flow, 15);
 
 /**
  * A file of a stored version.
@@ -1220,7 +1435,7 @@ export type WeightsFileValid = WeightsFile;
  * Use `create(WeightsFileSchema)` to create a new message.
  */
 export const WeightsFileSchema: GenMessage<WeightsFile, {validType: WeightsFileValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 15);
+  messageDesc(file_retort_v1_flow, 16);
 
 /**
  * Written last: a version exists when its manifest does.
@@ -1263,7 +1478,7 @@ export type WeightsManifestValid = WeightsManifest;
  * Use `create(WeightsManifestSchema)` to create a new message.
  */
 export const WeightsManifestSchema: GenMessage<WeightsManifest, {validType: WeightsManifestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 16);
+  messageDesc(file_retort_v1_flow, 17);
 
 /**
  * What a model's dtype costs: how far its distributions are from those of the same weights in float32, over a few of its own
@@ -1301,7 +1516,7 @@ export type PrecisionValid = Precision;
  * Use `create(PrecisionSchema)` to create a new message.
  */
 export const PrecisionSchema: GenMessage<Precision, {validType: PrecisionValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_flow, 17);
+  messageDesc(file_retort_v1_flow, 18);
 
 /**
  * Element type of an Array.
@@ -1437,7 +1652,7 @@ export enum FinishReason {
   STOP = 1,
 
   /**
-   * The completion reached max_new_tokens.
+   * The completion reached max_new_tokens; or an environment had more to say, and a bound of the run's left it no turn or no tokens.
    *
    * @generated from enum value: FINISH_REASON_LENGTH = 2;
    */

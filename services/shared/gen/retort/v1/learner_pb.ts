@@ -80,7 +80,7 @@ export const LearnerServiceGetStatusResponseSchema: GenMessage<LearnerServiceGet
 /**
  * A sequence with what the teacher and the rewards say about it. One with a `failure` (its own, the score's or the
  * reward's) is left out and counts in failed_prompts. Sequences of one `sequence.prompt` are a group of the baseline. The
- * texts, `reference`, `index` and `sample` are for whoever keeps the records; nothing here reads them.
+ * texts, `reference`, `index` and `sample` are for the caller's records; nothing here reads them.
  *
  * @generated from message retort.v1.ScoredSequence
  */
@@ -104,7 +104,7 @@ export type ScoredSequence = Message<"retort.v1.ScoredSequence"> & {
 /**
  * A sequence with what the teacher and the rewards say about it. One with a `failure` (its own, the score's or the
  * reward's) is left out and counts in failed_prompts. Sequences of one `sequence.prompt` are a group of the baseline. The
- * texts, `reference`, `index` and `sample` are for whoever keeps the records; nothing here reads them.
+ * texts, `reference`, `index` and `sample` are for the caller's records; nothing here reads them.
  *
  * @generated from message retort.v1.ScoredSequence
  */

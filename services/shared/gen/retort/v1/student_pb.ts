@@ -8,22 +8,24 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_retort_v1_access } from "./access_pb.js";
+import type { Conversation } from "./conversation_pb.js";
+import { file_retort_v1_conversation } from "./conversation_pb.js";
 import type { Array, FinishReason, SamplingParams, SamplingParamsValid } from "./flow_pb.js";
 import { file_retort_v1_flow } from "./flow_pb.js";
-import type { JsonObject, Message as Message$1 } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file retort/v1/student.proto.
  */
 export const file_retort_v1_student: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZXRvcnQvdjEvc3R1ZGVudC5wcm90bxIJcmV0b3J0LnYxIoQBCgtQcm9tcHRJbnB1dBIaCgR0ZXh0GAEgASgJQgq6SAdyBSiAgIAgSAASHwoDaWRzGAIgASgLMhAucmV0b3J0LnYxLkFycmF5SAASLwoMY29udmVyc2F0aW9uGAMgASgLMhcucmV0b3J0LnYxLkNvbnZlcnNhdGlvbkgAQgcKBWlucHV0IrMBCgxDb252ZXJzYXRpb24SMgoIbWVzc2FnZXMYASADKAsyEi5yZXRvcnQudjEuTWVzc2FnZUIMukgJkgEGCAEQgIAEEhkKBXRvb2xzGAIgASgJQgq6SAdyBSiAgIAgEh0KCWRvY3VtZW50cxgDIAEoCUIKukgHcgUogICAIBI1ChRjaGF0X3RlbXBsYXRlX2t3YXJncxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiagoHTWVzc2FnZRIWCgRyb2xlGAEgASgJQgi6SAVyAxiAAhIgCgdjb250ZW50GAIgASgJQgq6SAdyBSiAgIAgSACIAQESGQoFZXh0cmEYAyABKAlCCrpIB3IFKICAgCBCCgoIX2NvbnRlbnQiogMKDVNhbXBsZVJlcXVlc3QSNAoHcHJvbXB0cxgBIAMoCzIWLnJldG9ydC52MS5Qcm9tcHRJbnB1dEILukgIkgEFCAEQgCASMwoIc2FtcGxpbmcYAiABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXNCBrpIA8gBARIkChJzYW1wbGVzX3Blcl9wcm9tcHQYAyABKA1CCLpIBSoDGIAIEgwKBHNlZWQYBCABKAQSIQoEY2hhdBgFIAEoCzITLnJldG9ydC52MS5DaGF0U3BlYzrOAbpIygEaxwEKEHNhbXBsZS5zZXF1ZW5jZXMSUHByb21wdHMgw5cgc2FtcGxlc1BlclByb21wdCBpcyBtb3JlIHRoYW4gNjU1MzYgY29tcGxldGlvbnM7IGFzayBpbiBzZXZlcmFsIGNhbGxzGmF0aGlzLnByb21wdHMuc2l6ZSgpICogKHRoaXMuc2FtcGxlc19wZXJfcHJvbXB0ID09IDB1ID8gMSA6IGludCh0aGlzLnNhbXBsZXNfcGVyX3Byb21wdCkpIDw9IDY1NTM2IrQBCghDaGF0U3BlYxIMCgRjaGF0GAEgASgIEhkKBnN5c3RlbRgCIAEoCUIJukgGcgQogIBAEjUKFGNoYXRfdGVtcGxhdGVfa3dhcmdzGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIfCg1jaGF0X3RlbXBsYXRlGAQgASgJQgi6SAVyAxiAAhInCgNub3cYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIs4BCg5TYW1wbGVSZXNwb25zZRIaCgZwcm9tcHQYASABKA1CCrpIByoFGICAgAgSGgoGc2FtcGxlGAIgASgNQgq6SAcqBRiAgIAIEh0KA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheRIiCghsb2dwcm9icxgEIAEoCzIQLnJldG9ydC52MS5BcnJheRIYCgR0ZXh0GAUgASgJQgq6SAdyBSiAgIAgEicKBmZpbmlzaBgGIAEoDjIXLnJldG9ydC52MS5GaW5pc2hSZWFzb24iIAoeU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0IqsBCh9TdHVkZW50U2VydmljZUdldFN0YXR1c1Jlc3BvbnNlEhgKBnJ1bl9pZBgBIAEoCUIIukgFcgMYgAISIgoOcG9saWN5X3ZlcnNpb24YAiABKA1CCrpIByoFGIDC1y8SIgoKdGFza3NfZG9uZRgDIAEoBEIOukgLMgkY/////////w8SJgoOdG9rZW5zX3NhbXBsZWQYBCABKARCDrpICzIJGP////////8PMsEBCg5TdHVkZW50U2VydmljZRJFCgZTYW1wbGUSGC5yZXRvcnQudjEuU2FtcGxlUmVxdWVzdBoZLnJldG9ydC52MS5TYW1wbGVSZXNwb25zZSIEqKEZAjABEmgKCUdldFN0YXR1cxIpLnJldG9ydC52MS5TdHVkZW50U2VydmljZUdldFN0YXR1c1JlcXVlc3QaKi5yZXRvcnQudjEuU3R1ZGVudFNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZSIEqKEZAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_retort_v1_access, file_retort_v1_flow]);
+  fileDesc("ChdyZXRvcnQvdjEvc3R1ZGVudC5wcm90bxIJcmV0b3J0LnYxIq4BCgtQcm9tcHRJbnB1dBIaCgR0ZXh0GAEgASgJQgq6SAdyBSiAgIAgSAASHwoDaWRzGAIgASgLMhAucmV0b3J0LnYxLkFycmF5SAASLwoMY29udmVyc2F0aW9uGAMgASgLMhcucmV0b3J0LnYxLkNvbnZlcnNhdGlvbkgAEigKCXRva2VuX2lkcxgEIAEoCzITLnJldG9ydC52MS5Ub2tlbklkc0gAQgcKBWlucHV0IiQKCFRva2VuSWRzEhgKA2lkcxgBIAMoBUILukgIkgEFEICAgAgiogMKDVNhbXBsZVJlcXVlc3QSNAoHcHJvbXB0cxgBIAMoCzIWLnJldG9ydC52MS5Qcm9tcHRJbnB1dEILukgIkgEFCAEQgCASMwoIc2FtcGxpbmcYAiABKAsyGS5yZXRvcnQudjEuU2FtcGxpbmdQYXJhbXNCBrpIA8gBARIkChJzYW1wbGVzX3Blcl9wcm9tcHQYAyABKA1CCLpIBSoDGIAIEgwKBHNlZWQYBCABKAQSIQoEY2hhdBgFIAEoCzITLnJldG9ydC52MS5DaGF0U3BlYzrOAbpIygEaxwEKEHNhbXBsZS5zZXF1ZW5jZXMSUHByb21wdHMgw5cgc2FtcGxlc1BlclByb21wdCBpcyBtb3JlIHRoYW4gNjU1MzYgY29tcGxldGlvbnM7IGFzayBpbiBzZXZlcmFsIGNhbGxzGmF0aGlzLnByb21wdHMuc2l6ZSgpICogKHRoaXMuc2FtcGxlc19wZXJfcHJvbXB0ID09IDB1ID8gMSA6IGludCh0aGlzLnNhbXBsZXNfcGVyX3Byb21wdCkpIDw9IDY1NTM2IrQBCghDaGF0U3BlYxIMCgRjaGF0GAEgASgIEhkKBnN5c3RlbRgCIAEoCUIJukgGcgQogIBAEjUKFGNoYXRfdGVtcGxhdGVfa3dhcmdzGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIfCg1jaGF0X3RlbXBsYXRlGAQgASgJQgi6SAVyAxiAAhInCgNub3cYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpsCCg5TYW1wbGVSZXNwb25zZRIaCgZwcm9tcHQYASABKA1CCrpIByoFGICAgAgSGgoGc2FtcGxlGAIgASgNQgq6SAcqBRiAgIAIEiEKA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheUICGAESJgoIbG9ncHJvYnMYBCABKAsyEC5yZXRvcnQudjEuQXJyYXlCAhgBEhgKBHRleHQYBSABKAlCCrpIB3IFKICAgCASJwoGZmluaXNoGAYgASgOMhcucmV0b3J0LnYxLkZpbmlzaFJlYXNvbhIeCgl0b2tlbl9pZHMYByADKAVCC7pICJIBBRCAgIAIEiMKDnRva2VuX2xvZ3Byb2JzGAggAygCQgu6SAiSAQUQgICACCIgCh5TdHVkZW50U2VydmljZUdldFN0YXR1c1JlcXVlc3QiqwEKH1N0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2USGAoGcnVuX2lkGAEgASgJQgi6SAVyAxiAAhIiCg5wb2xpY3lfdmVyc2lvbhgCIAEoDUIKukgHKgUYgMLXLxIiCgp0YXNrc19kb25lGAMgASgEQg66SAsyCRj/////////DxImCg50b2tlbnNfc2FtcGxlZBgEIAEoBEIOukgLMgkY/////////w8ywQEKDlN0dWRlbnRTZXJ2aWNlEkUKBlNhbXBsZRIYLnJldG9ydC52MS5TYW1wbGVSZXF1ZXN0GhkucmV0b3J0LnYxLlNhbXBsZVJlc3BvbnNlIgSooRkCMAESaAoJR2V0U3RhdHVzEikucmV0b3J0LnYxLlN0dWRlbnRTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdBoqLnJldG9ydC52MS5TdHVkZW50U2VydmljZUdldFN0YXR1c1Jlc3BvbnNlIgSooRkBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_retort_v1_access, file_retort_v1_conversation, file_retort_v1_flow]);
 
 /**
  * A prompt as text, as token ids, or as a conversation.
  *
  * @generated from message retort.v1.PromptInput
  */
-export type PromptInput = Message$1<"retort.v1.PromptInput"> & {
+export type PromptInput = Message<"retort.v1.PromptInput"> & {
   /**
    * @generated from oneof retort.v1.PromptInput.input
    */
@@ -35,7 +37,7 @@ export type PromptInput = Message$1<"retort.v1.PromptInput"> & {
     case: "text";
   } | {
     /**
-     * int32 [P]
+     * int32 [P]: as token_ids, packed.
      *
      * @generated from field: retort.v1.Array ids = 2;
      */
@@ -47,6 +49,12 @@ export type PromptInput = Message$1<"retort.v1.PromptInput"> & {
      */
     value: Conversation;
     case: "conversation";
+  } | {
+    /**
+     * @generated from field: retort.v1.TokenIds token_ids = 4;
+     */
+    value: TokenIds;
+    case: "tokenIds";
   } | { case: undefined; value?: undefined };
 };
 
@@ -60,91 +68,32 @@ export const PromptInputSchema: GenMessage<PromptInput, {validType: PromptInputV
   messageDesc(file_retort_v1_student, 0);
 
 /**
- * Messages that the model's chat template turns into a prompt.
+ * Token ids in the order of a text.
  *
- * @generated from message retort.v1.Conversation
+ * @generated from message retort.v1.TokenIds
  */
-export type Conversation = Message$1<"retort.v1.Conversation"> & {
+export type TokenIds = Message<"retort.v1.TokenIds"> & {
   /**
-   * @generated from field: repeated retort.v1.Message messages = 1;
+   * @generated from field: repeated int32 ids = 1;
    */
-  messages: Message[];
-
-  /**
-   * What the template calls `tools`: a JSON list. JSON text, so that the order of keys and the spelling of numbers stay.
-   *
-   * @generated from field: string tools = 2;
-   */
-  tools: string;
-
-  /**
-   * What the template calls `documents`: a JSON list.
-   *
-   * @generated from field: string documents = 3;
-   */
-  documents: string;
-
-  /**
-   * Names that the template reads for this conversation (enable_thinking, …); they win over those of the request.
-   *
-   * @generated from field: google.protobuf.Struct chat_template_kwargs = 4;
-   */
-  chatTemplateKwargs?: JsonObject | undefined;
+  ids: number[];
 };
 
-export type ConversationValid = Conversation;
+export type TokenIdsValid = TokenIds;
 
 /**
- * Describes the message retort.v1.Conversation.
- * Use `create(ConversationSchema)` to create a new message.
+ * Describes the message retort.v1.TokenIds.
+ * Use `create(TokenIdsSchema)` to create a new message.
  */
-export const ConversationSchema: GenMessage<Conversation, {validType: ConversationValid}> = /*@__PURE__*/
+export const TokenIdsSchema: GenMessage<TokenIds, {validType: TokenIdsValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_student, 1);
-
-/**
- * One turn of a conversation.
- *
- * @generated from message retort.v1.Message
- */
-export type Message = Message$1<"retort.v1.Message"> & {
-  /**
-   * system | user | assistant | tool | whatever the template knows
-   *
-   * @generated from field: string role = 1;
-   */
-  role: string;
-
-  /**
-   * Absent where the turn has none, as one that only calls tools may.
-   *
-   * @generated from field: optional string content = 2;
-   */
-  content?: string | undefined;
-
-  /**
-   * Every other key of the message (tool_calls, name, reasoning_content, …), or content that is a list of parts: a JSON
-   * object.
-   *
-   * @generated from field: string extra = 3;
-   */
-  extra: string;
-};
-
-export type MessageValid = Message;
-
-/**
- * Describes the message retort.v1.Message.
- * Use `create(MessageSchema)` to create a new message.
- */
-export const MessageSchema: GenMessage<Message, {validType: MessageValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 2);
 
 /**
  * Prompts to complete.
  *
  * @generated from message retort.v1.SampleRequest
  */
-export type SampleRequest = Message$1<"retort.v1.SampleRequest"> & {
+export type SampleRequest = Message<"retort.v1.SampleRequest"> & {
   /**
    * @generated from field: repeated retort.v1.PromptInput prompts = 1;
    */
@@ -178,7 +127,7 @@ export type SampleRequest = Message$1<"retort.v1.SampleRequest"> & {
  *
  * @generated from message retort.v1.SampleRequest
  */
-export type SampleRequestValid = Message$1<"retort.v1.SampleRequest"> & {
+export type SampleRequestValid = Message<"retort.v1.SampleRequest"> & {
   /**
    * @generated from field: repeated retort.v1.PromptInput prompts = 1;
    */
@@ -212,14 +161,14 @@ export type SampleRequestValid = Message$1<"retort.v1.SampleRequest"> & {
  * Use `create(SampleRequestSchema)` to create a new message.
  */
 export const SampleRequestSchema: GenMessage<SampleRequest, {validType: SampleRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 3);
+  messageDesc(file_retort_v1_student, 2);
 
 /**
  * How prompts become the text that a model reads.
  *
  * @generated from message retort.v1.ChatSpec
  */
-export type ChatSpec = Message$1<"retort.v1.ChatSpec"> & {
+export type ChatSpec = Message<"retort.v1.ChatSpec"> & {
   /**
    * True: a prompt that is plain text becomes a user's message in the model's chat template. Default: it is read as it is.
    *
@@ -263,14 +212,14 @@ export type ChatSpecValid = ChatSpec;
  * Use `create(ChatSpecSchema)` to create a new message.
  */
 export const ChatSpecSchema: GenMessage<ChatSpec, {validType: ChatSpecValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 4);
+  messageDesc(file_retort_v1_student, 3);
 
 /**
  * A piece of one completion. Pieces of one completion come in order; those of different completions mix.
  *
  * @generated from message retort.v1.SampleResponse
  */
-export type SampleResponse = Message$1<"retort.v1.SampleResponse"> & {
+export type SampleResponse = Message<"retort.v1.SampleResponse"> & {
   /**
    * @generated from field: uint32 prompt = 1;
    */
@@ -282,16 +231,18 @@ export type SampleResponse = Message$1<"retort.v1.SampleResponse"> & {
   sample: number;
 
   /**
-   * int32 [N]
+   * int32 [N]. Read token_ids, which says the same.
    *
-   * @generated from field: retort.v1.Array ids = 3;
+   * @generated from field: retort.v1.Array ids = 3 [deprecated = true];
+   * @deprecated
    */
   ids?: Array | undefined;
 
   /**
-   * float32 [N]
+   * float32 [N]. Read token_logprobs, which says the same.
    *
-   * @generated from field: retort.v1.Array logprobs = 4;
+   * @generated from field: retort.v1.Array logprobs = 4 [deprecated = true];
+   * @deprecated
    */
   logprobs?: Array | undefined;
 
@@ -306,6 +257,20 @@ export type SampleResponse = Message$1<"retort.v1.SampleResponse"> & {
    * @generated from field: retort.v1.FinishReason finish = 6;
    */
   finish: FinishReason;
+
+  /**
+   * Tokens of this piece.
+   *
+   * @generated from field: repeated int32 token_ids = 7;
+   */
+  tokenIds: number[];
+
+  /**
+   * Log-probability of each of them, at temperature 1, in nats.
+   *
+   * @generated from field: repeated float token_logprobs = 8;
+   */
+  tokenLogprobs: number[];
 };
 
 export type SampleResponseValid = SampleResponse;
@@ -315,14 +280,14 @@ export type SampleResponseValid = SampleResponse;
  * Use `create(SampleResponseSchema)` to create a new message.
  */
 export const SampleResponseSchema: GenMessage<SampleResponse, {validType: SampleResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 5);
+  messageDesc(file_retort_v1_student, 4);
 
 /**
  * The student that is asked.
  *
  * @generated from message retort.v1.StudentServiceGetStatusRequest
  */
-export type StudentServiceGetStatusRequest = Message$1<"retort.v1.StudentServiceGetStatusRequest"> & {
+export type StudentServiceGetStatusRequest = Message<"retort.v1.StudentServiceGetStatusRequest"> & {
 };
 
 export type StudentServiceGetStatusRequestValid = StudentServiceGetStatusRequest;
@@ -332,14 +297,14 @@ export type StudentServiceGetStatusRequestValid = StudentServiceGetStatusRequest
  * Use `create(StudentServiceGetStatusRequestSchema)` to create a new message.
  */
 export const StudentServiceGetStatusRequestSchema: GenMessage<StudentServiceGetStatusRequest, {validType: StudentServiceGetStatusRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 6);
+  messageDesc(file_retort_v1_student, 5);
 
 /**
  * What the student is doing.
  *
  * @generated from message retort.v1.StudentServiceGetStatusResponse
  */
-export type StudentServiceGetStatusResponse = Message$1<"retort.v1.StudentServiceGetStatusResponse"> & {
+export type StudentServiceGetStatusResponse = Message<"retort.v1.StudentServiceGetStatusResponse"> & {
   /**
    * The run it serves; empty when it stands alone.
    *
@@ -370,7 +335,7 @@ export type StudentServiceGetStatusResponseValid = StudentServiceGetStatusRespon
  * Use `create(StudentServiceGetStatusResponseSchema)` to create a new message.
  */
 export const StudentServiceGetStatusResponseSchema: GenMessage<StudentServiceGetStatusResponse, {validType: StudentServiceGetStatusResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_student, 7);
+  messageDesc(file_retort_v1_student, 6);
 
 /**
  * A model that writes.

@@ -10,7 +10,7 @@ import type { Array, ArrayValid, Precision, SequenceScore, SignalSpec, SignalSpe
 import { file_retort_v1_flow } from "./flow_pb.js";
 import type { ServerSpec } from "./server_pb.js";
 import { file_retort_v1_server } from "./server_pb.js";
-import type { ChatSpec, ChatSpecValid, PromptInput, PromptInputValid, SampleRequest, SampleRequestValid, SampleResponse } from "./student_pb.js";
+import type { ChatSpec, ChatSpecValid, PromptInput, PromptInputValid, SampleRequest, SampleRequestValid, SampleResponse, TokenIds, TokenIdsValid } from "./student_pb.js";
 import { file_retort_v1_student } from "./student_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/teacher.proto.
  */
 export const file_retort_v1_teacher: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxInMKHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0EhIKCnZvY2FidWxhcnkYASABKAgSFwoFbW9kZWwYAiABKAlCCLpIBXIDGIAgEiUKBnNlcnZlchgKIAEoCzIVLnJldG9ydC52MS5TZXJ2ZXJTcGVjIqsGCh5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USHgoMbW9kZWxfZGlnZXN0GAEgASgJQgi6SAVyAxiAARIiChB0b2tlbml6ZXJfZGlnZXN0GAIgASgJQgi6SAVyAxiAARIhCg90ZW1wbGF0ZV9kaWdlc3QYAyABKAlCCLpIBXIDGIABEh4KDGFyY2hpdGVjdHVyZRgEIAEoCUIIukgFcgMYgAISHgoKdm9jYWJfc2l6ZRgFIAEoDUIKukgHKgUYgICACBIaCgdlb3NfaWRzGAYgAygFQgm6SAaSAQMQgAgSIQoGcGFkX2lkGAcgASgFQgy6SAkaBxiAgIAIKABIAIgBARIiCgpwYXJhbWV0ZXJzGAggASgEQg66SAsyCRj/////////DxIiCg1tYXhfcG9zaXRpb25zGAkgASgNQgu6SAgqBhiAlOvcAxIXCgVkdHlwZRgKIAEoCUIIukgFcgMYgAISGAoGZGV2aWNlGAsgASgJQgi6SAVyAxiAAhIeCgtoaWRkZW5fc2l6ZRgMIAEoDUIJukgGKgQYgIBAEh0KC2hlYWRfZGlnZXN0GA0gASgJQgi6SAVyAxiAARIhCg9lbmNvZGluZ19kaWdlc3QYDiABKAlCCLpIBXIDGIABEiIKDnRva2VuaXplcl9zaXplGA8gASgNQgq6SAcqBRiAgIAIEiMKEGRlY2xhcmVkX2Vvc19pZHMYECADKAVCCbpIBpIBAxCACBIwCg5zcGVjaWFsX3Rva2VucxgRIAEoCzIYLnJldG9ydC52MS5TcGVjaWFsVG9rZW5zEiMKCHdhcm5pbmdzGBIgAygJQhG6SA6SAQsQgCAiBnIEKICAQBImCgxlbmRfd2FybmluZ3MYEyADKAlCELpIDZIBChAQIgZyBCiAgEASKQoKdm9jYWJ1bGFyeRgUIAEoCzIVLnJldG9ydC52MS5Wb2NhYnVsYXJ5EicKCXByZWNpc2lvbhgVIAEoCzIULnJldG9ydC52MS5QcmVjaXNpb24SHwoFb2ZmZXIYHiABKAsyEC5yZXRvcnQudjEuT2ZmZXJCCQoHX3BhZF9pZCJ6CgVPZmZlchIfCgdzaWduYWxzGAEgAygJQg66SAuSAQgQECIEcgIYQBIcCglsYXJnZXN0X2sYAiABKA1CCbpIBioEGICABBIYCgZzb3VyY2UYAyABKAlCCLpIBXIDGIAgEhgKB2RpYWxlY3QYBCABKAlCB7pIBHICGEAixwEKDVNwZWNpYWxUb2tlbnMSIQoGYm9zX2lkGAEgASgFQgy6SAkaBxiAgIAIKABIAIgBARIhCgZlb3NfaWQYAiABKAVCDLpICRoHGICAgAgoAEgBiAEBEiEKBnBhZF9pZBgDIAEoBUIMukgJGgcYgICACCgASAKIAQESIQoGdW5rX2lkGAQgASgFQgy6SAkaBxiAgIAIKABIA4gBAUIJCgdfYm9zX2lkQgkKB19lb3NfaWRCCQoHX3BhZF9pZEIJCgdfdW5rX2lkIksKClZvY2FidWxhcnkSGAoDaWRzGAEgAygNQgu6SAiSAQUQgICACBIjCgZ0b2tlbnMYAiADKAlCE7pIEJIBDRCAgIAIIgZyBCiAgEAisgEKClNjb3JlSW5wdXQSLgoGcHJvbXB0GAEgASgLMhYucmV0b3J0LnYxLlByb21wdElucHV0Qga6SAPIAQESGgoEdGV4dBgCIAEoCUIKukgHcgUogICAIEgAEh8KA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheUgAEikKD3N0dWRlbnRfdG9wX2lkcxgEIAEoCzIQLnJldG9ydC52MS5BcnJheUIMCgpjb21wbGV0aW9uIpcBCgxTY29yZVJlcXVlc3QSNQoJc2VxdWVuY2VzGAEgAygLMhUucmV0b3J0LnYxLlNjb3JlSW5wdXRCC7pICJIBBQgBEIAgEi0KBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjQga6SAPIAQESIQoEY2hhdBgDIAEoCzITLnJldG9ydC52MS5DaGF0U3BlYyLhAQoNU2NvcmVSZXNwb25zZRIzCgZzY29yZXMYASADKAsyGC5yZXRvcnQudjEuU2VxdWVuY2VTY29yZUIJukgGkgEDEIAgEiUKBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEiAKDnRlYWNoZXJfZGlnZXN0GAMgASgJQgi6SAVyAxiAARIzCg5jb21wbGV0aW9uX2lkcxgEIAMoCzIQLnJldG9ydC52MS5BcnJheUIJukgGkgEDEIAgEh0KC2hlYWRfZGlnZXN0GAUgASgJQgi6SAVyAxiAASJQChtUZWFjaGVyU2VydmljZVNhbXBsZVJlcXVlc3QSMQoHcmVxdWVzdBgBIAEoCzIYLnJldG9ydC52MS5TYW1wbGVSZXF1ZXN0Qga6SAPIAQEiSAocVGVhY2hlclNlcnZpY2VTYW1wbGVSZXNwb25zZRIoCgVwaWVjZRgBIAEoCzIZLnJldG9ydC52MS5TYW1wbGVSZXNwb25zZTKcAgoOVGVhY2hlclNlcnZpY2USZQoIRGVzY3JpYmUSKC5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VEZXNjcmliZVJlcXVlc3QaKS5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VEZXNjcmliZVJlc3BvbnNlIgSooRkBEkAKBVNjb3JlEhcucmV0b3J0LnYxLlNjb3JlUmVxdWVzdBoYLnJldG9ydC52MS5TY29yZVJlc3BvbnNlIgSooRkCEmEKBlNhbXBsZRImLnJldG9ydC52MS5UZWFjaGVyU2VydmljZVNhbXBsZVJlcXVlc3QaJy5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VTYW1wbGVSZXNwb25zZSIEqKEZAjABYgZwcm90bzM", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_flow, file_retort_v1_server, file_retort_v1_student]);
+  fileDesc("ChdyZXRvcnQvdjEvdGVhY2hlci5wcm90bxIJcmV0b3J0LnYxInMKHVRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0EhIKCnZvY2FidWxhcnkYASABKAgSFwoFbW9kZWwYAiABKAlCCLpIBXIDGIAgEiUKBnNlcnZlchgKIAEoCzIVLnJldG9ydC52MS5TZXJ2ZXJTcGVjIqsGCh5UZWFjaGVyU2VydmljZURlc2NyaWJlUmVzcG9uc2USHgoMbW9kZWxfZGlnZXN0GAEgASgJQgi6SAVyAxiAARIiChB0b2tlbml6ZXJfZGlnZXN0GAIgASgJQgi6SAVyAxiAARIhCg90ZW1wbGF0ZV9kaWdlc3QYAyABKAlCCLpIBXIDGIABEh4KDGFyY2hpdGVjdHVyZRgEIAEoCUIIukgFcgMYgAISHgoKdm9jYWJfc2l6ZRgFIAEoDUIKukgHKgUYgICACBIaCgdlb3NfaWRzGAYgAygFQgm6SAaSAQMQgAgSIQoGcGFkX2lkGAcgASgFQgy6SAkaBxiAgIAIKABIAIgBARIiCgpwYXJhbWV0ZXJzGAggASgEQg66SAsyCRj/////////DxIiCg1tYXhfcG9zaXRpb25zGAkgASgNQgu6SAgqBhiAlOvcAxIXCgVkdHlwZRgKIAEoCUIIukgFcgMYgAISGAoGZGV2aWNlGAsgASgJQgi6SAVyAxiAAhIeCgtoaWRkZW5fc2l6ZRgMIAEoDUIJukgGKgQYgIBAEh0KC2hlYWRfZGlnZXN0GA0gASgJQgi6SAVyAxiAARIhCg9lbmNvZGluZ19kaWdlc3QYDiABKAlCCLpIBXIDGIABEiIKDnRva2VuaXplcl9zaXplGA8gASgNQgq6SAcqBRiAgIAIEiMKEGRlY2xhcmVkX2Vvc19pZHMYECADKAVCCbpIBpIBAxCACBIwCg5zcGVjaWFsX3Rva2VucxgRIAEoCzIYLnJldG9ydC52MS5TcGVjaWFsVG9rZW5zEiMKCHdhcm5pbmdzGBIgAygJQhG6SA6SAQsQgCAiBnIEKICAQBImCgxlbmRfd2FybmluZ3MYEyADKAlCELpIDZIBChAQIgZyBCiAgEASKQoKdm9jYWJ1bGFyeRgUIAEoCzIVLnJldG9ydC52MS5Wb2NhYnVsYXJ5EicKCXByZWNpc2lvbhgVIAEoCzIULnJldG9ydC52MS5QcmVjaXNpb24SHwoFb2ZmZXIYHiABKAsyEC5yZXRvcnQudjEuT2ZmZXJCCQoHX3BhZF9pZCJ6CgVPZmZlchIfCgdzaWduYWxzGAEgAygJQg66SAuSAQgQECIEcgIYQBIcCglsYXJnZXN0X2sYAiABKA1CCbpIBioEGICABBIYCgZzb3VyY2UYAyABKAlCCLpIBXIDGIAgEhgKB2RpYWxlY3QYBCABKAlCB7pIBHICGEAixwEKDVNwZWNpYWxUb2tlbnMSIQoGYm9zX2lkGAEgASgFQgy6SAkaBxiAgIAIKABIAIgBARIhCgZlb3NfaWQYAiABKAVCDLpICRoHGICAgAgoAEgBiAEBEiEKBnBhZF9pZBgDIAEoBUIMukgJGgcYgICACCgASAKIAQESIQoGdW5rX2lkGAQgASgFQgy6SAkaBxiAgIAIKABIA4gBAUIJCgdfYm9zX2lkQgkKB19lb3NfaWRCCQoHX3BhZF9pZEIJCgdfdW5rX2lkIksKClZvY2FidWxhcnkSGAoDaWRzGAEgAygNQgu6SAiSAQUQgICACBIjCgZ0b2tlbnMYAiADKAlCE7pIEJIBDRCAgIAIIgZyBCiAgEAi3AEKClNjb3JlSW5wdXQSLgoGcHJvbXB0GAEgASgLMhYucmV0b3J0LnYxLlByb21wdElucHV0Qga6SAPIAQESGgoEdGV4dBgCIAEoCUIKukgHcgUogICAIEgAEh8KA2lkcxgDIAEoCzIQLnJldG9ydC52MS5BcnJheUgAEigKCXRva2VuX2lkcxgFIAEoCzITLnJldG9ydC52MS5Ub2tlbklkc0gAEikKD3N0dWRlbnRfdG9wX2lkcxgEIAEoCzIQLnJldG9ydC52MS5BcnJheUIMCgpjb21wbGV0aW9uIpcBCgxTY29yZVJlcXVlc3QSNQoJc2VxdWVuY2VzGAEgAygLMhUucmV0b3J0LnYxLlNjb3JlSW5wdXRCC7pICJIBBQgBEIAgEi0KBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjQga6SAPIAQESIQoEY2hhdBgDIAEoCzITLnJldG9ydC52MS5DaGF0U3BlYyKXAgoNU2NvcmVSZXNwb25zZRIzCgZzY29yZXMYASADKAsyGC5yZXRvcnQudjEuU2VxdWVuY2VTY29yZUIJukgGkgEDEIAgEiUKBnNpZ25hbBgCIAEoCzIVLnJldG9ydC52MS5TaWduYWxTcGVjEiAKDnRlYWNoZXJfZGlnZXN0GAMgASgJQgi6SAVyAxiAARI1Cg5jb21wbGV0aW9uX2lkcxgEIAMoCzIQLnJldG9ydC52MS5BcnJheUILGAG6SAaSAQMQgCASHQoLaGVhZF9kaWdlc3QYBSABKAlCCLpIBXIDGIABEjIKBnRva2VucxgGIAMoCzIXLnJldG9ydC52MS5TY29yZWRUb2tlbnNCCbpIBpIBAxCAICJHCgxTY29yZWRUb2tlbnMSGAoDaWRzGAEgAygFQgu6SAiSAQUQgICACBIdCghsb2dwcm9icxgCIAMoAkILukgIkgEFEICAgAgiUAobVGVhY2hlclNlcnZpY2VTYW1wbGVSZXF1ZXN0EjEKB3JlcXVlc3QYASABKAsyGC5yZXRvcnQudjEuU2FtcGxlUmVxdWVzdEIGukgDyAEBIkgKHFRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVzcG9uc2USKAoFcGllY2UYASABKAsyGS5yZXRvcnQudjEuU2FtcGxlUmVzcG9uc2UynAIKDlRlYWNoZXJTZXJ2aWNlEmUKCERlc2NyaWJlEigucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXF1ZXN0GikucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlRGVzY3JpYmVSZXNwb25zZSIEqKEZARJACgVTY29yZRIXLnJldG9ydC52MS5TY29yZVJlcXVlc3QaGC5yZXRvcnQudjEuU2NvcmVSZXNwb25zZSIEqKEZAhJhCgZTYW1wbGUSJi5yZXRvcnQudjEuVGVhY2hlclNlcnZpY2VTYW1wbGVSZXF1ZXN0GicucmV0b3J0LnYxLlRlYWNoZXJTZXJ2aWNlU2FtcGxlUmVzcG9uc2UiBKihGQIwAWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_flow, file_retort_v1_server, file_retort_v1_student]);
 
 /**
  * The teacher that is asked, and what about it.
@@ -342,12 +342,18 @@ export type ScoreInput = Message<"retort.v1.ScoreInput"> & {
     case: "text";
   } | {
     /**
-     * int32 [N]
+     * int32 [N]: as token_ids, packed.
      *
      * @generated from field: retort.v1.Array ids = 3;
      */
     value: Array;
     case: "ids";
+  } | {
+    /**
+     * @generated from field: retort.v1.TokenIds token_ids = 5;
+     */
+    value: TokenIds;
+    case: "tokenIds";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -383,12 +389,18 @@ export type ScoreInputValid = Message<"retort.v1.ScoreInput"> & {
     case: "text";
   } | {
     /**
-     * int32 [N]
+     * int32 [N]: as token_ids, packed.
      *
      * @generated from field: retort.v1.Array ids = 3;
      */
     value: ArrayValid;
     case: "ids";
+  } | {
+    /**
+     * @generated from field: retort.v1.TokenIds token_ids = 5;
+     */
+    value: TokenIdsValid;
+    case: "tokenIds";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -479,9 +491,10 @@ export type ScoreResponse = Message<"retort.v1.ScoreResponse"> & {
   teacherDigest: string;
 
   /**
-   * int32 [N] of each sequence: what was scored, where the request gave text.
+   * int32 [N] of each sequence: what was scored. Read tokens[i].ids, which says the same.
    *
-   * @generated from field: repeated retort.v1.Array completion_ids = 4;
+   * @generated from field: repeated retort.v1.Array completion_ids = 4 [deprecated = true];
+   * @deprecated
    */
   completionIds: Array[];
 
@@ -491,6 +504,13 @@ export type ScoreResponse = Message<"retort.v1.ScoreResponse"> & {
    * @generated from field: string head_digest = 5;
    */
   headDigest: string;
+
+  /**
+   * `tokens[i]` belongs to `sequences[i]`: what was scored, and how likely the teacher finds it.
+   *
+   * @generated from field: repeated retort.v1.ScoredTokens tokens = 6;
+   */
+  tokens: ScoredTokens[];
 };
 
 export type ScoreResponseValid = ScoreResponse;
@@ -501,6 +521,34 @@ export type ScoreResponseValid = ScoreResponse;
  */
 export const ScoreResponseSchema: GenMessage<ScoreResponse, {validType: ScoreResponseValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_teacher, 7);
+
+/**
+ * The tokens of a completion.
+ *
+ * @generated from message retort.v1.ScoredTokens
+ */
+export type ScoredTokens = Message<"retort.v1.ScoredTokens"> & {
+  /**
+   * @generated from field: repeated int32 ids = 1;
+   */
+  ids: number[];
+
+  /**
+   * Log-probability of each of them, at the temperature of the signal, in nats. Empty for `hidden`.
+   *
+   * @generated from field: repeated float logprobs = 2;
+   */
+  logprobs: number[];
+};
+
+export type ScoredTokensValid = ScoredTokens;
+
+/**
+ * Describes the message retort.v1.ScoredTokens.
+ * Use `create(ScoredTokensSchema)` to create a new message.
+ */
+export const ScoredTokensSchema: GenMessage<ScoredTokens, {validType: ScoredTokensValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_teacher, 8);
 
 /**
  * What to complete.
@@ -531,7 +579,7 @@ export type TeacherServiceSampleRequestValid = Message<"retort.v1.TeacherService
  * Use `create(TeacherServiceSampleRequestSchema)` to create a new message.
  */
 export const TeacherServiceSampleRequestSchema: GenMessage<TeacherServiceSampleRequest, {validType: TeacherServiceSampleRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 8);
+  messageDesc(file_retort_v1_teacher, 9);
 
 /**
  * The next piece of a completion.
@@ -552,7 +600,7 @@ export type TeacherServiceSampleResponseValid = TeacherServiceSampleResponse;
  * Use `create(TeacherServiceSampleResponseSchema)` to create a new message.
  */
 export const TeacherServiceSampleResponseSchema: GenMessage<TeacherServiceSampleResponse, {validType: TeacherServiceSampleResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_teacher, 9);
+  messageDesc(file_retort_v1_teacher, 10);
 
 /**
  * A model that scores text, and writes it when asked.

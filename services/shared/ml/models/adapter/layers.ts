@@ -52,7 +52,7 @@ export function factorSpecs(config: ModelConfig, { r, layers }: Lora): ParamSpec
   const linear = linearLayers(config);
   return layers.flatMap((layer): ParamSpec[] => {
     const spec = linear.get(layer);
-    if (!spec) throw new RetortError("Internal", `${layer} is no linear layer of a ${config.architecture}`);
+    if (!spec) throw new RetortError("Internal", `${layer} isn't a linear layer of a ${config.architecture}`);
     const [rows, columns] = spec.dims as [number, number];
     const [out, input] = spec.linear === "inOut" ? [columns, rows] : [rows, columns];
     const { a, b } = factorNames(layer);

@@ -4,10 +4,57 @@ import { float32, int32, type Tensor } from "../../graph/tensor.js";
 import { maskedScore } from "../forward/attention.js";
 import { positionsOf } from "../forward/positions.js";
 
+/** What another wrote between two turns of a completion: it is read, and never predicted. */
+export interface ReplyText {
+  /** Completion tokens before it, at least one; there are more behind it. */
+  readonly at: number;
+  readonly ids: Int32Array;
+}
+
 /** A prompt and its completion, both in tokens. */
 export interface SequenceText {
   readonly promptIds: Int32Array;
   readonly completionIds: Int32Array;
+  /** In rising order of `at`; absent where the completion is one turn. */
+  readonly replies?: readonly ReplyText[];
+}
+
+/** Tokens of replies together. */
+export const replyTokens = ({ replies = [] }: Pick<SequenceText, "replies">): number =>
+  replies.reduce((sum, { ids }) => sum + ids.length, 0);
+
+/** Tokens of a text, from the prompt's first to the completion's last. */
+export const textLength = (text: SequenceText): number => text.promptIds.length + text.completionIds.length + replyTokens(text);
+
+/** What is read behind the prompt: the completion with the replies in their places, and the place of each completion token in it. */
+export function behindPrompt({ completionIds, replies = [] }: Omit<SequenceText, "promptIds">): {
+  readonly ids: Int32Array;
+  readonly places: Int32Array;
+} {
+  const ids = new Int32Array(completionIds.length + replyTokens({ replies }));
+  const places = new Int32Array(completionIds.length);
+  let [shift, next] = [0, 0];
+  for (let n = 0; n < completionIds.length; n++) {
+    for (let reply = replies[next]; reply?.at === n; reply = replies[++next]) {
+      ids.set(reply.ids, n + shift);
+      shift += reply.ids.length;
+    }
+    places[n] = n + shift;
+    ids[n + shift] = completionIds[n]!;
+  }
+  return { ids, places };
+}
+
+/** Why replies don't belong between a completion's tokens; undefined if they do. */
+export function replyFault({ completionIds, replies = [] }: Pick<SequenceText, "completionIds" | "replies">): string | undefined {
+  let before = 0;
+  for (const [i, { at, ids }] of replies.entries()) {
+    if (ids.length === 0) return `replies[${i}] has no tokens`;
+    if (!(at > before && at < completionIds.length))
+      return `replies[${i}].at is ${at}; it must lie above ${before} and below the completion's ${completionIds.length} tokens`;
+    before = at;
+  }
+  return undefined;
 }
 
 /** Texts as a forward pass reads them. */
@@ -52,7 +99,7 @@ export const decoderInputs: SequenceInputs = {
     ids_BT: graph.input("ids", "int32", ["B", "T"]),
     positions_BT: graph.input("positions", "int64", ["B", "T"]),
   }),
-  lengths: ({ promptIds, completionIds }) => [promptIds.length + completionIds.length - 1],
+  lengths: (text) => [textLength(text) - 1],
   layOut(texts, padId) {
     const { ids, dims, places } = readIds(texts, ({ promptIds }) => promptIds, padId);
     const positions = BigInt64Array.from({ length: ids.length }, (_, i) => BigInt(i % dims[1]));
@@ -66,7 +113,7 @@ export const encoderDecoderInputs = (startId: number): SequenceInputs => ({
     const ids_BT = graph.input("ids", "int32", ["B", "T"]);
     return { ids_BT, positions_BT: positionsOf(ids_BT), prompts: declarePrompts(graph) };
   },
-  lengths: ({ promptIds, completionIds }) => [promptIds.length, completionIds.length],
+  lengths: (text) => [text.promptIds.length, text.completionIds.length + replyTokens(text)],
   layOut(texts, padId) {
     const { ids, dims, places } = readIds(texts, () => Int32Array.of(startId), padId);
     const prompts = promptFeeds(
@@ -99,21 +146,20 @@ export function promptFeeds(
 }
 
 /**
- * What a decoder reads: what comes before each completion, then the completion but for its last token. `places` are those of
- * the tokens that predict one of the completion.
+ * What a decoder reads: what comes before each completion, then the completion and its replies but for the last token. `places`
+ * are those of the tokens that predict one of the completion: a reply's last token predicts the turn behind it.
  */
 function readIds(texts: readonly SequenceText[], before: (text: SequenceText) => Int32Array, padId: number) {
-  const starts = texts.map(before);
-  const time = Math.max(...texts.map(({ completionIds }, b) => (starts[b]?.length ?? 0) + completionIds.length - 1));
+  const parts = texts.map((text) => ({ start: before(text), rest: behindPrompt(text) }));
+  const time = Math.max(...parts.map(({ start, rest }) => start.length + rest.ids.length - 1));
   const dims = [texts.length, time] as const;
   const ids = new Int32Array(texts.length * time).fill(padId);
   const places = new BigInt64Array(texts.reduce((sum, { completionIds }) => sum + completionIds.length, 0));
   let row = 0;
-  texts.forEach(({ completionIds }, b) => {
-    const start = starts[b] ?? new Int32Array();
+  for (const [b, { start, rest }] of parts.entries()) {
     ids.set(start, b * time);
-    ids.set(completionIds.subarray(0, -1), b * time + start.length);
-    for (let n = 0; n < completionIds.length; n++) places[row++] = BigInt(b * time + start.length - 1 + n);
-  });
+    ids.set(rest.ids.subarray(0, -1), b * time + start.length);
+    for (const place of rest.places) places[row++] = BigInt(b * time + start.length - 1 + place);
+  }
   return { ids, dims, places };
 }

@@ -79,7 +79,7 @@ export const isArchitecture = (name: unknown): name is ArchitectureName => typeo
 /** The family of a model. @throws Internal for a config that no parser made */
 export function architectureOf({ architecture }: Pick<ModelConfig, "architecture">): Architecture {
   if (isArchitecture(architecture)) return architectures[architecture];
-  throw new RetortError("Internal", `${architecture} is no architecture of the table`);
+  throw new RetortError("Internal", `${architecture} isn't an architecture of the table`);
 }
 
 /** What the forward pass of a text is fed. @throws Internal as {@link architectureOf} */

@@ -23,7 +23,7 @@ export async function placesOf(directory: string, base?: string): Promise<ModelP
   const names = await namesIn(directory);
   if (!isAdapter(names)) {
     if (base !== undefined)
-      throw new RetortError("InvalidArgument", `${directory} is no adapter, and a base model is named for it (${base}); leave that out`);
+      throw new RetortError("InvalidArgument", `${directory} isn't an adapter, and a base model is named for it (${base}); leave that out`);
     return { model: directory, tokenizer: directory };
   }
   if (names.includes("config.json")) refuseAdapter(directory, names);

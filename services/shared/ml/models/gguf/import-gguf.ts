@@ -175,7 +175,7 @@ const descriptive = new RegExp(
   ].join("|"),
 );
 
-/** A word about keys that nobody reads. */
+/** A note about keys that aren't read. */
 function unreadKeys(fields: GgufFields, { metadata }: GgufHeader): string[] {
   const unread = fields.unread().filter((key) => !descriptive.test(key));
   const shown = unread.slice(0, 5).join(", ") + (unread.length > 5 ? ` and ${unread.length - 5} more` : "");

@@ -90,7 +90,7 @@ export class CApi {
     if (!api)
       throw new RetortError(
         "FailedPrecondition",
-        `onnxruntime ${this.version} is older than its C API of version ${apiVersion}; install it anew`,
+        `onnxruntime ${this.version} is older than its C API of version ${apiVersion}; install it again`,
       );
     const places = koffi.decode(api, koffi.array("void *", 1 + Math.max(...Object.values(table).map(([place]) => place)))) as Handle[];
     this.#functions = Object.fromEntries(

@@ -134,7 +134,7 @@ export const typesWithWrongClass: ReadonlySet<string> = new Set(
     qwen3_5_moe qwen3_5_moe_text qwen4_exp siglip2 smolvlm step3_vl vipllava`),
 );
 
-/** Classes that make the tokenizer anew from the vocabulary and merges of tokenizer.json, with rules of their own. */
+/** Classes that build the tokenizer again from the vocabulary and merges of tokenizer.json, with rules of their own. */
 export const rebuiltClasses: ReadonlySet<string> = new Set(
   words(`
     ConvBertTokenizer FNetTokenizer ParakeetTokenizer

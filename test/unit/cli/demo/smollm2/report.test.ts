@@ -1,5 +1,4 @@
-import * as echarts from "echarts";
-import { type Distilled, reportHtml, tableRow } from "../../../../../services/cli/demo/smollm2/report.js";
+import { type Distilled, summaryOf, tableRow } from "../../../../../services/cli/demo/smollm2/report.js";
 import type { Evaluation, Sample } from "../../../../../services/cli/models/evaluate-model.js";
 import type { RunHistory } from "../../../../../services/cli/runs/runs.js";
 import { characterTokenizer } from "../../../../../services/shared/ml/text/character-tokenizer.js";
@@ -12,12 +11,18 @@ function sample(text: string): Sample {
 }
 
 function model(name: string, text: string, more: Partial<Distilled> = {}): Distilled {
-  const evaluation = { forwardKl: 0.5, reverseKl: 0.25, greedySamples: [sample(text)], samples: [sample(text)] } as unknown as Evaluation;
+  const evaluation = {
+    forwardKl: 0.5,
+    reverseKl: 0.25,
+    rows: 1,
+    greedySamples: [sample(text)],
+    samples: [sample(text)],
+  } as unknown as Evaluation;
   return { name, data: "24 layers", directory: "/models/x", evaluation, ...more };
 }
 
 const steps = [1, 2].map((step) => ({ step, seconds: 2 * step, divergence: 1 / step }));
-const history = { steps } as unknown as RunHistory;
+const history = { steps, run: { runId: "full-1" } } as unknown as RunHistory;
 const trained = model("in full", "cab", { history, seconds: 61.4, memory: { learner: 2.4e9, student: 1e9 } });
 
 describe("the report of the demo on real weights", () => {
@@ -26,16 +31,21 @@ describe("the report of the demo on real weights", () => {
     expect(tableRow(model("start", "b"))).toEqual(["start", "24 layers", "0.500", "0.250", "–", "–", "–", "–", "–"]);
   });
 
-  it("shows what each model writes, side by side, and each token's divergence, as text", () => {
+  it("says what each model is, what it writes and how far the teacher is at each token", () => {
     const models = [model("teacher", "abc"), model("start", "bb"), trained];
     const facts = { teacher: "/models/<t>", layers: "24 of its 30 layers", prompts: "data.jsonl", steps: 2, seconds: 90 };
-    const html = reportHtml({ models, tokenizer, ...facts }, echarts);
-    expect(html).toContain(
-      "<tr><td><code>&lt;|user|&gt;q</code></td><td><code>abc</code></td><td><code>bb</code></td><td><code>cab</code></td></tr>",
-    );
-    expect(html).toMatch(/title="1\.000 nats">c<\/span><span [^>]*>a<\/span><span [^>]*>b<\/span>/);
-    expect(html).toContain("/models/&lt;t&gt;");
-    expect(html).toContain("24 of its 30 layers");
-    expect(html).toMatch(/<svg[\s\S]*in full/);
+    const summary = summaryOf({ models, tokenizer, ...facts });
+    expect(summary.paragraphs.join()).toMatch(/\/models\/<t>.*24 of its 30 layers.*2 on-policy steps.*data\.jsonl.*90 seconds/);
+    expect(summary.models.map(({ name, aside, runId }) => [name, aside, runId])).toEqual([
+      ["teacher", true, undefined],
+      ["start", false, undefined],
+      ["in full", false, "full-1"],
+    ]);
+    const last = summary.models.at(-1);
+    expect(last?.facts).toContainEqual(["learner's peak memory", "2.4 GB"]);
+    expect(last?.evaluation).toMatchObject({ prompts: 1, forwardKl: 0.5, reverseKl: 0.25 });
+    expect(last?.evaluation.examples).toMatchObject([
+      { row: 0, prompt: "<|user|>q", greedy: "cab", completion: "cab", tokens: ["c", "a", "b"], divergence: [1, 1, 1] },
+    ]);
   });
 });

@@ -18,10 +18,10 @@ const problemsOf = (text: string): readonly Problem[] => refusal(() => parseSpec
 
 describe("parseSpec(), of what is wrong,", () => {
   it.each([
-    ["studnet: {}", "studnet", 1, 1, "is no field; did you mean student?"],
-    ["name: a\nphases:\n  - stesp: 3", "phases[0].stesp", 3, 5, "is no field; did you mean steps?"],
-    ["phases:\n  - learningRate: 3", "phases[0].learningRate", 2, 5, "is no field here; did you mean phases[0].optimizer.learningRate?"],
-    ["maxStaleness: 3", "maxStaleness", 1, 1, "is no field here; did you mean rollouts.maxStaleness?"],
+    ["studnet: {}", "studnet", 1, 1, "isn't a field; did you mean student?"],
+    ["name: a\nphases:\n  - stesp: 3", "phases[0].stesp", 3, 5, "isn't a field; did you mean steps?"],
+    ["phases:\n  - learningRate: 3", "phases[0].learningRate", 2, 5, "isn't a field here; did you mean phases[0].optimizer.learningRate?"],
+    ["maxStaleness: 3", "maxStaleness", 1, 1, "isn't a field here; did you mean rollouts.maxStaleness?"],
     ["phases:\n  - lambda: half", "phases[0].lambda", 2, 13, "is text; it must be a number in [0, 1]"],
     ["phases: [{ steps: 1.5 }]", "phases[0].steps", 1, 19, "is 1.5; it must be a whole number in [1, 100000000]"],
     ["seed: -1", "seed", 1, 7, "is -1; it must be a whole number from 0 on"],
@@ -31,7 +31,7 @@ describe("parseSpec(), of what is wrong,", () => {
     ["output: [a]", "output", 1, 9, "is a list; it must be text"],
     ["<<: { name: a }", "<<", 1, 1, "is a merge key, which isn't read; write its fields out, or name the whole map by an alias"],
     ["vocabSize: 3\nvocab_size: 3", "vocabSize", 2, 1, "is given twice, as vocabSize and vocab_size; keep one"],
-    ["x: &p { stpes: 1 }\nphases: [*p]", "phases[0].stpes", 1, 9, "is no field; did you mean steps?"],
+    ["x: &p { stpes: 1 }\nphases: [*p]", "phases[0].stpes", 1, 9, "isn't a field; did you mean steps?"],
   ])("names the place, the field and the way out: %j", (text, fieldPath, line, column, description) => {
     expect(problemsOf(text)).toContainEqual(expect.objectContaining({ fieldPath, description, place: { file: "a.yaml", line, column } }));
   });
@@ -81,7 +81,7 @@ describe("checkMessage(), of a closed set,", () => {
   });
   it("names the set where nothing is near, and doesn't quote what stands there", () => {
     const [problem] = said("hunter2");
-    expect(problem?.description).toMatch(/^is none of context_distillation, f_distill, .*supervised_kd; choose one of them$/);
+    expect(problem?.description).toMatch(/^must be one of context_distillation, f_distill, .*supervised_kd$/);
     expect(problem).not.toHaveProperty("suggestion");
   });
 });

@@ -1,4 +1,5 @@
-import { completionTexts, Encoder, type Example } from "../../../../../services/shared/ml/text/encoder.js";
+import { completionTexts } from "../../../../../services/shared/ml/text/completion-texts.js";
+import { Encoder, type Example } from "../../../../../services/shared/ml/text/encoder.js";
 import type { ChatMessage } from "../../../../../services/shared/ml/text/tokenizer.js";
 import { chatml, chatSettings, type FixtureTokenizer, fixtureTokenizer } from "../../../../support/models/encoder-fixtures.js";
 

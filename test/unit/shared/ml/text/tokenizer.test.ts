@@ -85,8 +85,8 @@ describe("Tokenizer", () => {
   it("refuses half a surrogate pair and what is no id", () => {
     const tokenizer = make(json());
     expect(() => tokenizer.encode("a\ud83d")).toThrow(/half of a surrogate pair/);
-    expect(() => tokenizer.decode([-1])).toThrow(/-1 is no token id/);
-    expect(() => tokenizer.decode([1.5])).toThrow(/1.5 is no token id/);
+    expect(() => tokenizer.decode([-1])).toThrow(/-1 isn't a token id/);
+    expect(() => tokenizer.decode([1.5])).toThrow(/1.5 isn't a token id/);
   });
 
   it("names the files that it does not read, and what to save", async () => {

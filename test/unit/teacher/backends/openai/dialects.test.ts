@@ -145,7 +145,7 @@ describe("scoreOf()", () => {
 
   it.each([
     ["another token", () => scoreOf([{ id: 8, logprob: -1, top: [] }], one, topK, 105), "token 8, and 9 was sent"],
-    ["a logit", () => of(3, []), "is 3, which is no log-probability"],
+    ["a logit", () => of(3, []), "is 3, which isn't a log-probability"],
     ["too few classes", () => of(-1, [[9, -1]]), "gave 1 classes"],
     [
       "a class beyond the vocabulary",

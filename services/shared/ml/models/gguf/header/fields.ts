@@ -79,7 +79,7 @@ export class GgufFields {
     return [...this.#metadata.keys()].filter((key) => key.startsWith(this.#prefix)).map((key) => key.slice(this.#prefix.length));
   }
 
-  /** Those of {@link keys} that nobody has read. */
+  /** Those of {@link keys} that haven't been read. */
   unread(): string[] {
     return this.keys().filter((key) => !this.#read.has(this.#prefix + key));
   }

@@ -76,7 +76,7 @@ export function parseHeader(bytes: Uint8Array, size: number, path: string): Gguf
 function checkVersion(version: number, path: string): void {
   if (version === 2 || version === 3) return;
   const what = version % 65536 === 0 ? "big-endian" : `of GGUF version ${version}`;
-  throw new RetortError("InvalidArgument", `${path} is ${what}; supported: little-endian files of version 2, 3; convert the model anew`);
+  throw new RetortError("InvalidArgument", `${path} is ${what}; supported: little-endian files of version 2, 3; convert the model again`);
 }
 
 function readInfo(reader: ByteReader) {

@@ -81,7 +81,7 @@ function start(): Bridge {
     execArgv: [],
   });
   const started = { port: port1, state };
-  // Without a listener, an error of the thread would end the process before anybody hears why.
+  // Without a listener, an error of the thread would end the process before its reason is reported.
   worker.on("error", () => {
     if (bridge === started) bridge = undefined;
   });

@@ -11,7 +11,7 @@ const releases = new FinalizationRegistry<{ handle: number; key: string }>(({ ha
 });
 
 /**
- * A tokenizer of the Rust core, used synchronously. Equal plans share one; it is released when nobody holds it any more.
+ * A tokenizer of the Rust core, used synchronously. Equal plans share one; it is released with its last user.
  */
 export class NativeTokenizer {
   readonly #handle: number;

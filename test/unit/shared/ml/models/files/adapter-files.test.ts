@@ -98,7 +98,7 @@ describe("a PEFT adapter's directory", () => {
     expect((await loadAdaptable(join(root, "copy"), join(root, "moved"))).params).toEqual(model.params);
     await copyAdapter(directory, join(root, "onto"), join(root, "moved"));
     expect((await loadAdaptable(join(root, "onto"))).adapter).toEqual({ ...adapter, base: join(root, "moved") });
-    await expect(loadAdaptable(join(root, "moved"), base)).rejects.toThrow(/is no adapter, and a base model is named for it/);
+    await expect(loadAdaptable(join(root, "moved"), base)).rejects.toThrow(/isn't an adapter, and a base model is named for it/);
   });
 
   it.each<[string, () => Promise<unknown>, RegExp]>([

@@ -1,0 +1,78 @@
+import { randomUUID } from "node:crypto";
+import { devNull } from "node:os";
+import { type Problem, RetortError } from "../../shared/base/errors.js";
+import { whenServing } from "../../shared/base/ready.js";
+import { toFlags } from "../../shared/base/settings.js";
+import type { SpecFile } from "../../shared/flow/runs/spec.js";
+import { type ControllerClient, connectController, end, longestStartMs, spawnRole } from "../local.js";
+import { supervisor } from "../supervise.js";
+import { type ControllerOptions, localController, namedController, withController } from "./controller.js";
+
+/** Who checks specs. */
+export interface Checker {
+  /** A controller, or a process of this machine that is one for this alone. */
+  readonly controller: ControllerClient;
+  /** Its address; `this machine` where no controller runs. */
+  readonly name: string;
+}
+
+/** What a check came to, each problem and warning with where in the file it is. */
+export interface CheckedFile {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+/**
+ * Does some work with what checks specs: the controller that options or environment name, else the one that runs here, else a
+ * process of the controller's own program that is there for this alone. Says on standard error which it is.
+ */
+export async function withChecker<T>(options: ControllerOptions, work: (checker: Checker) => Promise<T>): Promise<T> {
+  const named = namedController(options) ?? (options.dataDir === undefined ? (await localController())?.address : undefined);
+  if (named === undefined && options.dataDir === undefined) return withProcess(work);
+  return withController({ ...options, ...(named && { controller: named }) }, (controller, { address }) => {
+    console.error(`asking the controller ${address}`);
+    return work({ controller, name: address });
+  });
+}
+
+/** Lets a checker look at a spec, and places what it says in the file. */
+export async function checkFile({ controller }: Checker, { spec, located }: SpecFile): Promise<CheckedFile> {
+  const { problems, warnings } = await controller.validateRun({ spec });
+  const placed = (found: typeof problems) => located(found.map(({ field, message }) => ({ fieldPath: field, description: message })));
+  return { problems: placed(problems), warnings: placed(warnings) };
+}
+
+/** How long the process may take to end, in ms: it has nothing to save. */
+const graceMs = 2000;
+
+/** A process that checks specs, to callers of this machine that know its token, as long as the work lasts. */
+async function withProcess<T>(work: (checker: Checker) => Promise<T>): Promise<T> {
+  console.error("checking here: no controller is running");
+  const token = randomUUID();
+  const flags = toFlags({ checkOnly: true, host: "127.0.0.1", port: 0, healthPort: 0, metricsPort: 0, logFormat: "json" });
+  // How a controller of this user's is to serve doesn't concern this one; which paths specs may name does.
+  const env = {
+    RETORT_TOKEN: token,
+    RETORT_RUN_TOKEN: "",
+    RETORT_READ_TOKEN: "",
+    RETORT_TLS_CERT: "",
+    RETORT_TLS_KEY: "",
+    RETORT_TLS_CA: "",
+  };
+  const child = spawnRole("controller", flags, devNull, { env });
+  const forget = supervisor.add({ stop: () => end(child, graceMs), kill: () => child.kill("SIGKILL") });
+  try {
+    const { grpcPort } = await whenServing(child, { timeoutMs: longestStartMs }).catch((error: unknown) => {
+      throw new RetortError("Internal", `the check can't be started: ${RetortError.from(error).message}`, { cause: error });
+    });
+    const controller = connectController(`127.0.0.1:${grpcPort}`, { token });
+    try {
+      return await work({ controller, name: "this machine" });
+    } finally {
+      controller.close();
+    }
+  } finally {
+    await end(child, graceMs);
+    forget();
+  }
+}

@@ -1,0 +1,36 @@
+import { createHash } from "node:crypto";
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { toJson } from "@bufbuild/protobuf";
+import { defaultKeepWarmSeconds } from "../../shared/flow/runs/teacher-pools.js";
+import type { RunSpec, TeacherSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import { ServerSpecSchema } from "../../shared/gen/retort/v1/server_pb.js";
+import type { Pool } from "./launcher.js";
+import { roleFlags } from "./role-flags.js";
+
+/**
+ * The pool that a run's teacher asks for: the same for teachers whose model's files, server, vocabulary, device, dtype and threads are
+ * the same. Files are compared by name, size and time of change, so that a directory that was overwritten since is another model.
+ *
+ * @returns undefined for a teacher with processes of its own
+ */
+export async function poolOf({ roles, vocabSize }: RunSpec, { model, server, shared, tokenizer }: TeacherSpec): Promise<Pool | undefined> {
+  if (!shared) return undefined;
+  const parts = {
+    ...{ model, vocabSize: tokenizer === "own" ? 0 : vocabSize, files: await filesOf(model) },
+    server: server && toJson(ServerSpecSchema, server),
+    ...roleFlags("teacher", roles?.teacher),
+  };
+  const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+  return { key, keepWarmMs: 1000 * (shared.keepWarmSeconds ?? defaultKeepWarmSeconds) };
+}
+
+async function filesOf(model: string): Promise<readonly (readonly [name: string, size: number, changedMs: number])[]> {
+  const names = (await readdir(model).catch(() => [])).sort();
+  return Promise.all(
+    names.map(async (name) => {
+      const { size, mtimeMs } = await stat(join(model, name));
+      return [name, size, mtimeMs] as const;
+    }),
+  );
+}

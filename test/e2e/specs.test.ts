@@ -1,0 +1,61 @@
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { connectController } from "../../services/cli/local.js";
+import { type CliResult, expectClear, retort, startRetort } from "../support/runs/retort.js";
+
+const examples = resolve("deploy/examples/num2words");
+
+describe("a spec, before it runs", () => {
+  let directory: string;
+  /** As for a user who runs no controller, in a directory without one. */
+  const alone = () => ({ XDG_RUNTIME_DIR: "", XDG_STATE_HOME: join(directory, "state"), RETORT_CONTROLLER: "" });
+  const asked = (...argv: string[]): Promise<CliResult> => retort(argv, alone());
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "retort-specs-"));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  describe("retort validate", () => {
+    it("checks it on this machine where no controller runs, and says so", async () => {
+      const { code, stdout, stderr } = await asked("validate", join(examples, "on-policy.yaml"), "--json");
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "checking here: no controller is running\n" });
+      expect(JSON.parse(stdout)).toEqual({ problems: [], warnings: [], checkedBy: "this machine" });
+      expect(await readdir(directory)).toEqual([]);
+    });
+
+    it("names every problem of models and data with its place in the file", async () => {
+      const path = join(directory, "wrong.yaml");
+      const models = `student: { model: ${join(examples, "models/student")} }\nteachers: [{ model: nowhere }]\n`;
+      await writeFile(path, `name: wrong\n${models}data: { path: nothing.jsonl }\nphases: [{ steps: 1, batchSize: 70000 }]\n`);
+      const result = await asked("validate", path);
+      expectClear(result, /wrong\.yaml has 3 problems/);
+      expect(result.stderr).toMatch(/wrong\.yaml:3:21: teachers\[0\]\.model: .*nowhere/);
+      expect(result.stderr).toMatch(/wrong\.yaml:4:15: data\.path: .*nothing\.jsonl/);
+      expect(result.stderr).toMatch(/wrong\.yaml:5:33: phases\[0\]\.batchSize: .*65536/);
+    });
+
+    it("asks the controller that is named, and no other", async () => {
+      const result = await asked("validate", join(examples, "on-policy.yaml"), "--controller", "127.0.0.1:1");
+      expectClear(result, /asking the controller 127\.0\.0\.1:1\n.*127\.0\.0\.1:1/);
+    });
+  });
+
+  it("is all that a controller with --check-only looks at", async () => {
+    const serving = startRetort(["serve", "--json", "controller", "--check-only=true", "--port=0"], alone());
+    const { address } = JSON.parse(await serving.output("stdout", /\n/)) as { address: string };
+    const controller = connectController(address);
+    try {
+      const { problems } = await controller.validateRun({});
+      expect(problems.map(({ field }) => field)).toContain("student");
+      const refusal = { code: "FailedPrecondition", message: expect.stringContaining("--check-only") };
+      await expect(controller.startRun({})).rejects.toMatchObject(refusal);
+      await expect(controller.watchRun({ runId: "any" })[Symbol.asyncIterator]().next()).rejects.toMatchObject(refusal);
+    } finally {
+      controller.close();
+      serving.ctrlC();
+      await serving.ended;
+    }
+  });
+});
