@@ -26,6 +26,9 @@ export function layoutProblems(student: NamedModel, teachers: readonly NamedMode
   return [...mixed, ...others];
 }
 
+/** What can be done about vocabularies that can't be one. */
+const wayAcross = "Where the two have different tokenizers, teachers[].tokenizer: own compares what they say of the same text";
+
 /** What keeps models from sharing one vocabulary. */
 export function vocabularyProblems(spec: RunSpecValid, student: NamedModel, all: readonly NamedModel[]): Problem[] {
   const teachers = sharing(all);
@@ -35,7 +38,7 @@ export function vocabularyProblems(spec: RunSpecValid, student: NamedModel, all:
     const differ = differenceOf(student.words, teacher.words);
     if (!differ?.conflict) return [];
     const { id, own, other } = differ.conflict;
-    const description = `${teacher.name} has another vocabulary than the student: id ${id} is ${JSON.stringify(own)} to the student and ${JSON.stringify(other)} to the teacher; token-level distillation needs ids of one meaning. Where the two have different tokenizers, teachers[].tokenizer: own compares what they say of the same text`;
+    const description = `${teacher.name} has another vocabulary than the student: id ${id} is ${JSON.stringify(own)} to the student and ${JSON.stringify(other)} to the teacher; token-level distillation needs ids of one meaning. ${wayAcross}`;
     return [{ fieldPath: teacher.field, description }];
   });
   const short = models.find((model) => model.rows < spec.vocabSize);
@@ -48,7 +51,7 @@ export function vocabularyProblems(spec: RunSpecValid, student: NamedModel, all:
   if (crowded && problems.length === 0)
     problems.push({
       fieldPath: spec.vocabSize ? "vocabSize" : crowded.field,
-      description: `distributions would range over ${rows} rows, and the tokenizer of ${crowded.name} has ids up to ${crowded.words.size - 1}; the embeddings must have a row for each (resize_token_embeddings)`,
+      description: `distributions would range over ${rows} rows, and the tokenizer of ${crowded.name} has ids up to ${crowded.words.size - 1}; the embeddings must have a row for each (resize_token_embeddings)${crowded === student ? "" : `. ${wayAcross}`}`,
     });
   return problems;
 }

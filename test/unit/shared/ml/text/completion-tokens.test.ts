@@ -136,6 +136,7 @@ describe("writtenTokens()", () => {
     const ids = characters.encode("ab a");
     expect(writtenTokens(characters, { ids, text: "ab a", ended: false })).toEqual({
       byteLengths: Uint16Array.of(1, 1, 1, 1),
+      beginsWord: Uint8Array.of(0, 0, 1, 0),
       noText: false,
     });
   });

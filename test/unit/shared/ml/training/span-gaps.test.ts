@@ -71,8 +71,12 @@ describe("a step over spans", () => {
       expectAllClose([spans.stats[name]], [tokens.stats[name]], { rtol: 1e-5, atol: 1e-7 });
   });
 
-  it.each([[[2, 1]], [[3]], [[100]]])("of lengths %j is the same in blocks of rows, and however the batch is split", async (lengths) => {
-    const batch = [...batchOf(lengths, [6]).slice(0, -1), batchOf().at(-1)!];
+  it.each([
+    [[2, 1], [6]],
+    [[3], [6]],
+    [[100], [100]],
+  ])("of lengths %j in words of %j is the same in blocks of rows, and however the batch is split", async (lengths, words) => {
+    const batch = [...batchOf(lengths, words).slice(0, -1), batchOf().at(-1)!];
     const whole = await stepOn(batch, { blockRows: 0 });
     for (const options of [{ blockRows: 2 }, { microBatchTokens: 1 }, { blockRows: 3, microBatchTokens: 18 }]) {
       const { stats, weights } = await stepOn(batch, options);
