@@ -34,6 +34,12 @@ export const controllerSettings = processSettings.extend({
     .min(0)
     .default(0)
     .describe("days after which a run that is over is deleted, as by `retort rm`; 0 keeps all"),
+  maxUploadBytes: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(1e12)
+    .describe("bytes that everything uploaded by `retort upload` may take in dataDir; 0 refuses uploads"),
   launcher: z
     .enum(["kubernetes", "local"])
     .default("local")

@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RetortError } from "../shared/base/errors.js";
 import { found } from "../shared/base/found.js";
@@ -24,6 +24,7 @@ import { Retention } from "./runs/retention.js";
 import { RunStorage } from "./runs/storage.js";
 import { Supervisor } from "./runs/supervisor.js";
 import { controllerService } from "./service.js";
+import { UploadStore } from "./uploads/upload-store.js";
 
 /** The controller: always on, small, without a model. */
 export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {
@@ -54,10 +55,10 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       const store = await openWeightStore({ ...settings, dataDir }, streams);
       const storage = new RunStorage({ dataDir, streams, runs, store });
       const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
-      const histories = new Histories(streams, report);
+      const kept = { store, storage, uploads: uploadsIn(settings), histories: new Histories(streams, report) };
       const logs = settings.launcher === "local" ? logsUnder(dataDir) : logsOfPods(settings.namespace ?? "NAMESPACE");
       const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
-      parts = { context: { streams, runs, store, supervisor, roots, storage, histories, logs, stopDeadlineMs, report, now }, retention };
+      parts = { context: { streams, runs, ...kept, supervisor, roots, logs, stopDeadlineMs, report, now }, retention };
     },
     stop: async () => streams?.close(),
   };
@@ -86,6 +87,9 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
   const [before, after] = settings.leaderLabel === undefined ? [[connect, lead], [adopt]] : [[connect], [lead, adopt]];
   return { before, implementations, page, after, finished: lead.lost };
 }
+
+const uploadsIn = ({ dataDir, maxUploadBytes }: ControllerSettings): UploadStore =>
+  new UploadStore(join(resolve(dataDir), "uploads"), maxUploadBytes);
 
 /**
  * Where the paths of specs may lead.

@@ -80,6 +80,7 @@ async function disturbed(installation: Installation, expected: string): Promise<
   };
   const evict = async (role: string, runId: string) => {
     const pods = await kubectl.names("pods", `retort/run=${runId},app.kubernetes.io/component=${role}`);
+    if (pods.length === 0) throw new Error(`there is no ${role} to evict`);
     for (const pod of pods) await kubectl.evict(pod);
     say(`disturbed: evicted ${pods.join(", ")}, as a drained node does`);
   };
@@ -88,8 +89,8 @@ async function disturbed(installation: Installation, expected: string): Promise<
     [6, (runId) => lose("teacher", runId)],
     [9, (runId) => lose("reward", runId)],
     [12, (runId) => lose("learner", runId)],
+    [14, (runId) => evict("student", runId)],
     [15, upgrade],
-    [17, (runId) => evict("learner", runId)],
   ]);
   const acting: Promise<void>[] = [];
   const onEvent = ({ event }: RunEvent, runId: string) => {

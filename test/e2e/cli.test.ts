@@ -246,6 +246,7 @@ describe("retort --help", () => {
     expect(commands.sort()).toEqual(
       [
         "audit",
+        "completion",
         "data",
         "demo",
         "doctor",
@@ -268,8 +269,11 @@ describe("retort --help", () => {
         "shrink",
         "stop",
         "task",
+        "top",
         "train-classifier",
         "up",
+        "upload",
+        "uploads",
         "validate",
         "watch",
       ].sort(),

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { installPacked } from "../support/clients/packed.js";
+import { blocksOf } from "../support/pages/markdown.js";
 import { digestOfStudent, LocalCluster } from "../support/runs/local-run.js";
-import { blocksOf } from "../support/tools/markdown.js";
 
 const run = promisify(execFile);
 const examples = resolve("deploy/examples/num2words");

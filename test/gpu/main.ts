@@ -10,7 +10,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { bytesInWords } from "../../services/cli/bytes.js";
+import { bytesInWords } from "../../services/shared/base/bytes-in-words.js";
 import { errorTable } from "../../services/shared/base/errors.js";
 import { cudaVersions, gpus } from "../../services/shared/ml/runtime/cuda/gpus.js";
 import { devices, obstacle } from "../../services/shared/ml/runtime/device.js";

@@ -2,6 +2,7 @@ import { access } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, tmpdir, totalmem } from "node:os";
 import { dirname, resolve } from "node:path";
 import ort from "onnxruntime-node";
+import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { cacheDirectory } from "../../shared/base/cache-directory.js";
 import { freeBytes } from "../../shared/base/free-bytes.js";
 import { memoryLimit } from "../../shared/base/memory-limit.js";
@@ -9,7 +10,6 @@ import { lookForNats, natsUnavailable } from "../../shared/base/nats-server.js";
 import { cudaVersions, gpus } from "../../shared/ml/runtime/cuda/gpus.js";
 import { devices, obstacle } from "../../shared/ml/runtime/device.js";
 import type { Device } from "../../shared/ml/runtime/session.js";
-import { bytesInWords } from "../bytes.js";
 
 /** `ok`; `lacking`: Retort does not run so; `absent`: it does, without this; `note`: it does, and this may come to matter. */
 export type FindingState = "ok" | "lacking" | "absent" | "note";

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { Command } from "commander";
+import { checkRoom } from "../../shared/base/check-room.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import { makeDirectory } from "../../shared/base/make-directory.js";
@@ -18,7 +19,6 @@ import {
 import { platformObstacle } from "../../shared/ml/runtime/cuda/obstacle.js";
 import { obstacle } from "../../shared/ml/runtime/device.js";
 import { addCommand, print } from "../command.js";
-import { checkRoom } from "../disk-space.js";
 
 /**
  * onnxruntime's CUDA provider, of the release that package.json pins, and the libraries of CUDA 13 that it links. They are as
@@ -70,7 +70,7 @@ async function fetchCuda(directory: string, say: (sentence: string) => void): Pr
   if (elsewhere) throw new RetortError("FailedPrecondition", elsewhere);
   if (missingIn(directory).length === 0) return;
   await makeDirectory(dirname(directory));
-  await checkRoom(dirname(directory), neededBytes, packages.what);
+  await checkRoom(dirname(directory), neededBytes, { what: "the installation" });
   // Another setup may be at the same: each has a directory of its own.
   const scratch = await mkdtemp(`${directory}.fetching-`);
   try {

@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { directoryProblem, isSame } from "../../shared/base/own-directory.js";
+import { SnapshotCache } from "../../shared/base/remote/snapshot-cache.js";
 import { mergedModel } from "../../shared/ml/models/adapter/low-rank.js";
 import { requireDecoder } from "../../shared/ml/models/architectures/table.js";
 import { readAdapterConfig } from "../../shared/ml/models/checkpoint/adapter.js";
@@ -16,9 +17,10 @@ import { digestOf } from "../../shared/ml/models/model.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { type FloatDtype, storedNames } from "../../shared/ml/models/safetensors/widen.js";
 import { addCommand, print, wholeNumber } from "../command.js";
-import type { ControllerClient } from "../local.js";
 import { type ControllerOptions, controllerOptions, withController } from "../runs/controller.js";
 import { findRun } from "../runs/find-run.js";
+import { fetchWeights } from "../runs/model-of-run.js";
+import { showTransfer } from "../terminal/bar.js";
 import { exportDirectory } from "./export-directory.js";
 
 interface ExportOptions extends ControllerOptions {
@@ -96,10 +98,14 @@ async function exportModel(source: string, options: ExportOptions): Promise<Expo
   if (problem) throw new RetortError("FailedPrecondition", problem);
   const fetched = await mkdtemp(join(tmpdir(), "retort-export-"));
   try {
-    const policyVersion = await withController(options, async (controller) =>
-      fetchWeights(controller, { runId: await findRun(controller, source), version: options.policyVersion, best: options.best }, fetched),
-    );
-    return { ...(await convert(source, fetched, options)), policyVersion };
+    const cache = new SnapshotCache(fetched, "set TMPDIR to another disk");
+    const { directory, version } = await withController(options, async (controller) => {
+      const { policyVersion, best } = options;
+      const shown = showTransfer(`fetching ${source}`);
+      const asked = { runId: await findRun(controller, source), version: policyVersion, best };
+      return fetchWeights(controller, asked, cache, { onProgress: shown.update }).finally(() => shown.stop());
+    });
+    return { ...(await convert(source, directory, options)), policyVersion: version };
   } finally {
     await rm(fetched, { recursive: true, force: true });
   }
@@ -137,38 +143,4 @@ async function convert(source: string, from: string, { out, format, force, merge
   else await saveModel(out, model, from, base, dtype ? { dtype } : {});
   const written = dtype ? (await loadAdaptable(out)).params : model.params;
   return { source, format, directory: out, parameters: parameterCount(model.config), digest: digestOf(written) };
-}
-
-/** Fetches the files of a run's weights, each under its name when it is whole. Returns the policy version. */
-async function fetchWeights(
-  controller: ControllerClient,
-  wanted: { readonly runId: string; readonly version: number | undefined; readonly best: boolean | undefined },
-  directory: string,
-): Promise<number> {
-  await mkdir(directory, { recursive: true });
-  let found = 0;
-  let name = "";
-  let file: Awaited<ReturnType<typeof open>> | undefined;
-  const finish = async () => {
-    await file?.close();
-    if (file) await rename(join(directory, `${name}.part`), join(directory, name));
-    file = undefined;
-  };
-  try {
-    for await (const { part } of controller.getWeights(wanted)) {
-      if (part.case === "manifest") found = part.value.version;
-      if (part.case !== "chunk") continue;
-      if (!file || part.value.name !== name) {
-        await finish();
-        // A name from elsewhere must not lead out of the directory.
-        name = basename(part.value.name);
-        file = await open(join(directory, `${name}.part`), "w");
-      }
-      await file.write(part.value.data);
-    }
-    await finish();
-  } finally {
-    await file?.close();
-  }
-  return found;
 }

@@ -7,10 +7,12 @@ export function addFetchCommand(program: Command): void {
     program,
     "Models and data:",
     "fetch <reference...>",
-    "fetch models and data from a hub, into the cache of Hugging Face's libraries",
+    "fetch models and data from a hub, S3 or a run, and print where they are",
     [
       ["fetch hf://OWNER/NAME", "prints the model's directory; every command takes the reference itself, too"],
       ["fetch hf://OWNER/NAME@REVISION hf://datasets/OWNER/NAME/train.parquet", "a commit, and a file of a dataset"],
+      ["fetch s3://BUCKET/models/student", "what lies below a prefix; AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL … as for Amazon's tools"],
+      ["fetch run://last/best run://my-run/40", "the best student of the newest run, and that after step 40"],
     ],
   ).action((places: string[]) => print(program, places, places.join("\n")));
 }

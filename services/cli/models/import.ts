@@ -1,12 +1,12 @@
 import { type Command, Option } from "commander";
+import { bytesInWords } from "../../shared/base/bytes-in-words.js";
+import { checkRoom } from "../../shared/base/check-room.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkWritable, directoryProblem, ownDirectory } from "../../shared/base/own-directory.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
 import { type GgufImport, type ImportOptions, withGguf, writeImport } from "../../shared/ml/models/gguf/import-gguf.js";
 import { type ElementType, elementTypes } from "../../shared/ml/models/gguf/weights/element-type.js";
-import { bytesInWords } from "../bytes.js";
 import { addCommand, print } from "../command.js";
-import { checkRoom } from "../disk-space.js";
 import { startBar } from "../terminal/bar.js";
 
 interface CommandOptions {
@@ -61,7 +61,7 @@ export async function importFile(source: string, out: string, { dtype, force }: 
   const { planned, digest } = await withGguf(source, options, async (file, planned) => {
     const directory = await ownDirectory(out, "import", { force });
     await checkWritable(directory);
-    await checkRoom(directory, planned.writeBytes, "the weights");
+    await checkRoom(directory, planned.writeBytes, { what: "the model" });
     const bar = startBar("writing", planned.writeBytes);
     let written = 0;
     try {

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
+import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { type ArchitectureName, architectureOf, architectures } from "../../shared/ml/models/architectures/table.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { type FamilyTraits, traitsOf } from "../../shared/ml/models/traits.js";
-import { bytesInWords } from "../bytes.js";
 import { addCommand, print } from "../command.js";
 import { textTable } from "../terminal/text-table.js";
 

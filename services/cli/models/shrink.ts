@@ -1,12 +1,12 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { bytesInWords } from "../../shared/base/bytes-in-words.js";
+import { checkRoom } from "../../shared/base/check-room.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkWritable, directoryProblem, isSame, ownDirectory } from "../../shared/base/own-directory.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
 import type { LayerChoice } from "../../shared/ml/models/shrink/kept-layers.js";
 import { planShrink, type ShrunkModel, writeShrunk } from "../../shared/ml/models/shrink/shrink-model.js";
-import { bytesInWords } from "../bytes.js";
 import { addCommand, print, wholeNumber } from "../command.js";
-import { checkRoom } from "../disk-space.js";
 import { startBar } from "../terminal/bar.js";
 
 interface ShrinkOptions {
@@ -88,7 +88,7 @@ export async function shrink(source: string, options: ShrinkOptions): Promise<Sh
   const plan = await planShrink(source, decoder, encoder);
   const directory = await ownDirectory(out, "shrink", { force });
   await checkWritable(directory);
-  await checkRoom(directory, plan.bytes, "the weights");
+  await checkRoom(directory, plan.bytes, { what: "the model" });
   const bar = startBar("writing", plan.bytes);
   let done = 0;
   try {

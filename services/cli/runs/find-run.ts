@@ -1,42 +1,11 @@
-import { RetortError } from "../../shared/base/errors.js";
-import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
+import { runNamed } from "../../shared/flow/runs/run-named.js";
 import type { ControllerClient } from "../local.js";
 
 /** A whole id, as the controller makes them: name, date, time, three letters. */
 const wholeId = /-\d{6}-\d{6}-[a-z0-9]{3}$/;
-/** Runs that an error lists. */
-const shownRuns = 8;
 
-/**
- * The id of the run that is meant: by its id, the beginning of its id if no other run's begins so, the name of its spec (the newest of that
- * name), or `last`, the newest of all.
- *
- * @throws NotFound if there is none, InvalidArgument that lists the runs if several are meant
- */
+/** The id of the run that is meant, as `runNamed` has it; a whole id is taken as it is. */
 export async function findRun(controller: Pick<ControllerClient, "listRuns">, named: string): Promise<string> {
   if (wholeId.test(named)) return named;
   return runNamed((await controller.listRuns({})).runs, named);
-}
-
-/** As {@link findRun}, among runs that are listed newest first. */
-export function runNamed(runs: readonly Pick<Run, "runId" | "spec">[], named: string): string {
-  const [newest] = runs;
-  if (named === "last" && newest) return newest.runId;
-  const exact = runs.find(({ runId }) => runId === named) ?? runs.find(({ spec }) => spec?.name === named);
-  if (exact) return exact.runId;
-  const begun = runs.filter(({ runId }) => runId.startsWith(named));
-  const [only] = begun;
-  if (only && begun.length === 1) return only.runId;
-  if (begun.length) throw new RetortError("InvalidArgument", `"${named}" begins the ids of ${begun.length} runs; say more: ${list(begun)}`);
-  const known = runs.length ? `; the runs are ${list(runs)}` : "; there are no runs yet";
-  throw new RetortError("NotFound", `there is no run "${named}"${known}`);
-}
-
-function list(runs: readonly Pick<Run, "runId">[]): string {
-  const more = runs.length > shownRuns ? `, and ${runs.length - shownRuns} more (retort runs lists them)` : "";
-  return runs
-    .slice(0, shownRuns)
-    .map(({ runId }) => runId)
-    .join(", ")
-    .concat(more);
 }

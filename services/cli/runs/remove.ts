@@ -1,9 +1,9 @@
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
+import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
-import { bytesInWords } from "../bytes.js";
 import { print } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type ControllerOptions, withController } from "./controller.js";

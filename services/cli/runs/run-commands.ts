@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
 import { type Command, Option } from "commander";
+import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { type Problem, problemText, RetortError } from "../../shared/base/errors.js";
 import { freeBytes } from "../../shared/base/free-bytes.js";
+import { isRunReference } from "../../shared/flow/runs/run-reference.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
+import type { SpecFile } from "../../shared/flow/runs/spec.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState, RunStateSchema } from "../../shared/gen/retort/v1/run_pb.js";
-import { bytesInWords } from "../bytes.js";
 import { addCommand, print, wantsJson, wholeNumber } from "../command.js";
 import type { ControllerClient } from "../local.js";
 import { type Column, textTable } from "../terminal/text-table.js";
@@ -17,6 +19,7 @@ import { findRun } from "./find-run.js";
 import { printEvents } from "./print-events.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
 import { checkAudit, checkSucceeded, readSpecFile, runJson, runOf, runRow, watchRun } from "./runs.js";
+import { uploadInputs } from "./upload.js";
 
 const spec = "deploy/examples/num2words/on-policy.yaml";
 const runColumns: readonly Column[] = [
@@ -29,6 +32,7 @@ const runColumns: readonly Column[] = [
 ];
 /** What `--state` takes. */
 const stateNames = RunStateSchema.values.flatMap(({ number, localName }) => (number === 0 ? [] : [localName.toLowerCase()]));
+const uploadHelp = "send the models and data that the spec names on this machine to the controller";
 const someRun = "on-policy-251125-…";
 
 /** Adds the commands that talk to a controller, and the one that starts it. */
@@ -40,15 +44,21 @@ export function addRunCommands(program: Command): void {
     [`validate ${spec}`, "lists every problem at once, and what is unusual"],
     [`validate ${spec} --controller gpu:7070`, "as that controller's machine sees it"],
     [`validate ${spec} --json | jq .warnings`, "for scripts"],
-  ]).action((path: string, options: ControllerOptions) => withChecker(options, (checker) => validate(program, checker, path)));
+  ])
+    .option("--upload", uploadHelp)
+    .action((path: string, options: ControllerOptions & SpecOptions) =>
+      withChecker(options, (checker) => validate(program, checker, path, options)),
+    );
   command("run <spec>", "start a run from a YAML spec and watch it; Ctrl-C detaches", [
     [`run ${spec}`, "progress on standard error, the trained student on standard output"],
     [`run ${spec} --detach`, "prints the run's id and returns"],
     [`run ${spec} --json | jq .run.output`, "for scripts"],
+    ["run my.yaml --upload --controller cluster:7070", "with the models and data of this machine"],
   ])
     .option("--detach", "start it and return")
+    .option("--upload", uploadHelp)
     .option("--request-id <id>", "of your choice: repeated with the same spec, the command watches the run that it has started before")
-    .action((path: string, options: ControllerOptions & { detach?: boolean; requestId?: string }) =>
+    .action((path: string, options: ControllerOptions & SpecOptions & { detach?: boolean; requestId?: string }) =>
       withController(options, (controller) => start(program, controller, path, options)),
     );
   command("watch <run>", "follow a run, from its beginning; Ctrl-C detaches", [
@@ -141,8 +151,19 @@ async function settled(controller: ControllerClient, asked: Run, goals: readonly
   return run;
 }
 
-async function validate(program: Command, checker: Checker, path: string): Promise<void> {
-  const { problems, warnings } = await checkFile(checker, await readSpecFile(path));
+interface SpecOptions {
+  readonly upload?: boolean;
+}
+
+/** A spec as the controller is to get it. */
+async function readInputs(controller: ControllerClient, path: string, { upload }: SpecOptions): Promise<SpecFile> {
+  const file = await readSpecFile(path, isRunReference);
+  if (upload) await uploadInputs(controller, file.spec);
+  return file;
+}
+
+async function validate(program: Command, checker: Checker, path: string, options: SpecOptions): Promise<void> {
+  const { problems, warnings } = await checkFile(checker, await readInputs(checker.controller, path, options));
   if (problems.length) throw RetortError.ofProblems(path, problems);
   sayWarnings(warnings);
   print(program, { problems, warnings: warnings.map(problemJson), checkedBy: checker.name }, `${path} can run`);
@@ -152,9 +173,9 @@ async function start(
   program: Command,
   controller: ControllerClient,
   path: string,
-  { detach, requestId = "" }: { readonly detach?: boolean; readonly requestId?: string },
+  { detach, requestId = "", upload }: SpecOptions & { readonly detach?: boolean; readonly requestId?: string },
 ): Promise<void> {
-  const { spec, located } = await readSpecFile(path);
+  const { spec, located } = await readInputs(controller, path, { upload });
   const answer = await controller.startRun({ spec, requestId }).catch((thrown: unknown) => {
     const { code, problems, message } = RetortError.from(thrown);
     if (code === "InvalidArgument" && problems.length && message.startsWith("the run spec"))

@@ -1,4 +1,5 @@
 import { toJson } from "@bufbuild/protobuf";
+import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import { readRegular } from "../../shared/base/regular-files.js";
@@ -8,10 +9,9 @@ import { parseSpecFile, type SpecFile } from "../../shared/flow/runs/spec.js";
 import type { AuditFinished, EvaluationFinished, StepFinished } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunSchema, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { bytesInWords } from "../bytes.js";
 import type { ControllerClient } from "../local.js";
-import { located } from "../located.js";
 import { followRun } from "./follow-run.js";
+import { located } from "./located.js";
 import { ProgressView } from "./progress.js";
 
 /** The run of a controller's answer. */
@@ -20,14 +20,19 @@ export const runOf = ({ run }: { readonly run?: Run | undefined }): Run => found
 /** Reads the spec of a YAML file. @throws NotFound or InvalidArgument that names the file */
 export const readSpec = async (path: string): Promise<RunSpec> => (await readSpecFile(path)).spec;
 
-/** Reads a YAML file's spec as {@link readSpec} does, and knows where its fields stand. */
-export async function readSpecFile(path: string): Promise<SpecFile> {
+/**
+ * Reads a YAML file's spec as {@link readSpec} does, and knows where its fields stand.
+ *
+ * @param isLeft whether what it names elsewhere is left to whoever gets the spec
+ */
+export async function readSpecFile(path: string, isLeft: (named: string) => boolean = () => false): Promise<SpecFile> {
   const bytes = await readRegular(path, mostYamlBytes).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof RetortError) throw error;
     throw new RetortError("NotFound", `the run spec ${path} cannot be read (${error.code})`);
   });
   const file = parseSpecFile(bytes.toString(), path);
-  for (const { path: named, replace, withoutWeights } of namedInputs(file.spec)) replace(await located(named, { withoutWeights }));
+  for (const { path: named, replace, withoutWeights } of namedInputs(file.spec))
+    if (!isLeft(named)) replace(await located(named, { withoutWeights }));
   return file;
 }
 

@@ -3,6 +3,7 @@ import type { Report } from "../../shared/flow/runs/aside.js";
 import type { RootSettings } from "../../shared/flow/runs/paths.js";
 import type { RunStore } from "../../shared/flow/runs/run-store.js";
 import type { WeightStore } from "../../shared/flow/weights/store.js";
+import type { UploadStore } from "../uploads/upload-store.js";
 import type { Histories } from "./histories.js";
 import type { ReadLogs } from "./read-logs.js";
 import type { RunStorage } from "./storage.js";
@@ -19,6 +20,8 @@ export interface ControllerContext {
   readonly now: () => Date;
   /** Where runs keep their files; without it sizes are unknown, and no run can be deleted. */
   readonly storage?: RunStorage;
+  /** What callers have uploaded; without it nothing can be. */
+  readonly uploads?: UploadStore;
   /** What the events of runs say. */
   readonly histories: Histories;
   /** The logs of a run's processes. */

@@ -7,8 +7,9 @@ import { newRun } from "../../shared/flow/runs/run-store.js";
 import type { StartRunRequest } from "../../shared/gen/retort/v1/controller_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { checkRun } from "../check/inspector.js";
+import { checkReferring } from "../check/references.js";
 import type { ControllerContext } from "./context.js";
+import { findReference } from "./find-reference.js";
 import { described } from "./watch.js";
 
 /** A run that a request has started, now or before, and what is unusual about its spec. */
@@ -33,7 +34,7 @@ export async function startRun(
   if (earlier) checkSame(requestId, earlier, specDigest);
   const started = earlier && (await runs.find(earlier.runId));
   if (started) return { run: await described(context, started), warnings: [] };
-  const verdict = await checkRun(given, roots);
+  const verdict = await checkReferring(given, roots, findReference(context));
   if ("problems" in verdict) throw RetortError.ofProblems("the run spec", verdict.problems);
   const { spec, warnings } = verdict;
   const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");

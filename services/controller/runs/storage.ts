@@ -1,12 +1,13 @@
 import { lstat, readdir, rm, rmdir, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { isWithin } from "../../shared/base/paths.js";
 import type { Streams } from "../../shared/base/streams/connection.js";
+import { checkpointName, checkpointStep } from "../../shared/flow/runs/checkpoint-name.js";
 import { isOver, type RunStore } from "../../shared/flow/runs/run-store.js";
 import { deleteRun } from "../../shared/flow/streams.js";
 import { isModelFile } from "../../shared/flow/weights/sendable.js";
 import type { WeightStore } from "../../shared/flow/weights/store.js";
-import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
+import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 
 /** Where runs keep what they take up. */
 export interface RunStorageOptions {
@@ -93,6 +94,23 @@ const studentName = "student";
 export async function modelOf({ output, state, checkpoint }: Run): Promise<string | undefined> {
   if (output && (await hasModel(output))) return output;
   return isOver(state) && checkpoint?.path && (await hasModel(checkpoint.path)) ? checkpoint.path : undefined;
+}
+
+/** The directory of a run's model as it was after a step, of its trained student, its best one or a checkpoint; undefined if there is none to be read from here. */
+export async function modelAfter({ output, state, step, checkpoint, best }: Run, wanted: number): Promise<string | undefined> {
+  const places = [
+    ...(output && state === RunState.SUCCEEDED && step === wanted ? [output] : []),
+    ...(checkpoint?.path ? [join(dirname(checkpoint.path), checkpointName(wanted))] : []),
+    ...(best?.step === wanted ? [best.path] : []),
+  ];
+  for (const place of places) if (await hasModel(place)) return place;
+  return undefined;
+}
+
+/** The steps of a run whose checkpoints can be read from here. */
+export async function checkpointSteps({ checkpoint }: Run): Promise<number[]> {
+  const names = checkpoint?.path ? await readdir(dirname(checkpoint.path)).catch(() => []) : [];
+  return names.flatMap((name) => checkpointStep(name) ?? []).sort((a, b) => a - b);
 }
 
 /** True if a directory holds a model or an adapter. */

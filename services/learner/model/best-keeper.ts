@@ -2,8 +2,9 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { WorkerClient } from "../../shared/base/workers.js";
+import { checkpointName } from "../../shared/flow/runs/checkpoint-name.js";
 import { type BestFigure, bestFigures } from "../../shared/flow/runs/evaluation.js";
-import { checkpointState, directoryName, readCheckpoints } from "./checkpoint-state.js";
+import { checkpointState, readCheckpoints } from "./checkpoint-state.js";
 import { writeCheckpoint } from "./checkpoints.js";
 import type { TrainHost } from "./train-host.js";
 
@@ -42,7 +43,7 @@ export class BestKeeper {
   async consider(host: WorkerClient<TrainHost>, step: number, value: number): Promise<Best | undefined> {
     const kept = await readCheckpoints(this.#root, bestState(this.#metric));
     if (!Number.isFinite(value) || kept.some((other) => !this.#better(value, other.value))) return undefined;
-    const path = join(this.#root, directoryName(step));
+    const path = join(this.#root, checkpointName(step));
     const state = { step, metric: this.#metric, value };
     const digest = await writeCheckpoint(host, path, state);
     for (const old of kept) if (old.path !== path) await rm(old.path, { recursive: true, force: true });

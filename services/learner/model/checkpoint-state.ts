@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { checkpointStep } from "../../shared/flow/runs/checkpoint-name.js";
 
 /** The file of a checkpoint that says what it is; it is written last. */
 export const stateName = "state.json";
@@ -20,14 +21,10 @@ export type CheckpointState = z.infer<typeof checkpointState>;
 /** A checkpoint on the disk. */
 export type Stored<S extends CheckpointState = CheckpointState> = S & { readonly path: string };
 
-/** Name of a checkpoint's directory. */
-export const directoryName = (step: number): string => `step-${String(step).padStart(8, "0")}`;
-const isDirectoryName = (name: string): boolean => /^step-\d{8,}$/.test(name);
-
 /** The names of the checkpoints under a directory, complete or not; none where there is no such directory. */
 export const checkpointNames = (root: string): Promise<string[]> =>
   readdir(root).then(
-    (names) => names.filter(isDirectoryName),
+    (names) => names.filter((name) => checkpointStep(name) !== undefined),
     () => [],
   );
 

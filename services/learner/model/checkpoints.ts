@@ -4,7 +4,8 @@ import { hashFile } from "../../shared/base/hash-file.js";
 import { makeDirectory } from "../../shared/base/make-directory.js";
 import type { WorkerClient } from "../../shared/base/workers.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
-import { checkpointNames, checkpointState, directoryName, readCheckpoints, readState, type Stored, stateName } from "./checkpoint-state.js";
+import { checkpointName } from "../../shared/flow/runs/checkpoint-name.js";
+import { checkpointNames, checkpointState, readCheckpoints, readState, type Stored, stateName } from "./checkpoint-state.js";
 import { filesIn } from "./files-in.js";
 import type { TrainHost } from "./train-host.js";
 
@@ -51,7 +52,7 @@ export class Checkpoints {
 
   /** Saves one, then removes those beyond the number to keep, and what was left unfinished. */
   async save(host: WorkerClient<TrainHost>, step: number): Promise<{ path: string; digest: string }> {
-    const path = join(this.#root, directoryName(step));
+    const path = join(this.#root, checkpointName(step));
     // What a learner left that was killed while it wrote it would lie in this one too.
     await rm(join(path, stateName), { force: true });
     await rm(path, { recursive: true, force: true });

@@ -10,12 +10,13 @@ const pieceBytes = 4 * 2 ** 20;
  *
  * @throws as {@link withRegular}
  */
-export function hashFile(path: string): Promise<string> {
-  return withRegular(path, async (file) => {
-    const hash = createHash("sha256");
-    for await (const piece of readAhead(file)) hash.update(piece);
-    return hash.digest("hex");
-  });
+export const hashFile = (path: string): Promise<string> => withRegular(path, hashOpen);
+
+/** As {@link hashFile}, of a file that is open. */
+export async function hashOpen(file: FileHandle): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const piece of readAhead(file)) hash.update(piece);
+  return hash.digest("hex");
 }
 
 /** A file's bytes in order; a piece is good until the next is asked for. */

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,7 @@ import { Histories } from "../../../services/controller/runs/histories.js";
 import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
+import { UploadStore } from "../../../services/controller/uploads/upload-store.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { newRun, RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
@@ -15,16 +17,21 @@ import {
   AuditRunRequestSchema,
   ControllerService,
   DeleteRunRequestSchema,
+  DeleteUploadRequestSchema,
   GetRunRequestSchema,
   GetWeightsRequestSchema,
   ListRunsRequestSchema,
   ListSamplesRequestSchema,
+  ListUploadsRequestSchema,
   PauseRunRequestSchema,
+  PrepareUploadRequestSchema,
   ReadFiguresRequestSchema,
   ReadLogsRequestSchema,
+  ReadProcessesRequestSchema,
   ResumeRunRequestSchema,
   StartRunRequestSchema,
   StopRunRequestSchema,
+  UploadChunkRequestSchema,
   ValidateRunRequestSchema,
   WatchRunRequestSchema,
 } from "../../../services/shared/gen/retort/v1/controller_pb.js";
@@ -79,11 +86,13 @@ describe("ControllerService, asked with anything", () => {
       runs,
       store,
       supervisor,
+      uploads: new UploadStore(join(directory, "uploads"), 1e9),
       histories: new Histories(streams),
       logs: logsUnder(directory),
       now: () => new Date(),
     };
     const runId = "kept";
+    const abc = createHash("sha256").update("abc").digest("hex");
     const ids = ["kept", "going", "none", "A", "a.b", "a.>", "*", "-", "\0", "../weights", "a".repeat(64)];
     const models = ["", "teacher", "student"].map((name) => (name ? example(`models/${name}`) : ""));
     const places = ["", hidden, directory, join(directory, "empty"), "/dev/null", "/etc/passwd", "\0", "relative/path"];
@@ -102,8 +111,13 @@ describe("ControllerService, asked with anything", () => {
         auditRun: [create(AuditRunRequestSchema, { runId })],
         readFigures: [create(ReadFiguresRequestSchema, { runId, names: ["loss"], maxPoints: 10 })],
         listSamples: [create(ListSamplesRequestSchema, { runId })],
+        readProcesses: [create(ReadProcessesRequestSchema, { runId })],
         readLogs: [create(ReadLogsRequestSchema, { runId, role: "learner" })],
         getWeights: [create(GetWeightsRequestSchema, { runId, version: 0 })],
+        prepareUpload: [create(PrepareUploadRequestSchema, { files: [{ path: "a/rows.jsonl", sizeBytes: 3n, digest: abc }] })],
+        uploadChunk: [create(UploadChunkRequestSchema, { digest: abc, data: new Uint8Array(Buffer.from("abc")) })],
+        listUploads: [create(ListUploadsRequestSchema)],
+        deleteUpload: [create(DeleteUploadRequestSchema, { reference: `upload://${"0".repeat(64)}` })],
       },
       unlike: ["StartRun", "ListRuns", "PauseRun", "ResumeRun", "StopRun", "DeleteRun", "AuditRun"],
       endless: ["WatchRun"],

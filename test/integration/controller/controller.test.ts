@@ -1,6 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Histories } from "../../../services/controller/runs/histories.js";
 import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
@@ -9,12 +10,14 @@ import { createLog } from "../../../services/shared/base/log.js";
 import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
 import { RpcServer } from "../../../services/shared/base/rpc/server.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
+import { publish } from "../../../services/shared/base/streams/publish.js";
 import { publishEvent } from "../../../services/shared/flow/runs/events.js";
 import { RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
 import { ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
 import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
+import { Work } from "../../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
@@ -253,5 +256,110 @@ describe("a controller", () => {
     expect(await files()).toEqual({ version: "3", "config.json": "{}", "model.safetensors": "new" });
     expect(await files(0)).toEqual({ version: "0", "config.json": "{}", "model.safetensors": "old" });
     await expect(files(2)).rejects.toMatchObject({ code: "NotFound", message: expect.stringContaining("kept: 0, 3") });
+  });
+
+  it("says what there is to send with its digests, and sends one file from a byte on", async () => {
+    const runId = await start();
+    const files = new Map([
+      ["config.json", Buffer.from("{}")],
+      ["model.safetensors", Buffer.from("weights")],
+    ]);
+    await storeBytes(store, runId, 0, files, 1n);
+    await runs.setPolicy(runId, { version: 0, fence: 1n });
+    const answers = async (request: object) => {
+      const parts: object[] = [];
+      for await (const { part } of client.getWeights({ runId, ...request })) parts.push(part.value!);
+      return parts;
+    };
+    const digests = [...files].map(([name, bytes]) => ({ name, digest: createHash("sha256").update(bytes).digest("hex") }));
+    expect(await answers({ manifestOnly: true })).toEqual([
+      expect.objectContaining({ version: 0, files: digests.map(expect.objectContaining) }),
+    ]);
+    const chunk = (data: string, offset: bigint) =>
+      expect.objectContaining({ name: "model.safetensors", offset, data: new Uint8Array(Buffer.from(data)) });
+    const some = { files: [{ name: "model.safetensors", offset: 3n }] };
+    expect((await answers(some)).slice(1)).toEqual([chunk("ghts", 3n)]);
+    // Of a directory, too.
+    const output = join(directory, "trained");
+    await cp(resolve(example("models/student")), output, { recursive: true });
+    await runs.update(runId, (run) => Object.assign(run, { state: RunState.SUCCEEDED, output }) !== undefined);
+    const [manifest] = (await answers({ manifestOnly: true })) as { files: { name: string; digest: string }[] }[];
+    const config = await readFile(join(output, "config.json"));
+    expect(manifest!.files.find(({ name }) => name === "config.json")!.digest).toBe(createHash("sha256").update(config).digest("hex"));
+    const sent = (await answers({ files: [{ name: "config.json", offset: 5n }] })) as { data?: Uint8Array }[];
+    expect(Buffer.concat(sent.slice(1).map(({ data }) => data!)).equals(config.subarray(5))).toBe(true);
+  });
+
+  it("takes the model of a run that is over in a spec, and says why another one's can't be had", async () => {
+    const named = async (reference: string) => {
+      const asked = spec();
+      asked.teachers[0]!.model = reference;
+      return (await client.validateRun({ spec: asked })).problems;
+    };
+    const runId = await start();
+    expect(await named(`run://${runId}`)).toEqual([
+      expect.objectContaining({
+        field: "teachers[0].model",
+        message: expect.stringMatching(/ is going: wait for its end, or name what `retort export` makes$/),
+      }),
+    ]);
+    const output = resolve(example("models/teacher"));
+    await runs.update(runId, (run) => Object.assign(run, { state: RunState.SUCCEEDED, output }) !== undefined);
+    expect(await named(`run://${runId}`)).toEqual([]);
+    const asked = spec();
+    asked.teachers[0]!.model = "run://steered";
+    asked.teachers[1]!.model = "/nowhere";
+    expect((await client.validateRun({ spec: asked })).problems.map(({ field }) => field)).toEqual(["teachers[1].model"]);
+    asked.teachers[1]!.model = output;
+    const started = (await client.startRun({ spec: asked })).run!;
+    expect(started.spec!.teachers.map(({ model }) => model)).toEqual([output, output]);
+    const refusals = [
+      ["run://nope", /^there is no run "nope"; the runs are /],
+      [`run://${runId}/best`, /has no best checkpoint/],
+      [`run://${runId}/7`, /there is no checkpoint of step 7 to be read from here; it has none$/],
+      ["run://a/b/c", /names no model of a run; write run:\/\/RUN, run:\/\/RUN\/best or run:\/\/RUN\/STEP$/],
+    ] as const;
+    for (const [reference, message] of refusals)
+      expect(await named(reference)).toEqual([
+        expect.objectContaining({ field: "teachers[0].model", message: expect.stringMatching(message) }),
+      ]);
+  });
+
+  it("says what a run's processes are at, what waits between them, and how fast it goes", async () => {
+    const runId = await start();
+    const process = { role: "student", teacher: "", instance: "here-1" };
+    await publishEvent(
+      streams,
+      runId,
+      { case: "activity", value: { process, work: Work.SAMPLING, message: "step 3", step: 3, done: 1n, total: 4n } },
+      "a",
+    );
+    await publishEvent(
+      streams,
+      runId,
+      { case: "processFigures", value: { process, seconds: 10, tokens: 500n, residentBytes: 1000n } },
+      "b",
+    );
+    const step = { step: 2, totalSteps: 4, seconds: 2, completionTokens: 300, stalenessMean: 0.5, stalenessMax: 1, tasksInFlight: 6 };
+    await publishEvent(streams, runId, { case: "stepFinished", value: step }, "c");
+    await publish(streams, `retort.prompts.${runId}.student.3.0`, new Uint8Array([1]), { messageId: "d" });
+    const { processes, queues, pace } = await client.readProcesses({ runId });
+    expect(processes).toEqual([
+      expect.objectContaining({
+        process: expect.objectContaining(process),
+        activity: expect.objectContaining({ work: Work.SAMPLING, message: "step 3", done: 1n, total: 4n }),
+        figures: expect.objectContaining({ tokens: 500n, residentBytes: 1000n }),
+      }),
+    ]);
+    expect(queues.map(({ role, teacher, waiting }) => [role, teacher, Number(waiting)])).toEqual([
+      ["student", "", 1],
+      ...["writer", "teacher"].flatMap((role) => ["a", "b"].map((teacher) => [role, teacher, 0])),
+      ["reward", "", 0],
+    ]);
+    expect(pace).toMatchObject({ step: 2, tokensPerSecond: 150, stalenessMean: 0.5, stalenessMax: 1, tasksInFlight: 6 });
+    await over(runId, RunState.SUCCEEDED);
+    const ended = await client.readProcesses({ runId });
+    expect(ended.processes[0]!.activity).toBeUndefined();
+    await expect(client.readProcesses({ runId: "none" })).rejects.toMatchObject({ code: "NotFound" });
   });
 });

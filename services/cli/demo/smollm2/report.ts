@@ -1,6 +1,6 @@
 import type { Summary } from "../../../console/source/report-data.js";
+import { bytesInWords } from "../../../shared/base/bytes-in-words.js";
 import type { Tokenizer } from "../../../shared/ml/text/tokenizer.js";
-import { bytesInWords } from "../../bytes.js";
 import type { Contender } from "../compare.js";
 import { nats } from "../figures.js";
 import { reportedModel } from "../reported-model.js";

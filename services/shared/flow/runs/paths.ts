@@ -36,7 +36,7 @@ export async function pathProblems(spec: RunSpec, { roots, outputRoots }: SpecRo
 }
 
 const elsewhere = (address: string): string =>
-  `is ${address}, and a run's processes read paths alone: \`retort run\` fetches what hf:// names, and \`retort fetch\` says where it is`;
+  `is ${address}, and a run's processes read paths alone: \`retort run\` fetches what hf:// and s3:// name, and \`retort fetch\` says where it is`;
 
 /** Every file and directory that a run of a spec reads, by field: those that it names, and the base models of adapters among them. */
 export async function pathsRead(spec: RunSpec): Promise<[fieldPath: string, path: string][]> {

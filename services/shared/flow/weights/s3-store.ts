@@ -8,12 +8,14 @@ import {
   NoSuchKey,
   PutObjectCommand,
   paginateListObjectsV2,
-  S3Client,
+  type S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { RetortError } from "../../base/errors.js";
 import { readAt } from "../../base/file-bytes.js";
 import { withRegular } from "../../base/regular-files.js";
+import { parseS3Address } from "../../base/remote/s3-address.js";
+import { s3Client } from "../../base/remote/s3-client.js";
 import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
 import { writeStream } from "./write-stream.js";
 
@@ -48,20 +50,15 @@ export class S3Store extends BlobStore {
   /** @throws InvalidArgument if the URL names no bucket */
   constructor({ url, endpoint, partBytes = 64 * 1024 * 1024, scratch }: S3StoreOptions) {
     super(scratch);
-    const [, bucket, prefix = ""] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(url) ?? [];
-    if (!bucket)
+    const address = parseS3Address(url);
+    if (!address)
       throw new RetortError("InvalidArgument", `--weight-url is "${url}"; it must be s3://bucket or s3://bucket/prefix`, {
         fieldPath: "weightUrl",
       });
-    // What is read is checked against the manifest's SHA-256; checksums of the client's own would be refused by many servers.
-    this.#client = new S3Client({
-      requestChecksumCalculation: "WHEN_REQUIRED",
-      responseChecksumValidation: "WHEN_REQUIRED",
-      ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
-    });
-    this.#bucket = bucket;
+    this.#client = s3Client(endpoint);
+    this.#bucket = address.bucket;
     this.#partBytes = partBytes;
-    this.#prefix = prefix && `${prefix.replace(/\/$/, "")}/`;
+    this.#prefix = address.key && `${address.key}/`;
   }
 
   protected async write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {

@@ -1,4 +1,5 @@
-import { findRun, runNamed } from "../../../../services/cli/runs/find-run.js";
+import { findRun } from "../../../../services/cli/runs/find-run.js";
+import { runNamed } from "../../../../services/shared/flow/runs/run-named.js";
 
 const runs = [
   { runId: "gkd-251125-120000-abc", spec: { name: "gkd" } },

@@ -24,8 +24,10 @@ describe("the scopes of methods", () => {
       "GetStatus",
       "ListRuns",
       "ListSamples",
+      "ListUploads",
       "ReadFigures",
       "ReadLogs",
+      "ReadProcesses",
       "WatchRun",
     ]);
   });

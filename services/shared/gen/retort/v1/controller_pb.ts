@@ -5,8 +5,10 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_retort_v1_access } from "./access_pb.js";
-import type { AuditFinished, RunEvent, SamplesRecorded } from "./events_pb.js";
+import type { Activity, AuditFinished, ProcessFigures, ProcessName, RunEvent, SamplesRecorded } from "./events_pb.js";
 import { file_retort_v1_events } from "./events_pb.js";
 import type { WeightsManifest } from "./flow_pb.js";
 import { file_retort_v1_flow } from "./flow_pb.js";
@@ -20,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/controller.proto.
  */
 export const file_retort_v1_controller: GenFile = /*@__PURE__*/
-  fileDesc("ChpyZXRvcnQvdjEvY29udHJvbGxlci5wcm90bxIJcmV0b3J0LnYxIm4KD1N0YXJ0UnVuUmVxdWVzdBIoCgRzcGVjGAEgASgLMhIucmV0b3J0LnYxLlJ1blNwZWNCBrpIA9gBAxIxCgpyZXF1ZXN0X2lkGAIgASgJQh26SBpyGDIWXltBLVphLXowLTlfLV17MCwxMjh9JCJhChBTdGFydFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4SMAoId2FybmluZ3MYAiADKAsyEi5yZXRvcnQudjEuUHJvYmxlbUIKukgHkgEEEICABCI+ChJWYWxpZGF0ZVJ1blJlcXVlc3QSKAoEc3BlYxgBIAEoCzISLnJldG9ydC52MS5SdW5TcGVjQga6SAPYAQMiPgoHUHJvYmxlbRIXCgVmaWVsZBgBIAEoCUIIukgFcgMYgCASGgoHbWVzc2FnZRgCIAEoCUIJukgGcgQogIBAInkKE1ZhbGlkYXRlUnVuUmVzcG9uc2USMAoIcHJvYmxlbXMYASADKAsyEi5yZXRvcnQudjEuUHJvYmxlbUIKukgHkgEEEICABBIwCgh3YXJuaW5ncxgCIAMoCzISLnJldG9ydC52MS5Qcm9ibGVtQgq6SAeSAQQQgIAEIkwKDUdldFJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIi0KDkdldFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4inAEKD0xpc3RSdW5zUmVxdWVzdBI2CgZzdGF0ZXMYASADKA4yEy5yZXRvcnQudjEuUnVuU3RhdGVCEbpIDpIBCxAQIgeCAQQQASAAEhYKBG5hbWUYAiABKAlCCLpIBXIDGIACEhsKCXBhZ2Vfc2l6ZRgDIAEoDUIIukgFKgMY6AcSHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMYgAQiXwoQTGlzdFJ1bnNSZXNwb25zZRIoCgRydW5zGAEgAygLMg4ucmV0b3J0LnYxLlJ1bkIKukgHkgEEEMCEPRIhCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEInUKD1dhdGNoUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSJQoNZnJvbV9zZXF1ZW5jZRgCIAEoBEIOukgLMgkY/////////w8iNgoQV2F0Y2hSdW5SZXNwb25zZRIiCgVldmVudBgBIAEoCzITLnJldG9ydC52MS5SdW5FdmVudCJOCg9QYXVzZVJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIi8KEFBhdXNlUnVuUmVzcG9uc2USGwoDcnVuGAEgASgLMg4ucmV0b3J0LnYxLlJ1biJPChBSZXN1bWVSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCIwChFSZXN1bWVSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIloKDlN0b3BSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBILCgNub3cYAiABKAgiLgoPU3RvcFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iTwoQRGVsZXRlUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOAoRRGVsZXRlUnVuUmVzcG9uc2USIwoLZnJlZWRfYnl0ZXMYASABKARCDrpICzIJGP////////8PIk4KD0F1ZGl0UnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOwoQQXVkaXRSdW5SZXNwb25zZRInCgVhdWRpdBgBIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkIowBChFHZXRXZWlnaHRzUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSIAoHdmVyc2lvbhgCIAEoDUIKukgHKgUYgMLXL0gAiAEBEgwKBGJlc3QYAyABKAhCCgoIX3ZlcnNpb24icwoSR2V0V2VpZ2h0c1Jlc3BvbnNlEi4KCG1hbmlmZXN0GAEgASgLMhoucmV0b3J0LnYxLldlaWdodHNNYW5pZmVzdEgAEiUKBWNodW5rGAIgASgLMhQucmV0b3J0LnYxLkZpbGVDaHVua0gAQgYKBHBhcnQiXQoJRmlsZUNodW5rEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEh4KBm9mZnNldBgCIAEoBEIOukgLMgkY/////////w8SGAoEZGF0YRgDIAEoDEIKukgHegUYgICAICKxAQoSUmVhZEZpZ3VyZXNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIfCgVuYW1lcxgCIAMoCUIQukgNkgEKEIACIgVyAxiAAhIdCgptYXhfcG9pbnRzGAMgASgNQgm6SAYqBBigjQYSHgoKYWZ0ZXJfc3RlcBgEIAEoDUIKukgHKgUYgMLXLyJjChNSZWFkRmlndXJlc1Jlc3BvbnNlEi0KB2ZpZ3VyZXMYASADKAsyES5yZXRvcnQudjEuRmlndXJlQgm6SAaSAQMQgAISHQoJbGFzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvIscBCgZGaWd1cmUSFgoEbmFtZRgBIAEoCUIIukgFcgMYgAISGQoFc3RlcHMYAiADKA1CCrpIB5IBBBCgjQYSGwoHc2Vjb25kcxgDIAMoAUIKukgHkgEEEKCNBhIaCgZ0b2tlbnMYBCADKAFCCrpIB5IBBBCgjQYSGAoEbWVhbhgFIAMoAUIKukgHkgEEEKCNBhIZCgVsZWFzdBgGIAMoAUIKukgHkgEEEKCNBhIcCghncmVhdGVzdBgHIAMoAUIKukgHkgEEEKCNBiLeAwoSTGlzdFNhbXBsZXNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIjCgpmaXJzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvSACIAQESIgoJbGFzdF9zdGVwGAMgASgNQgq6SAcqBRiAwtcvSAGIAQESMAoKbWluX3Jld2FyZBgEIAEoAUIXukgUEhIZ6oygOVk+KUYp6oygOVk+KcZIAogBARIwCgptYXhfcmV3YXJkGAUgASgBQhe6SBQSEhnqjKA5WT4pRinqjKA5WT4pxkgDiAEBEiMKCm1pbl90b2tlbnMYBiABKA1CCrpIByoFGICAgAhIBIgBARIjCgptYXhfdG9rZW5zGAcgASgNQgq6SAcqBRiAgIAISAWIAQESFQoIZmluaXNoZWQYCCABKAhIBogBARIXCgVsaW1pdBgJIAEoDUIIukgFKgMY6AdCDQoLX2ZpcnN0X3N0ZXBCDAoKX2xhc3Rfc3RlcEINCgtfbWluX3Jld2FyZEINCgtfbWF4X3Jld2FyZEINCgtfbWluX3Rva2Vuc0INCgtfbWF4X3Rva2Vuc0ILCglfZmluaXNoZWQiSwoTTGlzdFNhbXBsZXNSZXNwb25zZRI0CgVzdGVwcxgBIAMoCzIaLnJldG9ydC52MS5TYW1wbGVzUmVjb3JkZWRCCbpIBpIBAxDoByKFAQoPUmVhZExvZ3NSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIWCgRyb2xlGAIgASgJQgi6SAVyAxiAAhIdCgltYXhfYnl0ZXMYAyABKA1CCrpIByoFGICAgAIiQgoQUmVhZExvZ3NSZXNwb25zZRIuCgRsb2dzGAEgAygLMhUucmV0b3J0LnYxLlByb2Nlc3NMb2dCCbpIBpIBAxCAICJWCgpQcm9jZXNzTG9nEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEhYKBHJvbGUYAiABKAlCCLpIBXIDGIACEhgKBHRleHQYAyABKAlCCrpIB3IFKICAgAIyzwgKEUNvbnRyb2xsZXJTZXJ2aWNlEkkKCFN0YXJ0UnVuEhoucmV0b3J0LnYxLlN0YXJ0UnVuUmVxdWVzdBobLnJldG9ydC52MS5TdGFydFJ1blJlc3BvbnNlIgSooRkCElIKC1ZhbGlkYXRlUnVuEh0ucmV0b3J0LnYxLlZhbGlkYXRlUnVuUmVxdWVzdBoeLnJldG9ydC52MS5WYWxpZGF0ZVJ1blJlc3BvbnNlIgSooRkCEkMKBkdldFJ1bhIYLnJldG9ydC52MS5HZXRSdW5SZXF1ZXN0GhkucmV0b3J0LnYxLkdldFJ1blJlc3BvbnNlIgSooRkBEkkKCExpc3RSdW5zEhoucmV0b3J0LnYxLkxpc3RSdW5zUmVxdWVzdBobLnJldG9ydC52MS5MaXN0UnVuc1Jlc3BvbnNlIgSooRkBEksKCFdhdGNoUnVuEhoucmV0b3J0LnYxLldhdGNoUnVuUmVxdWVzdBobLnJldG9ydC52MS5XYXRjaFJ1blJlc3BvbnNlIgSooRkBMAESSQoIUGF1c2VSdW4SGi5yZXRvcnQudjEuUGF1c2VSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLlBhdXNlUnVuUmVzcG9uc2UiBKihGQISTAoJUmVzdW1lUnVuEhsucmV0b3J0LnYxLlJlc3VtZVJ1blJlcXVlc3QaHC5yZXRvcnQudjEuUmVzdW1lUnVuUmVzcG9uc2UiBKihGQISRgoHU3RvcFJ1bhIZLnJldG9ydC52MS5TdG9wUnVuUmVxdWVzdBoaLnJldG9ydC52MS5TdG9wUnVuUmVzcG9uc2UiBKihGQISTAoJRGVsZXRlUnVuEhsucmV0b3J0LnYxLkRlbGV0ZVJ1blJlcXVlc3QaHC5yZXRvcnQudjEuRGVsZXRlUnVuUmVzcG9uc2UiBKihGQMSSQoIQXVkaXRSdW4SGi5yZXRvcnQudjEuQXVkaXRSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLkF1ZGl0UnVuUmVzcG9uc2UiBKihGQESUgoLUmVhZEZpZ3VyZXMSHS5yZXRvcnQudjEuUmVhZEZpZ3VyZXNSZXF1ZXN0Gh4ucmV0b3J0LnYxLlJlYWRGaWd1cmVzUmVzcG9uc2UiBKihGQESUgoLTGlzdFNhbXBsZXMSHS5yZXRvcnQudjEuTGlzdFNhbXBsZXNSZXF1ZXN0Gh4ucmV0b3J0LnYxLkxpc3RTYW1wbGVzUmVzcG9uc2UiBKihGQESSQoIUmVhZExvZ3MSGi5yZXRvcnQudjEuUmVhZExvZ3NSZXF1ZXN0GhsucmV0b3J0LnYxLlJlYWRMb2dzUmVzcG9uc2UiBKihGQESUQoKR2V0V2VpZ2h0cxIcLnJldG9ydC52MS5HZXRXZWlnaHRzUmVxdWVzdBodLnJldG9ydC52MS5HZXRXZWlnaHRzUmVzcG9uc2UiBKihGQIwAWIGcHJvdG8z", [file_buf_validate_validate, file_retort_v1_access, file_retort_v1_events, file_retort_v1_flow, file_retort_v1_run, file_retort_v1_run_spec]);
+  fileDesc("ChpyZXRvcnQvdjEvY29udHJvbGxlci5wcm90bxIJcmV0b3J0LnYxIm4KD1N0YXJ0UnVuUmVxdWVzdBIoCgRzcGVjGAEgASgLMhIucmV0b3J0LnYxLlJ1blNwZWNCBrpIA9gBAxIxCgpyZXF1ZXN0X2lkGAIgASgJQh26SBpyGDIWXltBLVphLXowLTlfLV17MCwxMjh9JCJhChBTdGFydFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4SMAoId2FybmluZ3MYAiADKAsyEi5yZXRvcnQudjEuUHJvYmxlbUIKukgHkgEEEICABCI+ChJWYWxpZGF0ZVJ1blJlcXVlc3QSKAoEc3BlYxgBIAEoCzISLnJldG9ydC52MS5SdW5TcGVjQga6SAPYAQMiPgoHUHJvYmxlbRIXCgVmaWVsZBgBIAEoCUIIukgFcgMYgCASGgoHbWVzc2FnZRgCIAEoCUIJukgGcgQogIBAInkKE1ZhbGlkYXRlUnVuUmVzcG9uc2USMAoIcHJvYmxlbXMYASADKAsyEi5yZXRvcnQudjEuUHJvYmxlbUIKukgHkgEEEICABBIwCgh3YXJuaW5ncxgCIAMoCzISLnJldG9ydC52MS5Qcm9ibGVtQgq6SAeSAQQQgIAEIkwKDUdldFJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIi0KDkdldFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4inAEKD0xpc3RSdW5zUmVxdWVzdBI2CgZzdGF0ZXMYASADKA4yEy5yZXRvcnQudjEuUnVuU3RhdGVCEbpIDpIBCxAQIgeCAQQQASAAEhYKBG5hbWUYAiABKAlCCLpIBXIDGIACEhsKCXBhZ2Vfc2l6ZRgDIAEoDUIIukgFKgMY6AcSHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMYgAQiXwoQTGlzdFJ1bnNSZXNwb25zZRIoCgRydW5zGAEgAygLMg4ucmV0b3J0LnYxLlJ1bkIKukgHkgEEEMCEPRIhCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEInUKD1dhdGNoUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSJQoNZnJvbV9zZXF1ZW5jZRgCIAEoBEIOukgLMgkY/////////w8iNgoQV2F0Y2hSdW5SZXNwb25zZRIiCgVldmVudBgBIAEoCzITLnJldG9ydC52MS5SdW5FdmVudCJOCg9QYXVzZVJ1blJlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIi8KEFBhdXNlUnVuUmVzcG9uc2USGwoDcnVuGAEgASgLMg4ucmV0b3J0LnYxLlJ1biJPChBSZXN1bWVSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JCIwChFSZXN1bWVSdW5SZXNwb25zZRIbCgNydW4YASABKAsyDi5yZXRvcnQudjEuUnVuIloKDlN0b3BSdW5SZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBILCgNub3cYAiABKAgiLgoPU3RvcFJ1blJlc3BvbnNlEhsKA3J1bhgBIAEoCzIOLnJldG9ydC52MS5SdW4iTwoQRGVsZXRlUnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOAoRRGVsZXRlUnVuUmVzcG9uc2USIwoLZnJlZWRfYnl0ZXMYASABKARCDrpICzIJGP////////8PIk4KD0F1ZGl0UnVuUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQiOwoQQXVkaXRSdW5SZXNwb25zZRInCgVhdWRpdBgBIAEoCzIYLnJldG9ydC52MS5BdWRpdEZpbmlzaGVkItQBChFHZXRXZWlnaHRzUmVxdWVzdBI7CgZydW5faWQYASABKAlCK7pIKHImMiReW2EtejAtOV0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyQSIAoHdmVyc2lvbhgCIAEoDUIKukgHKgUYgMLXL0gAiAEBEgwKBGJlc3QYAyABKAgSFQoNbWFuaWZlc3Rfb25seRgEIAEoCBIvCgVmaWxlcxgFIAMoCzIULnJldG9ydC52MS5GaWxlU3RhcnRCCrpIB5IBBBCAgARCCgoIX3ZlcnNpb24iQwoJRmlsZVN0YXJ0EhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEh4KBm9mZnNldBgCIAEoBEIOukgLMgkY/////////w8icwoSR2V0V2VpZ2h0c1Jlc3BvbnNlEi4KCG1hbmlmZXN0GAEgASgLMhoucmV0b3J0LnYxLldlaWdodHNNYW5pZmVzdEgAEiUKBWNodW5rGAIgASgLMhQucmV0b3J0LnYxLkZpbGVDaHVua0gAQgYKBHBhcnQiXQoJRmlsZUNodW5rEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEh4KBm9mZnNldBgCIAEoBEIOukgLMgkY/////////w8SGAoEZGF0YRgDIAEoDEIKukgHegUYgICAICKxAQoSUmVhZEZpZ3VyZXNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIfCgVuYW1lcxgCIAMoCUIQukgNkgEKEIACIgVyAxiAAhIdCgptYXhfcG9pbnRzGAMgASgNQgm6SAYqBBigjQYSHgoKYWZ0ZXJfc3RlcBgEIAEoDUIKukgHKgUYgMLXLyJjChNSZWFkRmlndXJlc1Jlc3BvbnNlEi0KB2ZpZ3VyZXMYASADKAsyES5yZXRvcnQudjEuRmlndXJlQgm6SAaSAQMQgAISHQoJbGFzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvIscBCgZGaWd1cmUSFgoEbmFtZRgBIAEoCUIIukgFcgMYgAISGQoFc3RlcHMYAiADKA1CCrpIB5IBBBCgjQYSGwoHc2Vjb25kcxgDIAMoAUIKukgHkgEEEKCNBhIaCgZ0b2tlbnMYBCADKAFCCrpIB5IBBBCgjQYSGAoEbWVhbhgFIAMoAUIKukgHkgEEEKCNBhIZCgVsZWFzdBgGIAMoAUIKukgHkgEEEKCNBhIcCghncmVhdGVzdBgHIAMoAUIKukgHkgEEEKCNBiLeAwoSTGlzdFNhbXBsZXNSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIjCgpmaXJzdF9zdGVwGAIgASgNQgq6SAcqBRiAwtcvSACIAQESIgoJbGFzdF9zdGVwGAMgASgNQgq6SAcqBRiAwtcvSAGIAQESMAoKbWluX3Jld2FyZBgEIAEoAUIXukgUEhIZ6oygOVk+KUYp6oygOVk+KcZIAogBARIwCgptYXhfcmV3YXJkGAUgASgBQhe6SBQSEhnqjKA5WT4pRinqjKA5WT4pxkgDiAEBEiMKCm1pbl90b2tlbnMYBiABKA1CCrpIByoFGICAgAhIBIgBARIjCgptYXhfdG9rZW5zGAcgASgNQgq6SAcqBRiAgIAISAWIAQESFQoIZmluaXNoZWQYCCABKAhIBogBARIXCgVsaW1pdBgJIAEoDUIIukgFKgMY6AdCDQoLX2ZpcnN0X3N0ZXBCDAoKX2xhc3Rfc3RlcEINCgtfbWluX3Jld2FyZEINCgtfbWF4X3Jld2FyZEINCgtfbWluX3Rva2Vuc0INCgtfbWF4X3Rva2Vuc0ILCglfZmluaXNoZWQiSwoTTGlzdFNhbXBsZXNSZXNwb25zZRI0CgVzdGVwcxgBIAMoCzIaLnJldG9ydC52MS5TYW1wbGVzUmVjb3JkZWRCCbpIBpIBAxDoByKFAQoPUmVhZExvZ3NSZXF1ZXN0EjsKBnJ1bl9pZBgBIAEoCUIrukgociYyJF5bYS16MC05XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIWCgRyb2xlGAIgASgJQgi6SAVyAxiAAhIdCgltYXhfYnl0ZXMYAyABKA1CCrpIByoFGICAgAIiQgoQUmVhZExvZ3NSZXNwb25zZRIuCgRsb2dzGAEgAygLMhUucmV0b3J0LnYxLlByb2Nlc3NMb2dCCbpIBpIBAxCAICJWCgpQcm9jZXNzTG9nEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEhYKBHJvbGUYAiABKAlCCLpIBXIDGIACEhgKBHRleHQYAyABKAlCCrpIB3IFKICAgAIiUwoUUmVhZFByb2Nlc3Nlc1JlcXVlc3QSOwoGcnVuX2lkGAEgASgJQiu6SChyJjIkXlthLXowLTldKFthLXowLTktXXswLDYxfVthLXowLTldKT8kIqUBChVSZWFkUHJvY2Vzc2VzUmVzcG9uc2USNgoJcHJvY2Vzc2VzGAEgAygLMhcucmV0b3J0LnYxLlByb2Nlc3NTdGF0ZUIKukgHkgEEEICABBIxCgZxdWV1ZXMYAiADKAsyFS5yZXRvcnQudjEuUXVldWVTdGF0ZUIKukgHkgEEEICABBIhCgRwYWNlGAMgASgLMhMucmV0b3J0LnYxLlN0ZXBQYWNlIuABCgxQcm9jZXNzU3RhdGUSJwoHcHJvY2VzcxgBIAEoCzIWLnJldG9ydC52MS5Qcm9jZXNzTmFtZRIlCghhY3Rpdml0eRgCIAEoCzITLnJldG9ydC52MS5BY3Rpdml0eRIqCgdmaWd1cmVzGAMgASgLMhkucmV0b3J0LnYxLlByb2Nlc3NGaWd1cmVzEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgVoZWFyZBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAipgEKClF1ZXVlU3RhdGUSFgoEcm9sZRgBIAEoCUIIukgFcgMYgAISGQoHdGVhY2hlchgCIAEoCUIIukgFcgMYgAISHwoHd2FpdGluZxgDIAEoBEIOukgLMgkY/////////w8SHwoHaW5faGFuZBgEIAEoBEIOukgLMgkY/////////w8SIwoLcmVkZWxpdmVyZWQYBSABKARCDrpICzIJGP////////8PIpgBCghTdGVwUGFjZRIYCgRzdGVwGAEgASgNQgq6SAcqBRiAwtcvEg8KB3NlY29uZHMYAiABKAESGQoRdG9rZW5zX3Blcl9zZWNvbmQYAyABKAESFgoOc3RhbGVuZXNzX21lYW4YBCABKAESFQoNc3RhbGVuZXNzX21heBgFIAEoARIXCg90YXNrc19pbl9mbGlnaHQYBiABKAEicQoKVXBsb2FkRmlsZRIYCgRwYXRoGAEgASgJQgq6SAdyBRABGIAIEiIKCnNpemVfYnl0ZXMYAiABKARCDrpICzIJGP////////8PEiUKBmRpZ2VzdBgDIAEoCUIVukgSchAyDl5bMC05YS1mXXs2NH0kIkoKFFByZXBhcmVVcGxvYWRSZXF1ZXN0EjIKBWZpbGVzGAEgAygLMhUucmV0b3J0LnYxLlVwbG9hZEZpbGVCDLpICZIBBggBEICABCJqChVQcmVwYXJlVXBsb2FkUmVzcG9uc2USGwoJcmVmZXJlbmNlGAEgASgJQgi6SAVyAxiACBI0CgdtaXNzaW5nGAIgAygLMhcucmV0b3J0LnYxLk1pc3NpbmdCeXRlc0IKukgHkgEEEICABCJVCgxNaXNzaW5nQnl0ZXMSJQoGZGlnZXN0GAEgASgJQhW6SBJyEDIOXlswLTlhLWZdezY0fSQSHgoGb2Zmc2V0GAIgASgEQg66SAsyCRj/////////DyJ1ChJVcGxvYWRDaHVua1JlcXVlc3QSJQoGZGlnZXN0GAEgASgJQhW6SBJyEDIOXlswLTlhLWZdezY0fSQSHgoGb2Zmc2V0GAIgASgEQg66SAsyCRj/////////DxIYCgRkYXRhGAMgASgMQgq6SAd6BRiAgIAgIjUKE1VwbG9hZENodW5rUmVzcG9uc2USHgoGb2Zmc2V0GAEgASgEQg66SAsyCRj/////////DyIUChJMaXN0VXBsb2Fkc1JlcXVlc3QihwEKE0xpc3RVcGxvYWRzUmVzcG9uc2USLgoHdXBsb2FkcxgBIAMoCzIRLnJldG9ydC52MS5VcGxvYWRCCrpIB5IBBBDAhD0SHQoFYnl0ZXMYAiABKARCDrpICzIJGP////////8PEiEKCW1heF9ieXRlcxgDIAEoBEIOukgLMgkY/////////w8iqQEKBlVwbG9hZBIbCglyZWZlcmVuY2UYASABKAlCCLpIBXIDGIAIEisKB2NyZWF0ZWQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKBWZpbGVzGAMgASgNQgm6SAYqBBiAgAQSIgoKc2l6ZV9ieXRlcxgEIAEoBEIOukgLMgkY/////////w8SFwoFZmlyc3QYBSABKAlCCLpIBXIDGIAIIjIKE0RlbGV0ZVVwbG9hZFJlcXVlc3QSGwoJcmVmZXJlbmNlGAEgASgJQgi6SAVyAxiACCI7ChREZWxldGVVcGxvYWRSZXNwb25zZRIjCgtmcmVlZF9ieXRlcxgBIAEoBEIOukgLMgkY/////////w8yggwKEUNvbnRyb2xsZXJTZXJ2aWNlEkkKCFN0YXJ0UnVuEhoucmV0b3J0LnYxLlN0YXJ0UnVuUmVxdWVzdBobLnJldG9ydC52MS5TdGFydFJ1blJlc3BvbnNlIgSooRkCElIKC1ZhbGlkYXRlUnVuEh0ucmV0b3J0LnYxLlZhbGlkYXRlUnVuUmVxdWVzdBoeLnJldG9ydC52MS5WYWxpZGF0ZVJ1blJlc3BvbnNlIgSooRkCEkMKBkdldFJ1bhIYLnJldG9ydC52MS5HZXRSdW5SZXF1ZXN0GhkucmV0b3J0LnYxLkdldFJ1blJlc3BvbnNlIgSooRkBEkkKCExpc3RSdW5zEhoucmV0b3J0LnYxLkxpc3RSdW5zUmVxdWVzdBobLnJldG9ydC52MS5MaXN0UnVuc1Jlc3BvbnNlIgSooRkBEksKCFdhdGNoUnVuEhoucmV0b3J0LnYxLldhdGNoUnVuUmVxdWVzdBobLnJldG9ydC52MS5XYXRjaFJ1blJlc3BvbnNlIgSooRkBMAESSQoIUGF1c2VSdW4SGi5yZXRvcnQudjEuUGF1c2VSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLlBhdXNlUnVuUmVzcG9uc2UiBKihGQISTAoJUmVzdW1lUnVuEhsucmV0b3J0LnYxLlJlc3VtZVJ1blJlcXVlc3QaHC5yZXRvcnQudjEuUmVzdW1lUnVuUmVzcG9uc2UiBKihGQISRgoHU3RvcFJ1bhIZLnJldG9ydC52MS5TdG9wUnVuUmVxdWVzdBoaLnJldG9ydC52MS5TdG9wUnVuUmVzcG9uc2UiBKihGQISTAoJRGVsZXRlUnVuEhsucmV0b3J0LnYxLkRlbGV0ZVJ1blJlcXVlc3QaHC5yZXRvcnQudjEuRGVsZXRlUnVuUmVzcG9uc2UiBKihGQMSSQoIQXVkaXRSdW4SGi5yZXRvcnQudjEuQXVkaXRSdW5SZXF1ZXN0GhsucmV0b3J0LnYxLkF1ZGl0UnVuUmVzcG9uc2UiBKihGQESUgoLUmVhZEZpZ3VyZXMSHS5yZXRvcnQudjEuUmVhZEZpZ3VyZXNSZXF1ZXN0Gh4ucmV0b3J0LnYxLlJlYWRGaWd1cmVzUmVzcG9uc2UiBKihGQESUgoLTGlzdFNhbXBsZXMSHS5yZXRvcnQudjEuTGlzdFNhbXBsZXNSZXF1ZXN0Gh4ucmV0b3J0LnYxLkxpc3RTYW1wbGVzUmVzcG9uc2UiBKihGQESWAoNUmVhZFByb2Nlc3NlcxIfLnJldG9ydC52MS5SZWFkUHJvY2Vzc2VzUmVxdWVzdBogLnJldG9ydC52MS5SZWFkUHJvY2Vzc2VzUmVzcG9uc2UiBKihGQESSQoIUmVhZExvZ3MSGi5yZXRvcnQudjEuUmVhZExvZ3NSZXF1ZXN0GhsucmV0b3J0LnYxLlJlYWRMb2dzUmVzcG9uc2UiBKihGQESUQoKR2V0V2VpZ2h0cxIcLnJldG9ydC52MS5HZXRXZWlnaHRzUmVxdWVzdBodLnJldG9ydC52MS5HZXRXZWlnaHRzUmVzcG9uc2UiBKihGQIwARJYCg1QcmVwYXJlVXBsb2FkEh8ucmV0b3J0LnYxLlByZXBhcmVVcGxvYWRSZXF1ZXN0GiAucmV0b3J0LnYxLlByZXBhcmVVcGxvYWRSZXNwb25zZSIEqKEZAhJSCgtVcGxvYWRDaHVuaxIdLnJldG9ydC52MS5VcGxvYWRDaHVua1JlcXVlc3QaHi5yZXRvcnQudjEuVXBsb2FkQ2h1bmtSZXNwb25zZSIEqKEZAhJSCgtMaXN0VXBsb2FkcxIdLnJldG9ydC52MS5MaXN0VXBsb2Fkc1JlcXVlc3QaHi5yZXRvcnQudjEuTGlzdFVwbG9hZHNSZXNwb25zZSIEqKEZARJVCgxEZWxldGVVcGxvYWQSHi5yZXRvcnQudjEuRGVsZXRlVXBsb2FkUmVxdWVzdBofLnJldG9ydC52MS5EZWxldGVVcGxvYWRSZXNwb25zZSIEqKEZA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_access, file_retort_v1_events, file_retort_v1_flow, file_retort_v1_run, file_retort_v1_run_spec]);
 
 /**
  * A run to start.
@@ -644,6 +646,20 @@ export type GetWeightsRequest = Message<"retort.v1.GetWeightsRequest"> & {
    * @generated from field: bool best = 3;
    */
   best: boolean;
+
+  /**
+   * Only the manifest, with the digest of every file.
+   *
+   * @generated from field: bool manifest_only = 4;
+   */
+  manifestOnly: boolean;
+
+  /**
+   * These files alone, each from a byte on. Default: all of them, whole.
+   *
+   * @generated from field: repeated retort.v1.FileStart files = 5;
+   */
+  files: FileStart[];
 };
 
 export type GetWeightsRequestValid = GetWeightsRequest;
@@ -654,6 +670,32 @@ export type GetWeightsRequestValid = GetWeightsRequest;
  */
 export const GetWeightsRequestSchema: GenMessage<GetWeightsRequest, {validType: GetWeightsRequestValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_controller, 21);
+
+/**
+ * A file, and the byte from which on it is wanted.
+ *
+ * @generated from message retort.v1.FileStart
+ */
+export type FileStart = Message<"retort.v1.FileStart"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
+};
+
+export type FileStartValid = FileStart;
+
+/**
+ * Describes the message retort.v1.FileStart.
+ * Use `create(FileStartSchema)` to create a new message.
+ */
+export const FileStartSchema: GenMessage<FileStart, {validType: FileStartValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 22);
 
 /**
  * First the manifest, then each file's bytes in order.
@@ -686,7 +728,7 @@ export type GetWeightsResponseValid = GetWeightsResponse;
  * Use `create(GetWeightsResponseSchema)` to create a new message.
  */
 export const GetWeightsResponseSchema: GenMessage<GetWeightsResponse, {validType: GetWeightsResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 22);
+  messageDesc(file_retort_v1_controller, 23);
 
 /**
  * A piece of a file; the pieces of one file come in order.
@@ -717,7 +759,7 @@ export type FileChunkValid = FileChunk;
  * Use `create(FileChunkSchema)` to create a new message.
  */
 export const FileChunkSchema: GenMessage<FileChunk, {validType: FileChunkValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 23);
+  messageDesc(file_retort_v1_controller, 24);
 
 /**
  * Which curves of which run.
@@ -759,7 +801,7 @@ export type ReadFiguresRequestValid = ReadFiguresRequest;
  * Use `create(ReadFiguresRequestSchema)` to create a new message.
  */
 export const ReadFiguresRequestSchema: GenMessage<ReadFiguresRequest, {validType: ReadFiguresRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 24);
+  messageDesc(file_retort_v1_controller, 25);
 
 /**
  * The curves.
@@ -787,7 +829,7 @@ export type ReadFiguresResponseValid = ReadFiguresResponse;
  * Use `create(ReadFiguresResponseSchema)` to create a new message.
  */
 export const ReadFiguresResponseSchema: GenMessage<ReadFiguresResponse, {validType: ReadFiguresResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 25);
+  messageDesc(file_retort_v1_controller, 26);
 
 /**
  * A curve, in the order of steps. A point stands for the steps from its own to the next point's: their mean, least and greatest.
@@ -840,7 +882,7 @@ export type FigureValid = Figure;
  * Use `create(FigureSchema)` to create a new message.
  */
 export const FigureSchema: GenMessage<Figure, {validType: FigureValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 26);
+  messageDesc(file_retort_v1_controller, 27);
 
 /**
  * Which samples of which run. A filter that is absent lets all pass.
@@ -905,7 +947,7 @@ export type ListSamplesRequestValid = ListSamplesRequest;
  * Use `create(ListSamplesRequestSchema)` to create a new message.
  */
 export const ListSamplesRequestSchema: GenMessage<ListSamplesRequest, {validType: ListSamplesRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 27);
+  messageDesc(file_retort_v1_controller, 28);
 
 /**
  * The samples, newest step first.
@@ -926,7 +968,7 @@ export type ListSamplesResponseValid = ListSamplesResponse;
  * Use `create(ListSamplesResponseSchema)` to create a new message.
  */
 export const ListSamplesResponseSchema: GenMessage<ListSamplesResponse, {validType: ListSamplesResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 28);
+  messageDesc(file_retort_v1_controller, 29);
 
 /**
  * Which logs of which run.
@@ -961,7 +1003,7 @@ export type ReadLogsRequestValid = ReadLogsRequest;
  * Use `create(ReadLogsRequestSchema)` to create a new message.
  */
 export const ReadLogsRequestSchema: GenMessage<ReadLogsRequest, {validType: ReadLogsRequestValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 29);
+  messageDesc(file_retort_v1_controller, 30);
 
 /**
  * The logs' ends, one per process.
@@ -982,7 +1024,7 @@ export type ReadLogsResponseValid = ReadLogsResponse;
  * Use `create(ReadLogsResponseSchema)` to create a new message.
  */
 export const ReadLogsResponseSchema: GenMessage<ReadLogsResponse, {validType: ReadLogsResponseValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 30);
+  messageDesc(file_retort_v1_controller, 31);
 
 /**
  * The end of a process's log.
@@ -1017,7 +1059,516 @@ export type ProcessLogValid = ProcessLog;
  * Use `create(ProcessLogSchema)` to create a new message.
  */
 export const ProcessLogSchema: GenMessage<ProcessLog, {validType: ProcessLogValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_controller, 31);
+  messageDesc(file_retort_v1_controller, 32);
+
+/**
+ * Which run's processes.
+ *
+ * @generated from message retort.v1.ReadProcessesRequest
+ */
+export type ReadProcessesRequest = Message<"retort.v1.ReadProcessesRequest"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+};
+
+export type ReadProcessesRequestValid = ReadProcessesRequest;
+
+/**
+ * Describes the message retort.v1.ReadProcessesRequest.
+ * Use `create(ReadProcessesRequestSchema)` to create a new message.
+ */
+export const ReadProcessesRequestSchema: GenMessage<ReadProcessesRequest, {validType: ReadProcessesRequestValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 33);
+
+/**
+ * A run as it goes just now.
+ *
+ * @generated from message retort.v1.ReadProcessesResponse
+ */
+export type ReadProcessesResponse = Message<"retort.v1.ReadProcessesResponse"> & {
+  /**
+   * @generated from field: repeated retort.v1.ProcessState processes = 1;
+   */
+  processes: ProcessState[];
+
+  /**
+   * In the order of the flow; none of a run that is over.
+   *
+   * @generated from field: repeated retort.v1.QueueState queues = 2;
+   */
+  queues: QueueState[];
+
+  /**
+   * Of the last finished step; absent before the first.
+   *
+   * @generated from field: retort.v1.StepPace pace = 3;
+   */
+  pace?: StepPace | undefined;
+};
+
+export type ReadProcessesResponseValid = ReadProcessesResponse;
+
+/**
+ * Describes the message retort.v1.ReadProcessesResponse.
+ * Use `create(ReadProcessesResponseSchema)` to create a new message.
+ */
+export const ReadProcessesResponseSchema: GenMessage<ReadProcessesResponse, {validType: ReadProcessesResponseValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 34);
+
+/**
+ * What a process said last.
+ *
+ * @generated from message retort.v1.ProcessState
+ */
+export type ProcessState = Message<"retort.v1.ProcessState"> & {
+  /**
+   * @generated from field: retort.v1.ProcessName process = 1;
+   */
+  process?: ProcessName | undefined;
+
+  /**
+   * What it is at; absent if it has ended.
+   *
+   * @generated from field: retort.v1.Activity activity = 2;
+   */
+  activity?: Activity | undefined;
+
+  /**
+   * What it used in its last interval; absent before the first.
+   *
+   * @generated from field: retort.v1.ProcessFigures figures = 3;
+   */
+  figures?: ProcessFigures | undefined;
+
+  /**
+   * Since when it is at that, and when it was heard of last.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp heard = 5;
+   */
+  heard?: Timestamp | undefined;
+};
+
+export type ProcessStateValid = ProcessState;
+
+/**
+ * Describes the message retort.v1.ProcessState.
+ * Use `create(ProcessStateSchema)` to create a new message.
+ */
+export const ProcessStateSchema: GenMessage<ProcessState, {validType: ProcessStateValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 35);
+
+/**
+ * Messages on their way to a role.
+ *
+ * @generated from message retort.v1.QueueState
+ */
+export type QueueState = Message<"retort.v1.QueueState"> & {
+  /**
+   * Who reads it: `student`, `teacher`, `reward`; a teacher's texts for a dataset: `writer`.
+   *
+   * @generated from field: string role = 1;
+   */
+  role: string;
+
+  /**
+   * Which teacher; empty for any other role.
+   *
+   * @generated from field: string teacher = 2;
+   */
+  teacher: string;
+
+  /**
+   * Messages that nobody has taken yet, that are in somebody's hands, and of these, those that were given out again.
+   *
+   * @generated from field: uint64 waiting = 3;
+   */
+  waiting: bigint;
+
+  /**
+   * @generated from field: uint64 in_hand = 4;
+   */
+  inHand: bigint;
+
+  /**
+   * @generated from field: uint64 redelivered = 5;
+   */
+  redelivered: bigint;
+};
+
+export type QueueStateValid = QueueState;
+
+/**
+ * Describes the message retort.v1.QueueState.
+ * Use `create(QueueStateSchema)` to create a new message.
+ */
+export const QueueStateSchema: GenMessage<QueueState, {validType: QueueStateValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 36);
+
+/**
+ * How fast a run goes: figures of one step.
+ *
+ * @generated from message retort.v1.StepPace
+ */
+export type StepPace = Message<"retort.v1.StepPace"> & {
+  /**
+   * @generated from field: uint32 step = 1;
+   */
+  step: number;
+
+  /**
+   * Length of the step.
+   *
+   * @generated from field: double seconds = 2;
+   */
+  seconds: number;
+
+  /**
+   * Completion tokens that were trained on, per second.
+   *
+   * @generated from field: double tokens_per_second = 3;
+   */
+  tokensPerSecond: number;
+
+  /**
+   * @generated from field: double staleness_mean = 4;
+   */
+  stalenessMean: number;
+
+  /**
+   * @generated from field: double staleness_max = 5;
+   */
+  stalenessMax: number;
+
+  /**
+   * @generated from field: double tasks_in_flight = 6;
+   */
+  tasksInFlight: number;
+};
+
+export type StepPaceValid = StepPace;
+
+/**
+ * Describes the message retort.v1.StepPace.
+ * Use `create(StepPaceSchema)` to create a new message.
+ */
+export const StepPaceSchema: GenMessage<StepPace, {validType: StepPaceValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 37);
+
+/**
+ * A file of this machine that the controller is to have.
+ *
+ * @generated from message retort.v1.UploadFile
+ */
+export type UploadFile = Message<"retort.v1.UploadFile"> & {
+  /**
+   * Its path in what is uploaded; `/` separates folders.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * @generated from field: uint64 size_bytes = 2;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * SHA-256, hexadecimal.
+   *
+   * @generated from field: string digest = 3;
+   */
+  digest: string;
+};
+
+export type UploadFileValid = UploadFile;
+
+/**
+ * Describes the message retort.v1.UploadFile.
+ * Use `create(UploadFileSchema)` to create a new message.
+ */
+export const UploadFileSchema: GenMessage<UploadFile, {validType: UploadFileValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 38);
+
+/**
+ * The files of a model or of data.
+ *
+ * @generated from message retort.v1.PrepareUploadRequest
+ */
+export type PrepareUploadRequest = Message<"retort.v1.PrepareUploadRequest"> & {
+  /**
+   * @generated from field: repeated retort.v1.UploadFile files = 1;
+   */
+  files: UploadFile[];
+};
+
+export type PrepareUploadRequestValid = PrepareUploadRequest;
+
+/**
+ * Describes the message retort.v1.PrepareUploadRequest.
+ * Use `create(PrepareUploadRequestSchema)` to create a new message.
+ */
+export const PrepareUploadRequestSchema: GenMessage<PrepareUploadRequest, {validType: PrepareUploadRequestValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 39);
+
+/**
+ * What is still to be sent.
+ *
+ * @generated from message retort.v1.PrepareUploadResponse
+ */
+export type PrepareUploadResponse = Message<"retort.v1.PrepareUploadResponse"> & {
+  /**
+   * How specs name it: `upload://DIGEST`, and `upload://DIGEST/PATH` for a file of it.
+   *
+   * @generated from field: string reference = 1;
+   */
+  reference: string;
+
+  /**
+   * Empty: everything is there.
+   *
+   * @generated from field: repeated retort.v1.MissingBytes missing = 2;
+   */
+  missing: MissingBytes[];
+};
+
+export type PrepareUploadResponseValid = PrepareUploadResponse;
+
+/**
+ * Describes the message retort.v1.PrepareUploadResponse.
+ * Use `create(PrepareUploadResponseSchema)` to create a new message.
+ */
+export const PrepareUploadResponseSchema: GenMessage<PrepareUploadResponse, {validType: PrepareUploadResponseValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 40);
+
+/**
+ * A file of which something is missing.
+ *
+ * @generated from message retort.v1.MissingBytes
+ */
+export type MissingBytes = Message<"retort.v1.MissingBytes"> & {
+  /**
+   * Its SHA-256, hexadecimal.
+   *
+   * @generated from field: string digest = 1;
+   */
+  digest: string;
+
+  /**
+   * First byte that isn't there.
+   *
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
+};
+
+export type MissingBytesValid = MissingBytes;
+
+/**
+ * Describes the message retort.v1.MissingBytes.
+ * Use `create(MissingBytesSchema)` to create a new message.
+ */
+export const MissingBytesSchema: GenMessage<MissingBytes, {validType: MissingBytesValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 41);
+
+/**
+ * Bytes of a file.
+ *
+ * @generated from message retort.v1.UploadChunkRequest
+ */
+export type UploadChunkRequest = Message<"retort.v1.UploadChunkRequest"> & {
+  /**
+   * SHA-256 of the whole file, hexadecimal.
+   *
+   * @generated from field: string digest = 1;
+   */
+  digest: string;
+
+  /**
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
+
+  /**
+   * @generated from field: bytes data = 3;
+   */
+  data: Uint8Array;
+};
+
+export type UploadChunkRequestValid = UploadChunkRequest;
+
+/**
+ * Describes the message retort.v1.UploadChunkRequest.
+ * Use `create(UploadChunkRequestSchema)` to create a new message.
+ */
+export const UploadChunkRequestSchema: GenMessage<UploadChunkRequest, {validType: UploadChunkRequestValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 42);
+
+/**
+ * How far the file is.
+ *
+ * @generated from message retort.v1.UploadChunkResponse
+ */
+export type UploadChunkResponse = Message<"retort.v1.UploadChunkResponse"> & {
+  /**
+   * First byte that isn't there; another one than was to be expected if the piece didn't follow on what is there.
+   *
+   * @generated from field: uint64 offset = 1;
+   */
+  offset: bigint;
+};
+
+export type UploadChunkResponseValid = UploadChunkResponse;
+
+/**
+ * Describes the message retort.v1.UploadChunkResponse.
+ * Use `create(UploadChunkResponseSchema)` to create a new message.
+ */
+export const UploadChunkResponseSchema: GenMessage<UploadChunkResponse, {validType: UploadChunkResponseValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 43);
+
+/**
+ * All uploads.
+ *
+ * @generated from message retort.v1.ListUploadsRequest
+ */
+export type ListUploadsRequest = Message<"retort.v1.ListUploadsRequest"> & {
+};
+
+export type ListUploadsRequestValid = ListUploadsRequest;
+
+/**
+ * Describes the message retort.v1.ListUploadsRequest.
+ * Use `create(ListUploadsRequestSchema)` to create a new message.
+ */
+export const ListUploadsRequestSchema: GenMessage<ListUploadsRequest, {validType: ListUploadsRequestValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 44);
+
+/**
+ * The uploads, newest first.
+ *
+ * @generated from message retort.v1.ListUploadsResponse
+ */
+export type ListUploadsResponse = Message<"retort.v1.ListUploadsResponse"> & {
+  /**
+   * @generated from field: repeated retort.v1.Upload uploads = 1;
+   */
+  uploads: Upload[];
+
+  /**
+   * Bytes that uploads take, those that aren't complete among them, and may take.
+   *
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: uint64 max_bytes = 3;
+   */
+  maxBytes: bigint;
+};
+
+export type ListUploadsResponseValid = ListUploadsResponse;
+
+/**
+ * Describes the message retort.v1.ListUploadsResponse.
+ * Use `create(ListUploadsResponseSchema)` to create a new message.
+ */
+export const ListUploadsResponseSchema: GenMessage<ListUploadsResponse, {validType: ListUploadsResponseValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 45);
+
+/**
+ * Something that was uploaded.
+ *
+ * @generated from message retort.v1.Upload
+ */
+export type Upload = Message<"retort.v1.Upload"> & {
+  /**
+   * @generated from field: string reference = 1;
+   */
+  reference: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created = 2;
+   */
+  created?: Timestamp | undefined;
+
+  /**
+   * @generated from field: uint32 files = 3;
+   */
+  files: number;
+
+  /**
+   * @generated from field: uint64 size_bytes = 4;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * Path of its first file.
+   *
+   * @generated from field: string first = 5;
+   */
+  first: string;
+};
+
+export type UploadValid = Upload;
+
+/**
+ * Describes the message retort.v1.Upload.
+ * Use `create(UploadSchema)` to create a new message.
+ */
+export const UploadSchema: GenMessage<Upload, {validType: UploadValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 46);
+
+/**
+ * Which upload to remove.
+ *
+ * @generated from message retort.v1.DeleteUploadRequest
+ */
+export type DeleteUploadRequest = Message<"retort.v1.DeleteUploadRequest"> & {
+  /**
+   * @generated from field: string reference = 1;
+   */
+  reference: string;
+};
+
+export type DeleteUploadRequestValid = DeleteUploadRequest;
+
+/**
+ * Describes the message retort.v1.DeleteUploadRequest.
+ * Use `create(DeleteUploadRequestSchema)` to create a new message.
+ */
+export const DeleteUploadRequestSchema: GenMessage<DeleteUploadRequest, {validType: DeleteUploadRequestValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 47);
+
+/**
+ * What was removed.
+ *
+ * @generated from message retort.v1.DeleteUploadResponse
+ */
+export type DeleteUploadResponse = Message<"retort.v1.DeleteUploadResponse"> & {
+  /**
+   * Bytes that are free again: those of files that no other upload has.
+   *
+   * @generated from field: uint64 freed_bytes = 1;
+   */
+  freedBytes: bigint;
+};
+
+export type DeleteUploadResponseValid = DeleteUploadResponse;
+
+/**
+ * Describes the message retort.v1.DeleteUploadResponse.
+ * Use `create(DeleteUploadResponseSchema)` to create a new message.
+ */
+export const DeleteUploadResponseSchema: GenMessage<DeleteUploadResponse, {validType: DeleteUploadResponseValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_controller, 48);
 
 /**
  * Runs: start, watch, stop.
@@ -1148,6 +1699,16 @@ export const ControllerService: GenService<{
     output: typeof ListSamplesResponseSchema;
   },
   /**
+   * What a run's processes are at and what they use, the queues between them, and how fast the run goes.
+   *
+   * @generated from rpc retort.v1.ControllerService.ReadProcesses
+   */
+  readProcesses: {
+    methodKind: "unary";
+    input: typeof ReadProcessesRequestSchema;
+    output: typeof ReadProcessesResponseSchema;
+  },
+  /**
    * The last lines of the logs of a run's processes.
    *
    * @generated from rpc retort.v1.ControllerService.ReadLogs
@@ -1166,6 +1727,47 @@ export const ControllerService: GenService<{
     methodKind: "server_streaming";
     input: typeof GetWeightsRequestSchema;
     output: typeof GetWeightsResponseSchema;
+  },
+  /**
+   * What of some files the controller lacks. Once it lacks nothing, specs may name them by the reference in the answer.
+   * RESOURCE_EXHAUSTED if they are more than uploads may take, FAILED_PRECONDITION if the disk has no room.
+   *
+   * @generated from rpc retort.v1.ControllerService.PrepareUpload
+   */
+  prepareUpload: {
+    methodKind: "unary";
+    input: typeof PrepareUploadRequestSchema;
+    output: typeof PrepareUploadResponseSchema;
+  },
+  /**
+   * A piece of a file that an upload was prepared with. DATA_LOSS at the last one if the file isn't what was said.
+   *
+   * @generated from rpc retort.v1.ControllerService.UploadChunk
+   */
+  uploadChunk: {
+    methodKind: "unary";
+    input: typeof UploadChunkRequestSchema;
+    output: typeof UploadChunkResponseSchema;
+  },
+  /**
+   * What was uploaded, newest first.
+   *
+   * @generated from rpc retort.v1.ControllerService.ListUploads
+   */
+  listUploads: {
+    methodKind: "unary";
+    input: typeof ListUploadsRequestSchema;
+    output: typeof ListUploadsResponseSchema;
+  },
+  /**
+   * Removes an upload. FAILED_PRECONDITION while a run that isn't over reads it.
+   *
+   * @generated from rpc retort.v1.ControllerService.DeleteUpload
+   */
+  deleteUpload: {
+    methodKind: "unary";
+    input: typeof DeleteUploadRequestSchema;
+    output: typeof DeleteUploadResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_retort_v1_controller, 0);

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { fetchSnapshot } from "../../../services/shared/base/hub/snapshot.js";
+import { fetchSnapshot } from "../../../services/shared/base/remote/hub-snapshot.js";
 import { type HubContent, TestHub } from "../../support/servers/hub.js";
 
 const weights = Buffer.from(Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * 7919) % 251));
@@ -84,7 +84,7 @@ describe("fetchSnapshot()", () => {
     hub.faults.set("model.safetensors", [{ bytes: Buffer.from(weights).fill(1, 5, 6) }]);
     await expect(fetchSnapshot(reference, { wanted, env: env() })).rejects.toMatchObject({
       code: "DataLoss",
-      message: expect.stringMatching(/^model\.safetensors .* has the digest .* and the hub says/),
+      message: expect.stringMatching(/^model\.safetensors .* has the digest .*, and should have [0-9a-f]{64}:/),
     });
     expect((await blobs()).filter((name) => name.startsWith("model") || name.endsWith(".incomplete"))).toEqual([]);
     const directory = await fetchSnapshot(reference, { wanted, env: env() });

@@ -1,4 +1,4 @@
-import { bytesInWords } from "../../../services/cli/bytes.js";
+import { bytesInWords } from "../../../../services/shared/base/bytes-in-words.js";
 
 describe("bytesInWords()", () => {
   it.each([

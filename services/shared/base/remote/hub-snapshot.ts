@@ -1,47 +1,44 @@
-import { mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import type { ReadableStream } from "node:stream/web";
 import { datasetInfo, getHFHubCachePath, HUB_URL, HubApiError, listFiles, modelInfo } from "@huggingface/hub";
-import pLimit from "p-limit";
 import { RetortError } from "../errors.js";
-import { freeBytes } from "../free-bytes.js";
-import { download, type HubFile } from "./download.js";
-import { type HubReference, parseHubReference } from "./reference.js";
+import type { Expected } from "./digest.js";
+import { NoRanges, type RemoteFile } from "./download.js";
+import { type HubReference, parseHubReference } from "./hub-reference.js";
+import { type OnProgress, SnapshotCache, type SnapshotFile } from "./snapshot-cache.js";
 
 /** What of a repository is fetched, and who hears of it. */
 export interface SnapshotOptions {
   /** Whether a file is wanted, by its path in the repository. */
   readonly wanted: (path: string) => boolean;
-  /** Told as bytes come: how many of how many. */
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly onProgress?: OnProgress;
   /** HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. Default: the process's. */
   readonly env?: NodeJS.ProcessEnv;
 }
-
-/** Files that come at once. */
-const together = 4;
-/** What stays free on the disk. */
-const spareBytes = 2 ** 28;
 
 /**
  * Fetches what a reference names into the cache that Hugging Face's own libraries use, and returns its path there. What the cache has
  * is not fetched again: a file lies under the digest of its bytes, and a snapshot of a commit links to it. Where the hub can't be reached,
  * or HF_HUB_OFFLINE is set, the commit that the revision was last known to be is taken.
  *
- * @throws InvalidArgument for a malformed reference; NotFound or PermissionDenied if the hub refuses it, ResourceExhausted if the disk has
- *   no room, Unavailable if it can't be reached and nothing is cached
+ * @throws InvalidArgument for a malformed reference; NotFound or PermissionDenied if the hub refuses it, FailedPrecondition if the disk
+ *   has no room, Unavailable if it can't be reached and nothing is cached
  */
 export async function fetchSnapshot(text: string, options: SnapshotOptions): Promise<string> {
   const { env = process.env } = options;
   const reference = parseHubReference(text);
   const hub = await hubOf(env);
   const folder = join(hub.cache, `${reference.type}s--${reference.name.replace("/", "--")}`);
+  const cache = new SnapshotCache(folder, "set HF_HOME to another disk");
   try {
     if (hub.offline) throw new RetortError("Unavailable", "HF_HUB_OFFLINE is set");
-    return await fetched(text, reference, folder, hub, options);
+    return await fetched(text, reference, cache, hub, options);
   } catch (thrown) {
     const error = toRetortError(thrown, text, hub.url);
-    const cached = error.code === "Unavailable" ? await lastKnown(folder, reference) : undefined;
+    const cached = error.code === "Unavailable" ? await cache.lastKnown(reference.revision, reference.path) : undefined;
     if (!cached) throw error;
     return cached;
   }
@@ -65,27 +62,16 @@ async function hubOf(env: NodeJS.ProcessEnv): Promise<Hub> {
   };
 }
 
-async function fetched(text: string, reference: HubReference, folder: string, hub: Hub, options: SnapshotOptions): Promise<string> {
+async function fetched(text: string, reference: HubReference, cache: SnapshotCache, hub: Hub, options: SnapshotOptions): Promise<string> {
   const { revision, path } = reference;
   const { commit, files } = await listed(reference, hub, options.wanted);
   if (files.length === 0) throw new RetortError("NotFound", `${text} has no files that can be used${path ? ` at ${path}` : ""}`);
-  const blobs = join(folder, "blobs");
-  const snapshot = join(folder, "snapshots", commit);
-  await mkdir(blobs, { recursive: true });
-  const missing = await missingOf(files, blobs);
-  const total = missing.reduce((sum, { size }) => sum + size, 0);
-  await checkRoom(blobs, total);
-  let done = 0;
-  const onBytes = (bytes: number) => {
-    done += bytes;
-    options.onProgress?.(done, total);
+  const open = async (file: HubFile): Promise<RemoteFile> => {
+    const url = urlOf(reference, hub, commit, file.path);
+    return { ...file, place: url, read: (from) => read(file.path, url, hub.token, from) };
   };
-  const limited = pLimit(together);
-  const get = (file: HubFile) =>
-    download(file, { url: urlOf(reference, hub, commit, file.path), token: hub.token }, join(blobs, file.digest), onBytes);
-  await Promise.all(missing.map((file) => limited(get, file)));
-  for (const { path: name, digest } of files) await link(join(blobs, digest), join(snapshot, name));
-  if (revision !== commit) await write(join(folder, "refs", revision), commit);
+  const snapshot = await cache.fill(commit, files, open, options.onProgress);
+  if (revision !== commit) await cache.note(revision, commit);
   return join(snapshot, path);
 }
 
@@ -107,55 +93,34 @@ function urlOf({ type, name }: HubReference, hub: Hub, commit: string, path: str
   return `${hub.url}/${kind}${name}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-/** @throws DataLoss for a file without a digest, or with a path that leads elsewhere */
+/** A file of a repository: large ones have the SHA-256 of their bytes, small ones the SHA-1 as git hashes a blob. */
+interface HubFile extends SnapshotFile {
+  readonly expected: Expected;
+}
+
+/** @throws DataLoss for a file without a digest */
 function fileOf({ path, size, oid, lfs }: { path: string; size: number; oid?: string; lfs?: { oid: string; size: number } }): HubFile {
   const digest = lfs?.oid ?? oid ?? "";
-  if (!/^[0-9a-f]{40,64}$/.test(digest) || path.startsWith("/") || path.split("/").some((part) => part === ".." || part === ""))
-    throw new RetortError("DataLoss", `the hub lists a file "${path}" with the digest "${digest}", which can't be kept`);
-  return { path, size: lfs?.size ?? size, digest, algorithm: lfs ? "sha256" : "git" };
+  if (!/^[0-9a-f]{40,64}$/.test(digest))
+    throw new RetortError("DataLoss", `the hub lists a file "${path}" with the digest "${digest}", which can't be compared`);
+  const expected: Expected = lfs ? { algorithm: "sha256", digest } : { algorithm: "git", digest, size };
+  return { path, size: lfs?.size ?? size, blob: digest, expected };
 }
 
-/** Files whose bytes the cache doesn't have, each digest once. */
-async function missingOf(files: readonly HubFile[], blobs: string): Promise<HubFile[]> {
-  const there = new Set(await readdir(blobs));
-  return [...new Map(files.map((file) => [file.digest, file])).values()].filter(({ digest }) => !there.has(digest));
-}
-
-async function checkRoom(directory: string, needed: number): Promise<void> {
-  const free = await freeBytes(directory);
-  if (needed === 0 || free === undefined || needed + spareBytes <= free) return;
-  const [mb, freeMb] = [needed, free].map((bytes) => Math.ceil(bytes / 1e6));
-  throw new RetortError(
-    "ResourceExhausted",
-    `${mb} MB are to be fetched to ${directory}, which has ${freeMb} MB free; make room, or set HF_HOME to another disk`,
-  );
-}
-
-/** Makes the link of a snapshot's file to its bytes, unless it is there. */
-async function link(blob: string, path: string): Promise<void> {
-  const target = relative(dirname(path), blob);
-  if ((await readlink(path).catch(() => undefined)) === target) return;
-  await mkdir(dirname(path), { recursive: true });
-  await rm(path, { force: true });
-  await symlink(target, path).catch((error: NodeJS.ErrnoException) => {
-    // Another process was as quick.
-    if (error.code !== "EEXIST") throw error;
-  });
-}
-
-async function write(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, text);
-}
-
-/** What the cache has of a revision. */
-async function lastKnown(folder: string, { revision, path }: HubReference): Promise<string | undefined> {
-  const commit = (await readFile(join(folder, "refs", revision), "utf8").catch(() => revision)).trim();
-  const place = join(folder, "snapshots", commit, path);
-  return stat(place).then(
-    () => place,
-    () => undefined,
-  );
+async function read(path: string, url: string, token: string | undefined, from: number): Promise<AsyncIterable<Uint8Array>> {
+  const headers = { ...(token ? { authorization: `Bearer ${token}` } : {}), ...(from > 0 ? { range: `bytes=${from}-` } : {}) };
+  const { ok, status, body } = await fetch(url, { headers });
+  if (!ok) {
+    if (status === 429 || status >= 500) throw new Error(`status ${status}`);
+    const code = status === 401 || status === 403 ? "PermissionDenied" : "NotFound";
+    throw new RetortError(code, `${path} could not be fetched from ${url}: status ${status}`);
+  }
+  if (!body) throw new Error("the answer has no body");
+  if (from > 0 && status !== 206) {
+    await body.cancel();
+    throw new NoRanges();
+  }
+  return Readable.fromWeb(body as ReadableStream);
 }
 
 function toRetortError(thrown: unknown, text: string, url: string): RetortError {

@@ -1,0 +1,106 @@
+import type { Command } from "commander";
+import { RetortError } from "../../shared/base/errors.js";
+import { isHubReference, parseHubReference } from "../../shared/base/remote/hub-reference.js";
+import { isS3Address } from "../../shared/base/remote/s3-address.js";
+import type { OnProgress } from "../../shared/base/remote/snapshot-cache.js";
+import { isRunReference } from "../../shared/flow/runs/run-reference.js";
+import { showTransfer } from "../terminal/bar.js";
+import type { ControllerOptions } from "./controller.js";
+import { dataFiles, modelFiles, weightFiles } from "./file-names.js";
+
+/** How something that is elsewhere is brought here. */
+export interface Bringing {
+  /** Whether only tokenizer and configs of a model are read. */
+  readonly withoutWeights?: boolean | undefined;
+  /** Where runs are known. Default: as of a command without these options. */
+  readonly controller?: ControllerOptions | undefined;
+}
+
+type Bring = (named: string, bringing: Bringing, onProgress: OnProgress) => Promise<string>;
+
+/** Who brings what is named how. */
+const ways: readonly (readonly [isMeant: (named: string) => boolean, bring: Bring])[] = [
+  [isHubReference, fromHub],
+  [isRunReference, fromRun],
+  [isS3Address, fromS3],
+];
+
+const wayOf = (named: string) => ways.find(([isMeant]) => isMeant(named))?.[1];
+
+/**
+ * Where something that is named by a path, or by a reference (`hf://`, `s3://`, `run://`), lies on this machine: what isn't in the cache
+ * is fetched, with progress on standard error. Of a model's folder come the files that Retort reads, of data the rows, and a file that is
+ * named comes whatever it is.
+ */
+export async function located(named: string, bringing: Bringing = {}): Promise<string> {
+  const bring = wayOf(named);
+  if (!bring) return named;
+  const shown = showTransfer(`fetching ${named}`);
+  try {
+    return await bring(named, bringing, shown.update);
+  } finally {
+    shown.stop();
+  }
+}
+
+async function fromHub(named: string, { withoutWeights }: Bringing, onProgress: OnProgress): Promise<string> {
+  const { type, path: asked } = parseHubReference(named);
+  const wanted = (path: string) => {
+    const own = asked ? path.slice(asked.length + 1) : path;
+    if (withoutWeights && weightFiles.test(own)) return false;
+    return path === asked || (type === "model" ? modelFiles : dataFiles).test(own);
+  };
+  const { fetchSnapshot } = await import("../../shared/base/remote/hub-snapshot.js");
+  return fetchSnapshot(named, { wanted, onProgress });
+}
+
+async function fromS3(named: string, { withoutWeights }: Bringing, onProgress: OnProgress): Promise<string> {
+  const wanted = (own: string) => !(withoutWeights && weightFiles.test(own)) && (own === "" || modelFiles.test(own) || dataFiles.test(own));
+  const { fetchObjects } = await import("../../shared/base/remote/s3-snapshot.js");
+  return fetchObjects(named, { wanted, onProgress });
+}
+
+async function fromRun(named: string, { withoutWeights, controller = {} }: Bringing, onProgress: OnProgress): Promise<string> {
+  const { modelOfRun } = await import("./model-of-run.js");
+  return modelOfRun(named, controller, { wanted: (name) => !(withoutWeights && weightFiles.test(name)), onProgress });
+}
+
+/** Options that say where results go, or whom to ask. */
+const notRead = ["controller", "dataDir", "out", "output", "samplesOut"];
+
+/** Arguments that are no names of anything. */
+const texts = ["prompt"];
+
+/** Finds what a command's arguments and options refer to elsewhere, before it runs. @throws InvalidArgument for a result that is to go there */
+export async function locateArguments(command: Command): Promise<void> {
+  const options = command.opts<Record<string, unknown>>();
+  const places = async (value: unknown): Promise<unknown> => {
+    if (Array.isArray(value)) return inTurn(value, places);
+    if (typeof value !== "string") return value;
+    const [, flag = "", named = value] = /^(--[\w-]+=)([a-z0-9]+:\/\/.*)$/s.exec(value) ?? [];
+    return wayOf(named) ? `${flag}${await located(named, { controller: options as ControllerOptions })}` : value;
+  };
+  for (const option of command.options) {
+    const name = option.attributeName();
+    const value = options[name];
+    if (notRead.includes(name)) refuseReference(option.long ?? name, value);
+    else {
+      const place = await places(value);
+      if (place !== value) command.setOptionValueWithSource(name, place, command.getOptionValueSource(name));
+    }
+  }
+  for (const [i, argument] of command.registeredArguments.entries())
+    if (!texts.includes(argument.name())) command.processedArgs[i] = await places(command.processedArgs[i]);
+}
+
+/** Results are written to this machine. */
+function refuseReference(flag: string, value: unknown): void {
+  if (typeof value === "string" && wayOf(value))
+    throw new RetortError("InvalidArgument", `${flag} is ${value}; results are written to this machine alone: name a path`);
+}
+
+async function inTurn<T, R>(values: readonly T[], work: (value: T) => Promise<R>): Promise<R[]> {
+  const done: R[] = [];
+  for (const value of values) done.push(await work(value));
+  return done;
+}
