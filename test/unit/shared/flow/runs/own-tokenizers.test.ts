@@ -6,7 +6,17 @@ describe("ownTokenizerProblems()", () => {
   const opd = { phases: [{ steps: 1, preset: "opd" }] };
   it("finds nothing wrong with opd, beside a teacher of the student's tokenizer, or in a pool", () => {
     expect(checkSpec(specOf({ ...own, ...opd }))).toEqual([]);
-    expect(checkSpec(specOf({ teachers: [{ model: "/a", tokenizer: "own", shared: {} }, { name: "b", model: "/b" }], ...opd }))).toEqual([]);
+    expect(
+      checkSpec(
+        specOf({
+          teachers: [
+            { model: "/a", tokenizer: "own", shared: {} },
+            { name: "b", model: "/b" },
+          ],
+          ...opd,
+        }),
+      ),
+    ).toEqual([]);
   });
 
   it.each<[string, Parameters<typeof specOf>[0], string, RegExp]>([

@@ -37,9 +37,9 @@ const batchOf = (spans?: readonly number[], words?: readonly number[]): TrainSeq
   });
 
 /** A step's figures, and the weights after it. */
-async function stepOn(batch: readonly TrainSequence[], options: Partial<TrainerOptions> = {}) {
+async function stepOn(batch: readonly TrainSequence[], options: Partial<TrainerOptions> = {}, watched = [1]) {
   const trainer = new Trainer(setup.config, setup.weights, { ...setup.options, objective, ...options });
-  const stats = await trainer.step(batch, 0.01, [1]);
+  const stats = await trainer.step(batch, 0.01, watched);
   const weights = [...trainer.params().values()].flatMap(({ data }) => [...data]);
   await trainer.release();
   return { stats, weights };
@@ -96,6 +96,17 @@ describe("a step over spans", () => {
     const teacher = batch[1]!.score!.logprobs!;
     const expected = [...starts].map((start) => (sumOf(start) - teacher[start]!) / starts.filter((one) => one === start).length);
     expectAllClose(divergence, expected, { rtol: 1e-4, atol: 1e-5 });
+  });
+
+  it("on the tokens where the divergence is largest takes those of the largest share of a span's log-ratio", async () => {
+    const { samplerLogprobs: _, ...only } = batchOf([2, 1], [3])[1]!;
+    const { divergence, logprobs } = (await stepOn([only], {}, [0])).stats.watched[0]!;
+    const { gaps } = spanGaps(only.spans!, logprobs, only.score!.logprobs!);
+    const share = 0.4;
+    const kept = [...divergence.keys()].sort((a, b) => divergence[b]! - divergence[a]!).slice(0, Math.ceil(share * divergence.length));
+    const expected = kept.reduce((sum, n) => sum + gaps[n]! * logprobs[n]!, 0) / kept.length;
+    const { stats } = await stepOn([only], { objective: { ...objective, tokens: { by: "divergence", share } } }, [0]);
+    expectAllClose([stats.loss], [expected], { rtol: 1e-4 });
   });
 
   const count = setup.batch[0]!.completionIds.length;
