@@ -29,7 +29,11 @@ describe("a run whose teacher has a tokenizer of its own", () => {
     const [unsaid] = await problemsOf(example.replace(", tokenizer: own", ""));
     expect(unsaid).toMatch(/^teachers\[0\]\.model .*has ids up to 98.*teachers\[\]\.tokenizer: own/);
     const [kl] = await problemsOf(example.replace("preset: opd", "preset: on_policy_kd"));
-    expect(kl).toMatch(/^phases\[0\]\.objective\.divergence is forward_kl, which compares distributions over the same tokens/);
+    expect(kl).toMatch(/^phases\[0\]\.objective\.signal is full, .* use top_k, or opd with sampled/);
+    const many = "preset: on_policy_kd\n    lambda: 1\n    objective: { signal: top_k, topK: 42 }";
+    // The student has 41 classes, and the teacher 98.
+    const [classes] = await problemsOf(example.replace("preset: opd", many));
+    expect(classes).toMatch(/^phases\[0\]\.objective\.topK is 42; it must lie in \[1, 41/);
   });
 
   it("teaches the student, whose held-out figures improve, and accounts for every sample", async () => {
