@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { deferred } from "../shared/base/deferred.js";
 import { RetortError } from "../shared/base/errors.js";
 import { found } from "../shared/base/found.js";
 import type { Service } from "../shared/base/lifecycle.js";
@@ -33,6 +34,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
   if (settings.checkOnly) return checkingController(roots);
   const dataDir = resolve(settings.dataDir);
   const now = () => new Date();
+  const denied = deferred<never>();
   let streams: Streams | undefined;
   let parts: { readonly context: ControllerContext; readonly retention: Retention } | undefined;
   const lead = new Lead({ streams: () => found(streams, "the connection to NATS"), log });
@@ -48,6 +50,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       mark = await openMark(settings);
       await mark?.(false);
       streams = await Streams.connect(streamsOptions(settings, "controller"));
+      void streams.denied.then(denied.reject);
       await ensureStreams(streams);
       const report = keepAside(streams, log);
       const runs = await RunStore.open(streams, report);
@@ -56,10 +59,22 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       const storage = new RunStorage({ dataDir, streams, runs, store });
       const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
       const kept = { store, storage, uploads: uploadsIn(settings), histories: new Histories(streams, report) };
-      const place = { ...roots, profiles: launcher.profiles };
       const logs = settings.launcher === "local" ? logsUnder(dataDir) : logsOfPods(settings.namespace ?? "NAMESPACE");
       const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
-      parts = { context: { streams, runs, ...kept, supervisor, place, logs, stopDeadlineMs, report, now }, retention };
+      parts = {
+        context: {
+          streams,
+          runs,
+          ...kept,
+          supervisor,
+          place: { ...roots, profiles: launcher.profiles },
+          logs,
+          stopDeadlineMs,
+          report,
+          now,
+        },
+        retention,
+      };
     },
     stop: async () => streams?.close(),
   };
@@ -83,10 +98,10 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
     },
   };
   const page = { port: settings.httpPort, directory: fileURLToPath(new URL("../console", import.meta.url)) };
-  const implementations = [controllerService(() => leading().context)];
   // Beside others it is there, and ready, while it waits; one by itself isn't before it leads.
   const [before, after] = settings.leaderLabel === undefined ? [[connect, lead], [adopt]] : [[connect], [lead, adopt]];
-  return { before, implementations, page, after, finished: lead.lost };
+  const finished = Promise.race([lead.lost, denied.promise]);
+  return { before, implementations: [controllerService(() => leading().context)], page, after, finished };
 }
 
 const uploadsIn = ({ dataDir, maxUploadBytes }: ControllerSettings): UploadStore =>
