@@ -99,9 +99,10 @@ async function openParts(settings: ControllerSettings, streams: Streams, roots: 
   const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
   const kept = { store, storage, uploads: uploadsIn(settings), histories: new Histories(streams, report) };
   const place = { ...roots, profiles: launcher.profiles };
+  const mostFetchedBytes = launcher.fetches ? settings.maxFetchBytes : undefined;
   const logs = settings.launcher === "local" ? logsUnder(dataDir) : logsOfPods(settings.namespace ?? "NAMESPACE");
   const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
-  return { context: { streams, runs, ...kept, supervisor, place, logs, stopDeadlineMs, report, now }, retention };
+  return { context: { streams, runs, ...kept, supervisor, place, mostFetchedBytes, logs, stopDeadlineMs, report, now }, retention };
 }
 
 const uploadsIn = ({ dataDir, maxUploadBytes }: ControllerSettings): UploadStore =>

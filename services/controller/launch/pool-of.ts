@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { toJson } from "@bufbuild/protobuf";
-import { type MixedModel, mixedModels } from "../../shared/flow/runs/ensembles.js";
+import { mixedModels } from "../../shared/flow/runs/ensembles.js";
 import { defaultKeepWarmSeconds } from "../../shared/flow/runs/teacher-pools.js";
 import type { RunSpec, TeacherSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { ServerSpecSchema } from "../../shared/gen/retort/v1/server_pb.js";
@@ -14,13 +14,23 @@ import { roleFlags } from "./role-flags.js";
  * vocabulary, device, dtype, threads and profile are the same. Files are compared by name, size and time of change, so that a directory that
  * was overwritten since is another model.
  *
+ * @param pinned paths of models that a run's processes fetch, which name what is there: it isn't all here, and never changes
  * @returns undefined for a teacher with processes of its own
  */
-export async function poolOf({ roles, vocabSize }: RunSpec, { model, server, shared, ensemble }: TeacherSpec): Promise<Pool | undefined> {
+export async function poolOf(
+  { roles, vocabSize }: RunSpec,
+  { model, server, shared, ensemble }: TeacherSpec,
+  pinned: ReadonlySet<string> = new Set(),
+): Promise<Pool | undefined> {
   if (!shared) return undefined;
   const parts = {
     vocabSize,
-    models: await Promise.all(mixedModels({ model, ensemble }).map(withFiles)),
+    models: await Promise.all(
+      mixedModels({ model, ensemble }).map(async (mixed) => ({
+        ...mixed,
+        files: pinned.has(mixed.model) ? [] : await filesOf(mixed.model),
+      })),
+    ),
     server: server && toJson(ServerSpecSchema, server),
     ...roleFlags("teacher", roles?.teacher),
     profile: roles?.teacher?.profile,
@@ -28,8 +38,6 @@ export async function poolOf({ roles, vocabSize }: RunSpec, { model, server, sha
   const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
   return { key, keepWarmMs: 1000 * (shared.keepWarmSeconds ?? defaultKeepWarmSeconds) };
 }
-
-const withFiles = async (mixed: MixedModel) => ({ ...mixed, files: await filesOf(mixed.model) });
 
 async function filesOf(model: string): Promise<readonly (readonly [name: string, size: number, changedMs: number])[]> {
   const names = (await readdir(model).catch(() => [])).sort();
