@@ -96,12 +96,23 @@ function fillRow({ ids, topLogprobs, tail }: NextTokens, n: number, k: number, m
   for (let [i, id] = [kept.length, 0]; i < k; id++) if (!taken.has(id)) ids[n * k + i++] = id;
 }
 
+/** One of the teacher's tokens, and how probable it is somewhere. */
+interface Class {
+  readonly id: number;
+  /** Undefined for one that is no text. */
+  readonly text: string | undefined;
+  readonly mass: number;
+}
+
 /** Where the teacher's tokens begin in a text, and what it expects at each place. */
 class Places {
   readonly #crossing: TokenCrossing;
   readonly #read: ReadText;
   readonly #written: WrittenBytes;
-  readonly #k: number;
+  /** [M][K]: the classes where each of the teacher's tokens begins. */
+  readonly #classes: readonly (readonly Class[])[];
+  /** [M]: bytes of the longest of them. */
+  readonly #longest: readonly number[];
   /** [M]: the byte at which each of the teacher's tokens begins. */
   readonly #begins: readonly number[];
   /** Bytes at which a token of the student begins. */
@@ -111,7 +122,14 @@ class Places {
     this.#crossing = crossing;
     this.#read = read;
     this.#written = written;
-    this.#k = k;
+    this.#classes = Array.from(read.byteLengths, (_, m) =>
+      Array.from(read.ids.subarray(m * k, (m + 1) * k), (id, i) => ({
+        id,
+        text: crossing.textOf(id),
+        mass: Math.exp(read.topLogprobs[m * k + i]!),
+      })),
+    );
+    this.#longest = this.#classes.map((row) => row.reduce((most, { text = "" }) => Math.max(most, text.length), 0));
     this.#begins = beginsOf(read.byteLengths);
     this.#borders = new Set(beginsOf(written.byteLengths));
   }
@@ -131,7 +149,7 @@ class Places {
     for (let i = own - 1; i >= 0 && at - this.#begins[i]! < this.#crossing.longest; i--) {
       weight /= Math.max(Math.exp(logprobs[i]!), Number.MIN_VALUE);
       if (!Number.isFinite(weight)) break;
-      if (this.#borders.has(this.#begins[i]!)) this.#addLonger(i, at, weight, add);
+      if (at - this.#begins[i]! < this.#longest[i]! && this.#borders.has(this.#begins[i]!)) this.#addLonger(i, at, weight, add);
     }
     const total = [...masses.values()].reduce((sum, mass) => sum + mass, 0);
     if (!(total > 0) || !Number.isFinite(total)) return undefined;
@@ -142,8 +160,7 @@ class Places {
   /** What the teacher expects where one of its tokens begins. */
   #addOwn(row: number, add: (id: number, mass: number) => void): void {
     const { endId, tail } = this.#read;
-    for (const [id, mass] of this.#classes(row)) {
-      const text = this.#crossing.textOf(id);
+    for (const { id, text, mass } of this.#classes[row]!) {
       const next = text === undefined ? undefined : this.#crossing.following(text, 0);
       add(id === endId ? this.#written.endId : typeof next === "number" ? next : noToken, mass);
     }
@@ -155,8 +172,7 @@ class Places {
     const begin = this.#begins[row]!;
     const before = this.#written.text.slice(begin, at);
     if (this.#borders.has(begin)) this.#addLonger(row, at, weight, add);
-    for (const [id, mass] of this.#classes(row)) {
-      const text = this.#crossing.textOf(id);
+    for (const { text, mass } of this.#classes[row]!) {
       if (text === before) add(noToken, weight * mass);
       else if (!this.#borders.has(begin) && text?.startsWith(before)) {
         // The student has written across the token's beginning: it goes on with what is left of it.
@@ -169,17 +185,11 @@ class Places {
   /** Tokens that begin before byte `at` and go on behind it, where the student has a border within them there. */
   #addLonger(row: number, at: number, weight: number, add: (id: number, mass: number) => void): void {
     const before = this.#written.text.slice(this.#begins[row]!, at);
-    for (const [id, mass] of this.#classes(row)) {
-      const text = this.#crossing.textOf(id);
+    for (const { text, mass } of this.#classes[row]!) {
       if (text === undefined || text.length <= before.length || !text.startsWith(before)) continue;
       const next = this.#crossing.following(text, before.length);
       if (next !== undefined) add(next === "open" ? noToken : next, weight * mass);
     }
-  }
-
-  *#classes(row: number): Generator<readonly [id: number, mass: number]> {
-    const { ids, topLogprobs } = this.#read;
-    for (let i = row * this.#k; i < (row + 1) * this.#k; i++) yield [ids[i]!, Math.exp(topLogprobs[i]!)];
   }
 }
 

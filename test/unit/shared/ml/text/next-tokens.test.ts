@@ -118,7 +118,7 @@ describe("nextTokens()", () => {
       return all.filter((one) => crossing.following(crossing.textOf(one)!, 0) === one);
     });
     const width = Math.min(...classes.map((row) => row.length));
-    const masses = classes.map((row, m) => row.slice(0, width).map((_, i) => uniform(1n, m * k + i)));
+    const masses = classes.map((row, m) => row.slice(0, width).map((_, i) => uniform(2n ** 40n, m, i)));
     const topLogprobs = Float32Array.from(
       masses.flatMap((row) => row.map((mass) => Math.log(mass / (row.reduce((a, b) => a + b, 0) * 1.1)))),
     );
