@@ -19,6 +19,8 @@ export interface DataFindings {
   readonly problems: readonly Problem[];
   /** What is allowed and unusual. */
   readonly warnings: readonly SpecWarning[];
+  /** Tokens of a prompt, on average; undefined where no row became tokens. */
+  readonly promptTokens?: number;
 }
 
 /**
@@ -48,7 +50,9 @@ export async function dataFindings(
   const items = outcomes.flatMap(({ item }) => item ?? []);
   const long = own.flatMap((teacher, i) => longPrompts(items, teacher, i === 0, teachers, maxNewTokens));
   const references = items.map(({ reference }) => reference);
-  return { problems, warnings: [...long, ...referenceWarnings(spec, run, needs.field, references, student.words)] };
+  const warnings = [...long, ...referenceWarnings(spec, run, needs.field, references, student.words)];
+  if (items.length === 0) return { problems, warnings };
+  return { problems, warnings, promptTokens: items.reduce((sum, { promptIds }) => sum + promptIds.length, 0) / items.length };
 }
 
 /** Warns of prompts that leave a teacher no room for the longest completion. */
