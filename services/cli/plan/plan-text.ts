@@ -16,30 +16,30 @@ export interface Plan {
 
 const roleColumns: readonly Column[] = [
   { name: "role", rank: 3 },
-  { name: "processes", align: "right", rank: 1 },
-  { name: "parameters", align: "right", rank: 2 },
-  { name: "trained", align: "right", rank: 1 },
+  { name: "processes", align: "right", rank: 1, whole: true },
+  { name: "parameters", align: "right", rank: 3, whole: true },
+  { name: "trained", align: "right", rank: 2, whole: true },
   { name: "weights", rank: 1 },
-  { name: "memory", align: "right", rank: 3 },
-  { name: "measured", align: "right", rank: 2 },
+  { name: "memory", align: "right", rank: 3, whole: true },
+  { name: "measured", align: "right", rank: 3, whole: true },
 ];
 const phaseColumns: readonly Column[] = [
   { name: "phase", rank: 3 },
-  { name: "steps", align: "right", rank: 3 },
-  { name: "sequences", align: "right", rank: 1 },
-  { name: "completion tokens", align: "right", rank: 2 },
-  { name: "prompt tokens", align: "right", rank: 1 },
-  { name: "through NATS", align: "right", rank: 1 },
+  { name: "steps", align: "right", rank: 3, whole: true },
+  { name: "sequences", align: "right", rank: 2, whole: true },
+  { name: "completion tokens", align: "right", rank: 3, whole: true },
+  { name: "prompt tokens", align: "right", rank: 2, whole: true },
+  { name: "through NATS", align: "right", rank: 1, whole: true },
 ];
 const diskColumns: readonly Column[] = [{ name: "files" }, { name: "each", align: "right" }, { name: "at once", align: "right" }];
 const timeColumns: readonly Column[] = [
   { name: "measured", rank: 3 },
-  { name: "a step", align: "right", rank: 3 },
-  { name: "training", align: "right", rank: 1 },
-  { name: "waiting", align: "right", rank: 1 },
-  { name: "publishing", align: "right", rank: 0 },
-  { name: "completions", align: "right", rank: 1 },
-  { name: "all steps", align: "right", rank: 2 },
+  { name: "a step", align: "right", rank: 3, whole: true },
+  { name: "training", align: "right", rank: 1, whole: true },
+  { name: "waiting", align: "right", rank: 1, whole: true },
+  { name: "publishing", align: "right", rank: 0, whole: true },
+  { name: "completions", align: "right", rank: 2, whole: true },
+  { name: "all steps", align: "right", rank: 3, whole: true },
 ];
 
 /** A plan as text that is as wide as its terminal. */

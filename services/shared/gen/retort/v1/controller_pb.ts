@@ -1118,7 +1118,7 @@ export type ReadProcessesResponse = Message<"retort.v1.ReadProcessesResponse"> &
   queues: QueueState[];
 
   /**
-   * Of the last finished step; absent before the first.
+   * Of the last finished steps; absent before the first.
    *
    * @generated from field: retort.v1.StepPace pace = 3;
    */
@@ -1229,18 +1229,20 @@ export const QueueStateSchema: GenMessage<QueueState, {validType: QueueStateVali
   messageDesc(file_retort_v1_controller, 36);
 
 /**
- * How fast a run goes: figures of one step.
+ * How fast a run goes: over its last finished steps, at most 20 of them.
  *
  * @generated from message retort.v1.StepPace
  */
 export type StepPace = Message<"retort.v1.StepPace"> & {
   /**
+   * The last of them.
+   *
    * @generated from field: uint32 step = 1;
    */
   step: number;
 
   /**
-   * Length of the step.
+   * Length of a step, on average.
    *
    * @generated from field: double seconds = 2;
    */
@@ -1264,6 +1266,8 @@ export type StepPace = Message<"retort.v1.StepPace"> & {
   stalenessMax: number;
 
   /**
+   * After the last of them.
+   *
    * @generated from field: double tasks_in_flight = 6;
    */
   tasksInFlight: number;
