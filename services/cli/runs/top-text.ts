@@ -33,7 +33,9 @@ const queueColumns: readonly Column[] = [
 ];
 
 /** A process that hasn't been heard of for so long is gone: the longest silence of one that lives is a minute in its first day. */
-const goneMs = 600_000;
+const goneMs = 180_000;
+/** How long one that has ended is still shown. */
+const endedMs = 60_000;
 
 /** Runs as they go, as text that is as wide as its terminal. @param nowMs since 1970 */
 export function topText(runs: readonly GoingRun[], nowMs: number, out: Out): string {
@@ -42,7 +44,8 @@ export function topText(runs: readonly GoingRun[], nowMs: number, out: Out): str
 
 function runText({ run, state }: GoingRun, nowMs: number, out: Out): string {
   const { processes, queues } = state;
-  const alive = processes.filter(({ heard }) => nowMs - msOf(heard) < goneMs).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  const isThere = ({ activity, heard }: ProcessState) => nowMs - msOf(heard) < (activity ? goneMs : endedMs);
+  const alive = processes.filter(isThere).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
   const fitting = (text: string) => cliTruncate(text, columnsOf(out));
   const parts = [styleFor(out).bold(fitting(headline({ run, state })))];
   if (state.pace) parts.push(fitting(paceLine(state.pace)));
@@ -57,7 +60,7 @@ function runText({ run, state }: GoingRun, nowMs: number, out: Out): string {
   else parts.push("no process has said anything of late");
   // Few teachers write texts.
   const used = queues.filter(({ role, waiting, inHand }) => role !== "writer" || waiting + inHand > 0n);
-  if (used.length) parts.push(textTable(queueColumns, used.map(queueRow), out));
+  if (used.length) parts.push(textTable(queueColumns, used.map(queueRow(used)), out));
   return parts.join("\n");
 }
 
@@ -81,10 +84,10 @@ const nameOf = ({ process }: ProcessState): string => [process?.role, process?.t
 function shortNames(all: readonly ProcessState[]): (one: ProcessState) => string {
   const instances = all.map(({ process }) => process?.instance ?? "");
   const hosts = new Set(instances.map((instance) => instance.split("/").slice(0, -1).join("/")));
-  const teachers = new Set(all.flatMap(({ process }) => process?.teacher || []));
+  const named = severalTeachers(all.map(({ process }) => ({ teacher: process?.teacher ?? "" })));
   return ({ process }) => {
     const { role = "", teacher = "", instance = "" } = process ?? {};
-    const label = teacher && teachers.size > 1 ? `${role}/${teacher}` : role;
+    const label = teacher && named ? `${role}/${teacher}` : role;
     return `${label} ${hosts.size > 1 ? instance : (instance.split("/").at(-1) ?? "")}`.trimEnd();
   };
 }
@@ -119,9 +122,15 @@ function memory(bytes: bigint | undefined, device?: bigint): string {
   return device === undefined ? bytesInWords(Number(bytes)) : `${bytesInWords(Number(bytes))} + ${bytesInWords(Number(device))}`;
 }
 
-const queueRow = ({ role, teacher, waiting, inHand, redelivered }: QueueState): string[] => [
-  [role, teacher].filter(Boolean).join("/"),
-  ...[waiting, inHand, redelivered].map(String),
-];
+/** @param all queues of the run: the only teacher's name says nothing */
+const queueRow =
+  (all: readonly QueueState[]) =>
+  ({ role, teacher, waiting, inHand, redelivered }: QueueState): string[] => [
+    [role, severalTeachers(all) && teacher].filter(Boolean).join("/"),
+    ...[waiting, inHand, redelivered].map(String),
+  ];
+
+const severalTeachers = (all: readonly { readonly teacher?: string }[]): boolean =>
+  new Set(all.flatMap(({ teacher }) => teacher || [])).size > 1;
 
 const msOf = (time: Timestamp | undefined): number => (time ? Number(time.seconds) * 1000 + time.nanos / 1e6 : 0);

@@ -64,7 +64,7 @@ describe("topText()", () => {
       "teacher host-2 | waiting for completions to score (7 s) | 50 % | 300 | 150 % | 2.0 GB + 1.0 GB | 3.0 GB | 3 s ago",
       "queue | waiting | in hand | given again",
       "student | 4 | 2 | 0",
-      "teacher/big | 0 | 1 | 1",
+      "teacher | 0 | 1 | 1",
     ]);
   });
 
