@@ -49,7 +49,8 @@ function phaseEstimate(checked: CheckedRun, phase: Phase): MessageInitShape<type
   const sequences = batchSize * samplesPerPrompt;
   const maxTokens = longestCompletion(phase);
   const size = { vocabSize: rowsOf(checked), hiddenSize: hiddenSizeOf(checked), maxTokens };
-  const beside = { teacherPromptTokens: 0, replyTokens: run.environment?.maxReplyTokens ?? 0 };
+  const ownTokens = checked.teachers.some(({ ownTokenizer }) => ownTokenizer);
+  const beside = { ownTokens, teacherPromptTokens: 0, replyTokens: run.environment?.maxReplyTokens ?? 0 };
   const { rollout, score } = sequenceBytes(phase, { ...size, ...beside });
   return {
     ...{ name, firstStep, lastStep, sequences },
