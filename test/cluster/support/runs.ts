@@ -11,7 +11,7 @@ import type { Installation } from "./installation.js";
 const example = "/app/deploy/examples/num2words/test.yaml";
 
 /** A synchronous run with a teacher and a reward: every role has work, and equal runs give equal weights. */
-export const spec = (name: string, steps: number, teacher = "model: models/teacher") =>
+export const spec = (name: string, steps: number, teacher = "model: models/teacher", teachers = 1) =>
   parseSpec(
     `
 name: ${name}
@@ -29,7 +29,7 @@ phases:
     samplesPerPrompt: 2
     objective: { alpha: 0.8 }
     sampling: { maxNewTokens: 40 }
-roles: { student: { threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1 }, reward: { threads: 1 } }
+roles: { student: { threads: 1 }, teacher: { threads: 1, replicas: ${teachers} }, learner: { threads: 1 }, reward: { threads: 1 } }
 `,
     example,
   );
@@ -56,9 +56,10 @@ export async function execute(
   steps: number,
   onEvent: (event: RunEvent, runId: string) => void = () => {},
   teacher?: string,
+  teachers?: number,
 ): Promise<Watched> {
   const started = Date.now();
-  const { run } = await retried(() => controller.startRun({ spec: spec(name, steps, teacher) }));
+  const { run } = await retried(() => controller.startRun({ spec: spec(name, steps, teacher, teachers) }));
   const { runId } = run!;
   const events: RunEvent[] = [];
   let firstStepMs = Number.NaN;
@@ -75,7 +76,7 @@ export async function execute(
       if (isOver(found.run!.state)) return { run: found.run!, events, firstStepMs, endMs: Date.now() - started };
     } catch (error) {
       // The controller may be away for a while.
-      if (++failures > 120) throw error;
+      if (++failures > 400) throw error;
       await sleep(500);
     }
   }
