@@ -5,6 +5,7 @@ import { isArchitecture, textLayoutOf } from "../../shared/ml/models/architectur
 import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
 import { readDonor } from "../../shared/ml/models/files/donor.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
+import { freshPositions } from "../../shared/ml/models/fresh-config.js";
 import { isSignalKind, type SignalKind } from "../../shared/ml/signals/table.js";
 import type { TextLayout } from "../../shared/ml/text/encoder.js";
 import type { Ends } from "../../shared/ml/text/ends.js";
@@ -40,7 +41,7 @@ export interface NamedModel {
   readonly ends: Pick<Ends, "declared" | "warnings">;
   /** How many it has, where a teacher says it. */
   readonly parameters?: number;
-  /** Of a teacher: positions that it has. */
+  /** Positions that it has; 0 or undefined where that is not known. */
   readonly maxPositions?: number;
   /** Element type of its weights, where that is known. */
   readonly dtype?: string;
@@ -48,6 +49,8 @@ export interface NamedModel {
   readonly warnings: readonly string[];
   /** Of a teacher that gives some signals alone: which. */
   readonly offer?: SignalOffer;
+  /** Of a teacher: it reads text in its own tokens, and needs none of the student's. */
+  readonly ownTokenizer?: boolean;
 }
 
 /** The signals that a teacher elsewhere gives, at temperature 1 alone. */
@@ -65,6 +68,7 @@ export interface SignalOffer {
 export interface StudentModel extends NamedModel {
   readonly words: Tokenizer;
   readonly ends: Ends;
+  readonly maxPositions: number;
   /** Undefined for one from scratch. */
   readonly config?: ModelConfig;
   /** Whether its directory is a PEFT adapter's. */
@@ -84,12 +88,13 @@ export async function readStudent(spec: RunSpecValid): Promise<StudentModel> {
   const { model, init } = spec.student;
   if (!init) {
     const { config, dtype, tokenizer, ends, warnings, adapted } = await inspectModel(model);
-    const { vocabSize: rows, architecture } = config;
-    return { ...named, rows, words: tokenizer, layout: textLayoutOf(config), architecture, ends, warnings, config, dtype, adapted };
+    const { vocabSize: rows, architecture, maxPositions } = config;
+    const read = { words: tokenizer, layout: textLayoutOf(config), architecture, maxPositions, ends, warnings };
+    return { ...named, rows, ...read, config, dtype, adapted };
   }
   const { tokenizer, ends, shared } = await readDonor(tokenizerOf(spec));
   const from = { words: tokenizer, layout: textLayoutOf(init), architecture: init.architecture, ends, warnings: [] };
-  return { ...named, ...from, rows: Number(shared.vocab_size), adapted: false };
+  return { ...named, ...from, rows: Number(shared.vocab_size), maxPositions: freshPositions(init), adapted: false };
 }
 
 /** The directory whose tokenizer a student from scratch takes; empty if the spec names none. */
@@ -97,21 +102,28 @@ const tokenizerOf = ({ student, teachers: [first] }: RunSpecValid): string => st
 
 /** A teacher by its place in the spec, and the further models of an ensemble: what a spec's problems call them. */
 export function teacherPlaces({ teachers }: RunSpecValid): TeacherPlace[] {
-  const own = teachers.map(({ name, model, server }, i) => ({
+  const own = teachers.map(({ name, model, server, tokenizer }, i) => ({
     ...{ field: `teachers[${i}].model`, answers: server ? `teachers[${i}].server` : `teachers[${i}].model` },
-    ...{ name: `the teacher "${teacherName(name)}"`, source: { model, server } },
+    ...{ name: `the teacher "${teacherName(name)}"`, source: { model, server }, ownTokenizer: tokenizer === "own" },
   }));
-  const members = teachers.flatMap(({ name, ensemble }, i) =>
+  const members = teachers.flatMap(({ name, ensemble, tokenizer }, i) =>
     ensemble.map(({ model }, m) => {
       const field = `teachers[${i}].ensemble[${m}].model`;
-      return { field, answers: field, name: `model ${m + 2} of the ensemble "${teacherName(name)}"`, source: { model, server: undefined } };
+      const source = { model, server: undefined };
+      return {
+        field,
+        answers: field,
+        name: `model ${m + 2} of the ensemble "${teacherName(name)}"`,
+        source,
+        ownTokenizer: tokenizer === "own",
+      };
     }),
   );
   return [...own, ...members];
 }
 
 /** A model that a teacher's process runs or asks. */
-export interface TeacherPlace extends Pick<NamedModel, "field" | "name"> {
+export interface TeacherPlace extends Pick<NamedModel, "field" | "name" | "ownTokenizer"> {
   /** The field that is at fault if it can't be described. */
   readonly answers: string;
   readonly source: TeacherSource;
@@ -123,7 +135,7 @@ export interface TeacherPlace extends Pick<NamedModel, "field" | "name"> {
  * @param student undefined if it could not be read; its tokens are the teacher's too where the digests are equal
  */
 export function describedTeacher(
-  { field, name }: Pick<NamedModel, "field" | "name">,
+  { field, name, ownTokenizer = false }: Pick<NamedModel, "field" | "name" | "ownTokenizer">,
   description: TeacherServiceDescribeResponse,
   student: StudentModel | undefined,
 ): NamedModel {
@@ -140,6 +152,7 @@ export function describedTeacher(
     maxPositions,
     dtype,
     warnings,
+    ownTokenizer,
     ...(offer && { offer: { ...offer, signals: offer.signals.filter(isSignalKind) } }),
   };
 }

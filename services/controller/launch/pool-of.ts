@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { toJson } from "@bufbuild/protobuf";
-import { mixedModels } from "../../shared/flow/runs/ensembles.js";
+import { type MixedModel, mixedModels } from "../../shared/flow/runs/ensembles.js";
 import { defaultKeepWarmSeconds } from "../../shared/flow/runs/teacher-pools.js";
 import type { RunSpec, TeacherSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { ServerSpecSchema } from "../../shared/gen/retort/v1/server_pb.js";
@@ -19,18 +19,14 @@ import { roleFlags } from "./role-flags.js";
  */
 export async function poolOf(
   { roles, vocabSize }: RunSpec,
-  { model, server, shared, ensemble }: TeacherSpec,
+  { model, server, shared, ensemble, tokenizer }: TeacherSpec,
   pinned: ReadonlySet<string> = new Set(),
 ): Promise<Pool | undefined> {
   if (!shared) return undefined;
+  const withFiles = async (mixed: MixedModel) => ({ ...mixed, files: pinned.has(mixed.model) ? [] : await filesOf(mixed.model) });
   const parts = {
-    vocabSize,
-    models: await Promise.all(
-      mixedModels({ model, ensemble }).map(async (mixed) => ({
-        ...mixed,
-        files: pinned.has(mixed.model) ? [] : await filesOf(mixed.model),
-      })),
-    ),
+    vocabSize: tokenizer === "own" ? 0 : vocabSize,
+    models: await Promise.all(mixedModels({ model, ensemble }).map(withFiles)),
     server: server && toJson(ServerSpecSchema, server),
     ...roleFlags("teacher", roles?.teacher),
     profile: roles?.teacher?.profile,

@@ -126,7 +126,7 @@ name: uploaded
 student: { model: models/student }
 teachers: [{ model: models/teacher }]
 data: { path: data/train.jsonl }
-phases: [{ preset: on_policy_kd, steps: 4 }]`,
+phases: [{ preset: on_policy_kd, steps: 4, sampling: { maxNewTokens: 16 } }]`,
       example("spec.yaml"),
     );
     spec.evaluation = undefined;
