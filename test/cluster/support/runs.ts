@@ -36,9 +36,12 @@ roles: { student: { threads: 1 }, teacher: { threads: 1, replicas: ${teachers} }
 
 /** Starts a run, and returns its id once it trains. */
 export async function begin({ controller }: Installation, name: string): Promise<string> {
-  const { run } = await controller.startRun({ spec: spec(name, 100_000) });
-  for await (const { event } of controller.watchRun({ runId: run!.runId })) if (event!.event.case === "stepFinished") break;
-  return run!.runId;
+  const { run } = await retried(() => controller.startRun({ spec: spec(name, 100_000) }));
+  const { runId } = run!;
+  await retried(async () => {
+    for await (const { event } of controller.watchRun({ runId })) if (event!.event.case === "stepFinished") break;
+  });
+  return runId;
 }
 
 /** What became of a run, and when (milliseconds since it was started). */
