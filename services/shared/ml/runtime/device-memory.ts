@@ -25,7 +25,7 @@ function zerosGraph(): Graph {
 const { bytes: floatBytes } = dtypeInfo.float32;
 
 /** The same elements in one row. */
-const flat = ({ block, dims }: DeviceTensor): DeviceTensor => ({ block, dims: [sizeOf(dims)] });
+const flat = (tensor: DeviceTensor): DeviceTensor => ({ ...tensor, dims: [sizeOf(tensor.dims)] });
 
 /**
  * Tensors of float32 that stay where graphs are computed: of the runtime native. On the CPU that is memory of onnxruntime's, so that
@@ -62,7 +62,7 @@ export class DeviceMemory {
       // Nothing has an address of its own.
       const block = this.#memory.allocate(Math.max(floatBytes, bytes));
       this.#blocks.push(block);
-      return { block: { ...block, bytes }, dims };
+      return { block: { ...block, bytes }, dtype: "float32", dims };
     } catch (error) {
       throw new RetortError(
         "FailedPrecondition",
@@ -72,9 +72,16 @@ export class DeviceMemory {
     }
   }
 
+  /** Gives a tensor back that {@link allocate} made. */
+  free({ block }: DeviceTensor): void {
+    const at = this.#blocks.findIndex(({ address }) => address === block.address);
+    for (const one of this.#blocks.splice(at, at < 0 ? 0 : 1)) this.#memory.free(one);
+  }
+
   /** Some of a tensor's elements, in the same memory. @param start place of the first of them */
   part({ block }: DeviceTensor, start: number, dims: readonly number[]): DeviceTensor {
-    return { block: { ...block, address: block.address + BigInt(start * floatBytes), bytes: sizeOf(dims) * floatBytes }, dims };
+    const at = { ...block, address: block.address + BigInt(start * floatBytes), bytes: sizeOf(dims) * floatBytes };
+    return { block: at, dtype: "float32", dims };
   }
 
   /** Writes a tensor's elements to one on the device, which has as many. */

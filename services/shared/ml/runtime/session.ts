@@ -3,11 +3,11 @@ import { RetortError } from "../../base/errors.js";
 import { encodeModel, type Place, type Placing } from "../graph/encode.js";
 import { byteLengthOf, type FileTensor, isHalf, isInFile } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
-import type { Device, Engine, EngineMemory, EngineOptions, Feeds, Placed } from "./engines/engine.js";
+import type { Device, Engine, EngineMemory, EngineOptions, Feeds, KeptOutputs, Placed } from "./engines/engine.js";
 import { listName, StockEngine } from "./engines/stock-engine.js";
 import { TemporaryWeights } from "./temporary-weights.js";
 
-export type { Device, DeviceTensor, Feeds, Placed } from "./engines/engine.js";
+export type { Device, DeviceTensor, Feeds, KeptTensor, Placed } from "./engines/engine.js";
 
 /** Where and how a graph is computed. */
 export interface SessionOptions {
@@ -127,17 +127,32 @@ export class Session {
     return this.#engine.run(feeds, into, wanted);
   }
 
+  /**
+   * Runs the graph once, and leaves some outputs where they are computed: in memory of their own, until each is released.
+   *
+   * @param wanted outputs to give
+   * @param kept outputs to keep
+   * @throws FailedPrecondition where the runtime can't keep them there
+   */
+  runKeeping(feeds: Placed, wanted: readonly string[], kept: readonly string[]): Promise<KeptOutputs> {
+    if (!this.#engine.runKeeping) throw noDeviceTensors();
+    return this.#engine.runKeeping(feeds, wanted, kept);
+  }
+
   /** Memory where it computes, for as long as it lives. @throws FailedPrecondition where the runtime has none to give */
   openMemory(): EngineMemory {
     const memory = this.#engine.openMemory?.();
     if (memory) return memory;
-    throw new RetortError("FailedPrecondition", "tensors stay on a device with the runtime native alone: set RETORT_RUNTIME=native");
+    throw noDeviceTensors();
   }
 
   release(): Promise<void> {
     return this.#engine.release();
   }
 }
+
+const noDeviceTensors = () =>
+  new RetortError("FailedPrecondition", "tensors stay on a device with the runtime native alone: set RETORT_RUNTIME=native");
 
 async function engineOf(
   graph: Graph,

@@ -182,7 +182,7 @@ export class Sampler {
   }
 
   async #run(rows: readonly Row[], length: RunLength): Promise<void> {
-    const outputs = await this.#decoder.run(rows, length);
+    const outputs = await this.#decoder.run(rows, length, this.#places);
     const places = new Map(rows.map((row, place) => [row, place]));
     for (const call of this.#calls) {
       try {

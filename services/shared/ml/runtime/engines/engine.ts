@@ -1,4 +1,4 @@
-import type { Tensor } from "../../graph/tensor.js";
+import type { DType, Tensor } from "../../graph/tensor.js";
 
 /** Where a session computes. */
 export type Device = "cpu" | "cuda" | "webgpu";
@@ -15,10 +15,23 @@ export interface DeviceBlock {
   readonly kind: unknown;
 }
 
-/** A tensor that stays where a session computes: `DeviceMemory` makes it. It holds float32. */
+/** A tensor that stays where a session computes: `DeviceMemory` makes it, or a run that keeps an output. */
 export interface DeviceTensor {
   readonly block: DeviceBlock;
+  readonly dtype: DType;
   readonly dims: readonly number[];
+}
+
+/** An output that a run has left where it was computed. It may outlive its session. */
+export interface KeptTensor extends DeviceTensor {
+  /** Gives its memory back: nothing may read it any more. */
+  release(): void;
+}
+
+/** What a run that keeps outputs gives: the others, in this process's memory, and those. */
+export interface KeptOutputs {
+  readonly outputs: Feeds;
+  readonly kept: Readonly<Record<string, KeptTensor>>;
 }
 
 /** A tensor for each input or output of a graph, by name: in this process's memory, or where the graph is computed. */
@@ -59,6 +72,13 @@ export interface Engine {
    * @returns the outputs but those that are on the device; those in `into` are its own
    */
   run(feeds: Placed, into: Placed, wanted: readonly string[]): Promise<Feeds>;
+  /**
+   * Runs the graph once, and leaves some outputs where they are computed, whatever their size; absent where they can't stay there.
+   *
+   * @param wanted outputs to give
+   * @param kept outputs to keep
+   */
+  runKeeping?(feeds: Placed, wanted: readonly string[], kept: readonly string[]): Promise<KeptOutputs>;
   /** Opens the memory of its device; absent where tensors can't stay there between runs. */
   openMemory?(): EngineMemory;
   release(): Promise<void>;

@@ -10,6 +10,8 @@ import {
   type EngineOptions,
   type Feeds,
   isOnDevice,
+  type KeptOutputs,
+  type KeptTensor,
   type Placed,
 } from "./engine.js";
 import { NativeMemory } from "./native-memory.js";
@@ -122,6 +124,36 @@ export class NativeEngine implements Engine {
     }
   }
 
+  async runKeeping(feeds: Placed, wanted: readonly string[], kept: readonly string[]): Promise<KeptOutputs> {
+    const api = this.#api;
+    const device = api.memoryOf(this.#device);
+    const binding = api.make("CreateIoBinding", this.#session);
+    const values: Handle[] = [];
+    try {
+      for (const [name, tensor] of Object.entries(feeds)) {
+        const value = this.#valueOf(tensor);
+        values.push(value);
+        api.call("BindInput", binding, name, value);
+      }
+      for (const name of wanted) api.call("BindOutputToDevice", binding, name, api.cpuMemory);
+      for (const name of kept) api.call("BindOutputToDevice", binding, name, device);
+      await api.callAside("RunWithBinding", this.#session, null, binding);
+      const made = this.#boundOutputs(binding);
+      const given = made.slice(0, wanted.length);
+      try {
+        return {
+          outputs: Object.fromEntries(wanted.map((name, i) => [name, this.#copyOf(found(given[i], name))])),
+          kept: Object.fromEntries(kept.map((name, i) => [name, this.#keptOf(found(made[wanted.length + i], name), device)])),
+        };
+      } finally {
+        for (const value of given) api.call("ReleaseValue", value);
+      }
+    } finally {
+      api.call("ReleaseIoBinding", binding);
+      for (const value of values) api.call("ReleaseValue", value);
+    }
+  }
+
   openMemory(): EngineMemory {
     return new NativeMemory(this.#api, this.#session, this.#device);
   }
@@ -133,8 +165,8 @@ export class NativeEngine implements Engine {
   /** A value over a tensor's own memory. */
   #valueOf(tensor: Tensor | DeviceTensor): Handle {
     if (isOnDevice(tensor)) {
-      const { block, dims } = tensor;
-      const { code } = dtypeInfo.float32;
+      const { block, dtype, dims } = tensor;
+      const { code } = dtypeInfo[dtype];
       return this.#api.make("CreateTensorWithDataAsOrtValue", block.kind, block.address, block.bytes, dims, dims.length, code);
     }
     const { dtype, data, dims } = tensor;
@@ -151,18 +183,43 @@ export class NativeEngine implements Engine {
     );
   }
 
+  /** Values that a binding's outputs are in, in the order of their binding. Each is to be released. */
+  #boundOutputs(binding: Handle): Handle[] {
+    const api = this.#api;
+    const allocator = api.make("GetAllocatorWithDefaultOptions");
+    const list: [Handle | null] = [null];
+    const count: [number | bigint | null] = [null];
+    api.call("GetBoundOutputValues", binding, allocator, list, count);
+    const [first] = list;
+    if (!first) return [];
+    const values = koffi.decode(first, koffi.array("void *", Number(count[0]))) as Handle[];
+    api.call("AllocatorFree", allocator, first);
+    return values;
+  }
+
   #copyOf(value: Handle): Tensor {
+    const { dtype, dims } = this.#typeOf(value);
+    const bytes = sizeOf(dims) * dtypeInfo[dtype].bytes;
+    const buffer = bytes > 0 ? koffi.view(this.#api.make("GetTensorMutableData", value), bytes).slice(0) : new ArrayBuffer(0);
+    return { dtype, dims, data: new arrays[dtype](buffer) } as Tensor;
+  }
+
+  #keptOf(value: Handle, kind: Handle): KeptTensor {
+    const { dtype, dims } = this.#typeOf(value);
+    const address = this.#api.make<bigint>("GetTensorMutableData", value);
+    const block = { address, bytes: sizeOf(dims) * dtypeInfo[dtype].bytes, kind };
+    return { dtype, dims, block, release: () => this.#api.call("ReleaseValue", value) };
+  }
+
+  #typeOf(value: Handle): { readonly dtype: DType; readonly dims: readonly number[] } {
     const api = this.#api;
     const info = api.make("GetTensorTypeAndShape", value);
     try {
       const rank = Number(api.make<number | bigint>("GetDimensionsCount", info));
       const dims64 = new BigInt64Array(rank);
       if (rank > 0) api.call("GetDimensions", info, dims64, rank);
-      const dims = Array.from(dims64, Number);
       const dtype = found(dtypeOfCode.get(api.make<number>("GetTensorElementType", info)), "the output's type");
-      const bytes = sizeOf(dims) * dtypeInfo[dtype].bytes;
-      const buffer = bytes > 0 ? koffi.view(api.make("GetTensorMutableData", value), bytes).slice(0) : new ArrayBuffer(0);
-      return { dtype, dims, data: new arrays[dtype](buffer) } as Tensor;
+      return { dtype, dims: Array.from(dims64, Number) };
     } finally {
       api.call("ReleaseTensorTypeAndShapeInfo", info);
     }
