@@ -169,7 +169,7 @@ export class ModelHost {
     if (adapter) {
       const factors = pick(await readFactors(directory), factorSpecs(config, adapter.lora));
       this.#model = { ...this.#opened, adapter: { ...adapter, factors } };
-      this.#sampler?.setFactors(factors);
+      await this.#sampler?.setFactors(factors);
     } else {
       const used = this.#use(await readVersion(directory));
       await this.#sampler?.setWeights(used);

@@ -3,11 +3,11 @@ import { RetortError } from "../../base/errors.js";
 import { encodeModel, type Place, type Placing } from "../graph/encode.js";
 import { byteLengthOf, type FileTensor, isHalf, isInFile } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
-import type { Device, Engine, EngineMemory, EngineOptions, Feeds, KeptOutputs, Placed } from "./engines/engine.js";
+import type { BoundRun, Device, Engine, EngineMemory, EngineOptions, Feeds, KeptOutputs, Placed } from "./engines/engine.js";
 import { listName, StockEngine } from "./engines/stock-engine.js";
 import { TemporaryWeights } from "./temporary-weights.js";
 
-export type { Device, DeviceTensor, Feeds, KeptTensor, Placed } from "./engines/engine.js";
+export type { BoundRun, Device, DeviceTensor, Feeds, KeptTensor, Placed } from "./engines/engine.js";
 
 /** Where and how a graph is computed. */
 export interface SessionOptions {
@@ -137,6 +137,18 @@ export class Session {
   runKeeping(feeds: Placed, wanted: readonly string[], kept: readonly string[]): Promise<KeptOutputs> {
     if (!this.#engine.runKeeping) throw noDeviceTensors();
     return this.#engine.runKeeping(feeds, wanted, kept);
+  }
+
+  /**
+   * Settles where a run reads and writes, for as many runs as are wanted, one after the other; until it is released, which comes
+   * before the session is.
+   *
+   * @param outputs a place for each output that is to be computed
+   * @throws FailedPrecondition where the runtime has no tensors on its device
+   */
+  bind(inputs: Placed, outputs: Placed): BoundRun {
+    if (!this.#engine.bind) throw noDeviceTensors();
+    return this.#engine.bind(inputs, outputs);
   }
 
   /** Memory where it computes, for as long as it lives. @throws FailedPrecondition where the runtime has none to give */

@@ -15,6 +15,7 @@ import type { Outputs } from "../runtime/outputs.js";
 import { ResidentFeeds } from "../runtime/resident-feeds.js";
 import { type Feeds, keepsOnDevice, type Placed, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
+import type { CacheDtype } from "./cache-dtype.js";
 import { decodeGraph, drawnNames } from "./decode-graph.js";
 import { DeviceCaches } from "./device-caches.js";
 import { encodeGraph } from "./encode-graph.js";
@@ -23,6 +24,7 @@ import { cachedLength } from "./row-cache.js";
 import { HostCaches, type RowCaches } from "./row-caches.js";
 import { joinPrompts } from "./row-prompts.js";
 import { type RunLength, runFeeds } from "./run-feeds.js";
+import { groupsToRead } from "./schedule.js";
 
 /** How a decoder computes; what it draws doesn't depend on it. */
 export interface DecoderOptions extends SessionOptions {
@@ -35,6 +37,12 @@ export interface DecoderOptions extends SessionOptions {
   readonly weightsOnDevice?: boolean;
   /** Keep what rows have read where graphs are computed. Default: on a GPU with the runtime native, which alone can do it. */
   readonly cacheOnDevice?: boolean;
+  /**
+   * Write in bursts of steps whose every input and output has its place on the device, by the runtime's fused operators: in this
+   * element type, whatever the weights are held in. Default: in float16 where all weights are, on a GPU with the runtime native, which
+   * alone can do it, and the model is one that does.
+   */
+  readonly bursts?: CacheDtype;
   /** Ids that are never drawn: those that the tokenizer has no token for. */
   readonly unsampled?: Int32Array;
 }
@@ -102,6 +110,11 @@ export class Decoder {
     this.#feedWeights();
     if (this.#resident) await this.#takeToDevice(this.#resident);
     if (!this.#asInputs) await this.#sessions.renew();
+  }
+
+  /** The rows that read together before others go on. */
+  groups(rows: readonly Row[]): Row[][] {
+    return groupsToRead(this.config, this.parameters, rows);
   }
 
   /**

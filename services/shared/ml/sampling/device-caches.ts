@@ -1,18 +1,25 @@
 // Dimensions: B rows, G key/value heads, S cached positions, n positions that a run has read, E head size.
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
-import { float32, int64, sizeOf, type Tensor } from "../graph/tensor.js";
+import { int64, sizeOf, type Tensor } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { DeviceMemory } from "../runtime/device-memory.js";
 import { type DeviceTensor, type KeptTensor, type Placed, Session, type SessionOptions } from "../runtime/session.js";
+import { type CacheDtype, zeros } from "./cache-dtype.js";
 import { drawnNames } from "./decode-graph.js";
 import { cacheName, readName } from "./decode-inputs.js";
-import { joinGraph, joinIndexGraph, joinRowInputs, joinSizeInputs } from "./join-graph.js";
+import { joinGraph, joinIndexGraph, joinIndexNames, joinRowInputs, joinSizeInputs } from "./join-graph.js";
 import { type CachedRow, cachedLength, type RunCache } from "./row-cache.js";
 import type { Ran, Reader, RowCaches } from "./row-caches.js";
 
 /** How much longer arrays become than those that were too short. */
 const growth = 1.5;
+
+/** Positions of a cache. */
+export interface Room {
+  readonly least: number;
+  readonly wanted: number;
+}
 
 /** What joins caches on the device. */
 interface Joining {
@@ -28,6 +35,7 @@ interface Joining {
 export class DeviceCaches implements RowCaches {
   readonly #config: ModelConfig;
   readonly #options: SessionOptions;
+  readonly #dtype: CacheDtype;
   #joining: Joining | undefined;
   /** Arrays of one size, those of the layers' keys and values and one more of each. */
   #arrays: readonly DeviceTensor[] = [];
@@ -37,26 +45,29 @@ export class DeviceCaches implements RowCaches {
   /** What the last run has read. */
   #read: Readonly<Record<string, KeptTensor>> = {};
 
-  constructor(config: ModelConfig, options: SessionOptions) {
+  constructor(config: ModelConfig, options: SessionOptions, dtype: CacheDtype = "float32") {
     this.#config = config;
     this.#options = options;
+    this.#dtype = dtype;
     this.#resident = { far: this.#empty(0), read: {}, longest: 0 };
   }
 
-  async join(rows: readonly Reader[], live: readonly Reader[]): Promise<Placed> {
+  /** @param room positions that each row must have, and as many as it gets where all are joined anew; absent: those that are cached */
+  async join(rows: readonly Reader[], live: readonly Reader[], room: Room = { least: 0, wanted: 0 }): Promise<Placed> {
     const isWhole = rows.length === live.length && rows.every((row, place) => row === live[place]);
     const isCached = rows.some(({ cached }) => cached);
     if (isCached && !isWhole) throw new RetortError("Internal", "some rows go on from what is cached while others wait");
     const stay = live.every(({ cached }, place) => !cached || this.#isAt(cached, place));
-    if (!stay || (isCached && this.#rows !== live.length)) await this.#fold(live);
+    const fits = this.#rows === live.length && dimOf(this.#resident.far, cacheName("k", 0), 2) >= room.least;
+    if (!stay || (isCached && !fits)) await this.#fold(live, room.wanted);
     this.#forget();
     return isCached ? this.#resident.far : this.#empty(rows.length);
   }
 
-  async run(session: Session, feeds: Placed): Promise<Ran> {
+  async run(session: Session, feeds: Placed, wanted: readonly string[] = drawnNames): Promise<Ran> {
     const { outputs, kept } = await session.runKeeping(
       feeds,
-      drawnNames,
+      wanted,
       this.#names.map(([, read]) => read),
     );
     this.#read = kept;
@@ -89,7 +100,7 @@ export class DeviceCaches implements RowCaches {
   /** Nothing cached. */
   #empty(rows: number): Record<string, Tensor> {
     const { kvHeads, headDim } = this.#config;
-    const nothing = float32(new Float32Array(), [rows, kvHeads, 0, headDim]);
+    const nothing = zeros(this.#dtype, [rows, kvHeads, 0, headDim]);
     return Object.fromEntries(this.#names.map(([name]) => [name, nothing]));
   }
 
@@ -104,40 +115,40 @@ export class DeviceCaches implements RowCaches {
   }
 
   /** Joins what is cached and what the last run has read, for rows in their places, which then have it there. */
-  async #fold(live: readonly Reader[]): Promise<void> {
+  async #fold(live: readonly Reader[], wanted: number): Promise<void> {
     const joining = await this.#open();
-    const dims = [live.length, this.#config.kvHeads, Math.max(...live.map(({ cached }) => cachedLength(cached))), this.#config.headDim];
-    const { kept } = await joining.index.runKeeping(this.#indexFeeds(live, dims[2] as number), [], ["index"]);
-    const index = found(kept.index, "index");
+    const positions = Math.max(wanted, ...live.map(({ cached }) => cachedLength(cached)));
+    const dims = [live.length, this.#config.kvHeads, positions, this.#config.headDim];
+    const { kept } = await joining.index.runKeeping(this.#indexFeeds(live, positions), [], joinIndexNames);
     try {
-      const far = await this.#joinLayers(joining, index, dims);
+      const far = await this.#joinLayers(joining, kept, dims);
       this.#resident = { far, read: {}, longest: 0 };
     } catch (error) {
       this.rest();
       throw error;
     } finally {
-      index.release();
+      for (const tensor of Object.values(kept)) tensor.release();
     }
     for (const [place, row] of live.entries())
       if (row.cached) row.cached = { run: this.#resident, place, before: cachedLength(row.cached), first: 0, drawn: 0 };
   }
 
   /** Each layer goes where the one before it was; all go to longer arrays where these are too short. */
-  async #joinLayers({ memory, join }: Joining, index: DeviceTensor, dims: readonly number[]): Promise<Record<string, DeviceTensor>> {
+  async #joinLayers({ memory, join }: Joining, index: Placed, dims: readonly number[]): Promise<Record<string, DeviceTensor>> {
     const old = this.#arrays;
     const size = sizeOf(dims);
     const grows = size > this.#capacity;
     if (grows) this.#capacity = Math.max(size, Math.ceil(this.#capacity * growth));
     const next = grows ? [] : [...old.slice(-2), ...old.slice(0, -2)];
     const makePair = () => {
-      for (let i = 0; i < 2; i++) next.push(memory.allocate([this.#capacity]));
+      for (let i = 0; i < 2; i++) next.push(memory.allocate([this.#capacity], this.#dtype));
     };
     const joined: Record<string, DeviceTensor> = {};
     try {
       for (let layer = 0; layer < this.#config.layers; layer++) {
         if (grows) makePair();
         const into = { k: this.#viewOf(next[2 * layer], dims), v: this.#viewOf(next[2 * layer + 1], dims) };
-        await join.run({ index, ...this.#sources("k", layer), ...this.#sources("v", layer) }, into);
+        await join.run({ ...index, ...this.#sources("k", layer), ...this.#sources("v", layer) }, into);
         for (const part of ["k", "v"] as const) joined[cacheName(part, layer)] = into[part];
         if (grows) this.#free(old.slice(2 * layer, 2 * layer + 2));
       }
@@ -153,10 +164,12 @@ export class DeviceCaches implements RowCaches {
   /** What a layer's keys or values are joined of. */
   #sources(part: "k" | "v", layer: number): Placed {
     const { kvHeads, headDim } = this.#config;
-    const nothing = float32(new Float32Array(), [0, kvHeads, 0, headDim]);
+    const one = zeros(this.#dtype, [1, kvHeads, 1, headDim]);
+    // There is always a vector to gather, though no position may be it.
+    const filled = (tensor: Tensor | DeviceTensor | undefined) => (tensor && sizeOf(tensor.dims) > 0 ? tensor : one);
     return {
-      [`far.${part}`]: found(this.#resident.far[cacheName(part, layer)], "the cache"),
-      [`read.${part}`]: this.#read[readName(part, layer)] ?? nothing,
+      [`far.${part}`]: filled(this.#resident.far[cacheName(part, layer)]),
+      [`read.${part}`]: filled(this.#read[readName(part, layer)]),
     };
   }
 
@@ -165,17 +178,14 @@ export class DeviceCaches implements RowCaches {
   }
 
   #indexFeeds(live: readonly Reader[], positions: number): Record<string, Tensor> {
-    const { kvHeads } = this.#config;
     const perRow = joinRowInputs.map((name) => {
       const values = live.map(({ cached }) => cached?.[name] ?? 0);
       return [name, int64(values, [live.length, 1, 1])] as const;
     });
     const [far, read] = [cacheName("k", 0), readName("k", 0)];
-    const stored = dimOf(this.#resident.far, far, 2);
     const sizes: Record<(typeof joinSizeInputs)[number], number> = {
       positions,
-      stored,
-      vectors: this.#rows * kvHeads * stored,
+      stored: dimOf(this.#resident.far, far, 2),
       length: dimOf(this.#read, read, 2),
       longest: found(live.find(({ cached }) => cached && cached.run !== this.#resident)?.cached?.run.longest ?? 0, "longest"),
     };
@@ -186,7 +196,7 @@ export class DeviceCaches implements RowCaches {
     if (this.#joining) return this.#joining;
     const memory = await DeviceMemory.open(this.#options);
     const index = await Session.create(joinIndexGraph(this.#config), this.#options);
-    const join = await Session.create(joinGraph(this.#config), this.#options);
+    const join = await Session.create(joinGraph(this.#config, this.#dtype), this.#options);
     this.#joining = { memory, index, join };
     return this.#joining;
   }

@@ -64,6 +64,7 @@ const table = {
   CreateIoBinding: [134, "void *", "void *session, _Out_ void **binding"],
   ReleaseIoBinding: [135, "void", "void *binding"],
   BindInput: [136, "void *", "void *binding, const char *name, void *value"],
+  BindOutput: [137, "void *", "void *binding, const char *name, void *value"],
   BindOutputToDevice: [138, "void *", "void *binding, const char *name, void *info"],
   GetBoundOutputValues: [140, "void *", "void *binding, void *allocator, _Out_ void **values, _Out_ size_t *count"],
   SessionOptionsAppendExecutionProvider_CUDA_V2: [204, "void *", "void *options, void *cuda"],

@@ -40,6 +40,12 @@ export type Placed = Readonly<Record<string, Tensor | DeviceTensor>>;
 /** Whether a tensor is one on a device. */
 export const isOnDevice = (tensor: Tensor | DeviceTensor): tensor is DeviceTensor => "block" in tensor;
 
+/** A run whose inputs and outputs have their places. */
+export interface BoundRun {
+  run(): Promise<void>;
+  release(): void;
+}
+
 /** Memory of an engine's device. What is taken must be given back before the engine is released. */
 export interface EngineMemory {
   /** @throws an Error with the runtime's message if there is no room */
@@ -79,6 +85,8 @@ export interface Engine {
    * @param kept outputs to keep
    */
   runKeeping?(feeds: Placed, wanted: readonly string[], kept: readonly string[]): Promise<KeptOutputs>;
+  /** Settles where a run's inputs and outputs lie, for as many runs as are wanted; absent where they can't stay on its device. */
+  bind?(inputs: Placed, outputs: Placed): BoundRun;
   /** Opens the memory of its device; absent where tensors can't stay there between runs. */
   openMemory?(): EngineMemory;
   release(): Promise<void>;

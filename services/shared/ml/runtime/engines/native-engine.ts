@@ -3,6 +3,7 @@ import { found } from "../../../base/found.js";
 import { type DType, dtypeInfo, sizeOf, type Tensor } from "../../graph/tensor.js";
 import { CApi, type Handle } from "./c-api.js";
 import {
+  type BoundRun,
   type Device,
   type DeviceTensor,
   type Engine,
@@ -152,6 +153,33 @@ export class NativeEngine implements Engine {
       api.call("ReleaseIoBinding", binding);
       for (const value of values) api.call("ReleaseValue", value);
     }
+  }
+
+  bind(inputs: Placed, outputs: Placed): BoundRun {
+    const api = this.#api;
+    const binding = api.make("CreateIoBinding", this.#session);
+    const values: Handle[] = [];
+    const release = () => {
+      api.call("ReleaseIoBinding", binding);
+      for (const value of values.splice(0)) api.call("ReleaseValue", value);
+    };
+    const bindAll = (call: "BindInput" | "BindOutput", tensors: Placed) => {
+      for (const [name, tensor] of Object.entries(tensors)) {
+        const value = this.#valueOf(tensor);
+        values.push(value);
+        api.call(call, binding, name, value);
+      }
+    };
+    try {
+      bindAll("BindInput", inputs);
+      bindAll("BindOutput", outputs);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    // It holds the arrays that it reads and writes.
+    const held = { inputs, outputs };
+    return { run: () => api.callAside("RunWithBinding", this.#session, null, binding).finally(() => held), release };
   }
 
   openMemory(): EngineMemory {
