@@ -70,7 +70,7 @@ export class DeviceMemory {
     } catch (error) {
       throw new RetortError(
         "FailedPrecondition",
-        `the device has no room for ${bytes} bytes more (${(error as Error).message}): take a smaller model, train an adapter (student.lora), or give the role a larger device, or one of its own`,
+        `the device has no room for ${bytes} bytes more (${(error as Error).message}): take a smaller model, write fewer sequences at once (maxRows), train an adapter (student.lora), or give the role a larger device, or one of its own`,
         { cause: error },
       );
     }
