@@ -103,6 +103,11 @@ export class DeviceMemory {
     await (await this.#copy(from.dtype)).run({ from: flat(from) }, { to });
   }
 
+  /** Writes a tensor's elements to another, both on the device. */
+  async copy(from: DeviceTensor, to: DeviceTensor): Promise<void> {
+    if (sizeOf(from.dims) > 0) await (await this.#copy(from.dtype)).run({ from: flat(from) }, { to: flat(to) });
+  }
+
   /** Writes 0 to every element, of float32. */
   async clear(tensor: DeviceTensor): Promise<void> {
     if (sizeOf(tensor.dims) > 0) await this.#zeros.run({ like: flat(tensor) }, { zeros: flat(tensor) });

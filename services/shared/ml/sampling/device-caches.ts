@@ -15,10 +15,21 @@ import type { Ran, Reader, RowCaches } from "./row-caches.js";
 /** How much longer arrays become than those that were too short. */
 const growth = 1.5;
 
-/** Positions of a cache. */
+/** What a cache must have room for. */
 export interface Room {
+  /** Rows: more than there are where graphs are to keep their shapes. */
+  readonly rows: number;
+  /** Positions of each. */
   readonly least: number;
+  /** Positions that it gets where it must be made anew. */
   readonly wanted: number;
+}
+
+/** How caches are kept. */
+export interface CacheForm {
+  readonly dtype: CacheDtype;
+  /** Arrays keep their places, and grow alone: what is bound to them stays valid until they do. Costs one more copy of what is joined. */
+  readonly stays: boolean;
 }
 
 /** What joins caches on the device. */
@@ -36,6 +47,7 @@ export class DeviceCaches implements RowCaches {
   readonly #config: ModelConfig;
   readonly #options: SessionOptions;
   readonly #dtype: CacheDtype;
+  readonly #stays: boolean;
   #joining: Joining | undefined;
   /** Arrays of one size, those of the layers' keys and values and one more of each. */
   #arrays: readonly DeviceTensor[] = [];
@@ -45,21 +57,26 @@ export class DeviceCaches implements RowCaches {
   /** What the last run has read. */
   #read: Readonly<Record<string, KeptTensor>> = {};
 
-  constructor(config: ModelConfig, options: SessionOptions, dtype: CacheDtype = "float32") {
+  constructor(config: ModelConfig, options: SessionOptions, { dtype, stays }: CacheForm = { dtype: "float32", stays: false }) {
     this.#config = config;
     this.#options = options;
     this.#dtype = dtype;
+    this.#stays = stays;
     this.#resident = { far: this.#empty(0), read: {}, longest: 0 };
   }
 
-  /** @param room positions that each row must have, and as many as it gets where all are joined anew; absent: those that are cached */
-  async join(rows: readonly Reader[], live: readonly Reader[], room: Room = { least: 0, wanted: 0 }): Promise<Placed> {
+  /** @param room absent: as much as what is cached takes */
+  async join(
+    rows: readonly Reader[],
+    live: readonly Reader[],
+    room: Room = { rows: live.length, least: 0, wanted: 0 },
+  ): Promise<Readonly<Record<string, Tensor | DeviceTensor>>> {
     const isWhole = rows.length === live.length && rows.every((row, place) => row === live[place]);
     const isCached = rows.some(({ cached }) => cached);
     if (isCached && !isWhole) throw new RetortError("Internal", "some rows go on from what is cached while others wait");
     const stay = live.every(({ cached }, place) => !cached || this.#isAt(cached, place));
-    const fits = this.#rows === live.length && dimOf(this.#resident.far, cacheName("k", 0), 2) >= room.least;
-    if (!stay || (isCached && !fits)) await this.#fold(live, room.wanted);
+    const fits = this.#rows === room.rows && this.#positions >= room.least;
+    if (!stay || (isCached && !fits)) await this.#fold(live, room);
     this.#forget();
     return isCached ? this.#resident.far : this.#empty(rows.length);
   }
@@ -74,7 +91,14 @@ export class DeviceCaches implements RowCaches {
     return { outputs, read: kept };
   }
 
+  /** Arrays that keep their places stay: the device's memory is the session's, used or not. */
   rest(): void {
+    if (!this.#stays) return this.#clear();
+    this.#forget();
+    this.#resident = { far: this.#empty(0), read: {}, longest: 0 };
+  }
+
+  #clear(): void {
     this.#forget();
     this.#free(this.#arrays);
     this.#arrays = [];
@@ -83,7 +107,7 @@ export class DeviceCaches implements RowCaches {
   }
 
   async release(): Promise<void> {
-    this.rest();
+    this.#clear();
     const joining = this.#joining;
     this.#joining = undefined;
     await joining?.join.release();
@@ -114,17 +138,23 @@ export class DeviceCaches implements RowCaches {
     return dimOf(this.#resident.far, cacheName("k", 0), 0);
   }
 
+  /** Positions that each of them has. */
+  get #positions(): number {
+    return dimOf(this.#resident.far, cacheName("k", 0), 2);
+  }
+
   /** Joins what is cached and what the last run has read, for rows in their places, which then have it there. */
-  async #fold(live: readonly Reader[], wanted: number): Promise<void> {
+  async #fold(live: readonly Reader[], { rows, wanted }: Room): Promise<void> {
     const joining = await this.#open();
-    const positions = Math.max(wanted, ...live.map(({ cached }) => cachedLength(cached)));
-    const dims = [live.length, this.#config.kvHeads, positions, this.#config.headDim];
-    const { kept } = await joining.index.runKeeping(this.#indexFeeds(live, positions), [], joinIndexNames);
+    const positions = Math.max(wanted, this.#stays ? this.#positions : 0, ...live.map(({ cached }) => cachedLength(cached)));
+    const dims = [rows, this.#config.kvHeads, positions, this.#config.headDim];
+    const padded = Array.from({ length: rows }, (_, place) => live[place]?.cached);
+    const { kept } = await joining.index.runKeeping(this.#indexFeeds(padded, positions), [], joinIndexNames);
     try {
       const far = await this.#joinLayers(joining, kept, dims);
       this.#resident = { far, read: {}, longest: 0 };
     } catch (error) {
-      this.rest();
+      this.#clear();
       throw error;
     } finally {
       for (const tensor of Object.values(kept)) tensor.release();
@@ -133,13 +163,14 @@ export class DeviceCaches implements RowCaches {
       if (row.cached) row.cached = { run: this.#resident, place, before: cachedLength(row.cached), first: 0, drawn: 0 };
   }
 
-  /** Each layer goes where the one before it was; all go to longer arrays where these are too short. */
+  /** Each layer goes where the one before it was, or back to its own place; all go to longer arrays where these are too short. */
   async #joinLayers({ memory, join }: Joining, index: Placed, dims: readonly number[]): Promise<Record<string, DeviceTensor>> {
     const old = this.#arrays;
     const size = sizeOf(dims);
     const grows = size > this.#capacity;
     if (grows) this.#capacity = Math.max(size, Math.ceil(this.#capacity * growth));
-    const next = grows ? [] : [...old.slice(-2), ...old.slice(0, -2)];
+    const returns = this.#stays && !grows;
+    const next = grows ? [] : returns ? [...old] : [...old.slice(-2), ...old.slice(0, -2)];
     const makePair = () => {
       for (let i = 0; i < 2; i++) next.push(memory.allocate([this.#capacity], this.#dtype));
     };
@@ -147,8 +178,10 @@ export class DeviceCaches implements RowCaches {
     try {
       for (let layer = 0; layer < this.#config.layers; layer++) {
         if (grows) makePair();
-        const into = { k: this.#viewOf(next[2 * layer], dims), v: this.#viewOf(next[2 * layer + 1], dims) };
-        await join.run({ ...index, ...this.#sources("k", layer), ...this.#sources("v", layer) }, into);
+        const into = this.#pairOf(next, 2 * layer, dims);
+        const way = returns ? this.#pairOf(next, next.length - 2, dims) : into;
+        await join.run({ ...index, ...this.#sources("k", layer), ...this.#sources("v", layer) }, way);
+        if (returns) for (const part of ["k", "v"] as const) await memory.copy(way[part], into[part]);
         for (const part of ["k", "v"] as const) joined[cacheName(part, layer)] = into[part];
         if (grows) this.#free(old.slice(2 * layer, 2 * layer + 2));
       }
@@ -173,21 +206,23 @@ export class DeviceCaches implements RowCaches {
     };
   }
 
-  #viewOf(array: DeviceTensor | undefined, dims: readonly number[]): DeviceTensor {
-    return found(this.#joining, "the device's memory").memory.part(found(array, "an array"), 0, dims);
+  /** Keys and values in two arrays, one behind the other in a list of them. */
+  #pairOf(arrays: readonly DeviceTensor[], at: number, dims: readonly number[]): Record<"k" | "v", DeviceTensor> {
+    const { memory } = found(this.#joining, "the device's memory");
+    const of = (place: number) => memory.part(found(arrays[place], "an array"), 0, dims);
+    return { k: of(at), v: of(at + 1) };
   }
 
-  #indexFeeds(live: readonly Reader[], positions: number): Record<string, Tensor> {
+  #indexFeeds(rows: readonly (CachedRow | undefined)[], positions: number): Record<string, Tensor> {
     const perRow = joinRowInputs.map((name) => {
-      const values = live.map(({ cached }) => cached?.[name] ?? 0);
-      return [name, int64(values, [live.length, 1, 1])] as const;
+      const values = rows.map((cached) => cached?.[name] ?? 0);
+      return [name, int64(values, [rows.length, 1, 1])] as const;
     });
-    const [far, read] = [cacheName("k", 0), readName("k", 0)];
     const sizes: Record<(typeof joinSizeInputs)[number], number> = {
       positions,
-      stored: dimOf(this.#resident.far, far, 2),
-      length: dimOf(this.#read, read, 2),
-      longest: found(live.find(({ cached }) => cached && cached.run !== this.#resident)?.cached?.run.longest ?? 0, "longest"),
+      stored: this.#positions,
+      length: dimOf(this.#read, readName("k", 0), 2),
+      longest: rows.find((cached) => cached && cached.run !== this.#resident)?.run.longest ?? 0,
     };
     return Object.fromEntries([...perRow, ...joinSizeInputs.map((name) => [name, int64([sizes[name]], [])] as const)]);
   }

@@ -29,6 +29,15 @@ const mostRead = 2 ** 14;
 /** Positions that caches get beyond what is cached, where rows may write as many. */
 const mostSpare = 256;
 
+/** A cache has a multiple of so many positions. */
+const positionStep = 64;
+
+/** Rows that a cache has for as many: few numbers, so that what is bound to it seldom changes. */
+function widthOf(rows: number): number {
+  const below = 2 ** Math.floor(Math.log2(rows));
+  return rows === below ? below : rows <= 1.5 * below ? Math.ceil(1.5 * below) : 2 * below;
+}
+
 type Graphs = "read" | "step";
 const graphs = { read: readGraph, step: stepGraph } as const;
 
@@ -50,10 +59,9 @@ export class BurstDecoder {
   #resident: ResidentFeeds | undefined;
   readonly #held = new Set<string>();
   #memory: DeviceMemory | undefined;
-  #burst: Burst | undefined;
-  /** The name of the session that was asked for last, and how far its rows may reach. */
-  #boundTo = "";
-  #reach = 0;
+  /** By what they are made for, in the arrays that lie at an address. */
+  readonly #bursts = new Map<string, Burst>();
+  #boundAt: bigint | undefined;
 
   constructor(config: ModelConfig, weights: Constants, options: DecoderOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
     this.config = config;
@@ -63,8 +71,9 @@ export class BurstDecoder {
     this.#weights = weights;
     this.#factors = adapter?.factors ?? new Map();
     this.#dtype = options.bursts ?? "float16";
-    this.#caches = new DeviceCaches(config, options, this.#dtype);
-    this.#sessions = new Sessions(config.maxPositions, 4);
+    this.#caches = new DeviceCaches(config, options, { dtype: this.#dtype, stays: true });
+    // The two of two ways of drawing: those that are evaluated are drawn otherwise than those that are trained on.
+    this.#sessions = new Sessions(config.maxPositions, 4, (session) => this.#unbind(({ setup }) => setup.session === session));
   }
 
   /** Uses other factors of the same adapter from the next run on. */
@@ -106,12 +115,11 @@ export class BurstDecoder {
 
   /** Lets go of what rows have read, when none goes on. */
   rest(): void {
-    this.#unbind();
     this.#caches.rest();
   }
 
   async release(): Promise<void> {
-    this.rest();
+    this.#unbind(() => true);
     await this.#caches.release();
     await this.#sessions.release();
     await this.#resident?.release();
@@ -121,7 +129,7 @@ export class BurstDecoder {
   }
 
   async #read(rows: readonly Row[], live: readonly Row[]): Promise<Outputs> {
-    await this.#caches.join(rows, live);
+    await this.#caches.join(rows, live, { rows: widthOf(live.length), least: 0, wanted: 0 });
     const session = await this.#session("read", rows);
     const prompts = new Map(rows.map(({ promptKey, unread }) => [promptKey, unread]));
     const places = new Map([...prompts.keys()].map((key, place) => [key, place]));
@@ -148,15 +156,16 @@ export class BurstDecoder {
 
   async #write(rows: readonly Row[], { steps, enough }: RunLength, live: readonly Row[]): Promise<Outputs> {
     const burst = await this.#bound(rows, steps, live);
-    const positions = found(burst.setup.caches["k.0"], "the cache").dims[2] as number;
+    const [width, , positions] = found(burst.setup.caches["k.0"], "the cache").dims as [number, number, number, number];
     const draws: BurstDraws[] = [];
     const ended = new Set<Row>();
-    let tokens = rows.map(({ unread }) => found(unread[0], "what a row reads next"));
+    const wide = Array.from({ length: width }, (_, place) => rows[place]);
+    let tokens = wide.map((row) => row?.unread[0] ?? 0);
     let taken = 0;
     while (taken < steps && (taken === 0 || rows.length - ended.size > enough)) {
       const count = Math.min(burstSteps, steps - taken);
-      const each = <T>(make: (row: Row, step: number) => T): T[] =>
-        Array.from({ length: count }, (_, step) => rows.map((row) => make(row, taken + step))).flat();
+      const each = (make: (row: Row, step: number) => number): number[] =>
+        Array.from({ length: count }, (_, step) => wide.map((row) => (row ? make(row, taken + step) : 0))).flat();
       const drawn = await burst.run(count, {
         tokens,
         // A row that has ended draws on at its end.
@@ -167,56 +176,62 @@ export class BurstDecoder {
       draws.push(drawn);
       taken += count;
       const ids = Array.from(drawn.ids, Number);
-      tokens = ids.slice(-rows.length);
+      tokens = ids.slice(-width);
       for (const [b, row] of rows.entries())
-        if (taken >= row.room || ids.some((id, i) => i % rows.length === b && row.params.stopIds.includes(id))) ended.add(row);
+        if (taken >= row.room || ids.some((id, i) => i % width === b && row.params.stopIds.includes(id))) ended.add(row);
     }
     for (const row of rows) {
       const cached = found(row.cached, "what the row has read");
       row.cached = { ...cached, before: cached.before + taken };
     }
-    return joined(draws, taken, rows.length);
+    return joined(draws, taken, width);
   }
 
   /** Steps over the caches of these rows. */
   async #bound(rows: readonly Row[], steps: number, live: readonly Row[]): Promise<Burst> {
+    const { params } = found(rows[0], "a row");
     const most = (of: (row: Row) => number) => Math.max(...rows.map((row) => cachedLength(row.cached) + of(row)));
     const least = most(({ room }) => Math.min(room, steps));
-    const wanted = Math.max(
-      least,
-      most(({ room }) => Math.min(room, mostSpare)),
-    );
-    const caches = (await this.#caches.join(rows, live, { least, wanted })) as Readonly<Record<string, DeviceTensor>>;
-    const session = await this.#session("step", rows);
-    const topIds = topIdsOf(rows);
-    const known = this.#burst?.setup;
-    if (this.#burst && known?.session === session && known.caches === caches && known.topIds === topIds) return this.#burst;
-    this.#unbind();
-    const positions = found(caches["k.0"], "the cache").dims[2] as number;
+    // A multiple of some, so that a cache seldom grows.
+    const spare = Math.ceil(most(({ room }) => Math.min(room, mostSpare)) / positionStep) * positionStep;
+    const room = { rows: widthOf(rows.length), least, wanted: Math.max(least, Math.min(spare, this.config.maxPositions)) };
+    const caches = (await this.#caches.join(rows, live, room)) as Readonly<Record<string, DeviceTensor>>;
+    const { block, dims } = found(caches["k.0"], "the cache");
+    const [width, , positions] = dims as [number, number, number, number];
+    const session = await this.#session("step", rows, positions);
+    // What is bound to arrays that are gone.
+    if (block.address !== this.#boundAt) this.#unbind(() => true);
+    this.#boundAt = block.address;
+    const { temperature, topK, topP } = params;
+    const key = [width, positions, temperature, topK, topP, topIdsOf(rows)].join("/");
+    const known = this.#bursts.get(key);
+    if (known) return known;
     const fixed = { ...(await this.#placedWeights(session)), ...this.#drawFeeds(rows), total: int32([positions], []) };
     this.#memory ??= await DeviceMemory.open(this.#options);
-    this.#burst = new Burst(this.#memory, { session, fixed, caches, rows: rows.length, topIds });
-    return this.#burst;
+    const burst = new Burst(this.#memory, { session, fixed, caches, rows: width, topIds: topIdsOf(rows) });
+    this.#bursts.set(key, burst);
+    return burst;
   }
 
-  /** A compiled graph. What is bound to another that may go meanwhile is let go of first. */
-  async #session(which: Graphs, rows: readonly Row[]): Promise<Session> {
+  /** A compiled graph, for as many positions at least. */
+  async #session(which: Graphs, rows: readonly Row[], positions = 0): Promise<Session> {
     const { params } = found(rows[0], "a row");
     const draw = drawKindOf(params, this.config.vocabSize);
     const topIds = topIdsOf(rows);
-    const reach = Math.max(...rows.map(({ request, mostTokens }) => request.promptIds.length + mostTokens));
+    const reach = Math.max(positions, ...rows.map(({ request, mostTokens }) => request.promptIds.length + mostTokens));
     const name = [which, ...Object.values(draw), topIds].join("/");
-    if (this.#boundTo !== name || reach > this.#reach) this.#unbind();
-    [this.#boundTo, this.#reach] = [name, reach];
     return this.#sessions.get(name, reach, (room) => {
       const options: BurstGraphOptions = { config: withRoom(this.config, room), lora: this.#lora, dtype: this.#dtype, draw, topIds };
       return Session.create(graphs[which]({ ...options, unsampled: this.#options.unsampled }), this.#options);
     });
   }
 
-  #unbind(): void {
-    this.#burst?.release();
-    this.#burst = undefined;
+  #unbind(goes: (burst: Burst) => boolean): void {
+    for (const [key, burst] of this.#bursts) {
+      if (!goes(burst)) continue;
+      burst.release();
+      this.#bursts.delete(key);
+    }
   }
 
   #drawFeeds(rows: readonly Row[]): Record<string, Tensor> {
