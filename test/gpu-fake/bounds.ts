@@ -25,7 +25,8 @@ export type Measured =
   | "decoded token"
   | "decoded token, in runs of 4"
   | "decoded token, 24 layers"
-  | "decoded token, 24 layers, in bursts";
+  | "decoded token, 24 layers, in bursts"
+  | "decoded token, 24 layers, recorded";
 
 /**
  * Most calls of the driver and bytes, by {@link Measured}: of a llama of two layers with 1104 weights in 20 tensors, where it isn't
@@ -47,13 +48,19 @@ export const bounds: Readonly<Record<Runtime, Readonly<Partial<Record<Measured, 
     score: { calls: 84, upBytes: 436, downBytes: 480, waits: 2 },
     "call of the sampler, 4 tokens": { calls: 680, upBytes: 13224, downBytes: 1196, waits: 8 },
     "decoded token": { calls: 119, upBytes: 900, downBytes: 59, waits: 1 },
+    "decoded token, in runs of 4": { calls: 145, upBytes: 3142, downBytes: 251, waits: 2 },
+    "decoded token, 24 layers": { calls: 959, upBytes: 8564, downBytes: 59, waits: 1 },
   },
   native: {
     "train step, one micro-batch": { calls: 312, upBytes: 1132, downBytes: 208, waits: 14 },
     "train step, three micro-batches": { calls: 905, upBytes: 1084, downBytes: 216, waits: 22 },
     "train step of an adapter": { calls: 360, upBytes: 1132, downBytes: 200, waits: 10 },
     score: { calls: 84, upBytes: 436, downBytes: 480, waits: 2 },
-    "call of the sampler, 4 tokens": { calls: 650, upBytes: 4392, downBytes: 1196, waits: 8 },
+    "call of the sampler, 4 tokens": { calls: 693, upBytes: 3616, downBytes: 236, waits: 14 },
     "decoded token": { calls: 119, upBytes: 900, downBytes: 59, waits: 1 },
+    "decoded token, in runs of 4": { calls: 151, upBytes: 1058, downBytes: 59, waits: 3 },
+    "decoded token, 24 layers": { calls: 959, upBytes: 8564, downBytes: 59, waits: 1 },
+    "decoded token, 24 layers, in bursts": { calls: 270, upBytes: 46, downBytes: 48, waits: 2.5 },
+    "decoded token, 24 layers, recorded": { calls: 2, upBytes: 46, downBytes: 48, waits: 0.5 },
   },
 };

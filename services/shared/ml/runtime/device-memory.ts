@@ -84,9 +84,12 @@ export class DeviceMemory {
 
   /** Some of a tensor's elements, in the same memory. @param start place of the first of them */
   part({ block, dtype }: DeviceTensor, start: number, dims: readonly number[]): DeviceTensor {
-    const { bytes } = dtypeInfo[dtype];
-    const at = { ...block, address: block.address + BigInt(start * bytes), bytes: sizeOf(dims) * bytes };
-    return { block: at, dtype, dims };
+    return this.view({ block, dtype, dims }, start * dtypeInfo[dtype].bytes, dtype, dims);
+  }
+
+  /** Some of a tensor's bytes as another one. @param start bytes before them */
+  view({ block }: DeviceTensor, start: number, dtype: DType, dims: readonly number[]): DeviceTensor {
+    return { block: { ...block, address: block.address + BigInt(start), bytes: sizeOf(dims) * dtypeInfo[dtype].bytes }, dtype, dims };
   }
 
   /** Writes a tensor's elements to one on the device, which has as many. */

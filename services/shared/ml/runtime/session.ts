@@ -35,6 +35,11 @@ export interface SessionOptions {
    */
   readonly packed?: boolean;
   /**
+   * Let the device record each run that is bound at its first, and play it from then on: one call for all nodes, which must all be
+   * computed on a GPU, without control flow. Elsewhere it changes nothing. Default false; of a sampler what {@link recordsBursts} says.
+   */
+  readonly recorded?: boolean;
+  /**
    * Give nothing back: each run is told an array for every output, and writes it. Else the stock binding copies outputs on their
    * way back, those that were written to such arrays too. Default false.
    */
@@ -55,6 +60,13 @@ function defaultRuntime(): Runtime {
   const known = runtimes.find((name) => name === named);
   if (known) return known;
   throw new RetortError("InvalidArgument", `RETORT_RUNTIME is "${named}"; it must be ${runtimes.join(" or ")}`);
+}
+
+/** Whether RETORT_CUDA_GRAPHS asks for steps of decoding to be recorded. @throws InvalidArgument if it is neither 0 nor 1 */
+export function recordsBursts(): boolean {
+  const asked = process.env.RETORT_CUDA_GRAPHS || "0";
+  if (asked === "0" || asked === "1") return asked === "1";
+  throw new RetortError("InvalidArgument", `RETORT_CUDA_GRAPHS is "${asked}"; it must be 0 or 1`);
 }
 
 /** Whether tensors are best kept where a session computes: they would be copied there for each run, and the runtime can. */
@@ -193,12 +205,12 @@ const widening = ["ConstantFolding", "FuseFp16InitializerToFp32NodeTransformer"]
 
 /** @param widens the graph converts constants of half precision: were that done at once, all would be held in float32 */
 function engineOptions(
-  { device, threads, memoryArena, spinning, packed }: SessionOptions,
+  { device, threads, memoryArena, recorded, spinning, packed }: SessionOptions,
   level: EngineOptions["level"],
   widens: boolean,
 ): EngineOptions {
   return {
-    ...{ device, threads, memoryArena: memoryArena ?? false, level },
+    ...{ device, threads, memoryArena: memoryArena ?? false, recorded: recorded ?? false, level },
     config: {
       "session.intra_op.allow_spinning": spinning ? "1" : "0",
       "session.force_spinning_stop": "1",

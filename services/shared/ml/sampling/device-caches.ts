@@ -93,7 +93,7 @@ export class DeviceCaches implements RowCaches {
 
   /** Arrays that keep their places stay: the device's memory is the session's, used or not. */
   rest(): void {
-    if (!this.#stays) return this.#clear();
+    if (!this.#stays) this.#clear();
     this.#forget();
     this.#resident = { far: this.#empty(0), read: {}, longest: 0 };
   }

@@ -42,7 +42,8 @@ export const isOnDevice = (tensor: Tensor | DeviceTensor): tensor is DeviceTenso
 
 /** A run whose inputs and outputs have their places. */
 export interface BoundRun {
-  run(): Promise<void>;
+  /** @param awaited false: where it is recorded, the device may be at it still; another run of the same session comes behind it. Default true */
+  run(awaited?: boolean): Promise<void>;
   release(): void;
 }
 
@@ -59,6 +60,8 @@ export interface EngineOptions {
   readonly device: Device;
   readonly threads: number;
   readonly memoryArena: boolean;
+  /** Runs that are bound are recorded by the device at their first, and played from then on: one call for all nodes. */
+  readonly recorded: boolean;
   /** How far the runtime rewrites the graph. */
   readonly level: "disabled" | "basic" | "all";
   /** onnxruntime's session options by key, as in onnxruntime_session_options_config_keys.h. */

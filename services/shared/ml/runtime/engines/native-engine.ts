@@ -42,11 +42,12 @@ const arrays = {
 const cudaOptions = { device_id: "0", use_tf32: "0", arena_extend_strategy: "kSameAsRequested" };
 
 /** Lets a session compute on a device; the CPU takes what it can't. */
-function addProvider(api: CApi, settings: Handle, device: Device): void {
+function addProvider(api: CApi, settings: Handle, { device, recorded }: EngineOptions): void {
   if (device !== "cuda") return;
   const cuda = api.make("CreateCUDAProviderOptions");
+  const told = { ...cudaOptions, ...(recorded ? { enable_cuda_graph: "1" } : {}) };
   try {
-    api.call("UpdateCUDAProviderOptions", cuda, Object.keys(cudaOptions), Object.values(cudaOptions), Object.keys(cudaOptions).length);
+    api.call("UpdateCUDAProviderOptions", cuda, Object.keys(told), Object.values(told), Object.keys(told).length);
     api.call("SessionOptionsAppendExecutionProvider_CUDA_V2", settings, cuda);
   } finally {
     api.call("ReleaseCUDAProviderOptions", cuda);
@@ -58,17 +59,21 @@ export class NativeEngine implements Engine {
   readonly #api: CApi;
   readonly #session: Handle;
   readonly #device: Device;
+  readonly #isRecorded: boolean;
+  /** Runs that have been bound. */
+  #bound = 0;
 
   private constructor(
     api: CApi,
     session: Handle,
-    device: Device,
+    { device, recorded }: EngineOptions,
     readonly inputNames: readonly string[],
     readonly outputNames: readonly string[],
   ) {
     this.#api = api;
     this.#session = session;
     this.#device = device;
+    this.#isRecorded = recorded && device === "cuda";
   }
 
   /** @param model a ModelProto with these inputs and outputs @throws an Error with the runtime's message */
@@ -88,10 +93,10 @@ export class NativeEngine implements Engine {
       if (options.device !== "cpu") api.call("SetSessionLogSeverityLevel", settings, errorsOnly);
       api.call("SetSessionGraphOptimizationLevel", settings, levels[options.level]);
       for (const [key, value] of Object.entries(options.config)) api.call("AddSessionConfigEntry", settings, key, value);
-      addProvider(api, settings, options.device);
+      addProvider(api, settings, options);
       const session: [Handle | null] = [null];
       await api.callAside("CreateSessionFromArray", api.env, model, model.byteLength, settings, session);
-      return new NativeEngine(api, found(session[0] ?? undefined, "the session"), options.device, inputs, outputs);
+      return new NativeEngine(api, found(session[0] ?? undefined, "the session"), options, inputs, outputs);
     } finally {
       api.call("ReleaseSessionOptions", settings);
     }
@@ -159,7 +164,9 @@ export class NativeEngine implements Engine {
     const api = this.#api;
     const binding = api.make("CreateIoBinding", this.#session);
     const values: Handle[] = [];
+    const options = this.#boundOptions();
     const release = () => {
+      for (const one of Object.values(options)) api.call("ReleaseRunOptions", one);
       api.call("ReleaseIoBinding", binding);
       for (const value of values.splice(0)) api.call("ReleaseValue", value);
     };
@@ -179,7 +186,25 @@ export class NativeEngine implements Engine {
     }
     // It holds the arrays that it reads and writes.
     const held = { inputs, outputs };
-    return { run: () => api.callAside("RunWithBinding", this.#session, null, binding).finally(() => held), release };
+    let isRecorded = false;
+    // What is recorded is so for one thread, which is to play it, too.
+    const play = async (awaited: boolean) => {
+      api.call("RunWithBinding", this.#session, awaited || !isRecorded ? options.awaited : options.running, binding);
+      isRecorded = true;
+    };
+    const runAside = () => api.callAside("RunWithBinding", this.#session, options.awaited, binding).finally(() => held);
+    return { run: (awaited = true) => (this.#isRecorded ? play(awaited) : runAside()), release };
+  }
+
+  /** Options of a bound run: after which the device is done, and after which it may be at it still. */
+  #boundOptions(): Record<"awaited" | "running", Handle> {
+    const api = this.#api;
+    const [awaited, running] = [api.make("CreateRunOptions"), api.make("CreateRunOptions")];
+    // By its number the device knows what it has recorded.
+    this.#bound++;
+    if (this.#isRecorded) for (const one of [awaited, running]) api.call("AddRunConfigEntry", one, "gpu_graph_id", String(this.#bound));
+    api.call("AddRunConfigEntry", running, "disable_synchronize_execution_providers", "1");
+    return { awaited, running };
   }
 
   openMemory(): EngineMemory {

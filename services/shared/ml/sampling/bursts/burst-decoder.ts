@@ -10,7 +10,7 @@ import type { Weights } from "../../models/param-spec.js";
 import { DeviceMemory } from "../../runtime/device-memory.js";
 import type { Outputs } from "../../runtime/outputs.js";
 import { ResidentFeeds } from "../../runtime/resident-feeds.js";
-import { type DeviceTensor, type Placed, Session } from "../../runtime/session.js";
+import { type DeviceTensor, type Placed, recordsBursts, Session } from "../../runtime/session.js";
 import { Sessions } from "../../runtime/sessions.js";
 import type { CacheDtype } from "../cache-dtype.js";
 import type { DecoderOptions } from "../decoder.js";
@@ -49,6 +49,7 @@ export class BurstDecoder {
   readonly config: ModelConfig;
   readonly parameters: number;
   readonly #options: DecoderOptions;
+  readonly #isRecorded: boolean;
   readonly #lora: Lora | undefined;
   readonly #dtype: CacheDtype;
   readonly #sessions: Sessions;
@@ -66,12 +67,14 @@ export class BurstDecoder {
   constructor(config: ModelConfig, weights: Constants, options: DecoderOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
     this.config = config;
     this.parameters = parameterCount(config);
-    this.#options = options;
+    const { recorded = recordsBursts(), ...plain } = options;
+    this.#options = plain;
+    this.#isRecorded = recorded;
     this.#lora = adapter?.lora;
     this.#weights = weights;
     this.#factors = adapter?.factors ?? new Map();
     this.#dtype = options.bursts ?? "float16";
-    this.#caches = new DeviceCaches(config, options, { dtype: this.#dtype, stays: true });
+    this.#caches = new DeviceCaches(config, plain, { dtype: this.#dtype, stays: true });
     // The two of two ways of drawing: those that are evaluated are drawn otherwise than those that are trained on.
     this.#sessions = new Sessions(config.maxPositions, 4, (session) => this.#unbind(({ setup }) => setup.session === session));
   }
@@ -222,7 +225,9 @@ export class BurstDecoder {
     const name = [which, ...Object.values(draw), topIds].join("/");
     return this.#sessions.get(name, reach, (room) => {
       const options: BurstGraphOptions = { config: withRoom(this.config, room), lora: this.#lora, dtype: this.#dtype, draw, topIds };
-      return Session.create(graphs[which]({ ...options, unsampled: this.#options.unsampled }), this.#options);
+      // What a nucleus needs decides in the graph how it is drawn, which can't be recorded.
+      const recorded = this.#isRecorded && which === "step" && !draw.isTruncated;
+      return Session.create(graphs[which]({ ...options, unsampled: this.#options.unsampled }), { ...this.#options, recorded });
     });
   }
 

@@ -1,11 +1,11 @@
 // Dimensions: B rows, N steps of a burst.
-import { float32, int32, int64 } from "../../graph/tensor.js";
+import { type DType, dtypeInfo } from "../../graph/tensor.js";
 import type { DeviceMemory } from "../../runtime/device-memory.js";
 import type { BoundRun, DeviceTensor, Placed, Session } from "../../runtime/session.js";
 import { nextName } from "./burst-graphs.js";
 
 /** Steps that are taken before what they drew is looked at. */
-export const burstSteps = 8;
+export const burstSteps = 16;
 
 /** What a burst is fed, step by step [N, B] one behind another. */
 export interface BurstFeeds {
@@ -36,75 +36,100 @@ export interface BurstSetup {
   readonly topIds: number;
 }
 
+/** Arrays one behind another in bytes: where each begins, and how many they are. */
+function laidOut<K extends string>(
+  sizes: Readonly<Record<K, number>>,
+): { readonly at: Readonly<Record<K, number>>; readonly bytes: number } {
+  let bytes = 0;
+  const at = {} as Record<K, number>;
+  for (const [name, size] of Object.entries(sizes) as [K, number][]) {
+    at[name] = bytes;
+    bytes += size;
+  }
+  return { at, bytes };
+}
+
 /**
  * Some steps whose every input and output has its place on the device: a step reads what the one before it drew, and nothing crosses
- * between them. Before the first, uniforms, lengths and the rows' tokens go up; behind the last, what was drawn comes down.
+ * between them. Before the first, tokens, lengths and uniforms go up in one piece; behind the last, what was drawn comes down in one.
  */
 export class Burst {
   readonly setup: BurstSetup;
   readonly #memory: DeviceMemory;
   readonly #steps: BoundRun[] = [];
-  readonly #ids: DeviceTensor;
-  readonly #lengths: DeviceTensor;
-  readonly #uniforms: DeviceTensor;
-  readonly #logprobs: DeviceTensor;
-  readonly #top: DeviceTensor;
+  readonly #up: DeviceTensor;
+  readonly #down: DeviceTensor;
 
   constructor(memory: DeviceMemory, setup: BurstSetup) {
-    const { rows, topIds } = setup;
     this.setup = setup;
     this.#memory = memory;
-    this.#ids = memory.allocate([burstSteps + 1, rows], "int64");
-    this.#lengths = memory.allocate([burstSteps, rows], "int32");
-    this.#uniforms = memory.allocate([2, burstSteps, rows]);
-    this.#logprobs = memory.allocate([2, burstSteps, rows]);
-    this.#top = memory.allocate([burstSteps, rows, topIds], "int32");
+    this.#up = memory.allocate([this.#fed.bytes], "uint8");
+    this.#down = memory.allocate([this.#drawn.bytes], "uint8");
     for (let step = 0; step < burstSteps; step++) this.#steps.push(this.#bind(step));
+  }
+
+  /** What goes up: int64 first, so that each array is aligned. */
+  get #fed() {
+    const { rows } = this.setup;
+    const each = 4 * burstSteps * rows;
+    return laidOut({ tokens: 8 * rows, lengths: each, blockUniforms: each, tokenUniforms: each });
+  }
+
+  /** What comes down. */
+  get #drawn() {
+    const { rows, topIds } = this.setup;
+    const each = 4 * burstSteps * rows;
+    return laidOut({ ids: 2 * each, logprobs: each, samplingLogprobs: each, mostProbable: each * topIds });
   }
 
   /** Takes the first `steps` steps. */
   async run(steps: number, { tokens, lengths, blockUniforms, tokenUniforms }: BurstFeeds): Promise<BurstDraws> {
     const { rows, topIds } = this.setup;
-    const count = steps * rows;
-    const uniforms = new Float32Array(2 * burstSteps * rows);
-    uniforms.set(blockUniforms);
-    uniforms.set(tokenUniforms, burstSteps * rows);
-    await this.#memory.upload(int64(tokens), this.#memory.part(this.#ids, 0, [rows]));
-    await this.#memory.upload(int32(lengths, [count]), this.#memory.part(this.#lengths, 0, [count]));
-    await this.#memory.upload(float32(uniforms, [uniforms.length]), this.#uniforms);
-    for (const step of this.#steps.slice(0, steps)) await step.run();
-    const draws = { ids: new BigInt64Array(count), mostProbable: new Int32Array(count * topIds) };
-    const logprobs = new Float32Array(uniforms.length);
-    await this.#memory.download(this.#memory.part(this.#ids, rows, [count]), draws.ids);
-    await this.#memory.download(this.#logprobs, logprobs);
-    await this.#memory.download(this.#memory.part(this.#top, 0, [count * topIds]), draws.mostProbable);
-    const of = (start: number) => logprobs.subarray(start, start + count);
-    return { ...draws, logprobs: of(0), samplingLogprobs: of(burstSteps * rows) };
+    const [fed, drawn, count] = [this.#fed, this.#drawn, steps * rows];
+    const up = new ArrayBuffer(fed.bytes);
+    new BigInt64Array(up, fed.at.tokens, rows).set(tokens.map(BigInt));
+    new Int32Array(up, fed.at.lengths, count).set(lengths);
+    new Float32Array(up, fed.at.blockUniforms, count).set(blockUniforms);
+    new Float32Array(up, fed.at.tokenUniforms, count).set(tokenUniforms);
+    await this.#memory.upload({ dtype: "uint8", data: new Uint8Array(up), dims: [fed.bytes] }, this.#up);
+    for (const [i, step] of this.#steps.slice(0, steps).entries()) await step.run(i === steps - 1);
+    const down = new ArrayBuffer(drawn.bytes);
+    await this.#memory.download(this.#down, new Uint8Array(down));
+    return {
+      ids: new BigInt64Array(down, drawn.at.ids, count),
+      logprobs: new Float32Array(down, drawn.at.logprobs, count),
+      samplingLogprobs: new Float32Array(down, drawn.at.samplingLogprobs, count),
+      mostProbable: new Int32Array(down, drawn.at.mostProbable, count * topIds),
+    };
   }
 
   release(): void {
     for (const step of this.#steps) step.release();
-    for (const tensor of [this.#ids, this.#lengths, this.#uniforms, this.#logprobs, this.#top]) this.#memory.free(tensor);
+    for (const tensor of [this.#up, this.#down]) this.#memory.free(tensor);
   }
 
   #bind(step: number): BoundRun {
     const { session, fixed, caches, rows, topIds } = this.setup;
-    const of = (tensor: DeviceTensor, at: number, ...last: number[]) => this.#memory.part(tensor, at * rows, [rows, ...last]);
+    const [fed, drawn, memory] = [this.#fed.at, this.#drawn.at, this.#memory];
+    const given = (start: number, dtype: DType, ...last: number[]) =>
+      memory.view(this.#up, start + step * rows * dtypeInfo[dtype].bytes, dtype, [rows, ...last]);
+    const made = (start: number, dtype: DType, at: number, last: number) =>
+      memory.view(this.#down, start + at * rows * last * dtypeInfo[dtype].bytes, dtype, [rows, last]);
     const inputs = {
       ...fixed,
       ...caches,
-      tokens: of(this.#ids, step, 1),
-      last: of(this.#lengths, step),
-      blockUniforms: of(this.#uniforms, step, 1),
-      tokenUniforms: of(this.#uniforms, burstSteps + step, 1),
+      tokens: step === 0 ? given(fed.tokens, "int64", 1) : made(drawn.ids, "int64", step - 1, 1),
+      last: given(fed.lengths, "int32"),
+      blockUniforms: given(fed.blockUniforms, "float32", 1),
+      tokenUniforms: given(fed.tokenUniforms, "float32", 1),
     };
-    const drawn = {
-      ids: of(this.#ids, step + 1, 1),
-      logprobs: of(this.#logprobs, step, 1),
-      samplingLogprobs: of(this.#logprobs, burstSteps + step, 1),
-      ...(topIds > 0 ? { mostProbable: this.#memory.part(this.#top, step * rows * topIds, [rows, topIds]) } : {}),
+    const outputs = {
+      ids: made(drawn.ids, "int64", step, 1),
+      logprobs: made(drawn.logprobs, "float32", step, 1),
+      samplingLogprobs: made(drawn.samplingLogprobs, "float32", step, 1),
+      ...(topIds > 0 ? { mostProbable: made(drawn.mostProbable, "int32", step, topIds) } : {}),
     };
-    return session.bind(only(session.inputNames, inputs), { ...drawn, ...nextOf(caches) });
+    return session.bind(only(session.inputNames, inputs), { ...outputs, ...nextOf(caches) });
   }
 }
 
