@@ -147,6 +147,9 @@ describe("a sampler that writes in bursts", () => {
     expect(refused(smallModel(smallConfigs.mixtral))).toThrow("models of experts do not");
     expect(refused(smallModel(smallConfigs.cohere))).toThrow("heads have norms of their own");
     expect(refused(smallModel(smallConfigs.seed_oss))).toThrow("heads of 6 do not");
+    process.env.RETORT_CUDA_GRAPHS = "yes";
+    expect(refused(smallModel())).toThrow('RETORT_CUDA_GRAPHS is "yes"; it must be 0 or 1');
+    delete process.env.RETORT_CUDA_GRAPHS;
     await expect(written(smallModel(), { ...inBursts, runtime: "stock" })).rejects.toMatchObject({
       code: "FailedPrecondition",
       message: expect.stringContaining("RETORT_RUNTIME=native"),
