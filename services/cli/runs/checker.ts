@@ -38,12 +38,19 @@ export async function withChecker<T>(options: ControllerOptions, work: (checker:
   });
 }
 
-/** Lets a checker look at a spec, and places what it says in the file. */
-export async function checkFile({ controller }: Checker, { spec, located }: SpecFile): Promise<CheckedFile> {
+/** Lets a checker look at a spec, and places what it says in the file, beside what couldn't be read of it; in the order of its lines. */
+export async function checkFile(
+  { controller }: Pick<Checker, "controller">,
+  { spec, misfits, beside, located }: SpecFile,
+): Promise<CheckedFile> {
   const { problems, warnings, estimate } = await controller.validateRun({ spec });
-  const placed = (found: typeof problems) => located(found.map(({ field, message }) => ({ fieldPath: field, description: message })));
-  return { problems: placed(problems), warnings: placed(warnings), estimate };
+  const placed = (found: typeof problems) =>
+    located(beside(found.map(({ field, message }) => ({ fieldPath: field, description: message }))));
+  return { problems: [...misfits, ...placed(problems)].sort(byPlace), warnings: placed(warnings), estimate };
 }
+
+const byPlace = ({ place: a }: Problem, { place: b }: Problem): number =>
+  (a?.line ?? 0) - (b?.line ?? 0) || (a?.column ?? 0) - (b?.column ?? 0);
 
 /** How long the process may take to end, in ms: it has nothing to save. */
 const graceMs = 2000;
