@@ -1,6 +1,23 @@
+import { stat } from "node:fs/promises";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
+import { baseNamedBy } from "../../shared/flow/runs/base-model.js";
 import { addCommand, print } from "../command.js";
+
+/** Says of an adapter that its base model isn't there, which no command goes without. */
+async function sayWithoutBase(place: string): Promise<void> {
+  const base = await baseNamedBy(place);
+  if (base === undefined || (await isDirectory(base))) return;
+  console.error(
+    `${place} is an adapter of ${base}, which isn't fetched with it; make one model of both: retort export ${place} --merged --base BASE --out DIR, where BASE is a directory or hf://${base}`,
+  );
+}
+
+const isDirectory = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 
 /** Adds `retort fetch`. What it names is fetched before any command runs: so it only says where that is. */
 export function addFetchCommand(program: Command): void {
@@ -18,8 +35,9 @@ export function addFetchCommand(program: Command): void {
   )
     .option("--without-weights", "of models only tokenizers and configs")
     .option("--at <path...>", "fail unless each reference lies at its path: what was there before may have been replaced")
-    .action((places: string[], { at }: FetchOptions) => {
+    .action(async (places: string[], { at }: FetchOptions) => {
       if (at) checkPlaces(places, at);
+      for (const place of places) await sayWithoutBase(place);
       print(program, places, places.join("\n"));
     });
 }

@@ -50,6 +50,12 @@ async function fromRun(named: string, { withoutWeights, controller = {} }: Bring
   return modelOfRun(named, controller, { wanted: (name) => !(withoutWeights && weightFiles.test(name)), onProgress });
 }
 
+/** What is where commands read it, by how it was named. */
+const references = new WeakMap<Command, Map<string, string>>();
+
+/** The references that a command's arguments were given as, by the places that stand there now. */
+export const referencesOf = (command: Command): ReadonlyMap<string, string> => references.get(command) ?? new Map();
+
 /** Options that say where results go, or whom to ask. */
 const notRead = ["controller", "dataDir", "out", "output", "samplesOut"];
 
@@ -59,13 +65,16 @@ const texts = ["prompt"];
 /** Finds what a command's arguments and options refer to elsewhere, before it runs. @throws InvalidArgument for a result that is to go there */
 export async function locateArguments(command: Command): Promise<void> {
   const options = command.opts<Record<string, unknown>>();
+  const known = new Map<string, string>();
+  references.set(command, known);
   const places = async (value: unknown): Promise<unknown> => {
     if (Array.isArray(value)) return inTurn(value, places);
     if (typeof value !== "string") return value;
     const [, flag = "", named = value] = /^(--[\w-]+=)([a-z0-9]+:\/\/.*)$/s.exec(value) ?? [];
-    return wayOf(named)
-      ? `${flag}${await located(named, { controller: options as ControllerOptions, withoutWeights: options.withoutWeights === true })}`
-      : value;
+    if (!wayOf(named)) return value;
+    const place = await located(named, { controller: options as ControllerOptions, withoutWeights: options.withoutWeights === true });
+    known.set(place, named);
+    return `${flag}${place}`;
   };
   for (const option of command.options) {
     const name = option.attributeName();

@@ -5,6 +5,7 @@ import { isArchitecture, textLayoutOf } from "../../shared/ml/models/architectur
 import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
 import { readDonor } from "../../shared/ml/models/files/donor.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
+import { freshPositions } from "../../shared/ml/models/fresh-config.js";
 import type { Lora } from "../../shared/ml/models/lora.js";
 import { isSignalKind, type SignalKind } from "../../shared/ml/signals/table.js";
 import type { TextLayout } from "../../shared/ml/text/encoder.js";
@@ -43,7 +44,7 @@ export interface NamedModel {
   readonly ends: Pick<Ends, "declared" | "warnings">;
   /** How many it has, where a teacher says it. */
   readonly parameters?: number;
-  /** Of a teacher: positions that it has. */
+  /** Positions that it has; 0 or undefined where that is not known. */
   readonly maxPositions?: number;
   /** Of a teacher: the width of its hidden states. */
   readonly hiddenSize?: number;
@@ -72,6 +73,7 @@ export interface SignalOffer {
 export interface StudentModel extends NamedModel {
   readonly words: Tokenizer;
   readonly ends: Ends;
+  readonly maxPositions: number;
   /** Undefined for one from scratch. */
   readonly config?: ModelConfig;
   /** Whether its directory is a PEFT adapter's. */
@@ -93,12 +95,12 @@ export async function readStudent(spec: RunSpecValid): Promise<StudentModel> {
   const { model, init } = spec.student;
   if (!init) {
     const { tokenizer, ...read } = await inspectModel(model);
-    const { vocabSize: rows, architecture } = read.config;
-    return { ...named, ...read, rows, words: tokenizer, layout: textLayoutOf(read.config), architecture };
+    const { vocabSize: rows, architecture, maxPositions } = read.config;
+    return { ...named, ...read, rows, words: tokenizer, layout: textLayoutOf(read.config), architecture, maxPositions };
   }
   const { tokenizer, ends, shared } = await readDonor(tokenizerOf(spec));
   const from = { words: tokenizer, layout: textLayoutOf(init), architecture: init.architecture, ends, warnings: [] };
-  return { ...named, ...from, rows: Number(shared.vocab_size), adapted: false };
+  return { ...named, ...from, rows: Number(shared.vocab_size), maxPositions: freshPositions(init), adapted: false };
 }
 
 /** The directory whose tokenizer a student from scratch takes; empty if the spec names none. */
