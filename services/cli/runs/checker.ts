@@ -5,7 +5,7 @@ import { whenServing } from "../../shared/base/ready.js";
 import { toFlags } from "../../shared/base/settings.js";
 import type { SpecFile } from "../../shared/flow/runs/spec.js";
 import type { RunEstimate } from "../../shared/gen/retort/v1/estimate_pb.js";
-import { type ControllerClient, connectController, end, longestStartMs, spawnRole } from "../local.js";
+import { type ControllerClient, connectController, end, longestStartMs, privateEnvironment, spawnRole } from "../local.js";
 import { supervisor } from "../supervise.js";
 import { type ControllerOptions, localController, namedController, withController } from "./controller.js";
 
@@ -60,16 +60,7 @@ async function withProcess<T>(work: (checker: Checker) => Promise<T>): Promise<T
   console.error("checking here: no controller is running");
   const token = randomUUID();
   const flags = toFlags({ checkOnly: true, host: "127.0.0.1", port: 0, healthPort: 0, metricsPort: 0, logFormat: "json" });
-  // How a controller of this user's is to serve doesn't concern this one; which paths specs may name does.
-  const env = {
-    RETORT_TOKEN: token,
-    RETORT_RUN_TOKEN: "",
-    RETORT_READ_TOKEN: "",
-    RETORT_TLS_CERT: "",
-    RETORT_TLS_KEY: "",
-    RETORT_TLS_CA: "",
-  };
-  const child = spawnRole("controller", flags, devNull, { env });
+  const child = spawnRole("controller", flags, devNull, { env: privateEnvironment(token) });
   const forget = supervisor.add({ stop: () => end(child, graceMs), kill: () => child.kill("SIGKILL") });
   try {
     const { grpcPort } = await whenServing(child, { timeoutMs: longestStartMs }).catch((error: unknown) => {
