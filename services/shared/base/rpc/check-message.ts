@@ -24,7 +24,7 @@ export function brokenRules<D extends DescMessage>(descriptor: D, message: Messa
     fieldPath: pathText(field),
     ...(ruleId === "string.in"
       ? ofClosedSet(descriptor, message, field)
-      : { description: numberAt(descriptor, message, field) + (said || ruleId) }),
+      : { description: numberAt(descriptor, message, field) + asInterval(said || ruleId) }),
   }));
 }
 
@@ -33,6 +33,14 @@ function numberAt<D extends DescMessage>(descriptor: D, message: MessageShape<D>
   const value = valueAt(reflect(descriptor as DescMessage, message), path);
   return typeof value === "number" || typeof value === "bigint" ? `is ${value}; ` : "";
 }
+
+/** What protovalidate says of two bounds, as an interval. */
+const asInterval = (said: string): string =>
+  said.replace(
+    /^must be greater than( or equal to)? (\S+) and less than( or equal to)? (\S+)$/,
+    (_, closedLow: string | undefined, low: string, closedHigh: string | undefined, high: string) =>
+      `must lie in ${closedLow ? "[" : "("}${low}, ${high}${closedHigh ? "]" : ")"}`,
+  );
 
 /** What is said of a text that its field cannot have. It is quoted only if it is nearly one that the field can have. */
 function ofClosedSet<D extends DescMessage>(
