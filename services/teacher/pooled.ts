@@ -4,7 +4,7 @@ import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import type { Implementation } from "../shared/base/rpc/handlers.js";
-import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
+import { isDenied, Streams, streamsOptions } from "../shared/base/streams/connection.js";
 import { announceModel } from "../shared/flow/runs/events.js";
 import { joinRun, type Membership, registration } from "../shared/flow/runs/membership.js";
 import { type PoolMember, TeacherPools } from "../shared/flow/runs/teacher-pools.js";
@@ -47,10 +47,16 @@ export function pooledTeacher(context: RoleContext<TeacherSettings>, pool: strin
     start: async () => {
       const name = `pool/${pool}/${settings.index ?? process.pid}`;
       streams = await Streams.connect(streamsOptions(settings, name, "teacher"));
+      void streams.denied.then(finished.reject);
       const pools = await TeacherPools.open(streams);
       const first = await firstMember(pools, pool, stopping.signal);
       const opened = await openFor(first, context, parts);
-      places = new Places((member, signal) => serve(member, opened, context, parts, signal), log);
+      // What this process may not do for one run it may do for none.
+      const failed = (error: unknown) => {
+        if (isDenied(error)) finished.reject(error);
+        throw error;
+      };
+      places = new Places((member, signal) => serve(member, opened, context, parts, signal).catch(failed), log);
       serving = follow(pools, pool, places, stopping.signal);
       serving.catch(finished.reject);
     },

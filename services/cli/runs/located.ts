@@ -1,12 +1,11 @@
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
-import { isHubReference, parseHubReference } from "../../shared/base/remote/hub-reference.js";
-import { isS3Address } from "../../shared/base/remote/s3-address.js";
 import type { OnProgress } from "../../shared/base/remote/snapshot-cache.js";
+import { fetchReference, isFetchable } from "../../shared/flow/runs/fetch-reference.js";
+import { weightFiles } from "../../shared/flow/runs/input-files.js";
 import { isRunReference } from "../../shared/flow/runs/run-reference.js";
 import { showTransfer } from "../terminal/bar.js";
 import type { ControllerOptions } from "./controller.js";
-import { dataFiles, modelFiles, weightFiles } from "./file-names.js";
 
 /** How something that is elsewhere is brought here. */
 export interface Bringing {
@@ -20,9 +19,8 @@ type Bring = (named: string, bringing: Bringing, onProgress: OnProgress) => Prom
 
 /** Who brings what is named how. */
 const ways: readonly (readonly [isMeant: (named: string) => boolean, bring: Bring])[] = [
-  [isHubReference, fromHub],
+  [isFetchable, fetched],
   [isRunReference, fromRun],
-  [isS3Address, fromS3],
 ];
 
 const wayOf = (named: string) => ways.find(([isMeant]) => isMeant(named))?.[1];
@@ -43,21 +41,8 @@ export async function located(named: string, bringing: Bringing = {}): Promise<s
   }
 }
 
-async function fromHub(named: string, { withoutWeights }: Bringing, onProgress: OnProgress): Promise<string> {
-  const { type, path: asked } = parseHubReference(named);
-  const wanted = (path: string) => {
-    const own = asked ? path.slice(asked.length + 1) : path;
-    if (withoutWeights && weightFiles.test(own)) return false;
-    return path === asked || (type === "model" ? modelFiles : dataFiles).test(own);
-  };
-  const { fetchSnapshot } = await import("../../shared/base/remote/hub-snapshot.js");
-  return fetchSnapshot(named, { wanted, onProgress });
-}
-
-async function fromS3(named: string, { withoutWeights }: Bringing, onProgress: OnProgress): Promise<string> {
-  const wanted = (own: string) => !(withoutWeights && weightFiles.test(own)) && (own === "" || modelFiles.test(own) || dataFiles.test(own));
-  const { fetchObjects } = await import("../../shared/base/remote/s3-snapshot.js");
-  return fetchObjects(named, { wanted, onProgress });
+async function fetched(named: string, { withoutWeights }: Bringing, onProgress: OnProgress): Promise<string> {
+  return (await fetchReference(named, { withoutWeights, onProgress })).path;
 }
 
 async function fromRun(named: string, { withoutWeights, controller = {} }: Bringing, onProgress: OnProgress): Promise<string> {
@@ -87,7 +72,7 @@ export async function locateArguments(command: Command): Promise<void> {
     if (typeof value !== "string") return value;
     const [, flag = "", named = value] = /^(--[\w-]+=)([a-z0-9]+:\/\/.*)$/s.exec(value) ?? [];
     if (!wayOf(named)) return value;
-    const place = await located(named, { controller: options as ControllerOptions });
+    const place = await located(named, { controller: options as ControllerOptions, withoutWeights: options.withoutWeights === true });
     known.set(place, named);
     return `${flag}${place}`;
   };

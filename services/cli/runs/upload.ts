@@ -8,12 +8,12 @@ import { hashFile } from "../../shared/base/hash-file.js";
 import { withRegular } from "../../shared/base/regular-files.js";
 import type { OnProgress } from "../../shared/base/remote/snapshot-cache.js";
 import { baseModelOf } from "../../shared/flow/runs/base-model.js";
+import { dataFiles, modelFiles, weightFiles } from "../../shared/flow/runs/input-files.js";
 import { isAddress, namedInputs } from "../../shared/flow/runs/named-inputs.js";
 import type { MissingBytes } from "../../shared/gen/retort/v1/controller_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { ControllerClient } from "../local.js";
 import { showTransfer } from "../terminal/bar.js";
-import { dataFiles, modelFiles, weightFiles } from "./file-names.js";
 
 /** A file of this machine that is to be uploaded. */
 interface LocalFile {
