@@ -26,8 +26,8 @@ export class TestNats {
   }
 
   /** A connection that `stop` closes. */
-  async connect(name = "test"): Promise<Streams> {
-    const streams = await Streams.connect({ url: this.url, name });
+  async connect(name = "test", replicas?: number): Promise<Streams> {
+    const streams = await Streams.connect({ url: this.url, name, ...(replicas ? { replicas } : {}) });
     this.#open.push(streams);
     return streams;
   }
