@@ -45,6 +45,8 @@ export interface LocalOptions {
   readonly kind?: DirectoryKind;
   /** Takes a directory that holds files of others, too. */
   readonly force?: boolean;
+  /** File with those who share the controller. */
+  readonly tenants?: string | undefined;
 }
 
 /** NATS and a controller on this machine. */
@@ -104,7 +106,17 @@ export async function startLocal({
     }
     const url = process.env.RETORT_NATS_URL || found(nats, "nats-server").current.server.url;
     const begin = (last?: ControllerPart) =>
-      startController({ dataDir, url, port: last?.port ?? port, httpPort: last?.httpPort ?? httpPort, nats: nats?.current.server }, !last);
+      startController(
+        {
+          dataDir,
+          url,
+          port: last?.port ?? port,
+          httpPort: last?.httpPort ?? httpPort,
+          nats: nats?.current.server,
+          tenants: options.tenants,
+        },
+        !last,
+      );
     const controller = await KeptRunning.start({ name: "the controller", begin, say: progress, ready: spaceFor("the controller") });
     parts.push(controller);
     const address = `127.0.0.1:${controller.current.port}`;
@@ -132,12 +144,26 @@ interface ControllerOptions {
   readonly port: number;
   readonly httpPort: number;
   readonly nats: NatsServer | undefined;
+  readonly tenants: string | undefined;
 }
 
 /** Starts a controller and waits until it serves. */
-async function startController({ dataDir, url, port, httpPort, nats }: ControllerOptions, first: boolean): Promise<ControllerPart> {
+async function startController(
+  { dataDir, url, port, httpPort, nats, tenants }: ControllerOptions,
+  first: boolean,
+): Promise<ControllerPart> {
   const log = join(dataDir, "controller.log");
-  const argv = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort), "--log-format", "json"];
+  const argv = [
+    "--data-dir",
+    dataDir,
+    "--port",
+    String(port),
+    "--http-port",
+    String(httpPort),
+    "--log-format",
+    "json",
+    ...(tenants ? ["--tenants", tenants] : []),
+  ];
   const env = { RETORT_NATS_URL: url, ...(nats?.logins ? { RETORT_NATS_LOGINS: nats.logins } : {}) };
   // When this process is killed, NATS goes on until the controller has stopped, too: its runs still write to it.
   const child = spawnRole("controller", argv, log, { append: !first, lifeline: nats?.process.stdin ?? undefined, env });

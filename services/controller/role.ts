@@ -9,7 +9,7 @@ import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
 import { keepAside } from "../shared/flow/runs/aside.js";
 import { type RootSettings, specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunStore } from "../shared/flow/runs/run-store.js";
-import { ensureStreams } from "../shared/flow/streams.js";
+import { ensureStorage } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
 import { checkingController } from "./checking-role.js";
 import type { ControllerSettings } from "./config.js";
@@ -24,6 +24,7 @@ import { Retention } from "./runs/retention.js";
 import { RunStorage } from "./runs/storage.js";
 import { Supervisor } from "./runs/supervisor.js";
 import { controllerService } from "./service.js";
+import { Tenants } from "./tenants.js";
 import { UploadStore } from "./uploads/upload-store.js";
 
 /** The controller: always on, small, without a model. */
@@ -33,6 +34,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
   if (settings.checkOnly) return checkingController(roots);
   const dataDir = resolve(settings.dataDir);
   const now = () => new Date();
+  const tenants = Tenants.read(settings.tenants);
   let streams: Streams | undefined;
   let parts: { readonly context: ControllerContext; readonly retention: Retention } | undefined;
   const lead = new Lead({ streams: () => found(streams, "the connection to NATS"), log });
@@ -48,17 +50,17 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       mark = await openMark(settings);
       await mark?.(false);
       streams = await Streams.connect(streamsOptions(settings, "controller"));
-      await ensureStreams(streams);
+      await ensureStorage(streams);
       const report = keepAside(streams, log);
       const runs = await RunStore.open(streams, report);
       const launcher = await openLauncher({ ...settings, dataDir }, log);
       const store = await openWeightStore({ ...settings, dataDir }, streams);
       const storage = new RunStorage({ dataDir, streams, runs, store });
       const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
-      const kept = { store, storage, uploads: uploadsIn(settings), histories: new Histories(streams, report) };
-      const place = { ...roots, profiles: launcher.profiles };
+      const kept = { store, storage, uploads: uploadsIn(settings), histories: new Histories(streams, report), tenants };
       const logs = settings.launcher === "local" ? logsUnder(dataDir) : logsOfPods(settings.namespace ?? "NAMESPACE");
       const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
+      const place = { ...roots, profiles: launcher.profiles };
       parts = { context: { streams, runs, ...kept, supervisor, place, logs, stopDeadlineMs, report, now }, retention };
     },
     stop: async () => streams?.close(),
@@ -82,12 +84,13 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       await parts?.context.supervisor.close();
     },
   };
-  const page = { port: settings.httpPort, directory: fileURLToPath(new URL("../console", import.meta.url)) };
   const implementations = [controllerService(() => leading().context)];
   // Beside others it is there, and ready, while it waits; one by itself isn't before it leads.
   const [before, after] = settings.leaderLabel === undefined ? [[connect, lead], [adopt]] : [[connect], [lead, adopt]];
-  return { before, implementations, page, after, finished: lead.lost };
+  return { before, implementations, grants: tenants.grants, page: pageAt(settings), after, finished: lead.lost };
 }
+
+const pageAt = ({ httpPort: port }: ControllerSettings) => ({ port, directory: fileURLToPath(new URL("../console", import.meta.url)) });
 
 const uploadsIn = ({ dataDir, maxUploadBytes }: ControllerSettings): UploadStore =>
   new UploadStore(join(resolve(dataDir), "uploads"), maxUploadBytes);

@@ -57,7 +57,7 @@ export class HttpEdge implements Service {
     );
     const bounds = { readMaxBytes: maxMessageBytes, writeMaxBytes: maxMessageBytes };
     const router = createConnectRouter({ grpc: false, acceptCompression: [compressionGzip, compressionBrotli], ...bounds });
-    connectRoutes(implementations, log)(router);
+    connectRoutes(implementations, log, access?.grants)(router);
     this.#methods = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
     const answer = (request: Request, response: Response) => void this.#answer(request, response);
     this.#server = tls
