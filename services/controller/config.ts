@@ -45,6 +45,14 @@ export const controllerSettings = processSettings.extend({
     .string()
     .optional()
     .describe("YAML file with those who share this controller, each with a token, a scope and a quota (services/controller/tenants.ts)"),
+  maxFetchBytes: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(20e9)
+    .describe(
+      "bytes that are fetched of what one reference (hf://, s3://) names, to check a spec: data, tokenizers, and of weights the heads",
+    ),
   launcher: z
     .enum(["kubernetes", "local"])
     .default("local")

@@ -29,6 +29,7 @@ export async function scoreRun(
   const scoring = {
     ...{ streams, teacher, digest, headDigest, maxStaleness, maxAttempts, cache },
     score: model.score,
+    tokens: model.completionTokens,
     time: new SharedTime(),
     done: (tokens: number, ...rest: [number, number, string]) => {
       process.tokens(tokens);

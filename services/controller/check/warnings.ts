@@ -1,7 +1,7 @@
-import { memoryLimit } from "../../shared/base/memory-limit.js";
 import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { CheckedRun, SpecWarning } from "./checked-run.js";
+import { machineMemory } from "./machine-memory.js";
 import { memoryWarnings } from "./memory-warnings.js";
 import type { NamedModel } from "./named-model.js";
 import { settingsWarnings } from "./settings-warnings.js";
@@ -23,9 +23,6 @@ export function warningsOf(checked: CheckedRun, memory = machineMemory()): SpecW
     ...memoryWarnings(checked, memory),
   ];
 }
-
-/** In a cluster each role's pod has a node of its own choice. */
-const machineMemory = (): number | undefined => (process.env.KUBERNETES_SERVICE_HOST === undefined ? memoryLimit() : undefined);
 
 function checkpointWarnings({ checkpoints, evaluation }: RunSpecValid): SpecWarning[] {
   if (checkpoints?.everySteps || checkpoints?.everySeconds !== 0 || evaluation?.everySteps) return [];
@@ -62,6 +59,8 @@ function modelWarnings({ spec, student, teachers }: CheckedRun): SpecWarning[] {
 
 /** In what a teacher was trained otherwise than the student will be. */
 function habits(student: NamedModel, teacher: NamedModel): string[] {
+  // One with its own tokenizer has its own end token and template.
+  if (teacher.ownTokenizer) return [];
   const [own, other] = [student.ends.declared, teacher.ends.declared];
   const strange = own.filter((id) => !other.includes(id));
   return [

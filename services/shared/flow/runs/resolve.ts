@@ -98,6 +98,8 @@ export interface ResolvedRun {
   readonly teachers: readonly string[];
   /** How much each teacher counts, by name. */
   readonly teacherWeights: ReadonlyMap<string, number>;
+  /** Those of them that read text in their own tokens. */
+  readonly ownTokenizers: readonly string[];
   readonly replicas: Readonly<Record<RoleName, number>>;
   /** undefined if nothing is evaluated. */
   readonly evaluation: EvaluationSettings | undefined;
@@ -167,6 +169,7 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     stepTimeoutMs: rollouts?.stepTimeoutMs || 600_000,
     teachers: spec.teachers.map(({ name }) => teacherName(name)),
     teacherWeights: new Map(spec.teachers.map(({ name, weight }) => [teacherName(name), weight ?? 1])),
+    ownTokenizers: spec.teachers.filter(({ tokenizer }) => tokenizer === "own").map(({ name }) => teacherName(name)),
     replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
     evaluation,
     tracking: resolveTracking(spec.tracking, last),
