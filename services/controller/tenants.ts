@@ -1,8 +1,8 @@
-import { parse } from "yaml";
 import { z } from "zod";
 import { RetortError } from "../shared/base/errors.js";
 import { readRegularSync } from "../shared/base/regular-files.js";
 import type { Grant } from "../shared/base/rpc/access.js";
+import { parseYaml } from "../shared/base/yaml.js";
 import { Scope } from "../shared/gen/retort/v1/access_pb.js";
 
 /** How much of a controller a tenant may use at a time; what isn't said is unbounded. */
@@ -43,7 +43,7 @@ export class Tenants {
   static read(path: string | undefined): Tenants {
     if (path === undefined) return new Tenants();
     try {
-      return new Tenants((parse(readRegularSync(path, mostBytes).toString()) as z.input<typeof file> | null) ?? {});
+      return new Tenants((parseYaml(readRegularSync(path, mostBytes).toString(), path) as z.input<typeof file> | null) ?? {});
     } catch (error) {
       // What is wrong is told without what stands there: it has secrets.
       const reasons =

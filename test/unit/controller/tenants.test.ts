@@ -36,7 +36,7 @@ describe("Tenants", () => {
     ["an unknown scope", `vision: { token: ${token}, scope: all }`, /vision\.scope/],
     ["an unknown quota", `vision: { token: ${token}, quota: { gpus: 2 } }`, /vision\.quota/],
     ["a list", `- ${token}`, /isn't a file of tenants/],
-    ["no YAML", "{", /isn't a file of tenants/],
+    ["no YAML", `vision: { token: ${token}`, /isn't a file of tenants/],
   ])("refuse %s, and don't show what stands there", async (_, text, expected) => {
     const refused = await read(text).then(
       () => "",
