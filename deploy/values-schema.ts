@@ -37,9 +37,9 @@ const decided = new Set([
     "weightStore",
     "weightUrl",
   ],
-  ...["nats", "natsCredentials", "natsLogins", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
+  ...["nats", "natsCredentials", "natsLogins", "natsReplicas", "natsTlsCa", "natsTlsCert", "natsTlsKey"],
   ...["environmentToken", "rewardToken", "tlsCa", "tlsCert", "tlsKey", "token", "runToken", "readToken", "roots", "outputRoots"],
-  ...["launcher", "leaderLabel", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
+  ...["launcher", "tenants", "leaderLabel", "namespace", "natsAccount", "natsMonitor", "owner", "podTemplate"],
   ...["scalePollingSeconds", "scaleCooldownSeconds", "scaleTasksPerPod"],
   ...["checkOnly", "describeOnly", "index", "model", "pool", "run", "teacher"],
 ]);
@@ -236,6 +236,7 @@ const values = z
           .regex(/^((nats|tls):\/\/[^,]+(,(nats|tls):\/\/[^,]+)*)?$/)
           .describe("NATS servers of your own, separated by commas"),
         monitor: z.string().describe("host:port of NATS monitoring, for KEDA"),
+        replicas: z.int().min(0).max(5).describe("servers of your NATS cluster that keep each stream and bucket; 0: as they are"),
         account: z.string().describe(described(controllerSettings.shape.natsAccount)),
         logins: z.strictObject({ existingSecret: z.string().describe("Secret with a password under each role's name") }).partial(),
         credentials: z.strictObject({ existingSecret: z.string(), key: z.string() }).partial(),
@@ -265,6 +266,12 @@ const values = z
         key: z.string().describe("of the one that permits everything"),
         runKey: z.string().describe("of the one for runs and the use of models; empty: none"),
         readKey: z.string().describe("of the one for looking; empty: none"),
+      })
+      .partial(),
+    tenants: z
+      .strictObject({
+        existingSecret: z.string().describe("Secret with those who share the installation: each one's token, scope and quota"),
+        key: z.string().describe("of the YAML file in it"),
       })
       .partial(),
     roots: z.array(z.string().regex(/^\/[^,]*$/)).describe("further directories that specs may name"),

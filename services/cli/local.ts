@@ -47,6 +47,8 @@ export interface LocalOptions {
   readonly force?: boolean;
   /** What only who knows it may call the controller with, whatever the environment says of tokens and TLS. Default: as the environment says. */
   readonly token?: string;
+  /** File with those who share the controller. */
+  readonly tenants?: string | undefined;
 }
 
 /** The environment of a controller that serves this command alone, which knows its token; how this user's others are to serve isn't its. */
@@ -118,7 +120,10 @@ export async function startLocal({
     const url = process.env.RETORT_NATS_URL || found(nats, "nats-server").current.server.url;
     const own = { dataDir, url, token };
     const begin = (last?: ControllerPart) =>
-      startController({ ...own, port: last?.port ?? port, httpPort: last?.httpPort ?? httpPort, nats: nats?.current.server }, !last);
+      startController(
+        { ...own, port: last?.port ?? port, httpPort: last?.httpPort ?? httpPort, nats: nats?.current.server, tenants: options.tenants },
+        !last,
+      );
     const controller = await KeptRunning.start({ name: "the controller", begin, say: progress, ready: spaceFor("the controller") });
     parts.push(controller);
     const address = `127.0.0.1:${controller.current.port}`;
@@ -147,12 +152,15 @@ interface ControllerOptions {
   readonly httpPort: number;
   readonly nats: NatsServer | undefined;
   readonly token: string | undefined;
+  readonly tenants: string | undefined;
 }
 
 /** Starts a controller and waits until it serves. */
-async function startController({ dataDir, url, port, httpPort, nats, token }: ControllerOptions, first: boolean): Promise<ControllerPart> {
+async function startController(options: ControllerOptions, first: boolean): Promise<ControllerPart> {
+  const { dataDir, url, port, httpPort, nats, token, tenants } = options;
   const log = join(dataDir, "controller.log");
-  const argv = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort), "--log-format", "json"];
+  const shared = tenants ? ["--tenants", tenants] : [];
+  const argv = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort), "--log-format", "json", ...shared];
   const logins = nats?.logins ? { RETORT_NATS_LOGINS: nats.logins } : {};
   const env = { RETORT_NATS_URL: url, ...logins, ...(token === undefined ? {} : privateEnvironment(token)) };
   // When this process is killed, NATS goes on until the controller has stopped, too: its runs still write to it.

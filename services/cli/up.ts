@@ -13,6 +13,7 @@ interface UpOptions {
   readonly natsPort: number;
   readonly dataDir: string;
   readonly force?: boolean;
+  readonly tenants?: string;
 }
 
 /** Adds `retort up`. */
@@ -30,6 +31,7 @@ export function addUp(program: Command): void {
     )
     .option("--nats-port <port>", "port of nats-server; 0 takes a free one", wholeNumber(0, 65535), 0)
     .option("--data-dir <dir>", "directory for streams, runs and weights", ".retort")
+    .option("--tenants <file>", "YAML file with those who share the controller: each one's token, scope and quota; RETORT_TOKEN is yours")
     .option("--force", "use a data directory that holds other files; they stay")
     .action((options: UpOptions) => up(program, options));
 }
@@ -44,12 +46,13 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 
-async function up(program: Command, { dataDir, httpPort, ...options }: UpOptions): Promise<void> {
+async function up(program: Command, { dataDir, httpPort, tenants, ...options }: UpOptions): Promise<void> {
   const page = httpPort ?? (options.port !== 0 && (await isFree(usualPage)) ? usualPage : 0);
   const service = await startLocal({
     ...options,
     httpPort: page,
     dataDir: resolve(dataDir),
+    tenants: tenants && resolve(tenants),
     progress: (sentence) => console.error(sentence),
   });
   const forget = await noteController({ address: service.address, page: service.page, dataDir: resolve(dataDir), pid: process.pid }).catch(

@@ -41,6 +41,10 @@ export const controllerSettings = processSettings.extend({
     .min(0)
     .default(1e12)
     .describe("bytes that everything uploaded by `retort upload` may take in dataDir; 0 refuses uploads"),
+  tenants: z
+    .string()
+    .optional()
+    .describe("YAML file with those who share this controller, each with a token, a scope and a quota (services/controller/tenants.ts)"),
   maxFetchBytes: z.coerce
     .number()
     .int()

@@ -11,7 +11,7 @@ import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
 import { keepAside } from "../shared/flow/runs/aside.js";
 import { type RootSettings, specRootsOf } from "../shared/flow/runs/paths.js";
 import { RunStore } from "../shared/flow/runs/run-store.js";
-import { ensureStreams } from "../shared/flow/streams.js";
+import { ensureStorage } from "../shared/flow/streams.js";
 import { openWeightStore } from "../shared/flow/weights/open.js";
 import { checkingController } from "./checking-role.js";
 import type { ControllerSettings } from "./config.js";
@@ -26,6 +26,7 @@ import { Retention } from "./runs/retention.js";
 import { RunStorage } from "./runs/storage.js";
 import { Supervisor } from "./runs/supervisor.js";
 import { controllerService } from "./service.js";
+import { Tenants } from "./tenants.js";
 import { UploadStore } from "./uploads/upload-store.js";
 
 /** What a controller works with, once it is connected. */
@@ -40,6 +41,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
   if (settings.checkOnly) return checkingController(roots);
   const dataDir = resolve(settings.dataDir);
   const denied = deferred<never>();
+  const tenants = Tenants.read(settings.tenants);
   let streams: Streams | undefined;
   let parts: Parts | undefined;
   const lead = new Lead({ streams: () => found(streams, "the connection to NATS"), log });
@@ -56,7 +58,7 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       await mark?.(false);
       streams = await Streams.connect(streamsOptions(settings, "controller"));
       void streams.denied.then(denied.reject);
-      parts = await openParts({ ...settings, dataDir }, streams, roots, log);
+      parts = await openParts({ ...settings, dataDir }, streams, { ...roots, tenants }, log);
     },
     stop: async () => streams?.close(),
   };
@@ -79,31 +81,38 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       await parts?.context.supervisor.close();
     },
   };
-  const page = { port: settings.httpPort, directory: fileURLToPath(new URL("../console", import.meta.url)) };
   // Beside others it is there, and ready, while it waits; one by itself isn't before it leads.
   const [before, after] = settings.leaderLabel === undefined ? [[connect, lead], [adopt]] : [[connect], [lead, adopt]];
   const finished = Promise.race([lead.lost, denied.promise]);
-  return { before, implementations: [controllerService(() => leading().context)], page, after, finished };
+  const implementations = [controllerService(() => leading().context)];
+  return { before, implementations, grants: tenants.grants, page: pageAt(settings), after, finished };
 }
 
 /** @param settings with `dataDir` as an absolute path */
-async function openParts(settings: ControllerSettings, streams: Streams, roots: RootSettings, log: Log): Promise<Parts> {
+async function openParts(
+  settings: ControllerSettings,
+  streams: Streams,
+  { tenants, ...roots }: RootSettings & Pick<ControllerContext, "tenants">,
+  log: Log,
+): Promise<Parts> {
   const { dataDir, stopDeadlineMs, keepRunsDays: keepDays } = settings;
   const now = () => new Date();
-  await ensureStreams(streams);
+  await ensureStorage(streams);
   const report = keepAside(streams, log);
   const runs = await RunStore.open(streams, report);
   const launcher = await openLauncher(settings, log);
   const store = await openWeightStore(settings, streams);
   const storage = new RunStorage({ dataDir, streams, runs, store });
   const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
-  const kept = { store, storage, uploads: uploadsIn(settings), histories: new Histories(streams, report) };
+  const kept = { store, storage, uploads: uploadsIn(settings), histories: new Histories(streams, report), tenants };
   const place = { ...roots, profiles: launcher.profiles };
   const mostFetchedBytes = launcher.fetches ? settings.maxFetchBytes : undefined;
   const logs = settings.launcher === "local" ? logsUnder(dataDir) : logsOfPods(settings.namespace ?? "NAMESPACE");
   const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
   return { context: { streams, runs, ...kept, supervisor, place, mostFetchedBytes, logs, stopDeadlineMs, report, now }, retention };
 }
+
+const pageAt = ({ httpPort: port }: ControllerSettings) => ({ port, directory: fileURLToPath(new URL("../console", import.meta.url)) });
 
 const uploadsIn = ({ dataDir, maxUploadBytes }: ControllerSettings): UploadStore =>
   new UploadStore(join(resolve(dataDir), "uploads"), maxUploadBytes);

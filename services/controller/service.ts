@@ -18,14 +18,14 @@ import { uploadHandlers } from "./upload-handlers.js";
 /** ControllerService: runs are started, watched and stopped here. The state is NATS's; this holds none. */
 export function controllerService(context: () => ControllerContext): Implementation {
   return implement(ControllerService, {
-    startRun: (request) => startRun(context(), request),
+    startRun: (request, { caller }) => startRun(context(), request, caller),
     validateRun: ({ spec }) => validateRun(spec, context().place, findReference(context())),
     getRun: async ({ runId }) => ({ run: await described(context(), await context().runs.get(runId)) }),
     listRuns: (request) => listRuns(context(), request),
     watchRun: ({ runId, fromSequence }, { signal }) => watchRun(context(), runId, Number(fromSequence), signal),
-    pauseRun: async ({ runId }) => ({ run: await pauseRun(context(), runId) }),
-    resumeRun: async ({ runId }) => ({ run: await resumeRun(context(), runId) }),
-    stopRun: async ({ runId, now }) => ({ run: await stopRun(context(), runId, now) }),
+    pauseRun: async ({ runId }, { caller }) => ({ run: await pauseRun(context(), runId, caller) }),
+    resumeRun: async ({ runId }, { caller }) => ({ run: await resumeRun(context(), runId, caller) }),
+    stopRun: async ({ runId, now }, { caller }) => ({ run: await stopRun(context(), runId, now, caller) }),
     deleteRun: async ({ runId }) => ({ freedBytes: BigInt(await deleteRun(context(), runId)) }),
     auditRun: async ({ runId }) => ({ audit: await auditRun(context().streams, await context().runs.get(runId)) }),
     readFigures: (request) => readFigures(context(), request),
@@ -41,7 +41,7 @@ export function controllerService(context: () => ControllerContext): Implementat
       await context().runs.get(runId);
       return { logs: await context().logs(runId, role, maxBytes || 65_536) };
     },
-    getWeights: (request) => sendWeights(context(), request),
+    getWeights: (request, { caller }) => sendWeights(context(), request, caller),
     ...uploadHandlers(context),
   });
 }

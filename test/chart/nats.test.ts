@@ -1,13 +1,14 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { parseAllDocuments, parse as parseYaml } from "yaml";
 import { findNatsServer } from "../../services/shared/base/nats-server.js";
 import { Streams } from "../../services/shared/base/streams/connection.js";
 import { ensureStreams } from "../../services/shared/flow/streams.js";
 import { eventually } from "../support/servers/nats.js";
 import { freePort } from "../support/tools/free-port.js";
-import { describeChart, environmentOf, find, type Manifest, podsOf, render } from "./support/render.js";
+import { describeChart, environmentOf, find, type Manifest, podsOf, render, runHelm } from "./support/render.js";
 
 /** A nats-server with the configuration that the chart gives to its pod, and how it is reached. */
 interface Served {
@@ -114,6 +115,32 @@ describeChart("the chart's NATS", () => {
     expect(users).toMatch(/user: student, password: \$RETORT_NATS_PASSWORD_STUDENT, permissions: \{/);
     expect(own).toContain(users.trim());
     expect((await render()).map(({ metadata }) => metadata.name)).not.toContain("retort-nats-users");
+  });
+
+  it("has values for three servers of the NATS project's chart, which let each role in with its rights", async () => {
+    const path = resolve("deploy/examples/nats/three-servers.yaml");
+    const { config, container, podTemplate } = parseYaml(await readFile(path, "utf8"));
+    const ours = await render({ example: "nats-cluster" });
+    const { data, metadata } = find(ours, "ConfigMap", "retort-nats-users");
+    expect(podTemplate.patch[0].value.configMap.name).toBe(metadata.name);
+    const [file] = Object.keys(data);
+    expect(join("/etc/nats-config", config.merge.$include)).toBe(`${container.patch[0].value.mountPath}/${file}`);
+    const wanted = [...(data[file!] as string).matchAll(/\$(RETORT_NATS_PASSWORD_\w+)/g)].map(([, name]) => name!);
+    expect(Object.keys(container.env).sort()).toEqual(wanted.sort());
+    const told = podsOf(ours).filter(([name]) => name !== "test");
+    expect(told.map(([name, pod]) => [name, environmentOf(pod).RETORT_NATS_REPLICAS])).toEqual(
+      told.map(([name]) => [name, String(config.cluster.replicas)]),
+    );
+    // The other project's chart is not at hand everywhere.
+    const chart = process.env.RETORT_TEST_NATS_CHART;
+    if (!chart) return console.warn("the NATS project's chart is not rendered: set RETORT_TEST_NATS_CHART to its directory");
+    const rendered = parseAllDocuments(await runHelm("template", "nats", chart, "--values", path));
+    const servers = (rendered as { toJS(): Manifest | null }[]).flatMap((one) => one.toJS() ?? []);
+    expect(find(servers, "StatefulSet", "nats").spec.replicas).toBe(3);
+    expect(find(servers, "ConfigMap", "nats-config").data["nats.conf"]).toMatch(/include "?\.\.\/retort\/users\.conf/);
+    const { containers, volumes } = find(servers, "StatefulSet", "nats").spec.template.spec;
+    expect(containers[0].volumeMounts).toContainEqual({ name: "retort-users", mountPath: "/etc/retort" });
+    expect(volumes).toContainEqual({ name: "retort-users", configMap: { name: "retort-nats-users" } });
   });
 
   it("gives the logins of a Secret to the pods where NATS is another's, and none without", async () => {

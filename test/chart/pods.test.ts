@@ -7,7 +7,7 @@ const everyPod = ["controller", "learner", "reward", "student", "teacher", "test
 describeChart("every pod", () => {
   it.each([undefined, ...examples])("is admitted under the restricted Pod Security Standard: %s", async (example) => {
     const pods = podsOf(await render({ example }));
-    const names = example === "external-nats-mtls" ? everyPod : [...everyPod, "nats"];
+    const names = ["external-nats-mtls", "nats-cluster"].includes(example ?? "") ? everyPod : [...everyPod, "nats"];
     expect(pods.map(([name]) => name).sort()).toEqual(names.sort());
     expect(pods.map(([name, pod]) => [name, restrictions(pod)])).toEqual(pods.map(([name]) => [name, []]));
   });

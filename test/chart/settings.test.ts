@@ -44,6 +44,16 @@ describeChart("the settings of a pod's process", () => {
     expect(read("learner")).toMatchObject({ device: "cpu", graceMs: 295_000 });
   });
 
+  it("name the file of tenants, which the controller alone has", async () => {
+    const set = ['tenants.existingSecret="those"', 'token.existingSecret="callers"'];
+    const read = await settingsOf({ set });
+    expect(read("controller").tenants).toBe("/etc/retort/tenants/tenants.yaml");
+    const mounting = podsOf(await render({ set })).filter(([, pod]) => JSON.stringify(pod).includes('"secretName":"those"'));
+    expect(mounting.map(([name]) => name)).toEqual(["controller"]);
+    const { volumeMounts } = mounting[0]![1].spec.containers[0];
+    expect(volumeMounts).toContainEqual({ name: "tenants", mountPath: "/etc/retort/tenants", readOnly: true });
+  });
+
   it("are those of the values, a role's over everybody's", async () => {
     const read = await settingsOf({
       set: [

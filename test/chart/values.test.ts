@@ -39,6 +39,7 @@ describeChart("the chart's values", () => {
       ['controller.service.type="NodePort"', ...token],
       /service\.type NodePort without TLS shows its callers' tokens/,
     ],
+    ["several copies on one server", ["nats.replicas=3"], /nats\.replicas is 3, and the release's own NATS is one server/],
     [
       "a store that is too small for the streams",
       ['nats.storage.size="100Mi"'],
@@ -69,6 +70,26 @@ describeChart("the chart's values", () => {
       "a queue of Kueue's for the learner, whose Job is suspended already",
       ['roles.learner.podLabels={"kueue.x-k8s.io/queue-name":"ml"}'],
       /roles\.learner\.podLabels names a queue of Kueue/,
+    ],
+    [
+      "a group of Kueue's, whose pods come and go",
+      ['roles.teacher.podAnnotations={"kueue.x-k8s.io/pod-group-total-count":"4"}'],
+      /roles\.teacher\.podAnnotations has kueue\.x-k8s\.io\/pod-group-total-count: a group of Kueue's has a fixed number/,
+    ],
+    [
+      "a group of Kueue's in a profile",
+      ['profiles.h100={"podLabels":{"kueue.x-k8s.io/pod-group-name":"run"}}'],
+      /profiles\.h100, as roles\.learner,\.podLabels has kueue\.x-k8s\.io\/pod-group-name/,
+    ],
+    [
+      "a queue of Kueue's for everything",
+      ['commonLabels={"kueue.x-k8s.io/queue-name":"ml"}'],
+      /commonLabels has kueue\.x-k8s\.io\/queue-name, and every object would be Kueue's/,
+    ],
+    [
+      "tenants without a token that permits everything",
+      ['tenants.existingSecret="tenants"'],
+      /tenants\.existingSecret .* name a Secret with it \(token\.existingSecret\)/,
     ],
     [
       "a mount of no volume",

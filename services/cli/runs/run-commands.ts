@@ -33,6 +33,7 @@ const runColumns: readonly Column[] = [
   { name: "size", rank: 2, align: "right", whole: true },
   { name: "trained student", cut: "start" },
 ];
+const ownerColumn: Column = { name: "owner", rank: 1 };
 /** What `--state` takes. */
 const stateNames = RunStateSchema.values.flatMap(({ number, localName }) => (number === 0 ? [] : [localName.toLowerCase()]));
 const uploadHelp = "send the models and data that the spec names on this machine to the controller";
@@ -81,6 +82,7 @@ export function addRunCommands(program: Command): void {
   ])
     .addOption(new Option("--state <state...>", "runs in any of these states").choices(stateNames))
     .option("--name <name>", "runs whose spec has this name")
+    .option("--owner <tenant>", "runs that this tenant's token has started")
     .option("--limit <runs>", "the newest so many", wholeNumber(1, 1000))
     .action((options: ListOptions) => withController(options, (controller, { dataDir }) => list(program, controller, options, dataDir)));
   command("rm <run...>", "delete runs that are over: checkpoints, stored weights, logs, events; the trained student stays", [
@@ -92,18 +94,27 @@ export function addRunCommands(program: Command): void {
   addSteering(program, command);
 }
 
-type ListOptions = ControllerOptions & { readonly state?: string[]; readonly name?: string; readonly limit?: number };
+type ListOptions = ControllerOptions & {
+  readonly state?: string[];
+  readonly name?: string;
+  readonly owner?: string;
+  readonly limit?: number;
+};
 
 async function list(
   program: Command,
   controller: ControllerClient,
-  { state = [], name = "", limit = 0 }: ListOptions,
+  { state = [], name = "", owner = "", limit = 0 }: ListOptions,
   dataDir: string | undefined,
 ): Promise<void> {
   const states = state.map((one) => RunState[one.toUpperCase() as keyof typeof RunState]);
-  const { runs } = await controller.listRuns({ states, name, pageSize: limit });
-  const none = state.length || name ? "no such runs" : "no runs yet; start one: retort run SPEC.yaml";
-  print(program, runs.map(runJson), runs.length ? textTable(runColumns, runs.map(runRow), process.stdout) : none);
+  const { runs } = await controller.listRuns({ states, name, owner, pageSize: limit });
+  const none = state.length || name || owner ? "no such runs" : "no runs yet; start one: retort run SPEC.yaml";
+  // Where nobody has a name, there is nothing to tell apart.
+  const owned = runs.some(({ owner: one }) => one !== "");
+  const columns = owned ? [...runColumns.slice(0, 1), ownerColumn, ...runColumns.slice(1)] : runColumns;
+  const rows = runs.map((run) => (owned ? [...runRow(run).slice(0, 1), run.owner, ...runRow(run).slice(1)] : runRow(run)));
+  print(program, runs.map(runJson), runs.length ? textTable(columns, rows, process.stdout) : none);
   // Of another machine's disk nothing is known here.
   const free = dataDir === undefined ? undefined : await freeBytes(dataDir);
   if (runs.length && free !== undefined) console.error(`${bytesInWords(free)} free on the disk of ${dataDir}`);

@@ -122,6 +122,7 @@ function Head({ run, figures, watched, control, again }: HeadProps) {
     ["tokens", number(loss?.tokens.at(-1))],
     ["objective", objectiveOf(run.spec)],
     ["seed", String(run.spec?.seed ?? 0)],
+    ["owner", run.owner || "–"],
     ["started", run.created ? utc(timestampMs(run.created)) : "–"],
   ];
   return (

@@ -120,6 +120,7 @@ const RunsTable = ({ source, runs, chosen, choose }: TableProps) => (
             <span class="hidden">Compare</span>
           </th>
           <th scope="col">Run</th>
+          {isOwned(runs) && <th scope="col">Owner</th>}
           <th scope="col">State</th>
           <th scope="col" class="num">
             Step
@@ -136,7 +137,7 @@ const RunsTable = ({ source, runs, chosen, choose }: TableProps) => (
       </thead>
       <tbody>
         {runs.map((run) => (
-          <RunRow key={run.runId} source={source} run={run} chosen={chosen.includes(run.runId)} choose={choose} />
+          <RunRow key={run.runId} source={source} run={run} owned={isOwned(runs)} chosen={chosen.includes(run.runId)} choose={choose} />
         ))}
       </tbody>
     </table>
@@ -146,9 +147,14 @@ const RunsTable = ({ source, runs, chosen, choose }: TableProps) => (
 interface RowProps extends Omit<TableProps, "runs" | "chosen"> {
   readonly run: Run;
   readonly chosen: boolean;
+  /** Whether any of the runs has an owner. */
+  readonly owned: boolean;
 }
 
-function RunRow({ source, run, chosen, choose }: RowProps) {
+/** Where nobody has a name, there is nothing to tell apart. */
+const isOwned = (runs: readonly Run[]): boolean => runs.some(({ owner }) => owner !== "");
+
+function RunRow({ source, run, owned, chosen, choose }: RowProps) {
   const row = useRef<HTMLTableRowElement>(null);
   const loss = useLoss(source, run, row);
   return (
@@ -159,6 +165,7 @@ function RunRow({ source, run, chosen, choose }: RowProps) {
       <th scope="row">
         <a href={link("run", run.runId)}>{run.runId}</a>
       </th>
+      {owned && <td>{run.owner || "–"}</td>}
       <td>
         <StateBadge state={run.state} />
       </td>

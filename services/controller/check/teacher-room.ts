@@ -66,12 +66,14 @@ const lengthsOf = ({ items }: LookedAt, reads: (teacher: string) => boolean): Wo
 /** A teacher reads a prompt with its completion, whose last token it needn't read. */
 function scoringFindings(work: Work, sampled: NewTokens | undefined): RoomFindings {
   const { model, lengths, rows, teacher } = work;
-  const most = sampled?.maxNewTokens ?? 0;
+  // How many tokens a completion is to a teacher with its own is seen when there is one.
+  const counts = teacher.tokenizer !== "own";
+  const most = counts ? (sampled?.maxNewTokens ?? 0) : 1;
   if (rows.whole && lengths.length && lengths.every(({ prompt }) => prompt > model.maxPositions)) {
     const description = `${has(work)}: ${prompts(work)} with any completion are longer in all ${lengths.length} rows that it scores; ${shorten(work)}`;
     return { problems: [{ fieldPath: fieldOf(work), description }], warnings: [] };
   }
-  const long = lengths.filter(({ prompt, completion }) => prompt + Math.max(most, completion) > model.maxPositions);
+  const long = lengths.filter(({ prompt, completion }) => prompt + Math.max(most, counts ? completion : 0) > model.maxPositions);
   if (long.length === 0) return nothing;
   const message = `${has(work)}: ${prompts(work)} leaves no room for ${most} completion tokens in ${long.length} of the first ${rows.items.length} rows, and completions that are too long go unscored; shorten the prompt${sampled ? `, or lower ${sampled.field}` : ""}`;
   return { problems: [], warnings: [{ field: teacher.field, message }] };

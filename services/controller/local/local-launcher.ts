@@ -36,6 +36,7 @@ const passedOn = [
   "logLevel",
   "natsCredentials",
   "natsLogins",
+  "natsReplicas",
   "natsTlsCa",
   "natsTlsCert",
   "natsTlsKey",

@@ -3,6 +3,7 @@ import type { Report } from "../../shared/flow/runs/aside.js";
 import type { RunStore } from "../../shared/flow/runs/run-store.js";
 import type { WeightStore } from "../../shared/flow/weights/store.js";
 import type { RunPlace } from "../check/run-place.js";
+import type { Tenants } from "../tenants.js";
 import type { UploadStore } from "../uploads/upload-store.js";
 import type { Histories } from "./histories.js";
 import type { ReadLogs } from "./read-logs.js";
@@ -31,6 +32,8 @@ export interface ControllerContext {
   readonly histories: Histories;
   /** The logs of a run's processes. */
   readonly logs: ReadLogs;
+  /** Those who share the controller. Default: nobody has a name, or a quota. */
+  readonly tenants?: Tenants;
   /** How long a stop may take. Default 120000. */
   readonly stopDeadlineMs?: number;
   /** What is done about an event that cannot be read. */

@@ -7,7 +7,7 @@ import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import type { ControllerContext } from "./context.js";
 import { described } from "./watch.js";
 
-type Filters = Pick<ListRunsRequest, "name" | "search" | "states">;
+type Filters = Pick<ListRunsRequest, "name" | "owner" | "search" | "states">;
 
 /** The runs that can be read and that the filters let pass, newest first, with what is never stored; a page of them if one is asked for. */
 export async function listRuns(
@@ -27,13 +27,16 @@ export async function listRuns(
 /** A run of a list; one of which something cannot be read is listed as it is. */
 const describedOrAsIs = (context: ControllerContext, run: Run): Promise<Run> => described(context, run).catch(() => run);
 
-const passes = (run: Run, { states, name, search }: Filters): boolean =>
-  (states.length === 0 || states.includes(run.state)) && (name === "" || run.spec?.name === name) && isFoundBy(run, search);
+const passes = (run: Run, { states, name, owner, search }: Filters): boolean =>
+  (states.length === 0 || states.includes(run.state)) &&
+  (name === "" || run.spec?.name === name) &&
+  (owner === "" || run.owner === owner) &&
+  isFoundBy(run, search);
 
 /** Tells filters apart: a page of other filters begins elsewhere. */
-const digestOf = ({ states, name, search }: Filters): string =>
+const digestOf = ({ states, name, owner, search }: Filters): string =>
   createHash("sha256")
-    .update(JSON.stringify([[...new Set(states)].sort(), name, search]))
+    .update(JSON.stringify([[...new Set(states)].sort(), name, owner, search]))
     .digest("base64url")
     .slice(0, 12);
 
@@ -49,7 +52,7 @@ function placeOf(token: string, filters: Filters): Parameters<typeof byAge>[0] {
   const [, seconds = "", nanos, runId = "", digest] = read ?? [];
   if (!read) throw refusal("is none that ListRuns has answered; give the nextPageToken of its last answer");
   if (digest !== digestOf(filters))
-    throw refusal("belongs to other filters; ask with the states, the name and the search of the first page");
+    throw refusal("belongs to other filters; ask with the states, the name, the owner and the search of the first page");
   return { runId, created: { seconds: BigInt(seconds), nanos: Number(nanos) } };
 }
 

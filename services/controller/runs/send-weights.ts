@@ -6,6 +6,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
 import { filesBelow } from "../../shared/base/files-below.js";
 import { hashOpen } from "../../shared/base/hash-file.js";
+import { anyone, type Caller } from "../../shared/base/rpc/caller.js";
 import { openSendable } from "../../shared/flow/weights/sendable.js";
 import type { GetWeightsRequest, GetWeightsResponseSchema } from "../../shared/gen/retort/v1/controller_pb.js";
 import type { WeightsFile, WeightsManifest, WeightsManifestSchema } from "../../shared/gen/retort/v1/flow_pb.js";
@@ -13,6 +14,7 @@ import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import { isWeightsFile, weightsFilesOf } from "../../shared/ml/models/checkpoint/open.js";
 import { publishedFiles } from "../../shared/ml/models/trainable.js";
 import type { ControllerContext } from "./context.js";
+import { checkOwner } from "./ownership.js";
 import { checkpointSteps, hasModel, modelAfter, modelOf } from "./storage.js";
 
 const chunkBytes = 1024 * 1024;
@@ -27,11 +29,12 @@ type Version = Pick<WeightsManifest, "runId" | "version" | "fence">;
  * The trained student's files, or those of the newest checkpoint of a run that is over without; without either that of the newest
  * version, with config and tokenizer. When a version is named, that one's, or those of the checkpoint of its step; or the best one's.
  */
-export async function* sendWeights(context: Context, request: GetWeightsRequest): AsyncGenerator<Part> {
+export async function* sendWeights(context: Context, request: GetWeightsRequest, caller: Caller = anyone): AsyncGenerator<Part> {
   const { runId, version, best } = request;
   if (best && version !== undefined)
     throw new RetortError("InvalidArgument", `best is true and version is ${version}; give one of them`, { fieldPath: "best" });
   const run = await context.runs.get(runId);
+  checkOwner(run, caller, "taken out");
   const stored = version === undefined || best ? undefined : await context.store.manifest(runId, version);
   const directory = stored ? undefined : await directoryOf(run, request);
   if (directory) return yield* sendDirectory(directory.path, { runId, version: directory.step, fence: run.fence }, request);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../../shared/base/errors.js";
+import { anyone, type Caller } from "../../shared/base/rpc/caller.js";
 import { announceStart, publishEvent } from "../../shared/flow/runs/events.js";
 import { newRun } from "../../shared/flow/runs/run-store.js";
 import type { StartRunRequest } from "../../shared/gen/retort/v1/controller_pb.js";
@@ -10,6 +11,7 @@ import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec
 import { checkReferring } from "../check/references.js";
 import type { ControllerContext } from "./context.js";
 import { findReference } from "./find-reference.js";
+import { withinQuota } from "./ownership.js";
 import { described } from "./watch.js";
 
 /** A run that a request has started, now or before, and what is unusual about its spec. */
@@ -22,11 +24,13 @@ export interface Started {
  * Checks a spec and starts a run of it. A request that names itself and has been made before is answered with the run that it
  * started: by a claim, which is made before the run and names it. A request that finds a claim without its run makes that run.
  *
- * @throws InvalidArgument with all that is wrong; AlreadyExists if the request's id came with another spec
+ * @param caller who asks: the run is its own, by its token's name
+ * @throws InvalidArgument with all that is wrong; ResourceExhausted if its owner's quota has no room; AlreadyExists if the request's id came with another spec
  */
 export async function startRun(
   context: ControllerContext,
   { spec: given = create(RunSpecSchema), requestId }: Pick<StartRunRequest, "spec" | "requestId">,
+  { name: owner }: Caller = anyone,
 ): Promise<Started> {
   const { runs, place, now } = context;
   const specDigest = digestOf(given);
@@ -49,10 +53,11 @@ export async function startRun(
     created: timestampNow(),
     totalSteps,
     requestId,
+    owner,
     fetched: [...fetched],
   });
   try {
-    await runs.create(run);
+    await withinQuota(context, run, () => runs.create(run));
   } catch (error) {
     // The same request, made twice at a time: the other one was faster.
     if (!requestId || RetortError.from(error).code !== "AlreadyExists") throw error;

@@ -1,16 +1,20 @@
 import { RetortError } from "../../shared/base/errors.js";
+import { anyone, type Caller } from "../../shared/base/rpc/caller.js";
 import { publishEvent } from "../../shared/flow/runs/events.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { defaultStopDeadlineMs } from "../config.js";
 import type { ControllerContext } from "./context.js";
+import { checkOwner, withinQuota } from "./ownership.js";
 import { checkGoing } from "./supervisor.js";
 import { described } from "./watch.js";
 
 /** Asks a run to save a checkpoint and hold; in a cluster its pods then go. @throws FailedPrecondition if it is over or being stopped */
-export async function pauseRun(context: ControllerContext, runId: string): Promise<Run> {
+export async function pauseRun(context: ControllerContext, runId: string, caller: Caller = anyone): Promise<Run> {
   const { runs, supervisor } = context;
-  checkGoing(await runs.get(runId), "paused");
+  const before = await runs.get(runId);
+  checkOwner(before, caller, "paused");
+  checkGoing(before, "paused");
   if ((await runs.control(runId)) === "stop")
     throw new RetortError("FailedPrecondition", `run ${runId} is being stopped; wait until it is stopped, or resume it first`);
   await runs.setControl(runId, "pause");
@@ -25,9 +29,10 @@ export async function pauseRun(context: ControllerContext, runId: string): Promi
  * @param now ends it at once, without a checkpoint
  * @throws FailedPrecondition if it is over
  */
-export async function stopRun(context: ControllerContext, runId: string, now: boolean): Promise<Run> {
+export async function stopRun(context: ControllerContext, runId: string, now: boolean, caller: Caller = anyone): Promise<Run> {
   const { runs, streams, supervisor, stopDeadlineMs = defaultStopDeadlineMs } = context;
   const before = await runs.get(runId);
+  checkOwner(before, caller, "stopped");
   checkGoing(before, "stopped");
   // Its checkpoint is saved, and no learner is there to say so.
   const atOnce = now || (await supervisor.holds(before));
@@ -47,14 +52,23 @@ export async function stopRun(context: ControllerContext, runId: string, now: bo
   return described(context, await runs.get(runId));
 }
 
-/** Goes on with a run that is paused, is being stopped, or is over without success. @throws FailedPrecondition if it has succeeded */
-export async function resumeRun(context: ControllerContext, runId: string): Promise<Run> {
+/**
+ * Goes on with a run that is paused, is being stopped, or is over without success.
+ *
+ * @throws FailedPrecondition if it has succeeded; ResourceExhausted if it is over, and its owner's quota has no room for it
+ */
+export async function resumeRun(context: ControllerContext, runId: string, caller: Caller = anyone): Promise<Run> {
   const { runs, supervisor } = context;
-  const { state } = await runs.get(runId);
+  const before = await runs.get(runId);
+  const { state } = before;
+  checkOwner(before, caller, "resumed");
   if (state === RunState.SUCCEEDED) throw new RetortError("FailedPrecondition", `run ${runId} has succeeded; there is nothing to resume`);
-  await runs.setControl(runId, "run");
-  supervisor.follow(runId);
-  return described(context, await supervisor.resume(runId));
+  const goOn = async () => {
+    await runs.setControl(runId, "run");
+    supervisor.follow(runId);
+    return described(context, await supervisor.resume(runId));
+  };
+  return isOver(state) ? withinQuota(context, before, goOn) : goOn();
 }
 
 /**

@@ -8,7 +8,7 @@ import { Metrics, metricsServer } from "./metrics.js";
 import { isLoopback } from "./paths.js";
 import { parentGone } from "./processes.js";
 import { type Serving, tellParent } from "./ready.js";
-import { grantsOf } from "./rpc/access.js";
+import { type Grant, grantsOf } from "./rpc/access.js";
 import type { Implementation } from "./rpc/handlers.js";
 import { RpcServer } from "./rpc/server.js";
 import { describeSettings, type ProcessSettings, type processSettings, readSettings, unlikeDefaults } from "./settings.js";
@@ -28,6 +28,8 @@ export interface RoleContext<S extends ProcessSettings> {
 export interface RoleParts {
   readonly before: readonly Service[];
   readonly implementations: readonly Implementation[];
+  /** Further tokens that it lets in, of its tenants. */
+  readonly grants?: readonly Grant[];
   /** A page that is served beside them, and the port of both for browsers and curl. */
   readonly page?: { readonly port: number; readonly directory: string };
   readonly after: readonly Service[];
@@ -68,7 +70,7 @@ export async function runRole<S extends typeof processSettings>(
   });
   parts = build({ role, settings, log, metrics, ports });
   const { maxMessageBytes, maxCalls, port, healthPort } = settings;
-  const grants = grantsOf(settings);
+  const grants = grantsOf(settings, parts.grants);
   const options = { host, port, healthPort, maxMessageBytes, access: { grants, maxCalls }, tls: await readTls(settings) };
   edge = parts.page && new HttpEdge(parts.implementations, { ...options, port: parts.page.port, page: parts.page.directory }, log);
   const open = exposure(host, options.tls !== undefined, grants.length > 0);

@@ -21,6 +21,15 @@ export const processSettings = z.strictObject({
   natsTlsCa: z.string().optional().describe("path of the authority (PEM) that the NATS servers' certificates come from"),
   natsTlsCert: z.string().optional().describe("path of this client's certificate (PEM), for NATS servers that ask for one"),
   natsTlsKey: z.string().optional().describe("path of this client's key (PEM)"),
+  natsReplicas: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(5)
+    .optional()
+    .describe(
+      "servers of a NATS cluster that keep each stream and bucket, 3 for one; without it one, and what is there already stays as it is",
+    ),
   host: z.string().default("127.0.0.1").describe("address to listen on"),
   port: z.coerce.number().int().min(0).max(65535).default(0).describe("gRPC port; 0 takes a free one"),
   healthPort: z.coerce.number().int().min(0).max(65535).default(0).describe("port of the health service; 0 takes a free one"),

@@ -2,6 +2,7 @@ import { AckPolicy, DiscardPolicy, RetentionPolicy, StorageType } from "@nats-io
 import { RetortError } from "../base/errors.js";
 import { isApiError, type Streams } from "../base/streams/connection.js";
 import { ensureConsumer, ensureStream, purge, removeConsumer } from "../base/streams/ensure.js";
+import { outlast } from "../base/streams/outlast.js";
 import { subjects } from "./subjects.js";
 
 /** Names of the streams, in the order of the flow. */
@@ -83,15 +84,16 @@ const smallestShare = 1 / 128;
  */
 export async function ensureStreams(streams: Streams): Promise<void> {
   const made = new Set<string>();
+  const copies = streams.replicas ? { num_replicas: streams.replicas } : {};
   const attempt = async (share: number): Promise<boolean> => {
     for (const { subjects: own, max_bytes, ...definition } of definitions) {
-      const config = { ...definition, subjects: [...own] };
+      const config = { ...definition, ...copies, subjects: [...own] };
       const size = { max_bytes: Math.floor(max_bytes * share) };
       try {
         if (await ensureStream(streams, config, size, made.has(definition.name))) made.add(definition.name);
       } catch (error) {
-        if (isApiError(error, "insufficientStorage") || isApiError(error, "accountResourcesExceeded")) return false;
-        throw error;
+        if (isTooSmall(error)) return false;
+        throw isApiError(error, "notClustered") || isApiError(error, "noPeers") ? tooFewServers(streams, error as Error) : error;
       }
     }
     return true;
@@ -102,6 +104,40 @@ export async function ensureStreams(streams: Streams): Promise<void> {
   throw new RetortError("ResourceExhausted", "the NATS server's JetStream storage is too small; give it 256 MiB or more (max_file_store)", {
     retry: "never",
   });
+}
+
+/** A server, an account, or the servers that are to keep a copy, have no room for a stream's size. */
+const isTooSmall = (error: unknown): boolean =>
+  isApiError(error, "insufficientStorage") || isApiError(error, "accountResourcesExceeded") || isApiError(error, "noPeerWithRoom");
+
+const tooFewServers = ({ replicas }: Streams, cause: Error): RetortError =>
+  new RetortError(
+    "FailedPrecondition",
+    `--nats-replicas is ${replicas}, and NATS isn't a cluster of so many servers with JetStream (${cause.message}); leave it out, or add servers`,
+    { cause },
+  );
+
+/** {@link ensureStreams}, and buckets that are there already are brought to the connection's replicas, where it says how many. */
+export async function ensureStorage(streams: Streams): Promise<void> {
+  await ensureStreams(streams);
+  await ensureReplicas(streams);
+}
+
+/** Buckets of ours: key-value stores, and weights. */
+const ourBuckets = /^(KV_retort_|OBJ_retort_weights_)/;
+
+/** A bucket of records is then read from the server that leads it, since others may be behind. */
+async function ensureReplicas(streams: Streams): Promise<void> {
+  const { replicas, manager } = streams;
+  if (replicas === undefined) return;
+  // A cluster's list of streams leaves out those whose servers are slow to answer; the names are complete.
+  for await (const name of manager.streams.names()) {
+    if (!ourBuckets.test(name)) continue;
+    const { config } = await outlast(streams, name, () => manager.streams.info(name));
+    if (config.num_replicas === replicas) continue;
+    const read = name.startsWith("KV_") ? { allow_direct: replicas === 1 } : {};
+    await outlast(streams, name, () => manager.streams.update(name, { num_replicas: replicas, ...read }));
+  }
 }
 
 /** Who takes part in a run, as far as its consumers depend on it. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { RunStorage } from "../../../services/controller/runs/storage.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
+import { Tenants } from "../../../services/controller/tenants.js";
 import { createLog } from "../../../services/shared/base/log.js";
 import { type Client, createClient } from "../../../services/shared/base/rpc/client.js";
 import { RpcServer, type RpcServerOptions } from "../../../services/shared/base/rpc/server.js";
@@ -38,8 +39,8 @@ export class ControllerBench {
     this.#stop = stop;
   }
 
-  /** @param access who may call, and how; the bench's own client has no token */
-  static async start(access: Pick<RpcServerOptions, "access" | "tls"> = {}): Promise<ControllerBench> {
+  /** @param access who may call, and how; the bench's own client has no token. @param tenants who shares it */
+  static async start(access: Pick<RpcServerOptions, "access" | "tls"> = {}, tenants = new Tenants()): Promise<ControllerBench> {
     const dataDir = await mkdtemp(join(tmpdir(), "retort-controller-"));
     const nats = await TestNats.start();
     const streams = await nats.connect();
@@ -51,7 +52,7 @@ export class ControllerBench {
     const log = createLog("test", { level: "silent", format: "json" });
     const supervisor = new Supervisor({ streams, runs, launcher, log, storage });
     await supervisor.adopt();
-    const context = controllerContext({ streams, runs, store, supervisor, storage, directory: dataDir });
+    const context = controllerContext({ streams, runs, store, supervisor, storage, tenants, directory: dataDir });
     const options = { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7, ...access };
     const server = new RpcServer([controllerService(() => context)], options, log);
     await server.start();

@@ -31,9 +31,9 @@ export class TestNats {
   }
 
   /** A connection that `stop` closes. */
-  async connect(name = "test"): Promise<Streams> {
+  async connect(name = "test", replicas?: number): Promise<Streams> {
     const login = this.logins === undefined ? undefined : readLogin(this.logins, "controller");
-    const streams = await Streams.connect({ url: this.url, name, ...(login && { login }) });
+    const streams = await Streams.connect({ url: this.url, name, ...(login && { login }), ...(replicas ? { replicas } : {}) });
     this.#open.push(streams);
     return streams;
   }

@@ -18,6 +18,12 @@
 {{- if and (ne $v.controller.service.type "ClusterIP") (not $v.tls.existingSecret) -}}
 {{- fail (printf "controller.service.type %s without TLS shows its callers' tokens to the network: name a Secret with a certificate (tls.existingSecret)" $v.controller.service.type) -}}
 {{- end -}}
+{{- if and $v.tenants.existingSecret (not $v.token.existingSecret) -}}
+{{- fail "tenants.existingSecret gives tenants their tokens, and nobody has one that permits everything: name a Secret with it (token.existingSecret)" -}}
+{{- end -}}
+{{- if and $v.nats.enabled (gt (int $v.nats.replicas) 1) -}}
+{{- fail (printf "nats.replicas is %d, and the release's own NATS is one server: leave it out, or name a cluster (nats.enabled false, nats.url)" (int $v.nats.replicas)) -}}
+{{- end -}}
 {{- if and (gt (int $v.controller.replicas) 1) (not $v.data.existingClaim) (not (has "ReadWriteMany" $v.data.accessModes)) -}}
 {{- fail (printf "controller.replicas is %d, and one node at a time mounts the data volume: give data.accessModes: [ReadWriteMany], with a storage class that has it, or an existing claim (data.existingClaim)" (int $v.controller.replicas)) -}}
 {{- end -}}
@@ -29,6 +35,11 @@
 {{- $size := index $v.nats.storage $name -}}
 {{- if lt (include "retort.bytes" $size | int64) 536870912 -}}
 {{- fail (printf "nats.storage.%s is %s, and the streams of prompts, rollouts, results and events need 512Mi: give it more; the default is 20Gi" $name $size) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key, $_ := $v.commonLabels -}}
+{{- if hasPrefix "kueue.x-k8s.io/" $key -}}
+{{- fail (printf "commonLabels has %s, and every object would be Kueue's, NATS and the controller among them: label pods of roles (roles.student.podLabels)" $key) -}}
 {{- end -}}
 {{- end -}}
 {{- range $profile := prepend (keys $v.profiles | sortAlpha) "" -}}
@@ -55,7 +66,14 @@
 {{- end -}}
 {{- end -}}
 {{- if and (eq $role "learner") (hasKey $config.podLabels "kueue.x-k8s.io/queue-name") -}}
-{{- fail (printf "%s.podLabels names a queue of Kueue, which would suspend the learner's Job, as the controller does until every other role of the run has a pod: leave it out for the learner; the other roles' pods may have it" $where) -}}
+{{- fail (printf "%s.podLabels names a queue of Kueue, which would let the learner's Job go on while the controller holds it, until every other role of the run has a pod: leave it out for the learner; the other roles' pods may have it" $where) -}}
+{{- end -}}
+{{- range $name := list "podLabels" "podAnnotations" -}}
+{{- range $key, $_ := index $config $name -}}
+{{- if hasPrefix "kueue.x-k8s.io/pod-group-" $key -}}
+{{- fail (printf "%s.%s has %s: a group of Kueue's has a fixed number of pods, and a run's come and go with its queues, pauses and crashes: leave it out; a learner gets no pod before every other role has one anyway" $where $name $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and (eq $config.imageVariant "cpu") (gt (int $config.gpus) 0) -}}
 {{- fail (printf "%s.imageVariant is cpu and gpus is %d: the image without CUDA can't use a GPU; leave imageVariant out" $where (int $config.gpus)) -}}

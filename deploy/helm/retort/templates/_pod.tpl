@@ -35,6 +35,7 @@ capabilities: { drop: [ALL] }
   {{- $_ := set $set "RETORT_TLS_KEY" "/etc/retort/tls/tls.key" }}
   {{- if $v.tls.clientAuth }}{{ $_ := set $set "RETORT_TLS_CA" "/etc/retort/tls/ca.crt" }}{{ end }}
 {{- end -}}
+{{- with int $v.nats.replicas }}{{ $_ := set $set "RETORT_NATS_REPLICAS" (toString .) }}{{ end -}}
 {{- if $v.nats.credentials.existingSecret }}{{ $_ := set $set "RETORT_NATS_CREDENTIALS" "/etc/retort/nats/nats.creds" }}{{ end -}}
 {{- if and .role (include "retort.nats.logins" .root) }}{{ $_ := set $set "RETORT_NATS_LOGINS" "/etc/retort/nats-logins" }}{{ end -}}
 {{- if $v.nats.tls.existingSecret }}

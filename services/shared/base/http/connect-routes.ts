@@ -10,7 +10,9 @@ import {
 import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { BadRequest } from "nice-grpc-error-details";
 import { errorTable, RetortError } from "../errors.js";
+import { found } from "../found.js";
 import type { Log } from "../log.js";
+import { callerOf, type Grant } from "../rpc/access.js";
 import { checkMessage } from "../rpc/check-message.js";
 import type { CallContext, Implementation } from "../rpc/handlers.js";
 import { traced, traceOf } from "../tracing.js";
@@ -21,35 +23,37 @@ type Handler = (request: unknown, context: CallContext) => unknown;
  * Serves implementations over Connect, which speaks gRPC-Web and JSON: the same handlers, rules and errors as over gRPC.
  *
  * @param log is told of failures that mean a bug
+ * @param grants the tokens that are let in; without any, everyone is
  */
 export const connectRoutes =
-  (implementations: readonly Implementation[], log: Log) =>
+  (implementations: readonly Implementation[], log: Log, grants: readonly Grant[] = []) =>
   (router: ConnectRouter): void => {
     for (const { service, handlers } of implementations)
       for (const method of service.methods) {
         const handler = handlers[method.localName] as Handler;
-        if (method.methodKind === "unary") router.rpc(method as DescMethodUnary, unary(method, handler, log));
-        else if (method.methodKind === "server_streaming") router.rpc(method as DescMethodServerStreaming, stream(method, handler, log));
+        if (method.methodKind === "unary") router.rpc(method as DescMethodUnary, unary(method, handler, log, grants));
+        else if (method.methodKind === "server_streaming")
+          router.rpc(method as DescMethodServerStreaming, stream(method, handler, log, grants));
       }
   };
 
 const unary =
-  (method: DescMethod, handler: Handler, log: Log) =>
+  (method: DescMethod, handler: Handler, log: Log, grants: readonly Grant[]) =>
   async (request: MessageShape<DescMessage>, context: HandlerContext): Promise<MessageShape<DescMessage>> => {
     try {
       checkMessage(method.input, request);
-      const answer = await inTrace(method, context, async () => handler(request, { signal: context.signal }));
+      const answer = await inTrace(method, context, async () => handler(request, contextOf(context, grants)));
       return create(method.output, answer as MessageInitShape<DescMessage>);
     } catch (error) {
       throw report(error, method, log);
     }
   };
 
-const stream = (method: DescMethod, handler: Handler, log: Log) =>
+const stream = (method: DescMethod, handler: Handler, log: Log, grants: readonly Grant[]) =>
   async function* (request: MessageShape<DescMessage>, context: HandlerContext): AsyncGenerator<MessageShape<DescMessage>> {
     try {
       checkMessage(method.input, request);
-      for await (const answer of handler(request, { signal: context.signal }) as AsyncIterable<MessageInitShape<DescMessage>>) {
+      for await (const answer of handler(request, contextOf(context, grants)) as AsyncIterable<MessageInitShape<DescMessage>>) {
         if (context.signal.aborted) return;
         yield create(method.output, answer);
       }
@@ -57,6 +61,11 @@ const stream = (method: DescMethod, handler: Handler, log: Log) =>
       throw report(error, method, log);
     }
   };
+
+const contextOf = ({ signal, requestHeader }: HandlerContext, grants: readonly Grant[]): CallContext => ({
+  signal,
+  caller: found(callerOf(requestHeader.get("authorization") ?? "", grants), "the caller that was let in"),
+});
 
 const inTrace = <T>({ parent, name }: DescMethod, { requestHeader }: HandlerContext, work: () => Promise<T>): Promise<T> =>
   traced(

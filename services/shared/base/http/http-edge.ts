@@ -54,7 +54,7 @@ export class HttpEdge implements Service {
     this.#gate = new CallGate(scopesOf(implementations.map(({ service }) => service)), { grants: [], maxCalls: 1000, ...access });
     const bounds = { readMaxBytes: maxMessageBytes, writeMaxBytes: maxMessageBytes };
     const router = createConnectRouter({ grpc: false, acceptCompression: [compressionGzip, compressionBrotli], ...bounds });
-    connectRoutes(implementations, log)(router);
+    connectRoutes(implementations, log, access?.grants)(router);
     this.#methods = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
     const answer = (request: Request, response: Response) => void this.#answer(request, response);
     this.#server = tls

@@ -4,12 +4,14 @@ import grpc from "@grpc/grpc-js";
 import { Scope, scope } from "../../gen/retort/v1/access_pb.js";
 import { RetortError } from "../errors.js";
 import type { ProcessSettings } from "../settings.js";
+import { anyone, type Caller } from "./caller.js";
 import { toStatus } from "./status.js";
 
 /** A bearer token, and what it permits. */
-export interface Grant {
+export interface Grant extends Pick<Caller, "scope"> {
   readonly token: string;
-  readonly scope: Scope;
+  /** Whose it is, where it is a tenant's. */
+  readonly name?: string;
 }
 
 /** What a server asks of its callers. */
@@ -23,18 +25,26 @@ export interface AccessOptions {
 /**
  * The tokens of a process's settings.
  *
+ * @param tenants those of its tenants
  * @throws InvalidArgument if there are lesser ones without one that permits everything, or two are alike
  */
-export function grantsOf({ token, runToken, readToken }: Pick<ProcessSettings, "token" | "runToken" | "readToken">): Grant[] {
+export function grantsOf(
+  { token, runToken, readToken }: Pick<ProcessSettings, "token" | "runToken" | "readToken">,
+  tenants: readonly Grant[] = [],
+): Grant[] {
   if (!token && (runToken || readToken))
     throw new RetortError("InvalidArgument", "--run-token and --read-token need --token, which permits everything; give it too");
-  const grants = [
+  if (!token && tenants.length) throw new RetortError("InvalidArgument", "--tenants needs --token, which permits everything; give it too");
+  const own = [
     { token, scope: Scope.ADMIN },
     { token: runToken, scope: Scope.RUN },
     { token: readToken, scope: Scope.READ },
   ].filter((grant): grant is Grant => grant.token !== undefined);
-  if (new Set(grants.map((grant) => grant.token)).size < grants.length)
+  if (new Set(own.map((grant) => grant.token)).size < own.length)
     throw new RetortError("InvalidArgument", "two of --token, --run-token and --read-token are alike; give each scope a token of its own");
+  const grants = [...own, ...tenants];
+  const alike = tenants.find((one) => grants.some((other) => other !== one && other.token === one.token));
+  if (alike) throw new RetortError("InvalidArgument", `the token of the tenant ${alike.name} is another's too; give each one of its own`);
   return grants;
 }
 
@@ -123,15 +133,12 @@ function overload(calls: number, maxCalls: number): RetortError | undefined {
 }
 
 /**
- * Why a caller may not call; undefined if it may. Every token is compared, in a time that does not tell how much of it is right.
+ * Why a caller may not call; undefined if it may.
  *
  * @param authorization `Bearer <token>`, as it was shown; empty if nothing was
  */
 export function checkToken(authorization: string, grants: readonly Grant[], needed: Scope): RetortError | undefined {
-  if (grants.length === 0) return undefined;
-  const shown = digest(authorization);
-  let permitted = Scope.UNSPECIFIED;
-  for (const { token, scope: own } of grants) if (timingSafeEqual(shown, digest(`Bearer ${token}`))) permitted = own;
+  const { scope: permitted } = callerOf(authorization, grants) ?? { scope: Scope.UNSPECIFIED };
   if (permitted === Scope.UNSPECIFIED)
     return new RetortError("Unauthenticated", "this server needs a token: send the metadata `authorization: Bearer <token>`");
   if (permitted >= needed) return undefined;
@@ -139,6 +146,20 @@ export function checkToken(authorization: string, grants: readonly Grant[], need
     "PermissionDenied",
     `this call needs a token of scope ${nameOf(needed)}, and the one shown has scope ${nameOf(permitted)}`,
   );
+}
+
+/**
+ * Who shows a token; undefined for one that nobody has. Every token is compared, in a time that does not tell how much of it is right.
+ *
+ * @param authorization as of {@link checkToken}
+ */
+export function callerOf(authorization: string, grants: readonly Grant[]): Caller | undefined {
+  if (grants.length === 0) return anyone;
+  const shown = digest(authorization);
+  let caller: Caller | undefined;
+  for (const { token, scope: own, name = "" } of grants)
+    if (timingSafeEqual(shown, digest(`Bearer ${token}`))) caller = { name, scope: own };
+  return caller;
 }
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();

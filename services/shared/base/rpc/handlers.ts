@@ -10,8 +10,11 @@ import {
 } from "@bufbuild/protobuf";
 import type grpc from "@grpc/grpc-js";
 import { RetortError } from "../errors.js";
+import { found } from "../found.js";
 import type { Log } from "../log.js";
 import { traced, traceOf } from "../tracing.js";
+import { callerOf, type Grant } from "./access.js";
+import type { Caller } from "./caller.js";
 import { checkMessage } from "./check-message.js";
 import { tooLargeAdvice, toStatus } from "./status.js";
 
@@ -19,6 +22,7 @@ import { tooLargeAdvice, toStatus } from "./status.js";
 export interface CallContext {
   /** Aborted when the caller cancels or its deadline passes. */
   readonly signal: AbortSignal;
+  readonly caller: Caller;
 }
 
 type Methods<S extends DescService> = S["method"];
@@ -51,6 +55,8 @@ export function implement<S extends DescService>(service: S, handlers: Handlers<
 export interface CallPolicy {
   /** Largest answer in bytes. */
   readonly maxMessageBytes: number;
+  /** The tokens that it lets in; without any, everyone. */
+  readonly grants: readonly Grant[];
 }
 
 type Handler = (request: unknown, context: CallContext) => unknown;
@@ -73,7 +79,7 @@ export function grpcHandlers({ service, handlers }: Implementation, policy: Call
 
 function unary(method: DescMethod, handler: Handler, policy: CallPolicy, log: Log): grpc.handleUnaryCall<unknown, unknown> {
   return (call, done) => {
-    admit(call, method)
+    admit(call, method, policy)
       .then((context) => inTrace(method, call.metadata, async () => handler(call.request, context)))
       .then((message) => done(null, answer(method, message, policy)))
       .catch((error: unknown) => done(report(error, method, log)));
@@ -87,7 +93,7 @@ function serverStream(
   log: Log,
 ): grpc.handleServerStreamingCall<unknown, unknown> {
   return (call) => {
-    admit(call, method)
+    admit(call, method, policy)
       .then((context) =>
         inTrace(method, call.metadata, () =>
           pump(call, handler(call.request, context) as AsyncIterable<unknown>, method, policy, context.signal),
@@ -127,12 +133,13 @@ async function pump(
 
 type AnyCall = { readonly request: unknown; readonly metadata: grpc.Metadata; readonly cancelled: boolean } & NodeJS.EventEmitter;
 
-async function admit(call: AnyCall, method: DescMethod): Promise<CallContext> {
+async function admit(call: AnyCall, method: DescMethod, { grants }: CallPolicy): Promise<CallContext> {
   const controller = new AbortController();
   call.once("cancelled", () => controller.abort(new RetortError("Cancelled", "the caller is gone, or its deadline has passed")));
   if (call.request instanceof RetortError) throw call.request;
   checkMessage(method.input, call.request as MessageShape<DescMessage>);
-  return { signal: controller.signal };
+  const caller = callerOf(String(call.metadata.get("authorization")[0] ?? ""), grants);
+  return { signal: controller.signal, caller: found(caller, "the caller that was let in") };
 }
 
 function report(error: unknown, method: DescMethod, log: Log): grpc.ServiceError {

@@ -50,8 +50,9 @@ export class RpcServer implements Service {
     });
     this.#names = ["", ...implementations.map(({ service }) => service.typeName)];
     this.#health = new HealthImplementation(Object.fromEntries(this.#names.map((name) => [name, "NOT_SERVING" as const])));
+    const policy = { maxMessageBytes: options.maxMessageBytes, grants: options.access?.grants ?? [] };
     for (const implementation of implementations)
-      this.#server.addService(serviceDefinition(implementation.service), grpcHandlers(implementation, options, log));
+      this.#server.addService(serviceDefinition(implementation.service), grpcHandlers(implementation, policy, log));
     this.#health.addToServer(this.#server);
     this.#health.addToServer(this.#healthServer);
     reflection(services).addToServer(this.#server);

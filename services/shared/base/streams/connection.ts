@@ -21,6 +21,8 @@ export interface StreamsOptions {
   readonly login?: NatsLogin;
   /** Paths of PEM files: the servers' authority, and this client's certificate and key where the servers ask for one. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  /** Servers that keep each stream and bucket; undefined: one, and what is there already stays as it is. */
+  readonly replicas?: number;
   readonly connectTimeoutMs?: number;
   /** How long requests outlast a server that is away or full. Default 60000. */
   readonly patienceMs?: number;
@@ -33,12 +35,12 @@ export interface StreamsOptions {
  * @throws FailedPrecondition if the login cannot be read
  */
 export function streamsOptions(settings: ProcessSettings, name: string, role = name): StreamsOptions {
-  const { nats, natsCredentials, natsLogins, natsTlsCa, natsTlsCert, natsTlsKey } = settings;
+  const { nats, natsCredentials, natsLogins, natsTlsCa, natsTlsCert, natsTlsKey, natsReplicas: replicas } = settings;
   if ((natsTlsCert === undefined) !== (natsTlsKey === undefined))
     throw new RetortError("InvalidArgument", "--nats-tls-cert and --nats-tls-key belong together; give both");
   const tls = natsTlsCa || natsTlsCert ? { ca: natsTlsCa, cert: natsTlsCert, key: natsTlsKey } : undefined;
   const login = natsLogins === undefined ? undefined : readLogin(natsLogins, role);
-  return { url: nats, name, credentials: natsCredentials, login, tls };
+  return { url: nats, name, credentials: natsCredentials, login, tls, replicas };
 }
 
 /** How long JetStream may take to answer one request. */
@@ -52,6 +54,8 @@ export class Streams {
   readonly kv: Kvm;
   /** How long requests outlast a server that is away or full. */
   readonly patienceMs: number;
+  /** Servers that keep each stream and bucket, where that is said. */
+  readonly replicas: number | undefined;
   #connected = true;
   /** When waiting for a lost server is over. */
   #deadline = Number.POSITIVE_INFINITY;
@@ -60,12 +64,17 @@ export class Streams {
   readonly #user: string;
   readonly #denied: Deferred<RetortError> = deferred();
 
-  private constructor(connection: NatsConnection, manager: JetStreamManager, patienceMs: number, user: string) {
+  private constructor(
+    connection: NatsConnection,
+    manager: JetStreamManager,
+    { patienceMs, user, replicas }: { readonly patienceMs: number; readonly user: string; readonly replicas: number | undefined },
+  ) {
     this.connection = connection;
     this.js = jetstream(connection, { timeout: apiTimeoutMs });
     this.manager = manager;
     this.kv = new Kvm(this.js);
     this.patienceMs = patienceMs;
+    this.replicas = replicas;
     this.#user = user;
     void this.#watch();
   }
@@ -141,7 +150,7 @@ export class Streams {
 
   /** @throws Unavailable naming the URL if no server answers; FailedPrecondition if it has no JetStream */
   static async connect(options: StreamsOptions): Promise<Streams> {
-    const { name, credentials, login, tls, connectTimeoutMs = 10_000, patienceMs = 60_000 } = options;
+    const { name, credentials, login, tls, connectTimeoutMs = 10_000, patienceMs = 60_000, replicas } = options;
     const { servers, access } = serversOf(options.url);
     const url = redactUrl(options.url);
     const authenticator = credentials ? credsAuthenticator(await readFile(credentials)) : undefined;
@@ -164,7 +173,7 @@ export class Streams {
       );
     });
     try {
-      return new Streams(connection, await jetstreamManager(connection, { timeout: apiTimeoutMs }), patienceMs, user);
+      return new Streams(connection, await jetstreamManager(connection, { timeout: apiTimeoutMs }), { patienceMs, user, replicas });
     } catch (error) {
       await connection.close();
       throw new RetortError("FailedPrecondition", `NATS at ${url} has no JetStream; start nats-server with -js`, { cause: error });
@@ -225,6 +234,9 @@ const apiErrors = {
   wrongLastSequence: { code: 10071 },
   maxMessagesPerSubject: { code: 10077, text: "maximum messages per subject exceeded" },
   noMessageFound: { code: 10037 },
+  noPeerWithRoom: { code: 10005, text: "insufficient storage" },
+  noPeers: { code: 10005 },
+  notClustered: { code: 10074 },
   streamNotFound: { code: 10059 },
   consumerNotFound: { code: 10014 },
   consumerExists: { code: 10148 },

@@ -4,6 +4,7 @@ import { isApiError, type Streams } from "./connection.js";
 import { purge } from "./ensure.js";
 import { outlast } from "./outlast.js";
 import { follow } from "./read.js";
+import { readAll } from "./read-all.js";
 
 /** A value and the revision to name when it is changed by compare-and-set. */
 export interface Entry {
@@ -25,7 +26,10 @@ export class KeyValue {
 
   /** Opens a bucket that keeps the newest value of each key; makes it if it is not there. */
   static async open(streams: Streams, bucket: string): Promise<KeyValue> {
-    const kv = await outlast(streams, `bucket ${bucket}`, () => streams.kv.create(bucket, { history: 1 }));
+    const { replicas } = streams;
+    // A replica that is behind must not answer: what has been written is read.
+    const copies = replicas === undefined ? {} : { replicas, allow_direct: replicas === 1 };
+    const kv = await outlast(streams, `bucket ${bucket}`, () => streams.kv.create(bucket, { history: 1, ...copies }));
     return new KeyValue(streams, kv, bucket);
   }
 
@@ -82,11 +86,10 @@ export class KeyValue {
 
   /** The keys that match a subject filter; `>` for all. */
   async keys(filter = ">"): Promise<string[]> {
-    return this.#retrying(filter, async () => {
-      const found: string[] = [];
-      for await (const key of await this.#kv.keys(filter)) found.push(key);
-      return found;
-    });
+    const prefix = `$KV.${this.#bucket}.`;
+    const newest = await readAll(this.#streams, `KV_${this.#bucket}`, prefix + filter);
+    // What marks a deletion is empty.
+    return newest.flatMap(({ subject, data }) => (data.length > 0 ? subject.slice(prefix.length) : []));
   }
 
   /** The values of a key, the current one first, until the signal. A value that is replaced at once may be skipped. */

@@ -34,11 +34,15 @@ export function outlast<T>(streams: Streams, what: string, request: () => Promis
   });
 }
 
-/** True for what a server that is away, or that has just come back, answers. */
+/** True for what a server that is away, or that has just come back, answers, and servers that have no leader for the moment. */
 function isAway(error: Error): boolean {
   const noResponders = [error, error.cause].some((e) => e instanceof RequestError && e.isNoResponders());
-  return noResponders || ["Unavailable", "DeadlineExceeded"].includes(RetortError.from(error).code);
+  const leaderless = error instanceof JetStreamApiError && leaderlessCodes.has(error.code);
+  return noResponders || leaderless || ["Unavailable", "DeadlineExceeded"].includes(RetortError.from(error).code);
 }
+
+/** nats-server errors.json: temporarily unavailable, not the leader, stream is offline, consumer is offline. */
+const leaderlessCodes: ReadonlySet<number> = new Set([10008, 10009, 10118, 10119]);
 
 /** True for what a server answers whose disk is full, or whose JetStream stopped for that. */
 function isFull(error: unknown): boolean {
@@ -47,4 +51,4 @@ function isFull(error: unknown): boolean {
 }
 
 /** nats-server errors.json: insufficient resources, storage resources exceeded, JetStream not enabled, the store failed. */
-const fullCodes: ReadonlySet<number> = new Set([10023, 10047, 10076, 10077, 10008]);
+const fullCodes: ReadonlySet<number> = new Set([10023, 10047, 10076, 10077]);

@@ -158,7 +158,7 @@ export class RunStore {
 
   /** Every run that can be read, newest first. */
   async list(): Promise<Run[]> {
-    const ids = (await this.#kv.keys()).filter((key) => !key.includes("."));
+    const ids = await this.#kv.keys("*");
     const limit = pLimit(readers);
     const runs = await Promise.all(ids.map((id) => limit(() => this.find(id))));
     return runs.flatMap((run) => run ?? []).sort(byAge);

@@ -1,10 +1,13 @@
 import { createReadStream } from "node:fs";
 import type { JetStreamClient, PubAck } from "@nats-io/jetstream";
-import { type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
+import { type ObjectInfo, type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
+import pRetry from "p-retry";
 import { RetortError } from "../../base/errors.js";
 import { chunksOf } from "../../base/file-bytes.js";
 import { found } from "../../base/found.js";
 import { isApiError, type Streams } from "../../base/streams/connection.js";
+import { outlast } from "../../base/streams/outlast.js";
+import { readAll } from "../../base/streams/read-all.js";
 import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
 import { writeStream } from "./write-stream.js";
 
@@ -23,37 +26,53 @@ const mostInFlight = 8;
 /** How long a piece may take. */
 const timeoutMs = 120_000;
 
+const whatOf = (runId: string, version: number, name: string): string => `version ${version} of run ${runId}: ${name}`;
+
 const bucketName = (runId: string): string => `retort_weights_${runId}`;
 
 /** Versions in NATS's object store, for roles that share no directory: one bucket per run, `<version>/<file>` in it. */
 export class NatsStore extends BlobStore {
-  readonly #js: JetStreamClient;
+  readonly #streams: Streams;
   readonly #objects: Objm;
   readonly #buckets = new Map<string, Promise<ObjectStore>>();
 
   /** @param scratch as of {@link BlobStore} */
   constructor(streams: Streams, scratch: string) {
     super(scratch);
-    this.#js = streams.js;
+    this.#streams = streams;
     this.#objects = new Objm(streams.js);
   }
 
-  protected async write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
+  protected write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
+    // Whoever waits for room does so itself.
+    return outlast(this.#streams, whatOf(runId, version, name), () => this.#writeOnce(runId, version, name, file), { full: false });
+  }
+
+  async #writeOnce(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
     await this.#bucket(runId);
-    const bucket = await new Objm(severalInFlight(this.#js)).open(bucketName(runId), false);
+    const bucket = await new Objm(severalInFlight(this.#streams.js)).open(bucketName(runId), false);
     const pieces = file instanceof Uint8Array ? chunksOf(file, chunkBytes) : createReadStream(file.path, { highWaterMark: readBytes });
     const chunks = ReadableStream.from(pieces) as ReadableStream<Uint8Array>;
     await bucket.put({ name: `${version}/${name}`, options: { max_chunk_size: chunkBytes } }, chunks, { timeout: timeoutMs });
   }
 
   protected async read(runId: string, version: number, name: string): Promise<Uint8Array | undefined> {
-    return (await (await this.#existing(runId))?.getBlob(`${version}/${name}`)) ?? undefined;
+    const once = async () => (await this.#existing(runId))?.getBlob(`${version}/${name}`);
+    return (await outlast(this.#streams, whatOf(runId, version, name), once)) ?? undefined;
   }
 
   protected async bring(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
+    const once = () => outlast(this.#streams, whatOf(runId, version, name), () => this.#bringOnce(runId, version, name, path));
+    if ((this.#streams.replicas ?? 1) === 1) return once();
+    // A server that is behind has some of the pieces: the others come.
+    const behind = ({ error }: { error: Error }) => RetortError.from(error).code === "DataLoss";
+    return pRetry(once, { retries: 8, minTimeout: 50, maxTimeout: 2000, shouldRetry: behind });
+  }
+
+  async #bringOnce(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
     const object = await (await this.#existing(runId))?.get(`${version}/${name}`);
     if (!object) return undefined;
-    const what = `version ${version} of run ${runId}: ${name}`;
+    const what = whatOf(runId, version, name);
     // The client hears of what is wrong twice: in the stream, and here.
     const failed = object.error.catch((error: Error) => error);
     await writeStream(path, object.info.size, object.data, what).catch(async (error: unknown) => {
@@ -82,8 +101,12 @@ export class NatsStore extends BlobStore {
 
   /** The names of all that a run has, taken apart at their slashes. */
   async #names(runId: string): Promise<string[][]> {
-    const bucket = await this.#existing(runId);
-    return bucket ? (await bucket.list()).filter(({ deleted }) => !deleted).map((object) => object.name.split("/")) : [];
+    const bucket = bucketName(runId);
+    const objects = await readAll(this.#streams, `OBJ_${bucket}`, `$O.${bucket}.M.>`);
+    return objects.flatMap(({ data }) => {
+      const { name, deleted } = JSON.parse(Buffer.from(data).toString()) as Pick<ObjectInfo, "name" | "deleted">;
+      return deleted ? [] : [name.split("/")];
+    });
   }
 
   protected async removeRun(runId: string): Promise<void> {
@@ -102,7 +125,8 @@ export class NatsStore extends BlobStore {
   }
 
   #bucket(runId: string): Promise<ObjectStore> {
-    const bucket = this.#buckets.get(runId) ?? this.#objects.create(bucketName(runId));
+    const { replicas } = this.#streams;
+    const bucket = this.#buckets.get(runId) ?? this.#objects.create(bucketName(runId), replicas ? { replicas } : {});
     this.#buckets.set(runId, bucket);
     // One that could not be opened is tried again.
     bucket.catch(() => this.#buckets.delete(runId));
