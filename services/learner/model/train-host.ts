@@ -35,6 +35,7 @@ import { beginningWith } from "../../shared/ml/training/optimizer-state.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
 import { filesIn } from "./files-in.js";
+import { FollowedHeads } from "./followed-heads.js";
 import { type OpenedStudent, openStudent, type StudentOptions, type StudentSource } from "./open-student.js";
 import { momentsName, writeTrainerFiles } from "./trainer-files.js";
 
@@ -58,6 +59,7 @@ export interface StudentDescription {
   /** How many numbers are trained: the parameters, or those of an adapter on them. */
   readonly trained: number;
   readonly maxPositions: number;
+  readonly hiddenSize: number;
   readonly vocabSize: number;
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
@@ -73,6 +75,7 @@ interface LoadedStudent extends Omit<OpenedStudent, "state" | "trainable" | "wei
   readonly trainer: Trainer;
   /** What the trainer was told last. */
   options: TrainerOptions;
+  readonly followedHeads: FollowedHeads;
 }
 
 /** The model that is trained, in a thread of its own. Calls must not overlap. */
@@ -99,9 +102,9 @@ export class TrainHost {
     // Training changes the arrays that were loaded: a copy would stay beside them.
     const trainer = new Trainer(config, weights, options, state ?? beginningWith(trainable.specs, weights), trainable);
     const model = student.model.adapter ? student.model : { ...student.model, params: trainer.published().weights };
-    this.#student = { ...student, model, options, trainer };
-    const { maxPositions, vocabSize, bosId, eosIds } = config;
-    const sizes = { parameters: parameterCount(config), trained: elementsOf(trainable.specs), maxPositions, vocabSize };
+    this.#student = { ...student, model, options, trainer, followedHeads: new FollowedHeads() };
+    const { maxPositions, vocabSize, hiddenSize, bosId, eosIds } = config;
+    const sizes = { parameters: parameterCount(config), trained: elementsOf(trainable.specs), maxPositions, vocabSize, hiddenSize };
     return { ...sizes, bosId, eosIds, tokenizerDigest: tokenizer.digest, dtype, ...(precision && { precision }) };
   }
 
@@ -135,6 +138,12 @@ export class TrainHost {
     const [first, ...others] = parts;
     const digest = trainer.addHead(others.length ? { parts } : found(first, "a teacher's model").head);
     return { digest, hiddenSize: parts.reduce((sum, { head }) => sum + head.dims[1]!, 0) };
+  }
+
+  /** Keeps the head of a version that teachers follow: that of the model, or of a directory; see {@link FollowedHeads.keep}. */
+  async keepHead(version: number, oldest: number, directory?: string): Promise<void> {
+    const { trainer, followedHeads } = this.#loaded;
+    await followedHeads.keep(trainer, await this.#current(), version, oldest, directory);
   }
 
   /** Changes what is minimised from the next step on. */

@@ -3,6 +3,7 @@ import type { RunSpec, RunSpecValid } from "../../gen/retort/v1/run_spec_pb.js";
 import { ensembleProblems } from "./ensembles.js";
 import { environmentProblems } from "./environment.js";
 import { evaluationProblems } from "./evaluation.js";
+import { followProblems } from "./follow.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, resolveRun, teacherName } from "./resolve.js";
 import { rewardProblems } from "./rewards.js";
 import { initProblems, sizeProblems } from "./sizes.js";
@@ -31,6 +32,7 @@ export function examineSpec(given: RunSpec, more: MoreChecks = () => []): Examin
     ...teacherProblems(spec, isSound),
     ...teacherPromptProblems(spec),
     ...ensembleProblems(spec, run),
+    ...followProblems(spec, run),
     ...run.phases.flatMap((phase, i) => phaseProblems(phase, `phases[${i}]`, spec, isSound)),
     ...sizeProblems(run),
     ...(spec.student.init && isSound("student.init") ? initProblems(spec.student.init, spec.vocabSize) : []),

@@ -1,12 +1,12 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { RetortError } from "../../../services/shared/base/errors.js";
-import { createLog } from "../../../services/shared/base/log.js";
-import type { PolicyAnnouncement, RunStore } from "../../../services/shared/flow/runs/run-store.js";
-import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
-import { Policy } from "../../../services/student/policy.js";
-import { eventually } from "../../support/servers/nats.js";
+import { RetortError } from "../../../../services/shared/base/errors.js";
+import { createLog } from "../../../../services/shared/base/log.js";
+import { Policy } from "../../../../services/shared/codec/policy.js";
+import type { PolicyAnnouncement, RunStore } from "../../../../services/shared/flow/runs/run-store.js";
+import type { WeightStore } from "../../../../services/shared/flow/weights/store.js";
+import { eventually } from "../../../support/servers/nats.js";
 
 /** A promise that a test settles. */
 function later<T>() {
@@ -58,12 +58,9 @@ class Learner {
         const text = await learner.get(version);
         await mkdir(directory, { recursive: true });
         for (const name of learner.files.filter(wanted)) await writeFile(join(directory, name), name === "model.safetensors" ? text : "");
-        return { checked: learner.check(version) };
+        return { checked: learner.check(version), manifest: learner.manifest() };
       },
-      manifest: async () => ({
-        fence: learner.fence,
-        files: learner.files.map((name) => ({ name, digest: name === "model.safetensors" ? learner.base : "" })),
-      }),
+      manifest: async () => learner.manifest(),
     } as unknown as WeightStore;
     const use = async (from: string) => {
       const names = await readdir(from);
@@ -73,6 +70,11 @@ class Learner {
     };
     this.policy = new Policy({ runId: "run", store, directory }, runs, use, createLog("test", { level: "silent", format: "json" }));
     void this.policy.follow(this.stop.signal);
+  }
+
+  manifest() {
+    const digestOf = (name: string) => (name === "model.safetensors" ? this.base : "");
+    return { fence: this.fence, files: this.files.map((name) => ({ name, digest: digestOf(name) })) };
   }
 
   /** The directories of versions that are held. */
