@@ -37,7 +37,7 @@ export class Follower {
     const { membership, follow, log } = parts;
     const { runId, store, runs, name, run } = membership;
     const ahead = (newest: number) => followedVersion(follow, { step: newest + 1, maxStaleness: run.maxStaleness, fromStep: 0 });
-    const places = { runId, store, directory: store.holding(runId, name), ahead };
+    const places = { runId, store, directory: store.holding(runId, name), ahead, average: follow.decay !== undefined };
     this.#policy = new Policy(places, runs, (directory) => this.#take(directory), log);
   }
 

@@ -24,8 +24,10 @@ phases:
 
 describe("a teacher that follows the student", () => {
   let cluster: LocalCluster;
+  let frozen: string;
   beforeAll(async () => {
     cluster = await LocalCluster.start();
+    frozen = await resultOf("");
   });
   afterAll(() => cluster.stop());
 
@@ -35,17 +37,26 @@ describe("a teacher that follows the student", () => {
     return digestOfStudent(run);
   };
 
-  it("has the same versions, to the last bit, when teacher and learner are killed on the way", async () => {
-    const follow = ", follow: { everySteps: 3 }";
+  it.each([
+    ["some steps behind it", "everySteps: 3"],
+    ["as an average of it", "ema: 0.8"],
+  ])("has the same weights, %s, to the last bit, when teacher and learner are killed on the way", async (_, how) => {
+    const follow = `, follow: { ${how} }`;
     const undisturbed = await resultOf(follow);
-    expect(await resultOf("")).not.toBe(undisturbed);
+    expect(undisturbed).not.toBe(frozen);
     const runId = await cluster.begin(specOf(follow));
+    // Once each: steps are trained again. The newest checkpoint is that of step 8, whose teacher has version 6 of the student.
+    const victims = new Map([
+      [5, "teacher"],
+      [10, "learner"],
+    ]);
     const { run } = await cluster.watch(runId, async ({ event }) => {
-      if (event.case !== "stepFinished") return;
-      // The newest checkpoint is that of step 8, whose teacher has version 6.
-      const role = { 5: "teacher", 10: "learner" }[event.value.step];
+      const step = event.case === "stepFinished" ? event.value.step : 0;
+      const role = victims.get(step);
+      victims.delete(step);
       if (role) process.kill(await cluster.pidOf(runId, role), "SIGKILL");
     });
+    expect(victims.size).toBe(0);
     expect(run).toMatchObject({ message: "", state: RunState.SUCCEEDED });
     expect(await digestOfStudent(run)).toBe(undisturbed);
   });

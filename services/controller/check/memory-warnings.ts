@@ -20,17 +20,19 @@ interface RoleMemory {
  */
 export function memoryOf({ spec, run, student, teachers }: CheckedRun): RoleMemory[] {
   const { replicas } = run;
-  const held = teachers.flatMap(({ name, parameters, rows, dtype }): RoleMemory[] =>
-    parameters
-      ? [{ role: name, processes: replicas.teacher, bytes: inferenceBytes(parameters, rows, known(spec.roles?.teacher?.dtype || dtype)) }]
-      : [],
-  );
+  // What a learner publishes is float32.
+  const follows = (field: string) => spec.teachers.some(({ follow }, i) => follow && field === `teachers[${i}].model`);
+  const held = teachers.flatMap(({ field, name, parameters, rows, dtype }): RoleMemory[] => {
+    const weights = known(spec.roles?.teacher?.dtype || (follows(field) ? "float32" : dtype));
+    return parameters ? [{ role: name, processes: replicas.teacher, bytes: inferenceBytes(parameters, rows, weights) }] : [];
+  });
   const { config, dtype } = student;
   if (!config) return held;
   const choice = resolveLora(spec.student.lora);
   const lora = choice && loraOf(config, choice);
+  const averaged = { averaged: run.follow?.decay !== undefined };
   const learner = run.phases.map((phase) =>
-    learnerBytes(config, { ...loadOf(phase, run, config), lora, baseDtype: known(spec.roles?.learner?.dtype || dtype) }),
+    learnerBytes(config, { ...loadOf(phase, run, config), ...averaged, lora, baseDtype: known(spec.roles?.learner?.dtype || dtype) }),
   );
   const own = inferenceBytes(parameterCount(config), config.vocabSize, known(spec.roles?.student?.dtype));
   return [

@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { RetortError } from "../../shared/base/errors.js";
+import { isOfAverage } from "../../shared/flow/runs/follow.js";
 import type { VersionFile } from "../../shared/flow/weights/store.js";
 import { weightsFilesOf } from "../../shared/ml/models/checkpoint/open.js";
 import { keepHead } from "../model/teacher-heads.js";
@@ -69,13 +70,9 @@ async function storeVersion(
   if (whole && version > 0) await store.put(runId, 0, brought?.version === 0 ? withWeights(files, brought.files) : files, fence);
   if (brought && brought.version > 0) await store.put(runId, brought.version, brought.files, fence);
   // A student has version 0 already.
-  const wanted = version > 0 ? weightsFilesOf(files.map(({ name }) => name)) : undefined;
-  await store.put(
-    runId,
-    version,
-    files.filter(({ name }) => !wanted || wanted.includes(name)),
-    fence,
-  );
+  const weights = weightsFilesOf(files.map(({ name }) => name));
+  const wanted = version > 0 ? files.filter(({ name }) => weights.includes(name) || isOfAverage(name)) : files;
+  await store.put(runId, version, wanted, fence);
 }
 
 /** A version's files with the weights of another one. */

@@ -49,7 +49,7 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
   const step = checkpoint?.step ?? 0;
   await openTrackers(context, step);
   const options = trainerOptions(context, phaseOf(run, Math.max(1, step)));
-  const held = { checkpoint: checkpoint?.path, rows: spec.vocabSize, dtype: context.dtype };
+  const held = { checkpoint: checkpoint?.path, rows: spec.vocabSize, dtype: context.dtype, averageDecay: run.follow?.decay };
   const student = await host.open(studentSource(spec), options, held);
   await announceModel(membership, ["learner"], student);
   const brought = await broughtVersion(run, checkpoint);

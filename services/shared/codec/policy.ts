@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RetortError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
+import { averageFolder, isOfAverage } from "../flow/runs/follow.js";
 import type { RunStore } from "../flow/runs/run-store.js";
 import type { WeightStore } from "../flow/weights/store.js";
 import type { WeightsManifest } from "../gen/retort/v1/flow_pb.js";
@@ -28,6 +29,8 @@ export interface PolicyPlaces {
   readonly directory: string;
   /** The version that will be asked for next, by the newest that was announced: it is fetched ahead. Default: the newest itself. */
   readonly ahead?: (newest: number) => number;
+  /** Whether the model takes the average of the weights instead. Default false. */
+  readonly average?: boolean;
 }
 
 /**
@@ -46,6 +49,7 @@ export class Policy {
   #fence = 0n;
   readonly #directory: string;
   readonly #ahead: (newest: number) => number;
+  readonly #average: boolean;
   /** Undefined before the first version is there. */
   #held: HeldVersions | undefined;
   /** Of a run that trains an adapter: the digest of the base model's weights, and the last learner that had them. */
@@ -55,12 +59,18 @@ export class Policy {
   /** SHA-256 of the digests of its files, hexadecimal. */
   digest = "";
 
-  constructor({ runId, store, directory, ahead = (newest) => newest }: PolicyPlaces, runs: RunStore, use: UseWeights, log: Log) {
+  constructor(
+    { runId, store, directory, ahead = (newest) => newest, average = false }: PolicyPlaces,
+    runs: RunStore,
+    use: UseWeights,
+    log: Log,
+  ) {
     this.#runId = runId;
     this.#runs = runs;
     this.#store = store;
     this.#directory = directory;
     this.#ahead = ahead;
+    this.#average = average;
     this.#use = use;
     this.#log = log;
   }
@@ -108,16 +118,17 @@ export class Policy {
     const directory = join(this.#directory, "first");
     const base = join(this.#directory, "base");
     const isOfAdapter = (name: string) => isAdapter && name.startsWith("adapter_");
+    const isOfBase = (name: string) => !isOfAdapter(name) && !isOfAverage(name);
     try {
       if (isAdapter) await this.#store.fetch(this.#runId, 0, directory, isOfAdapter);
-      await this.#store.fetch(this.#runId, 0, isAdapter ? base : directory, (name) => !isOfAdapter(name));
+      await this.#store.fetch(this.#runId, 0, isAdapter ? base : directory, isOfBase);
     } catch (error) {
       if (RetortError.from(error).code !== "NotFound") throw error;
       return undefined;
     }
     if (isAdapter) this.#base = { digest: baseDigest(manifest), fence: manifest.fence };
-    const isWeights = isAdapter ? (name: string) => name === publishedFiles.adapter : isWeightsFile;
-    this.#held = new HeldVersions(this.#store, this.#runId, join(this.#directory, "versions"), isWeights);
+    const isOwn = isAdapter ? (name: string) => name === publishedFiles.adapter : isWeightsFile;
+    this.#held = new HeldVersions(this.#store, this.#runId, join(this.#directory, "versions"), this.#average ? isOfAverage : isOwn);
     return isAdapter ? { directory, base } : { directory };
   }
 
@@ -165,7 +176,7 @@ export class Policy {
     try {
       await this.#checkBase(fence);
       const { directory, manifest } = await this.#takeOver(held, { version, fence });
-      this.digest = versionDigest(manifest);
+      this.digest = versionDigest(manifest, this.#average);
       // A large file takes long to delete; nothing waits for that.
       this.#clear(held, directory).catch((error: unknown) =>
         this.#log.warn({ err: error }, "files of an old version could not be deleted"),
@@ -188,7 +199,7 @@ export class Policy {
     const { directory, checked } = taken;
     // What the model has from now on is no version until it is known to be whole.
     this.version = -1;
-    const [used, whole] = await Promise.allSettled([this.#use(directory), checked]);
+    const [used, whole] = await Promise.allSettled([this.#use(this.#average ? join(directory, averageFolder) : directory), checked]);
     // A damaged file may be why it couldn't be used.
     for (const outcome of [whole, used]) if (outcome.status === "rejected") throw outcome.reason;
     return taken;
@@ -213,12 +224,13 @@ export class Policy {
   }
 }
 
-/** What tells a version's weights from any other's. */
-const versionDigest = ({ files }: WeightsManifest): string => {
+/** What tells a version's weights, or their average, from any other's. */
+function versionDigest({ files }: WeightsManifest, average: boolean): string {
+  const isWeights = (name: string) => (average ? isOfAverage(name) : weightsFilesOf([name]).length > 0);
   const hash = createHash("sha256");
-  for (const { name, digest } of files) if (weightsFilesOf([name]).length > 0) hash.update(`${name} ${digest}\n`);
+  for (const { name, digest } of files) if (isWeights(name)) hash.update(`${name} ${digest}\n`);
   return hash.digest("hex");
-};
+}
 
 /** Digest of the weights of the model that an adapter is put on. */
 const baseDigest = ({ files }: WeightsManifest): string =>

@@ -1,12 +1,21 @@
 import { normalize } from "node:path";
 import type { Problem } from "../../base/errors.js";
-import type { RunSpecValid, TeacherSpec } from "../../gen/retort/v1/run_spec_pb.js";
+import type { FollowSpec, RunSpecValid, TeacherSpec } from "../../gen/retort/v1/run_spec_pb.js";
+
+/** The folder of a stored version with the average of its weights, where teachers are that. */
+export const averageFolder = "average";
+
+/** Whether a file of a version is of its average. */
+export const isOfAverage = (name: string): boolean => name.startsWith(`${averageFolder}/`);
 
 /** How the teachers of a run that are the student go on with it; as FollowSpec in run_spec.proto. */
 export interface FollowSettings {
   /** Their names. */
   readonly teachers: readonly string[];
+  /** 1 where they are an average, which each version has. */
   readonly everySteps: number;
+  /** Of the average of the student's weights that they are, in (0, 1); undefined where they are the student itself. */
+  readonly decay?: number;
 }
 
 /** What decides which version a teacher has; as in the resolved run. */
@@ -17,12 +26,21 @@ interface FollowedRun {
 
 /** How a run's teachers follow its student; undefined where none does. @param names of the teachers, in their order */
 export function resolveFollow(teachers: readonly Pick<TeacherSpec, "follow">[], names: readonly string[]): FollowSettings | undefined {
-  const everySteps = everyStepsOf(teachers);
-  return everySteps === undefined ? undefined : { teachers: names.filter((_, i) => teachers[i]?.follow?.everySteps), everySteps };
+  const how = howOf(teachers);
+  return how && { teachers: names.filter((_, i) => isHow(teachers[i]?.follow)), ...how };
 }
 
-const everyStepsOf = (teachers: readonly Pick<TeacherSpec, "follow">[]): number | undefined =>
-  teachers.find(({ follow }) => follow?.everySteps)?.follow?.everySteps;
+type How = Omit<FollowSettings, "teachers">;
+
+/** False for one of which a broken rule has left nothing. */
+const isHow = (follow: FollowSpec | undefined): follow is FollowSpec => Boolean(follow?.everySteps || follow?.ema);
+
+/** How the first teacher that follows does so. */
+function howOf(teachers: readonly Pick<TeacherSpec, "follow">[]): How | undefined {
+  const first = teachers.map(({ follow }) => follow).find(isHow);
+  if (!first) return undefined;
+  return first.ema === undefined ? { everySteps: first.everySteps || 1 } : { everySteps: 1, decay: first.ema };
+}
 
 /** The newest version up to this one that a teacher may have. */
 export const newestFollowed = ({ everySteps }: Pick<FollowSettings, "everySteps">, version: number): number =>
@@ -60,7 +78,7 @@ export function followProblems(
   { teachers, student }: RunSpecValid,
   run: { readonly maxStaleness: number; readonly totalSteps: number },
 ): Problem[] {
-  const everySteps = everyStepsOf(teachers) ?? 0;
+  const how = howOf(teachers);
   return teachers.flatMap(({ follow, model, server, shared, ensemble }, i): Problem[] => {
     if (!follow) return [];
     const problem = (field: string, description: string) => ({ fieldPath: `teachers[${i}].${field}`, description });
@@ -84,22 +102,22 @@ export function followProblems(
       problems.push(
         problem("model", `is ${model}, and a teacher that follows the student is ${student.model}; name that, or leave \`follow\` out`),
       );
-    const own = follow.everySteps ?? 0;
-    if (own && own !== everySteps)
+    const own = howOf([{ follow }]);
+    if (!own || !how) return problems;
+    if (inWords(own) !== inWords(how))
       problems.push(
-        problem(
-          "follow.everySteps",
-          `is ${own}, and that of another teacher ${everySteps}; all that follow the student have the same version`,
-        ),
+        problem("follow", `is ${inWords(own)}, and that of another teacher ${inWords(how)}; all that follow the student do so in one way`),
       );
     const { maxStaleness, totalSteps } = run;
-    if (own && totalSteps > 0 && followedVersion({ everySteps: own }, { step: totalSteps, maxStaleness, fromStep: 0 }) === 0)
+    if (totalSteps > 0 && followedVersion(own, { step: totalSteps, maxStaleness, fromStep: 0 }) === 0)
       problems.push(
         problem(
-          "follow.everySteps",
-          `is ${own}, and the last step, ${totalSteps}, is taught by a version at least ${1 + maxStaleness} steps old: the teacher would stay as it is; lower it, or leave \`follow\` out`,
+          "follow",
+          `is ${inWords(own)}, and the last step, ${totalSteps}, is taught by a version at least ${1 + maxStaleness} steps old: the teacher would stay as it is; take fewer everySteps or more steps, or leave \`follow\` out`,
         ),
       );
     return problems;
   });
 }
+
+const inWords = ({ everySteps, decay }: How): string => (decay === undefined ? `everySteps ${everySteps}` : `ema ${decay}`);

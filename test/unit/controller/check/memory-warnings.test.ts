@@ -9,7 +9,13 @@ function checked(optimizer: object = {}, more: object = {}, dtype = "float32"): 
   const phases = [{ steps: 1, batchSize: 8, sampling: { maxNewTokens: 48 }, optimizer }];
   const { spec } = soundParts(specOf({ phases, ...more }));
   const student = { config, rows: 49_152 } as CheckedRun["student"];
-  const teacher = { name: "the teacher", parameters: 134_515_008, rows: 49_152, dtype } as CheckedRun["teachers"][number];
+  const teacher = {
+    field: "teachers[0].model",
+    name: "the teacher",
+    parameters: 134_515_008,
+    rows: 49_152,
+    dtype,
+  } as CheckedRun["teachers"][number];
   return { spec, run: resolveRun(spec), student, teachers: [teacher] };
 }
 
@@ -36,6 +42,19 @@ describe("memoryOf()", () => {
     expect(all - adapter("float32")).toBeGreaterThan(1.2);
     // Half of 135M parameters' 4 bytes.
     expect(adapter("float32") - adapter("bfloat16")).toBeCloseTo(0.27, 2);
+  });
+});
+
+describe("memoryOf(), of a teacher that follows the student", () => {
+  it("counts the average that the learner keeps, and float32 in the teacher, as versions are published", () => {
+    const roles = (follow: object | undefined) =>
+      held(checked({}, { student: { model: "student" }, teachers: [{ model: "student", follow }] }, "bfloat16"));
+    const [frozen, behind, averaged] = [roles(undefined), roles({ everySteps: 1 }), roles({ ema: 0.9 })];
+    expect(behind["the teacher"]! - frozen["the teacher"]!).toBeCloseTo(0.31, 2);
+    expect(averaged["the teacher"]).toBe(behind["the teacher"]);
+    expect(behind["the learner"]).toBe(frozen["the learner"]);
+    // 135M parameters of 4 bytes.
+    expect(averaged["the learner"]! - behind["the learner"]!).toBeCloseTo(0.54, 2);
   });
 });
 

@@ -376,7 +376,7 @@ export type PromptTask = Message<"retort.v1.PromptTask"> & {
   deadline?: Timestamp | undefined;
 
   /**
-   * Of a teacher that follows the student (teachers[].follow): the student's version that it must score with.
+   * Of a teacher that follows the student (teachers[].follow): the student's version that it must score with, or the average as of it.
    *
    * @generated from field: optional uint32 teacher_version = 14;
    */
@@ -472,7 +472,7 @@ export type PromptTaskValid = Message<"retort.v1.PromptTask"> & {
   deadline?: Timestamp | undefined;
 
   /**
-   * Of a teacher that follows the student (teachers[].follow): the student's version that it must score with.
+   * Of a teacher that follows the student (teachers[].follow): the student's version that it must score with, or the average as of it.
    *
    * @generated from field: optional uint32 teacher_version = 14;
    */

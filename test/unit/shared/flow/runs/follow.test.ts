@@ -45,6 +45,12 @@ describe("a teacher's `follow`", () => {
     expect(resolveRun(specOf("{ model: models/teacher }")).follow).toBeUndefined();
   });
 
+  it("has an average with every version", () => {
+    const spec = specOf("{ name: a, model: models/student, follow: { ema: 0.99 } }");
+    expect(checkSpec(spec)).toEqual([]);
+    expect(resolveRun(spec).follow).toEqual({ teachers: ["a"], everySteps: 1, decay: 0.99 });
+  });
+
   it.each([
     [
       "another model",
@@ -57,14 +63,22 @@ describe("a teacher's `follow`", () => {
     [
       "different steps",
       `{ name: a, ${following} }, { name: b, model: models/student, follow: { everySteps: 5 } }`,
-      /^teachers\[1\]\.follow\.everySteps: is 5, and that of another teacher 10/,
+      /^teachers\[1\]\.follow: is everySteps 5, and that of another teacher everySteps 10/,
     ],
+    [
+      "another way than another's",
+      `{ name: a, ${following} }, { name: b, model: models/student, follow: { ema: 0.9 } }`,
+      /^teachers\[1\]\.follow: is ema 0\.9, and that of another teacher everySteps 10/,
+    ],
+    ["two ways", "{ model: models/student, follow: { everySteps: 2, ema: 0.9 } }", /^teachers\[0\]\.follow: say how/],
+    ["an average that stays", "{ model: models/student, follow: { ema: 1 } }", /^teachers\[0\]\.follow\.ema: /],
+    ["an average of nothing", "{ model: models/student, follow: { ema: 0 } }", /^teachers\[0\]\.follow\.ema: /],
     ["no way to follow", "{ model: models/student, follow: {} }", /^teachers\[0\]\.follow: say how/],
     ["zero steps", "{ model: models/student, follow: { everySteps: 0 } }", /^teachers\[0\]\.follow\.everySteps: /],
     [
       "a run that ends before",
       "{ model: models/student, follow: { everySteps: 39 } }",
-      /^teachers\[0\]\.follow\.everySteps: is 39, and the last step, 40, is taught by a version at least 2 steps old/,
+      /^teachers\[0\]\.follow: is everySteps 39, and the last step, 40, is taught by a version at least 2 steps old/,
     ],
   ])("is refused with %s", (_, teachers, problem) => {
     expect(problemsOf(teachers)).toEqual([expect.stringMatching(problem)]);
