@@ -128,7 +128,11 @@ function followerOf(membership: Membership, teacher: string, closing: AbortSigna
 /** The model that a run's spec names for a teacher, or the setting's. */
 function sourceOf({ spec }: Membership, teacher: string, setting: string | undefined): Partial<TeacherSource> {
   const own = spec.teachers.find(({ name }) => teacherName(name) === teacher);
-  const { model = setting, server } = own ?? {};
+  const { model = setting, server, tokenizer = "" } = own ?? {};
   const ensemble = own?.ensemble.length ? mixedModels(own) : undefined;
-  return { ...(model && { model }), server, ensemble, ...(spec.vocabSize && { vocabRows: spec.vocabSize }) };
+  return { ...(model && { model }), server, ensemble, ...rowsOf(tokenizer, spec.vocabSize) };
 }
+
+/** The rows that a run's distributions range over, where it says so. Its vocabulary isn't that of a teacher with its own tokenizer. */
+const rowsOf = (tokenizer: string, vocabSize: number): Partial<Pick<TeacherSource, "vocabRows">> =>
+  tokenizer === "own" ? { vocabRows: 0 } : vocabSize ? { vocabRows: vocabSize } : {};

@@ -35,6 +35,7 @@ export async function scoreRun(
   const scoring = {
     ...{ streams, teacher, maxStaleness, maxAttempts, under },
     score: model.score,
+    tokens: model.completionTokens,
     time: new SharedTime(),
     done: (tokens: number, ...rest: [number, number, string]) => {
       process.tokens(tokens);

@@ -7,13 +7,14 @@ import type { Delivery } from "../shared/base/streams/consume.js";
 import { toScoreRecord } from "../shared/codec/score-record.js";
 import { signalOf } from "../shared/codec/signal-spec.js";
 import { teacherInput } from "../shared/codec/train-sequence.js";
-import { toUint32 } from "../shared/flow/arrays.js";
+import { toInt32, toRecord, toUint32 } from "../shared/flow/arrays.js";
 import { payloadBytes } from "../shared/flow/results/payload.js";
 import { publishScore } from "../shared/flow/results/publish-results.js";
 import { sequencesDigest } from "../shared/flow/rollouts/digest.js";
 import { readRollout } from "../shared/flow/rollouts/publish-rollout.js";
 import { membersOf } from "../shared/flow/together.js";
 import {
+  FinishReason,
   Purpose,
   type RolloutValid,
   type Sequence,
@@ -24,6 +25,7 @@ import {
 import type { Score, Signal } from "../shared/ml/signals/score.js";
 import type { ScoreInput } from "../shared/ml/signals/signal.js";
 import { signals } from "../shared/ml/signals/table.js";
+import type { CompletionText, CompletionTokens } from "../shared/ml/text/completion-tokens.js";
 import type { ScoreCache } from "./score-cache.js";
 
 type SequenceScoreInit = MessageInitShape<typeof SequenceScoreSchema>;
@@ -52,6 +54,8 @@ export interface ScorerContext {
    */
   readonly under: <T>(rollout: RolloutValid, signal: AbortSignal, work: (weights: ScoringWeights) => Promise<T>) => Promise<T | undefined>;
   readonly score: (inputs: readonly ScoreInput[], signal: Signal) => Promise<readonly Score[]>;
+  /** Texts in the teacher's own tokens, where the signal's tokenizer is `own`; or why one has none. */
+  readonly tokens: (completions: readonly CompletionText[]) => Promise<readonly (CompletionTokens | string)[]>;
   /** What the rollouts' seconds are counted by. */
   readonly time: SharedTime;
   /** Told of every rollout: completion tokens, seconds, and bytes of signal that were sent for them. */
@@ -68,10 +72,16 @@ interface Job {
   /** Why a sequence isn't scored; empty for those that are. */
   readonly outcomes: readonly string[];
   /** Sequences to be scored. */
-  readonly inputs: readonly ScoreInput[];
+  readonly inputs: readonly TextInput[];
   /** Scores that the cache has, as the inputs are. */
   readonly known: readonly (SequenceScoreInit | undefined)[];
   readonly cache: ScoreCache | undefined;
+}
+
+/** A sequence to be scored. */
+interface TextInput extends ScoreInput {
+  /** Of a text in the teacher's own tokens: bytes of each; they are sent with the score. */
+  readonly byteLengths?: Uint16Array;
 }
 
 /** What a rollout gets. */
@@ -152,7 +162,7 @@ async function publishOutcome(rollout: RolloutValid, signal: Signal, outcome: Ou
       headDigest: signals[signal.kind].needsHead ? context.headDigest : "",
       ...(rollout.signal && { signal: rollout.signal }),
       ...(context.version !== undefined && { teacherVersion: context.version }),
-      sequencesDigest: sequencesDigest(rollout.sequences),
+      sequencesDigest: sequencesDigest(rollout.sequences, rollout.signal),
       worker,
       seconds,
       ...result,
@@ -201,18 +211,38 @@ function scoreAll(rollouts: readonly RolloutValid[], signal: Signal, context: Sc
   });
 }
 
-const missingOf = ({ inputs, known }: Pick<Job, "inputs" | "known">): ScoreInput[] => inputs.filter((_, i) => !known[i]);
+const missingOf = ({ inputs, known }: Pick<Job, "inputs" | "known">): TextInput[] => inputs.filter((_, i) => !known[i]);
 
-async function jobOf(rollout: RolloutValid, signal: Signal, { maxStaleness, cache: all }: Scoring): Promise<Job> {
-  const outcomes = rollout.sequences.map((sequence) => sequence.failure || staleness(rollout, sequence, maxStaleness));
-  const inputs = rollout.sequences.filter((_, i) => !outcomes[i]).map((sequence) => teacherInput(sequence));
+async function jobOf(rollout: RolloutValid, signal: Signal, { maxStaleness, cache: all, tokens }: Scoring): Promise<Job> {
+  const { sequences } = rollout;
+  const outcomes = sequences.map((sequence) => sequence.failure || staleness(rollout, sequence, maxStaleness));
+  const wanted = [...sequences.keys()].filter((i) => !outcomes[i]);
+  const inputs: TextInput[] = [];
+  if (rollout.signal?.tokenizer === "own") {
+    const read = await tokens(wanted.map((i) => completionText(sequences[i]!)));
+    wanted.forEach((i, n) => {
+      const own = read[n]!;
+      if (typeof own === "string") outcomes[i] = own;
+      else inputs.push({ promptIds: ownPrompt(sequences[i]!), completionIds: own.ids, byteLengths: own.byteLengths });
+    });
+  } else inputs.push(...wanted.map((i) => teacherInput(sequences[i]!)));
   const cache = rollout.source === Source.STUDENT ? undefined : all;
   return { outcomes, inputs, cache, known: (await cache?.find(inputs, signal))?.scores ?? [] };
 }
 
+/** A completion as a teacher reads it in its own tokens. */
+const completionText = (sequence: Sequence): CompletionText => ({
+  promptIds: ownPrompt(sequence),
+  text: sequence.completionText,
+  endId: sequence.finish === FinishReason.STOP ? sequence.teacherEndId : undefined,
+});
+
+/** The prompt in the teacher's own tokens, which the learner has made. */
+const ownPrompt = ({ teacherPromptIds }: Sequence): Int32Array => toInt32(teacherPromptIds, "teacherPromptIds");
+
 /** Scores lists of sequences at once; if that fails, each list by itself, so that it is only the one at fault that fails. */
 async function scoreTogether(
-  lists: readonly (readonly ScoreInput[])[],
+  lists: readonly (readonly TextInput[])[],
   signal: Signal,
   score: ScorerContext["score"],
 ): Promise<Promise<SequenceScoreInit[]>[]> {
@@ -232,13 +262,16 @@ async function scoreTogether(
   }
 }
 
-async function scored(inputs: readonly ScoreInput[], signal: Signal, score: ScorerContext["score"]): Promise<SequenceScoreInit[]> {
+async function scored(inputs: readonly TextInput[], signal: Signal, score: ScorerContext["score"]): Promise<SequenceScoreInit[]> {
   if (inputs.length === 0) return [];
-  return (await score(inputs, signal)).map((one, i) => toScoreRecord(one, inputs[i]!.completionIds.length));
+  return (await score(inputs, signal)).map((one, i) => {
+    const { completionIds, byteLengths } = inputs[i]!;
+    return { ...toScoreRecord(one, completionIds.length), ...(byteLengths && { byteLengths: toRecord(byteLengths) }) };
+  });
 }
 
 /** Scores all at once; if one of them is at fault, each alone. */
-async function scoreGood(inputs: readonly ScoreInput[], signal: Signal, score: ScorerContext["score"]): Promise<SequenceScoreInit[]> {
+async function scoreGood(inputs: readonly TextInput[], signal: Signal, score: ScorerContext["score"]): Promise<SequenceScoreInit[]> {
   try {
     return await scored(inputs, signal, score);
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
 import { limitsOf, misfit, outcomesOf } from "../../shared/codec/examples.js";
-import { teacherPrompts } from "../../shared/codec/teacher-prompts.js";
+import { readingOf } from "../../shared/codec/teacher-words.js";
 import { columnsOf, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { answerRoleOf, resolveEnvironment } from "../../shared/flow/runs/environment.js";
@@ -54,8 +54,8 @@ async function show(program: Command, path: string, { row, heldOut = false }: Da
   const environment = resolveEnvironment(spec.environment);
   const room = maxNewTokens + (environment?.maxReplyTokens ?? 0);
   const limits = limitsOf(heldOut ? 0 : data.maxPromptTokens, maxPositions, room);
-  const own = teacherPrompts(teacherPromptsOf(spec), data.chat);
-  const outcomes = outcomesOf(row === undefined ? rows : rows.slice(row - 1), encoder, own, answerRoleOf(environment));
+  const reading = await readingOf(teacherPromptsOf(spec), chatOfData(data, undefined));
+  const outcomes = outcomesOf(row === undefined ? rows : rows.slice(row - 1), encoder, reading, answerRoleOf(environment));
   const seen = outcomes.map((outcome) => ({ outcome, dropped: outcome.item && misfit(outcome.item, limits) }));
   const reasons: Record<string, number> = {};
   for (const { dropped } of seen) if (dropped) reasons[dropped] = (reasons[dropped] ?? 0) + 1;

@@ -1,11 +1,14 @@
 import { toJson } from "@bufbuild/protobuf";
 import { type ErrorCode, type Problem, RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
+import { checkSpelling, readOwnWords, unreadBy } from "../../shared/codec/teacher-words.js";
 import { heldOutNeeds, trainingNeeds } from "../../shared/flow/prompts/needs.js";
+import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { type ExaminedSpec, examineSpec } from "../../shared/flow/runs/check-spec.js";
 import { outputProblems } from "../../shared/flow/runs/output.js";
 import { pathProblems, type SpecRoots } from "../../shared/flow/runs/paths.js";
 import { initProblems } from "../../shared/flow/runs/sizes.js";
+import { teacherPromptsOf } from "../../shared/flow/runs/teacher-prompts.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { ServerSpecSchema } from "../../shared/gen/retort/v1/server_pb.js";
 import type { TeacherServiceDescribeResponse } from "../../shared/gen/retort/v1/teacher_pb.js";
@@ -98,6 +101,7 @@ export class RunCheck {
     if (student && run.environment) this.#add(environmentProblems(student));
     if (student)
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
+    const wordWarnings = await this.#checkOwnTokenizers(student);
     this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec, student), ...offerProblems(spec, run, teachers)]);
     if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
@@ -106,8 +110,27 @@ export class RunCheck {
     if (this.#opens("output") && this.#refused.length === 0)
       this.#add(await outputProblems(spec, process.env.KUBERNETES_SERVICE_HOST === undefined));
     return student && this.#problems.length === 0
-      ? { checked: { spec, run, student, teachers, rowWarnings } }
+      ? { checked: { spec, run, student, teachers, rowWarnings: [...wordWarnings, ...rowWarnings] } }
       : { problems: this.#problems };
+  }
+
+  /** Reads the tokenizers of the teachers that have their own, as the learner will. */
+  async #checkOwnTokenizers(student: StudentModel | undefined): Promise<DataFindings["warnings"]> {
+    const { spec } = this.#examined;
+    const own = teacherPromptsOf(spec).filter(({ tokenizer }) => tokenizer === "own");
+    const warnings: DataFindings["warnings"][number][] = [];
+    if (own.length === 0 || !student) return warnings;
+    const spells = await read(async () => checkSpelling(student.words, studentField(spec), student.name));
+    this.#take(studentField(spec), spells);
+    for (const teacher of own) {
+      if (!this.#opens(`${teacher.field}.model`)) continue;
+      const field = `${teacher.field}.tokenizer`;
+      const words = this.#take(field, await read(() => readOwnWords([teacher], chatOfData(spec.data, undefined))))?.get(teacher.name);
+      const unread = words && "value" in spells ? unreadBy(words, student.words) : undefined;
+      if (unread?.refused) this.#add([{ fieldPath: field, description: unread.message }]);
+      else if (unread) warnings.push({ field, message: unread.message });
+    }
+    return warnings;
   }
 
   async #checkClassifiers(): Promise<void> {
@@ -125,7 +148,7 @@ export class RunCheck {
     const warnings: DataFindings["warnings"][number][] = [];
     for (const needs of all) {
       const field = `${needs?.field}.path`;
-      if (!needs || !this.#opens(field)) continue;
+      if (!needs || !this.#opens(field) || !spec.teachers.every((_, i) => this.#opens(`teachers[${i}].tokenizer`))) continue;
       const findings = this.#take(field, await read(() => dataFindings(this.#examined, needs, student, teachers)));
       this.#add(findings?.problems ?? []);
       warnings.push(...(findings?.warnings ?? []));

@@ -1,6 +1,6 @@
 import type { Problem } from "../../shared/base/errors.js";
 import { type Item, outcomesOf, refusalOf } from "../../shared/codec/examples.js";
-import { teacherPrompts } from "../../shared/codec/teacher-prompts.js";
+import { readingOf } from "../../shared/codec/teacher-words.js";
 import { columnsIn, columnsOf, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { type RowNeeds, rowProblems } from "../../shared/flow/prompts/needs.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
@@ -39,10 +39,11 @@ export async function dataFindings(
   const rows = await readDataset(needs.path, columnsOf(data), headRows);
   const problems = rowProblems(rows, needs, await columnsIn(needs.path), rows.length < headRows);
   if (!student) return { problems, warnings: [] };
-  const encoder = new Encoder(student.words, student.ends.ids, chatOfData(data, undefined), student.layout);
+  const chat = chatOfData(data, undefined);
+  const encoder = new Encoder(student.words, student.ends.ids, chat, student.layout);
   const own = teacherPromptsOf(spec);
   const answerRole = answerRoleOf(resolveEnvironment(spec.environment));
-  const outcomes = outcomesOf(rows, encoder, teacherPrompts(own, data.chat), answerRole);
+  const outcomes = outcomesOf(rows, encoder, await readingOf(own, chat), answerRole);
   const refusal = refusalOf(outcomes);
   if (refusal) return { problems: [...problems, { fieldPath: `${needs.field}.path`, description: refusal }], warnings: [] };
   const items = outcomes.flatMap(({ item }) => item ?? []);

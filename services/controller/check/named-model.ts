@@ -48,6 +48,8 @@ export interface NamedModel {
   readonly warnings: readonly string[];
   /** Of a teacher that gives some signals alone: which. */
   readonly offer?: SignalOffer;
+  /** Of a teacher: it reads text in its own tokens, and needs none of the student's. */
+  readonly ownTokenizer?: boolean;
 }
 
 /** The signals that a teacher elsewhere gives, at temperature 1 alone. */
@@ -97,21 +99,28 @@ const tokenizerOf = ({ student, teachers: [first] }: RunSpecValid): string => st
 
 /** A teacher by its place in the spec, and the further models of an ensemble: what a spec's problems call them. */
 export function teacherPlaces({ teachers }: RunSpecValid): TeacherPlace[] {
-  const own = teachers.map(({ name, model, server }, i) => ({
+  const own = teachers.map(({ name, model, server, tokenizer }, i) => ({
     ...{ field: `teachers[${i}].model`, answers: server ? `teachers[${i}].server` : `teachers[${i}].model` },
-    ...{ name: `the teacher "${teacherName(name)}"`, source: { model, server } },
+    ...{ name: `the teacher "${teacherName(name)}"`, source: { model, server }, ownTokenizer: tokenizer === "own" },
   }));
-  const members = teachers.flatMap(({ name, ensemble }, i) =>
+  const members = teachers.flatMap(({ name, ensemble, tokenizer }, i) =>
     ensemble.map(({ model }, m) => {
       const field = `teachers[${i}].ensemble[${m}].model`;
-      return { field, answers: field, name: `model ${m + 2} of the ensemble "${teacherName(name)}"`, source: { model, server: undefined } };
+      const source = { model, server: undefined };
+      return {
+        field,
+        answers: field,
+        name: `model ${m + 2} of the ensemble "${teacherName(name)}"`,
+        source,
+        ownTokenizer: tokenizer === "own",
+      };
     }),
   );
   return [...own, ...members];
 }
 
 /** A model that a teacher's process runs or asks. */
-export interface TeacherPlace extends Pick<NamedModel, "field" | "name"> {
+export interface TeacherPlace extends Pick<NamedModel, "field" | "name" | "ownTokenizer"> {
   /** The field that is at fault if it can't be described. */
   readonly answers: string;
   readonly source: TeacherSource;
@@ -123,7 +132,7 @@ export interface TeacherPlace extends Pick<NamedModel, "field" | "name"> {
  * @param student undefined if it could not be read; its tokens are the teacher's too where the digests are equal
  */
 export function describedTeacher(
-  { field, name }: Pick<NamedModel, "field" | "name">,
+  { field, name, ownTokenizer = false }: Pick<NamedModel, "field" | "name" | "ownTokenizer">,
   description: TeacherServiceDescribeResponse,
   student: StudentModel | undefined,
 ): NamedModel {
@@ -140,6 +149,7 @@ export function describedTeacher(
     maxPositions,
     dtype,
     warnings,
+    ownTokenizer,
     ...(offer && { offer: { ...offer, signals: offer.signals.filter(isSignalKind) } }),
   };
 }

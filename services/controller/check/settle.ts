@@ -2,7 +2,7 @@ import { clone, create } from "@bufbuild/protobuf";
 import { needsScore, resolveRun } from "../../shared/flow/runs/resolve.js";
 import { ObjectiveSpecSchema, RunSpecSchema, type RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { CheckedRun } from "./checked-run.js";
-import { commonRows } from "./vocabulary.js";
+import { commonRows, sharing } from "./vocabulary.js";
 
 /** Up to this vocabulary a whole distribution is small (1 KiB per token), and the learner need not load the teacher's head. */
 const largestFull = 256;
@@ -16,7 +16,7 @@ const largestFull = 256;
 export function settled({ spec: given, run, student, teachers }: CheckedRun): CheckedRun {
   const { student: own, data } = given;
   const spec: RunSpecValid = Object.assign(clone(RunSpecSchema, given), { student: own, data });
-  const models = [student, ...teachers];
+  const models = sharing([student, ...teachers]);
   const rows = commonRows(spec, models);
   if (models.some((model) => model.rows !== rows)) spec.vocabSize = rows;
   for (const [i, { offer }] of teachers.entries()) {

@@ -2,30 +2,43 @@ import type { Problem } from "../../shared/base/errors.js";
 import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { NamedModel, Words } from "./named-model.js";
 
-/** Rows of the vocabulary that all models of a run have, unless the spec says how many to use. */
+/** Rows of the vocabulary that all models of a run have that share one, unless the spec says how many to use. */
 export const commonRows = ({ vocabSize }: RunSpecValid, models: readonly NamedModel[]): number =>
-  vocabSize || Math.min(...models.map(({ rows }) => rows));
+  vocabSize || Math.min(...sharing(models).map(({ rows }) => rows));
+
+/** The models that speak the student's tokens. */
+export const sharing = <M extends NamedModel>(models: readonly M[]): M[] => models.filter(({ ownTokenizer }) => !ownTokenizer);
 
 /** Teachers that read prompts otherwise than the student, whose prompts they are given in tokens. */
 export function layoutProblems(student: NamedModel, teachers: readonly NamedModel[]): Problem[] {
   const kinds = { one: "a decoder", two: "an encoder-decoder" } as const;
-  return teachers
+  const apart = [student, ...teachers].some(({ layout }) => layout === "two") ? teachers.filter(({ ownTokenizer }) => ownTokenizer) : [];
+  const mixed = apart.map(({ field, name }) => ({
+    fieldPath: field.replace(/model$/, "tokenizer"),
+    description: `is own, and ${name} or the student is an encoder-decoder: across tokenizers, decoders are compared alone; take two decoders`,
+  }));
+  const others = sharing(teachers)
     .filter(({ layout }) => layout !== student.layout)
     .map(({ field, name, layout }) => ({
       fieldPath: field,
       description: `${name} is ${kinds[layout]} and the student ${kinds[student.layout]}: the two put different tokens around a prompt, so neither can read the other's; take a teacher that is ${kinds[student.layout]}`,
     }));
+  return [...mixed, ...others];
 }
 
+/** What can be done about vocabularies that can't be one. */
+const wayAcross = "Where the two have different tokenizers, teachers[].tokenizer: own compares what they say of the same text";
+
 /** What keeps models from sharing one vocabulary. */
-export function vocabularyProblems(spec: RunSpecValid, student: NamedModel, teachers: readonly NamedModel[]): Problem[] {
+export function vocabularyProblems(spec: RunSpecValid, student: NamedModel, all: readonly NamedModel[]): Problem[] {
+  const teachers = sharing(all);
   const models = [student, ...teachers];
   const rows = commonRows(spec, models);
   const problems = teachers.flatMap((teacher) => {
     const differ = differenceOf(student.words, teacher.words);
     if (!differ?.conflict) return [];
     const { id, own, other } = differ.conflict;
-    const description = `${teacher.name} has another vocabulary than the student: id ${id} is ${JSON.stringify(own)} to the student and ${JSON.stringify(other)} to the teacher; token-level distillation needs ids of one meaning`;
+    const description = `${teacher.name} has another vocabulary than the student: id ${id} is ${JSON.stringify(own)} to the student and ${JSON.stringify(other)} to the teacher; token-level distillation needs ids of one meaning. ${wayAcross}`;
     return [{ fieldPath: teacher.field, description }];
   });
   const short = models.find((model) => model.rows < spec.vocabSize);
@@ -38,13 +51,17 @@ export function vocabularyProblems(spec: RunSpecValid, student: NamedModel, teac
   if (crowded && problems.length === 0)
     problems.push({
       fieldPath: spec.vocabSize ? "vocabSize" : crowded.field,
-      description: `distributions would range over ${rows} rows, and the tokenizer of ${crowded.name} has ids up to ${crowded.words.size - 1}; the embeddings must have a row for each (resize_token_embeddings)`,
+      description: `distributions would range over ${rows} rows, and the tokenizer of ${crowded.name} has ids up to ${crowded.words.size - 1}; the embeddings must have a row for each (resize_token_embeddings)${crowded === student ? "" : `. ${wayAcross}`}`,
     });
   return problems;
 }
 
 /** What is allowed, and worth knowing, about models that share a vocabulary. */
 export function vocabularyWarnings(spec: RunSpecValid, student: NamedModel, teacher: NamedModel): string[] {
+  if (teacher.ownTokenizer)
+    return student.words.digest === teacher.words.digest && student.words.encodingDigest === teacher.words.encodingDigest
+      ? [`${teacher.name} has the student's tokenizer: without \`tokenizer: own\` its whole distributions can be compared, exactly`]
+      : [];
   const rows = commonRows(spec, [student, teacher]);
   const larger = [student, teacher].filter((model) => model.rows > rows);
   return [

@@ -62,6 +62,8 @@ function modelWarnings({ spec, student, teachers }: CheckedRun): SpecWarning[] {
 
 /** In what a teacher was trained otherwise than the student will be. */
 function habits(student: NamedModel, teacher: NamedModel): string[] {
+  // One with its own tokenizer has its own end token and template.
+  if (teacher.ownTokenizer) return [];
   const [own, other] = [student.ends.declared, teacher.ends.declared];
   const strange = own.filter((id) => !other.includes(id));
   return [

@@ -16,10 +16,11 @@ import { roleFlags } from "./role-flags.js";
  *
  * @returns undefined for a teacher with processes of its own
  */
-export async function poolOf({ roles, vocabSize }: RunSpec, { model, server, shared, ensemble }: TeacherSpec): Promise<Pool | undefined> {
+export async function poolOf({ roles, vocabSize }: RunSpec, teacher: TeacherSpec): Promise<Pool | undefined> {
+  const { model, server, shared, ensemble, tokenizer } = teacher;
   if (!shared) return undefined;
   const parts = {
-    vocabSize,
+    vocabSize: tokenizer === "own" ? 0 : vocabSize,
     models: await Promise.all(mixedModels({ model, ensemble }).map(withFiles)),
     server: server && toJson(ServerSpecSchema, server),
     ...roleFlags("teacher", roles?.teacher),

@@ -123,7 +123,8 @@ async function issueSets(membership: Membership, request: EvaluationRequest) {
   const { run, spec } = membership;
   const { version, attempt, items, settings } = request;
   const maxNewTokens = settings.maxNewTokens || phaseOf(run, Math.max(1, version)).sampling.maxNewTokens;
-  const servers = spec.teachers.flatMap(({ server }) => server ?? []);
+  // One with its own tokenizer is asked for the given tokens' log-probabilities alone.
+  const servers = spec.teachers.flatMap(({ server, tokenizer }) => (server && tokenizer !== "own" ? server : []));
   const largestK = servers.length > 0 ? Math.min(...servers.map(({ maxLogprobs }) => maxLogprobs)) : undefined;
   const { signal, capacity } = evaluationSignal(settings.samplesPerPrompt, maxNewTokens, request.recordSize, largestK);
   const promptsTogether = Math.min(mostPrompts, Math.ceil(items.length / run.replicas.student));

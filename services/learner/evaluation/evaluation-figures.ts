@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { defined } from "../../shared/base/defined.js";
 import type { WorkerClient } from "../../shared/base/workers.js";
+import { perToken } from "../../shared/codec/align-score.js";
 import { fromScoreRecord } from "../../shared/codec/score-record.js";
 import { signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { scoreInput } from "../../shared/codec/train-sequence.js";
@@ -13,6 +14,7 @@ import type { TokenDivergences } from "../../shared/ml/evaluation/divergence.js"
 import { figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
 import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
 import type { TrainHost } from "../model/train-host.js";
+import { type Alignments, alignResults, noSpan } from "../tasks/align-results.js";
 import type { CompleteResults } from "../tasks/results-reader.js";
 import { type TeacherSamples, teacherFigures } from "./teacher-figures.js";
 
@@ -50,19 +52,21 @@ export async function evaluationFigures(
   settings: EvaluationSettings,
   { shown, teachers }: { readonly shown: readonly number[]; readonly teachers?: EvaluationTeachers | undefined },
 ): Promise<EvaluationFigures> {
+  const alignments = await alignResults(host, sets.drawn.flat());
   const written = sets.greedy.flatMap(judgedOf);
   const drawn = sets.drawn.map((results) => results.flatMap(judgedOf));
   const taught = [...(sets.own ?? [])].map(([name, results]) => [name, results.flatMap(judgedOf)] as const);
-  const failures = [written, ...drawn, ...taught.map(([, judged]) => judged)].flat().flatMap((judged) => failureOf(judged) || []);
+  const all = [written, ...drawn, ...taught.map(([, judged]) => judged)].flat();
+  const failures = all.flatMap((judged) => failureOf(judged, alignments) || []);
   const options = { metric: metricOf(settings, written), passAt: settings.passAt, selfBleuUnit: settings.selfBleuUnit };
-  const greedy = await samplesOf(host, written);
+  const greedy = await samplesOf(host, written, alignments);
   const best = figuresOf(greedy, { ...options, passAt: [] });
   const own = new Map<string, readonly JudgedSample[]>();
-  for (const [name, judged] of taught) own.set(name, await samplesOf(host, judged));
+  for (const [name, judged] of taught) own.set(name, await samplesOf(host, judged, alignments));
   const samples = [];
   let first: readonly JudgedSample[] = [];
   for (const [i, temperature] of settings.temperatures.entries()) {
-    const judged = await samplesOf(host, drawn[i]!);
+    const judged = await samplesOf(host, drawn[i]!, alignments);
     if (i === 0) first = judged;
     const figures = figuresOf(judged, options);
     const rewardComponents = { ...figures.rewardComponents };
@@ -113,7 +117,10 @@ const judgedOf = ({ rollout, score, reward }: CompleteResults): Judged[] =>
     reward: reward?.rewards[i],
   }));
 
-const failureOf = ({ sequence, score, reward }: Judged): string => sequence.failure || score?.failure || reward?.failure || "";
+function failureOf({ sequence, score, signal, reward }: Judged, alignments: Alignments): string {
+  const apart = signal?.tokenizer === "own" && score && !alignments.has(score) ? noSpan : "";
+  return sequence.failure || score?.failure || reward?.failure || apart;
+}
 
 type Scored = Judged & { readonly score: SequenceScore };
 
@@ -121,12 +128,21 @@ const isScored = (judged: Judged): judged is Scored => judged.score !== undefine
 
 const isWritten = ({ sequence }: Judged): boolean => sequence.failure === "";
 
-/** The completions that were written, in order, with their divergences from the teacher where one scored them. */
-async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[]): Promise<JudgedSample[]> {
+/**
+ * The completions that were written, in order, with their divergences from the teacher where one scored them; where it did so in its own
+ * tokens, with the likelihood that it gives them.
+ */
+async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[], alignments: Alignments): Promise<JudgedSample[]> {
   const written = judged.filter(isWritten);
-  const scored = written.filter(isScored);
+  const all = written.filter(isScored);
+  const [own, scored] = [all.filter(readOwn), all.filter((one) => !readOwn(one))];
   const divergences = scored.length ? await host.divergences(scored.map(scoredInput)) : [];
   const found = new Map<Judged, TokenDivergences>(scored.map((one, i) => [one, divergences[i]!]));
+  for (const one of own) {
+    const alignment = alignments.get(one.score);
+    if (alignment)
+      found.set(one, { ...noDivergences, teacherNll: perToken(alignment.spans, alignment.logprobs).map((logprob) => -logprob) });
+  }
   return written.map((one) => {
     const { index, completionText, reference, completionIds, samplerLogprobs } = one.sequence;
     const judgedReward = one.reward && !one.reward.failure ? { reward: one.reward.value, rewardComponents: one.reward.components } : {};
@@ -142,6 +158,11 @@ async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[
     };
   });
 }
+
+const readOwn = ({ signal }: Judged): boolean => signal?.tokenizer === "own";
+
+/** Of distributions over other classes there is none. */
+const noDivergences = { forwardKl: new Float32Array(), reverseKl: new Float32Array() };
 
 function scoredInput({ sequence, score, signal }: Scored) {
   const input = scoreInput(sequence);

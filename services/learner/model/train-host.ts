@@ -5,7 +5,7 @@ import { makeDirectory } from "../../shared/base/make-directory.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
-import { teacherPrompts } from "../../shared/codec/teacher-prompts.js";
+import { checkSpelling, readingOf } from "../../shared/codec/teacher-words.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import type { MixedModel } from "../../shared/flow/runs/ensembles.js";
@@ -31,6 +31,7 @@ import { type Precision, precisionOf } from "../../shared/ml/scoring/precision.j
 import { Scorer } from "../../shared/ml/scoring/scorer.js";
 import type { Score } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
+import { type WrittenText, type WrittenTokens, writtenTokens } from "../../shared/ml/text/completion-tokens.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import { tokenTexts } from "../../shared/ml/text/token-texts.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
@@ -126,12 +127,19 @@ export class TrainHost {
     checkRows(rows, needs, await columnsIn(path));
     const { tokenizer, config } = this.#loaded.model;
     const encoder = new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config));
-    return itemsOf(rows, encoder, teacherPrompts(own, chat.chat), answerRole);
+    if (own.some((teacher) => teacher.tokenizer === "own")) checkSpelling(tokenizer, "student.model", "the student");
+    return itemsOf(rows, encoder, await readingOf(own, chat), answerRole);
   }
 
   /** The texts of tokens. */
   decode(sequences: readonly Int32Array[]): string[] {
     return this.#loaded.model.tokenizer.decodeAll(sequences);
+  }
+
+  /** How the tokens of completions write their texts: what a teacher's own tokens are held against. */
+  writtenTokens(completions: readonly WrittenText[]): WrittenTokens[] {
+    const { tokenizer } = this.#loaded.model;
+    return completions.map((completion) => writtenTokens(tokenizer, completion));
   }
 
   /** The text of each sequence's tokens, for reports. */

@@ -67,6 +67,7 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
       ...data.items.map(({ completionIds }) => completionIds?.length ?? 0),
     ),
     teacherPromptTokens: [...data.items, ...data.heldOut].reduce((most, item) => Math.max(most, item.teacherPromptIds?.length ?? 0), 0),
+    ownTokens: run.ownTokenizers.length > 0,
     replyTokens: run.environment?.maxReplyTokens ?? 0,
     maxPayloadBytes: membership.streams.connection.info?.max_payload ?? 1024 * 1024,
   };

@@ -1,4 +1,5 @@
 import { RetortError } from "../../shared/base/errors.js";
+import type { Alignment } from "../../shared/codec/align-score.js";
 import { signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { firstTokens, trainSequence } from "../../shared/codec/train-sequence.js";
 import { toUint32 } from "../../shared/flow/arrays.js";
@@ -7,6 +8,7 @@ import { sequencesDigest } from "../../shared/flow/rollouts/digest.js";
 import type { Phase, ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import { FinishReason, type Reward, type Rollout, type Sequence, Source, type TeacherScore } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
+import { AlignedTokens, type Alignments, noSpan } from "../tasks/align-results.js";
 import type { CompleteResults } from "../tasks/results-reader.js";
 import type { Sample, SampleFailure } from "../tasks/sample.js";
 import { advantagesOf } from "./advantages.js";
@@ -29,6 +31,9 @@ export interface Assembled {
   readonly signalBytesPerToken: number;
   readonly cacheLookups: number;
   readonly cacheHits: number;
+  /** As in StepFinished; absent where no teacher reads text in its own tokens. */
+  readonly alignedShare?: number;
+  readonly tokensPerSpan?: number;
 }
 
 /** The records that a sequence of a batch comes from. */
@@ -48,24 +53,28 @@ interface Member extends Sample, Origin {
   readonly reward: number;
 }
 
+/** What is known of the teachers beside their scores. */
+export interface Taught {
+  /** How much each counts, by name; 1 for one that isn't there. */
+  readonly weights?: ResolvedRun["teacherWeights"];
+  /** Of the scores over teachers' own tokens; one that has none has no span in common. */
+  readonly alignments?: Alignments;
+}
+
 /**
  * Turns the records of a step into a batch. Sequences that failed anywhere are left out; rewards become advantages by their baseline.
  *
  * @param results what has been held against its tasks ({@link soundResults})
- * @param weights of the teachers, by name; 1 for one that isn't there
  * @throws DataLoss if a score does not belong to its rollout, was made with another signal than asked for or by another
  *   teacher of that name, or if a reward is not finite
  */
-export function assemble(
-  results: readonly CompleteResults[],
-  phase: Phase,
-  step: number,
-  weights: ResolvedRun["teacherWeights"] = new Map(),
-): Assembled {
+export function assemble(results: readonly CompleteResults[], phase: Phase, step: number, taught: Taught = {}): Assembled {
+  const { weights = new Map(), alignments = new Map() } = taught;
   const failures: SampleFailure[] = [];
   const members: (Member & { readonly tokens: number })[] = [];
   let signalBytes = 0;
   let scoredTokens = 0;
+  const aligned = new AlignedTokens();
   const digests = new Map<string, string>();
   results.forEach((result, task) => {
     const { rollout, score, reward } = result;
@@ -73,13 +82,17 @@ export function assemble(
     if (reward) checkReward(rollout, reward, task);
     rollout.sequences.forEach((sequence, i) => {
       const { prompt, sample } = sequence;
-      const reason = sequence.failure || score?.scores[i]?.failure || reward?.rewards[i]?.failure;
+      const own = score?.scores[i];
+      const alignment = own && alignments.get(own);
+      const apart = rollout.signal?.tokenizer === "own" && !alignment ? noSpan : "";
+      const reason = sequence.failure || own?.failure || reward?.rewards[i]?.failure || apart;
       if (reason) {
         failures.push({ task, prompt, sample, reason });
         return;
       }
-      const member = memberOf(result, i, task, step);
-      const tokens = member.sequence.completionIds.length;
+      const member = memberOf(result, i, task, step, alignment);
+      const tokens = sequence.completionIds?.shape[0] ?? 0;
+      if (alignment) aligned.add(alignment, tokens);
       if (score) {
         signalBytes += payloadBytes(score.scores[i]!) + (sequence.studentTopIds?.data.length ?? 0);
         scoredTokens += tokens;
@@ -109,6 +122,7 @@ export function assemble(
     signalBytesPerToken: scoredTokens ? signalBytes / scoredTokens : 0,
     cacheLookups: sum(results.map(({ score }) => score?.cacheLookups ?? 0)),
     cacheHits: sum(results.map(({ score }) => score?.cacheHits ?? 0)),
+    ...aligned.figures(),
   };
 }
 
@@ -124,11 +138,13 @@ function checkScore({ sequences, signal }: Rollout, score: TeacherScore, task: n
     );
   };
   if (score.scores.length !== sequences.length) refuse(`has ${score.scores.length} entries for ${sequences.length} sequences`);
-  if (score.sequencesDigest !== sequencesDigest(sequences)) refuse("belongs to other sequences (digest)");
+  if (score.sequencesDigest !== sequencesDigest(sequences, signal)) refuse("belongs to other sequences (digest)");
   // Nothing of it is trained on; who records it may not know more of the teacher.
   if (score.scores.every(({ failure }) => failure)) return;
   const [asked, given] = [signal, score.signal].map((signal) =>
-    signal ? `${signal.kind} k=${signal.k} temperature=${signal.temperature} ${signal.hiddenDtype}`.trim() : "no signal",
+    signal
+      ? `${signal.kind} k=${signal.k} temperature=${signal.temperature} ${signal.hiddenDtype} ${signal.tokenizer}`.trim()
+      : "no signal",
   );
   if (asked !== given) refuse(`was made with ${given}, and ${asked} was asked for`);
   const known = digests.get(score.teacher) ?? score.teacherDigest;
@@ -153,12 +169,12 @@ function rewardOf({ reward }: CompleteResults, i: number, task: number): number 
   return value;
 }
 
-function memberOf(result: CompleteResults, i: number, task: number, step: number): Member {
+function memberOf(result: CompleteResults, i: number, task: number, step: number, alignment: Alignment | undefined): Member {
   const { rollout, score } = result;
   const sequence = rollout.sequences[i]!;
   const sampled = rollout.source === Source.STUDENT;
   const signal = rollout.signal ? signalOf(rollout.signal) : wholeDistribution;
-  const records = { sequence, score: score?.scores[i], signal, headDigest: score?.headDigest ?? "", sampled };
+  const records = { sequence, score: score?.scores[i], signal, headDigest: score?.headDigest ?? "", sampled, alignment };
   const versions = sampled ? Array.from(toUint32(sequence.policyVersions, "policyVersions")) : [];
   return {
     ...{ results: result, at: i },

@@ -5,6 +5,7 @@ import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
 import { isInterrupted } from "../context/guard.js";
 import type { RunContext } from "../context/run-context.js";
 import { waitForResults } from "../context/wait-for-results.js";
+import { alignResults } from "../tasks/align-results.js";
 import { type Assembled, assemble } from "./assemble.js";
 import type { IssuedStep } from "./issued-steps.js";
 
@@ -22,7 +23,8 @@ export async function collectStep(context: RunContext, { step, phase, tasks }: I
     return waitForResults(context, stepToken({ purpose: Purpose.TRAIN, step }), tasks, missing, isInterrupted);
   });
   if (!found) return undefined;
-  const assembled = assemble(found, phase, step, membership.run.teacherWeights);
+  const { teacherWeights: weights } = membership.run;
+  const assembled = assemble(found, phase, step, { weights, alignments: await alignResults(context.host, found) });
   await report.failures(assembled.failures, step);
   if (assembled.batch.length === 0) {
     const first = assembled.failures[0]?.reason ?? "unknown";

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { perToken } from "../../shared/codec/align-score.js";
 import { recordedMembers } from "../../shared/flow/prompts/plan.js";
 import { SamplesRecordedSchema, type TrainingSampleSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import type { TokenStats } from "../../shared/ml/training/stats.js";
@@ -97,7 +98,8 @@ const sizeOf = (step: number, sample: Recorded): number =>
   toBinary(SamplesRecordedSchema, create(SamplesRecordedSchema, { step, samples: [sample] })).length;
 
 function sampleOf({ batch, origins }: Assembled, member: number, tokens: string[], stats: TokenStats): Recorded {
-  const { samplerLogprobs, score, advantage } = batch[member]!;
+  const { samplerLogprobs, score, advantage, spans } = batch[member]!;
+  const { logprobs } = score ?? {};
   const { results, at, staleness, finished } = origins[member]!;
   const { rollout, reward } = results;
   const { promptText, reference, replies } = rollout.sequences[at]!;
@@ -109,7 +111,7 @@ function sampleOf({ batch, origins }: Assembled, member: number, tokens: string[
     entropy: [...stats.entropy],
     learnerLogprobs: [...stats.logprobs],
     samplerLogprobs: [...(samplerLogprobs ?? [])],
-    teacherLogprobs: [...(score?.logprobs ?? [])],
+    teacherLogprobs: [...((spans && logprobs ? perToken(spans, logprobs) : logprobs) ?? [])],
     advantage: advantage === undefined ? [] : tokens.map(() => advantage),
     teacher: score ? rollout.teacher : "",
     staleness: staleness.reduce((a, b) => Math.max(a, b), 0),

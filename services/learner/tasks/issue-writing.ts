@@ -37,7 +37,7 @@ export async function issueWriting(membership: Membership, request: WriteRequest
   const { run, runId } = membership;
   const { purpose, step, attempt, items, sampling, samplesPerPrompt, sampler, rewarded } = request;
   const rows = split(request.rows ?? [...items.keys()], request.promptsPerTask);
-  const shares = sharesOf(rows, items, run.teachers, request.signal);
+  const shares = sharesOf(rows, items, run, request.signal);
   const planned = shares.map(
     (share, i): PlannedTask => ({
       ...plannedShare(share, sampler),

@@ -21,6 +21,8 @@ export interface PlannedPrompt {
   readonly ids: Int32Array;
   /** What the teacher reads instead, if it does. */
   readonly teacherPromptIds?: Int32Array | undefined;
+  /** What ends a completion in the tokens of a teacher with its own. */
+  readonly teacherEndId?: number | undefined;
   /** The completion that was sent with it, for dataset text. */
   readonly completionIds?: Int32Array;
 }
@@ -39,7 +41,7 @@ export interface PlannedTask {
   readonly teacher: string;
   /** The student's version that a teacher which follows it scores with. */
   readonly teacherVersion?: number;
-  readonly signal: Pick<SignalSpec, "kind" | "k"> | undefined;
+  readonly signal: (Pick<SignalSpec, "kind" | "k"> & Partial<Pick<SignalSpec, "tokenizer">>) | undefined;
   readonly rewarded: boolean;
 }
 
@@ -91,6 +93,8 @@ export function rolloutFault(rollout: Rollout, planned: PlannedTask): string | u
   if (rollout.rewarded !== planned.rewarded) return `it ${rollout.rewarded ? "asks" : "does not ask"} for a reward, unlike the task`;
   if (rollout.signal?.kind !== planned.signal?.kind || (rollout.signal?.k ?? 0) !== (planned.signal?.k ?? 0))
     return `it asks for the signal ${rollout.signal?.kind} k=${rollout.signal?.k}, and the task for ${planned.signal?.kind} k=${planned.signal?.k}`;
+  if ((rollout.signal?.tokenizer ?? "") !== (planned.signal?.tokenizer ?? ""))
+    return `it asks for the tokenizer "${rollout.signal?.tokenizer}", and the task for "${planned.signal?.tokenizer}"`;
   const { prompts, samplesPerPrompt } = planned;
   if (sequences.length !== prompts.length * samplesPerPrompt)
     return `it has ${sequences.length} sequences for ${prompts.length} prompts with ${samplesPerPrompt} samples each`;
@@ -117,6 +121,8 @@ function sequenceFault(sequence: Sequence, planned: PlannedTask): string | undef
     if (!same(toInt32(sequence.promptIds, "promptIds"), prompt.ids)) return `prompt ${sequence.prompt} has other token ids than were sent`;
     if (!sameIfAny(sequence.teacherPromptIds, prompt.teacherPromptIds))
       return `prompt ${sequence.prompt} has other token ids for the teacher than were sent`;
+    if (sequence.teacherEndId !== prompt.teacherEndId)
+      return `prompt ${sequence.prompt} has the end token ${sequence.teacherEndId} for the teacher, and ${prompt.teacherEndId} was sent`;
     const ids = toInt32(sequence.completionIds, "completionIds");
     if (planned.source === Source.DATASET)
       return prompt.completionIds && same(ids, prompt.completionIds)

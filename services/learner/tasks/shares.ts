@@ -1,6 +1,8 @@
 import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { defined } from "../../shared/base/defined.js";
 import type { Item } from "../../shared/codec/examples.js";
+import { acrossTokenizers } from "../../shared/codec/signal-spec.js";
 import { toRecord } from "../../shared/flow/arrays.js";
 import { taskSeed } from "../../shared/flow/prompts/plan.js";
 import { publishTasks } from "../../shared/flow/prompts/publish-task.js";
@@ -28,22 +30,26 @@ export interface Share {
  * One task per share of rows that have the same teacher.
  *
  * @param tasks rows that would go together, were there one teacher
- * @param teachers of the run: the first one scores rows that name none
+ * @param run its teachers: the first one scores rows that name none; those with their own tokenizer are asked for what can be compared
  * @param signal undefined where nothing is scored
  */
 export function sharesOf(
   tasks: readonly (readonly number[])[],
   items: readonly Item[],
-  teachers: readonly string[],
+  { teachers, ownTokenizers }: Pick<ResolvedRun, "teachers" | "ownTokenizers">,
   signal: SignalInit | undefined,
 ): Share[] {
+  const signalOf = (teacher: string) => (signal && ownTokenizers.includes(teacher) ? acrossTokenizers(signal) : signal);
   return tasks.flatMap((rows) => {
     const byTeacher = new Map<string, number[]>();
     for (const row of rows) {
       const teacher = signal ? items[row]!.teacher || teachers[0]! : "";
       byTeacher.set(teacher, [...(byTeacher.get(teacher) ?? []), row]);
     }
-    return [...byTeacher].map(([teacher, own]) => ({ teacher, signal, rows: own, items: own.map((row) => items[row]!) }));
+    return [...byTeacher].map(([teacher, own]) => ({
+      ...{ teacher, signal: signalOf(teacher), rows: own },
+      items: own.map((row) => items[row]!),
+    }));
   });
 }
 
@@ -53,13 +59,13 @@ export function plannedShare(share: Share, sampler = ""): Pick<PlannedTask, "pro
   return {
     prompts: items.map((item, i) => ({ row: rows[i]!, ids: item.promptIds, ...forTeacher(item, teacher || sampler) })),
     teacher,
-    signal: signal && { kind: signal.kind ?? "", k: signal.k ?? 0 },
+    signal: signal && { kind: signal.kind ?? "", k: signal.k ?? 0, tokenizer: signal.tokenizer ?? "" },
   };
 }
 
 /** The prompt that a teacher reads instead of the student's; nothing where no teacher does. */
-const forTeacher = ({ teacherPromptIds }: Item, reader: string): Pick<PlannedPrompt, "teacherPromptIds"> =>
-  reader && teacherPromptIds ? { teacherPromptIds } : {};
+const forTeacher = ({ teacherPromptIds, teacherEndId }: Item, reader: string): Pick<PlannedPrompt, "teacherPromptIds" | "teacherEndId"> =>
+  reader && teacherPromptIds ? defined({ teacherPromptIds, teacherEndId }) : {};
 
 /** How planned tasks are written. */
 export interface Handout {
@@ -95,9 +101,9 @@ function taskOf(
   sampling: SamplingSettings,
   sampler: string,
 ): PromptTask {
-  const prompts = planned.map(({ row, ids, teacherPromptIds }, i): MessageInitShape<typeof PromptSchema> => {
+  const prompts = planned.map(({ row, ids, teacherPromptIds, teacherEndId }, i): MessageInitShape<typeof PromptSchema> => {
     const { promptText, reference, conversation } = items[i]!;
-    const own = teacherPromptIds && { teacherPromptIds: toRecord(teacherPromptIds) };
+    const own = teacherPromptIds && defined({ teacherPromptIds: toRecord(teacherPromptIds), teacherEndId });
     return {
       index: row,
       ids: toRecord(ids),

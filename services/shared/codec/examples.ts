@@ -1,11 +1,12 @@
 // Where rows become token ids: what a dataset says (flow) meets the encoder (ml).
+import { defined } from "../base/defined.js";
 import { RetortError } from "../base/errors.js";
 import { found } from "../base/found.js";
 import type { Row } from "../flow/prompts/row.js";
 import { toWire, type WireConversation } from "../ml/text/conversation.js";
 import type { EncodedExample, Encoder, Example } from "../ml/text/encoder.js";
 import { promptOfRow } from "./prompt-of-row.js";
-import type { TeacherPrompts } from "./teacher-prompts.js";
+import type { TeacherReading, TeacherWords } from "./teacher-words.js";
 
 /** A prompt in the student's tokens, with what the dataset says about it. */
 export interface Item {
@@ -15,8 +16,13 @@ export interface Item {
   readonly completionIds: Int32Array | undefined;
   readonly reference: string;
   readonly teacher: string;
-  /** The prompt that the teacher reads instead, in the student's tokens; absent where it reads `promptIds`. */
+  /**
+   * The prompt that the teacher reads instead, in the student's tokens, or in its own where its tokenizer is its own; absent where it
+   * reads `promptIds`.
+   */
   readonly teacherPromptIds?: Int32Array;
+  /** Of a teacher with its own tokenizer: what ends a completion, in its tokens; absent where nothing does. */
+  readonly teacherEndId?: number;
   /** What `promptIds` say, where an environment answers the student. */
   readonly conversation?: WireConversation;
 }
@@ -32,14 +38,14 @@ const batchRows = 2048;
 /**
  * Every row in tokens, or why it has none; nothing is thrown for a row.
  *
- * @param own the prompts that teachers read; by default the students'
+ * @param reading what teachers read; by default the students' prompts
  * @param answerRole the role in which an environment answers the student, where one does: items then have their conversations
  */
-export function outcomesOf(rows: readonly Row[], encoder: Encoder, own: TeacherPrompts = () => undefined, answerRole?: string): Outcome[] {
+export function outcomesOf(rows: readonly Row[], encoder: Encoder, reading: TeacherReading = {}, answerRole?: string): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let start = 0; start < rows.length; start += batchRows) {
     const batch = rows.slice(start, start + batchRows);
-    const forTeachers = teacherPromptsOf(batch, encoder, own);
+    const forTeachers = teacherPromptsOf(batch, encoder, reading);
     for (const [i, encoded] of encoder.examples(batch.map(exampleOf)).entries())
       outcomes.push(outcomeOf(batch[i]!, encoded, forTeachers[i]));
   }
@@ -61,36 +67,59 @@ function withConversation(outcome: Outcome, encoder: Encoder, answerRole: string
   return refusal === undefined ? { row, item: { ...item, conversation: toWire(conversation) } } : { row, refusal };
 }
 
-function outcomeOf(row: Row, encoded: EncodedExample, forTeacher: Int32Array | string | undefined): Outcome {
+/** What a row's teacher reads. */
+interface TeacherPart {
+  readonly teacherPromptIds?: Int32Array;
+  readonly teacherEndId?: number;
+}
+
+function outcomeOf(row: Row, encoded: EncodedExample, forTeacher: TeacherPart | string | undefined): Outcome {
   if (encoded.refusal !== undefined) return { row, refusal: encoded.refusal };
   if (typeof forTeacher === "string") return { row, refusal: `the teacher's prompt: ${forTeacher}` };
   const { prompt, completion } = encoded;
   const { reference = "", teacher = "" } = row;
-  const item = { promptIds: prompt.ids, promptText: prompt.text, completionIds: completion, reference, teacher };
-  return { row, item: forTeacher ? { ...item, teacherPromptIds: forTeacher } : item };
+  return { row, item: { promptIds: prompt.ids, promptText: prompt.text, completionIds: completion, reference, teacher, ...forTeacher } };
+}
+
+/** A prompt that a teacher reads instead of the student's, and whose words it reads it with. */
+interface OwnPrompt {
+  readonly prompt: Example["prompt"];
+  readonly words: TeacherWords | undefined;
 }
 
 /** The prompts that teachers read instead of the students', or why there is none. */
-function teacherPromptsOf(rows: readonly Row[], encoder: Encoder, own: TeacherPrompts): (Int32Array | string | undefined)[] {
-  const prompts = rows.map((row): Example["prompt"] | RetortError | undefined => {
-    try {
-      return own(row);
-    } catch (error) {
-      const known = RetortError.from(error);
-      if (known.code !== "InvalidArgument") throw error;
-      return known;
-    }
+function teacherPromptsOf(rows: readonly Row[], encoder: Encoder, reading: TeacherReading): (TeacherPart | string | undefined)[] {
+  const prompts = rows.map((row) => ownPrompt(row, reading));
+  const written = prompts.flatMap((own) => (own === undefined || own instanceof RetortError ? [] : own));
+  const encoded = new Map<OwnPrompt, EncodedExample>();
+  for (const words of new Set(written.map((own) => own.words))) {
+    const alike = written.filter((own) => own.words === words);
+    const examples = (words?.encoder ?? encoder).examples(alike.map(({ prompt }) => ({ prompt, completion: undefined })));
+    alike.forEach((own, i) => {
+      encoded.set(own, examples[i]!);
+    });
+  }
+  return prompts.map((own) => {
+    if (own === undefined) return undefined;
+    if (own instanceof RetortError) return own.message;
+    const one = found(encoded.get(own), "an encoded prompt");
+    if (one.refusal !== undefined) return one.refusal;
+    const { ids } = one.prompt;
+    if (ids.length === 0) return "it is empty";
+    return defined({ teacherPromptIds: ids, teacherEndId: own.words?.endOf(own.prompt) });
   });
-  const written = prompts.flatMap((prompt) =>
-    prompt === undefined || prompt instanceof RetortError ? [] : [{ prompt, completion: undefined }],
-  );
-  const encoded = encoder.examples(written).values();
-  return prompts.map((prompt) => {
-    if (prompt === undefined) return undefined;
-    if (prompt instanceof RetortError) return prompt.message;
-    const one = found(encoded.next().value, "an encoded prompt");
-    return one.refusal !== undefined ? one.refusal : one.prompt.ids.length ? one.prompt.ids : "it is empty";
-  });
+}
+
+function ownPrompt(row: Row, { prompts, words, names = [] }: TeacherReading): OwnPrompt | RetortError | undefined {
+  const own = words?.get(row.teacher || (names[0] ?? ""));
+  try {
+    const prompt = prompts?.(row) ?? (own && promptOfRow(row));
+    return prompt === undefined ? undefined : { prompt, words: own };
+  } catch (error) {
+    const known = RetortError.from(error);
+    if (known.code !== "InvalidArgument") throw error;
+    return known;
+  }
 }
 
 /** How many of the refused rows an error names. */
@@ -108,8 +137,8 @@ export function refusalOf(outcomes: readonly Outcome[]): string | undefined {
 }
 
 /** Every row in tokens. @throws InvalidArgument naming the rows that cannot be encoded, and why the first one cannot */
-export function itemsOf(rows: readonly Row[], encoder: Encoder, own?: TeacherPrompts, answerRole?: string): Item[] {
-  const outcomes = outcomesOf(rows, encoder, own, answerRole);
+export function itemsOf(rows: readonly Row[], encoder: Encoder, reading?: TeacherReading, answerRole?: string): Item[] {
+  const outcomes = outcomesOf(rows, encoder, reading, answerRole);
   const refusal = refusalOf(outcomes);
   if (refusal) throw new RetortError("InvalidArgument", refusal, { fieldPath: "data.path" });
   return outcomes.flatMap(({ item }) => item ?? []);

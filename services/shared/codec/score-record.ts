@@ -18,7 +18,8 @@ import { signals } from "../ml/signals/table.js";
 /** Every field of a type, undefined where it is absent: one that is new must be written and read wherever this is asked for. */
 export type Every<T> = { readonly [Name in keyof Required<T>]: T[Name] };
 
-type RecordArrays = Every<Omit<SequenceScore, "$typeName" | "$unknown" | "failure">>;
+/** Whose tokens the arrays are over is known to those who made them into tokens. */
+type RecordArrays = Every<Omit<SequenceScore, "$typeName" | "$unknown" | "byteLengths" | "failure">>;
 
 /** The score of N tokens as a record. The classes that the student chose are not sent back: they came with the sequence. */
 export function toScoreRecord(score: Score, tokens: number): MessageInitShape<typeof SequenceScoreSchema> {

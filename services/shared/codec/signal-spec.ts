@@ -32,18 +32,29 @@ export function signalFor({ signal, k, teacherTemperature, hiddenDtype }: Object
 export const needsHeads = (phases: readonly Pick<Phase, "objective">[]): boolean =>
   phases.some(({ objective }) => needsScore(objective) && signals[objective.signal].needsHead);
 
+/** What a teacher with its own tokenizer is asked where others are asked for `signal`: what can be compared across tokenizers. */
+export const acrossTokenizers = ({
+  temperature,
+}: MessageInitShape<typeof SignalSpecSchema>): MessageInitShape<typeof SignalSpecSchema> => ({
+  kind: "sampled",
+  k: 0,
+  temperature,
+  tokenizer: "own",
+});
+
 /**
  * Refuses fields of a signal that its kind does not read.
  *
  * @throws InvalidArgument naming the field, its value and the way out
  */
-export function checkSignalFields({ kind, k, hiddenDtype, temperature }: SignalSpec): void {
+export function checkSignalFields({ kind, k, hiddenDtype, temperature, tokenizer }: SignalSpec): void {
   const refuse = (field: string, value: unknown, why: string) => {
     throw new RetortError("InvalidArgument", `signal.${field} is ${value}; ${why}`, { fieldPath: `signal.${field}` });
   };
   const { largestK, needsHead } = signals[signalKindOf(kind)];
   if (k !== 0 && !largestK) refuse("k", k, `${kind} has none: leave it out, or ask for ${kindsThat(({ largestK }) => largestK)}`);
   if (hiddenDtype !== "" && !needsHead) refuse("hiddenDtype", hiddenDtype, `${kind} sends no hidden states: leave it out`);
+  if (tokenizer !== "") refuse("tokenizer", tokenizer, "only the teachers of a run read it: leave it out, and give completions as text");
   if (!(temperature >= 1e-3 && temperature <= 1e3)) refuse("temperature", temperature, "it must lie in [0.001, 1000]");
 }
 

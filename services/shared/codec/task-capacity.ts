@@ -12,6 +12,8 @@ export interface RecordSize {
   readonly maxTokens: number;
   /** Longest prompt that a teacher reads instead of the student's, in tokens; 0 if none does. */
   readonly teacherPromptTokens: number;
+  /** Whether some teacher answers in tokens of its own. */
+  readonly ownTokens?: boolean;
   /** Most tokens of an environment's answers to one sample; 0 where there is none. */
   readonly replyTokens: number;
   /** Largest message that the NATS server takes. */
@@ -20,6 +22,12 @@ export interface RecordSize {
 
 /** Bytes per token of a rollout: ids, log-probabilities and versions. */
 export const rolloutBytesPerToken = 16;
+
+/**
+ * Bytes of an answer in a teacher's own tokens, per token of the student: a log-probability and a length for each of the eight of its tokens
+ * that may be one of the student's. A text that it cuts up smaller yet may be too large for a message, which is a recorded outcome.
+ */
+const ownBytesPerToken = 8 * (4 + 2);
 
 /** Bytes of what a rollout carries beside its completion: ids of the teacher's own prompt, and an environment's answers, with their texts. */
 export const besideBytes = ({ teacherPromptTokens, replyTokens }: Pick<RecordSize, "teacherPromptTokens" | "replyTokens">): number =>
@@ -38,9 +46,10 @@ export const promptsPerMessage = (perPromptBytes: number, { maxPayloadBytes }: P
  * @throws InvalidArgument if not even one prompt's do, with the way out
  */
 export function taskCapacity({ objective, samplesPerPrompt }: Phase, size: RecordSize): number {
-  const { vocabSize, hiddenSize, maxTokens, maxPayloadBytes } = size;
+  const { vocabSize, hiddenSize, maxTokens, ownTokens, maxPayloadBytes } = size;
   const { studentChooses, bytesPerToken } = signals[objective.signal];
-  const perToken = needsScore(objective) ? bytesPerToken(objective, { vocab: vocabSize, hidden: hiddenSize }) : 0;
+  const inStudents = needsScore(objective) ? bytesPerToken(objective, { vocab: vocabSize, hidden: hiddenSize }) : 0;
+  const perToken = ownTokens && needsScore(objective) ? Math.max(inStudents, ownBytesPerToken) : inStudents;
   // With the rollout's arrays travel the classes that the student chose.
   const rollout = rolloutBytesPerToken + (studentChooses ? 4 * objective.k : 0);
   const perPrompt = samplesPerPrompt * Math.max(maxTokens * perToken, maxTokens * rollout + besideBytes(size));

@@ -11,7 +11,7 @@ import { promptOfRow } from "./prompt-of-row.js";
 export type TeacherPrompts = (row: Row) => string | Conversation | undefined;
 
 /** Teachers read what the student reads, but for the rows' own columns. */
-const plain: Omit<TeacherPromptSettings, "name" | "field"> = { promptTemplate: "", system: "" };
+const plain: Pick<TeacherPromptSettings, "promptTemplate" | "system"> = { promptTemplate: "", system: "" };
 
 /**
  * The prompts that teachers read, row by row: the row's own for the teacher, or its teacher's template over the row, either

@@ -1,10 +1,12 @@
 // Where records become what is scored and trained on: a sequence with its score (flow) as the scorer and the trainer take it (ml).
+import { RetortError } from "../base/errors.js";
 import { toFloat32, toInt32 } from "../flow/arrays.js";
 import type { Sequence, SequenceScore } from "../gen/retort/v1/flow_pb.js";
 import type { SequenceText } from "../ml/models/architectures/sequence-inputs.js";
 import type { Score } from "../ml/signals/score.js";
 import type { Answer, ScoreInput } from "../ml/signals/signal.js";
 import type { TrainSequence } from "../ml/training/batch.js";
+import type { Alignment } from "./align-score.js";
 import { type Every, fromScoreRecord, type ScoreContext } from "./score-record.js";
 
 /** A sequence's prompt, completion and replies. @throws DataLoss naming the array that is missing or damaged, after `where` */
@@ -45,17 +47,27 @@ export interface SequenceRecords extends Pick<ScoreContext, "signal" | "headDige
   readonly score: SequenceScore | undefined;
   /** True where a sampler drew the tokens: its log-probabilities must be there. */
   readonly sampled: boolean;
+  /** Of a score over the teacher's own tokens: where they meet the student's. */
+  readonly alignment?: Alignment | undefined;
 }
 
 /**
- * A sequence with its score as the trainer takes it, without an advantage.
+ * A sequence with its score as the trainer takes it, without an advantage. Of one whose teacher has its own tokens, what lies in spans in
+ * common.
  *
  * @param where stands before the field's name in errors
  * @throws DataLoss naming the array that is missing or damaged
  */
-export function trainSequence({ sequence, score, signal, headDigest, sampled }: SequenceRecords, where = ""): TrainSequence {
+export function trainSequence(records: SequenceRecords, where = ""): TrainSequence {
+  const { sequence, score, signal, headDigest, sampled, alignment } = records;
   const { samplerLogprobs, studentTopIds } = sequence;
   const tokens = sequenceTokens(sequence, where);
+  if (alignment) {
+    const whole = { ...tokens, ...(sampled ? { samplerLogprobs: toFloat32(samplerLogprobs, `${where}samplerLogprobs`) } : {}) };
+    return { ...firstTokens(whole, alignment.tokens), spans: alignment.spans, score: { signal, logprobs: alignment.logprobs } };
+  }
+  if (score?.byteLengths)
+    throw new RetortError("DataLoss", `${where}score has byteLengths: it is over the teacher's own tokens, which were not asked for`);
   const context = { signal, headDigest, studentTopIds, tokens: tokens.completionIds.length };
   return {
     ...tokens,
@@ -64,19 +76,29 @@ export function trainSequence({ sequence, score, signal, headDigest, sampled }: 
   };
 }
 
-/** A sequence with only the first `tokens` of its completion; 0 keeps all of them. */
-export function firstTokens(sequence: TrainSequence, tokens: number): TrainSequence {
+/** A sequence with only the first `most` tokens of its completion; 0 keeps all of them. A span that is scored as one isn't cut. */
+export function firstTokens(sequence: TrainSequence, most: number): TrainSequence {
   const { replies, ...rest } = sequence;
-  const { completionIds, samplerLogprobs, score } = rest;
-  if (tokens === 0 || tokens >= completionIds.length) return sequence;
+  const { completionIds, samplerLogprobs, score, spans } = rest;
+  if (most === 0 || most >= completionIds.length) return sequence;
+  const tokens = spans ? wholeSpans(spans.starts, most) : most;
   const read = replies?.filter(({ at }) => at < tokens) ?? [];
   return {
     ...rest,
     completionIds: completionIds.subarray(0, tokens),
     ...(read.length > 0 ? { replies: read } : {}),
     ...(samplerLogprobs ? { samplerLogprobs: samplerLogprobs.subarray(0, tokens) } : {}),
+    ...(spans ? { spans: { ...spans, starts: spans.starts.subarray(0, tokens), words: spans.words.subarray(0, tokens) } } : {}),
     ...(score ? { score: firstRows(score, tokens, completionIds.length) } : {}),
   };
+}
+
+/** How many tokens the spans have that lie within the first `most`; those of the first span, if it is longer. */
+function wholeSpans(starts: Int32Array, most: number): number {
+  const start = starts[most]!;
+  if (start > 0) return start;
+  const next = starts.findIndex((first) => first > 0);
+  return next < 0 ? starts.length : next;
 }
 
 /** The first tokens of a score of `count`. Every array has as many elements for each. */

@@ -13,6 +13,7 @@ import type { Piece, SampleRequest } from "../../shared/ml/sampling/chunk.js";
 import type { Score, Signal } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 import type { SignalKind } from "../../shared/ml/signals/table.js";
+import type { CompletionText, CompletionTokens } from "../../shared/ml/text/completion-tokens.js";
 
 /** What a teacher says of itself: what its files say, and as far as it is open, what its weights are. */
 export interface TeacherFacts extends ModelOutline {
@@ -58,6 +59,8 @@ export interface TeacherModel extends SamplingModel, DescribedTeacher {
   readonly weights?: ReplaceableWeights;
   /** Prompts with their completions in tokens; a completion that is text is written behind its prompt. */
   encodePairs(pairs: readonly PromptPair[], chat: ResolvedChat): Promise<EncodedPair[]>;
+  /** Completions that were written in other tokens, in its own, or why one has none. */
+  completionTokens(completions: readonly CompletionText[]): Promise<(CompletionTokens | string)[]>;
   /** Scores every completion token of each sequence, `scores[i]` those of `inputs[i]`. */
   score(inputs: readonly ScoreInput[], signal: Signal): Promise<readonly Score[]>;
   /** Completes groups of prompts together; `onWritten` hears of each group when it is written. */

@@ -50,6 +50,7 @@ async function openModel(
     encode: (prompts, chat) => api.encode(prompts, chat),
     completionTexts: (sequences) => api.completionTexts(sequences),
     encodePairs: (pairs, chat) => api.encodePairs(pairs, chat),
+    completionTokens: (completions) => api.completionTokens(completions),
     score: (inputs, signal) => exclusive(() => api.score(inputs, signal)),
     sampleGroups: (groups, sampling, onWritten) => exclusive(() => sampleGroupsIn(api, groups, sampling, onWritten)),
     sample: (requests, sampling, onPieces) => exclusive(() => sampleIn(api, requests, sampling, onPieces)),

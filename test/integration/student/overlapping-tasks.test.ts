@@ -8,14 +8,24 @@ import { durables, streamNames } from "../../../services/shared/flow/streams.js"
 import { subjects } from "../../../services/shared/flow/subjects.js";
 import { type PromptTask, PromptTaskSchema, Purpose } from "../../../services/shared/gen/retort/v1/flow_pb.js";
 import { loadModel } from "../../../services/shared/ml/models/files/model-files.js";
+import { initModel, type Model } from "../../../services/shared/ml/models/model.js";
 import { Sampler } from "../../../services/shared/ml/sampling/sampler.js";
+import { characterTokenizer } from "../../../services/shared/ml/text/character-tokenizer.js";
 import { expectAllClose } from "../../support/jest/all-close.js";
+import { smallConfigs } from "../../support/models/small-model.js";
 import { example, RunBench } from "../../support/runs/run-bench.js";
 
 const drawing = { temperature: 1, topK: 0, topP: 1 };
 const durable = durables.student("bench");
-/** Its model draws its end with a chance of its own: at this length hardly a row reaches it, and a task of many rows takes long. */
+/** Long for the example's student, which draws its end with a chance of its own. */
 const long = 50;
+/** A model of so many words that it hardly ever draws its end: what it writes is as long as it may be. */
+function neverEnding(): Model {
+  const words = Array.from({ length: 8000 }, (_, i) => String.fromCodePoint(0x4e00 + i)).join("");
+  const raw = { ...smallConfigs.llama, vocab_size: 8003, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, hidden_act: "silu" };
+  const rest = { initializer_range: 0.02, rms_norm_eps: 1e-5, eos_token_id: 2, max_position_embeddings: 512 };
+  return initModel({ ...raw, ...rest }, characterTokenizer(words), 7n);
+}
 
 const specOf = (maxStaleness: number) =>
   `rollouts: { maxStaleness: ${maxStaleness}, maxAttempts: 3 }\nphases: [{ preset: on_policy_kd, steps: 9 }]`;
@@ -48,16 +58,17 @@ describe("a student with several tasks of one policy version", () => {
   });
   afterEach(() => bench.stop());
 
-  const publishAll = async (tasks: readonly PromptTask[]) => {
+  const publishAll = async (tasks: readonly PromptTask[], model?: Model) => {
     for (const task of tasks) await publishTask(bench.streams, task);
-    await bench.announce(0);
+    await bench.announce(0, model);
   };
 
   it("writes them together: a short one isn't kept waiting by a long one, and each has the samples that it has alone", async () => {
-    const { tokenizer, config, params } = await loadModel(example("models/student"));
-    const prompt = tokenizer.encode("12=", { addSpecial: true });
-    const tasks = [taskOf(0, [prompt], 8, long), taskOf(1, [prompt], 2, 1), taskOf(2, [prompt, prompt.slice(0, 2)], 3, 2)];
-    await publishAll(tasks);
+    const model = neverEnding();
+    const { config, params } = model;
+    const prompt = Int32Array.of(5, 6, 7);
+    const tasks = [taskOf(0, [prompt], 8, 500), taskOf(1, [prompt], 2, 1), taskOf(2, [prompt, prompt.slice(0, 2)], 3, 2)];
+    await publishAll(tasks, model);
     bench.role("student", ...slowly);
     const places = await Promise.all(tasks.map((task) => placeOf(bench, task)));
     expect(places[1]).toBeLessThan(places[0]!);

@@ -39,6 +39,12 @@ export async function sampled(data: Uint8Array, random: Random): Promise<Uint8Ar
   return [...kept].find(([subject]) => subject.startsWith("retort.results."))?.[1];
 }
 
+/** A token for each character. */
+function tokensOf(text: string) {
+  const ids = Int32Array.from([...text].keys());
+  return ids.length ? { ids, byteLengths: Uint16Array.from(text, (character) => Buffer.byteLength(character)) } : "there is no text";
+}
+
 /** What a teacher stores for a rollout, by a model that refuses what a real one refuses. */
 export async function scored(data: Uint8Array): Promise<Uint8Array | undefined> {
   const { streams, kept } = keepingStreams();
@@ -54,6 +60,7 @@ export async function scored(data: Uint8Array): Promise<Uint8Array | undefined> 
         const logprobs = new Float32Array(completionIds.length).fill(-1);
         return { signal, logprobs, full: new Float32Array(completionIds.length * vocab).fill(-1) };
       }),
+    tokens: async (completions) => completions.map(({ text }) => tokensOf(text)),
     time: new SharedTime(() => 0),
     done: () => {},
   });

@@ -2,7 +2,7 @@ import { gradientsOf } from "../../../services/shared/ml/autodiff/gradients.js";
 import { Graph } from "../../../services/shared/ml/graph/graph.js";
 import { float32, int32, type Tensor } from "../../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../../services/shared/ml/losses/objective.js";
-import { declareRows, rowLosses } from "../../../services/shared/ml/losses/row-losses.js";
+import { declareRows, type RowForm, rowLosses } from "../../../services/shared/ml/losses/row-losses.js";
 import { Session } from "../../../services/shared/ml/runtime/session.js";
 import type { HeadShape } from "../../../services/shared/ml/signals/form.js";
 
@@ -17,6 +17,9 @@ export interface LossCase {
   readonly samplerLogprobs?: readonly number[];
   readonly sampled?: readonly number[];
   readonly teacherLogprobs?: readonly number[];
+  /** `opd` across tokenizers: what each row answers for, and what is reported of it. */
+  readonly gaps?: readonly number[];
+  readonly gapShares?: readonly number[];
   readonly signal: {
     readonly full?: readonly number[];
     readonly ids?: readonly number[];
@@ -74,11 +77,11 @@ export interface LossProgram {
 }
 
 /** Compiles a loss: the graph that training uses. */
-export async function compileLoss(objective: Partial<Objective>, vocab: number, heads?: readonly HeadShape[]): Promise<LossProgram> {
+export async function compileLoss(objective: Partial<Objective>, vocab: number, form: RowForm = {}): Promise<LossProgram> {
   const full = { ...plainObjective, ...objective };
   const graph = new Graph("loss");
   const logits = graph.input("logits", "float32", ["R", vocab]);
-  const result = rowLosses(full, logits, declareRows(graph, full, "R", vocab, heads));
+  const result = rowLosses(full, logits, declareRows(graph, full, "R", vocab, form));
   const { distance, logprobs, entropy } = result.reports;
   const [gradient] = gradientsOf(result.loss, [logits]);
   const outputs = { loss: result.loss, rows: distance!, logprobs: logprobs!, entropy: entropy! };
@@ -106,6 +109,8 @@ function feedsOf(input: LossCase): Record<string, Tensor | undefined> {
     sampled: floats(input.sampled),
     advantages: floats(input.advantages),
     teacherLogprobs: floats(input.teacherLogprobs),
+    gaps: floats(input.gaps),
+    gapShares: floats(input.gapShares),
     "signal.full": whole && float32(whole, [count, vocab]),
     "signal.ids": ids && int32(ids, [count, ids.length / count]),
     "signal.top": top && float32(top, [count, top.length / count]),
@@ -120,7 +125,7 @@ function feedsOf(input: LossCase): Record<string, Tensor | undefined> {
 
 /** Value and gradient (in the student's logits) of a loss at one input. */
 export async function lossOf(objective: Partial<Objective>, input: LossCase, heads?: readonly HeadShape[]): Promise<LossResult> {
-  const program = await compileLoss(objective, input.vocab, heads);
+  const program = await compileLoss(objective, input.vocab, { heads, gaps: input.gaps !== undefined });
   try {
     return await program.run(input);
   } finally {

@@ -67,6 +67,15 @@ describe("poolOf", () => {
     expect(await keyOf(change)).not.toBe(await keyOf());
   });
 
+  it("is that of the model's own vocabulary for a teacher with its own tokenizer, whatever the run's is", async () => {
+    const tokenizer = (vocabSize: number) => (spec: RunSpec, teacher: TeacherSpec) => {
+      Object.assign(spec, { vocabSize });
+      teacher.tokenizer = "own";
+    };
+    expect(await keyOf(tokenizer(7))).toBe(await keyOf());
+    expect(await keyOf(tokenizer(7))).not.toBe(await keyOf((spec) => Object.assign(spec, { vocabSize: 7 })));
+  });
+
   it("is another for another share of a model in an ensemble", async () => {
     const shared = (weight: number) => (_: RunSpec, teacher: TeacherSpec) => {
       teacher.ensemble = [create(EnsembleMemberSchema, { model, weight })];

@@ -4,7 +4,7 @@ type Arrays = Omit<SequenceScore, "$typeName" | "$unknown" | "failure">;
 
 /** Bytes that the arrays of a sequence's score take on the wire. */
 export function payloadBytes(score: { readonly [Name in keyof Arrays]?: { readonly data?: Uint8Array } | undefined }): number {
-  const { logprobs, full, ids, topLogprobs, tailLogprobs, hidden, counts, entropy } = score;
+  const { logprobs, full, ids, topLogprobs, tailLogprobs, hidden, counts, entropy, byteLengths } = score;
   const arrays: { readonly [Name in keyof Required<Arrays>]: { readonly data?: Uint8Array } | undefined } = {
     logprobs,
     full,
@@ -14,6 +14,7 @@ export function payloadBytes(score: { readonly [Name in keyof Arrays]?: { readon
     hidden,
     counts,
     entropy,
+    byteLengths,
   };
   return Object.values(arrays).reduce((sum, array) => sum + (array?.data?.length ?? 0), 0);
 }

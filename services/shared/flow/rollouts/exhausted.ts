@@ -59,7 +59,7 @@ async function failTask(streams: Streams, message: Exhausted): Promise<void> {
 async function failRollout(streams: Streams, runId: string, message: Exhausted): Promise<void> {
   for (const { key, sequences, signal, teacher } of membersOf(readRollout(message.data))) {
     const failures = sequences.map(() => ({ failure: reasonOf(message) }));
-    const sequencesOf = { sequencesDigest: sequencesDigest(sequences), signal, teacher };
+    const sequencesOf = { sequencesDigest: sequencesDigest(sequences, signal), signal, teacher };
     if (message.durable === durables.reward(runId)) await publishReward(streams, create(RewardSchema, { key, rewards: failures }));
     else await publishScore(streams, create(TeacherScoreSchema, { key, ...sequencesOf, scores: failures }));
   }

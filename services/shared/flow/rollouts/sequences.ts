@@ -64,7 +64,7 @@ export function writtenSequence(
   completion: WrittenCompletion,
   version: number,
 ): Sequence {
-  const { text, reference, index, ids, teacherPromptIds } = task.prompts[prompt]!;
+  const { text, reference, index, ids, teacherPromptIds, teacherEndId } = task.prompts[prompt]!;
   return create(SequenceSchema, {
     prompt,
     sample,
@@ -74,6 +74,7 @@ export function writtenSequence(
     completionText: completion.text,
     ...(ids && { promptIds: ids }),
     ...(teacherPromptIds && { teacherPromptIds }),
+    ...(teacherEndId === undefined ? {} : { teacherEndId }),
     completionIds: toRecord(completion.ids),
     samplerLogprobs: toRecord(completion.logprobs),
     studentTopIds:

@@ -4,6 +4,7 @@ import { ensembleProblems } from "./ensembles.js";
 import { environmentProblems } from "./environment.js";
 import { evaluationProblems } from "./evaluation.js";
 import { followProblems } from "./follow.js";
+import { ownTokenizerProblems } from "./own-tokenizers.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, resolveRun, teacherName } from "./resolve.js";
 import { rewardProblems } from "./rewards.js";
 import { initProblems, sizeProblems } from "./sizes.js";
@@ -33,6 +34,7 @@ export function examineSpec(given: RunSpec, more: MoreChecks = () => []): Examin
     ...teacherPromptProblems(spec),
     ...ensembleProblems(spec, run),
     ...followProblems(spec, run),
+    ...ownTokenizerProblems(spec, run),
     ...run.phases.flatMap((phase, i) => phaseProblems(phase, `phases[${i}]`, spec, isSound)),
     ...sizeProblems(run),
     ...(spec.student.init && isSound("student.init") ? initProblems(spec.student.init, spec.vocabSize) : []),

@@ -93,5 +93,7 @@ export const closedValues = {
   "RoleSpec.dtype": ["bfloat16", "float16", "float32", "int8"],
   "SignalSpec.hiddenDtype": ["float16", "float32"],
   "SignalSpec.kind": ["full", "hidden", "random_k", "sampled", "student_top_k", "top_k"],
+  "SignalSpec.tokenizer": ["own"],
+  "TeacherSpec.tokenizer": ["own"],
   "TokenSelectionSpec.by": ["divergence", "entropy", "prefix", "random", "suffix"],
 } as const;

@@ -79,7 +79,7 @@ export function followProblems(
   run: { readonly maxStaleness: number; readonly totalSteps: number },
 ): Problem[] {
   const how = howOf(teachers);
-  return teachers.flatMap(({ follow, model, server, shared, ensemble }, i): Problem[] => {
+  return teachers.flatMap(({ follow, model, server, shared, ensemble, tokenizer }, i): Problem[] => {
     if (!follow) return [];
     const problem = (field: string, description: string) => ({ fieldPath: `teachers[${i}].${field}`, description });
     const problems: Problem[] = [];
@@ -91,6 +91,8 @@ export function followProblems(
       problems.push(problem("follow", "gives this teacher the weights of one run, and `shared` lets runs share it; leave one of them out"));
     if (ensemble.length > 0)
       problems.push(problem("follow", "is for a teacher of one model, and this is an ensemble; leave one of them out"));
+    if (tokenizer)
+      problems.push(problem("tokenizer", `is ${tokenizer}, and a teacher that follows the student has the student's; leave it out`));
     if (student.init)
       problems.push(
         problem(

@@ -101,6 +101,8 @@ export interface ResolvedRun {
   readonly teacherWeights: ReadonlyMap<string, number>;
   /** undefined where every teacher stays as it is. */
   readonly follow: FollowSettings | undefined;
+  /** Those of them that read text in their own tokens. */
+  readonly ownTokenizers: readonly string[];
   readonly replicas: Readonly<Record<RoleName, number>>;
   /** undefined if nothing is evaluated. */
   readonly evaluation: EvaluationSettings | undefined;
@@ -172,6 +174,7 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     teachers,
     teacherWeights: new Map(spec.teachers.map(({ name, weight }) => [teacherName(name), weight ?? 1])),
     follow: resolveFollow(spec.teachers, teachers),
+    ownTokenizers: spec.teachers.filter(({ tokenizer }) => tokenizer === "own").map(({ name }) => teacherName(name)),
     replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
     evaluation,
     tracking: resolveTracking(spec.tracking, last),

@@ -12,11 +12,18 @@ export interface TeacherPromptSettings {
   readonly promptTemplate: string;
   /** Empty where the teacher has no system's message of its own. */
   readonly system: string;
+  /** The teacher's model directory. */
+  readonly model: string;
+  /** `own`: the teacher reads text in its own tokens. */
+  readonly tokenizer: string;
 }
 
 /** The prompt settings of a run's teachers, in their order: rows that name no teacher have the first one. */
 export const teacherPromptsOf = ({ teachers }: Pick<RunSpec, "teachers">): TeacherPromptSettings[] =>
-  teachers.map(({ name, promptTemplate, system }, i) => ({ name: teacherName(name), field: `teachers[${i}]`, promptTemplate, system }));
+  teachers.map(({ name, ...teacher }, i) => {
+    const { promptTemplate, system, model, tokenizer } = teacher;
+    return { name: teacherName(name), field: `teachers[${i}]`, promptTemplate, system, model, tokenizer };
+  });
 
 /** What is wrong with the teachers' own prompts, as far as the spec says it without its rows. */
 export function teacherPromptProblems({ teachers, data }: RunSpecValid): Problem[] {

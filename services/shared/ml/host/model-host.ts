@@ -32,6 +32,7 @@ import { Scorer } from "../scoring/scorer.js";
 import { buffersOf, type Score, type Signal } from "../signals/score.js";
 import type { ScoreInput } from "../signals/signal.js";
 import { completionTexts } from "../text/completion-texts.js";
+import { type CompletionText, type CompletionTokens, completionTokens } from "../text/completion-tokens.js";
 import type { ChatSettings } from "../text/encoder.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import {
@@ -193,6 +194,11 @@ export class ModelHost {
   /** Prompts and completions in tokens; see {@link encodePairs}. @throws InvalidArgument naming the sequence */
   encodePairs(pairs: readonly PromptPair[], chat: ChatSettings): EncodedPair[] {
     return encodePairs(this.#texts, pairs, chat);
+  }
+
+  /** Completions that were written in other tokens, in the model's; see {@link completionTokens}. */
+  completionTokens(completions: readonly CompletionText[]): (CompletionTokens | string)[] {
+    return completionTokens(this.#opened.tokenizer, completions);
   }
 
   /** What stands between turns of conversations; see {@link encodeReplies}. */

@@ -23,6 +23,10 @@ export interface RowInputs {
   readonly advantages: Value;
   /** float32: the teacher's log-probability of the token (`opd`). */
   readonly teacherLogprobs: Value;
+  /** float32, `opd` across tokenizers: what the row answers for, log q − log p of the text that it decides; absent elsewhere. */
+  readonly gaps?: Value;
+  /** float32, with `gaps`: what is reported of the row. */
+  readonly gapShares?: Value;
 }
 
 /** All that the loss reads besides the student's logits. */
@@ -33,8 +37,15 @@ export interface LossInputs {
   readonly heads: SignalShape["heads"];
 }
 
-/** Declares the loss's inputs in a graph. @param heads as of {@link SignalShape} */
-export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab: number, heads?: SignalShape["heads"]): LossInputs {
+/** What the rows of a micro-batch have, beside what every one has. */
+export interface RowForm extends Pick<SignalShape, "heads"> {
+  /** The log-ratios of `opd` are given: those of text that student and teacher wrote in other tokens. */
+  readonly gaps?: boolean | undefined;
+}
+
+/** Declares the loss's inputs in a graph. */
+export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab: number, form: RowForm = {}): LossInputs {
+  const { heads, gaps = false } = form;
   const floats = (name: string) => graph.input(name, "float32", [rows]);
   return {
     rows: {
@@ -44,6 +55,7 @@ export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab
       sampled: floats("sampled"),
       advantages: floats("advantages"),
       teacherLogprobs: floats("teacherLogprobs"),
+      ...(gaps ? { gaps: floats("gaps"), gapShares: floats("gapShares") } : {}),
     },
     signal: readsSignal(objective)
       ? signals[objective.signal].form.declare(graph, rows, { ...objective, vocab, heads })
@@ -164,10 +176,14 @@ function constantAdvantage({ klCoef, lowProbability }: Objective, logprobs_R: Va
  * held constant; the loss is −A ρ log q. b is 0, or with klBaseline the expectation of the log-ratio over the student's
  * tokens, KL(q‖p) at this prefix (Oh et al. 2026, vOPD, arXiv 2605.07865). Any b that does not look at the token leaves the
  * expected gradient as it is, so over k classes and the rest (where KL is a lower bound) it is still unbiased.
+ *
+ * Where teacher and student have different tokenizers, the log-ratio is given, with these weights: that of the text which the token
+ * decides (training/span-gaps.ts).
  */
 function policyGradient(objective: Objective, logits_RV: Value, logprobs_R: Value, ratio_R: Value, inputs: LossInputs): Distance {
   const both = readsSignal(objective) ? classes(objective, op.stopGradient(logits_RV), inputs) : undefined;
-  const { labels, teacherLogprobs } = inputs.rows;
+  const { labels, teacherLogprobs, gaps, gapShares } = inputs.rows;
+  if (gaps && gapShares) return { loss: op.mul(op.mul(op.mul(gaps, objective.klCoef), ratio_R), logprobs_R), report: gapShares };
   const teacher_R = both && signals[objective.signal].needsHead ? ofLabels(both.logp_RC, labels) : floored(teacherLogprobs);
   const gap_R = op.sub(op.stopGradient(logprobs_R), teacher_R);
   const centred_R = both && objective.klBaseline ? op.sub(gap_R, reverseKl(both.logp_RC, both.logq_RC, objective)) : gap_R;

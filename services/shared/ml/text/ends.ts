@@ -36,6 +36,9 @@ export function endsOf(tokenizer: Tokenizer, declared: readonly number[]): Ends 
 /** An answer that no template changes. */
 const probe = "retort";
 
+/** The special token that ends an assistant's turn in the chat template; undefined where none does, or there is no template. */
+export const turnEnd = (tokenizer: Tokenizer): number | undefined => turnOf(tokenizer)?.end;
+
 /** How a template ends an assistant's turn; undefined without a template, or where it cannot write a plain exchange. */
 function turnOf(tokenizer: Tokenizer): { readonly end: number | undefined } | undefined {
   let text: string;

@@ -8,6 +8,7 @@ import { isTokenizerFile, readTokenizerFiles } from "./tokenizer/files.js";
 import { NativeFailure, type NativeTokenizer } from "./tokenizer/native/native-tokenizer.js";
 import { type Json, parseFiles } from "./tokenizer/parse.js";
 import { type SpecialTokens, textOf } from "./tokenizer/special-tokens.js";
+import { type SpellToken, tokenSpelling } from "./tokenizer/token-bytes.js";
 import { unknownPiece } from "./tokenizer/unknown-piece.js";
 import { Vocabulary } from "./tokenizer/vocabulary.js";
 
@@ -49,6 +50,7 @@ export class Tokenizer {
   readonly #compiled = new Map<string, Template>();
   #lazyVocabulary: Vocabulary | undefined;
   #lazyEncodingDigest: string | undefined;
+  #lazySpelling: SpellToken | undefined;
 
   /**
    * @param files texts by path within a model directory; config.json may be among them, for its model_type
@@ -125,6 +127,18 @@ export class Tokenizer {
   /** The token of an id. */
   idToToken(id: number): string | undefined {
     return this.#vocabulary.tokenOf(id);
+  }
+
+  /**
+   * The bytes that a token adds to a text behind others; see tokenSpelling. Undefined for special tokens, which are no text, and for ids
+   * without a token.
+   *
+   * @throws InvalidArgument for a tokenizer whose tokens don't spell one by one
+   */
+  bytesOf(id: number): Uint8Array | undefined {
+    this.#lazySpelling ??= tokenSpelling(this.#design().tokenizer.decoder);
+    const token = this.specialIds.has(id) ? undefined : this.idToToken(id);
+    return token === undefined ? undefined : this.#lazySpelling(token);
   }
 
   /**

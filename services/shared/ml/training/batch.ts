@@ -9,6 +9,7 @@ import { checkSignal, type Score } from "../signals/score.js";
 import type { ScorePart, TeacherHeads } from "../signals/signal.js";
 import { signals } from "../signals/table.js";
 import type { CountedTokens } from "./select-tokens.js";
+import { checkSpans, type SpanGaps, type SpanLayout } from "./span-gaps.js";
 
 /** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */
 export interface TrainSequence {
@@ -18,6 +19,11 @@ export interface TrainSequence {
   /** What was said to the writer between its turns: read, and not learnt. */
   readonly replies?: readonly ReplyText[];
   readonly score?: Score;
+  /**
+   * Where the teacher's tokens are others (its tokenizer is its own): the spans of text that both have. `score.logprobs` of each token then is
+   * its span's. Absent: each token is scored by itself.
+   */
+  readonly spans?: SpanLayout;
   /** Reward less its baseline. */
   readonly advantage?: number;
   /** Log-probability of each token under the sampler's weights at temperature 1; absent for dataset text. */
@@ -76,6 +82,8 @@ export interface BatchLayout {
   readonly heads?: TeacherHeads;
   /** Which completion tokens of the whole batch count; absent: all. */
   readonly counted?: CountedTokens | undefined;
+  /** Of each member of the whole batch, the log-ratios that its tokens answer for, where some member has spans. */
+  readonly gaps?: ReadonlyMap<number, SpanGaps> | undefined;
 }
 
 /** How a batch is split. */
@@ -119,7 +127,7 @@ export function splitBatch(
  * @throws InvalidArgument naming the sequence, and the array or token that is at fault
  */
 export function microBatch(batch: readonly TrainSequence[], members: readonly number[], layout: BatchLayout): MicroBatch {
-  const { inputs, padId, vocab, objective, blockRows, counted } = layout;
+  const { inputs, padId, vocab, objective, blockRows, counted, gaps } = layout;
   const weights = rowWeights(batch, objective, counted);
   const sequences = members.map((i) => batch[i]!);
   sequences.forEach((sequence, i) => {
@@ -130,6 +138,7 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
   const padded = blockRows ? Math.ceil(rows / blockRows) * blockRows : rows;
   const columns = emptyColumns(padded);
   columns.places.set(places);
+  const given = gaps && { gaps: new Float32Array(padded), gapShares: new Float32Array(padded) };
   const parts: ScorePart[] = [];
   let row = 0;
   sequences.forEach((sequence, i) => {
@@ -138,6 +147,8 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
     counted?.[member]?.forEach((counts, n) => {
       if (!counts) columns.weights[row + n] = 0;
     });
+    given?.gaps.set(found(gaps?.get(member), `the log-ratios of sequence ${member}`).gaps, row);
+    given?.gapShares.set(found(gaps?.get(member), `the log-ratios of sequence ${member}`).shares, row);
     if (needsTeacher(objective)) parts.push(scorePart(columns, row, sequence, member, objective));
     row += sequence.completionIds.length;
   });
@@ -147,6 +158,7 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
     feeds: {
       ...feeds,
       ...columnFeeds(columns),
+      ...(given ? { gaps: float32(given.gaps, [padded]), gapShares: float32(given.gapShares, [padded]) } : {}),
       ...(blockRows ? { blockRows: int64([blockRows], []) } : {}),
       ...(readsSignal(objective) ? signalFeeds(parts, padded, layout) : {}),
     },
@@ -209,8 +221,9 @@ function fillRows(columns: Columns, row: number, sequence: TrainSequence, weight
 
 /** Checks a sequence's score, notes the log-probabilities of its tokens, and says where its rows are. */
 function scorePart(columns: Columns, row: number, sequence: TrainSequence, member: number, objective: Objective): ScorePart {
-  const { score, completionIds } = sequence;
+  const { score, completionIds, spans } = sequence;
   const count = completionIds.length;
+  if (spans) checkSpans(spans, count, member, objective);
   if (!score) throw new RetortError("InvalidArgument", `sequence ${member} has no teacher score, and the objective needs one`);
   checkSignal(score, signalOf(objective), member);
   if (!signals[objective.signal].needsHead) {

@@ -1,4 +1,5 @@
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
 import { isInFile } from "../graph/file-tensor.js";
 import { checkObjective, type Objective } from "../losses/objective.js";
 import { textLength } from "../models/architectures/sequence-inputs.js";
@@ -16,11 +17,13 @@ import { floatsOf } from "../runtime/outputs.js";
 import { keepsOnDevice, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import type { HeadShape } from "../signals/form.js";
-import { type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
+import { logFloor } from "../signals/logprobs.js";
+import { type BatchLayout, type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
 import { DeviceStepState } from "./device-step-state.js";
 import type { OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
+import { spanGaps } from "./span-gaps.js";
 import { rowOutputs, StatsCollector, type StepStats } from "./stats.js";
 import { accumulateGraph, gradientsGraph, type StepGraphOptions, valuesGraph } from "./step-graph.js";
 import { HostStepState, type StepState } from "./step-state.js";
@@ -46,7 +49,13 @@ export interface TrainerOptions extends SessionOptions {
 const graphs = { gradients: gradientsGraph, accumulate: accumulateGraph, values: valuesGraph };
 
 /** What the graphs of one trainer differ in, besides their length. */
-type StepForm = Pick<StepGraphOptions, "blocks" | "heads">;
+type StepForm = Pick<StepGraphOptions, "blocks" | "gaps" | "heads">;
+
+/** What was found out of a step's batch by a forward pass before its own. */
+type StepChoices = Pick<BatchLayout, "counted" | "gaps">;
+
+/** Each token by itself. */
+const each = ({ length }: Int32Array): Int32Array => Int32Array.from({ length }, (_, n) => n);
 
 /** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
 const mostElements = 1 << 23;
@@ -163,7 +172,9 @@ export class Trainer {
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
     const stats = new StatsCollector(batch, rowWeights(batch, objective), watched);
     const placed = await this.#stepState();
-    await this.#gradients(batch, parts, stats, placed, await this.#counted(batch, parts, placed));
+    const gaps = await this.#gaps(batch, parts, placed);
+    const chosen = { gaps, counted: await this.#counted(batch, parts, placed, gaps) };
+    await this.#gradients(batch, parts, stats, placed, chosen);
     const norm = await placed.norm();
     const result = stats.finish(norm, learningRate);
     if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) {
@@ -231,16 +242,53 @@ export class Trainer {
   }
 
   /** The completion tokens that count; undefined for all. */
-  async #counted(batch: readonly TrainSequence[], parts: readonly number[][], { feeds }: StepState): Promise<CountedTokens | undefined> {
+  async #counted(
+    batch: readonly TrainSequence[],
+    parts: readonly number[][],
+    { feeds }: StepState,
+    gaps: StepChoices["gaps"],
+  ): Promise<CountedTokens | undefined> {
     const { tokens } = this.#options.objective;
     if (!tokens) return undefined;
     if (!needsValues(tokens)) return countedTokens(batch, tokens);
-    const values: Float32Array[] = batch.map(({ completionIds }) => new Float32Array(completionIds.length));
+    const values = await this.#values(batch, parts, feeds, tokens.by === "entropy" ? "entropy" : "distance", gaps);
+    return countedTokens(batch, tokens, values);
+  }
+
+  /** What the tokens of each member answer for, where some are scored over spans; undefined where none is. Takes a forward pass of its own. */
+  async #gaps(batch: readonly TrainSequence[], parts: readonly number[][], { feeds }: StepState): Promise<StepChoices["gaps"]> {
+    if (!batch.some(({ spans }) => spans)) return undefined;
+    const logprobs = await this.#values(batch, parts, feeds, "logprobs");
+    return new Map(
+      batch.map(({ score, spans, completionIds }, member) => {
+        const teacher = found(score?.logprobs, `the teacher's log-probabilities of sequence ${member}`);
+        const layout = spans ?? { starts: each(completionIds), words: each(completionIds), alike: true };
+        return [
+          member,
+          spanGaps(
+            layout,
+            logprobs[member]!,
+            teacher.map((logprob) => Math.max(logprob, logFloor)),
+          ),
+        ];
+      }),
+    );
+  }
+
+  /** One of the numbers that a step reports of each row, before the step: of each sequence's tokens. */
+  async #values(
+    batch: readonly TrainSequence[],
+    parts: readonly number[][],
+    feeds: StepState["feeds"],
+    name: "distance" | "entropy" | "logprobs",
+    gaps?: StepChoices["gaps"],
+  ): Promise<Float32Array[]> {
+    const values = batch.map(({ completionIds }) => new Float32Array(completionIds.length));
     for (const members of parts) {
-      const { part, form } = this.#layOut(batch, members);
+      const { part, form } = this.#layOut(batch, members, { gaps });
       const session = await this.#session("values", form, part);
       const outputs = await session.run({ ...part.feeds, ...feeds }, rowOutputs(part, this.#options.objective));
-      const all = floatsOf(outputs, tokens.by === "entropy" ? "entropy" : "distance");
+      const all = floatsOf(outputs, name);
       let row = 0;
       for (const member of members) {
         const own = values[member]!;
@@ -248,7 +296,7 @@ export class Trainer {
         row += own.length;
       }
     }
-    return countedTokens(batch, tokens, values);
+    return values;
   }
 
   /** Puts the gradients of a step's loss into the state, and what it reports into `stats`. */
@@ -257,35 +305,35 @@ export class Trainer {
     parts: readonly number[][],
     stats: StatsCollector,
     placed: StepState,
-    counted?: CountedTokens,
+    chosen: StepChoices,
   ): Promise<void> {
     const kind = parts.length === 1 ? "gradients" : "accumulate";
     if (kind === "accumulate") await placed.clearGradients();
     const { feeds, gradientsIn, gradientsOut } = placed;
     const constant = { ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
     for (const members of parts) {
-      const { part, form } = this.#layOut(batch, members, counted);
+      const { part, form } = this.#layOut(batch, members, chosen);
       const session = await this.#session(kind, form, part);
       stats.add(part, await session.run({ ...part.feeds, ...constant }, { ...gradientsOut, ...rowOutputs(part, this.#options.objective) }));
     }
   }
 
-  #layOut(batch: readonly TrainSequence[], members: readonly number[], counted?: CountedTokens) {
+  #layOut(batch: readonly TrainSequence[], members: readonly number[], chosen: StepChoices = {}) {
     const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
     const { vocabSize, hiddenSize, padId } = this.#config;
     const blockRows = this.#options.blockRows ?? blockRowsFor(rows, vocabSize, hiddenSize);
     const inputs = inputsOf(this.#config);
     const { objective } = this.#options;
-    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, counted };
+    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, ...chosen };
     // A micro-batch has the states of one teacher.
     const head = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "");
     const heads = head && headShapes(head);
-    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, heads } };
+    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, heads, gaps: chosen.gaps !== undefined } };
   }
 
   async #session(kind: keyof typeof graphs, form: StepForm, part: MicroBatch): Promise<Session> {
     const { objective, gradientCheckpointing } = this.#options;
-    return this.#sessions.get(`${kind}/${form.blocks}/${JSON.stringify(form.heads)}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
+    return this.#sessions.get(`${kind}/${form.blocks}/${form.gaps}/${JSON.stringify(form.heads)}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
       const frozen = this.#isMapped ? this.#frozen : undefined;
       const parts = { config: withRoom(this.#config, room), trainable: this.#trainable, frozen };
       const options = { ...parts, objective, gradientCheckpointing, ...form };

@@ -4,6 +4,7 @@ import { RetortError } from "../../../shared/base/errors.js";
 import type { ServerSpec } from "../../../shared/gen/retort/v1/server_pb.js";
 import { encodePairs, encodePrompts, type TextModel } from "../../../shared/ml/host/texts.js";
 import { completionTexts } from "../../../shared/ml/text/completion-texts.js";
+import { completionTokens } from "../../../shared/ml/text/completion-tokens.js";
 import type { BackendOptions, TeacherBackend, TeacherFacts, TeacherModel, TeacherSource } from "../backend.js";
 import { Endpoint } from "./endpoint.js";
 import { ServerMeters } from "./meters.js";
@@ -102,6 +103,7 @@ function modelOf(words: RemoteWords, probed: ProbedServer, scorer: ServerScorer,
     isAttested: false,
     facts: async (vocabulary) => factsOf(words, probed, url, vocabulary),
     encode: async (prompts, chat) => encodePrompts(texts, prompts, chat, (i) => `prompts[${i}]`).map(({ ids }) => ids),
+    completionTokens: async (completions) => completionTokens(tokenizer, completions),
     encodePairs: async (pairs, chat) => encodePairs(texts, pairs, chat),
     completionTexts: async (sequences) => completionTexts(tokenizer, sequences, "one"),
     score: (inputs, signal) => scorer.score(inputs, signal),

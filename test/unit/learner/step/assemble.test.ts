@@ -51,7 +51,7 @@ describe("assemble(), of several teachers", () => {
       const results = arrived([sampled(0, 2)]);
       return { ...results, score: { ...results.score!, teacher } };
     };
-    const { batch } = assemble([by("math"), by("chat")], phase(), 3, new Map([["math", 2.5]]));
+    const { batch } = assemble([by("math"), by("chat")], phase(), 3, { weights: new Map([["math", 2.5]]) });
     expect(batch.map(({ teacher }) => teacher)).toEqual([
       { name: "math", weight: 2.5 },
       { name: "chat", weight: 1 },

@@ -9,14 +9,14 @@ import { chatml, chatSettings, fixtureTokenizer } from "../../../support/models/
 const tokenizer = fixtureTokenizer("bytes", chatml);
 const rowOf = (object: Record<string, unknown>) => toRow(object, defaultColumns, "d.jsonl line 1", 1);
 const teacher = (fields: Partial<TeacherPromptSettings>): TeacherPromptSettings => ({
-  ...{ name: "default", field: "teachers[0]", promptTemplate: "", system: "" },
+  ...{ name: "default", field: "teachers[0]", promptTemplate: "", system: "", model: "", tokenizer: "" },
   ...fields,
 });
 
 /** What the teacher reads of a row, as text; undefined for the student's own prompt, or why the row is refused. */
 function readsOf(object: Record<string, unknown>, teachers: readonly TeacherPromptSettings[] = [], chat = false): string | undefined {
   const encoder = new Encoder(tokenizer, [tokenizer.tokenToId("<|im_end|>")!], chatSettings({ chat }));
-  const [outcome] = outcomesOf([rowOf(object)], encoder, teacherPrompts(teachers, chat));
+  const [outcome] = outcomesOf([rowOf(object)], encoder, { prompts: teacherPrompts(teachers, chat) });
   if (outcome!.refusal !== undefined) return outcome!.refusal;
   const ids = outcome!.item!.teacherPromptIds;
   return ids && tokenizer.decode(ids, { skipSpecial: false });

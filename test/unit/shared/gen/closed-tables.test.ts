@@ -37,6 +37,8 @@ const withoutTable = [
   "ObjectiveSpec.normalisation",
   "OptimizerSpec.schedule",
   "SignalSpec.hiddenDtype",
+  "SignalSpec.tokenizer",
+  "TeacherSpec.tokenizer",
   "TokenSelectionSpec.by",
 ];
 

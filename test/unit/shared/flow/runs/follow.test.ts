@@ -84,6 +84,12 @@ describe("a teacher's `follow`", () => {
     expect(problemsOf(teachers)).toEqual([expect.stringMatching(problem)]);
   });
 
+  it("is refused with a tokenizer of its own", () => {
+    expect(problemsOf(`{ ${following}, tokenizer: own }`)).toContainEqual(
+      expect.stringMatching(/^teachers\[0\]\.tokenizer: is own, and a teacher that follows the student has the student's/),
+    );
+  });
+
   it("is refused with a student from scratch, which begins as no model", () => {
     const init = "{ architecture: llama, hiddenSize: 8, intermediateSize: 8, layers: 1, heads: 1 }";
     const text = `name: x\nstudent: { init: ${init} }\nteachers: [{ ${following} }]\ndata: { path: rows.jsonl }\nphases: [{ steps: 40 }]`;

@@ -1,0 +1,66 @@
+// Scores that teachers gave over their own tokens, brought to the student's.
+import type { WorkerClient } from "../../shared/base/workers.js";
+import { type Alignment, alignScore } from "../../shared/codec/align-score.js";
+import { signalOf } from "../../shared/codec/signal-spec.js";
+import { toInt32 } from "../../shared/flow/arrays.js";
+import { FinishReason, type Sequence, type SequenceScore, type SignalSpec } from "../../shared/gen/retort/v1/flow_pb.js";
+import type { WrittenText } from "../../shared/ml/text/completion-tokens.js";
+import type { TrainHost } from "../model/train-host.js";
+import type { CompleteResults } from "./results-reader.js";
+
+/** Where scores over teachers' own tokens meet the student's, by score. One without a span in common has none. */
+export type Alignments = ReadonlyMap<SequenceScore, Alignment>;
+
+/** Why a sequence is left out that has a score, and no span in common with it. */
+export const noSpan =
+  "the teacher's own tokens and the student's have no border in common: the completion was cut before the first, or the teacher's tokenizer changes what it reads (a normalizer, or a special token's name)";
+
+interface Scored {
+  readonly sequence: Sequence;
+  readonly score: SequenceScore;
+  readonly signal: SignalSpec;
+}
+
+/** Aligns all scores of results that teachers gave over their own tokens. @throws DataLoss for one that is damaged */
+export async function alignResults(
+  host: Pick<WorkerClient<TrainHost>, "writtenTokens">,
+  results: readonly CompleteResults[],
+): Promise<Alignments> {
+  const scored = results.flatMap(({ rollout: { sequences, signal }, score }) =>
+    signal?.tokenizer === "own"
+      ? sequences.flatMap((sequence, i): Scored[] => {
+          const own = score?.scores[i];
+          return own && !own.failure && !sequence.failure ? [{ sequence, score: own, signal }] : [];
+        })
+      : [],
+  );
+  const written = scored.length ? await host.writtenTokens(scored.map(({ sequence }) => writtenText(sequence))) : [];
+  const alignments = scored.map(({ score, signal }, i) => [score, alignScore(score, signalOf(signal), written[i]!)] as const);
+  return new Map(alignments.flatMap(([score, alignment]) => (alignment ? [[score, alignment] as const] : [])));
+}
+
+const writtenText = ({ completionIds, completionText, finish }: Sequence): WrittenText => ({
+  ids: toInt32(completionIds, "completionIds"),
+  text: completionText,
+  ended: finish === FinishReason.STOP,
+});
+
+/** How much of the student's tokens was compared across tokenizers. */
+export class AlignedTokens {
+  #tokens = 0;
+  #aligned = 0;
+  #spans = 0;
+
+  /** @param tokens of the whole completion */
+  add(alignment: Alignment, tokens: number): void {
+    this.#tokens += tokens;
+    this.#aligned += alignment.tokens;
+    this.#spans += alignment.spanCount;
+  }
+
+  /** As StepFinished has them; nothing where nothing was aligned. */
+  figures(): { readonly alignedShare?: number; readonly tokensPerSpan?: number } {
+    if (this.#tokens === 0) return {};
+    return { alignedShare: this.#aligned / this.#tokens, tokensPerSpan: this.#aligned / this.#spans };
+  }
+}

@@ -1,0 +1,55 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseSpec } from "../../services/shared/flow/runs/spec.js";
+import type { EvaluationFinished, StepFinished } from "../../services/shared/gen/retort/v1/events_pb.js";
+import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
+import { LocalCluster } from "../support/runs/local-run.js";
+
+const path = resolve("deploy/examples/num2words/other-tokenizer.yaml");
+const example = readFileSync(path, "utf8");
+const steps = 30;
+/** The example with fewer steps, and a few rows to measure it with. */
+const short = example
+  .replace("steps: 200", `steps: ${steps}`)
+  .replace("limit: 200, everySteps: 50", "limit: 64")
+  .replace("warmupSteps: 20", "warmupSteps: 2")
+  .replace("learningRate: 1.0e-3", "learningRate: 4.0e-3");
+
+describe("a run whose teacher has a tokenizer of its own", () => {
+  let cluster: LocalCluster;
+  beforeAll(async () => {
+    cluster = await LocalCluster.start();
+  });
+  afterAll(() => cluster.stop());
+
+  it("is refused by name without saying so, and in what isn't defined across tokenizers", async () => {
+    const problemsOf = async (text: string) =>
+      (await cluster.controller.validateRun({ spec: parseSpec(text, path) })).problems.map(({ field, message }) => `${field} ${message}`);
+    expect(await problemsOf(example)).toEqual([]);
+    const [unsaid] = await problemsOf(example.replace(", tokenizer: own", ""));
+    expect(unsaid).toMatch(/^teachers\[0\]\.model .*has ids up to 98.*teachers\[\]\.tokenizer: own/);
+    const [kl] = await problemsOf(example.replace("preset: opd", "preset: on_policy_kd"));
+    expect(kl).toMatch(/^phases\[0\]\.objective\.divergence is forward_kl, which compares distributions over the same tokens/);
+  });
+
+  it("teaches the student, whose held-out figures improve, and accounts for every sample", async () => {
+    const spec = parseSpec(short, path);
+    const { run } = await cluster.controller.startRun({ spec });
+    const watched = await cluster.watch(run!.runId);
+    expect([watched.run.state, watched.run.message]).toEqual([RunState.SUCCEEDED, ""]);
+    const of = <T>(name: string) => watched.events.flatMap(({ event }) => (event.case === name ? [event.value as T] : []));
+    const [before, after] = of<EvaluationFinished>("evaluationFinished");
+    expect(after!.teacherNll).toBeLessThan(0.9 * before!.teacherNll!);
+    // Between distributions over other classes there is no divergence.
+    expect([before!.forwardKl, before!.reverseKl]).toEqual([undefined, undefined]);
+    const trained = of<StepFinished>("stepFinished");
+    expect(trained).toHaveLength(steps);
+    for (const step of trained) {
+      expect(step.sequences + step.failedPrompts).toBe(256);
+      expect(step.alignedShare).toBeGreaterThan(0.8);
+      expect(step.tokensPerSpan).toBeGreaterThan(2);
+      // A log-probability and a length of each of the teacher's tokens, of which a word has several of the student's.
+      expect(step.signalBytesPerToken).toBeLessThan(6);
+    }
+  });
+});
