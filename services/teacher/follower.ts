@@ -89,6 +89,11 @@ export class Follower {
     return this.#at(0, work);
   }
 
+  /** The student's version that the model has. */
+  get version(): number {
+    return Math.max(0, this.#policy.version);
+  }
+
   /** Removes what is held: nothing may use it any more. */
   release(): Promise<void> {
     return this.#policy.release();

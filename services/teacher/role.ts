@@ -34,6 +34,7 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   if (settings.describeOnly) return describingTeacher(settings, backend);
   const meters = new TeacherMeters(metrics);
   let model: TeacherModel | undefined;
+  const following: Following = {};
   const open = async (source: Partial<TeacherSource>): Promise<TeacherModel> => {
     const { model: directory, weights, server, ensemble, vocabRows = settings.vocabSize } = source;
     if (!directory)
@@ -60,7 +61,8 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
     const { description } = opened();
     const { run, model: directory = "" } = settings;
     const name = run ? `${run}/${teacher}` : basename(directory);
-    return { name, maxPositions: description.maxPositions, fingerprint: description.digest, model: opened() };
+    const fingerprint = following.follower ? `the student's version ${following.follower.version}` : description.digest;
+    return { name, maxPositions: description.maxPositions, fingerprint, model: opened() };
   };
   const implementations = [teacherService(described, opened)];
   const close = () => backend.close();
@@ -74,12 +76,19 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
     openOf,
     close,
     crashed: backend.crashed,
+    following,
   });
+}
+
+/** What brings a teacher that is the student its versions, once it has joined its run. */
+interface Following {
+  follower?: Follower;
 }
 
 /** What the teacher of one run is made of, besides the run; or one that stands alone. */
 interface TeacherParts extends Omit<PooledTeacher, "open"> {
   readonly server: ReturnType<typeof openaiServer>;
+  readonly following: Following;
   readonly open: (source: Partial<TeacherSource>) => Promise<TeacherModel>;
   /** Opens the model that a run names. @param weights of a teacher that is the run's student */
   readonly openOf: (membership: Membership, teacher: string, weights?: ModelSource) => Promise<TeacherModel>;
@@ -88,17 +97,16 @@ interface TeacherParts extends Omit<PooledTeacher, "open"> {
 /** The teacher of one run, or one that stands alone. */
 function runTeacher(context: RoleContext<TeacherSettings>, parts: TeacherParts): RoleParts {
   const { settings, log } = context;
-  const { implementations, server, meters, open, openOf, close, crashed } = parts;
+  const { implementations, server, meters, open, openOf, close, crashed, following } = parts;
   const { teacher } = settings;
   return memberRole(context, ["teacher", teacher], ({ fail, closing }) => {
     crashed.then(fail);
-    let follower: Follower | undefined;
     return {
       implementations,
       server,
       join: async (membership) => {
         const follows = followerOf(membership, teacher, closing, log);
-        follower = follows;
+        if (follows) following.follower = follows;
         const opened = await (follows ? follows.open((weights) => openOf(membership, teacher, weights)) : openOf(membership, teacher));
         follows?.listen().catch(fail);
         await announceModel(membership, ["teacher", teacher], opened.description);
@@ -112,7 +120,7 @@ function runTeacher(context: RoleContext<TeacherSettings>, parts: TeacherParts):
       },
       close: async () => {
         await close();
-        await follower?.release();
+        await following.follower?.release();
       },
     };
   });
