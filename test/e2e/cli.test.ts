@@ -240,49 +240,8 @@ describe("retort, as its user types it", () => {
 });
 
 describe("retort --help", () => {
-  it("names every command, and each command's help ends with examples and knows --json", async () => {
-    const { stdout } = await retort(["--help"]);
-    const commands = [...stdout.matchAll(/^ {2}([a-z][a-z-]*) /gm)].map(([, name]) => name!).filter((name) => name !== "retort");
-    expect(commands.sort()).toEqual(
-      [
-        "audit",
-        "completion",
-        "data",
-        "demo",
-        "doctor",
-        "eval",
-        "export",
-        "fetch",
-        "import",
-        "init",
-        "logs",
-        "models",
-        "pause",
-        "report",
-        "reproduce",
-        "resume",
-        "rm",
-        "run",
-        "runs",
-        "sample",
-        "serve",
-        "setup",
-        "shrink",
-        "stop",
-        "task",
-        "top",
-        "train-classifier",
-        "up",
-        "upload",
-        "uploads",
-        "validate",
-        "watch",
-      ].sort(),
-    );
-    for (const command of commands) {
-      const help = await retort([command, "--help"]);
-      expect(help).toMatchObject({ code: 0, stderr: "" });
-      expect(help.stdout).toMatch(new RegExp(`--json[\\s\\S]*Examples:\\n  retort ${command}`));
-    }
+  it("is printed on standard output, that of one command too", async () => {
+    for (const argv of [["--help"], ["shrink", "--help"]])
+      expect(await retort(argv)).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^Usage: retort/) });
   });
 });

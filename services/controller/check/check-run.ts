@@ -32,6 +32,7 @@ import {
 } from "./named-model.js";
 import { offerProblems } from "./offer-problems.js";
 import { profileProblems } from "./profile-problems.js";
+import { positionProblems } from "./room-problems.js";
 import { objectivesProblems, specChecks } from "./spec-checks.js";
 import { commonRows, layoutProblems, vocabularyProblems } from "./vocabulary.js";
 
@@ -106,6 +107,8 @@ export class RunCheck {
     if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
     const rowWarnings = await this.#checkData(student, teachers);
+    // Where the rows have been looked at, it is known better what to do.
+    if (student) this.#add(positionProblems({ spec, run }, student).filter(({ fieldPath }) => this.#opens(fieldPath)));
     // What output may overlap with is looked at too. In a cluster it is the learner's pod that writes; the volume may be read-only here.
     if (this.#opens("output") && this.#refused.length === 0)
       this.#add(await outputProblems(spec, process.env.KUBERNETES_SERVICE_HOST === undefined));

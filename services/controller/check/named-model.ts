@@ -5,6 +5,7 @@ import { isArchitecture, textLayoutOf } from "../../shared/ml/models/architectur
 import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
 import { readDonor } from "../../shared/ml/models/files/donor.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
+import { freshPositions } from "../../shared/ml/models/fresh-config.js";
 import { isSignalKind, type SignalKind } from "../../shared/ml/signals/table.js";
 import type { TextLayout } from "../../shared/ml/text/encoder.js";
 import type { Ends } from "../../shared/ml/text/ends.js";
@@ -40,7 +41,7 @@ export interface NamedModel {
   readonly ends: Pick<Ends, "declared" | "warnings">;
   /** How many it has, where a teacher says it. */
   readonly parameters?: number;
-  /** Of a teacher: positions that it has. */
+  /** Positions that it has; 0 or undefined where that is not known. */
   readonly maxPositions?: number;
   /** Element type of its weights, where that is known. */
   readonly dtype?: string;
@@ -67,6 +68,7 @@ export interface SignalOffer {
 export interface StudentModel extends NamedModel {
   readonly words: Tokenizer;
   readonly ends: Ends;
+  readonly maxPositions: number;
   /** Undefined for one from scratch. */
   readonly config?: ModelConfig;
   /** Whether its directory is a PEFT adapter's. */
@@ -86,12 +88,13 @@ export async function readStudent(spec: RunSpecValid): Promise<StudentModel> {
   const { model, init } = spec.student;
   if (!init) {
     const { config, dtype, tokenizer, ends, warnings, adapted } = await inspectModel(model);
-    const { vocabSize: rows, architecture } = config;
-    return { ...named, rows, words: tokenizer, layout: textLayoutOf(config), architecture, ends, warnings, config, dtype, adapted };
+    const { vocabSize: rows, architecture, maxPositions } = config;
+    const read = { words: tokenizer, layout: textLayoutOf(config), architecture, maxPositions, ends, warnings };
+    return { ...named, rows, ...read, config, dtype, adapted };
   }
   const { tokenizer, ends, shared } = await readDonor(tokenizerOf(spec));
   const from = { words: tokenizer, layout: textLayoutOf(init), architecture: init.architecture, ends, warnings: [] };
-  return { ...named, ...from, rows: Number(shared.vocab_size), adapted: false };
+  return { ...named, ...from, rows: Number(shared.vocab_size), maxPositions: freshPositions(init), adapted: false };
 }
 
 /** The directory whose tokenizer a student from scratch takes; empty if the spec names none. */

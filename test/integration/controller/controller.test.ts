@@ -35,7 +35,7 @@ teachers: [{ name: a, model: models/teacher }, { name: b, model: models/teacher 
 data: { path: data/train.jsonl }
 rewards: [{ kind: exact_match }]
 roles: { student: { replicas: 3 }, teacher: { replicas: 2 } }
-phases: [{ preset: rl_gkd, steps: 4 }]
+phases: [{ preset: rl_gkd, steps: 4, sampling: { maxNewTokens: 16 } }]
 ${more}`,
     example("spec.yaml"),
   );

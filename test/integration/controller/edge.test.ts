@@ -30,7 +30,7 @@ name: edge
 student: { model: models/student }
 teachers: [{ model: models/teacher }]
 data: { path: data/train.jsonl }
-phases: [{ preset: on_policy_kd, steps: 6 }]
+phases: [{ preset: on_policy_kd, steps: 6, sampling: { maxNewTokens: 16 } }]
 `;
 
 describe("the controller's edge for browsers and curl", () => {

@@ -14,7 +14,7 @@ seed: ${seed}
 student: { model: models/student }
 teachers: [{ model: models/teacher }]
 data: { path: data/train.jsonl }
-phases: [{ preset: on_policy_kd, steps: 4 }]`,
+phases: [{ preset: on_policy_kd, steps: 4, sampling: { maxNewTokens: 16 } }]`,
     example("spec.yaml"),
   );
 

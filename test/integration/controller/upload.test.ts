@@ -68,6 +68,20 @@ describe("uploads to a controller", () => {
     await rm(directory, { recursive: true });
   });
 
+  it("of an adapter is refused where its base model would stay behind, and goes where the base is the controller's own", async () => {
+    const adapter = join(directory, "adapter");
+    await mkdir(adapter);
+    await writeFile(join(adapter, "adapter_model.safetensors"), "factors");
+    const named = (base: string) =>
+      writeFile(join(adapter, "adapter_config.json"), JSON.stringify({ peft_type: "LORA", base_model_name_or_path: base }));
+    const base = resolve(example("models/student"));
+    await named(base);
+    const way = `${adapter} is an adapter of ${base}, which isn't sent with it; make one model of both (retort export ${adapter} --merged`;
+    await expect(upload(client, adapter)).rejects.toMatchObject({ code: "FailedPrecondition", message: expect.stringContaining(way) });
+    await named("/models/on/the/cluster");
+    expect(await readdir(await found(await upload(client, adapter)))).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+  });
+
   it("sends of a model's directory what is read of it, links among it, and of data the rows", async () => {
     const model = join(directory, "model");
     await cp(resolve(example("models/student")), model, { recursive: true });
@@ -126,7 +140,7 @@ name: uploaded
 student: { model: models/student }
 teachers: [{ model: models/teacher }]
 data: { path: data/train.jsonl }
-phases: [{ preset: on_policy_kd, steps: 4 }]`,
+phases: [{ preset: on_policy_kd, steps: 4, sampling: { maxNewTokens: 16 } }]`,
       example("spec.yaml"),
     );
     spec.evaluation = undefined;
