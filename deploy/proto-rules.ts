@@ -4,6 +4,7 @@ import { file_retort_v1_access } from "../services/shared/gen/retort/v1/access_p
 import { file_retort_v1_controller } from "../services/shared/gen/retort/v1/controller_pb.js";
 import { file_retort_v1_conversation } from "../services/shared/gen/retort/v1/conversation_pb.js";
 import { file_retort_v1_environment } from "../services/shared/gen/retort/v1/environment_pb.js";
+import { file_retort_v1_estimate } from "../services/shared/gen/retort/v1/estimate_pb.js";
 import { file_retort_v1_events } from "../services/shared/gen/retort/v1/events_pb.js";
 import { file_retort_v1_flow } from "../services/shared/gen/retort/v1/flow_pb.js";
 import { file_retort_v1_learner } from "../services/shared/gen/retort/v1/learner_pb.js";
@@ -20,6 +21,7 @@ export const protoFiles: readonly DescFile[] = [
   file_retort_v1_controller,
   file_retort_v1_conversation,
   file_retort_v1_environment,
+  file_retort_v1_estimate,
   file_retort_v1_events,
   file_retort_v1_flow,
   file_retort_v1_learner,

@@ -29,8 +29,8 @@ const runColumns: readonly Column[] = [
   { name: "run", rank: 3 },
   { name: "state", rank: 3 },
   { name: "step", rank: 3, align: "right" },
-  { name: "started (UTC)", rank: 0 },
-  { name: "size", rank: 2, align: "right" },
+  { name: "started (UTC)", rank: 0, whole: true },
+  { name: "size", rank: 2, align: "right", whole: true },
   { name: "trained student", cut: "start" },
 ];
 /** What `--state` takes. */

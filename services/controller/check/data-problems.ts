@@ -21,6 +21,8 @@ export interface DataFindings {
   readonly problems: readonly Problem[];
   /** What is allowed and unusual. */
   readonly warnings: readonly SpecWarning[];
+  /** Tokens of a prompt, on average; undefined where no row became tokens. */
+  readonly promptTokens?: number;
 }
 
 /**
@@ -54,5 +56,7 @@ export async function dataFindings(
   const ofTeachers = teacherRoom({ spec, run }, needs.field, fitting({ spec, run }, needs.field, read, student), teachers);
   const references = items.map(({ reference }) => reference);
   const warnings = [...room.warnings, ...ofTeachers.warnings, ...referenceWarnings(spec, run, needs.field, references, student.words)];
-  return { problems: [...problems, ...room.problems, ...ofTeachers.problems], warnings };
+  const findings = { problems: [...problems, ...room.problems, ...ofTeachers.problems], warnings };
+  if (items.length === 0) return findings;
+  return { ...findings, promptTokens: items.reduce((sum, { promptIds }) => sum + promptIds.length, 0) / items.length };
 }

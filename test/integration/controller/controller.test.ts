@@ -2,8 +2,6 @@ import { createHash } from "node:crypto";
 import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { Histories } from "../../../services/controller/runs/histories.js";
-import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
 import { createLog } from "../../../services/shared/base/log.js";
@@ -20,6 +18,7 @@ import { ControllerService } from "../../../services/shared/gen/retort/v1/contro
 import { Work } from "../../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { controllerContext } from "../../support/runs/controller-context.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
 import { example } from "../../support/runs/run-bench.js";
 import { storeBytes } from "../../support/runs/stored-bytes.js";
@@ -63,15 +62,7 @@ describe("a controller", () => {
   beforeEach(async () => {
     launcher = new FakeLauncher();
     supervisor = new Supervisor({ streams, runs, launcher, log });
-    const context = {
-      streams,
-      runs,
-      store,
-      supervisor,
-      histories: new Histories(streams),
-      logs: logsUnder(directory),
-      now: () => new Date(),
-    };
+    const context = controllerContext({ streams, runs, store, supervisor, directory });
     const options = { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7 };
     server = new RpcServer([controllerService(() => context)], options, log);
     await server.start();
