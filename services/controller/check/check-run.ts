@@ -34,7 +34,7 @@ import { offerProblems } from "./offer-problems.js";
 import { profileProblems } from "./profile-problems.js";
 import { positionProblems } from "./room-problems.js";
 import { objectivesProblems, specChecks } from "./spec-checks.js";
-import { commonRows, layoutProblems, vocabularyProblems } from "./vocabulary.js";
+import { layoutProblems, mostClasses, vocabularyProblems } from "./vocabulary.js";
 
 /** What reading something came to: what was read, or why it could not be. */
 type Reading<T> = { readonly value: T } | { readonly refusal: string };
@@ -104,7 +104,7 @@ export class RunCheck {
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
     const wordWarnings = await this.#checkOwnTokenizers(student);
     this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec, student), ...offerProblems(spec, run, teachers)]);
-    if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
+    if (teachers.length) this.#add(objectivesProblems(run, mostClasses(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
     const ofRows = await this.#checkData(student, teachers);
     // Where the rows have been looked at, it is known better what to do.

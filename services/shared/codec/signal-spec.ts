@@ -32,7 +32,7 @@ export function signalFor({ signal, k, teacherTemperature, hiddenDtype }: Object
 export const needsHeads = (phases: readonly Pick<Phase, "objective">[]): boolean =>
   phases.some(({ objective }) => needsScore(objective) && signals[objective.signal].needsHead);
 
-/** What a teacher with its own tokenizer is asked where others are asked for `signal`: what can be compared across tokenizers. */
+/** What a teacher with its own tokenizer is asked where others are asked for `signal`, to tell how probable a text is to it. */
 export const acrossTokenizers = ({
   temperature,
 }: MessageInitShape<typeof SignalSpecSchema>): MessageInitShape<typeof SignalSpecSchema> => ({

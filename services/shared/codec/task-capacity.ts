@@ -1,7 +1,7 @@
 // How large a task's records become: what a phase asks for (flow) meets what a signal takes per token (ml).
 import { RetortError } from "../base/errors.js";
 import { needsScore, type Phase } from "../flow/runs/resolve.js";
-import { signals } from "../ml/signals/table.js";
+import { type SignalKind, signals } from "../ml/signals/table.js";
 
 /** What decides the size of a task's largest record, the teacher's score. */
 export interface RecordSize {
@@ -24,10 +24,11 @@ export interface RecordSize {
 export const rolloutBytesPerToken = 16;
 
 /**
- * Bytes of an answer in a teacher's own tokens, per token of the student: a log-probability and a length for each of the eight of its tokens
- * that may be one of the student's. A text that it cuts up smaller yet may be too large for a message, which is a recorded outcome.
+ * Bytes of an answer in a teacher's own tokens, per token of the student: its bytes and a length for each of the eight of its tokens that may
+ * be one of the student's; of answers with classes, for each of two. A text that it cuts up smaller yet may be too large for a message,
+ * which is a recorded outcome.
  */
-const ownBytesPerToken = 8 * (4 + 2);
+const ownBytesPerToken = (inStudents: number, kind: SignalKind) => (kind === "sampled" ? 8 : 2) * (inStudents + 2);
 
 /** Bytes of what a rollout carries beside its completion: ids of the teacher's own prompt, and an environment's answers, with their texts. */
 export const besideBytes = ({ teacherPromptTokens, replyTokens }: Pick<RecordSize, "teacherPromptTokens" | "replyTokens">): number =>
@@ -38,7 +39,7 @@ export function sequenceBytes({ objective }: Pick<Phase, "objective">, size: Omi
   const { vocabSize, hiddenSize, maxTokens, ownTokens } = size;
   const { studentChooses, bytesPerToken } = signals[objective.signal];
   const inStudents = bytesPerToken(objective, { vocab: vocabSize, hidden: hiddenSize });
-  const scorePerToken = needsScore(objective) ? Math.max(inStudents, ownTokens ? ownBytesPerToken : 0) : 0;
+  const scorePerToken = needsScore(objective) ? Math.max(inStudents, ownTokens ? ownBytesPerToken(inStudents, objective.signal) : 0) : 0;
   // With the rollout's arrays travel the classes that the student chose.
   const rolloutPerToken = rolloutBytesPerToken + (studentChooses ? 4 * objective.k : 0);
   return { rollout: maxTokens * rolloutPerToken + besideBytes(size), score: maxTokens * scorePerToken, scorePerToken };

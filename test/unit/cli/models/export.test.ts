@@ -10,7 +10,7 @@ import { mergedModel } from "../../../../services/shared/ml/models/adapter/low-r
 import { inMemory } from "../../../../services/shared/ml/models/constants.js";
 import { saveAdapter } from "../../../../services/shared/ml/models/files/adapter-files.js";
 import { loadAdaptable, loadModel, saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
-import { bfloat16Bits, float16Bits } from "../../../../services/shared/ml/models/precision/round.js";
+import { bfloat16Bits, float16Bits } from "../../../../services/shared/ml/graph/round.js";
 import { smallModel } from "../../../support/models/small-model.js";
 
 describe("retort export of an adapter's directory", () => {

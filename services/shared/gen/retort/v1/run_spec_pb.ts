@@ -473,9 +473,10 @@ export type TeacherSpec = Message<"retort.v1.TeacherSpec"> & {
 
   /**
    * `own`: the teacher's tokenizer is another one than the student's. It then reads prompts in its own tokens, by its own chat template, and
-   * the text of each completion in the tokens that it would write it with; its answer is compared span by span, where a span ends when
-   * a token of both does. Permits divergence opd with signal sampled, at lambda 1; evaluations then have the teacher's likelihood alone.
-   * Default: the student's, and a teacher with another one is refused.
+   * the text of each completion in the tokens that it would write it with. Permits, at lambda 1: divergence opd with signal sampled, which
+   * compares span by span, where a span ends when a token of both does; and divergences between distributions with signal top_k, which
+   * compare what the teacher expects of the student's next token. Evaluations have the teacher's likelihood alone. Default: the student's
+   * tokenizer, and a teacher with another one is refused.
    *
    * @generated from field: string tokenizer = 20;
    */
@@ -1194,8 +1195,9 @@ export const RolloutSpecSchema: GenMessage<RolloutSpec, {validType: RolloutSpecV
  */
 export type EnvironmentSpec = Message<"retort.v1.EnvironmentSpec"> & {
   /**
-   * `calculator`: a tool of that name, which Retort has itself: {"expression": "12*(3+4)"}; a turn that calls no tool is the answer,
-   * and pays 1 if the last number in it is the reference's. `external`: a server of EnvironmentService.
+   * `calculator`: a tool of that name, which Retort has itself: {"expression": "12*(3+4)"}; a call that can't be read or computed is
+   * answered with an error, and a turn that calls no tool is the answer, which pays 1 if the last number in it is the reference's.
+   * `external`: a server of EnvironmentService.
    *
    * @generated from field: string kind = 1;
    */
