@@ -28,6 +28,7 @@ const largest = 2 ** 32 - 1;
 const celSchemas: Readonly<Record<string, Schema>> = {
   "data.path_or_generate": { anyOf: [{ required: ["path"] }, { required: ["generate"] }] },
   "evaluation.path_or_hold_out": { oneOf: [{ required: ["path"] }, { required: ["holdOut"] }] },
+  "follow.how": { oneOf: [{ required: ["everySteps"] }, { required: ["ema"] }] },
   "lora.all_linear_alone": {
     if: { required: ["targetModules"], properties: { targetModules: { contains: { const: "all-linear" } } } },
     // biome-ignore lint/suspicious/noThenProperty: a word of JSON Schema

@@ -56,6 +56,7 @@ export const privateEnvironment = (token: string): NodeJS.ProcessEnv => ({
   RETORT_TOKEN: token,
   RETORT_RUN_TOKEN: "",
   RETORT_READ_TOKEN: "",
+  RETORT_TENANTS: "",
   RETORT_TLS_CERT: "",
   RETORT_TLS_KEY: "",
   RETORT_TLS_CA: "",

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
+import { Policy } from "../shared/codec/policy.js";
 import { chatOfData } from "../shared/flow/runs/chat.js";
 import { announceModel } from "../shared/flow/runs/events.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
@@ -13,7 +14,6 @@ import { foreignEnvironments, type StudentSettings } from "./config.js";
 import { environments } from "./environments/table.js";
 import { Episodes } from "./episodes.js";
 import { StudentMeters } from "./meters.js";
-import { Policy } from "./policy.js";
 import { sampleTasks } from "./sample-tasks.js";
 import { studentService } from "./service.js";
 import { StudentModel } from "./student-model.js";

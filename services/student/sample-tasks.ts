@@ -1,6 +1,7 @@
 import type { Log } from "../shared/base/log.js";
 import { SharedTime } from "../shared/base/shared-time.js";
 import { type Consumption, consume } from "../shared/base/streams/consume.js";
+import type { Policy } from "../shared/codec/policy.js";
 import { type SamplerContext, sampleTask } from "../shared/flow/rollouts/sample-task.js";
 import type { Membership } from "../shared/flow/runs/membership.js";
 import { placeOf } from "../shared/flow/runs/process-reporter.js";
@@ -9,7 +10,6 @@ import { stepToken } from "../shared/flow/subjects.js";
 import { Work } from "../shared/gen/retort/v1/events_pb.js";
 import type { Episodes } from "./episodes.js";
 import type { StudentMeters } from "./meters.js";
-import type { Policy } from "./policy.js";
 import type { StudentModel } from "./student-model.js";
 
 /** What the tasks of a run are sampled with. */

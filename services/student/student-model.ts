@@ -1,8 +1,8 @@
-import pLimit from "p-limit";
 import type { RetortError } from "../shared/base/errors.js";
 import { found } from "../shared/base/found.js";
 import { threadCount } from "../shared/base/settings.js";
 import type { WorkerHandle } from "../shared/base/workers.js";
+import { type WantedWeights, WeightsTurns } from "../shared/codec/weights-turns.js";
 import type { SamplingModel } from "../shared/flow/rollouts/sample-stream.js";
 import type { HostOptions, HostSampling, ModelDescription, ModelHost, ModelSource, Outcome } from "../shared/ml/host/model-host.js";
 import { sampleGroupsIn, sampleIn } from "../shared/ml/host/sample-in.js";
@@ -20,23 +20,11 @@ const batchTokens = 8192;
 /** Without what another thread cannot be sent. */
 const plainReply = (request: ReplyRequest): ReplyRequest => structuredClone(request);
 
-/** A version of the weights that a task wants. */
-export interface WantedWeights {
-  /** Whether the model has it. */
-  readonly isInUse: () => boolean;
-  /** Brings the model to it, when nothing is sampled if it has another; undefined if it can't be had just now. */
-  readonly use: () => Promise<number | undefined>;
-  /** Whether nothing else may be sampled meanwhile, under whatever weights. */
-  readonly isAlone: boolean;
-}
-
 /** The student's model, in a thread of its own. */
 export class StudentModel implements SamplingModel {
   readonly #worker: WorkerHandle<ModelHost> = spawnModelHost();
   readonly #options: HostOptions;
-  /** One after another: who samples begins when those before have begun, or its weights are there. */
-  readonly #entry = pLimit(1);
-  readonly #sampling = new Set<Promise<unknown>>();
+  readonly #turns = new WeightsTurns();
 
   constructor({ device, threads, chunkTokens, maxRows, dtype }: StudentSettings) {
     this.#options = { device, threads: threadCount(threads), chunkTokens, maxRows, batchTokens, dtype };
@@ -71,39 +59,19 @@ export class StudentModel implements SamplingModel {
   }
 
   /** Completes prompts, beside what else is written just now; `onPieces` hears of what is written as it is written. */
-  async sample(requests: readonly SampleRequest[], sampling: HostSampling, onPieces?: (pieces: readonly Piece[]) => void) {
-    const begun = await this.#entry(async () => ({ done: this.#begin(() => sampleIn(this.#worker.api, requests, sampling, onPieces)) }));
-    return begun.done;
+  sample(requests: readonly SampleRequest[], sampling: HostSampling, onPieces?: (pieces: readonly Piece[]) => void) {
+    return this.#turns.beside(() => sampleIn(this.#worker.api, requests, sampling, onPieces));
   }
 
-  /**
-   * Runs work that samples under certain weights, which stay until it has ended. Works under the same weights go on side by
-   * side; one that needs others waits until all before it have ended, and those that come later wait for it.
-   *
-   * @returns undefined if the weights can't be had just now
-   */
-  async under<T>({ isInUse, use, isAlone }: WantedWeights, work: (version: number) => Promise<T>): Promise<T | undefined> {
-    const begun = await this.#entry(async () => {
-      if (isAlone || !isInUse()) await Promise.allSettled(this.#sampling);
-      const version = await use();
-      if (version === undefined) return undefined;
-      const done = this.#begin(() => work(version));
-      if (isAlone) await Promise.allSettled([done]);
-      return { done };
-    });
-    return begun?.done;
+  /** Runs work that samples under certain weights: see {@link WeightsTurns.under}. */
+  under<T>(wanted: WantedWeights, work: (version: number) => Promise<T>): Promise<T | undefined> {
+    return this.#turns.under(wanted, work);
   }
 
   /** Scores completions, when nothing is sampled: see {@link ModelHost.score}. */
   async score(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
     const alone = { isInUse: () => true, use: async () => 0, isAlone: true };
     return found(await this.under(alone, () => this.#worker.api.score(inputs, signal)), "the scores");
-  }
-
-  #begin<T>(work: () => Promise<T>): Promise<T> {
-    const done = work().finally(() => this.#sampling.delete(done));
-    this.#sampling.add(done);
-    return done;
   }
 
   /** Completes groups of prompts together, for work that runs under its weights; see {@link ModelHost.sampleGroups}. */

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { RetortError } from "../shared/base/errors.js";
 import { FileCache } from "../shared/base/file-cache.js";
 import type { Log } from "../shared/base/log.js";
 import type { RoleContext } from "../shared/base/role.js";
@@ -8,26 +9,31 @@ import { type SamplerContext, sampleTask } from "../shared/flow/rollouts/sample-
 import type { Membership } from "../shared/flow/runs/membership.js";
 import { durables, streamNames } from "../shared/flow/streams.js";
 import { Work } from "../shared/gen/retort/v1/events_pb.js";
-import type { Sequence } from "../shared/gen/retort/v1/flow_pb.js";
+import type { RolloutValid, Sequence } from "../shared/gen/retort/v1/flow_pb.js";
 import type { TeacherModel } from "./backends/backend.js";
 import type { TeacherSettings } from "./config.js";
+import type { Follower } from "./follower.js";
 import type { TeacherMeters } from "./meters.js";
-import { ScoreCache } from "./score-cache.js";
-import { scoreRollouts } from "./scorer.js";
+import { type CacheOutcome, ScoreCache } from "./score-cache.js";
+import { type ScorerContext, type ScoringWeights, scoreRollouts } from "./scorer.js";
 
-/** Scores the rollouts of a run that name this teacher. */
+/** Scores the rollouts of a run that name this teacher. @param follower of a teacher that is the student */
 export async function scoreRun(
   { settings, log }: RoleContext<TeacherSettings>,
   { streams, runId, run, process }: Membership,
   teacher: string,
   model: TeacherModel,
   meters: TeacherMeters,
+  follower?: Follower,
 ): Promise<Consumption> {
   const { maxAttempts, maxStaleness, stepTimeoutMs } = run;
   const { digest, headDigest } = model.description;
-  const cache = await openCache(settings, model, meters, log);
+  const cacheOf = await openCaches(settings, model, meters, log);
+  const under: ScorerContext["under"] = follower
+    ? (rollout, signal, work) => follower.under(rollout, signal, (weights) => work({ ...weights, cache: cacheOf(weights.digest) }))
+    : (rollout, _signal, work) => work(fixedWeights(rollout, { digest, headDigest, cache: cacheOf(digest) }));
   const scoring = {
-    ...{ streams, teacher, digest, headDigest, maxStaleness, maxAttempts, cache },
+    ...{ streams, teacher, maxStaleness, maxAttempts, under },
     score: model.score,
     tokens: model.completionTokens,
     time: new SharedTime(),
@@ -48,12 +54,22 @@ export async function scoreRun(
   });
 }
 
-/** Writes the texts that a run asks of this teacher. */
+/** The weights of a teacher that stays as it is. @throws InvalidArgument for a rollout that asks for others */
+function fixedWeights({ teacherVersion }: Pick<RolloutValid, "teacherVersion">, weights: ScoringWeights): ScoringWeights {
+  if (teacherVersion === undefined) return weights;
+  throw new RetortError(
+    "InvalidArgument",
+    `the rollout asks for version ${teacherVersion} of the teacher, which stays as it is; do all roles have the same version?`,
+  );
+}
+
+/** Writes the texts that a run asks of this teacher. @param follower of a teacher that is the student: as the run begins with it */
 export function writeTexts(
   { log }: RoleContext<TeacherSettings>,
   { streams, runId, run, process }: Membership,
   teacher: string,
   model: TeacherModel,
+  follower?: Follower,
 ): Consumption {
   const context: SamplerContext = {
     streams,
@@ -61,9 +77,8 @@ export function writeTexts(
     write: model.sampleGroups,
     maxAttempts: run.maxAttempts,
     time: new SharedTime(),
-    // Its weights never change.
     versionExists: async () => true,
-    underVersion: (_task, work) => work(0),
+    underVersion: (_task, work) => (follower ? follower.atStart(() => work(0)) : work(0)),
     done: (sequences) => process.tokens(tokensOf(sequences)),
   };
   return consume(streams, {
@@ -80,14 +95,18 @@ export function writeTexts(
 const tokensOf = (sequences: readonly Pick<Sequence, "completionIds">[]): number =>
   sequences.reduce((sum, { completionIds }) => sum + (completionIds?.shape[0] ?? 0), 0);
 
-/** The scores that are kept for this model on this device and in this dtype; undefined where the settings keep none, or the model may change unseen. */
-async function openCache(
+/**
+ * The scores that are kept for each digest of this model's weights, on this device and in this dtype; undefined where the settings keep
+ * none, or the model may change unseen.
+ */
+async function openCaches(
   { scoreCacheBytes, dataDir, device }: TeacherSettings,
-  { description: { digest, configDigest, dtype = "float32" }, isAttested }: TeacherModel,
+  { description: { configDigest, dtype = "float32" }, isAttested }: TeacherModel,
   meters: TeacherMeters,
   log: Log,
-): Promise<ScoreCache | undefined> {
-  if (scoreCacheBytes === 0 || !isAttested) return undefined;
+): Promise<(digest: string) => ScoreCache | undefined> {
+  if (scoreCacheBytes === 0 || !isAttested) return () => undefined;
   const files = await FileCache.open(join(dataDir, "scores"), { maxBytes: scoreCacheBytes, now: () => Date.now() });
-  return new ScoreCache(files, `${digest}/${configDigest}/${device}/${dtype}`, log, (outcome) => meters.lookedUp(outcome, files.bytes));
+  const count = (outcome: CacheOutcome) => meters.lookedUp(outcome, files.bytes);
+  return (digest) => new ScoreCache(files, `${digest}/${configDigest}/${device}/${dtype}`, log, count);
 }

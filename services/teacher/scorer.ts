@@ -30,17 +30,29 @@ import type { ScoreCache } from "./score-cache.js";
 
 type SequenceScoreInit = MessageInitShape<typeof SequenceScoreSchema>;
 
+/** What rollouts are scored with. */
+export interface ScoringWeights {
+  readonly digest: string;
+  /** Digest of the weights that turn hidden states into logits; empty where none are sent. */
+  readonly headDigest: string;
+  /** The student's, of a teacher that follows it. */
+  readonly version?: number;
+  /** For text that is not the student's; undefined keeps nothing. */
+  readonly cache: ScoreCache | undefined;
+}
+
 /** What the scorer needs of its surroundings. */
 export interface ScorerContext {
   readonly streams: Streams;
   readonly teacher: string;
-  readonly digest: string;
-  /** Digest of the weights that turn hidden states into logits. */
-  readonly headDigest: string;
   readonly maxStaleness: number;
   readonly maxAttempts: number;
-  /** For text that is not the student's; undefined keeps nothing. */
-  readonly cache: ScoreCache | undefined;
+  /**
+   * Runs work with the weights that a rollout, and those that came with it, are to be scored with.
+   *
+   * @returns undefined if no one waits for the rollout any more
+   */
+  readonly under: <T>(rollout: RolloutValid, signal: AbortSignal, work: (weights: ScoringWeights) => Promise<T>) => Promise<T | undefined>;
   readonly score: (inputs: readonly ScoreInput[], signal: Signal) => Promise<readonly Score[]>;
   /** Texts in the teacher's own tokens, where the signal's tokenizer is `own`; or why one has none. */
   readonly tokens: (completions: readonly CompletionText[]) => Promise<readonly (CompletionTokens | string)[]>;
@@ -49,6 +61,9 @@ export interface ScorerContext {
   /** Told of every rollout: completion tokens, seconds, and bytes of signal that were sent for them. */
   readonly done: (tokens: number, seconds: number, bytes: number, signal: Signal["kind"]) => void;
 }
+
+/** Surroundings with weights in them. */
+type Scoring = ScorerContext & ScoringWeights;
 
 const worker = `${hostname()}/${process.pid}`;
 
@@ -78,18 +93,50 @@ interface Scored {
 
 /**
  * Handles a message: scores the sequences of its rollouts together, stores the score of each rollout. A sequence that cannot be
- * scored, or is too stale to be worth it, is a recorded outcome. Handling a rollout twice is harmless: the first stored score
- * counts.
+ * scored, or is too stale to be worth it, is a recorded outcome; so are whole rollouts where the weights for them are at fault.
+ * Handling a rollout twice is harmless: the first stored score counts.
  */
-export async function scoreRollouts({ data, attempt }: Delivery, context: ScorerContext): Promise<void> {
+export async function scoreRollouts({ data, attempt, signal: stop }: Delivery, context: ScorerContext): Promise<void> {
   const rollouts = membersOf(readRollout(data));
   const { signal: asked } = rollouts[0];
   if (!asked) throw new RetortError("InvalidArgument", "the rollout asks for no signal; one that names a teacher must");
   const signal = signalOf(asked);
+  let isUnder = false;
+  try {
+    await context.under(rollouts[0], stop, (weights) => {
+      isUnder = true;
+      return scoreUnder(rollouts, signal, attempt, { ...context, ...weights });
+    });
+  } catch (reason) {
+    if (isUnder) throw reason;
+    const without = { ...context, digest: "", headDigest: "", cache: undefined };
+    await publishOutcomes(
+      rollouts,
+      signal,
+      attempt,
+      without,
+      rollouts.map(() => ({ status: "rejected", reason })),
+    );
+  }
+}
+
+async function scoreUnder(rollouts: readonly RolloutValid[], signal: Signal, attempt: number, context: Scoring): Promise<void> {
   const scored = scoreAll(rollouts, signal, context);
   const timed = rollouts.map((_, i) => context.time.of(() => scored[i]!));
   // All are waited for: one that fails keeps no other from its result.
-  const outcomes = await Promise.allSettled(timed);
+  await publishOutcomes(rollouts, signal, attempt, context, await Promise.allSettled(timed));
+}
+
+/** What came of a rollout, and how long that took. */
+type Outcome = PromiseSettledResult<{ readonly result: Scored; readonly seconds: number }>;
+
+async function publishOutcomes(
+  rollouts: readonly RolloutValid[],
+  signal: Signal,
+  attempt: number,
+  context: Scoring,
+  outcomes: readonly Outcome[],
+): Promise<void> {
   const failed: unknown[] = [];
   for (const [i, outcome] of outcomes.entries()) {
     try {
@@ -101,13 +148,7 @@ export async function scoreRollouts({ data, attempt }: Delivery, context: Scorer
   if (failed.length > 0) throw failed[0];
 }
 
-async function publishOutcome(
-  rollout: RolloutValid,
-  signal: Signal,
-  outcome: PromiseSettledResult<{ readonly result: Scored; readonly seconds: number }>,
-  attempt: number,
-  context: ScorerContext,
-): Promise<void> {
+async function publishOutcome(rollout: RolloutValid, signal: Signal, outcome: Outcome, attempt: number, context: Scoring): Promise<void> {
   const allFail = (failure: string) => rollout.sequences.map((): SequenceScoreInit => ({ failure }));
   const { result, seconds } =
     outcome.status === "fulfilled"
@@ -120,6 +161,7 @@ async function publishOutcome(
       teacherDigest: context.digest,
       headDigest: signals[signal.kind].needsHead ? context.headDigest : "",
       ...(rollout.signal && { signal: rollout.signal }),
+      ...(context.version !== undefined && { teacherVersion: context.version }),
       sequencesDigest: sequencesDigest(rollout.sequences, rollout.signal),
       worker,
       seconds,
@@ -148,7 +190,7 @@ function failureOf(reason: unknown, attempt: number, { maxAttempts }: ScorerCont
 }
 
 /** The scores of rollouts, made together: of each a promise of its own. */
-function scoreAll(rollouts: readonly RolloutValid[], signal: Signal, context: ScorerContext): Promise<Scored>[] {
+function scoreAll(rollouts: readonly RolloutValid[], signal: Signal, context: Scoring): Promise<Scored>[] {
   const jobs = rollouts.map((rollout) => jobOf(rollout, signal, context));
   const made = Promise.allSettled(jobs).then((settled) => {
     const missing = settled.map((job) => (job.status === "fulfilled" ? missingOf(job.value) : []));
@@ -171,7 +213,7 @@ function scoreAll(rollouts: readonly RolloutValid[], signal: Signal, context: Sc
 
 const missingOf = ({ inputs, known }: Pick<Job, "inputs" | "known">): TextInput[] => inputs.filter((_, i) => !known[i]);
 
-async function jobOf(rollout: RolloutValid, signal: Signal, { maxStaleness, cache: all, tokens }: ScorerContext): Promise<Job> {
+async function jobOf(rollout: RolloutValid, signal: Signal, { maxStaleness, cache: all, tokens }: Scoring): Promise<Job> {
   const { sequences } = rollout;
   const outcomes = sequences.map((sequence) => sequence.failure || staleness(rollout, sequence, maxStaleness));
   const wanted = [...sequences.keys()].filter((i) => !outcomes[i]);

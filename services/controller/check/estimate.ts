@@ -96,12 +96,17 @@ function evaluationEstimate({ evaluation, phases, totalSteps }: ResolvedRun): {
 function diskEstimate(checked: CheckedRun): MessageInitShape<typeof DiskEstimateSchema> {
   const { spec, run, student } = checked;
   const { lora, parameters, trained } = trainedModelOf(checked);
-  const version = bytesOfWeights(trained, "float32");
+  const weights = bytesOfWeights(trained, "float32");
+  const averages = run.follow?.decay === undefined ? 0 : 1;
+  const version = (1 + averages) * weights;
   const first = lora ? version + bytesOfWeights(parameters, student.dtype) : version;
+  const { everySteps = 1 } = run.follow ?? {};
+  // Those that a teacher still has.
+  const followed = everySteps > 1 ? 1 + Math.ceil(run.maxStaleness / everySteps) : 0;
   // Beside those that tasks may still ask for there is the one that is being written.
-  const versions = Math.min(run.totalSteps, run.maxStaleness + 3);
-  // Weights and two moments.
-  const checkpoint = 3 * version;
+  const versions = Math.min(run.totalSteps, run.maxStaleness + 3 + followed);
+  // Weights and two moments; their average; the version that a teacher has.
+  const checkpoint = (3 + averages + (everySteps > 1 ? 1 : 0)) * weights;
   const checkpoints = (spec.checkpoints?.keep || 2) + 1 + (run.evaluation?.keepBest ? 2 : 0);
   return {
     versionBytes: whole(version),
@@ -109,8 +114,8 @@ function diskEstimate(checked: CheckedRun): MessageInitShape<typeof DiskEstimate
     firstVersionBytes: whole(first),
     checkpointBytes: whole(checkpoint),
     checkpoints,
-    outputBytes: whole(version),
-    totalBytes: whole(first + versions * version + checkpoints * checkpoint + version),
+    outputBytes: whole(weights),
+    totalBytes: whole(first + versions * version + checkpoints * checkpoint + weights),
   };
 }
 

@@ -57,7 +57,8 @@ export function memoryOf(checked: CheckedRun): RoleMemory[] {
   const { config, lora, parameters, trained } = trainedModelOf(checked);
   const { replicas } = run;
   const base = knownDtype(spec.roles?.learner?.dtype || student.dtype);
-  const loads = run.phases.map((phase) => learnerBytes(config, { ...loadOf(phase, run, config), lora, baseDtype: base }));
+  const averaged = run.follow?.decay !== undefined;
+  const loads = run.phases.map((phase) => learnerBytes(config, { ...loadOf(phase, run, config), lora, baseDtype: base, averaged }));
   const own = knownDtype(spec.roles?.student?.dtype);
   const common = { teacher: "", parameters, trained: 0 };
   const on = (role: RoleMemory["role"]) => ({ role, processes: replicas[role], device: spec.roles?.[role]?.device || "cpu" });
@@ -66,7 +67,9 @@ export function memoryOf(checked: CheckedRun): RoleMemory[] {
     { ...common, ...on("student"), name: "the student", dtype: own, bytes: inferenceBytes(parameters, config.vocabSize, own) },
     ...teachers.flatMap(({ name, teacher = "", parameters: all, rows, dtype: its }): RoleMemory[] => {
       if (!all) return [];
-      const dtype = knownDtype(spec.roles?.teacher?.dtype || its);
+      // What a learner publishes is float32.
+      const stored = run.follow?.teachers.includes(teacher) ? "float32" : its;
+      const dtype = knownDtype(spec.roles?.teacher?.dtype || stored);
       return [{ ...on("teacher"), name, teacher, parameters: all, trained: 0, dtype, bytes: inferenceBytes(all, rows, dtype) }];
     }),
   ];

@@ -7,6 +7,7 @@ import { RetortError } from "../../shared/base/errors.js";
 import { filesBelow } from "../../shared/base/files-below.js";
 import { hashOpen } from "../../shared/base/hash-file.js";
 import { anyone, type Caller } from "../../shared/base/rpc/caller.js";
+import { isOfAverage } from "../../shared/flow/runs/follow.js";
 import { openSendable } from "../../shared/flow/weights/sendable.js";
 import type { GetWeightsRequest, GetWeightsResponseSchema } from "../../shared/gen/retort/v1/controller_pb.js";
 import type { WeightsFile, WeightsManifest, WeightsManifestSchema } from "../../shared/gen/retort/v1/flow_pb.js";
@@ -121,7 +122,8 @@ async function versionFiles({ store }: Context, wanted: WeightsManifest): Promis
   const first = (await store.manifest(wanted.runId, 0)) ?? wanted;
   const weights = weightsFilesOf(first.files.map(({ name }) => name));
   const isAdapter = weights[0] === publishedFiles.adapter;
-  const isOfVersion = (name: string) => !isAdapter || (!isWeightsFile(name) && name !== "config.json");
+  // What teachers have of it is no one else's.
+  const isOfVersion = (name: string) => !isOfAverage(name) && (!isAdapter || (!isWeightsFile(name) && name !== "config.json"));
   const own = new Set(wanted.files.map(({ name }) => name));
   const isOfFirst = (name: string) => isOfVersion(name) && !weights.includes(name) && !own.has(name);
   const files = [...first.files.filter(({ name }) => isOfFirst(name)), ...wanted.files.filter(({ name }) => isOfVersion(name))];

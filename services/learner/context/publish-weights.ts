@@ -1,7 +1,10 @@
 import { rm } from "node:fs/promises";
 import { RetortError } from "../../shared/base/errors.js";
+import { isOfAverage } from "../../shared/flow/runs/follow.js";
 import type { VersionFile } from "../../shared/flow/weights/store.js";
 import { weightsFilesOf } from "../../shared/ml/models/checkpoint/open.js";
+import { keepHead } from "../model/teacher-heads.js";
+import { goneAmong, goneWith } from "./gone-versions.js";
 import { guard } from "./guard.js";
 import type { RunContext } from "./run-context.js";
 import { withRoom } from "./with-room.js";
@@ -14,26 +17,36 @@ export interface Publishing {
   readonly done: Promise<void>;
 }
 
+/** A version that teachers follow, as a checkpoint brings it. */
+export interface BroughtVersion {
+  readonly version: number;
+  /** Of its weights. */
+  readonly files: readonly VersionFile[];
+}
+
 /**
  * Writes a policy version, and begins to store and to announce it; versions that no task can ask for any more are deleted behind
  * that. One version at a time: the one before must be done.
  *
  * @param whole with config and tokenizer, which come with version 0
+ * @param brought an earlier version that teachers still have: it is stored, too
  */
-export async function publishWeights(context: RunContext, version: number, whole: boolean): Promise<Publishing> {
+export async function publishWeights(context: RunContext, version: number, whole: boolean, brought?: BroughtVersion): Promise<Publishing> {
   const { membership, host, fence, dataDir } = context;
   const { store, runId } = membership;
   await guard(context);
   const what = `policy version ${version}`;
   const { directory, files } = await withRoom(context, what, dataDir, async () => {
     const staged = await store.stage(runId, fence);
-    return { directory: staged, files: await host.writeVersion(staged, whole) };
+    const files = await host.writeVersion(staged, whole);
+    await keepHead(host, membership.run, version);
+    return { directory: staged, files };
   }).catch(async (error: unknown) => {
     // A later learner clears away what this one was writing.
     await guard(context);
     throw error;
   });
-  const stored = withRoom(context, what, dataDir, () => storeVersion(context, version, whole, files)).catch((thrown: unknown) => {
+  const stored = withRoom(context, what, dataDir, () => storeVersion(context, version, whole, files, brought)).catch((thrown: unknown) => {
     const error = RetortError.from(thrown);
     const { code, retry, message } = error;
     // It may be heard of steps later.
@@ -46,23 +59,30 @@ export async function publishWeights(context: RunContext, version: number, whole
   return { announced, done };
 }
 
-async function storeVersion({ membership, fence }: RunContext, version: number, whole: boolean, files: readonly VersionFile[]) {
+async function storeVersion(
+  { membership, fence }: RunContext,
+  version: number,
+  whole: boolean,
+  files: readonly VersionFile[],
+  brought: BroughtVersion | undefined,
+) {
   const { store, runId } = membership;
-  if (whole && version > 0) await store.put(runId, 0, files, fence);
+  if (whole && version > 0) await store.put(runId, 0, brought?.version === 0 ? withWeights(files, brought.files) : files, fence);
+  if (brought && brought.version > 0) await store.put(runId, brought.version, brought.files, fence);
   // A student has version 0 already.
-  const wanted = version > 0 ? weightsFilesOf(files.map(({ name }) => name)) : undefined;
-  await store.put(
-    runId,
-    version,
-    files.filter(({ name }) => !wanted || wanted.includes(name)),
-    fence,
-  );
+  const weights = weightsFilesOf(files.map(({ name }) => name));
+  const wanted = version > 0 ? files.filter(({ name }) => weights.includes(name) || isOfAverage(name)) : files;
+  await store.put(runId, version, wanted, fence);
+}
+
+/** A version's files with the weights of another one. */
+function withWeights(files: readonly VersionFile[], weights: readonly VersionFile[]): VersionFile[] {
+  const own = weightsFilesOf(files.map(({ name }) => name));
+  return [...files.filter(({ name }) => !own.includes(name)), ...weights];
 }
 
 async function clearAway({ membership: { store, run, runId } }: RunContext, version: number, whole: boolean, staged: string) {
   await rm(staged, { recursive: true, force: true });
-  const old = version - run.maxStaleness - 2;
-  // Version 0 stays: config and tokenizer come with it. A learner that takes over clears away what the one before left.
-  const gone = whole ? (await store.list(runId)).filter((one) => one <= old || one > version) : [old];
-  for (const one of gone) if (one > 0) await store.delete(runId, one);
+  const gone = whole ? goneAmong(run, version, await store.list(runId)) : goneWith(run, version);
+  for (const one of gone) await store.delete(runId, one);
 }

@@ -29,6 +29,8 @@ export interface EvaluationRequest {
   readonly items: readonly Item[];
   readonly settings: EvaluationSettings;
   readonly recordSize: RecordSize;
+  /** The step behind which the learner goes on. */
+  readonly fromStep: number;
 }
 
 /** Most prompts of an evaluation that are written together. */
@@ -133,6 +135,8 @@ async function issueSets(membership: Membership, request: EvaluationRequest) {
       ...set,
       ...{ purpose: Purpose.EVALUATE, step: version, attempt, items, sampler: "", firstTask: from },
       rewarded: spec.rewards.length > 0,
+      // As for the version's next step.
+      taught: { step: version + 1, fromStep: request.fromStep },
       promptsPerTask: Math.min(capacity, promptsTogether),
       promptsTogether,
     });

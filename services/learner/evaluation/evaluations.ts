@@ -15,6 +15,8 @@ import { ExampleBudget } from "./example-budget.js";
 export interface EvaluationPlace {
   readonly heldOut: readonly Item[];
   readonly recordSize: RecordSize;
+  /** The step behind which the learner goes on. */
+  readonly fromStep: number;
   /** The run's own directory. */
   readonly directory: string;
 }
@@ -45,10 +47,10 @@ export class Evaluations {
   async measure(version: number): Promise<boolean> {
     const { membership, progress, report, fence } = this.#context;
     const settings = membership.run.evaluation;
-    const { heldOut, recordSize } = this.#place;
+    const { heldOut, recordSize, fromStep } = this.#place;
     if (!settings || heldOut.length === 0 || (await this.#isMeasured(version))) return true;
     progress.doing(version, `evaluating version ${version}`);
-    const request = { version, attempt: Number(fence), items: heldOut, settings, recordSize };
+    const request = { version, attempt: Number(fence), items: heldOut, settings, recordSize, fromStep };
     const figures = await evaluateVersion(this.#context, request);
     if (!figures) return false;
     figures.examples = await this.#examples.admit(version, figures);

@@ -15,12 +15,26 @@ export interface Refused {
   readonly reason: string;
 }
 
-/** Writes a checkpoint: its state comes last, so that a directory with one is complete. Returns the weights' digest. */
-export async function writeCheckpoint(host: WorkerClient<TrainHost>, path: string, state: { readonly step: number }): Promise<string> {
+/** The folder of a checkpoint with the weights of the version that teachers follow, where the checkpoint's own are another. */
+export const followedFolder = "followed";
+
+/**
+ * Writes a checkpoint: its state comes last, so that a directory with one is complete. Returns the weights' digest.
+ *
+ * @param bring puts the version that teachers follow into a directory, if there is one to be put there
+ */
+export async function writeCheckpoint(
+  host: WorkerClient<TrainHost>,
+  path: string,
+  state: { readonly step: number },
+  bring: (directory: string) => Promise<void> = async () => {},
+): Promise<string> {
   await rm(join(path, stateName), { force: true });
   await makeDirectory(path);
   const { digest, files } = await host.save(path, true);
-  const digests = (await filesIn(path, files)).flatMap(({ name, digest }) => (name.includes("/") ? [] : [[name, digest] as const]));
+  await bring(join(path, followedFolder));
+  const isKept = (name: string) => !name.includes("/") || name.startsWith(`${followedFolder}/`);
+  const digests = (await filesIn(path, files)).flatMap(({ name, digest }) => (isKept(name) ? [[name, digest] as const] : []));
   await writeAtomically(
     join(path, stateName),
     Buffer.from(`${JSON.stringify({ ...state, digest, files: Object.fromEntries(digests) })}\n`),
@@ -50,13 +64,17 @@ export class Checkpoints {
     this.#keep = keep;
   }
 
-  /** Saves one, then removes those beyond the number to keep, and what was left unfinished. */
-  async save(host: WorkerClient<TrainHost>, step: number): Promise<{ path: string; digest: string }> {
+  /** Saves one, then removes those beyond the number to keep, and what was left unfinished. @param bring as of {@link writeCheckpoint} */
+  async save(
+    host: WorkerClient<TrainHost>,
+    step: number,
+    bring?: (directory: string) => Promise<void>,
+  ): Promise<{ path: string; digest: string }> {
     const path = join(this.#root, checkpointName(step));
     // What a learner left that was killed while it wrote it would lie in this one too.
     await rm(join(path, stateName), { force: true });
     await rm(path, { recursive: true, force: true });
-    const digest = await writeCheckpoint(host, path, { step });
+    const digest = await writeCheckpoint(host, path, { step }, bring);
     const kept = (await readCheckpoints(this.#root, checkpointState)).slice(-this.#keep).map((stored) => stored.path);
     for (const name of await checkpointNames(this.#root))
       if (!kept.includes(join(this.#root, name))) await rm(join(this.#root, name), { recursive: true, force: true });

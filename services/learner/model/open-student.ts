@@ -42,6 +42,8 @@ export interface StudentOptions {
    * checkpoint has it, float32 if that mixes types.
    */
   readonly dtype?: FloatDtype | undefined;
+  /** Decay of an average that is kept of what is trained; by default none is. */
+  readonly averageDecay?: number | undefined;
 }
 
 /** A student as its trainer begins with it. */

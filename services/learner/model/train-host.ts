@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
+import { makeDirectory } from "../../shared/base/make-directory.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
@@ -7,6 +9,7 @@ import { checkSpelling, type OwnWords, readingOf } from "../../shared/codec/teac
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import type { MixedModel } from "../../shared/flow/runs/ensembles.js";
+import { averageFolder } from "../../shared/flow/runs/follow.js";
 import type { TeacherPromptSettings } from "../../shared/flow/runs/teacher-prompts.js";
 import type { VersionFile } from "../../shared/flow/weights/store.js";
 import { type TokenDivergences, tokenDivergences } from "../../shared/ml/evaluation/divergence.js";
@@ -37,9 +40,11 @@ import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import { beginningWith } from "../../shared/ml/training/optimizer-state.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 import { Trainer, type TrainerOptions } from "../../shared/ml/training/trainer.js";
+import { WeightsAverage } from "../../shared/ml/training/weights-average.js";
 import { filesIn } from "./files-in.js";
+import { FollowedHeads } from "./followed-heads.js";
 import { type OpenedStudent, openStudent, type StudentOptions, type StudentSource } from "./open-student.js";
-import { momentsName, writeTrainerFiles } from "./trainer-files.js";
+import { momentsName, readAverage, writeAverage, writeTrainerFiles } from "./trainer-files.js";
 
 /** Which rows to read, what they must have, and how they become text. */
 export interface ItemsRequest {
@@ -61,6 +66,7 @@ export interface StudentDescription {
   /** How many numbers are trained: the parameters, or those of an adapter on them. */
   readonly trained: number;
   readonly maxPositions: number;
+  readonly hiddenSize: number;
   readonly vocabSize: number;
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
@@ -86,6 +92,9 @@ interface LoadedStudent extends Omit<OpenedStudent, "state" | "trainable" | "wei
   readonly trainer: Trainer;
   /** What the trainer was told last. */
   options: TrainerOptions;
+  readonly followedHeads: FollowedHeads;
+  /** Of what is trained, after each step; undefined where no teacher is it. */
+  readonly average: WeightsAverage | undefined;
 }
 
 /** The model that is trained, in a thread of its own. Calls must not overlap. */
@@ -105,19 +114,25 @@ export class TrainHost {
     await checkDevice(options.device);
     const config = "directory" in source ? await readConfig(source.directory) : { architecture: String(source.config.model_type) };
     checkOnDevice(config, options.device);
-    return this.#load(await openStudent(source, student), options);
+    return this.#load(await openStudent(source, student), options, student);
   }
 
-  async #load({ state, trainable, weights, ...student }: OpenedStudent, options: TrainerOptions): Promise<StudentDescription> {
+  async #load(
+    { state, trainable, weights, ...student }: OpenedStudent,
+    options: TrainerOptions,
+    { averageDecay, checkpoint }: StudentOptions,
+  ): Promise<StudentDescription> {
     const { dtype } = student;
     const { config, tokenizer } = student.model;
     const precision = dtype === "float32" ? undefined : await costOf(student.model, options);
     // Training changes the arrays that were loaded: a copy would stay beside them.
     const trainer = new Trainer(config, weights, options, state ?? beginningWith(trainable.specs, weights), trainable);
     const model = student.model.adapter ? student.model : { ...student.model, params: trainer.published().weights };
-    this.#student = { ...student, model, options, trainer };
-    const { maxPositions, vocabSize, bosId, eosIds } = config;
-    const sizes = { parameters: parameterCount(config), trained: elementsOf(trainable.specs), maxPositions, vocabSize };
+    const begin = async () => (checkpoint === undefined ? trainer.published().weights : readAverage(checkpoint));
+    const average = averageDecay === undefined ? undefined : new WeightsAverage(averageDecay, await begin());
+    this.#student = { ...student, model, options, trainer, followedHeads: new FollowedHeads(), average };
+    const { maxPositions, vocabSize, hiddenSize, bosId, eosIds } = config;
+    const sizes = { parameters: parameterCount(config), trained: elementsOf(trainable.specs), maxPositions, vocabSize, hiddenSize };
     return { ...sizes, bosId, eosIds, tokenizerDigest: tokenizer.digest, dtype, ...(precision && { precision }) };
   }
 
@@ -187,6 +202,14 @@ export class TrainHost {
     return { digest, hiddenSize: parts.reduce((sum, { head }) => sum + head.dims[1]!, 0) };
   }
 
+  /** Keeps the head of a version that teachers follow: that of the model, or of a directory; see {@link FollowedHeads.keep}. */
+  async keepHead(version: number, oldest: number, directory?: string): Promise<void> {
+    const { trainer, followedHeads, average } = this.#loaded;
+    const model = await this.#current();
+    const followed = average && !model.adapter ? { ...model, params: average.weights } : model;
+    await followedHeads.keep(trainer, followed, version, oldest, directory);
+  }
+
   /** Changes what is minimised from the next step on. */
   async configure(options: TrainerOptions): Promise<void> {
     const student = this.#loaded;
@@ -194,9 +217,15 @@ export class TrainHost {
     await student.trainer.configure(options);
   }
 
-  /** One optimiser step. @param watched as of {@link Trainer.step} */
+  /** One optimiser step, which the average takes in. @param watched as of {@link Trainer.step} */
   async step(batch: readonly TrainSequence[], learningRate: number, watched: readonly number[] = []): Promise<StepStats> {
-    return this.#loaded.trainer.step(batch, learningRate, watched);
+    const { trainer, average } = this.#loaded;
+    const stats = await trainer.step(batch, learningRate, watched);
+    if (average) {
+      await trainer.fetch();
+      average.update(trainer.published().weights);
+    }
+    return stats;
   }
 
   /** Divergences of the current weights from a teacher, token by token, on sequences that the teacher has scored. */
@@ -234,6 +263,8 @@ export class TrainHost {
       // Students have a base that was rounded as it came, and hold it as they are told.
       known.push(...(await writeShards(directory, writtenTensors(unrounded(model.params)), options)));
     }
+    const { average } = this.#loaded;
+    if (average) known.push(...(await writeAverageVersion(directory, average, adapter !== undefined, shardBytes)));
     return filesIn(directory, known);
   }
 
@@ -251,10 +282,11 @@ export class TrainHost {
   ): Promise<{ readonly digest: string; readonly files: readonly WrittenFile[] }> {
     const unmarked = state ? ["model.safetensors", momentsName] : undefined;
     await ownDirectory(directory, state ? "checkpoint" : "output", { unmarked, wayOut: "name another directory" });
-    const { trainer, base } = this.#loaded;
+    const { trainer, base, average } = this.#loaded;
     const { digest, files } = await this.#saveWeights(directory, shardBytes);
     if (!state) return { digest, files };
-    return { digest, files: [...files, ...(await writeTrainerFiles(directory, trainer.moments(), base, shardBytes))] };
+    const averaged = average ? await writeAverage(directory, average.weights, shardBytes) : [];
+    return { digest, files: [...files, ...averaged, ...(await writeTrainerFiles(directory, trainer.moments(), base, shardBytes))] };
   }
 
   /** With all rows of the vocabulary, those that are not trained as they came. */
@@ -283,6 +315,21 @@ export class TrainHost {
     if (!this.#student) throw new RetortError("FailedPrecondition", "no student is loaded yet");
     return this.#student;
   }
+}
+
+/** Writes what teachers have of a version that are the average: as the version itself is written, into a folder of it. */
+async function writeAverageVersion(
+  directory: string,
+  { weights }: WeightsAverage,
+  isAdapter: boolean,
+  shardBytes: number | undefined,
+): Promise<WrittenFile[]> {
+  const folder = join(directory, averageFolder);
+  await makeDirectory(folder);
+  const files = isAdapter
+    ? await writeFactors(folder, weights, false)
+    : await writeShards(folder, writtenTensors(weights), { shardBytes, sync: false });
+  return files.map((file) => ({ ...file, name: `${averageFolder}/${file.name}` }));
 }
 
 /** How a trainer's weights are read where they are: what is trained as inputs of graphs, what lies in files mapped. */

@@ -16,6 +16,9 @@ import { checkpointState, readState } from "./checkpoint-state.js";
 const momentsStem = "optimizer";
 export const momentsName = `${momentsStem}.safetensors`;
 
+/** That with the average of what is trained. */
+const averageStem = "average";
+
 /** The file of an adapter's checkpoint that says which model it was trained on. */
 const baseName = "base.json";
 
@@ -52,18 +55,30 @@ export async function writeTrainerFiles(
 /** Where the trainer was that wrote a checkpoint. @param params the checkpoint's weights, which have been read */
 export async function readTrainerState(checkpoint: string, params: Weights): Promise<TrainerState> {
   const [m, v] = [new Map<string, Tensor<"float32">>(), new Map<string, Tensor<"float32">>()];
-  for (const file of await momentsFiles(checkpoint))
+  for (const file of await shardsOf(checkpoint, momentsStem))
     for (const [name, tensor] of await readTensors(join(checkpoint, file)))
       (name.startsWith("m:") ? m : v).set(name.slice("m:".length), tensor);
   const { step } = found(await readState(checkpoint, checkpointState), `the state of checkpoint ${checkpoint}`);
   return { params, m, v, updates: step };
 }
 
-/** The files that hold a checkpoint's moments: one, or the shards that an index names. */
-async function momentsFiles(checkpoint: string): Promise<string[]> {
-  const index = await readModelJson(checkpoint, indexName(momentsStem), {});
+/** The files that a checkpoint has of a stem: one, or the shards that an index names. */
+async function shardsOf(checkpoint: string, stem: string): Promise<string[]> {
+  const index = await readModelJson(checkpoint, indexName(stem), {});
   const map = typeof index.weight_map === "object" && index.weight_map !== null ? Object.values(index.weight_map) : [];
-  return map.length ? [...new Set(map.map(String))] : [momentsName];
+  return map.length ? [...new Set(map.map(String))] : [`${stem}.safetensors`];
+}
+
+/** Writes the average of what is trained into a checkpoint, from its own arrays. @param shardBytes as of {@link ShardOptions} */
+export const writeAverage = (checkpoint: string, average: Weights, shardBytes?: number): Promise<WrittenFile[]> =>
+  writeShards(checkpoint, writtenTensors(average), { shardBytes, stem: averageStem });
+
+/** The average that a checkpoint has. @throws NotFound or DataLoss naming the file */
+export async function readAverage(checkpoint: string): Promise<Weights> {
+  const average = new Map<string, Tensor<"float32">>();
+  for (const file of await shardsOf(checkpoint, averageStem))
+    for (const [name, tensor] of await readTensors(join(checkpoint, file))) average.set(name, tensor);
+  return average;
 }
 
 /** How a refusal of a checkpoint ends. */

@@ -48,10 +48,10 @@ export class LearnerRun {
     this.#prepared = prepared;
     this.#directory = directory;
     this.#checkpoints = new RunCheckpoints(context, checkpoints, directory, step);
-    this.#evaluations = new Evaluations(context, { heldOut: data.heldOut, recordSize, directory });
+    this.#evaluations = new Evaluations(context, { heldOut: data.heldOut, recordSize, directory, fromStep: step });
     this.#alarms = new Alarms(context.membership.run.maxStaleness === 0);
     this.#recorder = new SampleRecorder(context);
-    this.#issued = new IssuedSteps(context, { items: data.items, rows: data.rows, recordSize });
+    this.#issued = new IssuedSteps(context, { items: data.items, rows: data.rows, recordSize, fromStep: step });
     this.#step = step;
   }
 

@@ -15,13 +15,14 @@ import { subjects } from "../../shared/flow/subjects.js";
 import { StepAccountSchema } from "../../shared/gen/retort/v1/flow_pb.js";
 import { CheckpointSavedSchema } from "../../shared/gen/retort/v1/run_pb.js";
 import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
+import { broughtVersion } from "../context/followed-versions.js";
 import { publishWeights } from "../context/publish-weights.js";
 import type { LearnerContext, RunContext } from "../context/run-context.js";
 import { type PreparedData, prepareData } from "../data/prepare-data.js";
 import type { Stored } from "../model/checkpoint-state.js";
 import type { Checkpoints } from "../model/checkpoints.js";
 import { studentSource } from "../model/student-source.js";
-import { loadHeads } from "../model/teacher-heads.js";
+import { keepHead, loadHeads } from "../model/teacher-heads.js";
 import { recordStart } from "../step/account.js";
 import { Trackers } from "../tracking/trackers.js";
 
@@ -48,12 +49,14 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
   const step = checkpoint?.step ?? 0;
   await openTrackers(context, step);
   const options = trainerOptions(context, phaseOf(run, Math.max(1, step)));
-  const held = { checkpoint: checkpoint?.path, rows: spec.vocabSize, dtype: context.dtype };
+  const held = { checkpoint: checkpoint?.path, rows: spec.vocabSize, dtype: context.dtype, averageDecay: run.follow?.decay };
   const student = await host.open(studentSource(spec), options, held);
   await announceModel(membership, ["learner"], student);
-  await (await publishWeights(context, step, true)).done;
+  const brought = await broughtVersion(run, checkpoint);
+  await (await publishWeights(context, step, true, brought)).done;
+  if (brought) await keepHead(host, run, brought.version, brought.directory);
   log.info({ step, parameters: student.parameters, trained: student.trained, dtype: student.dtype }, "the student is loaded");
-  const hiddenSize = await loadHeads(host, spec, run);
+  const hiddenSize = await loadHeads(host, spec, run, student);
   const data = await prepareData(context, student);
   if (!data) return undefined;
   const recordSize = {

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
 import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { CheckpointSavedSchema } from "../../shared/gen/retort/v1/run_pb.js";
+import { bringFollowed } from "../context/followed-versions.js";
 import { guard } from "../context/guard.js";
 import type { RunContext } from "../context/run-context.js";
 import { withRoom } from "../context/with-room.js";
@@ -44,8 +45,9 @@ export class RunCheckpoints {
     await guard(this.#context);
     await report.sync();
     const what = `the checkpoint of step ${step}`;
+    const bring = (directory: string) => bringFollowed(this.#context, step, directory);
     const { path, digest } = await membership.process.during(Work.CHECKPOINTING, `step ${step}`, step, () =>
-      withRoom(this.#context, what, this.#directory, () => this.#checkpoints.save(host, step)),
+      withRoom(this.#context, what, this.#directory, () => this.#checkpoints.save(host, step, bring)),
     );
     this.#savedStep = step;
     this.#savedMs = Date.now();

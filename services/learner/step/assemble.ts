@@ -139,6 +139,8 @@ function checkScore({ sequences, signal }: Rollout, score: TeacherScore, task: n
   };
   if (score.scores.length !== sequences.length) refuse(`has ${score.scores.length} entries for ${sequences.length} sequences`);
   if (score.sequencesDigest !== sequencesDigest(sequences, signal)) refuse("belongs to other sequences (digest)");
+  // Nothing of it is trained on; who records it may not know more of the teacher.
+  if (score.scores.every(({ failure }) => failure)) return;
   const [asked, given] = [signal, score.signal].map((signal) =>
     signal
       ? `${signal.kind} k=${signal.k} temperature=${signal.temperature} ${signal.hiddenDtype} ${signal.tokenizer}`.trim()

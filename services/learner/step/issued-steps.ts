@@ -18,6 +18,8 @@ export interface IssuedStep {
 
 /** What steps are made of: the rows of the dataset, and how large their records may get. */
 export interface StepSource {
+  /** The step behind which the learner goes on. */
+  readonly fromStep: number;
   readonly items: readonly Item[];
   readonly rows: PlanRows;
   readonly recordSize: RecordSize;
@@ -60,11 +62,11 @@ export class IssuedSteps {
     if (known) return known;
     const { membership, fence } = this.#context;
     const { run, runId } = membership;
-    const { items, rows, recordSize } = this.#source;
+    const { items, rows, recordSize, fromStep } = this.#source;
     const phase = phaseOf(run, step);
     const plan = planStep(run, rows, step, taskCapacity(phase, recordSize));
     const span = openSpan("step", { run: runId, step });
-    const tasks = await span.run(() => issueStep(membership, plan, items, Number(fence)));
+    const tasks = await span.run(() => issueStep(membership, plan, items, Number(fence), fromStep));
     const issued = { step, phase, tasks, span };
     this.#issued.set(step, issued);
     return issued;

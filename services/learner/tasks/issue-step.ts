@@ -5,6 +5,7 @@ import { signalFor } from "../../shared/codec/signal-spec.js";
 import { toRecord } from "../../shared/flow/arrays.js";
 import { promptsPerTask, type StepPlan } from "../../shared/flow/prompts/plan.js";
 import { RolloutSender } from "../../shared/flow/rollouts/publish-rollout.js";
+import { teacherVersion } from "../../shared/flow/runs/follow.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, type SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import { FinishReason, Purpose, RolloutSchema, type SequenceSchema, Source } from "../../shared/gen/retort/v1/flow_pb.js";
@@ -15,12 +16,14 @@ import { plannedShare, publishShares, type Share, sharesOf } from "./shares.js";
  * Hands out the tasks of an optimiser step; issuing a step again is harmless. Returns them in their order.
  *
  * @param attempt the learner's fence: what an earlier learner had issued is issued again, and its results are no longer asked for
+ * @param fromStep the step behind which the learner goes on
  */
 export async function issueStep(
   membership: Membership,
   plan: StepPlan,
   items: readonly Item[],
   attempt: number,
+  fromStep: number,
 ): Promise<readonly PlannedTask[]> {
   const { run, runId } = membership;
   const { step, phase } = plan;
@@ -29,7 +32,8 @@ export async function issueStep(
   const planned = shares.map((share, task): PlannedTask => {
     const key = { runId, purpose: Purpose.TRAIN as const, step, task, attempt };
     const versions = { min: Math.max(0, step - 1 - run.maxStaleness), max: step - 1 };
-    return { key, versions, ...plannedShare(share), ...(plan.onPolicy ? sampledTask(phase, run) : datasetTask(phase, share)) };
+    const follows = teacherVersion(run, share.teacher, { step, fromStep });
+    return { key, versions, ...plannedShare(share), ...follows, ...(plan.onPolicy ? sampledTask(phase, run) : datasetTask(phase, share)) };
   });
   const handout = { sampling: samplingOf(phase), sampler: "", promptsTogether: promptsPerTask(run, phase) };
   if (plan.onPolicy) await publishShares(membership, shares, planned, handout);
@@ -72,9 +76,10 @@ function withinPrefix({ sampling, objective: { prefixTokens } }: Phase): Samplin
 async function publishDatasetTexts({ streams }: Membership, shares: readonly Share[], planned: readonly PlannedTask[]): Promise<void> {
   const sender = new RolloutSender(streams);
   for (const [task, { teacher, signal, items }] of shares.entries()) {
-    const { key, prompts } = planned[task]!;
+    const { key, prompts, teacherVersion } = planned[task]!;
+    const follows = teacherVersion === undefined ? {} : { teacherVersion };
     const sequences = items.map((item, prompt) => datasetSequence(item, prompt, prompts[prompt]!));
-    await sender.add(create(RolloutSchema, { key, source: Source.DATASET, teacher, signal, sequences }));
+    await sender.add(create(RolloutSchema, { key, source: Source.DATASET, teacher, ...follows, signal, sequences }));
   }
   await sender.end();
 }

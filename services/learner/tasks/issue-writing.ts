@@ -1,5 +1,6 @@
 import type { Item } from "../../shared/codec/examples.js";
 import { split } from "../../shared/flow/prompts/plan.js";
+import { teacherVersion } from "../../shared/flow/runs/follow.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import { type Purpose, Source } from "../../shared/gen/retort/v1/flow_pb.js";
@@ -22,6 +23,8 @@ export interface WriteRequest {
   /** What the teachers say of it; undefined where nothing is scored. */
   readonly signal: SignalInit | undefined;
   readonly rewarded: boolean;
+  /** The step whose version teachers score with that follow the student, and that behind which the learner goes on; where they score. */
+  readonly taught?: { readonly step: number; readonly fromStep: number };
   /** The number of the first of its tasks. */
   readonly firstTask: number;
   readonly promptsPerTask: number;
@@ -38,6 +41,7 @@ export async function issueWriting(membership: Membership, request: WriteRequest
   const planned = shares.map(
     (share, i): PlannedTask => ({
       ...plannedShare(share, sampler),
+      ...(request.taught && teacherVersion(run, share.teacher, request.taught)),
       key: { runId, purpose, step, task: request.firstTask + i, attempt },
       source: sampler ? Source.TEACHER : Source.STUDENT,
       samplesPerPrompt,

@@ -9,6 +9,7 @@ import {
   type SignalSpec,
   Source,
   type TaskKey,
+  type TeacherScore,
 } from "../../shared/gen/retort/v1/flow_pb.js";
 import { replyFault, replyTokens } from "../../shared/ml/models/architectures/sequence-inputs.js";
 import type { CompleteResults, SettledResults } from "./results-reader.js";
@@ -38,6 +39,8 @@ export interface PlannedTask {
   /** Policy versions that may have sampled its tokens. */
   readonly versions: { readonly min: number; readonly max: number };
   readonly teacher: string;
+  /** The student's version that a teacher which follows it scores with. */
+  readonly teacherVersion?: number;
   readonly signal: (Pick<SignalSpec, "kind" | "k"> & Partial<Pick<SignalSpec, "tokenizer">>) | undefined;
   readonly rewarded: boolean;
 }
@@ -52,8 +55,8 @@ export function soundResults(found: readonly SettledResults[], planned: readonly
   return found.map((results, i) => {
     const task = planned[i]!;
     if (results.unreadable !== undefined) return failed(task, results.unreadable);
-    const { rollout } = results;
-    const fault = rolloutFault(rollout, task);
+    const { rollout, score } = results;
+    const fault = rolloutFault(rollout, task) ?? (score && scoreFault(score, task));
     if (fault) return failed(task, fault);
     const sequences = rollout.sequences.map((sequence) => ({
       ...sequence,
@@ -85,6 +88,8 @@ export function rolloutFault(rollout: Rollout, planned: PlannedTask): string | u
     if (key?.[name] !== planned.key[name]) return `its key has ${name} ${key?.[name]}, and the task ${planned.key[name]}`;
   if (rollout.source !== planned.source) return `it comes from ${Source[rollout.source]}, and ${Source[planned.source]} was asked`;
   if (rollout.teacher !== planned.teacher) return `it names the teacher "${rollout.teacher}", and the task "${planned.teacher}"`;
+  if (rollout.teacherVersion !== planned.teacherVersion)
+    return `it asks for version ${rollout.teacherVersion} of the teacher, and the task for ${planned.teacherVersion}`;
   if (rollout.rewarded !== planned.rewarded) return `it ${rollout.rewarded ? "asks" : "does not ask"} for a reward, unlike the task`;
   if (rollout.signal?.kind !== planned.signal?.kind || (rollout.signal?.k ?? 0) !== (planned.signal?.k ?? 0))
     return `it asks for the signal ${rollout.signal?.kind} k=${rollout.signal?.k}, and the task for ${planned.signal?.kind} k=${planned.signal?.k}`;
@@ -101,6 +106,12 @@ export function rolloutFault(rollout: Rollout, planned: PlannedTask): string | u
       return `prompt ${prompt} is row ${index} of the dataset, and row ${prompts[prompt]!.row} was sent`;
   }
   return undefined;
+}
+
+/** How a score's weights differ from those that the task asked for; undefined if they don't, or nothing was scored with them. */
+function scoreFault({ scores, teacherVersion }: TeacherScore, planned: PlannedTask): string | undefined {
+  if (teacherVersion === planned.teacherVersion || scores.every(({ failure }) => failure)) return undefined;
+  return `it was scored with version ${teacherVersion} of the student, and version ${planned.teacherVersion} was asked for; do all teachers of the run have the same version and settings?`;
 }
 
 /** What is wrong with one written sequence of a rollout that is otherwise as planned; undefined if nothing is. */

@@ -99,7 +99,7 @@ const recordOf = ({ messages, chatTemplateKwargs, ...rest }: WireConversation): 
 function taskOf(
   run: ResolvedRun,
   { items, teacher, signal }: Share,
-  { key, prompts: planned, samplesPerPrompt, versions, rewarded }: PlannedTask,
+  { key, prompts: planned, samplesPerPrompt, versions, rewarded, teacherVersion }: PlannedTask,
   sampling: SamplingSettings,
   sampler: string,
 ): PromptTask {
@@ -117,6 +117,7 @@ function taskOf(
   });
   return create(PromptTaskSchema, {
     ...{ key, prompts, samplesPerPrompt, sampling, sampler, teacher, signal, rewarded },
+    ...(teacherVersion !== undefined && { teacherVersion }),
     seed: taskSeed(run, key.purpose, key.step, key.task),
     minPolicyVersion: versions.min,
     maxPolicyVersion: versions.max,

@@ -1,7 +1,7 @@
 // The codec of signals: what a record asks of a teacher (flow) meets the kinds that there are (ml).
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetortError } from "../base/errors.js";
-import type { ObjectiveSettings } from "../flow/runs/resolve.js";
+import { needsScore, type ObjectiveSettings, type Phase } from "../flow/runs/resolve.js";
 import type { SignalSpec, SignalSpecSchema } from "../gen/retort/v1/flow_pb.js";
 import { defaultHiddenDtype, type HiddenDtype } from "../ml/signals/hidden-dtype.js";
 import type { Signal } from "../ml/signals/score.js";
@@ -27,6 +27,10 @@ export function signalFor({ signal, k, teacherTemperature, hiddenDtype }: Object
   const { largestK, needsHead } = signals[signal];
   return { kind: signal, k: largestK ? k : 0, temperature: teacherTemperature, hiddenDtype: needsHead ? hiddenDtype : "" };
 }
+
+/** Whether some phase's teachers send hidden states, which the learner turns into logits with their heads. */
+export const needsHeads = (phases: readonly Pick<Phase, "objective">[]): boolean =>
+  phases.some(({ objective }) => needsScore(objective) && signals[objective.signal].needsHead);
 
 /** What a teacher with its own tokenizer is asked where others are asked for `signal`, to tell how probable a text is to it. */
 export const acrossTokenizers = ({

@@ -105,15 +105,20 @@ export const natsPermissions = {
     ],
     notClosed([streamNames.prompts]),
   ),
-  teacher: member("teacher", [
-    ...take(streamNames.rollouts),
-    ...take(streamNames.prompts),
-    // Which runs join a pool and leave it.
-    ...follow("KV_retort_runs"),
-    ...writeRollouts,
-    "retort.results.*.*.*.*.score",
-    describeModel,
-    // Texts that it writes itself, for a dataset.
-    "retort.results.*.kept.*.*.rollout",
-  ]),
+  teacher: member(
+    "teacher",
+    [
+      ...take(streamNames.rollouts),
+      ...take(streamNames.prompts),
+      // Which runs join a pool and leave it, and which versions there are of a student that it follows.
+      ...follow("KV_retort_runs"),
+      ...writeRollouts,
+      "retort.results.*.*.*.*.score",
+      describeModel,
+      // Texts that it writes itself, for a dataset.
+      "retort.results.*.kept.*.*.rollout",
+      ...readWeights,
+    ],
+    notClosed([streamNames.prompts, streamNames.rollouts]),
+  ),
 } as const satisfies NatsUsers;

@@ -5,7 +5,7 @@ import type { ResolvedChat } from "../../shared/flow/runs/chat.js";
 import type { MixedModel } from "../../shared/flow/runs/ensembles.js";
 import type { SamplingSettings } from "../../shared/flow/runs/resolve.js";
 import type { ServerSpec } from "../../shared/gen/retort/v1/server_pb.js";
-import type { ModelDescription, Outcome, WrittenCompletion } from "../../shared/ml/host/model-host.js";
+import type { ModelDescription, ModelSource, Outcome, WrittenCompletion } from "../../shared/ml/host/model-host.js";
 import type { EncodedPair, PromptPair } from "../../shared/ml/host/texts.js";
 import type { ModelOutline } from "../../shared/ml/models/files/outline-model.js";
 import type { WeightDtype } from "../../shared/ml/models/precision/weight-dtypes.js";
@@ -42,11 +42,21 @@ export interface DescribedTeacher {
   facts(vocabulary: boolean): Promise<TeacherFacts>;
 }
 
+/** The weights of an open model, where other versions of them can take their place. */
+export interface ReplaceableWeights {
+  /** Goes over to a version; as `useWeights` of a model's host. */
+  use(directory: string): Promise<void>;
+  /** Digest of the weights that now turn hidden states into logits. */
+  headDigest(): Promise<string>;
+}
+
 /** A teacher's model, open: what a run's scores and texts come from. Calls may overlap; the model takes them in turn. */
 export interface TeacherModel extends SamplingModel, DescribedTeacher {
   readonly description: ModelDescription;
   /** Whether its digest stands for its weights: what it says of a text may be kept, and used again. */
   readonly isAttested: boolean;
+  /** Undefined where they stay as they are. */
+  readonly weights?: ReplaceableWeights;
   /** Prompts with their completions in tokens; a completion that is text is written behind its prompt. */
   encodePairs(pairs: readonly PromptPair[], chat: ResolvedChat): Promise<EncodedPair[]>;
   /** Completions that were written in other tokens, in its own, or why one has none. */
@@ -71,6 +81,8 @@ export interface TeacherModel extends SamplingModel, DescribedTeacher {
 export interface TeacherSource {
   /** What `teachers[].model` of the run's spec says, or --model. */
   readonly model: string;
+  /** Where the weights are, if not there: of a teacher that is a run's student, the run's first version. */
+  readonly weights?: ModelSource | undefined;
   /** What `teachers[].server` says: where the model runs, if that is not here. */
   readonly server?: ServerSpec | undefined;
   /** The models whose distributions are mixed, `model` first, where the spec names several. */

@@ -58,8 +58,9 @@ export function mixedModel(members: readonly OpenMember[]): TeacherModel {
   const writesNothing = async () => {
     throw new RetortError("FailedPrecondition", "this teacher is an ensemble, which writes no texts; ask one of its models");
   };
+  const { weights: _, ...same } = first.model;
   return {
-    ...first.model,
+    ...same,
     description,
     isAttested: members.every(({ model }) => model.isAttested),
     facts: async (vocabulary) => {

@@ -31,16 +31,17 @@ export function onnxBackend(options: BackendOptions): TeacherBackend {
 
 async function openModel(
   api: WorkerClient<ModelHost>,
-  { model: directory, vocabRows }: TeacherSource,
+  { model: directory, weights = { directory }, vocabRows }: TeacherSource,
   options: BackendOptions,
 ): Promise<TeacherModel> {
-  const dtype = options.dtype ?? (await storedDtype(directory));
+  const dtype = options.dtype ?? (await storedDtype(weights.base ?? weights.directory));
   const { device, threads, batchTokens } = options;
-  const description = await api.open({ directory }, { device, threads, batchTokens, dtype, chunkTokens, maxRows, vocabRows });
+  const description = await api.open(weights, { device, threads, batchTokens, dtype, chunkTokens, maxRows, vocabRows });
   const exclusive = pLimit(1);
   return {
     description,
     isAttested: true,
+    weights: { use: (version) => exclusive(() => api.useWeights(version)), headDigest: () => exclusive(() => api.headDigest()) },
     facts: async (vocabulary) => {
       const { vocabSize, digest, headDigest, precision } = description;
       const weights = { digest, headDigest, dtype, ...(precision && { precision }) };

@@ -83,6 +83,8 @@ describe("the rights of a role in NATS", () => {
     ["$JS.API.CONSUMER.MSG.NEXT.RETORT_ROLLOUTS.reward-r", ["learner", "reward", "teacher"]],
     ["$JS.API.CONSUMER.MSG.NEXT.RETORT_PROMPTS.student-r", ["learner", "student", "teacher"]],
     ["$JS.API.DIRECT.GET.KV_retort_runs.$KV.retort_runs.r", ["learner", "reward", "student", "teacher"]],
+    ["$JS.API.DIRECT.GET.OBJ_retort_weights_r.$O.retort_weights_r.M.x", ["learner", "student", "teacher"]],
+    ["$JS.API.CONSUMER.CREATE.OBJ_retort_weights_r.mine.$O.retort_weights_r.C.x", ["learner", "student", "teacher"]],
     // What one may write must not come back raw: a reply goes wherever one asks it to go.
     ["$JS.API.DIRECT.GET.KV_retort_roles.$KV.retort_roles.r.student.student-0", ["learner"]],
     ["$JS.API.DIRECT.GET.RETORT_RESULTS", ["learner"]],

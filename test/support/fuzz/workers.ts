@@ -51,11 +51,9 @@ export async function scored(data: Uint8Array): Promise<Uint8Array | undefined> 
   await scoreRollouts(delivery(data), {
     streams,
     teacher: "default",
-    digest: "d",
-    headDigest: "h",
     maxStaleness: 1,
     maxAttempts: 3,
-    cache: undefined,
+    under: (_rollout, _signal, work) => work({ digest: "d", headDigest: "h", cache: undefined }),
     score: async (inputs, signal) =>
       inputs.map(({ promptIds, completionIds }) => {
         if (promptIds.length === 0 || completionIds.length === 0) throw new RetortError("InvalidArgument", "a sequence has no tokens");

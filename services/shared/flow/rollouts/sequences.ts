@@ -96,12 +96,13 @@ export function failedSequence(task: PromptTask, { prompt, sample }: Pick<TaskSa
 
 /** The rollout of a task. */
 export function rolloutOf(task: PromptTask, sequences: Sequence[], worker: string, seconds: number): Rollout {
-  const { key, teacher, signal, rewarded, sampler } = task;
+  const { key, teacher, teacherVersion, signal, rewarded, sampler } = task;
   return create(RolloutSchema, {
     key,
     source: sampler ? Source.TEACHER : Source.STUDENT,
     sequences,
     teacher,
+    ...(teacherVersion !== undefined && { teacherVersion }),
     signal,
     rewarded,
     worker,

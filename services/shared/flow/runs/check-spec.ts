@@ -3,6 +3,7 @@ import type { RunSpec, RunSpecValid } from "../../gen/retort/v1/run_spec_pb.js";
 import { ensembleProblems } from "./ensembles.js";
 import { environmentProblems } from "./environment.js";
 import { evaluationProblems } from "./evaluation.js";
+import { followProblems } from "./follow.js";
 import { ownTokenizerProblems } from "./own-tokenizers.js";
 import { needsReward, needsScore, type Phase, type ResolvedRun, resolveRun, teacherName } from "./resolve.js";
 import { rewardProblems } from "./rewards.js";
@@ -32,6 +33,7 @@ export function examineSpec(given: RunSpec, more: MoreChecks = () => []): Examin
     ...teacherProblems(spec, isSound),
     ...teacherPromptProblems(spec),
     ...ensembleProblems(spec, run),
+    ...followProblems(spec, run),
     ...ownTokenizerProblems(spec, run),
     ...run.phases.flatMap((phase, i) => phaseProblems(phase, `phases[${i}]`, spec, isSound)),
     ...sizeProblems(run),

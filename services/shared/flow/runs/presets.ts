@@ -32,8 +32,8 @@ export const presets: Readonly<Record<Closed<"PhaseSpec.preset">, Preset>> = {
   /** Reward and reverse KL. */
   rl_gkd: { lambda: 1, objective: { divergence: "reverse_kl", alpha: 0.5 } },
   /**
-   * Shenfeld et al. 2026: the teacher, the same model, reads a demonstration too. Theirs is an average of the student on its way;
-   * here it stays what it is.
+   * Shenfeld et al. 2026: the teacher, the same model, reads a demonstration too. Theirs is an average of the student on its way
+   * (teachers[].follow); without that it stays what it is.
    */
   sdft: { lambda: 1, objective: { divergence: "reverse_kl" }, ownPrompt: true },
   /** Kim, Rush 2016: likelihood of texts that the teacher wrote (data.generate). */

@@ -12,6 +12,7 @@ import type {
 import { type Closed, closedValue } from "./closed-value.js";
 import { type EnvironmentSettings, resolveEnvironment } from "./environment.js";
 import { type EvaluationSettings, resolveEvaluation } from "./evaluation.js";
+import { type FollowSettings, resolveFollow } from "./follow.js";
 import { presets } from "./presets.js";
 
 /** A phase with every default and its preset filled in. */
@@ -98,6 +99,8 @@ export interface ResolvedRun {
   readonly teachers: readonly string[];
   /** How much each teacher counts, by name. */
   readonly teacherWeights: ReadonlyMap<string, number>;
+  /** undefined where every teacher stays as it is. */
+  readonly follow: FollowSettings | undefined;
   /** Those of them that read text in their own tokens. */
   readonly ownTokenizers: readonly string[];
   readonly replicas: Readonly<Record<RoleName, number>>;
@@ -148,6 +151,7 @@ export const teacherName = (name: string): string => name || "default";
 
 /** Fills in defaults and presets. The spec must be valid. */
 export function resolveRun(spec: RunSpec): ResolvedRun {
+  const teachers = spec.teachers.map(({ name }) => teacherName(name));
   let last = 0;
   const phases = spec.phases.map((phase) => {
     const resolved = resolvePhase(phase, last + 1);
@@ -167,8 +171,9 @@ export function resolveRun(spec: RunSpec): ResolvedRun {
     promptsPerTask: rollouts?.promptsPerTask ?? 0,
     maxAttempts: rollouts?.maxAttempts || 3,
     stepTimeoutMs: rollouts?.stepTimeoutMs || 600_000,
-    teachers: spec.teachers.map(({ name }) => teacherName(name)),
+    teachers,
     teacherWeights: new Map(spec.teachers.map(({ name, weight }) => [teacherName(name), weight ?? 1])),
+    follow: resolveFollow(spec.teachers, teachers),
     ownTokenizers: spec.teachers.filter(({ tokenizer }) => tokenizer === "own").map(({ name }) => teacherName(name)),
     replicas: { student: count(roles?.student), teacher: count(roles?.teacher), reward: rewarded ? count(roles?.reward) : 0, learner: 1 },
     evaluation,

@@ -13,8 +13,8 @@ import type { Constants } from "../models/constants.js";
 import { checkOnDevice } from "../models/device-limits.js";
 import { mapModel } from "../models/files/model-files.js";
 import { type ModelOutline, outlineModel } from "../models/files/outline-model.js";
-import { identityOf, type Model, type WeightsIdentity } from "../models/model.js";
-import { parameterCount } from "../models/model-params.js";
+import { headDigest, identityOf, type Model, type WeightsIdentity } from "../models/model.js";
+import { headName, parameterCount } from "../models/model-params.js";
 import { pick } from "../models/param-spec.js";
 import { type WeightsAt, weightsAt } from "../models/precision/dtype.js";
 import type { WeightDtype } from "../models/precision/weight-dtypes.js";
@@ -177,6 +177,13 @@ export class ModelHost {
     }
     await this.#scorer?.release();
     this.#scorer = undefined;
+  }
+
+  /** Digest of the weights that turn hidden states into logits, those of the version in use. */
+  headDigest(): string {
+    const { config, params } = this.#opened;
+    const head = found(params.get(headName(config)), "the head");
+    return headDigest({ ...head, softCap: config.logitSoftCap });
   }
 
   /** Prompts in tokens. @throws InvalidArgument naming the prompt */

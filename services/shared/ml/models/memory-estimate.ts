@@ -20,8 +20,9 @@ const processBytes = 1.3e8;
 /** Arrays of logits that a forward has at once, and the most elements of each. */
 const [logitArrays, mostLogits] = [4, 2 ** 23];
 
-/** Bytes of a weight, its gradient and its two moments in float32. */
+/** Bytes of a weight, its gradient and its two moments in float32, and of its average, where one is kept. */
 const trainedBytes = 16;
+const averageBytes = 4;
 
 /**
  * What a teacher or a student is expected to hold at most, in bytes: within a fifth of what was measured with models of 135M and 600M
@@ -40,16 +41,19 @@ export interface TrainingLoad {
   /** An adapter that is trained instead of the weights, and what these are held in. */
   readonly lora?: Lora | undefined;
   readonly baseDtype?: WeightDtype;
+  /** Whether an average of what is trained is kept. */
+  readonly averaged?: boolean;
 }
 
 /** What a learner is expected to hold at most, in bytes; as {@link inferenceBytes}. */
 export function learnerBytes(
   config: ModelConfig,
-  { tokens, length, gradientCheckpointing, lora, baseDtype = "float32" }: TrainingLoad,
+  { tokens, length, gradientCheckpointing, lora, baseDtype = "float32", averaged = false }: TrainingLoad,
 ): number {
   const { vocabSize, hiddenSize } = config;
   const all = parameterCount(config);
-  const weights = lora ? weightBytes[baseDtype] * all + trainedBytes * elementsOf(factorSpecs(config, lora)) : trainedBytes * all;
+  const each = trainedBytes + (averaged ? averageBytes : 0);
+  const weights = lora ? weightBytes[baseDtype] * all + each * elementsOf(factorSpecs(config, lora)) : each * all;
   // Of the head's gradient there are two, and it goes through the vocabulary block by block.
   const head = 8 * vocabSize * hiddenSize + 4 * logitArrays * Math.min(mostLogits, tokens * vocabSize);
   return processBytes + weights + tokens * activationBytes(config, length, gradientCheckpointing) + head;

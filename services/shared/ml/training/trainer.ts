@@ -145,6 +145,11 @@ export class Trainer {
     return digest;
   }
 
+  /** Lets go of a head, whose states are not trained on any more. */
+  dropHead(digest: string): void {
+    this.#heads.delete(digest);
+  }
+
   /**
    * One optimiser step on a batch at a learning rate.
    *

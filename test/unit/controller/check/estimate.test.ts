@@ -20,6 +20,27 @@ describe("estimateOf()", () => {
     expect(estimateOf(checkedRun({}, more), memory).disk).toMatchObject({ checkpoints: 8 });
   });
 
+  it("counts what teachers that follow the student take: the versions that they still have, or an average with each", () => {
+    const diskOf = (follow: object) => {
+      const teachers = [{ model: "student", follow }];
+      return estimateOf(checkedRun({ steps: 100 }, { student: { model: "student" }, teachers }), memory).disk;
+    };
+    const weights = BigInt(4 * parameters);
+    expect(diskOf({ everySteps: 10 })).toMatchObject({
+      versionBytes: weights,
+      versions: 6,
+      checkpointBytes: 4n * weights,
+      outputBytes: weights,
+    });
+    expect(diskOf({ everySteps: 1 })).toMatchObject({ versionBytes: weights, versions: 4, checkpointBytes: 3n * weights });
+    expect(diskOf({ ema: 0.99 })).toMatchObject({
+      versionBytes: 2n * weights,
+      versions: 4,
+      checkpointBytes: 4n * weights,
+      outputBytes: weights,
+    });
+  });
+
   it("counts of an adapter the factors, and once the base model as its files have it", () => {
     const { disk } = estimateOf(checkedRun({ steps: 100 }, { student: { model: "student", lora: { r: 8 } } }), memory);
     const factors = 4n * 2_442_240n;

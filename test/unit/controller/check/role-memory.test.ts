@@ -30,6 +30,17 @@ describe("memoryOf()", () => {
     expect(adapter("float32") - adapter("bfloat16")).toBeCloseTo(0.27, 2);
   });
 
+  it("counts the average that a learner keeps for its teacher, and float32 in a teacher that follows, as versions are published", () => {
+    const roles = (follow: object | undefined) =>
+      held(checkedRun({ steps: 9 }, { student: { model: "student" }, teachers: [{ model: "student", follow }] }, "bfloat16"));
+    const [frozen, behind, averaged] = [roles(undefined), roles({ everySteps: 1 }), roles({ ema: 0.9 })];
+    expect(behind.teacher! - frozen.teacher!).toBeCloseTo(0.31, 2);
+    expect(averaged.teacher).toBe(behind.teacher);
+    expect(behind.learner).toBe(frozen.learner);
+    // 135M parameters of 4 bytes.
+    expect(averaged.learner! - behind.learner!).toBeCloseTo(0.54, 2);
+  });
+
   it("counts a student from scratch as the model of that shape that has been trained", () => {
     const { hiddenSize, intermediateSize, layers, heads, kvHeads } = smolLm2;
     const init = { architecture: "llama", hiddenSize, intermediateSize, layers, heads, kvHeads, maxPositions: 8192 };

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Checkpoints } from "../../../../services/learner/model/checkpoints.js";
+import { Checkpoints, followedFolder } from "../../../../services/learner/model/checkpoints.js";
 import type { TrainHost } from "../../../../services/learner/model/train-host.js";
 import type { WorkerClient } from "../../../../services/shared/base/workers.js";
 
@@ -48,6 +48,20 @@ describe("Checkpoints", () => {
     meanwhile = async () => {};
     await checkpoints.save(host, 2);
     expect(await checkpoints.newest()).toMatchObject({ found: { step: 2 }, refused: [] });
+  });
+
+  it("compares what was brought for teachers that follow the student, too", async () => {
+    const checkpoints = new Checkpoints(root, 2);
+    const bring = async (directory: string) => {
+      await mkdir(directory);
+      await writeFile(join(directory, "model.safetensors"), "the teacher's weights");
+    };
+    for (const step of [1, 2]) await checkpoints.save(host, step, bring);
+    expect((await checkpoints.newest()).found).toMatchObject({ step: 2 });
+    await writeFile(join(root, "step-00000002", followedFolder, "model.safetensors"), "other weights");
+    const { found, refused } = await checkpoints.newest();
+    expect(found).toMatchObject({ step: 1 });
+    expect(refused).toMatchObject([{ reason: expect.stringMatching(/^followed\/model\.safetensors is not what was written/) }]);
   });
 
   it("leaves nothing of an unfinished one in the one that takes its place", async () => {

@@ -103,6 +103,23 @@ describe("assemble()", () => {
     expect(result.reward).toBe(2);
   });
 
+  it("leaves out what a lost teacher's record says has failed, though that names no weights, beside what others scored", () => {
+    const lost = arrived([sampled(1, 1)]);
+    const scores = [{ failure: "its workers were lost" }];
+    const record = create(TeacherScoreSchema, { sequencesDigest: lost.score!.sequencesDigest, scores });
+    const honest = arrived([sampled(0, 1)]);
+    const { batch, failures } = assemble(
+      [
+        { ...honest, score: { ...honest.score!, teacherDigest: "abc" } },
+        { ...lost, score: record },
+      ],
+      phase(),
+      1,
+    );
+    expect(batch).toHaveLength(1);
+    expect(failures).toEqual([{ task: 1, prompt: 1, sample: 0, reason: "its workers were lost" }]);
+  });
+
   it("gives an empty batch when everything failed", () => {
     const { batch, failures, meanLength } = assemble([arrived([{ failure: "a" }, { failure: "b" }])], phase(), 1);
     expect([batch, failures.length, meanLength]).toEqual([[], 2, 0]);

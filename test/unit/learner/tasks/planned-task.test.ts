@@ -1,7 +1,14 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type PlannedTask, soundResults } from "../../../../services/learner/tasks/planned-task.js";
 import { toRecord } from "../../../../services/shared/flow/arrays.js";
-import { Purpose, type Rollout, RolloutSchema, type SequenceSchema, Source } from "../../../../services/shared/gen/retort/v1/flow_pb.js";
+import {
+  Purpose,
+  type Rollout,
+  RolloutSchema,
+  type SequenceSchema,
+  Source,
+  TeacherScoreSchema,
+} from "../../../../services/shared/gen/retort/v1/flow_pb.js";
 
 const signal = { kind: "top_k", k: 2 };
 const planned: PlannedTask = {
@@ -43,6 +50,28 @@ const failuresOf = (rollout: Rollout): string[] =>
   soundResults([{ rollout }], [planned])[0]!.rollout!.sequences.map(({ failure }) => failure);
 
 describe("soundResults()", () => {
+  it("fails what was scored with another version of the student than the task asked for, whichever role lost it", () => {
+    const asked = { ...planned, teacherVersion: 3 };
+    const failures = (task: PlannedTask, rollout: Rollout, teacherVersion?: number, failure = "") => {
+      const score = create(TeacherScoreSchema, {
+        scores: honest().map(() => ({ failure })),
+        ...(teacherVersion !== undefined && { teacherVersion }),
+      });
+      return soundResults([{ rollout, score }], [task])[0]!.rollout.sequences.map((sequence) => sequence.failure);
+    };
+    const sound = rolloutOf({ teacherVersion: 3 });
+    const none = ["", "", "", ""];
+    expect(failures(asked, sound, 3)).toEqual(none);
+    expect(failures(planned, rolloutOf())).toEqual(none);
+    // The failure itself is the score's.
+    expect(failures(asked, sound, undefined, "lost")).toEqual(none);
+    const every = (what: RegExp) => none.map(() => expect.stringMatching(what));
+    expect(failures(asked, sound, 2)).toEqual(every(/scored with version 2 of the student, and version 3 was asked for/));
+    expect(failures(asked, sound)).toEqual(every(/scored with version undefined/));
+    expect(failures(planned, rolloutOf(), 0)).toEqual(every(/scored with version 0/));
+    expect(failures(asked, rolloutOf(), 3)).toEqual(every(/asks for version undefined of the teacher, and the task for 3/));
+  });
+
   it("fails the samples whose prompt for the teacher is not what was sent", () => {
     const teacherPromptIds = toRecord(Int32Array.of(8));
     const sent = { ...planned, prompts: planned.prompts.map((prompt) => ({ ...prompt, teacherPromptIds: Int32Array.of(8) })) };

@@ -1,12 +1,12 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { RetortError } from "../../../services/shared/base/errors.js";
-import { createLog } from "../../../services/shared/base/log.js";
-import type { PolicyAnnouncement, RunStore } from "../../../services/shared/flow/runs/run-store.js";
-import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
-import { Policy } from "../../../services/student/policy.js";
-import { eventually } from "../../support/servers/nats.js";
+import { dirname, join } from "node:path";
+import { RetortError } from "../../../../services/shared/base/errors.js";
+import { createLog } from "../../../../services/shared/base/log.js";
+import { Policy } from "../../../../services/shared/codec/policy.js";
+import type { PolicyAnnouncement, RunStore } from "../../../../services/shared/flow/runs/run-store.js";
+import type { WeightStore } from "../../../../services/shared/flow/weights/store.js";
+import { eventually } from "../../../support/servers/nats.js";
 
 /** A promise that a test settles. */
 function later<T>() {
@@ -38,7 +38,13 @@ class Learner {
   files = ["model.safetensors"];
   base = "digest";
 
-  constructor(readonly directory: string) {
+  /** The directory that the model took last. */
+  from = "";
+
+  constructor(
+    readonly directory: string,
+    average = false,
+  ) {
     const learner = this;
     const runs = {
       async *watchPolicy() {
@@ -57,22 +63,33 @@ class Learner {
         learner.fetched.push(version);
         const text = await learner.get(version);
         await mkdir(directory, { recursive: true });
-        for (const name of learner.files.filter(wanted)) await writeFile(join(directory, name), name === "model.safetensors" ? text : "");
-        return { checked: learner.check(version) };
+        for (const name of learner.files.filter(wanted)) {
+          await mkdir(dirname(join(directory, name)), { recursive: true });
+          await writeFile(join(directory, name), name === "model.safetensors" ? text : "");
+        }
+        return { checked: learner.check(version), manifest: learner.manifest() };
       },
-      manifest: async () => ({
-        fence: learner.fence,
-        files: learner.files.map((name) => ({ name, digest: name === "model.safetensors" ? learner.base : "" })),
-      }),
+      manifest: async () => learner.manifest(),
     } as unknown as WeightStore;
     const use = async (from: string) => {
+      this.from = from;
       const names = await readdir(from);
       this.used.push((await Promise.all(names.map((name) => readFile(join(from, name), "utf8")))).join());
       this.taken.push(...names);
       await this.using;
     };
-    this.policy = new Policy({ runId: "run", store, directory }, runs, use, createLog("test", { level: "silent", format: "json" }));
+    this.policy = new Policy(
+      { runId: "run", store, directory, average },
+      runs,
+      use,
+      createLog("test", { level: "silent", format: "json" }),
+    );
     void this.policy.follow(this.stop.signal);
+  }
+
+  manifest() {
+    const digestOf = (name: string) => (name === "model.safetensors" ? this.base : "");
+    return { fence: this.fence, files: this.files.map((name) => ({ name, digest: digestOf(name) })) };
   }
 
   /** The directories of versions that are held. */
@@ -241,6 +258,24 @@ describe("Policy", () => {
     await learner.announce(1);
     await learner.ensure(1, 1);
     expect(learner.taken).toEqual(["model.safetensors", "adapter_model.safetensors"]);
+  });
+
+  it("takes the average of a version alone where that is the model, and no one else takes it", async () => {
+    learner.files = ["average/model.safetensors", "config.json", "model.safetensors"];
+    await learner.policy.first(learner.stop.signal);
+    expect((await readdir(join(learner.directory, "first"))).sort()).toEqual(["config.json", "model.safetensors"]);
+    await learner.announce(1);
+    await learner.ensure(1, 1);
+    const own = learner.policy.digest;
+    const averaged = new Learner(join(root, "averaged"), true);
+    averaged.files = learner.files;
+    await averaged.policy.first(averaged.stop.signal);
+    await averaged.announce(1);
+    await averaged.ensure(1, 1);
+    averaged.stop.abort();
+    expect([learner.taken, averaged.taken]).toEqual([["model.safetensors"], ["model.safetensors"]]);
+    expect(averaged.from).toMatch(/average$/);
+    expect(averaged.policy.digest).not.toBe(own);
   });
 
   it("does not put the adapter of a learner that found another base on the base that it has", async () => {

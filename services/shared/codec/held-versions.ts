@@ -1,6 +1,8 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Placed, WeightStore } from "../shared/flow/weights/store.js";
+import { found } from "../base/found.js";
+import type { Placed, WeightStore } from "../flow/weights/store.js";
+import type { WeightsManifest } from "../gen/retort/v1/flow_pb.js";
 
 /** Which version: learners that take over make versions of the same numbers again. */
 export interface VersionId {
@@ -20,12 +22,13 @@ interface Held extends VersionId {
 /** A version that someone works with. */
 export interface TakenVersion {
   readonly directory: string;
+  readonly manifest: WeightsManifest;
   /** As of {@link Placed}. */
   readonly checked: Promise<void>;
 }
 
 /** Settles when nothing reads or writes a version's files any more, whatever came of it. */
-const settled = ({ placed }: Held): Promise<void> => placed.then((found) => found?.checked).catch(() => {});
+const settled = ({ placed }: Held): Promise<void> => placed.then((version) => version?.checked).catch(() => {});
 
 /**
  * The weights of a run's versions as files of this process: the one in use, and the one that was announced last, which is
@@ -68,10 +71,10 @@ export class HeldVersions {
       await this.#drop(held);
       throw error;
     };
-    const found = await placed.catch(orDrop);
-    const checked = Promise.resolve(found?.checked).catch(orDrop);
+    const { manifest, checked: compared } = found(await placed.catch(orDrop), "a version that is waited for");
+    const checked = compared.catch(orDrop);
     checked.catch(() => {});
-    return { directory, checked };
+    return { directory, manifest, checked };
   }
 
   /** The version in a directory is in use: those before it go. */

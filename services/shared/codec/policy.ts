@@ -1,16 +1,18 @@
+import { createHash } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { RetortError } from "../shared/base/errors.js";
-import type { Log } from "../shared/base/log.js";
-import type { RunStore } from "../shared/flow/runs/run-store.js";
-import type { WeightStore } from "../shared/flow/weights/store.js";
-import type { WeightsManifest } from "../shared/gen/retort/v1/flow_pb.js";
-import type { ModelSource } from "../shared/ml/host/model-host.js";
-import { isWeightsFile, weightsFilesOf } from "../shared/ml/models/checkpoint/open.js";
-import { publishedFiles } from "../shared/ml/models/trainable.js";
-import { HeldVersions, type VersionId } from "./held-versions.js";
+import { RetortError } from "../base/errors.js";
+import type { Log } from "../base/log.js";
+import { averageFolder, isOfAverage } from "../flow/runs/follow.js";
+import type { RunStore } from "../flow/runs/run-store.js";
+import type { WeightStore } from "../flow/weights/store.js";
+import type { WeightsManifest } from "../gen/retort/v1/flow_pb.js";
+import type { ModelSource } from "../ml/host/model-host.js";
+import { isWeightsFile, weightsFilesOf } from "../ml/models/checkpoint/open.js";
+import { publishedFiles } from "../ml/models/trainable.js";
+import { HeldVersions, type TakenVersion, type VersionId } from "./held-versions.js";
 
 /** How often a wait looks without an announcement, and when it is first logged. */
 const lookMs = 1000;
@@ -25,11 +27,15 @@ export interface PolicyPlaces {
   readonly store: WeightStore;
   /** Directory of this process alone; what an earlier one left there is removed. */
   readonly directory: string;
+  /** The version that will be asked for next, by the newest that was announced: it is fetched ahead. Default: the newest itself. */
+  readonly ahead?: (newest: number) => number;
+  /** Whether the model takes the average of the weights instead. Default false. */
+  readonly average?: boolean;
 }
 
 /**
- * Keeps the sampler at a policy version that a task allows. A version is loaded once; the newest one that was announced
- * is preferred, and is fetched while the sampler is still busy with the one before.
+ * Keeps a model at a policy version that a task allows: a student's, or a teacher's that follows the student. A version is loaded
+ * once; the newest one that was announced is preferred, and is fetched while the model is still busy with the one before.
  */
 export class Policy {
   readonly #runId: string;
@@ -42,18 +48,29 @@ export class Policy {
   /** Of the learner that announced it. */
   #fence = 0n;
   readonly #directory: string;
+  readonly #ahead: (newest: number) => number;
+  readonly #average: boolean;
   /** Undefined before the first version is there. */
   #held: HeldVersions | undefined;
   /** Of a run that trains an adapter: the digest of the base model's weights, and the last learner that had them. */
   #base: { readonly digest: string; readonly fence: bigint } | undefined;
-  /** The version that the sampler has now; -1 before the first. */
+  /** The version that the model has now; -1 before the first. */
   version = -1;
+  /** SHA-256 of the digests of its files, hexadecimal. */
+  digest = "";
 
-  constructor({ runId, store, directory }: PolicyPlaces, runs: RunStore, use: UseWeights, log: Log) {
+  constructor(
+    { runId, store, directory, ahead = (newest) => newest, average = false }: PolicyPlaces,
+    runs: RunStore,
+    use: UseWeights,
+    log: Log,
+  ) {
     this.#runId = runId;
     this.#runs = runs;
     this.#store = store;
     this.#directory = directory;
+    this.#ahead = ahead;
+    this.#average = average;
     this.#use = use;
     this.#log = log;
   }
@@ -68,7 +85,8 @@ export class Policy {
       if (fence > this.#fence) this.version = -1;
       this.#fence = fence;
       this.#latest = version;
-      if (version !== this.version) this.#held?.ahead({ version, fence });
+      const next = this.#ahead(version);
+      if (next !== this.version) this.#held?.ahead({ version: next, fence });
       this.#announcements.emit("announcement");
     }
   }
@@ -81,11 +99,14 @@ export class Policy {
   /** The first version as a model: config and tokenizer come with it. Waits until it is there. */
   async first(signal: AbortSignal): Promise<ModelSource> {
     await rm(this.#directory, { recursive: true, force: true });
-    while (!signal.aborted) {
+    for (let [startedMs, tellMs] = [performance.now(), tellAfterMs]; !signal.aborted; ) {
       const manifest = await this.#store.manifest(this.#runId, 0);
       const source = manifest && (await this.#fetchFirst(manifest));
       if (source) return source;
       await sleep(50);
+      if (performance.now() - startedMs < tellMs) continue;
+      this.#log.warn(`the run's first weights have not come for ${tellMs / 1000} s: is the learner running, with this weight store?`);
+      tellMs *= 2;
     }
     throw new RetortError("Cancelled", "stopped before the run's first weights were there");
   }
@@ -97,22 +118,23 @@ export class Policy {
     const directory = join(this.#directory, "first");
     const base = join(this.#directory, "base");
     const isOfAdapter = (name: string) => isAdapter && name.startsWith("adapter_");
+    const isOfBase = (name: string) => !isOfAdapter(name) && !isOfAverage(name);
     try {
       if (isAdapter) await this.#store.fetch(this.#runId, 0, directory, isOfAdapter);
-      await this.#store.fetch(this.#runId, 0, isAdapter ? base : directory, (name) => !isOfAdapter(name));
+      await this.#store.fetch(this.#runId, 0, isAdapter ? base : directory, isOfBase);
     } catch (error) {
       if (RetortError.from(error).code !== "NotFound") throw error;
       return undefined;
     }
     if (isAdapter) this.#base = { digest: baseDigest(manifest), fence: manifest.fence };
-    const isWeights = isAdapter ? (name: string) => name === publishedFiles.adapter : isWeightsFile;
-    this.#held = new HeldVersions(this.#store, this.#runId, join(this.#directory, "versions"), isWeights);
+    const isOwn = isAdapter ? (name: string) => name === publishedFiles.adapter : isWeightsFile;
+    this.#held = new HeldVersions(this.#store, this.#runId, join(this.#directory, "versions"), this.#average ? isOfAverage : isOwn);
     return isAdapter ? { directory, base } : { directory };
   }
 
   /**
    * Waits until the learner with this fence has announced a version of at least `min`. It may wait long: the version may
-   * still be in training. Nothing else waits for it: it is called before the sampler is taken.
+   * still be in training. Nothing else waits for it: it is called before the model is taken.
    *
    * @returns false if no one waits for the task any more: a later learner has taken the run over, or this one has announced a
    *   version beyond `max`, which it makes when it has what it asked for
@@ -131,13 +153,13 @@ export class Policy {
     }
   }
 
-  /** Whether the sampler has the newest announced version up to `max`. */
+  /** Whether the model has the newest announced version up to `max`. */
   isInUse(max: number): boolean {
     return Math.min(this.#latest, max) === this.version;
   }
 
   /**
-   * Brings the sampler to the newest announced version within [min, max].
+   * Brings the model to the newest announced version within [min, max].
    *
    * @returns undefined if there is none just now, since another was announced meanwhile: wait for {@link announced} again
    */
@@ -153,7 +175,8 @@ export class Policy {
     if (!held) throw new RetortError("FailedPrecondition", `run ${this.#runId}: no version can be used before the first is there`);
     try {
       await this.#checkBase(fence);
-      const directory = await this.#takeOver(held, { version, fence });
+      const { directory, manifest } = await this.#takeOver(held, { version, fence });
+      this.digest = versionDigest(manifest, this.#average);
       // A large file takes long to delete; nothing waits for that.
       this.#clear(held, directory).catch((error: unknown) =>
         this.#log.warn({ err: error }, "files of an old version could not be deleted"),
@@ -170,15 +193,16 @@ export class Policy {
     return true;
   }
 
-  /** Gives the sampler a version while its digests are compared: it has the sampler to itself until both are done. */
-  async #takeOver(held: HeldVersions, id: VersionId): Promise<string> {
-    const { directory, checked } = await held.take(id);
-    // What the sampler has from now on is no version until it is known to be whole.
+  /** Gives the model a version while its digests are compared: it has the model to itself until both are done. */
+  async #takeOver(held: HeldVersions, id: VersionId): Promise<TakenVersion> {
+    const taken = await held.take(id);
+    const { directory, checked } = taken;
+    // What the model has from now on is no version until it is known to be whole.
     this.version = -1;
-    const [used, whole] = await Promise.allSettled([this.#use(directory), checked]);
+    const [used, whole] = await Promise.allSettled([this.#use(this.#average ? join(directory, averageFolder) : directory), checked]);
     // A damaged file may be why it couldn't be used.
     for (const outcome of [whole, used]) if (outcome.status === "rejected") throw outcome.reason;
-    return directory;
+    return taken;
   }
 
   /** Deletes what is held besides the version in use. */
@@ -195,9 +219,17 @@ export class Policy {
     // It is being stored.
     if (!manifest) throw new RetortError("NotFound", `version 0 of run ${this.#runId} is being replaced`);
     if (baseDigest(manifest) !== this.#base.digest)
-      throw new RetortError("Internal", `run ${this.#runId} has another base model now than the one that this student has loaded`);
+      throw new RetortError("Internal", `run ${this.#runId} has another base model now than the one that this process has loaded`);
     this.#base = { digest: this.#base.digest, fence };
   }
+}
+
+/** What tells a version's weights, or their average, from any other's. */
+function versionDigest({ files }: WeightsManifest, average: boolean): string {
+  const isWeights = (name: string) => (average ? isOfAverage(name) : weightsFilesOf([name]).length > 0);
+  const hash = createHash("sha256");
+  for (const { name, digest } of files) if (isWeights(name)) hash.update(`${name} ${digest}\n`);
+  return hash.digest("hex");
 }
 
 /** Digest of the weights of the model that an adapter is put on. */
