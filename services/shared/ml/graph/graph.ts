@@ -64,6 +64,7 @@ export class Graph {
   readonly initializers = new Map<string, { readonly value: Value; readonly tensor: Constant }>();
   readonly #names: { next: number; readonly taken: Set<string> };
   readonly #constants = new Map<string, Value>();
+  readonly #once = new Map<string, Value>();
 
   constructor(name: string, parent?: Graph) {
     this.name = name;
@@ -116,6 +117,13 @@ export class Graph {
   /** A float32 scalar constant. */
   scalar(x: number): Value {
     return this.constant(float32([x], []));
+  }
+
+  /** What `make` gives at the first call of this key, for later ones too: nothing is computed again that is asked for again. */
+  once(key: string, make: () => Value): Value {
+    const value = this.#once.get(key) ?? make();
+    this.#once.set(key, value);
+    return value;
   }
 
   /** Appends a node and returns its outputs. */
