@@ -186,6 +186,35 @@ const values = z
       })
       .partial()
       .describe("models and datasets that specs name"),
+    fetch: z
+      .strictObject({
+        enabled: z.boolean().describe("have pods fetch what specs name elsewhere (hf://, s3://)"),
+        mountPath: z.string().regex(/^\//).describe("where the pods have the cache"),
+        source: volumeSource,
+        hub: z
+          .strictObject({
+            endpoint: z
+              .string()
+              .regex(/^(https?:\/\/.+)?$/)
+              .describe("URL of a hub other than Hugging Face's"),
+            existingSecret: z.string().describe("Secret with a token for it"),
+            key: z.string().describe("of the token in the Secret"),
+          })
+          .partial(),
+        s3: z
+          .strictObject({
+            endpoint: z
+              .string()
+              .regex(/^(https?:\/\/.+)?$/)
+              .describe("URL of a server other than Amazon's"),
+            region: z.string().describe("region of the buckets"),
+            existingSecret: z.string().describe("Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+          })
+          .partial(),
+        resources: resources.describe("of the container that fetches"),
+      })
+      .partial()
+      .describe("models and data that specs name elsewhere"),
     weights: z
       .strictObject({
         store: processSettings.shape.weightStore.unwrap(),
@@ -289,6 +318,7 @@ const values = z
         studentEgress: list("NetworkPolicyEgressRules of the student role, for environments that other servers are"),
         rewardEgress: list("NetworkPolicyEgressRules of the reward role, for rewards that other servers evaluate"),
         teacherEgress: list("NetworkPolicyEgressRules of teachers and controller, for teachers whose models other servers run"),
+        fetchedFrom: list("NetworkPolicyPeers that models and data may be fetched from; empty: all"),
         apiServerPorts: z.array(z.int()).min(1),
         natsMonitors: list("NetworkPolicyPeers that may read NATS monitoring; empty: all"),
       })

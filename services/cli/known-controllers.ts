@@ -57,6 +57,10 @@ export async function knownControllers(
   return { serving: of(true), gone: of(false) };
 }
 
+/** Whether a controller that serves at an address is one of those that `retort up` runs here. */
+export const isKnownController = async (address: string): Promise<boolean> =>
+  (await knownControllers()).serving.some((known) => known.address === address);
+
 function parse(text: string): KnownController | undefined {
   try {
     return entrySchema.parse(JSON.parse(text));

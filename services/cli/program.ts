@@ -17,6 +17,7 @@ const commands: readonly (readonly [names: string, load: () => Promise<(program:
   ["init", async () => (await import("./specs/init-command.js")).addInitCommand],
   ["reproduce", async () => (await import("./reproduce/command.js")).addReproduceCommand],
   ["up validate run watch runs rm pause stop resume", async () => (await import("./runs/run-commands.js")).addRunCommands],
+  ["plan", async () => (await import("./plan/command.js")).addPlanCommand],
   ["upload uploads", async () => (await import("./runs/upload-command.js")).addUploadCommands],
   ["top", async () => (await import("./runs/top-command.js")).addTopCommand],
   ["logs", async () => (await import("./runs/logs-command.js")).addLogsCommand],

@@ -5,6 +5,7 @@ import type { RootSettings } from "../shared/flow/runs/paths.js";
 import { isRunReference } from "../shared/flow/runs/run-reference.js";
 import { isUploadReference } from "../shared/flow/runs/upload-reference.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
+import type { FindReference } from "./check/references.js";
 import { validateRun } from "./check/validate-run.js";
 
 /**
@@ -16,7 +17,7 @@ export function checkingController(roots: RootSettings): RoleParts {
     throw new RetortError("FailedPrecondition", "this controller was started with --check-only; it checks specs, and has no runs");
   };
   const others = Object.fromEntries(ControllerService.methods.map(({ localName }) => [localName, refused]));
-  const find = (named: string): Promise<string> | undefined => {
+  const find: FindReference = (named) => {
     if (!isRunReference(named) && !isUploadReference(named)) return undefined;
     throw new RetortError("FailedPrecondition", `is ${named}, which only a controller with runs knows; start one: retort up`);
   };

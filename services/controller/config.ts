@@ -41,6 +41,14 @@ export const controllerSettings = processSettings.extend({
     .min(0)
     .default(1e12)
     .describe("bytes that everything uploaded by `retort upload` may take in dataDir; 0 refuses uploads"),
+  maxFetchBytes: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(20e9)
+    .describe(
+      "bytes that are fetched of what one reference (hf://, s3://) names, to check a spec: data, tokenizers, and of weights the heads",
+    ),
   launcher: z
     .enum(["kubernetes", "local"])
     .default("local")

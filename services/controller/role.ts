@@ -1,8 +1,10 @@
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { deferred } from "../shared/base/deferred.js";
 import { RetortError } from "../shared/base/errors.js";
 import { found } from "../shared/base/found.js";
 import type { Service } from "../shared/base/lifecycle.js";
+import type { Log } from "../shared/base/log.js";
 import { isLoopback } from "../shared/base/paths.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
@@ -26,15 +28,20 @@ import { Supervisor } from "./runs/supervisor.js";
 import { controllerService } from "./service.js";
 import { UploadStore } from "./uploads/upload-store.js";
 
+/** What a controller works with, once it is connected. */
+interface Parts {
+  readonly context: ControllerContext;
+  readonly retention: Retention;
+}
+
 /** The controller: always on, small, without a model. */
 export function controllerRole({ settings, log, metrics }: RoleContext<ControllerSettings>): RoleParts {
-  const { stopDeadlineMs, keepRunsDays: keepDays } = settings;
   const roots = rootSettings(settings);
   if (settings.checkOnly) return checkingController(roots);
   const dataDir = resolve(settings.dataDir);
-  const now = () => new Date();
+  const denied = deferred<never>();
   let streams: Streams | undefined;
-  let parts: { readonly context: ControllerContext; readonly retention: Retention } | undefined;
+  let parts: Parts | undefined;
   const lead = new Lead({ streams: () => found(streams, "the connection to NATS"), log });
   let mark: Mark | undefined;
   const leading = () => {
@@ -48,18 +55,8 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
       mark = await openMark(settings);
       await mark?.(false);
       streams = await Streams.connect(streamsOptions(settings, "controller"));
-      await ensureStreams(streams);
-      const report = keepAside(streams, log);
-      const runs = await RunStore.open(streams, report);
-      const launcher = await openLauncher({ ...settings, dataDir }, log);
-      const store = await openWeightStore({ ...settings, dataDir }, streams);
-      const storage = new RunStorage({ dataDir, streams, runs, store });
-      const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
-      const kept = { store, storage, uploads: uploadsIn(settings), histories: new Histories(streams, report) };
-      const place = { ...roots, profiles: launcher.profiles };
-      const logs = settings.launcher === "local" ? logsUnder(dataDir) : logsOfPods(settings.namespace ?? "NAMESPACE");
-      const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
-      parts = { context: { streams, runs, ...kept, supervisor, place, logs, stopDeadlineMs, report, now }, retention };
+      void streams.denied.then(denied.reject);
+      parts = await openParts({ ...settings, dataDir }, streams, roots, log);
     },
     stop: async () => streams?.close(),
   };
@@ -83,10 +80,29 @@ export function controllerRole({ settings, log, metrics }: RoleContext<Controlle
     },
   };
   const page = { port: settings.httpPort, directory: fileURLToPath(new URL("../console", import.meta.url)) };
-  const implementations = [controllerService(() => leading().context)];
   // Beside others it is there, and ready, while it waits; one by itself isn't before it leads.
   const [before, after] = settings.leaderLabel === undefined ? [[connect, lead], [adopt]] : [[connect], [lead, adopt]];
-  return { before, implementations, page, after, finished: lead.lost };
+  const finished = Promise.race([lead.lost, denied.promise]);
+  return { before, implementations: [controllerService(() => leading().context)], page, after, finished };
+}
+
+/** @param settings with `dataDir` as an absolute path */
+async function openParts(settings: ControllerSettings, streams: Streams, roots: RootSettings, log: Log): Promise<Parts> {
+  const { dataDir, stopDeadlineMs, keepRunsDays: keepDays } = settings;
+  const now = () => new Date();
+  await ensureStreams(streams);
+  const report = keepAside(streams, log);
+  const runs = await RunStore.open(streams, report);
+  const launcher = await openLauncher(settings, log);
+  const store = await openWeightStore(settings, streams);
+  const storage = new RunStorage({ dataDir, streams, runs, store });
+  const supervisor = new Supervisor({ streams, runs, launcher, log, storage, stopDeadlineMs });
+  const kept = { store, storage, uploads: uploadsIn(settings), histories: new Histories(streams, report) };
+  const place = { ...roots, profiles: launcher.profiles };
+  const mostFetchedBytes = launcher.fetches ? settings.maxFetchBytes : undefined;
+  const logs = settings.launcher === "local" ? logsUnder(dataDir) : logsOfPods(settings.namespace ?? "NAMESPACE");
+  const retention = new Retention({ runs, storage, supervisor, keepDays, log, now });
+  return { context: { streams, runs, ...kept, supervisor, place, mostFetchedBytes, logs, stopDeadlineMs, report, now }, retention };
 }
 
 const uploadsIn = ({ dataDir, maxUploadBytes }: ControllerSettings): UploadStore =>

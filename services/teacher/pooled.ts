@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { aborted } from "../shared/base/aborted.js";
 import { deferred } from "../shared/base/deferred.js";
 import { RetortError } from "../shared/base/errors.js";
 import type { Service } from "../shared/base/lifecycle.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
 import type { Implementation } from "../shared/base/rpc/handlers.js";
-import { Streams, streamsOptions } from "../shared/base/streams/connection.js";
+import { isDenied, Streams, streamsOptions } from "../shared/base/streams/connection.js";
 import { announceModel } from "../shared/flow/runs/events.js";
 import { joinRun, type Membership, registration } from "../shared/flow/runs/membership.js";
 import { type PoolMember, TeacherPools } from "../shared/flow/runs/teacher-pools.js";
@@ -12,6 +12,7 @@ import { Work } from "../shared/gen/retort/v1/events_pb.js";
 import type { TeacherModel } from "./backends/backend.js";
 import type { TeacherSettings } from "./config.js";
 import type { TeacherMeters } from "./meters.js";
+import { Places } from "./places.js";
 import { scoreRun, writeTexts } from "./run-work.js";
 
 /** What a pool's process is made of, besides its runs. */
@@ -27,8 +28,6 @@ export interface PooledTeacher {
 
 /** How long a process that is asked to stop waits for NATS if it is away. */
 const patienceMs = 5000;
-/** A run's work that broke off is taken up again after this. */
-const retryMs = 2000;
 
 /**
  * A teacher for several runs: it opens the model once, and scores for every run whose teacher the pool stands for. Each run has its own
@@ -48,10 +47,16 @@ export function pooledTeacher(context: RoleContext<TeacherSettings>, pool: strin
     start: async () => {
       const name = `pool/${pool}/${settings.index ?? process.pid}`;
       streams = await Streams.connect(streamsOptions(settings, name, "teacher"));
+      void streams.denied.then(finished.reject);
       const pools = await TeacherPools.open(streams);
       const first = await firstMember(pools, pool, stopping.signal);
       const opened = await openFor(first, context, parts);
-      places = new Places((member, signal) => serve(member, opened, context, parts, signal), log);
+      // What this process may not do for one run it may do for none.
+      const failed = (error: unknown) => {
+        if (isDenied(error)) finished.reject(error);
+        throw error;
+      };
+      places = new Places((member, signal) => serve(member, opened, context, parts, signal).catch(failed), log);
       serving = follow(pools, pool, places, stopping.signal);
       serving.catch(finished.reject);
     },
@@ -125,68 +130,3 @@ async function serve(
     await leave(membership);
   }
 }
-
-type Serve = (member: PoolMember, signal: AbortSignal) => Promise<void>;
-
-/** The runs that a process works for. */
-class Places {
-  readonly #serve: Serve;
-  readonly #log: RoleContext<TeacherSettings>["log"];
-  readonly #places = new Map<string, { readonly leaving: AbortController; readonly done: Promise<void> }>();
-  readonly #begun = deferred<void>();
-
-  constructor(serve: Serve, log: RoleContext<TeacherSettings>["log"]) {
-    this.#serve = serve;
-    this.#log = log;
-  }
-
-  /** Lets work begin: before, runs only wait for it. */
-  begin(): void {
-    this.#begun.resolve();
-  }
-
-  /** Takes up the runs that have joined, and finishes with those that have left; a run that leaves keeps no other from joining. */
-  update(members: readonly PoolMember[]): void {
-    const named = new Map(members.map((member) => [`${member.runId}/${member.teacher}`, member]));
-    for (const [name, member] of named) if (!this.#places.has(name)) this.#places.set(name, this.#open(name, member));
-    for (const name of this.#places.keys()) if (!named.has(name)) void this.#leave(name);
-  }
-
-  /** Finishes with every run. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#places.keys()].map((name) => this.#leave(name)));
-  }
-
-  async #leave(name: string): Promise<void> {
-    const place = this.#places.get(name);
-    this.#places.delete(name);
-    place?.leaving.abort();
-    await place?.done;
-    this.#log.info({ place: name }, "the run has left");
-  }
-
-  #open(name: string, member: PoolMember) {
-    const leaving = new AbortController();
-    const { signal } = leaving;
-    const work = async () => {
-      await Promise.race([this.#begun.promise, aborted(signal)]);
-      while (!signal.aborted) {
-        try {
-          this.#log.info({ place: name }, "a run has joined");
-          await this.#serve(member, signal);
-        } catch (error) {
-          if (signal.aborted) return;
-          this.#log.warn({ err: error, place: name }, "the work for a run broke off; it is taken up again");
-          await sleep(retryMs, undefined, { signal }).catch(() => {});
-        }
-      }
-    };
-    return { leaving, done: work() };
-  }
-}
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });

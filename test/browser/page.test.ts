@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { readRun } from "../../services/cli/report/read-run.js";
 import { writeReport } from "../../services/cli/report/write-report.js";
+import { newRun, RunStore } from "../../services/shared/flow/runs/run-store.js";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 import { retort } from "../support/runs/retort.js";
@@ -116,6 +118,33 @@ phases: [{ preset: on_policy_kd, objective: { divergence: ${divergence} }, steps
   it.each(views)("shows %s at every width, light and dark, and axe-core finds nothing", (name, selector, place) =>
     visitor.look(`${cluster.page}/#/${place()}`, selector, name),
   );
+
+  it("pages through hundreds of runs, which the controller searches", async () => {
+    const { spec } = (await cluster.controller.getRun({ runId: ids[0] })).run!;
+    const store = await RunStore.open(cluster.streams);
+    const made = (n: number) => ({ runId: `old-${n}`, spec, state: RunState.STOPPED, created: timestampFromMs(1e12 + n), totalSteps: 9 });
+    for (let n = 0; n < 120; n++) await store.create(newRun(made(n)));
+    await visitor.visit(cluster.page, ".runs td");
+    const rows = () => visitor.page.$$eval(".runs tbody th", (found) => found.map(({ textContent }) => textContent ?? ""));
+    const shows = (run: string) => eventually(`the list shows ${run}`, async () => (await rows()).includes(run));
+    expect([(await rows()).length, (await rows()).slice(-1)]).toEqual([50, [`old-${120 - 50 + (await rows()).indexOf("old-119")}`]]);
+    // A choice outlives its page.
+    for (const id of ids.slice(0, 1)) await visitor.page.click(`[aria-label='compare ${id}']`);
+    await visitor.press("Older →");
+    await shows("old-60");
+    expect(await rows()).not.toContain("old-119");
+    await visitor.lookHere("runs-page");
+    await visitor.page.click("[aria-label='compare old-60']");
+    expect(await visitor.text(".head button")).toBe("Compare 2");
+    await visitor.press("Older →");
+    await shows("old-0");
+    await visitor.press("← Newer");
+    await shows("old-60");
+    await visitor.write("[type=search]", "OLD-1 on_policy");
+    await eventually("those that are found", async () => (await rows()).length === 31);
+    await visitor.choose("State", String(RunState.RUNNING));
+    await eventually("none is", async () => (await visitor.text("main")).includes("No run matches"));
+  });
 
   it("shows a report's summary first: models in a table, the best bold, and what they write", async () => {
     const runs = await Promise.all(ids.map((id) => readRun(cluster.controller, id)));

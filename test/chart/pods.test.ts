@@ -1,4 +1,4 @@
-import { parsePodTemplates } from "../../services/controller/kubernetes/pod-template.js";
+import { hasFetch, parsePodTemplates } from "../../services/controller/kubernetes/pod-template.js";
 import { restrictions } from "./support/pod-security.js";
 import { describeChart, environmentOf, examples, find, type Manifest, podsOf, render, roleTemplatesText } from "./support/render.js";
 
@@ -27,6 +27,63 @@ describeChart("every pod", () => {
       expect(spec.serviceAccountName).toBe(name === "controller" ? "retort-controller" : "retort-role");
       expect(spec.enableServiceLinks).toBe(false);
     }
+  });
+});
+
+describeChart("pods that fetch what specs name elsewhere", () => {
+  const set = ["fetch.enabled=true", 'fetch.hub.existingSecret="hub"', 'fetch.s3={"endpoint":"http://minio:9000","existingSecret":"s3"}'];
+  const claim = 'fetch.source={"persistentVolumeClaim":{"claimName":"models"}}';
+  const namesIn = (container: Manifest) => (container.env as { name: string }[]).map(({ name }) => name);
+
+  it("have a container for it before the role's own, with the secrets in it alone, and the cache read-only beside it", async () => {
+    const manifests = await render({ set: [...set, claim] });
+    const templates = parsePodTemplates(roleTemplatesText(manifests), "roles.yaml");
+    for (const role of ["learner", "reward", "teacher"] as const) {
+      const { initContainers: [fetch] = [], containers, volumes } = templates[role].spec;
+      expect(hasFetch(templates[role])).toBe(true);
+      expect(namesIn(fetch as unknown as Manifest)).toEqual([
+        "XDG_CACHE_HOME",
+        "HF_TOKEN",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+      ]);
+      const own = namesIn(containers[0] as unknown as Manifest);
+      expect(own.filter((name) => /^(HF_|AWS_|XDG_)/.test(name))).toEqual([]);
+      const mountOf = ({ volumeMounts = [] }: (typeof containers)[0]) => volumeMounts.find(({ name }) => name === "cache");
+      expect([mountOf(fetch!)?.readOnly, mountOf(containers[0]!)?.readOnly]).toEqual([undefined, true]);
+      expect(volumes?.find(({ name }) => name === "cache")).toMatchObject({ persistentVolumeClaim: { claimName: "models" } });
+    }
+    expect(hasFetch(templates.student)).toBe(false);
+  });
+
+  it("have a controller that looks at models with the same secrets, in a cache of its own", async () => {
+    const { spec } = find(await render({ set: [...set, claim] }), "Deployment", "retort").spec.template;
+    expect(namesIn(spec.containers[0])).toEqual(expect.arrayContaining(["XDG_CACHE_HOME", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY"]));
+    expect(spec.volumes.find(({ name }: { name: string }) => name === "cache")).toEqual({ name: "cache", emptyDir: {} });
+    const roots = spec.containers[0].env.find(({ name }: { name: string }) => name === "RETORT_ROOTS").value;
+    expect(roots.split(",")).toContain("/cache");
+  });
+
+  it("ask the server of the weights where these are in S3", async () => {
+    const weights = 'weights={"store":"s3","url":"s3://b/w","endpoint":"https://s3:9000","existingSecret":"own"}';
+    const templates = parsePodTemplates(roleTemplatesText(await render({ set: ["fetch.enabled=true", weights] })), "roles.yaml");
+    const env = templates.teacher.spec.initContainers?.[0]?.env ?? [];
+    expect(env.find(({ name }) => name === "AWS_ENDPOINT_URL_S3")?.value).toBe("https://s3:9000");
+    expect(env.find(({ name }) => name === "AWS_ACCESS_KEY_ID")?.valueFrom?.secretKeyRef?.name).toBe("own");
+  });
+
+  it("aren't there by themselves: a hub is outside", async () => {
+    const manifests = await render();
+    expect(hasFetch(parsePodTemplates(roleTemplatesText(manifests), "roles.yaml").teacher)).toBe(false);
+    expect(manifests.filter(({ metadata }) => metadata.name === "retort-fetch")).toEqual([]);
+  });
+
+  it("reach hub and S3 on their ports, the students excepted, and where that is said nothing but them", async () => {
+    const from = 'networkPolicies.fetchedFrom=[{"ipBlock":{"cidr":"10.1.0.0/16"}}]';
+    const { spec } = find(await render({ set: [...set, from] }), "NetworkPolicy", "retort-fetch");
+    expect(spec.egress).toEqual([{ ports: [{ port: 443 }, { port: 9000 }], to: [{ ipBlock: { cidr: "10.1.0.0/16" } }] }]);
+    expect(spec.podSelector.matchExpressions[0].values).not.toContain("student");
   });
 });
 

@@ -22,6 +22,8 @@ describeChart("the chart's values", () => {
     ["a size without its unit", 'data.size="20"', /\/data\/size[\s\S]*does not match/],
     ["a size that is a number", "nats.storage.size=20", /\/nats\/storage\/size[\s\S]*got number, want string/],
     ["a volume source that is a text", 'models.source={"hostPath":"/data"}', /\/models\/source\/hostPath[\s\S]*got string, want object/],
+    ["a cache that is a text", 'fetch.source={"hostPath":"/data"}', /\/fetch\/source\/hostPath[\s\S]*got string, want object/],
+    ["a hub that is no URL", 'fetch.hub.endpoint="hub:8080"', /\/fetch\/hub\/endpoint[\s\S]*does not match/],
     ["a NATS URL that is none", 'nats.url="nats.messaging:4222"', /\/nats\/url[\s\S]*does not match/],
   ])("refuse %s", async (_, value, message) => {
     await expect(renderText({ set: [value] })).rejects.toThrow(message);
@@ -77,6 +79,16 @@ describeChart("the chart's values", () => {
       "a second container of the role's name",
       ['roles.reward.sidecars=[{"name":"retort"}]'],
       /roles\.reward has a further container named retort/,
+    ],
+    [
+      "a container of the name of the one that fetches",
+      ['roles.teacher.initContainers=[{"name":"retort-fetch"}]'],
+      /roles\.teacher has a further container named retort-fetch/,
+    ],
+    [
+      "two servers of S3 for one process",
+      ['weights={"store":"s3","url":"s3://b/w"}', 'fetch.s3.endpoint="http://minio:9000"'],
+      /fetch\.s3 and weights\.store s3 would name two servers/,
     ],
   ])("refuse %s", async (_, set, message) => {
     await expect(renderText({ set })).rejects.toThrow(message);

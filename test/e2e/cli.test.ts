@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import ort from "onnxruntime-node";
+import type { RunTimes } from "../../services/cli/plan/run-times.js";
 import { architectures } from "../../services/shared/ml/models/architectures/table.js";
 import { loadModel } from "../../services/shared/ml/models/files/model-files.js";
 import { digestOf } from "../../services/shared/ml/models/model.js";
@@ -144,6 +145,8 @@ describe("retort, as its user types it", () => {
     ["train-classifier --model TEACHER --data x.jsonl --out x --labels one", 64, /--labels.*two or more/],
     ["import /nope.gguf x", 66, /\/nope\.gguf/],
     ["import TEACHER x", 64, /is a directory/],
+    ["plan /nope.yaml", 66, /\/nope\.yaml/],
+    ["plan /nope.yaml --price-per-hour 2", 64, /--price-per-hour 2 needs hours, which only --probe measures/],
     ["shrink /nope --layers 1 --out x", 66, /\/nope/],
     ["shrink TEACHER --out x", 64, /which layers stay: --layers 12, or --keep/],
     ["shrink TEACHER --layers 1 --keep 0 --out x", 64, /--layers and --keep both say/],
@@ -161,6 +164,41 @@ describe("retort, as its user types it", () => {
     expect(stderr).not.toMatch(/^\s+at /m);
     if (argv[0] !== "serve")
       expect(JSON.parse(stdout)).toEqual({ error: expect.objectContaining({ message: expect.stringMatching(message) }) });
+  });
+
+  it("plans a run: what it takes, and by a probe how long; the probe leaves nothing behind", async () => {
+    const scratch = join(directory, "scratch");
+    await mkdir(scratch);
+    const phases = [{ ...spec(400).phases[0], lambda: 0.5 }];
+    const planned = await file("planned.json", {
+      ...spec(400),
+      phases,
+      evaluation: { path: join(examples, "data/held-out.jsonl"), limit: 40 },
+    });
+    const options = ["--probe", "--price-per-hour", "3600", "--json", ...data()];
+    const { code, stdout, stderr } = await retort(["plan", planned, ...options], { TMPDIR: scratch });
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/^step 9 of 9: /m)]);
+    const { estimate, times, cost } = JSON.parse(stdout) as {
+      estimate: { roles: { role: string; parameters: string }[] };
+      times: RunTimes;
+      cost: unknown;
+    };
+    expect(estimate.roles.map(({ role, parameters }) => [role, Number(parameters)])).toEqual([
+      ["learner", 3264],
+      ["student", 3264],
+      ["teacher", 95_104],
+    ]);
+    expect(estimate).toMatchObject({
+      evaluation: { evaluations: 2, completions: "80" },
+      phases: [{ lastStep: 400, completionTokens: "32" }],
+    });
+    const [phase] = times.phases;
+    expect(phase).toMatchObject({ steps: 400, maxTokens: 8 });
+    expect(phase!.stepSeconds.low).toBeGreaterThan(0);
+    expect(times.total.expected).toBeGreaterThan(phase!.seconds.expected);
+    // At a price of 1 a second.
+    expect(cost).toEqual(times.total);
+    expect(await readdir(scratch)).toEqual([]);
   });
 
   it("lists the families of models, and tells what a directory is read as", async () => {

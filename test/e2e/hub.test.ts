@@ -52,6 +52,19 @@ describe("a model that is named on a hub", () => {
     );
   });
 
+  it("stays named so in a spec that retort init writes for it", async () => {
+    const out = join(home, "first.yaml");
+    const written = await retort(
+      ["init", "--student", "hf://someone/a-teacher", "--data", join(example, "data/train.jsonl"), "--out", out],
+      env(),
+    );
+    expect(written.code).toBe(0);
+    const text = await readFile(out, "utf8");
+    expect(text).toContain('model: "hf://someone/a-teacher"');
+    expect(text).not.toContain(home);
+    expect((await retort(["validate", out], env())).code).toBe(0);
+  });
+
   it("comes without its weights, where a server has these", async () => {
     const spec = join(home, "remote.yaml");
     const text = (await readFile(join(example, "smoke.yaml"), "utf8")).replaceAll(/(model|path): (models|data)\//g, `$1: ${example}/$2/`);

@@ -8,6 +8,7 @@ import { LocalCluster } from "../support/runs/local-run.js";
 const path = resolve("deploy/examples/num2words/other-tokenizer.yaml");
 const example = readFileSync(path, "utf8");
 const steps = 30;
+const classes = "preset: on_policy_kd\n    lambda: 1";
 /** The example with fewer steps, and a few rows to measure it with. */
 const short = example
   .replace("steps: 200", `steps: ${steps}`)
@@ -29,27 +30,41 @@ describe("a run whose teacher has a tokenizer of its own", () => {
     const [unsaid] = await problemsOf(example.replace(", tokenizer: own", ""));
     expect(unsaid).toMatch(/^teachers\[0\]\.model .*has ids up to 98.*teachers\[\]\.tokenizer: own/);
     const [kl] = await problemsOf(example.replace("preset: opd", "preset: on_policy_kd"));
-    expect(kl).toMatch(/^phases\[0\]\.objective\.divergence is forward_kl, which compares distributions over the same tokens/);
+    expect(kl).toMatch(/^phases\[0\]\.objective\.signal is full, .* use top_k, or opd with sampled/);
+    // The student has 41 classes, and the teacher 98.
+    const [many] = await problemsOf(example.replace("preset: opd", `${classes}\n    objective: { signal: top_k, topK: 42 }`));
+    expect(many).toMatch(/^phases\[0\]\.objective\.topK is 42; it must lie in \[1, 41/);
   });
 
-  it("teaches the student, whose held-out figures improve, and accounts for every sample", async () => {
-    const spec = parseSpec(short, path);
-    const { run } = await cluster.controller.startRun({ spec });
-    const watched = await cluster.watch(run!.runId);
-    expect([watched.run.state, watched.run.message]).toEqual([RunState.SUCCEEDED, ""]);
-    const of = <T>(name: string) => watched.events.flatMap(({ event }) => (event.case === name ? [event.value as T] : []));
-    const [before, after] = of<EvaluationFinished>("evaluationFinished");
-    expect(after!.teacherNll).toBeLessThan(0.9 * before!.teacherNll!);
-    // Between distributions over other classes there is no divergence.
-    expect([before!.forwardKl, before!.reverseKl]).toEqual([undefined, undefined]);
-    const trained = of<StepFinished>("stepFinished");
-    expect(trained).toHaveLength(steps);
-    for (const step of trained) {
-      expect(step.sequences + step.failedPrompts).toBe(256);
-      expect(step.alignedShare).toBeGreaterThan(0.8);
-      expect(step.tokensPerSpan).toBeGreaterThan(2);
-      // A log-probability and a length of each of the teacher's tokens, of which a word has several of the student's.
-      expect(step.signalBytesPerToken).toBeLessThan(6);
-    }
-  });
+  const bothObjectives: [string, string, number][] = [
+    // A log-probability and a length of each of the teacher's tokens, of which a word has several of the student's.
+    ["opd", short, 6],
+    // Its most probable classes besides.
+    [
+      "a divergence over classes",
+      short.replace("preset: opd", `${classes}\n    objective: { divergence: reverse_kl, signal: top_k, topK: 24 }`),
+      100,
+    ],
+  ];
+  it.each(bothObjectives)(
+    "teaches the student by %s, whose held-out figures improve, and accounts for every sample",
+    async (_, text, bytes) => {
+      const { run } = await cluster.controller.startRun({ spec: parseSpec(text, path) });
+      const watched = await cluster.watch(run!.runId);
+      expect([watched.run.state, watched.run.message]).toEqual([RunState.SUCCEEDED, ""]);
+      const of = <T>(name: string) => watched.events.flatMap(({ event }) => (event.case === name ? [event.value as T] : []));
+      const [before, after] = of<EvaluationFinished>("evaluationFinished");
+      expect(after!.teacherNll).toBeLessThan(0.9 * before!.teacherNll!);
+      // Between distributions over other classes there is no divergence.
+      expect([before!.forwardKl, before!.reverseKl]).toEqual([undefined, undefined]);
+      const trained = of<StepFinished>("stepFinished");
+      expect(trained).toHaveLength(steps);
+      for (const step of trained) {
+        expect(step.sequences + step.failedPrompts).toBe(256);
+        expect(step.alignedShare).toBeGreaterThan(0.8);
+        expect(step.tokensPerSpan).toBeGreaterThan(2);
+        expect(step.signalBytesPerToken).toBeLessThan(bytes);
+      }
+    },
+  );
 });

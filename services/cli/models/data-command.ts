@@ -6,11 +6,13 @@ import { columnsOf, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { answerRoleOf, resolveEnvironment } from "../../shared/flow/runs/environment.js";
 import { resolveEvaluation } from "../../shared/flow/runs/evaluation.js";
+import { evaluatedTokens, sampledTokens } from "../../shared/flow/runs/new-tokens.js";
 import { resolveRun } from "../../shared/flow/runs/resolve.js";
 import { teacherPromptsOf } from "../../shared/flow/runs/teacher-prompts.js";
-import type { DataSpec, InitSpec, RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { architectureOf, textLayoutOf } from "../../shared/ml/models/architectures/table.js";
+import type { DataSpec, RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
+import { textLayoutOf } from "../../shared/ml/models/architectures/table.js";
 import { readConfig } from "../../shared/ml/models/checkpoint/check.js";
+import { freshPositions } from "../../shared/ml/models/fresh-config.js";
 import { addCommand, print, wholeNumber } from "../command.js";
 import { readSpec } from "../runs/runs.js";
 import { type ModelWords, wordsOf } from "./model-words.js";
@@ -53,7 +55,7 @@ async function show(program: Command, path: string, { row, heldOut = false }: Da
     throw new RetortError("InvalidArgument", `--row is ${row}, and ${file} has ${rows.length} rows`);
   const environment = resolveEnvironment(spec.environment);
   const room = maxNewTokens + (environment?.maxReplyTokens ?? 0);
-  const limits = limitsOf(heldOut ? 0 : data.maxPromptTokens, maxPositions, room);
+  const limits = limitsOf(data.maxPromptTokens, maxPositions, room);
   const reading = await readingOf(teacherPromptsOf(spec), chatOfData(data, undefined));
   const outcomes = outcomesOf(row === undefined ? rows : rows.slice(row - 1), encoder, reading, answerRoleOf(environment));
   const seen = outcomes.map((outcome) => ({ outcome, dropped: outcome.item && misfit(outcome.item, limits) }));
@@ -87,25 +89,17 @@ interface Source {
   readonly maxNewTokens: number;
 }
 
-const longestOf = (spec: RunSpec): number => Math.max(...resolveRun(spec).phases.map(({ sampling }) => sampling.maxNewTokens));
-
 /** The rows that are trained on. @throws InvalidArgument if the spec names none */
 function trainedRows(spec: RunSpec, { path: file, limit }: DataSpec, path: string): Source {
   if (!file) throw new RetortError("InvalidArgument", `${path} names no data.path with rows to show`);
-  return { file, limit, maxNewTokens: longestOf(spec) };
+  return { file, limit, maxNewTokens: sampledTokens(spec, resolveRun(spec))?.maxNewTokens ?? 0 };
 }
 
 /** The rows of the evaluation. @throws InvalidArgument if the spec names none */
 function heldOutRows(spec: RunSpec, path: string): Source {
-  const longest = longestOf(spec);
   const settings = resolveEvaluation(spec.evaluation);
   if (!settings?.path) throw new RetortError("InvalidArgument", `${path} names no evaluation.path with rows to show`);
-  return { file: settings.path, limit: settings.limit, maxNewTokens: settings.maxNewTokens || longest };
-}
-
-/** Positions of a student from scratch. */
-function positionsOfInit(init: InitSpec): number {
-  return architectureOf(init).encoder?.maxPositions ?? (init.maxPositions || 256);
+  return { file: settings.path, limit: settings.limit, maxNewTokens: evaluatedTokens(spec, resolveRun(spec))?.maxNewTokens ?? 0 };
 }
 
 /** The student's words, and how long a sequence may be. @throws InvalidArgument if the spec has no student */
@@ -114,6 +108,6 @@ async function studentOf({ student, teachers, data }: RunSpec, path: string): Pr
   const directory = model || init?.tokenizer || teachers[0]?.model;
   if (!directory) throw new RetortError("InvalidArgument", `${path} names no student; add student.model or student.init`);
   const words = await wordsOf(directory, chatOfData(data, undefined), init && textLayoutOf(init));
-  const maxPositions = init ? positionsOfInit(init) : (await readConfig(directory)).maxPositions;
+  const maxPositions = init ? freshPositions(init) : (await readConfig(directory)).maxPositions;
   return { ...words, maxPositions };
 }

@@ -4,6 +4,7 @@ import { type Problem, RetortError } from "../../shared/base/errors.js";
 import { whenServing } from "../../shared/base/ready.js";
 import { toFlags } from "../../shared/base/settings.js";
 import type { SpecFile } from "../../shared/flow/runs/spec.js";
+import type { RunEstimate } from "../../shared/gen/retort/v1/estimate_pb.js";
 import { type ControllerClient, connectController, end, longestStartMs, spawnRole } from "../local.js";
 import { supervisor } from "../supervise.js";
 import { type ControllerOptions, localController, namedController, withController } from "./controller.js";
@@ -20,6 +21,8 @@ export interface Checker {
 export interface CheckedFile {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
+  /** What the run is expected to take; absent if it can't run. */
+  readonly estimate?: RunEstimate | undefined;
 }
 
 /**
@@ -37,9 +40,9 @@ export async function withChecker<T>(options: ControllerOptions, work: (checker:
 
 /** Lets a checker look at a spec, and places what it says in the file. */
 export async function checkFile({ controller }: Checker, { spec, located }: SpecFile): Promise<CheckedFile> {
-  const { problems, warnings } = await controller.validateRun({ spec });
+  const { problems, warnings, estimate } = await controller.validateRun({ spec });
   const placed = (found: typeof problems) => located(found.map(({ field, message }) => ({ fieldPath: field, description: message })));
-  return { problems: placed(problems), warnings: placed(warnings) };
+  return { problems: placed(problems), warnings: placed(warnings), estimate };
 }
 
 /** How long the process may take to end, in ms: it has nothing to save. */

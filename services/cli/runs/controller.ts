@@ -24,9 +24,12 @@ export const controllerOptions = (command: Command): Command =>
   command
     .option("--controller <host:port>", "the controller (default: RETORT_CONTROLLER, else the one that `retort up` started)")
     .option("--token <token>", "bearer token (default: RETORT_TOKEN)")
-    .option("--tls-ca <file>", "authority (PEM) of the controller's certificate; without it the connection is plaintext")
-    .option("--tls-cert <file>", "own certificate (PEM), for a controller that asks for one")
-    .option("--tls-key <file>", "own key (PEM)")
+    .option(
+      "--tls-ca <file>",
+      "authority (PEM) of the controller's certificate (default: RETORT_CONTROLLER_TLS_CA); without it the connection is plaintext",
+    )
+    .option("--tls-cert <file>", "own certificate (PEM), for a controller that asks for one (default: RETORT_CONTROLLER_TLS_CERT)")
+    .option("--tls-key <file>", "own key (PEM; default: RETORT_CONTROLLER_TLS_KEY)")
     .option("--data-dir <dir>", "directory of `retort up` (default: .retort, else the one in which it runs)");
 
 /** Where a controller serves, and the directory of its state if it is on this machine. */
@@ -98,9 +101,17 @@ export async function withController<T>(
   }
 }
 
-/** The PEM files of the TLS options; undefined where the connection is to be plaintext. */
-async function readTls({ tlsCa, tlsCert, tlsKey }: ControllerOptions): Promise<ClientOptions["tls"]> {
-  if (!tlsCert !== !tlsKey) throw new RetortError("InvalidArgument", "--tls-cert and --tls-key belong together; give both");
+/** The PEM files of the TLS options, or of the environment; undefined where the connection is to be plaintext. */
+async function readTls(options: ControllerOptions): Promise<ClientOptions["tls"]> {
+  const { RETORT_CONTROLLER_TLS_CA, RETORT_CONTROLLER_TLS_CERT, RETORT_CONTROLLER_TLS_KEY } = process.env;
+  const tlsCa = options.tlsCa || RETORT_CONTROLLER_TLS_CA;
+  const tlsCert = options.tlsCert || RETORT_CONTROLLER_TLS_CERT;
+  const tlsKey = options.tlsKey || RETORT_CONTROLLER_TLS_KEY;
+  if (!tlsCert !== !tlsKey)
+    throw new RetortError(
+      "InvalidArgument",
+      "--tls-cert and --tls-key (RETORT_CONTROLLER_TLS_CERT, RETORT_CONTROLLER_TLS_KEY) belong together; give both",
+    );
   if (!tlsCa && tlsCert)
     throw new RetortError("InvalidArgument", "--tls-cert needs --tls-ca, the authority of the controller's certificate");
   if (!tlsCa) return undefined;

@@ -1,12 +1,11 @@
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
-import { isHubReference, parseHubReference } from "../../shared/base/remote/hub-reference.js";
-import { isS3Address } from "../../shared/base/remote/s3-address.js";
 import type { OnProgress } from "../../shared/base/remote/snapshot-cache.js";
+import { fetchReference, isFetchable } from "../../shared/flow/runs/fetch-reference.js";
+import { weightFiles } from "../../shared/flow/runs/input-files.js";
 import { isRunReference } from "../../shared/flow/runs/run-reference.js";
 import { showTransfer } from "../terminal/bar.js";
 import type { ControllerOptions } from "./controller.js";
-import { dataFiles, modelFiles, weightFiles } from "./file-names.js";
 
 /** How something that is elsewhere is brought here. */
 export interface Bringing {
@@ -20,9 +19,8 @@ type Bring = (named: string, bringing: Bringing, onProgress: OnProgress) => Prom
 
 /** Who brings what is named how. */
 const ways: readonly (readonly [isMeant: (named: string) => boolean, bring: Bring])[] = [
-  [isHubReference, fromHub],
+  [isFetchable, fetched],
   [isRunReference, fromRun],
-  [isS3Address, fromS3],
 ];
 
 const wayOf = (named: string) => ways.find(([isMeant]) => isMeant(named))?.[1];
@@ -43,27 +41,20 @@ export async function located(named: string, bringing: Bringing = {}): Promise<s
   }
 }
 
-async function fromHub(named: string, { withoutWeights }: Bringing, onProgress: OnProgress): Promise<string> {
-  const { type, path: asked } = parseHubReference(named);
-  const wanted = (path: string) => {
-    const own = asked ? path.slice(asked.length + 1) : path;
-    if (withoutWeights && weightFiles.test(own)) return false;
-    return path === asked || (type === "model" ? modelFiles : dataFiles).test(own);
-  };
-  const { fetchSnapshot } = await import("../../shared/base/remote/hub-snapshot.js");
-  return fetchSnapshot(named, { wanted, onProgress });
-}
-
-async function fromS3(named: string, { withoutWeights }: Bringing, onProgress: OnProgress): Promise<string> {
-  const wanted = (own: string) => !(withoutWeights && weightFiles.test(own)) && (own === "" || modelFiles.test(own) || dataFiles.test(own));
-  const { fetchObjects } = await import("../../shared/base/remote/s3-snapshot.js");
-  return fetchObjects(named, { wanted, onProgress });
+async function fetched(named: string, { withoutWeights }: Bringing, onProgress: OnProgress): Promise<string> {
+  return (await fetchReference(named, { withoutWeights, onProgress })).path;
 }
 
 async function fromRun(named: string, { withoutWeights, controller = {} }: Bringing, onProgress: OnProgress): Promise<string> {
   const { modelOfRun } = await import("./model-of-run.js");
   return modelOfRun(named, controller, { wanted: (name) => !(withoutWeights && weightFiles.test(name)), onProgress });
 }
+
+/** What is where commands read it, by how it was named. */
+const references = new WeakMap<Command, Map<string, string>>();
+
+/** The references that a command's arguments were given as, by the places that stand there now. */
+export const referencesOf = (command: Command): ReadonlyMap<string, string> => references.get(command) ?? new Map();
 
 /** Options that say where results go, or whom to ask. */
 const notRead = ["controller", "dataDir", "out", "output", "samplesOut"];
@@ -74,11 +65,16 @@ const texts = ["prompt"];
 /** Finds what a command's arguments and options refer to elsewhere, before it runs. @throws InvalidArgument for a result that is to go there */
 export async function locateArguments(command: Command): Promise<void> {
   const options = command.opts<Record<string, unknown>>();
+  const known = new Map<string, string>();
+  references.set(command, known);
   const places = async (value: unknown): Promise<unknown> => {
     if (Array.isArray(value)) return inTurn(value, places);
     if (typeof value !== "string") return value;
     const [, flag = "", named = value] = /^(--[\w-]+=)([a-z0-9]+:\/\/.*)$/s.exec(value) ?? [];
-    return wayOf(named) ? `${flag}${await located(named, { controller: options as ControllerOptions })}` : value;
+    if (!wayOf(named)) return value;
+    const place = await located(named, { controller: options as ControllerOptions, withoutWeights: options.withoutWeights === true });
+    known.set(place, named);
+    return `${flag}${place}`;
   };
   for (const option of command.options) {
     const name = option.attributeName();

@@ -82,7 +82,7 @@ export async function fetchWeights(
         place: `run ${asked.runId}`,
         read: async (from) => bytesOf(controller, asked, file.path, from),
       });
-      return { directory: await cache.fill(id, files, open, onProgress), version: manifest.version };
+      return { directory: await cache.fill(id, files, open, { onProgress }), version: manifest.version };
     } catch (error) {
       // The newest weights of a run that is going may be replaced meanwhile.
       const isNew = ["DataLoss", "NotFound"].includes(RetortError.from(error).code) && asked.version === undefined;

@@ -4,17 +4,19 @@ import { type Command, Option } from "commander";
 import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { freeBytes } from "../../shared/base/free-bytes.js";
+import { isFetchable } from "../../shared/flow/runs/fetch-reference.js";
 import { isRunReference } from "../../shared/flow/runs/run-reference.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
 import type { SpecFile } from "../../shared/flow/runs/spec.js";
 import { EvaluationFinishedSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState, RunStateSchema } from "../../shared/gen/retort/v1/run_pb.js";
 import { addCommand, print, wantsJson, wholeNumber } from "../command.js";
+import { isKnownController } from "../known-controllers.js";
 import type { ControllerClient } from "../local.js";
 import { type Column, textTable } from "../terminal/text-table.js";
 import { addUp } from "../up.js";
 import { type Checker, checkFile, withChecker } from "./checker.js";
-import { type ControllerOptions, controllerOptions, withController } from "./controller.js";
+import { type ControllerOptions, controllerOptions, namedController, withController } from "./controller.js";
 import { findRun } from "./find-run.js";
 import { printEvents } from "./print-events.js";
 import { type RemoveOptions, removeRuns } from "./remove.js";
@@ -27,8 +29,8 @@ const runColumns: readonly Column[] = [
   { name: "run", rank: 3 },
   { name: "state", rank: 3 },
   { name: "step", rank: 3, align: "right" },
-  { name: "started (UTC)", rank: 0 },
-  { name: "size", rank: 2, align: "right" },
+  { name: "started (UTC)", rank: 0, whole: true },
+  { name: "size", rank: 2, align: "right", whole: true },
   { name: "trained student", cut: "start" },
 ];
 /** What `--state` takes. */
@@ -156,14 +158,23 @@ interface SpecOptions {
   readonly upload?: boolean;
 }
 
-/** A spec as the controller is to get it. */
-async function readInputs(controller: ControllerClient, path: string, { upload }: SpecOptions): Promise<SpecFile> {
-  const file = await readSpecFile(path, isRunReference);
+/**
+ * A spec as the controller is to get it. What lies elsewhere is fetched here for one of this machine, or to be uploaded; any other controller's
+ * processes fetch it themselves, or it says that they don't.
+ */
+async function readInputs(
+  controller: ControllerClient,
+  path: string,
+  { upload, ...options }: SpecOptions & ControllerOptions,
+): Promise<SpecFile> {
+  const named = namedController(options);
+  const isElsewhere = !upload && named !== undefined && !(await isKnownController(named));
+  const file = await readSpecFile(path, (text) => isRunReference(text) || (isElsewhere && isFetchable(text)));
   if (upload) await uploadInputs(controller, file.spec);
   return file;
 }
 
-async function validate(program: Command, checker: Checker, path: string, options: SpecOptions): Promise<void> {
+async function validate(program: Command, checker: Checker, path: string, options: SpecOptions & ControllerOptions): Promise<void> {
   const { problems, warnings } = await checkFile(checker, await readInputs(checker.controller, path, options));
   if (problems.length) throw RetortError.ofProblems(path, problems);
   sayWarnings(warnings);
@@ -174,9 +185,9 @@ async function start(
   program: Command,
   controller: ControllerClient,
   path: string,
-  { detach, requestId = "", upload }: SpecOptions & { readonly detach?: boolean; readonly requestId?: string },
+  { detach, requestId = "", ...options }: SpecOptions & ControllerOptions & { readonly detach?: boolean; readonly requestId?: string },
 ): Promise<void> {
-  const { spec, located } = await readInputs(controller, path, { upload });
+  const { spec, located } = await readInputs(controller, path, options);
   const answer = await controller.startRun({ spec, requestId }).catch((thrown: unknown) => {
     const { code, problems, message } = RetortError.from(thrown);
     if (code === "InvalidArgument" && problems.length && message.startsWith("the run spec"))

@@ -1,7 +1,8 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import cliTruncate from "cli-truncate";
 import { bytesInWords } from "../../shared/base/bytes-in-words.js";
-import type { ProcessState, QueueState, ReadProcessesResponse } from "../../shared/gen/retort/v1/controller_pb.js";
+import { isOver } from "../../shared/flow/runs/run-store.js";
+import type { ProcessState, QueueState, ReadProcessesResponse, StepPace } from "../../shared/gen/retort/v1/controller_pb.js";
 import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { duration } from "../terminal/pace.js";
@@ -17,12 +18,12 @@ export interface GoingRun {
 const processColumns: readonly Column[] = [
   { name: "process", rank: 3 },
   { name: "at", rank: 1 },
-  { name: "busy", align: "right", rank: 2 },
-  { name: "tok/s", align: "right", rank: 3 },
-  { name: "CPU", align: "right", rank: 2 },
-  { name: "memory", align: "right", rank: 3 },
-  { name: "peak", align: "right", rank: 0 },
-  { name: "heard", align: "right", rank: 0 },
+  { name: "busy", align: "right", rank: 3, whole: true },
+  { name: "tok/s", align: "right", rank: 4, whole: true },
+  { name: "CPU", align: "right", rank: 2, whole: true },
+  { name: "memory", align: "right", rank: 4, whole: true },
+  { name: "peak", align: "right", rank: 1, whole: true },
+  { name: "heard", align: "right", rank: 1, whole: true },
 ];
 const queueColumns: readonly Column[] = [
   { name: "queue", rank: 3 },
@@ -32,7 +33,9 @@ const queueColumns: readonly Column[] = [
 ];
 
 /** A process that hasn't been heard of for so long is gone: the longest silence of one that lives is a minute in its first day. */
-const goneMs = 600_000;
+const goneMs = 180_000;
+/** How long one that has ended is still shown. */
+const endedMs = 60_000;
 
 /** Runs as they go, as text that is as wide as its terminal. @param nowMs since 1970 */
 export function topText(runs: readonly GoingRun[], nowMs: number, out: Out): string {
@@ -41,43 +44,61 @@ export function topText(runs: readonly GoingRun[], nowMs: number, out: Out): str
 
 function runText({ run, state }: GoingRun, nowMs: number, out: Out): string {
   const { processes, queues } = state;
-  const alive = processes.filter(({ heard }) => nowMs - msOf(heard) < goneMs).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
-  const parts = [styleFor(out).bold(cliTruncate(headline({ run, state }), columnsOf(out)))];
+  const isThere = ({ activity, heard }: ProcessState) => nowMs - msOf(heard) < (activity ? goneMs : endedMs);
+  const alive = processes.filter(isThere).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  const fitting = (text: string) => cliTruncate(text, columnsOf(out));
+  const parts = [styleFor(out).bold(fitting(headline({ run, state })))];
+  if (state.pace) parts.push(fitting(paceLine(state.pace)));
   if (alive.length)
     parts.push(
       textTable(
         processColumns,
-        alive.map((one) => processRow(one, nowMs)),
+        alive.map((one) => processRow(one, nowMs, shortNames(alive))),
         out,
       ),
     );
   else parts.push("no process has said anything of late");
-  if (queues.length) parts.push(textTable(queueColumns, queues.map(queueRow), out));
+  // Few teachers write texts.
+  const used = queues.filter(({ role, waiting, inHand }) => role !== "writer" || waiting + inHand > 0n);
+  if (used.length) parts.push(textTable(queueColumns, used.map(queueRow(used)), out));
   return parts.join("\n");
 }
 
 function headline({ run, state: { pace } }: GoingRun): string {
   const { runId, state, step, totalSteps } = run;
-  const figures = pace
-    ? [
-        `${pace.tokensPerSecond.toFixed(0)} tok/s`,
-        `${pace.seconds.toFixed(1)} s a step`,
-        `stale ${pace.stalenessMean.toFixed(1)} (at most ${pace.stalenessMax})`,
-        `${pace.tasksInFlight} tasks in flight`,
-        ...(step < totalSteps ? [`ETA ${duration((totalSteps - step) * pace.seconds)}`] : []),
-      ]
-    : [];
-  return [runId, RunState[state].toLowerCase(), `step ${step}/${totalSteps}`, ...figures].join(" · ");
+  const left = pace && step < totalSteps && !isOver(state) ? [`ETA ${duration((totalSteps - step) * pace.seconds)}`] : [];
+  return [runId, RunState[state].toLowerCase(), `step ${step}/${totalSteps}`, ...left].join(" · ");
 }
+
+const paceLine = ({ tokensPerSecond, seconds, stalenessMean, stalenessMax, tasksInFlight }: StepPace): string =>
+  [
+    `${tokensPerSecond.toFixed(0)} tok/s`,
+    `${seconds.toFixed(seconds < 1 ? 2 : 1)} s a step`,
+    `stale ${stalenessMean.toFixed(1)} (at most ${stalenessMax})`,
+    `${tasksInFlight} ${tasksInFlight === 1 ? "task" : "tasks"} in flight`,
+  ].join(" · ");
 
 const nameOf = ({ process }: ProcessState): string => [process?.role, process?.teacher, process?.instance].filter(Boolean).join("/");
 
-function processRow({ process, activity, figures, since, heard }: ProcessState, nowMs: number): string[] {
+/** Names of processes without what they all have: the host, where there is one alone, and the only teacher's name. */
+function shortNames(all: readonly ProcessState[]): (one: ProcessState) => string {
+  const instances = all.map(({ process }) => process?.instance ?? "");
+  const hosts = new Set(instances.map((instance) => instance.split("/").slice(0, -1).join("/")));
+  const named = severalTeachers(all.map(({ process }) => ({ teacher: process?.teacher ?? "" })));
+  return ({ process }) => {
+    const { role = "", teacher = "", instance = "" } = process ?? {};
+    const label = teacher && named ? `${role}/${teacher}` : role;
+    return `${label} ${hosts.size > 1 ? instance : (instance.split("/").at(-1) ?? "")}`.trimEnd();
+  };
+}
+
+function processRow(one: ProcessState, nowMs: number, name: (one: ProcessState) => string): string[] {
+  const { activity, figures, since, heard } = one;
   const seconds = figures?.seconds ?? 0;
   const per = (value: number, words: (rate: number) => string) => (figures && seconds > 0 ? words(value / seconds) : "–");
   const share = (x: number) => `${Math.round(100 * x)} %`;
   return [
-    nameOf({ process } as ProcessState),
+    name(one),
     activity
       ? activityWords(activity.work, activity.message, Number(activity.done), Number(activity.total), nowMs - msOf(since))
       : "has ended",
@@ -101,9 +122,15 @@ function memory(bytes: bigint | undefined, device?: bigint): string {
   return device === undefined ? bytesInWords(Number(bytes)) : `${bytesInWords(Number(bytes))} + ${bytesInWords(Number(device))}`;
 }
 
-const queueRow = ({ role, teacher, waiting, inHand, redelivered }: QueueState): string[] => [
-  [role, teacher].filter(Boolean).join("/"),
-  ...[waiting, inHand, redelivered].map(String),
-];
+/** @param all queues of the run: the only teacher's name says nothing */
+const queueRow =
+  (all: readonly QueueState[]) =>
+  ({ role, teacher, waiting, inHand, redelivered }: QueueState): string[] => [
+    [role, severalTeachers(all) && teacher].filter(Boolean).join("/"),
+    ...[waiting, inHand, redelivered].map(String),
+  ];
+
+const severalTeachers = (all: readonly { readonly teacher?: string }[]): boolean =>
+  new Set(all.flatMap(({ teacher }) => teacher || [])).size > 1;
 
 const msOf = (time: Timestamp | undefined): number => (time ? Number(time.seconds) * 1000 + time.nanos / 1e6 : 0);

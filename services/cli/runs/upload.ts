@@ -7,12 +7,13 @@ import { readAt } from "../../shared/base/file-bytes.js";
 import { hashFile } from "../../shared/base/hash-file.js";
 import { withRegular } from "../../shared/base/regular-files.js";
 import type { OnProgress } from "../../shared/base/remote/snapshot-cache.js";
+import { baseModelOf } from "../../shared/flow/runs/base-model.js";
+import { dataFiles, modelFiles, weightFiles } from "../../shared/flow/runs/input-files.js";
 import { isAddress, namedInputs } from "../../shared/flow/runs/named-inputs.js";
 import type { MissingBytes } from "../../shared/gen/retort/v1/controller_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { ControllerClient } from "../local.js";
 import { showTransfer } from "../terminal/bar.js";
-import { dataFiles, modelFiles, weightFiles } from "./file-names.js";
 
 /** A file of this machine that is to be uploaded. */
 interface LocalFile {
@@ -44,13 +45,14 @@ const retries = 5;
  * was cut off goes on where it was.
  *
  * @returns how specs of this controller name it
- * @throws NotFound if there is nothing to send; Unavailable if the controller can't be reached; what it refuses
+ * @throws NotFound if there is nothing to send; FailedPrecondition for an adapter whose base would stay behind; Unavailable if the controller can't be reached; what it refuses
  */
 export async function upload(
   controller: ControllerClient,
   path: string,
   { withoutWeights = false, onProgress = () => {} }: UploadOptions = {},
 ): Promise<string> {
+  await refuseWithoutBase(path);
   const { files, isFile } = await filesOf(path, withoutWeights);
   const send = async () => {
     const listed = files.map(({ path, size, digest }) => ({ path, sizeBytes: BigInt(size), digest }));
@@ -68,6 +70,16 @@ export async function upload(
     });
   const reference = await pRetry(attempt, { retries, minTimeout: 500, maxTimeout: 10_000 });
   return isFile ? `${reference}/${files[0]?.path}` : reference;
+}
+
+/** An adapter names its base by a path. One that is on this machine would not be found on the controller's. */
+async function refuseWithoutBase(path: string): Promise<void> {
+  const base = await baseModelOf(path);
+  if (!base || !(await isHere(base))) return;
+  throw new RetortError(
+    "FailedPrecondition",
+    `${path} is an adapter of ${base}, which isn't sent with it; make one model of both (retort export ${path} --merged --out DIR), and send that`,
+  );
 }
 
 /** The files that are sent of a path, with their digests. */

@@ -1,24 +1,26 @@
 import { existsSync } from "node:fs";
-import { basename, dirname, relative, resolve } from "node:path";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Choices } from "./choices.js";
+import type { Names } from "./names.js";
 import type { Lengths, Survey, SurveyedData, SurveyedModel } from "./survey.js";
 
 /** What editors check specs by, where this program is installed. */
 const schema = fileURLToPath(new URL("../../../../deploy/examples/run-spec.schema.json", import.meta.url));
 
-/** A spec as YAML, with what each setting follows from. @param out its file, which paths are relative to */
-export function specText({ student, teacher, data, heldOut }: Survey, choices: Choices, out: string): string {
-  const at = (path: string) => quoted(pathFrom(out, path));
+/** A spec as YAML, with what each setting follows from. */
+export function specText({ student, teacher, data, heldOut }: Survey, choices: Choices, names: Names): string {
+  const { out } = names;
+  const at = (path: string) => quoted(names.at(path));
   const { completionField, messagesField, promptField, referenceField } = data.columns;
   const fields = Object.entries({ promptField, completionField, referenceField, messagesField });
   return lines([
     teacher
-      ? `# On-policy distillation of ${nameOf(student)} by ${nameOf(teacher)}: the student writes, the teacher judges each token.`
-      : `# Supervised fine-tuning of ${nameOf(student)} on the completions of ${basename(data.path)}: name a teacher to distil one.`,
+      ? `# On-policy distillation of ${names.of(student.directory)} by ${names.of(teacher.directory)}: the student writes, the teacher judges each token.`
+      : `# Supervised fine-tuning of ${names.of(student.directory)} on the completions of ${names.of(data.path)}: name a teacher to distil one.`,
     `# Written by \`retort init\`. To check it: retort validate ${basename(out)}. To start it: retort run ${basename(out)}`,
-    existsSync(schema) && `# yaml-language-server: $schema=${pathFrom(out, schema)}`,
-    `name: ${runName(out, student)}`,
+    existsSync(schema) && `# yaml-language-server: $schema=${names.at(schema)}`,
+    `name: ${runName(names, student)}`,
     "seed: 1",
     `# ${modelText(student)}.`,
     "student:",
@@ -91,8 +93,6 @@ type Line = string | false | undefined | "";
 
 const lines = (all: readonly Line[]): string => `${all.filter(Boolean).join("\n")}\n`;
 
-const nameOf = ({ directory }: SurveyedModel): string => basename(resolve(directory));
-
 function modelText({ family, parameters, context, dtype, hasChatTemplate, adapted }: SurveyedModel): string {
   const template = hasChatTemplate ? ", with a chat template" : "";
   return `${adapted ? "An adapter of a model: " : ""}${family}, ${parameters.toLocaleString("en")} parameters in ${dtype}, texts of ${context} tokens${template}`;
@@ -105,20 +105,14 @@ function dataText({ rows, isWhole, prompts, completions }: SurveyedData): string
   ];
 }
 
-/** A path as a spec has it: relative to the spec's file, unless that leads far. */
-function pathFrom(out: string, path: string): string {
-  const near = relative(dirname(resolve(out)), resolve(path)) || ".";
-  return near.startsWith("../../..") ? resolve(path) : near;
-}
-
 /** Text as YAML reads it. */
 const quoted = (text: string): string =>
   /^[A-Za-z./][\w./-]*$/.test(text) && !/^(true|false|null|yes|no|on|off)$/i.test(text) ? text : JSON.stringify(text);
 
 /** The stem of a run's id, by the name of its spec's file; where that says nothing, by the student's. */
-function runName(out: string, { directory }: SurveyedModel): string {
+function runName({ out, of }: Names, { directory }: SurveyedModel): string {
   const stem = basename(out).replace(/\.[^.]*$/, "");
-  return idOf(stem === "run" ? basename(resolve(directory)) : stem) || "run";
+  return idOf(stem === "run" ? of(directory) : stem) || "run";
 }
 
 /** Text as a run's id may have it. */

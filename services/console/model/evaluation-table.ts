@@ -1,6 +1,7 @@
+import { wilson } from "../../shared/base/wilson.js";
 import { binaryMetrics } from "../../shared/flow/runs/binary-metrics.js";
 import type { EvaluationFinished } from "../../shared/gen/retort/v1/events_pb.js";
-import { number, percent, wilson } from "./format.js";
+import { number, percent } from "./format.js";
 
 /** A column of the table of evaluations. */
 export interface Column {

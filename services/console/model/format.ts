@@ -19,6 +19,11 @@ function grouped(value: number, digits = 0): string {
   return text.replaceAll(",", " ").replace("-", "−");
 }
 
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+
+/** A count in few characters: `134.5M`. */
+export const short = (count: number | bigint): string => compact.format(count);
+
 /** A number beside an axis: as short as it can be. `null` and undefined are nothing. */
 export function tick(value: number | null | undefined): string {
   if (value === null || value === undefined) return "";
@@ -54,13 +59,3 @@ export const visible = (token: string): string =>
     .replaceAll("\t", "⇥")
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be seen
     .replace(/[\u0000-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0)));
-
-/** The Wilson score interval of a share at 95 %. @param share in [0, 1] @param count of trials */
-export function wilson(share: number, count: number): readonly [number, number] {
-  const z = 1.959964;
-  if (count === 0) return [0, 1];
-  const scale = 1 + (z * z) / count;
-  const middle = (share + (z * z) / (2 * count)) / scale;
-  const half = (z / scale) * Math.sqrt((share * (1 - share)) / count + (z * z) / (4 * count * count));
-  return [Math.max(0, middle - half), Math.min(1, middle + half)];
-}

@@ -1,4 +1,5 @@
 import { type Problem, RetortError } from "../../shared/base/errors.js";
+import type { RunEstimate } from "../../shared/gen/retort/v1/estimate_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { Answers } from "../source/source.js";
 import { readSpec } from "./spec-text.js";
@@ -19,6 +20,8 @@ export interface CheckedText {
   readonly remarks: readonly Remark[];
   /** The spec, if nothing is wrong with it. */
   readonly spec?: RunSpec;
+  /** What that run is expected to take. */
+  readonly estimate?: RunEstimate | undefined;
 }
 
 /**
@@ -41,7 +44,7 @@ export async function checkSpecText(text: string, validate: (spec: RunSpec) => P
     located(beside(found.map(({ field, message }) => ({ fieldPath: field, description: message }))));
   const problems = [...misfits, ...said(answers.problems)];
   const remarks = [...remarksOf("problem", problems), ...remarksOf("warning", said(answers.warnings))];
-  return problems.length ? { remarks } : { remarks, spec };
+  return problems.length ? { remarks } : { remarks, spec, estimate: answers.estimate };
 }
 
 const remarksOf = (kind: Remark["kind"], problems: readonly Problem[]): Remark[] =>

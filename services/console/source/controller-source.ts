@@ -3,7 +3,10 @@ import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { ControllerService } from "../../shared/gen/retort/v1/controller_pb.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import { Login } from "./login.js";
-import type { Control, SampleFilter, Source } from "./source.js";
+import type { Control, RunFilter, SampleFilter, Source } from "./source.js";
+
+/** Runs of a page of the list. */
+const pageSize = 50;
 
 /** Shows the token of a login with every call, and tells it when the controller wants another. */
 const asks =
@@ -34,12 +37,13 @@ export class ControllerSource implements Source {
       resume: async (runId) => void (await client.resumeRun({ runId })),
       stop: async (runId) => void (await client.stopRun({ runId })),
       validate: (spec) => client.validateRun({ spec }),
-      start: async (spec) => there((await client.startRun({ spec })).run).runId,
+      start: async (spec, requestId) => there((await client.startRun({ spec, requestId })).run).runId,
     };
   }
 
-  async runs() {
-    return (await this.#client.listRuns({})).runs;
+  async runs({ search, state, page }: RunFilter) {
+    const { runs, nextPageToken } = await this.#client.listRuns({ search, states: state ? [state] : [], pageSize, pageToken: page });
+    return { runs, next: nextPageToken };
   }
 
   async run(runId: string) {

@@ -1,6 +1,7 @@
+import { isFoundBy } from "../../shared/flow/runs/search-runs.js";
 import type { SamplesRecorded, TrainingSample } from "../../shared/gen/retort/v1/events_pb.js";
 import type { ReportData, ReportedRun, Summary } from "./report-data.js";
-import type { SampleFilter, Source } from "./source.js";
+import type { RunFilter, SampleFilter, Source } from "./source.js";
 
 /** Runs whose data is in the page's own file. */
 export class FileSource implements Source {
@@ -15,8 +16,10 @@ export class FileSource implements Source {
     this.home = homeOf(summary, [...this.#runs.keys()]);
   }
 
-  async runs() {
-    return [...this.#runs.values()].map(({ run }) => run);
+  /** All of them: a file has no pages. */
+  async runs({ search = "", state }: RunFilter) {
+    const runs = [...this.#runs.values()].map(({ run }) => run);
+    return { runs: runs.filter((run) => (!state || run.state === state) && isFoundBy(run, search)), next: "" };
   }
 
   async run(runId: string) {

@@ -1,10 +1,10 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Figure } from "../../shared/gen/retort/v1/controller_pb.js";
-import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
+import { type Run, RunState, RunStateSchema } from "../../shared/gen/retort/v1/run_pb.js";
 import { objectiveOf } from "../model/figures.js";
 import { number, utc } from "../model/format.js";
-import type { Source } from "../source/source.js";
+import type { RunFilter, Source } from "../source/source.js";
 import { go, link } from "../state.js";
 import { useLoaded } from "./load.js";
 import { Scroll } from "./scroll.js";
@@ -14,26 +14,30 @@ import { Trouble } from "./trouble.js";
 
 /** The list of runs: state, figures, search, and a choice of runs to compare. */
 export function RunsView({ source }: { readonly source: Source }) {
-  const { value: runs, error } = useLoaded(() => source.runs(), "runs", source.control ? 2000 : 0);
-  const [text, setText] = useState("");
-  const [state, setState] = useState("");
+  const [filter, setFilter] = useState<RunFilter>({});
+  // The places at which the pages before this one begin.
+  const [before, setBefore] = useState<readonly string[]>([]);
+  const { value, error } = useLoaded(() => source.runs(filter), JSON.stringify(filter), source.control ? 2000 : 0);
+  const shown = useKept(value);
   const [chosen, setChosen] = useState<readonly string[]>([]);
-  const shown = (runs ?? []).filter((run) => (!state || stateWord(run.state) === state) && matches(run, text));
+  const turn = (pages: readonly string[], next: RunFilter) => {
+    setBefore(pages);
+    setFilter({ ...filter, page: "", ...next });
+  };
   const choose = (id: string) => setChosen((ids) => (ids.includes(id) ? ids.filter((other) => other !== id) : [...ids, id]));
   return (
     <>
       <div class="head">
         <h1>Runs</h1>
-        <label class="grow">
-          <span class="small">Search</span>{" "}
-          <input type="search" placeholder="name, id, objective" value={text} onInput={(event) => setText(event.currentTarget.value)} />
-        </label>
+        <Search search={(search) => turn([], { search })} />
         <label>
           <span class="small">State</span>{" "}
-          <select value={state} onChange={(event) => setState(event.currentTarget.value)}>
-            <option value="">all</option>
-            {[...new Set((runs ?? []).map((run) => stateWord(run.state)))].map((word) => (
-              <option key={word}>{word}</option>
+          <select onChange={(event) => turn([], { state: Number(event.currentTarget.value) })}>
+            <option value={0}>all</option>
+            {states.map((state) => (
+              <option key={state} value={state}>
+                {stateWord(state)}
+              </option>
             ))}
           </select>
         </label>
@@ -42,9 +46,52 @@ export function RunsView({ source }: { readonly source: Source }) {
         </button>
       </div>
       {error !== undefined && <Trouble error={error} />}
-      {runs &&
-        (shown.length ? <RunsTable source={source} runs={shown} chosen={chosen} choose={choose} /> : <Empty any={runs.length > 0} />)}
+      {shown?.runs.length === 0 && <Empty any={Boolean(filter.search || filter.state || before.length)} />}
+      {shown && shown.runs.length > 0 && <RunsTable source={source} runs={shown.runs} chosen={chosen} choose={choose} />}
+      {(before.length > 0 || shown?.next) && (
+        <nav class="buttons" aria-label="Pages">
+          <button type="button" disabled={before.length === 0} onClick={() => turn(before.slice(0, -1), { page: before.at(-1) ?? "" })}>
+            ← Newer
+          </button>
+          <button type="button" disabled={!shown?.next} onClick={() => turn([...before, filter.page ?? ""], { page: shown?.next ?? "" })}>
+            Older →
+          </button>
+          <span class="small">page {before.length + 1}</span>
+        </nav>
+      )}
     </>
+  );
+}
+
+/** The states that a run can be in. */
+const states = RunStateSchema.values.map(({ number }): RunState => number).filter((state) => state !== RunState.UNSPECIFIED);
+
+/** What was there last, until there is something else: a list that is loaded again stays. */
+function useKept<T>(value: T | undefined): T | undefined {
+  const kept = useRef(value);
+  if (value !== undefined) kept.current = value;
+  return kept.current;
+}
+
+/** How long nothing is typed before it is looked for. */
+const pauseMs = 250;
+
+/** A field that tells what is in it once its user pauses. */
+function Search({ search }: { readonly search: (text: string) => void }) {
+  const timer = useRef(0);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return (
+    <label class="grow">
+      <span class="small">Search</span>{" "}
+      <input
+        type="search"
+        placeholder="name, id, method"
+        onInput={({ currentTarget: { value } }) => {
+          clearTimeout(timer.current);
+          timer.current = window.setTimeout(() => search(value), pauseMs);
+        }}
+      />
+    </label>
   );
 }
 
@@ -154,12 +201,4 @@ function useLoss(source: Source, { runId, step, state }: Run, row: { readonly cu
     };
   }, [source, runId, seen, progress]);
   return loss;
-}
-
-function matches(run: Run, text: string): boolean {
-  const all = `${run.runId} ${run.spec?.name} ${objectiveOf(run.spec)} ${run.message}`.toLowerCase();
-  return text
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => all.includes(word));
 }

@@ -1,7 +1,8 @@
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { type CheckedText, checkSpecText, type Remark } from "../model/spec-check.js";
 import type { Control } from "../source/source.js";
 import { go } from "../state.js";
+import { PlanView } from "./plan-view.js";
 import { SpecEditor, selectLine } from "./spec-editor.js";
 import { Trouble } from "./trouble.js";
 
@@ -21,13 +22,14 @@ export function StartView({ control }: { readonly control: Control }) {
   const [checked, setChecked] = useState<CheckedText>();
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
+  const requestIdOf = useRequestId();
   const ask = async (start: boolean) => {
     setBusy(true);
     setError(undefined);
     try {
       const found = await checkSpecText(text, control.validate);
       setChecked(found);
-      if (start && found.spec) go("run", await control.start(found.spec));
+      if (start && found.spec) go("run", await control.start(found.spec, requestIdOf(text)));
     } catch (wrong) {
       setChecked(undefined);
       setError(wrong);
@@ -58,7 +60,18 @@ export function StartView({ control }: { readonly control: Control }) {
   );
 }
 
-function Said({ checked: { remarks, spec } }: { readonly checked: CheckedText }) {
+/** An id for starting a spec: the same for the same text, so that a click too many, or one after an answer that was lost, starts no second run. */
+function useRequestId(): (text: string) => string {
+  const last = useRef({ text: "", id: "" });
+  return (text) => {
+    // Not randomUUID(), which pages without TLS don't have.
+    const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    if (last.current.text !== text) last.current = { text, id: random() };
+    return last.current.id;
+  };
+}
+
+function Said({ checked: { remarks, spec, estimate } }: { readonly checked: CheckedText }) {
   const problems = remarks.filter(({ kind }) => kind === "problem").length;
   return (
     <>
@@ -68,6 +81,7 @@ function Said({ checked: { remarks, spec } }: { readonly checked: CheckedText })
           <RemarkItem key={`${remark.kind}${remark.field}${remark.message}`} remark={remark} />
         ))}
       </ul>
+      {estimate && <PlanView estimate={estimate} />}
     </>
   );
 }

@@ -11,7 +11,7 @@ import { Trouble } from "./trouble.js";
 /** What a report says first: models in a table, what they write side by side, and the curves of the runs that made them. */
 export function SummaryView({ source, summary: { title, paragraphs, models } }: { readonly source: Source; readonly summary: Summary }) {
   const load = async () =>
-    Promise.all((await source.runs()).map(async (run) => ({ run, figures: (await source.figures(run.runId, [], 1000)).figures })));
+    Promise.all((await source.runs({})).runs.map(async (run) => ({ run, figures: (await source.figures(run.runId, [], 1000)).figures })));
   const { value: runs, error } = useLoaded(load, "summary");
   // A teacher comes last: the others are held against the start, not against it.
   const columns = useMemo(() => [...models].sort((a, b) => Number(a.aside ?? false) - Number(b.aside ?? false)), [models]);

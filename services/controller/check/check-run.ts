@@ -32,8 +32,9 @@ import {
 } from "./named-model.js";
 import { offerProblems } from "./offer-problems.js";
 import { profileProblems } from "./profile-problems.js";
+import { positionProblems } from "./room-problems.js";
 import { objectivesProblems, specChecks } from "./spec-checks.js";
-import { commonRows, layoutProblems, vocabularyProblems } from "./vocabulary.js";
+import { layoutProblems, mostClasses, vocabularyProblems } from "./vocabulary.js";
 
 /** What reading something came to: what was read, or why it could not be. */
 type Reading<T> = { readonly value: T } | { readonly refusal: string };
@@ -103,15 +104,17 @@ export class RunCheck {
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
     const wordWarnings = await this.#checkOwnTokenizers(student);
     this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec, student), ...offerProblems(spec, run, teachers)]);
-    if (teachers.length) this.#add(objectivesProblems(run, commonRows(spec, [...(student ? [student] : []), ...teachers])));
+    if (teachers.length) this.#add(objectivesProblems(run, mostClasses(spec, [...(student ? [student] : []), ...teachers])));
     await this.#checkClassifiers();
-    const rowWarnings = await this.#checkData(student, teachers);
+    const ofRows = await this.#checkData(student, teachers);
+    // Where the rows have been looked at, it is known better what to do.
+    if (student) this.#add(positionProblems({ spec, run }, student).filter(({ fieldPath }) => this.#opens(fieldPath)));
     // What output may overlap with is looked at too. In a cluster it is the learner's pod that writes; the volume may be read-only here.
     if (this.#opens("output") && this.#refused.length === 0)
       this.#add(await outputProblems(spec, process.env.KUBERNETES_SERVICE_HOST === undefined));
-    return student && this.#problems.length === 0
-      ? { checked: { spec, run, student, teachers, rowWarnings: [...wordWarnings, ...rowWarnings] } }
-      : { problems: this.#problems };
+    if (!student || this.#problems.length) return { problems: this.#problems };
+    const { rowWarnings = [], promptTokens } = ofRows;
+    return { checked: { spec, run, student, teachers, rowWarnings: [...wordWarnings, ...rowWarnings], promptTokens } };
   }
 
   /** Reads the tokenizers of the teachers that have their own, as the learner will. */
@@ -142,18 +145,23 @@ export class RunCheck {
     }
   }
 
-  async #checkData(student: StudentModel | undefined, teachers: readonly NamedModel[]): Promise<DataFindings["warnings"]> {
+  async #checkData(
+    student: StudentModel | undefined,
+    teachers: readonly NamedModel[],
+  ): Promise<Pick<CheckedRun, "rowWarnings" | "promptTokens">> {
     const { spec, run } = this.#examined;
     const all = [spec.data.path ? trainingNeeds(spec, run) : undefined, spec.evaluation?.path ? heldOutNeeds(spec, run) : undefined];
-    const warnings: DataFindings["warnings"][number][] = [];
+    const rowWarnings: DataFindings["warnings"][number][] = [];
+    let promptTokens: number | undefined;
     for (const needs of all) {
       const field = `${needs?.field}.path`;
       if (!needs || !this.#opens(field) || !spec.teachers.every((_, i) => this.#opens(`teachers[${i}].tokenizer`))) continue;
       const findings = this.#take(field, await read(() => dataFindings(this.#examined, needs, student, teachers)));
       this.#add(findings?.problems ?? []);
-      warnings.push(...(findings?.warnings ?? []));
+      rowWarnings.push(...(findings?.warnings ?? []));
+      if (needs.field === "data") promptTokens = findings?.promptTokens;
     }
-    return warnings;
+    return { rowWarnings, promptTokens };
   }
 
   /** Whether a part of the spec may be looked at: nothing is wrong with it so far. */

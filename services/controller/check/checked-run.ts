@@ -17,4 +17,6 @@ export interface CheckedRun {
   readonly teachers: readonly NamedModel[];
   /** What is allowed and unusual about its rows. */
   readonly rowWarnings?: readonly SpecWarning[];
+  /** Tokens of a prompt of its dataset's first rows, on average; undefined where there is none. */
+  readonly promptTokens?: number | undefined;
 }

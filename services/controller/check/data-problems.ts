@@ -1,15 +1,17 @@
 import type { Problem } from "../../shared/base/errors.js";
-import { type Item, outcomesOf, refusalOf } from "../../shared/codec/examples.js";
+import { outcomesOf, refusalOf } from "../../shared/codec/examples.js";
 import { readingOf } from "../../shared/codec/teacher-words.js";
 import { columnsIn, columnsOf, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { type RowNeeds, rowProblems } from "../../shared/flow/prompts/needs.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { answerRoleOf, resolveEnvironment } from "../../shared/flow/runs/environment.js";
-import { type TeacherPromptSettings, teacherPromptsOf } from "../../shared/flow/runs/teacher-prompts.js";
+import { teacherPromptsOf } from "../../shared/flow/runs/teacher-prompts.js";
 import { Encoder } from "../../shared/ml/text/encoder.js";
 import type { CheckedRun, SpecWarning } from "./checked-run.js";
 import type { NamedModel, StudentModel } from "./named-model.js";
 import { referenceWarnings } from "./reference-lengths.js";
+import { fitting, type LookedAt, roomFindings } from "./room-problems.js";
+import { teacherRoom } from "./teacher-room.js";
 
 /** Rows that are looked at before a run starts; its learner looks at all of them. */
 const headRows = 1000;
@@ -19,6 +21,8 @@ export interface DataFindings {
   readonly problems: readonly Problem[];
   /** What is allowed and unusual. */
   readonly warnings: readonly SpecWarning[];
+  /** Tokens of a prompt, on average; undefined where no row became tokens. */
+  readonly promptTokens?: number;
 }
 
 /**
@@ -35,7 +39,6 @@ export async function dataFindings(
   teachers: readonly NamedModel[],
 ): Promise<DataFindings> {
   const { data } = spec;
-  const maxNewTokens = Math.max(0, ...run.phases.map(({ sampling }) => sampling.maxNewTokens));
   const rows = await readDataset(needs.path, columnsOf(data), headRows);
   const problems = rowProblems(rows, needs, await columnsIn(needs.path), rows.length < headRows);
   if (!student) return { problems, warnings: [] };
@@ -47,27 +50,13 @@ export async function dataFindings(
   const refusal = refusalOf(outcomes);
   if (refusal) return { problems: [...problems, { fieldPath: `${needs.field}.path`, description: refusal }], warnings: [] };
   const items = outcomes.flatMap(({ item }) => item ?? []);
-  const long = own.flatMap((teacher, i) => longPrompts(items, teacher, i === 0, teachers, maxNewTokens));
+  const limit = (needs.field === "data" ? data.limit : run.evaluation?.limit) || Number.POSITIVE_INFINITY;
+  const read: LookedAt = { items: items.slice(0, limit), whole: rows.length < headRows || limit <= headRows, path: needs.path };
+  const room = roomFindings({ spec, run }, needs.field, read, student);
+  const ofTeachers = teacherRoom({ spec, run }, needs.field, fitting({ spec, run }, needs.field, read, student), teachers);
   const references = items.map(({ reference }) => reference);
-  return { problems, warnings: [...long, ...referenceWarnings(spec, run, needs.field, references, student.words)] };
-}
-
-/** Warns of prompts that leave a teacher no room for the longest completion. */
-function longPrompts(
-  items: readonly Item[],
-  { name, field }: TeacherPromptSettings,
-  isFirst: boolean,
-  teachers: readonly NamedModel[],
-  maxNewTokens: number,
-): DataFindings["warnings"] {
-  const model = teachers.find((teacher) => teacher.field === `${field}.model`);
-  if (!model?.maxPositions) return [];
-  const { maxPositions } = model;
-  const long = items.filter(({ teacher, teacherPromptIds, completionIds }) => {
-    const reads = teacher ? teacher === name : isFirst;
-    return reads && teacherPromptIds && teacherPromptIds.length + Math.max(maxNewTokens, completionIds?.length ?? 0) > maxPositions;
-  });
-  if (long.length === 0) return [];
-  const message = `${model.name} has ${maxPositions} positions: its own prompt leaves no room for ${maxNewTokens} completion tokens in ${long.length} of the first ${items.length} rows, and completions that are too long go unscored; shorten the prompt or sampling.maxNewTokens`;
-  return [{ field, message }];
+  const warnings = [...room.warnings, ...ofTeachers.warnings, ...referenceWarnings(spec, run, needs.field, references, student.words)];
+  const findings = { problems: [...problems, ...room.problems, ...ofTeachers.problems], warnings };
+  if (items.length === 0) return findings;
+  return { ...findings, promptTokens: items.reduce((sum, { promptIds }) => sum + promptIds.length, 0) / items.length };
 }

@@ -6,6 +6,8 @@ import { RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import { askTeacher, type TeacherServer, type TeacherSource } from "./ask-teacher.js";
 import { RunCheck } from "./check-run.js";
 import type { SpecWarning } from "./checked-run.js";
+import { type EstimateInit, estimateOf } from "./estimate.js";
+import { machineMemory } from "./machine-memory.js";
 import type { RunPlace } from "./run-place.js";
 import { settled } from "./settle.js";
 import { warningsOf } from "./warnings.js";
@@ -13,7 +15,12 @@ import { warningsOf } from "./warnings.js";
 /** What an inspection came to, fit to be sent to another thread: all problems, or the settled spec as bytes with its warnings. */
 export type Inspected =
   | { readonly problems: readonly Problem[] }
-  | { readonly spec: Uint8Array; readonly run: ResolvedRun; readonly warnings: readonly SpecWarning[] };
+  | {
+      readonly spec: Uint8Array;
+      readonly run: ResolvedRun;
+      readonly warnings: readonly SpecWarning[];
+      readonly estimate: EstimateInit;
+    };
 
 /** One spec at a time, as a thread of the controller looks at it: `begin`, `describe` for each teacher, `finish`. */
 export class Inspection {
@@ -35,7 +42,8 @@ export class Inspection {
     const result = await this.#begun.finish();
     if ("problems" in result) return result;
     const checked = settled(result.checked);
-    return { spec: toBinary(RunSpecSchema, checked.spec), run: checked.run, warnings: warningsOf(result.checked) };
+    const said = { warnings: warningsOf(result.checked), estimate: estimateOf(checked, machineMemory()) };
+    return { spec: toBinary(RunSpecSchema, checked.spec), run: checked.run, ...said };
   }
 
   get #begun(): RunCheck {

@@ -5,6 +5,7 @@ import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import { type RunSpec, RunSpecSchema } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { SpecWarning } from "./checked-run.js";
 import { DescribingTeachers } from "./describing-teachers.js";
+import type { EstimateInit } from "./estimate.js";
 import type { Inspection } from "./inspection-host.js";
 import type { RunPlace } from "./run-place.js";
 
@@ -24,6 +25,8 @@ export interface AcceptedRun {
   readonly run: ResolvedRun;
   /** What is allowed and unusual about it. */
   readonly warnings: readonly SpecWarning[];
+  /** What it is expected to take. */
+  readonly estimate: EstimateInit;
 }
 
 /**

@@ -5,6 +5,8 @@ import { isArchitecture, textLayoutOf } from "../../shared/ml/models/architectur
 import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
 import { readDonor } from "../../shared/ml/models/files/donor.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
+import { freshPositions } from "../../shared/ml/models/fresh-config.js";
+import type { Lora } from "../../shared/ml/models/lora.js";
 import { isSignalKind, type SignalKind } from "../../shared/ml/signals/table.js";
 import type { TextLayout } from "../../shared/ml/text/encoder.js";
 import type { Ends } from "../../shared/ml/text/ends.js";
@@ -30,6 +32,8 @@ export interface NamedModel {
   readonly field: string;
   /** As it is called in a sentence. */
   readonly name: string;
+  /** Of a teacher: what a run calls it. */
+  readonly teacher?: string;
   /** Rows of the vocabulary. */
   readonly rows: number;
   readonly words: Words;
@@ -40,8 +44,10 @@ export interface NamedModel {
   readonly ends: Pick<Ends, "declared" | "warnings">;
   /** How many it has, where a teacher says it. */
   readonly parameters?: number;
-  /** Of a teacher: positions that it has. */
+  /** Positions that it has; 0 or undefined where that is not known. */
   readonly maxPositions?: number;
+  /** Of a teacher: the width of its hidden states. */
+  readonly hiddenSize?: number;
   /** Element type of its weights, where that is known. */
   readonly dtype?: string;
   /** What is unusual about the model's files, and allowed; each names its directory. */
@@ -67,10 +73,13 @@ export interface SignalOffer {
 export interface StudentModel extends NamedModel {
   readonly words: Tokenizer;
   readonly ends: Ends;
+  readonly maxPositions: number;
   /** Undefined for one from scratch. */
   readonly config?: ModelConfig;
   /** Whether its directory is a PEFT adapter's. */
   readonly adapted: boolean;
+  /** The adapter of an adapter's directory. */
+  readonly lora?: Lora;
 }
 
 /** The field of a spec that says what its student's tokenizer is. */
@@ -85,13 +94,13 @@ export async function readStudent(spec: RunSpecValid): Promise<StudentModel> {
   const named = { field: studentField(spec), name: "the student" };
   const { model, init } = spec.student;
   if (!init) {
-    const { config, dtype, tokenizer, ends, warnings, adapted } = await inspectModel(model);
-    const { vocabSize: rows, architecture } = config;
-    return { ...named, rows, words: tokenizer, layout: textLayoutOf(config), architecture, ends, warnings, config, dtype, adapted };
+    const { tokenizer, ...read } = await inspectModel(model);
+    const { vocabSize: rows, architecture, maxPositions } = read.config;
+    return { ...named, ...read, rows, words: tokenizer, layout: textLayoutOf(read.config), architecture, maxPositions };
   }
   const { tokenizer, ends, shared } = await readDonor(tokenizerOf(spec));
   const from = { words: tokenizer, layout: textLayoutOf(init), architecture: init.architecture, ends, warnings: [] };
-  return { ...named, ...from, rows: Number(shared.vocab_size), adapted: false };
+  return { ...named, ...from, rows: Number(shared.vocab_size), maxPositions: freshPositions(init), adapted: false };
 }
 
 /** The directory whose tokenizer a student from scratch takes; empty if the spec names none. */
@@ -101,26 +110,21 @@ const tokenizerOf = ({ student, teachers: [first] }: RunSpecValid): string => st
 export function teacherPlaces({ teachers }: RunSpecValid): TeacherPlace[] {
   const own = teachers.map(({ name, model, server, tokenizer }, i) => ({
     ...{ field: `teachers[${i}].model`, answers: server ? `teachers[${i}].server` : `teachers[${i}].model` },
-    ...{ name: `the teacher "${teacherName(name)}"`, source: { model, server }, ownTokenizer: tokenizer === "own" },
+    ...{ name: `the teacher "${teacherName(name)}"`, teacher: teacherName(name), source: { model, server } },
+    ownTokenizer: tokenizer === "own",
   }));
   const members = teachers.flatMap(({ name, ensemble, tokenizer }, i) =>
     ensemble.map(({ model }, m) => {
       const field = `teachers[${i}].ensemble[${m}].model`;
-      const source = { model, server: undefined };
-      return {
-        field,
-        answers: field,
-        name: `model ${m + 2} of the ensemble "${teacherName(name)}"`,
-        source,
-        ownTokenizer: tokenizer === "own",
-      };
+      const called = { name: `model ${m + 2} of the ensemble "${teacherName(name)}"`, teacher: `${teacherName(name)}, model ${m + 2}` };
+      return { field, answers: field, ...called, source: { model, server: undefined }, ownTokenizer: tokenizer === "own" };
     }),
   );
   return [...own, ...members];
 }
 
 /** A model that a teacher's process runs or asks. */
-export interface TeacherPlace extends Pick<NamedModel, "field" | "name" | "ownTokenizer"> {
+export interface TeacherPlace extends Pick<NamedModel, "field" | "name" | "teacher" | "ownTokenizer"> {
   /** The field that is at fault if it can't be described. */
   readonly answers: string;
   readonly source: TeacherSource;
@@ -132,13 +136,14 @@ export interface TeacherPlace extends Pick<NamedModel, "field" | "name" | "ownTo
  * @param student undefined if it could not be read; its tokens are the teacher's too where the digests are equal
  */
 export function describedTeacher(
-  { field, name, ownTokenizer = false }: Pick<NamedModel, "field" | "name" | "ownTokenizer">,
+  { field, name, teacher, ownTokenizer = false }: Pick<NamedModel, "field" | "name" | "teacher" | "ownTokenizer">,
   description: TeacherServiceDescribeResponse,
   student: StudentModel | undefined,
 ): NamedModel {
-  const { architecture, vocabSize, declaredEosIds, endWarnings, warnings, parameters, maxPositions, dtype, offer } = description;
+  const { architecture, vocabSize, declaredEosIds, endWarnings, warnings, parameters, maxPositions, hiddenSize, dtype, offer } =
+    description;
   return {
-    ...{ field, name },
+    ...{ field, name, ...(teacher !== undefined && { teacher }) },
     rows: vocabSize,
     words: describedWords(description, student?.words),
     // A family that this program does not know is one that another kind of teacher runs: a decoder.
@@ -147,6 +152,7 @@ export function describedTeacher(
     ends: { declared: declaredEosIds, warnings: endWarnings },
     parameters: Number(parameters),
     maxPositions,
+    hiddenSize,
     dtype,
     warnings,
     ownTokenizer,

@@ -13,7 +13,8 @@ const largestFull = 256;
  * `full`, or `hidden` beyond a vocabulary of {@link largestFull}. Both give every objective exactly. Of a teacher's server, how it
  * is asked and how many classes it gives.
  */
-export function settled({ spec: given, run, student, teachers }: CheckedRun): CheckedRun {
+export function settled(checked: CheckedRun): CheckedRun {
+  const { spec: given, run, student, teachers } = checked;
   const { student: own, data } = given;
   const spec: RunSpecValid = Object.assign(clone(RunSpecSchema, given), { student: own, data });
   const models = sharing([student, ...teachers]);
@@ -31,5 +32,5 @@ export function settled({ spec: given, run, student, teachers }: CheckedRun): Ch
       phase.objective ??= create(ObjectiveSpecSchema);
       phase.objective.signal = rows > largestFull ? "hidden" : "full";
     }
-  return { spec, run: resolveRun(spec), student, teachers };
+  return { ...checked, spec, run: resolveRun(spec) };
 }

@@ -1,7 +1,7 @@
-import { memoryLimit } from "../../shared/base/memory-limit.js";
 import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 import type { RunSpecValid } from "../../shared/gen/retort/v1/run_spec_pb.js";
 import type { CheckedRun, SpecWarning } from "./checked-run.js";
+import { machineMemory } from "./machine-memory.js";
 import { memoryWarnings } from "./memory-warnings.js";
 import type { NamedModel } from "./named-model.js";
 import { settingsWarnings } from "./settings-warnings.js";
@@ -23,9 +23,6 @@ export function warningsOf(checked: CheckedRun, memory = machineMemory()): SpecW
     ...memoryWarnings(checked, memory),
   ];
 }
-
-/** In a cluster each role's pod has a node of its own choice. */
-const machineMemory = (): number | undefined => (process.env.KUBERNETES_SERVICE_HOST === undefined ? memoryLimit() : undefined);
 
 function checkpointWarnings({ checkpoints, evaluation }: RunSpecValid): SpecWarning[] {
   if (checkpoints?.everySteps || checkpoints?.everySeconds !== 0 || evaluation?.everySteps) return [];

@@ -1,8 +1,8 @@
-import type { V1Job, V1Pod } from "@kubernetes/client-node";
+import type { V1ContainerState, V1ContainerStatus, V1Job, V1Pod } from "@kubernetes/client-node";
 import { lastError } from "../../shared/base/log.js";
 import { type RestartLimits, Restarts, type Verdict } from "../launch/restarts.js";
 import { labels } from "./labels.js";
-import { containerName } from "./pod-template.js";
+import { containerName, fetchName } from "./pod-template.js";
 
 /** Exit code and last words of a role's container. */
 export interface End {
@@ -42,7 +42,8 @@ export interface Noted extends Verdict, End {}
  */
 export class PodEnds {
   readonly #limits: RestartLimits;
-  readonly #seen = new Map<string, number>();
+  /** How many ends are known, by pod and container. */
+  readonly #seen = new Map<string, Map<string, number>>();
   readonly #restarts = new Map<string, Restarts>();
 
   constructor(limits: RestartLimits) {
@@ -55,9 +56,10 @@ export class PodEnds {
     if (!status || !end) return undefined;
     const ends = (status.restartCount ?? 0) + (status.state?.terminated ? 1 : 0);
     // Those from before this process watched are the business of the one before it.
-    const fresh = ends - (this.#seen.get(uid) ?? ends - 1);
+    const seen = this.#seen.get(uid) ?? new Map<string, number>();
+    const fresh = ends - (seen.get(status.name) ?? ends - 1);
     if (fresh <= 0) return undefined;
-    this.#seen.set(uid, ends);
+    this.#seen.set(uid, seen.set(status.name, ends));
     const key = (found?.[labels.component] === "learner" && ownerReferences?.[0]?.uid) || uid;
     const restarts = this.#restarts.get(key) ?? new Restarts(this.#limits);
     this.#restarts.set(key, restarts);
@@ -102,7 +104,18 @@ export function delayOf(pod: V1Pod): PodDelay | undefined {
   return waiting?.reason && stuck.has(waiting.reason) ? { reason: waiting.reason, message: waiting.message ?? "" } : undefined;
 }
 
-const statusOf = ({ status }: V1Pod) => status?.containerStatuses?.find(({ name }) => name === containerName);
+/** The container that says how a pod is: the role's, or one that has failed to fetch what the role needs, before it could start. */
+function statusOf({ status }: V1Pod): V1ContainerStatus | undefined {
+  const fetching = status?.initContainerStatuses?.filter(({ name }) => name === fetchName || name.startsWith(`${fetchName}-`));
+  const failed = fetching?.find(({ state, lastState }) => !isDone(state) && (isFailed(state) || isFailed(lastState) || state?.waiting));
+  return failed ?? status?.containerStatuses?.find(({ name }) => name === containerName);
+}
+
+const isDone = (state: V1ContainerState | undefined): boolean => state?.terminated?.exitCode === 0;
+const isFailed = (state: V1ContainerState | undefined): boolean => (state?.terminated?.exitCode ?? 0) !== 0;
+
+/** What a command of `retort` has said last, without who says it. */
+const refusalIn = (text: string): string | undefined => [...text.matchAll(/^retort: (.+)$/gm)].at(-1)?.[1];
 
 function terminationOf(pod: V1Pod): (End & { readonly finished: number }) | undefined {
   const status = statusOf(pod);
@@ -110,7 +123,9 @@ function terminationOf(pod: V1Pod): (End & { readonly finished: number }) | unde
   if (!terminated) return undefined;
   const { exitCode, message = "", reason = "", finishedAt } = terminated;
   // An "Error" says no more than the code does; "OOMKilled" does.
-  const words = (reason === "OOMKilled" ? undefined : lastError(message)) ?? (reason === "Error" || reason === "Completed" ? "" : reason);
+  const words =
+    (reason === "OOMKilled" ? undefined : (lastError(message) ?? refusalIn(message))) ??
+    (reason === "Error" || reason === "Completed" ? "" : reason);
   // A watch gives what a list gives as a Date as its text.
   return { code: exitCode ?? unknownCode, message: words, finished: finishedAt ? new Date(finishedAt).getTime() : 0 };
 }

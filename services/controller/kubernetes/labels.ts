@@ -21,12 +21,13 @@ export const labels = {
 export const manager = "retort-controller";
 
 /** A set of pods of a run, whatever their number. */
-export type RunPods = Pick<RoleSet, "runId" | "role" | "teacher">;
+export type RunPods = Pick<RoleSet, "runId" | "role" | "teacher" | "fetches">;
 
 /** The pods of a teacher that runs share. */
 export interface PoolPods {
   readonly role: "teacher";
   readonly poolKey: string;
+  readonly fetches?: RoleSet["fetches"];
 }
 
 /** A set of pods: a run's, or a pool's. */

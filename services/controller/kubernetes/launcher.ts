@@ -10,7 +10,7 @@ import { type Cluster, kinds } from "./cluster.js";
 import { delayOf, type End, endOfJob, isFinished, type Noted, type PodDelay, PodEnds } from "./ends.js";
 import { identityOf, labels, nameOf, podSetOf, selectorOf } from "./labels.js";
 import { learnerJob, type ManifestContext, type Owner, roleDeployment } from "./manifests.js";
-import type { PodTemplates } from "./pod-template.js";
+import { hasFetch, type PodTemplates } from "./pod-template.js";
 import { KubernetesPools } from "./pools.js";
 import { type QueueMonitor, scaledObject } from "./scaled-object.js";
 import { Starts } from "./starts.js";
@@ -60,6 +60,12 @@ export class KubernetesLauncher implements Launcher {
 
   get profiles(): readonly string[] {
     return Object.keys(this.#options.templates.profiles ?? {});
+  }
+
+  /** Whether whatever profile a role has, its template has what fetches. A student reads none of it: its weights come from the store. */
+  get fetches(): boolean {
+    const { profiles = {}, ...roles } = this.#options.templates;
+    return [roles, ...Object.values(profiles)].every(({ learner, reward, teacher }) => [learner, reward, teacher].every(hasFetch));
   }
 
   async launch(run: Run, sets: readonly RoleSet[]): Promise<void> {

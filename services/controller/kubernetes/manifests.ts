@@ -1,10 +1,10 @@
-import type { V1Container, V1Deployment, V1Job, V1OwnerReference, V1PodTemplateSpec } from "@kubernetes/client-node";
+import type { V1Container, V1Deployment, V1Job, V1OwnerReference, V1PodSpec, V1PodTemplateSpec } from "@kubernetes/client-node";
 import type { RoleSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { askedToLeave, hopelessExits, type RoleSet } from "../launch/launcher.js";
+import { askedToLeave, type Fetch, hopelessExits, type RoleSet } from "../launch/launcher.js";
 import { away, killed } from "../launch/restarts.js";
 import { roleFlags } from "../launch/role-flags.js";
 import { labelsOf, nameOf, ownLabelsOf, type PodSet } from "./labels.js";
-import { containerName, type PodTemplates, templateOf } from "./pod-template.js";
+import { containerName, fetchName, type PodTemplates, templateOf } from "./pod-template.js";
 
 /** What a run's objects are made from, besides the run. */
 export interface ManifestContext {
@@ -29,7 +29,7 @@ const passing: readonly number[] = [...askedToLeave, ...away, killed].sort((a, b
 /**
  * The learner of a run: a Job, so that there is one at a time, and a new one only when the old one is gone. A bad input
  * fails it at once; a pod that was asked to leave, preempted or killed, or that could not
- * reach what it needs, is replaced and counts as no failure.
+ * reach what it needs, is replaced and counts as no failure. So it is with what fetches for it.
  *
  * @param suspend true for one that has no pod until it is let go on
  */
@@ -40,6 +40,10 @@ export function learnerJob(
   owner: Owner | undefined,
   suspend = false,
 ): V1Job {
+  const template = podTemplateOf(set, spec, context, "Never");
+  const ran = [containerName, ...fetchersOf(template.spec).map(({ name }) => name)];
+  const onExit = (action: string, values: readonly number[]) =>
+    ran.map((name) => ({ action, onExitCodes: { containerName: name, operator: "In", values: [...values] } }));
   return {
     apiVersion: "batch/v1",
     kind: "Job",
@@ -52,11 +56,11 @@ export function learnerJob(
       podFailurePolicy: {
         rules: [
           { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
-          { action: "Ignore", onExitCodes: { containerName, operator: "In", values: [...passing] } },
-          { action: "FailJob", onExitCodes: { containerName, operator: "In", values: [...hopelessExits] } },
+          ...onExit("Ignore", passing),
+          ...onExit("FailJob", hopelessExits),
         ],
       },
-      template: podTemplateOf(set, spec, context, "Never"),
+      template,
     },
   };
 }
@@ -115,9 +119,31 @@ function podTemplateOf(
       enableServiceLinks: false,
       ...pod,
       restartPolicy,
+      ...(pod.initContainers && { initContainers: initContainersOf(pod.initContainers, set) }),
       containers: pod.containers.map((container) => (container.name === containerName ? roleContainer(container, set, spec) : container)),
     },
   };
+}
+
+/** A pod's init containers that fetch. */
+const fetchersOf = (pod: V1PodSpec | undefined): readonly V1Container[] =>
+  (pod?.initContainers ?? []).filter(({ name }) => name === fetchName || name === configsName);
+
+/** Fetches what comes without its weights. */
+const configsName = `${fetchName}-configs`;
+
+/** A template's init containers, with what the one that fetches is to fetch; without it where there is nothing. */
+function initContainersOf(containers: readonly V1Container[], { fetches = [] }: PodSet): V1Container[] {
+  const fetching = (container: V1Container, which: readonly Fetch[], name: string, ...flags: readonly string[]): V1Container[] => {
+    if (which.length === 0) return [];
+    const args = ["fetch", ...which.map(({ reference }) => reference), "--at", ...which.map(({ path }) => path), ...flags];
+    return [{ terminationMessagePolicy: "FallbackToLogsOnError", ...container, name, args }];
+  };
+  return containers.flatMap((container) => {
+    if (container.name !== fetchName) return [container];
+    const [whole, configs] = [fetches.filter((one) => !one.withoutWeights), fetches.filter((one) => one.withoutWeights)];
+    return [...fetching(container, whole, fetchName), ...fetching(container, configs, configsName, "--without-weights")];
+  });
 }
 
 function roleContainer(container: V1Container, set: PodSet, spec: RoleSpec | undefined): V1Container {

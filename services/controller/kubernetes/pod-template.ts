@@ -8,6 +8,9 @@ import type { RoleName } from "../../shared/flow/runs/resolve.js";
 /** Name of the container of a pod that is the role; any other one is a sidecar. */
 export const containerName = "retort";
 
+/** Name of the init container that fetches what a spec names elsewhere; a second one, which fetches no weights, is named with `-configs`. */
+export const fetchName = "retort-fetch";
+
 /**
  * How the pods of a run look, one PodTemplateSpec (core/v1) per role and profile: the contract between the chart, which renders it,
  * and the launcher, which makes Jobs and Deployments of it.
@@ -17,6 +20,8 @@ export const containerName = "retort";
  *
  * - `spec.restartPolicy`, and on the container `retort` a `terminationMessagePolicy` if it has none;
  * - the flags `--role --run --teacher --device --threads --dtype`, put before the container's own `args`;
+ * - whether there is the init container `retort-fetch`, whose command is `retort`: it gets the arguments `fetch REFERENCE… --at PATH…`, and a pod that
+ *   needs nothing to be fetched has none. Without it in a template, specs may name nothing elsewhere;
  * - labels (see labels.ts); the template's other labels and its annotations stay.
  */
 export interface PodTemplates extends RoleTemplates {
@@ -31,6 +36,9 @@ export type RoleTemplates = Readonly<Record<RoleName, PodTemplate>>;
 export interface PodTemplate extends V1PodTemplateSpec {
   spec: V1PodSpec;
 }
+
+/** Whether a template's pods can fetch what a spec names elsewhere. */
+export const hasFetch = ({ spec }: PodTemplate): boolean => (spec.initContainers ?? []).some(({ name }) => name === fetchName);
 
 const container = z.looseObject({ name: z.string().min(1), image: z.string().min(1) });
 

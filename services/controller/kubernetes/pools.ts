@@ -57,7 +57,7 @@ export class KubernetesPools {
     members.cooling = undefined;
     members.keepWarmMs = keepWarmMs;
     members.sets.set(`${set.runId}/${set.teacher}`, set);
-    const pods = { role: "teacher", poolKey: key } as const;
+    const pods = { role: "teacher", poolKey: key, fetches: set.fetches ?? [] } as const;
     const most = Math.max(...[...members.sets.values()].map(({ replicas }) => replicas));
     let deployment = await cluster.read<V1Deployment>(kinds.deployment, nameOf(pods));
     const unlike = !monitor && (deployment?.spec?.replicas ?? 0) < most;

@@ -9,8 +9,20 @@ export interface RoleSet {
   readonly teacher?: string;
   /** How many there are; where a queue decides, how many there may be. */
   readonly replicas: number;
+  /** What its processes need to be fetched first. Default: nothing. */
+  readonly fetches?: readonly Fetch[];
   /** The pool whose processes stand for this teacher; undefined for processes of the run's own. */
   readonly pool?: Pool | undefined;
+}
+
+/** Models or data that a process's machine fetches before it starts. */
+export interface Fetch {
+  /** `hf://…@COMMIT`, `s3://…`. */
+  readonly reference: string;
+  /** Where it must lie then. */
+  readonly path: string;
+  /** Of a model that is read for its tokenizer and configs alone. */
+  readonly withoutWeights: boolean;
 }
 
 /** Processes of a teacher that runs share. */
@@ -58,6 +70,8 @@ export type Ending = "asked" | "killed";
 export interface Launcher {
   /** What specs may choose for a role (`roles.ROLE.profile`); absent where processes are of this machine. */
   readonly profiles?: readonly string[];
+  /** Whether a set's {@link RoleSet.fetches} are honoured. */
+  readonly fetches?: boolean;
   /** Starts a run's processes; what runs already, also from before a restart of the controller, is left alone. */
   launch(run: Run, sets: readonly RoleSet[]): Promise<void>;
   /** Ends every process of a run's own and waits until they are gone. Pools go on for others, or stay warm for a while. */

@@ -14,11 +14,16 @@ import { roleFlags } from "./role-flags.js";
  * vocabulary, device, dtype, threads and profile are the same. Files are compared by name, size and time of change, so that a directory that
  * was overwritten since is another model.
  *
+ * @param pinned paths of models that a run's processes fetch, which name what is there: it isn't all here, and never changes
  * @returns undefined for a teacher with processes of its own
  */
-export async function poolOf({ roles, vocabSize }: RunSpec, teacher: TeacherSpec): Promise<Pool | undefined> {
-  const { model, server, shared, ensemble, tokenizer } = teacher;
+export async function poolOf(
+  { roles, vocabSize }: RunSpec,
+  { model, server, shared, ensemble, tokenizer }: TeacherSpec,
+  pinned: ReadonlySet<string> = new Set(),
+): Promise<Pool | undefined> {
   if (!shared) return undefined;
+  const withFiles = async (mixed: MixedModel) => ({ ...mixed, files: pinned.has(mixed.model) ? [] : await filesOf(mixed.model) });
   const parts = {
     vocabSize: tokenizer === "own" ? 0 : vocabSize,
     models: await Promise.all(mixedModels({ model, ensemble }).map(withFiles)),
@@ -29,8 +34,6 @@ export async function poolOf({ roles, vocabSize }: RunSpec, teacher: TeacherSpec
   const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
   return { key, keepWarmMs: 1000 * (shared.keepWarmSeconds ?? defaultKeepWarmSeconds) };
 }
-
-const withFiles = async (mixed: MixedModel) => ({ ...mixed, files: await filesOf(mixed.model) });
 
 async function filesOf(model: string): Promise<readonly (readonly [name: string, size: number, changedMs: number])[]> {
   const names = (await readdir(model).catch(() => [])).sort();

@@ -22,6 +22,11 @@ export interface ControllerContext {
   readonly storage?: RunStorage;
   /** What callers have uploaded; without it nothing can be. */
   readonly uploads?: UploadStore;
+  /**
+   * Most bytes of what one reference (hf://, s3://) names that are fetched to check a spec, where a run's processes fetch it themselves; undefined where
+   * they don't.
+   */
+  readonly mostFetchedBytes?: number | undefined;
   /** What the events of runs say. */
   readonly histories: Histories;
   /** The logs of a run's processes. */

@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { RetortError } from "../../shared/base/errors.js";
 import { byAge } from "../../shared/flow/runs/run-store.js";
+import { isFoundBy } from "../../shared/flow/runs/search-runs.js";
 import type { ListRunsRequest } from "../../shared/gen/retort/v1/controller_pb.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import type { ControllerContext } from "./context.js";
 import { described } from "./watch.js";
 
-type Filters = Pick<ListRunsRequest, "name" | "states">;
+type Filters = Pick<ListRunsRequest, "name" | "search" | "states">;
 
 /** The runs that can be read and that the filters let pass, newest first, with what is never stored; a page of them if one is asked for. */
 export async function listRuns(
@@ -26,13 +27,13 @@ export async function listRuns(
 /** A run of a list; one of which something cannot be read is listed as it is. */
 const describedOrAsIs = (context: ControllerContext, run: Run): Promise<Run> => described(context, run).catch(() => run);
 
-const passes = ({ state, spec }: Run, { states, name }: Filters): boolean =>
-  (states.length === 0 || states.includes(state)) && (name === "" || spec?.name === name);
+const passes = (run: Run, { states, name, search }: Filters): boolean =>
+  (states.length === 0 || states.includes(run.state)) && (name === "" || run.spec?.name === name) && isFoundBy(run, search);
 
 /** Tells filters apart: a page of other filters begins elsewhere. */
-const digestOf = ({ states, name }: Filters): string =>
+const digestOf = ({ states, name, search }: Filters): string =>
   createHash("sha256")
-    .update(JSON.stringify([[...new Set(states)].sort(), name]))
+    .update(JSON.stringify([[...new Set(states)].sort(), name, search]))
     .digest("base64url")
     .slice(0, 12);
 
@@ -47,7 +48,8 @@ function placeOf(token: string, filters: Filters): Parameters<typeof byAge>[0] {
   const read = /^(\d{1,15})\/(\d{1,9})\/([a-z0-9-]{1,63})\/([\w-]{12})$/.exec(Buffer.from(token, "base64url").toString());
   const [, seconds = "", nanos, runId = "", digest] = read ?? [];
   if (!read) throw refusal("is none that ListRuns has answered; give the nextPageToken of its last answer");
-  if (digest !== digestOf(filters)) throw refusal("belongs to other filters; ask with the states and the name of the first page");
+  if (digest !== digestOf(filters))
+    throw refusal("belongs to other filters; ask with the states, the name and the search of the first page");
   return { runId, created: { seconds: BigInt(seconds), nanos: Number(nanos) } };
 }
 

@@ -51,21 +51,25 @@ function stateOf(process: ProcessHistory, begunMs: number): MessageInitShape<typ
   };
 }
 
-/** Figures of the last finished step. */
+/** Steps over which a pace is told: single ones jump where the next ones are under way beside them. */
+const paceSteps = 20;
+
+/** Figures of the last finished steps. */
 function paceOf({ figures, step }: RunHistory): { readonly pace?: MessageInitShape<typeof StepPaceSchema> } {
-  // What a step doesn't say is no number.
-  const last = (name: string) => figures.get(name)?.values.at(-1) || 0;
-  const seconds = last("seconds");
   if (step === 0) return {};
-  const tokensPerSecond = seconds > 0 ? last("completionTokens") / seconds : 0;
+  // What a step doesn't say is no number.
+  const last = (name: string) => [...(figures.get(name)?.values.slice(-paceSteps) ?? [])].map((value) => value || 0);
+  const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
+  const mean = (values: readonly number[]) => (values.length ? sum(values) / values.length : 0);
+  const seconds = sum(last("seconds"));
   return {
     pace: {
       step,
-      seconds,
-      tokensPerSecond,
-      stalenessMean: last("stalenessMean"),
-      stalenessMax: last("stalenessMax"),
-      tasksInFlight: last("tasksInFlight"),
+      seconds: mean(last("seconds")),
+      tokensPerSecond: seconds > 0 ? sum(last("completionTokens")) / seconds : 0,
+      stalenessMean: mean(last("stalenessMean")),
+      stalenessMax: Math.max(0, ...last("stalenessMax")),
+      tasksInFlight: last("tasksInFlight").at(-1) ?? 0,
     },
   };
 }

@@ -36,13 +36,21 @@ export async function startRun(
   if (started) return { run: await described(context, started), warnings: [] };
   const verdict = await checkReferring(given, place, findReference(context));
   if ("problems" in verdict) throw RetortError.ofProblems("the run spec", verdict.problems);
-  const { spec, warnings } = verdict;
+  const { spec, warnings, fetched } = verdict;
   const stamp = now().toISOString().replace(/[-:]/g, "").slice(2, 15).replace("T", "-");
   const runId = `${spec.name}-${stamp}-${Math.random().toString(36).slice(2, 5)}`;
   const claim = requestId ? await runs.claim(requestId, { runId, specDigest }) : { runId, specDigest };
   checkSame(requestId, claim, specDigest);
   const { totalSteps } = verdict.run;
-  const run = newRun({ runId: claim.runId, spec, state: RunState.PENDING, created: timestampNow(), totalSteps, requestId });
+  const run = newRun({
+    runId: claim.runId,
+    spec,
+    state: RunState.PENDING,
+    created: timestampNow(),
+    totalSteps,
+    requestId,
+    fetched: [...fetched],
+  });
   try {
     await runs.create(run);
   } catch (error) {

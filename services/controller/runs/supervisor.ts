@@ -11,6 +11,7 @@ import { TeacherPools } from "../../shared/flow/runs/teacher-pools.js";
 import { ensureRun, removeRun } from "../../shared/flow/streams.js";
 import { type Run, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import { defaultStopDeadlineMs } from "../config.js";
+import { fetchesOf } from "../launch/fetches-of.js";
 import type { Delay, Exit, Launcher, Pool, RoleSet } from "../launch/launcher.js";
 import { poolOf } from "../launch/pool-of.js";
 import { inWords } from "../launch/restarts.js";
@@ -312,22 +313,29 @@ function consumersOf({ runId }: Run, { teachers, replicas, maxAttempts }: Resolv
 }
 
 /** The pools that a run's teachers ask for, by their names. */
-async function poolsOf({ runId, spec }: Run): Promise<ReadonlyMap<string, Pool | undefined>> {
+async function poolsOf({ runId, spec, fetched }: Run): Promise<ReadonlyMap<string, Pool | undefined>> {
   const known = found(spec, `the spec of run ${runId}`);
+  const pinned = new Set(fetched.map(({ path }) => path));
   return new Map(
-    await Promise.all(known.teachers.map(async (teacher) => [teacherName(teacher.name), await poolOf(known, teacher)] as const)),
+    await Promise.all(known.teachers.map(async (teacher) => [teacherName(teacher.name), await poolOf(known, teacher, pinned)] as const)),
   );
 }
 
 /** The roles of a run. The learner is first: where there are owners, it is the others'. */
-function roleSetsOf({ runId }: Run, { teachers, replicas }: ResolvedRun, pools: ReadonlyMap<string, Pool | undefined>): RoleSet[] {
+function roleSetsOf(run: Run, { teachers, replicas }: ResolvedRun, pools: ReadonlyMap<string, Pool | undefined>): RoleSet[] {
+  const { runId } = run;
   const sets: RoleSet[] = [
     { runId, role: "learner", replicas: 1 },
     { runId, role: "student", replicas: replicas.student },
     ...teachers.map((teacher): RoleSet => ({ runId, role: "teacher", teacher, replicas: replicas.teacher, pool: pools.get(teacher) })),
     { runId, role: "reward", replicas: replicas.reward },
   ];
-  return sets.filter(({ replicas: count }) => count > 0);
+  return sets
+    .filter(({ replicas: count }) => count > 0)
+    .map((set) => {
+      const fetches = fetchesOf(run, set);
+      return fetches.length > 0 ? { ...set, fetches } : set;
+    });
 }
 
 /** Refuses an action on a run that is over. */

@@ -63,9 +63,14 @@ export function fitting(
     return !reason;
   });
   if (kept.length === 0) {
+    const lower = [
+      ...(maxNewTokens ? [`lower sampling.maxNewTokens (${maxNewTokens})`] : []),
+      ...(maxReplyTokens ? [`lower environment.maxReplyTokens (${maxReplyTokens})`] : []),
+    ];
+    const ways = ["shorten them", ...lower].join(", ");
     throw new RetortError(
       "InvalidArgument",
-      `no row of ${what} is usable (${JSON.stringify(dropped)}); prompts may have at most ${limits.longestPrompt} tokens here: shorten them, lower sampling.maxNewTokens (${maxNewTokens})${maxReplyTokens ? ` or environment.maxReplyTokens (${maxReplyTokens})` : ""}, or use a model with more positions (${maxPositions})`,
+      `no row of ${what} is usable (${JSON.stringify(dropped)}); prompts may have at most ${limits.longestPrompt} tokens here: ${ways}, or use a model with more positions (${maxPositions})`,
       { fieldPath: "data" },
     );
   }

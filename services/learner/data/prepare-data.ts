@@ -7,6 +7,7 @@ import type { PlanRows } from "../../shared/flow/prompts/plan.js";
 import { chatOfData } from "../../shared/flow/runs/chat.js";
 import { answerRoleOf } from "../../shared/flow/runs/environment.js";
 import type { EvaluationSettings } from "../../shared/flow/runs/evaluation.js";
+import { evaluatedTokens, sampledTokens } from "../../shared/flow/runs/new-tokens.js";
 import { teacherPromptsOf } from "../../shared/flow/runs/teacher-prompts.js";
 import type { RunContext } from "../context/run-context.js";
 import type { StudentDescription, TrainHost } from "../model/train-host.js";
@@ -31,7 +32,7 @@ export async function prepareData(context: RunContext, student: StudentDescripti
   const { data } = spec;
   const limits: DatasetLimits = {
     maxPositions: student.maxPositions,
-    maxNewTokens: Math.max(...run.phases.map(({ sampling }) => sampling.maxNewTokens)),
+    maxNewTokens: sampledTokens(spec, run)?.maxNewTokens ?? 0,
     maxReplyTokens: run.environment?.maxReplyTokens ?? 0,
   };
   const source = {
@@ -46,9 +47,13 @@ export async function prepareData(context: RunContext, student: StudentDescripti
   if (!dataset) return undefined;
   const { evaluation } = run;
   const needs = heldOutNeeds(spec, run);
+  const evaluated = evaluatedTokens(spec, run);
   const { items, heldOut } =
-    evaluation && needs
-      ? await heldOutRows(host, source, dataset.items, needs, { ...evaluation, limits: roomFor(evaluation, limits) })
+    evaluation && needs && evaluated
+      ? await heldOutRows(host, source, dataset.items, needs, {
+          ...evaluation,
+          limits: { ...limits, maxNewTokens: evaluated.maxNewTokens },
+        })
       : { items: dataset.items, heldOut: [] };
   return { ...dataset, items, heldOut, rows: planRows(items, training) };
 }
@@ -82,7 +87,3 @@ async function heldOutRows(
   checkRows(heldOut, needs, data.path ? await columnsIn(data.path) : []);
   return { items: items.slice(0, rest), heldOut };
 }
-
-/** The limits of held-out rows, which may be completed at another length than the training rows. */
-const roomFor = ({ maxNewTokens }: EvaluationSettings, limits: DatasetLimits): DatasetLimits =>
-  maxNewTokens ? { ...limits, maxNewTokens } : limits;

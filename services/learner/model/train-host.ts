@@ -3,7 +3,7 @@ import { found } from "../../shared/base/found.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type Item, itemsOf } from "../../shared/codec/examples.js";
 import { wholeDistribution } from "../../shared/codec/signal-spec.js";
-import { checkSpelling, readingOf } from "../../shared/codec/teacher-words.js";
+import { checkSpelling, type OwnWords, readingOf } from "../../shared/codec/teacher-words.js";
 import { type Columns, columnsIn, readDataset } from "../../shared/flow/prompts/dataset.js";
 import { checkRows, type RowNeeds } from "../../shared/flow/prompts/needs.js";
 import type { MixedModel } from "../../shared/flow/runs/ensembles.js";
@@ -29,7 +29,9 @@ import { Scorer } from "../../shared/ml/scoring/scorer.js";
 import type { Score } from "../../shared/ml/signals/score.js";
 import type { ScoreInput } from "../../shared/ml/signals/signal.js";
 import { type WrittenText, type WrittenTokens, writtenTokens } from "../../shared/ml/text/completion-tokens.js";
+import { latin1, TokenCrossing } from "../../shared/ml/text/crossing.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
+import { type NextTokens, nextTokens, noToken, type ReadText } from "../../shared/ml/text/next-tokens.js";
 import { tokenTexts } from "../../shared/ml/text/token-texts.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import { beginningWith } from "../../shared/ml/training/optimizer-state.js";
@@ -69,6 +71,16 @@ export interface StudentDescription {
   readonly precision?: Precision;
 }
 
+/** A completion that a teacher has read in its own tokens, with the classes that it found most probable. */
+export interface CrossedText {
+  readonly teacher: string;
+  readonly read: ReadText;
+  /** As the student has written it, and the bytes of each token that writes text. */
+  readonly written: WrittenText & { readonly byteLengths: Uint16Array };
+  /** Of the answer. */
+  readonly rows: number;
+}
+
 /** A student that is loaded, and its trainer. */
 interface LoadedStudent extends Omit<OpenedStudent, "state" | "trainable" | "weights"> {
   readonly trainer: Trainer;
@@ -79,6 +91,9 @@ interface LoadedStudent extends Omit<OpenedStudent, "state" | "trainable" | "wei
 /** The model that is trained, in a thread of its own. Calls must not overlap. */
 export class TrainHost {
   #student: LoadedStudent | undefined;
+  /** Of the teachers with their own tokenizers, as rows were read with them last. */
+  #words: OwnWords = new Map();
+  readonly #crossings = new Map<string, TokenCrossing>();
 
   /**
    * Loads or makes the student.
@@ -113,7 +128,9 @@ export class TrainHost {
     const { tokenizer, config } = this.#loaded.model;
     const encoder = new Encoder(tokenizer, config.eosIds, chat, textLayoutOf(config));
     if (own.some((teacher) => teacher.tokenizer === "own")) checkSpelling(tokenizer, "student.model", "the student");
-    return itemsOf(rows, encoder, await readingOf(own, chat), answerRole);
+    const reading = await readingOf(own, chat);
+    this.#words = reading.words ?? this.#words;
+    return itemsOf(rows, encoder, reading, answerRole);
   }
 
   /** The texts of tokens. */
@@ -125,6 +142,31 @@ export class TrainHost {
   writtenTokens(completions: readonly WrittenText[]): WrittenTokens[] {
     const { tokenizer } = this.#loaded.model;
     return completions.map((completion) => writtenTokens(tokenizer, completion));
+  }
+
+  /**
+   * What teachers with their own tokens expect the student to write.
+   *
+   * @throws FailedPrecondition for a teacher whose tokenizer no rows were read with
+   */
+  nextTokens(texts: readonly CrossedText[]): NextTokens[] {
+    const { vocabSize, eosIds } = this.#loaded.model.config;
+    return texts.map(({ teacher, read, written: { ids, text, ended, byteLengths }, rows: count }) => {
+      // Without an end token of its own, a student has none to expect one of.
+      const endId = (ended ? ids.at(-1) : eosIds[0]) ?? noToken;
+      return nextTokens(this.#crossingOf(teacher), read, { text: latin1(Buffer.from(text)), byteLengths, endId }, count, vocabSize);
+    });
+  }
+
+  #crossingOf(teacher: string): TokenCrossing {
+    const known = this.#crossings.get(teacher);
+    if (known) return known;
+    const words = this.#words.get(teacher);
+    if (!words)
+      throw new RetortError("FailedPrecondition", `no rows have been read for the teacher "${teacher}", whose tokenizer is its own`);
+    const crossing = new TokenCrossing(words.tokenizer, this.#loaded.model.tokenizer);
+    this.#crossings.set(teacher, crossing);
+    return crossing;
   }
 
   /** The text of each sequence's tokens, for reports. */

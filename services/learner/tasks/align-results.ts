@@ -1,11 +1,11 @@
 // Scores that teachers gave over their own tokens, brought to the student's.
 import type { WorkerClient } from "../../shared/base/workers.js";
-import { type Alignment, alignScore } from "../../shared/codec/align-score.js";
+import { type Alignment, alignScore, readText } from "../../shared/codec/align-score.js";
 import { signalOf } from "../../shared/codec/signal-spec.js";
 import { toInt32 } from "../../shared/flow/arrays.js";
 import { FinishReason, type Sequence, type SequenceScore, type SignalSpec } from "../../shared/gen/retort/v1/flow_pb.js";
 import type { WrittenText } from "../../shared/ml/text/completion-tokens.js";
-import type { TrainHost } from "../model/train-host.js";
+import type { CrossedText, TrainHost } from "../model/train-host.js";
 import type { CompleteResults } from "./results-reader.js";
 
 /** Where scores over teachers' own tokens meet the student's, by score. One without a span in common has none. */
@@ -19,25 +19,45 @@ interface Scored {
   readonly sequence: Sequence;
   readonly score: SequenceScore;
   readonly signal: SignalSpec;
+  /** Who scored it. */
+  readonly teacher: string;
 }
 
 /** Aligns all scores of results that teachers gave over their own tokens. @throws DataLoss for one that is damaged */
 export async function alignResults(
-  host: Pick<WorkerClient<TrainHost>, "writtenTokens">,
+  host: Pick<WorkerClient<TrainHost>, "nextTokens" | "writtenTokens">,
   results: readonly CompleteResults[],
 ): Promise<Alignments> {
-  const scored = results.flatMap(({ rollout: { sequences, signal }, score }) =>
+  const scored = results.flatMap(({ rollout: { sequences, signal, teacher }, score }) =>
     signal?.tokenizer === "own"
       ? sequences.flatMap((sequence, i): Scored[] => {
           const own = score?.scores[i];
-          return own && !own.failure && !sequence.failure ? [{ sequence, score: own, signal }] : [];
+          return own && !own.failure && !sequence.failure ? [{ sequence, score: own, signal, teacher }] : [];
         })
       : [],
   );
   const written = scored.length ? await host.writtenTokens(scored.map(({ sequence }) => writtenText(sequence))) : [];
-  const alignments = scored.map(({ score, signal }, i) => [score, alignScore(score, signalOf(signal), written[i]!)] as const);
-  return new Map(alignments.flatMap(([score, alignment]) => (alignment ? [[score, alignment] as const] : [])));
+  const aligned = scored.flatMap((one, i): Aligned[] => {
+    const alignment = alignScore(one.score, signalOf(one.signal), written[i]!);
+    return alignment ? [{ ...one, alignment, byteLengths: written[i]!.byteLengths }] : [];
+  });
+  const asked = aligned.filter(({ signal }) => signal.kind === "top_k");
+  const next = asked.length ? await host.nextTokens(asked.map(crossed)) : [];
+  const found = new Map(asked.map(({ score }, i) => [score, next[i]] as const));
+  return new Map(aligned.map(({ score, alignment }) => [score, { ...alignment, next: found.get(score) }]));
 }
+
+interface Aligned extends Scored {
+  readonly alignment: Alignment;
+  readonly byteLengths: Uint16Array;
+}
+
+const crossed = ({ teacher, sequence, score, signal, alignment, byteLengths }: Aligned): CrossedText => ({
+  teacher,
+  read: readText(score, signalOf(signal), sequence.teacherEndId),
+  written: { ...writtenText(sequence), byteLengths },
+  rows: alignment.tokens,
+});
 
 const writtenText = ({ completionIds, completionText, finish }: Sequence): WrittenText => ({
   ids: toInt32(completionIds, "completionIds"),

@@ -24,7 +24,8 @@ export async function issueStep(
 ): Promise<readonly PlannedTask[]> {
   const { run, runId } = membership;
   const { step, phase } = plan;
-  const shares = sharesOf(plan.tasks, items, run, needsScore(phase.objective) ? signalFor(phase.objective) : undefined);
+  const signal = needsScore(phase.objective) ? signalFor(phase.objective) : undefined;
+  const shares = sharesOf(plan.tasks, items, run, signal, signal && { ...signal, tokenizer: "own" });
   const planned = shares.map((share, task): PlannedTask => {
     const key = { runId, purpose: Purpose.TRAIN as const, step, task, attempt };
     const versions = { min: Math.max(0, step - 1 - run.maxStaleness), max: step - 1 };

@@ -138,13 +138,7 @@ export class ResultsReader {
       // From before the look: what arrives while `interrupted` is asked must wake this too.
       const arrival = this.#next();
       const found = Array.from({ length: tasks }, (_, task) => this.#steps.get(step)?.get(task) ?? {});
-      progress?.(
-        found.filter(isSettled).length,
-        tasks,
-        missingParts(found)
-          .map(({ n, what }) => `${n} ${what}`)
-          .join(", "),
-      );
+      progress?.(found.filter(isSettled).length, tasks, missingParts(found).map(inWords).join(", "));
       open?.(found.flatMap((results, task) => (isSettled(results, task) ? [] : [{ task, results }])));
       if (found.every(isSettled)) return found;
       const waitedMs = Date.now() - started;
@@ -199,22 +193,24 @@ export function isComplete(results: TaskResults): results is CompleteResults {
 function missingParts(found: readonly TaskResults[]) {
   const count = (test: (results: TaskResults) => boolean) => found.filter((results) => !results.unreadable && test(results)).length;
   const parts = [
-    { n: count(({ rollout }) => !rollout), what: "rollouts", question: "are students running?" },
+    { n: count(({ rollout }) => !rollout), what: "rollout", question: "are students running?" },
     {
       n: count(({ rollout, score }) => Boolean(rollout?.teacher && !score)),
-      what: "teacher scores",
+      what: "teacher score",
       question: "are teachers running?",
     },
     {
       n: count(({ rollout, reward }) => Boolean(rollout?.rewarded && !reward)),
-      what: "rewards",
+      what: "reward",
       question: "is the reward role running?",
     },
   ];
   return parts.filter(({ n }) => n > 0);
 }
 
+const inWords = ({ n, what }: { readonly n: number; readonly what: string }): string => `${n} ${what}${n === 1 ? "" : "s"}`;
+
 const missing = (found: readonly TaskResults[]): string =>
   `missing of ${found.length} tasks: ${missingParts(found)
-    .map(({ n, what, question }) => `${n} ${what} (${question})`)
+    .map((part) => `${inWords(part)} (${part.question})`)
     .join(", ")}`;

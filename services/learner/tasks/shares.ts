@@ -32,14 +32,16 @@ export interface Share {
  * @param tasks rows that would go together, were there one teacher
  * @param run its teachers: the first one scores rows that name none; those with their own tokenizer are asked for what can be compared
  * @param signal undefined where nothing is scored
+ * @param across what teachers with their own tokenizer are asked instead
  */
 export function sharesOf(
   tasks: readonly (readonly number[])[],
   items: readonly Item[],
   { teachers, ownTokenizers }: Pick<ResolvedRun, "teachers" | "ownTokenizers">,
   signal: SignalInit | undefined,
+  across = signal && acrossTokenizers(signal),
 ): Share[] {
-  const signalOf = (teacher: string) => (signal && ownTokenizers.includes(teacher) ? acrossTokenizers(signal) : signal);
+  const signalOf = (teacher: string) => (ownTokenizers.includes(teacher) ? across : signal);
   return tasks.flatMap((rows) => {
     const byTeacher = new Map<string, number[]>();
     for (const row of rows) {

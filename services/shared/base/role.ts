@@ -57,25 +57,27 @@ export async function runRole<S extends typeof processSettings>(
   const metrics = new Metrics(role, labelsOf(settings));
   const metricsEndpoint = metricsServer(metrics.registry, host, settings.metricsPort);
   let rpc: RpcServer | undefined;
+  let edge: HttpEdge | undefined;
   let parts: RoleParts | undefined;
   const ports = () => ({
     grpcPort: rpc?.port ?? 0,
     healthPort: rpc?.healthPort ?? 0,
     metricsPort: metricsEndpoint.port(),
+    ...(edge && { httpPort: edge.port }),
     ...parts?.ports?.(),
   });
   parts = build({ role, settings, log, metrics, ports });
   const { maxMessageBytes, maxCalls, port, healthPort } = settings;
   const grants = grantsOf(settings);
   const options = { host, port, healthPort, maxMessageBytes, access: { grants, maxCalls }, tls: await readTls(settings) };
-  const edge = parts.page && new HttpEdge(parts.implementations, { ...options, port: parts.page.port, page: parts.page.directory }, log);
+  edge = parts.page && new HttpEdge(parts.implementations, { ...options, port: parts.page.port, page: parts.page.directory }, log);
   const open = exposure(host, options.tls !== undefined, grants.length > 0);
   if (open) log.warn(open);
   rpc = new RpcServer(parts.implementations, options, log);
   const announce: Service = {
     name: "announce",
     start: async () => {
-      const serving = { ...ports(), host, ...(edge ? { httpPort: edge.port } : {}) };
+      const serving = { ...ports(), host };
       log.info(serving, `${role} is serving`);
       await tellParent({ serving });
     },

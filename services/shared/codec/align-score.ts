@@ -4,6 +4,7 @@ import { toUint16 } from "../flow/arrays.js";
 import type { SequenceScore } from "../gen/retort/v1/flow_pb.js";
 import type { Signal } from "../ml/signals/score.js";
 import type { WrittenTokens } from "../ml/text/completion-tokens.js";
+import { type NextTokens, type ReadText, unwrittenLogprob } from "../ml/text/next-tokens.js";
 import { commonSpans } from "../ml/text/spans.js";
 import type { SpanLayout } from "../ml/training/span-gaps.js";
 import { fromScoreRecord } from "./score-record.js";
@@ -16,14 +17,26 @@ export interface Alignment {
   readonly spans: SpanLayout;
   /** [tokens]: of each token's span, log p(span) = Σ log p(z) over the teacher's tokens z in it. */
   readonly logprobs: Float32Array;
+  /** [tokens] rows: what the teacher expects the student to write, where it was asked for its most probable classes. */
+  readonly next?: NextTokens | undefined;
 }
 
 /**
- * What a teacher with its own tokens gives a token of the student that no text has: it cannot write it, and has no probability for it. Were it
- * left out, a student could flee there from every token that is scored. As improbable as what models were never shown, and finite, so
- * that one such token doesn't outweigh a batch.
+ * A score over the teacher's own tokens, as what it says of the text's next tokens is made of.
+ *
+ * @param signal that was asked for: top_k
+ * @throws DataLoss naming an array that is missing or damaged
  */
-const logprobOfNoText = -20;
+export function readText(record: SequenceScore, signal: Signal, endId: number | undefined): ReadText {
+  const byteLengths = record.byteLengths ? toUint16(record.byteLengths, "byteLengths") : new Uint16Array();
+  const { logprobs, ids, topLogprobs, tail } = fromScoreRecord(record, { signal, tokens: byteLengths.length, headDigest: "" });
+  if (!logprobs || !ids || !topLogprobs || !tail || ids.length !== signal.k * byteLengths.length || topLogprobs.length !== ids.length)
+    throw new RetortError(
+      "DataLoss",
+      `the score over the teacher's own tokens lacks an array of top_k, or has not ${signal.k} classes a token`,
+    );
+  return { byteLengths, logprobs, ids, topLogprobs, tail, endId };
+}
 
 /** [tokens]: each token's equal share of its span's log-probability; they add up to that of the text. */
 export function perToken({ starts }: SpanLayout, logprobs: Float32Array): Float32Array {
@@ -35,7 +48,7 @@ export function perToken({ starts }: SpanLayout, logprobs: Float32Array): Float3
 /**
  * The score of a completion that the teacher read in its own tokens, over the student's.
  *
- * @param signal that was asked for: sampled
+ * @param signal that was asked for: sampled, or top_k
  * @param written how the student's tokens write the text
  * @returns undefined where the two have no span in common
  * @throws DataLoss if the record isn't one over the teacher's own tokens, or is damaged
@@ -56,7 +69,7 @@ export function alignScore(record: SequenceScore, signal: Signal, written: Writt
   const tokens = compared + refused;
   if (tokens === 0) return undefined;
   const starts = Int32Array.from({ length: tokens }, (_, n) => n);
-  const aligned = new Float32Array(tokens).fill(logprobOfNoText);
+  const aligned = new Float32Array(tokens).fill(unwrittenLogprob);
   for (const { from, to, otherFrom, otherTo } of common) {
     starts.fill(from, from, to);
     aligned.fill(

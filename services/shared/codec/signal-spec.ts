@@ -28,7 +28,7 @@ export function signalFor({ signal, k, teacherTemperature, hiddenDtype }: Object
   return { kind: signal, k: largestK ? k : 0, temperature: teacherTemperature, hiddenDtype: needsHead ? hiddenDtype : "" };
 }
 
-/** What a teacher with its own tokenizer is asked where others are asked for `signal`: what can be compared across tokenizers. */
+/** What a teacher with its own tokenizer is asked where others are asked for `signal`, to tell how probable a text is to it. */
 export const acrossTokenizers = ({
   temperature,
 }: MessageInitShape<typeof SignalSpecSchema>): MessageInitShape<typeof SignalSpecSchema> => ({

@@ -64,7 +64,9 @@ export function trainSequence(records: SequenceRecords, where = ""): TrainSequen
   const tokens = sequenceTokens(sequence, where);
   if (alignment) {
     const whole = { ...tokens, ...(sampled ? { samplerLogprobs: toFloat32(samplerLogprobs, `${where}samplerLogprobs`) } : {}) };
-    return { ...firstTokens(whole, alignment.tokens), spans: alignment.spans, score: { signal, logprobs: alignment.logprobs } };
+    const { spans, logprobs, next, tokens: count } = alignment;
+    const { known, ...classes } = next ?? {};
+    return { ...firstTokens(whole, count), spans, ...(known && { known }), score: { signal, logprobs, ...classes } };
   }
   if (score?.byteLengths)
     throw new RetortError("DataLoss", `${where}score has byteLengths: it is over the teacher's own tokens, which were not asked for`);
@@ -79,7 +81,7 @@ export function trainSequence(records: SequenceRecords, where = ""): TrainSequen
 /** A sequence with only the first `most` tokens of its completion; 0 keeps all of them. A span that is scored as one isn't cut. */
 export function firstTokens(sequence: TrainSequence, most: number): TrainSequence {
   const { replies, ...rest } = sequence;
-  const { completionIds, samplerLogprobs, score, spans } = rest;
+  const { completionIds, samplerLogprobs, score, spans, known } = rest;
   if (most === 0 || most >= completionIds.length) return sequence;
   const tokens = spans ? wholeSpans(spans.starts, most) : most;
   const read = replies?.filter(({ at }) => at < tokens) ?? [];
@@ -89,6 +91,7 @@ export function firstTokens(sequence: TrainSequence, most: number): TrainSequenc
     ...(read.length > 0 ? { replies: read } : {}),
     ...(samplerLogprobs ? { samplerLogprobs: samplerLogprobs.subarray(0, tokens) } : {}),
     ...(spans ? { spans: { ...spans, starts: spans.starts.subarray(0, tokens), words: spans.words.subarray(0, tokens) } } : {}),
+    ...(known ? { known: known.subarray(0, tokens) } : {}),
     ...(score ? { score: firstRows(score, tokens, completionIds.length) } : {}),
   };
 }

@@ -5,7 +5,7 @@ import { RetortError } from "../base/errors.js";
 import type { Service } from "../base/lifecycle.js";
 import { listen } from "../base/listen.js";
 import type { Log } from "../base/log.js";
-import { checkToken, type Grant } from "../base/rpc/access.js";
+import { type AccessOptions, CallGate } from "../base/rpc/access.js";
 import { Scope } from "../gen/retort/v1/access_pb.js";
 import type { Answer } from "./answer.js";
 import { chatCompletions } from "./chat.js";
@@ -15,16 +15,12 @@ import { chatRequest, completionRequest } from "./request.js";
 import type { ServedModel } from "./served-model.js";
 
 /** Where and how OpenAI's API is served. */
-export interface OpenaiServerOptions {
+export interface OpenaiServerOptions extends AccessOptions {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
   /** PEM contents; without them the server speaks plaintext. With `ca`, clients must show a certificate. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer; readonly ca?: Buffer | undefined } | undefined;
-  /** Without any, every caller may do everything. */
-  readonly grants: readonly Grant[];
-  /** Most requests in progress. */
-  readonly maxCalls: number;
   readonly maxMessageBytes: number;
 }
 
@@ -49,6 +45,8 @@ const routes: Readonly<Record<string, Route>> = {
   "/v1/models": { method: "GET", scope: Scope.READ, answer: async (served) => ({ whole: modelsOf(served) }) },
 };
 
+const routeOf = (path: string): Route | undefined => (Object.hasOwn(routes, path) ? routes[path] : undefined);
+
 const modelsOf = ({ name, maxPositions }: ServedModel) => ({
   object: "list",
   data: [{ id: name, object: "model", created: 0, owned_by: "retort", max_model_len: maxPositions }],
@@ -67,13 +65,14 @@ export class OpenaiServer implements Service {
   readonly #served: () => ServedModel;
   readonly #log: Log;
   readonly #server: Server;
-  #calls = 0;
+  readonly #gate: CallGate;
 
   /** @param served asked at each request; throws while there is no model */
   constructor(options: OpenaiServerOptions, served: () => ServedModel, log: Log) {
     this.#options = options;
     this.#served = served;
     this.#log = log;
+    this.#gate = new CallGate((path) => routeOf(path)?.scope ?? Scope.READ, options);
     const listener: RequestListener = (request, response) => void this.#handle(request, response);
     const { tls } = options;
     this.#server = tls
@@ -105,9 +104,13 @@ export class OpenaiServer implements Service {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const gone = new AbortController();
     response.on("close", () => gone.abort());
-    this.#calls++;
+    let entered = false;
     try {
-      const answer = await this.#answer(request, gone.signal);
+      const { pathname } = new URL(request.url ?? "/", "http://localhost");
+      const refused = this.#gate.enter(pathname, request.headers.authorization ?? "");
+      if (refused) throw refused;
+      entered = true;
+      const answer = await this.#answer(pathname, request, gone.signal);
       if ("whole" in answer) send(response, 200, answer.whole);
       else await stream(response, answer.stream, (error) => this.#told(error));
     } catch (error) {
@@ -115,24 +118,16 @@ export class OpenaiServer implements Service {
       if (!response.headersSent) send(response, status, body);
       else response.destroy();
     } finally {
-      this.#calls--;
+      if (entered) this.#gate.leave();
     }
   }
 
-  async #answer(request: IncomingMessage, signal: AbortSignal): Promise<Answer> {
-    const { grants, maxCalls, maxMessageBytes } = this.#options;
-    const path = new URL(request.url ?? "/", "http://localhost").pathname;
-    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
-    const refused = checkToken(request.headers.authorization ?? "", grants, route?.scope ?? Scope.READ);
-    if (refused) throw refused;
+  async #answer(path: string, request: IncomingMessage, signal: AbortSignal): Promise<Answer> {
+    const route = routeOf(path);
     if (!route || route.method !== request.method)
       throw new RetortError("NotFound", `there is no ${request.method} ${path}; see ${Object.keys(routes).join(", ")}`);
-    if (this.#calls > maxCalls)
-      throw new RetortError(
-        "ResourceExhausted",
-        `${this.#calls - 1} requests are in progress, and maxCalls is ${maxCalls}; try again later`,
-      );
-    return route.answer(this.#served(), request.method === "POST" ? await bodyOf(request, maxMessageBytes) : undefined, signal);
+    const body = request.method === "POST" ? await bodyOf(request, this.#options.maxMessageBytes) : undefined;
+    return route.answer(this.#served(), body, signal);
   }
 
   #told(thrown: unknown): ReturnType<typeof errorAnswer> {

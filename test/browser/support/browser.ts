@@ -59,9 +59,21 @@ export class Visitor {
 
   /** Takes pictures of a place at every width, light and dark; nothing may be wider than its window, and axe-core finds nothing. */
   async look(url: string, selector: string, name: string): Promise<void> {
+    await this.#look(name, (width, theme) => this.visit(url, selector, width, theme));
+  }
+
+  /** Takes pictures as {@link look} does, of the page as it is. */
+  async lookHere(name: string): Promise<void> {
+    await this.#look(name, async (width, theme) => {
+      await this.page.setViewport({ width, height: 900 });
+      await this.page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }]);
+    });
+  }
+
+  async #look(name: string, go: (width: number, theme: Theme) => Promise<void>): Promise<void> {
     for (const theme of shotThemes)
       for (const width of widths) {
-        await this.visit(url, selector, width, theme);
+        await go(width, theme);
         await this.shoot(`${name}-${width}-${theme}`);
         // What axe-core looks at doesn't change above this width, and takes long.
         const found = width < 2560 ? await this.violations() : [];
@@ -85,6 +97,16 @@ export class Visitor {
   /** The text of an element. */
   text(selector: string): Promise<string> {
     return this.page.$eval(selector, ({ textContent }) => textContent ?? "");
+  }
+
+  /** Lets the next answer to a method be lost on its way: the controller has done what was asked. */
+  async loseAnswer(method: string): Promise<void> {
+    const client = await this.page.createCDPSession();
+    client.once("Fetch.requestPaused", async ({ requestId }) => {
+      await client.send("Fetch.failRequest", { requestId, errorReason: "ConnectionReset" });
+      await client.detach();
+    });
+    await client.send("Fetch.enable", { patterns: [{ urlPattern: `*/${method}`, requestStage: "Response" }] });
   }
 
   /** Clicks the button of this text. */

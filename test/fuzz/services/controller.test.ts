@@ -3,8 +3,6 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { Histories } from "../../../services/controller/runs/histories.js";
-import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
 import { UploadStore } from "../../../services/controller/uploads/upload-store.js";
@@ -39,6 +37,7 @@ import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { secret } from "../../support/fuzz/cases.js";
 import { ServiceFuzz } from "../../support/fuzz/service-fuzz.js";
 import { tameTexts } from "../../support/fuzz/tame.js";
+import { controllerContext } from "../../support/runs/controller-context.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
 import { example } from "../../support/runs/run-bench.js";
 import { storeBytes } from "../../support/runs/stored-bytes.js";
@@ -81,16 +80,14 @@ describe("ControllerService, asked with anything", () => {
     await runs.create(newRun({ ...kept, state: RunState.SUCCEEDED }));
     const files = new Map([["model.safetensors", new Uint8Array([1, 2, 3])]]);
     await storeBytes(store, "kept", 0, files, 1n);
-    const context = {
+    const context = controllerContext({
       streams,
       runs,
       store,
       supervisor,
       uploads: new UploadStore(join(directory, "uploads"), 1e9),
-      histories: new Histories(streams),
-      logs: logsUnder(directory),
-      now: () => new Date(),
-    };
+      directory,
+    });
     const runId = "kept";
     const abc = createHash("sha256").update("abc").digest("hex");
     const ids = ["kept", "going", "none", "A", "a.b", "a.>", "*", "-", "\0", "../weights", "a".repeat(64)];

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { fetchSnapshot } from "../../../services/shared/base/remote/hub-snapshot.js";
+import { fetchSnapshot, pinnedTo } from "../../../services/shared/base/remote/hub-snapshot.js";
 import { type HubContent, TestHub } from "../../support/servers/hub.js";
 
 const weights = Buffer.from(Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * 7919) % 251));
@@ -107,6 +107,46 @@ describe("fetchSnapshot()", () => {
     expect(await readFile(await fetchSnapshot(`${reference}/config.json`, { wanted, env: env() }), "utf8")).toBe('{"model_type":"llama"}');
     expect(await readdir(await fetchSnapshot(`${reference}/sub`, { wanted, env: env() }))).toEqual(["config.json"]);
     expect(hub.fetched).toEqual(["config.json", "sub/config.json"]);
+  });
+
+  it("fetches of weights the heads alone where a model is only looked at, and all of it later", async () => {
+    const head = Buffer.from('{"w":{"dtype":"F32","shape":[700000],"data_offsets":[0,2800000]}}');
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(head.length));
+    const whole = Buffer.concat([length, head, Buffer.alloc(2_800_000, 7)]);
+    const other = await TestHub.start("someone/a-model", new Map([...files, ["model.safetensors", { bytes: whole, large: true }]]));
+    try {
+      const own = env({ HF_ENDPOINT: other.url });
+      const directory = await fetchSnapshot(reference, { wanted, env: own, headsOnly: true, mostBytes: 1000 });
+      const seen = await readFile(join(directory, "model.safetensors"));
+      expect(seen.subarray(0, 8 + head.length).equals(whole.subarray(0, 8 + head.length))).toBe(true);
+      expect([seen.length, seen.subarray(8 + head.length).every((byte) => byte === 0)]).toEqual([whole.length, true]);
+      expect(await fetchSnapshot(reference, { wanted, env: own })).toBe(directory);
+      expect(whole.equals(await readFile(join(directory, "model.safetensors")))).toBe(true);
+      // What is whole isn't replaced by its head.
+      await fetchSnapshot(reference, { wanted, env: own, headsOnly: true });
+      expect(whole.equals(await readFile(join(directory, "model.safetensors")))).toBe(true);
+    } finally {
+      await other.stop();
+    }
+  });
+
+  it("refuses heads of what is no safetensors file, and more than may be fetched", async () => {
+    await expect(fetchSnapshot(reference, { wanted, env: env(), headsOnly: true })).rejects.toMatchObject({
+      code: "DataLoss",
+      message: expect.stringMatching(/^model\.safetensors .* is no safetensors file/),
+    });
+    await expect(fetchSnapshot(reference, { wanted, env: env(), mostBytes: 2_000_000 })).rejects.toMatchObject({
+      code: "ResourceExhausted",
+      retry: "never",
+      message: expect.stringMatching(/^what is to be fetched takes .*, and --max-fetch-bytes allows /),
+    });
+  });
+
+  it("says which commit it has fetched", async () => {
+    const place = await fetchSnapshot(`${reference}/sub`, { wanted, env: env() });
+    expect(pinnedTo(`${reference}/sub`, place)).toBe(`hf://someone/a-model@${hub.commit}/sub`);
+    expect(await fetchSnapshot(pinnedTo(`${reference}/sub`, place), { wanted, env: env() })).toBe(place);
   });
 
   it.each([

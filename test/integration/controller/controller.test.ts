@@ -2,8 +2,6 @@ import { createHash } from "node:crypto";
 import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { Histories } from "../../../services/controller/runs/histories.js";
-import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
 import { createLog } from "../../../services/shared/base/log.js";
@@ -20,6 +18,7 @@ import { ControllerService } from "../../../services/shared/gen/retort/v1/contro
 import { Work } from "../../../services/shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { controllerContext } from "../../support/runs/controller-context.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
 import { example } from "../../support/runs/run-bench.js";
 import { storeBytes } from "../../support/runs/stored-bytes.js";
@@ -35,7 +34,7 @@ teachers: [{ name: a, model: models/teacher }, { name: b, model: models/teacher 
 data: { path: data/train.jsonl }
 rewards: [{ kind: exact_match }]
 roles: { student: { replicas: 3 }, teacher: { replicas: 2 } }
-phases: [{ preset: rl_gkd, steps: 4 }]
+phases: [{ preset: rl_gkd, steps: 4, sampling: { maxNewTokens: 16 } }]
 ${more}`,
     example("spec.yaml"),
   );
@@ -63,15 +62,7 @@ describe("a controller", () => {
   beforeEach(async () => {
     launcher = new FakeLauncher();
     supervisor = new Supervisor({ streams, runs, launcher, log });
-    const context = {
-      streams,
-      runs,
-      store,
-      supervisor,
-      histories: new Histories(streams),
-      logs: logsUnder(directory),
-      now: () => new Date(),
-    };
+    const context = controllerContext({ streams, runs, store, supervisor, directory });
     const options = { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7 };
     server = new RpcServer([controllerService(() => context)], options, log);
     await server.start();
@@ -227,6 +218,18 @@ describe("a controller", () => {
     expect(rest).toEqual(["stepFinished", "stateChanged"]);
     for await (const { event } of client.watchRun({ runId, fromSequence: seen[4]!.sequence + 1n })) rest.push(event!.event.case);
     expect(rest).toHaveLength(2);
+  });
+
+  it("comes to an end for one who asks for what came after the end of a run: its processes tell what they do until they are gone", async () => {
+    const runId = await start();
+    await over(runId, RunState.SUCCEEDED);
+    let end = 0n;
+    for await (const { event } of client.watchRun({ runId })) end = event!.sequence;
+    for (const name of ["1", "2"])
+      await publishEvent(streams, runId, { case: "activity", value: { process: { role: "student" } } }, `late/${name}`);
+    const tail: (string | undefined)[] = [];
+    for await (const { event } of client.watchRun({ runId, fromSequence: end + 1n })) tail.push(event!.event.case);
+    expect(tail).toEqual(["activity", "activity"]);
   });
 
   it("sends a version whole: its weights, with the config and tokenizer that came with the first", async () => {

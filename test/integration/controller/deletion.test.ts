@@ -4,8 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { Histories } from "../../../services/controller/runs/histories.js";
-import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Retention } from "../../../services/controller/runs/retention.js";
 import { RunStorage } from "../../../services/controller/runs/storage.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
@@ -22,6 +20,7 @@ import { NatsStore } from "../../../services/shared/flow/weights/nats-store.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
 import { CheckpointSavedSchema, RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { controllerContext } from "../../support/runs/controller-context.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
 import { storeBytes } from "../../support/runs/stored-bytes.js";
 import { TestNats } from "../../support/servers/nats.js";
@@ -58,16 +57,7 @@ describe("what runs keep", () => {
     storage = new RunStorage({ dataDir, streams, runs, store });
     supervisor = new Supervisor({ streams, runs, launcher, log, storage });
     await supervisor.adopt();
-    const context = {
-      streams,
-      runs,
-      store,
-      supervisor,
-      storage,
-      histories: new Histories(streams),
-      logs: logsUnder(dataDir),
-      now: () => new Date(),
-    };
+    const context = controllerContext({ streams, runs, store, supervisor, storage, directory: dataDir });
     server = new RpcServer([controllerService(() => context)], { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7 }, log);
     await server.start();
     client = createClient(ControllerService, `127.0.0.1:${server.port}`, { timeoutMs: 20_000, maxMessageBytes: 1e7 });

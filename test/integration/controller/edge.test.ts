@@ -5,8 +5,6 @@ import { join } from "node:path";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { generate } from "selfsigned";
-import { Histories } from "../../../services/controller/runs/histories.js";
-import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
 import { HttpEdge, type HttpEdgeOptions } from "../../../services/shared/base/http/http-edge.js";
@@ -16,10 +14,10 @@ import { announceStart, publishEvent } from "../../../services/shared/flow/runs/
 import { newRun, RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
 import { ensureStreams } from "../../../services/shared/flow/streams.js";
-import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
 import { Scope } from "../../../services/shared/gen/retort/v1/access_pb.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
+import { controllerContext } from "../../support/runs/controller-context.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
 import { example } from "../../support/runs/run-bench.js";
 import { eventually, TestNats } from "../../support/servers/nats.js";
@@ -30,7 +28,7 @@ name: edge
 student: { model: models/student }
 teachers: [{ model: models/teacher }]
 data: { path: data/train.jsonl }
-phases: [{ preset: on_policy_kd, steps: 6 }]
+phases: [{ preset: on_policy_kd, steps: 6, sampling: { maxNewTokens: 16 } }]
 `;
 
 describe("the controller's edge for browsers and curl", () => {
@@ -70,16 +68,7 @@ describe("the controller's edge for browsers and curl", () => {
     await ensureStreams(streams);
     const runs = await RunStore.open(streams);
     supervisor = new Supervisor({ streams, runs, launcher: new FakeLauncher(), log });
-    const store = new DirectoryStore(directory);
-    const context = {
-      streams,
-      runs,
-      store,
-      supervisor,
-      histories: new Histories(streams),
-      logs: logsUnder(directory),
-      now: () => new Date(),
-    };
+    const context = controllerContext({ streams, runs, supervisor, directory });
     implementation = controllerService(() => context);
     const spec = parseSpec(specText, example("spec.yaml"));
     for (const runId of ["kept", "going"]) {

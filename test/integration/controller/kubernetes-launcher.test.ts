@@ -87,6 +87,30 @@ const setsOf = (runId: string): RoleSet[] => [
     for (const { metadata } of deployments) expect(metadata!.ownerReferences).toMatchObject([{ kind: "Job", uid: job!.metadata!.uid }]);
   });
 
+  it("has pods fetch what they need, each role its own, by objects that the API server accepts", async () => {
+    const able = {
+      spec: { initContainers: [{ name: "retort-fetch", image: "retort:1" }], containers: [{ name: "retort", image: "retort:1" }] },
+    };
+    const templates = { learner: able, reward: able, student: templatesOf("retort:1").student, teacher: able };
+    const launching = launcher({ templates });
+    expect([launching.fetches, launcher().fetches]).toEqual([true, false]);
+    const fetches = ["s3://b/rows.jsonl", "hf://a/b@1"].map((reference, i) => ({
+      reference,
+      path: `/cache/${i}`,
+      withoutWeights: i === 1,
+    }));
+    const sets = setsOf("fetching").map((set) => (set.role === "student" ? set : { ...set, fetches }));
+    await launching.launch(runOf("fetching"), sets);
+    const pods = [(await jobOf("fetching"))!.spec!.template.spec!, (await studentsOf("fetching"))!.spec!.template.spec!];
+    expect(pods.map(({ initContainers = [] }) => initContainers.map(({ name, args }) => [name, args]))).toEqual([
+      [
+        ["retort-fetch", ["fetch", "s3://b/rows.jsonl", "--at", "/cache/0"]],
+        ["retort-fetch-configs", ["fetch", "hf://a/b@1", "--at", "/cache/1", "--without-weights"]],
+      ],
+      [],
+    ]);
+  });
+
   /** What kubelets tell when every role has a pod. */
   const podsRun = async (runId: string) => {
     await makePod(api, { runId, role: "student" }, owner, "running");

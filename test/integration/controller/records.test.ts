@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { Histories } from "../../../services/controller/runs/histories.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
 import { createLog } from "../../../services/shared/base/log.js";
@@ -11,10 +10,10 @@ import { keepAside } from "../../../services/shared/flow/runs/aside.js";
 import { announceStart, publishEvent } from "../../../services/shared/flow/runs/events.js";
 import { newRun, RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { ensureStreams, streamNames } from "../../../services/shared/flow/streams.js";
-import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
 import { RunState } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { controllerContext } from "../../support/runs/controller-context.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
 import { TestNats } from "../../support/servers/nats.js";
 
@@ -63,16 +62,7 @@ describe("a record that cannot be read", () => {
     const report = keepAside(streams, log);
     runs = await RunStore.open(streams, report);
     supervisor = new Supervisor({ streams, runs, launcher, log });
-    const context = {
-      streams,
-      runs,
-      store: {} as WeightStore,
-      supervisor,
-      report,
-      histories: new Histories(streams),
-      logs: async () => [],
-      now: () => new Date(),
-    };
+    const context = controllerContext({ streams, runs, supervisor, report });
     server = new RpcServer([controllerService(() => context)], { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7 }, log);
     await server.start();
     client = createClient(ControllerService, `127.0.0.1:${server.port}`, { timeoutMs: 20_000, maxMessageBytes: 1e7 });

@@ -14,7 +14,7 @@ seed: ${seed}
 student: { model: models/student }
 teachers: [{ model: models/teacher }]
 data: { path: data/train.jsonl }
-phases: [{ preset: on_policy_kd, steps: 4 }]`,
+phases: [{ preset: on_policy_kd, steps: 4, sampling: { maxNewTokens: 16 } }]`,
     example("spec.yaml"),
   );
 
@@ -150,6 +150,9 @@ describe("ListRuns", () => {
     [{ name: "old" }, ["run-2", "run-3", "run-0", "run-1"]],
     [{ name: "old", states: [RunState.SUCCEEDED] }, ["run-3", "run-0"]],
     [{ name: "ol" }, []],
+    [{ search: "OL" }, ["run-2", "run-3", "run-0", "run-1"]],
+    [{ search: " run  old -3 " }, ["run-3"]],
+    [{ search: "old new" }, []],
   ])("lets pass what %j says", async (filter, expected) => {
     expect(ids((await bench.client.listRuns(filter)).runs)).toEqual(expected);
   });

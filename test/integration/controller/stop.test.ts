@@ -1,6 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import type { ControllerContext } from "../../../services/controller/runs/context.js";
-import { Histories } from "../../../services/controller/runs/histories.js";
 import { pauseRun, resumeRun, stopRun } from "../../../services/controller/runs/steer.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { createLog } from "../../../services/shared/base/log.js";
@@ -8,9 +6,9 @@ import type { Streams } from "../../../services/shared/base/streams/connection.j
 import { watchEvents } from "../../../services/shared/flow/runs/events.js";
 import { newRun, RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { ensureStreams } from "../../../services/shared/flow/streams.js";
-import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
 import { CheckpointSavedSchema, RunState, Wanted } from "../../../services/shared/gen/retort/v1/run_pb.js";
 import { RunSpecSchema } from "../../../services/shared/gen/retort/v1/run_spec_pb.js";
+import { controllerContext } from "../../support/runs/controller-context.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
 import { eventually, TestNats } from "../../support/servers/nats.js";
 
@@ -50,16 +48,7 @@ describe("a run that is asked to stop", () => {
     const supervisor = new Supervisor({ streams: own, runs, launcher, log, stopDeadlineMs, noticeMs });
     open.push(supervisor);
     await supervisor.adopt();
-    const context: ControllerContext = {
-      streams,
-      runs,
-      store: {} as WeightStore,
-      supervisor,
-      stopDeadlineMs,
-      histories: new Histories(streams),
-      logs: async () => [],
-      now: () => new Date(),
-    };
+    const context = controllerContext({ streams, runs, supervisor, stopDeadlineMs });
     return { launcher, supervisor, context };
   };
   const begin = async (runId: string, fields: Parameters<typeof newRun>[0] = {}) => {

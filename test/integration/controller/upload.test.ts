@@ -2,8 +2,6 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "n
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { upload, uploadInputs } from "../../../services/cli/runs/upload.js";
-import { Histories } from "../../../services/controller/runs/histories.js";
-import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
 import { UploadStore } from "../../../services/controller/uploads/upload-store.js";
@@ -13,8 +11,8 @@ import { RpcServer } from "../../../services/shared/base/rpc/server.js";
 import { RunStore } from "../../../services/shared/flow/runs/run-store.js";
 import { parseSpec } from "../../../services/shared/flow/runs/spec.js";
 import { ensureStreams } from "../../../services/shared/flow/streams.js";
-import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
+import { controllerContext } from "../../support/runs/controller-context.js";
 import { FakeLauncher } from "../../support/runs/fake-launcher.js";
 import { example } from "../../support/runs/run-bench.js";
 import { TestNats } from "../../support/servers/nats.js";
@@ -42,16 +40,7 @@ describe("uploads to a controller", () => {
     runs = await RunStore.open(streams);
     launcher = new FakeLauncher();
     supervisor = new Supervisor({ streams, runs, launcher, log });
-    const context = () => ({
-      streams,
-      runs,
-      store: new DirectoryStore(directory),
-      supervisor,
-      uploads,
-      histories: new Histories(streams),
-      logs: logsUnder(directory),
-      now: () => new Date(),
-    });
+    const context = () => controllerContext({ streams, runs, supervisor, uploads, directory });
     uploads = new UploadStore(join(directory, "uploads"), 1e9);
     server = new RpcServer([controllerService(context)], { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 2 ** 26 }, log);
     await server.start();
@@ -66,6 +55,20 @@ describe("uploads to a controller", () => {
     await supervisor.close();
     await nats.stop();
     await rm(directory, { recursive: true });
+  });
+
+  it("of an adapter is refused where its base model would stay behind, and goes where the base is the controller's own", async () => {
+    const adapter = join(directory, "adapter");
+    await mkdir(adapter);
+    await writeFile(join(adapter, "adapter_model.safetensors"), "factors");
+    const named = (base: string) =>
+      writeFile(join(adapter, "adapter_config.json"), JSON.stringify({ peft_type: "LORA", base_model_name_or_path: base }));
+    const base = resolve(example("models/student"));
+    await named(base);
+    const way = `${adapter} is an adapter of ${base}, which isn't sent with it; make one model of both (retort export ${adapter} --merged`;
+    await expect(upload(client, adapter)).rejects.toMatchObject({ code: "FailedPrecondition", message: expect.stringContaining(way) });
+    await named("/models/on/the/cluster");
+    expect(await readdir(await found(await upload(client, adapter)))).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
   });
 
   it("sends of a model's directory what is read of it, links among it, and of data the rows", async () => {
@@ -126,7 +129,7 @@ name: uploaded
 student: { model: models/student }
 teachers: [{ model: models/teacher }]
 data: { path: data/train.jsonl }
-phases: [{ preset: on_policy_kd, steps: 4 }]`,
+phases: [{ preset: on_policy_kd, steps: 4, sampling: { maxNewTokens: 16 } }]`,
       example("spec.yaml"),
     );
     spec.evaluation = undefined;

@@ -50,6 +50,7 @@ describe("a spec with faults of every kind", () => {
   };
 
   it("is answered with all of them at once, by ValidateRun and StartRun alike", async () => {
+    const sampling = { maxNewTokens: 8 };
     const spec = specOf({
       name: "Not a stem",
       student: { model: example("models/student") },
@@ -60,9 +61,9 @@ describe("a spec with faults of every kind", () => {
       ],
       data: { path: join(directory, "rows.jsonl") },
       phases: [
-        { steps: 1, lambdaEnd: 2, preset: "rl_gkd" },
-        { steps: 1, batchSize: 100_000 },
-        { steps: 1, objective: { divergence: "opd", signal: "top_k", klCoef: -1 } },
+        { steps: 1, sampling, lambdaEnd: 2, preset: "rl_gkd" },
+        { steps: 1, sampling, batchSize: 100_000 },
+        { steps: 1, sampling, objective: { divergence: "opd", signal: "top_k", klCoef: -1 } },
       ],
       rewards: [
         { kind: "task", task: "chess" },
@@ -79,6 +80,7 @@ describe("a spec with faults of every kind", () => {
       "phases[2].objective.klCoef": expect.stringMatching(/0/),
       "phases[2].objective.topK": expect.stringMatching(/is 64; it must lie in \[1, 41, the vocabulary's size\]/),
       "evaluation.temperatures[0]": expect.stringMatching(/0\.001/),
+      "evaluation.holdOut": expect.stringMatching(/^is 1, and 1 row of .*rows\.jsonl fits the student; leave some to train on$/),
       "evaluation.passAt": expect.stringMatching(/pass@4 needs at least 4 samples/),
       "rewards[0].task": expect.stringMatching(/"chess".*calculator/),
       "rewards[1].pattern": expect.stringMatching(/no regular expression/),

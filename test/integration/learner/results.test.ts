@@ -80,7 +80,7 @@ describe("ResultsReader", () => {
       code: "DeadlineExceeded",
       retry: "never",
       message:
-        "step 4: waited 500 ms; missing of 4 tasks: 2 rollouts (are students running?), 1 teacher scores (are teachers running?), 1 rewards (is the reward role running?)",
+        "step 4: waited 500 ms; missing of 4 tasks: 2 rollouts (are students running?), 1 teacher score (are teachers running?), 1 reward (is the reward role running?)",
     });
   });
 

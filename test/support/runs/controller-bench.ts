@@ -1,8 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Histories } from "../../../services/controller/runs/histories.js";
-import { logsUnder } from "../../../services/controller/runs/read-logs.js";
 import { RunStorage } from "../../../services/controller/runs/storage.js";
 import { Supervisor } from "../../../services/controller/runs/supervisor.js";
 import { controllerService } from "../../../services/controller/service.js";
@@ -14,6 +12,7 @@ import { ensureStreams } from "../../../services/shared/flow/streams.js";
 import { DirectoryStore } from "../../../services/shared/flow/weights/directory-store.js";
 import { ControllerService } from "../../../services/shared/gen/retort/v1/controller_pb.js";
 import { TestNats } from "../servers/nats.js";
+import { controllerContext } from "./controller-context.js";
 import { FakeLauncher } from "./fake-launcher.js";
 
 /** ControllerService over NATS and files, without processes of roles: a test launches and ends them. */
@@ -52,8 +51,7 @@ export class ControllerBench {
     const log = createLog("test", { level: "silent", format: "json" });
     const supervisor = new Supervisor({ streams, runs, launcher, log, storage });
     await supervisor.adopt();
-    const histories = new Histories(streams);
-    const context = { streams, runs, store, supervisor, storage, histories, logs: logsUnder(dataDir), now: () => new Date() };
+    const context = controllerContext({ streams, runs, store, supervisor, storage, directory: dataDir });
     const options = { host: "127.0.0.1", port: 0, healthPort: 0, maxMessageBytes: 1e7, ...access };
     const server = new RpcServer([controllerService(() => context)], options, log);
     await server.start();

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { nanos } from "@nats-io/transport-node";
 import { filesIn } from "../../../services/learner/model/files-in.js";
+import type { NatsUsers } from "../../../services/shared/base/nats-users.js";
 import type { Streams } from "../../../services/shared/base/streams/connection.js";
 import { publish } from "../../../services/shared/base/streams/publish.js";
 import { lastMessage } from "../../../services/shared/base/streams/read.js";
@@ -82,13 +83,16 @@ export class RunBench {
     this.store = new DirectoryStore(join(directory, "weights"));
   }
 
-  /** @param body the spec without name and student; and without teachers and data, if any will do */
-  static async start(body: string): Promise<RunBench> {
+  /**
+   * @param body the spec without name and student; and without teachers and data, if any will do
+   * @param users of the nats-server; default: it lets everyone in
+   */
+  static async start(body: string, users?: NatsUsers): Promise<RunBench> {
     const data = /^data:/m.test(body) ? "" : "data: { path: data/train.jsonl }\n";
     const taught = /^teachers:/m.test(body) ? "" : "teachers: [{ model: models/teacher }]\n";
     const text = `name: bench\nstudent: { model: models/student }\n${taught}${data}${body}`;
     const spec = parseSpec(text, example("spec.yaml"));
-    const nats = await TestNats.start();
+    const nats = await TestNats.start(users);
     const streams = await nats.connect();
     await ensureStreams(streams);
     const bench = new RunBench(await mkdtemp(join(tmpdir(), "retort-bench-")), nats, streams, await RunStore.open(streams));
@@ -107,6 +111,7 @@ export class RunBench {
   /** Starts a process of a role. */
   role(role: string, ...argv: readonly string[]): RoleProcess {
     const common = [`--run=${this.runId}`, `--nats=${this.nats.url}`, `--data-dir=${this.directory}`, "--log-format=json", "--threads=1"];
+    if (this.nats.logins !== undefined) common.push(`--nats-logins=${this.nats.logins}`);
     const started = new RoleProcess([`--role=${role}`, ...common, ...argv]);
     this.#processes.push(started);
     return started;

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findNatsServer, type NatsServer, startNatsServer } from "../../../services/shared/base/nats-server.js";
+import { type NatsUsers, readLogin } from "../../../services/shared/base/nats-users.js";
 import { Streams } from "../../../services/shared/base/streams/connection.js";
 
 /** A nats-server of one test file: a free port, a directory of its own, and the means to kill and revive it. */
@@ -11,23 +12,28 @@ export class TestNats {
   readonly #directory: string;
   readonly #open: Streams[] = [];
   readonly url: string;
+  /** Directory with the passwords of the users, if it has any. */
+  readonly logins: string | undefined;
 
   private constructor(binary: string, directory: string, server: NatsServer) {
     this.#binary = binary;
     this.#directory = directory;
     this.#server = server;
     this.url = server.url;
+    this.logins = server.logins;
   }
 
-  static async start(): Promise<TestNats> {
+  /** @param users whom it lets in; one of them is the controller, as whom {@link connect} connects. Default: everyone */
+  static async start(users?: NatsUsers): Promise<TestNats> {
     const binary = process.env.RETORT_TEST_NATS_SERVER ?? (await findNatsServer((sentence) => console.log(sentence)));
     const directory = await mkdtemp(join(tmpdir(), "retort-nats-"));
-    return new TestNats(binary, directory, await startNatsServer({ binary, directory, port: 0 }));
+    return new TestNats(binary, directory, await startNatsServer({ binary, directory, port: 0, ...(users && { users }) }));
   }
 
   /** A connection that `stop` closes. */
   async connect(name = "test"): Promise<Streams> {
-    const streams = await Streams.connect({ url: this.url, name });
+    const login = this.logins === undefined ? undefined : readLogin(this.logins, "controller");
+    const streams = await Streams.connect({ url: this.url, name, ...(login && { login }) });
     this.#open.push(streams);
     return streams;
   }

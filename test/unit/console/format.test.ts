@@ -1,4 +1,4 @@
-import { duration, number, percent, tick, utc, visible, wilson } from "../../../services/console/model/format.js";
+import { duration, number, percent, tick, utc, visible } from "../../../services/console/model/format.js";
 
 describe("number()", () => {
   it.each([
@@ -51,18 +51,5 @@ describe("visible()", () => {
 describe("percent() and utc()", () => {
   it("have one form", () => {
     expect([percent(0.375), percent(undefined), utc(0), utc(undefined)]).toEqual(["37.5 %", "–", "1970-01-01 00:00:00 UTC", "–"]);
-  });
-});
-
-describe("wilson()", () => {
-  it("is the interval of the textbooks", () => {
-    // Newcombe 1998, table I, method 3: 81 of 263, and 0 of 20.
-    const [low, high] = wilson(81 / 263, 263);
-    expect([low.toFixed(4), high.toFixed(4)]).toEqual(["0.2553", "0.3662"]);
-    expect(wilson(0, 20)[1].toFixed(4)).toBe("0.1611");
-  });
-
-  it("knows nothing without trials", () => {
-    expect(wilson(0, 0)).toEqual([0, 1]);
   });
 });

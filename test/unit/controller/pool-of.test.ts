@@ -36,6 +36,17 @@ describe("poolOf", () => {
     expect(await keyOf(change)).toBeUndefined();
   });
 
+  it("goes by the name of a model that pods fetch, whatever of it is here", async () => {
+    const key = async () => {
+      const spec = specOf();
+      return (await poolOf(spec, spec.teachers[0]!, new Set([model])))?.key;
+    };
+    const before = await key();
+    await utimes(join(model, "model.safetensors"), new Date(0), new Date(0));
+    expect(await key()).toBe(before);
+    expect(await keyOf()).not.toBe(before);
+  });
+
   it("is the same for what doesn't concern the model: name, prompts, how long it stays", async () => {
     const change = (spec: RunSpec, teacher: TeacherSpec) => {
       Object.assign(spec, { name: "other", seed: 3n });

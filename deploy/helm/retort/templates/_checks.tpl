@@ -21,6 +21,9 @@
 {{- if and (gt (int $v.controller.replicas) 1) (not $v.data.existingClaim) (not (has "ReadWriteMany" $v.data.accessModes)) -}}
 {{- fail (printf "controller.replicas is %d, and one node at a time mounts the data volume: give data.accessModes: [ReadWriteMany], with a storage class that has it, or an existing claim (data.existingClaim)" (int $v.controller.replicas)) -}}
 {{- end -}}
+{{- if and (eq $v.weights.store "s3") (or $v.fetch.s3.endpoint $v.fetch.s3.region $v.fetch.s3.existingSecret) -}}
+{{- fail "fetch.s3 and weights.store s3 would name two servers, and a process asks one: leave fetch.s3 out; what specs name in S3 is then fetched from the server of the weights, with its Secret" -}}
+{{- end -}}
 {{- if $v.nats.enabled -}}
 {{- $name := ternary "maxFileStore" "size" (ne $v.nats.storage.maxFileStore "") -}}
 {{- $size := index $v.nats.storage $name -}}
@@ -47,8 +50,8 @@
 {{- end -}}
 {{- end -}}
 {{- range concat (list) $config.sidecars $config.initContainers -}}
-{{- if eq .name "retort" -}}
-{{- fail (printf "%s has a further container named retort, the name of the role's own: name it otherwise" $where) -}}
+{{- if has .name (list "retort" "retort-fetch" "retort-fetch-configs") -}}
+{{- fail (printf "%s has a further container named %s, the name of one of the role's own: name it otherwise" $where .name) -}}
 {{- end -}}
 {{- end -}}
 {{- if and (eq $role "learner") (hasKey $config.podLabels "kueue.x-k8s.io/queue-name") -}}

@@ -19,7 +19,7 @@ capabilities: { drop: [ALL] }
   "RETORT_HEALTH_PORT" "7071"
   "RETORT_METRICS_PORT" "7072"
   "RETORT_DATA_DIR" "/data"
-  "RETORT_ROOTS" (join "," (concat (list $v.models.mountPath "/data" "/app/deploy/examples") $v.roots))
+  "RETORT_ROOTS" (join "," (concat (list $v.models.mountPath "/data" "/app/deploy/examples") (ternary (list $v.fetch.mountPath) list $v.fetch.enabled) $v.roots))
   "RETORT_OUTPUT_ROOTS" "/data"
   "RETORT_WEIGHT_STORE" $v.weights.store
   "RETORT_GRACE_MS" (printf "%d000" (max 1 (sub (int .graceSeconds) 5))) -}}
@@ -66,8 +66,79 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if and (eq (.role | default "") "controller") $v.fetch.enabled }}
+{{ include "retort.fetch.env" .root }}
+{{- end }}
 {{- with .config.env }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* What fetching needs: where the caches are, and who is asked with which secrets. A store of weights in S3 is also asked for what specs name. */ -}}
+{{- define "retort.fetch.env" -}}
+{{- $v := .Values -}}
+- { name: XDG_CACHE_HOME, value: {{ $v.fetch.mountPath | quote }} }
+{{- with $v.fetch.hub.endpoint }}
+- { name: HF_ENDPOINT, value: {{ . | quote }} }
+{{- end }}
+{{- with $v.fetch.hub.existingSecret }}
+- name: HF_TOKEN
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: {{ $v.fetch.hub.key }} } }
+{{- end }}
+{{- with $v.fetch.s3.endpoint }}
+- { name: AWS_ENDPOINT_URL_S3, value: {{ . | quote }} }
+{{- end }}
+{{- with $v.fetch.s3.region }}
+- { name: AWS_REGION, value: {{ . | quote }} }
+{{- end }}
+{{- with $v.fetch.s3.existingSecret }}
+{{- range $key := list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+- name: {{ $key }}
+  valueFrom: { secretKeyRef: { name: {{ $v.fetch.s3.existingSecret }}, key: {{ $key }} } }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /*
+The init container that fetches what a spec names elsewhere. Its arguments are the launcher's, which leaves it out of pods that need nothing. The
+secrets are in it alone, and the role's container has the cache read-only.
+*/ -}}
+{{- define "retort.fetch" -}}
+{{- $v := .root.Values -}}
+name: retort-fetch
+image: {{ .image }}
+imagePullPolicy: {{ $v.image.pullPolicy }}
+command: [node, dist/services/cli.js]
+securityContext:
+  {{- include "retort.containerSecurity" . | nindent 2 }}
+env:
+  {{- include "retort.fetch.env" .root | nindent 2 }}
+  {{- if eq $v.weights.store "s3" }}
+  {{- include "retort.s3.env" .root | nindent 2 }}
+  {{- end }}
+resources:
+  {{- toYaml $v.fetch.resources | nindent 2 }}
+volumeMounts:
+  - { name: tmp, mountPath: /tmp }
+  - { name: cache, mountPath: {{ $v.fetch.mountPath }} }
+{{- end }}
+
+{{- /* Where the bucket of weights is, and its secrets. */ -}}
+{{- define "retort.s3.env" -}}
+{{- with .Values.weights }}
+{{- with .endpoint }}
+- { name: AWS_ENDPOINT_URL_S3, value: {{ . | quote }} }
+{{- end }}
+{{- with .region }}
+- { name: AWS_REGION, value: {{ . | quote }} }
+{{- end }}
+{{- $secret := .existingSecret }}
+{{- range $key := list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+{{- if $secret }}
+- name: {{ $key }}
+  valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ $key }} } }
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -93,6 +164,11 @@ livenessProbe:
   failureThreshold: 6
 {{- end }}
 
+{{- /* Whether a pod reads what specs name elsewhere: a student has its weights from the store. The argument has root and role. */ -}}
+{{- define "retort.fetches" -}}
+{{- if and .root.Values.fetch.enabled (has (.role | default "") (list "controller" "learner" "reward" "teacher")) }}true{{ end -}}
+{{- end }}
+
 {{- define "retort.mounts" -}}
 - { name: tmp, mountPath: /tmp }
 {{- if hasKey . "data" }}
@@ -100,6 +176,9 @@ livenessProbe:
 {{- end }}
 {{- if .root.Values.models.source }}
 - { name: models, mountPath: {{ .root.Values.models.mountPath }}, readOnly: true }
+{{- end }}
+{{- if include "retort.fetches" . }}
+- { name: cache, mountPath: {{ .root.Values.fetch.mountPath }}{{ if ne .role "controller" }}, readOnly: true{{ end }} }
 {{- end }}
 {{- if .root.Values.tls.existingSecret }}
 - { name: tls, mountPath: /etc/retort/tls, readOnly: true }
@@ -130,6 +209,15 @@ livenessProbe:
 {{- with .root.Values.models.source }}
 - name: models
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if include "retort.fetches" . }}
+{{- if and .root.Values.fetch.source (ne .role "controller") }}
+- name: cache
+  {{- toYaml .root.Values.fetch.source | nindent 2 }}
+{{- else }}
+# The controller's own has of weights the heads alone.
+- { name: cache, emptyDir: {} }
+{{- end }}
 {{- end }}
 {{- with .root.Values.tls.existingSecret }}
 - { name: tls, secret: { secretName: {{ . }}, defaultMode: 0440 } }

@@ -38,13 +38,20 @@ spec:
   {{- with $config.schedulerName }}
   schedulerName: {{ . }}
   {{- end }}
-  {{- with $config.initContainers }}
+  {{- $image := include "retort.image" (dict "root" $ "cuda" (eq "cuda" ($config.imageVariant | default (gt $gpus 0 | ternary "cuda" "cpu")))) }}
+  {{- $fetches := include "retort.fetches" $context }}
+  {{- if or $config.initContainers $fetches }}
   initContainers:
+    {{- with $config.initContainers }}
     {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- if $fetches }}
+    - {{- include "retort.fetch" (dict "root" $ "image" $image) | nindent 6 }}
+    {{- end }}
   {{- end }}
   containers:
     - name: retort
-      image: {{ include "retort.image" (dict "root" $ "cuda" (eq "cuda" ($config.imageVariant | default (gt $gpus 0 | ternary "cuda" "cpu")))) }}
+      image: {{ $image }}
       imagePullPolicy: {{ $.Values.image.pullPolicy }}
       securityContext:
         {{- include "retort.containerSecurity" . | nindent 8 }}

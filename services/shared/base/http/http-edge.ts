@@ -15,7 +15,7 @@ import type { Service } from "../lifecycle.js";
 import { listen } from "../listen.js";
 import type { Log } from "../log.js";
 import { isLoopback } from "../paths.js";
-import { CallGate } from "../rpc/access.js";
+import { CallGate, scopesOf } from "../rpc/access.js";
 import type { Implementation } from "../rpc/handlers.js";
 import type { RpcServerOptions } from "../rpc/server.js";
 import { connectRoutes, toConnectError } from "./connect-routes.js";
@@ -51,10 +51,7 @@ export class HttpEdge implements Service {
     const { maxMessageBytes, access, tls } = options;
     this.#options = options;
     this.#log = log;
-    this.#gate = new CallGate(
-      implementations.map(({ service }) => service),
-      { grants: [], maxCalls: 1000, ...access },
-    );
+    this.#gate = new CallGate(scopesOf(implementations.map(({ service }) => service)), { grants: [], maxCalls: 1000, ...access });
     const bounds = { readMaxBytes: maxMessageBytes, writeMaxBytes: maxMessageBytes };
     const router = createConnectRouter({ grpc: false, acceptCompression: [compressionGzip, compressionBrotli], ...bounds });
     connectRoutes(implementations, log)(router);

@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from "node:fs";
-import { rename, rm, stat, writeFile } from "node:fs/promises";
+import { rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import pRetry, { AbortError } from "p-retry";
@@ -30,10 +30,14 @@ export class NoRanges extends Error {
 
 const retries = 5;
 
+/** One try to have a file's bytes in a path. @param tell told how many there are so far */
+export type Fetch = (part: string, file: RemoteFile, tell: (total: number) => void) => Promise<void>;
+
 /**
  * Fetches a file to `target`, unless it is there, and goes on where an earlier try was cut off. Of several processes one does it.
  *
  * @param onBytes told of bytes as they come, those of an earlier try among them
+ * @param fetch what one try does. Default: it fetches all of the file
  * @throws DataLoss if what came isn't what was expected, Unavailable if its place can't be reached
  */
 export async function download(
@@ -41,6 +45,7 @@ export async function download(
   open: () => Promise<RemoteFile>,
   target: string,
   onBytes: (bytes: number) => void,
+  fetch: Fetch = fetchInto,
 ): Promise<void> {
   await locked(`${target}.lock`, async () => {
     if ((await sizeOf(target)) !== undefined) return onBytes(size);
@@ -54,7 +59,7 @@ export async function download(
     const attempt = async () => {
       const file = await open();
       place = ` from ${file.place}`;
-      await fetchInto(part, file, tell);
+      await fetch(part, file, tell);
     };
     await pRetry(() => attempt().catch(sorted), { retries, minTimeout: 500, maxTimeout: 10_000 }).catch((error: Error) => {
       if (error instanceof RetortError) throw error;
@@ -72,6 +77,31 @@ function sorted(error: Error): never {
   if (error instanceof RetortError && error.code !== "Unavailable") throw new AbortError(error);
   throw new Error(reasonOf(error), { cause: error });
 }
+
+/** Bytes of a safetensors file before its head, which say how long that is; and what a head may have at most. */
+const [lengthBytes, mostHeadBytes] = [8, 100_000_000];
+
+/**
+ * Fetches the head of a safetensors file, which says what its tensors are, and leaves a hole in place of them: the file is as long as the
+ * whole one and takes no room. Its digest can't be compared.
+ *
+ * @throws DataLoss if the file has no such head
+ */
+export const fetchHead: Fetch = async (part, { path, place, size, read }) => {
+  const chunks: Uint8Array[] = [];
+  let [have, needed] = [0, lengthBytes];
+  for await (const chunk of await read(0)) {
+    chunks.push(chunk);
+    have += chunk.length;
+    if (have >= lengthBytes) needed = lengthBytes + Number(Buffer.concat(chunks).readBigUInt64LE(0));
+    if (needed > Math.min(size, lengthBytes + mostHeadBytes))
+      throw new RetortError("DataLoss", `${path} from ${place} is no safetensors file: its head would be ${needed} bytes long`);
+    if (have >= needed) break;
+  }
+  if (have < needed) throw new Error(`the connection ended at ${have} of ${needed} bytes`);
+  await writeFile(part, Buffer.concat(chunks).subarray(0, needed));
+  await truncate(part, size);
+};
 
 /** One try. */
 async function fetchInto(part: string, file: RemoteFile, tell: (total: number) => void): Promise<void> {

@@ -3,18 +3,17 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
-import { datasetInfo, getHFHubCachePath, HUB_URL, HubApiError, listFiles, modelInfo } from "@huggingface/hub";
+import { datasetInfo, HUB_URL, HubApiError, listFiles, modelInfo } from "@huggingface/hub";
 import { RetortError } from "../errors.js";
 import type { Expected } from "./digest.js";
 import { NoRanges, type RemoteFile } from "./download.js";
 import { type HubReference, parseHubReference } from "./hub-reference.js";
-import { type OnProgress, SnapshotCache, type SnapshotFile } from "./snapshot-cache.js";
+import { type FillOptions, SnapshotCache, type SnapshotFile } from "./snapshot-cache.js";
 
 /** What of a repository is fetched, and who hears of it. */
-export interface SnapshotOptions {
+export interface SnapshotOptions extends FillOptions {
   /** Whether a file is wanted, by its path in the repository. */
   readonly wanted: (path: string) => boolean;
-  readonly onProgress?: OnProgress;
   /** HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. Default: the process's. */
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -44,6 +43,13 @@ export async function fetchSnapshot(text: string, options: SnapshotOptions): Pro
   }
 }
 
+/** A reference with the commit that a snapshot of it is, in place of its branch or tag. @param place what {@link fetchSnapshot} has returned */
+export function pinnedTo(text: string, place: string): string {
+  const { type, name, path } = parseHubReference(text);
+  const commit = /\/snapshots\/([^/]+)/.exec(place)?.[1] ?? "";
+  return `hf://${type === "dataset" ? "datasets/" : ""}${name}@${commit}${path && `/${path}`}`;
+}
+
 interface Hub {
   readonly url: string;
   readonly token: string | undefined;
@@ -54,10 +60,16 @@ interface Hub {
 async function hubOf(env: NodeJS.ProcessEnv): Promise<Hub> {
   const home = env.HF_HOME || join(env.XDG_CACHE_HOME || join(env.HOME ?? homedir(), ".cache"), "huggingface");
   const saved = await readFile(env.HF_TOKEN_PATH || join(home, "token"), "utf8").catch(() => "");
+  const token = (env.HF_TOKEN || saved).trim() || undefined;
+  if (token && !token.startsWith("hf_"))
+    throw new RetortError(
+      "InvalidArgument",
+      "the hub's token (HF_TOKEN) doesn't begin with hf_, as its tokens do; check what it was set to",
+    );
   return {
     url: (env.HF_ENDPOINT || HUB_URL).replace(/\/$/, ""),
-    token: (env.HF_TOKEN || saved).trim() || undefined,
-    cache: env === process.env ? getHFHubCachePath() : env.HF_HUB_CACHE || join(home, "hub"),
+    token,
+    cache: env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home, "hub"),
     offline: /^(1|true|yes|on)$/i.test(env.HF_HUB_OFFLINE ?? ""),
   };
 }
@@ -70,7 +82,7 @@ async function fetched(text: string, reference: HubReference, cache: SnapshotCac
     const url = urlOf(reference, hub, commit, file.path);
     return { ...file, place: url, read: (from) => read(file.path, url, hub.token, from) };
   };
-  const snapshot = await cache.fill(commit, files, open, options.onProgress);
+  const snapshot = await cache.fill(commit, files, open, options);
   if (revision !== commit) await cache.note(revision, commit);
   return join(snapshot, path);
 }
@@ -112,8 +124,9 @@ async function read(path: string, url: string, token: string | undefined, from: 
   const { ok, status, body } = await fetch(url, { headers });
   if (!ok) {
     if (status === 429 || status >= 500) throw new Error(`status ${status}`);
-    const code = status === 401 || status === 403 ? "PermissionDenied" : "NotFound";
-    throw new RetortError(code, `${path} could not be fetched from ${url}: status ${status}`);
+    const refused = status === 401 || status === 403;
+    const wayOut = refused ? "; is it gated? Set HF_TOKEN to a token that may read it" : "";
+    throw new RetortError(refused ? "PermissionDenied" : "NotFound", `${path} could not be fetched from ${url}: status ${status}${wayOut}`);
   }
   if (!body) throw new Error("the answer has no body");
   if (from > 0 && status !== 206) {

@@ -13,13 +13,12 @@ import type { Expected } from "./digest.js";
 import { NoRanges, type RemoteFile } from "./download.js";
 import { parseS3Address } from "./s3-address.js";
 import { s3Client } from "./s3-client.js";
-import { type OnProgress, SnapshotCache, type SnapshotFile } from "./snapshot-cache.js";
+import { type FillOptions, SnapshotCache, type SnapshotFile } from "./snapshot-cache.js";
 
 /** What below an address is fetched, and who hears of it. */
-export interface ObjectsOptions {
+export interface ObjectsOptions extends FillOptions {
   /** Whether a file is wanted, by its path below the address; empty for the object of that very key. */
   readonly wanted: (path: string) => boolean;
-  readonly onProgress?: OnProgress;
   /** AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, XDG_CACHE_HOME; all else Amazon's client reads of the process's own. Default: the process's. */
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -39,7 +38,7 @@ interface S3File extends SnapshotFile {
  *   DataLoss if what came isn't what it should be, Unavailable if it can't be reached and nothing is cached
  */
 export async function fetchObjects(text: string, options: ObjectsOptions): Promise<string> {
-  const { wanted, onProgress, env = process.env } = options;
+  const { wanted, env = process.env } = options;
   const address = parseS3Address(text);
   if (!address) throw new RetortError("InvalidArgument", `${text} names nothing in S3; write s3://BUCKET/PREFIX`);
   const { bucket, key } = address;
@@ -54,7 +53,7 @@ export async function fetchObjects(text: string, options: ObjectsOptions): Promi
     if (files.length === 0)
       throw new RetortError("NotFound", `${text} has no ${all.length ? "files that can be used" : "objects"}; check bucket and key`);
     const id = sha256(JSON.stringify(all.map(({ path, blob }) => [path, blob])));
-    const snapshot = await cache.fill(id, files, (file) => opened(client, bucket, file), onProgress);
+    const snapshot = await cache.fill(id, files, (file) => opened(client, bucket, file), options);
     await cache.note(ref, id);
     return join(snapshot, key);
   } catch (thrown) {

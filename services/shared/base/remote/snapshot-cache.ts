@@ -1,9 +1,10 @@
 import { mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import pLimit from "p-limit";
+import { bytesInWords } from "../bytes-in-words.js";
 import { checkRoom } from "../check-room.js";
 import { RetortError } from "../errors.js";
-import { download, type RemoteFile } from "./download.js";
+import { download, fetchHead, type RemoteFile } from "./download.js";
 
 /** A file of a snapshot. */
 export interface SnapshotFile {
@@ -16,6 +17,18 @@ export interface SnapshotFile {
 
 /** Told as bytes come: how many of how many. */
 export type OnProgress = (done: number, total: number) => void;
+
+/** How much of a snapshot is fetched, and who hears of it. */
+export interface FillOptions {
+  readonly onProgress?: OnProgress | undefined;
+  /**
+   * True where a model is only looked at: of safetensors files the heads are fetched, and a hole stands for the rest. A snapshot that is fetched
+   * whole later gets the bytes.
+   */
+  readonly headsOnly?: boolean | undefined;
+  /** Most bytes to be fetched. */
+  readonly mostBytes?: number | undefined;
+}
 
 /** Files that come at once. */
 const together = 4;
@@ -41,21 +54,32 @@ export class SnapshotCache {
    *
    * @param open makes a file ready to be read; called anew for each try
    * @returns the snapshot's folder
-   * @throws DataLoss for a path that leads out of the folder, FailedPrecondition if the disk has no room; as `download`
+   * @throws DataLoss for a path that leads out of the folder, FailedPrecondition if the disk has no room, ResourceExhausted beyond
+   *   {@link FillOptions.mostBytes}; as `download`
    */
   async fill<F extends SnapshotFile>(
     id: string,
     files: readonly F[],
     open: (file: F) => Promise<RemoteFile>,
-    onProgress: OnProgress = () => {},
+    { onProgress = () => {}, headsOnly = false, mostBytes = Number.POSITIVE_INFINITY }: FillOptions = {},
   ): Promise<string> {
     for (const { path } of files) checkPath(path);
     const blobs = join(this.#folder, "blobs");
     const snapshot = join(this.#folder, "snapshots", id);
     await mkdir(blobs, { recursive: true });
     const there = new Set(await readdir(blobs));
-    const missing = [...new Map(files.map((file) => [file.blob, file])).values()].filter(({ blob }) => !there.has(blob));
-    const total = missing.reduce((sum, { size }) => sum + size, 0);
+    const isHead = ({ path, blob }: F) => headsOnly && path.endsWith(".safetensors") && !there.has(blob);
+    const blobOf = (file: F) => (isHead(file) ? `${file.blob}.head` : file.blob);
+    const missing = [...new Map(files.map((file) => [blobOf(file), file])).entries()].filter(([blob]) => !there.has(blob));
+    const total = missing.reduce((sum, [, file]) => sum + (isHead(file) ? 0 : file.size), 0);
+    if (total > mostBytes)
+      throw new RetortError(
+        "ResourceExhausted",
+        `what is to be fetched takes ${bytesInWords(total)}, and --max-fetch-bytes allows ${bytesInWords(mostBytes)}: raise it, or name a part of it`,
+        {
+          retry: "never",
+        },
+      );
     if (total > 0) await checkRoom(blobs, total, { what: "what is to be fetched", spareBytes, wayOut: `make room, or ${this.#elsewhere}` });
     let done = 0;
     const onBytes = (bytes: number) => {
@@ -63,8 +87,18 @@ export class SnapshotCache {
       onProgress(done, total);
     };
     const limited = pLimit(together);
-    await Promise.all(missing.map((file) => limited(() => download(file, () => open(file), join(blobs, file.blob), onBytes))));
-    for (const { path, blob } of files) await link(join(blobs, blob), join(snapshot, path));
+    const fetch = (blob: string, file: F) =>
+      isHead(file)
+        ? download(
+            { path: file.path, size: 0 },
+            () => open(file),
+            join(blobs, blob),
+            () => {},
+            fetchHead,
+          )
+        : download(file, () => open(file), join(blobs, blob), onBytes);
+    await Promise.all(missing.map(([blob, file]) => limited(() => fetch(blob, file))));
+    for (const file of files) await link(join(blobs, blobOf(file)), join(snapshot, file.path));
     return snapshot;
   }
 

@@ -50,19 +50,24 @@ export function scopeOf(method: DescMethod): Scope {
 const openPath = "/grpc.health.v1.Health/";
 const reflectionPath = /^\/grpc\.reflection\./;
 
+/** The scope that each path of a gRPC server asks for; what is none of its methods needs the widest. */
+export function scopesOf(services: readonly DescService[]): (path: string) => Scope {
+  const scopes = new Map(
+    services.flatMap(({ typeName, methods }) => methods.map((method): [string, Scope] => [`/${typeName}/${method.name}`, scopeOf(method)])),
+  );
+  return (path) => scopes.get(path) ?? (reflectionPath.test(path) ? Scope.READ : Scope.ADMIN);
+}
+
 /** Who may call what, and how much at a time. */
 export class CallGate {
   readonly #options: AccessOptions;
-  readonly #scopes: ReadonlyMap<string, Scope>;
+  readonly #scopeOf: (path: string) => Scope;
   #calls = 0;
 
-  constructor(services: readonly DescService[], options: AccessOptions) {
+  /** @param scopeOf the least scope that a path asks for */
+  constructor(scopeOf: (path: string) => Scope, options: AccessOptions) {
     this.#options = options;
-    this.#scopes = new Map(
-      services.flatMap(({ typeName, methods }) =>
-        methods.map((method): [string, Scope] => [`/${typeName}/${method.name}`, scopeOf(method)]),
-      ),
-    );
+    this.#scopeOf = scopeOf;
   }
 
   /**
@@ -74,8 +79,7 @@ export class CallGate {
    */
   enter(path: string, authorization: string): RetortError | undefined {
     const { grants, maxCalls } = this.#options;
-    const needed = this.#scopes.get(path) ?? (reflectionPath.test(path) ? Scope.READ : Scope.ADMIN);
-    const refused = checkToken(authorization, grants, needed) ?? overload(this.#calls, maxCalls);
+    const refused = checkToken(authorization, grants, this.#scopeOf(path)) ?? overload(this.#calls, maxCalls);
     if (!refused) this.#calls++;
     return refused;
   }

@@ -3,7 +3,7 @@ import { HealthImplementation } from "grpc-health-check";
 import { RetortError } from "../errors.js";
 import type { Service } from "../lifecycle.js";
 import type { Log } from "../log.js";
-import { type AccessOptions, accessInterceptor, CallGate } from "./access.js";
+import { type AccessOptions, accessInterceptor, CallGate, scopesOf } from "./access.js";
 import { grpcHandlers, type Implementation } from "./handlers.js";
 import { reflection } from "./reflection.js";
 import { serviceDefinition } from "./service-definition.js";
@@ -46,7 +46,7 @@ export class RpcServer implements Service {
       "grpc.max_concurrent_streams": maxStreams,
       "grpc.keepalive_time_ms": keepalive.timeMs,
       "grpc.keepalive_timeout_ms": keepalive.timeoutMs,
-      interceptors: [accessInterceptor(new CallGate(services, { grants: [], maxCalls: 1000, ...options.access }))],
+      interceptors: [accessInterceptor(new CallGate(scopesOf(services), { grants: [], maxCalls: 1000, ...options.access }))],
     });
     this.#names = ["", ...implementations.map(({ service }) => service.typeName)];
     this.#health = new HealthImplementation(Object.fromEntries(this.#names.map((name) => [name, "NOT_SERVING" as const])));

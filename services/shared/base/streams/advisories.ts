@@ -26,7 +26,9 @@ interface MaxDeliveriesAdvisory {
  */
 export function onExhausted(streams: Streams, stream: string, handler: (message: Exhausted) => Promise<void>): () => void {
   const subscription = streams.connection.subscribe(`$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.${stream}.*`, {
-    callback: (_, advisory) => {
+    callback: (refused, advisory) => {
+      // The connection tells of it (Streams.denied).
+      if (refused) return;
       const { consumer: durable, stream_seq: sequence, deliveries } = advisory.json<MaxDeliveriesAdvisory>();
       const found = streams.manager.streams.getMessage(stream, { seq: sequence });
       // Without a message, it was answered or purged after all. The handler's own failure is an unhandled rejection: the process fails.

@@ -2,7 +2,8 @@ import { EventEmitter, once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { JetStreamApiError, type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
-import { AuthorizationError, connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
+import { AuthorizationError, connect, credsAuthenticator, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
+import { type Deferred, deferred } from "../deferred.js";
 import { RetortError } from "../errors.js";
 import { inboxOf, type NatsLogin, readLogin } from "../nats-users.js";
 import { redactUrl } from "../redact-url.js";
@@ -55,20 +56,25 @@ export class Streams {
   /** When waiting for a lost server is over. */
   #deadline = Number.POSITIVE_INFINITY;
   readonly #changes = new EventEmitter().setMaxListeners(0);
+  /** Who it is, as in a sentence. */
+  readonly #user: string;
+  readonly #denied: Deferred<RetortError> = deferred();
 
-  private constructor(connection: NatsConnection, manager: JetStreamManager, patienceMs: number) {
+  private constructor(connection: NatsConnection, manager: JetStreamManager, patienceMs: number, user: string) {
     this.connection = connection;
     this.js = jetstream(connection, { timeout: apiTimeoutMs });
     this.manager = manager;
     this.kv = new Kvm(this.js);
     this.patienceMs = patienceMs;
+    this.#user = user;
     void this.#watch();
   }
 
   async #watch(): Promise<void> {
-    for await (const { type } of this.connection.status()) {
-      if (type === "disconnect") this.#connected = false;
-      else if (type === "reconnect") this.#connected = true;
+    for await (const status of this.connection.status()) {
+      if (status.type === "error" && status.error instanceof PermissionViolationError) this.#denied.resolve(this.#denial(status.error));
+      if (status.type === "disconnect") this.#connected = false;
+      else if (status.type === "reconnect") this.#connected = true;
       else continue;
       this.#changes.emit("change");
     }
@@ -77,10 +83,27 @@ export class Streams {
   }
 
   /**
+   * Settles with a PermissionDenied, which names user and subject, when the server first refuses to let this connection publish or listen: also
+   * where nobody waits for an answer, as to an acknowledgement. It doesn't pass by itself: the process should fail.
+   */
+  get denied(): Promise<RetortError> {
+    return this.#denied.promise;
+  }
+
+  #denial(violation: PermissionViolationError): RetortError {
+    const act = violation.operation === "publish" ? "publish to" : "listen to";
+    return new RetortError(
+      "PermissionDenied",
+      `NATS doesn't let ${this.#user} ${act} ${violation.subject}; give it that right in the server's list of users, which must be that of this version of Retort (in the chart: the ConfigMap of nats-users)`,
+      { cause: violation },
+    );
+  }
+
+  /**
    * Runs a request on a live connection: waits for one first, and gives up as soon as it is lost, since an answer that
    * was under way then never comes. Only for requests that may be repeated.
    *
-   * @throws Unavailable if the connection is lost, or not there within `waitMs`
+   * @throws Unavailable if the connection is lost, or not there within `waitMs`; PermissionDenied if the server refuses it
    */
   async live<T>(request: () => Promise<T>, waitMs: number): Promise<T> {
     if (!this.#connected && !this.givenUp) await this.#change(waitMs);
@@ -90,7 +113,11 @@ export class Streams {
       throw new RetortError("Unavailable", "the connection to the NATS server was lost");
     });
     lost.catch(() => {});
-    return Promise.race([request(), lost]).finally(() => done.abort());
+    const refused = (error: Error & { readonly cause?: unknown }): never => {
+      const violation = [error, error.cause].find((one) => one instanceof PermissionViolationError);
+      throw violation ? this.#denial(violation) : error;
+    };
+    return Promise.race([request().catch(refused), lost]).finally(() => done.abort());
   }
 
   /** For a process that is asked to stop: from now on nothing waits longer than this for a server that is away. */
@@ -118,6 +145,8 @@ export class Streams {
     const { servers, access } = serversOf(options.url);
     const url = redactUrl(options.url);
     const authenticator = credentials ? credsAuthenticator(await readFile(credentials)) : undefined;
+    const named = login?.user ?? access.user;
+    const user = credentials ? `the user of ${credentials}` : named === undefined ? "this process" : `the user "${named}"`;
     const connection = await connect({
       servers,
       name,
@@ -135,7 +164,7 @@ export class Streams {
       );
     });
     try {
-      return new Streams(connection, await jetstreamManager(connection, { timeout: apiTimeoutMs }), patienceMs);
+      return new Streams(connection, await jetstreamManager(connection, { timeout: apiTimeoutMs }), patienceMs, user);
     } catch (error) {
       await connection.close();
       throw new RetortError("FailedPrecondition", `NATS at ${url} has no JetStream; start nats-server with -js`, { cause: error });
@@ -206,3 +235,6 @@ export function isApiError(error: unknown, name: keyof typeof apiErrors): boolea
   const expected: { readonly code: number; readonly text?: string } = apiErrors[name];
   return error instanceof JetStreamApiError && error.code === expected.code && error.message.includes(expected.text ?? "");
 }
+
+/** True for what {@link Streams.live} makes of a refusal: no other try mends it. */
+export const isDenied = (error: unknown): boolean => error instanceof RetortError && error.code === "PermissionDenied";

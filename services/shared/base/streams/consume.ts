@@ -4,7 +4,7 @@ import { millis } from "@nats-io/transport-node";
 import { RetortError } from "../errors.js";
 import type { Log } from "../log.js";
 import { traced, traceOf } from "../tracing.js";
-import { isApiError, type Streams } from "./connection.js";
+import { isApiError, isDenied, type Streams } from "./connection.js";
 
 /** A message as its handler sees it. */
 export interface Delivery {
@@ -60,6 +60,8 @@ export function consume(streams: Streams, options: ConsumeOptions): Consumption 
     };
   });
   failed.catch(() => {});
+  // A message that can be neither pulled nor answered comes again and again.
+  void streams.denied.then(fail);
   const running = pullForEver(streams, options, stopping.signal, inHand, fail);
   return {
     done: Promise.race([failed, running.then(() => (stopping.signal.aborted ? Promise.race([failed, settled(inHand)]) : undefined))]),
@@ -90,6 +92,7 @@ async function pullForEver(
       return;
     } catch (error) {
       if (stop.aborted) return;
+      if (isDenied(error)) return fail(RetortError.from(error));
       const gone = isApiError(error, "streamNotFound") || isApiError(error, "consumerNotFound");
       log[gone ? "debug" : "warn"](
         { err: error, stream, durable, failures },

@@ -3,7 +3,7 @@ import { headers, RequestError } from "@nats-io/transport-node";
 import pRetry from "p-retry";
 import { RetortError } from "../errors.js";
 import { traceHeaders } from "../tracing.js";
-import { isApiError, type Streams } from "./connection.js";
+import { isApiError, isDenied, type Streams } from "./connection.js";
 
 /** How a message is published. */
 export interface PublishOptions {
@@ -25,7 +25,7 @@ const attemptTimeoutMs = (attempt: number): number => Math.min(20_000, 2500 * 2 
  *
  * @returns `stored`; `duplicate` if the server has a message of this id already, with whatever bytes; `refused` if the
  *   stream holds one message per subject and has one already
- * @throws InvalidArgument if the message exceeds what the server takes; after `timeoutMs` ResourceExhausted if the
+ * @throws InvalidArgument if the message exceeds what the server takes, PermissionDenied if the user may not publish it; after `timeoutMs` ResourceExhausted if the
  *   stream is full, FailedPrecondition if no stream has the subject, else Unavailable
  */
 export async function publish(streams: Streams, subject: string, data: Uint8Array, options: PublishOptions): Promise<Published> {
@@ -48,7 +48,7 @@ export async function publish(streams: Streams, subject: string, data: Uint8Arra
     minTimeout: 50,
     maxTimeout: 2000,
     maxRetryTime: timeoutMs,
-    shouldRetry: () => !streams.givenUp,
+    shouldRetry: ({ error }: { error: Error }) => !isDenied(error) && !streams.givenUp,
   };
   return pRetry(send, patience).catch((error: Error) => {
     throw explain(error, subject, timeoutMs);
@@ -64,6 +64,7 @@ function checkSize(streams: Streams, subject: string, data: Uint8Array): void {
 }
 
 function explain(error: Error, subject: string, timeoutMs: number): RetortError {
+  if (isDenied(error)) return RetortError.from(error);
   const failed = `${subject} could not be stored within ${timeoutMs} ms`;
   if (error.cause instanceof RequestError && error.cause.isNoResponders())
     return new RetortError("FailedPrecondition", `${failed}: no stream has this subject`, { cause: error });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeliverPolicy, type MsgRequest, type NextMsgRequest, type SeqMsgRequest } from "@nats-io/jetstream";
 import { RetortError } from "../errors.js";
-import { isApiError, type Streams } from "./connection.js";
+import { isApiError, isDenied, type Streams } from "./connection.js";
 import { outlast } from "./outlast.js";
 
 /** A stored message, as read without taking it away. */
@@ -16,7 +16,7 @@ export interface Stored {
  * Reads what a stream holds under a subject filter, in order, from a sequence on, and follows it until the signal.
  * Each message comes once: after an outage it goes on behind the last message it gave.
  *
- * @throws FailedPrecondition if there is no such stream
+ * @throws FailedPrecondition if there is no such stream, PermissionDenied if the user may not read it
  */
 export async function* follow(
   streams: Streams,
@@ -36,6 +36,7 @@ export async function* follow(
     } catch (error) {
       if (isApiError(error, "streamNotFound"))
         throw new RetortError("FailedPrecondition", `there is no stream ${stream}`, { cause: error });
+      if (isDenied(error)) throw error;
       // An outage passes, however long it takes; anything else has a minute at most.
       if (RetortError.from(error).disposition !== "giveBack" && failures > 30) throw error;
     }

@@ -4,18 +4,24 @@ import { readJson } from "../../base/json-text.js";
 import type { Roots } from "../../base/paths.js";
 import { readRegular } from "../../base/regular-files.js";
 
+/** The base model that a PEFT adapter's directory names, a path or a hub's OWNER/NAME; undefined as for {@link baseModelOf}. */
+export async function baseNamedBy(directory: string): Promise<string | undefined> {
+  try {
+    const config = readJson((await readRegular(join(directory, "adapter_config.json"))).toString()) as Record<string, unknown> | null;
+    const base = config?.base_model_name_or_path;
+    return typeof base === "string" && base !== "" ? base : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * The directory of the base model that a PEFT adapter's directory leads to; undefined for any other directory, and for an
  * adapter that cannot be read: what is wrong with it is told where it is opened.
  */
 export async function baseModelOf(directory: string): Promise<string | undefined> {
-  try {
-    const config = readJson((await readRegular(join(directory, "adapter_config.json"))).toString()) as Record<string, unknown> | null;
-    const base = config?.base_model_name_or_path;
-    return typeof base === "string" && base !== "" ? resolve(base) : undefined;
-  } catch {
-    return undefined;
-  }
+  const base = await baseNamedBy(directory);
+  return base && resolve(base);
 }
 
 /** Why a model's path may not be used; undefined if it may. Of an adapter, its base model's path too. */

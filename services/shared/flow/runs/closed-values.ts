@@ -91,6 +91,7 @@ export const closedValues = {
   ],
   "RoleSpec.device": ["cpu", "cuda", "webgpu"],
   "RoleSpec.dtype": ["bfloat16", "float16", "float32", "int8"],
+  "ServerSpec.dialect": ["echo", "sglang", "vllm"],
   "SignalSpec.hiddenDtype": ["float16", "float32"],
   "SignalSpec.kind": ["full", "hidden", "random_k", "sampled", "student_top_k", "top_k"],
   "SignalSpec.tokenizer": ["own"],

@@ -75,6 +75,7 @@ export function memberRole(
       if (!settings.run) return role.alone();
       const joined = await joinRun(settings.run, settings, ...kind);
       membership = joined;
+      void joined.streams.denied.then(finished.reject);
       meterWork(context.metrics, joined.process);
       begin = await joined.process.during(ProcessWork.LOADING, "the model", () => role.join(joined));
     },

@@ -45,16 +45,18 @@ export function ownTokenizerProblems(
 
 function phaseProblems({ objective, lambda, lambdaEnd }: Phase, why: string): Problem[] {
   if (!needsScore(objective)) return [];
-  const { divergence, signal, klBaseline } = objective;
+  const { divergence, signal, klBaseline, tokens } = objective;
   const problems: Problem[] = [];
   const problem = (field: string, description: string) => problems.push({ fieldPath: field, description });
-  if (divergence !== "opd")
+  if (divergence === "opd" && signal !== "sampled")
+    problem("objective.signal", `is ${signal}, and ${why}: opd then compares what both wrote alone; use sampled`);
+  if (divergence !== "opd" && signal !== "top_k")
     problem(
-      "objective.divergence",
-      `is ${divergence}, which compares distributions over the same tokens, and ${why}; use opd with signal sampled (preset opd)`,
+      "objective.signal",
+      `is ${signal}, and ${why}: of distributions over other tokens, the most probable classes are compared; use top_k, or opd with sampled`,
     );
-  else if (signal !== "sampled")
-    problem("objective.signal", `is ${signal}, and ${why}: across tokenizers, what both wrote is compared alone; use sampled`);
+  if (divergence !== "opd" && tokens)
+    problem("objective.tokens", `chooses among all tokens, and ${why}, so that it says something of some; leave it out, or use opd`);
   if (klBaseline) problem("objective.klBaseline", `needs a distribution over the student's tokens, and ${why}; leave it out`);
   const least = Math.min(lambda, lambdaEnd);
   if (least < 1) problem("lambda", `is ${least}, and ${why}: what is compared is the text that the student samples; use 1`);

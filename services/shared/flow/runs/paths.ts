@@ -36,7 +36,7 @@ export async function pathProblems(spec: RunSpec, { roots, outputRoots }: SpecRo
 }
 
 const elsewhere = (address: string): string =>
-  `is ${address}, and a run's processes read paths alone: \`retort run\` fetches what hf:// and s3:// name, and \`retort fetch\` says where it is`;
+  `is ${address}, and a run's processes read paths alone here: \`retort run --upload\` fetches what hf:// and s3:// name and sends it, \`retort fetch\` says where it is on this machine, and pods fetch it with the chart's fetch.enabled`;
 
 /** Every file and directory that a run of a spec reads, by field: those that it names, and the base models of adapters among them. */
 export async function pathsRead(spec: RunSpec): Promise<[fieldPath: string, path: string][]> {

@@ -1,12 +1,11 @@
+import { normalQuantile, wilson } from "../../base/wilson.js";
+
 /** Between which values a mean lies in 95 of 100 cases, and how that was reckoned. */
 export interface Interval {
   readonly low: number;
   readonly high: number;
   readonly method: "wilson" | "normal";
 }
-
-/** The 97.5 % quantile of the standard normal distribution. */
-const z = 1.959963984540054;
 
 /**
  * The 95 % interval of the mean of independent values, one per prompt: Wilson's score interval (Wilson 1927) where each is 0 or 1, else
@@ -17,14 +16,12 @@ export function intervalOf(values: readonly number[]): Interval | undefined {
   const n = values.length;
   const mean = values.reduce((a, b) => a + b, 0) / n;
   if (n > 0 && values.every((value) => value === 0 || value === 1)) {
-    const scale = 1 + z ** 2 / n;
-    const centre = (mean + z ** 2 / (2 * n)) / scale;
-    const half = (z / scale) * Math.sqrt((mean * (1 - mean)) / n + z ** 2 / (4 * n ** 2));
-    return { low: Math.max(0, centre - half), high: Math.min(1, centre + half), method: "wilson" };
+    const [low, high] = wilson(mean, n);
+    return { low, high, method: "wilson" };
   }
   if (n < 2) return undefined;
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
-  const half = z * Math.sqrt(variance / n);
+  const half = normalQuantile * Math.sqrt(variance / n);
   return { low: mean - half, high: mean + half, method: "normal" };
 }
 

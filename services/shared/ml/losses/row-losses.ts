@@ -35,17 +35,18 @@ export interface LossInputs {
   readonly signal: SignalInputs;
   /** As of {@link SignalShape}. */
   readonly heads: SignalShape["heads"];
+  readonly padded: SignalShape["padded"];
 }
 
 /** What the rows of a micro-batch have, beside what every one has. */
-export interface RowForm extends Pick<SignalShape, "heads"> {
+export interface RowForm extends Pick<SignalShape, "heads" | "padded"> {
   /** The log-ratios of `opd` are given: those of text that student and teacher wrote in other tokens. */
   readonly gaps?: boolean | undefined;
 }
 
 /** Declares the loss's inputs in a graph. */
 export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab: number, form: RowForm = {}): LossInputs {
-  const { heads, gaps = false } = form;
+  const { heads, padded, gaps = false } = form;
   const floats = (name: string) => graph.input(name, "float32", [rows]);
   return {
     rows: {
@@ -58,9 +59,10 @@ export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab
       ...(gaps ? { gaps: floats("gaps"), gapShares: floats("gapShares") } : {}),
     },
     signal: readsSignal(objective)
-      ? signals[objective.signal].form.declare(graph, rows, { ...objective, vocab, heads })
+      ? signals[objective.signal].form.declare(graph, rows, { ...objective, vocab, heads, padded })
       : { perRow: {}, shared: {} },
     heads,
+    padded,
   };
 }
 
@@ -145,10 +147,11 @@ function distance(objective: Objective, logits_RV: Value, logprobs_R: Value, rat
   return { loss: temperatureSquared ? op.mul(value_R, studentTemperature ** 2) : value_R, report: value_R, logp_RC: both?.logp_RC };
 }
 
-const shapeOf = (objective: Objective, logits_RV: Value, { heads }: LossInputs): SignalShape => ({
+const shapeOf = (objective: Objective, logits_RV: Value, { heads, padded }: LossInputs): SignalShape => ({
   ...objective,
   vocab: logits_RV.shape[1] as number,
   heads,
+  padded,
 });
 
 const pair = ({ logp_RC, logq_RC }: Classes): [Value, Value] => [logp_RC, logq_RC];

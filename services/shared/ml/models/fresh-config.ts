@@ -32,6 +32,13 @@ export interface FreshProblem {
   readonly description: string;
 }
 
+/** Where a model from scratch doesn't say how many. */
+const usualPositions = 256;
+
+/** Positions that a model from scratch has. */
+export const freshPositions = (asked: Pick<FreshModel, "architecture" | "maxPositions">): number =>
+  architectureOf(asked).encoder?.maxPositions ?? (asked.maxPositions || usualPositions);
+
 /** The config.json of a model from scratch, but for its vocabulary, in its family's own keys; {@link freshProblems} checks it. */
 export function freshConfig(asked: FreshModel): Json {
   const { className, headClass = "ForCausalLM", aliases = {}, fresh, keys } = architectureOf(asked);
@@ -45,7 +52,7 @@ export function freshConfig(asked: FreshModel): Json {
     num_attention_heads: asked.heads,
     num_key_value_heads: asked.kvHeads || asked.heads,
     head_dim: asked.headDim || asked.hiddenSize / asked.heads,
-    max_position_embeddings: asked.maxPositions || 256,
+    max_position_embeddings: asked.maxPositions || usualPositions,
     tie_word_embeddings: asked.tieWordEmbeddings ?? true,
     ...(asked.ropeTheta ? { rope_theta: asked.ropeTheta } : {}),
     initializer_range: asked.initializerRange || 0.02,

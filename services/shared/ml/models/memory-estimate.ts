@@ -3,10 +3,16 @@ import type { ModelConfig } from "./config/model-config.js";
 import type { Lora } from "./lora.js";
 import { parameterCount } from "./model-params.js";
 import { elementsOf } from "./param-spec.js";
-import type { WeightDtype } from "./precision/weight-dtypes.js";
+import { type WeightDtype, weightDtypes } from "./precision/weight-dtypes.js";
 
 /** Bytes of one weight; int8's scales among them. */
 const weightBytes: Readonly<Record<WeightDtype, number>> = { float32: 4, float16: 2, bfloat16: 2, int8: 1.125 };
+
+/** What weights take, in memory or in a file, in bytes. @param dtype one that is unknown is float32 */
+export const bytesOfWeights = (parameters: number, dtype: string | undefined): number => weightBytes[knownDtype(dtype)] * parameters;
+
+/** An element type by its name; a teacher elsewhere may have a name of its own for one: that is float32 here. */
+export const knownDtype = (dtype: string | undefined): WeightDtype => weightDtypes.find((one) => one === dtype) ?? "float32";
 
 /** What a role's process holds without a model, in bytes. */
 const processBytes = 1.3e8;

@@ -21,6 +21,8 @@ export interface SignalShape {
   readonly teacherTemperature: number;
   /** The heads that make logits of a teacher's hidden states in the learner; by default one, as it is. */
   readonly heads?: readonly HeadShape[] | undefined;
+  /** `top_k`: some classes fill a row up, with a log-probability of −∞, and nothing is said of them: they are part of the rest. */
+  readonly padded?: boolean | undefined;
 }
 
 /** How one head makes a distribution of its part of the hidden states. */

@@ -42,15 +42,19 @@ export const topForm: DistributionForm = {
       top: graph.input("signal.top", "float32", [rows, k]),
       tail: graph.input("signal.tail", "float32", [rows]),
     }),
-  classes: (signal, logits_RV, { k }) => {
+  classes: (signal, logits_RV, { k, padded }) => {
     const [ids_RK, top_RK, tail_R] = [inputOf(signal, "ids"), inputOf(signal, "top"), inputOf(signal, "tail")];
     const logp_RC = floored(op.concat([top_RK, op.unsqueeze(tail_R, [1])], 1));
     const total_R1 = op.reduceLogSumExp(logits_RV);
     const chosen_RK = op.sub(op.gatherElements(logits_RV, ids_RK), total_R1);
     // The rest as a log-sum-exp of its own: 1 − Σ exp would cancel to nothing for a confident student.
-    const rest_RV = op.scatterElements(logits_RV, ids_RK, op.constantLike(ids_RK, logFloor * 10));
-    const tail_R1 = op.sub(op.reduceLogSumExp(rest_RV), total_R1);
-    return { logp_RC, logq_RC: op.withShape(op.concat([chosen_RK, floored(tail_R1)], 1), [logits_RV.shape[0]!, k + 1]) };
+    const removed_RK = op.constantLike(ids_RK, logFloor * 10);
+    const said_RK = padded && op.greater(top_RK, logFloor);
+    const outside_RK = said_RK ? op.where(said_RK, removed_RK, op.gatherElements(logits_RV, ids_RK)) : removed_RK;
+    const tail_R1 = op.sub(op.reduceLogSumExp(op.scatterElements(logits_RV, ids_RK, outside_RK)), total_R1);
+    // Of a class of which nothing is said, both have as good as nothing.
+    const own_RK = said_RK ? op.where(said_RK, chosen_RK, logFloor) : chosen_RK;
+    return { logp_RC, logq_RC: op.withShape(op.concat([own_RK, floored(tail_R1)], 1), [logits_RV.shape[0]!, k + 1]) };
   },
   topIds: (signal, _, k) => {
     const [, order_RK] = op.topK(inputOf(signal, "top"), k);

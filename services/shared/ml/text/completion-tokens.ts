@@ -52,6 +52,9 @@ export function completionTokens(tokenizer: Tokenizer, completions: readonly Com
   });
 }
 
+/** A text's tokens behind others, as far as they spell it: see {@link spelledLengths}. */
+export const tokensOf = (tokenizer: Tokenizer, text: string): CompletionTokens => readBehind(tokenizer, new Int32Array(), "", text);
+
 /** What to put before a text that can't be read together with its prompt: nothing, or characters that tokenizers keep to themselves. */
 const leads = ["", "\n", "=", "a"];
 
@@ -91,7 +94,7 @@ export function unreadTokens(writer: Tokenizer, reader: Tokenizer): string[] {
     bytes?.length ? decoder.decode(bytes) : [],
   );
   const whole = [...new Set(texts.filter((text) => !text.includes("\uFFFD")))];
-  return whole.filter((text) => total(readBehind(reader, new Int32Array(), "", text).byteLengths) < utf8.encode(text).length);
+  return whole.filter((text) => total(tokensOf(reader, text).byteLengths) < utf8.encode(text).length);
 }
 
 const total = (lengths: Uint16Array): number => lengths.reduce((sum, length) => sum + length, 0);

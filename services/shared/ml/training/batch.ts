@@ -24,6 +24,8 @@ export interface TrainSequence {
    * its span's. Absent: each token is scored by itself.
    */
   readonly spans?: SpanLayout;
+  /** Beside spans, for a divergence between distributions: 1 for each token at which the teacher says something. The others don't count. */
+  readonly known?: Uint8Array;
   /** Reward less its baseline. */
   readonly advantage?: number;
   /** Log-probability of each token under the sampler's weights at temperature 1; absent for dataset text. */

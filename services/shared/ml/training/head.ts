@@ -51,6 +51,7 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
     rows: mapValues({ ...rows }, cut) as unknown as RowInputs,
     signal: { perRow: mapValues(signal.perRow, cut), shared: signal.shared },
     heads: inputs.heads,
+    padded: inputs.padded,
   };
   const part = plainHead(form, cut(hidden_RD), head_VD, blockInputs);
   body.output("head.continue", body.constant({ dtype: "bool", dims: [], data: Uint8Array.of(1) }));

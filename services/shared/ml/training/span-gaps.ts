@@ -1,6 +1,6 @@
 // The log-ratio of student and teacher over text that the two wrote in other tokens. Dimensions: N completion tokens.
 import { RetortError } from "../../base/errors.js";
-import { type Objective, readsSignal } from "../losses/objective.js";
+import { comparesDistributions, type Objective, readsSignal } from "../losses/objective.js";
 
 /** Which tokens of a completion are compared together; indices of its tokens. */
 export interface SpanLayout {
@@ -68,8 +68,15 @@ export function checkSpans({ starts, words }: SpanLayout, count: number, member:
   const refuse = (what: string) => {
     throw new RetortError("InvalidArgument", `sequence ${member}: ${what}`);
   };
-  if (objective.divergence !== "opd" || readsSignal(objective))
-    refuse(`its teacher has other tokens, and ${objective.divergence} compares distributions over the same ones; use opd with sampled`);
+  const { divergence, signal } = objective;
+  if (comparesDistributions(objective) ? signal !== "top_k" : divergence !== "opd" || readsSignal(objective))
+    refuse(
+      `its teacher has other tokens, of which ${divergence} with ${signal} isn't defined; use opd with sampled, or a divergence with top_k`,
+    );
+  if (comparesDistributions(objective) && objective.tokens)
+    refuse(
+      "its teacher has other tokens, which say something of some of the student's, and objective.tokens chooses among all; leave it out",
+    );
   for (const [name, firsts] of Object.entries({ starts, words })) {
     if (firsts.length !== count) refuse(`spans.${name} has ${firsts.length} entries for ${count} completion tokens`);
     const odd = firsts.findIndex((first, n) => first !== n && (n === 0 || first !== firsts[n - 1]));

@@ -70,11 +70,12 @@ export class StatsCollector {
 
   add({ members }: MicroBatch, outputs: Outputs): void {
     const [distance, logprobs, entropy] = [floatsOf(outputs, "distance"), floatsOf(outputs, "logprobs"), floatsOf(outputs, "entropy")];
-    const overlap = outputs.overlap && floatsOf(outputs, "overlap");
+    // Of classes that teachers with other tokens name, the student has not all.
+    const overlap = outputs.overlap && !this.#batch.some(({ known }) => known) ? floatsOf(outputs, "overlap") : undefined;
     this.#loss += scalarOf(outputs, "loss");
     let row = 0;
     for (const member of members) {
-      const { completionIds, samplerLogprobs } = this.#batch[member]!;
+      const { completionIds, samplerLogprobs, known } = this.#batch[member]!;
       let [total, logRatio] = [0, 0];
       const [from, to] = [row, row + completionIds.length];
       if (this.#watched.includes(member)) {
@@ -97,7 +98,7 @@ export class StatsCollector {
       }
       this.#tokens += completionIds.length;
       this.#divergence += total * this.#weights[member]!;
-      this.#sequenceDivergence[member] = total / completionIds.length;
+      this.#sequenceDivergence[member] = total / (known?.reduce((sum, one) => sum + one, 0) ?? completionIds.length);
     }
   }
 

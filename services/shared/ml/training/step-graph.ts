@@ -30,13 +30,15 @@ export interface StepGraphOptions {
   readonly heads?: readonly HeadShape[] | undefined;
   /** The rows' log-ratios are given: see `RowForm`. */
   readonly gaps?: boolean | undefined;
+  /** Some classes of the teacher's fill rows up: see `SignalShape`. */
+  readonly padded?: boolean | undefined;
   /** Compute each layer again in the backward pass instead of keeping what it made. Default false. */
   readonly gradientCheckpointing?: boolean | undefined;
 }
 
 /** Forward and loss of one micro-batch, with what its gradient begins from. */
 function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
-  const { config, trainable, objective, blocks, heads, gaps } = options;
+  const { config, trainable, objective, blocks, heads, gaps, padded } = options;
   const { specs } = trainable;
   const frozen = declareWeights(graph, trainable.frozen, options.frozen ?? "inputs");
   const params = new Map([...declareWeights(graph, specs, "inputs"), ...frozen]);
@@ -45,7 +47,7 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
   const hidden_BTD = sequenceStates(graph, config, weights, stages);
   // Position in the flattened [B·T] of the token that predicts each completion token.
   const places_R = graph.input("rows", "int64", ["R"]);
-  const rows = declareRows(graph, objective, "R", config.vocabSize, { heads, gaps });
+  const rows = declareRows(graph, objective, "R", config.vocabSize, { heads, gaps, padded });
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const head_VD = weights.weight(headName(config));
   const own = graphWeights(params);

@@ -1,7 +1,7 @@
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { isInFile } from "../graph/file-tensor.js";
-import { checkObjective, type Objective } from "../losses/objective.js";
+import { checkObjective, comparesDistributions, type Objective } from "../losses/objective.js";
 import { textLength } from "../models/architectures/sequence-inputs.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
@@ -20,6 +20,7 @@ import type { HeadShape } from "../signals/form.js";
 import { logFloor } from "../signals/logprobs.js";
 import { type BatchLayout, type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
 import { DeviceStepState } from "./device-step-state.js";
+import { knownTokens } from "./known-tokens.js";
 import type { OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
@@ -49,7 +50,7 @@ export interface TrainerOptions extends SessionOptions {
 const graphs = { gradients: gradientsGraph, accumulate: accumulateGraph, values: valuesGraph };
 
 /** What the graphs of one trainer differ in, besides their length. */
-type StepForm = Pick<StepGraphOptions, "blocks" | "gaps" | "heads">;
+type StepForm = Pick<StepGraphOptions, "blocks" | "gaps" | "heads" | "padded">;
 
 /** What was found out of a step's batch by a forward pass before its own. */
 type StepChoices = Pick<BatchLayout, "counted" | "gaps">;
@@ -165,10 +166,11 @@ export class Trainer {
     const longest = Math.max(...batch.map(textLength));
     const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
-    const stats = new StatsCollector(batch, rowWeights(batch, objective), watched);
+    const known = knownTokens(batch, objective);
+    const stats = new StatsCollector(batch, rowWeights(batch, objective, known), watched);
     const placed = await this.#stepState();
-    const gaps = await this.#gaps(batch, parts, placed);
-    const chosen = { gaps, counted: await this.#counted(batch, parts, placed, gaps) };
+    const gaps = known ? undefined : await this.#gaps(batch, parts, placed);
+    const chosen = { gaps, counted: known ?? (await this.#counted(batch, parts, placed, gaps)) };
     await this.#gradients(batch, parts, stats, placed, chosen);
     const norm = await placed.norm();
     const result = stats.finish(norm, learningRate);
@@ -323,12 +325,13 @@ export class Trainer {
     // A micro-batch has the states of one teacher.
     const head = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "");
     const heads = head && headShapes(head);
-    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, heads, gaps: chosen.gaps !== undefined } };
+    const padded = batch.some(({ known }) => known) && comparesDistributions(objective);
+    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, heads, padded, gaps: chosen.gaps !== undefined } };
   }
 
   async #session(kind: keyof typeof graphs, form: StepForm, part: MicroBatch): Promise<Session> {
     const { objective, gradientCheckpointing } = this.#options;
-    return this.#sessions.get(`${kind}/${form.blocks}/${form.gaps}/${JSON.stringify(form.heads)}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
+    return this.#sessions.get(`${kind}/${JSON.stringify(form)}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
       const frozen = this.#isMapped ? this.#frozen : undefined;
       const parts = { config: withRoom(this.#config, room), trainable: this.#trainable, frozen };
       const options = { ...parts, objective, gradientCheckpointing, ...form };

@@ -56,21 +56,35 @@ describe("topText()", () => {
         .split("\n")
         .map((line) => line.replace(/ {2,}/g, " | ")),
     ).toEqual([
-      "gkd-1 · running · step 40/100 · 310 tok/s · 2.5 s a step · stale 0.3 (at most 1) · 8 tasks in flight · ETA 2 min 30 s",
+      "gkd-1 · running · step 40/100 · ETA 2 min 30 s",
+      "310 tok/s · 2.5 s a step · stale 0.3 (at most 1) · 8 tasks in flight",
       "process | at | busy | tok/s | CPU | memory | peak | heard",
-      "learner/host-1 | evaluating version 40 3/16 (1 min 30 s) | 50 % | 300 | 150 % | 2.0 GB | 3.0 GB | 1 s ago",
-      "student/host-3 | has ended | – | – | – | – | – | 30 s ago",
-      "teacher/big/host-2 | waiting for completions to score (7 s) | 50 % | 300 | 150 % | 2.0 GB + 1.0 GB | 3.0 GB | 3 s ago",
+      "learner host-1 | evaluating version 40 3/16 (1 min 30 s) | 50 % | 300 | 150 % | 2.0 GB | 3.0 GB | 1 s ago",
+      "student host-3 | has ended | – | – | – | – | – | 30 s ago",
+      "teacher host-2 | waiting for completions to score (7 s) | 50 % | 300 | 150 % | 2.0 GB + 1.0 GB | 3.0 GB | 3 s ago",
       "queue | waiting | in hand | given again",
       "student | 4 | 2 | 0",
-      "teacher/big | 0 | 1 | 1",
+      "teacher | 0 | 1 | 1",
     ]);
   });
 
   it.each([80, 120])("has lines that fit %i columns", (columns) => {
     const lines = topText([{ run, state }], now, paper({ isTTY: true, columns }).out).split("\n");
     for (const line of lines) expect(stringWidth(stripVTControlCharacters(line))).toBeLessThanOrEqual(columns);
-    expect(lines.some((line) => line.includes("learner/host-1") && line.includes("2.0 GB"))).toBe(true);
+    expect(lines.some((line) => line.includes("learner host-1") && line.includes("2.0 GB"))).toBe(true);
+    // Half a number is another number.
+    expect(lines.filter((line) => /\d…/.test(line))).toEqual([]);
+  });
+
+  it("leaves out what all have in common: the host, the only teacher's name, and queues of texts that nobody writes", () => {
+    const process = (role: string, instance: string, teacher = "") => ({ process: { role, instance, teacher }, heard: ago(1) });
+    const shown = (processes: ReturnType<typeof process>[]) =>
+      topText([{ run, state: create(ReadProcessesResponseSchema, { processes, queues: [{ role: "writer", teacher: "a" }] }) }], now, plain);
+    const one = [process("learner", "host/12"), process("teacher", "host/13", "a")];
+    expect(shown(one)).toMatch(/^learner 12 .*\nteacher 13 [^\n]*$/m);
+    expect(shown([...one, process("teacher", "other/13", "b")])).toMatch(
+      /^learner host\/12 .*\nteacher\/a host\/13 .*\nteacher\/b other\/13 /m,
+    );
   });
 
   it("says so where nothing was heard, and several runs apart", () => {

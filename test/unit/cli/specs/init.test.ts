@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { choicesFor, type Way } from "../../../../services/cli/specs/choices.js";
 import { type ColumnOptions, foundColumns } from "../../../../services/cli/specs/found-columns.js";
+import { namesFor } from "../../../../services/cli/specs/names.js";
 import { specText } from "../../../../services/cli/specs/spec-text.js";
 import { type SurveyOptions, surveyOf } from "../../../../services/cli/specs/survey.js";
 import { parseSpec } from "../../../../services/shared/flow/runs/spec.js";
@@ -52,10 +53,10 @@ describe("retort init", () => {
     await expect(foundColumns(path, named)).rejects.toThrow(message);
   });
 
-  const specFor = async (asked: Partial<SurveyOptions>, way: Way = "weights") => {
+  const specFor = async (asked: Partial<SurveyOptions>, way: Way = "weights", references: ReadonlyMap<string, string> = new Map()) => {
     const survey = await surveyOf({ student, teacher, data: join(example, "data/train.jsonl"), ...asked });
     const out = join(directory, "My first run.yaml");
-    const text = specText(survey, choicesFor(survey, way), out);
+    const text = specText(survey, choicesFor(survey, way), namesFor(out, references));
     return { survey, text, spec: parseSpec(text, out) };
   };
 
@@ -87,5 +88,21 @@ describe("retort init", () => {
     const { spec } = await specFor({ data: path, prompt: "a: b", completion: 'no "one"' });
     expect(spec.data).toMatchObject({ path, promptField: "a: b", completionField: 'no "one"' });
     expect(await warningsOfRun(spec)).toEqual([]);
+  });
+
+  it("names what is elsewhere as it was named, so that the spec runs on another machine; but run://last by its place", async () => {
+    const data = join(example, "data/train.jsonl");
+    const references = new Map([
+      [student, "hf://someone/a-student@main"],
+      [teacher, "run://last"],
+      [data, "s3://bucket/rows/train.jsonl"],
+    ]);
+    const { spec, text } = await specFor({ data }, "weights", references);
+    expect(spec.student?.model).toBe("hf://someone/a-student@main");
+    expect(spec.teachers[0]?.model).toBe(teacher);
+    expect(spec.data?.path).toBe("s3://bucket/rows/train.jsonl");
+    expect(text).toContain("# On-policy distillation of a-student by last:");
+    const names = namesFor(join(directory, "run.yaml"), new Map([["/cache/ab12", "run://my-run/best"]]));
+    expect([names.at("/cache/ab12"), names.of("/cache/ab12")]).toEqual(["run://my-run/best", "my-run"]);
   });
 });

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import stringWidth from "string-width";
 import { textTable } from "../../../../services/cli/terminal/text-table.js";
 import { paper } from "../../../support/cli/paper.js";
@@ -47,6 +48,20 @@ describe("textTable()", () => {
     expect(first).toMatch(/ …[\w/-]*student$/);
     expect(second).toMatch(/ …room at all$/);
     expect(textTable(columns, rows, paper({ isTTY: true, columns: 200 }).out)).not.toContain("…");
+  });
+
+  it("drops a column that can't be cut rather than let the rest become unreadable, the least important first", () => {
+    const whole = (name: string, rank: number) => ({ name, rank, whole: true as const });
+    const head = ["text", whole("least", 0), whole("less", 1), whole("most", 2)];
+    const row = ["x".repeat(40), "1234567890", "1234567890", "1234567890"];
+    const at = (width: number) => textTable(head, [row], paper({ isTTY: true, columns: width }).out).split("\n");
+    expect(at(80)[1]).toBe(row.join("  "));
+    expect(at(70)[1]).toBe([`${"x".repeat(33)}…`, ...row.slice(1)].join("  "));
+    expect(at(60).map((line) => stripVTControlCharacters(line))).toEqual([
+      `text${" ".repeat(32)}  less        most`,
+      [`${"x".repeat(35)}…`, row[2], row[3]].join("  "),
+    ]);
+    expect(at(42)[1]).toBe([`${"x".repeat(29)}…`, row[3]].join("  "));
   });
 
   it("cuts all columns before it drops one", () => {

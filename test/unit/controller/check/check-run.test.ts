@@ -29,7 +29,7 @@ const specOf = (teacher: string, phase: Record<string, unknown> = {}, student = 
     student: { model: student },
     teachers: [{ model: teacher }],
     data: { path: join(example, "data/train.jsonl") },
-    phases: [{ steps: 1, ...phase }],
+    phases: [{ steps: 1, ...phase, sampling: { maxNewTokens: 32, ...(phase.sampling as object) } }],
   } as JsonValue);
 
 describe("a run's models", () => {

@@ -30,6 +30,7 @@ describe("a run with an encoder-decoder", () => {
       student: { model: student },
       teachers: [{ model: teacher }],
       data: { path: join(example, "data/train.jsonl"), ...data },
+      phases: [{ steps: 10, sampling: { maxNewTokens: 32 } }],
     } as Exclude<Init, { $typeName: string }>);
 
   it("is fine where student and teacher both are one", async () => {

@@ -7,6 +7,7 @@ const models = {
   student: { model: example("models/student") },
   teachers: [{ model: example("models/teacher") }],
   data: { path: example("data/train.jsonl") },
+  phases: [{ steps: 3, sampling: { maxNewTokens: 32 } }],
 };
 
 describe("checkRun()", () => {
@@ -26,7 +27,7 @@ describe("checkRun()", () => {
   });
 
   it("accepts a run, and says what its spec leaves open", async () => {
-    const verdict = await checkRun(specOf({ ...models, phases: [{ steps: 3 }] }));
+    const verdict = await checkRun(specOf(models));
     expect(verdict).toMatchObject({ warnings: [], run: { totalSteps: 3 }, spec: { phases: [{ objective: { signal: "full" } }] } });
   });
 

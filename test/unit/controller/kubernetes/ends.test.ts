@@ -46,6 +46,63 @@ describe("endOfJob()", () => {
   });
 });
 
+/** A pod whose fetch has ended so many times, and whose role has not started. */
+const fetching = (restarts: number, terminated: object, { waits = false } = {}): V1Pod =>
+  ({
+    metadata: { uid: "f" },
+    status: {
+      initContainerStatuses: [
+        { name: "own", restartCount: 0, state: { terminated: { exitCode: 0 } } },
+        {
+          name: "retort-fetch",
+          restartCount: restarts,
+          ...(waits ? { state: { waiting: { reason: "CrashLoopBackOff" } }, lastState: { terminated } } : { state: { terminated } }),
+        },
+      ],
+      containerStatuses: [{ name: "retort", restartCount: 0, state: { waiting: { reason: "PodInitializing" } } }],
+    },
+  }) as unknown as V1Pod;
+
+describe("a fetch that fails", () => {
+  const message =
+    "fetching hf://a/b (2 GB) …\nretort: hf://a/b@1: https://hub answers with status 404: there is no such repository or revision\n";
+  const reason = "hf://a/b@1: https://hub answers with status 404: there is no such repository or revision";
+  const limits = { maxRestarts: 3, windowMs: 600_000 };
+
+  it("ends the run with what the fetch says where no other try helps", () => {
+    const noted = new PodEnds(limits).note(fetching(0, { exitCode: 66, message, finishedAt: new Date() }));
+    expect(noted).toMatchObject({ restart: false, cause: "hopeless", code: 66, message: reason });
+    expect(endOfJob(job("Failed"), [fetching(0, { exitCode: 66, message, finishedAt: new Date() })])).toEqual({
+      code: 66,
+      message: reason,
+    });
+  });
+
+  it("becomes a warning where what it needs is away", () => {
+    const ends = new PodEnds(limits);
+    const away = { exitCode: 69, message: "retort: s3://b/k: http://s3 can't be reached", finishedAt: new Date() };
+    const told = [1, 2, 3].map((restarts) => ends.note(fetching(restarts, away, { waits: true })));
+    expect(told.map((noted) => [noted?.restart, noted?.warning])).toEqual([
+      [true, undefined],
+      [true, undefined],
+      [true, expect.stringContaining("something that it needs is away")],
+    ]);
+    expect(told[2]?.message).toBe("s3://b/k: http://s3 can't be reached");
+  });
+
+  it("isn't taken for an end of the role, which starts to count by itself", () => {
+    const ends = new PodEnds(limits);
+    ends.note(fetching(2, { exitCode: 69, finishedAt: new Date() }, { waits: true }));
+    const done = fetching(2, { exitCode: 0, finishedAt: new Date() });
+    const crashed = {
+      ...done,
+      status: { ...done.status, containerStatuses: pod({ exitCode: 70, finishedAt: new Date() }).status?.containerStatuses },
+    } as V1Pod;
+    expect(ends.note(done)).toBeUndefined();
+    expect(ends.note(crashed)).toMatchObject({ cause: "crashed", count: 1, code: 70 });
+  });
+});
+
 describe("PodEnds", () => {
   const limits = { maxRestarts: 3, windowMs: 600_000 };
   const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1) + 1000 * seconds).toISOString();

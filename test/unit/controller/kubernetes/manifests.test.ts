@@ -106,6 +106,62 @@ describe("roleDeployment()", () => {
   });
 });
 
+describe("a role whose models lie elsewhere", () => {
+  const fetching = {
+    name: "retort-fetch",
+    image: "retort:1",
+    command: ["node", "dist/services/cli.js"],
+    env: [{ name: "HF_TOKEN", value: "t" }],
+  };
+  const able = { ...template, spec: { ...template.spec, initContainers: [{ name: "own", image: "own:1" }, fetching] } };
+  const templates = { learner: able, reward: able, student: able, teacher: able };
+  const commit = "0123456789abcdef0123456789abcdef01234567";
+  const path = `/cache/huggingface/hub/models--a--b/snapshots/${commit}`;
+  const fetches = [
+    { reference: `hf://a/b@${commit}`, path, withoutWeights: false },
+    { reference: "s3://bucket/rows.jsonl", path: "/cache/retort/s3/aws/bucket/snapshots/1/rows.jsonl", withoutWeights: false },
+  ];
+  const initOf = (set: RoleSet) => roleDeployment(set, undefined, { ...context, templates }, owner, 1).spec?.template.spec?.initContainers;
+
+  it("has them fetched before it starts, by the template's container", () => {
+    const paths = fetches.map((one) => one.path);
+    expect(initOf({ ...teacher, fetches })).toEqual([
+      { name: "own", image: "own:1" },
+      {
+        ...fetching,
+        terminationMessagePolicy: "FallbackToLogsOnError",
+        args: ["fetch", `hf://a/b@${commit}`, "s3://bucket/rows.jsonl", "--at", ...paths],
+      },
+    ]);
+  });
+
+  it("fetches without weights what is read for its tokenizer alone, in a container of its own", () => {
+    const [whole, configs] = fetches.map((one, i) => ({ ...one, withoutWeights: i === 1 }));
+    const made = initOf({ ...teacher, fetches: [whole!, configs!] });
+    expect(made?.map(({ name }) => name)).toEqual(["own", "retort-fetch", "retort-fetch-configs"]);
+    expect(made?.at(-1)?.args).toEqual(["fetch", configs!.reference, "--at", configs!.path, "--without-weights"]);
+  });
+
+  it("has no such container where there is nothing to fetch", () => {
+    expect(initOf(teacher)).toEqual([{ name: "own", image: "own:1" }]);
+    expect(initOf({ ...teacher, fetches: [] })).toEqual([{ name: "own", image: "own:1" }]);
+  });
+
+  it("has a learner replaced or given up by how its fetch ends, as by how it ends itself", () => {
+    const rules = (set: RoleSet) => learnerJob(set, undefined, { ...context, templates }, owner).spec?.podFailurePolicy?.rules ?? [];
+    const ends = (set: RoleSet) =>
+      rules(set).flatMap(({ action, onExitCodes }) => (onExitCodes ? [[action, onExitCodes.containerName]] : []));
+    expect(ends({ ...learner, fetches })).toEqual([
+      ["Ignore", "retort"],
+      ["Ignore", "retort-fetch"],
+      ["FailJob", "retort"],
+      ["FailJob", "retort-fetch"],
+    ]);
+    // A rule about a container that a pod hasn't got is refused.
+    expect(ends(learner).map(([, name]) => name)).toEqual(["retort", "retort"]);
+  });
+});
+
 describe("a role with a profile", () => {
   const gpu = { ...template, metadata: { labels: { team: "gpu" } }, spec: { ...template.spec, nodeSelector: { gpu: "a100" } } };
   const templates = { ...context.templates, profiles: { a100: { ...context.templates, learner: gpu, teacher: gpu } } };

@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { alignScore, perToken } from "../../../../services/shared/codec/align-score.js";
+import { alignScore, perToken, readText } from "../../../../services/shared/codec/align-score.js";
 import { firstTokens, trainSequence } from "../../../../services/shared/codec/train-sequence.js";
 import { toRecord } from "../../../../services/shared/flow/arrays.js";
 import { SequenceSchema, SequenceScoreSchema } from "../../../../services/shared/gen/retort/v1/flow_pb.js";
@@ -109,5 +109,45 @@ describe("trainSequence(), of a teacher's own tokens", () => {
     expect(
       firstTokens(trainSequence({ ...records, score, alignment: alignScore(score, signal, written([3, 1, 2, 0])) }), 2).completionIds,
     ).toHaveLength(3);
+  });
+});
+
+describe("readText()", () => {
+  const asked = { kind: "top_k", k: 2, temperature: 1 } as const;
+  const classes = (rows: number) => ({
+    ids: toRecord(new Int32Array(2 * rows), [rows, 2]),
+    topLogprobs: toRecord(new Float32Array(2 * rows), [rows, 2]),
+    tailLogprobs: toRecord(new Float32Array(rows)),
+  });
+
+  it("reads a score with classes over the teacher's own tokens", () => {
+    const read = readText(scoreOf([3, 0], classes(2)), asked, 7);
+    expect(read).toMatchObject({ byteLengths: Uint16Array.of(3, 0), logprobs: Float32Array.of(-1, -2), endId: 7 });
+    expect([read.ids.length, read.topLogprobs.length, read.tail.length]).toEqual([4, 4, 2]);
+  });
+
+  it.each([
+    ["without classes", {}, /lacks an array of top_k/],
+    ["with more classes than were asked for", { ...classes(2), ids: toRecord(new Int32Array(6), [2, 3]) }, /has not 2 classes a token/],
+    ["with classes of fewer tokens", classes(1), /ids has the shape \[1, 2\]; expected \[2, any\]/],
+  ])("refuses one %s", (_, fields, message) => {
+    expect(() => readText(scoreOf([3, 0], fields), asked, 7)).toThrow(message);
+  });
+
+  it("is trained on with what the teacher expects, and where", () => {
+    const next = {
+      ids: Int32Array.of(1, 2, 3, 4),
+      topLogprobs: Float32Array.of(-1, -2, -3, -4),
+      tail: Float32Array.of(-5, -6),
+      known: Uint8Array.of(1, 0),
+    };
+    const alignment = { ...alignScore(scoreOf([1, 2]), signal, written([1, 2, 2]))!, next };
+    const trained = trainSequence({ sequence, score: undefined, signal: asked, headDigest: "", sampled: true, alignment });
+    const { ids, topLogprobs, tail, known } = next;
+    expect(trained).toMatchObject({ known, completionIds: Int32Array.of(3, 4), score: { signal: asked, ids, topLogprobs, tail } });
+    expect(firstTokens(trained, 1)).toMatchObject({
+      ...{ known: Uint8Array.of(1), completionIds: Int32Array.of(3) },
+      score: { ids: Int32Array.of(1, 2), tail: Float32Array.of(-5) },
+    });
   });
 });

@@ -19,6 +19,9 @@ describe("taskCapacity()", () => {
     // A teacher's own prompt is in the rollout, once per sample.
     expect(capacity({ signal: "top_k", topK: 8 }, 2, { teacherPromptTokens: 5000 })).toBe(Math.floor(room / (2 * (100 * 16 + 20_000))));
     expect(capacity({ signal: "top_k", topK: 8 }, 2, { replyTokens: 500 })).toBe(Math.floor(room / (2 * (100 * 16 + 6000))));
+    // In its own tokens, of which there may be more, it sends the length of each besides.
+    expect(capacity({ signal: "top_k", topK: 8 }, 1, { ownTokens: true })).toBe(Math.floor(room / (100 * 2 * 74)));
+    expect(capacity({ signal: "sampled", divergence: "opd" }, 1, { ownTokens: true })).toBe(Math.floor(room / (100 * 8 * 6)));
     // Without scores the rollout is the largest.
     expect(capacity({ divergence: "cross_entropy" })).toBe(Math.floor(room / (100 * 16)));
   });

@@ -1,6 +1,7 @@
+import { readdir } from "node:fs/promises";
 import { create, type DescField, type DescMessage, getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
 import { type FieldRules, field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import { protoMessages } from "../../../../deploy/proto-rules.js";
+import { protoFiles, protoMessages } from "../../../../deploy/proto-rules.js";
 import { RetortError } from "../../../../services/shared/base/errors.js";
 import { checkMessage } from "../../../../services/shared/base/rpc/check-message.js";
 import { ArraySchema, PromptTaskSchema } from "../../../../services/shared/gen/retort/v1/flow_pb.js";
@@ -71,6 +72,11 @@ const fields = protoMessages.flatMap((message) => message.fields);
 const nameOf = ({ parent, name }: DescField) => `${parent.name}.${name}`;
 
 describe("the protos", () => {
+  it("are all looked at", async () => {
+    const files = (await readdir("proto/retort/v1")).map((file) => `retort/v1/${file.replace(/\.proto$/, "")}`);
+    expect(protoFiles.map(({ name }) => name).sort()).toEqual(files.sort());
+  });
+
   it("bound every number, text, byte string, list and map", () => {
     expect(fields.length).toBeGreaterThan(300);
     const unbounded = fields.filter((field) => !isBounded(field) && !anyValueIsASeed.has(nameOf(field)) && !isMeasured(field));

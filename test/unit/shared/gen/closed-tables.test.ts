@@ -11,6 +11,7 @@ import { devices } from "../../../../services/shared/ml/runtime/device.js";
 import { signals } from "../../../../services/shared/ml/signals/table.js";
 import { textMetrics } from "../../../../services/shared/ml/text/metrics/table.js";
 import { environments } from "../../../../services/student/environments/table.js";
+import { dialects } from "../../../../services/teacher/backends/openai/table.js";
 
 /** What does the work of each value, where a table does. */
 const tables: Readonly<Record<string, readonly string[]>> = {
@@ -25,6 +26,7 @@ const tables: Readonly<Record<string, readonly string[]>> = {
   "RewardSpec.kind": rewardKinds,
   "RoleSpec.device": devices,
   "RoleSpec.dtype": weightDtypes,
+  "ServerSpec.dialect": Object.keys(dialects),
   "SignalSpec.kind": Object.keys(signals),
 };
 

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file retort/v1/run.proto.
  */
 export const file_retort_v1_run: GenFile = /*@__PURE__*/
-  fileDesc("ChNyZXRvcnQvdjEvcnVuLnByb3RvEglyZXRvcnQudjEiowQKA1J1bhIYCgZydW5faWQYASABKAlCCLpIBXIDGIACEiAKBHNwZWMYAiABKAsyEi5yZXRvcnQudjEuUnVuU3BlYxIiCgVzdGF0ZRgDIAEoDjITLnJldG9ydC52MS5SdW5TdGF0ZRIaCgdtZXNzYWdlGAQgASgJQgm6SAZyBCiAgEASKwoHY3JlYXRlZBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZmluaXNoZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKBHN0ZXAYByABKA1CCrpIByoFGIDC1y8SHwoLdG90YWxfc3RlcHMYCCABKA1CCrpIByoFGIDC1y8SGAoGb3V0cHV0GAkgASgJQgi6SAVyAxiAIBIdCgVmZW5jZRgKIAEoBEIOukgLMgkY/////////w8SJwoEYmVzdBgLIAEoCzIZLnJldG9ydC52MS5CZXN0Q2hlY2twb2ludBIuCgpjaGVja3BvaW50GAwgASgLMhoucmV0b3J0LnYxLkNoZWNrcG9pbnRTYXZlZBIhCgZ3YW50ZWQYDSABKA4yES5yZXRvcnQudjEuV2FudGVkEiIKCnNpemVfYnl0ZXMYDiABKARCDrpICzIJGP////////8PEjEKCnJlcXVlc3RfaWQYDyABKAlCHbpIGnIYMhZeW0EtWmEtejAtOV8tXXswLDEyOH0kIl0KD0NoZWNrcG9pbnRTYXZlZBIYCgRzdGVwGAEgASgNQgq6SAcqBRiAwtcvEhYKBHBhdGgYAiABKAlCCLpIBXIDGIAgEhgKBmRpZ2VzdBgDIAEoCUIIukgFcgMYgAEihQEKDkJlc3RDaGVja3BvaW50EhgKBHN0ZXAYASABKA1CCrpIByoFGIDC1y8SFgoEcGF0aBgCIAEoCUIIukgFcgMYgCASGAoGZGlnZXN0GAMgASgJQgi6SAVyAxiAARIYCgZtZXRyaWMYBCABKAlCCLpIBXIDGIACEg0KBXZhbHVlGAUgASgBKscBCghSdW5TdGF0ZRIZChVSVU5fU1RBVEVfVU5TUEVDSUZJRUQQABIVChFSVU5fU1RBVEVfUEVORElORxABEhUKEVJVTl9TVEFURV9SVU5OSU5HEAISFAoQUlVOX1NUQVRFX1BBVVNFRBADEhYKElJVTl9TVEFURV9TVE9QUElORxAEEhcKE1JVTl9TVEFURV9TVUNDRUVERUQQBRIUChBSVU5fU1RBVEVfRkFJTEVEEAYSFQoRUlVOX1NUQVRFX1NUT1BQRUQQBypTCgZXYW50ZWQSFgoSV0FOVEVEX1VOU1BFQ0lGSUVEEAASDgoKV0FOVEVEX1JVThABEhAKDFdBTlRFRF9QQVVTRRACEg8KC1dBTlRFRF9TVE9QEANiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_run_spec]);
+  fileDesc("ChNyZXRvcnQvdjEvcnVuLnByb3RvEglyZXRvcnQudjEi2AQKA1J1bhIYCgZydW5faWQYASABKAlCCLpIBXIDGIACEiAKBHNwZWMYAiABKAsyEi5yZXRvcnQudjEuUnVuU3BlYxIiCgVzdGF0ZRgDIAEoDjITLnJldG9ydC52MS5SdW5TdGF0ZRIaCgdtZXNzYWdlGAQgASgJQgm6SAZyBCiAgEASKwoHY3JlYXRlZBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZmluaXNoZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKBHN0ZXAYByABKA1CCrpIByoFGIDC1y8SHwoLdG90YWxfc3RlcHMYCCABKA1CCrpIByoFGIDC1y8SGAoGb3V0cHV0GAkgASgJQgi6SAVyAxiAIBIdCgVmZW5jZRgKIAEoBEIOukgLMgkY/////////w8SJwoEYmVzdBgLIAEoCzIZLnJldG9ydC52MS5CZXN0Q2hlY2twb2ludBIuCgpjaGVja3BvaW50GAwgASgLMhoucmV0b3J0LnYxLkNoZWNrcG9pbnRTYXZlZBIhCgZ3YW50ZWQYDSABKA4yES5yZXRvcnQudjEuV2FudGVkEiIKCnNpemVfYnl0ZXMYDiABKARCDrpICzIJGP////////8PEjEKCnJlcXVlc3RfaWQYDyABKAlCHbpIGnIYMhZeW0EtWmEtejAtOV8tXXswLDEyOH0kEjMKB2ZldGNoZWQYFCADKAsyFy5yZXRvcnQudjEuRmV0Y2hlZElucHV0Qgm6SAaSAQMQgAIiQwoMRmV0Y2hlZElucHV0EhsKCXJlZmVyZW5jZRgBIAEoCUIIukgFcgMYgCASFgoEcGF0aBgCIAEoCUIIukgFcgMYgCAiXQoPQ2hlY2twb2ludFNhdmVkEhgKBHN0ZXAYASABKA1CCrpIByoFGIDC1y8SFgoEcGF0aBgCIAEoCUIIukgFcgMYgCASGAoGZGlnZXN0GAMgASgJQgi6SAVyAxiAASKFAQoOQmVzdENoZWNrcG9pbnQSGAoEc3RlcBgBIAEoDUIKukgHKgUYgMLXLxIWCgRwYXRoGAIgASgJQgi6SAVyAxiAIBIYCgZkaWdlc3QYAyABKAlCCLpIBXIDGIABEhgKBm1ldHJpYxgEIAEoCUIIukgFcgMYgAISDQoFdmFsdWUYBSABKAEqxwEKCFJ1blN0YXRlEhkKFVJVTl9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVJVTl9TVEFURV9QRU5ESU5HEAESFQoRUlVOX1NUQVRFX1JVTk5JTkcQAhIUChBSVU5fU1RBVEVfUEFVU0VEEAMSFgoSUlVOX1NUQVRFX1NUT1BQSU5HEAQSFwoTUlVOX1NUQVRFX1NVQ0NFRURFRBAFEhQKEFJVTl9TVEFURV9GQUlMRUQQBhIVChFSVU5fU1RBVEVfU1RPUFBFRBAHKlMKBldhbnRlZBIWChJXQU5URURfVU5TUEVDSUZJRUQQABIOCgpXQU5URURfUlVOEAESEAoMV0FOVEVEX1BBVVNFEAISDwoLV0FOVEVEX1NUT1AQA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_retort_v1_run_spec]);
 
 /**
  * A run as the controller knows it.
@@ -118,6 +118,13 @@ export type Run = Message<"retort.v1.Run"> & {
    * @generated from field: string request_id = 15;
    */
   requestId: string;
+
+  /**
+   * What its spec named elsewhere (hf://, s3://) and its processes fetch before they start. The spec has the paths.
+   *
+   * @generated from field: repeated retort.v1.FetchedInput fetched = 20;
+   */
+  fetched: FetchedInput[];
 };
 
 /**
@@ -219,6 +226,13 @@ export type RunValid = Message<"retort.v1.Run"> & {
    * @generated from field: string request_id = 15;
    */
   requestId: string;
+
+  /**
+   * What its spec named elsewhere (hf://, s3://) and its processes fetch before they start. The spec has the paths.
+   *
+   * @generated from field: repeated retort.v1.FetchedInput fetched = 20;
+   */
+  fetched: FetchedInputValid[];
 };
 
 /**
@@ -227,6 +241,34 @@ export type RunValid = Message<"retort.v1.Run"> & {
  */
 export const RunSchema: GenMessage<Run, {validType: RunValid}> = /*@__PURE__*/
   messageDesc(file_retort_v1_run, 0);
+
+/**
+ * Models or data that lie elsewhere, and where a run's processes find them.
+ *
+ * @generated from message retort.v1.FetchedInput
+ */
+export type FetchedInput = Message<"retort.v1.FetchedInput"> & {
+  /**
+   * As it was named, with the commit that a branch or tag of a hub was when the run started: hf://OWNER/NAME@COMMIT.
+   *
+   * @generated from field: string reference = 1;
+   */
+  reference: string;
+
+  /**
+   * @generated from field: string path = 2;
+   */
+  path: string;
+};
+
+export type FetchedInputValid = FetchedInput;
+
+/**
+ * Describes the message retort.v1.FetchedInput.
+ * Use `create(FetchedInputSchema)` to create a new message.
+ */
+export const FetchedInputSchema: GenMessage<FetchedInput, {validType: FetchedInputValid}> = /*@__PURE__*/
+  messageDesc(file_retort_v1_run, 1);
 
 /**
  * The run can be resumed from here.
@@ -259,7 +301,7 @@ export type CheckpointSavedValid = CheckpointSaved;
  * Use `create(CheckpointSavedSchema)` to create a new message.
  */
 export const CheckpointSavedSchema: GenMessage<CheckpointSaved, {validType: CheckpointSavedValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 1);
+  messageDesc(file_retort_v1_run, 2);
 
 /**
  * A checkpoint whose evaluation was better than every earlier one's.
@@ -304,7 +346,7 @@ export type BestCheckpointValid = BestCheckpoint;
  * Use `create(BestCheckpointSchema)` to create a new message.
  */
 export const BestCheckpointSchema: GenMessage<BestCheckpoint, {validType: BestCheckpointValid}> = /*@__PURE__*/
-  messageDesc(file_retort_v1_run, 2);
+  messageDesc(file_retort_v1_run, 3);
 
 /**
  * Where a run is in its life.

@@ -473,9 +473,10 @@ export type TeacherSpec = Message<"retort.v1.TeacherSpec"> & {
 
   /**
    * `own`: the teacher's tokenizer is another one than the student's. It then reads prompts in its own tokens, by its own chat template, and
-   * the text of each completion in the tokens that it would write it with; its answer is compared span by span, where a span ends when
-   * a token of both does. Permits divergence opd with signal sampled, at lambda 1; evaluations then have the teacher's likelihood alone.
-   * Default: the student's, and a teacher with another one is refused.
+   * the text of each completion in the tokens that it would write it with. Permits, at lambda 1: divergence opd with signal sampled, which
+   * compares span by span, where a span ends when a token of both does; and divergences between distributions with signal top_k, which
+   * compare what the teacher expects of the student's next token. Evaluations have the teacher's likelihood alone. Default: the student's
+   * tokenizer, and a teacher with another one is refused.
    *
    * @generated from field: string tokenizer = 20;
    */

@@ -42,7 +42,7 @@ export async function baseOf(directory: string, { base }: Pick<AdapterConfig, "b
   if (!found?.isDirectory())
     throw new RetortError(
       "NotFound",
-      `${file}: base_model_name_or_path is ${base}, and no directory is there (${path}); have the base model's files on this machine, and name their directory there`,
+      `${file}: base_model_name_or_path is ${base}, and no directory is there (${path}); have the base model's files on this machine, and name their directory there; or make one model of both: retort export ${directory} --merged --base BASE --out DIR`,
     );
   if (isAdapter(await namesIn(path)))
     throw new RetortError("InvalidArgument", `${file}: the base model ${path} is an adapter itself; merge that one first`);

@@ -3,6 +3,7 @@ import type { Tokenizer } from "../../text/tokenizer.js";
 import { openLanguageModel } from "../checkpoint/check.js";
 import { dtypeOf } from "../checkpoint/stored-weights.js";
 import type { ModelConfig } from "../config/model-config.js";
+import type { Lora } from "../lora.js";
 import type { FloatDtype } from "../safetensors/widen.js";
 import { loadTokenizer } from "./model-files.js";
 
@@ -17,6 +18,8 @@ export interface InspectedModel {
   readonly warnings: readonly string[];
   /** Whether the directory is a PEFT adapter's; config and weights are its base model's. */
   readonly adapted: boolean;
+  /** What that adapter is. */
+  readonly lora?: Lora;
 }
 
 /**
@@ -27,5 +30,7 @@ export interface InspectedModel {
 export async function inspectModel(directory: string): Promise<InspectedModel> {
   const { config, tensors, warnings, adapter } = await openLanguageModel(directory);
   const tokenizer = await loadTokenizer(directory);
-  return { config, dtype: dtypeOf(tensors), tokenizer, ends: endsOf(tokenizer, config.eosIds), warnings, adapted: adapter !== undefined };
+  const ends = endsOf(tokenizer, config.eosIds);
+  const own = adapter ? { adapted: true, lora: adapter.lora } : { adapted: false };
+  return { config, dtype: dtypeOf(tensors), tokenizer, ends, warnings, ...own };
 }

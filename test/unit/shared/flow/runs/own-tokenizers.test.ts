@@ -4,8 +4,10 @@ import { specOf } from "../../../../support/runs/run-spec.js";
 describe("ownTokenizerProblems()", () => {
   const own = { teachers: [{ model: "/a", tokenizer: "own" }] };
   const opd = { phases: [{ steps: 1, preset: "opd" }] };
-  it("finds nothing wrong with opd, beside a teacher of the student's tokenizer, or in a pool", () => {
+  it("finds nothing wrong with opd or a divergence over classes, beside a teacher of the student's tokenizer, or in a pool", () => {
     expect(checkSpec(specOf({ ...own, ...opd }))).toEqual([]);
+    const classes = { signal: "top_k", topK: 8 };
+    expect(checkSpec(specOf({ ...own, phases: [{ steps: 1, preset: "on_policy_kd", lambda: 1, objective: classes }] }))).toEqual([]);
     expect(
       checkSpec(
         specOf({
@@ -21,13 +23,19 @@ describe("ownTokenizerProblems()", () => {
 
   it.each<[string, Parameters<typeof specOf>[0], string, RegExp]>([
     [
-      "a divergence across tokenizers",
+      "whole distributions across tokenizers",
       { ...own, phases: [{ steps: 1, preset: "on_policy_kd" }] },
-      "phases[0].objective.divergence",
-      /is forward_kl, which compares distributions over the same tokens, and the teacher "default" has a tokenizer of its own/,
+      "phases[0].objective.signal",
+      /is full, and the teacher "default" has a tokenizer of its own .*use top_k, or opd with sampled/,
     ],
     [
-      "another signal across tokenizers",
+      "a choice of tokens across tokenizers",
+      { ...own, phases: [{ steps: 1, preset: "on_policy_kd", objective: { signal: "top_k", topK: 8, tokens: { by: "entropy" } } }] },
+      "phases[0].objective.tokens",
+      /chooses among all tokens, .*or use opd/,
+    ],
+    [
+      "another signal of opd across tokenizers",
       { ...own, phases: [{ steps: 1, preset: "opd", objective: { signal: "top_k" } }] },
       "phases[0].objective.signal",
       /is top_k, .*use sampled/,

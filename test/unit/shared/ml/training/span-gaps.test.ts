@@ -119,7 +119,18 @@ describe("a step over spans", () => {
       /words\[1\] is 9/,
     ],
     ["a word within a span", { spans: layoutOf(count, [2], [1]) }, {}, /spans.words\[1\] begins a word within a span/],
-    ["another objective", {}, { divergence: "reverse_kl", signal: "full" }, /its teacher has other tokens, and reverse_kl compares/],
+    [
+      "another signal",
+      {},
+      { divergence: "reverse_kl", signal: "full" },
+      /its teacher has other tokens, of which reverse_kl with full isn't/,
+    ],
+    [
+      "a choice of tokens by an objective that compares some",
+      {},
+      { divergence: "reverse_kl", signal: "top_k", tokens: { by: "prefix", share: 0.5 } },
+      /objective.tokens chooses among all; leave it out/,
+    ],
   ])("refuses %s", (_, fields, change, message) => {
     const own = { ...objective, ...change };
     const [first] = batchOf([2]);
