@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { allocatorEnvironment } from "../../services/shared/base/allocator-environment.js";
 import type { Contender } from "./harness.js";
 import { threads } from "./harness.js";
 import { peakRss } from "./processes.js";
@@ -23,9 +24,9 @@ export class Served implements Contender {
   readonly #process: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
-  constructor(name: string, command: string, args: readonly string[]) {
+  constructor(name: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
     this.name = name;
-    this.#process = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#process = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], env });
     this.#lines = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();
   }
 
@@ -65,9 +66,12 @@ export class Served implements Contender {
 export const startPeer = (name: string, script: string, args: readonly string[]): Served =>
   new Served(name, process.env.RETORT_PEERS_PYTHON!, [`test/bench/peers/${script}`, "--serve", "--threads", String(threads), ...args]);
 
-/** Work of ours: `kind` is one that `worker.ts` knows. */
+/** Work of ours, in the environment that a role's process has: `kind` is one that `worker.ts` knows. */
 export const startOurs = (name: string, kind: string, options: object): Served =>
-  new Served(name, process.execPath, [fileURLToPath(new URL("./worker.js", import.meta.url)), kind, JSON.stringify(options)]);
+  new Served(name, process.execPath, [fileURLToPath(new URL("./worker.js", import.meta.url)), kind, JSON.stringify(options)], {
+    ...process.env,
+    ...allocatorEnvironment(process.env),
+  });
 
 /** The other end: calls `work` with each line's word and tells what it came to, its seconds measured here unless it says them. */
 export async function serve(work: (word: string) => Promise<Omit<Figures, "seconds"> & { readonly seconds?: number }>): Promise<void> {

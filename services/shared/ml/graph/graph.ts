@@ -65,6 +65,7 @@ export class Graph {
   readonly initializers = new Map<string, { readonly value: Value; readonly tensor: Constant }>();
   readonly #names: { next: number; readonly taken: Set<string> };
   readonly #constants = new Map<string, Value>();
+  readonly #once = new Map<string, Value>();
 
   constructor(name: string, parent?: Graph) {
     this.name = name;
@@ -118,6 +119,13 @@ export class Graph {
   scalar(x: number, dtype: "float16" | "float32" = "float32"): Value {
     const one = float32([x], []);
     return this.constant(dtype === "float16" ? { dtype, dims: [], data: float16Bits(one.data) } : one);
+  }
+
+  /** What `make` gives at the first call of this key, for later ones too: nothing is computed again that is asked for again. */
+  once(key: string, make: () => Value): Value {
+    const value = this.#once.get(key) ?? make();
+    this.#once.set(key, value);
+    return value;
   }
 
   /** Appends a node and returns its outputs. */

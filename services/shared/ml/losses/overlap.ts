@@ -1,6 +1,7 @@
 // Dimensions: R rows (completion tokens), V vocabulary, K top classes.
 import type { Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
+import { largestIds } from "../signals/largest.js";
 import { type SignalKind, signals } from "../signals/table.js";
 
 /** Classes of either model that are compared, where there are so many. */
@@ -27,7 +28,7 @@ export function overlapClasses(signal: SignalKind, k: number, vocab: number): nu
  * @param scores_RV the student's logits or log-probabilities
  */
 export function topOverlap(teacher_RK: Value, scores_RV: Value, k: number): Value {
-  const [, student_RK] = op.topK(op.stopGradient(scores_RV), k);
+  const student_RK = largestIds(op.stopGradient(scores_RV), k);
   const same_RKK = op.cast(op.equal(op.unsqueeze(teacher_RK, [2]), op.unsqueeze(student_RK, [1])), "float32");
   return op.div(op.reduceSum(same_RKK, [1, 2]), k);
 }

@@ -93,7 +93,7 @@ export function rowLosses(objective: Objective, logits_RV: Value, inputs: LossIn
   const logq_RV = op.logSoftmax(logits_RV);
   const logprobs_R = ofLabels(logq_RV, rows.labels);
   const frozen = op.stopGradient(logq_RV);
-  const entropy_R = op.neg(op.reduceSum(op.mul(op.exp(frozen), frozen), [-1]));
+  const entropy_R = op.neg(op.reduceSum(op.mul(op.stopGradient(op.exp(logq_RV)), frozen), [-1]));
   const ratio_R = importanceRatio(objective, op.stopGradient(logprobs_R), rows);
   const { loss: distance_R, report, logp_RC } = distance(objective, logits_RV, logprobs_R, ratio_R, inputs);
   let perRow_R = objective.alpha === 1 ? distance_R : op.mul(distance_R, objective.alpha);

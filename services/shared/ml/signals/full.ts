@@ -5,6 +5,7 @@ import { float32 } from "../graph/tensor.js";
 import { cutRows, logprobsOf } from "./answer-rows.js";
 import { checkLength, checkLogprobs, checkMass } from "./checks.js";
 import { inputOf, perRow } from "./form.js";
+import { largestIds } from "./largest.js";
 import { floored, ofLabels } from "./logprobs.js";
 import type { SignalDefinition, SignalLayout } from "./signal.js";
 
@@ -33,7 +34,7 @@ export const full: SignalDefinition = {
     gives: "distribution",
     declare: (graph, rows, { vocab }) => perRow({ full: graph.input("signal.full", "float32", [rows, vocab]) }),
     classes: (signal, logits_RV) => ({ logp_RC: floored(inputOf(signal, "full")), logq_RC: op.logSoftmax(logits_RV) }),
-    topIds: (_, logp_RC, k) => op.topK(logp_RC, k)[1],
+    topIds: (_, logp_RC, k) => largestIds(logp_RC, k),
   },
   layout,
 };

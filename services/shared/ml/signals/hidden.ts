@@ -7,6 +7,7 @@ import { headParts, type TeacherHead } from "../models/model.js";
 import { cutRows } from "./answer-rows.js";
 import { checkLength } from "./checks.js";
 import { type DistributionForm, inputOf } from "./form.js";
+import { largestIds } from "./largest.js";
 import { floored, mixture } from "./logprobs.js";
 import type { Answer, AnswerRows, SignalDefinition, SignalLayout } from "./signal.js";
 
@@ -43,7 +44,7 @@ const form: DistributionForm = {
     const shares = heads.map(({ share }) => share);
     return { logp_RC: floored(mixture(logps, shares)), logq_RC: op.logSoftmax(logits_RV) };
   },
-  topIds: (_, logp_RC, k) => op.topK(logp_RC, k)[1],
+  topIds: (_, logp_RC, k) => largestIds(logp_RC, k),
 };
 
 function teacherLogits(states_RE: Value, head_VE: Value, temperature: number, softCap: number | undefined): Value {

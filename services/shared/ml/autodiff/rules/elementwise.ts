@@ -1,4 +1,4 @@
-import type { Value } from "../../graph/graph.js";
+import type { Shape, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import type { DType } from "../../graph/tensor.js";
 import { inputOf, outputOf, type Rule, rule } from "../rule.js";
@@ -19,6 +19,14 @@ function binary(derive: (g: Value, a: Value, b: Value, y: Value) => readonly [Va
 function unary(derive: (g: Value, x: Value, y: Value) => Value): Rule {
   return rule((g, node) => [derive(g, inputOf(node, 0), outputOf(node, 0))]);
 }
+
+/** g · x. What a sum has spread over the shape that x has already is read as it was before: it needn't be there repeated. */
+function timesSpread(g: Value, x: Value): Value {
+  const narrow = g.producer?.op === "Expand" && isSame(g.shape, x.shape) ? inputOf(g.producer, 0) : g;
+  return op.mul(narrow, x);
+}
+
+const isSame = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, axis) => dim === b[axis]);
 
 /** Chooses g where `mask` holds, else zero. */
 const masked = (mask: Value, g: Value): Value => op.where(mask, g, 0);
@@ -53,7 +61,7 @@ export const elementwiseRules = {
     return [masked(first, g), masked(op.not(first), g)];
   }),
   // d(ab) = b da + a db
-  Mul: binary((g, a, b) => [op.mul(g, b), op.mul(g, a)]),
+  Mul: binary((g, a, b) => [timesSpread(g, b), timesSpread(g, a)]),
   Neg: unary((g) => op.neg(g)),
   // d aᵇ = b aᵇ⁻¹ da; no derivative in the exponent
   Pow: rule((g, node) => {

@@ -35,7 +35,8 @@ export const and = (a: Value, b: Value): Value => binary("And", a, b, "bool");
 
 export const abs = (x: Value): Value => unary("Abs", x);
 export const erf = (x: Value): Value => unary("Erf", x);
-export const exp = (x: Value): Value => unary("Exp", x);
+/** One node for all who ask it of the same value: a loss, its gradient and its reports read the same probabilities. */
+export const exp = (x: Value): Value => x.graph.once(`Exp ${x.name}`, () => unary("Exp", x));
 export const log = (x: Value): Value => unary("Log", x);
 export const neg = (x: Value): Value => unary("Neg", x);
 export const not = (x: Value): Value => unary("Not", x, "bool");

@@ -21,9 +21,9 @@ export const reduceSumSquare = (x: Value, axes = allAxes(x), keepDims = false): 
 /** Normalised exponential over `axis`. */
 export const softmax = (x: Value, axis = -1): Value => x.graph.node("Softmax", [x], [{ dtype: x.dtype, shape: x.shape }], { axis })[0]!;
 
-/** log(softmax(x)), computed without overflow; over `axis`. */
+/** log(softmax(x)), computed without overflow; over `axis`. One node for all who ask it of the same value. */
 export const logSoftmax = (x: Value, axis = -1): Value =>
-  x.graph.node("LogSoftmax", [x], [{ dtype: x.dtype, shape: x.shape }], { axis })[0]!;
+  x.graph.once(`LogSoftmax ${x.name} ${axis}`, () => x.graph.node("LogSoftmax", [x], [{ dtype: x.dtype, shape: x.shape }], { axis })[0]!);
 
 /** log Σ exp(x) over one axis, stable; the axis is kept with size 1. */
 export function reduceLogSumExp(x: Value, axis = -1): Value {
