@@ -43,7 +43,7 @@ describe("a run whose teacher has a tokenizer of its own", () => {
     [
       "a divergence over classes",
       short.replace("preset: opd", `${classes}\n    objective: { divergence: reverse_kl, signal: top_k, topK: 98 }`),
-      100,
+      300,
     ],
   ];
   it.each(bothObjectives)(
