@@ -1,10 +1,15 @@
 import { randomBytes } from "node:crypto";
 import type { RunEvent } from "../../services/shared/gen/retort/v1/events_pb.js";
+import { drained } from "./scenarios/drained.js";
+import { fetched } from "./scenarios/fetched.js";
+import { lostVolume } from "./scenarios/lost-volume.js";
+import { stolen } from "./scenarios/stolen.js";
 import { shell, until } from "./support/commands.js";
 import { footprint } from "./support/footprint.js";
 import { buildImages } from "./support/images.js";
 import { Installation } from "./support/installation.js";
 import { begin, execute, fetchedDigests, gone, storedDigest, succeeded, type Watched } from "./support/runs.js";
+import { check, say, seconds } from "./support/say.js";
 
 /**
  * The proof on a real cluster: image, chart, runs over gRPC, disturbances, and nothing left. Takes the cluster of KUBECONFIG
@@ -12,19 +17,14 @@ import { begin, execute, fetchedDigests, gone, storedDigest, succeeded, type Wat
  *
  *     RETORT_IMAGE_LOAD="kind load docker-image" npm run test:cluster
  *
+ * RETORT_CLUSTER_ONLY names scenarios (warm, sharing, disturbed, held, fetched, drained, lost, stolen), separated by commas, where not all are wanted.
+ * RETORT_IMAGE_TAG names images that an earlier test has built and brought there, to be used again.
  * RETORT_STORAGE_CLASS names a storage class other than the default, RETORT_DOCKER a docker other than the PATH's,
  * RETORT_IMAGE_BASE a base image with node, RETORT_IMAGE_NETWORK the network of the build.
  */
 const steps = 20;
-const seconds = (ms: number): string => (ms / 1000).toFixed(1);
-const started = Date.now();
-const say = (sentence: string): void => console.log(`${seconds(Date.now() - started).padStart(7)}s  ${sentence}`);
-
-function check(what: string, holds: boolean, detail = ""): void {
-  if (!holds) throw new Error(`not so: ${what}${detail ? ` (${detail})` : ""}`);
-  say(`ok: ${what}`);
-}
-
+const only = process.env.RETORT_CLUSTER_ONLY?.split(",");
+const chosen = (scenario: string): boolean => only?.includes(scenario) ?? true;
 /** A run without disturbances: it ends, its weights come over gRPC as they are, and its pods go. */
 async function undisturbed(installation: Installation, name: string): Promise<{ watched: Watched; digest: string }> {
   const watched = await execute(installation, name, steps);
@@ -149,24 +149,31 @@ async function main(): Promise<void> {
   if (!load)
     throw new Error('RETORT_IMAGE_LOAD must say how images come into the cluster: "kind load docker-image", "k3d image import", …');
   const id = randomBytes(3).toString("hex");
-  const images = await buildImages(id);
-  await shell(`${load} ${images.retort} ${images.nats} >&2`);
-  say("the images are built and in the cluster");
+  const kept = process.env.RETORT_IMAGE_TAG;
+  const images = kept ? { retort: `retort:${kept}`, nats: `retort-nats:${kept}` } : await buildImages(id);
+  if (!kept) await shell(`${load} ${images.retort} ${images.nats} >&2`);
+  say(kept ? `the images are those of the tag ${kept}` : "the images are built and in the cluster");
   const namespace = `retort-test-${id}`;
   const installation = await Installation.install(namespace, images);
   say(`installed into ${namespace}`);
   try {
     const cold = await undisturbed(installation, "cold");
     await idle(namespace);
-    const warm = await undisturbed(installation, "warm");
-    check("the same seed gives the same weights", cold.digest === warm.digest);
-    await sharing(installation, warm.digest);
-    await disturbed(installation, warm.digest);
-    await held(installation, warm.digest);
+    if (chosen("warm")) {
+      const warm = await undisturbed(installation, "warm");
+      check("the same seed gives the same weights", cold.digest === warm.digest);
+    }
+    if (chosen("sharing")) await sharing(installation, cold.digest);
+    if (chosen("disturbed")) await disturbed(installation, cold.digest);
+    if (chosen("held")) await held(installation, cold.digest);
+    if (chosen("fetched")) await fetched(installation, images, steps, cold.digest);
+    if (chosen("drained")) await drained(installation, steps, cold.digest);
+    if (chosen("lost")) await lostVolume(installation, steps, cold.digest);
     await idle(namespace);
     await installation.test();
     check("helm test passes", true);
     const going = await begin(installation, "going");
+    if (chosen("stolen")) await stolen(installation, going);
     say(`${going} trains; uninstalling`);
     const left = await installation.uninstall();
     check("helm uninstall leaves nothing, of the run that was going neither", left.length === 0);

@@ -330,7 +330,12 @@ function roleSetsOf(run: Run, { teachers, replicas }: ResolvedRun, pools: Readon
     ...teachers.map((teacher): RoleSet => ({ runId, role: "teacher", teacher, replicas: replicas.teacher, pool: pools.get(teacher) })),
     { runId, role: "reward", replicas: replicas.reward },
   ];
-  return sets.flatMap((set) => (set.replicas > 0 ? [{ ...set, fetches: fetchesOf(run, set) }] : []));
+  return sets
+    .filter(({ replicas: count }) => count > 0)
+    .map((set) => {
+      const fetches = fetchesOf(run, set);
+      return fetches.length > 0 ? { ...set, fetches } : set;
+    });
 }
 
 /** Refuses an action on a run that is over. */

@@ -19,14 +19,17 @@ export async function described({ runs, storage }: ControllerContext, run: Run):
  */
 export async function* watchRun({ streams, runs, report }: ControllerContext, runId: string, fromSequence: number, signal: AbortSignal) {
   const run = await runs.get(runId);
+  let last = Number.POSITIVE_INFINITY;
   if (isOver(run.state)) {
     await ensureEnd(streams, run);
-    if ((await lastEvent(streams, runId)) < fromSequence) return;
+    last = await lastEvent(streams, runId);
+    if (last < fromSequence) return;
   }
   for await (const event of watchEvents(streams, runId, fromSequence, signal, report)) {
     yield { event };
-    // A warning may stand in the place of an event that cannot be read.
-    if (event.event.case !== "stateChanged" && event.event.case !== "warning") continue;
+    // A warning may stand in the place of an event that cannot be read. What a process has told after the end isn't followed by another end.
+    const mayEnd = event.event.case === "stateChanged" || event.event.case === "warning" || Number(event.sequence) >= last;
+    if (!mayEnd) continue;
     // A run that was resumed has an end in the middle of its events.
     if (isOver((await runs.get(runId)).state) && !(await changedSince(streams, runId, event.sequence))) return;
   }

@@ -89,6 +89,7 @@ async function chooseCheckpoint(context: RunContext, checkpoints: Checkpoints): 
     await report.warning(`the checkpoint ${path} cannot be used: ${reason}; the run goes on from an earlier one`, path);
   }
   const fromStep = found?.step ?? 0;
+  await tellLost(context, found, refused);
   const about = { software: softwareInWords(), machine: `${machineInWords()}, ${context.device}` };
   const lostAtStep = fence > 1n ? await lastTrained(membership) : undefined;
   await report.event({ case: "learnerStarted", value: { fence, fromStep, lostAtStep, ...about } }, "started");
@@ -99,6 +100,21 @@ async function chooseCheckpoint(context: RunContext, checkpoints: Checkpoints): 
     return true;
   });
   return found;
+}
+
+/** Says that the checkpoint which the run had is there no more: its volume was lost, or is another one. */
+async function tellLost(
+  { membership, report }: RunContext,
+  found: Stored | undefined,
+  refused: readonly { readonly path: string }[],
+): Promise<void> {
+  const { checkpoint: known } = await membership.runs.get(membership.runId);
+  if (!known || (found?.step ?? 0) >= known.step || refused.some(({ path }) => path === known.path)) return;
+  const instead = found ? `from that of step ${found.step}` : "at step 0: there is no other";
+  await report.warning(
+    `the checkpoint of step ${known.step} isn't at ${known.path} any more (was its volume lost or replaced?); the run begins again ${instead}`,
+    `lost/${known.step}`,
+  );
 }
 
 /** The last step that an earlier learner had trained: the ledger knows of it first. */

@@ -5,11 +5,15 @@ import { command, Kubectl, until } from "./commands.js";
 import type { Images } from "./images.js";
 
 const release = "retort";
+/** Label of all that the installation makes. */
+const mark = "retort-test";
 const chart = "deploy/helm/retort";
 
 /** A release of the chart in a namespace of its own, and a gRPC client that reaches its controller through the Service. */
 export class Installation {
   readonly kubectl: Kubectl;
+  /** Selects every pod of this installation, in all of the cluster. */
+  readonly selector: string;
   readonly #values: readonly string[];
   readonly #port: number;
   #forward: ChildProcess | undefined;
@@ -18,6 +22,7 @@ export class Installation {
 
   private constructor(kubectl: Kubectl, values: readonly string[], port: number) {
     this.kubectl = kubectl;
+    this.selector = `${mark}=${kubectl.namespace}`;
     this.#values = values;
     this.#port = port;
     this.controller = connectController(`127.0.0.1:${port}`);
@@ -34,7 +39,7 @@ export class Installation {
     return installation;
   }
 
-  /** Upgrades the release with further values and waits until the new controller is ready. */
+  /** Upgrades the release with further values alone and waits until the new controller is ready. */
   async upgrade(...values: readonly string[]): Promise<void> {
     await this.#helm("upgrade", "--wait", "--timeout", "5m", ...values.flatMap((value) => ["--set", value]));
   }
@@ -65,7 +70,8 @@ export class Installation {
   }
 
   #helm(action: "install" | "upgrade", ...options: readonly string[]): Promise<string> {
-    const values = this.#values.flatMap((value) => ["--set", value]);
+    const own = `commonLabels.${mark}=${this.kubectl.namespace}`;
+    const values = [...this.#values, own].flatMap((value) => ["--set", value]);
     return command("helm", ["-n", this.kubectl.namespace, action, release, chart, ...values, ...options]);
   }
 

@@ -11,7 +11,7 @@ import type { Installation } from "./installation.js";
 const example = "/app/deploy/examples/num2words/test.yaml";
 
 /** A synchronous run with a teacher and a reward: every role has work, and equal runs give equal weights. */
-export const spec = (name: string, steps: number, teacher = "model: models/teacher") =>
+export const spec = (name: string, steps: number, teacher = "model: models/teacher", teachers = 1) =>
   parseSpec(
     `
 name: ${name}
@@ -29,16 +29,19 @@ phases:
     samplesPerPrompt: 2
     objective: { alpha: 0.8 }
     sampling: { maxNewTokens: 40 }
-roles: { student: { threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1 }, reward: { threads: 1 } }
+roles: { student: { threads: 1 }, teacher: { threads: 1, replicas: ${teachers} }, learner: { threads: 1 }, reward: { threads: 1 } }
 `,
     example,
   );
 
 /** Starts a run, and returns its id once it trains. */
 export async function begin({ controller }: Installation, name: string): Promise<string> {
-  const { run } = await controller.startRun({ spec: spec(name, 100_000) });
-  for await (const { event } of controller.watchRun({ runId: run!.runId })) if (event!.event.case === "stepFinished") break;
-  return run!.runId;
+  const { run } = await retried(() => controller.startRun({ spec: spec(name, 100_000) }));
+  const { runId } = run!;
+  await retried(async () => {
+    for await (const { event } of controller.watchRun({ runId })) if (event!.event.case === "stepFinished") break;
+  });
+  return runId;
 }
 
 /** What became of a run, and when (milliseconds since it was started). */
@@ -56,9 +59,10 @@ export async function execute(
   steps: number,
   onEvent: (event: RunEvent, runId: string) => void = () => {},
   teacher?: string,
+  teachers?: number,
 ): Promise<Watched> {
   const started = Date.now();
-  const { run } = await retried(() => controller.startRun({ spec: spec(name, steps, teacher) }));
+  const { run } = await retried(() => controller.startRun({ spec: spec(name, steps, teacher, teachers) }));
   const { runId } = run!;
   const events: RunEvent[] = [];
   let firstStepMs = Number.NaN;
@@ -75,7 +79,7 @@ export async function execute(
       if (isOver(found.run!.state)) return { run: found.run!, events, firstStepMs, endMs: Date.now() - started };
     } catch (error) {
       // The controller may be away for a while.
-      if (++failures > 120) throw error;
+      if (++failures > 400) throw error;
       await sleep(500);
     }
   }

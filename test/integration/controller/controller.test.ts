@@ -220,6 +220,18 @@ describe("a controller", () => {
     expect(rest).toHaveLength(2);
   });
 
+  it("comes to an end for one who asks for what came after the end of a run: its processes tell what they do until they are gone", async () => {
+    const runId = await start();
+    await over(runId, RunState.SUCCEEDED);
+    let end = 0n;
+    for await (const { event } of client.watchRun({ runId })) end = event!.sequence;
+    for (const name of ["1", "2"])
+      await publishEvent(streams, runId, { case: "activity", value: { process: { role: "student" } } }, `late/${name}`);
+    const tail: (string | undefined)[] = [];
+    for await (const { event } of client.watchRun({ runId, fromSequence: end + 1n })) tail.push(event!.event.case);
+    expect(tail).toEqual(["activity", "activity"]);
+  });
+
   it("sends a version whole: its weights, with the config and tokenizer that came with the first", async () => {
     const runId = await start();
     const files = async (version?: number) => {

@@ -57,7 +57,7 @@ name: fetched
 student: { model: models/student }
 teachers: [{ model: "hf://someone/a-teacher" }]
 data: { path: "s3://data/rows/train.jsonl" }
-phases: [{ steps: 1 }]`,
+phases: [{ steps: 1, sampling: { maxNewTokens: 40 } }]`,
       join(example, "spec.yaml"),
     );
 
@@ -151,7 +151,7 @@ describe("a spec that names what isn't there", () => {
     const before = { ...process.env };
     Object.assign(process.env, { HF_ENDPOINT: "http://127.0.0.1:9", XDG_CACHE_HOME: await mkdtemp(join(tmpdir(), "retort-none-")) });
     try {
-      const text = `name: x\nstudent: { model: models/student }\nteachers: [{ model: "hf://someone/else" }]\ndata: { path: data/train.jsonl }\nphases: [{ steps: 1 }]`;
+      const text = `name: x\nstudent: { model: models/student }\nteachers: [{ model: "hf://someone/else" }]\ndata: { path: data/train.jsonl }\nphases: [{ steps: 1, sampling: { maxNewTokens: 40 } }]`;
       const verdict = await checkReferring(parseSpec(text, join(example, "spec.yaml")), undefined, find);
       expect(verdict).toEqual({
         problems: [

@@ -191,6 +191,26 @@ describe("a learner process", () => {
     expect(finished[3]!.loss).toBe(finished[2]!.loss);
   });
 
+  it("begins again where the volume with its checkpoints was lost, and says so", async () => {
+    await begin(body(), { ignore: ({ key }) => key!.step === 4 });
+    const first = bench.role("learner");
+    await eventsUntil(finishedStep(3));
+    await first.kill();
+    await rm(join(bench.directory, "runs"), { recursive: true });
+    workers.behaviour = {};
+    expect(await bench.role("learner").exit).toBe(0);
+    const events = await eventsUntil(state(RunState.SUCCEEDED));
+    expect(stepsOf(events).map(({ step }) => step)).toEqual([1, 2, 3, 1, 2, 3, 4, 5, 6]);
+    const warnings = events.flatMap((event) => (event.case === "warning" ? [event.value.message] : []));
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /^the checkpoint of step 2 isn't at .*step-00000002 any more .* the run begins again at step 0: there is no other$/,
+      ),
+    ]);
+    const audits = events.flatMap((event) => (event.case === "auditFinished" ? [event.value] : []));
+    expect(audits).toEqual([expect.objectContaining({ holds: true, steps: 6, repeatedSteps: 3, learners: 2 })]);
+  });
+
   it("leaves a run to the learner that took it over", async () => {
     await begin(body(), { ignore: ({ key }) => key!.attempt === 1 });
     const first = bench.role("learner");

@@ -61,7 +61,8 @@ export class TestHub {
         gated: false,
         lastModified: "2026-01-01T00:00:00Z",
       });
-    if (pathname === `${api}/tree/${this.commit}`) return void this.#list(Number(searchParams.get("cursor") ?? 0), api, json);
+    const own = `http://${headers.host}${api}`;
+    if (pathname === `${api}/tree/${this.commit}`) return void this.#list(Number(searchParams.get("cursor") ?? 0), own, json);
     if (pathname.startsWith(at)) return void this.#send(decodeURIComponent(pathname.slice(at.length)), headers.range, response);
     json(404, { error: "Repository not found" });
   }
@@ -76,7 +77,7 @@ export class TestHub {
       ...(large ? { lfs: { oid: createHash("sha256").update(bytes).digest("hex"), size: bytes.length, pointerSize: 130 } } : {}),
     }));
     const next = from + 3;
-    const link = `<${this.url}${api}/tree/${this.commit}?recursive=true&cursor=${next}>; rel="next"`;
+    const link = `<${api}/tree/${this.commit}?recursive=true&cursor=${next}>; rel="next"`;
     json(200, entries.slice(from, next), next < entries.length ? { link } : {});
   }
 

@@ -124,8 +124,9 @@ async function read(path: string, url: string, token: string | undefined, from: 
   const { ok, status, body } = await fetch(url, { headers });
   if (!ok) {
     if (status === 429 || status >= 500) throw new Error(`status ${status}`);
-    const code = status === 401 || status === 403 ? "PermissionDenied" : "NotFound";
-    throw new RetortError(code, `${path} could not be fetched from ${url}: status ${status}`);
+    const refused = status === 401 || status === 403;
+    const wayOut = refused ? "; is it gated? Set HF_TOKEN to a token that may read it" : "";
+    throw new RetortError(refused ? "PermissionDenied" : "NotFound", `${path} could not be fetched from ${url}: status ${status}${wayOut}`);
   }
   if (!body) throw new Error("the answer has no body");
   if (from > 0 && status !== 206) {

@@ -56,6 +56,7 @@ export class Streams {
   /** When waiting for a lost server is over. */
   #deadline = Number.POSITIVE_INFINITY;
   readonly #changes = new EventEmitter().setMaxListeners(0);
+  /** Who it is, as in a sentence. */
   readonly #user: string;
   readonly #denied: Deferred<RetortError> = deferred();
 
@@ -93,7 +94,7 @@ export class Streams {
     const act = violation.operation === "publish" ? "publish to" : "listen to";
     return new RetortError(
       "PermissionDenied",
-      `NATS doesn't let the user "${this.#user}" ${act} ${violation.subject}; give it that right in the server's list of users, which must be that of this version of Retort (in the chart: the ConfigMap of nats-users)`,
+      `NATS doesn't let ${this.#user} ${act} ${violation.subject}; give it that right in the server's list of users, which must be that of this version of Retort (in the chart: the ConfigMap of nats-users)`,
       { cause: violation },
     );
   }
@@ -144,7 +145,8 @@ export class Streams {
     const { servers, access } = serversOf(options.url);
     const url = redactUrl(options.url);
     const authenticator = credentials ? credsAuthenticator(await readFile(credentials)) : undefined;
-    const user = credentials ? `of ${credentials}` : (login?.user ?? access.user ?? "");
+    const named = login?.user ?? access.user;
+    const user = credentials ? `the user of ${credentials}` : named === undefined ? "this process" : `the user "${named}"`;
     const connection = await connect({
       servers,
       name,
