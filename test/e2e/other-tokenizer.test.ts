@@ -31,9 +31,6 @@ describe("a run whose teacher has a tokenizer of its own", () => {
     expect(unsaid).toMatch(/^teachers\[0\]\.model .*has ids up to 98.*teachers\[\]\.tokenizer: own/);
     const [kl] = await problemsOf(example.replace("preset: opd", "preset: on_policy_kd"));
     expect(kl).toMatch(/^phases\[0\]\.objective\.signal is full, .* use top_k, or opd with sampled/);
-    // The student has 41 classes, of which the teacher's 98 say something.
-    const [many] = await problemsOf(example.replace("preset: opd", `${classes}\n    objective: { signal: top_k, topK: 99 }`));
-    expect(many).toMatch(/^phases\[0\]\.objective\.topK is 99; it must lie in \[1, 98/);
   });
 
   const bothObjectives: [string, string, number][] = [
