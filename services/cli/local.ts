@@ -45,7 +45,19 @@ export interface LocalOptions {
   readonly kind?: DirectoryKind;
   /** Takes a directory that holds files of others, too. */
   readonly force?: boolean;
+  /** What only who knows it may call the controller with, whatever the environment says of tokens and TLS. Default: as the environment says. */
+  readonly token?: string;
 }
+
+/** The environment of a controller that serves this command alone, which knows its token; how this user's others are to serve isn't its. */
+export const privateEnvironment = (token: string): NodeJS.ProcessEnv => ({
+  RETORT_TOKEN: token,
+  RETORT_RUN_TOKEN: "",
+  RETORT_READ_TOKEN: "",
+  RETORT_TLS_CERT: "",
+  RETORT_TLS_KEY: "",
+  RETORT_TLS_CA: "",
+});
 
 /** NATS and a controller on this machine. */
 export interface LocalService {
@@ -73,6 +85,7 @@ export async function startLocal({
   progress,
   kind = "data",
   force,
+  token,
   ...options
 }: LocalOptions): Promise<LocalService> {
   const ours = kind === "demo" ? {} : { also: ["demo"] as const, unmarked: [controllerPid, "nats"] };
@@ -103,8 +116,9 @@ export async function startLocal({
       parts.push(nats);
     }
     const url = process.env.RETORT_NATS_URL || found(nats, "nats-server").current.server.url;
+    const own = { dataDir, url, token };
     const begin = (last?: ControllerPart) =>
-      startController({ dataDir, url, port: last?.port ?? port, httpPort: last?.httpPort ?? httpPort, nats: nats?.current.server }, !last);
+      startController({ ...own, port: last?.port ?? port, httpPort: last?.httpPort ?? httpPort, nats: nats?.current.server }, !last);
     const controller = await KeptRunning.start({ name: "the controller", begin, say: progress, ready: spaceFor("the controller") });
     parts.push(controller);
     const address = `127.0.0.1:${controller.current.port}`;
@@ -132,13 +146,15 @@ interface ControllerOptions {
   readonly port: number;
   readonly httpPort: number;
   readonly nats: NatsServer | undefined;
+  readonly token: string | undefined;
 }
 
 /** Starts a controller and waits until it serves. */
-async function startController({ dataDir, url, port, httpPort, nats }: ControllerOptions, first: boolean): Promise<ControllerPart> {
+async function startController({ dataDir, url, port, httpPort, nats, token }: ControllerOptions, first: boolean): Promise<ControllerPart> {
   const log = join(dataDir, "controller.log");
   const argv = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort), "--log-format", "json"];
-  const env = { RETORT_NATS_URL: url, ...(nats?.logins ? { RETORT_NATS_LOGINS: nats.logins } : {}) };
+  const logins = nats?.logins ? { RETORT_NATS_LOGINS: nats.logins } : {};
+  const env = { RETORT_NATS_URL: url, ...logins, ...(token === undefined ? {} : privateEnvironment(token)) };
   // When this process is killed, NATS goes on until the controller has stopped, too: its runs still write to it.
   const child = spawnRole("controller", argv, log, { append: !first, lifeline: nats?.process.stdin ?? undefined, env });
   const serving = whenServing(child, { log, timeoutMs: longestStartMs });

@@ -133,7 +133,8 @@ phases: [{ preset: on_policy_kd, objective: { divergence: ${divergence} }, steps
     await visitor.press("Older →");
     await shows("old-60");
     expect(await rows()).not.toContain("old-119");
-    await visitor.lookHere("runs-page");
+    await visitor.shoot("runs-page");
+    expect(await visitor.violations()).toEqual([]);
     await visitor.page.click("[aria-label='compare old-60']");
     expect(await visitor.text(".head button")).toBe("Compare 2");
     await visitor.press("Older →");

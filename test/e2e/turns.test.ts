@@ -6,14 +6,14 @@ import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { writeTask } from "../../services/shared/tasks/task-files.js";
 import { LocalCluster } from "../support/runs/local-run.js";
 
-const init = "architecture: llama, hiddenSize: 48, intermediateSize: 96, layers: 2, heads: 4, initializerRange: 0.1, maxPositions: 256";
+const init = "architecture: llama, hiddenSize: 32, intermediateSize: 64, layers: 2, heads: 4, initializerRange: 0.1, maxPositions: 256";
 
 describe("a run with an environment", () => {
   let cluster: LocalCluster;
   let directory: string;
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), "retort-turns-"));
-    await writeTask("tool-use", directory, { train: 1500, sft: 1200, seed: 1n, force: true });
+    await writeTask("tool-use", directory, { train: 1500, sft: 300, seed: 1n, force: true });
     cluster = await LocalCluster.start();
   });
   afterAll(async () => {
@@ -26,14 +26,14 @@ describe("a run with an environment", () => {
 name: turns
 student: { init: { ${init}, tokenizer: ${directory}/tokenizer } }
 data: { path: ${directory}/sft.jsonl, chat: true }
-environment: { kind: calculator, maxTurns: 5, maxReplyTokens: 40 }
+environment: { kind: calculator, maxTurns: 5, maxReplyTokens: 60 }
 rewards: [{ kind: environment }]
 rollouts: { maxStaleness: 0 }
 evaluation: { path: ${directory}/held-out.jsonl, limit: 40 }
 tracking: { samples: 8, everySteps: 1 }
 phases:
-  - { preset: sft, steps: 400, batchSize: 64, sampling: { maxNewTokens: 40 }, optimizer: { learningRate: 0.005, schedule: cosine, warmupSteps: 20 } }
-  - { preset: rl, steps: 3, batchSize: 16, samplesPerPrompt: 2, sampling: { maxNewTokens: 40 }, optimizer: { learningRate: 0.001 } }`);
+  - { preset: sft, steps: 400, batchSize: 64, sampling: { maxNewTokens: 120 }, optimizer: { learningRate: 0.01, schedule: cosine, warmupSteps: 20 } }
+  - { preset: rl, steps: 3, batchSize: 16, samplesPerPrompt: 2, sampling: { maxNewTokens: 120 }, optimizer: { learningRate: 0.001 } }`);
     const { run, events } = await cluster.watch(runId);
     expect([run.message, run.state]).toEqual(["", RunState.SUCCEEDED]);
     const steps = events.flatMap(({ event }) => (event.case === "stepFinished" ? [event.value] : []));

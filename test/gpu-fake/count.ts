@@ -1,14 +1,18 @@
 /** Counts the driver's calls of a train step, a score and a decoded token, and prints them as JSON. To be run by main.ts. */
+import { setImmediate } from "node:timers/promises";
 import { float32, sizeOf } from "../../services/shared/ml/graph/tensor.js";
 import { loraOf } from "../../services/shared/ml/models/adapter/layers.js";
 import { lowRank } from "../../services/shared/ml/models/adapter/low-rank.js";
 import { allLinear } from "../../services/shared/ml/models/lora.js";
+import type { Model } from "../../services/shared/ml/models/model.js";
 import type { Trainable } from "../../services/shared/ml/models/trainable.js";
 import { loadCuda } from "../../services/shared/ml/runtime/cuda/libraries.js";
-import { Sampler } from "../../services/shared/ml/sampling/sampler.js";
+import { keepsOnDevice } from "../../services/shared/ml/runtime/session.js";
+import { Sampler, type SamplerOptions } from "../../services/shared/ml/sampling/sampler.js";
 import { Scorer } from "../../services/shared/ml/scoring/scorer.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
 import { goldenTrain, trainSetup } from "../support/models/golden-train.js";
+import { smallConfigs, smallModel } from "../support/models/small-model.js";
 import { type Counts, combined, counted } from "./counters.js";
 
 const { config, weights, batch, options } = trainSetup(goldenTrain.tied);
@@ -40,30 +44,51 @@ async function score(): Promise<Counts> {
 }
 
 /**
- * A call that writes some tokens for all rows at once, and one of these tokens, in the middle of a run: beside its tokens a call has
+ * Calls that write so many tokens for all rows at once, and one of the tokens by which they differ: beside its tokens a call has
  * prompts, and weights that do not stay on the device.
  */
-async function decoding(): Promise<Record<"decoded token" | "call of the sampler, 4 tokens", Counts>> {
-  const sampler = new Sampler(config, weights, { ...onCuda, chunkTokens: 64, maxRows: 8 });
-  const write = (maxNewTokens: number) =>
-    sampler.sample(
+async function decoding(
+  of: Pick<Model, "config" | "params">,
+  how: Partial<SamplerOptions>,
+  [few, many]: readonly [number, number],
+): Promise<[Counts, token: Counts]> {
+  const sampler = new Sampler(of.config, of.params, { ...onCuda, chunkTokens: 64, maxRows: 8, ...how });
+  const write = async (maxNewTokens: number) => {
+    await sampler.sample(
       batch.map(({ promptIds }, row) => ({ promptIds, seed: BigInt(row) })),
       { temperature: 1, topK: 0, topP: 1, maxNewTokens, stopIds: [] },
     );
-  const [few, many] = [4, 12];
+    // The sampler comes to rest.
+    await setImmediate();
+  };
   await write(many);
   const [short, long] = [await counted(() => write(few)), await counted(() => write(many))];
   await sampler.release();
-  return { "call of the sampler, 4 tokens": short, "decoded token": combined(long, short, (a, b) => (a - b) / (many - few)) };
+  return [short, combined(long, short, (a, b) => (a - b) / (many - few))];
 }
 
+/** As deep as a model of half a billion parameters, with heads whose rotation is part of their attention. */
+const deep = smallModel({ ...smallConfigs.llama, num_hidden_layers: 24, head_dim: 16 });
+const golden = { config, params: weights };
+
 await loadCuda();
+const [call, token] = await decoding(golden, {}, [4, 12]);
 const works = {
   "train step, one micro-batch": await trainStep(1000),
   "train step, three micro-batches": await trainStep(1),
   "train step of an adapter": await adapterStep(),
   score: await score(),
-  ...(await decoding()),
+  "call of the sampler, 4 tokens": call,
+  "decoded token": token,
+  // Each run goes on from what the one before it has read.
+  "decoded token, in runs of 4": (await decoding(golden, { chunkTokens: 4 }, [8, 24]))[1],
+  "decoded token, 24 layers": (await decoding(deep, {}, [4, 12]))[1],
+  ...(keepsOnDevice(onCuda)
+    ? {
+        "decoded token, 24 layers, in bursts": (await decoding(deep, { bursts: "float16" }, [17, 33]))[1],
+        "decoded token, 24 layers, recorded": (await decoding(deep, { bursts: "float16", recorded: true }, [17, 33]))[1],
+      }
+    : {}),
 };
 const parameters = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
 console.log(JSON.stringify({ works, layers: config.layers, tensors: weights.size, parameters }));

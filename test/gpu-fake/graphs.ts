@@ -2,9 +2,12 @@ import type { Graph } from "../../services/shared/ml/graph/graph.js";
 import { objectiveProblems } from "../../services/shared/ml/losses/objective.js";
 import { type ObjectiveName, permits } from "../../services/shared/ml/losses/permits.js";
 import { architectureOf } from "../../services/shared/ml/models/architectures/table.js";
+import type { ModelConfig } from "../../services/shared/ml/models/config/model-config.js";
 import type { Model } from "../../services/shared/ml/models/model.js";
 import { wholeModel } from "../../services/shared/ml/models/trainable.js";
+import { burstRefusal, readGraph, stepGraph } from "../../services/shared/ml/sampling/bursts/burst-graphs.js";
 import { decodeGraph } from "../../services/shared/ml/sampling/decode-graph.js";
+import { drawKindOf } from "../../services/shared/ml/sampling/draw.js";
 import { encodeGraph } from "../../services/shared/ml/sampling/encode-graph.js";
 import { scoreGraph } from "../../services/shared/ml/scoring/score-graph.js";
 import { signalKinds } from "../../services/shared/ml/signals/table.js";
@@ -14,7 +17,7 @@ import { smallConfigs, smallModel } from "../support/models/small-model.js";
 import { smallT5, t5Configs } from "../support/models/small-t5.js";
 
 /** What a graph is for. */
-export type Work = "score" | "decode" | "train";
+export type Work = "score" | "decode" | "burst" | "train";
 
 /** A graph that Retort makes. */
 export interface NamedGraph {
@@ -32,6 +35,17 @@ export function everyGraph(): NamedGraph[] {
   return [...families.flatMap(([name, model]) => ofFamily(name, model)), ...ofObjectives(smallModel())];
 }
 
+/** In float16, in which CUDA has the kernel of attention. */
+function inBursts(name: string, config: ModelConfig): NamedGraph[] {
+  if (burstRefusal(config)) return [];
+  const drawn = { temperature: 1, topK: 0, topP: 1 };
+  const graphs = { step: stepGraph, read: readGraph };
+  return Object.entries(graphs).map(([what, build]) => ({
+    ...{ work: "burst" as const, name: `${name}, ${what}` },
+    build: () => build({ config, lora: undefined, dtype: "float16", draw: drawKindOf(drawn, config.vocabSize), topIds: 2 }),
+  }));
+}
+
 function ofFamily(name: string, { config, params: weights }: Model): NamedGraph[] {
   const encoder = architectureOf(config).encoder;
   const step = { config, trainable: wholeModel(config), objective: plainObjective };
@@ -40,7 +54,10 @@ function ofFamily(name: string, { config, params: weights }: Model): NamedGraph[
     { work: "decode", name, build: () => decodeGraph({ config, weights, fused: false }) },
     ...(encoder
       ? [{ work: "decode" as const, name: `${name}, prompts`, build: () => encodeGraph({ config, weights }, encoder) }]
-      : [{ work: "decode" as const, name: `${name}, fused`, build: () => decodeGraph({ config, weights: "inputs", fused: true }) }]),
+      : [
+          ...inBursts(name, config),
+          { work: "decode" as const, name: `${name}, fused`, build: () => decodeGraph({ config, weights: "inputs", fused: true }) },
+        ]),
     { work: "train", name, build: () => gradientsGraph({ ...step, blocks: false }) },
     { work: "train", name: `${name}, values`, build: () => valuesGraph({ ...step, blocks: false }) },
     { work: "train", name: `${name}, in blocks`, build: () => accumulateGraph({ ...step, blocks: true, gradientCheckpointing: true }) },

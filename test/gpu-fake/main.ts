@@ -58,7 +58,9 @@ async function countCalls(): Promise<void> {
     for (const [work, counts] of Object.entries(works) as [Measured, Counts][]) {
       const { launches, products, ups, upBytes, downs, downBytes, across, waits } = counts;
       const all = { calls: callsOf(counts), upBytes, downBytes, waits };
-      for (const [what, most] of Object.entries(bounds[runtime][work]))
+      const bound = bounds[runtime][work];
+      if (!bound) problems.push(`${runtime}, ${work}: bounds.ts has none`);
+      for (const [what, most] of Object.entries(bound ?? {}))
         if (all[what as keyof typeof all] > most)
           problems.push(`${runtime}, ${work}: ${what} ${all[what as keyof typeof all]}; at most ${most}`);
       const figures = [all.calls, launches + products, ups, upBytes, downs, downBytes, across, waits];

@@ -24,7 +24,7 @@ export async function withStage<T>(
 ): Promise<T> {
   await startAnew(dataDir, force);
   const service = await startLocal({ dataDir, port: 0, natsPort: 0, progress: say, kind: "demo", force });
-  const controller = connectController(service.address);
+  const controller = connectController(service.address, { token: process.env.RETORT_TOKEN });
   try {
     return await work(controller);
   } finally {

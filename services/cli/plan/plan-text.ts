@@ -162,4 +162,4 @@ const secondsInWords = (seconds: number): string =>
 const count = (value: number | bigint): string => new Intl.NumberFormat("en").format(value);
 
 const short = (value: number | bigint): string =>
-  new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 }).format(value);
+  value < 100_000 ? count(value) : new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 }).format(value);

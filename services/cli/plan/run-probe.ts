@@ -1,9 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
 import { namedInputs } from "../../shared/flow/runs/named-inputs.js";
+import { resolveRun } from "../../shared/flow/runs/resolve.js";
 import { isRunReference } from "../../shared/flow/runs/run-reference.js";
 import { isUploadReference } from "../../shared/flow/runs/upload-reference.js";
 import type { RunEvent } from "../../shared/gen/retort/v1/events_pb.js";
@@ -36,8 +38,10 @@ export async function runProbe(spec: RunSpec, say: (sentence: string) => void): 
   const forget = supervisor.add({ stop: remove, kill: () => rmSync(scratch, { recursive: true, force: true }) });
   try {
     const probe = probeOf(spec, join(scratch, "student"));
-    const service = await startLocal({ dataDir: join(scratch, "data"), port: 0, natsPort: 0, progress: say });
-    const controller = connectController(service.address, { token: process.env.RETORT_TOKEN });
+    say(`running ${resolveRun(probe.spec).totalSteps} steps on this machine, to measure ${measuredIn(probe)} of them …`);
+    const token = randomUUID();
+    const service = await startLocal({ dataDir: join(scratch, "data"), port: 0, natsPort: 0, progress: say, token });
+    const controller = connectController(service.address, { token });
     try {
       return { probe, events: await eventsOf(controller, probe, say) };
     } finally {
@@ -49,6 +53,8 @@ export async function runProbe(spec: RunSpec, say: (sentence: string) => void): 
     forget();
   }
 }
+
+const measuredIn = ({ legs }: Probe): number => legs.reduce((sum, { measured: [first, last] }) => sum + last - first + 1, 0);
 
 /** @throws FailedPrecondition, naming what keeps a spec from being probed here, and the way out */
 function checkProbeable(spec: RunSpec): void {

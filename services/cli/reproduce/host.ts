@@ -14,7 +14,7 @@ export const reproduceHost = (terminal: Out) => ({
   startService: async (directory: string) => {
     const progress = (sentence: string) => terminal.write(`${sentence}\n`);
     const { address, ended, stop } = await startLocal({ dataDir: directory, port: 0, natsPort: 0, progress });
-    const controller = connectController(address);
+    const controller = connectController(address, { token: process.env.RETORT_TOKEN });
     return {
       controller,
       ended,

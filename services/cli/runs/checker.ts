@@ -5,7 +5,7 @@ import { whenServing } from "../../shared/base/ready.js";
 import { toFlags } from "../../shared/base/settings.js";
 import type { SpecFile } from "../../shared/flow/runs/spec.js";
 import type { RunEstimate } from "../../shared/gen/retort/v1/estimate_pb.js";
-import { type ControllerClient, connectController, end, longestStartMs, spawnRole } from "../local.js";
+import { type ControllerClient, connectController, end, longestStartMs, privateEnvironment, spawnRole } from "../local.js";
 import { supervisor } from "../supervise.js";
 import { type ControllerOptions, localController, namedController, withController } from "./controller.js";
 
@@ -38,12 +38,19 @@ export async function withChecker<T>(options: ControllerOptions, work: (checker:
   });
 }
 
-/** Lets a checker look at a spec, and places what it says in the file. */
-export async function checkFile({ controller }: Checker, { spec, located }: SpecFile): Promise<CheckedFile> {
+/** Lets a checker look at a spec, and places what it says in the file, beside what couldn't be read of it; in the order of its lines. */
+export async function checkFile(
+  { controller }: Pick<Checker, "controller">,
+  { spec, misfits, beside, located }: SpecFile,
+): Promise<CheckedFile> {
   const { problems, warnings, estimate } = await controller.validateRun({ spec });
-  const placed = (found: typeof problems) => located(found.map(({ field, message }) => ({ fieldPath: field, description: message })));
-  return { problems: placed(problems), warnings: placed(warnings), estimate };
+  const placed = (found: typeof problems) =>
+    located(beside(found.map(({ field, message }) => ({ fieldPath: field, description: message }))));
+  return { problems: [...misfits, ...placed(problems)].sort(byPlace), warnings: placed(warnings), estimate };
 }
+
+const byPlace = ({ place: a }: Problem, { place: b }: Problem): number =>
+  (a?.line ?? 0) - (b?.line ?? 0) || (a?.column ?? 0) - (b?.column ?? 0);
 
 /** How long the process may take to end, in ms: it has nothing to save. */
 const graceMs = 2000;
@@ -53,16 +60,7 @@ async function withProcess<T>(work: (checker: Checker) => Promise<T>): Promise<T
   console.error("checking here: no controller is running");
   const token = randomUUID();
   const flags = toFlags({ checkOnly: true, host: "127.0.0.1", port: 0, healthPort: 0, metricsPort: 0, logFormat: "json" });
-  // How a controller of this user's is to serve doesn't concern this one; which paths specs may name does.
-  const env = {
-    RETORT_TOKEN: token,
-    RETORT_RUN_TOKEN: "",
-    RETORT_READ_TOKEN: "",
-    RETORT_TLS_CERT: "",
-    RETORT_TLS_KEY: "",
-    RETORT_TLS_CA: "",
-  };
-  const child = spawnRole("controller", flags, devNull, { env });
+  const child = spawnRole("controller", flags, devNull, { env: privateEnvironment(token) });
   const forget = supervisor.add({ stop: () => end(child, graceMs), kill: () => child.kill("SIGKILL") });
   try {
     const { grpcPort } = await whenServing(child, { timeoutMs: longestStartMs }).catch((error: unknown) => {

@@ -187,7 +187,10 @@ async function start(
   path: string,
   { detach, requestId = "", ...options }: SpecOptions & ControllerOptions & { readonly detach?: boolean; readonly requestId?: string },
 ): Promise<void> {
-  const { spec, located } = await readInputs(controller, path, options);
+  const file = await readInputs(controller, path, options);
+  // What can't be read is said with all that is wrong besides.
+  if (file.misfits.length) throw RetortError.ofProblems(path, (await checkFile({ controller }, file)).problems);
+  const { spec, located } = file;
   const answer = await controller.startRun({ spec, requestId }).catch((thrown: unknown) => {
     const { code, problems, message } = RetortError.from(thrown);
     if (code === "InvalidArgument" && problems.length && message.startsWith("the run spec"))

@@ -5,7 +5,7 @@ import { found } from "../../shared/base/found.js";
 import { readRegular } from "../../shared/base/regular-files.js";
 import { mostYamlBytes } from "../../shared/base/yaml-document.js";
 import { namedInputs } from "../../shared/flow/runs/named-inputs.js";
-import { parseSpecFile, type SpecFile } from "../../shared/flow/runs/spec.js";
+import { parseSpecFile, readSpecFile as readSpecText, type SpecFile } from "../../shared/flow/runs/spec.js";
 import type { AuditFinished, EvaluationFinished, StepFinished } from "../../shared/gen/retort/v1/events_pb.js";
 import { type Run, RunSchema, RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
@@ -18,19 +18,26 @@ import { ProgressView } from "./progress.js";
 export const runOf = ({ run }: { readonly run?: Run | undefined }): Run => found(run, "the run of the controller's answer");
 
 /** Reads the spec of a YAML file. @throws NotFound or InvalidArgument that names the file */
-export const readSpec = async (path: string): Promise<RunSpec> => (await readSpecFile(path)).spec;
+export const readSpec = async (path: string): Promise<RunSpec> => (await specFileOf(path, parseSpecFile)).spec;
 
 /**
- * Reads a YAML file's spec as {@link readSpec} does, and knows where its fields stand.
+ * Reads of a YAML file's spec what can be read, with what can't and where its fields stand: `checkFile` says what else is wrong.
  *
  * @param isLeft whether what it names elsewhere is left to whoever gets the spec
+ * @throws NotFound, or InvalidArgument if it holds no spec at all
  */
-export async function readSpecFile(path: string, isLeft: (named: string) => boolean = () => false): Promise<SpecFile> {
+export const readSpecFile = (path: string, isLeft: (named: string) => boolean): Promise<SpecFile> => specFileOf(path, readSpecText, isLeft);
+
+async function specFileOf(
+  path: string,
+  read: (text: string, file: string) => SpecFile,
+  isLeft: (named: string) => boolean = () => false,
+): Promise<SpecFile> {
   const bytes = await readRegular(path, mostYamlBytes).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof RetortError) throw error;
     throw new RetortError("NotFound", `the run spec ${path} cannot be read (${error.code})`);
   });
-  const file = parseSpecFile(bytes.toString(), path);
+  const file = read(bytes.toString(), path);
   for (const { path: named, replace, withoutWeights } of namedInputs(file.spec))
     if (!isLeft(named)) replace(await located(named, { withoutWeights }));
   return file;

@@ -21,8 +21,8 @@ function grouped(value: number, digits = 0): string {
 
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
 
-/** A count in few characters: `134.5M`. */
-export const short = (count: number | bigint): string => compact.format(count);
+/** A count in few characters: `3 264`, `134.5M`. */
+export const short = (count: number | bigint): string => (count < 100_000 ? number(Number(count)) : compact.format(count));
 
 /** A number beside an axis: as short as it can be. `null` and undefined are nothing. */
 export function tick(value: number | null | undefined): string {

@@ -36,15 +36,15 @@ export function PlanView({ estimate }: { readonly estimate: RunEstimate }) {
 const bytes = (value: bigint): string => bytesInWords(Number(value));
 
 const Roles = ({ estimate: { roles } }: { readonly estimate: RunEstimate }) => (
-  <Table name="Roles" head={["role", "weights"]} numbers={["processes", "parameters", "trained", "memory"]}>
+  <Table name="Roles" head={["role"]} numbers={["memory", "parameters", "trained", "processes", "weights"]}>
     {roles.map(({ role, teacher, dtype, device, processes, parameters, trainedParameters, memoryBytes }) => (
       <tr key={`${role}${teacher}`}>
         <th scope="row">{role === "teacher" && teacher !== "default" ? `${role} ${teacher}` : role}</th>
-        <td class="nowrap">{device === "cpu" ? dtype : `${dtype} on ${device}`}</td>
-        <td class="num">{processes}</td>
+        <td class="num">{bytes(memoryBytes)}</td>
         <td class="num">{short(parameters)}</td>
         <td class="num">{trainedParameters ? short(trainedParameters) : "–"}</td>
-        <td class="num">{bytes(memoryBytes)}</td>
+        <td class="num">{processes}</td>
+        <td class="num">{device === "cpu" ? dtype : `${dtype} on ${device}`}</td>
       </tr>
     ))}
   </Table>

@@ -49,7 +49,7 @@ export function RunsView({ source }: { readonly source: Source }) {
       {shown?.runs.length === 0 && <Empty any={Boolean(filter.search || filter.state || before.length)} />}
       {shown && shown.runs.length > 0 && <RunsTable source={source} runs={shown.runs} chosen={chosen} choose={choose} />}
       {(before.length > 0 || shown?.next) && (
-        <nav class="buttons" aria-label="Pages">
+        <nav class="buttons" aria-label="Pages of the list">
           <button type="button" disabled={before.length === 0} onClick={() => turn(before.slice(0, -1), { page: before.at(-1) ?? "" })}>
             ← Newer
           </button>

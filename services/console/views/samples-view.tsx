@@ -105,7 +105,7 @@ function Sample({ sample, scale, name }: { readonly sample: TrainingSample; read
     ...Object.entries(rewardComponents).map(([kind, value]) => `${kind} ${number(value)}`),
     `${number(tokens.length)} tokens`,
     finished ? "ended by itself" : "cut off by length",
-    staleness ? `${staleness} versions stale` : "",
+    staleness ? `${staleness} ${staleness === 1 ? "version" : "versions"} stale` : "",
     teacher && `teacher ${teacher}`,
   ];
   return (

@@ -1,5 +1,7 @@
+import { found } from "../base/found.js";
 import { deriveSeed, generator } from "../base/random.js";
 import { wordLevelTokenizer } from "../ml/text/word-level.js";
+import { compute, spelled } from "./arithmetic.js";
 import type { Example, GeneratedTask, TurnRow } from "./task.js";
 
 const operators = {
@@ -15,8 +17,8 @@ interface ToolMessage {
   readonly content: string;
 }
 
-/** How many problems there are, and the largest number that one passes through. */
-const [count, largest] = [2000, 999];
+/** How many problems there are, the largest number that one passes through, and the least and most operators of one. */
+const [count, largest, fewest, most] = [2000, 999, 3, 6];
 
 /** What opens and closes a call, each a token of its own. */
 const [opens, closes] = ['<tool_call>{"name": "calculator", "arguments": {"expression": "', '"}}</tool_call>'];
@@ -28,9 +30,20 @@ const template =
   "{%- for message in messages -%}{{ '<|' + message.role + '|>' + message.content }}{%- if message.role == 'assistant' -%}{{ eos_token }}{%- endif -%}{%- endfor -%}{%- if add_generation_prompt -%}{{ '<|assistant|>' }}{%- endif -%}";
 
 const roles = ["<|user|>", "<|assistant|>", "<|tool|>"];
+/** What the environment `calculator` says of a call that comes to nothing, each a token. */
+const complaints = [
+  "error: ",
+  "a bracket is not closed",
+  "a number",
+  " is missing or misplaced",
+  " is not expected there",
+  "the expression is empty",
+  "the call is no JSON object",
+];
 const escaped = (text: string): string => text.replace(/[|\\{}()[\]^$+*?.]/g, "\\$&");
-const tokens = [...roles, opens, closes, "error: ", ..."0123456789+-*.,;="];
-const pattern = [...roles, opens, closes, "error: "].map(escaped).concat("[\\s\\S]").join("|");
+const whole = [...roles, opens, closes, ...complaints];
+const tokens = [...whole, ...'0123456789+-*().,;="'];
+const pattern = whole.map(escaped).concat("[\\s\\S]").join("|");
 
 /** A problem: a number, and what is done to it, one after the other. */
 interface Problem {
@@ -38,7 +51,6 @@ interface Problem {
   readonly steps: readonly { readonly operator: Operator; readonly operand: number }[];
 }
 
-/** "17+25*3=": from left to right, as a pocket calculator goes, so that no call of all of it is right. */
 const questionOf = ({ start, steps }: Problem): string =>
   `${start}${steps.map(({ operator, operand }) => `${operator}${operand}`).join("")}=`;
 
@@ -57,55 +69,63 @@ function resultsOf({ start, steps }: Problem): number[] {
   return steps.map(({ operator, operand }) => (value = operators[operator](value, operand)));
 }
 
+const answerOf = (question: string): string => String(resultsOf(problemOf(question)).at(-1));
+
 function problem(draw: () => number): Problem {
+  const digit = () => 1 + (draw() % 9);
   for (;;) {
-    const steps = Array.from({ length: 2 + (draw() % 2) }, () => {
-      const operator = Object.keys(operators)[draw() % 3] as Operator;
-      return { operator, operand: operator === "*" ? 2 + (draw() % 8) : 1 + (draw() % 99) };
-    });
-    const found = { start: 1 + (draw() % 99), steps };
-    if (resultsOf(found).every((value) => value >= 0 && value <= largest)) return found;
+    const steps = Array.from({ length: fewest + (draw() % (most - fewest + 1)) }, () => ({
+      operator: found((Object.keys(operators) as Operator[])[draw() % 3], "an operator"),
+      operand: digit(),
+    }));
+    const drawn = { start: digit(), steps };
+    if (resultsOf(drawn).every((value) => value >= 0 && value <= largest)) return drawn;
   }
 }
 
-/** The calls that solve a problem, each a step with the number before it. */
-const callsOf = (problem: Problem): string[] => {
-  const results = [problem.start, ...resultsOf(problem)];
-  return problem.steps.map(({ operator, operand }, i) => `${results[i]}${operator}${operand}`);
-};
-
-/** What the tool says to a call of one step. */
-const said = (expression: string): ToolMessage => {
-  const [, a = "0", operator = "+", b = "0"] = /^(\d+)([-+*])(\d+)$/.exec(expression) ?? [];
-  return { role: "tool", content: String(operators[operator as Operator](Number(a), Number(b))) };
-};
-
-/** A call that is wrong in one of the ways in which a student's are: another step, or another number. */
-function slip(problem: Problem, at: number, draw: () => number): string {
-  const before = [problem.start, ...resultsOf(problem)][at] ?? 0;
-  const { operator, operand } = problem.steps[draw() % problem.steps.length] ?? { operator: "+" as const, operand: 1 };
-  return draw() % 2 === 0 ? `${before}${operator}${1 + (draw() % 99)}` : `${draw() % largest}${operator}${operand}`;
+/** The call that computes a problem: a bracket around all that comes before each operator but the first. */
+function expressionOf({ start, steps }: Problem): string {
+  const parts = steps.map(({ operator, operand }, i) => `${operator}${operand}${i < steps.length - 1 ? ")" : ""}`);
+  return `${"(".repeat(steps.length - 1)}${start}${parts.join("")}`;
 }
 
-/** The turns of a solution, each a row of its own: the calls, and the answer. */
+/** What the tool says to a call. */
+function said(expression: string): ToolMessage {
+  const computed = compute(expression);
+  return { role: "tool", content: "value" in computed ? spelled(computed.value) : `error: ${computed.problem}` };
+}
+
+/** A call that comes to nothing, in one of the ways in which a student's do: brackets too many, too few, or a symbol left out or twice. */
+function slip(expression: string, draw: () => number): string {
+  for (;;) {
+    const at = draw() % expression.length;
+    const kinds = [
+      () => `(${expression}`,
+      () => expression.slice(1),
+      () => expression.slice(0, at) + expression.slice(at + 1),
+      () => expression.slice(0, at) + expression.slice(at, at + 1) + expression.slice(at),
+    ];
+    const wrong = found(kinds[draw() % kinds.length], "a kind of slip")();
+    if ("problem" in compute(wrong)) return wrong;
+  }
+}
+
+/** The turns of a solution, each a row of its own: the call, behind calls that came to nothing, and the answer. */
 function turnsOf(question: string, slips: number, variant: number): TurnRow[] {
-  const solved = problemOf(question);
+  const expression = expressionOf(problemOf(question));
   const draw = generator(deriveSeed(11n, variant, ...Array.from(question, (symbol) => symbol.charCodeAt(0))));
   const before: ToolMessage[] = [{ role: "user", content: question }];
-  const rows: TurnRow[] = [];
-  const call = (expression: string) => before.push({ role: "assistant", content: callOf(expression) }, said(expression));
-  for (const [at, expression] of callsOf(solved).entries()) {
-    while (draw() / 2 ** 32 < slips) call(slip(solved, at, draw));
-    rows.push({ prompt: [...before], completion: callOf(expression) });
-    call(expression);
-  }
-  return [...rows, { prompt: before, completion: String(resultsOf(solved).at(-1)) }];
+  const call = (text: string) => before.push({ role: "assistant", content: callOf(text) }, said(text));
+  while (draw() / 2 ** 32 < slips) call(slip(expression, draw));
+  const row = { prompt: [...before], completion: callOf(expression) };
+  call(expression);
+  return [row, { prompt: before, completion: answerOf(question) }];
 }
 
 /**
- * A pocket calculator's sums with the tool `calculator`: "17+25*3=" is done from left to right, a call to a step, "17+25", then
- * "42*3", and the answer is 126. The tool itself knows that products come first, so that a call of the whole is wrong. 2000 problems of two or three
- * steps; the completion is the answer.
+ * A pocket calculator's sums with the tool `calculator`: "7+5*3-6=" is done from left to right. The tool knows that products come first,
+ * so it is asked for "((7+5)*3)-6"; brackets that don't match are an error, to which it says why, and the answer is what it says at
+ * last: 30. 2000 problems of three to six operators; the completion is the answer.
  */
 export const toolUse: GeneratedTask = {
   name: "tool-use",
@@ -114,8 +134,8 @@ export const toolUse: GeneratedTask = {
     const draw = generator(deriveSeed(11n));
     const all = new Set<string>();
     while (all.size < count) all.add(questionOf(problem(draw)));
-    return Array.from(all, (prompt): Example => ({ prompt, completion: String(resultsOf(problemOf(prompt)).at(-1)) }));
+    return Array.from(all, (prompt): Example => ({ prompt, completion: answerOf(prompt) }));
   },
   turns: ({ prompt }, slips, variant) => turnsOf(prompt, slips, variant),
-  check: (prompt, completion) => (completion.trim() === String(resultsOf(problemOf(prompt)).at(-1)) ? 1 : 0),
+  check: (prompt, completion) => (completion.trim() === answerOf(prompt) ? 1 : 0),
 };

@@ -8,15 +8,19 @@ const [tool, argument] = ["calculator", "expression"];
 /** Numbers as people write them in an answer: 1,234.5 too. */
 const numbers = /-?\d[\d,]*(?:\.\d+)?/g;
 
+/** What a turn has that was to be a call, whether or not it can be read as one. */
+const callMark = "<tool_call>";
+
 /**
- * A calculator as a tool. Each call is answered by a message of the role `tool`: the result, or "error: " and why there is none. A
- * turn without a call is the student's answer: it ends the episode, and pays 1 if the last number in it is the last one of the
- * reference, else 0.
+ * A calculator as a tool. Each call is answered by a message of the role `tool`: the result, or "error: " and why there is none; so
+ * is a call that can't be read. A turn without a call is the student's answer: it ends the episode, and pays 1 if the last number in
+ * it is the last one of the reference, else 0.
  */
 export const calculator = (): Environment => ({
   begin: async ({ reference }) => ({
     answer: async ({ text, toolCalls }): Promise<TurnAnswer> => {
       if (toolCalls.length > 0) return { messages: toolCalls.map(resultOf), done: false, reward: 0 };
+      if (text.includes(callMark)) return { messages: [unread], done: false, reward: 0 };
       const wanted = lastNumber(reference);
       return { messages: [], done: true, reward: wanted !== undefined && lastNumber(text) === wanted ? 1 : 0 };
     },
@@ -25,8 +29,10 @@ export const calculator = (): Environment => ({
   close: () => {},
 });
 
+const said = (content: string): Said => ({ role: "tool", content, extra: "" });
+const unread = said("error: the call is no JSON object");
+
 function resultOf({ name, arguments: given }: { readonly name: string; readonly arguments: string }): Said {
-  const said = (content: string): Said => ({ role: "tool", content, extra: "" });
   if (name !== tool) return said(`error: there is no tool "${name}"; there is ${tool}`);
   const { [argument]: expression } = parseJson(given) as Readonly<Record<string, unknown>>;
   if (typeof expression !== "string") return said(`error: ${argument} is missing; give a text such as "12*(3+4)"`);

@@ -150,7 +150,7 @@ describe("ListRuns", () => {
     [{ name: "old" }, ["run-2", "run-3", "run-0", "run-1"]],
     [{ name: "old", states: [RunState.SUCCEEDED] }, ["run-3", "run-0"]],
     [{ name: "ol" }, []],
-    [{ search: "OL" }, ["run-2", "run-3", "run-0", "run-1"]],
+    [{ search: "OLD" }, ["run-2", "run-3", "run-0", "run-1"]],
     [{ search: " run  old -3 " }, ["run-3"]],
     [{ search: "old new" }, []],
   ])("lets pass what %j says", async (filter, expected) => {

@@ -1,4 +1,4 @@
-import { duration, number, percent, tick, utc, visible } from "../../../services/console/model/format.js";
+import { duration, number, percent, short, tick, utc, visible } from "../../../services/console/model/format.js";
 
 describe("number()", () => {
   it.each([
@@ -14,6 +14,16 @@ describe("number()", () => {
     [12_345_678, "1.23e7"],
   ])("writes %p as %p", (value, text) => {
     expect(number(value)).toBe(text);
+  });
+});
+
+describe("short()", () => {
+  it.each([
+    [3264, "3 264"],
+    [95_104n, "95 104"],
+    [134_515_008n, "134.5M"],
+  ])("writes %p as %p", (count, text) => {
+    expect(short(count)).toBe(text);
   });
 });
 

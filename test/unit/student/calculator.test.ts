@@ -18,6 +18,8 @@ describe("the environment `calculator`", () => {
     [call('{"expression": "1/3"}'), "0.333333333333"],
     [call('{"expression": "1/0"}'), "error: division by zero"],
     [call('{"expression": 12}'), 'error: expression is missing; give a text such as "12*(3+4)"'],
+    ['<tool_call>{"name": "calculator", "arguments": {"expression": "12"', "error: the call is no JSON object"],
+    ['<tool_call>{"expression": "12"}</tool_call>', "error: the call is no JSON object"],
     [call("{}", "search"), 'error: there is no tool "search"; there is calculator'],
   ])("answers %s with %p, as the tool", async (text, content) => {
     expect(await answerTo(text)).toEqual({ messages: [{ role: "tool", content, extra: "" }], done: false, reward: 0 });

@@ -22,9 +22,25 @@ export function brokenRules<D extends DescMessage>(descriptor: D, message: Messa
   return result.violations.map(({ field, message: said, ruleId }) => ({
     path: field,
     fieldPath: pathText(field),
-    ...(ruleId === "string.in" ? ofClosedSet(descriptor, message, field) : { description: said || ruleId }),
+    ...(ruleId === "string.in"
+      ? ofClosedSet(descriptor, message, field)
+      : { description: numberAt(descriptor, message, field) + asInterval(said || ruleId) }),
   }));
 }
+
+/** A number that breaks a rule, as the beginning of what is said of it; nothing of anything else, which may be another's. */
+function numberAt<D extends DescMessage>(descriptor: D, message: MessageShape<D>, path: Path): string {
+  const value = valueAt(reflect(descriptor as DescMessage, message), path);
+  return typeof value === "number" || typeof value === "bigint" ? `is ${value}; ` : "";
+}
+
+/** What protovalidate says of two bounds, as an interval. */
+const asInterval = (said: string): string =>
+  said.replace(
+    /^must be greater than( or equal to)? (\S+) and less than( or equal to)? (\S+)$/,
+    (_, closedLow: string | undefined, low: string, closedHigh: string | undefined, high: string) =>
+      `must lie in ${closedLow ? "[" : "("}${low}, ${high}${closedHigh ? "]" : ")"}`,
+  );
 
 /** What is said of a text that its field cannot have. It is quoted only if it is nearly one that the field can have. */
 function ofClosedSet<D extends DescMessage>(

@@ -6,12 +6,8 @@ import { isAddress, namedInputs } from "./named-inputs.js";
 import { soundParts } from "./sound-spec.js";
 import { specIn, type WrittenSpec } from "./spec-document.js";
 
-/** A spec that was read from a file. */
-export interface SpecFile {
-  readonly spec: RunSpec;
-  /** Problems with where in the file they are: of fields that aren't there, the nearest that they would be part of. */
-  located(problems: readonly Problem[]): Problem[];
-}
+/** A spec that was read from a file, with absolute paths. */
+export type SpecFile = WrittenSpec;
 
 /**
  * Reads a run spec from YAML. Paths in it are relative to its file.
@@ -22,9 +18,15 @@ export const parseSpec = (text: string, file: string): RunSpec => parseSpecFile(
 
 /** Reads a run spec as {@link parseSpec} does, and knows where its fields stand. */
 export function parseSpecFile(text: string, file: string): SpecFile {
-  const written = specIn(readYaml(text, file), file);
+  const written = readSpecFile(text, file);
   if (written.misfits.length) throw RetortError.ofProblems(file, problemsOf(written));
-  return { spec: withAbsolutePaths(written.spec, dirname(resolve(file))), located: written.located };
+  return written;
+}
+
+/** Reads of a run spec what can be read, for those who check the rest, too. @throws InvalidArgument if it is no YAML, or holds no fields */
+export function readSpecFile(text: string, file: string): SpecFile {
+  const written = specIn(readYaml(text, file), file);
+  return { ...written, spec: withAbsolutePaths(written.spec, dirname(resolve(file))) };
 }
 
 /** The misfits, and the rules that the rest breaks. Whether its parts go together can't be said before all of them are read. */

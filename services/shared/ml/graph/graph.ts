@@ -1,5 +1,6 @@
 import { RetortError } from "../../base/errors.js";
 import { type Constant, isHalf, isInFile } from "./file-tensor.js";
+import { float16Bits } from "./round.js";
 import { type DType, float32, type Tensor } from "./tensor.js";
 
 /** One dimension: a fixed size, or the name of a size that is known only when the graph runs. */
@@ -113,9 +114,10 @@ export class Graph {
     return this.initializer(name, tensor);
   }
 
-  /** A float32 scalar constant. */
-  scalar(x: number): Value {
-    return this.constant(float32([x], []));
+  /** A scalar constant. */
+  scalar(x: number, dtype: "float16" | "float32" = "float32"): Value {
+    const one = float32([x], []);
+    return this.constant(dtype === "float16" ? { dtype, dims: [], data: float16Bits(one.data) } : one);
   }
 
   /** Appends a node and returns its outputs. */

@@ -62,7 +62,7 @@ export interface HostOptions extends SessionOptions {
   readonly vocabRows?: number;
   /**
    * Element type of the weights. float32: as they are used, packed when a graph is compiled. float16, bfloat16: widened where
-   * they are used, each time, which is slower. int8: the linears and the head in blocks of 8-bit integers, on the CPU alone.
+   * they are used, each time, which is slower; but a sampler computes in float16 on a GPU with the runtime native. int8: the linears and the head in blocks of 8-bit integers, on the CPU alone.
    * Default float32.
    */
   readonly dtype?: WeightDtype;
@@ -170,7 +170,7 @@ export class ModelHost {
     if (adapter) {
       const factors = pick(await readFactors(directory), factorSpecs(config, adapter.lora));
       this.#model = { ...this.#opened, adapter: { ...adapter, factors } };
-      this.#sampler?.setFactors(factors);
+      await this.#sampler?.setFactors(factors);
     } else {
       const used = this.#use(await readVersion(directory));
       await this.#sampler?.setWeights(used);

@@ -33,8 +33,8 @@ export function attentionsOf(config: ModelConfig): SelfAttention[] {
 export const logits = (config: ModelConfig, weights: GraphWeights, hidden_RD: Value): Value =>
   headLogits(config, hidden_RD, weights.weight(headName(config)));
 
-/** Hidden states to logits with a head [V, D]: [R, D] -> [R, V]. */
+/** Hidden states to logits with a head [V, D]: [R, D] -> [R, V], float32 whatever they are computed in. */
 export function headLogits({ logitSoftCap }: ModelConfig, hidden_RD: Value, head_VD: Value): Value {
-  const logits_RV = op.fusedMatMul(hidden_RD, head_VD, { transB: true });
+  const logits_RV = op.cast(op.fusedMatMul(hidden_RD, head_VD, { transB: true }), "float32");
   return logitSoftCap === undefined ? logits_RV : op.softCap(logits_RV, logitSoftCap);
 }

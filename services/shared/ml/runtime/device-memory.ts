@@ -3,14 +3,14 @@ import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { Graph } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { dtypeInfo, float32, sizeOf, type Tensor } from "../graph/tensor.js";
+import { type ArrayOf, type DType, dtypeInfo, sizeOf, type Tensor } from "../graph/tensor.js";
 import type { DeviceBlock, DeviceTensor, EngineMemory } from "./engines/engine.js";
 import { Session, type SessionOptions } from "./session.js";
 
 /** Gives what it is given: between memories of two kinds, the runtime copies. */
-function copyGraph(): Graph {
+function copyGraph(dtype: DType): Graph {
   const graph = new Graph("copy");
-  graph.output("to", graph.input("from", "float32", ["N"]));
+  graph.output("to", graph.input("from", dtype, ["N"]));
   return graph;
 }
 
@@ -25,20 +25,24 @@ function zerosGraph(): Graph {
 const { bytes: floatBytes } = dtypeInfo.float32;
 
 /** The same elements in one row. */
-const flat = ({ block, dims }: DeviceTensor): DeviceTensor => ({ block, dims: [sizeOf(dims)] });
+const flat = (tensor: DeviceTensor): DeviceTensor => ({ ...tensor, dims: [sizeOf(tensor.dims)] });
+
+/** What a call refers to elements of where it doesn't say. */
+const usual = "float32";
 
 /**
- * Tensors of float32 that stay where graphs are computed: of the runtime native. On the CPU that is memory of onnxruntime's, so that
- * the same code runs there. A tensor may be read and written by any session on the same device: a run ends when the device is done with it.
+ * Tensors that stay where graphs are computed: of the runtime native. On the CPU that is memory of onnxruntime's, so that the same
+ * code runs there. A tensor may be read and written by any session on the same device: a run ends when the device is done with it.
  */
 export class DeviceMemory {
-  readonly #copy: Session;
+  readonly #options: SessionOptions;
+  readonly #copies = new Map<DType, Session>();
   readonly #zeros: Session;
   readonly #memory: EngineMemory;
   readonly #blocks: DeviceBlock[] = [];
 
-  private constructor(copy: Session, zeros: Session, memory: EngineMemory) {
-    this.#copy = copy;
+  private constructor(options: SessionOptions, zeros: Session, memory: EngineMemory) {
+    this.#options = options;
     this.#zeros = zeros;
     this.#memory = memory;
   }
@@ -46,48 +50,68 @@ export class DeviceMemory {
   /** @throws FailedPrecondition where the runtime has no such memory */
   static async open(options: SessionOptions): Promise<DeviceMemory> {
     const plain = { device: options.device, threads: options.threads, ...(options.runtime ? { runtime: options.runtime } : {}) };
-    const copy = await Session.create(copyGraph(), plain);
+    const zeros = await Session.create(zerosGraph(), plain);
     try {
-      return new DeviceMemory(copy, await Session.create(zerosGraph(), plain), copy.openMemory());
+      return new DeviceMemory(plain, zeros, zeros.openMemory());
     } catch (error) {
-      await copy.release();
+      await zeros.release();
       throw error;
     }
   }
 
   /** A tensor whose elements are anything. @throws FailedPrecondition where there is no room for it, with the way out */
-  allocate(dims: readonly number[]): DeviceTensor {
-    const bytes = sizeOf(dims) * floatBytes;
+  allocate(dims: readonly number[], dtype: DType = usual): DeviceTensor {
+    const bytes = sizeOf(dims) * dtypeInfo[dtype].bytes;
     try {
       // Nothing has an address of its own.
       const block = this.#memory.allocate(Math.max(floatBytes, bytes));
       this.#blocks.push(block);
-      return { block: { ...block, bytes }, dims };
+      return { block: { ...block, bytes }, dtype, dims };
     } catch (error) {
       throw new RetortError(
         "FailedPrecondition",
-        `the device has no room for ${bytes} bytes more (${(error as Error).message}): take a smaller model, train an adapter (student.lora), or give the role a larger device, or one of its own`,
+        `the device has no room for ${bytes} bytes more (${(error as Error).message}): take a smaller model, write fewer sequences at once (maxRows), train an adapter (student.lora), or give the role a larger device, or one of its own`,
         { cause: error },
       );
     }
   }
 
+  /** Gives a tensor back that {@link allocate} made. */
+  free({ block }: DeviceTensor): void {
+    const at = this.#blocks.findIndex(({ address }) => address === block.address);
+    for (const one of this.#blocks.splice(at, at < 0 ? 0 : 1)) this.#memory.free(one);
+  }
+
   /** Some of a tensor's elements, in the same memory. @param start place of the first of them */
-  part({ block }: DeviceTensor, start: number, dims: readonly number[]): DeviceTensor {
-    return { block: { ...block, address: block.address + BigInt(start * floatBytes), bytes: sizeOf(dims) * floatBytes }, dims };
+  part({ block, dtype }: DeviceTensor, start: number, dims: readonly number[]): DeviceTensor {
+    return this.view({ block, dtype, dims }, start * dtypeInfo[dtype].bytes, dtype, dims);
+  }
+
+  /** Some of a tensor's bytes as another one. @param start bytes before them */
+  view({ block }: DeviceTensor, start: number, dtype: DType, dims: readonly number[]): DeviceTensor {
+    return { block: { ...block, address: block.address + BigInt(start), bytes: sizeOf(dims) * dtypeInfo[dtype].bytes }, dtype, dims };
   }
 
   /** Writes a tensor's elements to one on the device, which has as many. */
-  async upload({ data, dims }: Tensor<"float32">, to: DeviceTensor): Promise<void> {
-    if (data.length > 0) await this.#copy.run({ from: float32(data, [sizeOf(dims)]) }, { to: flat(to) });
+  async upload(tensor: Tensor, to: DeviceTensor): Promise<void> {
+    const { dtype, data } = tensor;
+    if (data.length === 0) return;
+    await (await this.#copy(dtype)).run({ from: { ...tensor, dims: [data.length] } }, { to: flat(to) });
   }
 
-  /** Reads a tensor's elements into an array, which has as many. */
-  async download(from: DeviceTensor, into: Float32Array): Promise<void> {
-    if (into.length > 0) await this.#copy.run({ from: flat(from) }, { to: float32(into, [into.length]) });
+  /** Reads a tensor's elements into an array of its type, which has as many. */
+  async download<D extends DType>(from: DeviceTensor, into: ArrayOf[D]): Promise<void> {
+    if (into.length === 0) return;
+    const to = { dtype: from.dtype, data: into, dims: [into.length] } as Tensor;
+    await (await this.#copy(from.dtype)).run({ from: flat(from) }, { to });
   }
 
-  /** Writes 0 to every element. */
+  /** Writes a tensor's elements to another, both on the device. */
+  async copy(from: DeviceTensor, to: DeviceTensor): Promise<void> {
+    if (sizeOf(from.dims) > 0) await (await this.#copy(from.dtype)).run({ from: flat(from) }, { to: flat(to) });
+  }
+
+  /** Writes 0 to every element, of float32. */
   async clear(tensor: DeviceTensor): Promise<void> {
     if (sizeOf(tensor.dims) > 0) await this.#zeros.run({ like: flat(tensor) }, { zeros: flat(tensor) });
   }
@@ -97,6 +121,13 @@ export class DeviceMemory {
     while (this.#blocks.length > 0) this.#memory.free(found(this.#blocks.pop(), "a block"));
     this.#memory.release();
     await this.#zeros.release();
-    await this.#copy.release();
+    for (const copy of this.#copies.values()) await copy.release();
+    this.#copies.clear();
+  }
+
+  async #copy(dtype: DType): Promise<Session> {
+    const copy = this.#copies.get(dtype) ?? (await Session.create(copyGraph(dtype), this.#options));
+    this.#copies.set(dtype, copy);
+    return copy;
   }
 }

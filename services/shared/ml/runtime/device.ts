@@ -29,7 +29,10 @@ function probeGraph(): Graph {
   graph.output("largest", op.reduceMax(products_TT, [1]));
   const half_1TD = op.cast(op.unsqueeze(x_TD, [0]), "float16");
   const last_1 = graph.constant(int32([tokens - 1], [1]));
-  const attended_1TD = op.groupQueryAttention(half_1TD, half_1TD, half_1TD, last_1, graph.constant(int32([tokens], [])), 1, 1);
+  const attended_1TD = op.groupQueryAttention([half_1TD, half_1TD, half_1TD], last_1, graph.constant(int32([tokens], [])), {
+    heads: 1,
+    kvHeads: 1,
+  }).y;
   graph.output("attention", op.cast(attended_1TD, "float32"));
   return graph;
 }

@@ -17,8 +17,8 @@ export class ResidentFeeds {
   }
 
   /** Takes a tensor to the device, in the place of the one that has its name, whose dimensions it has. @throws as `DeviceMemory.allocate` */
-  async put(name: string, tensor: Tensor<"float32">): Promise<void> {
-    const place = this.#held.get(name) ?? this.#memory.allocate(tensor.dims);
+  async put(name: string, tensor: Tensor): Promise<void> {
+    const place = this.#held.get(name) ?? this.#memory.allocate(tensor.dims, tensor.dtype);
     this.#held.set(name, place);
     await this.#memory.upload(tensor, place);
   }

@@ -3,11 +3,11 @@ import { RetortError } from "../../base/errors.js";
 import { encodeModel, type Place, type Placing } from "../graph/encode.js";
 import { byteLengthOf, type FileTensor, isHalf, isInFile } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
-import type { Device, Engine, EngineMemory, EngineOptions, Feeds, Placed } from "./engines/engine.js";
+import type { BoundRun, Device, Engine, EngineMemory, EngineOptions, Feeds, KeptOutputs, Placed } from "./engines/engine.js";
 import { listName, StockEngine } from "./engines/stock-engine.js";
 import { TemporaryWeights } from "./temporary-weights.js";
 
-export type { Device, DeviceTensor, Feeds, Placed } from "./engines/engine.js";
+export type { BoundRun, Device, DeviceTensor, Feeds, KeptTensor, Placed } from "./engines/engine.js";
 
 /** Where and how a graph is computed. */
 export interface SessionOptions {
@@ -35,6 +35,11 @@ export interface SessionOptions {
    */
   readonly packed?: boolean;
   /**
+   * Let the device record each run that is bound at its first, and play it from then on: one call for all nodes, which must all be
+   * computed on a GPU, without control flow. Elsewhere it changes nothing. Default false; of a sampler what {@link recordsBursts} says.
+   */
+  readonly recorded?: boolean;
+  /**
    * Give nothing back: each run is told an array for every output, and writes it. Else the stock binding copies outputs on their
    * way back, those that were written to such arrays too. Default false.
    */
@@ -55,6 +60,13 @@ function defaultRuntime(): Runtime {
   const known = runtimes.find((name) => name === named);
   if (known) return known;
   throw new RetortError("InvalidArgument", `RETORT_RUNTIME is "${named}"; it must be ${runtimes.join(" or ")}`);
+}
+
+/** Whether RETORT_CUDA_GRAPHS asks for steps of decoding to be recorded. @throws InvalidArgument if it is neither 0 nor 1 */
+export function recordsBursts(): boolean {
+  const asked = process.env.RETORT_CUDA_GRAPHS || "0";
+  if (asked === "0" || asked === "1") return asked === "1";
+  throw new RetortError("InvalidArgument", `RETORT_CUDA_GRAPHS is "${asked}"; it must be 0 or 1`);
 }
 
 /** Whether tensors are best kept where a session computes: they would be copied there for each run, and the runtime can. */
@@ -127,17 +139,44 @@ export class Session {
     return this.#engine.run(feeds, into, wanted);
   }
 
+  /**
+   * Runs the graph once, and leaves some outputs where they are computed: in memory of their own, until each is released.
+   *
+   * @param wanted outputs to give
+   * @param kept outputs to keep
+   * @throws FailedPrecondition where the runtime can't keep them there
+   */
+  runKeeping(feeds: Placed, wanted: readonly string[], kept: readonly string[]): Promise<KeptOutputs> {
+    if (!this.#engine.runKeeping) throw noDeviceTensors();
+    return this.#engine.runKeeping(feeds, wanted, kept);
+  }
+
+  /**
+   * Settles where a run reads and writes, for as many runs as are wanted, one after the other; until it is released, which comes
+   * before the session is.
+   *
+   * @param outputs a place for each output that is to be computed
+   * @throws FailedPrecondition where the runtime has no tensors on its device
+   */
+  bind(inputs: Placed, outputs: Placed): BoundRun {
+    if (!this.#engine.bind) throw noDeviceTensors();
+    return this.#engine.bind(inputs, outputs);
+  }
+
   /** Memory where it computes, for as long as it lives. @throws FailedPrecondition where the runtime has none to give */
   openMemory(): EngineMemory {
     const memory = this.#engine.openMemory?.();
     if (memory) return memory;
-    throw new RetortError("FailedPrecondition", "tensors stay on a device with the runtime native alone: set RETORT_RUNTIME=native");
+    throw noDeviceTensors();
   }
 
   release(): Promise<void> {
     return this.#engine.release();
   }
 }
+
+const noDeviceTensors = () =>
+  new RetortError("FailedPrecondition", "tensors stay on a device with the runtime native alone: set RETORT_RUNTIME=native");
 
 async function engineOf(
   graph: Graph,
@@ -166,12 +205,12 @@ const widening = ["ConstantFolding", "FuseFp16InitializerToFp32NodeTransformer"]
 
 /** @param widens the graph converts constants of half precision: were that done at once, all would be held in float32 */
 function engineOptions(
-  { device, threads, memoryArena, spinning, packed }: SessionOptions,
+  { device, threads, memoryArena, recorded, spinning, packed }: SessionOptions,
   level: EngineOptions["level"],
   widens: boolean,
 ): EngineOptions {
   return {
-    ...{ device, threads, memoryArena: memoryArena ?? false, level },
+    ...{ device, threads, memoryArena: memoryArena ?? false, recorded: recorded ?? false, level },
     config: {
       "session.intra_op.allow_spinning": spinning ? "1" : "0",
       "session.force_spinning_stop": "1",

@@ -19,12 +19,17 @@ interface Kept {
 export class Sessions {
   readonly #maxPositions: number;
   readonly #most: number;
+  readonly #leaving: (session: Session) => void;
   /** In the order of their last use. */
   readonly #kept = new Map<string, Kept>();
   #room: number;
 
-  /** @param most sessions that are kept; at least as many as one call uses in turn */
-  constructor(maxPositions: number, most: number) {
+  /**
+   * @param most sessions that are kept; at least as many as one call uses in turn
+   * @param leaving is told of each before it is released
+   */
+  constructor(maxPositions: number, most: number, leaving: (session: Session) => void = () => {}) {
+    this.#leaving = leaving;
     this.#maxPositions = maxPositions;
     this.#most = most;
     this.#room = Math.min(leastRoom, maxPositions);
@@ -39,7 +44,7 @@ export class Sessions {
       this.#kept.set(name, known);
       return known.session;
     }
-    await known?.session.release();
+    if (known) await this.#release(known.session);
     while (this.#kept.size >= this.#most) await this.#drop([...this.#kept.keys()][0]!);
     return this.#make(name, compile);
   }
@@ -62,9 +67,14 @@ export class Sessions {
     for (const name of [...this.#kept.keys()]) await this.#drop(name);
   }
 
+  async #release(session: Session): Promise<void> {
+    this.#leaving(session);
+    await session.release();
+  }
+
   async #drop(name: string): Promise<void> {
     const kept = this.#kept.get(name);
     this.#kept.delete(name);
-    await kept?.session.release();
+    if (kept) await this.#release(kept.session);
   }
 }

@@ -120,7 +120,7 @@ function declareStepWeights(graph: Graph, { config, weights, lora, fused }: Deco
 }
 
 /** Logits to draw from: those that are never drawn are out of reach. The logits themselves if all may be. */
-function drawable(logits_BV: Value, { unsampled, config: { vocabSize } }: DecodeGraphOptions): Value {
+export function drawable(logits_BV: Value, { unsampled, config: { vocabSize } }: Pick<DecodeGraphOptions, "unsampled" | "config">): Value {
   if (!unsampled?.length) return logits_BV;
   const reach = new Float32Array(vocabSize);
   for (const id of unsampled) reach[id] = maskedScore;

@@ -15,12 +15,16 @@ import type { Outputs } from "../runtime/outputs.js";
 import { ResidentFeeds } from "../runtime/resident-feeds.js";
 import { type Feeds, keepsOnDevice, type Placed, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
+import type { CacheDtype } from "./cache-dtype.js";
 import { decodeGraph, drawnNames } from "./decode-graph.js";
+import { DeviceCaches } from "./device-caches.js";
 import { encodeGraph } from "./encode-graph.js";
 import type { Row } from "./row.js";
-import { CacheJoiner, cachedLength } from "./row-cache.js";
+import { cachedLength } from "./row-cache.js";
+import { HostCaches, type RowCaches } from "./row-caches.js";
 import { joinPrompts } from "./row-prompts.js";
 import { type RunLength, runFeeds } from "./run-feeds.js";
+import { groupsToRead } from "./schedule.js";
 
 /** How a decoder computes; what it draws doesn't depend on it. */
 export interface DecoderOptions extends SessionOptions {
@@ -31,6 +35,14 @@ export interface DecoderOptions extends SessionOptions {
    * float32. Default: weights of float32 on a GPU with the runtime native, which alone can do it.
    */
   readonly weightsOnDevice?: boolean;
+  /** Keep what rows have read where graphs are computed. Default: on a GPU with the runtime native, which alone can do it. */
+  readonly cacheOnDevice?: boolean;
+  /**
+   * Write in bursts of steps whose every input and output has its place on the device, by the runtime's fused operators: in this
+   * element type, whatever the weights are held in. Default: in float16 where all weights are, on a GPU with the runtime native, which
+   * alone can do it, and the model is one that does.
+   */
+  readonly bursts?: CacheDtype;
   /** Ids that are never drawn: those that the tokenizer has no token for. */
   readonly unsampled?: Int32Array;
 }
@@ -55,7 +67,7 @@ export class Decoder {
   /** Whether queries, keys and values are one product. */
   readonly #fused: boolean;
   readonly #lora: Lora | undefined;
-  readonly #caches: CacheJoiner;
+  readonly #caches: RowCaches;
   #weights: Constants;
   #weightFeeds: Feeds = {};
   /** The weights are kept on the device; undefined until a run needs them there. */
@@ -77,7 +89,7 @@ export class Decoder {
     this.#asInputs = options.weightsAsInputs ?? (weightsOnDevice || (!adapter && isSmall));
     const isDecoder = architectureOf(config).encoder === undefined;
     this.#fused = isDecoder && (isSmall ? this.#asInputs || adapter !== undefined : options.weightsAsInputs === true);
-    this.#caches = new CacheJoiner(config);
+    this.#caches = (options.cacheOnDevice ?? keepsOnDevice(options)) ? new DeviceCaches(config, this.#options) : new HostCaches(config);
     this.#sessions = new Sessions(config.maxPositions, 2);
     this.#weights = weights;
     if (adapter) this.setFactors(adapter.factors);
@@ -100,8 +112,17 @@ export class Decoder {
     if (!this.#asInputs) await this.#sessions.renew();
   }
 
-  /** Lets rows with the same settings read on, and draw. What they have read is theirs behind it: what they drew is not. */
-  async run(rows: readonly Row[], length: RunLength): Promise<Outputs> {
+  /** The rows that read together before others go on. */
+  groups(rows: readonly Row[]): Row[][] {
+    return groupsToRead(this.config, this.parameters, rows);
+  }
+
+  /**
+   * Lets rows with the same settings read on, and draw. What they have read is theirs behind it: what they drew is not.
+   *
+   * @param live all rows that go on, in their places
+   */
+  async run(rows: readonly Row[], length: RunLength, live: readonly Row[]): Promise<Outputs> {
     const { encoder } = architectureOf(this.config);
     const prompts = encoder ? await this.#readPrompts(encoder, rows) : {};
     const reach = Math.max(...rows.map(({ request, mostTokens }) => request.promptIds.length + mostTokens));
@@ -117,13 +138,13 @@ export class Decoder {
         this.#options,
       ),
     );
-    const far = this.#caches.join(rows.map(({ cached }) => cached));
+    const far = await this.#caches.join(rows, live);
     const feeds = { ...(await this.#placedWeights()), ...prompts, ...far, ...runFeeds(this.config, rows, length) };
     // What no row goes on from isn't brought out of the runtime.
     const isLast = length.enough === 0 && rows.every(({ room }) => room <= length.steps);
-    const outputs = await session.run(feeds, {}, isLast ? drawnNames : session.outputNames);
-    if (isLast) return outputs;
-    const run = { far, read: outputs, longest: Math.max(...rows.map(({ unread }) => unread.length)) };
+    if (isLast) return session.run(feeds, {}, drawnNames);
+    const { outputs, read } = await this.#caches.run(session, feeds);
+    const run = { far, read, longest: Math.max(...rows.map(({ unread }) => unread.length)) };
     const drawn = found(outputs.ids, "what was drawn").dims[0]! - 1;
     for (const [place, row] of rows.entries())
       row.cached = { run, place, before: cachedLength(row.cached), first: row.unread.length, drawn };
@@ -132,11 +153,12 @@ export class Decoder {
 
   /** Lets go of what rows have read, when none goes on. */
   rest(): void {
-    this.#caches.release();
+    this.#caches.rest();
     this.#prompts = { rows: [], feeds: {} };
   }
 
   async release(): Promise<void> {
+    await this.#caches.release();
     await this.#sessions.release();
     await this.#resident?.release();
     this.#resident = undefined;

@@ -39,14 +39,14 @@ export interface DrawSettings {
   readonly topK: Value;
   /** float32 []: keep tokens, in falling order, while those before them have less mass; beyond 1 all are kept. */
   readonly topP: Value;
-  /** bool []: nothing changes the model's own distribution. */
-  readonly isPlain: Value;
-  /** bool []: the likeliest token is taken. */
-  readonly isGreedy: Value;
-  /** bool []: there are tokens that are never drawn. */
-  readonly isTruncated: Value;
-  /** bool []: a number of tokens is kept. */
-  readonly isCounted: Value;
+  /** Nothing changes the model's own distribution. Each of these is bool [], or known when the graph is made. */
+  readonly isPlain: Value | boolean;
+  /** The likeliest token is taken. */
+  readonly isGreedy: Value | boolean;
+  /** There are tokens that are never drawn. */
+  readonly isTruncated: Value | boolean;
+  /** A number of tokens is kept. */
+  readonly isCounted: Value | boolean;
 }
 
 /** Declares how tokens are drawn as inputs of a graph: {@link drawFeeds}. */
@@ -58,6 +58,45 @@ export function declareDrawing(graph: Graph): DrawSettings {
   const isTruncated = op.not(op.and(op.not(isCounted), op.greater(topP, 1)));
   const isPlain = op.and(op.equal(temperature, 1), op.not(isTruncated));
   return { temperature, topK, topP, isPlain, isGreedy: op.equal(temperature, 0), isTruncated, isCounted };
+}
+
+/** The way of drawing that settings ask for: a graph may be made for it alone. */
+export type DrawKind = Readonly<Record<"isPlain" | "isGreedy" | "isTruncated" | "isCounted", boolean>>;
+
+/** Which way settings ask for. */
+export function drawKindOf(
+  { temperature, topK, topP }: Omit<SamplingParams, "maxNewTokens" | "stopIds" | "topIds">,
+  vocab: number,
+): DrawKind {
+  const isCounted = topK > 0 && topK < vocab;
+  const isTruncated = isCounted || topP < 1;
+  return { isPlain: temperature === 1 && !isTruncated, isGreedy: temperature === 0, isTruncated, isCounted };
+}
+
+/** Declares how tokens are drawn in a graph that does so in one way: of {@link drawFeeds} it has those as inputs that it reads. */
+export function declareDrawingOf(graph: Graph, kind: DrawKind): DrawSettings {
+  const once = (make: () => Value) => {
+    let made: Value | undefined;
+    return () => {
+      made ??= make();
+      return made;
+    };
+  };
+  const temperature = once(() => graph.input("temperature", "float32", []));
+  const topK = once(() => graph.input("topK", "int64", [1]));
+  const topP = once(() => graph.input("topP", "float32", []));
+  return {
+    ...kind,
+    get temperature() {
+      return temperature();
+    },
+    get topK() {
+      return topK();
+    },
+    get topP() {
+      return topP();
+    },
+  };
 }
 
 /** What {@link declareDrawing} declares. */

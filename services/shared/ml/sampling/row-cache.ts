@@ -1,13 +1,15 @@
 // Dimensions: B rows, G key/value heads, S cached positions, n positions that a run has read, E head size.
+import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { float32, type Tensor } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config/model-config.js";
+import { isOnDevice, type Placed } from "../runtime/engines/engine.js";
 import { cacheName, readName } from "./decode-inputs.js";
 
 /** The keys and values that a run had and those that it read, for all of its rows: [B, G, S, E] and [B, G, n, E] by name. */
 export interface RunCache {
-  readonly far: Readonly<Record<string, Tensor>>;
-  readonly read: Readonly<Record<string, Tensor>>;
+  readonly far: Placed;
+  readonly read: Placed;
   /** Most tokens that a row read at first; behind them lie those that were drawn. */
   readonly longest: number;
 }
@@ -59,7 +61,7 @@ export class CacheJoiner {
       const out = (stored > 0 ? found(this.#arrays.get(farName), farName) : new Float32Array()).subarray(0, rows.length * size);
       for (const [b, row] of rows.entries()) {
         const place = out.subarray(b * size, (b + 1) * size);
-        const isThere = row?.place === b && row.run.far[farName]?.data.buffer === out.buffer;
+        const isThere = row?.place === b && hosted(row.run.far, farName).data.buffer === out.buffer;
         if (row) copyRow(row, [farName, name], kvHeads, place, isThere);
         else place.fill(0);
       }
@@ -86,6 +88,13 @@ export class CacheJoiner {
   }
 }
 
+/** One of a run's tensors, in this process's memory. */
+function hosted(tensors: Placed, name: string): Tensor {
+  const tensor = found(tensors[name], name);
+  if (isOnDevice(tensor)) throw new RetortError("Internal", `${name} is on the device`);
+  return tensor;
+}
+
 /** Positions that arrays have to spare when they take the place of others. */
 const spare = 16;
 
@@ -108,7 +117,7 @@ function copyRow(
   isThere: boolean,
 ): void {
   const { run, place, before, first, drawn } = row;
-  const [far, read] = [found(run.far[farName], farName), found(run.read[readName], readName)];
+  const [far, read] = [hosted(run.far, farName), hosted(run.read, readName)];
   const [, , farLength, size] = far.dims as [number, number, number, number];
   const readLength = read.dims[2]!;
   const stored = out.length / (groups * size);

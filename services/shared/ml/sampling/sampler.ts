@@ -5,6 +5,9 @@ import type { ModelConfig } from "../models/config/model-config.js";
 import type { Constants } from "../models/constants.js";
 import type { Adapter } from "../models/lora.js";
 import type { Weights } from "../models/param-spec.js";
+import { keepsOnDevice } from "../runtime/session.js";
+import { BurstDecoder } from "./bursts/burst-decoder.js";
+import { burstRefusal } from "./bursts/burst-graphs.js";
 import { Call } from "./call.js";
 import type { Completion, Piece, SampleRequest } from "./chunk.js";
 import { Decoder, type DecoderOptions } from "./decoder.js";
@@ -12,9 +15,17 @@ import { checkSamplingParams, type SamplingParams } from "./params.js";
 import type { Row } from "./row.js";
 import { placed } from "./row-cache.js";
 import type { RunLength } from "./run-feeds.js";
-import { groupsToRead, lengthOfRun } from "./schedule.js";
+import { lengthOfRun } from "./schedule.js";
 
 export type { Completion } from "./chunk.js";
+
+/** Whether a model writes in bursts. @throws FailedPrecondition where that is asked of one that can't */
+function writesInBursts(config: ModelConfig, weights: Constants, options: SamplerOptions): boolean {
+  const refusal = burstRefusal(config);
+  if (!options.bursts) return !refusal && keepsOnDevice(options) && [...weights.values()].every(({ dtype }) => dtype === "float16");
+  if (refusal) throw new RetortError("FailedPrecondition", `this model can't write in bursts: ${refusal}`);
+  return true;
+}
 
 /** How a sampler computes; its samples don't depend on it. */
 export interface SamplerOptions extends DecoderOptions {
@@ -30,7 +41,7 @@ export interface SamplerOptions extends DecoderOptions {
  * place to a request that waits. Nothing else may happen meanwhile. Runs block the thread, so a sampler belongs in a worker.
  */
 export class Sampler {
-  readonly #decoder: Decoder;
+  readonly #decoder: Decoder | BurstDecoder;
   readonly #options: SamplerOptions;
   /** In the order of their coming, until all of their completions are written. */
   #calls: readonly Call[] = [];
@@ -41,12 +52,13 @@ export class Sampler {
   /** @param adapter on the weights: they are then compiled in, and its factors fed, so that others of them cost nothing */
   constructor(config: ModelConfig, weights: Constants, options: SamplerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
     this.#options = options;
-    this.#decoder = new Decoder(config, weights, options, adapter);
+    const Kind = writesInBursts(config, weights, options) ? BurstDecoder : Decoder;
+    this.#decoder = new Kind(config, weights, options, adapter);
   }
 
   /** Uses other factors of the same adapter from the next call on; the graphs stay. */
-  setFactors(factors: Weights): void {
-    this.#decoder.setFactors(factors);
+  async setFactors(factors: Weights): Promise<void> {
+    await this.#decoder.setFactors(factors);
   }
 
   /** Uses other weights of the same config from the next call on. */
@@ -165,8 +177,7 @@ export class Sampler {
 
   /** Those with long texts read them; or all draw as many tokens as pays. */
   async #advance(): Promise<void> {
-    const { config, parameters } = this.#decoder;
-    const [reading] = groupsToRead(config, parameters, this.#arrange());
+    const [reading] = this.#decoder.groups(this.#arrange());
     // Calls that have come meanwhile read theirs, before all go on together.
     if (reading) return this.#run(reading, { steps: 1, enough: 0 });
     const rows = this.#arrange();
@@ -182,7 +193,7 @@ export class Sampler {
   }
 
   async #run(rows: readonly Row[], length: RunLength): Promise<void> {
-    const outputs = await this.#decoder.run(rows, length);
+    const outputs = await this.#decoder.run(rows, length, this.#places);
     const places = new Map(rows.map((row, place) => [row, place]));
     for (const call of this.#calls) {
       try {

@@ -5,12 +5,12 @@ import { jest } from "@jest/globals";
 import { Command } from "commander";
 import { addExportCommand } from "../../../../services/cli/models/export.js";
 import { found } from "../../../../services/shared/base/found.js";
+import { bfloat16Bits, float16Bits } from "../../../../services/shared/ml/graph/round.js";
 import { factorSpecs, initialFactors, loraOf } from "../../../../services/shared/ml/models/adapter/layers.js";
 import { mergedModel } from "../../../../services/shared/ml/models/adapter/low-rank.js";
 import { inMemory } from "../../../../services/shared/ml/models/constants.js";
 import { saveAdapter } from "../../../../services/shared/ml/models/files/adapter-files.js";
 import { loadAdaptable, loadModel, saveModel } from "../../../../services/shared/ml/models/files/model-files.js";
-import { bfloat16Bits, float16Bits } from "../../../../services/shared/ml/models/precision/round.js";
 import { smallModel } from "../../../support/models/small-model.js";
 
 describe("retort export of an adapter's directory", () => {

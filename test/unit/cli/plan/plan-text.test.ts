@@ -38,7 +38,7 @@ describe("planText()", () => {
         "",
         "phase  steps  sequences  completion tokens  prompt tokens  through NATS",
         "gkd      400          8              ≤ 384            160        456 kB",
-        "2 evaluations of 200 completions, 9.6K tokens each at most",
+        "2 evaluations of 200 completions, 9,600 tokens each at most",
         "",
         "files              each  at once",
         "version 0        538 MB        1",

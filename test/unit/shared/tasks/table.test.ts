@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { compute } from "../../../../services/shared/tasks/arithmetic.js";
 import { tasks } from "../../../../services/shared/tasks/table.js";
 
 const digestOf = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 12);
@@ -67,6 +68,39 @@ describe("check()", () => {
   ];
   it.each(cases)("%s: %s -> %s is worth %d", (task, prompt, completion, value) => {
     expect(tasks[task]!.check(prompt, completion)).toBe(value);
+  });
+});
+
+describe("tool-use", () => {
+  const task = tasks["tool-use"]!;
+  const some = task.examples().filter((_, i) => i % 20 === 0);
+
+  it("is solved in two turns, behind calls that came to nothing where slips are asked for", () => {
+    const tokenizer = task.tokenizer();
+    let slips = 0;
+    for (const example of some) {
+      const [call, answer, ...others] = task.turns!(example, 0.5, 1);
+      expect(others).toEqual([]);
+      expect(answer!.completion).toBe(example.completion);
+      const [question, ...before] = call!.prompt;
+      expect(question).toEqual({ role: "user", content: example.prompt });
+      const said = before.filter(({ role }) => role === "tool").map(({ content }) => content);
+      slips += said.length;
+      for (const content of said) expect(content).toMatch(/^error: /);
+      expect(answer!.prompt.at(-1)).toEqual({ role: "tool", content: example.completion });
+      expect(task.turns!(example, 0, 1)[0]).toEqual({ prompt: [question], completion: call!.completion });
+      for (const { content } of answer!.prompt) expect(tokenizer.encode(content)).not.toContain(tokenizer.specials.padId);
+    }
+    expect(slips / some.length).toBeGreaterThan(0.7);
+  });
+
+  it("knows every word of the calculator's complaints", () => {
+    const tokenizer = task.tokenizer();
+    for (const wrong of ["", "(1", "1)", "1+", "1++2", "*1", "12+)", "()", "1-*2"]) {
+      const computed = compute(wrong);
+      const said = `error: ${"problem" in computed ? computed.problem : ""}`;
+      expect([wrong, tokenizer.decode(tokenizer.encode(said))]).toEqual([wrong, said]);
+    }
   });
 });
 

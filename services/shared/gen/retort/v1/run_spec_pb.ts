@@ -1156,8 +1156,9 @@ export const RolloutSpecSchema: GenMessage<RolloutSpec, {validType: RolloutSpecV
  */
 export type EnvironmentSpec = Message<"retort.v1.EnvironmentSpec"> & {
   /**
-   * `calculator`: a tool of that name, which Retort has itself: {"expression": "12*(3+4)"}; a turn that calls no tool is the answer,
-   * and pays 1 if the last number in it is the reference's. `external`: a server of EnvironmentService.
+   * `calculator`: a tool of that name, which Retort has itself: {"expression": "12*(3+4)"}; a call that can't be read or computed is
+   * answered with an error, and a turn that calls no tool is the answer, which pays 1 if the last number in it is the reference's.
+   * `external`: a server of EnvironmentService.
    *
    * @generated from field: string kind = 1;
    */

@@ -36,14 +36,17 @@ export function ifElse(condition: Value, thenBranch: Graph, elseBranch: Graph, o
 /**
  * ONNX If, its branches written as functions: each gets what it reads as values of its own graph, so that what it computes
  * of them is computed only where it is taken. Both give as many values, of the types `outputs`.
+ *
+ * @param condition where it is known already, what it says is written in the place of If
  */
 export function choose(
-  condition: Value,
+  condition: Value | boolean,
   reads: readonly Value[],
   then: (...reads: Value[]) => readonly Value[],
   otherwise: (...reads: Value[]) => readonly Value[],
   outputs: readonly OutputType[],
 ): readonly Value[] {
+  if (typeof condition === "boolean") return (condition ? then : otherwise)(...reads);
   const parent = graphOf(condition, ...reads);
   const branch = (name: string, make: (...reads: Value[]) => readonly Value[]): Graph => {
     const graph = new Graph(parent.fresh(name), parent);

@@ -3,7 +3,7 @@ import { graphOf, type Value } from "../graph.js";
 import { type DType, dtypeInfo } from "../tensor.js";
 import { broadcast } from "./broadcast.js";
 
-/** A number stands for a float32 scalar constant (int32/int64 beside an integer operand is written out by the caller). */
+/** A number stands for a scalar constant of the other operand's float type (int32/int64 beside an integer operand is written out by the caller). */
 export type Operand = Value | number;
 
 function unary(op: string, x: Value, dtype: DType = x.dtype): Value {
@@ -11,8 +11,10 @@ function unary(op: string, x: Value, dtype: DType = x.dtype): Value {
 }
 
 function binary(op: string, a: Operand, b: Operand, dtype?: DType): Value {
-  const graph = graphOf(...[a, b].filter((x) => typeof x !== "number"));
-  const [left, right] = [a, b].map((x) => (typeof x === "number" ? graph.scalar(x) : x)) as [Value, Value];
+  const values = [a, b].filter((x) => typeof x !== "number");
+  const graph = graphOf(...values);
+  const half = values[0]?.dtype === "float16" ? "float16" : "float32";
+  const [left, right] = [a, b].map((x) => (typeof x === "number" ? graph.scalar(x, half) : x)) as [Value, Value];
   if (left.dtype !== right.dtype) throw new RetortError("Internal", `${op}: operands are ${left.dtype} and ${right.dtype}`);
   return graph.node(op, [left, right], [{ dtype: dtype ?? left.dtype, shape: broadcast(op, left.shape, right.shape) }])[0]!;
 }

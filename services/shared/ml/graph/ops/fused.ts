@@ -1,4 +1,4 @@
-import { type Attributes, graphOf, type Value } from "../graph.js";
+import { type Attributes, type Dim, graphOf, Value } from "../graph.js";
 
 const contrib = "com.microsoft";
 
@@ -77,17 +77,55 @@ export function rotaryEmbedding(x: Value, positions_BT: Value, cos: Value, sin: 
   return graphOf(...inputs).node("RotaryEmbedding", inputs, [{ dtype: x.dtype, shape: x.shape }], attributes, contrib)[0]!;
 }
 
+/** How the runtime's own kernel of attention computes. */
+export interface GroupQueryForm {
+  readonly heads: number;
+  readonly kvHeads: number;
+  /** What q·k is multiplied with; default 1/√E. */
+  readonly scale?: number;
+  /** c · tanh(score / c) for every score; as it is if absent. */
+  readonly softCap?: number | undefined;
+  /** How many tokens back a position sees, itself included; all if absent. */
+  readonly window?: number | undefined;
+  /** Rotates queries and keys by these tables [positions, dims/2], of a multiple of 8 pairs; they come rotated if absent. */
+  readonly rotary?: { readonly cos: Value; readonly sin: Value; readonly interleaved: boolean } | undefined;
+}
+
+/** What attention reads and leaves, each [B, G, S, E]: where both are the same memory, what is new is written into its place. */
+export interface GroupQueryCache {
+  readonly k: Value;
+  readonly v: Value;
+}
+
 /**
  * Causal attention with shared keys and values, in the runtime's own kernel: q [B, T, H·E], k and v [B, T, G·E] give [B, T, H·E].
  * The CPU has it in float32 and float16, CUDA in float16 and bfloat16. No gradient.
  *
- * @param last_B int32 [B]: place of each row's last key; @param total int32 scalar: keys of the longest row
- * @param heads H, and kvHeads G
+ * @param qkv the three, or one value [B, T, (H + 2G)·E] with all heads of queries, then of keys, then of values
+ * @param last_B int32 [B]: place of each row's last key; @param total int32 scalar: keys of the longest row, or room for them
+ * @param past what is cached of each row; of several tokens at once none
  */
-export function groupQueryAttention(q: Value, k: Value, v: Value, last_B: Value, total: Value, heads: number, kvHeads: number): Value {
-  const [batch, , width] = k.shape;
-  const cache = { dtype: k.dtype, shape: [batch!, kvHeads, "total", (width as number) / kvHeads] };
-  const inputs = [q, k, v, undefined, undefined, last_B, total];
-  const attributes = { num_heads: heads, kv_num_heads: kvHeads };
-  return graphOf(q, k, v).node("GroupQueryAttention", inputs, [{ dtype: q.dtype, shape: q.shape }, cache, cache], attributes, contrib)[0]!;
+export function groupQueryAttention(
+  qkv: readonly [q: Value, k: Value, v: Value] | Value,
+  last_B: Value,
+  total: Value,
+  form: GroupQueryForm,
+  past?: GroupQueryCache,
+): { readonly y: Value; readonly present: GroupQueryCache } {
+  const { heads, kvHeads, scale, softCap, window, rotary } = form;
+  const [q, k, v] = qkv instanceof Value ? [qkv] : qkv;
+  const [batch, time, width] = q.shape as [Dim, Dim, number];
+  const size = width / (k ? heads : heads + 2 * kvHeads);
+  const cache = { dtype: q.dtype, shape: [batch, kvHeads, past?.k.shape[2] ?? "total", size] };
+  const inputs = [q, k, v, past?.k, past?.v, last_B, total, ...(rotary ? [rotary.cos, rotary.sin] : [])];
+  const attributes: Attributes = {
+    ...{ num_heads: heads, kv_num_heads: kvHeads },
+    ...(scale === undefined ? {} : { scale: { float: scale } }),
+    ...(softCap === undefined ? {} : { softcap: { float: softCap } }),
+    ...(window === undefined ? {} : { local_window_size: window }),
+    ...(rotary ? { do_rotary: 1, rotary_interleaved: rotary.interleaved ? 1 : 0 } : {}),
+  };
+  const outputs = [{ dtype: q.dtype, shape: [batch, time, heads * size] }, cache, cache];
+  const made = graphOf(q, k, v, last_B).node("GroupQueryAttention", inputs, outputs, attributes, contrib) as [Value, Value, Value];
+  return { y: made[0], present: { k: made[1], v: made[2] } };
 }

@@ -18,7 +18,8 @@ export interface FusedProjection {
   readonly lowRank?: LowRank | undefined;
 }
 
-type Part = "weight" | "bias";
+/** What a linear layer has. */
+export type Part = "weight" | "bias";
 
 /** Name of a layer's fused projection in feeds. */
 const fusedName = (part: Part, layer: number): string => `step.qkv.${part}.${layer}`;
@@ -65,7 +66,13 @@ const dimsOf = (config: ModelConfig, part: Part): number[] =>
   part === "weight" ? [fusedRows(config), config.hiddenSize] : [fusedRows(config)];
 
 /** The rows of a layer's projections, or their biases, in the order of the fused one. */
-function groupedProjection(config: ModelConfig, weights: Constants, attention: SelfAttention, part: Part): Tensor<"float32"> {
+function groupedProjection(
+  config: ModelConfig,
+  weights: Constants,
+  attention: SelfAttention,
+  part: Part,
+  place: (row: number) => number = (row) => row,
+): Tensor<"float32"> {
   const dims = dimsOf(config, part);
   const { projection } = attention;
   const width = part === "weight" ? config.hiddenSize : 1;
@@ -73,9 +80,24 @@ function groupedProjection(config: ModelConfig, weights: Constants, attention: S
   for (const { name, at } of sourcesOf(config, attention)) {
     const stored = inMemory(found(weights.get(`${name}.${part}`), `weight ${name}.${part}`));
     const lies = part === "weight" && projection.kind === "stacked" && projection.layout === "inOut" ? transposed(stored) : stored;
-    placeRows(out, width, 0, lies.data, width, at);
+    placeRows(out, width, 0, lies.data, width, (n) => place(at(n)));
   }
   return float32(out, dims);
+}
+
+/**
+ * A layer's projection as the runtime's kernel of attention takes it, or its bias: all heads of queries, then of keys, then of
+ * values: [(H + 2G)·E, D] or [(H + 2G)·E].
+ */
+export function packedProjection(config: ModelConfig, weights: Constants, attention: SelfAttention, part: Part): Tensor<"float32"> {
+  const { heads, kvHeads, headDim } = config;
+  const share = heads / kvHeads;
+  return groupedProjection(config, weights, attention, part, (row) => {
+    const slot = Math.floor(row / headDim);
+    const [group, place] = [Math.floor(slot / (share + 2)), slot % (share + 2)];
+    const head = place < share ? group * share + place : place === share ? heads + group : heads + kvHeads + group;
+    return head * headDim + (row % headDim);
+  });
 }
 
 /** A linear layer that makes queries, keys or values, or all of them. */

@@ -60,7 +60,7 @@ export abstract class Pass {
   }
 
   /** What a norm multiplies with: its weight, or 1 + weight. */
-  protected normScale(name: string): Value {
+  normScale(name: string): Value {
     const weight = this.weights.weight(`${name}.weight`);
     return this.config.norm === "rmsPlusOne" ? op.add(weight, 1) : weight;
   }

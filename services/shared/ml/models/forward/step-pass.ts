@@ -11,6 +11,7 @@ import type { GraphWeights } from "../graph-weights.js";
 import { maskedAttention, maskedScore, type ScoreForm } from "./attention.js";
 import type { CrossAttention, EncodedPrompts } from "./cross-attention.js";
 import type { FusedProjection } from "./fused-projections.js";
+import { leanResidual } from "./lean-residual.js";
 import { Pass, type Residual, withLowRank } from "./pass.js";
 import { constantTables, rotate, stillRow } from "./rotary.js";
 import type { QueryKeyNorms, SelfAttention } from "./self-attention.js";
@@ -66,28 +67,7 @@ export class StepPass extends Pass {
   }
 
   residual(x_N1D: Value): Residual {
-    let sum_N1D = x_N1D;
-    // Added by the norm that reads the sum next.
-    let update_N1D: Value | undefined;
-    const read = () => {
-      if (update_N1D) sum_N1D = op.add(sum_N1D, update_N1D);
-      update_N1D = undefined;
-      return sum_N1D;
-    };
-    return {
-      add: (update) => {
-        if (update_N1D) sum_N1D = op.add(sum_N1D, update_N1D);
-        update_N1D = update;
-      },
-      norm: (name) => {
-        if (!update_N1D || this.config.norm === "layer") return this.norm(name, read());
-        const [normed, sum] = op.skipSimplifiedLayerNormalization(sum_N1D, update_N1D, this.normScale(name), this.config.normEps);
-        sum_N1D = sum;
-        update_N1D = undefined;
-        return normed;
-      },
-      read,
-    };
+    return leanResidual(this, x_N1D);
   }
 
   attention(attention: SelfAttention, x_N1D: Value): Value {

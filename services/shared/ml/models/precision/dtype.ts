@@ -1,5 +1,6 @@
 import { RetortError } from "../../../base/errors.js";
 import { type Constant, isInFile } from "../../graph/file-tensor.js";
+import { bfloat16Bits, firstTooLarge, float16Bits } from "../../graph/round.js";
 import { borrow, giveBack } from "../../graph/scratch.js";
 import { dtypeInfo } from "../../graph/tensor.js";
 import { TemporaryWeights } from "../../runtime/temporary-weights.js";
@@ -11,7 +12,6 @@ import { headName, paramSpecs } from "../model-params.js";
 import type { LinearLayout } from "../param-spec.js";
 import type { FloatDtype } from "../safetensors/widen.js";
 import { quantised } from "./quantise.js";
-import { bfloat16Bits, firstTooLarge, float16Bits } from "./round.js";
 import type { WeightDtype } from "./weight-dtypes.js";
 
 /** The element type of a model directory's weights; float32, which loses nothing, where they have several. @throws as {@link openLanguageModel} */

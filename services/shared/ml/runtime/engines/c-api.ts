@@ -5,6 +5,7 @@ import type { KoffiFunc } from "koffi";
 import { RetortError } from "../../../base/errors.js";
 import koffi from "../../../base/foreign.js";
 import { runtimeDirectory } from "../cuda/libraries.js";
+import type { Device } from "./engine.js";
 
 /** A function of the library: arguments and result are as its row of the table says. */
 type AnyFunction = KoffiFunc<(...args: unknown[]) => unknown>;
@@ -49,15 +50,26 @@ const table = {
   CreateCpuMemoryInfo: [69, "void *", "int allocator, int kind, _Out_ void **info"],
   AllocatorAlloc: [75, "void *", "void *allocator, size_t bytes, _Out_ void **memory"],
   AllocatorFree: [76, "void *", "void *allocator, void *memory"],
+  CreateRunOptions: [39, "void *", "_Out_ void **options"],
+  GetAllocatorWithDefaultOptions: [78, "void *", "_Out_ void **allocator"],
   ReleaseStatus: [93, "void", "void *status"],
   ReleaseMemoryInfo: [94, "void", "void *info"],
   ReleaseSession: [95, "void", "void *session"],
   ReleaseValue: [96, "void", "void *value"],
+  ReleaseRunOptions: [97, "void", "void *options"],
   ReleaseTensorTypeAndShapeInfo: [99, "void", "void *info"],
   ReleaseSessionOptions: [100, "void", "void *options"],
   AddSessionConfigEntry: [130, "void *", "void *options, const char *key, const char *value"],
   CreateAllocator: [131, "void *", "void *session, void *info, _Out_ void **allocator"],
   ReleaseAllocator: [132, "void", "void *allocator"],
+  RunWithBinding: [133, "void *", "void *session, void *options, void *binding"],
+  CreateIoBinding: [134, "void *", "void *session, _Out_ void **binding"],
+  ReleaseIoBinding: [135, "void", "void *binding"],
+  BindInput: [136, "void *", "void *binding, const char *name, void *value"],
+  BindOutput: [137, "void *", "void *binding, const char *name, void *value"],
+  BindOutputToDevice: [138, "void *", "void *binding, const char *name, void *info"],
+  GetBoundOutputValues: [140, "void *", "void *binding, void *allocator, _Out_ void **values, _Out_ size_t *count"],
+  AddRunConfigEntry: [165, "void *", "void *options, const char *key, const char *value"],
   SessionOptionsAppendExecutionProvider_CUDA_V2: [204, "void *", "void *options, void *cuda"],
   CreateCUDAProviderOptions: [205, "void *", "_Out_ void **cuda"],
   UpdateCUDAProviderOptions: [206, "void *", "void *cuda, const char **keys, const char **values, size_t count"],
@@ -65,6 +77,9 @@ const table = {
 } as const satisfies Record<string, readonly [place: number, result: string, parameters: string]>;
 
 type Name = keyof typeof table;
+
+/** What onnxruntime calls the memory of a device that is not the CPU. */
+const memoryNames: Readonly<Partial<Record<Device, string>>> = { cuda: "Cuda" };
 
 /** onnxruntime's C API, in the library that onnxruntime-node has loaded. */
 export class CApi {
@@ -74,6 +89,7 @@ export class CApi {
   readonly env: Handle;
   /** That arrays lie in the CPU's memory. */
   readonly cpuMemory: Handle;
+  readonly #memories = new Map<Device, Handle>();
   static #one: CApi | undefined;
 
   /** The API of this thread. @throws FailedPrecondition where the library is another release than it must be */
@@ -101,6 +117,15 @@ export class CApi {
     ) as Record<Name, AnyFunction>;
     this.env = this.make("CreateEnv", 2, "retort");
     this.cpuMemory = this.make("CreateCpuMemoryInfo", 0, 0);
+  }
+
+  /** That arrays lie in a device's memory. */
+  memoryOf(device: Device): Handle {
+    const name = memoryNames[device];
+    if (!name) return this.cpuMemory;
+    const info: Handle = this.#memories.get(device) ?? this.make("CreateMemoryInfo", name, 0, 0, 0);
+    this.#memories.set(device, info);
+    return info;
   }
 
   /** Calls a function that returns nothing, or a status. @throws Internal with onnxruntime's message */

@@ -3,6 +3,7 @@ import { found } from "../../../base/found.js";
 import { type DType, dtypeInfo, sizeOf, type Tensor } from "../../graph/tensor.js";
 import { CApi, type Handle } from "./c-api.js";
 import {
+  type BoundRun,
   type Device,
   type DeviceTensor,
   type Engine,
@@ -10,6 +11,8 @@ import {
   type EngineOptions,
   type Feeds,
   isOnDevice,
+  type KeptOutputs,
+  type KeptTensor,
   type Placed,
 } from "./engine.js";
 import { NativeMemory } from "./native-memory.js";
@@ -39,11 +42,12 @@ const arrays = {
 const cudaOptions = { device_id: "0", use_tf32: "0", arena_extend_strategy: "kSameAsRequested" };
 
 /** Lets a session compute on a device; the CPU takes what it can't. */
-function addProvider(api: CApi, settings: Handle, device: Device): void {
+function addProvider(api: CApi, settings: Handle, { device, recorded }: EngineOptions): void {
   if (device !== "cuda") return;
   const cuda = api.make("CreateCUDAProviderOptions");
+  const told = { ...cudaOptions, ...(recorded ? { enable_cuda_graph: "1" } : {}) };
   try {
-    api.call("UpdateCUDAProviderOptions", cuda, Object.keys(cudaOptions), Object.values(cudaOptions), Object.keys(cudaOptions).length);
+    api.call("UpdateCUDAProviderOptions", cuda, Object.keys(told), Object.values(told), Object.keys(told).length);
     api.call("SessionOptionsAppendExecutionProvider_CUDA_V2", settings, cuda);
   } finally {
     api.call("ReleaseCUDAProviderOptions", cuda);
@@ -55,17 +59,21 @@ export class NativeEngine implements Engine {
   readonly #api: CApi;
   readonly #session: Handle;
   readonly #device: Device;
+  readonly #isRecorded: boolean;
+  /** Runs that have been bound. */
+  #bound = 0;
 
   private constructor(
     api: CApi,
     session: Handle,
-    device: Device,
+    { device, recorded }: EngineOptions,
     readonly inputNames: readonly string[],
     readonly outputNames: readonly string[],
   ) {
     this.#api = api;
     this.#session = session;
     this.#device = device;
+    this.#isRecorded = recorded && device === "cuda";
   }
 
   /** @param model a ModelProto with these inputs and outputs @throws an Error with the runtime's message */
@@ -85,10 +93,10 @@ export class NativeEngine implements Engine {
       if (options.device !== "cpu") api.call("SetSessionLogSeverityLevel", settings, errorsOnly);
       api.call("SetSessionGraphOptimizationLevel", settings, levels[options.level]);
       for (const [key, value] of Object.entries(options.config)) api.call("AddSessionConfigEntry", settings, key, value);
-      addProvider(api, settings, options.device);
+      addProvider(api, settings, options);
       const session: [Handle | null] = [null];
       await api.callAside("CreateSessionFromArray", api.env, model, model.byteLength, settings, session);
-      return new NativeEngine(api, found(session[0] ?? undefined, "the session"), options.device, inputs, outputs);
+      return new NativeEngine(api, found(session[0] ?? undefined, "the session"), options, inputs, outputs);
     } finally {
       api.call("ReleaseSessionOptions", settings);
     }
@@ -122,6 +130,83 @@ export class NativeEngine implements Engine {
     }
   }
 
+  async runKeeping(feeds: Placed, wanted: readonly string[], kept: readonly string[]): Promise<KeptOutputs> {
+    const api = this.#api;
+    const device = api.memoryOf(this.#device);
+    const binding = api.make("CreateIoBinding", this.#session);
+    const values: Handle[] = [];
+    try {
+      for (const [name, tensor] of Object.entries(feeds)) {
+        const value = this.#valueOf(tensor);
+        values.push(value);
+        api.call("BindInput", binding, name, value);
+      }
+      for (const name of wanted) api.call("BindOutputToDevice", binding, name, api.cpuMemory);
+      for (const name of kept) api.call("BindOutputToDevice", binding, name, device);
+      await api.callAside("RunWithBinding", this.#session, null, binding);
+      const made = this.#boundOutputs(binding);
+      const given = made.slice(0, wanted.length);
+      try {
+        return {
+          outputs: Object.fromEntries(wanted.map((name, i) => [name, this.#copyOf(found(given[i], name))])),
+          kept: Object.fromEntries(kept.map((name, i) => [name, this.#keptOf(found(made[wanted.length + i], name), device)])),
+        };
+      } finally {
+        for (const value of given) api.call("ReleaseValue", value);
+      }
+    } finally {
+      api.call("ReleaseIoBinding", binding);
+      for (const value of values) api.call("ReleaseValue", value);
+    }
+  }
+
+  bind(inputs: Placed, outputs: Placed): BoundRun {
+    const api = this.#api;
+    const binding = api.make("CreateIoBinding", this.#session);
+    const values: Handle[] = [];
+    const options = this.#boundOptions();
+    const release = () => {
+      for (const one of Object.values(options)) api.call("ReleaseRunOptions", one);
+      api.call("ReleaseIoBinding", binding);
+      for (const value of values.splice(0)) api.call("ReleaseValue", value);
+    };
+    const bindAll = (call: "BindInput" | "BindOutput", tensors: Placed) => {
+      for (const [name, tensor] of Object.entries(tensors)) {
+        const value = this.#valueOf(tensor);
+        values.push(value);
+        api.call(call, binding, name, value);
+      }
+    };
+    try {
+      bindAll("BindInput", inputs);
+      bindAll("BindOutput", outputs);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    // It holds the arrays that it reads and writes.
+    const held = { inputs, outputs };
+    let isRecorded = false;
+    // What is recorded is so for one thread, which is to play it, too.
+    const play = async (awaited: boolean) => {
+      api.call("RunWithBinding", this.#session, awaited || !isRecorded ? options.awaited : options.running, binding);
+      isRecorded = true;
+    };
+    const runAside = () => api.callAside("RunWithBinding", this.#session, options.awaited, binding).finally(() => held);
+    return { run: (awaited = true) => (this.#isRecorded ? play(awaited) : runAside()), release };
+  }
+
+  /** Options of a bound run: after which the device is done, and after which it may be at it still. */
+  #boundOptions(): Record<"awaited" | "running", Handle> {
+    const api = this.#api;
+    const [awaited, running] = [api.make("CreateRunOptions"), api.make("CreateRunOptions")];
+    // By its number the device knows what it has recorded.
+    this.#bound++;
+    if (this.#isRecorded) for (const one of [awaited, running]) api.call("AddRunConfigEntry", one, "gpu_graph_id", String(this.#bound));
+    api.call("AddRunConfigEntry", running, "disable_synchronize_execution_providers", "1");
+    return { awaited, running };
+  }
+
   openMemory(): EngineMemory {
     return new NativeMemory(this.#api, this.#session, this.#device);
   }
@@ -133,8 +218,8 @@ export class NativeEngine implements Engine {
   /** A value over a tensor's own memory. */
   #valueOf(tensor: Tensor | DeviceTensor): Handle {
     if (isOnDevice(tensor)) {
-      const { block, dims } = tensor;
-      const { code } = dtypeInfo.float32;
+      const { block, dtype, dims } = tensor;
+      const { code } = dtypeInfo[dtype];
       return this.#api.make("CreateTensorWithDataAsOrtValue", block.kind, block.address, block.bytes, dims, dims.length, code);
     }
     const { dtype, data, dims } = tensor;
@@ -151,18 +236,43 @@ export class NativeEngine implements Engine {
     );
   }
 
+  /** Values that a binding's outputs are in, in the order of their binding. Each is to be released. */
+  #boundOutputs(binding: Handle): Handle[] {
+    const api = this.#api;
+    const allocator = api.make("GetAllocatorWithDefaultOptions");
+    const list: [Handle | null] = [null];
+    const count: [number | bigint | null] = [null];
+    api.call("GetBoundOutputValues", binding, allocator, list, count);
+    const [first] = list;
+    if (!first) return [];
+    const values = koffi.decode(first, koffi.array("void *", Number(count[0]))) as Handle[];
+    api.call("AllocatorFree", allocator, first);
+    return values;
+  }
+
   #copyOf(value: Handle): Tensor {
+    const { dtype, dims } = this.#typeOf(value);
+    const bytes = sizeOf(dims) * dtypeInfo[dtype].bytes;
+    const buffer = bytes > 0 ? koffi.view(this.#api.make("GetTensorMutableData", value), bytes).slice(0) : new ArrayBuffer(0);
+    return { dtype, dims, data: new arrays[dtype](buffer) } as Tensor;
+  }
+
+  #keptOf(value: Handle, kind: Handle): KeptTensor {
+    const { dtype, dims } = this.#typeOf(value);
+    const address = this.#api.make<bigint>("GetTensorMutableData", value);
+    const block = { address, bytes: sizeOf(dims) * dtypeInfo[dtype].bytes, kind };
+    return { dtype, dims, block, release: () => this.#api.call("ReleaseValue", value) };
+  }
+
+  #typeOf(value: Handle): { readonly dtype: DType; readonly dims: readonly number[] } {
     const api = this.#api;
     const info = api.make("GetTensorTypeAndShape", value);
     try {
       const rank = Number(api.make<number | bigint>("GetDimensionsCount", info));
       const dims64 = new BigInt64Array(rank);
       if (rank > 0) api.call("GetDimensions", info, dims64, rank);
-      const dims = Array.from(dims64, Number);
       const dtype = found(dtypeOfCode.get(api.make<number>("GetTensorElementType", info)), "the output's type");
-      const bytes = sizeOf(dims) * dtypeInfo[dtype].bytes;
-      const buffer = bytes > 0 ? koffi.view(api.make("GetTensorMutableData", value), bytes).slice(0) : new ArrayBuffer(0);
-      return { dtype, dims, data: new arrays[dtype](buffer) } as Tensor;
+      return { dtype, dims: Array.from(dims64, Number) };
     } finally {
       api.call("ReleaseTensorTypeAndShapeInfo", info);
     }

@@ -37,6 +37,15 @@ describe("brokenRules()", () => {
     ]);
   });
 
+  it("says a number that breaks a rule, and no text, which may be another's", () => {
+    const request = create(SampleRequestSchema, { prompts: [{ input: { case: "text", value: "a" } }], sampling: { topP: 2 } });
+    expect(brokenRules(SampleRequestSchema, request).map(({ description }) => description)).toEqual(["is 2; must lie in (0, 1]"]);
+    const evaluation = create(EvaluationFinishedSchema, { metric: "secret".repeat(100) });
+    expect(brokenRules(EvaluationFinishedSchema, evaluation).map(({ description }) => description)).toEqual([
+      expect.not.stringContaining("secret"),
+    ]);
+  });
+
   it("finds none in a valid message, which checkMessage() returns as it is", () => {
     const request = create(SampleRequestSchema, { prompts: [{ input: { case: "text", value: "a" } }], sampling: {} });
     expect(brokenRules(SampleRequestSchema, request)).toEqual([]);

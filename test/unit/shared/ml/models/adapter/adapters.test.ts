@@ -101,9 +101,9 @@ describe("an adapter on a model", () => {
       compiled++;
       return create.apply(Session, args);
     };
-    sampler.setFactors(other.factors);
+    await sampler.setFactors(other.factors);
     const texts = await sample(sampler);
-    sampler.setFactors(one.factors);
+    await sampler.setFactors(one.factors);
     expect(await sample(sampler)).toEqual(before);
     Session.create = create;
     expect(compiled).toBe(0);

@@ -1,5 +1,5 @@
-import { bfloat16Bits, float16Bits } from "../../../../../../services/shared/ml/models/precision/round.js";
-import { halfValues } from "../../../../../../services/shared/ml/models/safetensors/widen.js";
+import { bfloat16Bits, float16Bits } from "../../../../../services/shared/ml/graph/round.js";
+import { halfValues } from "../../../../../services/shared/ml/models/safetensors/widen.js";
 
 describe("float16Bits()", () => {
   const values = halfValues();
