@@ -31,9 +31,6 @@ describe("a run whose teacher has a tokenizer of its own", () => {
     expect(unsaid).toMatch(/^teachers\[0\]\.model .*has ids up to 98.*teachers\[\]\.tokenizer: own/);
     const [kl] = await problemsOf(example.replace("preset: opd", "preset: on_policy_kd"));
     expect(kl).toMatch(/^phases\[0\]\.objective\.signal is full, .* use top_k, or opd with sampled/);
-    // The student has 41 classes, and the teacher 98.
-    const [many] = await problemsOf(example.replace("preset: opd", `${classes}\n    objective: { signal: top_k, topK: 42 }`));
-    expect(many).toMatch(/^phases\[0\]\.objective\.topK is 42; it must lie in \[1, 41/);
   });
 
   const bothObjectives: [string, string, number][] = [
@@ -42,8 +39,8 @@ describe("a run whose teacher has a tokenizer of its own", () => {
     // Its most probable classes besides.
     [
       "a divergence over classes",
-      short.replace("preset: opd", `${classes}\n    objective: { divergence: reverse_kl, signal: top_k, topK: 24 }`),
-      100,
+      short.replace("preset: opd", `${classes}\n    objective: { divergence: reverse_kl, signal: top_k, topK: 98 }`),
+      300,
     ],
   ];
   it.each(bothObjectives)(

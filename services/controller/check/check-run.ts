@@ -104,7 +104,7 @@ export class RunCheck {
       this.#add([...layoutProblems(student, teachers), ...vocabularyProblems(spec, student, teachers), ...loraProblems(spec, student)]);
     const wordWarnings = await this.#checkOwnTokenizers(student);
     this.#add([...deviceProblems(spec, student, teachers), ...dtypeProblems(spec, student), ...offerProblems(spec, run, teachers)]);
-    if (teachers.length) this.#add(objectivesProblems(run, mostClasses(spec, [...(student ? [student] : []), ...teachers])));
+    if (teachers.length) this.#add(objectivesProblems(run, mostClasses(spec, student, teachers)));
     await this.#checkClassifiers();
     const ofRows = await this.#checkData(student, teachers);
     // Where the rows have been looked at, it is known better what to do.

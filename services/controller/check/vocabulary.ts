@@ -6,9 +6,12 @@ import type { NamedModel, Words } from "./named-model.js";
 export const commonRows = ({ vocabSize }: RunSpecValid, models: readonly NamedModel[]): number =>
   vocabSize || Math.min(...sharing(models).map(({ rows }) => rows));
 
-/** Most classes that every model of a run can name: rows of the smallest vocabulary, whosever tokens they are. */
-export const mostClasses = (spec: RunSpecValid, models: readonly NamedModel[]): number =>
-  Math.min(commonRows(spec, models), ...models.filter(({ ownTokenizer }) => ownTokenizer).map(({ rows }) => rows));
+/** Most classes that every teacher of a run can name;. @param teachers one or more */
+export const mostClasses = (spec: RunSpecValid, student: NamedModel | undefined, teachers: readonly NamedModel[]): number => {
+  const shared = sharing(teachers);
+  const own = teachers.filter(({ ownTokenizer }) => ownTokenizer).map(({ rows }) => rows);
+  return Math.min(...own, ...(shared.length > 0 ? [commonRows(spec, [...(student ? [student] : []), ...shared])] : []));
+};
 
 /** The models that speak the student's tokens. */
 export const sharing = <M extends NamedModel>(models: readonly M[]): M[] => models.filter(({ ownTokenizer }) => !ownTokenizer);

@@ -87,6 +87,16 @@ export interface CrossedText {
   readonly rows: number;
 }
 
+/** How a student is trained. */
+export interface HostOptions extends TrainerOptions {
+  /** Teachers may name more classes than the student has: then as many as it has are compared. Default false. */
+  readonly acrossTokenizers?: boolean;
+}
+
+/** With no more classes than the student has. */
+const fitted = ({ acrossTokenizers, ...options }: HostOptions, vocab: number): TrainerOptions =>
+  acrossTokenizers ? { ...options, objective: { ...options.objective, k: Math.min(options.objective.k, vocab) } } : options;
+
 /** A student that is loaded, and its trainer. */
 interface LoadedStudent extends Omit<OpenedStudent, "state" | "trainable" | "weights"> {
   readonly trainer: Trainer;
@@ -110,11 +120,12 @@ export class TrainHost {
    * @param student where it goes on, and how its weights are held
    * @throws as {@link openStudent}
    */
-  async open(source: StudentSource, options: TrainerOptions, student: StudentOptions = {}): Promise<StudentDescription> {
+  async open(source: StudentSource, options: HostOptions, student: StudentOptions = {}): Promise<StudentDescription> {
     await checkDevice(options.device);
     const config = "directory" in source ? await readConfig(source.directory) : { architecture: String(source.config.model_type) };
     checkOnDevice(config, options.device);
-    return this.#load(await openStudent(source, student), options, student);
+    const opened = await openStudent(source, student);
+    return this.#load(opened, fitted(options, opened.model.config.vocabSize), student);
   }
 
   async #load(
@@ -211,8 +222,9 @@ export class TrainHost {
   }
 
   /** Changes what is minimised from the next step on. */
-  async configure(options: TrainerOptions): Promise<void> {
+  async configure(given: HostOptions): Promise<void> {
     const student = this.#loaded;
+    const options = fitted(given, student.model.config.vocabSize);
     student.options = options;
     await student.trainer.configure(options);
   }

@@ -14,15 +14,15 @@ import { streamNames } from "../../shared/flow/streams.js";
 import { subjects } from "../../shared/flow/subjects.js";
 import { StepAccountSchema } from "../../shared/gen/retort/v1/flow_pb.js";
 import { CheckpointSavedSchema } from "../../shared/gen/retort/v1/run_pb.js";
-import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
 import { broughtVersion } from "../context/followed-versions.js";
 import { publishWeights } from "../context/publish-weights.js";
-import type { LearnerContext, RunContext } from "../context/run-context.js";
+import type { RunContext } from "../context/run-context.js";
 import { type PreparedData, prepareData } from "../data/prepare-data.js";
 import type { Stored } from "../model/checkpoint-state.js";
 import type { Checkpoints } from "../model/checkpoints.js";
 import { studentSource } from "../model/student-source.js";
 import { keepHead, loadHeads } from "../model/teacher-heads.js";
+import type { HostOptions } from "../model/train-host.js";
 import { recordStart } from "../step/account.js";
 import { Trackers } from "../tracking/trackers.js";
 
@@ -128,12 +128,13 @@ async function lastTrained({ streams, runs, runId }: Membership): Promise<number
 }
 
 /** A trainer's options in a phase. */
-export function trainerOptions({ device, threads }: LearnerContext, { objective, optimizer }: Phase): TrainerOptions {
+export function trainerOptions({ device, threads, membership }: RunContext, { objective, optimizer }: Phase): HostOptions {
   const { microBatchTokens, gradientCheckpointing, beta1, beta2, epsilon, weightDecay, maxGradNorm } = optimizer;
   return {
     device,
     threads,
     objective,
+    acrossTokenizers: membership.run.ownTokenizers.length > 0,
     microBatchTokens,
     gradientCheckpointing,
     optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm },

@@ -65,8 +65,8 @@ export function trainSequence(records: SequenceRecords, where = ""): TrainSequen
   if (alignment) {
     const whole = { ...tokens, ...(sampled ? { samplerLogprobs: toFloat32(samplerLogprobs, `${where}samplerLogprobs`) } : {}) };
     const { spans, logprobs, next, tokens: count } = alignment;
-    const { known, ...classes } = next ?? {};
-    return { ...firstTokens(whole, count), spans, ...(known && { known }), score: { signal, logprobs, ...classes } };
+    const { known, k = signal.k, ...classes } = next ?? {};
+    return { ...firstTokens(whole, count), spans, ...(known && { known }), score: { signal: { ...signal, k }, logprobs, ...classes } };
   }
   if (score?.byteLengths)
     throw new RetortError("DataLoss", `${where}score has byteLengths: it is over the teacher's own tokens, which were not asked for`);

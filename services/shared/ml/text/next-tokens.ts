@@ -1,5 +1,4 @@
 // A teacher's distribution over its own next token, as one over the student's. Dimensions: N tokens of the student, M of the teacher, K classes.
-import { RetortError } from "../../base/errors.js";
 import type { TokenCrossing } from "./crossing.js";
 
 /** A text as the teacher read it, with its most probable classes at each of its tokens. */
@@ -36,9 +35,11 @@ export const unwrittenLogprob = -20;
 
 /** Distributions over the student's next token. */
 export interface NextTokens {
-  /** [rows, K]: of a row, different ones. */
+  /** How many a row has: as the teacher names, at most as many as the student has. */
+  readonly k: number;
+  /** [rows, k]: of a row, different ones. */
   readonly ids: Int32Array;
-  /** [rows, K]: −∞ for classes that fill a row up, of which nothing is said. */
+  /** [rows, k]: −∞ for classes that fill a row up, of which nothing is said. */
   readonly topLogprobs: Float32Array;
   /** [rows]: log of the mass of all that isn't among them, at least {@link unwrittenLogprob}. */
   readonly tail: Float32Array;
@@ -58,15 +59,15 @@ export const noToken = -1;
  * before o_i. A text in whose tokens the two agree has the teacher's own distribution: its longer tokens would be the student's, too.
  *
  * @param count rows to make, N or more: of those behind the text nothing is said
- * @param vocab classes of the student, at least K
- * @throws InvalidArgument if there are fewer
+ * @param vocab classes of the student
  */
 export function nextTokens(crossing: TokenCrossing, read: ReadText, written: WrittenBytes, count: number, vocab: number): NextTokens {
   const k = read.byteLengths.length ? read.ids.length / read.byteLengths.length : 0;
-  if (k > vocab) throw new RetortError("InvalidArgument", `the teacher names ${k} classes, and the student has ${vocab}`);
+  const columns = Math.min(k, vocab);
   const found: NextTokens = {
-    ids: new Int32Array(count * k),
-    topLogprobs: new Float32Array(count * k).fill(Number.NEGATIVE_INFINITY),
+    k: columns,
+    ids: new Int32Array(count * columns),
+    topLogprobs: new Float32Array(count * columns).fill(Number.NEGATIVE_INFINITY),
     tail: new Float32Array(count),
     known: new Uint8Array(count),
   };
@@ -75,14 +76,14 @@ export function nextTokens(crossing: TokenCrossing, read: ReadText, written: Wri
   for (let n = 0; n < count; n++) {
     const masses = n < written.byteLengths.length ? places.massesAt(at) : undefined;
     if (masses) found.known[n] = 1;
-    fillRow(found, n, k, masses ?? new Map());
+    fillRow(found, n, masses ?? new Map());
     at += written.byteLengths[n] ?? 0;
   }
   return found;
 }
 
 /** Writes one row: the most probable classes, and the mass of the others. @param masses relative to each other */
-function fillRow({ ids, topLogprobs, tail }: NextTokens, n: number, k: number, masses: ReadonlyMap<number, number>): void {
+function fillRow({ k, ids, topLogprobs, tail }: NextTokens, n: number, masses: ReadonlyMap<number, number>): void {
   const total = [...masses.values()].reduce((sum, mass) => sum + mass, 0);
   const classes = [...masses].filter(([id, mass]) => id !== noToken && mass > 0).sort(([a, p], [b, q]) => q - p || a - b);
   const kept = classes.slice(0, k);
@@ -110,7 +111,9 @@ class Places {
   readonly #read: ReadText;
   readonly #written: WrittenBytes;
   /** [M][K]: the classes where each of the teacher's tokens begins. */
-  readonly #classes: readonly (readonly Class[])[];
+  readonly #classes: readonly Class[][];
+  /** [M]: the mass outside of them. */
+  readonly #tail: readonly number[];
   /** [M]: bytes of the longest of them. */
   readonly #longest: readonly number[];
   /** [M]: the byte at which each of the teacher's tokens begins. */
@@ -129,14 +132,23 @@ class Places {
         mass: Math.exp(read.topLogprobs[m * k + i]!),
       })),
     );
-    this.#longest = this.#classes.map((row) => row.reduce((most, { text = "" }) => Math.max(most, text.length), 0));
     this.#begins = beginsOf(read.byteLengths);
     this.#borders = new Set(beginsOf(written.byteLengths));
+    this.#tail = this.#classes.map((row, m) => {
+      // What the teacher read is known, though it isn't among the most probable.
+      const text = written.text.slice(this.#begins[m]!, this.#begins[m]! + read.byteLengths[m]!);
+      const outside = Math.exp(read.tail[m]!);
+      if (text === "" || row.some((one) => one.text === text)) return outside;
+      const mass = Math.min(outside, Math.exp(read.logprobs[m]!));
+      row.push({ id: noToken, text, mass });
+      return outside - mass;
+    });
+    this.#longest = this.#classes.map((row) => row.reduce((most, { text = "" }) => Math.max(most, text.length), 0));
   }
 
   /** The masses of what follows at byte `at`, by the student's token; undefined where the teacher says nothing of it. */
   massesAt(at: number): Map<number, number> | undefined {
-    const { byteLengths, logprobs, tail } = this.#read;
+    const { byteLengths, logprobs } = this.#read;
     const own = this.#begins.findLastIndex((begin) => begin <= at);
     const begin = this.#begins[own];
     if (begin === undefined || (at > begin && at >= begin + byteLengths[own]!)) return undefined;
@@ -154,17 +166,17 @@ class Places {
     const total = [...masses.values()].reduce((sum, mass) => sum + mass, 0);
     if (!(total > 0) || !Number.isFinite(total)) return undefined;
     // Within a token, what it isn't told of the others may have begun otherwise: nothing is said where that is the greater part.
-    return at > begin && total <= Math.exp(tail[own]!) ? undefined : masses;
+    return at > begin && total <= this.#tail[own]! ? undefined : masses;
   }
 
   /** What the teacher expects where one of its tokens begins. */
   #addOwn(row: number, add: (id: number, mass: number) => void): void {
-    const { endId, tail } = this.#read;
+    const { endId } = this.#read;
     for (const { id, text, mass } of this.#classes[row]!) {
       const next = text === undefined ? undefined : this.#crossing.following(text, 0);
       add(id === endId ? this.#written.endId : typeof next === "number" ? next : noToken, mass);
     }
-    add(noToken, Math.exp(tail[row]!));
+    add(noToken, this.#tail[row]!);
   }
 
   /** What it expects within one of its tokens: those that go on, and, unknown, what follows one that would end here. */

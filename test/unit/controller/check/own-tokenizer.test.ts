@@ -35,6 +35,23 @@ describe("a run whose teacher has a tokenizer of its own", () => {
     expect((await warningsOfRun(own(words))).filter(({ field }) => field.startsWith("teachers"))).toEqual([]);
   });
 
+  it("may ask for as many classes as the teacher has, though the student has fewer", async () => {
+    const asking = (topK: number, beside = false): RunSpec => {
+      const spec = own(join(example, "models/teacher-words"));
+      const phase = { steps: 1, preset: "on_policy_kd", lambda: 1, sampling: { maxNewTokens: 32 }, objective: { signal: "top_k", topK } };
+      const { phases, teachers } = fromJson(RunSpecSchema, {
+        phases: [phase],
+        teachers: [{ name: "b", model: join(example, "models/teacher") }],
+      });
+      return Object.assign(spec, { phases, teachers: beside ? [...spec.teachers, ...teachers] : spec.teachers });
+    };
+    const fieldPath = "phases[0].objective.topK";
+    expect(await problemsOf(asking(99))).toEqual([]);
+    expect(await problemsOf(asking(100))).toEqual([{ fieldPath, description: expect.stringContaining("[1, 99") as string }]);
+    // A teacher beside it that has the student's.
+    expect(await problemsOf(asking(42, true))).toEqual([{ fieldPath, description: expect.stringContaining("[1, 41") as string }]);
+  });
+
   it("is warned where it is the student's after all", async () => {
     const message = expect.stringContaining("has the student's tokenizer") as string;
     expect(await warningsOfRun(own(directory))).toContainEqual({ field: "teachers[0].model", message });

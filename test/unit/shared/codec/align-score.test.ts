@@ -136,6 +136,7 @@ describe("readText()", () => {
 
   it("is trained on with what the teacher expects, and where", () => {
     const next = {
+      k: 2,
       ids: Int32Array.of(1, 2, 3, 4),
       topLogprobs: Float32Array.of(-1, -2, -3, -4),
       tail: Float32Array.of(-5, -6),
