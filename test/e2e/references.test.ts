@@ -85,8 +85,10 @@ describe("what is named elsewhere", () => {
       return one?.pace && one.processes.length === 3 && one.processes.every(({ figures }: { figures?: object }) => figures);
     });
     const { stdout } = await retort(["top", "--once"], env());
-    expect(stdout).toMatch(new RegExp(`^${going} · running · step \\d+/5000 · \\d+ tok/s .* stale [01]\\.\\d \\(at most [01]\\) .* ETA `));
-    for (const role of ["learner", "student", "teacher/default"]) expect(stdout).toMatch(new RegExp(`^${role}/\\S+ .* [\\d.]+ MB `, "m"));
+    expect(stdout).toMatch(
+      new RegExp(`^${going} · running · step \\d+/5000 · ETA .*\n\\d+ tok/s · .* a step · stale [01]\\.\\d \\(at most [01]\\)`),
+    );
+    for (const role of ["learner", "student", "teacher"]) expect(stdout).toMatch(new RegExp(`^${role} \\d+ .* [\\d.]+ MB `, "m"));
     expect(stdout).toMatch(/^student +\d+ +\d+ +\d+$/m);
     expect(await read()).toEqual([expect.objectContaining({ run: expect.objectContaining({ runId: going }), queues: expect.any(Array) })]);
     await cluster.controller.stopRun({ runId: going, now: true });
