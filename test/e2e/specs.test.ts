@@ -30,9 +30,10 @@ describe("a spec, before it runs", () => {
       const models = `student: { model: ${join(examples, "models/student")} }\nteachers: [{ model: nowhere }]\n`;
       await writeFile(path, `name: wrong\n${models}data: { path: nothing.jsonl }\nphases: [{ steps: 1, batchSize: 70000 }]\n`);
       const result = await asked("validate", path);
-      expectClear(result, /wrong\.yaml has 3 problems/);
+      expectClear(result, /wrong\.yaml has 4 problems/);
       expect(result.stderr).toMatch(/wrong\.yaml:3:21: teachers\[0\]\.model: .*nowhere/);
       expect(result.stderr).toMatch(/wrong\.yaml:4:15: data\.path: .*nothing\.jsonl/);
+      expect(result.stderr).toMatch(/wrong\.yaml:5:10: phases\[0\]\.sampling\.maxNewTokens: is 128, the default, .*64 positions/);
       expect(result.stderr).toMatch(/wrong\.yaml:5:33: phases\[0\]\.batchSize: .*65536/);
     });
 

@@ -13,7 +13,9 @@ import { checkSpec } from "../../support/runs/check-spec.js";
 
 const root = resolve("deploy/examples");
 // values/ holds values of the chart, which are no specs.
-const files = (readdirSync(root, { recursive: true }) as string[]).filter((name) => name.endsWith(".yaml") && !name.startsWith("values/"));
+const files = (readdirSync(root, { recursive: true }) as string[]).filter(
+  (name) => name.endsWith(".yaml") && !/^(values|nats)\//.test(name),
+);
 const specOf = (name: string) => parseSpec(readFileSync(join(root, name), "utf8"), join(root, name));
 
 /** Shapes of students whose files aren't in the repository: SmolLM2-135M as it is or cut, and for a vocabulary of 105 tokens. */

@@ -67,8 +67,9 @@ describe("readRollout()", () => {
       rolloutOf(1, 3, { rewarded: true }),
       rolloutOf(1, 3, { step: 2 }),
       rolloutOf(1, 3, { k: 5 }),
+      create(RolloutSchema, { ...rolloutOf(1, 3), teacherVersion: 4 }),
     ];
-    for (const other of others) expect(read(other)).toThrow(/same step, teacher, signal and reward/);
+    for (const other of others) expect(read(other)).toThrow(/same step, teacher and its version, signal and reward/);
     expect(read(create(RolloutSchema, { ...rolloutOf(1, 3), together: [rolloutOf(2, 3)] }))).toThrow(/none of them further ones/);
   });
 });
