@@ -23,10 +23,8 @@ describe("a run that holds rows out of its dataset", () => {
     expect(prompts).toEqual([40, 40]);
   });
 
-  it("fails if nothing is left to train on", async () => {
-    const { run } = await cluster.watch(await cluster.begin(spec("600")));
-    expect(run.state).toBe(RunState.FAILED);
-    expect(run.message).toMatch(/600.*dataset has 600 rows/);
+  it("is refused where nothing is left to train on, before it starts", async () => {
+    await expect(cluster.begin(spec("600"))).rejects.toThrow(/holdOut: is 600, and 600 rows of .* leave some to train on/);
   });
 
   it("is refused together with a path, before it starts", async () => {
