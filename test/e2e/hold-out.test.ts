@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { RunState } from "../../services/shared/gen/retort/v1/run_pb.js";
 import { LocalCluster, tinySpec } from "../support/runs/local-run.js";
 
@@ -25,6 +27,14 @@ describe("a run that holds rows out of its dataset", () => {
 
   it("is refused where nothing is left to train on, before it starts", async () => {
     await expect(cluster.begin(spec("600"))).rejects.toThrow(/holdOut: is 600, and 600 rows of .* leave some to train on/);
+  });
+
+  it("fails if that shows only once all rows are read", async () => {
+    const path = join(cluster.directory, "many.jsonl");
+    await writeFile(path, Array.from({ length: 1200 }, (_, i) => `${JSON.stringify({ prompt: `${i}=` })}\n`).join(""));
+    const { run } = await cluster.watch(await cluster.begin(spec("1200").replace("data/train.jsonl", path)));
+    expect(run.state).toBe(RunState.FAILED);
+    expect(run.message).toMatch(/1200.*dataset has 1200 rows/);
   });
 
   it("is refused together with a path, before it starts", async () => {
