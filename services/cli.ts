@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "./shared/base/no-telemetry.js";
 import type { Command } from "commander";
 import { wantsJson } from "./cli/command.js";
 import { bareProgram, commandNames, loadCommands } from "./cli/program.js";

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "./shared/base/no-telemetry.js";
 import { RetortError } from "./shared/base/errors.js";
 import { tellParent } from "./shared/base/ready.js";
 import { runRole } from "./shared/base/role.js";

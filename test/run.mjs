@@ -18,6 +18,8 @@ const files = rest.some((arg) => arg.includes("dist/"));
 // These two take every word behind them, so they come last.
 const chosen = named.length ? ["--selectProjects", ...named] : files ? [] : ["--ignoreProjects", "long"];
 
+// Jest gives suites a copy of the environment, which onnxruntime does not see.
+process.env.ORT_DISABLE_TELEMETRY ??= "1";
 run("deploy/setup.mjs");
 run("--experimental-vm-modules", "--no-warnings", "node_modules/jest/bin/jest.js", ...rest, ...chosen);
 

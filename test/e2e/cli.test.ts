@@ -176,7 +176,7 @@ describe("retort, as its user types it", () => {
       evaluation: { path: join(examples, "data/held-out.jsonl"), limit: 40 },
     });
     const options = ["--probe", "--price-per-hour", "3600", "--json", ...data()];
-    const { code, stdout, stderr } = await retort(["plan", planned, ...options], { TMPDIR: scratch });
+    const { code, stdout, stderr } = await retort(["plan", planned, ...options], { TMPDIR: scratch, CI: undefined });
     expect([code, stderr]).toEqual([0, expect.stringMatching(/^step 9 of 9: /m)]);
     const { estimate, times, cost } = JSON.parse(stdout) as {
       estimate: { roles: { role: string; parameters: string }[] };

@@ -1,6 +1,7 @@
 import { access } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, tmpdir, totalmem } from "node:os";
 import { dirname, resolve } from "node:path";
+import "../../shared/base/no-telemetry.js";
 import ort from "onnxruntime-node";
 import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { cacheDirectory } from "../../shared/base/cache-directory.js";

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import type { LibraryHandle } from "koffi";
+import "../../../base/no-telemetry.js";
 import ort from "onnxruntime-node";
 import { cacheDirectory } from "../../../base/cache-directory.js";
 

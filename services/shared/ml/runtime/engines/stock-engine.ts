@@ -1,3 +1,4 @@
+import "../../../base/no-telemetry.js";
 import ort from "onnxruntime-node";
 import { RetortError } from "../../../base/errors.js";
 import type { DType, Tensor } from "../../graph/tensor.js";
