@@ -45,7 +45,8 @@ describe("a spec with faults of every kind", () => {
     );
     expect(refusal?.code).toBe("InvalidArgument");
     expect(refusal?.problems).toEqual(problems.map(({ field, message }) => ({ fieldPath: field, description: message })));
-    for (const { message } of problems) expect(refusal?.message).toContain(message);
+    // A status has room for 2000 characters; its details have all problems.
+    for (const { message } of problems.slice(0, 8)) expect(refusal?.message).toContain(message);
     return Object.fromEntries(problems.map(({ field, message }) => [field, message]));
   };
 
