@@ -7,7 +7,7 @@ import { locked } from "../../../../services/shared/base/remote/lock.js";
 describe("locked()", () => {
   let directory: string;
   const path = () => join(directory, "file.lock");
-  const lease = { renewMs: 20, expiryMs: 400, pollMs: 10 };
+  const lease = { renewMs: 20, expiryMs: 1000, pollMs: 10 };
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), "retort-lock-"));
   });
@@ -58,14 +58,15 @@ describe("locked()", () => {
   });
 
   it("shows that it lives while it works", async () => {
-    const other = locked(path(), () => sleep(600), lease);
-    await sleep(50);
-    // One with less patience than the work takes would break in if it saw no life.
     const order: string[] = [];
-    await Promise.all([
-      other.then(() => order.push("first")),
-      locked(path(), async () => order.push("second"), { ...lease, expiryMs: 300 }),
-    ]);
+    const work = async () => {
+      await sleep(1500);
+      order.push("first");
+    };
+    const other = locked(path(), work, lease);
+    await sleep(50);
+    // Less patience than the work takes: it would break in if it saw no life.
+    await Promise.all([other, locked(path(), async () => order.push("second"), lease)]);
     expect(order).toEqual(["first", "second"]);
   });
 });
