@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
+import { isDirectory } from "../../shared/base/is-directory.js";
 import { directoryProblem, isSame } from "../../shared/base/own-directory.js";
 import { SnapshotCache } from "../../shared/base/remote/snapshot-cache.js";
 import { mergedModel } from "../../shared/ml/models/adapter/low-rank.js";
@@ -110,12 +111,6 @@ async function exportModel(source: string, options: ExportOptions): Promise<Expo
     await rm(fetched, { recursive: true, force: true });
   }
 }
-
-const isDirectory = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 
 /** Checks a model directory by loading it, then writes it again: an adapter as one, or with its base as a model. */
 async function convert(source: string, from: string, { out, format, force, merged, dtype, base: named }: ExportOptions): Promise<Exported> {

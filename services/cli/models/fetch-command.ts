@@ -1,6 +1,6 @@
-import { stat } from "node:fs/promises";
 import type { Command } from "commander";
 import { RetortError } from "../../shared/base/errors.js";
+import { isDirectory } from "../../shared/base/is-directory.js";
 import { baseNamedBy } from "../../shared/flow/runs/base-model.js";
 import { addCommand, print } from "../command.js";
 
@@ -12,12 +12,6 @@ async function sayWithoutBase(place: string): Promise<void> {
     `${place} is an adapter of ${base}, which isn't fetched with it; make one model of both: retort export ${place} --merged --base BASE --out DIR, where BASE is a directory or hf://${base}`,
   );
 }
-
-const isDirectory = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 
 /** Adds `retort fetch`. What it names is fetched before any command runs: so it only says where that is. */
 export function addFetchCommand(program: Command): void {

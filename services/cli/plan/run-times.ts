@@ -1,5 +1,6 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../../shared/base/errors.js";
+import { resolveCheckpoints } from "../../shared/flow/runs/checkpoints.js";
 import { type Phase, type ResolvedRun, resolveRun } from "../../shared/flow/runs/resolve.js";
 import { type EvaluationFinished, type RunEvent, type StepFinished, Work } from "../../shared/gen/retort/v1/events_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
@@ -160,7 +161,7 @@ function beginnings(events: readonly RunEvent[]): { readonly startSeconds: numbe
 
 /** Checkpoints of a run: at each evaluation behind the first, else at the end; and by steps and by time. */
 function checkpointsOf({ checkpoints }: RunSpec, evaluations: number, seconds: number): number {
-  const everySeconds = checkpoints?.everySeconds ?? 600;
+  const { everySeconds } = resolveCheckpoints(checkpoints);
   return Math.max(1, evaluations - 1) + (everySeconds ? Math.floor(seconds / everySeconds) : 0);
 }
 

@@ -113,7 +113,7 @@ export class RunCheck {
     if (this.#opens("output") && this.#refused.length === 0)
       this.#add(await outputProblems(spec, process.env.KUBERNETES_SERVICE_HOST === undefined));
     if (!student || this.#problems.length) return { problems: this.#problems };
-    const { rowWarnings = [], promptTokens } = ofRows;
+    const { rowWarnings, promptTokens } = ofRows;
     return { checked: { spec, run, student, teachers, rowWarnings: [...wordWarnings, ...rowWarnings], promptTokens } };
   }
 
@@ -148,7 +148,7 @@ export class RunCheck {
   async #checkData(
     student: StudentModel | undefined,
     teachers: readonly NamedModel[],
-  ): Promise<Pick<CheckedRun, "rowWarnings" | "promptTokens">> {
+  ): Promise<Required<Pick<CheckedRun, "rowWarnings">> & Pick<CheckedRun, "promptTokens">> {
     const { spec, run } = this.#examined;
     const all = [spec.data.path ? trainingNeeds(spec, run) : undefined, spec.evaluation?.path ? heldOutNeeds(spec, run) : undefined];
     const rowWarnings: DataFindings["warnings"][number][] = [];

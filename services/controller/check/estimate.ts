@@ -1,6 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { sequenceBytes } from "../../shared/codec/task-capacity.js";
-import { needsReward, type Phase, type ResolvedRun } from "../../shared/flow/runs/resolve.js";
+import { resolveCheckpoints } from "../../shared/flow/runs/checkpoints.js";
+import { evaluatedTokens } from "../../shared/flow/runs/new-tokens.js";
+import { needsReward, type Phase } from "../../shared/flow/runs/resolve.js";
 import type {
   DiskEstimateSchema,
   EvaluationEstimateSchema,
@@ -34,7 +36,7 @@ export function estimateOf(checked: CheckedRun, memory: number | undefined): Est
       memoryBytes: whole(bytes),
     })),
     phases,
-    ...evaluationEstimate(checked.run),
+    ...evaluationEstimate(checked),
     disk: diskEstimate(checked),
     streamBytes: whole(together * Math.max(...phases.map(({ streamBytes }) => Number(streamBytes)))),
     memoryBytes: whole(sharedBytes(roles)),
@@ -77,18 +79,19 @@ function hiddenSizeOf({ spec, teachers }: CheckedRun): number {
   return Math.max(0, ...widths);
 }
 
-function evaluationEstimate({ evaluation, phases, totalSteps }: ResolvedRun): {
+function evaluationEstimate({ spec, run }: CheckedRun): {
   evaluation?: MessageInitShape<typeof EvaluationEstimateSchema>;
 } {
-  if (!evaluation) return {};
-  const { everySteps, holdOut, limit, samplesPerPrompt, temperatures, maxNewTokens } = evaluation;
+  const { evaluation, totalSteps } = run;
+  const longest = evaluatedTokens(spec, run);
+  if (!evaluation || !longest) return {};
+  const { everySteps, holdOut, limit, samplesPerPrompt, temperatures } = evaluation;
   const completions = (holdOut || limit) * (1 + samplesPerPrompt * temperatures.length);
-  const longest = maxNewTokens || Math.max(...phases.map(({ sampling }) => sampling.maxNewTokens));
   return {
     evaluation: {
       evaluations: 2 + (everySteps ? Math.ceil(totalSteps / everySteps) - 1 : 0),
       completions: BigInt(completions),
-      completionTokens: BigInt(completions * longest),
+      completionTokens: BigInt(completions * longest.maxNewTokens),
     },
   };
 }
@@ -107,7 +110,7 @@ function diskEstimate(checked: CheckedRun): MessageInitShape<typeof DiskEstimate
   const versions = Math.min(run.totalSteps, run.maxStaleness + 3 + followed);
   // Weights and two moments; their average; the version that a teacher has.
   const checkpoint = (3 + averages + (everySteps > 1 ? 1 : 0)) * weights;
-  const checkpoints = (spec.checkpoints?.keep || 2) + 1 + (run.evaluation?.keepBest ? 2 : 0);
+  const checkpoints = resolveCheckpoints(spec.checkpoints).keep + 1 + (run.evaluation?.keepBest ? 2 : 0);
   return {
     versionBytes: whole(version),
     versions,

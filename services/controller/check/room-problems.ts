@@ -35,7 +35,8 @@ export const together = (...all: readonly RoomFindings[]): RoomFindings => ({
   warnings: all.flatMap(({ warnings }) => warnings),
 });
 
-const nothing: RoomFindings = { problems: [], warnings: [] };
+/** Of models that have room for all. */
+export const nothing: RoomFindings = { problems: [], warnings: [] };
 
 /** What a run's completions leave of the student's positions, whatever its prompts are: at least one token, or nothing can be done. */
 export function positionProblems(checked: Run, student: StudentModel): Problem[] {
@@ -131,7 +132,8 @@ function wayOut(items: readonly Item[], field: string, room: Room, student: Stud
   return { fieldPath: field, description };
 }
 
-const told = ({ maxNewTokens, given }: NewTokens): string => `is ${maxNewTokens}${given ? "" : ", the default"}`;
+/** A length as a problem tells it. */
+export const told = ({ maxNewTokens, given }: NewTokens): string => `is ${maxNewTokens}${given ? "" : ", the default"}`;
 
 const holds = ({ name, maxPositions }: StudentModel, { replyTokens }: Room): string =>
   `${name} has ${maxPositions} positions${replyTokens ? `, of which environment.maxReplyTokens takes ${replyTokens}` : ""}`;

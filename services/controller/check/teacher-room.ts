@@ -3,7 +3,7 @@ import { needsScore, teacherName } from "../../shared/flow/runs/resolve.js";
 import { type TeacherPromptSettings, teacherPromptsOf } from "../../shared/flow/runs/teacher-prompts.js";
 import type { CheckedRun } from "./checked-run.js";
 import type { NamedModel } from "./named-model.js";
-import { type LookedAt, type RoomFindings, together } from "./room-problems.js";
+import { type LookedAt, nothing, type RoomFindings, together, told } from "./room-problems.js";
 
 type Run = Pick<CheckedRun, "spec" | "run">;
 
@@ -15,8 +15,6 @@ interface Work {
   readonly lengths: readonly { readonly prompt: number; readonly completion: number }[];
   readonly rows: LookedAt;
 }
-
-const nothing: RoomFindings = { problems: [], warnings: [] };
 
 /**
  * What of a dataset's rows the teachers have no room for: to score behind them, and to write.
@@ -80,14 +78,15 @@ function scoringFindings(work: Work, sampled: NewTokens | undefined): RoomFindin
 }
 
 /** A teacher that writes must have room for the longest completion. */
-function writingFindings(work: Work, { maxNewTokens, field, given }: NewTokens): RoomFindings {
+function writingFindings(work: Work, written: NewTokens): RoomFindings {
+  const { maxNewTokens, field } = written;
   const { model, lengths, rows } = work;
   const long = lengths.filter(({ prompt }) => prompt + maxNewTokens > model.maxPositions);
   if (long.length === 0) return nothing;
   const longest = lengths.reduce((most, { prompt }) => Math.max(most, prompt), 0);
   const left = model.maxPositions - longest;
   const way = left > 0 ? `lower it (with ${left} all prompts fit)` : shorten(work);
-  const about = `is ${maxNewTokens}${given ? "" : ", the default"}, and ${has(work)}, which can't write so much behind`;
+  const about = `${told(written)}, and ${has(work)}, which can't write so much behind`;
   if (long.length === lengths.length && rows.whole)
     return { problems: [{ fieldPath: field, description: `${about} any of its prompts; ${way}` }], warnings: [] };
   return { problems: [], warnings: [{ field, message: `${about} ${long.length} of the first ${rows.items.length} prompts; ${way}` }] };

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { traced } from "../../shared/base/tracing.js";
+import { resolveCheckpoints } from "../../shared/flow/runs/checkpoints.js";
 import type { ProcessReporter } from "../../shared/flow/runs/process-reporter.js";
 import { type Phase, phaseOf } from "../../shared/flow/runs/resolve.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
@@ -60,7 +61,7 @@ export class LearnerRun {
     const { runId, runs, spec } = learner.membership;
     if (isOver((await runs.get(runId)).state)) return "over";
     const directory = join(learner.dataDir, "runs", runId);
-    const checkpoints = new Checkpoints(join(directory, "checkpoints"), spec.checkpoints?.keep || 2);
+    const checkpoints = new Checkpoints(join(directory, "checkpoints"), resolveCheckpoints(spec.checkpoints).keep);
     if ((await runs.control(runId)) === "stop") return stopWithout(learner, checkpoints);
     const context = await takeOver(learner);
     const prepare = () => prepareRun(context, checkpoints);

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { RetortError } from "../../shared/base/errors.js";
+import { resolveCheckpoints } from "../../shared/flow/runs/checkpoints.js";
 import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { CheckpointSavedSchema } from "../../shared/gen/retort/v1/run_pb.js";
 import { bringFollowed } from "../context/followed-versions.js";
@@ -7,9 +8,6 @@ import { guard } from "../context/guard.js";
 import type { RunContext } from "../context/run-context.js";
 import { withRoom } from "../context/with-room.js";
 import type { Checkpoints } from "../model/checkpoints.js";
-
-/** Longest time between two checkpoints, where the spec says nothing. */
-const defaultCheckpointSeconds = 600;
 
 /** When a run saves a checkpoint, and what it says of it. */
 export class RunCheckpoints {
@@ -33,7 +31,7 @@ export class RunCheckpoints {
 
   /** True if the spec wants one after this step, or so much time after the one before. */
   isDue(step: number): boolean {
-    const { everySteps = 0, everySeconds = defaultCheckpointSeconds } = this.#context.membership.spec.checkpoints ?? {};
+    const { everySteps, everySeconds } = resolveCheckpoints(this.#context.membership.spec.checkpoints);
     if (everySteps > 0 && step % everySteps === 0) return true;
     return everySeconds > 0 && Date.now() - this.#savedMs >= 1000 * everySeconds;
   }
