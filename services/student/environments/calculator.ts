@@ -1,4 +1,5 @@
 import { parseJson } from "../../shared/base/json.js";
+import { beginsCall } from "../../shared/ml/text/tool-calls.js";
 import { compute, spelled } from "../../shared/tasks/arithmetic.js";
 import type { Environment, Said, TurnAnswer } from "./environment.js";
 
@@ -7,9 +8,6 @@ const [tool, argument] = ["calculator", "expression"];
 
 /** Numbers as people write them in an answer: 1,234.5 too. */
 const numbers = /-?\d[\d,]*(?:\.\d+)?/g;
-
-/** What a turn has that was to be a call, whether or not it can be read as one. */
-const callMark = "<tool_call>";
 
 /**
  * A calculator as a tool. Each call is answered by a message of the role `tool`: the result, or "error: " and why there is none; so
@@ -20,7 +18,7 @@ export const calculator = (): Environment => ({
   begin: async ({ reference }) => ({
     answer: async ({ text, toolCalls }): Promise<TurnAnswer> => {
       if (toolCalls.length > 0) return { messages: toolCalls.map(resultOf), done: false, reward: 0 };
-      if (text.includes(callMark)) return { messages: [unread], done: false, reward: 0 };
+      if (beginsCall(text)) return { messages: [unread], done: false, reward: 0 };
       const wanted = lastNumber(reference);
       return { messages: [], done: true, reward: wanted !== undefined && lastNumber(text) === wanted ? 1 : 0 };
     },

@@ -9,7 +9,11 @@ export interface ToolCall {
 }
 
 /** What encloses a call, as Hermes, Qwen and SmolLM3 were taught. */
-const enclosed = /<tool_call>(.*?)<\/tool_call>/gs;
+const [opens, closes] = ["<tool_call>", "</tool_call>"];
+const enclosed = new RegExp(`${opens}(.*?)${closes}`, "gs");
+
+/** Whether a text has what begins a call, whether or not it can be read as one. */
+export const beginsCall = (text: string): boolean => text.includes(opens);
 
 /**
  * The calls that an assistant's text spells out: JSON objects with `name`, and `arguments` or `parameters`, each between
