@@ -51,8 +51,18 @@ export interface LocalOptions {
   readonly tenants?: string | undefined;
 }
 
-/** The environment of a controller that serves this command alone, which knows its token; how this user's others are to serve isn't its. */
+/**
+ * The environment of a process that serves this command alone, on loopback and in plaintext: how this user's others are to serve isn't its.
+ *
+ * @param token that callers must know; empty for none
+ */
 export const privateEnvironment = (token: string): NodeJS.ProcessEnv => ({
+  RETORT_HOST: "",
+  RETORT_PORT: "",
+  RETORT_HTTP_PORT: "",
+  RETORT_HEALTH_PORT: "",
+  RETORT_METRICS_PORT: "",
+  RETORT_OPENAI_PORT: "",
   RETORT_TOKEN: token,
   RETORT_RUN_TOKEN: "",
   RETORT_READ_TOKEN: "",
@@ -130,7 +140,7 @@ export async function startLocal({
     const address = `127.0.0.1:${controller.current.port}`;
     await writeFile(join(dataDir, "address"), `${address}\n`);
     const ended = Promise.race([controller.failed, ...(nats ? [nats.failed] : [])]);
-    const page = `${process.env.RETORT_TLS_CERT ? "https" : "http"}://localhost:${controller.current.httpPort}`;
+    const page = `${token === undefined && process.env.RETORT_TLS_CERT ? "https" : "http"}://localhost:${controller.current.httpPort}`;
     return { address, page, nats: url, natsLogins: nats?.current.server.logins, ended, stop };
   } catch (error) {
     await stop();

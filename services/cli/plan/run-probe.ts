@@ -11,7 +11,8 @@ import { isUploadReference } from "../../shared/flow/runs/upload-reference.js";
 import type { RunEvent } from "../../shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { type ControllerClient, connectController, startLocal } from "../local.js";
+import type { ControllerClient } from "../local.js";
+import { startOwnService } from "../own-service.js";
 import { followRun } from "../runs/follow-run.js";
 import { runOf } from "../runs/runs.js";
 import { supervisor } from "../supervise.js";
@@ -39,13 +40,10 @@ export async function runProbe(spec: RunSpec, say: (sentence: string) => void): 
   try {
     const probe = probeOf(spec, join(scratch, "student"));
     say(`running ${resolveRun(probe.spec).totalSteps} steps on this machine, to measure ${measuredIn(probe)} of them …`);
-    const token = randomUUID();
-    const service = await startLocal({ dataDir: join(scratch, "data"), port: 0, natsPort: 0, progress: say, token });
-    const controller = connectController(service.address, { token });
+    const service = await startOwnService({ dataDir: join(scratch, "data"), progress: say, token: randomUUID() });
     try {
-      return { probe, events: await eventsOf(controller, probe, say) };
+      return { probe, events: await eventsOf(service.controller, probe, say) };
     } finally {
-      controller.close();
       await service.stop();
     }
   } finally {
