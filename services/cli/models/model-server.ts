@@ -1,4 +1,6 @@
+import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -76,7 +78,7 @@ async function serveRole(role: string, argv: readonly string[], complaint: strin
   };
   let stopped: Promise<void> | undefined;
   const stop = () => (stopped ??= stopNow());
-  const free = supervisor.add({ stop, kill: () => child.kill("SIGKILL") });
+  const free = supervisor.add({ stop, kill: () => killed(child, directory) });
   try {
     const { grpcPort } = await whenServing(child, { log, timeoutMs: longestStartMs });
     return { address: `127.0.0.1:${grpcPort}`, token, stop };
@@ -84,6 +86,11 @@ async function serveRole(role: string, argv: readonly string[], complaint: strin
     await stop();
     throw new RetortError("FailedPrecondition", `${complaint}: ${RetortError.from(error).message}`, { cause: error });
   }
+}
+
+function killed(child: ChildProcess, directory: string): void {
+  child.kill("SIGKILL");
+  rmSync(directory, { recursive: true, force: true });
 }
 
 /** Most new tokens that are asked for where the user names no number. */

@@ -1,6 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { rmSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
@@ -15,7 +13,7 @@ import type { ControllerClient } from "../local.js";
 import { startOwnService } from "../own-service.js";
 import { followRun } from "../runs/follow-run.js";
 import { runOf } from "../runs/runs.js";
-import { supervisor } from "../supervise.js";
+import { withScratch } from "../scratch.js";
 import { type Probe, probeOf } from "./probe-spec.js";
 
 /** What a probe said of itself. */
@@ -33,11 +31,7 @@ export interface Probed {
  */
 export async function runProbe(spec: RunSpec, say: (sentence: string) => void): Promise<Probed> {
   checkProbeable(spec);
-  const scratch = await mkdtemp(join(tmpdir(), "retort-probe-"));
-  const remove = () => rm(scratch, { recursive: true, force: true });
-  // It goes last: the processes that write to it are ended first.
-  const forget = supervisor.add({ stop: remove, kill: () => rmSync(scratch, { recursive: true, force: true }) });
-  try {
+  return withScratch(join(tmpdir(), "retort-probe-"), async (scratch) => {
     const probe = probeOf(spec, join(scratch, "student"));
     say(`running ${resolveRun(probe.spec).totalSteps} steps on this machine, to measure ${measuredIn(probe)} of them …`);
     const service = await startOwnService({ dataDir: join(scratch, "data"), progress: say, token: randomUUID() });
@@ -46,10 +40,7 @@ export async function runProbe(spec: RunSpec, say: (sentence: string) => void): 
     } finally {
       await service.stop();
     }
-  } finally {
-    await remove();
-    forget();
-  }
+  });
 }
 
 const measuredIn = ({ legs }: Probe): number => legs.reduce((sum, { measured: [first, last] }) => sum + last - first + 1, 0);
