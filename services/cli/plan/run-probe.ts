@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { namedInputs } from "../../shared/flow/runs/named-inputs.js";
 import { resolveRun } from "../../shared/flow/runs/resolve.js";
@@ -33,7 +34,7 @@ export async function runProbe(spec: RunSpec, say: (sentence: string) => void): 
   checkProbeable(spec);
   return withScratch(join(tmpdir(), "retort-probe-"), async (scratch) => {
     const probe = probeOf(spec, join(scratch, "student"));
-    say(`running ${resolveRun(probe.spec).totalSteps} steps on this machine, to measure ${measuredIn(probe)} of them …`);
+    say(`running ${counted(resolveRun(probe.spec).totalSteps, "step")} on this machine, to measure ${measuredIn(probe)} of them …`);
     const service = await startOwnService({ dataDir: join(scratch, "data"), progress: say, token: randomUUID() });
     try {
       return { probe, events: await eventsOf(service.controller, probe, say) };

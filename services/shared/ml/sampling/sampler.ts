@@ -1,4 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
+import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import type { ModelConfig } from "../models/config/model-config.js";
@@ -99,7 +100,7 @@ export class Sampler {
     if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1)) refuse(`maxNewTokens is ${maxNewTokens}; it must be at least 1`);
     if (promptIds.length + maxNewTokens > maxPositions) {
       refuse(
-        `${promptIds.length} tokens and maxNewTokens ${maxNewTokens} exceed the model's ${maxPositions} positions; shorten one of them`,
+        `${counted(promptIds.length, "token")} and maxNewTokens ${maxNewTokens} exceed the model's ${maxPositions} positions; shorten one of them`,
       );
     }
     const stray = promptIds.find((id) => id < 0 || id >= vocabSize);
