@@ -248,14 +248,17 @@ describe("a teacher process", () => {
     await (await TeacherPools.open(bench.streams)).join("shared", { runId: "bench", teacher: "default" });
     const argv = ["--pool=shared", "--openai-port=0", `--nats=${bench.nats.url}`, `--data-dir=${bench.directory}`, "--log-format=json"];
     const pooled = new RoleProcess(["--role=teacher", ...argv]);
-    await pooled.logged(/is serving/);
-    const [, port] = /"openaiPort":([1-9]\d*)/.exec(pooled.log) ?? [];
-    const answer = await fetch(`http://127.0.0.1:${port}/v1/completions`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model: "shared", prompt: "12=", temperature: 0, max_tokens: 16 }),
-    });
-    expect(await answer.json()).toMatchObject({ model: "shared", choices: [{ text: "twelve" }] });
-    expect(await pooled.stop()).toBe(0);
+    try {
+      await pooled.logged(/is serving/);
+      const [, port] = /"openaiPort":([1-9]\d*)/.exec(pooled.log) ?? [];
+      const answer = await fetch(`http://127.0.0.1:${port}/v1/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: "shared", prompt: "12=", temperature: 0, max_tokens: 16 }),
+      });
+      expect(await answer.json()).toMatchObject({ model: "shared", choices: [{ text: "twelve" }] });
+    } finally {
+      expect(await pooled.stop()).toBe(0);
+    }
   });
 });

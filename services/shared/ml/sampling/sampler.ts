@@ -12,6 +12,7 @@ import { burstRefusal } from "./bursts/burst-graphs.js";
 import { Call } from "./call.js";
 import type { Completion, Piece, SampleRequest } from "./chunk.js";
 import { Decoder, type DecoderOptions } from "./decoder.js";
+import { KeptRows } from "./kept-rows.js";
 import { checkSamplingParams, type SamplingParams } from "./params.js";
 import type { Row } from "./row.js";
 import { placed } from "./row-cache.js";
@@ -34,6 +35,8 @@ export interface SamplerOptions extends DecoderOptions {
   readonly chunkTokens: number;
   /** Most rows that are decoded together. */
   readonly maxRows: number;
+  /** Most bytes that conversations may take between their turns. Default: 512 MiB. */
+  readonly keptBytes?: number;
 }
 
 /**
@@ -49,21 +52,25 @@ export class Sampler {
   #isWorking = false;
   /** Rows in their places. */
   #places: readonly Row[] = [];
+  readonly #kept: KeptRows;
 
   /** @param adapter on the weights: they are then compiled in, and its factors fed, so that others of them cost nothing */
   constructor(config: ModelConfig, weights: Constants, options: SamplerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
     this.#options = options;
+    this.#kept = new KeptRows(options.keptBytes);
     const Kind = writesInBursts(config, weights, options) ? BurstDecoder : Decoder;
     this.#decoder = new Kind(config, weights, options, adapter);
   }
 
   /** Uses other factors of the same adapter from the next call on; the graphs stay. */
   async setFactors(factors: Weights): Promise<void> {
+    this.#kept.clear();
     await this.#decoder.setFactors(factors);
   }
 
   /** Uses other weights of the same config from the next call on. */
   async setWeights(weights: Constants): Promise<void> {
+    this.#kept.clear();
     await this.#decoder.setWeights(weights);
   }
 
@@ -119,6 +126,7 @@ export class Sampler {
   }
 
   async release(): Promise<void> {
+    this.#kept.clear();
     await this.#decoder.release();
   }
 
@@ -161,7 +169,17 @@ export class Sampler {
       call.begin(free);
       free -= before - call.waiting;
     }
+    this.#goOn();
     this.#shareRead();
+  }
+
+  /** Rows whose conversations are kept begin behind what was read of these. */
+  #goOn(): void {
+    for (const row of this.#rows) {
+      const { conversation, promptIds } = row.request;
+      const known = row.cached || conversation === undefined ? undefined : this.#kept.take(conversation, promptIds);
+      if (known) row.beginBehind(known);
+    }
   }
 
   /** Rows that begin with a prompt that another has read begin behind that. */
@@ -202,6 +220,10 @@ export class Sampler {
       } catch (error) {
         this.#fail(call, error);
       }
+    }
+    for (const row of rows) {
+      const cached = this.#decoder.copyOf(row);
+      if (cached && row.request.conversation !== undefined) this.#kept.keep(row.request.conversation, row.text, cached);
     }
     this.#calls = this.#calls.filter((call) => !call.isDone);
   }
