@@ -59,7 +59,7 @@ const poisons: readonly (readonly [name: string, bytes: (task: PromptTask) => Ui
   ["half a record", (task) => bytesOf(honest(task)).subarray(0, 40), /cannot be (read|used)/],
   ["nothing", () => new Uint8Array(), /cannot be (read|used)/],
   ["another step's", (task) => changed(task, ({ key }) => ({ key: { ...key!, step: key!.step + 1 } })), /step/],
-  ["a sequence too few", (task) => changed(task, ({ sequences }) => ({ sequences: sequences.slice(1) })), /1 sequences for 2 prompts/],
+  ["a sequence too few", (task) => changed(task, ({ sequences }) => ({ sequences: sequences.slice(1) })), /1 sequence for 2 prompts/],
   ["the dataset's", (task) => changed(task, () => ({ source: Source.DATASET })), /DATASET/],
   ["one that no teacher scores", (task) => changed(task, () => ({ teacher: "" })), /teacher/],
   [

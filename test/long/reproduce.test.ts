@@ -122,7 +122,7 @@ describe("retort reproduce", () => {
     await rm(join(results, Object.keys(before)[0]!));
     said = "";
     await reproduce(micro, options());
-    expect(said).toContain("1 runs to do, 8 done before");
+    expect(said).toContain("1 run to do, 8 done before");
     const after = await times();
     const changed = Object.keys(after).filter((name) => after[name] !== before[name]);
     expect(changed).toEqual([Object.keys(before)[0]]);
