@@ -4,7 +4,8 @@ import * as op from "../graph/ops/index.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
 import { cutRows, logprobsOf } from "./answer-rows.js";
 import { checkClasses, checkLength, checkLogprobs, checkMass } from "./checks.js";
-import { type DistributionForm, inputOf, perRow } from "./form.js";
+import { type Classes, type DistributionForm, inputOf, perRow, type SignalInputs, type SignalShape } from "./form.js";
+import { largestIds } from "./largest.js";
 import { floored, logFloor } from "./logprobs.js";
 import type { Answer, AnswerRows, SignalLayout } from "./signal.js";
 
@@ -61,6 +62,13 @@ export const topForm: DistributionForm = {
     return op.cast(op.gatherElements(inputOf(signal, "ids"), order_RK), "int64");
   },
 };
+
+/** The k classes that each finds most probable itself, in falling order, and the rest. Which classes the teacher's are doesn't matter. */
+export function topRanks(signal: SignalInputs, logits_RV: Value, shape: SignalShape): Classes {
+  const [top_RK] = op.topK(inputOf(signal, "top"), shape.k);
+  const own = { ...signal.perRow, ids: largestIds(op.stopGradient(logits_RV), shape.k), top: top_RK };
+  return topForm.classes(perRow(own), logits_RV, { ...shape, padded: false });
+}
 
 /** The inputs of {@link topForm}; rows that fill up hold the first k classes. */
 export function topLayout({ rows, vocab, k, parts }: SignalLayout): Record<string, Tensor> {

@@ -4,7 +4,7 @@ import { int64 } from "../graph/tensor.js";
 import { cutRows } from "./answer-rows.js";
 import { ofLabels } from "./logprobs.js";
 import type { SignalDefinition } from "./signal.js";
-import { tailOf, topAnswer, topForm, topLayout } from "./top-classes.js";
+import { tailOf, topAnswer, topForm, topLayout, topRanks } from "./top-classes.js";
 
 /** The k classes that the teacher finds most probable, and the mass of the rest. k is an input of the teacher's graph. */
 export const topK: SignalDefinition = {
@@ -24,6 +24,6 @@ export const topK: SignalDefinition = {
   },
   feeds: (_, k) => ({ k: int64([k]) }),
   answer: (rows) => ({ ...topAnswer(rows), ids: cutRows(rows, "topIds", Int32Array, rows.k) }),
-  form: topForm,
+  form: { ...topForm, ranks: topRanks },
   layout: topLayout,
 };

@@ -30,6 +30,10 @@ export interface StepGraphOptions {
   readonly heads?: readonly HeadShape[] | undefined;
   /** The rows' log-ratios are given: see `RowForm`. */
   readonly gaps?: boolean | undefined;
+  /** The rows' masses are given: see `RowForm`. */
+  readonly masses?: boolean | undefined;
+  /** Values report the student's ranks: see `rankReports`. */
+  readonly ranks?: boolean | undefined;
   /** Some classes of the teacher's fill rows up: see `SignalShape`. */
   readonly padded?: boolean | undefined;
   /** Compute each layer again in the backward pass instead of keeping what it made. Default false. */
@@ -38,7 +42,7 @@ export interface StepGraphOptions {
 
 /** Forward and loss of one micro-batch, with what its gradient begins from. */
 function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
-  const { config, trainable, objective, blocks, heads, gaps, padded } = options;
+  const { config, trainable, objective, blocks, heads, gaps, masses, padded, ranks } = options;
   const { specs } = trainable;
   const frozen = declareWeights(graph, trainable.frozen, options.frozen ?? "inputs");
   const params = new Map([...declareWeights(graph, specs, "inputs"), ...frozen]);
@@ -47,7 +51,7 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
   const hidden_BTD = sequenceStates(graph, config, weights, stages);
   // Position in the flattened [B·T] of the token that predicts each completion token.
   const places_R = graph.input("rows", "int64", ["R"]);
-  const rows = declareRows(graph, objective, "R", config.vocabSize, { heads, gaps, padded });
+  const rows = declareRows(graph, objective, "R", config.vocabSize, { heads, gaps, masses, padded });
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const head_VD = weights.weight(headName(config));
   const own = graphWeights(params);
@@ -56,6 +60,7 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
     objective,
     logits: (hidden: Value, weight: Value) => headLogits(config, hidden, weight),
     trained: isTrained && dependsOn(head_VD, wrt),
+    ranks,
   };
   const head = blocks
     ? blockedHead(form, hidden_RD, head_VD, rows, graph.input("blockRows", "int64", []))

@@ -26,8 +26,10 @@ import type { OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
 import { spanGaps } from "./span-gaps.js";
-import { rowOutputs, StatsCollector, type StepStats } from "./stats.js";
+import type { StudentRanks } from "./span-masses.js";
+import { rowOutputs, StatsCollector, type StepStats, valueOutputs } from "./stats.js";
 import { accumulateGraph, gradientsGraph, type StepGraphOptions, valuesGraph } from "./step-graph.js";
+import { comparesSpanRanks, hasMergedSpans, stepMasses } from "./step-masses.js";
 import { HostStepState, type StepState } from "./step-state.js";
 
 /** How a model is trained, whatever the batch. */
@@ -51,10 +53,10 @@ export interface TrainerOptions extends SessionOptions {
 const graphs = { gradients: gradientsGraph, accumulate: accumulateGraph, values: valuesGraph };
 
 /** What the graphs of one trainer differ in, besides their length. */
-type StepForm = Pick<StepGraphOptions, "blocks" | "gaps" | "heads" | "padded">;
+type StepForm = Pick<StepGraphOptions, "blocks" | "gaps" | "heads" | "masses" | "padded" | "ranks">;
 
 /** What was found out of a step's batch by a forward pass before its own. */
-type StepChoices = Pick<BatchLayout, "counted" | "gaps">;
+type StepChoices = Pick<BatchLayout, "counted" | "gaps" | "masses">;
 
 /** Each token by itself. */
 const each = ({ length }: Int32Array): Int32Array => Int32Array.from({ length }, (_, n) => n);
@@ -177,7 +179,8 @@ export class Trainer {
     const stats = new StatsCollector(batch, rowWeights(batch, objective, known), watched);
     const placed = await this.#stepState();
     const gaps = known ? undefined : await this.#gaps(batch, parts, placed);
-    const chosen = { gaps, counted: known ?? (await this.#counted(batch, parts, placed, gaps)) };
+    const masses = await this.#masses(batch, parts, placed, known);
+    const chosen = { gaps, masses, counted: known ?? (await this.#counted(batch, parts, placed, gaps)) };
     await this.#gradients(batch, parts, stats, placed, chosen);
     const norm = await placed.norm();
     const result = stats.finish(norm, learningRate);
@@ -280,6 +283,21 @@ export class Trainer {
     );
   }
 
+  /**
+   * What the spans of each member are compared with, by rank; undefined where none has spans, or the objective compares no ranks. Takes a
+   * forward pass of its own, unless every span is one token of the student's.
+   */
+  async #masses(
+    batch: readonly TrainSequence[],
+    parts: readonly number[][],
+    { feeds }: StepState,
+    known: CountedTokens | undefined,
+  ): Promise<StepChoices["masses"]> {
+    const { objective } = this.#options;
+    if (!comparesSpanRanks(batch, objective)) return undefined;
+    return stepMasses(batch, objective, known, hasMergedSpans(batch) ? await this.#ranks(batch, parts, feeds) : undefined);
+  }
+
   /** One of the numbers that a step reports of each row, before the step: of each sequence's tokens. */
   async #values(
     batch: readonly TrainSequence[],
@@ -288,17 +306,46 @@ export class Trainer {
     name: "distance" | "entropy" | "logprobs",
     gaps?: StepChoices["gaps"],
   ): Promise<Float32Array[]> {
-    const values = batch.map(({ completionIds }) => new Float32Array(completionIds.length));
+    const [values] = await this.#reported(batch, parts, feeds, [[name, 1]], { gaps });
+    return values!;
+  }
+
+  /** The student's ranks at each of its tokens, before the step. */
+  async #ranks(batch: readonly TrainSequence[], parts: readonly number[][], feeds: StepState["feeds"]): Promise<StudentRanks[]> {
+    const width = this.#options.objective.k + 1;
+    const names = [["ranks", width] as const, ["rankedLogprobs", 1] as const];
+    const [ranks, logprobs] = await this.#reported(batch, parts, feeds, names, {}, true);
+    return batch.map((_, member) => ({ ranks: ranks![member]!, logprobs: logprobs![member]! }));
+  }
+
+  /**
+   * What a forward pass before the step says of each sequence's tokens.
+   *
+   * @param names of reports, with how many numbers each has of a token
+   * @returns by report, then by sequence
+   */
+  async #reported(
+    batch: readonly TrainSequence[],
+    parts: readonly number[][],
+    feeds: StepState["feeds"],
+    names: readonly (readonly [name: string, width: number])[],
+    chosen: StepChoices,
+    ranks = false,
+  ): Promise<Float32Array[][]> {
+    const values = names.map(([, width]) => batch.map(({ completionIds }) => new Float32Array(completionIds.length * width)));
     for (const members of parts) {
-      const { part, form } = this.#layOut(batch, members, { gaps });
-      const session = await this.#session("values", form, part);
-      const outputs = await session.run({ ...part.feeds, ...feeds }, rowOutputs(part, this.#options.objective));
-      const all = floatsOf(outputs, name);
-      let row = 0;
-      for (const member of members) {
-        const own = values[member]!;
-        own.set(all.subarray(row, row + own.length));
-        row += own.length;
+      const { part, form } = this.#layOut(batch, members, chosen);
+      const session = await this.#session("values", { ...form, ranks }, part);
+      const into = valueOutputs(part, names);
+      const outputs = await session.run({ ...part.feeds, ...feeds }, into, Object.keys(into));
+      for (const [i, [name]] of names.entries()) {
+        const all = floatsOf(outputs, name);
+        let at = 0;
+        for (const member of members) {
+          const own = values[i]![member]!;
+          own.set(all.subarray(at, at + own.length));
+          at += own.length;
+        }
       }
     }
     return values;
@@ -334,7 +381,10 @@ export class Trainer {
     const head = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "");
     const heads = head && headShapes(head);
     const padded = batch.some(({ known }) => known) && comparesDistributions(objective);
-    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, heads, padded, gaps: chosen.gaps !== undefined } };
+    return {
+      part: microBatch(batch, members, layout),
+      form: { blocks: blockRows > 0, heads, padded, gaps: chosen.gaps !== undefined, masses: chosen.masses !== undefined },
+    };
   }
 
   async #session(kind: keyof typeof graphs, form: StepForm, part: MicroBatch): Promise<Session> {
