@@ -108,7 +108,8 @@ export class StatsCollector {
       }
       this.#tokens += completionIds.length;
       this.#divergence += total * this.#weights[member]!;
-      this.#sequenceDivergence[member] = total / (known?.reduce((sum, one) => sum + one, 0) ?? completionIds.length);
+      const counted = known?.reduce((sum, one) => sum + one, 0) ?? completionIds.length;
+      this.#sequenceDivergence[member] = counted ? total / counted : 0;
     }
   }
 
