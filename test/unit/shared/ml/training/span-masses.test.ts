@@ -130,6 +130,16 @@ describe("a step on ranks over spans", () => {
     expect(losses.at(-1)!).toBeLessThan(0.5 * losses[0]!);
   });
 
+  it("multiplies all of its gradient by the temperature squared", async () => {
+    const warm = { ...objective, studentTemperature: 1.5, teacherTemperature: 1 };
+    const [plain, squared] = [
+      await stepOn(batchOf([2, 1]), { objective: warm }),
+      await stepOn(batchOf([2, 1]), { objective: { ...warm, temperatureSquared: true } }),
+    ];
+    expectAllClose([squared.stats.gradientNorm], [1.5 ** 2 * plain.stats.gradientNorm], { rtol: 1e-4 });
+    expectAllClose([squared.stats.loss, squared.stats.divergence], [1.5 ** 2 * plain.stats.loss, plain.stats.divergence], { rtol: 1e-5 });
+  });
+
   it("refuses spans without the teacher's probability of what stands before", () => {
     const [first] = batchOf([2]);
     const { before: _, ...spans } = first!.spans!;
