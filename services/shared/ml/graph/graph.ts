@@ -1,7 +1,7 @@
 import { RetortError } from "../../base/errors.js";
 import { type Constant, isHalf, isInFile } from "./file-tensor.js";
-import { float16Bits } from "./round.js";
-import { type DType, float32, type Tensor } from "./tensor.js";
+import { tensorOf } from "./round.js";
+import type { DType, Tensor } from "./tensor.js";
 
 /** One dimension: a fixed size, or the name of a size that is known only when the graph runs. */
 export type Dim = number | string;
@@ -88,9 +88,11 @@ export class Graph {
   /**
    * A constant that is stored in the model under its own name (weights). One of half precision that lies in a file is read as
    * float32: encoding converts it where it is read.
+   *
+   * @param asStored it is read as it lies there
    */
-  initializer(name: string, tensor: Constant): Value {
-    const dtype = isInFile(tensor) && isHalf(tensor.dtype) ? "float32" : tensor.dtype;
+  initializer(name: string, tensor: Constant, asStored = false): Value {
+    const dtype = isInFile(tensor) && isHalf(tensor.dtype) && !asStored ? "float32" : tensor.dtype;
     const value = new Value(this, this.#claim(name), dtype, tensor.dims);
     this.initializers.set(value.name, { value, tensor });
     return value;
@@ -116,9 +118,8 @@ export class Graph {
   }
 
   /** A scalar constant. */
-  scalar(x: number, dtype: "float16" | "float32" = "float32"): Value {
-    const one = float32([x], []);
-    return this.constant(dtype === "float16" ? { dtype, dims: [], data: float16Bits(one.data) } : one);
+  scalar(x: number, dtype: "bfloat16" | "float16" | "float32" = "float32"): Value {
+    return this.constant(tensorOf(dtype, Float32Array.of(x), []));
   }
 
   /** What `make` gives at the first call of this key, for later ones too: nothing is computed again that is asked for again. */

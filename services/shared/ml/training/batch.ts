@@ -4,6 +4,7 @@ import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
 import { type ReplyText, replyFault, type SequenceInputs } from "../models/architectures/sequence-inputs.js";
 import { cheapestBatches } from "../runtime/batches.js";
+import { KeptFloats } from "../runtime/kept-floats.js";
 import { checkLength, checkLogprobs } from "../signals/checks.js";
 import { logFloor } from "../signals/logprobs.js";
 import { checkSignal, type Score } from "../signals/score.js";
@@ -88,6 +89,8 @@ export interface BatchLayout {
   readonly heads?: TeacherHeads;
   /** Which completion tokens of the whole batch count; absent: all. */
   readonly counted?: CountedTokens | undefined;
+  /** Where what is as large as the logits is laid out: the batch before it is done with. Default: memory of its own. */
+  readonly room?: KeptFloats | undefined;
   /** Of each member of the whole batch, the log-ratios that its tokens answer for, where some member has spans. */
   readonly gaps?: ReadonlyMap<number, SpanGaps> | undefined;
   /** Of each member of the whole batch, what its spans are compared with by rank, where some member has spans. */
@@ -176,9 +179,10 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
   };
 }
 
-function signalFeeds(parts: readonly ScorePart[], rows: number, { objective, vocab, heads = new Map() }: BatchLayout) {
+function signalFeeds(parts: readonly ScorePart[], rows: number, layout: BatchLayout) {
+  const { objective, vocab, heads = new Map(), room = new KeptFloats() } = layout;
   const { signal, k, hiddenDtype } = objective;
-  return signals[signal].layout({ k, hiddenDtype, vocab, rows, parts, heads });
+  return signals[signal].layout({ k, hiddenDtype, vocab, rows, parts, heads, room });
 }
 
 const emptyColumns = (rows: number) => ({

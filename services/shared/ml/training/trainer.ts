@@ -13,6 +13,7 @@ import { parameterCount } from "../models/model-params.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
 import { batchOverhead } from "../runtime/batches.js";
+import { KeptFloats } from "../runtime/kept-floats.js";
 import { floatsOf } from "../runtime/outputs.js";
 import { keepsOnDevice, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
@@ -89,6 +90,7 @@ function headShapes(head: TeacherHead): HeadShape[] {
 export class Trainer {
   readonly #config: ModelConfig;
   readonly #sessions: Sessions;
+  readonly #room = new KeptFloats();
   readonly #heads = new Map<string, TeacherHead>();
   readonly #state: OptimizerState;
   #placed: StepState | undefined;
@@ -233,6 +235,7 @@ export class Trainer {
     await this.#placed?.fetch();
     await this.#placed?.release();
     this.#placed = undefined;
+    this.#room.release();
     await this.#sessions.release();
   }
 
@@ -373,7 +376,7 @@ export class Trainer {
     const blockRows = this.#options.blockRows ?? blockRowsFor(rows, vocabSize, hiddenSize);
     const inputs = inputsOf(this.#config);
     const { objective } = this.#options;
-    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, ...chosen };
+    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, room: this.#room, ...chosen };
     // A micro-batch has the states of one teacher.
     const head = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "");
     const heads = head && headShapes(head);

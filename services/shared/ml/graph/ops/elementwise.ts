@@ -13,8 +13,9 @@ function unary(op: string, x: Value, dtype: DType = x.dtype): Value {
 function binary(op: string, a: Operand, b: Operand, dtype?: DType): Value {
   const values = [a, b].filter((x) => typeof x !== "number");
   const graph = graphOf(...values);
-  const half = values[0]?.dtype === "float16" ? "float16" : "float32";
-  const [left, right] = [a, b].map((x) => (typeof x === "number" ? graph.scalar(x, half) : x)) as [Value, Value];
+  const { dtype: own = "float32" } = values[0] ?? {};
+  const scalar = own === "float16" || own === "bfloat16" ? own : "float32";
+  const [left, right] = [a, b].map((x) => (typeof x === "number" ? graph.scalar(x, scalar) : x)) as [Value, Value];
   if (left.dtype !== right.dtype) throw new RetortError("Internal", `${op}: operands are ${left.dtype} and ${right.dtype}`);
   return graph.node(op, [left, right], [{ dtype: dtype ?? left.dtype, shape: broadcast(op, left.shape, right.shape) }])[0]!;
 }
