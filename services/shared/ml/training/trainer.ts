@@ -1,6 +1,8 @@
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { isInFile } from "../graph/file-tensor.js";
+import { halfOnCpu } from "../graph/half-on-cpu.js";
+import { float32 } from "../graph/tensor.js";
 import { checkObjective, comparesDistributions, type Objective } from "../losses/objective.js";
 import { textLength } from "../models/architectures/sequence-inputs.js";
 import { inputsOf } from "../models/architectures/table.js";
@@ -12,6 +14,7 @@ import { headParts, type TeacherHead, teacherHeadDigest } from "../models/model.
 import { parameterCount } from "../models/model-params.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
+import { clipFactor } from "../optim/adamw.js";
 import { batchOverhead } from "../runtime/batches.js";
 import { floatsOf } from "../runtime/outputs.js";
 import { keepsOnDevice, Session, type SessionOptions } from "../runtime/session.js";
@@ -19,8 +22,10 @@ import { Sessions } from "../runtime/sessions.js";
 import type { HeadShape } from "../signals/form.js";
 import { logFloor } from "../signals/logprobs.js";
 import { type BatchLayout, type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
+import type { ComputeDtype } from "./compute-dtype.js";
 import { DeviceStepState } from "./device-step-state.js";
 import { knownTokens } from "./known-tokens.js";
+import { firstLossScale, grownLossScale, halvedLossScale, type LossScale } from "./loss-scale.js";
 import type { OptimizerOptions } from "./optimizer.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
@@ -39,6 +44,8 @@ export interface TrainerOptions extends SessionOptions {
   readonly blockRows?: number;
   /** Keep only the inputs of layers for the backward pass and compute the rest again: less memory for a third more work. Default false. */
   readonly gradientCheckpointing?: boolean | undefined;
+  /** What matrix products are computed in: see `StepGraphOptions`. Default float32. */
+  readonly computeDtype?: ComputeDtype | undefined;
   /**
    * Weights, moments and gradients stay where graphs are computed from step to step, instead of in this process's arrays. Default: on
    * a GPU with the runtime native, which alone can do it.
@@ -172,21 +179,29 @@ export class Trainer {
     const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
     const known = knownTokens(batch, objective);
-    const stats = new StatsCollector(batch, rowWeights(batch, objective, known), watched);
+    const weights = rowWeights(batch, objective, known);
+    const begin = () => new StatsCollector(batch, weights, watched);
     const placed = await this.#stepState();
     const gaps = known ? undefined : await this.#gaps(batch, parts, placed);
     const chosen = { gaps, counted: known ?? (await this.#counted(batch, parts, placed, gaps)) };
-    await this.#gradients(batch, parts, stats, placed, chosen);
-    const norm = await placed.norm();
-    const result = stats.finish(norm, learningRate);
+    const { stats, norm, scale } = await this.#gradients(batch, parts, begin, placed, chosen);
+    const result = stats.finish(norm, learningRate, this.#scaling?.scale);
     if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) {
+      const { computeDtype = "float32" } = this.#options;
+      const way = computeDtype === "float16" ? ", or activations that overflow float16 (optimizer.computeDtype)" : "";
       throw new RetortError(
         "DataLoss",
-        `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards, or lower the learning rate`,
+        `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards${way}, or lower the learning rate`,
       );
     }
-    await placed.update(norm, learningRate, optimizer);
+    await placed.update(clipFactor(norm, optimizer.maxGradNorm) / scale, learningRate, optimizer);
+    if (this.#scaling) this.#state.lossScale = grownLossScale(this.#scaling);
     return result;
+  }
+
+  /** What the loss is multiplied with; undefined where gradients aren't float16. */
+  get #scaling(): LossScale | undefined {
+    return this.#options.computeDtype === "float16" ? (this.#state.lossScale ?? firstLossScale) : undefined;
   }
 
   /** Brings what steps have changed to where the functions below read it, if it stays on a device: they refuse to give what is older. */
@@ -301,8 +316,34 @@ export class Trainer {
     return values;
   }
 
-  /** Puts the gradients of a step's loss into the state, and what it reports into `stats`. */
+  /**
+   * Puts the gradients of a step's loss into the state. Where they overflow float16 they are computed again at half the scale, so that
+   * no batch is passed over.
+   *
+   * @returns what the step reports, the gradients' global norm, and the scale that they are still multiplied with
+   * @throws DataLoss where they overflow at every scale
+   */
   async #gradients(
+    batch: readonly TrainSequence[],
+    parts: readonly number[][],
+    begin: () => StatsCollector,
+    placed: StepState,
+    chosen: StepChoices,
+  ): Promise<{ readonly stats: StatsCollector; readonly norm: number; readonly scale: number }> {
+    while (true) {
+      const stats = begin();
+      const scaling = this.#scaling;
+      await this.#scaledGradients(batch, parts, stats, placed, chosen);
+      const scale = scaling?.scale ?? 1;
+      const norm = (await placed.norm()) / scale;
+      // A loss that isn't finite is none the better for another scale.
+      if (!scaling || Number.isFinite(norm) || !Number.isFinite(stats.loss)) return { stats, norm, scale };
+      this.#state.lossScale = halvedLossScale(scaling);
+    }
+  }
+
+  /** @param stats gets what graphs report */
+  async #scaledGradients(
     batch: readonly TrainSequence[],
     parts: readonly number[][],
     stats: StatsCollector,
@@ -312,7 +353,11 @@ export class Trainer {
     const kind = parts.length === 1 ? "gradients" : "accumulate";
     if (kind === "accumulate") await placed.clearGradients();
     const { feeds, gradientsIn, gradientsOut } = placed;
-    const constant = { ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
+    const scaling = this.#scaling;
+    const constant = {
+      ...{ ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) },
+      ...(scaling ? { lossScale: float32([scaling.scale], []) } : {}),
+    };
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members, chosen);
       const session = await this.#session(kind, form, part);
@@ -335,12 +380,12 @@ export class Trainer {
   }
 
   async #session(kind: keyof typeof graphs, form: StepForm, part: MicroBatch): Promise<Session> {
-    const { objective, gradientCheckpointing } = this.#options;
+    const { objective, gradientCheckpointing, computeDtype } = this.#options;
     return this.#sessions.get(`${kind}/${JSON.stringify(form)}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
       const frozen = this.#isMapped ? this.#frozen : undefined;
       const parts = { config: withRoom(this.#config, room), trainable: this.#trainable, frozen };
-      const options = { ...parts, objective, gradientCheckpointing, ...form };
-      const graph = graphs[kind](options);
+      const options = { ...parts, objective, gradientCheckpointing, computeDtype, ...form };
+      const graph = this.#options.device === "cpu" ? halfOnCpu(graphs[kind](options)) : graphs[kind](options);
       // Packed, the constants would be there once more for each graph, and a product of so many rows is no faster by it.
       return Session.create(graph, { ...this.#options, memoryArena: true, asWritten: true, bound: true, packed: false });
     });
