@@ -148,7 +148,8 @@ async function main(): Promise<void> {
   const load = process.env.RETORT_IMAGE_LOAD;
   if (!load)
     throw new Error('RETORT_IMAGE_LOAD must say how images come into the cluster: "kind load docker-image", "k3d image import", …');
-  const id = randomBytes(3).toString("hex");
+  // A letter first: Helm takes digits for a number, which no tag may be.
+  const id = `t${randomBytes(3).toString("hex")}`;
   const kept = process.env.RETORT_IMAGE_TAG;
   const images = kept ? { retort: `retort:${kept}`, nats: `retort-nats:${kept}` } : await buildImages(id);
   if (!kept) await shell(`${load} ${images.retort} ${images.nats} >&2`);

@@ -19,6 +19,7 @@ export const experimentNames = [
   "summarisation",
   "task-agnostic",
   "tokens",
+  "turns",
 ] as const;
 
 interface Options {

@@ -35,6 +35,7 @@ import { type WrittenText, type WrittenTokens, writtenTokens } from "../../share
 import { latin1, TokenCrossing } from "../../shared/ml/text/crossing.js";
 import { type ChatSettings, Encoder } from "../../shared/ml/text/encoder.js";
 import { type NextTokens, nextTokens, noToken, type ReadText } from "../../shared/ml/text/next-tokens.js";
+import { type SpanRanks, spanRanks } from "../../shared/ml/text/span-ranks.js";
 import { tokenTexts } from "../../shared/ml/text/token-texts.js";
 import type { TrainSequence } from "../../shared/ml/training/batch.js";
 import { beginningWith } from "../../shared/ml/training/optimizer-state.js";
@@ -182,6 +183,12 @@ export class TrainHost {
       const endId = (ended ? ids.at(-1) : eosIds[0]) ?? noToken;
       return nextTokens(this.#crossingOf(teacher), read, { text: latin1(Buffer.from(text)), byteLengths, endId }, count, vocabSize);
     });
+  }
+
+  /** What teachers with their own tokenizers say where their spans and the student's end, to be compared by rank. */
+  spanRanks(texts: readonly CrossedText[]): SpanRanks[] {
+    const { vocabSize } = this.#loaded.model.config;
+    return texts.map(({ read, written, rows }) => spanRanks(read, written, rows, vocabSize));
   }
 
   #crossingOf(teacher: string): TokenCrossing {

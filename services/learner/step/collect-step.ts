@@ -2,6 +2,7 @@ import { RetortError } from "../../shared/base/errors.js";
 import { stepToken } from "../../shared/flow/subjects.js";
 import { Work } from "../../shared/gen/retort/v1/events_pb.js";
 import { Purpose } from "../../shared/gen/retort/v1/flow_pb.js";
+import { comparesRanks } from "../../shared/ml/losses/objective.js";
 import { isInterrupted } from "../context/guard.js";
 import type { RunContext } from "../context/run-context.js";
 import { waitForResults } from "../context/wait-for-results.js";
@@ -24,7 +25,8 @@ export async function collectStep(context: RunContext, { step, phase, tasks }: I
   });
   if (!found) return undefined;
   const { teacherWeights: weights } = membership.run;
-  const assembled = assemble(found, phase, step, { weights, alignments: await alignResults(context.host, found) });
+  const alignments = await alignResults(context.host, found, comparesRanks(phase.objective));
+  const assembled = assemble(found, phase, step, { weights, alignments });
   await report.failures(assembled.failures, step);
   if (assembled.batch.length === 0) {
     const first = assembled.failures[0]?.reason ?? "unknown";

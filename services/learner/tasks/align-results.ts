@@ -23,10 +23,16 @@ interface Scored {
   readonly teacher: string;
 }
 
-/** Aligns all scores of results that teachers gave over their own tokens. @throws DataLoss for one that is damaged */
+/**
+ * Aligns all scores of results that teachers gave over their own tokens.
+ *
+ * @param byRank whether the objective compares their most probable classes by rank
+ * @throws DataLoss for one that is damaged
+ */
 export async function alignResults(
-  host: Pick<WorkerClient<TrainHost>, "nextTokens" | "writtenTokens">,
+  host: Pick<WorkerClient<TrainHost>, "nextTokens" | "spanRanks" | "writtenTokens">,
   results: readonly CompleteResults[],
+  byRank = false,
 ): Promise<Alignments> {
   const scored = results.flatMap(({ rollout: { sequences, signal, teacher }, score }) =>
     signal?.tokenizer === "own"
@@ -42,7 +48,8 @@ export async function alignResults(
     return alignment ? [{ ...one, alignment, byteLengths: written[i]!.byteLengths }] : [];
   });
   const asked = aligned.filter(({ signal }) => signal.kind === "top_k");
-  const next = asked.length ? await host.nextTokens(asked.map(crossed)) : [];
+  const texts = asked.map(crossed);
+  const next = texts.length ? await (byRank ? host.spanRanks(texts) : host.nextTokens(texts)) : [];
   const found = new Map(asked.map(({ score }, i) => [score, next[i]] as const));
   return new Map(aligned.map(({ score, alignment }) => [score, { ...alignment, next: found.get(score) }]));
 }

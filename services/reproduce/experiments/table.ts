@@ -12,6 +12,7 @@ import { stalenessExperiment } from "./staleness.js";
 import { summarisationExperiment } from "./summarisation.js";
 import { taskAgnosticExperiment } from "./task-agnostic.js";
 import { tokensExperiment } from "./tokens.js";
+import { turnsExperiment } from "./turns.js";
 
 /** The paper's experiments by name. */
 export const experiments: Readonly<Record<string, Experiment>> = Object.fromEntries(
@@ -29,5 +30,6 @@ export const experiments: Readonly<Record<string, Experiment>> = Object.fromEntr
     summarisationExperiment,
     taskAgnosticExperiment,
     tokensExperiment,
+    turnsExperiment,
   ].map((experiment) => [experiment.name, experiment]),
 );

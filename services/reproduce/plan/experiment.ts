@@ -44,8 +44,11 @@ export interface Recipe {
   readonly sft: number;
   /** Valid completions per example that the teacher sees. */
   readonly variants: number;
+  /** Of all turns of a sample together. */
   readonly maxNewTokens: number;
   readonly maxPositions: number;
+  /** What answers models between their turns, in training and in evaluations; prompts are then conversations. */
+  readonly environment?: { readonly kind: "calculator"; readonly maxTurns: number; readonly maxReplyTokens: number };
   /** How right a completion is: by the task's own check, or by equality with the reference where that is the same. */
   readonly judge: "task" | "exact_match";
   /** What pass@k and the measure `quality` compare with the reference. Default exact_match. */
@@ -86,10 +89,11 @@ export interface Arm {
   /** The arm whose student this one starts from, at the same seed. Default: the SFT student. */
   readonly from?: string;
   /**
-   * Rows to train on: all of `train` with their completions (default), or `few`, all of them, but with completions only for
-   * the rows of supervised fine-tuning. Where lambda is 1 only the prompts are used.
+   * Rows to train on: all of `train` with their completions (default); or `few`, all of them, but with completions only for
+   * the rows of supervised fine-tuning; or these rows alone, `sft`. For tasks that take several turns, `sft` and `train-turns` have a row
+   * for each turn of their solutions. Where lambda is 1 only the prompts are used.
    */
-  readonly data?: "train" | "few";
+  readonly data?: "train" | "few" | "sft" | "train-turns";
   /** Share of those rows, the first ones. Default 1. */
   readonly share?: number;
   /** Completions are sampled once before step 1, by the teacher or by the student that the arm starts from. */

@@ -52,6 +52,10 @@ export const dataOf = ({ task, alsoTaught = "", train, sft, variants, domains }:
 
 const rewardsOf = ({ judge, task }: Recipe) => (judge === "task" ? [{ kind: "task", task }] : []);
 
+/** What a spec says of a recipe's environment, and of its prompts, which then are conversations; nothing without one. */
+const environmentOf = ({ environment }: Recipe) => (environment ? { environment } : {});
+const chatOf = ({ environment }: Recipe) => (environment ? { chat: true } : {});
+
 /** The class of right completions. */
 export const rightLabel = "right";
 
@@ -74,7 +78,8 @@ function fromScratch(recipe: Recipe, which: "teacher" | "student", places: Place
     name: `${recipe.name}-${which === "teacher" ? "teacher" : "sft"}${domain ? `-${domain}` : ""}`,
     seed: which === "teacher" ? 1 : 2,
     student: { init: { architecture: "llama", ...size, tokenizer: join(data, "tokenizer") } },
-    data: { path: join(data, which === "teacher" ? partOf("all", domain) : "sft.jsonl") },
+    data: { path: join(data, which === "teacher" ? partOf("all", domain) : "sft.jsonl"), ...chatOf(recipe) },
+    ...environmentOf(recipe),
     rewards: rewardsOf(recipe),
     evaluation: { path: join(data, partOf("held-out", domain)), limit: 200 },
     roles,
@@ -123,6 +128,7 @@ function armData(part: Part, arm: Arm, places: Places): SpecInit["data"] {
     ...(recipe.domains && { teacherField: "kind" }),
     path: join(dataOf(recipe, places), `${arm.data ?? "train"}.jsonl`),
     limit: arm.share === undefined ? 0 : Math.max(1, Math.round(recipe.train * arm.share)),
+    ...chatOf(recipe),
     generate: arm.written && {
       teacher: arm.written === "start" ? "start" : "default",
       sampling: { temperature: 1, maxNewTokens: recipe.maxNewTokens },
@@ -164,6 +170,7 @@ function armJob(part: Part, arm: Arm, seed: number, places: Places, start: RunJo
     student: { model: start.output },
     teachers: [...teachers.map(([name, { output }]) => ({ name, model: output })), ...writers],
     data: armData(part, arm, places),
+    ...environmentOf(recipe),
     rollouts: { maxStaleness: arm.maxStaleness ?? 0 },
     rewards: [...(part.rewards ?? armRewards(recipe, classifier))],
     evaluation: armEvaluation(part, places),

@@ -140,6 +140,7 @@ export function measuresOf(outcome: Outcome, judge: "task" | "exact_match"): Rec
     ...Object.fromEntries(Object.entries(totals.lossShares ?? {}).map(([name, share]) => [`lossShare@${name}`, share])),
     flops,
     wallSeconds,
+    tokens: totals.completionTokens,
     seconds: totals.seconds,
     stepSeconds: totals.seconds / totals.steps,
     tokensPerSecond: totals.completionTokens / totals.seconds,

@@ -67,18 +67,26 @@ export async function runJob(job: RunJob, bench: Bench, onStep: (step: StepFinis
 /** An evaluation without its examples, which are for people to read. */
 const plain = (evaluation: EvaluationFinished): JsonValue => toJson(EvaluationFinishedSchema, { ...evaluation, examples: [] });
 
+/** What of a row its cost is estimated from. */
+interface CostRow {
+  readonly prompt: string | readonly { readonly content: string }[];
+  readonly completion: string;
+}
+
 async function costOf({ spec, output, recipe }: RunJob, places: Places): Promise<Cost> {
   const data = dataOf(recipe, places);
   const tokenizer = await Tokenizer.load(join(data, "tokenizer"));
   const lines = (await readFile(spec.data.path, "utf8")).trim().split("\n");
-  const rows = lines.slice(0, spec.data.limit || lines.length).map((line) => JSON.parse(line) as { prompt: string; completion: string });
+  const rows = lines.slice(0, spec.data.limit || lines.length).map((line) => JSON.parse(line) as CostRow);
   const meanTokens = (texts: readonly string[]) => texts.reduce((sum, text) => sum + tokenizer.encode(text).length, 0) / texts.length;
   const models = await Promise.all(spec.teachers.map(async ({ name, model }) => [name, await parametersOf(model)] as const));
   const writer = models.find(([name]) => name === spec.data.generate?.teacher);
   return {
     student: await parametersOf(output),
     teacher: models[0]?.[1] ?? 0,
-    promptTokens: meanTokens(rows.map(({ prompt }) => prompt)),
+    promptTokens: meanTokens(
+      rows.map(({ prompt }) => (typeof prompt === "string" ? prompt : prompt.map(({ content }) => content).join(""))),
+    ),
     scored: isScored(spec),
     ...(writer
       ? { written: { texts: rows.length, tokens: 1 + meanTokens(rows.map(({ completion }) => completion)), parameters: writer[1] } }

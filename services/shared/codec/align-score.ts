@@ -5,6 +5,7 @@ import type { SequenceScore } from "../gen/retort/v1/flow_pb.js";
 import type { Signal } from "../ml/signals/score.js";
 import type { WrittenTokens } from "../ml/text/completion-tokens.js";
 import { type NextTokens, type ReadText, unwrittenLogprob } from "../ml/text/next-tokens.js";
+import type { SpanRanks } from "../ml/text/span-ranks.js";
 import { commonSpans } from "../ml/text/spans.js";
 import type { SpanLayout } from "../ml/training/span-gaps.js";
 import { fromScoreRecord } from "./score-record.js";
@@ -17,8 +18,8 @@ export interface Alignment {
   readonly spans: SpanLayout;
   /** [tokens]: of each token's span, log p(span) = Σ log p(z) over the teacher's tokens z in it. */
   readonly logprobs: Float32Array;
-  /** [tokens] rows: what the teacher expects the student to write, where it was asked for its most probable classes. */
-  readonly next?: NextTokens | undefined;
+  /** [tokens] rows: what the teacher expects the student to write, or what is compared by rank, where it was asked for its most probable classes. */
+  readonly next?: NextTokens | SpanRanks | undefined;
 }
 
 /**

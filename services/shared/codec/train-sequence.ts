@@ -5,7 +5,9 @@ import type { Sequence, SequenceScore } from "../gen/retort/v1/flow_pb.js";
 import type { SequenceText } from "../ml/models/architectures/sequence-inputs.js";
 import type { Score } from "../ml/signals/score.js";
 import type { Answer, ScoreInput } from "../ml/signals/signal.js";
+import type { SpanRanks } from "../ml/text/span-ranks.js";
 import type { TrainSequence } from "../ml/training/batch.js";
+import type { SpanLayout } from "../ml/training/span-gaps.js";
 import type { Alignment } from "./align-score.js";
 import { type Every, fromScoreRecord, type ScoreContext } from "./score-record.js";
 
@@ -65,8 +67,9 @@ export function trainSequence(records: SequenceRecords, where = ""): TrainSequen
   if (alignment) {
     const whole = { ...tokens, ...(sampled ? { samplerLogprobs: toFloat32(samplerLogprobs, `${where}samplerLogprobs`) } : {}) };
     const { spans, logprobs, next, tokens: count } = alignment;
-    const { known, k = signal.k, ...classes } = next ?? {};
-    return { ...firstTokens(whole, count), spans, ...(known && { known }), score: { signal: { ...signal, k }, logprobs, ...classes } };
+    const { known, k = signal.k, before, ...classes }: Partial<SpanRanks> = next ?? {};
+    const score = { signal: { ...signal, k }, logprobs, ...classes };
+    return { ...firstTokens(whole, count), spans: before ? { ...spans, before } : spans, ...(known && { known }), score };
   }
   if (score?.byteLengths)
     throw new RetortError("DataLoss", `${where}score has byteLengths: it is over the teacher's own tokens, which were not asked for`);
@@ -90,7 +93,7 @@ export function firstTokens(sequence: TrainSequence, most: number): TrainSequenc
     completionIds: completionIds.subarray(0, tokens),
     ...(read.length > 0 ? { replies: read } : {}),
     ...(samplerLogprobs ? { samplerLogprobs: samplerLogprobs.subarray(0, tokens) } : {}),
-    ...(spans ? { spans: { ...spans, starts: spans.starts.subarray(0, tokens), words: spans.words.subarray(0, tokens) } } : {}),
+    ...(spans ? { spans: firstSpans(spans, tokens) } : {}),
     ...(known ? { known: known.subarray(0, tokens) } : {}),
     ...(score ? { score: firstRows(score, tokens, completionIds.length) } : {}),
   };
@@ -103,6 +106,11 @@ function wholeSpans(starts: Int32Array, most: number): number {
   const next = starts.findIndex((first) => first > 0);
   return next < 0 ? starts.length : next;
 }
+
+const firstSpans = ({ starts, words, alike, before }: SpanLayout, tokens: number): SpanLayout => ({
+  ...{ alike, starts: starts.subarray(0, tokens), words: words.subarray(0, tokens) },
+  ...(before ? { before: before.subarray(0, tokens) } : {}),
+});
 
 /** The first tokens of a score of `count`. Every array has as many elements for each. */
 function firstRows({ signal, headDigest, ...arrays }: Score, tokens: number, count: number): Score {

@@ -46,11 +46,19 @@ export function streamsOptions(settings: ProcessSettings, name: string, role = n
 /** How long JetStream may take to answer one request. */
 const apiTimeoutMs = 10_000;
 
+/**
+ * How long it may take to answer one that only reads. Of several servers, one that was lost a moment ago is still given readers to make,
+ * and a stream that was made a moment ago has no leader: nobody answers, and the next attempt goes elsewhere.
+ */
+const readTimeoutMs = 2500;
+
 /** One process's connection to NATS JetStream. It outlives outages of the server: it reconnects for ever. */
 export class Streams {
   readonly connection: NatsConnection;
   readonly js: JetStreamClient;
   readonly manager: JetStreamManager;
+  /** The same for what only reads, and is asked for again soon. */
+  readonly reads: { readonly js: JetStreamClient; readonly manager: JetStreamManager };
   readonly kv: Kvm;
   /** How long requests outlast a server that is away or full. */
   readonly patienceMs: number;
@@ -66,12 +74,13 @@ export class Streams {
 
   private constructor(
     connection: NatsConnection,
-    manager: JetStreamManager,
+    managers: Record<"all" | "reads", JetStreamManager>,
     { patienceMs, user, replicas }: { readonly patienceMs: number; readonly user: string; readonly replicas: number | undefined },
   ) {
     this.connection = connection;
     this.js = jetstream(connection, { timeout: apiTimeoutMs });
-    this.manager = manager;
+    this.manager = managers.all;
+    this.reads = { js: jetstream(connection, { timeout: readTimeoutMs }), manager: managers.reads };
     this.kv = new Kvm(this.js);
     this.patienceMs = patienceMs;
     this.replicas = replicas;
@@ -173,7 +182,9 @@ export class Streams {
       );
     });
     try {
-      return new Streams(connection, await jetstreamManager(connection, { timeout: apiTimeoutMs }), { patienceMs, user, replicas });
+      const all = await jetstreamManager(connection, { timeout: apiTimeoutMs });
+      const reads = await jetstreamManager(connection, { timeout: readTimeoutMs, checkAPI: false });
+      return new Streams(connection, { all, reads }, { patienceMs, user, replicas });
     } catch (error) {
       await connection.close();
       throw new RetortError("FailedPrecondition", `NATS at ${url} has no JetStream; start nats-server with -js`, { cause: error });

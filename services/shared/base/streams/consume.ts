@@ -110,7 +110,7 @@ async function pull(
   inHand: Set<Promise<void>>,
   fail: (error: RetortError) => void,
 ): Promise<void> {
-  const consumer = await streams.live(() => streams.js.consumers.get(options.stream, options.durable), reconnectWaitMs);
+  const consumer = await streams.live(() => streams.reads.js.consumers.get(options.stream, options.durable), reconnectWaitMs);
   const { ack_wait } = (await consumer.info(true)).config;
   // Three signs of life within the time after which the server takes a message for lost.
   const heartbeatMs = millis(ack_wait ?? defaultAckWaitNanos) / 3;

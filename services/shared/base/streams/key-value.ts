@@ -1,4 +1,4 @@
-import type { KV } from "@nats-io/kv";
+import { type KV, Kvm } from "@nats-io/kv";
 import { RetortError } from "../errors.js";
 import { isApiError, type Streams } from "./connection.js";
 import { purge } from "./ensure.js";
@@ -16,11 +16,14 @@ export interface Entry {
 export class KeyValue {
   readonly #streams: Streams;
   readonly #kv: KV;
+  /** The same for reading. */
+  readonly #reads: KV;
   readonly #bucket: string;
 
-  private constructor(streams: Streams, kv: KV, bucket: string) {
+  private constructor(streams: Streams, kv: KV, reads: KV, bucket: string) {
     this.#streams = streams;
     this.#kv = kv;
+    this.#reads = reads;
     this.#bucket = bucket;
   }
 
@@ -30,12 +33,13 @@ export class KeyValue {
     // A replica that is behind must not answer: what has been written is read.
     const copies = replicas === undefined ? {} : { replicas, allow_direct: replicas === 1 };
     const kv = await outlast(streams, `bucket ${bucket}`, () => streams.kv.create(bucket, { history: 1, ...copies }));
-    return new KeyValue(streams, kv, bucket);
+    const reads = await outlast(streams, `bucket ${bucket}`, () => new Kvm(streams.reads.js).open(bucket));
+    return new KeyValue(streams, kv, reads, bucket);
   }
 
   /** Its newest value; undefined if there is none. */
   async get(key: string): Promise<Entry | undefined> {
-    const entry = await this.#retrying(key, () => this.#kv.get(key));
+    const entry = await this.#retrying(key, () => this.#reads.get(key));
     return entry?.operation === "PUT" ? { value: entry.value, revision: entry.revision } : undefined;
   }
 

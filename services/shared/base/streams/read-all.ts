@@ -1,4 +1,5 @@
 import { DeliverPolicy } from "@nats-io/jetstream";
+import { RetortError } from "../errors.js";
 import { isApiError, type Streams } from "./connection.js";
 import { outlast } from "./outlast.js";
 import { lastSequence, type Stored } from "./read.js";
@@ -27,7 +28,7 @@ async function collect(streams: Streams, stream: string, filter: string): Promis
   const found: Stored[] = [];
   let end = await lastSequence(streams, stream, filter);
   if (end === 0) return found;
-  const consumer = await streams.js.consumers.get(stream, { filter_subjects: [filter], deliver_policy: DeliverPolicy.All });
+  const consumer = await streams.reads.js.consumers.get(stream, { filter_subjects: [filter], deliver_policy: DeliverPolicy.All });
   const newest = () => found.at(-1)?.sequence ?? 0;
   try {
     while (newest() < end) {
@@ -36,8 +37,11 @@ async function collect(streams: Streams, stream: string, filter: string): Promis
         found.push({ sequence: seq, subject, data, time: new Date(info.timestampNanos / 1e6) });
         if (seq >= end) break;
       }
+      if (newest() > before) continue;
       // What was at the end may have been taken away meanwhile.
-      if (newest() === before) end = await lastSequence(streams, stream, filter);
+      end = await lastSequence(streams, stream, filter);
+      // Or the server that keeps the reader is lost: another one is asked for.
+      if (newest() < end) throw new RetortError("Unavailable", `nothing came of ${stream} within ${patienceMs} ms`);
     }
   } finally {
     await consumer.delete().catch(() => {});

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { DeliverPolicy, type MsgRequest, type NextMsgRequest, type SeqMsgRequest } from "@nats-io/jetstream";
+import { type ConsumerMessages, DeliverPolicy, type MsgRequest, type NextMsgRequest, type SeqMsgRequest } from "@nats-io/jetstream";
 import { RetortError } from "../errors.js";
 import { isApiError, isDenied, type Streams } from "./connection.js";
 import { outlast } from "./outlast.js";
@@ -45,7 +45,7 @@ export async function* follow(
 }
 
 /** How long a quiet server may take to show that it still knows its reader. */
-const heartbeatMs = 5000;
+const heartbeatMs = 2500;
 
 async function* followWhileLive(
   streams: Streams,
@@ -55,11 +55,12 @@ async function* followWhileLive(
   signal: AbortSignal,
 ): AsyncGenerator<Stored> {
   const start = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: next };
-  const consumer = await streams.live(() => streams.js.consumers.get(stream, { filter_subjects: [filter], ...start }), heartbeatMs);
-  const messages = await consumer.consume({ max_messages: 64, idle_heartbeat: heartbeatMs, expires: 3 * heartbeatMs });
+  const consumer = await streams.live(() => streams.reads.js.consumers.get(stream, { filter_subjects: [filter], ...start }), heartbeatMs);
+  const messages = await consumer.consume({ max_messages: 64, idle_heartbeat: heartbeatMs, expires: 6 * heartbeatMs });
   const stop = () => messages.stop();
   // The reader lives in the server's memory: after an outage it must be made again.
   const forget = streams.onLost(stop);
+  void stopWhenSilent(messages);
   signal.addEventListener("abort", stop, { once: true });
   try {
     for await (const message of messages) {
@@ -73,6 +74,11 @@ async function* followWhileLive(
     // The server also forgets it by itself after a while.
     streams.live(() => consumer.delete(), 0).catch(() => {});
   }
+}
+
+/** Stops reading when nobody keeps the reader any more: its server may be lost, and then the client would ask after it for ever. */
+async function stopWhenSilent(messages: ConsumerMessages): Promise<void> {
+  for await (const { type } of messages.status()) if (type === "heartbeats_missed") messages.stop();
 }
 
 /** The last message of a subject, if there is one. */
@@ -94,7 +100,7 @@ export async function lastSequence(streams: Streams, stream: string, subject: st
 const last = (streams: Streams, stream: string, subject: string) => found(streams, stream, subject, { last_by_subj: subject });
 
 async function found(streams: Streams, stream: string, subject: string, which: MsgRequest) {
-  const ask = () => streams.manager.streams.getMessage(stream, which);
+  const ask = () => streams.reads.manager.streams.getMessage(stream, which);
   return outlast(streams, subject, ask).catch((error: Error) => {
     if (isApiError(error, "noMessageFound")) return null;
     throw error;

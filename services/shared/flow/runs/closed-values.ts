@@ -52,6 +52,7 @@ export const closedValues = {
     "skew_kl",
     "skew_reverse_kl",
     "tvd",
+    "uld",
   ],
   "ObjectiveSpec.hiddenDtype": ["float16", "float32"],
   "ObjectiveSpec.normalisation": ["sequence", "token"],

@@ -45,7 +45,7 @@ export function ownTokenizerProblems(
 
 function phaseProblems({ objective, lambda, lambdaEnd }: Phase, why: string): Problem[] {
   if (!needsScore(objective)) return [];
-  const { divergence, signal, klBaseline, tokens } = objective;
+  const { divergence, signal, klBaseline, tokens, alpha } = objective;
   const problems: Problem[] = [];
   const problem = (field: string, description: string) => problems.push({ fieldPath: field, description });
   if (divergence === "opd" && signal !== "sampled")
@@ -57,6 +57,8 @@ function phaseProblems({ objective, lambda, lambdaEnd }: Phase, why: string): Pr
     );
   if (divergence !== "opd" && tokens)
     problem("objective.tokens", `chooses among all tokens, and ${why}, so that it says something of some; leave it out, or use opd`);
+  if (divergence === "uld" && alpha < 1)
+    problem("objective.alpha", `is ${alpha}, and ${why}: uld then compares one token of each span, and a reward is for all; use 1`);
   if (klBaseline) problem("objective.klBaseline", `needs a distribution over the student's tokens, and ${why}; leave it out`);
   const least = Math.min(lambda, lambdaEnd);
   if (least < 1) problem("lambda", `is ${least}, and ${why}: what is compared is the text that the student samples; use 1`);

@@ -23,8 +23,8 @@ const readBytes = 8 * chunkBytes;
 /** Pieces that are on their way at once. */
 const mostInFlight = 8;
 
-/** How long a piece may take. */
-const timeoutMs = 120_000;
+/** How long a piece may take before the file is written anew: one that a lost server was to store is never answered. */
+const timeoutMs = 20_000;
 
 const whatOf = (runId: string, version: number, name: string): string => `version ${version} of run ${runId}: ${name}`;
 
@@ -33,6 +33,7 @@ const bucketName = (runId: string): string => `retort_weights_${runId}`;
 /** Versions in NATS's object store, for roles that share no directory: one bucket per run, `<version>/<file>` in it. */
 export class NatsStore extends BlobStore {
   readonly #streams: Streams;
+  /** For reading. */
   readonly #objects: Objm;
   readonly #buckets = new Map<string, Promise<ObjectStore>>();
 
@@ -40,7 +41,7 @@ export class NatsStore extends BlobStore {
   constructor(streams: Streams, scratch: string) {
     super(scratch);
     this.#streams = streams;
-    this.#objects = new Objm(streams.js);
+    this.#objects = new Objm(streams.reads.js);
   }
 
   protected write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
@@ -50,7 +51,7 @@ export class NatsStore extends BlobStore {
 
   async #writeOnce(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
     await this.#bucket(runId);
-    const bucket = await new Objm(severalInFlight(this.#streams.js)).open(bucketName(runId), false);
+    const bucket = await new Objm(severalInFlight(this.#streams.reads.js)).open(bucketName(runId), false);
     const pieces = file instanceof Uint8Array ? chunksOf(file, chunkBytes) : createReadStream(file.path, { highWaterMark: readBytes });
     const chunks = ReadableStream.from(pieces) as ReadableStream<Uint8Array>;
     await bucket.put({ name: `${version}/${name}`, options: { max_chunk_size: chunkBytes } }, chunks, { timeout: timeoutMs });
@@ -126,7 +127,7 @@ export class NatsStore extends BlobStore {
 
   #bucket(runId: string): Promise<ObjectStore> {
     const { replicas } = this.#streams;
-    const bucket = this.#buckets.get(runId) ?? this.#objects.create(bucketName(runId), replicas ? { replicas } : {});
+    const bucket = this.#buckets.get(runId) ?? new Objm(this.#streams.js).create(bucketName(runId), replicas ? { replicas } : {});
     this.#buckets.set(runId, bucket);
     // One that could not be opened is tried again.
     bucket.catch(() => this.#buckets.delete(runId));

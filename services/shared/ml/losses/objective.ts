@@ -4,6 +4,7 @@ import type { Signal } from "../signals/score.js";
 import { type SignalKind, signals } from "../signals/table.js";
 import { type DivergenceOptions, divergences } from "./divergences.js";
 import { asksTeacher, type ObjectiveName, refusal } from "./permits.js";
+import { isRankDistance } from "./ranked.js";
 
 /**
  * What one optimiser step minimises, over the completion tokens n of its sequences y:
@@ -49,7 +50,12 @@ export interface TokenSelection {
 }
 
 /** True if the objective compares distributions. */
-export const comparesDistributions = ({ alpha, divergence }: Objective): boolean => alpha > 0 && divergence in divergences;
+export const comparesDistributions = ({ alpha, divergence }: Objective): boolean =>
+  alpha > 0 && (divergence in divergences || isRankDistance(divergence));
+
+/** True if the objective compares distributions by rank, whatever their classes are. */
+export const comparesRanks = ({ alpha, divergence }: Pick<Objective, "alpha" | "divergence">): boolean =>
+  alpha > 0 && isRankDistance(divergence);
 
 /** True if a teacher must score the sequences at all. */
 export const needsTeacher = ({ alpha, divergence }: Objective): boolean => alpha > 0 && asksTeacher(divergence);

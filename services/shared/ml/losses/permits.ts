@@ -1,9 +1,10 @@
 import type { SignalForm } from "../signals/form.js";
 import { type SignalKind, signalKinds, signals } from "../signals/table.js";
 import type { DivergenceName } from "./divergences.js";
+import { isRankDistance, type RankDistanceName } from "./ranked.js";
 
 /** Everything that an objective may minimise beside a reward. */
-export type ObjectiveName = DivergenceName | "constant_advantage" | "cross_entropy" | "opd";
+export type ObjectiveName = DivergenceName | RankDistanceName | "constant_advantage" | "cross_entropy" | "opd";
 
 /** What a signal's form gives to a loss. */
 type Given = SignalForm["gives"];
@@ -30,14 +31,18 @@ export const permits: { readonly [Name in ObjectiveName]: readonly Given[] } = {
   skew_kl: distribution,
   skew_reverse_kl: distribution,
   tvd: distribution,
+  uld: distribution,
 };
 
 /** True if an objective compares with a teacher. */
 export const asksTeacher = (objective: ObjectiveName): boolean => permits[objective] !== none;
 
 /** True if a kind of signal can give an objective. */
-export const isPermitted = (objective: ObjectiveName, signal: SignalKind): boolean =>
-  permits[objective].includes(signals[signal].form.gives);
+export function isPermitted(objective: ObjectiveName, signal: SignalKind): boolean {
+  const { form } = signals[signal];
+  if (isRankDistance(objective)) return form.gives === "distribution" && form.ranks !== undefined;
+  return permits[objective].includes(form.gives);
+}
 
 /**
  * Why an objective cannot be had from a signal and what can be done, or undefined if it can.
@@ -46,8 +51,7 @@ export const isPermitted = (objective: ObjectiveName, signal: SignalKind): boole
  */
 export function refusal(objective: ObjectiveName, signal: SignalKind, klBaseline: boolean): string | undefined {
   const baseline = objective === "opd" && klBaseline;
-  const needed = baseline ? distribution : permits[objective];
-  const canGive = (kind: SignalKind) => needed.includes(signals[kind].form.gives);
+  const canGive = (kind: SignalKind) => (baseline ? distribution.includes(signals[kind].form.gives) : isPermitted(objective, kind));
   if (canGive(signal)) return undefined;
   const kinds = signalKinds.filter(canGive).join(", ");
   const others = (Object.keys(permits) as ObjectiveName[]).filter((name) => asksTeacher(name) && isPermitted(name, signal));

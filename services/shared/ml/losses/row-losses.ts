@@ -8,6 +8,7 @@ import { signals } from "../signals/table.js";
 import { divergences, reverseKl } from "./divergences.js";
 import { needsTeacher, type Objective, readsSignal } from "./objective.js";
 import { overlapClasses, topOverlap } from "./overlap.js";
+import { isRankDistance, type RankDistanceName, rankDistances } from "./ranked.js";
 
 /** Inputs of the loss with one element per row, of length R. */
 export interface RowInputs {
@@ -27,6 +28,10 @@ export interface RowInputs {
   readonly gaps?: Value;
   /** float32, with `gaps`: what is reported of the row. */
   readonly gapShares?: Value;
+  /** float32, ranks across tokenizers: as of `SpanMasses` (training/span-masses.ts); absent elsewhere. */
+  readonly teacherBefore?: Value;
+  readonly studentBefore?: Value;
+  readonly slopes?: Value;
 }
 
 /** All that the loss reads besides the student's logits. */
@@ -42,11 +47,13 @@ export interface LossInputs {
 export interface RowForm extends Pick<SignalShape, "heads" | "padded"> {
   /** The log-ratios of `opd` are given: those of text that student and teacher wrote in other tokens. */
   readonly gaps?: boolean | undefined;
+  /** Ranks are compared over spans of tokens: the rows have `SpanMasses`. */
+  readonly masses?: boolean | undefined;
 }
 
 /** Declares the loss's inputs in a graph. */
 export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab: number, form: RowForm = {}): LossInputs {
-  const { heads, padded, gaps = false } = form;
+  const { heads, padded, gaps = false, masses = false } = form;
   const floats = (name: string) => graph.input(name, "float32", [rows]);
   return {
     rows: {
@@ -57,6 +64,7 @@ export function declareRows(graph: Graph, objective: Objective, rows: Dim, vocab
       advantages: floats("advantages"),
       teacherLogprobs: floats("teacherLogprobs"),
       ...(gaps ? { gaps: floats("gaps"), gapShares: floats("gapShares") } : {}),
+      ...(masses ? { teacherBefore: floats("teacherBefore"), studentBefore: floats("studentBefore"), slopes: floats("slopes") } : {}),
     },
     signal: readsSignal(objective)
       ? signals[objective.signal].form.declare(graph, rows, { ...objective, vocab, heads, padded })
@@ -95,7 +103,7 @@ export function rowLosses(objective: Objective, logits_RV: Value, inputs: LossIn
   const frozen = op.stopGradient(logq_RV);
   const entropy_R = op.neg(op.reduceSum(op.mul(op.stopGradient(op.exp(logq_RV)), frozen), [-1]));
   const ratio_R = importanceRatio(objective, op.stopGradient(logprobs_R), rows);
-  const { loss: distance_R, report, logp_RC } = distance(objective, logits_RV, logprobs_R, ratio_R, inputs);
+  const { loss: distance_R, report, logp_RC, slope } = distance(objective, logits_RV, logprobs_R, ratio_R, inputs);
   let perRow_R = objective.alpha === 1 ? distance_R : op.mul(distance_R, objective.alpha);
   if (objective.alpha < 1) {
     const reinforce_R = op.mul(op.mul(rows.advantages, ratio_R), logprobs_R);
@@ -105,7 +113,8 @@ export function rowLosses(objective: Objective, logits_RV: Value, inputs: LossIn
     ...{ distance: report, logprobs: logprobs_R, entropy: entropy_R },
     ...(logp_RC && { overlap: overlapOf(objective, frozen, logp_RC, inputs) }),
   };
-  return { loss: op.reduceSum(op.mul(perRow_R, rows.weights)), reports };
+  const loss = op.reduceSum(op.mul(perRow_R, rows.weights));
+  return { loss: slope ? op.add(loss, slope) : loss, reports };
 }
 
 function overlapOf({ signal, k }: Objective, logq_RV: Value, logp_RC: Value, inputs: LossInputs): Value {
@@ -127,6 +136,8 @@ interface Distance {
   readonly report: Value;
   /** The teacher's log-probabilities over the signal's classes, [R, C], where it sends a distribution. */
   readonly logp_RC?: Value | undefined;
+  /** Added to the step's loss: 0, with the gradient of what was held constant. */
+  readonly slope?: Value | undefined;
 }
 
 function distance(objective: Objective, logits_RV: Value, logprobs_R: Value, ratio_R: Value, inputs: LossInputs): Distance {
@@ -138,13 +149,57 @@ function distance(objective: Objective, logits_RV: Value, logprobs_R: Value, rat
   }
   if (divergence === "opd") return policyGradient(objective, logits_RV, logprobs_R, ratio_R, inputs);
   const scaled_RV = studentTemperature === 1 ? logits_RV : op.div(logits_RV, studentTemperature);
+  const squared = (value_R: Value) => (temperatureSquared ? op.mul(value_R, studentTemperature ** 2) : value_R);
+  if (isRankDistance(divergence)) {
+    const { report, ...rest } = ranksApart(divergence, objective, scaled_RV, inputs);
+    return { loss: squared(report), report, ...rest };
+  }
   const { form } = signals[objective.signal];
   const both = form.gives === "forwardKl" ? undefined : classes(objective, scaled_RV, inputs);
   const value_R =
     form.gives === "forwardKl"
       ? form.forwardKl(inputs.signal, scaled_RV, shapeOf(objective, scaled_RV, inputs))
       : divergences[divergence](...pair(both as Classes), objective);
-  return { loss: temperatureSquared ? op.mul(value_R, studentTemperature ** 2) : value_R, report: value_R, logp_RC: both?.logp_RC };
+  return { loss: squared(value_R), report: value_R, logp_RC: both?.logp_RC };
+}
+
+/** Both distributions by rank. A signal that can't be ranked has been refused before a graph is built. */
+function ranks(objective: Objective, logits_RV: Value, inputs: LossInputs): Classes {
+  const { form } = signals[objective.signal];
+  if (form.gives !== "distribution" || !form.ranks) throw new RetortError("Internal", `${objective.signal} can't be ranked`);
+  return form.ranks(inputs.signal, logits_RV, shapeOf(objective, logits_RV, inputs));
+}
+
+/**
+ * What the values before a step say of the student's ranks: `ranks`, its log-probabilities in falling order and that of the rest, [R, K + 1];
+ * `rankedLogprobs`, that of the token at the same temperature, [R].
+ */
+export function rankReports(objective: Objective, logits_RV: Value, inputs: LossInputs): Record<"rankedLogprobs" | "ranks", Value> {
+  const { studentTemperature } = objective;
+  const scaled_RV = studentTemperature === 1 ? logits_RV : op.div(logits_RV, studentTemperature);
+  return {
+    ranks: ranks(objective, scaled_RV, inputs).logq_RC,
+    rankedLogprobs: ofLabels(op.logSoftmax(scaled_RV), inputs.rows.labels),
+  };
+}
+
+/** A distance between ranks: of single tokens, or of spans of them (training/span-masses.ts). */
+function ranksApart(
+  name: RankDistanceName,
+  objective: Objective,
+  logits_RV: Value,
+  inputs: LossInputs,
+): Pick<Distance, "logp_RC" | "report" | "slope"> {
+  const { logp_RC, logq_RC } = ranks(objective, logits_RV, inputs);
+  const { labels, teacherBefore, studentBefore, slopes } = inputs.rows;
+  if (!teacherBefore || !studentBefore || !slopes) return { report: rankDistances[name](logp_RC, logq_RC), logp_RC };
+  const behind = (logs_RC: Value, before_R: Value) => op.add(logs_RC, op.unsqueeze(before_R, [1]));
+  const logprobs_R = ofLabels(op.logSoftmax(logits_RV), labels);
+  return {
+    report: rankDistances[name](behind(logp_RC, teacherBefore), behind(logq_RC, studentBefore)),
+    slope: op.reduceSum(op.mul(slopes, op.sub(logprobs_R, op.stopGradient(logprobs_R)))),
+    logp_RC,
+  };
 }
 
 const shapeOf = (objective: Objective, logits_RV: Value, { heads, padded }: LossInputs): SignalShape => ({

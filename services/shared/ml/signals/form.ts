@@ -57,6 +57,11 @@ export interface DistributionForm extends Form {
    * @param logp_RC the teacher's side of {@link classes}
    */
   topIds(signal: SignalInputs, logp_RC: Value, k: number): Value;
+  /**
+   * Both distributions by rank: of each its own k most probable classes in falling order, and the rest. Absent where the classes aren't the
+   * teacher's most probable, or are all there are.
+   */
+  ranks?(signal: SignalInputs, logits_RV: Value, shape: SignalShape): Classes;
 }
 
 /** A signal that gives an estimate of the forward KL, and nothing else. */

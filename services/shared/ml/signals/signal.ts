@@ -4,6 +4,7 @@ import type { Graph, Value } from "../graph/graph.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { SequenceText } from "../models/architectures/sequence-inputs.js";
 import type { TeacherHead } from "../models/model.js";
+import type { KeptFloats } from "../runtime/kept-floats.js";
 import type { Outputs } from "../runtime/outputs.js";
 import type { SignalForm } from "./form.js";
 import type { HiddenDtype } from "./hidden-dtype.js";
@@ -96,8 +97,10 @@ export interface SignalLayout {
   readonly vocab: number;
   /** Rows of the micro-batch, those that fill up the last block included. */
   readonly rows: number;
-  /** At least one. */
+  /** At least one, in the order of their rows, without gaps between them. */
   readonly parts: readonly ScorePart[];
+  /** Memory for what is as large as the logits. */
+  readonly room: KeptFloats;
   readonly heads: TeacherHeads;
 }
 

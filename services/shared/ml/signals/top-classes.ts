@@ -4,7 +4,8 @@ import * as op from "../graph/ops/index.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
 import { cutRows, logprobsOf } from "./answer-rows.js";
 import { checkClasses, checkLength, checkLogprobs, checkMass } from "./checks.js";
-import { type DistributionForm, inputOf, perRow } from "./form.js";
+import { type Classes, type DistributionForm, inputOf, perRow, type SignalInputs, type SignalShape } from "./form.js";
+import { largestIds } from "./largest.js";
 import { floored, logFloor } from "./logprobs.js";
 import type { Answer, AnswerRows, SignalLayout } from "./signal.js";
 
@@ -62,6 +63,13 @@ export const topForm: DistributionForm = {
   },
 };
 
+/** The k classes that each finds most probable itself, in falling order, and the rest. Which classes the teacher's are doesn't matter. */
+export function topRanks(signal: SignalInputs, logits_RV: Value, shape: SignalShape): Classes {
+  const [top_RK] = op.topK(inputOf(signal, "top"), shape.k);
+  const own = { ...signal.perRow, ids: largestIds(op.stopGradient(logits_RV), shape.k), top: top_RK };
+  return topForm.classes(perRow(own), logits_RV, { ...shape, padded: false });
+}
+
 /** The inputs of {@link topForm}; rows that fill up hold the first k classes. */
 export function topLayout({ rows, vocab, k, parts }: SignalLayout): Record<string, Tensor> {
   const ids = Int32Array.from({ length: rows * k }, (_, i) => i % k);
@@ -70,7 +78,7 @@ export function topLayout({ rows, vocab, k, parts }: SignalLayout): Record<strin
   for (const { score, member, row, count } of parts) {
     const ownIds = checkLength(score.ids, count * k, member, "ids");
     checkClasses(ownIds, k, vocab, `sequence ${member}: score.ids`);
-    const ownTop = checkLogprobs(checkLength(score.topLogprobs, count * k, member, "topLogprobs"), member, "score.topLogprobs");
+    const ownTop = checkLength(score.topLogprobs, count * k, member, "topLogprobs");
     const ownTail = checkLogprobs(checkLength(score.tail, count, member, "tail"), member, "score.tail");
     checkMass(ownTop, count, ownTail, member, "topLogprobs");
     ids.set(ownIds, row * k);

@@ -3,7 +3,7 @@ import * as op from "../graph/ops/index.js";
 import { cutRows } from "./answer-rows.js";
 import { ofLabels } from "./logprobs.js";
 import type { SignalDefinition } from "./signal.js";
-import { tailOf, topAnswer, topForm, topLayout } from "./top-classes.js";
+import { tailOf, topAnswer, topForm, topLayout, topRanks } from "./top-classes.js";
 
 /** The k classes that the teacher finds most probable, and the mass of the rest. The teacher's graph has an input that is as long as k. */
 export const topK: SignalDefinition = {
@@ -26,6 +26,6 @@ export const topK: SignalDefinition = {
   },
   feeds: (_, k) => ({ classes: { dtype: "uint8", dims: [k], data: new Uint8Array(k) } }),
   answer: (rows) => ({ ...topAnswer(rows), ids: cutRows(rows, "topIds", Int32Array, rows.k) }),
-  form: topForm,
+  form: { ...topForm, ranks: topRanks },
   layout: topLayout,
 };

@@ -4,12 +4,15 @@ import { float32, int32, int64, type Tensor } from "../graph/tensor.js";
 import { needsTeacher, type Objective, readsSignal, signalOf } from "../losses/objective.js";
 import { type ReplyText, replyFault, type SequenceInputs } from "../models/architectures/sequence-inputs.js";
 import { cheapestBatches } from "../runtime/batches.js";
+import { KeptFloats } from "../runtime/kept-floats.js";
 import { checkLength, checkLogprobs } from "../signals/checks.js";
+import { logFloor } from "../signals/logprobs.js";
 import { checkSignal, type Score } from "../signals/score.js";
 import type { ScorePart, TeacherHeads } from "../signals/signal.js";
 import { signals } from "../signals/table.js";
 import type { CountedTokens } from "./select-tokens.js";
 import { checkSpans, type SpanGaps, type SpanLayout } from "./span-gaps.js";
+import type { SpanMasses } from "./span-masses.js";
 
 /** One sequence to train on. The arrays over completion tokens share the length N ≥ 1. */
 export interface TrainSequence {
@@ -84,8 +87,12 @@ export interface BatchLayout {
   readonly heads?: TeacherHeads;
   /** Which completion tokens of the whole batch count; absent: all. */
   readonly counted?: CountedTokens | undefined;
+  /** Where what is as large as the logits is laid out: the batch before it is done with. Default: memory of its own. */
+  readonly room?: KeptFloats | undefined;
   /** Of each member of the whole batch, the log-ratios that its tokens answer for, where some member has spans. */
   readonly gaps?: ReadonlyMap<number, SpanGaps> | undefined;
+  /** Of each member of the whole batch, what its spans are compared with by rank, where some member has spans. */
+  readonly masses?: ReadonlyMap<number, SpanMasses> | undefined;
 }
 
 /** How a batch is split. */
@@ -129,7 +136,7 @@ export function splitBatch(
  * @throws InvalidArgument naming the sequence, and the array or token that is at fault
  */
 export function microBatch(batch: readonly TrainSequence[], members: readonly number[], layout: BatchLayout): MicroBatch {
-  const { inputs, padId, vocab, objective, blockRows, counted, gaps } = layout;
+  const { inputs, padId, vocab, objective, blockRows, counted, gaps, masses } = layout;
   const weights = rowWeights(batch, objective, counted);
   const sequences = members.map((i) => batch[i]!);
   sequences.forEach((sequence, i) => {
@@ -141,6 +148,7 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
   const columns = emptyColumns(padded);
   columns.places.set(places);
   const given = gaps && { gaps: new Float32Array(padded), gapShares: new Float32Array(padded) };
+  const spans = masses && emptyMasses(padded);
   const parts: ScorePart[] = [];
   let row = 0;
   sequences.forEach((sequence, i) => {
@@ -151,6 +159,7 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
     });
     given?.gaps.set(found(gaps?.get(member), `the log-ratios of sequence ${member}`).gaps, row);
     given?.gapShares.set(found(gaps?.get(member), `the log-ratios of sequence ${member}`).shares, row);
+    if (spans) fillMasses(spans, row, found(masses?.get(member), `the masses of sequence ${member}`));
     if (needsTeacher(objective)) parts.push(scorePart(columns, row, sequence, member, objective));
     row += sequence.completionIds.length;
   });
@@ -160,16 +169,18 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
     feeds: {
       ...feeds,
       ...columnFeeds(columns),
-      ...(given ? { gaps: float32(given.gaps, [padded]), gapShares: float32(given.gapShares, [padded]) } : {}),
+      ...(given ? floatFeeds(given) : {}),
+      ...(spans ? floatFeeds(spans) : {}),
       ...(blockRows ? { blockRows: int64([blockRows], []) } : {}),
       ...(readsSignal(objective) ? signalFeeds(parts, padded, layout) : {}),
     },
   };
 }
 
-function signalFeeds(parts: readonly ScorePart[], rows: number, { objective, vocab, heads = new Map() }: BatchLayout) {
+function signalFeeds(parts: readonly ScorePart[], rows: number, layout: BatchLayout) {
+  const { objective, vocab, heads = new Map(), room = new KeptFloats() } = layout;
   const { signal, k, hiddenDtype } = objective;
-  return signals[signal].layout({ k, hiddenDtype, vocab, rows, parts, heads });
+  return signals[signal].layout({ k, hiddenDtype, vocab, rows, parts, heads, room });
 }
 
 const emptyColumns = (rows: number) => ({
@@ -184,12 +195,25 @@ const emptyColumns = (rows: number) => ({
 
 type Columns = ReturnType<typeof emptyColumns>;
 
+/** Rows that fill up are in no span. */
+const emptyMasses = (rows: number) => ({
+  teacherBefore: new Float32Array(rows).fill(logFloor),
+  studentBefore: new Float32Array(rows).fill(logFloor),
+  slopes: new Float32Array(rows),
+});
+
+function fillMasses(columns: ReturnType<typeof emptyMasses>, row: number, own: SpanMasses): void {
+  for (const name of ["teacherBefore", "studentBefore", "slopes"] as const) columns[name].set(own[name], row);
+}
+
 /** The columns as the loss's inputs, one element per row. */
 function columnFeeds({ places, labels, ...columns }: Columns): Record<string, Tensor> {
   const dims = [labels.length];
-  const floats = Object.entries(columns).map(([name, data]) => [name, float32(data, dims)] as const);
-  return { rows: { dtype: "int64", dims, data: places }, labels: int32(labels, dims), ...Object.fromEntries(floats) };
+  return { rows: { dtype: "int64", dims, data: places }, labels: int32(labels, dims), ...floatFeeds(columns) };
 }
+
+const floatFeeds = (columns: Readonly<Record<string, Float32Array>>): Record<string, Tensor> =>
+  Object.fromEntries(Object.entries(columns).map(([name, data]) => [name, float32(data, [data.length])]));
 
 /** What would otherwise fail inside the graph with a message about an operator, or poison the weights. */
 function checkSequence({ promptIds, completionIds, replies = [], advantage }: TrainSequence, member: number, vocab: number): void {

@@ -5,10 +5,13 @@ import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32 } from "../graph/tensor.js";
 import type { Objective } from "../losses/objective.js";
-import { type LossInputs, type RowInputs, type RowLosses, rowLosses } from "../losses/row-losses.js";
+import { type LossInputs, type RowInputs, rankReports, rowLosses } from "../losses/row-losses.js";
 
 /** The vocabulary part of a step: its loss, what it reports per row, and its gradients, already computed. */
-export interface HeadResult extends RowLosses {
+export interface HeadResult {
+  readonly loss: Value;
+  /** [R], or [R, …], by name. */
+  readonly reports: Readonly<Record<string, Value>>;
   readonly hiddenGradient_RD: Value;
   /** Undefined for a head that is not trained. */
   readonly headGradient_VD: Value | undefined;
@@ -22,11 +25,13 @@ export interface HeadForm {
   readonly trained: boolean;
   /** float32 []: what gradients are multiplied with; absent: they aren't. */
   readonly lossScale?: Value | undefined;
+  /** Whether the student's ranks are reported: see `rankReports`. */
+  readonly ranks?: boolean | undefined;
 }
 
 /** Loss and gradients of all rows at once: holds several [R, V] arrays. */
 export function plainHead(
-  { objective, logits, trained, lossScale }: HeadForm,
+  { objective, logits, trained, lossScale, ranks }: HeadForm,
   hidden_RD: Value,
   head_VD: Value,
   inputs: LossInputs,
@@ -34,7 +39,8 @@ export function plainHead(
   // Cut off from the body: a tied head is also the embedding, whose share of the gradient the body's backward gives.
   const input_RD = op.stopGradient(hidden_RD);
   const logits_RV = logits(input_RD, head_VD);
-  const { loss, reports } = rowLosses(objective, logits_RV, inputs);
+  const { loss, reports: own } = rowLosses(objective, logits_RV, inputs);
+  const reports = ranks ? { ...own, ...rankReports(objective, logits_RV, inputs) } : own;
   const [hiddenGradient_RD, gradient_VD] = gradientsOf(loss, trained ? [input_RD, head_VD] : [input_RD], lossScale) as [Value, Value?];
   // Of a head in half precision, so is its gradient.
   return { loss, reports, hiddenGradient_RD, headGradient_VD: gradient_VD && op.cast(gradient_VD, "float32") };
@@ -71,13 +77,14 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
   for (const [name, value] of [...reports, ["hiddenGradient", part.hiddenGradient_RD] as const]) body.output(`head.${name}`, value);
   const blocks = op.div(op.squeeze(op.dimOf(hidden_RD, 0), [0]), block);
   const stacked = ["blocks", "block"];
-  const width = hidden_RD.shape[1]!;
-  const types = [...reports.map(() => stacked), [...stacked, width]].map((shape) => ({ dtype: "float32" as const, shape }));
+  const stackedRows = [...reports.map(([, value]) => value), hidden_RD].map(({ shape }) => [...stacked, ...shape.slice(1)]);
+  const types = stackedRows.map((shape) => ({ dtype: "float32" as const, shape }));
   // One zero is added to the first block's gradient: a [V, D] array of them would lie there until the loop's end.
   const zero = graph.constant(float32([0], [1, 1]));
   const before = [graph.scalar(0), ...(gradient ? [zero] : [])];
   const { state, scanned } = op.loop(graph, body, blocks, undefined, before, types);
-  const unblocked = Object.fromEntries(reports.map(([name], i) => [name, op.reshape(scanned[i]!, [hidden_RD.shape[0]!])]));
+  const rowsOf = (blocked: Value, like: Value) => op.reshape(blocked, [hidden_RD.shape[0]!, ...like.shape.slice(1)]);
+  const unblocked = Object.fromEntries(reports.map(([name, value], i) => [name, rowsOf(scanned[i]!, value)]));
   const hiddenGradient_RD = op.reshape(scanned[reports.length]!, hidden_RD.shape);
   const headGradient_VD = gradient && op.withShape(state[1]!, gradient.shape);
   return { loss: state[0]!, reports: unblocked, headGradient_VD, hiddenGradient_RD };

@@ -1,6 +1,6 @@
 // The log-ratio of student and teacher over text that the two wrote in other tokens. Dimensions: N completion tokens.
 import { RetortError } from "../../base/errors.js";
-import { comparesDistributions, type Objective, readsSignal } from "../losses/objective.js";
+import { comparesDistributions, comparesRanks, type Objective, readsSignal } from "../losses/objective.js";
 
 /** Which tokens of a completion are compared together; indices of its tokens. */
 export interface SpanLayout {
@@ -10,6 +10,11 @@ export interface SpanLayout {
   readonly words: Int32Array;
   /** Whether every span is one token of the student and one of the teacher: each token then answers for itself. */
   readonly alike: boolean;
+  /**
+   * [N], for objectives that compare ranks: at the last token of each span, the teacher's log-probability of its own tokens there before the
+   * last, whose distribution the score then has.
+   */
+  readonly before?: Float32Array;
 }
 
 /** What a token answers for, and what it is reported with. */
@@ -64,7 +69,7 @@ export function spanGaps({ starts, words, alike }: SpanLayout, logprobs: Float32
  *
  * @throws InvalidArgument naming the sequence and the token
  */
-export function checkSpans({ starts, words }: SpanLayout, count: number, member: number, objective: Objective): void {
+export function checkSpans({ starts, words, before }: SpanLayout, count: number, member: number, objective: Objective): void {
   const refuse = (what: string) => {
     throw new RetortError("InvalidArgument", `sequence ${member}: ${what}`);
   };
@@ -77,6 +82,8 @@ export function checkSpans({ starts, words }: SpanLayout, count: number, member:
     refuse(
       "its teacher has other tokens, which say something of some of the student's, and objective.tokens chooses among all; leave it out",
     );
+  if (comparesRanks(objective) && before?.length !== count)
+    refuse(`spans.before has ${before?.length ?? 0} entries for ${count} completion tokens`);
   for (const [name, firsts] of Object.entries({ starts, words })) {
     if (firsts.length !== count) refuse(`spans.${name} has ${firsts.length} entries for ${count} completion tokens`);
     const odd = firsts.findIndex((first, n) => first !== n && (n === 0 || first !== firsts[n - 1]));

@@ -46,6 +46,16 @@ export function rowOutputs({ feeds }: MicroBatch, objective: Objective): Readonl
   return { loss: float32([0], []), ...Object.fromEntries(rowReports(objective).map((name) => [name, perRow()])) };
 }
 
+/** Arrays for some reports of each row alone. @param names with how many numbers each has of a row */
+export function valueOutputs(
+  { feeds }: MicroBatch,
+  names: readonly (readonly [name: string, width: number])[],
+): Readonly<Record<string, Tensor<"float32">>> {
+  const rows = found(feeds.rows, "the rows of a micro-batch").data.length;
+  const arrayOf = (width: number) => float32(new Float32Array(rows * width), width === 1 ? [rows] : [rows, width]);
+  return Object.fromEntries(names.map(([name, width]) => [name, arrayOf(width)]));
+}
+
 /** Gathers the per-row outputs of the micro-batches of one step. */
 export class StatsCollector {
   readonly #batch: readonly TrainSequence[];

@@ -31,6 +31,10 @@ export interface StepGraphOptions {
   readonly heads?: readonly HeadShape[] | undefined;
   /** The rows' log-ratios are given: see `RowForm`. */
   readonly gaps?: boolean | undefined;
+  /** The rows' masses are given: see `RowForm`. */
+  readonly masses?: boolean | undefined;
+  /** Values report the student's ranks: see `rankReports`. */
+  readonly ranks?: boolean | undefined;
   /** Some classes of the teacher's fill rows up: see `SignalShape`. */
   readonly padded?: boolean | undefined;
   /**
@@ -44,7 +48,7 @@ export interface StepGraphOptions {
 
 /** Forward and loss of one micro-batch, with what its gradient begins from. */
 function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
-  const { config, trainable, objective, blocks, heads, gaps, padded } = options;
+  const { config, trainable, objective, blocks, heads, gaps, masses, padded, ranks } = options;
   const { specs } = trainable;
   const frozen = declareWeights(graph, trainable.frozen, options.frozen ?? "inputs");
   const params = new Map([...declareWeights(graph, specs, "inputs"), ...frozen]);
@@ -55,7 +59,7 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
   const hidden_BTD = graph.withProductsIn(dtype, () => sequenceStates(graph, config, weights, stages));
   // Position in the flattened [B·T] of the token that predicts each completion token.
   const places_R = graph.input("rows", "int64", ["R"]);
-  const rows = declareRows(graph, objective, "R", config.vocabSize, { heads, gaps, padded });
+  const rows = declareRows(graph, objective, "R", config.vocabSize, { heads, gaps, masses, padded });
   const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
   const head_VD = weights.weight(headName(config));
   const own = graphWeights(params);
@@ -65,6 +69,7 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
     logits: (hidden: Value, weight: Value) => graph.withProductsIn(dtype, () => headLogits(config, hidden, weight)),
     trained: isTrained && dependsOn(head_VD, wrt),
     lossScale: isTrained && computeDtype === "float16" ? graph.input("lossScale", "float32", []) : undefined,
+    ranks,
   };
   // Rounded once, and not in each block.
   const rounded_VD = dtype ? (graph.stored(head_VD, dtype) ?? op.cast(head_VD, dtype)) : head_VD;

@@ -3,7 +3,7 @@ import { found } from "../../base/found.js";
 import { isInFile } from "../graph/file-tensor.js";
 import { halfOnCpu } from "../graph/half-on-cpu.js";
 import { float32 } from "../graph/tensor.js";
-import { checkObjective, comparesDistributions, type Objective } from "../losses/objective.js";
+import { checkObjective, comparesDistributions } from "../losses/objective.js";
 import { textLength } from "../models/architectures/sequence-inputs.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
@@ -16,74 +16,39 @@ import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
 import { clipFactor } from "../optim/adamw.js";
 import { batchOverhead } from "../runtime/batches.js";
+import { KeptFloats } from "../runtime/kept-floats.js";
 import { floatsOf } from "../runtime/outputs.js";
-import { keepsOnDevice, Session, type SessionOptions } from "../runtime/session.js";
+import { keepsOnDevice, type Placed, Session } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
-import type { HeadShape } from "../signals/form.js";
 import { logFloor } from "../signals/logprobs.js";
 import { type BatchLayout, type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
-import type { ComputeDtype } from "./compute-dtype.js";
 import { DeviceStepState } from "./device-step-state.js";
+import { blockRowsFor, headShapes } from "./head-blocks.js";
 import { knownTokens } from "./known-tokens.js";
-import { firstLossScale, grownLossScale, halvedLossScale, type LossScale } from "./loss-scale.js";
-import type { OptimizerOptions } from "./optimizer.js";
+import { scaledGradients } from "./loss-scale.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
 import { spanGaps } from "./span-gaps.js";
-import { rowOutputs, StatsCollector, type StepStats } from "./stats.js";
+import type { StudentRanks } from "./span-masses.js";
+import { rowOutputs, StatsCollector, type StepStats, valueOutputs } from "./stats.js";
 import { accumulateGraph, gradientsGraph, type StepGraphOptions, valuesGraph } from "./step-graph.js";
+import { comparesSpanRanks, hasMergedSpans, stepMasses } from "./step-masses.js";
 import { HostStepState, type StepState } from "./step-state.js";
+import type { TrainerOptions } from "./trainer-options.js";
 
-/** How a model is trained, whatever the batch. */
-export interface TrainerOptions extends SessionOptions {
-  readonly objective: Objective;
-  readonly optimizer: OptimizerOptions;
-  /** Most tokens of one micro-batch, padding included; 0: see {@link microBatchTokensFor}. */
-  readonly microBatchTokens: number;
-  /** Rows per block of the vocabulary loss; 0 takes all at once. By default blocks are used where they save memory. */
-  readonly blockRows?: number;
-  /** Keep only the inputs of layers for the backward pass and compute the rest again: less memory for a third more work. Default false. */
-  readonly gradientCheckpointing?: boolean | undefined;
-  /** What matrix products are computed in: see `StepGraphOptions`. Default float32. */
-  readonly computeDtype?: ComputeDtype | undefined;
-  /**
-   * Weights, moments and gradients stay where graphs are computed from step to step, instead of in this process's arrays. Default: on
-   * a GPU with the runtime native, which alone can do it.
-   */
-  readonly stateOnDevice?: boolean;
-}
+export type { TrainerOptions } from "./trainer-options.js";
 
 /** The graphs of a trainer by what they are for. */
 const graphs = { gradients: gradientsGraph, accumulate: accumulateGraph, values: valuesGraph };
 
 /** What the graphs of one trainer differ in, besides their length. */
-type StepForm = Pick<StepGraphOptions, "blocks" | "gaps" | "heads" | "padded">;
+type StepForm = Pick<StepGraphOptions, "blocks" | "gaps" | "heads" | "masses" | "padded" | "ranks">;
 
 /** What was found out of a step's batch by a forward pass before its own. */
-type StepChoices = Pick<BatchLayout, "counted" | "gaps">;
+type StepChoices = Pick<BatchLayout, "counted" | "gaps" | "masses">;
 
 /** Each token by itself. */
 const each = ({ length }: Int32Array): Int32Array => Int32Array.from({ length }, (_, n) => n);
-
-/** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
-const mostElements = 1 << 23;
-/** Fewer rows per block would starve the matrix products. */
-const minimumBlock = 64;
-
-/** Blocks hold the head's gradient twice: so many [rows, V] arrays take as much where there's a row to so many of its columns. */
-const columnsPerRow = 4;
-
-/** Rows per block, so that blocks are alike; 0 where all rows are one. */
-function blockRowsFor(rows: number, vocab: number, width: number): number {
-  const blocks = Math.ceil((rows * vocab) / mostElements);
-  return blocks === 1 || rows * columnsPerRow <= width ? 0 : Math.max(minimumBlock, Math.ceil(rows / blocks));
-}
-
-/** One head takes all of the states, whatever their width: teachers of other widths have the same graph. */
-function headShapes(head: TeacherHead): HeadShape[] {
-  const parts = headParts(head);
-  return parts.map(({ head: { softCap, dims }, share }) => ({ softCap, share, width: parts.length > 1 ? dims[1] : undefined }));
-}
 
 /**
  * Trains a model: each call of {@link step} is one optimiser step. Calls must not overlap. It blocks its thread, so it
@@ -94,6 +59,7 @@ function headShapes(head: TeacherHead): HeadShape[] {
 export class Trainer {
   readonly #config: ModelConfig;
   readonly #sessions: Sessions;
+  readonly #room = new KeptFloats();
   readonly #heads = new Map<string, TeacherHead>();
   readonly #state: OptimizerState;
   #placed: StepState | undefined;
@@ -180,28 +146,26 @@ export class Trainer {
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
     const known = knownTokens(batch, objective);
     const weights = rowWeights(batch, objective, known);
-    const begin = () => new StatsCollector(batch, weights, watched);
     const placed = await this.#stepState();
     const gaps = known ? undefined : await this.#gaps(batch, parts, placed);
-    const chosen = { gaps, counted: known ?? (await this.#counted(batch, parts, placed, gaps)) };
-    const { stats, norm, scale } = await this.#gradients(batch, parts, begin, placed, chosen);
-    const result = stats.finish(norm, learningRate, this.#scaling?.scale);
+    const masses = await this.#masses(batch, parts, placed, known);
+    const chosen = { gaps, masses, counted: known ?? (await this.#counted(batch, parts, placed, gaps)) };
+    const isScaled = this.#options.computeDtype === "float16";
+    const { stats, norm, scale } = await scaledGradients(this.#state, isScaled, async (lossScale) => {
+      const begun = new StatsCollector(batch, weights, watched);
+      await this.#gradients(batch, parts, begun, placed, { ...chosen, lossScale });
+      return { stats: begun, norm: await placed.norm() };
+    });
+    const result = stats.finish(norm, learningRate, isScaled ? scale : undefined);
     if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) {
-      const { computeDtype = "float32" } = this.#options;
-      const way = computeDtype === "float16" ? ", or activations that overflow float16 (optimizer.computeDtype)" : "";
+      const way = isScaled ? ", or activations that overflow float16 (optimizer.computeDtype)" : "";
       throw new RetortError(
         "DataLoss",
         `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards${way}, or lower the learning rate`,
       );
     }
     await placed.update(clipFactor(norm, optimizer.maxGradNorm) / scale, learningRate, optimizer);
-    if (this.#scaling) this.#state.lossScale = grownLossScale(this.#scaling);
     return result;
-  }
-
-  /** What the loss is multiplied with; undefined where gradients aren't float16. */
-  get #scaling(): LossScale | undefined {
-    return this.#options.computeDtype === "float16" ? (this.#state.lossScale ?? firstLossScale) : undefined;
   }
 
   /** Brings what steps have changed to where the functions below read it, if it stays on a device: they refuse to give what is older. */
@@ -245,6 +209,7 @@ export class Trainer {
     await this.#placed?.fetch();
     await this.#placed?.release();
     this.#placed = undefined;
+    this.#room.release();
     await this.#sessions.release();
   }
 
@@ -292,6 +257,21 @@ export class Trainer {
     );
   }
 
+  /**
+   * What the spans of each member are compared with, by rank; undefined where none has spans, or the objective compares no ranks. Takes a
+   * forward pass of its own, unless every span is one token of the student's.
+   */
+  async #masses(
+    batch: readonly TrainSequence[],
+    parts: readonly number[][],
+    { feeds }: StepState,
+    known: CountedTokens | undefined,
+  ): Promise<StepChoices["masses"]> {
+    const { objective } = this.#options;
+    if (!comparesSpanRanks(batch, objective)) return undefined;
+    return stepMasses(batch, objective, known, hasMergedSpans(batch) ? await this.#ranks(batch, parts, feeds) : undefined);
+  }
+
   /** One of the numbers that a step reports of each row, before the step: of each sequence's tokens. */
   async #values(
     batch: readonly TrainSequence[],
@@ -300,64 +280,64 @@ export class Trainer {
     name: "distance" | "entropy" | "logprobs",
     gaps?: StepChoices["gaps"],
   ): Promise<Float32Array[]> {
-    const values = batch.map(({ completionIds }) => new Float32Array(completionIds.length));
+    const [values] = await this.#reported(batch, parts, feeds, [[name, 1]], { gaps });
+    return values!;
+  }
+
+  /** The student's ranks at each of its tokens, before the step. */
+  async #ranks(batch: readonly TrainSequence[], parts: readonly number[][], feeds: StepState["feeds"]): Promise<StudentRanks[]> {
+    const width = this.#options.objective.k + 1;
+    const names = [["ranks", width] as const, ["rankedLogprobs", 1] as const];
+    const [ranks, logprobs] = await this.#reported(batch, parts, feeds, names, {}, true);
+    return batch.map((_, member) => ({ ranks: ranks![member]!, logprobs: logprobs![member]! }));
+  }
+
+  /**
+   * What a forward pass before the step says of each sequence's tokens.
+   *
+   * @param names of reports, with how many numbers each has of a token
+   * @returns by report, then by sequence
+   */
+  async #reported(
+    batch: readonly TrainSequence[],
+    parts: readonly number[][],
+    feeds: StepState["feeds"],
+    names: readonly (readonly [name: string, width: number])[],
+    chosen: StepChoices,
+    ranks = false,
+  ): Promise<Float32Array[][]> {
+    const values = names.map(([, width]) => batch.map(({ completionIds }) => new Float32Array(completionIds.length * width)));
     for (const members of parts) {
-      const { part, form } = this.#layOut(batch, members, { gaps });
-      const session = await this.#session("values", form, part);
-      const outputs = await session.run({ ...part.feeds, ...feeds }, rowOutputs(part, this.#options.objective));
-      const all = floatsOf(outputs, name);
-      let row = 0;
-      for (const member of members) {
-        const own = values[member]!;
-        own.set(all.subarray(row, row + own.length));
-        row += own.length;
+      const { part, form } = this.#layOut(batch, members, chosen);
+      const session = await this.#session("values", { ...form, ranks }, part);
+      const into = valueOutputs(part, names);
+      const outputs = await session.run({ ...part.feeds, ...feeds }, into, Object.keys(into));
+      for (const [i, [name]] of names.entries()) {
+        const all = floatsOf(outputs, name);
+        let at = 0;
+        for (const member of members) {
+          const own = values[i]![member]!;
+          own.set(all.subarray(at, at + own.length));
+          at += own.length;
+        }
       }
     }
     return values;
   }
 
-  /**
-   * Puts the gradients of a step's loss into the state. Where they overflow float16 they are computed again at half the scale, so that
-   * no batch is passed over.
-   *
-   * @returns what the step reports, the gradients' global norm, and the scale that they are still multiplied with
-   * @throws DataLoss where they overflow at every scale
-   */
+  /** Puts the gradients of a step's loss into the state, and what it reports into `stats`. */
   async #gradients(
-    batch: readonly TrainSequence[],
-    parts: readonly number[][],
-    begin: () => StatsCollector,
-    placed: StepState,
-    chosen: StepChoices,
-  ): Promise<{ readonly stats: StatsCollector; readonly norm: number; readonly scale: number }> {
-    while (true) {
-      const stats = begin();
-      const scaling = this.#scaling;
-      await this.#scaledGradients(batch, parts, stats, placed, chosen);
-      const scale = scaling?.scale ?? 1;
-      const norm = (await placed.norm()) / scale;
-      // A loss that isn't finite is none the better for another scale.
-      if (!scaling || Number.isFinite(norm) || !Number.isFinite(stats.loss)) return { stats, norm, scale };
-      this.#state.lossScale = halvedLossScale(scaling);
-    }
-  }
-
-  /** @param stats gets what graphs report */
-  async #scaledGradients(
     batch: readonly TrainSequence[],
     parts: readonly number[][],
     stats: StatsCollector,
     placed: StepState,
-    chosen: StepChoices,
+    { lossScale, ...chosen }: StepChoices & { readonly lossScale: number | undefined },
   ): Promise<void> {
     const kind = parts.length === 1 ? "gradients" : "accumulate";
     if (kind === "accumulate") await placed.clearGradients();
     const { feeds, gradientsIn, gradientsOut } = placed;
-    const scaling = this.#scaling;
-    const constant = {
-      ...{ ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) },
-      ...(scaling ? { lossScale: float32([scaling.scale], []) } : {}),
-    };
+    const added = { ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
+    const constant: Placed = lossScale ? { ...added, lossScale: float32([lossScale], []) } : added;
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members, chosen);
       const session = await this.#session(kind, form, part);
@@ -371,12 +351,15 @@ export class Trainer {
     const blockRows = this.#options.blockRows ?? blockRowsFor(rows, vocabSize, hiddenSize);
     const inputs = inputsOf(this.#config);
     const { objective } = this.#options;
-    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, ...chosen };
+    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, room: this.#room, ...chosen };
     // A micro-batch has the states of one teacher.
     const head = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "");
     const heads = head && headShapes(head);
     const padded = batch.some(({ known }) => known) && comparesDistributions(objective);
-    return { part: microBatch(batch, members, layout), form: { blocks: blockRows > 0, heads, padded, gaps: chosen.gaps !== undefined } };
+    return {
+      part: microBatch(batch, members, layout),
+      form: { blocks: blockRows > 0, heads, padded, gaps: chosen.gaps !== undefined, masses: chosen.masses !== undefined },
+    };
   }
 
   async #session(kind: keyof typeof graphs, form: StepForm, part: MicroBatch): Promise<Session> {

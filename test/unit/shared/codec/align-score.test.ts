@@ -3,6 +3,7 @@ import { alignScore, perToken, readText } from "../../../../services/shared/code
 import { firstTokens, trainSequence } from "../../../../services/shared/codec/train-sequence.js";
 import { toRecord } from "../../../../services/shared/flow/arrays.js";
 import { SequenceSchema, SequenceScoreSchema } from "../../../../services/shared/gen/retort/v1/flow_pb.js";
+import { spanRanks } from "../../../../services/shared/ml/text/span-ranks.js";
 
 const signal = { kind: "sampled", k: 0, temperature: 1 } as const;
 /** A teacher's score over tokens of its own, of so many bytes each. */
@@ -132,6 +133,18 @@ describe("readText()", () => {
     ["with classes of fewer tokens", classes(1), /ids has the shape \[1, 2\]; expected \[2, any\]/],
   ])("refuses one %s", (_, fields, message) => {
     expect(() => readText(scoreOf([3, 0], fields), asked, 7)).toThrow(message);
+  });
+
+  it("is trained on by rank with the teacher's probability of what stands before the last of each span, of which none is cut", () => {
+    const score = scoreOf([2, 1, 2, 0], classes(4));
+    const byteLengths = Uint16Array.of(3, 1, 1, 0);
+    const next = spanRanks(readText(score, asked, undefined), { byteLengths }, 4, 9);
+    const alignment = { ...alignScore(score, signal, written([...byteLengths]))!, next };
+    const sequenceOf = (most: number) =>
+      firstTokens(trainSequence({ sequence, score, signal: asked, headDigest: "", sampled: true, alignment }), most);
+    const [whole, cut] = [sequenceOf(0), sequenceOf(2)];
+    expect([whole.known, whole.spans?.before]).toEqual([Uint8Array.of(1, 0, 1, 1), Float32Array.of(-1, 0, 0, 0)]);
+    expect([cut.known, cut.spans?.before, cut.score?.topLogprobs?.length]).toEqual([Uint8Array.of(1), Float32Array.of(-1), 2]);
   });
 
   it("is trained on with what the teacher expects, and where", () => {

@@ -27,6 +27,22 @@ export function loop(
   return { state: made.slice(0, state.length), scanned: made.slice(state.length) };
 }
 
+/**
+ * ONNX Scan: `body` takes one element of each sequence, along its first axis, and gives one of each result; one after the other, all in
+ * their places at once. It keeps no state, and may read what is around it.
+ *
+ * @param sequences [K, …]: as many as the body has inputs
+ * @returns the results, [K, …] each
+ */
+export function scan(graph: Graph, body: Graph, sequences: readonly Value[]): readonly Value[] {
+  if (body.parent !== graph) throw new RetortError("Internal", `Scan: the body ${body.name} must be a child of ${graph.name}`);
+  if (body.inputs.length !== sequences.length)
+    throw new RetortError("Internal", `Scan: the body takes ${body.inputs.length} inputs for ${sequences.length} sequences`);
+  const length = sequences[0]!.shape[0]!;
+  const types = body.outputs.map(({ value: { dtype, shape } }) => ({ dtype, shape: [length, ...shape] }));
+  return graph.node("Scan", sequences, types, { body, num_scan_inputs: sequences.length });
+}
+
 /** ONNX If: the outputs of one of two branch graphs, which take no inputs and see everything outside. */
 export function ifElse(condition: Value, thenBranch: Graph, elseBranch: Graph, outputs: readonly OutputType[]): readonly Value[] {
   const graph = thenBranch.parent ?? graphOf(condition);

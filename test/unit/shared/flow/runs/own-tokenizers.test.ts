@@ -8,6 +8,8 @@ describe("ownTokenizerProblems()", () => {
     expect(checkSpec(specOf({ ...own, ...opd }))).toEqual([]);
     const classes = { signal: "top_k", topK: 8 };
     expect(checkSpec(specOf({ ...own, phases: [{ steps: 1, preset: "on_policy_kd", lambda: 1, objective: classes }] }))).toEqual([]);
+    const ranks = { ...classes, divergence: "uld" };
+    expect(checkSpec(specOf({ ...own, phases: [{ steps: 1, preset: "on_policy_kd", lambda: 1, objective: ranks }] }))).toEqual([]);
     expect(
       checkSpec(
         specOf({
@@ -33,6 +35,24 @@ describe("ownTokenizerProblems()", () => {
       { ...own, phases: [{ steps: 1, preset: "on_policy_kd", objective: { signal: "top_k", topK: 8, tokens: { by: "entropy" } } }] },
       "phases[0].objective.tokens",
       /chooses among all tokens, .*or use opd/,
+    ],
+    [
+      "ranks of another signal across tokenizers",
+      { ...own, phases: [{ steps: 1, preset: "on_policy_kd", objective: { divergence: "uld", signal: "hidden" } }] },
+      "phases[0].objective.signal",
+      /is hidden, .*use top_k/,
+    ],
+    [
+      "ranks of texts that the student didn't write, across tokenizers",
+      { ...own, phases: [{ steps: 1, preset: "gkd", lambda: 0.5, objective: { divergence: "uld", signal: "top_k", topK: 8 } }] },
+      "phases[0].lambda",
+      /is 0.5, .*use 1/,
+    ],
+    [
+      "ranks beside a reward across tokenizers",
+      { ...own, phases: [{ steps: 1, preset: "rl_gkd", objective: { divergence: "uld", signal: "top_k", topK: 8 } }] },
+      "phases[0].objective.alpha",
+      /is 0.5, .*uld then compares one token of each span, and a reward is for all; use 1/,
     ],
     [
       "another signal of opd across tokenizers",

@@ -1,6 +1,7 @@
 import { divergences } from "../../../../../services/shared/ml/losses/divergences.js";
 import { objectiveProblems } from "../../../../../services/shared/ml/losses/objective.js";
 import { asksTeacher, isPermitted, type ObjectiveName, permits, refusal } from "../../../../../services/shared/ml/losses/permits.js";
+import { rankDistances } from "../../../../../services/shared/ml/losses/ranked.js";
 import { type SignalKind, signalKinds } from "../../../../../services/shared/ml/signals/table.js";
 import { plainObjective } from "../../../../support/loss/loss.js";
 
@@ -8,7 +9,9 @@ const names = Object.keys(permits) as ObjectiveName[];
 
 describe("permits", () => {
   it("says yes or no for every objective and signal there is", () => {
-    expect(new Set(names)).toEqual(new Set([...Object.keys(divergences), "constant_advantage", "cross_entropy", "opd"]));
+    expect(new Set(names)).toEqual(
+      new Set([...Object.keys(divergences), ...Object.keys(rankDistances), "constant_advantage", "cross_entropy", "opd"]),
+    );
     for (const kind of signalKinds)
       for (const name of ["constant_advantage", "cross_entropy"] as const) expect(isPermitted(name, kind)).toBe(true);
   });
@@ -17,7 +20,13 @@ describe("permits", () => {
     const given = (kind: SignalKind) => names.filter((name) => asksTeacher(name) && isPermitted(name, kind));
     expect(given("sampled")).toEqual(["opd"]);
     expect(given("random_k")).toEqual(["forward_kl"]);
-    for (const kind of ["full", "hidden", "student_top_k", "top_k"] as const) expect(given(kind)).toHaveLength(names.length - 2);
+    const distributions = names.filter((name) => asksTeacher(name) && !(name in rankDistances));
+    for (const kind of ["full", "hidden", "student_top_k"] as const) expect(given(kind)).toEqual(distributions);
+  });
+
+  it("lets the teacher's most probable classes alone give what is compared by rank", () => {
+    for (const name of Object.keys(rankDistances) as ObjectiveName[])
+      expect(signalKinds.filter((kind) => isPermitted(name, kind))).toEqual(["top_k"]);
   });
 });
 
@@ -30,6 +39,8 @@ describe("objectiveProblems()", () => {
     ],
     ["reverse_kl", "random_k", /is random_k, which cannot give reverse_kl;.*random_k gives: forward_kl/],
     ["opd", "random_k", /is random_k, which cannot give opd/],
+    ["uld", "full", /is full, which cannot give uld; use one of top_k, or a divergence that full gives/],
+    ["uld", "student_top_k", /is student_top_k, which cannot give uld; use one of top_k/],
   ])("refuses %s from %s and says the way out", (divergence, signal, message) => {
     const [problem, ...others] = objectiveProblems({ ...plainObjective, divergence, signal });
     expect(others).toEqual([]);
