@@ -139,10 +139,10 @@ export class Trainer {
         "InvalidArgument",
         `sequence ${long}: prompt and completion together exceed the model's ${maxPositions} positions; lower maxNewTokens or drop the prompt`,
       );
-    const { objective, microBatchTokens, optimizer, gradientCheckpointing = false } = this.#options;
+    const { objective, microBatchTokens, optimizer, gradientCheckpointing = false, computeDtype = "float32" } = this.#options;
     const overhead = batchOverhead(parameterCount(this.#config));
     const longest = Math.max(...batch.map(textLength));
-    const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
+    const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing, computeDtype !== "float32");
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
     const known = knownTokens(batch, objective);
     const weights = rowWeights(batch, objective, known);
@@ -150,7 +150,7 @@ export class Trainer {
     const gaps = known ? undefined : await this.#gaps(batch, parts, placed);
     const masses = await this.#masses(batch, parts, placed, known);
     const chosen = { gaps, masses, counted: known ?? (await this.#counted(batch, parts, placed, gaps)) };
-    const isScaled = this.#options.computeDtype === "float16";
+    const isScaled = computeDtype === "float16";
     const { stats, norm, scale } = await scaledGradients(this.#state, isScaled, async (lossScale) => {
       const begun = new StatsCollector(batch, weights, watched);
       await this.#gradients(batch, parts, begun, placed, { ...chosen, lossScale });
