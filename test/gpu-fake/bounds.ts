@@ -21,6 +21,8 @@ export type Measured =
   | "train step, one micro-batch"
   | "train step, three micro-batches"
   | "train step of an adapter"
+  | "train step in bfloat16"
+  | "train step in float16"
   | "score"
   | "score, 24 layers"
   | "score, 24 layers, in float16"
@@ -49,6 +51,8 @@ export const bounds: Readonly<Record<Runtime, Readonly<Partial<Record<Measured, 
     "train step, one micro-batch": { calls: 1014, upBytes: 28140, downBytes: 17940, waits: 82 },
     "train step, three micro-batches": { calls: 1741, upBytes: 50172, downBytes: 26780, waits: 86 },
     "train step of an adapter": { calls: 1416, upBytes: 17440, downBytes: 7732, waits: 114 },
+    "train step in bfloat16": { calls: 1118, upBytes: 28140, downBytes: 17940, waits: 82 },
+    "train step in float16": { calls: 1119, upBytes: 28144, downBytes: 17940, waits: 82 },
     score: { calls: 85, upBytes: 440, downBytes: 480, waits: 2 },
     "score, 24 layers": { calls: 591, upBytes: 440, downBytes: 480, waits: 2 },
     "score, 24 layers, in float16": { calls: 418, upBytes: 260, downBytes: 480, waits: 2 },
@@ -62,6 +66,8 @@ export const bounds: Readonly<Record<Runtime, Readonly<Partial<Record<Measured, 
     "train step, one micro-batch": { calls: 312, upBytes: 1132, downBytes: 208, waits: 14 },
     "train step, three micro-batches": { calls: 905, upBytes: 1084, downBytes: 216, waits: 22 },
     "train step of an adapter": { calls: 360, upBytes: 1132, downBytes: 200, waits: 10 },
+    "train step in bfloat16": { calls: 418, upBytes: 1132, downBytes: 208, waits: 14 },
+    "train step in float16": { calls: 419, upBytes: 1136, downBytes: 208, waits: 14 },
     score: { calls: 85, upBytes: 440, downBytes: 480, waits: 2 },
     "score, 24 layers": { calls: 591, upBytes: 440, downBytes: 480, waits: 2 },
     "score, 24 layers, in float16": { calls: 418, upBytes: 260, downBytes: 480, waits: 2 },

@@ -13,6 +13,7 @@ import { loadCuda } from "../../services/shared/ml/runtime/cuda/libraries.js";
 import { keepsOnDevice } from "../../services/shared/ml/runtime/session.js";
 import { Sampler, type SamplerOptions } from "../../services/shared/ml/sampling/sampler.js";
 import { Scorer, type ScorerOptions } from "../../services/shared/ml/scoring/scorer.js";
+import type { ComputeDtype } from "../../services/shared/ml/training/compute-dtype.js";
 import { Trainer } from "../../services/shared/ml/training/trainer.js";
 import { goldenTrain, trainSetup } from "../support/models/golden-train.js";
 import { smallConfigs, smallModel } from "../support/models/small-model.js";
@@ -22,8 +23,8 @@ const { config, weights, batch, options } = trainSetup(goldenTrain.tied);
 const onCuda = { ...options, device: "cuda" as const };
 
 /** A step as later ones are: what the first ones set up stays. */
-async function trainStep(microBatchTokens: number, from = weights, trainable?: Trainable): Promise<Counts> {
-  const trainer = new Trainer(config, from, { ...onCuda, microBatchTokens }, undefined, trainable);
+async function trainStep(microBatchTokens: number, from = weights, trainable?: Trainable, computeDtype?: ComputeDtype): Promise<Counts> {
+  const trainer = new Trainer(config, from, { ...onCuda, microBatchTokens, computeDtype }, undefined, trainable);
   for (let step = 0; step < 2; step++) await trainer.step(batch, 1e-3);
   const counts = await counted(() => trainer.step(batch, 1e-3));
   await trainer.release();
@@ -88,6 +89,8 @@ const works = {
   "train step, one micro-batch": await trainStep(1000),
   "train step, three micro-batches": await trainStep(1),
   "train step of an adapter": await adapterStep(),
+  "train step in bfloat16": await trainStep(1000, weights, undefined, "bfloat16"),
+  "train step in float16": await trainStep(1000, weights, undefined, "float16"),
   score: await score(golden, "float32"),
   "score, 24 layers": await score(deep, "float32"),
   "score, 24 layers, in float16": await score(deep, "float16"),

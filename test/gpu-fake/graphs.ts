@@ -75,6 +75,10 @@ function ofFamily(name: string, model: Model): NamedGraph[] {
         ]),
     { work: "train", name, build: () => gradientsGraph({ ...step, blocks: false }) },
     { work: "train", name: `${name}, values`, build: () => valuesGraph({ ...step, blocks: false }) },
+    ...(["float16", "bfloat16"] as const).map((computeDtype) => ({
+      ...{ work: "train" as const, name: `${name}, ${computeDtype}, in blocks` },
+      build: () => accumulateGraph({ ...step, blocks: true, gradientCheckpointing: true, computeDtype }),
+    })),
     { work: "train", name: `${name}, in blocks`, build: () => accumulateGraph({ ...step, blocks: true, gradientCheckpointing: true }) },
   ];
 }

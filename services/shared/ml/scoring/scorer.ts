@@ -3,6 +3,7 @@ import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { isHalf } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
+import { halfOnCpu } from "../graph/half-on-cpu.js";
 import { float32, int32, int64 } from "../graph/tensor.js";
 import { replyFault, textLength } from "../models/architectures/sequence-inputs.js";
 import { inputsOf } from "../models/architectures/table.js";
@@ -173,7 +174,7 @@ export class Scorer {
   }
 
   #graph(signal: Signal, room: number): Graph {
-    return scoreGraph({
+    const graph = scoreGraph({
       config: withRoom(this.#config, room),
       weights: this.#options.weightsAsInputs ? "inputs" : this.#weights,
       signal,
@@ -181,6 +182,7 @@ export class Scorer {
       fused: this.#fused,
       blocks: this.#blockRows > 0,
     });
+    return this.#options.device === "cpu" ? halfOnCpu(graph) : graph;
   }
 
   #feeds(inputs: readonly ScoreInput[], signal: Signal): Feeds {

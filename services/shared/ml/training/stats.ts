@@ -21,6 +21,8 @@ export interface StepStats {
   readonly effectiveSampleShare: number;
   /** Mean share of the teacher's most probable classes that are among the student's, per completion token; undefined where the signal names none. */
   readonly topOverlap: number | undefined;
+  /** What the loss was multiplied with, where products are computed in float16. */
+  readonly lossScale: number | undefined;
   /** Mean distance of each sequence, in the order of the batch. */
   readonly sequenceDivergence: Float32Array;
   /** Of each sequence that was watched, token by token. */
@@ -113,7 +115,12 @@ export class StatsCollector {
     }
   }
 
-  finish(gradientNorm: number, learningRate: number): StepStats {
+  /** The loss of what was added. */
+  get loss(): number {
+    return this.#loss;
+  }
+
+  finish(gradientNorm: number, learningRate: number, lossScale?: number): StepStats {
     return {
       loss: this.#loss,
       divergence: this.#divergence,
@@ -124,6 +131,7 @@ export class StatsCollector {
       mismatchKl: this.#sampledTokens ? this.#mismatch / this.#sampledTokens : 0,
       effectiveSampleShare: effectiveShare(this.#logRatios),
       topOverlap: this.#overlap === undefined ? undefined : this.#overlap / this.#tokens,
+      lossScale,
       sequenceDivergence: this.#sequenceDivergence,
       watched: this.#watched.map((member) => found(this.#tokenStats.get(member), `sequence ${member} of the step`)),
     };

@@ -1,5 +1,5 @@
 import { RetortError } from "../../../base/errors.js";
-import { graphOf, type Value } from "../graph.js";
+import { type Graph, graphOf, type Value } from "../graph.js";
 import { type DType, dtypeInfo } from "../tensor.js";
 import { broadcast } from "./broadcast.js";
 
@@ -49,9 +49,12 @@ export const tanh = (x: Value): Value => unary("Tanh", x);
 
 /** Converts the elements to `dtype`; the value itself when it has that type already. */
 export function cast(x: Value, dtype: DType): Value {
-  if (x.dtype === dtype) return x;
-  return x.graph.node("Cast", [x], [{ dtype, shape: x.shape }], { to: dtypeInfo[dtype].code })[0]!;
+  return x.dtype === dtype ? x : castIn(x.graph, x, dtype);
 }
+
+/** The same, in a graph that sees the value. */
+export const castIn = (graph: Graph, x: Value, dtype: DType): Value =>
+  graph.node("Cast", [x], [{ dtype, shape: x.shape }], { to: dtypeInfo[dtype].code })[0]!;
 
 /** `condition ? a : b`, elementwise. */
 export function where(condition: Value, a: Operand, b: Operand): Value {
