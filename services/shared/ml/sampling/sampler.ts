@@ -4,11 +4,11 @@ import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import type { Constants } from "../models/constants.js";
+import { fusedObstacle } from "../models/fused-states.js";
 import type { Adapter } from "../models/lora.js";
 import type { Weights } from "../models/param-spec.js";
 import { keepsOnDevice } from "../runtime/session.js";
 import { BurstDecoder } from "./bursts/burst-decoder.js";
-import { burstRefusal } from "./bursts/burst-graphs.js";
 import { Call } from "./call.js";
 import type { Completion, Piece, SampleRequest } from "./chunk.js";
 import { Decoder, type DecoderOptions } from "./decoder.js";
@@ -23,7 +23,7 @@ export type { Completion } from "./chunk.js";
 
 /** Whether a model writes in bursts. @throws FailedPrecondition where that is asked of one that can't */
 function writesInBursts(config: ModelConfig, weights: Constants, options: SamplerOptions): boolean {
-  const refusal = burstRefusal(config);
+  const refusal = fusedObstacle(config);
   if (!options.bursts) return !refusal && keepsOnDevice(options) && [...weights.values()].every(({ dtype }) => dtype === "float16");
   if (refusal) throw new RetortError("FailedPrecondition", `this model can't write in bursts: ${refusal}`);
   return true;

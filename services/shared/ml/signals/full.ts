@@ -3,20 +3,22 @@
 import * as op from "../graph/ops/index.js";
 import { float32 } from "../graph/tensor.js";
 import { cutRows, logprobsOf } from "./answer-rows.js";
-import { checkLength, checkLogprobs, checkMass } from "./checks.js";
+import { checkLength, checkMass } from "./checks.js";
 import { inputOf, perRow } from "./form.js";
 import { largestIds } from "./largest.js";
 import { floored, ofLabels } from "./logprobs.js";
 import type { SignalDefinition, SignalLayout } from "./signal.js";
 
-function layout({ rows, vocab, parts }: SignalLayout) {
-  const full_RV = new Float32Array(rows * vocab);
+function layout({ rows, vocab, parts, room }: SignalLayout) {
+  const full_RV = room.take(rows * vocab);
+  let filled = 0;
   for (const { score, member, row, count } of parts) {
-    const own = checkLogprobs(checkLength(score.full, count * vocab, member, "full"), member, "score.full");
+    const own = checkLength(score.full, count * vocab, member, "full");
     checkMass(own, count, undefined, member, "full");
     full_RV.set(own, row * vocab);
+    filled = (row + count) * vocab;
   }
-  return { "signal.full": float32(full_RV, [rows, vocab]) };
+  return { "signal.full": float32(full_RV.fill(0, filled), [rows, vocab]) };
 }
 
 /** The whole distribution: C = V. */
@@ -25,6 +27,7 @@ export const full: SignalDefinition = {
   studentChooses: false,
   needsHead: false,
   bytesPerToken: (_, { vocab }) => 4 * vocab + 4,
+  isSmall: false,
   outputs: ({ logits, labels_R }) => {
     const logp_RV = op.logSoftmax(logits());
     return { logprobs: ofLabels(logp_RV, labels_R), full: logp_RV };

@@ -4,6 +4,7 @@ import type { Graph, Value } from "../graph/graph.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { SequenceText } from "../models/architectures/sequence-inputs.js";
 import type { TeacherHead } from "../models/model.js";
+import type { KeptFloats } from "../runtime/kept-floats.js";
 import type { Outputs } from "../runtime/outputs.js";
 import type { SignalForm } from "./form.js";
 import type { HiddenDtype } from "./hidden-dtype.js";
@@ -52,7 +53,12 @@ export interface ScoreInput extends SequenceText {
 
 /** What the teacher's forward offers to a signal; the logits are computed only if it asks for them. */
 export interface ScoredRows {
+  /** Where the answer is computed: the body of a loop over blocks of the rows, or the whole graph. */
   readonly graph: Graph;
+  /** Declares an input of the whole graph, which all rows share. */
+  readonly input: Graph["input"];
+  /** Declares an input with an axis "R", and gives what it has for these rows. */
+  readonly perRow: Graph["input"];
   readonly hidden_RD: Value;
   /** int32: the given token. */
   readonly labels_R: Value;
@@ -63,10 +69,9 @@ export interface ScoredRows {
 /** The rows of one sequence in the outputs of a forward. */
 export interface AnswerRows {
   readonly outputs: Outputs;
-  /** The sequence's rows: [from, to) of all the forward's `rows`. */
+  /** The sequence's rows of the forward's: [from, to). */
   readonly from: number;
   readonly to: number;
-  readonly rows: number;
   readonly k: number;
   readonly vocab: number;
   readonly studentTopIds: Int32Array | undefined;
@@ -92,8 +97,10 @@ export interface SignalLayout {
   readonly vocab: number;
   /** Rows of the micro-batch, those that fill up the last block included. */
   readonly rows: number;
-  /** At least one. */
+  /** At least one, in the order of their rows, without gaps between them. */
   readonly parts: readonly ScorePart[];
+  /** Memory for what is as large as the logits. */
+  readonly room: KeptFloats;
   readonly heads: TeacherHeads;
 }
 
@@ -119,7 +126,9 @@ export interface SignalDefinition {
   /** Most bytes of an {@link Answer} per token, without what the student chose. */
   bytesPerToken(settings: Pick<SignalSettings, "k" | "hiddenDtype">, sizes: { readonly vocab: number; readonly hidden: number }): number;
 
-  /** What leaves the teacher's graph, by name; it may declare inputs of its own. */
+  /** True if the answer is made of logits, and takes less than they do. */
+  readonly isSmall: boolean;
+  /** What leaves the teacher's graph, by name, each with the rows as its first axis; it may declare inputs of its own. */
   outputs(rows: ScoredRows, hiddenDtype: HiddenDtype): Readonly<Record<string, Value>>;
   /** Refuses a sequence that lacks what the kind reads besides the text. @throws InvalidArgument naming `sequence ${index}` */
   check?(input: ScoreInput, k: number, vocab: number, index: number): void;

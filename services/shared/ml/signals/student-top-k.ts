@@ -35,9 +35,10 @@ export const studentTopK: SignalDefinition = {
   studentChooses: true,
   needsHead: false,
   bytesPerToken: ({ k }) => 4 * k + 8,
-  outputs: ({ graph, logits, labels_R }) => {
+  isSmall: true,
+  outputs: ({ perRow, logits, labels_R }) => {
     const logp_RV = op.logSoftmax(logits());
-    const ids_RK = graph.input("studentTopIds", "int32", ["R", "K"]);
+    const ids_RK = perRow("studentTopIds", "int32", ["R", "K"]);
     const top_RK = op.gatherElements(logp_RV, ids_RK);
     return { logprobs: ofLabels(logp_RV, labels_R), top: top_RK, tail: tailOf(logp_RV, ids_RK, top_RK) };
   },

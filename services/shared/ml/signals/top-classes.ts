@@ -78,7 +78,7 @@ export function topLayout({ rows, vocab, k, parts }: SignalLayout): Record<strin
   for (const { score, member, row, count } of parts) {
     const ownIds = checkLength(score.ids, count * k, member, "ids");
     checkClasses(ownIds, k, vocab, `sequence ${member}: score.ids`);
-    const ownTop = checkLogprobs(checkLength(score.topLogprobs, count * k, member, "topLogprobs"), member, "score.topLogprobs");
+    const ownTop = checkLength(score.topLogprobs, count * k, member, "topLogprobs");
     const ownTail = checkLogprobs(checkLength(score.tail, count, member, "tail"), member, "score.tail");
     checkMass(ownTop, count, ownTail, member, "topLogprobs");
     ids.set(ownIds, row * k);

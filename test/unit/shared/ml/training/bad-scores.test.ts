@@ -2,6 +2,7 @@ import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
 import { decoderInputs } from "../../../../../services/shared/ml/models/architectures/sequence-inputs.js";
 import { headDigest } from "../../../../../services/shared/ml/models/model.js";
+import { KeptFloats } from "../../../../../services/shared/ml/runtime/kept-floats.js";
 import type { Score, Signal } from "../../../../../services/shared/ml/signals/score.js";
 import { microBatch, splitBatch, type TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
 import { plainObjective } from "../../../../support/loss/loss.js";
@@ -32,6 +33,9 @@ const good: Record<string, Omit<Score, "signal">> = {
 };
 const ks: Record<string, number> = { random_k: 4, student_top_k: 2 };
 
+const objective: Objective = { ...plainObjective, divergence: "forward_kl", signal: "full" };
+const signal: Signal = { kind: "full", k: 0, temperature: 1 };
+
 function lay(kind: Objective["signal"], change: Partial<Score> = {}, signal: Partial<Signal> = {}) {
   const divergence = kind === "sampled" ? "opd" : "forward_kl";
   const objective: Objective = { ...plainObjective, divergence, signal: kind, k: ks[kind] ?? 0 };
@@ -56,6 +60,13 @@ describe("microBatch()", () => {
     ["hidden", "of another type", {}, { hiddenDtype: "float16" }, /the score's hiddenDtype is float16, the objective needs float32/],
     ["full", "that is short", { full: new Float32Array(vocab) }, {}, /score\.full has 5 elements, expected 10/],
     ["full", "with NaN", { full: new Float32Array(10).fill(Number.NaN) }, {}, /score\.full\[0\] is NaN, which isn't a log-probability/],
+    [
+      "full",
+      "with more than 1",
+      { full: floats(0.002, ...new Array(9).fill(-inf)) },
+      {},
+      /score\.full\[0\] is 0\.002\d*, which isn't a log-/,
+    ],
     ["sampled", "with infinity", { logprobs: floats(-1, inf) }, {}, /score\.logprobs\[1\] is Infinity/],
     ["sampled", "without log-probabilities", { logprobs: undefined }, {}, /score\.logprobs has 0 elements, expected 2/],
     ["student_top_k", "with a class twice", { ids: Int32Array.of(0, 0, 1, 2) }, {}, /score\.ids\[1\] is 0, which stands twice at token 0/],
@@ -96,6 +107,16 @@ describe("microBatch()", () => {
     ["hidden", "with NaN", { hidden: floats(1, 2, 3, Number.NaN) }, {}, /score\.hidden\[3\] is not finite/],
   ])("refuses a score of %s %s", (kind, _, change, signal, message) => {
     expect(() => lay(kind, change, signal)).toThrow(message);
+  });
+
+  it("fills rows up with zeros in memory that had other scores before", () => {
+    const room = new KeptFloats();
+    room.take(4 * vocab).fill(7);
+    const sequence = { promptIds: Int32Array.of(1), completionIds: Int32Array.of(2, 3), score: { ...good.full, signal } };
+    const layout = { inputs: decoderInputs, padId: 0, vocab, objective, blockRows: 3, room };
+    const { data, dims } = microBatch([sequence], [0], layout).feeds["signal.full"]!;
+    expect(dims).toEqual([3, vocab]);
+    expect([...(data as Float32Array)]).toEqual([...good.full!.full!, 0, 0, 0, 0, 0]);
   });
 });
 
