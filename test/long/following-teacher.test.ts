@@ -50,13 +50,16 @@ describe("a teacher that follows the student", () => {
       [5, "teacher"],
       [10, "learner"],
     ]);
+    const taught = new Set<number | undefined>();
     const { run } = await cluster.watch(runId, async ({ event }) => {
+      if (event.case === "stepFinished") taught.add(event.value.teacherVersion);
       const step = event.case === "stepFinished" ? event.value.step : 0;
       const role = victims.get(step);
       victims.delete(step);
       if (role) process.kill(await cluster.pidOf(runId, role), "SIGKILL");
     });
     expect(victims.size).toBe(0);
+    expect([taught.size > 2, taught.has(0), taught.has(undefined)]).toEqual([true, true, false]);
     expect(run).toMatchObject({ message: "", state: RunState.SUCCEEDED });
     expect(await digestOfStudent(run)).toBe(undisturbed);
   });

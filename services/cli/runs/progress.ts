@@ -30,6 +30,7 @@ export function stepLine(step: StepFinished): string {
     `${rate.toFixed(0)} tok/s`,
     `stale ${digits(step.stalenessMean, 1)}`,
     `in flight ${step.tasksInFlight}`,
+    step.teacherVersion === undefined ? "" : `taught by version ${step.teacherVersion}`,
     step.cacheLookups ? `cached ${step.cacheHits}/${step.cacheLookups}` : "",
   ];
   return parts.filter(Boolean).join(" · ");

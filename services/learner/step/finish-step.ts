@@ -7,7 +7,7 @@ import type { RunContext } from "../context/run-context.js";
 import { recordStep } from "./account.js";
 import type { Assembled } from "./assemble.js";
 import type { IssuedStep } from "./issued-steps.js";
-import { type StepTimes, stepFigures } from "./step-figures.js";
+import { type StepTimes, stepFigures, taughtBy } from "./step-figures.js";
 
 /** A step whose version has been published. */
 export interface TrainedStep {
@@ -31,7 +31,7 @@ export async function finishStep(context: RunContext, trained: TrainedStep): Pro
   results.forget(stepToken(key));
   await recordStep(context, step, fromStep, tasks, assembled);
   const place = { step, totalSteps: run.totalSteps, source: tasks[0]!.source };
-  const figures = { tasksInFlight, ...stepFigures(phase, assembled, stats, times) };
+  const figures = { tasksInFlight, ...taughtBy(tasks), ...stepFigures(phase, assembled, stats, times) };
   await report.event({ case: "stepFinished", value: { ...place, ...figures } }, String(step));
   await runs.update(runId, (next) => {
     next.step = step;

@@ -3,6 +3,7 @@ import type { Phase } from "../../shared/flow/runs/resolve.js";
 import type { StepFinishedSchema, TeacherShareSchema } from "../../shared/gen/retort/v1/events_pb.js";
 import { rowWeights, type TrainSequence } from "../../shared/ml/training/batch.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
+import type { PlannedTask } from "../tasks/planned-task.js";
 import type { Assembled } from "./assemble.js";
 
 /** When the parts of a step were done, on the clock of `performance.now()`. */
@@ -34,6 +35,12 @@ export function stepFigures(
     trainSeconds: (trainedMs - collectedMs) / 1000,
     publishSeconds: (publishedMs - trainedMs) / 1000,
   } satisfies MessageInitShape<typeof StepFinishedSchema>;
+}
+
+/** Which version of the student taught it: tasks for teachers that follow it have the same one, those for others none. */
+export function taughtBy(tasks: readonly Pick<PlannedTask, "teacherVersion">[]): { readonly teacherVersion?: number } {
+  const { teacherVersion } = tasks.find((task) => task.teacherVersion !== undefined) ?? {};
+  return teacherVersion === undefined ? {} : { teacherVersion };
 }
 
 /** What each teacher scored of a batch, in the order in which they come; nothing where one scored all of it. */

@@ -22,6 +22,10 @@ describe("stepLine()", () => {
     expect(stepLine(step)).toBe("gkd divergence 0.1235 · reward 0.500 · 150 tok/s · stale 0.8 · in flight 4");
   });
 
+  it("says which version of the student taught it, where one did", () => {
+    expect(stepLine(create(StepFinishedSchema, { ...step, teacherVersion: 2 }))).toMatch(/ · in flight 4 · taught by version 2$/);
+  });
+
   it("leaves out a reward that there is none of, and survives figures that are none", () => {
     expect(stepLine(create(StepFinishedSchema, { phase: "sft", divergence: Number.NaN }))).toBe(
       "sft divergence NaN · 0 tok/s · stale 0.0 · in flight 0",

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { stepFigures } from "../../../../services/learner/step/step-figures.js";
+import { stepFigures, taughtBy } from "../../../../services/learner/step/step-figures.js";
 import { stepValues } from "../../../../services/shared/flow/history/figures.js";
 import { phaseOf } from "../../../../services/shared/flow/runs/resolve.js";
 import { StepFinishedSchema } from "../../../../services/shared/gen/retort/v1/events_pb.js";
@@ -19,6 +19,15 @@ const figuresOf = (batch: readonly TrainSequence[], sequenceDivergence: number[]
   const assembled = { batch, failures: [] } as unknown as Parameters<typeof stepFigures>[1];
   return create(StepFinishedSchema, stepFigures(phase, assembled, stats, times));
 };
+
+describe("taughtBy()", () => {
+  it("is the version of the teachers that follow the student, and a figure; nothing where none does", () => {
+    expect(taughtBy([{}, { teacherVersion: 0 }, { teacherVersion: 0 }])).toEqual({ teacherVersion: 0 });
+    expect(taughtBy([{}, {}])).toEqual({});
+    expect(new Map(stepValues(create(StepFinishedSchema, taughtBy([{ teacherVersion: 6 }])))).get("teacherVersion")).toBe(6);
+    expect([...stepValues(create(StepFinishedSchema, taughtBy([{}])))].map(([name]) => name)).not.toContain("teacherVersion");
+  });
+});
 
 describe("stepFigures() by teacher", () => {
   const batch = [sequence(4, "math", 3), sequence(2, "chat", 1), sequence(6, "math", 3)];
