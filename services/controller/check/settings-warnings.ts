@@ -1,3 +1,4 @@
+import { counted } from "../../shared/base/counted.js";
 import { needsReward, type Phase } from "../../shared/flow/runs/resolve.js";
 import { parametersOf } from "../../shared/flow/runs/sizes.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
@@ -88,7 +89,7 @@ function batchWarning({ batchSize, samplesPerPrompt }: Phase): Warnings {
   if (sequences >= fewSequences) return {};
   const samples = samplesPerPrompt > 1 ? ` (samplesPerPrompt ${samplesPerPrompt})` : "";
   return {
-    batchSize: `is ${batchSize}${samples}: a step of ${sequences} ${sequences === 1 ? "sequence" : "sequences"} follows noise; ${usualSequences} are usual. They take no more memory: optimizer.microBatchTokens bounds it`,
+    batchSize: `is ${batchSize}${samples}: a step of ${counted(sequences, "sequence")} follows noise; ${usualSequences} are usual. They take no more memory: optimizer.microBatchTokens bounds it`,
   };
 }
 

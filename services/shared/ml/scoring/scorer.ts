@@ -1,3 +1,4 @@
+import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { isHalf } from "../graph/file-tensor.js";
@@ -140,7 +141,7 @@ export class Scorer {
     const fault = replyFault(input);
     if (fault) refuse(fault);
     const length = textLength(input);
-    if (length - 1 > maxPositions) refuse(`${length} tokens exceed the model's ${maxPositions} positions`);
+    if (length - 1 > maxPositions) refuse(`${counted(length, "token exceeds", "tokens exceed")} the model's ${maxPositions} positions`);
     const outside = (id: number) => id < 0 || id >= vocabSize;
     const stray = [promptIds, completionIds, ...replies.map(({ ids }) => ids)]
       .map((ids) => ids.find(outside))

@@ -1,4 +1,5 @@
 // Dimensions: R rows (completion tokens), V vocabulary, K draws, U drawn classes.
+import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
@@ -77,7 +78,7 @@ function drawsOf({ score, member, count }: ScorePart, k: number, vocab: number):
   };
   const { ids = new Int32Array() } = score;
   const width = ids.length / count;
-  if (!Number.isInteger(width) || width === 0) refuse(`score.ids has ${ids.length} elements for ${count} tokens`);
+  if (!Number.isInteger(width) || width === 0) refuse(`score.ids has ${counted(ids.length, "element")} for ${counted(count, "token")}`);
   const counts = checkLength(score.counts, count * width, member, "counts");
   const stray = ids.findIndex((id) => id < 0 || id >= vocab);
   if (stray >= 0) refuse(`score.ids[${stray}] is ${ids[stray]}, outside the vocabulary of ${vocab}`);

@@ -5,7 +5,7 @@ import { rowReports } from "../losses/row-losses.js";
 import { floatsOf, type Outputs, scalarOf } from "../runtime/outputs.js";
 import type { MicroBatch, TrainSequence } from "./batch.js";
 
-/** What an optimiser step reports. Divergences and entropies in nats. */
+/** What an optimiser step reports. Divergences and entropies in nats; what is compared by rank has no unit. */
 export interface StepStats {
   readonly loss: number;
   /** Mean distance, weighted as the objective normalises it. */
@@ -110,7 +110,8 @@ export class StatsCollector {
       }
       this.#tokens += completionIds.length;
       this.#divergence += total * this.#weights[member]!;
-      this.#sequenceDivergence[member] = total / (known?.reduce((sum, one) => sum + one, 0) ?? completionIds.length);
+      const counted = known?.reduce((sum, one) => sum + one, 0) ?? completionIds.length;
+      this.#sequenceDivergence[member] = counted ? total / counted : 0;
     }
   }
 

@@ -1,3 +1,4 @@
+import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { isInFile } from "../graph/file-tensor.js";
@@ -111,7 +112,7 @@ export class Trainer {
       if (dims[0] !== vocabSize)
         throw new RetortError(
           "InvalidArgument",
-          `the teacher's head speaks of ${dims[0]} classes, the student's vocabulary has ${vocabSize}`,
+          `the teacher's head speaks of ${counted(dims[0] ?? 0, "class", "classes")}, the student's vocabulary has ${vocabSize}`,
         );
     const digest = teacherHeadDigest(head);
     this.#heads.set(digest, head);

@@ -873,7 +873,7 @@ export const TaskFailedSchema: GenMessage<TaskFailed, {validType: TaskFailedVali
   messageDesc(file_retort_v1_events, 15);
 
 /**
- * The figures of one optimiser step. Divergences and entropies are in nats.
+ * The figures of one optimiser step. Divergences and entropies are in nats; that of uld has no unit.
  *
  * @generated from message retort.v1.StepFinished
  */
