@@ -10,7 +10,7 @@ import type { ScoreInput } from "../shared/ml/signals/signal.js";
 type SequenceScoreInit = MessageInitShape<typeof SequenceScoreSchema>;
 
 /** Changes whenever the same teacher, tokens and signal give another answer, or the answer another form. */
-const format = "1";
+const format = "2";
 
 /** The scores of one call: those that the cache had, and what it said. */
 export interface CachedScores {

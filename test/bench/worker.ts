@@ -13,6 +13,7 @@ import type { Objective } from "../../services/shared/ml/losses/objective.js";
 import type { Device } from "../../services/shared/ml/runtime/session.js";
 import type { Signal } from "../../services/shared/ml/signals/score.js";
 import type { TrainSequence } from "../../services/shared/ml/training/batch.js";
+import type { ComputeDtype } from "../../services/shared/ml/training/compute-dtype.js";
 import { plainObjective } from "../support/loss/loss.js";
 import { median, threads } from "./harness.js";
 import { watchMemory } from "./processes.js";
@@ -116,12 +117,14 @@ interface TrainWork extends WorkOptions {
   /** Without a teacher. Default false. */
   readonly plain?: boolean;
   readonly gradientCheckpointing?: boolean;
+  /** What products are computed in. Default float32. */
+  readonly computeDtype?: ComputeDtype;
 }
 
 /** Optimiser steps. */
-async function train({ directory, load, plain, gradientCheckpointing, device = "cpu" }: TrainWork): Promise<void> {
+async function train({ directory, load, plain, gradientCheckpointing, computeDtype, device = "cpu" }: TrainWork): Promise<void> {
   const host = new TrainHost();
-  const options = { ...trainerOptions, device, gradientCheckpointing };
+  const options = { ...trainerOptions, device, gradientCheckpointing, computeDtype };
   const crossEntropy = { ...plainObjective, divergence: "cross_entropy" as const };
   const { vocabSize } = await host.open({ directory }, plain ? { ...options, objective: crossEntropy } : options);
   const batch = plain ? trainRows(load) : trainBatch(vocabSize, load);

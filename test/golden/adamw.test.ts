@@ -1,4 +1,5 @@
 import { float32 } from "../../services/shared/ml/graph/tensor.js";
+import { clipFactor } from "../../services/shared/ml/optim/adamw.js";
 import { learningRate } from "../../services/shared/ml/optim/schedule.js";
 import { Optimizer } from "../../services/shared/ml/training/optimizer.js";
 import { OptimizerState } from "../../services/shared/ml/training/optimizer-state.js";
@@ -20,7 +21,7 @@ describe("Optimizer", () => {
       state.gradients.get("w")!.data.set(golden.gradients[index]!);
       const norm = await optimizer.norm();
       expectAllClose([norm], [expected.gradientNorm], { rtol: 1e-6 }, "norm");
-      await optimizer.update(norm, rate, options);
+      await optimizer.update({ learningRate: rate, scale: clipFactor(norm, options.maxGradNorm) }, options);
       expectAllClose(state.params.get("w")!.data, expected.param, { rtol: 1e-6, atol: 1e-7 }, `weights after step ${index + 1}`);
     }
     await optimizer.release();

@@ -2,7 +2,7 @@
  * The proof on a GPU: `npm run test:gpu -- [--device cuda] [--shapes 0.5b,1.5b] [--runtimes native,stock] [--out FILE]`.
  *
  * Log-probabilities, gradients and ten AdamW steps of the device beside those of the CPU; an on-policy run; tokens per second of
- * decoding, scoring and training at real sizes with random weights, beside transformers and PyTorch on the same device where
+ * decoding (float16 with and without CUDA graphs), scoring and training at real sizes with random weights, in float32 and half precision, beside transformers and PyTorch on the same device where
  * RETORT_PEERS_PYTHON names a Python that has both; memory of the device. Prints a table in Markdown, and ends with 1 where the
  * device is too far from the CPU, with 78 where it can't be used. What copies a step makes, `npm run test:gpu-fake` counts.
  *
@@ -74,9 +74,9 @@ async function throughputTable(device: Device, shapes: readonly Shape[], chosen:
   const peers = havePeers();
   const rows: string[][] = [];
   for (const shape of shapes)
-    for (const { work, by, tokensPerSecond, deviceBytes } of await throughput(shape, device, chosen, peers))
-      rows.push([work, by, tokensPerSecond.toFixed(0), deviceBytes === undefined ? "" : bytesInWords(deviceBytes)]);
-  return markdownTable([["work, float32", "by", "tokens per second", "device memory taken"], ...rows]);
+    for (const { work, dtype, by, tokensPerSecond, deviceBytes } of await throughput(shape, device, chosen, peers))
+      rows.push([work, dtype, by, tokensPerSecond.toFixed(0), deviceBytes === undefined ? "" : bytesInWords(deviceBytes)]);
+  return markdownTable([["work", "in", "by", "tokens per second", "device memory taken"], ...rows]);
 }
 
 /** The device in words, as a table's title. */

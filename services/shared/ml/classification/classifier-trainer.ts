@@ -7,6 +7,7 @@ import { float32, int32 } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { declareWeights } from "../models/graph-weights.js";
 import { parameterCount } from "../models/model-params.js";
+import { clipFactor } from "../optim/adamw.js";
 import { batchOverhead, cheapestBatches } from "../runtime/batches.js";
 import { scalarOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
@@ -81,7 +82,7 @@ export class ClassifierTrainer {
     const norm = await this.#optimizer.norm();
     if (!Number.isFinite(loss) || !Number.isFinite(norm))
       throw new RetortError("DataLoss", `loss ${loss}, gradient norm ${norm}: the step was not applied; lower the learning rate`);
-    await this.#optimizer.update(norm, learningRate, optimizer);
+    await this.#optimizer.update({ learningRate, scale: clipFactor(norm, optimizer.maxGradNorm) }, optimizer);
     return loss;
   }
 

@@ -6,7 +6,7 @@ import { type AdamWFactors, adamwFactors } from "../optim/adamw.js";
 import { DeviceMemory } from "../runtime/device-memory.js";
 import { type DeviceTensor, type Placed, Session, type SessionOptions } from "../runtime/session.js";
 import { flatLayout, type Range } from "./flat-layout.js";
-import { type OptimizerOptions, squaresGraph, updateGraph } from "./optimizer.js";
+import { type OptimizerOptions, squaresGraph, type UpdateSize, updateGraph } from "./optimizer.js";
 import type { OptimizerState } from "./optimizer-state.js";
 import type { StepState } from "./step-state.js";
 
@@ -108,7 +108,7 @@ export class DeviceStepState implements StepState {
     return Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
   }
 
-  async update(scale: number, learningRate: number, options: OptimizerOptions): Promise<void> {
+  async update({ scale, learningRate }: UpdateSize, options: OptimizerOptions): Promise<void> {
     const values = adamwFactors(this.#state.moments.updates + 1, learningRate, options, scale);
     const inOrder = factorNames.map((name) => values[name]);
     await this.#memory.upload(float32(inOrder, [inOrder.length]), this.#factors);

@@ -14,6 +14,13 @@ export interface OptimizerOptions extends AdamWOptions {
   readonly maxGradNorm: number;
 }
 
+/** How large an update is. */
+export interface UpdateSize {
+  readonly learningRate: number;
+  /** What gradients are multiplied with before all else: to clip them, and to take a loss's scale off. */
+  readonly scale: number;
+}
+
 /** Elements of a piece that each thread takes: the eight arrays of an update stay in its cache. */
 const pieceElements = 1 << 16;
 
@@ -102,8 +109,8 @@ export class Optimizer {
     return Math.sqrt(sum);
   }
 
-  /** One update by the gradients. @param scale what they are multiplied with */
-  async update(scale: number, learningRate: number, options: AdamWOptions): Promise<void> {
+  /** One update by the gradients. */
+  async update({ scale, learningRate }: UpdateSize, options: AdamWOptions): Promise<void> {
     const { specs, moments } = this.#state;
     const values = adamwFactors(moments.updates + 1, learningRate, options, scale);
     const factors = Object.fromEntries(Object.entries(values).map(([name, x]) => [name, float32([x], [])]));

@@ -1,5 +1,5 @@
 import type { Placed, SessionOptions } from "../runtime/session.js";
-import { Optimizer, type OptimizerOptions } from "./optimizer.js";
+import { Optimizer, type OptimizerOptions, type UpdateSize } from "./optimizer.js";
 import type { OptimizerState } from "./optimizer-state.js";
 
 /** Where weights, moments and gradients are while steps are computed, and who updates them there. */
@@ -13,8 +13,8 @@ export interface StepState {
   clearGradients(): Promise<void>;
   /** Global norm of the gradients: √Σ‖g‖². */
   norm(): Promise<number>;
-  /** One update by the gradients. @param scale what they are multiplied with */
-  update(scale: number, learningRate: number, options: OptimizerOptions): Promise<void>;
+  /** One update by the gradients. */
+  update(by: UpdateSize, options: OptimizerOptions): Promise<void>;
   /** Updates have changed what the arrays of the `OptimizerState` don't have yet. */
   readonly isAhead: boolean;
   /** Brings what updates have changed into the arrays of the `OptimizerState`. */
@@ -56,8 +56,8 @@ export class HostStepState implements StepState {
     return this.#optimizer.norm();
   }
 
-  update(scale: number, learningRate: number, options: OptimizerOptions): Promise<void> {
-    return this.#optimizer.update(scale, learningRate, options);
+  update(by: UpdateSize, options: OptimizerOptions): Promise<void> {
+    return this.#optimizer.update(by, options);
   }
 
   async fetch(): Promise<void> {}

@@ -165,7 +165,7 @@ export class Trainer {
         `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards${way}, or lower the learning rate`,
       );
     }
-    await placed.update(clipFactor(norm, optimizer.maxGradNorm) / scale, learningRate, optimizer);
+    await placed.update({ learningRate, scale: clipFactor(norm, optimizer.maxGradNorm) / scale }, optimizer);
     return result;
   }
 

@@ -10,6 +10,7 @@ import { weightDtypes } from "../../../../services/shared/ml/models/precision/we
 import { devices } from "../../../../services/shared/ml/runtime/device.js";
 import { signals } from "../../../../services/shared/ml/signals/table.js";
 import { textMetrics } from "../../../../services/shared/ml/text/metrics/table.js";
+import { computeDtypes } from "../../../../services/shared/ml/training/compute-dtype.js";
 import { environments } from "../../../../services/student/environments/table.js";
 import { dialects } from "../../../../services/teacher/backends/openai/table.js";
 
@@ -22,6 +23,7 @@ const tables: Readonly<Record<string, readonly string[]>> = {
   "InitSpec.architecture": Object.keys(architectures).filter((architecture) => architectureOf({ architecture }).fresh !== false),
   "ObjectiveSpec.divergence": Object.keys(permits),
   "ObjectiveSpec.signal": Object.keys(signals),
+  "OptimizerSpec.computeDtype": computeDtypes,
   "PhaseSpec.preset": Object.keys(presets),
   "RewardSpec.kind": rewardKinds,
   "RoleSpec.device": devices,

@@ -16,7 +16,7 @@ import { Trainer, type TrainerOptions } from "../../../../../services/shared/ml/
 import { expectAllClose } from "../../../../support/jest/all-close.js";
 import { plainObjective } from "../../../../support/loss/loss.js";
 import { goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
-import { smallConfigs, smallModel } from "../../../../support/models/small-model.js";
+import { calm, smallConfigs, smallModel } from "../../../../support/models/small-model.js";
 import { smallT5, t5Configs } from "../../../../support/models/small-t5.js";
 
 const objective = { ...plainObjective, divergence: "cross_entropy" as const };
@@ -54,12 +54,6 @@ function distance(a: Feeds, b: Feeds, s: number): number {
   const exact = new Map(gradientsIn(b));
   const apart = gradientsIn(a).map(([name, x]) => norm(x.map((one, i) => one / s - (exact.get(name)![i] as number))));
   return Math.hypot(...apart) / Math.hypot(...[...exact.values()].map(norm));
-}
-
-/** Weights of the size that a trained model's have: rounding of 8 bits goes far where logits lie as far apart as small models' do. */
-function calm(model: Model): Model {
-  for (const { data, dims } of model.params.values()) if (dims.length > 1) data.set(data.map((x) => 0.5 * x));
-  return model;
 }
 
 const models: readonly (readonly [string, () => Model])[] = [

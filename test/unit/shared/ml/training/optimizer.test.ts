@@ -21,7 +21,7 @@ async function trained(of: number, kind: ParamSpec["kind"], threads: number): Pr
   const optimizer = new Optimizer(state, { device: "cpu", threads });
   for (const seed of [2n, 3n, 4n]) {
     for (const [name, { data }] of cut(normals(seed, length, 1e-3))) state.gradients.get(name)!.data.set(data);
-    await optimizer.update(1, 1e-3, options);
+    await optimizer.update({ learningRate: 1e-3, scale: 1 }, options);
   }
   await optimizer.release();
   return [state.params, state.moments.m, state.moments.v].map((weights) =>
