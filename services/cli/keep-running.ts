@@ -13,8 +13,10 @@ export interface Part {
 export interface KeepOptions<P extends Part> {
   /** As the subject of a sentence. */
   readonly name: string;
-  /** Starts it: the first time, or again after one that has ended. */
-  readonly begin: (last: P | undefined) => Promise<P>;
+  /** Starts it: the first time, or again after one that has ended. Gives up, and ends what it has started, once the signal is aborted. */
+  readonly begin: (last: P | undefined, stopped: AbortSignal) => Promise<P>;
+  /** Gives the first start up. */
+  readonly signal?: AbortSignal;
   readonly say: (sentence: string) => void;
   /** Waits before a new start until there is what it needs. Returns whether that was missing: ends then do not count. */
   readonly ready?: (signal: AbortSignal) => Promise<boolean>;
@@ -44,8 +46,9 @@ export class KeptRunning<P extends Part> {
 
   /** Starts it. @throws why it cannot be started the first time */
   static async start<P extends Part>(options: KeepOptions<P>): Promise<KeptRunning<P>> {
-    const whole = { maxDeaths: 5, windowMs: 60_000, backoffMs: 250, ready: async () => false, ...options };
-    return new KeptRunning(whole, await whole.begin(undefined));
+    const never = new AbortController().signal;
+    const whole = { maxDeaths: 5, windowMs: 60_000, backoffMs: 250, ready: async () => false, signal: never, ...options };
+    return new KeptRunning(whole, await whole.begin(undefined, whole.signal));
   }
 
   /** Ends it, and one that is just being started. */
@@ -82,7 +85,7 @@ export class KeptRunning<P extends Part> {
     const { begin, backoffMs, name, say } = this.#options;
     await sleep(Math.min(5000, backoffMs * 2 ** (deaths - 1)), undefined, { signal: this.#stop.signal }).catch(() => {});
     if (this.#stop.signal.aborted) return "stopped";
-    const beginning = begin(this.current).then((next) => {
+    const beginning = begin(this.current, this.#stop.signal).then((next) => {
       this.current = next;
     });
     this.#beginning = beginning;

@@ -51,8 +51,18 @@ export interface LocalOptions {
   readonly tenants?: string | undefined;
 }
 
-/** The environment of a controller that serves this command alone, which knows its token; how this user's others are to serve isn't its. */
+/**
+ * The environment of a process that serves this command alone, on loopback and in plaintext: how this user's others are to serve isn't its.
+ *
+ * @param token that callers must know; empty for none
+ */
 export const privateEnvironment = (token: string): NodeJS.ProcessEnv => ({
+  RETORT_HOST: "",
+  RETORT_PORT: "",
+  RETORT_HTTP_PORT: "",
+  RETORT_HEALTH_PORT: "",
+  RETORT_METRICS_PORT: "",
+  RETORT_OPENAI_PORT: "",
   RETORT_TOKEN: token,
   RETORT_RUN_TOKEN: "",
   RETORT_READ_TOKEN: "",
@@ -81,61 +91,79 @@ export interface LocalService {
  *
  * @throws FailedPrecondition if the directory is not ours, or in use
  */
-export async function startLocal({
-  port,
-  httpPort = 0,
-  natsPort,
-  progress,
-  kind = "data",
-  force,
-  token,
-  ...options
-}: LocalOptions): Promise<LocalService> {
+export async function startLocal({ kind = "data", force, ...options }: LocalOptions): Promise<LocalService> {
   const ours = kind === "demo" ? {} : { also: ["demo"] as const, unmarked: [controllerPid, "nats"] };
   const dataDir = await ownDirectory(options.dataDir, kind, { force, ...ours });
   const lock = await lockDirectory(dataDir);
   const parts: Supervised[] = [];
+  const stopping = new AbortController();
+  let starting: Promise<unknown> = Promise.resolve();
   let stopped: Promise<void> | undefined;
   const stopAll = async () => {
+    stopping.abort();
+    // What it has started by then is among the parts.
+    await starting.catch(() => {});
     for (const part of [...parts].reverse()) await part.stop();
     await lock.release();
     free();
   };
   const stop = () => (stopped ??= stopAll());
   const kill = () => {
+    stopping.abort();
     for (const part of parts) part.kill();
   };
   const free = supervisor.add({ stop, kill });
-  const spaceFor = (name: string) => (signal: AbortSignal) =>
-    waitForSpace(dataDir, signal, () => progress(`${name} ended; the disk of ${dataDir} is full: make room, and everything goes on`));
   try {
-    await endController(dataDir, progress);
-    let nats: KeptRunning<NatsPart> | undefined;
-    if (!process.env.RETORT_NATS_URL) {
-      const [binary, directory] = [await findNatsServer(progress), join(dataDir, "nats")];
-      const begin = (last?: NatsPart) =>
-        startNatsPart({ binary, directory, port: last ? portOf(last.server.url) : natsPort, say: progress });
-      nats = await KeptRunning.start({ name: "nats-server", begin, say: progress, ready: spaceFor("nats-server") });
-      parts.push(nats);
-    }
-    const url = process.env.RETORT_NATS_URL || found(nats, "nats-server").current.server.url;
-    const own = { dataDir, url, token };
-    const begin = (last?: ControllerPart) =>
-      startController(
-        { ...own, port: last?.port ?? port, httpPort: last?.httpPort ?? httpPort, nats: nats?.current.server, tenants: options.tenants },
-        !last,
-      );
-    const controller = await KeptRunning.start({ name: "the controller", begin, say: progress, ready: spaceFor("the controller") });
-    parts.push(controller);
-    const address = `127.0.0.1:${controller.current.port}`;
-    await writeFile(join(dataDir, "address"), `${address}\n`);
-    const ended = Promise.race([controller.failed, ...(nats ? [nats.failed] : [])]);
-    const page = `${process.env.RETORT_TLS_CERT ? "https" : "http"}://localhost:${controller.current.httpPort}`;
-    return { address, page, nats: url, natsLogins: nats?.current.server.logins, ended, stop };
+    const begun = startParts({ ...options, dataDir }, parts, stopping.signal);
+    starting = begun;
+    return { ...(await begun), stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/**
+ * Starts NATS, unless there is one, and the controller.
+ *
+ * @param parts is given what runs, as soon as it does
+ * @param signal gives the start up, and ends what is being started
+ */
+async function startParts(
+  { dataDir, port, httpPort = 0, natsPort, progress, token, tenants }: LocalOptions,
+  parts: Supervised[],
+  signal: AbortSignal,
+): Promise<Omit<LocalService, "stop">> {
+  const kept = (name: string) => {
+    const wayOut = `${name} ended; the disk of ${dataDir} is full: make room, and everything goes on`;
+    const ready = (stopped: AbortSignal) => waitForSpace(dataDir, stopped, () => progress(wayOut));
+    return { name, say: progress, ready, signal };
+  };
+  await endController(dataDir, progress);
+  let nats: KeptRunning<NatsPart> | undefined;
+  if (!process.env.RETORT_NATS_URL) {
+    const [binary, directory] = [await findNatsServer(progress, process.env, signal), join(dataDir, "nats")];
+    const begin = (last?: NatsPart) => startNatsPart({ binary, directory, port: last ? portOf(last.server.url) : natsPort, say: progress });
+    nats = await KeptRunning.start({ ...kept("nats-server"), begin });
+    parts.push(nats);
+  }
+  const url = process.env.RETORT_NATS_URL || found(nats, "nats-server").current.server.url;
+  const begin = (last: ControllerPart | undefined, stopped: AbortSignal) => {
+    const ports = { port: last?.port ?? port, httpPort: last?.httpPort ?? httpPort };
+    return startController({ ...ports, dataDir, url, token, tenants, nats: nats?.current.server, signal: stopped }, !last);
+  };
+  const controller = await KeptRunning.start({ ...kept("the controller"), begin });
+  parts.push(controller);
+  const address = `127.0.0.1:${controller.current.port}`;
+  await writeFile(join(dataDir, "address"), `${address}\n`);
+  const ended = Promise.race([controller.failed, ...(nats ? [nats.failed] : [])]);
+  const page = `${token === undefined && process.env.RETORT_TLS_CERT ? "https" : "http"}://localhost:${controller.current.httpPort}`;
+  return { address, page, nats: url, natsLogins: nats?.current.server.logins, ended };
+}
+
+/** @throws Cancelled once the start has been given up */
+function checkGoesOn({ aborted }: AbortSignal): void {
+  if (aborted) throw new RetortError("Cancelled", "stopped before it had started");
 }
 
 const portOf = (url: string): number => Number(new URL(url).port);
@@ -152,13 +180,16 @@ interface ControllerOptions {
   readonly port: number;
   readonly httpPort: number;
   readonly nats: NatsServer | undefined;
+  /** Ends it while it starts. */
+  readonly signal: AbortSignal;
   readonly token: string | undefined;
   readonly tenants: string | undefined;
 }
 
 /** Starts a controller and waits until it serves. */
 async function startController(options: ControllerOptions, first: boolean): Promise<ControllerPart> {
-  const { dataDir, url, port, httpPort, nats, token, tenants } = options;
+  const { dataDir, url, port, httpPort, nats, signal, token, tenants } = options;
+  checkGoesOn(signal);
   const log = join(dataDir, "controller.log");
   const shared = tenants ? ["--tenants", tenants] : [];
   const argv = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort), "--log-format", "json", ...shared];
@@ -166,6 +197,11 @@ async function startController(options: ControllerOptions, first: boolean): Prom
   const env = { RETORT_NATS_URL: url, ...logins, ...(token === undefined ? {} : privateEnvironment(token)) };
   // When this process is killed, NATS goes on until the controller has stopped, too: its runs still write to it.
   const child = spawnRole("controller", argv, log, { append: !first, lifeline: nats?.process.stdin ?? undefined, env });
+  let ending: Promise<void> | undefined;
+  const giveUp = () => {
+    ending = end(child, 30_000);
+  };
+  signal.addEventListener("abort", giveUp);
   const serving = whenServing(child, { log, timeoutMs: longestStartMs });
   // It may fail while the id is written.
   serving.catch(() => {});
@@ -175,10 +211,14 @@ async function startController(options: ControllerOptions, first: boolean): Prom
   );
   try {
     const { grpcPort, httpPort: taken = 0 } = await serving;
+    checkGoesOn(signal);
     return { port: grpcPort, httpPort: taken, ended, stop: () => end(child, 30_000), kill: () => child.kill("SIGKILL") };
   } catch (error) {
-    child.kill("SIGKILL");
+    if (ending) await ending;
+    else child.kill("SIGKILL");
     throw new RetortError("FailedPrecondition", `the controller does not serve: ${RetortError.from(error).message}`, { cause: error });
+  } finally {
+    signal.removeEventListener("abort", giveUp);
   }
 }
 

@@ -11,7 +11,6 @@ export const learnerSettings = modelSettings.extend({
     .describe(
       "what the base of an adapter is held in; without it as the checkpoint has it, float32 if it mixes dtypes. What is trained is float32",
     ),
-  seed: z.coerce.number().int().min(0).default(0).describe("seed, for a learner that stands alone"),
 });
 
 /** Parsed {@link learnerSettings}. */

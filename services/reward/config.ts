@@ -1,9 +1,9 @@
 import { z } from "zod";
 import type { ForeignSettings } from "../shared/base/rpc/foreign-servers.js";
-import { modelSettings } from "../shared/base/settings.js";
+import { memberSettings } from "../shared/base/settings.js";
 
 /** Settings of a reward process. */
-export const rewardSettings = modelSettings.extend({
+export const rewardSettings = memberSettings.extend({
   rewardTlsCa: z
     .string()
     .optional()
@@ -14,8 +14,13 @@ export const rewardSettings = modelSettings.extend({
     .default("")
     .describe(
       "external reward servers that get the token: host:port, separated by commas; one that a run names and this does not gets none",
-    ),
-  rewardTokenPlaintext: z.stringbool().default(false).describe("whether the token may go to other machines without TLS: true or false"),
+    )
+    .meta({ needs: ["rewardToken"] }),
+  rewardTokenPlaintext: z
+    .stringbool()
+    .default(false)
+    .describe("whether the token may go to other machines without TLS: true or false")
+    .meta({ needs: ["rewardToken"] }),
 });
 
 /** Parsed {@link rewardSettings}. */

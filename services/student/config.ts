@@ -17,16 +17,22 @@ export const studentSettings = modelSettings.extend({
   environmentTlsCa: z
     .string()
     .optional()
-    .describe("path of the authority (PEM) of external environments at https:// addresses; default: the system's authorities"),
-  environmentToken: z.string().optional().meta({ description: "bearer token that external environments ask for", secret: true }),
+    .describe("path of the authority (PEM) of external environments at https:// addresses; default: the system's authorities")
+    .meta({ needs: ["run"] }),
+  environmentToken: z
+    .string()
+    .optional()
+    .meta({ description: "bearer token that external environments ask for", secret: true, needs: ["run"] }),
   environmentTokenHosts: z
     .string()
     .default("")
-    .describe("external environments that get the token: host:port, separated by commas; one that a run names and this does not gets none"),
+    .describe("external environments that get the token: host:port, separated by commas; one that a run names and this does not gets none")
+    .meta({ needs: ["environmentToken"] }),
   environmentTokenPlaintext: z
     .stringbool()
     .default(false)
-    .describe("whether the token may go to other machines without TLS: true or false"),
+    .describe("whether the token may go to other machines without TLS: true or false")
+    .meta({ needs: ["environmentToken"] }),
   maxRows: z.coerce.number().int().min(1).default(64).describe("most sequences that are written together"),
 });
 

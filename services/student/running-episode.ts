@@ -63,6 +63,7 @@ export class RunningEpisode {
       promptIds: Int32Array.from([...promptIds, ...behind]),
       seed: turn === 0 ? seed : deriveSeed(seed, turn),
       maxNewTokens: this.#room,
+      ...(turn + 1 < this.#bounds.maxTurns ? { conversation: this.#name } : {}),
     };
   }
 

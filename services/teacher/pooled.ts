@@ -9,6 +9,7 @@ import { announceModel } from "../shared/flow/runs/events.js";
 import { joinRun, type Membership, registration } from "../shared/flow/runs/membership.js";
 import { type PoolMember, TeacherPools } from "../shared/flow/runs/teacher-pools.js";
 import { Work } from "../shared/gen/retort/v1/events_pb.js";
+import type { openaiServer } from "../shared/openai/serve.js";
 import type { TeacherModel } from "./backends/backend.js";
 import type { TeacherSettings } from "./config.js";
 import type { TeacherMeters } from "./meters.js";
@@ -18,6 +19,8 @@ import { scoreRun, writeTexts } from "./run-work.js";
 /** What a pool's process is made of, besides its runs. */
 export interface PooledTeacher {
   readonly implementations: readonly Implementation[];
+  /** What it serves besides gRPC, from when the model is open. */
+  readonly server: ReturnType<typeof openaiServer>;
   readonly meters: TeacherMeters;
   /** Opens the model as a run's spec names it; every member of the pool names the same. */
   readonly open: (membership: Membership, teacher: string) => Promise<TeacherModel>;
@@ -78,7 +81,9 @@ export function pooledTeacher(context: RoleContext<TeacherSettings>, pool: strin
     stopping.abort();
     streams?.hurry(patienceMs);
   };
-  return { before: [model], implementations: parts.implementations, after: [members], finished: finished.promise, onStop };
+  const { implementations, server } = parts;
+  const before = server ? [model, server.service] : [model];
+  return { before, ...(server && { ports: server.ports }), implementations, after: [members], finished: finished.promise, onStop };
 }
 
 /** A pool's first run; waits for one. @throws Cancelled if the process stops before */

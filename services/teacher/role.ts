@@ -29,8 +29,6 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   const options = { device, threads: threadCount(threads), batchTokens, ...(dtype && { dtype }) };
   const tokens = { env: process.env, hosts: settings.serverTokenHosts, plaintext: settings.serverTokenPlaintext };
   const backend = anyBackend({ ...options, metrics, tokens });
-  if (settings.describeOnly && settings.openaiPort !== undefined)
-    throw new RetortError("InvalidArgument", "--openai-port serves a model, and --describe-only opens none; leave one of them out");
   if (settings.describeOnly) return describingTeacher(settings, backend);
   const meters = new TeacherMeters(metrics);
   let model: TeacherModel | undefined;
@@ -59,25 +57,15 @@ export function teacherRole(context: RoleContext<TeacherSettings>): RoleParts {
   };
   const served = (): ServedModel => {
     const { description } = opened();
-    const { run, model: directory = "" } = settings;
-    const name = run ? `${run}/${teacher}` : basename(directory);
+    const { run, pool, model: directory = "" } = settings;
+    const name = pool ?? (run ? `${run}/${teacher}` : basename(directory));
     const fingerprint = following.follower ? `the student's version ${following.follower.version}` : description.digest;
     return { name, maxPositions: description.maxPositions, fingerprint, model: opened() };
   };
   const implementations = [teacherService(described, opened)];
-  const close = () => backend.close();
-  if (settings.pool !== undefined)
-    return pooledTeacher(context, settings.pool, { implementations, meters, open: openOf, close, crashed: backend.crashed });
-  return runTeacher(context, {
-    implementations,
-    server: openaiServer(context, served),
-    meters,
-    open,
-    openOf,
-    close,
-    crashed: backend.crashed,
-    following,
-  });
+  const parts = { implementations, server: openaiServer(context, served), meters, close: () => backend.close(), crashed: backend.crashed };
+  if (settings.pool !== undefined) return pooledTeacher(context, settings.pool, { ...parts, open: openOf });
+  return runTeacher(context, { ...parts, open, openOf, following });
 }
 
 /** What brings a teacher that is the student its versions, once it has joined its run. */
@@ -87,7 +75,6 @@ interface Following {
 
 /** What the teacher of one run is made of, besides the run; or one that stands alone. */
 interface TeacherParts extends Omit<PooledTeacher, "open"> {
-  readonly server: ReturnType<typeof openaiServer>;
   readonly following: Following;
   readonly open: (source: Partial<TeacherSource>) => Promise<TeacherModel>;
   /** Opens the model that a run names. @param weights of a teacher that is the run's student */

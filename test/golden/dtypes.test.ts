@@ -5,6 +5,7 @@ import { readStored } from "../../services/shared/ml/models/checkpoint/read.js";
 import { placedWeights } from "../../services/shared/ml/models/checkpoint/stored-weights.js";
 import type { ModelConfig } from "../../services/shared/ml/models/config/model-config.js";
 import { type Constants, unrounded } from "../../services/shared/ml/models/constants.js";
+import { fusedObstacle } from "../../services/shared/ml/models/fused-states.js";
 import { digestOf } from "../../services/shared/ml/models/model.js";
 import { weightsAt } from "../../services/shared/ml/models/precision/dtype.js";
 import type { WeightDtype } from "../../services/shared/ml/models/precision/weight-dtypes.js";
@@ -27,7 +28,7 @@ const bounds: Readonly<Record<Exclude<WeightDtype, "float32">, number>> = { bflo
 const options = { device: "cpu", threads: 1, batchTokens: 64 } as const;
 const inputs = [0, 1].map((i) => ({ promptIds: Int32Array.of(3, 5 + i), completionIds: Int32Array.of(7, 2 + i, 9, 4, 6) }));
 
-async function scores(config: ModelConfig, weights: Constants, more: Pick<ScorerOptions, "packed" | "mostMapped"> = {}) {
+async function scores(config: ModelConfig, weights: Constants, more: Pick<ScorerOptions, "fused" | "packed" | "mostMapped"> = {}) {
   const scorer = new Scorer(config, weights, { ...options, ...more });
   try {
     return await scorer.score(inputs, { kind: "full", k: 1, temperature: 1 });
@@ -66,6 +67,20 @@ describe.each(directories)("the weights of %s, where they lie", (name) => {
     const mapped = weightsAt(config, await placedWeights(tensors), "float32");
     const used = await scores(config, mapped.weights);
     for (const [i, { full }] of used.entries()) expectAllClose(full!, inMemory[i]!.full!, { rtol: 1e-5, atol: 1e-5 });
+    mapped.close();
+  });
+
+  it("in float16 and computed in float16, as on a GPU, are off by no more than twice what the weights are", async () => {
+    const { config, tensors } = await opened;
+    const obstacle = fusedObstacle(config);
+    const mapped = weightsAt(config, await placedWeights(tensors), "float16");
+    const computed = () => scores(config, mapped.weights, { fused: "float16" });
+    if (obstacle) await expect(computed()).rejects.toThrow(obstacle);
+    else {
+      const kl = meanKl(await scores(config, unrounded(mapped.weights), { packed: false }), await computed());
+      expect(kl).toBeLessThan(2 * bounds.float16);
+      expect(kl).toBeGreaterThan(-1e-5);
+    }
     mapped.close();
   });
 

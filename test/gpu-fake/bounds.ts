@@ -7,20 +7,26 @@ import type { Work } from "./graphs.js";
  */
 export const onCpu: Readonly<Record<Work, readonly string[]>> = {
   score: ["Concat", "Gather", "Mul", "Squeeze"],
+  "half score": ["Squeeze", "Sub"],
   decode: ["Add", "Concat", "Mul", "Squeeze"],
   burst: ["Squeeze"],
   train: ["Concat", "Div", "Gather", "Mul", "ReduceSum", "Squeeze"],
 };
 
 /** Most nodes of one graph, bodies included, that copy between the host and the device. */
-export const copyNodes: Readonly<Record<Work, number>> = { score: 0, decode: 4, burst: 0, train: 3 };
+export const copyNodes: Readonly<Record<Work, number>> = { score: 0, "half score": 0, decode: 4, burst: 0, train: 3 };
 
 /** What is measured. */
 export type Measured =
   | "train step, one micro-batch"
   | "train step, three micro-batches"
   | "train step of an adapter"
+  | "train step in bfloat16"
+  | "train step in float16"
   | "score"
+  | "score, 24 layers"
+  | "score, 24 layers, in float16"
+  | "score, 24 layers, in bfloat16 and blocks"
   | "call of the sampler, 4 tokens"
   | "decoded token"
   | "decoded token, in runs of 4"
@@ -45,7 +51,12 @@ export const bounds: Readonly<Record<Runtime, Readonly<Partial<Record<Measured, 
     "train step, one micro-batch": { calls: 1014, upBytes: 28140, downBytes: 17940, waits: 82 },
     "train step, three micro-batches": { calls: 1741, upBytes: 50172, downBytes: 26780, waits: 86 },
     "train step of an adapter": { calls: 1416, upBytes: 17440, downBytes: 7732, waits: 114 },
-    score: { calls: 84, upBytes: 436, downBytes: 480, waits: 2 },
+    "train step in bfloat16": { calls: 1118, upBytes: 28140, downBytes: 17940, waits: 82 },
+    "train step in float16": { calls: 1119, upBytes: 28144, downBytes: 17940, waits: 82 },
+    score: { calls: 85, upBytes: 440, downBytes: 480, waits: 2 },
+    "score, 24 layers": { calls: 591, upBytes: 440, downBytes: 480, waits: 2 },
+    "score, 24 layers, in float16": { calls: 418, upBytes: 260, downBytes: 480, waits: 2 },
+    "score, 24 layers, in bfloat16 and blocks": { calls: 510, upBytes: 332, downBytes: 483, waits: 5 },
     "call of the sampler, 4 tokens": { calls: 680, upBytes: 13224, downBytes: 1196, waits: 8 },
     "decoded token": { calls: 119, upBytes: 900, downBytes: 59, waits: 1 },
     "decoded token, in runs of 4": { calls: 145, upBytes: 3512, downBytes: 251, waits: 2 },
@@ -55,7 +66,12 @@ export const bounds: Readonly<Record<Runtime, Readonly<Partial<Record<Measured, 
     "train step, one micro-batch": { calls: 312, upBytes: 1132, downBytes: 208, waits: 14 },
     "train step, three micro-batches": { calls: 905, upBytes: 1084, downBytes: 216, waits: 22 },
     "train step of an adapter": { calls: 360, upBytes: 1132, downBytes: 200, waits: 10 },
-    score: { calls: 84, upBytes: 436, downBytes: 480, waits: 2 },
+    "train step in bfloat16": { calls: 418, upBytes: 1132, downBytes: 208, waits: 14 },
+    "train step in float16": { calls: 419, upBytes: 1136, downBytes: 208, waits: 14 },
+    score: { calls: 85, upBytes: 440, downBytes: 480, waits: 2 },
+    "score, 24 layers": { calls: 591, upBytes: 440, downBytes: 480, waits: 2 },
+    "score, 24 layers, in float16": { calls: 418, upBytes: 260, downBytes: 480, waits: 2 },
+    "score, 24 layers, in bfloat16 and blocks": { calls: 510, upBytes: 332, downBytes: 483, waits: 5 },
     "call of the sampler, 4 tokens": { calls: 693, upBytes: 3616, downBytes: 236, waits: 14 },
     "decoded token": { calls: 119, upBytes: 900, downBytes: 59, waits: 1 },
     "decoded token, in runs of 4": { calls: 151, upBytes: 1058, downBytes: 59, waits: 3 },

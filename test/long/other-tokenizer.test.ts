@@ -64,4 +64,16 @@ describe("a run whose teacher has a tokenizer of its own", () => {
       }
     },
   );
+
+  it("brings the student's sorted probabilities to the teacher's by uld, whatever tokens they are", async () => {
+    const ranks = short
+      .replace("preset: opd", `${classes}\n    objective: { divergence: uld, signal: top_k, topK: 41 }`)
+      .replace(`steps: ${steps}`, "steps: 60");
+    const { run } = await cluster.controller.startRun({ spec: parseSpec(ranks, path) });
+    const watched = await cluster.watch(run!.runId);
+    expect([watched.run.state, watched.run.message]).toEqual([RunState.SUCCEEDED, ""]);
+    const distances = watched.events.flatMap(({ event }) => (event.case === "stepFinished" ? [event.value.divergence] : []));
+    const mean = (list: readonly number[]) => list.reduce((a, b) => a + b, 0) / list.length;
+    expect(mean(distances.slice(-10))).toBeLessThan(0.9 * mean(distances.slice(0, 10)));
+  });
 });

@@ -2,7 +2,8 @@ import { realpath } from "node:fs/promises";
 import { lockDirectory } from "../../shared/base/lock-directory.js";
 import { checkDeletable, clearDirectory, ownDirectory } from "../../shared/base/own-directory.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { type ControllerClient, connectController, startLocal } from "../local.js";
+import type { ControllerClient } from "../local.js";
+import { startOwnService } from "../own-service.js";
 import { checkSucceeded, type RunHistory, runOf, watchRun } from "../runs/runs.js";
 
 /** What a demo before has left in its directory, and this one replaces. */
@@ -23,12 +24,10 @@ export async function withStage<T>(
   work: (controller: ControllerClient) => Promise<T>,
 ): Promise<T> {
   await startAnew(dataDir, force);
-  const service = await startLocal({ dataDir, port: 0, natsPort: 0, progress: say, kind: "demo", force });
-  const controller = connectController(service.address, { token: process.env.RETORT_TOKEN });
+  const service = await startOwnService({ dataDir, progress: say, kind: "demo", force });
   try {
-    return await work(controller);
+    return await work(service.controller);
   } finally {
-    controller.close();
     await service.stop();
   }
 }

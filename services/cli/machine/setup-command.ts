@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { Command } from "commander";
@@ -19,6 +19,7 @@ import {
 import { platformObstacle } from "../../shared/ml/runtime/cuda/obstacle.js";
 import { obstacle } from "../../shared/ml/runtime/device.js";
 import { addCommand, print } from "../command.js";
+import { withScratch } from "../scratch.js";
 
 /**
  * onnxruntime's CUDA provider, of the release that package.json pins, and the libraries of CUDA 13 that it links. They are as
@@ -72,16 +73,13 @@ async function fetchCuda(directory: string, say: (sentence: string) => void): Pr
   await makeDirectory(dirname(directory));
   await checkRoom(dirname(directory), neededBytes, { what: "the installation" });
   // Another setup may be at the same: each has a directory of its own.
-  const scratch = await mkdtemp(`${directory}.fetching-`);
-  try {
+  await withScratch(`${directory}.fetching-`, async (scratch) => {
     say(`fetching ${packages.what} and onnxruntime's CUDA provider with pip (1.2 GB, once) …`);
     await pipInstall(scratch, packages);
     await keepLibraries(scratch);
     await rm(directory, { recursive: true, force: true });
     await rename(scratch, directory);
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Deletes what Python alone would read; licences stay. */

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { limitsOf, misfit, outcomesOf } from "../../shared/codec/examples.js";
 import { readingOf } from "../../shared/codec/teacher-words.js";
@@ -52,7 +53,7 @@ async function show(program: Command, path: string, { row, heldOut = false }: Da
   const { file, limit, maxNewTokens } = heldOut ? heldOutRows(spec, path) : trainedRows(spec, data, path);
   const rows = await readDataset(file, columnsOf(data), row === undefined ? limit : row);
   if (row !== undefined && row > rows.length)
-    throw new RetortError("InvalidArgument", `--row is ${row}, and ${file} has ${rows.length} rows`);
+    throw new RetortError("InvalidArgument", `--row is ${row}, and ${file} has ${counted(rows.length, "row")}`);
   const environment = resolveEnvironment(spec.environment);
   const room = maxNewTokens + (environment?.maxReplyTokens ?? 0);
   const limits = limitsOf(data.maxPromptTokens, maxPositions, room);

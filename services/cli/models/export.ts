@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
@@ -21,6 +21,7 @@ import { addCommand, print, wholeNumber } from "../command.js";
 import { type ControllerOptions, controllerOptions, withController } from "../runs/controller.js";
 import { findRun } from "../runs/find-run.js";
 import { fetchWeights } from "../runs/model-of-run.js";
+import { withScratch } from "../scratch.js";
 import { showTransfer } from "../terminal/bar.js";
 import { exportDirectory } from "./export-directory.js";
 
@@ -97,8 +98,7 @@ async function exportModel(source: string, options: ExportOptions): Promise<Expo
   // Before anything is fetched, and made when there is something to write.
   const problem = await directoryProblem(options.out, "export", options);
   if (problem) throw new RetortError("FailedPrecondition", problem);
-  const fetched = await mkdtemp(join(tmpdir(), "retort-export-"));
-  try {
+  return withScratch(join(tmpdir(), "retort-export-"), async (fetched) => {
     const cache = new SnapshotCache(fetched, "set TMPDIR to another disk");
     const { directory, version } = await withController(options, async (controller) => {
       const { policyVersion, best } = options;
@@ -107,9 +107,7 @@ async function exportModel(source: string, options: ExportOptions): Promise<Expo
       return fetchWeights(controller, asked, cache, { onProgress: shown.update }).finally(() => shown.stop());
     });
     return { ...(await convert(source, directory, options)), policyVersion: version };
-  } finally {
-    await rm(fetched, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Checks a model directory by loading it, then writes it again: an adapter as one, or with its base as a model. */

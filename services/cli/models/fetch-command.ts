@@ -4,12 +4,12 @@ import { isDirectory } from "../../shared/base/is-directory.js";
 import { baseNamedBy } from "../../shared/flow/runs/base-model.js";
 import { addCommand, print } from "../command.js";
 
-/** Says of an adapter that its base model isn't there, which no command goes without. */
+/** Says of an adapter that its base model isn't there: a path of another machine, that no reference leads to. */
 async function sayWithoutBase(place: string): Promise<void> {
   const base = await baseNamedBy(place);
   if (base === undefined || (await isDirectory(base))) return;
   console.error(
-    `${place} is an adapter of ${base}, which isn't fetched with it; make one model of both: retort export ${place} --merged --base BASE --out DIR, where BASE is a directory or hf://${base}`,
+    `${place} is an adapter of ${base}, which is no directory here and no hub's OWNER/NAME; make one model of both: retort export ${place} --merged --base BASE --out DIR`,
   );
 }
 
@@ -21,13 +21,14 @@ export function addFetchCommand(program: Command): void {
     "fetch <reference...>",
     "fetch models and data from a hub, S3 or a run, and print where they are",
     [
-      ["fetch hf://OWNER/NAME", "prints the model's directory; every command takes the reference itself, too"],
+      ["fetch hf://OWNER/NAME", "prints the model's directory, an adapter's with its base; every command takes the reference itself, too"],
       ["fetch hf://OWNER/NAME@REVISION hf://datasets/OWNER/NAME/train.parquet", "a commit, and a file of a dataset"],
       ["fetch s3://BUCKET/models/student", "what lies below a prefix; AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL … as for Amazon's tools"],
       ["fetch run://last/best run://my-run/40", "the best student of the newest run, and that after step 40"],
     ],
   )
     .option("--without-weights", "of models only tokenizers and configs")
+    .option("--bases <reference...>", "base models of adapters at the revisions that are meant, instead of those that the adapters name")
     .option("--at <path...>", "fail unless each reference lies at its path: what was there before may have been replaced")
     .action(async (places: string[], { at }: FetchOptions) => {
       if (at) checkPlaces(places, at);

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { checkRoom } from "../../shared/base/check-room.js";
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkWritable, directoryProblem, ownDirectory } from "../../shared/base/own-directory.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
@@ -103,7 +104,7 @@ function summary(imported: Imported): string {
   const types = Object.entries(tensors).map(([type, count]) => `${count} ${type}`);
   const count = Object.values(tensors).reduce((sum, one) => sum + one, 0);
   return [
-    `${source}: ${architecture}, ${count} tensors (${types.join(", ")}), ${bytesInWords(readBytes)}`,
+    `${source}: ${architecture}, ${counted(count, "tensor")} (${types.join(", ")}), ${bytesInWords(readBytes)}`,
     `${directory}: ${parameters} parameters in ${dtype}, ${bytesInWords(writtenBytes)}, ${digest.slice(0, 12)}; ${tokenizer}, ${tokens} tokens`,
   ].join("\n");
 }

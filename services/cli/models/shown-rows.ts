@@ -1,3 +1,4 @@
+import { counted } from "../../shared/base/counted.js";
 import type { Outcome } from "../../shared/codec/examples.js";
 import type { Tokenizer } from "../../shared/ml/text/tokenizer.js";
 
@@ -77,7 +78,7 @@ export function textOf(summary: DataSummary, shown: readonly ShownRow[], tokeniz
   const lines = whole
     ? []
     : [
-        `${data}: ${rows} rows, ${usable} usable, ${completed} of them with a completion${tokens("prompt", promptTokens)}${tokens("completion", completionTokens)}`,
+        `${data}: ${counted(rows, "row")}, ${usable} usable, ${completed} of them with a completion${tokens("prompt", promptTokens)}${tokens("completion", completionTokens)}`,
         ...Object.entries(dropped).map(([reason, count]) => `dropped: ${reason}: ${count}`),
         ...refused.slice(0, listedRows).map(({ where, reason }) => `refused: ${where}: ${reason}`),
         ...(refused.length > listedRows ? [`refused: and ${refused.length - listedRows} more`] : []),

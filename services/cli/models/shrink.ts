@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { bytesInWords } from "../../shared/base/bytes-in-words.js";
 import { checkRoom } from "../../shared/base/check-room.js";
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkWritable, directoryProblem, isSame, ownDirectory } from "../../shared/base/own-directory.js";
 import { inspectModel } from "../../shared/ml/models/files/inspect-model.js";
@@ -126,7 +127,7 @@ function described(source: string, directory: string, plan: ShrunkModel, warning
 }
 
 function summary({ directory, sourceLayers, layers, sourceEncoderLayers, encoderLayers, parameters, dtypes, bytes }: Shrunk): string {
-  const part = (all: number, left: readonly number[]) => `${left.length} of ${all} layers (${left.join(", ")})`;
+  const part = (all: number, left: readonly number[]) => `${left.length} of ${counted(all, "layer")} (${left.join(", ")})`;
   const decoder = part(sourceLayers, layers);
   const both = encoderLayers && sourceEncoderLayers ? `decoder ${decoder}, encoder ${part(sourceEncoderLayers, encoderLayers)}` : decoder;
   return `${directory}: ${both}; ${parameters} parameters in ${dtypes.join(", ")}, ${bytesInWords(bytes)}`;

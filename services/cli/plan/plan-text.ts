@@ -1,4 +1,5 @@
 import { bytesInWords } from "../../shared/base/bytes-in-words.js";
+import { counted, nounFor } from "../../shared/base/counted.js";
 import type { DiskEstimate, MemorySaving, PhaseEstimate, RoleEstimate, RunEstimate } from "../../shared/gen/retort/v1/estimate_pb.js";
 import { duration } from "../terminal/pace.js";
 import { type Out, styleFor } from "../terminal/style.js";
@@ -59,7 +60,9 @@ export function planText({ estimate, times, pricePerHour }: Plan, out: Out): str
   ];
   if (evaluation) {
     const { evaluations, completions, completionTokens } = evaluation;
-    blocks.push(`${evaluations} evaluations of ${count(completions)} completions, ${short(completionTokens)} tokens each at most`);
+    blocks.push(
+      `${counted(evaluations, "evaluation")} of ${count(completions)} ${nounFor(completions, "completion")}, ${short(completionTokens)} tokens each at most`,
+    );
   }
   if (disk) {
     const total = `${bytesInWords(Number(disk.totalBytes))} of disk, and ${bytesInWords(Number(streamBytes))} in NATS's streams, at most`;

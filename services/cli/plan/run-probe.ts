@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { rmSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { namedInputs } from "../../shared/flow/runs/named-inputs.js";
 import { resolveRun } from "../../shared/flow/runs/resolve.js";
@@ -11,10 +10,11 @@ import { isUploadReference } from "../../shared/flow/runs/upload-reference.js";
 import type { RunEvent } from "../../shared/gen/retort/v1/events_pb.js";
 import { RunState } from "../../shared/gen/retort/v1/run_pb.js";
 import type { RunSpec } from "../../shared/gen/retort/v1/run_spec_pb.js";
-import { type ControllerClient, connectController, startLocal } from "../local.js";
+import type { ControllerClient } from "../local.js";
+import { startOwnService } from "../own-service.js";
 import { followRun } from "../runs/follow-run.js";
 import { runOf } from "../runs/runs.js";
-import { supervisor } from "../supervise.js";
+import { withScratch } from "../scratch.js";
 import { type Probe, probeOf } from "./probe-spec.js";
 
 /** What a probe said of itself. */
@@ -32,26 +32,16 @@ export interface Probed {
  */
 export async function runProbe(spec: RunSpec, say: (sentence: string) => void): Promise<Probed> {
   checkProbeable(spec);
-  const scratch = await mkdtemp(join(tmpdir(), "retort-probe-"));
-  const remove = () => rm(scratch, { recursive: true, force: true });
-  // It goes last: the processes that write to it are ended first.
-  const forget = supervisor.add({ stop: remove, kill: () => rmSync(scratch, { recursive: true, force: true }) });
-  try {
+  return withScratch(join(tmpdir(), "retort-probe-"), async (scratch) => {
     const probe = probeOf(spec, join(scratch, "student"));
-    say(`running ${resolveRun(probe.spec).totalSteps} steps on this machine, to measure ${measuredIn(probe)} of them …`);
-    const token = randomUUID();
-    const service = await startLocal({ dataDir: join(scratch, "data"), port: 0, natsPort: 0, progress: say, token });
-    const controller = connectController(service.address, { token });
+    say(`running ${counted(resolveRun(probe.spec).totalSteps, "step")} on this machine, to measure ${measuredIn(probe)} of them …`);
+    const service = await startOwnService({ dataDir: join(scratch, "data"), progress: say, token: randomUUID() });
     try {
-      return { probe, events: await eventsOf(controller, probe, say) };
+      return { probe, events: await eventsOf(service.controller, probe, say) };
     } finally {
-      controller.close();
       await service.stop();
     }
-  } finally {
-    await remove();
-    forget();
-  }
+  });
 }
 
 const measuredIn = ({ legs }: Probe): number => legs.reduce((sum, { measured: [first, last] }) => sum + last - first + 1, 0);

@@ -1,5 +1,5 @@
-import { connectController, startLocal } from "../local.js";
 import { serveModel } from "../models/model-server.js";
+import { startOwnService } from "../own-service.js";
 import { supervisor } from "../supervise.js";
 import { type Out, styleFor } from "../terminal/style.js";
 import { textTable } from "../terminal/text-table.js";
@@ -11,19 +11,7 @@ export const reproduceHost = (terminal: Out) => ({
   table: (head: readonly string[], rows: readonly (readonly string[])[]) => textTable(head, rows, terminal),
   bold: (text: string) => styleFor(terminal).bold(text),
   progress: (total: number) => new RunsProgress(terminal, total),
-  startService: async (directory: string) => {
-    const progress = (sentence: string) => terminal.write(`${sentence}\n`);
-    const { address, ended, stop } = await startLocal({ dataDir: directory, port: 0, natsPort: 0, progress });
-    const controller = connectController(address, { token: process.env.RETORT_TOKEN });
-    return {
-      controller,
-      ended,
-      stop: async () => {
-        controller.close();
-        await stop();
-      },
-    };
-  },
+  startService: (dataDir: string) => startOwnService({ dataDir, progress: (sentence) => terminal.write(`${sentence}\n`) }),
   serveModel: (directory: string) => serveModel(directory),
   supervise: supervisor.add.bind(supervisor),
 });

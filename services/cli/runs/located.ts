@@ -11,6 +11,9 @@ import type { ControllerOptions } from "./controller.js";
 export interface Bringing {
   /** Whether only tokenizer and configs of a model are read. */
   readonly withoutWeights?: boolean | undefined;
+  /** Of adapters, as `fetchReference` takes them. */
+  readonly bases?: readonly string[] | undefined;
+  readonly withoutBase?: boolean | undefined;
   /** Where runs are known. Default: as of a command without these options. */
   readonly controller?: ControllerOptions | undefined;
 }
@@ -41,8 +44,8 @@ export async function located(named: string, bringing: Bringing = {}): Promise<s
   }
 }
 
-async function fetched(named: string, { withoutWeights }: Bringing, onProgress: OnProgress): Promise<string> {
-  return (await fetchReference(named, { withoutWeights, onProgress })).path;
+async function fetched(named: string, { controller: _, ...options }: Bringing, onProgress: OnProgress): Promise<string> {
+  return (await fetchReference(named, { ...options, onProgress })).path;
 }
 
 async function fromRun(named: string, { withoutWeights, controller = {} }: Bringing, onProgress: OnProgress): Promise<string> {
@@ -59,6 +62,9 @@ export const referencesOf = (command: Command): ReadonlyMap<string, string> => r
 /** Options that say where results go, or whom to ask. */
 const notRead = ["controller", "dataDir", "out", "output", "samplesOut"];
 
+/** Options that only say more of others. */
+const notLocated = ["bases"];
+
 /** Arguments that are no names of anything. */
 const texts = ["prompt"];
 
@@ -67,12 +73,18 @@ export async function locateArguments(command: Command): Promise<void> {
   const options = command.opts<Record<string, unknown>>();
   const known = new Map<string, string>();
   references.set(command, known);
+  const bringing: Bringing = {
+    controller: options as ControllerOptions,
+    withoutWeights: options.withoutWeights === true,
+    bases: options.bases as readonly string[] | undefined,
+    withoutBase: options.base !== undefined,
+  };
   const places = async (value: unknown): Promise<unknown> => {
     if (Array.isArray(value)) return inTurn(value, places);
     if (typeof value !== "string") return value;
     const [, flag = "", named = value] = /^(--[\w-]+=)([a-z0-9]+:\/\/.*)$/s.exec(value) ?? [];
     if (!wayOf(named)) return value;
-    const place = await located(named, { controller: options as ControllerOptions, withoutWeights: options.withoutWeights === true });
+    const place = await located(named, bringing);
     known.set(place, named);
     return `${flag}${place}`;
   };
@@ -80,7 +92,7 @@ export async function locateArguments(command: Command): Promise<void> {
     const name = option.attributeName();
     const value = options[name];
     if (notRead.includes(name)) refuseReference(option.long ?? name, value);
-    else {
+    else if (!notLocated.includes(name)) {
       const place = await places(value);
       if (place !== value) command.setOptionValueWithSource(name, place, command.getOptionValueSource(name));
     }

@@ -1,3 +1,4 @@
+import { counted } from "../../shared/base/counted.js";
 import { precisionWords } from "../../shared/flow/runs/events.js";
 import {
   type Activity,
@@ -107,9 +108,9 @@ const shownProblems = 5;
 export function auditLines(audit: AuditFinished): string[] {
   const { holds, steps, samples, trained, failed, repeatedSteps, learners, problems } = audit;
   const parts = [
-    `${steps} steps, ${samples} samples: ${trained} trained`,
+    `${counted(steps, "step")}, ${counted(samples, "sample")}: ${trained} trained`,
     failed ? `${failed} with another recorded outcome` : "",
-    repeatedSteps ? `${repeatedSteps} steps trained again` : "",
+    repeatedSteps ? `${counted(repeatedSteps, "step")} trained again` : "",
     learners > 1 ? `${learners} learners` : "",
   ];
   const figures = parts.filter(Boolean).join(", ");

@@ -1,6 +1,7 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import cliTruncate from "cli-truncate";
 import { bytesInWords } from "../../shared/base/bytes-in-words.js";
+import { counted } from "../../shared/base/counted.js";
 import { isOver } from "../../shared/flow/runs/run-store.js";
 import type { ProcessState, QueueState, ReadProcessesResponse, StepPace } from "../../shared/gen/retort/v1/controller_pb.js";
 import { Work } from "../../shared/gen/retort/v1/events_pb.js";
@@ -75,7 +76,7 @@ const paceLine = ({ tokensPerSecond, seconds, stalenessMean, stalenessMax, tasks
     `${tokensPerSecond.toFixed(0)} tok/s`,
     `${seconds.toFixed(seconds < 1 ? 2 : 1)} s a step`,
     `stale ${stalenessMean.toFixed(1)} (at most ${stalenessMax})`,
-    `${tasksInFlight} ${tasksInFlight === 1 ? "task" : "tasks"} in flight`,
+    `${counted(tasksInFlight, "task")} in flight`,
   ].join(" · ");
 
 const nameOf = ({ process }: ProcessState): string => [process?.role, process?.teacher, process?.instance].filter(Boolean).join("/");

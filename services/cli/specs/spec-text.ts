@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
+import { counted } from "../../shared/base/counted.js";
 import type { Choices } from "./choices.js";
 import type { Names } from "./names.js";
 import type { Lengths, Survey, SurveyedData, SurveyedModel } from "./survey.js";
@@ -43,15 +44,16 @@ export function specText({ student, teacher, data, heldOut }: Survey, choices: C
 }
 
 function evaluationLines(data: SurveyedData, { holdOut, metric, steps }: Choices, heldOut: string | undefined): Line[] {
-  if (!heldOut && !holdOut) return [`# ${data.rows} rows are too few to hold some out: name others as evaluation: { path: FILE }`];
+  if (!heldOut && !holdOut)
+    return [`# ${counted(data.rows, "row is", "rows are")} too few to hold some out: name others as evaluation: { path: FILE }`];
   const compared = data.references && {
     "": "Completions count as right if they are the reference word for word.",
     numeric: "Answers count as right if their last number is the reference's.",
-    rouge_l: `References are long (median ${data.references.median} tokens): how much of them is in completions counts, and not whether all is.`,
+    rouge_l: `References are long (median ${counted(data.references.median, "token")}): how much of them is in completions counts, and not whether all is.`,
   };
   return [
     "evaluation:",
-    !heldOut && `  # The last ${holdOut} rows: they are measured, and not trained on.`,
+    !heldOut && `  # The last ${counted(holdOut, "row")}: measured, and not trained on.`,
     heldOut ? `  path: ${heldOut}` : `  holdOut: ${holdOut}`,
     `  everySteps: ${Math.max(1, Math.round(steps / 4))}`,
     compared && `  # ${compared[metric]}`,
@@ -67,7 +69,7 @@ function phaseLines(data: SurveyedData, choices: Choices, { adapted }: SurveyedM
   const room = context - maxNewTokens;
   const dropped = data.prompts.longest > room;
   const length = data.completions
-    ? `95 of 100 completions have at most ${data.completions.most} tokens.`
+    ? `95 of 100 completions have at most ${counted(data.completions.most, "token")}.`
     : "How long answers may be: the rows have none to go by.";
   return [
     "phases:",
@@ -78,10 +80,10 @@ function phaseLines(data: SurveyedData, choices: Choices, { adapted }: SurveyedM
           `    # Reverse KL: the student learns to write what the teacher finds probable, on its own texts alone${mixed}.`,
           "    objective: { divergence: reverse_kl }",
         ]),
-    `    # ${((steps * batchSize) / trained).toFixed(1)} passes over ${data.isWhole ? "" : "the first "}${trained} rows.`,
+    `    # ${((steps * batchSize) / trained).toFixed(1)} passes over ${data.isWhole ? "" : "the first "}${counted(trained, "row")}.`,
     `    steps: ${steps}`,
     `    batchSize: ${batchSize}`,
-    `    # ${length}${dropped ? ` Prompts of more than ${room} tokens are dropped.` : ""}`,
+    `    # ${length}${dropped ? ` Prompts of more than ${counted(room, "token")} are dropped.` : ""}`,
     `    sampling: { temperature: 1, maxNewTokens: ${maxNewTokens} }`,
     `    # Usual for ${what} of this size; it rises over a twentieth of the steps.`,
     `    optimizer: { learningRate: ${learningRate.toExponential(1)}, schedule: linear, warmupSteps: ${warmupSteps}${checkpointing} }`,
@@ -95,13 +97,13 @@ const lines = (all: readonly Line[]): string => `${all.filter(Boolean).join("\n"
 
 function modelText({ family, parameters, context, dtype, hasChatTemplate, adapted }: SurveyedModel): string {
   const template = hasChatTemplate ? ", with a chat template" : "";
-  return `${adapted ? "An adapter of a model: " : ""}${family}, ${parameters.toLocaleString("en")} parameters in ${dtype}, texts of ${context} tokens${template}`;
+  return `${adapted ? "An adapter of a model: " : ""}${family}, ${parameters.toLocaleString("en")} parameters in ${dtype}, texts of ${counted(context, "token")}${template}`;
 }
 
 function dataText({ rows, isWhole, prompts, completions }: SurveyedData): string[] {
-  const lengths = ({ median, longest }: Lengths) => `${median} tokens at the median, ${longest} at most`;
+  const lengths = ({ median, longest }: Lengths) => `${counted(median, "token")} at the median, ${longest} at most`;
   return [
-    `${isWhole ? `${rows} rows` : `The first ${rows} rows`}: prompts have ${lengths(prompts)}${completions ? `, completions ${lengths(completions)}` : ", and no completions"}.`,
+    `${isWhole ? counted(rows, "row") : `The first ${counted(rows, "row")}`}: prompts have ${lengths(prompts)}${completions ? `, completions ${lengths(completions)}` : ", and no completions"}.`,
   ];
 }
 

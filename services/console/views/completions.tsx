@@ -1,4 +1,5 @@
 import { useMemo, useState } from "preact/hooks";
+import { nounFor } from "../../shared/base/counted.js";
 import type { EvaluationFinished, Example } from "../../shared/gen/retort/v1/events_pb.js";
 import {
   type Change,
@@ -114,7 +115,7 @@ const passes = (change: Change, filter: Change): boolean => change === filter ||
 function summary(changes: readonly Change[], shown: number, what: string): string {
   const count = (filter: Change) => changes.filter((change) => passes(change, filter)).length;
   const parts = [
-    `${number(changes.length)} prompts`,
+    `${number(changes.length)} ${nounFor(changes.length, "prompt")}`,
     `${number(count("changed"))} completions changed`,
     `${number(count("better"))} better`,
     `${number(count("worse"))} worse`,

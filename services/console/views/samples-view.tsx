@@ -1,4 +1,5 @@
 import { useMemo, useState } from "preact/hooks";
+import { counted, nounFor } from "../../shared/base/counted.js";
 import type { SamplesRecorded, TrainingSample } from "../../shared/gen/retort/v1/events_pb.js";
 import type { Run } from "../../shared/gen/retort/v1/run_pb.js";
 import { number } from "../model/format.js";
@@ -103,9 +104,9 @@ function Sample({ sample, scale, name }: { readonly sample: TrainingSample; read
   const facts = [
     reward === undefined ? "" : `reward ${number(reward)}`,
     ...Object.entries(rewardComponents).map(([kind, value]) => `${kind} ${number(value)}`),
-    `${number(tokens.length)} tokens`,
+    `${number(tokens.length)} ${nounFor(tokens.length, "token")}`,
     finished ? "ended by itself" : "cut off by length",
-    staleness ? `${staleness} ${staleness === 1 ? "version" : "versions"} stale` : "",
+    staleness ? `${counted(staleness, "version")} stale` : "",
     teacher && `teacher ${teacher}`,
   ];
   return (

@@ -1,4 +1,5 @@
 import { useRef, useState } from "preact/hooks";
+import { counted } from "../../shared/base/counted.js";
 import { type CheckedText, checkSpecText, type Remark } from "../model/spec-check.js";
 import type { Control } from "../source/source.js";
 import { go } from "../state.js";
@@ -75,7 +76,7 @@ function Said({ checked: { remarks, spec, estimate } }: { readonly checked: Chec
   const problems = remarks.filter(({ kind }) => kind === "problem").length;
   return (
     <>
-      <p>{spec ? "The spec can run." : `The spec can't run: ${problems === 1 ? "one problem" : `${problems} problems`}.`}</p>
+      <p>{spec ? "The spec can run." : `The spec can't run: ${counted(problems, "problem")}.`}</p>
       <ul class="remarks" aria-label="What is said of the spec">
         {remarks.map((remark) => (
           <RemarkItem key={`${remark.kind}${remark.field}${remark.message}`} remark={remark} />

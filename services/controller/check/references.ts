@@ -11,6 +11,8 @@ export interface FoundReference {
   readonly path: string;
   /** What a run's processes fetch first, in its unchangeable form; undefined for what is there. */
   readonly fetched?: string;
+  /** Of an adapter: the base model that comes with it, in its unchangeable form. */
+  readonly base?: string;
 }
 
 /** Finds what a reference means; undefined if it is none that this knows. Throws with the reason if it can't be had. */
@@ -27,6 +29,7 @@ interface Dereferenced {
 export interface FetchedPlace {
   readonly reference: string;
   readonly path: string;
+  readonly base?: string;
 }
 
 /** Puts paths in the place of what a spec refers to by what the controller knows. The given one stays as it is. */
@@ -39,7 +42,8 @@ async function dereferenced(given: RunSpec, find: FindReference): Promise<Derefe
       const found = await find(path, { withoutWeights });
       if (found === undefined) continue;
       replace(found.path);
-      if (found.fetched !== undefined) fetched.set(found.path, { reference: found.fetched, path: found.path });
+      if (found.fetched !== undefined)
+        fetched.set(found.path, { reference: found.fetched, path: found.path, ...(found.base && { base: found.base }) });
     } catch (error) {
       problems.push({ fieldPath, description: RetortError.from(error).message });
     }

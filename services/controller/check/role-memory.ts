@@ -2,8 +2,9 @@ import { type Phase, type ResolvedRun, resolveLora } from "../../shared/flow/run
 import { factorSpecs, loraOf } from "../../shared/ml/models/adapter/layers.js";
 import type { ModelConfig } from "../../shared/ml/models/config/model-config.js";
 import { freshConfig } from "../../shared/ml/models/fresh-config.js";
+import { fusedObstacle } from "../../shared/ml/models/fused-states.js";
 import type { Lora } from "../../shared/ml/models/lora.js";
-import { inferenceBytes, knownDtype, learnerBytes, microBatchTokensFor } from "../../shared/ml/models/memory-estimate.js";
+import { cacheBytes, inferenceBytes, knownDtype, learnerBytes, microBatchTokensFor } from "../../shared/ml/models/memory-estimate.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { elementsOf } from "../../shared/ml/models/param-spec.js";
 import { parseConfig } from "../../shared/ml/models/parse-config.js";
@@ -62,15 +63,28 @@ export function memoryOf(checked: CheckedRun): RoleMemory[] {
   const own = knownDtype(spec.roles?.student?.dtype);
   const common = { teacher: "", parameters, trained: 0 };
   const on = (role: RoleMemory["role"]) => ({ role, processes: replicas[role], device: spec.roles?.[role]?.device || "cpu" });
+  const isOnGpu = (role: RoleMemory["role"]) => on(role).device !== "cpu";
+  const caches = isOnGpu("student") ? cachesOf(run, config, own) : 0;
+  const studentBytes = inferenceBytes(parameters, config.vocabSize, own, isOnGpu("student")) + caches;
   return [
     { ...common, ...on("learner"), name: "the learner", trained, dtype: lora ? base : "float32", bytes: Math.max(...loads) },
-    { ...common, ...on("student"), name: "the student", dtype: own, bytes: inferenceBytes(parameters, config.vocabSize, own) },
+    { ...common, ...on("student"), name: "the student", dtype: own, bytes: studentBytes },
     ...teachers.flatMap(({ name, teacher = "", parameters: all, rows, dtype: its }): RoleMemory[] => {
       if (!all) return [];
       // What a learner publishes is float32.
       const stored = run.follow?.teachers.includes(teacher) ? "float32" : its;
       const dtype = knownDtype(spec.roles?.teacher?.dtype || stored);
-      return [{ ...on("teacher"), name, teacher, parameters: all, trained: 0, dtype, bytes: inferenceBytes(all, rows, dtype) }];
+      return [
+        {
+          ...on("teacher"),
+          name,
+          teacher,
+          parameters: all,
+          trained: 0,
+          dtype,
+          bytes: inferenceBytes(all, rows, dtype, isOnGpu("teacher")),
+        },
+      ];
     }),
   ];
 }
@@ -87,7 +101,21 @@ export const longestSequence = ({ sampling }: Phase, { environment }: ResolvedRu
 function loadOf(phase: Phase, run: ResolvedRun, config: ModelConfig) {
   const { batchSize, samplesPerPrompt, optimizer } = phase;
   const length = longestSequence(phase, run, config);
-  const { gradientCheckpointing } = optimizer;
-  const most = optimizer.microBatchTokens || microBatchTokensFor(config, length, gradientCheckpointing);
-  return { tokens: Math.min(batchSize * samplesPerPrompt * length, Math.max(most, length)), length, gradientCheckpointing };
+  const { gradientCheckpointing, computeDtype } = optimizer;
+  const halfProducts = computeDtype !== "float32";
+  const most = optimizer.microBatchTokens || microBatchTokensFor(config, length, gradientCheckpointing, halfProducts);
+  return { tokens: Math.min(batchSize * samplesPerPrompt * length, Math.max(most, length)), length, gradientCheckpointing, halfProducts };
+}
+
+/** Most rows that a student writes together, unless its process is told otherwise. */
+const usualRows = 64;
+
+/** What a student keeps on a GPU of what it has read. */
+function cachesOf(run: ResolvedRun, config: ModelConfig, held: WeightDtype): number {
+  const dtype = held === "float16" && !fusedObstacle(config) ? "float16" : "float32";
+  const each = run.phases.map((phase) => {
+    const rows = Math.min(usualRows, phase.batchSize * phase.samplesPerPrompt);
+    return cacheBytes(config, { rows, length: longestSequence(phase, run, config), dtype });
+  });
+  return Math.max(...each);
 }

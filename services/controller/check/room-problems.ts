@@ -1,5 +1,6 @@
 // Whether what is read and what is written fit into the models' positions: a row that doesn't fit is left out by the learner, and a
 // completion that its teacher can't read goes without its score. A run to which nothing is left is refused here.
+import { counted } from "../../shared/base/counted.js";
 import type { Problem } from "../../shared/base/errors.js";
 import { type Item, limitsOf, misfit } from "../../shared/codec/examples.js";
 import { evaluatedTokens, type NewTokens, sampledTokens } from "../../shared/flow/runs/new-tokens.js";
@@ -70,7 +71,7 @@ export function roomFindings(checked: Run, of: "data" | "evaluation", rows: Look
 /** What of the rows at a dataset's end, which are held out. */
 function heldOutFindings(checked: Run, { items, path }: LookedAt, holdOut: number, student: StudentModel): RoomFindings {
   if (holdOut >= items.length) {
-    const description = `is ${holdOut}, and ${items.length === 1 ? `1 row of ${path} fits` : `${items.length} rows of ${path} fit`} the student; leave some to train on`;
+    const description = `is ${holdOut}, and ${counted(items.length, `row of ${path} fits`, `rows of ${path} fit`)} the student; leave some to train on`;
     return { problems: [{ fieldPath: "evaluation.holdOut", description }], warnings: [] };
   }
   const room = roomOf(checked, evaluatedTokens(checked.spec, checked.run));

@@ -1,3 +1,4 @@
+import { counted } from "../../shared/base/counted.js";
 import { needsReward, type Phase } from "../../shared/flow/runs/resolve.js";
 import { parametersOf } from "../../shared/flow/runs/sizes.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
@@ -31,7 +32,7 @@ export const settingsWarnings = (checked: CheckedRun): SpecWarning[] =>
   checked.run.phases.flatMap((phase, i) => {
     const given = checked.spec.phases[i]?.optimizer?.learningRate;
     const warnings = { ...rateWarning(checked, phase, given === undefined), ...warmupWarning(phase), ...samplingWarning(phase) };
-    const more = { ...batchWarning(phase), ...baselineWarning(phase) };
+    const more = { ...batchWarning(phase), ...baselineWarning(phase), ...productsWarning(checked, phase) };
     return Object.entries({ ...warnings, ...more }).map(([name, message]) => ({ field: `phases[${i}].${name}`, message }));
   });
 
@@ -88,7 +89,15 @@ function batchWarning({ batchSize, samplesPerPrompt }: Phase): Warnings {
   if (sequences >= fewSequences) return {};
   const samples = samplesPerPrompt > 1 ? ` (samplesPerPrompt ${samplesPerPrompt})` : "";
   return {
-    batchSize: `is ${batchSize}${samples}: a step of ${sequences} ${sequences === 1 ? "sequence" : "sequences"} follows noise; ${usualSequences} are usual. They take no more memory: optimizer.microBatchTokens bounds it`,
+    batchSize: `is ${batchSize}${samples}: a step of ${counted(sequences, "sequence")} follows noise; ${usualSequences} are usual. They take no more memory: optimizer.microBatchTokens bounds it`,
+  };
+}
+
+function productsWarning({ spec }: CheckedRun, { optimizer: { computeDtype } }: Phase): Warnings {
+  const device = spec.roles?.learner?.device || "cpu";
+  if (computeDtype === "float32" || device !== "cpu") return {};
+  return {
+    "optimizer.computeDtype": `is ${computeDtype}, and the learner is on a CPU, which computes such products in float32 and rounds them: that is slower than float32, and takes more memory; half precision pays on a GPU (roles.learner.device: cuda)`,
   };
 }
 

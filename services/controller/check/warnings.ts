@@ -37,8 +37,12 @@ function evaluationWarnings({ spec, teachers }: CheckedRun): SpecWarning[] {
   return [{ field: "evaluation", message }];
 }
 
+const seesRanks =
+  "is uld, which compares probabilities by rank and doesn't see which tokens they belong to: its distance may fall while the student forgets; watch held-out figures, or use reverse_kl";
+
 function objectiveWarnings({ phases }: ResolvedRun): SpecWarning[] {
   return phases.flatMap(({ objective: { divergence, beta, normalizeJsd } }, i) => {
+    if (divergence === "uld") return [{ field: `phases[${i}].objective.divergence`, message: seesRanks }];
     const extreme = divergence === "jsd" && !normalizeJsd && ((beta > 0 && beta < 0.05) || (beta < 1 && beta > 0.95));
     if (!extreme) return [];
     const message = `is ${beta}: the gradient of JSD(β) shrinks towards both ends; set normalizeJsd or raise the learning rate`;

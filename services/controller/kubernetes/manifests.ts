@@ -136,7 +136,9 @@ const configsName = `${fetchName}-configs`;
 function initContainersOf(containers: readonly V1Container[], { fetches = [] }: PodSet): V1Container[] {
   const fetching = (container: V1Container, which: readonly Fetch[], name: string, ...flags: readonly string[]): V1Container[] => {
     if (which.length === 0) return [];
+    const bases = which.flatMap(({ base }) => (base ? [base] : []));
     const args = ["fetch", ...which.map(({ reference }) => reference), "--at", ...which.map(({ path }) => path), ...flags];
+    if (bases.length > 0) args.push("--bases", ...bases);
     return [{ terminationMessagePolicy: "FallbackToLogsOnError", ...container, name, args }];
   };
   return containers.flatMap((container) => {

@@ -6,14 +6,14 @@ import type { Fetch, RoleSet } from "./launcher.js";
 /** What the processes of a role, or of one teacher, read of what a run's spec named elsewhere; each place once. */
 export function fetchesOf({ spec, fetched }: Pick<Run, "spec" | "fetched">, { role, teacher }: Pick<RoleSet, "role" | "teacher">): Fetch[] {
   if (!spec || fetched.length === 0) return [];
-  const references = new Map(fetched.map(({ path, reference }) => [path, reference]));
+  const references = new Map(fetched.map((one) => [one.path, one]));
   const fetches = new Map<string, Fetch>();
   for (const input of [...namedInputs(spec), ...donorOf(spec)]) {
-    const reference = references.get(input.path);
-    if (reference === undefined || input.reader !== role || (role === "teacher" && input.teacher !== teacher)) continue;
+    const found = references.get(input.path);
+    if (found === undefined || input.reader !== role || (role === "teacher" && input.teacher !== teacher)) continue;
     const earlier = fetches.get(input.path);
     const withoutWeights = (input.withoutWeights ?? false) && (earlier?.withoutWeights ?? true);
-    fetches.set(input.path, { reference, path: input.path, withoutWeights });
+    fetches.set(input.path, { reference: found.reference, path: input.path, withoutWeights, ...(found.base && { base: found.base }) });
   }
   return [...fetches.values()];
 }

@@ -23,6 +23,8 @@ export interface Fetch {
   readonly path: string;
   /** Of a model that is read for its tokenizer and configs alone. */
   readonly withoutWeights: boolean;
+  /** Of an adapter: the reference of its base model, which is brought with it. */
+  readonly base?: string;
 }
 
 /** Processes of a teacher that runs share. */

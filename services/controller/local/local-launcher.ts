@@ -257,6 +257,7 @@ export class LocalLauncher implements Launcher {
   #arguments({ role, flags }: Entry): string[] {
     const { settings } = this.#options;
     const shared = Object.fromEntries(passedOn.map((name) => [name, settings[name]]));
+    if (settings.weightStore !== "s3") shared.weightUrl = undefined;
     return [`--role=${role}`, ...toFlags({ ...shared, exitWithParent: true, logFormat: "json", ...flags })];
   }
 }

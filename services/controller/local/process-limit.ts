@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import type { RoleSet } from "../launch/launcher.js";
 
@@ -13,7 +14,7 @@ export function checkProcesses(sets: readonly RoleSet[], cores: number = availab
   if (wanted <= most) return;
   throw new RetortError(
     "InvalidArgument",
-    `the run asks for ${wanted} processes, and this machine of ${cores} cores runs at most ${most} of one run; ask for fewer roles.*.replicas, or run it in a cluster (--launcher=kubernetes)`,
+    `the run asks for ${counted(wanted, "process", "processes")}, and this machine of ${counted(cores, "core")} runs at most ${most} of one run; ask for fewer roles.*.replicas, or run it in a cluster (--launcher=kubernetes)`,
     { fieldPath: "roles" },
   );
 }

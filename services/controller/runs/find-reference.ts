@@ -17,9 +17,10 @@ export const findReference =
     if (isUploadReference(named)) return uploadsOf(context).find(named).then(there);
     const { mostFetchedBytes: mostBytes } = context;
     if (mostBytes === undefined || !isFetchable(named)) return undefined;
-    return fetchReference(named, { withoutWeights, headsOnly: true, mostBytes }).then(({ path, reference }) => ({
+    return fetchReference(named, { withoutWeights, headsOnly: true, mostBytes }).then(({ path, reference, base }) => ({
       path,
       fetched: reference,
+      ...(base && { base: base.reference }),
     }));
   };
 

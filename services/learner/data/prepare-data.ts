@@ -1,3 +1,4 @@
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import type { WorkerClient } from "../../shared/base/workers.js";
 import type { Item } from "../../shared/codec/examples.js";
@@ -78,7 +79,7 @@ async function heldOutRows(
 ): Promise<Pick<PreparedData, "items" | "heldOut">> {
   if (path) return { items, heldOut: (await loadDataset(host, source, needs, limit, limits)).items };
   if (holdOut >= items.length)
-    throw new RetortError("InvalidArgument", `is ${holdOut}, and the dataset has ${items.length} rows; leave some to train on`, {
+    throw new RetortError("InvalidArgument", `is ${holdOut}, and the dataset has ${counted(items.length, "row")}; leave some to train on`, {
       fieldPath: "evaluation.holdOut",
     });
   const { data } = source;

@@ -1,3 +1,4 @@
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import type { Item } from "../../shared/codec/examples.js";
 import { sequenceTokens } from "../../shared/codec/train-sequence.js";
@@ -30,7 +31,7 @@ export async function writeTexts(
 ): Promise<Dataset | undefined> {
   const { membership, progress, host } = context;
   const items = read?.items ?? Array.from({ length: generate.texts }, () => blankItem(student));
-  progress.doing(0, `the teacher writes ${items.length} texts`);
+  progress.doing(0, `the teacher writes ${counted(items.length, "text")}`);
   const request = requestFor(context, generate, items);
   const planned = await issueWriting(membership, request);
   const found = await membership.process.during(Work.WAITING, "the dataset's texts", (tell) =>

@@ -1,3 +1,4 @@
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { purge } from "../../shared/base/streams/ensure.js";
 import type { Item } from "../../shared/codec/examples.js";
@@ -62,7 +63,7 @@ export function evaluationSignal(
   if (capped >= 1) return { signal: top, capacity: capped };
   throw new RetortError(
     "InvalidArgument",
-    `the scores of one prompt's ${samples} samples of up to ${maxNewTokens} tokens do not fit NATS's max_payload of ${size.maxPayloadBytes} bytes; lower evaluation.samplesPerPrompt or evaluation.maxNewTokens`,
+    `the scores of one prompt's ${counted(samples, "sample")} of up to ${maxNewTokens} tokens do not fit NATS's max_payload of ${size.maxPayloadBytes} bytes; lower evaluation.samplesPerPrompt or evaluation.maxNewTokens`,
     { fieldPath: "evaluation.samplesPerPrompt" },
   );
 }

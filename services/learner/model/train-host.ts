@@ -351,10 +351,13 @@ async function writeAverageVersion(
   return files.map((file) => ({ ...file, name: `${averageFolder}/${file.name}` }));
 }
 
-/** How a trainer's weights are read where they are: what is trained as inputs of graphs, what lies in files mapped. */
+/**
+ * How a trainer's weights are read where they are: what is trained as inputs of graphs, what lies in files mapped. In float32, as it
+ * trains.
+ */
 const scorerOptions = (options: TrainerOptions, weightsAsInputs: boolean) => ({
   ...{ ...options, batchTokens: options.microBatchTokens || scoredTokens },
-  ...{ weightsAsInputs, packed: false },
+  ...{ weightsAsInputs, packed: false, fused: false as const },
 });
 
 /** What the element type of a base's weights costs. */

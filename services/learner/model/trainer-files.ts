@@ -4,17 +4,21 @@ import { z } from "zod";
 import { RetortError } from "../../shared/base/errors.js";
 import { found } from "../../shared/base/found.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
-import type { Tensor } from "../../shared/ml/graph/tensor.js";
+import { float32, type Tensor } from "../../shared/ml/graph/tensor.js";
 import { readModelJson } from "../../shared/ml/models/checkpoint/model-json.js";
 import type { Weights } from "../../shared/ml/models/param-spec.js";
 import { readTensors } from "../../shared/ml/models/safetensors/safetensors-file.js";
 import { indexName, type WrittenFile, writeShards, writtenTensors } from "../../shared/ml/models/safetensors/write-shards.js";
+import type { LossScale } from "../../shared/ml/training/loss-scale.js";
 import type { Moments, TrainerState } from "../../shared/ml/training/optimizer-state.js";
 import { checkpointState, readState } from "./checkpoint-state.js";
 
 /** The file of a checkpoint with the optimiser's moments, or its shards: what it is called. */
 const momentsStem = "optimizer";
 export const momentsName = `${momentsStem}.safetensors`;
+
+/** The scale of the loss among the moments, where there is one: float32 [2], the scale and the updates that it has held for. */
+const lossScaleName = "lossScale";
 
 /** That with the average of what is trained. */
 const averageStem = "average";
@@ -40,7 +44,7 @@ const baseIdentity = z.object({ directory: z.string(), digest: z.string() });
  */
 export async function writeTrainerFiles(
   checkpoint: string,
-  { m, v, updates }: Moments,
+  { m, v, updates, lossScale }: Moments,
   base: BaseIdentity | undefined,
   shardBytes?: number,
 ): Promise<WrittenFile[]> {
@@ -48,18 +52,22 @@ export async function writeTrainerFiles(
   const named = Object.entries({ m, v }).flatMap(([part, tensors]) =>
     [...tensors].map(([name, tensor]) => [`${part}:${name}`, tensor] as const),
   );
+  const scale = lossScale ? [[lossScaleName, float32([lossScale.scale, lossScale.updates], [2])] as const] : [];
   const options = { shardBytes, stem: momentsStem, metadata: { updates: String(updates) } };
-  return writeShards(checkpoint, writtenTensors(new Map(named)), options);
+  return writeShards(checkpoint, writtenTensors(new Map<string, Tensor<"float32">>([...named, ...scale])), options);
 }
 
 /** Where the trainer was that wrote a checkpoint. @param params the checkpoint's weights, which have been read */
 export async function readTrainerState(checkpoint: string, params: Weights): Promise<TrainerState> {
   const [m, v] = [new Map<string, Tensor<"float32">>(), new Map<string, Tensor<"float32">>()];
+  let lossScale: LossScale | undefined;
   for (const file of await shardsOf(checkpoint, momentsStem))
-    for (const [name, tensor] of await readTensors(join(checkpoint, file)))
-      (name.startsWith("m:") ? m : v).set(name.slice("m:".length), tensor);
+    for (const [name, tensor] of await readTensors(join(checkpoint, file))) {
+      if (name === lossScaleName) lossScale = { scale: found(tensor.data[0], name), updates: found(tensor.data[1], name) };
+      else (name.startsWith("m:") ? m : v).set(name.slice("m:".length), tensor);
+    }
   const { step } = found(await readState(checkpoint, checkpointState), `the state of checkpoint ${checkpoint}`);
-  return { params, m, v, updates: step };
+  return { params, m, v, updates: step, lossScale };
 }
 
 /** The files that a checkpoint has of a stem: one, or the shards that an index names. */

@@ -129,7 +129,7 @@ async function lastTrained({ streams, runs, runId }: Membership): Promise<number
 
 /** A trainer's options in a phase. */
 export function trainerOptions({ device, threads, membership }: RunContext, { objective, optimizer }: Phase): HostOptions {
-  const { microBatchTokens, gradientCheckpointing, beta1, beta2, epsilon, weightDecay, maxGradNorm } = optimizer;
+  const { microBatchTokens, gradientCheckpointing, computeDtype, beta1, beta2, epsilon, weightDecay, maxGradNorm } = optimizer;
   return {
     device,
     threads,
@@ -137,6 +137,7 @@ export function trainerOptions({ device, threads, membership }: RunContext, { ob
     acrossTokenizers: membership.run.ownTokenizers.length > 0,
     microBatchTokens,
     gradientCheckpointing,
+    computeDtype,
     optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm },
   };
 }

@@ -93,12 +93,14 @@ export class Standalone {
   }
 
   #options(objective: Partial<NonNullable<StepRequestValid["objective"]>>, optimizer: StepRequestValid["optimizer"]): TrainerOptions {
-    const { microBatchTokens, gradientCheckpointing, beta1, beta2, epsilon, weightDecay, maxGradNorm } = resolveOptimizer(optimizer);
+    const { microBatchTokens, gradientCheckpointing, computeDtype, beta1, beta2, epsilon, weightDecay, maxGradNorm } =
+      resolveOptimizer(optimizer);
     return {
       ...this.#device,
       objective: resolveObjective({}, objective, 1),
       microBatchTokens,
       gradientCheckpointing,
+      computeDtype,
       optimizer: { beta1, beta2, epsilon, weightDecay, maxGradNorm },
     };
   }

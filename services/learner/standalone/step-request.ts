@@ -1,3 +1,4 @@
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import { checkChosen, checkSignalFields, signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
 import { firstTokens, trainSequence } from "../../shared/codec/train-sequence.js";
@@ -109,6 +110,6 @@ function agesOf({ sequence }: ScoredSequenceValid, steps: number, tokens: number
   const versions = toUint32(policyVersions, `${where}.policyVersions`);
   if (versions.length !== tokens) refuse(`${where}.policyVersions`, `has ${versions.length} entries for ${tokens} completion tokens`);
   const future = versions.find((version) => version > steps);
-  if (future !== undefined) refuse(`${where}.policyVersions`, `names version ${future}; this learner has made ${steps} steps`);
+  if (future !== undefined) refuse(`${where}.policyVersions`, `names version ${future}; this learner has made ${counted(steps, "step")}`);
   return Array.from(versions, (version) => steps - version);
 }

@@ -1,3 +1,4 @@
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import type { Alignment } from "../../shared/codec/align-score.js";
 import { signalOf, wholeDistribution } from "../../shared/codec/signal-spec.js";
@@ -137,7 +138,8 @@ function checkScore({ sequences, signal }: Rollout, score: TeacherScore, task: n
       `task ${task}: the teacher's score ${what}; do all teachers of the run have the same version and settings?`,
     );
   };
-  if (score.scores.length !== sequences.length) refuse(`has ${score.scores.length} entries for ${sequences.length} sequences`);
+  if (score.scores.length !== sequences.length)
+    refuse(`has ${counted(score.scores.length, "entry", "entries")} for ${counted(sequences.length, "sequence")}`);
   if (score.sequencesDigest !== sequencesDigest(sequences, signal)) refuse("belongs to other sequences (digest)");
   // Nothing of it is trained on; who records it may not know more of the teacher.
   if (score.scores.every(({ failure }) => failure)) return;
@@ -157,7 +159,7 @@ function checkReward({ sequences }: Rollout, { rewards }: Reward, task: number):
   if (rewards.length !== sequences.length)
     throw new RetortError(
       "DataLoss",
-      `task ${task}: there are ${rewards.length} rewards for ${sequences.length} sequences; do all workers of the run have the same version?`,
+      `task ${task} has ${counted(rewards.length, "reward")} for ${counted(sequences.length, "sequence")}; do all workers of the run have the same version?`,
     );
 }
 

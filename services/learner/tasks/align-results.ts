@@ -51,7 +51,13 @@ export async function alignResults(
   const texts = asked.map(crossed);
   const next = texts.length ? await (byRank ? host.spanRanks(texts) : host.nextTokens(texts)) : [];
   const found = new Map(asked.map(({ score }, i) => [score, next[i]] as const));
-  return new Map(aligned.map(({ score, alignment }) => [score, { ...alignment, next: found.get(score) }]));
+  return new Map(
+    aligned.flatMap(({ score, alignment }) => {
+      const next = found.get(score);
+      // Ranks are those of spans alone: a token that no text has is in none.
+      return byRank && next && !next.known.includes(1) ? [] : [[score, { ...alignment, next }] as const];
+    }),
+  );
 }
 
 interface Aligned extends Scored {

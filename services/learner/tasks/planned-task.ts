@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { counted } from "../../shared/base/counted.js";
 import { sequenceTokens } from "../../shared/codec/train-sequence.js";
 import { toFloat32, toInt32, toUint32 } from "../../shared/flow/arrays.js";
 import {
@@ -97,7 +98,7 @@ export function rolloutFault(rollout: Rollout, planned: PlannedTask): string | u
     return `it asks for the tokenizer "${rollout.signal?.tokenizer}", and the task for "${planned.signal?.tokenizer}"`;
   const { prompts, samplesPerPrompt } = planned;
   if (sequences.length !== prompts.length * samplesPerPrompt)
-    return `it has ${sequences.length} sequences for ${prompts.length} prompts with ${samplesPerPrompt} samples each`;
+    return `it has ${counted(sequences.length, "sequence")} for ${counted(prompts.length, "prompt")} with ${counted(samplesPerPrompt, "sample")} each`;
   for (const [i, { prompt, sample, index }] of sequences.entries()) {
     const [wantedPrompt, wantedSample] = [Math.floor(i / samplesPerPrompt), i % samplesPerPrompt];
     if (prompt !== wantedPrompt || sample !== wantedSample)
@@ -129,7 +130,7 @@ function sequenceFault(sequence: Sequence, planned: PlannedTask): string | undef
         ? undefined
         : `the completion of prompt ${sequence.prompt} is not the dataset's`;
     if (ids.length < 1 || ids.length > planned.maxNewTokens)
-      return `a completion has ${ids.length} tokens; 1 to ${planned.maxNewTokens} were asked for`;
+      return `a completion has ${counted(ids.length, "token")}; 1 to ${planned.maxNewTokens} were asked for`;
     if (ids.some((id) => id < 0)) return "a completion has a negative token id";
     const replies = repliesFault(sequence, planned);
     if (replies) return replies;
@@ -144,14 +145,14 @@ function repliesFault(sequence: Sequence, { maxReplyTokens }: PlannedTask): stri
   const [fault, tokens] = [replyFault(text), replyTokens(text)];
   if (fault) return fault;
   if (text.replies?.some(({ ids }) => ids.some((id) => id < 0))) return "a reply has a negative token id";
-  return tokens > maxReplyTokens ? `its replies have ${tokens} tokens; at most ${maxReplyTokens} were asked for` : undefined;
+  return tokens > maxReplyTokens ? `its replies have ${counted(tokens, "token")}; at most ${maxReplyTokens} were asked for` : undefined;
 }
 
 function sampledFault(sequence: Sequence, tokens: number, { versions, signal, key }: PlannedTask): string | undefined {
   const logprobs = toFloat32(sequence.samplerLogprobs, "samplerLogprobs");
   const made = toUint32(sequence.policyVersions, "policyVersions");
   if (logprobs.length !== tokens || made.length !== tokens)
-    return `${tokens} tokens have ${logprobs.length} samplerLogprobs and ${made.length} policyVersions`;
+    return `${counted(tokens, "token has", "tokens have")} ${logprobs.length} samplerLogprobs and ${made.length} policyVersions`;
   const odd = logprobs.findIndex((value) => Number.isNaN(value) || value > 1e-3);
   if (odd >= 0) return `samplerLogprobs[${odd}] is ${logprobs[odd]}`;
   const late = made.find((version) => version < versions.min || version > versions.max);
@@ -161,7 +162,7 @@ function sampledFault(sequence: Sequence, tokens: number, { versions, signal, ke
   // Of a vocabulary with fewer than k classes, all are chosen.
   return chosen > 0 && chosen % tokens === 0 && chosen <= tokens * signal.k
     ? undefined
-    : `studentTopIds has ${chosen} entries for ${tokens} tokens`;
+    : `studentTopIds has ${counted(chosen, "entry", "entries")} for ${counted(tokens, "token")}`;
 }
 
 const outsideBound = (version: number, { purpose, step }: PlannedTask["key"], { min, max }: PlannedTask["versions"]): string =>

@@ -1,4 +1,5 @@
 import type { DescMessage, MessageValidType } from "@bufbuild/protobuf";
+import { counted } from "../../shared/base/counted.js";
 import { RetortError } from "../../shared/base/errors.js";
 import type { Log } from "../../shared/base/log.js";
 import type { Streams } from "../../shared/base/streams/connection.js";
@@ -138,7 +139,13 @@ export class ResultsReader {
       // From before the look: what arrives while `interrupted` is asked must wake this too.
       const arrival = this.#next();
       const found = Array.from({ length: tasks }, (_, task) => this.#steps.get(step)?.get(task) ?? {});
-      progress?.(found.filter(isSettled).length, tasks, missingParts(found).map(inWords).join(", "));
+      progress?.(
+        found.filter(isSettled).length,
+        tasks,
+        missingParts(found)
+          .map(({ n, what }) => counted(n, what))
+          .join(", "),
+      );
       open?.(found.flatMap((results, task) => (isSettled(results, task) ? [] : [{ task, results }])));
       if (found.every(isSettled)) return found;
       const waitedMs = Date.now() - started;
@@ -208,9 +215,7 @@ function missingParts(found: readonly TaskResults[]) {
   return parts.filter(({ n }) => n > 0);
 }
 
-const inWords = ({ n, what }: { readonly n: number; readonly what: string }): string => `${n} ${what}${n === 1 ? "" : "s"}`;
-
 const missing = (found: readonly TaskResults[]): string =>
-  `missing of ${found.length} tasks: ${missingParts(found)
-    .map((part) => `${inWords(part)} (${part.question})`)
+  `missing of ${counted(found.length, "task")}: ${missingParts(found)
+    .map((part) => `${counted(part.n, part.what)} (${part.question})`)
     .join(", ")}`;

@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { counted } from "../../shared/base/counted.js";
 import { makeDirectory } from "../../shared/base/make-directory.js";
 import type { TrainingSample } from "../../shared/gen/retort/v1/events_pb.js";
 import { AppendFile } from "./append-file.js";
@@ -96,7 +97,7 @@ function sampleText({ prompt, tokens, reference, reward, teacher, staleness, fin
     mean === undefined ? "" : `divergence ${mean.toFixed(4)} nats per token`,
     reward === undefined ? "" : `reward ${reward}`,
     teacher ? `teacher ${teacher}` : "",
-    `${tokens.length} tokens${finished ? "" : ", cut off"}`,
+    `${counted(tokens.length, "token")}${finished ? "" : ", cut off"}`,
     `staleness ${staleness}`,
   ].filter(Boolean);
   const parts = [facts.join(" · "), "**Prompt**", code(prompt), "**Completion**", code(tokens.join(""))];

@@ -1,3 +1,4 @@
+import { counted } from "../../shared/base/counted.js";
 import { found } from "../../shared/base/found.js";
 import type { Column, Grid } from "../plan/experiment.js";
 import type { TrainedJudge } from "../run/classifier-job.js";
@@ -83,7 +84,7 @@ export function reportMarkdown({ experiment, parts }: Analysis, starts: readonly
   return [
     `# ${experiment.title}`,
     experiment.about,
-    `Mean ± standard error over ${seeds} seed${seeds === 1 ? "" : "s"} of distillation, all from the same teacher and SFT student. Made by \`${command}\`.`,
+    `Mean ± standard error over ${counted(seeds, "seed")} of distillation, all from the same teacher and SFT student. Made by \`${command}\`.`,
     ...sections,
     "",
   ].join("\n\n");

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import pLimit from "p-limit";
+import { counted } from "../../shared/base/counted.js";
 import { ownDirectory } from "../../shared/base/own-directory.js";
 import { type ClassifierJob, dataOf, type Job, type RunJob, withNeeded } from "../plan/jobs.js";
 import type { Places } from "../plan/places.js";
@@ -52,7 +53,7 @@ export async function runJobs(jobs: readonly Job[], options: RunnerOptions): Pro
     else if ("spec" in done) outcomes.set(job.digest, done);
   }
   if (left.length === 0) return outcomes;
-  host.terminal.write(`${left.length} runs to do, ${all.length - left.length} done before\n`);
+  host.terminal.write(`${counted(left.length, "run")} to do, ${all.length - left.length} done before\n`);
   await withService(host, async ({ controller }, directory) => {
     const made = await doAll(left, { places, host, controller, directory, sideBySide });
     for (const outcome of made) if (outcome) outcomes.set(outcome.digest, outcome);

@@ -11,27 +11,26 @@ import type { Host, Service } from "./host.js";
  */
 export async function withService(host: Host, work: (service: Service, directory: string) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "retort-reproduce-"));
-  const service = await host.startService(directory);
-  const stopNow = async () => {
-    await service.stop();
-    await rm(directory, { recursive: true, force: true });
-    free();
-  };
-  let stopped: Promise<void> | undefined;
-  const stop = () => (stopped ??= stopNow());
-  const stopTold = () => {
-    host.terminal.write("\nwhat is finished is kept, and the same command goes on from there\n");
-    return stop();
-  };
-  const free = host.supervise({ stop: stopTold, kill: () => rmSync(directory, { recursive: true, force: true }) });
+  const remove = () => rm(directory, { recursive: true, force: true });
+  // Taken before the service and what says this, so that it goes last.
+  const forget = host.supervise({ stop: remove, kill: () => rmSync(directory, { recursive: true, force: true }) });
   try {
-    await Promise.race([
-      work(service, directory),
-      service.ended.then((error) => {
+    const service = await host.startService(directory);
+    const told = host.supervise({
+      stop: async () => void host.terminal.write("\nwhat is finished is kept, and the same command goes on from there\n"),
+      kill: () => {},
+    });
+    try {
+      const failed = service.ended.then((error) => {
         throw error;
-      }),
-    ]);
+      });
+      await Promise.race([work(service, directory), failed]);
+    } finally {
+      await service.stop();
+      told();
+    }
   } finally {
-    await stop();
+    await remove();
+    forget();
   }
 }

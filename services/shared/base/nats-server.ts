@@ -51,9 +51,14 @@ const buildDirectory = (env: NodeJS.ProcessEnv): string => join(cacheDirectory(e
  *
  * @param progress called with a sentence when something takes long
  * @param env the environment: PATH, XDG_CACHE_HOME
+ * @param signal ends what builds it
  * @throws FailedPrecondition with the ways to get one
  */
-export async function findNatsServer(progress: (sentence: string) => void, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+export async function findNatsServer(
+  progress: (sentence: string) => void,
+  env: NodeJS.ProcessEnv = process.env,
+  signal?: AbortSignal,
+): Promise<string> {
   const { found, old, hasGo } = await lookForNats(env);
   for (const one of old) progress(`the nats-server on the PATH is ${one}; Retort needs ${oldest.join(".")} or newer`);
   if (found) return found.binary;
@@ -61,11 +66,10 @@ export async function findNatsServer(progress: (sentence: string) => void, env: 
   progress(`building nats-server ${version} with Go (once, about a minute) …`);
   const directory = buildDirectory(env);
   // An empty GOFLAGS: the user's own must not change what is built.
-  await run("go", ["install", `github.com/nats-io/nats-server/v2@${version}`], { env: { ...env, GOBIN: directory, GOFLAGS: "" } }).catch(
-    (error: Error) => {
-      throw natsUnavailable(`building it with Go failed: ${error.message.trim().split("\n").slice(-3).join(" ")}`);
-    },
-  );
+  const options = { env: { ...env, GOBIN: directory, GOFLAGS: "" }, ...(signal && { signal }) };
+  await run("go", ["install", `github.com/nats-io/nats-server/v2@${version}`], options).catch((error: Error) => {
+    throw natsUnavailable(`building it with Go failed: ${error.message.trim().split("\n").slice(-3).join(" ")}`);
+  });
   return join(directory, "nats-server");
 }
 

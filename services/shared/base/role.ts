@@ -11,7 +11,7 @@ import { type Serving, tellParent } from "./ready.js";
 import { type Grant, grantsOf } from "./rpc/access.js";
 import type { Implementation } from "./rpc/handlers.js";
 import { RpcServer } from "./rpc/server.js";
-import { describeSettings, type ProcessSettings, type processSettings, readSettings, unlikeDefaults } from "./settings.js";
+import { describeSettings, type ProcessSettings, type processSettings, readSettings, unlikeDefaults, unreadVariables } from "./settings.js";
 import { tracing } from "./tracing.js";
 
 /** What a role's process has from the start. */
@@ -56,6 +56,7 @@ export async function runRole<S extends typeof processSettings>(
   const { host, logFormat, logLevel, graceMs } = settings;
   const log = createLog(role, { level: logLevel, format: logFormat });
   log.info({ settings: unlikeDefaults(schema, settings) }, "settings that are unlike their defaults");
+  for (const { fieldPath, description } of unreadVariables(schema, settings, process.env)) log.warn(`${fieldPath} ${description}`);
   const metrics = new Metrics(role, labelsOf(settings));
   const metricsEndpoint = metricsServer(metrics.registry, host, settings.metricsPort);
   let rpc: RpcServer | undefined;

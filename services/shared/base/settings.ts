@@ -4,6 +4,7 @@ import { z } from "zod";
 import { RetortError } from "./errors.js";
 import { redactUrl } from "./redact-url.js";
 import { readRegularSync } from "./regular-files.js";
+import { flagOf, unreadSettings } from "./unread-settings.js";
 import { parseYaml } from "./yaml.js";
 import { mostYamlBytes } from "./yaml-document.js";
 
@@ -38,7 +39,11 @@ export const processSettings = z.strictObject({
     .enum(["directory", "nats", "s3"])
     .default("directory")
     .describe("where policy versions are kept: in dataDir, which all roles then share, in NATS, or in a bucket of S3"),
-  weightUrl: z.string().optional().describe("bucket of the s3 weight store, as s3://bucket/prefix"),
+  weightUrl: z
+    .string()
+    .optional()
+    .describe("bucket of the s3 weight store, as s3://bucket/prefix")
+    .meta({ needs: ["weightStore=s3"] }),
   s3Endpoint: z
     .url()
     .optional()
@@ -46,7 +51,11 @@ export const processSettings = z.strictObject({
   dataDir: z.string().default(".retort").describe("directory for runs and weights"),
   tlsCert: z.string().optional().describe("path of the server's certificate (PEM)"),
   tlsKey: z.string().optional().describe("path of the server's key (PEM)"),
-  tlsCa: z.string().optional().describe("path of the authority (PEM) whose certificates clients must show"),
+  tlsCa: z
+    .string()
+    .optional()
+    .describe("path of the authority (PEM) whose certificates clients must show")
+    .meta({ needs: ["tlsCert"] }),
   token: z.string().optional().meta({ description: "bearer token that permits everything; with it, callers must show one", secret: true }),
   runToken: z.string().optional().meta({ description: "bearer token that permits runs and the use of models (scope run)", secret: true }),
   readToken: z.string().optional().meta({ description: "bearer token that permits to look (scope read)", secret: true }),
@@ -70,22 +79,33 @@ export const processSettings = z.strictObject({
   graceMs: z.coerce.number().int().min(0).default(25_000).describe("how long a stop may take"),
 });
 
-/** What a role that runs a model is told besides. */
-export const modelSettings = processSettings.extend({
+/** What every process of a run is told besides. */
+export const memberSettings = processSettings.extend({
   run: z.string().optional().describe("id of the run to serve; without it the role stands alone"),
   index: z.coerce
     .number()
     .int()
     .min(0)
     .optional()
-    .describe("number of this process among its like; without it the host's name tells them apart"),
-  model: z.string().optional().describe("model directory, for a role that stands alone"),
+    .describe("number of this process among its like; without it the host's name tells them apart")
+    .meta({ needs: ["run", "pool"] }),
   device: z.enum(["cpu", "cuda", "webgpu"]).default("cpu").describe("where the model runs"),
   threads: z.coerce.number().int().min(0).default(0).describe("threads inside one operator; 0 takes the machine's cores"),
 });
 
+/** What a role that runs a model of its own is told besides. */
+export const modelSettings = memberSettings.extend({
+  model: z
+    .string()
+    .optional()
+    .describe("model directory, for a role that stands alone")
+    .meta({ notWith: ["run"] }),
+});
+
 /** Parsed {@link processSettings}. */
 export type ProcessSettings = z.infer<typeof processSettings>;
+/** Parsed {@link memberSettings}. */
+export type MemberSettings = z.infer<typeof memberSettings>;
 /** Parsed {@link modelSettings}. */
 export type ModelSettings = z.infer<typeof modelSettings>;
 
@@ -93,7 +113,7 @@ export type ModelSettings = z.infer<typeof modelSettings>;
 export const threadCount = (threads: number): number => threads || availableParallelism();
 
 const camel = (flag: string): string => flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const kebab = (name: string): string => flagOf(name).slice(2);
 
 /** The environment variable of a setting: RETORT_HEALTH_PORT for `healthPort`, unless its schema names another. */
 const variableOf = (schema: z.ZodObject, name: string): string =>
@@ -103,7 +123,7 @@ type Given = Readonly<Record<string, unknown>>;
 
 /** Settings as the flags that {@link readSettings} reads; those that are undefined are left out. */
 export const toFlags = (settings: Given): string[] =>
-  Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [`--${kebab(name)}=${value}`]));
+  Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [`${flagOf(name)}=${value}`]));
 
 /** Settings as the environment variables that {@link readSettings} reads: for what must not be seen on a command line. */
 export const toEnvironment = (schema: z.ZodObject, settings: Given): Record<string, string> =>
@@ -115,7 +135,8 @@ export const toEnvironment = (schema: z.ZodObject, settings: Given): Record<stri
  * Reads settings: flags (`--health-port 1`) win over the environment (RETORT_HEALTH_PORT), that over a YAML file
  * (`--config FILE`, keys as in the schema), that over the defaults. An empty variable counts as unset.
  *
- * @throws InvalidArgument that names every unknown or malformed setting, its value and where it came from
+ * @throws InvalidArgument that names every unknown or malformed setting, its value and where it came from; and every flag and every line
+ *   of the file that nothing would read beside the others ({@link unreadSettings}). A variable may be meant for another process.
  */
 export function readSettings<S extends z.ZodObject>(schema: S, argv: readonly string[], env: NodeJS.ProcessEnv): z.infer<S> {
   const { config, ...flags } = readFlags(schema, argv);
@@ -126,16 +147,29 @@ export function readSettings<S extends z.ZodObject>(schema: S, argv: readonly st
   ];
   const given: Given = Object.assign({}, ...sources.map(([, values]) => values));
   const parsed = schema.safeParse(given);
-  if (parsed.success) return parsed.data;
+  const sourceOf = (name: string) => sources.findLast(([, values]) => name in values)?.[0];
+  if (parsed.success) {
+    const unread = unreadSettings(schema, parsed.data, (name) => ["the command line", `${config}`].includes(sourceOf(name) ?? ""));
+    if (unread.length > 0) throw RetortError.ofProblems("settings", unread);
+    return parsed.data;
+  }
   const problems = parsed.error.issues.flatMap((issue) => {
     const names = issue.code === "unrecognized_keys" ? issue.keys : [String(issue.path[0])];
     return names.map((name) => {
-      const source = sources.findLast(([, values]) => name in values)?.[0];
-      return { fieldPath: `--${kebab(name)}`, description: `${issue.message} (given: ${shown(schema, name, given[name])}, by ${source})` };
+      return {
+        fieldPath: flagOf(name),
+        description: `${issue.message} (given: ${shown(schema, name, given[name])}, by ${sourceOf(name)})`,
+      };
     });
   });
   throw RetortError.ofProblems("settings", problems);
 }
+
+/** The environment's variables that nothing reads beside the other settings: they may be meant for another process. */
+export const unreadVariables = <S extends z.ZodObject>(schema: S, settings: z.infer<S>, env: NodeJS.ProcessEnv) => {
+  const given = readEnvironment(schema, env);
+  return unreadSettings(schema, settings, (name) => name in given);
+};
 
 function readFlags(schema: z.ZodObject, argv: readonly string[]): Readonly<Record<string, string>> {
   const flags = [...Object.keys(schema.shape), "config"].map(kebab);

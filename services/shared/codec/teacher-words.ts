@@ -1,4 +1,5 @@
 // How a teacher with a tokenizer of its own reads a run's rows.
+import { counted } from "../base/counted.js";
 import { RetortError } from "../base/errors.js";
 import type { TeacherPromptSettings } from "../flow/runs/teacher-prompts.js";
 import { readDonor } from "../ml/models/files/donor.js";
@@ -93,7 +94,7 @@ export function unreadBy(
   if (unread.length === 0) return undefined;
   const named = unread.slice(0, namedTokens).map((text) => JSON.stringify(text));
   const more = unread.length > namedTokens ? ` and ${unread.length - namedTokens} more` : "";
-  const what = `the teacher's tokenizer has no tokens that say ${named.join(", ")}${more}, which the student writes (${unread.length} of ${student.size} tokens)`;
+  const what = `the teacher's tokenizer has no tokens that say ${named.join(", ")}${more}, which the student writes (${unread.length} of ${counted(student.size, "token")})`;
   return unread.length > mostUnread * student.size
     ? {
         refused: true,

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
+import { counted } from "../base/counted.js";
 import { RetortError } from "../base/errors.js";
 import { sampleSeed } from "../flow/prompts/plan.js";
 import { samplePieces } from "../flow/rollouts/sample-stream.js";
@@ -71,7 +72,7 @@ export async function* write(
     if (length + writing.maxTokens > maxPositions)
       throw new RetortError(
         "InvalidArgument",
-        `prompt ${i} has ${length} tokens and ${writing.maxTokens} are to be written, and the model reads ${maxPositions}; shorten it, or lower max_tokens`,
+        `prompt ${i} has ${counted(length, "token")} and ${writing.maxTokens} are to be written, and the model reads ${maxPositions}; shorten it, or lower max_tokens`,
         { fieldPath: "max_tokens" },
       );
   const all = prompts.flatMap((promptIds, prompt) =>

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { counted } from "../base/counted.js";
 import { RetortError } from "../base/errors.js";
 import { found } from "../base/found.js";
 import { ownDirectory } from "../base/own-directory.js";
@@ -31,7 +32,7 @@ export async function writeTask(name: string, directory: string, { train, sft, s
   if (!(sft <= train && train < examples.length))
     throw new RetortError(
       "InvalidArgument",
-      `--train ${train} and --sft ${sft}: ${name} has ${examples.length} examples, some must stay held out`,
+      `--train ${train} and --sft ${sft}: ${name} has ${counted(examples.length, "example")}, some must stay held out`,
     );
   const shuffled = Array.from(permutation(seed, examples.length), (i) => examples[i]!);
   const parts = {

@@ -4,6 +4,7 @@ import { publishTask } from "../../../services/shared/flow/prompts/publish-task.
 import { publishScore } from "../../../services/shared/flow/results/publish-results.js";
 import { sequencesDigest } from "../../../services/shared/flow/rollouts/digest.js";
 import { publishRollout, RolloutSender, readRollout } from "../../../services/shared/flow/rollouts/publish-rollout.js";
+import { TeacherPools } from "../../../services/shared/flow/runs/teacher-pools.js";
 import { durables, streamNames } from "../../../services/shared/flow/streams.js";
 import { subjects } from "../../../services/shared/flow/subjects.js";
 import {
@@ -20,7 +21,7 @@ import { loadModel } from "../../../services/shared/ml/models/files/model-files.
 import { digestOf, type Model } from "../../../services/shared/ml/models/model.js";
 import { Scorer } from "../../../services/shared/ml/scoring/scorer.js";
 import { expectAllClose } from "../../support/jest/all-close.js";
-import { example, type RoleProcess, RunBench } from "../../support/runs/run-bench.js";
+import { example, RoleProcess, RunBench } from "../../support/runs/run-bench.js";
 
 const topK = { kind: "top_k", k: 4, temperature: 2 } as const;
 
@@ -241,5 +242,23 @@ describe("a teacher process", () => {
     await bench.idle(streamNames.rollouts, durable);
     expect(fromBinary(TeacherScoreSchema, (await bench.stored(rollout.key!, "score"))!).scores).toHaveLength(300);
     expect(await bench.runs.registrations("bench")).toEqual([]);
+  });
+
+  it("serves OpenAI's API besides, also where it is of a pool", async () => {
+    await (await TeacherPools.open(bench.streams)).join("shared", { runId: "bench", teacher: "default" });
+    const argv = ["--pool=shared", "--openai-port=0", `--nats=${bench.nats.url}`, `--data-dir=${bench.directory}`, "--log-format=json"];
+    const pooled = new RoleProcess(["--role=teacher", ...argv]);
+    try {
+      await pooled.logged(/is serving/);
+      const [, port] = /"openaiPort":([1-9]\d*)/.exec(pooled.log) ?? [];
+      const answer = await fetch(`http://127.0.0.1:${port}/v1/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: "shared", prompt: "12=", temperature: 0, max_tokens: 16 }),
+      });
+      expect(await answer.json()).toMatchObject({ model: "shared", choices: [{ text: "twelve" }] });
+    } finally {
+      expect(await pooled.stop()).toBe(0);
+    }
   });
 });

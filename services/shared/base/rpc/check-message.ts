@@ -1,9 +1,10 @@
 import { type DescField, type DescMessage, getOption, hasOption, type MessageShape, type MessageValidType } from "@bufbuild/protobuf";
 import { type Path, type ReflectList, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { createValidator } from "@bufbuild/protovalidate";
-import { field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { field as fieldRules, type StringRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { type Problem, RetortError } from "../errors.js";
 import { nearest } from "../nearest.js";
+import { patternWords } from "./pattern-words.js";
 
 const validator = createValidator();
 
@@ -24,7 +25,7 @@ export function brokenRules<D extends DescMessage>(descriptor: D, message: Messa
     fieldPath: pathText(field),
     ...(ruleId === "string.in"
       ? ofClosedSet(descriptor, message, field)
-      : { description: numberAt(descriptor, message, field) + asInterval(said || ruleId) }),
+      : { description: numberAt(descriptor, message, field) + (ofPattern(ruleId, field) ?? asInterval(said || ruleId)) }),
   }));
 }
 
@@ -56,12 +57,24 @@ function ofClosedSet<D extends DescMessage>(
   return { description: `must be one of ${allowed.join(", ")}` };
 }
 
+/** How a text must be that isn't of its field's pattern; undefined for another rule. */
+function ofPattern(ruleId: string, path: Path): string | undefined {
+  const field = ruleId === "string.pattern" && path.findLast((part) => part.kind === "field");
+  const rules = field ? textRulesOf(field) : undefined;
+  return rules && patternWords[rules.pattern];
+}
+
 /** The texts that a field, or an item of it, may have by its `in` rule; without the empty one. */
 function allowedTexts(field: DescField): string[] {
-  if (!hasOption(field, fieldRules)) return [];
+  return textRulesOf(field)?.in.filter(Boolean) ?? [];
+}
+
+/** The rules of a field's text, or of its items'; undefined where it has none. */
+export function textRulesOf(field: DescField): StringRules | undefined {
+  if (!hasOption(field, fieldRules)) return undefined;
   const { type } = getOption(field, fieldRules);
   const rules = type.case === "repeated" ? type.value.items?.type : type;
-  return rules?.case === "string" ? rules.value.in.filter(Boolean) : [];
+  return rules?.case === "string" ? rules.value : undefined;
 }
 
 /** What stands at a path; undefined if nothing does. */

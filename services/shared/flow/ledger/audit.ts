@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { counted } from "../../base/counted.js";
 import type { AuditFinishedSchema } from "../../gen/retort/v1/events_pb.js";
 import type { StepAccount, TaskAccount } from "../../gen/retort/v1/flow_pb.js";
 import { type PlanRows, planStep } from "../prompts/plan.js";
@@ -44,7 +45,8 @@ export function audit(accounts: readonly StepAccount[], { run, lastStep, rows, l
       count(account, counts, failures, problems);
     }
   }
-  for (const step of effective.keys()) if (step > run.totalSteps) problems.add(() => `step ${step}: the run has ${run.totalSteps} steps`);
+  for (const step of effective.keys())
+    if (step > run.totalSteps) problems.add(() => `step ${step}: the run has ${counted(run.totalSteps, "step")}`);
   const frequent = [...failures].sort((a, b) => b[1] - a[1]).slice(0, mostListed);
   return {
     holds: problems.count === 0,
@@ -104,7 +106,7 @@ function checkPlan({ step, tasks }: StepAccount, run: ResolvedRun, rows: PlanRow
   const { batchSize } = phaseOf(run, step);
   const issued = tasks.flatMap((task) => task.rows);
   if (issued.length !== batchSize) {
-    problems.add(() => `step ${step}: it issued ${issued.length} prompts, and its plan has ${batchSize}`);
+    problems.add(() => `step ${step}: it issued ${counted(issued.length, "prompt")}, and its plan has ${batchSize}`);
     return;
   }
   if (!rows) return;

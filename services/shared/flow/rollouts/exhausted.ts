@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import type { Log } from "../../base/log.js";
 import { discard, type Exhausted, onExhausted } from "../../base/streams/advisories.js";
@@ -47,7 +48,7 @@ export function recordExhausted(streams: Streams, runId: string, log: Log): () =
   };
 }
 
-const reasonOf = ({ deliveries }: Exhausted): string => `its workers were lost, ${deliveries} times`;
+const reasonOf = ({ deliveries }: Exhausted): string => `its workers were lost, ${counted(deliveries, "time")}`;
 
 async function failTask(streams: Streams, message: Exhausted): Promise<void> {
   for (const task of membersOf(readRecord(PromptTaskSchema, message.data))) {

@@ -57,6 +57,7 @@ export const closedValues = {
   "ObjectiveSpec.hiddenDtype": ["float16", "float32"],
   "ObjectiveSpec.normalisation": ["sequence", "token"],
   "ObjectiveSpec.signal": ["full", "hidden", "random_k", "sampled", "student_top_k", "top_k"],
+  "OptimizerSpec.computeDtype": ["bfloat16", "float16", "float32"],
   "OptimizerSpec.schedule": ["constant", "cosine", "linear"],
   "PhaseSpec.preset": [
     "constant_advantage",

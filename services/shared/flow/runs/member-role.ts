@@ -4,7 +4,7 @@ import type { Metrics } from "../../base/metrics.js";
 import type { Serving } from "../../base/ready.js";
 import type { RoleContext, RoleParts } from "../../base/role.js";
 import type { Implementation } from "../../base/rpc/handlers.js";
-import type { ModelSettings } from "../../base/settings.js";
+import type { MemberSettings } from "../../base/settings.js";
 import { Work as ProcessWork } from "../../gen/retort/v1/events_pb.js";
 import { joinRun, type Membership, registration } from "./membership.js";
 import type { ProcessReporter } from "./process-reporter.js";
@@ -58,7 +58,7 @@ const patienceMs = 5000;
  * @param build makes the role; nothing has started yet
  */
 export function memberRole(
-  context: RoleContext<ModelSettings>,
+  context: RoleContext<MemberSettings>,
   kind: readonly [role: string, ...names: string[]],
   build: (process: MemberProcess) => MemberRole,
 ): RoleParts {

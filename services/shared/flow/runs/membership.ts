@@ -3,7 +3,7 @@ import { RetortError } from "../../base/errors.js";
 import type { Service } from "../../base/lifecycle.js";
 import type { RoleContext } from "../../base/role.js";
 import { checkMessage } from "../../base/rpc/check-message.js";
-import type { ModelSettings } from "../../base/settings.js";
+import type { MemberSettings } from "../../base/settings.js";
 import { Streams, streamsOptions } from "../../base/streams/connection.js";
 import { RunSpecSchema, type RunSpecValid } from "../../gen/retort/v1/run_spec_pb.js";
 import { openWeightStore } from "../weights/open.js";
@@ -35,7 +35,7 @@ const memberPatienceMs = 30 * 60_000;
  * @param kind the role, and the teacher's name where there is one
  * @throws Unavailable if NATS is not there, NotFound if the run is not, InvalidArgument if its spec breaks its rules
  */
-export async function joinRun(runId: string, settings: ModelSettings, ...kind: readonly string[]): Promise<Membership> {
+export async function joinRun(runId: string, settings: MemberSettings, ...kind: readonly string[]): Promise<Membership> {
   const name = [...kind, settings.index ?? hostname()].join("-");
   const streams = await Streams.connect({ ...streamsOptions(settings, `${name}/${runId}`, kind[0]), patienceMs: memberPatienceMs });
   const runs = await RunStore.open(streams);
@@ -50,7 +50,7 @@ export async function joinRun(runId: string, settings: ModelSettings, ...kind: r
 }
 
 /** Registers a process in its run while it lives; nothing for one without a run. */
-export function registration({ role, ports }: RoleContext<ModelSettings>, membership: () => Membership | undefined): Service {
+export function registration({ role, ports }: RoleContext<MemberSettings>, membership: () => Membership | undefined): Service {
   return {
     name: "registration",
     start: async () => {

@@ -74,6 +74,8 @@ export interface OptimizerSettings {
   readonly microBatchTokens: number;
   /** Layers are computed again for their gradients, to save memory. */
   readonly gradientCheckpointing: boolean;
+  /** What matrix products are computed in. */
+  readonly computeDtype: Closed<"OptimizerSpec.computeDtype">;
 }
 
 /** How completions are drawn; as SamplingParams in flow.proto. */
@@ -273,6 +275,7 @@ export const resolveOptimizer = (given: OptimizerSpec | undefined): OptimizerSet
   maxGradNorm: given?.maxGradNorm ?? 1,
   microBatchTokens: given?.microBatchTokens ?? 0,
   gradientCheckpointing: given?.gradientCheckpointing ?? false,
+  computeDtype: closedValue("OptimizerSpec.computeDtype", given?.computeDtype || "float32"),
 });
 
 /** How a low-rank adapter is made; as LoraSpec in run_spec.proto. */

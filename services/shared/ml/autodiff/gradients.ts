@@ -1,3 +1,4 @@
+import { isHalf } from "../graph/file-tensor.js";
 import { graphOf, type Node, type Value } from "../graph/graph.js";
 import { after, zerosLike } from "../graph/ops/index.js";
 import { readsOf } from "../graph/prune.js";
@@ -106,9 +107,9 @@ class Finished {
   }
 }
 
-/** The gradients of a scalar loss, each of its value's shape. @throws as {@link gradients} */
-export function gradientsOf(loss: Value, wrt: readonly Value[]): Value[] {
-  return gradients([{ value: loss, seed: loss.graph.scalar(1) }], wrt);
+/** The gradients of a scalar loss, each of its value's shape. @param seed what they are multiplied with @throws as {@link gradients} */
+export function gradientsOf(loss: Value, wrt: readonly Value[], seed: Value = loss.graph.scalar(1)): Value[] {
+  return gradients([{ value: loss, seed }], wrt);
 }
 
 /** Whether a value depends on one of `wrt`, so that a gradient flows from it to there. */
@@ -150,4 +151,4 @@ function total(parts: Map<string, Value[]>, value: Value, keep: ReadonlySet<stri
   return gradient;
 }
 
-const isFloat = (value: Value): boolean => value.dtype === "float32" || value.dtype === "float16" || value.dtype === "float64";
+const isFloat = ({ dtype }: Value): boolean => dtype === "float32" || dtype === "float64" || isHalf(dtype);

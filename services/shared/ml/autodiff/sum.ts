@@ -1,11 +1,13 @@
+import { isHalf } from "../graph/file-tensor.js";
 import type { Node, Value } from "../graph/graph.js";
-import { gemm, scatterElements, sum } from "../graph/ops/index.js";
+import { cast, gemm, scatterElements, sum } from "../graph/ops/index.js";
 
 /**
  * A sum of gradients of one shape, in as few passes as can be: one that is zero but for some rows is added to the others at those
- * rows, and a product is computed on top of the others.
+ * rows, and a product is computed on top of the others. A sum of gradients of half precision is float32.
  */
 export function sumOf(list: readonly Value[]): Value {
+  if (list.length > 1 && list.some(({ dtype }) => isHalf(dtype))) return sum(list.map((value) => cast(value, "float32")));
   for (const value of list.length > 1 ? list : []) {
     const { producer } = value;
     if (!producer) continue;

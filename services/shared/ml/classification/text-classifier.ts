@@ -1,3 +1,4 @@
+import { counted } from "../../base/counted.js";
 import type { Tensor } from "../graph/tensor.js";
 import { cheapestBatches } from "../runtime/batches.js";
 import type { SessionOptions } from "../runtime/session.js";
@@ -29,7 +30,7 @@ export const isMultiLabel = (rawConfig: Readonly<Record<string, unknown>>): bool
 
 /** Why a text does not fit a model; undefined if it does. */
 export const lengthObstacle = ({ ids }: EncodedText, positions: number): string | undefined =>
-  ids.length > positions ? `the text has ${ids.length} tokens, and the classifier takes ${positions}` : undefined;
+  ids.length > positions ? `the text has ${counted(ids.length, "token")}, and the classifier takes ${positions}` : undefined;
 
 /** How a classifier computes. */
 export interface ClassifierOptions extends SessionOptions {

@@ -1,3 +1,4 @@
+import { counted } from "../../base/counted.js";
 // Dimensions: N completion tokens, V rows of vocabulary, R rows that both models have, K top classes, C classes (V, or K + 1 with the tail last).
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
@@ -28,7 +29,7 @@ const term = (logp: number, logq: number): number => (logp === Number.NEGATIVE_I
 export function tokenDivergences(model: Score, teacher: Score): TokenDivergences {
   const count = teacher.logprobs?.length ?? 0;
   if (!model.full || model.logprobs?.length !== count)
-    throw new RetortError("InvalidArgument", `the model's score must be full and over ${count} tokens`);
+    throw new RetortError("InvalidArgument", `the model's score must be full and over ${counted(count, "token")}`);
   if (teacher.full && teacher.full.length !== model.full.length) {
     const rows = Math.min(teacher.full.length, model.full.length) / count;
     return divergencesOf(overRows(model, rows), overRows(teacher, rows));

@@ -1,10 +1,12 @@
 import { RetortError } from "../../base/errors.js";
 import { type Constant, isHalf, isInFile } from "./file-tensor.js";
-import { float16Bits } from "./round.js";
-import { type DType, float32, type Tensor } from "./tensor.js";
+import { tensorOf } from "./round.js";
+import type { DType, Tensor } from "./tensor.js";
 
 /** One dimension: a fixed size, or the name of a size that is known only when the graph runs. */
 export type Dim = number | string;
+/** Element types of two bytes. */
+export type HalfDtype = Extract<DType, "bfloat16" | "float16">;
 /** The dimensions of a value; empty for a scalar. */
 export type Shape = readonly Dim[];
 
@@ -64,6 +66,8 @@ export class Graph {
   readonly outputs: { readonly name: string; readonly value: Value }[] = [];
   readonly initializers = new Map<string, { readonly value: Value; readonly tensor: Constant }>();
   readonly #names: { next: number; readonly taken: Set<string> };
+  /** Shared with its bodies. */
+  readonly #products: { dtype: HalfDtype | undefined };
   readonly #constants = new Map<string, Value>();
   readonly #once = new Map<string, Value>();
 
@@ -71,6 +75,7 @@ export class Graph {
     this.name = name;
     this.parent = parent;
     this.#names = parent ? parent.#names : { next: 0, taken: new Set() };
+    this.#products = parent ? parent.#products : { dtype: undefined };
   }
 
   /** Declares an input that every run must feed. */
@@ -88,9 +93,11 @@ export class Graph {
   /**
    * A constant that is stored in the model under its own name (weights). One of half precision that lies in a file is read as
    * float32: encoding converts it where it is read.
+   *
+   * @param asStored it is read as it lies there
    */
-  initializer(name: string, tensor: Constant): Value {
-    const dtype = isInFile(tensor) && isHalf(tensor.dtype) ? "float32" : tensor.dtype;
+  initializer(name: string, tensor: Constant, asStored = false): Value {
+    const dtype = isInFile(tensor) && isHalf(tensor.dtype) && !asStored ? "float32" : tensor.dtype;
     const value = new Value(this, this.#claim(name), dtype, tensor.dims);
     this.initializers.set(value.name, { value, tensor });
     return value;
@@ -116,9 +123,8 @@ export class Graph {
   }
 
   /** A scalar constant. */
-  scalar(x: number, dtype: "float16" | "float32" = "float32"): Value {
-    const one = float32([x], []);
-    return this.constant(dtype === "float16" ? { dtype, dims: [], data: float16Bits(one.data) } : one);
+  scalar(x: number, dtype: "bfloat16" | "float16" | "float32" = "float32"): Value {
+    return this.constant(tensorOf(dtype, Float32Array.of(x), []));
   }
 
   /** What `make` gives at the first call of this key, for later ones too: nothing is computed again that is asked for again. */
@@ -126,6 +132,33 @@ export class Graph {
     const value = this.#once.get(key) ?? make();
     this.#once.set(key, value);
     return value;
+  }
+
+  /**
+   * Lets matrix products of float32 that `make` adds, to this graph or its bodies, be computed in half precision: their operands are rounded to
+   * it, and what they give is float32 again, so that all else is. Gradients go the same way back: in products of half precision.
+   *
+   * @param dtype undefined: they are computed in float32
+   */
+  withProductsIn<T>(dtype: HalfDtype | undefined, make: () => T): T {
+    const before = this.#products.dtype;
+    this.#products.dtype = dtype;
+    try {
+      return make();
+    } finally {
+      this.#products.dtype = before;
+    }
+  }
+
+  /** What products of float32 are computed in that are added now; undefined: float32. */
+  get productDtype(): HalfDtype | undefined {
+    return this.#products.dtype;
+  }
+
+  /** A value that reads a constant in a file as it lies there, where that is of this element type; else undefined. */
+  stored({ graph, name, shape }: Value, dtype: HalfDtype): Value | undefined {
+    const constant = this.constantAt(name);
+    return constant && isInFile(constant) && constant.dtype === dtype ? new Value(graph, name, dtype, shape) : undefined;
   }
 
   /** Appends a node and returns its outputs. */

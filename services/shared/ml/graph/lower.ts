@@ -53,18 +53,21 @@ function rowBlocks({ quantised, ...whole }: FileTensor): FileTensor[] {
  */
 export function lowered(graph: Graph, node: Node): readonly Node[] {
   const stored = node.inputs.map((input) => (input ? storedAt(graph, input.name) : undefined));
+  // One that is read as it lies there.
+  const isPlain = (i: number) => isHalf(node.inputs[i]?.dtype ?? "float32");
   const product = productOf(node, stored[1]);
   if (product) return [product];
-  const blocks = stored[1] ? byBlocks(graph, node, stored[1]) : [];
+  const blocks = stored[1] && !isPlain(1) ? byBlocks(graph, node, stored[1]) : [];
   if (blocks.length > 0) return blocks;
-  const isWidened = (constant: FileTensor | undefined): constant is FileTensor => constant !== undefined && isHalf(constant.dtype);
+  const isWidened = (constant: FileTensor | undefined, i: number): boolean =>
+    constant !== undefined && isHalf(constant.dtype) && !isPlain(i);
   const [table] = stored;
   if (node.op === "Gather" && table) return rowsOf(graph, node, table);
   if (!stored.some(isWidened)) return [node];
   const casts: Node[] = [];
   const inputs = node.inputs.map((input, i) => {
     const constant = stored[i];
-    if (!input || !isWidened(constant)) return input;
+    if (!input || !isWidened(constant, i)) return input;
     const made = castOf(graph, input);
     casts.push(made);
     return made.outputs[0];
@@ -100,7 +103,7 @@ function rowsOf(graph: Graph, gather: Node, { dtype, dims }: FileTensor): Node[]
   const [table, ids] = gather.inputs as readonly [Value, Value];
   const [y] = gather.outputs as readonly [Value];
   const inputs = [new Value(table.graph, rowsName(table.name), dtype, dims), ids];
-  if (!isHalf(dtype)) return [{ ...gather, inputs }];
+  if (!isHalf(dtype) || isHalf(table.dtype)) return [{ ...gather, inputs }];
   const rows = new Value(graph, graph.fresh("rows"), dtype, y.shape);
   return [{ ...gather, inputs, outputs: [rows] }, cast(rows, y)];
 }

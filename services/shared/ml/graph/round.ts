@@ -1,3 +1,5 @@
+import type { Tensor } from "./tensor.js";
+
 const scratch = new Float32Array(1);
 
 /** float32 numbers rounded to bfloat16, to the nearest, ties to even: their bits, in `out`. An infinity is what was too large. */
@@ -36,3 +38,9 @@ export const firstTooLarge = (bits: Uint16Array, dtype: "float16" | "bfloat16"):
   for (let i = 0; i < bits.length; i++) if (((bits[i] as number) & 0x7fff) === infinity) return i;
   return -1;
 };
+
+/** float32 numbers as a tensor of an element type, rounded to it. */
+export function tensorOf(dtype: "bfloat16" | "float16" | "float32", data: Float32Array, dims: readonly number[]): Tensor {
+  if (dtype === "float32") return { dtype, dims, data };
+  return { dtype, dims, data: dtype === "float16" ? float16Bits(data) : bfloat16Bits(data) };
+}

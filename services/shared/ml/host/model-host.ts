@@ -62,7 +62,8 @@ export interface HostOptions extends SessionOptions {
   readonly vocabRows?: number;
   /**
    * Element type of the weights. float32: as they are used, packed when a graph is compiled. float16, bfloat16: widened where
-   * they are used, each time, which is slower; but a sampler computes in float16 on a GPU with the runtime native. int8: the linears and the head in blocks of 8-bit integers, on the CPU alone.
+   * they are used, each time, which is slower; but on a GPU a scorer computes in them, and a sampler in float16 with the runtime
+   * native. int8: the linears and the head in blocks of 8-bit integers, on the CPU alone.
    * Default float32.
    */
   readonly dtype?: WeightDtype;

@@ -5,7 +5,11 @@ import type { HostSampling, ModelHost, Outcome, WrittenCompletion } from "./mode
 
 /** Of requests what the model reads: they may hold more than another thread can be sent. */
 const plain = (requests: readonly SampleRequest[]) =>
-  requests.map(({ promptIds, seed, maxNewTokens }) => ({ promptIds, seed, ...(maxNewTokens === undefined ? {} : { maxNewTokens }) }));
+  requests.map(({ promptIds, seed, maxNewTokens, conversation }) => ({
+    ...{ promptIds, seed },
+    ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
+    ...(conversation === undefined ? {} : { conversation }),
+  }));
 
 /** Completes prompts in a model's thread; see {@link ModelHost.sample}. */
 export function sampleIn(

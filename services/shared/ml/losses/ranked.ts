@@ -12,8 +12,8 @@ import * as op from "../graph/ops/index.js";
 export type RankDistance = (logp_RC: Value, logq_RC: Value) => Value;
 
 /**
- * Universal logit distillation (Boizard et al. 2024, arXiv 2402.12030): Σ_r |p_(r) − q_(r)|, the Wasserstein distance between
- * distributions whose classes are all equally far from each other. Between 0 and 2. Gradient in the student's logits: q ∘ (s − Σ q s), where
+ * Universal logit distillation (Boizard et al. 2024, arXiv 2402.12030): Σ_r |p_(r) − q_(r)|, the least that Σ |p − q| can be, however the
+ * classes of the two are paired. Between 0 and 2, without a unit. Gradient in the student's logits: q ∘ (s − Σ q s), where
  * s is the sign of q_(r) − p_(r) at each class's rank.
  */
 export const uld: RankDistance = (logp, logq) => op.reduceSum(op.abs(op.sub(op.exp(logp), op.exp(logq))), [-1]);

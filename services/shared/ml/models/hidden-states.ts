@@ -33,8 +33,13 @@ export function attentionsOf(config: ModelConfig): SelfAttention[] {
 export const logits = (config: ModelConfig, weights: GraphWeights, hidden_RD: Value): Value =>
   headLogits(config, hidden_RD, weights.weight(headName(config)));
 
-/** Hidden states to logits with a head [V, D]: [R, D] -> [R, V], float32 whatever they are computed in. */
+/**
+ * Hidden states to logits with a head [V, D]: [R, D] -> [R, V], float32 whatever they are computed in. States of bfloat16 are multiplied
+ * in float16, whose three more digits logits need: their differences are log-probabilities.
+ */
 export function headLogits({ logitSoftCap }: ModelConfig, hidden_RD: Value, head_VD: Value): Value {
-  const logits_RV = op.cast(op.fusedMatMul(hidden_RD, head_VD, { transB: true }), "float32");
+  const isCoarse = hidden_RD.dtype === "bfloat16";
+  const [states_RD, own_VD] = [hidden_RD, head_VD].map((x) => (isCoarse ? op.cast(x, "float16") : x)) as [Value, Value];
+  const logits_RV = op.cast(op.fusedMatMul(states_RD, own_VD, { transB: true }), "float32");
   return logitSoftCap === undefined ? logits_RV : op.softCap(logits_RV, logitSoftCap);
 }

@@ -17,8 +17,11 @@ export const knownDtype = (dtype: string | undefined): WeightDtype => weightDtyp
 /** What a role's process holds without a model, in bytes. */
 const processBytes = 1.3e8;
 
-/** Arrays of logits that a forward has at once, and the most elements of each. */
-const [logitArrays, mostLogits] = [4, 2 ** 23];
+/** Arrays of logits that a forward has at once, and the most elements of each; on a GPU more are made at once. */
+const [logitArrays, mostLogits, mostLogitsOnGpu] = [4, 2 ** 23, 2 ** 26];
+
+/** How much longer arrays of keys and values may be than what they hold: they grow in steps. */
+const cacheGrowth = 1.5;
 
 /** Bytes of a weight, its gradient and its two moments in float32, and of its average, where one is kept. */
 const trainedBytes = 16;
@@ -27,9 +30,25 @@ const averageBytes = 4;
 /**
  * What a teacher or a student is expected to hold at most, in bytes: within a fifth of what was measured with models of 135M and 600M
  * parameters. Pages of its files that the system may take back are not among it.
+ *
+ * @param isOnGpu where what it holds is memory of the device; not measured there
  */
-export const inferenceBytes = (parameters: number, vocabSize: number, dtype: WeightDtype): number =>
-  processBytes + 1.15 * weightBytes[dtype] * parameters + 4 * logitArrays * Math.min(mostLogits, 512 * vocabSize);
+export function inferenceBytes(parameters: number, vocabSize: number, dtype: WeightDtype, isOnGpu = false): number {
+  const logits = isOnGpu ? Math.min(mostLogitsOnGpu, 2 ** 14 * vocabSize) : Math.min(mostLogits, 512 * vocabSize);
+  return processBytes + 1.15 * weightBytes[dtype] * parameters + 4 * logitArrays * logits;
+}
+
+/** Rows that are written together, and what is kept of them. */
+export interface CachedRows {
+  readonly rows: number;
+  /** Tokens of the longest, its prompt's among them. */
+  readonly length: number;
+  readonly dtype: "float16" | "float32";
+}
+
+/** What a student keeps on its device of what rows have read, in bytes at most: keys and values of each layer, and of one layer more. */
+export const cacheBytes = ({ layers, kvHeads, headDim }: ModelConfig, { rows, length, dtype }: CachedRows): number =>
+  cacheGrowth * 2 * (layers + 1) * kvHeads * headDim * weightBytes[dtype] * rows * length;
 
 /** What is trained of a model, and on how much at once. */
 export interface TrainingLoad {
@@ -43,20 +62,21 @@ export interface TrainingLoad {
   readonly baseDtype?: WeightDtype;
   /** Whether an average of what is trained is kept. */
   readonly averaged?: boolean;
+  /** Whether products are computed in half precision: what they multiply is there once more, in two bytes. */
+  readonly halfProducts?: boolean;
 }
 
 /** What a learner is expected to hold at most, in bytes; as {@link inferenceBytes}. */
-export function learnerBytes(
-  config: ModelConfig,
-  { tokens, length, gradientCheckpointing, lora, baseDtype = "float32", averaged = false }: TrainingLoad,
-): number {
+export function learnerBytes(config: ModelConfig, load: TrainingLoad): number {
+  const { tokens, length, gradientCheckpointing, lora, baseDtype = "float32", averaged = false, halfProducts = false } = load;
   const { vocabSize, hiddenSize } = config;
   const all = parameterCount(config);
   const each = trainedBytes + (averaged ? averageBytes : 0);
   const weights = lora ? weightBytes[baseDtype] * all + each * elementsOf(factorSpecs(config, lora)) : each * all;
   // Of the head's gradient there are two, and it goes through the vocabulary block by block.
   const head = 8 * vocabSize * hiddenSize + 4 * logitArrays * Math.min(mostLogits, tokens * vocabSize);
-  return processBytes + weights + tokens * activationBytes(config, length, gradientCheckpointing) + head;
+  const rounded = halfProducts ? weightBytes.float16 * all : 0;
+  return processBytes + weights + rounded + tokens * activationBytes(config, { length, gradientCheckpointing, halfProducts }) + head;
 }
 
 /**
@@ -65,15 +85,18 @@ export function learnerBytes(
  *
  * @param length tokens of the longest sequence
  */
-export function microBatchTokensFor(config: ModelConfig, length: number, gradientCheckpointing: boolean): number {
+export function microBatchTokensFor(config: ModelConfig, length: number, gradientCheckpointing: boolean, halfProducts = false): number {
   const most = Math.max(1.05e9, 4 * parameterCount(config));
-  return Math.max(length, Math.floor(most / activationBytes(config, length, gradientCheckpointing)));
+  return Math.max(length, Math.floor(most / activationBytes(config, { length, gradientCheckpointing, halfProducts })));
 }
 
 /** Bytes that are kept of a token for the backward pass. */
-function activationBytes(config: ModelConfig, length: number, gradientCheckpointing: boolean): number {
+function activationBytes(
+  config: ModelConfig,
+  { length, gradientCheckpointing, halfProducts = false }: Omit<TrainingLoad, "tokens">,
+): number {
   const { layers, hiddenSize } = config;
-  const perLayer = 4 * floatsPerToken(config, length);
+  const perLayer = 4 * floatsPerToken(config, length) + (halfProducts ? weightBytes.float16 * factorsPerToken(config, length) : 0);
   return gradientCheckpointing ? 4 * layers * hiddenSize + perLayer : layers * perLayer;
 }
 
@@ -81,4 +104,10 @@ function activationBytes(config: ModelConfig, length: number, gradientCheckpoint
 function floatsPerToken({ hiddenSize, intermediateSize, heads, kvHeads, headDim, experts }: ModelConfig, length: number): number {
   const hidden = experts ? experts.perToken * experts.hiddenSize : intermediateSize;
   return 6 * hiddenSize + 2 * (heads + kvHeads) * headDim + 2 * heads * length + 3 * hidden;
+}
+
+/** Numbers of a token that a layer's products multiply: norms, queries, keys, values, probabilities, what attention gives, hidden units. */
+function factorsPerToken({ hiddenSize, intermediateSize, heads, kvHeads, headDim, experts }: ModelConfig, length: number): number {
+  const hidden = experts ? experts.perToken * experts.hiddenSize : intermediateSize;
+  return 2 * hiddenSize + 2 * (heads + kvHeads) * headDim + heads * length + hidden;
 }

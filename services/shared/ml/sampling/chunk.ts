@@ -5,6 +5,11 @@ export interface SampleRequest {
   readonly seed: bigint;
   /** Most tokens of this completion, where that is not the call's `maxNewTokens`. */
   readonly maxNewTokens?: number;
+  /**
+   * Names a conversation that goes on, so long as its turns end with a stop token: what is read of it is kept where memory allows, and the
+   * next request of this name reads what is new alone. It changes nothing else.
+   */
+  readonly conversation?: string;
 }
 
 /** What a run added to one completion. */

@@ -20,7 +20,7 @@ import { decodeGraph, drawnNames } from "./decode-graph.js";
 import { DeviceCaches } from "./device-caches.js";
 import { encodeGraph } from "./encode-graph.js";
 import type { Row } from "./row.js";
-import { cachedLength } from "./row-cache.js";
+import { type CachedRow, cachedLength, firstOf } from "./row-cache.js";
 import { HostCaches, type RowCaches } from "./row-caches.js";
 import { joinPrompts } from "./row-prompts.js";
 import { type RunLength, runFeeds } from "./run-feeds.js";
@@ -141,7 +141,7 @@ export class Decoder {
     const far = await this.#caches.join(rows, live);
     const feeds = { ...(await this.#placedWeights()), ...prompts, ...far, ...runFeeds(this.config, rows, length) };
     // What no row goes on from isn't brought out of the runtime.
-    const isLast = length.enough === 0 && rows.every(({ room }) => room <= length.steps);
+    const isLast = length.enough === 0 && rows.every((row) => row.room <= length.steps && !this.#isKept(row));
     if (isLast) return session.run(feeds, {}, drawnNames);
     const { outputs, read } = await this.#caches.run(session, feeds);
     const run = { far, read, longest: Math.max(...rows.map(({ unread }) => unread.length)) };
@@ -149,6 +149,18 @@ export class Decoder {
     for (const [place, row] of rows.entries())
       row.cached = { run, place, before: cachedLength(row.cached), first: row.unread.length, drawn };
     return outputs;
+  }
+
+  /** A copy of what a row has read, once it has ended, to begin others behind; undefined where it isn't to be kept, or can't be. */
+  copyOf(row: Row): CachedRow | undefined {
+    if (!this.#isKept(row) || row.finish !== "stop" || !row.cached) return undefined;
+    // Behind its end lies what the run drew until others ended.
+    return this.#caches.copyOf?.(firstOf(row.cached, row.text.length));
+  }
+
+  /** What an encoder-decoder reads behind its first token isn't the prompt. */
+  #isKept({ request }: Row): boolean {
+    return request.conversation !== undefined && this.#caches.copyOf !== undefined && !this.config.encoderDecoder;
   }
 
   /** Lets go of what rows have read, when none goes on. */

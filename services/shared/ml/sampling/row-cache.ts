@@ -34,6 +34,24 @@ export function firstOf({ run, place, before, first, drawn }: CachedRow, length:
   return { run, place, before: of(before, 0), first: of(first, before), drawn: of(drawn, before + first) };
 }
 
+/** A copy of a row in arrays of its own: a run of that row alone, which had all of it. */
+export function soleRow(config: ModelConfig, row: CachedRow): CachedRow {
+  const { kvHeads, headDim } = config;
+  const length = cachedLength(row);
+  const far = cacheNames(config).map(([farName, name]) => {
+    const out = new Float32Array(kvHeads * length * headDim);
+    copyRow(row, [farName, name], kvHeads, out, false);
+    return [farName, float32(out, [1, kvHeads, length, headDim])] as const;
+  });
+  const read = cacheNames(config).map(([, name]) => [name, float32(new Float32Array(), [1, kvHeads, 0, headDim])] as const);
+  const run = { far: Object.fromEntries(far), read: Object.fromEntries(read), longest: 0 };
+  return { run, place: 0, before: length, first: 0, drawn: 0 };
+}
+
+/** Bytes that the arrays of a row's run take. */
+export const cachedBytes = ({ run }: CachedRow): number =>
+  [...Object.keys(run.far)].reduce((sum, name) => sum + hosted(run.far, name).data.byteLength, 0);
+
 /**
  * Keys and values of rows that may come from different runs, side by side. They lie in arrays that are kept: of a row that is
  * where it was in the run before, only what that run has read is added. So a row that goes on must be in every run that has

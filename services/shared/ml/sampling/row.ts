@@ -4,7 +4,7 @@ import { floatsOf, type Outputs, outputOf } from "../runtime/outputs.js";
 import type { Completion, Piece, SampleRequest } from "./chunk.js";
 import { negatedUniform } from "./draw.js";
 import type { SamplingParams } from "./params.js";
-import { type CachedRow, firstOf } from "./row-cache.js";
+import { type CachedRow, cachedLength, firstOf } from "./row-cache.js";
 import type { EncodedRow } from "./row-prompts.js";
 
 /** How the completions of a call are written. */
@@ -48,11 +48,16 @@ export class Row {
     this.#next = generator(request.seed);
   }
 
-  /** Begins behind what another row has read of the same prompt; it reads the last token itself, to draw behind that. */
+  /** Begins behind what was read of the beginning of its prompt; it reads the last token itself, to draw behind that. */
   beginBehind(read: CachedRow): void {
     const { promptIds } = this.request;
     this.cached = firstOf(read, promptIds.length - 1);
-    this.unread = promptIds.slice(-1);
+    this.unread = promptIds.slice(cachedLength(this.cached));
+  }
+
+  /** Its prompt, and what was drawn. */
+  get text(): Int32Array {
+    return Int32Array.from([...this.request.promptIds, ...this.#ids]);
   }
 
   /** How many tokens it may get. */

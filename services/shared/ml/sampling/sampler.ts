@@ -1,16 +1,18 @@
 import { setImmediate as turn } from "node:timers/promises";
+import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import type { Constants } from "../models/constants.js";
+import { fusedObstacle } from "../models/fused-states.js";
 import type { Adapter } from "../models/lora.js";
 import type { Weights } from "../models/param-spec.js";
 import { keepsOnDevice } from "../runtime/session.js";
 import { BurstDecoder } from "./bursts/burst-decoder.js";
-import { burstRefusal } from "./bursts/burst-graphs.js";
 import { Call } from "./call.js";
 import type { Completion, Piece, SampleRequest } from "./chunk.js";
 import { Decoder, type DecoderOptions } from "./decoder.js";
+import { KeptRows } from "./kept-rows.js";
 import { checkSamplingParams, type SamplingParams } from "./params.js";
 import type { Row } from "./row.js";
 import { placed } from "./row-cache.js";
@@ -21,7 +23,7 @@ export type { Completion } from "./chunk.js";
 
 /** Whether a model writes in bursts. @throws FailedPrecondition where that is asked of one that can't */
 function writesInBursts(config: ModelConfig, weights: Constants, options: SamplerOptions): boolean {
-  const refusal = burstRefusal(config);
+  const refusal = fusedObstacle(config);
   if (!options.bursts) return !refusal && keepsOnDevice(options) && [...weights.values()].every(({ dtype }) => dtype === "float16");
   if (refusal) throw new RetortError("FailedPrecondition", `this model can't write in bursts: ${refusal}`);
   return true;
@@ -33,6 +35,8 @@ export interface SamplerOptions extends DecoderOptions {
   readonly chunkTokens: number;
   /** Most rows that are decoded together. */
   readonly maxRows: number;
+  /** Most bytes that conversations may take between their turns. Default: 512 MiB. */
+  readonly keptBytes?: number;
 }
 
 /**
@@ -48,21 +52,25 @@ export class Sampler {
   #isWorking = false;
   /** Rows in their places. */
   #places: readonly Row[] = [];
+  readonly #kept: KeptRows;
 
   /** @param adapter on the weights: they are then compiled in, and its factors fed, so that others of them cost nothing */
   constructor(config: ModelConfig, weights: Constants, options: SamplerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
     this.#options = options;
+    this.#kept = new KeptRows(options.keptBytes);
     const Kind = writesInBursts(config, weights, options) ? BurstDecoder : Decoder;
     this.#decoder = new Kind(config, weights, options, adapter);
   }
 
   /** Uses other factors of the same adapter from the next call on; the graphs stay. */
   async setFactors(factors: Weights): Promise<void> {
+    this.#kept.clear();
     await this.#decoder.setFactors(factors);
   }
 
   /** Uses other weights of the same config from the next call on. */
   async setWeights(weights: Constants): Promise<void> {
+    this.#kept.clear();
     await this.#decoder.setWeights(weights);
   }
 
@@ -99,7 +107,7 @@ export class Sampler {
     if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1)) refuse(`maxNewTokens is ${maxNewTokens}; it must be at least 1`);
     if (promptIds.length + maxNewTokens > maxPositions) {
       refuse(
-        `${promptIds.length} tokens and maxNewTokens ${maxNewTokens} exceed the model's ${maxPositions} positions; shorten one of them`,
+        `${counted(promptIds.length, "token")} and maxNewTokens ${maxNewTokens} exceed the model's ${maxPositions} positions; shorten one of them`,
       );
     }
     const stray = promptIds.find((id) => id < 0 || id >= vocabSize);
@@ -118,6 +126,7 @@ export class Sampler {
   }
 
   async release(): Promise<void> {
+    this.#kept.clear();
     await this.#decoder.release();
   }
 
@@ -160,7 +169,17 @@ export class Sampler {
       call.begin(free);
       free -= before - call.waiting;
     }
+    this.#goOn();
     this.#shareRead();
+  }
+
+  /** Rows whose conversations are kept begin behind what was read of these. */
+  #goOn(): void {
+    for (const row of this.#rows) {
+      const { conversation, promptIds } = row.request;
+      const known = row.cached || conversation === undefined ? undefined : this.#kept.take(conversation, promptIds);
+      if (known) row.beginBehind(known);
+    }
   }
 
   /** Rows that begin with a prompt that another has read begin behind that. */
@@ -201,6 +220,10 @@ export class Sampler {
       } catch (error) {
         this.#fail(call, error);
       }
+    }
+    for (const row of rows) {
+      const cached = this.#decoder.copyOf(row);
+      if (cached && row.request.conversation !== undefined) this.#kept.keep(row.request.conversation, row.text, cached);
     }
     this.#calls = this.#calls.filter((call) => !call.isDone);
   }

@@ -6,13 +6,13 @@ import type { Model } from "../models/model.js";
 import type { Answer, ScoreInput } from "../signals/signal.js";
 import { Scorer, type ScorerOptions } from "./scorer.js";
 
-/** What an element type of the weights costs in accuracy, against the same weights as the checkpoint has them. */
+/** What an element type costs in accuracy, that of weights and that of layers: against float32 with the weights that the checkpoint has. */
 export interface Precision {
   /** Mean over tokens of KL(checkpoint ‖ used) of the next token's distribution, in nats. */
   readonly meanKl: number;
   /** Largest |difference| of a given token's log-probability, in nats. */
   readonly maxLogprobError: number;
-  /** How many tokens it was measured on; 0 where nothing was rounded, which costs nothing. */
+  /** How many tokens it was measured on; 0 where nothing is rounded, which costs nothing. */
   readonly tokens: number;
 }
 
@@ -37,10 +37,10 @@ const mostMapped = 2 ** 26;
  * @param model whose weights are those of `weightsAt`, or are not rounded
  */
 export async function precisionOf(model: Model<Constants>, scorer: Scorer, options: ScorerOptions): Promise<Precision> {
-  if (![...model.params.values()].some(isRounded)) return { meanKl: 0, maxLogprobError: 0, tokens: 0 };
+  if (scorer.dtype === "float32" && ![...model.params.values()].some(isRounded)) return { meanKl: 0, maxLogprobError: 0, tokens: 0 };
   const inputs = texts.map((text, i) => inputOf(model, text, i));
   // It is used once: laying it out for products would cost more than it saves, and all of it at once would be the process's peak.
-  const once = { ...options, packed: false, batchTokens: longest, mostMapped };
+  const once = { ...options, packed: false, batchTokens: longest, mostMapped, fused: false as const };
   const exact = await distributions(new Scorer(model.config, unrounded(model.params), once, model.adapter), inputs);
   const used = [];
   for (const input of inputs) used.push(...(await distributions(scorer, [input])));

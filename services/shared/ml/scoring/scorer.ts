@@ -1,12 +1,17 @@
+import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
+import { isHalf } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
-import { float32, int32 } from "../graph/tensor.js";
+import { halfOnCpu } from "../graph/half-on-cpu.js";
+import { float32, int32, int64 } from "../graph/tensor.js";
 import { replyFault, textLength } from "../models/architectures/sequence-inputs.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { allInMemory, type Constants } from "../models/constants.js";
+import type { FusedDtype } from "../models/forward/fused-pass.js";
 import { withRoom } from "../models/forward/rotary.js";
+import { fusedObstacle } from "../models/fused-states.js";
 import type { Adapter } from "../models/lora.js";
 import { parameterCount } from "../models/model-params.js";
 import { batchOverhead, cheapestBatches } from "../runtime/batches.js";
@@ -29,6 +34,23 @@ export interface ScorerOptions extends SessionOptions {
    * bound, and what was compiled is kept.
    */
   readonly mostMapped?: number;
+  /**
+   * Compute layers by the runtime's fused operators, in this element type; logits and answers are float32 in any case. False: in float32,
+   * by plain ones. Default: in the half precision that all weights are held in, on a GPU, where the model is one that does.
+   */
+  readonly fused?: FusedDtype | false;
+  /** Most elements of an array of logits, beyond which an answer is made block by block of its rows. Default: 2^26 on a GPU. */
+  readonly blockElements?: number;
+}
+
+/** What a scorer's layers are computed in by fused operators; undefined: float32, by plain ones. @throws FailedPrecondition where that is asked of a model that can't */
+function fusedDtypeOf(config: ModelConfig, weights: Constants, { device, fused, weightsAsInputs }: ScorerOptions): FusedDtype | undefined {
+  const obstacle = fusedObstacle(config);
+  if (fused && obstacle) throw new RetortError("FailedPrecondition", `this model can't be scored by fused operators: ${obstacle}`);
+  if (fused !== undefined) return fused || undefined;
+  if (device === "cpu" || weightsAsInputs || obstacle) return undefined;
+  const [dtype = "float32", ...others] = new Set([...weights.values()].map((weight) => weight.dtype));
+  return others.length === 0 && isHalf(dtype) ? dtype : undefined;
 }
 
 /**
@@ -36,6 +58,9 @@ export interface ScorerOptions extends SessionOptions {
  * hundred tokens are as fast as larger ones, which only take more memory.
  */
 const mostElements = 1 << 24;
+
+/** Elements of an array of logits on a GPU: 256 MB. */
+const blockElementsOnGpu = 1 << 26;
 
 /** Graphs that are kept: each holds a copy of the weights, and compiling one for another kind of signal takes as long as mapping them. */
 const mostSessions = 1;
@@ -47,6 +72,9 @@ export class Scorer {
   readonly #options: ScorerOptions;
   readonly #sessions: Sessions;
   readonly #adapter: Pick<Adapter, "lora" | "factors"> | undefined;
+  readonly #fused: FusedDtype | undefined;
+  /** Rows whose logits are made at once; 0 for all. */
+  readonly #blockRows: number;
 
   /** @param adapter on the weights */
   constructor(config: ModelConfig, weights: Constants, options: ScorerOptions, adapter?: Pick<Adapter, "lora" | "factors">) {
@@ -55,6 +83,9 @@ export class Scorer {
     this.#weights = weights;
     this.#options = options;
     this.#sessions = new Sessions(config.maxPositions, mostSessions);
+    this.#fused = fusedDtypeOf(config, weights, options);
+    const { device, batchTokens, blockElements = device === "cpu" ? Number.POSITIVE_INFINITY : blockElementsOnGpu } = options;
+    this.#blockRows = batchTokens * config.vocabSize > blockElements ? Math.max(1, Math.floor(blockElements / config.vocabSize)) : 0;
   }
 
   /**
@@ -62,7 +93,8 @@ export class Scorer {
    *
    * @throws InvalidArgument for a sequence that is empty or longer than the model's positions, a token outside the
    *   vocabulary, student_top_k without its classes, or a signal with k out of bounds or a temperature that is not
-   *   positive; OutOfRange for a hidden state that float16 cannot hold
+   *   positive; OutOfRange for a hidden state that float16 cannot hold; FailedPrecondition where what layers compute is too large
+   *   for the half precision that they compute in; DataLoss where it isn't finite in float32
    */
   async score(inputs: readonly ScoreInput[], signal: Signal): Promise<Score[]> {
     this.#checkSignal(signal);
@@ -76,7 +108,7 @@ export class Scorer {
     const budget = device === "cpu" ? Math.min(batchTokens, mostElements / this.#config.vocabSize) : batchTokens;
     const batches = cheapestBatches(lengths, budget, batchOverhead(parameterCount(this.#config)));
     const place = (members: readonly number[], outputs: Feeds) => {
-      const answers = answersOf(outputs, pickedFrom(inputs, members), signal, this.#config.vocabSize);
+      const answers = answersOf(outputs, pickedFrom(inputs, members), signal, this.#config.vocabSize, this.dtype);
       members.forEach((member, i) => {
         scores[member] = answers[i]!;
       });
@@ -93,6 +125,11 @@ export class Scorer {
     return scores;
   }
 
+  /** What layers are computed in. */
+  get dtype(): FusedDtype {
+    return this.#fused ?? "float32";
+  }
+
   /** Refuses a sequence that cannot be scored. */
   check(input: ScoreInput, index = 0): void {
     const { promptIds, completionIds, replies = [] } = input;
@@ -104,7 +141,7 @@ export class Scorer {
     const fault = replyFault(input);
     if (fault) refuse(fault);
     const length = textLength(input);
-    if (length - 1 > maxPositions) refuse(`${length} tokens exceed the model's ${maxPositions} positions`);
+    if (length - 1 > maxPositions) refuse(`${counted(length, "token exceeds", "tokens exceed")} the model's ${maxPositions} positions`);
     const outside = (id: number) => id < 0 || id >= vocabSize;
     const stray = [promptIds, completionIds, ...replies.map(({ ids }) => ids)]
       .map((ids) => ids.find(outside))
@@ -137,8 +174,15 @@ export class Scorer {
   }
 
   #graph(signal: Signal, room: number): Graph {
-    const weights = this.#options.weightsAsInputs ? "inputs" : this.#weights;
-    return scoreGraph(withRoom(this.#config, room), weights, signal, this.#adapter?.lora);
+    const graph = scoreGraph({
+      config: withRoom(this.#config, room),
+      weights: this.#options.weightsAsInputs ? "inputs" : this.#weights,
+      signal,
+      lora: this.#adapter?.lora,
+      fused: this.#fused,
+      blocks: this.#blockRows > 0,
+    });
+    return this.#options.device === "cpu" ? halfOnCpu(graph) : graph;
   }
 
   #feeds(inputs: readonly ScoreInput[], signal: Signal): Feeds {
@@ -157,27 +201,61 @@ export class Scorer {
       rows: { dtype: "int64", dims: [rows], data: places },
       labels: int32(labels, [rows]),
       temperature: float32([signal.temperature], []),
+      ...this.#placeFeeds(inputs),
+      ...(this.#blockRows > 0 && signals[signal.kind].isSmall ? this.#blockFeeds(rows) : {}),
       ...signals[signal.kind].feeds?.(inputs, signal.k),
     };
+  }
+
+  /** What tells a fused pass where texts end. */
+  #placeFeeds(inputs: readonly ScoreInput[]): Feeds {
+    if (!this.#fused) return {};
+    // The last token of a text is never read.
+    const lengths = inputs.map((input) => textLength(input) - 1);
+    const last = lengths.map((length) => length - 1);
+    return { last: int32(last, [last.length]), total: int32([Math.max(...lengths)], []) };
+  }
+
+  /** Blocks of as many rows each, of which no more than are needed repeat the last. */
+  #blockFeeds(rows: number): Feeds {
+    const blocks = Math.ceil(rows / this.#blockRows);
+    return { blocks: int64([blocks], []), blockRows: int64([Math.ceil(rows / blocks)], []) };
   }
 }
 
 const pickedFrom = <T>(items: readonly T[], places: readonly number[]): T[] => places.map((place) => found(items[place], "an item"));
 
-/** Each sequence's part of the outputs of one forward. */
-function answersOf(outputs: Feeds, inputs: readonly ScoreInput[], signal: Signal, vocab: number): Score[] {
-  const rows = inputs.reduce((sum, { completionIds }) => sum + completionIds.length, 0);
+/** Each sequence's part of the outputs of one forward. @param dtype what layers were computed in */
+function answersOf(outputs: Feeds, inputs: readonly ScoreInput[], signal: Signal, vocab: number, dtype: FusedDtype): Score[] {
   let row = 0;
   return inputs.map(({ completionIds, studentTopIds }) => {
     const [from, to] = [row, row + completionIds.length];
     row = to;
-    const answer = signals[signal.kind].answer({ outputs, from, to, rows, k: signal.k, vocab, studentTopIds });
+    if (dtype !== "float32" && outputs.hidden) checkStates(outputs.hidden, from, to, dtype);
+    const answer = signals[signal.kind].answer({ outputs, from, to, k: signal.k, vocab, studentTopIds });
     const bad = answer.logprobs?.findIndex((x) => !(x < Number.POSITIVE_INFINITY)) ?? -1;
-    if (bad >= 0)
-      throw new RetortError(
-        "DataLoss",
-        `the log-probability of a completion's token ${bad} is ${answer.logprobs?.[bad]}; the model's logits are not finite: its weights are damaged, or its activations overflow`,
-      );
-    return { signal, ...answer };
+    if (bad >= 0) throw notFinite(`the log-probability of a completion's token ${bad} is ${answer.logprobs?.[bad]}`, dtype);
+    return { ...answer, signal };
   });
+}
+
+/** States of half precision that are infinite or NaN are the layers' fault, whatever they are sent in. */
+function checkStates({ data, dims }: Feeds[string], from: number, to: number, dtype: FusedDtype): void {
+  // What bfloat16 can hold and float16 can't is refused where it is sent.
+  if (dtype === "bfloat16" && data instanceof Uint16Array) return;
+  const width = dims[1] ?? 0;
+  const isEndless = (x: number | bigint) => (data instanceof Uint16Array ? (Number(x) & 0x7c00) === 0x7c00 : !Number.isFinite(x));
+  if (data.subarray(from * width, to * width).some(isEndless)) throw notFinite("a hidden state isn't finite", dtype);
+}
+
+/** @param what the number that isn't finite */
+function notFinite(what: string, dtype: FusedDtype): RetortError {
+  if (dtype === "float32")
+    return new RetortError("DataLoss", `${what}; the model's logits are not finite: its weights are damaged, or its activations overflow`);
+  const way = dtype === "float16" ? "bfloat16, or float32" : "float32";
+  return new RetortError(
+    "FailedPrecondition",
+    `${what}: on this device layers are computed in ${dtype}, which this model's activations overflow; take dtype ${way}`,
+    { fieldPath: "dtype" },
+  );
 }

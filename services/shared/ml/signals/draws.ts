@@ -32,13 +32,13 @@ export function drawUniforms(texts: readonly Text[], draws: number): Record<"dra
 }
 
 /**
- * Counts what was drawn at rows [from, to) of `draws` [K, R, 1]: the different classes of each row in rising order, and
- * how often each came; rows with fewer than the widest are filled up with class 0, 0 times.
+ * Counts what was drawn of each token, `draws` [N, K]: the different classes in rising order, and how often each came; tokens
+ * with fewer than the widest are filled up with class 0, 0 times.
  */
-export function countDraws(draws: Int32Array, rows: number, from: number, to: number): { ids: Int32Array; counts: Uint16Array } {
-  const tallies = Array.from({ length: to - from }, (_, n) => {
+export function countDraws(draws: Int32Array, k: number): { ids: Int32Array; counts: Uint16Array } {
+  const tallies = Array.from({ length: draws.length / k }, (_, n) => {
     const tally = new Map<number, number>();
-    for (let at = from + n; at < draws.length; at += rows) tally.set(draws[at]!, (tally.get(draws[at]!) ?? 0) + 1);
+    for (const id of draws.subarray(n * k, (n + 1) * k)) tally.set(id, (tally.get(id) ?? 0) + 1);
     return [...tally].sort(([a], [b]) => a - b);
   });
   const width = Math.max(...tallies.map(({ length }) => length));

@@ -27,6 +27,7 @@ export const full: SignalDefinition = {
   studentChooses: false,
   needsHead: false,
   bytesPerToken: (_, { vocab }) => 4 * vocab + 4,
+  isSmall: false,
   outputs: ({ logits, labels_R }) => {
     const logp_RV = op.logSoftmax(logits());
     return { logprobs: ofLabels(logp_RV, labels_R), full: logp_RV };

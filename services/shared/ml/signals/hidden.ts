@@ -92,6 +92,7 @@ export const hidden: SignalDefinition = {
   studentChooses: false,
   needsHead: true,
   bytesPerToken: ({ hiddenDtype }, { hidden }) => (hiddenDtype === "float32" ? 4 : 2) * hidden,
+  isSmall: false,
   outputs: ({ hidden_RD }, hiddenDtype) => ({ hidden: op.cast(hidden_RD, hiddenDtype) }),
   answer,
   form,

@@ -1,9 +1,9 @@
 // Dimensions: R rows (completion tokens), V vocabulary, K draws, U drawn classes.
+import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, int32, type Tensor } from "../graph/tensor.js";
-import { outputData } from "../runtime/outputs.js";
 import { inverseCdf } from "../sampling/draw.js";
 import { cutRows, logprobsOf } from "./answer-rows.js";
 import { checkLength } from "./checks.js";
@@ -13,12 +13,12 @@ import { ofLabels } from "./logprobs.js";
 import type { Answer, AnswerRows, ScoredRows, ScorePart, SignalDefinition, SignalLayout } from "./signal.js";
 
 /** k independent draws per row, one after the other, so that no array is larger than [R, V]. */
-function outputs({ graph, logits, labels_R }: ScoredRows): Record<string, Value> {
+function outputs({ graph, perRow, logits, labels_R }: ScoredRows): Record<string, Value> {
   const logp_RV = op.logSoftmax(logits());
   const p_RV = op.exp(logp_RV);
   const draw = inverseCdf(p_RV);
-  const blocks_KR1 = graph.input("drawBlocks", "float32", ["K", "R", 1]);
-  const tokens_KR1 = graph.input("drawTokens", "float32", ["K", "R", 1]);
+  const blocks_KR1 = perRow("drawBlocks", "float32", ["K", "R", 1]);
+  const tokens_KR1 = perRow("drawTokens", "float32", ["K", "R", 1]);
   const body = new Graph("draws", graph);
   const iteration = body.input("draws.iteration", "int64", []);
   body.input("draws.condition", "bool", []);
@@ -27,10 +27,10 @@ function outputs({ graph, logits, labels_R }: ScoredRows): Record<string, Value>
   body.output("draws.continue", body.constant({ dtype: "bool", dims: [], data: Uint8Array.of(1) }));
   body.output("draws.token", op.cast(drawn_R1, "int32"));
   const count = op.squeeze(op.dimOf(blocks_KR1, 0), [0]);
-  const { scanned } = op.loop(graph, body, count, undefined, [], [{ dtype: "int32", shape: ["K", "R", 1] }]);
+  const { scanned } = op.loop(graph, body, count, undefined, [], [{ dtype: "int32", shape: ["K", logp_RV.shape[0]!, 1] }]);
   return {
     logprobs: ofLabels(logp_RV, labels_R),
-    draws: scanned[0]!,
+    draws: op.transpose(op.squeeze(scanned[0]!, [2]), [1, 0]),
     entropy: op.neg(op.reduceSum(op.mul(p_RV, logp_RV), [1])),
   };
 }
@@ -39,7 +39,7 @@ function answer(rows: AnswerRows): Answer {
   return {
     logprobs: logprobsOf(rows),
     entropy: cutRows(rows, "entropy", Float32Array),
-    ...countDraws(outputData(rows.outputs, "draws", Int32Array), rows.rows, rows.from, rows.to),
+    ...countDraws(cutRows(rows, "draws", Int32Array, rows.k), rows.k),
   };
 }
 
@@ -78,7 +78,7 @@ function drawsOf({ score, member, count }: ScorePart, k: number, vocab: number):
   };
   const { ids = new Int32Array() } = score;
   const width = ids.length / count;
-  if (!Number.isInteger(width) || width === 0) refuse(`score.ids has ${ids.length} elements for ${count} tokens`);
+  if (!Number.isInteger(width) || width === 0) refuse(`score.ids has ${counted(ids.length, "element")} for ${counted(count, "token")}`);
   const counts = checkLength(score.counts, count * width, member, "counts");
   const stray = ids.findIndex((id) => id < 0 || id >= vocab);
   if (stray >= 0) refuse(`score.ids[${stray}] is ${ids[stray]}, outside the vocabulary of ${vocab}`);
@@ -117,6 +117,7 @@ export const randomK: SignalDefinition = {
   needsHead: false,
   // Ids and counts of the different classes.
   bytesPerToken: ({ k }, { vocab }) => 6 * Math.min(k, vocab) + 8,
+  isSmall: true,
   outputs,
   feeds: drawUniforms,
   answer,

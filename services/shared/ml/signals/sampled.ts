@@ -10,6 +10,7 @@ export const sampled: SignalDefinition = {
   studentChooses: false,
   needsHead: false,
   bytesPerToken: () => 4,
+  isSmall: true,
   outputs: ({ logits, labels_R }) => {
     const logits_RV = logits();
     return { logprobs: op.sub(ofLabels(logits_RV, labels_R), op.squeeze(op.reduceLogSumExp(logits_RV), [1])) };

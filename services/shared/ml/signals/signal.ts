@@ -53,7 +53,12 @@ export interface ScoreInput extends SequenceText {
 
 /** What the teacher's forward offers to a signal; the logits are computed only if it asks for them. */
 export interface ScoredRows {
+  /** Where the answer is computed: the body of a loop over blocks of the rows, or the whole graph. */
   readonly graph: Graph;
+  /** Declares an input of the whole graph, which all rows share. */
+  readonly input: Graph["input"];
+  /** Declares an input with an axis "R", and gives what it has for these rows. */
+  readonly perRow: Graph["input"];
   readonly hidden_RD: Value;
   /** int32: the given token. */
   readonly labels_R: Value;
@@ -64,10 +69,9 @@ export interface ScoredRows {
 /** The rows of one sequence in the outputs of a forward. */
 export interface AnswerRows {
   readonly outputs: Outputs;
-  /** The sequence's rows: [from, to) of all the forward's `rows`. */
+  /** The sequence's rows of the forward's: [from, to). */
   readonly from: number;
   readonly to: number;
-  readonly rows: number;
   readonly k: number;
   readonly vocab: number;
   readonly studentTopIds: Int32Array | undefined;
@@ -122,7 +126,9 @@ export interface SignalDefinition {
   /** Most bytes of an {@link Answer} per token, without what the student chose. */
   bytesPerToken(settings: Pick<SignalSettings, "k" | "hiddenDtype">, sizes: { readonly vocab: number; readonly hidden: number }): number;
 
-  /** What leaves the teacher's graph, by name; it may declare inputs of its own. */
+  /** True if the answer is made of logits, and takes less than they do. */
+  readonly isSmall: boolean;
+  /** What leaves the teacher's graph, by name, each with the rows as its first axis; it may declare inputs of its own. */
   outputs(rows: ScoredRows, hiddenDtype: HiddenDtype): Readonly<Record<string, Value>>;
   /** Refuses a sequence that lacks what the kind reads besides the text. @throws InvalidArgument naming `sequence ${index}` */
   check?(input: ScoreInput, k: number, vocab: number, index: number): void;

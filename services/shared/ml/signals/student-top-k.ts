@@ -1,4 +1,5 @@
 // Dimensions: R rows (completion tokens), V vocabulary, K top classes.
+import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import * as op from "../graph/ops/index.js";
 import { int32 } from "../graph/tensor.js";
@@ -11,7 +12,7 @@ function check({ completionIds, studentTopIds }: ScoreInput, k: number, vocab: n
   if (studentTopIds?.length !== completionIds.length * k)
     throw new RetortError(
       "InvalidArgument",
-      `sequence ${index}: studentTopIds has ${studentTopIds?.length ?? 0} elements; student_top_k needs ${k} for each of the ${completionIds.length} tokens`,
+      `sequence ${index}: studentTopIds has ${counted(studentTopIds?.length ?? 0, "element")}; student_top_k needs ${k} for each of the ${counted(completionIds.length, "token")}`,
     );
   checkClasses(studentTopIds, k, vocab, `sequence ${index}: studentTopIds`);
 }
@@ -34,9 +35,10 @@ export const studentTopK: SignalDefinition = {
   studentChooses: true,
   needsHead: false,
   bytesPerToken: ({ k }) => 4 * k + 8,
-  outputs: ({ graph, logits, labels_R }) => {
+  isSmall: true,
+  outputs: ({ perRow, logits, labels_R }) => {
     const logp_RV = op.logSoftmax(logits());
-    const ids_RK = graph.input("studentTopIds", "int32", ["R", "K"]);
+    const ids_RK = perRow("studentTopIds", "int32", ["R", "K"]);
     const top_RK = op.gatherElements(logp_RV, ids_RK);
     return { logprobs: ofLabels(logp_RV, labels_R), top: top_RK, tail: tailOf(logp_RV, ids_RK, top_RK) };
   },

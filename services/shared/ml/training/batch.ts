@@ -51,7 +51,7 @@ export interface MicroBatch {
  * ω_t/Σ_y ω L_y. With balance `teachers`, ω_t/Σ ω over the step's teachers, of which every sequence or token of t has an equal part.
  * The denominators belong to the step, so that a split into micro-batches changes nothing.
  *
- * @param counted which tokens count; absent: all. L_y and tokens are then numbers of those
+ * @param counted which tokens count; absent: all. L_y and tokens are then numbers of those, and a sequence without any isn't there
  */
 export function rowWeights(
   batch: readonly TrainSequence[],
@@ -59,9 +59,11 @@ export function rowWeights(
   counted?: CountedTokens,
 ): number[] {
   const lengths = batch.map(({ completionIds }, i) => counted?.[i]?.reduce((sum, one) => sum + one, 0) ?? completionIds.length);
-  const units = lengths.map((length) => (normalisation === "token" ? length : 1));
-  const perRow = (i: number, numerator: number, denominator: number) =>
-    normalisation === "token" ? numerator / denominator : numerator / (lengths[i]! * denominator);
+  const units = lengths.map((length) => (normalisation === "token" ? length : Math.min(length, 1)));
+  const perRow = (i: number, numerator: number, denominator: number) => {
+    if (lengths[i] === 0) return 0;
+    return normalisation === "token" ? numerator / denominator : numerator / (lengths[i]! * denominator);
+  };
   const own = batch.map(({ teacher }) => teacher ?? { name: "", weight: 1 });
   if (balance !== "teachers") {
     const all = units.reduce((sum, unit, i) => sum + unit * own[i]!.weight, 0);
@@ -69,7 +71,7 @@ export function rowWeights(
   }
   const unitsOf = new Map<string, number>();
   for (const [i, { name }] of own.entries()) unitsOf.set(name, (unitsOf.get(name) ?? 0) + units[i]!);
-  const weights = new Map(own.map(({ name, weight }) => [name, weight]));
+  const weights = new Map(own.flatMap(({ name, weight }, i) => (lengths[i] ? [[name, weight] as const] : [])));
   const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
   return own.map(({ name, weight }, i) => perRow(i, weight / total, found(unitsOf.get(name), "a teacher's units")));
 }

@@ -2,7 +2,7 @@ import { found } from "../../base/found.js";
 import type { Graph } from "../graph/graph.js";
 import { float32 } from "../graph/tensor.js";
 import { type Weights, weightOf } from "../models/param-spec.js";
-import { type AdamWFactors, adamwFactors, clipFactor } from "../optim/adamw.js";
+import { type AdamWFactors, adamwFactors } from "../optim/adamw.js";
 import { DeviceMemory } from "../runtime/device-memory.js";
 import { type DeviceTensor, type Placed, Session, type SessionOptions } from "../runtime/session.js";
 import { flatLayout, type Range } from "./flat-layout.js";
@@ -108,8 +108,8 @@ export class DeviceStepState implements StepState {
     return Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
   }
 
-  async update(norm: number, learningRate: number, options: OptimizerOptions): Promise<void> {
-    const values = adamwFactors(this.#state.moments.updates + 1, learningRate, options, clipFactor(norm, options.maxGradNorm));
+  async update(scale: number, learningRate: number, options: OptimizerOptions): Promise<void> {
+    const values = adamwFactors(this.#state.moments.updates + 1, learningRate, options, scale);
     const inOrder = factorNames.map((name) => values[name]);
     await this.#memory.upload(float32(inOrder, [inOrder.length]), this.#factors);
     const factors = Object.fromEntries(factorNames.map((name, i) => [name, this.#memory.part(this.#factors, i, [])]));

@@ -17,19 +17,21 @@ export interface HeadResult {
   readonly headGradient_VD: Value | undefined;
 }
 
-/** What is minimised, and how hidden states [R, D] and a head [V, D] make logits [R, V]. */
+/** What is minimised, and how hidden states [R, D] and a head [V, D], maybe of half precision, make logits [R, V]. */
 export interface HeadForm {
   readonly objective: Objective;
   readonly logits: (hidden_RD: Value, head_VD: Value) => Value;
   /** Whether the head's own gradient is wanted. */
   readonly trained: boolean;
+  /** float32 []: what gradients are multiplied with; absent: they aren't. */
+  readonly lossScale?: Value | undefined;
   /** Whether the student's ranks are reported: see `rankReports`. */
   readonly ranks?: boolean | undefined;
 }
 
 /** Loss and gradients of all rows at once: holds several [R, V] arrays. */
 export function plainHead(
-  { objective, logits, trained, ranks }: HeadForm,
+  { objective, logits, trained, lossScale, ranks }: HeadForm,
   hidden_RD: Value,
   head_VD: Value,
   inputs: LossInputs,
@@ -39,8 +41,9 @@ export function plainHead(
   const logits_RV = logits(input_RD, head_VD);
   const { loss, reports: own } = rowLosses(objective, logits_RV, inputs);
   const reports = ranks ? { ...own, ...rankReports(objective, logits_RV, inputs) } : own;
-  const [hiddenGradient_RD, headGradient_VD] = gradientsOf(loss, trained ? [input_RD, head_VD] : [input_RD]) as [Value, Value?];
-  return { loss, reports, hiddenGradient_RD, headGradient_VD };
+  const [hiddenGradient_RD, gradient_VD] = gradientsOf(loss, trained ? [input_RD, head_VD] : [input_RD], lossScale) as [Value, Value?];
+  // Of a head in half precision, so is its gradient.
+  return { loss, reports, hiddenGradient_RD, headGradient_VD: gradient_VD && op.cast(gradient_VD, "float32") };
 }
 
 /**

@@ -1,12 +1,15 @@
 import { float32, sizeOf, type Tensor } from "../graph/tensor.js";
 import { allInMemory, type Constants } from "../models/constants.js";
 import { type ParamSpec, pick, type Weights, weightOf } from "../models/param-spec.js";
+import type { LossScale } from "./loss-scale.js";
 
 /** What AdamW keeps besides the weights: its two moments of each trained parameter, and how many updates were made. */
 export interface Moments {
   readonly m: Weights;
   readonly v: Weights;
   readonly updates: number;
+  /** Where products are computed in float16. */
+  readonly lossScale?: LossScale | undefined;
 }
 
 /** What training changes: the trained parameters, and what the optimiser keeps. */
@@ -28,6 +31,8 @@ export class OptimizerState {
   readonly #v: Weights;
   #gradients: Weights | undefined;
   #updates: number;
+  /** What the loss is multiplied with; undefined where it isn't. */
+  lossScale: LossScale | undefined;
 
   /**
    * @param specs the parameters that are trained
@@ -42,6 +47,7 @@ export class OptimizerState {
     this.#m = of(state?.m);
     this.#v = of(state?.v);
     this.#updates = state?.updates ?? 0;
+    this.lossScale = state?.lossScale;
   }
 
   /** The trained parameters, which updates change. */
@@ -51,7 +57,7 @@ export class OptimizerState {
 
   /** The moments, which updates change. */
   get moments(): Moments {
-    return { m: this.#m, v: this.#v, updates: this.#updates };
+    return { m: this.#m, v: this.#v, updates: this.#updates, ...this.#scaled };
   }
 
   /** The gradients of the step that is computed; what they hold before is whatever the last step left. */
@@ -86,7 +92,11 @@ export class OptimizerState {
 
   /** Copies of all that training changes. */
   snapshot(): TrainerState {
-    return { params: copyOf(this.#params), m: copyOf(this.#m), v: copyOf(this.#v), updates: this.#updates };
+    return { params: copyOf(this.#params), m: copyOf(this.#m), v: copyOf(this.#v), updates: this.#updates, ...this.#scaled };
+  }
+
+  get #scaled(): Pick<Moments, "lossScale"> {
+    return this.lossScale ? { lossScale: this.lossScale } : {};
   }
 }
 

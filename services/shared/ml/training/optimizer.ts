@@ -3,7 +3,7 @@ import { Graph, type Shape, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, sizeOf } from "../graph/tensor.js";
 import { type ParamSpec, weightOf } from "../models/param-spec.js";
-import { type AdamWFactors, type AdamWOptions, type AdamWState, adamw, adamwFactors, clipFactor, decays } from "../optim/adamw.js";
+import { type AdamWFactors, type AdamWOptions, type AdamWState, adamw, adamwFactors, decays } from "../optim/adamw.js";
 import { scalarOf } from "../runtime/outputs.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import type { OptimizerState } from "./optimizer-state.js";
@@ -80,7 +80,7 @@ export function squaresGraph(): Graph {
 }
 
 /**
- * Clipping and AdamW over a state's gradients. Weights and moments are changed where they are, piece by piece: an update reads
+ * AdamW over a state's gradients. Weights and moments are changed where they are, piece by piece: an update reads
  * and writes each element once, whatever the size of a weight, and needs no memory of its own.
  */
 export class Optimizer {
@@ -102,10 +102,10 @@ export class Optimizer {
     return Math.sqrt(sum);
   }
 
-  /** One update by the gradients, scaled down to the norm that is allowed. @param norm theirs, which must be finite */
-  async update(norm: number, learningRate: number, options: OptimizerOptions): Promise<void> {
+  /** One update by the gradients. @param scale what they are multiplied with */
+  async update(scale: number, learningRate: number, options: AdamWOptions): Promise<void> {
     const { specs, moments } = this.#state;
-    const values = adamwFactors(moments.updates + 1, learningRate, options, clipFactor(norm, options.maxGradNorm));
+    const values = adamwFactors(moments.updates + 1, learningRate, options, scale);
     const factors = Object.fromEntries(Object.entries(values).map(([name, x]) => [name, float32([x], [])]));
     for (const spec of specs) await this.#updateOne(spec, factors, decays(spec.kind) && options.weightDecay > 0);
     this.#state.advance();

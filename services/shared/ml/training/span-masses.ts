@@ -34,11 +34,12 @@ export interface TeacherRanks {
  * every token in it.
  *
  * @param before [N] log Π p(z_j) of each span, at its last token
+ * @param known [N] 1 where the teacher says something; absent: everywhere
  * @param weight of each span in the step's loss
  */
 export function spanMasses(
   { starts }: Pick<SpanLayout, "starts">,
-  before: Float32Array,
+  { before, known }: { readonly before: Float32Array; readonly known?: Uint8Array | undefined },
   weight: number,
   teacher: TeacherRanks,
   student?: StudentRanks,
@@ -50,7 +51,7 @@ export function spanMasses(
     slopes: new Float32Array(count),
   };
   for (let end = 0; end < count; end++) {
-    if (starts[end + 1] === starts[end]) continue;
+    if (starts[end + 1] === starts[end] || known?.[end] === 0) continue;
     const start = starts[end]!;
     const own = student?.logprobs.subarray(start, end).reduce((sum, logprob) => sum + logprob, 0) ?? 0;
     masses.teacherBefore[end] = before[end]!;

@@ -5,7 +5,7 @@ import { rowReports } from "../losses/row-losses.js";
 import { floatsOf, type Outputs, scalarOf } from "../runtime/outputs.js";
 import type { MicroBatch, TrainSequence } from "./batch.js";
 
-/** What an optimiser step reports. Divergences and entropies in nats. */
+/** What an optimiser step reports. Divergences and entropies in nats; what is compared by rank has no unit. */
 export interface StepStats {
   readonly loss: number;
   /** Mean distance, weighted as the objective normalises it. */
@@ -21,6 +21,8 @@ export interface StepStats {
   readonly effectiveSampleShare: number;
   /** Mean share of the teacher's most probable classes that are among the student's, per completion token; undefined where the signal names none. */
   readonly topOverlap: number | undefined;
+  /** What the loss was multiplied with, where products are computed in float16. */
+  readonly lossScale: number | undefined;
   /** Mean distance of each sequence, in the order of the batch. */
   readonly sequenceDivergence: Float32Array;
   /** Of each sequence that was watched, token by token. */
@@ -108,11 +110,17 @@ export class StatsCollector {
       }
       this.#tokens += completionIds.length;
       this.#divergence += total * this.#weights[member]!;
-      this.#sequenceDivergence[member] = total / (known?.reduce((sum, one) => sum + one, 0) ?? completionIds.length);
+      const counted = known?.reduce((sum, one) => sum + one, 0) ?? completionIds.length;
+      this.#sequenceDivergence[member] = counted ? total / counted : 0;
     }
   }
 
-  finish(gradientNorm: number, learningRate: number): StepStats {
+  /** The loss of what was added. */
+  get loss(): number {
+    return this.#loss;
+  }
+
+  finish(gradientNorm: number, learningRate: number, lossScale?: number): StepStats {
     return {
       loss: this.#loss,
       divergence: this.#divergence,
@@ -123,6 +131,7 @@ export class StatsCollector {
       mismatchKl: this.#sampledTokens ? this.#mismatch / this.#sampledTokens : 0,
       effectiveSampleShare: effectiveShare(this.#logRatios),
       topOverlap: this.#overlap === undefined ? undefined : this.#overlap / this.#tokens,
+      lossScale,
       sequenceDivergence: this.#sequenceDivergence,
       watched: this.#watched.map((member) => found(this.#tokenStats.get(member), `sequence ${member} of the step`)),
     };

@@ -14,6 +14,7 @@ import type { ParamSpec } from "../models/param-spec.js";
 import { sequenceStates } from "../models/sequence-states.js";
 import type { Trainable } from "../models/trainable.js";
 import type { HeadShape } from "../signals/form.js";
+import type { ComputeDtype } from "./compute-dtype.js";
 import { accumulated, declareGradients, type GradientOut, plain } from "./gradients-out.js";
 import { blockedHead, plainHead } from "./head.js";
 
@@ -36,6 +37,11 @@ export interface StepGraphOptions {
   readonly ranks?: boolean | undefined;
   /** Some classes of the teacher's fill rows up: see `SignalShape`. */
   readonly padded?: boolean | undefined;
+  /**
+   * What matrix products of the student are computed in, forward and backward. Weights, norms, softmax, loss and sums of gradients are
+   * float32 with all of them. With float16 gradients are multiplied with the input `lossScale` (float32 []). Default float32.
+   */
+  readonly computeDtype?: ComputeDtype | undefined;
   /** Compute each layer again in the backward pass instead of keeping what it made. Default false. */
   readonly gradientCheckpointing?: boolean | undefined;
 }
@@ -48,7 +54,9 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
   const params = new Map([...declareWeights(graph, specs, "inputs"), ...frozen]);
   const weights = trainable.weights(params);
   const stages: Stage[] = [];
-  const hidden_BTD = sequenceStates(graph, config, weights, stages);
+  const { computeDtype = "float32" } = options;
+  const dtype = computeDtype === "float32" ? undefined : computeDtype;
+  const hidden_BTD = graph.withProductsIn(dtype, () => sequenceStates(graph, config, weights, stages));
   // Position in the flattened [B·T] of the token that predicts each completion token.
   const places_R = graph.input("rows", "int64", ["R"]);
   const rows = declareRows(graph, objective, "R", config.vocabSize, { heads, gaps, masses, padded });
@@ -58,13 +66,16 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
   const wrt = specs.map(({ name }) => own.weight(name));
   const form = {
     objective,
-    logits: (hidden: Value, weight: Value) => headLogits(config, hidden, weight),
+    logits: (hidden: Value, weight: Value) => graph.withProductsIn(dtype, () => headLogits(config, hidden, weight)),
     trained: isTrained && dependsOn(head_VD, wrt),
+    lossScale: isTrained && computeDtype === "float16" ? graph.input("lossScale", "float32", []) : undefined,
     ranks,
   };
+  // Rounded once, and not in each block.
+  const rounded_VD = dtype ? (graph.stored(head_VD, dtype) ?? op.cast(head_VD, dtype)) : head_VD;
   const head = blocks
-    ? blockedHead(form, hidden_RD, head_VD, rows, graph.input("blockRows", "int64", []))
-    : plainHead(form, hidden_RD, head_VD, rows);
+    ? blockedHead(form, hidden_RD, rounded_VD, rows, graph.input("blockRows", "int64", []))
+    : plainHead(form, hidden_RD, rounded_VD, rows);
   graph.output("loss", head.loss);
   for (const [name, value] of Object.entries(head.reports)) graph.output(name, value);
   return { hidden_RD, head_VD, head, stages, wrt };

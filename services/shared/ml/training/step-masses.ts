@@ -15,26 +15,26 @@ export const hasMergedSpans = (batch: readonly TrainSequence[]): boolean =>
 /**
  * What the spans of each member of a step's batch are compared with, by rank. A sequence without spans has one for each token.
  *
- * @param known the tokens at which teachers say something
+ * @param counted the tokens at which teachers say something
  * @param students of each member, where {@link hasMergedSpans}
  */
 export function stepMasses(
   batch: readonly TrainSequence[],
   objective: Objective,
-  known: CountedTokens | undefined,
+  counted: CountedTokens | undefined,
   students?: readonly StudentRanks[],
 ): ReadonlyMap<number, SpanMasses> {
   const factor = objective.alpha * (objective.temperatureSquared ? objective.studentTemperature ** 2 : 1);
-  const weights = rowWeights(batch, objective, known);
+  const weights = rowWeights(batch, objective, counted);
   return new Map(
-    batch.map(({ score, spans, completionIds }, member) => {
+    batch.map(({ score, spans, known, completionIds }, member) => {
       const teacher = {
         topLogprobs: found(score?.topLogprobs, `the teacher's classes of sequence ${member}`),
         tail: found(score?.tail, `the rest of the teacher's classes of sequence ${member}`),
       };
       const layout = spans ?? { starts: Int32Array.from(completionIds, (_, n) => n) };
       const before = spans?.before ?? new Float32Array(completionIds.length);
-      return [member, spanMasses(layout, before, weights[member]! * factor, teacher, students?.[member])];
+      return [member, spanMasses(layout, { before, known }, weights[member]! * factor, teacher, students?.[member])];
     }),
   );
 }

@@ -13,8 +13,8 @@ export interface StepState {
   clearGradients(): Promise<void>;
   /** Global norm of the gradients: √Σ‖g‖². */
   norm(): Promise<number>;
-  /** One update by the gradients, scaled down to the norm that is allowed. @param norm theirs, which must be finite */
-  update(norm: number, learningRate: number, options: OptimizerOptions): Promise<void>;
+  /** One update by the gradients. @param scale what they are multiplied with */
+  update(scale: number, learningRate: number, options: OptimizerOptions): Promise<void>;
   /** Updates have changed what the arrays of the `OptimizerState` don't have yet. */
   readonly isAhead: boolean;
   /** Brings what updates have changed into the arrays of the `OptimizerState`. */
@@ -56,8 +56,8 @@ export class HostStepState implements StepState {
     return this.#optimizer.norm();
   }
 
-  update(norm: number, learningRate: number, options: OptimizerOptions): Promise<void> {
-    return this.#optimizer.update(norm, learningRate, options);
+  update(scale: number, learningRate: number, options: OptimizerOptions): Promise<void> {
+    return this.#optimizer.update(scale, learningRate, options);
   }
 
   async fetch(): Promise<void> {}

@@ -1,7 +1,10 @@
+import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { isInFile } from "../graph/file-tensor.js";
-import { checkObjective, comparesDistributions, type Objective } from "../losses/objective.js";
+import { halfOnCpu } from "../graph/half-on-cpu.js";
+import { float32 } from "../graph/tensor.js";
+import { checkObjective, comparesDistributions } from "../losses/objective.js";
 import { textLength } from "../models/architectures/sequence-inputs.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
@@ -12,17 +15,18 @@ import { headParts, type TeacherHead, teacherHeadDigest } from "../models/model.
 import { parameterCount } from "../models/model-params.js";
 import { pick, type Weights } from "../models/param-spec.js";
 import { publishedFiles, type Trainable, wholeModel } from "../models/trainable.js";
+import { clipFactor } from "../optim/adamw.js";
 import { batchOverhead } from "../runtime/batches.js";
 import { KeptFloats } from "../runtime/kept-floats.js";
 import { floatsOf } from "../runtime/outputs.js";
-import { keepsOnDevice, Session, type SessionOptions } from "../runtime/session.js";
+import { keepsOnDevice, type Placed, Session } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
-import type { HeadShape } from "../signals/form.js";
 import { logFloor } from "../signals/logprobs.js";
 import { type BatchLayout, type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
 import { DeviceStepState } from "./device-step-state.js";
+import { blockRowsFor, headShapes } from "./head-blocks.js";
 import { knownTokens } from "./known-tokens.js";
-import type { OptimizerOptions } from "./optimizer.js";
+import { scaledGradients } from "./loss-scale.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
 import { spanGaps } from "./span-gaps.js";
@@ -31,23 +35,9 @@ import { rowOutputs, StatsCollector, type StepStats, valueOutputs } from "./stat
 import { accumulateGraph, gradientsGraph, type StepGraphOptions, valuesGraph } from "./step-graph.js";
 import { comparesSpanRanks, hasMergedSpans, stepMasses } from "./step-masses.js";
 import { HostStepState, type StepState } from "./step-state.js";
+import type { TrainerOptions } from "./trainer-options.js";
 
-/** How a model is trained, whatever the batch. */
-export interface TrainerOptions extends SessionOptions {
-  readonly objective: Objective;
-  readonly optimizer: OptimizerOptions;
-  /** Most tokens of one micro-batch, padding included; 0: see {@link microBatchTokensFor}. */
-  readonly microBatchTokens: number;
-  /** Rows per block of the vocabulary loss; 0 takes all at once. By default blocks are used where they save memory. */
-  readonly blockRows?: number;
-  /** Keep only the inputs of layers for the backward pass and compute the rest again: less memory for a third more work. Default false. */
-  readonly gradientCheckpointing?: boolean | undefined;
-  /**
-   * Weights, moments and gradients stay where graphs are computed from step to step, instead of in this process's arrays. Default: on
-   * a GPU with the runtime native, which alone can do it.
-   */
-  readonly stateOnDevice?: boolean;
-}
+export type { TrainerOptions } from "./trainer-options.js";
 
 /** The graphs of a trainer by what they are for. */
 const graphs = { gradients: gradientsGraph, accumulate: accumulateGraph, values: valuesGraph };
@@ -60,26 +50,6 @@ type StepChoices = Pick<BatchLayout, "counted" | "gaps" | "masses">;
 
 /** Each token by itself. */
 const each = ({ length }: Int32Array): Int32Array => Int32Array.from({ length }, (_, n) => n);
-
-/** Elements of one [rows, V] array above which the vocabulary loss goes block by block. */
-const mostElements = 1 << 23;
-/** Fewer rows per block would starve the matrix products. */
-const minimumBlock = 64;
-
-/** Blocks hold the head's gradient twice: so many [rows, V] arrays take as much where there's a row to so many of its columns. */
-const columnsPerRow = 4;
-
-/** Rows per block, so that blocks are alike; 0 where all rows are one. */
-function blockRowsFor(rows: number, vocab: number, width: number): number {
-  const blocks = Math.ceil((rows * vocab) / mostElements);
-  return blocks === 1 || rows * columnsPerRow <= width ? 0 : Math.max(minimumBlock, Math.ceil(rows / blocks));
-}
-
-/** One head takes all of the states, whatever their width: teachers of other widths have the same graph. */
-function headShapes(head: TeacherHead): HeadShape[] {
-  const parts = headParts(head);
-  return parts.map(({ head: { softCap, dims }, share }) => ({ softCap, share, width: parts.length > 1 ? dims[1] : undefined }));
-}
 
 /**
  * Trains a model: each call of {@link step} is one optimiser step. Calls must not overlap. It blocks its thread, so it
@@ -142,7 +112,7 @@ export class Trainer {
       if (dims[0] !== vocabSize)
         throw new RetortError(
           "InvalidArgument",
-          `the teacher's head speaks of ${dims[0]} classes, the student's vocabulary has ${vocabSize}`,
+          `the teacher's head speaks of ${counted(dims[0] ?? 0, "class", "classes")}, the student's vocabulary has ${vocabSize}`,
         );
     const digest = teacherHeadDigest(head);
     this.#heads.set(digest, head);
@@ -170,27 +140,32 @@ export class Trainer {
         "InvalidArgument",
         `sequence ${long}: prompt and completion together exceed the model's ${maxPositions} positions; lower maxNewTokens or drop the prompt`,
       );
-    const { objective, microBatchTokens, optimizer, gradientCheckpointing = false } = this.#options;
+    const { objective, microBatchTokens, optimizer, gradientCheckpointing = false, computeDtype = "float32" } = this.#options;
     const overhead = batchOverhead(parameterCount(this.#config));
     const longest = Math.max(...batch.map(textLength));
-    const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing);
+    const budget = microBatchTokens || microBatchTokensFor(this.#config, longest, gradientCheckpointing, computeDtype !== "float32");
     const parts = splitBatch(batch, { budget, overhead }, inputsOf(this.#config));
     const known = knownTokens(batch, objective);
-    const stats = new StatsCollector(batch, rowWeights(batch, objective, known), watched);
+    const weights = rowWeights(batch, objective, known);
     const placed = await this.#stepState();
     const gaps = known ? undefined : await this.#gaps(batch, parts, placed);
     const masses = await this.#masses(batch, parts, placed, known);
     const chosen = { gaps, masses, counted: known ?? (await this.#counted(batch, parts, placed, gaps)) };
-    await this.#gradients(batch, parts, stats, placed, chosen);
-    const norm = await placed.norm();
-    const result = stats.finish(norm, learningRate);
+    const isScaled = computeDtype === "float16";
+    const { stats, norm, scale } = await scaledGradients(this.#state, isScaled, async (lossScale) => {
+      const begun = new StatsCollector(batch, weights, watched);
+      await this.#gradients(batch, parts, begun, placed, { ...chosen, lossScale });
+      return { stats: begun, norm: await placed.norm() };
+    });
+    const result = stats.finish(norm, learningRate, isScaled ? scale : undefined);
     if (!Number.isFinite(norm) || !Number.isFinite(result.loss)) {
+      const way = isScaled ? ", or activations that overflow float16 (optimizer.computeDtype)" : "";
       throw new RetortError(
         "DataLoss",
-        `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards, or lower the learning rate`,
+        `loss ${result.loss}, gradient norm ${norm}: the step was not applied; look for non-finite teacher scores or rewards${way}, or lower the learning rate`,
       );
     }
-    await placed.update(norm, learningRate, optimizer);
+    await placed.update(clipFactor(norm, optimizer.maxGradNorm) / scale, learningRate, optimizer);
     return result;
   }
 
@@ -357,12 +332,13 @@ export class Trainer {
     parts: readonly number[][],
     stats: StatsCollector,
     placed: StepState,
-    chosen: StepChoices,
+    { lossScale, ...chosen }: StepChoices & { readonly lossScale: number | undefined },
   ): Promise<void> {
     const kind = parts.length === 1 ? "gradients" : "accumulate";
     if (kind === "accumulate") await placed.clearGradients();
     const { feeds, gradientsIn, gradientsOut } = placed;
-    const constant = { ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
+    const added = { ...feeds, ...(kind === "accumulate" ? gradientsIn : {}) };
+    const constant: Placed = lossScale ? { ...added, lossScale: float32([lossScale], []) } : added;
     for (const members of parts) {
       const { part, form } = this.#layOut(batch, members, chosen);
       const session = await this.#session(kind, form, part);
@@ -388,12 +364,12 @@ export class Trainer {
   }
 
   async #session(kind: keyof typeof graphs, form: StepForm, part: MicroBatch): Promise<Session> {
-    const { objective, gradientCheckpointing } = this.#options;
+    const { objective, gradientCheckpointing, computeDtype } = this.#options;
     return this.#sessions.get(`${kind}/${JSON.stringify(form)}`, part.feeds.ids?.dims[1] ?? 0, (room) => {
       const frozen = this.#isMapped ? this.#frozen : undefined;
       const parts = { config: withRoom(this.#config, room), trainable: this.#trainable, frozen };
-      const options = { ...parts, objective, gradientCheckpointing, ...form };
-      const graph = graphs[kind](options);
+      const options = { ...parts, objective, gradientCheckpointing, computeDtype, ...form };
+      const graph = this.#options.device === "cpu" ? halfOnCpu(graphs[kind](options)) : graphs[kind](options);
       // Packed, the constants would be there once more for each graph, and a product of so many rows is no faster by it.
       return Session.create(graph, { ...this.#options, memoryArena: true, asWritten: true, bound: true, packed: false });
     });

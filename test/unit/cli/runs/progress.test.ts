@@ -77,7 +77,7 @@ describe("ProgressView, without a terminal", () => {
   it("shows the first problems of an account that does not hold", () => {
     const problems = Array.from({ length: 7 }, (_, i) => `step ${i}: sample 0 is missing`);
     const lines = show({ case: "auditFinished", value: { holds: false, steps: 7, samples: 7n, learners: 2, repeatedSteps: 1, problems } });
-    expect(lines[0]).toBe("the account does not hold: 7 steps, 7 samples: 0 trained, 1 steps trained again, 2 learners");
+    expect(lines[0]).toBe("the account does not hold: 7 steps, 7 samples: 0 trained, 1 step trained again, 2 learners");
     expect(lines.slice(1)).toEqual([...problems.slice(0, 5).map((problem) => `  ${problem}`), "  … and 2 more"]);
   });
 

@@ -272,6 +272,12 @@ describe("a run's models", () => {
     ]);
     expect(await warningsOfRun(specOf(directory, { objective: { divergence: "jsd", beta, normalizeJsd: true } }))).toEqual([]);
   });
+
+  it("are warned of a distance that doesn't see which tokens are meant", async () => {
+    expect(await warningsOfRun(specOf(directory, { objective: { divergence: "uld", signal: "top_k", topK: 8 } }))).toEqual([
+      { field: "phases[0].objective.divergence", message: expect.stringMatching(/is uld, which compares probabilities by rank/) },
+    ]);
+  });
 });
 
 describe("the three temperatures of a run", () => {

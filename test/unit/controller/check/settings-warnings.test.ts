@@ -6,9 +6,9 @@ import { smolLm2 } from "../../../support/models/known-shapes.js";
 import { specOf } from "../../../support/runs/run-spec.js";
 
 /** Warnings of one phase of on-policy distillation of SmolLM2-135M, with other settings in place of usual ones. */
-function warned(phase: object, student: object = { model: "/student" }, adapted = false): [string, string][] {
+function warned(phase: object, student: object = { model: "/student" }, adapted = false, roles: object = {}): [string, string][] {
   const usual = { preset: "on_policy_kd", steps: 100, optimizer: { learningRate: 1e-4, warmupSteps: 5 } };
-  const { spec } = soundParts(specOf({ student, phases: [{ ...usual, ...phase }] }));
+  const { spec } = soundParts(specOf({ student, roles, phases: [{ ...usual, ...phase }] }));
   const config = "init" in student ? undefined : smolLm2;
   const checked = { spec, run: resolveRun(spec), student: { config, rows: 49_152, adapted } as CheckedRun["student"], teachers: [] };
   return settingsWarnings(checked).map(({ field, message }) => [field, message]);
@@ -90,6 +90,14 @@ describe("settingsWarnings()", () => {
     expect(several).toContain("4 times the same");
     expect(warned({ sampling, lambda: 0, lambdaEnd: 0.5 })).toHaveLength(1);
     expect(warned({ sampling, preset: "supervised_kd" })).toEqual([]);
+  });
+
+  it("names products in half precision on a CPU, where they are slower", () => {
+    const phase = { optimizer: { learningRate: 1e-4, warmupSteps: 5, computeDtype: "bfloat16" } };
+    const [[field, message]] = warned(phase) as [[string, string]];
+    expect(field).toBe("phases[0].optimizer.computeDtype");
+    expect(message).toMatch(/^is bfloat16, and the learner is on a CPU, .*slower than float32.*roles\.learner\.device: cuda/);
+    expect(warned(phase, { model: "/student" }, false, { learner: { device: "cuda" } })).toEqual([]);
   });
 
   it("names a step of few sequences, whatever they are made of", () => {

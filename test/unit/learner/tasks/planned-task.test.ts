@@ -94,7 +94,7 @@ describe("soundResults()", () => {
     };
     expect(failureOf([reply(1, [7, 8, 9])])).toBe("");
     expect(failureOf([reply(1, [7, 8, 9, 9])])).toBe("its replies have 4 tokens; at most 3 were asked for");
-    expect(failureOf([reply(1, [7])], planned)).toBe("its replies have 1 tokens; at most 0 were asked for");
+    expect(failureOf([reply(1, [7])], planned)).toBe("its replies have 1 token; at most 0 were asked for");
     expect(failureOf([reply(2, [7])])).toMatch(/replies\[0\]\.at is 2; it must lie above 0 and below the completion's 2/);
     expect(failureOf([reply(1, [-7])])).toBe("a reply has a negative token id");
   });

@@ -40,7 +40,7 @@ describe("OpenaiServer", () => {
     await new Promise<void>((resolve) => first.once("continue", resolve));
     const refused = await models();
     expect(refused.status).toBe(429);
-    expect(refused.body).toMatch(/1 calls are in progress, and maxCalls is 1; try again later, or raise it/);
+    expect(refused.body).toMatch(/1 call is in progress, and maxCalls is 1; try again later, or raise it/);
     first.end("no JSON");
     expect(await answered).toBe(400);
     expect((await models()).status).toBe(200);

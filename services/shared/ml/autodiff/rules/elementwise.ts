@@ -4,7 +4,7 @@ import type { DType } from "../../graph/tensor.js";
 import { inputOf, outputOf, type Rule, rule } from "../rule.js";
 import { unbroadcast } from "../unbroadcast.js";
 
-const floats: readonly DType[] = ["float16", "float32", "float64"];
+const floats: readonly DType[] = ["bfloat16", "float16", "float32", "float64"];
 
 /** A rule for two broadcast operands from the gradients before summation over broadcast axes. */
 function binary(derive: (g: Value, a: Value, b: Value, y: Value) => readonly [Value, Value]): Rule {

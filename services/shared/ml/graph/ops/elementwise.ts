@@ -1,5 +1,5 @@
 import { RetortError } from "../../../base/errors.js";
-import { graphOf, type Value } from "../graph.js";
+import { type Graph, graphOf, type Value } from "../graph.js";
 import { type DType, dtypeInfo } from "../tensor.js";
 import { broadcast } from "./broadcast.js";
 
@@ -13,8 +13,9 @@ function unary(op: string, x: Value, dtype: DType = x.dtype): Value {
 function binary(op: string, a: Operand, b: Operand, dtype?: DType): Value {
   const values = [a, b].filter((x) => typeof x !== "number");
   const graph = graphOf(...values);
-  const half = values[0]?.dtype === "float16" ? "float16" : "float32";
-  const [left, right] = [a, b].map((x) => (typeof x === "number" ? graph.scalar(x, half) : x)) as [Value, Value];
+  const { dtype: own = "float32" } = values[0] ?? {};
+  const scalar = own === "float16" || own === "bfloat16" ? own : "float32";
+  const [left, right] = [a, b].map((x) => (typeof x === "number" ? graph.scalar(x, scalar) : x)) as [Value, Value];
   if (left.dtype !== right.dtype) throw new RetortError("Internal", `${op}: operands are ${left.dtype} and ${right.dtype}`);
   return graph.node(op, [left, right], [{ dtype: dtype ?? left.dtype, shape: broadcast(op, left.shape, right.shape) }])[0]!;
 }
@@ -48,9 +49,12 @@ export const tanh = (x: Value): Value => unary("Tanh", x);
 
 /** Converts the elements to `dtype`; the value itself when it has that type already. */
 export function cast(x: Value, dtype: DType): Value {
-  if (x.dtype === dtype) return x;
-  return x.graph.node("Cast", [x], [{ dtype, shape: x.shape }], { to: dtypeInfo[dtype].code })[0]!;
+  return x.dtype === dtype ? x : castIn(x.graph, x, dtype);
 }
+
+/** The same, in a graph that sees the value. */
+export const castIn = (graph: Graph, x: Value, dtype: DType): Value =>
+  graph.node("Cast", [x], [{ dtype, shape: x.shape }], { to: dtypeInfo[dtype].code })[0]!;
 
 /** `condition ? a : b`, elementwise. */
 export function where(condition: Value, a: Operand, b: Operand): Value {

@@ -1,6 +1,7 @@
 import { RetortError } from "../../../base/errors.js";
-import { type Dim, graphOf, type Shape, type Value } from "../graph.js";
+import { type Dim, type Graph, graphOf, type HalfDtype, type Shape, type Value } from "../graph.js";
 import { broadcast } from "./broadcast.js";
+import { cast, castIn } from "./elementwise.js";
 
 function matMulShape(op: string, a: Shape, b: Shape): Shape {
   const [[rows, inner], [outer, columns]] = [a.slice(-2), b.slice(-2)];
@@ -11,8 +12,28 @@ function matMulShape(op: string, a: Shape, b: Shape): Shape {
 
 const swapLast = (shape: Shape): Dim[] => [...shape.slice(0, -2), ...shape.slice(-2).reverse()];
 
+/**
+ * A product, in the half precision that the graph asks for: see `Graph.withProductsIn`.
+ *
+ * @param make the product of two values of one element type
+ */
+function inAskedPrecision(a: Value, b: Value, make: (a: Value, b: Value) => Value): Value {
+  const graph = graphOf(a, b);
+  const dtype = graph.productDtype;
+  if (!dtype || (a.dtype !== "float32" && b.dtype !== "float32")) return make(a, b);
+  return cast(make(rounded(graph, a, dtype), rounded(graph, b, dtype)), "float32");
+}
+
+/** Once for all products of a graph that read the value; where they are, since differentiating a body looks at its own nodes. */
+function rounded(graph: Graph, x: Value, dtype: HalfDtype): Value {
+  if (x.dtype !== "float32") return x;
+  return graph.stored(x, dtype) ?? graph.once(`${dtype} ${x.name}`, () => castIn(graph, x, dtype));
+}
+
 /** Matrix product over the last two axes; leading axes broadcast. */
-export function matMul(a: Value, b: Value): Value {
+export const matMul = (a: Value, b: Value): Value => inAskedPrecision(a, b, plainProduct);
+
+function plainProduct(a: Value, b: Value): Value {
   return graphOf(a, b).node("MatMul", [a, b], [{ dtype: a.dtype, shape: matMulShape("MatMul", a.shape, b.shape) }])[0]!;
 }
 
@@ -24,7 +45,10 @@ export interface FusedMatMulOptions {
 }
 
 /** alpha · op(a) · op(b), where op swaps the last two axes if asked (com.microsoft.FusedMatMul): no transposed copy is made. */
-export function fusedMatMul(a: Value, b: Value, { transA = false, transB = false, alpha = 1 }: FusedMatMulOptions = {}): Value {
+export const fusedMatMul = (a: Value, b: Value, options: FusedMatMulOptions = {}): Value =>
+  inAskedPrecision(a, b, (x, y) => plainFusedMatMul(x, y, options));
+
+function plainFusedMatMul(a: Value, b: Value, { transA = false, transB = false, alpha = 1 }: FusedMatMulOptions): Value {
   const shape = matMulShape("FusedMatMul", transA ? swapLast(a.shape) : a.shape, transB ? swapLast(b.shape) : b.shape);
   const attributes = { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha: { float: alpha } };
   return graphOf(a, b).node("FusedMatMul", [a, b], [{ dtype: a.dtype, shape }], attributes, "com.microsoft")[0]!;

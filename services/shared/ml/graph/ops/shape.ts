@@ -52,6 +52,14 @@ export function unsqueeze(x: Value, axes: readonly number[]): Value {
   return x.graph.node("Unsqueeze", [x, x.graph.constant(int64([...added]))], [{ dtype: x.dtype, shape }])[0]!;
 }
 
+/** x [N, M, …] as [N·M, rest]: the rows of blocks one behind another, [N·M] where there is no rest. @param size of N·M */
+export function joinRows(x: Value, size: Dim): Value {
+  const [, , ...rest] = x.shape;
+  if (rest.length === 0) return reshape(x, [size], x.graph.constant(int64([-1])));
+  if (rest.length > 1) throw new RetortError("Internal", `Flatten: [${x.shape}] has more than one axis behind its rows`);
+  return x.graph.node("Flatten", [x], [{ dtype: x.dtype, shape: [size, ...rest] }], { axis: 2 })[0]!;
+}
+
 /** x without these axes, which are of size 1; negative ones count from the end. */
 export function squeeze(x: Value, axes: readonly number[]): Value {
   const removed = new Set(axes.map((axis) => normaliseAxis(axis, x.rank)));

@@ -1,4 +1,5 @@
 // Dimensions: B batch, T position, P position of a prompt, N tokens of a completion, R rows (completion tokens of all texts).
+import { counted } from "../../../base/counted.js";
 import type { Graph, Value } from "../../graph/graph.js";
 import { float32, int32, type Tensor } from "../../graph/tensor.js";
 import { maskedScore } from "../forward/attention.js";
@@ -51,7 +52,7 @@ export function replyFault({ completionIds, replies = [] }: Pick<SequenceText, "
   for (const [i, { at, ids }] of replies.entries()) {
     if (ids.length === 0) return `replies[${i}] has no tokens`;
     if (!(at > before && at < completionIds.length))
-      return `replies[${i}].at is ${at}; it must lie above ${before} and below the completion's ${completionIds.length} tokens`;
+      return `replies[${i}].at is ${at}; it must lie above ${before} and below the completion's ${counted(completionIds.length, "token")}`;
     before = at;
   }
   return undefined;

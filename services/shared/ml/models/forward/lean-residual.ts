@@ -3,8 +3,12 @@ import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
 import type { Pass, Residual } from "./pass.js";
 
-/** The residual stream from x [B, T, D] on, in as few operators as can be: a sum and the norm that reads it next are one. */
-export function leanResidual(pass: Pass, x: Value): Residual {
+/**
+ * The residual stream from x [B, T, D] on, in as few operators as can be: a sum and the norm that reads it next are one.
+ *
+ * @param joins whether they are
+ */
+export function leanResidual(pass: Pass, x: Value, joins = pass.config.norm !== "layer"): Residual {
   let sum = x;
   // Added by the norm that reads the sum next.
   let update: Value | undefined;
@@ -19,7 +23,7 @@ export function leanResidual(pass: Pass, x: Value): Residual {
       update = next;
     },
     norm: (name) => {
-      if (!update || pass.config.norm === "layer") return pass.norm(name, read());
+      if (!update || !joins) return pass.norm(name, read());
       const [normed, added] = op.skipSimplifiedLayerNormalization(sum, update, pass.normScale(name), pass.config.normEps);
       sum = added;
       update = undefined;

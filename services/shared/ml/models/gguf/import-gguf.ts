@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
+import { counted } from "../../../base/counted.js";
 import { RetortError } from "../../../base/errors.js";
 import { withRegular } from "../../../base/regular-files.js";
 import { writeAtomically } from "../../../base/write-atomically.js";
@@ -140,7 +141,10 @@ function checkModel({ path, config, tensors, files, tokenizer }: GgufImport): vo
   checkWeights(paramSpecs(parsed), new Map(tensors.map(({ name, tensor }) => [name, { dims: tensor.shape }])), path);
   const built = new Tokenizer({ ...tokenizer.files, "config.json": files["config.json"] ?? "" });
   if (built.size > parsed.vocabSize)
-    throw new RetortError("DataLoss", `${path}: its tokenizer makes ${built.size} tokens, and the embedding has ${parsed.vocabSize} rows`);
+    throw new RetortError(
+      "DataLoss",
+      `${path}: its tokenizer makes ${counted(built.size, "token")}, and the embedding has ${parsed.vocabSize} rows`,
+    );
 }
 
 /** Refuses what is no whole language model. */

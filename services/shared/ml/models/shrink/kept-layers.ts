@@ -1,3 +1,4 @@
+import { counted } from "../../../base/counted.js";
 import { RetortError } from "../../../base/errors.js";
 import type { ModelConfig } from "../config/model-config.js";
 
@@ -41,7 +42,7 @@ export function keptLayers(config: ModelConfig, directory: string, decoder: Laye
 }
 
 function chosen(choice: LayerChoice, layers: number, part: string): number[] {
-  const refused = (what: string) => new RetortError("InvalidArgument", `${part} has ${layers} layers, and ${what}`);
+  const refused = (what: string) => new RetortError("InvalidArgument", `${part} has ${counted(layers, "layer")}, and ${what}`);
   if (typeof choice === "number") {
     if (choice >= 1 && choice <= layers) return spreadLayers(layers, choice);
     throw refused(`${choice} of them are to stay; name a number from 1 to ${layers}`);

@@ -116,6 +116,11 @@ export class BurstDecoder {
     return rows.every(({ cached }) => !cached) ? this.#read(rows, live) : this.#write(rows, length, live);
   }
 
+  /** Rows aren't kept: what they have read is on the device, in its place among the others. */
+  copyOf(_: Row): undefined {
+    return undefined;
+  }
+
   /** Lets go of what rows have read, when none goes on. */
   rest(): void {
     this.#caches.rest();

@@ -2,8 +2,8 @@
 // G key/value heads, E head size.
 import { Graph, type Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops/index.js";
-import { architectureOf } from "../../models/architectures/table.js";
 import type { ModelConfig } from "../../models/config/model-config.js";
+import { FusedPass, type FusedPlace } from "../../models/forward/fused-pass.js";
 import { positionsOf } from "../../models/forward/positions.js";
 import { hiddenStates, logits } from "../../models/hidden-states.js";
 import type { Lora } from "../../models/lora.js";
@@ -11,7 +11,6 @@ import type { CacheDtype } from "../cache-dtype.js";
 import { drawable } from "../decode-graph.js";
 import { cacheName, readName } from "../decode-inputs.js";
 import { type DrawKind, declareDrawingOf, drawTokens } from "../draw.js";
-import { BurstPass, type BurstPlace } from "./burst-pass.js";
 import { BurstWeights } from "./burst-weights.js";
 
 /** What the graphs of bursts are built from. */
@@ -29,14 +28,6 @@ export interface BurstGraphOptions {
 
 /** Name of a cache among the outputs of a step. */
 export const nextName = (cache: string): string => `next.${cache}`;
-
-/** Why a model doesn't write in bursts; undefined where it does. */
-export function burstRefusal(config: ModelConfig): string | undefined {
-  if (architectureOf(config).encoder) return "encoder-decoders do not";
-  if (config.experts) return "models of experts do not";
-  if (config.qkNorm === "eachHead") return "models whose heads have norms of their own do not";
-  return config.headDim % 8 === 0 ? undefined : `heads of ${config.headDim} do not, only multiples of 8`;
-}
 
 /**
  * Prompts are read, and every row draws its first token: rows with one prompt read it once.
@@ -88,19 +79,19 @@ const declareLengths = (graph: Graph, rows: string) => ({
   total: graph.input("total", "int32", []),
 });
 
-function hiddenOf(graph: Graph, options: BurstGraphOptions, place: BurstPlace, tokens: Value): { pass: BurstPass; hidden: Value } {
+function hiddenOf(graph: Graph, options: BurstGraphOptions, place: FusedPlace, tokens: Value): { pass: FusedPass; hidden: Value } {
   let known: Value | undefined;
   const positions = () => {
     known ??= place.positions();
     return known;
   };
   const { config, lora, dtype } = options;
-  const pass = new BurstPass(config, new BurstWeights(graph, config, lora, dtype), { ...place, positions }, options);
+  const pass = new FusedPass(config, new BurstWeights(graph, config, lora, dtype), { ...place, positions }, options);
   return { pass, hidden: hiddenStates(pass, tokens) };
 }
 
 /** Draws in float32. */
-function draw(graph: Graph, options: BurstGraphOptions, pass: BurstPass, hidden_BD: Value): void {
+function draw(graph: Graph, options: BurstGraphOptions, pass: FusedPass, hidden_BD: Value): void {
   const logits_BV = logits(options.config, pass.weights, hidden_BD);
   const uniforms = {
     block_B1: graph.input("blockUniforms", "float32", ["B", 1]),
@@ -113,7 +104,7 @@ function draw(graph: Graph, options: BurstGraphOptions, pass: BurstPass, hidden_
   if (options.topIds > 0) graph.output("mostProbable", op.cast(op.topK(logits_BV, options.topIds)[1], "int32"));
 }
 
-function outputCaches(graph: Graph, { present }: BurstPass, name: typeof readName): void {
+function outputCaches(graph: Graph, { present }: FusedPass, name: typeof readName): void {
   for (const [layer, { k, v }] of present.entries()) {
     graph.output(name("k", layer), k);
     graph.output(name("v", layer), v);

@@ -6,9 +6,9 @@ import { sizeOf, type Tensor } from "../../graph/tensor.js";
 import { factorSpecs } from "../../models/adapter/layers.js";
 import type { ModelConfig } from "../../models/config/model-config.js";
 import { type Constants, float32Pieces, inMemory, type Weight } from "../../models/constants.js";
+import type { FusedWeights } from "../../models/forward/fused-pass.js";
 import { fusedRows, type Part, packedProjection } from "../../models/forward/fused-projections.js";
-import type { SelfAttention } from "../../models/forward/self-attention.js";
-import type { GraphWeights, LowRank } from "../../models/graph-weights.js";
+import type { LowRank } from "../../models/graph-weights.js";
 import { attentionsOf } from "../../models/hidden-states.js";
 import { factorNames, type Lora, loraScale } from "../../models/lora.js";
 import { paramSpecs } from "../../models/model-params.js";
@@ -18,7 +18,7 @@ import type { CacheDtype } from "../cache-dtype.js";
 const packedName = (part: Part, layer: number): string => `burst.qkv.${part}.${layer}`;
 
 /** Weights as inputs of a graph, in its element type: each when it is asked for, so that a graph has those alone that it reads. */
-export class BurstWeights implements GraphWeights {
+export class BurstWeights implements FusedWeights {
   readonly #graph: Graph;
   readonly #config: ModelConfig;
   readonly #lora: Lora | undefined;
@@ -51,10 +51,10 @@ export class BurstWeights implements GraphWeights {
   }
 
   /** A layer's queries, keys and values as one projection [(H + 2G)·E, D], or its bias. */
-  packed(part: Part, layer: number): Value {
+  readonly packed = (part: Part, layer: number): Value => {
     const rows = fusedRows(this.#config);
     return this.#input(packedName(part, layer), part === "weight" ? [rows, this.#config.hiddenSize] : [rows]);
-  }
+  };
 
   #input(name: string, dims: readonly number[]): Value {
     const value = this.#values.get(name) ?? this.#graph.input(name, this.#dtype, dims);
@@ -62,13 +62,6 @@ export class BurstWeights implements GraphWeights {
     return value;
   }
 }
-
-/** Whether a layer's queries, keys and values are one projection: nothing is done to some of them alone. */
-export const isPacked = ({ norms, rotary }: SelfAttention, config: ModelConfig, lora: Lora | undefined): boolean =>
-  !lora && !norms && (!rotary || turnsInside(rotary.dims, config));
-
-/** Whether the runtime's kernel of attention rotates queries and keys: it takes pairs by eights. */
-export const turnsInside = (dims: number, { headDim }: ModelConfig): boolean => dims % 16 === 0 && headDim % 8 === 0;
 
 /** The weights, by the names of a graph's inputs, in its element type: one after the other, so that they are never in memory together. */
 export function* burstWeights(

@@ -1,10 +1,22 @@
-import { create } from "@bufbuild/protobuf";
+import { readdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { type AnyDesc, create, type DescField } from "@bufbuild/protobuf";
 import { buildPath } from "@bufbuild/protobuf/reflect";
-import { brokenRules, checkMessage, pathText } from "../../../../../services/shared/base/rpc/check-message.js";
+import { brokenRules, checkMessage, pathText, textRulesOf } from "../../../../../services/shared/base/rpc/check-message.js";
+import { patternWords } from "../../../../../services/shared/base/rpc/pattern-words.js";
 import { EvaluationFinishedSchema } from "../../../../../services/shared/gen/retort/v1/events_pb.js";
+import { RunSpecSchema } from "../../../../../services/shared/gen/retort/v1/run_spec_pb.js";
 import { PromptInputSchema, SampleRequestSchema } from "../../../../../services/shared/gen/retort/v1/student_pb.js";
 
 const { field } = EvaluationFinishedSchema;
+
+/** Every field of proto/. */
+async function allFields(): Promise<DescField[]> {
+  const gen = resolve("dist/services/shared/gen/retort/v1");
+  const modules = (await readdir(gen)).filter((name) => name.endsWith("_pb.js")).map((name) => import(join(gen, name)));
+  const exported = (await Promise.all(modules)).flatMap((module: object) => Object.values(module) as (AnyDesc | object)[]);
+  return exported.flatMap((one) => ("kind" in one && one.kind === "message" ? one.fields : []));
+}
 
 describe("pathText()", () => {
   it("is what people write in YAML and JSON", () => {
@@ -44,6 +56,16 @@ describe("brokenRules()", () => {
     expect(brokenRules(EvaluationFinishedSchema, evaluation).map(({ description }) => description)).toEqual([
       expect.not.stringContaining("secret"),
     ]);
+  });
+
+  it("says in words how a text must be, for every pattern that there is", async () => {
+    const run = create(RunSpecSchema, { name: "My Run", teachers: [{ server: { url: "far:8000", tokenEnv: "HOME" } }] });
+    const said = Object.fromEntries(brokenRules(RunSpecSchema, run).map(({ fieldPath, description }) => [fieldPath, description]));
+    expect(said.name).toBe("must have 1 to 41 lower-case letters (a-z), digits and hyphens, and begin and end with a letter or digit");
+    expect(said["teachers[0].server.url"]).toMatch(/^must be http:/);
+    expect(said["teachers[0].server.tokenEnv"]).toMatch(/^must be RETORT_TEACHER_TOKEN/);
+    const patterns = new Set((await allFields()).map((field) => textRulesOf(field)?.pattern).filter(Boolean));
+    expect([...patterns].sort()).toEqual(Object.keys(patternWords).sort());
   });
 
   it("finds none in a valid message, which checkMessage() returns as it is", () => {

@@ -67,8 +67,8 @@ describe("the signal student_top_k", () => {
   });
 
   it.each<[string, Int32Array | undefined, RegExp]>([
-    ["without classes", undefined, /studentTopIds has 0 elements; student_top_k needs 2 for each of the 1 tokens/],
-    ["with too few", Int32Array.of(3), /studentTopIds has 1 elements/],
+    ["without classes", undefined, /studentTopIds has 0 elements; student_top_k needs 2 for each of the 1 token$/],
+    ["with too few", Int32Array.of(3), /studentTopIds has 1 element;/],
     ["with a class outside the vocabulary", Int32Array.of(3, 150), /studentTopIds\[1\] is 150, outside the vocabulary of 150/],
     ["with a class that stands twice", Int32Array.of(3, 3), /studentTopIds\[1\] is 3, which stands twice at token 0/],
   ])("is refused %s", async (_, studentTopIds, message) => {

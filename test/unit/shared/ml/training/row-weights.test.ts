@@ -47,6 +47,16 @@ describe("rowWeights()", () => {
     expect(rowWeights(alone, { normalisation: "sequence", balance: "teachers" })).toEqual([1 / 8, 1 / 12]);
   });
 
+  it("leaves out a sequence none of whose tokens count, and a teacher without others", () => {
+    const counted = [Uint8Array.of(1, 1, 0, 0), Uint8Array.of(0, 0), Uint8Array.of(0, 1, 0, 0, 0, 0)];
+    expect(rowWeights(plain, { normalisation: "sequence", balance: "none" }, counted)).toEqual([1 / 4, 0, 1 / 2]);
+    expect(rowWeights(plain, { normalisation: "token", balance: "none" }, counted)).toEqual([1 / 3, 0, 1 / 3]);
+    expect(rowWeights(batch, { normalisation: "sequence", balance: "teachers" }, counted)).toEqual([1 / 4, 0, 1 / 2]);
+    const none = counted.map((one) => one.map(() => 0));
+    for (const balance of ["none", "teachers"] as const)
+      expect(rowWeights(batch, { normalisation: "sequence", balance }, none)).toEqual([0, 0, 0]);
+  });
+
   it("takes the tokens that count for the lengths", () => {
     const counted = [Uint8Array.of(1, 0, 0, 0), Uint8Array.of(1, 1), Uint8Array.of(1, 1, 1, 0, 0, 0)];
     const weights = rowWeights(batch, { normalisation: "token", balance: "teachers" }, counted);

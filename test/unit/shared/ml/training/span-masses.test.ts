@@ -61,7 +61,7 @@ describe("spanMasses()", () => {
       logprobs: Float32Array.from([0.5, 0.3, 0.2].map(Math.log)),
       ranks: Float32Array.from([0.6, 0.4, 0.8, 0.2, 0.9, 0.1].map(Math.log)),
     };
-    const masses = spanMasses({ starts: Int32Array.of(0, 0, 2) }, Float32Array.of(0, Math.log(0.5), 0), 2, teacher, student);
+    const masses = spanMasses({ starts: Int32Array.of(0, 0, 2) }, { before: Float32Array.of(0, Math.log(0.5), 0) }, 2, teacher, student);
     expectAllClose(masses.studentBefore, [-1e4, Math.log(0.5), 0], { rtol: 1e-6 });
     expectAllClose(masses.teacherBefore, [-1e4, Math.log(0.5), 0], { rtol: 1e-6 });
     // 0.5·0.8 < 0.5·0.9, and 0.5·0.2 > 0.5·0.1.
@@ -70,6 +70,24 @@ describe("spanMasses()", () => {
 });
 
 describe("a step on ranks over spans", () => {
+  it("has nothing of a sequence, or of a token behind the spans, of which the teacher says nothing", async () => {
+    const batch = batchOf([2, 1]);
+    const silent = batch.map((sequence, i) => ({
+      ...sequence,
+      known: sequence.known!.map((one, n) => (i === 0 || n === sequence.known!.length - 1 ? 0 : one)),
+    }));
+    const { stats } = await stepOn(silent);
+    const [first, ...others] = stats.watched;
+    expect([...first!.divergence].every((value) => value === 0)).toBe(true);
+    for (const { divergence } of others) expect(divergence.at(-1)).toBe(0);
+    const total = (list: ArrayLike<number>) => Array.from(list).reduce((sum, one) => sum + one, 0);
+    const counts = silent.map(({ known }) => total(known));
+    const means = stats.watched.map(({ divergence }, i) => (counts[i] ? total(divergence) / counts[i]! : 0));
+    const mean = total(means) / counts.filter((count) => count > 0).length;
+    expectAllClose([stats.loss, stats.divergence], [mean, mean], { rtol: 1e-5, atol: 1e-6 });
+    expectAllClose(stats.sequenceDivergence, means, { rtol: 1e-5, atol: 1e-6 });
+  });
+
   it("is that over tokens where every span is a token of both", async () => {
     const [spans, tokens] = [await stepOn(batchOf([1], () => 0)), await stepOn(batchOf())];
     for (const name of figures) expectAllClose([spans.stats[name]], [tokens.stats[name]], { rtol: 1e-5, atol: 1e-7 });
@@ -110,6 +128,16 @@ describe("a step on ranks over spans", () => {
     for (let step = 0; step < 40; step++) losses.push((await trainer.step(batchOf([2, 1]), 0.01)).loss);
     await trainer.release();
     expect(losses.at(-1)!).toBeLessThan(0.5 * losses[0]!);
+  });
+
+  it("multiplies all of its gradient by the temperature squared", async () => {
+    const warm = { ...objective, studentTemperature: 1.5, teacherTemperature: 1 };
+    const [plain, squared] = [
+      await stepOn(batchOf([2, 1]), { objective: warm }),
+      await stepOn(batchOf([2, 1]), { objective: { ...warm, temperatureSquared: true } }),
+    ];
+    expectAllClose([squared.stats.gradientNorm], [1.5 ** 2 * plain.stats.gradientNorm], { rtol: 1e-4 });
+    expectAllClose([squared.stats.loss, squared.stats.divergence], [1.5 ** 2 * plain.stats.loss, plain.stats.divergence], { rtol: 1e-5 });
   });
 
   it("refuses spans without the teacher's probability of what stands before", () => {

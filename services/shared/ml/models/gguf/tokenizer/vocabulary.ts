@@ -1,3 +1,4 @@
+import { counted } from "../../../../base/counted.js";
 import { RetortError } from "../../../../base/errors.js";
 import type { GgufFields } from "../header/fields.js";
 
@@ -24,7 +25,7 @@ export function tokensOf(ggml: GgufFields, rows: number): GgufToken[] {
   const texts = ggml.texts("tokens");
   if (!texts || texts.length === 0) throw ggml.refused("tokens", "the list of all tokens; the file has no tokenizer of its own");
   if (texts.length > rows)
-    throw new RetortError("DataLoss", `${ggml.path} has ${texts.length} tokens, and token_embd.weight has ${rows} rows`);
+    throw new RetortError("DataLoss", `${ggml.path} has ${counted(texts.length, "token")}, and token_embd.weight has ${rows} rows`);
   const types = ggml.numbers("token_type");
   if (types && types.length !== texts.length) throw ggml.refused("token_type", `a list of ${texts.length} numbers, one for each token`);
   const seen = new Map<string, number>();
