@@ -113,7 +113,7 @@ describe("a learner process", () => {
       /temperature=2.*temperature=1/,
     ],
     ["a score belongs to other sequences", { score: (s) => ({ ...s, sequencesDigest: "another" }) }, /digest/],
-    ["a score has too few entries", { score: (s) => ({ ...s, scores: s.scores.slice(1) }) }, /1 entries for 2 sequences/],
+    ["a score has too few entries", { score: (s) => ({ ...s, scores: s.scores.slice(1) }) }, /1 entry for 2 sequences/],
   ])("ends the run with the reason when %s", async (_, behaviour, message) => {
     await begin(body(), behaviour);
     const code = await bench.role("learner").exit;

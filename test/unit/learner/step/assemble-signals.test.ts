@@ -124,7 +124,7 @@ describe("assemble(), of each signal", () => {
   });
 
   it.each<[string, Parameters<typeof results>[0], RegExp]>([
-    ["of another length", { scores: [fullScore(2)] }, /task 0: the teacher's score has 1 entries for 2 sequences/],
+    ["of another length", { scores: [fullScore(2)] }, /task 0: the teacher's score has 1 entry for 2 sequences/],
     ["of other sequences", { digest: "00" }, /belongs to other sequences \(digest\)/],
     [
       "at another temperature",

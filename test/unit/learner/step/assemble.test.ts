@@ -137,7 +137,7 @@ describe("assemble()", () => {
 
   it.each<[string, (results: CompleteResults) => void, RegExp]>([
     ["of other sequences", ({ score }) => (score!.sequencesDigest = "x"), /task 0.*other sequences/],
-    ["of fewer sequences", ({ score }) => score!.scores.pop(), /1 entries for 2/],
+    ["of fewer sequences", ({ score }) => score!.scores.pop(), /1 entry for 2/],
     ["at another temperature", ({ score }) => (score!.signal!.temperature = 2), /temperature=2.*temperature=1/],
     ["of another kind", ({ score }) => (score!.signal!.kind = "top_k"), /top_k.*full/],
     ["without a signal", ({ score }) => (score!.signal = undefined), /no signal/],
