@@ -27,3 +27,37 @@ export function recomputed({ start, end, input }: Stage, gradient: Value | undef
   }
   return copies;
 }
+
+/** Operators of one pass, whose derivative reads what they read: what they make needn't be kept. */
+const onePass: ReadonlySet<string> = new Set(["Mul", "QuickGelu"]);
+
+/**
+ * The products of elements and the activations of a stage, computed again in the backward pass from what is kept for it anyway: of a
+ * gated layer's four wide arrays two are kept.
+ */
+export class OnePassCopies {
+  readonly #copies = new Map<string, Value>();
+  readonly #inStage: ReadonlySet<Node>;
+
+  constructor({ input, start, end }: Stage) {
+    this.#inStage = new Set(input.graph.nodes.slice(start, end));
+  }
+
+  /** A node that reads the copies, and has them as its results. @param gradient of what it made: copies are computed after that one */
+  reading(node: Node, gradient: Value): Node {
+    const inputs = node.inputs.map((value) => value && this.#again(value, gradient));
+    return { ...node, inputs, outputs: node.outputs.map((value) => this.#copies.get(value.name) ?? value) };
+  }
+
+  #again(value: Value, gradient: Value): Value {
+    const { name, producer, rank } = value;
+    if (!producer || rank < 2 || !onePass.has(producer.op) || !this.#inStage.has(producer)) return value;
+    const known = this.#copies.get(name);
+    if (known) return known;
+    const { op, domain, attributes, outputs } = producer;
+    const [first, ...others] = producer.inputs.map((input) => input && this.#again(input, gradient));
+    const [copy] = value.graph.node(op, [after(first as Value, [gradient]), ...others], outputs, attributes, domain);
+    this.#copies.set(name, copy as Value);
+    return copy as Value;
+  }
+}

@@ -80,13 +80,13 @@ export function learnerBytes(config: ModelConfig, load: TrainingLoad): number {
 }
 
 /**
- * Most tokens of a micro-batch where nothing else is asked for: as many as have activations of 700 MB, or of 4 bytes for each parameter, if
- * that is more. More at once is a little faster (a tenth at 135M parameters, 768 tokens instead of 384), and takes memory with it.
+ * Most tokens of a micro-batch where nothing else is asked for: as many as have activations of 1.05 GB, or of 4 bytes for each parameter, if
+ * that is more. More at once is a little faster (a twelfth at 135M parameters, 768 tokens instead of 384), and takes memory with it.
  *
  * @param length tokens of the longest sequence
  */
 export function microBatchTokensFor(config: ModelConfig, length: number, gradientCheckpointing: boolean, halfProducts = false): number {
-  const most = Math.max(7e8, 4 * parameterCount(config));
+  const most = Math.max(1.05e9, 4 * parameterCount(config));
   return Math.max(length, Math.floor(most / activationBytes(config, { length, gradientCheckpointing, halfProducts })));
 }
 
@@ -100,10 +100,10 @@ function activationBytes(
   return gradientCheckpointing ? 4 * layers * hiddenSize + perLayer : layers * perLayer;
 }
 
-/** Numbers that a layer keeps of a token for the backward pass: norms, projections, probabilities of attention, hidden units. */
+/** Numbers that a layer keeps of a token for the backward pass: norms, projections, probabilities of attention, what hidden units are made of. */
 function floatsPerToken({ hiddenSize, intermediateSize, heads, kvHeads, headDim, experts }: ModelConfig, length: number): number {
   const hidden = experts ? experts.perToken * experts.hiddenSize : intermediateSize;
-  return 6 * hiddenSize + 2 * (heads + kvHeads) * headDim + 2 * heads * length + 5 * hidden;
+  return 6 * hiddenSize + 2 * (heads + kvHeads) * headDim + 2 * heads * length + 3 * hidden;
 }
 
 /** Numbers of a token that a layer's products multiply: norms, queries, keys, values, probabilities, what attention gives, hidden units. */

@@ -1,3 +1,4 @@
+import { normals } from "../../../../../services/shared/base/random.js";
 import { gradients, gradientsOf } from "../../../../../services/shared/ml/autodiff/gradients.js";
 import { differentiableOps, nonDifferentiableOps, rules } from "../../../../../services/shared/ml/autodiff/tables.js";
 import { Graph, type Value } from "../../../../../services/shared/ml/graph/graph.js";
@@ -155,5 +156,33 @@ describe("gradients() refuses", () => {
     const x = graph.input("x", "float32", [2, 2]);
     op.gemm(x, x, x);
     expect(() => gradientsOf(op.reduceSum(x), [x])).not.toThrow();
+  });
+});
+
+describe("gradients() of a layer", () => {
+  const names = ["x", "gate", "up", "down"] as const;
+  const feeds = Object.fromEntries(names.map((name, i) => [name, float32(normals(BigInt(i), 9, 1), [3, 3])]));
+
+  /** A gated layer down(silu(x gate) ∘ (x up)), differentiated as a layer or as any graph. */
+  async function gated(isLayer: boolean) {
+    const graph = new Graph("layer");
+    const [x, gate, up, down] = names.map((name) => graph.input(name, "float32", [3, 3])) as [Value, Value, Value, Value];
+    const wide = op.mul(op.quickGelu(op.fusedMatMul(x, gate), 1), op.fusedMatMul(x, up));
+    const output = op.fusedMatMul(wide, down);
+    const stage = { start: 0, end: graph.nodes.length, input: x, output };
+    const walk = { stages: isLayer ? [stage] : [], recompute: false, finish: (gradient: Value) => gradient };
+    const found = gradients([{ value: output, seed: output }], [x, gate, up, down], walk);
+    const made = Object.fromEntries(found.map((gradient, i) => [`d${names[i]}`, gradient]));
+    return { graph, wide, outputs: await evaluate(graph, made, feeds) };
+  }
+
+  it("computes activations and products of elements again, bit by bit, instead of keeping them", async () => {
+    const [layer, other] = [await gated(true), await gated(false)];
+    for (const name of names) expect(layer.outputs[`d${name}`]).toEqual(other.outputs[`d${name}`]);
+    expect(layer.outputs.dgate?.data.some((x) => x !== 0)).toBe(true);
+    const readers = ({ graph, wide }: typeof layer) =>
+      graph.nodes.filter(({ inputs }) => inputs.some((input) => input?.name === wide.name));
+    // The forward product alone, of the graph that keeps it the gradient of down, too.
+    expect([readers(layer).length, readers(other).length]).toEqual([1, 2]);
   });
 });
