@@ -70,6 +70,7 @@ export const privateEnvironment = (token: string): NodeJS.ProcessEnv => ({
   RETORT_TLS_CERT: "",
   RETORT_TLS_KEY: "",
   RETORT_TLS_CA: "",
+  RETORT_CHECK_ONLY: "",
 });
 
 /** NATS and a controller on this machine. */
@@ -186,6 +187,15 @@ interface ControllerOptions {
   readonly tenants: string | undefined;
 }
 
+/** In place of what the environment says of another NATS than the one that is started here. */
+const ownNats = {
+  RETORT_NATS_CREDENTIALS: "",
+  RETORT_NATS_REPLICAS: "",
+  RETORT_NATS_TLS_CA: "",
+  RETORT_NATS_TLS_CERT: "",
+  RETORT_NATS_TLS_KEY: "",
+};
+
 /** Starts a controller and waits until it serves. */
 async function startController(options: ControllerOptions, first: boolean): Promise<ControllerPart> {
   const { dataDir, url, port, httpPort, nats, signal, token, tenants } = options;
@@ -194,7 +204,7 @@ async function startController(options: ControllerOptions, first: boolean): Prom
   const shared = tenants ? ["--tenants", tenants] : [];
   const argv = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort), "--log-format", "json", ...shared];
   const logins = nats?.logins ? { RETORT_NATS_LOGINS: nats.logins } : {};
-  const env = { RETORT_NATS_URL: url, ...logins, ...(token === undefined ? {} : privateEnvironment(token)) };
+  const env = { ...(nats ? ownNats : {}), RETORT_NATS_URL: url, ...logins, ...(token === undefined ? {} : privateEnvironment(token)) };
   // When this process is killed, NATS goes on until the controller has stopped, too: its runs still write to it.
   const child = spawnRole("controller", argv, log, { append: !first, lifeline: nats?.process.stdin ?? undefined, env });
   let ending: Promise<void> | undefined;

@@ -8,8 +8,8 @@ export interface OwnService extends Pick<LocalService, "address" | "ended"> {
 }
 
 /**
- * Starts NATS and a controller for this command alone: on this machine's loopback, in plaintext and with one token, whatever the environment
- * says of how this user's servers are reached.
+ * Starts a controller for this command alone, and NATS unless RETORT_NATS_URL names one: on this machine's loopback, in plaintext, and with a
+ * token if there is one, whatever the environment says of how this user's servers are reached.
  *
  * @param options `token` is what callers must know; default: RETORT_TOKEN, and none where that isn't set
  * @throws as `startLocal`

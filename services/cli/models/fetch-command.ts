@@ -9,7 +9,7 @@ async function sayWithoutBase(place: string): Promise<void> {
   const base = await baseNamedBy(place);
   if (base === undefined || (await isDirectory(base))) return;
   console.error(
-    `${place} is an adapter of ${base}, which is no directory here and no hub's OWNER/NAME; make one model of both: retort export ${place} --merged --base BASE --out DIR`,
+    `${place} is an adapter of ${base}, which is neither a directory here nor a hub's OWNER/NAME; make one model of both: retort export ${place} --merged --base BASE --out DIR`,
   );
 }
 

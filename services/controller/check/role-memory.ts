@@ -9,6 +9,7 @@ import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { elementsOf } from "../../shared/ml/models/param-spec.js";
 import { parseConfig } from "../../shared/ml/models/parse-config.js";
 import type { WeightDtype } from "../../shared/ml/models/precision/weight-dtypes.js";
+import { mostKeptBytes } from "../../shared/ml/sampling/kept-rows.js";
 import type { CheckedRun } from "./checked-run.js";
 
 /** What a role of a run is expected to hold. */
@@ -64,7 +65,9 @@ export function memoryOf(checked: CheckedRun): RoleMemory[] {
   const common = { teacher: "", parameters, trained: 0 };
   const on = (role: RoleMemory["role"]) => ({ role, processes: replicas[role], device: spec.roles?.[role]?.device || "cpu" });
   const isOnGpu = (role: RoleMemory["role"]) => on(role).device !== "cpu";
-  const caches = isOnGpu("student") ? cachesOf(run, config, own) : 0;
+  // On a CPU only conversations are kept, between their turns.
+  const kept = run.environment ? Math.min(mostKeptBytes, cachesOf(run, config, "float32")) : 0;
+  const caches = isOnGpu("student") ? cachesOf(run, config, own) : kept;
   const studentBytes = inferenceBytes(parameters, config.vocabSize, own, isOnGpu("student")) + caches;
   return [
     { ...common, ...on("learner"), name: "the learner", trained, dtype: lora ? base : "float32", bytes: Math.max(...loads) },
@@ -110,7 +113,7 @@ function loadOf(phase: Phase, run: ResolvedRun, config: ModelConfig) {
 /** Most rows that a student writes together, unless its process is told otherwise. */
 const usualRows = 64;
 
-/** What a student keeps on a GPU of what it has read. */
+/** What a student keeps of what it has read. */
 function cachesOf(run: ResolvedRun, config: ModelConfig, held: WeightDtype): number {
   const dtype = held === "float16" && !fusedObstacle(config) ? "float16" : "float32";
   const each = run.phases.map((phase) => {

@@ -4,7 +4,7 @@ import { publishEvent } from "../../shared/flow/runs/events.js";
 import type { Membership } from "../../shared/flow/runs/membership.js";
 import type { StepStats } from "../../shared/ml/training/stats.js";
 
-/** Mean mismatch KL per token, in nats, beyond which sampler and learner of one version are not the same model. Rounding alone makes 1e-5. */
+/** Mean mismatch KL per token, in nats, beyond which sampler and learner of one version are not the same model. Rounding alone makes 1e-5 in float32, and 1e-3 where products are bfloat16. */
 const largestMismatch = 0.01;
 
 interface Alarm {

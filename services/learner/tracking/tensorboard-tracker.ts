@@ -94,7 +94,7 @@ function sampleText({ prompt, tokens, reference, reward, teacher, staleness, fin
   const code = (text: string) => text.replaceAll(/^/gm, "    ");
   const mean = divergence.length ? divergence.reduce((a, b) => a + b) / divergence.length : undefined;
   const facts = [
-    mean === undefined ? "" : `divergence ${mean.toFixed(4)} nats per token`,
+    mean === undefined ? "" : `divergence ${mean.toFixed(4)} per token`,
     reward === undefined ? "" : `reward ${reward}`,
     teacher ? `teacher ${teacher}` : "",
     `${counted(tokens.length, "token")}${finished ? "" : ", cut off"}`,

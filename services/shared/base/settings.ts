@@ -149,7 +149,9 @@ export function readSettings<S extends z.ZodObject>(schema: S, argv: readonly st
   const parsed = schema.safeParse(given);
   const sourceOf = (name: string) => sources.findLast(([, values]) => name in values)?.[0];
   if (parsed.success) {
-    const unread = unreadSettings(schema, parsed.data, (name) => ["the command line", `${config}`].includes(sourceOf(name) ?? ""));
+    const isGiven = (name: string) => ["the command line", `${config}`].includes(sourceOf(name) ?? "");
+    const said = (name: string) => (sourceOf(name) === "the environment" ? variableOf(schema, name) : flagOf(name));
+    const unread = unreadSettings(schema, parsed.data, isGiven, said);
     if (unread.length > 0) throw RetortError.ofProblems("settings", unread);
     return parsed.data;
   }
@@ -168,7 +170,8 @@ export function readSettings<S extends z.ZodObject>(schema: S, argv: readonly st
 /** The environment's variables that nothing reads beside the other settings: they may be meant for another process. */
 export const unreadVariables = <S extends z.ZodObject>(schema: S, settings: z.infer<S>, env: NodeJS.ProcessEnv) => {
   const given = readEnvironment(schema, env);
-  return unreadSettings(schema, settings, (name) => name in given);
+  const said = (name: string) => (name in given ? variableOf(schema, name) : flagOf(name));
+  return unreadSettings(schema, settings, (name) => name in given, said);
 };
 
 function readFlags(schema: z.ZodObject, argv: readonly string[]): Readonly<Record<string, string>> {

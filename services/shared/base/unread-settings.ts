@@ -15,12 +15,19 @@ export interface ReadWith {
 /** A setting's flag: `--health-port` for `healthPort`. */
 export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** The settings that nothing reads beside the others, with the way out. @param isGiven tells settings that were given from defaults */
+/**
+ * The settings that nothing reads beside the others, with the way out.
+ *
+ * @param isGiven tells settings that were given from defaults
+ * @param said what a setting is called where it was given
+ */
 export function unreadSettings(
   schema: z.ZodObject,
   settings: Readonly<Record<string, unknown>>,
   isGiven: (name: string) => boolean,
+  said: (name: string) => string,
 ): Problem[] {
+  const words = (condition: string) => condition.replace(/^[^=]+/, said);
   const holds = (condition: string): boolean => {
     const [name = "", value] = condition.split("=");
     const actual = settings[name];
@@ -32,10 +39,10 @@ export function unreadSettings(
     const against = notWith.find(holds);
     const known = needs.filter((condition) => condition.split("=")[0]! in schema.shape);
     const says = against
-      ? `is not read with ${flagOf(against)}; leave one of them out`
+      ? `is not read with ${words(against)}; leave one of them out`
       : needs.length > 0 && !needs.some(holds)
-        ? `is read with ${known.map(flagOf).join(" or ")} alone; add that, or leave ${flagOf(name)} out`
+        ? `is read only with ${known.map(words).join(" or ")}; add it, or leave ${said(name)} out`
         : undefined;
-    return says ? [{ fieldPath: flagOf(name), description: says }] : [];
+    return says ? [{ fieldPath: said(name), description: says }] : [];
   });
 }

@@ -17,7 +17,9 @@ describe("what a command serves itself with", () => {
     await Promise.all([writeFile(cert, pem.cert), writeFile(key, pem.private)]);
     const tls = { RETORT_TLS_CERT: cert, RETORT_TLS_KEY: key, RETORT_TLS_CA: cert };
     // Port 1 is nobody's to listen on.
-    Object.assign(process.env, { ...tls, RETORT_RUN_TOKEN: "runs", RETORT_HOST: "::1", RETORT_PORT: "1", RETORT_HEALTH_PORT: "1" });
+    const places = { RETORT_HOST: "::1", RETORT_PORT: "1", RETORT_HEALTH_PORT: "1" };
+    const otherNats = { RETORT_NATS_REPLICAS: "3", RETORT_NATS_TLS_CA: cert };
+    Object.assign(process.env, { ...tls, ...places, ...otherNats, RETORT_RUN_TOKEN: "runs", RETORT_CHECK_ONLY: "true" });
   });
   afterAll(async () => {
     for (const name of Object.keys(process.env)) if (!(name in kept)) delete process.env[name];

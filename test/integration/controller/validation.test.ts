@@ -75,7 +75,7 @@ describe("a spec with faults of every kind", () => {
       output: directory,
     });
     expect(await problemsOf(spec)).toEqual({
-      name: expect.stringMatching(/pattern/),
+      name: expect.stringMatching(/lower-case letters/),
       "phases[0].lambdaEnd": expect.stringMatching(/1/),
       "phases[1].batchSize": expect.stringMatching(/65536/),
       "phases[2].objective.klCoef": expect.stringMatching(/0/),

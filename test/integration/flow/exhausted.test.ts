@@ -73,7 +73,7 @@ describe("recordExhausted()", () => {
     await dieOver(streamNames.prompts, durables.student(runId), async () => (await stored(0, "rollout")) !== undefined);
     const { sequences, teacher, rewarded } = fromBinary(RolloutSchema, (await stored(0, "rollout"))!);
     expect(sequences.map(({ prompt, sample, failure }) => [prompt, sample, failure])).toEqual(
-      [0, 1].flatMap((prompt) => [0, 1].map((sample) => [prompt, sample, "its workers were lost, 7 times"])),
+      [0, 1].flatMap((prompt) => [0, 1].map((sample) => [prompt, sample, "its workers were lost (7 deliveries)"])),
     );
     // Scores and rewards are still due, and will be failures too.
     expect([teacher, rewarded]).toEqual(["default", true]);
@@ -90,7 +90,7 @@ describe("recordExhausted()", () => {
     await dieOver(streamNames.rollouts, durables.teacher(runId, "default"), scored);
     const score = fromBinary(TeacherScoreSchema, (await stored(1, "score"))!);
     expect(score).toMatchObject({ signal, sequencesDigest: sequencesDigest(rollout.sequences) });
-    expect(score.scores.map(({ failure }) => failure)).toEqual(Array(2).fill("its workers were lost, 7 times"));
+    expect(score.scores.map(({ failure }) => failure)).toEqual(Array(2).fill("its workers were lost (7 deliveries)"));
     const judged = async () => (await stored(1, "reward")) !== undefined && (await stored(8, "reward")) !== undefined;
     await dieOver(streamNames.rollouts, durables.reward(runId), judged);
     for (const task of [1, 8])

@@ -32,9 +32,8 @@ export class KeyValue {
     const { replicas } = streams;
     // A replica that is behind must not answer: what has been written is read.
     const copies = replicas === undefined ? {} : { replicas, allow_direct: replicas === 1 };
-    const kv = await outlast(streams, `bucket ${bucket}`, () => streams.kv.create(bucket, { history: 1, ...copies }));
-    const reads = await outlast(streams, `bucket ${bucket}`, () => new Kvm(streams.reads.js).open(bucket));
-    return new KeyValue(streams, kv, reads, bucket);
+    const open = (kvm: Kvm) => outlast(streams, `bucket ${bucket}`, () => kvm.create(bucket, { history: 1, ...copies }));
+    return new KeyValue(streams, await open(streams.kv), await open(new Kvm(streams.reads.js)), bucket);
   }
 
   /** Its newest value; undefined if there is none. */

@@ -33,6 +33,8 @@ export async function* follow(
         failures = 0;
         yield stored;
       }
+      // It ended without an error: what fails next is the first failure.
+      failures = 0;
     } catch (error) {
       if (isApiError(error, "streamNotFound"))
         throw new RetortError("FailedPrecondition", `there is no stream ${stream}`, { cause: error });

@@ -48,7 +48,7 @@ export function recordExhausted(streams: Streams, runId: string, log: Log): () =
   };
 }
 
-const reasonOf = ({ deliveries }: Exhausted): string => `its workers were lost, ${counted(deliveries, "time")}`;
+const reasonOf = ({ deliveries }: Exhausted): string => `its workers were lost (${counted(deliveries, "delivery", "deliveries")})`;
 
 async function failTask(streams: Streams, message: Exhausted): Promise<void> {
   for (const task of membersOf(readRecord(PromptTaskSchema, message.data))) {

@@ -21,10 +21,10 @@ const chunkBytes = 1024 * 1024;
 const readBytes = 8 * chunkBytes;
 
 /** Pieces that are on their way at once. */
-const mostInFlight = 8;
+const mostInFlight = 4;
 
 /** How long a piece may take before the file is written anew: one that a lost server was to store is never answered. */
-const timeoutMs = 20_000;
+const timeoutMs = 30_000;
 
 const whatOf = (runId: string, version: number, name: string): string => `version ${version} of run ${runId}: ${name}`;
 
@@ -33,15 +33,16 @@ const bucketName = (runId: string): string => `retort_weights_${runId}`;
 /** Versions in NATS's object store, for roles that share no directory: one bucket per run, `<version>/<file>` in it. */
 export class NatsStore extends BlobStore {
   readonly #streams: Streams;
-  /** For reading. */
-  readonly #objects: Objm;
+  readonly #reads: Objm;
+  readonly #writes: Objm;
   readonly #buckets = new Map<string, Promise<ObjectStore>>();
 
   /** @param scratch as of {@link BlobStore} */
   constructor(streams: Streams, scratch: string) {
     super(scratch);
     this.#streams = streams;
-    this.#objects = new Objm(streams.reads.js);
+    this.#reads = new Objm(streams.reads.js);
+    this.#writes = new Objm(streams.js);
   }
 
   protected write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
@@ -51,7 +52,7 @@ export class NatsStore extends BlobStore {
 
   async #writeOnce(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
     await this.#bucket(runId);
-    const bucket = await new Objm(severalInFlight(this.#streams.reads.js)).open(bucketName(runId), false);
+    const bucket = await new Objm(severalInFlight(this.#streams.js)).open(bucketName(runId), false);
     const pieces = file instanceof Uint8Array ? chunksOf(file, chunkBytes) : createReadStream(file.path, { highWaterMark: readBytes });
     const chunks = ReadableStream.from(pieces) as ReadableStream<Uint8Array>;
     await bucket.put({ name: `${version}/${name}`, options: { max_chunk_size: chunkBytes } }, chunks, { timeout: timeoutMs });
@@ -89,7 +90,8 @@ export class NatsStore extends BlobStore {
   }
 
   protected async remove(runId: string, version: number, name: string): Promise<void> {
-    await (await this.#existing(runId))?.delete(`${version}/${name}`);
+    const once = async () => (await this.#existing(runId, this.#writes))?.delete(`${version}/${name}`);
+    await outlast(this.#streams, whatOf(runId, version, name), once);
   }
 
   protected async versionsWith(runId: string, name: string): Promise<number[]> {
@@ -111,14 +113,14 @@ export class NatsStore extends BlobStore {
   }
 
   protected async removeRun(runId: string): Promise<void> {
-    await (await this.#existing(runId))?.destroy();
+    await outlast(this.#streams, bucketName(runId), async () => (await this.#existing(runId, this.#writes))?.destroy());
     this.#buckets.delete(runId);
   }
 
   /** A run's bucket if it has one: one that is only read must not be made, or it would outlive its run. */
-  async #existing(runId: string): Promise<ObjectStore | undefined> {
+  async #existing(runId: string, objects = this.#reads): Promise<ObjectStore | undefined> {
     try {
-      return await this.#objects.open(bucketName(runId));
+      return await objects.open(bucketName(runId));
     } catch (error) {
       if (isApiError(error, "streamNotFound") || (error as Error).message.includes("not found")) return undefined;
       throw error;
@@ -127,7 +129,7 @@ export class NatsStore extends BlobStore {
 
   #bucket(runId: string): Promise<ObjectStore> {
     const { replicas } = this.#streams;
-    const bucket = this.#buckets.get(runId) ?? new Objm(this.#streams.js).create(bucketName(runId), replicas ? { replicas } : {});
+    const bucket = this.#buckets.get(runId) ?? this.#writes.create(bucketName(runId), replicas ? { replicas } : {});
     this.#buckets.set(runId, bucket);
     // One that could not be opened is tried again.
     bucket.catch(() => this.#buckets.delete(runId));

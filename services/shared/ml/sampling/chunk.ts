@@ -7,7 +7,7 @@ export interface SampleRequest {
   readonly maxNewTokens?: number;
   /**
    * Names a conversation that goes on, so long as its turns end with a stop token: what is read of it is kept where memory allows, and the
-   * next request of this name reads what is new alone. It changes nothing else.
+   * next request of this name reads only what is new. What is written is the same, but for rounding.
    */
   readonly conversation?: string;
 }

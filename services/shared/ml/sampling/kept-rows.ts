@@ -8,7 +8,7 @@ interface KeptRow {
 }
 
 /** Most bytes that conversations may take between their turns, unless it is set: those that have waited longest go first. */
-const usualBytes = 2 ** 29;
+export const mostKeptBytes = 2 ** 29;
 
 /**
  * What was read of conversations between their turns, by name. It is a copy of what was computed, so that what is written behind it is what
@@ -19,13 +19,14 @@ export class KeptRows {
   readonly #mostBytes: number;
   #bytes = 0;
 
-  constructor(mostBytes = usualBytes) {
+  constructor(mostBytes = mostKeptBytes) {
     this.#mostBytes = mostBytes;
   }
 
   /** Keeps what was read of a text, in place of what was kept under its name. @param cached in arrays of its own */
   keep(name: string, ids: Int32Array, cached: CachedRow): void {
     this.#drop(name);
+    if (cachedBytes(cached) > this.#mostBytes) return;
     this.#rows.set(name, { ids, cached });
     this.#bytes += cachedBytes(cached);
     for (const [oldest] of this.#rows) {

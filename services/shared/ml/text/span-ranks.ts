@@ -2,7 +2,7 @@
 import { type NextTokens, type ReadText, unwrittenLogprob, type WrittenBytes } from "./next-tokens.js";
 import { commonSpans } from "./spans.js";
 
-/** The teacher's most probable classes at the end of each span, for comparison by rank: their ids are of no matter, and count up. */
+/** The teacher's most probable classes at the end of each span, for comparison by rank: their ids don't matter, and simply count up. */
 export interface SpanRanks extends NextTokens {
   /** [rows]: log-probability of the span's tokens before its last, to the teacher. */
   readonly before: Float32Array;

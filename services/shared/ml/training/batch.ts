@@ -51,7 +51,7 @@ export interface MicroBatch {
  * ω_t/Σ_y ω L_y. With balance `teachers`, ω_t/Σ ω over the step's teachers, of which every sequence or token of t has an equal part.
  * The denominators belong to the step, so that a split into micro-batches changes nothing.
  *
- * @param counted which tokens count; absent: all. L_y and tokens are then numbers of those, and a sequence without any isn't there
+ * @param counted which tokens count; absent: all. L_y and tokens are then numbers of those, and a sequence without any is left out
  */
 export function rowWeights(
   batch: readonly TrainSequence[],

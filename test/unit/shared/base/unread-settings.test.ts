@@ -23,18 +23,18 @@ describe("unreadSettings()", () => {
       /^settings: --openai-port: is not read with --describe-only; leave one of them out$/,
     ],
     ["teacher", "--pool=p --run=r", /--run: is not read with --pool/],
-    ["teacher", "--model=m --teacher=math", /--teacher: is read with --run alone; add that, or leave --teacher out/],
-    ["teacher", "--model=m --score-cache-bytes=1", /--score-cache-bytes: is read with --run or --pool alone/],
+    ["teacher", "--model=m --teacher=math", /--teacher: is read only with --run; add it, or leave --teacher out/],
+    ["teacher", "--model=m --score-cache-bytes=1", /--score-cache-bytes: is read only with --run or --pool/],
     ["student", "--run=r --model=m", /--model: is not read with --run/],
-    ["student", "--run=r --environment-token-hosts=a:1", /is read with --environment-token alone/],
-    ["student", "--model=m --environment-token=t", /--environment-token: is read with --run alone/],
-    ["learner", "--model=m --index=1", /--index: is read with --run alone/],
-    ["reward", "--reward-token-plaintext=true", /is read with --reward-token alone/],
-    ["reward", "--tls-ca=a.pem", /--tls-ca: is read with --tls-cert alone/],
-    ["student", "--run=r --weight-url=s3://b/p", /--weight-url: is read with --weight-store=s3 alone/],
-    ["controller", "--owner=me", /--owner: is read with --launcher=kubernetes alone/],
-    ["controller", "--launcher=kubernetes --scale-tasks-per-pod=4", /is read with --nats-monitor alone/],
-    ["controller", "--namespace=here", /is read with --launcher=kubernetes or --leader-label alone/],
+    ["student", "--run=r --environment-token-hosts=a:1", /is read only with --environment-token/],
+    ["student", "--model=m --environment-token=t", /--environment-token: is read only with --run/],
+    ["learner", "--model=m --index=1", /--index: is read only with --run/],
+    ["reward", "--reward-token-plaintext=true", /is read only with --reward-token/],
+    ["reward", "--tls-ca=a.pem", /--tls-ca: is read only with --tls-cert/],
+    ["student", "--run=r --weight-url=s3://b/p", /--weight-url: is read only with --weight-store=s3/],
+    ["controller", "--owner=me", /--owner: is read only with --launcher=kubernetes/],
+    ["controller", "--launcher=kubernetes --scale-tasks-per-pod=4", /is read only with --nats-monitor/],
+    ["controller", "--namespace=here", /is read only with --launcher=kubernetes or --leader-label/],
     ["controller", "--check-only=true --http-port=0 --keep-runs-days=3", /has 2 problems:.*--http-port: .*--keep-runs-days: /s],
   ])("refuses for a %s what nothing reads: %s", (role, line, message) => {
     expect(() => readSettings(schemas[role], line.split(" "), {})).toThrow(message);
@@ -55,7 +55,12 @@ describe("unreadSettings()", () => {
   it("refuses no variable, which may be another process's, and says which isn't read", () => {
     const env = { RETORT_OWNER: "me", RETORT_KEEP_RUNS_DAYS: "3" };
     const settings = readSettings(controllerSettings, [], env);
-    expect(unreadVariables(controllerSettings, settings, env)).toMatchObject([{ fieldPath: "--owner" }]);
+    expect(unreadVariables(controllerSettings, settings, env)).toMatchObject([{ fieldPath: "RETORT_OWNER" }]);
+  });
+
+  it("calls a setting what it is called where it was given", () => {
+    const read = () => readSettings(schemas.student, ["--model=m"], { RETORT_RUN: "r" });
+    expect(read).toThrow("settings: --model: is not read with RETORT_RUN; leave one of them out");
   });
 
   it("goes by settings that there are", () => {

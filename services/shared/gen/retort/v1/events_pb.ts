@@ -1088,7 +1088,7 @@ export type StepFinished = Message<"retort.v1.StepFinished"> & {
   lossScale?: number | undefined;
 
   /**
-   * Version of the student that its teachers were which follow it (teachers[].follow). Absent where none scored the step.
+   * Version of the student that the teachers that follow it (teachers[].follow) had. Absent where none scored the step.
    *
    * @generated from field: optional uint32 teacher_version = 50;
    */

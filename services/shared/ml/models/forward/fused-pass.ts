@@ -24,11 +24,11 @@ export interface FusedWeights extends GraphWeights {
 }
 
 /** Whether a layer's queries, keys and values can be one projection: nothing is done to some of them alone. */
-export const isPacked = ({ norms, rotary }: SelfAttention, config: ModelConfig, lora: Lora | undefined): boolean =>
+const isPacked = ({ norms, rotary }: SelfAttention, config: ModelConfig, lora: Lora | undefined): boolean =>
   !lora && !norms && (!rotary || turnsInside(rotary.dims, config));
 
 /** Whether the runtime's kernel of attention rotates queries and keys: it takes pairs by eights. */
-export const turnsInside = (dims: number, { headDim }: ModelConfig): boolean => dims % 16 === 0 && headDim % 8 === 0;
+const turnsInside = (dims: number, { headDim }: ModelConfig): boolean => dims % 16 === 0 && headDim % 8 === 0;
 
 /** Where the tokens of a pass stand. */
 export interface FusedPlace {
