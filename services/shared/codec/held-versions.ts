@@ -40,6 +40,7 @@ export class HeldVersions {
   readonly #root: string;
   readonly #isWeights: (name: string) => boolean;
   #held: Held[] = [];
+  readonly #dropping = new Set<Promise<void>>();
   #count = 0;
 
   /**
@@ -83,6 +84,12 @@ export class HeldVersions {
     for (const held of this.#held.slice(0, Math.max(0, at))) await this.#drop(held);
   }
 
+  /** Lets go of all versions: when it is done, nothing writes their files any more. */
+  async release(): Promise<void> {
+    for (const held of this.#held) void this.#drop(held);
+    await Promise.allSettled(this.#dropping);
+  }
+
   #find({ version, fence }: VersionId): Held | undefined {
     return this.#held.find((held) => held.version === version && held.fence === fence);
   }
@@ -102,9 +109,12 @@ export class HeldVersions {
     return held;
   }
 
-  async #drop(held: Held): Promise<void> {
+  #drop(held: Held): Promise<void> {
     this.#held = this.#held.filter((other) => other !== held);
-    await settled(held);
-    await rm(held.directory, { recursive: true, force: true });
+    const dropped = settled(held).then(() => rm(held.directory, { recursive: true, force: true }));
+    this.#dropping.add(dropped);
+    const forget = () => this.#dropping.delete(dropped);
+    dropped.then(forget, forget);
+    return dropped;
   }
 }

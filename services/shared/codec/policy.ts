@@ -91,8 +91,9 @@ export class Policy {
     }
   }
 
-  /** Removes what is held: nothing may use it any more. */
+  /** Removes what is held, once nothing writes it any more: nothing may use it. */
   async release(): Promise<void> {
+    await this.#held?.release();
     await rm(this.#directory, { recursive: true, force: true });
   }
 

@@ -125,6 +125,7 @@ describe("Policy", () => {
   });
   afterEach(async () => {
     learner.stop.abort();
+    await learner.policy.release();
     await rm(root, { recursive: true, force: true });
   });
 
@@ -289,6 +290,19 @@ describe("Policy", () => {
     expect(await learner.ensure(2, 2)).toBe(2);
     await learner.announce(1, 3n);
     await expect(learner.ensure(1, 1)).rejects.toMatchObject({ code: "Internal", message: expect.stringContaining("another base model") });
+  });
+
+  it("leaves nothing behind when it is released, of a version that is on its way neither", async () => {
+    await learner.announce(1);
+    await learner.ensure(1, 1);
+    const weights = later<string>();
+    learner.get = () => weights.promise;
+    await learner.announce(2);
+    await eventually("version 2 is on its way", async () => learner.fetched.includes(2));
+    const released = learner.policy.release();
+    weights.settle("weights 2");
+    await released;
+    expect(await readdir(root)).toEqual([]);
   });
 
   it("gives up at once when it is stopped, and the task goes back", async () => {
