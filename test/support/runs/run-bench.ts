@@ -161,7 +161,11 @@ export class RunBench {
 
   /** Resolves when a consumer's records are in somebody's hands. */
   async inHand(stream: string, durable: string): Promise<void> {
-    const taken = async () => (await this.streams.manager.consumers.info(stream, durable)).num_ack_pending > 0;
+    // It may have been answered already: then nothing is left to take.
+    const taken = async () => {
+      const { num_ack_pending: inHand, num_pending: left } = await this.streams.manager.consumers.info(stream, durable);
+      return inHand > 0 || left === 0;
+    };
     await eventually(`somebody has taken a record of ${durable}`, taken, 60_000);
   }
 
