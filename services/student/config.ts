@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { ForeignSettings } from "../shared/base/rpc/foreign-servers.js";
 import { modelSettings } from "../shared/base/settings.js";
 import { weightDtypes } from "../shared/ml/models/precision/weight-dtypes.js";
+import { usualRows } from "../shared/ml/sampling/usual-rows.js";
 import { openaiPort } from "../shared/openai/serve.js";
 
 /** Settings of a student process. */
@@ -33,7 +34,7 @@ export const studentSettings = modelSettings.extend({
     .default(false)
     .describe("whether the token may go to other machines without TLS: true or false")
     .meta({ needs: ["environmentToken"] }),
-  maxRows: z.coerce.number().int().min(1).default(64).describe("most sequences that are written together"),
+  maxRows: z.coerce.number().int().min(1).default(usualRows).describe("most sequences that are written together"),
 });
 
 /** Parsed {@link studentSettings}. */

@@ -1,5 +1,6 @@
 import { serveModel } from "../models/model-server.js";
 import { startOwnService } from "../own-service.js";
+import { withScratch } from "../scratch.js";
 import { supervisor } from "../supervise.js";
 import { type Out, styleFor } from "../terminal/style.js";
 import { textTable } from "../terminal/text-table.js";
@@ -13,5 +14,6 @@ export const reproduceHost = (terminal: Out) => ({
   progress: (total: number) => new RunsProgress(terminal, total),
   startService: (dataDir: string) => startOwnService({ dataDir, progress: (sentence) => terminal.write(`${sentence}\n`) }),
   serveModel: (directory: string) => serveModel(directory),
+  withScratch,
   supervise: supervisor.add.bind(supervisor),
 });

@@ -10,6 +10,7 @@ import { elementsOf } from "../../shared/ml/models/param-spec.js";
 import { parseConfig } from "../../shared/ml/models/parse-config.js";
 import type { WeightDtype } from "../../shared/ml/models/precision/weight-dtypes.js";
 import { mostKeptBytes } from "../../shared/ml/sampling/kept-rows.js";
+import { usualRows } from "../../shared/ml/sampling/usual-rows.js";
 import type { CheckedRun } from "./checked-run.js";
 
 /** What a role of a run is expected to hold. */
@@ -109,9 +110,6 @@ function loadOf(phase: Phase, run: ResolvedRun, config: ModelConfig) {
   const most = optimizer.microBatchTokens || microBatchTokensFor(config, length, gradientCheckpointing, halfProducts);
   return { tokens: Math.min(batchSize * samplesPerPrompt * length, Math.max(most, length)), length, gradientCheckpointing, halfProducts };
 }
-
-/** Most rows that a student writes together, unless its process is told otherwise. */
-const usualRows = 64;
 
 /** What a student keeps of what it has read. */
 function cachesOf(run: ResolvedRun, config: ModelConfig, held: WeightDtype): number {

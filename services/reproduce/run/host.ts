@@ -42,6 +42,8 @@ export interface Host {
   startService(directory: string): Promise<Service>;
   /** Serves a model directory. @throws the reason if it cannot be loaded */
   serveModel(directory: string): Promise<ServedModel>;
+  /** Works in a directory of its own, which is gone afterwards, also after Ctrl-C. @param prefix of its path */
+  withScratch<T>(prefix: string, work: (directory: string) => Promise<T>): Promise<T>;
   /**
    * Ends something when the program is ended from outside: first in order, then at once. Returns the function that takes
    * it out of this care again.

@@ -1,5 +1,3 @@
-import { rmSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Host, Service } from "./host.js";
@@ -9,12 +7,8 @@ import type { Host, Service } from "./host.js";
  *
  * @throws what the work throws, or why the service failed
  */
-export async function withService(host: Host, work: (service: Service, directory: string) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "retort-reproduce-"));
-  const remove = () => rm(directory, { recursive: true, force: true });
-  // Taken before the service and what says this, so that it goes last.
-  const forget = host.supervise({ stop: remove, kill: () => rmSync(directory, { recursive: true, force: true }) });
-  try {
+export function withService(host: Host, work: (service: Service, directory: string) => Promise<void>): Promise<void> {
+  return host.withScratch(join(tmpdir(), "retort-reproduce-"), async (directory) => {
     const service = await host.startService(directory);
     const told = host.supervise({
       stop: async () => void host.terminal.write("\nwhat is finished is kept, and the same command goes on from there\n"),
@@ -29,8 +23,5 @@ export async function withService(host: Host, work: (service: Service, directory
       await service.stop();
       told();
     }
-  } finally {
-    await remove();
-    forget();
-  }
+  });
 }

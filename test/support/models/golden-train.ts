@@ -5,7 +5,7 @@ import { paramSpecs } from "../../../services/shared/ml/models/model-params.js";
 import { parseConfig } from "../../../services/shared/ml/models/parse-config.js";
 import type { Schedule } from "../../../services/shared/ml/optim/schedule.js";
 import type { TrainSequence } from "../../../services/shared/ml/training/batch.js";
-import type { TrainerOptions } from "../../../services/shared/ml/training/trainer.js";
+import { Trainer, type TrainerOptions } from "../../../services/shared/ml/training/trainer.js";
 import { plainObjective } from "../loss/loss.js";
 
 type Arrays = Readonly<Record<string, number[]>>;
@@ -65,4 +65,17 @@ export function trainSetup(trace: GoldenTrace): TrainSetup {
     microBatchTokens: 1000,
   };
   return { config, weights, batch, options };
+}
+
+/** One step of a new trainer: its figures, and the weights after it. @param watched the sequences whose rows are reported */
+export async function firstStep(
+  { config, weights, options }: Omit<TrainSetup, "batch">,
+  batch: readonly TrainSequence[],
+  watched: readonly number[],
+) {
+  const trainer = new Trainer(config, weights, options);
+  const stats = await trainer.step(batch, 0.01, watched);
+  const after = [...trainer.params().values()].flatMap(({ data }) => [...data]);
+  await trainer.release();
+  return { stats, weights: after };
 }

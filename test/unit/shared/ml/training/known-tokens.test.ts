@@ -1,9 +1,9 @@
 import type { Objective } from "../../../../../services/shared/ml/losses/objective.js";
 import type { TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
 import { knownTokens } from "../../../../../services/shared/ml/training/known-tokens.js";
-import { Trainer, type TrainerOptions } from "../../../../../services/shared/ml/training/trainer.js";
+import type { TrainerOptions } from "../../../../../services/shared/ml/training/trainer.js";
 import { expectAllClose } from "../../../../support/jest/all-close.js";
-import { goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
+import { firstStep, goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
 
 const setup = trainSetup(goldenTrain.untied);
 const { vocabSize } = setup.config;
@@ -37,13 +37,8 @@ const batchOf = (known?: (n: number) => boolean, said = (_: number) => k): Train
     return { promptIds, completionIds, ...(samplerLogprobs && { samplerLogprobs }), score, ...others };
   });
 
-async function stepOn(batch: readonly TrainSequence[], options: Partial<TrainerOptions> = {}) {
-  const trainer = new Trainer(setup.config, setup.weights, { ...setup.options, objective, ...options });
-  const stats = await trainer.step(batch, 0.01, [...batch.keys()]);
-  const weights = [...trainer.params().values()].flatMap(({ data }) => [...data]);
-  await trainer.release();
-  return { stats, weights };
-}
+const stepOn = (batch: readonly TrainSequence[], options: Partial<TrainerOptions> = {}) =>
+  firstStep({ ...setup, options: { ...setup.options, objective, ...options } }, batch, [...batch.keys()]);
 
 const figures = ["loss", "divergence", "gradientNorm"] as const;
 

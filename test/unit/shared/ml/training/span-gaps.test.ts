@@ -2,9 +2,9 @@ import type { Objective } from "../../../../../services/shared/ml/losses/objecti
 import { decoderInputs } from "../../../../../services/shared/ml/models/architectures/sequence-inputs.js";
 import { microBatch, type TrainSequence } from "../../../../../services/shared/ml/training/batch.js";
 import { type SpanLayout, spanGaps } from "../../../../../services/shared/ml/training/span-gaps.js";
-import { Trainer, type TrainerOptions } from "../../../../../services/shared/ml/training/trainer.js";
+import type { TrainerOptions } from "../../../../../services/shared/ml/training/trainer.js";
 import { expectAllClose } from "../../../../support/jest/all-close.js";
-import { goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
+import { firstStep, goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
 
 const setup = trainSetup(goldenTrain.untied);
 const objective: Objective = { ...setup.options.objective, divergence: "opd", signal: "sampled", alpha: 1 };
@@ -37,13 +37,8 @@ const batchOf = (spans?: readonly number[], words?: readonly number[]): TrainSeq
   });
 
 /** A step's figures, and the weights after it. */
-async function stepOn(batch: readonly TrainSequence[], options: Partial<TrainerOptions> = {}, watched = [1]) {
-  const trainer = new Trainer(setup.config, setup.weights, { ...setup.options, objective, ...options });
-  const stats = await trainer.step(batch, 0.01, watched);
-  const weights = [...trainer.params().values()].flatMap(({ data }) => [...data]);
-  await trainer.release();
-  return { stats, weights };
-}
+const stepOn = (batch: readonly TrainSequence[], options: Partial<TrainerOptions> = {}, watched = [1]) =>
+  firstStep({ ...setup, options: { ...setup.options, objective, ...options } }, batch, watched);
 
 describe("spanGaps()", () => {
   const gapsOf = (layout: SpanLayout, logprobs: number[], teacher: number[]) => [

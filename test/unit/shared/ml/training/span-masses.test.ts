@@ -4,7 +4,7 @@ import { microBatch, type TrainSequence } from "../../../../../services/shared/m
 import { spanMasses } from "../../../../../services/shared/ml/training/span-masses.js";
 import { Trainer, type TrainerOptions } from "../../../../../services/shared/ml/training/trainer.js";
 import { expectAllClose } from "../../../../support/jest/all-close.js";
-import { goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
+import { firstStep, goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
 
 const setup = trainSetup(goldenTrain.untied);
 const k = 3;
@@ -41,13 +41,8 @@ const batchOf = (lengths?: readonly number[], beforeOf = (n: number) => -0.1 * (
     return { promptIds, completionIds, ...(samplerLogprobs && { samplerLogprobs }), score, ...others };
   });
 
-async function stepOn(batch: readonly TrainSequence[], options: Partial<TrainerOptions> = {}) {
-  const trainer = new Trainer(setup.config, setup.weights, { ...setup.options, objective, ...options });
-  const stats = await trainer.step(batch, 0.01, [...batch.keys()]);
-  const weights = [...trainer.params().values()].flatMap(({ data }) => [...data]);
-  await trainer.release();
-  return { stats, weights };
-}
+const stepOn = (batch: readonly TrainSequence[], options: Partial<TrainerOptions> = {}) =>
+  firstStep({ ...setup, options: { ...setup.options, objective, ...options } }, batch, [...batch.keys()]);
 
 const figures = ["loss", "divergence", "gradientNorm"] as const;
 
