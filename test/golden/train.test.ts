@@ -9,8 +9,8 @@ import { Trainer } from "../../services/shared/ml/training/trainer.js";
 import { expectAllClose } from "../support/jest/all-close.js";
 import { type GoldenTrace, goldenTrain, trainSetup } from "../support/models/golden-train.js";
 
-/** The gradients of the first step, with the vocabulary loss in blocks of `blockRows` (0: all rows at once). */
-async function firstGradients(trace: GoldenTrace, blockRows: number) {
+/** The gradients of the first step, with the vocabulary loss in blocks of `blockRows` and slices of `sliceRows` (0: all rows at once). */
+async function firstGradients(trace: GoldenTrace, blockRows: number, sliceRows: number) {
   const { config, weights, batch, options } = trainSetup(trace);
   const { feeds } = microBatch(batch, [0, 1, 2], {
     inputs: decoderInputs,
@@ -18,9 +18,10 @@ async function firstGradients(trace: GoldenTrace, blockRows: number) {
     vocab: config.vocabSize,
     objective: options.objective,
     blockRows,
+    sliceRows,
   });
   const session = await Session.create(
-    accumulateGraph({ config, trainable: wholeModel(config), ...options, blocks: blockRows > 0 }),
+    accumulateGraph({ config, trainable: wholeModel(config), ...options, blocks: blockRows > 0, sliceRows }),
     options,
   );
   const zeros = Object.fromEntries(
@@ -37,8 +38,18 @@ const onDevice = { runtime: "native", stateOnDevice: true } as const;
 describe.each(["tied", "untied"] as const)("a tiny llama with %s head against PyTorch", (head) => {
   const trace = goldenTrain[head];
 
-  it.each([0, 1, 2, 5, 64])("has the gradients of autograd, vocabulary loss in blocks of %i rows", async (blockRows) => {
-    const outputs = await firstGradients(trace, blockRows);
+  it.each([
+    [0, 0],
+    [1, 0],
+    [2, 0],
+    [5, 0],
+    [64, 0],
+    [0, 1],
+    [0, 3],
+    [0, 64],
+    [6, 2],
+  ])("has the gradients of autograd, vocabulary loss in blocks of %i rows and slices of %i", async (blockRows, sliceRows) => {
+    const outputs = await firstGradients(trace, blockRows, sliceRows);
     expectAllClose(outputs.loss!.data as Float32Array, [trace.steps[0]!.loss], { rtol: 1e-6 }, "loss");
     for (const [name, expected] of Object.entries(trace.firstGradients))
       expectAllClose(outputs[`next:g:${name}`]!.data as Float32Array, expected, { rtol: 1e-5, atol: 2e-6 }, name);

@@ -202,6 +202,13 @@ function ranksApart(
   };
 }
 
+/** The inputs with all products that the loss makes of them already made: see `DistributionForm.multiplied`. */
+export function withProducts(objective: Objective, logits_RV: Value, inputs: LossInputs): LossInputs {
+  const form = readsSignal(objective) ? signals[objective.signal].form : undefined;
+  if (form?.gives !== "distribution" || !form.multiplied) return inputs;
+  return { ...inputs, signal: form.multiplied(inputs.signal, shapeOf(objective, logits_RV, inputs)) };
+}
+
 const shapeOf = (objective: Objective, logits_RV: Value, { heads, padded }: LossInputs): SignalShape => ({
   ...objective,
   vocab: logits_RV.shape[1] as number,

@@ -20,6 +20,9 @@ const processBytes = 1.3e8;
 /** Arrays of logits that a forward has at once, and the most elements of each; on a GPU more are made at once. */
 const [logitArrays, mostLogits, mostLogitsOnGpu] = [4, 2 ** 23, 2 ** 26];
 
+/** Arrays of logits that a learner's step has at once, and the most elements of each. */
+const [learnerArrays, mostLearnerLogits] = [3, 2 ** 25];
+
 /** How much longer arrays of keys and values may be than what they hold: they grow in steps. */
 const cacheGrowth = 1.5;
 
@@ -73,8 +76,8 @@ export function learnerBytes(config: ModelConfig, load: TrainingLoad): number {
   const all = parameterCount(config);
   const each = trainedBytes + (averaged ? averageBytes : 0);
   const weights = lora ? weightBytes[baseDtype] * all + each * elementsOf(factorSpecs(config, lora)) : each * all;
-  // Of the head's gradient there are two, and it goes through the vocabulary block by block.
-  const head = 8 * vocabSize * hiddenSize + 4 * logitArrays * Math.min(mostLogits, tokens * vocabSize);
+  // Of the head's gradient there are two, and of a block the student's logits, their gradient and the teacher's logits.
+  const head = 8 * vocabSize * hiddenSize + 4 * learnerArrays * Math.min(mostLearnerLogits, tokens * vocabSize);
   const rounded = halfProducts ? weightBytes.float16 * all : 0;
   return processBytes + weights + rounded + tokens * activationBytes(config, { length, gradientCheckpointing, halfProducts }) + head;
 }

@@ -18,6 +18,9 @@ export function checkLogprobs(logprobs: Float32Array, member: number, what: stri
 /** Rounding in float32, over a large vocabulary and in a cache's float16 hidden states, moves a sum of probabilities by less. */
 const massSlack = 1e-2;
 
+/** Whether log-probabilities with this sum of probabilities, and this largest one, are a distribution; not if one of them is NaN. */
+export const isDistribution = (mass: number, largest: number): boolean => Math.abs(mass - 1) <= massSlack && largest <= logprobSlack;
+
 /** {@link quickMass} is off by less than this, as a share. */
 const quickSlack = 4e-3;
 

@@ -49,6 +49,11 @@ interface Form {
 /** A signal that becomes two distributions over the same classes: every divergence can be had from it. */
 export interface DistributionForm extends Form {
   readonly gives: "distribution";
+  /**
+   * The inputs with what is a product of rows and of what all share already made, by the rows, for a loss that looks at few rows at a
+   * time: {@link classes} takes either. Absent where there is none.
+   */
+  multiplied?(signal: SignalInputs, shape: SignalShape): SignalInputs;
   /** From the student's logits [R, V], divided by its temperature. */
   classes(signal: SignalInputs, logits_RV: Value, shape: SignalShape): Classes;
   /**

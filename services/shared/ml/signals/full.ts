@@ -9,12 +9,12 @@ import { largestIds } from "./largest.js";
 import { floored, ofLabels } from "./logprobs.js";
 import type { SignalDefinition, SignalLayout } from "./signal.js";
 
-function layout({ rows, vocab, parts, room }: SignalLayout) {
+function layout({ rows, vocab, parts, room, sound }: SignalLayout) {
   const full_RV = room.take(rows * vocab);
   let filled = 0;
   for (const { score, member, row, count } of parts) {
     const own = checkLength(score.full, count * vocab, member, "full");
-    checkMass(own, count, undefined, member, "full");
+    if (!sound.has(member)) checkMass(own, count, undefined, member, "full");
     full_RV.set(own, row * vocab);
     filled = (row + count) * vocab;
   }

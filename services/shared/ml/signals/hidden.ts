@@ -26,6 +26,9 @@ function answer(rows: AnswerRows): Answer {
 /** The name of a head's input. */
 const headName = (m: number): string => (m === 0 ? "head" : `head${m}`);
 
+/** The name of a head's products with the states. */
+const productName = (m: number): string => `product${m}`;
+
 const form: DistributionForm = {
   gives: "distribution",
   declare: (graph, rows, { vocab, hiddenDtype, heads = [{ share: 1 }] }) => ({
@@ -34,25 +37,32 @@ const form: DistributionForm = {
       heads.map(({ width }, m) => [headName(m), graph.input(`signal.${headName(m)}`, "float32", [vocab, width ?? "E"])]),
     ),
   }),
-  classes: (signal, logits_RV, { teacherTemperature, heads = [{ share: 1 }] }) => {
+  multiplied: (signal, { teacherTemperature, heads = [{ share: 1 }] }) => {
     const all_RE = op.cast(inputOf(signal, "hidden"), "float32");
     const widths = heads.map(({ width }) => width ?? 0);
     const states = heads.length === 1 ? [all_RE] : op.split(all_RE, 1, widths);
-    const logps = heads.map(({ softCap }, m) =>
-      op.logSoftmax(teacherLogits(states[m]!, inputOf(signal, headName(m)), teacherTemperature, softCap)),
-    );
+    const product = (states_RE: Value, m: number): Value => {
+      // A cap belongs to the logits, before any temperature.
+      const alpha = heads[m]!.softCap === undefined ? 1 / teacherTemperature : 1;
+      return op.fusedMatMul(states_RE, inputOf(signal, headName(m)), { transB: true, alpha });
+    };
+    return { perRow: Object.fromEntries(states.map((own, m) => [productName(m), product(own, m)])), shared: {} };
+  },
+  classes: (signal, logits_RV, shape) => {
+    const { teacherTemperature, heads = [{ share: 1 }] } = shape;
+    const products = productName(0) in signal.perRow ? signal : form.multiplied!(signal, shape);
+    const logps = heads.map(({ softCap }, m) => {
+      const product_RV = inputOf(products, productName(m));
+      return op.logSoftmax(softCap === undefined ? product_RV : capped(product_RV, softCap, teacherTemperature));
+    });
     const shares = heads.map(({ share }) => share);
     return { logp_RC: floored(mixture(logps, shares)), logq_RC: op.logSoftmax(logits_RV) };
   },
   topIds: (_, logp_RC, k) => largestIds(logp_RC, k),
 };
 
-function teacherLogits(states_RE: Value, head_VE: Value, temperature: number, softCap: number | undefined): Value {
-  const alpha = 1 / temperature;
-  if (softCap === undefined) return op.fusedMatMul(states_RE, head_VE, { transB: true, alpha });
-  // A cap belongs to the logits, before any temperature.
-  return op.mul(op.tanh(op.div(op.fusedMatMul(states_RE, head_VE, { transB: true }), softCap)), softCap * alpha);
-}
+const capped = (logits_RV: Value, softCap: number, temperature: number): Value =>
+  op.mul(op.tanh(op.div(logits_RV, softCap)), softCap / temperature);
 
 /** The head of the micro-batch's scores, which all name the same one. */
 function headOf({ parts, heads }: SignalLayout): TeacherHead {

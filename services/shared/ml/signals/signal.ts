@@ -102,6 +102,8 @@ export interface SignalLayout {
   /** Memory for what is as large as the logits. */
   readonly room: KeptFloats;
   readonly heads: TeacherHeads;
+  /** Members whose distributions are known to be such. */
+  readonly sound: ReadonlySet<number>;
 }
 
 /**

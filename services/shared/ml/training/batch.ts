@@ -85,12 +85,16 @@ export interface BatchLayout {
   readonly objective: Objective;
   /** Rows are filled up with weight 0 to a multiple of this; 0 leaves them. */
   readonly blockRows: number;
+  /** The same where there are no blocks: slices. Default 0. */
+  readonly sliceRows?: number;
   /** Teachers' heads by their digests, for signals that need one. */
   readonly heads?: TeacherHeads;
   /** Which completion tokens of the whole batch count; absent: all. */
   readonly counted?: CountedTokens | undefined;
   /** Where what is as large as the logits is laid out: the batch before it is done with. Default: memory of its own. */
   readonly room?: KeptFloats | undefined;
+  /** Members of the whole batch whose distributions are known to be such: see `soundRows`. Default: none. */
+  readonly sound?: ReadonlySet<number> | undefined;
   /** Of each member of the whole batch, the log-ratios that its tokens answer for, where some member has spans. */
   readonly gaps?: ReadonlyMap<number, SpanGaps> | undefined;
   /** Of each member of the whole batch, what its spans are compared with by rank, where some member has spans. */
@@ -138,7 +142,7 @@ export function splitBatch(
  * @throws InvalidArgument naming the sequence, and the array or token that is at fault
  */
 export function microBatch(batch: readonly TrainSequence[], members: readonly number[], layout: BatchLayout): MicroBatch {
-  const { inputs, padId, vocab, objective, blockRows, counted, gaps, masses } = layout;
+  const { inputs, padId, vocab, objective, blockRows, sliceRows, counted, gaps, masses } = layout;
   const weights = rowWeights(batch, objective, counted);
   const sequences = members.map((i) => batch[i]!);
   sequences.forEach((sequence, i) => {
@@ -146,7 +150,8 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
   });
   const { feeds, places } = inputs.layOut(sequences, padId);
   const rows = places.length;
-  const padded = blockRows ? Math.ceil(rows / blockRows) * blockRows : rows;
+  const unit = blockRows || sliceRows || 1;
+  const padded = Math.ceil(rows / unit) * unit;
   const columns = emptyColumns(padded);
   columns.places.set(places);
   const given = gaps && { gaps: new Float32Array(padded), gapShares: new Float32Array(padded) };
@@ -180,9 +185,9 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
 }
 
 function signalFeeds(parts: readonly ScorePart[], rows: number, layout: BatchLayout) {
-  const { objective, vocab, heads = new Map(), room = new KeptFloats() } = layout;
+  const { objective, vocab, heads = new Map(), room = new KeptFloats(), sound = new Set() } = layout;
   const { signal, k, hiddenDtype } = objective;
-  return signals[signal].layout({ k, hiddenDtype, vocab, rows, parts, heads, room });
+  return signals[signal].layout({ k, hiddenDtype, vocab, rows, parts, heads, room, sound });
 }
 
 const emptyColumns = (rows: number) => ({

@@ -1,11 +1,13 @@
 // Dimensions: R rows (completion tokens), D width, V vocabulary.
-import { gradientsOf } from "../autodiff/gradients.js";
+
+import { found } from "../../base/found.js";
+import { gradients, gradientsOf } from "../autodiff/gradients.js";
 import { sumOf } from "../autodiff/sum.js";
-import { Graph, type Value } from "../graph/graph.js";
+import { type Dim, Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
-import { float32 } from "../graph/tensor.js";
+import { float32, int64 } from "../graph/tensor.js";
 import type { Objective } from "../losses/objective.js";
-import { type LossInputs, type RowInputs, rankReports, rowLosses } from "../losses/row-losses.js";
+import { type LossInputs, type RowInputs, rankReports, rowLosses, withProducts } from "../losses/row-losses.js";
 
 /** The vocabulary part of a step: its loss, what it reports per row, and its gradients, already computed. */
 export interface HeadResult {
@@ -27,10 +29,18 @@ export interface HeadForm {
   readonly lossScale?: Value | undefined;
   /** Whether the student's ranks are reported: see `rankReports`. */
   readonly ranks?: boolean | undefined;
+  /** What is done between the products goes by so many rows at a time: see {@link slicedHead}. Absent: by all. */
+  readonly sliceRows?: number | undefined;
 }
 
-/** Loss and gradients of all rows at once: holds several [R, V] arrays. */
-export function plainHead(
+/** Loss and gradients of all rows at once, by slices where the form says so. */
+export const wholeHead = (form: HeadForm, hidden_RD: Value, head_VD: Value, inputs: LossInputs): HeadResult =>
+  form.sliceRows
+    ? slicedHead({ ...form, sliceRows: form.sliceRows }, hidden_RD, head_VD, inputs)
+    : plainHead(form, hidden_RD, head_VD, inputs);
+
+/** Holds several [R, V] arrays. */
+function plainHead(
   { objective, logits, trained, lossScale, ranks }: HeadForm,
   hidden_RD: Value,
   head_VD: Value,
@@ -44,6 +54,55 @@ export function plainHead(
   const [hiddenGradient_RD, gradient_VD] = gradientsOf(loss, trained ? [input_RD, head_VD] : [input_RD], lossScale) as [Value, Value?];
   // Of a head in half precision, so is its gradient.
   return { loss, reports, hiddenGradient_RD, headGradient_VD: gradient_VD && op.cast(gradient_VD, "float32") };
+}
+
+/**
+ * The same with the products of all rows at once, and all that lies between the logits and their gradient in a Scan over slices: two
+ * [R, V] arrays, and a dozen that stay in a core's cache. The number of rows must be a multiple of `sliceRows`.
+ */
+function slicedHead(
+  { objective, logits, trained, lossScale, ranks, sliceRows }: HeadForm & { readonly sliceRows: number },
+  hidden_RD: Value,
+  head_VD: Value,
+  given: LossInputs,
+): HeadResult {
+  const { graph } = hidden_RD;
+  const input_RD = op.stopGradient(hidden_RD);
+  const logits_RV = logits(input_RD, head_VD);
+  const { rows, signal, heads, padded } = withProducts(objective, logits_RV, given);
+  const body = new Graph("slice", graph);
+  const sequences: Value[] = [];
+  const ofSlice = (x: Value, name: string): Value => {
+    sequences.push(regrouped(x, ["slices", sliceRows], 1));
+    return body.input(`slice.${name}`, x.dtype, [sliceRows, ...x.shape.slice(1)]);
+  };
+  const sliced = <T extends Readonly<Record<string, Value | undefined>>>(record: T): T =>
+    Object.fromEntries(Object.entries(record).map(([name, value]) => [name, value && ofSlice(value, name)])) as unknown as T;
+  const own = ofSlice(logits_RV, "logits");
+  const inputs = { rows: sliced({ ...rows }), signal: { ...signal, perRow: sliced(signal.perRow) }, heads, padded };
+  const { loss, reports: reported } = rowLosses(objective, own, inputs);
+  const reports = ranks ? { ...reported, ...rankReports(objective, own, inputs) } : reported;
+  const [gradient] = gradientsOf(loss, [own], lossScale);
+  const results = { ...reports, loss, gradient: found(gradient, "the gradient of logits") };
+  for (const [name, value] of Object.entries(results)) body.output(`sliced.${name}`, value);
+  const made = new Map(op.scan(graph, body, sequences).map((value, i) => [Object.keys(results)[i], value]));
+  const whole = (name: string) => regrouped(found(made.get(name), name), [hidden_RD.shape[0]!], 2);
+  const seeds = [{ value: logits_RV, seed: op.withShape(whole("gradient"), logits_RV.shape) }];
+  const [hiddenGradient_RD, gradient_VD] = gradients(seeds, trained ? [input_RD, head_VD] : [input_RD]) as [Value, Value?];
+  return {
+    loss: op.reduceSum(found(made.get("loss"), "loss")),
+    reports: Object.fromEntries(Object.keys(reports).map((name) => [name, whole(name)])),
+    hiddenGradient_RD,
+    headGradient_VD: gradient_VD && op.cast(gradient_VD, "float32"),
+  };
+}
+
+/** A value whose first `count` axes become others, of which the first is what the elements give. */
+function regrouped(x: Value, [first, ...others]: [Dim, ...number[]], count: number): Value {
+  const rest = x.shape.slice(count);
+  const leading = x.graph.constant(int64([-1, ...others]));
+  const target = rest.length > 0 ? op.concat([leading, ...rest.map((_, i) => op.dimOf(x, count + i))], 0) : leading;
+  return op.reshape(x, [first, ...others, ...rest], target);
 }
 
 /**
@@ -67,7 +126,7 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
     heads: inputs.heads,
     padded: inputs.padded,
   };
-  const part = plainHead(form, cut(hidden_RD), head_VD, blockInputs);
+  const part = wholeHead(form, cut(hidden_RD), head_VD, blockInputs);
   body.output("head.continue", body.constant({ dtype: "bool", dims: [], data: Uint8Array.of(1) }));
   body.output("head.lossOut", op.add(lossSoFar, part.loss));
   const gradient = part.headGradient_VD;

@@ -16,7 +16,7 @@ import type { Trainable } from "../models/trainable.js";
 import type { HeadShape } from "../signals/form.js";
 import type { ComputeDtype } from "./compute-dtype.js";
 import { accumulated, declareGradients, type GradientOut, plain } from "./gradients-out.js";
-import { blockedHead, plainHead } from "./head.js";
+import { blockedHead, wholeHead } from "./head.js";
 
 /** What a step's graph is made of. */
 export interface StepGraphOptions {
@@ -27,6 +27,8 @@ export interface StepGraphOptions {
   readonly objective: Objective;
   /** The vocabulary loss takes blocks of as many rows as the input `blockRows` (int64 []) says; else all rows at once. */
   readonly blocks: boolean;
+  /** What the loss does between the products goes by so many rows at a time: see `slicedHead`. Default: by all. */
+  readonly sliceRows?: number | undefined;
   /** The heads of the teacher whose hidden states the rows have. */
   readonly heads?: readonly HeadShape[] | undefined;
   /** The rows' log-ratios are given: see `RowForm`. */
@@ -48,7 +50,7 @@ export interface StepGraphOptions {
 
 /** Forward and loss of one micro-batch, with what its gradient begins from. */
 function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
-  const { config, trainable, objective, blocks, heads, gaps, masses, padded, ranks } = options;
+  const { config, trainable, objective, blocks, sliceRows, heads, gaps, masses, padded, ranks } = options;
   const { specs } = trainable;
   const frozen = declareWeights(graph, trainable.frozen, options.frozen ?? "inputs");
   const params = new Map([...declareWeights(graph, specs, "inputs"), ...frozen]);
@@ -70,12 +72,13 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
     trained: isTrained && dependsOn(head_VD, wrt),
     lossScale: isTrained && computeDtype === "float16" ? graph.input("lossScale", "float32", []) : undefined,
     ranks,
+    sliceRows,
   };
   // Rounded once, and not in each block.
   const rounded_VD = dtype ? (graph.stored(head_VD, dtype) ?? op.cast(head_VD, dtype)) : head_VD;
   const head = blocks
     ? blockedHead(form, hidden_RD, rounded_VD, rows, graph.input("blockRows", "int64", []))
-    : plainHead(form, hidden_RD, rounded_VD, rows);
+    : wholeHead(form, hidden_RD, rounded_VD, rows);
   graph.output("loss", head.loss);
   for (const [name, value] of Object.entries(head.reports)) graph.output(name, value);
   return { hidden_RD, head_VD, head, stages, wrt };

@@ -11,6 +11,8 @@ export interface TrainerOptions extends SessionOptions {
   readonly microBatchTokens: number;
   /** Rows per block of the vocabulary loss; 0 takes all at once. By default blocks are used where they save memory. */
   readonly blockRows?: number;
+  /** Rows per slice of what the vocabulary loss does between its products, a divisor of `blockRows`; 0 takes all. By default as many as a CPU's caches hold. */
+  readonly sliceRows?: number;
   /** Keep only the inputs of layers for the backward pass and compute the rest again: less memory for a third more work. Default false. */
   readonly gradientCheckpointing?: boolean | undefined;
   /** What matrix products are computed in: see `StepGraphOptions`. Default float32. */

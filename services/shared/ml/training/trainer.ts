@@ -4,7 +4,7 @@ import { found } from "../../base/found.js";
 import { isInFile } from "../graph/file-tensor.js";
 import { halfOnCpu } from "../graph/half-on-cpu.js";
 import { float32 } from "../graph/tensor.js";
-import { checkObjective, comparesDistributions } from "../losses/objective.js";
+import { checkObjective, comparesDistributions, readsSignal } from "../losses/objective.js";
 import { textLength } from "../models/architectures/sequence-inputs.js";
 import { inputsOf } from "../models/architectures/table.js";
 import type { ModelConfig } from "../models/config/model-config.js";
@@ -24,11 +24,12 @@ import { Sessions } from "../runtime/sessions.js";
 import { logFloor } from "../signals/logprobs.js";
 import { type BatchLayout, type MicroBatch, microBatch, rowWeights, splitBatch, type TrainSequence } from "./batch.js";
 import { DeviceStepState } from "./device-step-state.js";
-import { blockRowsFor, headShapes } from "./head-blocks.js";
+import { blockRowsFor, headShapes, sliceRowsFor } from "./head-blocks.js";
 import { knownTokens } from "./known-tokens.js";
 import { scaledGradients } from "./loss-scale.js";
 import { copyOf, type Moments, OptimizerState, type TrainerState } from "./optimizer-state.js";
 import { type CountedTokens, countedTokens, needsValues } from "./select-tokens.js";
+import { massesGraph, soundRows } from "./sound-rows.js";
 import { spanGaps } from "./span-gaps.js";
 import type { StudentRanks } from "./span-masses.js";
 import { rowOutputs, StatsCollector, type StepStats, valueOutputs } from "./stats.js";
@@ -43,10 +44,10 @@ export type { TrainerOptions } from "./trainer-options.js";
 const graphs = { gradients: gradientsGraph, accumulate: accumulateGraph, values: valuesGraph };
 
 /** What the graphs of one trainer differ in, besides their length. */
-type StepForm = Pick<StepGraphOptions, "blocks" | "gaps" | "heads" | "masses" | "padded" | "ranks">;
+type StepForm = Pick<StepGraphOptions, "blocks" | "gaps" | "heads" | "masses" | "padded" | "ranks" | "sliceRows">;
 
 /** What was found out of a step's batch by a forward pass before its own. */
-type StepChoices = Pick<BatchLayout, "counted" | "gaps" | "masses">;
+type StepChoices = Pick<BatchLayout, "counted" | "gaps" | "masses" | "sound">;
 
 /** Each token by itself. */
 const each = ({ length }: Int32Array): Int32Array => Int32Array.from({ length }, (_, n) => n);
@@ -148,9 +149,10 @@ export class Trainer {
     const known = knownTokens(batch, objective);
     const weights = rowWeights(batch, objective, known);
     const placed = await this.#stepState();
+    const sound = await this.#sound(batch);
     const gaps = known ? undefined : await this.#gaps(batch, parts, placed);
     const masses = await this.#masses(batch, parts, placed, known);
-    const chosen = { gaps, masses, counted: known ?? (await this.#counted(batch, parts, placed, gaps)) };
+    const chosen = { sound, gaps, masses, counted: known ?? (await this.#counted(batch, parts, placed, gaps)) };
     const isScaled = computeDtype === "float16";
     const { stats, norm, scale } = await scaledGradients(this.#state, isScaled, async (lossScale) => {
       const begun = new StatsCollector(batch, weights, watched);
@@ -222,6 +224,15 @@ export class Trainer {
       ? await DeviceStepState.open(this.#state, frozen, this.#options)
       : new HostStepState(this.#state, Object.fromEntries(frozen), this.#options);
     return this.#placed;
+  }
+
+  /** The members whose whole distributions are such; undefined where none is compared, or the device isn't where they are. */
+  async #sound(batch: readonly TrainSequence[]): Promise<StepChoices["sound"]> {
+    const { objective, device } = this.#options;
+    if (!readsSignal(objective) || objective.signal !== "full" || device !== "cpu") return undefined;
+    const options = { ...this.#options, spinning: "briefly", memoryArena: true } as const;
+    const session = await this.#sessions.get("masses", 1, () => Session.create(massesGraph(), options));
+    return soundRows(batch, this.#config.vocabSize, session);
   }
 
   /** The completion tokens that count; undefined for all. */
@@ -349,17 +360,21 @@ export class Trainer {
   #layOut(batch: readonly TrainSequence[], members: readonly number[], chosen: StepChoices = {}) {
     const rows = members.reduce((sum, i) => sum + batch[i]!.completionIds.length, 0);
     const { vocabSize, hiddenSize, padId } = this.#config;
-    const blockRows = this.#options.blockRows ?? blockRowsFor(rows, vocabSize, hiddenSize);
     const inputs = inputsOf(this.#config);
-    const { objective } = this.#options;
-    const layout = { inputs, padId: padId ?? 0, vocab: vocabSize, objective, blockRows, heads: this.#heads, room: this.#room, ...chosen };
+    const { objective, device } = this.#options;
     // A micro-batch has the states of one teacher.
     const head = this.#heads.get(batch[members[0]!]!.score?.headDigest ?? "");
     const heads = head && headShapes(head);
+    // A GPU has no such caches.
+    const usual = device === "cpu" && this.#options.blockRows === undefined ? sliceRowsFor(rows, vocabSize) : 0;
+    const { sliceRows = usual } = this.#options;
+    const { blockRows = blockRowsFor(rows, vocabSize, hiddenSize, sliceRows) } = this.#options;
+    const sizes = { vocab: vocabSize, blockRows, sliceRows };
+    const layout = { inputs, padId: padId ?? 0, ...sizes, objective, heads: this.#heads, room: this.#room, ...chosen };
     const padded = batch.some(({ known }) => known) && comparesDistributions(objective);
     return {
       part: microBatch(batch, members, layout),
-      form: { blocks: blockRows > 0, heads, padded, gaps: chosen.gaps !== undefined, masses: chosen.masses !== undefined },
+      form: { blocks: blockRows > 0, sliceRows, heads, padded, gaps: chosen.gaps !== undefined, masses: chosen.masses !== undefined },
     };
   }
 
@@ -371,7 +386,8 @@ export class Trainer {
       const options = { ...parts, objective, gradientCheckpointing, computeDtype, ...form };
       const graph = this.#options.device === "cpu" ? halfOnCpu(graphs[kind](options)) : graphs[kind](options);
       // Packed, the constants would be there once more for each graph, and a product of so many rows is no faster by it.
-      return Session.create(graph, { ...this.#options, memoryArena: true, asWritten: true, bound: true, packed: false });
+      const kept = { memoryArena: true, asWritten: true, bound: true, packed: false, spinning: "briefly" } as const;
+      return Session.create(graph, { ...this.#options, ...kept });
     });
   }
 }

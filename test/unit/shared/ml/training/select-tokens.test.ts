@@ -5,7 +5,7 @@ import type { TrainSequence } from "../../../../../services/shared/ml/training/b
 import { countedTokens } from "../../../../../services/shared/ml/training/select-tokens.js";
 import { Trainer, type TrainerOptions } from "../../../../../services/shared/ml/training/trainer.js";
 import { expectAllClose } from "../../../../support/jest/all-close.js";
-import { goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
+import { goldenTrain, inParts, trainSetup } from "../../../../support/models/golden-train.js";
 
 const sequence = (...completionIds: number[]): TrainSequence => ({
   promptIds: Int32Array.of(1),
@@ -110,7 +110,7 @@ describe("a step on some of the tokens", () => {
       return kept.reduce((sum, { n }) => sum + distances[i]![n]!, 0) / kept.length;
     });
     const whole = await stepOf(setup.batch);
-    for (const options of [{}, { microBatchTokens: 1 }, { blockRows: 2 }]) {
+    for (const options of [{}, { microBatchTokens: 1 }, ...inParts]) {
       const { loss, divergence } = await stepOf(setup.batch, { by, share }, options);
       expectAllClose([loss], [means.reduce((a, b) => a + b) / means.length], { rtol: 1e-4 });
       // What is reported stays the whole's.

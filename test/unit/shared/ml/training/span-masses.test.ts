@@ -4,7 +4,7 @@ import { microBatch, type TrainSequence } from "../../../../../services/shared/m
 import { spanMasses } from "../../../../../services/shared/ml/training/span-masses.js";
 import { Trainer, type TrainerOptions } from "../../../../../services/shared/ml/training/trainer.js";
 import { expectAllClose } from "../../../../support/jest/all-close.js";
-import { firstStep, goldenTrain, trainSetup } from "../../../../support/models/golden-train.js";
+import { firstStep, goldenTrain, inParts, trainSetup } from "../../../../support/models/golden-train.js";
 
 const setup = trainSetup(goldenTrain.untied);
 const k = 3;
@@ -93,7 +93,7 @@ describe("a step on ranks over spans", () => {
     // One sequence is scored by a teacher with the same tokens.
     const batch = [...batchOf(lengths).slice(0, -1), batchOf().at(-1)!];
     const whole = await stepOn(batch, { blockRows: 0 });
-    for (const options of [{ blockRows: 2 }, { microBatchTokens: 1 }, { blockRows: 3, microBatchTokens: 18 }]) {
+    for (const options of [...inParts, { microBatchTokens: 1 }, { blockRows: 3, microBatchTokens: 18 }]) {
       const { stats, weights } = await stepOn(batch, options);
       for (const name of figures) expectAllClose([stats[name]], [whole.stats[name]], { rtol: 1e-5, atol: 1e-6 });
       expectAllClose(stats.sequenceDivergence, whole.stats.sequenceDivergence, { rtol: 1e-5, atol: 1e-6 });

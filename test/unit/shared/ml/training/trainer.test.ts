@@ -224,6 +224,8 @@ describe("Trainer with the hidden states of two teachers", () => {
     ["as it is", [undefined, undefined], 1, {}],
     ["with a cap on the logits of one, below a temperature", [undefined, 1.5], 2, {}],
     ["block by block", [0.75, 1.5], 1, { blockRows: 2 }],
+    ["slice by slice", [undefined, 1.5], 2, { sliceRows: 2 }],
+    ["slices of blocks", [0.75, undefined], 1, { blockRows: 6, sliceRows: 3 }],
   ])("takes the step that their whole distributions give, each through its own head: %s", async (_, caps, teacherTemperature, options) => {
     const whole = trainerWith({ divergence: "jsd" });
     const hidden = trainerWith({ divergence: "jsd", signal: "hidden", hiddenDtype: "float32", teacherTemperature }, options);
