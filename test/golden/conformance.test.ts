@@ -50,9 +50,9 @@ async function run(value: ConformanceCase, input: ConformanceInput, sliceRows = 
   const rows = declareRows(graph, objective, "R", input.vocab);
   const own = op.gather(logits, places, 0);
   // The head is left out: what would be its product is the logits themselves.
-  const form = { objective, logits: (x: Value) => op.neg(op.neg(x)), trained: false, sliceRows };
+  const form = { objective, logits: (x: Value) => op.neg(op.neg(x)), trained: "body" as const, sliceRows };
   const { loss, hiddenGradient_RD } = wholeHead(form, own, graph.scalar(0), rows);
-  const [gradient] = gradients([{ value: own, seed: hiddenGradient_RD }], [logits]);
+  const [gradient] = gradients([{ value: own, seed: hiddenGradient_RD! }], [logits]);
   // Where only a prefix counts, the batch is shorter than the input: what it leaves out has no gradient.
   const time = feeds.ids!.dims[1]!;
   const flat = input.student_logits.flatMap((positions) => positions.slice(0, time)).flat();

@@ -14,7 +14,8 @@ export interface HeadResult {
   readonly loss: Value;
   /** [R], or [R, …], by name. */
   readonly reports: Readonly<Record<string, Value>>;
-  readonly hiddenGradient_RD: Value;
+  /** Undefined where nothing is trained. */
+  readonly hiddenGradient_RD: Value | undefined;
   /** Undefined for a head that is not trained. */
   readonly headGradient_VD: Value | undefined;
 }
@@ -23,8 +24,8 @@ export interface HeadResult {
 export interface HeadForm {
   readonly objective: Objective;
   readonly logits: (hidden_RD: Value, head_VD: Value) => Value;
-  /** Whether the head's own gradient is wanted. */
-  readonly trained: boolean;
+  /** Which gradients are wanted: the hidden states' and the head's, theirs alone, or none. */
+  readonly trained: "head" | "body" | "nothing";
   /** float32 []: what gradients are multiplied with; absent: they aren't. */
   readonly lossScale?: Value | undefined;
   /** Whether the student's ranks are reported: see `rankReports`. */
@@ -51,10 +52,14 @@ function plainHead(
   const logits_RV = logits(input_RD, head_VD);
   const { loss, reports: own } = rowLosses(objective, logits_RV, inputs);
   const reports = ranks ? { ...own, ...rankReports(objective, logits_RV, inputs) } : own;
-  const [hiddenGradient_RD, gradient_VD] = gradientsOf(loss, trained ? [input_RD, head_VD] : [input_RD], lossScale) as [Value, Value?];
+  const wrt = wanted(trained, input_RD, head_VD);
+  const [hiddenGradient_RD, gradient_VD] = wrt.length > 0 ? gradientsOf(loss, wrt, lossScale) : [];
   // Of a head in half precision, so is its gradient.
   return { loss, reports, hiddenGradient_RD, headGradient_VD: gradient_VD && op.cast(gradient_VD, "float32") };
 }
+
+const wanted = (trained: HeadForm["trained"], hidden_RD: Value, head_VD: Value): readonly Value[] =>
+  trained === "nothing" ? [] : trained === "body" ? [hidden_RD] : [hidden_RD, head_VD];
 
 /**
  * The same with the products of all rows at once, and all that lies between the logits and their gradient in a Scan over slices: two
@@ -82,13 +87,14 @@ function slicedHead(
   const inputs = { rows: sliced({ ...rows }), signal: { ...signal, perRow: sliced(signal.perRow) }, heads, padded };
   const { loss, reports: reported } = rowLosses(objective, own, inputs);
   const reports = ranks ? { ...reported, ...rankReports(objective, own, inputs) } : reported;
-  const [gradient] = gradientsOf(loss, [own], lossScale);
-  const results = { ...reports, loss, gradient: found(gradient, "the gradient of logits") };
+  const wrt = wanted(trained, input_RD, head_VD);
+  const [gradient] = wrt.length > 0 ? gradientsOf(loss, [own], lossScale) : [];
+  const results = { ...reports, loss, ...(gradient && { gradient }) };
   for (const [name, value] of Object.entries(results)) body.output(`sliced.${name}`, value);
   const made = new Map(op.scan(graph, body, sequences).map((value, i) => [Object.keys(results)[i], value]));
   const whole = (name: string) => regrouped(found(made.get(name), name), [hidden_RD.shape[0]!], 2);
-  const seeds = [{ value: logits_RV, seed: op.withShape(whole("gradient"), logits_RV.shape) }];
-  const [hiddenGradient_RD, gradient_VD] = gradients(seeds, trained ? [input_RD, head_VD] : [input_RD]) as [Value, Value?];
+  const seed = gradient && op.withShape(whole("gradient"), logits_RV.shape);
+  const [hiddenGradient_RD, gradient_VD] = seed ? gradients([{ value: logits_RV, seed }], wrt) : [];
   return {
     loss: op.reduceSum(found(made.get("loss"), "loss")),
     reports: Object.fromEntries(Object.keys(reports).map((name) => [name, whole(name)])),
@@ -133,10 +139,15 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
   const soFar = () => op.withShape(body.input("head.gradient", "float32", ["rows", "columns"]), gradient!.shape);
   if (gradient) body.output("head.gradientOut", sumOf([soFar(), gradient]));
   const reports = Object.entries(part.reports);
-  for (const [name, value] of [...reports, ["hiddenGradient", part.hiddenGradient_RD] as const]) body.output(`head.${name}`, value);
+  const hiddenGradient = part.hiddenGradient_RD;
+  const results = [...reports, ...(hiddenGradient ? [["hiddenGradient", hiddenGradient] as const] : [])];
+  for (const [name, value] of results) body.output(`head.${name}`, value);
   const blocks = op.div(op.squeeze(op.dimOf(hidden_RD, 0), [0]), block);
   const stacked = ["blocks", "block"];
-  const stackedRows = [...reports.map(([, value]) => value), hidden_RD].map(({ shape }) => [...stacked, ...shape.slice(1)]);
+  const stackedRows = [...reports.map(([, value]) => value), ...(hiddenGradient ? [hidden_RD] : [])].map(({ shape }) => [
+    ...stacked,
+    ...shape.slice(1),
+  ]);
   const types = stackedRows.map((shape) => ({ dtype: "float32" as const, shape }));
   // One zero is added to the first block's gradient: a [V, D] array of them would lie there until the loop's end.
   const zero = graph.constant(float32([0], [1, 1]));
@@ -144,7 +155,7 @@ export function blockedHead(form: HeadForm, hidden_RD: Value, head_VD: Value, in
   const { state, scanned } = op.loop(graph, body, blocks, undefined, before, types);
   const rowsOf = (blocked: Value, like: Value) => op.reshape(blocked, [hidden_RD.shape[0]!, ...like.shape.slice(1)]);
   const unblocked = Object.fromEntries(reports.map(([name, value], i) => [name, rowsOf(scanned[i]!, value)]));
-  const hiddenGradient_RD = op.reshape(scanned[reports.length]!, hidden_RD.shape);
+  const hiddenGradient_RD = hiddenGradient && op.reshape(scanned[reports.length]!, hidden_RD.shape);
   const headGradient_VD = gradient && op.withShape(state[1]!, gradient.shape);
   return { loss: state[0]!, reports: unblocked, headGradient_VD, hiddenGradient_RD };
 }

@@ -1,4 +1,5 @@
 // Dimensions: B batch, T position, R rows (completion tokens), D width.
+import { found } from "../../base/found.js";
 import { dependsOn, gradients } from "../autodiff/gradients.js";
 import { Graph, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
@@ -16,7 +17,7 @@ import type { Trainable } from "../models/trainable.js";
 import type { HeadShape } from "../signals/form.js";
 import type { ComputeDtype } from "./compute-dtype.js";
 import { accumulated, declareGradients, type GradientOut, plain } from "./gradients-out.js";
-import { blockedHead, wholeHead } from "./head.js";
+import { blockedHead, type HeadForm, wholeHead } from "./head.js";
 
 /** What a step's graph is made of. */
 export interface StepGraphOptions {
@@ -66,10 +67,10 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
   const head_VD = weights.weight(headName(config));
   const own = graphWeights(params);
   const wrt = specs.map(({ name }) => own.weight(name));
-  const form = {
+  const form: HeadForm = {
     objective,
     logits: (hidden: Value, weight: Value) => graph.withProductsIn(dtype, () => headLogits(config, hidden, weight)),
-    trained: isTrained && dependsOn(head_VD, wrt),
+    trained: isTrained ? (dependsOn(head_VD, wrt) ? "head" : "body") : "nothing",
     lossScale: isTrained && computeDtype === "float16" ? graph.input("lossScale", "float32", []) : undefined,
     ranks,
     sliceRows,
@@ -90,7 +91,7 @@ function lossAndGradients(graph: Graph, options: StepGraphOptions, out: Gradient
   const { specs } = trainable;
   const { hidden_RD, head_VD, head, stages, wrt } = lossOf(graph, options, true);
   // A tied head is the embedding too, and a low-rank one is made of others: its gradient goes on from there.
-  const seeds = [{ value: hidden_RD, seed: head.hiddenGradient_RD }];
+  const seeds = [{ value: hidden_RD, seed: found(head.hiddenGradient_RD, "the gradient of hidden states") }];
   if (head.headGradient_VD) seeds.push({ value: head_VD, seed: head.headGradient_VD });
   const finish = (gradient: Value, i: number) => out(graph, specs[i] as ParamSpec, gradient);
   declareGradients(graph, specs, gradients(seeds, wrt, { stages, recompute: gradientCheckpointing, finish }));

@@ -32,13 +32,17 @@ export interface ShardOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** As of {@link WriteOptions}. */
   readonly sync?: boolean;
+  /** As of {@link WriteOptions}. */
+  readonly overSpare?: boolean;
+  /** Whether files are hashed while they are written. Default true. */
+  readonly hashed?: boolean;
 }
 
 /** A file that was written. */
 export interface WrittenFile {
   readonly name: string;
   readonly sizeBytes: number;
-  /** SHA-256, hexadecimal. */
+  /** SHA-256, hexadecimal; empty where it wasn't hashed. */
   readonly digest: string;
 }
 
@@ -67,16 +71,16 @@ async function* piecesInTurn(tensor: FileTensor): AsyncGenerator<Uint8Array> {
 export async function writeShards(
   directory: string,
   tensors: readonly WrittenTensor[],
-  { shardBytes = usualShardBytes, stem = "model", metadata = { format: "pt" }, sync }: ShardOptions = {},
+  { shardBytes = usualShardBytes, stem = "model", metadata = { format: "pt" }, sync, overSpare, hashed = true }: ShardOptions = {},
 ): Promise<WrittenFile[]> {
   const shards = shardsOf(tensors, shardBytes);
   const names = namesOf(shards.length, stem);
   await rm(join(directory, indexName(stem)), { force: true });
   const files: WrittenFile[] = [];
   const write = async (name: string, bytes: Parameters<typeof writeAtomically>[1]) => {
-    const hash = createHash("sha256");
-    const sizeBytes = await writeAtomically(join(directory, name), bytes, { hash, sync });
-    files.push({ name, sizeBytes, digest: hash.digest("hex") });
+    const hash = hashed ? createHash("sha256") : undefined;
+    const sizeBytes = await writeAtomically(join(directory, name), bytes, { ...(hash && { hash }), sync, overSpare });
+    files.push({ name, sizeBytes, digest: hash?.digest("hex") ?? "" });
   };
   for (const [i, shard] of shards.entries()) await write(names[i] ?? "", partsOf(shard, metadata));
   for (const name of await readdir(directory)) if (isShard(name, stem) && !names.includes(name)) await rm(join(directory, name));
