@@ -34,6 +34,7 @@ const decided = new Set([
     "port",
     "s3Endpoint",
     "traceEndpoint",
+    "weightMemory",
     "weightStore",
     "weightUrl",
   ],

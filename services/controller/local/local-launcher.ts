@@ -40,6 +40,7 @@ const passedOn = [
   "natsTlsCa",
   "natsTlsCert",
   "natsTlsKey",
+  "weightMemory",
   "weightStore",
   "weightUrl",
 ] as const satisfies readonly (keyof ProcessSettings)[];
@@ -258,6 +259,7 @@ export class LocalLauncher implements Launcher {
     const { settings } = this.#options;
     const shared = Object.fromEntries(passedOn.map((name) => [name, settings[name]]));
     if (settings.weightStore !== "s3") shared.weightUrl = undefined;
+    if (settings.weightStore !== "directory") shared.weightMemory = undefined;
     return [`--role=${role}`, ...toFlags({ ...shared, exitWithParent: true, logFormat: "json", ...flags })];
   }
 }

@@ -53,6 +53,7 @@ export class RunStorage {
       const versions = await store.list(run.runId);
       const newest = (await runs.policy(run.runId))?.version ?? versions.at(-1);
       for (const version of versions) if (version !== 0 && version !== newest) await store.delete(run.runId, version);
+      await store.settle(run.runId);
     }
     this.#sizes.delete(run.runId);
   }

@@ -24,7 +24,7 @@ import { digestOf, type Model } from "../../shared/ml/models/model.js";
 import { parameterCount } from "../../shared/ml/models/model-params.js";
 import { elementsOf } from "../../shared/ml/models/param-spec.js";
 import type { FloatDtype } from "../../shared/ml/models/safetensors/widen.js";
-import { type WrittenFile, writeShards, writtenTensors } from "../../shared/ml/models/safetensors/write-shards.js";
+import { type ShardOptions, type WrittenFile, writeShards, writtenTensors } from "../../shared/ml/models/safetensors/write-shards.js";
 import { withRows } from "../../shared/ml/models/vocabulary-rows.js";
 import { checkDevice } from "../../shared/ml/runtime/device.js";
 import { type Precision, precisionOf } from "../../shared/ml/scoring/precision.js";
@@ -268,12 +268,12 @@ export class TrainHost {
    * Writes the current version's files: the weights, and with `whole` also config and tokenizer, and the base model of an adapter.
    * They are written from the trainer's own arrays, and hashed at the same time. They are not synced to the disk: see DirectoryStore.
    *
-   * @param directory an empty one
-   * @param shardBytes as of {@link ShardOptions}
+   * @param directory an empty one, but for spare files, which are written over
+   * @param how as of {@link ShardOptions}
    */
-  async writeVersion(directory: string, whole: boolean, shardBytes?: number): Promise<VersionFile[]> {
+  async writeVersion(directory: string, whole: boolean, how: Pick<ShardOptions, "hashed" | "shardBytes"> = {}): Promise<VersionFile[]> {
     const { adapter, ...model } = await this.#current();
-    const options = { shardBytes, sync: false };
+    const options = { ...how, sync: false, overSpare: true };
     const known: WrittenFile[] = [];
     if (whole && adapter) await writeAdapterConfig(directory, adapter, model.config);
     if (whole) await saveCompanions(directory, model);
@@ -283,7 +283,7 @@ export class TrainHost {
       known.push(...(await writeShards(directory, writtenTensors(unrounded(model.params)), options)));
     }
     const { average } = this.#loaded;
-    if (average) known.push(...(await writeAverageVersion(directory, average, adapter !== undefined, shardBytes)));
+    if (average) known.push(...(await writeAverageVersion(directory, average, adapter !== undefined, how.shardBytes)));
     return filesIn(directory, known);
   }
 

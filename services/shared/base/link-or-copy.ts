@@ -8,15 +8,21 @@ const noLink = new Set(["EXDEV", "EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EM
  * Gives a file a second name, in place of what had it: a hard link where the file system has them, else a copy (one that shares
  * its blocks, where it can). Both names may then be the same file, so it must not be written to, only replaced.
  *
+ * @returns whether they are
  * @throws the system's own error: ENOENT if there is no such file
  */
-export async function linkOrCopy(from: string, to: string): Promise<void> {
+export async function linkOrCopy(from: string, to: string): Promise<boolean> {
   const temporary = `${to}.${process.pid}.${randomUUID().slice(0, 8)}.tmp`;
+  let isSame: boolean;
   try {
-    await link(from, temporary).catch((error: NodeJS.ErrnoException) => {
-      if (!noLink.has(error.code ?? "")) throw error;
-      return copyFile(from, temporary, constants.COPYFILE_FICLONE);
-    });
+    isSame = await link(from, temporary).then(
+      () => true,
+      async (error: NodeJS.ErrnoException) => {
+        if (!noLink.has(error.code ?? "")) throw error;
+        await copyFile(from, temporary, constants.COPYFILE_FICLONE);
+        return false;
+      },
+    );
     await rename(temporary, to);
   } catch (error) {
     await rm(temporary, { force: true });
@@ -24,4 +30,5 @@ export async function linkOrCopy(from: string, to: string): Promise<void> {
   }
   // A rename between two names of one file does nothing, and leaves both.
   await rm(temporary, { force: true });
+  return isSame;
 }

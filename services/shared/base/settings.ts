@@ -44,6 +44,11 @@ export const processSettings = z.strictObject({
     .optional()
     .describe("bucket of the s3 weight store, as s3://bucket/prefix")
     .meta({ needs: ["weightStore=s3"] }),
+  weightMemory: z
+    .string()
+    .optional()
+    .describe("directory in memory for policy versions, where there is room; for roles that are all on one machine")
+    .meta({ needs: ["weightStore=directory"] }),
   s3Endpoint: z
     .url()
     .optional()

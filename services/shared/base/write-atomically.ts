@@ -8,7 +8,18 @@ export interface WriteOptions {
   readonly hash?: Hash;
   /** Whether the bytes are on the disk before the name is, whatever happens to the machine. Default true. */
   readonly sync?: boolean;
+  /**
+   * Whether the file is written over the one that {@link spareOf} names, where there is one, instead of into room that the system would
+   * have to find anew. No one else may read or write that. Default false.
+   */
+  readonly overSpare?: boolean;
 }
+
+/** Name of a file that is not needed any more, whose room the file of a name may take. */
+export const spareOf = (name: string): string => `${name}.spare`;
+
+/** Whether a file is one that {@link spareOf} names. */
+export const isSpare = (name: string): boolean => name.endsWith(spareOf(""));
 
 /** Bytes that are handed to the system at once: it writes about as long as a hash of them takes. */
 const batchBytes = 8 * 2 ** 20;
@@ -25,19 +36,21 @@ const mostParts = 512;
 export async function writeAtomically(
   path: string,
   bytes: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-  { hash, sync = true }: WriteOptions = {},
+  { hash, sync = true, overSpare = false }: WriteOptions = {},
 ): Promise<number> {
   // Two writers of one name, in one process too, must not write into each other's file.
   const temporary = `${path}.${process.pid}.${randomUUID().slice(0, 8)}.tmp`;
   let written = 0;
   try {
-    const handle = await open(temporary, "w");
+    const isOver = overSpare && (await takeSpare(path, temporary));
+    const handle = await open(temporary, isOver ? "r+" : "w");
     try {
       for await (const batch of batchesOf(bytes)) {
         const writing = writeAll(handle, batch);
         if (hash) updateHash(hash, batch);
         written += await writing;
       }
+      if (isOver) await handle.truncate(written);
       if (sync) await handle.sync();
     } finally {
       await handle.close();
@@ -50,6 +63,16 @@ export async function writeAtomically(
   }
   return written;
 }
+
+/** Gives the spare file of a path another name; false if there is none. */
+const takeSpare = (path: string, name: string): Promise<boolean> =>
+  rename(spareOf(path), name).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+      return false;
+    },
+  );
 
 /** Parts as lists for one call into the system: many small ones together, a large one in pieces. */
 function batchesOf(bytes: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>) {

@@ -20,7 +20,7 @@ for (let step = (found?.step ?? 0) + 1; ; step++) {
   await host.step([sequence], 1e-3);
   process.stdout.write("writes\n");
   const staged = await store.stage("run", BigInt(life));
-  await store.put("run", step, await host.writeVersion(staged, false, 4000), BigInt(life));
+  await store.put("run", step, await host.writeVersion(staged, false, { shardBytes: 4000 }), BigInt(life));
   // In a thread of its own it answers in the same way.
   await checkpoints.save(host as unknown as WorkerClient<TrainHost>, step);
   await store.delete("run", step - 2);

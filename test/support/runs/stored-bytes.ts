@@ -12,7 +12,8 @@ export async function storeBytes(
   files: ReadonlyMap<string, Uint8Array>,
   fence: bigint,
 ): Promise<WeightsManifest> {
-  const directory = await store.stage(runId, fence);
+  const all = [...files.values()].reduce((sum, { length }) => sum + length, 0);
+  const directory = await store.stage(runId, fence, all);
   const staged: VersionFile[] = [];
   for (const [name, bytes] of files) {
     const path = join(directory, name);

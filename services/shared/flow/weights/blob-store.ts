@@ -4,7 +4,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { RetortError } from "../../base/errors.js";
 import { makeDirectory } from "../../base/make-directory.js";
-import { type WeightsManifest, WeightsManifestSchema } from "../../gen/retort/v1/flow_pb.js";
+import { type WeightsFile, type WeightsManifest, WeightsManifestSchema } from "../../gen/retort/v1/flow_pb.js";
 import { manifestName, manifestOf } from "./manifest.js";
 import type { Placed, VersionFile, WeightStore } from "./store.js";
 
@@ -36,10 +36,14 @@ export abstract class BlobStore implements WeightStore {
   protected abstract namesOf(runId: string, version: number): Promise<string[]>;
   /** Removes all that is stored under a run, half-written versions too. */
   protected abstract removeRun(runId: string): Promise<void>;
+  /** SHA-256 of a file that was stored without its digest, hexadecimal; undefined if nothing has the name. */
+  protected async digestOf(_runId: string, _version: number, _name: string): Promise<string | undefined> {
+    return undefined;
+  }
   /** The versions of a run under which a file of this name is stored, in any order. */
   protected abstract versionsWith(runId: string, name: string): Promise<number[]>;
 
-  async stage(runId: string, fence: bigint): Promise<string> {
+  async stage(runId: string, fence: bigint, _bytes?: number): Promise<string> {
     const own = join(this.#scratch, runId);
     for (const name of await readdir(own).catch(() => []))
       if (name.startsWith(stagePrefix) && BigInt(name.slice(stagePrefix.length)) <= fence)
@@ -48,6 +52,8 @@ export abstract class BlobStore implements WeightStore {
     await makeDirectory(directory);
     return directory;
   }
+
+  async settle(_runId: string): Promise<void> {}
 
   holding(runId: string, name: string): string {
     return join(this.#scratch, runId, `${holdingPrefix}${name}`);
@@ -69,7 +75,23 @@ export abstract class BlobStore implements WeightStore {
     return manifest;
   }
 
+  async isInMemory(_runId: string): Promise<boolean> {
+    return false;
+  }
+
   async manifest(runId: string, version: number): Promise<WeightsManifest | undefined> {
+    const manifest = await this.#manifest(runId, version);
+    const unhashed = manifest?.files.filter(({ digest }) => digest === "") ?? [];
+    if (!manifest || unhashed.length === 0) return manifest;
+    for (const file of unhashed) file.digest = (await this.digestOf(runId, version, file.name)) ?? "";
+    if (await this.#isReplaced(manifest)) return this.manifest(runId, version);
+    const lost = unhashed.find(({ digest }) => digest === "");
+    if (lost) throw notAsSaid(manifest, lost.name, "digest");
+    return manifest;
+  }
+
+  /** As it is stored. */
+  async #manifest(runId: string, version: number): Promise<WeightsManifest | undefined> {
     const bytes = await this.read(runId, version, manifestName);
     return bytes && manifestOf(runId, version, bytes);
   }
@@ -81,10 +103,11 @@ export abstract class BlobStore implements WeightStore {
   }
 
   async place(runId: string, version: number, directory: string, wanted: (name: string) => boolean = () => true): Promise<Placed> {
-    const manifest = await this.manifest(runId, version);
+    const manifest = await this.#manifest(runId, version);
     if (!manifest) throw new RetortError("NotFound", `run ${runId} has no stored version ${version}`);
     await makeDirectory(directory);
     const checks: (() => Promise<void>)[] = [];
+    let isAnySure = false;
     for (const file of manifest.files.filter(({ name }) => wanted(name))) {
       const path = join(directory, file.name);
       await makeDirectory(dirname(path));
@@ -92,10 +115,15 @@ export abstract class BlobStore implements WeightStore {
       if (!brought) throw deleted(manifest);
       // A file that is mapped must not be shorter than it says.
       if (BigInt((await stat(path)).size) !== file.sizeBytes) throw await this.#damage(manifest, file.name, "size");
-      checks.push(async () => {
-        if ((await brought.digest()) !== file.digest) throw await this.#damage(manifest, file.name, "digest");
-      });
+      if (brought.isSure) isAnySure = true;
+      else
+        checks.push(async () => {
+          const expected = file.digest || (await this.digestOf(runId, version, file.name));
+          if ((await brought.digest()) !== expected) throw await this.#damage(manifest, file.name, "digest");
+        });
     }
+    // A manifest is away before the first of its files is replaced: while it is there, they are the files that it lists.
+    if (isAnySure && (await this.#isReplaced(manifest))) throw deleted(manifest);
     const checked = inTurn(checks);
     // The caller that waits for it is told what is wrong.
     checked.catch(() => {});
@@ -117,7 +145,7 @@ export abstract class BlobStore implements WeightStore {
   }
 
   async bytes(runId: string): Promise<number> {
-    const manifests = await Promise.all((await this.list(runId)).map((version) => this.manifest(runId, version)));
+    const manifests = await Promise.all((await this.list(runId)).map((version) => this.#manifest(runId, version)));
     return manifests.flatMap((manifest) => manifest?.files ?? []).reduce((sum, { sizeBytes }) => sum + Number(sizeBytes), 0);
   }
 
@@ -133,7 +161,7 @@ export abstract class BlobStore implements WeightStore {
    */
   async #undamaged(runId: string, version: number): Promise<WeightsManifest | undefined> {
     try {
-      return await this.manifest(runId, version);
+      return await this.#manifest(runId, version);
     } catch (error) {
       if (RetortError.from(error).code !== "DataLoss") throw error;
       const names = (await this.namesOf(runId, version)).filter((name) => name !== manifestName);
@@ -144,8 +172,9 @@ export abstract class BlobStore implements WeightStore {
 
   /** Whether a version is no longer the one that a manifest was read of. */
   async #isReplaced({ runId, version, fence, files }: WeightsManifest): Promise<boolean> {
-    const now = await this.manifest(runId, version);
-    return now?.fence !== fence || now.files.some(({ digest }, i) => digest !== files[i]?.digest);
+    const now = await this.#manifest(runId, version);
+    const isOther = ({ digest }: WeightsFile, i: number) => digest !== "" && digest !== files[i]?.digest;
+    return now?.fence !== fence || now.files.length !== files.length || now.files.some(isOther);
   }
 
   async #removeAll({ runId, version, files }: WeightsManifest): Promise<void> {
@@ -157,6 +186,8 @@ export abstract class BlobStore implements WeightStore {
 export interface Brought {
   /** Its SHA-256, hexadecimal. */
   digest(): Promise<string>;
+  /** It is the very file that was stored, in memory, where nothing of it can have been lost: its digest is known. */
+  readonly isSure?: boolean;
 }
 
 /** A file of this machine. */

@@ -1,10 +1,14 @@
-import { readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
+import { lstat, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { toBinary } from "@bufbuild/protobuf";
 import { hashFile } from "../../base/hash-file.js";
 import { linkOrCopy } from "../../base/link-or-copy.js";
 import { makeDirectory } from "../../base/make-directory.js";
 import { writeAtomically } from "../../base/write-atomically.js";
+import { WeightsManifestSchema } from "../../gen/retort/v1/flow_pb.js";
 import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
+import { manifestName } from "./manifest.js";
+import { isMemory, type WeightMemory } from "./weight-memory.js";
 
 /**
  * Versions in a directory that all roles share: `<root>/<run>/<version>/<file>`. Who stores or fetches shares the files
@@ -15,10 +19,37 @@ import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
  */
 export class DirectoryStore extends BlobStore {
   readonly #root: string;
+  readonly #memory: WeightMemory | undefined;
 
-  constructor(root: string) {
+  /** @param memory for the versions of runs, where there is room; their directories are links then. Default: none */
+  constructor(root: string, memory?: WeightMemory) {
     super(root);
     this.#root = root;
+    this.#memory = memory;
+  }
+
+  override async stage(runId: string, fence: bigint, bytes?: number): Promise<string> {
+    const directory = join(this.#root, runId);
+    if (bytes !== undefined) await this.#memory?.offer(directory, runId, bytes);
+    // What was in memory is gone when the machine has started again.
+    if (await isDangling(directory)) await rm(directory);
+    const staged = await super.stage(runId, fence);
+    await this.#memory?.giveSpares(runId, staged);
+    return staged;
+  }
+
+  override async isInMemory(runId: string): Promise<boolean> {
+    return (await this.#memory?.has(join(this.#root, runId), runId)) ?? false;
+  }
+
+  override async settle(runId: string): Promise<void> {
+    if (!(await this.isInMemory(runId))) return;
+    // What lies on a disk must be known by its digests.
+    for (const version of await this.list(runId)) {
+      const manifest = await this.manifest(runId, version);
+      if (manifest) await this.write(runId, version, manifestName, toBinary(WeightsManifestSchema, manifest));
+    }
+    await this.#memory?.settle(join(this.#root, runId), runId);
   }
 
   protected async write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
@@ -33,12 +64,19 @@ export class DirectoryStore extends BlobStore {
   }
 
   protected async bring(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
-    return linkOrCopy(join(this.#path(runId, version), name), path).then(() => ({ digest: () => hashFile(path) }), absent);
+    const isSame = await linkOrCopy(join(this.#path(runId, version), name), path).catch(absent);
+    if (isSame === undefined) return undefined;
+    return { digest: () => hashFile(path), isSure: isSame && this.#memory !== undefined && (await isMemory(path)) };
+  }
+
+  protected override async digestOf(runId: string, version: number, name: string): Promise<string | undefined> {
+    // On a disk its bytes may not be those that were stored.
+    return (await this.isInMemory(runId)) ? hashFile(join(this.#path(runId, version), name)).catch(absent) : undefined;
   }
 
   protected async remove(runId: string, version: number, name: string): Promise<void> {
     const path = join(this.#path(runId, version), name);
-    await rm(path, { force: true });
+    if (!(await this.#memory?.keepSpare(runId, name, path))) await rm(path, { force: true });
     // The directory goes with its last file.
     for (let at = dirname(path); at.startsWith(this.#path(runId, version)); at = dirname(at))
       if (
@@ -64,6 +102,7 @@ export class DirectoryStore extends BlobStore {
   }
 
   protected async removeRun(runId: string): Promise<void> {
+    await this.#memory?.remove(runId);
     await rm(join(this.#root, runId), { recursive: true, force: true });
   }
 
@@ -71,6 +110,12 @@ export class DirectoryStore extends BlobStore {
     return join(this.#root, runId, String(version));
   }
 }
+
+const isDangling = async (path: string): Promise<boolean> =>
+  (await lstat(path).then(
+    (found) => found.isSymbolicLink(),
+    () => false,
+  )) && !(await stat(path).catch(absent));
 
 function absent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== "ENOENT") throw error;

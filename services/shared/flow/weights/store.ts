@@ -6,7 +6,7 @@ export interface VersionFile {
   readonly name: string;
   readonly path: string;
   readonly sizeBytes: number;
-  /** SHA-256, hexadecimal. */
+  /** SHA-256, hexadecimal; empty for one that lies in memory, and is hashed when someone asks for its digest. */
   readonly digest: string;
 }
 
@@ -28,8 +28,12 @@ export interface WeightStore {
   /**
    * An empty directory for the files of a version that a learner is about to {@link put}, where the store takes them over without
    * copying them, if it can. What was in it, and in those of earlier learners, is gone.
+   *
+   * @param bytes how many the files are going to have; undefined if the version is to lie on a disk
    */
-  stage(runId: string, fence: bigint): Promise<string>;
+  stage(runId: string, fence: bigint, bytes?: number): Promise<string>;
+  /** Makes sure that what is stored of a run that is over is there after the machine's next start. */
+  settle(runId: string): Promise<void>;
   /**
    * Stores a version, in place of an older learner's, or of one that was damaged. The files stay where they are, and must not be
    * written to from then on, only replaced or deleted.
@@ -37,7 +41,13 @@ export interface WeightStore {
    * @throws Aborted if a later learner (a higher fence) stored it
    */
   put(runId: string, version: number, files: readonly VersionFile[], fence: bigint): Promise<WeightsManifest>;
-  /** @throws DataLoss if there is one that is none, or another version's */
+  /** Whether a run's versions lie in memory, so that they may be stored without digests. */
+  isInMemory(runId: string): Promise<boolean>;
+  /**
+   * A version's manifest, with all digests.
+   *
+   * @throws DataLoss if there is one that is none, or another version's
+   */
   manifest(runId: string, version: number): Promise<WeightsManifest | undefined>;
   /**
    * Where a reader may keep what it fetches, so that it costs neither time nor space where the store's own files can be shared.

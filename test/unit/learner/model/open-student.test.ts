@@ -252,14 +252,14 @@ describe("a student that is saved in shards", () => {
     const description = await learner.open({ directory: join(root, "student") }, supervised);
     const version = join(root, "version");
     await mkdir(version);
-    const files = await learner.writeVersion(version, true, shardBytes);
+    const files = await learner.writeVersion(version, true, { shardBytes });
     expect(files.filter(({ name }) => name.includes("-of-")).length).toBeGreaterThan(2);
     const opened = await student.open({ directory: version }, { ...options, chunkTokens: 4, maxRows: 4, batchTokens: 64 });
     expect(opened.parameters).toBe(description.parameters);
     await learner.step([{ promptIds: Int32Array.of(5, 6), completionIds: Int32Array.of(7, 8, 9) }], 0.01);
     const next = join(root, "next");
     await mkdir(next);
-    await learner.writeVersion(next, false, shardBytes);
+    await learner.writeVersion(next, false, { shardBytes });
     await student.useWeights(next);
     await learner.save(join(root, "saved"), false);
     const whole = new ModelHost();

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chunksOf, updateHash } from "../../../../services/shared/base/file-bytes.js";
 import { hashFile } from "../../../../services/shared/base/hash-file.js";
-import { writeAtomically } from "../../../../services/shared/base/write-atomically.js";
+import { spareOf, writeAtomically } from "../../../../services/shared/base/write-atomically.js";
 
 const whole = Uint8Array.from({ length: 23 }, (_, i) => i);
 /** The same bytes in every way to cut them in three, empty pieces included. */
@@ -21,6 +21,20 @@ describe("updateHash() and writeAtomically()", () => {
     await writeAtomically(join(directory, "a"), cuts[100]!);
     await writeAtomically(join(directory, "b"), whole);
     for (const name of ["a", "b"]) expect(await readFile(join(directory, name))).toEqual(Buffer.from(whole));
+    await rm(directory, { recursive: true });
+  });
+
+  it("write over a spare file, in the room that it has, shorter and longer ones", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "retort-write-"));
+    const path = join(directory, "weights");
+    for (const length of [whole.length - 9, whole.length, whole.length + 9]) {
+      await writeFile(spareOf(path), Buffer.alloc(length, 255));
+      const { ino } = await stat(spareOf(path));
+      await writeAtomically(path, whole, { overSpare: true });
+      expect([await readFile(path), (await stat(path)).ino, await readdir(directory)]).toEqual([Buffer.from(whole), ino, ["weights"]]);
+    }
+    await writeAtomically(path, whole.subarray(1), { overSpare: true });
+    expect(await readFile(path)).toEqual(Buffer.from(whole.subarray(1)));
     await rm(directory, { recursive: true });
   });
 

@@ -13,7 +13,7 @@ describe("linkOrCopy()", () => {
 
   it("gives a file a second name in place of what had it, once or twice, and leaves nothing else", async () => {
     await writeFile(join(root, "to"), "old");
-    for (let i = 0; i < 2; i++) await linkOrCopy(join(root, "from"), join(root, "to"));
+    for (let i = 0; i < 2; i++) expect(await linkOrCopy(join(root, "from"), join(root, "to"))).toBe(true);
     expect((await readdir(root)).sort()).toEqual(["from", "to"]);
     expect((await stat(join(root, "to"))).ino).toBe((await stat(join(root, "from"))).ino);
     await rm(join(root, "from"));
@@ -24,7 +24,7 @@ describe("linkOrCopy()", () => {
     const other = await mkdtemp("/dev/shm/retort-link-").catch(() => undefined);
     if (other === undefined || (await stat(other)).dev === (await stat(root)).dev)
       return console.log("skipped: there is no second file system at /dev/shm");
-    await linkOrCopy(join(root, "from"), join(other, "to"));
+    expect(await linkOrCopy(join(root, "from"), join(other, "to"))).toBe(false);
     expect([await readFile(join(other, "to"), "utf8"), await readdir(other)]).toEqual(["weights", ["to"]]);
     await rm(other, { recursive: true });
   });
