@@ -80,10 +80,12 @@ describe("what is named elsewhere", () => {
       tinySpec("going", "phases: [{ preset: on_policy_kd, steps: 5000, batchSize: 4, sampling: { maxNewTokens: 8 } }]"),
     );
     const read = async () => JSON.parse((await retort(["top", "--once", "--json"], env())).stdout);
-    await eventually("all of its processes have told what they use", async () => {
+    const haveTold = async () => {
       const [one] = await read();
       return one?.pace && one.processes.length === 3 && one.processes.every(({ figures }: { figures?: object }) => figures);
-    });
+    };
+    // Each look starts a program, which takes seconds where others compute.
+    await eventually("all of its processes have told what they use", haveTold, 60_000);
     const { stdout } = await retort(["top", "--once"], env());
     expect(stdout).toMatch(
       new RegExp(`^${going} · running · step \\d+/5000 · ETA .*\n\\d+ tok/s · .* a step · stale [01]\\.\\d \\(at most [01]\\)`),
