@@ -35,7 +35,10 @@ async function bench(shape: Shape, kind: string, store: WeightStore): Promise<vo
     typeof StudentModel
   >[0]);
   const put = async (version: number, whole: boolean) => {
-    const files = await learner.api.writeVersion(await store.stage("bench", 1n, 4 * parameters), whole);
+    const staged = await store.stage("bench", 1n, 4 * parameters);
+    // As a learner does.
+    const hashed = whole || !(await store.isInMemory("bench"));
+    const files = await learner.api.writeVersion(staged, whole, { hashed });
     await store.put("bench", version, files, 1n);
     return weightsFilesOf(files.map(({ name }) => name));
   };
