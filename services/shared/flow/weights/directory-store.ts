@@ -30,9 +30,9 @@ export class DirectoryStore extends BlobStore {
 
   override async stage(runId: string, fence: bigint, bytes?: number): Promise<string> {
     const directory = join(this.#root, runId);
-    if (bytes !== undefined) await this.#memory?.offer(directory, runId, bytes);
     // What was in memory is gone when the machine has started again.
-    if (await isDangling(directory)) await rm(directory);
+    if (await isDangling(directory)) await rm(directory, { force: true });
+    if (bytes !== undefined) await this.#memory?.offer(directory, runId, bytes);
     const staged = await super.stage(runId, fence);
     await this.#memory?.giveSpares(runId, staged);
     return staged;
@@ -76,7 +76,8 @@ export class DirectoryStore extends BlobStore {
 
   protected async remove(runId: string, version: number, name: string): Promise<void> {
     const path = join(this.#path(runId, version), name);
-    if (!(await this.#memory?.keepSpare(runId, name, path))) await rm(path, { force: true });
+    const isKept = (await this.isInMemory(runId)) && (await this.#memory?.keepSpare(runId, name, path));
+    if (!isKept) await rm(path, { force: true });
     // The directory goes with its last file.
     for (let at = dirname(path); at.startsWith(this.#path(runId, version)); at = dirname(at))
       if (

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { cp, lstat, mkdir, readdir, readFile, readlink, realpath, rename, rm, stat, statfs, symlink } from "node:fs/promises";
+import { cp, lstat, mkdir, readdir, readFile, readlink, rename, rm, stat, statfs, symlink } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { freeBytes } from "../../base/free-bytes.js";
+import { isDirectory } from "../../base/is-directory.js";
 import { makeDirectory } from "../../base/make-directory.js";
-import { isWithin } from "../../base/paths.js";
 import { spareOf, writeAtomically } from "../../base/write-atomically.js";
 
 /** Where Linux has a file system in memory for the programs of all users. */
@@ -91,10 +91,8 @@ export class WeightMemory {
 
   /** Makes the directory of a run, in memory if it isn't there yet and there is room for versions of so many bytes. */
   async offer(directory: string, runId: string, bytes: number): Promise<void> {
+    if (await isDirectory(directory)) return;
     const place = join(this.#place, runId);
-    const known = await readlink(directory).catch(() => undefined);
-    if (known === place) return makeDirectory(place);
-    if (known !== undefined || (await isThere(directory))) return;
     const free = Math.min((await freeBytes(this.#place)) ?? 0, process.availableMemory());
     if (free < leastVersions * bytes) return;
     await makeDirectory(place);
@@ -109,7 +107,7 @@ export class WeightMemory {
   }
 
   /**
-   * Keeps a file that is removed, if it lies here: new memory for each version takes longer than to write it.
+   * Keeps a file of a run that is here, which is removed: new memory for each version takes longer than to write it.
    *
    * @param name in its version
    * @returns false if it isn't kept
@@ -117,7 +115,7 @@ export class WeightMemory {
   async keepSpare(runId: string, name: string, path: string): Promise<boolean> {
     if (name.includes("/")) return false;
     const found = await stat(path).catch(() => undefined);
-    if (!found || found.size < leastSpareBytes || !isWithin(await realpath(path), join(this.#place, runId))) return false;
+    if (!found || found.size < leastSpareBytes) return false;
     const spares = join(this.#place, runId, sparesName);
     await makeDirectory(spares);
     await rename(path, join(spares, name));
@@ -151,12 +149,6 @@ export class WeightMemory {
     await this.remove(runId);
   }
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 function unlessThere(error: NodeJS.ErrnoException): void {
   if (error.code !== "EEXIST") throw error;

@@ -50,12 +50,17 @@ function plainHead(
   // Cut off from the body: a tied head is also the embedding, whose share of the gradient the body's backward gives.
   const input_RD = op.stopGradient(hidden_RD);
   const logits_RV = logits(input_RD, head_VD);
-  const { loss, reports: own } = rowLosses(objective, logits_RV, inputs);
-  const reports = ranks ? { ...own, ...rankReports(objective, logits_RV, inputs) } : own;
+  const { loss, reports } = lossesOf(objective, ranks, logits_RV, inputs);
   const wrt = wanted(trained, input_RD, head_VD);
   const [hiddenGradient_RD, gradient_VD] = wrt.length > 0 ? gradientsOf(loss, wrt, lossScale) : [];
   // Of a head in half precision, so is its gradient.
   return { loss, reports, hiddenGradient_RD, headGradient_VD: gradient_VD && op.cast(gradient_VD, "float32") };
+}
+
+/** The loss of rows whose logits are given, and all that is reported of them. */
+function lossesOf(objective: Objective, ranks: boolean | undefined, logits_RV: Value, inputs: LossInputs) {
+  const { loss, reports } = rowLosses(objective, logits_RV, inputs);
+  return { loss, reports: ranks ? { ...reports, ...rankReports(objective, logits_RV, inputs) } : reports };
 }
 
 const wanted = (trained: HeadForm["trained"], hidden_RD: Value, head_VD: Value): readonly Value[] =>
@@ -85,8 +90,7 @@ function slicedHead(
     Object.fromEntries(Object.entries(record).map(([name, value]) => [name, value && ofSlice(value, name)])) as unknown as T;
   const own = ofSlice(logits_RV, "logits");
   const inputs = { rows: sliced({ ...rows }), signal: { ...signal, perRow: sliced(signal.perRow) }, heads, padded };
-  const { loss, reports: reported } = rowLosses(objective, own, inputs);
-  const reports = ranks ? { ...reported, ...rankReports(objective, own, inputs) } : reported;
+  const { loss, reports } = lossesOf(objective, ranks, own, inputs);
   const wrt = wanted(trained, input_RD, head_VD);
   const [gradient] = wrt.length > 0 ? gradientsOf(loss, [own], lossScale) : [];
   const results = { ...reports, loss, ...(gradient && { gradient }) };
