@@ -7,8 +7,8 @@ import { type DescribingOptions, DescribingProcess } from "./describing-process.
 /** Most processes at a time: each takes some 100 MiB, and a second to start. */
 const most = 2;
 
-/** How long a process that nothing asks is kept: a spec that was validated is often started next. */
-const idleMs = 60_000;
+/** How long a process that nothing asks is kept: a run that was started has better use for its memory, soon. */
+const idleMs = 10_000;
 
 /** How long a process may take to be seen to have ended after its connection broke. */
 const breakMs = 1000;

@@ -29,11 +29,11 @@ export function recomputed({ start, end, input }: Stage, gradient: Value | undef
 }
 
 /** Operators of one pass, whose derivative reads what they read: what they make needn't be kept. */
-const onePass: ReadonlySet<string> = new Set(["Mul", "QuickGelu"]);
+const onePass: ReadonlySet<string> = new Set(["LayerNormalization", "Mul", "QuickGelu", "SimplifiedLayerNormalization"]);
 
 /**
- * The products of elements and the activations of a stage, computed again in the backward pass from what is kept for it anyway: of a
- * gated layer's four wide arrays two are kept.
+ * The products of elements, the activations and the norms of a stage, computed again in the backward pass from what is kept for it anyway:
+ * of a gated layer's four wide arrays two are kept, of its norms only what they read.
  */
 export class OnePassCopies {
   readonly #copies = new Map<string, Value>();

@@ -83,13 +83,13 @@ export function learnerBytes(config: ModelConfig, load: TrainingLoad): number {
 }
 
 /**
- * Most tokens of a micro-batch where nothing else is asked for: as many as have activations of 1.05 GB, or of 4 bytes for each parameter, if
+ * Most tokens of a micro-batch where nothing else is asked for: as many as have activations of 0.7 GB, or of 3 bytes for each parameter, if
  * that is more. More at once is a little faster (a twelfth at 135M parameters, 768 tokens instead of 384), and takes memory with it.
  *
  * @param length tokens of the longest sequence
  */
 export function microBatchTokensFor(config: ModelConfig, length: number, gradientCheckpointing: boolean, halfProducts = false): number {
-  const most = Math.max(1.05e9, 4 * parameterCount(config));
+  const most = Math.max(0.7e9, 3 * parameterCount(config));
   return Math.max(length, Math.floor(most / activationBytes(config, { length, gradientCheckpointing, halfProducts })));
 }
 
@@ -99,18 +99,31 @@ function activationBytes(
   { length, gradientCheckpointing, halfProducts = false }: Omit<TrainingLoad, "tokens">,
 ): number {
   const { layers, hiddenSize } = config;
-  const perLayer = 4 * floatsPerToken(config, length) + (halfProducts ? weightBytes.float16 * factorsPerToken(config, length) : 0);
-  return gradientCheckpointing ? 4 * layers * hiddenSize + perLayer : layers * perLayer;
+  const halves = halfProducts ? weightBytes.float16 * factorsPerToken(config, length) : 0;
+  if (gradientCheckpointing) return 4 * layers * hiddenSize + 4 * floatsMade(config, length) + halves;
+  return layers * (4 * floatsKept(config, length) + halves);
 }
 
-/** Numbers that a layer keeps of a token for the backward pass: norms, projections, probabilities of attention, what hidden units are made of. */
-function floatsPerToken({ hiddenSize, intermediateSize, heads, kvHeads, headDim, experts }: ModelConfig, length: number): number {
-  const hidden = experts ? experts.perToken * experts.hiddenSize : intermediateSize;
-  return 6 * hiddenSize + 2 * (heads + kvHeads) * headDim + 2 * heads * length + 3 * hidden;
+/**
+ * Numbers that a layer keeps of a token for the backward pass: what norms read, queries, keys, values, what attention gives, its
+ * probabilities, and the hidden units' two factors. Norms and what is made of the factors are computed again.
+ */
+function floatsKept(config: ModelConfig, length: number): number {
+  const { hiddenSize, heads, kvHeads, headDim } = config;
+  return 3 * hiddenSize + 2 * (heads + kvHeads) * headDim + heads * length + 2 * hiddenUnits(config);
 }
+
+/** Numbers that a layer has of a token where it is computed again as a whole: {@link floatsKept}, norms, scores and products among them. */
+function floatsMade(config: ModelConfig, length: number): number {
+  return floatsKept(config, length) + 3 * config.hiddenSize + config.heads * length + hiddenUnits(config);
+}
+
+/** Hidden units that a token passes through in a layer. */
+const hiddenUnits = ({ intermediateSize, experts }: ModelConfig): number =>
+  experts ? experts.perToken * experts.hiddenSize : intermediateSize;
 
 /** Numbers of a token that a layer's products multiply: norms, queries, keys, values, probabilities, what attention gives, hidden units. */
-function factorsPerToken({ hiddenSize, intermediateSize, heads, kvHeads, headDim, experts }: ModelConfig, length: number): number {
-  const hidden = experts ? experts.perToken * experts.hiddenSize : intermediateSize;
-  return 2 * hiddenSize + 2 * (heads + kvHeads) * headDim + heads * length + hidden;
+function factorsPerToken(config: ModelConfig, length: number): number {
+  const { hiddenSize, heads, kvHeads, headDim } = config;
+  return 2 * hiddenSize + 2 * (heads + kvHeads) * headDim + heads * length + hiddenUnits(config);
 }

@@ -1118,7 +1118,7 @@ export type OptimizerSpec = Message<"retort.v1.OptimizerSpec"> & {
 
   /**
    * Most tokens (padding included) of one micro-batch. It bounds memory and never changes the gradient. Default: as
-   * many as the learner keeps 1.05 GB for, or 4 bytes for each of its parameters, if that is more.
+   * many as the learner keeps 0.7 GB for, or 3 bytes for each of its parameters, if that is more.
    *
    * @generated from field: uint32 micro_batch_tokens = 9;
    */

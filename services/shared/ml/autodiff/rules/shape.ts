@@ -4,10 +4,7 @@ import { constantOf, inputOf, integerOf, integersOf, type Rule, refusal, rule } 
 import { unbroadcast } from "../unbroadcast.js";
 
 /** The gradient in the shape of the first input. */
-const sameShape: Rule = rule((g, node) => {
-  const x = inputOf(node, 0);
-  return [op.reshape(g, x.shape, op.shapeOf(x))];
-});
+const sameShape: Rule = rule((g, node) => [op.reshapeLike(g, inputOf(node, 0))]);
 
 /** The parts' gradients, cut out of the joined one. */
 const concatRule: Rule = rule((g, node) => {

@@ -25,18 +25,22 @@ export function shapeOf(x: Value): Value {
  * Where that does not settle it, pass `target`, an int64 vector with the sizes.
  */
 export function reshape(x: Value, shape: Shape, target?: Value): Value {
-  let inferred = 0;
-  const sizes = shape.map((dim, axis) => {
-    if (typeof dim === "number") return dim;
-    if (x.shape[axis] === dim) return 0;
-    inferred++;
-    return -1;
-  });
-  if (!target && inferred > 1)
-    throw new RetortError("Internal", `Reshape: [${x.shape}] to [${shape}] leaves ${inferred} sizes open; pass their values`);
+  const sizes = sizesFrom(x, shape);
+  if (!target && !isSettled(sizes))
+    throw new RetortError("Internal", `Reshape: [${x.shape}] to [${shape}] leaves several sizes open; pass their values`);
   const graph = graphOf(x, target);
   return graph.node("Reshape", [x, target ?? graph.constant(int64(sizes))], [{ dtype: x.dtype, shape }])[0]!;
 }
+
+/** x in the shape of `like`, which is read, and so kept until then, only where the dimensions' names don't settle it. */
+export const reshapeLike = (x: Value, like: Value): Value =>
+  reshape(x, like.shape, isSettled(sizesFrom(x, like.shape)) ? undefined : shapeOf(like));
+
+/** What Reshape is told of each dimension: its size, 0 for that of x at this axis, -1 for what is left. */
+const sizesFrom = (x: Value, shape: Shape): number[] =>
+  shape.map((dim, axis) => (typeof dim === "number" ? dim : x.shape[axis] === dim ? 0 : -1));
+
+const isSettled = (sizes: readonly number[]): boolean => sizes.filter((size) => size < 0).length <= 1;
 
 /** The axes in another order: axis i of the result is axis perm[i] of x. */
 export function transpose(x: Value, perm: readonly number[]): Value {
