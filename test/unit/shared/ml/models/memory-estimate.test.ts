@@ -21,7 +21,7 @@ describe("microBatchTokensFor()", () => {
   });
 
   it("takes more where layers are computed again, and of a larger model", () => {
-    expect(microBatchTokensFor(smol, 96, true)).toBeGreaterThan(10 * microBatchTokensFor(smol, 96, false));
+    expect(microBatchTokensFor(smol, 96, true)).toBeGreaterThan(8 * microBatchTokensFor(smol, 96, false));
     expect(microBatchTokensFor(shape(28, 1024, 3072, 151_936), 96, false)).toBeGreaterThan(384);
   });
 
