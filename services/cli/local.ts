@@ -15,7 +15,8 @@ import { type DirectoryKind, ownDirectory } from "../shared/base/own-directory.j
 import { endLeftover } from "../shared/base/processes.js";
 import { whenServing } from "../shared/base/ready.js";
 import { type Client, type ClientOptions, createClient } from "../shared/base/rpc/client.js";
-import { leaveWeightMemory, weightMemoryOf } from "../shared/flow/weights/weight-memory.js";
+import { leaveWeightMemory } from "../shared/flow/weights/leave-memory.js";
+import { weightMemoryOf } from "../shared/flow/weights/weight-memory.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import { waitForSpace } from "./disk-space.js";
 import { KeptRunning, type Part } from "./keep-running.js";
@@ -106,7 +107,7 @@ export async function startLocal({ kind = "data", force, ...options }: LocalOpti
     // What it has started by then is among the parts.
     await starting.catch(() => {});
     for (const part of [...parts].reverse()) await part.stop();
-    await leaveWeightMemory(dataDir);
+    await leaveWeightMemory(dataDir).catch(({ message }: Error) => options.progress(`weights of runs stay in memory: ${message}`));
     await lock.release();
     free();
   };

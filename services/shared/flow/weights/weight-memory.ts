@@ -48,12 +48,11 @@ export async function weightMemoryOf(dataDir: string): Promise<string | undefine
   }
 }
 
-/** Removes the place of a data directory if no run has anything in it. */
-export async function leaveWeightMemory(dataDir: string): Promise<void> {
+/** What a data directory has in memory: its place, and the runs with something in it. */
+export async function inWeightMemory(dataDir: string): Promise<{ readonly place: string; readonly runs: readonly string[] } | undefined> {
   const place = placeOf(dataDir);
   const names = await readdir(place).catch(() => undefined);
-  // What isn't removed now is when its data directory is gone.
-  if (names?.every((name) => name === ownerName)) await rm(place, { recursive: true, force: true }).catch(() => {});
+  return names && { place, runs: names.filter((name) => name !== ownerName) };
 }
 
 /** All places of a user are in one directory. */

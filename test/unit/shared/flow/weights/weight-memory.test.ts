@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, readFile, readlink, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DirectoryStore } from "../../../../../services/shared/flow/weights/directory-store.js";
-import { isMemory, leaveWeightMemory, WeightMemory, weightMemoryOf } from "../../../../../services/shared/flow/weights/weight-memory.js";
+import { leaveWeightMemory } from "../../../../../services/shared/flow/weights/leave-memory.js";
+import { isMemory, WeightMemory, weightMemoryOf } from "../../../../../services/shared/flow/weights/weight-memory.js";
 import { fetchedBytes, storeBytes } from "../../../../support/runs/stored-bytes.js";
 
 /** Large enough to be kept. */
@@ -138,8 +139,6 @@ describe("weightMemoryOf()", () => {
     // Its digest isn't computed again by who has the very file.
     await writeFile(join(data, "weights", "run", "0", "model.safetensors"), Buffer.alloc(2 ** 20 + 5, 2));
     await expect(fetchedBytes(store, "run", 0)).resolves.toBeDefined();
-    await leaveWeightMemory(data);
-    expect(await isMemory(place)).toBe(true);
     await rm(data, { recursive: true });
     const other = await mkdtemp(join(tmpdir(), "retort-data-"));
     const second = await weightMemoryOf(other);
@@ -147,5 +146,27 @@ describe("weightMemoryOf()", () => {
     await leaveWeightMemory(other);
     expect(await isMemory(second!)).toBe(false);
     await rm(other, { recursive: true });
+  });
+
+  it("is left when nothing uses it: a run that has a checkpoint goes on from there, another's versions are moved to the disk", async () => {
+    const data = await realpath(await mkdtemp(join(tmpdir(), "retort-data-")));
+    const place = await weightMemoryOf(data);
+    if (!place) return console.log("skipped: there is no file system in memory at /dev/shm");
+    const root = join(data, "weights");
+    const store = new DirectoryStore(root, new WeightMemory(place));
+    for (const run of ["saved", "half", "plain"]) await storeBytes(store, run, 0, weights(1), 1n);
+    const checkpointOf = (run: string) => join(data, "runs", run, "checkpoints", "step-00000003");
+    for (const run of ["saved", "half"]) await mkdir(checkpointOf(run), { recursive: true });
+    await writeFile(join(checkpointOf("saved"), "state.json"), "{}");
+    await leaveWeightMemory(data);
+    expect(await isMemory(place)).toBe(false);
+    expect(await Promise.all(["saved", "half", "plain"].map((run) => store.list(run)))).toEqual([[], [0], [0]]);
+    expect(await isMemory(join(root, "plain"))).toBe(false);
+    // The next learner has it in memory again.
+    await weightMemoryOf(data);
+    await storeBytes(store, "saved", 3, weights(2), 2n);
+    expect([await store.list("saved"), await isMemory(join(root, "saved"))]).toEqual([[3], true]);
+    await leaveWeightMemory(data);
+    await rm(data, { recursive: true });
   });
 });
