@@ -4,7 +4,7 @@ import type { ResolvedRun } from "../../shared/flow/runs/resolve.js";
 type Bounds = Pick<ResolvedRun, "follow" | "maxStaleness">;
 
 /** The newest version that no student may use any more, when this one is announced. */
-const newestGone = ({ maxStaleness }: Bounds, version: number): number => version - maxStaleness - 2;
+const newestGone = ({ maxStaleness }: Bounds, version: number): number => version - maxStaleness - 1;
 
 /** No student or teacher may still ask for a version, when `announced` is. Version 0 stays: config and tokenizer come with it. */
 const isGone = (run: Bounds, version: number, announced: number): boolean =>
