@@ -15,8 +15,6 @@ import { type DirectoryKind, ownDirectory } from "../shared/base/own-directory.j
 import { endLeftover } from "../shared/base/processes.js";
 import { whenServing } from "../shared/base/ready.js";
 import { type Client, type ClientOptions, createClient } from "../shared/base/rpc/client.js";
-import { leaveWeightMemory } from "../shared/flow/weights/leave-memory.js";
-import { weightMemoryOf } from "../shared/flow/weights/weight-memory.js";
 import { ControllerService } from "../shared/gen/retort/v1/controller_pb.js";
 import { waitForSpace } from "./disk-space.js";
 import { KeptRunning, type Part } from "./keep-running.js";
@@ -107,7 +105,6 @@ export async function startLocal({ kind = "data", force, ...options }: LocalOpti
     // What it has started by then is among the parts.
     await starting.catch(() => {});
     for (const part of [...parts].reverse()) await part.stop();
-    await leaveWeightMemory(dataDir).catch(({ message }: Error) => options.progress(`weights of runs stay in memory: ${message}`));
     await lock.release();
     free();
   };
@@ -204,7 +201,7 @@ async function startController(options: ControllerOptions, first: boolean): Prom
   const { dataDir, url, port, httpPort, nats, signal, token, tenants } = options;
   checkGoesOn(signal);
   const log = join(dataDir, "controller.log");
-  const shared = [...(tenants ? ["--tenants", tenants] : []), ...(nats ? await memoryFlags(dataDir) : [])];
+  const shared = [...(tenants ? ["--tenants", tenants] : []), ...(nats ? machineFlags() : [])];
   const argv = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort), "--log-format", "json", ...shared];
   const logins = nats?.logins ? { RETORT_NATS_LOGINS: nats.logins } : {};
   const env = { ...(nats ? ownNats : {}), RETORT_NATS_URL: url, ...logins, ...(token === undefined ? {} : privateEnvironment(token)) };
@@ -235,11 +232,10 @@ async function startController(options: ControllerOptions, first: boolean): Prom
   }
 }
 
-/** Where weights lie in memory, if all processes of the runs are on this machine and have weights in their data directory. */
-async function memoryFlags(dataDir: string): Promise<string[]> {
-  const { RETORT_WEIGHT_STORE: store = "", RETORT_WEIGHT_MEMORY: chosen } = process.env;
-  const place = chosen === undefined && ["", "directory"].includes(store) ? await weightMemoryOf(dataDir) : undefined;
-  return place ? ["--weight-memory", place] : [];
+/** Whether all processes of the runs are on this machine and have weights in their data directory. */
+function machineFlags(): string[] {
+  const { RETORT_WEIGHT_STORE: store = "", RETORT_ONE_MACHINE: chosen } = process.env;
+  return chosen === undefined && ["", "directory"].includes(store) ? ["--one-machine=true"] : [];
 }
 
 /** How long a process may take to serve. */

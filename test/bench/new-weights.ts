@@ -1,6 +1,6 @@
 /**
  * New weights on their way: seconds in which a learner publishes a version, and a student has it, from the fetch to its first
- * token; through a directory on the disk, one in memory, and NATS. All weights are new each time, as after a training step.
+ * token; through a directory that machines share, one of this machine, and NATS. All weights are new each time, as after a training step.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,6 @@ import { spawnWorker } from "../../services/shared/base/workers.js";
 import { DirectoryStore } from "../../services/shared/flow/weights/directory-store.js";
 import { NatsStore } from "../../services/shared/flow/weights/nats-store.js";
 import type { WeightStore } from "../../services/shared/flow/weights/store.js";
-import { WeightMemory, weightMemoryOf } from "../../services/shared/flow/weights/weight-memory.js";
 import { weightsFilesOf } from "../../services/shared/ml/models/checkpoint/open.js";
 import { StudentModel } from "../../services/student/student-model.js";
 import { TestNats } from "../support/servers/nats.js";
@@ -35,9 +34,9 @@ async function bench(shape: Shape, kind: string, store: WeightStore): Promise<vo
     typeof StudentModel
   >[0]);
   const put = async (version: number, whole: boolean) => {
-    const staged = await store.stage("bench", 1n, 4 * parameters);
+    const staged = await store.stage("bench", 1n);
     // As a learner does.
-    const hashed = whole || !(await store.isInMemory("bench"));
+    const hashed = whole || (await store.needsDigests("bench"));
     const files = await learner.api.writeVersion(staged, whole, { hashed });
     await store.put("bench", version, files, 1n);
     return weightsFilesOf(files.map(({ name }) => name));
@@ -80,9 +79,7 @@ async function bench(shape: Shape, kind: string, store: WeightStore): Promise<vo
 for (const shape of shapes) {
   const newStore = () => mkdtemp(join(scratch, "store-"));
   await bench(shape, "directory", new DirectoryStore(await newStore()));
-  const directory = await newStore();
-  const memory = await weightMemoryOf(directory);
-  if (memory) await bench(shape, "memory", new DirectoryStore(directory, new WeightMemory(memory)));
+  await bench(shape, "directory of one machine", new DirectoryStore(await newStore(), { oneMachine: true }));
   const nats = await TestNats.start();
   await bench(shape, "NATS", new NatsStore(await nats.connect(), await newStore()));
   await nats.stop();

@@ -83,7 +83,7 @@ async function bench(shape: Shape, lengths: Lengths, peers: boolean): Promise<vo
     await turn();
     ours.push(figures);
     const parts = ["sample", "score", "train", "publish"].map((part) => `${part} ${figures[part]!.toFixed(3)}`).join(", ");
-    const memory = `all roles: sum of peaks ${size(figures.sumOfPeaks)}, peak of the sum ${size(figures.peakOfSum)}, ${size(figures.peakHeld)} with shared pages once and versions in memory`;
+    const memory = `all roles: sum of peaks ${size(figures.sumOfPeaks)}, peak of the sum ${size(figures.peakOfSum)}, ${size(figures.peakPss)} with shared pages once`;
     console.log(
       `  ${maxStaleness ? "asynchronous" : "synchronous"}: ${figures.seconds.toFixed(3)} s (${parts}), ${figures.rate!.toFixed(0)} tokens/s; ${memory}`,
     );
@@ -94,7 +94,7 @@ async function bench(shape: Shape, lengths: Lengths, peers: boolean): Promise<vo
   const peerRss = rival?.peer.peak;
   await rival?.peer.stop();
   if (rival && theirs) {
-    const share = (sync.peakHeld ?? Number.NaN) / (peerRss ?? Number.NaN);
+    const share = (sync.peakPss ?? Number.NaN) / (peerRss ?? Number.NaN);
     console.log(
       `  ${rival.peer.name}: ${theirs.toFixed(0)} tokens/s, peak RSS ${size(peerRss)}; synchronous Retort ${(sync.rate! / theirs).toFixed(2)}x its speed, ${share.toFixed(2)}x its memory`,
     );
@@ -102,7 +102,7 @@ async function bench(shape: Shape, lengths: Lengths, peers: boolean): Promise<vo
   for (const [how, figures] of [["", sync] as const, [", asynchronous", async] as const]) {
     const peer =
       rival && theirs ? { peer: `${rival.peer.name} ${theirs.toFixed(0)} tokens/s`, ratio: figures.rate! / theirs, peerRss } : {};
-    addRow({ work: `${work}${how}`, ours: `${figures.rate!.toFixed(0)} tokens/s`, oursRss: figures.peakHeld, ...peer });
+    addRow({ work: `${work}${how}`, ours: `${figures.rate!.toFixed(0)} tokens/s`, oursRss: figures.peakPss, ...peer });
   }
 }
 

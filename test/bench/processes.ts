@@ -1,5 +1,5 @@
 /** What memory processes hold, as Linux tells of it under /proc; elsewhere nothing is known and `undefined` is returned. */
-import { readdirSync, readFileSync, statfsSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 const read = (path: string): string | undefined => {
   try {
@@ -61,28 +61,14 @@ export interface SummedPeaks {
   readonly sumOfPeaks: number;
   /** Peak of the sum of what they held at one time, sampled; pages that two share count twice. */
   readonly peakOfSum: number;
-  /**
-   * The same with shared pages shared out (PSS) and with what was written to the file system in memory meanwhile, mapped or not; read where
-   * the two are 2 % more than when it was read last.
-   */
-  readonly peakHeld: number;
-}
-
-/** Bytes that the file system in memory holds, for whatever program. */
-function inMemory(): number {
-  try {
-    const { blocks, bfree, bsize } = statfsSync("/dev/shm");
-    return (blocks - bfree) * bsize;
-  } catch {
-    return 0; // there is none
-  }
+  /** The same with shared pages shared out (PSS), read where the sum above is 2 % more than when it was read last. */
+  readonly peakPss: number;
 }
 
 /** Watches the memory of all that a process starts, from now until it is asked. */
 export function watchMemory(ancestor: number, everyMs = 100): () => SummedPeaks {
   const peaks = new Map<number, number>();
-  let [peakOfSum, peakHeld, readAt] = [0, 0, 0];
-  const before = inMemory();
+  let [peakOfSum, peakPss, readAt] = [0, 0, 0];
   const look = () => {
     const pids = descendants(ancestor);
     let sum = 0;
@@ -90,16 +76,11 @@ export function watchMemory(ancestor: number, everyMs = 100): () => SummedPeaks 
       sum += rss(pid) ?? 0;
       peaks.set(pid, peakRss(pid) ?? 0);
     }
-    const files = Math.max(0, inMemory() - before);
     // PSS takes a walk over the page tables, which isn't for every tick.
-    if (sum + files > readAt * 1.02) {
-      readAt = sum + files;
-      // Pages of these files are counted where they lie.
-      const own = (rollup: string | undefined) => (kilobytes(rollup, "Pss") ?? 0) - (kilobytes(rollup, "Pss_Shmem") ?? 0);
-      peakHeld = Math.max(
-        peakHeld,
-        pids.reduce((total, pid) => total + own(read(`/proc/${pid}/smaps_rollup`)), files),
-      );
+    if (sum > readAt * 1.02) {
+      readAt = sum;
+      const pss = pids.reduce((total, pid) => total + (kilobytes(read(`/proc/${pid}/smaps_rollup`), "Pss") ?? 0), 0);
+      peakPss = Math.max(peakPss, pss);
     }
     peakOfSum = Math.max(peakOfSum, sum);
   };
@@ -108,6 +89,6 @@ export function watchMemory(ancestor: number, everyMs = 100): () => SummedPeaks 
     look();
     clearInterval(timer);
     const sumOfPeaks = descendants(ancestor).reduce((sum, pid) => sum + (peaks.get(pid) ?? 0), 0);
-    return { sumOfPeaks, peakOfSum, peakHeld };
+    return { sumOfPeaks, peakOfSum, peakPss };
   };
 }

@@ -40,7 +40,7 @@ const passedOn = [
   "natsTlsCa",
   "natsTlsCert",
   "natsTlsKey",
-  "weightMemory",
+  "oneMachine",
   "weightStore",
   "weightUrl",
 ] as const satisfies readonly (keyof ProcessSettings)[];
@@ -259,7 +259,7 @@ export class LocalLauncher implements Launcher {
     const { settings } = this.#options;
     const shared = Object.fromEntries(passedOn.map((name) => [name, settings[name]]));
     if (settings.weightStore !== "s3") shared.weightUrl = undefined;
-    if (settings.weightStore !== "directory") shared.weightMemory = undefined;
+    if (settings.weightStore !== "directory") shared.oneMachine = undefined;
     return [`--role=${role}`, ...toFlags({ ...shared, exitWithParent: true, logFormat: "json", ...flags })];
   }
 }

@@ -29,8 +29,6 @@ export interface BroughtVersion {
 export interface FirstVersion {
   /** An earlier version that teachers still have: it is stored, too. */
   readonly brought?: BroughtVersion | undefined;
-  /** Bytes of a version, whose place may be in memory; undefined for the disk. */
-  readonly bytes?: number | undefined;
 }
 
 /**
@@ -47,9 +45,9 @@ export async function publishWeights(context: RunContext, version: number, first
   const what = `policy version ${version}`;
   const whole = first !== undefined;
   const { directory, files } = await withRoom(context, what, place, async () => {
-    const staged = await store.stage(runId, fence, first?.bytes);
+    const staged = await store.stage(runId, fence);
     // Teachers that follow say by its digest which version they were.
-    const hashed = whole || membership.run.follow !== undefined || !(await store.isInMemory(runId));
+    const hashed = whole || membership.run.follow !== undefined || (await store.needsDigests(runId));
     const files = await host.writeVersion(staged, whole, { hashed });
     await keepHead(host, membership.run, version);
     return { directory: staged, files };

@@ -22,7 +22,7 @@ import type { Stored } from "../model/checkpoint-state.js";
 import type { Checkpoints } from "../model/checkpoints.js";
 import { studentSource } from "../model/student-source.js";
 import { keepHead, loadHeads } from "../model/teacher-heads.js";
-import type { HostOptions, StudentDescription } from "../model/train-host.js";
+import type { HostOptions } from "../model/train-host.js";
 import { recordStart } from "../step/account.js";
 import { Trackers } from "../tracking/trackers.js";
 
@@ -53,7 +53,7 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
   const student = await host.open(studentSource(spec), options, held);
   await announceModel(membership, ["learner"], student);
   const brought = await broughtVersion(run, checkpoint);
-  await (await publishWeights(context, step, { brought, bytes: versionBytes(student, run.follow?.decay !== undefined) })).done;
+  await (await publishWeights(context, step, { brought })).done;
   if (brought) await keepHead(host, run, brought.version, brought.directory);
   log.info({ step, parameters: student.parameters, trained: student.trained, dtype: student.dtype }, "the student is loaded");
   const hiddenSize = await loadHeads(host, spec, run, student);
@@ -73,10 +73,6 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
   };
   return { step, data, recordSize };
 }
-
-/** Bytes of a version of the weights, and of their average where it is kept; undefined for an adapter's, which comes with its base once. */
-const versionBytes = ({ parameters, trained }: StudentDescription, averaged: boolean): number | undefined =>
-  trained < parameters ? undefined : 4 * parameters * (averaged ? 2 : 1);
 
 async function openTrackers({ membership, dataDir, fence, log, report }: RunContext, fromStep: number): Promise<void> {
   const { runId, runs, run } = membership;

@@ -44,10 +44,12 @@ export const processSettings = z.strictObject({
     .optional()
     .describe("bucket of the s3 weight store, as s3://bucket/prefix")
     .meta({ needs: ["weightStore=s3"] }),
-  weightMemory: z
-    .string()
-    .optional()
-    .describe("directory in memory for policy versions, where there is room; for roles that are all on one machine")
+  oneMachine: z
+    .stringbool()
+    .default(false)
+    .describe(
+      "all roles are on this machine, so that policy versions are written over old ones and hashed only when they are taken out: true or false",
+    )
     .meta({ needs: ["weightStore=directory"] }),
   s3Endpoint: z
     .url()

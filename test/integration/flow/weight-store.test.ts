@@ -8,7 +8,6 @@ import { DirectoryStore } from "../../../services/shared/flow/weights/directory-
 import { NatsStore } from "../../../services/shared/flow/weights/nats-store.js";
 import { S3Store } from "../../../services/shared/flow/weights/s3-store.js";
 import type { WeightStore } from "../../../services/shared/flow/weights/store.js";
-import { WeightMemory } from "../../../services/shared/flow/weights/weight-memory.js";
 import { fetchedBytes, storeBytes } from "../../support/runs/stored-bytes.js";
 import { TestNats } from "../../support/servers/nats.js";
 import { TestS3 } from "../../support/servers/s3.js";
@@ -30,7 +29,6 @@ const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
 let nats: TestNats;
 let streams: Streams;
 let directory: string;
-let elsewhere: string;
 let s3: TestS3;
 beforeAll(async () => {
   nats = await TestNats.start();
@@ -39,11 +37,9 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "retort-weights-"));
-  elsewhere = await mkdtemp(join(tmpdir(), "retort-elsewhere-"));
 });
 afterEach(async () => {
   await rm(directory, { recursive: true });
-  await rm(elsewhere, { recursive: true });
   await rm(s3.path("weights", "team"), { recursive: true, force: true });
   const objects = new Objm(streams.js);
   await (await objects.create(`retort_weights_${run}`)).destroy();
@@ -60,8 +56,8 @@ const stores: [string, () => WeightStore, (version: number, file: string) => Pro
     (version, file) => writeFile(join(directory, run, String(version), file), filled(100, 9)),
   ],
   [
-    "DirectoryStore whose runs lie elsewhere",
-    () => new DirectoryStore(directory, new WeightMemory(elsewhere)),
+    "DirectoryStore of one machine",
+    () => new DirectoryStore(directory, { oneMachine: true }),
     (version, file) => writeFile(join(directory, run, String(version), file), filled(100, 9)),
   ],
   [

@@ -12,8 +12,7 @@ export async function storeBytes(
   files: ReadonlyMap<string, Uint8Array>,
   fence: bigint,
 ): Promise<WeightsManifest> {
-  const all = [...files.values()].reduce((sum, { length }) => sum + length, 0);
-  const directory = await store.stage(runId, fence, all);
+  const directory = await store.stage(runId, fence);
   const staged: VersionFile[] = [];
   for (const [name, bytes] of files) {
     const path = join(directory, name);

@@ -43,7 +43,7 @@ export abstract class BlobStore implements WeightStore {
   /** The versions of a run under which a file of this name is stored, in any order. */
   protected abstract versionsWith(runId: string, name: string): Promise<number[]>;
 
-  async stage(runId: string, fence: bigint, _bytes?: number): Promise<string> {
+  async stage(runId: string, fence: bigint): Promise<string> {
     const own = join(this.#scratch, runId);
     for (const name of await readdir(own).catch(() => []))
       if (name.startsWith(stagePrefix) && BigInt(name.slice(stagePrefix.length)) <= fence)
@@ -75,8 +75,8 @@ export abstract class BlobStore implements WeightStore {
     return manifest;
   }
 
-  async isInMemory(_runId: string): Promise<boolean> {
-    return false;
+  async needsDigests(_runId: string): Promise<boolean> {
+    return true;
   }
 
   async manifest(runId: string, version: number): Promise<WeightsManifest | undefined> {
@@ -88,6 +88,11 @@ export abstract class BlobStore implements WeightStore {
     const lost = unhashed.find(({ digest }) => digest === "");
     if (lost) throw notAsSaid(manifest, lost.name, "digest");
     return manifest;
+  }
+
+  /** Whether a version was stored without digests. One whose manifest cannot be read is removed. */
+  protected async isUnhashed(runId: string, version: number): Promise<boolean> {
+    return (await this.#undamaged(runId, version))?.files.some(({ digest }) => digest === "") ?? false;
   }
 
   /** As it is stored. */
@@ -115,7 +120,7 @@ export abstract class BlobStore implements WeightStore {
       if (!brought) throw deleted(manifest);
       // A file that is mapped must not be shorter than it says.
       if (BigInt((await stat(path)).size) !== file.sizeBytes) throw await this.#damage(manifest, file.name, "size");
-      if (brought.isSure) isAnySure = true;
+      if (brought.isSure && file.digest === "") isAnySure = true;
       else
         checks.push(async () => {
           const expected = file.digest || (await this.digestOf(runId, version, file.name));
@@ -186,7 +191,7 @@ export abstract class BlobStore implements WeightStore {
 export interface Brought {
   /** Its SHA-256, hexadecimal. */
   digest(): Promise<string>;
-  /** It is the very file that was stored, in memory, where nothing of it can have been lost: its digest is known. */
+  /** It is the very file that was stored since the machine was started, of which nothing can have been lost: one that has no digest needs none. */
   readonly isSure?: boolean;
 }
 

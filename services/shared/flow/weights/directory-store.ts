@@ -1,4 +1,4 @@
-import { lstat, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
+import { readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { toBinary } from "@bufbuild/protobuf";
 import { hashFile } from "../../base/hash-file.js";
@@ -7,49 +7,75 @@ import { makeDirectory } from "../../base/make-directory.js";
 import { writeAtomically } from "../../base/write-atomically.js";
 import { WeightsManifestSchema } from "../../gen/retort/v1/flow_pb.js";
 import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
+import { bootId } from "./boot.js";
 import { manifestName } from "./manifest.js";
-import { isMemory, type WeightMemory } from "./weight-memory.js";
+import { SpareFiles } from "./spare-files.js";
+
+/** How a directory is shared. */
+export interface SharedDirectory {
+  /**
+   * All processes that store and fetch are on one machine: a version may be stored without digests, which holds until the machine starts
+   * again, and new versions are written over those that are gone. Default false.
+   */
+  readonly oneMachine?: boolean;
+}
+
+/** Directory of a run's files that new versions are written over, and the file with the boot in which it was last stored. */
+const [sparesName, bootName] = [".spare", ".boot"];
 
 /**
  * Versions in a directory that all roles share: `<root>/<run>/<version>/<file>`. Who stores or fetches shares the files
  * themselves, by hard links.
  *
  * Nothing is synced to the disk, which would take as long again as all the rest: after a power cut a version may be torn. Its
- * digests tell, and the learner that takes the run over stores again what is still asked for.
+ * digests tell, or that it has none, and the learner that takes the run over stores again what is still asked for.
  */
 export class DirectoryStore extends BlobStore {
   readonly #root: string;
-  readonly #memory: WeightMemory | undefined;
+  /** Undefined where versions without digests can't be told from torn ones. */
+  readonly #boot: Promise<string | undefined>;
 
-  /** @param memory for the versions of runs, where there is room; their directories are links then. Default: none */
-  constructor(root: string, memory?: WeightMemory) {
+  constructor(root: string, { oneMachine = false }: SharedDirectory = {}) {
     super(root);
     this.#root = root;
-    this.#memory = memory;
+    this.#boot = oneMachine ? bootId() : Promise.resolve(undefined);
   }
 
-  override async stage(runId: string, fence: bigint, bytes?: number): Promise<string> {
-    const directory = join(this.#root, runId);
-    // What was in memory is gone when the machine has started again.
-    if (await isDangling(directory)) await rm(directory, { force: true });
-    if (bytes !== undefined) await this.#memory?.offer(directory, runId, bytes);
+  override async stage(runId: string, fence: bigint): Promise<string> {
     const staged = await super.stage(runId, fence);
-    await this.#memory?.giveSpares(runId, staged);
+    const boot = await this.#boot;
+    if (boot === undefined) return staged;
+    if ((await this.#storedIn(runId)) !== boot) {
+      for (const version of await this.list(runId)) if (await this.isUnhashed(runId, version)) await this.delete(runId, version);
+      await writeAtomically(join(this.#root, runId, bootName), Buffer.from(boot), { sync: false });
+    }
+    await this.#spares(runId).give(staged);
     return staged;
   }
 
-  override async isInMemory(runId: string): Promise<boolean> {
-    return (await this.#memory?.has(join(this.#root, runId), runId)) ?? false;
+  /** The boot in which a run was last stored without digests. */
+  #storedIn(runId: string): Promise<string | undefined> {
+    return readFile(join(this.#root, runId, bootName), "utf8").catch(absent);
+  }
+
+  override async needsDigests(runId: string): Promise<boolean> {
+    const boot = await this.#boot;
+    return boot === undefined || (await this.#storedIn(runId)) !== boot;
   }
 
   override async settle(runId: string): Promise<void> {
-    if (!(await this.isInMemory(runId))) return;
-    // What lies on a disk must be known by its digests.
+    if (await this.needsDigests(runId)) return;
+    // They hold beyond the machine's next start.
     for (const version of await this.list(runId)) {
       const manifest = await this.manifest(runId, version);
       if (manifest) await this.write(runId, version, manifestName, toBinary(WeightsManifestSchema, manifest));
     }
-    await this.#memory?.settle(join(this.#root, runId), runId);
+    await rm(join(this.#root, runId, bootName), { force: true });
+    await this.#spares(runId).remove();
+  }
+
+  #spares(runId: string): SpareFiles {
+    return new SpareFiles(join(this.#root, runId, sparesName));
   }
 
   protected async write(runId: string, version: number, name: string, file: LocalFile | Uint8Array): Promise<void> {
@@ -66,17 +92,17 @@ export class DirectoryStore extends BlobStore {
   protected async bring(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
     const isSame = await linkOrCopy(join(this.#path(runId, version), name), path).catch(absent);
     if (isSame === undefined) return undefined;
-    return { digest: () => hashFile(path), isSure: isSame && this.#memory !== undefined && (await isMemory(path)) };
+    return { digest: () => hashFile(path), isSure: isSame && !(await this.needsDigests(runId)) };
   }
 
   protected override async digestOf(runId: string, version: number, name: string): Promise<string | undefined> {
-    // On a disk its bytes may not be those that were stored.
-    return (await this.isInMemory(runId)) ? hashFile(join(this.#path(runId, version), name)).catch(absent) : undefined;
+    // Behind a power cut its bytes may not be those that were stored.
+    return (await this.needsDigests(runId)) ? undefined : hashFile(join(this.#path(runId, version), name)).catch(absent);
   }
 
   protected async remove(runId: string, version: number, name: string): Promise<void> {
     const path = join(this.#path(runId, version), name);
-    const isKept = (await this.isInMemory(runId)) && (await this.#memory?.keepSpare(runId, name, path));
+    const isKept = !(await this.needsDigests(runId)) && (await this.#spares(runId).keep(name, path));
     if (!isKept) await rm(path, { force: true });
     // The directory goes with its last file.
     for (let at = dirname(path); at.startsWith(this.#path(runId, version)); at = dirname(at))
@@ -103,7 +129,6 @@ export class DirectoryStore extends BlobStore {
   }
 
   protected async removeRun(runId: string): Promise<void> {
-    await this.#memory?.remove(runId);
     await rm(join(this.#root, runId), { recursive: true, force: true });
   }
 
@@ -111,12 +136,6 @@ export class DirectoryStore extends BlobStore {
     return join(this.#root, runId, String(version));
   }
 }
-
-const isDangling = async (path: string): Promise<boolean> =>
-  (await lstat(path).then(
-    (found) => found.isSymbolicLink(),
-    () => false,
-  )) && !(await stat(path).catch(absent));
 
 function absent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== "ENOENT") throw error;

@@ -5,17 +5,16 @@ import type { Streams } from "../../base/streams/connection.js";
 import { DirectoryStore } from "./directory-store.js";
 import { NatsStore } from "./nats-store.js";
 import type { WeightStore } from "./store.js";
-import { WeightMemory } from "./weight-memory.js";
 
 /** The weight store that the settings name: all processes of a run must name the same. */
 export async function openWeightStore(
-  { weightStore, weightUrl, weightMemory, s3Endpoint, dataDir }: ProcessSettings,
+  { weightStore, weightUrl, oneMachine, s3Endpoint, dataDir }: ProcessSettings,
   streams: Streams,
 ): Promise<WeightStore> {
   const directory = join(dataDir, "weights");
   switch (weightStore) {
     case "directory":
-      return new DirectoryStore(directory, weightMemory ? new WeightMemory(weightMemory) : undefined);
+      return new DirectoryStore(directory, { oneMachine });
     case "nats":
       return new NatsStore(streams, directory);
     case "s3":

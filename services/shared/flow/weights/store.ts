@@ -6,7 +6,7 @@ export interface VersionFile {
   readonly name: string;
   readonly path: string;
   readonly sizeBytes: number;
-  /** SHA-256, hexadecimal; empty for one that lies in memory, and is hashed when someone asks for its digest. */
+  /** SHA-256, hexadecimal; empty for one that is hashed when someone asks for its digest. */
   readonly digest: string;
 }
 
@@ -28,11 +28,9 @@ export interface WeightStore {
   /**
    * An empty directory for the files of a version that a learner is about to {@link put}, where the store takes them over without
    * copying them, if it can. What was in it, and in those of earlier learners, is gone.
-   *
-   * @param bytes how many the files are going to have; undefined if the version is to lie on a disk
    */
-  stage(runId: string, fence: bigint, bytes?: number): Promise<string>;
-  /** Makes sure that what is stored of a run that is over is there after the machine's next start. */
+  stage(runId: string, fence: bigint): Promise<string>;
+  /** Makes sure that what is stored of a run that is over can be read after the machine's next start, and that nothing else is left of it. */
   settle(runId: string): Promise<void>;
   /**
    * Stores a version, in place of an older learner's, or of one that was damaged. The files stay where they are, and must not be
@@ -41,8 +39,8 @@ export interface WeightStore {
    * @throws Aborted if a later learner (a higher fence) stored it
    */
   put(runId: string, version: number, files: readonly VersionFile[], fence: bigint): Promise<WeightsManifest>;
-  /** Whether a run's versions lie in memory, so that they may be stored without digests. */
-  isInMemory(runId: string): Promise<boolean>;
+  /** Whether a version must be stored with digests; false only once a directory was staged. */
+  needsDigests(runId: string): Promise<boolean>;
   /**
    * A version's manifest, with all digests.
    *
