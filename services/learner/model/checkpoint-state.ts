@@ -1,7 +1,10 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { checkpointStep, stateName } from "../../shared/flow/runs/checkpoint-name.js";
+import { checkpointStep } from "../../shared/flow/runs/checkpoint-name.js";
+
+/** The file of a checkpoint that says what it is; it is written last. */
+export const stateName = "state.json";
 
 /** What a checkpoint says of itself, beside weights and optimiser. */
 export const checkpointState = z.looseObject({

@@ -4,8 +4,8 @@ import { hashFile } from "../../shared/base/hash-file.js";
 import { makeDirectory } from "../../shared/base/make-directory.js";
 import type { WorkerClient } from "../../shared/base/workers.js";
 import { writeAtomically } from "../../shared/base/write-atomically.js";
-import { checkpointName, stateName } from "../../shared/flow/runs/checkpoint-name.js";
-import { checkpointNames, checkpointState, readCheckpoints, readState, type Stored } from "./checkpoint-state.js";
+import { checkpointName } from "../../shared/flow/runs/checkpoint-name.js";
+import { checkpointNames, checkpointState, readCheckpoints, readState, type Stored, stateName } from "./checkpoint-state.js";
 import { filesIn } from "./files-in.js";
 import type { TrainHost } from "./train-host.js";
 

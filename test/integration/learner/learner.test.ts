@@ -67,7 +67,7 @@ describe("a learner process", () => {
       expect(announced).toBeGreaterThanOrEqual(minVersion);
     }
     // What nothing can ask for any more is deleted; config and tokenizer stay.
-    expect(await bench.store.list(bench.runId)).toEqual([0, 4, 5, 6]);
+    expect(await bench.store.list(bench.runId)).toEqual([0, 5, 6]);
     expect(await bench.count(streamNames.results)).toBe(0);
     const { output, step, state: final } = await run();
     expect([final, step]).toEqual([RunState.SUCCEEDED, 6]);
