@@ -1,5 +1,4 @@
 import { rm } from "node:fs/promises";
-import { dirname } from "node:path";
 import { RetortError } from "../../shared/base/errors.js";
 import { isOfAverage } from "../../shared/flow/runs/follow.js";
 import type { VersionFile } from "../../shared/flow/weights/store.js";
@@ -25,26 +24,19 @@ export interface BroughtVersion {
   readonly files: readonly VersionFile[];
 }
 
-/** What comes with the version that a learner begins with. */
-export interface FirstVersion {
-  /** An earlier version that teachers still have: it is stored, too. */
-  readonly brought?: BroughtVersion | undefined;
-}
-
 /**
  * Writes a policy version, and begins to store and to announce it; versions that no task can ask for any more are deleted behind
  * that. One version at a time: the one before must be done.
  *
- * @param first of the version that this learner begins with, which has config and tokenizer, too
+ * @param whole with config and tokenizer, which come with version 0
+ * @param brought an earlier version that teachers still have: it is stored, too
  */
-export async function publishWeights(context: RunContext, version: number, first?: FirstVersion): Promise<Publishing> {
-  const { membership, host, fence } = context;
+export async function publishWeights(context: RunContext, version: number, whole: boolean, brought?: BroughtVersion): Promise<Publishing> {
+  const { membership, host, fence, dataDir } = context;
   const { store, runId } = membership;
   await guard(context);
-  const place = dirname(store.holding(runId, "learner"));
   const what = `policy version ${version}`;
-  const whole = first !== undefined;
-  const { directory, files } = await withRoom(context, what, place, async () => {
+  const { directory, files } = await withRoom(context, what, dataDir, async () => {
     const staged = await store.stage(runId, fence);
     // Teachers that follow say by its digest which version they were.
     const hashed = whole || membership.run.follow !== undefined || (await store.needsDigests(runId));
@@ -56,14 +48,12 @@ export async function publishWeights(context: RunContext, version: number, first
     await guard(context);
     throw error;
   });
-  const stored = withRoom(context, what, place, () => storeVersion(context, version, whole, files, first?.brought)).catch(
-    (thrown: unknown) => {
-      const error = RetortError.from(thrown);
-      const { code, retry, message } = error;
-      // It may be heard of steps later.
-      throw new RetortError(code, `${what} could not be stored: ${message}`, { retry, cause: error });
-    },
-  );
+  const stored = withRoom(context, what, dataDir, () => storeVersion(context, version, whole, files, brought)).catch((thrown: unknown) => {
+    const error = RetortError.from(thrown);
+    const { code, retry, message } = error;
+    // It may be heard of steps later.
+    throw new RetortError(code, `${what} could not be stored: ${message}`, { retry, cause: error });
+  });
   const announced = stored.then(() => context.announcer.announce(version));
   const done = announced.then(() => clearAway(context, version, whole, directory));
   // Who waits for them hears of what went wrong, whenever that is.

@@ -152,7 +152,7 @@ export class LearnerRun {
   /** Where samples may lag behind, a version is stored and announced while the next step is collected and trained. */
   async #publish(step: number): Promise<void> {
     await this.#published;
-    const { announced, done } = await publishWeights(this.#context, step);
+    const { announced, done } = await publishWeights(this.#context, step, false);
     [this.#announced, this.#published] = [announced, done];
     if (this.#context.membership.run.maxStaleness === 0) await announced;
   }

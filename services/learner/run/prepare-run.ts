@@ -53,7 +53,7 @@ export async function prepareRun(context: RunContext, checkpoints: Checkpoints):
   const student = await host.open(studentSource(spec), options, held);
   await announceModel(membership, ["learner"], student);
   const brought = await broughtVersion(run, checkpoint);
-  await (await publishWeights(context, step, { brought })).done;
+  await (await publishWeights(context, step, true, brought)).done;
   if (brought) await keepHead(host, run, brought.version, brought.directory);
   log.info({ step, parameters: student.parameters, trained: student.trained, dtype: student.dtype }, "the student is loaded");
   const hiddenSize = await loadHeads(host, spec, run, student);

@@ -120,7 +120,8 @@ export abstract class BlobStore implements WeightStore {
       if (!brought) throw deleted(manifest);
       // A file that is mapped must not be shorter than it says.
       if (BigInt((await stat(path)).size) !== file.sizeBytes) throw await this.#damage(manifest, file.name, "size");
-      if (brought.isSure && file.digest === "") isAnySure = true;
+      // Of the very file nothing can have been lost since it was stored.
+      if (file.digest === "" && brought.isSame && !(await this.needsDigests(runId))) isAnySure = true;
       else
         checks.push(async () => {
           const expected = file.digest || (await this.digestOf(runId, version, file.name));
@@ -191,8 +192,8 @@ export abstract class BlobStore implements WeightStore {
 export interface Brought {
   /** Its SHA-256, hexadecimal. */
   digest(): Promise<string>;
-  /** It is the very file that was stored since the machine was started, of which nothing can have been lost: one that has no digest needs none. */
-  readonly isSure?: boolean;
+  /** Whether it is the very file that is stored, and no copy. Default false. */
+  readonly isSame?: boolean;
 }
 
 /** A file of this machine. */
