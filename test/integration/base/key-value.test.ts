@@ -55,6 +55,25 @@ describe("KeyValue", () => {
     expect((await store.keys("run.roles.>")).sort()).toEqual(["run.roles.a", "run.roles.b"]);
   });
 
+  it("lists a key once, and not after its deletion, though it changes while the keys are read", async () => {
+    let over = false;
+    const change = async () => {
+      for (let i = 0; !over; i++) {
+        await store.put("moving.a", `${i}`);
+        await store.put("moving.b", "x");
+        await store.delete("moving.b");
+      }
+    };
+    await store.put("moving.a", "x");
+    const changing = change();
+    const seen = [];
+    for (let i = 0; i < 200; i++) seen.push((await store.keys("moving.>")).sort().join(" "));
+    over = true;
+    await changing;
+    expect(seen.filter((keys) => keys !== "moving.a" && keys !== "moving.a moving.b")).toEqual([]);
+    expect(await store.keys("moving.>")).toEqual(["moving.a"]);
+  });
+
   it("watches a key: its value first, then every change", async () => {
     const stop = new AbortController();
     const seen: (string | undefined)[] = [];

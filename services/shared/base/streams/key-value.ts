@@ -4,7 +4,7 @@ import { isApiError, type Streams } from "./connection.js";
 import { purge } from "./ensure.js";
 import { outlast } from "./outlast.js";
 import { follow } from "./read.js";
-import { readAll } from "./read-all.js";
+import { readNewest } from "./read-all.js";
 
 /** A value and the revision to name when it is changed by compare-and-set. */
 export interface Entry {
@@ -90,7 +90,7 @@ export class KeyValue {
   /** The keys that match a subject filter; `>` for all. */
   async keys(filter = ">"): Promise<string[]> {
     const prefix = `$KV.${this.#bucket}.`;
-    const newest = await readAll(this.#streams, `KV_${this.#bucket}`, prefix + filter);
+    const newest = await readNewest(this.#streams, `KV_${this.#bucket}`, prefix + filter);
     // What marks a deletion is empty.
     return newest.flatMap(({ subject, data }) => (data.length > 0 ? subject.slice(prefix.length) : []));
   }

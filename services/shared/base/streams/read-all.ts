@@ -2,7 +2,7 @@ import { DeliverPolicy } from "@nats-io/jetstream";
 import { RetortError } from "../errors.js";
 import { isApiError, type Streams } from "./connection.js";
 import { outlast } from "./outlast.js";
-import { lastSequence, type Stored } from "./read.js";
+import { lastMessage, lastSequence, type Stored } from "./read.js";
 
 /** How long the end of what is to be read may take to come before it is asked for again, in milliseconds. */
 const patienceMs = 2000;
@@ -19,22 +19,45 @@ const together = 256;
 export function readAll(streams: Streams, stream: string, filter: string): Promise<Stored[]> {
   const found: Stored[] = [];
   // What a lost connection interrupts goes on behind what has come.
-  return outlast(streams, `${stream} (${filter})`, () => collect(streams, stream, filter, found)).catch((error: unknown) => {
-    if (isApiError(error, "streamNotFound")) return [];
+  return unlessAbsent(
+    outlast(streams, `${stream} (${filter})`, () => collect(streams, stream, filter, found)),
+    [],
+  );
+}
+
+/**
+ * The newest message of each subject under a filter, of a stream that keeps one for each. What is written again while it is read
+ * comes twice, if it is read on, or not at all: it is behind the end. So the leader says which subjects there are.
+ */
+export async function readNewest(streams: Streams, stream: string, filter: string): Promise<Pick<Stored, "subject" | "data">[]> {
+  const { manager } = streams.reads;
+  const subjects = async () => (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {};
+  const there = await unlessAbsent(outlast(streams, `${stream} (${filter})`, subjects), {});
+  const newest = new Map((await readAll(streams, stream, filter)).map(({ subject, data }) => [subject, data]));
+  for (const subject of Object.keys(there)) {
+    const data = newest.get(subject) ?? (await lastMessage(streams, stream, subject));
+    if (data) newest.set(subject, data);
+  }
+  return [...newest].map(([subject, data]) => ({ subject, data }));
+}
+
+const unlessAbsent = <T>(reading: Promise<T>, otherwise: T): Promise<T> =>
+  reading.catch((error: unknown) => {
+    if (isApiError(error, "streamNotFound")) return otherwise;
     throw error;
   });
-}
 
 async function collect(streams: Streams, stream: string, filter: string, found: Stored[]): Promise<Stored[]> {
   const newest = () => found.at(-1)?.sequence ?? 0;
-  let quietSince = Date.now();
-  // What was at the end may have been taken away meanwhile.
-  for (let end = await lastSequence(streams, stream, filter); newest() < end; end = await lastSequence(streams, stream, filter)) {
+  let end = await lastSequence(streams, stream, filter);
+  for (let quietSince = Date.now(); newest() < end; ) {
     const before = newest();
     await readOn(streams, stream, filter, end, found);
     if (newest() > before) quietSince = Date.now();
     else if (Date.now() - quietSince > streams.patienceMs)
       throw new RetortError("Unavailable", `nothing has come of ${stream} for ${streams.patienceMs} ms`);
+    // What was at the end may have been taken away meanwhile.
+    if (newest() < end) end = await lastSequence(streams, stream, filter);
   }
   return found;
 }

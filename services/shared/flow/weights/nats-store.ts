@@ -7,7 +7,7 @@ import { chunksOf } from "../../base/file-bytes.js";
 import { found } from "../../base/found.js";
 import { isApiError, type Streams } from "../../base/streams/connection.js";
 import { outlast } from "../../base/streams/outlast.js";
-import { readAll } from "../../base/streams/read-all.js";
+import { readNewest } from "../../base/streams/read-all.js";
 import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
 import { writeStream } from "./write-stream.js";
 
@@ -105,7 +105,7 @@ export class NatsStore extends BlobStore {
   /** The names of all that a run has, taken apart at their slashes. */
   async #names(runId: string): Promise<string[][]> {
     const bucket = bucketName(runId);
-    const objects = await readAll(this.#streams, `OBJ_${bucket}`, `$O.${bucket}.M.>`);
+    const objects = await readNewest(this.#streams, `OBJ_${bucket}`, `$O.${bucket}.M.>`);
     return objects.flatMap(({ data }) => {
       const { name, deleted } = JSON.parse(Buffer.from(data).toString()) as Pick<ObjectInfo, "name" | "deleted">;
       return deleted ? [] : [name.split("/")];
