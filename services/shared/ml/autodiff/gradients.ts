@@ -3,7 +3,7 @@ import { graphOf, type Node, type Value } from "../graph/graph.js";
 import { after, zerosLike } from "../graph/ops/index.js";
 import { readsOf } from "../graph/prune.js";
 import type { Stage } from "../graph/stage.js";
-import { OnePassCopies, recomputed } from "./recompute.js";
+import { recomputed, SelectiveCopies } from "./recompute.js";
 import { refusal } from "./rule.js";
 import { sumOf } from "./sum.js";
 import { type DifferentiableOp, nonDifferentiableOps, rules } from "./tables.js";
@@ -43,10 +43,10 @@ export function gradients(outputs: readonly Seed[], wrt: readonly Value[], walk?
   const order = new Map(graph.nodes.map((node, i) => [node, i]));
   const stages = [...(walk?.stages ?? [])];
   let copies: ReadonlyMap<Node, Node> | undefined;
-  let light: OnePassCopies | undefined;
+  let selective: SelectiveCopies | undefined;
   const leave = ({ start, input }: Stage) => {
     copies = undefined;
-    light = undefined;
+    selective = undefined;
     const done = finished.from(start, order);
     const gradient = total(parts, input, targets);
     if (gradient) parts.set(input.name, [after(gradient, done)]);
@@ -59,8 +59,8 @@ export function gradients(outputs: readonly Seed[], wrt: readonly Value[], walk?
     const received = node.outputs.map((output) => total(parts, output, targets));
     const first = received.find((gradient) => gradient !== undefined);
     if (!first) continue;
-    if (!walk?.recompute && stage && at < stage.end) light ??= new OnePassCopies(stage);
-    const derived = ruleOf(node)(copies?.get(node) ?? light?.reading(node, first) ?? node, received);
+    if (!walk?.recompute && stage && at < stage.end) selective ??= new SelectiveCopies(stage);
+    const derived = ruleOf(node)(copies?.get(node) ?? selective?.reading(node, first) ?? node, received);
     node.inputs.forEach((input, i) => {
       if (!input || !isFloat(input) || !path.values.has(input.name)) return;
       const gradient = derived[i];

@@ -72,14 +72,24 @@ function writeGraph(w: BinaryWriter, graph: Graph, writing: Writing): void {
 
 /**
  * The nodes as the runtime is given them. It goes from the outputs backwards, and of what a node reads it computes first what
- * stands last: conversions of constants stand first, so that each is made when all else that its reader needs is there, and not
- * all of them before anything.
+ * stands last: what needs nothing that has to be computed, as a converted constant or zeros to add to, stands first, so that each is made
+ * when all else that its reader needs is there, and not all of them before anything.
  */
 function inRunningOrder(graph: Graph, nodes: readonly Node[]): Node[] {
   const written = nodes.flatMap((node) => lowered(graph, node));
-  const first = written.filter((node) => isConversion(graph, node));
-  return [...first, ...written.filter((node) => !isConversion(graph, node))];
+  const computed = new Set(written.flatMap(({ outputs }) => outputs.map(({ name }) => name)));
+  const first = new Set<Node>();
+  for (const node of written) {
+    const needsNothing = fills.has(node.op) && !node.inputs.some((input) => input && computed.has(input.name));
+    if (!needsNothing && !isConversion(graph, node)) continue;
+    first.add(node);
+    for (const { name } of node.outputs) computed.delete(name);
+  }
+  return [...first, ...written.filter((node) => !first.has(node))];
 }
+
+/** Operators that make arrays of shapes alone. */
+const fills: ReadonlySet<string> = new Set(["ConstantOfShape", "Shape"]);
 
 /** A node that makes an empty list of float32 tensors, and the output that it is. */
 function writeEmptyList(w: BinaryWriter, name: string): void {

@@ -100,22 +100,23 @@ function activationBytes(
 ): number {
   const { layers, hiddenSize } = config;
   const halves = halfProducts ? weightBytes.float16 * factorsPerToken(config, length) : 0;
-  if (gradientCheckpointing) return 4 * layers * hiddenSize + 4 * floatsMade(config, length) + halves;
-  return layers * (4 * floatsKept(config, length) + halves);
+  const made = 4 * floatsMade(config, length) + halves;
+  if (gradientCheckpointing) return 4 * layers * hiddenSize + made;
+  return layers * (4 * floatsKept(config) + halves) + made;
 }
 
 /**
- * Numbers that a layer keeps of a token for the backward pass: what norms read, queries, keys, values, what attention gives, its
- * probabilities, and the hidden units' two factors. Norms and what is made of the factors are computed again.
+ * Numbers that a layer keeps of a token for the backward pass: what norms read, queries, keys, values, what attention gives, and the
+ * hidden units' two factors. Norms, attention's probabilities and what is made of the factors are computed again.
  */
-function floatsKept(config: ModelConfig, length: number): number {
+function floatsKept(config: ModelConfig): number {
   const { hiddenSize, heads, kvHeads, headDim } = config;
-  return 3 * hiddenSize + 2 * (heads + kvHeads) * headDim + heads * length + 2 * hiddenUnits(config);
+  return 2 * hiddenSize + 2 * (heads + kvHeads) * headDim + 2 * hiddenUnits(config);
 }
 
-/** Numbers that a layer has of a token where it is computed again as a whole: {@link floatsKept}, norms, scores and products among them. */
+/** Numbers that a layer has of a token while its backward pass is computed: {@link floatsKept}, norms, scores, probabilities and products among them. */
 function floatsMade(config: ModelConfig, length: number): number {
-  return floatsKept(config, length) + 3 * config.hiddenSize + config.heads * length + hiddenUnits(config);
+  return floatsKept(config) + 4 * config.hiddenSize + 2 * config.heads * length + hiddenUnits(config);
 }
 
 /** Hidden units that a token passes through in a layer. */

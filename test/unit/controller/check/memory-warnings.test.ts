@@ -7,7 +7,7 @@ describe("memoryWarnings()", () => {
     expect(more).toEqual([]);
     expect(warning!.field).toBe("roles");
     expect(warning!.message).toMatch(
-      /^are expected to hold 5\.\d GiB of memory \(the learner 3\.\d GiB, the student 0\.8 GiB, the teacher 0\.8 GiB\), and this machine has 4\.0 GiB: student\.lora: \{\} takes 1\.\d GiB less, phases\[0\]\.optimizer\.microBatchTokens: \d+ takes 0\.\d GiB less, /,
+      /^are expected to hold 4\.\d GiB of memory \(the learner 3\.\d GiB, the student 0\.8 GiB, the teacher 0\.8 GiB\), and this machine has 4\.0 GiB: student\.lora: \{\} takes 1\.\d GiB less, phases\[0\]\.optimizer\.microBatchTokens: \d+ takes 0\.\d GiB less, /,
     );
   });
 

@@ -22,8 +22,8 @@ describe("memoryOf()", () => {
     const learner = (run: CheckedRun) => held(run).learner as number;
     const all = learner(checked({ microBatchTokens: 768 }));
     expect(learner(checked())).toBeCloseTo(all, 1);
-    expect(all - learner(checked({ microBatchTokens: 384 }))).toBeGreaterThan(0.5);
-    expect(all - learner(checked({ gradientCheckpointing: true }))).toBeGreaterThan(0.5);
+    expect(all - learner(checked({ microBatchTokens: 384 }))).toBeGreaterThan(0.4);
+    expect(all - learner(checked({ gradientCheckpointing: true }))).toBeGreaterThan(0.4);
     const adapter = (dtype: string) => learner(checked({}, { student: { model: "student", lora: {} }, roles: { learner: { dtype } } }));
     expect(all - adapter("float32")).toBeGreaterThan(1.2);
     // Half of 135M parameters' 4 bytes.

@@ -1,7 +1,7 @@
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { encodeModel } from "../../../../../services/shared/ml/graph/encode.js";
 import { Graph } from "../../../../../services/shared/ml/graph/graph.js";
-import { add, fusedMatMul, quickGelu } from "../../../../../services/shared/ml/graph/ops/index.js";
+import { add, fusedMatMul, quickGelu, scatterElements, zerosLike } from "../../../../../services/shared/ml/graph/ops/index.js";
 import { float32 } from "../../../../../services/shared/ml/graph/tensor.js";
 import { evaluate } from "../../../../support/graph/evaluate.js";
 
@@ -32,6 +32,27 @@ describe("encodeModel()", () => {
     });
     // Copied are the second name of one value, and the input.
     expect(operatorsIn(encodeModel(graph)).sort()).toEqual(["Add", "Add", "Identity", "Identity"]);
+  });
+
+  it("lets what needs nothing stand first, so that the runtime makes it last", () => {
+    const graph = new Graph("rows");
+    const [table, indices, rows] = [
+      graph.input("table", "float32", [9, 2]),
+      graph.input("indices", "int64", ["R", 2]),
+      graph.input("rows", "float32", ["R", 2]),
+    ];
+    const doubled = add(rows, rows);
+    const zeros = [zerosLike(table), zerosLike(doubled)];
+    graph.output("gradient", scatterElements(zeros[0]!, indices, add(doubled, zeros[1]!), 0, "add"));
+    expect(operatorsIn(encodeModel(graph))).toEqual([
+      "Shape",
+      "ConstantOfShape",
+      "Add",
+      "Shape",
+      "ConstantOfShape",
+      "Add",
+      "ScatterElements",
+    ]);
   });
 });
 

@@ -11,9 +11,9 @@ const shape = (layers: number, width: number, hidden: number, vocab: number) =>
 describe("microBatchTokensFor()", () => {
   const smol = shape(30, 576, 1536, 49_152);
 
-  it("takes seven sequences of 96 tokens at once with 135M parameters", () => {
-    expect(microBatchTokensFor(smol, 96, false)).toBeGreaterThanOrEqual(672);
-    expect(microBatchTokensFor(smol, 96, false)).toBeLessThan(768);
+  it("takes eight sequences of 96 tokens at once with 135M parameters", () => {
+    expect(microBatchTokensFor(smol, 96, false)).toBeGreaterThanOrEqual(768);
+    expect(microBatchTokensFor(smol, 96, false)).toBeLessThan(864);
   });
 
   it("takes a small model's whole batch", () => {
@@ -21,7 +21,7 @@ describe("microBatchTokensFor()", () => {
   });
 
   it("takes more where layers are computed again, and of a larger model", () => {
-    expect(microBatchTokensFor(smol, 96, true)).toBeGreaterThan(8 * microBatchTokensFor(smol, 96, false));
+    expect(microBatchTokensFor(smol, 96, true)).toBeGreaterThan(7 * microBatchTokensFor(smol, 96, false));
     expect(microBatchTokensFor(shape(28, 1024, 3072, 151_936), 96, false)).toBeGreaterThan(384);
   });
 
