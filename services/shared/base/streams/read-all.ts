@@ -7,9 +7,6 @@ import { lastMessage, lastSequence, type Stored } from "./read.js";
 /** How long the end of what is to be read may take to come before it is asked for again, in milliseconds. */
 const patienceMs = 2000;
 
-/** Messages that are on their way at once. */
-const together = 256;
-
 /**
  * Everything that a stream holds under a subject filter now, in order. A stream that isn't there holds nothing.
  *
@@ -18,11 +15,12 @@ const together = 256;
  */
 export function readAll(streams: Streams, stream: string, filter: string): Promise<Stored[]> {
   const found: Stored[] = [];
-  // What a lost connection interrupts goes on behind what has come.
-  return unlessAbsent(
-    outlast(streams, `${stream} (${filter})`, () => collect(streams, stream, filter, found)),
-    [],
-  );
+  const collect = async () => {
+    // What a lost connection interrupts goes on behind what has come.
+    for await (const message of read(streams, stream, filter, { behind: found.at(-1)?.sequence })) found.push(message);
+    return found;
+  };
+  return unlessAbsent(outlast(streams, `${stream} (${filter})`, collect), []);
 }
 
 /**
@@ -47,31 +45,52 @@ const unlessAbsent = <T>(reading: Promise<T>, otherwise: T): Promise<T> =>
     throw error;
   });
 
-async function collect(streams: Streams, stream: string, filter: string, found: Stored[]): Promise<Stored[]> {
-  const newest = () => found.at(-1)?.sequence ?? 0;
+/** What is read, and how. */
+export interface Reading {
+  /** The sequence number behind which it begins. Default 0. */
+  readonly behind?: number | undefined;
+  /** Messages that are on their way at once, which memory holds; the next ones come when these are taken. Default 256. */
+  readonly together?: number;
+}
+
+/** As {@link readAll}, message by message. @throws Unavailable if nothing comes for longer than the connection's patience */
+export async function* read(
+  streams: Streams,
+  stream: string,
+  filter: string,
+  { behind = 0, together = 256 }: Reading = {},
+): AsyncGenerator<Stored> {
+  let newest = behind;
   let end = await lastSequence(streams, stream, filter);
-  for (let quietSince = Date.now(); newest() < end; ) {
-    const before = newest();
-    await readOn(streams, stream, filter, end, found);
-    if (newest() > before) quietSince = Date.now();
+  for (let quietSince = Date.now(); newest < end; ) {
+    const before = newest;
+    for await (const message of readOn(streams, stream, filter, { behind: newest, end, together })) {
+      newest = message.sequence;
+      yield message;
+    }
+    if (newest > before) quietSince = Date.now();
     else if (Date.now() - quietSince > streams.patienceMs)
       throw new RetortError("Unavailable", `nothing has come of ${stream} for ${streams.patienceMs} ms`);
     // What was at the end may have been taken away meanwhile.
-    if (newest() < end) end = await lastSequence(streams, stream, filter);
+    if (newest < end) end = await lastSequence(streams, stream, filter);
   }
-  return found;
 }
 
-/** Reads on behind what has come, to the end, or until nothing comes: then the server that keeps the reader may be lost, and another one is asked for. */
-async function readOn(streams: Streams, stream: string, filter: string, end: number, found: Stored[]): Promise<void> {
-  const newest = () => found.at(-1)?.sequence ?? 0;
-  const start = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: newest() + 1 };
+/** Reads on to the end, or until nothing comes: then the server that keeps the reader may be lost, and another one is asked for. */
+async function* readOn(
+  streams: Streams,
+  stream: string,
+  filter: string,
+  { behind, end, together }: { readonly behind: number; readonly end: number; readonly together: number },
+): AsyncGenerator<Stored> {
+  const start = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: behind + 1 };
   const consumer = await streams.reads.js.consumers.get(stream, { filter_subjects: [filter], ...start });
   try {
-    for (let before = -1; before < newest() && newest() < end; ) {
-      before = newest();
+    for (let newest = behind, before = -1; before < newest && newest < end; ) {
+      before = newest;
       for await (const { seq, subject, data, info } of await consumer.fetch({ max_messages: together, expires: patienceMs })) {
-        found.push({ sequence: seq, subject, data, time: new Date(info.timestampNanos / 1e6) });
+        newest = seq;
+        yield { sequence: seq, subject, data, time: new Date(info.timestampNanos / 1e6) };
         if (seq >= end) break;
       }
     }

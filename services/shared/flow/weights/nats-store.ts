@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { JetStreamClient, PubAck } from "@nats-io/jetstream";
 import { type ObjectInfo, type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
@@ -7,7 +8,7 @@ import { chunksOf } from "../../base/file-bytes.js";
 import { found } from "../../base/found.js";
 import { isApiError, type Streams } from "../../base/streams/connection.js";
 import { outlast } from "../../base/streams/outlast.js";
-import { readNewest } from "../../base/streams/read-all.js";
+import { read, readNewest } from "../../base/streams/read-all.js";
 import { BlobStore, type Brought, type LocalFile } from "./blob-store.js";
 import { writeStream } from "./write-stream.js";
 
@@ -22,6 +23,9 @@ const readBytes = 8 * chunkBytes;
 
 /** Pieces that are on their way at once. */
 const mostInFlight = 4;
+
+/** Pieces that come at once, and lie in memory. */
+const mostComing = 16;
 
 /** How long a piece may take before the file is written anew: one that a lost server was to store is never answered. */
 const timeoutMs = 30_000;
@@ -72,21 +76,22 @@ export class NatsStore extends BlobStore {
   }
 
   async #bringOnce(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
-    const object = await (await this.#existing(runId))?.get(`${version}/${name}`);
-    if (!object) return undefined;
+    const info = await (await this.#existing(runId))?.info(`${version}/${name}`);
+    if (!info || info.deleted) return undefined;
     const what = whatOf(runId, version, name);
-    // The client hears of what is wrong twice: in the stream, and here.
-    const failed = object.error.catch((error: Error) => error);
-    await writeStream(path, object.info.size, object.data, what).catch(async (error: unknown) => {
-      // What its own code throws has no code of the system's.
-      if (error instanceof RetortError || (error as NodeJS.ErrnoException).code !== undefined) throw error;
-      throw new RetortError("DataLoss", `${what} cannot be read: ${(error as Error).message}`);
-    });
-    const error = await failed;
-    if (error) throw new RetortError("DataLoss", `${what} cannot be read: ${error.message}`);
-    // The client has compared it with what came.
-    const digest = Buffer.from(object.info.digest.slice("SHA-256=".length), "base64url").toString("hex");
-    return { digest: async () => digest };
+    const hash = createHash("sha256");
+    await writeStream(path, info.size, this.#pieces(runId, info), what, hash);
+    const digest = hash.digest();
+    const stored = Buffer.from(info.digest.slice("SHA-256=".length), "base64url");
+    if (!digest.equals(stored)) throw new RetortError("DataLoss", `${what} cannot be read: its bytes aren't those that were stored`);
+    return { digest: async () => digest.toString("hex") };
+  }
+
+  /** An object's bytes as they are taken: the client's own reader holds all that the disk is too slow for. */
+  async *#pieces(runId: string, { nuid }: ObjectInfo): AsyncGenerator<Uint8Array> {
+    const bucket = bucketName(runId);
+    const pieces = read(this.#streams, `OBJ_${bucket}`, `$O.${bucket}.C.${nuid}`, { together: mostComing });
+    for await (const { data } of pieces) yield data;
   }
 
   protected async remove(runId: string, version: number, name: string): Promise<void> {
