@@ -1,4 +1,4 @@
-import { JetStreamApiError } from "@nats-io/jetstream";
+import { JetStreamApiError, JetStreamError } from "@nats-io/jetstream";
 import { RequestError } from "@nats-io/transport-node";
 import pRetry from "p-retry";
 import { RetortError } from "../errors.js";
@@ -36,10 +36,13 @@ export function outlast<T>(streams: Streams, what: string, request: () => Promis
 
 /** True for what a server that is away, or that has just come back, answers, and servers that have no leader for the moment. */
 function isAway(error: Error): boolean {
-  const noResponders = [error, error.cause].some((e) => e instanceof RequestError && e.isNoResponders());
+  const noResponders = [error, error.cause].some((e) => (e instanceof RequestError && e.isNoResponders()) || isUnanswered(e));
   const leaderless = error instanceof JetStreamApiError && leaderlessCodes.has(error.code);
   return noResponders || leaderless || ["Unavailable", "DeadlineExceeded"].includes(RetortError.from(error).code);
 }
+
+/** True for what a reader says whose server is lost. */
+const isUnanswered = (error: unknown): boolean => error instanceof JetStreamError && "code" in error && error.code === 503;
 
 /** nats-server errors.json: temporarily unavailable, not the leader, stream is offline, consumer is offline. */
 const leaderlessCodes: ReadonlySet<number> = new Set([10008, 10009, 10118, 10119]);
