@@ -92,7 +92,7 @@ export class KeyValue {
     const prefix = `$KV.${this.#bucket}.`;
     const newest = await readNewest(this.#streams, `KV_${this.#bucket}`, prefix + filter);
     // What marks a deletion is empty.
-    return newest.flatMap(({ subject, data }) => (data.length > 0 ? subject.slice(prefix.length) : []));
+    return [...newest].flatMap(([subject, data]) => (data.length > 0 ? subject.slice(prefix.length) : []));
   }
 
   /** The values of a key, the current one first, until the signal. A value that is replaced at once may be skipped. */

@@ -24,10 +24,10 @@ export function readAll(streams: Streams, stream: string, filter: string): Promi
 }
 
 /**
- * The newest message of each subject under a filter, of a stream that keeps one for each. What is written again while it is read
+ * The newest message of each subject under a filter, by subject, of a stream that keeps one for each. What is written again while it is read
  * comes twice, if it is read on, or not at all: it is behind the end. So the leader says which subjects there are.
  */
-export async function readNewest(streams: Streams, stream: string, filter: string): Promise<Pick<Stored, "subject" | "data">[]> {
+export async function readNewest(streams: Streams, stream: string, filter: string): Promise<Map<string, Uint8Array>> {
   const { manager } = streams.reads;
   const subjects = async () => (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {};
   const there = await unlessAbsent(outlast(streams, `${stream} (${filter})`, subjects), {});
@@ -36,7 +36,7 @@ export async function readNewest(streams: Streams, stream: string, filter: strin
     const data = newest.get(subject) ?? (await lastMessage(streams, stream, subject));
     if (data) newest.set(subject, data);
   }
-  return [...newest].map(([subject, data]) => ({ subject, data }));
+  return newest;
 }
 
 const unlessAbsent = <T>(reading: Promise<T>, otherwise: T): Promise<T> =>
@@ -46,7 +46,7 @@ const unlessAbsent = <T>(reading: Promise<T>, otherwise: T): Promise<T> =>
   });
 
 /** What is read, and how. */
-export interface Reading {
+interface Reading {
   /** The sequence number behind which it begins. Default 0. */
   readonly behind?: number | undefined;
   /** Messages that are on their way at once, which memory holds; the next ones come when these are taken. Default 256. */

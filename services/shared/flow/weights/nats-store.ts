@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { JetStreamClient, PubAck } from "@nats-io/jetstream";
 import { type ObjectInfo, type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
@@ -79,9 +78,7 @@ export class NatsStore extends BlobStore {
     const info = await (await this.#existing(runId))?.info(`${version}/${name}`);
     if (!info || info.deleted) return undefined;
     const what = whatOf(runId, version, name);
-    const hash = createHash("sha256");
-    await writeStream(path, info.size, this.#pieces(runId, info), what, hash);
-    const digest = hash.digest();
+    const digest = await writeStream(path, info.size, this.#pieces(runId, info), what);
     const stored = Buffer.from(info.digest.slice("SHA-256=".length), "base64url");
     if (!digest.equals(stored)) throw new RetortError("DataLoss", `${what} cannot be read: its bytes aren't those that were stored`);
     return { digest: async () => digest.toString("hex") };
@@ -111,7 +108,7 @@ export class NatsStore extends BlobStore {
   async #names(runId: string): Promise<string[][]> {
     const bucket = bucketName(runId);
     const objects = await readNewest(this.#streams, `OBJ_${bucket}`, `$O.${bucket}.M.>`);
-    return objects.flatMap(({ data }) => {
+    return [...objects.values()].flatMap((data) => {
       const { name, deleted } = JSON.parse(Buffer.from(data).toString()) as Pick<ObjectInfo, "name" | "deleted">;
       return deleted ? [] : [name.split("/")];
     });

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -99,10 +98,8 @@ export class S3Store extends BlobStore {
   protected async bring(runId: string, version: number, name: string, path: string): Promise<Brought | undefined> {
     const place = this.#object(runId, version, name);
     return this.#get(place, async (size, body) => {
-      const hash = createHash("sha256");
-      await writeStream(path, size, body, place.Key, hash);
-      const digest = hash.digest("hex");
-      return { digest: async () => digest };
+      const digest = await writeStream(path, size, body, place.Key);
+      return { digest: async () => digest.toString("hex") };
     });
   }
 

@@ -81,7 +81,7 @@ function attentionOf(nodes: readonly Node[]): Set<Node> {
   const found = new Set(nodes.filter(({ op }) => op === "Softmax").flatMap((node) => scoresOf(node, inStage)));
   for (const node of nodes) {
     const made = node.inputs[0]?.producer;
-    if (onProbabilities.has(node.op) && made && found.has(made) && (made.op === "Softmax" || onProbabilities.has(made.op))) found.add(node);
+    if (onProbabilities.has(node.op) && made && found.has(made)) found.add(node);
   }
   return found;
 }
