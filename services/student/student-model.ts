@@ -27,7 +27,7 @@ export class StudentModel implements SamplingModel {
   readonly #turns = new WeightsTurns();
 
   constructor({ device, threads, chunkTokens, maxRows, dtype }: StudentSettings) {
-    this.#options = { device, threads: threadCount(threads), chunkTokens, maxRows, batchTokens, dtype };
+    this.#options = { device, threads: threadCount(threads), chunkTokens, maxRows, batchTokens, dtype, followsVersions: true };
   }
 
   /** Settles when the thread is lost by itself. */

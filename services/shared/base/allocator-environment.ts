@@ -1,8 +1,7 @@
 /**
  * The environment in which a process that computes runs best with glibc: its memory lies on huge pages where the kernel has
- * them. Freed memory is given back as glibc does by itself. Keeping it all (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_MAX_=0) spares a
- * student a fifth of a second of 1.1 s per new version of 135M weights, and nothing in a step of decoding; but a teacher or
- * a learner would hold its peak for good.
+ * them. Freed memory is given back as glibc does by itself: a teacher or a learner that keeps it all (MALLOC_TRIM_THRESHOLD_,
+ * MALLOC_MMAP_MAX_=0) holds its peak for good.
  *
  * It must be there before the process starts. What the user has set stays; other C libraries don't read it.
  *

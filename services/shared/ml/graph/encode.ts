@@ -17,16 +17,42 @@ export interface Place {
   /** A file, relative to the folder that the runtime is told. */
   readonly location: string;
   readonly offset: number;
+  /** Where the same file has it as the runtime lays it out. */
+  readonly packed?: Packed;
+}
+
+/** A constant as the runtime lays it out for a product. What it would lay out itself it then takes from there. */
+export interface Packed {
+  /** How the runtime names what it lays out. */
+  readonly key: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** A product that reads a constant as its second operand. */
+export interface Product {
+  readonly op: string;
+  readonly transB: boolean;
+}
+
+/** What a graph has a constant for. */
+export interface ConstantUse {
+  /** The constant's name in the graph. */
+  readonly name: string;
+  /** The ways in which products read it as their second operand, each once. */
+  readonly products: readonly Product[];
 }
 
 /** Says where a constant's bytes are, or puts them there; undefined: they are written into the model. */
-export type Placing = (constant: Constant) => Place | undefined;
+export type Placing = (constant: Constant, use: ConstantUse) => Place | undefined;
 
 /** What is known of a graph and its bodies while they are written. */
 interface Writing {
   readonly place: Placing | undefined;
   /** Names of all values that nodes read so far. */
   readonly reads: Set<string>;
+  /** The products that read a value of this name as their second operand. */
+  readonly products: Map<string, readonly Product[]>;
   /** Names that values have as outputs. */
   readonly outputNames: Map<string, string>;
 }
@@ -46,7 +72,7 @@ export function encodeModel(graph: Graph, place?: Placing, list?: string): Uint8
   model.tag(2, WireType.LengthDelimited).string("retort");
   message(model, 7, (w) => {
     if (list) writeEmptyList(w, list);
-    writeGraph(w, graph, { place, reads: new Set(), outputNames: new Map() });
+    writeGraph(w, graph, { place, reads: new Set(), products: new Map(), outputNames: new Map() });
   });
   for (const { domain, version } of opsets) {
     message(model, 8, (w) => w.tag(1, WireType.LengthDelimited).string(domain).tag(2, WireType.Varint).int64(version));
@@ -62,10 +88,19 @@ function writeGraph(w: BinaryWriter, graph: Graph, writing: Writing): void {
   for (const { name, value } of graph.outputs.filter((output) => !named.has(output.name)))
     message(w, 1, (n) => writeNode(n, widenedOutput(graph, value, name) ?? identity(value, name), writing));
   w.tag(2, WireType.LengthDelimited).string(graph.name);
-  for (const [name, { tensor }] of graph.initializers) {
-    for (const [part, constant] of partsOf(name, tensor))
-      if (writing.reads.has(part)) message(w, 5, (t) => writeTensor(t, constant, part, writing.place));
-  }
+  const parts = [...graph.initializers].flatMap(([name, { tensor }]) =>
+    partsOf(name, tensor)
+      .filter(([part]) => writing.reads.has(part))
+      .map(([part, constant]) => ({
+        part,
+        constant,
+        place: writing.place?.(constant, { name, products: writing.products.get(part) ?? [] }),
+      })),
+  );
+  // All with the first of their file: the runtime maps them when it comes to them, and so they lie together.
+  const packed = parts.flatMap(({ place }) => (place?.packed ? [place.packed] : []));
+  const carrier = parts.find(({ place }) => place?.packed);
+  for (const each of parts) message(w, 5, (t) => writeTensor(t, each.constant, each.part, each.place, each === carrier ? packed : []));
   for (const value of graph.inputs) message(w, 11, (v) => writeValueInfo(v, value.name, value));
   for (const { name, value } of graph.outputs) message(w, 12, (v) => writeValueInfo(v, name, value));
 }
@@ -123,6 +158,8 @@ const identity = (value: Value, name: string): Node => ({
 
 function writeNode(w: BinaryWriter, node: Node, writing: Writing): void {
   const { reads, outputNames } = writing;
+  const product = productOf(node);
+  if (product) writing.products.set(product.operand, distinct([...(writing.products.get(product.operand) ?? []), product.read]));
   for (const input of node.inputs) {
     if (input) reads.add(input.name);
     w.tag(1, WireType.LengthDelimited).string(input ? (outputNames.get(input.name) ?? input.name) : "");
@@ -132,6 +169,17 @@ function writeNode(w: BinaryWriter, node: Node, writing: Writing): void {
   for (const [name, attribute] of Object.entries(node.attributes)) message(w, 5, (a) => writeAttribute(a, name, attribute, writing));
   if (node.domain) w.tag(7, WireType.LengthDelimited).string(node.domain);
 }
+
+/** What a product reads as its second operand, and how; undefined for any other node. */
+function productOf({ op, inputs, attributes }: Node): { readonly operand: string; readonly read: Product } | undefined {
+  const operand = inputs[1]?.name;
+  return operand && products.has(op) ? { operand, read: { op, transB: Boolean(attributes.transB) } } : undefined;
+}
+
+const products: ReadonlySet<string> = new Set(["FusedMatMul", "Gemm", "MatMul"]);
+
+const distinct = (reads: readonly Product[]): readonly Product[] =>
+  reads.filter(({ op, transB }, i) => reads.findIndex((other) => other.op === op && other.transB === transB) === i);
 
 function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute, writing: Writing): void {
   w.tag(1, WireType.LengthDelimited).string(name);
@@ -152,22 +200,27 @@ function writeAttribute(w: BinaryWriter, name: string, attribute: Attribute, wri
     message(w, 6, (g) => writeGraph(g, attribute, writing));
     type(5);
   } else {
-    message(w, 5, (t) => writeTensor(t, attribute as Tensor, ""));
+    message(w, 5, (t) => writeTensor(t, attribute as Tensor));
     type(4);
   }
 }
 
-function writeTensor(w: BinaryWriter, constant: Constant, name: string, place?: Placing): void {
+function writeTensor(w: BinaryWriter, constant: Constant, name?: string, place?: Place, packed: readonly Packed[] = []): void {
   for (const dim of constant.dims) w.tag(1, WireType.Varint).int64(dim);
   w.tag(2, WireType.Varint).int32(dtypeInfo[constant.dtype].code);
   if (name) w.tag(8, WireType.LengthDelimited).string(name);
-  const placed = name ? place?.(constant) : undefined;
-  if (!placed) {
+  if (!place) {
     w.tag(9, WireType.LengthDelimited).bytes(bytesOf(constant));
     return;
   }
-  const entries = { location: placed.location, offset: String(placed.offset), length: String(byteLengthOf(constant)) };
-  for (const [key, value] of Object.entries(entries))
+  const entries: [string, string][] = [
+    ["location", place.location],
+    ["offset", String(place.offset)],
+    ["length", String(byteLengthOf(constant))],
+    // The last one is a checksum, which the runtime doesn't compare.
+    ...packed.map(({ key, offset, bytes }, i): [string, string] => [`prepacked_${i}`, `${key}|${offset};${bytes};0`]),
+  ];
+  for (const [key, value] of entries)
     message(w, 13, (entry) => entry.tag(1, WireType.LengthDelimited).string(key).tag(2, WireType.LengthDelimited).string(value));
   w.tag(14, WireType.Varint).int32(1);
 }

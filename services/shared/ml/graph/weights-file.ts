@@ -4,13 +4,14 @@ import { type DType, dtypeInfo, sizeOf, type Tensor } from "./tensor.js";
 
 /** A file that constants are appended to, each at the start of a page so that it can be mapped into memory. */
 export class WeightsFile {
-  readonly #path: string;
+  /** As {@link FileTensor} has it. */
+  readonly path: string;
   readonly #file: number;
   #end = 0;
 
   /** @param path as {@link FileTensor} has it, where the tensors are to be mapped from here */
   constructor(path: string) {
-    this.#path = path;
+    this.path = path;
     this.#file = openSync(path, "w");
   }
 
@@ -27,7 +28,7 @@ export class WeightsFile {
       this.write(piece, at);
       at += piece.length;
     }
-    return { dtype, dims, path: this.#path, offset };
+    return { dtype, dims, path: this.path, offset };
   }
 
   /** Room for a tensor of so many bytes: where it begins. */

@@ -67,6 +67,8 @@ export interface HostOptions extends SessionOptions {
    * Default float32.
    */
   readonly dtype?: WeightDtype;
+  /** Whether versions of its weights are going to follow: it is compiled so that they are written over the old ones, where that can be. */
+  readonly followsVersions?: boolean;
 }
 
 /** What a model is, for those who must be sure that two of them fit. */
@@ -256,7 +258,12 @@ export class ModelHost {
   async #readySampler(): Promise<Sampler> {
     const { config, params, tokenizer, adapter } = this.#opened;
     await this.#yield("scorer");
-    this.#sampler ??= new Sampler(config, params, { ...this.#settings, unsampled: idsWithoutToken(tokenizer, config.vocabSize) }, adapter);
+    const options = {
+      ...this.#settings,
+      rewritable: this.#settings.followsVersions === true && !adapter,
+      unsampled: idsWithoutToken(tokenizer, config.vocabSize),
+    };
+    this.#sampler ??= new Sampler(config, params, options, adapter);
     return this.#sampler;
   }
 

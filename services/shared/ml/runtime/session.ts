@@ -1,10 +1,15 @@
+import { tmpdir } from "node:os";
 import { parse } from "node:path";
 import { RetortError } from "../../base/errors.js";
+import { found } from "../../base/found.js";
+import { freeBytes } from "../../base/free-bytes.js";
 import { encodeModel, type Place, type Placing } from "../graph/encode.js";
-import { byteLengthOf, type FileTensor, isHalf, isInFile } from "../graph/file-tensor.js";
+import { byteLengthOf, type Constant, type FileTensor, isHalf, isInFile } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
 import type { BoundRun, Device, Engine, EngineMemory, EngineOptions, Feeds, KeptOutputs, Placed } from "./engines/engine.js";
 import { listName, StockEngine } from "./engines/stock-engine.js";
+import { canWriteInPlace } from "./in-place/proof.js";
+import type { WeightsInPlace } from "./in-place/weights-in-place.js";
 import { TemporaryWeights } from "./temporary-weights.js";
 
 export type { BoundRun, Device, DeviceTensor, Feeds, KeptTensor, Placed } from "./engines/engine.js";
@@ -45,6 +50,11 @@ export interface SessionOptions {
    * way back, those that were written to such arrays too. Default false.
    */
   readonly bound?: boolean;
+  /**
+   * Compile constants that lie in files so that {@link Session.rewrite} can write others over them, where this machine's runtime
+   * allows it. The graph then runs as it is written. Default false.
+   */
+  readonly rewritable?: boolean;
   /** How onnxruntime is called. Default: what RETORT_RUNTIME says, else stock. */
   readonly runtime?: Runtime;
 }
@@ -80,10 +90,14 @@ export const keepsOnDevice = ({ device, runtime = defaultRuntime() }: SessionOpt
 export class Session {
   readonly #engine: Engine;
   readonly #bound: boolean;
+  readonly #threads: number;
+  readonly #inPlace: WeightsInPlace | undefined;
 
-  private constructor(engine: Engine, bound = false) {
+  private constructor(engine: Engine, { bound = false, threads }: SessionOptions, inPlace?: WeightsInPlace) {
     this.#engine = engine;
     this.#bound = bound;
+    this.#threads = threads;
+    this.#inPlace = inPlace;
   }
 
   /**
@@ -94,18 +108,48 @@ export class Session {
    *   way of a file
    */
   static async create(graph: Graph, options: SessionOptions, inModel = 2 ** 26): Promise<Session> {
+    const create = (one: Graph) => Session.#createRewritable(one, options, inModel);
+    const isInPlace = options.rewritable && (await isRewritable(graph, options)) && (await canWriteInPlace(create));
+    return (isInPlace ? await create(graph) : undefined) ?? Session.#create(graph, options, inModel);
+  }
+
+  /** @returns undefined where the graph reads a weight in ways that can't be written in place */
+  static async #createRewritable(graph: Graph, options: SessionOptions, inModel: number): Promise<Session | undefined> {
+    // It calls native functions, which not every system has.
+    const { WeightsInPlace } = await import("./in-place/weights-in-place.js");
+    const inPlace = new WeightsInPlace();
+    try {
+      const session = await Session.#create(graph, { ...options, asWritten: true }, inModel, inPlace);
+      try {
+        if (inPlace.isRefused) {
+          await session.release();
+          return undefined;
+        }
+        inPlace.open();
+        await inPlace.write(new Map([...graph.initializers].map(([name, { tensor }]) => [name, tensor])), options.threads);
+        return session;
+      } catch (error) {
+        await session.release();
+        throw error;
+      }
+    } finally {
+      inPlace.closeTemplate();
+    }
+  }
+
+  static async #create(graph: Graph, options: SessionOptions, inModel: number, inPlace?: WeightsInPlace): Promise<Session> {
     const constants = [...graph.initializers.values()].map(({ tensor }) => tensor);
     const inMemory = constants.reduce((sum, constant) => sum + (isInFile(constant) ? 0 : byteLengthOf(constant)), 0);
     const own = inMemory > inModel ? new TemporaryWeights() : undefined;
-    const place: Placing = (constant) => {
-      if (isInFile(constant)) return placeOf(constant);
+    const place: Placing = (constant, use) => {
+      if (isInFile(constant)) return placeOf(inPlace?.place(constant, use) ?? constant);
       return own && byteLengthOf(constant) >= smallestInFile ? placeOf(own.copy(constant)) : undefined;
     };
     try {
       const widens = constants.some((constant) => isInFile(constant) && isHalf(constant.dtype));
       // Our graphs are written in fused operators: a search for more of these takes time and finds nothing.
       const settings = engineOptions(options, options.asWritten ? "disabled" : "basic", widens);
-      return new Session(await engineOf(graph, place, options, settings), options.bound);
+      return new Session(await engineOf(graph, place, options, settings), options, inPlace);
     } finally {
       own?.close();
     }
@@ -116,7 +160,7 @@ export class Session {
     const engine = await StockEngine.create(path, engineOptions(options, "all", false)).catch((error: Error) => {
       throw new RetortError("InvalidArgument", `${path} cannot be opened as an ONNX model: ${error.message}`, { cause: error });
     });
-    return new Session(engine);
+    return new Session(engine, options);
   }
 
   get inputNames(): readonly string[] {
@@ -171,9 +215,33 @@ export class Session {
     throw noDeviceTensors();
   }
 
-  release(): Promise<void> {
-    return this.#engine.release();
+  /** Whether {@link rewrite} writes other constants over those that the graph was compiled with. */
+  get isRewritable(): boolean {
+    return this.#inPlace !== undefined;
   }
+
+  /**
+   * Writes other constants over those that lay in files when the graph was compiled, of the same names and shapes: from the next run on
+   * it computes with them. No run may be under way.
+   *
+   * @throws DataLoss if a file is too short; the session is of no use then
+   */
+  rewrite(constants: ReadonlyMap<string, Constant>): Promise<void> {
+    return found(this.#inPlace, "memory that constants can be written to").write(constants, this.#threads);
+  }
+
+  async release(): Promise<void> {
+    await this.#inPlace?.forget();
+    await this.#engine.release();
+  }
+}
+
+/** Whether a graph's constants can be written over: on the CPU, where they are used as they lie in their files. */
+async function isRewritable(graph: Graph, { device, packed }: SessionOptions): Promise<boolean> {
+  const constants = [...graph.initializers.values()].flatMap(({ tensor }) => (isInFile(tensor) ? [tensor] : []));
+  if (device !== "cpu" || packed === false || constants.some(({ dtype, quantised }) => dtype !== "float32" || quantised)) return false;
+  const free = await freeBytes(tmpdir());
+  return free === undefined || free > constants.reduce((sum, constant) => sum + byteLengthOf(constant), 0);
 }
 
 const noDeviceTensors = () =>
@@ -199,7 +267,10 @@ const smallestInFile = 1024;
 /** Root of the paths of constants: the runtime takes relative ones alone. */
 const root = parse(process.cwd()).root;
 
-const placeOf = ({ path, offset }: FileTensor): Place => ({ location: path.slice(parse(path).root.length), offset });
+const placeOf = ({ path, offset, packed }: Pick<FileTensor, "path" | "offset"> & Pick<Place, "packed">): Place => ({
+  ...{ location: path.slice(parse(path).root.length), offset },
+  ...(packed ? { packed } : {}),
+});
 
 /** What would convert constants of half precision when a graph is compiled. */
 const widening = ["ConstantFolding", "FuseFp16InitializerToFp32NodeTransformer"];

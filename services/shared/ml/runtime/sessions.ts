@@ -1,3 +1,4 @@
+import type { Constant } from "../graph/file-tensor.js";
 import type { Session } from "./session.js";
 
 /** Rotary tables for this many positions cost nothing that counts. */
@@ -49,11 +50,22 @@ export class Sessions {
     return this.#make(name, compile);
   }
 
-  /** Compiles again what is kept: what went into it has changed. All of the old goes before any of the new is made. */
-  async renew(): Promise<void> {
+  /**
+   * Goes over to other weights: what is kept has them written over its own, or is compiled again. All that goes does so before any
+   * of the new is made; after an error nothing is kept.
+   */
+  async renew(weights: ReadonlyMap<string, Constant>): Promise<void> {
     const kept = [...this.#kept];
-    await this.release();
-    for (const [name, { compile }] of kept) await this.#make(name, compile);
+    try {
+      for (const [name, { session }] of kept) {
+        if (session.isRewritable) await session.rewrite(weights);
+        else await this.#drop(name);
+      }
+      for (const [name, { compile }] of kept) if (!this.#kept.has(name)) await this.#make(name, compile);
+    } catch (error) {
+      await this.release();
+      throw error;
+    }
   }
 
   async #make(name: string, compile: Compile): Promise<Session> {

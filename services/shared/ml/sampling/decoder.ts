@@ -109,7 +109,7 @@ export class Decoder {
     this.#weights = weights;
     this.#feedWeights();
     if (this.#resident) await this.#takeToDevice(this.#resident);
-    if (!this.#asInputs) await this.#sessions.renew();
+    if (!this.#asInputs) await this.#sessions.renew(weights);
   }
 
   /** The rows that read together before others go on. */

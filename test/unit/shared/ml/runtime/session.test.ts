@@ -1,7 +1,17 @@
-import { readdir } from "node:fs/promises";
+import { readdir, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { Graph } from "../../../../../services/shared/ml/graph/graph.js";
-import { concat, fusedMatMul, gather, matMul, mul, reduceSumSquare, reshape } from "../../../../../services/shared/ml/graph/ops/index.js";
+import type { Constant } from "../../../../../services/shared/ml/graph/file-tensor.js";
+import { Graph, type Value } from "../../../../../services/shared/ml/graph/graph.js";
+import {
+  add,
+  concat,
+  fusedMatMul,
+  gather,
+  matMul,
+  mul,
+  reduceSumSquare,
+  reshape,
+} from "../../../../../services/shared/ml/graph/ops/index.js";
 import { type DType, float32, int64, type Tensor } from "../../../../../services/shared/ml/graph/tensor.js";
 import { inMemory } from "../../../../../services/shared/ml/models/constants.js";
 import { runtimes, Session } from "../../../../../services/shared/ml/runtime/session.js";
@@ -156,5 +166,90 @@ describe.each(runtimes)("a bound session of the runtime %s", (runtime) => {
     const small = { y: float32(new Float32Array(2), [2]), sum: float32([0], []) };
     await expect(session.run({ x }, small)).rejects.toThrow(/shape/i);
     await session.release();
+  });
+});
+
+describe.each(runtimes)("Session.rewrite() by the runtime %s", (runtime) => {
+  const options = { device: "cpu", threads: 1, runtime, rewritable: true } as const;
+  const matrix = (step: number, dims: readonly [number, number]) =>
+    float32(
+      Float32Array.from({ length: dims[0] * dims[1] }, (_, i) => Math.sin(i * step)),
+      dims,
+    );
+
+  it("computes with the other constants, wherever the first are read: in products of both kinds, by rows, and in a sum", async () => {
+    const file = new TemporaryWeights();
+    const make = (step: number) => ({ tied: matrix(step, [300, 40]), across: matrix(step + 1, [40, 70]), row: matrix(step + 2, [1, 40]) });
+    const graphOf = (constants: ReturnType<typeof make>) => {
+      const graph = new Graph("several");
+      const x = graph.input("x", "float32", [3, 40]);
+      const [tied, across, row] = Object.entries(constants).map(([name, tensor]) => graph.initializer(name, file.copy(tensor))) as [
+        Value,
+        Value,
+        Value,
+      ];
+      graph.output("logits", fusedMatMul(x, tied, { transB: true, alpha: 0.5 }));
+      graph.output("product", matMul(x, across));
+      graph.output("rows", gather(tied, graph.constant(int64([299, 0]))));
+      graph.output("sum", add(x, row));
+      return graph;
+    };
+    const [first, second] = [make(0.3), make(0.7)];
+    const session = await Session.create(graphOf(first), options);
+    expect(session.isRewritable).toBe(true);
+    const x = matrix(0.1, [3, 40]);
+    const results = [await session.run({ x })];
+    await session.rewrite(new Map(Object.entries(second)));
+    results.push(await session.run({ x }));
+    await session.release();
+    for (const [i, constants] of [first, second].entries()) {
+      const compiled = await Session.create(graphOf(constants), { ...options, rewritable: false });
+      expect(results[i]).toEqual(await compiled.run({ x }));
+      await compiled.release();
+    }
+    file.close();
+  });
+
+  it("writes large ones by two threads, and tells what goes wrong in either", async () => {
+    const file = new TemporaryWeights();
+    const dims = [2050, 2048] as const;
+    const large = (step: number) =>
+      float32(
+        Float32Array.from({ length: dims[0] * dims[1] }, (_, i) => ((i * step) % 31) - 15),
+        dims,
+      );
+    const [first, second] = [file.copy(large(3)), file.copy(large(5))];
+    const graphOf = (w: Constant) => {
+      const graph = new Graph("large");
+      graph.output("y", fusedMatMul(graph.input("x", "float32", [3, dims[1]]), graph.initializer("w", w), { transB: true }));
+      return graph;
+    };
+    const x = matrix(0.1, [3, dims[1]]);
+    const session = await Session.create(graphOf(first), { ...options, threads: 2 });
+    await session.rewrite(new Map([["w", second]]));
+    const compiled = await Session.create(graphOf(second), { ...options, threads: 2, rewritable: false });
+    expect(await session.run({ x })).toEqual(await compiled.run({ x }));
+    await compiled.release();
+    await truncate(file.path, second.offset + 4096);
+    await expect(session.rewrite(new Map([["w", second]]))).rejects.toMatchObject({ code: "DataLoss" });
+    await session.release();
+    file.close();
+  });
+
+  it("isn't there for a constant that two kinds of products read, or that is held in half precision", async () => {
+    const file = new TemporaryWeights();
+    const square = matrix(0.3, [40, 40]);
+    const bits = new Uint8Array(2 * 40 * 40);
+    for (const constant of [file.copy(square), file.append("bfloat16", [40, 40], [bits])]) {
+      const graph = new Graph("both");
+      const w = graph.initializer("w", constant);
+      const x = graph.input("x", "float32", [3, 40]);
+      graph.output("y", add(fusedMatMul(x, w, { transB: true }), fusedMatMul(x, w)));
+      const session = await Session.create(graph, options);
+      expect(session.isRewritable).toBe(false);
+      expect((await session.run({ x: matrix(0.1, [3, 40]) })).y!.dims).toEqual([3, 40]);
+      await session.release();
+    }
+    file.close();
   });
 });

@@ -28,9 +28,9 @@ describe("Sessions", () => {
   it("compiles anew what it keeps when that is asked for, the old gone first, with room for as much as before", async () => {
     const sessions = new Sessions(10_000, 2);
     const { log, get } = recorder(sessions);
-    await sessions.renew();
+    await sessions.renew(new Map());
     for (const name of ["a", "b"]) await get(name, 5000);
-    await sessions.renew();
+    await sessions.renew(new Map());
     expect(log).toEqual(["+a/8192", "+b/8192", "-a", "-b", "+a/8192", "+b/8192"]);
     await get("a", 5000);
     expect(log.length).toBe(6);

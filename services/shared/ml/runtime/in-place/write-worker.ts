@@ -1,0 +1,4 @@
+import { exposeWorker } from "../../../base/workers.js";
+import { RowsWriter } from "./write-rows.js";
+
+exposeWorker(new RowsWriter());
