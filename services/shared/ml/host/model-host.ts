@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
+import { IdleMemory } from "../../base/idle-memory.js";
 import { moved } from "../../base/workers.js";
 import type { Tensor } from "../graph/tensor.js";
 import { factorSpecs } from "../models/adapter/layers.js";
@@ -117,6 +118,7 @@ export class ModelHost {
   #sampler: Sampler | undefined;
   #scorer: Scorer | undefined;
   #options: HostOptions | undefined;
+  readonly #memory = new IdleMemory();
 
   /** Loads a model; every other method needs it. */
   async open(source: ModelSource, options: HostOptions): Promise<ModelDescription> {
@@ -274,6 +276,7 @@ export class ModelHost {
     onPieces?: (pieces: readonly Piece[]) => void,
   ): Promise<WrittenCompletion[]> {
     const completions = await sampler.sample(requests, { ...sampling, stopIds: this.#opened.config.eosIds }, onPieces);
+    this.#memory.used();
     const texts = this.completionTexts(completions.map(({ ids }, i) => ({ promptIds: requests[i]!.promptIds, ids })));
     return completions.map((completion, i) => ({ ...completion, text: texts[i]! }));
   }
@@ -284,6 +287,7 @@ export class ModelHost {
     const { config, params, adapter } = this.#opened;
     this.#scorer ??= new Scorer(config, params, this.#settings, adapter);
     const scores = await this.#scorer.score(inputs, signal);
+    this.#memory.used();
     return moved(scores, buffersOf(scores));
   }
 

@@ -222,7 +222,7 @@ export class Session {
 
   /**
    * Writes other constants over those that lay in files when the graph was compiled, of the same names and shapes: from the next run on
-   * it computes with them. No run may be under way.
+   * it computes with them. No run may be under way. Their files must stay as they are until others are written over them.
    *
    * @throws DataLoss if a file is too short; the session is of no use then
    */

@@ -13,7 +13,8 @@ export interface Mapping {
 /** Linux's constants of mmap and madvise. */
 const flags = { read: 1, write: 2, shared: 0x1, private: 0x2, fixed: 0x10, anonymous: 0x20, populate: 0x8000, hugePages: 14 } as const;
 
-const pageBytes = 4096;
+/** What is mapped begins at a multiple of it. */
+export const pageBytes = 4096;
 
 const library = koffi.load(null);
 const map = library.func("void *mmap(void *address, size_t bytes, int protection, int flags, int file, int64_t offset)");
@@ -70,19 +71,33 @@ export class FileWindow {
    * @throws DataLoss naming the file if it ends before
    */
   show(path: string, offset: number, words: number): Int32Array {
-    const { descriptor, size } = this.#open(path);
-    if (size < offset + words * 4) throw new RetortError("DataLoss", `${path} was cut off while it was used; copy or download it again`);
     const skipped = offset % pageBytes;
-    mapped(this.#address, skipped + words * 4, flags.read, flags.shared | flags.fixed | flags.populate, descriptor, offset - skipped);
+    const file = this.#open(path, offset + words * 4);
+    mapped(this.#address, skipped + words * 4, flags.read, flags.shared | flags.fixed | flags.populate, file, offset - skipped);
     return this.#words.subarray(skipped >> 2, (skipped >> 2) + words);
   }
 
-  #open(path: string): OpenFile {
-    if (this.#file?.path === path) return this.#file;
-    this.#closeFile();
-    const descriptor = openSync(path, "r");
-    this.#file = { path, descriptor, size: fstatSync(descriptor).size };
-    return this.#file;
+  /**
+   * Maps words of a file, privately, to where there is something else: at an address that lies in its page as the words do in theirs. What
+   * stands before and behind them in their pages comes along.
+   *
+   * @throws DataLoss naming the file if it ends before
+   */
+  mapTo(address: bigint, path: string, offset: number, words: number): void {
+    const skipped = offset % pageBytes;
+    const file = this.#open(path, offset + words * 4);
+    const how = flags.private | flags.fixed;
+    mapped(address - BigInt(skipped), skipped + words * 4, flags.read | flags.write, how, file, offset - skipped);
+  }
+
+  #open(path: string, end: number): number {
+    if (this.#file?.path !== path) {
+      this.#closeFile();
+      const descriptor = openSync(path, "r");
+      this.#file = { path, descriptor, size: fstatSync(descriptor).size };
+    }
+    if (this.#file.size < end) throw new RetortError("DataLoss", `${path} was cut off while it was used; copy or download it again`);
+    return this.#file.descriptor;
   }
 
   #closeFile(): void {

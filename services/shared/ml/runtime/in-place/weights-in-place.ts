@@ -4,7 +4,7 @@ import type { ConstantUse, Packed, Product } from "../../graph/encode.js";
 import { byteLengthOf, type Constant, type FileTensor, isInFile } from "../../graph/file-tensor.js";
 import { sizeOf } from "../../graph/tensor.js";
 import { TemporaryWeights } from "../temporary-weights.js";
-import { type Mapping, mappingsOf, replace } from "./own-memory.js";
+import { type Mapping, mappingsOf, pageBytes, replace } from "./own-memory.js";
 import { type ProductMatrix, packedElements, packedIndex, rowsTogether } from "./panels.js";
 import { sparseHash } from "./sparse-hash.js";
 import { mostWords, type Rows, RowsWriter, type Target } from "./write-rows.js";
@@ -56,7 +56,9 @@ export class WeightsInPlace {
   ): { readonly path: string; readonly offset: number; readonly packed?: Packed } {
     const bytes = byteLengthOf(constant);
     const path = this.#template.path;
-    const offset = this.#template.reserve(bytes);
+    // In its page it lies as in its file, so that the file can be mapped there.
+    const inPage = constant.offset % pageBytes;
+    const offset = this.#template.reserve(inPage + bytes) + inPage;
     const mark = Float32Array.of(this.#parts.length + 1);
     this.#template.write(new Uint8Array(mark.buffer), offset + bytes - mark.byteLength);
     const part = { name, words: bytes >> 2, offset };

@@ -1,6 +1,6 @@
 import { type FileTensor, isInFile } from "../../graph/file-tensor.js";
 import type { Tensor } from "../../graph/tensor.js";
-import { FileWindow, wordsAt } from "./own-memory.js";
+import { FileWindow, pageBytes, wordsAt } from "./own-memory.js";
 import { type ProductMatrix, packRows } from "./panels.js";
 
 /** Memory that a compiled graph reads a constant from. */
@@ -25,7 +25,12 @@ export interface Rows {
 /** Most words of {@link Rows}. */
 export const mostWords = 2 ** 22;
 
-/** Writes rows of weights where graphs read them. */
+/** From this many words on what isn't laid out is mapped, not copied: of an embedding few rows are ever read. */
+const worthMapping = 2 ** 18;
+
+const inPage = (address: bigint): number => Number(address % BigInt(pageBytes));
+
+/** Brings rows of weights to where graphs read them. */
 export class RowsWriter {
   readonly #window = new FileWindow(mostWords * 4);
   readonly #memory = new Map<bigint, Int32Array>();
@@ -44,10 +49,15 @@ export class RowsWriter {
   }
 
   #write({ weight, first, before, words, target: { address, words: all, matrix } }: Rows): void {
+    const offset = isInFile(weight) ? weight.offset + before * 4 : 0;
+    if (!matrix && all >= worthMapping && isInFile(weight) && inPage(address) === weight.offset % pageBytes) {
+      this.#window.mapTo(address + BigInt(before * 4), weight.path, offset, words);
+      return;
+    }
     const memory = this.#memory.get(address) ?? wordsAt(address, all);
     this.#memory.set(address, memory);
     const read = isInFile(weight)
-      ? this.#window.show(weight.path, weight.offset + before * 4, words)
+      ? this.#window.show(weight.path, offset, words)
       : new Int32Array(weight.data.buffer, weight.data.byteOffset + before * 4, words);
     if (matrix) packRows(read, first, matrix, memory);
     else memory.set(read, before);

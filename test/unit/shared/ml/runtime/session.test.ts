@@ -1,6 +1,6 @@
 import { readdir, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import type { Constant } from "../../../../../services/shared/ml/graph/file-tensor.js";
+import type { FileTensor } from "../../../../../services/shared/ml/graph/file-tensor.js";
 import { Graph, type Value } from "../../../../../services/shared/ml/graph/graph.js";
 import {
   add,
@@ -210,28 +210,31 @@ describe.each(runtimes)("Session.rewrite() by the runtime %s", (runtime) => {
     file.close();
   });
 
-  it("writes large ones by two threads, and tells what goes wrong in either", async () => {
+  it("brings large ones in by two threads, wherever they lie in their pages, and tells what goes wrong", async () => {
     const file = new TemporaryWeights();
-    const dims = [2050, 2048] as const;
-    const large = (step: number) =>
-      float32(
-        Float32Array.from({ length: dims[0] * dims[1] }, (_, i) => ((i * step) % 31) - 15),
-        dims,
-      );
-    const [first, second] = [file.copy(large(3)), file.copy(large(5))];
-    const graphOf = (w: Constant) => {
+    const dims = [2050, 2048];
+    const large = (step: number): FileTensor => {
+      const data = Float32Array.from({ length: 2051 * 2048 }, (_, i) => ((i * step) % 31) - 15);
+      return { ...file.copy(float32(data, [2051, 2048])), dims };
+    };
+    const [first, second, third] = [large(3), large(5), large(7)];
+    const graphOf = (w: FileTensor) => {
       const graph = new Graph("large");
-      graph.output("y", fusedMatMul(graph.input("x", "float32", [3, dims[1]]), graph.initializer("w", w), { transB: true }));
+      const matrix = graph.initializer("w", w);
+      graph.output("y", fusedMatMul(graph.input("x", "float32", [3, 2048]), matrix, { transB: true }));
+      graph.output("rows", gather(matrix, graph.constant(int64([2049, 0, 1025]))));
       return graph;
     };
-    const x = matrix(0.1, [3, dims[1]]);
+    const x = matrix(0.1, [3, 2048]);
     const session = await Session.create(graphOf(first), { ...options, threads: 2 });
-    await session.rewrite(new Map([["w", second]]));
-    const compiled = await Session.create(graphOf(second), { ...options, threads: 2, rewritable: false });
-    expect(await session.run({ x })).toEqual(await compiled.run({ x }));
-    await compiled.release();
-    await truncate(file.path, second.offset + 4096);
-    await expect(session.rewrite(new Map([["w", second]]))).rejects.toMatchObject({ code: "DataLoss" });
+    for (const next of [second, { ...third, offset: third.offset + 64 }, first]) {
+      await session.rewrite(new Map([["w", next]]));
+      const compiled = await Session.create(graphOf(next), { ...options, threads: 2, rewritable: false });
+      expect(await session.run({ x })).toEqual(await compiled.run({ x }));
+      await compiled.release();
+    }
+    await truncate(file.path, third.offset + 4096);
+    await expect(session.rewrite(new Map([["w", third]]))).rejects.toMatchObject({ code: "DataLoss" });
     await session.release();
     file.close();
   });
