@@ -91,12 +91,12 @@ async function dryProgram(): Promise<Command> {
   return program;
 }
 
-const dry = dryProgram();
+const dry = await dryProgram();
 
 async function checkRetort(words: readonly string[]): Promise<void> {
   if (words.includes("--help")) return checkNamed(words);
   if (words[0] === "serve") checkServe(words.slice(1));
-  await (await dry).parseAsync([...words], { from: "user" });
+  await dry.parseAsync([...words], { from: "user" });
 }
 
 /** What follows the role is read by the role itself. */
@@ -115,10 +115,9 @@ const serveOptions = ["--openai", ...Object.values(roles).flatMap(({ shape }) =>
 
 /** Checks that a command of `retort` is there and has the options that it is shown with, where not all of it is shown. */
 export async function checkNamed([name = "", ...words]: readonly string[]): Promise<void> {
-  const program = await dry;
-  const command = program.commands.find((one) => one.name() === name);
+  const command = dry.commands.find((one) => one.name() === name);
   if (!command) throw new Error(`retort has no command ${name}`);
-  const known = new Set(["--help", ...[...program.options, ...command.options].flatMap(({ long, short }) => [long, short])]);
+  const known = new Set(["--help", ...[...dry.options, ...command.options].flatMap(({ long, short }) => [long, short])]);
   for (const sub of command.commands) for (const { long, short } of sub.options) known.add(long).add(short);
   if (name === "serve") for (const option of serveOptions) known.add(option);
   for (const word of words) {

@@ -15,13 +15,17 @@ import { weightsFilesOf } from "../../../services/shared/ml/models/checkpoint/op
 
 const examples = resolve("deploy/examples/num2words");
 
-/** A run spec over the models and data of the num2words example. */
+/**
+ * A run spec over the models and data of the num2words example. Its processes compute with one thread unless `body` says otherwise:
+ * threads that wait for each other over models as small as these only take time from the other tests.
+ */
 export const tinySpec = (name: string, body: string): string => `
 name: ${name}
 seed: 5
 student: { model: models/student }
 teachers: [{ model: models/teacher }]
 data: { path: data/train.jsonl }
+${/^roles:/m.test(body) ? "" : "roles: { student: { threads: 1 }, teacher: { threads: 1 }, learner: { threads: 1 } }"}
 ${body}`;
 
 /** What became of a run. */

@@ -72,6 +72,7 @@ export class FileWindow {
    */
   show(path: string, offset: number, words: number): Int32Array {
     const skipped = offset % pageBytes;
+    if (skipped + words * 4 > this.#bytes) throw new RetortError("Internal", `${words} words are more than the window shows`);
     const file = this.#open(path, offset + words * 4);
     mapped(this.#address, skipped + words * 4, flags.read, flags.shared | flags.fixed | flags.populate, file, offset - skipped);
     return this.#words.subarray(skipped >> 2, (skipped >> 2) + words);
@@ -111,9 +112,8 @@ export class FileWindow {
     mapped(this.#address, this.#bytes, flags.read, flags.private | flags.fixed | flags.anonymous);
   }
 
-  /** Gives its place back: nothing may be read of it any more. */
+  /** Gives its place back, once: nothing may be read of it any more. */
   close(): void {
-    this.#closeFile();
     unmap(this.#address, this.#bytes);
   }
 }

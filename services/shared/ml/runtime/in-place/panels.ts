@@ -26,8 +26,8 @@ export function packedIndex({ outputs, inputs }: ProductMatrix, output: number, 
   return paddedOutputs(outputs) * block + panel * Math.min(depth, inputs - block) + (input % depth) * width + (output % width);
 }
 
-/** Rows of a matrix that can be laid out by themselves, at best: in panels of outputs, or in blocks of the inner axis. */
-export const rowsTogether = ({ transB }: ProductMatrix): number => (transB ? width : depth);
+/** Rows of a matrix that can be laid out by themselves: whole panels of outputs, or any along the inner axis. */
+export const rowsTogether = ({ transB }: ProductMatrix): number => (transB ? width : 1);
 
 /**
  * Lays out some rows of a matrix.
@@ -43,10 +43,11 @@ export function packRows(rows: Int32Array, first: number, matrix: ProductMatrix,
   const [outputStep, inputStep] = transB ? [inputs, 1] : [1, outputs];
   for (let panel = outputsFrom; panel < outputsTo; panel += width) {
     const columns = Math.min(width, outputsTo - panel);
-    for (let block = inputsFrom; block < inputsTo; block += depth) {
-      const from = (panel - outputsFrom) * outputStep + (block - inputsFrom) * inputStep;
-      const to = packedIndex(matrix, panel, block);
-      const count = Math.min(depth, inputsTo - block);
+    for (let input = inputsFrom; input < inputsTo; ) {
+      const from = (panel - outputsFrom) * outputStep + (input - inputsFrom) * inputStep;
+      const to = packedIndex(matrix, panel, input);
+      const count = Math.min(depth - (input % depth), inputsTo - input);
+      input += count;
       if (columns === width) packPanel(rows, from, outputStep, inputStep, count, packed, to);
       else
         for (let i = 0; i < count; i++)

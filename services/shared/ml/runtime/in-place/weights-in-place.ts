@@ -40,7 +40,7 @@ export class WeightsInPlace {
   readonly #template = new TemporaryWeights();
   readonly #parts: Part[] = [];
   #places: readonly Place[] = [];
-  readonly #writer = new RowsWriter();
+  #writer: RowsWriter | undefined;
   #other: WorkerHandle<RowsWriter> | undefined;
   #isRefused = false;
 
@@ -81,12 +81,12 @@ export class WeightsInPlace {
   /** Finds the weights' places, when the graph is compiled. */
   open(): void {
     const mappings = mappingsOf(this.#template.path);
-    const packed = this.#parts.flatMap(({ packed }) => (packed ? [packed] : []));
+    const packed = this.#parts.flatMap(({ packed }) => (packed ? [packed.offset] : []));
     const addressOf = (offset: number, words: number): bigint | undefined => {
       const mapping = mappings.find((each) => each.offset <= offset && offset + words * 4 <= each.offset + each.bytes);
       return mapping && mapping.address + BigInt(offset - mapping.offset);
     };
-    for (const mapping of mappings) if (packed.some(({ offset }) => begins(mapping, offset))) replace(mapping);
+    for (const mapping of mappings) if (packed.some((offset) => shows(mapping, offset))) replace(mapping);
     this.#places = this.#parts.flatMap(({ name, words, offset, packed }): Place[] => {
       // What only products read, the runtime has let go of.
       const address = addressOf(offset, words);
@@ -108,6 +108,7 @@ export class WeightsInPlace {
     const list = this.#places.flatMap((place) => rowsOf(found(weights.get(place.name), `weight ${place.name}`), place));
     const next = new Int32Array(new SharedArrayBuffer(4));
     const words = this.#places.reduce((sum, place) => sum + place.words, 0);
+    this.#writer ??= new RowsWriter();
     if (threads < 2 || words < worthSharing || !list.every(({ weight }) => isInFile(weight))) return this.#writer.write(list, next);
     this.#other ??= spawnWorker<RowsWriter>(new URL("./write-worker.js", import.meta.url));
     this.#other.hold(true);
@@ -129,8 +130,10 @@ export class WeightsInPlace {
   /** Forgets the places, before their graph is released. */
   async forget(): Promise<void> {
     this.#places = [];
-    this.#writer.close();
+    this.#writer?.close();
+    this.#writer = undefined;
     await this.#other?.close();
+    this.#other = undefined;
   }
 }
 
@@ -152,4 +155,4 @@ function matrixOf({ dims }: FileTensor, { transB }: Product): ProductMatrix {
   return transB ? { outputs: rows, inputs: columns, transB } : { outputs: columns, inputs: rows, transB };
 }
 
-const begins = ({ offset, bytes }: Mapping, at: number): boolean => offset <= at && at < offset + bytes;
+const shows = ({ offset, bytes }: Mapping, at: number): boolean => offset <= at && at < offset + bytes;
