@@ -23,6 +23,7 @@ for (let step = (found?.step ?? 0) + 1; ; step++) {
   await store.put("run", step, await host.writeVersion(staged, false, { shardBytes: 4000 }), BigInt(life));
   // In a thread of its own it answers in the same way.
   await checkpoints.save(host as unknown as WorkerClient<TrainHost>, step);
-  await store.delete("run", step - 2);
+  // Also those that a kill has left.
+  for (const version of await store.list("run")) if (version <= step - 2) await store.delete("run", version);
   process.stdout.write(`${step}\n`);
 }
