@@ -23,7 +23,7 @@ interface Place extends Target {
 }
 
 /** From this many words on a second thread writes, too. */
-const worthSharing = 2 ** 22;
+const worthSharing = 2 ** 23;
 
 /**
  * Weights of a compiled graph that others can be written over, without compiling it again.
