@@ -1,11 +1,19 @@
+import type { Constant } from "../../graph/file-tensor.js";
 import { Graph } from "../../graph/graph.js";
 import { add, fusedMatMul, matMul } from "../../graph/ops/index.js";
 import { float32, type Tensor } from "../../graph/tensor.js";
-import type { Session } from "../session.js";
+import type { Feeds } from "../engines/engine.js";
 import { TemporaryWeights } from "../temporary-weights.js";
 
-/** Compiles a graph whose constants are to be written over; undefined where that is refused. */
-type Compile = (graph: Graph) => Promise<Session | undefined>;
+/** A compiled graph whose constants can be written over. */
+interface Rewritable {
+  run(feeds: Feeds): Promise<Feeds>;
+  rewrite(constants: ReadonlyMap<string, Constant>): Promise<void>;
+  release(): Promise<void>;
+}
+
+/** Compiles a graph so; undefined where that is refused. */
+type Compile = (graph: Graph) => Promise<Rewritable | undefined>;
 
 let proven: Promise<boolean> | undefined;
 
@@ -64,7 +72,7 @@ function numbers(step: number, dims: readonly number[]): Tensor<"float32"> {
   );
 }
 
-async function computes(session: Session, { columns, rows, row }: ReturnType<typeof someWeights>): Promise<boolean> {
+async function computes(session: Rewritable, { columns, rows, row }: ReturnType<typeof someWeights>): Promise<boolean> {
   const x = numbers(7, [2, inputs]);
   const made = await session.run({ x });
   const at = (batch: number, input: number) => x.data[batch * inputs + input]!;
