@@ -169,7 +169,10 @@ describe.each(runtimes)("a bound session of the runtime %s", (runtime) => {
   });
 });
 
-describe.each(runtimes)("Session.rewrite() by the runtime %s", (runtime) => {
+// Where the runtime's layout of matrices is known; elsewhere graphs are compiled as ever.
+const onKnownMachine = process.platform === "linux" && process.arch === "x64" ? describe : describe.skip;
+
+onKnownMachine.each(runtimes)("Session.rewrite() by the runtime %s", (runtime) => {
   const options = { device: "cpu", threads: 1, runtime, rewritable: true } as const;
   const matrix = (step: number, dims: readonly [number, number]) =>
     float32(
