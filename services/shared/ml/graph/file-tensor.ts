@@ -77,10 +77,14 @@ export function* piecesOf(constant: Constant, size = scratchBytes): Generator<Ui
 function fill(file: number, position: number, bytes: Uint8Array, path: string): void {
   for (let done = 0; done < bytes.length; ) {
     const read = readSync(file, bytes, done, bytes.length - done, position + done);
-    if (read === 0) throw new RetortError("DataLoss", `${path} was cut off while it was used; copy or download it again`);
+    if (read === 0) throw cutOff(path);
     done += read;
   }
 }
+
+/** What is said of a file that ends before what is read of it. */
+export const cutOff = (path: string): RetortError =>
+  new RetortError("DataLoss", `${path} was cut off while it was used; copy or download it again`);
 
 /** A constant's bytes, read into memory if they lie in a file. @throws DataLoss as {@link piecesOf} */
 export function bytesOf(constant: Constant): Uint8Array {

@@ -48,4 +48,5 @@ export class WeightsFile {
   }
 }
 
-const pageBytes = 4096;
+/** What is mapped into memory begins at a multiple of it. */
+export const pageBytes = 4096;

@@ -260,9 +260,10 @@ export class ModelHost {
   async #readySampler(): Promise<Sampler> {
     const { config, params, tokenizer, adapter } = this.#opened;
     await this.#yield("scorer");
+    const { device, dtype = "float32", followsVersions = false } = this.#settings;
     const options = {
       ...this.#settings,
-      rewritable: this.#settings.followsVersions === true && !adapter,
+      rewritable: followsVersions && !adapter && device === "cpu" && dtype === "float32",
       unsampled: idsWithoutToken(tokenizer, config.vocabSize),
     };
     this.#sampler ??= new Sampler(config, params, options, adapter);

@@ -239,7 +239,8 @@ export class Session {
 /** Whether a graph's constants can be written over: on the CPU, where they are used as they lie in their files. */
 async function isRewritable(graph: Graph, { device, packed }: SessionOptions): Promise<boolean> {
   const constants = [...graph.initializers.values()].flatMap(({ tensor }) => (isInFile(tensor) ? [tensor] : []));
-  if (device !== "cpu" || packed === false || constants.some(({ dtype, quantised }) => dtype !== "float32" || quantised)) return false;
+  const isUsedAsItLies = constants.every(({ dtype, quantised }) => dtype === "float32" && !quantised);
+  if (device !== "cpu" || packed === false || constants.length === 0 || !isUsedAsItLies) return false;
   const free = await freeBytes(tmpdir());
   return free === undefined || free > constants.reduce((sum, constant) => sum + byteLengthOf(constant), 0);
 }

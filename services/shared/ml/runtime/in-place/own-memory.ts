@@ -1,6 +1,8 @@
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { RetortError } from "../../../base/errors.js";
 import koffi from "../../../base/foreign.js";
+import { cutOff } from "../../graph/file-tensor.js";
+import { pageBytes } from "../../graph/weights-file.js";
 
 /** Memory of this process that a part of a file is mapped to. */
 export interface Mapping {
@@ -12,9 +14,6 @@ export interface Mapping {
 
 /** Linux's constants of mmap and madvise. */
 const flags = { read: 1, write: 2, shared: 0x1, private: 0x2, fixed: 0x10, anonymous: 0x20, populate: 0x8000, hugePages: 14 } as const;
-
-/** What is mapped begins at a multiple of it. */
-export const pageBytes = 4096;
 
 const library = koffi.load(null);
 const map = library.func("void *mmap(void *address, size_t bytes, int protection, int flags, int file, int64_t offset)");
@@ -97,7 +96,7 @@ export class FileWindow {
       const descriptor = openSync(path, "r");
       this.#file = { path, descriptor, size: fstatSync(descriptor).size };
     }
-    if (this.#file.size < end) throw new RetortError("DataLoss", `${path} was cut off while it was used; copy or download it again`);
+    if (this.#file.size < end) throw cutOff(path);
     return this.#file.descriptor;
   }
 

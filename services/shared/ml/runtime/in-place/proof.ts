@@ -1,7 +1,7 @@
 import type { Constant } from "../../graph/file-tensor.js";
 import { Graph } from "../../graph/graph.js";
 import { add, fusedMatMul, matMul } from "../../graph/ops/index.js";
-import { float32, type Tensor } from "../../graph/tensor.js";
+import { float32, sizeOf, type Tensor } from "../../graph/tensor.js";
 import type { Feeds } from "../engines/engine.js";
 import { TemporaryWeights } from "../temporary-weights.js";
 
@@ -65,9 +65,8 @@ const someWeights = (step: number) => ({
 
 /** Small whole numbers: sums of their products are exact. */
 function numbers(step: number, dims: readonly number[]): Tensor<"float32"> {
-  const length = dims.reduce((product, dim) => product * dim, 1);
   return float32(
-    Float32Array.from({ length }, (_, i) => ((i * step) % 31) - 15),
+    Float32Array.from({ length: sizeOf(dims) }, (_, i) => ((i * step) % 31) - 15),
     dims,
   );
 }

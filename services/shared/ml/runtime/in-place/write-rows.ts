@@ -1,6 +1,7 @@
 import { type FileTensor, isInFile } from "../../graph/file-tensor.js";
 import type { Tensor } from "../../graph/tensor.js";
-import { FileWindow, pageBytes, wordsAt } from "./own-memory.js";
+import { pageBytes } from "../../graph/weights-file.js";
+import { FileWindow, wordsAt } from "./own-memory.js";
 import { type ProductMatrix, packRows } from "./panels.js";
 
 /** Memory that a compiled graph reads a constant from. */
