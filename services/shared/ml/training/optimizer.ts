@@ -3,10 +3,9 @@ import { found } from "../../base/found.js";
 import { Graph, type Shape, type Value } from "../graph/graph.js";
 import * as op from "../graph/ops/index.js";
 import { float32, sizeOf } from "../graph/tensor.js";
-import { type ParamSpec, weightOf } from "../models/param-spec.js";
-import { type AdamWFactors, type AdamWOptions, type AdamWState, adamw, adamwFactors, decays } from "../optim/adamw.js";
+import { type AdamWFactors, type AdamWOptions, type AdamWState, adamw, adamwFactors } from "../optim/adamw.js";
 import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
-import type { OptimizerState } from "./optimizer-state.js";
+import type { OptimizerState, Piece } from "./optimizer-state.js";
 
 /** What an optimiser step does beside AdamW. */
 export interface OptimizerOptions extends AdamWOptions {
@@ -109,9 +108,9 @@ export class Optimizer {
   async norm(): Promise<number> {
     const session = await this.#session("squares", rowSquaresGraph, false);
     let sum = 0;
-    for (const { data } of this.#state.gradients.values()) {
-      const whole = Math.floor(data.length / summedElements) * summedElements;
-      for (const part of [data.subarray(0, whole), data.subarray(whole)]) {
+    for (const { gradient } of this.#state.pieces) {
+      const whole = Math.floor(gradient.length / summedElements) * summedElements;
+      for (const part of [gradient.subarray(0, whole), gradient.subarray(whole)]) {
         if (part.length === 0) continue;
         const width = Math.min(part.length, summedElements);
         const { sums } = await session.run({ gradient: float32(part, [part.length / width, 1, width]) });
@@ -123,10 +122,9 @@ export class Optimizer {
 
   /** One update by the gradients. */
   async update({ scale, learningRate }: UpdateSize, options: AdamWOptions): Promise<void> {
-    const { specs, moments } = this.#state;
-    const values = adamwFactors(moments.updates + 1, learningRate, options, scale);
+    const values = adamwFactors(this.#state.moments.updates + 1, learningRate, options, scale);
     const factors = Object.fromEntries(Object.entries(values).map(([name, x]) => [name, float32([x], [])]));
-    for (const spec of specs) await this.#updateOne(spec, factors, decays(spec.kind) && options.weightDecay > 0);
+    for (const piece of this.#state.pieces) await this.#updateOne(piece, factors, piece.decayed && options.weightDecay > 0);
     this.#state.advance();
   }
 
@@ -135,14 +133,7 @@ export class Optimizer {
     this.#sessions.clear();
   }
 
-  async #updateOne({ name }: ParamSpec, factors: Feeds, decayed: boolean): Promise<void> {
-    const { params, moments, gradients } = this.#state;
-    const [param, m, v, gradient] = [params, moments.m, moments.v, gradients].map((weights) => weightOf(weights, name).data) as [
-      Float32Array,
-      Float32Array,
-      Float32Array,
-      Float32Array,
-    ];
+  async #updateOne({ param, m, v, gradient }: Piece, factors: Feeds, decayed: boolean): Promise<void> {
     const update = async (from: Session, start: number, dims: readonly number[]) => {
       const part = (data: Float32Array) => float32(data.subarray(start, start + sizeOf(dims)), dims);
       const state = { param: part(param), m: part(m), v: part(v) };
