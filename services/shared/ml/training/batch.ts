@@ -176,6 +176,7 @@ export function microBatch(batch: readonly TrainSequence[], members: readonly nu
     feeds: {
       ...feeds,
       ...columnFeeds(columns),
+      rowCount: int64([rows]),
       ...(given ? floatFeeds(given) : {}),
       ...(spans ? floatFeeds(spans) : {}),
       ...(blockRows ? { blockRows: int64([blockRows], []) } : {}),

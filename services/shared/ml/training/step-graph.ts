@@ -1,4 +1,4 @@
-// Dimensions: B batch, T position, R rows (completion tokens), D width.
+// Dimensions: B batch, T position, N = B·T, R rows (completion tokens), D width.
 import { found } from "../../base/found.js";
 import { dependsOn, gradients } from "../autodiff/gradients.js";
 import { Graph, type Value } from "../graph/graph.js";
@@ -60,10 +60,13 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
   const { computeDtype = "float32" } = options;
   const dtype = computeDtype === "float32" ? undefined : computeDtype;
   const hidden_BTD = graph.withProductsIn(dtype, () => sequenceStates(graph, config, weights, stages));
-  // Position in the flattened [B·T] of the token that predicts each completion token.
+  // Position in the flattened [N] of the token that predicts each completion token.
   const places_R = graph.input("rows", "int64", ["R"]);
+  // Without those that fill up the last block.
+  const rowCount = graph.input("rowCount", "int64", [1]);
   const rows = declareRows(graph, objective, "R", config.vocabSize, { heads, gaps, masses, padded });
-  const hidden_RD = op.gather(op.reshape(hidden_BTD, ["BT", config.hiddenSize]), places_R);
+  const hidden_ND = op.reshape(hidden_BTD, ["N", config.hiddenSize]);
+  const hidden_RD = op.gather(hidden_ND, places_R);
   const head_VD = weights.weight(headName(config));
   const own = graphWeights(params);
   const wrt = specs.map(({ name }) => own.weight(name));
@@ -82,16 +85,19 @@ function lossOf(graph: Graph, options: StepGraphOptions, isTrained: boolean) {
     : wholeHead(form, hidden_RD, rounded_VD, rows);
   graph.output("loss", head.loss);
   for (const [name, value] of Object.entries(head.reports)) graph.output(name, value);
-  return { hidden_RD, head_VD, head, stages, wrt };
+  return { hidden_ND, places_R, rowCount, head_VD, head, stages, wrt };
 }
 
 /** Forward, loss and backward of one micro-batch. */
 function lossAndGradients(graph: Graph, options: StepGraphOptions, out: GradientOut): Graph {
   const { trainable, gradientCheckpointing = false } = options;
   const { specs } = trainable;
-  const { hidden_RD, head_VD, head, stages, wrt } = lossOf(graph, options, true);
+  const { hidden_ND, places_R, rowCount, head_VD, head, stages, wrt } = lossOf(graph, options, true);
   // A tied head is the embedding too, and a low-rank one is made of others: its gradient goes on from there.
-  const seeds = [{ value: hidden_RD, seed: found(head.hiddenGradient_RD, "the gradient of hidden states") }];
+  const gradient_RD = found(head.hiddenGradient_RD, "the gradient of hidden states");
+  // Where no row fills up, no position comes twice.
+  const [ownPlaces, own_RD] = [places_R, gradient_RD].map((value) => op.slice(value, 0, 0, rowCount, "own")) as [Value, Value];
+  const seeds = [{ value: hidden_ND, seed: op.putRows(op.zerosLike(hidden_ND), ownPlaces, own_RD) }];
   if (head.headGradient_VD) seeds.push({ value: head_VD, seed: head.headGradient_VD });
   const finish = (gradient: Value, i: number) => out(graph, specs[i] as ParamSpec, gradient);
   declareGradients(graph, specs, gradients(seeds, wrt, { stages, recompute: gradientCheckpointing, finish }));

@@ -137,6 +137,12 @@ export function scatterElements(x: Value, indices: Value, updates: Value, axis =
   return graphOf(x, indices, updates).node("ScatterElements", [x, indices, updates], [{ dtype: x.dtype, shape: x.shape }], attributes)[0]!;
 }
 
+/** A copy of x [N, D] with `updates` [R, D] as the rows of these indices, int64 [R], none of which comes twice: whole rows are copied. */
+export function putRows(x: Value, indices_R: Value, updates: Value): Value {
+  const places = unsqueeze(indices_R, [1]);
+  return graphOf(x, indices_R, updates).node("ScatterND", [x, places, updates], [{ dtype: x.dtype, shape: x.shape }])[0]!;
+}
+
 /** x repeated along its axes of size 1 to the sizes in `target` (int64 vector), which are `shape`. */
 export function expand(x: Value, target: Value, shape: Shape): Value {
   return graphOf(x, target).node("Expand", [x, target], [{ dtype: x.dtype, shape }])[0]!;
