@@ -13,7 +13,7 @@ import { Evaluations } from "../evaluation/evaluations.js";
 import { Checkpoints } from "../model/checkpoints.js";
 import { Alarms } from "../step/alarms.js";
 import { collectStep } from "../step/collect-step.js";
-import { finishStep } from "../step/finish-step.js";
+import { finishStep, type TrainedStep } from "../step/finish-step.js";
 import { type IssuedStep, IssuedSteps } from "../step/issued-steps.js";
 import { optimise } from "../step/optimise.js";
 import { SampleRecorder } from "../step/sample-recorder.js";
@@ -42,6 +42,8 @@ export class LearnerRun {
   #announced: Promise<void> = Promise.resolve();
   #published: Promise<void> = Promise.resolve();
   #ahead: Promise<void> = Promise.resolve();
+  /** The last step is accounted for and reported: beside the sampling of the next. */
+  #accounted: Promise<void> = Promise.resolve();
 
   private constructor(context: RunContext, prepared: PreparedRun, checkpoints: Checkpoints, directory: string) {
     const { step, data, recordSize } = prepared;
@@ -88,6 +90,7 @@ export class LearnerRun {
       await Promise.all([this.#published, this.#ahead, this.#recorder.published()]);
       return ending;
     } catch (error) {
+      await this.#accounted.catch(() => {});
       await this.#checkpoints.saveAfter(error, this.#step);
       throw error;
     }
@@ -106,10 +109,11 @@ export class LearnerRun {
   }
 
   #obeyControl(): Promise<Ending | undefined> {
-    return obeyControl(this.#context, this.#step, () => this.#checkpoints.save(this.#step));
+    return obeyControl(this.#context, this.#step, () => this.#save());
   }
 
   async #enter(phase: Phase): Promise<void> {
+    await this.#accounted;
     const { name, firstStep, lastStep } = phase;
     await this.#context.host.configure(trainerOptions(this.#context, phase));
     await this.#context.report.event({ case: "phaseStarted", value: { name, firstStep, lastStep } }, String(firstStep));
@@ -141,12 +145,19 @@ export class LearnerRun {
     this.#step = step;
     const publish = () => this.#process.during(Work.PUBLISHING, `version ${step}`, step, () => this.#publish(step));
     await traced("publish weights", {}, publish);
-    await this.#ahead;
+    await Promise.all([this.#ahead, this.#accounted]);
     const times = { startedMs, collectedMs, trainedMs, publishedMs: performance.now() };
     const [fromStep, tasksInFlight] = [this.#prepared.step, this.#issued.tasksBeyond(step)];
-    await finishStep(this.#context, { issued, assembled, stats, times, fromStep, tasksInFlight });
-    await this.#recorder.record(step, assembled, watched, stats.watched);
+    this.#accounted = this.#account({ issued, assembled, stats, times, fromStep, tasksInFlight }, watched);
+    // Who waits for it hears of what went wrong.
+    this.#accounted.catch(() => {});
     return true;
+  }
+
+  async #account(trained: TrainedStep, watched: readonly number[]): Promise<void> {
+    await finishStep(this.#context, trained);
+    const { issued, assembled, stats } = trained;
+    await this.#recorder.record(issued.step, assembled, watched, stats.watched);
   }
 
   /** Where samples may lag behind, a version is stored and announced while the next step is collected and trained. */
@@ -163,13 +174,19 @@ export class LearnerRun {
     if (step >= this.#context.membership.run.totalSteps) return;
     const measures = this.#evaluations.isDue(step);
     if (measures) await this.#published;
-    if (measures || this.#checkpoints.isDue(step)) await this.#checkpoints.save(step);
+    if (measures || this.#checkpoints.isDue(step)) await this.#save();
     if (measures) await this.#evaluations.measure(step);
+  }
+
+  /** Saves a checkpoint of the last step, which is accounted for by then. */
+  async #save(): Promise<void> {
+    await this.#accounted;
+    await this.#checkpoints.save(this.#step);
   }
 
   async #finish(): Promise<Ending> {
     await this.#published;
-    await this.#checkpoints.save(this.#step);
+    await this.#save();
     while (!(await this.#evaluations.measure(this.#step))) {
       const ending = await this.#obeyControl();
       if (ending) return ending;

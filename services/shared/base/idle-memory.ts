@@ -1,8 +1,11 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-/** After this long without work its freed memory is given back: in a run of several calls it is wanted again at once. */
-const idleMs = 50;
+/**
+ * After this long without work freed memory is given back: where steps are shorter it is wanted again at once, and to give it back and to get
+ * it anew takes as long as a small model's work (a fifth of a step of 0.25 s).
+ */
+const idleMs = 500;
 
 /**
  * Gives memory back to the system that isn't used any more, when nothing has been done for a moment: what JavaScript hasn't collected yet, and
