@@ -8,6 +8,7 @@ import { havePeers } from "./harness.js";
 import { addRow, size } from "./rows.js";
 import { type Figures, type Served, startOurs, startPeer } from "./served.js";
 import {
+  endless,
   type Lengths,
   type Load,
   lengthsToRace,
@@ -22,8 +23,8 @@ import {
   shapes,
 } from "./shapes.js";
 
-/** Steps of a run that are not counted: the first ones start the sessions. */
-const warmup = 3;
+/** Steps of a run that are not counted: the first ones start the sessions, and JavaScript is slow until it has run some times. */
+const warmup = (shape: Shape) => (shape === "tiny" ? 15 : 3);
 
 /** A row of TRL's, and what it has come to. */
 interface Rival {
@@ -67,7 +68,7 @@ async function bench(shape: Shape, lengths: Lengths, peers: boolean): Promise<vo
   const prompts = join(scratch, `${shape}-${lengths}.jsonl`);
   const texts = promptTexts(student.tokenizer, load.batch * 8, load.prompt);
   await writeFile(prompts, texts.map((prompt) => `${JSON.stringify({ prompt })}\n`).join(""));
-  const directories = { student: student.directory, teacher: teacher.directory };
+  const directories = { student: lengths === "fixed" ? await endless(student) : student.directory, teacher: teacher.directory };
   const work = `on-policy step, ${nameOf(shape)}, batch ${load.batch}, ${load.prompt}+${lengths === "fixed" ? "" : "up to "}${load.fresh} tokens`;
   console.log(work);
   const args = ["--student", student.directory, "--teacher", teacher.directory, "--prompts", prompts, "--lengths", lengths];
@@ -77,7 +78,7 @@ async function bench(shape: Shape, lengths: Lengths, peers: boolean): Promise<vo
   };
   const ours: Figures[] = [];
   for (const maxStaleness of [0, 1]) {
-    const service = startOurs("retort", "run", { ...directories, prompts, load, maxStaleness, warmup, scratch });
+    const service = startOurs("retort", "run", { ...directories, prompts, load, maxStaleness, warmup: warmup(shape), scratch });
     const figures = await service.ask();
     await service.stop();
     await turn();

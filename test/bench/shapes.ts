@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { copyFile, mkdtemp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { loadModel, saveModel } from "../../services/shared/ml/models/files/model-files.js";
@@ -34,8 +34,8 @@ export interface Load {
 }
 
 export const loads: Readonly<Record<Shape, Load>> = {
-  tiny: { batch: 32, prompt: 16, fresh: 64, repetitions: 15 },
-  medium: { batch: 32, prompt: 16, fresh: 64, repetitions: 7 },
+  tiny: { batch: 32, prompt: 16, fresh: 64, repetitions: 45 },
+  medium: { batch: 32, prompt: 16, fresh: 64, repetitions: 12 },
   smollm2: { batch: 8, prompt: 32, fresh: 64, repetitions: 3 },
   "0.5b": { batch: 64, prompt: 96, fresh: 128, repetitions: 3 },
   "1.5b": { batch: 32, prompt: 96, fresh: 128, repetitions: 3 },
@@ -149,6 +149,20 @@ async function realDirectory(directory: string, lengths: Lengths): Promise<strin
   const { eos_token_id: _, ...config } = JSON.parse(await readFile(join(directory, "config.json"), "utf8")) as Record<string, unknown>;
   await writeFile(join(endless, "config.json"), JSON.stringify(config));
   return endless;
+}
+
+/**
+ * A copy of a model whose tokenizer names no end either, so that each row gets as many tokens as it may. Peers are told so, and their
+ * trainers need an end.
+ */
+export async function endless({ directory }: SavedModel): Promise<string> {
+  const copy = await mkdtemp(join(scratch, "endless-"));
+  for (const name of await readdir(directory)) await symlink(resolve(directory, name), join(copy, name));
+  const path = join(copy, "tokenizer_config.json");
+  const { eos_token: _, ...config } = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  await rm(path);
+  await writeFile(path, JSON.stringify(config));
+  return copy;
 }
 
 /** `count` prompts of exactly `length` tokens, as text. */
