@@ -1,9 +1,9 @@
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
-import { foreignHosts } from "../shared/base/rpc/foreign-address.js";
+import { strayToken } from "../shared/base/rpc/foreign-address.js";
 import { memberRole } from "../shared/flow/runs/member-role.js";
 import { specRootsOf } from "../shared/flow/runs/paths.js";
 import { checkNotRefused } from "../shared/ml/runtime/refused-devices.js";
-import type { RewardSettings } from "./config.js";
+import { foreignJudges, type RewardSettings } from "./config.js";
 import { judgeRollouts } from "./judge-rollouts.js";
 import { RewardMeters } from "./meters.js";
 import { RewardJudges } from "./reward-judges.js";
@@ -14,8 +14,8 @@ export function rewardRole(context: RoleContext<RewardSettings>): RoleParts {
   const { settings, log, metrics } = context;
   // Others of its device are said when a classifier is opened, which may never be.
   checkNotRefused(settings.device);
-  if (settings.rewardToken !== undefined && foreignHosts(settings.rewardTokenHosts, "reward").length === 0)
-    log.warn("the reward token goes nowhere: name the reward servers that get it with --reward-token-hosts");
+  const stray = strayToken(foreignJudges(settings), "reward");
+  if (stray) log.warn(stray);
   return memberRole(context, ["reward"], ({ fail }) => {
     const judges = new RewardJudges(settings, fail);
     const meters = new RewardMeters(metrics);

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { RetortError } from "../shared/base/errors.js";
 import type { RoleContext, RoleParts } from "../shared/base/role.js";
+import { strayToken } from "../shared/base/rpc/foreign-address.js";
 import { Policy } from "../shared/codec/policy.js";
 import { chatOfData } from "../shared/flow/runs/chat.js";
 import { announceModel } from "../shared/flow/runs/events.js";
@@ -38,6 +39,8 @@ async function episodesOf(
 /** The student: writes the rollouts of a run, or completions for its callers. */
 export function studentRole(context: RoleContext<StudentSettings>): RoleParts {
   const { settings, log, metrics } = context;
+  const stray = strayToken(foreignEnvironments(settings), "environment");
+  if (stray) log.warn(stray);
   return memberRole(context, ["student"], ({ fail, closing }) => {
     const model = new StudentModel(settings);
     const meters = new StudentMeters(metrics);

@@ -51,6 +51,12 @@ export function foreignToken({ tls, host, port }: ForeignAddress, kind: ForeignK
   );
 }
 
+/** What is to be said of a token that no server gets; undefined where one does, or there is none. @throws as {@link foreignHosts} */
+export const strayToken = ({ token, tokenHosts }: TokenRules, kind: ForeignKind): string | undefined =>
+  token !== undefined && foreignHosts(tokenHosts, kind).length === 0
+    ? `the ${kind} token goes nowhere: name the ${kind} servers that get it with --${kind}-token-hosts`
+    : undefined;
+
 /** The servers that get the token. @throws InvalidArgument for a setting that isn't a list of host:port */
 export const foreignHosts = (list: string, kind: ForeignKind): readonly ForeignAddress[] =>
   list

@@ -1,5 +1,5 @@
 import { isLoopback } from "../../../../../services/shared/base/paths.js";
-import { foreignAddress, foreignToken, isForeignAddress } from "../../../../../services/shared/base/rpc/foreign-address.js";
+import { foreignAddress, foreignToken, isForeignAddress, strayToken } from "../../../../../services/shared/base/rpc/foreign-address.js";
 
 const settings = (tokenHosts: string, tokenPlaintext = false) => ({ token: "secret", tokenHosts, tokenPlaintext });
 const tokenFor = (address: string, rules: { token: string | undefined; tokenHosts: string; tokenPlaintext: boolean }) =>
@@ -64,5 +64,21 @@ describe("isLoopback()", () => {
     ["[::]", false],
   ])("of %s is %p", (host, expected) => {
     expect(isLoopback(host)).toBe(expected);
+  });
+});
+
+describe("strayToken()", () => {
+  const rules = { token: "secret", tokenHosts: " , ", tokenPlaintext: false };
+
+  it("says which setting names the servers that get a token, where none does", () => {
+    expect(strayToken(rules, "environment")).toBe(
+      "the environment token goes nowhere: name the environment servers that get it with --environment-token-hosts",
+    );
+    expect(strayToken(rules, "reward")).toContain("--reward-token-hosts");
+  });
+
+  it("says nothing of one that goes somewhere, or where there is none", () => {
+    expect(strayToken({ ...rules, tokenHosts: "a:1" }, "reward")).toBeUndefined();
+    expect(strayToken({ ...rules, token: undefined }, "reward")).toBeUndefined();
   });
 });
