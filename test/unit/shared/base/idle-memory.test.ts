@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { jest } from "@jest/globals";
 import koffi from "../../../../services/shared/base/foreign.js";
 import { IdleMemory } from "../../../../services/shared/base/idle-memory.js";
 
@@ -27,5 +28,43 @@ if (!isGlibc) console.warn("skipped: only glibc gives memory back when it is ask
     for (let i = 0; i < 100 && before - heldMb() < 150; i++) await sleep(20);
     expect(before - heldMb()).toBeGreaterThan(150);
     free(inUse);
+  });
+});
+
+describe("IdleMemory, when it gives back", () => {
+  let given = 0;
+  const idle = (ms: number) => jest.advanceTimersByTime(ms);
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    given = 0;
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  it("waits longer each time the memory was wanted again soon, until that no longer happens", () => {
+    const memory = new IdleMemory(() => given++);
+    for (let work = 0; work < 50; work++) {
+      memory.used();
+      idle(150);
+    }
+    // After 50 ms, after 100, and then not within 150.
+    expect(given).toBe(2);
+    idle(60);
+    expect(given).toBe(3);
+  });
+
+  it("goes on after the shortest wait where the next work comes late", () => {
+    const memory = new IdleMemory(() => given++);
+    memory.used();
+    idle(100);
+    memory.used();
+    idle(110);
+    expect(given).toBe(2);
+    idle(5000);
+    memory.used();
+    idle(60);
+    expect(given).toBe(3);
   });
 });
