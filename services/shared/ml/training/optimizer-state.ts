@@ -2,7 +2,7 @@ import { float32, sizeOf, type Tensor } from "../graph/tensor.js";
 import { allInMemory, type Constants } from "../models/constants.js";
 import { type ParamSpec, pick, type Weights, weightOf } from "../models/param-spec.js";
 import { decays } from "../optim/adamw.js";
-import { type FlatLayout, flatLayout, type Range } from "./flat-layout.js";
+import { type FlatLayout, flatLayout } from "./flat-layout.js";
 import type { LossScale } from "./loss-scale.js";
 
 /** What AdamW keeps besides the weights: its two moments of each trained parameter, and how many updates were made. */
@@ -65,21 +65,21 @@ export class OptimizerState {
     const state = "updates" in from ? from : undefined;
     this.specs = specs;
     this.#layout = flatLayout(specs.filter(({ dims }) => sizeOf(dims) <= smallWeight));
-    this.#params = state ? this.#arrays(state.params) : this.#arrays(copyOf(pick(from as Weights, specs)));
+    this.#params = this.#arrays(state?.params ?? (from as Weights), state === undefined);
     this.#m = this.#arrays(state?.m);
     this.#v = this.#arrays(state?.v);
     this.#updates = state?.updates ?? 0;
     this.lossScale = state?.lossScale;
   }
 
-  /** @param from values, whose large arrays are taken; absent: zeros */
-  #arrays(from?: Weights): Arrays {
+  /** @param from values, whose large arrays are taken, or copied; absent: zeros */
+  #arrays(from?: Weights, copied = false): Arrays {
     const small = new Float32Array(this.#layout.length);
     const weights = this.specs.map(({ name, dims }) => {
       const given = from && weightOf(from, name);
       const start = this.#layout.starts.get(name);
-      if (start === undefined) return [name, given ?? float32(new Float32Array(sizeOf(dims)), dims)] as const;
-      const data = small.subarray(start, start + sizeOf(dims));
+      if (start === undefined && given && !copied) return [name, given] as const;
+      const data = start === undefined ? new Float32Array(sizeOf(dims)) : small.subarray(start, start + sizeOf(dims));
       if (given) data.set(given.data);
       return [name, float32(data, dims)] as const;
     });
@@ -118,7 +118,7 @@ export class OptimizerState {
     });
     const large = this.specs.filter(({ name }) => !starts.has(name));
     return [
-      ...ranges.map(({ start, length, decayed }: Range) => ({ ...of(({ small }) => small.subarray(start, start + length)), decayed })),
+      ...ranges.map(({ start, length, decayed }) => ({ ...of(({ small }) => small.subarray(start, start + length)), decayed })),
       ...large.map(({ name, kind }) => ({ ...of(({ weights }) => weightOf(weights, name).data), decayed: decays(kind) })),
     ];
   }

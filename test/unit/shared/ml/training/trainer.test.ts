@@ -141,6 +141,16 @@ describe("Trainer", () => {
     },
   );
 
+  it("goes on from a state, and copies weights", async () => {
+    const trainer = trainerWith();
+    await trainer.step(setup.batch, rate);
+    const state = trainer.state();
+    const resumed = new Trainer(setup.config, setup.weights, setup.options, state);
+    expect(resumed.published().weights.get("model.norm.weight")).toEqual(state.params.get("model.norm.weight"));
+    expect(trainer.published().weights.get("model.norm.weight")!.data).not.toBe(setup.weights.get("model.norm.weight")!.data);
+    for (const one of [trainer, resumed]) await one.release();
+  });
+
   it("learns the end token although it is also the pad token, and from a completion that is the end token alone", async () => {
     expect(setup.config.padId).toBe(setup.config.eosIds[0]);
     const trainer = trainerWith({ divergence: "cross_entropy" });
