@@ -108,7 +108,7 @@ interface LoadedStudent extends Omit<OpenedStudent, "state" | "trainable" | "wei
   readonly average: WeightsAverage | undefined;
 }
 
-/** The model that is trained, in a thread of its own. Calls must not overlap. */
+/** The model that is trained, in a thread of its own. Calls must not overlap, but for those that read its tokenizer alone ({@link TrainHost.pieces}). */
 export class TrainHost {
   #student: LoadedStudent | undefined;
   /** Of the teachers with their own tokenizers, as rows were read with them last. */
