@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { copyFile, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { loadModel, saveModel } from "../../services/shared/ml/models/files/model-files.js";
@@ -138,30 +138,22 @@ export async function savedModel(shape: Shape, role: Role, lengths: Lengths = "f
 }
 
 /** The real directory, or one with its files whose config knows of no end. */
-async function realDirectory(directory: string, lengths: Lengths): Promise<string> {
-  if (lengths === "natural") return resolve(directory);
-  const endless = await mkdtemp(join(scratch, "model-"));
-  for (const name of await readdir(directory)) {
-    if (name === "generation_config.json" || name === "config.json") continue;
-    if (name.endsWith(".safetensors")) await symlink(resolve(directory, name), join(endless, name));
-    else await copyFile(join(directory, name), join(endless, name));
-  }
-  const { eos_token_id: _, ...config } = JSON.parse(await readFile(join(directory, "config.json"), "utf8")) as Record<string, unknown>;
-  await writeFile(join(endless, "config.json"), JSON.stringify(config));
-  return endless;
-}
+const realDirectory = async (directory: string, lengths: Lengths): Promise<string> =>
+  lengths === "natural" ? resolve(directory) : copyLacking(directory, "config.json", "eos_token_id", ["generation_config.json"]);
 
 /**
  * A copy of a model whose tokenizer names no end either, so that each row gets as many tokens as it may. Peers are told so, and their
  * trainers need an end.
  */
-export async function endless({ directory }: SavedModel): Promise<string> {
-  const copy = await mkdtemp(join(scratch, "endless-"));
-  for (const name of await readdir(directory)) await symlink(resolve(directory, name), join(copy, name));
-  const path = join(copy, "tokenizer_config.json");
-  const { eos_token: _, ...config } = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
-  await rm(path);
-  await writeFile(path, JSON.stringify(config));
+export const endless = ({ directory }: SavedModel): Promise<string> => copyLacking(directory, "tokenizer_config.json", "eos_token");
+
+/** A directory with the files of another one, but for a key of a JSON file, and files that it doesn't have at all. */
+async function copyLacking(directory: string, file: string, key: string, without: readonly string[] = []): Promise<string> {
+  const copy = await mkdtemp(join(scratch, "model-"));
+  for (const name of await readdir(directory))
+    if (name !== file && !without.includes(name)) await symlink(resolve(directory, name), join(copy, name));
+  const { [key]: _, ...rest } = JSON.parse(await readFile(join(directory, file), "utf8")) as Record<string, unknown>;
+  await writeFile(join(copy, file), JSON.stringify(rest));
   return copy;
 }
 
