@@ -27,7 +27,7 @@ const diskMebibytes = 640;
 export async function campaign(options: CampaignOptions): Promise<string[]> {
   const { mode, minutes, seed: first, faults: planned, short, say, json } = options;
   const count = short ? shortSchedule.length : planned;
-  const steps = options.steps ?? (short ? 30 : count * (mode === "sync" ? 5 : 12));
+  const steps = options.steps ?? (short ? 45 : count * (mode === "sync" ? 5 : 12));
   const results: object[] = [];
   const problems = await inCluster(options, async (cluster, without) => {
     const until = Date.now() + minutes * 60_000;
