@@ -34,7 +34,7 @@ export default {
     rootDir,
     globalSetup,
     testMatch: [`${compiled}/${displayName}/**/*.test.js`],
-    testEnvironment: `${compiled}/support/jest/native-arrays-environment.js`,
+    testEnvironment: `${compiled}/support/jest/suite-environment.js`,
     transform: {},
   })),
 };

@@ -1,6 +1,9 @@
+import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { noteController } from "../../services/cli/known-controllers.js";
 import { connectController } from "../../services/cli/local.js";
 import { type CliResult, expectClear, retort, startRetort } from "../support/runs/retort.js";
 
@@ -8,9 +11,7 @@ const examples = resolve("deploy/examples/num2words");
 
 describe("a spec, before it runs", () => {
   let directory: string;
-  /** As for a user who runs no controller, in a directory without one. */
-  const alone = () => ({ XDG_RUNTIME_DIR: "", XDG_STATE_HOME: join(directory, "state"), RETORT_CONTROLLER: "" });
-  const asked = (...argv: string[]): Promise<CliResult> => retort(argv, alone());
+  const asked = (...argv: string[]): Promise<CliResult> => retort(argv);
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), "retort-specs-"));
@@ -41,6 +42,24 @@ describe("a spec, before it runs", () => {
       const result = await asked("validate", join(examples, "on-policy.yaml"), "--controller", "127.0.0.1:1");
       expectClear(result, /asking the controller 127\.0\.0\.1:1\n.*127\.0\.0\.1:1/);
     });
+
+    it("checks it on this machine where the controller that runs here goes away meanwhile", async () => {
+      const leaving = createServer((socket) => socket.destroy());
+      await once(leaving.listen(0, "127.0.0.1"), "listening");
+      const address = `127.0.0.1:${(leaving.address() as AddressInfo).port}`;
+      const forget = await noteController({ address, page: "", dataDir: directory, pid: process.pid });
+      try {
+        const { code, stdout, stderr } = await asked("validate", join(examples, "on-policy.yaml"), "--json");
+        expect({ code, stderr }).toEqual({
+          code: 0,
+          stderr: `asking the controller ${address}\nchecking here: that controller is gone\n`,
+        });
+        expect(JSON.parse(stdout)).toMatchObject({ checkedBy: "this machine" });
+      } finally {
+        forget();
+        leaving.close();
+      }
+    });
   });
 
   it("is written by retort init for models and data, and runs as it is; a file that is there stays", async () => {
@@ -54,7 +73,7 @@ describe("a spec, before it runs", () => {
     const text = await readFile(path, "utf8");
     expectClear(await asked("init", ...models, "--data", data, "--out", path), /own\.yaml is there already; .*--force/);
     expect(await readFile(path, "utf8")).toBe(text);
-    const up = startRetort(["up", "--json", "--port", "0", "--data-dir", join(directory, "data")], alone());
+    const up = startRetort(["up", "--json", "--port", "0", "--data-dir", join(directory, "data")]);
     try {
       await up.output("stdout", /\n/);
       const run = await asked("run", path, "--json", "--data-dir", join(directory, "data"));
@@ -66,7 +85,7 @@ describe("a spec, before it runs", () => {
   });
 
   it("is all that a controller with --check-only looks at", async () => {
-    const serving = startRetort(["serve", "--json", "controller", "--check-only=true", "--port=0"], alone());
+    const serving = startRetort(["serve", "--json", "controller", "--check-only=true", "--port=0"]);
     const { address } = JSON.parse(await serving.output("stdout", /\n/)) as { address: string };
     const controller = connectController(address);
     try {

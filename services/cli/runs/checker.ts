@@ -27,12 +27,21 @@ export interface CheckedFile {
 
 /**
  * Does some work with what checks specs: the controller that options or environment name, else the one that runs here, else a
- * process of the controller's own program that is there for this alone. Says on standard error which it is.
+ * process of the controller's own program that is there for this alone. Says on standard error which it is. Where a controller that
+ * nobody named goes away meanwhile, the work is begun anew with such a process.
  */
 export async function withChecker<T>(options: ControllerOptions, work: (checker: Checker) => Promise<T>): Promise<T> {
-  const named = namedController(options) ?? (options.dataDir === undefined ? (await localController())?.address : undefined);
-  if (named === undefined && options.dataDir === undefined) return withProcess(work);
-  return withController({ ...options, ...(named && { controller: named }) }, (controller, { address }) => {
+  if (namedController(options) !== undefined || options.dataDir !== undefined) return withNamed(options, work);
+  const found = await localController();
+  if (!found) return withProcess("no controller is running", work);
+  return withNamed({ ...options, controller: found.address }, work).catch((error: unknown) => {
+    if (RetortError.from(error).code !== "Unavailable") throw error;
+    return withProcess("that controller is gone", work);
+  });
+}
+
+function withNamed<T>(options: ControllerOptions, work: (checker: Checker) => Promise<T>): Promise<T> {
+  return withController(options, (controller, { address }) => {
     console.error(`asking the controller ${address}`);
     return work({ controller, name: address });
   });
@@ -56,8 +65,8 @@ const byPlace = ({ place: a }: Problem, { place: b }: Problem): number =>
 const graceMs = 2000;
 
 /** A process that checks specs, to callers of this machine that know its token, as long as the work lasts. */
-async function withProcess<T>(work: (checker: Checker) => Promise<T>): Promise<T> {
-  console.error("checking here: no controller is running");
+async function withProcess<T>(why: string, work: (checker: Checker) => Promise<T>): Promise<T> {
+  console.error(`checking here: ${why}`);
   const token = randomUUID();
   const flags = toFlags({ checkOnly: true, host: "127.0.0.1", port: 0, healthPort: 0, metricsPort: 0, logFormat: "json" });
   const child = spawnRole("controller", flags, devNull, { env: privateEnvironment(token) });
