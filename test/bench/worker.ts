@@ -38,7 +38,16 @@ export const trainerOptions = { device: "cpu", threads, objective, optimizer, mi
 
 async function openHost({ directory, load, dtype, chunkTokens = 64, device = "cpu" }: WorkOptions): Promise<ModelHost> {
   const host = new ModelHost();
-  const options = { device, threads, chunkTokens, maxRows: load.batch, batchTokens: 8192, ...(dtype ? { dtype } : {}) };
+  // A run's student follows versions.
+  const options = {
+    device,
+    threads,
+    chunkTokens,
+    maxRows: load.batch,
+    batchTokens: 8192,
+    followsVersions: true,
+    ...(dtype ? { dtype } : {}),
+  };
   await host.open({ directory }, options as HostOptions);
   return host;
 }

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { trimMemory } from "./allocator.js";
 
 /** What is given back and wanted again sooner than this, in milliseconds, wasn't worth it: it takes about a hundredth as long to do both. */
 const soonMs = 1500;
@@ -40,28 +41,15 @@ export class IdleMemory {
 }
 
 let collect: (() => void) | undefined;
-let trim: Promise<() => void> | undefined;
 
 async function giveBack(): Promise<void> {
   collect ??= findCollector();
-  trim ??= findTrim();
   collect();
-  (await trim)();
+  await trimMemory();
 }
 
 /** V8's own function, which it shows to those that ask for it: new contexts then have it. */
 function findCollector(): () => void {
   setFlagsFromString("--expose-gc");
   return runInNewContext("gc") as () => void;
-}
-
-/** glibc's malloc_trim; where there is none, nothing. */
-async function findTrim(): Promise<() => void> {
-  try {
-    const { default: koffi } = await import("./foreign.js");
-    const all = koffi.load(null).func("int malloc_trim(size_t kept)");
-    return () => void all(0);
-  } catch {
-    return () => {};
-  }
 }

@@ -1,5 +1,6 @@
 import { tmpdir } from "node:os";
 import { parse } from "node:path";
+import { inBlocksApart } from "../../base/allocator.js";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
 import { freeBytes } from "../../base/free-bytes.js";
@@ -149,7 +150,8 @@ export class Session {
       const widens = constants.some((constant) => isInFile(constant) && isHalf(constant.dtype));
       // Our graphs are written in fused operators: a search for more of these takes time and finds nothing.
       const settings = engineOptions(options, options.asWritten ? "disabled" : "basic", widens);
-      return new Session(await engineOf(graph, place, options, settings), options, inPlace);
+      const engine = await inBlocksApart(() => engineOf(graph, place, options, settings));
+      return new Session(engine, options, inPlace);
     } finally {
       own?.close();
     }

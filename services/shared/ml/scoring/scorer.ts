@@ -39,7 +39,10 @@ export interface ScorerOptions extends SessionOptions {
    * by plain ones. Default: in the half precision that all weights are held in, on a GPU, where the model is one that does.
    */
   readonly fused?: FusedDtype | false;
-  /** Most elements of an array of logits, beyond which an answer is made block by block of its rows. Default: 2^26 on a GPU. */
+  /**
+   * Most elements of an array of logits, beyond which an answer is made block by block of its rows. Default: 2^26 on a GPU; on the CPU
+   * 2^22, or 64 rows.
+   */
   readonly blockElements?: number;
 }
 
@@ -53,14 +56,15 @@ function fusedDtypeOf(config: ModelConfig, weights: Constants, { device, fused, 
   return others.length === 0 && isHalf(dtype) ? dtype : undefined;
 }
 
-/**
- * Most elements of the distributions that a forward on the CPU makes, more where one sequence has more: there, batches of a few
- * hundred tokens are as fast as larger ones, which only take more memory.
- */
+/** Most elements of logits that a forward on the CPU makes as a whole, more where one sequence has more. */
 const mostElements = 1 << 24;
 
-/** Elements of an array of logits on a GPU: 256 MB. */
-const blockElementsOnGpu = 1 << 26;
+/** Tokens of a forward on the CPU that has no such array: larger ones are no faster, and what their layers compute takes more memory. */
+const tokensOnCpu = 768;
+
+/** Elements of a block of logits: 256 MB on a GPU, 16 MB on the CPU, and as many rows as it takes for reading the head not to be most of it. */
+const blockElementsOn = (device: ScorerOptions["device"], vocab: number): number =>
+  device === "cpu" ? Math.max(1 << 22, 64 * vocab) : 1 << 26;
 
 /** Graphs that are kept: each holds a copy of the weights, and compiling one for another kind of signal takes as long as mapping them. */
 const mostSessions = 1;
@@ -84,8 +88,10 @@ export class Scorer {
     this.#options = options;
     this.#sessions = new Sessions(config.maxPositions, mostSessions);
     this.#fused = fusedDtypeOf(config, weights, options);
-    const { device, batchTokens, blockElements = device === "cpu" ? Number.POSITIVE_INFINITY : blockElementsOnGpu } = options;
-    this.#blockRows = batchTokens * config.vocabSize > blockElements ? Math.max(1, Math.floor(blockElements / config.vocabSize)) : 0;
+    const { vocabSize } = config;
+    const { device, batchTokens, mostMapped, blockElements = blockElementsOn(device, vocabSize) } = options;
+    const isWhole = mostMapped !== undefined || batchTokens * vocabSize <= blockElements;
+    this.#blockRows = isWhole ? 0 : Math.max(1, Math.floor(blockElements / vocabSize));
   }
 
   /**
@@ -104,9 +110,7 @@ export class Scorer {
     }
     const scores = new Array<Score>(inputs.length);
     const lengths = inputs.map(inputsOf(this.#config).lengths);
-    const { device, batchTokens } = this.#options;
-    const budget = device === "cpu" ? Math.min(batchTokens, mostElements / this.#config.vocabSize) : batchTokens;
-    const batches = cheapestBatches(lengths, budget, batchOverhead(parameterCount(this.#config)));
+    const batches = cheapestBatches(lengths, this.#budget(signal), batchOverhead(parameterCount(this.#config)));
     const place = (members: readonly number[], outputs: Feeds) => {
       const answers = answersOf(outputs, pickedFrom(inputs, members), signal, this.#config.vocabSize, this.dtype);
       members.forEach((member, i) => {
@@ -151,6 +155,15 @@ export class Scorer {
 
   async release(): Promise<void> {
     await this.#sessions.release();
+  }
+
+  /** Most tokens of a forward. */
+  #budget({ kind }: Signal): number {
+    const { device, batchTokens } = this.#options;
+    if (device !== "cpu") return batchTokens;
+    const { needsHead, isSmall } = signals[kind];
+    const makesWhole = !needsHead && !(isSmall && this.#blockRows > 0);
+    return Math.min(batchTokens, Math.max(mostElements / this.#config.vocabSize, makesWhole ? 0 : tokensOnCpu));
   }
 
   #checkSignal({ kind, k, temperature }: Signal): void {
