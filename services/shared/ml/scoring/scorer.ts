@@ -1,7 +1,7 @@
 import { counted } from "../../base/counted.js";
 import { RetortError } from "../../base/errors.js";
 import { found } from "../../base/found.js";
-import { isHalf } from "../graph/file-tensor.js";
+import { isHalf, isInFile } from "../graph/file-tensor.js";
 import type { Graph } from "../graph/graph.js";
 import { halfOnCpu } from "../graph/half-on-cpu.js";
 import { float32, int32, int64 } from "../graph/tensor.js";
@@ -13,10 +13,10 @@ import type { FusedDtype } from "../models/forward/fused-pass.js";
 import { withRoom } from "../models/forward/rotary.js";
 import { fusedObstacle } from "../models/fused-states.js";
 import type { Adapter } from "../models/lora.js";
-import { parameterCount } from "../models/model-params.js";
+import { headName, parameterCount } from "../models/model-params.js";
 import { batchOverhead, cheapestBatches } from "../runtime/batches.js";
 import { runInParts } from "../runtime/run-in-parts.js";
-import { type Feeds, Session, type SessionOptions } from "../runtime/session.js";
+import { type Device, type Feeds, Session, type SessionOptions } from "../runtime/session.js";
 import { Sessions } from "../runtime/sessions.js";
 import type { Score, Signal } from "../signals/score.js";
 import type { ScoreInput } from "../signals/signal.js";
@@ -41,7 +41,7 @@ export interface ScorerOptions extends SessionOptions {
   readonly fused?: FusedDtype | false;
   /**
    * Most elements of an array of logits, beyond which an answer is made block by block of its rows. Default: 2^26 on a GPU; on the CPU
-   * 2^22, or 64 rows.
+   * 2^22, or 64 rows, and none of a head of half precision.
    */
   readonly blockElements?: number;
 }
@@ -62,9 +62,16 @@ const mostElements = 1 << 24;
 /** Tokens of a forward on the CPU that has no such array: larger ones are no faster, and what their layers compute takes more memory. */
 const tokensOnCpu = 768;
 
-/** Elements of a block of logits: 256 MB on a GPU, 16 MB on the CPU, and as many rows as it takes for reading the head not to be most of it. */
-const blockElementsOn = (device: ScorerOptions["device"], vocab: number): number =>
-  device === "cpu" ? Math.max(1 << 22, 64 * vocab) : 1 << 26;
+/**
+ * Most elements of an array of logits: 256 MB on a GPU, 16 MB on the CPU, and as many rows as it takes for reading the head not to be most
+ * of it. A head of half precision is widened on the CPU for each product anew, which one for all rows does once.
+ */
+function blockElementsOn(device: Device, config: ModelConfig, weights: Constants): number {
+  if (device !== "cpu") return 1 << 26;
+  const head = weights.get(headName(config));
+  const isWidened = head !== undefined && isHalf(head.dtype) && !(isInFile(head) && head.quantised);
+  return isWidened ? Number.POSITIVE_INFINITY : Math.max(1 << 22, 64 * config.vocabSize);
+}
 
 /** Graphs that are kept: each holds a copy of the weights, and compiling one for another kind of signal takes as long as mapping them. */
 const mostSessions = 1;
@@ -89,7 +96,7 @@ export class Scorer {
     this.#sessions = new Sessions(config.maxPositions, mostSessions);
     this.#fused = fusedDtypeOf(config, weights, options);
     const { vocabSize } = config;
-    const { device, batchTokens, mostMapped, blockElements = blockElementsOn(device, vocabSize) } = options;
+    const { device, batchTokens, mostMapped, blockElements = blockElementsOn(device, config, weights) } = options;
     const isWhole = mostMapped !== undefined || batchTokens * vocabSize <= blockElements;
     this.#blockRows = isWhole ? 0 : Math.max(1, Math.floor(blockElements / vocabSize));
   }
