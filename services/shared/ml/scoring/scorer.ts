@@ -168,9 +168,12 @@ export class Scorer {
   #budget({ kind }: Signal): number {
     const { device, batchTokens } = this.#options;
     if (device !== "cpu") return batchTokens;
-    const { needsHead, isSmall } = signals[kind];
-    const makesWhole = !needsHead && !(isSmall && this.#blockRows > 0);
+    const makesWhole = !signals[kind].needsHead && !this.#isInBlocks(kind);
     return Math.min(batchTokens, Math.max(mostElements / this.#config.vocabSize, makesWhole ? 0 : tokensOnCpu));
+  }
+
+  #isInBlocks(kind: Signal["kind"]): boolean {
+    return this.#blockRows > 0 && signals[kind].isSmall;
   }
 
   #checkSignal({ kind, k, temperature }: Signal): void {
@@ -222,7 +225,7 @@ export class Scorer {
       labels: int32(labels, [rows]),
       temperature: float32([signal.temperature], []),
       ...this.#placeFeeds(inputs),
-      ...(this.#blockRows > 0 && signals[signal.kind].isSmall ? this.#blockFeeds(rows) : {}),
+      ...(this.#isInBlocks(signal.kind) ? this.#blockFeeds(rows) : {}),
       ...signals[signal.kind].feeds?.(inputs, signal.k),
     };
   }

@@ -2,18 +2,9 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { inBlocksApart, trimMemory } from "../../../../services/shared/base/allocator.js";
 import { allocatorEnvironment, allocatorTunables } from "../../../../services/shared/base/allocator-environment.js";
-import koffi from "../../../../services/shared/base/foreign.js";
+import { allocate, fill, free, glibc, heldMb, libraries } from "../../../support/tools/native-memory.js";
 
-const library = koffi.load(null);
-const allocate = library.func("void *malloc(size_t bytes)");
-const fill = library.func("void *memset(void *memory, int value, size_t bytes)");
-const free = library.func("void free(void *memory)");
-
-const heldMb = () => Number(/RssAnon:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))![1]) / 1024;
-
-const report = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string }; sharedObjects: string[] };
-const isGlibc = report.header.glibcVersionRuntime;
-if (!isGlibc) console.warn("skipped: these are settings of glibc; run the tests on a Linux with glibc");
+if (!glibc) console.warn("skipped: these are settings of glibc; run the tests on a Linux with glibc");
 
 /** Fills 200 MB in blocks of 1 MB, frees all below the last, and says how many MB less are held then. */
 function givenBack(): number {
@@ -26,7 +17,7 @@ function givenBack(): number {
   return before - after;
 }
 
-(isGlibc ? describe : describe.skip)("glibc's allocator", () => {
+(glibc ? describe : describe.skip)("glibc's allocator", () => {
   it("takes blocks by themselves as long as works ask for that, and from its heap behind the last of them", async () => {
     const inside = await inBlocksApart(async () => {
       await inBlocksApart(async () => {});
@@ -40,7 +31,7 @@ function givenBack(): number {
   });
 
   it("knows what processes that compute tell it, unless the user has told it something else", () => {
-    const loader = report.sharedObjects.find((path) => /\/ld-linux[^/]*$/.test(path))!;
+    const loader = libraries.find((path) => /\/ld-linux[^/]*$/.test(path))!;
     const env = allocatorEnvironment({});
     const known = execFileSync(loader, ["--list-tunables"], { env: { ...process.env, ...env }, encoding: "utf8" });
     const values = [...allocatorTunables.matchAll(/([\w.]+)=(\d+)/g)].map(([, name, value]) => [name, value]);

@@ -1,20 +1,11 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { jest } from "@jest/globals";
-import koffi from "../../../../services/shared/base/foreign.js";
 import { IdleMemory } from "../../../../services/shared/base/idle-memory.js";
+import { allocate, fill, free, glibc, heldMb } from "../../../support/tools/native-memory.js";
 
-const library = koffi.load(null);
-const allocate = library.func("void *malloc(size_t bytes)");
-const fill = library.func("void *memset(void *memory, int value, size_t bytes)");
-const free = library.func("void free(void *memory)");
+if (!glibc) console.warn("skipped: only glibc gives memory back when it is asked to; run the tests on a Linux with glibc");
 
-const heldMb = () => Number(/RssAnon:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))![1]) / 1024;
-
-const isGlibc = (process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime;
-if (!isGlibc) console.warn("skipped: only glibc gives memory back when it is asked to; run the tests on a Linux with glibc");
-
-(isGlibc ? describe : describe.skip)("IdleMemory", () => {
+(glibc ? describe : describe.skip)("IdleMemory", () => {
   it("gives back what was freed below something in use, when nothing has been done for a moment", async () => {
     const bytes = 64 * 1024;
     const blocks = Array.from({ length: 4000 }, () => fill(allocate(bytes), 1, bytes) as bigint);
