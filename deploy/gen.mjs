@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
-const target = ".retort/proto/buf/validate/validate.proto";
+const target = ".tools/proto/buf/validate/validate.proto";
 if (!existsSync(target)) {
   const described = execFileSync("go", ["mod", "download", "-json", "github.com/bufbuild/protovalidate@v1.2.2"], { encoding: "utf8" });
   mkdirSync(dirname(target), { recursive: true });

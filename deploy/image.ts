@@ -21,7 +21,7 @@ const { values } = parseArgs({
 const { tag, base, node, variant, network, docker } = values;
 if (!tag || !base) fail("--tag NAME:TAG and --base IMAGE are needed (and --node IMAGE, if the base has no node)");
 
-const context = ".retort/image";
+const context = ".tools/image";
 rmSync(context, { recursive: true, force: true });
 mkdirSync(context, { recursive: true });
 for (const file of ["package.json", "package-lock.json"]) cpSync(file, `${context}/${file}`);

@@ -1,5 +1,5 @@
 // Runs tests on several versions of Node, one after the other: `node test/nodes.mjs [VERSION…] [-- argument of run.mjs…]`.
-// The versions come as npm's package `node` into .retort/node/, where each one's output stays, too. Plain JavaScript, as run.mjs.
+// The versions come as npm's package `node` into .tools/node/, where each one's output stays, too. Plain JavaScript, as run.mjs.
 import { spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { delimiter, dirname, resolve } from "node:path";
@@ -20,7 +20,7 @@ const chosen = args.length > split + 1 ? args.slice(split + 1) : patterns;
 let failed = 0;
 for (const version of versions) {
   const node = fetched(version);
-  const log = `.retort/node/${version}.log`;
+  const log = `.tools/node/${version}.log`;
   const output = openSync(log, "w");
   const path = `${dirname(node)}${delimiter}${process.env.PATH}`;
   const { status } = spawnSync(node, ["test/run.mjs", ...chosen], {
@@ -35,7 +35,7 @@ process.exitCode = failed ? 1 : 0;
 
 /** The program of a version. */
 function fetched(version) {
-  const directory = `.retort/node/${version}`;
+  const directory = `.tools/node/${version}`;
   const node = resolve(directory, "node_modules/node/bin/node");
   if (!existsSync(node)) {
     mkdirSync(directory, { recursive: true });

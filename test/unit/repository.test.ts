@@ -54,4 +54,14 @@ describe("the repository", () => {
     const files = [...text.matchAll(/(?:bash|node|-f|file:) ([\w./-]+\/[\w.-]+)/g)].map(([, path]) => path as string);
     for (const path of files) expect(() => read(path)).not.toThrow();
   });
+
+  it("keeps nothing of its tools where `retort up` would keep its state, and refuse what it didn't make", () => {
+    const files = ["deploy", "test"].flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`));
+    const tools = [
+      "buf.yaml",
+      ...files.filter((path) => /\.(mjs|ts|dockerignore)$|Dockerfile$/.test(path)),
+      "test/browser/support/browser.ts",
+    ];
+    expect(tools.filter((path) => read(path).includes(".retort/"))).toEqual([]);
+  });
 });

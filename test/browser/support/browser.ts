@@ -6,7 +6,7 @@ import { join } from "node:path";
 import puppeteer, { type Browser, type Page } from "puppeteer-core";
 
 /** Where screenshots go. */
-const shots = process.env.RETORT_SCREENSHOTS ?? ".retort/screenshots";
+const shots = process.env.RETORT_SCREENSHOTS ?? ".tools/screenshots";
 
 /** A Chromium of this machine: CHROMIUM, or the one on the PATH; undefined without one. */
 export function findChromium(): string | undefined {
