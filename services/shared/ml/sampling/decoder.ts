@@ -24,7 +24,7 @@ import { type CachedRow, cachedLength, firstOf } from "./row-cache.js";
 import { HostCaches, type RowCaches } from "./row-caches.js";
 import { joinPrompts } from "./row-prompts.js";
 import { type RunLength, runFeeds } from "./run-feeds.js";
-import { groupsToRead } from "./schedule.js";
+import { groupsToRead, stepsWithin } from "./schedule.js";
 
 /** How a decoder computes; what it draws doesn't depend on it. */
 export interface DecoderOptions extends SessionOptions {
@@ -116,6 +116,11 @@ export class Decoder {
     if (!this.#asInputs) await this.#sessions.renew(weights);
   }
 
+  /** Most steps of a run of so many rows. */
+  mostSteps(rows: number): number {
+    return this.#caches.joinsInPlace ? stepsWithin(this.config, rows) : Number.POSITIVE_INFINITY;
+  }
+
   /** The rows that read together before others go on. */
   groups(rows: readonly Row[]): Row[][] {
     return groupsToRead(this.config, this.parameters, rows);
@@ -129,7 +134,7 @@ export class Decoder {
   async run(rows: readonly Row[], length: RunLength, live: readonly Row[]): Promise<Outputs> {
     const { encoder } = architectureOf(this.config);
     const prompts = encoder ? await this.#readPrompts(encoder, rows) : {};
-    const reach = Math.max(...rows.map(({ request, mostTokens }) => request.promptIds.length + mostTokens));
+    const reach = Math.max(...rows.map(({ mostPositions }) => mostPositions));
     const session = await this.#sessions.get("decode", reach, (room) =>
       Session.create(
         decodeGraph({

@@ -44,6 +44,7 @@ interface Joining {
  * cached, layer by layer, so that no more than one layer's arrays are there twice; four numbers per row go up.
  */
 export class DeviceCaches implements RowCaches {
+  readonly joinsInPlace = false;
   readonly #config: ModelConfig;
   readonly #options: SessionOptions;
   readonly #dtype: CacheDtype;

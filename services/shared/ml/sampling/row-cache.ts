@@ -1,9 +1,9 @@
 // Dimensions: B rows, G key/value heads, S cached positions, n positions that a run has read, E head size.
 import { RetortError } from "../../base/errors.js";
-import { found } from "../../base/found.js";
 import { float32, type Tensor } from "../graph/tensor.js";
 import type { ModelConfig } from "../models/config/model-config.js";
 import { isOnDevice, type Placed } from "../runtime/engines/engine.js";
+import { CacheArray } from "./cache-array.js";
 import { cacheName, readName } from "./decode-inputs.js";
 
 /** The keys and values that a run had and those that it read, for all of its rows: [B, G, S, E] and [B, G, n, E] by name. */
@@ -38,117 +38,139 @@ export function firstOf({ run, place, before, first, drawn }: CachedRow, length:
 export function soleRow(config: ModelConfig, row: CachedRow): CachedRow {
   const { kvHeads, headDim } = config;
   const length = cachedLength(row);
-  const far = cacheNames(config).map(([farName, name]) => {
+  const far = cacheNames(config).map((names) => {
     const out = new Float32Array(kvHeads * length * headDim);
-    copyRow(row, [farName, name], kvHeads, out, false);
-    return [farName, float32(out, [1, kvHeads, length, headDim])] as const;
+    copyRow(row, names, config, out);
+    return [names.far, float32(out, [1, kvHeads, length, headDim])] as const;
   });
-  const read = cacheNames(config).map(([, name]) => [name, float32(new Float32Array(), [1, kvHeads, 0, headDim])] as const);
-  const run = { far: Object.fromEntries(far), read: Object.fromEntries(read), longest: 0 };
-  return { run, place: 0, before: length, first: 0, drawn: 0 };
+  return { run: { far: Object.fromEntries(far), read: {}, longest: 0 }, place: 0, before: length, first: 0, drawn: 0 };
 }
 
 /** Bytes that the arrays of a row's run take. */
 export const cachedBytes = ({ run }: CachedRow): number =>
-  [...Object.keys(run.far)].reduce((sum, name) => sum + hosted(run.far, name).data.byteLength, 0);
+  Object.keys(run.far).reduce((sum, name) => sum + vectorsIn(run.far, name).data.byteLength, 0);
 
 /**
  * Keys and values of rows that may come from different runs, side by side. They lie in arrays that are kept: of a row that is
  * where it was in the run before, only what that run has read is added. So a row that goes on must be in every run that has
- * something cached, at its place or at one that was empty or has been left.
+ * something cached, at its place or at one that was empty or has been left; and goes on from what it is given here.
  */
 export class CacheJoiner {
   readonly #config: ModelConfig;
-  #arrays: ReadonlyMap<string, Float32Array> = new Map();
-  /** Rows that the arrays have room for, and positions of each. */
-  #rows = 0;
-  #positions = 0;
+  readonly #arrays = new Map<string, CacheArray>();
 
   constructor(config: ModelConfig) {
     this.#config = config;
   }
 
-  /** k.i and v.i [B, G, S, E]: each row's positions one behind another, zeros behind them. */
-  join(rows: readonly (CachedRow | undefined)[]): Record<string, Tensor> {
+  /**
+   * k.i and v.i [B, G, S, E]: each row's positions one behind another, zeros behind them.
+   *
+   * @param most positions that a row may come to: arrays are made with room for them
+   */
+  join(rows: readonly (CachedRow | undefined)[], most = 0): Record<string, Tensor> {
     const { kvHeads, headDim } = this.#config;
     const stored = Math.max(...rows.map(cachedLength));
-    if (stored > 0) this.#makeRoom(rows.length, stored);
-    const positions = stored > 0 ? this.#positions : 0;
-    const size = kvHeads * positions * headDim;
-    const joined = cacheNames(this.#config).map(([farName, name]) => {
-      const out = (stored > 0 ? found(this.#arrays.get(farName), farName) : new Float32Array()).subarray(0, rows.length * size);
-      for (const [b, row] of rows.entries()) {
-        const place = out.subarray(b * size, (b + 1) * size);
-        const isThere = row?.place === b && hosted(row.run.far, farName).data.buffer === out.buffer;
-        if (row) copyRow(row, [farName, name], kvHeads, place, isThere);
-        else place.fill(0);
-      }
-      return [farName, float32(out, [rows.length, kvHeads, positions, headDim])] as const;
+    const joined = cacheNames(this.#config).map((names) => {
+      const { data, positions } = stored > 0 ? this.#joinOne(rows, names, stored, most) : nothing;
+      return [names.far, float32(data, [rows.length, kvHeads, positions, headDim])] as const;
     });
     return Object.fromEntries(joined);
   }
 
-  /** Lets go of the arrays. */
+  /** Lets go of the arrays: the tensors that show them are empty then. */
   release(): void {
-    this.#arrays = new Map();
-    this.#rows = 0;
-    this.#positions = 0;
+    for (const array of this.#arrays.values()) array.cut(0);
+    this.#arrays.clear();
   }
 
-  /** Makes other arrays where these are too short, or much longer than they need be: what is cached is read with every token. */
-  #makeRoom(rows: number, stored: number): void {
-    if (rows <= this.#rows && stored <= this.#positions && stored > this.#positions - 2 * spare) return;
-    const { kvHeads, headDim } = this.#config;
-    this.#positions = this.#rows > 0 ? stored + spare : stored;
-    this.#rows = rows;
-    const size = rows * kvHeads * this.#positions * headDim;
-    this.#arrays = new Map(cacheNames(this.#config).map(([farName]) => [farName, new Float32Array(size)] as const));
+  #joinOne(rows: readonly (CachedRow | undefined)[], names: CacheNames, stored: number, most: number): CacheArray {
+    const { kvHeads } = this.#config;
+    const held = this.#arrays.get(names.far);
+    const size = { rows: rows.length, positions: positionsFor(held?.positions, stored) };
+    const array = held?.fits(size) ? held : new CacheArray(this.#config, { ...size, positions: Math.max(size.positions, most) });
+    array.spread(size);
+    const { data } = array;
+    const width = kvHeads * size.positions * this.#config.headDim;
+    for (const [b, row] of rows.entries()) {
+      const place = data.subarray(b * width, (b + 1) * width);
+      if (row) copyRow(row, names, this.#config, place, held, held === array && row.place === b);
+      else place.fill(0);
+    }
+    array.cut(rows.length);
+    if (held !== array) held?.cut(0);
+    this.#arrays.set(names.far, array);
+    return array;
   }
 }
 
-/** One of a run's tensors, in this process's memory. */
-function hosted(tensors: Placed, name: string): Tensor {
-  const tensor = found(tensors[name], name);
+/** Positions that arrays with so many get, for rows of which the longest has `stored`: what is cached is read with every token. */
+const positionsFor = (now: number | undefined, stored: number): number => {
+  if (now === undefined) return stored;
+  return stored <= now && stored > now - 2 * spare ? now : stored + spare;
+};
+
+/** Vectors of positions, [B, G, S, E]. */
+interface Vectors {
+  readonly data: Float32Array;
+  readonly positions: number;
+}
+
+const nothing: Vectors = { data: new Float32Array(), positions: 0 };
+
+/** One of a run's tensors, in this process's memory; one that there isn't has nothing. */
+function vectorsIn(tensors: Placed, name: string): Vectors {
+  const tensor = tensors[name];
+  if (!tensor) return nothing;
   if (isOnDevice(tensor)) throw new RetortError("Internal", `${name} is on the device`);
-  return tensor;
+  return { data: tensor.data as Float32Array, positions: tensor.dims[2]! };
 }
 
 /** Positions that arrays have to spare when they take the place of others. */
 const spare = 16;
 
-/** Names of caches in feeds, and of what a run has read of them. */
-const cacheNames = ({ layers }: ModelConfig) =>
+/** What a cache is called in feeds, and what a run has read of it. */
+interface CacheNames {
+  readonly far: string;
+  readonly read: string;
+}
+
+const cacheNames = ({ layers }: ModelConfig): CacheNames[] =>
   Array.from({ length: layers }, (_, layer) =>
-    (["k", "v"] as const).map((part) => [cacheName(part, layer), readName(part, layer)] as const),
+    (["k", "v"] as const).map((part) => ({ far: cacheName(part, layer), read: readName(part, layer) })),
   ).flat();
 
 /**
  * Copies a row to its place [G, S, E].
  *
- * @param isThere what it had before its last run is there already, and zeros behind it
+ * @param held the array that what the row had may lie in
+ * @param stays it lies at this very place there
  */
 function copyRow(
   row: CachedRow,
-  [farName, readName]: readonly [string, string],
-  groups: number,
+  names: CacheNames,
+  { kvHeads, headDim }: ModelConfig,
   out: Float32Array,
-  isThere: boolean,
+  held?: CacheArray,
+  stays = false,
 ): void {
   const { run, place, before, first, drawn } = row;
-  const [far, read] = [hosted(run.far, farName), hosted(run.read, readName)];
-  const [, , farLength, size] = far.dims as [number, number, number, number];
-  const readLength = read.dims[2]!;
-  const stored = out.length / (groups * size);
-  const copy = (from: Tensor, start: number, count: number, to: number) => {
-    if (count > 0) out.set((from.data as Float32Array).subarray(start * size, (start + count) * size), to * size);
+  const [given, read] = [vectorsIn(run.far, names.far), vectorsIn(run.read, names.read)];
+  // Its positions may have been spread since.
+  const isHeld = held?.holds(given.data) === true;
+  const far = isHeld ? { data: held.data, positions: held.positions } : given;
+  const isThere = isHeld && stays;
+  const stored = out.length / (kvHeads * headDim);
+  const copy = ({ data }: Vectors, start: number, count: number, to: number) => {
+    if (count > 0) out.set(data.subarray(start * headDim, (start + count) * headDim), to * headDim);
   };
-  for (let g = 0; g < groups; g++) {
-    const head = place * groups + g;
+  for (let g = 0; g < kvHeads; g++) {
+    const head = place * kvHeads + g;
     const to = g * stored;
-    if (!isThere) copy(far, head * farLength, before, to);
-    copy(read, head * readLength, first, to + before);
-    copy(read, head * readLength + run.longest, drawn, to + before + first);
-    if (!isThere) out.fill(0, (to + cachedLength(row)) * size, (to + stored) * size);
+    if (!isThere) copy(far, head * far.positions, before, to);
+    copy(read, head * read.positions, first, to + before);
+    copy(read, head * read.positions + run.longest, drawn, to + before + first);
+    if (!isThere) out.fill(0, (to + cachedLength(row)) * headDim, (to + stored) * headDim);
   }
 }
 

@@ -1,11 +1,13 @@
 import type { ModelConfig } from "../models/config/model-config.js";
 import type { Outputs } from "../runtime/outputs.js";
 import type { Placed, Session } from "../runtime/session.js";
-import { type CachedRow, CacheJoiner, soleRow } from "./row-cache.js";
+import { type CachedRow, CacheJoiner, cachedLength, soleRow } from "./row-cache.js";
 
 /** A row, as caches see it. */
 export interface Reader {
   cached: CachedRow | undefined;
+  /** How many tokens its text may come to. */
+  readonly mostPositions: number;
 }
 
 /** What a run drew, and what it read where that was to be kept. */
@@ -16,6 +18,8 @@ export interface Ran {
 
 /** Where the keys and values that rows have read are kept between runs. */
 export interface RowCaches {
+  /** Whether what a run has read is added to what is cached where that lies: short runs cost nothing, and take less memory. */
+  readonly joinsInPlace: boolean;
   /**
    * What a run of some rows is fed of what they have read: k.i and v.i [B, G, S, E] in their order.
    *
@@ -33,6 +37,7 @@ export interface RowCaches {
 
 /** Caches in this process's memory. */
 export class HostCaches implements RowCaches {
+  readonly joinsInPlace = true;
   readonly #config: ModelConfig;
   readonly #joiner: CacheJoiner;
 
@@ -44,7 +49,19 @@ export class HostCaches implements RowCaches {
   async join(rows: readonly Reader[], live: readonly Reader[]): Promise<Placed> {
     // Arrays that are kept are those of rows that run: while some only read, the others' stay as they are.
     const joiner = rows.length === live.length ? this.#joiner : new CacheJoiner(this.#config);
-    return joiner.join(rows.map(({ cached }) => cached));
+    const most = Math.max(...rows.map(({ mostPositions }) => mostPositions));
+    const run = {
+      far: joiner.join(
+        rows.map(({ cached }) => cached),
+        most,
+      ),
+      read: {},
+      longest: 0,
+    };
+    // What they have read in other runs is let go.
+    for (const [place, row] of rows.entries())
+      if (row.cached) row.cached = { run, place, before: cachedLength(row.cached), first: 0, drawn: 0 };
+    return run.far;
   }
 
   async run(session: Session, feeds: Placed): Promise<Ran> {

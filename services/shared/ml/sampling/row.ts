@@ -65,6 +65,11 @@ export class Row {
     return this.request.maxNewTokens ?? this.params.maxNewTokens;
   }
 
+  /** How many tokens prompt and completion may come to. */
+  get mostPositions(): number {
+    return this.request.promptIds.length + this.mostTokens;
+  }
+
   /** How many tokens it may still get. */
   get room(): number {
     return this.mostTokens - this.#ids.length;

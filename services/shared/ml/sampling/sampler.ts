@@ -202,7 +202,8 @@ export class Sampler {
     const rows = this.#arrange();
     const key = rows.length > 0 ? this.#key : undefined;
     const isAnyWaiting = this.#calls.some((call) => call.waiting > 0 && call.key === key);
-    if (rows.length > 0) await this.#run(rows, lengthOfRun(rows, this.#options.chunkTokens, isAnyWaiting));
+    const most = Math.min(this.#options.chunkTokens, this.#decoder.mostSteps(rows.length));
+    if (rows.length > 0) await this.#run(rows, lengthOfRun(rows, most, isAnyWaiting));
   }
 
   /** The rows in the order of their places, which they keep. */

@@ -20,6 +20,15 @@ export function lengthOfRun(rows: readonly Row[], chunkTokens: number, isAnyWait
   return { steps, enough: rows.length - ended };
 }
 
+/** Most bytes of keys and values that a run reads before they go to what is cached: a step holds them twice, before and behind it. */
+const mostReadBytes = 2 ** 23;
+
+/** Most steps of a run of so many rows. */
+export function stepsWithin({ layers, kvHeads, headDim }: ModelConfig, rows: number): number {
+  const step = rows * layers * 2 * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
+  return Math.max(1, Math.floor(mostReadBytes / step));
+}
+
 /** From so many tokens on a text is read in a run of its own: what a run reads is copied once with every token that it draws. */
 const longText = 4;
 

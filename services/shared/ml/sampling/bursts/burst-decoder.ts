@@ -116,6 +116,11 @@ export class BurstDecoder {
     return rows.every(({ cached }) => !cached) ? this.#read(rows, live) : this.#write(rows, length, live);
   }
 
+  /** What rows have read has its place: a run takes nothing besides. */
+  mostSteps(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
   /** Rows aren't kept: what they have read is on the device, in its place among the others. */
   copyOf(_: Row): undefined {
     return undefined;
@@ -226,7 +231,7 @@ export class BurstDecoder {
     const { params } = found(rows[0], "a row");
     const draw = drawKindOf(params, this.config.vocabSize);
     const topIds = topIdsOf(rows);
-    const reach = Math.max(positions, ...rows.map(({ request, mostTokens }) => request.promptIds.length + mostTokens));
+    const reach = Math.max(positions, ...rows.map(({ mostPositions }) => mostPositions));
     const name = [which, ...Object.values(draw), topIds].join("/");
     return this.#sessions.get(name, reach, (room) => {
       const options: BurstGraphOptions = { config: withRoom(this.config, room), lora: this.#lora, dtype: this.#dtype, draw, topIds };

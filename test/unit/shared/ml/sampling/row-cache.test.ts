@@ -50,7 +50,11 @@ describe("CacheJoiner", () => {
     expect(joined(new CacheJoiner(config), [undefined])).toEqual([[]]);
   });
 
-  it("gives every row what it has read, whichever stay, leave, move up and begin behind another", () => {
+  it.each([
+    ["without room for more", 0],
+    ["with room for some", 30],
+    ["with room for all", 3000],
+  ])("gives every row what it has read, whichever stay, leave, move up and begin behind another, in arrays %s", (_, most) => {
     const random = generator(5n);
     const joiner = new CacheJoiner(config);
     interface Text {
@@ -68,7 +72,10 @@ describe("CacheJoiner", () => {
       });
       places = placed(places, [...kept, ...fresh].slice(0, 7));
       if (places.length === 0) continue;
-      const far = joiner.join(places.map(({ cached }) => cached));
+      const far = joiner.join(
+        places.map(({ cached }) => cached),
+        most,
+      );
       const longest = Math.max(...places.map(({ numbers }) => numbers.length));
       const [, , positions] = far["k.0"]!.dims as [number, number, number];
       const data = [...(far["k.0"]!.data as Float32Array)];

@@ -1,5 +1,6 @@
 import { Row } from "../../../../../services/shared/ml/sampling/row.js";
-import { lengthOfRun } from "../../../../../services/shared/ml/sampling/schedule.js";
+import { lengthOfRun, stepsWithin } from "../../../../../services/shared/ml/sampling/schedule.js";
+import { smallModel } from "../../../../support/models/small-model.js";
 
 describe("lengthOfRun()", () => {
   const rowsOf = (count: number, maxNewTokens: number, stopIds: readonly number[]) =>
@@ -19,4 +20,15 @@ describe("lengthOfRun()", () => {
   ])("lets a run go on until %s", (_, rows, chunkTokens, isAnyWaiting, length) => {
     expect(lengthOfRun(rows, chunkTokens, isAnyWaiting)).toEqual(length);
   });
+});
+
+describe("stepsWithin()", () => {
+  /** 64 KiB of keys and values for each position. */
+  const config = { ...smallModel().config, layers: 16, kvHeads: 8, headDim: 64 };
+
+  it.each([
+    [1, 128],
+    [8, 16],
+    [1000, 1],
+  ])("lets a run of %d rows read 8 MiB, and one step at least", (rows, steps) => expect(stepsWithin(config, rows)).toBe(steps));
 });
