@@ -13,6 +13,7 @@ import { confidenceOf } from "../../shared/ml/evaluation/calibration.js";
 import type { TokenDivergences } from "../../shared/ml/evaluation/divergence.js";
 import { figuresOf, type JudgedSample } from "../../shared/ml/evaluation/figures.js";
 import { type TextMetric, textMetrics } from "../../shared/ml/text/metrics/table.js";
+import { movedScores } from "../model/moved-scores.js";
 import type { TrainHost } from "../model/train-host.js";
 import { type Alignments, alignResults, noSpan } from "../tasks/align-results.js";
 import type { CompleteResults } from "../tasks/results-reader.js";
@@ -136,7 +137,7 @@ async function samplesOf(host: WorkerClient<TrainHost>, judged: readonly Judged[
   const written = judged.filter(isWritten);
   const all = written.filter(isScored);
   const [own, scored] = [all.filter(readOwn), all.filter((one) => !readOwn(one))];
-  const divergences = scored.length ? await host.divergences(scored.map(scoredInput)) : [];
+  const divergences = scored.length ? await host.divergences(movedScores(scored.map(scoredInput))) : [];
   const found = new Map<Judged, TokenDivergences>(scored.map((one, i) => [one, divergences[i]!]));
   for (const one of own) {
     const alignment = alignments.get(one.score);

@@ -10,6 +10,7 @@ import { learningRate } from "../../shared/ml/optim/schedule.js";
 import { signals } from "../../shared/ml/signals/table.js";
 import type { TrainerOptions } from "../../shared/ml/training/trainer.js";
 import type { LearnerStatus } from "../context/run-context.js";
+import { movedScores } from "../model/moved-scores.js";
 import type { StudentOptions } from "../model/open-student.js";
 import type { TrainHost } from "../model/train-host.js";
 import { batchOf, checkStep } from "./step-request.js";
@@ -67,7 +68,7 @@ export class Standalone {
     const head = signals[signal.kind].needsHead ? await this.#head(request) : "";
     const { batch, ...figures } = batchOf(request, signal, head, this.steps);
     await this.#host.configure(options);
-    const { sequenceDivergence, watched: _, ...stats } = await this.#host.step(batch, rate);
+    const { sequenceDivergence, watched: _, ...stats } = await this.#host.step(movedScores(batch), rate);
     this.steps++;
     const source = batch.some(({ samplerLogprobs }) => samplerLogprobs) ? Source.STUDENT : Source.UNSPECIFIED;
     return { result: { step: this.steps, totalSteps: request.totalSteps, sequences: batch.length, source, ...figures, ...stats } };

@@ -37,3 +37,9 @@ export function checkSignal({ signal: given }: Score, asked: Signal, member: num
 export const buffersOf = (scores: readonly Score[]): ArrayBufferLike[] => [
   ...new Set(scores.flatMap((score) => Object.values(score).flatMap((field) => (ArrayBuffer.isView(field) ? [field.buffer] : [])))),
 ];
+
+/** The same without those of the tokens' own log-probabilities: all that is large. */
+export function largeBuffersOf(scores: readonly Score[]): ArrayBufferLike[] {
+  const own = new Set(scores.map(({ logprobs }) => logprobs?.buffer));
+  return buffersOf(scores).filter((buffer) => !own.has(buffer));
+}
