@@ -67,12 +67,14 @@ export class CacheJoiner {
    * k.i and v.i [B, G, S, E]: each row's positions one behind another, zeros behind them.
    *
    * @param most positions that a row may come to: arrays are made with room for them
+   * @param onJoined called when what runs have read under a name has been copied
    */
-  join(rows: readonly (CachedRow | undefined)[], most = 0): Record<string, Tensor> {
+  join(rows: readonly (CachedRow | undefined)[], most = 0, onJoined: (readName: string) => void = () => {}): Record<string, Tensor> {
     const { kvHeads, headDim } = this.#config;
     const stored = Math.max(...rows.map(cachedLength));
     const joined = cacheNames(this.#config).map((names) => {
       const { data, positions } = stored > 0 ? this.#joinOne(rows, names, stored, most) : nothing;
+      onJoined(names.read);
       return [names.far, float32(data, [rows.length, kvHeads, positions, headDim])] as const;
     });
     return Object.fromEntries(joined);
@@ -135,7 +137,7 @@ interface CacheNames {
   readonly read: string;
 }
 
-const cacheNames = ({ layers }: ModelConfig): CacheNames[] =>
+export const cacheNames = ({ layers }: ModelConfig): CacheNames[] =>
   Array.from({ length: layers }, (_, layer) =>
     (["k", "v"] as const).map((part) => ({ far: cacheName(part, layer), read: readName(part, layer) })),
   ).flat();

@@ -23,11 +23,15 @@ export function lengthOfRun(rows: readonly Row[], chunkTokens: number, isAnyWait
 /** Most bytes of keys and values that a run reads before they go to what is cached: a step holds them twice, before and behind it. */
 const mostReadBytes = 2 ** 23;
 
+/** The same of texts that are read together. */
+const mostTextBytes = 2 ** 26;
+
+/** Bytes of the keys and values of a token. */
+const tokenBytes = ({ layers, kvHeads, headDim }: ModelConfig): number => layers * 2 * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
+
 /** Most steps of a run of so many rows. */
-export function stepsWithin({ layers, kvHeads, headDim }: ModelConfig, rows: number): number {
-  const step = rows * layers * 2 * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
-  return Math.max(1, Math.floor(mostReadBytes / step));
-}
+export const stepsWithin = (config: ModelConfig, rows: number): number =>
+  Math.max(1, Math.floor(mostReadBytes / (rows * tokenBytes(config))));
 
 /** From so many tokens on a text is read in a run of its own: what a run reads is copied once with every token that it draws. */
 const longText = 4;
@@ -38,7 +42,8 @@ const longText = 4;
  *
  * @param parameters of the model
  */
-export function groupsToRead({ layers, heads, headDim }: ModelConfig, parameters: number, rows: readonly Row[]): Row[][] {
+export function groupsToRead(config: ModelConfig, parameters: number, rows: readonly Row[]): Row[][] {
+  const { layers, heads, headDim } = config;
   const fresh = rows.filter(({ unread }) => unread.length >= longText).sort((a, b) => b.unread.length - a.unread.length);
   const [longest] = fresh;
   if (!longest) return [];
@@ -47,12 +52,14 @@ export function groupsToRead({ layers, heads, headDim }: ModelConfig, parameters
   const scores = (count: number, longest: number, keys: number) => count * heads * longest * keys;
   const padding = scores(rows.length - fresh.length, time, stored + time) * layers * headDim * 4;
   const weightsOnceMore = 2 * parameters * freeTokens;
-  if (padding < weightsOnceMore && scores(rows.length, time, stored + time) * 4 <= mostScoreBytes) return [[...rows]];
+  const fits = (count: number, longest: number, keys: number) =>
+    scores(count, longest, keys) * 4 <= mostScoreBytes && count * longest * tokenBytes(config) <= mostTextBytes;
+  if (padding < weightsOnceMore && fits(rows.length, time, stored + time)) return [[...rows]];
   const groups: Row[][] = [];
   let widest = 0;
   for (const row of fresh) {
     const last = groups.at(-1);
-    if (last && scores(last.length + 1, widest, widest) * 4 <= mostScoreBytes) last.push(row);
+    if (last && fits(last.length + 1, widest, widest)) last.push(row);
     else {
       groups.push([row]);
       widest = row.unread.length;
