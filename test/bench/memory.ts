@@ -4,15 +4,15 @@
  * which the system may take back; and what was its own alone. And how much a teacher grows over twenty values of k, a student over
  * twenty settings of sampling.
  *
- * `node memory.js DIRECTORY BATCH TOKENS` measures a learner of that model alone, at that load, half of the tokens of
- * each sequence being its completion.
+ * `node memory.js DIRECTORY BATCH TOKENS` measures that model in all roles, at that load, half of the tokens of each sequence being its
+ * completion.
  */
 import { readConfig } from "../../services/shared/ml/models/checkpoint/check.js";
 import { parameterCount } from "../../services/shared/ml/models/model-params.js";
 import { rss, watchOwnMemory } from "./processes.js";
 import { addRow, size } from "./rows.js";
 import { type Served, startOurs } from "./served.js";
-import { type Load, listed, loads, nameOf, type Role, type Shape, savedModel, shapes } from "./shapes.js";
+import { type Load, listed, loads, nameOf, type Role, savedModel, shapes } from "./shapes.js";
 
 /** Element types of the weights, with the bytes of one; int8 counts the scales of its blocks of 32 too. */
 const bytesOf = { float32: 4, float16: 2, bfloat16: 2, int8: 1.125 } as const;
@@ -27,12 +27,19 @@ const varied: Readonly<Record<Role, (i: number) => object>> = {
   student: (i) => ({ topK: i + 1, temperature: 1 + i / 50, maxNewTokens: 8 }),
 };
 
-async function inference(shape: Shape, role: Role, dtype: Dtype): Promise<void> {
-  const { directory, parameters } = await savedModel(shape, role);
-  const work = startOurs(`${role} ${shape}`, role === "teacher" ? "score" : "sample", { directory, load: loads[shape], dtype });
+/** A model that is measured, with its load. */
+interface Measured {
+  readonly name: string;
+  readonly directory: string;
+  readonly parameters: number;
+  readonly load: Load;
+}
+
+async function inference({ name, directory, parameters, load }: Measured, role: Role, dtype: Dtype): Promise<void> {
+  const work = startOurs(`${role} ${name}`, role === "teacher" ? "score" : "sample", { directory, load, dtype });
   const own = watchOwnMemory(work.pid);
   for (let i = 0; i < 3; i++) await work.ask(role === "teacher" ? JSON.stringify({ kind: "top_k", k: 32, temperature: 1 }) : "");
-  tell(`${role}, ${nameOf(shape)}, ${dtype}`, work, own(), parameters * bytesOf[dtype], parameters);
+  tell(`${role}, ${name}, ${dtype}`, work, own(), parameters * bytesOf[dtype], parameters);
   const before = rss(work.pid)!;
   for (let i = 0; i < 20; i++) await work.ask(JSON.stringify(varied[role](i)));
   const what = role === "teacher" ? "values of k" : "sampling settings";
@@ -41,7 +48,7 @@ async function inference(shape: Shape, role: Role, dtype: Dtype): Promise<void> 
 }
 
 /** A learner takes no scores here: a teacher's whole distributions, where it is asked for them, are held twice in each step. */
-async function learner(name: string, directory: string, parameters: number, load: Pick<Load, "batch" | "prompt" | "fresh">): Promise<void> {
+async function learner({ name, directory, parameters, load }: Measured): Promise<void> {
   for (const gradientCheckpointing of [false, true]) {
     const work = startOurs(`learner ${name}`, "train", { directory, load, plain: true, gradientCheckpointing });
     const own = watchOwnMemory(work.pid);
@@ -76,13 +83,21 @@ const base = empty.peak;
 const ownBase = emptyOwn() ?? 0;
 await empty.stop();
 console.log(`memory: an empty process holds ${size(base)}, ${size(ownBase)} its own`);
+const roles = ["teacher", "student"] as const;
 const [directory, batch, tokens] = process.argv.slice(2);
 if (directory) {
   const half = Number(tokens) / 2;
-  await learner(directory, directory, parameterCount(await readConfig(directory)), { batch: Number(batch), prompt: half, fresh: half });
+  const load = { batch: Number(batch), prompt: half, fresh: half, repetitions: 3 };
+  const model = { name: directory, directory, parameters: parameterCount(await readConfig(directory)), load };
+  for (const role of roles) for (const dtype of dtypes) await inference(model, role, dtype);
+  await learner(model);
 } else
   for (const shape of shapes) {
-    for (const role of ["teacher", "student"] as const) for (const dtype of dtypes) await inference(shape, role, dtype);
-    const { directory, parameters } = await savedModel(shape, "student");
-    await learner(nameOf(shape), directory, parameters, loads[shape]);
+    const measured = async (role: Role): Promise<Measured> => ({
+      ...(await savedModel(shape, role)),
+      name: nameOf(shape),
+      load: loads[shape],
+    });
+    for (const role of roles) for (const dtype of dtypes) await inference(await measured(role), role, dtype);
+    await learner(await measured("student"));
   }

@@ -137,6 +137,7 @@ interface CacheNames {
   readonly read: string;
 }
 
+/** Names of every layer's keys and values. */
 export const cacheNames = ({ layers }: ModelConfig): CacheNames[] =>
   Array.from({ length: layers }, (_, layer) =>
     (["k", "v"] as const).map((part) => ({ far: cacheName(part, layer), read: readName(part, layer) })),

@@ -23,7 +23,8 @@ function givenBack(): number {
       await inBlocksApart(async () => {});
       return givenBack();
     });
-    expect(inside).toBeGreaterThan(150);
+    // What else the process takes or gives back meanwhile is some 50 MB.
+    expect(inside).toBeGreaterThan(100);
     expect(givenBack()).toBeLessThan(50);
     await expect(inBlocksApart(() => Promise.reject(new Error("no model")))).rejects.toThrow("no model");
     expect(givenBack()).toBeLessThan(50);
