@@ -29,7 +29,6 @@ export const differentiableOps = [
   "Neg",
   "Pow",
   "QuickGelu",
-  "ReduceLogSumExp",
   "ReduceMax",
   "ReduceMean",
   "ReduceMin",

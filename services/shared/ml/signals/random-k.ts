@@ -57,7 +57,7 @@ const form: EstimateForm = {
       entropy: graph.input("signal.entropy", "float32", [rows]),
     }),
   forwardKl: (signal, logits_RV, { k }) => {
-    const logq_RU = op.sub(op.gatherElements(logits_RV, inputOf(signal, "ids")), op.reduceLogSumExp(logits_RV));
+    const logq_RU = op.gatherElements(op.logSoftmax(logits_RV), inputOf(signal, "ids"));
     const crossEntropy_R = op.reduceSum(op.mul(op.div(inputOf(signal, "counts"), -k), logq_RU), [-1]);
     return op.sub(crossEntropy_R, inputOf(signal, "entropy"));
   },

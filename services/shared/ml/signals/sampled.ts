@@ -11,10 +11,7 @@ export const sampled: SignalDefinition = {
   needsHead: false,
   bytesPerToken: () => 4,
   isSmall: true,
-  outputs: ({ logits, labels_R }) => {
-    const logits_RV = logits();
-    return { logprobs: op.sub(ofLabels(logits_RV, labels_R), op.squeeze(op.reduceLogSumExp(logits_RV), [1])) };
-  },
+  outputs: ({ logits, labels_R }) => ({ logprobs: ofLabels(op.logSoftmax(logits()), labels_R) }),
   answer: (rows) => ({ logprobs: logprobsOf(rows) }),
   form: { gives: "token", declare: () => perRow({}) },
   layout: () => ({}),

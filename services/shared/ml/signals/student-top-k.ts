@@ -40,7 +40,7 @@ export const studentTopK: SignalDefinition = {
     const logp_RV = op.logSoftmax(logits());
     const ids_RK = perRow("studentTopIds", "int32", ["R", "K"]);
     const top_RK = op.gatherElements(logp_RV, ids_RK);
-    return { logprobs: ofLabels(logp_RV, labels_R), top: top_RK, tail: tailOf(logp_RV, ids_RK, top_RK) };
+    return { logprobs: ofLabels(logp_RV, labels_R), top: top_RK, tail: tailOf(logp_RV, ids_RK) };
   },
   check,
   feeds: chosenOf,

@@ -15,10 +15,12 @@ const removed = -3e38;
 /**
  * Log of the mass outside the chosen classes, [R]; meaningless if there is none outside. As a logsumexp of its own:
  * 1 − Σ exp would cancel to nothing, and Σ exp could underflow.
+ *
+ * @param left_RK what stays of the chosen ones. Default: nothing
  */
-export function tailOf(logp_RV: Value, ids_RK: Value, top_RK: Value): Value {
-  const rest_RV = op.scatterElements(logp_RV, ids_RK, op.constantLike(top_RK, removed));
-  const largest_R1 = op.reduceMax(rest_RV, [1], true);
+export function tailOf(logp_RV: Value, ids_RK: Value, left_RK: Value = op.constantLike(ids_RK, removed)): Value {
+  const rest_RV = op.scatterElements(logp_RV, ids_RK, left_RK);
+  const largest_R1 = op.stopGradient(op.reduceMax(rest_RV, [1], true));
   const mass_R1 = op.reduceSum(op.exp(op.sub(rest_RV, largest_R1)), [1], true);
   return op.squeeze(op.add(op.log(mass_R1), largest_R1), [1]);
 }
@@ -44,18 +46,16 @@ export const topForm: DistributionForm = {
       tail: graph.input("signal.tail", "float32", [rows]),
     }),
   classes: (signal, logits_RV, { k, padded }) => {
-    const [ids_RK, top_RK, tail_R] = [inputOf(signal, "ids"), inputOf(signal, "top"), inputOf(signal, "tail")];
-    const logp_RC = floored(op.concat([top_RK, op.unsqueeze(tail_R, [1])], 1));
-    const total_R1 = op.reduceLogSumExp(logits_RV);
-    const chosen_RK = op.sub(op.gatherElements(logits_RV, ids_RK), total_R1);
-    // The rest as a log-sum-exp of its own: 1 − Σ exp would cancel to nothing for a confident student.
-    const removed_RK = op.constantLike(ids_RK, logFloor * 10);
+    const [ids_RK, top_RK] = [inputOf(signal, "ids"), inputOf(signal, "top")];
+    const logp_RC = floored(op.concat([top_RK, op.unsqueeze(inputOf(signal, "tail"), [1])], 1));
+    const logq_RV = op.logSoftmax(logits_RV);
+    const chosen_RK = op.gatherElements(logq_RV, ids_RK);
     const said_RK = padded && op.greater(top_RK, logFloor);
-    const outside_RK = said_RK ? op.where(said_RK, removed_RK, op.gatherElements(logits_RV, ids_RK)) : removed_RK;
-    const tail_R1 = op.sub(op.reduceLogSumExp(op.scatterElements(logits_RV, ids_RK, outside_RK)), total_R1);
     // Of a class of which nothing is said, both have as good as nothing.
     const own_RK = said_RK ? op.where(said_RK, chosen_RK, logFloor) : chosen_RK;
-    return { logp_RC, logq_RC: op.withShape(op.concat([own_RK, floored(tail_R1)], 1), [logits_RV.shape[0]!, k + 1]) };
+    const tail_R = tailOf(logq_RV, ids_RK, said_RK ? op.where(said_RK, removed, chosen_RK) : undefined);
+    const logq_RC = op.concat([own_RK, floored(op.unsqueeze(tail_R, [1]))], 1);
+    return { logp_RC, logq_RC: op.withShape(logq_RC, [logits_RV.shape[0]!, k + 1]) };
   },
   topIds: (signal, _, k) => {
     const [, order_RK] = op.topK(inputOf(signal, "top"), k);

@@ -21,7 +21,7 @@ export const topK: SignalDefinition = {
       logprobs: ofLabels(logp_RV, labels_R),
       top: top_RK,
       topIds: op.cast(ids_RK, "int32"),
-      tail: tailOf(logp_RV, ids_RK, top_RK),
+      tail: tailOf(logp_RV, ids_RK),
     };
   },
   feeds: (_, k) => ({ classes: { dtype: "uint8", dims: [k], data: new Uint8Array(k) } }),

@@ -40,8 +40,6 @@ export const reduceRules = {
     const axis = integerOf(node, "axis");
     return [op.sub(g, op.mul(op.exp(outputOf(node, 0)), op.reduceSum(g, [axis], true)))];
   }),
-  // d log Σeˣ = softmax(x)
-  ReduceLogSumExp: rule((g, node) => [op.mul(op.exp(op.sub(inputOf(node, 0), keepDims(outputOf(node, 0), node))), keepDims(g, node))]),
   ReduceMax: extremum,
   // each element's share is 1/n
   ReduceMean: rule((g, node) => [spread(op.div(keepDims(g, node), countOf(node)), inputOf(node, 0))]),

@@ -25,11 +25,6 @@ export const softmax = (x: Value, axis = -1): Value => x.graph.node("Softmax", [
 export const logSoftmax = (x: Value, axis = -1): Value =>
   x.graph.once(`LogSoftmax ${x.name} ${axis}`, () => x.graph.node("LogSoftmax", [x], [{ dtype: x.dtype, shape: x.shape }], { axis })[0]!);
 
-/** log Σ exp(x) over one axis, stable; the axis is kept with size 1. */
-export function reduceLogSumExp(x: Value, axis = -1): Value {
-  return reduce("ReduceLogSumExp", x, [axis], true);
-}
-
 /** Index (int64) of the largest element along `axis`; the first one on a tie. */
 export function argMax(x: Value, axis = -1, keepDims = false): Value {
   const at = normaliseAxis(axis, x.rank);

@@ -41,8 +41,11 @@ const batchOf = (lengths?: readonly number[], beforeOf = (n: number) => -0.1 * (
     return { promptIds, completionIds, ...(samplerLogprobs && { samplerLogprobs }), score, ...others };
   });
 
+// Where the student has more than the teacher at every rank, uld has no gradient: AdamW's usual epsilon would make a step of its rounding.
+const optimizer = { ...setup.options.optimizer, epsilon: 1e-6 };
+
 const stepOn = (batch: readonly TrainSequence[], options: Partial<TrainerOptions> = {}) =>
-  firstStep({ ...setup, options: { ...setup.options, objective, ...options } }, batch, [...batch.keys()]);
+  firstStep({ ...setup, options: { ...setup.options, objective, optimizer, ...options } }, batch, [...batch.keys()]);
 
 const figures = ["loss", "divergence", "gradientNorm"] as const;
 

@@ -34,7 +34,6 @@ describeGrads(reduceRules, {
     "exclusive and reverse": [[x], (a) => op.cumSum(a, 0, { exclusive: true, reverse: true })],
   },
   LogSoftmax: along(op.logSoftmax),
-  ReduceLogSumExp: along(op.reduceLogSumExp),
   ReduceMax: reductions(op.reduceMax),
   ReduceMean: reductions(op.reduceMean),
   ReduceMin: reductions(op.reduceMin),
