@@ -64,6 +64,15 @@ async function learner({ name, directory, parameters, load }: Measured): Promise
   }
 }
 
+/** @param modelOf the model of a role; a learner trains the student's */
+async function allRoles(modelOf: (role: Role) => Promise<Measured>): Promise<void> {
+  for (const role of ["teacher", "student"] as const) {
+    const model = await modelOf(role);
+    for (const dtype of dtypes) await inference(model, role, dtype);
+    if (role === "student") await learner(model);
+  }
+}
+
 /** Prints what a process has held, and per parameter; what Node holds without a model is told apart. */
 function tell(work: string, { peak, pid }: Served, own: number | undefined, weights: number, parameters: number): void {
   const above = peak === undefined ? Number.NaN : peak - base!;
@@ -83,21 +92,12 @@ const base = empty.peak;
 const ownBase = emptyOwn() ?? 0;
 await empty.stop();
 console.log(`memory: an empty process holds ${size(base)}, ${size(ownBase)} its own`);
-const roles = ["teacher", "student"] as const;
 const [directory, batch, tokens] = process.argv.slice(2);
 if (directory) {
   const half = Number(tokens) / 2;
   const load = { batch: Number(batch), prompt: half, fresh: half, repetitions: 3 };
   const model = { name: directory, directory, parameters: parameterCount(await readConfig(directory)), load };
-  for (const role of roles) for (const dtype of dtypes) await inference(model, role, dtype);
-  await learner(model);
+  await allRoles(async () => model);
 } else
-  for (const shape of shapes) {
-    const measured = async (role: Role): Promise<Measured> => ({
-      ...(await savedModel(shape, role)),
-      name: nameOf(shape),
-      load: loads[shape],
-    });
-    for (const role of roles) for (const dtype of dtypes) await inference(await measured(role), role, dtype);
-    await learner(await measured("student"));
-  }
+  for (const shape of shapes)
+    await allRoles(async (role) => ({ ...(await savedModel(shape, role)), name: nameOf(shape), load: loads[shape] }));
