@@ -56,7 +56,8 @@ async function orWarn(whose: string, make: () => Promise<string>): Promise<strin
       code === "ENOENT" ||
       /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ensurepip|NewConnectionError|Name or service|Connection refused/.test(stderr);
     if (!isAbsent) throw new Error(`${message}\n${stderr}`, { cause: thrown });
-    console.warn(`${whose} client is not tested: ${message.split("\n")[0]}: ${stderr.trim().split("\n").at(-1)}`);
+    const why = `${message.split("\n")[0]}: ${stderr.trim().split("\n").at(-1)}`;
+    console.warn(`${whose} client is not tested, which needs npm, or python3 with venv and pip, and their registry: ${why}`);
     return undefined;
   }
 }

@@ -3,7 +3,9 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { watchMemory } from "../../../../../services/cli/demo/smollm2/peak-memory.js";
 
-const whereProc = process.platform === "linux" ? it : it.skip;
+const hasProc = process.platform === "linux";
+if (!hasProc) console.log("skipped: the peak of each role's memory is read from /proc; run the tests on Linux");
+const whereProc = hasProc ? it : it.skip;
 
 describe("watchMemory()", () => {
   whereProc("gives the peak of each role below this process, also of one that another has started", async () => {
